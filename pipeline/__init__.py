@@ -1,0 +1,1 @@
+"""Load the Milo API server, measure it, and judge one build against another."""

@@ -1,0 +1,62 @@
+"""What can go wrong, each with its own exit code.
+
+Codes 1 and 2 stay Python's own (a crash, bad arguments), so a workflow tells "slower" from
+"broken" by the number alone.  A regression is not in this file: it is an answer, not an error.
+
+    PipelineError
+    ├── ConfigError       2
+    ├── LaunchError       5
+    ├── LoadError         6
+    └── BaselineError     7
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class Exit(IntEnum):
+    """Every exit code of the pipeline."""
+
+    NO_REGRESSION = 0
+    CRASH = 1
+    BAD_ARGUMENTS = 2
+    REGRESSION = 3
+    UNDECIDED = 4
+    NOT_STARTED = 5
+    WRONG_LOAD = 6
+    NO_BASELINE = 7
+    INTERRUPTED = 130
+
+
+class PipelineError(Exception):
+    """Something a person can act on: what happened, and what to try next."""
+
+    exit_code: ClassVar[Exit]
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(PipelineError):
+    """An argument or a file that we read says something we cannot use."""
+
+    exit_code = Exit.BAD_ARGUMENTS
+
+
+class LaunchError(PipelineError):
+    """The subject, or a tool it needs, could not be built or did not come up."""
+
+    exit_code = Exit.NOT_STARTED
+
+
+class LoadError(PipelineError):
+    """The load was not applied as asked, so there is no number."""
+
+    exit_code = Exit.WRONG_LOAD
+
+
+class BaselineError(PipelineError):
+    """A baseline or a result set is missing, unreadable or of another kind."""
+
+    exit_code = Exit.NO_BASELINE

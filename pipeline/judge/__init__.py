@@ -1,0 +1,1 @@
+"""From samples to findings: evidence first, then policy."""

@@ -1,0 +1,37 @@
+"""One logger, to stderr; stdout belongs to results.
+
+On GitHub Actions a step becomes a folded group.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger("pipeline")
+
+
+def configure(*, verbose: bool) -> None:
+    """Send log lines to stderr; call once, from the command line only."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log.handlers[:] = [handler]
+    log.propagate = False
+    log.setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    """Log how long a block took, and fold its lines on GitHub Actions."""
+    on_actions = os.environ.get("GITHUB_ACTIONS") == "true"
+    started = time.monotonic()
+    if on_actions:
+        print(f"::group::{title}", file=sys.stderr)
+    try:
+        yield
+    finally:
+        if on_actions:
+            print("::endgroup::", file=sys.stderr)
+        log.info("%s: %.1f s", title, time.monotonic() - started)

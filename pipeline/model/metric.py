@@ -1,0 +1,55 @@
+"""What is measured, in which unit, and which way is better."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Better(StrEnum):
+    """The direction in which a metric improves."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+
+
+class Scale(StrEnum):
+    """How two values of a metric are set against each other."""
+
+    RATIO = "ratio"
+    """Relative: `candidate / baseline - 1`; both must be above zero."""
+
+    DIFFERENCE = "difference"
+    """Absolute: `candidate - baseline`, in the unit; for counts and shares that may be 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number that a workload yields once per trial.
+
+    Attributes:
+        name: Unique in its workload, such as `create_p99`.
+        unit: Base unit of every stored value: `s`, `B`, `1/s`, or `1` for a count or a share.
+        better: Which direction is an improvement.
+        margin: Smallest change that matters: a ratio (0.05 is 5 %) or, on the difference
+            scale, an amount in `unit`.
+        gate: True when a regression of this metric turns the run red.
+        scale: How the arms are compared.
+        floor: Subtracted from both arms before the ratio, in `unit`: time or amount that no
+            build can save, such as a sleep.
+    """
+
+    name: str
+    unit: str
+    better: Better
+    margin: float
+    gate: bool = False
+    scale: Scale = Scale.RATIO
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.margin) and self.margin > 0):
+            raise ValueError(f"{self.name}: margin must be finite and above zero")
+        if not (math.isfinite(self.floor) and self.floor >= 0):
+            raise ValueError(f"{self.name}: floor must be finite and not below zero")
+        if self.floor and self.scale is Scale.DIFFERENCE:
+            raise ValueError(f"{self.name}: a floor has no meaning on the difference scale")

@@ -1,0 +1,113 @@
+"""What a comparison found, and what we say about it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline.model.metric import Metric
+from pipeline.model.results import ResultSet
+
+
+class Verdict(StrEnum):
+    """The answer for one metric, and for a run."""
+
+    REGRESSED = "regressed"
+    IMPROVED = "improved"
+    UNCHANGED = "unchanged"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An estimate with its confidence interval: low <= estimate <= high.
+
+    A ratio (0.1 is +10 %) or, on the difference scale, an amount in the metric's unit.
+    """
+
+    low: float
+    estimate: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The evidence for one metric: numbers only, no judgement.
+
+    Attributes:
+        workload: Name of the workload.
+        metric: What was compared.
+        baseline: Median over the trials, in `metric.unit`; None when nothing was reported.
+        candidate: The same of the candidate.
+        change: Mean over the pairs, with its interval; None when there are fewer than two pairs.
+        p_worse: One-sided p that the candidate is not worse, corrected for the number of metrics
+            in its family; None without a change.
+        p_better: The same for the other direction.
+        smallest_detectable: The smallest worsening that this run would have called a regression
+            with the stated power, on the scale of `change`; None without a change.
+        pairs: Number of pairs that both arms have a value of.
+        stored: Median of the stored baseline, shown and never judged by.
+        warnings: What a reader must know to trust this row.
+    """
+
+    workload: str
+    metric: Metric
+    baseline: float | None
+    candidate: float | None
+    change: Change | None
+    p_worse: float | None
+    p_better: float | None
+    smallest_detectable: float | None
+    pairs: int
+    stored: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A comparison and the verdict on it."""
+
+    comparison: Comparison
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The constants that decided, so that a report can show them.
+
+    Attributes:
+        alpha: Chance of any false red among the gating metrics of equal builds, at most.
+        confidence: Of every interval shown.
+        power: At which the smallest detectable change is stated.
+    """
+
+    alpha: float
+    confidence: float
+    power: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All findings of one run; every output format renders this.
+
+    Attributes:
+        results: What was measured.
+        findings: In the suite's order.
+        rule: The constants that decided.
+        warnings: What concerns the run as a whole.
+    """
+
+    results: ResultSet
+    findings: tuple[Finding, ...]
+    rule: Rule
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def gating(self) -> tuple[Finding, ...]:
+        """The findings that decide the verdict."""
+        return tuple(f for f in self.findings if f.comparison.metric.gate)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst gating finding, which decides the exit code."""
+        found = {finding.verdict for finding in self.gating}
+        order = (Verdict.REGRESSED, Verdict.UNDECIDED, Verdict.IMPROVED, Verdict.UNCHANGED)
+        return next((v for v in order if v in found), Verdict.UNDECIDED)

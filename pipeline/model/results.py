@@ -1,0 +1,213 @@
+"""What a run leaves behind."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pipeline.model.metric import Metric
+from pipeline.model.subject import Arm, Subject
+
+
+class Interleave(StrEnum):
+    """How the two trials of a pair share the machine."""
+
+    REQUEST = "request"
+    """Duet: both subjects are up, and each iteration of the load goes to one of them."""
+
+    TRIAL = "trial"
+    """Alternating: one subject after the other, in random order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One number as a driver or a probe reports it, in the tool's unit."""
+
+    name: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The values of one metric of one workload in one arm: one per trial.
+
+    Attributes:
+        workload: Name of the workload.
+        metric: What the values mean.
+        values: In `metric.unit`, shape (pairs,); None where the trial was invalid or the metric
+            was not reported.
+    """
+
+    workload: str
+    metric: Metric
+    values: tuple[float | None, ...]
+
+    def __post_init__(self) -> None:
+        if any(value is not None and not math.isfinite(value) for value in self.values):
+            raise ValueError(f"{self.key}: every value must be finite, or null where it is missing")
+
+    @property
+    def key(self) -> str:
+        """`workload/metric`, the name by which the arms are matched."""
+        return f"{self.workload}/{self.metric.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One launch of one subject and one pass of the suite over it.
+
+    Attributes:
+        pair: Number of the pair, from 0.
+        arm: Which side it is.
+        position: 0 when this arm was started first in its pair, 1 when second.
+        started_at: UTC.
+        duration_s: From the start of the subject to its end, in seconds.
+        invalid: Why the load was not as asked; empty when the trial counts.
+        warnings: What a reader should know of a trial that counts.
+    """
+
+    pair: int
+    arm: Arm
+    position: int
+    started_at: datetime
+    duration_s: float
+    invalid: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.pair < 0 or self.position not in (0, 1):
+            raise ValueError(f"trial of pair {self.pair}: pair or position is out of range")
+        if not (math.isfinite(self.duration_s) and self.duration_s >= 0):
+            raise ValueError(f"trial of pair {self.pair}: duration_s must not be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where a run was measured.
+
+    Attributes:
+        fingerprint: Facts that must agree for stored numbers to be comparable.
+        facts: What else is worth knowing, such as the load when the run began.
+    """
+
+    fingerprint: dict[str, str]
+    facts: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program that took part: its version and the `sha256:…` of its binary."""
+
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineRef:
+    """The stored baseline that a run was asked to compare with.
+
+    Attributes:
+        name: Its name in the store.
+        taken_at: UTC.
+        same_machine: Whether its fingerprint is this machine's.
+        differences: Each fact of the fingerprint that differs, as a sentence.
+        values: Median of its stored values by sample key, in the metric's unit.
+    """
+
+    name: str
+    taken_at: datetime
+    same_machine: bool
+    differences: tuple[str, ...]
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultSet:
+    """Everything one run measured, and where.
+
+    Attributes:
+        suite: Name of the suite.
+        suite_digest: `sha256:…` of what the suite means, its scripts included.
+        environment: Kind of the environment, such as `local`.
+        interleave: How the trials of a pair shared the machine.
+        pairs_asked: Number of valid pairs that the run was to have.
+        seed: Of every random choice.
+        subjects: One per arm.
+        machine: Where it ran.
+        tools: By name.
+        taken_at: When the first trial began, UTC.
+        trials: In the order run, two per pair.
+        samples: Per arm, in the suite's order; `values[i]` belongs to pair i.
+        stored: The stored baseline that was named, if any.
+    """
+
+    suite: str
+    suite_digest: str
+    environment: str
+    interleave: Interleave
+    pairs_asked: int
+    seed: int
+    subjects: dict[Arm, Subject]
+    machine: Machine
+    tools: dict[str, Tool]
+    taken_at: datetime
+    trials: tuple[Trial, ...] = ()
+    samples: Mapping[Arm, tuple[Sample, ...]] | None = None
+    stored: BaselineRef | None = None
+
+    def __post_init__(self) -> None:
+        if set(self.subjects) != set(Arm):
+            raise ValueError("subjects: one for each arm is needed")
+        pairs = self.pairs
+        for arm in Arm:
+            numbers = [trial.pair for trial in self.trials if trial.arm is arm]
+            if numbers != list(range(pairs)):
+                raise ValueError(f"trials: the {arm} arm must have pairs 0 to {pairs - 1} in order")
+        for arm, samples in (self.samples or {}).items():
+            keys = [sample.key for sample in samples]
+            if len(set(keys)) != len(keys):
+                raise ValueError(f"samples: a metric of the {arm} arm is listed twice")
+            for sample in samples:
+                if len(sample.values) != pairs:
+                    raise ValueError(
+                        f"samples: {arm} {sample.key} has {len(sample.values)} values"
+                        f" for {pairs} pairs"
+                    )
+
+    @property
+    def pairs(self) -> int:
+        """Number of pairs that were run, valid or not."""
+        return len(self.trials) // 2
+
+    @property
+    def valid_pairs(self) -> tuple[int, ...]:
+        """Numbers of the pairs both trials of which count."""
+        invalid = {trial.pair for trial in self.trials if trial.invalid}
+        return tuple(pair for pair in range(self.pairs) if pair not in invalid)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The candidate of a run, kept, with what is needed to measure it again.
+
+    Attributes:
+        name: By which it is asked for.
+        suite: Name of the suite that measured it.
+        suite_digest: See `ResultSet`.
+        subject: With a spec that makes the same build again.
+        machine: Where the numbers come from.
+        tools: By name.
+        taken_at: UTC.
+        samples: One value per valid trial.
+    """
+
+    name: str
+    suite: str
+    suite_digest: str
+    subject: Subject
+    machine: Machine
+    tools: dict[str, Tool]
+    taken_at: datetime
+    samples: tuple[Sample, ...]

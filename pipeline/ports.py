@@ -1,0 +1,146 @@
+"""The seams to the outside world.
+
+Adapters implement these; nothing else in the pipeline knows an adapter's name.  A driver knows no
+environment and an environment no driver.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.model.results import Reading
+from pipeline.model.subject import Arm, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A subject that is ready to be started.
+
+    Attributes:
+        subject: What it is.
+        binary: Path of the program.
+        arguments: Added to the program's own, such as `--fault=slow-create=20ms`.
+    """
+
+    subject: Subject
+    binary: Path
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A tool that is ready to be run: path, version and `sha256:…` of the binary."""
+
+    path: Path
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A subject that answers requests.
+
+    Attributes:
+        url: Base URL of the API server, without a trailing slash.
+        ca_file: PEM file of the authority that signed the server's certificate.
+        token_file: File with the bearer token of the load's user.
+        admin_token_file: File with the bearer token of an administrator, for probes.
+        processes: Process ids by component (`server`, `etcd`); empty for a remote target.
+        metrics: URL of each component's Prometheus text.
+        etcd_url: Client URL of etcd, or empty where it cannot be reached.
+        check: Raises LoadError when a component has died; does nothing otherwise.
+    """
+
+    url: str
+    ca_file: Path
+    token_file: Path
+    admin_token_file: Path
+    processes: Mapping[str, int]
+    metrics: Mapping[str, str]
+    etcd_url: str
+    check: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The steady part of a load, in seconds of Unix time."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a driver did.
+
+    Attributes:
+        readings: By arm.
+        span: While the load was steady, for the probes.
+        invalid: Why the load was not as asked; empty when it counts.
+        warnings: What a reader should know of a load that counts.
+    """
+
+    readings: Mapping[Arm, tuple[Reading, ...]]
+    span: Span
+    invalid: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Environment(Protocol):
+    """Somewhere to run subjects."""
+
+    def launch(
+        self, artifacts: Mapping[Arm, Artifact], out: Path
+    ) -> AbstractContextManager[Mapping[Arm, Target]]:
+        """Start every artifact, in the mapping's order; enter when all answer.
+
+        Leaving stops everything that was started, whatever happened.
+
+        Args:
+            artifacts: One or both arms.
+            out: Existing folder that receives the log of every process.
+
+        Raises:
+            LaunchError: One did not become ready.
+        """
+        ...
+
+
+class Driver(Protocol):
+    """Something that applies one workload."""
+
+    def measure(self, targets: Mapping[Arm, Target], out: Path, seed: int) -> Load:
+        """Apply the load once.
+
+        Args:
+            targets: One or both arms; with both, each iteration goes to one of them.
+            out: Existing empty folder for the driver's raw output.
+            seed: Of every random choice, such as the arm of an iteration.
+
+        Raises:
+            LoadError: The load could not be applied, so nothing was measured.
+        """
+        ...
+
+
+class Watch(Protocol):
+    """A probe at work."""
+
+    def readings(self, span: Span) -> tuple[Reading, ...]:
+        """Return what was seen during the span; called once, after the load."""
+        ...
+
+
+class Probe(Protocol):
+    """What watches one target while a workload runs."""
+
+    def watch(self, target: Target, out: Path) -> AbstractContextManager[Watch]:
+        """Begin to watch; leaving the context ends it.
+
+        Args:
+            target: What is watched.
+            out: Existing folder for raw observations.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""What watches a target while a workload runs, from outside."""

@@ -1,0 +1,190 @@
+"""Run other programs: the only module that imports subprocess.
+
+Every program gets a process group of its own, so that its children can be stopped too, and a
+tether, so that it dies with this process (see tether.py).  Start programs from the main thread.
+"""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+from pipeline.log import log
+
+GRACE_S = 10.0
+TAIL_LINES = 12
+_POLL_S = 0.05
+_TETHER = Path(__file__).with_name("tether.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A program that runs beside us.
+
+    Attributes:
+        name: For messages, such as `etcd of the candidate`.
+        process: The running program.
+        output: The file that its output goes to.
+        error: What to raise when it dies before it is ready.
+    """
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    output: Path
+    error: type[PipelineError]
+
+    @property
+    def pid(self) -> int:
+        """Process id, and id of the process group."""
+        return self.process.pid
+
+    def ended(self) -> str:
+        """Return how it ended, as the rest of a sentence; empty while it runs."""
+        code = self.process.poll()
+        if code is None:
+            return ""
+        return f"was killed by signal {-code}" if code < 0 else f"exited with {code}"
+
+    def wait_ready(self, ready: Callable[[], bool], timeout_s: float) -> None:
+        """Return once `ready()` is true.
+
+        Raises:
+            PipelineError: `error`, as soon as the program ends, or after `timeout_s` seconds.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            if how := self.ended():
+                raise self.error(f"{self.name} {how} before it was ready", hint=last(self.output))
+            if time.monotonic() > deadline:
+                raise self.error(
+                    f"{self.name} was not ready after {timeout_s:g} s", hint=last(self.output)
+                )
+            time.sleep(_POLL_S)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    output: Path,
+    timeout_s: float,
+    error: type[PipelineError],
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    check: Callable[[], None] = lambda: None,
+    tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Run a program to its end, its output going to a file.
+
+    Args:
+        argv: Program and arguments; never a shell string.
+        output: Where stdout and stderr go together, for people and for artifacts.
+        timeout_s: Seconds until the program and its children are stopped.
+        error: What to raise when the program fails.
+        env: Variables to add to this process's own.
+        cwd: Folder to run in.
+        check: Called often while the program runs; what it raises stops the program.
+        tick: Called about once a second, for progress.
+
+    Raises:
+        PipelineError: `error`, when it cannot be started, exits non-zero or takes too long.
+    """
+    with started(
+        argv, name=f"`{argv[0]}`", output=output, env=env, cwd=cwd, error=error
+    ) as program:
+        deadline = time.monotonic() + timeout_s
+        next_tick = 0.0
+        while not (how := program.ended()):
+            check()
+            now = time.monotonic()
+            if now > deadline:
+                raise error(
+                    f"`{shlex.join(argv)}` was still running after {timeout_s:g} s",
+                    hint=last(output),
+                )
+            if now >= next_tick:
+                tick()
+                next_tick = now + 1.0
+            with suppress(subprocess.TimeoutExpired):
+                program.process.wait(4 * _POLL_S)
+    check()
+    if how != "exited with 0":
+        raise error(f"`{shlex.join(argv)}` {how}", hint=last(output))
+
+
+def capture(argv: Sequence[str], *, timeout_s: float = 30.0, cwd: Path | None = None) -> str | None:
+    """Return what a quick program prints to stdout, or None when it fails or is not there."""
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, timeout=timeout_s, check=False, cwd=cwd, text=True
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+@contextmanager
+def started(
+    argv: Sequence[str],
+    *,
+    name: str,
+    output: Path,
+    error: type[PipelineError],
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Iterator[Service]:
+    """Keep a program running while the block runs; stop its whole group on leaving."""
+    log.debug("$ %s", shlex.join(argv))
+    program = shutil.which(argv[0])
+    if program is None:
+        raise error(
+            f"`{argv[0]}` is not there, or not executable",
+            hint="`python -m pipeline doctor` says what is missing and how to get it",
+        )
+    with output.open("ab") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), program, *argv[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            start_new_session=True,  # so that we can stop its children too
+        )
+    service = Service(name, process, output, error)
+    try:
+        yield service
+    finally:
+        _stop(process)
+
+
+def last(path: Path, lines: int = TAIL_LINES) -> str:
+    """Return the last lines of a text file under a heading, for a hint."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 16_384))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError as error:
+        return f"its output, {path}, cannot be read: {error.strerror}"
+    found = [line[:300] for line in text.splitlines()[-lines:]]
+    return f"its last lines, of {path}:\n" + "\n".join(f"  {line}" for line in found)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """End the whole process group: ask first, then kill."""
+    try:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_S)
+    finally:  # also when a second Ctrl-C ends the wait
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,0 +1,1 @@
+"""Mathematics of samples: numbers in, numbers out."""
