@@ -1,8 +1,7 @@
 """What a run leaves behind."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -45,8 +44,10 @@ class Sample:
     values: tuple[float | None, ...]
 
     def __post_init__(self) -> None:
-        if any(value is not None and not math.isfinite(value) for value in self.values):
-            raise ValueError(f"{self.key}: every value must be finite, or null where it is missing")
+        if any(v is not None and not (math.isfinite(v) and v >= 0) for v in self.values):
+            raise ValueError(
+                f"{self.key}: every value must be finite and not below zero, or null where missing"
+            )
 
     @property
     def key(self) -> str:
@@ -113,6 +114,7 @@ class BaselineRef:
         taken_at: UTC.
         same_machine: Whether its fingerprint is this machine's.
         differences: Each fact of the fingerprint that differs, as a sentence.
+        digest: Of the binary that the stored numbers are of.
         values: Median of its stored values by sample key, in the metric's unit.
     """
 
@@ -120,6 +122,7 @@ class BaselineRef:
     taken_at: datetime
     same_machine: bool
     differences: tuple[str, ...]
+    digest: str
     values: dict[str, float]
 
 
@@ -154,18 +157,20 @@ class ResultSet:
     tools: dict[str, Tool]
     taken_at: datetime
     trials: tuple[Trial, ...] = ()
-    samples: Mapping[Arm, tuple[Sample, ...]] | None = None
+    samples: dict[Arm, tuple[Sample, ...]] = field(default_factory=dict)
     stored: BaselineRef | None = None
 
     def __post_init__(self) -> None:
+        if self.pairs_asked < 1:
+            raise ValueError("pairs_asked: at least one pair is needed")
         if set(self.subjects) != set(Arm):
             raise ValueError("subjects: one for each arm is needed")
         pairs = self.pairs
         for arm in Arm:
             numbers = [trial.pair for trial in self.trials if trial.arm is arm]
-            if numbers != list(range(pairs)):
+            if numbers != list(range(pairs)) or len(self.trials) != 2 * pairs:
                 raise ValueError(f"trials: the {arm} arm must have pairs 0 to {pairs - 1} in order")
-        for arm, samples in (self.samples or {}).items():
+        for arm, samples in self.samples.items():
             keys = [sample.key for sample in samples]
             if len(set(keys)) != len(keys):
                 raise ValueError(f"samples: a metric of the {arm} arm is listed twice")

@@ -1,0 +1,64 @@
+"""Ways in.  What a session does is in `pipeline`, in the tests and in the benchmarks, not here."""
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "types", "tests"]
+
+
+def _install(session: nox.Session, lock: str) -> None:
+    """Install exactly what a lock file names, then this project as it stands."""
+    session.install("--require-hashes", "-r", f"locks/{lock}.txt")
+    session.install("--no-deps", "-e", ".")
+
+
+@nox.session
+def perf(session: nox.Session) -> None:
+    """Measure and judge: `nox -s perf -- --suite smoke --against SPEC`."""
+    _install(session, "run")
+    session.run("python", "-m", "pipeline", "run", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run every test, on real etcd, real servers and real k6; they are built first."""
+    _install(session, "dev")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, spelling and layers."""
+    _install(session, "dev")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("codespell")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    _install(session, "dev")
+    session.run("mypy")
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Print the figures of docs/figures.md: `nox -s benchmarks -- points cli`."""
+    _install(session, "dev")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write the lock files again, from pyproject.toml."""
+    session.install("uv==0.13.9")
+    for name, groups in {"run": (), "dev": ("--group=dev",)}.items():
+        session.run(
+            *("uv", "pip", "compile", "--universal", "--generate-hashes", "--upgrade", "--quiet"),
+            *("--no-header", "--no-annotate", "--no-emit-index-url", "--python-version=3.11"),
+            *("pyproject.toml", *groups, "-o", f"locks/{name}.txt"),
+        )

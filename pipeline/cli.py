@@ -1,0 +1,254 @@
+"""The command line: arguments in, exit code out, nothing in between.
+
+Heavy libraries are imported by the command that needs them, so that `--help` answers at once.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pipeline import log
+from pipeline.errors import ConfigError, Exit, PipelineError
+
+if TYPE_CHECKING:  # these would load what `--help` does not need
+    from pipeline.model.report import Report
+    from pipeline.stages import Wish
+
+_WISHES = (
+    "suite",
+    "candidate",
+    "against",
+    "baseline",
+    "pairs",
+    "interleave",
+    "environment",
+    "seed",
+)
+_EXITS = (
+    "exit codes: 0 no regression, 1 crash, 2 bad arguments or configuration, 3 regression,"
+    " 4 undecided with --strict, 5 a subject did not start, 6 the load was not applied as asked,"
+    " 7 baseline missing or unreadable, 130 interrupted"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    args = _parser().parse_args(argv)
+    log.configure(verbose=args.verbose)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return int(args.command(args))
+    except PipelineError as error:
+        log.log.debug("where it was raised:", exc_info=True)
+        print(f"error: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted: everything that was started is stopped", file=sys.stderr)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.NO_REGRESSION
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline",
+        description="Load the Milo API server, measure it, and judge one build against another.",
+        epilog=_EXITS,
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="log every program run")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    run = commands.add_parser("run", help="measure two builds and judge", epilog=_EXITS)
+    _add_wish(run)
+    run.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run")
+    run.add_argument("--out", type=Path, metavar="DIR", help="default: out/ and the time")
+    run.add_argument("--json", action="store_true", help="print verdict.json and not the report")
+    _add_strict(run)
+    run.set_defaults(command=_run)
+
+    plan = commands.add_parser("plan", help="say what would run; start nothing")
+    _add_wish(plan)
+    plan.set_defaults(command=_plan)
+
+    compare = commands.add_parser("compare", help="judge a folder's results again", epilog=_EXITS)
+    compare.add_argument("dir", type=Path, metavar="DIR")
+    compare.add_argument("--json", action="store_true", help="print verdict.json")
+    _add_strict(compare)
+    compare.set_defaults(command=_compare)
+
+    render = commands.add_parser("render", help="print the report of a folder's results")
+    render.add_argument("dir", type=Path, metavar="DIR")
+    render.add_argument("--format", choices=("text", "markdown"), default="text")
+    render.set_defaults(command=_render)
+
+    _add_baseline(commands.add_parser("baseline", help="keep, show and list baselines"))
+
+    doctor = commands.add_parser("doctor", help="say what is missing and how to get it")
+    doctor.set_defaults(command=_doctor)
+    return parser
+
+
+def _add_wish(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--suite", help="smoke, pr, or a .toml file (default: pr)")
+    parser.add_argument(
+        "--candidate", metavar="SPEC", help="the build in question (default: reference)"
+    )
+    against = parser.add_mutually_exclusive_group()
+    against.add_argument("--against", metavar="SPEC", help="the build to compare it with")
+    against.add_argument(
+        "--baseline", metavar="NAME", help="or a stored baseline (default: reference-SUITE)"
+    )
+    parser.add_argument("--pairs", type=int, metavar="N", help="default: the suite's own")
+    parser.add_argument(
+        "--interleave",
+        choices=("request", "trial"),
+        help="both builds at once, request by request (default), or one after the other",
+    )
+    parser.add_argument("--environment", choices=("local",), help="where (default: local)")
+    parser.add_argument("--seed", type=int, metavar="N", help="of every random choice")
+
+
+def _add_strict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--strict", action="store_true", help="exit with 4 when undecided")
+
+
+def _add_baseline(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    save = commands.add_parser("save", help="keep the candidate of a run")
+    save.add_argument("dir", type=Path, metavar="DIR")
+    save.add_argument("name", metavar="NAME")
+    save.set_defaults(command=_baseline_save)
+    show = commands.add_parser("show", help="print a baseline")
+    show.add_argument("name", metavar="NAME")
+    show.set_defaults(command=_baseline_show)
+    listing = commands.add_parser("list", help="print the names of all baselines")
+    listing.set_defaults(command=_baseline_list)
+
+
+def _run(args: argparse.Namespace) -> Exit:
+    from pipeline import stages
+
+    if args.resume is not None:
+        given = [name for name in (*_WISHES, "out") if getattr(args, name) is not None]
+        if given:
+            raise ConfigError(f"--{given[0]} cannot be changed by --resume", hint="start a new run")
+        out = args.resume
+        report = stages.resume(out)
+    else:
+        wish = _wish(args)
+        out = args.out or _new_folder(args.suite)
+        report = stages.run(wish, out)
+    return _conclude(args, report, out)
+
+
+def _compare(args: argparse.Namespace) -> Exit:
+    from pipeline import stages
+
+    return _conclude(args, stages.compare(args.dir), args.dir)
+
+
+def _render(args: argparse.Namespace) -> Exit:
+    from pipeline import stages
+    from pipeline.render.markdown import markdown
+    from pipeline.render.text import text
+
+    report = stages.compare(args.dir)
+    print(markdown(report) if args.format == "markdown" else text(report, **_terminal()), end="")
+    return Exit.NO_REGRESSION
+
+
+def _plan(args: argparse.Namespace) -> Exit:
+    from pipeline import stages
+    from pipeline.render.plan import plan_text
+
+    _, plan = stages.planned(_wish(args))
+    print(plan_text(plan.summary()), end="")
+    return Exit.NO_REGRESSION
+
+
+def _baseline_save(args: argparse.Namespace) -> Exit:
+    from pipeline import stages
+
+    print(stages.save_baseline(args.dir, args.name))
+    return Exit.NO_REGRESSION
+
+
+def _baseline_show(args: argparse.Namespace) -> Exit:
+    from pipeline import stages
+    from pipeline.render.baseline import baseline_text
+
+    print(baseline_text(stages.stored_baseline(args.name)), end="")
+    return Exit.NO_REGRESSION
+
+
+def _baseline_list(_args: argparse.Namespace) -> Exit:
+    from pipeline import stages
+
+    for name in stages.baseline_names():
+        print(name)
+    return Exit.NO_REGRESSION
+
+
+def _doctor(_args: argparse.Namespace) -> Exit:
+    from pipeline.toolchain import doctor
+
+    checks = doctor.checks()
+    print(doctor.render(checks), end="")
+    return Exit.NOT_STARTED if doctor.is_missing(checks) else Exit.NO_REGRESSION
+
+
+def _conclude(args: argparse.Namespace, report: "Report", out: Path) -> Exit:
+    """Write what the run's folder is to hold, print the answer, and return the exit code."""
+    from pipeline import codec, stages
+    from pipeline.judge import policy
+    from pipeline.render.text import text
+
+    exit_code = policy.exit_code(report, strict=args.strict)
+    stages.write(report, out, exit_code)
+    if args.json:
+        print(codec.verdict_json(report, exit_code), end="")
+    else:
+        print(text(report, **_terminal()), end="")
+    log.log.info("everything is in %s", out)
+    return exit_code
+
+
+def _wish(args: argparse.Namespace) -> "Wish":
+    from pipeline.model.results import Interleave
+    from pipeline.stages import Wish
+
+    return Wish(
+        suite=args.suite or "pr",
+        candidate=args.candidate or "reference",
+        against=args.against or "",
+        baseline=args.baseline or "",
+        pairs=args.pairs,
+        interleave=Interleave(args.interleave or "request"),
+        seed=args.seed,
+        environment=args.environment or "local",
+    )
+
+
+def _new_folder(suite: str | None) -> Path:
+    name = Path(suite or "pr").stem
+    return Path("out") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}"
+
+
+def _terminal() -> dict[str, Any]:
+    """Return how wide and how colourful standard output is."""
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size((100, 24)).columns if is_terminal else 100
+    return {"width": width, "color": is_terminal and not os.environ.get("NO_COLOR")}
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,220 @@
+"""A suite: what is measured, how, and what matters; a TOML file."""
+
+import difflib
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from pipeline import files
+from pipeline.drivers.k6 import K6
+from pipeline.environments.local import Local
+from pipeline.errors import ConfigError
+from pipeline.model.metric import Better, Metric, Scale
+from pipeline.model.units import BASE_UNITS
+from pipeline.settings import Settings
+
+# The registries: a new environment or driver is one name here and one file.
+AnyEnvironment = Local
+AnyDriver = K6
+
+_NAME = r"^[a-z][a-z0-9_-]*$"
+
+
+class MetricSettings(Settings):
+    """One metric of a workload.
+
+    Attributes:
+        name: Unique in the workload.
+        select: What the driver or a probe calls the reading.
+        per: The reading to divide it by, if any.
+        unit: Base unit of the result.
+        better: Direction of an improvement.
+        margin: See `Metric`.
+        gate: See `Metric`.
+        scale: See `Metric`.
+        floor: See `Metric`.
+    """
+
+    name: Annotated[str, Field(pattern=_NAME)]
+    select: str
+    per: str = ""
+    unit: str
+    better: Better
+    margin: Annotated[float, Field(gt=0)]
+    gate: bool = False
+    scale: Scale = Scale.RATIO
+    floor: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        if self.unit not in BASE_UNITS:
+            raise ValueError(f"unit: `{self.unit}` is not one of {', '.join(BASE_UNITS)}")
+        self.metric()
+        return self
+
+    def metric(self) -> Metric:
+        """Return the part of this that is stored with results."""
+        return Metric(
+            self.name, self.unit, self.better, self.margin, self.gate, self.scale, self.floor
+        )
+
+
+class Workload(Settings):
+    """One kind of load and what is read from it."""
+
+    name: Annotated[str, Field(pattern=_NAME)]
+    driver: AnyDriver
+    metrics: Annotated[tuple[MetricSettings, ...], Field(alias="metric", min_length=1)]
+
+    @model_validator(mode="after")
+    def _metrics_differ(self) -> Self:
+        _all_differ([metric.name for metric in self.metrics], "metric")
+        return self
+
+
+class Suite(Settings):
+    """The workloads that are run in order on one launch.
+
+    Attributes:
+        name: By which it is asked for.
+        description: One sentence.
+        pairs: How many valid pairs a run has, unless it is asked for another number.
+        max_invalid: How many pairs may turn out invalid, and be measured again, before the run
+            gives up.
+        environment: Where subjects run.
+        workloads: In the order run.
+    """
+
+    name: Annotated[str, Field(pattern=_NAME)]
+    description: str
+    pairs: Annotated[int, Field(ge=2)]
+    max_invalid: Annotated[int, Field(ge=0)] = 2
+    environment: AnyEnvironment
+    workloads: Annotated[tuple[Workload, ...], Field(alias="workload", min_length=1)]
+
+    @model_validator(mode="after")
+    def _workloads_differ(self) -> Self:
+        _all_differ([workload.name for workload in self.workloads], "workload")
+        return self
+
+
+class LoadedSuite(BaseModel):
+    """A suite and the text it was read from."""
+
+    suite: Suite
+    text: str
+    digest: str
+
+
+def path_of(name: str) -> Path:
+    """Return the file of a suite, given its name or a path.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name.endswith(".toml"):
+        return Path(name)
+    path = files.ours("suites", f"{name}.toml")
+    if not re.fullmatch(_NAME, name) or not path.is_file():
+        known = sorted(found.stem for found in files.ours("suites").glob("*.toml"))
+        raise ConfigError(
+            f"there is no suite `{name}`",
+            hint=f"known suites: {', '.join(known)}; or give the path of a .toml file",
+        )
+    return path
+
+
+def load(path: Path) -> LoadedSuite:
+    """Read and check a suite.
+
+    Raises:
+        ConfigError: Naming the file, the line, the key and what was expected there.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        suite = Suite.model_validate(tomllib.loads(text))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: the suite cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    except ValidationError as error:
+        first, *others = [
+            _sentence(path, text, e["loc"], e["type"], e["msg"]) for e in error.errors()
+        ]
+        raise ConfigError(first, hint="\n".join(others)) from error
+    return LoadedSuite(suite=suite, text=text, digest=_digest(suite))
+
+
+def _digest(suite: Suite) -> str:
+    """Return the digest of what the suite means: its values and every script it may use."""
+    content = hashlib.sha256(suite.model_dump_json(by_alias=True).encode())
+    for script in sorted(files.ours("k6_scripts").rglob("*.js")):
+        content.update(script.name.encode() + b"\0" + script.read_bytes())
+    return f"sha256:{content.hexdigest()}"
+
+
+def _sentence(path: Path, text: str, loc: Sequence[int | str], kind: str, message: str) -> str:
+    keys = [part for part in loc if part != "k6"]
+    dotted = ".".join(map(str, keys)) or "the suite"
+    line = line_of(text, keys)
+    said = message.removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(keys[-1]), _known_keys(Suite), n=1)
+        said = "unknown key" + (f"; did you mean `{near[0]}`?" if near else "")
+    return f"{path}:{line}: {dotted}: {said}"
+
+
+def line_of(text: str, keys: Sequence[int | str]) -> int:
+    """Return the line, from 1, of a key of a TOML text, or of the table that it is missing from.
+
+    Args:
+        text: Tables as `[a.b]` and `[[a]]`, one key a line.
+        keys: Path as pydantic gives it, such as `("workload", 0, "metric", 2, "unit")`.
+    """
+    best, best_depth = 1, -1
+    counts: dict[tuple[int | str, ...], int] = {}
+    here: tuple[int | str, ...] = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*(\[\[?)\s*([\w.-]+)\s*\]", line):
+            here = _table(header[2].split("."), counts, is_array=header[1] == "[[")
+            found = here
+        elif key := re.match(r"\s*([\w-]+)\s*=", line):
+            found = (*here, key[1])
+        else:
+            continue
+        if found == tuple(keys[: len(found)]) and len(found) > best_depth:
+            best, best_depth = number, len(found)
+    return best
+
+
+def _table(
+    parts: Sequence[str], counts: dict[tuple[int | str, ...], int], *, is_array: bool
+) -> tuple[int | str, ...]:
+    where: tuple[int | str, ...] = ()
+    for position, part in enumerate(parts):
+        where = (*where, part)
+        if is_array and position == len(parts) - 1:
+            counts[where] = counts.get(where, -1) + 1
+        if where in counts:
+            where = (*where, counts[where])
+    return where
+
+
+def _known_keys(model: type[BaseModel]) -> list[str]:
+    return sorted(set(_keys(model)))
+
+
+def _keys(model: type[BaseModel]) -> Iterator[str]:
+    for each in (model, Workload, MetricSettings, Local, K6):
+        for name, field in each.model_fields.items():
+            yield field.alias or name
+
+
+def _all_differ(names: Sequence[str], what: str) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"two {what}s are called `{twice[0]}`")

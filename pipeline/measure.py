@@ -1,0 +1,267 @@
+"""Carry out a plan: launch, load, watch, and keep one value per metric and trial."""
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.config import MetricSettings, Suite, Workload
+from pipeline.errors import LoadError
+from pipeline.log import log, step
+from pipeline.model.results import Interleave, Reading, ResultSet, Sample, Trial
+from pipeline.model.subject import Arm
+from pipeline.model.units import convert
+from pipeline.plan import LAUNCH_S, WORKLOAD_S, Pair, Plan, seed_of
+from pipeline.ports import Artifact, Driver, Environment, Load, Probe, Target
+from pipeline.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """Everything that takes part in a measurement.
+
+    Attributes:
+        environment: Starts the artifacts.
+        drivers: By name of the workload.
+        probes: Watch every target.
+        artifacts: One per arm.
+    """
+
+    environment: Environment
+    drivers: Mapping[str, Driver]
+    probes: Sequence[Probe]
+    artifacts: Mapping[Arm, Artifact]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One trial and its values by sample key; no value where the metric was not reported."""
+
+    trial: Trial
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Launch:
+    """One start of the servers of one pair: both arms of a duet, or one of the two."""
+
+    pair: int
+    arms: tuple[Arm, ...]
+    out: Path
+
+
+def run_pairs(
+    plan: Plan, rig: Rig, results: ResultSet, out: Path, progress: Progress
+) -> Iterator[ResultSet]:
+    """Yield the results after each pair, until there are as many valid pairs as asked.
+
+    Args:
+        plan: What to do; pairs that `results` has already are left out.
+        rig: What to do it with.
+        results: What was measured before; empty for a new run.
+        out: Existing folder; each pair gets a folder in it.
+        progress: Told of every stage.
+
+    Raises:
+        LoadError: The load could not be applied, or too many pairs were invalid.
+        LaunchError: A subject did not start.
+    """
+    invalid = 0
+    for pair in plan.order():
+        if len(results.valid_pairs) >= plan.pairs:
+            return
+        if pair.number < results.pairs:
+            continue
+        folder = _empty(out / "pairs" / f"{pair.number:03}")
+        done = len(results.valid_pairs)
+        tell = _Teller(progress, f"pair {done + 1} of {plan.pairs}", plan, plan.pairs - done)
+        outcomes = _pair(plan, pair, rig, folder, tell)
+        results = added(results, plan.suite, outcomes)
+        yield results
+        reasons = sorted({reason for outcome in outcomes for reason in outcome.trial.invalid})
+        if reasons:
+            invalid += 1
+            log.warning("pair %s is invalid: %s", pair.number, "; ".join(reasons))
+        if invalid > plan.suite.max_invalid:
+            raise LoadError(
+                f"{invalid} pairs were invalid, and the suite allows {plan.suite.max_invalid};"
+                f" the last, pair {pair.number}: {'; '.join(reasons)}",
+                hint=f"its logs are in {folder}; nothing of an invalid pair becomes a number",
+            )
+
+
+def added(results: ResultSet, suite: Suite, outcomes: Sequence[Outcome]) -> ResultSet:
+    """Return results with one more pair; the values of an invalid pair are missing."""
+    counts = not any(outcome.trial.invalid for outcome in outcomes)
+    samples: dict[Arm, tuple[Sample, ...]] = {}
+    for outcome in outcomes:
+        before = {s.key: s.values for s in results.samples.get(outcome.trial.arm, ())}
+        samples[outcome.trial.arm] = tuple(
+            Sample(
+                workload.name,
+                metric.metric(),
+                (
+                    *before.get(f"{workload.name}/{metric.name}", (None,) * results.pairs),
+                    outcome.values.get(f"{workload.name}/{metric.name}") if counts else None,
+                ),
+            )
+            for workload in suite.workloads
+            for metric in workload.metrics
+        )
+    trials = (*results.trials, *(outcome.trial for outcome in outcomes))
+    return dataclasses.replace(results, trials=trials, samples=samples)
+
+
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    """Adds the number of the pair and the time of the pairs to come to what is told."""
+
+    progress: Progress
+    title: str
+    plan: Plan
+    pairs_left: int
+
+    def stage(self, what: str, left_s: float) -> None:
+        rest_s = (self.pairs_left - 1) * self.plan.duration_s / self.plan.pairs
+        self.progress.stage(f"{self.title}: {what}", left_s + rest_s)
+
+
+def _pair(plan: Plan, pair: Pair, rig: Rig, out: Path, tell: _Teller) -> tuple[Outcome, ...]:
+    if plan.interleave is Interleave.REQUEST:
+        return _launch(plan, _Launch(pair.number, pair.order, out), rig, tell)
+    return tuple(
+        dataclasses.replace(
+            outcome, trial=dataclasses.replace(outcome.trial, position=pair.order.index(arm))
+        )
+        for arm in pair.order
+        for outcome in _launch(plan, _Launch(pair.number, (arm,), _empty(out / arm)), rig, tell)
+    )
+
+
+def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> tuple[Outcome, ...]:
+    """Start the servers, run every workload, and return a trial for each arm."""
+    taken_at, began = datetime.now(UTC), time.monotonic()
+    values: dict[Arm, dict[str, float]] = {arm: {} for arm in launch.arms}
+    invalid: list[str] = []
+    warnings: dict[Arm, list[str]] = {arm: [] for arm in launch.arms}
+    tell.stage("start the servers", plan.launch_s)
+    artifacts = {arm: rig.artifacts[arm] for arm in launch.arms}
+    left_s = plan.launch_s - LAUNCH_S
+    with (
+        step(f"{tell.title}, {' and '.join(launch.arms)}"),
+        rig.environment.launch(artifacts, launch.out) as targets,
+    ):
+        for workload in plan.suite.workloads:
+            tell.stage(workload.name, left_s)
+            left_s -= workload.driver.load_s + WORKLOAD_S
+            seed = seed_of(plan.seed, launch.pair, workload.name)
+            load, seen = _workload(workload, launch, rig, targets, seed)
+            invalid += [f"{workload.name}: {reason}" for reason in load.invalid]
+            for arm in launch.arms:
+                readings = (*load.readings[arm], *seen[arm].readings)
+                found, missing = values_of(workload, readings)
+                values[arm] |= found
+                warnings[arm] += [
+                    f"{workload.name}: {said}"
+                    for said in (*load.warnings, *seen[arm].failed, *missing)
+                ]
+    duration_s = time.monotonic() - began
+    return tuple(
+        Outcome(
+            Trial(
+                launch.pair,
+                arm,
+                position,
+                taken_at,
+                round(duration_s, 3),
+                tuple(invalid),
+                tuple(warnings[arm]),
+            ),
+            values[arm],
+        )
+        for position, arm in enumerate(launch.arms)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the probes of one target say, and which of them failed."""
+
+    readings: tuple[Reading, ...]
+    failed: tuple[str, ...]
+
+
+def _workload(
+    workload: Workload, launch: _Launch, rig: Rig, targets: Mapping[Arm, Target], seed: int
+) -> tuple[Load, dict[Arm, _Seen]]:
+    """Apply one workload to the targets while every probe watches."""
+    folder = _empty(launch.out / workload.name)
+    try:
+        with ExitStack() as stack:
+            watches = {
+                arm: [
+                    stack.enter_context(probe.watch(target, _made(folder / arm)))
+                    for probe in rig.probes
+                ]
+                for arm, target in targets.items()
+            }
+            load = rig.drivers[workload.name].measure(targets, folder, seed)
+            seen = {}
+            for arm, watching in watches.items():
+                readings: list[Reading] = []
+                failed: list[str] = []
+                for watch in watching:
+                    try:
+                        readings += watch.readings(load.span)
+                    except LoadError as error:
+                        failed.append(str(error))
+                seen[arm] = _Seen(tuple(readings), tuple(failed))
+            for target in targets.values():
+                target.check()
+    except LoadError as error:
+        raise LoadError(f"pair {launch.pair}, {workload.name}: {error}", hint=error.hint) from error
+    return load, seen
+
+
+def values_of(
+    workload: Workload, readings: Sequence[Reading]
+) -> tuple[dict[str, float], list[str]]:
+    """Return the value of each metric by sample key, and a sentence for each that is missing."""
+    by_name = {reading.name: reading for reading in readings}
+    values: dict[str, float] = {}
+    missing: list[str] = []
+    for metric in workload.metrics:
+        wanted = [name for name in (metric.select, metric.per) if name]
+        if absent := [name for name in wanted if name not in by_name]:
+            missing.append(f"{metric.name}: nothing reported `{absent[0]}`")
+            continue
+        value = _value(metric, by_name)
+        if value is None:
+            missing.append(f"{metric.name}: `{metric.per}` was 0")
+        else:
+            values[f"{workload.name}/{metric.name}"] = value
+    return values, missing
+
+
+def _value(metric: MetricSettings, by_name: Mapping[str, Reading]) -> float | None:
+    reading = by_name[metric.select]
+    value = convert(reading.value, reading.unit, metric.unit)
+    if not metric.per:
+        return value
+    divisor = by_name[metric.per].value
+    return value / divisor if divisor else None
+
+
+def _empty(folder: Path) -> Path:
+    """Make a folder anew; what an interrupted pair left in it is dropped."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return _made(folder)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

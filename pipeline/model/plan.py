@@ -1,0 +1,45 @@
+"""What a run would do, for people."""
+
+from dataclasses import dataclass
+
+from pipeline.model.results import Interleave
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSummary:
+    """One workload of a plan.
+
+    Attributes:
+        name: Of the workload.
+        driver: What applies it.
+        rate: Iterations started per second, for each arm.
+        load_s: Seconds of one launch.
+        requests: Expected number, over all pairs and both arms.
+        gating: Names of the metrics that can turn the run red.
+        metrics: Number of all its metrics.
+    """
+
+    name: str
+    driver: str
+    rate: float
+    load_s: float
+    requests: int
+    gating: tuple[str, ...]
+    metrics: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """A plan, in numbers: durations in s, sizes in B."""
+
+    suite: str
+    description: str
+    environment: str
+    pairs: int
+    interleave: Interleave
+    seed: int
+    launches: int
+    duration_s: float
+    workloads: tuple[WorkloadSummary, ...]
+    kept_bytes: float
+    peak_bytes: float

@@ -1,0 +1,122 @@
+"""Who runs when, how long and how much: data, printed by `plan` and carried out by stages."""
+
+import random
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.config import Suite
+from pipeline.model.plan import PlanSummary, WorkloadSummary
+from pipeline.model.results import Interleave
+from pipeline.model.subject import Arm
+
+# Measured on two cores: from the start of both servers to their first Ready Project, and their
+# end; the start and the set-up of k6.  They only feed the estimate that `plan` and progress show.
+LAUNCH_S = 9.0
+WORKLOAD_S = 4.0
+_LAUNCH_BYTES = 80e6
+"""Raw data that one launch holds at its peak: etcd's write-ahead logs, logs and scrapes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One trial of each arm, in the order in which they are started."""
+
+    number: int
+    order: tuple[Arm, Arm]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        suite: What is measured.
+        pairs: Number of valid pairs.
+        interleave: How the trials of a pair share the machine.
+        seed: Of every random choice.
+    """
+
+    suite: Suite
+    pairs: int
+    interleave: Interleave
+    seed: int
+
+    def order(self) -> Iterator[Pair]:
+        """Yield pairs without end, so that an invalid one can be replaced.
+
+        Which arm starts first is drawn anew for every two pairs, and swapped within the two: a
+        slow drift of the machine falls on both arms alike.
+        """
+        draw = random.Random(self.seed)  # noqa: S311 (an order, not a secret)
+        number = 0
+        while True:
+            first, second = draw.sample(list(Arm), 2)
+            yield Pair(number, (first, second))
+            yield Pair(number + 1, (second, first))
+            number += 2
+
+    def summary(self) -> PlanSummary:
+        """Return what a person wants to know before it starts."""
+        return PlanSummary(
+            suite=self.suite.name,
+            description=self.suite.description,
+            environment=self.suite.environment.kind,
+            pairs=self.pairs,
+            interleave=self.interleave,
+            seed=self.seed,
+            launches=self.launches,
+            duration_s=self.duration_s,
+            workloads=tuple(
+                WorkloadSummary(
+                    name=w.name,
+                    driver=f"{w.driver.kind} {w.driver.script}",
+                    rate=w.driver.rate,
+                    load_s=w.driver.load_s,
+                    requests=self.requests()[w.name],
+                    gating=tuple(m.name for m in w.metrics if m.gate),
+                    metrics=len(w.metrics),
+                )
+                for w in self.suite.workloads
+            ),
+            kept_bytes=self.kept_bytes,
+            peak_bytes=self.peak_bytes,
+        )
+
+    @property
+    def launches(self) -> int:
+        """Number of times that servers are started."""
+        return self.pairs * (1 if self.interleave is Interleave.REQUEST else 2)
+
+    @property
+    def duration_s(self) -> float:
+        """Expected seconds, without builds."""
+        return self.launches * self.launch_s
+
+    @property
+    def launch_s(self) -> float:
+        """Expected seconds of one launch."""
+        loads = sum(WORKLOAD_S + w.driver.load_s for w in self.suite.workloads)
+        return LAUNCH_S + loads
+
+    def requests(self) -> dict[str, int]:
+        """Return the expected number of requests of each workload, over all pairs and both arms."""
+        return {
+            w.name: self.pairs * w.driver.requests_expected(len(Arm)) for w in self.suite.workloads
+        }
+
+    @property
+    def kept_bytes(self) -> float:
+        """Expected size of the run's folder when it has ended."""
+        per_request = max(w.driver.raw_bytes_per_request for w in self.suite.workloads)
+        return sum(self.requests().values()) * per_request + self.launches * 2e6
+
+    @property
+    def peak_bytes(self) -> float:
+        """Expected size of the run's folder at its largest."""
+        return self.kept_bytes + _LAUNCH_BYTES
+
+
+def seed_of(seed: int, *parts: object) -> int:
+    """Return a seed for one part of a run, the same whenever the run is repeated."""
+    return zlib.crc32("/".join(map(str, (seed, *parts))).encode())

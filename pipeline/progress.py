@@ -1,0 +1,75 @@
+"""How far a run has come: a live line on a terminal, plain log lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from pipeline.log import log
+
+
+class Progress(Protocol):
+    """What a stage tells the person who waits."""
+
+    def stage(self, title: str, left_s: float) -> None:
+        """Say what begins now, and how many seconds are left in all."""
+        ...
+
+
+@contextmanager
+def shown() -> Iterator[Progress]:
+    """Show progress while the block runs."""
+    if sys.stderr.isatty():
+        with _live() as progress:
+            yield progress
+    else:
+        yield _Plain()
+
+
+def minutes(seconds: float) -> str:
+    """Return a duration as people say it: `45 s`, `4 min 10 s`."""
+    whole = max(0, round(seconds))
+    return f"{whole} s" if whole < 90 else f"{whole // 60} min {whole % 60:02} s"
+
+
+class _Plain:
+    def stage(self, title: str, left_s: float) -> None:
+        log.info("%s (about %s left)", title, minutes(left_s))
+
+
+@contextmanager
+def _live() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+    from rich.text import Text
+
+    class Left(ProgressColumn):
+        """Seconds left, counted down between two stages."""
+
+        def render(self, task: Task) -> Text:
+            left_s = float(task.fields["until"]) - time.monotonic()
+            return Text(f"{minutes(left_s)} left" if left_s > 0 else "finishing", style="cyan")
+
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        Left(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+
+        class Live:
+            """Moves the bar by the share of time that has passed."""
+
+            began = time.monotonic()
+            task = bar.add_task("starting", total=1.0, until=time.monotonic())
+
+            def stage(self, title: str, left_s: float) -> None:
+                now = time.monotonic()
+                passed = now - self.began
+                share = passed / (passed + max(left_s, 0.1))
+                bar.update(self.task, description=title, completed=share, until=now + left_s)
+
+        yield Live()

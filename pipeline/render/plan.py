@@ -1,0 +1,34 @@
+"""A plan as text."""
+
+from pipeline.model.plan import PlanSummary
+from pipeline.model.results import Interleave
+
+_HOW = {
+    Interleave.REQUEST: "both builds at once, each iteration to one of them (duet)",
+    Interleave.TRIAL: "one build after the other, in random order",
+}
+
+
+def plan_text(plan: PlanSummary) -> str:
+    """Return what would run, how long, how much load and how much disk."""
+    requests = sum(workload.requests for workload in plan.workloads)
+    peak, kept = plan.peak_bytes / 1e6, plan.kept_bytes / 1e6
+    lines = [
+        f"Suite {plan.suite}: {plan.description}",
+        "",
+        f"  pairs        {plan.pairs}, {_HOW[plan.interleave]}",
+        f"  environment  {plan.environment}, {plan.launches} launches",
+        f"  time         about {plan.duration_s / 60:.1f} min, builds not counted",
+        f"  load         about {requests:,} requests, loopback only",
+        f"  disk         {peak:.0f} MB at most, {kept:.0f} MB kept",
+        f"  seed         {plan.seed}",
+    ]
+    for workload in plan.workloads:
+        lines += [
+            "",
+            f"{workload.name}: {workload.driver}",
+            f"  {workload.rate:g} iterations/s for each build, for {workload.load_s:g} s a launch",
+            f"  about {workload.requests:,} requests in all",
+            f"  {workload.metrics} metrics; gating: {', '.join(workload.gating) or 'none'}",
+        ]
+    return "\n".join([*lines, "", "Nothing was started.", ""])

@@ -1,0 +1,278 @@
+"""The verbs.  This is the one place where ports meet adapters; it decides nothing."""
+
+import random
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline import codec, config, files, lock, measure, progress, toolchain
+from pipeline.config import LoadedSuite
+from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
+from pipeline.judge import policy
+from pipeline.judge.stored import stored_reference
+from pipeline.log import log
+from pipeline.model.report import Report
+from pipeline.model.results import (
+    Baseline,
+    Interleave,
+    Machine,
+    ResultSet,
+    Sample,
+    Tool,
+)
+from pipeline.model.subject import Arm, Spec, parse_spec
+from pipeline.plan import Plan
+from pipeline.ports import Artifact, Program
+from pipeline.probes.etcd import Etcd
+from pipeline.probes.process import Process
+from pipeline.probes.prometheus import Prometheus
+from pipeline.render.markdown import markdown
+from pipeline.render.text import text
+from pipeline.stores.directory import Directory
+
+RESULTS = "results.json"
+VERDICT = "verdict.json"
+REPORT_TEXT = "report.txt"
+REPORT_MARKDOWN = "report.md"
+SUITE = "suite.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asked `run` or `plan` for.
+
+    Attributes:
+        suite: Name of a suite, or path of a file.
+        candidate: Spec.
+        against: Spec of the baseline, or empty.
+        baseline: Name of a stored baseline, or empty; with neither, the default one.
+        pairs: Number of valid pairs, or None for the suite's own.
+        interleave: How the trials of a pair share the machine.
+        seed: Of every random choice, or None to draw one.
+        environment: Kind of environment.
+    """
+
+    suite: str
+    candidate: str
+    against: str = ""
+    baseline: str = ""
+    pairs: int | None = None
+    interleave: Interleave = Interleave.REQUEST
+    seed: int | None = None
+    environment: str = "local"
+
+
+def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
+    """Return what a wish means, without starting anything.
+
+    Raises:
+        ConfigError: It cannot be carried out.
+    """
+    loaded = config.load(config.path_of(wish.suite))
+    pairs = loaded.suite.pairs if wish.pairs is None else wish.pairs
+    if pairs < 2:
+        raise ConfigError(
+            f"--pairs {pairs}: no interval is possible from fewer than 2 pairs",
+            hint="5 pairs are the usual number",
+        )
+    if wish.environment != loaded.suite.environment.kind:
+        raise ConfigError(
+            f"the suite {loaded.suite.name} runs in the environment"
+            f" `{loaded.suite.environment.kind}`, not `{wish.environment}`"
+        )
+    seed = random.SystemRandom().randrange(2**31) if wish.seed is None else wish.seed
+    return loaded, Plan(loaded.suite, pairs, wish.interleave, seed)
+
+
+def run(wish: Wish, out: Path) -> Report:
+    """Measure from nothing, judge, and leave everything in a new folder.
+
+    Raises:
+        PipelineError: Of every kind; what was measured until then is in `out`.
+    """
+    loaded, plan = planned(wish)
+    candidate = _spec(wish.candidate)
+    stored = None if wish.against else _store().load(wish.baseline or f"reference-{wish.suite}")
+    if stored is not None and stored.suite_digest != loaded.digest:
+        raise BaselineError(
+            f"the baseline `{stored.name}` was measured by another version of the suite"
+            f" `{stored.suite}`",
+            hint="record it again: `run --against SPEC`, then `baseline save DIR NAME`",
+        )
+    baseline = _spec(stored.subject.spec if stored else wish.against)
+    if out.exists() and any(out.iterdir()):
+        raise ConfigError(
+            f"{out} is not empty, and a run never overwrites another",
+            hint="leave --out away to get a new folder, or go on with `run --resume`",
+        )
+    artifacts = {Arm.BASELINE: _artifact(baseline), Arm.CANDIDATE: _artifact(candidate)}
+    programs = {"etcd": toolchain.etcd(), "k6": toolchain.k6()}
+    machine = _machine(plan, programs)
+    results = ResultSet(
+        suite=plan.suite.name,
+        suite_digest=loaded.digest,
+        environment=plan.suite.environment.kind,
+        interleave=plan.interleave,
+        pairs_asked=plan.pairs,
+        seed=plan.seed,
+        subjects={arm: artifact.subject for arm, artifact in artifacts.items()},
+        machine=machine,
+        tools=_tools(programs),
+        taken_at=datetime.now(UTC),
+        stored=stored and stored_reference(stored, machine),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    codec.write_text(out / SUITE, loaded.text)
+    codec.write_results(out / RESULTS, results)
+    return _measure(plan, results, artifacts, programs, out)
+
+
+def resume(out: Path) -> Report:
+    """Go on with an interrupted run; trials that were measured are kept.
+
+    Raises:
+        ConfigError: The suite, a subject or the machine is not what it was.
+        PipelineError: As `run`.
+    """
+    results = codec.read_results(out / RESULTS)
+    loaded = config.load(out / SUITE)
+    _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
+    plan = Plan(loaded.suite, results.pairs_asked, results.interleave, results.seed)
+    artifacts = {arm: _artifact(_spec(results.subjects[arm].spec)) for arm in Arm}
+    for arm, artifact in artifacts.items():
+        _same(f"the binary of the {arm}", results.subjects[arm].digest, artifact.subject.digest)
+    programs = {"etcd": toolchain.etcd(), "k6": toolchain.k6()}
+    machine = _machine(plan, programs)
+    for fact, value in machine.fingerprint.items():
+        _same(f"the machine's {fact}", results.machine.fingerprint.get(fact, "unknown"), value)
+    log.info("%s: %s pairs are kept", out, results.pairs)
+    return _measure(plan, results, artifacts, programs, out)
+
+
+def compare(out: Path) -> Report:
+    """Judge the results in a folder, and return the report.
+
+    Raises:
+        BaselineError: They are missing or unreadable.
+    """
+    return policy.report(codec.read_results(out / RESULTS))
+
+
+def write(report: Report, out: Path, exit_code: Exit) -> None:
+    """Write the verdict and every report into the run's folder."""
+    codec.write_text(out / VERDICT, codec.verdict_json(report, exit_code))
+    codec.write_text(out / REPORT_TEXT, text(report))
+    codec.write_text(out / REPORT_MARKDOWN, markdown(report))
+
+
+def save_baseline(out: Path, name: str) -> Path:
+    """Keep the candidate of a run under a name, and return the file.
+
+    Raises:
+        BaselineError: The run is unfinished, or its candidate could not be made again.
+    """
+    results = codec.read_results(out / RESULTS)
+    valid = results.valid_pairs
+    if len(valid) < results.pairs_asked:
+        raise BaselineError(
+            f"{out}: {len(valid)} of {results.pairs_asked} pairs were measured",
+            hint="finish it with `run --resume`",
+        )
+    subject = toolchain.pinned(results.subjects[Arm.CANDIDATE])
+    samples = tuple(
+        Sample(s.workload, s.metric, tuple(s.values[pair] for pair in valid))
+        for s in results.samples[Arm.CANDIDATE]
+    )
+    return _store().save(
+        Baseline(
+            name=name,
+            suite=results.suite,
+            suite_digest=results.suite_digest,
+            subject=subject,
+            machine=results.machine,
+            tools=results.tools,
+            taken_at=results.taken_at,
+            samples=samples,
+        )
+    )
+
+
+def stored_baseline(name: str) -> Baseline:
+    """Return a stored baseline; see `Directory.load`."""
+    return _store().load(name)
+
+
+def baseline_names() -> list[str]:
+    """Return the names of the stored baselines."""
+    return _store().names()
+
+
+def _measure(
+    plan: Plan,
+    results: ResultSet,
+    artifacts: Mapping[Arm, Artifact],
+    programs: Mapping[str, Program],
+    out: Path,
+) -> Report:
+    rig = measure.Rig(
+        environment=plan.suite.environment.environment(programs["etcd"]),
+        drivers={w.name: w.driver.driver(programs["k6"]) for w in plan.suite.workloads},
+        probes=(Process(), Prometheus(), Etcd()),
+        artifacts=artifacts,
+    )
+    try:
+        with lock.machine_to_ourselves(out), progress.shown() as shown:
+            for results in measure.run_pairs(plan, rig, results, out, shown):  # noqa: B020, PLR1704 (each is the last one and a pair)
+                codec.write_results(out / RESULTS, results)
+    except (PipelineError, KeyboardInterrupt):
+        log.warning(
+            "stopped after %s pairs; go on with: %s -m pipeline run --resume %s",
+            results.pairs,
+            Path(sys.executable).name,
+            out,
+        )
+        raise
+    return policy.report(results)
+
+
+def _spec(written: str) -> Spec:
+    try:
+        spec = parse_spec(written)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    toolchain.check(spec)
+    return spec
+
+
+def _artifact(spec: Spec) -> Artifact:
+    return toolchain.reference(spec)
+
+
+def _same(what: str, before: str, now: str) -> None:
+    if before != now:
+        raise ConfigError(
+            f"{what} is not what it was when the run began: {before}, now {now}",
+            hint="start a new run",
+        )
+
+
+def _machine(plan: Plan, programs: Mapping[str, Program]) -> Machine:
+    machine = toolchain.machine()
+    versions = {name: program.version for name, program in programs.items()}
+    fingerprint = {
+        **machine.fingerprint,
+        **versions,
+        "environment": plan.suite.environment.kind,
+    }
+    return Machine(fingerprint, machine.facts)
+
+
+def _tools(programs: Mapping[str, Program]) -> dict[str, Tool]:
+    tools = {name: Tool(program.version, program.digest) for name, program in programs.items()}
+    return {**tools, "milo-perf": toolchain.ourselves()}
+
+
+def _store() -> Directory:
+    return Directory(files.ours("baselines"))

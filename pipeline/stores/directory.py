@@ -1,0 +1,52 @@
+"""Baselines as files in a folder of the repository."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import codec
+from pipeline.errors import BaselineError, ConfigError
+from pipeline.model.results import Baseline
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """One JSON file for each baseline."""
+
+    path: Path
+
+    def load(self, name: str) -> Baseline:
+        """Return a baseline.
+
+        Raises:
+            BaselineError: Missing or unreadable; unreadable is never taken for missing.
+        """
+        file = self._file(name)
+        if not file.is_file():
+            raise BaselineError(
+                f"there is no baseline `{name}` in {self.path}",
+                hint=f"known: {', '.join(self.names()) or 'none'};"
+                " `python -m pipeline baseline save DIR NAME` keeps the candidate of a run",
+            )
+        return codec.read_baseline(file)
+
+    def save(self, baseline: Baseline) -> Path:
+        """Write a baseline, all or nothing, and return its path."""
+        file = self._file(baseline.name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        codec.write_baseline(file, baseline)
+        return file
+
+    def names(self) -> list[str]:
+        """Return the names of all baselines, sorted."""
+        return sorted(file.stem for file in self.path.glob("*.json"))
+
+    def _file(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"`{name}` cannot be the name of a baseline",
+                hint="use small letters, digits, `.`, `_` and `-`",
+            )
+        return self.path / f"{name}.json"

@@ -1,0 +1,158 @@
+"""Programs are run, watched, and never left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline import proc
+from pipeline.errors import LaunchError, LoadError
+
+PYTHON = sys.executable
+
+
+def python(code: str) -> list[str]:
+    return [PYTHON, "-c", code]
+
+
+def gone(pid: int) -> bool:
+    for _ in range(100):
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_output_goes_to_the_file(tmp_path: Path) -> None:
+    proc.run(python("print('hello')"), output=tmp_path / "log", timeout_s=20, error=LoadError)
+
+    assert (tmp_path / "log").read_text() == "hello\n"
+
+
+def test_a_failure_says_how_it_ended_and_what_it_said_last(tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match="exited with 3") as caught:
+        proc.run(
+            python("print('no such thing'); raise SystemExit(3)"),
+            output=tmp_path / "log",
+            timeout_s=20,
+            error=LoadError,
+        )
+
+    assert "no such thing" in caught.value.hint
+
+
+def test_a_missing_program_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(LaunchError, match="`no-such-program` is not there"):
+        proc.run(["no-such-program"], output=tmp_path / "log", timeout_s=5, error=LaunchError)
+
+
+def test_a_program_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match=r"still running after 0\.5 s"):
+        proc.run(
+            python("import time; time.sleep(60)"),
+            output=tmp_path / "log",
+            timeout_s=0.5,
+            error=LoadError,
+        )
+
+
+def test_what_the_check_raises_stops_the_program(tmp_path: Path) -> None:
+    def check() -> None:
+        raise LoadError("etcd was killed by signal 9")
+
+    began = time.monotonic()
+    with pytest.raises(LoadError, match="signal 9"):
+        proc.run(
+            python("import time; time.sleep(60)"),
+            output=tmp_path / "log",
+            timeout_s=60,
+            error=LoadError,
+            check=check,
+        )
+
+    assert time.monotonic() - began < 15
+
+
+def test_leaving_stops_the_children_of_a_program_too(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, time;"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
+        "print(child.pid, flush=True); time.sleep(60)"
+    )
+    log = tmp_path / "log"
+    with proc.started(python(code), name="parent", output=log, error=LaunchError) as service:
+        service.wait_ready(lambda: bool(log.read_text().strip()), 20)
+        child = int(log.read_text())
+
+    assert gone(child)
+    assert gone(service.pid)
+
+
+def test_a_program_that_ignores_sigterm_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proc, "GRACE_S", 0.3)
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN);"
+    code = f"{deaf} print(1, flush=True); time.sleep(60)"
+    log = tmp_path / "log"
+    with proc.started(python(code), name="deaf", output=log, error=LaunchError) as service:
+        service.wait_ready(lambda: bool(log.read_text()), 20)
+
+    assert service.ended() == "was killed by signal 9"
+
+
+def test_a_death_before_readiness_is_told_at_once_with_the_last_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with (
+        pytest.raises(LaunchError, match="etcd exited with 1 before it was ready") as caught,
+        proc.started(
+            python("raise SystemExit('bad flag')"), name="etcd", output=log, error=LaunchError
+        ) as service,
+    ):
+        service.wait_ready(lambda: False, 60)
+
+    assert "bad flag" in caught.value.hint
+
+
+def test_never_ready_is_an_error_after_the_time(tmp_path: Path) -> None:
+    with (
+        pytest.raises(LaunchError, match=r"was not ready after 0\.2 s"),
+        proc.started(
+            python("import time; time.sleep(60)"),
+            name="server",
+            output=tmp_path / "log",
+            error=LaunchError,
+        ) as service,
+    ):
+        service.wait_ready(lambda: False, 0.2)
+
+
+def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from pipeline import proc;"
+        "from pipeline.errors import LoadError\n"
+        "with proc.started([sys.executable, '-c', 'import time; time.sleep(60)'], name='x',"
+        f" output=Path({str(tmp_path / 'log')!r}), error=LoadError) as service:\n"
+        "    print(service.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen(python(code), stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        os.kill(parent.pid, signal.SIGKILL)
+
+    assert gone(child)
+
+
+def test_capture_returns_none_for_what_fails_or_is_not_there() -> None:
+    assert proc.capture(python("print(1)")) == "1\n"
+    assert proc.capture(python("raise SystemExit(1)")) is None
+    assert proc.capture(["no-such-program"]) is None
