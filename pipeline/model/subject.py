@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from urllib.parse import parse_qsl
 
 KINDS = ("reference",)
 
@@ -49,10 +48,12 @@ def parse_spec(text: str) -> Spec:
     query = shape["query"]
     if query is None:
         return Spec(shape["kind"], shape["tree"] or "")
-    try:
-        settings = parse_qsl(query, keep_blank_values=True, strict_parsing=True)
-    except ValueError:
-        raise ValueError(f"`{text}`: after `?` write name=size, joined by `&`") from None
+    settings = []
+    for setting in query.split("&"):
+        name, equals, size = setting.partition("=")
+        if not (name and equals and size):
+            raise ValueError(f"`{text}`: after `?` write name=size, joined by `&`")
+        settings.append((name, size))
     names = [name for name, _ in settings]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"`{text}`: `{twice[0]}` is set twice")

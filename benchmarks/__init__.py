@@ -1,0 +1,1 @@
+"""Speed, memory and sensitivity of the pipeline itself, measured; never part of a timed test."""

@@ -1,0 +1,96 @@
+"""Whole runs of the command on real parts, with a suite of a few seconds."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SUITE = """
+name = "tiny"
+description = "a few seconds of each workload"
+pairs = 2
+max_invalid = 1
+
+[environment]
+kind = "local"
+
+[[workload]]
+name = "project-lifecycle"
+[workload.driver]
+kind = "k6"
+script = "project_lifecycle.js"
+rate = 3.0
+duration_s = 3
+warmup_s = 1
+requests_per_iteration = 5.0
+max_rate_error = 0.5
+[[workload.metric]]
+name = "keys_left"
+select = "etcd.keys_added"
+per = "projects_deleted"
+unit = "1"
+better = "lower"
+scale = "difference"
+margin = 0.5
+gate = true
+
+[[workload]]
+name = "object-crud"
+[workload.driver]
+kind = "k6"
+script = "object_crud.js"
+rate = 15.0
+duration_s = 4
+warmup_s = 1
+requests_per_iteration = 4.2
+max_rate_error = 0.5
+parameters = { PROJECTS = 1, PREFILL = 5 }
+[[workload.metric]]
+name = "create_p50"
+select = "http_req_duration{op=create}/p50"
+unit = "s"
+better = "lower"
+margin = 1.0
+gate = true
+[[workload.metric]]
+name = "get_p50"
+select = "http_req_duration{op=get}/p50"
+unit = "s"
+better = "lower"
+margin = 1.0
+[[workload.metric]]
+name = "cpu_per_request"
+select = "server.cpu"
+per = "requests"
+unit = "s"
+better = "lower"
+margin = 1.0
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(SUITE)
+    return path
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Start `python -m pipeline …` with a temporary folder of its own."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+
+    def start(*arguments: object, **variables: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "pipeline", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": str(temporary), **variables},
+        )
+
+    return start

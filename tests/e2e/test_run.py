@@ -1,0 +1,261 @@
+"""The main job, from the command to the verdict, on real etcd, real servers and real k6."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psutil
+import pytest
+
+from pipeline import codec
+from pipeline.errors import Exit
+from pipeline.model.subject import Arm
+
+pytestmark = pytest.mark.real
+Command = Callable[..., "subprocess.Popen[str]"]
+WAIT_S = 300
+
+
+def finished(process: "subprocess.Popen[str]", code: int) -> tuple[str, str]:
+    """Wait, and return what it printed; fail with its words when the exit code is another."""
+    stdout, stderr = process.communicate(timeout=WAIT_S)
+    assert process.returncode == code, stderr[-4000:]
+    return stdout, stderr
+
+
+def running(folder: Path) -> list[int]:
+    return [
+        process.pid
+        for process in psutil.process_iter()
+        if str(folder) in " ".join(_line(process)) and process.pid != psutil.Process().pid
+    ]
+
+
+def _line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def nothing_is_left(tmp_path: Path, out: Path) -> bool:
+    for _ in range(100):
+        if not running(out):
+            break
+        time.sleep(0.1)
+    return not running(out) and not list((tmp_path / "tmp").iterdir()) and not private(out)
+
+
+def private(out: Path) -> list[Path]:
+    return [path for path in out.rglob("private") if path.is_dir()]
+
+
+def until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    """Wait for a condition while a process runs."""
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert process.poll() is None, process.communicate()[1][-4000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def load_of_pair(out: Path, pair: int) -> Callable[[], bool]:
+    """Return whether k6 is at work on objects in a pair."""
+    log = out / "pairs" / f"{pair:03}" / "object-crud" / "k6.log"
+    return log.exists
+
+
+def verdict_of(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "verdict.json").read_text())
+    return found
+
+
+def test_equal_builds_are_not_red_and_everything_is_left_in_the_folder(
+    command: Command, suite: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = command("run", "--suite", suite, "--against", "reference", "--out", out, "--seed", 1)
+    stdout, _ = finished(process, Exit.NO_REGRESSION)
+
+    verdict = verdict_of(out)
+    results = codec.read_results(out / "results.json")
+    jsonschema.validate(verdict, codec.schemas()["verdict-1.schema.json"])
+    assert verdict["pairs_valid"] == 2
+    assert (out / "report.txt").read_text().splitlines()[0] in stdout
+    assert "--seed 1" in (out / "report.txt").read_text()
+    assert (out / "report.md").read_text().startswith("<!-- ")
+    for workload in ("project-lifecycle", "object-crud"):
+        assert (out / "pairs" / "000" / workload / "points.csv.gz").stat().st_size > 1000
+    for component in ("etcd", "server"):
+        for arm in Arm:
+            assert (out / "pairs" / "000" / f"{component}-{arm}.log").is_file()
+    keys = next(s for s in results.samples[Arm.CANDIDATE] if s.metric.name == "keys_left")
+    assert keys.values == (1.0, 1.0)
+    assert {"etcd", "k6", "milo-perf"} <= set(results.tools)
+    assert nothing_is_left(tmp_path, out)
+
+
+def test_known_faults_are_red_on_their_own_metrics(
+    command: Command, suite: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    candidate = "reference?slow-create=80ms&orphans=3"
+    process = command(
+        *("run", "--suite", suite, "--against", "reference", "--candidate", candidate),
+        *("--out", out, "--interleave", "trial", "--pairs", "3"),
+    )
+    finished(process, Exit.REGRESSION)
+
+    red = {m["metric"] for m in verdict_of(out)["metrics"] if m["verdict"] == "regressed"}
+    assert red == {"create_p50", "keys_left"}
+    assert nothing_is_left(tmp_path, out)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing_running_and_goes_on_later(
+    command: Command, suite: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    process = command("run", "--suite", suite, "--against", "reference", "--out", out)
+    until(load_of_pair(out, 1), process)
+    process.send_signal(number)
+    _, stderr = finished(process, Exit.INTERRUPTED)
+    before = codec.read_results(out / "results.json")
+
+    assert f"run --resume {out}" in stderr
+    assert nothing_is_left(tmp_path, out)
+    assert before.valid_pairs == (0,)
+
+    finished(command("run", "--resume", out), Exit.NO_REGRESSION)
+    after = codec.read_results(out / "results.json")
+    assert after.valid_pairs == (0, 1)
+    assert after.trials[:2] == before.trials
+
+
+def test_a_pipeline_that_is_killed_takes_its_children_along(
+    command: Command, suite: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = command("run", "--suite", suite, "--against", "reference", "--out", out)
+    until(load_of_pair(out, 0), process)
+    assert len(running(out)) >= 5
+    process.kill()
+    process.communicate()
+    for _ in range(100):
+        if not running(out):
+            break
+        time.sleep(0.1)
+
+    assert not running(out)
+
+
+def test_an_etcd_that_dies_in_the_middle_is_named_and_what_was_measured_stays(
+    command: Command, suite: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = command("run", "--suite", suite, "--against", "reference", "--out", out)
+    until(load_of_pair(out, 1), process)
+    victim = next(
+        pid for pid in running(out) if "etcd-candidate" in " ".join(_line(psutil.Process(pid)))
+    )
+    psutil.Process(victim).kill()
+    _, stderr = finished(process, Exit.WRONG_LOAD)
+
+    assert "pair 1, object-crud: etcd of the candidate was killed by signal 9" in stderr
+    assert codec.read_results(out / "results.json").valid_pairs == (0,)
+    assert nothing_is_left(tmp_path, out)
+
+
+def test_a_full_disk_leaves_what_was_measured_readable(
+    command: Command, suite: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(out)], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk can only be mounted by root")
+    try:
+        process = command("run", "--suite", suite, "--against", "reference", "--out", out)
+        until(load_of_pair(out, 1), process)
+        _fill(out / "filler")
+        _, stderr = finished(process, Exit.WRONG_LOAD)
+
+        assert codec.read_results(out / "results.json").valid_pairs == (0,)
+        assert "Traceback" not in stderr
+    finally:
+        subprocess.run(["umount", str(out)], check=True)
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 2**16)
+        except OSError:
+            return
+
+
+def test_a_second_run_says_that_it_waits(command: Command, suite: Path, tmp_path: Path) -> None:
+    first_out, second_out = tmp_path / "first", tmp_path / "second"
+    first = command("run", "--suite", suite, "--against", "reference", "--out", first_out)
+    until(load_of_pair(first_out, 0), first)
+    second = command("run", "--suite", suite, "--against", "reference", "--out", second_out)
+    assert second.stderr is not None
+    said = ""
+    while "another run is measuring" not in said:
+        line = second.stderr.readline()
+        assert line, said
+        said += line
+    second.send_signal(signal.SIGTERM)
+    finished(second, Exit.INTERRUPTED)
+    finished(first, Exit.NO_REGRESSION)
+
+    assert str(first_out) in said
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        pytest.param("exit 107", "107", id="fails"),
+        pytest.param("exit 0", "points", id="writes nothing"),
+        pytest.param(
+            'for a; do case $a in csv=*) echo junk > "${a#csv=}";; esac; done',
+            "points",
+            id="garbage",
+        ),
+    ],
+)
+def test_a_k6_that_misbehaves_is_exit_6(
+    command: Command, suite: Path, tmp_path: Path, script: str, said: str
+) -> None:
+    fake = tmp_path / "k6"
+    fake.write_text(
+        f'#!/bin/sh\nif [ "$1" = version ]; then echo "k6 v1.1.0"; exit 0; fi\n{script}\n'
+    )
+    fake.chmod(0o755)
+    out = tmp_path / "out"
+    process = command(
+        *("run", "--suite", suite, "--against", "reference", "--out", out), K6_BIN=str(fake)
+    )
+    _, stderr = finished(process, Exit.WRONG_LOAD)
+
+    assert said in stderr
+    assert "Traceback" not in stderr
+    assert nothing_is_left(tmp_path, out)
+
+
+def test_a_missing_k6_is_exit_6(command: Command, suite: Path, tmp_path: Path) -> None:
+    process = command(
+        *("run", "--suite", suite, "--against", "reference", "--out", tmp_path / "out"),
+        K6_BIN="/no/such/k6",
+    )
+    _, stderr = finished(process, Exit.WRONG_LOAD)
+
+    assert "K6_BIN" in stderr

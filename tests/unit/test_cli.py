@@ -1,0 +1,135 @@
+"""Bad arguments get one clear sentence and their exit code; good ones answer quickly."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli, codec, files
+from pipeline.errors import Exit
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    try:
+        code = cli.main([str(argument) for argument in arguments])
+    except SystemExit as left:
+        code = int(left.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        pytest.param(["run", "--pairs", "1"], 2, "fewer than 2 pairs", id="one pair"),
+        pytest.param(["run", "--pairs", "x"], 2, "invalid int", id="pairs is a word"),
+        pytest.param(["run", "--candidate", "moon"], 2, "not a subject", id="unknown subject"),
+        pytest.param(
+            ["run", "--candidate", "reference?slow-creat=1ms"], 2, "slow-create", id="unknown fault"
+        ),
+        pytest.param(
+            ["run", "--candidate", "reference?cpu=fast"], 2, "cpu", id="size that is none"
+        ),
+        pytest.param(
+            ["run", "--against", "reference", "--baseline", "x"], 2, "not allowed", id="two sources"
+        ),
+        pytest.param(["run", "--suite", "nightly"], 2, "no suite `nightly`", id="unknown suite"),
+        pytest.param(["run", "--baseline", "nobody"], 7, "no baseline `nobody`", id="no baseline"),
+        pytest.param(["run", "--resume", "x", "--seed", "1"], 2, "--seed", id="resume with seed"),
+        pytest.param(["run", "--resume", "/nonexistent"], 7, "no such file", id="resume nothing"),
+        pytest.param(["compare", "/nonexistent"], 7, "no such file", id="compare nothing"),
+        pytest.param(["render", "/nonexistent"], 7, "no such file", id="render nothing"),
+        pytest.param(["baseline", "show", "../x"], 2, "cannot be the name", id="name with a path"),
+        pytest.param(
+            ["baseline", "save", "/nonexistent", "x"], 7, "no such file", id="save nothing"
+        ),
+        pytest.param(["nonsense"], 2, "invalid choice", id="unknown command"),
+        pytest.param(["run", "--environment", "moon"], 2, "invalid choice", id="environment"),
+    ],
+)
+def test_bad_input_is_one_clear_sentence_with_its_exit_code(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, said: str
+) -> None:
+    found, _, stderr = told(capsys, *arguments)
+
+    assert (found, said in stderr) == (code, True), stderr
+    assert "Traceback" not in stderr
+
+
+def test_a_run_never_overwrites_a_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "precious").write_text("x")
+    code, _, stderr = told(capsys, "run", "--against", "reference", "--out", tmp_path)
+
+    assert code == Exit.BAD_ARGUMENTS
+    assert "is not empty" in stderr
+
+
+def test_a_baseline_of_another_suite_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = files.ours("suites", "pr.toml").read_text().replace("pairs = 5", "pairs = 6")
+    (tmp_path / "pr.toml").write_text(text)
+    code, _, stderr = told(
+        capsys, "run", "--suite", tmp_path / "pr.toml", "--baseline", "reference-pr"
+    )
+
+    assert code == Exit.NO_BASELINE
+    assert "another version of the suite" in stderr
+
+
+def test_plan_says_what_would_run_and_starts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    code, stdout, _ = told(capsys, "plan", "--suite", "pr", "--pairs", "7")
+
+    assert code == 0
+    for word in ("7", "time", "requests", "disk", "object-crud", "Nothing was started"):
+        assert word in stdout
+
+
+def test_baselines_can_be_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    _, listed, _ = told(capsys, "baseline", "list")
+    code, shown, _ = told(capsys, "baseline", "show", "reference-pr")
+
+    assert "reference-pr" in listed
+    assert code == 0
+    assert "object-crud/create_p50" in shown
+
+
+def test_stored_baselines_are_readable_and_of_the_suites_as_they_are() -> None:
+    from pipeline import config
+
+    for path in files.ours("baselines").glob("*.json"):
+        baseline = codec.read_baseline(path)
+        assert baseline.name == path.stem
+        assert baseline.suite_digest == config.load(config.path_of(baseline.suite)).digest
+
+
+def test_help_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; from pipeline import cli\n"
+        "try: cli.main(['run', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'scipy', 'pandas', 'numpy', 'pydantic', 'requests', 'rich', 'cryptography'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stderr.strip() == "[]"
+
+
+def test_every_command_and_exit_code_is_documented() -> None:
+    readme = files.ours("README.md").read_text()
+    codes = files.ours("docs", "exit-codes.md").read_text()
+
+    for command in ("run", "plan", "compare", "render", "baseline", "doctor"):
+        assert f"python -m pipeline {command}" in readme
+    for code in Exit:
+        assert f"| {code.value} |" in codes
+
+
+def test_the_committed_schemas_are_valid_json() -> None:
+    for path in files.ours("docs", "schemas").glob("*.json"):
+        assert json.loads(path.read_text())["type"] == "object"

@@ -1,0 +1,129 @@
+"""A suite that cannot be used is refused with its file, line and key."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import config, files
+from pipeline.errors import ConfigError, Exit
+
+GOOD = """name = "tiny"
+description = "one workload"
+pairs = 3
+
+[environment]
+kind = "local"
+
+[[workload]]
+name = "crud"
+
+[workload.driver]
+kind = "k6"
+script = "object_crud.js"
+rate = 10.0
+duration_s = 5
+warmup_s = 1
+requests_per_iteration = 4.0
+
+[[workload.metric]]
+name = "create_p50"
+select = "http_req_duration{op=create}/p50"
+unit = "s"
+better = "lower"
+margin = 0.05
+
+[[workload.metric]]
+name = "get_p50"
+select = "http_req_duration{op=get}/p50"
+unit = "s"
+better = "lower"
+margin = 0.05
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_suite_is_read(tmp_path: Path) -> None:
+    loaded = config.load(written(tmp_path, GOOD))
+
+    assert [m.name for m in loaded.suite.workloads[0].metrics] == ["create_p50", "get_p50"]
+    assert loaded.digest.startswith("sha256:")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        pytest.param("pairs = 3", "pears = 3", 3, "did you mean `pairs`", id="unknown key"),
+        pytest.param("pairs = 3", "pairs = 1", 3, "greater than or equal to 2", id="one pair"),
+        pytest.param("pairs = 3", 'pairs = "x"', 3, "valid integer", id="wrong type"),
+        pytest.param('kind = "local"', 'kind = "moon"', 6, "local", id="environment"),
+        pytest.param("rate = 10.0", "rate = -1", 14, "greater than 0", id="rate"),
+        pytest.param("duration_s", "duratoin_s", 15, "did you mean `duration_s`", id="in a table"),
+        pytest.param(
+            'get}/p50"\nunit = "s"', 'get}/p50"\nunit = "ms"', 27, "`ms` is not one of", id="unit"
+        ),
+        pytest.param('"get_p50"', '"create_p50"', 8, "two metrics are called", id="twice"),
+        pytest.param(
+            'get}/p50"\nunit = "s"\nbetter = "lower"\nmargin',
+            'get}/p50"\nunit = "s"\nbetter = "lower"\nmarign',
+            29,
+            "did you mean `margin`",
+            id="in the second metric",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_with_file_line_and_key(
+    tmp_path: Path, old: str, new: str, line: int, said: str
+) -> None:
+    assert old in GOOD
+    path = written(tmp_path, GOOD.replace(old, new, 1))
+
+    with pytest.raises(ConfigError) as caught:
+        config.load(path)
+
+    everything = f"{caught.value}\n{caught.value.hint}"
+    assert any(said in part and f"{path}:{line}: " in part for part in everything.splitlines()), (
+        everything
+    )
+    assert caught.value.exit_code == Exit.BAD_ARGUMENTS
+
+
+def test_text_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="line 2"):
+        config.load(written(tmp_path, 'name = "x"\n= 3\n'))
+
+
+def test_a_missing_suite_says_which_there_are() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.path_of("prr")
+
+    assert "pr, smoke" in caught.value.hint
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(ConfigError, match="cannot be read"):
+        config.load(path)
+
+
+def test_a_comment_does_not_change_what_a_suite_means_but_a_margin_does(tmp_path: Path) -> None:
+    before = config.load(written(tmp_path, GOOD)).digest
+
+    assert config.load(written(tmp_path, f"# hello\n{GOOD}")).digest == before
+    assert config.load(written(tmp_path, GOOD.replace("0.05", "0.06", 1))).digest != before
+
+
+@pytest.mark.parametrize("name", ["smoke", "pr"])
+def test_the_suites_we_ship_are_good_and_gate_on_something(name: str) -> None:
+    suite = config.load(config.path_of(name)).suite
+
+    assert suite.name == name
+    assert any(metric.gate for workload in suite.workloads for metric in workload.metrics)
+    for workload in suite.workloads:
+        assert files.ours("k6_scripts", workload.driver.script).is_file()

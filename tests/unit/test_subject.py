@@ -1,0 +1,48 @@
+"""A spec names a build, and only a build that there is."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.model.subject import Spec, parse_spec
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "reference",
+        "reference?slow-create=20ms",
+        "reference?slow-create=20ms&cpu=200us",
+        f"reference@{'a' * 40}",
+        f"reference@{'0' * 40}?errors=0.5%",
+    ],
+)
+def test_a_spec_is_written_as_it_was_read(text: str) -> None:
+    assert str(parse_spec(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("milo", "is not a subject"),
+        ("", "is not a subject"),
+        ("reference@abc", "is not a subject"),
+        ("reference?", "name=size"),
+        ("reference?cpu", "name=size"),
+        ("reference?cpu=1ms&cpu=2ms", "`cpu` is set twice"),
+    ],
+)
+def test_what_is_no_spec_is_refused_in_words(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_spec(text)
+
+
+@given(st.text(max_size=40) | st.from_regex(r"reference\?[a-z]+=.*", fullmatch=True))
+def test_a_text_is_a_spec_that_is_written_the_same_or_an_error_in_words(text: str) -> None:
+    spec: Spec | None = None
+    with contextlib.suppress(ValueError):
+        spec = parse_spec(text)
+
+    assert spec is None or str(spec) == text
