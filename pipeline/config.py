@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from pipeline import files
 from pipeline.drivers.k6 import K6
@@ -50,10 +50,15 @@ class MetricSettings(Settings):
     scale: Scale = Scale.RATIO
     floor: Annotated[float, Field(ge=0)] = 0.0
 
+    @field_validator("unit")
+    @classmethod
+    def _is_base(cls, unit: str) -> str:
+        if unit not in BASE_UNITS:
+            raise ValueError(f"`{unit}` is not one of {', '.join(BASE_UNITS)}")
+        return unit
+
     @model_validator(mode="after")
     def _means_something(self) -> Self:
-        if self.unit not in BASE_UNITS:
-            raise ValueError(f"unit: `{self.unit}` is not one of {', '.join(BASE_UNITS)}")
         self.metric()
         return self
 

@@ -64,13 +64,13 @@ def test_a_good_suite_is_read(tmp_path: Path) -> None:
         pytest.param("rate = 10.0", "rate = -1", 14, "greater than 0", id="rate"),
         pytest.param("duration_s", "duratoin_s", 15, "did you mean `duration_s`", id="in a table"),
         pytest.param(
-            'get}/p50"\nunit = "s"', 'get}/p50"\nunit = "ms"', 27, "`ms` is not one of", id="unit"
+            'get}/p50"\nunit = "s"', 'get}/p50"\nunit = "ms"', 29, "`ms` is not one of", id="unit"
         ),
         pytest.param('"get_p50"', '"create_p50"', 8, "two metrics are called", id="twice"),
         pytest.param(
             'get}/p50"\nunit = "s"\nbetter = "lower"\nmargin',
             'get}/p50"\nunit = "s"\nbetter = "lower"\nmarign',
-            29,
+            31,
             "did you mean `margin`",
             id="in the second metric",
         ),

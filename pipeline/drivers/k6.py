@@ -1,0 +1,268 @@
+"""k6: sends an open load to one build or to both, and measures each request.
+
+k6 runs one of `k6_scripts/`, writes raw points, and judges nothing.
+"""
+
+import os
+import re
+import resource
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+from pipeline import files, proc
+from pipeline.drivers.points import Points, read_points
+from pipeline.errors import LoadError
+from pipeline.model.results import Reading
+from pipeline.model.subject import Arm
+from pipeline.ports import Load, Program, Target
+from pipeline.settings import Settings
+
+POINTS = "points.csv.gz"
+LOG = "k6.log"
+_CA = "ca.pem"
+
+# k6 with its set-up and the end of its last iterations may take this much longer than the load.
+_SLACK_S = 300.0
+
+# Share of the machine's processors from which on a reader is told that k6 takes them from the
+# builds.  It makes no load invalid: it weighs on both arms alike.
+_BUSY_GENERATOR = 0.5
+
+# From k6's source, errext/exitcodes; its documentation has no table of them.
+_EXIT_CODES = {
+    97: "the cloud run failed",
+    99: "a threshold failed, and scripts must have none",
+    100: "setup() took too long",
+    101: "teardown() took too long",
+    103: "the load could not be scheduled",
+    104: "its options are not valid",
+    105: "it was stopped from outside",
+    106: "its REST API could not be started",
+    107: "the script threw an exception",
+    108: "the script ended the run",
+    109: "k6 itself crashed",
+}
+
+
+class K6(Settings):
+    """A load of k6, as a suite declares it.
+
+    Attributes:
+        kind: Always `k6`.
+        script: Name of a file in `k6_scripts/`.
+        rate: Iterations started per second for **each** arm, so that a build gets the same load
+            whether the arms are up together (k6 is then asked for twice as many) or in turn.
+        duration_s: Length of the phase that is measured, in seconds.
+        warmup_s: Length of the phase before it, at the same rate, in seconds.
+        parameters: The script's own; each goes to its environment.
+        requests_per_iteration: Expected mean, for the estimates of `plan`.
+        max_failed_share: Share of an arm's requests that may fail before the load is invalid.
+        max_rate_error: How far the iterations per second of an arm may be off, as a share.
+        max_generator_cpu: Share of the machine's processors that k6 may use.
+    """
+
+    raw_bytes_per_request: ClassVar[float] = 90.0
+    """Size of the raw points, compressed, per request, both in bytes; measured."""
+
+    kind: Literal["k6"]
+    script: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.js$")]
+    rate: PositiveFloat
+    duration_s: PositiveFloat
+    warmup_s: NonNegativeFloat = 0.0
+    parameters: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")], int | float | str] = (
+        Field(default_factory=dict)
+    )
+    requests_per_iteration: PositiveFloat = 1.0
+    max_failed_share: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    max_rate_error: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    max_generator_cpu: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+    @property
+    def load_s(self) -> float:
+        """Expected seconds under load, without start and set-up."""
+        return self.warmup_s + self.duration_s
+
+    def requests_expected(self, arms: int) -> int:
+        """Return about how many requests one run sends, warm-up and all arms included."""
+        return round(arms * self.rate * self.load_s * self.requests_per_iteration)
+
+    def driver(self, program: Program) -> "K6Driver":
+        """Return what applies this load, with a k6 that is ready to be run."""
+        return K6Driver(self, program)
+
+
+@dataclass(frozen=True, slots=True)
+class K6Driver:
+    """Applies one load with one k6; see the port `Driver`.
+
+    Attributes:
+        settings: The load.
+        program: k6.
+        tick: Called about once a second while k6 runs.
+    """
+
+    settings: K6
+    program: Program
+    tick: Callable[[], None] = lambda: None
+
+    def measure(self, targets: Mapping[Arm, Target], out: Path, seed: int) -> Load:
+        """Apply the load once.
+
+        Args:
+            targets: One or both arms.
+            out: Existing empty folder; receives the raw points and the log of k6.
+            seed: Of the arm and the work of each iteration.
+
+        Raises:
+            LoadError: The load could not be applied, or k6 left nothing that can be read.
+        """
+        authorities = {target.ca_file.read_text() for target in targets.values()}
+        (out / _CA).write_text("".join(sorted(authorities)))
+        command = argv(self.program, self.settings, out)
+        used_s = _cpu_of_children_s()
+        began = time.monotonic()
+        self._run(command, environment(self.settings, targets, out, seed), targets, out)
+        machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
+        cpu = (_cpu_of_children_s() - used_s) / machine_s
+        points = read_points(out / POINTS, list(targets))
+        return judge(self.settings, points, cpu, _complaints(out / LOG))
+
+    def _run(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        targets: Mapping[Arm, Target],
+        out: Path,
+    ) -> None:
+        def check() -> None:
+            for target in targets.values():
+                target.check()
+
+        try:
+            proc.run(
+                command,
+                output=out / LOG,
+                timeout_s=self.settings.load_s + _SLACK_S,
+                error=LoadError,
+                env=env,
+                check=check,
+                tick=self.tick,
+            )
+        except LoadError as error:
+            ended = re.escape(f"`{shlex.join(command)}` exited with ") + r"(\d+)"
+            if (found := re.fullmatch(ended, str(error))) is None:
+                raise
+            raise LoadError(
+                f"k6 {self.settings.script} {_meaning(int(found[1]))}", hint=error.hint
+            ) from error
+
+
+def argv(program: Program, settings: K6, out: Path) -> list[str]:
+    """Return the command; what it must not show, such as tokens, is in files.
+
+    No summary is asked for in a way that k6 1 and 2 share: `handleSummary` in each script.
+    """
+    return [
+        str(program.path),
+        "run",
+        "--quiet",
+        "--address=",  # no REST API, so that two can run at once
+        f"--out=csv={out / POINTS}",
+        "--system-tags=status,error_code,expected_response,name,scenario",
+        str(files.ours("k6_scripts", settings.script)),
+    ]
+
+
+def environment(
+    settings: K6, targets: Mapping[Arm, Target], out: Path, seed: int
+) -> dict[str, str]:
+    """Return the variables that tell k6 and the script what to do."""
+    variables = {name: str(value) for name, value in settings.parameters.items()}
+    variables |= {
+        "ARMS": ",".join(targets),
+        "SEED": str(seed),
+        "RATE": f"{len(targets) * settings.rate:g}",
+        "DURATION_S": f"{settings.duration_s:g}",
+        "WARMUP_S": f"{settings.warmup_s:g}",
+        "SSL_CERT_FILE": str(out / _CA),
+        "K6_AUTO_EXTENSION_RESOLUTION": "false",  # an import never downloads another k6
+        "K6_CSV_TIME_FORMAT": "unix_micro",
+        "K6_NO_USAGE_REPORT": "true",
+        "NO_COLOR": "1",
+    }
+    for arm, target in targets.items():
+        variables[f"{arm.upper()}_URL"] = target.url
+        variables[f"{arm.upper()}_TOKEN_FILE"] = str(target.token_file)
+    return variables
+
+
+def judge(settings: K6, points: Points, cpu: float, complaints: Sequence[str]) -> Load:
+    """Return what was measured, and why it does not count where the load was not as asked.
+
+    Args:
+        settings: What was asked.
+        points: What k6 did.
+        cpu: Share of the machine's processors that k6 used, between 0 and 1.
+        complaints: Errors in k6's log.
+    """
+    invalid = [reason for arm in points.arms for reason in _arm_invalid(settings, points, arm)]
+    if points.dropped:
+        invalid.append(f"k6 dropped {points.dropped} iterations, as all its VUs were busy")
+    if cpu > settings.max_generator_cpu:
+        limit = settings.max_generator_cpu
+        invalid.append(f"k6 used {cpu:.0%} of the processors, and {limit:.0%} is the limit")
+    steady_s = points.span.end_s - points.span.start_s
+    shortest_s = (1 - settings.max_rate_error) * settings.duration_s - 1 / settings.rate
+    if steady_s < shortest_s:
+        invalid.append(f"the load lasted {steady_s:.1f} s, not {settings.duration_s:g} s")
+    warnings = []
+    if complaints:
+        warnings.append(f"k6 logged {len(complaints)} errors, the first: {complaints[0]}")
+    if cpu > _BUSY_GENERATOR:
+        warnings.append(f"k6 used {cpu:.0%} of the processors that it shares with the builds")
+    busy = Reading("generator_cpu_share", cpu, "1")
+    readings = {arm: (*found.readings, busy) for arm, found in points.arms.items()}
+    return Load(readings, points.span, tuple(invalid), tuple(warnings))
+
+
+def _arm_invalid(settings: K6, points: Points, arm: Arm) -> list[str]:
+    found = points.arms[arm]
+    invalid = []
+    if found.failed_share > settings.max_failed_share:
+        invalid.append(
+            f"{found.failed_share:.1%} of the {arm}'s requests failed, most with"
+            f" {found.failed_with}; {settings.max_failed_share:.1%} is the limit"
+        )
+    asked = settings.rate * settings.duration_s
+    if abs(found.iterations - asked) > settings.max_rate_error * asked + 1:  # 1: of rounding
+        rate = found.iterations / settings.duration_s
+        invalid.append(
+            f"the {arm} got {rate:.3g} iterations per second, and {settings.rate:g} were asked"
+        )
+    if stuck := found.counters.get("lifecycle_timeouts", 0):
+        invalid.append(f"{stuck:g} Projects of the {arm} were not Ready, or not gone, in time")
+    return invalid
+
+
+def _complaints(log: Path) -> list[str]:
+    """Return the messages of k6's log that are errors."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    lines = [line for line in text.splitlines() if "level=error" in line]
+    return [re.sub(r"^.*?\bmsg=", "", line)[:200] for line in lines]
+
+
+def _meaning(code: int) -> str:
+    known = _EXIT_CODES.get(code)
+    return f"exited with {code}" + (f": {known}" if known else "")
+
+
+def _cpu_of_children_s() -> float:
+    """Return the CPU seconds of all programs that we started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

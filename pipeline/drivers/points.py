@@ -1,0 +1,204 @@
+"""Read the raw points of k6: exact percentiles, one value per trial, nothing pooled.
+
+k6 writes one line per metric and request.  What counts is told by the tags that `k6_scripts/lib`
+sets: `arm`, `phase` (`connect`, `warmup`, `load`), `op`, and `unit` on every custom metric that is
+made of times; a custom metric without `unit` is a counter.
+
+| reading | unit | what |
+| :-- | :-- | :-- |
+| `http_req_duration/p50` | s | p50, p90, p99 and mean of answered requests of the phase `load` |
+| `http_req_duration/count` | 1 | how many they were |
+| `NAME/p50` … | s | the same of a custom metric made of times, such as `project_ready` |
+| `errors_share` | 1 | failed requests of the phase `load` (no answer, or 400 and up), as a share |
+| `iterations` | 1 | iterations of the phase `load` that ended |
+| `requests` | 1 | every request of the arm that began within the span, watches too |
+| `NAME` | 1 | sum of a counter over all phases but not setup, such as `projects_deleted` |
+
+Each is also there by operation, such as `http_req_duration{op=create}/p50`, where `op` is set.
+A "429, come back later" that was obeyed is no answer and no failure: the counter `retries` has it.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.drivers.raw import HINT, Series, read_series
+from pipeline.errors import LoadError
+from pipeline.model.results import Reading
+from pipeline.model.subject import Arm
+from pipeline.ports import Span
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# A percentile is reported from this many values on.  Below 1 / (1 - q) of them the quantile is
+# the largest value and little else; a median of fewer than five is one lucky request.
+FEWEST = {"p50": 5, "p90": 10, "p99": 100}
+
+_QUANTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
+_REQUEST = "http_req_duration"
+_WATCH = "ws_sessions"
+_SENT = (_REQUEST, _WATCH)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmPoints:
+    """What the points say of one arm.
+
+    Attributes:
+        readings: See the module.
+        iterations: That ended, of the phase `load`.
+        failed_share: Of the requests of the phase `load`, between 0 and 1.
+        failed_with: The most common failure, such as `status 500`; empty where there is none.
+        counters: Sum of each counter by name.
+    """
+
+    readings: tuple[Reading, ...]
+    iterations: int
+    failed_share: float
+    failed_with: str
+    counters: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """What the points of one k6 run say.
+
+    Attributes:
+        span: First to last start of a request of the phase `load`, over all arms, watches too.
+        dropped: Iterations that k6 could not start, in any phase.
+        arms: By arm.
+    """
+
+    span: Span
+    dropped: int
+    arms: Mapping[Arm, ArmPoints]
+
+
+def read_points(path: Path, arms: Sequence[Arm]) -> Points:
+    """Return what a file of k6's `csv` output says.
+
+    Args:
+        path: Gzip, with times in microseconds.
+        arms: That had load; each must have requests.
+
+    Raises:
+        LoadError: The file is missing, cut off or not what k6 writes, or an arm is not in it.
+    """
+    series = list(read_series(path))
+    for arm in arms:
+        if not any(_is_load(s, arm) for s in series if s.metric == _REQUEST):
+            raise LoadError(f"{path}: no request of the {arm} under load is in it", hint=HINT)
+    starts = [_starts_us(s) for s in series if s.metric in _SENT and _is_load(s)]
+    span = Span(
+        float(min(s.min() for s in starts)) / 1e6, float(max(s.max() for s in starts)) / 1e6
+    )
+    dropped = sum(int(s.measured.sum()) for s in series if s.metric == "dropped_iterations")
+    by_arm = {arm: _arm([s for s in series if s.tags.get("arm") == arm], span) for arm in arms}
+    return Points(span, dropped, by_arm)
+
+
+def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
+    load = [s for s in series if _is_load(s)]
+    asked = [s for s in load if s.metric == _REQUEST and not s.later]
+    iterations = sum(len(s.measured) for s in load if s.metric == "iterations")
+    failures: dict[str, int] = defaultdict(int)
+    for one in asked:
+        if one.failed:
+            failures[_failure(one)] += len(one.measured)
+    share = sum(failures.values()) / max(1, sum(len(s.measured) for s in asked))
+    readings = [
+        *_timings(asked),
+        *_timings([s for s in load if "unit" in s.tags]),
+        *_counts("requests", ((s, _within(s, span)) for s in series if s.metric in _SENT)),
+        Reading("errors_share", share, "1"),
+        Reading("iterations", float(iterations), "1"),
+    ]
+    counters = [
+        reading
+        for name in sorted({s.metric for s in series if _is_counter(s)})
+        for reading in _counts(name, ((s, s.measured.sum()) for s in series if s.metric == name))
+    ]
+    return ArmPoints(
+        readings=(*readings, *counters),
+        iterations=iterations,
+        failed_share=share,
+        failed_with=max(failures, key=lambda name: failures[name], default=""),
+        counters={reading.name: reading.value for reading in counters},
+    )
+
+
+def _is_load(series: Series, arm: Arm | None = None) -> bool:
+    tags = series.tags
+    return tags.get("phase") == "load" and (arm is None or tags.get("arm") == arm)
+
+
+def _is_counter(series: Series) -> bool:
+    known = (_REQUEST, _WATCH, "iterations", "dropped_iterations")
+    return "unit" not in series.tags and series.metric not in known
+
+
+def _failure(series: Series) -> str:
+    if series.status not in ("", "0"):
+        return f"status {series.status}"
+    return f"no answer (k6 error {series.error_code or 'unknown'})"
+
+
+def _starts_us(series: Series) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Return when each request began, in microseconds of Unix time: k6 notes when it ended."""
+    if series.metric == _WATCH:
+        return series.times_us.astype(float)  # when it opened
+    return series.times_us - series.measured * 1e3
+
+
+def _within(series: Series, span: Span) -> float:
+    starts_s = _starts_us(series) / 1e6
+    return float(((starts_s >= span.start_s) & (starts_s <= span.end_s)).sum())
+
+
+def _counts(name: str, found: Iterable[tuple[Series, float]]) -> Iterator[Reading]:
+    """Yield a sum over all operations, then one of each operation."""
+    sums: dict[str, float] = {name: 0.0}
+    for series, count in found:
+        sums[name] += count
+        if count and (op := series.tags.get("op")):
+            key = f"{name}{{op={op}}}"
+            sums[key] = sums.get(key, 0.0) + count
+    for key, value in sorted(sums.items()):
+        yield Reading(key, float(value), "1")
+
+
+def _timings(series: Sequence[Series]) -> Iterator[Reading]:
+    """Yield the summary of each metric made of times, over all operations and of each one."""
+    values: dict[str, list[np.ndarray[Any, np.dtype[np.float64]]]] = defaultdict(list)
+    for one in series:
+        values[one.metric].append(one.measured)
+        if op := one.tags.get("op"):
+            values[f"{one.metric}{{op={op}}}"].append(one.measured)
+    for name, parts in sorted(values.items()):
+        yield from summary(name, parts)
+
+
+def summary(
+    name: str, parts_ms: Sequence["np.ndarray[Any, np.dtype[np.float64]]"]
+) -> Iterator[Reading]:
+    """Yield count, mean and percentiles (`FEWEST` says from how many values on).
+
+    Args:
+        name: What they are of.
+        parts_ms: Milliseconds, at least one value in all.
+
+    Source:
+        Hyndman and Fan, Sample quantiles in statistical packages, 1996: type 7, as numpy does.
+    """
+    import numpy as np
+
+    values_s = np.concatenate(parts_ms) / 1e3
+    yield Reading(f"{name}/count", float(values_s.size), "1")
+    yield Reading(f"{name}/mean", math.fsum(values_s) / values_s.size, "s")
+    for quantile, q in _QUANTILES.items():
+        if values_s.size >= FEWEST[quantile]:
+            yield Reading(f"{name}/{quantile}", float(np.quantile(values_s, q)), "s")

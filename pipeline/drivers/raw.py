@@ -1,0 +1,101 @@
+"""Raw points as k6's `csv` output writes them: one line per metric and request."""
+
+import math
+import urllib.parse
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline.errors import LoadError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+HINT = "k6.log beside it says what k6 did"
+
+_CHUNK = 50_000  # lines held at once
+_LATER = 429
+_GROUP = ["metric_name", "extra_tags", "status", "error_code", "expected_response"]
+_COLUMNS = [*_GROUP, "timestamp", "metric_value"]
+# What k6 measures of itself and of each request, and nothing here needs.
+_UNUSED = frozenset(
+    {
+        *(f"http_req_{part}" for part in ("blocked", "connecting", "tls_handshaking", "sending")),
+        *("http_req_waiting", "http_req_receiving", "http_req_failed", "http_reqs"),
+        *("ws_connecting", "ws_session_duration", "ws_msgs_received", "ws_msgs_sent", "ws_ping"),
+        *("vus", "vus_max", "data_sent", "data_received", "iteration_duration", "checks"),
+        "group_duration",
+    }
+)
+
+
+class Series(NamedTuple):
+    """Points that agree in all that is written beside their numbers."""
+
+    metric: str
+    tags: Mapping[str, str]
+    status: str
+    error_code: str
+    expected: bool
+    times_us: "np.ndarray[Any, np.dtype[np.int64]]"
+    measured: "np.ndarray[Any, np.dtype[np.float64]]"
+
+    @property
+    def later(self) -> bool:
+        """Whether the answers were `429`, and obeyed."""
+        return self.status == str(_LATER) and self.expected
+
+    @property
+    def failed(self) -> bool:
+        """Whether there was no answer, or a bad one."""
+        code = int(self.status) if self.status.isdigit() else 0
+        return (code == 0 or code >= 400) and not self.expected
+
+
+def read_series(path: Path) -> Iterator[Series]:
+    """Yield all points that are needed, in parts.
+
+    Raises:
+        LoadError: Naming the file and what is wrong with it.
+    """
+    import pandas as pd
+
+    try:
+        with pd.read_csv(
+            path,
+            compression="gzip",
+            usecols=_COLUMNS,
+            dtype=dict.fromkeys(_GROUP, "category")
+            | {"timestamp": "int64", "metric_value": "float64"},
+            keep_default_na=False,
+            chunksize=_CHUNK,
+        ) as chunks:
+            for chunk in chunks:
+                yield from _parts(path, chunk)
+    except (FileNotFoundError, pd.errors.EmptyDataError) as error:
+        raise LoadError(f"{path}: k6 wrote nothing", hint=HINT) from error
+    except (EOFError, zlib.error) as error:
+        raise LoadError(f"{path}: the file is cut off or damaged", hint=HINT) from error
+    except (OSError, ValueError) as error:
+        raise LoadError(f"{path}: not what k6 writes: {error}", hint=HINT) from error
+
+
+def _parts(path: Path, chunk: "pd.DataFrame") -> Iterator[Series]:
+    needed = chunk[~chunk["metric_name"].isin(_UNUSED)]
+    groups = needed.groupby(_GROUP, observed=True, sort=False)
+    for key, rows in groups:
+        metric, tags, status, error_code, expected = map(str, key)
+        values = rows["metric_value"].to_numpy()
+        if not (values >= 0).all() or math.isinf(values.max()):
+            raise LoadError(f"{path}: a value of {metric} is not a number from 0 up", hint=HINT)
+        yield Series(
+            metric,
+            dict(urllib.parse.parse_qsl(tags)),
+            status,
+            error_code,
+            expected.lower() == "true",  # pandas makes booleans of a column of nothing else
+            rows["timestamp"].to_numpy(),
+            values,
+        )

@@ -1,0 +1,94 @@
+"""What a reader must know of a run as a whole before trusting its verdict."""
+
+from collections.abc import Iterable, Iterator
+
+from pipeline.model.report import Finding, Verdict
+from pipeline.model.results import ResultSet, Trial
+from pipeline.model.subject import Arm, Subject
+
+
+def doubts(results: ResultSet, findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Return the warnings of a run as sentences, the gravest first."""
+    return (
+        *_load(results),
+        *_gate(findings),
+        *_subjects(results),
+        *_stored(results),
+        *_trials(results.trials),
+    )
+
+
+def _load(results: ResultSet) -> Iterator[str]:
+    valid = len(results.valid_pairs)
+    if valid < results.pairs_asked:
+        yield f"{valid} of the {results.pairs_asked} pairs asked for are valid"
+    for pair in sorted({trial.pair for trial in results.trials if trial.invalid}):
+        trials = [trial for trial in results.trials if trial.pair == pair and trial.invalid]
+        reasons = dict.fromkeys(reason for trial in trials for reason in trial.invalid)
+        arms = " and ".join(sorted(trial.arm for trial in trials))
+        yield f"pair {pair} ({arms}) is invalid and not counted: {'; '.join(reasons)}"
+
+
+def _gate(findings: Iterable[Finding]) -> Iterator[str]:
+    gating = [f for f in findings if f.comparison.metric.gate]
+    if not gating:
+        yield "no metric of this suite gates, so nothing could have turned this run red"
+    absent = [
+        f"{f.comparison.workload}/{f.comparison.metric.name}"
+        for f in gating
+        if f.verdict is Verdict.UNDECIDED and f.comparison.change is None
+    ]
+    if absent:
+        yield f"gating metrics without an interval: {', '.join(absent)}"
+
+
+def _subjects(results: ResultSet) -> Iterator[str]:
+    baseline, candidate = results.subjects[Arm.BASELINE], results.subjects[Arm.CANDIDATE]
+    reference = [arm for arm in Arm if _kind(results.subjects[arm]) == "reference"]
+    if reference:
+        who = "" if len(reference) == len(Arm) else f" as the {reference[0]}"
+        yield f"the embedded reference control plane was measured{who}, not Milo"
+    if baseline.digest == candidate.digest and _settings(baseline) == _settings(candidate):
+        yield "both arms are the same binary and settings: nothing can have changed"
+    for arm, subject in results.subjects.items():
+        if subject.facts.get("modified") == "yes":
+            yield f"the {arm} was built from source that is not committed"
+    before, after = (subject.facts.get("go", "") for subject in (baseline, candidate))
+    if before and after and before != after:
+        yield f"the arms were built by different Go versions: {before} and {after}"
+
+
+def _stored(results: ResultSet) -> Iterator[str]:
+    stored = results.stored
+    if stored is None:
+        return
+    again = "its subject was measured again on this machine, and that is what was judged by"
+    if stored.same_machine:
+        yield f"the stored baseline {stored.name} is of a machine like this one; {again}"
+    else:
+        yield (
+            f"the stored baseline {stored.name} is of another machine"
+            f" ({'; '.join(stored.differences)}): its numbers are shown only; {again}"
+        )
+    if stored.digest != results.subjects[Arm.BASELINE].digest:
+        yield (
+            f"the binary measured as the baseline is not the one that {stored.name} was stored"
+            " from: the same source, built differently"
+        )
+
+
+def _trials(trials: Iterable[Trial]) -> Iterator[str]:
+    where: dict[str, list[str]] = {}
+    for trial in trials:
+        for warning in () if trial.invalid else trial.warnings:
+            where.setdefault(warning, []).append(f"pair {trial.pair} {trial.arm}")
+    for warning, seen in where.items():
+        yield f"{warning} ({', '.join(seen)})"
+
+
+def _kind(subject: Subject) -> str:
+    return subject.spec.partition("?")[0].partition("@")[0]
+
+
+def _settings(subject: Subject) -> list[str]:
+    return sorted(subject.spec.partition("?")[2].split("&"))

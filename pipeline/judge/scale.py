@@ -1,0 +1,48 @@
+"""The scale on which a metric is tested: logarithms of ratios, or differences; positive is worse.
+
+On this scale a margin is as far to one side of 0 as to the other, and a metric of which more is
+better mirrors one of which less is.
+"""
+
+import math
+
+from pipeline.model.metric import Better, Metric, Scale
+
+_MOST = 700.0  # exp() of more is not a number; no real change comes near
+
+
+def difference(metric: Metric, baseline: float, candidate: float) -> float:
+    """Return how much worse the candidate is than the baseline, on the test's scale.
+
+    Args:
+        metric: Of both values; its floor is subtracted from them.
+        baseline: In the metric's unit; above its floor on the ratio scale.
+        candidate: The same.
+    """
+    if metric.scale is Scale.RATIO:
+        up = math.log(candidate - metric.floor) - math.log(baseline - metric.floor)
+    else:
+        up = candidate - baseline
+    return _oriented(metric, up)
+
+
+def worse(metric: Metric, change: float) -> float:
+    """Return how much worse a change is, on the test's scale: the inverse of `change`."""
+    if metric.scale is Scale.RATIO:
+        return _oriented(metric, math.log1p(change) if change > -1 else -_MOST)
+    return _oriented(metric, change)
+
+
+def change(metric: Metric, worse: float) -> float:
+    """Return a worsening on the test's scale as a ratio, or as an amount in the unit."""
+    up = _oriented(metric, worse)
+    return math.expm1(max(-_MOST, min(_MOST, up))) if metric.scale is Scale.RATIO else up
+
+
+def margin(metric: Metric) -> float:
+    """Return the metric's margin on the test's scale, above 0."""
+    return math.log1p(metric.margin) if metric.scale is Scale.RATIO else metric.margin
+
+
+def _oriented(metric: Metric, up: float) -> float:
+    return up if metric.better is Better.LOWER else 0.0 - up

@@ -1,0 +1,23 @@
+"""Many tests at once: p values corrected for their number."""
+
+from collections.abc import Sequence
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p values, in the order given.
+
+    Rejecting where the adjusted p is below alpha keeps the chance of any false rejection below
+    alpha, whatever the dependence between the tests.
+
+    Args:
+        p_values: Shape (m,), each from 0 to 1; may be empty.
+
+    Source:
+        Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Statist. 6 (1979).
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for done, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - done) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted

@@ -1,0 +1,84 @@
+"""Ask git which source a folder holds, without changing anything in the repository."""
+
+import tarfile
+import tempfile
+from pathlib import Path
+
+from pipeline import proc
+from pipeline.errors import BaselineError
+
+_TIMEOUT_S = 120.0
+
+
+def tree(folder: Path) -> str:
+    """Return the id of a folder's content as git would store it; empty without git.
+
+    Changes that are not committed count, and what git ignores does not.  Index and objects are
+    written to a temporary folder, so the repository stays as it is.
+    """
+    objects = _ask(folder, "rev-parse", "--git-path", "objects")
+    prefix = _ask(folder, "rev-parse", "--show-prefix")
+    if objects is None or prefix is None:
+        return ""
+    with tempfile.TemporaryDirectory() as aside:
+        apart = {
+            "GIT_INDEX_FILE": f"{aside}/index",
+            "GIT_OBJECT_DIRECTORY": aside,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str((folder / objects).resolve()),
+        }
+        _ask(folder, "read-tree", "HEAD", **apart)  # fails before the first commit: then from zero
+        if _ask(folder, "add", "--all", "--", ".", **apart) is None:
+            return ""
+        return _ask(folder, "write-tree", f"--prefix={prefix}", **apart) or ""
+
+
+def committed_tree(folder: Path) -> str:
+    """Return the id of a folder as the last commit has it; empty where it has not."""
+    prefix = _ask(folder, "rev-parse", "--show-prefix")
+    if prefix is None:
+        return ""
+    return _ask(folder, "rev-parse", "--verify", f"HEAD:{prefix.rstrip('/')}") or ""
+
+
+def extract(tree_id: str, checkout: Path, into: Path) -> None:
+    """Write a tree that the repository knows into an existing empty folder.
+
+    Args:
+        tree_id: 40 hexadecimal digits.
+        checkout: Any folder of the clone.
+        into: Receives the files.
+
+    Raises:
+        BaselineError: This is no clone, or it does not have the tree.
+    """
+    top = _ask(checkout, "rev-parse", "--show-toplevel")
+    if top is None:
+        raise BaselineError(
+            f"the source tree {tree_id} cannot be looked up: {checkout} is not in a git clone, "
+            "or git is missing",
+            hint="run in a clone of the repository, with git installed, then `git fetch "
+            "--unshallow`",
+        )
+    if _ask(checkout, "cat-file", "-t", tree_id) != "tree":
+        raise BaselineError(
+            f"the source tree {tree_id} is not in the clone at {top}",
+            hint="git fetch --unshallow",
+        )
+    with tempfile.TemporaryDirectory() as aside:
+        archive = Path(aside, "source.tar")
+        proc.run(
+            ["git", "archive", "--format=tar", f"--output={archive}", tree_id],
+            output=Path(aside, "log"),
+            timeout_s=_TIMEOUT_S,
+            error=BaselineError,
+            cwd=Path(top),  # from a folder below, git would look for that folder in the tree
+        )
+        with tarfile.open(archive) as tar:
+            tar.extractall(into, filter="data")
+
+
+def _ask(folder: Path, *arguments: str, **variables: str) -> str | None:
+    """Return what git says, or None when it fails or is not there."""
+    assignments = [f"{name}={value}" for name, value in variables.items()]
+    said = proc.capture(["env", *assignments, "git", *arguments], cwd=folder, timeout_s=_TIMEOUT_S)
+    return None if said is None else said.strip()

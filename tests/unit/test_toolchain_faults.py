@@ -1,0 +1,77 @@
+"""A spec that the server would refuse is refused before anything is built."""
+
+import re
+
+import pytest
+
+from pipeline import files
+from pipeline.errors import ConfigError, Exit
+from pipeline.model.subject import parse_spec
+from pipeline.toolchain import FAULTS, check
+
+
+def test_the_faults_are_those_of_the_reference_server() -> None:
+    table = files.ours("reference", "internal", "faults", "table.go").read_text(encoding="utf-8")
+    names = dict(re.findall(r'^\t(\w+)\s+= "([a-z-]+)"$', table, re.MULTILINE))
+    rows = re.findall(r'^\t\{(\w+), (\w+), "([^"]+)"', table, re.MULTILINE)
+    assert {names[name]: unit.lower() for name, unit, _ in rows} == FAULTS
+    for name, _, example in rows:
+        check(parse_spec(f"reference?{names[name]}={example}"))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "slow-create=20ms",
+        "slow-list=1.5s",
+        "cpu=200us",
+        "slow-ready=1m30s",
+        "leak-memory=4KiB",
+        "leak-memory=1MiB",
+        "leak-memory=512B",
+        "leak-memory=512",
+        "leak-goroutines=0.1",
+        "leak-goroutines=1",
+        "orphans=1",
+        "errors=0.5%",
+        "errors=0.005",
+    ],
+)
+def test_a_size_of_the_right_kind_passes(setting: str) -> None:
+    check(parse_spec(f"reference?{setting}"))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "slow-create=20",
+        "slow-create=fast",
+        "slow-create=-20ms",
+        "slow-create=20 ms",
+        "leak-memory=4kb",
+        "leak-memory=0.3B",
+        "leak-memory=2GiB",
+        "leak-goroutines=10%",
+        "leak-goroutines=2000000",
+        "orphans=0.5",
+        "errors=101%",
+        "errors=5",
+        "errors=nan",
+    ],
+)
+def test_a_size_of_another_kind_is_an_error_with_an_example(setting: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(parse_spec(f"reference?{setting}"))
+    assert caught.value.exit_code is Exit.BAD_ARGUMENTS
+    assert caught.value.hint.startswith("write it like ")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("slow-crate", "slow-create"), ("leak", "leak-memory"), ("error", "errors"), ("x", "")],
+)
+def test_an_unknown_fault_names_the_nearest(wrong: str, meant: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(parse_spec(f"reference?{wrong}=1"))
+    assert f"no fault `{wrong}`; did you mean `{meant}" in str(caught.value)
+    assert all(name in caught.value.hint for name in FAULTS)
