@@ -1,39 +1,52 @@
-"""One measurement at a time on a machine."""
+"""Let one process at a time do what others can then use."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import files
 from pipeline.log import log
 
-_SAID_AGAIN_S = 30.0
+_SAID_S = 10.0
 
 
 @contextmanager
-def machine_to_ourselves(out: Path) -> Iterator[None]:
-    """Wait until no other run measures on this machine: two would disturb each other.
+def alone(path: Path, doing: str, note: str = "") -> Iterator[None]:
+    """Hold a lock while the block runs, after waiting aloud for whoever has it.
+
+    The kernel frees the lock of a process that dies, however it dies.
 
     Args:
-        out: Folder of this run, to tell another one that waits.
+        path: File of the lock; it stays behind, empty.
+        doing: What the holder does, such as `building etcd`.
+        note: Told to those who wait.
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(files.cache() / "run.lock")
-    owner = files.cache() / "run.owner"
+    lock = FileLock(path)
+    owner = path.with_suffix(".owner")
+    began = time.monotonic()
     wait_s = 0.0
     while True:
         try:
             lock.acquire(timeout=wait_s)
         except Timeout:
-            wait_s = _SAID_AGAIN_S
-            who = owner.read_text(encoding="utf-8") if owner.is_file() else "unknown"
-            log.warning("another run is measuring on this machine (%s); waiting for it", who)
+            wait_s = _SAID_S
+            waited_s = time.monotonic() - began
+            log.info("another process is %s; waiting for it (%.0f s)", _who(owner, doing), waited_s)
         else:
             break
     try:
-        owner.write_text(str(out.absolute()), encoding="utf-8")
+        owner.write_text(note, encoding="utf-8")
         yield
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def _who(owner: Path, doing: str) -> str:
+    try:
+        note = owner.read_text(encoding="utf-8")
+    except OSError:  # the holder has just come or gone
+        note = ""
+    return f"{doing} ({note})" if note else doing

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, files, lock, measure, progress, toolchain
+from pipeline import codec, config, files, measure, progress, toolchain
 from pipeline.config import LoadedSuite
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.judge import policy
 from pipeline.judge.stored import stored_reference
+from pipeline.lock import alone
 from pipeline.log import log
 from pipeline.model.report import Report
 from pipeline.model.results import (
@@ -223,7 +224,10 @@ def _measure(
         artifacts=artifacts,
     )
     try:
-        with lock.machine_to_ourselves(out), progress.shown() as shown:
+        with (
+            alone(files.cache() / "run.lock", "measuring on this machine", str(out.absolute())),
+            progress.shown() as shown,
+        ):
             for results in measure.run_pairs(plan, rig, results, out, shown):  # noqa: B020, PLR1704 (each is the last one and a pair)
                 codec.write_results(out / RESULTS, results)
     except (PipelineError, KeyboardInterrupt):

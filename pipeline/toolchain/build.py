@@ -14,7 +14,7 @@ from pipeline import files, proc
 from pipeline.errors import LaunchError
 from pipeline.log import log
 from pipeline.toolchain.go import Go
-from pipeline.toolchain.lock import alone
+from pipeline.lock import alone
 
 _TIMEOUT_S = 3600.0
 _SAID_S = 10.0

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline import files, proc
 from pipeline.errors import LaunchError
 from pipeline.log import log
-from pipeline.toolchain.lock import alone
+from pipeline.lock import alone
 
 _FETCH_TIMEOUT_S = 900.0
 # Beside the source and the command, these decide what comes out of a build.

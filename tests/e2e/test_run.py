@@ -209,7 +209,7 @@ def test_a_second_run_says_that_it_waits(command: Command, suite: Path, tmp_path
     second = command("run", "--suite", suite, "--against", "reference", "--out", second_out)
     assert second.stderr is not None
     said = ""
-    while "another run is measuring" not in said:
+    while "another process is measuring" not in said:
         line = second.stderr.readline()
         assert line, said
         said += line

@@ -1,0 +1,245 @@
+"""k6 is told what to do without secrets, and its load is judged before it counts."""
+
+import dataclasses
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.drivers.k6 import K6, K6Driver, argv, environment, judge
+from pipeline.drivers.points import ArmPoints, Points
+from pipeline.errors import LoadError
+from pipeline.model.results import Reading
+from pipeline.model.subject import Arm
+from pipeline.ports import Program, Span, Target
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "k6"
+BOTH = (Arm.BASELINE, Arm.CANDIDATE)
+
+
+def settings(**changes: Any) -> K6:  # noqa: ANN401 (any field, right or wrong)
+    return K6.model_validate(
+        {"kind": "k6", "script": "object_crud.js", "rate": 10.0, "duration_s": 3} | changes
+    )
+
+
+def targets(folder: Path, *arms: Arm) -> dict[Arm, Target]:
+    (folder / "ca.crt").write_text("a certificate\n")
+    (folder / "token").write_text("a secret")
+    return {
+        arm: Target(
+            url=f"https://127.0.0.1/{arm}",
+            ca_file=folder / "ca.crt",
+            token_file=folder / "token",
+            admin_token_file=folder / "admin",
+            processes={},
+            metrics={},
+            etcd_url="",
+            check=lambda: None,
+        )
+        for arm in arms
+    }
+
+
+def program(folder: Path, code: str) -> Program:
+    """Make a program that stands in for k6; `points` is where it should write."""
+    path = folder / "k6"
+    path.write_text(
+        f"#!{sys.executable}\nimport os, pathlib, shutil, sys\n"
+        "points = next(a for a in sys.argv if a.startswith('--out=csv=')).split('=', 2)[2]\n"
+        f"{code}\n"
+    )
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return Program(path, "1.1.0", "sha256:00")
+
+
+def driver(folder: Path, code: str, **changes: Any) -> K6Driver:  # noqa: ANN401
+    return settings(**changes).driver(program(folder, code))
+
+
+def out(folder: Path) -> Path:
+    made = folder / "out"
+    made.mkdir()
+    return made
+
+
+def points(  # a load of 10 iterations per second over 3 s, as asked
+    *,
+    dropped: int = 0,
+    seconds: float = 3.0,
+    baseline: Mapping[str, Any] | None = None,
+) -> Points:
+    good = ArmPoints((Reading("iterations", 30.0, "1"),), 30, 0.0, "", {})
+    changed = dataclasses.replace(good, **(baseline or {}))
+    return Points(
+        Span(100.0, 100.0 + seconds), dropped, {Arm.BASELINE: changed, Arm.CANDIDATE: good}
+    )
+
+
+COPY = f"shutil.copy({str(GOLDEN / 'object_crud.csv.gz')!r}, points)"
+
+
+def test_no_secret_is_in_the_command_or_in_the_environment(tmp_path: Path) -> None:
+    told = argv(program(tmp_path, ""), settings(), tmp_path)
+    told += environment(settings(), targets(tmp_path, *BOTH), tmp_path, 7).values()
+    assert not [word for word in told if "a secret" in word]
+
+
+def test_two_k6_can_run_at_once_and_send_nothing_home(tmp_path: Path) -> None:
+    assert "--address=" in argv(program(tmp_path, ""), settings(), tmp_path)
+    variables = environment(settings(), targets(tmp_path, *BOTH), tmp_path, 7)
+    assert variables["K6_NO_USAGE_REPORT"] == "true"
+    assert variables["K6_AUTO_EXTENSION_RESOLUTION"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("arms", "rate"),
+    [pytest.param(BOTH, "20", id="together"), pytest.param(BOTH[1:], "10", id="alone")],
+)
+def test_an_arm_gets_the_same_rate_together_or_alone(
+    tmp_path: Path, arms: tuple[Arm, ...], rate: str
+) -> None:
+    variables = environment(settings(), targets(tmp_path, *arms), tmp_path, 7)
+    assert variables["ARMS"] == ",".join(arms)
+    assert variables["RATE"] == rate
+    assert all(f"{arm.upper()}_URL" in variables for arm in arms)
+
+
+def test_parameters_of_the_script_are_passed_and_cannot_replace_ours(tmp_path: Path) -> None:
+    changed = settings(parameters={"PREFILL": 5, "RATE": 1000})
+    variables = environment(changed, targets(tmp_path, *BOTH), tmp_path, 7)
+    assert (variables["PREFILL"], variables["RATE"]) == ("5", "20")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"script": "../x.js"}, id="a script elsewhere"),
+        pytest.param({"rate": 0}, id="no load"),
+        pytest.param({"warmup_s": -1}, id="negative warm-up"),
+        pytest.param({"parameters": {"prefill": 1}}, id="parameter in lower case"),
+        pytest.param({"durations": 1}, id="unknown key"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        settings(**wrong)
+
+
+def test_estimates_count_warm_up_and_both_arms() -> None:
+    found = settings(warmup_s=1, requests_per_iteration=4.2)
+    assert found.load_s == 4
+    assert found.requests_expected(2) == 336
+
+
+def test_a_load_as_asked_counts() -> None:
+    load = judge(settings(), points(), 0.2, [])
+    assert (load.invalid, load.warnings) == ((), ())
+    assert load.span == Span(100.0, 103.0)
+    names = {reading.name for reading in load.readings[Arm.BASELINE]}
+    assert names == {"iterations", "generator_cpu_share"}
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        pytest.param({"dropped": 3}, "k6 dropped 3 iterations", id="drops"),
+        pytest.param({"seconds": 1.5}, "the load lasted 1.5 s, not 3 s", id="short"),
+        pytest.param(
+            {"baseline": {"failed_share": 0.031, "failed_with": "status 500"}},
+            "3.1% of the baseline's requests failed, most with status 500; 2.0% is the limit",
+            id="failures",
+        ),
+        pytest.param(
+            {"baseline": {"iterations": 20}},
+            "the baseline got 6.67 iterations per second, and 10 were asked",
+            id="too slow",
+        ),
+        pytest.param({"baseline": {"iterations": 40}}, "the baseline got 13.3", id="too fast"),
+        pytest.param(
+            {"baseline": {"counters": {"lifecycle_timeouts": 2.0}}},
+            "2 Projects of the baseline were not Ready, or not gone, in time",
+            id="stuck",
+        ),
+    ],
+)
+def test_a_load_that_was_not_as_asked_does_not_count_and_says_why(
+    what: dict[str, Any], said: str
+) -> None:
+    (reason,) = judge(settings(), points(**what), 0.2, []).invalid
+    assert reason.startswith(said)
+
+
+@pytest.mark.parametrize("what", [{"iterations": 29}, {"failed_share": 0.02}])
+def test_a_load_at_a_limit_counts(what: dict[str, Any]) -> None:
+    assert judge(settings(), points(baseline=what), 0.9, []).invalid == ()
+
+
+def test_a_generator_without_cpu_to_spare_makes_the_load_invalid() -> None:
+    (reason,) = judge(settings(), points(), 0.95, []).invalid
+    assert reason == "k6 used 95% of the processors, and 90% is the limit"
+
+
+def test_what_k6_complains_of_and_a_busy_k6_are_warnings() -> None:
+    load = judge(settings(), points(), 0.6, ["one", "two"])
+    assert load.invalid == ()
+    assert load.warnings == (
+        "k6 logged 2 errors, the first: one",
+        "k6 used 60% of the processors that it shares with the builds",
+    )
+
+
+def test_a_run_yields_readings_for_each_arm(tmp_path: Path) -> None:
+    code = f"{COPY}; print('level=error msg=\"lost\"')"
+    load = driver(tmp_path, code, rate=20.0).measure(targets(tmp_path, *BOTH), out(tmp_path), 7)
+    assert set(load.readings) == set(BOTH)
+    assert load.invalid == ()
+    assert load.warnings == ('k6 logged 1 errors, the first: "lost"',)
+
+
+def test_every_authority_that_signed_a_server_is_trusted(tmp_path: Path) -> None:
+    both = targets(tmp_path, *BOTH)
+    (tmp_path / "other.crt").write_text("another certificate\n")
+    both[Arm.CANDIDATE] = dataclasses.replace(both[Arm.CANDIDATE], ca_file=tmp_path / "other.crt")
+    folder = out(tmp_path)
+    code = f"print(open(os.environ['SSL_CERT_FILE']).read()); {COPY}"
+    driver(tmp_path, code).measure(both, folder, 7)
+    assert "a certificate\nanother certificate" in (folder / "k6.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        pytest.param(
+            "sys.exit(107)",
+            "k6 object_crud.js exited with 107: the script threw an exception",
+            id="script threw",
+        ),
+        pytest.param("sys.exit(3)", "k6 object_crud.js exited with 3$", id="unknown code"),
+        pytest.param("pass", "points.csv.gz: k6 wrote nothing", id="wrote nothing"),
+        pytest.param(
+            "pathlib.Path(points).write_text('what?')",
+            "points.csv.gz: not what k6 writes",
+            id="wrote garbage",
+        ),
+        pytest.param(f"{COPY}; os.truncate(points, 9000)", "points.csv.gz: .* cut", id="cut off"),
+        pytest.param("os.kill(os.getpid(), 9)", "was killed by signal 9", id="killed"),
+    ],
+)
+def test_a_k6_that_fails_is_an_error_that_says_how(tmp_path: Path, code: str, said: str) -> None:
+    with pytest.raises(LoadError, match=said):
+        driver(tmp_path, code).measure(targets(tmp_path, *BOTH), out(tmp_path), 7)
+
+
+def test_a_target_that_dies_under_load_ends_it(tmp_path: Path) -> None:
+    def check() -> None:
+        raise LoadError("server of the candidate exited with 1 while it was measured")
+
+    both = targets(tmp_path, *BOTH)
+    both[Arm.CANDIDATE] = dataclasses.replace(both[Arm.CANDIDATE], check=check)
+    with pytest.raises(LoadError, match="server of the candidate exited with 1 while"):
+        driver(tmp_path, "import time; time.sleep(60)").measure(both, out(tmp_path), 7)

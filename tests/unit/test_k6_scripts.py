@@ -1,0 +1,124 @@
+"""The scripts are options and turns that hold what they promise; k6 itself says so."""
+
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import files, toolchain
+
+SCRIPTS = sorted(path.name for path in files.ours("k6_scripts").glob("*.js"))
+TURNS = """
+import {{ takeTurn }} from '{lib}/turn.js'
+import exec from 'k6/execution'
+export const options = {{
+  scenarios: {{ load: {{ executor: 'shared-iterations', vus: 1, iterations: {iterations} }} }},
+}}
+export default function () {{
+  const {{ arm, block }} = takeTurn()
+  console.log(JSON.stringify({{ arm: arm.name, block, phase: exec.vu.tags.phase }}))
+}}
+export {{ handleSummary }} from '{lib}/turn.js'
+"""
+
+
+def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
+    token = tmp_path / "token"
+    token.write_text("a token")
+    return {
+        "ARMS": "baseline,candidate",
+        "SEED": "5",
+        "RATE": "20",
+        "DURATION_S": "8",
+        "WARMUP_S": "1",
+        "BASELINE_URL": "https://127.0.0.1:1",
+        "CANDIDATE_URL": "https://127.0.0.1:2",
+        "BASELINE_TOKEN_FILE": str(token),
+        "CANDIDATE_TOKEN_FILE": str(token),
+        "K6_NO_USAGE_REPORT": "true",
+        **changes,
+    }
+
+
+def k6(env: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(toolchain.k6().path), *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+
+
+def options(tmp_path: Path, script: str, **changes: str) -> dict[str, Any]:
+    path = str(files.ours("k6_scripts", script))
+    done = k6(environment(tmp_path, **changes), "inspect", "--include-system-env-vars", path)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def turns(tmp_path: Path, iterations: int, **changes: str) -> list[dict[str, Any]]:
+    script = tmp_path / "turns.js"
+    script.write_text(TURNS.format(lib=files.ours("k6_scripts", "lib"), iterations=iterations))
+    arguments = ["run", "--quiet", "--address=", "--log-format=raw", str(script)]
+    done = k6(environment(tmp_path, **changes), *arguments)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stderr.splitlines()]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_starts_iterations_at_a_constant_rate_and_judges_nothing(
+    tmp_path: Path, script: str
+) -> None:
+    found = options(tmp_path, script)
+    load = found["scenarios"]["load"]
+    assert load["executor"] == "constant-arrival-rate"
+    assert (load["rate"], load["timeUnit"], load["duration"]) == (20_000, "16m40s", "9s")
+    assert load["preAllocatedVUs"] == load["maxVUs"]
+    assert not found.get("thresholds")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_connection_is_open_before_the_load_begins(tmp_path: Path, script: str) -> None:
+    scenarios = options(tmp_path, script)["scenarios"]
+    assert scenarios["connect"]["vus"] == scenarios["load"]["maxVUs"]
+    assert scenarios["connect"]["maxDuration"] == scenarios["load"]["startTime"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_without_its_variables_says_which_one_is_missing(
+    tmp_path: Path, script: str
+) -> None:
+    done = k6({"K6_NO_USAGE_REPORT": "true"}, "inspect", str(files.ours("k6_scripts", script)))
+    assert done.returncode != 0
+    assert "ARMS is not set" in done.stderr
+
+
+def test_each_block_goes_once_to_each_arm_and_neither_is_first_by_rule(tmp_path: Path) -> None:
+    found = turns(tmp_path, 200)
+    blocks = list(zip(found[::2], found[1::2], strict=True))
+    assert all(one["block"] == other["block"] for one, other in blocks)
+    assert all({one["arm"], other["arm"]} == {"baseline", "candidate"} for one, other in blocks)
+    first = Counter(one["arm"] for one, _ in blocks)
+    assert 30 <= first["baseline"] <= 70  # of 100; the seed is fixed
+    order = [one["arm"] for one, _ in blocks]
+    runs = 1 + sum(one != other for one, other in zip(order, order[1:], strict=False))
+    assert 35 <= runs <= 65
+
+
+def test_warm_up_and_load_are_whole_blocks_and_one_iteration_too_many_is_in_neither(
+    tmp_path: Path,
+) -> None:
+    phases = Counter((turn["phase"], turn["arm"]) for turn in turns(tmp_path, 181))
+    assert phases["warmup", "baseline"] == phases["warmup", "candidate"] == 10
+    assert phases["load", "baseline"] == phases["load", "candidate"] == 80
+    assert sum(n for (phase, _), n in phases.items() if phase == "tail") == 1
+
+
+def test_turns_depend_on_the_seed_alone(tmp_path: Path) -> None:
+    assert turns(tmp_path, 60) == turns(tmp_path, 60) != turns(tmp_path, 60, SEED="6")
+
+
+def test_an_arm_alone_gets_the_same_blocks(tmp_path: Path) -> None:
+    alone = turns(tmp_path, 30, ARMS="candidate", RATE="10")
+    assert {turn["arm"] for turn in alone} == {"candidate"}
+    assert [turn["block"] for turn in alone] == list(range(30))
