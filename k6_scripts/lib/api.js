@@ -7,6 +7,7 @@ import exec from 'k6/execution'
 import http from 'k6/http'
 import { Counter, Trend } from 'k6/metrics'
 import { sleep } from 'k6'
+import { timeoutS } from './settings.js'
 
 /**
  * @typedef {import('./settings.js').Arm} Arm
@@ -15,6 +16,8 @@ import { sleep } from 'k6'
 
 const ATTEMPTS = 5
 const LONGEST_WAIT_S = 5
+const SETUP_ATTEMPTS = 40
+const SETUP_WAIT_S = 0.25
 const good = http.expectedStatuses({ min: 200, max: 399 })
 const goodOrLater = http.expectedStatuses({ min: 200, max: 399 }, 429)
 const retries = new Counter('retries')
@@ -68,19 +71,20 @@ export function del(arm, path, tags) {
 }
 
 /**
- * Create many objects at once, in setup(); every one of them must succeed.
+ * Create many objects at once, in setup(); what fails is tried again for a while, because a Project
+ * may need a moment before its first object.
  * @param {{arm: Arm, path: string, object: object}[]} creations sent in this order
  */
 export function createAll(creations) {
-  for (let left = creations, attempt = 0; left.length > 0; attempt++) {
+  let left = creations
+  for (let attempt = 1; left.length > 0; attempt++) {
     const responses = http.batch(left.map(creation))
-    const failed = responses.findIndex(({ status }) => status >= 400 && status !== 429)
-    if (failed >= 0 || attempt > 60) {
-      const { status, body } = responses[Math.max(failed, 0)]
-      throw new Error(`${left[Math.max(failed, 0)].path} answered ${status}: ${body}`)
+    const failed = responses.filter((response) => !isThere(response, attempt))
+    if (failed.length > 0 && attempt === SETUP_ATTEMPTS) {
+      throw new Error(`setup: ${failed[0].url} answered ${failed[0].status}: ${failed[0].body}`)
     }
-    left = left.filter((_, i) => responses[i].status === 429 || responses[i].status === 0)
-    if (left.length > 0) sleep(0.5)
+    left = left.filter((_, i) => failed.includes(responses[i]))
+    if (left.length > 0) sleep(SETUP_WAIT_S)
   }
 }
 
@@ -123,6 +127,7 @@ function send(arm, method, path, body, tags, responseType) {
     headers: { ...authorization(arm), 'Content-Type': 'application/json' },
     tags: { ...tags, name: `${tags.op} ${tags.resource}` },
     responseType,
+    timeout: `${timeoutS}s`,
   }
   for (let attempt = 1; attempt < ATTEMPTS; attempt++) {
     const response = http.request(method, arm.url + path, body, {
@@ -142,4 +147,9 @@ function creation({ arm, path, object }) {
   const headers = { ...authorization(arm), 'Content-Type': 'application/json' }
   const params = { headers, tags: { op: 'setup', name: 'setup' }, responseType: 'text' }
   return { method: 'POST', url: arm.url + path, body: JSON.stringify(object), params }
+}
+
+/** Tell whether an object was made, now or by an attempt that was not answered. */
+function isThere({ status }, attempt) {
+  return status === 201 || (status === 409 && attempt > 1)
 }

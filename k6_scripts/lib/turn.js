@@ -15,7 +15,7 @@ import { get } from './api.js'
 
 const WARMUP = wholeBlocks(warmupS) // iterations
 const LOAD = wholeBlocks(durationS)
-const CONNECTS_PER_S = 100 // handshakes that two cores manage with ease
+const CONNECTS_PER_S = 200 // TLS handshakes that two cores manage with ease
 const PER_UNIT = 1000 // rates have three decimals: k6 takes whole numbers only
 
 /**

@@ -223,7 +223,7 @@ def judge(settings: K6, points: Points, cpu: float, complaints: Sequence[str]) -
         invalid.append(f"the load lasted {steady_s:.1f} s, not {settings.duration_s:g} s")
     warnings = []
     if complaints:
-        warnings.append(f"k6 logged {len(complaints)} errors, the first: {complaints[0]}")
+        warnings.append(f"errors in k6's log: {len(complaints)}, the first: {complaints[0]}")
     if cpu > _BUSY_GENERATOR:
         warnings.append(f"k6 used {cpu:.0%} of the processors that it shares with the builds")
     busy = Reading("generator_cpu_share", cpu, "1")
@@ -246,7 +246,7 @@ def _arm_invalid(settings: K6, points: Points, arm: Arm) -> list[str]:
             f"the {arm} got {rate:.3g} iterations per second, and {settings.rate:g} were asked"
         )
     if stuck := found.counters.get("lifecycle_timeouts", 0):
-        invalid.append(f"{stuck:g} Projects of the {arm} were not Ready, or not gone, in time")
+        invalid.append(f"Projects of the {arm} that were not Ready or not gone in time: {stuck:g}")
     return invalid
 
 

@@ -1,6 +1,6 @@
 """What a reader must know of a run as a whole before trusting its verdict."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.model.report import Finding, Verdict
 from pipeline.model.results import ResultSet, Trial
@@ -77,13 +77,22 @@ def _stored(results: ResultSet) -> Iterator[str]:
         )
 
 
-def _trials(trials: Iterable[Trial]) -> Iterator[str]:
-    where: dict[str, list[str]] = {}
-    for trial in trials:
-        for warning in () if trial.invalid else trial.warnings:
-            where.setdefault(warning, []).append(f"pair {trial.pair} {trial.arm}")
+def _trials(trials: Sequence[Trial]) -> Iterator[str]:
+    where: dict[str, list[Trial]] = {}
+    counted = [trial for trial in trials if not trial.invalid]
+    for trial in counted:
+        for warning in dict.fromkeys(trial.warnings):
+            where.setdefault(warning, []).append(trial)
     for warning, seen in where.items():
-        yield f"{warning} ({', '.join(seen)})"
+        if len(seen) == len(counted):
+            yield f"{warning} (every trial)"
+            continue
+        arms = [
+            f"{arm} of pair {', '.join(pairs)}"
+            for arm in Arm
+            if (pairs := [str(trial.pair) for trial in seen if trial.arm is arm])
+        ]
+        yield f"{warning} ({'; '.join(arms)})"
 
 
 def _kind(subject: Subject) -> str:

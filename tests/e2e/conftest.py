@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import toolchain
+from pipeline.model.subject import parse_spec
+
 SUITE = """
 name = "tiny"
 description = "a few seconds of each workload"
@@ -27,6 +30,7 @@ duration_s = 3
 warmup_s = 1
 requests_per_iteration = 5.0
 max_rate_error = 0.5
+parameters = { HOLD_S = 8 }
 [[workload.metric]]
 name = "keys_left"
 select = "etcd.keys_added"
@@ -42,12 +46,12 @@ name = "object-crud"
 [workload.driver]
 kind = "k6"
 script = "object_crud.js"
-rate = 15.0
+rate = 8.0
 duration_s = 4
 warmup_s = 1
 requests_per_iteration = 4.2
 max_rate_error = 0.5
-parameters = { PROJECTS = 1, PREFILL = 5 }
+parameters = { PROJECTS = 1, PREFILL = 5, HOLD_S = 8 }
 [[workload.metric]]
 name = "create_p50"
 select = "http_req_duration{op=create}/p50"
@@ -69,6 +73,13 @@ unit = "s"
 better = "lower"
 margin = 1.0
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built() -> None:
+    """Build everything once, so that no test waits for a compiler."""
+    toolchain.etcd()
+    toolchain.reference(parse_spec("reference"))
 
 
 @pytest.fixture

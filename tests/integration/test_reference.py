@@ -23,7 +23,7 @@ def test_the_go_tests_of_the_reference_server_pass(tmp_path: Path) -> None:
         # The flags are those of the build, so that what it compiled is used again.
         [str(chosen.path), "test", "-trimpath", "-buildvcs=false", "./..."],
         output=tmp_path / "go-test.log",
-        timeout_s=580,
+        timeout_s=900,
         error=LaunchError,
         env=variables,
         cwd=files.ours("reference"),

@@ -162,7 +162,7 @@ def test_a_load_as_asked_counts() -> None:
         pytest.param({"baseline": {"iterations": 40}}, "the baseline got 13.3", id="too fast"),
         pytest.param(
             {"baseline": {"counters": {"lifecycle_timeouts": 2.0}}},
-            "2 Projects of the baseline were not Ready, or not gone, in time",
+            "Projects of the baseline that were not Ready or not gone in time: 2",
             id="stuck",
         ),
     ],
@@ -188,7 +188,7 @@ def test_what_k6_complains_of_and_a_busy_k6_are_warnings() -> None:
     load = judge(settings(), points(), 0.6, ["one", "two"])
     assert load.invalid == ()
     assert load.warnings == (
-        "k6 logged 2 errors, the first: one",
+        "errors in k6's log: 2, the first: one",
         "k6 used 60% of the processors that it shares with the builds",
     )
 
@@ -198,7 +198,7 @@ def test_a_run_yields_readings_for_each_arm(tmp_path: Path) -> None:
     load = driver(tmp_path, code, rate=20.0).measure(targets(tmp_path, *BOTH), out(tmp_path), 7)
     assert set(load.readings) == set(BOTH)
     assert load.invalid == ()
-    assert load.warnings == ('k6 logged 1 errors, the first: "lost"',)
+    assert load.warnings == ('errors in k6\'s log: 1, the first: "lost"',)
 
 
 def test_every_authority_that_signed_a_server_is_trusted(tmp_path: Path) -> None:

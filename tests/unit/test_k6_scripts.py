@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,7 @@ def test_every_connection_is_open_before_the_load_begins(tmp_path: Path, script:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_without_its_variables_says_which_one_is_missing(
-    tmp_path: Path, script: str
-) -> None:
+def test_a_script_without_its_variables_says_which_one_is_missing(script: str) -> None:
     done = k6({"K6_NO_USAGE_REPORT": "true"}, "inspect", str(files.ours("k6_scripts", script)))
     assert done.returncode != 0
     assert "ARMS is not set" in done.stderr
@@ -101,7 +100,7 @@ def test_each_block_goes_once_to_each_arm_and_neither_is_first_by_rule(tmp_path:
     first = Counter(one["arm"] for one, _ in blocks)
     assert 30 <= first["baseline"] <= 70  # of 100; the seed is fixed
     order = [one["arm"] for one, _ in blocks]
-    runs = 1 + sum(one != other for one, other in zip(order, order[1:], strict=False))
+    runs = 1 + sum(one != other for one, other in pairwise(order))
     assert 35 <= runs <= 65
 
 

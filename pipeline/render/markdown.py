@@ -1,0 +1,168 @@
+"""A report as GitHub Markdown: for a comment, a check, or the summary of a job.
+
+Names come from builds and suites that we do not know.  Nothing that is interpolated can start
+markup, end a table's cell, call a person or link anywhere.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from pipeline.model.report import Finding, Report, Verdict
+from pipeline.render import words
+from pipeline.render.numbers import allowed, amount, interval, quantity, share
+
+if TYPE_CHECKING:  # loaded only when a report is rendered
+    from jinja2 import Template
+
+MARKER = "<!-- milo-perf:report v=1 -->"
+"""First line of every report, by which a comment is found again."""
+
+MOST_CHARACTERS = 60_000
+"""Of a report: GitHub refuses comments and checks of 65,536 and more."""
+
+_ICONS = {
+    Verdict.REGRESSED: "❌",
+    Verdict.IMPROVED: "✅",
+    Verdict.UNCHANGED: "✅",
+    Verdict.UNDECIDED: "❔",
+}
+_ROW_ICONS = {**_ICONS, Verdict.IMPROVED: "🟢", Verdict.UNCHANGED: "▫️"}
+_CHANGED = 10  # rows in the first table
+_CELL = 600  # characters of one interpolated text
+_LIST = 50  # notes and warnings each
+_STARTS_MARKUP = re.compile(r"[&<>|`*~\[\]\\!#$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
+_CALLS_OR_LINKS = re.compile(r"@|:(?=//)|(?<=[Ww][Ww][Ww])\.|(?<=[Gg][Hh])-(?=\d)")
+_BREAK = "\u200b"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rung:
+    """How much of a report to show; the next rung shows less."""
+
+    metrics: bool = True
+    changed: int = _CHANGED
+    sentences: int = _LIST
+    method: bool = True
+
+
+_LADDER = (
+    _Rung(),
+    _Rung(metrics=False),
+    _Rung(metrics=False, sentences=_CHANGED),
+    _Rung(metrics=False, changed=3, sentences=0, method=False),
+)
+
+
+def markdown(report: Report) -> str:
+    """Render a report; one that would be too long loses its folded parts first.
+
+    The same report gives the same bytes.
+    """
+    bodies = (_template().render(_content(report, rung)) for rung in _LADDER)
+    return next((body for body in bodies if len(body) < MOST_CHARACTERS), _least(report))
+
+
+def escaped(value: object) -> str:
+    """Return text that GitHub shows as it is, in a table's cell or in a line.
+
+    A zero-width space keeps `@name` from calling a person, and an address from becoming a link.
+    """
+    text = words.plain(str(value))
+    if len(text) > _CELL:
+        text = f"{text[:_CELL]}…"
+    text = _CALLS_OR_LINKS.sub(
+        lambda found: found[0] + _BREAK if found[0] in "@-" else _BREAK + found[0] + _BREAK, text
+    )
+    return _STARTS_MARKUP.sub(
+        lambda found: f"&#{ord(found[0])};{_BREAK if found[0] == '#' else ''}", text
+    )
+
+
+@lru_cache(maxsize=1)
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def finalize(value: object) -> object:
+        return value if isinstance(value, Markup) else Markup(escaped(value))  # noqa: S704 (escaped for Markdown)
+
+    environment = Environment(
+        loader=PackageLoader("pipeline", "render"),
+        autoescape=True,
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("report.md.j2")
+
+
+def _content(report: Report, rung: _Rung) -> dict[str, Any]:
+    changed = words.worst_first(f for f in report.findings if f.verdict is not Verdict.UNCHANGED)
+    notes = words.notes(report)
+    return {
+        "marker": _verbatim(MARKER),
+        "icon": _icon(report),
+        "headline": words.headline(report),
+        "counts": words.counts(report),
+        "identity": words.identity(report),
+        "detectable": words.detectable(report),
+        "confidence": share(report.rule.confidence),
+        "changed": [_row(f) for f in changed[: rung.changed]],
+        "more": max(0, len(changed) - rung.changed),
+        "fence": _verbatim(_fence(words.reproduce(report))),
+        "command": _verbatim(words.reproduce(report)),
+        "metrics": [_row(f) for f in report.findings] if rung.metrics else [],
+        "stored": any(f.comparison.stored is not None for f in report.findings),
+        "method": words.method(report) if rung.method else [],
+        "notes": notes[: rung.sentences],
+        "warnings": report.warnings[: rung.sentences],
+        "unsaid": max(0, len(notes) - rung.sentences)
+        + max(0, len(report.warnings) - rung.sentences),
+        "is_short": rung is not _LADDER[0],
+    }
+
+
+def _row(finding: Finding) -> dict[str, str]:
+    comparison = finding.comparison
+    metric = comparison.metric
+    return {
+        "icon": _ROW_ICONS[finding.verdict],
+        "verdict": finding.verdict.value,
+        "name": words.key(finding),
+        "gate": "gates" if metric.gate else "",
+        "baseline": quantity(comparison.baseline, metric.unit),
+        "candidate": quantity(comparison.candidate, metric.unit),
+        "stored": quantity(comparison.stored, metric.unit),
+        "change": interval(metric, comparison.change),
+        "margin": allowed(metric),
+        "sees": amount(metric, comparison.smallest_detectable),
+    }
+
+
+def _icon(report: Report) -> str:
+    return _ICONS[report.verdict] if words.is_measured(report) else "⚠️"
+
+
+def _fence(command: str) -> str:
+    """Return a fence that no run of backticks in the command can end."""
+    longest = max((len(run) for run in re.findall("`+", command)), default=0)
+    return "`" * max(3, longest + 1)
+
+
+def _verbatim(text: str) -> Any:  # noqa: ANN401 (markupsafe loads late)
+    from markupsafe import Markup
+
+    return Markup(text)  # noqa: S704 (ours, or inside a fence)
+
+
+def _least(report: Report) -> str:
+    """Return what always fits: the answer."""
+    headline = words.headline(report)
+    return (
+        f"{MARKER}\n## {_icon(report)} Performance: {headline.found} - {headline.advice}\n\n"
+        f"{escaped(words.counts(report))}\n\nThe rest is too long to show here: see report.txt.\n"
+    )

@@ -1,0 +1,270 @@
+"""What every format of a report says in words; always derived from the findings it shows."""
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from pipeline.errors import Exit
+from pipeline.judge import scale
+from pipeline.judge.policy import exit_code
+from pipeline.model.metric import Scale
+from pipeline.model.report import Finding, Report, Rule, Verdict
+from pipeline.model.results import Interleave, Machine
+from pipeline.model.subject import Arm, Subject, parse_spec
+from pipeline.render.numbers import amount, minutes, share
+
+_HOW = {
+    Interleave.REQUEST: "both builds at once, each iteration to one of them (duet)",
+    Interleave.TRIAL: "one build after the other, in random order",
+}
+_MANY = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The answer: what was found, and what to do about it."""
+
+    found: str
+    advice: str
+
+
+def is_measured(report: Report) -> bool:
+    """Whether there were enough valid pairs to judge anything."""
+    return exit_code(report, strict=False) is not Exit.WRONG_LOAD
+
+
+def headline(report: Report) -> Headline:
+    """Return the verdict of the run in words."""
+    if not is_measured(report):
+        valid = _count(len(report.results.valid_pairs), "valid pair")
+        return Headline(f"not measured, only {valid}", "repair the load, then run again")
+    gating = report.gating
+    of = {v: [f for f in gating if f.verdict is v] for v in Verdict}
+    all_of = f"of {_count(len(gating), 'gating metric')}"
+    match report.verdict:
+        case Verdict.REGRESSED:
+            worse = of[Verdict.REGRESSED]
+            return Headline(
+                f"{_count(len(worse), 'regression')} among {_count(len(gating), 'gating metric')}",
+                "look before merging",
+            )
+        case Verdict.UNDECIDED if not gating:
+            return Headline("nothing judged, no metric gates", "let a metric gate in the suite")
+        case Verdict.UNDECIDED:
+            return Headline(
+                f"could not judge {len(of[Verdict.UNDECIDED])} {all_of}; the rest did not regress",
+                "not a pass: run more pairs, or read why below",
+            )
+        case Verdict.IMPROVED:
+            return Headline(
+                f"no regression, {len(of[Verdict.IMPROVED])} {all_of} improved",
+                "no action needed",
+            )
+        case Verdict.UNCHANGED:
+            return Headline(
+                f"no regression in {_count(len(gating), 'gating metric')}", "no action needed"
+            )
+
+
+def counts(report: Report) -> str:
+    """Return how many findings have each verdict, the gating ones apart from the others."""
+    parts = [f"gating: {_tally(report.gating)}"] if report.gating else []
+    others = [f for f in report.findings if not f.comparison.metric.gate]
+    if others:
+        parts.append(f"others: {_tally(others)}")
+    return "; ".join(parts) or "no metrics"
+
+
+def identity(report: Report) -> str:
+    """Return what was compared with what, and how."""
+    results = report.results
+    subjects = (_named(results.subjects[arm]) for arm in (Arm.CANDIDATE, Arm.BASELINE))
+    candidate, baseline = subjects
+    stored = f", stored as {results.stored.name}," if results.stored else ""
+    return (
+        f"{candidate} against {baseline}{stored} on the suite {results.suite}:"
+        f" {_count(len(results.valid_pairs), 'pair')}, {_HOW[results.interleave]}"
+    )
+
+
+def detectable(report: Report) -> str:
+    """Return the smallest worsening of a gating metric that this run could have seen.
+
+    On the ratio scale the typical metric and the worst.  Amounts have no common unit, so on the
+    difference scale it is the metric that is worst for its margin.
+    """
+    seen = [f for f in report.gating if f.comparison.smallest_detectable is not None]
+    ratios = sorted(
+        (f for f in seen if f.comparison.metric.scale is Scale.RATIO), key=_smallest_worse
+    )
+    amounts = [f for f in seen if f.comparison.metric.scale is Scale.DIFFERENCE]
+    said = []
+    if len(ratios) > 1:
+        said.append(f"{_smallest(ratios[len(ratios) // 2])} in a typical metric")
+    if ratios:
+        said.append(f"{_smallest(ratios[-1])} in {key(ratios[-1])}, the worst")
+    if amounts:
+        worst = max(amounts, key=_smallest_in_margins)
+        said.append(f"{_smallest(worst)} in {key(worst)}, the worst of the counts")
+    if not said:
+        return ""
+    return (
+        f"It could have seen, {share(report.rule.power)} of the time, a worsening of"
+        f" {'; of '.join(said)}."
+    )
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings by gravity: gating regressions, other ones, then the rest, largest first."""
+    order = (Verdict.REGRESSED, Verdict.UNDECIDED, Verdict.IMPROVED, Verdict.UNCHANGED)
+    return sorted(
+        findings,
+        key=lambda f: (
+            order.index(f.verdict),
+            not f.comparison.metric.gate,
+            -abs(_change_in_margins(f)),
+        ),
+    )
+
+
+def method(report: Report) -> list[tuple[str, str]]:
+    """Return what the verdict rests on, as pairs of a name and a sentence."""
+    results, rule = report.results, report.rule
+    invalid = sum(bool(trial.invalid) for trial in results.trials)
+    baseline, candidate = (results.subjects[arm] for arm in Arm)
+    lines = [
+        ("candidate", _origin(candidate)),
+        ("baseline", _origin(baseline)),
+        ("machine", _facts(results.machine)),
+        ("tools", ", ".join(f"{n} {tool.version}" for n, tool in sorted(results.tools.items()))),
+        ("pairs", f"{len(results.valid_pairs)} valid of {results.pairs}, {_order(report)}"),
+        ("trials", f"{len(results.trials)}, {invalid} of them invalid"),
+        ("when", f"{results.taken_at:%Y-%m-%d %H:%M} UTC, {minutes(_duration_s(report))} measured"),
+        ("seed", f"{results.seed}"),
+        ("suite", f"{results.suite}, {_short(results.suite_digest)}"),
+        (
+            "rule",
+            _rule(rule),
+        ),
+    ]
+    return [(name, sentence) for name, sentence in lines if sentence]
+
+
+def _rule(rule: Rule) -> str:
+    return (
+        f"worse or better by more than the margin, at alpha {rule.alpha:g} over all gating metrics"
+        " (Holm; the others are a family of their own); intervals"
+        f" {share(rule.confidence)}, paired t; unchanged when the interval ends below the margin;"
+        f" `sees` is the smallest worsening called a regression with power {share(rule.power)}"
+    )
+
+
+def notes(report: Report) -> list[tuple[str, str]]:
+    """Return what is to be known of single metrics: pairs of a sentence and the metrics."""
+    where: dict[str, list[str]] = {}
+    for finding in report.findings:
+        for warning in finding.comparison.warnings:
+            where.setdefault(warning, []).append(key(finding))
+    return [(warning, _listed(keys)) for warning, keys in where.items()]
+
+
+def reproduce(report: Report) -> str:
+    """Return the command that measures the same again, quoted for a shell."""
+    results = report.results
+    baseline = results.subjects[Arm.BASELINE]
+    against = (
+        ("--baseline", results.stored.name) if results.stored else ("--against", _pinned(baseline))
+    )
+    words = [
+        *("python", "-m", "pipeline", "run", "--suite", results.suite),
+        *("--candidate", _pinned(results.subjects[Arm.CANDIDATE])),
+        *against,
+        *("--pairs", f"{results.pairs_asked}", "--interleave", results.interleave.value),
+        *("--seed", f"{results.seed}"),
+    ]
+    return plain(shlex.join(words))
+
+
+def key(finding: Finding) -> str:
+    """Return `workload/metric`."""
+    return f"{finding.comparison.workload}/{finding.comparison.metric.name}"
+
+
+def plain(text: str) -> str:
+    """Return text without what a terminal or a browser would obey: one line, printable."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _tally(findings: Iterable[Finding]) -> str:
+    found = [finding.verdict for finding in findings]
+    return ", ".join(f"{found.count(v)} {v.value}" for v in Verdict if v in found)
+
+
+def _named(subject: Subject) -> str:
+    return f"{subject.spec} ({_short(subject.digest)})"
+
+
+def _short(digest: str) -> str:
+    """Return enough of a digest to tell it from others; results.json has all of it."""
+    return digest.removeprefix("sha256:")[:12]
+
+
+def _origin(subject: Subject) -> str:
+    facts = (f"{name} {value}" for name, value in sorted(subject.facts.items()) if value)
+    return ", ".join((_named(subject), *facts))
+
+
+def _facts(machine: Machine) -> str:
+    known = {**machine.fingerprint, **machine.facts}
+    return ", ".join(f"{name} {value}" for name, value in known.items())
+
+
+def _order(report: Report) -> str:
+    trials = report.results.trials
+    first = sum(trial.arm is Arm.CANDIDATE and trial.position == 0 for trial in trials)
+    return f"the candidate first in {first}"
+
+
+def _duration_s(report: Report) -> float:
+    """Return the seconds of all launches; the two trials of a duet share one."""
+    duet = report.results.interleave is Interleave.REQUEST
+    return sum(t.duration_s for t in report.results.trials) / (2 if duet else 1)
+
+
+def _listed(keys: list[str]) -> str:
+    rest = len(keys) - _MANY
+    return ", ".join(keys[:_MANY]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _pinned(subject: Subject) -> str:
+    """Return the spec with its source's tree, when that is known and committed."""
+    tree = subject.facts.get("tree", "")
+    if not tree or subject.facts.get("modified") != "no":
+        return subject.spec
+    try:
+        return str(replace(parse_spec(subject.spec), tree=tree))
+    except ValueError:
+        return subject.spec
+
+
+def _smallest(finding: Finding) -> str:
+    """Return the smallest detectable worsening as a size: its direction is known."""
+    return amount(finding.comparison.metric, finding.comparison.smallest_detectable).lstrip("+-")
+
+
+def _smallest_worse(finding: Finding) -> float:
+    smallest = finding.comparison.smallest_detectable
+    return 0.0 if smallest is None else scale.worse(finding.comparison.metric, smallest)
+
+
+def _smallest_in_margins(finding: Finding) -> float:
+    return _smallest_worse(finding) / scale.margin(finding.comparison.metric)
+
+
+def _change_in_margins(finding: Finding) -> float:
+    metric, change = finding.comparison.metric, finding.comparison.change
+    return 0.0 if change is None else scale.worse(metric, change.estimate) / scale.margin(metric)
