@@ -28,7 +28,7 @@ const AFTER = payloadOf(OBJECT_BYTES, 'B')
 const RESOURCES = ['secrets', 'configmaps']
 const BATCH = 20
 
-export const options = openLoad(number("HOLD_S", 2.5))
+export const options = openLoad(number('HOLD_S', 1.5))
 export { connect, handleSummary }
 
 /** Make the Projects, the same in every arm, and return their names. */

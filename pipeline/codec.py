@@ -4,7 +4,7 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Final, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -18,7 +18,7 @@ from pipeline.model.subject import Arm, Subject
 # When the meaning of a field changes, add a number here and a step that upgrades older files.
 RESULTS = "milo-perf.results/1"
 BASELINE = "milo-perf.baseline/1"
-VERDICT = "milo-perf.verdict/1"
+VERDICT: Final = "milo-perf.verdict/1"
 
 _T = TypeVar("_T")
 _RESULTS = TypeAdapter(ResultSet)

@@ -16,6 +16,11 @@ def ours(*parts: str) -> Path:
     return _ROOT.joinpath(*parts)
 
 
+def baselines() -> Path:
+    """Return the folder of the stored baselines: the checkout's, or the current folder's own."""
+    return Path("baselines") if _INSTALLED.is_dir() else _ROOT / "baselines"
+
+
 def cache() -> Path:
     """Return the user's cache folder for this program, made if needed.
 

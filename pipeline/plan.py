@@ -13,7 +13,7 @@ from pipeline.model.subject import Arm
 # Measured on two cores: from the start of both servers to their first Ready Project, and their
 # end; the start and the set-up of k6.  They only feed the estimate that `plan` and progress show.
 LAUNCH_S = 9.0
-WORKLOAD_S = 4.0
+WORKLOAD_S = 6.0
 _LAUNCH_BYTES = 80e6
 """Raw data that one launch holds at its peak: etcd's write-ahead logs, logs and scrapes."""
 

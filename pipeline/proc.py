@@ -77,6 +77,7 @@ def run(
     timeout_s: float,
     error: type[PipelineError],
     env: Mapping[str, str] | None = None,
+    hide: tuple[str, ...] = (),
     cwd: Path | None = None,
     check: Callable[[], None] = lambda: None,
     tick: Callable[[], None] = lambda: None,
@@ -89,6 +90,7 @@ def run(
         timeout_s: Seconds until the program and its children are stopped.
         error: What to raise when the program fails.
         env: Variables to add to this process's own.
+        hide: Beginnings of the names of our own variables that the program must not see.
         cwd: Folder to run in.
         check: Called often while the program runs; what it raises stops the program.
         tick: Called about once a second, for progress.
@@ -97,7 +99,7 @@ def run(
         PipelineError: `error`, when it cannot be started, exits non-zero or takes too long.
     """
     with started(
-        argv, name=f"`{argv[0]}`", output=output, env=env, cwd=cwd, error=error
+        argv, name=f"`{argv[0]}`", output=output, env=env, hide=hide, cwd=cwd, error=error
     ) as program:
         deadline = time.monotonic() + timeout_s
         next_tick = 0.0
@@ -138,6 +140,7 @@ def started(
     output: Path,
     error: type[PipelineError],
     env: Mapping[str, str] | None = None,
+    hide: tuple[str, ...] = (),
     cwd: Path | None = None,
 ) -> Iterator[Service]:
     """Keep a program running while the block runs; stop its whole group on leaving."""
@@ -154,7 +157,7 @@ def started(
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
+            env={**_visible(hide), **(env or {})},
             cwd=cwd,
             start_new_session=True,  # so that we can stop its children too
         )
@@ -163,6 +166,10 @@ def started(
         yield service
     finally:
         _stop(process)
+
+
+def _visible(hide: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(hide)}
 
 
 def last(path: Path, lines: int = TAIL_LINES) -> str:

@@ -122,7 +122,7 @@ def run(wish: Wish, out: Path) -> Report:
         machine=machine,
         tools=_tools(programs),
         taken_at=datetime.now(UTC),
-        stored=stored and stored_reference(stored, machine),
+        stored=stored_reference(stored, machine) if stored else None,
     )
     out.mkdir(parents=True, exist_ok=True)
     codec.write_text(out / SUITE, loaded.text)
@@ -279,4 +279,4 @@ def _tools(programs: Mapping[str, Program]) -> dict[str, Tool]:
 
 
 def _store() -> Directory:
-    return Directory(files.ours("baselines"))
+    return Directory(files.baselines())

@@ -67,7 +67,7 @@ class K6(Settings):
         max_generator_cpu: Share of the machine's processors that k6 may use.
     """
 
-    raw_bytes_per_request: ClassVar[float] = 90.0
+    raw_bytes_per_request: ClassVar[float] = 110.0
     """Size of the raw points, compressed, per request, both in bytes; measured."""
 
     kind: Literal["k6"]
@@ -151,6 +151,7 @@ class K6Driver:
                 timeout_s=self.settings.load_s + _SLACK_S,
                 error=LoadError,
                 env=env,
+                hide=("K6_",),  # the user's own would change the load
                 check=check,
                 tick=self.tick,
             )

@@ -42,6 +42,7 @@ _QUANTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
 _REQUEST = "http_req_duration"
 _WATCH = "ws_sessions"
 _SENT = (_REQUEST, _WATCH)
+_ALWAYS = {"retries"}  # k6 writes no counter that never counted: here that means 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
     ]
     counters = [
         reading
-        for name in sorted({s.metric for s in series if _is_counter(s)})
+        for name in sorted({s.metric for s in series if _is_counter(s)} | _ALWAYS)
         for reading in _counts(name, ((s, s.measured.sum()) for s in series if s.metric == name))
     ]
     return ArmPoints(

@@ -24,6 +24,8 @@ def advice(comparison: Comparison, rule: Rule, family: int) -> tuple[str, ...]:
     low, worse, high = sorted(
         scale.worse(metric, x) for x in (change.low, change.estimate, change.high)
     )
+    if not (scale.is_above(worse, margin) or scale.is_above(margin, worse)):
+        return ("the change is the margin itself, neither within it nor beyond",)
     deviation = deviation_of((high - low) / 2, comparison.pairs, rule.confidence)
     if worse > margin:
         alpha, effect, least = rule.alpha / family, worse, margin
@@ -33,7 +35,10 @@ def advice(comparison: Comparison, rule: Rule, family: int) -> tuple[str, ...]:
         effect, deviation, alpha=alpha, margin=least, wanted=rule.power, most=MOST_PAIRS
     )
     if pairs is None:
-        settled = f"more than {MOST_PAIRS} pairs would be needed: use a wider margin or less noise"
+        settled = (
+            f"more than {MOST_PAIRS} pairs would be needed, because the noise is large or the"
+            " change is close to the margin"
+        )
     else:
         settled = f"about {max(pairs, comparison.pairs + 1)} pairs would settle it"
     if worse <= margin:

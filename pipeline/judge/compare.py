@@ -1,5 +1,6 @@
 """From samples to evidence: one comparison per metric, numbers only."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -129,11 +130,11 @@ def _without_ratio(metric: Metric, present: dict[Arm, list[float]]) -> list[str]
 
 def _differences(metric: Metric, pairs: Sequence[tuple[float, float]]) -> tuple[float, ...]:
     """Return how much worse each pair is, rounded so that equal changes are equal numbers."""
-    step = 1.0
+    digits = _DIGITS
     if metric.scale is Scale.DIFFERENCE:
-        step = max((value for pair in pairs for value in pair), default=1.0) or 1.0
-    worse = (scale.difference(metric, before, after) for before, after in pairs)
-    return tuple(round(value / step, _DIGITS) * step for value in worse)
+        largest = max((value for pair in pairs for value in pair), default=0.0)
+        digits -= math.ceil(math.log10(largest)) if largest else 0
+    return tuple(round(scale.difference(metric, *pair), digits) for pair in pairs)
 
 
 def _comparison(row: _Row, p_worse: float, p_better: float, rule: Rule, family: int) -> Comparison:

@@ -40,12 +40,12 @@ def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
         return Verdict.UNDECIDED
     margin = scale.margin(metric)
     worse = scale.worse(metric, change.estimate)
-    if comparison.p_worse < rule.alpha and worse > margin:
+    if comparison.p_worse < rule.alpha and scale.is_above(worse, margin):
         return Verdict.REGRESSED
-    if comparison.p_better < rule.alpha and worse < -margin:
+    if comparison.p_better < rule.alpha and scale.is_above(-worse, margin):
         return Verdict.IMPROVED
     worst = max(scale.worse(metric, change.low), scale.worse(metric, change.high))
-    return Verdict.UNCHANGED if worst < margin else Verdict.UNDECIDED
+    return Verdict.UNCHANGED if scale.is_above(margin, worst) else Verdict.UNDECIDED
 
 
 def report(results: ResultSet) -> Report:

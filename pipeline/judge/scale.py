@@ -9,6 +9,7 @@ import math
 from pipeline.model.metric import Better, Metric, Scale
 
 _MOST = 700.0  # exp() of more is not a number; no real change comes near
+_ROUNDING = 1e-9  # relative; a change of exactly the margin is not beyond it
 
 
 def difference(metric: Metric, baseline: float, candidate: float) -> float:
@@ -42,6 +43,11 @@ def change(metric: Metric, worse: float) -> float:
 def margin(metric: Metric) -> float:
     """Return the metric's margin on the test's scale, above 0."""
     return math.log1p(metric.margin) if metric.scale is Scale.RATIO else metric.margin
+
+
+def is_above(one: float, other: float) -> bool:
+    """Whether one is larger, and not only by the rounding of doubles."""
+    return one > other and not math.isclose(one, other, rel_tol=_ROUNDING)
 
 
 def _oriented(metric: Metric, up: float) -> float:

@@ -25,7 +25,7 @@ def quantity(value: float | None, unit: str, *, signed: bool = False) -> str:
     if value is None:
         return "-"
     factor, shown = _step(abs(value), unit)
-    return f"{_digits(value / factor, signed=signed)} {shown}".rstrip()
+    return f"{_digits(value / factor, whole=unit == '1', signed=signed)} {shown}".rstrip()
 
 
 def percent(ratio: float) -> str:
@@ -58,7 +58,9 @@ def interval(metric: Metric, change: Change | None) -> str:
         low, middle, high = (_percent(value, places) for value in three)
         return f"{middle} % [{low}, {high}]"
     factor, shown = _step(largest, metric.unit)
-    low, middle, high = (_digits(value / factor, signed=True) for value in three)
+    low, middle, high = (
+        _digits(value / factor, whole=metric.unit == "1", signed=True) for value in three
+    )
     return f"{middle} {shown}".rstrip() + f" [{low}, {high}]"
 
 
@@ -88,12 +90,13 @@ def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def _digits(value: float, *, signed: bool) -> str:
+def _digits(value: float, *, whole: bool, signed: bool) -> str:
+    """Return three digits or more; a count that is whole has no decimals."""
     value = _rounded(value) if abs(value) < 1000 else round(value)
     sign = "+" if signed else ""
     if value == 0:
         return "0"
-    if float(value).is_integer():
+    if whole and float(value).is_integer():
         places = 0
     else:
         places = min(9, max(0, 2 - math.floor(math.log10(abs(value)))))

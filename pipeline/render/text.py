@@ -107,7 +107,7 @@ def _built(report: Report, columns: list[str]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("metric", overflow="fold", min_width=12, max_width=_NAME)
     for column in columns:
         left = column in ("better · worse", "verdict")

@@ -52,7 +52,7 @@ def headline(report: Report) -> Headline:
             return Headline("nothing judged, no metric gates", "let a metric gate in the suite")
         case Verdict.UNDECIDED:
             return Headline(
-                f"could not judge {len(of[Verdict.UNDECIDED])} {all_of}; the rest did not regress",
+                f"could not judge {len(of[Verdict.UNDECIDED])} {all_of}",
                 "not a pass: run more pairs, or read why below",
             )
         case Verdict.IMPROVED:
@@ -100,7 +100,7 @@ def detectable(report: Report) -> str:
     amounts = [f for f in seen if f.comparison.metric.scale is Scale.DIFFERENCE]
     said = []
     if len(ratios) > 1:
-        said.append(f"{_smallest(ratios[len(ratios) // 2])} in a typical metric")
+        said.append(f"{_smallest(ratios[(len(ratios) - 1) // 2])} in a typical metric")
     if ratios:
         said.append(f"{_smallest(ratios[-1])} in {key(ratios[-1])}, the worst")
     if amounts:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 _NODES = 96
+_NEGLIGIBLE = 1e-9  # a spread this small beside the margin is none
 
 
 def power(effect: float, deviation: float, pairs: int, alpha: float, margin: float) -> float:
@@ -46,7 +47,7 @@ def smallest_detectable(
         margin: At least 0.
         wanted: The power, between 0 and 1.
     """
-    if deviation == 0:
+    if deviation <= _NEGLIGIBLE * margin:
         return margin
     thresholds, weights = _thresholds(deviation, pairs, alpha, margin)
     low, high = 0.0, max(1.0, 2 * margin * math.sqrt(pairs) / deviation)
@@ -76,7 +77,7 @@ def pairs_needed(
     """
     if effect <= margin:
         return None
-    if deviation == 0:
+    if deviation <= _NEGLIGIBLE * margin:
         return 2
     low, high = 1, most
     if power(effect, deviation, high, alpha, margin) < wanted:

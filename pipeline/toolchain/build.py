@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pipeline import files, proc
 from pipeline.errors import LaunchError
+from pipeline.lock import alone
 from pipeline.log import log
 from pipeline.toolchain.go import Go
-from pipeline.lock import alone
 
 _TIMEOUT_S = 3600.0
 _SAID_S = 10.0

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pipeline import files, proc
 from pipeline.errors import LaunchError
-from pipeline.log import log
 from pipeline.lock import alone
+from pipeline.log import log
 
 _FETCH_TIMEOUT_S = 900.0
 # Beside the source and the command, these decide what comes out of a build.

@@ -195,7 +195,7 @@ def test_what_k6_complains_of_and_a_busy_k6_are_warnings() -> None:
 
 def test_a_run_yields_readings_for_each_arm(tmp_path: Path) -> None:
     code = f"{COPY}; print('level=error msg=\"lost\"')"
-    load = driver(tmp_path, code, rate=20.0).measure(targets(tmp_path, *BOTH), out(tmp_path), 7)
+    load = driver(tmp_path, code).measure(targets(tmp_path, *BOTH), out(tmp_path), 7)
     assert set(load.readings) == set(BOTH)
     assert load.invalid == ()
     assert load.warnings == ('errors in k6\'s log: 1, the first: "lost"',)

@@ -222,7 +222,7 @@ def test_an_invalid_pair_is_replaced_and_never_becomes_a_number(
 
 def test_more_invalid_pairs_than_the_suite_allows_end_the_run(suite: Suite, tmp_path: Path) -> None:
     bench = Bench(suite, tmp_path, FakeDriver([applied("k6 dropped 3 iterations")]))
-    kept = []
+    kept: list[ResultSet] = []
     with pytest.raises(LoadError, match="2 pairs were invalid, and the suite allows 1"):
         kept.extend(bench.run())
 
@@ -234,7 +234,7 @@ def test_an_error_in_a_pair_keeps_the_pairs_before_and_stops_the_servers(
     suite: Suite, tmp_path: Path, error: Exception
 ) -> None:
     bench = Bench(suite, tmp_path, FakeDriver([applied(), applied(), error]))
-    kept = []
+    kept: list[ResultSet] = []
     with pytest.raises(type(error)):
         kept.extend(bench.run())
 

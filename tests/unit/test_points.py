@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.drivers.points import FEWEST, Points, read_points, summary
@@ -174,6 +174,10 @@ def test_an_answer_that_the_script_expects_is_no_failure(tmp_path: Path) -> None
     assert values(read(tmp_path, line(), line(status=404, expected=True)))["errors_share"] == 0
 
 
+def test_no_retries_are_none_and_not_missing(tmp_path: Path) -> None:
+    assert values(read(tmp_path, line()))["retries"] == 0
+
+
 def test_dropped_iterations_are_counted_in_every_phase(tmp_path: Path) -> None:
     dropped = "dropped_iterations,1000000,3.000000,,,,load,,,"
     assert read(tmp_path, line(), dropped, dropped).dropped == 6
@@ -201,7 +205,8 @@ def test_a_percentile_of_too_few_values_is_missing_and_not_a_guess(quantile: str
     assert [f"x/{quantile}" in found for found in names] == [False, True]
 
 
-@given(st.lists(st.floats(0, 1e7), min_size=100, max_size=300))
+@settings(max_examples=50)
+@given(st.lists(st.floats(0, 1e7), min_size=100, max_size=150))
 def test_a_percentile_is_interpolated_between_the_two_values_beside_it(times: list[float]) -> None:
     found = {reading.name: reading.value for reading in summary("x", [np.array(times)])}
     ordered = sorted(times)

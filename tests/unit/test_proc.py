@@ -37,6 +37,23 @@ def test_output_goes_to_the_file(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "hello\n"
 
 
+def test_variables_that_must_not_be_seen_are_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("K6_VUS", "99")
+    code = "import os; print(os.environ.get('K6_VUS'), os.environ.get('K6_OWN'))"
+    proc.run(
+        python(code),
+        output=tmp_path / "log",
+        timeout_s=20,
+        error=LoadError,
+        env={"K6_OWN": "1"},
+        hide=("K6_",),
+    )
+
+    assert (tmp_path / "log").read_text() == "None 1\n"
+
+
 def test_a_failure_says_how_it_ended_and_what_it_said_last(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="exited with 3") as caught:
         proc.run(

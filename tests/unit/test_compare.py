@@ -1,0 +1,205 @@
+"""Evidence: what the numbers of two arms come to, whatever their order, size and direction."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from pipeline.judge.compare import compare
+from pipeline.judge.policy import RULE, decide
+from pipeline.model.metric import Better, Metric
+from pipeline.model.report import Comparison, Verdict
+from pipeline.model.results import BaselineRef
+from tests.builders import COUNT, LATENCY, NOW, THROUGHPUT, results
+
+PAIR = st.tuples(st.floats(0.5, 2.0), st.floats(0.9, 1.2))
+PAIRS = st.lists(PAIR, min_size=2, max_size=8)
+Pairs = list[tuple[float, float]]
+
+
+def one(metric: Metric, before: list[float], after: list[float]) -> Comparison:
+    (comparison,) = compare(results((metric, before, after)), RULE)
+    return comparison
+
+
+def arms(pairs: Pairs) -> tuple[list[float], list[float]]:
+    """Return both arms, from values and ratios."""
+    return [value for value, _ in pairs], [value * ratio for value, ratio in pairs]
+
+
+def numbers(c: Comparison) -> list[float]:
+    assert c.change is not None
+    assert c.p_worse is not None
+    assert c.p_better is not None
+    assert c.smallest_detectable is not None
+    three = (c.change.low, c.change.estimate, c.change.high)
+    return [*map(math.log1p, three), c.p_worse, c.p_better, math.log1p(c.smallest_detectable)]
+
+
+def is_clear(c: Comparison) -> bool:
+    """Whether no number is so near a limit that rounding could carry it over."""
+    *bounds, p_worse, p_better, _ = numbers(c)
+    limit = math.log1p(c.metric.margin)
+    near = any(math.isclose(abs(x), limit, rel_tol=1e-5) for x in bounds)
+    return not (near or any(math.isclose(p, RULE.alpha, rel_tol=1e-5) for p in (p_worse, p_better)))
+
+
+def test_a_ratio_is_tested_on_logarithms() -> None:
+    before, after = [1.0, 2.0, 4.0, 1.5], [1.1, 2.3, 4.2, 1.8]
+    low, mean, high, p_worse, p_better, _ = numbers(one(LATENCY, before, after))
+    d = [math.log(b / a) for a, b in zip(before, after, strict=True)]
+    expected = stats.ttest_1samp(d, 0).confidence_interval(RULE.confidence)
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+    assert mean == pytest.approx(sum(d) / 4)
+    assert p_worse == pytest.approx(stats.ttest_1samp(d, 0, alternative="greater").pvalue)
+    assert p_better == pytest.approx(1 - p_worse)
+
+
+def test_a_count_is_tested_on_differences() -> None:
+    c = one(COUNT, [100.0, 0.0, 7.0], [104.0, 5.0, 10.0])
+    assert c.change is not None
+    assert c.change.estimate == pytest.approx(4.0)
+    assert c.smallest_detectable is not None
+    assert c.smallest_detectable > COUNT.margin
+
+
+def test_a_count_that_never_varies_is_sure() -> None:
+    c = one(COUNT, [100.0, 101.0, 99.0], [105.0, 106.0, 104.0])
+    assert c.change is not None
+    assert (c.change.low, c.change.high, c.p_worse, c.p_better) == (5.0, 5.0, 0.0, 1.0)
+    assert c.smallest_detectable == COUNT.margin
+    assert decide(c) is Verdict.REGRESSED
+
+
+def test_equal_changes_are_equal_whatever_their_last_digits() -> None:
+    c = one(COUNT, [0.1, 0.7, 1.1], [3.3, 3.9, 4.3])  # 3.2 each, but not as doubles
+    assert c.change is not None
+    assert c.change.low == c.change.high
+
+
+@pytest.mark.parametrize(
+    ("metric", "after"),
+    [
+        pytest.param(COUNT, [103.0, 104.0, 106.0], id="count"),
+        pytest.param(LATENCY, [105.0, 106.05, 108.15], id="ratio"),
+    ],
+)
+def test_a_change_of_exactly_the_margin_is_neither_within_it_nor_beyond(
+    metric: Metric, after: list[float]
+) -> None:
+    assert decide(one(metric, [100.0, 101.0, 103.0], after)) is Verdict.UNDECIDED
+
+
+def test_a_floor_is_subtracted_and_said() -> None:
+    floored = one(replace(LATENCY, floor=0.05), [0.06, 0.06], [0.061, 0.061])
+    assert floored.change is not None
+    assert floored.change.estimate == pytest.approx(0.1)
+    assert "subtracted" in floored.warnings[0]
+
+
+@given(PAIRS)
+def test_swapping_the_arms_mirrors_everything(pairs: Pairs) -> None:
+    before, after = arms(pairs)
+    there, back = one(LATENCY, before, after), one(LATENCY, after, before)
+    low, mean, high, p_worse, p_better, smallest = numbers(there)
+    expected = [-high, -mean, -low, p_better, p_worse, smallest]
+    assert numbers(back) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert (decide(there) is Verdict.REGRESSED) == (decide(back) is Verdict.IMPROVED)
+
+
+@given(PAIRS, st.floats(1e-6, 1e9))
+def test_the_unit_does_not_matter_on_the_ratio_scale(pairs: Pairs, factor: float) -> None:
+    before, after = arms(pairs)
+    plain = one(LATENCY, before, after)
+    scaled = one(LATENCY, [factor * v for v in before], [factor * v for v in after])
+    assume(len({round(ratio, 9) for _, ratio in pairs}) > 1)  # else rounding is all there is
+    assert numbers(scaled) == pytest.approx(numbers(plain), rel=1e-3, abs=1e-9)
+    assume(is_clear(plain))
+    assert decide(scaled) is decide(plain)
+
+
+@given(st.data())
+def test_the_order_of_the_pairs_does_not_matter(data: st.DataObject) -> None:
+    pairs = data.draw(PAIRS)
+    shuffled = data.draw(st.permutations(pairs))
+    plain, other = one(LATENCY, *arms(pairs)), one(LATENCY, *arms(list(shuffled)))
+    assert numbers(other) == pytest.approx(numbers(plain), rel=1e-6, abs=1e-9)
+
+
+@given(PAIRS)
+def test_more_is_better_mirrors_less_is_better(pairs: Pairs) -> None:
+    before, after = arms(pairs)
+    less = one(LATENCY, before, after)
+    more = one(replace(LATENCY, better=Better.HIGHER), after, before)
+    low, mean, high, p_worse, p_better, smallest = numbers(less)
+    expected = [-high, -mean, -low, p_worse, p_better, -smallest]
+    assert numbers(more) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert decide(more) is decide(less)
+
+
+@example([(0.0, 0.0), (0.0, 1e-200)])
+@given(st.lists(st.tuples(*2 * [st.floats(0, 1e12)]), min_size=2, max_size=5))
+def test_any_values_give_finite_numbers_or_a_reason(pairs: Pairs) -> None:
+    before, after = [a for a, _ in pairs], [b for _, b in pairs]
+    for metric in (LATENCY, COUNT, THROUGHPUT):
+        c = one(metric, before, after)
+        if c.change is None:
+            assert c.warnings
+        else:
+            found = [c.change.low, c.change.estimate, c.change.high, c.smallest_detectable or 0.0]
+            assert all(map(math.isfinite, found))
+            assert c.change.low <= c.change.estimate <= c.change.high
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        pytest.param([1.0, 1.0], None, "nothing was reported by the candidate", id="absent"),
+        pytest.param([None, None], [1.0, 1.0], "nothing was reported by the baseline", id="nulls"),
+        pytest.param([1.0, None, 1.0], [1.0, 1.0, 1.0], "in 2 of 3 valid trials", id="some"),
+        pytest.param([1.0, None], [None, 1.0], "fewer than two pairs", id="no pair has both"),
+        pytest.param([1.0], [1.0], "fewer than two pairs", id="one pair"),
+        pytest.param([0.0, 1.0], [1.0, 1.0], "the baseline has a value of 0 s", id="zero"),
+    ],
+)
+def test_what_cannot_be_compared_says_why(
+    before: list[float | None], after: list[float | None] | None, said: str
+) -> None:
+    (c,) = compare(results((LATENCY, before, after)), RULE)
+    assert any(said in warning for warning in c.warnings)
+    assert c.change is None or c.pairs == 2
+
+
+def test_invalid_pairs_are_not_numbers() -> None:
+    run = results((LATENCY, [1.0, 9.0, 1.0], [1.0, 90.0, 1.0]), invalid={1: "dropped iterations"})
+    (c,) = compare(run, RULE)
+    assert (c.pairs, c.baseline, c.candidate) == (2, 1.0, 1.0)
+    assert c.change is not None
+    assert c.change.high == 0
+
+
+def test_the_correction_is_for_each_family_alone() -> None:
+    before, after = [1.0, 1.0, 1.0], [1.10, 1.11, 1.13]
+    gating = [replace(LATENCY, name=f"gate{i}") for i in range(2)]
+    others = [replace(LATENCY, name=f"other{i}", gate=False) for i in range(5)]
+    lost = replace(LATENCY, name="lost")
+    found = compare(
+        results(*((m, before, after) for m in (*gating, *others)), (lost, before, None)), RULE
+    )
+    alone = one(LATENCY, before, after)
+    assert alone.p_worse is not None
+    assert found[0].p_worse == pytest.approx(2 * alone.p_worse)
+    assert found[-2].p_worse == pytest.approx(min(1.0, 5 * alone.p_worse))
+    assert found[-1].p_worse is None
+
+
+def test_stored_numbers_are_shown_and_never_judged_by() -> None:
+    stored = BaselineRef("old", NOW, True, (), "sha256:bb", {"object-crud/create_p50": 9.0})  # noqa: FBT003
+    row = (LATENCY, [1.0, 1.1], [1.0, 1.1])
+    (shown,) = compare(results(row, stored=stored), RULE)
+    (without,) = compare(results(row), RULE)
+    assert shown.stored == 9.0
+    assert replace(shown, stored=None) == without

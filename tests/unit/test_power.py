@@ -1,0 +1,114 @@
+"""Power, by another implementation and by simulation.
+
+`pytest -s tests/unit/test_power.py` prints the rates that docs/statistics.md states.
+"""
+
+import math
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pipeline.judge.policy import ALPHA, CONFIDENCE, POWER
+from pipeline.stats.power import pairs_needed, power, smallest_detectable
+
+DRAWS = 20_000
+ERROR = 4 * math.sqrt(0.25 / DRAWS)  # four standard errors of a rate, at most
+
+Noise = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+NOISES: dict[str, Noise] = {
+    "normal": lambda random, shape: random.normal(size=shape),
+    "t with 3 degrees of freedom": lambda random, shape: random.standard_t(3, shape) / math.sqrt(3),
+    "skewed to worse": lambda random, shape: random.exponential(size=shape) - 1,
+    "skewed to better": lambda random, shape: 1 - random.exponential(size=shape),
+}
+
+
+def rejected(d: np.ndarray, alpha: float, margin: float) -> np.ndarray:
+    """Apply the rule to differences of shape (draws, pairs)."""
+    k = d.shape[1]
+    t = d.mean(axis=1) / d.std(axis=1, ddof=1) * math.sqrt(k)
+    return np.asarray((t > stats.t.isf(alpha, k - 1)) & (d.mean(axis=1) > margin))
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 5, 10, 40])
+@pytest.mark.parametrize("effect", [0.0, 0.5, 1.0, 3.0])
+def test_without_a_margin_it_is_the_noncentral_t(pairs: int, effect: float) -> None:
+    critical = stats.t.isf(0.01, pairs - 1)
+    expected = stats.nct.sf(critical, pairs - 1, effect * math.sqrt(pairs))
+    assert power(effect, 1.0, pairs, 0.01, 0.0) == pytest.approx(expected, abs=2e-4)
+
+
+def test_with_a_margin_that_decides_alone_it_is_normal() -> None:
+    expected = stats.norm.sf((5.0 - 5.3) * math.sqrt(10))
+    assert power(5.3, 1.0, 10, 0.05, 5.0) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("pairs", [3, 5, 10])
+@pytest.mark.parametrize("deviation", [0.01, 0.03, 0.1])
+@pytest.mark.parametrize("family", [1, 9])
+def test_what_is_called_detectable_is_detected_that_often(
+    pairs: int, deviation: float, family: int
+) -> None:
+    margin, alpha = math.log1p(0.05), ALPHA / family
+    effect = smallest_detectable(deviation, pairs, alpha, margin, POWER)
+    random = np.random.default_rng([pairs, family, round(1000 * deviation)])
+    rate = rejected(random.normal(effect, deviation, (DRAWS, pairs)), alpha, margin).mean()
+    say(f"{pairs} pairs, spread {deviation:g}, {family} metrics: {effect:.3f} seen {rate:.3f}")
+    assert rate == pytest.approx(POWER, abs=ERROR)
+    assert effect > margin
+
+
+def test_without_spread_the_margin_itself_is_detectable() -> None:
+    assert smallest_detectable(0.0, 5, 0.05, 0.1, POWER) == 0.1
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("pairs", [3, 5, 10])
+@pytest.mark.parametrize("margin", [0.0, 1.0], ids=["no margin", "margin of one spread"])
+def test_false_alarms_of_equal_builds(noise: str, pairs: int, margin: float) -> None:
+    metrics, draws = 9, DRAWS // 5
+    random = np.random.default_rng(pairs)
+    shared, own = (NOISES[noise](random, (draws, n, pairs)) for n in (1, metrics))
+    d = (shared + own) / math.sqrt(2)  # metrics of one launch vary together
+    any_red = np.zeros(draws, dtype=bool)
+    for metric in range(metrics):  # Holm rejects anything at all exactly when this does
+        any_red |= rejected(d[:, metric], ALPHA / metrics, margin)
+    say(f"{noise}, {pairs} pairs, margin {margin:g}: any false red {any_red.mean():.4f}")
+    if noise != "skewed to better":  # a log ratio of equal builds is symmetric: shown only
+        assert any_red.mean() <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / draws)
+
+
+@pytest.mark.parametrize("pairs", [3, 5, 10])
+def test_a_true_worsening_of_the_margin_seldom_passes(pairs: int) -> None:
+    random = np.random.default_rng(pairs)
+    d = random.normal(1.0, 0.5, (DRAWS, pairs))
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, pairs - 1) * d.std(axis=1, ddof=1) / math.sqrt(pairs)
+    rate = (d.mean(axis=1) + half < 1.0).mean()
+    say(f"{pairs} pairs: worse by exactly the margin, and called unchanged {rate:.4f}")
+    assert rate == pytest.approx(ALPHA, abs=4 * math.sqrt(ALPHA / DRAWS))
+
+
+def test_the_pairs_needed_are_the_first_that_suffice() -> None:
+    needed = pairs_needed(0.1, 0.08, alpha=0.01, margin=0.05, wanted=0.8, most=200)
+    assert needed is not None
+    assert power(0.1, 0.08, needed, 0.01, 0.05) >= 0.8 > power(0.1, 0.08, needed - 1, 0.01, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("effect", "deviation", "needed"),
+    [
+        pytest.param(0.05, 0.01, None, id="an effect of the margin is never settled"),
+        pytest.param(0.051, 0.5, None, id="too many"),
+        pytest.param(0.06, 0.0, 2, id="no spread"),
+    ],
+)
+def test_pairs_needed_at_the_edges(effect: float, deviation: float, needed: int | None) -> None:
+    found = pairs_needed(effect, deviation, alpha=0.05, margin=0.05, wanted=0.8, most=200)
+    assert found == needed
