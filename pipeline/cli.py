@@ -4,6 +4,7 @@ Heavy libraries are imported by the command that needs them, so that `--help` an
 """
 
 import argparse
+import errno
 import os
 import shutil
 import signal
@@ -56,6 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.NO_REGRESSION
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"error: the disk is full: {error.filename or 'a file'}", file=sys.stderr)
+        hint = "make room, then go on with `run --resume`; what was measured is kept"
+        print(f"hint: {hint}", file=sys.stderr)
+        return Exit.WRONG_LOAD
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -230,7 +230,7 @@ def _measure(
         ):
             for results in measure.run_pairs(plan, rig, results, out, shown):  # noqa: B020, PLR1704 (each is the last one and a pair)
                 codec.write_results(out / RESULTS, results)
-    except (PipelineError, KeyboardInterrupt):
+    except (PipelineError, KeyboardInterrupt, OSError):
         log.warning(
             "stopped after %s pairs; go on with: %s -m pipeline run --resume %s",
             results.pairs,

@@ -6,7 +6,7 @@ made of times; a custom metric without `unit` is a counter.
 
 | reading | unit | what |
 | :-- | :-- | :-- |
-| `http_req_duration/p50` | s | p50, p90, p99 and mean of answered requests of the phase `load` |
+| `http_req_duration/p50` | s | p50, p90, p95, p99 and mean of answered requests of the phase `load` |
 | `http_req_duration/count` | 1 | how many they were |
 | `NAME/p50` … | s | the same of a custom metric made of times, such as `project_ready` |
 | `errors_share` | 1 | failed requests of the phase `load` (no answer, or 400 and up), as a share |
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 # A percentile is reported from this many values on.  Below 1 / (1 - q) of them the quantile is
 # the largest value and little else; a median of fewer than five is one lucky request.
-FEWEST = {"p50": 5, "p90": 10, "p99": 100}
+FEWEST = {"p50": 5, "p90": 10, "p95": 20, "p99": 100}
 
-_QUANTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
+_QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 _REQUEST = "http_req_duration"
 _WATCH = "ws_sessions"
 _SENT = (_REQUEST, _WATCH)

@@ -11,7 +11,7 @@ import pytest
 from pipeline import toolchain
 from pipeline.model.subject import parse_spec
 
-SUITE = """
+HEAD = """
 name = "tiny"
 description = "a few seconds of each workload"
 pairs = 2
@@ -20,7 +20,8 @@ max_invalid = 1
 [environment]
 kind = "local"
 
-[[workload]]
+"""
+LIFECYCLE = """[[workload]]
 name = "project-lifecycle"
 [workload.driver]
 kind = "k6"
@@ -41,13 +42,14 @@ scale = "difference"
 margin = 0.5
 gate = true
 
-[[workload]]
+"""
+CRUD = """[[workload]]
 name = "object-crud"
 [workload.driver]
 kind = "k6"
 script = "object_crud.js"
 rate = 8.0
-duration_s = 4
+duration_s = 3
 warmup_s = 1
 requests_per_iteration = 4.2
 max_rate_error = 0.5
@@ -85,8 +87,15 @@ def built() -> None:
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.toml"
-    path.write_text(SUITE)
+    path.write_text(HEAD + CRUD)
     return path
+
+
+@pytest.fixture
+def both(suite: Path) -> Path:
+    """Add the workload of Projects to the suite."""
+    suite.write_text(HEAD + LIFECYCLE + CRUD)
+    return suite
 
 
 @pytest.fixture

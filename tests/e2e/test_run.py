@@ -76,10 +76,10 @@ def verdict_of(out: Path) -> dict[str, Any]:
 
 
 def test_equal_builds_are_not_red_and_everything_is_left_in_the_folder(
-    command: Command, suite: Path, tmp_path: Path
+    command: Command, both: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = command("run", "--suite", suite, "--against", "reference", "--out", out, "--seed", 1)
+    process = command("run", "--suite", both, "--against", "reference", "--out", out, "--seed", 1)
     stdout, _ = finished(process, Exit.NO_REGRESSION)
 
     verdict = verdict_of(out)
@@ -101,13 +101,13 @@ def test_equal_builds_are_not_red_and_everything_is_left_in_the_folder(
 
 
 def test_known_faults_are_red_on_their_own_metrics(
-    command: Command, suite: Path, tmp_path: Path
+    command: Command, both: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     candidate = "reference?slow-create=80ms&orphans=3"
     process = command(
-        *("run", "--suite", suite, "--against", "reference", "--candidate", candidate),
-        *("--out", out, "--interleave", "trial", "--pairs", "3"),
+        *("run", "--suite", both, "--against", "reference", "--candidate", candidate),
+        *("--out", out, "--interleave", "trial", "--pairs", "2"),
     )
     finished(process, Exit.REGRESSION)
 

@@ -210,7 +210,7 @@ def test_a_percentile_of_too_few_values_is_missing_and_not_a_guess(quantile: str
 def test_a_percentile_is_interpolated_between_the_two_values_beside_it(times: list[float]) -> None:
     found = {reading.name: reading.value for reading in summary("x", [np.array(times)])}
     ordered = sorted(times)
-    for name, q in (("x/p50", 0.5), ("x/p90", 0.9), ("x/p99", 0.99)):
+    for name, q in (("x/p50", 0.5), ("x/p90", 0.9), ("x/p95", 0.95), ("x/p99", 0.99)):
         below = math.floor(q * (len(ordered) - 1))
         share = q * (len(ordered) - 1) - below
         above = ordered[min(below + 1, len(ordered) - 1)]
