@@ -192,6 +192,7 @@ def environment(
         "DURATION_S": f"{settings.duration_s:g}",
         "WARMUP_S": f"{settings.warmup_s:g}",
         "SSL_CERT_FILE": str(out / _CA),
+        "GOGC": "400",  # k6 collects its garbage less often, and takes less from the builds
         "K6_AUTO_EXTENSION_RESOLUTION": "false",  # an import never downloads another k6
         "K6_CSV_TIME_FORMAT": "unix_micro",
         "K6_NO_USAGE_REPORT": "true",
