@@ -6,7 +6,7 @@ made of times; a custom metric without `unit` is a counter.
 
 | reading | unit | what |
 | :-- | :-- | :-- |
-| `http_req_duration/p50` | s | p50, p90, p95, p99 and mean of answered requests of the phase `load` |
+| `http_req_duration/p50` | s | p50, p90, p95, p99, mean; answered requests of the phase `load` |
 | `http_req_duration/count` | 1 | how many they were |
 | `NAME/p50` … | s | the same of a custom metric made of times, such as `project_ready` |
 | `errors_share` | 1 | failed requests of the phase `load` (no answer, or 400 and up), as a share |

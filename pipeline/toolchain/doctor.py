@@ -12,7 +12,7 @@ from pipeline import files, proc
 from pipeline.errors import PipelineError
 from pipeline.toolchain import condition, go, programs
 from pipeline.toolchain.build import Recipe, cached
-from pipeline.toolchain.check import Check, Status
+from pipeline.toolchain.health import Check, Status
 from pipeline.toolchain.machine import cpus, memory, steal_share, stolen
 from pipeline.toolchain.reference import recipe
 
