@@ -57,6 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.NO_REGRESSION
+    except ModuleNotFoundError as error:
+        if (error.name or "pipeline").startswith("pipeline"):
+            raise
+        print(f"error: the Python package `{error.name}` is not installed", file=sys.stderr)
+        print("hint: `python3 -m pip install .` in a clone, or `nox -s perf`", file=sys.stderr)
+        return Exit.NOT_STARTED
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -13,9 +13,17 @@ from contextlib import contextmanager
 log = logging.getLogger("pipeline")
 
 
+class _Stderr(logging.Handler):
+    """Prints to what is stderr at that moment: a live progress line takes its place for a while."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one line."""
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
 def configure(*, verbose: bool) -> None:
     """Send log lines to stderr; call once, from the command line only."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log.handlers[:] = [handler]
     log.propagate = False

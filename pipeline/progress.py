@@ -48,6 +48,8 @@ def _live() -> Iterator[Progress]:
         """Seconds left, counted down between two stages."""
 
         def render(self, task: Task) -> Text:
+            if task.fields["until"] is None:
+                return Text("")
             left_s = float(task.fields["until"]) - time.monotonic()
             return Text(f"{minutes(left_s)} left" if left_s > 0 else "finishing", style="cyan")
 
@@ -64,7 +66,7 @@ def _live() -> Iterator[Progress]:
             """Moves the bar by the share of time that has passed."""
 
             began = time.monotonic()
-            task = bar.add_task("starting", total=1.0, until=time.monotonic())
+            task = bar.add_task("starting", total=1.0, until=None)
 
             def stage(self, title: str, left_s: float) -> None:
                 now = time.monotonic()

@@ -107,6 +107,27 @@ def test_stored_baselines_are_readable_and_of_the_suites_as_they_are() -> None:
         assert baseline.suite_digest == config.load(config.path_of(baseline.suite)).digest
 
 
+def test_a_python_that_lacks_a_package_is_told_so() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", CODE_WITHOUT_PACKAGES.format(root=str(files.ours()))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == Exit.NOT_STARTED, done.stderr
+    assert "is not installed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+CODE_WITHOUT_PACKAGES = """
+import sys
+sys.path.insert(0, {root!r})
+from pipeline import cli
+sys.exit(cli.main(["plan"]))
+"""
+
+
 def test_help_loads_no_heavy_library() -> None:
     code = (
         "import sys; from pipeline import cli\n"
