@@ -228,17 +228,17 @@ def _measure(
             alone(files.cache() / "run.lock", "measuring on this machine", str(out.absolute())),
             progress.shown() as shown,
         ):
-            for results in measure.run_pairs(plan, rig, results, out, shown):  # noqa: B020, PLR1704 (each is the last one and a pair)
-                codec.write_results(out / RESULTS, results)
+            for latest in measure.run_pairs(plan, rig, results, out, shown):
+                codec.write_results(out / RESULTS, latest)
     except (PipelineError, KeyboardInterrupt, OSError):
         log.warning(
             "stopped after %s pairs; go on with: %s -m pipeline run --resume %s",
-            results.pairs,
+            latest.pairs,
             Path(sys.executable).name,
             out,
         )
         raise
-    return policy.report(results)
+    return policy.report(latest)
 
 
 def _spec(written: str) -> Spec:
