@@ -223,6 +223,7 @@ def _measure(
         probes=(Process(), Prometheus(), Etcd()),
         artifacts=artifacts,
     )
+    latest = results
     try:
         with (
             alone(files.cache() / "run.lock", "measuring on this machine", str(out.absolute())),
