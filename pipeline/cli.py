@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     args = _parser().parse_args(argv)
     log.configure(verbose=args.verbose)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's `&` lets it be ignored
+        signal.signal(number, _interrupt)
     try:
         return int(args.command(args))
     except PipelineError as error:
