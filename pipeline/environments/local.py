@@ -52,6 +52,7 @@ class LocalEnvironment:
         self, artifacts: Mapping[Arm, Artifact], out: Path
     ) -> Iterator[Mapping[Arm, Target]]:
         """See `Environment.launch`."""
+        out = out.absolute()  # a server runs in its own folder
         private = out / "private"  # keys, tokens and etcd's data: never kept
         private.mkdir(mode=0o700)
         with ExitStack() as stack:

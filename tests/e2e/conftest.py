@@ -77,6 +77,9 @@ margin = 1.0
 """
 
 
+_DEAF = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def built() -> None:
     """Build everything once, so that no test waits for a compiler."""
@@ -100,16 +103,20 @@ def both(suite: Path) -> Path:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Start `python -m pipeline …` with a temporary folder of its own."""
+    """Start `python -m pipeline …` with a temporary folder of its own.
+
+    SIGINT is ignored at first, as it is for whatever a script starts with `&`.
+    """
     temporary = tmp_path / "tmp"
     temporary.mkdir()
 
     def start(*arguments: object, **variables: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline", *map(str, arguments)],
+            [*_DEAF, sys.executable, "-m", "pipeline", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            cwd=tmp_path,
             env={**os.environ, "TMPDIR": str(temporary), **variables},
         )
 

@@ -79,7 +79,7 @@ def test_equal_builds_are_not_red_and_everything_is_left_in_the_folder(
     command: Command, both: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = command("run", "--suite", both, "--against", "reference", "--out", out, "--seed", 1)
+    process = command("run", "--suite", both, "--against", "reference", "--out", "out", "--seed", 1)
     stdout, _ = finished(process, Exit.NO_REGRESSION)
 
     verdict = verdict_of(out)
