@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -169,7 +169,7 @@ def _sentence(path: Path, text: str, loc: Sequence[int | str], kind: str, messag
     line = line_of(text, keys)
     said = message.removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(keys[-1]), _known_keys(Suite), n=1)
+        near = difflib.get_close_matches(str(keys[-1]), _known_keys(), n=1)
         said = "unknown key" + (f"; did you mean `{near[0]}`?" if near else "")
     return f"{path}:{line}: {dotted}: {said}"
 
@@ -210,14 +210,10 @@ def _table(
     return where
 
 
-def _known_keys(model: type[BaseModel]) -> list[str]:
-    return sorted(set(_keys(model)))
-
-
-def _keys(model: type[BaseModel]) -> Iterator[str]:
-    for each in (model, Workload, MetricSettings, Local, K6):
-        for name, field in each.model_fields.items():
-            yield field.alias or name
+def _known_keys() -> list[str]:
+    models: tuple[type[BaseModel], ...] = (Suite, Workload, MetricSettings, Local, K6)
+    fields = [item for model in models for item in model.model_fields.items()]
+    return sorted({field.alias or name for name, field in fields})
 
 
 def _all_differ(names: Sequence[str], what: str) -> None:

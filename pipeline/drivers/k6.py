@@ -8,7 +8,7 @@ import re
 import resource
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -104,12 +104,10 @@ class K6Driver:
     Attributes:
         settings: The load.
         program: k6.
-        tick: Called about once a second while k6 runs.
     """
 
     settings: K6
     program: Program
-    tick: Callable[[], None] = lambda: None
 
     def measure(self, targets: Mapping[Arm, Target], out: Path, seed: int) -> Load:
         """Apply the load once.
@@ -153,7 +151,6 @@ class K6Driver:
                 env=env,
                 hide=("K6_",),  # the user's own would change the load
                 check=check,
-                tick=self.tick,
             )
         except LoadError as error:
             ended = re.escape(f"`{shlex.join(command)}` exited with ") + r"(\d+)"
