@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
@@ -15,12 +15,14 @@ from pipeline.drivers.k6 import K6
 from pipeline.environments.local import Local
 from pipeline.errors import ConfigError
 from pipeline.model.metric import Better, Metric, Scale
+from pipeline.model.subject import Product
 from pipeline.model.units import BASE_UNITS
 from pipeline.settings import Settings
 
 # The registries: a new environment or driver is one name here and one file.
 AnyEnvironment = Local
 AnyDriver = K6
+AskedProbe = Literal["availability", "heap", "projects", "series"]
 
 _NAME = r"^[a-z][a-z0-9_-]*$"
 
@@ -38,6 +40,7 @@ class MetricSettings(Settings):
         gate: See `Metric`.
         scale: See `Metric`.
         floor: See `Metric`.
+        only: The product that it is read from; empty for any.
     """
 
     name: Annotated[str, Field(pattern=_NAME)]
@@ -49,6 +52,7 @@ class MetricSettings(Settings):
     gate: bool = False
     scale: Scale = Scale.RATIO
     floor: Annotated[float, Field(ge=0)] = 0.0
+    only: Product | Literal[""] = ""
 
     @field_validator("unit")
     @classmethod
@@ -70,16 +74,29 @@ class MetricSettings(Settings):
 
 
 class Workload(Settings):
-    """One kind of load and what is read from it."""
+    """One kind of load and what is read from it.
+
+    Attributes:
+        name: Unique in the suite.
+        driver: What applies it.
+        probes: What watches besides the probes that watch every workload.
+        metrics: A name may stand once for each product.
+    """
 
     name: Annotated[str, Field(pattern=_NAME)]
     driver: AnyDriver
+    probes: tuple[AskedProbe, ...] = ()
     metrics: Annotated[tuple[MetricSettings, ...], Field(alias="metric", min_length=1)]
 
     @model_validator(mode="after")
     def _metrics_differ(self) -> Self:
-        _all_differ([metric.name for metric in self.metrics], "metric")
+        for product in Product:
+            _all_differ([metric.name for metric in self.of(product)], "metric")
         return self
+
+    def of(self, product: Product) -> tuple[MetricSettings, ...]:
+        """Return the metrics that are read from a product."""
+        return tuple(metric for metric in self.metrics if metric.only in ("", product))
 
 
 class Suite(Settings):
@@ -106,6 +123,14 @@ class Suite(Settings):
     def _workloads_differ(self) -> Self:
         _all_differ([workload.name for workload in self.workloads], "workload")
         return self
+
+    def of(self, product: Product) -> "Suite":
+        """Return the suite with only the metrics that are read from a product."""
+        workloads = tuple(
+            workload.model_copy(update={"metrics": workload.of(product)})
+            for workload in self.workloads
+        )
+        return self.model_copy(update={"workloads": workloads})
 
 
 class LoadedSuite(BaseModel):
@@ -156,9 +181,11 @@ def load(path: Path) -> LoadedSuite:
 
 
 def _digest(suite: Suite) -> str:
-    """Return the digest of what the suite means: its values and every script it may use."""
-    content = hashlib.sha256(suite.model_dump_json(by_alias=True).encode())
-    for script in sorted(files.ours("k6_scripts").rglob("*.js")):
+    """Return the digest of what the suite means: what it sets, and every script it uses."""
+    set_keys = suite.model_dump_json(by_alias=True, exclude_defaults=True)  # a new key is no change
+    content = hashlib.sha256(set_keys.encode())
+    used = {files.ours("k6_scripts", workload.driver.script) for workload in suite.workloads}
+    for script in sorted({*used, *files.ours("k6_scripts", "lib").glob("*.js")}):
         content.update(script.name.encode() + b"\0" + script.read_bytes())
     return f"sha256:{content.hexdigest()}"
 

@@ -27,13 +27,15 @@ class Rig:
     Attributes:
         environment: Starts the artifacts.
         drivers: By name of the workload.
-        probes: Watch every target.
+        probes: Watch every target during every workload.
+        asked: Watch it during the workloads that ask for them, by name.
         artifacts: One per arm.
     """
 
     environment: Environment
     drivers: Mapping[str, Driver]
     probes: Sequence[Probe]
+    asked: Mapping[str, Probe]
     artifacts: Mapping[Arm, Artifact]
 
 
@@ -200,12 +202,13 @@ def _workload(
 ) -> tuple[Load, dict[Arm, _Seen]]:
     """Apply one workload to the targets while every probe watches."""
     folder = _empty(launch.out / workload.name)
+    probes = (*rig.probes, *(rig.asked[name] for name in workload.probes))
     try:
         with ExitStack() as stack:
             watches = {
                 arm: [
                     stack.enter_context(probe.watch(target, _made(folder / arm)))
-                    for probe in rig.probes
+                    for probe in probes
                 ]
                 for arm, target in targets.items()
             }
@@ -216,7 +219,7 @@ def _workload(
                 failed: list[str] = []
                 for watch in watching:
                     try:
-                        readings += watch.readings(load.span)
+                        readings += watch.readings(load.spans[arm])
                     except LoadError as error:
                         failed.append(str(error))
                 seen[arm] = _Seen(tuple(readings), tuple(failed))

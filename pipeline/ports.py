@@ -6,12 +6,12 @@ environment and an environment no driver.
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.model.results import Reading
-from pipeline.model.subject import Arm, Subject
+from pipeline.model.subject import Arm, Product, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,18 @@ class Artifact:
     Attributes:
         subject: What it is.
         binary: Path of the program.
-        arguments: Added to the program's own, such as `--fault=slow-create=20ms`.
+        product: What it is, and so how it is started.
+        arguments: Added to the API server's own, such as `--fault=slow-create=20ms`.
+        manager_arguments: Added to the controller-manager's own, where there is one.
+        variables: Added to the environment of every process of the subject.
     """
 
     subject: Subject
     binary: Path
+    product: Product = Product.REFERENCE
     arguments: tuple[str, ...] = ()
+    manager_arguments: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +53,10 @@ class Target:
         ca_file: PEM file of the authority that signed the server's certificate.
         token_file: File with the bearer token of the load's user.
         admin_token_file: File with the bearer token of an administrator, for probes.
-        processes: Process ids by component (`server`, `etcd`); empty for a remote target.
-        metrics: URL of each component's Prometheus text.
+        processes: Process ids by component (`server`, `etcd`, and `manager` where there is a
+            controller-manager); empty for a remote target.
+        metrics: URL of each component's Prometheus text; a URL of `https:` wants the
+            administrator's token.
         etcd_url: Client URL of etcd, or empty where it cannot be reached.
         check: Raises LoadError when a component has died; does nothing otherwise.
     """
@@ -65,10 +73,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The steady part of a load, in seconds of Unix time."""
+    """The steady part of a load, in seconds of Unix time.
+
+    Attributes:
+        start_s: When it began.
+        end_s: When it ended.
+        marks: Ends of the cycles of a load that repeats itself, rising; empty for other loads.
+    """
 
     start_s: float
     end_s: float
+    marks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +92,13 @@ class Load:
 
     Attributes:
         readings: By arm.
-        span: While the load was steady, for the probes.
+        spans: While the load of each arm was steady, for its probes.
         invalid: Why the load was not as asked; empty when it counts.
         warnings: What a reader should know of a load that counts.
     """
 
     readings: Mapping[Arm, tuple[Reading, ...]]
-    span: Span
+    spans: Mapping[Arm, Span]
     invalid: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -72,6 +72,7 @@ def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
         ConfigError: It cannot be carried out.
     """
     loaded = config.load(config.path_of(wish.suite))
+    product = _spec(wish.candidate).product
     pairs = loaded.suite.pairs if wish.pairs is None else wish.pairs
     if pairs < 2:
         raise ConfigError(
@@ -84,7 +85,7 @@ def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
             f" `{loaded.suite.environment.kind}`, not `{wish.environment}`"
         )
     seed = random.SystemRandom().randrange(2**31) if wish.seed is None else wish.seed
-    return loaded, Plan(loaded.suite, pairs, wish.interleave, seed)
+    return loaded, Plan(loaded.suite.of(product), pairs, wish.interleave, seed)
 
 
 def run(wish: Wish, out: Path) -> Report:
@@ -107,6 +108,11 @@ def run(wish: Wish, out: Path) -> Report:
         raise ConfigError(
             f"{out} is not empty, and a run never overwrites another",
             hint="leave --out away to get a new folder, or go on with `run --resume`",
+        )
+    if baseline.product is not candidate.product:
+        raise ConfigError(
+            f"`{candidate}` and `{baseline}` are different products, and no two builds of one",
+            hint="give --against the spec of another build of the same product",
         )
     artifacts = {Arm.BASELINE: _artifact(baseline), Arm.CANDIDATE: _artifact(candidate)}
     programs = {"etcd": toolchain.etcd(), "k6": toolchain.k6()}
@@ -140,7 +146,8 @@ def resume(out: Path) -> Report:
     results = codec.read_results(out / RESULTS)
     loaded = config.load(out / SUITE)
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
-    plan = Plan(loaded.suite, results.pairs_asked, results.interleave, results.seed)
+    product = _spec(results.subjects[Arm.CANDIDATE].spec).product
+    plan = Plan(loaded.suite.of(product), results.pairs_asked, results.interleave, results.seed)
     artifacts = {arm: _artifact(_spec(results.subjects[arm].spec)) for arm in Arm}
     for arm, artifact in artifacts.items():
         _same(f"the binary of the {arm}", results.subjects[arm].digest, artifact.subject.digest)
@@ -221,6 +228,7 @@ def _measure(
         environment=plan.suite.environment.environment(programs["etcd"]),
         drivers={w.name: w.driver.driver(programs["k6"]) for w in plan.suite.workloads},
         probes=(Process(), Prometheus(), Etcd()),
+        asked={},
         artifacts=artifacts,
     )
     latest = results

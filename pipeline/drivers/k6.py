@@ -227,7 +227,8 @@ def judge(settings: K6, points: Points, cpu: float, complaints: Sequence[str]) -
         warnings.append(f"k6 used {cpu:.0%} of the processors that it shares with the builds")
     busy = Reading("generator_cpu_share", cpu, "1")
     readings = {arm: (*found.readings, busy) for arm, found in points.arms.items()}
-    return Load(readings, points.span, tuple(invalid), tuple(warnings))
+    spans = dict.fromkeys(points.arms, points.span)
+    return Load(readings, spans, tuple(invalid), tuple(warnings))
 
 
 def _arm_invalid(settings: K6, points: Points, arm: Arm) -> list[str]:

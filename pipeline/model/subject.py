@@ -1,12 +1,17 @@
-"""A build that can be started, written as a spec: `reference`, `reference?slow-create=20ms`."""
+"""A build that can be started, written as a spec: `reference?slow-create=20ms`, `binary:./milo`."""
 
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import assert_never
 
-KINDS = ("reference",)
-
-_SHAPE = re.compile(r"(?P<kind>[a-z]+)(?:@(?P<tree>[0-9a-f]{40}))?(?:\?(?P<query>.*))?")
+_SHAPE = re.compile(
+    r"(?P<kind>reference|binary|source)(?::(?P<place>[^?@]+))?(?:@(?P<revision>[^?@]+))?"
+    r"(?:\?(?P<query>.*))?"
+)
+_TREE = re.compile(r"[0-9a-f]{40}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_FORMS = "reference, reference?FAULT=SIZE, binary:PATH, source:DIR@REVISION"
 
 
 class Arm(StrEnum):
@@ -16,24 +21,53 @@ class Arm(StrEnum):
     CANDIDATE = "candidate"
 
 
+class Kind(StrEnum):
+    """How a subject is made."""
+
+    REFERENCE = "reference"
+    """Built from `reference/`."""
+
+    BINARY = "binary"
+    """A Milo binary that exists."""
+
+    SOURCE = "source"
+    """Milo, built from a git repository by the user's own command."""
+
+
+class Product(StrEnum):
+    """What a subject is, and so how it is started and what it can be asked for."""
+
+    REFERENCE = "reference"
+    MILO = "milo"
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What a person writes to name a build.
 
     Attributes:
-        kind: One of `KINDS`.
-        tree: Git tree id of the source, or empty for the source as it stands.
-        settings: Name and size of every fault that is on, in the order written.
+        kind: How it is made.
+        place: Path of a binary, or folder of a repository; empty for the reference.
+        revision: Of a source, as git knows it; of the reference, the id of a git tree, or empty
+            for the source as it stands; of a binary, `sha256:…` where it is known by digest alone.
+        settings: Name and value of every fault, flag and variable, in the order written.
     """
 
-    kind: str
-    tree: str = ""
+    kind: Kind
+    place: str = ""
+    revision: str = ""
     settings: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        tree = f"@{self.tree}" if self.tree else ""
+        place = f":{self.place}" if self.place else ""
+        revision = f"@{self.revision}" if self.revision else ""
         query = "&".join(f"{name}={size}" for name, size in self.settings)
-        return f"{self.kind}{tree}{'?' if query else ''}{query}"
+        return f"{self.kind}{place}{revision}{'?' if query else ''}{query}"
+
+    @property
+    def product(self) -> Product:
+        """What the build is."""
+        return Product.REFERENCE if self.kind is Kind.REFERENCE else Product.MILO
 
 
 def parse_spec(text: str) -> Spec:
@@ -43,21 +77,36 @@ def parse_spec(text: str) -> Spec:
         ValueError: Saying which part cannot be used.
     """
     shape = _SHAPE.fullmatch(text)
-    if shape is None or shape["kind"] not in KINDS:
-        raise ValueError(f"`{text}` is not a subject; known kinds: {', '.join(KINDS)}")
-    query = shape["query"]
+    if shape is None:
+        raise ValueError(f"`{text}` is not a subject; write one of {_FORMS}")
+    kind, place, revision = Kind(shape["kind"]), shape["place"] or "", shape["revision"] or ""
+    match kind:
+        case Kind.REFERENCE:
+            fits = not place and bool(not revision or _TREE.fullmatch(revision))
+        case Kind.BINARY:
+            fits = bool(not revision if place else _DIGEST.fullmatch(revision))
+        case Kind.SOURCE:
+            fits = bool(place and revision)
+        case _:
+            assert_never(kind)
+    if not fits:
+        raise ValueError(f"`{text}` is not a subject; write one of {_FORMS}")
+    return Spec(kind, place, revision, _settings(text, shape["query"]))
+
+
+def _settings(text: str, query: str | None) -> tuple[tuple[str, str], ...]:
     if query is None:
-        return Spec(shape["kind"], shape["tree"] or "")
+        return ()
     settings = []
     for setting in query.split("&"):
         name, equals, size = setting.partition("=")
         if not (name and equals and size):
-            raise ValueError(f"`{text}`: after `?` write name=size, joined by `&`")
+            raise ValueError(f"`{text}`: after `?` write name=value, joined by `&`")
         settings.append((name, size))
     names = [name for name, _ in settings]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"`{text}`: `{twice[0]}` is set twice")
-    return Spec(shape["kind"], shape["tree"] or "", tuple(settings))
+    return tuple(settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +116,8 @@ class Subject:
     Attributes:
         spec: Enough to make it again.
         digest: `sha256:…` of the binary that was started.
-        facts: Where it comes from: source tree, Go version, and whether the source was changed
-            since the last commit.
+        facts: Where it comes from: source tree or revision, Go version, build flags, and whether
+            the source was changed since the last commit.
     """
 
     spec: str

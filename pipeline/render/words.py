@@ -246,7 +246,7 @@ def _pinned(subject: Subject) -> str:
     if not tree or subject.facts.get("modified") != "no":
         return subject.spec
     try:
-        return str(replace(parse_spec(subject.spec), tree=tree))
+        return str(replace(parse_spec(subject.spec), revision=tree))
     except ValueError:
         return subject.spec
 

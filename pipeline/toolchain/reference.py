@@ -28,11 +28,11 @@ def reference(spec: Spec, source: Path | None = None) -> Artifact:
     check(spec)
     source = source or files.ours("reference")
     present = git.tree(source)
-    if spec.tree in ("", present):
+    if spec.revision in ("", present):
         return _built(spec, source, present, _modified(spec, source, present))
     with tempfile.TemporaryDirectory(prefix="reference-") as past:
-        git.extract(spec.tree, source, Path(past))
-        return _built(spec, Path(past), spec.tree, "no")
+        git.extract(spec.revision, source, Path(past))
+        return _built(spec, Path(past), spec.revision, "no")
 
 
 def recipe(source: Path) -> Recipe:
@@ -58,14 +58,14 @@ def pinned(subject: Subject) -> Subject:
             " so it could not be built again",
             hint="commit the folder reference/, then measure again",
         )
-    return replace(subject, spec=str(replace(parse_spec(subject.spec), tree=tree)))
+    return replace(subject, spec=str(replace(parse_spec(subject.spec), revision=tree)))
 
 
 def _modified(spec: Spec, source: Path, present: str) -> str:
     """Return whether the source differs from the last commit: `yes`, `no` or `unknown`."""
     if not present:
         return "unknown"
-    return "no" if present in (spec.tree, git.committed_tree(source)) else "yes"
+    return "no" if present in (spec.revision, git.committed_tree(source)) else "yes"
 
 
 def _built(spec: Spec, source: Path, tree: str, modified: str) -> Artifact:
@@ -73,4 +73,4 @@ def _built(spec: Spec, source: Path, tree: str, modified: str) -> Artifact:
     binary = build(recipe(source), chosen)
     facts = {"tree": tree, "modified": modified, "go": chosen.version}
     arguments = tuple(f"--fault={name}={size}" for name, size in spec.settings)
-    return Artifact(Subject(str(spec), binary.digest, facts), binary.path, arguments)
+    return Artifact(Subject(str(spec), binary.digest, facts), binary.path, arguments=arguments)

@@ -139,7 +139,7 @@ def test_estimates_count_warm_up_and_both_arms() -> None:
 def test_a_load_as_asked_counts() -> None:
     load = judge(settings(), points(), 0.2, [])
     assert (load.invalid, load.warnings) == ((), ())
-    assert load.span == Span(100.0, 103.0)
+    assert set(load.spans.values()) == {Span(100.0, 103.0)}
     names = {reading.name for reading in load.readings[Arm.BASELINE]}
     assert names == {"iterations", "generator_cpu_share"}
 

@@ -119,7 +119,7 @@ class Told:
 
 def applied(*invalid: str, p50_ms: float = 10.0, requests: float = 100) -> Load:
     readings = (Reading("create/p50", p50_ms, "ms"), Reading("requests", requests, "1"))
-    return Load(dict.fromkeys(Arm, readings), Span(0, 5), invalid)
+    return Load(dict.fromkeys(Arm, readings), dict.fromkeys(Arm, Span(0, 5)), invalid)
 
 
 def empty(suite: Suite, interleave: Interleave = Interleave.REQUEST) -> ResultSet:
@@ -153,6 +153,7 @@ class Bench:
             self.environment,
             {"crud": self.driver},
             (self.probe,),
+            {},
             {arm: Artifact(Subject("reference", "sha256:00"), Path("x")) for arm in Arm},
         )
         plan = Plan(self.suite, 3, self.interleave, seed=1)
