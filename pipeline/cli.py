@@ -30,6 +30,7 @@ _WISHES = (
     "interleave",
     "environment",
     "seed",
+    "build",
 )
 _EXITS = (
     "exit codes: 0 no regression, 1 crash, 2 bad arguments or configuration, 3 regression,"
@@ -115,12 +116,22 @@ def _parser() -> argparse.ArgumentParser:
 def _add_wish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suite", help="smoke, pr, or a .toml file (default: pr)")
     parser.add_argument(
-        "--candidate", metavar="SPEC", help="the build in question (default: reference)"
+        "--candidate",
+        metavar="SPEC",
+        help="the build in question (default: the Milo binary of MILO_BIN, otherwise reference)",
     )
     against = parser.add_mutually_exclusive_group()
     against.add_argument("--against", metavar="SPEC", help="the build to compare it with")
     against.add_argument(
-        "--baseline", metavar="NAME", help="or a stored baseline (default: reference-SUITE)"
+        "--baseline",
+        metavar="NAME",
+        help="or a stored baseline (default: reference-SUITE; of Milo, MILO_BASELINE_BIN or the"
+        " newest milo-VERSION-SUITE)",
+    )
+    parser.add_argument(
+        "--build",
+        metavar="COMMAND",
+        help="how a source:DIR@REVISION is built; {out} is where the binary goes",
     )
     parser.add_argument("--pairs", type=int, metavar="N", help="default: the suite's own")
     parser.add_argument(
@@ -243,14 +254,20 @@ def _wish(args: argparse.Namespace) -> "Wish":
 
     return Wish(
         suite=args.suite or "pr",
-        candidate=args.candidate or "reference",
+        candidate=args.candidate or _default_candidate(),
         against=args.against or "",
         baseline=args.baseline or "",
         pairs=args.pairs,
         interleave=Interleave(args.interleave or "request"),
         seed=args.seed,
         environment=args.environment or "local",
+        build=args.build or "",
     )
+
+
+def _default_candidate() -> str:
+    binary = os.environ.get("MILO_BIN")
+    return f"binary:{binary}" if binary else "reference"
 
 
 def _new_folder(suite: str | None) -> Path:

@@ -1,6 +1,8 @@
 """The verbs.  This is the one place where ports meet adapters; it decides nothing."""
 
+import os
 import random
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from pipeline.model.results import (
     Sample,
     Tool,
 )
-from pipeline.model.subject import Arm, Spec, parse_spec
+from pipeline.model.subject import Arm, Product, Spec, Subject, parse_spec
 from pipeline.plan import Plan
 from pipeline.ports import Artifact, Program
 from pipeline.probes.etcd import Etcd
@@ -53,6 +55,7 @@ class Wish:
         interleave: How the trials of a pair share the machine.
         seed: Of every random choice, or None to draw one.
         environment: Kind of environment.
+        build: Command that builds a source, with `{out}` for the path of the binary.
     """
 
     suite: str
@@ -63,6 +66,7 @@ class Wish:
     interleave: Interleave = Interleave.REQUEST
     seed: int | None = None
     environment: str = "local"
+    build: str = ""
 
 
 def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
@@ -96,14 +100,15 @@ def run(wish: Wish, out: Path) -> Report:
     """
     loaded, plan = planned(wish)
     candidate = _spec(wish.candidate)
-    stored = None if wish.against else _store().load(wish.baseline or f"reference-{wish.suite}")
+    against = wish.against or _default_against(candidate, wish)
+    stored = None if against else _store().load(wish.baseline or _default_baseline(candidate, wish))
     if stored is not None and stored.suite_digest != loaded.digest:
         raise BaselineError(
             f"the baseline `{stored.name}` was measured by another version of the suite"
             f" `{stored.suite}`",
             hint="record it again: `run --against SPEC`, then `baseline save DIR NAME`",
         )
-    baseline = _spec(stored.subject.spec if stored else wish.against)
+    baseline = _spec(stored.subject.spec if stored else against)
     if out.exists() and any(out.iterdir()):
         raise ConfigError(
             f"{out} is not empty, and a run never overwrites another",
@@ -114,7 +119,11 @@ def run(wish: Wish, out: Path) -> Report:
             f"`{candidate}` and `{baseline}` are different products, and no two builds of one",
             hint="give --against the spec of another build of the same product",
         )
-    artifacts = {Arm.BASELINE: _artifact(baseline), Arm.CANDIDATE: _artifact(candidate)}
+    built_by = stored.subject.facts.get("build", "") if stored else ""
+    artifacts = {
+        Arm.BASELINE: toolchain.artifact(baseline, wish.build or built_by),
+        Arm.CANDIDATE: toolchain.artifact(candidate, wish.build),
+    }
     programs = {"etcd": toolchain.etcd(), "k6": toolchain.k6()}
     machine = _machine(plan, programs)
     results = ResultSet(
@@ -148,7 +157,7 @@ def resume(out: Path) -> Report:
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
     product = _spec(results.subjects[Arm.CANDIDATE].spec).product
     plan = Plan(loaded.suite.of(product), results.pairs_asked, results.interleave, results.seed)
-    artifacts = {arm: _artifact(_spec(results.subjects[arm].spec)) for arm in Arm}
+    artifacts = {arm: _again(results.subjects[arm]) for arm in Arm}
     for arm, artifact in artifacts.items():
         _same(f"the binary of the {arm}", results.subjects[arm].digest, artifact.subject.digest)
     programs = {"etcd": toolchain.etcd(), "k6": toolchain.k6()}
@@ -259,8 +268,30 @@ def _spec(written: str) -> Spec:
     return spec
 
 
-def _artifact(spec: Spec) -> Artifact:
-    return toolchain.reference(spec)
+def _default_against(candidate: Spec, wish: Wish) -> str:
+    """Return the spec of the baseline of Milo that the environment names, if it is to be used."""
+    binary = os.environ.get(toolchain.BASELINE_BINARY, "")
+    wanted = candidate.product is Product.MILO and not wish.baseline
+    return f"binary:{binary}" if wanted and binary else ""
+
+
+def _default_baseline(candidate: Spec, wish: Wish) -> str:
+    """Return the name of the stored baseline of a product for a suite; of Milo's the newest."""
+    suite = Path(wish.suite).stem
+    if candidate.product is Product.REFERENCE:
+        return f"reference-{suite}"
+    shape = re.compile(rf"milo-v(\d+)\.(\d+)\.(\d+)-{re.escape(suite)}")
+    found = [match for name in _store().names() if (match := shape.fullmatch(name))]
+    if not found:
+        raise ConfigError(
+            f"`{candidate}` has nothing to be compared with by the suite {suite}",
+            hint=f"say --against SPEC, or set {toolchain.BASELINE_BINARY} to another Milo binary",
+        )
+    return max(found, key=lambda match: tuple(map(int, match.groups())))[0]
+
+
+def _again(subject: Subject) -> Artifact:
+    return toolchain.artifact(_spec(subject.spec), subject.facts.get("build", ""))
 
 
 def _same(what: str, before: str, now: str) -> None:

@@ -1,15 +1,82 @@
-"""What a fresh control plane needs before it is measured: rights for the load, a first Project."""
+"""What a fresh control plane needs before it is measured: types, rights for the load, a Project."""
 
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pipeline import web
 from pipeline.errors import LaunchError, LoadError
+from pipeline.model.subject import Arm
 from pipeline.ports import Target
 
 API = "/apis/resourcemanager.miloapis.com/v1alpha1"
 ORGANIZATION = "milo-perf"
 FIRST_PROJECT = "milo-perf-first"
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_INFRA = "infrastructure.miloapis.com"
+_CONTROL_PLANES = f"/apis/{_INFRA}/v1alpha1/projectcontrolplanes"
 _POLL_S = 0.05
+
+# The one type that Milo's controller-manager wants in its infra cluster, with no more said of it
+# than its controllers use: they create it with an empty spec, and read conditions of its status.
+_CONTROL_PLANE = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": f"projectcontrolplanes.{_INFRA}"},
+    "spec": {
+        "group": _INFRA,
+        "scope": "Cluster",
+        "names": {
+            "kind": "ProjectControlPlane",
+            "listKind": "ProjectControlPlaneList",
+            "plural": "projectcontrolplanes",
+            "singular": "projectcontrolplane",
+        },
+        "versions": [
+            {
+                "name": "v1alpha1",
+                "served": True,
+                "storage": True,
+                "subresources": {"status": {}},
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            name: {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+                            for name in ("spec", "status")
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+def definitions(target: Target, token: str, arm: str, timeout_s: float) -> None:
+    """Return once Milo serves its own types and the one that its controller-manager wants.
+
+    `/readyz` does not wait for them.
+
+    Args:
+        target: The server.
+        token: Of an administrator.
+        arm: For the message.
+        timeout_s: Seconds to wait.
+
+    Raises:
+        LaunchError: They were refused, or are not served in time.
+    """
+    _create(target, token, _DEFINITIONS, _CONTROL_PLANE)
+
+    def served() -> bool:
+        listed = _get(target, token, _DEFINITIONS)
+        paths = (f"{API}/organizations", f"{API}/projects", _CONTROL_PLANES)
+        return all(map(_is("Established"), listed.get("items", [{}]))) and all(
+            _get(target, token, f"{path}?limit=1") for path in paths
+        )
+
+    _until(served, {arm: target}, timeout_s, "does not serve its own types")
 
 
 def authorise(target: Target, token: str, group: str) -> None:
@@ -36,49 +103,52 @@ def authorise(target: Target, token: str, group: str) -> None:
     )
 
 
-def first_project(target: Target, token: str, arm: str, timeout_s: float) -> None:
-    """Create an Organization and a Project, and return once the Project is Ready.
+def projects(targets: Mapping[Arm, Target], token: str, timeout_s: float) -> None:
+    """Create an Organization and a Project in each arm, and return once all are Ready.
 
     Args:
-        target: The server.
+        targets: The servers.
         token: Of an administrator.
-        arm: For the message.
-        timeout_s: Seconds to wait.
+        timeout_s: Seconds to wait for each.
 
     Raises:
-        LaunchError: It did not become Ready.
+        LaunchError: One was refused or did not become Ready.
     """
     version = "resourcemanager.miloapis.com/v1alpha1"
-    _create(
-        target,
-        token,
-        f"{API}/organizations",
-        {
-            "apiVersion": version,
-            "kind": "Organization",
-            "metadata": {"name": ORGANIZATION},
-            "spec": {"type": "Standard"},
-        },
-    )
-    _create(
-        target,
-        token,
-        f"{API}/projects",
-        {
-            "apiVersion": version,
-            "kind": "Project",
-            "metadata": {"name": FIRST_PROJECT},
-            "spec": {"ownerRef": {"kind": "Organization", "name": ORGANIZATION}},
-        },
-    )
+    organization = {
+        "apiVersion": version,
+        "kind": "Organization",
+        "metadata": {"name": ORGANIZATION},
+        "spec": {"type": "Standard"},
+    }
+    project = {
+        "apiVersion": version,
+        "kind": "Project",
+        "metadata": {"name": FIRST_PROJECT},
+        "spec": {"ownerRef": {"kind": "Organization", "name": ORGANIZATION}},
+    }
+    for target in targets.values():
+        _create(target, token, f"{API}/organizations", organization)
+        _create(target, token, f"{API}/projects", project)
+    for arm, target in targets.items():
+
+        def is_ready(target: Target = target) -> bool:
+            return _is("Ready")(_get(target, token, f"{API}/projects/{FIRST_PROJECT}"))
+
+        _until(is_ready, {arm: target}, timeout_s, "answers, but its first Project was not Ready")
+
+
+def _until(
+    condition: Callable[[], bool], who: Mapping[str, Target], timeout_s: float, what: str
+) -> None:
+    (arm, target), *_ = who.items()
     deadline = time.monotonic() + timeout_s
-    while not _is_ready(target, token):
+    while not condition():
         _still_there(target)
         if time.monotonic() > deadline:
             raise LaunchError(
-                f"the server of the {arm} answers, but its first Project was not Ready"
-                f" after {timeout_s:g} s",
-                hint="look for its controller in the server's log",
+                f"the server of the {arm} {what} after {timeout_s:g} s",
+                hint="look for its controllers in the logs of the server and of the manager",
             )
         time.sleep(_POLL_S)
 
@@ -98,15 +168,20 @@ def _still_there(target: Target) -> None:
         raise LaunchError(str(died), hint=died.hint) from died
 
 
-def _is_ready(target: Target, token: str) -> bool:
+def _get(target: Target, token: str, path: str) -> dict[str, Any]:
+    """Return an object, or nothing while it cannot be read."""
     try:
-        _, project = web.call(
-            "GET",
-            f"{target.url}{API}/projects/{FIRST_PROJECT}",
-            ca_file=target.ca_file,
-            token=token,
-        )
+        _, found = web.call("GET", f"{target.url}{path}", ca_file=target.ca_file, token=token)
     except LoadError:
-        return False
-    conditions = project.get("status", {}).get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is(condition: str) -> Callable[[dict[str, Any]], bool]:
+    """Return whether an object has a condition of this type that is true."""
+
+    def check(shown: dict[str, Any]) -> bool:
+        conditions = shown.get("status", {}).get("conditions") or []  # it may be null
+        return any(c["type"] == condition and c["status"] == "True" for c in conditions)
+
+    return check

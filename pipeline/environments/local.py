@@ -1,8 +1,9 @@
-"""Subjects as processes of this machine: an etcd and an API server for each, on loopback only."""
+"""Subjects as processes of this machine: etcd and servers of their own, on loopback only."""
 
+import re
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,17 +13,16 @@ from typing import Literal
 from pydantic import PositiveFloat
 
 from pipeline import proc, web
-from pipeline.environments import pki
-from pipeline.environments.first import authorise, first_project
+from pipeline.environments import commands, first, pki
 from pipeline.errors import LaunchError, LoadError
 from pipeline.log import log
-from pipeline.model.subject import Arm
+from pipeline.model.subject import Arm, Product
 from pipeline.ports import Artifact, Program, Target
 from pipeline.settings import Settings
 
 _TRIES = 3
 _IN_USE = "address already in use"
-_LOOPBACK = "127.0.0.1"
+_UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag:? .*?(--?[A-Za-z][\w-]*)")
 
 
 class Local(Settings):
@@ -57,113 +57,37 @@ class LocalEnvironment:
         private.mkdir(mode=0o700)
         with ExitStack() as stack:
             stack.callback(shutil.rmtree, private, ignore_errors=True)
-            credentials = pki.create(private / "pki")
-            stores = self._up(
-                {arm: partial(self._etcd, stack, arm, private, out) for arm in artifacts},
-                "/health",
-                None,
-            )
-            servers = self._up(
+            launch = _Launch(self, stack, pki.create(private / "pki"), private, out)
+            stores = launch.up({arm: partial(launch.store, arm) for arm in artifacts}, "/health")
+            servers = launch.up(
                 {
-                    arm: partial(
-                        self._server,
-                        stack,
-                        arm,
-                        artifact,
-                        credentials,
-                        etcd_url=stores[arm].url,
-                        out=out,
-                    )
+                    arm: partial(launch.server, arm, artifact, stores[arm].url)
                     for arm, artifact in artifacts.items()
                 },
                 "/readyz",
-                credentials.ca,
             )
-            targets = {arm: _target(servers[arm], stores[arm], credentials) for arm in artifacts}
-            for arm, target in targets.items():
-                token = credentials.admin_token.read_text()
-                authorise(target, token, pki.LOAD_GROUP)
-                first_project(target, token, str(arm), self.settings.ready_s)
+            token = launch.credentials.admin_token.read_text()
+            targets = {
+                arm: _target({"server": servers[arm], "etcd": stores[arm]}, launch.credentials)
+                for arm in artifacts
+            }
+            for arm, artifact in artifacts.items():
+                if artifact.product is Product.MILO:
+                    first.definitions(targets[arm], token, str(arm), self.settings.ready_s)
+                first.authorise(targets[arm], token, pki.LOAD_GROUP)
+            managers = launch.up(
+                {
+                    arm: partial(launch.manager, arm, artifact, servers[arm].url)
+                    for arm, artifact in artifacts.items()
+                    if artifact.product is Product.MILO
+                },
+                "/healthz",
+            )
+            for arm, up in managers.items():
+                components = {"server": servers[arm], "manager": up, "etcd": stores[arm]}
+                targets[arm] = _target(components, launch.credentials)
+            first.projects(targets, token, self.settings.ready_s)
             yield targets
-
-    def _etcd(self, stack: ExitStack, arm: Arm, private: Path, out: Path) -> "_Up":
-        client, peer = (f"http://{_LOOPBACK}:{port}" for port in _free_ports(2))
-        data = private / f"etcd-{arm}"
-        shutil.rmtree(data, ignore_errors=True)
-        argv = [
-            str(self.etcd.path),
-            f"--data-dir={data}",
-            "--log-level=warn",
-            "--unsafe-no-fsync",  # the disk of the machine is not what we measure
-            "--quota-backend-bytes=8589934592",
-            f"--listen-client-urls={client}",
-            f"--advertise-client-urls={client}",
-            f"--listen-peer-urls={peer}",
-            f"--initial-advertise-peer-urls={peer}",
-            f"--initial-cluster=default={peer}",
-        ]
-        name = f"etcd of the {arm}"
-        service = stack.enter_context(
-            proc.started(argv, name=name, output=out / f"etcd-{arm}.log", error=LaunchError)
-        )
-        return _Up(service, client)
-
-    def _server(
-        self,
-        stack: ExitStack,
-        arm: Arm,
-        artifact: Artifact,
-        credentials: pki.Credentials,
-        *,
-        etcd_url: str,
-        out: Path,
-    ) -> "_Up":
-        (port,) = _free_ports(1)
-        argv = [
-            str(artifact.binary),
-            f"--bind-address={_LOOPBACK}",
-            f"--advertise-address={_LOOPBACK}",  # there may be no default route
-            f"--secure-port={port}",
-            f"--etcd-servers={etcd_url}",
-            "--etcd-prefix=/registry",
-            f"--tls-cert-file={credentials.certificate}",
-            f"--tls-private-key-file={credentials.key}",
-            f"--client-ca-file={credentials.ca}",
-            f"--token-auth-file={credentials.tokens}",
-            "--authorization-mode=RBAC",
-            "--service-account-issuer=https://milo-perf.invalid",
-            f"--service-account-key-file={credentials.service_account_key}",
-            "--v=0",
-            *artifact.arguments,
-        ]
-        name = f"server of the {arm}"
-        service = stack.enter_context(
-            proc.started(
-                argv, name=name, output=out / f"server-{arm}.log", error=LaunchError, cwd=out
-            )
-        )
-        return _Up(service, f"https://{_LOOPBACK}:{port}")
-
-    def _up(
-        self, starts: Mapping[Arm, Callable[[], "_Up"]], path: str, ca_file: Path | None
-    ) -> dict[Arm, "_Up"]:
-        """Start all, then wait for all; where another program took a port meanwhile, start anew."""
-        up = {arm: start() for arm, start in starts.items()}
-        for arm in starts:
-            for left in reversed(range(_TRIES)):
-                one = up[arm]
-                ready = partial(web.answers, f"{one.url}{path}", ca_file=ca_file)
-                try:
-                    one.service.wait_ready(ready, self.settings.ready_s)
-                except LaunchError:
-                    taken = one.service.ended() and _IN_USE in proc.last(one.service.output)
-                    if not (left and taken):
-                        raise
-                    log.info("%s: its port was taken meanwhile; trying another", one.service.name)
-                    up[arm] = starts[arm]()
-                else:
-                    break
-        return up
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,22 +98,95 @@ class _Up:
     url: str
 
 
-def _target(server: _Up, store: _Up, credentials: pki.Credentials) -> Target:
+@dataclass(frozen=True, slots=True)
+class _Launch:
+    """One launch: what it starts is stopped by its stack."""
+
+    environment: LocalEnvironment
+    stack: ExitStack
+    credentials: pki.Credentials
+    private: Path
+    out: Path
+
+    def store(self, arm: Arm) -> _Up:
+        client, peer = (f"http://{commands.LOOPBACK}:{port}" for port in _free_ports(2))
+        data = self.private / f"etcd-{arm}"
+        shutil.rmtree(data, ignore_errors=True)
+        argv = commands.etcd(self.environment.etcd.path, data, client, peer)
+        return _Up(self._start(argv, "etcd", arm, {}), client)
+
+    def server(self, arm: Arm, artifact: Artifact, etcd_url: str) -> _Up:
+        (port,) = _free_ports(1)
+        argv = commands.server(artifact, port, etcd_url, self.credentials)
+        url = f"https://{commands.LOOPBACK}:{port}"
+        return _Up(self._start(argv, "server", arm, artifact.variables), url)
+
+    def manager(self, arm: Arm, artifact: Artifact, server_url: str) -> _Up:
+        port, webhook_port = _free_ports(2)
+        path = self.private / "pki" / f"manager-{arm}.kubeconfig"
+        path.unlink(missing_ok=True)
+        kubeconfig = pki.kubeconfig(path, server_url, self.credentials)
+        argv = commands.manager(artifact, port, webhook_port, kubeconfig, self.credentials)
+        url = f"https://{commands.LOOPBACK}:{port}"
+        return _Up(self._start(argv, "manager", arm, artifact.variables), url)
+
+    def _start(
+        self, argv: Sequence[str], component: str, arm: Arm, variables: Mapping[str, str]
+    ) -> proc.Service:
+        return self.stack.enter_context(
+            proc.started(
+                argv,
+                name=f"{component} of the {arm}",
+                output=self.out / f"{component}-{arm}.log",
+                error=LaunchError,
+                env=variables,
+                cwd=self.out,
+            )
+        )
+
+    def up(self, starts: Mapping[Arm, Callable[[], _Up]], path: str) -> dict[Arm, _Up]:
+        """Start all, then wait for all; where another program took a port meanwhile, start anew."""
+        up = {arm: start() for arm, start in starts.items()}
+        for arm in starts:
+            for left in reversed(range(_TRIES)):
+                one = up[arm]
+                ca_file = self.credentials.ca if one.url.startswith("https:") else None
+                ready = partial(web.answers, f"{one.url}{path}", ca_file=ca_file)
+                try:
+                    one.service.wait_ready(ready, self.environment.settings.ready_s)
+                except LaunchError as error:
+                    said = proc.last(one.service.output)
+                    if flag := _UNKNOWN_FLAG.search(said):
+                        raise LaunchError(
+                            f"{one.service.name} does not know the flag `{flag[1]}`",
+                            hint="this version of Milo does not have it: leave it out of the spec",
+                        ) from error
+                    if not (left and one.service.ended() and _IN_USE in said):
+                        raise
+                    log.info("%s: its port was taken meanwhile; trying another", one.service.name)
+                    up[arm] = starts[arm]()
+                else:
+                    break
+        return up
+
+
+def _target(components: Mapping[str, _Up], credentials: pki.Credentials) -> Target:
     def check() -> None:
-        for service in (server.service, store.service):
-            if how := service.ended():
+        for one in components.values():
+            if how := one.service.ended():
                 raise LoadError(
-                    f"{service.name} {how} while it was measured", hint=proc.last(service.output)
+                    f"{one.service.name} {how} while it was measured",
+                    hint=proc.last(one.service.output),
                 )
 
     return Target(
-        url=server.url,
+        url=components["server"].url,
         ca_file=credentials.ca,
         token_file=credentials.load_token,
         admin_token_file=credentials.admin_token,
-        processes={"server": server.service.pid, "etcd": store.service.pid},
-        metrics={"server": f"{server.url}/metrics", "etcd": f"{store.url}/metrics"},
-        etcd_url=store.url,
+        processes={name: one.service.pid for name, one in components.items()},
+        metrics={name: f"{one.url}/metrics" for name, one in components.items()},
+        etcd_url=components["etcd"].url,
         check=check,
     )
 
@@ -199,5 +196,5 @@ def _free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         held = [stack.enter_context(socket.socket()) for _ in range(count)]
         for sock in held:
-            sock.bind((_LOOPBACK, 0))
+            sock.bind((commands.LOOPBACK, 0))
         return [int(sock.getsockname()[1]) for sock in held]

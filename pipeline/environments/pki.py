@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import json
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ class Credentials:
         service_account_key: Public key for service accounts, PEM.
         tokens: Kubernetes' static token file.
         admin_token: Token of a member of `ADMIN_GROUP`, which passes every check and limit.
+        manager_token: Token of Milo's controller-manager, of the same group.
         load_token: Token of a member of `LOAD_GROUP`, an ordinary user.
     """
 
@@ -31,6 +33,7 @@ class Credentials:
     service_account_key: Path
     tokens: Path
     admin_token: Path
+    manager_token: Path
     load_token: Path
 
 
@@ -75,9 +78,10 @@ def create(folder: Path) -> Credentials:
         .sign(ca_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    admin, load = secrets.token_hex(24), secrets.token_hex(24)
+    admin, manager, load = (secrets.token_hex(24) for _ in range(3))
     users = (
         f'{admin},milo-perf-admin,milo-perf-admin,"{ADMIN_GROUP}"\n'
+        f'{manager},milo-controller-manager,milo-controller-manager,"{ADMIN_GROUP}"\n'
         f'{load},milo-perf-load,milo-perf-load,"{LOAD_GROUP}"\n'
     )
     return Credentials(
@@ -95,8 +99,27 @@ def create(folder: Path) -> Credentials:
         ),
         tokens=_write(folder / "tokens.csv", users.encode()),
         admin_token=_write(folder / "admin.token", admin.encode()),
+        manager_token=_write(folder / "manager.token", manager.encode()),
         load_token=_write(folder / "load.token", load.encode()),
     )
+
+
+def kubeconfig(path: Path, url: str, credentials: Credentials) -> Path:
+    """Write what Milo's controller-manager reads to find its API server, and return the file."""
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {
+                "name": "milo",
+                "cluster": {"server": url, "certificate-authority": str(credentials.ca)},
+            }
+        ],
+        "users": [{"name": "manager", "user": {"tokenFile": str(credentials.manager_token)}}],
+        "contexts": [{"name": "milo", "context": {"cluster": "milo", "user": "manager"}}],
+        "current-context": "milo",
+    }
+    return _write(path, json.dumps(content).encode())  # JSON is YAML
 
 
 def _write(path: Path, content: bytes) -> Path:

@@ -1,8 +1,22 @@
 """Get what a run needs: subjects and programs, built or found, and facts of this machine."""
 
-from pipeline.toolchain.faults import FAULTS, check
+from pipeline.toolchain.faults import FAULTS
 from pipeline.toolchain.machine import machine
+from pipeline.toolchain.milo import BASELINE_BINARY, BINARY
 from pipeline.toolchain.programs import etcd, k6, ourselves
-from pipeline.toolchain.reference import pinned, reference
+from pipeline.toolchain.reference import reference
+from pipeline.toolchain.subjects import artifact, check, pinned
 
-__all__ = ["FAULTS", "check", "etcd", "k6", "machine", "ourselves", "pinned", "reference"]
+__all__ = [
+    "BASELINE_BINARY",
+    "BINARY",
+    "FAULTS",
+    "artifact",
+    "check",
+    "etcd",
+    "k6",
+    "machine",
+    "ourselves",
+    "pinned",
+    "reference",
+]

@@ -54,11 +54,30 @@ def build(recipe: Recipe, go: Go) -> Binary:
     Raises:
         LaunchError: It cannot be built; the hint has the last lines of Go's output.
     """
+
+    def make(partial: Path, folder: Path) -> None:
+        _compile(recipe, go, partial, folder / "build.log")
+        _check_unchanged(recipe, go, folder)
+
+    return once(_folder(recipe, go) / recipe.name, recipe.title, make)
+
+
+def once(binary: Path, title: str, make: Callable[[Path, Path], None]) -> Binary:
+    """Return a binary of the cache, made if it is not there or not whole.
+
+    Args:
+        binary: Where it belongs, in a folder of its own that is named by what decides it.
+        title: For people.
+        make: Writes the binary to the first path; the second is the folder, for logs.
+
+    Raises:
+        LaunchError: It cannot be made.
+    """
     try:
-        return _build(recipe, go)
+        return _once(binary, title, make)
     except OSError as error:
         raise LaunchError(
-            f"{recipe.title} could not be built: {error.filename}: {error.strerror}",
+            f"{title} could not be built: {error.filename}: {error.strerror}",
             hint="`python -m pipeline doctor` shows how much room the cache has, and where it is",
         ) from error
 
@@ -89,19 +108,37 @@ def digest(path: Path) -> str:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def _build(recipe: Recipe, go: Go) -> Binary:
-    folder = _folder(recipe, go)
+def folder_of(name: str, *decides: str) -> Path:
+    """Return the folder in the cache of a binary, given everything that decides it."""
+    key = hashlib.sha256("\n".join(decides).encode()).hexdigest()[:16]
+    return files.cache() / "bin" / f"{name}-{key}"
+
+
+def elapsed(title: str) -> Callable[[], None]:
+    """Return what says, every ten seconds, that a build still goes on."""
+    began = said = time.monotonic()
+
+    def tick() -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= _SAID_S:
+            said = now
+            log.info("still building %s (%.0f s)", title, now - began)
+
+    return tick
+
+
+def _once(binary: Path, title: str, make: Callable[[Path, Path], None]) -> Binary:
+    folder = binary.parent
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)  # used today: see _forget
-    binary = folder / recipe.name
-    with alone(folder / "lock", f"building {recipe.title}"):
+    with alone(folder / "lock", f"building {title}"):
         kept = _whole(binary)
         if kept is None:
             partial = binary.with_suffix(".partial")
             partial.unlink(missing_ok=True)  # of a build that was killed
             try:
-                _compile(recipe, go, partial, folder / "build.log")
-                _check_unchanged(recipe, go, folder)
+                make(partial, folder)
                 kept = digest(partial)
                 _record(binary).write_text(
                     f"{kept.removeprefix('sha256:')}  {binary.name}\n", encoding="ascii"
@@ -151,7 +188,7 @@ def _compile(recipe: Recipe, go: Go, out: Path, output: Path) -> None:
             error=LaunchError,
             env=dict(go.environment),
             cwd=recipe.module,
-            tick=_elapsed(recipe.title),
+            tick=elapsed(recipe.title),
         )
     except LaunchError as error:
         again = shlex.join([*(f"{name}={value}" for name, value in go.environment), *argv])
@@ -162,20 +199,6 @@ def _compile(recipe: Recipe, go: Go, out: Path, output: Path) -> None:
     log.info("built %s in %.0f s", recipe.title, time.monotonic() - began)
 
 
-def _elapsed(title: str) -> Callable[[], None]:
-    """Return what says, every ten seconds, that a build still goes on."""
-    began = said = time.monotonic()
-
-    def tick() -> None:
-        nonlocal said
-        now = time.monotonic()
-        if now - said >= _SAID_S:
-            said = now
-            log.info("still building %s (%.0f s)", title, now - began)
-
-    return tick
-
-
 def _folder(recipe: Recipe, go: Go) -> Path:
     decides = [
         source_digest(recipe.module),
@@ -183,8 +206,7 @@ def _folder(recipe: Recipe, go: Go) -> Path:
         *(f"{name}={value}" for name, value in go.settings),
         *_command(recipe, go)[1:],
     ]
-    key = hashlib.sha256("\n".join(decides).encode()).hexdigest()[:16]
-    return files.cache() / "bin" / f"{recipe.name}-{key}"
+    return folder_of(recipe.name, *decides)
 
 
 def _command(recipe: Recipe, go: Go) -> tuple[str, ...]:

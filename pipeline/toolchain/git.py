@@ -2,10 +2,12 @@
 
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import proc
-from pipeline.errors import BaselineError
+from pipeline.errors import BaselineError, LaunchError
 
 _TIMEOUT_S = 120.0
 
@@ -75,6 +77,49 @@ def extract(tree_id: str, checkout: Path, into: Path) -> None:
         )
         with tarfile.open(archive) as tar:
             tar.extractall(into, filter="data")
+
+
+def commit(folder: Path, revision: str) -> tuple[str, str]:
+    """Return the ids of the commit that a revision names, and of its tree.
+
+    Raises:
+        LaunchError: The folder is in no repository, or the repository has no such revision.
+    """
+    if _ask(folder, "rev-parse", "--git-dir") is None:
+        raise LaunchError(
+            f"{folder} is not in a git repository, or git is missing",
+            hint="`source:DIR@REVISION` wants a clone; `binary:PATH` takes what is built already",
+        )
+    named = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+    found = _ask(folder, *named, f"{revision}^{{commit}}")
+    tree_id = _ask(folder, *named, f"{revision}^{{tree}}")
+    if not (found and tree_id):
+        raise LaunchError(
+            f"the repository at {folder} has no revision `{revision}`",
+            hint="git fetch --all --tags, there",
+        )
+    return found, tree_id
+
+
+@contextmanager
+def worktree(folder: Path, commit_id: str, place: Path) -> Iterator[None]:
+    """Check a commit out in a new folder of its own while the block runs.
+
+    Raises:
+        LaunchError: git could not.
+    """
+    command = ["git", "-C", str(folder), "worktree"]
+    with tempfile.TemporaryDirectory() as aside:
+        proc.run(
+            [*command, "add", "--detach", str(place), commit_id],
+            output=Path(aside, "log"),
+            timeout_s=_TIMEOUT_S,
+            error=LaunchError,
+        )
+    try:
+        yield
+    finally:
+        proc.capture([*command, "remove", "--force", str(place)], timeout_s=_TIMEOUT_S)
 
 
 def _ask(folder: Path, *arguments: str, **variables: str) -> str | None:

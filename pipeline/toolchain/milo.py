@@ -1,0 +1,273 @@
+"""Milo as a subject: a binary that exists, or one built from git by the user's command."""
+
+import difflib
+import os
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline import files, proc
+from pipeline.errors import BaselineError, ConfigError, LaunchError
+from pipeline.log import log
+from pipeline.model.subject import Kind, Product, Spec, Subject, parse_spec
+from pipeline.ports import Artifact
+from pipeline.toolchain import git, go
+from pipeline.toolchain.build import Binary, digest, elapsed, folder_of, once
+from pipeline.toolchain.programs import needed
+
+MODULE = "go.miloapis.com/milo"
+BINARY = "MILO_BIN"
+BASELINE_BINARY = "MILO_BASELINE_BIN"
+_OUT = "{out}"
+_BUILD_TIMEOUT_S = 3600.0
+_EXAMPLE = f"--build 'go build -trimpath -o {_OUT} ./cmd/milo'"
+
+# A prefix of each setting, and where it goes.
+_FLAG, _MANAGER_FLAG, _VARIABLE = "flag.", "manager-flag.", "env."
+_PREFIXES = (_FLAG, _MANAGER_FLAG, _VARIABLE)
+_NAME = {
+    _FLAG: re.compile(r"[a-z][a-z0-9-]*"),
+    _MANAGER_FLAG: re.compile(r"[a-z][a-z0-9-]*"),
+    _VARIABLE: re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
+}
+# The launch sets these itself: another value would make it fail, or point it at somebody else's.
+_OURS = {
+    *("advertise-address", "bind-address", "secure-port", "client-ca-file", "token-auth-file"),
+    *("etcd-servers", "etcd-prefix", "tls-cert-file", "tls-private-key-file", "cert-dir"),
+    *("kubeconfig", "infra-cluster-kubeconfig", "authorization-mode", "leader-elect"),
+    *("service-account-issuer", "service-account-key-file", "controller-runtime-webhook-port"),
+    *("control-plane-scope", "authentication-skip-lookup", "authorization-always-allow-paths"),
+}
+
+# What `go version -m` tells of a build beside its source; a difference makes the arms incomparable.
+_SOURCE_KEYS = ("vcs", "vcs.revision", "vcs.time", "vcs.modified")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildInfo:
+    """What Go wrote into a binary.
+
+    Attributes:
+        go: Version of Go, such as `1.26.8`.
+        module: Path of the main module.
+        version: Of the main module, `(devel)` where it was built from a folder.
+        settings: Build settings in the order written, such as `-trimpath` and `vcs.revision`.
+    """
+
+    go: str
+    module: str
+    version: str
+    settings: dict[str, str]
+
+
+def check(spec: Spec) -> None:
+    """Return if every setting of a spec of Milo can be given to it.
+
+    Raises:
+        ConfigError: Naming the setting.
+    """
+    for name, _ in spec.settings:
+        prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "")
+        if not prefix or not _NAME[prefix].fullmatch(name.removeprefix(prefix)):
+            near = difflib.get_close_matches(name.partition(".")[0] + ".", _PREFIXES, n=1)
+            known = ", ".join(f"{prefix}NAME=VALUE" for prefix in _PREFIXES)
+            raise ConfigError(
+                f"`{spec}`: Milo has no setting `{name}`"
+                + (f"; did you mean `{near[0]}…`?" if near else ""),
+                hint=f"settings of Milo are {known}",
+            )
+        if prefix != _VARIABLE and name.removeprefix(prefix) in _OURS:
+            raise ConfigError(
+                f"`{spec}`: --{name.removeprefix(prefix)} is set by the launch itself",
+                hint="leave it away; ports, certificates and addresses are chosen anew each time",
+            )
+
+
+def binary(spec: Spec) -> Artifact:
+    """Return a Milo binary that exists, with what Go wrote into it.
+
+    Raises:
+        ConfigError: A setting cannot be given.
+        LaunchError: It is missing, not executable or not Milo.
+        BaselineError: It is named by a digest, and no binary at hand has that digest.
+    """
+    check(spec)
+    path = Path(spec.place).expanduser().absolute() if spec.place else _by_digest(spec)
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise LaunchError(
+            f"{path} is not an executable file",
+            hint="`binary:PATH` wants the program that Milo's build writes, such as ./bin/milo",
+        )
+    return _artifact(spec, Binary(path, digest(path)), {})
+
+
+def source(spec: Spec, command: str) -> Artifact:
+    """Return Milo built from a revision of a git repository, in a worktree of its own.
+
+    The binary is kept by git's tree, the version of Go and the command.
+
+    Args:
+        spec: With the folder of the repository and the revision.
+        command: Of the user, one line in which `{out}` stands for the path of the binary.
+
+    Raises:
+        ConfigError: There is no command, or it does not say where the binary goes.
+        LaunchError: The repository has no such revision, or the build fails.
+    """
+    check(spec)
+    if not command:
+        raise ConfigError(
+            f"`{spec}` must be built, and no command is guessed",
+            hint=f"say how, such as {_EXAMPLE}",
+        )
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ConfigError(
+            f"--build {command}: {error}", hint=f"write it like {_EXAMPLE}"
+        ) from error
+    if not any(_OUT in word for word in words):
+        raise ConfigError(
+            f"--build {command}: it does not say where the binary goes",
+            hint=f"write {_OUT} for its path, as in {_EXAMPLE}",
+        )
+    folder = Path(spec.place).expanduser().absolute()
+    commit, tree = git.commit(folder, spec.revision)
+    chosen = go.find(needed())
+    kept = folder_of("milo", tree, chosen.version, command)
+    title = f"{spec.place}@{spec.revision}"
+
+    def make(partial: Path, cache: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="milo-source-") as aside:
+            place = Path(aside, "tree")
+            with git.worktree(folder, commit, place):
+                argv = [word.replace(_OUT, str(partial)) for word in words]
+                _run(argv, title, place, cache / "build.log", chosen)
+            if not partial.is_file():
+                raise LaunchError(
+                    f"{title}: the build command ended well, and wrote nothing to {_OUT}",
+                    hint=f"its output is in {cache / 'build.log'}",
+                )
+
+    built = once(kept / "milo", title, make)
+    return _artifact(spec, built, {"revision": commit, "tree": tree, "build": command})
+
+
+def pinned(subject: Subject) -> Subject:
+    """Return a subject of Milo whose spec means the same build wherever it is read.
+
+    A binary is named by its digest, and a copy stays in this machine's cache.
+
+    Raises:
+        BaselineError: The binary is gone or is another one now.
+    """
+    spec = parse_spec(subject.spec)
+    if spec.kind is Kind.SOURCE:
+        revision = subject.facts.get("revision", spec.revision)
+        return replace(subject, spec=str(replace(spec, revision=revision)))
+    if spec.place:
+        path = Path(spec.place).expanduser().absolute()
+        if not path.is_file() or digest(path) != subject.digest:
+            raise BaselineError(
+                f"{path} is not the binary that was measured any more, so it cannot be kept",
+                hint="put it back, or measure again",
+            )
+        kept = _copy(subject.digest)
+        if not kept.is_file():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            partial = kept.with_suffix(".partial")
+            shutil.copy2(path, partial)
+            partial.replace(kept)
+        log.info("a copy of %s is kept in %s", path, kept)
+    return replace(subject, spec=str(replace(spec, place="", revision=subject.digest)))
+
+
+def build_info(text: str) -> BuildInfo | None:
+    """Read what `go version -m` prints of one binary; None where it is no Go program."""
+    first, *lines = text.splitlines() or [""]
+    found = re.search(r": go(\d+\.\d+\S*)", first)
+    if found is None:
+        return None
+    rows = [line.split("\t") for line in lines]
+    settings = dict(
+        row[2].split("=", 1) for row in rows if len(row) > 2 and row[1] == "build" and "=" in row[2]
+    )
+    module = next((row for row in rows if len(row) > 2 and row[1] == "mod"), ["", "", "", ""])
+    version = module[3] if len(module) > 3 else ""
+    return BuildInfo(found[1], module[2], version, settings)
+
+
+def _artifact(spec: Spec, built: Binary, known: dict[str, str]) -> Artifact:
+    info = build_info(_ask_go(built.path))
+    if info is None or info.module != MODULE:
+        what = f"a Go program of the module {info.module}" if info else "not a Go program"
+        raise LaunchError(
+            f"{built.path} is not Milo, but {what}",
+            hint=f"Milo's own module is {MODULE}; `go version -m {built.path}` shows what it is",
+        )
+    flags = " ".join(f"{k}={v}" for k, v in info.settings.items() if k not in _SOURCE_KEYS)
+    facts = {"version": info.version, "go": info.go, "flags": flags}
+    if revision := info.settings.get("vcs.revision"):
+        facts["revision"] = revision
+        facts["modified"] = "yes" if info.settings.get("vcs.modified") == "true" else "no"
+    return Artifact(
+        Subject(str(spec), built.digest, {**facts, **known}),
+        built.path,
+        product=Product.MILO,
+        arguments=tuple(_given(spec, _FLAG)),
+        manager_arguments=tuple(_given(spec, _MANAGER_FLAG)),
+        variables={
+            name.removeprefix(_VARIABLE): value
+            for name, value in spec.settings
+            if name.startswith(_VARIABLE)
+        },
+    )
+
+
+def _given(spec: Spec, prefix: str) -> Iterator[str]:
+    for name, value in spec.settings:
+        if name.startswith(prefix):
+            yield f"--{name.removeprefix(prefix)}={value}"
+
+
+def _ask_go(path: Path) -> str:
+    chosen = go.find(needed())
+    return proc.capture([str(chosen.path), "version", "-m", str(path)]) or ""
+
+
+def _by_digest(spec: Spec) -> Path:
+    """Return a binary at hand that has the digest of a spec."""
+    named = [os.environ.get(name, "") for name in (BASELINE_BINARY, BINARY)]
+    for path in (*(Path(name).absolute() for name in named if name), _copy(spec.revision)):
+        if path.is_file() and digest(path) == spec.revision:
+            return path
+    raise BaselineError(
+        f"no binary at hand is {spec.revision}, which the baseline was measured with",
+        hint=f"set {BASELINE_BINARY} to that binary, or compare with --against binary:PATH",
+    )
+
+
+def _copy(sha: str) -> Path:
+    return files.cache() / "subjects" / sha.removeprefix("sha256:") / "milo"
+
+
+def _run(argv: list[str], title: str, place: Path, output: Path, chosen: go.Go) -> None:
+    output.unlink(missing_ok=True)
+    path = f"{chosen.path.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    log.info("building %s with Go %s: %s", title, chosen.version, shlex.join(argv))
+    try:
+        proc.run(
+            argv,
+            output=output,
+            timeout_s=_BUILD_TIMEOUT_S,
+            error=LaunchError,
+            env={"PATH": path},
+            cwd=place,
+            tick=elapsed(title),
+        )
+    except LaunchError as error:
+        raise LaunchError(f"{title} could not be built: {error}", hint=error.hint) from error

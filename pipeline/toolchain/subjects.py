@@ -1,0 +1,51 @@
+"""From a spec to a build that can be started, whatever its kind."""
+
+from typing import assert_never
+
+from pipeline.model.subject import Kind, Product, Spec, Subject, parse_spec
+from pipeline.ports import Artifact
+from pipeline.toolchain import faults, milo, reference
+
+
+def check(spec: Spec) -> None:
+    """Return if a build would accept every setting of a spec; builds and starts nothing.
+
+    Raises:
+        ConfigError: Naming the setting, and what would do.
+    """
+    if spec.product is Product.REFERENCE:
+        faults.check(spec)
+    else:
+        milo.check(spec)
+
+
+def artifact(spec: Spec, build: str = "") -> Artifact:
+    """Return the build that a spec names, made if it is not there yet.
+
+    Args:
+        spec: Of any kind.
+        build: Command that builds a source; see `milo.source`.
+
+    Raises:
+        PipelineError: See `reference.reference`, `milo.binary` and `milo.source`.
+    """
+    match spec.kind:
+        case Kind.REFERENCE:
+            return reference.reference(spec)
+        case Kind.BINARY:
+            return milo.binary(spec)
+        case Kind.SOURCE:
+            return milo.source(spec, build)
+        case _:
+            assert_never(spec.kind)
+
+
+def pinned(subject: Subject) -> Subject:
+    """Return a subject whose spec means the same build for as long as it can be made.
+
+    Raises:
+        BaselineError: It could not be made again.
+    """
+    if parse_spec(subject.spec).product is Product.REFERENCE:
+        return reference.pinned(subject)
+    return milo.pinned(subject)
