@@ -19,7 +19,7 @@ from pipeline.errors import ConfigError, Exit, PipelineError
 
 if TYPE_CHECKING:  # these would load what `--help` does not need
     from pipeline.model.report import Report
-    from pipeline.stages import Wish
+    from pipeline.wish import Wish
 
 _WISHES = (
     "suite",
@@ -193,10 +193,10 @@ def _render(args: argparse.Namespace) -> Exit:
 
 
 def _plan(args: argparse.Namespace) -> Exit:
-    from pipeline import stages
+    from pipeline import wish
     from pipeline.render.plan import plan_text
 
-    _, plan = stages.planned(_wish(args))
+    _, plan = wish.planned(_wish(args))
     print(plan_text(plan.summary()), end="")
     return Exit.NO_REGRESSION
 
@@ -250,7 +250,7 @@ def _conclude(args: argparse.Namespace, report: "Report", out: Path) -> Exit:
 
 def _wish(args: argparse.Namespace) -> "Wish":
     from pipeline.model.results import Interleave
-    from pipeline.stages import Wish
+    from pipeline.wish import Wish
 
     return Wish(
         suite=args.suite or "pr",

@@ -1,16 +1,11 @@
 """The verbs.  This is the one place where ports meet adapters; it decides nothing."""
 
-import os
-import random
-import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import codec, config, files, measure, progress, toolchain
-from pipeline.config import LoadedSuite
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.judge import policy
 from pipeline.judge.stored import stored_reference
@@ -19,13 +14,12 @@ from pipeline.log import log
 from pipeline.model.report import Report
 from pipeline.model.results import (
     Baseline,
-    Interleave,
     Machine,
     ResultSet,
     Sample,
     Tool,
 )
-from pipeline.model.subject import Arm, Product, Spec, Subject, parse_spec
+from pipeline.model.subject import Arm, Subject
 from pipeline.plan import Plan
 from pipeline.ports import Artifact, Program
 from pipeline.probes.etcd import Etcd
@@ -33,63 +27,13 @@ from pipeline.probes.process import Process
 from pipeline.probes.prometheus import Prometheus
 from pipeline.render.markdown import markdown
 from pipeline.render.text import text
-from pipeline.stores.directory import Directory
+from pipeline.wish import Wish, planned, sides, spec_of, store
 
 RESULTS = "results.json"
 VERDICT = "verdict.json"
 REPORT_TEXT = "report.txt"
 REPORT_MARKDOWN = "report.md"
 SUITE = "suite.toml"
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a person asked `run` or `plan` for.
-
-    Attributes:
-        suite: Name of a suite, or path of a file.
-        candidate: Spec.
-        against: Spec of the baseline, or empty.
-        baseline: Name of a stored baseline, or empty; with neither, the default one.
-        pairs: Number of valid pairs, or None for the suite's own.
-        interleave: How the trials of a pair share the machine.
-        seed: Of every random choice, or None to draw one.
-        environment: Kind of environment.
-        build: Command that builds a source, with `{out}` for the path of the binary.
-    """
-
-    suite: str
-    candidate: str
-    against: str = ""
-    baseline: str = ""
-    pairs: int | None = None
-    interleave: Interleave = Interleave.REQUEST
-    seed: int | None = None
-    environment: str = "local"
-    build: str = ""
-
-
-def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
-    """Return what a wish means, without starting anything.
-
-    Raises:
-        ConfigError: It cannot be carried out.
-    """
-    loaded = config.load(config.path_of(wish.suite))
-    product = _spec(wish.candidate).product
-    pairs = loaded.suite.pairs if wish.pairs is None else wish.pairs
-    if pairs < 2:
-        raise ConfigError(
-            f"--pairs {pairs}: no interval is possible from fewer than 2 pairs",
-            hint="5 pairs are the usual number",
-        )
-    if wish.environment != loaded.suite.environment.kind:
-        raise ConfigError(
-            f"the suite {loaded.suite.name} runs in the environment"
-            f" `{loaded.suite.environment.kind}`, not `{wish.environment}`"
-        )
-    seed = random.SystemRandom().randrange(2**31) if wish.seed is None else wish.seed
-    return loaded, Plan(loaded.suite.of(product), pairs, wish.interleave, seed)
 
 
 def run(wish: Wish, out: Path) -> Report:
@@ -99,30 +43,17 @@ def run(wish: Wish, out: Path) -> Report:
         PipelineError: Of every kind; what was measured until then is in `out`.
     """
     loaded, plan = planned(wish)
-    candidate = _spec(wish.candidate)
-    against = wish.against or _default_against(candidate, wish)
-    stored = None if against else _store().load(wish.baseline or _default_baseline(candidate, wish))
-    if stored is not None and stored.suite_digest != loaded.digest:
-        raise BaselineError(
-            f"the baseline `{stored.name}` was measured by another version of the suite"
-            f" `{stored.suite}`",
-            hint="record it again: `run --against SPEC`, then `baseline save DIR NAME`",
-        )
-    baseline = _spec(stored.subject.spec if stored else against)
+    compared = sides(wish, loaded)
+    stored = compared.stored
     if out.exists() and any(out.iterdir()):
         raise ConfigError(
             f"{out} is not empty, and a run never overwrites another",
             hint="leave --out away to get a new folder, or go on with `run --resume`",
         )
-    if baseline.product is not candidate.product:
-        raise ConfigError(
-            f"`{candidate}` and `{baseline}` are different products, and no two builds of one",
-            hint="give --against the spec of another build of the same product",
-        )
     built_by = stored.subject.facts.get("build", "") if stored else ""
     artifacts = {
-        Arm.BASELINE: toolchain.artifact(baseline, wish.build or built_by),
-        Arm.CANDIDATE: toolchain.artifact(candidate, wish.build),
+        Arm.BASELINE: toolchain.artifact(compared.specs[Arm.BASELINE], wish.build or built_by),
+        Arm.CANDIDATE: toolchain.artifact(compared.specs[Arm.CANDIDATE], wish.build),
     }
     programs = {"etcd": toolchain.etcd(), "k6": toolchain.k6()}
     machine = _machine(plan, programs)
@@ -155,7 +86,7 @@ def resume(out: Path) -> Report:
     results = codec.read_results(out / RESULTS)
     loaded = config.load(out / SUITE)
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
-    product = _spec(results.subjects[Arm.CANDIDATE].spec).product
+    product = spec_of(results.subjects[Arm.CANDIDATE].spec).product
     plan = Plan(loaded.suite.of(product), results.pairs_asked, results.interleave, results.seed)
     artifacts = {arm: _again(results.subjects[arm]) for arm in Arm}
     for arm, artifact in artifacts.items():
@@ -202,7 +133,7 @@ def save_baseline(out: Path, name: str) -> Path:
         Sample(s.workload, s.metric, tuple(s.values[pair] for pair in valid))
         for s in results.samples[Arm.CANDIDATE]
     )
-    return _store().save(
+    return store().save(
         Baseline(
             name=name,
             suite=results.suite,
@@ -218,12 +149,12 @@ def save_baseline(out: Path, name: str) -> Path:
 
 def stored_baseline(name: str) -> Baseline:
     """Return a stored baseline; see `Directory.load`."""
-    return _store().load(name)
+    return store().load(name)
 
 
 def baseline_names() -> list[str]:
     """Return the names of the stored baselines."""
-    return _store().names()
+    return store().names()
 
 
 def _measure(
@@ -259,39 +190,8 @@ def _measure(
     return policy.report(latest)
 
 
-def _spec(written: str) -> Spec:
-    try:
-        spec = parse_spec(written)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    toolchain.check(spec)
-    return spec
-
-
-def _default_against(candidate: Spec, wish: Wish) -> str:
-    """Return the spec of the baseline of Milo that the environment names, if it is to be used."""
-    binary = os.environ.get(toolchain.BASELINE_BINARY, "")
-    wanted = candidate.product is Product.MILO and not wish.baseline
-    return f"binary:{binary}" if wanted and binary else ""
-
-
-def _default_baseline(candidate: Spec, wish: Wish) -> str:
-    """Return the name of the stored baseline of a product for a suite; of Milo's the newest."""
-    suite = Path(wish.suite).stem
-    if candidate.product is Product.REFERENCE:
-        return f"reference-{suite}"
-    shape = re.compile(rf"milo-v(\d+)\.(\d+)\.(\d+)-{re.escape(suite)}")
-    found = [match for name in _store().names() if (match := shape.fullmatch(name))]
-    if not found:
-        raise ConfigError(
-            f"`{candidate}` has nothing to be compared with by the suite {suite}",
-            hint=f"say --against SPEC, or set {toolchain.BASELINE_BINARY} to another Milo binary",
-        )
-    return max(found, key=lambda match: tuple(map(int, match.groups())))[0]
-
-
 def _again(subject: Subject) -> Artifact:
-    return toolchain.artifact(_spec(subject.spec), subject.facts.get("build", ""))
+    return toolchain.artifact(spec_of(subject.spec), subject.facts.get("build", ""))
 
 
 def _same(what: str, before: str, now: str) -> None:
@@ -316,7 +216,3 @@ def _machine(plan: Plan, programs: Mapping[str, Program]) -> Machine:
 def _tools(programs: Mapping[str, Program]) -> dict[str, Tool]:
     tools = {name: Tool(program.version, program.digest) for name, program in programs.items()}
     return {**tools, "milo-perf": toolchain.ourselves()}
-
-
-def _store() -> Directory:
-    return Directory(files.baselines())

@@ -10,12 +10,22 @@ from pipeline.model.subject import Arm, Subject
 def doubts(results: ResultSet, findings: Iterable[Finding]) -> tuple[str, ...]:
     """Return the warnings of a run as sentences, the gravest first."""
     return (
+        *_builds(results),
         *_load(results),
         *_gate(findings),
         *_subjects(results),
         *_stored(results),
         *_trials(results.trials),
     )
+
+
+def _builds(results: ResultSet) -> Iterator[str]:
+    """Yield what makes the arms differ beside their source."""
+    baseline, candidate = results.subjects[Arm.BASELINE], results.subjects[Arm.CANDIDATE]
+    for fact, what in {"go": "by different Go versions", "flags": "with different flags"}.items():
+        before, after = (subject.facts.get(fact, "") for subject in (baseline, candidate))
+        if before and after and before != after:
+            yield f"the arms were built {what}: {_differing(before, after)}"
 
 
 def _load(results: ResultSet) -> Iterator[str]:
@@ -53,9 +63,13 @@ def _subjects(results: ResultSet) -> Iterator[str]:
     for arm, subject in results.subjects.items():
         if subject.facts.get("modified") == "yes":
             yield f"the {arm} was built from source that is not committed"
-    before, after = (subject.facts.get("go", "") for subject in (baseline, candidate))
-    if before and after and before != after:
-        yield f"the arms were built by different Go versions: {before} and {after}"
+
+
+def _differing(before: str, after: str) -> str:
+    """Return the words that two texts do not share."""
+    one, other = before.split(), after.split()
+    left, right = ([w for w in a if w not in b] for a, b in ((one, other), (other, one)))
+    return f"{' '.join(left) or 'nothing'} and {' '.join(right) or 'nothing'}"
 
 
 def _stored(results: ResultSet) -> Iterator[str]:

@@ -265,7 +265,7 @@ def _run(argv: list[str], title: str, place: Path, output: Path, chosen: go.Go) 
             output=output,
             timeout_s=_BUILD_TIMEOUT_S,
             error=LaunchError,
-            env={"PATH": path},
+            env={"PATH": path, **{k: v for k, v in chosen.environment if k == "GOROOT"}},
             cwd=place,
             tick=elapsed(title),
         )

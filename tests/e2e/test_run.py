@@ -1,12 +1,9 @@
 """The main job, from the command to the verdict, on real etcd, real servers and real k6."""
 
-import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import psutil
@@ -15,64 +12,17 @@ import pytest
 from pipeline import codec
 from pipeline.errors import Exit
 from pipeline.model.subject import Arm
+from tests.running import (
+    Command,
+    finished,
+    load_of_pair,
+    nothing_is_left,
+    running,
+    until,
+    verdict_of,
+)
 
 pytestmark = pytest.mark.real
-Command = Callable[..., "subprocess.Popen[str]"]
-WAIT_S = 300
-
-
-def finished(process: "subprocess.Popen[str]", code: int) -> tuple[str, str]:
-    """Wait, and return what it printed; fail with its words when the exit code is another."""
-    stdout, stderr = process.communicate(timeout=WAIT_S)
-    assert process.returncode == code, stderr[-4000:]
-    return stdout, stderr
-
-
-def running(folder: Path) -> list[int]:
-    return [
-        process.pid
-        for process in psutil.process_iter()
-        if str(folder) in " ".join(_line(process)) and process.pid != psutil.Process().pid
-    ]
-
-
-def _line(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
-
-
-def nothing_is_left(tmp_path: Path, out: Path) -> bool:
-    for _ in range(100):
-        if not running(out):
-            break
-        time.sleep(0.1)
-    return not running(out) and not list((tmp_path / "tmp").iterdir()) and not private(out)
-
-
-def private(out: Path) -> list[Path]:
-    return [path for path in out.rglob("private") if path.is_dir()]
-
-
-def until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
-    """Wait for a condition while a process runs."""
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert process.poll() is None, process.communicate()[1][-4000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def load_of_pair(out: Path, pair: int) -> Callable[[], bool]:
-    """Return whether k6 is at work on objects in a pair."""
-    log = out / "pairs" / f"{pair:03}" / "object-crud" / "k6.log"
-    return log.exists
-
-
-def verdict_of(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / "verdict.json").read_text())
-    return found
 
 
 def test_equal_builds_are_not_red_and_everything_is_left_in_the_folder(

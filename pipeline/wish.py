@@ -1,0 +1,144 @@
+"""What a person asked for, made into a plan, two specs and a stored baseline; starts nothing."""
+
+import os
+import random
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import config, files, toolchain
+from pipeline.config import LoadedSuite
+from pipeline.errors import BaselineError, ConfigError
+from pipeline.model.results import Baseline, Interleave
+from pipeline.model.subject import Arm, Product, Spec, parse_spec
+from pipeline.plan import Plan
+from pipeline.stores.directory import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asked `run` or `plan` for.
+
+    Attributes:
+        suite: Name of a suite, or path of a file.
+        candidate: Spec.
+        against: Spec of the baseline, or empty.
+        baseline: Name of a stored baseline, or empty; with neither, the default one.
+        pairs: Number of valid pairs, or None for the suite's own.
+        interleave: How the trials of a pair share the machine.
+        seed: Of every random choice, or None to draw one.
+        environment: Kind of environment.
+        build: Command that builds a source, with `{out}` for the path of the binary.
+    """
+
+    suite: str
+    candidate: str
+    against: str = ""
+    baseline: str = ""
+    pairs: int | None = None
+    interleave: Interleave = Interleave.REQUEST
+    seed: int | None = None
+    environment: str = "local"
+    build: str = ""
+
+
+def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
+    """Return what a wish means, without starting anything.
+
+    Raises:
+        ConfigError: It cannot be carried out.
+    """
+    loaded = config.load(config.path_of(wish.suite))
+    product = spec_of(wish.candidate).product
+    pairs = loaded.suite.pairs if wish.pairs is None else wish.pairs
+    if pairs < 2:
+        raise ConfigError(
+            f"--pairs {pairs}: no interval is possible from fewer than 2 pairs",
+            hint="5 pairs are the usual number",
+        )
+    if wish.environment != loaded.suite.environment.kind:
+        raise ConfigError(
+            f"the suite {loaded.suite.name} runs in the environment"
+            f" `{loaded.suite.environment.kind}`, not `{wish.environment}`"
+        )
+    seed = random.SystemRandom().randrange(2**31) if wish.seed is None else wish.seed
+    return loaded, Plan(loaded.suite.of(product), pairs, wish.interleave, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The two builds of a comparison.
+
+    Attributes:
+        specs: One per arm.
+        stored: The stored baseline that the baseline's spec is from, if any.
+    """
+
+    specs: dict[Arm, Spec]
+    stored: Baseline | None
+
+
+def sides(wish: Wish, loaded: LoadedSuite) -> Sides:
+    """Return what a wish compares with what.
+
+    Raises:
+        ConfigError: A spec cannot be used, or the two are no builds of one product.
+        BaselineError: The stored baseline is missing, unreadable or of another suite.
+    """
+    candidate = spec_of(wish.candidate)
+    against = wish.against or _default_against(candidate, wish)
+    stored = None if against else store().load(wish.baseline or _default_baseline(candidate, wish))
+    if stored is not None and stored.suite_digest != loaded.digest:
+        raise BaselineError(
+            f"the baseline `{stored.name}` was measured by another version of the suite"
+            f" `{stored.suite}`",
+            hint="record it again: `run --against SPEC`, then `baseline save DIR NAME`",
+        )
+    baseline = spec_of(stored.subject.spec if stored else against)
+    if baseline.product is not candidate.product:
+        raise ConfigError(
+            f"`{candidate}` and `{baseline}` are different products, and no two builds of one",
+            hint="give --against the spec of another build of the same product",
+        )
+    return Sides({Arm.BASELINE: baseline, Arm.CANDIDATE: candidate}, stored)
+
+
+def spec_of(written: str) -> Spec:
+    """Return a spec whose settings its product knows.
+
+    Raises:
+        ConfigError: Saying which part cannot be used.
+    """
+    try:
+        spec = parse_spec(written)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    toolchain.check(spec)
+    return spec
+
+
+def store() -> Directory:
+    """Return where the stored baselines are."""
+    return Directory(files.baselines())
+
+
+def _default_against(candidate: Spec, wish: Wish) -> str:
+    """Return the spec of the baseline of Milo that the environment names, if it is to be used."""
+    binary = os.environ.get(toolchain.BASELINE_BINARY, "")
+    wanted = candidate.product is Product.MILO and not wish.baseline
+    return f"binary:{binary}" if wanted and binary else ""
+
+
+def _default_baseline(candidate: Spec, wish: Wish) -> str:
+    """Return the name of the stored baseline of a product for a suite; of Milo's the newest."""
+    suite = Path(wish.suite).stem
+    if candidate.product is Product.REFERENCE:
+        return f"reference-{suite}"
+    shape = re.compile(rf"milo-v(\d+)\.(\d+)\.(\d+)-{re.escape(suite)}")
+    found = [match for name in store().names() if (match := shape.fullmatch(name))]
+    if not found:
+        raise ConfigError(
+            f"`{candidate}` has nothing to be compared with by the suite {suite}",
+            hint=f"say --against SPEC, or set {toolchain.BASELINE_BINARY} to another Milo binary",
+        )
+    return max(found, key=lambda match: tuple(map(int, match.groups())))[0]

@@ -1,0 +1,213 @@
+"""A Milo binary is what Go wrote into it, and takes only settings that it can be given."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import files, toolchain
+from pipeline.errors import BaselineError, ConfigError, Exit, LaunchError
+from pipeline.model.subject import Product, Subject, parse_spec
+from pipeline.toolchain import go, milo
+from pipeline.toolchain.build import digest
+from pipeline.toolchain.programs import needed
+
+MAIN = 'package main\n\nfunc main() { println("milo %s") }\n'
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what is built here away from the user's cache; without MILO_BIN of the user."""
+    chosen = go.find(needed())  # before the cache is another: it may be in there
+    monkeypatch.setenv("PATH", str(chosen.path.parent), prepend=os.pathsep)
+    for name, value in chosen.environment:
+        monkeypatch.setenv(name, value)
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    monkeypatch.setattr(files, "cache", lambda: folder)
+    for name in (milo.BINARY, milo.BASELINE_BINARY):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Return a repository with two commits, tagged v1 and v2, of a program of Milo's module."""
+    folder = tmp_path / "a repository"
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    (folder / "go.mod").write_text(f"module {milo.MODULE}\n\ngo 1.23\n")
+    for tag in ("v1", "v2"):
+        (folder / "main.go").write_text(MAIN % tag)
+        git(folder, "add", "--all")
+        git(folder, "commit", "--quiet", "--message", tag)
+        git(folder, "tag", tag)
+    return folder
+
+
+BUILD = "go build -o {out} ."
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.invalid", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(
+        ["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def said(path: Path) -> str:
+    return subprocess.run([path], check=True, capture_output=True, text=True).stderr.strip()
+
+
+def test_a_source_is_built_from_its_revision_and_the_checkout_stays_as_it_is(
+    repository: Path,
+) -> None:
+    (repository / "main.go").write_text("this is not Go")
+    built = toolchain.artifact(parse_spec(f"source:{repository}@v1"), BUILD)
+    assert said(built.binary) == "milo v1"
+    assert built.product is Product.MILO
+    assert built.subject.facts["revision"] == git(repository, "rev-parse", "v1")
+    assert built.subject.facts["go"] == go.find(needed()).version
+    assert (repository / "main.go").read_text() == "this is not Go"
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_a_source_is_built_once_for_each_tree_and_command(repository: Path) -> None:
+    first = toolchain.artifact(parse_spec(f"source:{repository}@v1"), BUILD)
+    when = first.binary.stat().st_mtime_ns
+    again = toolchain.artifact(parse_spec(f"source:{repository}@v1^{{commit}}"), BUILD)
+    assert again.binary == first.binary
+    assert again.binary.stat().st_mtime_ns == when
+    other = toolchain.artifact(parse_spec(f"source:{repository}@v2"), BUILD)
+    trimmed = toolchain.artifact(parse_spec(f"source:{repository}@v1"), f"{BUILD} ")
+    assert len({first.binary, other.binary, trimmed.binary}) == 3
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "said"),
+    [
+        pytest.param("", ConfigError, "no command is guessed", id="no command"),
+        pytest.param("go build .", ConfigError, "where the binary goes", id="no {out}"),
+        pytest.param("go 'build {out}", ConfigError, "No closing quotation", id="open quote"),
+        pytest.param("true {out}", LaunchError, "wrote nothing to {out}", id="writes nothing"),
+        pytest.param("false {out}", LaunchError, "exited with 1", id="fails"),
+        pytest.param("no-such-tool {out}", LaunchError, "not there", id="no such tool"),
+    ],
+)
+def test_a_command_that_cannot_build_is_one_clear_error(
+    repository: Path, command: str, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        toolchain.artifact(parse_spec(f"source:{repository}@v1"), command)
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_a_revision_or_repository_that_is_not_there_is_told(
+    repository: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(LaunchError, match="has no revision `v9`"):
+        toolchain.artifact(parse_spec(f"source:{repository}@v9"), BUILD)
+    with pytest.raises(LaunchError, match="not in a git repository"):
+        toolchain.artifact(parse_spec(f"source:{tmp_path}@v1"), BUILD)
+
+
+def test_settings_become_flags_and_variables(repository: Path) -> None:
+    settings = "env.GOGC=50&flag.v=2&flag.watch-cache=false&manager-flag.concurrent-gc-syncs=5"
+    built = toolchain.artifact(parse_spec(f"source:{repository}@v1?{settings}"), BUILD)
+    assert built.variables == {"GOGC": "50"}
+    assert built.arguments == ("--v=2", "--watch-cache=false")
+    assert built.manager_arguments == ("--concurrent-gc-syncs=5",)
+    assert built.subject.spec.endswith(settings)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("slow-create=20ms", "Milo has no setting `slow-create`"),
+        ("flags.v=2", "did you mean `flag.…`"),
+        ("flag.=2", "Milo has no setting `flag.`"),
+        ("env.A-B=2", "Milo has no setting `env.A-B`"),
+        ("flag.secure-port=1", "--secure-port is set by the launch itself"),
+        ("manager-flag.kubeconfig=x", "--kubeconfig is set by the launch itself"),
+    ],
+)
+def test_a_setting_that_cannot_be_given_is_refused_before_anything_runs(
+    setting: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        toolchain.check(parse_spec(f"binary:/nowhere/milo?{setting}"))
+    assert caught.value.exit_code == Exit.BAD_ARGUMENTS
+
+
+def test_a_binary_that_is_not_milo_says_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(
+        LaunchError, match=r"is not Milo, but a Go program of the module go\.k6\.io"
+    ):
+        toolchain.artifact(parse_spec(f"binary:{toolchain.k6().path}"))
+    script = tmp_path / "milo"
+    script.write_text(f"#!{sys.executable}\n")
+    script.chmod(0o755)
+    with pytest.raises(LaunchError, match="is not Milo, but not a Go program"):
+        toolchain.artifact(parse_spec(f"binary:{script}"))
+    script.chmod(0o644)
+    with pytest.raises(LaunchError, match="not an executable file"):
+        toolchain.artifact(parse_spec(f"binary:{script}"))
+    with pytest.raises(LaunchError, match="not an executable file"):
+        toolchain.artifact(parse_spec("binary:/nowhere/milo"))
+
+
+def test_a_binary_kept_as_a_baseline_is_found_by_its_digest(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = tmp_path / "bin" / "milo"
+    binary.parent.mkdir()
+    made = toolchain.artifact(parse_spec(f"source:{repository}@v1"), BUILD).binary
+    shutil.copy2(made, binary)
+    subject = toolchain.artifact(parse_spec(f"binary:{binary}?env.GOGC=50")).subject
+
+    pinned = toolchain.pinned(subject)
+    assert pinned.spec == f"binary@{subject.digest}?env.GOGC=50"
+    assert str(tmp_path) not in pinned.spec
+    binary.unlink()
+    again = toolchain.artifact(parse_spec(pinned.spec))
+    assert digest(again.binary) == subject.digest
+
+    shutil.rmtree(files.cache() / "subjects")
+    with pytest.raises(BaselineError, match="no binary at hand is sha256:"):
+        toolchain.artifact(parse_spec(pinned.spec))
+    monkeypatch.setenv(milo.BASELINE_BINARY, str(made))
+    assert toolchain.artifact(parse_spec(pinned.spec)).binary == made
+
+
+def test_a_binary_that_was_replaced_meanwhile_is_not_kept(tmp_path: Path) -> None:
+    binary = tmp_path / "milo"
+    binary.write_text("another")
+    with pytest.raises(BaselineError, match="is not the binary that was measured any more"):
+        toolchain.pinned(Subject(f"binary:{binary}", "sha256:" + "0" * 64))
+
+
+def test_a_source_kept_as_a_baseline_is_named_by_its_commit(repository: Path) -> None:
+    subject = toolchain.artifact(parse_spec(f"source:{repository}@v1"), BUILD).subject
+    commit = git(repository, "rev-parse", "v1")
+    assert toolchain.pinned(subject).spec == f"source:{repository}@{commit}"
+    assert subject.facts["build"] == BUILD
+
+
+def test_build_information_of_a_release_is_read() -> None:
+    info = milo.build_info(
+        "bin/milo: go1.25.1\n\tpath\tgo.miloapis.com/milo/cmd/milo\n"
+        "\tmod\tgo.miloapis.com/milo\tv0.30.0\th1:abc=\n"
+        "\tdep\tcel.dev/expr\tv0.24.0\th1:def=\n"
+        "\tbuild\t-trimpath=true\n\tbuild\tvcs.revision=0123\n\tbuild\tvcs.modified=true\n"
+    )
+    assert info == milo.BuildInfo(
+        "1.25.1",
+        milo.MODULE,
+        "v0.30.0",
+        {"-trimpath": "true", "vcs.revision": "0123", "vcs.modified": "true"},
+    )
+    assert milo.build_info("bin/milo: could not read Go build info") is None
+    assert milo.build_info("") is None
