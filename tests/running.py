@@ -24,11 +24,11 @@ def running(folder: Path) -> list[int]:
     return [
         process.pid
         for process in psutil.process_iter()
-        if str(folder) in " ".join(_line(process)) and process.pid != psutil.Process().pid
+        if str(folder) in " ".join(line(process)) and process.pid != psutil.Process().pid
     ]
 
 
-def _line(process: psutil.Process) -> list[str]:
+def line(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
     except psutil.Error:

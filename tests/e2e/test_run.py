@@ -15,6 +15,7 @@ from pipeline.model.subject import Arm
 from tests.running import (
     Command,
     finished,
+    line,
     load_of_pair,
     nothing_is_left,
     running,
@@ -111,7 +112,7 @@ def test_an_etcd_that_dies_in_the_middle_is_named_and_what_was_measured_stays(
     process = command("run", "--suite", suite, "--against", "reference", "--out", out)
     until(load_of_pair(out, 1), process)
     victim = next(
-        pid for pid in running(out) if "etcd-candidate" in " ".join(_line(psutil.Process(pid)))
+        pid for pid in running(out) if "etcd-candidate" in " ".join(line(psutil.Process(pid)))
     )
     psutil.Process(victim).kill()
     _, stderr = finished(process, Exit.WRONG_LOAD)
