@@ -1,12 +1,16 @@
 // Paths and objects of Milo's API.
 
 import { sleep } from 'k6'
-import { get } from './api.js'
+import { createAll, get, list } from './api.js'
 import { arms, timeoutS } from './settings.js'
 
 const MILO = '/apis/resourcemanager.miloapis.com/v1alpha1'
 export const ORGANIZATIONS = `${MILO}/organizations`
 export const PROJECTS = `${MILO}/projects`
+/** @type {('secrets' | 'configmaps')[]} */
+export const RESOURCES = ['secrets', 'configmaps']
+const FINALIZER = 'milo-perf.invalid/kept'
+const BATCH = 20
 
 /** @typedef {import('./settings.js').Arm} Arm */
 
@@ -40,7 +44,9 @@ export function project(name, owner) {
  */
 export function object(resource, name, payload) {
   const kind = resource === 'secrets' ? 'Secret' : 'ConfigMap'
-  return { apiVersion: 'v1', kind, metadata: { name }, data: { payload } }
+  /** @type {{name: string, finalizers?: string[]}} */
+  const metadata = { name }
+  return { apiVersion: 'v1', kind, metadata, data: { payload } }
 }
 
 /**
@@ -50,6 +56,46 @@ export function object(resource, name, payload) {
  */
 export function objectsOf(name, resource) {
   return `/projects/${name}/control-plane/api/v1/namespaces/default/${resource}`
+}
+
+/**
+ * Make an Organization and Projects, the same in every arm, and return their names once all are
+ * Ready; for setup() only.
+ * @param {string} run name of the Organization, and beginning of every Project's
+ * @param {number} count
+ */
+export function makeProjects(run, count) {
+  const names = Array.from({ length: count }, (_, i) => `${run}-${i}`)
+  createAll(arms.map((arm) => ({ arm, path: ORGANIZATIONS, object: organization(run) })))
+  for (const name of names) {
+    createAll(arms.map((arm) => ({ arm, path: PROJECTS, object: project(name, run) })))
+  }
+  waitReady(names)
+  return names
+}
+
+/**
+ * Create objects in a Project of every arm, the arms in turn, and list them once; for setup() only.
+ * @param {string} name of the Project
+ * @param {number} count of Secrets, and of ConfigMaps
+ * @param {string} payload
+ * @param {number} [finalizers] how many of each have one
+ */
+export function fill(name, count, payload, finalizers = 0) {
+  for (const resource of RESOURCES) {
+    const path = objectsOf(name, resource)
+    const creations = Array.from({ length: count }, (_, i) => i).flatMap((i) =>
+      arms.map((arm) => {
+        const made = object(resource, `fill-${i}`, payload)
+        if (i < finalizers) made.metadata.finalizers = [FINALIZER]
+        return { arm, path, object: made }
+      }),
+    )
+    // The first alone: it makes the server open the storage of this kind in this Project.
+    createAll(creations.splice(0, arms.length))
+    while (creations.length > 0) createAll(creations.splice(0, BATCH))
+    for (const arm of arms) list(arm, `${path}?limit=100`, { op: 'setup', resource })
+  }
 }
 
 /**

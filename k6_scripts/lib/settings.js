@@ -11,8 +11,8 @@ export const arms = required('ARMS').split(',').map(arm)
 /** Of every random choice; a whole number. */
 export const seed = number('SEED')
 
-/** Iterations started per second, over all arms. */
-export const rate = number('RATE')
+/** Iterations started per second, over all arms; 0 for fixed work. */
+export const rate = number('RATE', 0)
 
 /** Length of the phase that is measured, and of the one before it, in seconds. */
 export const durationS = number('DURATION_S')

@@ -6,7 +6,7 @@
 // depends on the block alone, so that both arms get the same work.
 
 import exec from 'k6/execution'
-import { arms, durationS, rate, seed, timeoutS, warmupS } from './settings.js'
+import { arms, durationS, rate, required, seed, timeoutS, warmupS } from './settings.js'
 import { get } from './api.js'
 
 /**
@@ -30,6 +30,7 @@ const PER_UNIT = 1000 // rates have three decimals: k6 takes whole numbers only
  *   left and drops some: the number of VUs is this times the rate
  */
 export function openLoad(holdS) {
+  required('RATE')
   const vus = Math.max(2, Math.ceil(rate * holdS))
   const connectS = 1 + Math.ceil((vus * arms.length) / CONNECTS_PER_S)
   return {

@@ -11,14 +11,21 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from pipeline import files, proc
-from pipeline.drivers.points import Points, read_points
+from pipeline.drivers.applied import Asked, judge
+from pipeline.drivers.points import read_points
 from pipeline.errors import LoadError
-from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.ports import Load, Program, Target
 from pipeline.settings import Settings
@@ -29,10 +36,7 @@ _CA = "ca.pem"
 
 # k6 with its set-up and the end of its last iterations may take this much longer than the load.
 _SLACK_S = 300.0
-
-# Share of the machine's processors from which on a reader is told that k6 takes them from the
-# builds.  It makes no load invalid: it weighs on both arms alike.
-_BUSY_GENERATOR = 0.5
+_LONGEST = 5.0  # fixed work may take that many times its usual length
 
 # From k6's source, errext/exitcodes; its documentation has no table of them.
 _EXIT_CODES = {
@@ -56,10 +60,16 @@ class K6(Settings):
     Attributes:
         kind: Always `k6`.
         script: Name of a file in `k6_scripts/`.
-        rate: Iterations started per second for **each** arm, so that a build gets the same load
-            whether the arms are up together (k6 is then asked for twice as many) or in turn.
-        duration_s: Length of the phase that is measured, in seconds.
-        warmup_s: Length of the phase before it, at the same rate, in seconds.
+        rate: For an open load, iterations started per second for **each** arm, so that a build
+            gets the same load whether the arms are up together (k6 is then asked for twice as
+            many) or in turn.
+        iterations: For a fixed amount of work instead, how many iterations each arm must end.
+        duration_s: Length of the phase that is measured, in seconds; of fixed work, the usual one.
+        warmup_s: Length of the phase before an open load, at the same rate, in seconds.
+        projects: How many Projects one launch makes in each arm, as PROJECTS.
+        objects: How many objects the script puts into each of them before or as its load, as
+            OBJECTS.
+        object_bytes: Data of an object, in bytes, as OBJECT_BYTES.
         parameters: The script's own; each goes to its environment.
         requests_per_iteration: Expected mean, for the estimates of `plan`.
         max_failed_share: Share of an arm's requests that may fail before the load is invalid.
@@ -72,9 +82,13 @@ class K6(Settings):
 
     kind: Literal["k6"]
     script: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.js$")]
-    rate: PositiveFloat
+    rate: PositiveFloat | None = None
+    iterations: PositiveInt | None = None
     duration_s: PositiveFloat
     warmup_s: NonNegativeFloat = 0.0
+    projects: NonNegativeInt = 0
+    objects: NonNegativeInt = 0
+    object_bytes: PositiveInt = 1000
     parameters: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")], int | float | str] = (
         Field(default_factory=dict)
     )
@@ -83,6 +97,26 @@ class K6(Settings):
     max_rate_error: Annotated[float, Field(gt=0, lt=1)] = 0.05
     max_generator_cpu: Annotated[float, Field(gt=0, le=1)] = 0.9
 
+    @model_validator(mode="after")
+    def _is_open_or_fixed(self) -> Self:
+        if (self.rate is None) == (self.iterations is None):
+            raise ValueError("give either `rate` (an open load) or `iterations` (fixed work)")
+        if self.rate is None and self.warmup_s:
+            raise ValueError("`warmup_s` is of an open load only")
+        return self
+
+    @property
+    def asked(self) -> Asked:
+        """Return what the load must have been to count."""
+        return Asked(
+            rate=self.rate,
+            iterations=self.iterations,
+            duration_s=self.duration_s,
+            max_failed_share=self.max_failed_share,
+            max_rate_error=self.max_rate_error,
+            max_generator_cpu=self.max_generator_cpu,
+        )
+
     @property
     def load_s(self) -> float:
         """Expected seconds under load, without start and set-up."""
@@ -90,7 +124,13 @@ class K6(Settings):
 
     def requests_expected(self, arms: int) -> int:
         """Return about how many requests one run sends, warm-up and all arms included."""
-        return round(arms * self.rate * self.load_s * self.requests_per_iteration)
+        each = self.iterations if self.rate is None else self.rate * self.load_s
+        return round(arms * (each or 0) * self.requests_per_iteration)
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds after which the load is given up: fixed work may take a slow build longer."""
+        return self.load_s * (_LONGEST if self.rate is None else 1.0)
 
     def driver(self, program: Program) -> "K6Driver":
         """Return what applies this load, with a k6 that is ready to be run."""
@@ -128,8 +168,8 @@ class K6Driver:
         self._run(command, environment(self.settings, targets, out, seed), targets, out)
         machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
         cpu = (_cpu_of_children_s() - used_s) / machine_s
-        points = read_points(out / POINTS, list(targets))
-        return judge(self.settings, points, cpu, _complaints(out / LOG))
+        points = read_points(out / POINTS, list(targets), is_open=self.settings.rate is not None)
+        return judge(self.settings.asked, points, cpu, _complaints(out / LOG))
 
     def _run(
         self,
@@ -146,7 +186,7 @@ class K6Driver:
             proc.run(
                 command,
                 output=out / LOG,
-                timeout_s=self.settings.load_s + _SLACK_S,
+                timeout_s=self.settings.longest_s + _SLACK_S,
                 error=LoadError,
                 env=env,
                 hide=("K6_",),  # the user's own would change the load
@@ -185,7 +225,10 @@ def environment(
     variables |= {
         "ARMS": ",".join(targets),
         "SEED": str(seed),
-        "RATE": f"{len(targets) * settings.rate:g}",
+        **({"PROJECTS": str(settings.projects)} if settings.projects else {}),
+        **({"OBJECTS": str(settings.objects)} if settings.objects else {}),
+        "OBJECT_BYTES": str(settings.object_bytes),
+        **_amount(settings, len(targets)),
         "DURATION_S": f"{settings.duration_s:g}",
         "WARMUP_S": f"{settings.warmup_s:g}",
         "SSL_CERT_FILE": str(out / _CA),
@@ -201,53 +244,10 @@ def environment(
     return variables
 
 
-def judge(settings: K6, points: Points, cpu: float, complaints: Sequence[str]) -> Load:
-    """Return what was measured, and why it does not count where the load was not as asked.
-
-    Args:
-        settings: What was asked.
-        points: What k6 did.
-        cpu: Share of the machine's processors that k6 used, between 0 and 1.
-        complaints: Errors in k6's log.
-    """
-    invalid = [reason for arm in points.arms for reason in _arm_invalid(settings, points, arm)]
-    if points.dropped:
-        invalid.append(f"k6 dropped {points.dropped} iterations, as all its VUs were busy")
-    if cpu > settings.max_generator_cpu:
-        limit = settings.max_generator_cpu
-        invalid.append(f"k6 used {cpu:.0%} of the processors, and {limit:.0%} is the limit")
-    steady_s = points.span.end_s - points.span.start_s
-    shortest_s = (1 - settings.max_rate_error) * settings.duration_s - 1 / settings.rate
-    if steady_s < shortest_s:
-        invalid.append(f"the load lasted {steady_s:.1f} s, not {settings.duration_s:g} s")
-    warnings = []
-    if complaints:
-        warnings.append(f"errors in k6's log: {len(complaints)}, the first: {complaints[0]}")
-    if cpu > _BUSY_GENERATOR:
-        warnings.append(f"k6 used {cpu:.0%} of the processors that it shares with the builds")
-    busy = Reading("generator_cpu_share", cpu, "1")
-    readings = {arm: (*found.readings, busy) for arm, found in points.arms.items()}
-    spans = dict.fromkeys(points.arms, points.span)
-    return Load(readings, spans, tuple(invalid), tuple(warnings))
-
-
-def _arm_invalid(settings: K6, points: Points, arm: Arm) -> list[str]:
-    found = points.arms[arm]
-    invalid = []
-    if found.failed_share > settings.max_failed_share:
-        invalid.append(
-            f"{found.failed_share:.1%} of the {arm}'s requests failed, most with"
-            f" {found.failed_with}; {settings.max_failed_share:.1%} is the limit"
-        )
-    asked = settings.rate * settings.duration_s
-    if abs(found.iterations - asked) > settings.max_rate_error * asked + 1:  # 1: of rounding
-        rate = found.iterations / settings.duration_s
-        invalid.append(
-            f"the {arm} got {rate:.3g} iterations per second, and {settings.rate:g} were asked"
-        )
-    if stuck := found.counters.get("lifecycle_timeouts", 0):
-        invalid.append(f"Projects of the {arm} that were not Ready or not gone in time: {stuck:g}")
-    return invalid
+def _amount(settings: K6, arms: int) -> dict[str, str]:
+    if settings.rate is None:
+        return {"ITERATIONS": str(settings.iterations), "LONGEST_S": f"{settings.longest_s:g}"}
+    return {"RATE": f"{arms * settings.rate:g}"}
 
 
 def _complaints(log: Path) -> list[str]:

@@ -1,8 +1,9 @@
 """Read the raw points of k6: exact percentiles, one value per trial, nothing pooled.
 
 k6 writes one line per metric and request.  What counts is told by the tags that `k6_scripts/lib`
-sets: `arm`, `phase` (`connect`, `warmup`, `load`), `op`, and `unit` on every custom metric that is
-made of times; a custom metric without `unit` is a counter.
+sets: `arm`, `phase` (`connect`, `warmup`, `load`), `op`, `beside` on work that goes on beside the
+load, and `unit` on every custom metric that is made of times; a custom metric without `unit` is a
+counter.  Each point of the counter `cycles` is the end of a cycle: a mark of the span.
 
 | reading | unit | what |
 | :-- | :-- | :-- |
@@ -10,7 +11,7 @@ made of times; a custom metric without `unit` is a counter.
 | `http_req_duration/count` | 1 | how many they were |
 | `NAME/p50` … | s | the same of a custom metric made of times, such as `project_ready` |
 | `errors_share` | 1 | failed requests of the phase `load` (no answer, or 400 and up), as a share |
-| `iterations` | 1 | iterations of the phase `load` that ended |
+| `iterations` | 1 | iterations of the phase `load` that ended, but for those tagged `beside` |
 | `requests` | 1 | every request of the arm that began within the span, watches too |
 | `NAME` | 1 | sum of a counter over all phases but not setup, such as `projects_deleted` |
 
@@ -42,7 +43,9 @@ _QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 _REQUEST = "http_req_duration"
 _WATCH = "ws_sessions"
 _SENT = (_REQUEST, _WATCH)
-_ALWAYS = {"retries"}  # k6 writes no counter that never counted: here that means 0
+_MARK = "cycles"
+# k6 writes no counter that never counted: here that means 0.
+_ALWAYS = {"retries", "projects_never_ready", "projects_never_gone"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class ArmPoints:
     """What the points say of one arm.
 
     Attributes:
+        span: First to last start of a request of the phase `load`, watches too: of an open load
+            that of all arms together, of fixed work the arm's own.
         readings: See the module.
         iterations: That ended, of the phase `load`.
         failed_share: Of the requests of the phase `load`, between 0 and 1.
@@ -57,6 +62,7 @@ class ArmPoints:
         counters: Sum of each counter by name.
     """
 
+    span: Span
     readings: tuple[Reading, ...]
     iterations: int
     failed_share: float
@@ -69,43 +75,58 @@ class Points:
     """What the points of one k6 run say.
 
     Attributes:
-        span: First to last start of a request of the phase `load`, over all arms, watches too.
         dropped: Iterations that k6 could not start, in any phase.
         arms: By arm.
     """
 
-    span: Span
     dropped: int
     arms: Mapping[Arm, ArmPoints]
 
 
-def read_points(path: Path, arms: Sequence[Arm]) -> Points:
+def read_points(path: Path, arms: Sequence[Arm], *, is_open: bool = True) -> Points:
     """Return what a file of k6's `csv` output says.
 
     Args:
         path: Gzip, with times in microseconds.
         arms: That had load; each must have requests.
+        is_open: Whether the arms had an open load, and so one span.
 
     Raises:
         LoadError: The file is missing, cut off or not what k6 writes, or an arm is not in it.
     """
     series = list(read_series(path))
+    spans = {}
     for arm in arms:
         if not any(_is_load(s, arm) for s in series if s.metric == _REQUEST):
             raise LoadError(f"{path}: no request of the {arm} under load is in it", hint=HINT)
-    starts = [_starts_us(s) for s in series if s.metric in _SENT and _is_load(s)]
-    span = Span(
-        float(min(s.min() for s in starts)) / 1e6, float(max(s.max() for s in starts)) / 1e6
-    )
+        spans[arm] = _span([s for s in series if _is_load(s, arm)])
+    if is_open:
+        first, last = min(s.start_s for s in spans.values()), max(s.end_s for s in spans.values())
+        spans = dict.fromkeys(arms, Span(first, last))
     dropped = sum(int(s.measured.sum()) for s in series if s.metric == "dropped_iterations")
-    by_arm = {arm: _arm([s for s in series if s.tags.get("arm") == arm], span) for arm in arms}
-    return Points(span, dropped, by_arm)
+    by_arm = {
+        arm: _arm([s for s in series if s.tags.get("arm") == arm], spans[arm]) for arm in arms
+    }
+    return Points(dropped, by_arm)
+
+
+def _span(load: Sequence[Series]) -> Span:
+    """Return the span of one arm's load, with the ends of its cycles."""
+    starts = [_starts_us(s) for s in load if s.metric in _SENT]
+    marks = [time / 1e6 for s in load if s.metric == _MARK for time in s.times_us]
+    return Span(
+        float(min(s.min() for s in starts)) / 1e6,
+        float(max(s.max() for s in starts)) / 1e6,
+        tuple(sorted(map(float, marks))),
+    )
 
 
 def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
     load = [s for s in series if _is_load(s)]
     asked = [s for s in load if s.metric == _REQUEST and not s.later]
-    iterations = sum(len(s.measured) for s in load if s.metric == "iterations")
+    iterations = sum(
+        len(s.measured) for s in load if s.metric == "iterations" and "beside" not in s.tags
+    )
     failures: dict[str, int] = defaultdict(int)
     for one in asked:
         if one.failed:
@@ -124,6 +145,7 @@ def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
         for reading in _counts(name, ((s, s.measured.sum()) for s in series if s.metric == name))
     ]
     return ArmPoints(
+        span=span,
         readings=(*readings, *counters),
         iterations=iterations,
         failed_share=share,

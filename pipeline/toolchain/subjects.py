@@ -4,7 +4,9 @@ from typing import assert_never
 
 from pipeline.model.subject import Kind, Product, Spec, Subject, parse_spec
 from pipeline.ports import Artifact
-from pipeline.toolchain import faults, milo, reference
+from pipeline.toolchain import faults, milo
+from pipeline.toolchain.reference import pinned as pinned_reference
+from pipeline.toolchain.reference import reference
 
 
 def check(spec: Spec) -> None:
@@ -31,7 +33,7 @@ def artifact(spec: Spec, build: str = "") -> Artifact:
     """
     match spec.kind:
         case Kind.REFERENCE:
-            return reference.reference(spec)
+            return reference(spec)
         case Kind.BINARY:
             return milo.binary(spec)
         case Kind.SOURCE:
@@ -47,5 +49,5 @@ def pinned(subject: Subject) -> Subject:
         BaselineError: It could not be made again.
     """
     if parse_spec(subject.spec).product is Product.REFERENCE:
-        return reference.pinned(subject)
+        return pinned_reference(subject)
     return milo.pinned(subject)

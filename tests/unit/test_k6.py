@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.drivers.k6 import K6, K6Driver, argv, environment, judge
+from pipeline.drivers.applied import judge
+from pipeline.drivers.k6 import K6, K6Driver, argv, environment
 from pipeline.drivers.points import ArmPoints, Points
 from pipeline.errors import LoadError
 from pipeline.model.results import Reading
@@ -73,11 +74,10 @@ def points(  # a load of 10 iterations per second over 3 s, as asked
     seconds: float = 3.0,
     baseline: Mapping[str, Any] | None = None,
 ) -> Points:
-    good = ArmPoints((Reading("iterations", 30.0, "1"),), 30, 0.0, "", {})
+    span = Span(100.0, 100.0 + seconds)
+    good = ArmPoints(span, (Reading("iterations", 30.0, "1"),), 30, 0.0, "", {})
     changed = dataclasses.replace(good, **(baseline or {}))
-    return Points(
-        Span(100.0, 100.0 + seconds), dropped, {Arm.BASELINE: changed, Arm.CANDIDATE: good}
-    )
+    return Points(dropped, {Arm.BASELINE: changed, Arm.CANDIDATE: good})
 
 
 COPY = f"shutil.copy({str(GOLDEN / 'object_crud.csv.gz')!r}, points)"
@@ -123,6 +123,9 @@ def test_parameters_of_the_script_are_passed_and_cannot_replace_ours(tmp_path: P
         pytest.param({"warmup_s": -1}, id="negative warm-up"),
         pytest.param({"parameters": {"prefill": 1}}, id="parameter in lower case"),
         pytest.param({"durations": 1}, id="unknown key"),
+        pytest.param({"iterations": 5}, id="open and fixed"),
+        pytest.param({"rate": None}, id="neither open nor fixed"),
+        pytest.param({"rate": None, "iterations": 5, "warmup_s": 1}, id="fixed with warm-up"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(wrong: dict[str, object]) -> None:
@@ -137,7 +140,7 @@ def test_estimates_count_warm_up_and_both_arms() -> None:
 
 
 def test_a_load_as_asked_counts() -> None:
-    load = judge(settings(), points(), 0.2, [])
+    load = judge(settings().asked, points(), 0.2, [])
     assert (load.invalid, load.warnings) == ((), ())
     assert set(load.spans.values()) == {Span(100.0, 103.0)}
     names = {reading.name for reading in load.readings[Arm.BASELINE]}
@@ -160,32 +163,51 @@ def test_a_load_as_asked_counts() -> None:
             id="too slow",
         ),
         pytest.param({"baseline": {"iterations": 40}}, "the baseline got 13.3", id="too fast"),
-        pytest.param(
-            {"baseline": {"counters": {"lifecycle_timeouts": 2.0}}},
-            "Projects of the baseline that were not Ready or not gone in time: 2",
-            id="stuck",
-        ),
     ],
 )
 def test_a_load_that_was_not_as_asked_does_not_count_and_says_why(
     what: dict[str, Any], said: str
 ) -> None:
-    (reason,) = judge(settings(), points(**what), 0.2, []).invalid
+    (reason,) = judge(settings().asked, points(**what), 0.2, []).invalid
     assert reason.startswith(said)
+
+
+def test_a_project_that_is_never_ready_is_a_number_and_no_fault_of_the_load() -> None:
+    stuck = points(baseline={"counters": {"projects_never_ready": 2.0}})
+    assert judge(settings().asked, stuck, 0.2, []).invalid == ()
+
+
+def fixed(**changes: Any) -> K6:  # noqa: ANN401
+    return settings(rate=None, iterations=30, **changes)
+
+
+def test_fixed_work_counts_when_all_of_it_is_done_however_long_it_took() -> None:
+    assert judge(fixed().asked, points(seconds=0.5), 0.2, []).invalid == ()
+    assert judge(fixed().asked, points(seconds=9), 0.2, []).invalid == ()
+    (reason,) = judge(fixed().asked, points(baseline={"iterations": 29}), 0.2, []).invalid
+    assert reason == "the baseline ended 29 of 30 iterations in time"
+
+
+def test_fixed_work_is_told_how_much_and_how_long_at_most(tmp_path: Path) -> None:
+    variables = environment(fixed(projects=8), targets(tmp_path, *BOTH), tmp_path, 7)
+    assert (variables["ITERATIONS"], variables["LONGEST_S"]) == ("30", "15")
+    assert variables["PROJECTS"] == "8"
+    assert not {"RATE", "OBJECTS"} & set(variables)
+    assert fixed(requests_per_iteration=2).requests_expected(2) == 120
 
 
 @pytest.mark.parametrize("what", [{"iterations": 29}, {"failed_share": 0.02}])
 def test_a_load_at_a_limit_counts(what: dict[str, Any]) -> None:
-    assert judge(settings(), points(baseline=what), 0.9, []).invalid == ()
+    assert judge(settings().asked, points(baseline=what), 0.9, []).invalid == ()
 
 
 def test_a_generator_without_cpu_to_spare_makes_the_load_invalid() -> None:
-    (reason,) = judge(settings(), points(), 0.95, []).invalid
+    (reason,) = judge(settings().asked, points(), 0.95, []).invalid
     assert reason == "k6 used 95% of the processors, and 90% is the limit"
 
 
 def test_what_k6_complains_of_and_a_busy_k6_are_warnings() -> None:
-    load = judge(settings(), points(), 0.6, ["one", "two"])
+    load = judge(settings().asked, points(), 0.6, ["one", "two"])
     assert load.invalid == ()
     assert load.warnings == (
         "errors in k6's log: 2, the first: one",

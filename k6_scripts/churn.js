@@ -1,0 +1,51 @@
+// Workload churn: cycles of create, use, delete; what grows from cycle to cycle is a leak.
+//
+// ITERATIONS cycles in every arm, one after the other, the arms side by side.  In a cycle PROJECTS
+// Projects are created one after the other and followed until Ready, each gets OBJECTS (2) Secrets
+// and ConfigMaps which are read once, and then all are deleted and followed until they are gone.  At
+// the end of each cycle the counter `cycles` marks the time, for the probe that takes series.
+//
+// It yields `project_ready`, `project_gone`, counts of Projects, and the marks.  It cannot tell a
+// leak from a cache that fills: a slope that ends after some cycles is none, so look at the series.
+
+import { Counter } from 'k6/metrics'
+import { createAll, get, post } from './lib/api.js'
+import { createAndFollow, deleteAndFollow } from './lib/follow.js'
+import { arms, number, seed } from './lib/settings.js'
+import { handleSummary, hash } from './lib/turn.js'
+import { fixedWork, takeTask } from './lib/work.js'
+import { ORGANIZATIONS, RESOURCES, object, objectsOf, organization, payloadOf } from './lib/milo.js'
+
+const PROJECT_COUNT = number('PROJECTS')
+const OBJECTS = number('OBJECTS', 2)
+const PAYLOAD = payloadOf(number('OBJECT_BYTES', 1000), 'A')
+const cycles = new Counter('cycles')
+
+export const options = fixedWork(1)
+export { handleSummary }
+
+/** Make the Organization that owns the Projects, in every arm. */
+export function setup() {
+  const run = `churn-${hash(seed, 0).toString(36)}-${Date.now().toString(36)}`
+  createAll(arms.map((arm) => ({ arm, path: ORGANIZATIONS, object: organization(run) })))
+  return { run }
+}
+
+/** @param {{run: string}} data */
+export default function ({ run }) {
+  const { arm, index } = takeTask()
+  const names = Array.from({ length: PROJECT_COUNT }, (_, i) => `${run}-${index * PROJECT_COUNT + i}`)
+  const ready = names.filter((name) => createAndFollow(arm, name, run))
+  for (const name of ready) RESOURCES.forEach((resource) => use(arm, name, resource))
+  for (const name of names) deleteAndFollow(arm, name)
+  cycles.add(1)
+}
+
+/** Create some objects and read each once. */
+function use(arm, name, resource) {
+  const path = objectsOf(name, resource)
+  for (let i = 0; i < OBJECTS; i++) {
+    post(arm, path, object(resource, `use-${i}`, PAYLOAD), { op: 'fill', resource })
+    get(arm, `${path}/use-${i}`, { op: 'get', resource })
+  }
+}

@@ -1,0 +1,85 @@
+// A fixed amount of work for each arm, done as fast as it goes; the arms side by side.
+//
+// Each arm has a scenario of its own, named like the arm, with the same VUs and iterations, and all
+// begin at the same moment.  An iteration does the same work in each arm: it depends on its number.
+
+import exec from 'k6/execution'
+import { arms, number } from './settings.js'
+
+const START_S = 1 // so that every VU is there when the work begins
+
+/**
+ * @typedef {{arm: import('./settings.js').Arm, index: number}} Task
+ */
+
+/**
+ * Return the options of fixed work: ITERATIONS iterations for each arm, shared by VUs.
+ * @param {number} vus for each arm
+ * @param {Record<string, object>} [beside] further scenarios, such as a light load
+ */
+export function fixedWork(vus, beside = {}) {
+  const iterations = number('ITERATIONS')
+  /** @type {Record<string, object>} */
+  const scenarios = {}
+  for (const arm of arms) {
+    scenarios[arm.name] = {
+      executor: 'shared-iterations',
+      vus: Math.min(vus, iterations),
+      iterations,
+      startTime: `${START_S}s`,
+      maxDuration: `${Math.ceil(number('LONGEST_S'))}s`,
+      gracefulStop: '0s',
+    }
+  }
+  return {
+    scenarios: { ...scenarios, ...beside },
+    setupTimeout: '300s',
+    batch: 20,
+    batchPerHost: 20,
+  }
+}
+
+/**
+ * Return which arm and which part of its work this iteration is, and tag what the VU does with it.
+ * @returns {Task}
+ */
+export function takeTask() {
+  const arm = armOf(exec.scenario.name)
+  exec.vu.tags.arm = arm.name
+  exec.vu.tags.phase = 'load'
+  return { arm, index: exec.scenario.iterationInTest }
+}
+
+/**
+ * Return the options of a scenario that goes on beside the work of one arm, at a constant rate.
+ * @param {string} fn name of the exported function that it runs
+ * @param {number} rate iterations per second
+ * @param {number} lastsS how long, in seconds
+ */
+export function besideAtRate(fn, rate, lastsS) {
+  return {
+    executor: 'constant-arrival-rate',
+    exec: fn,
+    startTime: `${START_S}s`,
+    rate: Math.round(rate * 1000),
+    timeUnit: '1000s',
+    duration: `${Math.round(lastsS * 1000)}ms`,
+    preAllocatedVUs: Math.max(2, Math.ceil(rate)),
+    maxVUs: Math.max(2, Math.ceil(rate)),
+    gracefulStop: '5s',
+  }
+}
+
+/** Wait until some seconds after the scenario began; not at all where that is past. */
+export function untilS(/** @type {number} */ seconds) {
+  return Math.max(0, exec.scenario.startTime / 1000 + seconds - Date.now() / 1000)
+}
+
+/**
+ * @param {string} name of a scenario: that of an arm, or one that begins with it and a dash
+ */
+export function armOf(name) {
+  const found = arms.find((arm) => name === arm.name || name.startsWith(`${arm.name}-`))
+  if (!found) throw new Error(`no arm is called ${name}`)
+  return found
+}
