@@ -4,7 +4,7 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +16,11 @@ from pipeline.model.results import Interleave, Reading, ResultSet, Sample, Trial
 from pipeline.model.subject import Arm
 from pipeline.model.units import convert
 from pipeline.plan import LAUNCH_S, WORKLOAD_S, Pair, Plan, seed_of
-from pipeline.ports import Artifact, Driver, Environment, Load, Probe, Target
+from pipeline.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
 from pipeline.progress import Progress
+
+RESTARTS = ".restarts"
+"""End of the name of a reading that makes a trial invalid unless it is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> tuple[Outco
             load, seen = _workload(workload, launch, rig, targets, seed)
             invalid += [f"{workload.name}: {reason}" for reason in load.invalid]
             for arm in launch.arms:
+                invalid += [f"{workload.name}: {said}" for said in seen[arm].restarted(arm)]
                 readings = (*load.readings[arm], *seen[arm].readings)
                 found, missing = values_of(workload, readings)
                 values[arm] |= found
@@ -191,10 +195,26 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> tuple[Outco
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What the probes of one target say, and which of them failed."""
+    """What the probes of one target say, and how those that failed did."""
 
-    readings: tuple[Reading, ...]
-    failed: tuple[str, ...]
+    readings: list[Reading]
+    failed: list[str]
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Note the failure of a probe and go on: what it would have reported is missing."""
+        try:
+            yield
+        except LoadError as error:
+            self.failed.append(str(error))
+
+    def restarted(self, arm: Arm) -> list[str]:
+        """Return a sentence for each component that is not the process that was loaded."""
+        return [
+            f"the {reading.name.removesuffix(RESTARTS)} of the {arm} restarted under load"
+            for reading in self.readings
+            if reading.name.endswith(RESTARTS) and reading.value > 0
+        ]
 
 
 def _workload(
@@ -205,24 +225,18 @@ def _workload(
     probes = (*rig.probes, *(rig.asked[name] for name in workload.probes))
     try:
         with ExitStack() as stack:
-            watches = {
-                arm: [
-                    stack.enter_context(probe.watch(target, _made(folder / arm)))
-                    for probe in probes
-                ]
-                for arm, target in targets.items()
-            }
+            watches: dict[Arm, list[Watch]] = {arm: [] for arm in targets}
+            seen = {arm: _Seen([], []) for arm in targets}
+            for arm, target in targets.items():
+                for probe in probes:
+                    with seen[arm].failures():
+                        watch = probe.watch(target, _made(folder / arm))
+                        watches[arm].append(stack.enter_context(watch))
             load = rig.drivers[workload.name].measure(targets, folder, seed)
-            seen = {}
             for arm, watching in watches.items():
-                readings: list[Reading] = []
-                failed: list[str] = []
-                for watch in watching:
-                    try:
-                        readings += watch.readings(load.spans[arm])
-                    except LoadError as error:
-                        failed.append(str(error))
-                seen[arm] = _Seen(tuple(readings), tuple(failed))
+                for watched in watching:
+                    with seen[arm].failures():
+                        seen[arm].readings.extend(watched.readings(load.spans[arm]))
             for target in targets.values():
                 target.check()
     except LoadError as error:

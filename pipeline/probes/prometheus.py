@@ -1,62 +1,171 @@
-"""Goroutines of each component, from its Prometheus text."""
+"""What the components count themselves, from their Prometheus text before and after the load."""
 
-import re
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from pipeline import web
 from pipeline.errors import LoadError
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
+from pipeline.probes.curated import CURATED, Curated, Kind
+from pipeline.probes.scrape import Scrape, Selection, fetch, keep, read
 
-_GOROUTINES = re.compile(r"^go_goroutines ([0-9.e+]+)$", re.MULTILINE)
+_STARTED = Selection("process_start_time_seconds", {})
+_QUANTILE = 0.99
 
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """Scrapes once, just after the load: a scrape costs a server tens of milliseconds of CPU.
+    """Scrapes before the load and after it: a scrape costs a server tens of milliseconds of CPU.
 
-    It yields `COMPONENT.goroutines` (1) and keeps each scrape in `out`.
+    It yields what `curated.py` lists, as `COMPONENT.NAME`, and for each component
+    `COMPONENT.restarts` (1): 1 when the process is not the one that was there before, else 0.
+    Warm-up and whatever else happens between the scrapes is counted too.
+
+    Each scrape is kept in `out`, compressed.
     """
 
     @contextmanager
     def watch(self, target: Target, out: Path) -> Iterator["_Watch"]:
-        """See `Probe.watch`."""
-        yield _Watch(target, out)
+        """See `Probe.watch`.
+
+        Raises:
+            LoadError: A component did not answer.
+        """
+        yield _Watch(target, out, _scrapes(target, out, "before"))
 
 
 @dataclass(frozen=True, slots=True)
 class _Watch:
     target: Target
     out: Path
+    before: Mapping[str, Scrape]
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """See `Watch.readings`."""
+        after = _scrapes(self.target, self.out, "after")
         return tuple(
-            Reading(f"{component}.goroutines", self._goroutines(component, url), "1")
-            for component, url in self.target.metrics.items()
+            reading
+            for component, scrape in after.items()
+            for reading in readings(component, self.before[component], scrape)
         )
 
-    def _goroutines(self, component: str, url: str) -> float:
-        secure = url.startswith("https:")  # only the API server asks who we are
-        text = web.text(
-            url,
-            ca_file=self.target.ca_file if secure else None,
-            token=self.target.admin_token_file.read_text(encoding="utf-8") if secure else "",
-        )
-        (self.out / f"{component}.prom").write_text(text, encoding="utf-8")
-        return goroutines(text, component)
+
+def _scrapes(target: Target, out: Path, when: str) -> dict[str, Scrape]:
+    found = {}
+    for component in target.metrics:
+        text = fetch(target, component)
+        keep(out / f"{component}-{when}.prom.gz", text)
+        try:
+            found[component] = scrape(component, text)
+        except LoadError as error:
+            raise LoadError(f"prometheus probe: {component}: {error}") from error
+    return found
 
 
-def goroutines(text: str, component: str) -> float:
-    """Return `go_goroutines` of a Prometheus text.
+def scrape(component: str, text: str) -> Scrape:
+    """Return what the readings of a component need of its text.
 
     Raises:
-        LoadError: It is not in there.
+        LoadError: It is not Prometheus text.
     """
-    found = _GOROUTINES.search(text)
-    if found is None:
-        raise LoadError(f"prometheus probe: {component} does not report go_goroutines")
-    return float(found[1])
+    wanted = [selection for one in _of(component) for selection in one.selections]
+    return read(text, [_STARTED, *wanted])
+
+
+def readings(component: str, before: Scrape, after: Scrape) -> Iterator[Reading]:
+    """Yield the readings of a component.
+
+    What a version does not count is not reported; it is never 0.  After a restart, counters and
+    histograms have begun anew, so that only what is there now is reported.
+
+    Args:
+        component: Such as `server`.
+        before: Its text before the load.
+        after: The same after it.
+    """
+    restarted = _restarted(before, after)
+    if restarted is not None:
+        yield Reading(f"{component}.restarts", float(restarted), "1")
+    for one in _of(component):
+        if restarted and one.kind is not Kind.AFTER:
+            continue
+        name = f"{component}.{one.name}"
+        for suffix, value in _values(one, before, after):
+            if math.isfinite(value):
+                yield Reading(f"{name}{suffix}", value, one.unit)
+
+
+def _of(component: str) -> tuple[Curated, ...]:
+    return tuple(one for one in CURATED if one.component in ("", component))
+
+
+def _restarted(before: Scrape, after: Scrape) -> bool | None:
+    times = [[one.value for one in scrape.select(_STARTED)] for scrape in (before, after)]
+    return times[0] != times[1] if all(times) else None
+
+
+def _values(one: Curated, before: Scrape, after: Scrape) -> Iterator[tuple[str, float]]:
+    """Yield what follows the name, and the value; nothing where the text does not have it."""
+    if one.family not in after.families:
+        if one.kind is Kind.COUNT and one.beside in after.families:
+            yield "", 0.0
+        return
+    if one.kind is Kind.ADDED and one.family not in before.families:
+        return
+    rises = [_rise(selection, before, after) for selection in one.selections]
+    match one.kind:
+        case Kind.AFTER:
+            yield "", after.total(one.selections[0])
+        case Kind.ADDED | Kind.COUNT:
+            # Below 0 a gauge says that the build freed what others had left: that is no leak.
+            yield "", max(rises[0], 0.0)
+        case Kind.MEAN:
+            if rises[1] > 0:
+                yield "", max(rises[0], 0.0) / rises[1]
+        case Kind.P99:
+            found = quantile(buckets(one.selections[0], before, after), _QUANTILE)
+            yield from zip(("_p99", "_p99_width"), found or (), strict=False)
+
+
+def _rise(selection: Selection, before: Scrape, after: Scrape) -> float:
+    """Return after less before; a series that was not there had counted nothing."""
+    return after.total(selection) - before.total(selection)
+
+
+def buckets(selection: Selection, before: Scrape, after: Scrape) -> dict[float, float]:
+    """Return how many values of the load were at most each bound, all series together."""
+    counts: dict[float, float] = {}
+    for sign, scrape in ((1, after), (-1, before)):
+        for one in scrape.select(selection):
+            bound = float(one.labels["le"])
+            counts[bound] = counts.get(bound, 0.0) + sign * one.value
+    return dict(sorted(counts.items()))
+
+
+def quantile(at_most: Mapping[float, float], q: float) -> tuple[float, float] | None:
+    """Return a quantile and the width of the bucket that it lies in, in the unit of the bounds.
+
+    Within its bucket the value is a guess, as if the values lay there evenly: the width is how far
+    it can be off.  None where there is no value, and where the quantile is beyond the last bound.
+
+    Args:
+        at_most: How many values were at most each bound, bounds rising, the last one infinite.
+        q: Between 0 and 1.
+
+    Source:
+        Prometheus' `histogram_quantile`.
+    """
+    bounds = [(0.0, 0.0), *at_most.items()]
+    rank = q * bounds[-1][1]
+    if rank <= 0:
+        return None
+    for (low, below), (high, count) in pairwise(bounds):
+        if count >= rank and count > below:
+            if math.isinf(high):
+                return None
+            return low + (high - low) * (rank - below) / (count - below), high - low
+    return None

@@ -1,0 +1,148 @@
+"""Prometheus text: fetched, kept, and read only as far as it is asked for.
+
+The text of Milo's API server has 17,000 lines.  The library's parser is exact about labels and
+escapes, and takes over half a second for all of them, so the lines are filtered first.
+"""
+
+import gzip
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import web
+from pipeline.errors import LoadError
+from pipeline.ports import Target
+
+Labels = Mapping[str, tuple[str, ...]]
+"""Values that a label may have, by label; one that ends in `*` stands for all that begin so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line: its labels and its value, in the unit that its family is in."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which lines are read: those of one sample name, such as `x_sum`, whose labels fit."""
+
+    sample: str
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """What one text says.
+
+    Attributes:
+        families: Every family that it has, read or not.
+        samples: The series that were asked for, by sample name.
+    """
+
+    families: frozenset[str]
+    samples: Mapping[str, tuple[Series, ...]]
+
+    def select(self, wanted: Selection) -> tuple[Series, ...]:
+        """Return the series that a selection means."""
+        found = self.samples.get(wanted.sample, ())
+        return tuple(one for one in found if _fits(one.labels, wanted.labels))
+
+    def total(self, wanted: Selection) -> float:
+        """Return the sum of the series that a selection means; 0 where there are none."""
+        return sum(one.value for one in self.select(wanted))
+
+
+def fetch(target: Target, component: str) -> str:
+    """Return the Prometheus text of one component.
+
+    Raises:
+        LoadError: It did not answer, or the token cannot be read.
+    """
+    url = target.metrics[component]
+    ca_file, token = access(target, url)
+    return web.text(url, ca_file=ca_file, token=token)
+
+
+def access(target: Target, url: str) -> tuple[Path | None, str]:
+    """Return the authority and the token for a URL of a component; neither for plain HTTP.
+
+    Raises:
+        LoadError: The token cannot be read.
+    """
+    if not url.startswith("https:"):
+        return None, ""
+    try:
+        return target.ca_file, target.admin_token_file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise LoadError(f"the administrator's token cannot be read: {error.strerror}") from error
+
+
+def keep(path: Path, text: str) -> None:
+    """Write a text, compressed.
+
+    Raises:
+        LoadError: It cannot be written.
+    """
+    try:
+        path.write_bytes(gzip.compress(text.encode(), compresslevel=1, mtime=0))
+    except OSError as error:
+        raise LoadError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def read(text: str, wanted: Iterable[Selection]) -> Scrape:
+    """Return what is asked for of a text.
+
+    Raises:
+        LoadError: A line that is asked for is not Prometheus text.
+    """
+    from prometheus_client.parser import text_string_to_metric_families
+
+    by_name: dict[str, list[tuple[tuple[str, ...], ...]]] = {}
+    for one in wanted:
+        by_name.setdefault(one.sample, []).append(_needles(one.labels))
+    families: set[str] = set()
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            families.add(line.split(" ", 3)[2])
+            continue
+        name = line.partition(" ")[0].partition("{")[0]
+        if any(_may_fit(line, needles) for needles in by_name.get(name, ())):
+            lines.append(line)
+    samples: dict[str, list[Series]] = {}
+    try:
+        for family in text_string_to_metric_families("\n".join(lines) + "\n"):
+            for sample in family.samples:
+                samples.setdefault(sample.name, []).append(Series(sample.labels, sample.value))
+    except ValueError as error:
+        raise LoadError(f"not Prometheus text: {error}") from error
+    return Scrape(frozenset(families), {name: tuple(found) for name, found in samples.items()})
+
+
+def _needles(labels: Labels) -> tuple[tuple[str, ...], ...]:
+    """Return, for each label, the texts of which a line that fits must contain one."""
+    return tuple(
+        tuple(
+            f'{label}="{value[:-1]}' if value.endswith("*") else f'{label}="{value}"'
+            for value in values
+        )
+        for label, values in labels.items()
+    )
+
+
+def _may_fit(line: str, needles: tuple[tuple[str, ...], ...]) -> bool:
+    return all(any(needle in line for needle in one) for one in needles)
+
+
+def _fits(labels: Mapping[str, str], wanted: Labels) -> bool:
+    return all(
+        any(_is(labels.get(label, ""), value) for value in values)
+        for label, values in wanted.items()
+    )
+
+
+def _is(value: str, wanted: str) -> bool:
+    return value.startswith(wanted[:-1]) if wanted.endswith("*") else value == wanted

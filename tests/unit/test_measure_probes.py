@@ -1,0 +1,37 @@
+"""What a probe says becomes a value, a warning or the reason why a trial does not count."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import Suite
+from pipeline.errors import LoadError
+from pipeline.model.subject import Arm
+from tests.fakes import Bench, FakeDriver, FakeProbe, applied, tiny
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return tiny(tmp_path)
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["on entering", "when asked"])
+def test_a_probe_that_fails_is_a_warning_and_a_missing_metric(
+    suite: Suite, tmp_path: Path, *, at_once: bool
+) -> None:
+    probe = FakeProbe(error="no answer", fails_at_once=at_once)
+    bench = Bench(suite, tmp_path, FakeDriver([applied()]), probe)
+    *_, results = bench.run()
+
+    assert results.samples[Arm.BASELINE][0].values == (0.01,) * 3
+    assert results.samples[Arm.BASELINE][1].values == (None,) * 3
+    assert "crud: no answer" in results.trials[0].warnings
+    assert any("nothing reported `server.cpu`" in said for said in results.trials[0].warnings)
+
+
+def test_a_restart_of_a_component_makes_the_trial_invalid_and_names_it(
+    suite: Suite, tmp_path: Path
+) -> None:
+    bench = Bench(suite, tmp_path, FakeDriver([applied()]), FakeProbe(restarts=1))
+    with pytest.raises(LoadError, match="crud: the server of the candidate restarted under load"):
+        list(bench.run())

@@ -1,0 +1,67 @@
+"""Processes are watched over the whole load, or there is no number."""
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import LoadError
+from pipeline.ports import Span
+from pipeline.probes.process import PERIOD_S, Observation, Process, observation, summary
+from tests.loopback import target, values
+
+
+def look(time_s: float, cpu_s: float, memory: int = 100, files: int = 7) -> Observation:
+    return Observation(time_s, cpu_s, memory, threads=3, files=files)
+
+
+def test_cpu_seconds_are_interpolated_at_both_ends_of_the_span() -> None:
+    seen = [look(0, 10.0), look(1, 11.0), look(2, 13.0), look(3, 13.0)]
+
+    readings = summary("server", seen, Span(0.5, 2.5))
+
+    assert values(readings)["server.cpu"] == pytest.approx(13.0 - 10.5)
+
+
+def test_memory_and_files_are_those_of_the_span_only() -> None:
+    seen = [look(0, 0, 999, 99), look(1, 0, 100, 5), look(2, 0, 300, 6), look(3, 0, 999, 99)]
+
+    readings = summary("etcd", seen, Span(0.5, 2.5))
+
+    assert values(readings)["etcd.memory_mean"] == 200
+    assert values(readings)["etcd.memory_max"] == 300
+    assert values(readings)["etcd.files"] == 6
+
+
+def test_a_span_that_was_not_watched_whole_is_an_error_not_a_guess() -> None:
+    with pytest.raises(LoadError, match="not seen over the whole load"):
+        summary("server", [look(1, 0), look(2, 0)], Span(0.5, 1.5))
+
+
+def test_the_cpu_of_this_process_agrees_with_its_own_clock() -> None:
+    before = observation(os.getpid())
+    burned = time.process_time()
+    while time.process_time() - burned < 0.2:
+        pass
+    after = observation(os.getpid())
+
+    assert before is not None
+    assert after is not None
+    assert after.cpu_s - before.cpu_s == pytest.approx(0.2, abs=0.05)
+    assert after.memory > 1e6
+
+
+def test_a_process_that_is_gone_gives_no_observation() -> None:
+    assert observation(2**22 + 1) is None
+
+
+def test_the_process_probe_watches_and_keeps_what_it_saw(tmp_path: Path) -> None:
+    began = time.time()
+    with Process().watch(target(pid=os.getpid()), tmp_path) as watch:
+        time.sleep(2.5 * PERIOD_S)
+        readings = watch.readings(Span(began + PERIOD_S, began + 2 * PERIOD_S))
+
+    assert values(readings)["server.files"] > 3
+    assert re.match(r"component,time_s,", (tmp_path / "process.csv").read_text())
