@@ -35,7 +35,7 @@ class MetricSettings(Settings):
         select: What the driver or a probe calls the reading.
         per: The reading to divide it by, if any.
         unit: Base unit of the result.
-        better: Direction of an improvement.
+        better: Direction of an improvement; of most metrics, less is better.
         margin: See `Metric`.
         gate: See `Metric`.
         scale: See `Metric`.
@@ -47,7 +47,7 @@ class MetricSettings(Settings):
     select: str
     per: str = ""
     unit: str
-    better: Better
+    better: Better = Better.LOWER
     margin: Annotated[float, Field(gt=0)]
     gate: bool = False
     scale: Scale = Scale.RATIO
@@ -207,16 +207,21 @@ def line_of(text: str, keys: Sequence[int | str]) -> int:
     Args:
         text: Tables as `[a.b]` and `[[a]]`, one key a line.
         keys: Path as pydantic gives it, such as `("workload", 0, "metric", 2, "unit")`.
+            An array may have its tables inline, one a line.
     """
     best, best_depth = 1, -1
     counts: dict[tuple[int | str, ...], int] = {}
     here: tuple[int | str, ...] = ()
+    array: tuple[int | str, ...] = ()
     for number, line in enumerate(text.splitlines(), start=1):
         if header := re.match(r"\s*(\[\[?)\s*([\w.-]+)\s*\]", line):
             here = _table(header[2].split("."), counts, is_array=header[1] == "[[")
             found = here
+        elif re.match(r"\s*\{", line):
+            counts[array] = counts.get(array, -1) + 1
+            found = (*array, counts[array])
         elif key := re.match(r"\s*([\w-]+)\s*=", line):
-            found = (*here, key[1])
+            found = array = (*here, key[1])
         else:
             continue
         if found == tuple(keys[: len(found)]) and len(found) > best_depth:

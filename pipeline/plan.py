@@ -72,6 +72,7 @@ class Plan:
                     name=w.name,
                     driver=f"{w.driver.kind} {w.driver.script}",
                     rate=w.driver.rate,
+                    iterations=w.driver.iterations,
                     load_s=w.driver.load_s,
                     requests=self.requests()[w.name],
                     gating=tuple(m.name for m in w.metrics if m.gate),

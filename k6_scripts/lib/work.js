@@ -64,8 +64,8 @@ export function besideAtRate(fn, rate, lastsS) {
     rate: Math.round(rate * 1000),
     timeUnit: '1000s',
     duration: `${Math.round(lastsS * 1000)}ms`,
-    preAllocatedVUs: Math.max(2, Math.ceil(rate)),
-    maxVUs: Math.max(2, Math.ceil(rate)),
+    preAllocatedVUs: Math.max(4, Math.ceil(3 * rate)),
+    maxVUs: Math.max(4, Math.ceil(3 * rate)),
     gracefulStop: '5s',
   }
 }

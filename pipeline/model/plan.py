@@ -12,7 +12,8 @@ class WorkloadSummary:
     Attributes:
         name: Of the workload.
         driver: What applies it.
-        rate: Iterations started per second, for each arm.
+        rate: Iterations started per second, for each arm, of an open load.
+        iterations: How many each arm ends in one launch, of fixed work.
         load_s: Seconds of one launch.
         requests: Expected number, over all pairs and both arms.
         gating: Names of the metrics that can turn the run red.
@@ -21,7 +22,8 @@ class WorkloadSummary:
 
     name: str
     driver: str
-    rate: float
+    rate: float | None
+    iterations: int | None
     load_s: float
     requests: int
     gating: tuple[str, ...]

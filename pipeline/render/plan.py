@@ -1,6 +1,6 @@
 """A plan as text."""
 
-from pipeline.model.plan import PlanSummary
+from pipeline.model.plan import PlanSummary, WorkloadSummary
 from pipeline.model.results import Interleave
 
 _HOW = {
@@ -27,8 +27,16 @@ def plan_text(plan: PlanSummary) -> str:
         lines += [
             "",
             f"{workload.name}: {workload.driver}",
-            f"  {workload.rate:g} iterations/s for each build, for {workload.load_s:g} s a launch",
+            f"  {_amount(workload)}",
             f"  about {workload.requests:,} requests in all",
             f"  {workload.metrics} metrics; gating: {', '.join(workload.gating) or 'none'}",
         ]
     return "\n".join([*lines, "", "Nothing was started.", ""])
+
+
+def _amount(workload: WorkloadSummary) -> str:
+    if workload.rate is None:
+        return (
+            f"{workload.iterations} iterations for each build, about {workload.load_s:g} s a launch"
+        )
+    return f"{workload.rate:g} iterations/s for each build, for {workload.load_s:g} s a launch"

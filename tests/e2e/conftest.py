@@ -53,7 +53,9 @@ duration_s = 3
 warmup_s = 1
 requests_per_iteration = 4.2
 max_rate_error = 0.5
-parameters = { PROJECTS = 1, PREFILL = 5, HOLD_S = 8 }
+projects = 1
+objects = 5
+parameters = { HOLD_S = 8 }
 [[workload.metric]]
 name = "create_p50"
 select = "http_req_duration{op=create}/p50"

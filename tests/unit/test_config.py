@@ -101,7 +101,7 @@ def test_a_missing_suite_says_which_there_are() -> None:
     with pytest.raises(ConfigError) as caught:
         config.path_of("prr")
 
-    assert "pr, smoke" in caught.value.hint
+    assert "gc, nightly, pr, scale, smoke" in caught.value.hint
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_comment_does_not_change_what_a_suite_means_but_a_margin_does(tmp_path
     assert config.load(written(tmp_path, GOOD.replace("0.05", "0.06", 1))).digest != before
 
 
-@pytest.mark.parametrize("name", ["smoke", "pr"])
+@pytest.mark.parametrize("name", ["smoke", "pr", "nightly", "gc", "scale"])
 def test_the_suites_we_ship_are_good_and_gate_on_something(name: str) -> None:
     suite = config.load(config.path_of(name)).suite
 

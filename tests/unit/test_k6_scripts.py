@@ -12,6 +12,8 @@ import pytest
 from pipeline import files, toolchain
 
 SCRIPTS = sorted(path.name for path in files.ours("k6_scripts").glob("*.js"))
+OPEN = ["noisy_neighbour.js", "object_crud.js", "project_lifecycle.js"]
+FIXED = [script for script in SCRIPTS if script not in OPEN]
 TURNS = """
 import {{ takeTurn }} from '{lib}/turn.js'
 import exec from 'k6/execution'
@@ -33,6 +35,9 @@ def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
         "ARMS": "baseline,candidate",
         "SEED": "5",
         "RATE": "20",
+        "ITERATIONS": "12",
+        "LONGEST_S": "40",
+        "PROJECTS": "2",
         "DURATION_S": "8",
         "WARMUP_S": "1",
         "BASELINE_URL": "https://127.0.0.1:1",
@@ -66,7 +71,7 @@ def turns(tmp_path: Path, iterations: int, **changes: str) -> list[dict[str, Any
     return [json.loads(line) for line in done.stderr.splitlines()]
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", OPEN)
 def test_a_script_starts_iterations_at_a_constant_rate_and_judges_nothing(
     tmp_path: Path, script: str
 ) -> None:
@@ -78,7 +83,34 @@ def test_a_script_starts_iterations_at_a_constant_rate_and_judges_nothing(
     assert not found.get("thresholds")
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", FIXED)
+def test_fixed_work_is_the_same_for_each_arm_and_begins_at_the_same_moment(
+    tmp_path: Path, script: str
+) -> None:
+    scenarios = options(tmp_path, script)["scenarios"]
+    work = [scenarios["baseline"], scenarios["candidate"]]
+    assert work[0] == work[1]
+    assert work[0]["executor"] == "shared-iterations"
+    assert work[0]["iterations"] == 12
+    assert work[0]["vus"] <= 12
+    assert work[0]["maxDuration"] == "40s"
+    assert not options(tmp_path, script).get("thresholds")
+
+
+def test_what_goes_on_beside_fixed_work_does_so_in_each_arm(tmp_path: Path) -> None:
+    scenarios = options(tmp_path, "garbage_collection.js")["scenarios"]
+    assert scenarios["baseline-beside"] == scenarios["candidate-beside"]
+    assert scenarios["baseline-beside"]["executor"] == "constant-arrival-rate"
+
+
+def test_a_neighbour_makes_its_noise_in_each_arm_in_the_second_half(tmp_path: Path) -> None:
+    scenarios = options(tmp_path, "noisy_neighbour.js")["scenarios"]
+    assert scenarios["baseline-noise"] == scenarios["candidate-noise"]
+    begins = float(scenarios["load"]["startTime"].removesuffix("s")) + 1 + 8 / 2
+    assert scenarios["baseline-noise"]["startTime"] == f"{begins:g}s"
+
+
+@pytest.mark.parametrize("script", OPEN)
 def test_every_connection_is_open_before_the_load_begins(tmp_path: Path, script: str) -> None:
     scenarios = options(tmp_path, script)["scenarios"]
     assert scenarios["connect"]["vus"] == scenarios["load"]["maxVUs"]
