@@ -23,6 +23,7 @@ from pipeline.model.subject import Arm, Subject
 from pipeline.plan import Plan
 from pipeline.ports import Artifact, Program
 from pipeline.probes.etcd import Etcd
+from pipeline.probes.heap import Heap
 from pipeline.probes.process import Process
 from pipeline.probes.prometheus import Prometheus
 from pipeline.render.markdown import markdown
@@ -168,7 +169,7 @@ def _measure(
         environment=plan.suite.environment.environment(programs["etcd"]),
         drivers={w.name: w.driver.driver(programs["k6"]) for w in plan.suite.workloads},
         probes=(Process(), Prometheus(), Etcd()),
-        asked={},
+        asked={"heap": Heap()},
         artifacts=artifacts,
     )
     latest = results

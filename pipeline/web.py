@@ -29,6 +29,15 @@ def text(url: str, *, ca_file: Path | None = None, token: str = "") -> str:
     return str(_send("GET", url, ca_file, token, None).text)
 
 
+def content(url: str, *, ca_file: Path | None = None, token: str = "") -> bytes:
+    """Return the body of a GET that is not text.
+
+    Raises:
+        LoadError: No answer, or not 2xx.
+    """
+    return bytes(_send("GET", url, ca_file, token, None).content)
+
+
 def call(
     method: str, url: str, body: object = None, *, ca_file: Path | None = None, token: str = ""
 ) -> tuple[int, Any]:

@@ -1,0 +1,87 @@
+"""Every probe on the real reference server and a real etcd, with a load of a few requests."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from pipeline import toolchain, web
+from pipeline.environments.first import API, ORGANIZATION
+from pipeline.environments.local import Local
+from pipeline.model.subject import Arm, parse_spec
+from pipeline.ports import Probe, Span, Target
+from pipeline.probes.etcd import Etcd
+from pipeline.probes.heap import Heap
+from pipeline.probes.process import Process
+from pipeline.probes.prometheus import Prometheus
+from tests.loopback import values
+
+PROBES: tuple[Probe, ...] = (Process(), Prometheus(), Etcd(), Heap())
+PROJECT = "life-probes-test-1"
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, float]]:
+    """Watch a Project come and go, with a Secret in it."""
+    out = tmp_path_factory.mktemp("probes")
+    artifacts = {Arm.CANDIDATE: toolchain.reference(parse_spec("reference"))}
+    environment = Local().environment(toolchain.etcd())
+    with environment.launch(artifacts, out) as targets, ExitStack() as stack:
+        target = targets[Arm.CANDIDATE]
+        watches = [stack.enter_context(probe.watch(target, out)) for probe in PROBES]
+        span = load(target)
+        yield values(tuple(reading for watch in watches for reading in watch.readings(span)))
+
+
+def load(target: Target) -> Span:
+    token = target.token_file.read_text()
+
+    def ask(method: str, path: str, body: object = None) -> tuple[int, object]:
+        return web.call(method, f"{target.url}{path}", body, ca_file=target.ca_file, token=token)
+
+    time.sleep(1)
+    began = time.time()
+    version = "resourcemanager.miloapis.com/v1alpha1"
+    owner = {"ownerRef": {"kind": "Organization", "name": ORGANIZATION}}
+    project = {"apiVersion": version, "kind": "Project", "metadata": {"name": PROJECT}}
+    ask("POST", f"{API}/projects", {**project, "spec": owner})
+    time.sleep(1)
+    secrets = f"/projects/{PROJECT}/control-plane/api/v1/namespaces/default/secrets"
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "one"}}
+    assert ask("POST", secrets, secret)[0] == 201
+    marks = (time.time(),)
+    ask("DELETE", f"{API}/projects/{PROJECT}", {})
+    time.sleep(2)
+    return Span(began, time.time(), (*marks, time.time()))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("component", ["server", "etcd"])
+@pytest.mark.parametrize(
+    "reading", ["cpu", "memory_mean", "files", "threads", "goroutines", "goroutines_added"]
+)
+def test_each_component_is_watched(seen: dict[str, float], component: str, reading: str) -> None:
+    assert f"{component}.{reading}" in seen
+
+
+@pytest.mark.real
+def test_the_load_is_seen_in_what_the_server_counts(seen: dict[str, float]) -> None:
+    assert seen["server.restarts"] == 0
+    assert seen["server.requests{resource=projects}"] >= 2
+    assert seen["server.requests{verb=POST}"] >= 2
+    assert seen["server.requests_5xx"] == 0
+    assert 0 < seen["server.duration_mean{verb=POST,resource=secrets}"] < 1
+    assert seen["server.storage_children"] > 0
+    assert seen["server.heap"] > 1e6
+
+
+@pytest.mark.real
+def test_the_load_is_seen_in_etcd(seen: dict[str, float]) -> None:
+    assert seen["etcd.puts"] >= 2
+    assert seen["etcd.revisions"] >= seen["etcd.puts"]
+    assert seen["etcd.requests"] > 0
+    assert seen["etcd.watchers"] > 0
+    assert 0 < seen["etcd.commit_mean"] < 1
+    assert seen["etcd.db_bytes"] >= seen["etcd.db_used_bytes"] > 0
+    assert seen["etcd.names_left"] == 0
