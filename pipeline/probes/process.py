@@ -32,7 +32,9 @@ class Process:
     """Looks at every process twice a second.
 
     It yields, for each component: `COMPONENT.cpu` (s, over the span), `COMPONENT.memory_mean` and
-    `COMPONENT.memory_max` (B, resident), `COMPONENT.threads` and `COMPONENT.files` (largest seen).
+    `COMPONENT.memory_max` (B, resident), `COMPONENT.threads` and `COMPONENT.files` (largest seen),
+    `COMPONENT.memory_added` (B) and `COMPONENT.files_added` (1), from the look before the load to
+    the one after it, when the generator has gone; what fell is 0, because no reading is below it.
     """
 
     @contextmanager
@@ -117,6 +119,8 @@ def summary(component: str, seen: Sequence[Observation], span: Span) -> tuple[Re
         Reading(f"{component}.memory_max", max(memory), "B"),
         Reading(f"{component}.threads", max(o.threads for o in within), "1"),
         Reading(f"{component}.files", max(o.files for o in within), "1"),
+        Reading(f"{component}.memory_added", max(0, seen[-1].memory - seen[0].memory), "B"),
+        Reading(f"{component}.files_added", max(0, seen[-1].files - seen[0].files), "1"),
     )
 
 

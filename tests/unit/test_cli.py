@@ -35,7 +35,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
         pytest.param(
             ["run", "--against", "reference", "--baseline", "x"], 2, "not allowed", id="two sources"
         ),
-        pytest.param(["run", "--suite", "nightly"], 2, "no suite `nightly`", id="unknown suite"),
+        pytest.param(["run", "--suite", "yearly"], 2, "no suite `yearly`", id="unknown suite"),
         pytest.param(["run", "--baseline", "nobody"], 7, "no baseline `nobody`", id="no baseline"),
         pytest.param(["run", "--resume", "x", "--seed", "1"], 2, "--seed", id="resume with seed"),
         pytest.param(["run", "--resume", "/nonexistent"], 7, "no such file", id="resume nothing"),
