@@ -53,6 +53,13 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Write docs/faults.md, in hours: `nox -s faults -- --out DIR` goes on."""
+    _install(session, "run")
+    session.run("python", "-m", "benchmarks", "faults", *session.posargs)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Write the lock files again, from pyproject.toml."""
     session.install("uv==0.13.9")

@@ -1,10 +1,12 @@
 """`python -m benchmarks [NAME [ARGUMENT …]]`: print figures, all the quick ones by default."""
 
 import importlib
+import signal
 import sys
+from itertools import takewhile
 
 QUICK = ("cli", "points", "overhead")
-NAMES = (*QUICK, "repeat")
+NAMES = (*QUICK, "repeat", "faults")
 
 
 def main(argv: list[str]) -> int:
@@ -12,11 +14,16 @@ def main(argv: list[str]) -> int:
     if argv and argv[0] not in NAMES:
         print(f"there is no benchmark `{argv[0]}`; known: {', '.join(NAMES)}", file=sys.stderr)
         return 2
-    names = [name for name in argv if name in NAMES]
-    rest = [word for word in argv if word not in NAMES]
-    for name in names or QUICK:
-        print(f"== {name}", flush=True)
-        importlib.import_module(f"benchmarks.{name}").main(rest)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's `&` lets it be ignored
+        signal.signal(number, signal.default_int_handler)
+    names = list(takewhile(NAMES.__contains__, argv))
+    try:
+        for name in names or QUICK:
+            print(f"== {name}", flush=True)
+            importlib.import_module(f"benchmarks.{name}").main(argv[len(names) :])
+    except KeyboardInterrupt:
+        print("interrupted: everything that was started is stopped", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -1,18 +1,17 @@
 """Run a suite again and again: how often is it red, on what, and what could it have seen?
 
-`python -m benchmarks repeat --runs 10 --candidate 'reference?slow-create=20ms'`
+`python -m benchmarks repeat --runs 10 --candidate 'reference?slow-create=20ms'`; with `--out` of an
+earlier series, only the runs that are missing are run.
 """
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
-import time
 from collections import Counter, defaultdict
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from benchmarks.runs import Run, key, measured, new_folder
+from pipeline.codec import MetricBody
 
 
 def main(argv: list[str]) -> None:
@@ -24,49 +23,32 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--against", default="reference")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
-    out = args.out or Path("out") / f"repeat-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-    verdicts = []
+    out = args.out or new_folder("repeat")
+    runs = []
     for number in range(args.runs):
-        verdict = _one(args, out / f"{number:02}")
-        verdicts.append(verdict)
-        red = [f"{m['workload']}/{m['metric']}" for m in _red(verdict)]
-        print(f"run {number + 1} of {args.runs}: {verdict['verdict']}", *red, flush=True)
-    print(summary(verdicts))
+        folder = out / f"{number:02}"
+        run = measured(folder, args.suite, args.candidate, against=args.against)
+        runs.append(run)
+        print(f"run {number + 1} of {args.runs}: {run.answer}", *map(key, run.red), flush=True)
+    print(summary(runs))
 
 
-def _one(args: argparse.Namespace, out: Path) -> dict[str, Any]:
-    began = time.monotonic()
-    command = [sys.executable, "-m", "pipeline", "run", "--json", "--suite", args.suite]
-    command += ["--candidate", args.candidate, "--against", args.against, "--out", str(out)]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode not in (0, 3):
-        print(done.stderr, file=sys.stderr)
-        return {"verdict": f"exit {done.returncode}", "metrics": [], "seconds": 0.0}
-    verdict: dict[str, Any] = json.loads(done.stdout)
-    return {**verdict, "seconds": time.monotonic() - began}
-
-
-def _red(verdict: dict[str, Any]) -> list[dict[str, Any]]:
-    return [m for m in verdict["metrics"] if m["verdict"] == "regressed"]
-
-
-def summary(verdicts: list[dict[str, Any]]) -> str:
+def summary(runs: Sequence[Run]) -> str:
     """Return the table: verdicts of runs, then of each metric with what it could have seen."""
-    lines = [f"verdicts: {dict(Counter(v['verdict'] for v in verdicts))}"]
-    seconds = [v["seconds"] for v in verdicts if v["seconds"]]
+    lines = [f"verdicts: {dict(Counter(run.answer for run in runs))}"]
+    seconds = [run.seconds for run in runs if run.verdict and run.seconds]
     if seconds:
         lines.append(f"time of a run: {statistics.median(seconds):.0f} s (median)")
-    metrics: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for verdict in verdicts:
-        for metric in verdict["metrics"]:
-            metrics[f"{metric['workload']}/{metric['metric']}"].append(metric)
-    for key, found in metrics.items():
-        seen = [m["smallest_detectable"] for m in found if m["smallest_detectable"] is not None]
-        change = [m["change"]["estimate"] for m in found if m["change"]]
+    metrics: dict[str, list[MetricBody]] = defaultdict(list)
+    for run in runs:
+        for metric in run.verdict.metrics if run.verdict else ():
+            metrics[key(metric)].append(metric)
+    for name, found in metrics.items():
+        seen = [m.smallest_detectable for m in found if m.smallest_detectable is not None]
+        change = [m.change.estimate for m in found if m.change]
         lines.append(
-            f"{key:<40} {'gate' if found[0]['gate'] else '    '}"
-            f" {dict(Counter(m['verdict'] for m in found))!s:<40}"
+            f"{name:<40} {'gate' if found[0].gate else '    '}"
+            f" {dict(Counter(str(m.verdict) for m in found))!s:<40}"
             f" change {_median(change)}  could have seen {_median(seen)}"
         )
     return "\n".join(lines)

@@ -14,9 +14,14 @@ FAULTS = {
     "cpu": "duration",
     "leak-memory": "bytes",
     "leak-goroutines": "rate",
+    "leak-project-goroutines": "count",
+    "leak-files": "count",
     "orphans": "count",
     "errors": "share",
     "slow-ready": "duration",
+    "never-ready": "share",
+    "project-lock": "duration",
+    "slow-gc": "duration",
 }
 """Kind of size of every fault, by name; the server's own table is in reference/internal/faults."""
 

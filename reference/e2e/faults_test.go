@@ -17,21 +17,28 @@ type faultCase struct {
 	// effect measures what the fault changes: at least the bound with it, below it without.
 	effect func(*server) float64
 	bound  float64
+	// most, where it is set, is what the effect stays below: the size is no more than it says.
+	most float64
 	// aside measures the same on what the fault must leave alone: below the bound.
 	aside func(*server) float64
 }
 
 var faultCases = map[string]faultCase{
-	"slow-create": {"400ms", creates, 0.4, func(s *server) float64 {
+	"slow-create": {"400ms", creates, 0.4, 0, func(s *server) float64 {
 		return max(lists(s), gets(s), namespacesMade(s), updates(s), rootCreates(s))
 	}},
-	"slow-list":       {"400ms", lists, 0.4, func(s *server) float64 { return max(creates(s), gets(s), watchStarts(s)) }},
-	"slow-ready":      {"1500ms", readies, 1.5, func(s *server) float64 { return max(creates(s), gets(s)) }},
-	"cpu":             {"20ms", func(s *server) float64 { return cpuOf(s, 60, "/api/v1/namespaces") }, 1.2, func(s *server) float64 { return cpuOf(s, 60, "/readyz") }},
-	"leak-memory":     {"1MiB", func(s *server) float64 { return memoryOf(s, "secrets") }, 64 << 20, func(s *server) float64 { return memoryOf(s, "namespaces") }},
-	"leak-goroutines": {"5", func(s *server) float64 { return goroutinesOf(s, creates) }, 100, func(s *server) float64 { return goroutinesOf(s, gets) }},
-	"orphans":         {"3", orphansOf, 4, nil},
-	"errors":          {"50%", func(s *server) float64 { return failuresOf(s, "namespaces/default/configmaps") }, 20, func(s *server) float64 { return failuresOf(s, "namespaces") }},
+	"slow-list":               {"400ms", lists, 0.4, 0, func(s *server) float64 { return max(creates(s), gets(s), watchStarts(s)) }},
+	"slow-ready":              {"1500ms", readies, 1.5, 0, func(s *server) float64 { return max(creates(s), gets(s)) }},
+	"cpu":                     {"20ms", func(s *server) float64 { return cpuOf(s, 60, "/api/v1/namespaces") }, 1.2, 0, func(s *server) float64 { return cpuOf(s, 60, "/readyz") }},
+	"leak-memory":             {"1MiB", func(s *server) float64 { return memoryOf(s, "secrets") }, 64 << 20, 0, func(s *server) float64 { return memoryOf(s, "namespaces") }},
+	"leak-goroutines":         {"5", func(s *server) float64 { return goroutinesOf(s, creates) }, 100, 0, func(s *server) float64 { return goroutinesOf(s, gets) }},
+	"leak-project-goroutines": {"100", func(s *server) float64 { return goroutinesOf(s, lives) }, 350, 450, func(s *server) float64 { return goroutinesOf(s, creates) }},
+	"leak-files":              {"50", func(s *server) float64 { return filesOf(s, lives) }, 180, 240, func(s *server) float64 { return filesOf(s, creates) }},
+	"orphans":                 {"3", orphansOf, 4, 5, nil},
+	"errors":                  {"50%", func(s *server) float64 { return failuresOf(s, "namespaces/default/configmaps") }, 20, 0, func(s *server) float64 { return failuresOf(s, "namespaces") }},
+	"never-ready":             {"50%", stuckOf, 5, 6, nil},
+	"project-lock":            {"1s", readyTogether, together, 0, func(s *server) float64 { return max(readies(s), creates(s)) }},
+	"slow-gc":                 {"1500ms", removals, 1.5, 0, func(s *server) float64 { return max(readies(s), creates(s)) }},
 }
 
 // fewest is how often an operation is tried: the fastest try counts, which
@@ -51,6 +58,8 @@ func TestFaults(t *testing.T) {
 			}
 			if got := test.effect(s); got < test.bound {
 				t.Errorf("effect with %s=%s: %v, want at least %v", name, test.size, got, test.bound)
+			} else if test.most > 0 && got >= test.most {
+				t.Errorf("effect with %s=%s: %v, want below %v", name, test.size, got, test.most)
 			}
 			if test.aside == nil {
 				return
@@ -73,7 +82,7 @@ func TestFaults(t *testing.T) {
 }
 
 func canonical(name, size string) string {
-	if name == "slow-ready" {
+	if name == "slow-ready" || name == "slow-gc" {
 		return "1.5s"
 	}
 	return size
@@ -83,7 +92,7 @@ func canonical(name, size string) string {
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	program, _ := tools(t)
-	for _, fault := range []string{"nope=1", "cpu", "cpu=fast", "cpu=-1ms", "errors=150%", "orphans=0.5", "leak-memory=1.5B", "slow-list=NaN"} {
+	for _, fault := range []string{"nope=1", "cpu", "cpu=fast", "cpu=-1ms", "errors=150%", "orphans=0.5", "leak-memory=1.5B", "slow-list=NaN", "leak-files=0.1", "never-ready=2"} {
 		out, err := exec.Command(program, "--fault", fault).CombinedOutput()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "known faults: slow-create") {
@@ -183,19 +192,29 @@ func memoryOf(s *server, resource string) float64 {
 	return min(heapAfter-heap, residentAfter-resident)
 }
 
-// goroutinesOf is by how much the number of goroutines grows for good: the least that is seen in a second.
+// goroutinesOf is by how much the number of goroutines grows for good.
 func goroutinesOf(s *server, load func(*server) float64) float64 {
+	return grown(s, "go_goroutines", load)
+}
+
+// grown is by how much a metric grows for good under four loads.
+func grown(s *server, metric string, load func(*server) float64) float64 {
 	load(s) // storages are made on first touch
-	before := s.metric("go_goroutines")
+	before := least(s, metric)
 	for range 4 {
 		load(s)
 	}
-	least := s.metric("go_goroutines")
+	return least(s, metric) - before
+}
+
+// least is the least that is seen of a metric in a second: what ends takes a moment to end.
+func least(s *server, metric string) float64 {
+	seen := s.metric(metric)
 	for range 10 {
 		time.Sleep(100 * time.Millisecond)
-		least = min(least, s.metric("go_goroutines"))
+		seen = min(seen, s.metric(metric))
 	}
-	return least - before
+	return seen
 }
 
 // orphansOf is how many keys a Project leaves, whether it had objects or not.

@@ -217,22 +217,33 @@ func at(project, path string) string { return "/projects/" + project + "/control
 func (s *server) project(name string) (ready time.Duration) {
 	s.t.Helper()
 	began := time.Now()
+	s.begin(name)
+	s.eventually("Ready of "+name, func() bool { return s.ready(name) })
+	return time.Since(began)
+}
+
+// begin makes a Project.
+func (s *server) begin(name string) {
+	s.t.Helper()
 	s.want(201, "POST", group+"/projects", map[string]any{
 		"apiVersion": "resourcemanager.miloapis.com/v1alpha1", "kind": "Project",
 		"metadata": map[string]any{"name": name},
 		"spec":     map[string]any{"ownerRef": map[string]any{"kind": "Organization", "name": "o"}},
 	})
-	s.eventually("Ready of "+name, func() bool {
-		return strings.Contains(s.want(200, "GET", group+"/projects/"+name, nil).text, `"status":"True","type":"Ready"`)
-	})
-	return time.Since(began)
+}
+
+func (s *server) ready(name string) bool {
+	s.t.Helper()
+	return strings.Contains(s.want(200, "GET", group+"/projects/"+name, nil).text, `"status":"True","type":"Ready"`)
 }
 
 // remove deletes a Project and waits until it is gone.
-func (s *server) remove(name string) {
+func (s *server) remove(name string) (gone time.Duration) {
 	s.t.Helper()
+	began := time.Now()
 	s.want(200, "DELETE", group+"/projects/"+name, nil)
 	s.eventually("end of "+name, func() bool { return s.do("GET", group+"/projects/"+name, nil).code == 404 })
+	return time.Since(began)
 }
 
 // keys returns all keys below a prefix.

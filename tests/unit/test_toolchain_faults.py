@@ -5,6 +5,7 @@ import re
 import pytest
 
 from pipeline import files
+from pipeline.environments.first import FIRST_PROJECT
 from pipeline.errors import ConfigError, Exit
 from pipeline.model.subject import parse_spec
 from pipeline.toolchain import FAULTS, check
@@ -17,6 +18,11 @@ def test_the_faults_are_those_of_the_reference_server() -> None:
     assert {names[name]: unit.lower() for name, unit, _ in rows} == FAULTS
     for name, _, example in rows:
         check(parse_spec(f"reference?{names[name]}={example}"))
+
+
+def test_the_project_that_no_fault_keeps_from_ready_is_the_one_a_launch_makes() -> None:
+    hooks = files.ours("reference", "internal", "faults", "projects.go").read_text(encoding="utf-8")
+    assert re.findall(r'^const FirstProject = "(.+)"$', hooks, re.MULTILINE) == [FIRST_PROJECT]
 
 
 @pytest.mark.parametrize(
@@ -32,6 +38,11 @@ def test_the_faults_are_those_of_the_reference_server() -> None:
         "leak-memory=512",
         "leak-goroutines=0.1",
         "leak-goroutines=1",
+        "leak-project-goroutines=1",
+        "leak-files=20",
+        "never-ready=10%",
+        "project-lock=20ms",
+        "slow-gc=100ms",
         "orphans=1",
         "errors=0.5%",
         "errors=0.005",
@@ -54,6 +65,11 @@ def test_a_size_of_the_right_kind_passes(setting: str) -> None:
         "leak-goroutines=10%",
         "leak-goroutines=2000000",
         "orphans=0.5",
+        "leak-project-goroutines=0.1",
+        "leak-files=0.5",
+        "never-ready=2",
+        "project-lock=20",
+        "slow-gc=10%",
         "errors=101%",
         "errors=5",
         "errors=nan",
@@ -68,7 +84,13 @@ def test_a_size_of_another_kind_is_an_error_with_an_example(setting: str) -> Non
 
 @pytest.mark.parametrize(
     ("wrong", "meant"),
-    [("slow-crate", "slow-create"), ("leak", "leak-memory"), ("error", "errors"), ("x", "")],
+    [
+        ("slow-crate", "slow-create"),
+        ("leak-mem", "leak-memory"),
+        ("leak-file", "leak-files"),
+        ("error", "errors"),
+        ("x", ""),
+    ],
 )
 def test_an_unknown_fault_names_the_nearest(wrong: str, meant: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -41,7 +41,7 @@ func run(ctx context.Context, opts options.CompletedOptions, set *faults.Set) er
 	if err != nil {
 		return err
 	}
-	projects.Purge, projects.Orphans, projects.BeforeReady = purger.Purge, injector.Orphans(), injector.BeforeReady
+	projects.Purge, projects.Faults = purger.Purge, faults.NewProjects(set)
 	gate := &tenant.Gate{Registry: registry, Serializer: legacyscheme.Codecs, NamespaceDeleted: projects.NamespaceDeleted}
 
 	// Types of which every Project has its own.

@@ -31,12 +31,20 @@ const workers = 16
 // key names a Project, or a namespace in it.
 type key struct{ project, namespace string }
 
+// Faults are called at fixed points in the life of a Project.
+type Faults interface {
+	// Created is called once for each new Project and reports whether it may become Ready.
+	Created(project string) (mayBecomeReady bool)
+	BeforeReady(context.Context)
+	AfterReady()
+	BeforePurge(context.Context)
+	// Orphans is how many keys a purge leaves behind besides the one it always leaves.
+	Orphans() int
+}
+
 // Controller is made by New and runs in the server's process.
 type Controller struct {
-	// Orphans is how many keys a purge leaves behind besides the one it always leaves.
-	Orphans int
-	// BeforeReady is called before a Project becomes Ready.
-	BeforeReady func(context.Context)
+	Faults Faults
 	// Purge removes everything below a Project but orphans.
 	Purge func(ctx context.Context, project string, orphans int) error
 

@@ -36,11 +36,11 @@ func (c *Controller) reconcileProject(ctx context.Context, item key) error {
 	case ready(object):
 		return c.resumeNamespaces(ctx, item.project)
 	default:
-		return c.begin(ctx, object)
+		return c.begin(ctx, object, project)
 	}
 }
 
-func (c *Controller) begin(ctx context.Context, object *unstructured.Unstructured) error {
+func (c *Controller) begin(ctx context.Context, object *unstructured.Unstructured, project *tenant.Project) error {
 	var err error
 	if !slices.Contains(object.GetFinalizers(), finalizer) {
 		object.SetFinalizers(append(object.GetFinalizers(), finalizer))
@@ -53,7 +53,10 @@ func (c *Controller) begin(ctx context.Context, object *unstructured.Unstructure
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	c.BeforeReady(ctx)
+	if !project.Decide(c.Faults.Created) {
+		return nil // What has been made can be used, and is deleted as usual.
+	}
+	c.Faults.BeforeReady(ctx)
 	condition := map[string]any{
 		"type": "Ready", "status": "True", "reason": "Ready",
 		"message":            "The control plane of this Project is ready",
@@ -63,8 +66,11 @@ func (c *Controller) begin(ctx context.Context, object *unstructured.Unstructure
 	if err := unstructured.SetNestedSlice(object.Object, []any{condition}, "status", "conditions"); err != nil {
 		return err
 	}
-	_, err = c.projects.UpdateStatus(ctx, object, metav1.UpdateOptions{})
-	return err
+	if _, err = c.projects.UpdateStatus(ctx, object, metav1.UpdateOptions{}); err != nil {
+		return err
+	}
+	c.Faults.AfterReady()
+	return nil
 }
 
 // end removes everything below a Project. Nobody writes there any more: new
@@ -82,7 +88,8 @@ func (c *Controller) end(ctx context.Context, object *unstructured.Unstructured,
 	}
 	// A second attempt must not purge again: it would count orphans twice.
 	if !project.Closed() {
-		if err := c.Purge(ctx, project.Name, c.Orphans); err != nil {
+		c.Faults.BeforePurge(ctx)
+		if err := c.Purge(ctx, project.Name, c.Faults.Orphans()); err != nil {
 			return err
 		}
 		project.Close()

@@ -3,15 +3,29 @@ package faults
 import (
 	"context"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 )
+
+// with returns a Set of the given faults.
+func with(t *testing.T, given ...string) *Set {
+	t.Helper()
+	set := &Set{}
+	for _, fault := range given {
+		if err := set.Set(fault); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return set
+}
 
 func TestSizes(t *testing.T) {
 	for fault, canonical := range map[string]string{
 		"slow-create=20ms": "20ms", "slow-list=0.02s": "20ms", "cpu=200us": "200us", "cpu=0.2ms": "200us", "slow-ready=90s": "1m30s",
 		"leak-memory=4KiB": "4KiB", "leak-memory=4096": "4KiB", "leak-memory=1.5KiB": "1536B", "leak-memory=0": "0B",
 		"leak-goroutines=0.10": "0.1", "leak-goroutines=2": "2", "orphans=01": "1",
+		"leak-project-goroutines=3": "3", "leak-files=2.0": "2", "never-ready=0.1": "10%", "project-lock=20000us": "20ms", "slow-gc=1500ms": "1.5s",
 		"errors=0.5%": "0.5%", "errors=0.005": "0.5%", "errors=0.7%": "0.7%", "errors=1": "100%",
 	} {
 		set := &Set{}
@@ -29,7 +43,7 @@ func TestSizes(t *testing.T) {
 			}
 		}
 	}
-	for _, fault := range []string{"", "x", "cpu", "cpu=", "cpu=1", "cpu=-1s", "errors=2", "errors=NaN", "orphans=1.5", "orphans=-1", "leak-memory=0.5", "leak-goroutines=Inf"} {
+	for _, fault := range []string{"", "x", "cpu", "cpu=", "cpu=1", "cpu=-1s", "errors=2", "errors=NaN", "orphans=1.5", "orphans=-1", "leak-memory=0.5", "leak-goroutines=Inf", "leak-files=0.5", "leak-project-goroutines=1.5", "never-ready=101%", "project-lock=20", "slow-gc=-1s"} {
 		if err := (&Set{}).Set(fault); err == nil {
 			t.Errorf("%q was accepted", fault)
 		}
@@ -50,12 +64,10 @@ func TestNoFaultsNoHook(t *testing.T) {
 	if NewInjector(&Set{}).OnRequests() {
 		t.Error("a server without faults would run the hook")
 	}
+	onProjects := []string{LeakProjectGoroutines, LeakFiles, Orphans, SlowReady, NeverReady, ProjectLock, SlowGC}
 	for _, fault := range Table {
-		set := &Set{}
-		if err := set.Set(fault.Name + "=" + fault.Example); err != nil {
-			t.Errorf("example of %s: %v", fault.Name, err)
-		}
-		if got, want := NewInjector(set).OnRequests(), fault.Name != Orphans && fault.Name != SlowReady; got != want {
+		set := with(t, fault.Name+"="+fault.Example)
+		if got, want := NewInjector(set).OnRequests(), !slices.Contains(onProjects, fault.Name); got != want {
 			t.Errorf("%s: hook on requests %v, want %v", fault.Name, got, want)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -18,30 +17,26 @@ type Request struct {
 	Exempt bool
 }
 
-// Injector applies the faults of a Set.
+// Injector applies those faults of a Set that act on requests.
 type Injector struct {
-	slowCreate, slowList, slowReady, cpu time.Duration
-	leakBytes                            int
-	leakGoroutines, errors               float64
-	orphans                              int
+	slowCreate, slowList, cpu time.Duration
+	leakBytes                 int
+	leakGoroutines, errors    float64
 
 	mu     sync.Mutex
 	leaked [][]byte
-	writes atomic.Uint64
+	writes total
 }
 
-// NewInjector returns the hooks of the given faults.
+// NewInjector returns the hook of the given faults.
 func NewInjector(s *Set) *Injector {
-	seconds := func(name string) time.Duration { return time.Duration(s.Size(name) * float64(time.Second)) }
 	return &Injector{
-		slowCreate:     seconds(SlowCreate),
-		slowList:       seconds(SlowList),
-		slowReady:      seconds(SlowReady),
-		cpu:            seconds(CPU),
+		slowCreate:     s.duration(SlowCreate),
+		slowList:       s.duration(SlowList),
+		cpu:            s.duration(CPU),
 		leakBytes:      int(s.Size(LeakMemory)),
 		leakGoroutines: s.Size(LeakGoroutines),
 		errors:         s.Size(Errors),
-		orphans:        int(s.Size(Orphans)),
 	}
 }
 
@@ -74,12 +69,6 @@ func (i *Injector) Request(ctx context.Context, r Request) (fail bool) {
 	return i.errors > 0 && rand.Float64() < i.errors
 }
 
-// BeforeReady delays the moment at which a Project becomes Ready.
-func (i *Injector) BeforeReady(ctx context.Context) { Sleep(ctx, i.slowReady) }
-
-// Orphans is the number of keys that a purge must leave behind.
-func (i *Injector) Orphans() int { return i.orphans }
-
 // leakMemory keeps bytes for ever. They are written to, because memory that
 // was never touched is not resident.
 func (i *Injector) leakMemory() {
@@ -94,11 +83,13 @@ func (i *Injector) leakMemory() {
 
 // leakGoroutine leaks by a running total, so that 0.1 is exactly one in every ten writes.
 func (i *Injector) leakGoroutine() {
-	if i.leakGoroutines == 0 {
-		return
+	if i.leakGoroutines > 0 {
+		leakGoroutines(i.writes.step(i.leakGoroutines))
 	}
-	n := float64(i.writes.Add(1))
-	for range int64(n*i.leakGoroutines) - int64((n-1)*i.leakGoroutines) {
+}
+
+func leakGoroutines(count int) {
+	for range count {
 		go func() { select {} }()
 	}
 }

@@ -10,18 +10,24 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // Names of the faults, as given to --fault.
 const (
-	SlowCreate     = "slow-create"
-	SlowList       = "slow-list"
-	CPU            = "cpu"
-	LeakMemory     = "leak-memory"
-	LeakGoroutines = "leak-goroutines"
-	Orphans        = "orphans"
-	Errors         = "errors"
-	SlowReady      = "slow-ready"
+	SlowCreate            = "slow-create"
+	SlowList              = "slow-list"
+	CPU                   = "cpu"
+	LeakMemory            = "leak-memory"
+	LeakGoroutines        = "leak-goroutines"
+	LeakProjectGoroutines = "leak-project-goroutines"
+	LeakFiles             = "leak-files"
+	Orphans               = "orphans"
+	Errors                = "errors"
+	SlowReady             = "slow-ready"
+	NeverReady            = "never-ready"
+	ProjectLock           = "project-lock"
+	SlowGC                = "slow-gc"
 )
 
 // Fault is one row of the table of faults.
@@ -40,9 +46,14 @@ var Table = []Fault{
 	{CPU, Duration, "200us", "burn this much CPU time per external request, except health, metrics, debug and watches"},
 	{LeakMemory, Bytes, "4KiB", "keep this many resident bytes per external request of Secrets or ConfigMaps in a Project"},
 	{LeakGoroutines, Rate, "0.1", "leak this many goroutines per external write of Secrets or ConfigMaps in a Project"},
+	{LeakProjectGoroutines, Count, "1", "leak this many goroutines per Project when it becomes Ready"},
+	{LeakFiles, Count, "1", "leave this many files open per Project created, whether it becomes Ready or not"},
 	{Orphans, Count, "1", "leave this many extra keys in etcd below the prefix of each deleted Project"},
 	{Errors, Share, "0.5%", "answer this share of external requests of Secrets or ConfigMaps in a Project with 500"},
 	{SlowReady, Duration, "200ms", "delay the moment at which a Project becomes Ready"},
+	{NeverReady, Share, "10%", "let this share of Projects never become Ready, but never the Project " + FirstProject},
+	{ProjectLock, Duration, "20ms", "hold one lock for this long when a Project becomes Ready, so that Projects wait for each other"},
+	{SlowGC, Duration, "100ms", "delay the purge of each deleted Project, so that it is gone this much later"},
 }
 
 // Set holds the faults that are switched on. The zero value has none.
@@ -103,10 +114,14 @@ func (s *Set) Canonical() map[string]string {
 // Size returns the size of a fault in base units (seconds, bytes, 1), zero when it is off.
 func (s *Set) Size(name string) float64 { return s.sizes[name].Value }
 
+func (s *Set) duration(name string) time.Duration {
+	return time.Duration(s.Size(name) * float64(time.Second))
+}
+
 // Usage writes the table for --help.
 func Usage(w io.Writer) {
 	for _, fault := range Table {
-		fmt.Fprintf(w, "  %-16s %-9s %s (e.g. %s)\n", fault.Name, fault.Unit.Name, fault.Effect, fault.Example)
+		fmt.Fprintf(w, "  %-24s %-9s %s (e.g. %s)\n", fault.Name, fault.Unit.Name, fault.Effect, fault.Example)
 	}
 }
 

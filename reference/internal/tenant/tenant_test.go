@@ -58,6 +58,15 @@ func TestTerminateWaitsForWrites(t *testing.T) {
 	p.Close()
 }
 
+func TestDecideOnce(t *testing.T) {
+	p := newProject("p", "uid")
+	for _, now := range []bool{false, true, true} {
+		if p.Decide(func(project string) bool { return now && project == "p" }) {
+			t.Error("a later decision counted")
+		}
+	}
+}
+
 func TestRegistryKeepsApartByUID(t *testing.T) {
 	r := NewRegistry()
 	first := r.Ensure("p", "1")

@@ -1,0 +1,88 @@
+"""Put each fault of known size into `reference` and see whether a suite is red: docs/faults.md.
+
+`python -m benchmarks faults [--only slow-create] [--equal 20]`; with `--out` of an earlier table,
+only the rows that have no verdict are run. A whole `pr` row takes about five minutes.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.faults_text import Fault, Row, document, line
+from benchmarks.runs import kept, measured, new_folder
+from pipeline import codec, files
+
+# Chosen before anything was measured: what a reviewer would want to hear of. A latency a tenth to a
+# sixth longer, a twentieth more CPU, one key or goroutine or file for each Project.
+FAULTS = (
+    Fault("slow-create", "500us", ("object-crud/create_*",)),
+    Fault("slow-list", "600us", ("object-crud/list_*",)),
+    Fault("cpu", "100us", ("*/server_cpu_*",)),
+    Fault("leak-memory", "16KiB", ("*/server_memory*",)),
+    Fault("leak-project-goroutines", "1", ("*/server_goroutines*", "*/goroutines_*")),
+    Fault("leak-files", "1", ("*/server_files*", "*/files_*")),
+    Fault("orphans", "1", ("*/keys_*",)),
+    Fault("errors", "0.5%", ("*/errors_share",)),
+    Fault("slow-ready", "50ms", ("project-lifecycle/ready_*",)),
+    Fault("never-ready", "10%", ("project-lifecycle/*ready*",)),
+    Fault("project-lock", "20ms", ("project-lifecycle/ready_*",)),
+    Fault("slow-gc", "100ms", ("project-lifecycle/gone_*",)),
+)
+EQUAL = Fault("nothing", "", ())
+_SUITE = "pr"
+_NAMES = [fault.name for fault in (*FAULTS, EQUAL)]
+
+
+def main(argv: list[str]) -> None:
+    """Run the rows, each kept as it ends; write the document once there is a run of every row."""
+    args = _parser().parse_args(argv)
+    out = args.out or new_folder("faults")
+    asked = rows(args.equal)
+    for name, fault in asked.items():
+        if args.only and fault.name not in args.only:
+            continue
+        run = measured(out / name, args.suite, fault.candidate, pairs=args.pairs)
+        print(f"{name}: {line(Row(fault, run))}", flush=True)
+        _write(out / "faults.md", asked, out, args)
+    if all(kept(out / name) for name in asked):
+        _write(args.document, asked, out, args)
+        print(f"all rows are there, and the table is {args.document}")
+    else:
+        print(f"go on with: python -m benchmarks faults --out {out}")
+
+
+def rows(equal: int) -> dict[str, Fault]:
+    """Return what is put into `reference` in each row, by the name of the row's folder."""
+    unchanged = {f"{EQUAL.name}-{number:02}": EQUAL for number in range(1, equal + 1)}
+    return {fault.name: fault for fault in FAULTS} | unchanged
+
+
+def _write(path: Path, asked: dict[str, Fault], out: Path, args: argparse.Namespace) -> None:
+    there = [Row(fault, run) for name, fault in asked.items() if (run := kept(out / name))]
+    codec.write_text(path, document(there, _command(args)))
+
+
+def _command(args: argparse.Namespace) -> str:
+    """Return what makes this table again from nothing."""
+    words: Sequence[str] = ("nox", "-s", "faults", "--", "--equal", str(args.equal))
+    words = (*words, *(("--suite", args.suite) if args.suite != _SUITE else ()))
+    return " ".join((*words, *(("--pairs", str(args.pairs)) if args.pairs else ())))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks faults")
+    parser.add_argument("--only", action="append", choices=_NAMES, help="may be repeated")
+    parser.add_argument("--suite", default=_SUITE, help=f"default: {_SUITE}")
+    parser.add_argument("--pairs", type=int, metavar="N", help="default: the suite's own")
+    parser.add_argument(
+        "--equal", type=int, default=20, metavar="N", help="rows of nothing changed (default: 20)"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="of an earlier table, to go on")
+    parser.add_argument(
+        "--document",
+        type=Path,
+        metavar="FILE",
+        default=files.ours("docs", "faults.md"),
+        help="written once all rows are there (default: docs/faults.md)",
+    )
+    return parser

@@ -1,0 +1,180 @@
+"""The table of faults as text, from what was put in and what was seen.  Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from benchmarks.runs import Run, key
+from pipeline.codec import MetricBody
+from pipeline.model.metric import Scale
+from pipeline.model.report import Verdict
+
+_COLUMNS = (
+    *("fault", "size", "suite", "verdict", "red metrics", "others quiet", "time", "outcome"),
+)
+_HEAD = """\
+# Faults
+
+What a suite says of `reference` made worse by a known amount, and of `reference` with nothing
+changed. The sizes were chosen before anything was measured; what each fault does is in
+[reference](../reference/README.md#faults).
+
+{measured}
+
+Again: `{command}`; one row: add `--only FAULT`; by hand:
+
+```
+python -m pipeline run --suite pr --candidate 'reference?FAULT=SIZE' --against reference
+```
+
+*Caught*: the verdict is `regressed`, and a metric that the fault is expected to move is red.
+A red metric marked *shown* does not gate: it cannot make the verdict `regressed`.
+*Error N*: the run failed with [N](exit-codes.md) and says nothing.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A worsening of known size, or none.
+
+    Attributes:
+        name: Of a fault of `reference`, or a word for nothing changed.
+        size: Chosen before it was measured; empty for nothing changed.
+        expected: Patterns of WORKLOAD/METRIC; at least one metric of these is to be red.
+    """
+
+    name: str
+    size: str
+    expected: tuple[str, ...]
+
+    @property
+    def candidate(self) -> str:
+        """The spec of the build that has it."""
+        return f"reference?{self.name}={self.size}" if self.size else "reference"
+
+    def expects(self, metric: MetricBody) -> bool:
+        """Return whether a metric is one of those that are to be red."""
+        return any(fnmatchcase(key(metric), pattern) for pattern in self.expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was put in, and the run that was to see it."""
+
+    fault: Fault
+    run: Run
+
+    @property
+    def red(self) -> list[MetricBody]:
+        """The red metrics that were expected to be."""
+        return [metric for metric in self.run.red if self.fault.expects(metric)]
+
+    @property
+    def others(self) -> list[MetricBody]:
+        """The red metrics that were not expected to be."""
+        return [metric for metric in self.run.red if not self.fault.expects(metric)]
+
+    @property
+    def outcome(self) -> str:
+        """What the run was worth, in a word or two."""
+        verdict = self.run.verdict
+        if verdict is None:
+            return self.run.answer
+        red = verdict.verdict is Verdict.REGRESSED
+        if not self.fault.size:
+            return "false alarm" if red else "quiet"
+        return "caught" if red and self.red else "missed"
+
+
+def line(row: Row) -> str:
+    """Return a row in one line of a terminal."""
+    seen = _metrics(row.run.red)
+    return f"{row.outcome} ({row.run.answer}), {_time(row.run.seconds)}, red: {seen or 'nothing'}"
+
+
+def document(rows: Sequence[Row], command: str) -> str:
+    """Return the whole document.
+
+    Args:
+        rows: In the order shown; at least one.
+        command: What makes it again.
+    """
+    faults = [row for row in rows if row.fault.size]
+    equal = [row for row in rows if not row.fault.size]
+    parts = [_HEAD.format(measured=_measured(rows), command=command)]
+    if faults:
+        parts.append(f"## Made worse\n\n{_count(faults)}.\n\n{_table(faults)}\n")
+    if equal:
+        parts.append(f"## Nothing changed\n\n{_count(equal)}.\n\n{_table(equal)}\n")
+    return "\n".join(parts)
+
+
+def _measured(rows: Sequence[Row]) -> str:
+    """Return when, where and of what, each as often as it differed."""
+    verdicts = [row.run.verdict for row in rows if row.run.verdict]
+    days = sorted({f"{verdict.taken_at:%Y-%m-%d}" for verdict in verdicts})
+    machines = _distinct(_machine(row.run.machine) for row in rows if row.run.machine)
+    commits = _distinct(f"`{row.run.commit}`" for row in rows if row.run.commit)
+    when = f"on {' to '.join(dict.fromkeys((days[0], days[-1])))}" if days else ""
+    what = f"commit {commits}" if commits else ""
+    return f"Measured {'; '.join(part for part in (when, machines, what) if part)}."
+
+
+def _machine(facts: dict[str, str]) -> str:
+    """Return the facts of a machine, the processor first and its cores in words."""
+    named = {"cpu": "{}", "logical cpus": "{} cores", "memory": "{}"}
+    rest = {name: f"{name} {{}}" for name in facts if name not in named}
+    shown = {**named, **rest}
+    return ", ".join(shown[name].format(facts[name]) for name in shown if name in facts)
+
+
+def _distinct(texts: Iterable[str]) -> str:
+    return " and ".join(dict.fromkeys(texts))
+
+
+def _count(rows: Sequence[Row]) -> str:
+    outcomes = Counter(row.outcome for row in rows)
+    return f"{len(rows)} runs: " + ", ".join(f"{count} {what}" for what, count in outcomes.items())
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = [_COLUMNS, (":--",) * len(_COLUMNS), *map(_cells, rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    verdict = row.run.verdict
+    return (
+        f"`{row.fault.name}`" if row.fault.size else row.fault.name,
+        f"`{row.fault.size}`" if row.fault.size else "",
+        f"{verdict.suite}, {verdict.pairs_valid} pairs" if verdict else "",
+        row.run.answer if verdict else "",
+        _metrics(row.red),
+        (_metrics(row.others) or "yes") if verdict else "",
+        _time(row.run.seconds),
+        row.outcome,
+    )
+
+
+def _metrics(metrics: Iterable[MetricBody]) -> str:
+    return ", ".join(
+        f"{key(metric)}{_change(metric)}{'' if metric.gate else ' (shown)'}" for metric in metrics
+    )
+
+
+def _change(metric: MetricBody) -> str:
+    match metric.change, metric.scale:
+        case None, _:
+            return ""
+        case change, Scale.RATIO:
+            return f" {100 * change.estimate:+.3g} %"
+        case change, Scale.DIFFERENCE:
+            return f" {change.estimate:+.3g}"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

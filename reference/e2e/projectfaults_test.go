@@ -1,0 +1,103 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// together is how many Projects are made at once to see whether they wait for
+// each other: with a lock of 1 s, the last one waits that many seconds.
+const together = 4
+
+// unused returns names that no Project of the server had before.
+func unused(count int) []string {
+	names := make([]string, count)
+	for i := range names {
+		names[i] = fmt.Sprintf("p%d-%d", time.Now().UnixNano(), i)
+	}
+	return names
+}
+
+// lives is how long it takes a Project to be made, to become Ready and to be gone.
+func lives(s *server) float64 {
+	name := unused(1)[0]
+	return (s.project(name) + s.remove(name)).Seconds()
+}
+
+func removals(s *server) float64 {
+	shortest := time.Hour
+	for _, name := range unused(2) {
+		s.project(name)
+		shortest = min(shortest, s.remove(name))
+	}
+	return shortest.Seconds()
+}
+
+// readyTogether is how long it takes until all of some Projects are Ready that were made at once.
+func readyTogether(s *server) float64 {
+	names := unused(together)
+	began := time.Now()
+	for _, name := range names {
+		s.begin(name)
+	}
+	for _, name := range names {
+		s.eventually("Ready of "+name, func() bool { return s.ready(name) })
+	}
+	return time.Since(began).Seconds()
+}
+
+// filesOf is by how much the number of open files grows for good.
+func filesOf(s *server, load func(*server) float64) float64 {
+	return grown(s, "process_open_fds", load)
+}
+
+// stuckOf is how many of ten Projects do not become Ready. They are deleted
+// like any other.
+func stuckOf(s *server) float64 {
+	names := unused(10)
+	for _, name := range names {
+		s.begin(name)
+	}
+	stuck := stuckAmong(s, names)
+	for _, name := range stuck {
+		s.want(201, "POST", at(name, "namespaces/default/secrets"), object("Secret", "s"))
+	}
+	for _, name := range names {
+		s.remove(name)
+		oneKeyLeft(s.t, s, name)
+	}
+	return float64(len(stuck))
+}
+
+// stuckAmong returns those of some Projects that are not Ready when nothing has changed for a while.
+func stuckAmong(s *server, names []string) []string {
+	left := names
+	for since := time.Now(); len(left) > 0 && time.Since(since) < 3*time.Second; time.Sleep(50 * time.Millisecond) {
+		before := len(left)
+		left = slices.DeleteFunc(slices.Clone(left), s.ready)
+		if len(left) < before {
+			since = time.Now()
+		}
+	}
+	return left
+}
+
+// TestFirstProjectIsAlwaysReady is what lets a server with this fault be started and measured.
+func TestFirstProjectIsAlwaysReady(t *testing.T) {
+	t.Parallel()
+	s := start(t, "never-ready=100%")
+	s.project("milo-perf-first")
+	names := unused(3)
+	for _, name := range names {
+		s.begin(name)
+	}
+	if stuck := stuckAmong(s, names); !slices.Equal(stuck, names) {
+		t.Errorf("never Ready: %v, want %v", stuck, names)
+	}
+	for _, name := range append(names, "milo-perf-first") {
+		s.remove(name)
+		oneKeyLeft(t, s, name)
+	}
+}

@@ -1,0 +1,87 @@
+package faults
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+)
+
+// FirstProject is the Project by which a measuring tool sees that the server
+// has started. It always becomes Ready: a fault must not keep the server from
+// being measured.
+const FirstProject = "milo-perf-first"
+
+// Projects applies those faults of a Set that act on Projects.
+type Projects struct {
+	leakGoroutines, leakFiles, orphans int
+	neverReady                         float64
+	slowReady, projectLock, slowGC     time.Duration
+
+	lock    chan struct{} // A mutex for which one can stop waiting.
+	counted total
+	mu      sync.Mutex
+	files   []*os.File
+}
+
+// NewProjects returns the hooks of the given faults.
+func NewProjects(s *Set) *Projects {
+	return &Projects{
+		leakGoroutines: int(s.Size(LeakProjectGoroutines)),
+		leakFiles:      int(s.Size(LeakFiles)),
+		orphans:        int(s.Size(Orphans)),
+		neverReady:     s.Size(NeverReady),
+		slowReady:      s.duration(SlowReady),
+		projectLock:    s.duration(ProjectLock),
+		slowGC:         s.duration(SlowGC),
+		lock:           make(chan struct{}, 1),
+	}
+}
+
+// Created acts once on each new Project. It reports whether the Project may
+// become Ready, by a running total, so that 10 % is exactly one in every ten.
+func (p *Projects) Created(project string) (mayBecomeReady bool) {
+	p.openFiles()
+	if p.neverReady == 0 || project == FirstProject {
+		return true
+	}
+	return p.counted.step(p.neverReady) == 0
+}
+
+// BeforeReady delays the moment at which a Project becomes Ready. Those that
+// wait for the lock wait for each other; the plain delay they have at once.
+func (p *Projects) BeforeReady(ctx context.Context) {
+	Sleep(ctx, p.slowReady)
+	if p.projectLock == 0 {
+		return
+	}
+	select {
+	case p.lock <- struct{}{}:
+		Sleep(ctx, p.projectLock)
+		<-p.lock
+	case <-ctx.Done():
+	}
+}
+
+// AfterReady acts once on each Project that became Ready.
+func (p *Projects) AfterReady() { leakGoroutines(p.leakGoroutines) }
+
+// BeforePurge delays the end of a Project.
+func (p *Projects) BeforePurge(ctx context.Context) { Sleep(ctx, p.slowGC) }
+
+// Orphans is how many keys a purge must leave behind besides the one it always leaves.
+func (p *Projects) Orphans() int { return p.orphans }
+
+// openFiles opens files and keeps them: what nobody refers to, the garbage
+// collector would close. At the limit of the process there is no more to leak.
+func (p *Projects) openFiles() {
+	for range p.leakFiles {
+		file, err := os.Open(os.DevNull)
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		p.files = append(p.files, file)
+		p.mu.Unlock()
+	}
+}

@@ -1,0 +1,109 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestNeverReadyIsAnExactShare(t *testing.T) {
+	for size, want := range map[string]int{"0%": 0, "10%": 20, "12.5%": 25, "100%": 200} {
+		p := NewProjects(with(t, "never-ready="+size))
+		never := 0
+		for n := range 200 {
+			if !p.Created(FirstProject) {
+				t.Fatalf("%s: the first Project would never be Ready", size)
+			}
+			if !p.Created(fmt.Sprint("p", n)) {
+				never++
+			}
+		}
+		if never != want {
+			t.Errorf("%s: %d of 200 Projects would never be Ready, want %d", size, never, want)
+		}
+	}
+}
+
+func TestGoroutinesOfProjects(t *testing.T) {
+	p := NewProjects(with(t, "leak-project-goroutines=7"))
+	before := runtime.NumGoroutine()
+	p.Created("p")
+	for range 10 {
+		p.AfterReady()
+	}
+	if leaked := runtime.NumGoroutine() - before; leaked < 69 || leaked > 71 {
+		t.Errorf("leaked %d, want 70", leaked)
+	}
+}
+
+func TestFilesOfProjects(t *testing.T) {
+	p := NewProjects(with(t, "leak-files=3", "never-ready=100%"))
+	t.Cleanup(func() {
+		for _, file := range p.files {
+			_ = file.Close()
+		}
+	})
+	for n := range 10 {
+		p.Created(fmt.Sprint("p", n))
+	}
+	runtime.GC() // Would close files to which nothing refers, in a while.
+	time.Sleep(10 * time.Millisecond)
+	open := map[uintptr]bool{}
+	for _, file := range p.files {
+		open[file.Fd()] = true
+		if _, err := file.Stat(); err != nil || file.Name() != os.DevNull {
+			t.Errorf("%s: %v", file.Name(), err)
+		}
+	}
+	if len(open) != 30 {
+		t.Errorf("%d files are open, want 30", len(open))
+	}
+}
+
+func TestProjectsWaitForEachOther(t *testing.T) {
+	const projects, size = 5, 20 * time.Millisecond
+	atOnce := func(p *Projects) time.Duration {
+		began := time.Now()
+		var group sync.WaitGroup
+		for range projects {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				p.BeforeReady(context.Background())
+			}()
+		}
+		group.Wait()
+		return time.Since(began)
+	}
+	if took := atOnce(NewProjects(with(t, "project-lock=20ms"))); took < projects*size {
+		t.Errorf("with the lock: %v, want at least %v", took, projects*size)
+	}
+	if took := atOnce(NewProjects(with(t, "slow-ready=200ms"))); took < 200*time.Millisecond || took >= projects*200*time.Millisecond {
+		t.Errorf("without the lock: %v, want about 200ms", took)
+	}
+}
+
+func TestNobodyWaitsForTheLockAtTheEnd(t *testing.T) {
+	p := NewProjects(with(t, "project-lock=1h"))
+	p.lock <- struct{}{}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	p.BeforeReady(ctx)
+	<-p.lock
+	p.BeforeReady(ctx)
+	p.BeforeReady(ctx) // The lock was given back.
+}
+
+func TestPurgeIsDelayed(t *testing.T) {
+	for size, want := range map[string]time.Duration{"slow-gc=20ms": 20 * time.Millisecond, "slow-ready=1h": 0} {
+		began := time.Now()
+		NewProjects(with(t, size)).BeforePurge(context.Background())
+		if took := time.Since(began); took < want || took > want+10*time.Second {
+			t.Errorf("%s: %v, want %v", size, took, want)
+		}
+	}
+}
