@@ -25,6 +25,7 @@ from pipeline.ports import Artifact, Program
 from pipeline.probes.etcd import Etcd
 from pipeline.probes.heap import Heap
 from pipeline.probes.process import Process
+from pipeline.probes.projects import Projects
 from pipeline.probes.prometheus import Prometheus
 from pipeline.render.markdown import markdown
 from pipeline.render.text import text
@@ -169,7 +170,7 @@ def _measure(
         environment=plan.suite.environment.environment(programs["etcd"]),
         drivers={w.name: w.driver.driver(programs["k6"]) for w in plan.suite.workloads},
         probes=(Process(), Prometheus(), Etcd()),
-        asked={"heap": Heap()},
+        asked={"heap": Heap(), "projects": Projects()},
         artifacts=artifacts,
     )
     latest = results

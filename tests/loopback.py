@@ -36,7 +36,7 @@ class Request(BaseHTTPRequestHandler):
     """One request, its body read."""
 
     protocol_version = "HTTP/1.1"
-    answer: Callable[["Request", bytes], None]
+    answer: Callable[["Request", bytes], object]
 
     def answered(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -65,15 +65,20 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def answering(answer: Callable[[Request, bytes], None]) -> Iterator[str]:
-    """Serve on loopback; inside, the base URL."""
+def answering(
+    answer: Callable[[Request, bytes], object],
+    wrap: Callable[[ThreadingHTTPServer], None] | None = None,
+) -> Iterator[str]:
+    """Serve on loopback, with TLS where `wrap` puts it there; inside, the base URL."""
     handler = type("Handler", (Request,), {"answer": staticmethod(answer)})
     with _Server(("127.0.0.1", 0), handler) as server:
         server.block_on_close = False
+        if wrap:
+            wrap(server)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"http{'s' if wrap else ''}://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()

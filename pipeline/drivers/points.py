@@ -19,7 +19,6 @@ Each is also there by operation, such as `http_req_duration{op=create}/p50`, whe
 A "429, come back later" that was obeyed is no answer and no failure: the counter `retries` has it.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,15 +30,11 @@ from pipeline.errors import LoadError
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.ports import Span
+from pipeline.stats.summary import summary
 
 if TYPE_CHECKING:
     import numpy as np
 
-# A percentile is reported from this many values on.  Below 1 / (1 - q) of them the quantile is
-# the largest value and little else; a median of fewer than five is one lucky request.
-FEWEST = {"p50": 5, "p90": 10, "p95": 20, "p99": 100}
-
-_QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 _REQUEST = "http_req_duration"
 _WATCH = "ws_sessions"
 _SENT = (_REQUEST, _WATCH)
@@ -202,26 +197,19 @@ def _timings(series: Sequence[Series]) -> Iterator[Reading]:
         if op := one.tags.get("op"):
             values[f"{one.metric}{{op={op}}}"].append(one.measured)
     for name, parts in sorted(values.items()):
-        yield from summary(name, parts)
+        yield from timings(name, parts)
 
 
-def summary(
+def timings(
     name: str, parts_ms: Sequence["np.ndarray[Any, np.dtype[np.float64]]"]
 ) -> Iterator[Reading]:
-    """Yield count, mean and percentiles (`FEWEST` says from how many values on).
+    """Yield count, mean and percentiles of times; see `pipeline.stats.summary`.
 
     Args:
         name: What they are of.
         parts_ms: Milliseconds, at least one value in all.
-
-    Source:
-        Hyndman and Fan, Sample quantiles in statistical packages, 1996: type 7, as numpy does.
     """
     import numpy as np
 
-    values_s = np.concatenate(parts_ms) / 1e3
-    yield Reading(f"{name}/count", float(values_s.size), "1")
-    yield Reading(f"{name}/mean", math.fsum(values_s) / values_s.size, "s")
-    for quantile, q in _QUANTILES.items():
-        if values_s.size >= FEWEST[quantile]:
-            yield Reading(f"{name}/{quantile}", float(np.quantile(values_s, q)), "s")
+    for key, value in summary(np.concatenate(parts_ms) / 1e3).items():
+        yield Reading(f"{name}/{key}", value, "1" if key == "count" else "s")

@@ -14,10 +14,11 @@ from pipeline.ports import Probe, Span, Target
 from pipeline.probes.etcd import Etcd
 from pipeline.probes.heap import Heap
 from pipeline.probes.process import Process
+from pipeline.probes.projects import Projects
 from pipeline.probes.prometheus import Prometheus
 from tests.loopback import values
 
-PROBES: tuple[Probe, ...] = (Process(), Prometheus(), Etcd(), Heap())
+PROBES: tuple[Probe, ...] = (Process(), Prometheus(), Etcd(), Heap(), Projects())
 PROJECT = "life-probes-test-1"
 
 
@@ -85,3 +86,11 @@ def test_the_load_is_seen_in_etcd(seen: dict[str, float]) -> None:
     assert 0 < seen["etcd.commit_mean"] < 1
     assert seen["etcd.db_bytes"] >= seen["etcd.db_used_bytes"] > 0
     assert seen["etcd.names_left"] == 0
+
+
+@pytest.mark.real
+def test_the_project_is_seen_to_become_ready_and_to_go(seen: dict[str, float]) -> None:
+    assert seen["projects.created"] == 1
+    assert 0 <= seen["projects.ready/mean"] < 1
+    assert 0 <= seen["projects.gone/mean"] < 2
+    assert seen["projects.never_ready"] == seen["projects.never_gone"] == seen["projects.gaps"] == 0

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.drivers.points import FEWEST, Points, read_points, summary
+from pipeline.drivers.points import Points, read_points, timings
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
+from pipeline.stats.summary import FEWEST
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "k6"
 HEADER = (
@@ -199,7 +200,7 @@ def test_requests_of_setup_have_no_arm_and_count_nowhere(tmp_path: Path) -> None
 def test_a_percentile_of_too_few_values_is_missing_and_not_a_guess(quantile: str) -> None:
     fewest = FEWEST[quantile]
     names = [
-        {reading.name for reading in summary("x", [np.arange(1.0, n + 1)])}
+        {reading.name for reading in timings("x", [np.arange(1.0, n + 1)])}
         for n in (fewest - 1, fewest)
     ]
     assert [f"x/{quantile}" in found for found in names] == [False, True]
@@ -208,7 +209,7 @@ def test_a_percentile_of_too_few_values_is_missing_and_not_a_guess(quantile: str
 @settings(max_examples=50)
 @given(st.lists(st.floats(0, 1e7), min_size=100, max_size=150))
 def test_a_percentile_is_interpolated_between_the_two_values_beside_it(times: list[float]) -> None:
-    found = {reading.name: reading.value for reading in summary("x", [np.array(times)])}
+    found = {reading.name: reading.value for reading in timings("x", [np.array(times)])}
     ordered = sorted(times)
     for name, q in (("x/p50", 0.5), ("x/p90", 0.9), ("x/p95", 0.95), ("x/p99", 0.99)):
         below = math.floor(q * (len(ordered) - 1))
@@ -221,7 +222,7 @@ def test_a_percentile_is_interpolated_between_the_two_values_beside_it(times: li
 @given(st.lists(st.lists(st.floats(0, 1e7), min_size=1), min_size=1, max_size=5))
 def test_how_the_file_was_cut_into_parts_makes_no_difference(parts: list[list[float]]) -> None:
     whole = [np.concatenate([np.array(part) for part in parts])]
-    assert list(summary("x", [np.array(part) for part in parts])) == list(summary("x", whole))
+    assert list(timings("x", [np.array(part) for part in parts])) == list(timings("x", whole))
 
 
 def cut(path: Path) -> None:
