@@ -18,15 +18,15 @@ FAULTS = (
     Fault("slow-create", "500us", ("object-crud/create_*",)),
     Fault("slow-list", "600us", ("object-crud/list_*",)),
     Fault("cpu", "100us", ("*/server_cpu_*",)),
-    Fault("leak-memory", "16KiB", ("*/server_memory*",)),
-    Fault("leak-project-goroutines", "1", ("*/server_goroutines*", "*/goroutines_*")),
-    Fault("leak-files", "1", ("*/server_files*", "*/files_*")),
+    Fault("leak-memory", "16KiB", ("*/server_memory", "*/server_heap")),
+    Fault("leak-project-goroutines", "1", ("*/server_goroutines",)),
+    Fault("leak-files", "1", ("*/server_files",)),
     Fault("orphans", "1", ("*/keys_*",)),
     Fault("errors", "0.5%", ("*/errors_share",)),
-    Fault("slow-ready", "50ms", ("project-lifecycle/ready_*",)),
-    Fault("never-ready", "10%", ("project-lifecycle/*ready*",)),
-    Fault("project-lock", "20ms", ("project-lifecycle/ready_*",)),
-    Fault("slow-gc", "100ms", ("project-lifecycle/gone_*",)),
+    Fault("slow-ready", "50ms", ("project-burst/ready_*",)),
+    Fault("never-ready", "10%", ("project-burst/*ready*",)),
+    Fault("project-lock", "20ms", ("project-burst/ready_*",)),
+    Fault("slow-gc", "100ms", ("garbage-collection/gone_*",)),
 )
 EQUAL = Fault("nothing", "", ())
 _SUITE = "pr"
