@@ -75,7 +75,10 @@ export default function ({ names }) {
   del(arm, `${path}/${name}`, { op: `delete_${half}`, resource })
 }
 
-/** Do one part of what the neighbour does. @param {{run: string, neighbour: string}} data */
+/**
+ * Do one part of what the neighbour does.
+ * @param {{run: string, neighbour: string}} data
+ */
 export function noise({ run, neighbour }) {
   const arm = armOf(exec.scenario.name)
   const index = exec.scenario.iterationInTest

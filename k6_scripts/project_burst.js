@@ -13,7 +13,7 @@ import { createAll } from './lib/api.js'
 import { createAndFollow } from './lib/follow.js'
 import { arms, number, seed } from './lib/settings.js'
 import { handleSummary, hash } from './lib/turn.js'
-import { fixedWork, takeTask, untilS } from './lib/work.js'
+import { fixedWork, takeTask, secondsUntil } from './lib/work.js'
 import { ORGANIZATIONS, organization } from './lib/milo.js'
 
 const ROUNDS = number('ROUNDS', 1)
@@ -33,6 +33,6 @@ export function setup() {
 /** @param {{run: string}} data */
 export default function ({ run }) {
   const { arm, index } = takeTask()
-  sleep(untilS(Math.floor(index / SIZE) * ROUND_S))
+  sleep(secondsUntil(Math.floor(index / SIZE) * ROUND_S))
   createAndFollow(arm, `${run}-${index}`, run)
 }

@@ -70,8 +70,11 @@ export function besideAtRate(fn, rate, lastsS) {
   }
 }
 
-/** Wait until some seconds after the scenario began; not at all where that is past. */
-export function untilS(/** @type {number} */ seconds) {
+/**
+ * Return how long it is until some seconds after the scenario began; 0 where that is past.
+ * @param {number} seconds
+ */
+export function secondsUntil(seconds) {
   return Math.max(0, exec.scenario.startTime / 1000 + seconds - Date.now() / 1000)
 }
 
