@@ -259,6 +259,10 @@ def values_of(
         value = _value(metric, by_name)
         if value is None:
             missing.append(f"{metric.name}: `{metric.per}` was 0")
+        elif not metric.metric().allows(value):
+            missing.append(
+                f"{metric.name}: {value:g} {metric.unit} is not a {metric.scale}'s value"
+            )
         else:
             values[f"{workload.name}/{metric.name}"] = value
     return values, missing

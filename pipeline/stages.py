@@ -27,6 +27,7 @@ from pipeline.probes.heap import Heap
 from pipeline.probes.process import Process
 from pipeline.probes.projects import Projects
 from pipeline.probes.prometheus import Prometheus
+from pipeline.probes.series import Series
 from pipeline.render.markdown import markdown
 from pipeline.render.text import text
 from pipeline.wish import Wish, planned, sides, spec_of, store
@@ -170,7 +171,7 @@ def _measure(
         environment=plan.suite.environment.environment(programs["etcd"]),
         drivers={w.name: w.driver.driver(programs["k6"]) for w in plan.suite.workloads},
         probes=(Process(), Prometheus(), Etcd()),
-        asked={"heap": Heap(), "projects": Projects()},
+        asked={"heap": Heap(), "projects": Projects(), "series": Series()},
         artifacts=artifacts,
     )
     latest = results

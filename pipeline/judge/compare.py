@@ -132,7 +132,7 @@ def _differences(metric: Metric, pairs: Sequence[tuple[float, float]]) -> tuple[
     """Return how much worse each pair is, rounded so that equal changes are equal numbers."""
     digits = _DIGITS
     if metric.scale is Scale.DIFFERENCE:
-        largest = max((value for pair in pairs for value in pair), default=0.0)
+        largest = max((abs(value) for pair in pairs for value in pair), default=0.0)
         digits -= math.ceil(math.log10(largest)) if largest else 0
     return tuple(round(scale.difference(metric, *pair), digits) for pair in pairs)
 

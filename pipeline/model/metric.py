@@ -19,7 +19,7 @@ class Scale(StrEnum):
     """Relative: `candidate / baseline - 1`; both must be above zero."""
 
     DIFFERENCE = "difference"
-    """Absolute: `candidate - baseline`, in the unit; for counts and shares that may be 0."""
+    """Absolute: `candidate - baseline`, in the unit; for what may be 0, or below it as a slope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +53,7 @@ class Metric:
             raise ValueError(f"{self.name}: floor must be finite and not below zero")
         if self.floor and self.scale is Scale.DIFFERENCE:
             raise ValueError(f"{self.name}: a floor has no meaning on the difference scale")
+
+    def allows(self, value: float) -> bool:
+        """Return whether a value can be one of this metric: finite and, for ratios, not below 0."""
+        return math.isfinite(value) and (value >= 0 or self.scale is Scale.DIFFERENCE)

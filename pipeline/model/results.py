@@ -44,9 +44,10 @@ class Sample:
     values: tuple[float | None, ...]
 
     def __post_init__(self) -> None:
-        if any(v is not None and not (math.isfinite(v) and v >= 0) for v in self.values):
+        if any(v is not None and not self.metric.allows(v) for v in self.values):
             raise ValueError(
-                f"{self.key}: every value must be finite and not below zero, or null where missing"
+                f"{self.key}: every value must be finite and, unless the scale is that of"
+                " differences, not below zero; or null where missing"
             )
 
     @property

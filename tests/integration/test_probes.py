@@ -16,9 +16,10 @@ from pipeline.probes.heap import Heap
 from pipeline.probes.process import Process
 from pipeline.probes.projects import Projects
 from pipeline.probes.prometheus import Prometheus
+from pipeline.probes.series import Series
 from tests.loopback import values
 
-PROBES: tuple[Probe, ...] = (Process(), Prometheus(), Etcd(), Heap(), Projects())
+PROBES: tuple[Probe, ...] = (Process(), Prometheus(), Etcd(), Heap(), Projects(), Series())
 PROJECT = "life-probes-test-1"
 
 
@@ -51,10 +52,10 @@ def load(target: Target) -> Span:
     secrets = f"/projects/{PROJECT}/control-plane/api/v1/namespaces/default/secrets"
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "one"}}
     assert ask("POST", secrets, secret)[0] == 201
-    marks = (time.time(),)
     ask("DELETE", f"{API}/projects/{PROJECT}", {})
     time.sleep(2)
-    return Span(began, time.time(), (*marks, time.time()))
+    ended = time.time()
+    return Span(began, ended, (began + 1, began + 2, ended))
 
 
 @pytest.mark.real
@@ -94,3 +95,16 @@ def test_the_project_is_seen_to_become_ready_and_to_go(seen: dict[str, float]) -
     assert 0 <= seen["projects.ready/mean"] < 1
     assert 0 <= seen["projects.gone/mean"] < 2
     assert seen["projects.never_ready"] == seen["projects.never_gone"] == seen["projects.gaps"] == 0
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("component", ["server", "etcd"])
+@pytest.mark.parametrize("reading", ["goroutines", "heap", "memory", "files"])
+def test_each_component_has_a_slope(seen: dict[str, float], component: str, reading: str) -> None:
+    name = f"{component}.{reading}_slope"
+    assert seen[f"{name}_low"] <= seen[name] <= seen[f"{name}_high"]
+
+
+@pytest.mark.real
+def test_keys_have_a_slope(seen: dict[str, float]) -> None:
+    assert "etcd.keys_slope" in seen

@@ -184,3 +184,15 @@ def test_the_verdict_names_invalid_trials() -> None:
 
     assert body.invalid_trials[0].reasons == ("k6 dropped 3 iterations",)
     assert body.pairs_valid == 2
+
+
+def test_a_value_below_zero_is_one_of_a_difference_only(tmp_path: Path) -> None:
+    def fall(body: dict[str, Any]) -> None:
+        _sample(body)["metric"].update(scale="difference")
+        _sample(body)["values"][0] = -1.5
+
+    read = codec.read_results(edited(tmp_path / "results.json", fall))
+
+    assert read.samples[Arm.BASELINE][0].values[0] == -1.5
+    with pytest.raises(ValueError, match="below zero"):
+        Sample("object-crud", LATENCY, (-1.5,))

@@ -35,3 +35,13 @@ def test_a_restart_of_a_component_makes_the_trial_invalid_and_names_it(
     bench = Bench(suite, tmp_path, FakeDriver([applied()]), FakeProbe(restarts=1))
     with pytest.raises(LoadError, match="crud: the server of the candidate restarted under load"):
         list(bench.run())
+
+
+@pytest.mark.parametrize("cpu_s", [-2.0, float("inf")])
+def test_a_value_that_a_metric_cannot_have_is_missing_and_no_crash(
+    suite: Suite, tmp_path: Path, cpu_s: float
+) -> None:
+    *_, results = Bench(suite, tmp_path, FakeDriver([applied()]), FakeProbe(cpu_s=cpu_s)).run()
+
+    assert results.samples[Arm.BASELINE][1].values == (None,) * 3
+    assert any("is not a ratio's value" in said for said in results.trials[0].warnings)

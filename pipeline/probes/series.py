@@ -1,0 +1,182 @@
+"""What rises from cycle to cycle: a leak, as a slope with its interval."""
+
+import csv
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline import web
+from pipeline.errors import LoadError
+from pipeline.log import log
+from pipeline.model.results import Reading
+from pipeline.ports import Span, Target
+from pipeline.probes.etcd import PREFIX, keys
+from pipeline.probes.process import observation
+from pipeline.probes.scrape import access, plain
+from pipeline.stats.slope import FEWEST, slope_interval
+
+PERIOD_S = 1.0
+CONFIDENCE = 0.9
+_FAMILIES = {"goroutines": "go_goroutines", "heap": "go_memstats_heap_inuse_bytes"}
+_UNITS = {"heap": "B", "memory": "B"}
+
+Point = tuple[float, float]
+"""Unix time in s, and a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Looks every second; each look scrapes, so a workload must ask for it.
+
+    For a load with marks it yields, per cycle, the slope of the least-squares line through the
+    values at the ends of the cycles, and the ends of its 90 % t interval:
+    `COMPONENT.goroutines_slope`, `…_slope_low` and `…_slope_high` (1), the same of `heap` (B, Go
+    heap with its garbage), `memory` (B, resident), `files` (1), and `etcd.keys` (1, below
+    `/projects/`).  They may be below zero.
+    """
+
+    @contextmanager
+    def watch(self, target: Target, out: Path) -> Iterator["_Watch"]:
+        """See `Probe.watch`; writes `series.csv` into `out` when it is asked for readings.
+
+        Raises:
+            LoadError: A component cannot be asked, such as when its token cannot be read.
+        """
+        watch = _Watch(target, out, _connections(target))
+        thread = threading.Thread(target=watch.follow, name="series probe", daemon=True)
+        thread.start()
+        try:
+            yield watch
+        finally:
+            watch.end()
+            thread.join()
+            watch.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Scraped:
+    """Where a component is scraped: a connection of its own, and the path."""
+
+    connection: web.Connection
+    path: str
+
+
+def _connections(target: Target) -> dict[str, _Scraped]:
+    found = {}
+    for component, url in target.metrics.items():
+        ca_file, token = access(target, url)
+        connection = web.Connection(url, ca_file=ca_file, token=token)
+        found[component] = _Scraped(connection, urlsplit(url).path)
+    return found
+
+
+@dataclass(slots=True)
+class _Watch:
+    target: Target
+    out: Path
+    scraped: Mapping[str, _Scraped]
+    seen: dict[str, list[Point]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def follow(self) -> None:
+        """Look every second until the end; a look that takes longer delays the next."""
+        while not self.ended.is_set():
+            began = time.monotonic()
+            self.look()
+            self.ended.wait(max(0.0, began + PERIOD_S - time.monotonic()))
+
+    def look(self) -> None:
+        """Add a point to each series that can be read."""
+        with self.lock:
+            at = time.time()  # before it is read, so that a point after a mark was read after it
+            for name, value in self._values():
+                self.seen.setdefault(name, []).append((at, value))
+
+    def readings(self, span: Span) -> tuple[Reading, ...]:
+        """See `Watch.readings`.
+
+        Raises:
+            LoadError: The load has too few cycles.
+        """
+        self.ended.set()
+        self.look()  # the last one may be from before the end of the last cycle
+        with self.lock:
+            seen = {name: tuple(points) for name, points in self.seen.items()}
+        _write(self.out / "series.csv", seen)
+        if len(span.marks) < FEWEST:
+            raise LoadError(
+                f"series probe: a slope needs {FEWEST} cycles, and the load had {len(span.marks)}"
+            )
+        return tuple(
+            reading for name, points in seen.items() for reading in slopes(name, points, span.marks)
+        )
+
+    def end(self) -> None:
+        """Stop looking, also where a component is being waited for."""
+        self.ended.set()
+        for one in self.scraped.values():
+            one.connection.stop()
+
+    def close(self) -> None:
+        """Close the connections, once nobody looks any more."""
+        for one in self.scraped.values():
+            one.connection.close()
+
+    def _values(self) -> Iterator[tuple[str, float]]:
+        for component, one in self.scraped.items():
+            try:
+                _, text = one.connection.ask("GET", one.path)
+            except LoadError as error:
+                log.debug("series probe: %s", error)
+                continue
+            for name, family in _FAMILIES.items():
+                if (value := plain(text, family)) is not None:
+                    yield f"{component}.{name}", value
+        for component, pid in self.target.processes.items():
+            if seen := observation(pid):
+                yield f"{component}.memory", seen.memory
+                yield f"{component}.files", seen.files
+        if self.target.etcd_url:
+            try:
+                yield "etcd.keys", keys(self.target.etcd_url, PREFIX)
+            except LoadError as error:
+                log.debug("series probe: %s", error)
+
+
+def slopes(name: str, points: Sequence[Point], marks: Sequence[float]) -> Iterator[Reading]:
+    """Yield the slope of a series per cycle, and its interval.
+
+    The value of a cycle is the first one seen after it, of the last cycle if need be the last one
+    before its end; a series that ended earlier has no slope.
+
+    Args:
+        name: Such as `server.heap`.
+        points: Times rising.
+        marks: Ends of the cycles in s of Unix time, rising, at least `FEWEST`.
+    """
+    after = [next((value for time_s, value in points if time_s >= mark), None) for mark in marks]
+    values = [value for value in after if value is not None]
+    if len(values) == len(marks) - 1 and points:
+        values.append(points[-1][1])
+    if len(values) < len(marks):
+        return
+    cycles = [float(number) for number in range(1, len(marks) + 1)]
+    low, slope, high = slope_interval(cycles, values, CONFIDENCE)
+    unit = _UNITS.get(name.partition(".")[2], "1")
+    for suffix, value in (("", slope), ("_low", low), ("_high", high)):
+        yield Reading(f"{name}_slope{suffix}", value, unit)
+
+
+def _write(path: Path, seen: Mapping[str, Sequence[Point]]) -> None:
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(["series", "time_s", "value"])
+            rows.writerows((name, *point) for name, points in seen.items() for point in points)
+    except OSError as error:
+        raise LoadError(f"{path}: cannot be written: {error.strerror}") from error
