@@ -48,8 +48,9 @@ class ArmPoints:
     """What the points say of one arm.
 
     Attributes:
-        span: First to last start of a request of the phase `load`, watches too: of an open load
-            that of all arms together, of fixed work the arm's own.
+        span: From the first start of a request of the phase `load`, watches too: of an open load
+            to the last start of one, for all arms together; of fixed work to the last end of
+            anything, for each arm its own, because what was asked for last may take longest.
         readings: See the module.
         iterations: That ended, of the phase `load`.
         failed_share: Of the requests of the phase `load`, between 0 and 1.
@@ -94,7 +95,7 @@ def read_points(path: Path, arms: Sequence[Arm], *, is_open: bool = True) -> Poi
     for arm in arms:
         if not any(_is_load(s, arm) for s in series if s.metric == _REQUEST):
             raise LoadError(f"{path}: no request of the {arm} under load is in it", hint=HINT)
-        spans[arm] = _span([s for s in series if _is_load(s, arm)])
+        spans[arm] = _span([s for s in series if _is_load(s, arm)], is_open=is_open)
     if is_open:
         first, last = min(s.start_s for s in spans.values()), max(s.end_s for s in spans.values())
         spans = dict.fromkeys(arms, Span(first, last))
@@ -105,13 +106,14 @@ def read_points(path: Path, arms: Sequence[Arm], *, is_open: bool = True) -> Poi
     return Points(dropped, by_arm)
 
 
-def _span(load: Sequence[Series]) -> Span:
+def _span(load: Sequence[Series], *, is_open: bool) -> Span:
     """Return the span of one arm's load, with the ends of its cycles."""
     starts = [_starts_us(s) for s in load if s.metric in _SENT]
+    ends = starts if is_open else [s.times_us for s in load]
     marks = [time / 1e6 for s in load if s.metric == _MARK for time in s.times_us]
     return Span(
         float(min(s.min() for s in starts)) / 1e6,
-        float(max(s.max() for s in starts)) / 1e6,
+        float(max(s.max() for s in ends)) / 1e6,
         tuple(sorted(map(float, marks))),
     )
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pipeline.drivers.points import Points, read_points, timings
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
+from pipeline.ports import Span
 from pipeline.stats.summary import FEWEST
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "k6"
@@ -279,3 +280,28 @@ def test_an_arm_without_requests_under_load_is_an_error_that_names_it(tmp_path: 
     path = written(tmp_path, line(), line(arm="candidate", phase="warmup"))
     with pytest.raises(LoadError, match="no request of the candidate"):
         read_points(path, list(Arm))
+
+
+def test_fixed_work_has_a_span_for_each_arm_that_ends_with_its_last_iteration(
+    tmp_path: Path,
+) -> None:
+    path = written(
+        tmp_path,
+        line(at_us=1_000_000),
+        line(at_us=1_200_000, arm="candidate"),
+        line("iterations", 1, 5_000_000),
+        line("iterations", 1, 3_000_000, arm="candidate"),
+        line("cycles", 1, 2_000_000, arm="candidate"),
+        line("cycles", 1, 3_000_000, arm="candidate"),
+    )
+    found = read_points(path, list(Arm), is_open=False).arms
+    assert found[Arm.BASELINE].span == Span(0.99, 5.0)
+    assert found[Arm.CANDIDATE].span == Span(1.19, 3.0, (2.0, 3.0))
+
+
+def test_iterations_beside_the_load_are_not_counted(tmp_path: Path) -> None:
+    found = read(
+        tmp_path, line(), line("iterations", 1), line("iterations", 1, more="&beside=yes")
+    ).arms[Arm.BASELINE]
+    assert found.iterations == 1
+    assert {"retries", "projects_never_ready", "projects_never_gone"} <= set(found.counters)
