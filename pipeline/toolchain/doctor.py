@@ -14,6 +14,7 @@ from pipeline.toolchain import condition, go, programs
 from pipeline.toolchain.build import Recipe, cached
 from pipeline.toolchain.health import Check, Status
 from pipeline.toolchain.machine import cpus, memory, steal_share, stolen
+from pipeline.toolchain.milo import BASELINE_BINARY, BINARY, identified
 from pipeline.toolchain.reference import recipe
 
 __all__ = ["Check", "Status", "checks", "is_missing", "render"]
@@ -26,7 +27,7 @@ _RUN_GIB = 1.0
 def checks() -> list[Check]:
     """Look at everything a run needs; takes about a second."""
     before = stolen()
-    found = [_python(), _git(), *_binaries(), _k6()]
+    found = [_python(), _git(), *_binaries(), _k6(), *_milo()]
     found += [
         condition.port(),
         condition.open_files(),
@@ -111,6 +112,25 @@ def _binary(recipe: Recipe, is_built: bool) -> Check:  # noqa: FBT001 (mapped ov
         return Check(recipe.name, Status.OK, f"{recipe.title} is in the cache")
     found = f"{recipe.title} is not built yet: the first run builds it"
     return Check(recipe.name, Status.WARNING, found, cost=recipe.usual)
+
+
+def _milo() -> Iterator[Check]:
+    """Look at the Milo binaries that the environment names."""
+    for name in (BINARY, BASELINE_BINARY):
+        if not (path := os.environ.get(name)):
+            found = "not set: `reference` is measured unless a spec names a build of Milo"
+            yield Check(name, Status.OK, found)
+            continue
+        if go.present(programs.needed()) is None:
+            found = f"{path}: what it is can be told once Go is there, which the first run fetches"
+            yield Check(name, Status.WARNING, found)
+            continue
+        try:
+            info = identified(Path(path).absolute())
+        except PipelineError as error:
+            yield Check(name, Status.MISSING, str(error), error.hint)
+        else:
+            yield Check(name, Status.OK, f"Milo {info.version}, built by Go {info.go} ({path})")
 
 
 def _k6() -> Check:

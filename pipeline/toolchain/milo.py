@@ -97,11 +97,7 @@ def binary(spec: Spec) -> Artifact:
     """
     check(spec)
     path = Path(spec.place).expanduser().absolute() if spec.place else _by_digest(spec)
-    if not path.is_file() or not os.access(path, os.X_OK):
-        raise LaunchError(
-            f"{path} is not an executable file",
-            hint="`binary:PATH` wants the program that Milo's build writes, such as ./bin/milo",
-        )
+    identified(path)  # before its digest is taken: it may not be there
     return _artifact(spec, Binary(path, digest(path)), {})
 
 
@@ -201,14 +197,29 @@ def build_info(text: str) -> BuildInfo | None:
     return BuildInfo(found[1], module[2], version, settings)
 
 
-def _artifact(spec: Spec, built: Binary, known: dict[str, str]) -> Artifact:
-    info = build_info(_ask_go(built.path))
+def identified(path: Path) -> BuildInfo:
+    """Return what Go wrote into a Milo binary.
+
+    Raises:
+        LaunchError: It is missing, not executable or not Milo.
+    """
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise LaunchError(
+            f"{path} is not an executable file",
+            hint="`binary:PATH` wants the program that Milo's build writes, such as ./bin/milo",
+        )
+    info = build_info(_ask_go(path))
     if info is None or info.module != MODULE:
         what = f"a Go program of the module {info.module}" if info else "not a Go program"
         raise LaunchError(
-            f"{built.path} is not Milo, but {what}",
-            hint=f"Milo's own module is {MODULE}; `go version -m {built.path}` shows what it is",
+            f"{path} is not Milo, but {what}",
+            hint=f"Milo's own module is {MODULE}; `go version -m {path}` shows what it is",
         )
+    return info
+
+
+def _artifact(spec: Spec, built: Binary, known: dict[str, str]) -> Artifact:
+    info = identified(built.path)
     flags = " ".join(f"{k}={v}" for k, v in info.settings.items() if k not in _SOURCE_KEYS)
     facts = {"version": info.version, "go": info.go, "flags": flags}
     if revision := info.settings.get("vcs.revision"):

@@ -114,3 +114,20 @@ def test_warnings_alone_do_not_stop_a_run() -> None:
     warned = [Check("load", Status.WARNING, "busy", "wait")]
     assert not doctor.is_missing(warned)
     assert doctor.render(warned).endswith("a run can start\n")
+
+
+def test_a_milo_that_is_none_is_missing_and_none_is_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MILO_BASELINE_BIN", raising=False)
+    assert named("MILO_BASELINE_BIN").status is Status.OK
+    monkeypatch.setenv("MILO_BIN", str(tmp_path / "milo"))
+    check = named("MILO_BIN")
+    assert check.status in (Status.MISSING, Status.WARNING)  # a warning where there is no Go
+    assert str(tmp_path / "milo") in check.found
+
+
+@pytest.mark.usefixtures("bare")
+def test_nothing_is_fetched_to_tell_what_a_milo_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILO_BIN", "/opt/milo")
+    assert "can be told once Go is there" in named("MILO_BIN").found
