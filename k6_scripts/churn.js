@@ -41,7 +41,12 @@ export default function ({ run }) {
   cycles.add(1)
 }
 
-/** Create some objects and read each once. */
+/**
+ * Create some objects and read each once.
+ * @param {import('./lib/settings.js').Arm} arm
+ * @param {string} name of the Project
+ * @param {'secrets' | 'configmaps'} resource
+ */
 function use(arm, name, resource) {
   const path = objectsOf(name, resource)
   for (let i = 0; i < OBJECTS; i++) {

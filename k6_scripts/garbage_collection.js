@@ -11,7 +11,7 @@
 // control plane through the API: asking a deleted Project's control plane could bring it back.
 
 import exec from 'k6/execution'
-import { createAll, get } from './lib/api.js'
+import { get } from './lib/api.js'
 import { deleteAndFollow } from './lib/follow.js'
 import { arms, number, seed } from './lib/settings.js'
 import { handleSummary, hash } from './lib/turn.js'

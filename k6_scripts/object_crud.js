@@ -46,7 +46,15 @@ export default function ({ names }) {
   del(arm, `${path}/load-${block}`, { op: 'delete', resource })
 }
 
+/**
+ * Write an object back with other data.
+ * @param {import('./lib/settings.js').Arm} arm
+ * @param {string} path of the object
+ * @param {import('k6/http').RefinedResponse<'text'>} shown the object as it was read
+ * @param {'secrets' | 'configmaps'} resource
+ */
 function change(arm, path, shown, resource) {
+  /** @type {any} */
   const changed = shown.json()
   changed.data.payload = AFTER
   put(arm, path, changed, { op: 'update', resource })

@@ -21,8 +21,10 @@ const PAGE = number('PAGE', 100)
 const PAYLOAD = payloadOf(number('OBJECT_BYTES', 1000), 'A')
 const created = new Counter('objects_created')
 
-/** Where the next page of each kind in each Project begins; of this VU alone. */
-/** @type {Record<string, string>} */
+/**
+ * Where the next page of each kind in each Project begins; of this VU alone.
+ * @type {Record<string, string>}
+ */
 const next = {}
 
 export const options = fixedWork(number('CLIENTS', 8))
@@ -47,7 +49,12 @@ export default function ({ names }) {
   if (index % PAGE === PAGE - 1) page(arm, path, resource)
 }
 
-/** List one page, and remember where the next one begins. */
+/**
+ * List one page, and remember where the next one begins.
+ * @param {import('./lib/settings.js').Arm} arm
+ * @param {string} path of all objects of this kind in a Project
+ * @param {'secrets' | 'configmaps'} resource
+ */
 function page(arm, path, resource) {
   const key = `${arm.name} ${path}`
   const from = next[key] ? `&continue=${encodeURIComponent(next[key])}` : ''

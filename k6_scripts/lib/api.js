@@ -78,7 +78,8 @@ export function del(arm, path, tags) {
 export function createAll(creations) {
   let left = creations
   for (let attempt = 1; left.length > 0; attempt++) {
-    const responses = http.batch(left.map(creation))
+    /** @type {import('k6/http').Response[]} */
+    const responses = Object.values(http.batch(left.map(creation)))
     const failed = responses.filter((response) => !isThere(response, attempt))
     if (failed.length > 0 && attempt === SETUP_ATTEMPTS) {
       throw new Error(`setup: ${failed[0].url} answered ${failed[0].status}: ${failed[0].body}`)
@@ -142,14 +143,22 @@ function send(arm, method, path, body, tags, responseType) {
   return http.request(method, arm.url + path, body, { ...params, responseCallback: good })
 }
 
-/** @param {{arm: Arm, path: string, object: object}} one */
+/**
+ * @param {{arm: Arm, path: string, object: object}} one
+ * @returns {import('k6/http').ObjectBatchRequest}
+ */
 function creation({ arm, path, object }) {
   const headers = { ...authorization(arm), 'Content-Type': 'application/json' }
+  /** @type {import('k6/http').Params} */
   const params = { headers, tags: { op: 'setup', name: 'setup' }, responseType: 'text' }
   return { method: 'POST', url: arm.url + path, body: JSON.stringify(object), params }
 }
 
-/** Tell whether an object was made, now or by an attempt that was not answered. */
+/**
+ * Tell whether an object was made, now or by an attempt that was not answered.
+ * @param {{status: number}} response
+ * @param {number} attempt from 1
+ */
 function isThere({ status }, attempt) {
   return status === 201 || (status === 409 && attempt > 1)
 }

@@ -103,6 +103,7 @@ export function fill(name, count, payload, finalizers = 0) {
  * @param {any} shown
  */
 export function isReady(shown) {
+  /** @type {{type: string, status: string}[]} */
   const conditions = (shown.status && shown.status.conditions) || []
   return conditions.some(({ type, status }) => type === 'Ready' && status === 'True')
 }
