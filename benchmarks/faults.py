@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
         _write(args.document, asked, out, args)
         print(f"all rows are there, and the table is {args.document}")
     else:
-        print(f"go on with: python -m benchmarks faults --out {out}")
+        print(f"rows are missing; go on with: {_command(args)} --out {out}")
 
 
 def rows(equal: int) -> dict[str, Fault]:

@@ -89,8 +89,10 @@ class Row:
 
 def line(row: Row) -> str:
     """Return a row in one line of a terminal."""
-    seen = _metrics(row.run.red)
-    return f"{row.outcome} ({row.run.answer}), {_time(row.run.seconds)}, red: {seen or 'nothing'}"
+    said = f"{row.outcome}, {_time(row.run.seconds)}"
+    if row.run.verdict is None:
+        return said
+    return f"{said}, {row.run.answer}, red: {_metrics(row.run.red) or 'nothing'}"
 
 
 def document(rows: Sequence[Row], command: str) -> str:
@@ -135,7 +137,7 @@ def _distinct(texts: Iterable[str]) -> str:
 
 def _count(rows: Sequence[Row]) -> str:
     outcomes = Counter(row.outcome for row in rows)
-    return f"{len(rows)} runs: " + ", ".join(f"{count} {what}" for what, count in outcomes.items())
+    return f"Of {len(rows)}: " + ", ".join(f"{count} {what}" for what, count in outcomes.items())
 
 
 def _table(rows: Sequence[Row]) -> str:

@@ -101,7 +101,7 @@ def test_a_table_of_several_days_commits_and_machines_says_so() -> None:
 def test_a_table_in_which_everything_failed_can_be_written() -> None:
     rows = [Row(SLOW, runs.Run(5, None, "", None, {}))]
 
-    assert "1 runs: 1 error 5." in document(rows, "nox -s faults")
+    assert "Of 1: 1 error 5." in document(rows, "nox -s faults")
 
 
 def test_every_fault_is_one_of_the_reference_and_has_a_metric_in_the_suite() -> None:
@@ -198,7 +198,7 @@ def test_the_document_is_written_once_every_row_is_there(
 
     faults.main([*arguments, "--only", "orphans", "--only", "nothing"])
     partial = (tmp_path / "out" / "faults.md").read_text()
-    assert "12 runs" not in partial
+    assert "Of 12" not in partial
     assert "`orphans`" in partial
     assert not (tmp_path / "faults.md").exists()
     assert "go on with" in capsys.readouterr().out
@@ -207,6 +207,6 @@ def test_the_document_is_written_once_every_row_is_there(
     kept_in(tmp_path / "out" / "cpu", measured(candidate=cpu.candidate))
     faults.main(arguments)
     said = (tmp_path / "faults.md").read_text()
-    assert "12 runs: 12 missed." in said
-    assert "1 runs: 1 quiet." in said
+    assert "Of 12: 12 missed." in said
+    assert "Of 1: 1 quiet." in said
     assert "Again: `nox -s faults -- --equal 1`" in said
