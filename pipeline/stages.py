@@ -22,6 +22,7 @@ from pipeline.model.results import (
 from pipeline.model.subject import Arm, Subject
 from pipeline.plan import Plan
 from pipeline.ports import Artifact, Program
+from pipeline.probes.availability import Availability
 from pipeline.probes.etcd import Etcd
 from pipeline.probes.heap import Heap
 from pipeline.probes.process import Process
@@ -171,7 +172,12 @@ def _measure(
         environment=plan.suite.environment.environment(programs["etcd"]),
         drivers={w.name: w.driver.driver(programs["k6"]) for w in plan.suite.workloads},
         probes=(Process(), Prometheus(), Etcd()),
-        asked={"heap": Heap(), "projects": Projects(), "series": Series()},
+        asked={
+            "availability": Availability(),
+            "heap": Heap(),
+            "projects": Projects(),
+            "series": Series(),
+        },
         artifacts=artifacts,
     )
     latest = results

@@ -18,7 +18,7 @@ Labels = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class Line:
     """One line: its labels and its value, in the unit that its family is in."""
 
     labels: Mapping[str, str]
@@ -39,19 +39,19 @@ class Scrape:
 
     Attributes:
         families: Every family that it has, read or not.
-        samples: The series that were asked for, by sample name.
+        samples: The lines that were asked for, by sample name.
     """
 
     families: frozenset[str]
-    samples: Mapping[str, tuple[Series, ...]]
+    samples: Mapping[str, tuple[Line, ...]]
 
-    def select(self, wanted: Selection) -> tuple[Series, ...]:
-        """Return the series that a selection means."""
+    def select(self, wanted: Selection) -> tuple[Line, ...]:
+        """Return the lines that a selection means."""
         found = self.samples.get(wanted.sample, ())
         return tuple(one for one in found if _fits(one.labels, wanted.labels))
 
     def total(self, wanted: Selection) -> float:
-        """Return the sum of the series that a selection means; 0 where there are none."""
+        """Return the sum of the lines that a selection means; 0 where there are none."""
         return sum(one.value for one in self.select(wanted))
 
 
@@ -112,11 +112,11 @@ def read(text: str, wanted: Iterable[Selection]) -> Scrape:
         name = line.partition(" ")[0].partition("{")[0]
         if any(_may_fit(line, needles) for needles in by_name.get(name, ())):
             lines.append(line)
-    samples: dict[str, list[Series]] = {}
+    samples: dict[str, list[Line]] = {}
     try:
         for family in text_string_to_metric_families("\n".join(lines) + "\n"):
             for sample in family.samples:
-                samples.setdefault(sample.name, []).append(Series(sample.labels, sample.value))
+                samples.setdefault(sample.name, []).append(Line(sample.labels, sample.value))
     except ValueError as error:
         raise LoadError(f"not Prometheus text: {error}") from error
     return Scrape(frozenset(families), {name: tuple(found) for name, found in samples.items()})

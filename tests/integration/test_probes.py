@@ -11,6 +11,7 @@ from pipeline.environments.first import API, ORGANIZATION
 from pipeline.environments.local import Local
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.ports import Probe, Span, Target
+from pipeline.probes.availability import Availability
 from pipeline.probes.etcd import Etcd
 from pipeline.probes.heap import Heap
 from pipeline.probes.process import Process
@@ -19,7 +20,15 @@ from pipeline.probes.prometheus import Prometheus
 from pipeline.probes.series import Series
 from tests.loopback import values
 
-PROBES: tuple[Probe, ...] = (Process(), Prometheus(), Etcd(), Heap(), Projects(), Series())
+PROBES: tuple[Probe, ...] = (
+    Process(),
+    Prometheus(),
+    Etcd(),
+    Heap(),
+    Projects(),
+    Series(),
+    Availability(),
+)
 PROJECT = "life-probes-test-1"
 
 
@@ -108,3 +117,10 @@ def test_each_component_has_a_slope(seen: dict[str, float], component: str, read
 @pytest.mark.real
 def test_keys_have_a_slope(seen: dict[str, float]) -> None:
     assert "etcd.keys_slope" in seen
+
+
+@pytest.mark.real
+def test_the_server_is_seen_to_answer(seen: dict[str, float]) -> None:
+    assert seen["availability.ready_share"] > 0.8
+    assert seen["availability.write_share"] > 0.8
+    assert 0.05 < seen["availability.longest_gap"] < 3
