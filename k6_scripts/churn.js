@@ -3,11 +3,13 @@
 // ITERATIONS cycles in every arm, one after the other, the arms side by side.  In a cycle PROJECTS
 // Projects are created one after the other and followed until Ready, each gets OBJECTS (2) Secrets
 // and ConfigMaps which are read once, and then all are deleted and followed until they are gone.  At
-// the end of each cycle the counter `cycles` marks the time, for the probe that takes series.
+// the end of each cycle the counter `cycles` marks the time, and nothing is asked for REST_S (2.5)
+// seconds, in which the probe that takes series looks.
 //
 // It yields `project_ready`, `project_gone`, counts of Projects, and the marks.  It cannot tell a
 // leak from a cache that fills: a slope that ends after some cycles is none, so look at the series.
 
+import { sleep } from 'k6'
 import { Counter } from 'k6/metrics'
 import { createAll, get, post } from './lib/api.js'
 import { createAndFollow, deleteAndFollow } from './lib/follow.js'
@@ -19,6 +21,7 @@ import { ORGANIZATIONS, RESOURCES, object, objectsOf, organization, payloadOf } 
 const PROJECT_COUNT = number('PROJECTS')
 const OBJECTS = number('OBJECTS', 2)
 const PAYLOAD = payloadOf(number('OBJECT_BYTES', 1000), 'A')
+const REST_S = number('REST_S', 2.5)
 const cycles = new Counter('cycles')
 
 export const options = fixedWork(1)
@@ -39,6 +42,7 @@ export default function ({ run }) {
   for (const name of ready) RESOURCES.forEach((resource) => use(arm, name, resource))
   for (const name of names) deleteAndFollow(arm, name)
   cycles.add(1)
+  sleep(REST_S)
 }
 
 /**

@@ -101,9 +101,9 @@ WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
         },
     ),
     "churn": (
-        "iterations = 4\nduration_s = 6\nprojects = 2\nobjects = 1",
+        "iterations = 4\nduration_s = 12\nprojects = 2\nobjects = 1",
         ["series"],
-        {"projects_deleted": 8, "etcd.keys_slope": 1, "server.goroutines_slope": -100},
+        {"projects_deleted": 8, "etcd.keys_slope": 1.99, "server.goroutines_slope": -100},
     ),
     "idle": (
         "iterations = 1\nduration_s = 2\nprojects = 1\nparameters = { SETTLE_S = 1 }",
