@@ -225,18 +225,17 @@ def _workload(
     probes = (*rig.probes, *(rig.asked[name] for name in workload.probes))
     try:
         with ExitStack() as stack:
-            watches: dict[Arm, list[Watch]] = {arm: [] for arm in targets}
+            watches: list[tuple[Arm, Watch]] = []
             seen = {arm: _Seen([], []) for arm in targets}
-            for arm, target in targets.items():
-                for probe in probes:
+            for probe in probes:  # each of both arms in turn, so that they are asked close together
+                for arm, target in targets.items():
                     with seen[arm].failures():
                         watch = probe.watch(target, _made(folder / arm))
-                        watches[arm].append(stack.enter_context(watch))
+                        watches.append((arm, stack.enter_context(watch)))
             load = rig.drivers[workload.name].measure(targets, folder, seed)
-            for arm, watching in watches.items():
-                for watched in watching:
-                    with seen[arm].failures():
-                        seen[arm].readings.extend(watched.readings(load.spans[arm]))
+            for arm, watched in watches:
+                with seen[arm].failures():
+                    seen[arm].readings.extend(watched.readings(load.spans[arm]))
             for target in targets.values():
                 target.check()
     except LoadError as error:

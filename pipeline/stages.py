@@ -22,13 +22,7 @@ from pipeline.model.results import (
 from pipeline.model.subject import Arm, Subject
 from pipeline.plan import Plan
 from pipeline.ports import Artifact, Program
-from pipeline.probes.availability import Availability
-from pipeline.probes.etcd import Etcd
-from pipeline.probes.heap import Heap
-from pipeline.probes.process import Process
-from pipeline.probes.projects import Projects
-from pipeline.probes.prometheus import Prometheus
-from pipeline.probes.series import Series
+from pipeline.probes import ALWAYS, ASKED
 from pipeline.render.markdown import markdown
 from pipeline.render.text import text
 from pipeline.wish import Wish, planned, sides, spec_of, store
@@ -171,13 +165,8 @@ def _measure(
     rig = measure.Rig(
         environment=plan.suite.environment.environment(programs["etcd"]),
         drivers={w.name: w.driver.driver(programs["k6"]) for w in plan.suite.workloads},
-        probes=(Process(), Prometheus(), Etcd()),
-        asked={
-            "availability": Availability(),
-            "heap": Heap(),
-            "projects": Projects(),
-            "series": Series(),
-        },
+        probes=ALWAYS,
+        asked=ASKED,
         artifacts=artifacts,
     )
     latest = results

@@ -1,4 +1,4 @@
-"""CPU seconds, memory, threads and open files of each process of a target, read from the kernel."""
+"""CPU, memory, threads, open files and disk of each process of a target, read from the kernel."""
 
 import csv
 import threading
@@ -7,10 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import LoadError
+from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
+
+if TYPE_CHECKING:
+    import psutil
 
 PERIOD_S = 0.5
 _CPUCLOCK_SCHED = 2
@@ -18,23 +23,28 @@ _CPUCLOCK_SCHED = 2
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One look at one process: Unix time and CPU in s, memory in B."""
+    """One look at one process: Unix time and CPU in s, memory and what went to disks in B."""
 
     time_s: float
     cpu_s: float
     memory: int
     threads: int
     files: int
+    read: int | None = None
+    written: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
     """Looks at every process twice a second.
 
-    It yields, for each component: `COMPONENT.cpu` (s, over the span), `COMPONENT.memory_mean` and
-    `COMPONENT.memory_max` (B, resident), `COMPONENT.threads` and `COMPONENT.files` (largest seen),
-    `COMPONENT.memory_added` (B) and `COMPONENT.files_added` (1), from the look before the load to
-    the one after it, when the generator has gone; what fell is 0, because no reading is below it.
+    It yields, for each component, over the span: `COMPONENT.cpu` (s), `COMPONENT.memory_mean` and
+    `COMPONENT.memory_max` (B, resident), `COMPONENT.threads` and `COMPONENT.files` (1, the largest
+    seen), `COMPONENT.read` and `COMPONENT.written` (B, from and to disks, where the kernel tells).
+
+    And `COMPONENT.memory_added` (B) and `COMPONENT.files_added` (1): the look after the load less
+    the one before it, and 0 where there is less than before: then the build gave back what an
+    earlier load had taken, and added nothing.
     """
 
     @contextmanager
@@ -55,7 +65,7 @@ class Process:
         finally:
             stop.set()
             thread.join()
-            _write(out / "process.csv", watch.seen)
+            _keep(out / "process.csv", watch.seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +107,21 @@ def observation(pid: int) -> Observation | None:
                 memory=process.memory_info().rss,
                 threads=process.num_threads(),
                 files=process.num_fds(),
+                **_disk(process),
             )
     except (psutil.Error, OSError):
         return None
+
+
+def _disk(process: "psutil.Process") -> dict[str, int]:
+    """Return what went from and to disks; nothing where we may not know."""
+    import psutil
+
+    try:
+        counters = process.io_counters()
+    except (psutil.Error, OSError):
+        return {}
+    return {"read": counters.read_bytes, "written": counters.write_bytes}
 
 
 def summary(component: str, seen: Sequence[Observation], span: Span) -> tuple[Reading, ...]:
@@ -111,33 +133,51 @@ def summary(component: str, seen: Sequence[Observation], span: Span) -> tuple[Re
     within = [o for o in seen if span.start_s <= o.time_s <= span.end_s]
     if not within or seen[0].time_s > span.start_s or seen[-1].time_s < span.end_s:
         raise LoadError(f"process probe: {component} was not seen over the whole load")
-    cpu_s = _cpu_at(seen, span.end_s) - _cpu_at(seen, span.start_s)
     memory = [o.memory for o in within]
-    return (
-        Reading(f"{component}.cpu", cpu_s, "s"),
+    first, last = seen[0], seen[-1]
+    found = [
+        Reading(f"{component}.cpu", _rise(seen, [o.cpu_s for o in seen], span), "s"),
         Reading(f"{component}.memory_mean", sum(memory) / len(memory), "B"),
         Reading(f"{component}.memory_max", max(memory), "B"),
+        Reading(f"{component}.memory_added", max(0, last.memory - first.memory), "B"),
         Reading(f"{component}.threads", max(o.threads for o in within), "1"),
         Reading(f"{component}.files", max(o.files for o in within), "1"),
-        Reading(f"{component}.memory_added", max(0, seen[-1].memory - seen[0].memory), "B"),
-        Reading(f"{component}.files_added", max(0, seen[-1].files - seen[0].files), "1"),
-    )
+        Reading(f"{component}.files_added", max(0, last.files - first.files), "1"),
+    ]
+    for name, counts in (("read", [o.read for o in seen]), ("written", [o.written for o in seen])):
+        known = [count for count in counts if count is not None]
+        if len(known) == len(counts):
+            found.append(Reading(f"{component}.{name}", _rise(seen, known, span), "B"))
+    return tuple(found)
 
 
-def _cpu_at(seen: Sequence[Observation], time_s: float) -> float:
+def _rise(seen: Sequence[Observation], counts: Sequence[float], span: Span) -> float:
+    """Return how far a counter rose over a span, interpolated at both of its ends."""
+    return _count_at(seen, counts, span.end_s) - _count_at(seen, counts, span.start_s)
+
+
+def _count_at(seen: Sequence[Observation], counts: Sequence[float], time_s: float) -> float:
     after = next(i for i, o in enumerate(seen) if o.time_s >= time_s)
-    right = seen[after]
-    left = seen[max(after - 1, 0)]
-    if right.time_s == left.time_s:
-        return right.cpu_s
-    share = (time_s - left.time_s) / (right.time_s - left.time_s)
-    return left.cpu_s + share * (right.cpu_s - left.cpu_s)
+    before = max(after - 1, 0)
+    lasted_s = seen[after].time_s - seen[before].time_s
+    if lasted_s == 0:
+        return counts[after]
+    share = (time_s - seen[before].time_s) / lasted_s
+    return counts[before] + share * (counts[after] - counts[before])
+
+
+def _keep(path: Path, seen: Mapping[str, Sequence[Observation]]) -> None:
+    """Write what was seen; a full disk is no reason to lose what is measured."""
+    try:
+        _write(path, seen)
+    except OSError as error:
+        log.warning("%s: cannot be written: %s", path, error.strerror)
 
 
 def _write(path: Path, seen: Mapping[str, Sequence[Observation]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["component", "time_s", "cpu_s", "memory_B", "threads", "files"])
+        names = ("time_s", "cpu_s", "memory", "threads", "files", "read", "written")
+        rows.writerow(["component", *names])
         for component, found in seen.items():
-            for o in found:
-                rows.writerow([component, o.time_s, o.cpu_s, o.memory, o.threads, o.files])
+            rows.writerows([component, *(getattr(o, name) for name in names)] for o in found)

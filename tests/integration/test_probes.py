@@ -10,25 +10,10 @@ from pipeline import toolchain, web
 from pipeline.environments.first import API, ORGANIZATION
 from pipeline.environments.local import Local
 from pipeline.model.subject import Arm, parse_spec
-from pipeline.ports import Probe, Span, Target
-from pipeline.probes.availability import Availability
-from pipeline.probes.etcd import Etcd
-from pipeline.probes.heap import Heap
-from pipeline.probes.process import Process
-from pipeline.probes.projects import Projects
-from pipeline.probes.prometheus import Prometheus
-from pipeline.probes.series import Series
+from pipeline.ports import Span, Target
+from pipeline.probes import ALWAYS, ASKED
 from tests.loopback import values
 
-PROBES: tuple[Probe, ...] = (
-    Process(),
-    Prometheus(),
-    Etcd(),
-    Heap(),
-    Projects(),
-    Series(),
-    Availability(),
-)
 PROJECT = "life-probes-test-1"
 
 
@@ -40,7 +25,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, float]]
     environment = Local().environment(toolchain.etcd())
     with environment.launch(artifacts, out) as targets, ExitStack() as stack:
         target = targets[Arm.CANDIDATE]
-        watches = [stack.enter_context(probe.watch(target, out)) for probe in PROBES]
+        watches = [
+            stack.enter_context(probe.watch(target, out)) for probe in (*ALWAYS, *ASKED.values())
+        ]
         span = load(target)
         yield values(tuple(reading for watch in watches for reading in watch.readings(span)))
 
@@ -70,7 +57,8 @@ def load(target: Target) -> Span:
 @pytest.mark.real
 @pytest.mark.parametrize("component", ["server", "etcd"])
 @pytest.mark.parametrize(
-    "reading", ["cpu", "memory_mean", "files", "threads", "goroutines", "goroutines_added"]
+    "reading",
+    ["cpu", "memory_mean", "memory_added", "files", "threads", "goroutines", "goroutines_added"],
 )
 def test_each_component_is_watched(seen: dict[str, float], component: str, reading: str) -> None:
     assert f"{component}.{reading}" in seen
@@ -124,3 +112,8 @@ def test_the_server_is_seen_to_answer(seen: dict[str, float]) -> None:
     assert seen["availability.ready_share"] > 0.8
     assert seen["availability.write_share"] > 0.8
     assert 0.05 < seen["availability.longest_gap"] < 3
+
+
+@pytest.mark.real
+def test_the_machine_is_watched(seen: dict[str, float]) -> None:
+    assert {"machine.steal_share", "machine.load", "machine.fsync"} <= set(seen)

@@ -1,12 +1,14 @@
 """What a probe says becomes a value, a warning or the reason why a trial does not count."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from pipeline.config import Suite
+from pipeline.config import AskedProbe, Suite
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
+from pipeline.probes import ASKED
 from tests.fakes import Bench, FakeDriver, FakeProbe, applied, tiny
 
 
@@ -45,3 +47,7 @@ def test_a_value_that_a_metric_cannot_have_is_missing_and_no_crash(
 
     assert results.samples[Arm.BASELINE][1].values == (None,) * 3
     assert any("is not a ratio's value" in said for said in results.trials[0].warnings)
+
+
+def test_every_probe_that_a_suite_may_ask_for_is_there() -> None:
+    assert set(get_args(AskedProbe)) == set(ASKED)

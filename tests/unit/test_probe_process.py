@@ -13,8 +13,10 @@ from pipeline.probes.process import PERIOD_S, Observation, Process, observation,
 from tests.loopback import target, values
 
 
-def look(time_s: float, cpu_s: float, memory: int = 100, files: int = 7) -> Observation:
-    return Observation(time_s, cpu_s, memory, threads=3, files=files)
+def look(
+    time_s: float, cpu_s: float, memory: int = 100, files: int = 7, written: int | None = 0
+) -> Observation:
+    return Observation(time_s, cpu_s, memory, threads=3, files=files, read=0, written=written)
 
 
 def test_cpu_seconds_are_interpolated_at_both_ends_of_the_span() -> None:
@@ -35,6 +37,31 @@ def test_memory_and_files_are_those_of_the_span_only() -> None:
     assert values(readings)["etcd.files"] == 6
 
 
+def test_bytes_on_disk_are_interpolated_as_cpu_is() -> None:
+    seen = [look(i, 0, written=1000 * i) for i in range(4)]
+
+    readings = summary("etcd", seen, Span(0.5, 2.5))
+
+    assert values(readings)["etcd.written"] == 2000
+    assert values(readings)["etcd.read"] == 0
+
+
+def test_bytes_on_disk_that_we_may_not_know_are_missing() -> None:
+    seen = [look(0, 0), look(1, 0, written=None), look(2, 0)]
+
+    assert "etcd.written" not in values(summary("etcd", seen, Span(0.5, 1.5)))
+
+
+def test_what_was_added_is_from_before_the_load_to_after_it() -> None:
+    grown = [look(0, 0, 100, 7), look(1, 0, 900, 99), look(2, 0, 900, 99), look(3, 0, 150, 9)]
+
+    up = values(summary("server", grown, Span(0.5, 2.5)))
+    down = values(summary("server", [look(0, 0, 500, 50), *grown[1:]], Span(0.5, 2.5)))
+
+    assert (up["server.memory_added"], up["server.files_added"]) == (50, 2)
+    assert (down["server.memory_added"], down["server.files_added"]) == (0, 0)
+
+
 def test_a_span_that_was_not_watched_whole_is_an_error_not_a_guess() -> None:
     with pytest.raises(LoadError, match="not seen over the whole load"):
         summary("server", [look(1, 0), look(2, 0)], Span(0.5, 1.5))
@@ -51,6 +78,7 @@ def test_the_cpu_of_this_process_agrees_with_its_own_clock() -> None:
     assert after is not None
     assert after.cpu_s - before.cpu_s == pytest.approx(0.2, abs=0.05)
     assert after.memory > 1e6
+    assert after.written is None or after.written >= 0
 
 
 def test_a_process_that_is_gone_gives_no_observation() -> None:
@@ -65,3 +93,12 @@ def test_the_process_probe_watches_and_keeps_what_it_saw(tmp_path: Path) -> None
 
     assert values(readings)["server.files"] > 3
     assert re.match(r"component,time_s,", (tmp_path / "process.csv").read_text())
+
+
+def test_a_disk_that_is_full_does_not_lose_what_was_seen(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Process().watch(target(pid=os.getpid()), tmp_path / "nowhere"):
+        pass
+
+    assert "cannot be written" in caplog.text
