@@ -5,7 +5,7 @@ import signal
 import sys
 from itertools import takewhile
 
-QUICK = ("cli", "points", "overhead")
+QUICK = ("cli", "points", "probes", "overhead")
 NAMES = (*QUICK, "repeat", "faults")
 
 

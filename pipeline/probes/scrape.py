@@ -131,8 +131,10 @@ def plain(text: bytes, family: str) -> float | None:
     at = text.find(needle)
     if at < 0:
         return None
+    start = at + len(needle)
+    end = text.find(b"\n", start)
     try:
-        return float(text[at + len(needle) :].partition(b"\n")[0])
+        return float(text[start : end if end >= 0 else None])
     except ValueError:
         return None
 

@@ -48,6 +48,7 @@ def test_a_series_that_ended_early_has_no_slope() -> None:
     ("text", "expected"),
     [
         (b"# TYPE x gauge\nx 1.5e+03\ny 2\n", 1500),
+        (b"# TYPE x gauge\nx 2", 2),
         (b"# TYPE x gauge\nx_total 3\n", None),
         (b"\nx many\n", None),
     ],
