@@ -5,6 +5,7 @@ from pipeline.toolchain.machine import machine
 from pipeline.toolchain.milo import BASELINE_BINARY, BINARY
 from pipeline.toolchain.programs import etcd, k6, ourselves
 from pipeline.toolchain.reference import reference
+from pipeline.toolchain.space import room
 from pipeline.toolchain.subjects import artifact, check, pinned
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "ourselves",
     "pinned",
     "reference",
+    "room",
 ]
