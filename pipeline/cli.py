@@ -209,8 +209,7 @@ def _plan(args: argparse.Namespace) -> Exit:
     from pipeline import wish
     from pipeline.render.plan import plan_text
 
-    _, plan = wish.planned(_wish(args))
-    print(plan_text(plan.summary()), end="")
+    print(plan_text(*wish.foreseen(_wish(args))), end="")
     return Exit.NO_REGRESSION
 
 

@@ -1,5 +1,6 @@
 """Get what a run needs: subjects and programs, built or found, and facts of this machine."""
 
+from pipeline.toolchain.connections import shares_connections
 from pipeline.toolchain.faults import FAULTS
 from pipeline.toolchain.machine import machine
 from pipeline.toolchain.milo import BASELINE_BINARY, BINARY
@@ -21,4 +22,5 @@ __all__ = [
     "pinned",
     "reference",
     "room",
+    "shares_connections",
 ]

@@ -115,7 +115,16 @@ def test_plan_says_what_would_run_and_starts_nothing(capsys: pytest.CaptureFixtu
     code, stdout, _ = told(capsys, "plan", "--suite", "pr", "--pairs", "7")
 
     assert code == 0
-    for word in ("7", "time", "requests", "disk", "object-crud", "Nothing was started"):
+    for word in (
+        "7",
+        "time",
+        "requests",
+        "memory",
+        "open files",
+        "disk",
+        "object-crud",
+        "Nothing was started",
+    ):
         assert word in stdout
 
 
