@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline import log
+from pipeline.capacity import arguments
 from pipeline.errors import ConfigError, Exit, PipelineError
 
 if TYPE_CHECKING:  # these would load what `--help` does not need
@@ -94,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="say what would run; start nothing")
     _add_wish(plan)
     plan.set_defaults(command=_plan)
+
+    arguments.add(commands).set_defaults(command=_capacity)
 
     compare = commands.add_parser("compare", help="judge a folder's results again", epilog=_EXITS)
     compare.add_argument("dir", type=Path, metavar="DIR")
@@ -176,6 +179,16 @@ def _run(args: argparse.Namespace) -> Exit:
     return _conclude(args, report, out)
 
 
+def _capacity(args: argparse.Namespace) -> Exit:
+    arguments.check(args)
+    from pipeline.capacity import verb
+
+    out = args.resume or args.out or _new_folder(f"capacity-{args.things}")
+    capacity = verb.answered(args, out)
+    print(verb.shown(capacity, is_json=args.json, **_terminal()), end="")
+    return verb.exit_code(capacity)
+
+
 def _compare(args: argparse.Namespace) -> Exit:
     from pipeline import stages
 
@@ -196,8 +209,7 @@ def _plan(args: argparse.Namespace) -> Exit:
     from pipeline import wish
     from pipeline.render.plan import plan_text
 
-    _, plan = wish.planned(_wish(args))
-    print(plan_text(plan.summary()), end="")
+    print(plan_text(*wish.foreseen(_wish(args))), end="")
     return Exit.NO_REGRESSION
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NoReturn, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipeline.errors import BaselineError, LoadError
+from pipeline.model.capacity import Capacity
 from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Report, Verdict
 from pipeline.model.results import Baseline, Interleave, ResultSet
@@ -18,11 +19,13 @@ from pipeline.model.subject import Arm, Subject
 # When the meaning of a field changes, add a number here and a step that upgrades older files.
 RESULTS = "milo-perf.results/1"
 BASELINE = "milo-perf.baseline/1"
+CAPACITY = "milo-perf.capacity/1"
 VERDICT: Final = "milo-perf.verdict/1"
 
 _T = TypeVar("_T")
 _RESULTS = TypeAdapter(ResultSet)
 _BASELINE = TypeAdapter(Baseline)
+_CAPACITY = TypeAdapter(Capacity)
 
 
 class _Strict(BaseModel):
@@ -119,6 +122,25 @@ def read_baseline(path: Path) -> Baseline:
     return _validated(_BASELINE, path, BASELINE, "save it again from a run")
 
 
+def write_capacity(path: Path, capacity: Capacity) -> None:
+    """Write what is known of a capacity, all or nothing, keys sorted."""
+    write_text(path, capacity_json(capacity))
+
+
+def capacity_json(capacity: Capacity) -> str:
+    """Return the text of capacity.json."""
+    return _text({"schema": CAPACITY, **_CAPACITY.dump_python(capacity, mode="json")})
+
+
+def read_capacity(path: Path) -> Capacity:
+    """Read what is known of a capacity.
+
+    Raises:
+        BaselineError: Missing, or not what `write_capacity` wrote.
+    """
+    return _validated(_CAPACITY, path, CAPACITY, "start a new search")
+
+
 def verdict_body(report: Report, exit_code: int) -> VerdictBody:
     """Return what verdict.json says."""
     results = report.results
@@ -200,6 +222,7 @@ def write_text(path: Path, text: str) -> None:
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each file, by file name."""
     return {
+        "capacity-1.schema.json": _titled(_CAPACITY.json_schema(mode="serialization"), CAPACITY),
         "results-1.schema.json": _titled(_RESULTS.json_schema(mode="serialization"), RESULTS),
         "verdict-1.schema.json": VerdictBody.model_json_schema(mode="serialization", by_alias=True),
     }

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, files, measure, progress, toolchain
+from pipeline import codec, config, files, fit, measure, progress, toolchain
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.judge import policy
 from pipeline.judge.stored import stored_reference
@@ -48,6 +48,7 @@ def run(wish: Wish, out: Path) -> Report:
             f"{out} is not empty, and a run never overwrites another",
             hint="leave --out away to get a new folder, or go on with `run --resume`",
         )
+    fit.require(plan, list(compared.specs.values()), out)
     built_by = stored.subject.facts.get("build", "") if stored else ""
     artifacts = {
         Arm.BASELINE: toolchain.artifact(compared.specs[Arm.BASELINE], wish.build or built_by),
@@ -84,8 +85,10 @@ def resume(out: Path) -> Report:
     results = codec.read_results(out / RESULTS)
     loaded = config.load(out / SUITE)
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
-    product = spec_of(results.subjects[Arm.CANDIDATE].spec).product
-    plan = Plan(loaded.suite.of(product), results.pairs_asked, results.interleave, results.seed)
+    specs = {arm: spec_of(subject.spec) for arm, subject in results.subjects.items()}
+    suite = loaded.suite.of(specs[Arm.CANDIDATE].product)
+    plan = Plan(suite, results.pairs_asked, results.interleave, results.seed)
+    fit.require(plan, list(specs.values()), out)
     artifacts = {arm: _again(results.subjects[arm]) for arm in Arm}
     for arm, artifact in artifacts.items():
         _same(f"the binary of the {arm}", results.subjects[arm].digest, artifact.subject.digest)

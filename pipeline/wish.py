@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import config, files, toolchain
+from pipeline import config, files, fit, toolchain
 from pipeline.config import LoadedSuite
 from pipeline.errors import BaselineError, ConfigError
+from pipeline.judge.fit import Need
+from pipeline.model.plan import PlanSummary
 from pipeline.model.results import Baseline, Interleave
 from pipeline.model.subject import Arm, Product, Spec, parse_spec
 from pipeline.plan import Plan
@@ -63,6 +65,18 @@ def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
         )
     seed = random.SystemRandom().randrange(2**31) if wish.seed is None else wish.seed
     return loaded, Plan(loaded.suite.of(product), pairs, wish.interleave, seed)
+
+
+def foreseen(wish: Wish) -> tuple[PlanSummary, Need]:
+    """Return what `plan` prints: what would run, and what it takes of this machine.
+
+    Raises:
+        ConfigError: It cannot be carried out, or does not fit.
+    """
+    _, plan = planned(wish)
+    specs = [spec_of(written) for written in (wish.candidate, wish.against) if written]
+    fit.require(plan, specs, Path("out"))
+    return plan.summary(), fit.needed(plan, specs)
 
 
 @dataclass(frozen=True, slots=True)

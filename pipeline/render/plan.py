@@ -1,5 +1,6 @@
 """A plan as text."""
 
+from pipeline.judge.fit import Need
 from pipeline.model.plan import PlanSummary, WorkloadSummary
 from pipeline.model.results import Interleave
 
@@ -9,10 +10,9 @@ _HOW = {
 }
 
 
-def plan_text(plan: PlanSummary) -> str:
-    """Return what would run, how long, how much load and how much disk."""
+def plan_text(plan: PlanSummary, need: Need) -> str:
+    """Return what would run, how long, how much load, and how much of the machine."""
     requests = sum(workload.requests for workload in plan.workloads)
-    peak, kept = plan.peak_bytes / 1e6, plan.kept_bytes / 1e6
     lines = [
         f"Suite {plan.suite}: {plan.description}",
         "",
@@ -20,7 +20,9 @@ def plan_text(plan: PlanSummary) -> str:
         f"  environment  {plan.environment}, {plan.launches} launches",
         f"  time         about {plan.duration_s / 60:.1f} min, builds not counted",
         f"  load         about {requests:,} requests, loopback only",
-        f"  disk         {peak:.0f} MB at most, {kept:.0f} MB kept",
+        f"  memory       about {need.memory / 1e9:.1f} GB at its peak, k6 included",
+        f"  open files   about {need.files:,.0f} at most, in one process",
+        f"  disk         {need.disk / 1e6:.0f} MB at most, {plan.kept_bytes / 1e6:.0f} MB kept",
         f"  seed         {plan.seed}",
     ]
     for workload in plan.workloads:

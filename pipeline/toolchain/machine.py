@@ -1,5 +1,6 @@
 """Say which machine this is, and what state it is in."""
 
+import math
 import os
 import platform
 import re
@@ -70,6 +71,26 @@ def memory() -> int:
     return min([psutil.virtual_memory().total, *limits])
 
 
+def available() -> float:
+    """Return how many bytes of memory programs can still get, within the limits of our cgroups."""
+    import psutil
+
+    return min([float(psutil.virtual_memory().available), *map(left_in, _groups())])
+
+
+def left_in(group: Path) -> float:
+    """Return how many bytes of memory a cgroup may still take, what is only cached included.
+
+    Args:
+        group: Its folder; without a limit in it, the answer is infinite.
+    """
+    most, used = (_read(group / f"memory.{name}").strip() for name in ("max", "current"))
+    if not (most.isdigit() and used.isdigit()):
+        return math.inf
+    cached = re.search(r"^inactive_file (\d+)$", _read(group / "memory.stat"), re.MULTILINE)
+    return max(0.0, float(int(most) - int(used) + (int(cached[1]) if cached else 0)))
+
+
 def clock_source() -> str:
     """Return what the kernel reads time from, such as `tsc`; empty where it does not say."""
     return _read(_CLOCK_SOURCE).strip()
@@ -99,11 +120,18 @@ def _operating_system() -> str:
 
 def _limits(name: str) -> Iterator[str]:
     """Yield what a file says in our cgroup and in each one above it (version 2)."""
+    for group in _groups():
+        if text := _read(group / name).strip():
+            yield text
+
+
+def _groups() -> Iterator[Path]:
+    """Yield the folder of our cgroup and of each one above it (version 2)."""
     found = re.search(r"^0::/(.*)$", _read(Path("/proc/self/cgroup")), re.MULTILINE)
     folder = _CGROUPS / (found[1] if found else "")
     for group in (folder, *folder.parents):
-        if group.is_relative_to(_CGROUPS) and (text := _read(group / name).strip()):
-            yield text
+        if group.is_relative_to(_CGROUPS):
+            yield group
 
 
 def _read(path: Path) -> str:

@@ -45,6 +45,36 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
         pytest.param(
             ["baseline", "save", "/nonexistent", "x"], 7, "no such file", id="save nothing"
         ),
+        pytest.param(["capacity"], 2, "capacity of what?", id="capacity of nothing"),
+        pytest.param(["capacity", "moons"], 2, "invalid choice", id="capacity of moons"),
+        pytest.param(["capacity", "projects"], 2, "at least one limit", id="no limit"),
+        pytest.param(
+            ["capacity", "projects", "--limit", "p99(gte)<1s"],
+            2,
+            "expected one of get, list, create, update, delete\n  p99(gte)<1s\n      ^\n",
+            id="limit with a slip",
+        ),
+        pytest.param(
+            ["capacity", "projects", "--budget", "30"],
+            2,
+            "write 90s, 30m",
+            id="budget without unit",
+        ),
+        pytest.param(
+            ["capacity", "--resume", "x", "--rate", "5"], 2, "--rate cannot", id="resume with rate"
+        ),
+        pytest.param(
+            ["capacity", "objects", "--resume", "x"], 2, "counted cannot", id="resume with things"
+        ),
+        pytest.param(
+            ["capacity", "--resume", "/nonexistent"], 7, "no such file", id="resume no search"
+        ),
+        pytest.param(
+            ["capacity", "projects", "--limit", "db<1GB", "--subject", "moon"],
+            2,
+            "not a subject",
+            id="capacity of an unknown subject",
+        ),
         pytest.param(["nonsense"], 2, "invalid choice", id="unknown command"),
         pytest.param(["run", "--environment", "moon"], 2, "invalid choice", id="environment"),
     ],
@@ -85,7 +115,16 @@ def test_plan_says_what_would_run_and_starts_nothing(capsys: pytest.CaptureFixtu
     code, stdout, _ = told(capsys, "plan", "--suite", "pr", "--pairs", "7")
 
     assert code == 0
-    for word in ("7", "time", "requests", "disk", "object-crud", "Nothing was started"):
+    for word in (
+        "7",
+        "time",
+        "requests",
+        "memory",
+        "open files",
+        "disk",
+        "object-crud",
+        "Nothing was started",
+    ):
         assert word in stdout
 
 
@@ -128,15 +167,19 @@ sys.exit(cli.main(["plan"]))
 """
 
 
-def test_help_loads_no_heavy_library() -> None:
+@pytest.mark.parametrize("command", [[], ["run"], ["capacity"]])
+def test_help_loads_no_heavy_library(command: list[str]) -> None:
     code = (
         "import sys; from pipeline import cli\n"
-        "try: cli.main(['run', '--help'])\n"
+        "try: cli.main([*sys.argv[1:], '--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'scipy', 'pandas', 'numpy', 'pydantic', 'requests', 'rich', 'cryptography'}\n"
+        "heavy |= {'matplotlib', 'psutil', 'PIL'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command], capture_output=True, text=True, check=True
+    )
 
     assert done.stderr.strip() == "[]"
 
@@ -145,7 +188,7 @@ def test_every_command_and_exit_code_is_documented() -> None:
     readme = files.ours("README.md").read_text()
     codes = files.ours("docs", "exit-codes.md").read_text()
 
-    for command in ("run", "plan", "compare", "render", "baseline", "doctor"):
+    for command in ("run", "plan", "capacity", "compare", "render", "baseline", "doctor"):
         assert f"python -m pipeline {command}" in readme
     for code in Exit:
         assert f"| {code.value} |" in codes

@@ -12,7 +12,7 @@ import pytest
 from pipeline import files, toolchain
 
 SCRIPTS = sorted(path.name for path in files.ours("k6_scripts").glob("*.js"))
-OPEN = ["noisy_neighbour.js", "object_crud.js", "project_lifecycle.js"]
+OPEN = ["capacity.js", "noisy_neighbour.js", "object_crud.js", "project_lifecycle.js"]
 FIXED = [script for script in SCRIPTS if script not in OPEN]
 TURNS = """
 import {{ takeTurn }} from '{lib}/turn.js'
@@ -101,6 +101,12 @@ def test_what_goes_on_beside_fixed_work_does_so_in_each_arm(tmp_path: Path) -> N
     scenarios = options(tmp_path, "garbage_collection.js")["scenarios"]
     assert scenarios["baseline-beside"] == scenarios["candidate-beside"]
     assert scenarios["baseline-beside"]["executor"] == "constant-arrival-rate"
+
+
+@pytest.mark.parametrize("mode", ["projects", "objects"])
+def test_filling_is_fixed_work_for_as_many_as_are_asked(tmp_path: Path, mode: str) -> None:
+    work = options(tmp_path, "capacity.js", MODE=mode)["scenarios"]["candidate"]
+    assert (work["executor"], work["iterations"], work["vus"]) == ("shared-iterations", 12, 12)
 
 
 def test_a_neighbour_makes_its_noise_in_each_arm_in_the_second_half(tmp_path: Path) -> None:

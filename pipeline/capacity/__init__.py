@@ -1,0 +1,1 @@
+"""How many Projects, or objects, a build holds before a limit breaks."""

@@ -1,0 +1,188 @@
+"""Launches that are filled and probed with k6, and watched from outside."""
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.capacity.carry import Measured, OutOfRoomError, OutOfTimeError
+from pipeline.capacity.values import is_steady, values_of
+from pipeline.drivers import filling
+from pipeline.errors import ConfigError, LoadError
+from pipeline.judge import room as rooms
+from pipeline.judge.room import Room
+from pipeline.log import log
+from pipeline.model.capacity import Question, Things
+from pipeline.model.results import Reading
+from pipeline.model.subject import Arm
+from pipeline.plan import seed_of
+from pipeline.ports import Artifact, Environment, Load, Program, Span, Target
+from pipeline.probes.process import Process
+from pipeline.probes.sizes import sizes
+
+MOST_HOLDS = 3
+"""So many holds a step has at most until one is steady."""
+
+_GUARD_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class K6Bench:
+    """Implements `Bench`.
+
+    Attributes:
+        question: What is asked.
+        environment: Starts the build.
+        artifact: The build.
+        k6: Fills and probes it.
+        out: Existing folder; each launch gets a folder in it.
+        ends_s: When the budget is over, by `time.monotonic`.
+        room: Tells what the machine has left, given the processes by component.
+    """
+
+    question: Question
+    environment: Environment
+    artifact: Artifact
+    k6: Program
+    out: Path
+    ends_s: float
+    room: Callable[[Target], Room]
+
+    @contextmanager
+    def launch(self, number: int) -> Iterator["_Launch"]:
+        """See `Bench.launch`."""
+        folder = self.out / "launches" / f"{number:03}"
+        shutil.rmtree(folder, ignore_errors=True)  # of a launch that was interrupted
+        folder.mkdir(parents=True)
+        with self.environment.launch({Arm.CANDIDATE: self.artifact}, folder) as targets:
+            target = targets[Arm.CANDIDATE]
+            for limit in self.question.limits:
+                if limit.component and limit.component not in target.processes:
+                    raise ConfigError(
+                        f"`{limit.text}`: the subject has no {limit.component}",
+                        hint=f"it has: {', '.join(target.processes)}",
+                    )
+            yield _Launch(self, target, folder, number)
+
+
+@dataclass(slots=True)
+class _Launch:
+    """Implements `Launch`."""
+
+    bench: K6Bench
+    target: Target
+    out: Path
+    number: int
+    n: int = 0
+    has_projects: bool = False
+    guarded_s: float = 0.0
+    tell: Callable[[str], None] = log.debug
+
+    def left(self) -> dict[str, float]:
+        """See `Launch.left`."""
+        return rooms.left(self.bench.room(self.target))
+
+    def measure(self, n: int, tell: Callable[[str], None]) -> Measured:
+        """See `Launch.measure`."""
+        self.tell = tell
+        try:
+            ready_s, failed = self._filled(n)
+            values = {} if ready_s is None else {"ready": ready_s}
+            return Measured(values, failed) if failed else self._held(values)
+        except LoadError as error:
+            try:
+                self.target.check()
+            except LoadError as died:
+                return Measured({}, str(died))
+            raise LoadError(f"launch {self.number}, N = {n}: {error}", hint=error.hint) from error
+
+    def _filled(self, n: int) -> tuple[float | None, str]:
+        """Fill up to N; return the time to Ready of what was added last, and what failed.
+
+        The first half of N comes quickly and is not timed, so that a launch which begins with N
+        says the same of it as one that has doubled up to it.
+        """
+        question = self.bench.question
+        if question.things is Things.OBJECTS:
+            if not self.has_projects:
+                made = self._fill(Things.PROJECTS, range(question.projects))
+                if failed := self._missing(Things.PROJECTS, made):
+                    return None, failed
+                self.has_projects = True
+        elif self.n < n // 2:
+            made = self._fill(question.things, range(self.n, n // 2))
+            if failed := self._missing(question.things, made):
+                return None, failed
+        made = self._fill(question.things, range(self.n, n))
+        return made.ready_s, self._missing(question.things, made)
+
+    def _fill(self, things: Things, span: range) -> filling.Filled:
+        self.tell(f"make {things} {span.start + 1} to {span.stop}")
+        folder = self.out / f"{span.stop:07}-{things}"
+        folder.mkdir()
+        made = filling.fill(
+            self.bench.question,
+            things,
+            span,
+            self.target,
+            program=self.bench.k6,
+            out=folder,
+            check=self._check,
+        )
+        if things is self.bench.question.things:
+            self.n = span.stop
+        return made
+
+    def _missing(self, things: Things, made: filling.Filled) -> str:
+        if not made.missing:
+            return ""
+        question = self.bench.question
+        mostly = f"; most bad answers were {made.mostly}" if made.mostly else ""
+        what = f"{made.missing} of {made.asked} {things} that were added"
+        if things is Things.OBJECTS:
+            return f"{what} could not be made{mostly}"
+        return f"{what} were not Ready within {filling.ready_timeout_s(question):g} s{mostly}"
+
+    def _held(self, values: dict[str, float]) -> Measured:
+        """Probe until a hold is steady, and return what the last one says."""
+        hold = 0
+        while True:
+            hold += 1
+            self.tell(f"hold {hold}" if hold > 1 else "hold")
+            folder = self.out / f"{self.n:07}-hold-{hold}"
+            folder.mkdir()
+            load, readings, steady = self._probed(folder, hold)
+            if steady or hold == MOST_HOLDS:
+                break
+        seen = (*load.readings[Arm.CANDIDATE], *readings)
+        found = values | values_of(seen, load.spans[Arm.CANDIDATE])
+        return Measured(found, "", load.invalid, hold, steady)
+
+    def _probed(self, folder: Path, hold: int) -> tuple[Load, list[Reading], bool]:
+        """Apply the probing load once; return also what was seen, and whether it was steady."""
+        target = dataclasses.replace(self.target, check=self._check)
+        settings = filling.probing(self.bench.question, self.n)
+        seed = seed_of(self.bench.question.seed, self.number, self.n, hold)
+        with Process().watch(target, folder) as process:
+            driver = settings.driver(self.bench.k6)
+            load = driver.measure({Arm.CANDIDATE: target}, folder, seed)
+            span = load.spans[Arm.CANDIDATE]
+            readings = [*process.readings(span), *sizes(target)]
+            middle_s = (span.start_s + span.end_s) / 2
+            halves = (Span(span.start_s, middle_s), Span(middle_s, span.end_s))
+            steady = is_steady(*(process.readings(half) for half in halves))
+        return load, readings, steady
+
+    def _check(self) -> None:
+        """Raise what ends a step: a dead server, the deadline, or a machine that gives out."""
+        self.target.check()
+        now_s = time.monotonic()
+        if now_s > self.bench.ends_s:
+            raise OutOfTimeError
+        if now_s - self.guarded_s >= _GUARD_S:
+            self.guarded_s = now_s
+            if said := rooms.shortage(self.bench.room(self.target)):
+                raise OutOfRoomError(said)

@@ -1,0 +1,282 @@
+"""The verb `capacity`: from what was asked to a folder with the answer in it."""
+
+import argparse
+import hashlib
+import os
+import random
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline import codec, files, progress, toolchain
+from pipeline.capacity.arguments import DEFAULT_BUDGET, duration_s
+from pipeline.capacity.bench import K6Bench
+from pipeline.capacity.carry import steps
+from pipeline.drivers import filling
+from pipeline.environments.local import Local
+from pipeline.errors import ConfigError, Exit, LoadError, PipelineError
+from pipeline.judge import search
+from pipeline.lock import alone
+from pipeline.log import log
+from pipeline.model.capacity import Capacity, Ended, Question, Things
+from pipeline.model.limit import parse_limits
+from pipeline.model.results import Machine, Tool
+from pipeline.ports import Artifact, Program
+from pipeline.render.capacity import capacity_text
+from pipeline.render.curve import curve_svg
+from pipeline.stats.summary import FEWEST
+from pipeline.wish import spec_of
+
+CAPACITY = "capacity.json"
+REPORT_TEXT = "capacity.txt"
+CURVE = "capacity.svg"
+
+STARTS = {Things.PROJECTS: 5, Things.OBJECTS: 100}
+"""The first N, unless another is asked for."""
+
+LEAST_HOLD_S = 3.0
+"""The halves of a shorter hold could not be told apart: the probes look twice a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asked `capacity` for; None is the default, durations in s.
+
+    `build` is the command that builds a source, with `{out}` for the path of the binary.
+    """
+
+    things: str
+    subject: str
+    limits: Sequence[str]
+    budget_s: float
+    start: int | None = None
+    projects: int | None = None
+    object_bytes: int = 1000
+    rate: float = 20.0
+    hold_s: float = 10.0
+    seed: int | None = None
+    build: str = ""
+
+
+def answered(args: argparse.Namespace, out: Path) -> Capacity:
+    """Carry out what the command line says, and leave every file of the answer in the folder.
+
+    Raises:
+        PipelineError: See `start` and `resume`.
+    """
+    resumed = args.resume is not None
+    capacity = resume(out, args.budget) if resumed else start(wish(args), out)
+    write(capacity, out)
+    log.info("everything is in %s", out)
+    return capacity
+
+
+def shown(capacity: Capacity, *, is_json: bool, width: int, color: bool) -> str:
+    """Return what is printed: capacity.json, or the report."""
+    if is_json:
+        return codec.capacity_json(capacity)
+    return capacity_text(capacity, width=width, color=color)
+
+
+def wish(args: argparse.Namespace) -> Wish:
+    """Return what the command line says, with the defaults of what it does not."""
+    binary = os.environ.get(toolchain.BINARY, "")
+    given = {
+        "object_bytes": args.object_bytes,
+        "rate": args.rate,
+        "hold_s": args.hold,
+        "start": args.start,
+        "projects": args.projects,
+        "seed": args.seed,
+    }
+    return Wish(
+        things=args.things,
+        subject=args.subject or (f"binary:{binary}" if binary else "reference"),
+        limits=args.limit or (),
+        build=args.build or "",
+        budget_s=args.budget or duration_s(DEFAULT_BUDGET),
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+def question_of(wish: Wish) -> Question:
+    """Return what a wish means.
+
+    Raises:
+        ConfigError: It cannot be answered.
+    """
+    things = Things(wish.things)
+    try:
+        limits = parse_limits(wish.limits)
+        question = Question(
+            things=things,
+            limits=limits,
+            budget_s=wish.budget_s,
+            start=STARTS[things] if wish.start is None else wish.start,
+            projects=3 if wish.projects is None else wish.projects,
+            object_bytes=wish.object_bytes,
+            rate=wish.rate,
+            hold_s=wish.hold_s,
+            seed=random.SystemRandom().randrange(2**31) if wish.seed is None else wish.seed,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if things is Things.PROJECTS and wish.projects is not None:
+        raise ConfigError(
+            "--projects says in how many Projects the objects are, and has no meaning here",
+            hint="`capacity objects`, or --start for the first number of Projects",
+        )
+    if things is Things.OBJECTS and any(limit.quantity == "ready" for limit in limits):
+        raise ConfigError(
+            "`ready` is the time of Projects that are added, and `capacity objects` adds none",
+            hint="`capacity projects`, or a limit of p99(create)",
+        )
+    _has_enough_values(question)
+    return question
+
+
+def start(wish: Wish, out: Path) -> Capacity:
+    """Search from nothing, and leave everything in a new folder.
+
+    Raises:
+        PipelineError: Of every kind; what was measured until then is in `out`.
+    """
+    question = question_of(wish)
+    if out.exists() and any(out.iterdir()):
+        raise ConfigError(
+            f"{out} is not empty, and a search never overwrites another",
+            hint="leave --out away to get a new folder, or go on with `capacity --resume`",
+        )
+    artifact = toolchain.artifact(spec_of(wish.subject), wish.build)
+    programs = {"etcd": toolchain.etcd(), "k6": toolchain.k6()}
+    capacity = Capacity(
+        question=question,
+        subject=artifact.subject,
+        environment=Local().kind,
+        load_digest=_load_digest(),
+        machine=_machine(programs),
+        tools={
+            **{name: Tool(found.version, found.digest) for name, found in programs.items()},
+            "milo-perf": toolchain.ourselves(),
+        },
+        taken_at=datetime.now(UTC),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    codec.write_capacity(out / CAPACITY, capacity)
+    return _search(capacity, artifact, programs, out)
+
+
+def resume(out: Path, budget_s: float | None) -> Capacity:
+    """Go on with a search; steps that were measured are kept.
+
+    Args:
+        out: Folder of the search.
+        budget_s: Seconds for all of it, those before included; None for what was asked then.
+
+    Raises:
+        ConfigError: The build, the load or the machine is not what it was.
+        PipelineError: As `start`.
+    """
+    capacity = search.reopened(codec.read_capacity(out / CAPACITY), budget_s)
+    built_by = capacity.subject.facts.get("build", "")
+    artifact = toolchain.artifact(spec_of(capacity.subject.spec), built_by)
+    programs = {"etcd": toolchain.etcd(), "k6": toolchain.k6()}
+    _same("the binary", capacity.subject.digest, artifact.subject.digest)
+    _same("the load's script", capacity.load_digest, _load_digest())
+    for fact, value in _machine(programs).fingerprint.items():
+        before = capacity.machine.fingerprint.get(fact, "unknown")
+        _same(f"the machine's {fact}", before, value)
+    log.info("%s: %s steps are kept", out, len(capacity.steps))
+    return _search(capacity, artifact, programs, out)
+
+
+def write(capacity: Capacity, out: Path) -> None:
+    """Write the answer for machines and for people into the folder of the search."""
+    codec.write_capacity(out / CAPACITY, capacity)
+    codec.write_text(out / REPORT_TEXT, capacity_text(capacity))
+    codec.write_text(out / CURVE, curve_svg(capacity))
+
+
+def exit_code(capacity: Capacity) -> Exit:
+    """Return how the process ends: an answer is success, whatever it is."""
+    if capacity.ended is Ended.LOAD or not capacity.steps:
+        return Exit.WRONG_LOAD
+    return Exit.NO_REGRESSION
+
+
+def _search(
+    capacity: Capacity, artifact: Artifact, programs: dict[str, Program], out: Path
+) -> Capacity:
+    latest = capacity
+    try:
+        with (
+            alone(files.cache() / "run.lock", "measuring on this machine", str(out.absolute())),
+            progress.shown() as shown,
+        ):
+            ends_s = time.monotonic() + capacity.question.budget_s - capacity.spent_s
+            bench = K6Bench(
+                question=capacity.question,
+                environment=Local().environment(programs["etcd"]),
+                artifact=artifact,
+                k6=programs["k6"],
+                out=out,
+                ends_s=ends_s,
+                room=lambda target: toolchain.room(out, target.processes),
+            )
+            for latest in steps(capacity, bench, shown.stage, ends_s):
+                codec.write_capacity(out / CAPACITY, latest)
+    except (PipelineError, KeyboardInterrupt, OSError):
+        log.warning(
+            "stopped after %s steps; go on with: %s -m pipeline capacity --resume %s",
+            len(latest.steps),
+            Path(sys.executable).name,
+            out,
+        )
+        raise
+    if not latest.steps:
+        raise LoadError(
+            f"nothing was measured: {latest.ended_by}",
+            hint="raise --budget: a start, a filling and a hold take about a minute",
+        )
+    return latest
+
+
+def _same(what: str, before: str, now: str) -> None:
+    if before != now:
+        raise ConfigError(
+            f"{what} is not what it was when the search began: {before}, now {now}",
+            hint="start a new search",
+        )
+
+
+def _has_enough_values(question: Question) -> None:
+    """Return if a hold has enough requests for each percentile that has a limit."""
+    if question.hold_s < LEAST_HOLD_S:
+        raise ConfigError(
+            f"--hold {question.hold_s:g}s: a hold shorter than {LEAST_HOLD_S:g} s says nothing"
+        )
+    for limit in question.limits:
+        fewest = FEWEST.get(limit.quantity.partition("(")[0], 0)
+        if question.rate * question.hold_s < 1.05 * fewest:  # one may be lost at either end
+            raise ConfigError(
+                f"`{limit.text}` needs {fewest} requests in a hold, and"
+                f" {question.rate:g} per second for {question.hold_s:g} s are too few",
+                hint="raise --hold or --rate, or limit a percentile that needs fewer",
+            )
+
+
+def _load_digest() -> str:
+    content = hashlib.sha256()
+    for path in (filling.script(), *sorted(files.ours("k6_scripts", "lib").glob("*.js"))):
+        content.update(path.name.encode() + b"\0" + path.read_bytes())
+    return f"sha256:{content.hexdigest()}"
+
+
+def _machine(programs: dict[str, Program]) -> Machine:
+    machine = toolchain.machine()
+    versions = {name: program.version for name, program in programs.items()}
+    fingerprint = {**machine.fingerprint, **versions, "environment": Local().kind}
+    return replace(machine, fingerprint=fingerprint)

@@ -1,0 +1,147 @@
+"""Fill a build with Projects or objects, with k6, and set up the load that probes it then."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import files, proc
+from pipeline.drivers.k6 import K6, LOG, POINTS, argv, environment
+from pipeline.drivers.raw import read_series
+from pipeline.errors import LoadError
+from pipeline.model.capacity import Question, Things
+from pipeline.model.subject import Arm
+from pipeline.ports import Program, Target
+
+SCRIPT = "capacity.js"
+OPERATIONS_PER_ITERATION = 5
+
+READY_TIMEOUT_S = 120.0
+"""A Project that is not Ready by then is not filled; a limit of `ready` can make it later."""
+
+FILL_S = 3600.0
+"""Usual seconds of a filling, for the form: the budget of a search ends one that is too long."""
+
+_CA = "ca.pem"
+_READY = "project_ready"
+_WARMUP_S = 3.0
+_LEAST_HOLD_S, _MOST_HOLD_S = 2.5, 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What came of a filling.
+
+    Attributes:
+        asked: Number of Projects, or of objects in all.
+        missing: How many of them are not there, or not Ready in time.
+        mostly: The most common bad answer, such as `status 500`; empty where there is none.
+        ready_s: 95 % of the Projects were Ready within so many seconds of the answer to their
+            creation; None without Projects.
+    """
+
+    asked: int
+    missing: int
+    mostly: str
+    ready_s: float | None
+
+
+def fill(
+    question: Question,
+    things: Things,
+    span: range,
+    target: Target,
+    *,
+    program: Program,
+    out: Path,
+    check: Callable[[], None],
+) -> Filled:
+    """Make Projects, or objects in every Project, and return once they are there.
+
+    Args:
+        question: What they are made for.
+        things: What to make.
+        span: Their numbers; those below it exist.
+        target: The build.
+        program: k6.
+        out: Existing empty folder for the log of k6.
+        check: Called often; what it raises ends the filling.
+
+    Raises:
+        LoadError: k6 failed, and not only some of what it sent.
+    """
+    asked = len(span) * (question.projects if things is Things.OBJECTS else 1)
+    settings = K6(
+        kind="k6",
+        script=SCRIPT,
+        iterations=asked,
+        duration_s=FILL_S,
+        projects=question.projects,
+        object_bytes=question.object_bytes,
+        parameters={
+            "MODE": things.value,
+            "FROM": span.start,
+            "TIMEOUT_S": ready_timeout_s(question),
+        },
+    )
+    (out / _CA).write_text(target.ca_file.read_text(encoding="utf-8"), encoding="utf-8")
+    proc.run(
+        argv(program, settings, out),
+        output=out / LOG,
+        timeout_s=2 * settings.longest_s,
+        error=LoadError,
+        env=environment(settings, {Arm.CANDIDATE: target}, out, question.seed),
+        hide=("K6_",),
+        check=check,
+    )
+    filled = _read(out / POINTS, asked)
+    (out / POINTS).unlink()  # hundreds of bytes for each object, and read only once
+    return filled
+
+
+def probing(question: Question, n: int) -> K6:
+    """Return the load that probes a build with N things."""
+    times_s = [x.below for x in question.limits if x.unit == "s" and x.quantity != "ready"]
+    longest_s = OPERATIONS_PER_ITERATION * max(times_s, default=0.0)
+    return K6(
+        kind="k6",
+        script=SCRIPT,
+        rate=question.rate,
+        duration_s=question.hold_s,
+        warmup_s=_WARMUP_S,
+        projects=n if question.things is Things.PROJECTS else question.projects,
+        object_bytes=question.object_bytes,
+        requests_per_iteration=OPERATIONS_PER_ITERATION,
+        max_failed_share=0.999,  # a share of errors is an answer here, and has a limit of its own
+        parameters={"HOLD_S": min(max(longest_s, _LEAST_HOLD_S), _MOST_HOLD_S)},
+    )
+
+
+def ready_timeout_s(question: Question) -> float:
+    """Return how many seconds a Project may take: twice its limit, where that is longer."""
+    limits_s = [limit.below for limit in question.limits if limit.quantity == "ready"]
+    return max([READY_TIMEOUT_S, *(2 * limit_s for limit_s in limits_s)])
+
+
+def script() -> Path:
+    """Return the path of the script."""
+    return files.ours("k6_scripts", SCRIPT)
+
+
+def _read(path: Path, asked: int) -> Filled:
+    import numpy as np
+
+    series = list(read_series(path))
+    bad = Counter[str]()
+    for one in series:
+        if one.metric == "http_req_duration" and one.failed:
+            answered = one.status not in ("", "0")
+            bad[f"status {one.status}" if answered else "no answer"] += len(one.measured)
+    ready_ms = [one.measured for one in series if one.metric == _READY]
+    made = round(sum(float(one.measured.sum()) for one in series if one.metric == "filled"))
+    return Filled(
+        asked=asked,
+        missing=max(0, asked - made),
+        mostly=bad.most_common(1)[0][0] if bad else "",
+        ready_s=float(np.quantile(np.concatenate(ready_ms), 0.95)) / 1e3 if ready_ms else None,
+    )

@@ -1,0 +1,65 @@
+"""Refuse a run that this machine cannot carry, before anything of it starts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import toolchain
+from pipeline.errors import ConfigError
+from pipeline.judge import fit
+from pipeline.judge.room import Room
+from pipeline.model.results import Interleave
+from pipeline.model.subject import Spec
+from pipeline.plan import Plan
+
+
+def needed(plan: Plan, specs: Sequence[Spec], interleave: Interleave | None = None) -> fit.Need:
+    """Return what a plan takes at its peak.
+
+    Args:
+        plan: What would run.
+        specs: Of the builds that are known; the one that takes most counts.
+        interleave: Another than the plan's own.
+    """
+    how = interleave or plan.interleave
+    needs = [fit.need(_amount(plan), build, how, plan.peak_bytes) for build in _builds(specs)]
+    return max(needs, key=lambda need: (need.files, need.memory))
+
+
+def require(plan: Plan, specs: Sequence[Spec], out: Path, room: Room | None = None) -> None:
+    """Return if a plan fits this machine.
+
+    Args:
+        plan: What would run.
+        specs: Of the builds that are known.
+        out: Where the run's folder would be.
+        room: What the machine has left; read from it unless a test says otherwise.
+
+    Raises:
+        ConfigError: It does not: what is too little, by how much, and what would fit.
+    """
+    room = toolchain.room(out) if room is None else room
+    if not (found := fit.misfits(needed(plan, specs), room)):
+        return
+    made = _amount(plan)
+    most = min(
+        fit.most_projects(made, build, plan.interleave, plan.peak_bytes, room)
+        for build in _builds(specs)
+    )
+    hints = [f"{most} of its {made.projects} Projects would fit"] if most else []
+    if not fit.misfits(needed(plan, specs, Interleave.TRIAL), room):
+        hints.append("with --interleave trial it fits: one build is up at a time")
+    raise ConfigError(
+        f"the suite {plan.suite.name} does not fit this machine: {'; '.join(found)}",
+        hint="; ".join(hints) or "use a larger machine, or a smaller suite",
+    )
+
+
+def _amount(plan: Plan) -> fit.Amount:
+    drivers = [workload.driver for workload in plan.suite.workloads]
+    return fit.amount([(d.projects, d.objects, d.object_bytes) for d in drivers])
+
+
+def _builds(specs: Sequence[Spec]) -> list[fit.Footprint]:
+    return [
+        fit.footprint(spec.product, is_shared=toolchain.shares_connections(spec)) for spec in specs
+    ]

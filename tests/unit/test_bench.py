@@ -1,0 +1,119 @@
+"""A launch of a capacity is guarded while it is filled and probed."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.capacity.bench import K6Bench
+from pipeline.capacity.carry import OutOfRoomError, OutOfTimeError
+from pipeline.errors import ConfigError, LoadError
+from pipeline.judge.room import Room
+from pipeline.model.capacity import Question, Things
+from pipeline.model.limit import parse_limits
+from pipeline.model.subject import Arm, Subject
+from pipeline.ports import Artifact, Program, Target
+
+MUCH = Room(memory=10e9, memory_total=20e9, disk=50e9, files=20_000, open_files={"server": 50})
+
+
+@dataclass
+class FakeEnvironment:
+    """Gives out a target whose server may be dead."""
+
+    folder: Path
+    died: str = ""
+    is_up: bool = False
+
+    @contextmanager
+    def launch(self, artifacts: Mapping[Arm, Artifact], out: Path) -> Iterator[dict[Arm, Target]]:
+        for name in ("ca", "token"):
+            (self.folder / name).write_text(name)
+        self.is_up = True
+        yield {Arm.CANDIDATE: self.target()}
+        self.is_up = False
+
+    def target(self) -> Target:
+        def check() -> None:
+            if self.died:
+                raise LoadError(self.died)
+
+        return Target(
+            url="https://127.0.0.1:1",
+            ca_file=self.folder / "ca",
+            token_file=self.folder / "token",
+            admin_token_file=self.folder / "token",
+            processes={"server": 1, "etcd": 2},
+            metrics={},
+            etcd_url="",
+            check=check,
+        )
+
+
+def bench(folder: Path, *limits: str, k6: str = "time.sleep(60)") -> K6Bench:
+    program = folder / "k6"
+    program.write_text(f"#!{sys.executable}\nimport sys, time\n{k6}\n")
+    program.chmod(0o755)
+    return K6Bench(
+        question=Question(Things.PROJECTS, parse_limits(limits or ["db<1GB"]), 60, 5),
+        environment=FakeEnvironment(folder),
+        artifact=Artifact(Subject("reference", "sha256:aa"), folder / "server"),
+        k6=Program(program, "1.1.0", "sha256:00"),
+        out=folder,
+        ends_s=time.monotonic() + 60,
+        room=lambda _target: MUCH,
+    )
+
+
+def quiet(_said: str) -> None:
+    pass
+
+
+def test_a_limit_of_a_component_that_the_build_has_not_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConfigError, match=r"`memory\(manager\)<1GB`: the subject has no manager"),
+        bench(tmp_path, "memory(manager)<1GB").launch(0),
+    ):
+        pass
+
+
+def test_the_deadline_ends_a_filling(tmp_path: Path) -> None:
+    late = replace(bench(tmp_path), ends_s=time.monotonic() - 1)
+    with late.launch(0) as launch, pytest.raises(OutOfTimeError):
+        launch.measure(8, quiet)
+
+
+def test_a_machine_that_gives_out_ends_a_filling(tmp_path: Path) -> None:
+    small = replace(bench(tmp_path), room=lambda _target: replace(MUCH, memory=1e9))
+    with (
+        small.launch(0) as launch,
+        pytest.raises(OutOfRoomError, match=r"1\.0 GB of memory left"),
+    ):
+        launch.measure(8, quiet)
+
+
+def test_a_server_that_dies_is_what_failed_and_no_error(tmp_path: Path) -> None:
+    dying = bench(tmp_path)
+    assert isinstance(dying.environment, FakeEnvironment)
+    with dying.launch(0) as launch:
+        dying.environment.died = "server of the candidate was killed by signal 9"
+        measured = launch.measure(8, quiet)
+    assert measured.failed == "server of the candidate was killed by signal 9"
+
+
+def test_a_k6_that_fails_while_the_build_lives_is_an_error_that_says_where(tmp_path: Path) -> None:
+    wrong = bench(tmp_path, k6="sys.exit(107)")
+    with wrong.launch(3) as launch, pytest.raises(LoadError, match=r"launch 3, N = 8: .*107"):
+        launch.measure(8, quiet)
+
+
+def test_the_folder_of_an_interrupted_launch_is_made_anew(tmp_path: Path) -> None:
+    left = tmp_path / "launches" / "003" / "private"
+    left.mkdir(parents=True)
+    with bench(tmp_path).launch(3) as launch:
+        assert not left.exists()
+        assert launch.left()["memory"] == 8e9

@@ -1,0 +1,197 @@
+"""A run that a machine cannot carry is refused before it starts, and is told what would fit."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from pipeline import config, fit, stages, toolchain, wish
+from pipeline.errors import ConfigError, Exit
+from pipeline.judge.fit import (
+    MILO_SEPARATE,
+    MILO_SHARED,
+    REFERENCE,
+    Amount,
+    amount,
+    footprint,
+    misfits,
+    most_projects,
+    need,
+)
+from pipeline.judge.room import Room
+from pipeline.model.results import Interleave
+from pipeline.model.subject import Product, Spec, parse_spec
+from pipeline.plan import Plan
+
+PLENTY = Room(memory=1e12, memory_total=1e12, disk=1e12, files=1e6)
+SUITE = """
+name = "large"
+description = "many Projects in two workloads"
+pairs = 5
+[environment]
+kind = "local"
+"""
+WORKLOAD = """
+[[workload]]
+name = "fill-{number}"
+metric = [ {{ name = "x", select = "y", unit = "1", better = "lower", margin = 0.1 }} ]
+[workload.driver]
+kind = "k6"
+script = "object_fill.js"
+iterations = 10
+duration_s = 10
+projects = {projects}
+objects = {objects}
+object_bytes = 10000
+"""
+
+
+def plan(
+    tmp_path: Path,
+    product: Product = Product.MILO,
+    interleave: Interleave = Interleave.REQUEST,
+    projects: int = 100,
+    objects: int = 50,
+) -> Plan:
+    path = tmp_path / "large.toml"
+    workloads = (
+        WORKLOAD.format(number=number, projects=projects, objects=objects) for number in (1, 2)
+    )
+    path.write_text(SUITE + "".join(workloads))
+    return Plan(config.load(path).suite.of(product), 5, interleave, 1)
+
+
+OLD, NEW, UNKNOWN = (
+    parse_spec(text)
+    for text in ("source:milo@v0.29.3", "source:milo@v0.30.0", "binary:/nonexistent/milo")
+)
+
+
+def refused(
+    plan: Plan, specs: list[Spec], memory: float = 1e12, files: float = 1e6, disk: float = 1e12
+) -> ConfigError:
+    room = Room(memory, 1e12, disk, files)
+    with pytest.raises(ConfigError, match="the suite large does not fit this machine") as caught:
+        fit.require(plan, specs, Path("out"), room)
+    return caught.value
+
+
+def test_projects_of_all_workloads_of_a_launch_add_up(tmp_path: Path) -> None:
+    found = fit.needed(plan(tmp_path), [NEW])
+    half = fit.needed(plan(tmp_path, projects=50), [NEW])
+    # 200 Projects at 25 MB, and 20,000 objects of 10 kB, in each of two builds
+    assert found.memory == pytest.approx(
+        2 * (356e6 + 200 * 25e6 + 20_000 * (8e3 + 4 * 10_000)) + 200e6
+    )
+    assert half.memory < found.memory
+    assert found.disk > 2 * 2 * 20_000 * 10_000
+
+
+def test_both_builds_at_once_take_twice_the_memory_but_no_more_files_each(tmp_path: Path) -> None:
+    duet, trial = (fit.needed(plan(tmp_path, interleave=how), [OLD]) for how in Interleave)
+    assert duet.memory - 200e6 == pytest.approx(2 * (trial.memory - 200e6))
+    assert duet.files == trial.files == 60 + 200 * 60 + 100
+
+
+def test_the_estimate_of_milo_is_what_was_measured() -> None:
+    made = amount([(50, 100, 1000)])  # 10,000 objects of 1,000 bytes in 50 Projects
+    assert made == Amount(50, 10_000, 10e6)
+    found = need(made, MILO_SHARED, Interleave.TRIAL, 0).memory - 200e6
+    assert found == pytest.approx(1733e6, rel=0.05)
+    assert need(Amount(5, 0, 0), MILO_SEPARATE, Interleave.TRIAL, 0).files == pytest.approx(
+        332 + 100, rel=0.1
+    )
+
+
+def test_a_suite_that_fits_is_not_refused(tmp_path: Path) -> None:
+    fit.require(plan(tmp_path), [OLD, NEW], Path("out"), PLENTY)
+
+
+def test_too_little_memory_says_how_much_is_missing_and_what_would_fit(tmp_path: Path) -> None:
+    error = refused(plan(tmp_path), [NEW], memory=9e9)
+    assert "memory: a launch takes about 12.8 GB, and 9.0 GB are left, 3.8 GB too few" in str(error)
+    assert error.hint == (
+        "135 of its 200 Projects would fit;"
+        " with --interleave trial it fits: one build is up at a time"
+    )
+    room = dataclasses.replace(PLENTY, memory=9e9)
+    fit.require(plan(tmp_path, projects=67), [NEW], Path("out"), room)
+
+
+def test_too_few_files_say_how_many_are_missing_and_what_would_fit(tmp_path: Path) -> None:
+    error = refused(plan(tmp_path), [NEW, OLD], files=10_000)
+    assert (
+        "open files: a process opens about 12,160, and 10,000 is the limit (`ulimit -Hn`),"
+        " 2,160 too few"
+    ) in str(error)
+    assert error.hint == "164 of its 200 Projects would fit"
+
+
+def test_too_little_disk_says_how_much_is_missing(tmp_path: Path) -> None:
+    error = refused(plan(tmp_path), [NEW], disk=0.5e9)
+    assert "disk: the run takes about 0.9 GB, and 0.5 GB are free, 0.4 GB too few" in str(error)
+    assert "of its 200 Projects would fit" in error.hint
+    assert "--interleave trial" in error.hint
+
+
+def test_everything_that_does_not_fit_is_said_at_once(tmp_path: Path) -> None:
+    said = str(refused(plan(tmp_path), [OLD], memory=1e8, files=50, disk=1e3))
+    assert all(word in said for word in ("memory: ", "open files: ", "disk: "))
+
+
+def test_a_machine_without_room_for_two_builds_at_all_is_told_so(tmp_path: Path) -> None:
+    error = refused(plan(tmp_path), [NEW], memory=1e8)
+    assert error.hint == "use a larger machine, or a smaller suite"
+    assert refused(plan(tmp_path, projects=0), [NEW], memory=1e8).hint == error.hint
+
+
+def test_the_largest_number_that_fits_is_exact() -> None:
+    room = dataclasses.replace(PLENTY, memory=5e9)
+    made = amount([(200, 50, 10_000)])
+    most = most_projects(made, MILO_SHARED, Interleave.REQUEST, 0, room)
+    for projects, expected in ((most, True), (most + 1, False)):
+        taken = need(amount([(projects, 50, 10_000)]), MILO_SHARED, Interleave.REQUEST, 0)
+        assert (not misfits(taken, room)) is expected
+
+
+def test_a_build_of_unknown_version_is_not_refused_for_what_only_old_ones_take(
+    tmp_path: Path,
+) -> None:
+    room = dataclasses.replace(PLENTY, files=10_000)
+    fit.require(plan(tmp_path), [UNKNOWN], Path("out"), room)
+    assert footprint(Product.MILO, is_shared=None) is MILO_SHARED
+    assert footprint(Product.REFERENCE, is_shared=None) is REFERENCE
+
+
+def test_the_version_is_told_by_a_revision_or_by_a_flag_in_the_binary(tmp_path: Path) -> None:
+    def said(content: bytes) -> bool | None:
+        path = tmp_path / f"milo-{len(content)}"
+        path.write_bytes(content)
+        return toolchain.shares_connections(parse_spec(f"binary:{path}"))
+
+    assert said(b"\0--shared-etcd-client-pool-size\0") is True
+    assert said(b"\0--etcd-servers\0") is False
+    assert said(b"") is None
+    assert toolchain.shares_connections(OLD) is False
+    assert toolchain.shares_connections(NEW) is True
+    assert toolchain.shares_connections(parse_spec("source:milo@main")) is None
+    assert toolchain.shares_connections(parse_spec("reference")) is None
+    assert toolchain.shares_connections(UNKNOWN) is None
+
+
+def test_plan_and_run_refuse_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(*_: object) -> None:
+        pytest.fail("something was built or started")
+
+    small = dataclasses.replace(PLENTY, memory=1e8)
+    monkeypatch.setattr(toolchain, "room", lambda _out: small)
+    monkeypatch.setattr(toolchain, "artifact", nothing)
+    asked = wish.Wish("smoke", "reference", against="reference")
+    with pytest.raises(ConfigError, match="the suite smoke does not fit"):
+        wish.foreseen(asked)
+    with pytest.raises(ConfigError, match="the suite smoke does not fit") as caught:
+        stages.run(asked, tmp_path / "out")
+    assert caught.value.exit_code == Exit.BAD_ARGUMENTS
+    assert not (tmp_path / "out").exists()
