@@ -127,12 +127,15 @@ def _disk(process: "psutil.Process") -> dict[str, int]:
 def summary(component: str, seen: Sequence[Observation], span: Span) -> tuple[Reading, ...]:
     """Return the readings of one process over a span; CPU is interpolated at both of its ends.
 
+    Of a span between two looks, memory, threads and files are those of the look after it.
+
     Raises:
         LoadError: The process was not seen over the whole span.
     """
-    within = [o for o in seen if span.start_s <= o.time_s <= span.end_s]
-    if not within or seen[0].time_s > span.start_s or seen[-1].time_s < span.end_s:
+    if not seen or seen[0].time_s > span.start_s or seen[-1].time_s < span.end_s:
         raise LoadError(f"process probe: {component} was not seen over the whole load")
+    within = [o for o in seen if span.start_s <= o.time_s <= span.end_s]
+    within = within or [next(o for o in seen if o.time_s >= span.end_s)]
     memory = [o.memory for o in within]
     first, last = seen[0], seen[-1]
     found = [

@@ -67,6 +67,15 @@ def test_a_span_that_was_not_watched_whole_is_an_error_not_a_guess() -> None:
         summary("server", [look(1, 0), look(2, 0)], Span(0.5, 1.5))
 
 
+def test_a_span_between_two_looks_has_the_memory_of_the_look_after_it() -> None:
+    seen = [look(0, 0.0, 100), look(1, 1.0, 200), look(2, 1.0, 300)]
+
+    readings = values(summary("server", seen, Span(0.25, 0.75)))
+
+    assert readings["server.memory_mean"] == 200
+    assert readings["server.cpu"] == pytest.approx(0.5)
+
+
 def test_the_cpu_of_this_process_agrees_with_its_own_clock() -> None:
     before = observation(os.getpid())
     burned = time.process_time()
