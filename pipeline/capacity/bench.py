@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.capacity.carry import Measured, OutOfRoomError, OutOfTimeError
-from pipeline.capacity.values import is_steady, values_of
+from pipeline.capacity.values import has_settled, is_steady, values_of
 from pipeline.drivers import filling
 from pipeline.errors import ConfigError, LoadError
 from pipeline.judge import room as rooms
@@ -26,7 +26,15 @@ from pipeline.probes.sizes import sizes
 MOST_HOLDS = 3
 """So many holds a step has at most until one is steady."""
 
+SETTLE_S = 5.0
+"""Seconds between two looks at the goroutines of a build that is left alone after a filling."""
+
+SETTLE_MOST_S = 60.0
+SETTLE_PROJECT_S = 3.0
+"""So long a build has to settle at most, and so much longer for each Project that was added."""
+
 _GUARD_S = 1.0
+_POLL_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,7 @@ class _Launch:
     out: Path
     number: int
     n: int = 0
-    has_projects: bool = False
+    projects: int = 0
     guarded_s: float = 0.0
     tell: Callable[[str], None] = log.debug
 
@@ -89,9 +97,14 @@ class _Launch:
         """See `Launch.measure`."""
         self.tell = tell
         try:
+            before = self.projects
             ready_s, failed = self._filled(n)
             values = {} if ready_s is None else {"ready": ready_s}
-            return Measured(values, failed) if failed else self._held(values)
+            if failed:
+                return Measured(values, failed)
+            settled = self._settled(self.projects - before)
+            measured = self._held(values)
+            return dataclasses.replace(measured, is_steady=measured.is_steady and settled)
         except LoadError as error:
             try:
                 self.target.check()
@@ -107,11 +120,10 @@ class _Launch:
         """
         question = self.bench.question
         if question.things is Things.OBJECTS:
-            if not self.has_projects:
+            if not self.projects:
                 made = self._fill(Things.PROJECTS, range(question.projects))
                 if failed := self._missing(Things.PROJECTS, made):
                     return None, failed
-                self.has_projects = True
         elif self.n < n // 2:
             made = self._fill(question.things, range(self.n, n // 2))
             if failed := self._missing(question.things, made):
@@ -132,6 +144,8 @@ class _Launch:
             out=folder,
             check=self._check,
         )
+        if things is Things.PROJECTS:
+            self.projects = span.stop
         if things is self.bench.question.things:
             self.n = span.stop
         return made
@@ -145,6 +159,21 @@ class _Launch:
         if things is Things.OBJECTS:
             return f"{what} could not be made{mostly}"
         return f"{what} were not Ready within {filling.ready_timeout_s(question):g} s{mostly}"
+
+    def _settled(self, added: int) -> bool:
+        """Leave the build alone until its goroutines have settled; tell whether they did."""
+        self.tell("wait until it has settled")
+        ends_s = time.monotonic() + SETTLE_MOST_S + SETTLE_PROJECT_S * added
+        seen = sizes(self.target)
+        while time.monotonic() < ends_s:
+            looks_s = time.monotonic() + SETTLE_S
+            while time.monotonic() < looks_s:
+                self._check()
+                time.sleep(_POLL_S)
+            before, seen = seen, sizes(self.target)
+            if has_settled(before, seen, self.projects):
+                return True
+        return False
 
     def _held(self, values: dict[str, float]) -> Measured:
         """Probe until a hold is steady, and return what the last one says."""

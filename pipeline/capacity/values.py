@@ -10,6 +10,10 @@ from pipeline.ports import Span
 STEADY = 0.05
 """A hold is steady when the mean memory of its two halves differs by no more than this share."""
 
+SETTLED_SHARE = 0.5
+"""After a filling, goroutines have settled when they change by less than this share of what one
+Project accounts for: a controller that takes one Project after the other is then done."""
+
 
 def values_of(readings: Sequence[Reading], span: Span) -> dict[str, float]:
     """Return the value of each quantity that the readings tell, in its base unit.
@@ -56,3 +60,18 @@ def is_steady(first: Sequence[Reading], second: Sequence[Reading]) -> bool:
         for half in (first, second)
     )
     return abs(after - before) <= STEADY * before
+
+
+def has_settled(before: Sequence[Reading], after: Sequence[Reading], projects: int) -> bool:
+    """Tell whether goroutines, all components together, have stopped to grow or to fall.
+
+    Args:
+        before: With `COMPONENT.goroutines`; without any, nothing is there that could change.
+        after: The same some seconds later.
+        projects: How many there are, at least 1.
+    """
+    first, second = (
+        sum(reading.value for reading in some if reading.name.endswith(".goroutines"))
+        for some in (before, after)
+    )
+    return abs(second - first) <= SETTLED_SHARE * first / projects

@@ -59,7 +59,7 @@ def test_objects_are_counted_in_each_project_and_a_budget_leaves_the_interval_op
     out = tmp_path / "out"
     process = command(
         *("capacity", "objects", "--limit", "db<50GB", "--start", 10, "--projects", 2),
-        *("--object-bytes", 2000, "--budget", "45s", "--out", out, *QUICK),
+        *("--object-bytes", 2000, "--budget", "60s", "--out", out, *QUICK),
     )
     stdout, _ = finished(process, Exit.NO_REGRESSION)
     found = known(out)

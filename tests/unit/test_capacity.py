@@ -10,14 +10,12 @@ import pytest
 from pipeline import codec
 from pipeline.capacity import verb
 from pipeline.capacity.carry import Measured, OutOfRoomError, OutOfTimeError, steps
-from pipeline.capacity.values import is_steady, values_of
 from pipeline.errors import BaselineError, Exit, LoadError
 from pipeline.judge import search
 from pipeline.model.capacity import Capacity, Ended, Question, Things
-from pipeline.model.limit import QUANTITIES, parse_limits
-from pipeline.model.results import Machine, Reading, Tool
+from pipeline.model.limit import parse_limits
+from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
-from pipeline.ports import Span
 from tests.builders import NOW
 
 Measure = Callable[[int], Measured]
@@ -222,44 +220,6 @@ def test_an_error_stops_the_servers_and_passes_on() -> None:
     with pytest.raises(LoadError, match="107"):
         bench.search(capacity())
     assert not bench.is_up
-
-
-def test_readings_become_the_quantities_that_can_have_limits() -> None:
-    readings = [
-        Reading("http_req_duration{op=get}/p99", 250.0, "ms"),
-        Reading("http_req_duration{op=fill}/p99", 9.0, "s"),
-        Reading("errors_share", 0.01, "1"),
-        Reading("server.memory_max", 2e6, "B"),
-        Reading("etcd.memory_max", 1e6, "B"),
-        Reading("server.cpu", 4.0, "s"),
-        Reading("etcd.files", 7, "1"),
-        Reading("server.goroutines", 1000, "1"),
-    ]
-    found = values_of(readings, Span(100, 108))
-    assert found == {
-        "p99(get)": 0.25,
-        "errors": 0.01,
-        "memory(server)": 2e6,
-        "memory(etcd)": 1e6,
-        "memory": 3e6,
-        "cpu(server)": 0.5,
-        "files(etcd)": 7,
-        "goroutines(server)": 1000,
-    }
-    assert set(found) <= set(QUANTITIES)
-    assert values_of([], Span(0, 1)) == {}
-
-
-@pytest.mark.parametrize(("after", "steady"), [(104.9, True), (105.1, False), (94.9, False)])
-def test_a_hold_is_steady_when_the_memory_of_its_halves_agrees(after: float, steady: bool) -> None:  # noqa: FBT001 (a parameter of the test)
-    def half(memory: float) -> list[Reading]:
-        return [
-            Reading("server.memory_mean", 0.6 * memory, "B"),
-            Reading("etcd.memory_mean", 0.4 * memory, "B"),
-            Reading("server.cpu", memory, "s"),
-        ]
-
-    assert is_steady(half(100), half(after)) is steady
 
 
 def test_what_is_written_is_read_back_the_same(tmp_path: Path) -> None:
