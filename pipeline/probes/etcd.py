@@ -37,6 +37,7 @@ class Etcd:
     It yields, all but the sizes as differences and never below zero:
 
     - `etcd.keys_added` (1): keys below `/projects/`, where the objects of Projects are.
+    - `etcd.keys_left` (1): of those, the keys of Projects that are not there any more.
     - `etcd.revisions` (1): changes of the store, each a write or a deletion.
     - `etcd.names_left` (1): keys elsewhere that name a Project of a load that is not there any
       more; events and leases, which pass by themselves, are not counted.
@@ -69,6 +70,7 @@ class Look:
         db_used_bytes: How much of that is in use.
         left: Keys that name a Project that is not there any more, or None where there are too
             many keys to be listed.
+        orphans: Keys below `PREFIX` of Projects that are not there, or None as above.
     """
 
     keys: int
@@ -76,6 +78,7 @@ class Look:
     db_bytes: int
     db_used_bytes: int
     left: frozenset[str] | None
+    orphans: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ class _Watch:
         }
         if before.left is not None and after.left is not None:
             found["names_left"] = len(after.left - before.left)
+        if before.orphans is not None and after.orphans is not None:
+            found["keys_left"] = len(after.orphans - before.orphans)
         sizes = {
             "db_bytes": after.db_bytes,
             "db_bytes_added": after.db_bytes - before.db_bytes,
@@ -133,6 +138,7 @@ def look(url: str, path: Path) -> Look:
         db_bytes=_number(url, status, "dbSize"),
         db_used_bytes=_number(url, status, "dbSizeInUse"),
         left=None if others is None else frozenset(left(others)),
+        orphans=None if ours is None or others is None else frozenset(orphans(ours, others)),
     )
 
 
@@ -181,12 +187,30 @@ def left(found: Sequence[str]) -> list[str]:
     Args:
         found: All keys that are not below `PREFIX`.
     """
-    projects = {match[1] for key in found if (match := _PROJECT.search(key))}
+    projects = _projects(found)
     return [
         key
         for key in found
         if _type(key) not in _PASSING and not projects.issuperset(_NAME.findall(key))
     ]
+
+
+def orphans(ours: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return the keys below `PREFIX` of Projects that are not there.
+
+    A living Project may get keys of its own at any time, so that only these tell what a deletion
+    left behind.
+
+    Args:
+        ours: All keys below `PREFIX`.
+        others: All keys that are not.
+    """
+    projects = _projects(others)
+    return [key for key in ours if key.removeprefix(PREFIX).partition("/")[0] not in projects]
+
+
+def _projects(others: Sequence[str]) -> set[str]:
+    return {match[1] for key in others if (match := _PROJECT.search(key))}
 
 
 def _type(key: str) -> str:

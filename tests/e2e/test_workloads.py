@@ -61,7 +61,7 @@ WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
             "project_gone/p50": 1e-4,
             "projects.gone/p50": 1e-4,
             "projects_deleted": 5,
-            "etcd.keys_added": 5,
+            "etcd.keys_left": 5,
             "etcd.names_left": 0,
             "http_req_duration{op=get_during}/p50": 1e-4,
         },

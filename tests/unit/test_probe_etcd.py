@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import LoadError
 from pipeline.ports import Span
-from pipeline.probes.etcd import Etcd, keys, left, listed
+from pipeline.probes.etcd import Etcd, keys, left, listed, orphans
 from tests.loopback import Request, answering, serving, target, values
 
 
@@ -64,6 +64,7 @@ def test_what_is_there_after_is_told_less_what_was_there_before(
         "etcd.keys_added": 7,
         "etcd.revisions": 20,
         "etcd.names_left": 0,
+        "etcd.keys_left": 7,
         "etcd.db_bytes": 10240,
         "etcd.db_bytes_added": 6144,
         "etcd.db_used_bytes": 1024,
@@ -86,6 +87,17 @@ def test_keys_elsewhere_that_name_a_deleted_project_are_left() -> None:
     ]
 
     assert left(found) == [found[2], found[3]]
+
+
+def test_keys_of_deleted_projects_are_left_and_those_of_living_ones_are_not() -> None:
+    ours = [
+        f"/projects/{LIVE}/namespaces/default",
+        f"/projects/{LIVE}/namespaces/milo-system",
+        f"/projects/{DEAD}/namespaces/default",
+        f"/projects/{DEAD}/secrets/default/s",
+    ]
+
+    assert orphans(ours, [PROJECT + LIVE, PROJECT + "other"]) == ours[2:]
 
 
 def test_what_an_earlier_workload_left_is_not_told_again(
@@ -117,6 +129,7 @@ def test_too_many_keys_are_not_listed_but_counted(
         seen = values(watch.readings(Span(0, 1)))
 
     assert "etcd.names_left" not in seen
+    assert "etcd.keys_left" not in seen
     assert seen["etcd.keys_added"] == 0
     assert json.loads((tmp_path / "etcd-keys-after.json").read_text())["others"] is None
 
