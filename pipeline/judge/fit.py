@@ -24,9 +24,9 @@ COPIES = 4
 COPIES_ON_DISK = 2
 """Times that it is on the disk: in etcd's log and in its database."""
 
-OBJECT_MEMORY = 8e3
+OBJECT_MEMORY = 2e3
 """Bytes of memory of an object beside its data.  With `COPIES` it makes 10,000 objects of 1,000
-bytes in 50 Projects of Milo v0.30.0 the 1,733 MB that were measured, where Projects take 25 MB."""
+bytes in 50 Projects of Milo v0.30.0 the 1,733 MB that were measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,12 @@ class Footprint:
     project_files: float
 
 
-MILO_SHARED = Footprint(memory=356e6, project_memory=25e6, files=60, project_files=0)
-"""Milo from v0.30.0 on, whose storage shares a few connections to etcd: 230 MB API server, 80 MB
-controller-manager and 46 MB etcd; about 16 MB a Project idle and 25 MB under use; 56 files."""
+MILO_SHARED = Footprint(memory=430e6, project_memory=25e6, files=57, project_files=0.5)
+"""Milo from v0.30.0 on, whose storage shares a few connections to etcd.  Idle 230 MB API server,
+80 MB controller-manager, 46 MB etcd and 16 MB a Project; under use, all together, 517 MB with 4
+Projects and 1,149 MB with 32, and up to 25 MB a Project; 56 files with 5 Projects."""
 
-MILO_SEPARATE = Footprint(memory=356e6, project_memory=25e6, files=60, project_files=60)
+MILO_SEPARATE = Footprint(memory=430e6, project_memory=25e6, files=57, project_files=60)
 """Milo before v0.30.0: a connection to etcd for each type in each Project, 332 files with 5."""
 
 REFERENCE = Footprint(memory=230e6, project_memory=3e6, files=50, project_files=3)

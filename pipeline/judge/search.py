@@ -17,6 +17,10 @@ from pipeline.model.capacity import Answer, Capacity, Ended, Outcome, Question, 
 INVALID_AT_MOST = 2
 """So often one N may be invalid before the search gives up."""
 
+FIXED_S = 8.0
+"""Seconds of a step beside its hold, at least, that do not grow with N: k6's start and warm-up, and
+the look that finds a build settled.  It only feeds the guess whether a step fits the budget."""
+
 ALIVE = "alive"
 """What a build breaks that fails altogether."""
 
@@ -53,7 +57,7 @@ def next_action(
         return action
     if left_s <= 0:
         return Stop(Ended.BUDGET, f"the budget of {question.budget_s:g} s is over")
-    if steps and (needed_s := expected_s(steps, action)) > left_s:
+    if steps and (needed_s := expected_s(question, steps, action)) > left_s:
         return Stop(
             Ended.BUDGET,
             f"the next step, N = {action.n}, would take about {needed_s:.0f} s,"
@@ -106,14 +110,17 @@ def unmeasured(question: Question, values: dict[str, float]) -> tuple[str, ...]:
     return tuple(limit.quantity for limit in question.limits if limit.quantity not in values)
 
 
-def expected_s(steps: Sequence[Step], action: Measure) -> float:
+def expected_s(question: Question, steps: Sequence[Step], action: Measure) -> float:
     """Return about how many seconds a step takes, from at least one step before it.
 
-    Doubling takes at most twice as long as the step before.  A launch of its own takes as long as
-    the steps of one launch together that got as far, or in proportion.
+    The second step adds as much as the first, and needs no launch.  Later ones add twice as much
+    as the one before, so all but the hold and `FIXED_S` may double.  A launch of its own takes as
+    long as the steps of one launch together that got as far, or in proportion.
     """
     if not action.is_fresh:
-        return 2 * steps[-1].duration_s
+        last_s = steps[-1].duration_s
+        fixed_s = question.hold_s + FIXED_S
+        return last_s if len(steps) == 1 else max(last_s, 2 * last_s - fixed_s)
     alike = [s.duration_s * max(1.0, action.n / s.n) for s in steps if _is_alone(steps, s)]
     if alike:
         return max(alike)

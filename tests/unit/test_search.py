@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.judge.search import (
+    FIXED_S,
     Measure,
     Stop,
     answer,
@@ -93,7 +94,6 @@ def test_both_sides_of_the_edge_are_measured_again_in_launches_of_their_own() ->
     machine = Machine(edge_at(333))
     machine.search(question())
     found = answer(machine.steps)
-
     for side in (found.held, found.broke):
         launches = [s.launch for s in machine.steps if s.n == side]
         assert len(launches) == len(set(launches)) == 2
@@ -102,15 +102,13 @@ def test_both_sides_of_the_edge_are_measured_again_in_launches_of_their_own() ->
 def test_a_build_that_holds_nothing_is_said_to() -> None:
     machine = Machine(edge_at(1))
     assert machine.search(question()).why is Ended.FOUND
-    assert answer(machine.steps).held == 0
-    assert answer(machine.steps).broke == 1
+    assert (answer(machine.steps).held, answer(machine.steps).broke) == (0, 1)
 
 
 def test_doubling_reuses_a_launch_and_closing_in_never_does() -> None:
     machine = Machine(edge_at(50))
     machine.search(question())
-    doubled = [a for a in machine.asked[1:] if not a.is_fresh]
-    assert [a.n for a in doubled] == [10, 20, 40, 80]
+    assert [a.n for a in machine.asked[1:] if not a.is_fresh] == [10, 20, 40, 80]
     assert all(a.is_fresh for a in machine.asked[5:])
 
 
@@ -174,10 +172,10 @@ def test_a_search_ends_within_its_budget_where_steps_take_as_long_as_expected(
     edge: int, budget_s: float, per_thing_s: float, hold_s: float
 ) -> None:
     def seconds(n: int, is_fresh: bool) -> float:  # noqa: FBT001 (as the simulation calls it)
-        return hold_s + per_thing_s * (n if is_fresh else n / 2)
+        return FIXED_S + hold_s + per_thing_s * (n if is_fresh else n / 2)
 
     machine = Machine(edge_at(edge), seconds)
-    stopped = machine.search(question(budget_s=budget_s))
+    stopped = machine.search(question(budget_s=budget_s, hold_s=hold_s))
     spent_s = sum(step.duration_s for step in machine.steps)
 
     assert stopped.why in (Ended.FOUND, Ended.BUDGET)
@@ -186,10 +184,11 @@ def test_a_search_ends_within_its_budget_where_steps_take_as_long_as_expected(
 
 def test_an_interval_stays_open_where_the_budget_ends_first() -> None:
     machine = Machine(edge_at(10**6))
-    stopped = machine.search(question(budget_s=4.0))
+    machine.seconds = lambda n, _is_fresh: 20.0 + n
+    stopped = machine.search(question(budget_s=100.0))
     found = answer(machine.steps)
     assert stopped.why is Ended.BUDGET
-    assert "would take about 2 s, and 1 s of the budget are left" in stopped.said
+    assert "N = 40, would take about 62 s, and 5 s of the budget are left" in stopped.said
     assert (found.held, found.broke, found.first) == (20, None, ())
 
 
@@ -224,8 +223,9 @@ def test_an_invalid_step_says_nothing_is_measured_again_and_then_gives_up() -> N
     assert next_action(question(), steps, left_s=MUCH_S) == Measure(10, is_fresh=True)
 
     steps.append(step(10, Outcome.INVALID, launch=1))
-    stopped = next_action(question(), steps, left_s=MUCH_S)
-    assert stopped == Stop(Ended.LOAD, "N = 10 was invalid 2 times: k6 dropped 3 iterations")
+    assert next_action(question(), steps, left_s=MUCH_S) == Stop(
+        Ended.LOAD, "N = 10 was invalid 2 times: k6 dropped 3 iterations"
+    )
     assert answer(steps) == answer([step(5)])
 
 
@@ -282,10 +282,13 @@ def test_a_quantity_at_its_limit_breaks_and_the_farthest_is_named_first() -> Non
 
 def test_expected_times_come_from_the_steps_before() -> None:
     doubled = [step(5, seconds=10), step(10, seconds=12), step(20, seconds=16)]
-    assert expected_s(doubled, Measure(40, is_fresh=False)) == 32
-    assert expected_s(doubled, Measure(15, is_fresh=True)) == 38 * 15 / 20
+    asked = question(hold_s=3.0)
+    assert expected_s(asked, doubled[:1], Measure(10, is_fresh=False)) == 10
+    assert expected_s(asked, doubled, Measure(40, is_fresh=False)) == 32 - 3 - 8
+    assert expected_s(asked, doubled[:2], Measure(20, is_fresh=False)) == 13
+    assert expected_s(asked, doubled, Measure(15, is_fresh=True)) == 38 * 15 / 20
     alone = [*doubled, step(14, launch=1, seconds=30)]
-    assert expected_s(alone, Measure(28, is_fresh=True)) == 60
+    assert expected_s(asked, alone, Measure(28, is_fresh=True)) == 60
 
 
 def test_what_the_machine_carries_is_told_by_the_growth_of_one_launch() -> None:
