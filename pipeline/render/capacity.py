@@ -1,12 +1,12 @@
 """The answer of a search for a terminal and for capacity.txt."""
 
 from collections.abc import Sequence
-from io import StringIO
 from typing import TYPE_CHECKING
 
 from pipeline.model.capacity import Capacity, Outcome, Step, Things
 from pipeline.model.limit import Limit
 from pipeline.render.numbers import minutes, quantity
+from pipeline.render.paper import paper, written
 from pipeline.render.words import plain
 
 if TYPE_CHECKING:
@@ -30,19 +30,7 @@ def capacity_text(capacity: Capacity, *, width: int = 100, color: bool = False) 
         width: Characters of a line.
         color: Whether to add escape sequences of colour.
     """
-    from rich.console import Console
-
-    console = Console(
-        file=StringIO(),
-        width=width,
-        color_system="standard" if color else None,
-        force_terminal=color,
-        legacy_windows=False,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        _environ={},
-    )
+    console = paper(width, color=color)
     console.print(headline(capacity), style="bold")
     for sentence in _sentences(capacity):
         console.print(plain(sentence))
@@ -52,8 +40,7 @@ def capacity_text(capacity: Capacity, *, width: int = 100, color: bool = False) 
         console.print(plot(capacity, width))
     console.print("\nThe same again:", style="bold")
     console.print(f"  {reproduce(capacity)}", soft_wrap=True)
-    written = console.file.getvalue() if isinstance(console.file, StringIO) else ""
-    return "\n".join(line.rstrip() for line in written.splitlines()) + "\n"
+    return written(console)
 
 
 def headline(capacity: Capacity) -> str:

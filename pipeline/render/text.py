@@ -1,7 +1,6 @@
 """A report for a terminal and for report.txt."""
 
 from collections.abc import Callable
-from io import StringIO
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,7 @@ from pipeline.model.report import Finding, Report, Verdict
 from pipeline.render import words
 from pipeline.render.line import REACH, drawn
 from pipeline.render.numbers import allowed, amount, interval, quantity
+from pipeline.render.paper import paper, written
 
 if TYPE_CHECKING:  # loaded only when a report is printed
     from rich.console import Console
@@ -44,26 +44,12 @@ def text(report: Report, *, width: int = 100, color: bool = False) -> str:
         width: Characters of a line; commands are never broken.
         color: Whether to add escape sequences of colour.
     """
-    from rich.console import Console
-
-    console = Console(
-        file=StringIO(),
-        width=width,
-        color_system="standard" if color else None,
-        force_terminal=color,
-        legacy_windows=False,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        soft_wrap=False,
-        _environ={},
-    )
+    console = paper(width, color=color)
     _answer(console, report)
     if report.findings:
         _table(console, report, width)
     _rest(console, report)
-    written = console.file.getvalue() if isinstance(console.file, StringIO) else ""
-    return "\n".join(line.rstrip() for line in written.splitlines()) + "\n"
+    return written(console)
 
 
 def _answer(console: "Console", report: Report) -> None:
