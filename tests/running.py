@@ -35,12 +35,17 @@ def line(process: psutil.Process) -> list[str]:
         return []
 
 
-def nothing_is_left(tmp_path: Path, out: Path) -> bool:
+def nothing_runs(folder: Path) -> bool:
+    """Wait a while for all processes of a folder to end."""
     for _ in range(100):
-        if not running(out):
+        if not running(folder):
             break
         time.sleep(0.1)
-    return not running(out) and not list((tmp_path / "tmp").iterdir()) and not private(out)
+    return not running(folder)
+
+
+def nothing_is_left(tmp_path: Path, out: Path) -> bool:
+    return nothing_runs(out) and not list((tmp_path / "tmp").iterdir()) and not private(out)
 
 
 def private(out: Path) -> list[Path]:

@@ -3,14 +3,21 @@
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import Exit
-from tests.running import Command, finished, load_of_pair, nothing_is_left, running, until
+from tests.running import (
+    Command,
+    finished,
+    load_of_pair,
+    nothing_is_left,
+    nothing_runs,
+    running,
+    until,
+)
 
 BINARY = os.environ.get("MILO_BIN", "")
 pytestmark = [
@@ -94,11 +101,7 @@ def test_kill_9_leaves_no_process_of_milo(
     assert running(out)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    for _ in range(100):
-        if not running(out):
-            break
-        time.sleep(0.1)
-    assert not running(out)
+    assert nothing_runs(out)
 
 
 def test_a_manager_that_dies_in_the_middle_is_named(

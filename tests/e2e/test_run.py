@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import jsonschema
@@ -18,6 +17,7 @@ from tests.running import (
     line,
     load_of_pair,
     nothing_is_left,
+    nothing_runs,
     running,
     until,
     verdict_of,
@@ -97,12 +97,7 @@ def test_a_pipeline_that_is_killed_takes_its_children_along(
     assert len(running(out)) >= 5
     process.kill()
     process.communicate()
-    for _ in range(100):
-        if not running(out):
-            break
-        time.sleep(0.1)
-
-    assert not running(out)
+    assert nothing_runs(out)
 
 
 def test_an_etcd_that_dies_in_the_middle_is_named_and_what_was_measured_stays(
