@@ -1,10 +1,10 @@
 // Workload churn: cycles of create, use, delete; what grows from cycle to cycle is a leak.
 //
-// ITERATIONS cycles in every arm, one after the other, the arms side by side.  In a cycle PROJECTS
-// Projects are created one after the other and followed until Ready, each gets OBJECTS (2) Secrets
-// and ConfigMaps which are read once, and then all are deleted and followed until they are gone.  At
-// the end of each cycle the counter `cycles` marks the time, and nothing is asked for REST_S (2.5)
-// seconds, in which the probe that takes series looks.
+// ITERATIONS cycles in every arm, one after the other, the arms side by side, with as many of the
+// PROJECTS Projects in each.  In a cycle they are created one after the other and followed until
+// Ready, each gets OBJECTS (2) Secrets and ConfigMaps which are read once, and then all are deleted
+// and followed until they are gone.  At the end of each cycle the counter `cycles` marks the time,
+// and nothing is asked for REST_S (2.5) seconds, in which the probe that takes series looks.
 //
 // It yields `project_ready`, `project_gone`, counts of Projects, and the marks.  It cannot tell a
 // leak from a cache that fills: a slope that ends after some cycles is none, so look at the series.
@@ -18,7 +18,9 @@ import { handleSummary, hash } from './lib/turn.js'
 import { fixedWork, takeTask } from './lib/work.js'
 import { ORGANIZATIONS, RESOURCES, object, objectsOf, organization, payloadOf } from './lib/milo.js'
 
-const PROJECT_COUNT = number('PROJECTS')
+const CYCLES = number('ITERATIONS')
+const PROJECT_COUNT = number('PROJECTS') / CYCLES // of one cycle
+if (!Number.isInteger(PROJECT_COUNT)) throw new Error(`PROJECTS is not a multiple of the ${CYCLES} cycles`)
 const OBJECTS = number('OBJECTS', 2)
 const PAYLOAD = payloadOf(number('OBJECT_BYTES', 1000), 'A')
 const REST_S = number('REST_S', 2.5)
