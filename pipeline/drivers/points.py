@@ -12,6 +12,7 @@ counter.  Each point of the counter `cycles` is the end of a cycle: a mark of th
 | `NAME/p50` … | s | the same of a custom metric made of times, such as `project_ready` |
 | `errors_share` | 1 | failed requests of the phase `load` (no answer, or 400 and up), as a share |
 | `iterations` | 1 | iterations of the phase `load` that ended, but for those tagged `beside` |
+| `span` | s | length of the span: of fixed work, how long all of it took |
 | `requests` | 1 | every request of the arm that began within the span, watches too |
 | `NAME` | 1 | sum of a counter over all phases but not setup, such as `projects_deleted` |
 
@@ -135,6 +136,7 @@ def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
         *_counts("requests", ((s, _within(s, span)) for s in series if s.metric in _SENT)),
         Reading("errors_share", share, "1"),
         Reading("iterations", float(iterations), "1"),
+        Reading("span", span.end_s - span.start_s, "s"),
     ]
     counters = [
         reading

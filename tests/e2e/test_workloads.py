@@ -78,6 +78,7 @@ WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
             "http_req_duration{op=create}/p50": 1e-4,
             "http_req_duration{op=list_page}/p50": 1e-4,
             "objects_created": 60,
+            "span": 0.05,
             "etcd.db_bytes_added": 0,
         },
     ),
@@ -129,7 +130,8 @@ def workload(script: str) -> str:
 def unit_of(select: str) -> str:
     if select.endswith(("heap", "bytes_added")):
         return "B"
-    return "s" if "/p" in select or select.endswith((".cpu", "gap")) else "1"
+    timed = "/p" in select or select == "span" or select.endswith((".cpu", "gap"))
+    return "s" if timed else "1"
 
 
 def check(out: Path) -> None:

@@ -136,6 +136,7 @@ def test_requests_are_counted_in_the_span_whatever_their_phase(tmp_path: Path) -
     )
     found = values(points)
     assert found["requests"] == 4
+    assert found["span"] == pytest.approx(1.0, abs=0.1)  # from the first start to the last
     assert found["requests{op=create}"] == 2
     assert found["requests{op=get}"] == 1
     assert found["requests{op=watch}"] == 1
