@@ -14,25 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pipeline import log
+from pipeline import log, wish_arguments
 from pipeline.capacity import arguments
 from pipeline.errors import ConfigError, Exit, PipelineError
 
 if TYPE_CHECKING:  # these would load what `--help` does not need
     from pipeline.model.report import Report
-    from pipeline.wish import Wish
 
-_WISHES = (
-    "suite",
-    "candidate",
-    "against",
-    "baseline",
-    "pairs",
-    "interleave",
-    "environment",
-    "seed",
-    "build",
-)
 _EXITS = (
     "exit codes: 0 no regression, 1 crash, 2 bad arguments or configuration, 3 regression,"
     " 4 undecided with --strict, 5 a subject did not start, 6 the load was not applied as asked,"
@@ -85,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     run = commands.add_parser("run", help="measure two builds and judge", epilog=_EXITS)
-    _add_wish(run)
+    wish_arguments.add(run)
     run.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run")
     run.add_argument("--out", type=Path, metavar="DIR", help="default: out/ and the time")
     run.add_argument("--json", action="store_true", help="print verdict.json and not the report")
@@ -93,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     plan = commands.add_parser("plan", help="say what would run; start nothing")
-    _add_wish(plan)
+    wish_arguments.add(plan)
     plan.set_defaults(command=_plan)
 
     arguments.add(commands).set_defaults(command=_capacity)
@@ -114,36 +102,6 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="say what is missing and how to get it")
     doctor.set_defaults(command=_doctor)
     return parser
-
-
-def _add_wish(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--suite", help="smoke, pr, or a .toml file (default: pr)")
-    parser.add_argument(
-        "--candidate",
-        metavar="SPEC",
-        help="the build in question (default: the Milo binary of MILO_BIN, otherwise reference)",
-    )
-    against = parser.add_mutually_exclusive_group()
-    against.add_argument("--against", metavar="SPEC", help="the build to compare it with")
-    against.add_argument(
-        "--baseline",
-        metavar="NAME",
-        help="or a stored baseline (default: reference-SUITE; of Milo, MILO_BASELINE_BIN or the"
-        " newest milo-VERSION-SUITE)",
-    )
-    parser.add_argument(
-        "--build",
-        metavar="COMMAND",
-        help="how a source:DIR@REVISION is built; {out} is where the binary goes",
-    )
-    parser.add_argument("--pairs", type=int, metavar="N", help="default: the suite's own")
-    parser.add_argument(
-        "--interleave",
-        choices=("request", "trial"),
-        help="both builds at once, request by request (default), or one after the other",
-    )
-    parser.add_argument("--environment", choices=("local",), help="where (default: local)")
-    parser.add_argument("--seed", type=int, metavar="N", help="of every random choice")
 
 
 def _add_strict(parser: argparse.ArgumentParser) -> None:
@@ -167,13 +125,13 @@ def _run(args: argparse.Namespace) -> Exit:
     from pipeline import stages
 
     if args.resume is not None:
-        given = [name for name in (*_WISHES, "out") if getattr(args, name) is not None]
+        given = [name for name in (*wish_arguments.NAMES, "out") if getattr(args, name) is not None]
         if given:
             raise ConfigError(f"--{given[0]} cannot be changed by --resume", hint="start a new run")
         out = args.resume
         report = stages.resume(out)
     else:
-        wish = _wish(args)
+        wish = wish_arguments.wish(args)
         out = args.out or _new_folder(args.suite)
         report = stages.run(wish, out)
     return _conclude(args, report, out)
@@ -209,7 +167,7 @@ def _plan(args: argparse.Namespace) -> Exit:
     from pipeline import wish
     from pipeline.render.plan import plan_text
 
-    print(plan_text(*wish.foreseen(_wish(args))), end="")
+    print(plan_text(*wish.foreseen(wish_arguments.wish(args))), end="")
     return Exit.NO_REGRESSION
 
 
@@ -258,28 +216,6 @@ def _conclude(args: argparse.Namespace, report: "Report", out: Path) -> Exit:
         print(text(report, **_terminal()), end="")
     log.log.info("everything is in %s", out)
     return exit_code
-
-
-def _wish(args: argparse.Namespace) -> "Wish":
-    from pipeline.model.results import Interleave
-    from pipeline.wish import Wish
-
-    return Wish(
-        suite=args.suite or "pr",
-        candidate=args.candidate or _default_candidate(),
-        against=args.against or "",
-        baseline=args.baseline or "",
-        pairs=args.pairs,
-        interleave=Interleave(args.interleave or "request"),
-        seed=args.seed,
-        environment=args.environment or "local",
-        build=args.build or "",
-    )
-
-
-def _default_candidate() -> str:
-    binary = os.environ.get("MILO_BIN")
-    return f"binary:{binary}" if binary else "reference"
 
 
 def _new_folder(suite: str | None) -> Path:

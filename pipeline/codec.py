@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pipeline.errors import BaselineError, LoadError
 from pipeline.model.capacity import Capacity
 from pipeline.model.metric import Better, Scale
-from pipeline.model.report import Report, Verdict
+from pipeline.model.report import Report, Rule, Verdict
 from pipeline.model.results import Baseline, Interleave, ResultSet
 from pipeline.model.subject import Arm, Subject
 
@@ -86,9 +86,8 @@ class VerdictBody(_Strict):
     taken_at: datetime
     pairs_asked: int
     pairs_valid: int
-    alpha: float
-    confidence: float
-    power: float
+    looks: tuple[int, ...]
+    rule: Rule
     metrics: tuple[MetricBody, ...]
     warnings: tuple[str, ...]
     invalid_trials: tuple[InvalidTrial, ...]
@@ -156,9 +155,8 @@ def verdict_body(report: Report, exit_code: int) -> VerdictBody:
         taken_at=results.taken_at,
         pairs_asked=results.pairs_asked,
         pairs_valid=len(results.valid_pairs),
-        alpha=report.rule.alpha,
-        confidence=report.rule.confidence,
-        power=report.rule.power,
+        looks=results.looks,
+        rule=report.rule,
         metrics=tuple(
             MetricBody(
                 workload=c.workload,

@@ -3,21 +3,25 @@
 import dataclasses
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.config import MetricSettings, Suite, Workload
+from pipeline.config import Workload
 from pipeline.errors import LoadError
+from pipeline.judge.policy import LEAST_PAIRS
 from pipeline.log import log, step
-from pipeline.model.results import Interleave, Reading, ResultSet, Sample, Trial
+from pipeline.model.results import Interleave, Reading, ResultSet, Trial
 from pipeline.model.subject import Arm
-from pipeline.model.units import convert
 from pipeline.plan import LAUNCH_S, WORKLOAD_S, Pair, Plan, seed_of
 from pipeline.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
 from pipeline.progress import Progress
+from pipeline.samples import Outcome, added, counted, values_of
+
+Enough = Callable[[ResultSet], bool]
+"""Says whether results need no more pairs."""
 
 RESTARTS = ".restarts"
 """End of the name of a reading that makes a trial invalid unless it is 0."""
@@ -43,14 +47,6 @@ class Rig:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """One trial and its values by sample key; no value where the metric was not reported."""
-
-    trial: Trial
-    values: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
 class _Launch:
     """One start of the servers of one pair: both arms of a duet, or one of the two."""
 
@@ -60,9 +56,9 @@ class _Launch:
 
 
 def run_pairs(
-    plan: Plan, rig: Rig, results: ResultSet, out: Path, progress: Progress
+    plan: Plan, rig: Rig, results: ResultSet, out: Path, progress: Progress, *, enough: Enough
 ) -> Iterator[ResultSet]:
-    """Yield the results after each pair, until there are as many valid pairs as asked.
+    """Yield the results after each pair, until they are enough.
 
     Args:
         plan: What to do; pairs that `results` has already are left out.
@@ -70,20 +66,22 @@ def run_pairs(
         results: What was measured before; empty for a new run.
         out: Existing folder; each pair gets a folder in it.
         progress: Told of every stage.
+        enough: Whether results need no more pairs.
 
     Raises:
         LoadError: The load could not be applied, or too many pairs were invalid.
         LaunchError: A subject did not start.
     """
-    invalid = 0
+    invalid, began = 0, time.monotonic()
     for pair in plan.order():
-        if len(results.valid_pairs) >= plan.pairs:
+        if enough(results) or _is_over(plan, results, time.monotonic() - began):
             return
         if pair.number < results.pairs:
             continue
         folder = _empty(out / "pairs" / f"{pair.number:03}")
         done = len(results.valid_pairs)
-        tell = _Teller(progress, f"pair {done + 1} of {plan.pairs}", plan, plan.pairs - done)
+        most = f"up to {plan.pairs}" if plan.looks else f"{plan.pairs}"
+        tell = _Teller(progress, f"pair {done + 1} of {most}", plan, plan.pairs - done)
         outcomes = _pair(plan, pair, rig, folder, tell)
         results = added(results, plan.suite, outcomes)
         yield results
@@ -99,26 +97,13 @@ def run_pairs(
             )
 
 
-def added(results: ResultSet, suite: Suite, outcomes: Sequence[Outcome]) -> ResultSet:
-    """Return results with one more pair; the values of an invalid pair are missing."""
-    counts = not any(outcome.trial.invalid for outcome in outcomes)
-    samples: dict[Arm, tuple[Sample, ...]] = {}
-    for outcome in outcomes:
-        before = {s.key: s.values for s in results.samples.get(outcome.trial.arm, ())}
-        samples[outcome.trial.arm] = tuple(
-            Sample(
-                workload.name,
-                metric.metric(),
-                (
-                    *before.get(f"{workload.name}/{metric.name}", (None,) * results.pairs),
-                    outcome.values.get(f"{workload.name}/{metric.name}") if counts else None,
-                ),
-            )
-            for workload in suite.workloads
-            for metric in workload.metrics
-        )
-    trials = (*results.trials, *(outcome.trial for outcome in outcomes))
-    return dataclasses.replace(results, trials=trials, samples=samples)
+def _is_over(plan: Plan, results: ResultSet, spent_s: float) -> bool:
+    """Whether another pair would end after the budget; there are enough for an interval first."""
+    if plan.budget_s is None or len(results.valid_pairs) < LEAST_PAIRS:
+        return False
+    if over := spent_s + plan.duration_s / plan.pairs > plan.budget_s:
+        log.info("the budget ends the run after %s pairs", len(results.valid_pairs))
+    return over
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +136,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> tuple[Outco
     """Start the servers, run every workload, and return a trial for each arm."""
     taken_at, began = datetime.now(UTC), time.monotonic()
     values: dict[Arm, dict[str, float]] = {arm: {} for arm in launch.arms}
+    of: dict[Arm, dict[str, float]] = {arm: {} for arm in launch.arms}
     invalid: list[str] = []
     warnings: dict[Arm, list[str]] = {arm: [] for arm in launch.arms}
     tell.stage("start the servers", plan.launch_s)
@@ -171,6 +157,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> tuple[Outco
                 readings = (*load.readings[arm], *seen[arm].readings)
                 found, missing = values_of(workload, readings)
                 values[arm] |= found
+                of[arm] |= counted(workload, readings)
                 warnings[arm] += [
                     f"{workload.name}: {said}"
                     for said in (*load.warnings, *seen[arm].failed, *missing)
@@ -188,6 +175,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> tuple[Outco
                 tuple(warnings[arm]),
             ),
             values[arm],
+            of[arm],
         )
         for position, arm in enumerate(launch.arms)
     )
@@ -241,39 +229,6 @@ def _workload(
     except LoadError as error:
         raise LoadError(f"pair {launch.pair}, {workload.name}: {error}", hint=error.hint) from error
     return load, seen
-
-
-def values_of(
-    workload: Workload, readings: Sequence[Reading]
-) -> tuple[dict[str, float], list[str]]:
-    """Return the value of each metric by sample key, and a sentence for each that is missing."""
-    by_name = {reading.name: reading for reading in readings}
-    values: dict[str, float] = {}
-    missing: list[str] = []
-    for metric in workload.metrics:
-        wanted = [name for name in (metric.select, metric.per) if name]
-        if absent := [name for name in wanted if name not in by_name]:
-            missing.append(f"{metric.name}: nothing reported `{absent[0]}`")
-            continue
-        value = _value(metric, by_name)
-        if value is None:
-            missing.append(f"{metric.name}: `{metric.per}` was 0")
-        elif not metric.metric().allows(value):
-            missing.append(
-                f"{metric.name}: {value:g} {metric.unit} is not a {metric.scale}'s value"
-            )
-        else:
-            values[f"{workload.name}/{metric.name}"] = value
-    return values, missing
-
-
-def _value(metric: MetricSettings, by_name: Mapping[str, Reading]) -> float | None:
-    reading = by_name[metric.select]
-    value = convert(reading.value, reading.unit, metric.unit)
-    if not metric.per:
-        return value
-    divisor = by_name[metric.per].value
-    return value / divisor if divisor else None
 
 
 def _empty(folder: Path) -> Path:

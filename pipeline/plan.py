@@ -32,15 +32,19 @@ class Plan:
 
     Attributes:
         suite: What is measured.
-        pairs: Number of valid pairs.
+        pairs: Number of valid pairs, or of several looks, at most.
         interleave: How the trials of a pair share the machine.
         seed: Of every random choice.
+        looks: Numbers of valid pairs at which the run may end; none of a fixed number.
+        budget_s: No pair is started that would end later, in seconds from the first one.
     """
 
     suite: Suite
     pairs: int
     interleave: Interleave
     seed: int
+    looks: tuple[int, ...] = ()
+    budget_s: float | None = None
 
     def order(self) -> Iterator[Pair]:
         """Yield pairs without end, so that an invalid one can be replaced.
@@ -63,6 +67,7 @@ class Plan:
             description=self.suite.description,
             environment=self.suite.environment.kind,
             pairs=self.pairs,
+            looks=self.looks,
             interleave=self.interleave,
             seed=self.seed,
             launches=self.launches,

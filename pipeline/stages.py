@@ -62,6 +62,7 @@ def run(wish: Wish, out: Path) -> Report:
         environment=plan.suite.environment.kind,
         interleave=plan.interleave,
         pairs_asked=plan.pairs,
+        looks=plan.looks,
         seed=plan.seed,
         subjects={arm: artifact.subject for arm, artifact in artifacts.items()},
         machine=machine,
@@ -87,7 +88,7 @@ def resume(out: Path) -> Report:
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
     specs = {arm: spec_of(subject.spec) for arm, subject in results.subjects.items()}
     suite = loaded.suite.of(specs[Arm.CANDIDATE].product)
-    plan = Plan(suite, results.pairs_asked, results.interleave, results.seed)
+    plan = Plan(suite, results.pairs_asked, results.interleave, results.seed, results.looks)
     fit.require(plan, list(specs.values()), out)
     artifacts = {arm: _again(results.subjects[arm]) for arm in Arm}
     for arm, artifact in artifacts.items():
@@ -124,7 +125,7 @@ def save_baseline(out: Path, name: str) -> Path:
     """
     results = codec.read_results(out / RESULTS)
     valid = results.valid_pairs
-    if len(valid) < results.pairs_asked:
+    if not policy.is_enough(results):
         raise BaselineError(
             f"{out}: {len(valid)} of {results.pairs_asked} pairs were measured",
             hint="finish it with `run --resume`",
@@ -178,7 +179,9 @@ def _measure(
             alone(files.cache() / "run.lock", "measuring on this machine", str(out.absolute())),
             progress.shown() as shown,
         ):
-            for latest in measure.run_pairs(plan, rig, results, out, shown):
+            for latest in measure.run_pairs(
+                plan, rig, results, out, shown, enough=policy.is_enough
+            ):
                 codec.write_results(out / RESULTS, latest)
     except (PipelineError, KeyboardInterrupt, OSError):
         log.warning(

@@ -10,6 +10,7 @@ from pipeline import config, files, fit, toolchain
 from pipeline.config import LoadedSuite
 from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge.fit import Need
+from pipeline.judge.looks import looks_up_to
 from pipeline.model.plan import PlanSummary
 from pipeline.model.results import Baseline, Interleave
 from pipeline.model.subject import Arm, Product, Spec, parse_spec
@@ -26,11 +27,12 @@ class Wish:
         candidate: Spec.
         against: Spec of the baseline, or empty.
         baseline: Name of a stored baseline, or empty; with neither, the default one.
-        pairs: Number of valid pairs, or None for the suite's own.
+        pairs: Number of valid pairs, or None for as many as the answer needs, up to the suite's.
         interleave: How the trials of a pair share the machine.
         seed: Of every random choice, or None to draw one.
         environment: Kind of environment.
         build: Command that builds a source, with `{out}` for the path of the binary.
+        budget_s: No pair is started that would end later, in seconds from the first one.
     """
 
     suite: str
@@ -42,6 +44,7 @@ class Wish:
     seed: int | None = None
     environment: str = "local"
     build: str = ""
+    budget_s: float | None = None
 
 
 def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
@@ -56,15 +59,18 @@ def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
     if pairs < 2:
         raise ConfigError(
             f"--pairs {pairs}: no interval is possible from fewer than 2 pairs",
-            hint="5 pairs are the usual number",
+            hint="`--pairs auto`, the default, takes as many as the answer needs",
         )
+    looks = looks_up_to(pairs) if wish.pairs is None else ()
     if wish.environment != loaded.suite.environment.kind:
         raise ConfigError(
             f"the suite {loaded.suite.name} runs in the environment"
             f" `{loaded.suite.environment.kind}`, not `{wish.environment}`"
         )
     seed = random.SystemRandom().randrange(2**31) if wish.seed is None else wish.seed
-    return loaded, Plan(loaded.suite.of(product), pairs, wish.interleave, seed)
+    return loaded, Plan(
+        loaded.suite.of(product), pairs, wish.interleave, seed, looks, wish.budget_s
+    )
 
 
 def foreseen(wish: Wish) -> tuple[PlanSummary, Need]:

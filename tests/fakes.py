@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline import measure
 from pipeline.config import Suite, load
 from pipeline.errors import LoadError
+from pipeline.judge.policy import is_enough
 from pipeline.model.results import Interleave, Machine, Reading, ResultSet
 from pipeline.model.subject import Arm, Subject
 from pipeline.plan import Plan
@@ -161,4 +162,4 @@ class Bench:
         )
         plan = Plan(self.suite, 3, self.interleave, seed=1)
         start = results or empty(self.suite, self.interleave)
-        return measure.run_pairs(plan, rig, start, self.out, Told())
+        return measure.run_pairs(plan, rig, start, self.out, Told(), enough=is_enough)

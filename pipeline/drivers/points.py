@@ -129,12 +129,13 @@ def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
     for one in asked:
         if one.failed:
             failures[_failure(one)] += len(one.measured)
-    share = sum(failures.values()) / max(1, sum(len(s.measured) for s in asked))
+    answered = sum(len(s.measured) for s in asked)
+    share = sum(failures.values()) / max(1, answered)
     readings = [
         *_timings(asked),
         *_timings([s for s in load if "unit" in s.tags]),
         *_counts("requests", ((s, _within(s, span)) for s in series if s.metric in _SENT)),
-        Reading("errors_share", share, "1"),
+        Reading("errors_share", share, "1", of=float(answered) or None),
         Reading("iterations", float(iterations), "1"),
         Reading("span", span.end_s - span.start_s, "s"),
     ]

@@ -7,11 +7,17 @@ from pipeline.model.results import ResultSet, Trial
 from pipeline.model.subject import Arm, Subject
 
 
-def doubts(results: ResultSet, findings: Iterable[Finding]) -> tuple[str, ...]:
-    """Return the warnings of a run as sentences, the gravest first."""
+def doubts(results: ResultSet, findings: Iterable[Finding], *, is_settled: bool) -> tuple[str, ...]:
+    """Return the warnings of a run as sentences, the gravest first.
+
+    Args:
+        results: What was measured.
+        findings: What was found in it.
+        is_settled: Whether more pairs could still decide a gating metric.
+    """
     return (
         *_builds(results),
-        *_load(results),
+        *_load(results, is_settled=is_settled),
         *_gate(findings),
         *_subjects(results),
         *_stored(results),
@@ -28,9 +34,15 @@ def _builds(results: ResultSet) -> Iterator[str]:
             yield f"the arms were built {what}: {_differing(before, after)}"
 
 
-def _load(results: ResultSet) -> Iterator[str]:
+def _load(results: ResultSet, *, is_settled: bool) -> Iterator[str]:
     valid = len(results.valid_pairs)
-    if valid < results.pairs_asked:
+    if results.looks:
+        if valid < results.pairs_asked and not is_settled:
+            yield (
+                f"the run ended at {valid} of up to {results.pairs_asked} valid pairs, before every"
+                " gating metric was settled"
+            )
+    elif valid < results.pairs_asked:
         yield f"{valid} of the {results.pairs_asked} pairs asked for are valid"
     for pair in sorted({trial.pair for trial in results.trials if trial.invalid}):
         trials = [trial for trial in results.trials if trial.pair == pair and trial.invalid]

@@ -1,5 +1,6 @@
 """What we say about the evidence, and every constant that decides it."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pipeline.errors import Exit
@@ -7,30 +8,71 @@ from pipeline.judge import scale
 from pipeline.judge.advice import advice
 from pipeline.judge.compare import compare
 from pipeline.judge.doubts import doubts
+from pipeline.judge.looks import share_of
+from pipeline.judge.rows import Row, of_results
 from pipeline.model.report import Comparison, Finding, Report, Rule, Verdict
 from pipeline.model.results import ResultSet
 
 ALPHA = 0.05
 """Chance of any false red among the gating metrics of equal builds, at most."""
 
-CONFIDENCE = 1 - 2 * ALPHA
-"""Of both sides of an interval: each side errs as often as one test."""
+LEAST_TESTS = 5
+"""A metric alone is tested as strictly as if it were one of so many: it errs one time in 100."""
+
+CONFIDENCE = 0.95
+"""Of both sides of an interval."""
+
+PASS_ALPHA = (1 - CONFIDENCE) / 2
+"""Chance to exclude a worsening that is there: a pass is an interval that ends below the margin."""
+
+PASS_ALPHA_OF_LOOKS = 0.01
+"""The same at each of several looks, which together err about as often as one."""
+
+WIDEST = 1.5
+"""Half an interval may be as many margins wide for a pass: a wide one that ends below the margin
+is one that chance has moved far to the better side."""
 
 POWER = 0.80
 """At which the smallest detectable change is stated."""
 
+APART = 0.05
+"""Standard deviation between two groups of equal builds that were not measured side by side: the
+machine, its neighbours and the hour.  Means of equal builds on virtual machines of one type
+differ by so much; see docs/verdicts.md."""
+
 LEAST_PAIRS = 2
 """With fewer there is no spread, so no interval."""
 
-RULE = Rule(alpha=ALPHA, confidence=CONFIDENCE, power=POWER)
+RULE = Rule(
+    alpha=ALPHA,
+    confidence=CONFIDENCE,
+    power=POWER,
+    least_tests=LEAST_TESTS,
+    pass_alpha=PASS_ALPHA,
+    widest=WIDEST,
+    apart=APART,
+)
+"""The constants of one look at a fixed number of pairs."""
+
+
+def rule_at(pairs: int, looks: Sequence[int]) -> Rule:
+    """Return the constants that decide now.
+
+    Args:
+        pairs: Number of valid pairs.
+        looks: At which a run may end; none of a run of a fixed number of pairs.
+    """
+    if not looks:
+        return RULE
+    return replace(RULE, alpha=ALPHA * share_of(pairs, looks), pass_alpha=PASS_ALPHA_OF_LOOKS)
 
 
 def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
     """Return the verdict on one metric.
 
     Worse, or better, needs a test that holds among all metrics of the family, and an estimate
-    beyond the margin; the same needs an interval that ends below the margin.  What shows
-    neither is undecided: a lack of evidence is never a pass.
+    beyond the margin; the same needs an interval that ends below the margin and is narrow enough.
+    What shows neither is undecided: a lack of evidence is never a pass.
 
     Source:
         Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987), one of whose two tests this is.
@@ -44,23 +86,45 @@ def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
         return Verdict.REGRESSED
     if comparison.p_better < rule.alpha and scale.is_above(-worse, margin):
         return Verdict.IMPROVED
-    worst = max(scale.worse(metric, change.low), scale.worse(metric, change.high))
-    return Verdict.UNCHANGED if scale.is_above(margin, worst) else Verdict.UNDECIDED
+    ends = [scale.worse(metric, change.low), scale.worse(metric, change.high)]
+    worst = max(ends) if comparison.worst is None else scale.worse(metric, comparison.worst)
+    is_narrow = abs(ends[1] - ends[0]) / 2 <= rule.widest * margin
+    return Verdict.UNCHANGED if is_narrow and scale.is_above(margin, worst) else Verdict.UNDECIDED
+
+
+def findings(rows: Sequence[Row], rule: Rule) -> tuple[Finding, ...]:
+    """Return the verdict on every row, in order, with advice on those that are undecided."""
+    found = []
+    for comparison in compare(rows, rule):
+        verdict = decide(comparison, rule)
+        said = advice(comparison, rule) if verdict is Verdict.UNDECIDED else ()
+        found.append(Finding(replace(comparison, warnings=(*comparison.warnings, *said)), verdict))
+    return tuple(found)
 
 
 def report(results: ResultSet) -> Report:
     """Judge a run: every metric, and what a reader must know of the run as a whole."""
-    comparisons = compare(results, RULE)
-    tested = [c for c in comparisons if c.change is not None]
-    size = {gate: sum(c.metric.gate is gate for c in tested) for gate in (True, False)}
-    findings = []
-    for comparison in comparisons:
-        verdict = decide(comparison)
-        if verdict is Verdict.UNDECIDED:
-            said = advice(comparison, RULE, size[comparison.metric.gate])
-            comparison = replace(comparison, warnings=(*comparison.warnings, *said))  # noqa: PLW2901 (the same, with advice)
-        findings.append(Finding(comparison, verdict))
-    return Report(results, tuple(findings), RULE, doubts(results, findings))
+    rule = rule_at(len(results.valid_pairs), results.looks)
+    found = findings(of_results(results), rule)
+    return Report(results, found, rule, doubts(results, found, is_settled=is_settled(found)))
+
+
+def is_settled(findings: Iterable[Finding]) -> bool:
+    """Whether no gating metric could still be decided by more pairs."""
+    return not any(
+        f.comparison.metric.gate
+        and f.verdict is Verdict.UNDECIDED
+        and f.comparison.change is not None
+        for f in findings
+    )
+
+
+def is_enough(results: ResultSet) -> bool:
+    """Whether a run has all the pairs it needs: as many as asked, or a look that settles it."""
+    valid = len(results.valid_pairs)
+    if valid >= results.pairs_asked:
+        return True
+    return valid in results.looks and is_settled(report(results).findings)
 
 
 def exit_code(report: Report, *, strict: bool) -> Exit:

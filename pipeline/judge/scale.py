@@ -20,10 +20,17 @@ def difference(metric: Metric, baseline: float, candidate: float) -> float:
         baseline: In the metric's unit; above its floor on the ratio scale.
         candidate: The same.
     """
-    if metric.scale is Scale.RATIO:
-        up = math.log(candidate - metric.floor) - math.log(baseline - metric.floor)
-    else:
-        up = candidate - baseline
+    return place(metric, candidate) - place(metric, baseline)
+
+
+def place(metric: Metric, value: float) -> float:
+    """Return where a value lies on the test's scale: the higher, the worse.
+
+    Args:
+        metric: Of the value; its floor is subtracted from it.
+        value: In the metric's unit; above its floor on the ratio scale.
+    """
+    up = math.log(value - metric.floor) if metric.scale is Scale.RATIO else value
     return _oriented(metric, up)
 
 

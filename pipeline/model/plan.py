@@ -38,6 +38,7 @@ class PlanSummary:
     description: str
     environment: str
     pairs: int
+    looks: tuple[int, ...]
     interleave: Interleave
     seed: int
     launches: int

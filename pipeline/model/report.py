@@ -43,9 +43,16 @@ class Comparison:
         p_better: The same for the other direction.
         smallest_detectable: The smallest worsening that this run would have called a regression
             with the stated power, on the scale of `change`; None without a change.
-        pairs: Number of pairs that both arms have a value of.
+        pairs: Number of pairs that both arms have a value of; without pairs, of values of the
+            arm that has fewer.
         stored: Median of the stored baseline, shown and never judged by.
         warnings: What a reader must know to trust this row.
+        family: Of metrics among which the p values are corrected.
+        tests: Number of tests that they are corrected for.
+        worst: The worst change that is not excluded at the rule's `pass_alpha`, on the scale of
+            `change`; None without a change.
+        error: Standard error on the test's scale; None without a change.
+        freedom: Its degrees of freedom; None without a change.
     """
 
     workload: str
@@ -59,6 +66,11 @@ class Comparison:
     pairs: int
     stored: float | None = None
     warnings: tuple[str, ...] = ()
+    family: str = ""
+    tests: int = 1
+    worst: float | None = None
+    error: float | None = None
+    freedom: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +86,24 @@ class Rule:
     """The constants that decided, so that a report can show them.
 
     Attributes:
-        alpha: Chance of any false red among the gating metrics of equal builds, at most.
+        alpha: Chance of any false red among the gating metrics of equal builds, at most; of a run
+            with several looks, that of this look.
         confidence: Of every interval shown.
         power: At which the smallest detectable change is stated.
+        least_tests: Number of tests that p values are corrected for, at least.
+        pass_alpha: Chance, at most, to exclude a worsening that is there.
+        widest: How wide half an interval may be for a pass, in margins.
+        apart: Standard deviation of what sets two groups apart that were not measured side by
+            side, as a ratio.
     """
 
     alpha: float
     confidence: float
     power: float
+    least_tests: int
+    pass_alpha: float
+    widest: float
+    apart: float
 
 
 @dataclass(frozen=True, slots=True)

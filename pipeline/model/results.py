@@ -21,11 +21,19 @@ class Interleave(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One number as a driver or a probe reports it, in the tool's unit."""
+    """One number as a driver or a probe reports it, in the tool's unit.
+
+    Attributes:
+        name: By which a metric selects it.
+        value: In `unit`.
+        unit: As the tool writes it.
+        of: Of a share of events, how many there could have been; None of anything else.
+    """
 
     name: str
     value: float
     unit: str
+    of: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +45,19 @@ class Sample:
         metric: What the values mean.
         values: In `metric.unit`, shape (pairs,); None where the trial was invalid or the metric
             was not reported.
+        of: Of a share of events, how many there could have been, shape (pairs,); otherwise empty.
     """
 
     workload: str
     metric: Metric
     values: tuple[float | None, ...]
+    of: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.of and len(self.of) != len(self.values):
+            raise ValueError(f"{self.key}: `of` must have as many numbers as `values`")
+        if any(n is not None and not (math.isfinite(n) and n > 0) for n in self.of):
+            raise ValueError(f"{self.key}: every number in `of` must be finite and above zero")
         if any(v is not None and not self.metric.allows(v) for v in self.values):
             raise ValueError(
                 f"{self.key}: every value must be finite and, unless the scale is that of"
@@ -136,7 +150,7 @@ class ResultSet:
         suite_digest: `sha256:…` of what the suite means, its scripts included.
         environment: Kind of the environment, such as `local`.
         interleave: How the trials of a pair shared the machine.
-        pairs_asked: Number of valid pairs that the run was to have.
+        pairs_asked: Number of valid pairs that the run was to have, or of several looks, at most.
         seed: Of every random choice.
         subjects: One per arm.
         machine: Where it ran.
@@ -145,6 +159,8 @@ class ResultSet:
         trials: In the order run, two per pair.
         samples: Per arm, in the suite's order; `values[i]` belongs to pair i.
         stored: The stored baseline that was named, if any.
+        looks: Numbers of valid pairs at which the run may end, rising to `pairs_asked`; none of a
+            run of a fixed number of pairs.
     """
 
     suite: str
@@ -160,10 +176,15 @@ class ResultSet:
     trials: tuple[Trial, ...] = ()
     samples: dict[Arm, tuple[Sample, ...]] = field(default_factory=dict)
     stored: BaselineRef | None = None
+    looks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pairs_asked < 1:
             raise ValueError("pairs_asked: at least one pair is needed")
+        if self.looks and (
+            list(self.looks) != sorted(set(self.looks)) or self.looks[-1] != self.pairs_asked
+        ):
+            raise ValueError("looks: they must rise to pairs_asked")
         if set(self.subjects) != set(Arm):
             raise ValueError("subjects: one for each arm is needed")
         pairs = self.pairs

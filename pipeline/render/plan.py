@@ -13,12 +13,13 @@ _HOW = {
 def plan_text(plan: PlanSummary, need: Need) -> str:
     """Return what would run, how long, how much load, and how much of the machine."""
     requests = sum(workload.requests for workload in plan.workloads)
+    most = "up to " if plan.looks else ""
     lines = [
         f"Suite {plan.suite}: {plan.description}",
         "",
-        f"  pairs        {plan.pairs}, {_HOW[plan.interleave]}",
-        f"  environment  {plan.environment}, {plan.launches} launches",
-        f"  time         about {plan.duration_s / 60:.1f} min, builds not counted",
+        f"  pairs        {_pairs(plan)}, {_HOW[plan.interleave]}",
+        f"  environment  {plan.environment}, {most}{plan.launches} launches",
+        f"  time         {_time(plan)}, builds not counted",
         f"  load         about {requests:,} requests, loopback only",
         f"  memory       about {need.memory / 1e9:.1f} GB at its peak, k6 included",
         f"  open files   about {need.files:,.0f} at most, in one process",
@@ -34,6 +35,21 @@ def plan_text(plan: PlanSummary, need: Need) -> str:
             f"  {workload.metrics} metrics; gating: {', '.join(workload.gating) or 'none'}",
         ]
     return "\n".join([*lines, "", "Nothing was started.", ""])
+
+
+def _pairs(plan: PlanSummary) -> str:
+    if not plan.looks:
+        return f"{plan.pairs}"
+    *before, last = map(str, plan.looks)
+    return f"{', '.join(before)} or {last}, as many as the answer needs"
+
+
+def _time(plan: PlanSummary) -> str:
+    most = f"about {plan.duration_s / 60:.1f} min"
+    if not plan.looks:
+        return most
+    least = plan.duration_s * plan.looks[0] / plan.pairs
+    return f"about {least / 60:.1f} to {plan.duration_s / 60:.1f} min"
 
 
 def _amount(workload: WorkloadSummary) -> str:

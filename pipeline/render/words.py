@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from pipeline.errors import Exit
 from pipeline.judge import scale
-from pipeline.judge.policy import exit_code
+from pipeline.judge.policy import ALPHA, exit_code
 from pipeline.model.metric import Scale
-from pipeline.model.report import Finding, Report, Rule, Verdict
+from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.results import Interleave, Machine
 from pipeline.model.subject import Arm, Subject, parse_spec
 from pipeline.render.numbers import amount, minutes, share
@@ -129,7 +129,7 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 
 def method(report: Report) -> list[tuple[str, str]]:
     """Return what the verdict rests on, as pairs of a name and a sentence."""
-    results, rule = report.results, report.rule
+    results = report.results
     invalid = sum(bool(trial.invalid) for trial in results.trials)
     baseline, candidate = (results.subjects[arm] for arm in Arm)
     lines = [
@@ -144,17 +144,23 @@ def method(report: Report) -> list[tuple[str, str]]:
         ("suite", f"{results.suite}, {_short(results.suite_digest)}"),
         (
             "rule",
-            _rule(rule),
+            _rule(report),
         ),
     ]
     return [(name, sentence) for name, sentence in lines if sentence]
 
 
-def _rule(rule: Rule) -> str:
+def _rule(report: Report) -> str:
+    rule, looks = report.rule, report.results.looks
+    when = ", ".join(map(str, looks))
+    seen = f"{ALPHA:g} is spent over looks at {when} pairs; " if looks else ""
+    equal = share(1 - 2 * rule.pass_alpha)
     return (
-        f"worse or better by more than the margin, at alpha {rule.alpha:g} over all gating metrics"
-        " (Holm; the others are a family of their own); intervals"
-        f" {share(rule.confidence)}, paired t; unchanged when the interval ends below the margin;"
+        "worse or better by more than the margin, at alpha"
+        f" {rule.alpha:.4g} over all gating metrics (Holm; Benjamini-Hochberg over the others;"
+        f" at least {rule.least_tests} tests); {seen if looks else ''}intervals"
+        f" {share(rule.confidence)}; unchanged when the interval at {equal} ends"
+        f" below the margin and half of the shown one is within {rule.widest:g} margins;"
         f" `sees` is the smallest worsening called a regression with power {share(rule.power)}"
     )
 
@@ -179,7 +185,8 @@ def reproduce(report: Report) -> str:
         *("python", "-m", "pipeline", "run", "--suite", results.suite),
         *("--candidate", _pinned(results.subjects[Arm.CANDIDATE])),
         *against,
-        *("--pairs", f"{results.pairs_asked}", "--interleave", results.interleave.value),
+        *("--pairs", "auto" if results.looks else f"{results.pairs_asked}"),
+        *("--interleave", results.interleave.value),
         *("--seed", f"{results.seed}"),
     ]
     return plain(shlex.join(words))

@@ -21,3 +21,29 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - done) * p_values[index]))
         adjusted[index] = largest
     return adjusted
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Return Benjamini and Hochberg's adjusted p values, in the order given.
+
+    Rejecting where the adjusted p is below alpha keeps the expected share of false ones among the
+    rejections below alpha, for tests that are independent or depend positively.
+
+    Args:
+        p_values: Shape (m,), each from 0 to 1; may be empty.
+
+    Source:
+        Benjamini and Hochberg, Controlling the False Discovery Rate, J. R. Statist. Soc. B 57
+        (1995).
+    """
+    number = len(p_values)
+    adjusted = [0.0] * number
+    smallest = 1.0
+    for rank, index in zip(
+        range(number, 0, -1),
+        sorted(range(number), key=p_values.__getitem__, reverse=True),
+        strict=True,
+    ):
+        smallest = min(smallest, number / rank * p_values[index])
+        adjusted[index] = smallest
+    return adjusted

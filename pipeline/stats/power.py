@@ -1,56 +1,58 @@
-"""What a paired t test with a margin can see: power, smallest detectable effect, pairs needed.
+"""What a t test with a margin can see: power, smallest detectable effect, pairs needed.
 
 The rule looked at rejects when t is above its critical value and the mean is above the margin.
-Effects, margins and deviations share one unit; positive is the direction looked in.
+Effects, margins and errors share one unit; positive is the direction looked in.
 """
 
 import math
 from functools import lru_cache
 from typing import Any
 
+from pipeline.stats.student import quantile
+
 _NODES = 96
 _NEGLIGIBLE = 1e-9  # a spread this small beside the margin is none
 
 
-def power(effect: float, deviation: float, pairs: int, alpha: float, margin: float) -> float:
+def power(effect: float, error: float, freedom: float, alpha: float, margin: float) -> float:
     """Return the chance that the rule rejects.
 
-    Exact for normal differences: the mean and the standard deviation s are independent, so the
-    chance is that of a normal mean above max(margin, t * s / sqrt(pairs)), averaged over s.
-    The two conditions taken one by one would promise too much, because both must hold.
+    Exact for normal values: the mean and its estimated standard error s are independent, so the
+    chance is that of a normal mean above max(margin, t * s), averaged over s.  The two conditions
+    taken one by one would promise too much, because both must hold.
 
     Args:
-        effect: True mean of the differences.
-        deviation: Their true standard deviation, above 0.
-        pairs: At least 2.
+        effect: True mean.
+        error: Its true standard error, above 0.
+        freedom: Degrees of freedom that the error is known with; may be infinite.
         alpha: One-sided level of the t test.
         margin: At least 0.
 
     Source:
         The first condition alone is the noncentral t: Johnson and Welch, Biometrika 31 (1940).
     """
-    thresholds, weights = _thresholds(deviation, pairs, alpha, margin)
-    return _chance(effect * math.sqrt(pairs) / deviation, thresholds, weights)
+    thresholds, weights = _thresholds(error, freedom, alpha, margin)
+    return _chance(effect / error, thresholds, weights)
 
 
 def smallest_detectable(
-    deviation: float, pairs: int, alpha: float, margin: float, wanted: float
+    error: float, freedom: float, alpha: float, margin: float, wanted: float
 ) -> float:
     """Return the smallest effect that the rule rejects with the wanted power.
 
     Without any spread that is the margin itself: all above it is seen.
 
     Args:
-        deviation: As observed, standing for the true one; at least 0.
-        pairs: At least 2.
+        error: Standard error as observed, standing for the true one; at least 0.
+        freedom: Degrees of freedom that it is known with; may be infinite.
         alpha: One-sided level of the t test.
         margin: At least 0.
         wanted: The power, between 0 and 1.
     """
-    if deviation <= _NEGLIGIBLE * margin:
+    if error <= _NEGLIGIBLE * margin:
         return margin
-    thresholds, weights = _thresholds(deviation, pairs, alpha, margin)
-    low, high = 0.0, max(1.0, 2 * margin * math.sqrt(pairs) / deviation)
+    thresholds, weights = _thresholds(error, freedom, alpha, margin)
+    low, high = 0.0, max(1.0, 2 * margin / error)
     while _chance(high, thresholds, weights) < wanted:
         low, high = high, 2 * high
     for _ in range(60):
@@ -59,7 +61,7 @@ def smallest_detectable(
             low = middle
         else:
             high = middle
-    return high * deviation / math.sqrt(pairs)
+    return high * error
 
 
 def pairs_needed(
@@ -69,7 +71,7 @@ def pairs_needed(
 
     Args:
         effect: Taken for the true mean.
-        deviation: Taken for the true standard deviation, at least 0.
+        deviation: Taken for the true standard deviation of a difference, at least 0.
         alpha: One-sided level of the t test.
         margin: At least 0.
         wanted: The power, between 0 and 1.
@@ -79,15 +81,20 @@ def pairs_needed(
         return None
     if deviation <= _NEGLIGIBLE * margin:
         return 2
+
+    def suffice(pairs: int) -> bool:
+        error = deviation / math.sqrt(pairs)
+        return power(effect, error, pairs - 1, alpha, margin) >= wanted
+
     low, high = 1, most
-    if power(effect, deviation, high, alpha, margin) < wanted:
+    if not suffice(high):
         return None
     while high - low > 1:
         middle = (low + high) // 2
-        if power(effect, deviation, middle, alpha, margin) < wanted:
-            low = middle
-        else:
+        if suffice(middle):
             high = middle
+        else:
+            low = middle
     return high
 
 
@@ -97,18 +104,18 @@ def _chance(standard: float, thresholds: Any, weights: Any) -> float:  # noqa: A
     return float(weights @ ndtr(standard - thresholds))
 
 
-def _thresholds(deviation: float, pairs: int, alpha: float, margin: float) -> tuple[Any, Any]:
+def _thresholds(error: float, freedom: float, alpha: float, margin: float) -> tuple[Any, Any]:
     """Return what the standardized mean must exceed, with the chance of each; both (nodes,).
 
     Below the s at which the two conditions meet, the margin is the harder one and the threshold
     is constant: one node.  Above it, Gauss-Legendre over the distribution of s.
     """
     import numpy as np
-    from scipy.special import gammainc, gammaincinv, stdtrit
+    from scipy.special import gammainc, gammaincinv
 
-    freedom = pairs - 1
-    critical = float(stdtrit(freedom, 1 - alpha))
-    least = margin * math.sqrt(pairs) / deviation
+    critical, least = quantile(1 - alpha, freedom), margin / error
+    if math.isinf(freedom):
+        return np.array([max(least, critical)]), np.ones(1)
     below = float(gammainc(freedom / 2, freedom / 2 * (least / critical) ** 2))
     nodes, weights = _legendre()
     chances = below + (1 - below) * nodes

@@ -24,7 +24,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
     ("arguments", "code", "said"),
     [
         pytest.param(["run", "--pairs", "1"], 2, "fewer than 2 pairs", id="one pair"),
-        pytest.param(["run", "--pairs", "x"], 2, "invalid int", id="pairs is a word"),
+        pytest.param(["run", "--pairs", "x"], 2, "a number or `auto`", id="pairs is a word"),
         pytest.param(["run", "--candidate", "moon"], 2, "not a subject", id="unknown subject"),
         pytest.param(
             ["run", "--candidate", "reference?slow-creat=1ms"], 2, "slow-create", id="unknown fault"

@@ -8,11 +8,13 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.judge.compare import compare
+from pipeline.judge import compare as judge
 from pipeline.judge.policy import RULE, decide
+from pipeline.judge.rows import of_results
 from pipeline.model.metric import Better, Metric
 from pipeline.model.report import Comparison, Verdict
-from pipeline.model.results import BaselineRef
+from pipeline.model.results import BaselineRef, ResultSet, Sample
+from pipeline.model.subject import Arm
 from tests.builders import COUNT, LATENCY, NOW, THROUGHPUT, results
 
 PAIR = st.tuples(st.floats(0.5, 2.0), st.floats(0.9, 1.2))
@@ -20,8 +22,12 @@ PAIRS = st.lists(PAIR, min_size=2, max_size=8)
 Pairs = list[tuple[float, float]]
 
 
+def compare(run: ResultSet) -> tuple[Comparison, ...]:
+    return judge.compare(of_results(run), RULE)
+
+
 def one(metric: Metric, before: list[float], after: list[float]) -> Comparison:
-    (comparison,) = compare(results((metric, before, after)), RULE)
+    (comparison,) = compare(results((metric, before, after)))
     return comparison
 
 
@@ -54,8 +60,9 @@ def test_a_ratio_is_tested_on_logarithms() -> None:
     expected = stats.ttest_1samp(d, 0).confidence_interval(RULE.confidence)
     assert (low, high) == pytest.approx((expected.low, expected.high))
     assert mean == pytest.approx(sum(d) / 4)
-    assert p_worse == pytest.approx(stats.ttest_1samp(d, 0, alternative="greater").pvalue)
-    assert p_better == pytest.approx(1 - p_worse)
+    p = stats.ttest_1samp(d, 0, alternative="greater").pvalue
+    assert p_worse == pytest.approx(RULE.least_tests * p)
+    assert p_better == min(1.0, RULE.least_tests * (1 - p))
 
 
 def test_a_count_is_tested_on_differences() -> None:
@@ -168,14 +175,14 @@ def test_any_values_give_finite_numbers_or_a_reason(pairs: Pairs) -> None:
 def test_what_cannot_be_compared_says_why(
     before: list[float | None], after: list[float | None] | None, said: str
 ) -> None:
-    (c,) = compare(results((LATENCY, before, after)), RULE)
+    (c,) = compare(results((LATENCY, before, after)))
     assert any(said in warning for warning in c.warnings)
     assert c.change is None or c.pairs == 2
 
 
 def test_invalid_pairs_are_not_numbers() -> None:
     run = results((LATENCY, [1.0, 9.0, 1.0], [1.0, 90.0, 1.0]), invalid={1: "dropped iterations"})
-    (c,) = compare(run, RULE)
+    (c,) = compare(run)
     assert (c.pairs, c.baseline, c.candidate) == (2, 1.0, 1.0)
     assert c.change is not None
     assert c.change.high == 0
@@ -183,23 +190,48 @@ def test_invalid_pairs_are_not_numbers() -> None:
 
 def test_the_correction_is_for_each_family_alone() -> None:
     before, after = [1.0, 1.0, 1.0], [1.10, 1.11, 1.13]
-    gating = [replace(LATENCY, name=f"gate{i}") for i in range(2)]
-    others = [replace(LATENCY, name=f"other{i}", gate=False) for i in range(5)]
+    gating = [replace(LATENCY, name=f"gate{i}") for i in range(7)]
+    others = [replace(LATENCY, name=f"other{i}", gate=False) for i in range(9)]
     lost = replace(LATENCY, name="lost")
     found = compare(
-        results(*((m, before, after) for m in (*gating, *others)), (lost, before, None)), RULE
+        results(*((m, before, after) for m in (*gating, *others)), (lost, before, None))
     )
-    alone = one(LATENCY, before, after)
-    assert alone.p_worse is not None
-    assert found[0].p_worse == pytest.approx(2 * alone.p_worse)
-    assert found[-2].p_worse == pytest.approx(min(1.0, 5 * alone.p_worse))
+    d = [math.log(b) for b in after]
+    p = stats.ttest_1samp(d, 0, alternative="greater").pvalue
+    assert found[0].p_worse == pytest.approx(7 * p)  # Holm
+    assert found[-2].p_worse == pytest.approx(5 * p)  # all alike: corrected as the least number
     assert found[-1].p_worse is None
+    assert (found[0].tests, found[-2].tests) == (7, 9)
+
+
+def test_a_metric_alone_is_tested_as_one_of_several() -> None:
+    before, after = [1.0, 1.0, 1.0], [1.10, 1.11, 1.13]
+    c = one(LATENCY, before, after)
+    p = stats.ttest_1samp([math.log(b) for b in after], 0, alternative="greater").pvalue
+    assert c.p_worse == pytest.approx(5 * p)
+    assert c.tests == 5
+
+
+def test_a_share_of_counted_events_is_tested_by_its_score() -> None:
+    metric = replace(COUNT, name="errors", margin=0.002)
+    run = results((metric, [0.0, 0.0, 0.0], [0.01, 0.0, 0.02]))
+    counted: dict[Arm, tuple[Sample, ...]] = {
+        arm: (replace(sample, of=(1000.0, 1000.0, 1000.0)),)
+        for arm, (sample,) in run.samples.items()
+    }
+    (c,) = compare(replace(run, samples=counted))
+    assert c.change is not None
+    assert c.change.estimate == pytest.approx(0.01)
+    assert c.change.low < 0.01 < c.change.high
+    (none,) = compare(replace(run, samples={**counted, Arm.CANDIDATE: counted[Arm.BASELINE]}))
+    assert none.change is not None
+    assert none.change.high == pytest.approx(3.8415 / 3003.8, rel=1e-3)  # not 0: nobody saw more
 
 
 def test_stored_numbers_are_shown_and_never_judged_by() -> None:
     stored = BaselineRef("old", NOW, True, (), "sha256:bb", {"object-crud/create_p50": 9.0})  # noqa: FBT003
     row = (LATENCY, [1.0, 1.1], [1.0, 1.1])
-    (shown,) = compare(results(row, stored=stored), RULE)
-    (without,) = compare(results(row), RULE)
+    (shown,) = compare(results(row, stored=stored))
+    (without,) = compare(results(row))
     assert shown.stored == 9.0
     assert replace(shown, stored=None) == without

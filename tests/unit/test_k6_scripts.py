@@ -37,7 +37,7 @@ def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
         "RATE": "20",
         "ITERATIONS": "12",
         "LONGEST_S": "40",
-        "PROJECTS": "2",
+        "PROJECTS": "12",
         "DURATION_S": "8",
         "WARMUP_S": "1",
         "BASELINE_URL": "https://127.0.0.1:1",
@@ -159,3 +159,10 @@ def test_an_arm_alone_gets_the_same_blocks(tmp_path: Path) -> None:
     alone = turns(tmp_path, 30, ARMS="candidate", RATE="10")
     assert {turn["arm"] for turn in alone} == {"candidate"}
     assert [turn["block"] for turn in alone] == list(range(30))
+
+
+def test_churn_refuses_projects_that_its_cycles_cannot_share(tmp_path: Path) -> None:
+    path = str(files.ours("k6_scripts", "churn.js"))
+    env = environment(tmp_path, PROJECTS="13")
+    done = k6(env, "inspect", "--include-system-env-vars", path)
+    assert "not a multiple of the 12 cycles" in done.stderr

@@ -1,12 +1,13 @@
-"""Holm's correction, against its definition by closed testing."""
+"""Corrections for many tests, against their definitions."""
 
 from itertools import combinations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from pipeline.stats.multiple import holm
+from pipeline.stats.multiple import benjamini_hochberg, holm
 
 P_VALUES = st.lists(st.floats(0, 1), max_size=7)
 
@@ -40,3 +41,12 @@ def test_holm_keeps_the_order_and_never_lowers_a_p(p_values: list[float]) -> Non
 
 def test_a_worked_example() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_benjamini_and_hochberg_is_that_of_scipy(p_values: list[float]) -> None:
+    assert benjamini_hochberg(p_values) == pytest.approx(stats.false_discovery_control(p_values))
+
+
+def test_of_no_tests_nothing_is_corrected() -> None:
+    assert benjamini_hochberg([]) == holm([]) == []

@@ -8,6 +8,7 @@ import pytest
 from pipeline.errors import Exit
 from pipeline.judge import policy
 from pipeline.judge.compare import compare
+from pipeline.judge.rows import of_results
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Change, Comparison, Finding, Report, Verdict
 from pipeline.model.results import BaselineRef, ResultSet
@@ -57,6 +58,14 @@ def found(
         ),
         pytest.param(found((-0.04, 0.0, 0.04)), Verdict.UNCHANGED, id="nothing, and sure"),
         pytest.param(found((-0.06, 0.0, 0.06)), Verdict.UNDECIDED, id="nothing, and noisy"),
+        pytest.param(
+            found((-0.30, -0.13, 0.04)), Verdict.UNDECIDED, id="below the margin, and too wide"
+        ),
+        pytest.param(
+            replace(found((-0.04, 0.0, 0.04)), worst=0.06),
+            Verdict.UNDECIDED,
+            id="a look of many is stricter than the interval shown",
+        ),
         pytest.param(
             found((-0.14, -0.10, -0.06), p_worse=0.01, better=Better.HIGHER),
             Verdict.REGRESSED,
@@ -224,6 +233,40 @@ def test_a_doubt_about_the_run_is_said(run: ResultSet, said: str) -> None:
     assert any(said in warning for warning in policy.report(run).warnings)
 
 
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        pytest.param(SAME, "", id="settled"),
+        pytest.param(NOISY, "the run ended at 5 of up to 8 valid pairs", id="stopped"),
+    ],
+)
+def test_a_run_that_ended_before_it_was_settled_says_so(after: list[float], said: str) -> None:
+    run = replace(results((LATENCY, STEADY, after), pairs_asked=8), looks=(3, 5, 8))
+    assert said in " ".join(policy.report(run).warnings)
+
+
+@pytest.mark.parametrize(
+    ("run", "looks", "enough"),
+    [
+        pytest.param(results(ROW), (), True, id="as many as asked"),
+        pytest.param(results(ROW, pairs_asked=6), (), False, id="one is missing"),
+        pytest.param(results(ROW, pairs_asked=8), (3, 5, 8), True, id="settled at a look"),
+        pytest.param(results(ROW, pairs_asked=8), (3, 8), False, id="between two looks"),
+        pytest.param(
+            results((LATENCY, STEADY, NOISY), pairs_asked=8), (3, 5, 8), False, id="not settled"
+        ),
+        pytest.param(
+            results(ROW, (replace(LATENCY, name="lost"), STEADY, None), pairs_asked=8),
+            (3, 5, 8),
+            True,
+            id="more pairs would not bring a lost metric back",
+        ),
+    ],
+)
+def test_a_run_has_enough_pairs(run: ResultSet, looks: tuple[int, ...], *, enough: bool) -> None:
+    assert policy.is_enough(replace(run, looks=looks)) is enough
+
+
 def test_a_warning_of_some_trials_names_them() -> None:
     run = results(ROW)
     trials = [replace(t, warnings=("slow",)) if t.pair in {1, 3} else t for t in run.trials[:-1]]
@@ -246,7 +289,7 @@ def test_a_quiet_run_of_milo_has_no_warnings() -> None:
         pytest.param([1.08, 0.98, 0.97, 1.05, 0.98], "pairs would settle it", id="noise"),
         pytest.param(NOISY, "more than 200 pairs would be needed", id="much noise"),
         pytest.param(
-            [1.12, 1.02, 1.18, 1.15, 1.02], "suggestive, but not certain", id="suggestive"
+            [1.12, 1.04, 1.15, 1.12, 1.04], "suggestive, but not certain", id="suggestive"
         ),
         pytest.param([1.05 * v for v in STEADY], "the change is the margin itself", id="tie"),
     ],
@@ -269,20 +312,19 @@ def test_equal_builds_are_seldom_red_and_a_detectable_change_often_is() -> None:
     for _ in range(runs):
         base = [1.0] * 5
         rows = [(m, base, list(np.exp(random.normal(0, 0.03, 5)))) for m in metrics]
-        findings = [Finding(c, policy.decide(c)) for c in compare(results(*rows), policy.RULE)]
+        findings = [
+            Finding(c, policy.decide(c)) for c in compare(of_results(results(*rows)), policy.RULE)
+        ]
         reds += any(f.verdict is Verdict.REGRESSED for f in findings)
         shifted = [(m, base, list(np.exp(random.normal(0.0927, 0.03, 5)))) for m in metrics]
-        (first, *_) = compare(results(*shifted), policy.RULE)
+        (first, *_) = compare(of_results(results(*shifted)), policy.RULE)
         seen += policy.decide(first) is Verdict.REGRESSED
     assert reds / runs <= policy.ALPHA + 3 * (policy.ALPHA / runs) ** 0.5
     assert seen / runs > 0.9  # Holm is less strict once the others are found
 
 
 def test_the_rule_in_a_report_is_the_rule_that_decided() -> None:
-    rule = judged(SAME).rule
-    assert (rule.alpha, rule.confidence, rule.power) == (
-        policy.ALPHA,
-        policy.CONFIDENCE,
-        policy.POWER,
-    )
-    assert pytest.approx(1 - 2 * rule.alpha) == rule.confidence
+    assert judged(SAME).rule == policy.RULE
+    assert pytest.approx(1 - 2 * policy.RULE.pass_alpha) == policy.RULE.confidence
+    run = replace(results(ROW, pairs_asked=8), looks=(3, 5, 8))
+    assert policy.report(run).rule == policy.rule_at(5, (3, 5, 8))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.judge.policy import ALPHA, CONFIDENCE, POWER
+from pipeline.judge.policy import ALPHA, PASS_ALPHA, POWER
 from pipeline.stats.power import pairs_needed, power, smallest_detectable
 
 DRAWS = 20_000
@@ -42,12 +42,13 @@ def say(line: str) -> None:
 def test_without_a_margin_it_is_the_noncentral_t(pairs: int, effect: float) -> None:
     critical = stats.t.isf(0.01, pairs - 1)
     expected = stats.nct.sf(critical, pairs - 1, effect * math.sqrt(pairs))
-    assert power(effect, 1.0, pairs, 0.01, 0.0) == pytest.approx(expected, abs=2e-4)
+    error = 1 / math.sqrt(pairs)
+    assert power(effect, error, pairs - 1, 0.01, 0.0) == pytest.approx(expected, abs=2e-4)
 
 
 def test_with_a_margin_that_decides_alone_it_is_normal() -> None:
     expected = stats.norm.sf((5.0 - 5.3) * math.sqrt(10))
-    assert power(5.3, 1.0, 10, 0.05, 5.0) == pytest.approx(expected, abs=1e-4)
+    assert power(5.3, math.sqrt(0.1), 9, 0.05, 5.0) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("pairs", [3, 5, 10])
@@ -57,7 +58,8 @@ def test_what_is_called_detectable_is_detected_that_often(
     pairs: int, deviation: float, family: int
 ) -> None:
     margin, alpha = math.log1p(0.05), ALPHA / family
-    effect = smallest_detectable(deviation, pairs, alpha, margin, POWER)
+    error = deviation / math.sqrt(pairs)
+    effect = smallest_detectable(error, pairs - 1, alpha, margin, POWER)
     random = np.random.default_rng([pairs, family, round(1000 * deviation)])
     rate = rejected(random.normal(effect, deviation, (DRAWS, pairs)), alpha, margin).mean()
     say(f"{pairs} pairs, spread {deviation:g}, {family} metrics: {effect:.3f} seen {rate:.3f}")
@@ -66,7 +68,12 @@ def test_what_is_called_detectable_is_detected_that_often(
 
 
 def test_without_spread_the_margin_itself_is_detectable() -> None:
-    assert smallest_detectable(0.0, 5, 0.05, 0.1, POWER) == 0.1
+    assert smallest_detectable(0.0, 4, 0.05, 0.1, POWER) == 0.1
+
+
+def test_a_known_error_needs_a_normal_quantile() -> None:
+    expected = stats.norm.isf(0.01) + stats.norm.ppf(POWER)
+    assert smallest_detectable(1.0, math.inf, 0.01, 0.0, POWER) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -89,16 +96,17 @@ def test_false_alarms_of_equal_builds(noise: str, pairs: int, margin: float) -> 
 def test_a_true_worsening_of_the_margin_seldom_passes(pairs: int) -> None:
     random = np.random.default_rng(pairs)
     d = random.normal(1.0, 0.5, (DRAWS, pairs))
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, pairs - 1) * d.std(axis=1, ddof=1) / math.sqrt(pairs)
+    half = stats.t.isf(PASS_ALPHA, pairs - 1) * d.std(axis=1, ddof=1) / math.sqrt(pairs)
     rate = (d.mean(axis=1) + half < 1.0).mean()
     say(f"{pairs} pairs: worse by exactly the margin, and called unchanged {rate:.4f}")
-    assert rate == pytest.approx(ALPHA, abs=4 * math.sqrt(ALPHA / DRAWS))
+    assert rate == pytest.approx(PASS_ALPHA, abs=4 * math.sqrt(PASS_ALPHA / DRAWS))
 
 
 def test_the_pairs_needed_are_the_first_that_suffice() -> None:
     needed = pairs_needed(0.1, 0.08, alpha=0.01, margin=0.05, wanted=0.8, most=200)
     assert needed is not None
-    assert power(0.1, 0.08, needed, 0.01, 0.05) >= 0.8 > power(0.1, 0.08, needed - 1, 0.01, 0.05)
+    now, before = (power(0.1, 0.08 / math.sqrt(k), k - 1, 0.01, 0.05) for k in (needed, needed - 1))
+    assert now >= 0.8 > before
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,13 @@ def counted(more: float) -> tuple[Metric, list[float], list[float]]:
 
 
 def case(name: str) -> ResultSet:
-    quiet = [row(READY, 0.21), row(CREATE, 0.057), row(CPU, 7e-4), row(MEMORY, 3e8), counted(0)]
+    quiet = [
+        row(READY, 0.21),
+        row(CREATE, 0.057, 1.0, 0.7),
+        row(CPU, 7e-4),
+        row(MEMORY, 3e8),
+        counted(0),
+    ]
     faulty = ("reference", "reference?slow-create=20ms")
     reference = ("reference", "reference")
     match name:

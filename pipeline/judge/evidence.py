@@ -1,0 +1,94 @@
+"""What the numbers of two arms show of one metric: how much worse, and how surely.
+
+Everything here is on the test's scale (see `scale`), where positive is worse.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+from pipeline.judge import scale
+from pipeline.model.metric import Better, Metric, Scale
+from pipeline.stats import shares, student
+from pipeline.stats.shares import Shares
+from pipeline.stats.student import Estimate
+
+_DIGITS = 12  # of a difference; what is beyond is the rounding of doubles, not a spread
+
+Counted = tuple[float, float]
+"""How many events, of how many that could have been."""
+
+
+class Evidence(Protocol):
+    """An estimate of how much worse the candidate is."""
+
+    @property
+    def mean(self) -> float:
+        """Return the estimate."""
+
+    @property
+    def error(self) -> float:
+        """Return its standard error."""
+
+    @property
+    def freedom(self) -> float:
+        """Return the degrees of freedom of the error."""
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Return (low, high) at a two-sided confidence."""
+
+    def p_above_zero(self) -> float:
+        """Return the one-sided p that the candidate is not worse."""
+
+
+def of_pairs(metric: Metric, pairs: Sequence[tuple[float, float]]) -> Estimate:
+    """Return what pairs of (baseline, candidate) show; at least two, each allowed on the scale."""
+    return student.of_pairs(_rounded(metric, pairs, [scale.difference(metric, *p) for p in pairs]))
+
+
+def of_groups(
+    metric: Metric, before: Sequence[float], after: Sequence[float], apart: float
+) -> Estimate:
+    """Return what two groups show that were not measured side by side.
+
+    Args:
+        metric: Of all values.
+        before: Shape (m,), m >= 2.
+        after: Shape (n,), n >= 2.
+        apart: What sets two groups apart though nothing changed, as a ratio (0.1 is 10 %); on the
+            scale of differences nothing is known of it, and it has no part.
+    """
+    known = apart if metric.scale is Scale.RATIO else 0.0
+    first, second = (
+        _rounded(metric, [(v, v) for v in values], [scale.place(metric, v) for v in values])
+        for values in (before, after)
+    )
+    return student.of_groups(first, second, apart=known)
+
+
+def of_shares(metric: Metric, before: Sequence[Counted], after: Sequence[Counted]) -> Shares:
+    """Return what counted events show; at least one trial of each arm."""
+    if metric.better is Better.HIGHER:
+        before, after = after, before
+    return shares.of_trials(before, after)
+
+
+def mirrored(evidence: Evidence) -> Evidence:
+    """Return the same with better for worse."""
+    match evidence:
+        case Shares():
+            (x0, x1), (n0, n1) = evidence.events, evidence.of
+            return Shares((x1, x0), (n1, n0), evidence.dispersion, evidence.freedom)
+        case _:
+            return Estimate(0.0 - evidence.mean, evidence.error, evidence.freedom)
+
+
+def _rounded(
+    metric: Metric, pairs: Sequence[tuple[float, float]], values: Sequence[float]
+) -> tuple[float, ...]:
+    """Return values rounded so that equal changes are equal numbers."""
+    digits = _DIGITS
+    if metric.scale is Scale.DIFFERENCE:
+        largest = max((abs(value) for pair in pairs for value in pair), default=0.0)
+        digits -= math.ceil(math.log10(largest)) if largest else 0
+    return tuple(round(value, digits) for value in values)

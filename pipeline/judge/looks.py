@@ -1,0 +1,38 @@
+"""When a run is looked at, and how much of the chance of an error each look may spend."""
+
+from collections.abc import Sequence
+
+LOOKS = (3, 5, 8, 12, 20)
+"""Numbers of valid pairs at which a run may end."""
+
+SHARES = (0.5, 0.2, 0.1, 0.1, 0.1)
+"""Share of alpha that each look spends; that of looks that never come goes to the last.
+
+The chance of a false red at any look is at most the sum of what they spend, whatever the
+dependence between them.  Half goes to the first, which has but two degrees of freedom: with less a
+clear change would not end there.
+
+Source:
+    Bonferroni's inequality over looks; the idea of spending is Lan and DeMets, Biometrika 70
+    (1983), whose functions assume that many pairs are there from the first look on.
+"""
+
+
+def looks_up_to(most: int) -> tuple[int, ...]:
+    """Return the looks of a run that may have as many valid pairs; none where there is but one."""
+    before = tuple(look for look in LOOKS if look < most)
+    return (*before, most) if before else ()
+
+
+def share_of(pairs: int, looks: Sequence[int]) -> float:
+    """Return the share of alpha that may be spent now.
+
+    Args:
+        pairs: Valid ones so far; of a run that was stopped between two looks, the share of the
+            next one, which then never comes.
+        looks: Of the run, rising; none of a run of a fixed number of pairs.
+    """
+    if not looks:
+        return 1.0
+    now = next((at for at, look in enumerate(looks) if pairs <= look), len(looks) - 1)
+    return 1.0 - sum(SHARES[:now]) if now == len(looks) - 1 else SHARES[now]

@@ -1,0 +1,129 @@
+"""What is compared: the numbers of two arms, metric by metric, and what they show."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from pipeline.judge import evidence
+from pipeline.judge.evidence import Evidence
+from pipeline.model.metric import Metric, Scale
+from pipeline.model.results import ResultSet, Sample
+from pipeline.model.subject import Arm
+
+OTHERS = "others"
+"""The family of the metrics that do not gate."""
+
+GATE = "gate"
+"""The family of those that do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one metric has.
+
+    Attributes:
+        workload: Name of the workload; empty where there is none.
+        metric: What was measured.
+        family: Metrics among which its p is corrected.
+        medians: By arm, in `metric.unit`; None when nothing was reported.
+        pairs: Number of pairs, or of values of the smaller arm where there are none.
+        evidence: None when there is too little of it.
+        stored: Median of a stored baseline, to be shown.
+        warnings: What a reader must know of the numbers.
+    """
+
+    workload: str
+    metric: Metric
+    family: str
+    medians: Mapping[Arm, float | None]
+    pairs: int
+    evidence: Evidence | None
+    stored: float | None
+    warnings: tuple[str, ...]
+
+
+def of_results(results: ResultSet) -> list[Row]:
+    """Return the rows of a run, in the suite's order; only valid pairs are in them."""
+    by_key = {arm: {s.key: s for s in results.samples.get(arm, ())} for arm in Arm}
+    samples = {key: sample for arm in Arm for key, sample in by_key[arm].items()}
+    stored = results.stored.values if results.stored else {}
+    return [
+        _row(results, sample, {arm: by_key[arm].get(key) for arm in Arm}, stored.get(key))
+        for key, sample in samples.items()
+    ]
+
+
+def _row(
+    results: ResultSet, shown: Sample, arms: dict[Arm, Sample | None], stored: float | None
+) -> Row:
+    metric, valid = shown.metric, results.valid_pairs
+    values = {
+        arm: [sample.values[pair] if sample else None for pair in valid]
+        for arm, sample in arms.items()
+    }
+    present = {arm: [v for v in values[arm] if v is not None] for arm in Arm}
+    pairs = [
+        (before, after)
+        for before, after in zip(values[Arm.BASELINE], values[Arm.CANDIDATE], strict=True)
+        if before is not None and after is not None
+    ]
+    without_ratio = without_ratios(metric, present)
+    found: Evidence | None = None
+    if not without_ratio and len(pairs) >= 2:
+        counted = [_counted(arms[arm], valid) for arm in Arm]
+        if metric.scale is Scale.DIFFERENCE and all(counted):
+            found = evidence.of_shares(metric, *counted)
+        else:
+            found = evidence.of_pairs(metric, pairs)
+    return Row(
+        workload=shown.workload,
+        metric=metric,
+        family=GATE if metric.gate else OTHERS,
+        medians={arm: median(present[arm]) if present[arm] else None for arm in Arm},
+        pairs=len(pairs),
+        evidence=found,
+        stored=stored,
+        warnings=(*_missing(present, len(valid), len(pairs)), *floored(metric), *without_ratio),
+    )
+
+
+def _counted(sample: Sample | None, valid: Sequence[int]) -> list[evidence.Counted]:
+    """Return the events of each valid trial; nothing unless it is known of how many, in all."""
+    if sample is None or not sample.of:
+        return []
+    found = [(sample.values[pair], sample.of[pair]) for pair in valid]
+    counted = [(value * of, of) for value, of in found if value is not None and of]
+    return counted if len(counted) == len(found) else []
+
+
+def floored(metric: Metric) -> list[str]:
+    """Return a sentence on what is subtracted from both arms, if anything is."""
+    what = f"{metric.floor:g} {metric.unit} that no build can save are subtracted from both arms"
+    return [f"{what} before the ratio"] if metric.floor else []
+
+
+def without_ratios(metric: Metric, present: Mapping[Arm, Sequence[float]]) -> list[str]:
+    """Return a sentence for each arm with a value of which no ratio can be taken."""
+    if metric.scale is Scale.DIFFERENCE:
+        return []
+    return [
+        f"not comparable: the {arm} has a value of {min(values):g} {metric.unit}, and a ratio"
+        f" needs values above {metric.floor:g}; compare differences, with a margin in the unit"
+        for arm, values in present.items()
+        if values and min(values) <= metric.floor
+    ]
+
+
+def _missing(present: Mapping[Arm, Sequence[float]], valid: int, pairs: int) -> list[str]:
+    """Return a sentence for each arm that lacks the metric, and for too few pairs."""
+    if not valid:
+        return ["no pair is valid, so there is nothing to compare"]
+    said = []
+    for arm, values in present.items():
+        if not values:
+            said.append(f"nothing was reported by the {arm}")
+        elif len(values) < valid:
+            said.append(f"the {arm} reported it in {len(values)} of {valid} valid trials")
+    if pairs < 2 and all(present.values()):
+        said.append("both arms have a value in fewer than two pairs, so there is no interval")
+    return said
