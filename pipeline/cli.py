@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pipeline import log, wish_arguments
+from pipeline import judging, log, wish_arguments
 from pipeline.capacity import arguments
 from pipeline.errors import ConfigError, Exit, PipelineError
 
@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.set_defaults(command=_plan)
 
     arguments.add(commands).set_defaults(command=_capacity)
+    judging.add(commands).set_defaults(command=_judge)
 
     compare = commands.add_parser("compare", help="judge a folder's results again", epilog=_EXITS)
     compare.add_argument("dir", type=Path, metavar="DIR")
@@ -145,6 +146,14 @@ def _capacity(args: argparse.Namespace) -> Exit:
     capacity = verb.answered(args, out)
     print(verb.shown(capacity, is_json=args.json, **_terminal()), end="")
     return verb.exit_code(capacity)
+
+
+def _judge(args: argparse.Namespace) -> Exit:
+    from pipeline.render.text import judged_text
+
+    found = judging.judged(args)
+    print(judging.findings_json(found) if args.json else judged_text(found, **_terminal()), end="")
+    return judging.exit_code(found, strict=args.strict)
 
 
 def _compare(args: argparse.Namespace) -> Exit:

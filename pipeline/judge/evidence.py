@@ -4,7 +4,8 @@ Everything here is on the test's scale (see `scale`), where positive is worse.
 """
 
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from pipeline.judge import scale
@@ -41,9 +42,16 @@ class Evidence(Protocol):
         """Return the one-sided p that the candidate is not worse."""
 
 
-def of_pairs(metric: Metric, pairs: Sequence[tuple[float, float]]) -> Estimate:
-    """Return what pairs of (baseline, candidate) show; at least two, each allowed on the scale."""
-    return student.of_pairs(_rounded(metric, pairs, [scale.difference(metric, *p) for p in pairs]))
+def of_pairs(metric: Metric, before: Sequence[float], after: Sequence[float]) -> Estimate:
+    """Return what pairs show.
+
+    Args:
+        metric: Of all values, which its scale allows.
+        before: Of the baseline, shape (n,), n >= 2.
+        after: Of the candidate in the same pairs.
+    """
+    worse = (scale.difference(metric, *pair) for pair in zip(before, after, strict=True))
+    return student.of_pairs(_rounded(worse, _digits(metric, before, after)))
 
 
 def of_groups(
@@ -52,15 +60,16 @@ def of_groups(
     """Return what two groups show that were not measured side by side.
 
     Args:
-        metric: Of all values.
-        before: Shape (m,), m >= 2.
-        after: Shape (n,), n >= 2.
+        metric: Of all values, which its scale allows.
+        before: Of the baseline, shape (m,), m >= 2.
+        after: Of the candidate, shape (n,), n >= 2.
         apart: What sets two groups apart though nothing changed, as a ratio (0.1 is 10 %); on the
             scale of differences nothing is known of it, and it has no part.
     """
     known = apart if metric.scale is Scale.RATIO else 0.0
+    digits = _digits(metric, before, after)
     first, second = (
-        _rounded(metric, [(v, v) for v in values], [scale.place(metric, v) for v in values])
+        _rounded((scale.place(metric, value) for value in values), digits)
         for values in (before, after)
     )
     return student.of_groups(first, second, apart=known)
@@ -83,12 +92,14 @@ def mirrored(evidence: Evidence) -> Evidence:
             return Estimate(0.0 - evidence.mean, evidence.error, evidence.freedom)
 
 
-def _rounded(
-    metric: Metric, pairs: Sequence[tuple[float, float]], values: Sequence[float]
-) -> tuple[float, ...]:
+def _digits(metric: Metric, before: Sequence[float], after: Sequence[float]) -> int:
+    """Return the decimals of a difference that are more than the rounding of doubles."""
+    if metric.scale is Scale.RATIO:
+        return _DIGITS
+    largest = max(abs(value) for values in (before, after) for value in values)
+    return _DIGITS - (math.ceil(math.log10(largest)) if largest else 0)
+
+
+def _rounded(values: Iterable[float], digits: int) -> "array[float]":
     """Return values rounded so that equal changes are equal numbers."""
-    digits = _DIGITS
-    if metric.scale is Scale.DIFFERENCE:
-        largest = max((abs(value) for pair in pairs for value in pair), default=0.0)
-        digits -= math.ceil(math.log10(largest)) if largest else 0
-    return tuple(round(value, digits) for value in values)
+    return array("d", (round(value, digits) for value in values))

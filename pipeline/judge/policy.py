@@ -8,8 +8,8 @@ from pipeline.judge import scale
 from pipeline.judge.advice import advice
 from pipeline.judge.compare import compare
 from pipeline.judge.doubts import doubts
-from pipeline.judge.looks import share_of
-from pipeline.judge.rows import Row, of_results
+from pipeline.judge.looks import LOOKS, looks_up_to, share_of
+from pipeline.judge.rows import Measured, Row, of_measured, of_results
 from pipeline.model.report import Comparison, Finding, Report, Rule, Verdict
 from pipeline.model.results import ResultSet
 
@@ -100,6 +100,40 @@ def findings(rows: Sequence[Row], rule: Rule) -> tuple[Finding, ...]:
         said = advice(comparison, rule) if verdict is Verdict.UNDECIDED else ()
         found.append(Finding(replace(comparison, warnings=(*comparison.warnings, *said)), verdict))
     return tuple(found)
+
+
+def of_table(
+    measured: Sequence[Measured], *, in_looks: bool = False, apart: float = APART
+) -> list[Finding]:
+    """Return the verdict on every metric of a table, each family judged by itself.
+
+    Args:
+        measured: Of any families.
+        in_looks: Whether to take only as many pairs as the answer needs, as a run does.
+        apart: Standard deviation between groups that are no pairs, as a ratio.
+    """
+    families: dict[str, list[Measured]] = {}
+    for one in measured:
+        families.setdefault(one.family, []).append(one)
+    return [
+        finding
+        for members in families.values()
+        for finding in _looked(members, in_looks=in_looks, apart=apart)
+    ]
+
+
+def _looked(members: Sequence[Measured], *, in_looks: bool, apart: float) -> tuple[Finding, ...]:
+    """Return the findings of one family, at the first look that settles them or the last."""
+    most = max((min(len(m.before), len(m.after)) for m in members if m.is_paired), default=0)
+    looks = looks_up_to(min(most, LOOKS[-1])) if in_looks else ()
+    for pairs in looks[:-1]:
+        rows = [of_measured(one, apart, pairs) for one in members]
+        judged = findings(rows, rule_at(pairs, looks))
+        if is_settled(judged):
+            return judged
+    last = looks[-1] if looks else None
+    rows = [of_measured(one, apart, last) for one in members]
+    return findings(rows, rule_at(last or most, looks))
 
 
 def report(results: ResultSet) -> Report:

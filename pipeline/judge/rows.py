@@ -53,6 +53,72 @@ def of_results(results: ResultSet) -> list[Row]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The values of one metric in two arms, wherever they were measured.
+
+    Attributes:
+        family: Of metrics that are judged together.
+        metric: What the values mean.
+        before: Of the baseline; of pairs, those that have both arms, in order.
+        after: Of the candidate, likewise.
+        is_paired: Whether values belong together in pairs.
+        of: Of shares of events, how many there could have been, by arm; otherwise empty.
+        warnings: What became of values that are not here.
+    """
+
+    family: str
+    metric: Metric
+    before: Sequence[float]
+    after: Sequence[float]
+    is_paired: bool
+    of: tuple[Sequence[float], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> Row:
+    """Return the row of one metric.
+
+    Args:
+        measured: Its values.
+        apart: See `evidence.of_groups`.
+        pairs: Take only so many pairs, from the first.
+    """
+    metric, most = measured.metric, pairs if measured.is_paired else None
+    arms = {Arm.BASELINE: measured.before[:most], Arm.CANDIDATE: measured.after[:most]}
+    before, after = arms.values()
+    fewest = min(len(before), len(after))
+    said = [*measured.warnings, *floored(metric), *without_ratios(metric, arms)]
+    if fewest < 2:
+        what = "pair" if measured.is_paired else "value of an arm"
+        said.append(f"{fewest} {what} only, so there is no interval: at least two are needed")
+    elif not measured.is_paired:
+        apart_said = f", which set groups apart by {apart:.0%} (SD)" if apart else ""
+        said.append(f"not in pairs: the machine and the hour may differ{apart_said}")
+    found: Evidence | None = None
+    if fewest >= 2 and not without_ratios(metric, arms):
+        if metric.scale is Scale.DIFFERENCE and measured.of:
+            counted = [
+                [(value * of, of) for value, of in zip(values, ofs[:most], strict=True)]
+                for values, ofs in zip(arms.values(), measured.of, strict=True)
+            ]
+            found = evidence.of_shares(metric, *counted)
+        elif measured.is_paired:
+            found = evidence.of_pairs(metric, before, after)
+        else:
+            found = evidence.of_groups(metric, before, after, apart)
+    return Row(
+        workload=measured.family,
+        metric=metric,
+        family=measured.family,
+        medians={arm: median(values) if len(values) else None for arm, values in arms.items()},
+        pairs=fewest,
+        evidence=found,
+        stored=None,
+        warnings=tuple(said),
+    )
+
+
 def _row(
     results: ResultSet, shown: Sample, arms: dict[Arm, Sample | None], stored: float | None
 ) -> Row:
@@ -74,7 +140,7 @@ def _row(
         if metric.scale is Scale.DIFFERENCE and all(counted):
             found = evidence.of_shares(metric, *counted)
         else:
-            found = evidence.of_pairs(metric, pairs)
+            found = evidence.of_pairs(metric, *zip(*pairs, strict=True))
     return Row(
         workload=shown.workload,
         metric=metric,
@@ -108,7 +174,7 @@ def without_ratios(metric: Metric, present: Mapping[Arm, Sequence[float]]) -> li
         return []
     return [
         f"not comparable: the {arm} has a value of {min(values):g} {metric.unit}, and a ratio"
-        f" needs values above {metric.floor:g}; compare differences, with a margin in the unit"
+        f" needs values above {metric.floor:g}; use an absolute margin (scale `difference`)"
         for arm, values in present.items()
         if values and min(values) <= metric.floor
     ]

@@ -102,7 +102,7 @@ def _template() -> "Template":
 
 def _content(report: Report, rung: _Rung) -> dict[str, Any]:
     changed = words.worst_first(f for f in report.findings if f.verdict is not Verdict.UNCHANGED)
-    notes = words.notes(report)
+    notes = words.notes(report.findings)
     return {
         "marker": _verbatim(MARKER),
         "icon": _icon(report),

@@ -80,7 +80,7 @@ def minutes(seconds: float) -> str:
 
 def _step(size: float, unit: str) -> tuple[float, str]:
     """Return the factor and name of the largest unit that a size reaches, rounding included."""
-    steps = _STEPS[unit]
+    steps = _STEPS.get(unit, ((1.0, unit),))
     if size == 0:
         return steps[0] if unit == "s" else steps[-1]
     return next((step for step in steps if _rounded(size / step[0]) >= 1), steps[-1])

@@ -1,6 +1,6 @@
 """A report for a terminal and for report.txt."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,7 @@ def text(report: Report, *, width: int = 100, color: bool = False) -> str:
     console = paper(width, color=color)
     _answer(console, report)
     if report.findings:
-        _table(console, report, width)
+        _table(console, report.findings, width)
     _rest(console, report)
     return written(console)
 
@@ -64,17 +64,35 @@ def _answer(console: "Console", report: Report) -> None:
         console.print(words.plain(smallest))
 
 
-def _table(console: "Console", report: Report, width: int) -> None:
+def judged_text(findings: Sequence[Finding], *, width: int = 100, color: bool = False) -> str:
+    """Render findings that are of no run, such as those of a table; the same give the same bytes.
+
+    Args:
+        findings: In order; those of one family together.
+        width: Characters of a line.
+        color: Whether to add escape sequences of colour.
+    """
+    console = paper(width, color=color)
+    reds = sum(finding.verdict is Verdict.REGRESSED for finding in findings)
+    style = _STYLE[Verdict.REGRESSED if reds else Verdict.UNCHANGED]
+    console.print(words.tally(findings), style=style)
+    _table(console, findings, width)
+    notes = [f"{where}: {said}" for said, where in words.notes(findings)]
+    _section(console, "Metrics to read with care", [("-", note) for note in notes])
+    return written(console)
+
+
+def _table(console: "Console", findings: Sequence[Finding], width: int) -> None:
     columns = list(_CELLS)
-    if all(finding.comparison.stored is None for finding in report.findings):
+    if all(finding.comparison.stored is None for finding in findings):
         columns.remove("stored")
     for column in ("", *_GIVEN_UP):
         columns = [c for c in columns if c != column]
-        table = _built(report, columns)
+        table = _built(findings, columns)
         if _natural(table, console) <= width:
             break
     console.print()
-    console.print(_built(report, columns))
+    console.print(_built(findings, columns))
     key = "* gates"
     if "better · worse" in columns:
         key += f"; ┊ margin, │ zero, ● estimate; a line reaches {REACH:g} margins each way"
@@ -89,7 +107,7 @@ def _natural(table: "Table", console: "Console") -> int:
     return Measurement.get(console, wide, table).maximum
 
 
-def _built(report: Report, columns: list[str]) -> "Table":
+def _built(findings: Sequence[Finding], columns: list[str]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -98,8 +116,9 @@ def _built(report: Report, columns: list[str]) -> "Table":
     for column in columns:
         left = column in ("better · worse", "verdict")
         table.add_column(column, justify="left" if left else "right", no_wrap=True)
-    for workload, group in groupby(report.findings, key=lambda f: f.comparison.workload):
-        table.add_row(Text(words.plain(workload), style="bold"))
+    for workload, group in groupby(findings, key=lambda f: f.comparison.workload):
+        if workload:
+            table.add_row(Text(words.plain(workload), style="bold"))
         for finding in group:
             metric = finding.comparison.metric
             name = Text(f"{'*' if metric.gate else ' '} {words.plain(metric.name)}")
@@ -112,7 +131,7 @@ def _built(report: Report, columns: list[str]) -> "Table":
 
 
 def _rest(console: "Console", report: Report) -> None:
-    notes = [f"{where}: {said}" for said, where in words.notes(report)]
+    notes = [f"{where}: {said}" for said, where in words.notes(report.findings)]
     _section(console, "Metrics to read with care", [("-", note) for note in notes])
     _section(console, "Rests on", words.method(report))
     _section(console, "Warnings", [("-", warning) for warning in report.warnings])

@@ -68,10 +68,10 @@ def headline(report: Report) -> Headline:
 
 def counts(report: Report) -> str:
     """Return how many findings have each verdict, the gating ones apart from the others."""
-    parts = [f"gating: {_tally(report.gating)}"] if report.gating else []
+    parts = [f"gating: {tally(report.gating)}"] if report.gating else []
     others = [f for f in report.findings if not f.comparison.metric.gate]
     if others:
-        parts.append(f"others: {_tally(others)}")
+        parts.append(f"others: {tally(others)}")
     return "; ".join(parts) or "no metrics"
 
 
@@ -165,10 +165,10 @@ def _rule(report: Report) -> str:
     )
 
 
-def notes(report: Report) -> list[tuple[str, str]]:
+def notes(findings: Iterable[Finding]) -> list[tuple[str, str]]:
     """Return what is to be known of single metrics: pairs of a sentence and the metrics."""
     where: dict[str, list[str]] = {}
-    for finding in report.findings:
+    for finding in findings:
         for warning in finding.comparison.warnings:
             where.setdefault(warning, []).append(key(finding))
     return [(warning, _listed(keys)) for warning, keys in where.items()]
@@ -193,8 +193,9 @@ def reproduce(report: Report) -> str:
 
 
 def key(finding: Finding) -> str:
-    """Return `workload/metric`."""
-    return f"{finding.comparison.workload}/{finding.comparison.metric.name}"
+    """Return `workload/metric`, or the metric alone where there is no workload."""
+    comparison = finding.comparison
+    return f"{comparison.workload}/{comparison.metric.name}".removeprefix("/")
 
 
 def plain(text: str) -> str:
@@ -206,7 +207,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _tally(findings: Iterable[Finding]) -> str:
+def tally(findings: Iterable[Finding]) -> str:
+    """Return how many findings have each verdict."""
     found = [finding.verdict for finding in findings]
     return ", ".join(f"{found.count(v)} {v.value}" for v in Verdict if v in found)
 

@@ -1,0 +1,156 @@
+"""Read CSV files that somebody else wrote: every fault with its line, a known amount of memory."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN = 40  # characters of a wrong value that are worth quoting
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that a file has, or may have.
+
+    Attributes:
+        name: In the first line of the file.
+        is_needed: Whether the file must have it.
+        is_number: Whether each value must be a finite number; otherwise it is text.  Where such a
+            column need not be there, a value may be empty, too.
+    """
+
+    name: str
+    is_needed: bool = True
+    is_number: bool = False
+
+
+def read(path: Path, columns: Sequence[Column]) -> "pd.DataFrame":
+    """Return the columns that are known, in any order; others are left out.
+
+    Args:
+        path: CSV in UTF-8, whose first line names the columns.
+        columns: That are known.
+
+    Returns:
+        A row for each line, numbered from 0; text as categories, which is what keeps ten million
+        lines within 1 GB; an optional number that is empty is NaN.
+
+    Raises:
+        ConfigError: The file is missing, empty or no such CSV; with the line.
+    """
+    names = _header(path)
+    lacking = [c.name for c in columns if c.is_needed and c.name not in names]
+    if lacking:
+        raise ConfigError(
+            f"{path}:1: the column `{lacking[0]}` is missing; there are: {', '.join(names)}",
+            hint="the first line names the columns: "
+            + ",".join(c.name for c in columns if c.is_needed),
+        )
+    there = [column for column in columns if column.name in names]
+    import pandas as pd
+
+    numbers = {c.name for c in there if c.is_number}
+    optional = {c.name: [""] for c in there if c.is_number and not c.is_needed}
+    try:
+        table = pd.read_csv(
+            path,
+            usecols=[c.name for c in there],
+            dtype={c.name: "float64" if c.is_number else "category" for c in there},
+            keep_default_na=False,
+            na_values=optional,
+            encoding="utf-8-sig",
+            skip_blank_lines=False,
+            index_col=False,
+        )
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: not UTF-8: {error.reason} at byte {error.start}",
+            hint="save it as UTF-8, such as by `iconv -t UTF-8`",
+        ) from error
+    except (ValueError, pd.errors.ParserError) as error:
+        _find(path, numbers, set(optional))
+        raise ConfigError(f"{path}: not a CSV that can be read: {error}") from error
+    if table.empty:
+        raise ConfigError(f"{path}: there is no line but the first, which names the columns")
+    for name in numbers:
+        _finite(path, table, name, may_be_empty=name in optional)
+    return table
+
+
+def refused(path: Path, row: int, column: str, value: object, expected: str) -> NoReturn:
+    """Raise the error of one value.
+
+    Args:
+        path: Of the file.
+        row: From 0, after the line that names the columns.
+        column: Its name.
+        value: As it was found.
+        expected: In its place.
+
+    Raises:
+        ConfigError: Always.
+    """
+    shown = f"{value}"[:_SHOWN]
+    raise ConfigError(f"{path}:{row + 2}: {column}: `{shown}` is not {expected}")
+
+
+def _header(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file)
+            names, first = next(lines, []), next(lines, [])
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: not UTF-8: {error.reason} at byte {error.start}",
+            hint="save it as UTF-8, such as by `iconv -t UTF-8`",
+        ) from error
+    except (OSError, csv.Error) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    if not names:
+        raise ConfigError(f"{path}: the file is empty")
+    _fits(path, 0, names, first)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"{path}:1: the column `{twice[0]}` is there twice")
+    return names
+
+
+def _fits(path: Path, row: int, names: list[str], line: list[str]) -> None:
+    if len(line) > len(names):
+        raise ConfigError(
+            f"{path}:{row + 2}: {len(line)} values, and the first line names {len(names)}"
+        )
+
+
+def _finite(path: Path, table: "pd.DataFrame", name: str, *, may_be_empty: bool) -> None:
+    import numpy as np
+
+    values = table[name].to_numpy()
+    wrong = np.isinf(values) if may_be_empty else ~np.isfinite(values)
+    if wrong.any():
+        row = int(wrong.argmax())
+        refused(path, row, name, f"{values[row]:g}", "a finite number")
+
+
+def _find(path: Path, numbers: set[str], optional: set[str]) -> None:
+    """Raise the error of the first value that is not a number, or of the first odd line."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file)
+        names = next(lines)
+        for row, line in enumerate(lines):
+            _fits(path, row, names, line)
+            for name, value in zip(names, line, strict=False):
+                if name not in numbers or (name in optional and not value):
+                    continue
+                try:
+                    is_finite = math.isfinite(float(value))
+                except ValueError:
+                    refused(path, row, name, value, "a number")
+                if not is_finite:
+                    refused(path, row, name, value, "a finite number")

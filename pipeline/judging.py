@@ -1,0 +1,92 @@
+"""`judge`: verdicts on a table of measurements that somebody else made."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import table
+from pipeline.errors import Exit
+from pipeline.judge import policy
+from pipeline.model.report import Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EPILOG = (
+    "columns: pair,arm,metric,value, and where wanted unit,better,family,floor,margin,scale,of."
+    " arm is baseline or candidate; values without a pair are compared as two groups; family groups"
+    " metrics that are judged together; scale is ratio or difference; of is how many events there"
+    " could have been, where a value is a share of events"
+    " -- exit codes: 0 no regression, 2 a file that cannot be used, 3 regression, 4 undecided with"
+    " --strict"
+)
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    """Add the command `judge`, and return its parser."""
+    parser = commands.add_parser("judge", help="judge a CSV file of measurements", epilog=_EPILOG)
+    parser.add_argument("file", type=Path, metavar="FILE.csv")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument("--strict", action="store_true", help="exit with 4 when undecided")
+    parser.add_argument(
+        "--pairs",
+        choices=("all", "auto"),
+        default="all",
+        help="auto: stop at the first look that settles a family, as a run does (default: all)",
+    )
+    parser.add_argument(
+        "--same-machine",
+        action="store_true",
+        help="values without pairs are of one machine at one time, so nothing else sets them apart",
+    )
+    return parser
+
+
+def judged(args: argparse.Namespace) -> list[Finding]:
+    """Return the findings of a file.
+
+    Raises:
+        ConfigError: The file cannot be used.
+    """
+    apart = 0.0 if args.same_machine else policy.APART
+    return policy.of_table(table.measured(args.file), in_looks=args.pairs == "auto", apart=apart)
+
+
+def findings_json(findings: "Sequence[Finding]") -> str:
+    """Return the findings as JSON."""
+    return json.dumps({"findings": [_body(f) for f in findings]}, indent=1, allow_nan=False) + "\n"
+
+
+def exit_code(findings: "Sequence[Finding]", *, strict: bool) -> Exit:
+    """Return how a process that judged should end."""
+    found = {finding.verdict for finding in findings}
+    if Verdict.REGRESSED in found:
+        return Exit.REGRESSION
+    return Exit.UNDECIDED if strict and Verdict.UNDECIDED in found else Exit.NO_REGRESSION
+
+
+def _body(finding: Finding) -> dict[str, Any]:
+    comparison, metric = finding.comparison, finding.comparison.metric
+    change = comparison.change
+    return {
+        "family": comparison.family,
+        "metric": metric.name,
+        "verdict": finding.verdict.value,
+        "change": change and change.estimate,
+        "low": change and change.low,
+        "high": change and change.high,
+        "smallest_detectable": comparison.smallest_detectable,
+        "pairs": comparison.pairs,
+        "baseline": comparison.baseline,
+        "candidate": comparison.candidate,
+        "unit": metric.unit,
+        "better": metric.better.value,
+        "scale": metric.scale.value,
+        "margin": metric.margin,
+        "floor": metric.floor,
+        "p_worse": comparison.p_worse,
+        "p_better": comparison.p_better,
+        "tests": comparison.tests,
+        "warnings": list(comparison.warnings),
+    }

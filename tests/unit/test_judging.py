@@ -1,0 +1,246 @@
+"""`judge FILE.csv`: what the file says, what is wrong with it, and what comes of it."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from pipeline.cli import main
+from pipeline.errors import ConfigError
+from pipeline.judge.looks import LOOKS
+from pipeline.table import measured
+
+HEAD = "pair,arm,metric,value"
+
+
+def written(tmp_path: Path, *lines: str, head: str = HEAD, encoding: str = "utf-8") -> Path:
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join((head, *lines, "")), encoding=encoding)
+    return path
+
+
+def paired(before: list[float], after: list[float], metric: str = "m", rest: str = "") -> list[str]:
+    return [
+        f"{pair},{arm},{metric},{value!r}{rest}"
+        for pair, values in enumerate(zip(before, after, strict=True))
+        for arm, value in zip(("baseline", "candidate"), values, strict=True)
+    ]
+
+
+def found(
+    path: Path, capsys: pytest.CaptureFixture[str], *options: str, code: int | None = None
+) -> list[dict[str, Any]]:
+    exit_code = main(["judge", str(path), "--json", *options])
+    assert code is None or exit_code == code
+    findings: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["findings"]
+    return findings
+
+
+def test_pairs_are_judged_on_logarithms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = [1.0, 1.1, 0.9, 1.0], [1.2, 1.31, 1.09, 1.19]
+    (one,) = found(written(tmp_path, *paired(before, after)), capsys, code=3)
+    d = [math.log(b / a) for a, b in zip(before, after, strict=True)]
+    low, high = stats.ttest_1samp(d, 0).confidence_interval(0.95)
+    assert (one["verdict"], one["pairs"], one["metric"], one["family"]) == ("regressed", 4, "m", "")
+    expected = [math.expm1(x) for x in (low, sum(d) / 4, high)]
+    assert [one["low"], one["change"], one["high"]] == pytest.approx(expected)
+    assert one["smallest_detectable"] > one["margin"] == 0.03
+
+
+def test_pairs_are_matched_by_name_whatever_their_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = paired([1.0, 2.0, 4.0], [1.1, 2.2, 4.4])
+    (one,) = found(written(tmp_path, *reversed(lines)), capsys)
+    assert one["change"] == pytest.approx(0.1)
+    assert one["low"] == pytest.approx(one["high"])
+
+
+def test_each_family_is_corrected_by_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = [1.0, 1.0, 1.0, 1.0], [1.05, 1.06, 1.09, 1.08]
+    many = [line for i in range(40) for line in paired(before, after, f"m{i}", ",many")]
+    alone = paired(before, after, "m", ",alone")
+    path = written(tmp_path, *many, *alone, head=f"{HEAD},family")
+    findings = found(path, capsys)
+    assert findings[0]["p_worse"] == pytest.approx(8 * findings[-1]["p_worse"])
+    assert (findings[0]["verdict"], findings[-1]["verdict"]) == ("undecided", "regressed")
+
+
+def test_auto_takes_as_many_pairs_as_a_family_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(2)
+    same, slow, noisy = (
+        [float(v) for v in np.exp(random.normal(m, s, 20))]
+        for m, s in ((0, 0.002), (0.5, 0.01), (0, 0.03))
+    )
+    path = written(
+        tmp_path,
+        *paired([1.0] * 20, same, "same", ",a"),
+        *paired([1.0] * 20, slow, "slow", ",b"),
+        *paired([1.0] * 20, noisy, "noisy", ",c"),
+        head=f"{HEAD},family",
+    )
+    a, b, c = found(path, capsys, "--pairs", "auto")
+    assert (a["verdict"], a["pairs"]) == ("unchanged", 3)
+    assert (b["verdict"], b["pairs"]) == ("regressed", 3)
+    assert c["pairs"] in LOOKS[1:]
+    assert all(one["pairs"] == 20 for one in found(path, capsys))
+
+
+def test_groups_are_wider_than_pairs_unless_they_are_of_one_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        f",{arm},m,{value}"
+        for arm, middle in (("baseline", 1.0), ("candidate", 1.08))
+        for value in (middle - 0.001, middle, middle + 0.001, middle)
+    ]
+    path = written(tmp_path, *lines)
+    (apart,) = found(path, capsys, code=0)
+    assert apart["verdict"] == "undecided"
+    assert "not in pairs" in apart["warnings"][0]
+    assert apart["high"] - apart["low"] > 0.15
+    (one,) = found(path, capsys, "--same-machine", code=3)
+    assert one["verdict"] == "regressed"
+    assert one["change"] == pytest.approx(0.08, abs=1e-4)
+
+
+def test_a_share_of_events_has_an_interval_though_there_are_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = paired([0.0, 0.0], [0.0, 0.0], "errors", ",difference,0.01,1000")
+    (one,) = found(written(tmp_path, *lines, head=f"{HEAD},scale,margin,of"), capsys)
+    assert one["verdict"] == "unchanged"
+    assert 0 < one["high"] < 0.01
+
+
+def test_settings_of_a_metric_may_stand_in_its_first_row_alone(tmp_path: Path) -> None:
+    first, *rest = paired([2.0, 2.0], [1.0, 1.0])
+    lines = [f"{first},s,higher,0.5,5%", *(f"{line},,,," for line in rest)]
+    (one,) = measured(written(tmp_path, *lines, head=f"{HEAD},unit,better,floor,margin"))
+    metric = one.metric
+    assert (metric.unit, metric.better, metric.floor, metric.margin) == ("s", "higher", 0.5, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict"),
+    [
+        pytest.param([1.0, 1.0, 1.0], "unchanged", id="equal"),
+        pytest.param([1.5, 1.5, 1.5], "regressed", id="all worse alike"),
+        pytest.param([0.5, 0.5, 0.5], "improved", id="all better alike"),
+        pytest.param([1.01, 1.01, 1.01], "unchanged", id="worse alike, within the margin"),
+    ],
+)
+def test_values_without_any_spread(
+    after: list[float], verdict: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (one,) = found(written(tmp_path, *paired([1.0, 1.0, 1.0], after)), capsys)
+    assert one["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        pytest.param(paired([1.0], [1.0]), "1 pair only", id="one pair"),
+        pytest.param(paired([0.0, 1.0], [1.0, 1.0]), "use an absolute margin", id="zero"),
+        pytest.param(paired([-1.0, 1.0], [1.0, 1.0]), "use an absolute margin", id="negative"),
+        pytest.param(
+            [*paired([1.0, 1.0], [1.0, 1.0]), "9,baseline,m,1"],
+            "1 of 3 pairs lack an arm",
+            id="an arm is missing in a pair",
+        ),
+        pytest.param(["0,baseline,m,1", "1,baseline,m,1"], "0 pair only", id="an arm is missing"),
+    ],
+)
+def test_what_cannot_be_judged_says_why(
+    lines: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (one,) = found(written(tmp_path, *lines), capsys, code=0)
+    assert any(said in warning for warning in one["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("head", "lines", "said"),
+    [
+        pytest.param("pair,arm,value", [], "the column `metric` is missing", id="column"),
+        pytest.param("pair,arm,value", [], "there are: pair, arm, value", id="what is there"),
+        pytest.param(HEAD, [], "no line but the first", id="no rows"),
+        pytest.param("", [], "the file is empty", id="empty"),
+        pytest.param(HEAD, ["0,baseline,m,fast"], ":2: value: `fast` is not a number", id="text"),
+        pytest.param(HEAD, ["0,baseline,m,"], ":2: value: `` is not a number", id="nothing"),
+        pytest.param(HEAD, ["0,baseline,m,nan"], ":2: value: `nan` is not a finite", id="NaN"),
+        pytest.param(HEAD, ["0,baseline,m,-inf"], ":2: value: `-inf` is not a finite", id="inf"),
+        pytest.param(HEAD, ["0,old,m,1"], ":2: arm: `old` is not `baseline` or", id="arm"),
+        pytest.param(HEAD, ["0,baseline,m,1,2"], "5 values, and the first line names 4", id="5"),
+        pytest.param(
+            HEAD,
+            ["0,baseline,m,1", "1,baseline,m,1", "1,baseline,m,2"],
+            ":4: pair: `1`",
+            id="twice",
+        ),
+        pytest.param(
+            HEAD, ["0,baseline,m,1", ",candidate,m,1"], ":3: pair: `` is not", id="pairs for some"
+        ),
+        pytest.param(
+            f"{HEAD},margin", ["0,baseline,m,1,x"], ":2: margin: `x` is not a number", id="margin"
+        ),
+        pytest.param(f"{HEAD},margin", ["0,baseline,m,1,-1"], "margin must be", id="below 0"),
+        pytest.param(
+            f"{HEAD},unit",
+            ["0,baseline,m,1,s", "0,candidate,m,1,ms"],
+            ":3: unit: `ms` is not `s`",
+            id="two units",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_sentence(
+    head: str, lines: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, *lines, head=head)
+    if not head:
+        path.write_text("")
+    assert main(["judge", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+
+
+def test_another_encoding_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, *paired([1.0, 1.0], [1.0, 1.0], "größe"), encoding="latin-1")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        measured(path)
+
+
+def test_there_is_no_such_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", str(tmp_path / "none.csv")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_hostile_names_are_shown_as_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "\x1b[31m<script>[red]\u202e|" + "x" * 3000
+    assert main(["judge", str(written(tmp_path, *paired([1.0, 1.0], [1.0, 1.0], name)))]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "<script>[red]" in shown.replace("\n", "").replace(" ", "")
+
+
+@given(st.lists(st.tuples(*2 * [st.floats(1e-3, 1e3)]), min_size=2, max_size=6))
+def test_the_file_says_what_the_numbers_say(pairs: list[tuple[float, float]]) -> None:
+    import tempfile
+
+    before, after = map(list, zip(*pairs, strict=True))
+    with tempfile.TemporaryDirectory() as folder:
+        (one,) = measured(written(Path(folder), *paired(before, after)))
+    assert (list(one.before), list(one.after)) == (before, after)
