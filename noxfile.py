@@ -63,6 +63,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def verdicts(session: nox.Session) -> None:
+    """Write docs/verdicts.md: the judge on data with known answers, beside its peers."""
+    _install(session, "dev")
+    session.run("python", "-m", "benchmarks", "verdicts", *session.posargs)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Write the lock files again, from pyproject.toml."""
     session.install("uv==0.13.9")

@@ -18,7 +18,7 @@ from pipeline.model.subject import Arm
 from pipeline.plan import LAUNCH_S, WORKLOAD_S, Pair, Plan, seed_of
 from pipeline.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
 from pipeline.progress import Progress
-from pipeline.samples import Outcome, added, counted, values_of
+from pipeline.samples import Outcome, added, counted, too_short, values_of
 
 Enough = Callable[[ResultSet], bool]
 """Says whether results need no more pairs."""
@@ -160,7 +160,12 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> tuple[Outco
                 of[arm] |= counted(workload, readings)
                 warnings[arm] += [
                     f"{workload.name}: {said}"
-                    for said in (*load.warnings, *seen[arm].failed, *missing)
+                    for said in (
+                        *load.warnings,
+                        *seen[arm].failed,
+                        *missing,
+                        *too_short(workload, readings),
+                    )
                 ]
     duration_s = time.monotonic() - began
     return tuple(

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.config import MetricSettings, Suite, Workload
+from pipeline.model.metric import Scale
 from pipeline.model.results import Reading, ResultSet, Sample, Trial
 from pipeline.model.subject import Arm
 from pipeline.model.units import convert
+from pipeline.stats.summary import EFFECTIVE, ERROR, QUANTILES, fewest
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ def values_of(
     for metric in workload.metrics:
         wanted = [name for name in (metric.select, metric.per) if name]
         if absent := [name for name in wanted if name not in by_name]:
-            missing.append(f"{metric.name}: nothing reported `{absent[0]}`")
+            why = refused(absent[0], by_name)
+            missing.append(f"{metric.name}: {why or f'nothing reported `{absent[0]}`'}")
             continue
         value = _value(metric, by_name)
         if value is None:
@@ -93,3 +96,45 @@ def _value(metric: MetricSettings, by_name: Mapping[str, Reading]) -> float | No
         return value
     divisor = by_name[metric.per].value
     return value / divisor if divisor else None
+
+
+def refused(select: str, by_name: Mapping[str, Reading]) -> str:
+    """Return why a percentile is not told; empty where it is another reading, or there is none."""
+    name, _, percentile = select.rpartition("/")
+    count, quantile = by_name.get(f"{name}/count"), QUANTILES.get(percentile)
+    if count is None or quantile is None:
+        return ""
+    return (
+        f"{percentile} of {count.value:.0f} values is refused: with fewer than"
+        f" {fewest(quantile)} it has no interval"
+    )
+
+
+def too_short(workload: Workload, readings: Sequence[Reading]) -> list[str]:
+    """Return a sentence for each metric that a trial was too short for.
+
+    That is no error term, which is the spread between launches: where chance within a trial moves
+    a percentile by more than the margin, more pairs are a costly way to be sure.
+    """
+    values = {reading.name: reading.value for reading in readings}
+    said = []
+    for metric in workload.metrics:
+        value = values.get(metric.select, 0.0)
+        error = values.get(f"{metric.select}{ERROR}")
+        if error is None or not metric.gate:
+            continue
+        needed = fewest(QUANTILES[metric.select.rpartition("/")[2]])
+        effective = values[f"{metric.select}{EFFECTIVE}"]
+        above_floor = value - metric.floor
+        allowed = metric.margin * (above_floor if metric.scale is Scale.RATIO else 1.0)
+        if effective < needed:
+            said.append(
+                f"{metric.name}: its values are worth about {effective:.0f} independent ones, and"
+                f" it needs {needed}: the trial is too short"
+            )
+        elif error > allowed > 0:
+            said.append(
+                f"{metric.name}: chance within the trial moves it by more than the margin: the"
+                " trial is too short"
+            )
+    return said

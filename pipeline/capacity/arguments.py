@@ -58,7 +58,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
         "--rate", type=float, metavar="N", help="of the probing load, per second (default: 20)"
     )
     parser.add_argument(
-        "--hold", type=duration_s, metavar="TIME", help="length of a hold (default: 10s)"
+        "--hold", type=duration_s, metavar="TIME", help="length of a hold (default: 20s)"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="of every random choice")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: out/ and the time")

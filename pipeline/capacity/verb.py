@@ -27,7 +27,7 @@ from pipeline.model.results import Machine, Tool
 from pipeline.ports import Artifact, Program
 from pipeline.render.capacity import capacity_text
 from pipeline.render.curve import curve_svg
-from pipeline.stats.summary import FEWEST
+from pipeline.stats.summary import QUANTILES, fewest
 from pipeline.wish import spec_of
 
 CAPACITY = "capacity.json"
@@ -56,7 +56,7 @@ class Wish:
     projects: int | None = None
     object_bytes: int = 1000
     rate: float = 20.0
-    hold_s: float = 10.0
+    hold_s: float = 20.0
     seed: int | None = None
     build: str = ""
 
@@ -259,10 +259,11 @@ def _has_enough_values(question: Question) -> None:
             f"--hold {question.hold_s:g}s: a hold shorter than {LEAST_HOLD_S:g} s says nothing"
         )
     for limit in question.limits:
-        fewest = FEWEST.get(limit.quantity.partition("(")[0], 0)
-        if question.rate * question.hold_s < 1.05 * fewest:  # one may be lost at either end
+        quantile = QUANTILES.get(limit.quantity.partition("(")[0])
+        needed = fewest(quantile) if quantile else 0
+        if question.rate * question.hold_s < 1.05 * needed:  # one may be lost at either end
             raise ConfigError(
-                f"`{limit.text}` needs {fewest} requests in a hold, and"
+                f"`{limit.text}` needs {needed} requests in a hold, and"
                 f" {question.rate:g} per second for {question.hold_s:g} s are too few",
                 hint="raise --hold or --rate, or limit a percentile that needs fewer",
             )

@@ -8,6 +8,8 @@ counter.  Each point of the counter `cycles` is the end of a cycle: a mark of th
 | reading | unit | what |
 | :-- | :-- | :-- |
 | `http_req_duration/p50` | s | p50, p90, p95, p99, mean; answered requests of the phase `load` |
+| `http_req_duration/p50_error` | s | how far chance within the trial moves that percentile |
+| `http_req_duration/p50_effective` | 1 | how many independent requests it is worth |
 | `http_req_duration/count` | 1 | how many they were |
 | `NAME/p50` … | s | the same of a custom metric made of times, such as `project_ready` |
 | `errors_share` | 1 | failed requests of the phase `load` (no answer, or 400 and up), as a share |
@@ -31,7 +33,7 @@ from pipeline.errors import LoadError
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.ports import Span
-from pipeline.stats.summary import summary
+from pipeline.stats.summary import EFFECTIVE, summary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -196,25 +198,26 @@ def _counts(name: str, found: Iterable[tuple[Series, float]]) -> Iterator[Readin
 
 def _timings(series: Sequence[Series]) -> Iterator[Reading]:
     """Yield the summary of each metric made of times, over all operations and of each one."""
-    values: dict[str, list[np.ndarray[Any, np.dtype[np.float64]]]] = defaultdict(list)
+    parts: dict[str, list[Series]] = defaultdict(list)
     for one in series:
-        values[one.metric].append(one.measured)
+        parts[one.metric].append(one)
         if op := one.tags.get("op"):
-            values[f"{one.metric}{{op={op}}}"].append(one.measured)
-    for name, parts in sorted(values.items()):
-        yield from timings(name, parts)
+            parts[f"{one.metric}{{op={op}}}"].append(one)
+    for name, found in sorted(parts.items()):
+        yield from timings(name, found)
 
 
-def timings(
-    name: str, parts_ms: Sequence["np.ndarray[Any, np.dtype[np.float64]]"]
-) -> Iterator[Reading]:
-    """Yield count, mean and percentiles of times; see `pipeline.stats.summary`.
+def timings(name: str, parts: Sequence[Series]) -> Iterator[Reading]:
+    """Yield counts, mean, percentiles and their errors; see `pipeline.stats.summary`.
 
     Args:
         name: What they are of.
-        parts_ms: Milliseconds, at least one value in all.
+        parts: Of times, in milliseconds; at least one value in all.
     """
     import numpy as np
 
-    for key, value in summary(np.concatenate(parts_ms) / 1e3).items():
-        yield Reading(f"{name}/{key}", value, "1" if key == "count" else "s")
+    order = np.concatenate([part.times_us for part in parts]).argsort(kind="stable")
+    values_ms = np.concatenate([part.measured for part in parts])[order]
+    for key, value in summary(values_ms / 1e3).items():
+        unit = "1" if key == "count" or key.endswith(EFFECTIVE) else "s"
+        yield Reading(f"{name}/{key}", value, unit)

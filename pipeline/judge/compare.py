@@ -10,7 +10,7 @@ from pipeline.model.metric import Better
 from pipeline.model.report import Change, Comparison, Rule
 from pipeline.model.subject import Arm
 from pipeline.stats.multiple import benjamini_hochberg, holm
-from pipeline.stats.power import smallest_detectable
+from pipeline.stats.power import median_share, smallest_detectable
 
 
 def compare(rows: Sequence[Row], rule: Rule) -> tuple[Comparison, ...]:
@@ -91,7 +91,8 @@ def _change(row: Row, found: Evidence, confidence: float) -> Change:
 
 def _detectable(row: Row, found: Evidence, rule: Rule, tests: int) -> float:
     """Return the smallest worsening that is called a regression, at the strictest level."""
+    likely = found.error / median_share(found.freedom)
     worse = smallest_detectable(
-        found.error, found.freedom, rule.alpha / tests, scale.margin(row.metric), rule.power
+        likely, found.freedom, rule.alpha / tests, scale.margin(row.metric), rule.power
     )
     return scale.change(row.metric, worse)

@@ -70,7 +70,7 @@ class Question:
     projects: int = 1
     object_bytes: int = 1000
     rate: float = 20.0
-    hold_s: float = 10.0
+    hold_s: float = 20.0
     resolution: float = 0.10
     repeats: int = 2
     seed: int = 1

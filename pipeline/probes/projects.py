@@ -15,7 +15,7 @@ from pipeline.errors import LoadError
 from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
-from pipeline.stats.summary import summary
+from pipeline.stats.summary import EFFECTIVE, summary
 
 PATH = "/apis/resourcemanager.miloapis.com/v1alpha1/projects"
 _CONNECT_S = 10.0
@@ -243,4 +243,5 @@ def _summary(name: str, times_s: Sequence[float]) -> Iterator[Reading]:
     import numpy as np
 
     for key, value in summary(np.array(times_s, dtype=float)).items():
-        yield Reading(f"{name}/{key}", value, "1" if key == "count" else "s")
+        unit = "1" if key == "count" or key.endswith(EFFECTIVE) else "s"
+        yield Reading(f"{name}/{key}", value, unit)

@@ -43,7 +43,8 @@ def smallest_detectable(
     Without any spread that is the margin itself: all above it is seen.
 
     Args:
-        error: Standard error as observed, standing for the true one; at least 0.
+        error: Standard error taken for the true one, such as the observed one over
+            `median_share`; at least 0.
         freedom: Degrees of freedom that it is known with; may be infinite.
         alpha: One-sided level of the t test.
         margin: At least 0.
@@ -62,6 +63,22 @@ def smallest_detectable(
         else:
             high = middle
     return high * error
+
+
+def median_share(freedom: float) -> float:
+    """Return the median of an observed standard error, as a share of the true one.
+
+    A few values show less than the true spread more often than not: with 4 degrees of freedom 92 %
+    of it in the median.  Power promised from the observed spread would be missed as often.
+
+    Args:
+        freedom: Degrees of freedom of the error; may be infinite.
+    """
+    from scipy.special import gammaincinv
+
+    if math.isinf(freedom):
+        return 1.0
+    return math.sqrt(2 * float(gammaincinv(freedom / 2, 0.5)) / freedom)
 
 
 def pairs_needed(

@@ -20,7 +20,7 @@ from tests.builders import NOW
         pytest.param({"rate": -1.0}, "rate: must be finite", id="rate"),
         pytest.param({"projects": 3}, "has no meaning here", id="projects of projects"),
         pytest.param({"hold_s": 1.0}, "--hold 1s", id="short hold"),
-        pytest.param({"hold_s": 4.0}, "needs 100 requests in a hold", id="too few for a p99"),
+        pytest.param({"hold_s": 4.0}, "needs 368 requests in a hold", id="too few for a p99"),
         pytest.param(
             {"things": "objects", "limits": ["ready<1s"]},
             "`capacity objects` adds none",

@@ -117,7 +117,7 @@ def test_the_probing_load_reaches_everything_that_was_filled() -> None:
     objects = probing(replace(ASKED, things=Things.OBJECTS), 400)
     assert projects.projects == 400
     assert objects.projects == 2
-    assert (projects.rate, projects.duration_s) == (20, 10)
+    assert (projects.rate, projects.duration_s) == (20, 20)
     assert projects.script == "capacity.js"
 
 

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from pipeline.judge.policy import ALPHA, PASS_ALPHA, POWER
-from pipeline.stats.power import pairs_needed, power, smallest_detectable
+from pipeline.stats.power import median_share, pairs_needed, power, smallest_detectable
 
 DRAWS = 20_000
 ERROR = 4 * math.sqrt(0.25 / DRAWS)  # four standard errors of a rate, at most
@@ -69,6 +69,14 @@ def test_what_is_called_detectable_is_detected_that_often(
 
 def test_without_spread_the_margin_itself_is_detectable() -> None:
     assert smallest_detectable(0.0, 4, 0.05, 0.1, POWER) == 0.1
+
+
+@pytest.mark.parametrize("pairs", [3, 5, 20])
+def test_the_spread_of_a_few_pairs_is_taken_for_what_it_likely_is(pairs: int) -> None:
+    random = np.random.default_rng(pairs)
+    seen = random.normal(size=(DRAWS, pairs)).std(axis=1, ddof=1)
+    assert np.median(seen) == pytest.approx(median_share(pairs - 1), rel=0.02)
+    assert median_share(math.inf) == 1.0
 
 
 def test_a_known_error_needs_a_normal_quantile() -> None:

@@ -185,7 +185,7 @@ def test_a_search_ends_within_its_budget_where_steps_take_as_long_as_expected(
 def test_an_interval_stays_open_where_the_budget_ends_first() -> None:
     machine = Machine(edge_at(10**6))
     machine.seconds = lambda n, _is_fresh: 20.0 + n
-    stopped = machine.search(question(budget_s=100.0))
+    stopped = machine.search(question(budget_s=100.0, hold_s=10.0))
     found = answer(machine.steps)
     assert stopped.why is Ended.BUDGET
     assert "N = 40, would take about 62 s, and 5 s of the budget are left" in stopped.said

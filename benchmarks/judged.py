@@ -1,0 +1,268 @@
+"""How often the judge is right on data with known answers, beside what others say of the same."""
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from benchmarks import benchstat
+from benchmarks.known import Series, Values, azure, duet, windows
+from benchmarks.ranks import mann_whitney, median_interval
+from pipeline.judge import policy
+from pipeline.judge.looks import LOOKS
+from pipeline.judge.rows import Measured
+from pipeline.model.metric import Better, Metric
+from pipeline.model.report import Finding, Verdict
+
+MARGIN = 0.03
+NOBODY = "-"
+_SEED = 20261124
+_MOST = 4000  # comparisons of one kind: beyond, only the time grows
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure of the table.
+
+    Attributes:
+        what: It is of.
+        others: The best of others, as measured here or known.
+        goal: What it is to be.
+        ours: As measured.
+        is_met: Whether it reaches the goal.
+    """
+
+    what: str
+    others: str
+    goal: str
+    ours: str
+    is_met: bool
+
+
+def measured(
+    name: str, before: Values, after: Values, *, family: str = "", is_paired: bool = True
+) -> Measured:
+    """Return a metric of two arms, less is better, with the margin of the table."""
+    metric = Metric(name, "1", Better.LOWER, MARGIN, gate=True)
+    return Measured(
+        family or name, metric, array("d", before), array("d", after), is_paired=is_paired
+    )
+
+
+def share(findings: Iterable[Finding], verdict: Verdict) -> float:
+    """Return how many findings have a verdict, as a share."""
+    found = [finding.verdict is verdict for finding in findings]
+    return sum(found) / len(found)
+
+
+def chosen(
+    data: Path, pairs: int, factor: float = 1.0, most: int = _MOST
+) -> dict[str, tuple[Values, Values]]:
+    """Return comparisons of neighbouring runs on one machine, all series alike.
+
+    Args:
+        data: Folder of the data.
+        pairs: Of each comparison.
+        factor: What the candidate is multiplied by.
+        most: Number of comparisons, at most; each series gives as many as the others, if it can.
+    """
+    series = azure(data)
+    random = np.random.default_rng([_SEED, pairs])
+    rows = {}
+    for one in series:
+        found = list(windows(one, pairs, random))
+        order = random.permutation(len(found))[: most // len(series)]
+        for at in order:
+            before, after = found[at]
+            rows[f"{one.name}-{one.machine}-{at}"] = (before, factor * after)
+    return rows
+
+
+def equal(data: Path) -> list[Row]:
+    """Return how often equal builds are called regressed, at fixed numbers and in looks."""
+    rows = []
+    for pairs in (5, 10, 20):
+        known = chosen(data, pairs)
+        ours = policy.of_table([measured(name, *both) for name, both in known.items()])
+        theirs = np.mean([said.is_worse for said in benchstat.compared(known).values()])
+        red = share(ours, Verdict.REGRESSED)
+        rows.append(
+            Row(
+                f"equal against equal, neighbours on one machine, {pairs} pairs: regressed"
+                f" ({len(ours)} comparisons)",
+                f"benchstat {100 * theirs:.1f} %",
+                "≤ 1 %",
+                f"{100 * red:.2f} %",
+                red <= 0.01,
+            )
+        )
+    known = chosen(data, LOOKS[-1])
+    ours = policy.of_table([measured(n, *both) for n, both in known.items()], in_looks=True)
+    red = share(ours, Verdict.REGRESSED)
+    what = f"the same with `--pairs auto` and all looks ({len(ours)} comparisons)"
+    return [*rows, Row(what, NOBODY, "≤ 1 %", f"{100 * red:.2f} %", red <= 0.01)]
+
+
+def whole_reports(data: Path) -> list[Row]:
+    """Return how often a report of 30 metrics is red on equal builds."""
+    rows = []
+    for in_looks, pairs in ((False, 10), (True, LOOKS[-1])):
+        names = [*chosen(data, pairs, most=3 * _MOST).items()]
+        random = np.random.default_rng(_SEED)
+        random.shuffle(names)
+        reports = [names[at : at + 30] for at in range(0, len(names) - 29, 30)]
+        red, theirs = [], []
+        for number, report in enumerate(reports):
+            table = [measured(n, *both, family=f"report {number}") for n, both in report]
+            found = policy.of_table(table, in_looks=in_looks)
+            red.append(any(f.verdict is Verdict.REGRESSED for f in found))
+            if not in_looks:
+                theirs.append(any(s.is_worse for s in benchstat.compared(dict(report)).values()))
+        others = f"benchstat {100 * np.mean(theirs):.0f} %" if theirs else NOBODY
+        how = "`--pairs auto`" if in_looks else f"{pairs} pairs"
+        rows.append(
+            Row(
+                f"a whole report of 30 metrics red on equal builds, {how} ({len(red)} reports)",
+                others,
+                "≤ 5 %",
+                f"{100 * np.mean(red):.1f} %",
+                bool(np.mean(red) <= 0.05),
+            )
+        )
+    return rows
+
+
+def other_machine(data: Path) -> list[Row]:
+    """Return how often a baseline from another machine of the same type makes equal builds red."""
+    pairs, known = 10, {}
+    by_name: dict[str, list[Series]] = {}
+    for one in azure(data):
+        by_name.setdefault(one.name, []).append(one)
+    for name, machines in by_name.items():
+        for at, first in enumerate(machines):
+            for second in machines[at + 1 :]:
+                most = min(len(first.costs), len(second.costs))
+                for start in range(0, most - pairs, 3 * pairs):
+                    both = [one.costs[start : start + pairs] for one in (first, second)]
+                    key = f"{name}-{first.machine}-{second.machine}-{start}"
+                    known[key] = (both[start % 2], both[1 - start % 2])
+    ours = policy.of_table([measured(name, *both, is_paired=False) for name, both in known.items()])
+    said = benchstat.compared(known).values()
+    red = share(ours, Verdict.REGRESSED)
+    differ = np.mean([one.p < 0.05 for one in said])
+    return [
+        Row(
+            f"baseline from another machine of the same type, 10 runs each: red ({len(ours)})",
+            f"benchstat {100 * np.mean([s.is_worse for s in said]):.0f} % slower,"
+            f" {100 * differ:.0f} % different",
+            "≤ 1 %",
+            f"{100 * red:.2f} %, {100 * share(ours, Verdict.UNDECIDED):.0f} % undecided",
+            red <= 0.01,
+        )
+    ]
+
+
+def found_changes(data: Path) -> list[Row]:
+    """Return how often known changes are found, and a larger one is called unchanged."""
+    rows = []
+    for factor, pairs, goal in ((1.1, 10, 0.92), (1.05, 20, 0.85)):
+        known = chosen(data, pairs, factor)
+        ours = policy.of_table([measured(name, *both) for name, both in known.items()])
+        series = {f.comparison.metric.name.rsplit("-", 1)[0] for f in ours}
+        each = {
+            one: share(
+                [f for f in ours if f.comparison.metric.name.startswith(f"{one}-")],
+                Verdict.REGRESSED,
+            )
+            for one in series
+        }
+        worst = min(each, key=lambda one: each[one])
+        theirs = np.mean([said.is_worse for said in benchstat.compared(known).values()])
+        red = share(ours, Verdict.REGRESSED)
+        rows.append(
+            Row(
+                f"{factor - 1:+.0%} found, {pairs} pairs, CV ≤ 4 % ({len(ours)} comparisons)",
+                f"benchstat {100 * theirs:.0f} %",
+                f"≥ {100 * goal:.0f} %",
+                f"{100 * red:.1f} %; least in {worst}: {100 * each[worst]:.0f} %",
+                red >= goal,
+            )
+        )
+    passed = {}
+    for pairs in (5, 10, 20):
+        known = chosen(data, pairs, 1.05)
+        ours = policy.of_table([measured(name, *both) for name, both in known.items()])
+        passed[f"{pairs} pairs"] = share(ours, Verdict.UNCHANGED)
+    ours = policy.of_table(
+        [measured(n, *both) for n, both in chosen(data, LOOKS[-1], 1.05).items()], in_looks=True
+    )
+    passed["auto"] = share(ours, Verdict.UNCHANGED)
+    shown = ", ".join(f"{how} {100 * rate:.2f} %" for how, rate in passed.items())
+    what = "“unchanged” said at a true +5 %, margin 3 %"
+    return [*rows, Row(what, "1 - power", "≤ 0.5 %", shown, max(passed.values()) <= 0.005)]
+
+
+def golden(data: Path) -> list[Row]:
+    """Return whether our own rank tests print what benchstat does, on its own examples."""
+    same = every = 0
+    for names in (("old.txt", "new.txt"), ("crc-old.txt", "crc-new.txt")):
+        before, after = (data / "benchstat" / name for name in names)
+        values = [_benchmarks(path) for path in (before, after)]
+        for name, said in benchstat.read(before, after, "-ignore", "note").items():
+            both = [found[name] for found in values]
+            wide = []
+            for one in both:
+                interval, middle = median_interval(one, 0.95), median(one)
+                assert interval is not None
+                off = max(interval[1] / middle - 1, 1 - interval[0] / middle)
+                wide.append(f"{100 * off:.0f}%")
+            every += 3
+            same += round(mann_whitney(*both), 3) == said.p
+            same += sum(mine == theirs for mine, theirs in zip(wide, said.wide, strict=True))
+    what = "benchstat's golden p values and intervals, to the printed digits"
+    return [Row(what, NOBODY, "all", f"{same} of {every}", same == every)]
+
+
+def _benchmarks(path: Path) -> Mapping[str, Sequence[float]]:
+    found: dict[str, list[float]] = {}
+    for line in path.read_text().splitlines():
+        words = line.split()
+        if line.startswith("Benchmark") and "ns/op" in words:
+            value = float(words[words.index("ns/op") - 1])
+            found.setdefault(words[0].removeprefix("Benchmark"), []).append(value)
+    return found
+
+
+def pairs_used(data: Path) -> list[Row]:
+    """Return how many pairs `auto` takes, at the spread of real launches in duet."""
+    random = np.random.default_rng(_SEED)
+    rows = []
+    for factor, goal in ((1.0, 8.0), (1.1, 4.0)):
+        used: dict[str, float] = {}
+        for name, ratios in duet(data).items():
+            centred = ratios - ratios.mean()
+            drawn = np.exp(
+                random.choice(centred, (1000, LOOKS[-1]))
+                * np.sqrt(len(centred) / (len(centred) - 1))
+            )
+            table = [
+                measured(f"m{i}", np.ones(LOOKS[-1]), factor * drawn[i]) for i in range(len(drawn))
+            ]
+            found = policy.of_table(table, in_looks=True)
+            used[name] = float(np.mean([f.comparison.pairs for f in found]))
+        mean = float(np.mean([*used.values()]))
+        each = ", ".join(f"{name} {value:.1f}" for name, value in used.items())
+        what = "equal builds" if factor == 1 else f"{factor - 1:+.0%}"
+        rows.append(
+            Row(
+                f"mean pairs used by `auto` on {what}, spread of real duet launches",
+                "fixed 10",
+                f"≤ {goal:.0f}",
+                f"{mean:.1f} ({each})",
+                mean <= goal,
+            )
+        )
+    return rows

@@ -1,0 +1,85 @@
+"""Measure the judge on data with known answers, beside its peers: docs/verdicts.md.
+
+`python -m benchmarks verdicts --data DIR`, or the variable MILO_PERF_DATA.  DIR holds
+`azure-vm-noise` (Freischuetz et al., TUNA, EuroSys 2025; CC-BY-4.0), `benchstat` (the examples of
+golang.org/x/perf) and `milo-runs` (launches of two equal builds at once).
+"""
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import judged, judged_model
+from benchmarks.judged import Row
+from pipeline import codec, files
+from pipeline.judge import policy
+from pipeline.judge.looks import LOOKS, SHARES
+
+DATA = "MILO_PERF_DATA"
+_WITH_DATA: tuple[Callable[[Path], list[Row]], ...] = (
+    judged.equal,
+    judged.whole_reports,
+    judged.other_machine,
+    judged.found_changes,
+    judged.golden,
+    judged.pairs_used,
+)
+_WITHOUT: tuple[Callable[[], list[Row]], ...] = (judged_model.coverage, judged_model.power)
+
+
+def main(argv: list[str]) -> None:
+    """Print the table as it grows, and write it when it is whole."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks verdicts")
+    known = os.environ.get(DATA)
+    parser.add_argument("--data", type=Path, default=known and Path(known), metavar="DIR")
+    parser.add_argument(
+        "--document", type=Path, default=files.ours("docs", "verdicts.md"), metavar="FILE"
+    )
+    args = parser.parse_args(argv)
+    if args.data is None or not (args.data / "azure-vm-noise").is_dir():
+        parser.error(f"give --data, or set {DATA}, to the folder that holds azure-vm-noise")
+    began = time.monotonic()
+    rows = []
+    for row in _rows(args.data):
+        print(_line(row), flush=True)
+        rows.append(row)
+    codec.write_text(args.document, _document(rows, time.monotonic() - began))
+
+
+def _rows(data: Path) -> Iterator[Row]:
+    for with_data in _WITH_DATA:
+        yield from with_data(data)
+    for without in _WITHOUT:
+        yield from without()
+
+
+def _line(row: Row) -> str:
+    met = "" if row.is_met else " **short of it**"
+    return f"| {row.what} | {row.others} | {row.goal} | {row.ours}{met} |"
+
+
+def _document(rows: list[Row], seconds: float) -> str:
+    spent = ", ".join(f"{share:.0%} at {look}" for look, share in zip(LOOKS, SHARES, strict=True))
+    intro = f"""
+# Verdicts on data with known answers
+
+Written by `nox -s verdicts` on {datetime.now(UTC):%Y-%m-%d}, {platform.machine()},
+{os.cpu_count()} cores, in {seconds / 60:.0f} min. The judge is the one of `run` and `judge`, with
+margin {judged.MARGIN:.0%} everywhere; nothing is set for a single series.
+
+| | others, same data and run | goal | ours |
+| :-- | :-- | :-- | :-- |
+"""
+    constants = f"""
+
+Constants: alpha {policy.ALPHA:g} over a family (Holm), at least {policy.LEAST_TESTS} tests; looks
+spend {spent} pairs; a pass excludes the margin at {policy.PASS_ALPHA:g} one-sided
+({policy.PASS_ALPHA_OF_LOOKS:g} at each of several looks) with half an interval within
+{policy.WIDEST:g} margins; groups that are no pairs carry {policy.APART:.0%} (SD) for the machine
+and the hour.
+"""
+    return intro.lstrip() + "\n".join(map(_line, rows)) + constants

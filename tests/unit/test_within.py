@@ -1,0 +1,69 @@
+"""Within a trial: what dependent values are worth, against processes whose truth is known."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.stats.summary import fewest, summary
+from pipeline.stats.within import block_length, effective, quantile_errors
+
+
+def dependent(random: np.random.Generator, n: int, coefficient: float) -> np.ndarray:
+    """Return an autoregression of order 1, after it has settled."""
+    noise, values = random.normal(size=n + 200), np.empty(n + 200)
+    values[0] = noise[0]
+    for at in range(1, n + 200):
+        values[at] = coefficient * values[at - 1] + noise[at]
+    return values[200:]
+
+
+@pytest.mark.parametrize(("quantile", "needed"), [(0.5, 6), (0.9, 36), (0.95, 72), (0.99, 368)])
+def test_a_quantile_needs_so_many_values(quantile: float, needed: int) -> None:
+    assert fewest(quantile) == needed
+
+
+def test_independent_values_are_worth_their_number() -> None:
+    random = np.random.default_rng(1)
+    found = [effective(random.lognormal(size=400), 0.5) / 400 for _ in range(50)]
+    assert np.mean(found) == pytest.approx(0.93, abs=0.07)  # at most 1, so a little below it
+    assert np.mean([block_length(random.normal(size=400)) for _ in range(50)]) < 3
+
+
+def test_dependent_values_are_worth_fewer() -> None:
+    random = np.random.default_rng(2)
+    found = np.mean([effective(dependent(random, 800, 0.8), 0.5) / 800 for _ in range(30)])
+    # Signs of an AR(1) correlate as 2/pi asin(0.8^k).
+    truth = 1 / (1 + 2 * sum(2 / math.pi * math.asin(0.8**k) for k in range(1, 100)))
+    assert found == pytest.approx(truth, rel=0.3)
+    assert block_length(dependent(random, 800, 0.8)) > 5
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.6])
+def test_the_error_of_a_median_is_that_between_repetitions(coefficient: float) -> None:
+    random = np.random.default_rng(3)
+    runs = [dependent(random, 600, coefficient) for _ in range(200)]
+    truth = np.std([np.median(run) for run in runs])
+    said = np.mean([quantile_errors(run, [0.5])[0] for run in runs[:40]])
+    assert said == pytest.approx(truth, rel=0.25)
+
+
+def test_a_long_trial_is_told_by_a_part_of_it() -> None:
+    random = np.random.default_rng(4)
+    values = random.normal(size=60_000)
+    (said,) = quantile_errors(values, [0.5])
+    assert said == pytest.approx(1.2533 / math.sqrt(60_000), rel=0.3)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=80))
+def test_any_values_have_a_finite_summary(values: list[float]) -> None:
+    found = summary(np.array(values))
+    assert all(math.isfinite(value) for value in found.values())
+    assert all(value >= 0 for name, value in found.items() if name.endswith("_error"))
+
+
+def test_values_without_any_spread_have_no_error() -> None:
+    found = summary(np.full(100, 3.0))
+    assert (found["p95"], found["p95_error"], found["p95_effective"]) == (3.0, 0.0, 100.0)
