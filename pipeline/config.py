@@ -105,7 +105,9 @@ class Suite(Settings):
     Attributes:
         name: By which it is asked for.
         description: One sentence.
-        pairs: How many valid pairs a run has, unless it is asked for another number.
+        pairs: How many valid pairs a run has at most, unless it is asked for another number.
+        budget_s: No pair is started that would end later, in seconds from the first one, unless a
+            number of pairs is asked for.
         max_invalid: How many pairs may turn out invalid, and be measured again, before the run
             gives up.
         environment: Where subjects run.
@@ -115,6 +117,7 @@ class Suite(Settings):
     name: Annotated[str, Field(pattern=_NAME)]
     description: str
     pairs: Annotated[int, Field(ge=2)]
+    budget_s: Annotated[float, Field(gt=0)] | None = None
     max_invalid: Annotated[int, Field(ge=0)] = 2
     environment: AnyEnvironment
     workloads: Annotated[tuple[Workload, ...], Field(alias="workload", min_length=1)]
@@ -181,8 +184,15 @@ def load(path: Path) -> LoadedSuite:
 
 
 def _digest(suite: Suite) -> str:
-    """Return the digest of what the suite means: what it sets, and every script it uses."""
-    set_keys = suite.model_dump_json(by_alias=True, exclude_defaults=True)  # a new key is no change
+    """Return the digest of what a value of the suite means: what it sets, and its scripts.
+
+    How many values there are is no part of it.
+    """
+    set_keys = suite.model_dump_json(
+        by_alias=True,
+        exclude_defaults=True,  # a new key is no change
+        exclude={"pairs", "budget_s", "max_invalid", "description"},
+    )
     content = hashlib.sha256(set_keys.encode())
     used = {files.ours("k6_scripts", workload.driver.script) for workload in suite.workloads}
     for script in sorted({*used, *files.ours("k6_scripts", "lib").glob("*.js")}):

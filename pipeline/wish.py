@@ -62,15 +62,15 @@ def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
             hint="`--pairs auto`, the default, takes as many as the answer needs",
         )
     looks = looks_up_to(pairs) if wish.pairs is None else ()
+    usual_s = loaded.suite.budget_s if wish.pairs is None else None
+    budget_s = usual_s if wish.budget_s is None else wish.budget_s
     if wish.environment != loaded.suite.environment.kind:
         raise ConfigError(
             f"the suite {loaded.suite.name} runs in the environment"
             f" `{loaded.suite.environment.kind}`, not `{wish.environment}`"
         )
     seed = random.SystemRandom().randrange(2**31) if wish.seed is None else wish.seed
-    return loaded, Plan(
-        loaded.suite.of(product), pairs, wish.interleave, seed, looks, wish.budget_s
-    )
+    return loaded, Plan(loaded.suite.of(product), pairs, wish.interleave, seed, looks, budget_s)
 
 
 def foreseen(wish: Wish) -> tuple[PlanSummary, Need]:

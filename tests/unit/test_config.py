@@ -1,5 +1,6 @@
 """A suite that cannot be used is refused with its file, line and key."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,8 @@ def test_a_comment_does_not_change_what_a_suite_means_but_a_margin_does(tmp_path
     before = config.load(written(tmp_path, GOOD)).digest
 
     assert config.load(written(tmp_path, f"# hello\n{GOOD}")).digest == before
+    more = re.sub(r"pairs = \d+", "pairs = 19\nbudget_s = 60", GOOD)
+    assert config.load(written(tmp_path, more)).digest == before  # how many, not what
     assert config.load(written(tmp_path, GOOD.replace("0.05", "0.06", 1))).digest != before
 
 
