@@ -90,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="judge a folder's results again", epilog=_EXITS)
     compare.add_argument("dir", type=Path, metavar="DIR")
     compare.add_argument("--json", action="store_true", help="print verdict.json")
+    compare.add_argument(
+        "--baseline", metavar="NAME", help="judge by stored numbers, as far as they hold here"
+    )
     _add_strict(compare)
     compare.set_defaults(command=_compare)
 
@@ -118,6 +121,22 @@ def _add_baseline(parser: argparse.ArgumentParser) -> None:
     show = commands.add_parser("show", help="print a baseline")
     show.add_argument("name", metavar="NAME")
     show.set_defaults(command=_baseline_show)
+    diff = commands.add_parser("diff", help="say what sets two baselines apart: advice only")
+    diff.add_argument("first", metavar="A")
+    diff.add_argument("second", metavar="B")
+    diff.add_argument("--json", action="store_true", help="print the findings as JSON")
+    diff.set_defaults(command=_baseline_diff)
+    noise = commands.add_parser(
+        "calibrate", help="measure a build against itself: what can be seen on this machine"
+    )
+    noise.add_argument("--suite", default="pr", help="default: pr")
+    noise.add_argument("--subject", default="reference", metavar="SPEC", help="default: reference")
+    noise.add_argument("--pairs", type=int, default=20, metavar="N", help="default: 20")
+    noise.add_argument(
+        "--runs", nargs="+", type=Path, metavar="DIR", help="runs of equal builds, instead of a new"
+    )
+    noise.add_argument("--out", type=Path, metavar="DIR", help="default: out/ and the time")
+    noise.set_defaults(command=_baseline_calibrate)
     listing = commands.add_parser("list", help="print the names of all baselines")
     listing.set_defaults(command=_baseline_list)
 
@@ -157,8 +176,10 @@ def _judge(args: argparse.Namespace) -> Exit:
 
 
 def _compare(args: argparse.Namespace) -> Exit:
-    from pipeline import stages
+    from pipeline import baselines, stages
 
+    if args.baseline:
+        return _answer(args, baselines.compared(args.dir, args.baseline))
     return _conclude(args, stages.compare(args.dir), args.dir)
 
 
@@ -195,6 +216,25 @@ def _baseline_show(args: argparse.Namespace) -> Exit:
     return Exit.NO_REGRESSION
 
 
+def _baseline_diff(args: argparse.Namespace) -> Exit:
+    from pipeline import baselines
+    from pipeline.render.text import judged_text
+
+    found = baselines.differences(args.first, args.second)
+    print(judging.findings_json(found) if args.json else judged_text(found, **_terminal()), end="")
+    return Exit.NO_REGRESSION
+
+
+def _baseline_calibrate(args: argparse.Namespace) -> Exit:
+    from pipeline import baselines
+    from pipeline.render.calibration import calibration_text
+
+    found, path = baselines.calibrated(args, args.out or _new_folder(f"calibrate-{args.suite}"))
+    print(calibration_text(found, **_terminal()), end="")
+    log.log.info("kept in %s", path)
+    return Exit.NO_REGRESSION
+
+
 def _baseline_list(_args: argparse.Namespace) -> Exit:
     from pipeline import stages
 
@@ -213,17 +253,26 @@ def _doctor(_args: argparse.Namespace) -> Exit:
 
 def _conclude(args: argparse.Namespace, report: "Report", out: Path) -> Exit:
     """Write what the run's folder is to hold, print the answer, and return the exit code."""
-    from pipeline import codec, stages
+    from pipeline import stages
+    from pipeline.judge import policy
+
+    stages.write(report, out, policy.exit_code(report, strict=args.strict))
+    exit_code = _answer(args, report)
+    log.log.info("everything is in %s", out)
+    return exit_code
+
+
+def _answer(args: argparse.Namespace, report: "Report") -> Exit:
+    """Print the answer, and return the exit code."""
+    from pipeline import codec
     from pipeline.judge import policy
     from pipeline.render.text import text
 
     exit_code = policy.exit_code(report, strict=args.strict)
-    stages.write(report, out, exit_code)
     if args.json:
         print(codec.verdict_json(report, exit_code), end="")
     else:
         print(text(report, **_terminal()), end="")
-    log.log.info("everything is in %s", out)
     return exit_code
 
 

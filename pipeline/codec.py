@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NoReturn, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipeline.errors import BaselineError, LoadError
+from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
 from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Report, Rule, Verdict
@@ -19,12 +20,14 @@ from pipeline.model.subject import Arm, Subject
 # When the meaning of a field changes, add a number here and a step that upgrades older files.
 RESULTS = "milo-perf.results/1"
 BASELINE = "milo-perf.baseline/1"
+CALIBRATION = "milo-perf.calibration/1"
 CAPACITY = "milo-perf.capacity/1"
 VERDICT: Final = "milo-perf.verdict/1"
 
 _T = TypeVar("_T")
 _RESULTS = TypeAdapter(ResultSet)
 _BASELINE = TypeAdapter(Baseline)
+_CALIBRATION = TypeAdapter(Calibration)
 _CAPACITY = TypeAdapter(Capacity)
 
 
@@ -119,6 +122,20 @@ def read_baseline(path: Path) -> Baseline:
         BaselineError: Missing, or not what `write_baseline` wrote.
     """
     return _validated(_BASELINE, path, BASELINE, "save it again from a run")
+
+
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    """Write a calibration, all or nothing, keys sorted."""
+    _write(path, {"schema": CALIBRATION, **_CALIBRATION.dump_python(calibration, mode="json")})
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read a calibration.
+
+    Raises:
+        BaselineError: Missing, or not what `write_calibration` wrote.
+    """
+    return _validated(_CALIBRATION, path, CALIBRATION, "run `baseline calibrate` again")
 
 
 def write_capacity(path: Path, capacity: Capacity) -> None:
@@ -220,6 +237,9 @@ def write_text(path: Path, text: str) -> None:
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each file, by file name."""
     return {
+        "calibration-1.schema.json": _titled(
+            _CALIBRATION.json_schema(mode="serialization"), CALIBRATION
+        ),
         "capacity-1.schema.json": _titled(_CAPACITY.json_schema(mode="serialization"), CAPACITY),
         "results-1.schema.json": _titled(_RESULTS.json_schema(mode="serialization"), RESULTS),
         "verdict-1.schema.json": VerdictBody.model_json_schema(mode="serialization", by_alias=True),

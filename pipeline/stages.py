@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, files, fit, measure, progress, toolchain
+from pipeline import codec, config, files, fit, measure, noise, progress, toolchain
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.judge import policy
 from pipeline.judge.stored import stored_reference
@@ -56,6 +56,7 @@ def run(wish: Wish, out: Path) -> Report:
     }
     programs = {"etcd": toolchain.etcd(), "k6": toolchain.k6()}
     machine = _machine(plan, programs)
+    noise.require(plan, loaded.digest, machine)
     results = ResultSet(
         suite=plan.suite.name,
         suite_digest=loaded.digest,

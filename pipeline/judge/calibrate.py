@@ -1,0 +1,172 @@
+"""From runs of equal builds to what a suite can see on this machine, and how often it errs."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pipeline.judge import policy, scale
+from pipeline.judge.looks import looks_up_to
+from pipeline.judge.rows import Row, of_results, without_ratios
+from pipeline.model.calibration import Calibration, Noise
+from pipeline.model.metric import Metric
+from pipeline.model.report import Finding, Rule, Verdict
+from pipeline.model.results import ResultSet
+from pipeline.model.subject import Arm
+from pipeline.stats.power import median_share
+from pipeline.stats.student import Estimate, moments, of_pairs, quantile
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LEAST_PAIRS = 5
+"""A spread from fewer says little."""
+
+_REPORTS = 200
+_SEED = 20260101
+
+
+def calibration(runs: Sequence[ResultSet], most: int) -> Calibration:
+    """Return what equal builds do, from at least `LEAST_PAIRS` valid pairs.
+
+    Reports are drawn from the pairs, each pair with its sides as they were or exchanged, all
+    metrics of a pair together: that is what equal builds could have shown as well.
+
+    Args:
+        runs: Of one suite on one machine, the same build in both arms; at least one.
+        most: Number of pairs that a report may have.
+    """
+    worse = _differences(runs)
+    looks = looks_up_to(most)
+    last = runs[-1]
+    rows = of_results(last)
+    alarms, red = _alarms(rows, worse, looks or (most,))
+    rule = policy.rule_at(most, looks)
+    metrics = {
+        key: Noise(
+            spread=moments(found)[1],
+            false_alarms=alarms[key],
+            margin=row.metric.margin,
+            floor=floor(row.metric, moments(found)[1], most, rule),
+        )
+        for row in rows
+        for key, found in ((_key(row), worse.get(_key(row), [])),)
+        if len(found) >= LEAST_PAIRS
+    }
+    return Calibration(
+        suite=last.suite,
+        suite_digest=last.suite_digest,
+        machine=last.machine,
+        taken_at=max(run.taken_at for run in runs),
+        pairs=sum(len(run.valid_pairs) for run in runs),
+        most=most,
+        false_alarms=red,
+        metrics=metrics,
+    )
+
+
+def floor(metric: Metric, spread: float, pairs: int, rule: Rule) -> float:
+    """Return the smallest margin with which equal builds pass, at the power of the rule.
+
+    Args:
+        metric: Gives the scale.
+        spread: Of a pair's difference, on the test's scale.
+        pairs: Of the report, at least 2.
+        rule: The constants that decide.
+    """
+    error = spread / math.sqrt(pairs)
+    needed = quantile(1 - rule.pass_alpha, pairs - 1) + quantile(rule.power, math.inf)
+    return abs(scale.change(metric, error * needed))
+
+
+def too_tight(
+    found: Calibration, margins: Mapping[str, Metric], pairs: int, looks: Sequence[int]
+) -> Iterator[tuple[str, float]]:
+    """Yield the gating metrics whose margin is below the noise, with the margin that would work.
+
+    Args:
+        found: Of the machine.
+        margins: Metrics by sample key.
+        pairs: That a report may have.
+        looks: At which it may end.
+    """
+    rule = policy.rule_at(pairs, looks)
+    for key, metric in margins.items():
+        if (noise := found.metrics.get(key)) is None or not metric.gate:
+            continue
+        least = floor(metric, noise.spread / median_share(found.pairs - 1), pairs, rule)
+        if metric.margin < least:
+            yield key, least
+
+
+def _key(row: Row) -> str:
+    return f"{row.workload}/{row.metric.name}"
+
+
+def _differences(runs: Sequence[ResultSet]) -> dict[str, list[float]]:
+    """Return the differences of all pairs by sample key, of pairs that both arms have."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        arms = [{s.key: s for s in samples} for samples in run.samples.values()]
+        for key in arms[0].keys() & arms[1].keys():
+            metric = arms[0][key].metric
+            for pair in run.valid_pairs:
+                both = [arm[key].values[pair] for arm in arms]
+                values = [value for value in both if value is not None]
+                if len(values) == 2 and not without_ratios(metric, {Arm.BASELINE: values}):
+                    found.setdefault(key, []).append(scale.difference(metric, *values))
+    return found
+
+
+def _alarms(
+    rows: Sequence[Row], worse: Mapping[str, list[float]], looks: Sequence[int]
+) -> tuple[dict[str, float], float]:
+    """Return how often each metric, and a whole report, is red in reports drawn from pairs."""
+    import numpy as np
+
+    random = np.random.default_rng(_SEED)
+    most = max(map(len, worse.values()), default=0)
+    reds: dict[str, int] = {_key(row): 0 for row in rows}
+    red = 0
+    for _ in range(_REPORTS):
+        chosen = random.integers(0, most, looks[-1])
+        signs = random.choice([-1.0, 1.0], looks[-1])
+        judged = _judged(rows, worse, chosen, signs, looks)
+        regressed = [f for f in judged if f.verdict is Verdict.REGRESSED]
+        for finding in regressed:
+            reds[f"{finding.comparison.workload}/{finding.comparison.metric.name}"] += 1
+        red += any(f.comparison.metric.gate for f in regressed)
+    return {key: count / _REPORTS for key, count in reds.items()}, red / _REPORTS
+
+
+def _judged(
+    rows: Sequence[Row],
+    worse: Mapping[str, list[float]],
+    chosen: "np.ndarray[Any, Any]",
+    signs: "np.ndarray[Any, Any]",
+    looks: Sequence[int],
+) -> tuple[Finding, ...]:
+    """Return the findings of one drawn report, at the look that settles it or at the last."""
+    judged: tuple[Finding, ...] = ()
+    for look in looks:
+        drawn = [
+            replace(row, evidence=_drawn(worse.get(_key(row), []), chosen[:look], signs))
+            for row in rows
+        ]
+        rule = policy.rule_at(look, looks if len(looks) > 1 else ())
+        judged = policy.findings(drawn, rule)
+        if policy.is_settled(judged):
+            break
+    return judged
+
+
+def _drawn(
+    differences: Sequence[float], chosen: "np.ndarray[Any, Any]", signs: "np.ndarray[Any, Any]"
+) -> Estimate | None:
+    if len(differences) < LEAST_PAIRS:
+        return None
+    values = [
+        float(sign) * differences[int(at) % len(differences)]
+        for at, sign in zip(chosen, signs, strict=False)
+    ]
+    return of_pairs(values)

@@ -1,0 +1,43 @@
+"""What equal builds were measured to do, for people."""
+
+from pipeline.model.calibration import Calibration
+from pipeline.render.paper import paper, written
+
+
+def calibration_text(found: Calibration, *, width: int = 100, color: bool = False) -> str:
+    """Return spread, margin and the margin that would work of each metric, the worst first.
+
+    Args:
+        found: The calibration.
+        width: Characters of a line.
+        color: Whether to add escape sequences of colour.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    console = paper(width, color=color)
+    tight = sum(noise.margin < noise.floor for noise in found.metrics.values())
+    console.print(
+        f"Equal builds on this machine, suite {found.suite}: {found.pairs} pairs;"
+        f" {found.false_alarms:.1%} of drawn reports red;"
+        f" {tight} of {len(found.metrics)} margins below the noise at {found.most} pairs"
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("metric", overflow="fold")
+    for column in ("spread", "margin", "works from", "false alarms"):
+        table.add_column(column, justify="right", no_wrap=True)
+    order = sorted(
+        found.metrics.items(), key=lambda item: item[1].margin / max(item[1].floor, 1e-9)
+    )
+    for key, noise in order:
+        style = "yellow" if noise.margin < noise.floor else ""
+        table.add_row(
+            Text(key, style=style),
+            f"{noise.spread:.3g}",
+            f"{noise.margin:.3g}",
+            f"{noise.floor:.3g}",
+            f"{noise.false_alarms:.1%}",
+        )
+    console.print()
+    console.print(table)
+    return written(console)

@@ -1,0 +1,87 @@
+"""Stored numbers: when they gate, when they only advise, and what sets two of them apart."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.judge import policy
+from pipeline.judge.stored import against_stored, stored_pair
+from pipeline.model.report import Report, Verdict
+from pipeline.model.results import Baseline, Machine, ResultSet
+from pipeline.model.subject import Arm
+from tests.builders import LATENCY, results
+
+STEADY = [1.00, 1.02, 0.98, 1.01, 0.99]
+SLOW = [1.5 * value for value in STEADY]
+DRIFTED = [1.3 * value for value in STEADY]
+
+
+def kept(run: ResultSet) -> Baseline:
+    """Return what `baseline save` would keep of a run whose candidate is the build in question."""
+    return Baseline(
+        name="old",
+        suite=run.suite,
+        suite_digest=run.suite_digest,
+        subject=run.subjects[Arm.BASELINE],
+        machine=run.machine,
+        tools=run.tools,
+        taken_at=run.taken_at,
+        samples=run.samples[Arm.BASELINE],
+    )
+
+
+STORED = kept(results((LATENCY, STEADY, STEADY)))
+
+
+def judged(run: ResultSet, stored: Baseline = STORED) -> Report:
+    rows, warnings = against_stored(run, stored, policy.APART)
+    return Report(run, policy.findings(rows, policy.RULE), policy.RULE, warnings)
+
+
+def test_numbers_of_this_machine_gate_while_the_canary_holds() -> None:
+    report = judged(results((LATENCY, STEADY, SLOW)))
+    assert report.verdict is Verdict.REGRESSED
+    assert "agrees with it" in report.warnings[0]
+    assert judged(results((LATENCY, STEADY, STEADY))).verdict is Verdict.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    ("run", "stored", "said"),
+    [
+        pytest.param(
+            results((LATENCY, DRIFTED, SLOW)),
+            STORED,
+            "object-crud/create_p50 of the same build moved by +0.3",
+            id="the canary moved",
+        ),
+        pytest.param(
+            results((LATENCY, STEADY, SLOW)),
+            replace(STORED, machine=Machine({"cpu": "another", "logical cpus": "4"}, {})),
+            "cpu: another there, a cpu here",
+            id="another machine",
+        ),
+        pytest.param(
+            results((LATENCY, STEADY, SLOW)),
+            replace(STORED, subject=replace(STORED.subject, digest="sha256:0")),
+            "was not measured again",
+            id="no canary",
+        ),
+    ],
+)
+def test_otherwise_they_advise_and_nothing_is_red(
+    run: ResultSet, stored: Baseline, said: str
+) -> None:
+    report = judged(run, stored)
+    assert report.verdict is Verdict.UNDECIDED
+    assert not report.gating
+    assert said in report.warnings[0]
+    assert report.findings[0].comparison.change is not None
+
+
+def test_two_baselines_are_compared_as_groups_and_never_gate() -> None:
+    other = kept(results((LATENCY, SLOW, SLOW)))
+    (finding,) = policy.findings(stored_pair(STORED, other, policy.APART), policy.RULE)
+    assert finding.comparison.change is not None
+    assert finding.comparison.change.estimate == pytest.approx(0.5)
+    assert finding.verdict is Verdict.REGRESSED
+    assert not finding.comparison.metric.gate
