@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks import benchstat
-from benchmarks.known import Series, Values, azure, duet, windows
+from benchmarks.known import Series, Values, azure, duet, milo, windows
 from benchmarks.ranks import mann_whitney, median_interval
 from pipeline.judge import policy
 from pipeline.judge.looks import LOOKS
@@ -266,3 +266,26 @@ def pairs_used(data: Path) -> list[Row]:
             )
         )
     return rows
+
+
+def milo_builds(data: Path) -> list[Row]:
+    """Return what is said of two versions of Milo, of which it is known what changed."""
+    known = milo(data)
+    found = policy.of_table([measured(name, *both, family="milo") for name, both in known.items()])
+    of = {
+        verdict: [f.comparison.metric.name for f in found if f.verdict is verdict]
+        for verdict in (Verdict.IMPROVED, Verdict.REGRESSED)
+    }
+    wanted = {"server_files", "server_goroutines", "server_memory"}
+    met = wanted <= set(of[Verdict.IMPROVED]) and not of[Verdict.REGRESSED]
+    return [
+        Row(
+            "Milo v0.29.3 and v0.30.0, 10 alternating pairs: files, goroutines, memory improved, no"
+            " latency red",
+            NOBODY,
+            "all three, none",
+            f"improved {', '.join(of[Verdict.IMPROVED])};"
+            f" red {', '.join(of[Verdict.REGRESSED]) or 'none'}",
+            met,
+        )
+    ]

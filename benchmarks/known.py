@@ -98,3 +98,23 @@ def launches(
     within = 0.5 * lfilter([1.0], [1.0, -0.5], noise, axis=1)[:, 50:]
     levels = random.normal(shift, spread, (runs, 1))
     return np.exp(levels + within)
+
+
+def milo(data: Path) -> dict[str, tuple[Values, Values]]:
+    """Return v0.29.3 and v0.30.0 of Milo by metric, ten pairs one after the other: `milo-runs`."""
+    found: dict[str, list[list[float]]] = {}
+    for path in sorted((data / "milo-runs").glob("pair*-*/row.json")):
+        run = json.loads(path.read_text())
+        arm = int(run["version"] == "v0.30.0")
+        server = run["loaded"]["apiserver"]
+        values = {
+            "server_files": server["fds"],
+            "server_goroutines": run["goroutines"]["apiserver"],
+            "server_memory": server["rss_mb"],
+            "server_cpu": server["cpu_s"] - run["idle"]["apiserver"]["cpu_s"],
+            **{f"{op}_p50": run["ops"][op]["med"] for op in run["ops"]},
+            **{f"{op}_p95": run["ops"][op]["p(95)"] for op in run["ops"]},
+        }
+        for name, value in values.items():
+            found.setdefault(name, [[], []])[arm].append(float(value))
+    return {name: (np.array(a), np.array(b)) for name, (a, b) in found.items()}

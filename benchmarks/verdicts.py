@@ -27,6 +27,7 @@ _WITH_DATA: tuple[Callable[[Path], list[Row]], ...] = (
     judged.found_changes,
     judged.golden,
     judged.pairs_used,
+    judged.milo_builds,
 )
 _WITHOUT: tuple[Callable[[], list[Row]], ...] = (judged_model.coverage, judged_model.power)
 
