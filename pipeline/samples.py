@@ -123,14 +123,13 @@ def too_short(workload: Workload, readings: Sequence[Reading]) -> list[str]:
         error = values.get(f"{metric.select}{ERROR}")
         if error is None or not metric.gate:
             continue
-        needed = fewest(QUANTILES[metric.select.rpartition("/")[2]])
-        effective = values[f"{metric.select}{EFFECTIVE}"]
+        quantile = QUANTILES[metric.select.rpartition("/")[2]]
         above_floor = value - metric.floor
         allowed = metric.margin * (above_floor if metric.scale is Scale.RATIO else 1.0)
-        if effective < needed:
+        if quantile > 0.5 and values[f"{metric.select}{EFFECTIVE}"] < fewest(quantile):
             said.append(
-                f"{metric.name}: its values are worth about {effective:.0f} independent ones, and"
-                f" it needs {needed}: the trial is too short"
+                f"{metric.name}: its values are worth fewer than the {fewest(quantile)} independent"
+                " ones that it needs: the trial is too short"
             )
         elif error > allowed > 0:
             said.append(
