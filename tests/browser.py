@@ -5,6 +5,7 @@ by which Chromium reads JSON from file descriptor 3 and writes it to 4, a zero b
 """
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -47,7 +48,12 @@ class Page:
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
 
-    def call(self, method: str, **parameters: object) -> dict[str, Any]:
+    def call(
+        self,
+        method: str,
+        /,
+        **parameters: Any,  # noqa: ANN401 (JSON)
+    ) -> dict[str, Any]:
         """Ask for something and return the answer; what happens meanwhile is kept in `events`."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters, **self._session}
@@ -66,10 +72,8 @@ class Page:
 
     def open(self, path: Path, *, width: int = 1280, dark: bool = False) -> None:
         """Show a file in a window of some width and in one of the themes."""
-        self.call(
-            *("Emulation.setDeviceMetricsOverride",),
-            **{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
-        )
+        window = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self.call("Emulation.setDeviceMetricsOverride", **window)
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         still = {"name": "prefers-reduced-motion", "value": "reduce"}
         self.call("Emulation.setEmulatedMedia", media="screen", features=[theme, still])
@@ -78,7 +82,7 @@ class Page:
         while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
             self.events.append(self._next(deadline))
 
-    def run(self, script: str) -> Any:
+    def run(self, script: str) -> Any:  # noqa: ANN401 (what a script returns)
         """Return what a script returns, a promise's result included; it is JSON or nothing."""
         found = self.call(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
@@ -119,7 +123,9 @@ class Page:
 
     def _next(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._read:
-            ready, _, _ = select.select([self._answers], [], [], max(0, deadline - time.monotonic()))
+            ready, _, _ = select.select(
+                [self._answers], [], [], max(0, deadline - time.monotonic())
+            )
             more = os.read(self._answers, 1 << 20) if ready else b""
             if not more:
                 raise TimeoutError("the browser ended or did not answer")
@@ -138,26 +144,21 @@ def page(binary: Path, folder: Path, variables: Mapping[str, str]) -> Iterator[P
         folder: An empty one, for the profile and for fonts.
         variables: Added to the environment.
     """
-    asked, ask = os.pipe()
-    heard, hear = os.pipe()
-
-    def connect() -> None:  # 3 and 4 may be ends of our own pipes
-        one, other = os.dup(asked), os.dup(hear)
-        high = [os.dup(one), os.dup(other)]
-        os.dup2(high[0], 3)
-        os.dup2(high[1], 4)
-
+    (asked, ask), (heard, hear) = os.pipe(), os.pipe()
+    far = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (asked, hear)]  # neither is 3 or 4
     process = subprocess.Popen(
-        [binary, *_FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"],
+        [
+            *("bash", "-c", f'exec "$0" "$@" 3<&{far[0]} 4>&{far[1]}', binary, *_FLAGS),
+            *(f"--user-data-dir={folder / 'profile'}", "about:blank"),
+        ],
         env={**os.environ, "HOME": str(folder), **variables, **_fonts(folder)},
         stdout=subprocess.DEVNULL,
-        stderr=(folder / "browser.log").open("wb"),
-        close_fds=False,
-        preexec_fn=connect,
+        stderr=subprocess.DEVNULL,
+        pass_fds=far,
         start_new_session=True,
     )
-    os.close(asked)
-    os.close(hear)
+    for end in (asked, hear, *far):
+        os.close(end)
     try:
         yield Page(ask, heard)
     finally:

@@ -36,7 +36,9 @@ def read(out: Path, results: ResultSet) -> Evidence:
     workloads = list(dict.fromkeys(s.workload for arm in Arm for s in results.samples.get(arm, ())))
     found, of_arm = {}, []
     for workload in workloads:
-        folders = [folder for pair in results.valid_pairs for folder in _folders(out, pair, workload)]
+        folders = [
+            folder for pair in results.valid_pairs for folder in _folders(out, pair, workload)
+        ]
         for series, arms in distributions(folders, wanted.get(workload, set()), unread).items():
             found[workload, series] = arms
         places = {arm: list(_places(out, results, workload, arm)) for arm in Arm}

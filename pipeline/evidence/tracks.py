@@ -42,7 +42,9 @@ def tracked(
     found = []
     for name in sorted(seen, key=_order):
         unit = _UNITS.get(_quantity(name), "1")
-        tracks = {arm: track(pairs, is_counter=unit == "cores") for arm, pairs in seen[name].items()}
+        tracks = {
+            arm: track(pairs, is_counter=unit == "cores") for arm, pairs in seen[name].items()
+        }
         found.append(Tracked(workload, name, unit, tracks))
     return found
 
@@ -83,18 +85,25 @@ def _row(
     values = np.array([value for _, value in points])
     if is_counter:
         counted = np.interp(edges, at, values, right=np.nan)
-        return np.diff(counted) / np.diff(edges)
+        rates: np.ndarray[Any, np.dtype[np.float64]] = np.diff(counted) / np.diff(edges)
+        return rates
     where = np.clip(np.searchsorted(edges, at, side="right") - 1, 0, len(edges) - 2)
     sums, counts = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
     np.add.at(sums, where, values)
     np.add.at(counts, where, 1)
-    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+    found = np.full_like(sums, np.nan)
+    np.divide(sums, counts, out=found, where=counts > 0)
+    return found
 
 
 def _looks(folder: Path, unread: list[str]) -> dict[str, Points]:
     """Return what the files of one folder say, the closer look where two have a quantity."""
     found: dict[str, Points] = {}
-    for name, read in (("goroutines.csv", _series), ("process.csv", _process), ("series.csv", _series)):
+    for name, read in (
+        ("goroutines.csv", _series),
+        ("process.csv", _process),
+        ("series.csv", _series),
+    ):
         path = folder / name
         if not path.is_file():
             continue
@@ -110,7 +119,9 @@ def _process(rows: "csv.DictReader[str]") -> dict[str, Points]:
     found: dict[str, Points] = defaultdict(list)
     for row in rows:
         for column, quantity in _PROCESS.items():
-            found[f"{row['component']}.{quantity}"].append((float(row["time_s"]), float(row[column])))
+            found[f"{row['component']}.{quantity}"].append(
+                (float(row["time_s"]), float(row[column]))
+            )
     return dict(found)
 
 

@@ -2,7 +2,7 @@
 
 To the right is always worse, as on the terminal.  The axis is linear around no change and
 logarithmic beyond, so that 2 % and a factor of 3 have room on the same one.  Changes that are
-ratios share one axis; amounts have no common unit and are drawn in margins, on an axis of their own.
+ratios share one axis.  Amounts have no common unit: they are drawn in margins, on another axis.
 """
 
 import math
@@ -11,9 +11,9 @@ from pipeline.judge import scale
 from pipeline.model.metric import Metric, Scale
 from pipeline.model.report import Finding, Verdict
 from pipeline.render import svg
-from pipeline.render.numbers import allowed, amount, interval, percent
+from pipeline.render.numbers import allowed, amount, interval
 
-WIDTH, HEIGHT = 300.0, 26.0
+WIDTH, HEIGHT = 300.0, 24.0
 _EDGE = 8.0  # pixels for what is beyond the ends
 _BEND = {Scale.RATIO: 0.02, Scale.DIFFERENCE: 0.5}  # where linear becomes logarithmic
 _REACH = {Scale.RATIO: math.log(5), Scale.DIFFERENCE: 20.0}
@@ -21,8 +21,14 @@ _RATIOS = (-0.5, -0.2, -0.05, 0.0, 0.05, 0.2, 1.0)
 _MARGINS = (-10.0, -3.0, -1.0, 0.0, 1.0, 3.0, 10.0)
 
 
-def row(finding: Finding) -> str:
-    """Return the drawing of one finding."""
+def row(finding: Finding, *, among_ratios: bool = False) -> str:
+    """Return the drawing of one finding.
+
+    Args:
+        finding: To draw.
+        among_ratios: Whether it stands below the axis of ratios, so that an amount has to say
+            that it is drawn in margins.
+    """
     metric, change = finding.comparison.metric, finding.comparison.change
     middle = HEIGHT / 2
     margin = _in_units(metric, scale.margin(metric))
@@ -40,9 +46,15 @@ def row(finding: Finding) -> str:
     if change is None:
         parts.append(svg.words(WIDTH / 2, middle + 4, "no interval", "none", "middle"))
         return svg.drawing(WIDTH, HEIGHT, f"no interval: {finding.verdict.value}", *parts)
+    if among_ratios and metric.scale is Scale.DIFFERENCE:
+        is_left = scale.worse(metric, change.estimate) >= 0
+        at, anchor = (0, "start") if is_left else (WIDTH, "end")
+        parts.append(svg.words(at, middle + 4, "in margins", "tick", anchor))
     low, estimate, high = (
         _x(metric.scale, _in_units(metric, worse))
-        for worse in sorted(scale.worse(metric, v) for v in (change.low, change.estimate, change.high))
+        for worse in sorted(
+            scale.worse(metric, v) for v in (change.low, change.estimate, change.high)
+        )
     )
     line = svg.tag("path", d=f"M{svg.number(low)} {middle:g}H{svg.number(high)}", class_="interval")
     ends = [
@@ -57,10 +69,12 @@ def row(finding: Finding) -> str:
 
 def axis(of: Scale) -> str:
     """Return the labels of the axis that all rows of a scale share."""
+    ticks = _RATIOS if of is Scale.RATIO else _MARGINS
+    factor, unit = (100, " %") if of is Scale.RATIO else (1, "")
     labels = []
-    for tick in _RATIOS if of is Scale.RATIO else _MARGINS:
-        said = f"{tick:+g}" if of is Scale.DIFFERENCE else _ratio(tick)
-        labels.append(svg.words(_x(of, _tick(of, tick)), 24, said if tick else "0", "tick", "middle"))
+    for tick in ticks:
+        said = f"{factor * tick:+g}{unit if tick == ticks[-1] else ''}" if tick else "0"
+        labels.append(svg.words(_x(of, _tick(of, tick)), 24, said, "tick", "middle"))
     ends = [
         svg.words(0, 10, "← better", "end"),
         svg.words(WIDTH, 10, "worse →", "end", "end"),
@@ -71,10 +85,6 @@ def axis(of: Scale) -> str:
     return svg.drawing(WIDTH, 30, f"{said}, better to the left, worse to the right", *ends, *labels)
 
 
-def _ratio(tick: float) -> str:
-    return "2×" if tick == 1 else "½×" if tick == -0.5 else percent(tick).replace(".0", "")
-
-
 def _tick(of: Scale, tick: float) -> float:
     return math.log1p(tick) if of is Scale.RATIO else tick
 
@@ -83,7 +93,9 @@ def _grid(of: Scale, height: float) -> list[str]:
     lines = []
     for tick in _RATIOS if of is Scale.RATIO else _MARGINS:
         x = svg.number(_x(of, _tick(of, tick)))
-        lines.append(svg.tag("path", d=f"M{x} 0V{height:g}", class_="grid" if tick else "zero"))
+        lines.append(
+            svg.tag("path", d=f"M{x} -4V{height + 4:g}", class_="grid" if tick else "zero")
+        )
     return lines
 
 

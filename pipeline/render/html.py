@@ -84,7 +84,7 @@ def _answer(report: Report) -> dict[str, Any]:
         "identity": words.identity(report),
         "detectable": words.detectable(report),
         "confidence": share(report.rule.confidence),
-        "changed": [_row(f) for f in changed[:_CHANGED]],
+        "changed": [_row(f, among_ratios=True) for f in changed[:_CHANGED]],
         "more": max(0, len(changed) - _CHANGED),
         "method": words.method(report),
         "warnings": report.warnings[:_LIST],
@@ -106,7 +106,7 @@ def _table(report: Report, of: Scale) -> dict[str, Any]:
     return {"title": title, "about": about, "axis": _raw(forest.axis(of)), "rows": rows}
 
 
-def _row(finding: Finding) -> dict[str, Any]:
+def _row(finding: Finding, *, among_ratios: bool = False) -> dict[str, Any]:
     """Return one row of a table: what is shown, and the numbers that it is sorted by."""
     comparison = finding.comparison
     metric, change = comparison.metric, comparison.change
@@ -130,7 +130,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "worse": f"{worse:.4f}",
         "margin": allowed(metric),
         "sees": amount(metric, comparison.smallest_detectable),
-        "plot": _raw(forest.row(finding)),
+        "plot": _raw(forest.row(finding, among_ratios=among_ratios)),
     }
 
 

@@ -40,17 +40,19 @@ def pair_by_pair(metric: Metric, values: Mapping[Arm, Values], invalid: Sequence
         before, after = (values[arm][pair] if pair < len(values[arm]) else None for arm in Arm)
         at = x.at(pair)
         if pair in invalid:
-            parts.append(svg.words(at, HEIGHT - _BOTTOM - 5, "×", "invalid", "middle"))
+            parts.append(svg.words(at, HEIGHT - _BOTTOM - 5, "✕", "invalid", "middle"))
             continue
         shown = []
         if before is not None and after is not None:
             ends = ((at - shift, y.at(before)), (at + shift, y.at(after)))
             shown.append(svg.tag("path", d=svg.path(ends), class_="tie"))
         if before is not None:
-            shown.append(svg.tag("circle", cx=at - shift, cy=y.at(before), r=4.0, class_="baseline"))
+            shown.append(
+                svg.tag("circle", cx=at - shift, cy=y.at(before), r=4.0, class_="dot baseline")
+            )
         if after is not None:
             shape = svg.diamond(at + shift, y.at(after), 5)
-            shown.append(svg.tag("path", d=shape, class_="candidate"))
+            shown.append(svg.tag("path", d=shape, class_="dot candidate"))
         said = f"pair {pair}: {quantity(before, metric.unit)}, {quantity(after, metric.unit)}"
         parts.append(svg.tag("g", svg.hover(said), *shown))
     return svg.drawing(WIDTH, HEIGHT, f"{pairs} pairs, both arms of each", *parts)
@@ -81,7 +83,7 @@ def cumulative(arms: Mapping[Arm, Distribution], q: float | None) -> str:
     parts = [_floor()]
     for share in svg.ticks(from_share, 1.0, 5):
         parts += _level(y.at(share), f"{100 * share:.0f} %")
-    for time_s in svg.log_ticks(x.low, x.high, 6):
+    for time_s in svg.log_ticks(x.low, x.high, 5):
         parts += _upright_line(x.at(time_s), quantity(time_s, "s").replace(".00", ""))
     if q is not None:
         line = f"M{_LEFT:g} {svg.number(y.at(q))}H{WIDTH - _RIGHT:g}"
@@ -110,7 +112,9 @@ def over_time(tracked: Tracked) -> str:
         at = [x.at(time_s) for time_s in track.times_s]
         upper = [(px, y.at(v)) for px, v in zip(at, track.high, strict=True)]
         lower = [(px, y.at(v)) for px, v in zip(at, track.low, strict=True)]
-        parts.append(svg.tag("path", d=f"{svg.path([*upper, *lower[::-1]])}z", class_=f"band {arm}"))
+        parts.append(
+            svg.tag("path", d=f"{svg.path([*upper, *lower[::-1]])}z", class_=f"band {arm}")
+        )
     for arm, track in tracks.items():
         line = [(x.at(t), y.at(v)) for t, v in zip(track.times_s, track.middle, strict=True)]
         said = svg.hover(f"{arm}: median of the pairs")
@@ -146,9 +150,7 @@ def _pair_numbers(x: svg.Axis, pairs: int) -> list[str]:
 
 
 def _floor() -> str:
-    return svg.tag(
-        "path", d=f"M{_LEFT:g} {HEIGHT - _BOTTOM:g}H{WIDTH - _RIGHT:g}", class_="zero"
-    )
+    return svg.tag("path", d=f"M{_LEFT:g} {HEIGHT - _BOTTOM:g}H{WIDTH - _RIGHT:g}", class_="zero")
 
 
 def _level(y: float, said: str) -> list[str]:

@@ -52,12 +52,18 @@ def ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Return 1, 2 and 5 times the powers of ten within a range, or only some where many fit."""
+    """Return 1, 2 and 5 times the powers of ten within a range, or only some where many fit.
+
+    A range so narrow that hardly one is in it gets the ticks of an axis that is not logarithmic.
+    """
+    found: list[float] = []
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for by in ((1, 2, 5), (1, 3), (1,)):
         found = [b * 10.0**p for p in powers for b in by if low <= b * 10.0**p <= high]
-        if len(found) <= most:
+        if 3 <= len(found) <= most:
             return found
+        if len(found) < 3:
+            return ticks(low, high, most)
     return found[:: math.ceil(len(found) / most)]
 
 
