@@ -71,12 +71,13 @@ class Page:
             self.events.append(answer)
 
     def open(self, path: Path, *, width: int = 1280, dark: bool = False) -> None:
-        """Show a file in a window of some width and in one of the themes."""
+        """Show a file in a window of some width and in a theme; forget what was before."""
         window = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **window)
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         still = {"name": "prefers-reduced-motion", "value": "reduce"}
         self.call("Emulation.setEmulatedMedia", media="screen", features=[theme, still])
+        self.events.clear()
         self.call("Page.navigate", url=path.as_uri())
         deadline = time.monotonic() + WAIT_S
         while not any(e.get("method") == "Page.loadEventFired" for e in self.events):

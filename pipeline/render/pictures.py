@@ -14,6 +14,7 @@ from pipeline.render.numbers import quantity, scaled
 
 WIDTH, HEIGHT = 400.0, 200.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 10.0, 12.0, 26.0
+_LETTER = 7.0  # pixels, of a tick's text
 _TAIL = 0.9  # a quantile from here on is shown with only the upper part of the curve
 _TAIL_FROM = 0.8
 
@@ -83,8 +84,9 @@ def cumulative(arms: Mapping[Arm, Distribution], q: float | None) -> str:
     parts = [_floor()]
     for share in svg.ticks(from_share, 1.0, 5):
         parts += _level(y.at(share), f"{100 * share:.0f} %")
-    for time_s in svg.log_ticks(x.low, x.high, 5):
-        parts += _upright_line(x.at(time_s), quantity(time_s, "s").replace(".00", ""))
+    parts += _along(
+        [(x.at(t), quantity(t, "s").replace(".00", "")) for t in svg.log_ticks(x.low, x.high, 6)]
+    )
     if q is not None:
         line = f"M{_LEFT:g} {svg.number(y.at(q))}H{WIDTH - _RIGHT:g}"
         parts.append(svg.tag("path", svg.hover(f"p{100 * q:g}"), d=line, class_="marked"))
@@ -106,8 +108,7 @@ def over_time(tracked: Tracked) -> str:
     x = svg.Axis(0.0, max(*times, 1e-9), _LEFT, WIDTH - _RIGHT)
     y = _upright([0.0, *spread] if tracked.unit == "cores" else spread)
     parts = [*_values_axis(y, tracked.unit)]
-    for time_s in svg.ticks(0.0, x.high, 6):
-        parts += _upright_line(x.at(time_s), f"{time_s:g} s")
+    parts += _along([(x.at(t), f"{t:g} s") for t in svg.ticks(0.0, x.high, 6)])
     for arm, track in tracks.items():
         at = [x.at(time_s) for time_s in track.times_s]
         upper = [(px, y.at(v)) for px, v in zip(at, track.high, strict=True)]
@@ -158,6 +159,14 @@ def _level(y: float, said: str) -> list[str]:
     return [line, svg.words(_LEFT - 5, y + 3.5, said, "tick", "end")]
 
 
-def _upright_line(x: float, said: str) -> list[str]:
-    line = svg.tag("path", d=f"M{svg.number(x)} {_TOP:g}V{HEIGHT - _BOTTOM:g}", class_="grid")
-    return [line, svg.words(x, HEIGHT - 10, said, "tick", "middle")]
+def _along(ticks: Sequence[tuple[float, str]]) -> list[str]:
+    """Return upright lines and what is below them, but for what would touch its neighbour."""
+    parts, free = [], 0.0
+    for x, said in ticks:
+        line = f"M{svg.number(x)} {_TOP:g}V{HEIGHT - _BOTTOM:g}"
+        parts.append(svg.tag("path", d=line, class_="grid"))
+        half = _LETTER * len(said) / 2
+        if x - half >= free and x + half <= WIDTH:
+            parts.append(svg.words(x, HEIGHT - 10, said, "tick", "middle"))
+            free = x + half + _LETTER
+    return parts
