@@ -43,7 +43,8 @@ def read(out: Path, results: ResultSet) -> Evidence:
             found[workload, series] = arms
         places = {arm: list(_places(out, results, workload, arm)) for arm in Arm}
         of_arm += tracked(workload, places, unread)
-    return Evidence(reads, found, tuple(of_arm), _files(out), tuple(dict.fromkeys(unread)))
+    said = dict.fromkeys(sentence.replace(f"{out}/", "") for sentence in unread)
+    return Evidence(reads, found, tuple(of_arm), _files(out), tuple(said))
 
 
 def _reads(out: Path, results: ResultSet, unread: list[str]) -> dict[str, str]:

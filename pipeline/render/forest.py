@@ -44,12 +44,12 @@ def row(finding: Finding, *, among_ratios: bool = False) -> str:
         sees = svg.hover(f"sees {amount(metric, seen)}")
         parts.append(svg.tag("path", sees, d=f"M{svg.number(x)} 6v14", class_="sees"))
     if change is None:
-        parts.append(svg.words(WIDTH / 2, middle + 4, "no interval", "none", "middle"))
+        parts.append(svg.label(WIDTH / 2, middle + 4, "no interval", "none", "middle"))
         return svg.drawing(WIDTH, HEIGHT, f"no interval: {finding.verdict.value}", *parts)
     if among_ratios and metric.scale is Scale.DIFFERENCE:
         is_left = scale.worse(metric, change.estimate) >= 0
         at, anchor = (0, "start") if is_left else (WIDTH, "end")
-        parts.append(svg.words(at, middle + 4, "in margins", "tick", anchor))
+        parts.append(svg.label(at, middle + 4, "in margins", "tick", anchor))
     low, estimate, high = (
         _x(metric.scale, _in_units(metric, worse))
         for worse in sorted(
@@ -74,13 +74,13 @@ def axis(of: Scale) -> str:
     labels = []
     for tick in ticks:
         said = f"{factor * tick:+g}{unit if tick == ticks[-1] else ''}" if tick else "0"
-        labels.append(svg.words(_x(of, _tick(of, tick)), 24, said, "tick", "middle"))
+        labels.append(svg.label(_x(of, _tick(of, tick)), 24, said, "tick", "middle"))
     ends = [
-        svg.words(0, 10, "← better", "end"),
-        svg.words(WIDTH, 10, "worse →", "end", "end"),
+        svg.label(0, 10, "← better", "end"),
+        svg.label(WIDTH, 10, "worse →", "end", "end"),
     ]
     if of is Scale.DIFFERENCE:
-        ends.append(svg.words(WIDTH / 2, 10, "in margins", "end", "middle"))
+        ends.append(svg.label(WIDTH / 2, 10, "in margins", "end", "middle"))
     said = "axis: change in percent" if of is Scale.RATIO else "axis: change in margins"
     return svg.drawing(WIDTH, 30, f"{said}, better to the left, worse to the right", *ends, *labels)
 

@@ -191,7 +191,8 @@ def _files(evidence: Evidence) -> list[tuple[str, list[str]]]:
     def folder(path: str) -> str:
         return "/".join(path.split("/")[:2]) if "/" in path else ""
 
-    return [(name, list(group)) for name, group in groupby(evidence.files, key=folder)]
+    paths = map(words.plain, evidence.files)  # a link of what cannot be written would be none
+    return [(name, list(group)) for name, group in groupby(paths, key=folder)]
 
 
 def _p(value: float | None) -> str:
@@ -200,7 +201,7 @@ def _p(value: float | None) -> str:
 
 def _id(key: str) -> str:
     """Return a name for a link within the page, of any text."""
-    return f"m-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    return f"m-{hashlib.sha256(key.encode(errors='backslashreplace')).hexdigest()[:12]}"
 
 
 def _data(text: str) -> Any:  # noqa: ANN401 (markupsafe loads late)

@@ -41,7 +41,7 @@ def pair_by_pair(metric: Metric, values: Mapping[Arm, Values], invalid: Sequence
         before, after = (values[arm][pair] if pair < len(values[arm]) else None for arm in Arm)
         at = x.at(pair)
         if pair in invalid:
-            parts.append(svg.words(at, HEIGHT - _BOTTOM - 5, "✕", "invalid", "middle"))
+            parts.append(svg.label(at, HEIGHT - _BOTTOM - 5, "✕", "invalid", "middle"))
             continue
         shown = []
         if before is not None and after is not None:
@@ -145,7 +145,7 @@ def _values_axis(y: svg.Axis, unit: str) -> list[str]:
 def _pair_numbers(x: svg.Axis, pairs: int) -> list[str]:
     every = 1 + pairs // 24
     return [
-        svg.words(x.at(pair), HEIGHT - 10, f"{pair}", "tick", "middle")
+        svg.label(x.at(pair), HEIGHT - 10, f"{pair}", "tick", "middle")
         for pair in range(0, pairs, every)
     ]
 
@@ -156,7 +156,7 @@ def _floor() -> str:
 
 def _level(y: float, said: str) -> list[str]:
     line = svg.tag("path", d=f"M{_LEFT:g} {svg.number(y)}H{WIDTH - _RIGHT:g}", class_="grid")
-    return [line, svg.words(_LEFT - 5, y + 3.5, said, "tick", "end")]
+    return [line, svg.label(_LEFT - 5, y + 3.5, said, "tick", "end")]
 
 
 def _along(ticks: Sequence[tuple[float, str]]) -> list[str]:
@@ -167,6 +167,6 @@ def _along(ticks: Sequence[tuple[float, str]]) -> list[str]:
         parts.append(svg.tag("path", d=line, class_="grid"))
         half = _LETTER * len(said) / 2
         if x - half >= free and x + half <= WIDTH:
-            parts.append(svg.words(x, HEIGHT - 10, said, "tick", "middle"))
+            parts.append(svg.label(x, HEIGHT - 10, said, "tick", "middle"))
             free = x + half + _LETTER
     return parts

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from pipeline.render.words import plain
+
 
 @dataclass(frozen=True, slots=True)
 class Axis:
@@ -87,22 +89,22 @@ def tag(name: str, *children: str, **attributes: float | str) -> str:
     return f"<{name}{written}>{''.join(children)}</{name}>" if children else f"<{name}{written}/>"
 
 
-def drawing(width: float, height: float, label: str, *children: str) -> str:
+def drawing(width: float, height: float, said: str, *children: str) -> str:
     """Return a whole drawing, with what a screen reader says instead of it."""
     view = f"0 0 {number(width)} {number(height)}"
     return tag(
-        "svg", *children, viewBox=view, width=width, height=height, role="img", aria_label=label
+        "svg", *children, viewBox=view, width=width, height=height, role="img", aria_label=said
     )
 
 
-def words(x: float, y: float, said: str, class_: str, anchor: str = "start") -> str:
+def label(x: float, y: float, said: str, class_: str, anchor: str = "start") -> str:
     """Return a line of text; `anchor` is `start`, `middle` or `end`."""
-    return tag("text", escape(said), x=x, y=y, class_=class_, text_anchor=anchor)
+    return tag("text", escape(plain(said)), x=x, y=y, class_=class_, text_anchor=anchor)
 
 
 def hover(said: str) -> str:
     """Return what is shown when the pointer rests on the element that this is a child of."""
-    return tag("title", escape(said))
+    return tag("title", escape(plain(said)))
 
 
 def path(points: Iterable[tuple[float, float]]) -> str:
@@ -132,4 +134,4 @@ def triangle(x: float, y: float, radius: float, *, left: bool) -> str:
 
 
 def _attribute(value: float | str) -> str:
-    return escape(value) if isinstance(value, str) else number(value)
+    return escape(plain(value)) if isinstance(value, str) else number(value)
