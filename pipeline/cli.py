@@ -21,6 +21,7 @@ from pipeline.errors import ConfigError, Exit, PipelineError
 if TYPE_CHECKING:  # these would load what `--help` does not need
     from pipeline.model.report import Report
 
+_FORMATS = ("text", "markdown", "html", "junit")
 _EXITS = (
     "exit codes: 0 no regression, 1 crash, 2 bad arguments or configuration, 3 regression,"
     " 4 undecided with --strict, 5 a subject did not start, 6 the load was not applied as asked,"
@@ -98,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 
     render = commands.add_parser("render", help="print the report of a folder's results")
     render.add_argument("dir", type=Path, metavar="DIR")
-    render.add_argument("--format", choices=("text", "markdown"), default="text")
+    render.add_argument("--format", choices=_FORMATS, default="text")
     render.set_defaults(command=_render)
 
     _add_baseline(commands.add_parser("baseline", help="keep, show and list baselines"))
@@ -185,11 +186,9 @@ def _compare(args: argparse.Namespace) -> Exit:
 
 def _render(args: argparse.Namespace) -> Exit:
     from pipeline import stages
-    from pipeline.render.markdown import markdown
-    from pipeline.render.text import text
 
     report = stages.compare(args.dir)
-    print(markdown(report) if args.format == "markdown" else text(report, **_terminal()), end="")
+    print(stages.rendered(report, args.dir, args.format, **_terminal()), end="")
     return Exit.NO_REGRESSION
 
 

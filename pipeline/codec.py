@@ -98,7 +98,12 @@ class VerdictBody(_Strict):
 
 def write_results(path: Path, results: ResultSet) -> None:
     """Write results, all or nothing, keys sorted."""
-    _write(path, {"schema": RESULTS, **_RESULTS.dump_python(results, mode="json")})
+    write_text(path, results_json(results))
+
+
+def results_json(results: ResultSet) -> str:
+    """Return the text of results.json."""
+    return _text({"schema": RESULTS, **_RESULTS.dump_python(results, mode="json")})
 
 
 def read_results(path: Path) -> ResultSet:

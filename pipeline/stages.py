@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, files, fit, measure, noise, progress, toolchain
+from pipeline import codec, config, evidence, files, fit, measure, noise, progress, toolchain
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.judge import policy
 from pipeline.judge.stored import stored_reference
@@ -23,6 +23,8 @@ from pipeline.model.subject import Arm, Subject
 from pipeline.plan import Plan
 from pipeline.ports import Artifact, Program
 from pipeline.probes import ALWAYS, ASKED
+from pipeline.render.html import html
+from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
 from pipeline.render.text import text
 from pipeline.wish import Wish, planned, sides, spec_of, store
@@ -31,6 +33,7 @@ RESULTS = "results.json"
 VERDICT = "verdict.json"
 REPORT_TEXT = "report.txt"
 REPORT_MARKDOWN = "report.md"
+REPORT_HTML = "report.html"
 SUITE = "suite.toml"
 
 
@@ -116,6 +119,33 @@ def write(report: Report, out: Path, exit_code: Exit) -> None:
     codec.write_text(out / VERDICT, codec.verdict_json(report, exit_code))
     codec.write_text(out / REPORT_TEXT, text(report))
     codec.write_text(out / REPORT_MARKDOWN, markdown(report))
+    codec.write_text(out / REPORT_HTML, page(report, out))
+
+
+def page(report: Report, out: Path) -> str:
+    """Return a report as an HTML page, with what the folder of its run keeps."""
+    return html(report, evidence.read(out, report.results), codec.results_json(report.results))
+
+
+def rendered(report: Report, out: Path, how: str, *, width: int, color: bool) -> str:
+    """Return a report in one of the formats `text`, `markdown`, `html` and `junit`.
+
+    Args:
+        report: To render.
+        out: The folder of its run.
+        how: Name of the format.
+        width: Characters of a line of text.
+        color: Whether a text may have colours.
+    """
+    match how:
+        case "html":
+            return page(report, out)
+        case "junit":
+            return junit(report)
+        case "markdown":
+            return markdown(report)
+        case _:
+            return text(report, width=width, color=color)
 
 
 def save_baseline(out: Path, name: str) -> Path:

@@ -1,6 +1,8 @@
 """What the components count themselves, from their Prometheus text before and after the load."""
 
+import csv
 import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,12 +10,14 @@ from itertools import pairwise
 from pathlib import Path
 
 from pipeline.errors import LoadError
+from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
 from pipeline.probes.curated import CURATED, Curated, Kind
 from pipeline.probes.scrape import Scrape, Selection, fetch, keep, read
 
 _STARTED = Selection("process_start_time_seconds", {})
+_GOROUTINES = Selection("go_goroutines", {})
 _QUANTILE = 0.99
 
 
@@ -25,7 +29,8 @@ class Prometheus:
     `COMPONENT.restarts` (1): 1 when the process is not the one that was there before, else 0.
     Warm-up and whatever else happens between the scrapes is counted too.
 
-    Each scrape is kept in `out`, compressed.
+    Each scrape is kept in `out`, compressed, and how many goroutines it told of in
+    `goroutines.csv`: two looks, because more would be CPU that the load did not ask for.
     """
 
     @contextmanager
@@ -35,7 +40,7 @@ class Prometheus:
         Raises:
             LoadError: A component did not answer.
         """
-        yield _Watch(target, out, _scrapes(target, out, "before"))
+        yield _Watch(target, out, _scrapes(target, out, "before"), time.time())
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +48,32 @@ class _Watch:
     target: Target
     out: Path
     before: Mapping[str, Scrape]
+    before_s: float
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """See `Watch.readings`."""
         after = _scrapes(self.target, self.out, "after")
+        _keep(self.out / "goroutines.csv", {self.before_s: self.before, time.time(): after})
         return tuple(
             reading
             for component, scrape in after.items()
             for reading in readings(component, self.before[component], scrape)
         )
+
+
+def _keep(path: Path, looks: Mapping[float, Mapping[str, Scrape]]) -> None:
+    """Write how many goroutines each component had; a full disk costs no more than this file."""
+    rows = [
+        (f"{component}.goroutines", time_s, scrape.total(_GOROUTINES))
+        for time_s, scrapes in looks.items()
+        for component, scrape in scrapes.items()
+        if _GOROUTINES.sample in scrape.families
+    ]
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("series", "time_s", "value"), *rows])
+    except OSError as error:
+        log.warning("%s: cannot be written: %s", path, error.strerror)
 
 
 def _scrapes(target: Target, out: Path, when: str) -> dict[str, Scrape]:

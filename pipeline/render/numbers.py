@@ -10,6 +10,7 @@ _STEPS = {
     "B": ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B")),
     "1/s": ((1.0, "/s"),),
     "1": ((1.0, ""),),
+    "cores": ((1.0, "cores"),),
 }
 _MOST_PERCENT = 1000.0
 
@@ -70,6 +71,11 @@ def allowed(metric: Metric) -> str:
         return share(metric.margin)
     factor, shown = _step(metric.margin, metric.unit)
     return f"{metric.margin / factor:.3g} {shown}".rstrip()
+
+
+def scaled(size: float, unit: str) -> tuple[float, str]:
+    """Return the factor and the name of the unit in which an axis up to a size is labelled."""
+    return _step(abs(size), unit)
 
 
 def minutes(seconds: float) -> str:

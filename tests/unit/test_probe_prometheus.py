@@ -1,5 +1,6 @@
 """Prometheus texts are read exactly, and what is not in them is never a number."""
 
+import csv
 import gzip
 from pathlib import Path
 
@@ -186,6 +187,13 @@ def test_the_probe_scrapes_before_and_after_and_keeps_both_texts(tmp_path: Path)
         for when in ("before", "after")
     ]
     assert kept == texts
+    with (tmp_path / "goroutines.csv").open() as file:
+        looks = list(csv.DictReader(file))
+    assert [(look["series"], float(look["value"])) for look in looks] == [
+        ("etcd.goroutines", 40),
+        ("etcd.goroutines", 42),
+    ]
+    assert float(looks[0]["time_s"]) < float(looks[1]["time_s"])
 
 
 def test_a_server_that_does_not_answer_is_an_error_of_the_probe(tmp_path: Path) -> None:

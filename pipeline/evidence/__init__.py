@@ -1,0 +1,97 @@
+"""Read what a run's folder keeps beside its results, for the page that shows it.
+
+Nothing here is judged by.  What is missing or damaged is said, and never keeps a page from being
+made: old runs keep less, and a folder may have been copied in part.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline import config
+from pipeline.config import Suite
+from pipeline.errors import ConfigError
+from pipeline.evidence.distributions import distributions
+from pipeline.evidence.tracks import tracked
+from pipeline.model.evidence import Evidence
+from pipeline.model.results import Interleave, ResultSet
+from pipeline.model.subject import Arm, Product, parse_spec
+
+SUITE = "suite.toml"
+_MOST_FILES = 2000
+_FIRST = ("verdict.json", "results.json", "report.txt", "report.md", SUITE)
+
+
+def read(out: Path, results: ResultSet) -> Evidence:
+    """Return what can be read in the folder of a run.
+
+    Args:
+        out: The folder.
+        results: Its results, of which only the valid pairs are read.
+    """
+    unread: list[str] = []
+    reads = _reads(out, results, unread)
+    wanted: dict[str, set[str]] = {}
+    for key, select in reads.items():
+        wanted.setdefault(key.split("/")[0], set()).add(select.rpartition("/")[0])
+    workloads = list(dict.fromkeys(s.workload for arm in Arm for s in results.samples.get(arm, ())))
+    found, of_arm = {}, []
+    for workload in workloads:
+        folders = [
+            folder for pair in results.valid_pairs for folder in _folders(out, pair, workload)
+        ]
+        for series, arms in distributions(folders, wanted.get(workload, set()), unread).items():
+            found[workload, series] = arms
+        places = {arm: list(_places(out, results, workload, arm)) for arm in Arm}
+        of_arm += tracked(workload, places, unread)
+    said = dict.fromkeys(sentence.replace(f"{out}/", "") for sentence in unread)
+    return Evidence(reads, found, tuple(of_arm), _files(out), tuple(said))
+
+
+def _reads(out: Path, results: ResultSet, unread: list[str]) -> dict[str, str]:
+    """Return the reading of each metric, by `workload/metric`, as the folder's suite says."""
+    if not (out / SUITE).is_file():
+        unread.append(f"{SUITE} is not in the folder, so raw times belong to no metric")
+        return {}
+    try:
+        suite: Suite = config.load(out / SUITE).suite.of(_product(results))
+    except ConfigError as error:
+        unread.append(f"{SUITE} cannot be used, so raw times belong to no metric: {error}")
+        return {}
+    return {f"{w.name}/{m.name}": m.select for w in suite.workloads for m in w.metrics}
+
+
+def _product(results: ResultSet) -> Product:
+    try:
+        return parse_spec(results.subjects[Arm.CANDIDATE].spec).product
+    except ValueError:  # a spec of a later version
+        return Product.MILO
+
+
+def _folders(out: Path, pair: int, workload: str) -> Iterator[Path]:
+    """Yield where the points of a pair are: one folder of a duet, otherwise one for each arm."""
+    folder = out / "pairs" / f"{pair:03}"
+    for place in (folder, *(folder / arm for arm in Arm)):
+        if (place / workload / "points.csv.gz").is_file():
+            yield place / workload
+
+
+def _places(out: Path, results: ResultSet, workload: str, arm: Arm) -> Iterator[Path]:
+    """Yield where the probes of an arm wrote."""
+    for pair in results.valid_pairs:
+        folder = out / "pairs" / f"{pair:03}"
+        place = folder if results.interleave is Interleave.REQUEST else folder / arm
+        if (place / workload / arm).is_dir():
+            yield place / workload / arm
+
+
+def _files(out: Path) -> tuple[str, ...]:
+    """Return the paths of what the folder holds, the files of the whole run first."""
+    kept = [out / "pairs"] if (out / "pairs").is_dir() else []
+    below = sorted(
+        path.relative_to(out).as_posix()
+        for folder in kept
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".pem"
+    )
+    first = [name for name in _FIRST if (out / name).is_file()]
+    return tuple([*first, *below][:_MOST_FILES])

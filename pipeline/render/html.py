@@ -1,0 +1,266 @@
+"""A report as one HTML page, which needs nothing beside it and no script to be read.
+
+Names come from builds and suites that we do not know: everything is escaped by the template, what
+cannot be printed is replaced, and the page's own policy lets it load nothing and run only the
+script whose digest it names.
+"""
+
+import base64
+import hashlib
+import re
+from functools import lru_cache
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from pipeline.judge import scale
+from pipeline.model.evidence import Distribution, Evidence, Tracked
+from pipeline.model.metric import Better, Scale
+from pipeline.model.report import Finding, Report, Verdict
+from pipeline.model.subject import Arm
+from pipeline.render import forest, pictures, words
+from pipeline.render.numbers import allowed, amount, interval, quantity, share
+
+if TYPE_CHECKING:  # loaded only when a page is rendered
+    from jinja2 import Environment
+
+MARKS = {
+    Verdict.REGRESSED: "▶",
+    Verdict.IMPROVED: "◀",
+    Verdict.UNCHANGED: "●",
+    Verdict.UNDECIDED: "◆",
+}
+"""The shape of each verdict, the same as in the drawings."""
+
+_CELL = 600  # characters of one interpolated text
+_CHANGED = 10  # rows in the first table
+_LIST = 200  # notes, warnings and reasons each
+_COMMAND = 20_000
+_SCRIPTS = ("sortable.min.js", "sortable.a11y.min.js")
+_QUANTILE = re.compile(r"/p(\d\d)$")
+_TRACKED = {"memory_mean": "memory", "memory_max": "memory", "memory_added": "memory"}
+_SCALES = {
+    Scale.RATIO: ("Compared as ratios", "the axis is the change itself"),
+    Scale.DIFFERENCE: (
+        "Compared as amounts",
+        "they have no common unit, so each is drawn in margins of its own",
+    ),
+}
+
+
+def html(report: Report, evidence: Evidence, results_json: str) -> str:
+    """Render the page; the same report and evidence give the same bytes.
+
+    Args:
+        report: What was found.
+        evidence: What the run's folder keeps beside it.
+        results_json: The text of results.json, which the page carries along.
+    """
+    environment = _environment()
+    template = environment.get_template("report.html.j2")
+    return template.render(
+        **_answer(report),
+        **_assets(),
+        tables=[_table(report, of) for of in Scale],
+        tally=[(v, MARKS[v], sum(f.verdict is v for f in report.findings)) for v in Verdict],
+        workloads=_workloads(report, evidence),
+        download=_data(results_json),
+        files=_files(evidence),
+        unread=evidence.unread,
+        axis=_raw(forest.axis(Scale.RATIO)),
+    )
+
+
+def _answer(report: Report) -> dict[str, Any]:
+    """Return what a reader sees first, and what it rests on."""
+    measured = words.is_measured(report)
+    changed = words.worst_first(f for f in report.findings if f.verdict is not Verdict.UNCHANGED)
+    notes = words.notes(report.findings)
+    return {
+        "headline": words.headline(report),
+        "verdict": report.verdict.value if measured else "invalid",
+        "mark": MARKS[report.verdict] if measured else "!",
+        "suite": report.results.suite,
+        "counts": words.counts(report),
+        "identity": words.identity(report),
+        "detectable": words.detectable(report),
+        "confidence": share(report.rule.confidence),
+        "changed": [_row(f, among_ratios=True) for f in changed[:_CHANGED]],
+        "more": max(0, len(changed) - _CHANGED),
+        "method": words.method(report),
+        "warnings": report.warnings[:_LIST],
+        "notes": notes[:_LIST],
+        "unsaid": max(0, len(report.warnings) - _LIST) + max(0, len(notes) - _LIST),
+        "invalid": [
+            (t.pair, t.arm.value, "; ".join(t.invalid)) for t in report.results.trials if t.invalid
+        ][:_LIST],
+        "command": _raw_text(words.reproduce(report), _COMMAND),
+        "metrics": len(report.findings),
+        "gating": len(report.gating),
+        "has_stored": any(f.comparison.stored is not None for f in report.findings),
+    }
+
+
+def _table(report: Report, of: Scale) -> dict[str, Any]:
+    title, about = _SCALES[of]
+    rows = [_row(f) for f in report.findings if f.comparison.metric.scale is of]
+    return {"title": title, "about": about, "axis": _raw(forest.axis(of)), "rows": rows}
+
+
+def _row(finding: Finding, *, among_ratios: bool = False) -> dict[str, Any]:
+    """Return one row of a table: what is shown, and the numbers that it is sorted by."""
+    comparison = finding.comparison
+    metric, change = comparison.metric, comparison.change
+    worse = 0.0 if change is None else scale.worse(metric, change.estimate) / scale.margin(metric)
+    return {
+        "id": _id(words.key(finding)),
+        "workload": comparison.workload,
+        "name": metric.name,
+        "gate": metric.gate,
+        "more_is_better": metric.better is Better.HIGHER,
+        "verdict": finding.verdict.value,
+        "mark": MARKS[finding.verdict],
+        "rank": (Verdict.REGRESSED, Verdict.UNDECIDED, Verdict.IMPROVED, Verdict.UNCHANGED).index(
+            finding.verdict
+        ),
+        "baseline": quantity(comparison.baseline, metric.unit),
+        "candidate": quantity(comparison.candidate, metric.unit),
+        "stored": quantity(comparison.stored, metric.unit),
+        "change": interval(metric, change),
+        "estimate": amount(metric, change.estimate if change else None),
+        "worse": f"{worse:.4f}",
+        "margin": allowed(metric),
+        "sees": amount(metric, comparison.smallest_detectable),
+        "plot": _raw(forest.row(finding, among_ratios=among_ratios)),
+    }
+
+
+def _workloads(report: Report, evidence: Evidence) -> list[dict[str, Any]]:
+    """Return the evidence of each workload: its metrics, then what else was looked at."""
+    found = []
+    for name, group in groupby(report.findings, key=lambda f: f.comparison.workload):
+        tracked = {t.name: t for t in evidence.tracked if t.workload == name}
+        metrics = [_metric(report, finding, evidence, tracked) for finding in group]
+        tracks = [(t.name, _raw(pictures.over_time(t))) for t in tracked.values()]
+        found.append({"name": name, "metrics": metrics, "tracks": tracks})
+    return found
+
+
+def _metric(
+    report: Report, finding: Finding, evidence: Evidence, tracked: dict[str, Tracked]
+) -> dict[str, Any]:
+    comparison, key = finding.comparison, words.key(finding)
+    values = {
+        arm: next((s.values for s in report.results.samples.get(arm, ()) if s.key == key), ())
+        for arm in Arm
+    }
+    valid = set(report.results.valid_pairs)
+    invalid = [pair for pair in range(report.results.pairs) if pair not in valid]
+    drawn = [("pair by pair", pictures.pair_by_pair(comparison.metric, values, invalid))]
+    reading = evidence.reads.get(key, "")
+    if arms := evidence.distributions.get((comparison.workload, reading.rpartition("/")[0])):
+        quantile = _QUANTILE.search(reading)
+        q = int(quantile[1]) / 100 if quantile else None
+        drawn.append((_counted(arms), pictures.cumulative(arms, q)))
+    if found := tracked.get(_track_of(reading)):
+        drawn.append((f"{found.name} over time", pictures.over_time(found)))
+    return {
+        **_row(finding),
+        "pairs": comparison.pairs,
+        "p_worse": _p(comparison.p_worse),
+        "p_better": _p(comparison.p_better),
+        "notes": comparison.warnings,
+        "reading": reading,
+        "drawn": [(caption, _raw(picture)) for caption, picture in drawn if picture],
+    }
+
+
+def _counted(arms: dict[Arm, Distribution]) -> str:
+    counts = " and ".join(f"{found.count:,}" for _, found in sorted(arms.items()))
+    return f"all raw times, {counts} of them, valid pairs together"
+
+
+def _track_of(reading: str) -> str:
+    """Return what was looked at over time, of a reading such as `server.memory_mean`."""
+    component, _, what = reading.partition(".")
+    return f"{component}.{_TRACKED.get(what, what.removesuffix('_added'))}"
+
+
+def _files(evidence: Evidence) -> list[tuple[str, list[str]]]:
+    """Return links to the files beside the page, by the pair that they are of."""
+
+    def folder(path: str) -> str:
+        return "/".join(path.split("/")[:2]) if "/" in path else ""
+
+    paths = map(words.plain, evidence.files)  # a link of what cannot be written would be none
+    return [(name, list(group)) for name, group in groupby(paths, key=folder)]
+
+
+def _p(value: float | None) -> str:
+    return "-" if value is None else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def _id(key: str) -> str:
+    """Return a name for a link within the page, of any text."""
+    return f"m-{hashlib.sha256(key.encode(errors='backslashreplace')).hexdigest()[:12]}"
+
+
+def _data(text: str) -> Any:  # noqa: ANN401 (markupsafe loads late)
+    encoded = base64.b64encode(text.encode()).decode()
+    return _raw(f"data:application/json;base64,{encoded}")
+
+
+def _raw(markup: str) -> Any:  # noqa: ANN401 (markupsafe loads late)
+    from markupsafe import Markup
+
+    return Markup(markup)  # noqa: S704 (made by us, of escaped texts)
+
+
+def _raw_text(text: str, most: int) -> Any:  # noqa: ANN401 (markupsafe loads late)
+    from markupsafe import escape
+
+    return escape(text if len(text) <= most else f"{text[:most]}…")
+
+
+def _shown(value: object) -> object:
+    """Return what the template writes: markup as it is, any other text printable and short."""
+    from markupsafe import Markup
+
+    if isinstance(value, Markup):
+        return value
+    text = words.plain(str(value))
+    return text if len(text) <= _CELL else f"{text[:_CELL]}…"
+
+
+@lru_cache(maxsize=1)
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("pipeline", "render"),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+@lru_cache(maxsize=1)
+def _assets() -> dict[str, Any]:
+    """Return the style and the script, and the digests by which the page's policy allows them."""
+    loader = _environment().loader
+    if loader is None:
+        raise LookupError("the templates have no loader")
+    style = loader.get_source(_environment(), "assets/report.css")[0]
+    script = "\n".join(loader.get_source(_environment(), f"assets/{name}")[0] for name in _SCRIPTS)
+    return {
+        "style": _raw(style),
+        "script": _raw(script),
+        "style_digest": _digest(style),
+        "script_digest": _digest(script),
+    }
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,172 @@
+"""What one metric looks like in both arms: pair by pair, as a distribution, over time.
+
+The baseline is hollow and dashed, the candidate filled and solid, in every picture.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+from pipeline.model.evidence import Distribution, Tracked
+from pipeline.model.metric import Metric
+from pipeline.model.subject import Arm
+from pipeline.render import svg
+from pipeline.render.numbers import quantity, scaled
+
+WIDTH, HEIGHT = 400.0, 200.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 10.0, 12.0, 26.0
+_LETTER = 7.0  # pixels, of a tick's text
+_TAIL = 0.9  # a quantile from here on is shown with only the upper part of the curve
+_TAIL_FROM = 0.8
+
+Values = Sequence[float | None]
+
+
+def pair_by_pair(metric: Metric, values: Mapping[Arm, Values], invalid: Sequence[int]) -> str:
+    """Return both arms of every pair; one line ties what was measured at the same time.
+
+    Args:
+        metric: Of the values.
+        values: By arm, shape (pairs,).
+        invalid: Numbers of the pairs that do not count.
+    """
+    known = [v for arm in Arm for v in values[arm] if v is not None]
+    if not known:
+        return ""
+    pairs = max(len(values[arm]) for arm in Arm)
+    x = svg.Axis(-0.5, pairs - 0.5, _LEFT, WIDTH - _RIGHT)
+    y = _upright(known)
+    shift = min(6.0, (WIDTH - _LEFT - _RIGHT) / pairs / 4)
+    parts = [*_values_axis(y, metric.unit), *_pair_numbers(x, pairs)]
+    for pair in range(pairs):
+        before, after = (values[arm][pair] if pair < len(values[arm]) else None for arm in Arm)
+        at = x.at(pair)
+        if pair in invalid:
+            parts.append(svg.label(at, HEIGHT - _BOTTOM - 5, "✕", "invalid", "middle"))
+            continue
+        shown = []
+        if before is not None and after is not None:
+            ends = ((at - shift, y.at(before)), (at + shift, y.at(after)))
+            shown.append(svg.tag("path", d=svg.path(ends), class_="tie"))
+        if before is not None:
+            shown.append(
+                svg.tag("circle", cx=at - shift, cy=y.at(before), r=4.0, class_="dot baseline")
+            )
+        if after is not None:
+            shape = svg.diamond(at + shift, y.at(after), 5)
+            shown.append(svg.tag("path", d=shape, class_="dot candidate"))
+        said = f"pair {pair}: {quantity(before, metric.unit)}, {quantity(after, metric.unit)}"
+        parts.append(svg.tag("g", svg.hover(said), *shown))
+    return svg.drawing(WIDTH, HEIGHT, f"{pairs} pairs, both arms of each", *parts)
+
+
+def cumulative(arms: Mapping[Arm, Distribution], q: float | None) -> str:
+    """Return the share of requests that took at most so long, with time in ratios.
+
+    Args:
+        arms: Distributions in s.
+        q: The quantile that a metric reads, marked in the curve; None marks nothing.
+    """
+    from_share = _TAIL_FROM if q is not None and q >= _TAIL else 0.0
+    shown = {
+        arm: [
+            (value, share)
+            for value, share in zip(found.values, found.shares, strict=True)
+            if share >= from_share and value > 0
+        ]
+        for arm, found in arms.items()
+    }
+    times = [value for points in shown.values() for value, _ in points]
+    if not times:
+        return ""
+    low, high = min(times), max(times)
+    x = svg.Axis(low / 1.05, high * 1.05, _LEFT, WIDTH - _RIGHT, is_log=True)
+    y = svg.Axis(from_share, 1.0, HEIGHT - _BOTTOM, _TOP)
+    parts = [_floor()]
+    for share in svg.ticks(from_share, 1.0, 5):
+        parts += _level(y.at(share), f"{100 * share:.0f} %")
+    parts += _along(
+        [(x.at(t), quantity(t, "s").replace(".00", "")) for t in svg.log_ticks(x.low, x.high, 6)]
+    )
+    if q is not None:
+        line = f"M{_LEFT:g} {svg.number(y.at(q))}H{WIDTH - _RIGHT:g}"
+        parts.append(svg.tag("path", svg.hover(f"p{100 * q:g}"), d=line, class_="marked"))
+    for arm, points in shown.items():
+        line = svg.steps([(x.at(value), y.at(share)) for value, share in points])
+        said = svg.hover(f"{arm}: {arms[arm].count} requests")
+        parts.append(svg.tag("path", said, d=line, class_=f"line {arm}"))
+    label = f"share of requests that took at most so long, {' and '.join(shown)}"
+    return svg.drawing(WIDTH, HEIGHT, label, *parts)
+
+
+def over_time(tracked: Tracked) -> str:
+    """Return the median of the pairs over time, in a band from the smallest to the largest."""
+    tracks = tracked.tracks
+    spread = [v for t in tracks.values() for v in chain(t.low, t.high)]
+    times = [v for t in tracks.values() for v in t.times_s]
+    if not times:
+        return ""
+    x = svg.Axis(0.0, max(*times, 1e-9), _LEFT, WIDTH - _RIGHT)
+    y = _upright([0.0, *spread] if tracked.unit == "cores" else spread)
+    parts = [*_values_axis(y, tracked.unit)]
+    parts += _along([(x.at(t), f"{t:g} s") for t in svg.ticks(0.0, x.high, 6)])
+    for arm, track in tracks.items():
+        at = [x.at(time_s) for time_s in track.times_s]
+        upper = [(px, y.at(v)) for px, v in zip(at, track.high, strict=True)]
+        lower = [(px, y.at(v)) for px, v in zip(at, track.low, strict=True)]
+        parts.append(
+            svg.tag("path", d=f"{svg.path([*upper, *lower[::-1]])}z", class_=f"band {arm}")
+        )
+    for arm, track in tracks.items():
+        line = [(x.at(t), y.at(v)) for t, v in zip(track.times_s, track.middle, strict=True)]
+        said = svg.hover(f"{arm}: median of the pairs")
+        parts.append(svg.tag("path", said, d=svg.path(line), class_=f"line {arm}"))
+    label = f"{tracked.name} over time, {' and '.join(tracks)}"
+    return svg.drawing(WIDTH, HEIGHT, label, *parts)
+
+
+def _upright(values: Sequence[float]) -> svg.Axis:
+    """Return an axis that points up, with some air, and some height where all values agree."""
+    low, high = min(values), max(values)
+    air = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+    below = low - air
+    return svg.Axis(0.0 if low >= 0 > below else below, high + air, HEIGHT - _BOTTOM, _TOP)
+
+
+def _values_axis(y: svg.Axis, unit: str) -> list[str]:
+    factor, name = scaled(max(abs(y.low), abs(y.high)), unit)
+    found = svg.ticks(y.low / factor, y.high / factor, 5)
+    parts = [_floor()]
+    for tick in found:
+        said = f"{tick:.6g} {name if tick == found[-1] else ''}".rstrip()
+        parts += _level(y.at(tick * factor), said)
+    return parts
+
+
+def _pair_numbers(x: svg.Axis, pairs: int) -> list[str]:
+    every = 1 + pairs // 24
+    return [
+        svg.label(x.at(pair), HEIGHT - 10, f"{pair}", "tick", "middle")
+        for pair in range(0, pairs, every)
+    ]
+
+
+def _floor() -> str:
+    return svg.tag("path", d=f"M{_LEFT:g} {HEIGHT - _BOTTOM:g}H{WIDTH - _RIGHT:g}", class_="zero")
+
+
+def _level(y: float, said: str) -> list[str]:
+    line = svg.tag("path", d=f"M{_LEFT:g} {svg.number(y)}H{WIDTH - _RIGHT:g}", class_="grid")
+    return [line, svg.label(_LEFT - 5, y + 3.5, said, "tick", "end")]
+
+
+def _along(ticks: Sequence[tuple[float, str]]) -> list[str]:
+    """Return upright lines and what is below them, but for what would touch its neighbour."""
+    parts, free = [], 0.0
+    for x, said in ticks:
+        line = f"M{svg.number(x)} {_TOP:g}V{HEIGHT - _BOTTOM:g}"
+        parts.append(svg.tag("path", d=line, class_="grid"))
+        half = _LETTER * len(said) / 2
+        if x - half >= free and x + half <= WIDTH:
+            parts.append(svg.label(x, HEIGHT - 10, said, "tick", "middle"))
+            free = x + half + _LETTER
+    return parts
