@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from benchmarks.runs import Run, key
-from pipeline.codec import MetricBody
 from pipeline.model.metric import Scale
 from pipeline.model.report import Verdict
+from pipeline.verdict_file import MetricBody
 
 _COLUMNS = (
     *("fault", "size", "suite", "verdict", "red metrics", "others quiet", "time", "outcome"),

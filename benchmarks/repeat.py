@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.runs import Run, key, measured, new_folder
-from pipeline.codec import MetricBody
+from pipeline.verdict_file import MetricBody
 
 
 def main(argv: list[str]) -> None:

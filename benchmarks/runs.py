@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import codec, files
+from pipeline import codec, files, verdict_file
 from pipeline.errors import Exit
 from pipeline.model.report import Verdict
 from pipeline.model.subject import Arm
@@ -32,7 +32,7 @@ class Run:
     code: int
     seconds: float | None
     commit: str
-    verdict: codec.VerdictBody | None
+    verdict: verdict_file.VerdictBody | None
     machine: dict[str, str]
 
     @property
@@ -41,13 +41,13 @@ class Run:
         return str(self.verdict.verdict) if self.verdict else f"error {self.code}"
 
     @property
-    def red(self) -> list[codec.MetricBody]:
+    def red(self) -> list[verdict_file.MetricBody]:
         """The metrics that are worse, whether they gate or not."""
         metrics = self.verdict.metrics if self.verdict else ()
         return [metric for metric in metrics if metric.verdict is Verdict.REGRESSED]
 
 
-def key(metric: codec.MetricBody) -> str:
+def key(metric: verdict_file.MetricBody) -> str:
     """Return the name of a metric within its suite."""
     return f"{metric.workload}/{metric.metric}"
 
@@ -94,7 +94,7 @@ def kept(out: Path) -> Run | None:
 def _read(out: Path) -> Run:
     notes: dict[str, Any] = json.loads(_text(out / _NOTES) or "{}")
     body = _text(out / "verdict.json")
-    verdict = codec.VerdictBody.model_validate_json(body) if body else None
+    verdict = verdict_file.VerdictBody.model_validate_json(body) if body else None
     results = out / "results.json"
     return Run(
         code=verdict.exit_code if verdict else notes["code"],

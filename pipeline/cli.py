@@ -6,15 +6,13 @@ Heavy libraries are imported by the command that needs them, so that `--help` an
 import argparse
 import errno
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from pipeline import judging, log, wish_arguments
+from pipeline import baseline_cli, judging, log, terminal, wish_arguments
 from pipeline.capacity import arguments
 from pipeline.errors import ConfigError, Exit, PipelineError
 
@@ -83,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
     plan = commands.add_parser("plan", help="say what would run; start nothing")
     wish_arguments.add(plan)
+    plan.add_argument("--json", action="store_true", help="print it as JSON")
     plan.set_defaults(command=_plan)
 
     arguments.add(commands).set_defaults(command=_capacity)
@@ -102,44 +101,16 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--format", choices=_FORMATS, default="text")
     render.set_defaults(command=_render)
 
-    _add_baseline(commands.add_parser("baseline", help="keep, show and list baselines"))
+    baseline_cli.add(commands)
 
     doctor = commands.add_parser("doctor", help="say what is missing and how to get it")
+    doctor.add_argument("--json", action="store_true", help="print it as JSON")
     doctor.set_defaults(command=_doctor)
     return parser
 
 
 def _add_strict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="exit with 4 when undecided")
-
-
-def _add_baseline(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    save = commands.add_parser("save", help="keep the candidate of a run")
-    save.add_argument("dir", type=Path, metavar="DIR")
-    save.add_argument("name", metavar="NAME")
-    save.set_defaults(command=_baseline_save)
-    show = commands.add_parser("show", help="print a baseline")
-    show.add_argument("name", metavar="NAME")
-    show.set_defaults(command=_baseline_show)
-    diff = commands.add_parser("diff", help="say what sets two baselines apart: advice only")
-    diff.add_argument("first", metavar="A")
-    diff.add_argument("second", metavar="B")
-    diff.add_argument("--json", action="store_true", help="print the findings as JSON")
-    diff.set_defaults(command=_baseline_diff)
-    noise = commands.add_parser(
-        "calibrate", help="measure a build against itself: what can be seen on this machine"
-    )
-    noise.add_argument("--suite", default="pr", help="default: pr")
-    noise.add_argument("--subject", default="reference", metavar="SPEC", help="default: reference")
-    noise.add_argument("--pairs", type=int, default=20, metavar="N", help="default: 20")
-    noise.add_argument(
-        "--runs", nargs="+", type=Path, metavar="DIR", help="runs of equal builds, instead of a new"
-    )
-    noise.add_argument("--out", type=Path, metavar="DIR", help="default: out/ and the time")
-    noise.set_defaults(command=_baseline_calibrate)
-    listing = commands.add_parser("list", help="print the names of all baselines")
-    listing.set_defaults(command=_baseline_list)
 
 
 def _run(args: argparse.Namespace) -> Exit:
@@ -153,7 +124,7 @@ def _run(args: argparse.Namespace) -> Exit:
         report = stages.resume(out)
     else:
         wish = wish_arguments.wish(args)
-        out = args.out or _new_folder(args.suite)
+        out = args.out or terminal.new_folder(args.suite)
         report = stages.run(wish, out)
     return _conclude(args, report, out)
 
@@ -162,9 +133,9 @@ def _capacity(args: argparse.Namespace) -> Exit:
     arguments.check(args)
     from pipeline.capacity import verb
 
-    out = args.resume or args.out or _new_folder(f"capacity-{args.things}")
+    out = args.resume or args.out or terminal.new_folder(f"capacity-{args.things}")
     capacity = verb.answered(args, out)
-    print(verb.shown(capacity, is_json=args.json, **_terminal()), end="")
+    print(verb.shown(capacity, is_json=args.json, **terminal.shape()), end="")
     return verb.exit_code(capacity)
 
 
@@ -172,7 +143,10 @@ def _judge(args: argparse.Namespace) -> Exit:
     from pipeline.render.text import judged_text
 
     found = judging.judged(args)
-    print(judging.findings_json(found) if args.json else judged_text(found, **_terminal()), end="")
+    print(
+        judging.findings_json(found) if args.json else judged_text(found, **terminal.shape()),
+        end="",
+    )
     return judging.exit_code(found, strict=args.strict)
 
 
@@ -188,65 +162,25 @@ def _render(args: argparse.Namespace) -> Exit:
     from pipeline import stages
 
     report = stages.compare(args.dir)
-    print(stages.rendered(report, args.dir, args.format, **_terminal()), end="")
+    print(stages.rendered(report, args.dir, args.format, **terminal.shape()), end="")
     return Exit.NO_REGRESSION
 
 
 def _plan(args: argparse.Namespace) -> Exit:
-    from pipeline import wish
+    from pipeline import codec, wish
     from pipeline.render.plan import plan_text
 
-    print(plan_text(*wish.foreseen(wish_arguments.wish(args))), end="")
+    plan, need = wish.foreseen(wish_arguments.wish(args))
+    print(codec.plan_json(plan, need) if args.json else plan_text(plan, need), end="")
     return Exit.NO_REGRESSION
 
 
-def _baseline_save(args: argparse.Namespace) -> Exit:
-    from pipeline import stages
-
-    print(stages.save_baseline(args.dir, args.name))
-    return Exit.NO_REGRESSION
-
-
-def _baseline_show(args: argparse.Namespace) -> Exit:
-    from pipeline import stages
-    from pipeline.render.baseline import baseline_text
-
-    print(baseline_text(stages.stored_baseline(args.name)), end="")
-    return Exit.NO_REGRESSION
-
-
-def _baseline_diff(args: argparse.Namespace) -> Exit:
-    from pipeline import baselines
-    from pipeline.render.text import judged_text
-
-    found = baselines.differences(args.first, args.second)
-    print(judging.findings_json(found) if args.json else judged_text(found, **_terminal()), end="")
-    return Exit.NO_REGRESSION
-
-
-def _baseline_calibrate(args: argparse.Namespace) -> Exit:
-    from pipeline import baselines
-    from pipeline.render.calibration import calibration_text
-
-    found, path = baselines.calibrated(args, args.out or _new_folder(f"calibrate-{args.suite}"))
-    print(calibration_text(found, **_terminal()), end="")
-    log.log.info("kept in %s", path)
-    return Exit.NO_REGRESSION
-
-
-def _baseline_list(_args: argparse.Namespace) -> Exit:
-    from pipeline import stages
-
-    for name in stages.baseline_names():
-        print(name)
-    return Exit.NO_REGRESSION
-
-
-def _doctor(_args: argparse.Namespace) -> Exit:
+def _doctor(args: argparse.Namespace) -> Exit:
+    from pipeline import codec
     from pipeline.toolchain import doctor
 
     checks = doctor.checks()
-    print(doctor.render(checks), end="")
+    print(codec.list_json("checks", checks) if args.json else doctor.render(checks), end="")
     return Exit.NOT_STARTED if doctor.is_missing(checks) else Exit.NO_REGRESSION
 
 
@@ -271,20 +205,8 @@ def _answer(args: argparse.Namespace, report: "Report") -> Exit:
     if args.json:
         print(codec.verdict_json(report, exit_code), end="")
     else:
-        print(text(report, **_terminal()), end="")
+        print(text(report, **terminal.shape()), end="")
     return exit_code
-
-
-def _new_folder(suite: str | None) -> Path:
-    name = Path(suite or "pr").stem
-    return Path("out") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}"
-
-
-def _terminal() -> dict[str, Any]:
-    """Return how wide and how colourful standard output is."""
-    is_terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size((100, 24)).columns if is_terminal else 100
-    return {"width": width, "color": is_terminal and not os.environ.get("NO_COLOR")}
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

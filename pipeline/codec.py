@@ -2,19 +2,21 @@
 
 import json
 import os
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import BaselineError, LoadError
+from pipeline.judge.fit import Need
 from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
-from pipeline.model.metric import Better, Scale
-from pipeline.model.report import Report, Rule, Verdict
-from pipeline.model.results import Baseline, Interleave, ResultSet
-from pipeline.model.subject import Arm, Subject
+from pipeline.model.plan import PlanSummary
+from pipeline.model.report import Report
+from pipeline.model.results import Baseline, ResultSet
+from pipeline.verdict_file import VerdictBody, verdict_body
 
 # 1: the first version.
 # When the meaning of a field changes, add a number here and a step that upgrades older files.
@@ -22,78 +24,12 @@ RESULTS = "milo-perf.results/1"
 BASELINE = "milo-perf.baseline/1"
 CALIBRATION = "milo-perf.calibration/1"
 CAPACITY = "milo-perf.capacity/1"
-VERDICT: Final = "milo-perf.verdict/1"
 
 _T = TypeVar("_T")
 _RESULTS = TypeAdapter(ResultSet)
 _BASELINE = TypeAdapter(Baseline)
 _CALIBRATION = TypeAdapter(Calibration)
 _CAPACITY = TypeAdapter(Capacity)
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ChangeBody(_Strict):
-    """A ratio (0.1 is +10 %) or, where `scale` is `difference`, an amount in the unit."""
-
-    low: float
-    estimate: float
-    high: float
-
-
-class MetricBody(_Strict):
-    """One finding."""
-
-    workload: str
-    metric: str
-    unit: str
-    direction: Better
-    scale: Scale
-    margin: float
-    floor: float
-    gate: bool
-    baseline: float | None
-    candidate: float | None
-    change: ChangeBody | None
-    p_worse: float | None
-    p_better: float | None
-    smallest_detectable: float | None
-    verdict: Verdict
-    pairs: int
-    stored: float | None
-    warnings: tuple[str, ...]
-
-
-class InvalidTrial(_Strict):
-    """A trial that never became a number."""
-
-    pair: int
-    arm: Arm
-    reasons: tuple[str, ...]
-
-
-class VerdictBody(_Strict):
-    """verdict.json: what a machine needs to act on a run."""
-
-    schema_name: Literal["milo-perf.verdict/1"] = Field(default=VERDICT, alias="schema")
-    verdict: Verdict
-    exit_code: int
-    suite: str
-    suite_digest: str
-    environment: str
-    interleave: Interleave
-    seed: int
-    subjects: dict[Arm, Subject]
-    taken_at: datetime
-    pairs_asked: int
-    pairs_valid: int
-    looks: tuple[int, ...]
-    rule: Rule
-    metrics: tuple[MetricBody, ...]
-    warnings: tuple[str, ...]
-    invalid_trials: tuple[InvalidTrial, ...]
 
 
 def write_results(path: Path, results: ResultSet) -> None:
@@ -117,7 +53,22 @@ def read_results(path: Path) -> ResultSet:
 
 def write_baseline(path: Path, baseline: Baseline) -> None:
     """Write a baseline, all or nothing, keys sorted, so that its diff shows what changed."""
-    _write(path, {"schema": BASELINE, **_BASELINE.dump_python(baseline, mode="json")})
+    write_text(path, baseline_json(baseline))
+
+
+def baseline_json(baseline: Baseline) -> str:
+    """Return the text of a baseline's file."""
+    return _text({"schema": BASELINE, **_BASELINE.dump_python(baseline, mode="json")})
+
+
+def plan_json(plan: PlanSummary, need: Need) -> str:
+    """Return a plan as JSON: durations in s, sizes in B."""
+    return _text({"plan": asdict(plan), "need": asdict(need)})
+
+
+def list_json(name: str, found: Sequence[object]) -> str:
+    """Return a list as JSON, below its name; dataclasses as objects."""
+    return _text({name: TypeAdapter(list[Any]).dump_python(list(found), mode="json")})
 
 
 def read_baseline(path: Path) -> Baseline:
@@ -160,57 +111,6 @@ def read_capacity(path: Path) -> Capacity:
         BaselineError: Missing, or not what `write_capacity` wrote.
     """
     return _validated(_CAPACITY, path, CAPACITY, "start a new search")
-
-
-def verdict_body(report: Report, exit_code: int) -> VerdictBody:
-    """Return what verdict.json says."""
-    results = report.results
-    return VerdictBody(
-        verdict=report.verdict,
-        exit_code=exit_code,
-        suite=results.suite,
-        suite_digest=results.suite_digest,
-        environment=results.environment,
-        interleave=results.interleave,
-        seed=results.seed,
-        subjects=results.subjects,
-        taken_at=results.taken_at,
-        pairs_asked=results.pairs_asked,
-        pairs_valid=len(results.valid_pairs),
-        looks=results.looks,
-        rule=report.rule,
-        metrics=tuple(
-            MetricBody(
-                workload=c.workload,
-                metric=c.metric.name,
-                unit=c.metric.unit,
-                direction=c.metric.better,
-                scale=c.metric.scale,
-                margin=c.metric.margin,
-                floor=c.metric.floor,
-                gate=c.metric.gate,
-                baseline=c.baseline,
-                candidate=c.candidate,
-                change=c.change
-                and ChangeBody(low=c.change.low, estimate=c.change.estimate, high=c.change.high),
-                p_worse=c.p_worse,
-                p_better=c.p_better,
-                smallest_detectable=c.smallest_detectable,
-                verdict=finding.verdict,
-                pairs=c.pairs,
-                stored=c.stored,
-                warnings=c.warnings,
-            )
-            for finding in report.findings
-            for c in (finding.comparison,)
-        ),
-        warnings=report.warnings,
-        invalid_trials=tuple(
-            InvalidTrial(pair=trial.pair, arm=trial.arm, reasons=trial.invalid)
-            for trial in results.trials
-            if trial.invalid
-        ),
-    )
 
 
 def verdict_json(report: Report, exit_code: int) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import faults, runs
 from benchmarks.faults_text import Fault, Row, document, line
-from pipeline import codec, config, toolchain
+from pipeline import codec, config, toolchain, verdict_file
 from pipeline.errors import Exit
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric
@@ -34,7 +34,7 @@ def ended(found: ResultSet, seconds: float | None = 283.0) -> runs.Run:
     report = policy.report(found)
     code = policy.exit_code(report, strict=False)
     facts = {"memory": "24 GiB", "cpu": "a cpu", "logical cpus": "2", "os": "debian 12"}
-    return runs.Run(code, seconds, "0123456789ab", codec.verdict_body(report, code), facts)
+    return runs.Run(code, seconds, "0123456789ab", verdict_file.verdict_body(report, code), facts)
 
 
 def failed(code: int) -> runs.Run:

@@ -101,7 +101,7 @@ def test_a_run_never_overwrites_a_folder(
 def test_a_baseline_of_another_suite_is_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    text = files.ours("suites", "pr.toml").read_text().replace("pairs = 5", "pairs = 6")
+    text = files.ours("suites", "pr.toml").read_text().replace("margin = 0.035", "margin = 0.036")
     (tmp_path / "pr.toml").write_text(text)
     code, _, stderr = told(
         capsys, "run", "--suite", tmp_path / "pr.toml", "--baseline", "reference-pr"
@@ -197,3 +197,20 @@ def test_every_command_and_exit_code_is_documented() -> None:
 def test_the_committed_schemas_are_valid_json() -> None:
     for path in files.ours("docs", "schemas").glob("*.json"):
         assert json.loads(path.read_text())["type"] == "object"
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["plan", "--suite", "smoke"], "need"),
+        (["baseline", "list"], "baselines"),
+        (["baseline", "show", "reference-pr"], "samples"),
+        (["baseline", "diff", "reference-pr", "reference-pr"], "findings"),
+    ],
+)
+def test_every_answer_is_there_as_json(
+    words: list[str], key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = told(capsys, *words, "--json")
+    assert code == 0
+    assert json.loads(out)[key]

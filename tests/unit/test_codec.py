@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pipeline import codec
+from pipeline import codec, verdict_file
 from pipeline.errors import BaselineError, Exit, LoadError
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric
@@ -178,7 +178,7 @@ def test_files_match_their_schemas(tmp_path: Path) -> None:
 def test_the_verdict_names_invalid_trials() -> None:
     trials = list(results().trials)
     trials[0] = dataclasses.replace(trials[0], invalid=("k6 dropped 3 iterations",))
-    body = codec.verdict_body(
+    body = verdict_file.verdict_body(
         policy.report(dataclasses.replace(results(), trials=tuple(trials))), 0
     )
 

@@ -1,0 +1,93 @@
+"""The command line of `baseline`."""
+
+import argparse
+from pathlib import Path
+
+from pipeline import judging, log, terminal
+from pipeline.errors import Exit
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command `baseline` with its own commands."""
+    parser = commands.add_parser("baseline", help="keep, show, compare and calibrate baselines")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    save = commands.add_parser("save", help="keep the candidate of a run")
+    save.add_argument("dir", type=Path, metavar="DIR")
+    save.add_argument("name", metavar="NAME")
+    save.set_defaults(command=_save)
+    show = commands.add_parser("show", help="print a baseline")
+    show.add_argument("name", metavar="NAME")
+    show.add_argument("--json", action="store_true", help="print the file")
+    show.set_defaults(command=_show)
+    diff = commands.add_parser("diff", help="say what sets two baselines apart: advice only")
+    diff.add_argument("first", metavar="A")
+    diff.add_argument("second", metavar="B")
+    diff.add_argument("--json", action="store_true", help="print the findings as JSON")
+    diff.set_defaults(command=_diff)
+    noise = commands.add_parser(
+        "calibrate", help="measure a build against itself: what can be seen on this machine"
+    )
+    noise.add_argument("--suite", default="pr", help="default: pr")
+    noise.add_argument("--subject", default="reference", metavar="SPEC", help="default: reference")
+    noise.add_argument("--pairs", type=int, default=20, metavar="N", help="default: 20")
+    noise.add_argument(
+        "--runs", nargs="+", type=Path, metavar="DIR", help="runs of equal builds, instead of a new"
+    )
+    noise.add_argument("--out", type=Path, metavar="DIR", help="default: out/ and the time")
+    noise.add_argument("--json", action="store_true", help="print the file")
+    noise.set_defaults(command=_calibrate)
+    listing = commands.add_parser("list", help="print the names of all baselines")
+    listing.add_argument("--json", action="store_true", help="print them as JSON")
+    listing.set_defaults(command=_list)
+
+
+def _save(args: argparse.Namespace) -> Exit:
+    from pipeline import stages
+
+    print(stages.save_baseline(args.dir, args.name))
+    return Exit.NO_REGRESSION
+
+
+def _show(args: argparse.Namespace) -> Exit:
+    from pipeline import codec, stages
+    from pipeline.render.baseline import baseline_text
+
+    baseline = stages.stored_baseline(args.name)
+    print(codec.baseline_json(baseline) if args.json else baseline_text(baseline), end="")
+    return Exit.NO_REGRESSION
+
+
+def _diff(args: argparse.Namespace) -> Exit:
+    from pipeline import baselines
+    from pipeline.render.text import judged_text
+
+    found = baselines.differences(args.first, args.second)
+    print(
+        judging.findings_json(found) if args.json else judged_text(found, **terminal.shape()),
+        end="",
+    )
+    return Exit.NO_REGRESSION
+
+
+def _calibrate(args: argparse.Namespace) -> Exit:
+    from pipeline import baselines
+    from pipeline.render.calibration import calibration_text
+
+    found, path = baselines.calibrated(
+        args, args.out or terminal.new_folder(f"calibrate-{args.suite}")
+    )
+    shown = path.read_text() if args.json else calibration_text(found, **terminal.shape())
+    print(shown, end="")
+    log.log.info("kept in %s", path)
+    return Exit.NO_REGRESSION
+
+
+def _list(args: argparse.Namespace) -> Exit:
+    from pipeline import codec, stages
+
+    names = stages.baseline_names()
+    print(
+        codec.list_json("baselines", names) if args.json else "".join(f"{n}\n" for n in names),
+        end="",
+    )
+    return Exit.NO_REGRESSION
