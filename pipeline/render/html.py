@@ -140,7 +140,7 @@ def _workloads(report: Report, evidence: Evidence) -> list[dict[str, Any]]:
     for name, group in groupby(report.findings, key=lambda f: f.comparison.workload):
         tracked = {t.name: t for t in evidence.tracked if t.workload == name}
         metrics = [_metric(report, finding, evidence, tracked) for finding in group]
-        tracks = [(t.name, _raw(pictures.over_time(t))) for t in tracked.values()]
+        tracks = [(_over_time(t), _raw(pictures.over_time(t))) for t in tracked.values()]
         found.append({"name": name, "metrics": metrics, "tracks": tracks})
     return found
 
@@ -162,7 +162,7 @@ def _metric(
         q = int(quantile[1]) / 100 if quantile else None
         drawn.append((_counted(arms), pictures.cumulative(arms, q)))
     if found := tracked.get(_track_of(reading)):
-        drawn.append((f"{found.name} over time", pictures.over_time(found)))
+        drawn.append((_over_time(found), pictures.over_time(found)))
     return {
         **_row(finding),
         "pairs": comparison.pairs,
@@ -177,6 +177,12 @@ def _metric(
 def _counted(arms: dict[Arm, Distribution]) -> str:
     counts = " and ".join(f"{found.count:,}" for _, found in sorted(arms.items()))
     return f"all raw times, {counts} of them, valid pairs together"
+
+
+def _over_time(tracked: Tracked) -> str:
+    most = max(len(track.times_s) for track in tracked.tracks.values())
+    few = ", before the load and after it" if most <= pictures.FEW_LOOKS else ""
+    return f"{tracked.name} over time{few}"
 
 
 def _track_of(reading: str) -> str:

@@ -13,6 +13,9 @@ from pipeline.render import svg
 from pipeline.render.numbers import quantity, scaled
 
 WIDTH, HEIGHT = 400.0, 200.0
+FEW_LOOKS = 2
+"""Looks that a line between them would say too much of; they are drawn as marks."""
+
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 10.0, 12.0, 26.0
 _LETTER = 7.0  # pixels, of a tick's text
 _TAIL = 0.9  # a quantile from here on is shown with only the upper part of the curve
@@ -48,12 +51,9 @@ def pair_by_pair(metric: Metric, values: Mapping[Arm, Values], invalid: Sequence
             ends = ((at - shift, y.at(before)), (at + shift, y.at(after)))
             shown.append(svg.tag("path", d=svg.path(ends), class_="tie"))
         if before is not None:
-            shown.append(
-                svg.tag("circle", cx=at - shift, cy=y.at(before), r=4.0, class_="dot baseline")
-            )
+            shown.append(_dot(Arm.BASELINE, at - shift, y.at(before)))
         if after is not None:
-            shape = svg.diamond(at + shift, y.at(after), 5)
-            shown.append(svg.tag("path", d=shape, class_="dot candidate"))
+            shown.append(_dot(Arm.CANDIDATE, at + shift, y.at(after)))
         said = f"pair {pair}: {quantity(before, metric.unit)}, {quantity(after, metric.unit)}"
         parts.append(svg.tag("g", svg.hover(said), *shown))
     return svg.drawing(WIDTH, HEIGHT, f"{pairs} pairs, both arms of each", *parts)
@@ -119,9 +119,20 @@ def over_time(tracked: Tracked) -> str:
     for arm, track in tracks.items():
         line = [(x.at(t), y.at(v)) for t, v in zip(track.times_s, track.middle, strict=True)]
         said = svg.hover(f"{arm}: median of the pairs")
-        parts.append(svg.tag("path", said, d=svg.path(line), class_=f"line {arm}"))
+        if len(line) > FEW_LOOKS:
+            parts.append(svg.tag("path", said, d=svg.path(line), class_=f"line {arm}"))
+            continue
+        tie = svg.tag("path", d=svg.path(line), class_="tie")  # nobody looked in between
+        parts.append(svg.tag("g", said, tie, *(_dot(arm, px, py) for px, py in line)))
     label = f"{tracked.name} over time, {' and '.join(tracks)}"
     return svg.drawing(WIDTH, HEIGHT, label, *parts)
+
+
+def _dot(arm: Arm, x: float, y: float) -> str:
+    """Return the mark of an arm."""
+    if arm is Arm.BASELINE:
+        return svg.tag("circle", cx=x, cy=y, r=4.0, class_="dot baseline")
+    return svg.tag("path", d=svg.diamond(x, y, 5), class_="dot candidate")
 
 
 def _upright(values: Sequence[float]) -> svg.Axis:

@@ -174,3 +174,4 @@ def test_a_track_is_the_median_within_its_extremes_and_ends_with_most_pairs() ->
 def test_two_looks_are_a_line() -> None:
     found = track([[(0.0, 40.0), (30.0, 44.0)]], is_counter=False)
     assert found.middle == (40.0, 44.0)
+    assert found.times_s == (0.0, 30.0)
