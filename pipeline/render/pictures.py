@@ -105,25 +105,28 @@ def over_time(tracked: Tracked) -> str:
     times = [v for t in tracks.values() for v in t.times_s]
     if not times:
         return ""
-    x = svg.Axis(0.0, max(*times, 1e-9), _LEFT, WIDTH - _RIGHT)
+    few = max(len(track.times_s) for track in tracks.values()) <= FEW_LOOKS
+    end, air = max(*times, 1e-9), 0.06 if few else 0.0
+    x = svg.Axis(-air * end, (1 + air) * end, _LEFT, WIDTH - _RIGHT)
     y = _upright([0.0, *spread] if tracked.unit == "cores" else spread)
     parts = [*_values_axis(y, tracked.unit)]
-    parts += _along([(x.at(t), f"{t:g} s") for t in svg.ticks(0.0, x.high, 6)])
+    parts += _along([(x.at(t), f"{t:g} s") for t in svg.ticks(0.0, end, 6)])
     for arm, track in tracks.items():
-        at = [x.at(time_s) for time_s in track.times_s]
-        upper = [(px, y.at(v)) for px, v in zip(at, track.high, strict=True)]
-        lower = [(px, y.at(v)) for px, v in zip(at, track.low, strict=True)]
-        parts.append(
-            svg.tag("path", d=f"{svg.path([*upper, *lower[::-1]])}z", class_=f"band {arm}")
+        shift = 0 if not few else -5 if arm is Arm.BASELINE else 5
+        at = [x.at(time_s) + shift for time_s in track.times_s]
+        low, middle, high = (
+            [(px, y.at(v)) for px, v in zip(at, values, strict=True)]
+            for values in (track.low, track.middle, track.high)
         )
-    for arm, track in tracks.items():
-        line = [(x.at(t), y.at(v)) for t, v in zip(track.times_s, track.middle, strict=True)]
         said = svg.hover(f"{arm}: median of the pairs")
-        if len(line) > FEW_LOOKS:
-            parts.append(svg.tag("path", said, d=svg.path(line), class_=f"line {arm}"))
-            continue
-        tie = svg.tag("path", d=svg.path(line), class_="tie")  # nobody looked in between
-        parts.append(svg.tag("g", said, tie, *(_dot(arm, px, py) for px, py in line)))
+        if few:  # nobody looked in between
+            reach = (svg.path(ends) for ends in zip(low, high, strict=True))
+            ties = [svg.tag("path", d=d, class_="tie") for d in (svg.path(middle), *reach)]
+            parts.append(svg.tag("g", said, *ties, *(_dot(arm, *place) for place in middle)))
+        else:
+            band = f"{svg.path([*high, *low[::-1]])}z"
+            parts.insert(0, svg.tag("path", d=band, class_=f"band {arm}"))
+            parts.append(svg.tag("path", said, d=svg.path(middle), class_=f"line {arm}"))
     label = f"{tracked.name} over time, {' and '.join(tracks)}"
     return svg.drawing(WIDTH, HEIGHT, label, *parts)
 

@@ -175,3 +175,18 @@ def test_two_looks_are_a_line() -> None:
     found = track([[(0.0, 40.0), (30.0, 44.0)]], is_counter=False)
     assert found.middle == (40.0, 44.0)
     assert found.times_s == (0.0, 30.0)
+
+
+def test_a_closer_look_takes_the_place_of_two(folder: Path) -> None:
+    place = folder / "pairs" / "000" / "object-crud" / "candidate"
+    for name, looks in (("goroutines.csv", 2), ("series.csv", 9)):
+        rows = [f"server.goroutines,{100 + t},{1000 + t}" for t in range(looks)]
+        (place / name).write_text("\n".join(["series,time_s,value", *rows]))
+    tracked = {t.name: t for t in evidence.read(folder, run()).tracked}
+    assert len(tracked["server.goroutines"].tracks[Arm.CANDIDATE].middle) == 8
+    assert list(tracked)[:3] == ["server.cpu", "server.memory", "server.goroutines"]
+
+
+def test_a_spec_of_another_version_is_no_reason_to_read_less(folder: Path) -> None:
+    one = results((LATENCY, [1.0, 1.1], [1.0, 1.1]), specs=("moon", "moon@1?x"))
+    assert evidence.read(folder, one).distributions
