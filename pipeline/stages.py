@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, evidence, files, fit, measure, noise, progress, toolchain
+from pipeline import codec, config, files, fit, measure, noise, progress, toolchain, traces
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.judge import policy
 from pipeline.judge.stored import stored_reference
@@ -124,7 +124,7 @@ def write(report: Report, out: Path, exit_code: Exit) -> None:
 
 def page(report: Report, out: Path) -> str:
     """Return a report as an HTML page, with what the folder of its run keeps."""
-    return html(report, evidence.read(out, report.results), codec.results_json(report.results))
+    return html(report, traces.read(out, report.results), codec.results_json(report.results))
 
 
 def rendered(report: Report, out: Path, how: str, *, width: int, color: bool) -> str:

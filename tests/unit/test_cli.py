@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
 from pipeline import cli, codec, files
 from pipeline.errors import Exit
+from tests import pages
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -86,6 +88,22 @@ def test_bad_input_is_one_clear_sentence_with_its_exit_code(
 
     assert (found, said in stderr) == (code, True), stderr
     assert "Traceback" not in stderr
+
+
+def test_a_run_is_rendered_in_every_format_and_judging_it_again_writes_the_page(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    codec.write_results(tmp_path / "results.json", pages.measured())
+    shown = {
+        how: told(capsys, "render", tmp_path, "--format", how)[1]
+        for how in ("text", "markdown", "html", "junit")
+    }
+    assert shown["html"].startswith("<!doctype html>")
+    assert ET.fromstring(shown["junit"]).tag == "testsuites"
+    assert all("2 regressions" in shown[how] for how in ("text", "markdown", "html"))
+    code, _, _ = told(capsys, "compare", tmp_path)
+    assert code == Exit.REGRESSION
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
 
 
 def test_a_run_never_overwrites_a_folder(

@@ -26,7 +26,7 @@ NAMES = [
 
 
 FORMATS = [
-    pytest.param(lambda report: html(report, pages.evidence(), "{}"), id="html"),
+    pytest.param(lambda report: html(report, pages.traces(), "{}"), id="html"),
     pytest.param(markdown, id="markdown"),
     pytest.param(lambda report: text(report, color=False), id="terminal"),
     pytest.param(junit, id="junit"),
@@ -46,8 +46,8 @@ def test_nothing_that_a_reader_s_program_would_obey_is_left(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_has_no_element_that_is_not_ours(name: str) -> None:
-    report, evidence = pages.hostile(name)
-    body = html(report, evidence, "{}")
+    report, traces = pages.hostile(name)
+    body = html(report, traces, "{}")
     ours = re.findall(r"<([a-z][a-z0-9]*)", html(*pages.hostile("x"), "{}"))
     found = re.findall(r"<([a-z][a-z0-9]*)", body)
     assert sorted(found) == sorted(ours)
@@ -72,8 +72,8 @@ def test_a_table_of_markdown_has_as_many_cells_as_ever() -> None:
 
 
 def test_10_kb_in_every_name_make_no_report_too_long() -> None:
-    report, evidence = pages.hostile("x" * 10_240)
+    report, traces = pages.hostile("x" * 10_240)
     assert len(markdown(report)) < MOST_CHARACTERS
-    assert len(html(report, evidence, "{}")) < 500_000
+    assert len(html(report, traces, "{}")) < 500_000
     assert len(junit(report)) < 500_000
     assert max(map(len, text(report, width=80).splitlines()[:-1])) <= 80

@@ -8,19 +8,19 @@ from dataclasses import replace
 import pytest
 
 from pipeline.judge import policy
-from pipeline.model.evidence import Evidence
 from pipeline.model.report import Report
+from pipeline.model.traces import Traces
 from pipeline.render import words
 from pipeline.render.html import html
 from tests import pages
 from tests.builders import LATENCY, results
 
-PAGE = html(pages.report(), pages.evidence(), '{"a": 1}')
+PAGE = html(pages.report(), pages.traces(), '{"a": 1}')
 EMPTY = policy.report(results((LATENCY, [1.0, 1.1], [1.0, 1.1]), invalid={0: "a", 1: "b"}))
 
 
 def test_the_same_report_gives_the_same_bytes() -> None:
-    assert html(pages.report(), pages.evidence(), '{"a": 1}') == PAGE
+    assert html(pages.report(), pages.traces(), '{"a": 1}') == PAGE
 
 
 def test_the_policy_names_the_digests_of_what_is_there() -> None:
@@ -58,7 +58,7 @@ def test_every_link_within_the_page_leads_somewhere() -> None:
 
 
 def test_files_are_linked_as_they_are_called() -> None:
-    kept = Evidence(files=("pairs/000/a b?#%.gz",))
+    kept = Traces(files=("pairs/000/a b?#%.gz",))
     assert 'href="pairs/000/a%20b%3F%23%25.gz"' in html(pages.report(), kept, "{}")
 
 
@@ -71,7 +71,7 @@ def test_files_are_linked_as_they_are_called() -> None:
     ],
 )
 def test_the_verdict_is_the_one_of_every_format(report: Report, shown: str) -> None:
-    body = html(report, Evidence(), "{}")
+    body = html(report, Traces(), "{}")
     assert shown in body
     assert f"<h1>{words.headline(report).found}</h1>" in body
     assert words.headline(report).advice in body
@@ -82,7 +82,7 @@ def test_what_was_invalid_is_listed_with_its_reason() -> None:
 
 
 def test_without_evidence_there_are_still_pairs() -> None:
-    body = html(pages.report(), Evidence(unread=("points are gone",)), "{}")
+    body = html(pages.report(), Traces(unread=("points are gone",)), "{}")
     assert body.count("pair by pair") == len(pages.METRICS)
     assert "all raw times" not in body
     assert "points are gone" in body
@@ -91,7 +91,7 @@ def test_without_evidence_there_are_still_pairs() -> None:
 def test_the_constants_shown_are_those_of_the_rule() -> None:
     report = pages.report()
     rule = replace(report.rule, alpha=0.0123, confidence=0.87, power=0.66)
-    body = html(replace(report, rule=rule), pages.evidence(), "{}")
+    body = html(replace(report, rule=rule), pages.traces(), "{}")
     assert "alpha 0.0123" in body
     assert "change [87 %]" in body
     assert "66 % of the time" in body
@@ -107,7 +107,7 @@ def test_30_metrics_of_20_pairs_fit_in_2_mb() -> None:
         )
         for arm, kept in run.samples.items()
     }
-    kept = pages.evidence()
+    kept = pages.traces()
     names = [s.metric.name for s in samples[next(iter(samples))]]
     reads = {f"object-crud/{name}": "http_req_duration{op=get}/p50" for name in names}
     report = policy.report(replace(run, samples=samples))

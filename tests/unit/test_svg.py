@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.model.evidence import Distribution
 from pipeline.model.metric import Scale
 from pipeline.model.subject import Arm
+from pipeline.model.traces import Distribution, Track, Tracked
 from pipeline.render import forest, pictures, svg
 from tests import pages
 
@@ -87,6 +87,18 @@ def test_equal_values_have_an_axis() -> None:
         drawn = pictures.pair_by_pair(pages.METRICS[6][0], same, [])
         assert "nan" not in drawn
         assert drawn.count('class="grid"') >= 2
+
+
+def test_two_looks_are_marks_and_many_a_line() -> None:
+    def drawn(count: int) -> str:
+        values = tuple(float(i) for i in range(count))
+        track = Track(values, values, values, values)
+        return pictures.over_time(Tracked("w", "server.goroutines", "1", {Arm.CANDIDATE: track}))
+
+    assert drawn(2).count('class="dot candidate"') == 2
+    assert 'class="line' not in drawn(2)
+    assert drawn(9).count('class="line candidate"') == 1
+    assert 'class="dot' not in drawn(9)
 
 
 def test_a_tail_is_shown_from_where_it_begins() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.model.evidence import Track, Tracked
 from pipeline.model.subject import Arm
+from pipeline.model.traces import Track, Tracked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,12 +61,13 @@ def track(pairs: Sequence[Points], *, is_counter: bool) -> Track:
     """
     import numpy as np
 
-    bins = min(BINS, max(len(points) for points in pairs) - 1) if len(pairs[0]) > 2 else 2
+    bins = max(2, min(BINS, max(len(points) for points in pairs) - 1))
     longest = max(points[-1][0] - points[0][0] for points in pairs)
     edges = np.linspace(0.0, max(longest, 1e-9), bins + 1)
     rows = np.vstack([_row(points, edges, is_counter=is_counter) for points in pairs])
     kept = np.isfinite(rows).sum(axis=0) * 2 >= len(pairs)
-    rows, times = rows[:, kept], ((edges[:-1] + edges[1:]) / 2)[kept]
+    centres = (edges[:-1] + edges[1:]) / 2 if bins > 2 else edges[[0, -1]]
+    rows, times = rows[:, kept], centres[kept]
     return Track(
         times_s=tuple(map(float, times)),
         low=tuple(map(float, np.nanmin(rows, axis=0))),

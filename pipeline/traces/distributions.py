@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.drivers.raw import Series, read_series
 from pipeline.errors import LoadError
-from pipeline.model.evidence import Distribution
 from pipeline.model.subject import Arm
+from pipeline.model.traces import Distribution
 
 if TYPE_CHECKING:
     import numpy as np

@@ -63,7 +63,7 @@ class Tracked:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Traces:
     """Everything that a page shows beside the findings.
 
     Attributes:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import evidence, files
-from pipeline.evidence.distributions import MOST_STEPS, distribution
-from pipeline.evidence.tracks import BINS, track
+from pipeline import files, traces
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm
+from pipeline.traces.distributions import MOST_STEPS, distribution
+from pipeline.traces.tracks import BINS, track
 from tests.builders import LATENCY, results
 
 HEADER = (
@@ -63,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_raw_times_of_the_load_are_those_of_each_arm(folder: Path) -> None:
-    found = evidence.read(folder, run())
+    found = traces.read(folder, run())
     arms = found.distributions["object-crud", "http_req_duration{op=create}"]
     assert arms[Arm.BASELINE].values == pytest.approx((0.002, 0.002, 0.004, 0.004))
     assert arms[Arm.BASELINE].shares == (0.25, 0.5, 0.75, 1.0)
@@ -73,7 +73,7 @@ def test_raw_times_of_the_load_are_those_of_each_arm(folder: Path) -> None:
 
 
 def test_looks_become_rates_and_values_over_time(folder: Path) -> None:
-    tracked = {t.name: t for t in evidence.read(folder, run()).tracked}
+    tracked = {t.name: t for t in traces.read(folder, run()).tracked}
     assert list(tracked) == ["server.cpu", "server.memory", "server.files"]
     cpu = tracked["server.cpu"].tracks[Arm.CANDIDATE]
     assert cpu.middle == pytest.approx([0.4] * len(cpu.middle))
@@ -88,7 +88,7 @@ def test_an_invalid_pair_is_not_read(folder: Path) -> None:
     one = results(
         (LATENCY, [1.0, 1.1], [1.0, 1.1]), specs=("reference", "reference"), invalid={1: "bad"}
     )
-    found = evidence.read(folder, one)
+    found = traces.read(folder, one)
     assert found.unread == ()
     arms = found.distributions["object-crud", "http_req_duration{op=create}"]
     assert arms[Arm.BASELINE].count == 2
@@ -100,7 +100,7 @@ def test_arms_that_took_turns_have_folders_of_their_own(tmp_path: Path) -> None:
         base = tmp_path / "pairs" / "000" / arm / "object-crud"
         write_points(base, [(2.0, LOAD.format(arm))])
         write_looks(base / arm, [(1.0, 0.0, 5), (2.0, 0.5, 6), (3.0, 1.0, 7)])
-    found = evidence.read(tmp_path, run(interleave=Interleave.TRIAL))
+    found = traces.read(tmp_path, run(interleave=Interleave.TRIAL))
     assert set(found.distributions["object-crud", "http_req_duration{op=create}"]) == set(Arm)
     assert set(found.tracked[0].tracks) == set(Arm)
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_there(
     (folder / path).unlink()
     if content is not None:
         (folder / path).write_bytes(content)
-    found = evidence.read(folder, run())
+    found = traces.read(folder, run())
     assert len(found.unread) == 1
     assert said in found.unread[0]
     assert str(folder) not in found.unread[0]
@@ -135,14 +135,14 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_there(
 
 
 def test_an_empty_folder_has_no_evidence(tmp_path: Path) -> None:
-    found = evidence.read(tmp_path, run())
+    found = traces.read(tmp_path, run())
     assert (found.distributions, found.tracked, found.files) == ({}, (), ())
 
 
 def test_files_are_listed_but_for_keys(folder: Path) -> None:
     (folder / "pairs" / "000" / "object-crud" / "ca.pem").touch()
     (folder / "results.json").touch()
-    found = evidence.read(folder, run()).files
+    found = traces.read(folder, run()).files
     assert found[:2] == ("results.json", "suite.toml")
     assert "pairs/000/object-crud/points.csv.gz" in found
     assert not any(name.endswith(".pem") for name in found)
@@ -174,3 +174,19 @@ def test_a_track_is_the_median_within_its_extremes_and_ends_with_most_pairs() ->
 def test_two_looks_are_a_line() -> None:
     found = track([[(0.0, 40.0), (30.0, 44.0)]], is_counter=False)
     assert found.middle == (40.0, 44.0)
+    assert found.times_s == (0.0, 30.0)
+
+
+def test_a_closer_look_takes_the_place_of_two(folder: Path) -> None:
+    place = folder / "pairs" / "000" / "object-crud" / "candidate"
+    for name, looks in (("goroutines.csv", 2), ("series.csv", 9)):
+        rows = [f"server.goroutines,{100 + t},{1000 + t}" for t in range(looks)]
+        (place / name).write_text("\n".join(["series,time_s,value", *rows]))
+    tracked = {t.name: t for t in traces.read(folder, run()).tracked}
+    assert len(tracked["server.goroutines"].tracks[Arm.CANDIDATE].middle) == 8
+    assert list(tracked)[:3] == ["server.cpu", "server.memory", "server.goroutines"]
+
+
+def test_a_spec_of_another_version_is_no_reason_to_read_less(folder: Path) -> None:
+    one = results((LATENCY, [1.0, 1.1], [1.0, 1.1]), specs=("moon", "moon@1?x"))
+    assert traces.read(folder, one).distributions

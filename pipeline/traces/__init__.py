@@ -10,18 +10,18 @@ from pathlib import Path
 from pipeline import config
 from pipeline.config import Suite
 from pipeline.errors import ConfigError
-from pipeline.evidence.distributions import distributions
-from pipeline.evidence.tracks import tracked
-from pipeline.model.evidence import Evidence
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product, parse_spec
+from pipeline.model.traces import Traces
+from pipeline.traces.distributions import distributions
+from pipeline.traces.tracks import tracked
 
 SUITE = "suite.toml"
 _MOST_FILES = 2000
 _FIRST = ("verdict.json", "results.json", "report.txt", "report.md", SUITE)
 
 
-def read(out: Path, results: ResultSet) -> Evidence:
+def read(out: Path, results: ResultSet) -> Traces:
     """Return what can be read in the folder of a run.
 
     Args:
@@ -44,7 +44,7 @@ def read(out: Path, results: ResultSet) -> Evidence:
         places = {arm: list(_places(out, results, workload, arm)) for arm in Arm}
         of_arm += tracked(workload, places, unread)
     said = dict.fromkeys(sentence.replace(f"{out}/", "") for sentence in unread)
-    return Evidence(reads, found, tuple(of_arm), _files(out), tuple(said))
+    return Traces(reads, found, tuple(of_arm), _files(out), tuple(said))
 
 
 def _reads(out: Path, results: ResultSet, unread: list[str]) -> dict[str, str]:
