@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -236,6 +236,7 @@ def test_hostile_names_are_shown_as_text(
     assert "<script>[red]" in shown.replace("\n", "").replace(" ", "")
 
 
+@settings(deadline=None)  # the first loads pandas
 @given(st.lists(st.tuples(*2 * [st.floats(1e-3, 1e3)]), min_size=2, max_size=6))
 def test_the_file_says_what_the_numbers_say(pairs: list[tuple[float, float]]) -> None:
     import tempfile
