@@ -7,7 +7,7 @@ points that are shown are read again in the end.
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,16 @@ from pipeline.model.metric import Better, Scale
 if TYPE_CHECKING:
     import pandas as pd
 
+Times: TypeAlias = NDArray[np.float64] | NDArray[np.int64]
+"""Numbers as they are, or microseconds since 1970."""
+
 ROWS = 250_000
 """Of a block: about 100 MB while it is read."""
 
 ALONE = "value"
 """The name of the series of a file that names none."""
+
+_NO_TIME = np.iinfo(np.int64).min  # what numpy makes of it
 
 _COLUMNS = (
     Column("time"),
@@ -83,9 +88,7 @@ class _Known:
         self._codes: dict[str, int] = {}
         self._is_number: bool | None = None
 
-    def block(
-        self, table: "pd.DataFrame"
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
+    def block(self, table: "pd.DataFrame") -> tuple[Times, NDArray[np.float64], NDArray[np.int32]]:
         """Return time, value and number of the series of each row of a block, shape (rows,)."""
         return self._times(table), table["value"].to_numpy(), self._series(table)
 
@@ -124,34 +127,34 @@ class _Known:
             refused(self._path, row, column, value, " or ".join(f"`{one}`" for one in allowed))
         return value
 
-    def _times(self, table: "pd.DataFrame") -> NDArray[np.float64]:
+    def _times(self, table: "pd.DataFrame") -> Times:
         import pandas as pd
 
         texts = pd.Series(table["time"].cat.categories.astype(str))
-        numbers = pd.to_numeric(texts, errors="coerce")
+        numbers = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64)
         if self._is_number is None:
-            self._is_number = bool(numbers.notna().all())
-        if not self._is_number:
-            numbers = _seconds(texts)
-        wrong = ~np.isfinite(numbers.to_numpy(dtype=np.float64))
+            self._is_number = bool(np.isfinite(numbers).all())
+        times: Times = numbers if self._is_number else _microseconds(texts)
+        wrong = ~np.isfinite(times) if self._is_number else times == _NO_TIME
         codes = table["time"].cat.codes.to_numpy()
         if wrong.any():
             at = int(wrong[codes].argmax())
             expected = "a number, as the times before" if self._is_number else "a time"
             refused(self._path, int(table.index[at]), "time", table["time"].iloc[at], expected)
-        found: NDArray[np.float64] = numbers.to_numpy(dtype=np.float64)[codes]
+        found: Times = times[codes]
         return found
 
 
-def _seconds(texts: "pd.Series[str]") -> "pd.Series[float]":
-    """Return seconds since 1970; NaN where a text is no time."""
+def _microseconds(texts: "pd.Series[str]") -> NDArray[np.int64]:
+    """Return microseconds since 1970; `_NO_TIME` where a text is no time."""
     import pandas as pd
 
     times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
     odd = times.isna()
     if odd.any():
         times[odd] = pd.to_datetime(texts[odd], format="mixed", utc=True, errors="coerce")
-    return (times - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    since: NDArray[np.int64] = times.to_numpy(dtype="datetime64[us]").astype(np.int64)
+    return since
 
 
 def _positive(
@@ -172,7 +175,7 @@ def _positive(
 
 def _once(
     path: Path,
-    times: NDArray[np.float64],
+    times: Times,
     codes: NDArray[np.int32],
     order: NDArray[np.int64],
 ) -> None:
