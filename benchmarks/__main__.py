@@ -6,7 +6,7 @@ import sys
 from itertools import takewhile
 
 QUICK = ("cli", "points", "probes", "overhead")
-NAMES = (*QUICK, "repeat", "faults")
+NAMES = (*QUICK, "repeat", "faults", "steps")
 
 
 def main(argv: list[str]) -> int:

@@ -64,7 +64,9 @@ def test_an_invalid_pair_is_left_out_and_a_run_without_any_other_is_refused() ->
 
 
 def test_a_metric_that_is_missing_in_a_pair_is_the_mean_of_the_others() -> None:
-    kept = nights.night(results((LATENCY, [0.1, 0.1], [None, 0.2]), (COUNT, [None, None], [None, None])))
+    kept = nights.night(
+        results((LATENCY, [0.1, 0.1], [None, 0.2]), (COUNT, [None, None], [None, None]))
+    )
     assert set(kept.metrics) == {"object-crud/create_p50"}
     assert kept.metrics["object-crud/create_p50"].pairs == 1
 
