@@ -31,7 +31,7 @@ Values: TypeAlias = Sequence[float]
 DATA = "MILO_PERF_DATA"
 """The environment variable that names the folder of the data."""
 
-SIZES = {100: 12, 300: 6}
+SIZES = {100: 30, 300: 12}
 """Stretches drawn from each virtual machine, by their length."""
 
 GROWTHS = (0.03, 0.05, 0.10)

@@ -36,7 +36,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
         "--least",
         type=least,
         metavar="SIZE",
-        help="the smallest step that matters: 2%% (default) or 0.02; an amount with --scale"
+        help="the smallest step that matters: 2.5%% (default) or 0.025; an amount with --scale"
         " difference (default: every step)",
     )
     parser.add_argument("--json", action="store_true", help="print the steps as JSON")

@@ -21,7 +21,7 @@ BUMP = 0.01
 SHORTEST = 3
 """Fewest points between two steps, and from one to either end."""
 
-LEAST = 0.02
+LEAST = 0.025
 """The smallest step that matters, as a ratio; of amounts, every step that is shown matters."""
 
 CONFIDENCE = 0.95

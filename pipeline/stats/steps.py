@@ -11,7 +11,7 @@ from pipeline.stats.contrasts import Contrasts, bumps, largest, means, near, spl
 from pipeline.stats.noise import CLIP, Floats, Noise, autocorrelation, noise
 
 AHEAD = 2
-"""Contrasts that may be assumed before the next is shown: steps to and fro hide each other."""
+"""Contrasts that may be assumed before the next is shown: steps up and down hide each other."""
 
 _CELLS = 2_000_000  # of one array: 16 MB
 _FIRST = 50  # draws at a time, so that a clear "no" ends early
