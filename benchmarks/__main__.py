@@ -6,7 +6,7 @@ import sys
 from itertools import takewhile
 
 QUICK = ("cli", "page", "points", "probes", "overhead")
-NAMES = (*QUICK, "repeat", "faults", "verdicts")
+NAMES = (*QUICK, "repeat", "faults", "verdicts", "steps")
 
 
 def main(argv: list[str]) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pipeline import baseline_cli, judging, log, terminal, wish_arguments
 from pipeline.capacity import arguments
 from pipeline.errors import ConfigError, Exit, PipelineError
+from pipeline.history import arguments as history_arguments
 
 if TYPE_CHECKING:  # these would load what `--help` does not need
     from pipeline.model.report import Report
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
     arguments.add(commands).set_defaults(command=_capacity)
     judging.add(commands).set_defaults(command=_judge)
+    history_arguments.add(commands).set_defaults(command=_history)
 
     compare = commands.add_parser("compare", help="judge a folder's results again", epilog=_EXITS)
     compare.add_argument("dir", type=Path, metavar="DIR")
@@ -137,6 +139,17 @@ def _capacity(args: argparse.Namespace) -> Exit:
     capacity = verb.answered(args, out)
     print(verb.shown(capacity, is_json=args.json, **terminal.shape()), end="")
     return verb.exit_code(capacity)
+
+
+def _history(args: argparse.Namespace) -> Exit:
+    from pipeline.history import verb
+    from pipeline.render.history import history_text
+
+    found = verb.judged(args)
+    print(
+        verb.history_json(found) if args.json else history_text(found, **terminal.shape()), end=""
+    )
+    return verb.exit_code(found, alarm=args.alarm)
 
 
 def _judge(args: argparse.Namespace) -> Exit:

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -45,6 +45,23 @@ def read(path: Path, columns: Sequence[Column]) -> "pd.DataFrame":
     Raises:
         ConfigError: The file is missing, empty or no such CSV; with the line.
     """
+    (table,) = _tables(path, columns, None)
+    return table
+
+
+def blocks(path: Path, columns: Sequence[Column], rows: int) -> "Iterator[pd.DataFrame]":
+    """Yield the same as `read` in blocks of so many rows, numbered through the whole file.
+
+    For files of which every line has a text of its own, such as a time, which categories would
+    not make smaller.
+
+    Raises:
+        ConfigError: As `read`.
+    """
+    return _tables(path, columns, rows)
+
+
+def _tables(path: Path, columns: Sequence[Column], rows: int | None) -> "Iterator[pd.DataFrame]":
     names = _header(path)
     lacking = [c.name for c in columns if c.is_needed and c.name not in names]
     if lacking:
@@ -58,8 +75,9 @@ def read(path: Path, columns: Sequence[Column]) -> "pd.DataFrame":
 
     numbers = {c.name for c in there if c.is_number}
     optional = {c.name: [""] for c in there if c.is_number and not c.is_needed}
+    is_empty = True
     try:
-        table = pd.read_csv(
+        with pd.read_csv(
             path,
             usecols=[c.name for c in there],
             dtype={c.name: "float64" if c.is_number else "category" for c in there},
@@ -68,7 +86,16 @@ def read(path: Path, columns: Sequence[Column]) -> "pd.DataFrame":
             encoding="utf-8-sig",
             skip_blank_lines=False,
             index_col=False,
-        )
+            iterator=True,
+            chunksize=rows,
+        ) as reader:
+            for table in reader if rows else [reader.read()]:
+                if table.empty:
+                    continue
+                is_empty = False
+                for name in numbers:
+                    _finite(path, table, name, may_be_empty=name in optional)
+                yield table
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{path}: not UTF-8: {error.reason} at byte {error.start}",
@@ -77,11 +104,8 @@ def read(path: Path, columns: Sequence[Column]) -> "pd.DataFrame":
     except (ValueError, pd.errors.ParserError) as error:
         _find(path, numbers, set(optional))
         raise ConfigError(f"{path}: not a CSV that can be read: {error}") from error
-    if table.empty:
+    if is_empty:
         raise ConfigError(f"{path}: there is no line but the first, which names the columns")
-    for name in numbers:
-        _finite(path, table, name, may_be_empty=name in optional)
-    return table
 
 
 def refused(path: Path, row: int, column: str, value: object, expected: str) -> NoReturn:
@@ -135,7 +159,7 @@ def _finite(path: Path, table: "pd.DataFrame", name: str, *, may_be_empty: bool)
     wrong = np.isinf(values) if may_be_empty else ~np.isfinite(values)
     if wrong.any():
         row = int(wrong.argmax())
-        refused(path, row, name, f"{values[row]:g}", "a finite number")
+        refused(path, int(table.index[row]), name, f"{values[row]:g}", "a finite number")
 
 
 def _find(path: Path, numbers: set[str], optional: set[str]) -> None:

@@ -1,0 +1,261 @@
+"""How well `history` finds steps, on data with known answers, beside apache-otava in the same run.
+
+`python -m benchmarks steps [FOLDER]`; FOLDER, or MILO_PERF_DATA, has the folders
+  azure-vm-noise   *__long__*.csv.gz, `value,runtime,starttime,VM_id`: nothing changed in them
+                   (Azure Public Dataset, Freischuetz and others, TUNA, EuroSys 2025; CC-BY-4.0)
+  tcpd             series and annotations.json (van den Burg and Williams; MIT)
+  otava            tigerbeetle.json and sample.csv of apache/otava's tests (Apache-2.0)
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from benchmarks import otava
+from benchmarks.agreement import covering, f1
+from pipeline.judge.history import HistoryRule, judge
+from pipeline.model.history import Line
+from pipeline.model.metric import Scale
+
+Values: TypeAlias = Sequence[float]
+
+DATA = "MILO_PERF_DATA"
+"""The environment variable that names the folder of the data."""
+
+SIZES = {100: 30, 300: 12}
+"""Stretches drawn from each virtual machine, by their length."""
+
+GROWTHS = (0.03, 0.05, 0.10)
+_WINDOW = 30  # of otava's own golden results
+_NEAR = 5  # points from a step within which a change point means it
+_NOISE, _STEP, _BEFORE, _WITHIN, _SERIES = 0.024, 0.05, 50, 10, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure: what it is, the best of others, what is wanted, and what was measured."""
+
+    name: str
+    best: str
+    goal: str
+    measured: str
+
+
+def rows(data: Path) -> list[Row]:
+    """Return every figure of steps; writes nothing but the environment of otava, in the cache.
+
+    Args:
+        data: The folder of the data.
+    """
+    interpreter = otava.python()
+    return [
+        *_equal_points(data / "azure-vm-noise", interpreter),
+        _delay(interpreter),
+        *_annotated(data / "tcpd", interpreter),
+        *_golden(data / "otava", interpreter),
+        _speed(),
+    ]
+
+
+def main(argv: list[str]) -> None:
+    """Print the figures."""
+    folder = argv[0] if argv else os.environ.get(DATA, "")
+    if not folder:
+        sys.exit(f"which folder has the data? Name it, or set {DATA}")
+    for row in rows(Path(folder)):
+        print(f"{row.name} | {row.best} | {row.goal} | {row.measured}")
+
+
+def _ours(series: Sequence[Values], least: float | None = None) -> list[list[int]]:
+    found = []
+    for values in series:
+        scale = Scale.RATIO if min(values) > 0 else Scale.DIFFERENCE
+        judged = judge(Line("", tuple(values), scale), HistoryRule(least))
+        found.append([step.index for step in judged.steps])
+    return found
+
+
+def _theirs(interpreter: Path | None, series: Sequence[Values]) -> list[list[int]] | None:
+    return None if interpreter is None else otava.steps(interpreter, series)
+
+
+def _equal_points(folder: Path, interpreter: Path | None) -> list[Row]:
+    """False alarms and recall on real series of one machine each, in which nothing changed."""
+    draw = np.random.default_rng(5)
+    machines = _machines(folder)
+    made: list[Row] = []
+    for size, count in SIZES.items():
+        stretches, places, names = [], [], []
+        for name, values in machines:
+            for _ in range(count if len(values) >= size else 0):
+                start = int(draw.integers(0, len(values) - size + 1))
+                stretches.append(values[start : start + size])
+                places.append(int(draw.integers(size // 5, 4 * size // 5)))
+                names.append(name)
+        grown = {
+            growth: [
+                [v * (1 + growth) if n >= place else v for n, v in enumerate(values)]
+                for values, place in zip(stretches, places, strict=True)
+            ]
+            for growth in GROWTHS
+        }
+        told = []
+        for find in (_ours, lambda series: _theirs(interpreter, series)):
+            flat = find(stretches)
+            if flat is None:
+                told.append("not installed")
+                continue
+            false = 100 * fmean(len(points) / size for points in flat)
+            worst = max(
+                100 * fmean(len(p) / size for p, n in zip(flat, names, strict=True) if n == name)
+                for name in set(names)
+            )
+            recall = ", ".join(
+                f"+{growth:.0%} {_recall(find(series) or [], places):.0%}"
+                for growth, series in grown.items()
+            )
+            told.append(f"{false:.2f} (worst metric {worst:.2f}); found {recall}")
+        made.append(
+            Row(
+                f"false steps per 100 equal points, {len(stretches)} series of {size} points of one"
+                " virtual machine each (Azure); and steps found there",
+                f"otava {told[1]}",
+                "at most 0.2, recall not below otava's",
+                told[0],
+            )
+        )
+    return made
+
+
+def _recall(found: Sequence[Sequence[int]], places: Sequence[int]) -> float:
+    return fmean(
+        any(abs(point - place) <= _NEAR for point in points)
+        for points, place in zip(found, places, strict=True)
+    )
+
+
+def _delay(interpreter: Path | None) -> Row:
+    """How soon a step is seen when a point comes each night."""
+    draw = np.random.default_rng(3)
+    series = []
+    for _ in range(_SERIES):
+        values = np.exp(draw.normal(0, _NOISE, _BEFORE + _WITHIN))
+        values[_BEFORE:] *= 1 + _STEP
+        series.append(values.tolist())
+    nights = [values[: _BEFORE + n] for values in series for n in range(1, _WITHIN + 1)]
+    told = []
+    for found in (_ours(nights), _theirs(interpreter, nights)):
+        if found is None:
+            told.append("not installed")
+            continue
+        is_seen = [any(abs(point - _BEFORE) <= _NEAR for point in points) for points in found]
+        delays = [
+            next((n + 1 for n in range(_WITHIN) if is_seen[s * _WITHIN + n]), _WITHIN + 1)
+            for s in range(_SERIES)
+        ]
+        share = fmean(delay <= _WITHIN for delay in delays)
+        told.append(f"{share:.1%}, median {median(delays):g}, mean {fmean(delays):.1f}")
+    return Row(
+        f"+{_STEP:.0%} step after {_BEFORE} points with CV {_NOISE:.1%}: found within {_WITHIN}"
+        " points, and after how many, the first after the step counting as 1",
+        f"otava {told[1]}",
+        "at least 90 %, median at most 3.5",
+        told[0],
+    )
+
+
+def _annotated(folder: Path, interpreter: Path | None) -> list[Row]:
+    """Agreement with human annotators, one default for all series."""
+    annotations = json.loads((folder / "annotations.json").read_text())
+    series, marked = [], []
+    for path in sorted(folder.glob("*.json")):
+        if path.name == "annotations.json":
+            continue
+        body = json.loads(path.read_text())
+        if len(body["series"]) != 1:
+            continue
+        raw = body["series"][0]["raw"]
+        series.append([value for value in raw if value is not None])
+        missing = [n for n, value in enumerate(raw) if value is None]
+        points = annotations[path.stem].values()
+        marked.append([[p - sum(n < p for n in missing) for p in one] for one in points])
+    told: dict[str, str] = {}
+    nothing: list[list[int]] = [[] for _ in series]
+    for name, found in {
+        "ours": _ours(series),
+        "otava": _theirs(interpreter, series),
+        "nothing": nothing,
+    }.items():
+        if found is None:
+            told[name] = "not installed"
+            continue
+        both = list(zip(marked, found, series, strict=True))
+        f = fmean(f1(people, points) for people, points, _ in both)
+        c = fmean(covering(people, points, len(values)) for people, points, values in both)
+        told[name] = f"{f:.3f} / {c:.3f}"
+    return [
+        Row(
+            f"TCPD, {len(series)} univariate series: F1 with margin 5 / covering",
+            f"otava {told['otava']}; no change points at all {told['nothing']}",
+            "at least .73 / .70",
+            told["ours"],
+        )
+    ]
+
+
+def _golden(folder: Path, interpreter: Path | None) -> list[Row]:
+    """Otava's own test series: ours, asked for steps of any size, and otava in this run."""
+    table = pd.read_csv(folder / "sample.csv")
+    series = {
+        "tigerbeetle": json.loads((folder / "tigerbeetle.json").read_text())["values"],
+        **{name: table[name].tolist() for name in ("metric1", "metric2")},
+    }
+    ours = _ours(list(series.values()), least=0.0)
+    nothing: list[list[int]] = [[] for _ in series]
+    theirs = (
+        otava.steps(interpreter, list(series.values()), window=_WINDOW) if interpreter else nothing
+    )
+    return [
+        Row(
+            f"otava's series `{name}`: steps of any size",
+            f"otava, windows of {_WINDOW} as in its tests: {them}",
+            "the same changes",
+            f"{us}",
+        )
+        for name, us, them in zip(series, ours, theirs, strict=True)
+    ]
+
+
+def _speed() -> Row:
+    draw = np.random.default_rng(0)
+    levels = np.exp(draw.normal(0, 0.05, (100, 10)))
+    noise = np.exp(draw.normal(0, 0.02, (100, 500)))
+    series = (np.repeat(levels, 50, axis=1) * noise).tolist()
+    began = time.process_time()
+    _ours(series)
+    took = time.process_time() - began
+    return Row(
+        "100 series of 500 points with nine steps each, CPU after import",
+        "-",
+        "at most 60 s",
+        f"{took:.1f} s",
+    )
+
+
+def _machines(folder: Path) -> list[tuple[str, list[float]]]:
+    """Return metric and values in the order of time, for each machine that was kept."""
+    found: list[tuple[str, list[float]]] = []
+    for path in sorted(folder.glob("*__long__*.csv.gz")):
+        table = pd.read_csv(path).sort_values("starttime", kind="stable")
+        for _, rows in table.groupby("VM_id"):
+            found.append((path.name.partition("__")[0], rows["value"].astype(float).tolist()))
+    return found

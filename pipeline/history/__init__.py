@@ -1,0 +1,1 @@
+"""The history of metrics, night after night: kept, read, and searched for steps."""

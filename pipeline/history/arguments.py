@@ -1,0 +1,61 @@
+"""The command line of `history`."""
+
+import argparse
+import math
+from pathlib import Path
+
+_EPILOG = (
+    "FILE.csv has the columns time,value and where wanted series,commit,scale,better; FILE.jsonl"
+    " is what --append writes: one line for each night, each metric set against the reference build"
+    " of the same run"
+    " -- exit codes: 0 looked, 2 a file that cannot be used, 3 a step for the worse with --alarm,"
+    " 6 a run without a valid pair, 7 a run or a .jsonl file that cannot be read"
+)
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    """Add the command `history`, and return its parser."""
+    parser = commands.add_parser(
+        "history", help="find the steps in a series of measurements", epilog=_EPILOG
+    )
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--append", type=Path, metavar="DIR", help="first add the run of a folder to FILE.jsonl"
+    )
+    parser.add_argument(
+        "--acknowledged", type=Path, metavar="FILE", help="TOML or JSON: steps that do not alarm"
+    )
+    parser.add_argument(
+        "--scale",
+        choices=("ratio", "difference"),
+        default="ratio",
+        help="steps as ratios (default) or as amounts, for values that may be 0 or less",
+    )
+    parser.add_argument("--better", choices=("lower", "higher"), default="lower")
+    parser.add_argument(
+        "--least",
+        type=least,
+        metavar="SIZE",
+        help="the smallest step that matters: 2.5%% (default) or 0.025; an amount with --scale"
+        " difference (default: every step)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the steps as JSON")
+    parser.add_argument(
+        "--alarm", action="store_true", help="exit with 3 at a step for the worse, if unexplained"
+    )
+    return parser
+
+
+def least(text: str) -> float:
+    """Return the number of `2%` or `0.02`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none, or below 0.
+    """
+    try:
+        found = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        found = math.nan
+    if not (math.isfinite(found) and found >= 0):
+        raise argparse.ArgumentTypeError(f"`{text}` is no size; write 2% or 0.02")
+    return found

@@ -1,0 +1,233 @@
+"""A history of our own runs: JSON lines, one for each night, each against the same reference build.
+
+What is kept of a metric is the candidate set against the baseline arm of the *same* run, so that
+another machine, or a slower night, is no step.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline import codec
+from pipeline.errors import BaselineError, LoadError
+from pipeline.history.source import Dated, Meaning, Source, dated
+from pipeline.judge import scale
+from pipeline.log import log
+from pipeline.model.history import Place
+from pipeline.model.metric import Better, Scale
+from pipeline.model.results import ResultSet, Sample
+from pipeline.model.subject import Arm
+
+# 1: the first version.
+NIGHT: Final = "milo-perf.night/1"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Value(_Strict):
+    """One metric of one night.
+
+    Attributes:
+        value: On the ratio scale candidate / reference, the geometric mean over the pairs; on the
+            difference scale candidate - reference in `unit`, the mean.
+        pairs: That it is the mean of.
+    """
+
+    value: float
+    scale: Scale
+    better: Better
+    unit: str
+    pairs: int = Field(ge=1)
+
+
+class Night(_Strict):
+    """One line of the file.
+
+    Attributes:
+        run: Tells this run from every other: of when it began, on what, and with which seed.
+        time: When it began.
+        commit: Of the candidate; its digest where its source is not known.
+        candidate: Digest of its binary.
+        reference: Digest of the binary that it was measured beside.
+        suite: Name of the suite.
+        suite_digest: What the suite meant.
+        machine: Fingerprint, for people: another machine is no step.
+        metrics: By `workload/metric`.
+    """
+
+    schema_name: Literal["milo-perf.night/1"] = Field(default=NIGHT, alias="schema")
+    run: str
+    time: datetime
+    commit: str
+    candidate: str
+    reference: str
+    suite: str
+    suite_digest: str
+    machine: dict[str, str]
+    metrics: dict[str, Value]
+
+
+def night(results: ResultSet) -> Night:
+    """Return what is kept of a run.
+
+    Raises:
+        LoadError: No pair of it is valid.
+    """
+    if not results.valid_pairs:
+        raise LoadError("the run has no valid pair, so there is nothing to keep of it")
+    subjects = results.subjects
+    digests = {arm: subjects[arm].digest for arm in Arm}
+    told = (results.taken_at.isoformat(), *digests.values(), results.suite_digest, results.seed)
+    before = {sample.key: sample for sample in results.samples.get(Arm.BASELINE, ())}
+    metrics = {
+        sample.key: value
+        for sample in results.samples.get(Arm.CANDIDATE, ())
+        if sample.key in before
+        and (value := _value(before[sample.key], sample, results.valid_pairs))
+    }
+    facts = subjects[Arm.CANDIDATE].facts
+    return Night(
+        run=hashlib.sha256(repr(told).encode()).hexdigest()[:16],
+        time=results.taken_at,
+        commit=facts.get("revision") or facts.get("tree") or digests[Arm.CANDIDATE],
+        candidate=digests[Arm.CANDIDATE],
+        reference=digests[Arm.BASELINE],
+        suite=results.suite,
+        suite_digest=results.suite_digest,
+        machine=results.machine.fingerprint,
+        metrics=metrics,
+    )
+
+
+def append(path: Path, new: Night) -> bool:
+    """Add a night to a file, all or nothing; return False where it was there already.
+
+    The same run with more pairs, after a `--resume`, takes the place of what was there.  A last
+    line that was cut off is dropped.
+
+    Raises:
+        BaselineError: A line that is whole cannot be read; nothing is written.
+        LoadError: The file cannot be written.
+    """
+    nights = load(path) if path.exists() else []
+    if new in nights:
+        return False
+    kept = [night for night in nights if night.run != new.run]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ordered = sorted([*kept, new], key=lambda night: night.time)
+    codec.write_text(path, "".join(_line(night) for night in ordered))
+    return True
+
+
+def load(path: Path) -> list[Night]:
+    """Return the nights of a file, in the order of its lines.
+
+    Raises:
+        BaselineError: It cannot be read, or a line other than a cut-off last one is no night.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="strict").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BaselineError(f"{path}: cannot be read: {error}") from error
+    found: list[Night] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            found.append(Night.model_validate_json(line))
+        except ValidationError as error:
+            if number == len(lines):  # a whole line ends with a newline
+                log.warning("%s:%s: the last line is cut off; it is left out", path, number)
+                continue
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise BaselineError(
+                f"{path}:{number}: {where + ': ' if where else ''}{first['msg']}",
+                hint=f"each line is one night of the schema {NIGHT!r}",
+            ) from error
+    return found
+
+
+def read(path: Path) -> Source:
+    """Return the series of a file: one for each metric, against the newest reference build.
+
+    Raises:
+        BaselineError: See `load`; or there is no night in it.
+    """
+    nights = sorted(load(path), key=lambda night: night.time)
+    if not nights:
+        raise BaselineError(f"{path}: there is no night in it", hint="`--append DIR` adds a run")
+    reference = nights[-1].reference
+    others = sum(night.reference != reference for night in nights)
+    notes = (f"{others} nights against another reference build are left out",) if others else ()
+    series: list[Dated] = []
+    for name in dict.fromkeys(name for night in reversed(nights) for name in night.metrics):
+        rows = [
+            row
+            for row, night in enumerate(nights)
+            if night.reference == reference and name in night.metrics
+        ]
+        if rows:
+            series.append(_series(name, nights, rows, notes))
+    places = [Place(night.time.isoformat(), night.commit) for night in nights]
+
+    def look(rows: AbstractSet[int], commits: AbstractSet[str]) -> Mapping[int, Place]:
+        return {
+            row: place for row, place in enumerate(places) if row in rows or place.commit in commits
+        }
+
+    return Source(tuple(series), look)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a line."""
+    return Night.model_json_schema(mode="serialization", by_alias=True)
+
+
+def _series(name: str, nights: Sequence[Night], rows: list[int], notes: tuple[str, ...]) -> Dated:
+    newest = nights[rows[-1]].metrics[name]
+    values = np.array([nights[row].metrics[name].value for row in rows])
+    return dated(name, Meaning(newest.scale, newest.better), values, np.array(rows), notes)
+
+
+def _value(before: Sample, after: Sample, pairs: Sequence[int]) -> Value | None:
+    """Return one metric set against the reference; None where no pair has both values."""
+    metric = after.metric
+    differences = [
+        scale.difference(metric, baseline, candidate)
+        for pair in pairs
+        for baseline, candidate in ((before.values[pair], after.values[pair]),)
+        if baseline is not None and candidate is not None
+        if metric.scale is Scale.DIFFERENCE or min(baseline, candidate) > metric.floor
+    ]
+    if not differences:
+        return None
+    change = scale.change(metric, fmean(differences))
+    return Value(
+        value=1 + change if metric.scale is Scale.RATIO else change,
+        scale=metric.scale,
+        better=metric.better,
+        unit=metric.unit,
+        pairs=len(differences),
+    )
+
+
+def _line(night: Night) -> str:
+    body = night.model_dump(mode="json", by_alias=True)
+    return json.dumps(body, sort_keys=True, allow_nan=False) + "\n"
+
+
+def is_nights(path: Path) -> bool:
+    """Whether a file's name says that it is of this kind."""
+    return os.fspath(path).endswith(".jsonl")

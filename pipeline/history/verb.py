@@ -1,0 +1,128 @@
+"""The verb `history`: from a file of points to its steps."""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline import codec
+from pipeline.errors import ConfigError, Exit
+from pipeline.history import acknowledged, nights, table
+from pipeline.history.source import Dated, Meaning, Source
+from pipeline.judge.history import HistoryRule, acknowledge, judge
+from pipeline.log import log
+from pipeline.model.history import Acknowledgement, Judged, Place, Step
+from pipeline.model.metric import Better, Scale
+
+RESULTS = "results.json"
+
+
+def judged(args: argparse.Namespace) -> list[Judged]:
+    """Return every series of a file with its steps; add a run to the file first, if asked.
+
+    Raises:
+        PipelineError: The file, the run or the acknowledgements cannot be used.
+    """
+    path: Path = args.file
+    if args.append is not None:
+        _append(path, args.append)
+    said = acknowledged.read(args.acknowledged) if args.acknowledged else ()
+    rule = HistoryRule(args.least)
+    source = _source(path, Meaning(Scale(args.scale), Better(args.better)))
+    pairs = [(dated, judge(dated.line, rule)) for dated in source.series]
+    return _placed(source, pairs, said)
+
+
+def exit_code(histories: Sequence[Judged], *, alarm: bool) -> Exit:
+    """Return how a process that looked should end."""
+    alarms = any(step.alarms for judged in histories for step in judged.steps)
+    return Exit.REGRESSION if alarm and alarms else Exit.NO_REGRESSION
+
+
+def history_json(histories: Sequence[Judged]) -> str:
+    """Return the steps of every series as JSON."""
+    body = {
+        "series": [
+            {
+                "series": judged.line.name,
+                "scale": judged.line.scale.value,
+                "better": judged.line.better.value,
+                "points": judged.line.left_out + len(judged.line.values),
+                "changes": [_body(step) for step in judged.steps],
+                "notes": list(judged.notes),
+            }
+            for judged in histories
+        ]
+    }
+    return json.dumps(body, indent=1, allow_nan=False) + "\n"
+
+
+def _body(step: Step) -> dict[str, Any]:
+    return {
+        "index": step.index,
+        "time": step.after.time,
+        "commit": step.after.commit or None,
+        "commit_before": step.before.commit or None,
+        "change": step.change,
+        "low": step.low,
+        "high": step.high,
+        "worse": step.is_worse,
+        "acknowledged": step.acknowledged or None,
+    }
+
+
+def _append(path: Path, folder: Path) -> None:
+    if not nights.is_nights(path):
+        raise ConfigError(f"{path}: a run is added to a .jsonl file only")
+    night = nights.night(codec.read_results(folder / RESULTS))
+    log.info("%s: %s", path, "added" if nights.append(path, night) else "was there already")
+
+
+def _source(path: Path, default: Meaning) -> Source:
+    return nights.read(path) if nights.is_nights(path) else table.read(path, default)
+
+
+def _placed(
+    source: Source, pairs: Sequence[tuple[Dated, Judged]], said: Sequence[Acknowledgement]
+) -> list[Judged]:
+    """Return histories with the places of their steps, and with what is acknowledged."""
+    rows = {
+        int(dated.rows[step.index - dated.line.left_out - before])
+        for dated, judged in pairs
+        for step in judged.steps
+        for before in (0, 1)
+    }
+    commits = {one.commit for one in said if one.commit}
+    places = source.look(rows, commits) if rows or commits else {}
+    named = {row: place.commit for row, place in places.items() if place.commit in commits}
+    names = {dated.line.name for dated, _ in pairs}
+    for one in said:
+        if one.series not in names:
+            log.warning("acknowledged in `%s`: there is no such series", one.series)
+    return [_with_places(dated, judged, places, named, said) for dated, judged in pairs]
+
+
+def _with_places(
+    dated: Dated,
+    judged: Judged,
+    places: Mapping[int, Place],
+    named: Mapping[int, str],
+    said: Sequence[Acknowledgement],
+) -> Judged:
+    first = dated.line.left_out
+
+    def place(index: int) -> Place:
+        return places[int(dated.rows[index - first])]
+
+    steps = tuple(
+        dataclasses.replace(step, after=place(step.index), before=place(step.index - 1))
+        for step in judged.steps
+    )
+    at: dict[str, list[int]] = {}
+    if named:
+        for number, row in enumerate(dated.rows.tolist()):
+            if row in named:
+                at.setdefault(named[row], []).append(first + number)
+    return acknowledge(dataclasses.replace(judged, steps=steps), said, at)

@@ -1,0 +1,120 @@
+"""What is left of a series when its levels are taken away: how much it varies, how alike it is."""
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.stats.student import Estimate
+
+Floats: TypeAlias = NDArray[np.float64]
+
+CLIP = 3.0
+"""A point counts for at most so many deviations from its level, so one spike makes no step."""
+
+_RHO_MOST = 0.99
+_ALIKE = 1.645  # one-sided 5 %: an autocorrelation above this / sqrt(n) is not chance
+_TO_SD = 1.4826  # of the median absolute deviation, for normal noise
+_NONE = 1e-12  # relative: a spread below it is the rounding of doubles
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """A series as levels and bounded deviations from them.
+
+    Attributes:
+        levels: Median of its segment at every point, shape (n,), in the unit of the series.
+        scores: Shape (n,), in standard deviations, at most `CLIP` to either side.
+        deviation: What a score of 1 is, in the unit of the series; above 0.
+    """
+
+    levels: Floats
+    scores: Floats
+    deviation: float
+
+    @property
+    def bounded(self) -> Floats:
+        """The series without its spikes, shape (n,), in standard deviations."""
+        return self.levels / self.deviation + self.scores
+
+
+def noise(values: Floats, bounds: list[int]) -> Noise | None:
+    """Return what a series is about its levels; None where it does not vary about them.
+
+    Args:
+        values: Shape (n,), finite.
+        bounds: First index of each segment, ascending from 0, and n.
+
+    Source:
+        Bounded scores by the median absolute deviation: Huber, Robust Statistics (1981).
+    """
+    levels = np.empty_like(values)
+    for start, end in itertools.pairwise(bounds):
+        levels[start:end] = np.median(values[start:end])
+    residuals = values - levels
+    deviation = _spread(residuals, float(np.abs(values).max(initial=0.0)))
+    if not deviation:
+        return None
+    return Noise(levels, np.clip(residuals / deviation, -CLIP, CLIP), deviation)
+
+
+def autocorrelation(residuals: Floats) -> float:
+    """Return how alike neighbours are: 0 where that may be chance, at most 0.99.
+
+    Args:
+        residuals: Shape (n,), of mean 0 in every segment.
+
+    Source:
+        The bias that is removed: Kendall, Note on Bias in the Estimation of Autocorrelation,
+        Biometrika 41 (1954).
+    """
+    n, squares = len(residuals), float(residuals @ residuals)
+    if squares <= 0 or n < 3:
+        return 0.0
+    rho = float(residuals[1:] @ residuals[:-1]) / squares
+    rho += (1 + 3 * rho) / n
+    return min(rho, _RHO_MOST) if rho > _ALIKE / math.sqrt(n) else 0.0
+
+
+def step_size(before: Floats, after: Floats) -> Estimate:
+    """Return how far the level went from one segment to the next.
+
+    Levels are means of what is not a spike.  Both segments are taken to vary alike, because one of
+    them may have three points.  Where neighbours are alike, n points are worth n(1 - rho)/(1 + rho)
+    independent ones.  The place of the step was chosen for being the largest, so a step found late
+    or barely is overstated.
+
+    Args:
+        before: Shape (m,), m >= 1.
+        after: Shape (n,), n >= 1, in the same unit.
+
+    Source:
+        Worth of dependent points: Bayley and Hammersley, The "Effective" Number of Independent
+        Observations in an Autocorrelated Time Series, Supplement to JRSS 8 (1946).
+    """
+    m, n = len(before), len(after)
+    found = noise(np.concatenate((before, after)), [0, m, m + n])
+    if found is None:
+        return Estimate(float(np.median(after) - np.median(before)), 0.0, math.inf)
+    clean = found.bounded
+    means = np.repeat([clean[:m].mean(), clean[m:].mean()], [m, n])
+    residuals = clean - means
+    rho = autocorrelation(residuals)
+    share = (1 - rho) / (1 + rho)
+    freedom = max(1.0, (m + n) * share - 2)
+    variance = float(residuals @ residuals) * share / freedom
+    error = math.sqrt(variance * (1 / (m * share) + 1 / (n * share)))
+    return Estimate(float(means[-1] - means[0]) * found.deviation, error * found.deviation, freedom)
+
+
+def _spread(residuals: Floats, size: float) -> float:
+    """Return the robust standard deviation; 0 where all there is are the roundings of doubles."""
+    least = _NONE * max(size, float(np.finfo(np.float64).tiny))
+    robust = _TO_SD * float(np.median(np.abs(residuals - np.median(residuals))))
+    if robust > least:
+        return robust
+    plain = float(residuals.std())
+    return plain if plain > least else 0.0

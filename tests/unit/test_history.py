@@ -1,0 +1,312 @@
+"""`history`: files in, steps out, and every fault of a file with its line."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.cli import main
+from pipeline.errors import ConfigError
+from pipeline.history import acknowledged, arguments, table
+from pipeline.history.source import Meaning
+from pipeline.judge.history import HistoryRule, acknowledge, judge
+from pipeline.model.history import Acknowledgement, Judged, Line, Step
+from pipeline.model.metric import Better, Scale
+from pipeline.render.history import history_text, marks, sparkline
+
+
+def noisy(*levels: tuple[int, float], seed: int = 1, sd: float = 0.02) -> list[float]:
+    """Return values about levels, each given as (points, level)."""
+    draw = np.random.default_rng(seed)
+    return [level * float(np.exp(draw.normal(0, sd))) for n, level in levels for _ in range(n)]
+
+
+def csv(path: Path, values: Sequence[float], *, series: str = "", commits: bool = False) -> Path:
+    """Write a file with one point a day."""
+    header = "time,value" + (",series" if series else "") + (",commit" if commits else "")
+    days = np.datetime64("2025-01-01") + np.arange(len(values))
+    rows = [
+        f"{day},{value!r}" + (f",{series}" if series else "") + (f",c{n}" if commits else "")
+        for n, (day, value) in enumerate(zip(days, values, strict=True))
+    ]
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def shown(path: Path, capsys: pytest.CaptureFixture[str], *more: str) -> list[dict[str, Any]]:
+    """Return what `--json` says."""
+    assert main(["history", str(path), "--json", *more]) == 0
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["series"]
+    return found
+
+
+def test_a_step_is_told_with_place_size_and_interval(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = csv(tmp_path / "x.csv", noisy((60, 5.0), (40, 5.5)), series="get", commits=True)
+    (found,) = shown(path, capsys)
+    assert found["series"] == "get"
+    (change,) = found["changes"]
+    assert (change["index"], change["time"]) == (60, "2025-03-02")
+    assert (change["commit_before"], change["commit"]) == ("c59", "c60")
+    assert change["low"] < 0.1 < change["high"]
+    assert change["high"] - change["low"] < 0.03
+    assert change["worse"] is True
+
+
+def test_lines_in_any_order_are_put_in_the_order_of_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = csv(tmp_path / "x.csv", noisy((30, 5.0), (30, 6.0)), commits=True)
+    header, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([header, *reversed(lines)]))
+    (found,) = shown(path, capsys)
+    assert [c["commit"] for c in found["changes"]] == ["c30"]
+    assert "sorted" in str(found["notes"])
+
+
+def test_series_of_one_file_do_not_mix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = csv(tmp_path / "a.csv", noisy((30, 5.0), (30, 6.0)), series="one").read_text()
+    two = csv(tmp_path / "b.csv", noisy((60, 900.0)), series="two").read_text()
+    path = tmp_path / "both.csv"
+    path.write_text(one + two.partition("\n")[2])
+    found = shown(path, capsys)
+    assert [(s["series"], len(s["changes"])) for s in found] == [("one", 1), ("two", 0)]
+
+
+def test_blocks_of_a_file_are_one_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = csv(tmp_path / "x.csv", noisy((60, 5.0), (40, 5.5)), series="get", commits=True)
+    whole = shown(path, capsys)
+    monkeypatch.setattr(table, "ROWS", 7)
+    assert shown(path, capsys) == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("", "the file is empty", id="empty"),
+        pytest.param("time,value\n", "no line but the first", id="no points"),
+        pytest.param(
+            "when,value\n1,2\n",
+            ":1: the column `time` is missing; there are: when, value",
+            id="column missing",
+        ),
+        pytest.param("time,value\n1,2\n2,fast\n", ":3: value: `fast` is not a number", id="text"),
+        pytest.param("time,value\n1,2\n2,nan\n", ":3: value: `nan` is not a finite", id="NaN"),
+        pytest.param("time,value\n1,2\n2,\n", ":3: value: `` is not a number", id="no value"),
+        pytest.param("time,value\n1,2\n2,inf\n", ":3: value: `inf` is not a finite", id="infinite"),
+        pytest.param("time,value\n1,2\n2,0\n", ":3: value: `0` is not above 0", id="zero"),
+        pytest.param("time,value\n1,2\n2,-3\n", ":3: value: `-3` is not above 0", id="negative"),
+        pytest.param(
+            "time,value\n2025-01-01,2\nsoon,3\n", ":3: time: `soon` is not a time", id="no time"
+        ),
+        pytest.param(
+            "time,value\n1,2\n2,3\n1.0,4\n",
+            ":4: time: `1.0` is not later or earlier than that of line 2",
+            id="same time twice",
+        ),
+        pytest.param(
+            "time,value,scale\n1,2,ratio\n2,3,log\n",
+            ":3: scale: `log` is not `ratio` or",
+            id="unknown scale",
+        ),
+        pytest.param(
+            "time,value,better\n1,2,lower\n2,3,higher\n",
+            ":3: better: `higher` is not `lower`, as earlier",
+            id="two directions",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_with_the_reason(
+    text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    assert main(["history", str(path)]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_another_encoding_is_refused(
+    encoding: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("time,value,series\n1,2,größe\n", encoding=encoding)
+    assert main(["history", str(path)]) == 2
+    assert "not UTF-8" in capsys.readouterr().err
+
+
+def test_times_may_be_written_in_other_ways(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("time,value\n2024.01.02 3:00:00 +0100,2\n2024.01.01 3:00:00 +0100,1\n")
+    (series,) = table.read(path, Meaning()).series
+    assert tuple(series.line.values) == (1.0, 2.0)
+
+
+def test_values_below_zero_have_steps_as_amounts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = np.random.default_rng(1).normal([0.0] * 40 + [3.0] * 40, 0.5).tolist()
+    (found,) = shown(csv(tmp_path / "x.csv", values), capsys, "--scale", "difference")
+    (change,) = found["changes"]
+    assert change["low"] < 3.0 < change["high"]
+
+
+def test_constant_values_have_no_step_and_no_interval_is_divided_by_zero(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (flat,) = shown(csv(tmp_path / "x.csv", [2.0] * 50), capsys)
+    assert flat["changes"] == []
+    (stepped,) = shown(csv(tmp_path / "y.csv", [2.0] * 25 + [3.0] * 25), capsys)
+    (change,) = stepped["changes"]
+    assert change["change"] == pytest.approx(0.5)
+    assert change["low"] == change["high"] == change["change"]
+
+
+def test_a_series_too_short_has_no_step_and_says_so() -> None:
+    judged = judge(Line("x", (1.0, 9.0, 9.0)), HistoryRule())
+    assert judged.steps == ()
+    assert "too short" in judged.notes[0]
+
+
+def test_the_oldest_points_of_a_long_series_are_left_out_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = noisy((100, 1.0), (1900, 5.0), (100, 6.0))
+    (found,) = shown(csv(tmp_path / "x.csv", values), capsys)
+    assert [c["index"] for c in found["changes"]] == [2000]
+    assert "100 oldest points" in str(found["notes"])
+
+
+def test_a_step_too_small_to_matter_is_left_out_unless_asked_for() -> None:
+    line = Line("x", noisy((100, 1.0), (100, 1.015), sd=0.002))
+    assert judge(line, HistoryRule()).steps == ()
+    (step,) = judge(line, HistoryRule(least=0.01)).steps
+    assert step.index == 100
+
+
+@pytest.mark.parametrize(
+    ("better", "change", "worse"),
+    [(Better.LOWER, 1.2, True), (Better.LOWER, 0.8, False), (Better.HIGHER, 0.8, True)],
+)
+def test_worse_is_away_from_better(better: Better, change: float, worse: bool) -> None:  # noqa: FBT001
+    (step,) = judge(Line("x", noisy((40, 1.0), (40, change)), better=better), HistoryRule()).steps
+    assert step.is_worse is worse
+    assert step.alarms is worse
+
+
+def test_a_ratio_of_a_value_that_is_not_above_zero_cannot_be_built() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        Line("x", (1.0, 0.0))
+
+
+def judged_at(*indexes: int) -> Judged:
+    """Return a history with steps for the worse at these places."""
+    steps = tuple(Step(index, 0.1, 0.05, 0.15, is_worse=True) for index in indexes)
+    return Judged(Line("get", tuple([1.0] * 50)), steps)
+
+
+def test_an_acknowledged_step_does_not_alarm_and_is_still_there() -> None:
+    said = [Acknowledgement("get", "audit log", commit="abc")]
+    found = acknowledge(judged_at(10, 30), said, {"abc": [31]})
+    assert [step.acknowledged for step in found.steps] == ["", "audit log"]
+    assert [step.alarms for step in found.steps] == [True, False]
+
+
+def test_an_acknowledgement_of_nothing_is_said() -> None:
+    said = [
+        Acknowledgement("get", "why", index=20),
+        Acknowledgement("get", "why", commit="gone"),
+        Acknowledgement("another", "why", index=10),
+    ]
+    found = acknowledge(judged_at(10), said, {})
+    assert found.steps[0].alarms
+    assert [note.split(",")[0] for note in found.notes] == [
+        "acknowledged at index 20",
+        "acknowledged at commit gone",
+    ]
+
+
+def test_the_file_of_acknowledgements_silences_the_alarm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = csv(tmp_path / "x.csv", noisy((30, 5.0), (30, 6.0)), series="get", commits=True)
+    assert main(["history", str(path), "--alarm"]) == 3
+    known = tmp_path / "known.toml"
+    known.write_text('[[acknowledged]]\nseries = "get"\ncommit = "c30"\nreason = "audit log"\n')
+    capsys.readouterr()
+    assert main(["history", str(path), "--alarm", "--acknowledged", str(known)]) == 0
+    out = capsys.readouterr().out
+    assert "△ 30  2025-01-31  c29..c30" in out
+    assert "acknowledged: audit log" in out
+
+
+def test_acknowledgements_may_be_json(tmp_path: Path) -> None:
+    path = tmp_path / "known.json"
+    path.write_text('{"acknowledged": [{"series": "get", "index": 3, "reason": "why"}]}')
+    assert acknowledged.read(path) == (Acknowledgement("get", "why", index=3),)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("[[acknowledged]\n", "not TOML", id="no TOML"),
+        pytest.param("[[acknowledged]]\nseries='a'\n", "reason: Field required", id="no reason"),
+        pytest.param(
+            "[[acknowledged]]\nseries='a'\nreason='r'\n", "by its `commit` or", id="no place"
+        ),
+        pytest.param(
+            "[[acknowledged]]\nseries='a'\nreason='r'\nindex=1\nwhy='x'\n", "why: Extra", id="key"
+        ),
+        pytest.param(
+            "[[acknowledged]]\nseries='a'\nreason=' '\nindex=1\n", "say why", id="empty reason"
+        ),
+    ],
+)
+def test_acknowledgements_that_cannot_be_used_are_refused(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "known.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        acknowledged.read(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        acknowledged.read(tmp_path / "none.toml")
+
+
+def test_sizes_are_read_as_shares_or_numbers() -> None:
+    assert (arguments.least("2%"), arguments.least("0.05")) == (0.02, 0.05)
+    for wrong in ("-1", "nan", "much"):
+        with pytest.raises(argparse.ArgumentTypeError, match="no size"):
+            arguments.least(wrong)
+
+
+def test_a_sparkline_shows_the_shape_in_as_much_room_as_there_is() -> None:
+    assert sparkline([0, 1, 2, 3, 4, 5, 6, 7], 80) == "▁▂▃▄▅▆▇█"
+    assert sparkline([5.0] * 4, 80) == "▄▄▄▄"
+    assert sparkline([0.0] * 500 + [1.0] * 500, 10) == "▁▁▁▁▁█████"
+    assert sparkline([], 10) == ""
+
+
+@pytest.mark.parametrize("n", [10, 98, 99, 250, 1999])
+def test_the_mark_of_a_step_stands_below_its_point(n: int) -> None:
+    for index in range(3, n - 3, 7):
+        step = Step(index, 0.1, 0.05, 0.15, is_worse=True)
+        values = tuple(1.0 if number < index else 2.0 for number in range(n))
+        drawn = Judged(Line("x", values), (step,))
+        column = len(marks(drawn, 98)) - 1
+        assert set(sparkline(values, 98)[:column]) <= {"▁"}
+        assert set(sparkline(values, 98)[column + 1 :]) <= {"█"}
+
+
+def test_hostile_names_are_shown_as_text() -> None:
+    line = Line("\x1b[31m<b>\n\u202ex", tuple(noisy((30, 1.0), (30, 2.0))), Scale.RATIO)
+    text = history_text([judge(line, HistoryRule())])
+    assert "\x1b" not in text
+    assert "\u202e" not in text

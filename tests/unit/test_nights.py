@@ -1,0 +1,180 @@
+"""The file of our own nights: one line for each run, each against the reference of that run."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from pipeline import codec
+from pipeline.cli import main
+from pipeline.errors import BaselineError, LoadError
+from pipeline.history import nights
+from pipeline.model.results import ResultSet
+from pipeline.model.subject import Arm
+from tests.builders import COUNT, LATENCY, NOW, results
+
+
+def run(number: int = 0, ratio: float = 1.1, *, machine: float = 1.0, **more: object) -> ResultSet:
+    """Return the run of one night; `machine` is how slow everything was in it."""
+    before = [machine * value for value in (0.100, 0.102, 0.098)]
+    after = [ratio * value for value in before]
+    found = results(
+        (LATENCY, before, after),
+        (COUNT, [5.0, 5.0, 5.0], [7.0, 7.0, 7.0]),
+        facts={Arm.CANDIDATE: {"revision": f"commit-{number}"}},
+        **more,  # type: ignore[arg-type]
+    )
+    return replace(found, taken_at=NOW + timedelta(days=number))
+
+
+def folder(path: Path, found: ResultSet) -> Path:
+    """Write a run's folder."""
+    path.mkdir(parents=True, exist_ok=True)
+    codec.write_results(path / "results.json", found)
+    return path
+
+
+def test_a_night_is_the_candidate_against_the_reference_of_the_same_run() -> None:
+    kept = nights.night(run(3))
+    assert kept.commit == "commit-3"
+    assert kept.metrics["object-crud/create_p50"].value == pytest.approx(1.1)
+    assert kept.metrics["object-crud/files"].value == pytest.approx(2.0)
+    assert kept.reference != kept.candidate
+
+
+def test_a_slow_machine_is_no_step(tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    for number in range(20):
+        slow = 1.0 if number < 10 else 3.0
+        nights.append(path, nights.night(run(number, machine=slow)))
+    for series in nights.read(path).series:
+        assert np.ptp(series.line.values) < 1e-9
+
+
+def test_an_invalid_pair_is_left_out_and_a_run_without_any_other_is_refused() -> None:
+    kept = nights.night(run(invalid={1: "too slow"}))
+    assert kept.metrics["object-crud/create_p50"].pairs == 2
+    with pytest.raises(LoadError, match="no valid pair"):
+        nights.night(run(invalid={0: "a", 1: "b", 2: "c"}))
+
+
+def test_a_metric_that_is_missing_in_a_pair_is_the_mean_of_the_others() -> None:
+    kept = nights.night(
+        results((LATENCY, [0.1, 0.1], [None, 0.2]), (COUNT, [None, None], [None, None]))
+    )
+    assert set(kept.metrics) == {"object-crud/create_p50"}
+    assert kept.metrics["object-crud/create_p50"].pairs == 1
+
+
+def test_the_same_run_twice_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "kept" / "nights.jsonl"
+    assert nights.append(path, nights.night(run(0)))
+    assert nights.append(path, nights.night(run(1)))
+    before = path.read_bytes()
+    assert not nights.append(path, nights.night(run(0)))
+    assert path.read_bytes() == before
+    assert len(nights.load(path)) == 2
+
+
+def test_a_run_that_went_on_takes_its_own_place(tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    nights.append(path, nights.night(run(0, invalid={1: "too slow"})))
+    nights.append(path, nights.night(run(0)))
+    (night,) = nights.load(path)
+    assert night.metrics["object-crud/create_p50"].pairs == 3
+
+
+def test_nights_are_kept_in_the_order_of_time(tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    for number in (4, 2, 3):
+        nights.append(path, nights.night(run(number)))
+    assert [night.commit for night in nights.load(path)] == ["commit-2", "commit-3", "commit-4"]
+
+
+@pytest.mark.parametrize("left", [1, 40, 400])
+def test_a_last_line_that_was_cut_off_is_dropped(left: int, tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    for number in (0, 1):
+        nights.append(path, nights.night(run(number)))
+    first, second = path.read_text().splitlines()
+    path.write_text(f"{first}\n{second[:left]}")
+    assert [night.commit for night in nights.load(path)] == ["commit-0"]
+    assert nights.append(path, nights.night(run(1)))
+    assert path.read_text() == f"{first}\n{second}\n"
+
+
+def test_a_line_in_the_middle_that_cannot_be_read_is_an_error_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "nights.jsonl"
+    nights.append(path, nights.night(run(0)))
+    text = "{}\n" + path.read_text()
+    path.write_text(text)
+    with pytest.raises(BaselineError, match=r"nights.jsonl:1: run: Field required"):
+        nights.append(path, nights.night(run(1)))
+    assert path.read_text() == text
+
+
+def test_an_empty_file_has_no_history(tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    path.write_text("")
+    with pytest.raises(BaselineError, match="no night"):
+        nights.read(path)
+
+
+def test_nights_against_another_reference_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    other = {Arm.BASELINE: "a" * 64, Arm.CANDIDATE: "c" * 64}
+    nights.append(path, nights.night(run(0, ratio=3.0, digests=other)))
+    for number in (1, 2):
+        nights.append(path, nights.night(run(number)))
+    series = nights.read(path).series[0]
+    assert len(series.line.values) == 2
+    assert "1 nights against another reference" in series.line.notes[0]
+
+
+def test_a_line_is_what_its_schema_says(tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    nights.append(path, nights.night(run(0)))
+    jsonschema.validate(json.loads(path.read_text()), nights.schema())
+
+
+def test_the_committed_schema_is_that_of_the_model(golden: Callable[[str, str], None]) -> None:
+    text = json.dumps(nights.schema(), indent=1, sort_keys=True) + "\n"
+    golden("../../docs/schemas/night-1.schema.json", text)
+
+
+def test_a_step_of_a_metric_is_found_in_the_file_and_names_its_commits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "nights.jsonl"
+    draw = np.random.default_rng(1)
+    for number in range(30):
+        ratio = (1.0 if number < 20 else 1.15) * float(np.exp(draw.normal(0, 0.01)))
+        nights.append(path, nights.night(run(number, ratio=ratio)))
+    added = folder(tmp_path / "run", run(30, ratio=1.15))
+    assert main(["history", str(path), "--append", str(added), "--json", "--alarm"]) == 3
+    series = {s["series"]: s for s in json.loads(capsys.readouterr().out)["series"]}
+    latency = series["object-crud/create_p50"]
+    assert latency["points"] == 31
+    (change,) = latency["changes"]
+    assert (change["index"], change["commit_before"], change["commit"]) == (
+        20,
+        "commit-19",
+        "commit-20",
+    )
+    assert series["object-crud/files"]["changes"] == []
+
+
+def test_a_run_is_added_to_nothing_but_a_file_of_nights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    added = folder(tmp_path / "run", run())
+    assert main(["history", str(tmp_path / "x.csv"), "--append", str(added)]) == 2
+    assert ".jsonl" in capsys.readouterr().err
+    assert main(["history", str(tmp_path / "x.jsonl"), "--append", str(tmp_path / "none")]) == 7
