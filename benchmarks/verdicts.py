@@ -2,7 +2,8 @@
 
 `python -m benchmarks verdicts --data DIR`, or the variable MILO_PERF_DATA.  DIR holds
 `azure-vm-noise` (Freischuetz et al., TUNA, EuroSys 2025; CC-BY-4.0), `benchstat` (the examples of
-golang.org/x/perf) and `milo-runs` (launches of two equal builds at once).
+golang.org/x/perf), `milo-runs` (launches of two equal builds at once), and `tcpd` and `otava` (see
+`benchmarks.steps`).
 """
 
 import argparse
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import judged, judged_model
+from benchmarks import judged, judged_model, steps
 from benchmarks.judged import Row
 from pipeline import codec, files
 from pipeline.judge import policy
@@ -56,6 +57,7 @@ def _rows(data: Path) -> Iterator[Row]:
         yield from with_data(data)
     for without in _WITHOUT:
         yield from without()
+    yield from steps.rows(data)
 
 
 def _line(row: Row) -> str:

@@ -4,6 +4,7 @@ import csv
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -31,37 +32,21 @@ class Column:
     is_number: bool = False
 
 
-def read(path: Path, columns: Sequence[Column]) -> "pd.DataFrame":
-    """Return the columns that are known, in any order; others are left out.
+def blocks(path: Path, columns: Sequence[Column], rows: int) -> "Iterator[pd.DataFrame]":
+    """Yield the columns that are known, in any order, in blocks of rows; others are left out.
 
     Args:
         path: CSV in UTF-8, whose first line names the columns.
         columns: That are known.
+        rows: Of a block, at most; ten million lines in memory at once would be more than 1 GB.
 
-    Returns:
-        A row for each line, numbered from 0; text as categories, which is what keeps ten million
-        lines within 1 GB; an optional number that is empty is NaN.
+    Yields:
+        A row for each line, numbered from 0 through the whole file; text as categories of the
+        block, an optional number that is empty as NaN.
 
     Raises:
         ConfigError: The file is missing, empty or no such CSV; with the line.
     """
-    (table,) = _tables(path, columns, None)
-    return table
-
-
-def blocks(path: Path, columns: Sequence[Column], rows: int) -> "Iterator[pd.DataFrame]":
-    """Yield the same as `read` in blocks of so many rows, numbered through the whole file.
-
-    For files of which every line has a text of its own, such as a time, which categories would
-    not make smaller.
-
-    Raises:
-        ConfigError: As `read`.
-    """
-    return _tables(path, columns, rows)
-
-
-def _tables(path: Path, columns: Sequence[Column], rows: int | None) -> "Iterator[pd.DataFrame]":
     names = _header(path)
     lacking = [c.name for c in columns if c.is_needed and c.name not in names]
     if lacking:
@@ -89,7 +74,7 @@ def _tables(path: Path, columns: Sequence[Column], rows: int | None) -> "Iterato
             iterator=True,
             chunksize=rows,
         ) as reader:
-            for table in reader if rows else [reader.read()]:
+            for table in reader:
                 if table.empty:
                     continue
                 is_empty = False
@@ -123,6 +108,20 @@ def refused(path: Path, row: int, column: str, value: object, expected: str) -> 
     """
     shown = f"{value}"[:_SHOWN]
     raise ConfigError(f"{path}:{row + 2}: {column}: `{shown}` is not {expected}")
+
+
+def written(path: Path, row: int, column: str) -> str:
+    """Return the text of one value, read again from a file that was read before.
+
+    Args:
+        path: Of the file.
+        row: From 0, after the line that names the columns.
+        column: Its name.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.DictReader(file)
+        line = next(islice(lines, row, None), None)
+    return (line or {}).get(column, "") or ""
 
 
 def _header(path: Path) -> list[str]:

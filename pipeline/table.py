@@ -7,10 +7,11 @@ many events there could have been, where a value is a share of events.
 """
 
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.csv_file import Column, read, refused
+from pipeline.csv_file import Column, blocks, refused, written
 from pipeline.errors import ConfigError
 from pipeline.judge.rows import Measured
 from pipeline.model.metric import Better, Metric, Scale
@@ -18,6 +19,9 @@ from pipeline.model.subject import Arm
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_ROWS = 250_000
+"""Of a block that is read at once."""
 
 MARGIN = 0.03
 """Of a metric that states none, as a ratio."""
@@ -45,17 +49,54 @@ def measured(path: Path) -> list[Measured]:
     Raises:
         ConfigError: The file cannot be used, with its line and what was expected there.
     """
-    table = read(path, _COLUMNS)
+    table = _read(path)
     _among(path, table, "arm", [arm.value for arm in Arm])
     _among(path, table, "better", ["", *(better.value for better in Better)])
     _among(path, table, "scale", ["", *(scale.value for scale in Scale)])
-    keys = [name for name in ("family", "metric") if name in table]
-    group = table.groupby(keys, sort=False, observed=True).ngroup().to_numpy()
-    order = group.argsort(kind="stable")  # the rows of each metric together, in the file's order
-    ends = [*(group[order][1:] != group[order][:-1]).nonzero()[0] + 1, len(order)]
     source = _Source(path, table)
-    starts = [0, *ends[:-1]]
-    return [source.metric(order[start:end]) for start, end in zip(starts, ends, strict=True)]
+    return [source.metric(rows) for rows in _groups(table)]
+
+
+def _groups(table: "pd.DataFrame") -> Iterator[Any]:
+    """Yield the rows of each metric in the file's order; metrics in that of their first rows."""
+    import numpy as np
+    import pandas as pd
+
+    group = table["metric"].cat.codes.to_numpy().astype(np.int64)
+    if "family" in table:
+        group += len(table["metric"].cat.categories) * table["family"].cat.codes.to_numpy()
+    group = pd.factorize(group)[0].astype(np.int32)
+    order = group.argsort(kind="stable")
+    ends = [*((np.diff(group[order]) != 0).nonzero()[0] + 1), len(order)]
+    del group
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        yield order[start:end]
+
+
+def _read(path: Path) -> "pd.DataFrame":
+    """Return the whole file with each pair as a number, whose name may be of its own in each line.
+
+    Two of ten million names share one of 2^64 numbers once in 400,000 files.
+    """
+    import numpy as np
+    import pandas as pd
+    from pandas.api.types import union_categoricals
+
+    parts: dict[str, list[Any]] = {}
+    for block in blocks(path, _COLUMNS, _ROWS):
+        for name in map(str, block):
+            column = block[name]
+            if name == "pair":
+                named = pd.util.hash_array(column.cat.categories.to_numpy(dtype=object))
+                parts.setdefault(name, []).append(named[column.cat.codes.to_numpy()])
+            else:
+                parts.setdefault(name, []).append(column.array)
+    table = {}
+    for name in list(parts):
+        found = parts.pop(name)
+        is_number = name in {"pair", "value", "of"}
+        table[name] = np.concatenate(found) if is_number else union_categoricals(found)
+    return pd.DataFrame(table, copy=False)
 
 
 def _among(path: Path, table: "pd.DataFrame", column: str, allowed: list[str]) -> None:
@@ -68,6 +109,13 @@ def _among(path: Path, table: "pd.DataFrame", column: str, allowed: list[str]) -
         refused(path, row, column, table[column].iloc[row], expected)
 
 
+def _hashed(text: str) -> int:
+    import numpy as np
+    import pandas as pd
+
+    return int(pd.util.hash_array(np.array([text], dtype=object))[0])
+
+
 class _Source:
     """The columns of a file as arrays, from which each metric takes its rows."""
 
@@ -75,8 +123,10 @@ class _Source:
         self._path = path
         texts = [column for column in table if table[column].dtype == "category"]
         self._codes = {name: table[name].cat.codes.to_numpy() for name in texts}
-        self._texts = {name: list(table[name].cat.categories) for name in texts}
+        self._texts = {name: table[name].cat.categories for name in texts}
+        self._found: dict[tuple[str, str], int] = {}
         self._numbers = {name: table[name].to_numpy() for name in table if name not in texts}
+        self._without = _hashed("")
 
     def metric(self, rows: Any) -> Measured:  # noqa: ANN401 (numpy loads late)
         """Return the values of the metric that some rows are of."""
@@ -96,7 +146,7 @@ class _Source:
             raise ConfigError(f"{self._path}:{first + 2}: {error}") from error
         family = self._text("family", first) if "family" in self._codes else ""
         arms = [rows[self._is(rows, "arm", arm.value)] for arm in Arm]
-        without = self._is(rows, "pair", "")
+        without = self._numbers["pair"][rows] == self._without
         is_paired = not without.all()
         warnings: tuple[str, ...] = ()
         if is_paired:
@@ -111,13 +161,15 @@ class _Source:
         """Return the rows of both arms in the same order of pairs, and what was left out."""
         import numpy as np
 
-        pairs = [self._codes["pair"][arm] for arm in arms]
+        pairs = [self._numbers["pair"][arm] for arm in arms]
         for arm, codes in zip(arms, pairs, strict=True):
-            known, firsts = np.unique(codes, return_index=True)
-            if len(known) < len(codes):
+            if len(np.unique(codes)) < len(codes):
+                _, firsts = np.unique(codes, return_index=True)
                 row = int(arm[int(np.setdiff1d(np.arange(len(codes)), firsts)[0])])
                 expected = "a pair that this arm has once, and it is there already"
-                refused(self._path, row, "pair", self._text("pair", row), expected)
+                refused(self._path, row, "pair", written(self._path, row, "pair"), expected)
+        if np.array_equal(pairs[0], pairs[1]):
+            return arms, ()
         both, before, after = np.intersect1d(
             pairs[0], pairs[1], assume_unique=True, return_indices=True
         )
@@ -127,8 +179,10 @@ class _Source:
         return [arms[0][before[by_line]], arms[1][after[by_line]]], (said,) if lost else ()
 
     def _is(self, rows: Any, column: str, text: str) -> Any:  # noqa: ANN401 (numpy loads late)
-        known = self._texts[column]
-        return self._codes[column][rows] == (known.index(text) if text in known else -1)
+        if (code := self._found.get((column, text))) is None:
+            known = (self._texts[column] == text).nonzero()[0]
+            code = self._found[column, text] = int(known[0]) if len(known) else -1
+        return self._codes[column][rows] == code
 
     def _text(self, column: str, row: int) -> str:
         return str(self._texts[column][self._codes[column][row]])
