@@ -35,6 +35,7 @@ SIZES = {100: 30, 300: 12}
 """Stretches drawn from each virtual machine, by their length."""
 
 GROWTHS = (0.03, 0.05, 0.10)
+_SEEDS = 12  # a figure of one seed may be a lucky one
 _WINDOW = 30  # of otava's own golden results
 _NEAR = 5  # points from a step within which a change point means it
 _NOISE, _STEP, _BEFORE, _WITHIN, _SERIES = 0.024, 0.05, 50, 10, 200
@@ -65,11 +66,11 @@ def main(argv: list[str]) -> None:
         print(f"{row.what} | {row.others} | {row.goal} | {row.ours}")
 
 
-def _ours(series: Sequence[Values], least: float | None = None) -> list[list[int]]:
+def _ours(series: Sequence[Values], least: float | None = None, seed: int = 0) -> list[list[int]]:
     found = []
     for values in series:
         scale = Scale.RATIO if min(values) > 0 else Scale.DIFFERENCE
-        judged = judge(Line("", tuple(values), scale), HistoryRule(least))
+        judged = judge(Line("", tuple(values), scale), HistoryRule(least, seed))
         found.append([step.index for step in judged.steps])
     return found
 
@@ -186,10 +187,10 @@ def _annotated(folder: Path, interpreter: Path | None) -> list[Row]:
         points = annotations[path.stem].values()
         marked.append([[p - sum(n < p for n in missing) for p in one] for one in points])
     told: dict[str, str] = {}
-    reached: dict[str, bool] = {}
+    by_seed: list[tuple[float, float]] = []
     nothing: list[list[int]] = [[] for _ in series]
     for name, found in {
-        "ours": _ours(series),
+        **{f"seed {seed}": _ours(series, seed=seed) for seed in range(_SEEDS)},
         "otava": _theirs(interpreter, series),
         "nothing": nothing,
     }.items():
@@ -200,14 +201,19 @@ def _annotated(folder: Path, interpreter: Path | None) -> list[Row]:
         f = fmean(f1(people, points) for people, points, _ in both)
         c = fmean(covering(people, points, len(values)) for people, points, values in both)
         told[name] = f"{f:.3f} / {c:.3f}"
-        reached[name] = f >= 0.73 and c >= 0.70
+        if name.startswith("seed"):
+            by_seed.append((f, c))
+    (f_mean, f_low, f_high), (c_mean, c_low, c_high) = (
+        (fmean(scores), min(scores), max(scores)) for scores in zip(*by_seed, strict=True)
+    )
     return [
         Row(
             f"TCPD, {len(series)} univariate series: F1 with margin 5 / covering",
             f"otava {told['otava']}; no change points at all {told['nothing']}",
             "at least .73 / .70",
-            told["ours"],
-            reached["ours"],
+            f"{f_mean:.3f} / {c_mean:.3f}, the mean of {_SEEDS} seeds ({f_low:.3f} to"
+            f" {f_high:.3f} / {c_low:.3f} to {c_high:.3f}); {told['seed 0']} with the one in use",
+            f_mean >= 0.73 and c_mean >= 0.70,
         )
     ]
 

@@ -39,9 +39,15 @@ _MOST = 700.0  # exp() of more is not a number
 
 @dataclass(frozen=True, slots=True)
 class HistoryRule:
-    """What decides: see the constants of this module; `least` is None for their default."""
+    """What decides, beside the constants of this module.
+
+    Attributes:
+        least: The smallest step that matters, as a ratio or an amount; None is the default.
+        seed: Of the draws; only a measurement of the method has a reason to change it.
+    """
 
     least: float | None = None
+    seed: int = 0
 
     def least_of(self, scale: Scale) -> float:
         """Return the smallest step that matters, as a ratio or as an amount."""
@@ -65,7 +71,7 @@ def judge(line: Line, rule: HistoryRule) -> Judged:
         return Judged(line, (), tuple(notes))
     values = np.asarray(line.values, dtype=np.float64)
     values = np.log(values) if line.scale is Scale.RATIO else values
-    found = steps(values, Search(split=SPLIT, bump=BUMP, shortest=SHORTEST))
+    found = steps(values, Search(split=SPLIT, bump=BUMP, shortest=SHORTEST, seed=rule.seed))
     sized = _that_matter(values, found, _on_scale(line.scale, rule.least_of(line.scale)))
     return Judged(line, tuple(_step(line, index, size) for index, size in sized), tuple(notes))
 
