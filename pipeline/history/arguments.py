@@ -41,6 +41,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
     )
     parser.add_argument("--json", action="store_true", help="print the steps as JSON")
     parser.add_argument(
+        "--html", type=Path, metavar="OUT.html", help="also write a page with every series drawn"
+    )
+    parser.add_argument(
         "--alarm", action="store_true", help="exit with 3 at a step for the worse, if unexplained"
     )
     return parser
