@@ -9,7 +9,8 @@ _EPILOG = (
     " is what --append writes: one line for each night, each metric set against the reference build"
     " of the same run"
     " -- exit codes: 0 looked, 2 a file that cannot be used, 3 a step for the worse with --alarm,"
-    " 6 a run without a valid pair, 7 a run or a .jsonl file that cannot be read"
+    " 6 a run without a valid pair or a file that cannot be written,"
+    " 7 a run or a .jsonl file that cannot be read"
 )
 
 

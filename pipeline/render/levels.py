@@ -13,6 +13,7 @@ from pipeline.render.history import mark, said
 FRAME = Frame(960.0, 220.0, top=20.0)
 
 _MARK = 13.0  # pixels, of the marks' feet from the upper end
+_CAP = 5.0  # pixels, half the width of a bar's ends
 _HOVER = 300  # characters
 
 
@@ -96,12 +97,14 @@ def _step(line: Line, step: Step, before: float, x: svg.Axis, y: svg.Axis) -> st
         for change in (step.low, step.high)
     )
     bottom = FRAME.height - FRAME.bottom
+    ends = [svg.path([(at - _CAP, y.at(v)), (at + _CAP, y.at(v))]) for v in (low, high)]
+    bar = svg.path([(at, y.at(low)), (at, y.at(high))]) + "".join(ends)
     upright = svg.path([(at, FRAME.top), (at, bottom)])
     return svg.tag(
         "g",
         svg.hover(said(line, step)[:_HOVER]),
         svg.tag("path", d=upright, class_="marked"),
-        svg.tag("path", d=svg.path([(at, y.at(low)), (at, y.at(high))]), class_="interval"),
+        svg.tag("path", d=bar, class_="interval"),
         svg.label(at, _MARK, mark(step), "mark", "middle"),
         class_=tone(step),
     )
