@@ -136,6 +136,14 @@ class Page:
         return found
 
 
+def serious(page: Page) -> list[list[str]]:
+    """Return impact, rule and place of what axe finds serious, or worse."""
+    found: list[list[str]] = page.run(
+        "axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))"
+    )
+    return [v for v in found if v[0] in ("serious", "critical")]
+
+
 @contextmanager
 def page(binary: Path, folder: Path, variables: Mapping[str, str]) -> Iterator[Page]:
     """Start a browser with a profile of its own, and end it.

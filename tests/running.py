@@ -13,9 +13,11 @@ Command = Callable[..., "subprocess.Popen[str]"]
 WAIT_S = 300
 
 
-def finished(process: "subprocess.Popen[str]", code: int) -> tuple[str, str]:
+def finished(
+    process: "subprocess.Popen[str]", code: int, wait_s: float = WAIT_S
+) -> tuple[str, str]:
     """Wait, and return what it printed; fail with its words when the exit code is another."""
-    stdout, stderr = process.communicate(timeout=WAIT_S)
+    stdout, stderr = process.communicate(timeout=wait_s)
     assert process.returncode == code, stderr[-4000:]
     return stdout, stderr
 

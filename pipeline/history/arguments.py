@@ -9,7 +9,8 @@ _EPILOG = (
     " is what --append writes: one line for each night, each metric set against the reference build"
     " of the same run"
     " -- exit codes: 0 looked, 2 a file that cannot be used, 3 a step for the worse with --alarm,"
-    " 6 a run without a valid pair, 7 a run or a .jsonl file that cannot be read"
+    " 6 a run without a valid pair or a file that cannot be written,"
+    " 7 a run or a .jsonl file that cannot be read"
 )
 
 
@@ -40,6 +41,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
         " difference (default: every step)",
     )
     parser.add_argument("--json", action="store_true", help="print the steps as JSON")
+    parser.add_argument(
+        "--html", type=Path, metavar="OUT.html", help="also write a page with every series drawn"
+    )
     parser.add_argument(
         "--alarm", action="store_true", help="exit with 3 at a step for the worse, if unexplained"
     )

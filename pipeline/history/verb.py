@@ -20,19 +20,30 @@ RESULTS = "results.json"
 
 
 def judged(args: argparse.Namespace) -> list[Judged]:
-    """Return every series of a file with its steps; add a run to the file first, if asked.
+    """Return every series of a file with its steps.
+
+    Where asked, a run is added to the file first, and a page is written in the end.
 
     Raises:
-        PipelineError: The file, the run or the acknowledgements cannot be used.
+        PipelineError: The file, the run or the acknowledgements cannot be used, or the page cannot
+            be written.
     """
     path: Path = args.file
+    if args.html is not None:
+        _apart(args.html, (path, args.acknowledged))
     if args.append is not None:
         _append(path, args.append)
     said = acknowledged.read(args.acknowledged) if args.acknowledged else ()
     rule = HistoryRule(args.least)
     source = _source(path, Meaning(Scale(args.scale), Better(args.better)))
     pairs = [(dated, judge(dated.line, rule)) for dated in source.series]
-    return _placed(source, pairs, said)
+    found = _placed(source, pairs, said, ends=args.html is not None)
+    if args.html is not None:
+        from pipeline.render.history_page import history_html
+
+        codec.write_text(args.html, history_html(found, rule))
+        log.info("%s: written", args.html)
+    return found
 
 
 def exit_code(histories: Sequence[Judged], *, alarm: bool) -> Exit:
@@ -80,20 +91,39 @@ def _append(path: Path, folder: Path) -> None:
     log.info("%s: %s", path, "added" if nights.append(path, night) else "was there already")
 
 
+def _apart(page: Path, read: Sequence[Path | None]) -> None:
+    for path in read:
+        if path is not None and path.resolve() == page.resolve():
+            raise ConfigError(f"--html {page}: this file is read; name another one for the page")
+
+
 def _source(path: Path, default: Meaning) -> Source:
     return nights.read(path) if nights.is_nights(path) else table.read(path, default)
 
 
 def _placed(
-    source: Source, pairs: Sequence[tuple[Dated, Judged]], said: Sequence[Acknowledgement]
+    source: Source,
+    pairs: Sequence[tuple[Dated, Judged]],
+    said: Sequence[Acknowledgement],
+    *,
+    ends: bool,
 ) -> list[Judged]:
-    """Return histories with the places of their steps, and with what is acknowledged."""
+    """Return histories with the places of their steps, and with what is acknowledged.
+
+    Args:
+        source: Where places are looked up.
+        pairs: Every series, with at least one point.
+        said: What is acknowledged.
+        ends: Whether to look up the first and the last point of each series too.
+    """
     rows = {
         int(dated.rows[step.index - dated.line.left_out - before])
         for dated, judged in pairs
         for step in judged.steps
         for before in (0, 1)
     }
+    if ends:
+        rows |= {int(dated.rows[at]) for dated, _ in pairs for at in (0, -1)}
     commits = {one.commit for one in said if one.commit}
     places = source.look(rows, commits) if rows or commits else {}
     named = {row: place.commit for row, place in places.items() if place.commit in commits}
@@ -116,6 +146,9 @@ def _with_places(
     def place(index: int) -> Place:
         return places[int(dated.rows[index - first])]
 
+    def end(at: int) -> Place:
+        return places.get(int(dated.rows[at]), Place(""))
+
     steps = tuple(
         dataclasses.replace(step, after=place(step.index), before=place(step.index - 1))
         for step in judged.steps
@@ -125,4 +158,5 @@ def _with_places(
         for number, row in enumerate(dated.rows.tolist()):
             if row in named:
                 at.setdefault(named[row], []).append(first + number)
-    return acknowledge(dataclasses.replace(judged, steps=steps), said, at)
+    placed = dataclasses.replace(judged, steps=steps, first=end(0), last=end(-1))
+    return acknowledge(placed, said, at)

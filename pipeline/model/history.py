@@ -94,8 +94,18 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A series with its steps, in the order of time, and what a reader should know."""
+    """A series with its steps.
+
+    Attributes:
+        line: The series.
+        steps: In the order of time.
+        notes: What a reader should know, each a sentence.
+        first: Of the oldest point that is looked at; empty where nobody asked for it.
+        last: Of the newest point.
+    """
 
     line: Line
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
+    first: Place = Place("")
+    last: Place = Place("")

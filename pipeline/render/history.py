@@ -66,21 +66,41 @@ def marks(judged: Judged, width: int) -> str:
     cells = [" "] * columns
     for step in judged.steps:
         column = ((step.index - line.left_out + 1) * columns - 1) // len(line.values)
-        cells[column] = _mark(step)
+        cells[column] = mark(step)
     return "".join(cells).rstrip()
 
 
 def said(line: Line, step: Step) -> str:
     """Return a step in words: where, between which commits, how large, how sure."""
-    size = f"{_amount(line, step.change)} [{_amount(line, step.low)}, {_amount(line, step.high)}]"
-    place = f"{_mark(step)} {step.index}"
+    place = f"{mark(step)} {step.index}"
     if step.after.time:
         place += f"  {step.after.time}"
     if step.after.commit:
-        place += f"  {step.before.commit[:_COMMIT]}..{step.after.commit[:_COMMIT]}"
-    verdict = "worse" if step.is_worse else "better"
+        place += f"  {commits(step)}"
     reason = f"  acknowledged: {step.acknowledged}" if step.acknowledged else ""
-    return words.plain(f"{place}  {size}  {verdict}{reason}")
+    return words.plain(f"{place}  {size(line, step)}  {direction(step)}{reason}")
+
+
+def mark(step: Step) -> str:
+    """Return the shape of a step: up or down, hollow where it is acknowledged."""
+    return _MARKS[not step.acknowledged, step.change < 0]
+
+
+def size(line: Line, step: Step) -> str:
+    """Return the change of a step and its interval: `+8.1 % [+7.4 %, +8.8 %]`."""
+    return f"{_amount(line, step.change)} [{_amount(line, step.low)}, {_amount(line, step.high)}]"
+
+
+def commits(step: Step) -> str:
+    """Return the commits that a step lies between, the first not included; empty if unknown."""
+    if not step.after.commit:
+        return ""
+    return f"{step.before.commit[:_COMMIT]}..{step.after.commit[:_COMMIT]}"
+
+
+def direction(step: Step) -> str:
+    """Return `better` where a step went towards what is better, otherwise `worse`."""
+    return "worse" if step.is_worse else "better"
 
 
 def _series(console: "Console", judged: Judged, width: int) -> None:
@@ -97,10 +117,6 @@ def _series(console: "Console", judged: Judged, width: int) -> None:
     for note in judged.notes:
         console.print(words.plain(f"  note: {note}"), soft_wrap=True)
     console.print()
-
-
-def _mark(step: Step) -> str:
-    return _MARKS[not step.acknowledged, step.change < 0]
 
 
 def _amount(line: Line, change: float) -> str:

@@ -10,18 +10,15 @@ import hashlib
 import re
 from functools import lru_cache
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.judge import scale
 from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Distribution, Traces, Tracked
-from pipeline.render import forest, pictures, words
+from pipeline.render import forest, page, pictures, words
 from pipeline.render.numbers import allowed, amount, interval, quantity, share
-
-if TYPE_CHECKING:  # loaded only when a page is rendered
-    from jinja2 import Environment
 
 MARKS = {
     Verdict.REGRESSED: "▶",
@@ -31,7 +28,6 @@ MARKS = {
 }
 """The shape of each verdict, the same as in the drawings."""
 
-_CELL = 600  # characters of one interpolated text
 _CHANGED = 10  # rows in the first table
 _LIST = 200  # notes, warnings and reasons each
 _COMMAND = 20_000
@@ -55,18 +51,17 @@ def html(report: Report, traces: Traces, results_json: str) -> str:
         traces: What the run's folder keeps beside it.
         results_json: The text of results.json, which the page carries along.
     """
-    environment = _environment()
-    template = environment.get_template("report.html.j2")
-    return template.render(
+    return page.rendered(
+        "report.html.j2",
         **_answer(report),
-        **_assets(),
+        **_script(),
         tables=[_table(report, of) for of in Scale],
         tally=[(v, MARKS[v], sum(f.verdict is v for f in report.findings)) for v in Verdict],
         workloads=_workloads(report, traces),
         download=_data(results_json),
         files=_files(traces),
         unread=traces.unread,
-        axis=_raw(forest.axis(Scale.RATIO)),
+        axis=page.raw(forest.axis(Scale.RATIO)),
     )
 
 
@@ -103,7 +98,7 @@ def _answer(report: Report) -> dict[str, Any]:
 def _table(report: Report, of: Scale) -> dict[str, Any]:
     title, about = _SCALES[of]
     rows = [_row(f) for f in report.findings if f.comparison.metric.scale is of]
-    return {"title": title, "about": about, "axis": _raw(forest.axis(of)), "rows": rows}
+    return {"title": title, "about": about, "axis": page.raw(forest.axis(of)), "rows": rows}
 
 
 def _row(finding: Finding, *, among_ratios: bool = False) -> dict[str, Any]:
@@ -130,7 +125,7 @@ def _row(finding: Finding, *, among_ratios: bool = False) -> dict[str, Any]:
         "worse": f"{worse:.4f}",
         "margin": allowed(metric),
         "sees": amount(metric, comparison.smallest_detectable),
-        "plot": _raw(forest.row(finding, among_ratios=among_ratios)),
+        "plot": page.raw(forest.row(finding, among_ratios=among_ratios)),
     }
 
 
@@ -140,7 +135,7 @@ def _workloads(report: Report, traces: Traces) -> list[dict[str, Any]]:
     for name, group in groupby(report.findings, key=lambda f: f.comparison.workload):
         tracked = {t.name: t for t in traces.tracked if t.workload == name}
         metrics = [_metric(report, finding, traces, tracked) for finding in group]
-        tracks = [(_over_time(t), _raw(pictures.over_time(t))) for t in tracked.values()]
+        tracks = [(_over_time(t), page.raw(pictures.over_time(t))) for t in tracked.values()]
         found.append({"name": name, "metrics": metrics, "tracks": tracks})
     return found
 
@@ -170,7 +165,7 @@ def _metric(
         "p_better": _p(comparison.p_better),
         "notes": comparison.warnings,
         "reading": reading,
-        "drawn": [(caption, _raw(picture)) for caption, picture in drawn if picture],
+        "drawn": [(caption, page.raw(picture)) for caption, picture in drawn if picture],
     }
 
 
@@ -212,13 +207,7 @@ def _id(key: str) -> str:
 
 def _data(text: str) -> Any:  # noqa: ANN401 (markupsafe loads late)
     encoded = base64.b64encode(text.encode()).decode()
-    return _raw(f"data:application/json;base64,{encoded}")
-
-
-def _raw(markup: str) -> Any:  # noqa: ANN401 (markupsafe loads late)
-    from markupsafe import Markup
-
-    return Markup(markup)  # noqa: S704 (made by us, of escaped texts)
+    return page.raw(f"data:application/json;base64,{encoded}")
 
 
 def _raw_text(text: str, most: int) -> Any:  # noqa: ANN401 (markupsafe loads late)
@@ -227,46 +216,8 @@ def _raw_text(text: str, most: int) -> Any:  # noqa: ANN401 (markupsafe loads la
     return escape(text if len(text) <= most else f"{text[:most]}…")
 
 
-def _shown(value: object) -> object:
-    """Return what the template writes: markup as it is, any other text printable and short."""
-    from markupsafe import Markup
-
-    if isinstance(value, Markup):
-        return value
-    text = words.plain(str(value))
-    return text if len(text) <= _CELL else f"{text[:_CELL]}…"
-
-
 @lru_cache(maxsize=1)
-def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("pipeline", "render"),
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-@lru_cache(maxsize=1)
-def _assets() -> dict[str, Any]:
-    """Return the style and the script, and the digests by which the page's policy allows them."""
-    loader = _environment().loader
-    if loader is None:
-        raise LookupError("the templates have no loader")
-    style = loader.get_source(_environment(), "assets/report.css")[0]
-    script = "\n".join(loader.get_source(_environment(), f"assets/{name}")[0] for name in _SCRIPTS)
-    return {
-        "style": _raw(style),
-        "script": _raw(script),
-        "style_digest": _digest(style),
-        "script_digest": _digest(script),
-    }
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+def _script() -> dict[str, Any]:
+    """Return the script, and the digest by which the page's policy allows it."""
+    script = "\n".join(page.source(f"assets/{name}") for name in _SCRIPTS)
+    return {"script": page.raw(script), "script_digest": page.digest(script)}

@@ -10,14 +10,13 @@ from pipeline.model.metric import Metric
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Distribution, Tracked
 from pipeline.render import svg
-from pipeline.render.numbers import quantity, scaled
+from pipeline.render.frame import Frame
+from pipeline.render.numbers import quantity
 
-WIDTH, HEIGHT = 400.0, 200.0
+FRAME = Frame(400.0, 200.0)
 FEW_LOOKS = 2
 """Looks that a line between them would say too much of; they are drawn as marks."""
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 10.0, 12.0, 26.0
-_LETTER = 7.0  # pixels, of a tick's text
 _TAIL = 0.9  # a quantile from here on is shown with only the upper part of the curve
 _TAIL_FROM = 0.8
 
@@ -36,15 +35,15 @@ def pair_by_pair(metric: Metric, values: Mapping[Arm, Values], invalid: Sequence
     if not known:
         return ""
     pairs = max(len(values[arm]) for arm in Arm)
-    x = svg.Axis(-0.5, pairs - 0.5, _LEFT, WIDTH - _RIGHT)
-    y = _upright(known)
-    shift = min(6.0, (WIDTH - _LEFT - _RIGHT) / pairs / 4)
-    parts = [*_values_axis(y, metric.unit), *_pair_numbers(x, pairs)]
+    x = FRAME.across(-0.5, pairs - 0.5)
+    y = FRAME.upright(known)
+    shift = min(6.0, (FRAME.width - FRAME.left - FRAME.right) / pairs / 4)
+    parts = [*FRAME.values(y, metric.unit), *_pair_numbers(x, pairs)]
     for pair in range(pairs):
         before, after = (values[arm][pair] if pair < len(values[arm]) else None for arm in Arm)
         at = x.at(pair)
         if pair in invalid:
-            parts.append(svg.label(at, HEIGHT - _BOTTOM - 5, "✕", "invalid", "middle"))
+            parts.append(svg.label(at, FRAME.height - FRAME.bottom - 5, "✕", "invalid", "middle"))
             continue
         shown = []
         if before is not None and after is not None:
@@ -56,7 +55,7 @@ def pair_by_pair(metric: Metric, values: Mapping[Arm, Values], invalid: Sequence
             shown.append(_dot(Arm.CANDIDATE, at + shift, y.at(after)))
         said = f"pair {pair}: {quantity(before, metric.unit)}, {quantity(after, metric.unit)}"
         parts.append(svg.tag("g", svg.hover(said), *shown))
-    return svg.drawing(WIDTH, HEIGHT, f"{pairs} pairs, both arms of each", *parts)
+    return svg.drawing(FRAME.width, FRAME.height, f"{pairs} pairs, both arms of each", *parts)
 
 
 def cumulative(arms: Mapping[Arm, Distribution], q: float | None) -> str:
@@ -79,23 +78,23 @@ def cumulative(arms: Mapping[Arm, Distribution], q: float | None) -> str:
     if not times:
         return ""
     low, high = min(times), max(times)
-    x = svg.Axis(low / 1.05, high * 1.05, _LEFT, WIDTH - _RIGHT, is_log=True)
-    y = svg.Axis(from_share, 1.0, HEIGHT - _BOTTOM, _TOP)
-    parts = [_floor()]
+    x = FRAME.across(low / 1.05, high * 1.05, is_log=True)
+    y = FRAME.up(from_share, 1.0)
+    parts = [FRAME.floor()]
     for share in svg.ticks(from_share, 1.0, 5):
-        parts += _level(y.at(share), f"{100 * share:.0f} %")
-    parts += _along(
+        parts += FRAME.level(y.at(share), f"{100 * share:.0f} %")
+    parts += FRAME.along(
         [(x.at(t), quantity(t, "s").replace(".00", "")) for t in svg.log_ticks(x.low, x.high, 6)]
     )
     if q is not None:
-        line = f"M{_LEFT:g} {svg.number(y.at(q))}H{WIDTH - _RIGHT:g}"
+        line = f"M{FRAME.left:g} {svg.number(y.at(q))}H{FRAME.width - FRAME.right:g}"
         parts.append(svg.tag("path", svg.hover(f"p{100 * q:g}"), d=line, class_="marked"))
     for arm, points in shown.items():
         line = svg.steps([(x.at(value), y.at(share)) for value, share in points])
         said = svg.hover(f"{arm}: {arms[arm].count} requests")
         parts.append(svg.tag("path", said, d=line, class_=f"line {arm}"))
     label = f"share of requests that took at most so long, {' and '.join(shown)}"
-    return svg.drawing(WIDTH, HEIGHT, label, *parts)
+    return svg.drawing(FRAME.width, FRAME.height, label, *parts)
 
 
 def over_time(tracked: Tracked) -> str:
@@ -107,10 +106,10 @@ def over_time(tracked: Tracked) -> str:
         return ""
     few = max(len(track.times_s) for track in tracks.values()) <= FEW_LOOKS
     end, air = max(*times, 1e-9), 0.06 if few else 0.0
-    x = svg.Axis(-air * end, (1 + air) * end, _LEFT, WIDTH - _RIGHT)
-    y = _upright([0.0, *spread] if tracked.unit == "cores" else spread)
-    parts = [*_values_axis(y, tracked.unit)]
-    parts += _along([(x.at(t), f"{t:g} s") for t in svg.ticks(0.0, end, 6)])
+    x = FRAME.across(-air * end, (1 + air) * end)
+    y = FRAME.upright([0.0, *spread] if tracked.unit == "cores" else spread)
+    parts = [*FRAME.values(y, tracked.unit)]
+    parts += FRAME.along([(x.at(t), f"{t:g} s") for t in svg.ticks(0.0, end, 6)])
     for arm, track in tracks.items():
         shift = 0 if not few else -5 if arm is Arm.BASELINE else 5
         at = [x.at(time_s) + shift for time_s in track.times_s]
@@ -128,7 +127,7 @@ def over_time(tracked: Tracked) -> str:
             parts.insert(0, svg.tag("path", d=band, class_=f"band {arm}"))
             parts.append(svg.tag("path", said, d=svg.path(middle), class_=f"line {arm}"))
     label = f"{tracked.name} over time, {' and '.join(tracks)}"
-    return svg.drawing(WIDTH, HEIGHT, label, *parts)
+    return svg.drawing(FRAME.width, FRAME.height, label, *parts)
 
 
 def _dot(arm: Arm, x: float, y: float) -> str:
@@ -138,49 +137,6 @@ def _dot(arm: Arm, x: float, y: float) -> str:
     return svg.tag("path", d=svg.diamond(x, y, 5), class_="dot candidate")
 
 
-def _upright(values: Sequence[float]) -> svg.Axis:
-    """Return an axis that points up, with some air, and some height where all values agree."""
-    low, high = min(values), max(values)
-    air = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
-    below = low - air
-    return svg.Axis(0.0 if low >= 0 > below else below, high + air, HEIGHT - _BOTTOM, _TOP)
-
-
-def _values_axis(y: svg.Axis, unit: str) -> list[str]:
-    factor, name = scaled(max(abs(y.low), abs(y.high)), unit)
-    found = svg.ticks(y.low / factor, y.high / factor, 5)
-    parts = [_floor()]
-    for tick in found:
-        said = f"{tick:.6g} {name if tick == found[-1] else ''}".rstrip()
-        parts += _level(y.at(tick * factor), said)
-    return parts
-
-
 def _pair_numbers(x: svg.Axis, pairs: int) -> list[str]:
     every = 1 + pairs // 24
-    return [
-        svg.label(x.at(pair), HEIGHT - 10, f"{pair}", "tick", "middle")
-        for pair in range(0, pairs, every)
-    ]
-
-
-def _floor() -> str:
-    return svg.tag("path", d=f"M{_LEFT:g} {HEIGHT - _BOTTOM:g}H{WIDTH - _RIGHT:g}", class_="zero")
-
-
-def _level(y: float, said: str) -> list[str]:
-    line = svg.tag("path", d=f"M{_LEFT:g} {svg.number(y)}H{WIDTH - _RIGHT:g}", class_="grid")
-    return [line, svg.label(_LEFT - 5, y + 3.5, said, "tick", "end")]
-
-
-def _along(ticks: Sequence[tuple[float, str]]) -> list[str]:
-    """Return upright lines and what is below them, but for what would touch its neighbour."""
-    parts, free = [], 0.0
-    for x, said in ticks:
-        line = f"M{svg.number(x)} {_TOP:g}V{HEIGHT - _BOTTOM:g}"
-        parts.append(svg.tag("path", d=line, class_="grid"))
-        half = _LETTER * len(said) / 2
-        if x - half >= free and x + half <= WIDTH:
-            parts.append(svg.label(x, HEIGHT - 10, said, "tick", "middle"))
-            free = x + half + _LETTER
-    return parts
+    return [FRAME.below(x.at(pair), f"{pair}") for pair in range(0, pairs, every)]

@@ -36,16 +36,16 @@ def is_measured(report: Report) -> bool:
 def headline(report: Report) -> Headline:
     """Return the verdict of the run in words."""
     if not is_measured(report):
-        valid = _count(len(report.results.valid_pairs), "valid pair")
+        valid = count(len(report.results.valid_pairs), "valid pair")
         return Headline(f"not measured, only {valid}", "repair the load, then run again")
     gating = report.gating
     of = {v: [f for f in gating if f.verdict is v] for v in Verdict}
-    all_of = f"of {_count(len(gating), 'gating metric')}"
+    all_of = f"of {count(len(gating), 'gating metric')}"
     match report.verdict:
         case Verdict.REGRESSED:
             worse = of[Verdict.REGRESSED]
             return Headline(
-                f"{_count(len(worse), 'regression')} among {_count(len(gating), 'gating metric')}",
+                f"{count(len(worse), 'regression')} among {count(len(gating), 'gating metric')}",
                 "look before merging",
             )
         case Verdict.UNDECIDED if not gating:
@@ -62,7 +62,7 @@ def headline(report: Report) -> Headline:
             )
         case Verdict.UNCHANGED:
             return Headline(
-                f"no regression in {_count(len(gating), 'gating metric')}", "no action needed"
+                f"no regression in {count(len(gating), 'gating metric')}", "no action needed"
             )
 
 
@@ -83,7 +83,7 @@ def identity(report: Report) -> str:
     stored = f", stored as {results.stored.name}," if results.stored else ""
     return (
         f"{candidate} against {baseline}{stored} on the suite {results.suite}:"
-        f" {_count(len(results.valid_pairs), 'pair')}, {_HOW[results.interleave]}"
+        f" {count(len(results.valid_pairs), 'pair')}, {_HOW[results.interleave]}"
     )
 
 
@@ -203,7 +203,8 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 metric`, `2 metrics`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 

@@ -174,6 +174,7 @@ def test_every_workload_yields_what_it_promises_on_milo(command: Command, tmp_pa
     suite.write_text(HEAD + workloads.replace("HOLD_S = 8", "HOLD_S = 40, TIMEOUT_S = 60"))
     out = tmp_path / "out"
     against = ("--against", f"binary:{os.environ['MILO_BIN']}")
-    finished(command("run", "--suite", suite, *against, "--out", out), Exit.NO_REGRESSION)
+    process = command("run", "--suite", suite, *against, "--out", out)
+    finished(process, Exit.NO_REGRESSION, wait_s=1200)  # Milo takes its time to delete Projects
     check(out)
     assert nothing_is_left(tmp_path, out)

@@ -2,7 +2,6 @@
 
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,35 +9,13 @@ from PIL import Image, ImageChops, ImageFilter
 
 from pipeline.render import words
 from pipeline.render.html import html
-from tests import browsers, pages
-from tests.browser import Page, page
+from tests import pages
+from tests.browser import Page, serious
 from tests.conftest import GOLDEN
 
 _BLUR = 2  # pixels: how text is smoothed differs between versions
 _CHANNEL = 48  # of 255: a pixel that differs by less is the same
 _SHARE = 0.001  # of all pixels may differ; between two versions of Chromium none did
-
-
-@pytest.fixture(scope="session")
-def found() -> browsers.Browser:
-    try:
-        return browsers.browser()
-    except browsers.MissingError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    try:
-        return browsers.axe()
-    except browsers.MissingError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="session")
-def chromium(found: browsers.Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with page(found.binary, tmp_path_factory.mktemp("chromium"), found.variables) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -120,14 +97,6 @@ def test_it_looks_the_same_without_scripts(shown: Page, tmp_path: Path) -> None:
         shown.call("Emulation.setScriptExecutionDisabled", value=False)
     one, other = (Image.open(io.BytesIO(data)).convert("RGB") for data in (with_scripts, without))
     assert different(one, other) == 0
-
-
-def serious(shown: Page) -> list[list[str]]:
-    """Return impact, rule and place of what axe finds serious, or worse."""
-    found: list[list[str]] = shown.run(
-        "axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))"
-    )
-    return [v for v in found if v[0] in ("serious", "critical")]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

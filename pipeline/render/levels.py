@@ -1,0 +1,116 @@
+"""A series as a picture: its points, its levels, and the steps between them."""
+
+import itertools
+from collections.abc import Sequence
+from statistics import median
+
+from pipeline.model.history import Judged, Line, Step
+from pipeline.model.metric import Scale
+from pipeline.render import svg
+from pipeline.render.frame import Frame
+from pipeline.render.history import mark, said
+
+FRAME = Frame(960.0, 220.0, top=20.0)
+
+_MARK = 13.0  # pixels, of the marks' feet from the upper end
+_CAP = 5.0  # pixels, half the width of a bar's ends
+_HOVER = 300  # characters
+
+
+def levels(judged: Judged) -> list[float]:
+    """Return the level before the first step, and after each: the median of its points.
+
+    Args:
+        judged: With at least one point; n steps give n + 1 levels, in the unit of the series.
+    """
+    return [median(judged.line.values[start:end]) for start, end in _spans(judged)]
+
+
+def tone(step: Step) -> str:
+    """Return the class of style by which a step is coloured."""
+    if step.acknowledged:
+        return "is-unchanged"
+    return "is-regressed" if step.is_worse else "is-improved"
+
+
+def series(judged: Judged, most: int, shown: Sequence[Step]) -> str:
+    """Return the points of a series in the order of time, equally far apart.
+
+    A dot is a point; a line across is a level; at a step, a bar is the interval of the level after
+    it, as seen from the level before.
+
+    Args:
+        judged: A series without points gives an empty text.
+        most: Dots, at most, at least 2.
+        shown: Those of its steps that get a mark and a bar; levels are those of all steps.
+    """
+    line = judged.line
+    if not line.values:
+        return ""
+    first, last = line.left_out, line.left_out + len(line.values) - 1
+    x = FRAME.across(first - 0.5, last + 0.5)
+    y = FRAME.upright(line.values)
+    parts = FRAME.values(y, "1")
+    numbers = sorted({round(tick) for tick in svg.ticks(first - 0.5, last + 0.5, 10)})
+    parts += FRAME.along([(x.at(n), f"{n}") for n in numbers if first <= n <= last])
+    dots = "".join(
+        f"M{svg.number(x.at(first + at))} {svg.number(y.at(line.values[at]))}h0"
+        for at in thinned(line.values, most)
+    )
+    parts.append(svg.tag("path", d=dots, class_="dots"))
+    medians = levels(judged)
+    lines = "".join(
+        svg.path([(x.at(first + from_ - 0.5), y.at(value)), (x.at(first + to - 0.5), y.at(value))])
+        for (from_, to), value in zip(_spans(judged), medians, strict=True)
+    )
+    parts.append(svg.tag("path", d=lines, class_="line candidate"))
+    before = dict(zip(judged.steps, medians, strict=False))
+    parts += [_step(line, step, before[step], x, y) for step in shown]
+    steps = f"{len(judged.steps)} step{'' if len(judged.steps) == 1 else 's'}"
+    label = f"{len(line.values)} points of {line.name[:80]}, {steps}"
+    return svg.drawing(FRAME.width, FRAME.height, label, *parts)
+
+
+def thinned(values: Sequence[float], most: int) -> list[int]:
+    """Return which points are drawn: all, or the smallest and the largest of equal groups.
+
+    Args:
+        values: Shape (n,).
+        most: How many at most, at least 2.
+    """
+    n = len(values)
+    if n <= most:
+        return list(range(n))
+    groups = most // 2
+    edges = [number * n // groups for number in range(groups + 1)]
+    found: set[int] = set()
+    for start, end in itertools.pairwise(edges):
+        found.add(min(range(start, end), key=values.__getitem__))
+        found.add(max(range(start, end), key=values.__getitem__))
+    return sorted(found)
+
+
+def _step(line: Line, step: Step, before: float, x: svg.Axis, y: svg.Axis) -> str:
+    at = x.at(step.index - 0.5)
+    low, high = (
+        before * (1 + change) if line.scale is Scale.RATIO else before + change
+        for change in (step.low, step.high)
+    )
+    bottom = FRAME.height - FRAME.bottom
+    ends = [svg.path([(at - _CAP, y.at(v)), (at + _CAP, y.at(v))]) for v in (low, high)]
+    bar = svg.path([(at, y.at(low)), (at, y.at(high))]) + "".join(ends)
+    upright = svg.path([(at, FRAME.top), (at, bottom)])
+    return svg.tag(
+        "g",
+        svg.hover(said(line, step)[:_HOVER]),
+        svg.tag("path", d=upright, class_="marked"),
+        svg.tag("path", d=bar, class_="interval"),
+        svg.label(at, _MARK, mark(step), "mark", "middle"),
+        class_=tone(step),
+    )
+
+
+def _spans(judged: Judged) -> list[tuple[int, int]]:
+    """Return the first and the last point of every level, the latter not included, from 0."""
+    inner = [step.index - judged.line.left_out for step in judged.steps]
+    return list(itertools.pairwise([0, *inner, len(judged.line.values)]))
