@@ -55,13 +55,13 @@ WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
         },
     ),
     "garbage_collection": (
-        "iterations = 5\nduration_s = 3\nprojects = 5\nobjects = 3\nparameters = { GET_S = 2 }",
+        "iterations = 6\nduration_s = 3\nprojects = 6\nobjects = 3\nparameters = { GET_S = 2 }",
         ["projects"],
         {
             "project_gone/p50": 1e-4,
             "projects.gone/p50": 1e-4,
-            "projects_deleted": 5,
-            "etcd.keys_left": 5,
+            "projects_deleted": 6,
+            "etcd.keys_left": 6,
             "etcd.names_left": 0,
             "http_req_duration{op=get_during}/p50": 1e-4,
         },
