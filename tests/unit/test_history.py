@@ -15,8 +15,7 @@ from pipeline.history import acknowledged, arguments, table
 from pipeline.history.source import Meaning
 from pipeline.judge.history import HistoryRule, acknowledge, judge
 from pipeline.model.history import Acknowledgement, Judged, Line, Step
-from pipeline.model.metric import Better, Scale
-from pipeline.render.history import history_text, marks, sparkline
+from pipeline.model.metric import Better
 
 
 def noisy(*levels: tuple[int, float], seed: int = 1, sd: float = 0.02) -> list[float]:
@@ -285,28 +284,3 @@ def test_sizes_are_read_as_shares_or_numbers() -> None:
     for wrong in ("-1", "nan", "much"):
         with pytest.raises(argparse.ArgumentTypeError, match="no size"):
             arguments.least(wrong)
-
-
-def test_a_sparkline_shows_the_shape_in_as_much_room_as_there_is() -> None:
-    assert sparkline([0, 1, 2, 3, 4, 5, 6, 7], 80) == "▁▂▃▄▅▆▇█"
-    assert sparkline([5.0] * 4, 80) == "▄▄▄▄"
-    assert sparkline([0.0] * 500 + [1.0] * 500, 10) == "▁▁▁▁▁█████"
-    assert sparkline([], 10) == ""
-
-
-@pytest.mark.parametrize("n", [10, 98, 99, 250, 1999])
-def test_the_mark_of_a_step_stands_below_its_point(n: int) -> None:
-    for index in range(3, n - 3, 7):
-        step = Step(index, 0.1, 0.05, 0.15, is_worse=True)
-        values = tuple(1.0 if number < index else 2.0 for number in range(n))
-        drawn = Judged(Line("x", values), (step,))
-        column = len(marks(drawn, 98)) - 1
-        assert set(sparkline(values, 98)[:column]) <= {"▁"}
-        assert set(sparkline(values, 98)[column + 1 :]) <= {"█"}
-
-
-def test_hostile_names_are_shown_as_text() -> None:
-    line = Line("\x1b[31m<b>\n\u202ex", tuple(noisy((30, 1.0), (30, 2.0))), Scale.RATIO)
-    text = history_text([judge(line, HistoryRule())])
-    assert "\x1b" not in text
-    assert "\u202e" not in text
