@@ -6,6 +6,9 @@ from pathlib import Path
 from pipeline import judging, log, terminal
 from pipeline.errors import Exit
 
+PAIRS = 20
+"""Of a calibration: a spread from so many is known to 16 %."""
+
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command `baseline` with its own commands."""
@@ -29,7 +32,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     noise.add_argument("--suite", default="pr", help="default: pr")
     noise.add_argument("--subject", default="reference", metavar="SPEC", help="default: reference")
-    noise.add_argument("--pairs", type=int, default=20, metavar="N", help="default: 20")
+    noise.add_argument("--pairs", type=int, default=PAIRS, metavar="N", help=f"default: {PAIRS}")
     noise.add_argument(
         "--runs", nargs="+", type=Path, metavar="DIR", help="runs of equal builds, instead of a new"
     )
@@ -59,13 +62,8 @@ def _show(args: argparse.Namespace) -> Exit:
 
 def _diff(args: argparse.Namespace) -> Exit:
     from pipeline import baselines
-    from pipeline.render.text import judged_text
 
-    found = baselines.differences(args.first, args.second)
-    print(
-        judging.findings_json(found) if args.json else judged_text(found, **terminal.shape()),
-        end="",
-    )
+    print(judging.shown(baselines.differences(args.first, args.second), is_json=args.json), end="")
     return Exit.NO_REGRESSION
 
 

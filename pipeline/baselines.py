@@ -15,9 +15,6 @@ from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
 from pipeline.wish import Wish, planned
 
-PAIRS = 20
-"""Of a calibration: a spread from so many is known to 16 %."""
-
 
 def calibrated(args: argparse.Namespace, out: Path) -> tuple[Calibration, Path]:
     """Measure a build against itself, or read runs that did, and keep what that tells.

@@ -153,13 +153,8 @@ def _history(args: argparse.Namespace) -> Exit:
 
 
 def _judge(args: argparse.Namespace) -> Exit:
-    from pipeline.render.text import judged_text
-
     found = judging.judged(args)
-    print(
-        judging.findings_json(found) if args.json else judged_text(found, **terminal.shape()),
-        end="",
-    )
+    print(judging.shown(found, is_json=args.json), end="")
     return judging.exit_code(found, strict=args.strict)
 
 

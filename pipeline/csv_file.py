@@ -82,10 +82,7 @@ def blocks(path: Path, columns: Sequence[Column], rows: int) -> "Iterator[pd.Dat
                     _finite(path, table, name, may_be_empty=name in optional)
                 yield table
     except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{path}: not UTF-8: {error.reason} at byte {error.start}",
-            hint="save it as UTF-8, such as by `iconv -t UTF-8`",
-        ) from error
+        raise _not_utf8(path, error) from error
     except (ValueError, pd.errors.ParserError) as error:
         _find(path, numbers, set(optional))
         raise ConfigError(f"{path}: not a CSV that can be read: {error}") from error
@@ -130,10 +127,7 @@ def _header(path: Path) -> list[str]:
             lines = csv.reader(file)
             names, first = next(lines, []), next(lines, [])
     except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{path}: not UTF-8: {error.reason} at byte {error.start}",
-            hint="save it as UTF-8, such as by `iconv -t UTF-8`",
-        ) from error
+        raise _not_utf8(path, error) from error
     except (OSError, csv.Error) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if not names:
@@ -142,6 +136,13 @@ def _header(path: Path) -> list[str]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"{path}:1: the column `{twice[0]}` is there twice")
     return names
+
+
+def _not_utf8(path: Path, error: UnicodeDecodeError) -> ConfigError:
+    return ConfigError(
+        f"{path}: not UTF-8: {error.reason} at byte {error.start}",
+        hint="save it as UTF-8, such as by `iconv -t UTF-8`",
+    )
 
 
 def _fits(path: Path, row: int, names: list[str], line: list[str]) -> None:

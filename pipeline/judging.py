@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import table
+from pipeline import table, terminal
 from pipeline.errors import Exit
 from pipeline.judge import policy
 from pipeline.model.report import Finding, Verdict
@@ -53,8 +53,14 @@ def judged(args: argparse.Namespace) -> list[Finding]:
     return policy.of_table(table.measured(args.file), in_looks=args.pairs == "auto", apart=apart)
 
 
-def findings_json(findings: "Sequence[Finding]") -> str:
-    """Return the findings as JSON."""
+def shown(findings: "Sequence[Finding]", *, is_json: bool) -> str:
+    """Return the findings as JSON, or as text in the shape of the terminal."""
+    from pipeline.render.text import judged_text
+
+    return _json(findings) if is_json else judged_text(findings, **terminal.shape())
+
+
+def _json(findings: "Sequence[Finding]") -> str:
     return json.dumps({"findings": [_body(f) for f in findings]}, indent=1, allow_nan=False) + "\n"
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipeline.judge import policy, scale
@@ -10,7 +11,7 @@ from pipeline.judge.looks import looks_up_to
 from pipeline.judge.rows import Row, of_results, without_ratios
 from pipeline.model.calibration import Calibration, Noise
 from pipeline.model.metric import Metric
-from pipeline.model.report import Finding, Rule, Verdict
+from pipeline.model.report import Rule, Verdict
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
 from pipeline.stats.power import median_share
@@ -131,7 +132,7 @@ def _alarms(
     for _ in range(_REPORTS):
         chosen = random.integers(0, most, looks[-1])
         signs = random.choice([-1.0, 1.0], looks[-1])
-        judged = _judged(rows, worse, chosen, signs, looks)
+        judged = policy.at_looks(looks, partial(_rows, rows, worse, chosen, signs))
         regressed = [f for f in judged if f.verdict is Verdict.REGRESSED]
         for finding in regressed:
             reds[f"{finding.comparison.workload}/{finding.comparison.metric.name}"] += 1
@@ -139,25 +140,18 @@ def _alarms(
     return {key: count / _REPORTS for key, count in reds.items()}, red / _REPORTS
 
 
-def _judged(
+def _rows(
     rows: Sequence[Row],
     worse: Mapping[str, list[float]],
     chosen: "np.ndarray[Any, Any]",
     signs: "np.ndarray[Any, Any]",
-    looks: Sequence[int],
-) -> tuple[Finding, ...]:
-    """Return the findings of one drawn report, at the look that settles it or at the last."""
-    judged: tuple[Finding, ...] = ()
-    for look in looks:
-        drawn = [
-            replace(row, evidence=_drawn(worse.get(_key(row), []), chosen[:look], signs))
-            for row in rows
-        ]
-        rule = policy.rule_at(look, looks if len(looks) > 1 else ())
-        judged = policy.findings(drawn, rule)
-        if policy.is_settled(judged):
-            break
-    return judged
+    pairs: int,
+) -> list[Row]:
+    """Return the rows of one drawn report with so many of its pairs."""
+    return [
+        replace(row, evidence=_drawn(worse.get(_key(row), []), chosen[:pairs], signs))
+        for row in rows
+    ]
 
 
 def _drawn(

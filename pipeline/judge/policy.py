@@ -1,6 +1,6 @@
 """What we say about the evidence, and every constant that decides it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from pipeline.errors import Exit
@@ -126,14 +126,24 @@ def _looked(members: Sequence[Measured], *, in_looks: bool, apart: float) -> tup
     """Return the findings of one family, at the first look that settles them or the last."""
     most = max((min(len(m.before), len(m.after)) for m in members if m.is_paired), default=0)
     looks = looks_up_to(min(most, LOOKS[-1])) if in_looks else ()
-    for pairs in looks[:-1]:
-        rows = [of_measured(one, apart, pairs) for one in members]
-        judged = findings(rows, rule_at(pairs, looks))
+    return at_looks(
+        looks or (most,), lambda pairs: [of_measured(one, apart, pairs) for one in members]
+    )
+
+
+def at_looks(looks: Sequence[int], rows_at: Callable[[int], Sequence[Row]]) -> tuple[Finding, ...]:
+    """Return the findings of the first look that settles them, or of the last.
+
+    Args:
+        looks: Numbers of pairs, at least one; a single one is a fixed number.
+        rows_at: Gives the rows of so many pairs.
+    """
+    judged: tuple[Finding, ...] = ()
+    for pairs in looks:
+        judged = findings(rows_at(pairs), rule_at(pairs, looks if len(looks) > 1 else ()))
         if is_settled(judged):
-            return judged
-    last = looks[-1] if looks else None
-    rows = [of_measured(one, apart, last) for one in members]
-    return findings(rows, rule_at(last or most, looks))
+            break
+    return judged
 
 
 def report(results: ResultSet) -> Report:
