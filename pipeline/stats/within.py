@@ -101,5 +101,5 @@ def block_length(values: "Values") -> float:
     if spectrum <= 0:
         return 1.0
     longest = min(3 * math.sqrt(n), n / 3)
-    length: float = (n * slope**2 / spectrum**2) ** (1 / 3)
+    length: float = (n * (slope / spectrum) ** 2) ** (1 / 3)  # of a ratio: squares underflow
     return max(1.0, min(longest, length))
