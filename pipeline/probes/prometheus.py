@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from pipeline.errors import LoadError
@@ -15,6 +14,7 @@ from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
 from pipeline.probes.curated import CURATED, Curated, Kind
 from pipeline.probes.scrape import Scrape, Selection, fetch, keep, read
+from pipeline.stats.histogram import quantile
 
 _STARTED = Selection("process_start_time_seconds", {})
 _GOROUTINES = Selection("go_goroutines", {})
@@ -166,28 +166,3 @@ def buckets(selection: Selection, before: Scrape, after: Scrape) -> dict[float, 
             bound = float(one.labels["le"])
             counts[bound] = counts.get(bound, 0.0) + sign * one.value
     return dict(sorted(counts.items()))
-
-
-def quantile(at_most: Mapping[float, float], q: float) -> tuple[float, float] | None:
-    """Return a quantile and the width of the bucket that it lies in, in the unit of the bounds.
-
-    Within its bucket the value is a guess, as if the values lay there evenly: the width is how far
-    it can be off.  None where there is no value, and where the quantile is beyond the last bound.
-
-    Args:
-        at_most: How many values were at most each bound, bounds rising, the last one infinite.
-        q: Between 0 and 1.
-
-    Source:
-        Prometheus' `histogram_quantile`.
-    """
-    bounds = [(0.0, 0.0), *at_most.items()]
-    rank = q * bounds[-1][1]
-    if rank <= 0:
-        return None
-    for (low, below), (high, count) in pairwise(bounds):
-        if count >= rank and count > below:
-            if math.isinf(high):
-                return None
-            return low + (high - low) * (rank - below) / (count - below), high - low
-    return None

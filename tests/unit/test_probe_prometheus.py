@@ -9,8 +9,9 @@ import pytest
 from pipeline.errors import LoadError
 from pipeline.ports import Span
 from pipeline.probes.curated import CURATED, Kind
-from pipeline.probes.prometheus import Prometheus, quantile, readings, scrape
+from pipeline.probes.prometheus import Prometheus, readings, scrape
 from pipeline.probes.scrape import Selection, read
+from pipeline.stats.histogram import quantile
 from tests.loopback import serving, target, values
 
 # Names, labels and bounds are those of Milo v0.30.0 and etcd 3.6; the numbers are made up.
