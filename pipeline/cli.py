@@ -20,7 +20,7 @@ from pipeline.history import arguments as history_arguments
 if TYPE_CHECKING:  # these would load what `--help` does not need
     from pipeline.model.report import Report
 
-_FORMATS = ("text", "markdown", "html", "junit")
+_FORMATS = ("text", "markdown", "html", "junit", "perfdata")
 _EXITS = (
     "exit codes: 0 no regression, 1 crash, 2 bad arguments or configuration, 3 regression,"
     " 4 undecided with --strict, 5 a subject did not start, 6 the load was not applied as asked,"

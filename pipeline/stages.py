@@ -26,6 +26,7 @@ from pipeline.probes import ALWAYS, ASKED
 from pipeline.render.html import html
 from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
+from pipeline.render.perfdata import perfdata
 from pipeline.render.text import text
 from pipeline.wish import Wish, planned, sides, spec_of, store
 
@@ -128,7 +129,7 @@ def page(report: Report, out: Path) -> str:
 
 
 def rendered(report: Report, out: Path, how: str, *, width: int, color: bool) -> str:
-    """Return a report in one of the formats `text`, `markdown`, `html` and `junit`.
+    """Return a report in one of the formats `text`, `markdown`, `html`, `junit` and `perfdata`.
 
     Args:
         report: To render.
@@ -144,6 +145,8 @@ def rendered(report: Report, out: Path, how: str, *, width: int, color: bool) ->
             return junit(report)
         case "markdown":
             return markdown(report)
+        case "perfdata":
+            return perfdata(report)
         case _:
             return text(report, width=width, color=color)
 
