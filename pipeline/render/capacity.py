@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.model.capacity import Capacity, Outcome, Step, Things
 from pipeline.model.limit import Limit
+from pipeline.plain import plain
 from pipeline.render.numbers import minutes, quantity
 from pipeline.render.paper import paper, written
-from pipeline.render.words import plain
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.judge.history import BUMP, CONFIDENCE, LEAST, SHORTEST, SPLIT
 from pipeline.model.history import Judged, Line, Step
 from pipeline.model.metric import Scale
-from pipeline.render import words
+from pipeline.plain import plain
 from pipeline.render.numbers import percent, share
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def said(line: Line, step: Step) -> str:
     if step.after.commit:
         place += f"  {commits(step)}"
     reason = f"  acknowledged: {step.acknowledged}" if step.acknowledged else ""
-    return words.plain(f"{place}  {size(line, step)}  {direction(step)}{reason}")
+    return plain(f"{place}  {size(line, step)}  {direction(step)}{reason}")
 
 
 def mark(step: Step) -> str:
@@ -108,14 +108,14 @@ def _series(console: "Console", judged: Judged, width: int) -> None:
     points = line.left_out + len(line.values)
     many = "no step" if not judged.steps else f"{len(judged.steps)} step"
     many += "s" if len(judged.steps) > 1 else ""
-    console.print(words.plain(f"{line.name}: {points} points, {many}"), style="bold")
+    console.print(plain(f"{line.name}: {points} points, {many}"), style="bold")
     console.print(f"  {sparkline(line.values, width - 2)}")
     if judged.steps:
         console.print(f"  {marks(judged, width - 2)}")
     for step in judged.steps:
         console.print(f"  {said(line, step)}", style="red" if step.alarms else "", soft_wrap=True)
     for note in judged.notes:
-        console.print(words.plain(f"  note: {note}"), soft_wrap=True)
+        console.print(plain(f"  note: {note}"), soft_wrap=True)
     console.print()
 
 

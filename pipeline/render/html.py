@@ -17,6 +17,7 @@ from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Distribution, Traces, Tracked
+from pipeline.plain import plain
 from pipeline.render import forest, page, pictures, words
 from pipeline.render.numbers import allowed, amount, interval, quantity, share
 
@@ -192,7 +193,7 @@ def _files(traces: Traces) -> list[tuple[str, list[str]]]:
     def folder(path: str) -> str:
         return "/".join(path.split("/")[:2]) if "/" in path else ""
 
-    paths = map(words.plain, traces.files)  # a link of what cannot be written would be none
+    paths = map(plain, traces.files)  # a link of what cannot be written would be none
     return [(name, list(group)) for name, group in groupby(paths, key=folder)]
 
 

@@ -10,6 +10,7 @@ from itertools import groupby
 from xml.etree import ElementTree as ET
 
 from pipeline.model.report import Finding, Report, Verdict
+from pipeline.plain import plain
 from pipeline.render import words
 from pipeline.render.numbers import allowed, amount, interval, quantity, share
 
@@ -156,5 +157,5 @@ def _numbers(finding: Finding) -> list[tuple[str, str]]:
 
 def _plain(text: str) -> str:
     """Return text that XML may hold: printable, in one line, not endless."""
-    said = words.plain(text)
+    said = plain(text)
     return said if len(said) <= _TEXT else f"{said[:_TEXT]}…"

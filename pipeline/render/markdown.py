@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pipeline.model.report import Finding, Report, Verdict
+from pipeline.plain import plain
 from pipeline.render import words
 from pipeline.render.numbers import allowed, amount, interval, quantity, share
 
@@ -69,7 +70,7 @@ def escaped(value: object) -> str:
 
     A zero-width space keeps `@name` from calling a person, and an address from becoming a link.
     """
-    text = words.plain(str(value))
+    text = plain(str(value))
     if len(text) > _CELL:
         text = f"{text[:_CELL]}…"
     text = _CALLS_OR_LINKS.sub(

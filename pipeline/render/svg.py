@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from pipeline.render.words import plain
+from pipeline.plain import plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pipeline.model.report import Finding, Report, Verdict
+from pipeline.plain import plain
 from pipeline.render import words
 from pipeline.render.line import REACH, drawn
 from pipeline.render.numbers import allowed, amount, interval, quantity
@@ -58,10 +59,10 @@ def _answer(console: "Console", report: Report) -> None:
     style = _STYLE[report.verdict] if measured else "bold red"
     shown = report.verdict.value.upper() if measured else "INVALID"
     console.print(f"{shown}: {headline.found} - {headline.advice}", style=style)
-    console.print(words.plain(words.counts(report)))
-    console.print(words.plain(words.identity(report)))
+    console.print(plain(words.counts(report)))
+    console.print(plain(words.identity(report)))
     if smallest := words.detectable(report):
-        console.print(words.plain(smallest))
+        console.print(plain(smallest))
 
 
 def judged_text(findings: Sequence[Finding], *, width: int = 100, color: bool = False) -> str:
@@ -118,10 +119,10 @@ def _built(findings: Sequence[Finding], columns: list[str]) -> "Table":
         table.add_column(column, justify="left" if left else "right", no_wrap=True)
     for workload, group in groupby(findings, key=lambda f: f.comparison.workload):
         if workload:
-            table.add_row(Text(words.plain(workload), style="bold"))
+            table.add_row(Text(plain(workload), style="bold"))
         for finding in group:
             metric = finding.comparison.metric
-            name = Text(f"{'*' if metric.gate else ' '} {words.plain(metric.name)}")
+            name = Text(f"{'*' if metric.gate else ' '} {plain(metric.name)}")
             style = _STYLE[finding.verdict]
             cells = (
                 Text(_CELLS[c](finding), style=style if c == "verdict" else "") for c in columns
@@ -150,7 +151,7 @@ def _section(console: "Console", title: str, lines: list[tuple[str, str]]) -> No
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for name, sentence in lines:
-        grid.add_row(Text(f"  {name}"), Text(words.plain(sentence)))
+        grid.add_row(Text(f"  {name}"), Text(plain(sentence)))
     console.print()
     console.print(title, style="bold")
     console.print(grid)

@@ -11,6 +11,7 @@ from pipeline.model.metric import Scale
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.results import Interleave, Machine
 from pipeline.model.subject import Arm, Subject, parse_spec
+from pipeline.plain import plain
 from pipeline.render.numbers import amount, minutes, share
 
 _HOW = {
@@ -196,11 +197,6 @@ def key(finding: Finding) -> str:
     """Return `workload/metric`, or the metric alone where there is no workload."""
     comparison = finding.comparison
     return f"{comparison.workload}/{comparison.metric.name}".removeprefix("/")
-
-
-def plain(text: str) -> str:
-    """Return text without what a terminal or a browser would obey: one line, printable."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
 
 
 def count(number: int, noun: str) -> str:

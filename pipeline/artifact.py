@@ -1,0 +1,234 @@
+"""Take the results out of an artifact that a stranger may have made: a folder, or a zip.
+
+A pull request's own code writes it, so all of it is data to be refused or to be shown as text.
+Only `results.json` is ever read of it: never `verdict.json`, whose verdict is decided again from
+the numbers, and never a report.
+"""
+
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pipeline import codec, strict_json
+from pipeline.errors import BaselineError
+from pipeline.model.results import ResultSet
+from pipeline.model.units import BASE_UNITS
+from pipeline.plain import clipped
+
+RESULTS = "results.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much an artifact may be.
+
+    Attributes:
+        size: Of all its files together, in bytes; of a zip, packed and unpacked.
+        files: How many, folders included.
+        depth: Folders in each other.
+        ratio: How many times larger a file of a zip may be than it is packed.
+        metrics: Samples of an arm.
+        pairs: That a run was to have, or had.
+    """
+
+    size: int = 2**30
+    files: int = 5_000
+    depth: int = 8
+    ratio: float = 100.0
+    metrics: int = 1_000
+    pairs: int = 1_000
+
+
+LIMITS = Limits()
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9/_.-]{0,79}")
+_HINT = "an artifact is what `run` leaves in its folder, as it is or as a zip"
+_SHOWN = 80
+_END = 22  # bytes of the record that ends a zip without a comment
+_ENTRY = 46 + 512  # bytes of an entry in the directory of a zip, with a long name
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def open_artifact(path: Path, *, limits: Limits = LIMITS) -> ResultSet:
+    """Return the results of an artifact.
+
+    Args:
+        path: A folder, or a zip.
+        limits: What it must keep to.
+
+    Raises:
+        BaselineError: There are none, or the artifact is refused: one sentence says which rule.
+    """
+    data = member(path, RESULTS, limits=limits)
+    if data is None:
+        raise BaselineError(f"{path}: there is no {RESULTS} in it", hint=_HINT)
+    try:
+        results = codec.parse_results(data)
+        _require(results, limits)
+    except ValueError as error:
+        raise BaselineError(f"{path}: {RESULTS}: {error}", hint=_HINT) from error
+    return results
+
+
+def member(path: Path, name: str, *, limits: Limits = LIMITS) -> bytes | None:
+    """Return one file at the top of an artifact, after a look at all of it; None where it lacks.
+
+    Args:
+        path: A folder, or a zip.
+        name: Of the file.
+        limits: What the artifact must keep to.
+
+    Raises:
+        BaselineError: The artifact is missing or is refused.
+    """
+    try:
+        if path.is_dir():
+            return _of_folder(path, name, limits)
+        if path.is_file():
+            return _of_zip(path, name, limits)
+    except ValueError as error:
+        raise BaselineError(f"{path}: {error}", hint=_HINT) from error
+    except OSError as error:
+        raise BaselineError(f"{path}: cannot be read: {error.strerror}", hint=_HINT) from error
+    raise BaselineError(f"{path}: no such folder or file", hint=_HINT)
+
+
+def _of_folder(folder: Path, name: str, limits: Limits) -> bytes | None:
+    size = files = 0
+    waiting = [(folder, 0)]
+    while waiting:
+        here, depth = waiting.pop()
+        if depth > limits.depth:
+            raise ValueError(f"its folders are more than {limits.depth} deep")
+        with os.scandir(here) as entries:
+            for entry in entries:
+                files += 1
+                if files > limits.files:
+                    raise ValueError(f"it has more than {limits.files} files")
+                found = entry.stat(follow_symlinks=False)
+                shown = clipped(os.path.relpath(entry.path, folder), _SHOWN)
+                if stat.S_ISDIR(found.st_mode):
+                    waiting.append((Path(entry.path), depth + 1))
+                    continue
+                _regular(found.st_mode, shown)
+                size += found.st_size
+                _small(size, limits)
+    return _regular_bytes(folder / name)
+
+
+def _regular_bytes(path: Path) -> bytes | None:
+    try:
+        # Not through a link, and not waiting for a pipe, that took its place since we looked.
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(number, "rb") as file:
+        _regular(os.fstat(number).st_mode, path.name)
+        return file.read(strict_json.MOST_BYTES + 1)
+
+
+def _of_zip(path: Path, name: str, limits: Limits) -> bytes | None:
+    _small(path.stat().st_size, limits)
+    try:
+        _short_directory(path, limits)
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            _entries(entries, limits)
+            found = next((entry for entry in entries if entry.filename == name), None)
+            if found is None:
+                return None
+            with archive.open(found) as file:
+                return file.read(strict_json.MOST_BYTES + 1)
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError) as error:
+        said = clipped(f"{error}", _SHOWN)
+        raise ValueError(f"not a zip that can be read: {said}") from error
+
+
+def _short_directory(path: Path, limits: Limits) -> None:
+    """Refuse a zip whose directory would fill the memory before it could be looked at."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _END - 20))
+        tail = file.read()
+    end = tail[-_END:]
+    if len(end) < _END or end[:4] != b"PK\x05\x06" or end[20:] != b"\0\0":
+        raise ValueError("not a zip, or one with more after its end")
+    if tail[:4] == b"PK\x06\x07":
+        raise ValueError("a zip of the kind for huge files (zip64), and it need not be one")
+    _, _, _, _, entries, directory, _, _ = struct.unpack("<4s4H2LH", end)
+    if entries > limits.files or directory > limits.files * _ENTRY:
+        raise ValueError(f"it has more than {limits.files} files")
+
+
+def _entries(entries: Sequence[zipfile.ZipInfo], limits: Limits) -> None:
+    if len(entries) > limits.files:
+        raise ValueError(f"it has more than {limits.files} files")
+    size = 0
+    seen: set[str] = set()
+    for entry in entries:
+        shown = clipped(entry.filename, _SHOWN)
+        _inside(entry.orig_filename, shown, limits)
+        if entry.filename in seen:
+            raise ValueError(f"`{shown}` is there twice")
+        seen.add(entry.filename)
+        mode = entry.external_attr >> 16
+        if stat.S_IFMT(mode) and not stat.S_ISDIR(mode):
+            _regular(mode, shown)
+        if entry.flag_bits & 0x1 or entry.compress_type not in _PACKED:
+            raise ValueError(f"`{shown}` is encrypted, or packed in a way that is not read")
+        if entry.file_size > limits.ratio * max(1, entry.compress_size):
+            raise ValueError(f"`{shown}` unpacks to more than {limits.ratio:g} times its size")
+        size += entry.file_size
+        _small(size, limits)
+
+
+def _inside(name: str, shown: str, limits: Limits) -> None:
+    parts = PurePosixPath(name).parts
+    if name.startswith("/") or ".." in parts or "\\" in name or ":" in name or "\0" in name:
+        raise ValueError(f"`{shown}` points out of the artifact")
+    if len(parts) > limits.depth + 1:
+        raise ValueError(f"its folders are more than {limits.depth} deep")
+
+
+def _regular(mode: int, shown: str) -> None:
+    if stat.S_ISLNK(mode):
+        raise ValueError(f"`{shown}` is a link")
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"`{shown}` is neither a file nor a folder")
+
+
+def _small(size: int, limits: Limits) -> None:
+    if size > limits.size:
+        raise ValueError(f"it is larger than {limits.size / 2**20:g} MiB")
+
+
+def _require(results: ResultSet, limits: Limits) -> None:
+    """Refuse what no suite of ours could have measured.
+
+    Raises:
+        ValueError: One sentence.
+    """
+    if max(results.pairs_asked, results.pairs) > limits.pairs:
+        raise ValueError(f"it has more than {limits.pairs} pairs")
+    _named(results.suite, "suite")
+    if results.stored is not None:
+        _named(results.stored.name, "stored baseline")
+    for samples in results.samples.values():
+        if len(samples) > limits.metrics:
+            raise ValueError(f"it has more than {limits.metrics} metrics")
+        for sample in samples:
+            _named(sample.workload, "workload")
+            _named(sample.metric.name, "metric")
+            if sample.metric.unit not in BASE_UNITS:
+                raise ValueError(f"the unit of {sample.key} is not one of {', '.join(BASE_UNITS)}")
+
+
+def _named(name: str, of: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"`{clipped(name, _SHOWN)}` cannot be the name of a {of}")

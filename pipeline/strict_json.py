@@ -1,0 +1,90 @@
+"""Read JSON that anybody may have written: of known size, with one meaning, or refused.
+
+Python's own reader takes the last of two equal keys, makes infinity of 1e400 and ends in a
+RecursionError where brackets are deep; none of that may reach what decides.
+"""
+
+import json
+from collections import Counter
+from typing import Any, NoReturn
+
+from pipeline.plain import clipped
+
+MOST_BYTES = 4 * 2**20
+"""Of a file; the largest of ours has a tenth of it."""
+
+MOST_DEPTH = 16
+"""Of objects and lists in each other; ours have 6."""
+
+MOST_CHARACTERS = 20_000
+"""Of one text, such as the end of a log in a sentence."""
+
+LARGEST = 2**63
+"""Above every number of ours, sizes in bytes and seeds included; its square is finite."""
+
+_SHOWN = 40  # characters of a wrong text that are worth quoting
+
+
+def loads(data: bytes) -> Any:  # noqa: ANN401 (JSON is of any type)
+    """Return what a JSON text says.
+
+    Args:
+        data: UTF-8.
+
+    Raises:
+        ValueError: One sentence, on one line, that says what is wrong.
+    """
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"it is larger than {MOST_BYTES / 2**20:g} MiB")
+    try:
+        body = json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8: {error.reason} at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from error
+    except RecursionError:
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep") from None
+    _check(body)
+    return body
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key `{clipped(twice, _SHOWN)}` is there twice")
+    return found
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number")
+
+
+def _check(body: Any) -> None:  # noqa: ANN401 (JSON is of any type)
+    level = [body]
+    for _ in range(MOST_DEPTH + 1):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                for key in value:
+                    _text(key)
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                inner.extend(value)
+            elif isinstance(value, str):
+                _text(value)
+            elif isinstance(value, int | float) and not abs(value) < LARGEST:
+                raise ValueError(f"{clipped(f'{value:.3g}', _SHOWN)} is too large a number")
+        if not inner:
+            return
+        level = inner
+    raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+
+
+def _text(text: str) -> None:
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"a text has more than {MOST_CHARACTERS} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"the text `{clipped(text, _SHOWN)}` is not Unicode") from None
