@@ -3,8 +3,9 @@
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -60,6 +61,80 @@ def call(
         return response.status_code, response.json()
     except requests.JSONDecodeError as error:
         raise LoadError(f"{method} {url}: the answer is not JSON") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service on the internet answered, whatever its status.
+
+    Attributes:
+        status: Of HTTP.
+        headers: By name in small letters.
+        body: Parsed JSON; None where there is none.
+        next_url: Of the page after this one, from `Link`; empty at the last.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+    next_url: str
+
+
+def exchange(
+    method: str,
+    url: str,
+    body: object = None,
+    *,
+    headers: Mapping[str, str],
+    token: str,
+    timeout_s: tuple[float, float] = (5.0, 30.0),
+) -> Answer:
+    """Send JSON to a service on the internet, and return whatever it answers.
+
+    The proxy of the environment is used.  A GET follows redirects; the token stays with the host
+    that was asked.
+
+    Args:
+        method: Of HTTP.
+        url: With its query.
+        body: To send as JSON; None for none.
+        headers: To send.
+        token: Bearer token; it is in no message.
+        timeout_s: Longest wait for a connection, and for a part of the answer.
+
+    Raises:
+        LoadError: No answer, so that it is not known whether anything was done.
+    """
+    import requests
+
+    def authorized(request: Any) -> Any:  # noqa: ANN401 (requests is imported late)
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    try:
+        with requests.Session() as session:  # of its own: this one may use a proxy
+            response = session.request(
+                method,
+                url,
+                json=body,
+                headers=dict(headers),
+                auth=authorized,  # also keeps a .netrc of the user away
+                timeout=timeout_s,
+                allow_redirects=method == "GET",
+            )
+    except requests.RequestException as error:
+        kind = type(error).__name__
+        raise LoadError(f"{method} {url}: no answer: {kind}") from None
+    try:
+        parsed = response.json() if response.content else None
+    except requests.JSONDecodeError:
+        parsed = None
+    return Answer(
+        status=response.status_code,
+        headers={name.lower(): value for name, value in response.headers.items()},
+        body=parsed,
+        next_url=str(response.links.get("next", {}).get("url", "")),
+    )
 
 
 class Connection:

@@ -6,7 +6,7 @@ markup, end a table's cell, call a person or link anywhere.
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pipeline.model.report import Finding, Report, Verdict
@@ -61,7 +61,7 @@ def markdown(report: Report) -> str:
 
     The same report gives the same bytes.
     """
-    bodies = (_template().render(_content(report, rung)) for rung in _LADDER)
+    bodies = (template("report.md.j2").render(_content(report, rung)) for rung in _LADDER)
     return next((body for body in bodies if len(body) < MOST_CHARACTERS), _least(report))
 
 
@@ -81,8 +81,9 @@ def escaped(value: object) -> str:
     )
 
 
-@lru_cache(maxsize=1)
-def _template() -> "Template":
+@cache
+def template(name: str) -> "Template":
+    """Return a template beside this module; what it interpolates is escaped for Markdown."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -98,14 +99,14 @@ def _template() -> "Template":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("report.md.j2")
+    return environment.get_template(name)
 
 
 def _content(report: Report, rung: _Rung) -> dict[str, Any]:
     changed = words.worst_first(f for f in report.findings if f.verdict is not Verdict.UNCHANGED)
     notes = words.notes(report.findings)
     return {
-        "marker": _verbatim(MARKER),
+        "marker": verbatim(MARKER),
         "icon": _icon(report),
         "headline": words.headline(report),
         "counts": words.counts(report),
@@ -114,8 +115,8 @@ def _content(report: Report, rung: _Rung) -> dict[str, Any]:
         "confidence": share(report.rule.confidence),
         "changed": [_row(f) for f in changed[: rung.changed]],
         "more": max(0, len(changed) - rung.changed),
-        "fence": _verbatim(_fence(words.reproduce(report))),
-        "command": _verbatim(words.reproduce(report)),
+        "fence": verbatim(fence(words.reproduce(report))),
+        "command": verbatim(words.reproduce(report)),
         "metrics": [_row(f) for f in report.findings] if rung.metrics else [],
         "stored": any(f.comparison.stored is not None for f in report.findings),
         "method": words.method(report) if rung.method else [],
@@ -148,13 +149,14 @@ def _icon(report: Report) -> str:
     return _ICONS[report.verdict] if words.is_measured(report) else "⚠️"
 
 
-def _fence(command: str) -> str:
+def fence(command: str) -> str:
     """Return a fence that no run of backticks in the command can end."""
     longest = max((len(run) for run in re.findall("`+", command)), default=0)
     return "`" * max(3, longest + 1)
 
 
-def _verbatim(text: str) -> Any:  # noqa: ANN401 (markupsafe loads late)
+def verbatim(text: str) -> Any:  # noqa: ANN401 (markupsafe loads late)
+    """Return text that a template leaves as it is: ours, or made harmless before."""
     from markupsafe import Markup
 
     return Markup(text)  # noqa: S704 (ours, or inside a fence)

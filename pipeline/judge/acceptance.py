@@ -1,0 +1,73 @@
+"""Which regressions somebody has accepted, and what a run says because of it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from fnmatch import fnmatchcase
+
+from pipeline.errors import Exit
+from pipeline.judge import policy, scale
+from pipeline.model.publication import Acceptance, Origin, Outcome, Publication
+from pipeline.model.report import Finding, Report, Verdict
+
+
+def published(
+    key: str,
+    origin: Origin,
+    report: Report,
+    acceptances: Sequence[Acceptance] = (),
+    *,
+    today: date,
+) -> Publication:
+    """Return what is published of a report.
+
+    Args:
+        key: See `Publication`.
+        origin: Of the run.
+        report: Judged by us, of numbers that may be anybody's.
+        acceptances: Of regressions; the first that covers one counts.
+        today: UTC; an acceptance counts until the end of its last day.
+    """
+    accepted: dict[str, Acceptance] = {}
+    expired: dict[Acceptance, None] = {}
+    for finding in report.findings:
+        if finding.verdict is not Verdict.REGRESSED:
+            continue
+        covering = [one for one in acceptances if _covers(one, finding)]
+        if valid := [one for one in covering if one.until >= today]:
+            accepted[name_of(finding)] = valid[0]
+        else:
+            expired |= dict.fromkeys(covering)
+    found = Publication(key, Outcome.PASSED, origin, report, accepted=accepted)
+    return replace(found, outcome=_outcome(report, accepted), expired=tuple(expired))
+
+
+def broken(key: str, origin: Origin, reason: str) -> Publication:
+    """Return what is published where there are no numbers to judge."""
+    return Publication(key, Outcome.BROKEN, origin, reason=reason)
+
+
+def name_of(finding: Finding) -> str:
+    """Return `workload/metric`."""
+    return f"{finding.comparison.workload}/{finding.comparison.metric.name}"
+
+
+def _outcome(report: Report, accepted: dict[str, Acceptance]) -> Outcome:
+    if policy.exit_code(report, strict=False) is Exit.WRONG_LOAD:
+        return Outcome.BROKEN
+    reds = [f for f in report.gating if f.verdict is Verdict.REGRESSED]
+    if any(name_of(f) not in accepted for f in reds):
+        return Outcome.REGRESSED
+    if not report.gating or any(f.verdict is Verdict.UNDECIDED for f in report.gating):
+        return Outcome.UNDECIDED
+    return Outcome.ACCEPTED if reds else Outcome.PASSED
+
+
+def _covers(acceptance: Acceptance, finding: Finding) -> bool:
+    change, metric = finding.comparison.change, finding.comparison.metric
+    if change is None or not fnmatchcase(name_of(finding), acceptance.metric):
+        return False
+    if acceptance.most is None:
+        return True
+    most = scale.margin(replace(metric, margin=acceptance.most))
+    return not scale.is_above(scale.worse(metric, change.estimate), most)

@@ -1,0 +1,1 @@
+"""Tell GitHub what a run found: a summary, a check, a comment, an issue."""

@@ -1,0 +1,56 @@
+"""The command line of `publish`."""
+
+import argparse
+from pathlib import Path
+
+TARGETS = ("summary", "check", "comment", "issue")
+AUTHOR = "github-actions[bot]"
+API_VERSION = "2022-11-28"
+
+_EPILOG = (
+    "DIR is the folder of a run or an unpacked artifact; of it only results.json is read, or"
+    " error.txt where a run ended without results, and for an issue steps.json, which is what"
+    " `history --json` prints. The verdict is decided again. From the environment: GITHUB_TOKEN or"
+    " the file GITHUB_TOKEN_FILE, GITHUB_REPOSITORY, GITHUB_API_URL, GITHUB_SERVER_URL,"
+    " GITHUB_EVENT_PATH, GITHUB_EVENT_NAME, GITHUB_SHA, GITHUB_RUN_ID, GITHUB_STEP_SUMMARY"
+    " -- exit codes: 0 published, or nothing to say; 2 arguments, event or permissions that cannot"
+    " be used; 6 GitHub does not answer"
+)
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    """Add the command `publish`, and return its parser."""
+    parser = commands.add_parser(
+        "publish", help="tell GitHub what a run found, again without harm", epilog=_EPILOG
+    )
+    parser.add_argument("dir", type=Path, metavar="DIR")
+    parser.add_argument(
+        "--to", action="append", choices=TARGETS, required=True, help="may be repeated"
+    )
+    parser.add_argument(
+        "--comment",
+        choices=("always", "changes", "never"),
+        default="changes",
+        help="changes (default): create one when there is something to say or the pull request has"
+        " the label milo-perf-comment; one that exists is always updated",
+    )
+    parser.add_argument("--start", action="store_true", help="only say that a check is in progress")
+    parser.add_argument(
+        "--key", metavar="SUITE", help="default: the suite of the results; they must agree"
+    )
+    parser.add_argument("--event", type=Path, metavar="FILE", help="default: GITHUB_EVENT_PATH")
+    parser.add_argument(
+        "--acknowledged", type=Path, metavar="FILE", help="TOML or JSON: regressions accepted"
+    )
+    parser.add_argument("--artifact-url", default="", metavar="URL", help="to link to")
+    parser.add_argument(
+        "--author",
+        default=AUTHOR,
+        metavar="LOGIN",
+        help=f"whose comments, checks and issues are ours (default: {AUTHOR})",
+    )
+    parser.add_argument(
+        "--api-version", default=API_VERSION, metavar="DATE", help=f"default: {API_VERSION}"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print it all, send nothing")
+    return parser

@@ -1,0 +1,240 @@
+"""GitHub's REST API, as far as we call it: what is repeated, how long we wait, what an error means.
+
+Source:
+    https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from pipeline import web
+from pipeline.errors import ConfigError, LoadError
+from pipeline.log import log
+from pipeline.web import Answer
+
+_BROKEN = (500, 502, 503, 504)
+_PERMISSIONS = (
+    (r"/check-runs", "checks: write"),
+    (r"/issues/(comments/\d+|\d+/comments)$", "pull-requests: write"),
+    (r"/issues(/\d+)?$", "issues: write"),
+    (r"/pulls(/\d+)?$", "pull-requests: read"),
+)
+
+
+class GoneError(ConfigError):
+    """What is asked for is not there, or is not there any more."""
+
+
+class TooLongError(ConfigError):
+    """GitHub refuses a text because of its length."""
+
+
+class UnsureError(LoadError):
+    """Nobody knows whether something was created: look before it is asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How patient we are, in seconds.
+
+    Attributes:
+        total: Longest that all waits may take together.
+        limited: After GitHub's limit was reached, where it does not say how long; doubles.
+        broken: After no answer or a broken one; doubles.
+        between: From one change to the next, as GitHub asks for.
+    """
+
+    total: float = 600.0
+    limited: float = 60.0
+    broken: float = 2.0
+    between: float = 1.0
+
+
+@dataclass(slots=True)
+class GitHub:
+    """One repository, spoken to with one token.
+
+    Attributes:
+        api_url: Without a last slash; that of a GitHub Enterprise Server has a path.
+        repository: `owner/name`.
+        token: Of the workflow; it is in no message.
+        version: Of the API, a date.
+        waits: See there.
+        sleep: Of `time`; another one in tests.
+    """
+
+    api_url: str
+    repository: str
+    token: str = field(repr=False)
+    version: str
+    waits: Waits = Waits()
+    sleep: Callable[[float], None] = time.sleep
+    _waited: float = 0.0
+    _changed: bool = False
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 (JSON)
+        """Return what is below the repository at a path.
+
+        Raises:
+            GoneError: Nothing is.
+            ConfigError: The token may not see it.
+            LoadError: GitHub does not answer.
+        """
+        return self._ask("GET", self._url(path)).body
+
+    def pages(self, path: str, key: str = "", **query: str) -> Iterator[Any]:
+        """Yield every entry of a list, page by page, to the last.
+
+        Args:
+            path: Below the repository.
+            key: Of the list in each page; empty where a page is a list.
+            **query: What to ask for.
+
+        Raises:
+            PipelineError: As `get`; or a page is not what it should be.
+        """
+        url = f"{self._url(path)}?{urlencode({'per_page': '100', **query})}"
+        while url:
+            if urlsplit(url)[:2] != urlsplit(self.api_url)[:2]:
+                raise LoadError(f"{self._url(path)}: the next page is on another host")
+            answer = self._ask("GET", url)
+            found = answer.body.get(key) if key and isinstance(answer.body, dict) else answer.body
+            if not isinstance(found, list):
+                raise LoadError(f"GET {url}: no list in the answer")
+            yield from found
+            url = answer.next_url
+
+    def create(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 (JSON)
+        """Create something, and return it.
+
+        Raises:
+            UnsureError: It may have been created; some time has passed since.
+            TooLongError: See there.
+            ConfigError: It is refused.
+            LoadError: GitHub does not let us, for longer than we wait.
+        """
+        return self._ask("POST", self._url(path), body).body
+
+    def replace(self, path: str, body: Mapping[str, Any]) -> None:
+        """Change what is there; the same change again changes nothing more.
+
+        Raises:
+            PipelineError: As `get` and `create`.
+        """
+        self._ask("PATCH", self._url(path), body)
+
+    def delete(self, path: str) -> None:
+        """Delete something; it is no error that it is gone already.
+
+        Raises:
+            PipelineError: As `get`.
+        """
+        try:
+            self._ask("DELETE", self._url(path))
+        except GoneError:
+            log.info("%s was gone already", path)
+
+    def _url(self, path: str) -> str:
+        return f"{self.api_url}/repos/{self.repository}{path}"
+
+    def _ask(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> Answer:
+        headers = {
+            "Accept": "application/vnd.github+json",
+            "X-GitHub-Api-Version": self.version,
+            "User-Agent": "milo-perf",
+        }
+        broken, limited = self.waits.broken, self.waits.limited
+        if method != "GET":
+            self._apart()
+        while True:
+            try:
+                answer = web.exchange(method, url, body, headers=headers, token=self.token)
+            except LoadError as error:
+                self._wait(broken, str(error))
+                if method == "POST":
+                    raise UnsureError(str(error)) from error
+                broken *= 2
+                continue
+            if answer.status < 300:
+                return answer
+            said = f"{method} {url}: {answer.status}{_message(answer)}"
+            if _is_limited(answer):
+                self._wait(_asked(answer, limited), said)
+                limited *= 2
+            elif answer.status in _BROKEN:
+                self._wait(_asked(answer, broken), said)
+                if method == "POST":
+                    raise UnsureError(said)
+                broken *= 2
+            else:
+                raise _refused(answer, url, said)
+
+    def _apart(self) -> None:
+        """Keep changes apart; not the first one."""
+        if self._changed:
+            self.sleep(self.waits.between)
+        self._changed = True
+
+    def _wait(self, seconds: float, why: str) -> None:
+        if self._waited + seconds > self.waits.total:
+            raise LoadError(
+                f"{why}; to wait {seconds:.0f} s more is longer than"
+                f" {self.waits.total:.0f} s in all",
+                hint="run this job again later; nothing is posted twice",
+            )
+        log.warning("%s; again in %.0f s", why, seconds)
+        self._waited += seconds
+        self.sleep(seconds)
+
+
+def _is_limited(answer: Answer) -> bool:
+    """Whether we are too fast for GitHub, which then has done nothing."""
+    if answer.status == 429:
+        return True
+    return answer.status == 403 and (
+        "retry-after" in answer.headers
+        or answer.headers.get("x-ratelimit-remaining") == "0"
+        or "secondary rate limit" in _message(answer).lower()
+    )
+
+
+def _asked(answer: Answer, otherwise: float) -> float:
+    """Return the seconds that GitHub asks to wait."""
+    after = answer.headers.get("retry-after", "")
+    if re.fullmatch(r"\d{1,9}", after):
+        return float(after)
+    reset = answer.headers.get("x-ratelimit-reset", "")
+    if answer.headers.get("x-ratelimit-remaining") == "0" and re.fullmatch(r"\d{1,12}", reset):
+        return max(1.0, float(reset) - time.time())
+    return otherwise
+
+
+def _message(answer: Answer) -> str:
+    said = answer.body.get("message") if isinstance(answer.body, dict) else None
+    return f" {str(said)[:300]}" if said else ""
+
+
+def _refused(answer: Answer, url: str, said: str) -> Exception:
+    match answer.status:
+        case 401:
+            return ConfigError(f"{said}: the token is not accepted", hint="is it still valid?")
+        case 403:
+            path = urlsplit(url).path
+            needed = next((what for how, what in _PERMISSIONS if re.search(how, path)), "")
+            hint = "`permissions:` of a job can only shrink what its caller gives; forks read only"
+            if not needed:
+                return ConfigError(said, hint=hint)
+            return ConfigError(f"{said}: the job needs the permission `{needed}`", hint=hint)
+        case 404 | 410:
+            hint = "a token that may not see something is told that it is not there"
+            return GoneError(said, hint=hint)
+        case 422 if re.search(r"too long|maximum is|max(imum)? ?length", str(answer.body), re.I):
+            return TooLongError(said)
+        case 301 | 302 | 307 | 308:
+            return ConfigError(f"{said}: the repository has moved", hint="set GITHUB_REPOSITORY")
+        case _:
+            return ConfigError(f"{said}: {str(answer.body)[:300]}")

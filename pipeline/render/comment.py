@@ -1,0 +1,298 @@
+"""What GitHub shows of a run, in Markdown: a comment, a check, an issue, the summary of a job.
+
+Pure: the same publication gives the same bytes.  Everything that an artifact may have brought is
+foreign: names stand in code spans, sentences are escaped, and nothing can start markup, end a
+table's cell, call a person, or forge the marker by which a comment is found again.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from pipeline.judge.acceptance import name_of
+from pipeline.model.publication import Acceptance, Outcome, Publication
+from pipeline.model.report import Finding, Report, Verdict
+from pipeline.model.results import Interleave
+from pipeline.model.subject import Arm
+from pipeline.render import words
+from pipeline.render.markdown import fence, template, verbatim
+from pipeline.render.numbers import allowed, amount, interval, quantity, share
+
+MOST_BYTES = 60_000
+"""Of everything: GitHub refuses comments of 65,536 characters and a check's text of as many."""
+
+MOST_BYTES_OF_A_PASS = 2_500
+"""Of a comment that nobody has to act on."""
+
+
+class Kind(Enum):
+    """What a text is for; its value is the word in its marker."""
+
+    COMMENT = "comment"
+    ISSUE = "issue"
+    PLAIN = ""
+    """A check or a summary, which are found by other means."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rung:
+    """How much to show; the next rung shows less."""
+
+    metrics: bool = True
+    changed: int = 10
+    sentences: int = 50
+    method: bool = True
+    command: bool = True
+
+
+_LADDER = (
+    _Rung(),
+    _Rung(metrics=False),
+    _Rung(metrics=False, sentences=10),
+    _Rung(metrics=False, sentences=3, method=False),
+    _Rung(metrics=False, changed=3, sentences=0, method=False, command=False),
+)
+_ICONS = {
+    Outcome.PASSED: "✅",
+    Outcome.REGRESSED: "❌",
+    Outcome.ACCEPTED: "🟡",
+    Outcome.UNDECIDED: "❔",
+    Outcome.BROKEN: "⚠️",
+}
+_ROWS = {
+    "regressed": "❌",
+    "accepted": "🟡",
+    "undecided": "❔",
+    "missing": "❔",
+    "new": "🆕",
+    "improved": "🟢",
+    "unchanged": "▫️",
+}
+_HOW = {
+    Interleave.REQUEST: "both builds at once on one machine, each iteration to one of them",
+    Interleave.TRIAL: "one build after the other on one machine, in random order",
+}
+_HARMLESS = str.maketrans("`|<>@#", "'¦‹›＠＃")  # noqa: RUF001 (they look alike, and do nothing)
+_NAME = 80  # characters of a name
+_REASON = 2_000  # characters of what a broken run said
+
+
+def marker(kind: Kind, key: str) -> str:
+    """Return the hidden first line, by which a text of ours is found again."""
+    return f"<!-- milo-perf:{kind.value} v=1 key={key} -->"
+
+
+def comment(publication: Publication, kind: Kind = Kind.COMMENT) -> str:
+    """Render a publication; one that would be too long loses its folded parts first.
+
+    Args:
+        publication: What there is to say.
+        kind: What the text is for.
+    """
+    return shorter(publication, kind)[0]
+
+
+def shorter(publication: Publication, kind: Kind = Kind.COMMENT) -> list[str]:
+    """Return the text that fits, then what is left of it step by step if GitHub wants less."""
+    is_brief = kind is Kind.COMMENT and publication.outcome is Outcome.PASSED
+    most = MOST_BYTES_OF_A_PASS if is_brief else MOST_BYTES
+    bodies = [
+        template("comment.md.j2").render(_content(publication, kind, rung)) for rung in _LADDER
+    ]
+    return [body for body in bodies if len(body.encode()) <= most] or bodies[-1:]
+
+
+def headline(publication: Publication) -> words.Headline:
+    """Return the answer, derived from the rows that are shown."""
+    report, accepted = publication.report, publication.accepted
+    if report is None:
+        return words.Headline("the benchmark did not finish", "there is no result, see why below")
+    if publication.outcome is Outcome.BROKEN:
+        return words.headline(report)
+    gating = [(f, status(f, publication)) for f in report.gating]
+    of = words.count(len(gating), "gating metric")
+    found = [said for _, said in gating]
+    known = sum(said == "accepted" for said in found)
+    match publication.outcome:
+        case Outcome.REGRESSED:
+            more = f", {known} more accepted" if known else ""
+            reds = words.count(found.count("regressed"), "regression")
+            return words.Headline(f"{reds} among {of}{more}", "look before merging")
+        case Outcome.ACCEPTED:
+            said = words.count(known, "known regression")
+            return words.Headline(f"no new regression, {said} accepted", "no action needed")
+        case Outcome.UNDECIDED if gating and all(said == "new" for said in found):
+            return words.Headline("first numbers, nothing to compare them with", "no verdict yet")
+        case _ if accepted and publication.outcome is Outcome.UNDECIDED:
+            unknown = sum(f.verdict is Verdict.UNDECIDED for f in report.gating)
+            return words.Headline(f"could not judge {unknown} of {of}", "not a pass: read why below")
+        case _:
+            return words.headline(report)
+
+
+def status(finding: Finding, publication: Publication) -> str:
+    """Return what a row says of its metric in one word."""
+    comparison = finding.comparison
+    if name_of(finding) in publication.accepted:
+        return "accepted"
+    if comparison.baseline is None and comparison.candidate is not None:
+        return "new"
+    if comparison.candidate is None and comparison.baseline is not None:
+        return "missing"
+    return finding.verdict.value
+
+
+def changed(publication: Publication) -> list[Finding]:
+    """Return what somebody should look at, worst first."""
+    findings = publication.report.findings if publication.report else ()
+    order = list(_ROWS)
+    return sorted(
+        words.worst_first(f for f in findings if _matters(f, publication)),
+        key=lambda f: order.index(status(f, publication)),
+    )
+
+
+def code(text: str) -> str:
+    """Return a foreign name as a code span that nothing in it can end or fill with meaning."""
+    plain = words.plain(text).translate(_HARMLESS).strip() or "?"
+    return f"`{plain[:_NAME]}…`" if len(plain) > _NAME else f"`{plain}`"
+
+
+def row_sentence(finding: Finding) -> str:
+    """Return a row in one line of plain text, for an annotation."""
+    comparison = finding.comparison
+    metric = comparison.metric
+    return (
+        f"{words.plain(words.key(finding)).translate(_HARMLESS)[:_NAME]}:"
+        f" {quantity(comparison.baseline, metric.unit)} to"
+        f" {quantity(comparison.candidate, metric.unit)},"
+        f" {interval(metric, comparison.change)}, margin {allowed(metric)}"
+    )
+
+
+def _matters(finding: Finding, publication: Publication) -> bool:
+    said = status(finding, publication)
+    if said == "undecided":
+        return finding.comparison.metric.gate
+    return said != "unchanged"
+
+
+def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any]:
+    report, origin = publication.report, publication.origin
+    is_measured = report is not None and publication.outcome is not Outcome.BROKEN
+    rows = changed(publication) if is_measured else []
+    warnings = list(_warnings(report)) if report else []
+    command = words.reproduce(report) if report and rung.command else ""
+    full = publication.outcome is not Outcome.PASSED
+    return {
+        "marker": verbatim(marker(kind, publication.key)) if kind is not Kind.PLAIN else "",
+        "icon": _ICONS[publication.outcome],
+        "headline": headline(publication),
+        "outcome": publication.outcome.value,
+        "counts": _counts(publication) if is_measured else "",
+        "identity": verbatim(_identity(publication)),
+        "detectable": words.detectable(report) if report and is_measured else "",
+        "is_fork": origin.is_fork,
+        "confidence": share(report.rule.confidence) if report else "",
+        "changed": [_row(f, publication) for f in rows[: rung.changed]],
+        "more": max(0, len(rows) - rung.changed),
+        "accepted": list(_accepted(publication))[: rung.changed],
+        "expired": [_entry(one) for one in publication.expired[: rung.changed]],
+        "notes": publication.notes,
+        "reason": verbatim(_reason(publication.reason)) if publication.reason else "",
+        "command": verbatim(command),
+        "fence": verbatim(fence(command)),
+        "is_folded": not full,
+        "metrics": _all(publication) if is_measured and rung.metrics else [],
+        "method": words.method(report) if report and rung.method else [],
+        "warnings": warnings[: rung.sentences],
+        "unsaid": max(0, len(warnings) - rung.sentences),
+        "is_short": rung is not _LADDER[0],
+        "origin": origin,
+        "run_url": verbatim(origin.run_url),
+        "artifact_url": verbatim(origin.artifact_url),
+        "when": f"{report.results.taken_at:%Y-%m-%d %H:%M} UTC" if report else "",
+    }
+
+
+def _row(finding: Finding, publication: Publication) -> dict[str, Any]:
+    comparison = finding.comparison
+    metric, said = comparison.metric, status(finding, publication)
+    return {
+        "icon": _ROWS[said],
+        "status": said if metric.gate else f"{said}, does not gate",
+        "name": verbatim(code(words.key(finding))),
+        "baseline": quantity(comparison.baseline, metric.unit),
+        "candidate": quantity(comparison.candidate, metric.unit),
+        "change": interval(metric, comparison.change),
+        "margin": allowed(metric),
+        "sees": amount(metric, comparison.smallest_detectable),
+    }
+
+
+def _all(publication: Publication) -> list[dict[str, Any]]:
+    findings = publication.report.findings if publication.report else ()
+    return [_row(finding, publication) for finding in findings]
+
+
+def _counts(publication: Publication) -> str:
+    """Return how many rows have each status, the gating ones apart from the others."""
+    findings = publication.report.findings if publication.report else ()
+    parts = []
+    for what, gates in (("gating", True), ("others", False)):
+        found = [status(f, publication) for f in findings if f.comparison.metric.gate is gates]
+        tally = ", ".join(f"{found.count(said)} {said}" for said in _ROWS if said in found)
+        parts += [f"{what}: {tally}"] if tally else []
+    return " · ".join(parts) or "no metrics"
+
+
+def _identity(publication: Publication) -> str:
+    """Return what was compared with what, and how; in Markdown."""
+    report, sha = publication.report, publication.origin.head_sha
+    candidate = f"`{sha[:12]}`" if sha else ""
+    suite = f"suite {code(publication.key)}"
+    if report is None:
+        return f"{suite} · {candidate}" if candidate else suite
+    results = report.results
+    built, against = results.subjects[Arm.CANDIDATE], results.subjects[Arm.BASELINE]
+    pairs = words.count(len(results.valid_pairs), "pair")
+    return (
+        f"{suite} · {candidate or code(built.spec)} against {code(against.spec)}"
+        f"{_stored(report)} · {pairs}, {_HOW[results.interleave]}"
+    )
+
+
+def _stored(report: Report) -> str:
+    stored = report.results.stored
+    if stored is None:
+        return ""
+    same = "of a machine like this one" if stored.same_machine else "of another machine"
+    return f", stored as {code(stored.name)} {same} and measured again on this one"
+
+
+def _warnings(report: Report) -> Iterator[str]:
+    yield from report.warnings
+    for sentence, where in words.notes(report.findings):
+        yield f"{where}: {sentence}"
+
+
+def _accepted(publication: Publication) -> Iterator[dict[str, Any]]:
+    for name, one in publication.accepted.items():
+        yield {**_entry(one), "name": verbatim(code(name))}
+
+
+def _entry(one: Acceptance) -> dict[str, Any]:
+    return {
+        "name": verbatim(code(one.metric)),
+        "by": verbatim(code(one.by)),
+        "reason": one.reason,
+        "until": f"{one.until:%Y-%m-%d}",
+    }
+
+
+def _reason(reason: str) -> str:
+    """Return what a broken run said, as a block of code."""
+    lines: Iterable[str] = (words.plain(line) for line in reason[:_REASON].splitlines())
+    said = "\n".join(line.translate(_HARMLESS).rstrip() for line in lines).strip("\n")
+    return said + ("…" if len(reason) > _REASON else "")
