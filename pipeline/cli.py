@@ -16,6 +16,7 @@ from pipeline import baseline_cli, judging, log, terminal, wish_arguments
 from pipeline.capacity import arguments
 from pipeline.errors import ConfigError, Exit, PipelineError
 from pipeline.history import arguments as history_arguments
+from pipeline.publish import arguments as publish_arguments
 
 if TYPE_CHECKING:  # these would load what `--help` does not need
     from pipeline.model.report import Report
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     arguments.add(commands).set_defaults(command=_capacity)
     judging.add(commands).set_defaults(command=_judge)
     history_arguments.add(commands).set_defaults(command=_history)
+    publish_arguments.add(commands).set_defaults(command=_publish)
 
     compare = commands.add_parser("compare", help="judge a folder's results again", epilog=_EXITS)
     compare.add_argument("dir", type=Path, metavar="DIR")
@@ -150,6 +152,14 @@ def _history(args: argparse.Namespace) -> Exit:
         verb.history_json(found) if args.json else history_text(found, **terminal.shape()), end=""
     )
     return verb.exit_code(found, alarm=args.alarm)
+
+
+def _publish(args: argparse.Namespace) -> Exit:
+    from pipeline.publish import verb
+
+    for said in verb.publish(args):
+        print(said, flush=True)
+    return Exit.NO_REGRESSION
 
 
 def _judge(args: argparse.Namespace) -> Exit:

@@ -134,9 +134,7 @@ STATES: dict[str, Callable[[], Publication]] = {
     "acknowledged": lambda: published(run(*SLOW), accepted()),
     "acknowledgement-expired": lambda: published(run(*SLOW), accepted(date(2026, 1, 1))),
     "new-and-removed-metric": lambda: published(
-        run(
-            (metric("watch_p50"), None, [2e-3] * 5), (metric("list_p50"), [9e-3] * 5, None), *QUIET
-        )
+        run((metric("watch_p50"), None, [2e-3] * 5), (metric("list_p50"), [9e-3] * 5, None), *QUIET)
     ),
     "truncated": lambda: published(_many()),
     "first-run": lambda: published(run(*((of, None, after) for of, _, after in QUIET))),

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import codec
+from pipeline import acknowledged, codec
 from pipeline.errors import ConfigError, Exit
-from pipeline.history import acknowledged, nights, table
+from pipeline.history import nights, table
 from pipeline.history.source import Dated, Meaning, Source
 from pipeline.judge.history import HistoryRule, acknowledge, judge
 from pipeline.log import log
@@ -33,7 +33,7 @@ def judged(args: argparse.Namespace) -> list[Judged]:
         _apart(args.html, (path, args.acknowledged))
     if args.append is not None:
         _append(path, args.append)
-    said = acknowledged.read(args.acknowledged) if args.acknowledged else ()
+    said = acknowledged.steps(args.acknowledged) if args.acknowledged else ()
     rule = HistoryRule(args.least)
     source = _source(path, Meaning(Scale(args.scale), Better(args.better)))
     pairs = [(dated, judge(dated.line, rule)) for dated in source.series]

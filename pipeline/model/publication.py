@@ -49,6 +49,19 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarm:
+    """A step for the worse in a history, that nobody has explained.
+
+    Attributes:
+        series: Its name.
+        sentence: How large, since when, between which commits.
+    """
+
+    series: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a run comes from, as GitHub itself says it; nothing of it is from the artifact.
 
@@ -82,6 +95,7 @@ class Publication:
         accepted: By `workload/metric`: of a regression, who accepted it and why.
         expired: Acceptances that would have covered a regression, had their day not passed.
         notes: What the publisher adds, each a sentence.
+        alarms: Of the history that the run is kept in.
     """
 
     key: str
@@ -92,3 +106,4 @@ class Publication:
     accepted: Mapping[str, Acceptance] = field(default_factory=dict)
     expired: tuple[Acceptance, ...] = ()
     notes: tuple[str, ...] = ()
+    alarms: tuple[Alarm, ...] = ()

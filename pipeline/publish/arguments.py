@@ -36,7 +36,13 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
     )
     parser.add_argument("--start", action="store_true", help="only say that a check is in progress")
     parser.add_argument(
-        "--key", metavar="SUITE", help="default: the suite of the results; they must agree"
+        "--key", metavar="SUITE", help="names comment, check and issue; default: the suite"
+    )
+    parser.add_argument(
+        "--suite",
+        metavar="NAME|FILE",
+        help="that was to be measured, whose margins count (default: ours of the name in the"
+        " results)",
     )
     parser.add_argument("--event", type=Path, metavar="FILE", help="default: GITHUB_EVENT_PATH")
     parser.add_argument(

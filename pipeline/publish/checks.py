@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.errors import LoadError
 from pipeline.model.publication import Outcome, Publication
 from pipeline.model.report import Verdict
 from pipeline.publish.event import Event
@@ -41,7 +42,7 @@ def completed(publication: Publication, event: Event) -> dict[str, Any]:
         "status": "completed",
         "conclusion": CONCLUSIONS[publication.outcome],
         "output": {
-            "title": f"{answer.found} – {answer.advice}",
+            "title": f"{answer.found} - {answer.advice}",
             "summary": comment(publication, Kind.PLAIN),
             "annotations": annotations(publication),
         },
@@ -91,7 +92,7 @@ def send(github: GitHub, author: str, body: Mapping[str, Any]) -> str:
         for run in running or ours[-1:]:
             github.replace(f"/check-runs/{run['id']}", _change(body, is_new=bool(running)))
         return f"{said}: {body['conclusion']}"
-    return f"{said}: nobody knows whether it was created"
+    raise LoadError(f"{said}: nobody knows whether it was created", hint="run this again")
 
 
 def _common(key: str, event: Event) -> dict[str, Any]:

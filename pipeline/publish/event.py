@@ -141,7 +141,9 @@ def _body(path: Path) -> _Event:
     try:
         return _Event.model_validate(json.loads(path.read_bytes()))
     except OSError as error:
-        raise ConfigError(f"{path}: the event cannot be read: {error.strerror}", hint=hint) from error
+        raise ConfigError(
+            f"{path}: the event cannot be read: {error.strerror}", hint=hint
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

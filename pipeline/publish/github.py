@@ -12,11 +12,12 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from pipeline import web
-from pipeline.errors import ConfigError, LoadError
+from pipeline.errors import ConfigError, LoadError, PipelineError
 from pipeline.log import log
 from pipeline.web import Answer
 
 _BROKEN = (500, 502, 503, 504)
+_TOO_LONG = re.compile(r"too long|maximum is|maxlength", re.IGNORECASE)
 _PERMISSIONS = (
     (r"/check-runs", "checks: write"),
     (r"/issues/(comments/\d+|\d+/comments)$", "pull-requests: write"),
@@ -218,23 +219,28 @@ def _message(answer: Answer) -> str:
     return f" {str(said)[:300]}" if said else ""
 
 
-def _refused(answer: Answer, url: str, said: str) -> Exception:
+def _refused(answer: Answer, url: str, said: str) -> PipelineError:
+    """Return what it means that GitHub refuses something, and what to try."""
     match answer.status:
         case 401:
-            return ConfigError(f"{said}: the token is not accepted", hint="is it still valid?")
+            found = ConfigError(f"{said}: the token is not accepted", hint="is it still valid?")
         case 403:
-            path = urlsplit(url).path
-            needed = next((what for how, what in _PERMISSIONS if re.search(how, path)), "")
             hint = "`permissions:` of a job can only shrink what its caller gives; forks read only"
-            if not needed:
-                return ConfigError(said, hint=hint)
-            return ConfigError(f"{said}: the job needs the permission `{needed}`", hint=hint)
+            found = ConfigError(f"{said}{_needed(url)}", hint=hint)
         case 404 | 410:
             hint = "a token that may not see something is told that it is not there"
-            return GoneError(said, hint=hint)
-        case 422 if re.search(r"too long|maximum is|max(imum)? ?length", str(answer.body), re.I):
-            return TooLongError(said)
+            found = GoneError(said, hint=hint)
+        case 422 if _TOO_LONG.search(str(answer.body)):
+            found = TooLongError(said)
         case 301 | 302 | 307 | 308:
-            return ConfigError(f"{said}: the repository has moved", hint="set GITHUB_REPOSITORY")
+            found = ConfigError(f"{said}: the repository has moved", hint="set GITHUB_REPOSITORY")
         case _:
-            return ConfigError(f"{said}: {str(answer.body)[:300]}")
+            found = ConfigError(f"{said}: {str(answer.body)[:300]}")
+    return found
+
+
+def _needed(url: str) -> str:
+    """Return which permission a refused request needs, where we know."""
+    path = urlsplit(url).path
+    needed = next((what for how, what in _PERMISSIONS if re.search(how, path)), "")
+    return f": the job needs the permission `{needed}`" if needed else ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import LoadError
+from pipeline.log import log
 from pipeline.publish.github import GoneError, TooLongError, UnsureError
 
 _ROUNDS = 8
@@ -48,21 +49,15 @@ def upsert(
         PipelineError: GitHub does not answer, or does not let us.
     """
     left, done = list(bodies), ""
-    mine = _ours(place, marker, author)
+    new: Mapping[str, Any] | None = None
     for _ in range(_ROUNDS):
+        mine = _ours(place, marker, author, new)
+        if not mine and not may_create:
+            return f"{place.what}: there is none, and there is nothing to say"
         try:
-            if not mine and not may_create:
-                return f"{place.what}: there is none, and there is nothing to say"
-            if not mine:
-                mine = _created(place, marker, author, left[0])
-                done = "created"
-                continue
-            for extra in mine[1:]:
-                place.drop(number_of(extra))
-            mine = mine[:1]
-            if _text(mine[0].get("body")) == _text(left[0]):
-                return f"{place.what}: {done or 'says it already'}"
-            place.replace(number_of(mine[0]), left[0])
+            if mine:
+                return f"{place.what}: {_kept(place, mine, left[0], done)}"
+            new, done = place.create(left[0]), "created"
         except TooLongError:
             if len(left) == 1:
                 raise
@@ -70,11 +65,9 @@ def upsert(
         except GoneError:
             if not mine:
                 raise
-            mine = _ours(place, marker, author)  # somebody deleted it meanwhile
-        except UnsureError:
-            mine = _ours(place, marker, author)
-        else:
-            return f"{place.what}: {done or 'updated'}"
+            new = None  # somebody deleted it meanwhile
+        except UnsureError as error:
+            log.info("looking whether it is there: %s", error)
     raise LoadError(f"{place.what}: somebody changes it as fast as we do", hint="run this again")
 
 
@@ -93,20 +86,24 @@ def is_ours(one: Mapping[str, Any], marker: str, author: str) -> bool:
     )
 
 
-def _ours(place: Place, marker: str, author: str) -> list[Mapping[str, Any]]:
-    """Return what is ours, the oldest first."""
-    return sorted(
-        (one for one in place.listed() if is_ours(one, marker, author)), key=lambda one: one["id"]
-    )
+def _ours(
+    place: Place, marker: str, author: str, new: Mapping[str, Any] | None
+) -> list[Mapping[str, Any]]:
+    """Return what is ours, the oldest first; with what we know to be there if a list lags."""
+    found = {one["id"]: one for one in place.listed() if is_ours(one, marker, author)}
+    if new is not None:
+        found.setdefault(new["id"], new)
+    return [found[number] for number in sorted(found)]
 
 
-def _created(place: Place, marker: str, author: str, body: str) -> list[Mapping[str, Any]]:
-    """Create a text and return what is ours now: another run may have been faster."""
-    new = place.create(body)
-    found = _ours(place, marker, author)
-    if all(one["id"] != new["id"] for one in found):  # a list may lag behind
-        found.append(new)
-    return sorted(found, key=lambda one: one["id"])
+def _kept(place: Place, mine: Sequence[Mapping[str, Any]], body: str, done: str) -> str:
+    """Let the oldest be the only one and say what it should; return what was done."""
+    for extra in mine[1:]:  # of two runs at once, each may have created one
+        place.drop(number_of(extra))
+    if _text(mine[0].get("body")) == _text(body):
+        return done or "says it already"
+    place.replace(number_of(mine[0]), body)
+    return done or "updated"
 
 
 def _text(body: object) -> str:

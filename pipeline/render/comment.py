@@ -15,6 +15,7 @@ from pipeline.model.publication import Acceptance, Outcome, Publication
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm
+from pipeline.plain import plain
 from pipeline.render import words
 from pipeline.render.markdown import fence, template, verbatim
 from pipeline.render.numbers import allowed, amount, interval, quantity, share
@@ -105,15 +106,22 @@ def shorter(publication: Publication, kind: Kind = Kind.COMMENT) -> list[str]:
 
 def headline(publication: Publication) -> words.Headline:
     """Return the answer, derived from the rows that are shown."""
-    report, accepted = publication.report, publication.accepted
+    report = publication.report
     if report is None:
         return words.Headline("the benchmark did not finish", "there is no result, see why below")
     if publication.outcome is Outcome.BROKEN:
         return words.headline(report)
-    gating = [(f, status(f, publication)) for f in report.gating]
-    of = words.count(len(gating), "gating metric")
-    found = [said for _, said in gating]
-    known = sum(said == "accepted" for said in found)
+    if publication.alarms and publication.outcome is not Outcome.REGRESSED:
+        steps = words.count(len(publication.alarms), "step")
+        return words.Headline(f"{steps} for the worse in the history", "look at what changed there")
+    return _answer(publication, report)
+
+
+def _answer(publication: Publication, report: Report) -> words.Headline:
+    """Return the answer of a run, in which a regression that is accepted is none."""
+    found = [status(finding, publication) for finding in report.gating]
+    of = words.count(len(found), "gating metric")
+    known = found.count("accepted")
     match publication.outcome:
         case Outcome.REGRESSED:
             more = f", {known} more accepted" if known else ""
@@ -122,11 +130,11 @@ def headline(publication: Publication) -> words.Headline:
         case Outcome.ACCEPTED:
             said = words.count(known, "known regression")
             return words.Headline(f"no new regression, {said} accepted", "no action needed")
-        case Outcome.UNDECIDED if gating and all(said == "new" for said in found):
+        case Outcome.UNDECIDED if found and set(found) == {"new"}:
             return words.Headline("first numbers, nothing to compare them with", "no verdict yet")
-        case _ if accepted and publication.outcome is Outcome.UNDECIDED:
-            unknown = sum(f.verdict is Verdict.UNDECIDED for f in report.gating)
-            return words.Headline(f"could not judge {unknown} of {of}", "not a pass: read why below")
+        case Outcome.UNDECIDED if known:
+            doubts = sum(finding.verdict is Verdict.UNDECIDED for finding in report.gating)
+            return words.Headline(f"could not judge {doubts} of {of}", "not a pass: read why below")
         case _:
             return words.headline(report)
 
@@ -155,8 +163,8 @@ def changed(publication: Publication) -> list[Finding]:
 
 def code(text: str) -> str:
     """Return a foreign name as a code span that nothing in it can end or fill with meaning."""
-    plain = words.plain(text).translate(_HARMLESS).strip() or "?"
-    return f"`{plain[:_NAME]}…`" if len(plain) > _NAME else f"`{plain}`"
+    said = plain(text).translate(_HARMLESS).strip() or "?"
+    return f"`{said[:_NAME]}…`" if len(said) > _NAME else f"`{said}`"
 
 
 def row_sentence(finding: Finding) -> str:
@@ -164,7 +172,7 @@ def row_sentence(finding: Finding) -> str:
     comparison = finding.comparison
     metric = comparison.metric
     return (
-        f"{words.plain(words.key(finding)).translate(_HARMLESS)[:_NAME]}:"
+        f"{plain(words.key(finding)).translate(_HARMLESS)[:_NAME]}:"
         f" {quantity(comparison.baseline, metric.unit)} to"
         f" {quantity(comparison.candidate, metric.unit)},"
         f" {interval(metric, comparison.change)}, margin {allowed(metric)}"
@@ -187,7 +195,7 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
     full = publication.outcome is not Outcome.PASSED
     return {
         "marker": verbatim(marker(kind, publication.key)) if kind is not Kind.PLAIN else "",
-        "icon": _ICONS[publication.outcome],
+        "icon": _icon(publication),
         "headline": headline(publication),
         "outcome": publication.outcome.value,
         "counts": _counts(publication) if is_measured else "",
@@ -200,6 +208,11 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
         "accepted": list(_accepted(publication))[: rung.changed],
         "expired": [_entry(one) for one in publication.expired[: rung.changed]],
         "notes": publication.notes,
+        "alarms": [
+            {"name": verbatim(code(alarm.series)), "sentence": alarm.sentence}
+            for alarm in publication.alarms[: rung.changed]
+        ],
+        "silent": max(0, len(publication.alarms) - rung.changed),
         "reason": verbatim(_reason(publication.reason)) if publication.reason else "",
         "command": verbatim(command),
         "fence": verbatim(fence(command)),
@@ -214,6 +227,11 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
         "artifact_url": verbatim(origin.artifact_url),
         "when": f"{report.results.taken_at:%Y-%m-%d %H:%M} UTC" if report else "",
     }
+
+
+def _icon(publication: Publication) -> str:
+    is_red = publication.alarms and publication.outcome is not Outcome.BROKEN
+    return _ICONS[Outcome.REGRESSED if is_red else publication.outcome]
 
 
 def _row(finding: Finding, publication: Publication) -> dict[str, Any]:
@@ -293,6 +311,6 @@ def _entry(one: Acceptance) -> dict[str, Any]:
 
 def _reason(reason: str) -> str:
     """Return what a broken run said, as a block of code."""
-    lines: Iterable[str] = (words.plain(line) for line in reason[:_REASON].splitlines())
+    lines: Iterable[str] = (plain(line) for line in reason[:_REASON].splitlines())
     said = "\n".join(line.translate(_HARMLESS).rstrip() for line in lines).strip("\n")
     return said + ("…" if len(reason) > _REASON else "")

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline import acknowledged
 from pipeline.cli import main
 from pipeline.errors import ConfigError
-from pipeline.history import acknowledged, arguments, table
+from pipeline.history import arguments, table
 from pipeline.history.source import Meaning
 from pipeline.judge.history import HistoryRule, acknowledge, judge
 from pipeline.model.history import Acknowledgement, Judged, Line, Step
@@ -249,7 +250,7 @@ def test_the_file_of_acknowledgements_silences_the_alarm(
 def test_acknowledgements_may_be_json(tmp_path: Path) -> None:
     path = tmp_path / "known.json"
     path.write_text('{"acknowledged": [{"series": "get", "index": 3, "reason": "why"}]}')
-    assert acknowledged.read(path) == (Acknowledgement("get", "why", index=3),)
+    assert acknowledged.steps(path) == (Acknowledgement("get", "why", index=3),)
 
 
 @pytest.mark.parametrize(
@@ -274,9 +275,9 @@ def test_acknowledgements_that_cannot_be_used_are_refused(
     path = tmp_path / "known.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=said):
-        acknowledged.read(path)
+        acknowledged.steps(path)
     with pytest.raises(ConfigError, match="cannot be read"):
-        acknowledged.read(tmp_path / "none.toml")
+        acknowledged.steps(tmp_path / "none.toml")
 
 
 def test_sizes_are_read_as_shares_or_numbers() -> None:

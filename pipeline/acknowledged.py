@@ -1,0 +1,109 @@
+"""The file of what is known and shall not alarm: TOML, or JSON of the same shape.
+
+[[acknowledged]]                  # a step of a history
+series = "object-crud/create_p50"
+commit = "4f1c2ab"                # of the first point after the step; or `index`
+reason = "audit log switched on"
+
+[[accepted]]                      # a regression of a run
+metric = "object-crud/create_*"   # of workload/metric
+reason = "audit log switched on"
+by = "ada"
+until = 2026-12-31                # the last day on which it counts
+most = 0.3                        # optional: the largest worsening that it covers
+"""
+
+import json
+import tomllib
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import ConfigError
+from pipeline.model.history import Acknowledgement
+from pipeline.model.publication import Acceptance
+
+_T = TypeVar("_T")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _Step(_Strict):
+    series: str
+    reason: str
+    commit: str = ""
+    index: int | None = None
+
+    def meant(self) -> Acknowledgement:
+        return Acknowledgement(self.series, self.reason, self.commit, self.index)
+
+
+class _Regression(_Strict):
+    metric: str
+    reason: str
+    by: str
+    until: Annotated[date, Field(strict=False)]  # JSON has it as text
+    most: float | None = None
+
+    def meant(self) -> Acceptance:
+        return Acceptance(self.metric, self.reason, self.by, self.until, self.most)
+
+
+class _File(_Strict):
+    acknowledged: list[_Step] = []
+    accepted: list[_Regression] = []
+
+
+_HINT = (
+    "each `[[acknowledged]]` has `series`, `reason`, and `commit` or `index`; each `[[accepted]]`"
+    " has `metric`, `reason`, `by`, `until`, and where wanted `most`"
+)
+
+
+def steps(path: Path) -> tuple[Acknowledgement, ...]:
+    """Return the steps of histories that are acknowledged.
+
+    Raises:
+        ConfigError: The file cannot be read, or says something else.
+    """
+    return _meant(path, "acknowledged", [entry.meant for entry in _read(path).acknowledged])
+
+
+def regressions(path: Path) -> tuple[Acceptance, ...]:
+    """Return the regressions that are accepted, those whose day has passed included.
+
+    Raises:
+        ConfigError: The file cannot be read, or says something else.
+    """
+    return _meant(path, "accepted", [entry.meant for entry in _read(path).accepted])
+
+
+def _read(path: Path) -> _File:
+    try:
+        text = path.read_text(encoding="utf-8")
+        body = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        return _File.model_validate(body)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}", hint=_HINT) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        said = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{path}: {where + ': ' if where else ''}{said}", hint=_HINT) from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not TOML or JSON: {error}", hint=_HINT) from error
+
+
+def _meant(path: Path, table: str, entries: list[Callable[[], _T]]) -> tuple[_T, ...]:
+    found = []
+    for number, entry in enumerate(entries):
+        try:
+            found.append(entry())
+        except ValueError as error:
+            raise ConfigError(f"{path}: {table}.{number}: {error}", hint=_HINT) from error
+    return tuple(found)

@@ -1,0 +1,111 @@
+"""One open issue for a suite that is watched every night: while something is wrong, no longer."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field, ValidationError
+
+from pipeline import artifact
+from pipeline.errors import ConfigError
+from pipeline.model.publication import Alarm, Outcome, Publication
+from pipeline.publish import upsert
+from pipeline.publish.github import GitHub
+from pipeline.render.comment import Kind, headline, marker, shorter
+
+STEPS = "steps.json"
+"""What `history --json` prints, beside the results of the night."""
+
+
+class _Step(BaseModel):
+    time: Annotated[str, Field(max_length=100)] = ""
+    commit: str | None = None
+    commit_before: str | None = None
+    change: float
+    worse: bool
+    acknowledged: str | None = None
+
+
+class _Series(BaseModel):
+    series: str
+    scale: str
+    changes: list[_Step]
+
+
+class _Steps(BaseModel):
+    series: list[_Series]
+
+
+def alarms(folder: Path) -> tuple[Alarm, ...]:
+    """Return the steps that alarm, from the file beside a night's results; none without a file.
+
+    Raises:
+        ConfigError: The file is not what `history --json` prints.
+    """
+    data = artifact.member(folder, STEPS)
+    if data is None:
+        return ()
+    hint = "write it with `history FILE.jsonl --json`"
+    try:
+        found = _Steps.model_validate(json.loads(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{STEPS}: {where}: {first['msg']}", hint=hint) from error
+    except ValueError as error:
+        raise ConfigError(f"{STEPS}: not JSON", hint=hint) from error
+    return tuple(
+        Alarm(series.series, _sentence(series, step))
+        for series in found.series
+        for step in series.changes
+        if step.worse and not step.acknowledged
+    )
+
+
+def is_wrong(publication: Publication) -> bool:
+    """Whether somebody should look: undecided nights are only noise."""
+    return bool(publication.alarms) or publication.outcome in (Outcome.REGRESSED, Outcome.BROKEN)
+
+
+def title(publication: Publication) -> str:
+    """Return the title of the issue."""
+    return f"Performance of {publication.key}: {headline(publication).found}"
+
+
+def send(github: GitHub, author: str, publication: Publication) -> str:
+    """Open, update or close the issue, and return what was done in a sentence.
+
+    Raises:
+        PipelineError: GitHub does not answer, or does not let us.
+    """
+    mark = marker(Kind.ISSUE, publication.key)
+    bodies = shorter(publication, Kind.ISSUE)
+    wrong = is_wrong(publication)
+
+    def close(number: int, reason: str) -> None:
+        github.replace(f"/issues/{number}", {"state": "closed", "state_reason": reason})
+
+    place = upsert.Place(
+        what="issue",
+        listed=lambda: (
+            one for one in github.pages("/issues", state="open") if not one.get("pull_request")
+        ),
+        create=lambda body: github.create("/issues", {"title": title(publication), "body": body}),
+        replace=lambda number, body: github.replace(
+            f"/issues/{number}", {"title": title(publication), "body": body}
+        ),
+        drop=lambda number: close(number, "not_planned"),
+    )
+    said = upsert.upsert(place, mark, author, bodies, may_create=wrong)
+    if wrong:
+        return said
+    numbers = [upsert.number_of(one) for one in place.listed() if upsert.is_ours(one, mark, author)]
+    for number in numbers:
+        close(number, "completed")
+    return f"issue: closed {', '.join(f'#{n}' for n in numbers)}" if numbers else said
+
+
+def _sentence(series: _Series, step: _Step) -> str:
+    size = f"{step.change:+.1%}" if series.scale == "ratio" else f"{step.change:+.3g}"
+    between = f", {(step.commit_before or '?')[:12]}..{step.commit[:12]}" if step.commit else ""
+    return f"{size} since {step.time}{between}"

@@ -1,0 +1,57 @@
+"""The summary of a job, and the annotations that its log shows."""
+
+import secrets
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+from pipeline.model.publication import Outcome, Publication
+from pipeline.publish import checks
+from pipeline.render.comment import Kind, comment, headline
+
+MOST_ANNOTATIONS = 10
+"""Of a step, that GitHub shows."""
+
+MOST_BYTES = 2**20
+"""Of the summary of a step; GitHub drops a longer one as a whole."""
+
+
+def write(publication: Publication, path: Path) -> str:
+    """Add the summary to the file of the step, and return what was done in a sentence.
+
+    Raises:
+        ConfigError: The file cannot be written, or has no room left.
+    """
+    text = f"{comment(publication, Kind.PLAIN)}\n"
+    try:
+        size = path.stat().st_size if path.exists() else 0
+        if size + len(text.encode()) > MOST_BYTES:
+            raise ConfigError(f"{path}: the summary of this step would be above 1 MiB")
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: the summary cannot be written: {error.strerror}") from error
+    return "summary: written"
+
+
+def commands(publication: Publication) -> list[str]:
+    """Return the annotations of a step, as the commands that its runner obeys."""
+    if publication.outcome is Outcome.BROKEN:
+        return [_command("error", headline(publication).found)]
+    if publication.outcome is Outcome.UNDECIDED:
+        return [_command("warning", headline(publication).found)]
+    found = checks.annotations(publication)[:MOST_ANNOTATIONS]
+    return [_command("error", one["message"]) for one in found]
+
+
+def quoted(text: str, *, is_in_actions: bool) -> str:
+    """Return text for a log whose runner obeys commands, so that none in it is obeyed."""
+    if not is_in_actions:
+        return text
+    token = secrets.token_hex(16)
+    return f"::stop-commands::{token}\n{text}\n::{token}::"
+
+
+def _command(level: str, message: str) -> str:
+    for character, escape in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
+        message = message.replace(character, escape)
+    return f"::{level} title=Performance::{message}"
