@@ -23,13 +23,19 @@ def read_bytes(path: Path) -> bytes:
     try:
         # A pipe would keep us waiting for a writer, and a link may lead out of the report.
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(number, "rb") as file:
-            if not stat.S_ISREG(os.fstat(number).st_mode):
-                raise LoadError(f"{path}: not a regular file", hint=HINT)
-            content = file.read(MOST_BYTES + 1)
+        try:
+            is_regular = stat.S_ISREG(os.fstat(number).st_mode)
+            content = b""
+            if is_regular:
+                with os.fdopen(number, "rb", closefd=False) as file:
+                    content = file.read(MOST_BYTES + 1)
+        finally:
+            os.close(number)
     except OSError as error:
         why = "a link, and a report has none" if path.is_symlink() else error.strerror
         raise LoadError(f"{path}: cannot be read: {why}", hint=HINT) from error
+    if not is_regular:
+        raise LoadError(f"{path}: not a regular file", hint=HINT)
     if len(content) > MOST_BYTES:
         raise LoadError(f"{path}: larger than {MOST_BYTES >> 20} MiB", hint=HINT)
     return content
@@ -62,4 +68,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the key `{twice[:40]}` is there twice")
+    for text in (*found, *found.values()):
+        if isinstance(text, str):
+            text.encode()  # half of a surrogate pair could not be printed or written
     return found

@@ -19,15 +19,28 @@ from pipeline.drivers.cl2_readings import readings, warnings
 from pipeline.drivers.cl2_types import LATENCY, METHODS, QUERY, Expected, Report, Step, Summary
 from pipeline.errors import LoadError
 
-__all__ = ["Expected", "Report", "Step", "Summary", "read_report", "readings", "warnings"]
+__all__ = [
+    "Expected",
+    "Report",
+    "Step",
+    "Summary",
+    "make_portable",
+    "read_report",
+    "readings",
+    "warnings",
+]
 
 MOST_FILES = 1_000
 MOST_BYTES = 64 * 2**20
 """Of all files of a report together."""
 
+# The time has `:` as ClusterLoader2 writes it, and `-` after `make_portable`.
 _FILE = re.compile(
-    r"(?P<name>.+)_(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d))\.json", re.ASCII
+    r"(?P<name>.+)_(?P<day>\d{4}-\d\d-\d\d)T(?P<time>\d\d[:-]\d\d[:-]\d\d)"
+    r"(?P<zone>Z|[+-]\d\d[:-]\d\d)\.json",
+    re.ASCII | re.DOTALL,
 )
+_UNPORTABLE = re.compile(r'[":<>|*?\r\n]')
 
 
 def read_report(folder: Path, expected: Sequence[Expected]) -> Report:
@@ -64,6 +77,24 @@ def read_report(folder: Path, expected: Sequence[Expected]) -> Report:
     return Report(overall, steps, tuple(found), tuple(missing), tuple(empty))
 
 
+def make_portable(folder: Path) -> None:
+    """Rename the files of a report so that every system can hold them, and GitHub keep them.
+
+    A name with `:` makes GitHub refuse the whole artifact; a report reads the same afterwards.
+
+    Raises:
+        LoadError: A file cannot be renamed.
+    """
+    for path in sorted(folder.iterdir()):
+        portable = path.with_name(_UNPORTABLE.sub("-", path.name))
+        if portable == path:
+            continue
+        try:
+            path.rename(portable)
+        except OSError as error:
+            raise LoadError(f"{path}: cannot be renamed: {error.strerror}") from error
+
+
 def _files(folder: Path) -> Iterator[Path]:
     """Yield every file of a report whose name ends as that of a summary does."""
     size = 0
@@ -88,7 +119,9 @@ def _named(path: Path, configs: Sequence[str]) -> tuple[str, datetime] | None:
     if (found := _FILE.fullmatch(path.name)) is None:
         return None
     try:
-        at = datetime.fromisoformat(found["at"])
+        zone = found["zone"]
+        zone = zone[0] + zone[1:].replace("-", ":")
+        at = datetime.fromisoformat(f"{found['day']}T{found['time'].replace('-', ':')}{zone}")
     except ValueError:
         return None
     rest = found["name"]

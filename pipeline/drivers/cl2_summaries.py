@@ -84,12 +84,11 @@ def etcd_metrics(before: str, after: str) -> dict[str, Any]:
     series: dict[str, dict[frozenset[tuple[str, str]], dict[str, int]]] = {
         field: {} for field in _HISTOGRAMS.values()
     }
+    if any(last.get(key, 0.0) < count for key, count in first.items()):
+        raise LoadError("etcd counts less than it did: it was started again meanwhile")
     for key, count in last.items():
         field, labels, bound = key
-        rise = count - first.get(key, 0.0)
-        if rise < 0:
-            raise LoadError("etcd counts less than it did: it was started again meanwhile")
-        series[field].setdefault(labels, {})[bound] = int(rise)
+        series[field].setdefault(labels, {})[bound] = int(count - first.get(key, 0.0))
     return {
         **{
             field: [{"labels": dict(sorted(labels)), "buckets": b} for labels, b in found.items()]

@@ -44,7 +44,7 @@ _RULES = tuple(
         (r"(--(?:token|password)\s+)\S+", rf"\1{REMOVED}"),
     )
 )
-_BLOCK = re.compile(rf"(?P<indent>[\s-]*)[\"']?{_KEYS}:\s*(?:{_MARK})?\s*", re.IGNORECASE)
+_BLOCK = re.compile(rf"(?P<key>(?P<indent>[\s-]*)[\"']?{_KEYS}:)\s*(?:{_MARK})?\s*", re.IGNORECASE)
 _BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{1,40}-----")
 _END = re.compile(r"-----END [A-Z0-9 ]{1,40}-----")
 _IN_PEM = re.compile(r"\s*(?:[A-Za-z0-9+/=]{0,100}|[A-Za-z-]{1,20}: [\w ,-]{1,200})\s*")
@@ -79,7 +79,7 @@ def scrubbed_lines(lines: Iterable[str], known: Sequence[str] = ()) -> Iterator[
             continue
         if found := _BLOCK.fullmatch(line):
             block = len(found["indent"])
-            yield f"{line.rstrip()} {REMOVED}\n"
+            yield f"{found['key']} {REMOVED}\n"
             continue
         in_pem = _BEGIN.search(line) is not None and _END.search(line) is None
         yield _line(line, known)

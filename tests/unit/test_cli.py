@@ -96,10 +96,11 @@ def test_a_run_is_rendered_in_every_format_and_judging_it_again_writes_the_page(
     codec.write_results(tmp_path / "results.json", pages.measured())
     shown = {
         how: told(capsys, "render", tmp_path, "--format", how)[1]
-        for how in ("text", "markdown", "html", "junit")
+        for how in ("text", "markdown", "html", "junit", "perfdata")
     }
     assert shown["html"].startswith("<!doctype html>")
     assert ET.fromstring(shown["junit"]).tag == "testsuites"
+    assert json.loads(shown["perfdata"])["version"] == "v1"
     assert all("2 regressions" in shown[how] for how in ("text", "markdown", "html"))
     code, _, _ = told(capsys, "compare", tmp_path)
     assert code == Exit.REGRESSION

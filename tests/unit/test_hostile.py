@@ -10,6 +10,7 @@ from pipeline.model.report import Report
 from pipeline.render.html import html
 from pipeline.render.junit import junit
 from pipeline.render.markdown import MOST_CHARACTERS, markdown
+from pipeline.render.perfdata import perfdata
 from pipeline.render.text import text
 from tests import pages
 
@@ -30,6 +31,7 @@ FORMATS = [
     pytest.param(markdown, id="markdown"),
     pytest.param(lambda report: text(report, color=False), id="terminal"),
     pytest.param(junit, id="junit"),
+    pytest.param(perfdata, id="perfdata"),
 ]
 
 
