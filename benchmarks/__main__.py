@@ -5,7 +5,7 @@ import signal
 import sys
 from itertools import takewhile
 
-QUICK = ("cli", "page", "points", "probes", "overhead")
+QUICK = ("cli", "page", "points", "cl2_reports", "probes", "overhead")
 NAMES = (*QUICK, "repeat", "faults", "verdicts", "steps")
 
 
