@@ -11,7 +11,6 @@ from pipeline.ports import Span
 from pipeline.probes.curated import CURATED, Kind
 from pipeline.probes.prometheus import Prometheus, readings, scrape
 from pipeline.probes.scrape import Selection, read
-from pipeline.stats.histogram import quantile
 from tests.loopback import serving, target, values
 
 # Names, labels and bounds are those of Milo v0.30.0 and etcd 3.6; the numbers are made up.
@@ -124,23 +123,6 @@ def test_a_quantile_comes_with_the_width_of_its_bucket() -> None:
 
     assert seen["server.duration_p99_width"] == pytest.approx(0.1)
     assert seen["server.duration_p99"] == pytest.approx(0.15)
-
-
-def test_a_quantile_beyond_the_last_bound_is_refused() -> None:
-    assert quantile({0.1: 90.0, 60.0: 98.0, float("inf"): 100.0}, 0.99) is None
-    assert quantile({0.1: 90.0, 60.0: 99.5, float("inf"): 100.0}, 0.99) is not None
-
-
-@pytest.mark.parametrize("q", [0.1, 0.5, 0.9])
-def test_a_quantile_is_off_by_no_more_than_the_width(q: float) -> None:
-    bounds = [0.1, 0.25, 0.5, 1.0, float("inf")]
-    true = [i / 1000 for i in range(1, 1000)]
-    at_most = {bound: float(sum(value <= bound for value in true)) for bound in bounds}
-
-    seen = quantile(at_most, q)
-
-    assert seen is not None
-    assert abs(seen[0] - q) <= seen[1]
 
 
 def test_a_restart_is_told_and_no_difference_across_it_is_reported() -> None:
