@@ -1,0 +1,6 @@
+// Programs that ClusterLoader2 needs beside it.
+module github.com/milo-os/milo-perf/clusterloader2
+
+go 1.24.0
+
+require go.yaml.in/yaml/v3 v3.0.4
