@@ -30,12 +30,13 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, spelling and layers."""
+    """Check style, spelling, layers, and the configs of ClusterLoader2."""
     _install(session, "dev")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("codespell")
     session.run("lint-imports")
+    session.run("python", "-m", "pytest", "-q", "tests/integration/test_cl2_configs.py")
 
 
 @nox.session
