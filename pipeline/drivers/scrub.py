@@ -44,6 +44,11 @@ _RULES = tuple(
         (r"(--(?:token|password)\s+)\S+", rf"\1{REMOVED}"),
     )
 )
+# In small letters; a line without any of them fits no rule, and most lines are such.
+_SIGNS = (
+    *("authorization", "cookie", "bearer", "basic", "://", "eyj", "ls0tls1crudjti", "-----begin"),
+    *("token", "passw", "key", "secret", "data"),
+)
 _BLOCK = re.compile(rf"(?P<key>(?P<indent>[\s-]*)[\"']?{_KEYS}:)\s*(?:{_MARK})?\s*", re.IGNORECASE)
 _BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{1,40}-----")
 _END = re.compile(r"-----END [A-Z0-9 ]{1,40}-----")
@@ -77,7 +82,7 @@ def scrubbed_lines(lines: Iterable[str], known: Sequence[str] = ()) -> Iterator[
         if in_pem and (_END.search(line) or _IN_PEM.fullmatch(line)):
             in_pem = _END.search(line) is None
             continue
-        if found := _BLOCK.fullmatch(line):
+        if _may_hold_some(line) and (found := _BLOCK.fullmatch(line)):
             block = len(found["indent"])
             yield f"{found['key']} {REMOVED}\n"
             continue
@@ -128,9 +133,16 @@ def _line(line: str, known: Sequence[str]) -> str:
     for secret in known:
         if secret:
             line = line.replace(secret, REMOVED)
+    if not _may_hold_some(line):
+        return line
     for pattern, instead in _RULES:
         line = pattern.sub(instead, line)
     return line
+
+
+def _may_hold_some(line: str) -> bool:
+    small = line.lower()
+    return any(sign in small for sign in _SIGNS)
 
 
 def _indent(line: str) -> int:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline.drivers.cl2_forms import seconds
 from pipeline.drivers.cl2_report import Expected, Report, make_portable, read_report
 from pipeline.drivers.cl2_types import Availability
+from pipeline.errors import LoadError
 from tests import cl2
 from tests.cl2 import RECORDED, as_written, case, named, recorded
 
@@ -153,6 +154,13 @@ def test_names_that_github_refuses_are_made_portable_and_read_the_same(tmp_path:
     assert [s.at for s in after.summaries] == [s.at for s in before.summaries]
     assert (after.overall, after.steps) == (before.overall, before.steps)
     assert [s.content for s in after.summaries] == [s.content for s in before.summaries]
+
+
+def test_a_file_that_cannot_be_renamed_is_said(tmp_path: Path) -> None:
+    folder = cl2.report(tmp_path / "r")
+    (folder / named("Timer").replace(":", "-")).mkdir()
+    with pytest.raises(LoadError, match=r"Timer_.*: cannot be renamed"):
+        make_portable(folder)
 
 
 def test_the_availability_is_a_share_and_the_gap_is_in_seconds(tmp_path: Path) -> None:

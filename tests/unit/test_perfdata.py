@@ -106,6 +106,12 @@ def test_what_was_not_measured_has_no_item_and_a_0_is_a_number(tmp_path: Path) -
     assert again(tmp_path, perfdata(policy.report(results()))) == ()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_item_holds_no_number_that_json_has_not(value: float) -> None:
+    with pytest.raises(ValueError, match="every number must be finite"):
+        Item({"median": value}, "s")
+
+
 def test_no_percentile_of_requests_is_claimed() -> None:
     assert "Perc" not in perfdata(pages.report())
 
