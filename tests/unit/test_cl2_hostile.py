@@ -219,7 +219,11 @@ def test_a_folder_without_end_is_refused(
         read_report(folder, ())
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     name=st.sampled_from(["junit.xml", *map(named, ("Timer", "APIAvailability", "EtcdMetrics"))]),
     at=st.integers(0, 2_000),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.drivers.cl2_forms import seconds
@@ -185,6 +185,7 @@ def test_durations_of_go_are_read(text: str, expected: float) -> None:
     assert seconds(text) == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.integers(0, 59), st.integers(0, 59_999))
 def test_any_duration_that_go_writes_is_read(hours: int, minutes: int, ms: int) -> None:
     text = f"{hours}h{minutes}m{ms / 1000:g}s" if hours else f"{minutes}m{ms / 1000:g}s"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.drivers.cl2_report import Expected, read_report, readings
@@ -117,6 +117,7 @@ def test_a_component_that_was_not_watched_has_no_usage(looks: list[Look], said: 
         resource_usage({"server": looks})
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(st.floats(0.01, 10), st.floats(0, 5), st.integers(0, 2**40)),

@@ -52,7 +52,10 @@ def test_every_perfdata_file_of_the_recorded_reports_was_in_a_round_trip() -> No
 _texts = st.text(st.characters(codec="utf-8"), max_size=12)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     st.lists(
         st.builds(

@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.drivers import scrub
@@ -123,6 +123,7 @@ def test_a_secret_key_has_no_value_in_any_form(key: str, form: str) -> None:
     assert key in found
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(st.characters(codec="utf-8"), max_size=200), st.text(max_size=200))
 def test_a_jwt_is_found_in_any_line_and_nothing_crashes(before: str, after: str) -> None:
     assert JWT not in scrubbed(f"{before} {JWT} {after}")
