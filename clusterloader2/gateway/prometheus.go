@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// prometheus asks a real one.
+type prometheus struct {
+	base     *url.URL
+	patience time.Duration
+	client   *http.Client
+	log      *slog.Logger
+}
+
+func newPrometheus(base *url.URL, patience time.Duration, log *slog.Logger) *prometheus {
+	own := &http.Transport{DialContext: http.DefaultTransport.(*http.Transport).DialContext}
+	return &prometheus{base, patience, &http.Client{Transport: own}, log}
+}
+
+// ask answers with what Prometheus says, whatever it is, and returns whether it
+// said anything. Nothing of the request but its query goes there: its token is
+// for the API server.
+func (p *prometheus) ask(w http.ResponseWriter, r *http.Request, what string) bool {
+	ctx, cancel := context.WithTimeout(r.Context(), p.patience)
+	defer cancel()
+	status, body, err := p.get(ctx, what, r.URL.RawQuery)
+	switch {
+	case err == nil:
+		write(w, status, string(body))
+		return true
+	case r.Context().Err() != nil: // the client is gone
+	case ctx.Err() != nil:
+		p.log.Warn("Prometheus is slow", "asked", what, "waited", p.patience)
+		say(w, http.StatusGatewayTimeout, "Timeout",
+			fmt.Sprintf("Prometheus at %s did not answer within %s", p.base.Host, p.patience))
+	default:
+		p.log.Warn("Prometheus does not answer", "asked", what, "error", err)
+		say(w, http.StatusBadGateway, "", fmt.Sprintf("Prometheus at %s does not answer: %v", p.base.Host, err))
+	}
+	return false
+}
+
+// get returns a whole answer, which is JSON, so that one that breaks off is an error.
+func (p *prometheus) get(ctx context.Context, what, query string) (int, []byte, error) {
+	target := p.base.JoinPath("api/v1", what)
+	target.RawQuery = query
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	answer, err := p.client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, nil, err
+	}
+	if !json.Valid(body) {
+		return 0, nil, fmt.Errorf("its answer (%s, %d bytes) is not JSON", answer.Status, len(body))
+	}
+	return answer.StatusCode, body, nil
+}
