@@ -273,6 +273,8 @@ def _send(method: str, url: str, ca_file: Path | None, token: str, body: object)
         response = _session().request(
             method, url, json=body, **_options(ca_file, token, _TIMEOUT_S)
         )
+    except requests.Timeout as error:
+        raise LoadError(f"{method} {url}: no answer in {_TIMEOUT_S:g} s") from error
     except requests.RequestException as error:
         raise LoadError(f"{method} {url}: no answer: {type(error).__name__}") from error
     if not response.ok and response.status_code not in fine:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from pipeline.environments.pki import Credentials
+from pipeline.loopback import ADDRESS
 from pipeline.model.subject import Product
 from pipeline.ports import Artifact
 
-LOOPBACK = "127.0.0.1"
 _OPEN_PATHS = "/healthz,/readyz,/livez,/metrics,/debug/pprof/*"
 
 
@@ -39,8 +39,8 @@ def server(artifact: Artifact, port: int, etcd_url: str, credentials: Credential
     return [
         str(artifact.binary),
         *subcommand,
-        f"--bind-address={LOOPBACK}",
-        f"--advertise-address={LOOPBACK}",  # there may be no default route
+        f"--bind-address={ADDRESS}",
+        f"--advertise-address={ADDRESS}",  # there may be no default route
         f"--secure-port={port}",
         f"--etcd-servers={etcd_url}",
         "--etcd-prefix=/registry",
@@ -71,7 +71,7 @@ def manager(
         "--leader-elect=false",
         f"--kubeconfig={kubeconfig}",
         f"--infra-cluster-kubeconfig={kubeconfig}",
-        f"--bind-address={LOOPBACK}",
+        f"--bind-address={ADDRESS}",
         f"--secure-port={port}",
         f"--controller-runtime-webhook-port={webhook_port}",
         f"--cert-dir={credentials.certificate.parent}",

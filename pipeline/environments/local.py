@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Literal
 
 from pydantic import PositiveFloat
 
-from pipeline import proc, web
+from pipeline import loopback, proc, web
 from pipeline.environments import commands, first, pki
 from pipeline.errors import LaunchError, LoadError
 from pipeline.log import log
@@ -20,8 +19,6 @@ from pipeline.model.subject import Arm, Product
 from pipeline.ports import Artifact, Program, Target
 from pipeline.settings import Settings
 
-_TRIES = 3
-_IN_USE = "address already in use"
 _UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag:? .*?(--?[A-Za-z][\w-]*)")
 
 
@@ -109,25 +106,25 @@ class _Launch:
     out: Path
 
     def store(self, arm: Arm) -> _Up:
-        client, peer = (f"http://{commands.LOOPBACK}:{port}" for port in _free_ports(2))
+        client, peer = (f"http://{loopback.ADDRESS}:{port}" for port in loopback.free_ports(2))
         data = self.private / f"etcd-{arm}"
         shutil.rmtree(data, ignore_errors=True)
         argv = commands.etcd(self.environment.etcd.path, data, client, peer)
         return _Up(self._start(argv, "etcd", arm, {}), client)
 
     def server(self, arm: Arm, artifact: Artifact, etcd_url: str) -> _Up:
-        (port,) = _free_ports(1)
+        (port,) = loopback.free_ports(1)
         argv = commands.server(artifact, port, etcd_url, self.credentials)
-        url = f"https://{commands.LOOPBACK}:{port}"
+        url = f"https://{loopback.ADDRESS}:{port}"
         return _Up(self._start(argv, "server", arm, artifact.variables), url)
 
     def manager(self, arm: Arm, artifact: Artifact, server_url: str) -> _Up:
-        port, webhook_port = _free_ports(2)
+        port, webhook_port = loopback.free_ports(2)
         path = self.private / "pki" / f"manager-{arm}.kubeconfig"
         path.unlink(missing_ok=True)
         kubeconfig = pki.kubeconfig(path, server_url, self.credentials)
         argv = commands.manager(artifact, port, webhook_port, kubeconfig, self.credentials)
-        url = f"https://{commands.LOOPBACK}:{port}"
+        url = f"https://{loopback.ADDRESS}:{port}"
         return _Up(self._start(argv, "manager", arm, artifact.variables), url)
 
     def _start(
@@ -148,7 +145,7 @@ class _Launch:
         """Start all, then wait for all; where another program took a port meanwhile, start anew."""
         up = {arm: start() for arm, start in starts.items()}
         for arm in starts:
-            for left in reversed(range(_TRIES)):
+            for left in reversed(range(loopback.TRIES)):
                 one = up[arm]
                 ca_file = self.credentials.ca if one.url.startswith("https:") else None
                 ready = partial(web.answers, f"{one.url}{path}", ca_file=ca_file)
@@ -161,7 +158,7 @@ class _Launch:
                             f"{one.service.name} does not know the flag `{flag[1]}`",
                             hint="this version of Milo does not have it: leave it out of the spec",
                         ) from error
-                    if not (left and one.service.ended() and _IN_USE in said):
+                    if not (left and one.service.ended() and loopback.IN_USE in said):
                         raise
                     log.info("%s: its port was taken meanwhile; trying another", one.service.name)
                     up[arm] = starts[arm]()
@@ -189,12 +186,3 @@ def _target(components: Mapping[str, _Up], credentials: pki.Credentials) -> Targ
         etcd_url=components["etcd"].url,
         check=check,
     )
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports of loopback that nothing listens on just now."""
-    with ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in held:
-            sock.bind((commands.LOOPBACK, 0))
-        return [int(sock.getsockname()[1]) for sock in held]

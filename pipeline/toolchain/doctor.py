@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline import files, proc
 from pipeline.errors import PipelineError
-from pipeline.toolchain import condition, go, programs
+from pipeline.toolchain import condition, go, monitoring, programs
 from pipeline.toolchain.build import Recipe, cached
 from pipeline.toolchain.health import Check, Status
 from pipeline.toolchain.machine import cpus, memory, steal_share, stolen
@@ -27,7 +27,7 @@ _RUN_GIB = 1.0
 def checks() -> list[Check]:
     """Look at everything a run needs; takes about a second."""
     before = stolen()
-    found = [_python(), _git(), *_binaries(), _k6(), *_milo()]
+    found = [_python(), _git(), *_binaries(), _k6(), *_milo(), *monitoring.checks()]
     found += [
         condition.port(),
         condition.open_files(),

@@ -1,0 +1,95 @@
+"""What a server on loopback needs: a free port, and a certificate for it."""
+
+import datetime as dt
+import ipaddress
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+ADDRESS = "127.0.0.1"
+IN_USE = "address already in use"  # what a server of Go says whose port was taken meanwhile
+TRIES = 3  # of starting one that finds its port taken
+_LIFETIME = dt.timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Paths of PEM files that only we can read.
+
+    Attributes:
+        ca: Certificate of an authority that is made anew each time, and has no other use.
+        certificate: Signed by it, for localhost and 127.0.0.1.
+        key: Of that certificate.
+    """
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback that nothing listens on just now."""
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in held:
+            sock.bind((ADDRESS, 0))
+        return [int(sock.getsockname()[1]) for sock in held]
+
+
+def identity(folder: Path) -> Identity:
+    """Make an authority and a server's certificate in a folder that is made if needed."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    folder.mkdir(mode=0o700, exist_ok=True)
+    now = dt.datetime.now(dt.UTC)
+    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "milo-perf")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+
+    def builder(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(ca_name)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + _LIFETIME)
+        )
+
+    ca = (
+        builder(ca_name, ca_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(ca_key, hashes.SHA256())
+    )
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(ADDRESS))]
+    certificate = (
+        builder(name, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
+            critical=False,
+        )
+        .sign(ca_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    return Identity(
+        ca=private_file(folder / "ca.crt", ca.public_bytes(pem)),
+        certificate=private_file(folder / "server.crt", certificate.public_bytes(pem)),
+        key=private_file(
+            folder / "server.key",
+            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        ),
+    )
+
+
+def private_file(path: Path, content: bytes) -> Path:
+    """Write a file that only we can read, and return it."""
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+    return path

@@ -1,0 +1,183 @@
+"""The gateway before a real server: nothing is lost or changed, and queries are answered."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import psutil
+import pytest
+
+from pipeline import files, proc, toolchain, web
+from pipeline.drivers.monitoring import Monitored, monitored
+from pipeline.environments.local import Local
+from pipeline.errors import LaunchError, LoadError
+from pipeline.model.subject import Arm, parse_spec
+from pipeline.ports import Program, Target
+from pipeline.toolchain import go
+from pipeline.toolchain.monitoring import gateway, prometheus
+from pipeline.toolchain.programs import needed
+from tests.loopback import Request, answering
+
+pytestmark = pytest.mark.real
+PROXY = "/api/v1/namespaces/monitoring/services/http:prometheus-k8s:9090/proxy/api/v1"
+RULES = files.ours("cl2_configs", "prometheus", "rules.yml")
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    artifacts = {Arm.CANDIDATE: toolchain.reference(parse_spec("reference"))}
+    environment = Local().environment(toolchain.etcd())
+    with environment.launch(artifacts, tmp_path_factory.mktemp("reference")) as targets:
+        yield targets[Arm.CANDIDATE]
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    return gateway()
+
+
+@contextmanager
+def opened(
+    target: Target, program: Program, folder: Path, health: str = "up"
+) -> Iterator[Monitored]:
+    """Open a gateway whose Prometheus is one of the tests'."""
+    one = {"labels": {"job": "etcd"}, "scrapeUrl": "http://x", "health": health, "lastError": "no"}
+    answers = {
+        "targets?state=active": {"activeTargets": [one] * 4},
+        "query?query=one": {"resultType": "vector", "result": [{"metric": {}, "value": [0, "1"]}]},
+    }
+
+    def answer(request: Request, _body: bytes) -> None:
+        data = answers.get(request.path.removeprefix("/api/v1/"))
+        request.say(json.dumps({"status": "success", "data": data}), 200 if data else 400)
+
+    out, private = folder / "out", folder / "private"
+    out.mkdir()
+    private.mkdir()
+    with (
+        answering(answer) as url,
+        monitored(
+            target, {"gateway": program}, out, private, scrape_s=1, prometheus_url=url
+        ) as door,
+    ):
+        yield door
+
+
+def test_the_go_tests_of_the_gateway_pass_on_a_real_server(
+    target: Target, program: Program, tmp_path: Path
+) -> None:
+    chosen = go.find(needed())
+    with opened(target, program, tmp_path) as door:
+        proc.run(
+            # The flags are those of the build, so that what it compiled is used again.
+            [str(chosen.path), "test", "-trimpath", "-buildvcs=false", "-v", "./gateway"],
+            output=tmp_path / "go-test.log",
+            timeout_s=300,
+            error=LaunchError,
+            env={
+                **dict(chosen.environment),
+                "GATEWAY_TEST_SERVER": target.url,
+                "GATEWAY_TEST_SERVER_CA": str(target.ca_file),
+                "GATEWAY_TEST_GATEWAY": door.url,
+                "GATEWAY_TEST_GATEWAY_CA": str(door.ca_file),
+                "GATEWAY_TEST_TOKEN": target.token_file.read_text(),
+            },
+            cwd=files.ours("clusterloader2"),
+        )
+        counts = door.counts()
+
+    said = (tmp_path / "go-test.log").read_text()
+    assert "ok  \tgithub.com/milo-os/milo-perf/clusterloader2/gateway" in said
+    assert "SKIP" not in said
+    assert counts["passed"] >= 10_200
+    assert counts["failed"] == counts["refused"] == counts["unanswered"] == 0
+
+
+@pytest.mark.parametrize("prefix", ["", "/projects/p-1/control-plane"])
+def test_a_query_is_answered_and_what_is_not_known_is_refused(
+    target: Target, program: Program, tmp_path: Path, prefix: str
+) -> None:
+    with opened(target, program, tmp_path) as door:
+        said = json.loads(
+            web.text(f"{door.url}{prefix}{PROXY}/query?query=one", ca_file=door.ca_file)
+        )
+        assert said["data"]["result"][0]["value"] == [0, "1"]
+        with pytest.raises(LoadError, match=r"404.*milo-perf gateway: it does not know"):
+            web.text(f"{door.url}{prefix}{PROXY}/series", ca_file=door.ca_file)
+        expected = {"passed": 0, "failed": 0, "answered": 1, "unanswered": 0, "refused": 1}
+        assert door.counts() == expected
+
+
+def test_a_gateway_that_ended_is_an_error(target: Target, program: Program, tmp_path: Path) -> None:
+    with opened(target, program, tmp_path) as door:
+        door.check()
+        (process,) = [
+            child
+            for child in psutil.Process().children(recursive=True)
+            if str(program.path) in child.cmdline()[:1]
+        ]
+        process.kill()
+        process.wait(10)
+        with pytest.raises(LoadError, match="gateway was killed by signal 9 while it was needed"):
+            door.check()
+
+
+@pytest.fixture(scope="module")
+def watched(
+    target: Target, program: Program, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Monitored]:
+    """Open a gateway whose Prometheus is a real one, after a few requests."""
+    try:
+        programs = {"gateway": program, "prometheus": prometheus()}
+    except LoadError as error:
+        pytest.skip(str(error))
+    out, private = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("private")
+    with monitored(target, programs, out, private, scrape_s=0.5, rules=[RULES]) as door:
+        deadline = time.monotonic() + 8
+        token = target.token_file.read_text()
+        while time.monotonic() < deadline:
+            web.text(f"{door.url}/api/v1/namespaces", ca_file=door.ca_file, token=token)
+            time.sleep(0.1)
+        yield door
+
+
+def test_a_real_prometheus_counts_the_requests_that_passed_the_gateway(watched: Monitored) -> None:
+    asked = 'sum(increase(apiserver_request_sli_duration_seconds_count{resource="namespaces"}[8s]))'
+    (count,) = watched.query(asked, over_s=5)
+    assert count.value > 10
+    assert {one.labels["job"] for one in watched.query("up")} == {
+        *("server", "etcd", "prometheus", "gateway")
+    }
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "apiserver:apiserver_request_sli_latency_1m:histogram_quantile",
+        "apiserver:request_sli_duration_seconds:mean1m",
+        "apiserver:request_duration_seconds:mean1m",
+        "apiserver:request_duration_seconds:histogram_quantile1m",
+        "apiserver:requests:rate1m",
+        "etcd:backend_commit_duration_seconds:mean1m",
+        "etcd:backend_commit_duration_seconds:histogram_quantile1m",
+        "etcd:db_size_bytes:max",
+        "etcd:db_in_use_bytes:max",
+        "job:process_cpu_cores:rate1m",
+        "job:process_resident_memory_bytes:sum",
+    ],
+)
+def test_a_rule_has_values_of_a_real_server(watched: Monitored, rule: str) -> None:
+    assert all(point.value >= 0 for point in watched.query(rule))
+
+
+def test_what_clusterloader2_asks_is_answered_by_the_real_one(watched: Monitored) -> None:
+    metric = "apiserver_request_sli_duration_seconds_bucket"
+    query = urlencode({"query": f"histogram_quantile(0.99, sum by (le) (rate({metric}[8s])))"})
+    asked = f"{watched.url}{PROXY}/query?{query}"
+    said = json.loads(web.text(asked, ca_file=watched.ca_file))
+    assert 0 < float(said["data"]["result"][0]["value"][1]) < 60
+    targets = json.loads(web.text(f"{watched.url}{PROXY}/targets", ca_file=watched.ca_file))
+    assert [one["health"] for one in targets["data"]["activeTargets"]] == ["up"] * 4
