@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -41,7 +42,14 @@ type options struct {
 	addressFile string
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
+func main() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		// One core passes thousands of requests a second, and what more of them
+		// spend on waking each other would be missing from the server.
+		runtime.GOMAXPROCS(1)
+	}
+	os.Exit(run(os.Args[1:], os.Stderr))
+}
 
 func run(arguments []string, stderr io.Writer) int {
 	opts, err := parse(arguments, stderr)

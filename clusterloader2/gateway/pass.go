@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -150,12 +149,10 @@ func (p *pass) warn(r *http.Request, err error) {
 // buffers are used again and again, as answers are many.
 type buffers struct{}
 
-const bufferSize = 32 << 10
-
-var free = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, bufferSize)) }}
+var free = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // Get implements httputil.BufferPool.
-func (buffers) Get() []byte { return free.Get().(*bytes.Buffer).Bytes() }
+func (buffers) Get() []byte { return free.Get().(*[32 << 10]byte)[:] }
 
 // Put implements httputil.BufferPool.
-func (buffers) Put(buffer []byte) { free.Put(bytes.NewBuffer(buffer)) }
+func (buffers) Put(buffer []byte) { free.Put((*[32 << 10]byte)(buffer)) }

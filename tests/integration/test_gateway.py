@@ -120,7 +120,8 @@ def test_a_gateway_that_ended_is_an_error(target: Target, program: Program, tmp_
             if str(program.path) in child.cmdline()[:1]
         ]
         process.kill()
-        process.wait(10)
+        while process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
         with pytest.raises(LoadError, match="gateway was killed by signal 9 while it was needed"):
             door.check()
 
