@@ -8,8 +8,15 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.drivers.cl2_summaries import PERCENTILES, write_summary
-from pipeline.drivers.cl2_types import AVAILABILITY, ETCD, LATENCY, QUERY, TIMER, USAGE
+from pipeline.drivers.clusterloader2.reported import (
+    AVAILABILITY,
+    ETCD,
+    LATENCY,
+    QUERY,
+    TIMER,
+    USAGE,
+)
+from pipeline.drivers.clusterloader2.summaries import PERCENTILES, write_summary
 from pipeline.model.perfdata import VERSION
 
 REPORTS = 100
@@ -21,7 +28,7 @@ _VERBS = ("POST", "GET", "LIST", "PUT", "PATCH", "DELETE")
 _READ = """
 import json, sys, time
 from pathlib import Path
-from pipeline.drivers.cl2_report import read_report, readings
+from pipeline.drivers.clusterloader2.report import read_report, readings
 folders = sorted(Path(sys.argv[1]).iterdir())
 began, used = time.perf_counter(), time.process_time()
 found = sum(len(readings(read_report(folder, ()))) for folder in folders)

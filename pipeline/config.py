@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from pipeline import files
+from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6 import K6
 from pipeline.environments.local import Local
 from pipeline.errors import ConfigError
@@ -21,8 +22,11 @@ from pipeline.settings import Settings
 
 # The registries: a new environment or driver is one name here and one file.
 AnyEnvironment = Local
-AnyDriver = K6
+AnyDriver = Annotated[K6 | ClusterLoader2, Field(discriminator="kind")]
 AskedProbe = Literal["availability", "heap", "projects", "series"]
+
+_KINDS = ("k6", "clusterloader2")
+"""Tags that pydantic puts into the place of an error; they are no keys."""
 
 _NAME = r"^[a-z][a-z0-9_-]*$"
 
@@ -194,14 +198,14 @@ def _digest(suite: Suite) -> str:
         exclude={"pairs", "budget_s", "max_invalid", "description"},
     )
     content = hashlib.sha256(set_keys.encode())
-    used = {files.ours("k6_scripts", workload.driver.script) for workload in suite.workloads}
-    for script in sorted({*used, *files.ours("k6_scripts", "lib").glob("*.js")}):
-        content.update(script.name.encode() + b"\0" + script.read_bytes())
+    used = {path for workload in suite.workloads for path in workload.driver.files()}
+    for path in sorted(used):
+        content.update(path.name.encode() + b"\0" + path.read_bytes())
     return f"sha256:{content.hexdigest()}"
 
 
 def _sentence(path: Path, text: str, loc: Sequence[int | str], kind: str, message: str) -> str:
-    keys = [part for part in loc if part != "k6"]
+    keys = [part for part in loc if part not in _KINDS]
     dotted = ".".join(map(str, keys)) or "the suite"
     line = line_of(text, keys)
     said = message.removeprefix("Value error, ")
@@ -253,7 +257,14 @@ def _table(
 
 
 def _known_keys() -> list[str]:
-    models: tuple[type[BaseModel], ...] = (Suite, Workload, MetricSettings, Local, K6)
+    models: tuple[type[BaseModel], ...] = (
+        Suite,
+        Workload,
+        MetricSettings,
+        Local,
+        K6,
+        ClusterLoader2,
+    )
     fields = [item for model in models for item in model.model_fields.items()]
     return sorted({field.alias or name for name, field in fields})
 

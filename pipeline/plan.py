@@ -75,8 +75,9 @@ class Plan:
             workloads=tuple(
                 WorkloadSummary(
                     name=w.name,
-                    driver=f"{w.driver.kind} {w.driver.script}",
+                    driver=w.driver.title,
                     rate=w.driver.rate,
+                    counted=w.driver.counted,
                     iterations=w.driver.iterations,
                     load_s=w.driver.load_s,
                     requests=self.requests()[w.name],

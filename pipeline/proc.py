@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,93 @@ class Service:
                     f"{self.name} was not ready after {timeout_s:g} s", hint=last(self.output)
                 )
             time.sleep(_POLL_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program that is to run to its end beside others.
+
+    Attributes:
+        name: For messages, such as `clusterloader2 of the candidate`.
+        argv: Program and arguments; never a shell string.
+        output: Where stdout and stderr go together.
+        env: Variables to add to this process's own.
+    """
+
+    name: str
+    argv: Sequence[str]
+    output: Path
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How and when a program ended.
+
+    Attributes:
+        code: Its exit code; below 0 the number of the signal that killed it.
+        start_s: When it was started, in seconds of Unix time.
+        end_s: When its end was seen.
+    """
+
+    code: int
+    start_s: float
+    end_s: float
+
+
+def together(
+    commands: Sequence[Command],
+    *,
+    timeout_s: float,
+    error: type[PipelineError],
+    hide: tuple[str, ...] = (),
+    check: Callable[[], None] = lambda: None,
+) -> tuple[Ended, ...]:
+    """Run programs side by side to their ends, whatever their exit codes, in the order given.
+
+    Args:
+        commands: To start, all at once.
+        timeout_s: Seconds until all that still run are stopped.
+        error: What to raise when one cannot be started or takes too long.
+        hide: Beginnings of the names of our own variables that they must not see.
+        check: Called often while they run; what it raises stops them.
+
+    Raises:
+        PipelineError: `error`.
+    """
+    with ExitStack() as stack:
+        services: list[Service] = []
+        starts: list[float] = []
+        for one in commands:
+            starts.append(time.time())
+            services.append(
+                stack.enter_context(
+                    started(
+                        one.argv,
+                        name=one.name,
+                        output=one.output,
+                        env=one.env,
+                        hide=hide,
+                        error=error,
+                    )
+                )
+            )
+        deadline = time.monotonic() + timeout_s
+        ended: dict[int, Ended] = {}
+        while len(ended) < len(services):
+            check()
+            for number, service in enumerate(services):
+                code = service.process.poll()
+                if code is not None and number not in ended:
+                    ended[number] = Ended(code, starts[number], time.time())
+                elif code is None and time.monotonic() > deadline:
+                    raise error(
+                        f"{service.name} was still running after {timeout_s:g} s",
+                        hint=last(service.output),
+                    )
+            time.sleep(_POLL_S)
+    check()
+    return tuple(ended[number] for number in range(len(services)))
 
 
 def run(

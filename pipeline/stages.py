@@ -58,7 +58,7 @@ def run(wish: Wish, out: Path) -> Report:
         Arm.BASELINE: toolchain.artifact(compared.specs[Arm.BASELINE], wish.build or built_by),
         Arm.CANDIDATE: toolchain.artifact(compared.specs[Arm.CANDIDATE], wish.build),
     }
-    programs = {"etcd": toolchain.etcd(), "k6": toolchain.k6()}
+    programs = _programs(plan)
     machine = _machine(plan, programs)
     noise.require(plan, loaded.digest, machine)
     results = ResultSet(
@@ -98,7 +98,7 @@ def resume(out: Path) -> Report:
     artifacts = {arm: _again(results.subjects[arm]) for arm in Arm}
     for arm, artifact in artifacts.items():
         _same(f"the binary of the {arm}", results.subjects[arm].digest, artifact.subject.digest)
-    programs = {"etcd": toolchain.etcd(), "k6": toolchain.k6()}
+    programs = _programs(plan)
     machine = _machine(plan, programs)
     for fact, value in machine.fingerprint.items():
         _same(f"the machine's {fact}", results.machine.fingerprint.get(fact, "unknown"), value)
@@ -203,7 +203,7 @@ def _measure(
 ) -> Report:
     rig = measure.Rig(
         environment=plan.suite.environment.environment(programs["etcd"]),
-        drivers={w.name: w.driver.driver(programs["k6"]) for w in plan.suite.workloads},
+        drivers={w.name: w.driver.driver(programs) for w in plan.suite.workloads},
         probes=ALWAYS,
         asked=ASKED,
         artifacts=artifacts,
@@ -239,6 +239,12 @@ def _same(what: str, before: str, now: str) -> None:
             f"{what} is not what it was when the run began: {before}, now {now}",
             hint="start a new run",
         )
+
+
+def _programs(plan: Plan) -> dict[str, Program]:
+    """Return every program that a run wants, built if it is not yet."""
+    needs = dict.fromkeys(name for w in plan.suite.workloads for name in w.driver.needs)
+    return {name: toolchain.PROGRAMS[name]() for name in ("etcd", *needs)}
 
 
 def _machine(plan: Plan, programs: Mapping[str, Program]) -> Machine:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-from pipeline.drivers.cl2_report import Expected
+from pipeline.drivers.clusterloader2.report import Expected
 from tests.conftest import GOLDEN
 
 RECORDED = ("projects", "objects-fast", "prometheus", "violation")

@@ -196,7 +196,7 @@ class _Launch:
         settings = filling.probing(self.bench.question, self.n)
         seed = seed_of(self.bench.question.seed, self.number, self.n, hold)
         with Process().watch(target, folder) as process:
-            driver = settings.driver(self.bench.k6)
+            driver = settings.driver({"k6": self.bench.k6})
             load = driver.measure({Arm.CANDIDATE: target}, folder, seed)
             span = load.spans[Arm.CANDIDATE]
             readings = [*process.readings(span), *sizes(target)]

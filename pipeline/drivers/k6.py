@@ -77,6 +77,9 @@ class K6(Settings):
         max_generator_cpu: Share of the machine's processors that k6 may use.
     """
 
+    counted: ClassVar[str] = "iterations"
+    """What the rate is of."""
+
     raw_bytes_per_request: ClassVar[float] = 110.0
     """Size of the raw points, compressed, per request, both in bytes; measured."""
 
@@ -132,9 +135,26 @@ class K6(Settings):
         """Seconds after which the load is given up: fixed work may take a slow build longer."""
         return self.load_s * (_LONGEST if self.rate is None else 1.0)
 
-    def driver(self, program: Program) -> "K6Driver":
-        """Return what applies this load, with a k6 that is ready to be run."""
-        return K6Driver(self, program)
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the programs that this load wants."""
+        return ("k6",)
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        return f"k6 {self.script}"
+
+    def files(self) -> set[Path]:
+        """Return the files of ours that decide what is measured."""
+        return {
+            files.ours("k6_scripts", self.script),
+            *files.ours("k6_scripts", "lib").glob("*.js"),
+        }
+
+    def driver(self, programs: Mapping[str, Program]) -> "K6Driver":
+        """Return what applies this load, with programs that are ready to be run."""
+        return K6Driver(self, programs["k6"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ class WorkloadSummary:
     Attributes:
         name: Of the workload.
         driver: What applies it.
-        rate: Iterations started per second, for each arm, of an open load.
+        rate: Iterations or objects started per second, for each arm, of an open load.
+        counted: What the rate is of: `iterations`, `objects`.
         iterations: How many each arm ends in one launch, of fixed work.
         load_s: Seconds of one launch.
         requests: Expected number, over all pairs and both arms.
@@ -23,6 +24,7 @@ class WorkloadSummary:
     name: str
     driver: str
     rate: float | None
+    counted: str
     iterations: int | None
     load_s: float
     requests: int

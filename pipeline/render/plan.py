@@ -57,4 +57,6 @@ def _amount(workload: WorkloadSummary) -> str:
         return (
             f"{workload.iterations} iterations for each build, about {workload.load_s:g} s a launch"
         )
-    return f"{workload.rate:g} iterations/s for each build, for {workload.load_s:g} s a launch"
+    return (
+        f"{workload.rate:g} {workload.counted}/s for each build, for {workload.load_s:g} s a launch"
+    )

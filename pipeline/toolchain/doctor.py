@@ -12,6 +12,7 @@ from pipeline import files, proc
 from pipeline.errors import PipelineError
 from pipeline.toolchain import condition, go, monitoring, programs
 from pipeline.toolchain.build import Recipe, cached
+from pipeline.toolchain.clusterloader2 import clusterloader2
 from pipeline.toolchain.health import Check, Status
 from pipeline.toolchain.machine import cpus, memory, steal_share, stolen
 from pipeline.toolchain.milo import BASELINE_BINARY, BINARY, identified
@@ -27,7 +28,8 @@ _RUN_GIB = 1.0
 def checks() -> list[Check]:
     """Look at everything a run needs; takes about a second."""
     before = stolen()
-    found = [_python(), _git(), *_binaries(), _k6(), *_milo(), *monitoring.checks()]
+    found = [_python(), _git(), *_binaries(), _k6(), _clusterloader2(), *_milo()]
+    found += monitoring.checks()
     found += [
         condition.port(),
         condition.open_files(),
@@ -112,6 +114,16 @@ def _binary(recipe: Recipe, is_built: bool) -> Check:  # noqa: FBT001 (mapped ov
         return Check(recipe.name, Status.OK, f"{recipe.title} is in the cache")
     found = f"{recipe.title} is not built yet: the first run builds it"
     return Check(recipe.name, Status.WARNING, found, cost=recipe.usual)
+
+
+def _clusterloader2() -> Check:
+    """Look for ClusterLoader2, which only loads of its own want."""
+    try:
+        found = clusterloader2()
+    except PipelineError as error:
+        said = f"{error}: only workloads of ClusterLoader2 want it"
+        return Check("clusterloader2", Status.WARNING, said, error.hint)
+    return Check("clusterloader2", Status.OK, f"built from {found.version} ({found.path})")
 
 
 def _milo() -> Iterator[Check]:

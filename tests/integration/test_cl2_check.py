@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.drivers.cl2_check import check
-from pipeline.drivers.cl2_types import Expected
+from pipeline.drivers.clusterloader2.check import check
+from pipeline.drivers.clusterloader2.reported import Expected
 from pipeline.errors import ConfigError
 from pipeline.ports import Program
 from pipeline.toolchain.expand import expander

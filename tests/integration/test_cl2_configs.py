@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import files, proc
-from pipeline.drivers.cl2_check import check
+from pipeline.drivers.clusterloader2.check import check
 from pipeline.errors import LaunchError
 from pipeline.ports import Program
 from pipeline.toolchain import go
@@ -29,6 +29,7 @@ EVERYTHING: Mapping[str, bool | float | str] = {
     "CL2_OBJECT_BYTES": 999,
     "CL2_RATE": 12.5,
     "CL2_ROUNDS": 2,
+    "CL2_BURST": 2,
     "CL2_CYCLES": 2,
     "CL2_REST": 0.5,
     "CL2_TIMEOUT": 30,

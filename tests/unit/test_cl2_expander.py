@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.drivers.cl2_check import check
+from pipeline.drivers.clusterloader2.check import check
 from pipeline.errors import LaunchError
 from pipeline.ports import Program
 

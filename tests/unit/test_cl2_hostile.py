@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.drivers import cl2_files, cl2_report
-from pipeline.drivers.cl2_report import read_report
+from pipeline.drivers.clusterloader2 import files, report
+from pipeline.drivers.clusterloader2.report import read_report
 from pipeline.errors import LoadError
 from tests import cl2
 from tests.cl2 import case, junit, named
@@ -171,7 +171,7 @@ def _folder(path: Path) -> None:
 
 def _large(path: Path) -> None:
     with path.open("r+b") as file:
-        file.truncate(cl2_files.MOST_BYTES + 1)
+        file.truncate(files.MOST_BYTES + 1)
 
 
 def _latin(path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_folder_without_end_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     folder = cl2.report(tmp_path / "report")
-    monkeypatch.setattr(cl2_report, limit, 2)
+    monkeypatch.setattr(report, limit, 2)
     with pytest.raises(LoadError, match="no report has so many"):
         read_report(folder, ())
 
@@ -241,8 +241,8 @@ def test_damage_anywhere_is_read_or_refused_and_never_a_crash(
     said = ""
     try:
         found = read_report(folder, ())
-        cl2_report.readings(found)
-        cl2_report.warnings(found)
+        report.readings(found)
+        report.warnings(found)
     except LoadError as error:
         said = f"{error}"
     assert said == "" or f"{folder / name}: " in said

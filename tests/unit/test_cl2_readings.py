@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.drivers.cl2_report import read_report, readings, warnings
-from pipeline.drivers.cl2_types import AVAILABILITY, LATENCY
+from pipeline.drivers.clusterloader2.report import read_report, readings, warnings
+from pipeline.drivers.clusterloader2.reported import AVAILABILITY, LATENCY
 from pipeline.model.results import Reading
 from pipeline.model.units import BASE_UNITS
 from tests import cl2

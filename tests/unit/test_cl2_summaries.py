@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.drivers.cl2_report import Expected, read_report, readings
-from pipeline.drivers.cl2_summaries import (
+from pipeline.drivers.clusterloader2.report import Expected, read_report, readings
+from pipeline.drivers.clusterloader2.summaries import (
     Look,
     etcd_metrics,
     resource_usage,

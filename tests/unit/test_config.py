@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, files
+from pipeline import config
 from pipeline.errors import ConfigError, Exit
 
 GOOD = """name = "tiny"
@@ -129,4 +129,4 @@ def test_the_suites_we_ship_are_good_and_gate_on_something(name: str) -> None:
     assert suite.name == name
     assert any(metric.gate for workload in suite.workloads for metric in workload.metrics)
     for workload in suite.workloads:
-        assert files.ours("k6_scripts", workload.driver.script).is_file()
+        assert all(path.is_file() for path in workload.driver.files())

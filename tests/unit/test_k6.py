@@ -59,7 +59,7 @@ def program(folder: Path, code: str) -> Program:
 
 
 def driver(folder: Path, code: str, **changes: Any) -> K6Driver:  # noqa: ANN401
-    return settings(**changes).driver(program(folder, code))
+    return settings(**changes).driver({"k6": program(folder, code)})
 
 
 def out(folder: Path) -> Path:

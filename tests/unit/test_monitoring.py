@@ -80,6 +80,7 @@ def watched() -> Target:
 
 def left(folder: Path) -> list[int]:
     """Return the processes that a test's folder started and that run on."""
+    found: list[int] = []
     for _ in range(100):
         found = [
             child.pid

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.drivers.cl2_files import read_json
-from pipeline.drivers.cl2_forms import items
-from pipeline.drivers.cl2_report import read_report
+from pipeline.drivers.clusterloader2.files import read_json
+from pipeline.drivers.clusterloader2.forms import items
+from pipeline.drivers.clusterloader2.report import read_report
 from pipeline.judge import policy
 from pipeline.model.perfdata import Item
 from pipeline.model.subject import Arm

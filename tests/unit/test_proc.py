@@ -173,3 +173,34 @@ def test_capture_returns_none_for_what_fails_or_is_not_there() -> None:
     assert proc.capture(python("print(1)")) == "1\n"
     assert proc.capture(python("raise SystemExit(1)")) is None
     assert proc.capture(["no-such-program"]) is None
+
+
+def command(code: str, tmp_path: Path, name: str) -> proc.Command:
+    return proc.Command(name, python(code), tmp_path / f"{name}.log", {"TOLD": name})
+
+
+def test_programs_side_by_side_each_end_in_their_own_way(tmp_path: Path) -> None:
+    ended = proc.together(
+        [
+            command("import time; time.sleep(0.5); raise SystemExit(3)", tmp_path, "slow"),
+            command("import os; print(os.environ['TOLD'])", tmp_path, "quick"),
+        ],
+        timeout_s=20,
+        error=LoadError,
+    )
+
+    assert [one.code for one in ended] == [3, 0]
+    assert ended[0].end_s > ended[1].end_s
+    assert (tmp_path / "quick.log").read_text() == "quick\n"
+
+
+def test_one_that_takes_too_long_ends_them_all(tmp_path: Path) -> None:
+    wait = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    with pytest.raises(LoadError, match="second was still running after 1 s"):
+        proc.together(
+            [command("", tmp_path, "first"), command(wait, tmp_path, "second")],
+            timeout_s=1,
+            error=LoadError,
+        )
+
+    assert gone(int((tmp_path / "second.log").read_text()))

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.errors import Exit, LoadError
 from pipeline.toolchain import k6, machine, ourselves, programs
+from pipeline.toolchain.clusterloader2 import clusterloader2
 from pipeline.toolchain.machine import cpu_model, steal_share
 
 
@@ -121,3 +122,56 @@ def test_a_machine_is_described_the_same_twice_and_without_its_name(
 def test_steal_is_a_share_of_the_time_that_passed() -> None:
     assert steal_share((1.0, 100.0), (2.0, 120.0)) == pytest.approx(0.05)
     assert steal_share((1.0, 100.0), (1.0, 100.0)) == 0.0
+
+
+def write_cl2(path: Path, content: bytes = b"\x7fELF k8s.io/perf-tests/clusterloader2/cmd") -> Path:
+    path.write_bytes(content)
+    path.chmod(0o755)
+    return path
+
+
+def test_clusterloader2_bin_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_cl2(tmp_path / "my-cl2")
+    monkeypatch.setenv("CLUSTERLOADER2_BIN", str(path))
+    found = clusterloader2()
+    assert (found.path, found.version) == (path, "unknown")
+    assert found.digest.startswith("sha256:")
+
+
+def test_clusterloader2_on_the_path_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLUSTERLOADER2_BIN", raising=False)
+    path = write_cl2(tmp_path / "clusterloader2")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert clusterloader2().path == path
+
+
+def test_without_clusterloader2_the_hint_says_how_to_build_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLUSTERLOADER2_BIN", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LoadError, match="CLUSTERLOADER2_BIN") as caught:
+        clusterloader2()
+    assert caught.value.exit_code is Exit.WRONG_LOAD
+    assert "go build -o clusterloader2 ./cmd" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "content", [pytest.param(b"", id="empty"), pytest.param(b"\x7fELF", id="another program")]
+)
+def test_a_clusterloader2_that_is_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setenv("CLUSTERLOADER2_BIN", str(write_cl2(tmp_path / "it", content)))
+    with pytest.raises(LoadError, match="is not ClusterLoader2"):
+        clusterloader2()
+
+
+def test_a_clusterloader2_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLUSTERLOADER2_BIN", str(tmp_path / "nothing"))
+    with pytest.raises(LoadError, match="not an executable file"):
+        clusterloader2()

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt
 
-from pipeline.drivers.cl2_config import Count, Duration, Name, Part
-from pipeline.drivers.cl2_types import AVAILABILITY, LATENCY, QUERY, TIMER
+from pipeline.drivers.clusterloader2.config import Count, Duration, Name, Part
+from pipeline.drivers.clusterloader2.reported import AVAILABILITY, LATENCY, QUERY, TIMER
 
 
 def _is_condition(text: str) -> str:

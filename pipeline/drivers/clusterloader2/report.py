@@ -12,11 +12,19 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.drivers.cl2_files import HINT, read_json
-from pipeline.drivers.cl2_forms import content
-from pipeline.drivers.cl2_junit import read_junit
-from pipeline.drivers.cl2_readings import readings, warnings
-from pipeline.drivers.cl2_types import LATENCY, METHODS, QUERY, Expected, Report, Step, Summary
+from pipeline.drivers.clusterloader2.files import HINT, read_json
+from pipeline.drivers.clusterloader2.forms import content
+from pipeline.drivers.clusterloader2.junit import read_junit
+from pipeline.drivers.clusterloader2.readings import readings, warnings
+from pipeline.drivers.clusterloader2.reported import (
+    LATENCY,
+    METHODS,
+    QUERY,
+    Expected,
+    Report,
+    Step,
+    Summary,
+)
 from pipeline.errors import LoadError
 
 __all__ = [

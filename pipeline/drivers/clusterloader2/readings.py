@@ -26,14 +26,14 @@ which ClusterLoader2 calls cores |
 The measurements of a step run side by side, so the longest of them is the step.  Latencies of a
 summary that is not called as its measurement have `summary=NAME` as their first label.  EtcdMetrics
 has no sums, so no means can be told; those that ClusterLoader2 gathers itself count from the start
-of etcd, those of `cl2_summaries.py` from the start of the load.
+of etcd, those of `summaries.py` from the start of the load.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from pipeline.drivers.cl2_types import (
+from pipeline.drivers.clusterloader2.reported import (
     LATENCY,
     QUERY,
     TIMER,

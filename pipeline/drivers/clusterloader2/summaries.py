@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline import codec
-from pipeline.drivers.cl2_types import ETCD, USAGE
+from pipeline.drivers.clusterloader2.reported import ETCD, USAGE
 from pipeline.errors import LoadError
 
 PERCENTILES = (50, 90, 99, 100)

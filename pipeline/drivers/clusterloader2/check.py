@@ -17,10 +17,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline import proc
-from pipeline.drivers import cl2_config
-from pipeline.drivers.cl2_config import Config, Expanded, Measurement, Part
-from pipeline.drivers.cl2_methods import METHODS, NEEDED, Query
-from pipeline.drivers.cl2_types import QUERY, TIMER, Expected
+from pipeline.drivers.clusterloader2 import config as schema
+from pipeline.drivers.clusterloader2.config import Config, Expanded, Measurement, Part
+from pipeline.drivers.clusterloader2.methods import METHODS, NEEDED, Query
+from pipeline.drivers.clusterloader2.reported import QUERY, TIMER, Expected
 from pipeline.errors import ConfigError, LaunchError
 from pipeline.ports import Program
 
@@ -240,7 +240,7 @@ def _names(model: type[BaseModel]) -> list[str]:
 
 
 def _keys() -> list[str]:
-    parts: list[object] = list(vars(cl2_config).values())
+    parts: list[object] = list(vars(schema).values())
     models: list[type[Part]] = [Query]
     models += [part for part in parts if isinstance(part, type) and issubclass(part, Part)]
     return sorted({name for model in models for name in _names(model)})

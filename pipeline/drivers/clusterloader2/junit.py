@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 from xml.parsers import expat
 
-from pipeline.drivers.cl2_files import HINT, read_bytes
-from pipeline.drivers.cl2_types import Overall, Step
+from pipeline.drivers.clusterloader2.files import HINT, read_bytes
+from pipeline.drivers.clusterloader2.reported import Overall, Step
 from pipeline.errors import LoadError
 
 NAME = "junit.xml"

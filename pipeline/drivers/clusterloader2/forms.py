@@ -13,8 +13,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
 from pydantic.alias_generators import to_camel
 
-from pipeline.drivers.cl2_files import HINT
-from pipeline.drivers.cl2_types import (
+from pipeline.drivers.clusterloader2.files import HINT
+from pipeline.drivers.clusterloader2.reported import (
     AVAILABILITY,
     ETCD,
     USAGE,

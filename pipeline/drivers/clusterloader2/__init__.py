@@ -1,0 +1,1 @@
+"""ClusterLoader2, the second load driver; `settings.py` is what a suite declares."""

@@ -1,0 +1,87 @@
+"""Where ClusterLoader2 finds a server: at the server itself, or at a gateway before it."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import files
+from pipeline.drivers.clusterloader2.stages import CONFIGS
+from pipeline.drivers.monitoring import monitored
+from pipeline.model.subject import Arm
+from pipeline.ports import Program, Target
+
+SCRAPE_S = 2.0
+"""Between two scrapes of a Prometheus of our own: the text of Milo has 17,000 lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """How a client reaches a server.
+
+    Attributes:
+        url: Base URL, without a trailing slash.
+        ca_file: PEM file of the authority that signed the certificate that is shown there.
+        check: Raises LoadError when what stands before the server has ended.
+    """
+
+    url: str
+    ca_file: Path
+    check: Callable[[], None]
+
+
+@contextmanager
+def doors(
+    targets: Mapping[Arm, Target],
+    out: Path,
+    watchers: Mapping[str, Program],
+    prometheus_url: str = "",
+) -> Iterator[Mapping[Arm, Door]]:
+    """Open a door to every target; leaving closes them.
+
+    Args:
+        targets: One or both arms.
+        out: Existing folder for what a Prometheus and a gateway leave.
+        watchers: `gateway`, and `prometheus` unless there is one already; nothing where nobody is
+            to watch.
+        prometheus_url: Of a Prometheus that exists.
+
+    Raises:
+        LoadError: A Prometheus or a gateway did not start, or a component is not seen by it.
+    """
+    with ExitStack() as stack:
+        opened = {}
+        for arm, target in targets.items():
+            if watchers:
+                folder = out / arm / "monitoring"
+                opened[arm] = _watched(stack, target, folder, watchers, prometheus_url)
+            else:
+                opened[arm] = Door(target.url, target.ca_file, lambda: None)
+        yield opened
+
+
+def _watched(
+    stack: ExitStack,
+    target: Target,
+    out: Path,
+    watchers: Mapping[str, Program],
+    prometheus_url: str,
+) -> Door:
+    private = out / "private"  # keys, and the data of the Prometheus: never kept
+    out.mkdir(parents=True)
+    private.mkdir(mode=0o700)
+    stack.callback(shutil.rmtree, private, ignore_errors=True)
+    rules = [files.ours(CONFIGS, "prometheus", "rules.yml")]
+    found = stack.enter_context(
+        monitored(
+            target,
+            watchers,
+            out,
+            private,
+            scrape_s=SCRAPE_S,
+            rules=rules,
+            prometheus_url=prometheus_url,
+        )
+    )
+    return Door(found.url, found.ca_file, found.check)

@@ -1,0 +1,277 @@
+"""Apply one load with ClusterLoader2: every stage of it, every process, and what came of them."""
+
+import math
+import os
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pipeline import files, proc
+from pipeline.drivers.clusterloader2 import outcome, stages
+from pipeline.drivers.clusterloader2.check import Checked, check
+from pipeline.drivers.clusterloader2.door import SCRAPE_S, Door, doors
+from pipeline.drivers.clusterloader2.ended import require_report, result_of
+from pipeline.drivers.clusterloader2.outcome import Asked, Result
+from pipeline.drivers.clusterloader2.projects import deleted, gone
+from pipeline.drivers.clusterloader2.report import warnings
+from pipeline.drivers.clusterloader2.settings import ClusterLoader2
+from pipeline.drivers.clusterloader2.stages import CONFIGS, KINDS, Job, Stage, Where
+from pipeline.drivers.clusterloader2.usage import EXPECTED, watched
+from pipeline.drivers.scrub import scrub_file
+from pipeline.errors import ConfigError, LoadError
+from pipeline.model.results import Reading
+from pipeline.model.subject import Arm
+from pipeline.ports import Load, Program, Target
+
+_SLACK_S = 300.0
+_LONGEST = 5.0  # a stage may take that many times the usual length of the load
+_BUSY_GENERATOR = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterLoader2Driver:
+    """Applies one load with one or more ClusterLoader2; see the port `Driver`.
+
+    Attributes:
+        settings: The load.
+        programs: By name, those that the settings need.
+    """
+
+    settings: ClusterLoader2
+    programs: Mapping[str, Program]
+
+    def measure(self, targets: Mapping[Arm, Target], out: Path, seed: int) -> Load:
+        """Apply the load once.
+
+        Args:
+            targets: One or both arms.
+            out: Existing empty folder; receives a folder for each process.
+            seed: Of the data of the objects, and of all names.
+
+        Raises:
+            ConfigError: The config cannot be run, and nothing was started.
+            LoadError: A process could not be started, or left nothing that can be read.
+        """
+        run = _Run(self.settings, self.programs, targets, out.absolute(), f"perf-{seed:08x}", seed)
+        checked = {stage: run.checked(stage) for stage in self.settings.stages}
+        try:
+            with ExitStack() as stack:
+                given = self.settings.prometheus_url
+                opened = stack.enter_context(doors(targets, run.out, self._watchers(), given))
+                return run.load(checked, opened)
+        finally:  # also of a load that was given up
+            deleted(targets, run.name)
+
+    def _watchers(self) -> Mapping[str, Program]:
+        """Return the programs by which ClusterLoader2 sees the server, if it is to."""
+        return {name: self.programs[name] for name in self.settings.watchers}
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One load, applied once."""
+
+    settings: ClusterLoader2
+    programs: Mapping[str, Program]
+    targets: Mapping[Arm, Target]
+    out: Path
+    name: str
+    seed: int
+
+    def checked(self, stage: Stage) -> Checked:
+        """Return a config that can be run.
+
+        Raises:
+            ConfigError: It cannot.
+        """
+        path = files.ours(CONFIGS, f"{stage.config}.yaml")
+        found = check(path, self.overrides(stage), self.programs["expand"])
+        if stage.is_measured and (unread := set(found.unused) & set(self.settings.parameters)):
+            raise ConfigError(
+                f"{path.name} has no parameter `{min(unread)}`",
+                hint=f"its parameters are in {CONFIGS}/README.md",
+            )
+        return found
+
+    def load(self, checked: Mapping[Stage, Checked], opened: Mapping[Arm, Door]) -> Load:
+        """Run every stage; the measured one is what is returned."""
+        invalid: list[str] = []
+        never_ready: dict[Arm, int] = dict.fromkeys(self.targets, 0)
+        measured: dict[Arm, list[Result]] = {}
+        ends: dict[Arm, float] = {}
+        never_gone: dict[Arm, int] = {}
+        cpu = 0.0
+        for number, stage in enumerate(self.settings.stages):
+            used_s, began = _cpu_of_children_s(), time.monotonic()
+            results = self._stage(number, stage, checked[stage], opened)
+            asked = self.asked(stage)
+            for arm, of_arm in results.items():
+                never_ready[arm] += outcome.never_ready(of_arm, self.settings.projects)
+                invalid += [
+                    f"{result.job.name}: {said}"
+                    for result in of_arm
+                    for said in outcome.problems(result, asked if stage.is_measured else None)
+                ]
+            if stage.is_measured:
+                machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
+                cpu = (_cpu_of_children_s() - used_s) / machine_s
+                measured = results
+                if stage.where is Where.ROOT and self.settings.projects:
+                    ends, never_gone = gone(self.targets, self.name, self.settings.ready_s)
+        invalid += self._busy(cpu)
+        spans = outcome.spans(measured, ends)
+        readings = {
+            arm: (
+                *outcome.combined(of_arm, self.asked(self._measured_stage)),
+                *self._counts(never_ready[arm], never_gone.get(arm, 0)),
+                Reading("span", spans[arm].end_s - spans[arm].start_s, "s"),
+                Reading("generator_cpu_share", cpu, "1"),
+            )
+            for arm, of_arm in measured.items()
+        }
+        said = [text for of_arm in measured.values() for r in of_arm for text in warnings(r.report)]
+        if cpu > _BUSY_GENERATOR:
+            said.append(f"ClusterLoader2 used {cpu:.0%} of the processors that it shares")
+        return Load(readings, spans, tuple(invalid), tuple(dict.fromkeys(said)))
+
+    @property
+    def _measured_stage(self) -> Stage:
+        return next(stage for stage in self.settings.stages if stage.is_measured)
+
+    def _stage(
+        self, number: int, stage: Stage, checked: Checked, opened: Mapping[Arm, Door]
+    ) -> dict[Arm, list[Result]]:
+        jobs = [
+            self._job(number, stage, arm, project, opened[arm])
+            for arm in self.targets
+            for project in self._projects(stage)
+        ]
+        program = self.programs["clusterloader2"].path
+        rate = self._rate(stage)
+        commands = [
+            proc.Command(
+                job.name,
+                [
+                    *stages.argv(program, job, rate),
+                    *(stages.with_prometheus() if self._watches(stage) else []),
+                ],
+                job.log,
+                {"TZ": "UTC"},
+            )
+            for job in jobs
+        ]
+        timeout_s = _LONGEST * self.settings.duration_s + self.settings.ready_s + _SLACK_S
+        known = [target.token_file.read_text() for target in self.targets.values()]
+        seen = self.targets if self._watches(stage) else {}
+        try:
+            with ExitStack() as stack:
+                uses = {arm: stack.enter_context(watched(one)) for arm, one in seen.items()}
+                ended = proc.together(
+                    commands,
+                    timeout_s=timeout_s,
+                    error=LoadError,
+                    hide=("CL2_",),
+                    check=partial(self._check, opened),
+                )
+        finally:
+            for job in jobs:
+                if job.log.exists():
+                    scrub_file(job.log, known)
+        results: dict[Arm, list[Result]] = {arm: [] for arm in self.targets}
+        for job, one in zip(jobs, ended, strict=True):
+            require_report(job, one)
+            expected = checked.expected
+            if (use := uses.pop(job.arm, None)) is not None:  # once for each arm
+                use.write(job.report, job.config.stem)
+                expected = (*expected, *EXPECTED)
+            results[job.arm].append(result_of(job, one, expected))
+        return results
+
+    def _check(self, opened: Mapping[Arm, Door]) -> None:
+        for arm, target in self.targets.items():
+            target.check()
+            opened[arm].check()
+
+    def _watches(self, stage: Stage) -> bool:
+        return self.settings.prometheus and stage.is_measured
+
+    def _projects(self, stage: Stage) -> Sequence[str]:
+        if stage.where is Where.ROOT:
+            return [""]
+        return [stages.project(self.name, number) for number in range(self.settings.projects)]
+
+    def _rate(self, stage: Stage) -> float:
+        """Objects per second of one process."""
+        return self.settings.rate / len(self._projects(stage))
+
+    def asked(self, stage: Stage) -> Asked:
+        """Return what one process of a stage is asked for."""
+        rate = self._rate(stage)
+        return Asked(
+            rate=rate,
+            objects=KINDS * self.settings.objects,
+            burst=stages.burst(rate),
+            max_rate_error=self.settings.max_rate_error,
+        )
+
+    def _job(self, number: int, stage: Stage, arm: Arm, project: str, door: Door) -> Job:
+        folder = self.out / arm / f"{number}-{stage.config}" / project
+        folder.mkdir(parents=True)
+        job = Job(arm, project, files.ours(CONFIGS, f"{stage.config}.yaml"), folder)
+        job.report.mkdir()
+        place = f"/projects/{project}/control-plane" if project else ""
+        token_file = self.targets[arm].token_file.absolute()
+        job.kubeconfig.write_text(
+            stages.kubeconfig(f"{door.url}{place}", door.ca_file.absolute(), token_file)
+        )
+        job.overrides.write_text(stages.overrides(self.overrides(stage)))
+        return job
+
+    def overrides(self, stage: Stage) -> dict[str, bool | float | str]:
+        """Return the parameters of a config, the same for both arms."""
+        return {
+            "CL2_REST": 1,
+            **self.settings.parameters,
+            "CL2_RUN": self.name,
+            "CL2_SEED": self.seed,
+            "CL2_PROJECTS": self.settings.projects if stage.where is Where.ROOT else 0,
+            "CL2_OBJECTS": self.settings.objects,
+            "CL2_OBJECT_BYTES": self.settings.object_bytes,
+            **({} if stage.config == stages.MAKE else {"CL2_RATE": self._rate(stage)}),
+            "CL2_BURST": stages.burst(self._rate(stage)),
+            "CL2_CYCLES": self.settings.cycles,
+            "CL2_TIMEOUT": math.ceil(self.settings.ready_s),
+            "CL2_DELETE_NAMESPACES": False,  # it looks every 5 s; they are deleted without waiting
+            "CL2_PROMETHEUS": self._watches(stage),
+            "CL2_SCRAPE": math.ceil(2 * SCRAPE_S),
+        }
+
+    def _busy(self, cpu: float) -> list[str]:
+        limit = self.settings.max_generator_cpu
+        if cpu <= limit:
+            return []
+        return [f"ClusterLoader2 used {cpu:.0%} of the processors, and {limit:.0%} is the limit"]
+
+    def _counts(self, never_ready: int, never_gone: int) -> tuple[Reading, ...]:
+        made = self.settings.projects * (
+            self.settings.cycles if len(self.settings.stages) == 1 else 1
+        )
+        stage = self._measured_stage
+        places = len(self._projects(stage)) if stage.config != stages.COLLECT else 0
+        return (
+            Reading("projects_created", float(made), "1"),
+            Reading("projects_deleted", float(made), "1"),
+            Reading(outcome.NOT_READY, float(never_ready), "1"),
+            Reading("projects_never_gone", float(never_gone), "1"),
+            Reading("objects_created", float(places * KINDS * self.settings.objects), "1"),
+        )
+
+
+def _cpu_of_children_s() -> float:
+    """Return the CPU seconds of all programs that we started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,36 @@
+"""What a process of ClusterLoader2 left when it ended."""
+
+from collections.abc import Sequence
+
+from pipeline import proc
+from pipeline.drivers.clusterloader2.outcome import Result, began
+from pipeline.drivers.clusterloader2.report import make_portable, read_report
+from pipeline.drivers.clusterloader2.reported import Expected
+from pipeline.drivers.clusterloader2.stages import Job
+from pipeline.errors import LoadError
+from pipeline.proc import Ended
+
+
+def require_report(job: Job, ended: Ended) -> None:
+    """Return if a process came as far as a report.
+
+    Raises:
+        LoadError: It did not.
+    """
+    if not (job.report / "junit.xml").is_file():
+        how = (
+            f"was killed by signal {-ended.code}" if ended.code < 0 else f"exited with {ended.code}"
+        )
+        raise LoadError(f"{job.name} {how} before its first step", hint=proc.last(job.log))
+
+
+def result_of(job: Job, ended: Ended, expected: Sequence[Expected]) -> Result:
+    """Return what a process left.
+
+    Raises:
+        LoadError: The report cannot be read.
+    """
+    report = read_report(job.report, expected)
+    make_portable(job.report)
+    log = job.log.read_text(encoding="utf-8", errors="replace")
+    return Result(job, ended, report, began(log, ended))

@@ -1,0 +1,122 @@
+"""ClusterLoader2: builds state in phases, and measures with the servers' own metrics.
+
+It runs one of `cl2_configs/`, a process for each arm and control plane, and writes a report; it
+judges nothing that we read.  What it cannot say, such as the latency that a client sees, a probe
+or k6 must.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from pipeline import files
+from pipeline.drivers.clusterloader2 import stages
+from pipeline.drivers.clusterloader2.stages import CONFIGS, KINDS, Stage, Where
+from pipeline.ports import Driver, Program
+from pipeline.settings import Settings
+
+
+class ClusterLoader2(Settings):
+    """A load of ClusterLoader2, as a suite declares it.
+
+    Attributes:
+        kind: Always `clusterloader2`.
+        config: Name of a file in `cl2_configs/`.
+        where: The control plane that is loaded: the root, or `projects` Projects at once.
+        rate: Objects begun per second, for **each** arm, over all its Projects.
+        projects: How many Projects one launch makes in each arm.
+        objects: How many objects of each kind a phase creates in each control plane.
+        object_bytes: Data of an object, in bytes.
+        cycles: Of `churn`.
+        duration_s: Usual length of what is measured, in seconds.
+        ready_s: A Project may take that long to be Ready, and as long to be gone, in seconds.
+        prometheus: Whether a real Prometheus watches, so that ClusterLoader2's own measurements of
+            the server have values.
+        prometheus_url: Of one that exists and scrapes the server, so that none is started.
+        parameters: Of the config, beside those above; their names begin with `CL2_`.
+        max_rate_error: How far the objects per second may be off, as a share.
+        max_generator_cpu: Share of the machine's processors that ClusterLoader2 may use.
+    """
+
+    counted: ClassVar[str] = "objects"
+    """What the rate is of; of the config `project-lifecycle`, Projects."""
+
+    raw_bytes_per_request: ClassVar[float] = 20.0
+    """Size of reports and logs per request, in bytes; measured."""
+
+    kind: Literal["clusterloader2"]
+    config: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    where: Where = Where.ROOT
+    rate: PositiveFloat
+    projects: NonNegativeInt = 0
+    objects: NonNegativeInt = 0
+    object_bytes: PositiveInt = 1000
+    cycles: PositiveInt = 1
+    duration_s: PositiveFloat
+    ready_s: PositiveFloat = 60.0
+    prometheus: bool = False
+    prometheus_url: str = ""
+    parameters: dict[Annotated[str, Field(pattern=r"^CL2_[A-Z0-9_]+$")], int | float | str] = Field(
+        default_factory=dict
+    )
+    max_rate_error: Annotated[float, Field(gt=0, lt=1)] = 0.03
+    max_generator_cpu: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+    @model_validator(mode="after")
+    def _has_projects(self) -> Self:
+        if not self.projects and (self.where is Where.PROJECTS or self.stages[1:]):
+            raise ValueError("give `projects`: this load is of Projects")
+        return self
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the programs that this load wants."""
+        return ("clusterloader2", "expand", *self.watchers)
+
+    @property
+    def watchers(self) -> tuple[str, ...]:
+        """Names of the programs by which it sees the server, if it is to."""
+        if not self.prometheus:
+            return ()
+        return ("gateway",) if self.prometheus_url else ("gateway", "prometheus")
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        inside = f" in {self.projects} Projects" if self.where is Where.PROJECTS else ""
+        return f"clusterloader2 {self.config}{inside}"
+
+    @property
+    def iterations(self) -> None:
+        """None: the load has a rate."""
+        return
+
+    @property
+    def load_s(self) -> float:
+        """Expected seconds under load, without start and set-up."""
+        return self.duration_s
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What is run in order."""
+        return stages.stages(self.config, self.where)
+
+    def requests_expected(self, arms: int) -> int:
+        """Return about how many requests one run sends, of all arms."""
+        places = self.projects if len(self.stages) > 1 else 1
+        created = places * self.objects * KINDS + self.projects
+        return arms * self.cycles * created * stages.REQUESTS_PER_ACTION
+
+    def files(self) -> set[Path]:
+        """Return the files of ours that decide what is measured."""
+        return {path for path in files.ours(CONFIGS).rglob("*") if path.suffix in (".yaml", ".yml")}
+
+    def driver(self, programs: Mapping[str, Program]) -> Driver:
+        """Return what applies this load, with programs that are ready to be run."""
+        from pipeline.drivers.clusterloader2.driver import (
+            ClusterLoader2Driver,  # it needs these settings
+        )
+
+        return ClusterLoader2Driver(self, programs)

@@ -1,0 +1,54 @@
+"""A known fault is caught by the driver whose own workloads turn red for it."""
+
+from pathlib import Path
+
+from pipeline import codec, config
+from pipeline.evaluate.faults import SIZES, Faults
+from pipeline.judge import policy
+from pipeline.model.evaluation import Seen
+from pipeline.model.metric import Metric
+from tests.builders import results
+
+SUITE = config.load(config.path_of("drivers")).suite
+QUIET = (1.0, 1.001, 0.999, 1.0, 1.0)
+WORSE = (2.0, 2.002, 1.998, 2.0, 2.0)
+
+
+def metric(workload: str, name: str) -> Metric:
+    found = next(w for w in SUITE.workloads if w.name == workload)
+    return next(m.metric() for m in found.metrics if m.name == name)
+
+
+def faults(out: Path) -> Faults:
+    return Faults(SUITE, "drivers", 3, 1, out)
+
+
+def test_a_red_metric_belongs_to_the_driver_of_its_workload(tmp_path: Path) -> None:
+    latency, mean = (
+        metric("object-crud-k6", "get_p50"),
+        metric("object-crud-cl2", "get_server_mean"),
+    )
+    found = results(
+        (latency, QUIET, QUIET),
+        (mean, QUIET, WORSE),
+        workloads={"get_p50": "object-crud-k6", "get_server_mean": "object-crud-cl2"},
+    )
+    row = faults(tmp_path).seen("cpu=100us", policy.report(found))
+    assert row.red == {"clusterloader2": ("object-crud-cl2/get_server_mean",)}
+    assert row.own == {}  # a probe read it from the server's text
+    assert row.pairs == 5
+
+
+def test_what_the_driver_itself_read_is_its_own(tmp_path: Path) -> None:
+    latency = metric("object-crud-k6", "get_p50")
+    found = results((latency, QUIET, WORSE), workloads={"get_p50": "object-crud-k6"})
+    row = faults(tmp_path).seen("cpu=100us", policy.report(found))
+    assert row.own == {"k6": ("object-crud-k6/get_p50",)}
+
+
+def test_a_fault_that_was_measured_is_not_measured_again(tmp_path: Path) -> None:
+    for name, size in SIZES.items():
+        (tmp_path / name).mkdir()
+        codec.write_seen(tmp_path / name / "seen.json", Seen(f"{name}={size}", 3, {}, {}))
+    rows = list(faults(tmp_path).rows())
+    assert [row.fault for row in rows] == [f"{name}={size}" for name, size in SIZES.items()]
