@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pipeline import baseline_cli, judging, log, terminal, wish_arguments
 from pipeline.capacity import arguments
 from pipeline.errors import ConfigError, Exit, PipelineError
+from pipeline.evaluate import arguments as evaluate_arguments
 from pipeline.history import arguments as history_arguments
 from pipeline.publish import arguments as publish_arguments
 
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     judging.add(commands).set_defaults(command=_judge)
     history_arguments.add(commands).set_defaults(command=_history)
     publish_arguments.add(commands).set_defaults(command=_publish)
+    evaluate_arguments.add(commands).set_defaults(command=_evaluate)
 
     compare = commands.add_parser("compare", help="judge a folder's results again", epilog=_EXITS)
     compare.add_argument("dir", type=Path, metavar="DIR")
@@ -159,6 +161,16 @@ def _publish(args: argparse.Namespace) -> Exit:
 
     for said in verb.publish(args):
         print(said, flush=True)
+    return Exit.NO_REGRESSION
+
+
+def _evaluate(args: argparse.Namespace) -> Exit:
+    from pipeline import codec
+    from pipeline.evaluate import verb
+
+    out = args.resume or args.out or terminal.new_folder("evaluate")
+    found = verb.evaluated(args, out)
+    print(codec.evaluation_json(found) if args.json else verb.shown(found), end="")
     return Exit.NO_REGRESSION
 
 

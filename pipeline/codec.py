@@ -14,6 +14,7 @@ from pipeline.errors import BaselineError, LoadError
 from pipeline.judge.fit import Need
 from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
+from pipeline.model.evaluation import Evaluation, Seen
 from pipeline.model.plan import PlanSummary
 from pipeline.model.report import Report
 from pipeline.model.results import Baseline, ResultSet
@@ -26,6 +27,8 @@ RESULTS = "milo-perf.results/1"
 BASELINE = "milo-perf.baseline/1"
 CALIBRATION = "milo-perf.calibration/1"
 CAPACITY = "milo-perf.capacity/1"
+EVALUATION = "milo-perf.evaluation/1"
+SEEN = "milo-perf.seen/1"
 
 _SHOWN = 300  # characters of a refusal: names in it may be those of a stranger
 
@@ -38,6 +41,8 @@ _RESULTS = TypeAdapter(ResultSet)
 _BASELINE = TypeAdapter(Baseline)
 _CALIBRATION = TypeAdapter(Calibration)
 _CAPACITY = TypeAdapter(Capacity)
+_EVALUATION = TypeAdapter(Evaluation)
+_SEEN = TypeAdapter(Seen)
 
 
 def write_results(path: Path, results: ResultSet) -> None:
@@ -130,6 +135,39 @@ def read_capacity(path: Path) -> Capacity:
     return _validated(_CAPACITY, path, CAPACITY, "start a new search")
 
 
+def write_evaluation(path: Path, evaluation: Evaluation) -> None:
+    """Write what is known of an evaluation, all or nothing, keys sorted."""
+    write_text(path, evaluation_json(evaluation))
+
+
+def evaluation_json(evaluation: Evaluation) -> str:
+    """Return the text of evaluation.json."""
+    return _text({"schema": EVALUATION, **_EVALUATION.dump_python(evaluation, mode="json")})
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read what is known of an evaluation.
+
+    Raises:
+        BaselineError: Missing, or not what `write_evaluation` wrote.
+    """
+    return _validated(_EVALUATION, path, EVALUATION, "start a new evaluation")
+
+
+def write_seen(path: Path, seen: Seen) -> None:
+    """Write which driver saw a fault, all or nothing."""
+    _write(path, {"schema": SEEN, **_SEEN.dump_python(seen, mode="json")})
+
+
+def read_seen(path: Path) -> Seen:
+    """Read which driver saw a fault.
+
+    Raises:
+        BaselineError: Missing, or not what `write_seen` wrote.
+    """
+    return _validated(_SEEN, path, SEEN, "remove the file to measure the fault again")
+
+
 def verdict_json(report: Report, exit_code: int) -> str:
     """Return the text of verdict.json."""
     return _text(verdict_body(report, exit_code).model_dump(mode="json", by_alias=True))
@@ -163,6 +201,9 @@ def schemas() -> dict[str, dict[str, Any]]:
             _CALIBRATION.json_schema(mode="serialization"), CALIBRATION
         ),
         "capacity-1.schema.json": _titled(_CAPACITY.json_schema(mode="serialization"), CAPACITY),
+        "evaluation-1.schema.json": _titled(
+            _EVALUATION.json_schema(mode="serialization"), EVALUATION
+        ),
         "results-1.schema.json": _titled(_RESULTS.json_schema(mode="serialization"), RESULTS),
         "verdict-1.schema.json": VerdictBody.model_json_schema(mode="serialization", by_alias=True),
     }

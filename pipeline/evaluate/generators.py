@@ -1,0 +1,63 @@
+"""What load generators take of the machine while they work: CPU by accounting, memory by looks."""
+
+import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+_EVERY_S = 0.2
+
+
+class Use:
+    """What the programs took; complete when the block has been left.
+
+    Attributes:
+        cpu_s: CPU seconds of all programs that ended meanwhile.
+        memory: Most memory that they had at once, in bytes; looked at five times a second.
+    """
+
+    def __init__(self) -> None:
+        self.cpu_s = 0.0
+        self.memory = 0.0
+
+
+@contextmanager
+def watched(programs: set[Path]) -> Iterator[Use]:
+    """Watch our own children that run one of some programs, while the block runs.
+
+    Args:
+        programs: Paths of their binaries.
+    """
+    use, stop, before_s = Use(), threading.Event(), _cpu_s()
+    names = {str(path.resolve()) for path in programs}
+    ours = psutil.Process()
+
+    def look() -> None:
+        while not stop.wait(_EVERY_S):
+            use.memory = max(use.memory, _memory(ours, names))
+
+    thread = threading.Thread(target=look, name="generators", daemon=True)
+    thread.start()
+    try:
+        yield use
+    finally:
+        stop.set()
+        thread.join()
+        use.cpu_s = _cpu_s() - before_s
+
+
+def _memory(ours: psutil.Process, names: set[str]) -> float:
+    total = 0.0
+    for child in ours.children(recursive=True):
+        with suppress(psutil.Error):
+            if child.exe() in names:
+                total += child.memory_info().rss
+    return total
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,58 @@
+"""How much has to be written for a workload: files, lines and words of what a driver is told."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline import files
+from pipeline.config import AnyDriver, Suite
+from pipeline.drivers.clusterloader2.stages import CONFIGS
+from pipeline.drivers.k6 import K6
+from pipeline.evaluate.bench import workload_of
+from pipeline.model.evaluation import Script
+
+_COMMENTS = ("//", "/*", "*", "#")
+
+
+def scripts(suite: Suite) -> tuple[Script, ...]:
+    """Return what every workload of a suite is written in."""
+    found = []
+    for workload in suite.workloads:
+        own, shared = _files(workload.driver)
+        found.append(
+            Script(
+                workload=workload_of(workload),
+                driver=workload.driver.kind,
+                files=(len(own), len(shared)),
+                lines=(_count(own)[0], _count(shared)[0]),
+                words=(_count(own)[1], _count(shared)[1]),
+            )
+        )
+    return tuple(found)
+
+
+def _files(driver: AnyDriver) -> tuple[list[Path], list[Path]]:
+    """Return the files that are only of this workload, and those that it shares with others."""
+    if isinstance(driver, K6):
+        own = [files.ours("k6_scripts", driver.script)]
+    else:
+        own = [files.ours(CONFIGS, f"{driver.config}.yaml")]
+    return own, sorted(driver.files() - {*own, *_others(driver)})
+
+
+def _others(driver: AnyDriver) -> set[Path]:
+    """Return the configs of other workloads, which this one does not use."""
+    if isinstance(driver, K6):
+        return set()
+    used = {f"{stage.config}.yaml" for stage in driver.stages}
+    return {path for path in files.ours(CONFIGS).glob("*.yaml") if path.name not in used}
+
+
+def _count(paths: Iterable[Path]) -> tuple[int, int]:
+    """Return the lines that are neither empty nor a comment, and the words in them."""
+    lines = [
+        line
+        for path in paths
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.strip() and not line.strip().startswith(_COMMENTS)
+    ]
+    return len(lines), sum(len(line.split()) for line in lines)

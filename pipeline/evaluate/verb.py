@@ -1,0 +1,165 @@
+"""The verb `evaluate`: from what was asked to a folder with the evaluation in it."""
+
+import argparse
+import os
+import random
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline import codec, config, files, progress, toolchain
+from pipeline.config import LoadedSuite
+from pipeline.errors import ConfigError, PipelineError
+from pipeline.evaluate.arguments import check
+from pipeline.evaluate.bench import Bench
+from pipeline.evaluate.faults import Faults
+from pipeline.evaluate.scripts import scripts
+from pipeline.lock import alone
+from pipeline.log import log
+from pipeline.model.evaluation import Evaluation
+from pipeline.model.results import Machine, Tool
+from pipeline.model.subject import Product
+from pipeline.ports import Artifact, Program
+from pipeline.render.evaluation import document
+from pipeline.stages import SUITE
+from pipeline.wish import spec_of
+
+EVALUATION = "evaluation.json"
+REPORT = "evaluation.md"
+_REPETITIONS = 5
+
+
+def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
+    """Carry out what the command line says, and leave every file of the answer in the folder.
+
+    Raises:
+        PipelineError: Of every kind; what was measured until then is in the folder.
+    """
+    check(args)
+    loaded = config.load(out / SUITE if args.resume else config.path_of(args.suite or "drivers"))
+    found = begun = _reopened(out) if args.resume else _begun(args, loaded, out)
+    began = time.monotonic()
+    try:
+        for more in _measured(begun, loaded, out):
+            found = replace(more, spent_s=begun.spent_s + time.monotonic() - began)
+            codec.write_evaluation(out / EVALUATION, found)
+        if args.faults:
+            rows = Faults(loaded.suite, str(out / SUITE), args.faults, found.seed, out / "faults")
+            for row in rows.rows():
+                kept = tuple(one for one in found.seen if one.fault != row.fault)
+                found = replace(found, seen=(*kept, row))
+                codec.write_evaluation(out / EVALUATION, found)
+    except (PipelineError, KeyboardInterrupt, OSError):
+        program = Path(sys.executable).name
+        log.warning("stopped; go on with: %s -m pipeline evaluate --resume %s", program, out)
+        raise
+    text = shown(found)
+    codec.write_text(out / REPORT, text)
+    if args.document:
+        codec.write_text(args.document, text)
+    log.info("everything is in %s", out)
+    return found
+
+
+def shown(found: Evaluation) -> str:
+    """Return the document."""
+    return document(found, f"python -m pipeline evaluate --candidate {shlex.quote(_spec(found))}")
+
+
+def _spec(found: Evaluation) -> str:
+    """Return the spec without the folder of whoever measured."""
+    kind, _, place = found.subject.spec.partition(":")
+    return f"{kind}:{Path(place).name}" if place else kind
+
+
+def _begun(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluation:
+    if out.exists() and any(out.iterdir()):
+        raise ConfigError(
+            f"{out} is not empty, and an evaluation never overwrites another",
+            hint="leave --out away to get a new folder, or go on with `evaluate --resume`",
+        )
+    binary = os.environ.get(toolchain.BINARY, "")
+    candidate = args.candidate or (f"binary:{binary}" if binary else "reference")
+    spec = spec_of(candidate)
+    artifact = toolchain.artifact(spec, args.build or "")
+    programs = _programs(loaded)
+    found = Evaluation(
+        subject=artifact.subject,
+        machine=_machine(programs),
+        tools={name: Tool(one.version, one.digest) for name, one in programs.items()},
+        taken_at=datetime.now(UTC),
+        repetitions=args.repetitions or _REPETITIONS,
+        seed=random.SystemRandom().randrange(2**31) if args.seed is None else args.seed,
+        scripts=scripts(loaded.suite),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    codec.write_text(out / SUITE, loaded.text)
+    codec.write_evaluation(out / EVALUATION, found)
+    return found
+
+
+def _reopened(out: Path) -> Evaluation:
+    """Return an evaluation without the repetition that was interrupted."""
+    found = codec.read_evaluation(out / EVALUATION)
+    counts = [attempt.repetition for attempt in found.attempts]
+    whole = max(map(counts.count, counts), default=0)
+    kept = tuple(a for a in found.attempts if counts.count(a.repetition) == whole)
+    return replace(found, attempts=kept)
+
+
+def _measured(found: Evaluation, loaded: LoadedSuite, out: Path) -> Iterator[Evaluation]:
+    """Yield the evaluation after each attempt, and each rung, that is still to be made."""
+    built_by = found.subject.facts.get("build", "")
+    spec = spec_of(found.subject.spec)
+    artifact = toolchain.artifact(spec, built_by)
+    if artifact.subject.digest != found.subject.digest:
+        raise ConfigError(
+            f"the build is not what it was when the evaluation began: {found.subject.digest}, now"
+            f" {artifact.subject.digest}",
+            hint="start a new evaluation",
+        )
+    done = len({attempt.repetition for attempt in found.attempts})
+    if done == found.repetitions and found.rungs:
+        return
+    with (
+        alone(files.cache() / "run.lock", "measuring on this machine", str(out.absolute())),
+        progress.shown() as told,
+    ):
+        bench = _bench(loaded, spec.product, artifact, out, told)
+        left = range(done, found.repetitions)
+        for attempt in bench.attempts(left, found.repetitions, found.seed):
+            found = replace(found, attempts=(*found.attempts, attempt))
+            yield found
+        found = replace(found, rungs=())
+        for rung in bench.rungs(found.seed):
+            found = replace(found, rungs=(*found.rungs, rung))
+            yield found
+
+
+def _bench(
+    loaded: LoadedSuite, product: Product, artifact: Artifact, out: Path, told: progress.Progress
+) -> Bench:
+    programs = _programs(loaded)
+    return Bench(
+        suite=loaded.suite.of(product),
+        environment=loaded.suite.environment.environment(programs["etcd"]),
+        artifact=artifact,
+        programs=programs,
+        out=out,
+        progress=told,
+    )
+
+
+def _programs(loaded: LoadedSuite) -> dict[str, Program]:
+    needs = dict.fromkeys(name for w in loaded.suite.workloads for name in w.driver.needs)
+    return {name: toolchain.PROGRAMS[name]() for name in ("etcd", *needs)}
+
+
+def _machine(programs: Mapping[str, Program]) -> Machine:
+    machine = toolchain.machine()
+    versions = {name: program.version for name, program in programs.items()}
+    return replace(machine, fingerprint={**machine.fingerprint, **versions})
