@@ -87,7 +87,7 @@ def exchange(
     *,
     headers: Mapping[str, str],
     token: str,
-    timeout_s: tuple[float, float] = (5.0, 30.0),
+    timeout_s: tuple[float, float],
 ) -> Answer:
     """Send JSON to a service on the internet, and return whatever it answers.
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from functools import cache
 
 from pipeline.judge import acceptance, policy
 from pipeline.model.metric import Better, Metric, Scale
@@ -21,6 +22,8 @@ ORIGIN = Origin(
 )
 SPECS = ("source:../milo@9f8e7d6", "source:../milo@a1b2c3d")
 
+_NOISE = (1.0, -1.1, 0.9, -0.8, 0.1)  # around 0
+
 Row = tuple[Metric, list[float] | None, list[float] | None]
 
 
@@ -31,7 +34,7 @@ def metric(name: str, unit: str = "s", margin: float = 0.05, **rest: object) -> 
 def row(of: Metric, size: float, factor: float = 1.0, spread: float = 0.004) -> Row:
     """Return values near a size in five pairs, worse by a factor."""
     before = [size * wave(pair + len(of.name), 0.02) for pair in range(5)]
-    after = [b * factor * wave(7 + pair + len(of.name), spread) for pair, b in enumerate(before)]
+    after = [b * factor * (1 + spread * n) for b, n in zip(before, _NOISE, strict=True)]
     return of, before, after
 
 
@@ -68,8 +71,8 @@ SLOW = (row(CREATE, 5.2e-3, 1.31), *QUIET)
 
 
 def _many() -> ResultSet:
-    """Return a run of a thousand metrics, most of them undecided and with warnings."""
-    rows = (row(metric(f"create_{number:04}_p50"), 5e-3, 1.0, 0.2) for number in range(1000))
+    """Return a run of 600 metrics, most of them undecided and with warnings."""
+    rows = (row(metric(f"create_{number:04}_p50"), 5e-3, 1.0, 0.2) for number in range(600))
     return run(row(CREATE, 5.2e-3, 1.31), *rows, warnings=("a warning of a trial",))
 
 
@@ -97,7 +100,7 @@ def _hostile() -> Publication:
     )
 
 
-STATES: dict[str, Callable[[], Publication]] = {
+_MADE: dict[str, Callable[[], Publication]] = {
     "pass": lambda: published(run(row(CREATE, 5.2e-3), row(CPU, 7e-4), *QUIET)),
     "regressed": lambda: published(run(*SLOW)),
     "improved": lambda: published(run(row(CREATE, 5.2e-3, 0.7), *QUIET)),
@@ -112,7 +115,7 @@ STATES: dict[str, Callable[[], Publication]] = {
         )
     ),
     "undecided": lambda: published(
-        run(row(CREATE, 5.2e-3, 1.03, 0.3), row(CPU, 7e-4, 1.0, 0.2), *QUIET)
+        run(row(CREATE, 5.2e-3, 1.12, 0.12), row(CPU, 7e-4, 1.0, 0.2), *QUIET)
     ),
     "invalid-run": lambda: published(
         run(
@@ -141,3 +144,5 @@ STATES: dict[str, Callable[[], Publication]] = {
     "fork": lambda: published(run(*SLOW), origin=replace(ORIGIN, is_fork=True)),
     "hostile": _hostile,
 }
+STATES = {name: cache(made) for name, made in _MADE.items()}
+"""Each made once, by the first who asks."""

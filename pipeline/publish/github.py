@@ -47,12 +47,16 @@ class Waits:
         limited: After GitHub's limit was reached, where it does not say how long; doubles.
         broken: After no answer or a broken one; doubles.
         between: From one change to the next, as GitHub asks for.
+        connect: For a connection.
+        answer: For each part of an answer.
     """
 
     total: float = 600.0
     limited: float = 60.0
     broken: float = 2.0
     between: float = 1.0
+    connect: float = 5.0
+    answer: float = 30.0
 
 
 @dataclass(slots=True)
@@ -118,7 +122,10 @@ class GitHub:
             ConfigError: It is refused.
             LoadError: GitHub does not let us, for longer than we wait.
         """
-        return self._ask("POST", self._url(path), body).body
+        answer = self._ask("POST", self._url(path), body)
+        if not isinstance(answer.body, dict) or "id" not in answer.body:
+            raise UnsureError(f"POST {self._url(path)}: the answer does not say what was created")
+        return answer.body
 
     def replace(self, path: str, body: Mapping[str, Any]) -> None:
         """Change what is there; the same change again changes nothing more.
@@ -153,7 +160,12 @@ class GitHub:
             self._apart()
         while True:
             try:
-                answer = web.exchange(method, url, body, headers=headers, token=self.token)
+                answer = web.exchange(
+                    *(method, url, body),
+                    headers=headers,
+                    token=self.token,
+                    timeout_s=(self.waits.connect, self.waits.answer),
+                )
             except LoadError as error:
                 self._wait(broken, str(error))
                 if method == "POST":
@@ -215,8 +227,11 @@ def _asked(answer: Answer, otherwise: float) -> float:
 
 
 def _message(answer: Answer) -> str:
-    said = answer.body.get("message") if isinstance(answer.body, dict) else None
-    return f" {str(said)[:300]}" if said else ""
+    """Return what GitHub says is wrong, after a space."""
+    if not isinstance(answer.body, dict) or not answer.body.get("message"):
+        return ""
+    errors = answer.body.get("errors")
+    return f" {answer.body['message']}{f': {errors}' if errors else ''}"[:500]
 
 
 def _refused(answer: Answer, url: str, said: str) -> PipelineError:
@@ -230,12 +245,12 @@ def _refused(answer: Answer, url: str, said: str) -> PipelineError:
         case 404 | 410:
             hint = "a token that may not see something is told that it is not there"
             found = GoneError(said, hint=hint)
-        case 422 if _TOO_LONG.search(str(answer.body)):
+        case 422 if _TOO_LONG.search(_message(answer)):
             found = TooLongError(said)
         case 301 | 302 | 307 | 308:
             found = ConfigError(f"{said}: the repository has moved", hint="set GITHUB_REPOSITORY")
         case _:
-            found = ConfigError(f"{said}: {str(answer.body)[:300]}")
+            found = ConfigError(said)
     return found
 
 

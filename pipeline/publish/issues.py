@@ -12,6 +12,7 @@ from pipeline.model.publication import Alarm, Outcome, Publication
 from pipeline.publish import upsert
 from pipeline.publish.github import GitHub
 from pipeline.render.comment import Kind, headline, marker, shorter
+from pipeline.render.numbers import percent
 
 STEPS = "steps.json"
 """What `history --json` prints, beside the results of the night."""
@@ -95,17 +96,18 @@ def send(github: GitHub, author: str, publication: Publication) -> str:
             f"/issues/{number}", {"title": title(publication), "body": body}
         ),
         drop=lambda number: close(number, "not_planned"),
+        number="number",
     )
     said = upsert.upsert(place, mark, author, bodies, may_create=wrong)
     if wrong:
         return said
-    numbers = [upsert.number_of(one) for one in place.listed() if upsert.is_ours(one, mark, author)]
+    numbers = [int(one["number"]) for one in place.listed() if upsert.is_ours(one, mark, author)]
     for number in numbers:
         close(number, "completed")
     return f"issue: closed {', '.join(f'#{n}' for n in numbers)}" if numbers else said
 
 
 def _sentence(series: _Series, step: _Step) -> str:
-    size = f"{step.change:+.1%}" if series.scale == "ratio" else f"{step.change:+.3g}"
+    size = percent(step.change) if series.scale == "ratio" else f"{step.change:+.3g}"
     between = f", {(step.commit_before or '?')[:12]}..{step.commit[:12]}" if step.commit else ""
     return f"{size} since {step.time}{between}"

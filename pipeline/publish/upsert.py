@@ -21,6 +21,7 @@ class Place:
         create: Posts a text and returns what was made of it.
         replace: Replaces the text with a number by another one.
         drop: Takes back the text with a number.
+        number: Which of its parts is the number of a text.
     """
 
     what: str
@@ -28,10 +29,11 @@ class Place:
     create: Callable[[str], Mapping[str, Any]]
     replace: Callable[[int, str], None]
     drop: Callable[[int], None]
+    number: str = "id"
 
 
 def upsert(
-    place: Place, marker: str, author: str, bodies: Sequence[str], *, may_create: bool
+    place: Place, marker: str, author: str, bodies: Iterable[str], *, may_create: bool
 ) -> str:
     """Make one text of ours say what it should, and return what was done in a sentence.
 
@@ -48,7 +50,8 @@ def upsert(
     Raises:
         PipelineError: GitHub does not answer, or does not let us.
     """
-    left, done = list(bodies), ""
+    left, done = iter(bodies), ""
+    body = next(left)
     new: Mapping[str, Any] | None = None
     for _ in range(_ROUNDS):
         mine = _ours(place, marker, author, new)
@@ -56,12 +59,13 @@ def upsert(
             return f"{place.what}: there is none, and there is nothing to say"
         try:
             if mine:
-                return f"{place.what}: {_kept(place, mine, left[0], done)}"
-            new, done = place.create(left[0]), "created"
+                return f"{place.what}: {_kept(place, mine, body, done)}"
+            new, done = place.create(body), "created"
         except TooLongError:
-            if len(left) == 1:
+            less = next(left, None)
+            if less is None:
                 raise
-            left.pop(0)
+            body = less
         except GoneError:
             if not mine:
                 raise
@@ -69,11 +73,6 @@ def upsert(
         except UnsureError as error:
             log.info("looking whether it is there: %s", error)
     raise LoadError(f"{place.what}: somebody changes it as fast as we do", hint="run this again")
-
-
-def number_of(one: Mapping[str, Any]) -> int:
-    """Return by which number the API knows a text: that of an issue, otherwise the id."""
-    return int(one.get("number", one["id"]))
 
 
 def is_ours(one: Mapping[str, Any], marker: str, author: str) -> bool:
@@ -99,10 +98,10 @@ def _ours(
 def _kept(place: Place, mine: Sequence[Mapping[str, Any]], body: str, done: str) -> str:
     """Let the oldest be the only one and say what it should; return what was done."""
     for extra in mine[1:]:  # of two runs at once, each may have created one
-        place.drop(number_of(extra))
+        place.drop(int(extra[place.number]))
     if _text(mine[0].get("body")) == _text(body):
         return done or "says it already"
-    place.replace(number_of(mine[0]), body)
+    place.replace(int(mine[0][place.number]), body)
     return done or "updated"
 
 

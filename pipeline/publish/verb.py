@@ -98,21 +98,25 @@ def _comment(
     if isinstance(there, str):
         yield f"comment: none: {there}"
         return
-    comments = f"/issues/{there.number}/comments"
-    place = upsert.Place(
-        what=f"comment on #{there.number}",
-        listed=lambda: github.pages(comments),
-        create=lambda body: _mapping(github.create(comments, {"body": body})),
-        replace=lambda number, body: github.replace(f"/issues/comments/{number}", {"body": body}),
-        drop=lambda number: github.delete(f"/issues/comments/{number}"),
-    )
     asked = args.comment == "always" or LABEL in there.labels
     yield upsert.upsert(
-        place,
+        comments_of(github, there.number),
         marker(Kind.COMMENT, found.key),
         args.author,
         shorter(found),
         may_create=asked or found.outcome is not Outcome.PASSED,
+    )
+
+
+def comments_of(github: GitHub, number: int) -> upsert.Place:
+    """Return the comments of a pull request."""
+    comments = f"/issues/{number}/comments"
+    return upsert.Place(
+        what=f"comment on #{number}",
+        listed=lambda: github.pages(comments),
+        create=lambda body: github.create(comments, {"body": body}),
+        replace=lambda which, body: github.replace(f"/issues/comments/{which}", {"body": body}),
+        drop=lambda which: github.delete(f"/issues/comments/{which}"),
     )
 
 
@@ -141,9 +145,3 @@ def _dry(what: str, body: Mapping[str, Any]) -> str:
     return f"would send this {what}:\n" + (
         "\n".join(texts) or json.dumps(body, indent=1, ensure_ascii=False)
     )
-
-
-def _mapping(body: object) -> Mapping[str, Any]:
-    if not isinstance(body, dict) or "id" not in body:
-        raise ConfigError("GitHub created something, and does not say what")
-    return body

@@ -5,7 +5,7 @@ foreign: names stand in code spans, sentences are escaped, and nothing can start
 table's cell, call a person, or forge the marker by which a comment is found again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -15,8 +15,8 @@ from pipeline.model.publication import Acceptance, Outcome, Publication
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm
-from pipeline.plain import plain
 from pipeline.render import words
+from pipeline.render.foreign import block, code, harmless
 from pipeline.render.markdown import fence, template, verbatim
 from pipeline.render.numbers import allowed, amount, interval, quantity, share
 
@@ -74,9 +74,6 @@ _HOW = {
     Interleave.REQUEST: "both builds at once on one machine, each iteration to one of them",
     Interleave.TRIAL: "one build after the other on one machine, in random order",
 }
-_HARMLESS = str.maketrans("`|<>@#", "'¦‹›＠＃")  # noqa: RUF001 (they look alike, and do nothing)
-_NAME = 80  # characters of a name
-_REASON = 2_000  # characters of what a broken run said
 
 
 def marker(kind: Kind, key: str) -> str:
@@ -91,17 +88,20 @@ def comment(publication: Publication, kind: Kind = Kind.COMMENT) -> str:
         publication: What there is to say.
         kind: What the text is for.
     """
-    return shorter(publication, kind)[0]
+    return next(shorter(publication, kind))
 
 
-def shorter(publication: Publication, kind: Kind = Kind.COMMENT) -> list[str]:
-    """Return the text that fits, then what is left of it step by step if GitHub wants less."""
+def shorter(publication: Publication, kind: Kind = Kind.COMMENT) -> Iterator[str]:
+    """Yield the text that fits, then what is left of it step by step if GitHub wants less."""
     is_brief = kind is Kind.COMMENT and publication.outcome is Outcome.PASSED
     most = MOST_BYTES_OF_A_PASS if is_brief else MOST_BYTES
-    bodies = [
-        template("comment.md.j2").render(_content(publication, kind, rung)) for rung in _LADDER
-    ]
-    return [body for body in bodies if len(body.encode()) <= most] or bodies[-1:]
+    shortest = None
+    for rung in _LADDER:
+        body = template("comment.md.j2").render(_content(publication, kind, rung))
+        is_last = rung is _LADDER[-1] and shortest is None
+        if is_last or (len(body.encode()) <= most and (not shortest or len(body) < shortest)):
+            shortest = len(body)
+            yield body
 
 
 def headline(publication: Publication) -> words.Headline:
@@ -146,7 +146,7 @@ def status(finding: Finding, publication: Publication) -> str:
         return "accepted"
     if comparison.baseline is None and comparison.candidate is not None:
         return "new"
-    if comparison.candidate is None and comparison.baseline is not None:
+    if comparison.candidate is None:
         return "missing"
     return finding.verdict.value
 
@@ -161,18 +161,12 @@ def changed(publication: Publication) -> list[Finding]:
     )
 
 
-def code(text: str) -> str:
-    """Return a foreign name as a code span that nothing in it can end or fill with meaning."""
-    said = plain(text).translate(_HARMLESS).strip() or "?"
-    return f"`{said[:_NAME]}…`" if len(said) > _NAME else f"`{said}`"
-
-
 def row_sentence(finding: Finding) -> str:
     """Return a row in one line of plain text, for an annotation."""
     comparison = finding.comparison
     metric = comparison.metric
     return (
-        f"{plain(words.key(finding)).translate(_HARMLESS)[:_NAME]}:"
+        f"{harmless(words.key(finding))}:"
         f" {quantity(comparison.baseline, metric.unit)} to"
         f" {quantity(comparison.candidate, metric.unit)},"
         f" {interval(metric, comparison.change)}, margin {allowed(metric)}"
@@ -197,7 +191,7 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
         "marker": verbatim(marker(kind, publication.key)) if kind is not Kind.PLAIN else "",
         "icon": _icon(publication),
         "headline": headline(publication),
-        "outcome": publication.outcome.value,
+        "next": _next(publication),
         "counts": _counts(publication) if is_measured else "",
         "identity": verbatim(_identity(publication)),
         "detectable": words.detectable(report) if report and is_measured else "",
@@ -213,7 +207,7 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
             for alarm in publication.alarms[: rung.changed]
         ],
         "silent": max(0, len(publication.alarms) - rung.changed),
-        "reason": verbatim(_reason(publication.reason)) if publication.reason else "",
+        "reason": verbatim(block(publication.reason)) if publication.reason else "",
         "command": verbatim(command),
         "fence": verbatim(fence(command)),
         "is_folded": not full,
@@ -227,6 +221,27 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
         "artifact_url": verbatim(origin.artifact_url),
         "when": f"{report.results.taken_at:%Y-%m-%d %H:%M} UTC" if report else "",
     }
+
+
+def _next(publication: Publication) -> str:
+    """Return what somebody should do now; empty where nothing is to be done."""
+    report = publication.report
+    match publication.outcome:
+        case Outcome.REGRESSED:
+            return (
+                "repair it; or, if it is meant, accept it in the file of acknowledged regressions,"
+                " with a reason and a last day; or, in doubt, run the workflow again."
+            )
+        case Outcome.UNDECIDED if report and all(
+            f.comparison.baseline is None for f in report.gating
+        ):
+            return "nothing; once the baseline reports these metrics too, they are compared."
+        case Outcome.UNDECIDED:
+            return "run it again, with as many pairs as the warnings below ask for."
+        case Outcome.BROKEN:
+            return "repair what is named here or in the log of the workflow run, and run it again."
+        case _:
+            return ""
 
 
 def _icon(publication: Publication) -> str:
@@ -307,10 +322,3 @@ def _entry(one: Acceptance) -> dict[str, Any]:
         "reason": one.reason,
         "until": f"{one.until:%Y-%m-%d}",
     }
-
-
-def _reason(reason: str) -> str:
-    """Return what a broken run said, as a block of code."""
-    lines: Iterable[str] = (plain(line) for line in reason[:_REASON].splitlines())
-    said = "\n".join(line.translate(_HARMLESS).rstrip() for line in lines).strip("\n")
-    return said + ("…" if len(reason) > _REASON else "")
