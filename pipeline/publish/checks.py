@@ -8,7 +8,8 @@ from pipeline.model.publication import Outcome, Publication
 from pipeline.model.report import Verdict
 from pipeline.publish.event import Event
 from pipeline.publish.github import GitHub, UnsureError
-from pipeline.render.comment import Kind, changed, comment, headline, row_sentence, status
+from pipeline.render import rows
+from pipeline.render.comment import Kind, comment, headline
 
 CONCLUSIONS = {
     Outcome.PASSED: "success",
@@ -53,13 +54,13 @@ def annotations(publication: Publication) -> list[dict[str, Any]]:
     """Return one annotation for each regression that gates and is not accepted."""
     reds = [
         finding
-        for finding in changed(publication)
+        for finding in rows.changed(publication)
         if finding.verdict is Verdict.REGRESSED
         and finding.comparison.metric.gate
-        and status(finding, publication) == "regressed"
+        and rows.status(finding, publication) == "regressed"
     ]
     return [
-        {**_PLACE, "annotation_level": "failure", "message": row_sentence(finding)}
+        {**_PLACE, "annotation_level": "failure", "message": rows.sentence(finding)}
         for finding in reds[:MOST_ANNOTATIONS]
     ]
 

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from pipeline.judge.acceptance import name_of
 from pipeline.model.publication import Acceptance, Outcome, Publication
-from pipeline.model.report import Finding, Report, Verdict
+from pipeline.model.report import Report, Verdict
 from pipeline.model.results import Interleave
-from pipeline.model.subject import Arm
-from pipeline.render import words
-from pipeline.render.foreign import block, code, harmless
+from pipeline.model.subject import Arm, Subject
+from pipeline.render import rows, words
+from pipeline.render.foreign import block, code
 from pipeline.render.markdown import fence, template, verbatim
-from pipeline.render.numbers import allowed, amount, interval, quantity, share
+from pipeline.render.numbers import share
 
 MOST_BYTES = 60_000
 """Of everything: GitHub refuses comments of 65,536 characters and a check's text of as many."""
@@ -58,17 +57,8 @@ _ICONS = {
     Outcome.PASSED: "✅",
     Outcome.REGRESSED: "❌",
     Outcome.ACCEPTED: "🟡",
-    Outcome.UNDECIDED: "❔",
+    Outcome.UNDECIDED: "❓",
     Outcome.BROKEN: "⚠️",
-}
-_ROWS = {
-    "regressed": "❌",
-    "accepted": "🟡",
-    "undecided": "❔",
-    "missing": "❔",
-    "new": "🆕",
-    "improved": "🟢",
-    "unchanged": "▫️",
 }
 _HOW = {
     Interleave.REQUEST: "both builds at once on one machine, each iteration to one of them",
@@ -119,7 +109,7 @@ def headline(publication: Publication) -> words.Headline:
 
 def _answer(publication: Publication, report: Report) -> words.Headline:
     """Return the answer of a run, in which a regression that is accepted is none."""
-    found = [status(finding, publication) for finding in report.gating]
+    found = [rows.status(finding, publication) for finding in report.gating]
     of = words.count(len(found), "gating metric")
     known = found.count("accepted")
     match publication.outcome:
@@ -132,6 +122,9 @@ def _answer(publication: Publication, report: Report) -> words.Headline:
             return words.Headline(f"no new regression, {said} accepted", "no action needed")
         case Outcome.UNDECIDED if found and set(found) == {"new"}:
             return words.Headline("first numbers, nothing to compare them with", "no verdict yet")
+        case Outcome.UNDECIDED if _is_one_sided(report):
+            doubts = found.count("new") + found.count("missing")
+            return words.Headline(f"could not judge {doubts} of {of}", "only one build has them")
         case Outcome.UNDECIDED if known:
             doubts = sum(finding.verdict is Verdict.UNDECIDED for finding in report.gating)
             return words.Headline(f"could not judge {doubts} of {of}", "not a pass: read why below")
@@ -139,51 +132,10 @@ def _answer(publication: Publication, report: Report) -> words.Headline:
             return words.headline(report)
 
 
-def status(finding: Finding, publication: Publication) -> str:
-    """Return what a row says of its metric in one word."""
-    comparison = finding.comparison
-    if name_of(finding) in publication.accepted:
-        return "accepted"
-    if comparison.baseline is None and comparison.candidate is not None:
-        return "new"
-    if comparison.candidate is None:
-        return "missing"
-    return finding.verdict.value
-
-
-def changed(publication: Publication) -> list[Finding]:
-    """Return what somebody should look at, worst first."""
-    findings = publication.report.findings if publication.report else ()
-    order = list(_ROWS)
-    return sorted(
-        words.worst_first(f for f in findings if _matters(f, publication)),
-        key=lambda f: order.index(status(f, publication)),
-    )
-
-
-def row_sentence(finding: Finding) -> str:
-    """Return a row in one line of plain text, for an annotation."""
-    comparison = finding.comparison
-    metric = comparison.metric
-    return (
-        f"{harmless(words.key(finding))}:"
-        f" {quantity(comparison.baseline, metric.unit)} to"
-        f" {quantity(comparison.candidate, metric.unit)},"
-        f" {interval(metric, comparison.change)}, margin {allowed(metric)}"
-    )
-
-
-def _matters(finding: Finding, publication: Publication) -> bool:
-    said = status(finding, publication)
-    if said == "undecided":
-        return finding.comparison.metric.gate
-    return said != "unchanged"
-
-
 def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any]:
     report, origin = publication.report, publication.origin
     is_measured = report is not None and publication.outcome is not Outcome.BROKEN
-    rows = changed(publication) if is_measured else []
+    shown = rows.changed(publication) if is_measured else []
     warnings = list(_warnings(report)) if report else []
     command = words.reproduce(report) if report and rung.command else ""
     full = publication.outcome is not Outcome.PASSED
@@ -191,14 +143,15 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
         "marker": verbatim(marker(kind, publication.key)) if kind is not Kind.PLAIN else "",
         "icon": _icon(publication),
         "headline": headline(publication),
+        "is_broken": publication.outcome is Outcome.BROKEN,
         "next": _next(publication),
-        "counts": _counts(publication) if is_measured else "",
+        "counts": rows.counts(publication) if is_measured else "",
         "identity": verbatim(_identity(publication)),
         "detectable": words.detectable(report) if report and is_measured else "",
         "is_fork": origin.is_fork,
         "confidence": share(report.rule.confidence) if report else "",
-        "changed": [_row(f, publication) for f in rows[: rung.changed]],
-        "more": max(0, len(rows) - rung.changed),
+        "changed": [rows.row(f, publication) for f in shown[: rung.changed]],
+        "more": max(0, len(shown) - rung.changed),
         "accepted": list(_accepted(publication))[: rung.changed],
         "expired": [_entry(one) for one in publication.expired[: rung.changed]],
         "notes": publication.notes,
@@ -211,11 +164,12 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
         "command": verbatim(command),
         "fence": verbatim(fence(command)),
         "is_folded": not full,
-        "metrics": _all(publication) if is_measured and rung.metrics else [],
+        "metrics": rows.every(publication) if is_measured and rung.metrics else [],
         "method": words.method(report) if report and rung.method else [],
+        "warned": words.count(len(warnings), "warning"),
         "warnings": warnings[: rung.sentences],
         "unsaid": max(0, len(warnings) - rung.sentences),
-        "is_short": rung is not _LADDER[0],
+        "is_short": rung is not _LADDER[0] and full,
         "origin": origin,
         "run_url": verbatim(origin.run_url),
         "artifact_url": verbatim(origin.artifact_url),
@@ -236,6 +190,8 @@ def _next(publication: Publication) -> str:
             f.comparison.baseline is None for f in report.gating
         ):
             return "nothing; once the baseline reports these metrics too, they are compared."
+        case Outcome.UNDECIDED if report and _is_one_sided(report):
+            return "find out why only one build reports them; more pairs will not help."
         case Outcome.UNDECIDED:
             return "run it again, with as many pairs as the warnings below ask for."
         case Outcome.BROKEN:
@@ -244,40 +200,15 @@ def _next(publication: Publication) -> str:
             return ""
 
 
+def _is_one_sided(report: Report) -> bool:
+    """Whether what could not be judged are metrics that only one build reported, or none."""
+    doubts = [f.comparison for f in report.gating if f.verdict is Verdict.UNDECIDED]
+    return bool(doubts) and all(None in (one.baseline, one.candidate) for one in doubts)
+
+
 def _icon(publication: Publication) -> str:
     is_red = publication.alarms and publication.outcome is not Outcome.BROKEN
     return _ICONS[Outcome.REGRESSED if is_red else publication.outcome]
-
-
-def _row(finding: Finding, publication: Publication) -> dict[str, Any]:
-    comparison = finding.comparison
-    metric, said = comparison.metric, status(finding, publication)
-    return {
-        "icon": _ROWS[said],
-        "status": said if metric.gate else f"{said}, does not gate",
-        "name": verbatim(code(words.key(finding))),
-        "baseline": quantity(comparison.baseline, metric.unit),
-        "candidate": quantity(comparison.candidate, metric.unit),
-        "change": interval(metric, comparison.change),
-        "margin": allowed(metric),
-        "sees": amount(metric, comparison.smallest_detectable),
-    }
-
-
-def _all(publication: Publication) -> list[dict[str, Any]]:
-    findings = publication.report.findings if publication.report else ()
-    return [_row(finding, publication) for finding in findings]
-
-
-def _counts(publication: Publication) -> str:
-    """Return how many rows have each status, the gating ones apart from the others."""
-    findings = publication.report.findings if publication.report else ()
-    parts = []
-    for what, gates in (("gating", True), ("others", False)):
-        found = [status(f, publication) for f in findings if f.comparison.metric.gate is gates]
-        tally = ", ".join(f"{found.count(said)} {said}" for said in _ROWS if said in found)
-        parts += [f"{what}: {tally}"] if tally else []
-    return " · ".join(parts) or "no metrics"
 
 
 def _identity(publication: Publication) -> str:
@@ -291,9 +222,14 @@ def _identity(publication: Publication) -> str:
     built, against = results.subjects[Arm.CANDIDATE], results.subjects[Arm.BASELINE]
     pairs = words.count(len(results.valid_pairs), "pair")
     return (
-        f"{suite} · {candidate or code(built.spec)} against {code(against.spec)}"
+        f"{suite} · {candidate or _spec(built)} against {_spec(against)}"
         f"{_stored(report)} · {pairs}, {_HOW[results.interleave]}"
     )
+
+
+def _spec(subject: Subject) -> str:
+    """Return a spec as code spans, its revision apart: an `@` could call a person."""
+    return " at ".join(code(part) for part in subject.spec.split("@", maxsplit=1))
 
 
 def _stored(report: Report) -> str:

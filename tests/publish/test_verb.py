@@ -147,7 +147,7 @@ def test_a_forged_margin_and_a_forged_gate_do_not_count(fake: Fake, publish: Pub
 def test_a_metric_that_is_left_out_is_missing_and_no_pass(fake: Fake, publish: Publish) -> None:
     publish(run(row(publications.GET, 1.6e-3)), *TO_ALL, suite="pr")
     assert "could not judge" in fake.bodies()[0]
-    assert "❔ missing | `object-crud/create_p50`" in fake.bodies()[0]
+    assert "❓ missing | `object-crud/create_p50`" in fake.bodies()[0]
     assert [check["conclusion"] for check in fake.checks.values()] == ["neutral"]
 
 
