@@ -137,7 +137,7 @@ class GitHub:
 
     def _described(self, request: Request, body: bytes, status: int, found: Any) -> None:  # noqa: ANN401 (JSON)
         parts = urlsplit(request.path)
-        headers = {}
+        headers: dict[str, str] = {}
         if isinstance(found, list) or (isinstance(found, dict) and "check_runs" in found):
             found, headers = self._page(request, found)
         path = parts.path.removeprefix(_PREFIX)

@@ -262,7 +262,12 @@ def test_changes_are_a_second_apart(fake: Fake) -> None:
 
 def test_a_redirect_to_another_host_does_not_take_the_token_along(fake: Fake) -> None:
     seen: list[Mapping[str, str]] = []
-    with answering(lambda one, _: (seen.append(dict(one.headers)), one.say("[]"))) as other:
+
+    def answer(one: Request, _: bytes) -> None:
+        seen.append(dict(one.headers))
+        one.say("[]")
+
+    with answering(answer) as other:
         fake.elsewhere = other.replace("127.0.0.1", "localhost") + "/comments"
         fake.faults = [Fault("GET", "moved")]
         put(fake, RED, may_create=False)
