@@ -12,7 +12,7 @@ _EPILOG = (
     " error.txt where a run ended without results, and for an issue steps.json, which is what"
     " `history --json` prints. The verdict is decided again. From the environment: GITHUB_TOKEN or"
     " the file GITHUB_TOKEN_FILE, GITHUB_REPOSITORY, GITHUB_API_URL, GITHUB_SERVER_URL,"
-    " GITHUB_EVENT_PATH, GITHUB_EVENT_NAME, GITHUB_SHA, GITHUB_RUN_ID, GITHUB_STEP_SUMMARY"
+    " GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_RUN_ID, GITHUB_STEP_SUMMARY"
     " -- exit codes: 0 published, or nothing to say; 2 arguments, event or permissions that cannot"
     " be used; 6 GitHub does not answer"
 )

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,44 +32,40 @@ def publish(args: argparse.Namespace) -> Iterator[str]:
     """
     here = runner.here()
     of = event.read(args.event, here, args.artifact_url)
-    github = None if args.dry_run or args.to == ["summary"] else _github(args, here)
+    asks = not args.dry_run and args.to != ["summary"]
+    github = GitHub(here.api_url, here.repository, here.token, args.api_version) if asks else None
     if args.start:
-        yield from _start(args, of, github)
+        if args.to != ["check"] or not args.key:
+            raise ConfigError("--start is for `--to check` alone, and needs --key")
+        body = checks.started(checked(args.key), _measured(of))
+        yield checks.send(github, args.author, body) if github else _json(body)
         return
     accepted = acknowledged.regressions(args.acknowledged) if args.acknowledged else ()
     found = trusted.publication(args.dir, of, accepted, key=args.key, suite=args.suite)
     checked(found.key)
-    targets: dict[str, Callable[[], Iterator[str]]] = {
-        "summary": lambda: _summary(found, here, is_dry=args.dry_run),
-        "check": lambda: _check(found, of, github, args),
-        "comment": lambda: _comment(found, of, github, args),
-        "issue": lambda: _issue(found, github, args),
-    }
     errors: list[PipelineError] = []
-    for name in dict.fromkeys(args.to):
+    for target in dict.fromkeys(args.to):
         try:
-            yield from targets[name]()
+            told = found
+            if target == "issue":
+                told = replace(found, alarms=issues.alarms(args.dir))
+            if github and target != "summary":
+                yield _sent(target, told, of, github, args)
+            elif target == "summary" and not args.dry_run:
+                yield from _summary(told, here)
+            else:
+                said = _foreseen(target, told, of)
+                yield summary.quoted(said, is_in_actions=here.is_in_actions)
         except PipelineError as error:
-            log.error("%s: %s", name, error)
+            log.error("%s: %s", target, error)
             errors.append(error)
     if errors:
         raise errors[0]
 
 
-def _github(args: argparse.Namespace, here: Runner) -> GitHub:
-    return GitHub(here.api_url, here.repository, here.token, args.api_version)
-
-
-def _start(args: argparse.Namespace, of: Event, github: GitHub | None) -> Iterator[str]:
-    if args.to != ["check"] or not args.key:
-        raise ConfigError("--start is for `--to check` alone, and needs --key")
-    body = checks.started(checked(args.key), _measured(of))
-    yield checks.send(github, args.author, body) if github else _dry("check", body)
-
-
-def _summary(found: Publication, here: Runner, *, is_dry: bool) -> Iterator[str]:
+def _summary(found: Publication, here: Runner) -> Iterator[str]:
     path = here.get("GITHUB_STEP_SUMMARY")
-    if path and not is_dry:
+    if path:
         yield summary.write(found, Path(path))
     else:
         text = comment(found, Kind.PLAIN)
@@ -78,28 +74,40 @@ def _summary(found: Publication, here: Runner, *, is_dry: bool) -> Iterator[str]
         yield from summary.commands(found)
 
 
-def _check(
-    found: Publication, of: Event, github: GitHub | None, args: argparse.Namespace
-) -> Iterator[str]:
-    body = checks.completed(found, _measured(of))
-    yield checks.send(github, args.author, body) if github else _dry("check", body)
+def _sent(
+    target: str, found: Publication, of: Event, github: GitHub, args: argparse.Namespace
+) -> str:
+    """Tell GitHub, and return what was done in a sentence."""
+    match target:
+        case "check":
+            return checks.send(github, args.author, checks.completed(found, _measured(of)))
+        case "issue":
+            return issues.send(github, args.author, found)
+        case _:
+            return _comment(found, of, github, args)
 
 
-def _comment(
-    found: Publication, of: Event, github: GitHub | None, args: argparse.Namespace
-) -> Iterator[str]:
+def _foreseen(target: str, found: Publication, of: Event) -> str:
+    """Return what would be told."""
+    match target:
+        case "check":
+            return _json(checks.completed(found, _measured(of)))
+        case "issue" if not issues.is_wrong(found):
+            return "issue: an open one would be closed"
+        case "issue":
+            return f"{issues.title(found)}\n{comment(found, Kind.ISSUE)}"
+        case _:
+            return comment(found, Kind.COMMENT if target == "comment" else Kind.PLAIN)
+
+
+def _comment(found: Publication, of: Event, github: GitHub, args: argparse.Namespace) -> str:
     if args.comment == "never":
-        yield "comment: none, as asked"
-        return
-    if github is None:
-        yield _dry("comment", {"body": comment(found)})
-        return
+        return "comment: none, as asked"
     there = pull.find(github, of)
     if isinstance(there, str):
-        yield f"comment: none: {there}"
-        return
+        return f"comment: none: {there}"
     asked = args.comment == "always" or LABEL in there.labels
-    yield upsert.upsert(
+    return upsert.upsert(
         comments_of(github, there.number),
         marker(Kind.COMMENT, found.key),
         args.author,
@@ -120,17 +128,6 @@ def comments_of(github: GitHub, number: int) -> upsert.Place:
     )
 
 
-def _issue(found: Publication, github: GitHub | None, args: argparse.Namespace) -> Iterator[str]:
-    found = replace(found, alarms=issues.alarms(args.dir))
-    if github is not None:
-        yield issues.send(github, args.author, found)
-    elif issues.is_wrong(found):
-        body = comment(found, Kind.ISSUE)
-        yield _dry("issue", {"title": issues.title(found), "body": body})
-    else:
-        yield "issue: an open one would be closed"
-
-
 def _measured(of: Event) -> Event:
     if not of.origin.head_sha:
         raise ConfigError(
@@ -140,8 +137,5 @@ def _measured(of: Event) -> Event:
     return of
 
 
-def _dry(what: str, body: Mapping[str, Any]) -> str:
-    texts = [str(body[name]) for name in ("title", "body") if name in body]
-    return f"would send this {what}:\n" + (
-        "\n".join(texts) or json.dumps(body, indent=1, ensure_ascii=False)
-    )
+def _json(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, indent=1, ensure_ascii=False)

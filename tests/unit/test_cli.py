@@ -186,7 +186,7 @@ sys.exit(cli.main(["plan"]))
 """
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["capacity"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["capacity"], ["publish"]])
 def test_help_loads_no_heavy_library(command: list[str]) -> None:
     code = (
         "import sys; from pipeline import cli\n"
@@ -207,7 +207,16 @@ def test_every_command_and_exit_code_is_documented() -> None:
     readme = files.ours("README.md").read_text()
     codes = files.ours("docs", "exit-codes.md").read_text()
 
-    for command in ("run", "plan", "capacity", "compare", "render", "baseline", "doctor"):
+    for command in (
+        "run",
+        "plan",
+        "capacity",
+        "compare",
+        "render",
+        "baseline",
+        "doctor",
+        "publish",
+    ):
         assert f"python -m pipeline {command}" in readme
     for code in Exit:
         assert f"| {code.value} |" in codes
