@@ -79,3 +79,11 @@ def lock(session: nox.Session) -> None:
             *("--no-header", "--no-annotate", "--no-emit-index-url", "--python-version=3.11"),
             *("pyproject.toml", *groups, "-o", f"locks/{name}.txt"),
         )
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz readers of foreign bytes: `nox -s fuzz -- --seconds 600 results points`."""
+    _install(session, "dev")
+    session.install("atheris==3.0.0")
+    session.run("python", "-m", "fuzz", *session.posargs)

@@ -13,7 +13,6 @@ until = 2026-12-31                # the last day on which it counts
 most = 0.3                        # optional: the largest worsening that it covers
 """
 
-import json
 import tomllib
 from collections.abc import Callable
 from datetime import date
@@ -22,9 +21,13 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline import strict_json
 from pipeline.errors import ConfigError
 from pipeline.model.history import Acknowledgement
 from pipeline.model.publication import Acceptance
+from pipeline.plain import clipped
+
+_SENTENCE = 300  # characters of what a library says
 
 _T = TypeVar("_T")
 
@@ -85,18 +88,17 @@ def regressions(path: Path) -> tuple[Acceptance, ...]:
 
 def _read(path: Path) -> _File:
     try:
-        text = path.read_text(encoding="utf-8")
-        body = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        data = path.read_bytes()
+        is_json = path.suffix == ".json"
+        body = strict_json.loads(data) if is_json else tomllib.loads(data.decode())
         return _File.model_validate(body)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}", hint=_HINT) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{path}: {where + ': ' if where else ''}{said}", hint=_HINT) from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: not TOML or JSON: {error}", hint=_HINT) from error
+        raise ConfigError(f"{path}: {strict_json.sentence(error)}", hint=_HINT) from error
+    except (RecursionError, ValueError) as error:
+        said = clipped(f"{error}", _SENTENCE)
+        raise ConfigError(f"{path}: not TOML or JSON: {said}", hint=_HINT) from error
 
 
 def _meant(path: Path, table: str, entries: list[Callable[[], _T]]) -> tuple[_T, ...]:
@@ -105,5 +107,6 @@ def _meant(path: Path, table: str, entries: list[Callable[[], _T]]) -> tuple[_T,
         try:
             found.append(entry())
         except ValueError as error:
-            raise ConfigError(f"{path}: {table}.{number}: {error}", hint=_HINT) from error
+            said = clipped(f"{error}", _SENTENCE)
+            raise ConfigError(f"{path}: {table}.{number}: {said}", hint=_HINT) from error
     return tuple(found)

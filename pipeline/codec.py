@@ -30,8 +30,6 @@ CAPACITY = "milo-perf.capacity/1"
 EVALUATION = "milo-perf.evaluation/1"
 SEEN = "milo-perf.seen/1"
 
-_SHOWN = 300  # characters of a refusal: names in it may be those of a stranger
-
 # A key that we do not know is refused, at every depth: it may be what decides in a newer version.
 for _stored in (Baseline, Calibration, Capacity, ResultSet):
     with_config(ConfigDict(extra="forbid", allow_inf_nan=False))(_stored)
@@ -251,10 +249,7 @@ def _parsed(adapter: TypeAdapter[_T], data: bytes, schema: str) -> _T:
         # Through JSON, because only there a strict reader takes times and names of enums.
         return adapter.validate_json(json.dumps(body), strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
-        raise ValueError(clipped(f"{where + ': ' if where else ''}{said}", _SHOWN)) from error
+        raise ValueError(strict_json.sentence(error)) from error
 
 
 def _other_schema(found: object, schema: str) -> str:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pipeline.errors import ConfigError
+from pipeline.plain import clipped
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN = 40  # characters of a wrong value that are worth quoting
+_SENTENCE = 300  # characters of what a library says, or of a list of names
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ def blocks(path: Path, columns: Sequence[Column], rows: int) -> "Iterator[pd.Dat
     lacking = [c.name for c in columns if c.is_needed and c.name not in names]
     if lacking:
         raise ConfigError(
-            f"{path}:1: the column `{lacking[0]}` is missing; there are: {', '.join(names)}",
+            f"{path}:1: the column `{lacking[0]}` is missing; there are:"
+            f" {clipped(', '.join(names), _SENTENCE)}",
             hint="the first line names the columns: "
             + ",".join(c.name for c in columns if c.is_needed),
         )
@@ -85,7 +88,8 @@ def blocks(path: Path, columns: Sequence[Column], rows: int) -> "Iterator[pd.Dat
         raise _not_utf8(path, error) from error
     except (ValueError, pd.errors.ParserError) as error:
         _find(path, numbers, set(optional))
-        raise ConfigError(f"{path}: not a CSV that can be read: {error}") from error
+        said = clipped(f"{error}", _SENTENCE)
+        raise ConfigError(f"{path}: not a CSV that can be read: {said}") from error
     if is_empty:
         raise ConfigError(f"{path}: there is no line but the first, which names the columns")
 
@@ -103,8 +107,9 @@ def refused(path: Path, row: int, column: str, value: object, expected: str) -> 
     Raises:
         ConfigError: Always.
     """
-    shown = f"{value}"[:_SHOWN]
-    raise ConfigError(f"{path}:{row + 2}: {column}: `{shown}` is not {expected}")
+    shown = clipped(f"{value}", _SHOWN)
+    said = clipped(expected, _SENTENCE)
+    raise ConfigError(f"{path}:{row + 2}: {column}: `{shown}` is not {said}")
 
 
 def written(path: Path, row: int, column: str) -> str:
@@ -129,12 +134,13 @@ def _header(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise _not_utf8(path, error) from error
     except (OSError, csv.Error) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        said = clipped(f"{error}", _SENTENCE)
+        raise ConfigError(f"{path}: cannot be read: {said}") from error
     if not names:
         raise ConfigError(f"{path}: the file is empty")
     _fits(path, 0, names, first)
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"{path}:1: the column `{twice[0]}` is there twice")
+        raise ConfigError(f"{path}:1: the column `{clipped(twice[0], _SHOWN)}` is there twice")
     return names
 
 

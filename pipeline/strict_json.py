@@ -8,6 +8,8 @@ import json
 from collections import Counter
 from typing import Any, NoReturn
 
+from pydantic import ValidationError
+
 from pipeline.plain import clipped
 
 MOST_BYTES = 4 * 2**20
@@ -23,6 +25,7 @@ LARGEST = 2**63
 """Above every number of ours, sizes in bytes and seeds included; its square is finite."""
 
 _SHOWN = 40  # characters of a wrong text that are worth quoting
+_SENTENCE = 300  # characters of a refusal: names in it may be those of a stranger
 
 
 def loads(data: bytes) -> Any:  # noqa: ANN401 (JSON is of any type)
@@ -46,6 +49,14 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 (JSON is of any type)
         raise ValueError(f"it is nested more than {MOST_DEPTH} deep") from None
     _check(body)
     return body
+
+
+def sentence(error: ValidationError) -> str:
+    """Return the first thing that pydantic found wrong, and where, on one line."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    said = first["msg"].removeprefix("Value error, ")
+    return clipped(f"{where + ': ' if where else ''}{said}", _SENTENCE)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -74,7 +85,7 @@ def _check(body: Any) -> None:  # noqa: ANN401 (JSON is of any type)
             elif isinstance(value, str):
                 _text(value)
             elif isinstance(value, int | float) and not abs(value) < LARGEST:
-                raise ValueError(f"{clipped(f'{value:.3g}', _SHOWN)} is too large a number")
+                raise ValueError(f"{clipped(f'{value}', _SHOWN)} is too large a number")
         if not inner:
             return
         level = inner

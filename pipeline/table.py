@@ -16,12 +16,15 @@ from pipeline.errors import ConfigError
 from pipeline.judge.rows import Measured
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.subject import Arm
+from pipeline.plain import clipped
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _ROWS = 250_000
 """Of a block that is read at once."""
+
+_SENTENCE = 300  # characters of a refusal, in which a name may stand
 
 MARGIN = 0.03
 """Of a metric that states none, as a ratio."""
@@ -143,7 +146,8 @@ class _Source:
                 floor=self._number(first, "floor", said.get("floor", ""), 0.0),
             )
         except ValueError as error:
-            raise ConfigError(f"{self._path}:{first + 2}: {error}") from error
+            said = clipped(f"{error}", _SENTENCE)
+            raise ConfigError(f"{self._path}:{first + 2}: {said}") from error
         family = self._text("family", first) if "family" in self._codes else ""
         arms = [rows[self._is(rows, "arm", arm.value)] for arm in Arm]
         without = self._numbers["pair"][rows] == self._without

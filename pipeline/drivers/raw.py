@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.errors import LoadError
+from pipeline.plain import clipped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +18,8 @@ HINT = "k6.log beside it says what k6 did"
 
 _CHUNK = 50_000  # lines held at once
 _LATER = 429
+_SHOWN = 40  # characters of a name that are worth quoting
+_SENTENCE = 300  # characters of what a library says
 _GROUP = ["metric_name", "extra_tags", "status", "error_code", "expected_response"]
 _COLUMNS = [*_GROUP, "timestamp", "metric_value"]
 # What k6 measures of itself and of each request, and nothing here needs.
@@ -60,6 +63,7 @@ def read_series(path: Path) -> Iterator[Series]:
     Raises:
         LoadError: Naming the file and what is wrong with it.
     """
+    import numpy as np
     import pandas as pd
 
     try:
@@ -72,14 +76,19 @@ def read_series(path: Path) -> Iterator[Series]:
             keep_default_na=False,
             chunksize=_CHUNK,
         ) as chunks:
-            for chunk in chunks:
+            while True:
+                with np.errstate(invalid="raise"):  # a time that no int64 can be
+                    chunk = next(chunks, None)
+                if chunk is None:
+                    break
                 yield from _parts(path, chunk)
     except (FileNotFoundError, pd.errors.EmptyDataError) as error:
         raise LoadError(f"{path}: k6 wrote nothing", hint=HINT) from error
     except (EOFError, zlib.error) as error:
         raise LoadError(f"{path}: the file is cut off or damaged", hint=HINT) from error
-    except (OSError, ValueError) as error:
-        raise LoadError(f"{path}: not what k6 writes: {error}", hint=HINT) from error
+    except (OSError, ArithmeticError, ValueError) as error:
+        said = clipped(f"{error}", _SENTENCE)
+        raise LoadError(f"{path}: not what k6 writes: {said}", hint=HINT) from error
 
 
 def _parts(path: Path, chunk: "pd.DataFrame") -> Iterator[Series]:
@@ -89,7 +98,8 @@ def _parts(path: Path, chunk: "pd.DataFrame") -> Iterator[Series]:
         metric, tags, status, error_code, expected = map(str, key)
         values = rows["metric_value"].to_numpy()
         if not (values >= 0).all() or math.isinf(values.max()):
-            raise LoadError(f"{path}: a value of {metric} is not a number from 0 up", hint=HINT)
+            said = clipped(metric, _SHOWN)
+            raise LoadError(f"{path}: a value of {said} is not a number from 0 up", hint=HINT)
         yield Series(
             metric,
             dict(urllib.parse.parse_qsl(tags)),

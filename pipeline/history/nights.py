@@ -9,15 +9,14 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipeline import codec
+from pipeline import codec, strict_json
 from pipeline.errors import BaselineError, LoadError
 from pipeline.history.source import Dated, Meaning, Source, dated
 from pipeline.judge import scale
@@ -50,6 +49,12 @@ class Value(_Strict):
     unit: str
     pairs: int = Field(ge=1)
 
+    @model_validator(mode="after")
+    def _is_above_0(self) -> Self:
+        if self.scale is Scale.RATIO and self.value <= 0:
+            raise ValueError("a ratio must be above 0")
+        return self
+
 
 class Night(_Strict):
     """One line of the file.
@@ -68,7 +73,7 @@ class Night(_Strict):
 
     schema_name: Literal["milo-perf.night/1"] = Field(default=NIGHT, alias="schema")
     run: str
-    time: datetime
+    time: AwareDatetime
     commit: str
     candidate: str
     reference: str
@@ -145,18 +150,24 @@ def load(path: Path) -> list[Night]:
         if not line.strip():
             continue
         try:
-            found.append(Night.model_validate_json(line))
-        except ValidationError as error:
+            found.append(_parsed(line))
+        except ValueError as error:
             if number == len(lines):  # a whole line ends with a newline
                 log.warning("%s:%s: the last line is cut off; it is left out", path, number)
                 continue
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
             raise BaselineError(
-                f"{path}:{number}: {where + ': ' if where else ''}{first['msg']}",
+                f"{path}:{number}: {error}",
                 hint=f"each line is one night of the schema {NIGHT!r}",
             ) from error
     return found
+
+
+def _parsed(line: str) -> Night:
+    body = strict_json.loads(line.encode())
+    try:
+        return Night.model_validate(body)
+    except ValidationError as error:
+        raise ValueError(strict_json.sentence(error)) from error
 
 
 def read(path: Path) -> Source:
@@ -197,8 +208,11 @@ def schema() -> dict[str, Any]:
 
 def _series(name: str, nights: Sequence[Night], rows: list[int], notes: tuple[str, ...]) -> Dated:
     newest = nights[rows[-1]].metrics[name]
-    values = np.array([nights[row].metrics[name].value for row in rows])
-    return dated(name, Meaning(newest.scale, newest.better), values, np.array(rows), notes)
+    kept = [row for row in rows if nights[row].metrics[name].scale is newest.scale]
+    if others := len(rows) - len(kept):
+        notes = (*notes, f"{others} nights on another scale are left out")
+    values = np.array([nights[row].metrics[name].value for row in kept])
+    return dated(name, Meaning(newest.scale, newest.better), values, np.array(kept), notes)
 
 
 def _value(before: Sample, after: Sample, pairs: Sequence[int]) -> Value | None:

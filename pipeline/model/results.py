@@ -97,6 +97,8 @@ class Trial:
             raise ValueError(f"trial of pair {self.pair}: pair or position is out of range")
         if not (math.isfinite(self.duration_s) and self.duration_s >= 0):
             raise ValueError(f"trial of pair {self.pair}: duration_s must not be negative")
+        if self.started_at.tzinfo is None:
+            raise ValueError(f"trial of pair {self.pair}: started_at must have a time zone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,8 @@ class ResultSet:
     def __post_init__(self) -> None:
         if self.pairs_asked < 1:
             raise ValueError("pairs_asked: at least one pair is needed")
+        if self.taken_at.tzinfo is None:
+            raise ValueError("taken_at: a time zone is needed")
         if self.looks and (
             list(self.looks) != sorted(set(self.looks)) or self.looks[-1] != self.pairs_asked
         ):
@@ -192,6 +196,9 @@ class ResultSet:
             numbers = [trial.pair for trial in self.trials if trial.arm is arm]
             if numbers != list(range(pairs)) or len(self.trials) != 2 * pairs:
                 raise ValueError(f"trials: the {arm} arm must have pairs 0 to {pairs - 1} in order")
+        self._require_samples(pairs)
+
+    def _require_samples(self, pairs: int) -> None:
         for arm, samples in self.samples.items():
             keys = [sample.key for sample in samples]
             if len(set(keys)) != len(keys):

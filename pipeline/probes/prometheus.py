@@ -13,7 +13,7 @@ from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
 from pipeline.probes.curated import CURATED, Curated, Kind
-from pipeline.probes.scrape import Scrape, Selection, fetch, keep, read
+from pipeline.probes.scrape import Line, Scrape, Selection, fetch, keep, read
 from pipeline.stats.histogram import quantile
 
 _STARTED = Selection("process_start_time_seconds", {})
@@ -159,10 +159,22 @@ def _rise(selection: Selection, before: Scrape, after: Scrape) -> float:
 
 
 def buckets(selection: Selection, before: Scrape, after: Scrape) -> dict[float, float]:
-    """Return how many values of the load were at most each bound, all series together."""
+    """Return how many values of the load were at most each bound, all series together.
+
+    Raises:
+        LoadError: A bucket has no bound.
+    """
     counts: dict[float, float] = {}
     for sign, scrape in ((1, after), (-1, before)):
         for one in scrape.select(selection):
-            bound = float(one.labels["le"])
+            bound = _bound(one, selection)
             counts[bound] = counts.get(bound, 0.0) + sign * one.value
     return dict(sorted(counts.items()))
+
+
+def _bound(line: Line, selection: Selection) -> float:
+    try:
+        return float(line.labels["le"])
+    except (KeyError, ValueError):
+        said = f"a line of {selection.sample} has no bound `le`"
+        raise LoadError(f"prometheus probe: not Prometheus text: {said}") from None

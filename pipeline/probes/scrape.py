@@ -11,10 +11,14 @@ from pathlib import Path
 
 from pipeline import web
 from pipeline.errors import LoadError
+from pipeline.plain import clipped
 from pipeline.ports import Target
 
 Labels = Mapping[str, tuple[str, ...]]
 """Values that a label may have, by label; one that ends in `*` stands for all that begin so."""
+
+
+_SENTENCE = 300  # characters of what a library says
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,10 @@ def read(text: str, wanted: Iterable[Selection]) -> Scrape:
     try:
         for family in text_string_to_metric_families("\n".join(lines) + "\n"):
             for sample in family.samples:
-                samples.setdefault(sample.name, []).append(Line(sample.labels, sample.value))
-    except ValueError as error:
-        raise LoadError(f"not Prometheus text: {error}") from error
+                line = Line(sample.labels, float(sample.value))  # the library reads `7` as an int
+                samples.setdefault(sample.name, []).append(line)
+    except (OverflowError, ValueError) as error:
+        raise LoadError(f"not Prometheus text: {clipped(f'{error}', _SENTENCE)}") from error
     return Scrape(frozenset(families), {name: tuple(found) for name, found in samples.items()})
 
 

@@ -1,0 +1,72 @@
+"""Coverage-guided fuzzing by atheris: `python -m fuzz --seconds 600 results points`.
+
+Each reader runs in a process of its own, from its seeds, until the time is over or something is
+found. What made a reader fail is kept in the folder and named. At the end come rows for the table
+of docs/security.md.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fuzz.readers import READERS
+from fuzz.seeds import seeds
+
+_HANG_S = 20
+_MEMORY_MB = 1500
+_LONGEST = 200_000  # bytes of an input
+
+
+def main() -> int:
+    """Fuzz the readers that are named, or all, and return how many failed."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz")
+    parser.add_argument("--seconds", type=int, default=60, help="of each reader (default: 60)")
+    parser.add_argument("--out", type=Path, default=Path("out/fuzz"), help="corpus and findings")
+    parser.add_argument("readers", nargs="*", metavar="READER", help=", ".join(READERS))
+    args = parser.parse_args()
+    if unknown := [name for name in args.readers if name not in READERS]:
+        parser.error(f"`{unknown[0]}` is not one of {', '.join(READERS)}")
+    rows = [_fuzz(name, args.seconds, args.out) for name in args.readers or READERS]
+    print("| reader | inputs | seconds | crashes | hangs | corpus |")
+    print("| :-- | --: | --: | --: | --: | --: |")
+    for name, *rest in rows:
+        print(f"| {name} | {' | '.join(f'{number:,}' for number in rest)} |")
+    return sum(crashes + hangs for _, _, _, crashes, hangs, _ in rows)
+
+
+def _fuzz(name: str, seconds: int, out: Path) -> tuple[str, int, int, int, int, int]:
+    """Fuzz one reader; return its name, inputs, seconds, crashes, hangs and size of the corpus."""
+    corpus = out / name / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds(name)):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    found = out / name / "found-"
+    began = time.monotonic()
+    with (out / name / "log.txt").open("wb") as log:
+        subprocess.run(  # ours, and atheris ends the process that it fuzzes in
+            [
+                *(sys.executable, "-m", "fuzz.one", name, str(corpus)),
+                *(f"-max_total_time={seconds}", f"-timeout={_HANG_S}", f"-max_len={_LONGEST}"),
+                *(f"-rss_limit_mb={_MEMORY_MB}", f"-artifact_prefix={found}"),
+                *("-print_final_stats=1", "-verbosity=1"),
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    took = round(time.monotonic() - began)
+    said = (out / name / "log.txt").read_text(encoding="utf-8", errors="replace")
+    units = re.findall(r"number_of_executed_units: (\d+)|^#(\d+)\t", said, re.MULTILINE)
+    inputs = int(max((a or b for a, b in units), key=int, default="0"))
+    kept = [path.name.removeprefix("found-") for path in found.parent.glob("found-*")]
+    hangs = sum(one.startswith("timeout") for one in kept)
+    if kept:
+        print(f"{name}: see {found.parent}: {', '.join(kept)}", file=sys.stderr)
+    return name, inputs, took, len(kept) - hangs, hangs, len(list(corpus.iterdir()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

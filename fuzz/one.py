@@ -1,0 +1,30 @@
+"""Fuzz one reader in this process until libFuzzer ends it: `python -m fuzz.one READER CORPUS …`."""
+
+import random
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["pipeline", "prometheus_client", "zipfile", "json"]):
+    from fuzz.readers import READERS
+
+from fuzz import mutate
+
+
+def main() -> None:
+    """Begin; libFuzzer reads the rest of the arguments."""
+    name = sys.argv.pop(1)
+    of_its_kind = mutate.of(name)
+
+    def changed(data: bytes, most: int, seed: int) -> bytes:
+        rng = random.Random(seed)
+        if rng.random() < 0.3:
+            return bytes(atheris.Mutate(data, most))
+        return of_its_kind(rng, data)[:most]
+
+    atheris.Setup(sys.argv, READERS[name], custom_mutator=changed)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

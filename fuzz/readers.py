@@ -1,0 +1,157 @@
+"""One harness for each reader of bytes that we did not write.
+
+A harness takes any bytes. It returns where they were understood, and where they were refused by
+one printable sentence; anything else that it raises is a finding.
+"""
+
+import gzip
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from pipeline import acknowledged, artifact, codec, judging, stages, table
+from pipeline.drivers.points import read_points
+from pipeline.errors import PipelineError
+from pipeline.history import nights
+from pipeline.history import table as history_table
+from pipeline.history.source import Meaning, Source
+from pipeline.judge import policy
+from pipeline.judge.history import HistoryRule, judge
+from pipeline.model.metric import Better, Scale
+from pipeline.model.results import ResultSet
+from pipeline.model.subject import Arm
+from pipeline.probes import prometheus, scrape
+from pipeline.render.junit import junit
+from pipeline.render.markdown import markdown
+from pipeline.render.text import text
+from pipeline.verdict_file import verdict_body
+
+_MOST = 1_000  # characters of a refusal
+
+logging.disable()  # a warning for each input would be the slowest part
+
+
+def results(data: bytes) -> None:
+    """Read results.json, judge it, and write every report of it."""
+    with _refusing(ValueError):
+        _reported(codec.parse_results(data), len(data))
+
+
+def zipped(data: bytes) -> None:
+    """Open an artifact that is a zip."""
+    path = _file("artifact.zip", data)
+    with _refusing():
+        _reported(artifact.open_artifact(path), len(data))
+
+
+def points(data: bytes) -> None:
+    """Read the raw points of k6: the CSV, or a gzip file where the bytes begin like one."""
+    packed = data if data[:2] == b"\x1f\x8b" else gzip.compress(data, 1)
+    path = _file("points.csv.gz", packed)
+    for is_open in (True, False):
+        with _refusing():
+            read_points(path, list(Arm), is_open=is_open)
+
+
+def metrics(data: bytes) -> None:
+    """Read Prometheus text as a probe does, before a load and after it."""
+    said = data.decode("utf-8", "replace")
+    first, _, second = said.partition("\n---\n")
+    component = ("server", "etcd", "manager")[len(data) % 3]
+    with _refusing():
+        before = prometheus.scrape(component, first)
+        after = prometheus.scrape(component, second or first)
+        list(prometheus.readings(component, before, after))
+    scrape.plain(data, "go_goroutines")
+
+
+def judged(data: bytes) -> None:
+    """Judge a CSV of measurements, and write what was found."""
+    path = _file("table.csv", data)
+    with _refusing():
+        found = policy.of_table(table.measured(path), in_looks=len(data) % 2 == 0)
+        judging.shown(found, is_json=True)
+        judging.shown(found, is_json=False)
+
+
+def history(data: bytes) -> None:
+    """Find the steps of a CSV of points."""
+    with _refusing():
+        _steps(history_table.read(_file("history.csv", data), Meaning(Scale.RATIO, Better.LOWER)))
+
+
+def night_lines(data: bytes) -> None:
+    """Find the steps of a history of nights."""
+    with _refusing():
+        _steps(nights.read(_file("nights.jsonl", data)))
+
+
+def acknowledgements(data: bytes) -> None:
+    """Read a file of acknowledged steps, as TOML and as JSON."""
+    for name in ("acknowledged.toml", "acknowledged.json"):
+        with _refusing():
+            acknowledged.steps(_file(name, data))
+            acknowledged.regressions(_file(name, data))
+
+
+READERS: dict[str, Callable[[bytes], None]] = {
+    "results": results,
+    "artifact": zipped,
+    "points": points,
+    "prometheus": metrics,
+    "judge": judged,
+    "history": history,
+    "nights": night_lines,
+    "acknowledged": acknowledgements,
+}
+
+
+@contextmanager
+def _refusing(expected: type[Exception] = PipelineError) -> Iterator[None]:
+    """Take a refusal for an answer, as long as a person can read it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            yield
+    except expected as error:
+        said = f"{error}"
+        if not said or len(said) > _MOST or not said.isprintable():
+            raise AssertionError(f"not one printable sentence: {said!r:.2000}") from error
+
+
+def _reported(found: ResultSet, choice: int) -> None:
+    report = policy.report(found)
+    verdict_body(report, policy.exit_code(report, strict=True))
+    match choice % 4:
+        case 0:
+            said = markdown(report)
+        case 1:
+            said = text(report)
+        case 2:
+            said = junit(report)
+        case _:
+            said = stages.page(report, _folder())
+    said.encode()
+
+
+def _steps(source: Source) -> None:
+    for dated in source.series:
+        judge(dated.line, HistoryRule())
+    source.look({0}, {"x"})
+
+
+@cache
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="fuzz-"))
+
+
+def _file(name: str, data: bytes) -> Path:
+    path = _folder() / name
+    with io.FileIO(path, "w") as file:
+        file.write(data)
+    return path

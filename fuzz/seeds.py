@@ -1,0 +1,104 @@
+"""What fuzzing begins with: an input or two for each reader, from tests/golden and builders."""
+
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from pipeline import codec
+from pipeline.history import nights
+from pipeline.probes.curated import CURATED, Kind
+from tests import builders, pages
+
+_GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
+_LINES = 40  # of the points of k6
+
+_JUDGE = """\
+pair,arm,metric,value,unit,better,family,floor,margin,scale,of
+1,baseline,p50,0.010,s,lower,crud,0.001,5%,ratio,
+1,candidate,p50,0.011,s,lower,crud,0.001,5%,ratio,
+2,baseline,p50,0.012,s,lower,crud,0.001,5%,ratio,
+2,candidate,p50,0.013,s,lower,crud,0.001,5%,ratio,
+3,baseline,p50,0.010,s,lower,crud,0.001,5%,ratio,
+3,candidate,p50,0.014,s,lower,crud,0.001,5%,ratio,
+,baseline,errors,0.01,1,lower,other,,0.002,difference,1000
+,candidate,errors,0.02,1,lower,other,,0.002,difference,900
+,baseline,errors,0.00,1,lower,other,,0.002,difference,1000
+,candidate,errors,0.03,1,lower,other,,0.002,difference,1000
+"""
+_HISTORY = "time,value,series,commit,scale,better\n" + "".join(
+    f"2026-01-{day:02}T02:17:00Z,{1 + (day > 15) + day / 500},crud,c{day},ratio,lower\n"
+    for day in range(1, 31)
+)
+_ACKNOWLEDGED = """\
+[[acknowledged]]
+series = "object-crud/create_p50"
+commit = "4f1c2ab"
+reason = "audit log switched on"
+"""
+
+
+def seeds(reader: str) -> list[bytes]:
+    """Return the seeds of a reader."""
+    return _SEEDS[reader]()
+
+
+def _results() -> list[bytes]:
+    runs = [
+        pages.measured(),
+        builders.results((builders.LATENCY, [0.1, 0.2, None], [0.1, 0.3, 0.2])),
+    ]
+    return [codec.results_json(run).encode() for run in runs]
+
+
+def _prometheus(count: int) -> str:
+    """Return the text of a component that has every family that is read."""
+    lines = [f"process_start_time_seconds 1.7e+09\ngo_goroutines {count}77"]
+    for one in CURATED:
+        lines.append(f"# TYPE {one.family} {'histogram' if len(one.selections) > 1 else 'gauge'}")
+        labels = ",".join(f'{k}="{v[0].replace("*", "00")}"' for k, v in one.labels.items())
+        bounds = ("0.005", "0.1", "+Inf") if one.kind is Kind.P99 else ("",)
+        for selection in one.selections:
+            for number, bound in enumerate(bounds):
+                both = ",".join(filter(None, (labels, f'le="{bound}"' if bound else "")))
+                lines.append(f"{selection.sample}{{{both}}} {count * (number + 1)}")
+    return "\n".join(lines)
+
+
+def _zip(data: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("results.json", data)
+        archive.writestr("pairs/000/k6.log", "nothing\n")
+    return packed.getvalue()
+
+
+def _points(path: Path) -> bytes:
+    with gzip.open(path) as file:
+        lines = file.readlines()
+    # Some of them all, because the first ones are all of the set-up.
+    return b"".join([lines[0], *islice(lines[1:], 0, None, max(1, len(lines) // _LINES))])
+
+
+def _nights() -> list[bytes]:
+    body = nights.night(pages.measured()).model_dump(mode="json", by_alias=True)
+    later = {**body, "run": "another", "time": "2026-02-02T03:04:05Z"}
+    return ["".join(json.dumps(one) + "\n" for one in (body, later)).encode()]
+
+
+_SEEDS: dict[str, Callable[[], list[bytes]]] = {
+    "results": _results,
+    "artifact": lambda: [_zip(data) for data in _results()],
+    "points": lambda: [_points(path) for path in sorted((_GOLDEN / "k6").glob("*.csv.gz"))],
+    "prometheus": lambda: [f"{_prometheus(3)}\n---\n{_prometheus(9)}".encode()],
+    "judge": lambda: [_JUDGE.encode()],
+    "history": lambda: [_HISTORY.encode(), _HISTORY.replace("2026-01-", "").encode()],
+    "nights": _nights,
+    "acknowledged": lambda: [
+        _ACKNOWLEDGED.encode(),
+        b'{"acknowledged": [{"series": "a", "reason": "b"}]}',
+    ],
+}
