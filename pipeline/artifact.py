@@ -124,13 +124,18 @@ def _of_folder(folder: Path, name: str, limits: Limits) -> bytes | None:
 
 def _regular_bytes(path: Path) -> bytes | None:
     try:
-        # Not through a link, and not waiting for a pipe, that took its place since we looked.
-        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(path, "rb", opener=_directly) as file:
+            _regular(os.fstat(file.fileno()).st_mode, path.name)
+            return file.read(strict_json.MOST_BYTES + 1)
     except FileNotFoundError:
         return None
-    with os.fdopen(number, "rb") as file:
-        _regular(os.fstat(number).st_mode, path.name)
-        return file.read(strict_json.MOST_BYTES + 1)
+    except IsADirectoryError:
+        raise ValueError(f"`{path.name}` is a folder") from None
+
+
+def _directly(path: str, flags: int) -> int:
+    """Open not through a link, nor waiting for a pipe, that took a file's place meanwhile."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _of_zip(path: Path, name: str, limits: Limits) -> bytes | None:

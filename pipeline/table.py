@@ -146,8 +146,8 @@ class _Source:
                 floor=self._number(first, "floor", said.get("floor", ""), 0.0),
             )
         except ValueError as error:
-            said = clipped(f"{error}", _SENTENCE)
-            raise ConfigError(f"{self._path}:{first + 2}: {said}") from error
+            why = clipped(f"{error}", _SENTENCE)
+            raise ConfigError(f"{self._path}:{first + 2}: {why}") from error
         family = self._text("family", first) if "family" in self._codes else ""
         arms = [rows[self._is(rows, "arm", arm.value)] for arm in Arm]
         without = self._numbers["pair"][rows] == self._without

@@ -32,3 +32,21 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8")
 
     return check
+
+
+@pytest.fixture
+def section(request: pytest.FixtureRequest) -> Callable[[str, str, str], None]:
+    """Compare text with a marked part of a file; with --update-golden, write the part."""
+
+    def check(name: str, part: str, text: str) -> None:
+        path = GOLDEN / name
+        whole = path.read_text(encoding="utf-8")
+        before, begin, rest = whole.partition(f"<!-- {part}: begin -->\n")
+        found, end, after = rest.partition(f"\n<!-- {part}: end -->")
+        assert end, f"{path} has no part `{part}`"
+        if request.config.getoption("--update-golden"):
+            path.write_text(before + begin + text + end + after, encoding="utf-8")
+            found = text
+        assert text == found
+
+    return check

@@ -120,8 +120,8 @@ def read(text: str, wanted: Iterable[Selection]) -> Scrape:
     try:
         for family in text_string_to_metric_families("\n".join(lines) + "\n"):
             for sample in family.samples:
-                line = Line(sample.labels, float(sample.value))  # the library reads `7` as an int
-                samples.setdefault(sample.name, []).append(line)
+                value = float(sample.value)  # the library reads `7` as an int
+                samples.setdefault(sample.name, []).append(Line(sample.labels, value))
     except (OverflowError, ValueError) as error:
         raise LoadError(f"not Prometheus text: {clipped(f'{error}', _SENTENCE)}") from error
     return Scrape(frozenset(families), {name: tuple(found) for name, found in samples.items()})

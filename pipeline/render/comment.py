@@ -16,7 +16,7 @@ from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm, Subject
 from pipeline.render import rows, words
 from pipeline.render.foreign import block, code
-from pipeline.render.markdown import fence, template, verbatim
+from pipeline.render.markdown import fence, template, unmarked, verbatim
 from pipeline.render.numbers import share
 
 MOST_BYTES = 60_000
@@ -137,7 +137,7 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
     is_measured = report is not None and publication.outcome is not Outcome.BROKEN
     shown = rows.changed(publication) if is_measured else []
     warnings = list(_warnings(report)) if report else []
-    command = words.reproduce(report) if report and rung.command else ""
+    command = unmarked(words.reproduce(report)) if report and rung.command else ""
     full = publication.outcome is not Outcome.PASSED
     return {
         "marker": verbatim(marker(kind, publication.key)) if kind is not Kind.PLAIN else "",

@@ -116,7 +116,7 @@ def _content(report: Report, rung: _Rung) -> dict[str, Any]:
         "changed": [_row(f) for f in changed[: rung.changed]],
         "more": max(0, len(changed) - rung.changed),
         "fence": verbatim(fence(words.reproduce(report))),
-        "command": verbatim(words.reproduce(report)),
+        "command": verbatim(unmarked(words.reproduce(report))),
         "metrics": [_row(f) for f in report.findings] if rung.metrics else [],
         "stored": any(f.comparison.stored is not None for f in report.findings),
         "method": words.method(report) if rung.method else [],
@@ -147,6 +147,11 @@ def _row(finding: Finding) -> dict[str, str]:
 
 def _icon(report: Report) -> str:
     return _ICONS[report.verdict] if words.is_measured(report) else "⚠️"
+
+
+def unmarked(command: str) -> str:
+    """Return a command in which nothing can be taken for the marker of a report."""
+    return command.replace("<!--", f"<{_BREAK}!--")
 
 
 def fence(command: str) -> str:
