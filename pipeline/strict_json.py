@@ -78,7 +78,9 @@ def _no_number(name: str) -> NoReturn:
 def _check(body: Any) -> None:  # noqa: ANN401 (JSON is of any type)
     level = [body]
     values = 0
-    for _ in range(MOST_DEPTH + 1):
+    for depth in range(MOST_DEPTH + 1):
+        if depth == MOST_DEPTH and any(isinstance(value, dict | list) for value in level):
+            break
         values += len(level)
         if values > MOST_VALUES:
             raise ValueError(f"it has more than {MOST_VALUES} values")
