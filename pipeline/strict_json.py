@@ -6,6 +6,7 @@ RecursionError where brackets are deep; none of that may reach what decides.
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -78,28 +79,31 @@ def _no_number(name: str) -> NoReturn:
 def _check(body: Any) -> None:  # noqa: ANN401 (JSON is of any type)
     level = [body]
     values = 0
-    for depth in range(MOST_DEPTH + 1):
-        if depth == MOST_DEPTH and any(isinstance(value, dict | list) for value in level):
-            break
+    for _ in range(MOST_DEPTH):
         values += len(level)
         if values > MOST_VALUES:
             raise ValueError(f"it has more than {MOST_VALUES} values")
-        inner: list[Any] = []
-        for value in level:
-            if isinstance(value, dict):
-                for key in value:
-                    _text(key)
-                inner.extend(value.values())
-            elif isinstance(value, list):
-                inner.extend(value)
-            elif isinstance(value, str):
-                _text(value)
-            elif isinstance(value, int | float) and not abs(value) < LARGEST:
-                raise ValueError(f"{clipped(f'{value}', _SHOWN)} is too large a number")
-        if not inner:
-            return
-        level = inner
-    raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+        level = [value for one in level for value in _inside(one)]
+    if any(isinstance(value, dict | list) for value in level):
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    for value in level:
+        _inside(value)
+
+
+def _inside(value: Any) -> Iterable[Any]:  # noqa: ANN401 (JSON is of any type)
+    """Return what is in a value, after a look at the value itself."""
+    match value:
+        case dict():
+            for key in value:
+                _text(key)
+            return value.values()
+        case list():
+            return value
+        case str():
+            _text(value)
+        case int() | float() if not abs(value) < LARGEST:
+            raise ValueError(f"{clipped(f'{value}', _SHOWN)} is too large a number")
+    return ()
 
 
 def _text(text: str) -> None:

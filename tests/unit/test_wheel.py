@@ -1,0 +1,88 @@
+"""The wheel works where no clone is: everything that a run reads is in it."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import codec, stages
+from pipeline.judge import policy
+from tests import pages
+
+ROOT = Path(__file__).parents[2]
+Pipeline = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    (found,) = out.glob("*.whl")
+    return found
+
+
+@pytest.fixture
+def installed(wheel: Path, tmp_path: Path) -> Pipeline:
+    """Return what runs the wheel's own pipeline from a folder that is no clone."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    (tmp_path / "elsewhere").mkdir()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+        "PYTHONPATH": str(tmp_path / "site"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "COLUMNS": "100",
+    }
+
+    def run(*arguments: object) -> str:
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "pipeline", *map(str, arguments)],
+            cwd=tmp_path / "elsewhere",
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        ).stdout
+
+    return run
+
+
+@pytest.mark.parametrize("suite", sorted(path.stem for path in (ROOT / "suites").glob("*.toml")))
+def test_every_suite_can_be_planned(installed: Pipeline, suite: str) -> None:
+    plan = json.loads(installed("plan", "--suite", suite, "--json"))
+    assert plan["plan"]["suite"] == suite
+
+
+def test_a_run_is_judged_and_rendered(installed: Pipeline, tmp_path: Path) -> None:
+    codec.write_results(tmp_path / "results.json", pages.measured())
+    report = policy.report(pages.measured())
+    shown = stages.rendered(report, tmp_path, "markdown", width=100, color=False)
+    assert installed("render", tmp_path, "--format", "markdown") == shown
+    assert "<html" in installed("render", tmp_path, "--format", "html")
+
+
+def test_it_has_a_command_and_every_file_that_a_build_or_a_reader_needs(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (points,) = (name for name in names if name.endswith("entry_points.txt"))
+        assert "milo-perf = pipeline.cli:main" in archive.read(points).decode()
+    inside = {name.removeprefix("pipeline/_files/") for name in names if "/_files/" in name}
+    needed = {
+        *_tracked("suites", "k6_scripts", "reference", "toolchain", "locks"),
+        *(f"schemas/{Path(name).name}" for name in _tracked("docs/schemas")),
+    }
+    assert inside == needed
+
+
+def _tracked(*folders: str) -> set[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", *folders], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return set(listed.stdout.split())
