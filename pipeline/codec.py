@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,8 @@ from pipeline.model.results import Baseline, ResultSet
 from pipeline.plain import clipped
 from pipeline.verdict_file import VerdictBody, verdict_body
 
-# 1: the first version.
+# 1: the first version.  A field that is added later has a default, so that older files are read as
+# before (`of` and `looks` were); a version that does not know it refuses the file.
 # When the meaning of a field changes, add a number here and a step that upgrades older files.
 RESULTS = "milo-perf.results/1"
 BASELINE = "milo-perf.baseline/1"
@@ -253,4 +255,11 @@ def _parsed(adapter: TypeAdapter[_T], data: bytes, schema: str) -> _T:
 
 
 def _other_schema(found: object, schema: str) -> str:
-    return f"its schema is {clipped(repr(found), 60)}, expected {schema!r}"
+    said = f"its schema is {clipped(repr(found), 60)}, expected {schema!r}"
+    kind, _, version = schema.rpartition("/")
+    newer = (
+        re.fullmatch(rf"{re.escape(kind)}/(\d{{1,9}})", found) if isinstance(found, str) else None
+    )
+    if newer and int(newer[1]) > int(version):
+        return f"{said}: a newer milo-perf wrote it, and has to read it"
+    return said

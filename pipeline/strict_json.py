@@ -61,6 +61,8 @@ def sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(map(str, first["loc"]))
     said = first["msg"].removeprefix("Value error, ")
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        said = "this version does not know the key"
     return clipped(f"{where + ': ' if where else ''}{said}", _SENTENCE)
 
 

@@ -14,6 +14,7 @@ from pipeline import codec, verdict_file
 from pipeline.errors import BaselineError, Exit, LoadError
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric
+from pipeline.model.report import Verdict
 from pipeline.model.results import Interleave, Machine, ResultSet, Sample, Tool, Trial
 from pipeline.model.subject import Arm, Subject
 
@@ -196,3 +197,37 @@ def test_a_value_below_zero_is_one_of_a_difference_only(tmp_path: Path) -> None:
     assert read.samples[Arm.BASELINE][0].values[0] == -1.5
     with pytest.raises(ValueError, match="below zero"):
         Sample("object-crud", LATENCY, (-1.5,))
+
+
+def test_results_from_before_there_were_looks_are_read_as_they_were() -> None:
+    path = Path(__file__).parents[1] / "golden" / "results" / "1-before-looks.json"
+    read = codec.read_results(path)
+
+    assert read.looks == ()
+    assert all(sample.of == () for samples in read.samples.values() for sample in samples)
+    assert read.valid_pairs == (0, 1, 3)
+    assert policy.report(read).verdict is Verdict.REGRESSED
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ("milo-perf.results/2", "expected 'milo-perf.results/1': a newer milo-perf wrote it"),
+        ("milo-perf.results/0", "expected 'milo-perf.results/1'$"),
+        ("milo-perf.baseline/2", "expected 'milo-perf.results/1'$"),
+    ],
+)
+def test_a_file_of_a_newer_version_says_who_can_read_it(
+    tmp_path: Path, schema: str, said: str
+) -> None:
+    path = edited(tmp_path / "results.json", lambda body: body.update(schema=schema))
+
+    with pytest.raises(BaselineError, match=said):
+        codec.read_results(path)
+
+
+def test_a_key_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
+    path = edited(tmp_path / "results.json", lambda body: _sample(body).update(weight=2))
+
+    with pytest.raises(BaselineError, match=r"0\.weight: this version does not know the key"):
+        codec.read_results(path)
