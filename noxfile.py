@@ -87,3 +87,14 @@ def fuzz(session: nox.Session) -> None:
     _install(session, "dev")
     session.install("atheris==3.0.0")
     session.run("python", "-m", "fuzz", *session.posargs)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Build the wheel and the source archive into dist/, and list what they need (CycloneDX)."""
+    _install(session, "dev")
+    session.run("python", "-m", "build", "--no-isolation", "--outdir", "dist")
+    session.run(
+        *("cyclonedx-py", "requirements", "locks/run.txt", "--pyproject", "pyproject.toml"),
+        *("--mc-type", "application", "--output-reproducible", "-o", "dist/milo-perf.cdx.json"),
+    )

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -74,15 +75,18 @@ def test_it_has_a_command_and_every_file_that_a_build_or_a_reader_needs(wheel: P
         (points,) = (name for name in names if name.endswith("entry_points.txt"))
         assert "milo-perf = pipeline.cli:main" in archive.read(points).decode()
     inside = {name.removeprefix("pipeline/_files/") for name in names if "/_files/" in name}
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
     needed = {
-        *_tracked("suites", "k6_scripts", "reference", "toolchain", "locks"),
-        *(f"schemas/{Path(name).name}" for name in _tracked("docs/schemas")),
+        name.replace(folder, target.removeprefix("pipeline/_files/"), 1)
+        for folder, target in declared["targets"]["wheel"]["force-include"].items()
+        for name in _tracked(folder)
     }
     assert inside == needed
+    assert {"locks/run.txt", "schemas/results-1.schema.json", "reference/go.mod"} < inside
 
 
-def _tracked(*folders: str) -> set[str]:
+def _tracked(folder: str) -> set[str]:
     listed = subprocess.run(
-        ["git", "ls-files", *folders], cwd=ROOT, check=True, capture_output=True, text=True
+        ["git", "ls-files", folder], cwd=ROOT, check=True, capture_output=True, text=True
     )
     return set(listed.stdout.split())
