@@ -51,7 +51,7 @@ def _fuzz(name: str, seconds: int, out: Path) -> tuple[str, int, int, int, int, 
                 *(sys.executable, "-m", "fuzz.one", name, str(corpus)),
                 *(f"-max_total_time={seconds}", f"-timeout={_HANG_S}", f"-max_len={_LONGEST}"),
                 *(f"-rss_limit_mb={_MEMORY_MB}", f"-artifact_prefix={found}"),
-                *("-print_final_stats=1", "-verbosity=1"),
+                *("-print_final_stats=1", f"-report_slow_units={_HANG_S}"),
             ],
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -62,10 +62,11 @@ def _fuzz(name: str, seconds: int, out: Path) -> tuple[str, int, int, int, int, 
     units = re.findall(r"number_of_executed_units: (\d+)|^#(\d+)\t", said, re.MULTILINE)
     inputs = int(max((a or b for a, b in units), key=int, default="0"))
     kept = [path.name.removeprefix("found-") for path in found.parent.glob("found-*")]
-    hangs = sum(one.startswith("timeout") for one in kept)
+    crashes, hangs = (sum(one.startswith(kind) for one in kept) for kind in ("crash", "timeout"))
+    crashes += sum(one.startswith("oom") for one in kept)
     if kept:
         print(f"{name}: see {found.parent}: {', '.join(kept)}", file=sys.stderr)
-    return name, inputs, took, len(kept) - hangs, hangs, len(list(corpus.iterdir()))
+    return name, inputs, took, crashes, hangs, len(list(corpus.iterdir()))
 
 
 if __name__ == "__main__":

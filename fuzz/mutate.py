@@ -6,6 +6,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+FILE = b"\n=== "
+"""Begins a file of a folder, and its name, in the one text that a harness takes."""
+
 _DEEP: Any = []
 for _ in range(40):
     _DEEP = [_DEEP]
@@ -106,6 +109,8 @@ def of(reader: str) -> Mutate:
             return in_bytes
         case "nights":
             return _in_json_lines
+        case "clusterloader2":
+            return _in_a_file
         case _:
             return in_lines
 
@@ -115,6 +120,15 @@ def _in_json_lines(rng: random.Random, data: bytes) -> bytes:
     at = rng.randrange(len(lines))
     lines[at] = in_json(rng, lines[at])
     return b"\n".join(lines)
+
+
+def _in_a_file(rng: random.Random, data: bytes) -> bytes:
+    files = data.split(FILE)
+    at = rng.randrange(len(files))
+    name, newline, content = files[at].partition(b"\n")
+    changed = in_json(rng, content) if content[:1] in b"{[" else in_lines(rng, content)
+    files[at] = name + newline + changed
+    return FILE.join(files)
 
 
 def _places(body: Any) -> "list[tuple[Any, Any]]":  # noqa: ANN401 (JSON is of any type)

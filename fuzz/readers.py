@@ -7,6 +7,8 @@ one printable sentence; anything else that it raises is a finding.
 import gzip
 import io
 import logging
+import re
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,7 +16,10 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from fuzz.mutate import FILE
 from pipeline import acknowledged, artifact, codec, judging, stages, table
+from pipeline.drivers.cl2_report import read_report, readings
+from pipeline.drivers.cl2_report import warnings as cl2_warnings
 from pipeline.drivers.points import read_points
 from pipeline.errors import PipelineError
 from pipeline.history import nights
@@ -31,6 +36,7 @@ from pipeline.render.markdown import markdown
 from pipeline.render.text import text
 from pipeline.verdict_file import verdict_body
 
+_FILES = 20
 _MOST = 1_000  # characters of a refusal
 
 logging.disable()  # a warning for each input would be the slowest part
@@ -99,6 +105,21 @@ def acknowledgements(data: bytes) -> None:
             acknowledged.regressions(_file(name, data))
 
 
+def cluster_loader(data: bytes) -> None:
+    """Read the folder of a report of ClusterLoader2, whose files follow each other: see `seeds`."""
+    folder = _folder() / "cl2"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for number, part in enumerate(data.split(FILE)[1:][:_FILES]):
+        name, _, content = part.partition(b"\n")
+        known = re.fullmatch(rb"[A-Za-z0-9 _.-]{1,80}", name)
+        _file(f"cl2/{name.decode() if known else number}", content)
+    with _refusing():
+        report = read_report(folder, ())
+        readings(report)
+        _printable("\n".join(cl2_warnings(report)))
+
+
 READERS: dict[str, Callable[[bytes], None]] = {
     "results": results,
     "artifact": zipped,
@@ -108,6 +129,7 @@ READERS: dict[str, Callable[[bytes], None]] = {
     "history": history,
     "nights": night_lines,
     "acknowledged": acknowledgements,
+    "clusterloader2": cluster_loader,
 }
 
 
@@ -122,6 +144,10 @@ def _refusing(expected: type[Exception] = PipelineError) -> Iterator[None]:
         said = f"{error}"
         if not said or len(said) > _MOST or not said.isprintable():
             raise AssertionError(f"not one printable sentence: {said!r:.2000}") from error
+
+
+def _printable(said: str) -> None:
+    assert [c for c in said if not c.isprintable() and c != "\n"] == [], said
 
 
 def _reported(found: ResultSet, choice: int) -> None:

@@ -5,11 +5,14 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from fuzz.mutate import FILE
 from pipeline import codec
 from pipeline.history import nights
+from pipeline.model.metric import Better, Metric, Scale
 from pipeline.probes.curated import CURATED, Kind
 from tests import builders, pages
 
@@ -47,7 +50,14 @@ def seeds(reader: str) -> list[bytes]:
 
 
 def _results() -> list[bytes]:
+    share = Metric("errors_share", "1", Better.LOWER, 0.002, gate=True, scale=Scale.DIFFERENCE)
+    counted = builders.results((share, [0.0, 0.01, 0.0], [0.02, 0.0, 0.01]))
+    samples = {
+        arm: tuple(replace(one, of=(1000.0, 900.0, 1000.0)) for one in kept)
+        for arm, kept in counted.samples.items()
+    }
     runs = [
+        replace(counted, samples=samples, looks=(2, 3)),
         pages.measured(),
         builders.results((builders.LATENCY, [0.1, 0.2, None], [0.1, 0.3, 0.2])),
     ]
@@ -97,6 +107,13 @@ _SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "judge": lambda: [_JUDGE.encode()],
     "history": lambda: [_HISTORY.encode(), _HISTORY.replace("2026-01-", "").encode()],
     "nights": _nights,
+    "clusterloader2": lambda: [
+        b"".join(
+            FILE + path.name.encode() + b"\n" + path.read_bytes()
+            for path in sorted(folder.iterdir())
+        )
+        for folder in sorted(path for path in (_GOLDEN / "cl2").iterdir() if path.is_dir())
+    ],
     "acknowledged": lambda: [
         _ACKNOWLEDGED.encode(),
         b'{"acknowledged": [{"series": "a", "reason": "b"}]}',

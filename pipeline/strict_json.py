@@ -29,6 +29,7 @@ MOST_CHARACTERS = 20_000
 LARGEST = 2**63
 """Above every number of ours, sizes in bytes and seeds included; its square is finite."""
 
+_DIGITS = 20  # of LARGEST, and a sign
 _SHOWN = 40  # characters of a wrong text that are worth quoting
 _SENTENCE = 300  # characters of a refusal: names in it may be those of a stranger
 
@@ -45,7 +46,12 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 (JSON is of any type)
     if len(data) > MOST_BYTES:
         raise ValueError(f"it is larger than {MOST_BYTES / 2**20:g} MiB")
     try:
-        body = json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_no_number)
+        body = json.loads(
+            data.decode(),
+            object_pairs_hook=_object,
+            parse_constant=_no_number,
+            parse_int=_whole,
+        )
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8: {error.reason} at byte {error.start}") from error
     except json.JSONDecodeError as error:
@@ -72,6 +78,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise ValueError(f"the key `{clipped(twice, _SHOWN)}` is there twice")
     return found
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _DIGITS:  # Python itself refuses thousands, with an advice that is none here
+        raise ValueError(f"{clipped(digits, _SHOWN)} is too large a number")
+    return int(digits)
 
 
 def _no_number(name: str) -> NoReturn:

@@ -159,7 +159,10 @@ class _Source:
                 refused(self._path, int(rows[int(without.argmax())]), "pair", "", expected)
             arms, warnings = self._paired(arms)
         before, after = (self._values(arm, "value") for arm in arms)
-        return Measured(family, metric, before, after, is_paired, self._of(arms), warnings)
+        of = self._of(arms)
+        if of and metric.scale is Scale.DIFFERENCE:
+            self._shares(rows)
+        return Measured(family, metric, before, after, is_paired, of, warnings)
 
     def _paired(self, arms: list[Any]) -> tuple[list[Any], tuple[str, ...]]:
         """Return the rows of both arms in the same order of pairs, and what was left out."""
@@ -198,7 +201,15 @@ class _Source:
         if "of" not in self._numbers:
             return ()
         found = tuple(self._values(arm, "of") for arm in arms)
-        return found if all(value > 0 for values in found for value in values) else ()
+        return found if all(value >= 1 for values in found for value in values) else ()
+
+    def _shares(self, rows: Any) -> None:  # noqa: ANN401 (numpy loads late)
+        values = self._numbers["value"][rows]
+        wrong = (values < 0) | (values > 1)
+        if wrong.any():
+            row = int(rows[int(wrong.argmax())])
+            expected = "a share from 0 to 1, as `of` makes it one"
+            refused(self._path, row, "value", f"{self._numbers['value'][row]:g}", expected)
 
     def _said(self, rows: Any, column: str) -> str:  # noqa: ANN401 (numpy loads late)
         """Return the one thing that the rows of a metric say in a column."""

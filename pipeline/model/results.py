@@ -56,8 +56,13 @@ class Sample:
     def __post_init__(self) -> None:
         if self.of and len(self.of) != len(self.values):
             raise ValueError(f"{self.key}: `of` must have as many numbers as `values`")
-        if any(n is not None and not (math.isfinite(n) and n > 0) for n in self.of):
-            raise ValueError(f"{self.key}: every number in `of` must be finite and above zero")
+        if any(n is not None and not (math.isfinite(n) and n >= 1) for n in self.of):
+            raise ValueError(f"{self.key}: every number in `of` must be finite and at least 1")
+        if any(
+            v is not None and n is not None and not 0 <= v <= 1
+            for v, n in zip(self.values, self.of, strict=False)
+        ):
+            raise ValueError(f"{self.key}: a share of events must be between 0 and 1")
         if any(v is not None and not self.metric.allows(v) for v in self.values):
             raise ValueError(
                 f"{self.key}: every value must be finite and, unless the scale is that of"

@@ -51,6 +51,11 @@ def _repeat(found: dict[str, Any]) -> None:
     found["samples"]["candidate"].append(sample(found))
 
 
+def _too_many(found: dict[str, Any]) -> None:
+    errors = sample(found, -1)
+    errors.update(of=[10] * 5, values=[5] * 5)
+
+
 JSON = [
     Case("empty", _TEXT, text(""), "not JSON"),
     Case("cut off", _TEXT, text(_GOOD[:-40]), "not JSON"),
@@ -67,7 +72,7 @@ JSON = [
     Case("1e400", _TEXT, text(_with("40.0", "1e400")), "too large a number"),
     Case("1e308", _TEXT, text(_with("40.0", "1e308")), "too large a number"),
     Case("a number of 100 digits", _TEXT, text(_with("40.0", "9" * 100)), "too large a number"),
-    Case("a number of 5,000 digits", _TEXT, text(_with("40.0", "9" * 5000)), "digits"),
+    Case("a number of 5,000 digits", _TEXT, text(_with("40.0", "9" * 5000)), "too large a number"),
     Case("a key twice", _TEXT, text(_with("{", '{"suite": "other",')), "`suite` is there twice"),
     Case("a margin twice", _TEXT, text(_with('"margin"', '"margin": 9, "margin"')), "twice"),
     Case("a text of 30 kB", _TEXT, edited(lambda b: b.update(suite="x" * 30_000)), "20000 charac"),
@@ -90,6 +95,7 @@ VALUES = [
     Case("an arm is gone", _MEANING, edited(lambda b: b["subjects"].pop("baseline")), "each arm"),
     Case("a value below zero", _MEANING, _value(-1), "not below zero"),
     Case("fewer than no pairs", _MEANING, edited(lambda b: b.update(pairs_asked=-5)), "at least"),
+    Case("a share of 500 %", _MEANING, edited(_too_many), "between 0 and 1"),
     Case("a trial is gone", _MEANING, edited(lambda b: b["trials"].pop()), "in order"),
     Case("a pair below 0", _MEANING, edited(lambda b: b["trials"][0].update(pair=-1)), "range"),
     Case(

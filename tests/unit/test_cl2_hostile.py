@@ -42,9 +42,9 @@ def changed(old: str, new: str) -> str:
         pytest.param("Timer", TIMER + TIMER, "not JSON", id="twice"),
         pytest.param("Timer", changed("7.5", "NaN"), "NaN is not a number", id="NaN"),
         pytest.param("Timer", changed("7.5", "-Infinity"), "-Infinity is not", id="infinity"),
-        pytest.param("Timer", changed("7.5", "1e999"), "dataItems.0.data.total", id="1e999"),
-        pytest.param("Timer", changed("7.5", "9" * 400), "dataItems.0.data.total", id="huge"),
-        pytest.param("Timer", changed("7.5", "9" * 5000), "not JSON", id="5,000 digits"),
+        pytest.param("Timer", changed("7.5", "1e999"), "too large a number", id="1e999"),
+        pytest.param("Timer", changed("7.5", "9" * 400), "too large a number", id="huge"),
+        pytest.param("Timer", changed("7.5", "9" * 5000), "too large a number", id="5,000 digits"),
         pytest.param("Timer", changed("7.5", '"7"'), "dataItems.0.data.total", id="text"),
         pytest.param("Timer", changed("7.5", "true"), "dataItems.0.data.total", id="truth"),
         pytest.param("Timer", changed("7.5", "null"), "dataItems.0.data.total", id="null"),
@@ -55,10 +55,8 @@ def changed(old: str, new: str) -> str:
         pytest.param(
             "Timer", changed('"total"', '"total": 1, "total"'), "`total` is there twice", id="keys"
         ),
-        pytest.param(
-            "Timer", changed("phases", "\\ud800"), "surrogates not allowed", id="surrogate"
-        ),
-        pytest.param("Timer", "[" * 100_000, "nested too deep", id="deep"),
+        pytest.param("Timer", changed("phases", "\\ud800"), "is not Unicode", id="surrogate"),
+        pytest.param("Timer", "[" * 100_000, "nested more than", id="deep"),
         pytest.param("Timer", "[]", "a valid dictionary", id="list"),
         pytest.param("Timer", "\ufeff" + TIMER, "not JSON", id="byte order mark"),
         pytest.param("APIAvailability", "{}", "clusterMetrics", id="no availability"),
@@ -95,7 +93,9 @@ def changed(old: str, new: str) -> str:
         pytest.param("EtcdMetrics", etcd({"x": 5}), "`x` is no bound", id="bound"),
         pytest.param("EtcdMetrics", etcd({"nan": 5}), "`nan` is no bound", id="bound NaN"),
         pytest.param("EtcdMetrics", etcd({"+Inf": 2.5}), "buckets.+Inf", id="half a value"),
-        pytest.param("EtcdMetrics", etcd({"+Inf": 10**400}), "buckets.+Inf", id="endless count"),
+        pytest.param(
+            "EtcdMetrics", etcd({"+Inf": 10**400}), "too large a number", id="endless count"
+        ),
     ],
 )
 def test_a_summary_that_is_wrong_is_refused_with_its_file_and_the_fault(

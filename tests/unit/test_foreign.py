@@ -16,11 +16,13 @@ from pipeline import strict_json, table
 from pipeline.drivers.points import read_points
 from pipeline.errors import BaselineError, ConfigError, LoadError
 from pipeline.history import nights
+from pipeline.model.results import Sample
 from pipeline.model.subject import Arm
 from pipeline.plain import clipped
 from pipeline.probes import prometheus
 from pipeline.probes.scrape import Selection, read
 from tests import pages
+from tests.builders import COUNT
 
 DIGITS = "9" * 400
 HEADER = "metric_name,timestamp,metric_value,error_code,expected_response,status,extra_tags"
@@ -102,6 +104,19 @@ def test_what_a_csv_has_is_quoted_short_and_printable(
     said = str(caught.value)
     assert said.isprintable()
     assert len(said) < len(str(path)) + 400
+
+
+@pytest.mark.parametrize("share", ["5.0", "-0.1", "1.0001"])
+def test_a_share_of_events_beyond_all_of_them_is_refused(tmp_path: Path, share: str) -> None:
+    path = tmp_path / "table.csv"
+    head = "pair,arm,metric,value,margin,scale,of"
+    arms = ("baseline", "candidate", "baseline")
+    rows = [f"{n},{arm},errors,0.1,0.01,difference,1000" for n, arm in enumerate(arms)]
+    path.write_text("\n".join([head, *rows, f"2,candidate,errors,{share},0.01,difference,9", ""]))
+    with pytest.raises(ConfigError, match=r"csv:5: value: .* is not a share from 0 to 1"):
+        table.measured(path)
+    with pytest.raises(ValueError, match="a share of events must be between 0 and 1"):
+        Sample("w", COUNT, (0.5, float(share)), (10.0, 10.0))
 
 
 def test_json_of_equal_keys_is_refused_wherever_they_are() -> None:

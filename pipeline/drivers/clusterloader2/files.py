@@ -1,11 +1,11 @@
 """Read files that another program left, which may be damaged, endless or no files at all."""
 
-import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from pipeline import strict_json
 from pipeline.errors import LoadError
 
 HINT = "clusterloader2.log beside the report says what ClusterLoader2 did"
@@ -42,33 +42,12 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401  # what it is, is for the caller to check
-    """Return what a JSON file says, all numbers finite and no key twice.
+    """Return what a JSON file says, of known size, all numbers finite and no key twice.
 
     Raises:
         LoadError: Naming the file and what is wrong with it.
     """
     try:
-        text = read_bytes(path).decode("utf-8")
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
-    except UnicodeDecodeError as error:
-        raise LoadError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
-    except RecursionError as error:
-        raise LoadError(f"{path}: its parts are nested too deep", hint=HINT) from error
-    except ValueError as error:  # JSON's own error is one of these
-        raise LoadError(f"{path}: not JSON: {error}", hint=HINT) from error
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key `{twice[:40]}` is there twice")
-    for text in (*found, *found.values()):
-        if isinstance(text, str):
-            text.encode()  # half of a surrogate pair could not be printed or written
-    return found
+        return strict_json.loads(read_bytes(path))
+    except ValueError as error:
+        raise LoadError(f"{path}: {error}", hint=HINT) from error

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
 from pydantic.alias_generators import to_camel
 
+from pipeline import strict_json
 from pipeline.drivers.clusterloader2.files import HINT
 from pipeline.drivers.clusterloader2.reported import (
     AVAILABILITY,
@@ -26,6 +27,7 @@ from pipeline.drivers.clusterloader2.reported import (
 )
 from pipeline.errors import LoadError
 from pipeline.model.perfdata import VERSION, Item
+from pipeline.plain import clipped
 
 _SECONDS = {
     "h": 3600.0,
@@ -129,7 +131,7 @@ def items(path: Path, body: object) -> tuple[Item, ...]:
     form = _checked(_PerfData, path, body)
     if form.version != VERSION:
         raise LoadError(
-            f"{path}: its version is `{form.version[:40]}`, and `{VERSION}` is read",
+            f"{path}: its version is `{clipped(form.version, 40)}`, and `{VERSION}` is read",
             hint=f"the `metricVersion` of a query must be {VERSION}",
         )
     return tuple(Item(one.data or {}, one.unit, one.labels or {}) for one in form.data_items or ())
@@ -143,7 +145,7 @@ def seconds(duration: str) -> float:
     """
     parts = _PART.findall(duration)
     if not parts or "".join(number + unit for number, unit in parts) != duration:
-        raise ValueError(f"`{duration[:40]}` is no duration")
+        raise ValueError(f"`{clipped(duration, 40)}` is no duration")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
@@ -160,7 +162,9 @@ def _usage(path: Path, body: object) -> Usage:
     found = {}
     for key, uses in body.items():
         if not re.fullmatch(r"[1-9]\d?|100", key, re.ASCII):
-            raise LoadError(f"{path}: `{key[:40]}` is no percentile from 1 to 100", hint=HINT)
+            raise LoadError(
+                f"{path}: `{clipped(key, 40)}` is no percentile from 1 to 100", hint=HINT
+            )
         checked = _checked(_Uses, path, {"uses": uses}).uses
         found[int(key)] = tuple(Use(one.name, one.cpu, one.memory) for one in checked)
     return Usage(found)
@@ -196,7 +200,7 @@ def _bound(path: Path, text: str) -> float:
     except ValueError:
         bound = math.nan
     if not bound > 0:
-        raise LoadError(f"{path}: `{text[:40]}` is no bound of a bucket", hint=HINT)
+        raise LoadError(f"{path}: `{clipped(text, 40)}` is no bound of a bucket", hint=HINT)
     return bound
 
 
@@ -204,7 +208,4 @@ def _checked(form: type[_M], path: Path, body: Any) -> _M:  # noqa: ANN401  # ch
     try:
         return form.model_validate(body)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part)[:40] for part in first["loc"])
-        said = f"{where}: {first['msg']}" if where else first["msg"]
-        raise LoadError(f"{path}: {said}", hint=HINT) from error
+        raise LoadError(f"{path}: {strict_json.sentence(error)}", hint=HINT) from error

@@ -15,6 +15,7 @@ from xml.parsers import expat
 from pipeline.drivers.clusterloader2.files import HINT, read_bytes
 from pipeline.drivers.clusterloader2.reported import Overall, Step
 from pipeline.errors import LoadError
+from pipeline.plain import clipped
 
 NAME = "junit.xml"
 
@@ -59,7 +60,9 @@ def read_junit(folder: Path) -> tuple[tuple[Overall, ...], tuple[Step, ...]]:
         elif found := _OVERALL.fullmatch(case.name):
             overall.append(Overall(found["config"], case.duration_s, failure))
         else:
-            raise LoadError(f"{path}: `{case.name[:80]}` is neither a step nor a config", hint=HINT)
+            raise LoadError(
+                f"{path}: `{clipped(case.name, 80)}` is neither a step nor a config", hint=HINT
+            )
     if not overall:
         raise LoadError(f"{path}: there is no config in it", hint=HINT)
     return tuple(overall), tuple(steps)
@@ -95,7 +98,9 @@ class _Cases:
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         if not self.within and tag not in ("testsuite", "testsuites"):
-            raise LoadError(f"{self.path}: not JUnit: it begins with <{tag[:40]}>", hint=HINT)
+            raise LoadError(
+                f"{self.path}: not JUnit: it begins with <{clipped(tag, 40)}>", hint=HINT
+            )
         self.within.append(tag)
         if tag == "testcase":
             name = attributes.get("name", "")
@@ -124,7 +129,8 @@ def _seconds(path: Path, attributes: dict[str, str]) -> float:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
         raise LoadError(
-            f"{path}: the time of `{attributes.get('name', '')[:80]}` is `{said[:40]}`,"
+            f"{path}: the time of `{clipped(attributes.get('name', ''), 80)}` is"
+            f" `{clipped(said, 40)}`,"
             " and no number of seconds",
             hint=HINT,
         )
