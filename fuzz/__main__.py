@@ -46,7 +46,7 @@ def _fuzz(name: str, seconds: int, out: Path) -> tuple[str, int, int, int, int, 
     found = out / name / "found-"
     began = time.monotonic()
     with (out / name / "log.txt").open("wb") as log:
-        subprocess.run(  # ours, and atheris ends the process that it fuzzes in
+        ended = subprocess.run(  # ours, and atheris ends the process that it fuzzes in
             [
                 *(sys.executable, "-m", "fuzz.one", name, str(corpus)),
                 *(f"-max_total_time={seconds}", f"-timeout={_HANG_S}", f"-max_len={_LONGEST}"),
@@ -64,6 +64,7 @@ def _fuzz(name: str, seconds: int, out: Path) -> tuple[str, int, int, int, int, 
     kept = [path.name.removeprefix("found-") for path in found.parent.glob("found-*")]
     crashes, hangs = (sum(one.startswith(kind) for one in kept) for kind in ("crash", "timeout"))
     crashes += sum(one.startswith("oom") for one in kept)
+    crashes = crashes or int(ended.returncode != 0 and not hangs)  # not every end leaves a file
     if kept:
         print(f"{name}: see {found.parent}: {', '.join(kept)}", file=sys.stderr)
     return name, inputs, took, crashes, hangs, len(list(corpus.iterdir()))

@@ -149,10 +149,12 @@ def _microseconds(texts: "pd.Series[str]") -> NDArray[np.int64]:
     """Return microseconds since 1970; `_NO_TIME` where a text is no time."""
     import pandas as pd
 
-    times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+    # In one unit: of nothing but what it cannot read pandas makes seconds, into which no finer fit.
+    times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
     odd = times.isna()
     if odd.any():
-        times[odd] = pd.to_datetime(texts[odd], format="mixed", utc=True, errors="coerce")
+        others = pd.to_datetime(texts[odd], format="mixed", utc=True, errors="coerce")
+        times[odd] = others.dt.as_unit("us")
     since: NDArray[np.int64] = times.to_numpy(dtype="datetime64[us]").astype(np.int64)
     return since
 

@@ -16,6 +16,9 @@ from pipeline import strict_json, table
 from pipeline.drivers.points import read_points
 from pipeline.errors import BaselineError, ConfigError, LoadError
 from pipeline.history import nights
+from pipeline.history import table as history_table
+from pipeline.history.source import Meaning
+from pipeline.model.metric import Better, Scale
 from pipeline.model.results import Sample
 from pipeline.model.subject import Arm
 from pipeline.plain import clipped
@@ -104,6 +107,14 @@ def test_what_a_csv_has_is_quoted_short_and_printable(
     said = str(caught.value)
     assert said.isprintable()
     assert len(said) < len(str(path)) + 400
+
+
+def test_times_none_of_which_is_iso_8601_may_have_parts_of_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    rows = [f"Jan {day} 2026 00:00:00.030,{day}\n" for day in (1, 2, 3)]
+    path.write_text("time,value\n" + "".join(rows))
+    (series,) = history_table.read(path, Meaning(Scale.RATIO, Better.LOWER)).series
+    assert series.line.values == (1.0, 2.0, 3.0)
 
 
 @pytest.mark.parametrize("share", ["5.0", "-0.1", "1.0001"])
