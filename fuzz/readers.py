@@ -18,8 +18,8 @@ from pathlib import Path
 
 from fuzz.mutate import FILE
 from pipeline import acknowledged, artifact, codec, judging, stages, table
-from pipeline.drivers.cl2_report import read_report, readings
-from pipeline.drivers.cl2_report import warnings as cl2_warnings
+from pipeline.drivers.clusterloader2.report import read_report, readings
+from pipeline.drivers.clusterloader2.report import warnings as cl2_warnings
 from pipeline.drivers.points import read_points
 from pipeline.errors import PipelineError
 from pipeline.history import nights
