@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Prints the spec of both builds as step outputs, and what has to be fetched first for each.
+#
+# CANDIDATE, BASELINE  as the caller wrote them; see `candidate` in benchmark.yml
+# HEAD, BASE           commits that `checkout` alone means; BASE is empty where there is no pull request
+# SUBJECT              clone that is built from
+# PIPELINE             clone of the pipeline, for `reference@REVISION`
+# ARMS                 folder for binaries that are fetched: ARMS/candidate/milo
+set -euo pipefail
+
+fail() {
+  echo "::error::$1" >&2
+  exit 2
+}
+
+build() { # ARM WRITTEN REVISION
+  local arm=$1 written=${2%%\?*} settings='' tree
+  [ "$written" = "$2" ] || settings="?${2#*\?}"
+  case $written in
+    checkout)
+      [ -n "$3" ] || fail "$arm: \`checkout\` needs a pull request; write checkout:REVISION"
+      echo "$arm=source:$SUBJECT@$3$settings"
+      ;;
+    checkout:?*) echo "$arm=source:$SUBJECT@$(revision "${written#checkout:}")$settings" ;;
+    artifact:?*)
+      echo "$arm-artifact=${written#artifact:}"
+      echo "$arm=binary:$ARMS/$arm/milo$settings"
+      ;;
+    image:?*)
+      echo "$arm-image=${written#image:}"
+      echo "$arm=binary:$ARMS/$arm/milo$settings"
+      ;;
+    reference) echo "$arm=reference$settings" ;;
+    reference@?*)
+      tree=$(git -C "$PIPELINE" rev-parse --verify --quiet "${written#reference@}:reference") ||
+        fail "$arm: the pipeline has no folder reference/ at ${written#reference@}"
+      echo "$arm=reference@$tree$settings"
+      ;;
+    *) fail "$arm: \`$2\` is none of checkout, checkout:REVISION, artifact:NAME, image:REFERENCE, reference" ;;
+  esac
+}
+
+revision() { # as a branch is named in a clone that checked out another one
+  git -C "$SUBJECT" rev-parse --verify --quiet --end-of-options "origin/$1^{commit}" || echo "$1"
+}
+
+build candidate "$CANDIDATE" "$HEAD"
+build baseline "$BASELINE" "$BASE"

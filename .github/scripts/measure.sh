@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Runs the pipeline and prints what it answered as step outputs; fails only where it could not be run at all.
+#
+# SUITE, CANDIDATE, BASELINE, BUILD, PAIRS, BUDGET  arguments of `run`; BUDGET may be empty
+# CANDIDATE_IMAGE, BASELINE_IMAGE  images with the binary at IMAGE_PATH; empty for none
+# SUBJECT                          the caller's repository, where a suite's path starts
+# ARMS                             folder of fetched binaries
+# OUT                              folder of the run
+# PYTHON                           with the packages of the pipeline
+set -euo pipefail
+
+from_image() { # ARM IMAGE
+  local container
+  mkdir -p "$ARMS/$1"
+  container=$(docker create -- "$2" -)
+  docker cp "$container:$IMAGE_PATH" "$ARMS/$1/milo"
+  docker rm "$container" > /dev/null
+}
+
+only_file() { # ARM: an artifact holds one file of any name, and lost that it may be executed
+  local found
+  mapfile -t found < <(find "$ARMS/$1" -type f)
+  if [ "${#found[@]}" != 1 ]; then
+    echo "::error::$1: the artifact has ${#found[@]} files; one is needed, the binary" >&2
+    exit 2
+  fi
+  [ "${found[0]}" = "$ARMS/$1/milo" ] || mv "${found[0]}" "$ARMS/$1/milo"
+  chmod +x "$ARMS/$1/milo"
+}
+
+[ -z "$CANDIDATE_IMAGE" ] || from_image candidate "$CANDIDATE_IMAGE"
+[ -z "$BASELINE_IMAGE" ] || from_image baseline "$BASELINE_IMAGE"
+for arm in candidate baseline; do
+  [ ! -d "$ARMS/$arm" ] || only_file "$arm"
+done
+
+arguments=(--suite "$SUITE" --candidate "$CANDIDATE" --against "$BASELINE" --pairs "$PAIRS" --out "$OUT")
+[ -z "$BUDGET" ] || arguments+=(--budget "$BUDGET")
+[[ "$CANDIDATE$BASELINE" != *source:* ]] || arguments+=(--build "$BUILD")
+
+cd "$SUBJECT"
+code=0
+log="$ARMS.log"
+"$PYTHON" -P -m pipeline run "${arguments[@]}" 2> >(tee "$log" >&2) || code=$?
+mkdir -p "$OUT"
+mv "$log" "$OUT/pipeline.log"
+echo "exit-code=$code" >> "$GITHUB_OUTPUT"
+[ ! -f "$OUT/verdict.json" ] ||
+  "$PYTHON" -c 'import json, sys; print("verdict=" + json.load(open(sys.argv[1]))["verdict"])' "$OUT/verdict.json" >> "$GITHUB_OUTPUT"
