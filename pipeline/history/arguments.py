@@ -9,8 +9,8 @@ _EPILOG = (
     " is what --append writes: one line for each night, each metric set against the reference build"
     " of the same run"
     " -- exit codes: 0 looked, 2 a file that cannot be used, 3 a step for the worse with --alarm,"
-    " 6 a run without a valid pair or a file that cannot be written,"
-    " 7 a run or a .jsonl file that cannot be read"
+    " 6 a run without a valid pair, or a file or branch that cannot be written,"
+    " 7 a run or a .jsonl file that cannot be read, a branch that lost nights, or --fresh"
 )
 
 
@@ -22,6 +22,17 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument(
         "--append", type=Path, metavar="DIR", help="first add the run of a folder to FILE.jsonl"
+    )
+    parser.add_argument(
+        "--branch",
+        metavar="NAME",
+        help="FILE.jsonl is on this branch of a git repository; --append pushes to it",
+    )
+    parser.add_argument(
+        "--remote", metavar="URL", help="of the repository of --branch (default: origin)"
+    )
+    parser.add_argument(
+        "--fresh", type=float, metavar="HOURS", help="exit with 7 if the newest night is older"
     )
     parser.add_argument(
         "--acknowledged", type=Path, metavar="FILE", help="TOML or JSON: steps that do not alarm"

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final, Literal, Self
@@ -21,6 +22,7 @@ from pipeline.errors import BaselineError, LoadError
 from pipeline.history.source import Dated, Meaning, Source, dated
 from pipeline.judge import scale
 from pipeline.log import log
+from pipeline.model.calibration import Calibration
 from pipeline.model.history import Place
 from pipeline.model.metric import Better, Scale
 from pipeline.model.results import ResultSet, Sample
@@ -28,6 +30,8 @@ from pipeline.model.subject import Arm
 
 # 1: the first version.
 NIGHT: Final = "milo-perf.night/1"
+FALSE_ALARMS: Final = "equal-builds/false_alarms"
+"""Share of reports on equal builds that would have been red; not set against anything."""
 
 
 class _Strict(BaseModel):
@@ -83,8 +87,13 @@ class Night(_Strict):
     metrics: dict[str, Value]
 
 
-def night(results: ResultSet) -> Night:
+def night(results: ResultSet, found: Calibration | None = None) -> Night:
     """Return what is kept of a run.
+
+    Args:
+        results: Of the run.
+        found: Where it measured a build against itself, what that told: how often equal builds
+            turn red is then a metric too.
 
     Raises:
         LoadError: No pair of it is valid.
@@ -101,6 +110,14 @@ def night(results: ResultSet) -> Night:
         if sample.key in before
         and (value := _value(before[sample.key], sample, results.valid_pairs))
     }
+    if found is not None:
+        metrics[FALSE_ALARMS] = Value(
+            value=found.false_alarms,
+            scale=Scale.DIFFERENCE,
+            better=Better.LOWER,
+            unit="1",
+            pairs=found.pairs,
+        )
     facts = subjects[Arm.CANDIDATE].facts
     return Night(
         run=hashlib.sha256(repr(told).encode()).hexdigest()[:16],
@@ -168,6 +185,22 @@ def _parsed(line: str) -> Night:
         return Night.model_validate(body)
     except ValidationError as error:
         raise ValueError(strict_json.sentence(error)) from error
+
+
+def require_fresh(path: Path, hours: float) -> None:
+    """Return if the newest night of a file began less than so many hours ago.
+
+    Raises:
+        BaselineError: It did not, or see `load`.
+    """
+    newest = max((night.time for night in load(path)), default=None)
+    age = (datetime.now(UTC) - newest).total_seconds() / 3600 if newest else None
+    if age is None or age > hours:
+        said = f"the newest night is {age:.0f} h old" if age else "there is no night in it"
+        raise BaselineError(
+            f"{path.name}: {said}, and one was to come within {hours:g} h",
+            hint="has the workflow of the night been switched off, or does it fail?",
+        )
 
 
 def read(path: Path) -> Source:

@@ -3,13 +3,14 @@
 import argparse
 import dataclasses
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline import acknowledged, codec
 from pipeline.errors import ConfigError, Exit
-from pipeline.history import nights, table
+from pipeline.history import branch, nights, table
 from pipeline.history.source import Dated, Meaning, Source
 from pipeline.judge.history import HistoryRule, acknowledge, judge
 from pipeline.log import log
@@ -17,6 +18,8 @@ from pipeline.model.history import Acknowledgement, Judged, Place, Step
 from pipeline.model.metric import Better, Scale
 
 RESULTS = "results.json"
+CALIBRATION = "calibration.json"
+"""What `baseline calibrate --json` prints, where that is kept in the folder of its run."""
 
 
 def judged(args: argparse.Namespace) -> list[Judged]:
@@ -28,11 +31,26 @@ def judged(args: argparse.Namespace) -> list[Judged]:
         PipelineError: The file, the run or the acknowledgements cannot be used, or the page cannot
             be written.
     """
-    path: Path = args.file
     if args.html is not None:
-        _apart(args.html, (path, args.acknowledged))
+        _apart(args.html, (args.file, args.acknowledged))
+    if args.branch is None:
+        if args.remote is not None:
+            raise ConfigError("--remote is that of --branch, which is not given")
+        if args.append is not None:
+            new = _night(args.file, args.append)
+            _say(args.file, is_new=nights.append(args.file, new))
+        return _judged(args, args.file)
+    place = branch.Branch(args.remote or "origin", args.branch, os.fspath(args.file))
     if args.append is not None:
-        _append(path, args.append)
+        new = _night(args.file, args.append)
+        _say(args.file, is_new=branch.append(place, new))
+    with branch.checked_out(place) as copy:
+        return _judged(args, copy)
+
+
+def _judged(args: argparse.Namespace, path: Path) -> list[Judged]:
+    if args.fresh is not None:
+        nights.require_fresh(path, args.fresh)
     said = acknowledged.steps(args.acknowledged) if args.acknowledged else ()
     rule = HistoryRule(args.least)
     source = _source(path, Meaning(Scale(args.scale), Better(args.better)))
@@ -84,11 +102,16 @@ def _body(step: Step) -> dict[str, Any]:
     }
 
 
-def _append(path: Path, folder: Path) -> None:
+def _night(path: Path, folder: Path) -> nights.Night:
     if not nights.is_nights(path):
         raise ConfigError(f"{path}: a run is added to a .jsonl file only")
-    night = nights.night(codec.read_results(folder / RESULTS))
-    log.info("%s: %s", path, "added" if nights.append(path, night) else "was there already")
+    calibration = folder / CALIBRATION
+    found = codec.read_calibration(calibration) if calibration.exists() else None
+    return nights.night(codec.read_results(folder / RESULTS), found)
+
+
+def _say(path: Path, *, is_new: bool) -> None:
+    log.info("%s: %s", path, "added" if is_new else "was there already")
 
 
 def _apart(page: Path, read: Sequence[Path | None]) -> None:

@@ -14,6 +14,7 @@ from pipeline import codec
 from pipeline.cli import main
 from pipeline.errors import BaselineError, LoadError
 from pipeline.history import nights
+from pipeline.judge.calibrate import calibration
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
 from tests.builders import COUNT, LATENCY, NOW, results
@@ -178,3 +179,15 @@ def test_a_run_is_added_to_nothing_but_a_file_of_nights(
     assert main(["history", str(tmp_path / "x.csv"), "--append", str(added)]) == 2
     assert ".jsonl" in capsys.readouterr().err
     assert main(["history", str(tmp_path / "x.jsonl"), "--append", str(tmp_path / "none")]) == 7
+
+
+def test_how_often_equal_builds_turn_red_is_a_series_too(tmp_path: Path) -> None:
+    equal = run(ratio=1.0)
+    found = calibration([equal, run(1, ratio=1.01)], 3)
+    added = folder(tmp_path / "run", equal)
+    codec.write_calibration(added / "calibration.json", found)
+    path = tmp_path / "equal.jsonl"
+    assert main(["history", str(path), "--append", str(added), "--json"]) == 0
+    (kept,) = nights.load(path)
+    assert kept.metrics[nights.FALSE_ALARMS].value == found.false_alarms
+    assert nights.FALSE_ALARMS in {dated.line.name for dated in nights.read(path).series}

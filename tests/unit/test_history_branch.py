@@ -1,0 +1,249 @@
+"""Nights on a branch of a git repository: several writers, and what happens to a branch."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline import codec
+from pipeline.cli import main
+from pipeline.errors import BaselineError, ConfigError, Exit, LoadError
+from pipeline.history import branch, nights
+from pipeline.history.branch import Branch
+from pipeline.history.nights import Night
+from tests.builders import LATENCY, NOW, results
+
+FILE = "kept/nights.jsonl"
+
+
+def night(number: int) -> Night:
+    found = results((LATENCY, [0.1, 0.1, 0.1], [0.11, 0.11, 0.11]))
+    return nights.night(replace(found, taken_at=NOW + timedelta(days=number), seed=number))
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    return subprocess.run(
+        ["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Path:
+    """Return a repository that has a branch of code, as that of a project would."""
+    made = tmp_path / "remote.git"
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(made))
+    git(tmp_path, "clone", "--quiet", str(made), "work")
+    (tmp_path / "work" / "code").write_text("code")
+    git(tmp_path / "work", "checkout", "--quiet", "-B", "main")
+    git(tmp_path / "work", "add", "code")
+    git(tmp_path / "work", "commit", "--quiet", "-m", "code")
+    git(tmp_path / "work", "push", "--quiet", "origin", "main")
+    return made
+
+
+@pytest.fixture
+def place(remote: Path) -> Branch:
+    return Branch(str(remote), "history", FILE)
+
+
+def kept(place: Branch) -> list[str]:
+    with branch.checked_out(place) as path:
+        return [night.run for night in nights.load(path)]
+
+
+def rewritten(remote: Path, edit: str, *push: str) -> None:
+    """Let somebody change the branch in a clone: `edit` is a shell command."""
+    clone = remote.parent / "somebody"
+    shutil.rmtree(clone, ignore_errors=True)
+    git(remote.parent, "clone", "--quiet", "--branch", "history", str(remote), str(clone))
+    subprocess.run(["sh", "-ec", edit], cwd=clone, check=True)
+    git(clone, "commit", "--quiet", "--all", "--allow-empty", "-m", "by hand")
+    git(clone, "push", "--quiet", *push, "origin", "HEAD:history")
+
+
+def test_the_first_night_makes_the_branch_and_others_are_left_alone(
+    remote: Path, place: Branch
+) -> None:
+    before = git(remote, "rev-parse", "main")
+    assert branch.append(place, night(0))
+    assert branch.append(place, night(1))
+    assert not branch.append(place, night(1))
+    assert kept(place) == [night(0).run, night(1).run]
+    assert git(remote, "ls-tree", "-r", "--name-only", "history") == FILE
+    assert git(remote, "rev-list", "--count", "history") == "2"
+    assert git(remote, "rev-parse", "main") == before
+
+
+def test_what_else_is_on_the_branch_stays(remote: Path, place: Branch) -> None:
+    branch.append(place, night(0))
+    rewritten(remote, "echo by hand > notes; git add notes")
+    branch.append(place, night(1))
+    assert git(remote, "show", "history:notes") == "by hand"
+    assert len(kept(place)) == 2
+
+
+def test_writers_at_the_same_time_lose_nothing(tmp_path: Path, remote: Path) -> None:
+    writers = []
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found = results((LATENCY, [0.1, 0.1, 0.1], [0.11, 0.11, 0.11]))
+        found = replace(found, taken_at=NOW + timedelta(days=number))
+        codec.write_results(folder / "results.json", found)
+        command = ["history", "nights.jsonl", "--branch", "history", "--remote", str(remote)]
+        writers.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "pipeline", *command, "--append", str(folder), "--json"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    for writer in writers:
+        _, said = writer.communicate(timeout=120)
+        assert writer.returncode == Exit.NO_REGRESSION, said
+    assert len(kept(Branch(str(remote), "history", "nights.jsonl"))) == 3
+    assert git(remote, "rev-list", "--count", "history") == "3"
+
+
+def test_a_writer_who_comes_second_adds_to_what_the_first_has_pushed(
+    tmp_path: Path, remote: Path, place: Branch
+) -> None:
+    """The hook lets the other one win in the one moment that matters, between fetch and push."""
+    branch.append(place, night(0))
+    branch.append(replace(place, name="other"), night(0))
+    branch.append(replace(place, name="other"), night(1))
+    other = git(remote, "rev-parse", "other")
+    git(remote, "update-ref", "refs/heads/history", git(remote, "rev-parse", "other~1"))
+    git(remote, "update-ref", place.seen, git(remote, "rev-parse", "other~1"))
+    hook = remote / "hooks" / "pre-receive"
+    once = tmp_path / "once"
+    hook.write_text(
+        f"#!/bin/sh\n[ -e {once} ] && exit 0\ntouch {once}\n"
+        f"env -u GIT_QUARANTINE_PATH git update-ref refs/heads/history {other}\n"
+    )
+    hook.chmod(0o755)
+    waits: list[float] = []
+    assert branch.append(place, night(2), waits.append)
+    assert kept(place) == [night(number).run for number in range(3)]
+    assert len(waits) == 1
+
+
+def test_a_branch_that_was_rewritten_is_noticed_and_what_it_had_can_be_brought_back(
+    remote: Path, place: Branch
+) -> None:
+    for number in range(3):
+        branch.append(place, night(number))
+    newest = git(remote, "rev-parse", "history")
+    rewritten(remote, "git reset -q --hard HEAD~2", "--force")
+    with pytest.raises(BaselineError, match="was rewritten") as caught:
+        branch.append(place, night(3))
+    assert f"git push --force origin {newest}:refs/heads/history" in caught.value.hint
+    git(remote, "update-ref", "refs/heads/history", newest)
+    assert branch.append(place, night(3))
+    assert len(kept(place)) == 4
+
+
+def test_a_rewrite_that_was_meant_is_taken_as_the_hint_says(remote: Path, place: Branch) -> None:
+    for number in range(3):
+        branch.append(place, night(number))
+    rewritten(remote, "git reset -q --hard HEAD~2", "--force")
+    with pytest.raises(BaselineError) as caught:
+        kept(place)
+    assert f"git push origin :{place.seen}" in caught.value.hint
+    git(remote, "update-ref", "-d", place.seen)
+    assert branch.append(place, night(3))
+    assert len(kept(place)) == 2
+
+
+def test_a_branch_that_is_gone_is_noticed(remote: Path, place: Branch) -> None:
+    branch.append(place, night(0))
+    git(remote, "update-ref", "-d", "refs/heads/history")
+    with pytest.raises(BaselineError, match="the branch history is gone"):
+        branch.append(place, night(1))
+
+
+@pytest.mark.parametrize(
+    ("edit", "lost"),
+    [
+        pytest.param(f"tail -n 2 {FILE} > cut; cat cut > {FILE}", 1, id="a line is gone"),
+        pytest.param(f"truncate -s -20 {FILE}", 1, id="cut off"),
+        pytest.param(f": > {FILE}", 3, id="empty"),
+        pytest.param(f"git rm -q {FILE}", 3, id="deleted"),
+    ],
+)
+def test_a_file_that_lost_nights_is_noticed(
+    edit: str, lost: int, remote: Path, place: Branch
+) -> None:
+    for number in range(3):
+        branch.append(place, night(number))
+    rewritten(remote, edit)
+    with pytest.raises(BaselineError, match=f"lost {lost} nights"):
+        branch.append(place, night(3))
+    with pytest.raises(BaselineError, match=f"lost {lost} nights"):
+        kept(place)
+
+
+def test_a_repository_that_refuses_is_an_error_with_its_words(remote: Path, place: Branch) -> None:
+    hook = remote / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho protected by a rule >&2\nexit 1\n")
+    hook.chmod(0o755)
+    waits: list[float] = []
+    with pytest.raises(LoadError, match="could not be pushed to history") as caught:
+        branch.append(place, night(0), waits.append)
+    assert "protected by a rule" in caught.value.hint
+    assert len(waits) == 3
+
+
+def test_a_repository_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    nowhere = Branch(str(tmp_path / "nowhere"), "history", FILE)
+    with pytest.raises(LoadError, match="ls-remote"):
+        kept(nowhere)
+
+
+@pytest.mark.parametrize("file", ["/etc/nights.jsonl", "../nights.jsonl"])
+def test_a_path_out_of_the_branch_is_refused(file: str) -> None:
+    with pytest.raises(ConfigError, match="inside the branch"):
+        Branch("origin", "history", file)
+
+
+def test_steps_are_looked_for_on_the_branch(
+    remote: Path, place: Branch, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        branch.append(place, night(number))
+    monkeypatch.chdir(remote.parent / "work")  # `origin` is that of the current clone
+    assert main(["history", FILE, "--branch", "history", "--json"]) == Exit.NO_REGRESSION
+    assert json.loads(capsys.readouterr().out)["series"][0]["points"] == 2
+
+
+@pytest.mark.parametrize(
+    ("age_h", "code"),
+    [
+        pytest.param(40, Exit.NO_REGRESSION, id="fresh"),
+        pytest.param(60, Exit.NO_BASELINE, id="old"),
+    ],
+)
+def test_a_silence_of_48_hours_is_an_error(
+    age_h: float, code: Exit, place: Branch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = datetime.now(UTC) - timedelta(hours=age_h)
+    branch.append(place, night(0).model_copy(update={"time": taken}))
+    words = ["history", FILE, "--branch", "history", "--remote", place.remote, "--fresh", "48"]
+    assert main(words) == code
+    assert ("the newest night is 60 h old" in capsys.readouterr().err) == (code != 0)
+
+
+def test_a_branch_without_a_night_is_not_fresh(place: Branch) -> None:
+    words = ["history", FILE, "--branch", "history", "--remote", place.remote, "--fresh", "48"]
+    assert main(words) == Exit.NO_BASELINE
+
+
+def test_a_remote_without_a_branch_is_refused() -> None:
+    assert main(["history", FILE, "--remote", "origin"]) == Exit.BAD_ARGUMENTS

@@ -1,0 +1,26 @@
+"""What actions/upload-artifact does, into a folder."""
+
+import os
+import shutil
+from pathlib import Path
+
+into = Path(os.environ["ARTIFACTS"], os.environ["GITHUB_RUN_ID"], os.environ["NAME"])
+found = [
+    path
+    for line in os.environ["FILES"].split("\n")
+    if line.strip()
+    for path in Path("/").glob(line.strip().lstrip("/"))
+]
+files = [f for p in found for f in (p.rglob("*") if p.is_dir() else [p]) if f.is_file()]
+if into.exists():
+    if os.environ["OVERWRITE"] != "true":
+        raise SystemExit(f"an artifact of the name {into.name} is there already")
+    shutil.rmtree(into)
+if not files and os.environ["NONE"] == "error":
+    raise SystemExit("no file was found")
+# Names are kept below the deepest folder that all paths share.
+top = files and Path(os.path.commonpath([p if p.is_dir() else p.parent for p in found]))
+for file in files:
+    target = into / file.relative_to(top)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, target)  # without its mode, as there
