@@ -44,6 +44,10 @@ log="$ARMS.log"
 "$PYTHON" -P -m pipeline run "${arguments[@]}" 2> >(tee "$log" >&2) || code=$?
 mkdir -p "$OUT"
 mv "$log" "$OUT/pipeline.log"
+case $code in
+  0 | 3 | 4) ;;
+  *) grep -A 20 '^error: ' "$OUT/pipeline.log" > "$OUT/error.txt" || tail -n 20 "$OUT/pipeline.log" > "$OUT/error.txt" ;;
+esac
 echo "exit-code=$code" >> "$GITHUB_OUTPUT"
 [ ! -f "$OUT/verdict.json" ] ||
   "$PYTHON" -c 'import json, sys; print("verdict=" + json.load(open(sys.argv[1]))["verdict"])' "$OUT/verdict.json" >> "$GITHUB_OUTPUT"

@@ -14,7 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 STUBS = Path(__file__).parent / "stubs"
 PIPELINE = "OWNER/milo-perf"
-CALLER = "acme/milo"
+CALLER = "milo-os/milo"
 COMMIT = "0" * 40
 """What the examples have in place of a commit of ours."""
 
@@ -31,16 +31,16 @@ class Ran:
     """How a run of workflows ended.
 
     Attributes:
+        number: Its id.
         code: Exit code of act: 0 when every job was well.
-        log: Everything that it printed.
-        jobs: Name of each job that ended, and how.
-        summary: What the steps wrote for people.
+        jobs: Name of each job that ran, without its callers, and how it ended.
+        log: What it said, with the job that said it before each line.
     """
 
+    number: int
     code: int
-    log: str
     jobs: dict[str, str]
-    summary: str
+    log: str
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Stage:
         """Return the folder of an artifact."""
         return self.folder / "artifacts" / str(run) / name
 
-    def commit(self, **files: str) -> str:
+    def commit(self, files: Mapping[str, str]) -> str:
         """Write files of the caller, commit, and return the commit."""
         for name, text in files.items():
             path = self.caller / name
@@ -99,7 +99,7 @@ class Stage:
                 *("--action-cache-path", str(self.folder / "act"), "--json"),
                 *(f"--local-repository={there}" for there in self._repositories()),
                 *(f"--env={key}={value}" for key, value in variables.items() if value),
-                *("--secret", "GITHUB_TOKEN=t0ken"),
+                *("--secret", "GITHUB_TOKEN=secret-token"),
             ],
             capture_output=True,
             text=True,
@@ -108,7 +108,7 @@ class Stage:
             cwd=here,
             env={**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache")},
         )
-        return _read(done.returncode, done.stdout + done.stderr)
+        return _ran(self.runs, done.returncode, done.stdout + done.stderr)
 
     def _repositories(self) -> list[str]:
         texts = "".join(path.read_text() for path in (ROOT / ".github").rglob("*.yml"))
@@ -170,13 +170,17 @@ def _initialised(folder: Path) -> None:
     git(folder, "commit", "--quiet", "--allow-empty", "-m", "the first commit")
 
 
-def _read(code: int, log: str) -> Ran:
+def _ran(number: int, code: int, text: str) -> Ran:
     jobs: dict[str, str] = {}
-    for line in log.splitlines():
+    lines = []
+    for line in text.splitlines():
         try:
             said = json.loads(line)
         except ValueError:
+            lines.append(line)
             continue
         if "jobResult" in said:
-            jobs[said["job"]] = said["jobResult"]
-    return Ran(code, log, jobs, "")
+            jobs[said["job"].rpartition("/")[2]] = said["jobResult"]
+        job = said.get("job", "").rpartition("/")[2]
+        lines += [f"{job}: {part}" for part in said["msg"].splitlines()]
+    return Ran(number, code, jobs, "\n".join(lines))

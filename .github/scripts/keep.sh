@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Adds what was measured to a history on a branch, looks for steps, and opens, updates or closes the one issue.
+#
+# NIGHT         folder with results.json, or with error.txt where there are none; may be missing
+# KEY, SUITE    of the issue, and of the results
+# HISTORY       file on the branch, such as nightly.jsonl
+# BRANCH, REMOTE  where the file is
+# FRESH         hours: nothing was measured, and only a silence that long is said; otherwise empty
+# ACKNOWLEDGED  file of steps and regressions that are known; need not be there
+# PYTHON        with the packages of the pipeline
+set -euo pipefail
+
+mkdir -p "$NIGHT"
+known=()
+[ ! -f "$ACKNOWLEDGED" ] || known=(--acknowledged "$ACKNOWLEDGED")
+history() {
+  "$PYTHON" -P -m pipeline history "$HISTORY" --branch "$BRANCH" --remote "$REMOTE" "${known[@]}" "$@" \
+    2> >(tee "$NIGHT.log" >&2)
+}
+said() { # why there is no night to judge takes the place of its results
+  rm -f "$NIGHT/results.json"
+  sed -n '/^error: /,$p' "$NIGHT.log" > "$NIGHT/error.txt"
+}
+
+if [ -n "$FRESH" ]; then
+  ! history --fresh "$FRESH" || exit 0
+  said
+elif [ -f "$NIGHT/results.json" ]; then
+  history --append "$NIGHT" --json > "$NIGHT/steps.json" || said
+fi
+"$PYTHON" -P -m pipeline publish "$NIGHT" --to summary --to issue --key "$KEY" --suite "$SUITE" "${known[@]}"

