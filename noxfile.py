@@ -1,5 +1,7 @@
 """Ways in.  What a session does is in `pipeline`, in the tests and in the benchmarks, not here."""
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -30,13 +32,32 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, spelling, layers, and the configs of ClusterLoader2."""
+    """Check style, spelling, layers, configs of ClusterLoader2, and workflows of GitHub."""
     _install(session, "dev")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("codespell")
     session.run("lint-imports")
     session.run("python", "-m", "pytest", "-q", "tests/integration/test_cl2_configs.py")
+    _lint_workflows(session)
+
+
+def _lint_workflows(session: nox.Session) -> None:
+    examples = _files("examples/milo/*.yml")
+    workflows = [*_files(".github/workflows/*.yml"), *examples]
+    session.run("actionlint", *workflows)  # runs shellcheck on every `run:`
+    session.run("zizmor", "--offline", "--persona=pedantic", ".github", *examples)
+    for schema, files in (
+        ("vendor.github-workflows", workflows),
+        ("vendor.github-actions", _files(".github/actions/*/action.yml")),
+        ("vendor.dependabot", [".github/dependabot.yml"]),
+    ):
+        session.run("check-jsonschema", "--builtin-schema", schema, *files)
+    session.run("shellcheck", *_files(".github/scripts/*.sh"))
+
+
+def _files(pattern: str) -> list[str]:
+    return sorted(map(str, Path().glob(pattern)))
 
 
 @nox.session

@@ -21,7 +21,7 @@ build() { # ARM WRITTEN REVISION
       [ -n "$3" ] || fail "$arm: \`checkout\` needs a pull request; write checkout:REVISION"
       echo "$arm=source:$SUBJECT@$3$settings"
       ;;
-    checkout:?*) echo "$arm=source:$SUBJECT@$(revision "${written#checkout:}")$settings" ;;
+    checkout:?*) echo "$arm=source:$SUBJECT@$(revision "$SUBJECT" "${written#checkout:}")$settings" ;;
     artifact:?*)
       echo "$arm-artifact=${written#artifact:}"
       echo "$arm=binary:$ARMS/$arm/milo$settings"
@@ -32,7 +32,7 @@ build() { # ARM WRITTEN REVISION
       ;;
     reference) echo "$arm=reference$settings" ;;
     reference@?*)
-      tree=$(git -C "$PIPELINE" rev-parse --verify --quiet "${written#reference@}:reference") ||
+      tree=$(git -C "$PIPELINE" rev-parse --verify --quiet "$(revision "$PIPELINE" "${written#reference@}"):reference") ||
         fail "$arm: the pipeline has no folder reference/ at ${written#reference@}"
       echo "$arm=reference@$tree$settings"
       ;;
@@ -40,8 +40,8 @@ build() { # ARM WRITTEN REVISION
   esac
 }
 
-revision() { # as a branch is named in a clone that checked out another one
-  git -C "$SUBJECT" rev-parse --verify --quiet --end-of-options "origin/$1^{commit}" || echo "$1"
+revision() { # FOLDER WRITTEN: a branch has no name of its own in a clone that checked out another one
+  git -C "$1" rev-parse --verify --quiet --end-of-options "origin/$2^{commit}" || echo "$2"
 }
 
 build candidate "$CANDIDATE" "$HEAD"

@@ -1,6 +1,5 @@
 """From a pull request to its comment: the workflows themselves, on this machine."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,7 @@ FORK = 2000
 """Id of a repository that is not ours."""
 
 
-# Three pairs and a wide margin: no machine is so noisy that this is not seen, or seen where it is not.
+# Three pairs and a wide margin: no machine is so noisy that this comes out otherwise.
 SUITE = (HEAD + CRUD).replace("pairs = 2", "pairs = 3").replace("margin = 1.0", "margin = 4.0")
 HEALTHY, SLOW = "reference", "reference?slow-create=200ms"
 
@@ -91,7 +90,7 @@ def repository(number: int) -> dict[str, Any]:
     }
 
 
-def ended(stage: Stage, sha: str, run: Ran, action: str = "completed") -> dict[str, Any]:
+def ended(sha: str, run: Ran, action: str = "completed") -> dict[str, Any]:
     """Return the event of a run of the measuring workflow."""
     return {
         "action": action,
@@ -123,11 +122,11 @@ def test_a_fault_is_red_and_its_fix_turns_the_same_comment_green(
     red = stage.act("pull_request", pull(stage, slow, "labeled", label={"name": "perf"}), MEASURE)
     assert red.jobs == {"Decide": "success", "Measure": "success", "Verdict": "failure"}, red.log
     assert "Verdict: exit status 3" in red.log
-    reported = stage.act("workflow_run", ended(stage, slow, red, "requested"), REPORT)
+    reported = stage.act("workflow_run", ended(slow, red, "requested"), REPORT)
     assert reported.code == 0, reported.log
     (check,) = github.checks.values()
     assert check["status"] == "in_progress"
-    reported = stage.act("workflow_run", ended(stage, slow, red), REPORT)
+    reported = stage.act("workflow_run", ended(slow, red), REPORT)
     assert reported.code == 0, reported.log
     (check,) = github.checks.values()
     (comment,) = github.bodies()
@@ -141,7 +140,7 @@ def test_a_fault_is_red_and_its_fix_turns_the_same_comment_green(
         "pull_request", pull(stage, fixed, "labeled", label={"name": "perf"}), MEASURE
     )
     assert green.code == 0, green.log
-    reported = stage.act("workflow_run", ended(stage, fixed, green), REPORT)
+    reported = stage.act("workflow_run", ended(fixed, green), REPORT)
     assert reported.code == 0, reported.log
     (now,) = github.bodies()
     assert now.splitlines()[0] == comment.splitlines()[0]
@@ -172,7 +171,7 @@ def test_a_build_that_does_not_start_keeps_its_exit_code_and_is_reported_with_it
     event = pull(stage, broken, "labeled", label={"name": "perf"})
     ran = stage.act("pull_request", event, MEASURE)
     assert "Verdict: exit status 2" in ran.log
-    reported = stage.act("workflow_run", ended(stage, broken, ran), REPORT)
+    reported = stage.act("workflow_run", ended(broken, ran), REPORT)
     assert reported.code == 0, reported.log
     (comment,) = github.bodies()
     assert "the benchmark did not finish" in comment

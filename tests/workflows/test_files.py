@@ -1,0 +1,102 @@
+"""What every workflow keeps to, as far as no linter of `nox -s lint` looks at it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.workflows.acting import ACTION, ROOT, STUBS, for_act
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+EXAMPLES = sorted((ROOT / "examples" / "milo").glob("*.yml"))
+ACTIONS = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
+EVERY = [
+    pytest.param(path, id=path.relative_to(ROOT).as_posix()) for path in (*WORKFLOWS, *EXAMPLES)
+]
+
+
+def read(text: str) -> Any:  # noqa: ANN401 (YAML)
+    return YAML(typ="safe").load(text)
+
+
+def steps(body: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 (YAML)
+    for job in body.get("jobs", {}).values():
+        yield from job.get("steps", ())
+    yield from body.get("runs", {}).get("steps", ())
+
+
+@pytest.mark.parametrize("path", EVERY)
+def test_a_workflow_gives_nothing_at_the_top_and_every_job_has_an_end(path: Path) -> None:
+    body = read(path.read_text())
+    assert body["permissions"] == {}
+    assert "pull_request_target" not in body["on"]
+    for name, job in body["jobs"].items():
+        assert "permissions" in job, name
+        assert job.get("secrets") != "inherit", name
+        assert "uses" in job or job["timeout-minutes"], name
+
+
+@pytest.mark.parametrize("path", [*EVERY, *(pytest.param(p, id=p.parent.name) for p in ACTIONS)])
+def test_no_value_of_somebody_else_is_pasted_into_a_command(path: Path) -> None:
+    for step in steps(read(path.read_text())):
+        assert "${{" not in step.get("run", ""), step
+
+
+def test_an_action_has_the_same_commit_and_version_everywhere() -> None:
+    text = "".join(path.read_text() for path in (*WORKFLOWS, *ACTIONS))
+    pins = {(name, sha) for _, name, sha in ACTION.findall(text)}
+    assert len({name for name, _ in pins}) == len(pins) >= 6
+    assert len(re.findall(r"uses: [a-z-]+/", text)) == len(
+        re.findall(r"uses: [a-z-]+/[a-z-]+@[0-9a-f]{40} # v[0-9.]+", text)
+    )
+
+
+def test_every_action_of_a_called_workflow_has_a_stub() -> None:
+    called = [ROOT / ".github/workflows" / f"{name}.yml" for name in ("benchmark", "report")]
+    text = "".join(path.read_text() for path in (*called, *ACTIONS))
+    assert {name for _, name, _ in ACTION.findall(text)} <= {path.name for path in STUBS.iterdir()}
+
+
+@pytest.mark.parametrize("path", EVERY)
+def test_what_act_runs_differs_from_what_is_committed_in_nothing_but_what_it_does_not_know(
+    path: Path,
+) -> None:
+    text = path.read_text()
+    before, after = read(text), read(for_act(text))
+    before.pop("cache-mode", None)
+    for job in before["jobs"].values():
+        if job.get("uses", "").startswith("$/"):
+            job["uses"] = "." + job["uses"].removeprefix("$")
+    assert before == after
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_a_caller_is_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 20
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_a_caller_gives_what_is_asked_for_and_no_more(path: Path) -> None:
+    """GitHub refuses to start a workflow that asks for more than its caller has."""
+    (job,) = read(path.read_text())["jobs"].values()
+    name = re.search(r"workflows/(\w+)\.yml@", job["uses"])
+    assert name
+    called = read((ROOT / ".github" / "workflows" / f"{name[1]}.yml").read_text())
+    asked: dict[str, str] = {}
+    for inner in called["jobs"].values():
+        asked |= inner["permissions"]
+    assert job["permissions"] == asked
+    assert set(job.get("with", {})) <= set(called["on"]["workflow_call"]["inputs"])
+
+
+def test_what_can_write_never_restores_a_cache_that_others_filled() -> None:
+    for path in WORKFLOWS:
+        for name, job in read(path.read_text())["jobs"].items():
+            if "write" in job.get("permissions", {}).values():
+                for step in job.get("steps", ()):
+                    if step.get("uses", "").endswith("/.github/actions/setup"):
+                        assert step["with"]["cache"] == "false", (path.name, name)
+                    assert "actions/cache" not in step.get("uses", ""), (path.name, name)

@@ -1,0 +1,252 @@
+"""The shell scripts of the workflows, on real git, with a `docker` and a pipeline of our own."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.workflows.acting import ROOT, git
+
+SCRIPTS = ROOT / ".github" / "scripts"
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> Path:
+    """Return a clone at `change`, which left `main` before the last commit there."""
+    source, clone = tmp_path / "source", tmp_path / "subject"
+    source.mkdir()
+    git(source, "init", "--quiet", "--initial-branch=main")
+    for name in ("go.mod", "docs/guide.md", "reference/main.go"):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text("1")
+    commit(source, "first")
+    git(source, "branch", "change")
+    (source / "go.mod").write_text("2")
+    commit(source, "later on main")
+    git(source, "tag", "v1.0.0")
+    git(tmp_path, "clone", "--quiet", str(source), str(clone))
+    git(clone, "checkout", "--quiet", "change")
+    return clone
+
+
+def commit(folder: Path, message: str) -> str:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "-m", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def script(name: str, **variables: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(SCRIPTS / name)],
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root")}
+        | {key: str(value) for key, value in variables.items()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def outputs(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    assert done.returncode == 0, done.stderr
+    return dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+
+def decided(subject: Path, **more: str) -> dict[str, str]:
+    base = git(subject, "rev-parse", "origin/main")
+    usual = {"IGNORE": "docs/**\n**/*.md\n", "IS_FORK": "false", "FORK_LABEL": "", "LABEL": ""}
+    return outputs(script("decide.sh", SUBJECT=subject, **{"BASE": base, **usual, **more}))
+
+
+@pytest.mark.parametrize(
+    ("changed", "answer"),
+    [
+        pytest.param(["docs/guide.md"], "no", id="documentation"),
+        pytest.param(["docs/deep/er/x.svg", "README.md", "a/b.md"], "no", id="more of it"),
+        pytest.param(["main.go"], "yes", id="code"),
+        pytest.param(["docs/guide.md", "main.go"], "yes", id="both"),
+        pytest.param(["docs.go"], "yes", id="a name that begins alike"),
+        pytest.param([], "no", id="nothing"),
+    ],
+)
+def test_only_what_can_change_the_answer_is_measured(
+    changed: list[str], answer: str, subject: Path
+) -> None:
+    for name in changed:
+        (subject / name).parent.mkdir(parents=True, exist_ok=True)
+        (subject / name).write_text("changed")
+    git(subject, "add", "--all")
+    git(subject, "commit", "--quiet", "--allow-empty", "-m", "change")
+    assert decided(subject)["measure"] == answer
+
+
+def test_a_file_that_was_moved_out_of_the_documentation_counts(subject: Path) -> None:
+    git(subject, "mv", "docs/guide.md", "guide.go")
+    commit(subject, "move")
+    assert decided(subject)["measure"] == "yes"
+
+
+def test_the_baseline_is_where_the_branch_was_left_and_not_the_tip_of_the_other(
+    subject: Path,
+) -> None:
+    (subject / "main.go").write_text("x")
+    head = commit(subject, "change")
+    found = decided(subject)
+    assert found["base"] == git(subject, "rev-parse", "origin/change")
+    assert found["head"] == head
+
+
+@pytest.mark.parametrize(
+    ("is_fork", "label", "answer"),
+    [("false", "", "yes"), ("true", "", "wait"), ("true", "bug", "wait"), ("true", "perf", "yes")],
+)
+def test_a_fork_is_measured_when_somebody_has_put_the_label_on_this_push(
+    is_fork: str, label: str, answer: str, subject: Path
+) -> None:
+    (subject / "main.go").write_text("x")
+    commit(subject, "change")
+    found = decided(subject, IS_FORK=is_fork, FORK_LABEL="perf", LABEL=label)
+    assert found["measure"] == answer
+
+
+def test_what_is_no_pull_request_is_always_measured(subject: Path) -> None:
+    assert decided(subject, BASE="")["measure"] == "yes"
+
+
+def builds(subject: Path, candidate: str, baseline: str, base: str = "b" * 40) -> dict[str, str]:
+    given = {"CANDIDATE": candidate, "BASELINE": baseline, "HEAD": "h" * 40, "BASE": base}
+    where = {"SUBJECT": subject, "PIPELINE": subject, "ARMS": "/arms"}
+    return outputs(script("builds.sh", **given, **where))
+
+
+def test_a_checkout_is_the_pull_request_against_where_it_left(subject: Path) -> None:
+    found = builds(subject, "checkout", "checkout")
+    assert found["candidate"] == f"source:{subject}@{'h' * 40}"
+    assert found["baseline"] == f"source:{subject}@{'b' * 40}"
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        pytest.param("checkout:main", "source:{subject}@{main}", id="branch"),
+        pytest.param("checkout:v1.0.0?env.A=1", "source:{subject}@v1.0.0?env.A=1", id="tag"),
+        pytest.param("artifact:milo", "binary:/arms/baseline/milo", id="artifact"),
+        pytest.param("image:r/milo:v1", "binary:/arms/baseline/milo", id="image"),
+        pytest.param("reference?orphans=3", "reference?orphans=3", id="reference"),
+        pytest.param("reference@main", "reference@{tree}", id="reference of a commit"),
+    ],
+)
+def test_every_way_to_write_a_build(written: str, means: str, subject: Path) -> None:
+    git(subject, "branch", "--delete", "--force", "main")  # as a checkout leaves it
+    facts = {
+        "subject": subject,
+        "main": git(subject, "rev-parse", "origin/main"),
+        "tree": git(subject, "rev-parse", "origin/main:reference"),
+    }
+    assert builds(subject, "reference", written)["baseline"] == means.format(**facts)
+
+
+def test_a_fetched_build_says_what_to_fetch(subject: Path) -> None:
+    found = builds(subject, "artifact:new-milo?env.GOGC=50", "image:r/milo@sha256:12")
+    assert found["candidate-artifact"] == "new-milo"
+    assert found["candidate"] == "binary:/arms/candidate/milo?env.GOGC=50"
+    assert found["baseline-image"] == "r/milo@sha256:12"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        pytest.param("checkout", "needs a pull request", id="no pull request"),
+        pytest.param("milo", "is none of", id="unknown"),
+        pytest.param("reference@nowhere", "no folder reference/", id="no such revision"),
+    ],
+)
+def test_a_build_that_means_nothing_ends_the_job(written: str, said: str, subject: Path) -> None:
+    given = {"CANDIDATE": "reference", "BASELINE": written, "HEAD": "h" * 40, "BASE": ""}
+    done = script("builds.sh", **given, SUBJECT=subject, PIPELINE=subject, ARMS="/arms")
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    """Return a `python` that writes down what it was asked, and ends as the file `code` says."""
+    program = tmp_path / "python"
+    program.write_text(
+        f'#!/bin/sh\ncase "$*" in *import*) shift $(($# - 1)); echo verdict=improved; exit;; esac\n'
+        f'echo "$@" >> {tmp_path}/asked\necho "error: it went wrong" >&2\n'
+        f"exit $(cat {tmp_path}/code)\n"
+    )
+    program.chmod(0o755)
+    (tmp_path / "code").write_text("0")
+    return program
+
+
+def measured(tmp_path: Path, pipeline: Path, **more: object) -> dict[str, str]:
+    output = tmp_path / "output"
+    usual: dict[str, object] = {
+        "SUITE": "pr",
+        "PAIRS": "auto",
+        "BUDGET": "",
+        "BUILD": "make",
+        "IMAGE_PATH": "/milo",
+        "CANDIDATE": "reference",
+        "BASELINE": "reference",
+        "CANDIDATE_IMAGE": "",
+        "BASELINE_IMAGE": "",
+        "SUBJECT": tmp_path,
+        "ARMS": tmp_path / "arms",
+        "OUT": tmp_path / "out",
+        "PYTHON": pipeline,
+        "GITHUB_OUTPUT": output,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }
+    done = script("measure.sh", **{**usual, **more})
+    assert done.returncode == 0, done.stderr
+    return dict(line.split("=", 1) for line in output.read_text().splitlines())
+
+
+@pytest.mark.parametrize("code", [0, 3, 4, 5, 6])
+def test_the_exit_code_of_the_pipeline_survives(code: int, tmp_path: Path, pipeline: Path) -> None:
+    (tmp_path / "code").write_text(str(code))
+    assert measured(tmp_path, pipeline)["exit-code"] == str(code)
+    error = tmp_path / "out" / "error.txt"
+    assert (error.read_text() if error.exists() else "") == (
+        "error: it went wrong\n" if code > 4 else ""
+    )
+
+
+def test_a_source_is_built_by_the_callers_command(tmp_path: Path, pipeline: Path) -> None:
+    measured(tmp_path, pipeline, CANDIDATE="source:x@1", BUDGET="20m")
+    asked = (tmp_path / "asked").read_text()
+    assert "--build make" in asked
+    assert "--budget 20m" in asked
+
+
+def test_a_binary_of_an_artifact_gets_its_name_and_may_be_executed(
+    tmp_path: Path, pipeline: Path
+) -> None:
+    fetched = tmp_path / "arms" / "candidate" / "bin" / "milo-linux"
+    fetched.parent.mkdir(parents=True)
+    fetched.write_text("a binary")
+    measured(tmp_path, pipeline)
+    assert os.access(tmp_path / "arms" / "candidate" / "milo", os.X_OK)
+
+
+def test_a_binary_of_an_image_is_copied_out_and_the_image_is_not_run(
+    tmp_path: Path, pipeline: Path
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/docker-asked\n'
+        'case $1 in create) echo box;; cp) echo a binary > "$3";; esac\n'
+    )
+    docker.chmod(0o755)
+    measured(tmp_path, pipeline, BASELINE_IMAGE="r/milo:v1")
+    arms = tmp_path / "arms"
+    assert (tmp_path / "docker-asked").read_text().splitlines() == [
+        "create -- r/milo:v1 -",
+        f"cp box:/milo {arms}/baseline/milo",
+        "rm box",
+    ]
+    assert os.access(arms / "baseline" / "milo", os.X_OK)
