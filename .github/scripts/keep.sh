@@ -14,11 +14,14 @@ mkdir -p "$NIGHT"
 known=()
 [ ! -f "$ACKNOWLEDGED" ] || known=(--acknowledged "$ACKNOWLEDGED")
 history() {
+  local code=0
   "$PYTHON" -P -m pipeline history "$HISTORY" --branch "$BRANCH" --remote "$REMOTE" "${known[@]}" "$@" \
-    2> >(tee "$NIGHT.log" >&2)
+    2> "$NIGHT.log" || code=$?
+  cat "$NIGHT.log" >&2
+  return "$code"
 }
 said() { # why there is no night to judge takes the place of its results
-  rm -f "$NIGHT/results.json"
+  rm -f "$NIGHT/results.json" "$NIGHT/steps.json"
   sed -n '/^error: /,$p' "$NIGHT.log" > "$NIGHT/error.txt"
 }
 

@@ -41,7 +41,7 @@ arguments=(--suite "$SUITE" --candidate "$CANDIDATE" --against "$BASELINE" --pai
 cd "$SUBJECT"
 code=0
 log="$ARMS.log"
-"$PYTHON" -P -m pipeline run "${arguments[@]}" 2> >(tee "$log" >&2) || code=$?
+{ "$PYTHON" -P -m pipeline run "${arguments[@]}" 2>&1 >&3 | tee "$log" >&2; } 3>&1 || code=$?
 mkdir -p "$OUT"
 mv "$log" "$OUT/pipeline.log"
 case $code in

@@ -1,0 +1,132 @@
+"""The script that keeps a night: a branch of a real repository, an issue of a fake GitHub."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline import codec
+from pipeline.history import branch, nights
+from pipeline.history.branch import Branch
+from pipeline.model.results import ResultSet
+from tests.builders import LATENCY, results
+from tests.github.fake import REPOSITORY, GitHub
+from tests.workflows.acting import ROOT, git
+
+SCRIPT = ROOT / ".github" / "scripts" / "keep.sh"
+PLACE = "nightly.jsonl"
+Keep = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def github() -> Iterator[tuple[GitHub, str]]:
+    github = GitHub()
+    with github.serving() as url:
+        yield github, url
+    assert github.complaints == []
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Path:
+    git(tmp_path, "init", "--quiet", "--bare", "remote.git")
+    return tmp_path / "remote.git"
+
+
+@pytest.fixture
+def keep(tmp_path: Path, github: tuple[GitHub, str], remote: Path) -> Keep:
+    """Run the script on a night that began so many hours ago; None where it left no results."""
+
+    def run(age_h: float | None, *, error: str = "", fresh: str = "") -> object:
+        night = tmp_path / "night"
+        shutil.rmtree(night, ignore_errors=True)
+        night.mkdir()
+        if age_h is not None:
+            codec.write_results(night / "results.json", measured(age_h))
+        if error:
+            (night / "error.txt").write_text(error)
+        variables = {
+            "NIGHT": night,
+            "KEY": "nightly",
+            "SUITE": "pr",
+            "HISTORY": PLACE,
+            "BRANCH": "history",
+            "REMOTE": remote,
+            "FRESH": fresh,
+            "ACKNOWLEDGED": "none.toml",
+            "PYTHON": sys.executable,
+            "PYTHONPATH": ROOT,
+            "GITHUB_API_URL": github[1],
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_TOKEN": "secret-token",
+        }
+        return subprocess.run(
+            [str(SCRIPT)],
+            env={**os.environ, **{name: str(value) for name, value in variables.items()}},
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+        )
+
+    return run  # type: ignore[return-value]  # of a test's own fixture
+
+
+def measured(age_h: float) -> ResultSet:
+    """Return a run that began so many hours ago."""
+    found = results((LATENCY, [0.1, 0.1, 0.1], [0.1, 0.1, 0.1]))
+    return replace(found, taken_at=datetime.now(UTC) - timedelta(hours=age_h))
+
+
+def before(remote: Path, *ages_h: float) -> None:
+    """Keep nights of the past."""
+    for age_h in ages_h:
+        branch.append(Branch(str(remote), "history", PLACE), nights.night(measured(age_h)))
+
+
+def states(github: GitHub) -> list[str]:
+    return [issue["state"] for issue in github.issues.values()]
+
+
+def kept(remote: Path) -> int:
+    with branch.checked_out(Branch(str(remote), "history", PLACE)) as path:
+        return len(path.read_text().splitlines())
+
+
+def test_a_night_that_broke_opens_the_issue_and_the_next_good_one_closes_it(
+    keep: Keep, github: tuple[GitHub, str], remote: Path
+) -> None:
+    before(remote, 60)
+    keep(None, error="error: etcd did not start")
+    assert states(github[0]) == ["open"]
+    assert "etcd did not start" in github[0].issues[1]["body"]
+    assert kept(remote) == 1
+    keep(0)
+    assert states(github[0]) == ["closed"]
+    assert kept(remote) == 2
+
+
+def test_a_history_that_was_rewritten_is_said_in_the_issue(
+    keep: Keep, github: tuple[GitHub, str], remote: Path
+) -> None:
+    before(remote, 60, 30)
+    git(remote, "update-ref", "refs/heads/history", "history~1")
+    keep(0)
+    assert states(github[0]) == ["open"]
+    assert "the branch history was rewritten" in github[0].issues[1]["body"]
+
+
+def test_a_silence_is_said_in_the_issue_and_a_fresh_night_is_not(
+    keep: Keep, github: tuple[GitHub, str], remote: Path
+) -> None:
+    before(remote, 60)
+    keep(None, fresh="61")
+    assert states(github[0]) == []
+    keep(None, fresh="48")
+    assert states(github[0]) == ["open"]
+    assert "the newest night is 60 h old" in github[0].issues[1]["body"]
