@@ -7,10 +7,12 @@
 # IS_FORK     `true` for a pull request from a fork
 # FORK_LABEL  label that such a one needs; empty for none
 # LABEL       the label that this event has just put on it
+# NOTES       folder for the note that is reported in place of results
 set -euo pipefail
 
-answer() {
-  printf 'measure=%s\nwhy=%s\n' "$1" "${2:-}"
+answer() { # ANSWER [NOTE WHY]
+  printf 'measure=%s\nwhy=%s\n' "$1" "${3:-}"
+  [ "$1" = yes ] || { mkdir -p "$NOTES" && printf '%s\n' "$3" > "$NOTES/$2.txt"; }
   exit
 }
 
@@ -26,10 +28,10 @@ while IFS= read -r pattern; do
 done <<< "$IGNORE"
 # Renames as what they are, a deletion and an addition: a file moved out of docs/ counts.
 changed=$(git -C "$SUBJECT" diff --name-only --no-renames "$base" "$head" -- "${pathspecs[@]}")
-[ -n "$changed" ] || answer no 'only files that are ignored were changed'
+[ -n "$changed" ] || answer no skipped 'only files that are ignored were changed'
 
 # Of a fork one commit is measured for each time that somebody with write access puts the label on it.
 if [ "$IS_FORK" = true ] && [ -n "$FORK_LABEL" ] && [ "$LABEL" != "$FORK_LABEL" ]; then
-  answer wait "a maintainer has to look at this push of a fork, and put the label $FORK_LABEL on it (off and on again)"
+  answer wait waiting "a maintainer has to look at this push of a fork, and put the label $FORK_LABEL on it (off and on again)"
 fi
 answer yes

@@ -55,7 +55,8 @@ def outputs(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 def decided(subject: Path, **more: str) -> dict[str, str]:
     base = git(subject, "rev-parse", "origin/main")
     usual = {"IGNORE": "docs/**\n**/*.md\n", "IS_FORK": "false", "FORK_LABEL": "", "LABEL": ""}
-    return outputs(script("decide.sh", SUBJECT=subject, **{"BASE": base, **usual, **more}))
+    given = {"BASE": base, **usual, **more}
+    return outputs(script("decide.sh", SUBJECT=subject, NOTES=subject.parent / "notes", **given))
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,8 @@ def test_only_what_can_change_the_answer_is_measured(
     git(subject, "add", "--all")
     git(subject, "commit", "--quiet", "--allow-empty", "-m", "change")
     assert decided(subject)["measure"] == answer
+    note = subject.parent / "notes" / "skipped.txt"
+    assert note.exists() == (answer == "no")
 
 
 def test_a_file_that_was_moved_out_of_the_documentation_counts(subject: Path) -> None:
@@ -107,6 +110,8 @@ def test_a_fork_is_measured_when_somebody_has_put_the_label_on_this_push(
     commit(subject, "change")
     found = decided(subject, IS_FORK=is_fork, FORK_LABEL="perf", LABEL=label)
     assert found["measure"] == answer
+    note = subject.parent / "notes" / "waiting.txt"
+    assert note.exists() == (answer == "wait")
 
 
 def test_what_is_no_pull_request_is_always_measured(subject: Path) -> None:
