@@ -7,7 +7,7 @@ from functools import cache
 
 from pipeline.judge import acceptance, policy
 from pipeline.model.metric import Better, Metric, Scale
-from pipeline.model.publication import Acceptance, Origin, Publication
+from pipeline.model.publication import Acceptance, Origin, Outcome, Publication
 from pipeline.model.results import BaselineRef, Interleave, ResultSet
 from tests.builders import NOW, results
 from tests.pages import HOSTILE, wave
@@ -129,6 +129,12 @@ _MADE: dict[str, Callable[[], Publication]] = {
         ORIGIN,
         "error: milo (candidate) did not answer /readyz within 60 s\n"
         "hint: its log is out/pr/pairs/000/candidate/milo.log",
+    ),
+    "skipped": lambda: Publication(
+        "pr", Outcome.SKIPPED, ORIGIN, reason="only files that are ignored were changed"
+    ),
+    "waiting": lambda: Publication(
+        "pr", Outcome.WAITING, ORIGIN, reason="a maintainer has to look at this push of a fork"
     ),
     "missing-baseline": lambda: acceptance.broken(
         "pr", ORIGIN, "error: there is no baseline `milo-main` in baselines\nhint: known: none"

@@ -20,6 +20,12 @@ class Outcome(StrEnum):
     BROKEN = "broken"
     """There are no numbers to judge."""
 
+    SKIPPED = "skipped"
+    """Nothing was measured, because nothing was changed that could be."""
+
+    WAITING = "waiting"
+    """Nothing was measured, because a person has to look first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:

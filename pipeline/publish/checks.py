@@ -17,6 +17,8 @@ CONCLUSIONS = {
     Outcome.ACCEPTED: "success",
     Outcome.UNDECIDED: "neutral",
     Outcome.BROKEN: "failure",
+    Outcome.SKIPPED: "neutral",
+    Outcome.WAITING: "action_required",
 }
 MOST_ANNOTATIONS = 50
 """Of one request; GitHub refuses more."""

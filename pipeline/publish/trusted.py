@@ -12,7 +12,7 @@ from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge import acceptance, policy
 from pipeline.judge.looks import looks_up_to
 from pipeline.model.metric import Metric
-from pipeline.model.publication import Acceptance, Publication
+from pipeline.model.publication import Acceptance, Outcome, Publication
 from pipeline.model.results import ResultSet, Sample
 from pipeline.model.subject import Arm, Kind, Product
 from pipeline.plain import clipped
@@ -21,7 +21,10 @@ from pipeline.publish.event import Event
 ERROR = "error.txt"
 """What the pipeline said when it ended without results."""
 
-_MOST = 4_000  # bytes of it
+_NOTES = {"skipped.txt": Outcome.SKIPPED, "waiting.txt": Outcome.WAITING}
+"""Why nothing was measured, in place of results."""
+
+_MOST = 4_000  # bytes of each
 
 
 def publication(
@@ -54,7 +57,11 @@ def publication(
             raise ConfigError(
                 f"{error}; and without --key it is of no suite", hint=error.hint
             ) from error
+        if (noted := _noted(folder)) is not None:
+            return Publication(key, noted[0], event.origin, reason=noted[1])
         return acceptance.broken(key, event.origin, _reason(folder, event) or f"error: {error}")
+    if said := _said(folder, ERROR):  # some pairs are there, and the run did not come to its end
+        return acceptance.broken(key or results.suite, event.origin, said)
     today = datetime.now(UTC).date()
     found = acceptance.published(
         key or results.suite, event.origin, report, acceptances, today=today
@@ -130,13 +137,30 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
+def _noted(folder: Path) -> tuple[Outcome, str] | None:
+    """Return why nothing was measured; None where there are results, or where nobody said."""
+    if _has_results(folder):
+        return None
+    return next(
+        ((outcome, said) for name, outcome in _NOTES.items() if (said := _said(folder, name))), None
+    )
+
+
 def _reason(folder: Path, event: Event) -> str:
     """Return why there are no results, as far as anybody said; empty where they are refused."""
-    try:
-        if artifact.member(folder, artifact.RESULTS) is not None:
-            return ""
-        said = (artifact.member(folder, ERROR) or b"")[:_MOST].decode(errors="replace").strip()
-    except BaselineError:
+    if _has_results(folder):
         return ""
     ended = f"the workflow run that measured ended: {clipped(event.conclusion, 40)}"
-    return said or (ended if event.conclusion else "the run left no results")
+    return _said(folder, ERROR) or (ended if event.conclusion else "the run left no results")
+
+
+def _has_results(folder: Path) -> bool:
+    """Whether there are any, of an artifact that is not to be read too."""
+    try:
+        return artifact.member(folder, artifact.RESULTS) is not None
+    except BaselineError:
+        return True
+
+
+def _said(folder: Path, name: str) -> str:
+    return (artifact.member(folder, name) or b"")[:_MOST].decode(errors="replace").strip()

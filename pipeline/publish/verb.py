@@ -103,6 +103,8 @@ def _foreseen(target: str, found: Publication, of: Event) -> str:
 def _comment(found: Publication, of: Event, github: GitHub, args: argparse.Namespace) -> str:
     if args.comment == "never":
         return "comment: none, as asked"
+    if found.outcome in (Outcome.SKIPPED, Outcome.WAITING):
+        return "comment: left as it is, nothing was measured"
     there = pull.find(github, of)
     if isinstance(there, str):
         return f"comment: none: {there}"

@@ -59,6 +59,8 @@ _ICONS = {
     Outcome.ACCEPTED: "🟡",
     Outcome.UNDECIDED: "❓",
     Outcome.BROKEN: "⚠️",
+    Outcome.SKIPPED: "▫️",
+    Outcome.WAITING: "✋",
 }
 _HOW = {
     Interleave.REQUEST: "both builds at once on one machine, each iteration to one of them",
@@ -97,6 +99,10 @@ def shorter(publication: Publication, kind: Kind = Kind.COMMENT) -> Iterator[str
 def headline(publication: Publication) -> words.Headline:
     """Return the answer, derived from the rows that are shown."""
     report = publication.report
+    if publication.outcome is Outcome.SKIPPED:
+        return words.Headline("not measured", "no action needed")
+    if publication.outcome is Outcome.WAITING:
+        return words.Headline("not measured yet", "a maintainer has to look first")
     if report is None:
         return words.Headline("the benchmark did not finish", "there is no result, see why below")
     if publication.outcome is Outcome.BROKEN:
