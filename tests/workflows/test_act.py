@@ -79,6 +79,11 @@ def pull(stage: Stage, sha: str, action: str = "synchronize", **more: object) ->
     }
 
 
+def newest(github: GitHub, sha: str) -> dict[str, Any]:
+    """Return the check of a commit that counts: the one that was made last."""
+    return [check for check in github.checks.values() if check["head_sha"] == sha][-1]
+
+
 def repository(number: int) -> dict[str, Any]:
     owner, name = CALLER.split("/")
     return {
@@ -118,19 +123,19 @@ def test_a_fault_is_red_and_its_fix_turns_the_same_comment_green(
     waiting = stage.act("pull_request", pull(stage, slow), MEASURE)
     assert waiting.jobs == {"Decide": "success", "Verdict": "failure"}, waiting.log
     assert "put the label perf on it" in waiting.log
+    assert stage.act("workflow_run", ended(slow, waiting), REPORT).code == 0
+    assert newest(github, slow)["conclusion"] == "action_required"
 
     red = stage.act("pull_request", pull(stage, slow, "labeled", label={"name": "perf"}), MEASURE)
     assert red.jobs == {"Decide": "success", "Measure": "success", "Verdict": "failure"}, red.log
     assert "Verdict: exit status 3" in red.log
     reported = stage.act("workflow_run", ended(slow, red, "requested"), REPORT)
     assert reported.code == 0, reported.log
-    (check,) = github.checks.values()
-    assert check["status"] == "in_progress"
+    assert newest(github, slow)["status"] == "in_progress"
     reported = stage.act("workflow_run", ended(slow, red), REPORT)
     assert reported.code == 0, reported.log
-    (check,) = github.checks.values()
     (comment,) = github.bodies()
-    assert (check["conclusion"], check["head_sha"]) == ("failure", slow)
+    assert newest(github, slow)["conclusion"] == "failure"
     assert "1 regression among 1 gating metric" in comment
     assert "object-crud/create_p50" in comment
 
@@ -145,16 +150,21 @@ def test_a_fault_is_red_and_its_fix_turns_the_same_comment_green(
     (now,) = github.bodies()
     assert now.splitlines()[0] == comment.splitlines()[0]
     assert "no regression" in now
-    check = next(check for check in github.checks.values() if check["head_sha"] == fixed)
-    assert check["conclusion"] == "success"
+    assert newest(github, fixed)["conclusion"] == "success"
 
 
-def test_a_pull_request_of_documentation_alone_is_green_and_measures_nothing(stage: Stage) -> None:
+def test_a_pull_request_of_documentation_alone_is_green_and_measures_nothing(
+    stage: Stage, github: GitHub
+) -> None:
     changed = stage.commit({"docs/guide.md": "a better guide", "README.md": "read me"})
     ran = stage.act("pull_request", pull(stage, changed), MEASURE)
     assert ran.code == 0, ran.log
     assert ran.jobs == {"Decide": "success", "Verdict": "success"}
     assert "only files that are ignored were changed" in ran.log
+    github.add_pull(7, changed, repository=FORK)
+    assert stage.act("workflow_run", ended(changed, ran), REPORT).code == 0
+    assert newest(github, changed)["conclusion"] == "neutral"
+    assert github.bodies() == []
 
 
 def test_a_label_that_is_not_ours_starts_nothing(stage: Stage) -> None:
