@@ -19,7 +19,7 @@ if into.exists():
 if not files and os.environ["NONE"] == "error":
     raise SystemExit("no file was found")
 # Names are kept below the deepest folder that all paths share.
-top = Path(os.path.commonpath([p if p.is_dir() else p.parent for p in found] or ["/"]))
+top = Path(os.path.commonpath([p if p.is_dir() else p.parent for p in found] or [Path("/")]))
 for file in files:
     target = into / file.relative_to(top)
     target.parent.mkdir(parents=True, exist_ok=True)
