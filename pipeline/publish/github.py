@@ -81,7 +81,7 @@ class GitHub:
     _waited: float = 0.0
     _changed: bool = False
 
-    def get(self, path: str) -> Any:  # noqa: ANN401 (JSON)
+    def get(self, path: str) -> Mapping[str, Any]:
         """Return what is below the repository at a path.
 
         Raises:
@@ -89,7 +89,10 @@ class GitHub:
             ConfigError: The token may not see it.
             LoadError: GitHub does not answer.
         """
-        return self._ask("GET", self._url(path)).body
+        body = self._ask("GET", self._url(path)).body
+        if not isinstance(body, dict):
+            raise LoadError(f"GET {self._url(path)}: no object in the answer")
+        return body
 
     def pages(self, path: str, key: str = "", **query: str) -> Iterator[Any]:
         """Yield every entry of a list, page by page, to the last.

@@ -59,7 +59,7 @@ def publication(
             ) from error
         if (noted := _noted(folder)) is not None:
             return Publication(key, noted[0], event.origin, reason=noted[1])
-        return acceptance.broken(key, event.origin, _reason(folder, event) or f"error: {error}")
+        return acceptance.broken(key, event.origin, _reason(folder, event, error))
     if said := _said(folder, ERROR):  # some pairs are there, and the run did not come to its end
         return acceptance.broken(key or results.suite, event.origin, said)
     today = datetime.now(UTC).date()
@@ -146,10 +146,10 @@ def _noted(folder: Path) -> tuple[Outcome, str] | None:
     )
 
 
-def _reason(folder: Path, event: Event) -> str:
-    """Return why there are no results, as far as anybody said; empty where they are refused."""
+def _reason(folder: Path, event: Event, error: BaselineError) -> str:
+    """Return why there are no results: that they are refused, or what was said instead of them."""
     if _has_results(folder):
-        return ""
+        return f"error: {str(error).removeprefix(f'{folder}: ')}"
     ended = f"the workflow run that measured ended: {clipped(event.conclusion, 40)}"
     return _said(folder, ERROR) or (ended if event.conclusion else "the run left no results")
 

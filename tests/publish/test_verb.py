@@ -183,6 +183,25 @@ def test_an_accepted_regression_is_green_until_its_day(
     assert len(fake.bodies()) == 1
 
 
+def test_a_run_that_ended_early_is_broken_and_says_why(fake: Fake, publish: Publish) -> None:
+    also = {"error.txt": "error: etcd was killed\n::error::`x` @team"}
+    publish(FAST, *TO_ALL, also=also)
+    assert "```text\nerror: etcd was killed\n::error::'x' ＠team\n```" in fake.bodies()[0]  # noqa: RUF001 (harmless)
+    assert [check["conclusion"] for check in fake.checks.values()] == ["failure"]
+
+
+def test_results_that_are_refused_are_no_pass_and_name_no_path_of_the_runner(
+    fake: Fake, publish: Publish, tmp_path: Path
+) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    (folder / "results.json").write_text('{"schema": "milo-perf.results/1", "suite": NaN}')
+    publish(folder, *TO_ALL, "--key", "mine")
+    assert "error: results.json: NaN is not a number" in fake.bodies()[0]
+    assert str(tmp_path) not in fake.bodies()[0]
+    assert [check["conclusion"] for check in fake.checks.values()] == ["failure"]
+
+
 def test_a_link_in_the_artifact_is_refused_and_said(
     fake: Fake, publish: Publish, tmp_path: Path
 ) -> None:
