@@ -126,7 +126,7 @@ def _regular_bytes(path: Path) -> bytes | None:
     try:
         with open(path, "rb", opener=_directly) as file:
             _regular(os.fstat(file.fileno()).st_mode, path.name)
-            return file.read(strict_json.MOST_BYTES + 1)
+            return file.read(strict_json.FOREIGN.size + 1)
     except FileNotFoundError:
         return None
     except IsADirectoryError:
@@ -149,7 +149,7 @@ def _of_zip(path: Path, name: str, limits: Limits) -> bytes | None:
             if found is None:
                 return None
             with archive.open(found) as file:
-                return file.read(strict_json.MOST_BYTES + 1)
+                return file.read(strict_json.FOREIGN.size + 1)
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError) as error:
         said = clipped(f"{error}", _SHOWN)
         raise ValueError(f"not a zip that can be read: {said}") from error

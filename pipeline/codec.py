@@ -65,12 +65,12 @@ def read_results(path: Path) -> ResultSet:
 
 
 def parse_results(data: bytes) -> ResultSet:
-    """Return the results that the bytes of a results.json hold.
+    """Return the results that the bytes of a results.json hold, which a stranger may have sent.
 
     Raises:
         ValueError: One sentence that says what is wrong; names in it are cut and printable.
     """
-    return _parsed(_RESULTS, data, RESULTS)
+    return _parsed(_RESULTS, data, RESULTS, strict_json.FOREIGN)
 
 
 def write_baseline(path: Path, baseline: Baseline) -> None:
@@ -226,24 +226,24 @@ def _text(body: dict[str, Any]) -> str:
 def _validated(adapter: TypeAdapter[_T], path: Path, schema: str, hint: str) -> _T:
     try:
         with path.open("rb") as file:
-            data = file.read(strict_json.MOST_BYTES + 1)
+            data = file.read(strict_json.OURS.size + 1)
     except FileNotFoundError:
         raise BaselineError(f"{path}: no such file", hint=hint) from None
     except OSError as error:
         raise BaselineError(f"{path}: cannot be read: {error}", hint=hint) from error
     try:
-        return _parsed(adapter, data, schema)
+        return _parsed(adapter, data, schema, strict_json.OURS)
     except ValueError as error:
         raise BaselineError(f"{path}: {error}", hint=hint) from error
 
 
-def _parsed(adapter: TypeAdapter[_T], data: bytes, schema: str) -> _T:
+def _parsed(adapter: TypeAdapter[_T], data: bytes, schema: str, bounds: strict_json.Bounds) -> _T:
     """Return what the bytes of a file say.
 
     Raises:
         ValueError: One sentence, on one line.
     """
-    body = strict_json.loads(data)
+    body = strict_json.loads(data, bounds)
     found = body.pop("schema", None) if isinstance(body, dict) else None
     if found != schema:
         raise ValueError(_other_schema(found, schema))

@@ -5,46 +5,62 @@ RecursionError where brackets are deep; none of that may reach what decides.
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
 from pipeline.plain import clipped
 
-MOST_BYTES = 2 * 2**20
-"""Of a file; the largest of ours has a tenth of it.  `[[],[],…` takes 25 times as much memory."""
-
 MOST_DEPTH = 16
 """Of objects and lists in each other; ours have 6."""
 
-MOST_VALUES = 50_000
-"""Of numbers, texts, lists and objects together; 200 pairs of 100 metrics have 45,000.  What
-is wrong with each value is found before any of it is said: 250,000 would take 300 MB."""
 
-MOST_CHARACTERS = 20_000
-"""Of one text, such as the end of a log in a sentence."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a file may be.
 
-LARGEST = 2**63
-"""Above every number of ours, sizes in bytes and seeds included; its square is finite."""
+    Attributes:
+        size: In bytes.
+        values: Numbers, texts, lists and objects together.
+        characters: Of one text.
+        number: Above the size of every number.
+    """
 
-_DIGITS = 20  # of LARGEST, and a sign
+    size: int
+    values: int
+    characters: int
+    number: float
+
+
+FOREIGN = Bounds(size=2 * 2**20, values=50_000, characters=20_000, number=2.0**63)
+"""Of what a stranger may send: 200 pairs of 100 metrics have 45,000 values, and squares of numbers
+are finite.  What is wrong with each value is found before any of it is said, which takes 100 MB
+for so many; and `[[],[],…` takes 25 times its size."""
+
+OURS = Bounds(size=2**28, values=10_000_000, characters=2**24, number=math.inf)
+"""Of what we wrote ourselves, whatever was measured: a run that was kept has to be read again."""
+
+_DIGITS = 400  # of the largest double, and more
 _SHOWN = 40  # characters of a wrong text that are worth quoting
 _SENTENCE = 300  # characters of a refusal: names in it may be those of a stranger
 
 
-def loads(data: bytes) -> Any:  # noqa: ANN401 (JSON is of any type)
+def loads(data: bytes, bounds: Bounds = FOREIGN) -> Any:  # noqa: ANN401 (JSON is of any type)
     """Return what a JSON text says.
 
     Args:
         data: UTF-8.
+        bounds: That it must keep to.
 
     Raises:
         ValueError: One sentence, on one line, that says what is wrong.
     """
-    if len(data) > MOST_BYTES:
-        raise ValueError(f"it is larger than {MOST_BYTES / 2**20:g} MiB")
+    if len(data) > bounds.size:
+        raise ValueError(f"it is larger than {bounds.size / 2**20:g} MiB")
     try:
         body = json.loads(
             data.decode(),
@@ -58,7 +74,7 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 (JSON is of any type)
         raise ValueError(f"not JSON: {error}") from error
     except RecursionError:
         raise ValueError(f"it is nested more than {MOST_DEPTH} deep") from None
-    _check(body)
+    _check(body, bounds)
     return body
 
 
@@ -90,39 +106,39 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number")
 
 
-def _check(body: Any) -> None:  # noqa: ANN401 (JSON is of any type)
+def _check(body: Any, bounds: Bounds) -> None:  # noqa: ANN401 (JSON is of any type)
     level = [body]
     values = 0
     for _ in range(MOST_DEPTH):
         values += len(level)
-        if values > MOST_VALUES:
-            raise ValueError(f"it has more than {MOST_VALUES} values")
-        level = [value for one in level for value in _inside(one)]
+        if values > bounds.values:
+            raise ValueError(f"it has more than {bounds.values} values")
+        level = [value for one in level for value in _inside(one, bounds)]
     if any(isinstance(value, dict | list) for value in level):
         raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
     for value in level:
-        _inside(value)
+        _inside(value, bounds)
 
 
-def _inside(value: Any) -> Iterable[Any]:  # noqa: ANN401 (JSON is of any type)
+def _inside(value: Any, bounds: Bounds) -> Iterable[Any]:  # noqa: ANN401 (JSON is of any type)
     """Return what is in a value, after a look at the value itself."""
     match value:
         case dict():
             for key in value:
-                _text(key)
+                _text(key, bounds)
             return value.values()
         case list():
             return value
         case str():
-            _text(value)
-        case int() | float() if not abs(value) < LARGEST:
+            _text(value, bounds)
+        case int() | float() if not abs(value) < bounds.number:
             raise ValueError(f"{clipped(f'{value}', _SHOWN)} is too large a number")
     return ()
 
 
-def _text(text: str) -> None:
-    if len(text) > MOST_CHARACTERS:
-        raise ValueError(f"a text has more than {MOST_CHARACTERS} characters")
+def _text(text: str, bounds: Bounds) -> None:
+    if len(text) > bounds.characters:
+        raise ValueError(f"a text has more than {bounds.characters} characters")
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -180,7 +180,7 @@ def load(path: Path) -> list[Night]:
 
 
 def _parsed(line: str) -> Night:
-    body = strict_json.loads(line.encode())
+    body = strict_json.loads(line.encode(), strict_json.OURS)
     try:
         return Night.model_validate(body)
     except ValidationError as error:

@@ -231,3 +231,17 @@ def test_a_key_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
 
     with pytest.raises(BaselineError, match=r"0\.weight: this version does not know the key"):
         codec.read_results(path)
+
+
+def test_a_run_of_ours_is_read_again_however_much_it_measured(tmp_path: Path) -> None:
+    pairs = 400
+    run = results(pairs)
+    many = tuple(
+        Sample(f"workload-{number}", LATENCY, (1e300,) * pairs, ()) for number in range(80)
+    )
+    full = dataclasses.replace(run, pairs_asked=pairs, samples=dict.fromkeys(Arm, many))
+    codec.write_results(tmp_path / "results.json", full)
+
+    assert codec.read_results(tmp_path / "results.json") == full
+    with pytest.raises(ValueError, match="more than 50000 values"):
+        codec.parse_results((tmp_path / "results.json").read_bytes())
