@@ -134,6 +134,14 @@ OUTSIDE = '<!DOCTYPE x SYSTEM "file:///etc/passwd"><testsuite></testsuite>'
         pytest.param(junit(case("x overall (y)", "-1")), "no number of seconds", id="negative"),
         pytest.param(junit(case("x overall (y)", "")), "no number of seconds", id="no time"),
         pytest.param("<a>" * 100_000, "begins with <a>", id="deep"),
+        pytest.param(
+            junit(
+                '<testcase name="a" time="1"><failure>'
+                '<testcase name="b" time="1"/>x</failure></testcase>'
+            ),
+            "a case is in a case",
+            id="nested",
+        ),
     ],
 )
 def test_a_junit_file_that_is_wrong_is_refused(tmp_path: Path, text: str, said: str) -> None:

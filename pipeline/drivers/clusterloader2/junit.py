@@ -101,6 +101,8 @@ class _Cases:
             raise LoadError(
                 f"{self.path}: not JUnit: it begins with <{clipped(tag, 40)}>", hint=HINT
             )
+        if tag == "testcase" and tag in self.within:
+            raise LoadError(f"{self.path}: not JUnit: a case is in a case", hint=HINT)
         self.within.append(tag)
         if tag == "testcase":
             name = attributes.get("name", "")
