@@ -3,7 +3,7 @@
 #
 # CANDIDATE, BASELINE  as the caller wrote them; see `candidate` in benchmark.yml
 # HEAD, BASE           commits that `checkout` alone means; BASE is empty where there is no pull request
-# SUBJECT              clone that is built from
+# SUBJECT              clone that is built from; measure.sh works in it, so `source:.` is what a person can repeat
 # PIPELINE             clone of the pipeline, for `reference@REVISION`
 # ARMS                 folder for binaries that are fetched: ARMS/candidate/milo
 set -euo pipefail
@@ -19,9 +19,9 @@ build() { # ARM WRITTEN REVISION
   case $written in
     checkout)
       [ -n "$3" ] || fail "$arm: \`checkout\` needs a pull request; write checkout:REVISION"
-      echo "$arm=source:$SUBJECT@$3$settings"
+      echo "$arm=source:.@$3$settings"
       ;;
-    checkout:?*) echo "$arm=source:$SUBJECT@$(revision "$SUBJECT" "${written#checkout:}")$settings" ;;
+    checkout:?*) echo "$arm=source:.@$(revision "$SUBJECT" "${written#checkout:}")$settings" ;;
     artifact:?*)
       echo "$arm-artifact=${written#artifact:}"
       echo "$arm=binary:$ARMS/$arm/milo$settings"

@@ -190,6 +190,8 @@ def reproduce(report: Report) -> str:
         *("--interleave", results.interleave.value),
         *("--seed", f"{results.seed}"),
     ]
+    if command := results.subjects[Arm.CANDIDATE].facts.get("build"):
+        words += ("--build", command)
     return plain(shlex.join(words))
 
 

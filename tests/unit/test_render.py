@@ -193,6 +193,13 @@ def test_the_command_names_the_source_that_was_measured() -> None:
     assert f"'reference@{'a' * 40}?cpu=1ms' --against reference@{'a' * 40}" in command
 
 
+def test_the_command_says_how_a_source_was_built() -> None:
+    run = results(specs=("source:.@main", "source:.@change"))
+    subjects = {arm: replace(s, facts={"build": "make {out}"}) for arm, s in run.subjects.items()}
+    command = words.reproduce(policy.report(replace(run, subjects=subjects)))
+    assert command.endswith("--build 'make {out}'")
+
+
 HOSTILE = "a|b`c`@team <img src=x> **x** [l](http://e.x) #12\n| - www.e.x \x1b[31m \u202e ```"
 
 

@@ -126,15 +126,15 @@ def builds(subject: Path, candidate: str, baseline: str, base: str = "b" * 40) -
 
 def test_a_checkout_is_the_pull_request_against_where_it_left(subject: Path) -> None:
     found = builds(subject, "checkout", "checkout")
-    assert found["candidate"] == f"source:{subject}@{'h' * 40}"
-    assert found["baseline"] == f"source:{subject}@{'b' * 40}"
+    assert found["candidate"] == f"source:.@{'h' * 40}"
+    assert found["baseline"] == f"source:.@{'b' * 40}"
 
 
 @pytest.mark.parametrize(
     ("written", "means"),
     [
-        pytest.param("checkout:main", "source:{subject}@{main}", id="branch"),
-        pytest.param("checkout:v1.0.0?env.A=1", "source:{subject}@v1.0.0?env.A=1", id="tag"),
+        pytest.param("checkout:main", "source:.@{main}", id="branch"),
+        pytest.param("checkout:v1.0.0?env.A=1", "source:.@v1.0.0?env.A=1", id="tag"),
         pytest.param("artifact:milo", "binary:/arms/baseline/milo", id="artifact"),
         pytest.param("image:r/milo:v1", "binary:/arms/baseline/milo", id="image"),
         pytest.param("reference?orphans=3", "reference?orphans=3", id="reference"),
@@ -144,7 +144,6 @@ def test_a_checkout_is_the_pull_request_against_where_it_left(subject: Path) -> 
 def test_every_way_to_write_a_build(written: str, means: str, subject: Path) -> None:
     git(subject, "branch", "--delete", "--force", "main")  # as a checkout leaves it
     facts = {
-        "subject": subject,
         "main": git(subject, "rev-parse", "origin/main"),
         "tree": git(subject, "rev-parse", "origin/main:reference"),
     }
