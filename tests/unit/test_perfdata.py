@@ -60,7 +60,7 @@ _texts = st.text(st.characters(codec="utf-8"), max_size=12)
     st.lists(
         st.builds(
             Item,
-            st.dictionaries(_texts, st.floats(allow_nan=False, allow_infinity=False), max_size=4),
+            st.dictionaries(_texts, st.floats(-1e15, 1e15), max_size=4),
             _texts,
             st.dictionaries(_texts.filter(str.isprintable), _texts.filter(str.isprintable)),
         ),
