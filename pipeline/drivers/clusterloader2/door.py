@@ -24,11 +24,14 @@ class Door:
         url: Base URL, without a trailing slash.
         ca_file: PEM file of the authority that signed the certificate that is shown there.
         check: Raises LoadError when what stands before the server has ended.
+        counts: Returns how many requests what stands there has passed, answered, refused, and how
+            many failed; nothing where nothing stands there.
     """
 
     url: str
     ca_file: Path
     check: Callable[[], None]
+    counts: Callable[[], Mapping[str, int]]
 
 
 @contextmanager
@@ -57,7 +60,7 @@ def doors(
                 folder = out / arm / "monitoring"
                 opened[arm] = _watched(stack, target, folder, watchers, prometheus_url)
             else:
-                opened[arm] = Door(target.url, target.ca_file, lambda: None)
+                opened[arm] = Door(target.url, target.ca_file, lambda: None, dict)
         yield opened
 
 
@@ -84,4 +87,4 @@ def _watched(
             prometheus_url=prometheus_url,
         )
     )
-    return Door(found.url, found.ca_file, found.check)
+    return Door(found.url, found.ca_file, found.check, found.counts)

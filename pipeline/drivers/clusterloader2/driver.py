@@ -4,7 +4,7 @@ import math
 import os
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -123,6 +123,7 @@ class _Run:
                 if stage.where is Where.ROOT and self.settings.projects:
                     ends, never_gone = gone(self.targets, self.name, self.settings.ready_s)
         invalid += self._busy(cpu)
+        invalid += [said for arm, door in opened.items() for said in _lost(arm, door)]
         spans = outcome.spans(measured, ends)
         readings = {
             arm: (
@@ -269,6 +270,14 @@ class _Run:
             Reading("projects_never_gone", float(never_gone), "1"),
             Reading("objects_created", float(places * KINDS * self.settings.objects), "1"),
         )
+
+
+def _lost(arm: Arm, door: Door) -> Iterator[str]:
+    """Yield how many requests the gateway could not pass on, or would not answer."""
+    counts = door.counts()
+    for what in ("failed", "unanswered", "refused"):
+        if count := counts.get(what, 0):
+            yield f"the gateway before the {arm}: {count} requests {what}"
 
 
 def _cpu_of_children_s() -> float:
