@@ -48,7 +48,7 @@ def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
             found = replace(more, spent_s=begun.spent_s + time.monotonic() - began)
             codec.write_evaluation(out / EVALUATION, found)
         if args.faults:
-            rows = Faults(loaded.suite, str(out / SUITE), args.faults, found.seed, out / "faults")
+            rows = Faults(loaded.suite, loaded.text, args.faults, found.seed, out / "faults")
             for row in rows.rows():
                 kept = tuple(one for one in found.seen if one.fault != row.fault)
                 found = replace(found, seen=(*kept, row))

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from pipeline import codec, config
-from pipeline.evaluate.faults import SIZES, Faults
+from pipeline.evaluate.bench import workload_of
+from pipeline.evaluate.faults import SIZES, WORKLOADS, Faults, only
 from pipeline.judge import policy
 from pipeline.model.evaluation import Seen
 from pipeline.model.metric import Metric
 from tests.builders import results
 
-SUITE = config.load(config.path_of("drivers")).suite
+LOADED = config.load(config.path_of("drivers"))
+SUITE, TEXT = LOADED.suite, LOADED.text
 QUIET = (1.0, 1.001, 0.999, 1.0, 1.0)
 WORSE = (2.0, 2.002, 1.998, 2.0, 2.0)
 
@@ -20,7 +22,7 @@ def metric(workload: str, name: str) -> Metric:
 
 
 def faults(out: Path) -> Faults:
-    return Faults(SUITE, "drivers", 3, 1, out)
+    return Faults(SUITE, TEXT, 3, 1, out)
 
 
 def test_a_red_metric_belongs_to_the_driver_of_its_workload(tmp_path: Path) -> None:
@@ -44,6 +46,14 @@ def test_what_the_driver_itself_read_is_its_own(tmp_path: Path) -> None:
     found = results((latency, QUIET, WORSE), workloads={"get_p50": "object-crud-k6"})
     row = faults(tmp_path).seen("cpu=100us", policy.report(found))
     assert row.own == {"k6": ("object-crud-k6/get_p50",)}
+
+
+def test_faults_are_looked_for_in_three_workloads_of_both_drivers(tmp_path: Path) -> None:
+    path = tmp_path / "suite.toml"
+    path.write_text(only(TEXT, WORKLOADS))
+    found = config.load(path).suite
+    assert len(found.workloads) == 6
+    assert {workload_of(one) for one in found.workloads} == set(WORKLOADS)
 
 
 def test_a_fault_that_was_measured_is_not_measured_again(tmp_path: Path) -> None:
