@@ -221,7 +221,7 @@ def _identity(publication: Publication) -> str:
     """Return what was compared with what, and how; in Markdown."""
     report, sha = publication.report, publication.origin.head_sha
     candidate = f"`{sha[:12]}`" if sha else ""
-    suite = f"suite {code(publication.key)}"
+    suite = f"suite {code(report.results.suite if report else publication.key)}"
     if report is None:
         return f"{suite} · {candidate}" if candidate else suite
     results = report.results

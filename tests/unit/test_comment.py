@@ -148,6 +148,12 @@ def test_a_regression_that_grew_beyond_what_was_accepted_is_red() -> None:
     assert published(results, small, publications.accepted()).outcome is Outcome.ACCEPTED
 
 
+def test_the_suite_is_named_as_the_results_name_it_whatever_the_key() -> None:
+    body = comment(published(run(*SLOW), key="both/first"))
+    assert body.startswith("<!-- milo-perf:comment v=1 key=both/first -->")
+    assert "suite `pr`" in body
+
+
 def test_an_acceptance_counts_on_its_last_day_and_not_after() -> None:
     assert published(run(*SLOW), publications.accepted(TODAY)).outcome is Outcome.ACCEPTED
     over = published(run(*SLOW), publications.accepted(date(2026, 1, 1)))
