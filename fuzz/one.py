@@ -1,5 +1,6 @@
 """Fuzz one reader in this process until libFuzzer ends it: `python -m fuzz.one READER CORPUS …`."""
 
+import logging
 import random
 import sys
 
@@ -13,6 +14,7 @@ from fuzz import mutate
 
 def main() -> None:
     """Begin; libFuzzer reads the rest of the arguments."""
+    logging.disable()  # a warning for each input would be the slowest part
     name = sys.argv.pop(1)
     of_its_kind = mutate.of(name)
 

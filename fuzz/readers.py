@@ -6,7 +6,6 @@ one printable sentence; anything else that it raises is a finding.
 
 import gzip
 import io
-import logging
 import re
 import shutil
 import tempfile
@@ -38,8 +37,6 @@ from pipeline.verdict_file import verdict_body
 
 _FILES = 20
 _MOST = 1_000  # characters of a refusal
-
-logging.disable()  # a warning for each input would be the slowest part
 
 
 def results(data: bytes) -> None:
