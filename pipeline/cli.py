@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline import baseline_cli, judging, log, terminal, wish_arguments
+from pipeline import baseline_cli, judging, kind_cli, log, terminal, wish_arguments
 from pipeline.capacity import arguments
 from pipeline.errors import ConfigError, Exit, PipelineError
 from pipeline.evaluate import arguments as evaluate_arguments
@@ -108,8 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     render.set_defaults(command=_render)
 
     baseline_cli.add(commands)
+    kind_cli.add(commands)
 
     doctor = commands.add_parser("doctor", help="say what is missing and how to get it")
+    doctor.add_argument(
+        "--environment", metavar="NAME|FILE", help="also what kind, or a cluster, would lack"
+    )
     doctor.add_argument("--json", action="store_true", help="print it as JSON")
     doctor.set_defaults(command=_doctor)
     return parser
@@ -210,6 +214,10 @@ def _doctor(args: argparse.Namespace) -> Exit:
     from pipeline.toolchain import doctor
 
     checks = doctor.checks()
+    if args.environment:
+        from pipeline import cluster_checks
+
+        checks += cluster_checks.checks(args.environment)
     print(codec.list_json("checks", checks) if args.json else doctor.render(checks), end="")
     return Exit.NOT_STARTED if doctor.is_missing(checks) else Exit.NO_REGRESSION
 

@@ -13,19 +13,21 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from pipeline import files
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6 import K6
+from pipeline.environments.chosen import AnyEnvironment
+from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
+from pipeline.environments.remote import Remote
 from pipeline.errors import ConfigError
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.subject import Product
 from pipeline.model.units import BASE_UNITS
 from pipeline.settings import Settings
 
-# The registries: a new environment or driver is one name here and one file.
-AnyEnvironment = Local
+# The registry: a new driver is one name here and one file.
 AnyDriver = Annotated[K6 | ClusterLoader2, Field(discriminator="kind")]
 AskedProbe = Literal["availability", "heap", "projects", "series"]
 
-_KINDS = ("k6", "clusterloader2")
+_KINDS = ("k6", "clusterloader2", "local", "kind", "remote")
 """Tags that pydantic puts into the place of an error; they are no keys."""
 
 _NAME = r"^[a-z][a-z0-9_-]*$"
@@ -206,6 +208,7 @@ def _digest(suite: Suite) -> str:
 
 def _sentence(path: Path, text: str, loc: Sequence[int | str], kind: str, message: str) -> str:
     keys = [part for part in loc if part not in _KINDS]
+    keys += ["kind"] if kind == "union_tag_invalid" else []
     dotted = ".".join(map(str, keys)) or "the suite"
     line = line_of(text, keys)
     said = message.removeprefix("Value error, ")
@@ -262,6 +265,8 @@ def _known_keys() -> list[str]:
         Workload,
         MetricSettings,
         Local,
+        Kind,
+        Remote,
         K6,
         ClusterLoader2,
     )

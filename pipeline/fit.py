@@ -21,6 +21,8 @@ def needed(plan: Plan, specs: Sequence[Spec], interleave: Interleave | None = No
         interleave: Another than the plan's own.
     """
     how = interleave or plan.interleave
+    if not plan.suite.environment.is_here:
+        return fit.Need(fit.GENERATOR_MEMORY, fit.GENERATOR_FILES, plan.peak_bytes)
     needs = [fit.need(_amount(plan), build, how, plan.peak_bytes) for build in _builds(specs)]
     return max(needs, key=lambda need: (need.files, need.memory))
 

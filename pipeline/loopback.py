@@ -19,7 +19,7 @@ class Identity:
 
     Attributes:
         ca: Certificate of an authority that is made anew each time, and has no other use.
-        certificate: Signed by it, for localhost and 127.0.0.1.
+        certificate: Signed by it, for localhost, 127.0.0.1 and what else was asked for.
         key: Of that certificate.
     """
 
@@ -37,8 +37,13 @@ def free_ports(count: int) -> list[int]:
         return [int(sock.getsockname()[1]) for sock in held]
 
 
-def identity(folder: Path) -> Identity:
-    """Make an authority and a server's certificate in a folder that is made if needed."""
+def identity(folder: Path, *more: str) -> Identity:
+    """Make an authority and a server's certificate in a folder that is made if needed.
+
+    Args:
+        folder: Where they are written.
+        more: Other names of the server.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -66,7 +71,10 @@ def identity(folder: Path) -> Identity:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(ca_key, hashes.SHA256())
     )
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(ADDRESS))]
+    names = [
+        *(x509.DNSName(one) for one in ("localhost", *more)),
+        x509.IPAddress(ipaddress.ip_address(ADDRESS)),
+    ]
     certificate = (
         builder(name, key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -15,7 +15,7 @@ from pipeline.judge.policy import LEAST_PAIRS
 from pipeline.log import log, step
 from pipeline.model.results import Interleave, Reading, ResultSet, Trial
 from pipeline.model.subject import Arm
-from pipeline.plan import LAUNCH_S, WORKLOAD_S, Pair, Plan, seed_of
+from pipeline.plan import WORKLOAD_S, Pair, Plan, seed_of
 from pipeline.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
 from pipeline.progress import Progress
 from pipeline.samples import Outcome, added, counted, too_short, values_of
@@ -141,7 +141,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> tuple[Outco
     warnings: dict[Arm, list[str]] = {arm: [] for arm in launch.arms}
     tell.stage("start the servers", plan.launch_s)
     artifacts = {arm: rig.artifacts[arm] for arm in launch.arms}
-    left_s = plan.launch_s - LAUNCH_S
+    left_s = plan.launch_s - plan.suite.environment.start_s
     with (
         step(f"{tell.title}, {' and '.join(launch.arms)}"),
         rig.environment.launch(artifacts, launch.out) as targets,

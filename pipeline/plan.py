@@ -10,9 +10,8 @@ from pipeline.model.plan import PlanSummary, WorkloadSummary
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm
 
-# Measured on two cores: from the start of both servers to their first Ready Project, and their
-# end; the start and the set-up of k6.  They only feed the estimate that `plan` and progress show.
-LAUNCH_S = 9.0
+# Measured on two cores: the start and the set-up of k6.  Like `start_s` of an environment, it only
+# feeds the estimate that `plan` and progress show.
 WORKLOAD_S = 6.0
 _LAUNCH_BYTES = 80e6
 """Raw data that one launch holds at its peak: etcd's write-ahead logs, logs and scrapes."""
@@ -88,6 +87,7 @@ class Plan:
             ),
             kept_bytes=self.kept_bytes,
             peak_bytes=self.peak_bytes,
+            asks=self.suite.environment.asks,
         )
 
     @property
@@ -104,7 +104,7 @@ class Plan:
     def launch_s(self) -> float:
         """Expected seconds of one launch."""
         loads = sum(WORKLOAD_S + w.driver.load_s for w in self.suite.workloads)
-        return LAUNCH_S + loads
+        return self.suite.environment.start_s + loads
 
     def requests(self) -> dict[str, int]:
         """Return the expected number of requests of each workload, over all pairs and both arms."""

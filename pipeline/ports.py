@@ -25,6 +25,7 @@ class Artifact:
         arguments: Added to the API server's own, such as `--fault=slow-create=20ms`.
         manager_arguments: Added to the controller-manager's own, where there is one.
         variables: Added to the environment of every process of the subject.
+        image: Reference of the container image that it is; then there is no program at hand.
     """
 
     subject: Subject
@@ -33,6 +34,7 @@ class Artifact:
     arguments: tuple[str, ...] = ()
     manager_arguments: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,18 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a container had used: at which Unix time and how much CPU in s, and memory in B.
+
+    The memory is its working set, which is what counts against a limit.
+    """
+
+    time_s: float
+    cpu_s: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A subject that answers requests.
 
@@ -54,11 +68,13 @@ class Target:
         token_file: File with the bearer token of the load's user.
         admin_token_file: File with the bearer token of an administrator, for probes.
         processes: Process ids by component (`server`, `etcd`, and `manager` where there is a
-            controller-manager); empty for a remote target.
+            controller-manager); empty where they are not on this machine.
         metrics: URL of each component's Prometheus text; a URL of `https:` wants the
             administrator's token.
         etcd_url: Client URL of etcd, or empty where it cannot be reached.
         check: Raises LoadError when a component has died; does nothing otherwise.
+        usage: Asks what the container of each component has used, where the processes cannot be
+            seen; raises LoadError.  None where they can.
     """
 
     url: str
@@ -69,6 +85,7 @@ class Target:
     metrics: Mapping[str, str]
     etcd_url: str
     check: Callable[[], None]
+    usage: Callable[[], Mapping[str, Usage]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

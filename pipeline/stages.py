@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import codec, config, files, fit, measure, noise, progress, toolchain, traces
+from pipeline.environments.chosen import chosen
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.judge import policy
 from pipeline.judge.stored import stored_reference
@@ -28,7 +29,7 @@ from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
 from pipeline.render.perfdata import perfdata
 from pipeline.render.text import text
-from pipeline.wish import Wish, planned, sides, spec_of, store
+from pipeline.wish import Wish, placed, planned, sides, spec_of, store
 
 RESULTS = "results.json"
 VERDICT = "verdict.json"
@@ -36,6 +37,7 @@ REPORT_TEXT = "report.txt"
 REPORT_MARKDOWN = "report.md"
 REPORT_HTML = "report.html"
 SUITE = "suite.toml"
+ENVIRONMENT = "environment.toml"
 
 
 def run(wish: Wish, out: Path) -> Report:
@@ -77,6 +79,8 @@ def run(wish: Wish, out: Path) -> Report:
     )
     out.mkdir(parents=True, exist_ok=True)
     codec.write_text(out / SUITE, loaded.text)
+    if wish.environment:
+        codec.write_text(out / ENVIRONMENT, chosen(wish.environment)[1])
     codec.write_results(out / RESULTS, results)
     return _measure(plan, results, artifacts, programs, out)
 
@@ -92,6 +96,12 @@ def resume(out: Path) -> Report:
     loaded = config.load(out / SUITE)
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
     specs = {arm: spec_of(subject.spec) for arm, subject in results.subjects.items()}
+    place = out / ENVIRONMENT
+    loaded = placed(
+        loaded,
+        str(place) if place.is_file() else "",
+        [subject.spec for subject in results.subjects.values()],
+    )
     suite = loaded.suite.of(specs[Arm.CANDIDATE].product)
     plan = Plan(suite, results.pairs_asked, results.interleave, results.seed, results.looks)
     fit.require(plan, list(specs.values()), out)
@@ -201,19 +211,20 @@ def _measure(
     programs: Mapping[str, Program],
     out: Path,
 ) -> Report:
-    rig = measure.Rig(
-        environment=plan.suite.environment.environment(programs["etcd"]),
-        drivers={w.name: w.driver.driver(programs) for w in plan.suite.workloads},
-        probes=ALWAYS,
-        asked=ASKED,
-        artifacts=artifacts,
-    )
     latest = results
     try:
         with (
             alone(files.cache() / "run.lock", "measuring on this machine", str(out.absolute())),
+            plan.suite.environment.opened(programs) as environment,
             progress.shown() as shown,
         ):
+            rig = measure.Rig(
+                environment=environment,
+                drivers={w.name: w.driver.driver(programs) for w in plan.suite.workloads},
+                probes=ALWAYS,
+                asked=ASKED,
+                artifacts=artifacts,
+            )
             for latest in measure.run_pairs(
                 plan, rig, results, out, shown, enough=policy.is_enough
             ):
@@ -243,8 +254,9 @@ def _same(what: str, before: str, now: str) -> None:
 
 def _programs(plan: Plan) -> dict[str, Program]:
     """Return every program that a run wants, built if it is not yet."""
-    needs = dict.fromkeys(name for w in plan.suite.workloads for name in w.driver.needs)
-    return {name: toolchain.PROGRAMS[name]() for name in ("etcd", *needs)}
+    drivers = (w.driver for w in plan.suite.workloads)
+    needs = (*plan.suite.environment.needs, *(name for one in drivers for name in one.needs))
+    return {name: toolchain.PROGRAMS[name]() for name in dict.fromkeys(needs)}
 
 
 def _machine(plan: Plan, programs: Mapping[str, Program]) -> Machine:
@@ -253,7 +265,7 @@ def _machine(plan: Plan, programs: Mapping[str, Program]) -> Machine:
     fingerprint = {
         **machine.fingerprint,
         **versions,
-        "environment": plan.suite.environment.kind,
+        **plan.suite.environment.facts,
     }
     return Machine(fingerprint, machine.facts)
 

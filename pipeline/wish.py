@@ -3,17 +3,20 @@
 import os
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import config, files, fit, toolchain
 from pipeline.config import LoadedSuite
+from pipeline.environments.chosen import chosen
+from pipeline.environments.kind import Kind as KindCluster
 from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge.fit import Need
 from pipeline.judge.looks import looks_up_to
 from pipeline.model.plan import PlanSummary
 from pipeline.model.results import Baseline, Interleave
-from pipeline.model.subject import Arm, Product, Spec, parse_spec
+from pipeline.model.subject import Arm, Kind, Product, Spec, parse_spec
 from pipeline.plan import Plan
 from pipeline.stores.directory import Directory
 
@@ -30,7 +33,8 @@ class Wish:
         pairs: Number of valid pairs, or None for as many as the answer needs, up to the suite's.
         interleave: How the trials of a pair share the machine.
         seed: Of every random choice, or None to draw one.
-        environment: Kind of environment.
+        environment: Kind of environment, or a file that describes one; empty for the suite's own.
+        keep: Whether a kind cluster that is made for the run stays.
         build: Command that builds a source, with `{out}` for the path of the binary.
         budget_s: No pair is started that would end later, in seconds from the first one.
     """
@@ -42,7 +46,8 @@ class Wish:
     pairs: int | None = None
     interleave: Interleave = Interleave.REQUEST
     seed: int | None = None
-    environment: str = "local"
+    environment: str = ""
+    keep: bool = False
     build: str = ""
     budget_s: float | None = None
 
@@ -64,13 +69,41 @@ def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
     looks = looks_up_to(pairs) if wish.pairs is None else ()
     usual_s = loaded.suite.budget_s if wish.pairs is None else None
     budget_s = usual_s if wish.budget_s is None else wish.budget_s
-    if wish.environment != loaded.suite.environment.kind:
-        raise ConfigError(
-            f"the suite {loaded.suite.name} runs in the environment"
-            f" `{loaded.suite.environment.kind}`, not `{wish.environment}`"
-        )
+    loaded = placed(loaded, wish.environment, (wish.candidate, wish.against), keep=wish.keep)
     seed = random.SystemRandom().randrange(2**31) if wish.seed is None else wish.seed
     return loaded, Plan(loaded.suite.of(product), pairs, wish.interleave, seed, looks, budget_s)
+
+
+def placed(
+    loaded: LoadedSuite, where: str, specs: Sequence[str], *, keep: bool = False
+) -> LoadedSuite:
+    """Return a suite that runs elsewhere; its digest stays that of what it measures.
+
+    Args:
+        loaded: As it was read.
+        where: See `Wish.environment`.
+        specs: Of the builds.
+        keep: See `Wish.keep`.
+
+    Raises:
+        ConfigError: There is no such environment, or a build cannot be started in it.
+    """
+    environment = chosen(where)[0] if where else loaded.suite.environment
+    if keep:
+        if not isinstance(environment, KindCluster):
+            raise ConfigError(
+                f"--keep is of the environment kind, and this is {environment.kind}",
+                hint="only a kind cluster is made for a run, and deleted at its end",
+            )
+        environment = environment.model_copy(update={"keep": True})
+    for written in specs:
+        if environment.kind == "local" and written.startswith(f"{Kind.IMAGE}:"):
+            raise ConfigError(
+                f"`{written}` is a container image, and no process of this machine",
+                hint='say --environment kind, or the path of a file with kind = "remote"',
+            )
+    suite = loaded.suite.model_copy(update={"environment": environment})
+    return loaded.model_copy(update={"suite": suite})
 
 
 def foreseen(wish: Wish) -> tuple[PlanSummary, Need]:

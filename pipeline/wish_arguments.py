@@ -18,6 +18,7 @@ NAMES = (
     "pairs",
     "interleave",
     "environment",
+    "keep",
     "seed",
     "build",
     "budget",
@@ -63,7 +64,17 @@ def add(parser: argparse.ArgumentParser) -> None:
         choices=("request", "trial"),
         help="both builds at once, request by request (default), or one after the other",
     )
-    parser.add_argument("--environment", choices=("local",), help="where (default: local)")
+    parser.add_argument(
+        "--environment",
+        metavar="NAME|FILE",
+        help="where: local, kind, remote, or a .toml file that says (default: the suite's)",
+    )
+    parser.add_argument(
+        "--keep",
+        action="store_const",
+        const=True,
+        help="do not delete the kind cluster that was made for the run",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="of every random choice")
 
 
@@ -80,7 +91,8 @@ def wish(args: argparse.Namespace) -> "Wish":
         pairs=None if args.pairs == _AUTO else args.pairs,
         interleave=Interleave(args.interleave or "request"),
         seed=args.seed,
-        environment=args.environment or "local",
+        environment=args.environment or "",
+        keep=bool(args.keep),
         build=args.build or "",
         budget_s=args.budget,
     )

@@ -10,14 +10,15 @@ from pipeline.ports import Artifact
 _OPEN_PATHS = "/healthz,/readyz,/livez,/metrics,/debug/pprof/*"
 
 
-def etcd(binary: Path, data: Path, client: str, peer: str) -> list[str]:
+def etcd(binary: Path, data: Path, client: str, peer: str, advertised: str = "") -> list[str]:
     """Return the command of an etcd of one member.
 
     Args:
         binary: etcd.
         data: Folder for its data; made by etcd.
-        client: URL for clients.
+        client: URL at which it listens for clients.
         peer: URL for other members, of which there are none.
+        advertised: URL that clients use, where it is another.
     """
     return [
         str(binary),
@@ -26,20 +27,22 @@ def etcd(binary: Path, data: Path, client: str, peer: str) -> list[str]:
         "--unsafe-no-fsync",  # the disk of the machine is not what we measure
         "--quota-backend-bytes=8589934592",
         f"--listen-client-urls={client}",
-        f"--advertise-client-urls={client}",
+        f"--advertise-client-urls={advertised or client}",
         f"--listen-peer-urls={peer}",
         f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster=default={peer}",
     ]
 
 
-def server(artifact: Artifact, port: int, etcd_url: str, credentials: Credentials) -> list[str]:
+def server(
+    artifact: Artifact, port: int, etcd_url: str, credentials: Credentials, host: str = ADDRESS
+) -> list[str]:
     """Return the command of an API server; both products take the same flags."""
     subcommand = ["apiserver"] if artifact.product is Product.MILO else []
     return [
         str(artifact.binary),
         *subcommand,
-        f"--bind-address={ADDRESS}",
+        f"--bind-address={host}",
         f"--advertise-address={ADDRESS}",  # there may be no default route
         f"--secure-port={port}",
         f"--etcd-servers={etcd_url}",
@@ -57,7 +60,13 @@ def server(artifact: Artifact, port: int, etcd_url: str, credentials: Credential
 
 
 def manager(
-    artifact: Artifact, port: int, webhook_port: int, kubeconfig: Path, credentials: Credentials
+    artifact: Artifact,
+    port: int,
+    webhook_port: int,
+    kubeconfig: Path,
+    credentials: Credentials,
+    *,
+    host: str = ADDRESS,
 ) -> list[str]:
     """Return the command of Milo's controller-manager, whose infra cluster is Milo itself.
 
@@ -71,7 +80,7 @@ def manager(
         "--leader-elect=false",
         f"--kubeconfig={kubeconfig}",
         f"--infra-cluster-kubeconfig={kubeconfig}",
-        f"--bind-address={ADDRESS}",
+        f"--bind-address={host}",
         f"--secure-port={port}",
         f"--controller-runtime-webhook-port={webhook_port}",
         f"--cert-dir={credentials.certificate.parent}",

@@ -7,13 +7,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PositiveFloat
 
 from pipeline import loopback, proc, web
 from pipeline.environments import commands, first, pki
-from pipeline.errors import LaunchError, LoadError
+from pipeline.errors import ConfigError, LaunchError, LoadError
 from pipeline.log import log
 from pipeline.model.subject import Arm, Product
 from pipeline.ports import Artifact, Program, Target
@@ -32,6 +32,25 @@ class Local(Settings):
     kind: Literal["local"] = "local"
     ready_s: PositiveFloat = 60.0
 
+    needs: ClassVar[tuple[str, ...]] = ("etcd",)
+    start_s: ClassVar[float] = 9.0
+    is_here: ClassVar[bool] = True
+
+    @property
+    def asks(self) -> str:
+        """What it takes of other machines: nothing."""
+        return ""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What makes its numbers comparable only with those of the same."""
+        return {"environment": self.kind}
+
+    @contextmanager
+    def opened(self, programs: Mapping[str, Program]) -> Iterator["LocalEnvironment"]:
+        """Enter with what launches subjects; there is nothing that launches share."""
+        yield self.environment(programs["etcd"])
+
     def environment(self, etcd: Program) -> "LocalEnvironment":
         """Return what launches subjects, each with an etcd of its own."""
         return LocalEnvironment(self, etcd)
@@ -48,7 +67,17 @@ class LocalEnvironment:
     def launch(
         self, artifacts: Mapping[Arm, Artifact], out: Path
     ) -> Iterator[Mapping[Arm, Target]]:
-        """See `Environment.launch`."""
+        """See `Environment.launch`.
+
+        Raises:
+            ConfigError: A subject is a container image.
+        """
+        for artifact in artifacts.values():
+            if artifact.image:
+                raise ConfigError(
+                    f"`{artifact.subject.spec}` is a container image, and no process here",
+                    hint='say --environment kind, or a file with kind = "remote"',
+                )
         out = out.absolute()  # a server runs in its own folder
         private = out / "private"  # keys, tokens and etcd's data: never kept
         private.mkdir(mode=0o700)

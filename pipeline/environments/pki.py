@@ -2,13 +2,15 @@
 
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pipeline import loopback
 
 ADMIN_GROUP = "system:masters"
 LOAD_GROUP = "milo-perf:load"
+SERVER = "server"
+"""Name under which the API server is found by its neighbours in a cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,7 @@ class Credentials:
 
     Attributes:
         ca: Certificate of the authority, PEM.
-        certificate: Of the server, for localhost and 127.0.0.1, PEM.
+        certificate: Of the server, for localhost, 127.0.0.1 and the name `server`, PEM.
         key: Of the server, PEM.
         service_account_key: Public key for service accounts, PEM.
         tokens: Kubernetes' static token file.
@@ -35,13 +37,18 @@ class Credentials:
     manager_token: Path
     load_token: Path
 
+    def inside(self, folder: Path) -> "Credentials":
+        """Return the same files as a container sees them, all in one folder."""
+        paths = {one.name: folder / getattr(self, one.name).name for one in fields(self)}
+        return Credentials(**paths)
+
 
 def create(folder: Path) -> Credentials:
     """Make a certificate authority, a server certificate and two users in a new folder."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    server = loopback.identity(folder)
+    server = loopback.identity(folder, SERVER)
     account_key = ec.generate_private_key(ec.SECP256R1())
     admin, manager, load = (secrets.token_hex(24) for _ in range(3))
     users = (

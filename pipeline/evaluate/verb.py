@@ -22,8 +22,7 @@ from pipeline.lock import alone
 from pipeline.log import log
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.results import Machine, Tool
-from pipeline.model.subject import Product
-from pipeline.ports import Artifact, Program
+from pipeline.ports import Program
 from pipeline.render.evaluation import document
 from pipeline.stages import SUITE
 from pipeline.wish import spec_of
@@ -125,11 +124,20 @@ def _measured(found: Evaluation, loaded: LoadedSuite, out: Path) -> Iterator[Eva
     done = len({attempt.repetition for attempt in found.attempts})
     if done == found.repetitions and found.rungs:
         return
+    programs = _programs(loaded)
     with (
         alone(files.cache() / "run.lock", "measuring on this machine", str(out.absolute())),
+        loaded.suite.environment.opened(programs) as environment,
         progress.shown() as told,
     ):
-        bench = _bench(loaded, spec.product, artifact, out, told)
+        bench = Bench(
+            suite=loaded.suite.of(spec.product),
+            environment=environment,
+            artifact=artifact,
+            programs=programs,
+            out=out,
+            progress=told,
+        )
         left = range(done, found.repetitions)
         for attempt in bench.attempts(left, found.repetitions, found.seed):
             found = replace(found, attempts=(*found.attempts, attempt))
@@ -140,23 +148,10 @@ def _measured(found: Evaluation, loaded: LoadedSuite, out: Path) -> Iterator[Eva
             yield found
 
 
-def _bench(
-    loaded: LoadedSuite, product: Product, artifact: Artifact, out: Path, told: progress.Progress
-) -> Bench:
-    programs = _programs(loaded)
-    return Bench(
-        suite=loaded.suite.of(product),
-        environment=loaded.suite.environment.environment(programs["etcd"]),
-        artifact=artifact,
-        programs=programs,
-        out=out,
-        progress=told,
-    )
-
-
 def _programs(loaded: LoadedSuite) -> dict[str, Program]:
-    needs = dict.fromkeys(name for w in loaded.suite.workloads for name in w.driver.needs)
-    return {name: toolchain.PROGRAMS[name]() for name in ("etcd", *needs)}
+    drivers = (w.driver for w in loaded.suite.workloads)
+    needs = (*loaded.suite.environment.needs, *(name for one in drivers for name in one.needs))
+    return {name: toolchain.PROGRAMS[name]() for name in dict.fromkeys(needs)}
 
 
 def _machine(programs: Mapping[str, Program]) -> Machine:

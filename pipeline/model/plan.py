@@ -34,7 +34,7 @@ class WorkloadSummary:
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """A plan, in numbers: durations in s, sizes in B."""
+    """A plan, in numbers: durations in s, sizes in B; and what each build asks of a cluster."""
 
     suite: str
     description: str
@@ -48,3 +48,4 @@ class PlanSummary:
     workloads: tuple[WorkloadSummary, ...]
     kept_bytes: float
     peak_bytes: float
+    asks: str = ""

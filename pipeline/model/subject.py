@@ -6,12 +6,14 @@ from enum import StrEnum
 from typing import assert_never
 
 _SHAPE = re.compile(
-    r"(?P<kind>reference|binary|source)(?::(?P<place>[^?@]+))?(?:@(?P<revision>[^?@]+))?"
+    r"(?P<kind>reference|binary|source|image)(?::(?P<place>[^?@]+))?(?:@(?P<revision>[^?@]+))?"
     r"(?:\?(?P<query>.*))?"
 )
 _TREE = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_FORMS = "reference, reference?FAULT=SIZE, binary:PATH, source:DIR@REVISION"
+_FORMS = (
+    "reference, reference?FAULT=SIZE, binary:PATH, source:DIR@REVISION, image:NAME@sha256:DIGEST"
+)
 
 
 class Arm(StrEnum):
@@ -33,6 +35,9 @@ class Kind(StrEnum):
     SOURCE = "source"
     """Milo, built from a git repository by the user's own command."""
 
+    IMAGE = "image"
+    """Milo as a container image, for environments in a cluster."""
+
 
 class Product(StrEnum):
     """What a subject is, and so how it is started and what it can be asked for."""
@@ -47,9 +52,11 @@ class Spec:
 
     Attributes:
         kind: How it is made.
-        place: Path of a binary, or folder of a repository; empty for the reference.
+        place: Path of a binary, folder of a repository, or name of an image; empty for the
+            reference.
         revision: Of a source, as git knows it; of the reference, the id of a git tree, or empty
-            for the source as it stands; of a binary, `sha256:…` where it is known by digest alone.
+            for the source as it stands; of a binary, `sha256:…` where it is known by digest alone;
+            of an image, its `sha256:…`, because a tag can be moved.
         settings: Name and value of every fault, flag and variable, in the order written.
     """
 
@@ -87,6 +94,8 @@ def parse_spec(text: str) -> Spec:
             fits = bool(not revision if place else _DIGEST.fullmatch(revision))
         case Kind.SOURCE:
             fits = bool(place and revision)
+        case Kind.IMAGE:
+            fits = bool(place and _DIGEST.fullmatch(revision))
         case _:
             assert_never(kind)
     if not fits:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pipeline.ports import Probe
 from pipeline.probes.availability import Availability
+from pipeline.probes.containers import Containers
 from pipeline.probes.etcd import Etcd
 from pipeline.probes.heap import Heap
 from pipeline.probes.machine import Machine
@@ -12,7 +13,7 @@ from pipeline.probes.projects import Projects
 from pipeline.probes.prometheus import Prometheus
 from pipeline.probes.series import Series
 
-ALWAYS: tuple[Probe, ...] = (Process(), Prometheus(), Etcd(), Machine())
+ALWAYS: tuple[Probe, ...] = (Process(), Containers(), Prometheus(), Etcd(), Machine())
 """Watch every workload."""
 
 ASKED: Mapping[str, Probe] = {

@@ -137,9 +137,10 @@ def summary(component: str, seen: Sequence[Observation], span: Span) -> tuple[Re
     within = [o for o in seen if span.start_s <= o.time_s <= span.end_s]
     within = within or [next(o for o in seen if o.time_s >= span.end_s)]
     memory = [o.memory for o in within]
+    times_s = [o.time_s for o in seen]
     first, last = seen[0], seen[-1]
     found = [
-        Reading(f"{component}.cpu", _rise(seen, [o.cpu_s for o in seen], span), "s"),
+        Reading(f"{component}.cpu", rise(times_s, [o.cpu_s for o in seen], span), "s"),
         Reading(f"{component}.memory_mean", sum(memory) / len(memory), "B"),
         Reading(f"{component}.memory_max", max(memory), "B"),
         Reading(f"{component}.memory_added", max(0, last.memory - first.memory), "B"),
@@ -150,22 +151,28 @@ def summary(component: str, seen: Sequence[Observation], span: Span) -> tuple[Re
     for name, counts in (("read", [o.read for o in seen]), ("written", [o.written for o in seen])):
         known = [count for count in counts if count is not None]
         if len(known) == len(counts):
-            found.append(Reading(f"{component}.{name}", _rise(seen, known, span), "B"))
+            found.append(Reading(f"{component}.{name}", rise(times_s, known, span), "B"))
     return tuple(found)
 
 
-def _rise(seen: Sequence[Observation], counts: Sequence[float], span: Span) -> float:
-    """Return how far a counter rose over a span, interpolated at both of its ends."""
-    return _count_at(seen, counts, span.end_s) - _count_at(seen, counts, span.start_s)
+def rise(times_s: Sequence[float], counts: Sequence[float], span: Span) -> float:
+    """Return how far a counter rose over a span, interpolated at both of its ends.
+
+    Args:
+        times_s: Of each look, rising; the first before the span, the last after it.
+        counts: What was seen at each.
+        span: The part that counts.
+    """
+    return _count_at(times_s, counts, span.end_s) - _count_at(times_s, counts, span.start_s)
 
 
-def _count_at(seen: Sequence[Observation], counts: Sequence[float], time_s: float) -> float:
-    after = next(i for i, o in enumerate(seen) if o.time_s >= time_s)
+def _count_at(times_s: Sequence[float], counts: Sequence[float], time_s: float) -> float:
+    after = next(i for i, at in enumerate(times_s) if at >= time_s)
     before = max(after - 1, 0)
-    lasted_s = seen[after].time_s - seen[before].time_s
+    lasted_s = times_s[after] - times_s[before]
     if lasted_s == 0:
         return counts[after]
-    share = (time_s - seen[before].time_s) / lasted_s
+    share = (time_s - times_s[before]) / lasted_s
     return counts[before] + share * (counts[after] - counts[before])
 
 

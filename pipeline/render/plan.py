@@ -19,8 +19,9 @@ def plan_text(plan: PlanSummary, need: Need) -> str:
         "",
         f"  pairs        {_pairs(plan)}, {_HOW[plan.interleave]}",
         f"  environment  {plan.environment}, {most}{plan.launches} launches",
+        *([f"  each build   {plan.asks}, in a namespace of its own"] if plan.asks else []),
         f"  time         {_time(plan)}, builds not counted",
-        f"  load         about {requests:,} requests, loopback only",
+        f"  load         about {requests:,} requests{_where(plan)}",
         f"  memory       about {need.memory / 1e9:.1f} GB at its peak, k6 included",
         f"  open files   about {need.files:,.0f} at most, in one process",
         f"  disk         {need.disk / 1e6:.0f} MB at most, {plan.kept_bytes / 1e6:.0f} MB kept",
@@ -35,6 +36,10 @@ def plan_text(plan: PlanSummary, need: Need) -> str:
             f"  {workload.metrics} metrics; gating: {', '.join(workload.gating) or 'none'}",
         ]
     return "\n".join([*lines, "", "Nothing was started.", ""])
+
+
+def _where(plan: PlanSummary) -> str:
+    return ", through the cluster's API" if plan.environment == "remote" else ", loopback only"
 
 
 def _pairs(plan: PlanSummary) -> str:

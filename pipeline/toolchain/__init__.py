@@ -8,6 +8,7 @@ from pipeline.toolchain.clusterloader2 import clusterloader2
 from pipeline.toolchain.connections import shares_connections
 from pipeline.toolchain.expand import expander
 from pipeline.toolchain.faults import FAULTS
+from pipeline.toolchain.kind import kind, kubectl
 from pipeline.toolchain.machine import machine
 from pipeline.toolchain.milo import BASELINE_BINARY, BINARY
 from pipeline.toolchain.monitoring import gateway, prometheus
@@ -24,6 +25,8 @@ PROGRAMS: Mapping[str, Callable[[], Program]] = MappingProxyType(
         "expand": expander,
         "gateway": gateway,
         "prometheus": prometheus,
+        "kind": kind,
+        "kubectl": kubectl,
     }
 )
 """What finds or builds each program that a run may want, by its name."""
@@ -40,6 +43,8 @@ __all__ = [
     "expander",
     "gateway",
     "k6",
+    "kind",
+    "kubectl",
     "machine",
     "ourselves",
     "pinned",

@@ -165,6 +165,8 @@ def pinned(subject: Subject) -> Subject:
     if spec.kind is Kind.SOURCE:
         revision = subject.facts.get("revision", spec.revision)
         return replace(subject, spec=str(replace(spec, revision=revision)))
+    if spec.kind is Kind.IMAGE:
+        return subject
     if spec.place:
         path = Path(spec.place).expanduser().absolute()
         if not path.is_file() or digest(path) != subject.digest:
@@ -225,9 +227,14 @@ def _artifact(spec: Spec, built: Binary, known: dict[str, str]) -> Artifact:
     if revision := info.settings.get("vcs.revision"):
         facts["revision"] = revision
         facts["modified"] = "yes" if info.settings.get("vcs.modified") == "true" else "no"
+    return given_to(spec, Subject(str(spec), built.digest, {**facts, **known}), built.path)
+
+
+def given_to(spec: Spec, subject: Subject, path: Path, reference: str = "") -> Artifact:
+    """Return a build with the settings of its spec; it is a program, or an image by reference."""
     return Artifact(
-        Subject(str(spec), built.digest, {**facts, **known}),
-        built.path,
+        subject,
+        path,
         product=Product.MILO,
         arguments=tuple(_given(spec, _FLAG)),
         manager_arguments=tuple(_given(spec, _MANAGER_FLAG)),
@@ -236,6 +243,7 @@ def _artifact(spec: Spec, built: Binary, known: dict[str, str]) -> Artifact:
             for name, value in spec.settings
             if name.startswith(_VARIABLE)
         },
+        image=reference,
     )
 
 

@@ -1,5 +1,6 @@
 """From a spec to a build that can be started, whatever its kind."""
 
+from pathlib import Path
 from typing import assert_never
 
 from pipeline.model.subject import Kind, Product, Spec, Subject, parse_spec
@@ -38,8 +39,17 @@ def artifact(spec: Spec, build: str = "") -> Artifact:
             return milo.binary(spec)
         case Kind.SOURCE:
             return milo.source(spec, build)
+        case Kind.IMAGE:
+            return _image(spec)
         case _:
             assert_never(spec.kind)
+
+
+def _image(spec: Spec) -> Artifact:
+    """Return Milo as a container image, which only a cluster can start."""
+    check(spec)
+    subject = Subject(str(spec), spec.revision)
+    return milo.given_to(spec, subject, Path(), f"{spec.place}@{spec.revision}")
 
 
 def pinned(subject: Subject) -> Subject:

@@ -1,0 +1,298 @@
+"""Speak with the API server of a cluster: patiently, and with a reason where it refuses."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from pipeline.errors import ConfigError, LaunchError
+from pipeline.log import log
+
+FIELD_MANAGER = "milo-perf"
+AWAY_S = 60.0
+"""How long an API server that does not answer, or asks for patience, is waited for."""
+
+_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 10.0
+_PATIENCE = (429, 500, 502, 503, 504)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_PLURALS = {
+    "Namespace": "namespaces",
+    "ServiceAccount": "serviceaccounts",
+    "Secret": "secrets",
+    "Service": "services",
+    "Pod": "pods",
+    "PersistentVolumeClaim": "persistentvolumeclaims",
+    "NetworkPolicy": "networkpolicies",
+}
+
+_T = TypeVar("_T")
+
+
+class ClusterError(LaunchError):
+    """The cluster refused something, or does not answer.
+
+    Attributes:
+        status: Of HTTP; 0 where there was no answer.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class Api:
+    """A client of one cluster, with the credentials of a kubeconfig."""
+
+    def __init__(self, kubeconfig: str = "", context: str = "", *, away_s: float = AWAY_S) -> None:
+        """Read the kubeconfig; ask nothing yet.
+
+        Args:
+            kubeconfig: Its path; empty for the one that KUBECONFIG names, or the usual one.
+            context: Name of a context in it; empty for the current one.
+            away_s: Seconds that an API server that does not answer is waited for.
+
+        Raises:
+            ConfigError: It is missing, broken, or has no such context.
+        """
+        self._kubeconfig = str(Path(kubeconfig).expanduser()) if kubeconfig else None
+        self._context = context or None
+        self.away_s = away_s
+        self._client = self._connected()
+
+    def apply(self, manifest: Mapping[str, Any]) -> None:
+        """Create an object or change it to this, by server-side apply under our field manager.
+
+        Raises:
+            ClusterError: It was refused.
+        """
+        self.ask(
+            "PATCH",
+            path_of(manifest),
+            manifest,
+            query={"fieldManager": FIELD_MANAGER, "force": "true"},
+            content_type="application/apply-patch+yaml",
+        )
+
+    def delete(self, path: str) -> None:
+        """Begin to delete an object; one that is not there is fine.
+
+        Raises:
+            ClusterError: It was refused.
+        """
+        self.found("DELETE", path)
+
+    def found(self, method: str, path: str) -> dict[str, Any] | None:
+        """Return the answer, or None where there is no such object.
+
+        Raises:
+            ClusterError: It was refused.
+        """
+        try:
+            return self.ask(method, path)
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        timeout_s: float = 30.0,
+    ) -> dict[str, Any]:
+        """Return the JSON of an answer.
+
+        Raises:
+            ClusterError: It was refused, or there was no answer for a minute.
+        """
+
+        def send() -> dict[str, Any]:
+            answer = self._send(method, _with(path, query), body, content_type, timeout_s)
+            return answer if isinstance(answer, dict) else {}
+
+        return self._patiently(f"{method} {path}", send)
+
+    def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
+        """Return an answer that is text, such as a log.
+
+        Raises:
+            ClusterError: It was refused, or there was no answer for a minute.
+        """
+
+        def send() -> str:
+            response = self._client.call_api(
+                _with(path, query),
+                "GET",
+                header_params={"Accept": "*/*"},
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=60.0,
+            )
+            return bytes(response.data).decode(errors="replace")
+
+        return self._patiently(f"GET {path}", send)
+
+    def watch(self, path: str, version: str, timeout_s: float) -> Iterator[dict[str, Any]]:
+        """Yield the changes of a list, until the time is over or the server ends it.
+
+        A watch that breaks ends too: whoever watches asks for the list again.
+
+        Args:
+            path: Of the list.
+            version: `resourceVersion` of the list that is known.
+            timeout_s: Longest watch, in whole seconds.
+        """
+        import json
+
+        import urllib3
+        from kubernetes.client import ApiException
+
+        query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": f"{timeout_s:.0f}"}
+        with suppress(urllib3.exceptions.HTTPError, ApiException, OSError, ValueError):
+            response = self._client.call_api(
+                _with(path, query),
+                "GET",
+                header_params={"Accept": "application/json"},
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=(5.0, timeout_s + 5.0),
+            )
+            try:
+                rest = b""
+                for chunk in response.stream(amt=None, decode_content=False):
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in filter(None, lines):
+                        yield json.loads(line)
+            finally:
+                response.release_conn()
+                response.close()
+
+    def _send(
+        self, method: str, path: str, body: object, content_type: str, timeout_s: float
+    ) -> object:
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        answer: object = self._client.call_api(
+            path,
+            method,
+            header_params=headers,
+            body=body,
+            response_type="object",
+            auth_settings=["BearerToken"],
+            _return_http_data_only=True,
+            _request_timeout=timeout_s,
+        )
+        return answer
+
+    def _patiently(self, what: str, send: Callable[[], _T]) -> _T:
+        """Send until there is an answer that means something, renewing credentials once."""
+        import urllib3
+        from kubernetes.client import ApiException
+
+        deadline = time.monotonic() + self.away_s
+        renewed = said = False
+        while True:
+            try:
+                return send()
+            except ApiException as error:
+                if error.status == 401 and not renewed:
+                    renewed = self._is_renewed()
+                    if renewed:
+                        continue
+                status, why = int(error.status or 0), _message(error)
+                pause_s = _pause_s(error)
+                if status not in _PATIENCE or time.monotonic() + pause_s > deadline:
+                    raise _refusal(what, status, why) from error
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                why, pause_s = type(error).__name__, _PAUSE_S
+                if time.monotonic() + pause_s > deadline:
+                    raise ClusterError(
+                        f"the API server of the cluster did not answer for {self.away_s:.0f} s:"
+                        f" {what}: {why}",
+                        hint="try `kubectl get --raw /readyz` with the same kubeconfig and context",
+                    ) from error
+            if not said:
+                log.warning("the cluster: %s: %s; trying for %.0f s", what, why, self.away_s)
+            said = True
+            time.sleep(pause_s)
+
+    def _is_renewed(self) -> bool:
+        """Read the credentials anew, or run the plugin that gives them; say whether that went."""
+        log.info("the cluster no longer takes our credentials: reading them anew")
+        try:
+            self._client = self._connected()
+        except ConfigError as error:
+            log.warning("%s", error)
+            return False
+        return True
+
+    def _connected(self) -> Any:  # noqa: ANN401 (the library has no types, and is imported late)
+        import yaml
+        from kubernetes import client, config
+
+        settings = client.Configuration()
+        settings.retries = False  # ours say why
+        try:
+            config.load_kube_config(
+                config_file=self._kubeconfig,
+                context=self._context,
+                client_configuration=settings,
+                persist_config=False,
+            )
+        except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError) as error:
+            raise ConfigError(
+                f"no cluster can be reached with this kubeconfig: {error}",
+                hint="set KUBECONFIG, or `kubeconfig` and `context` in the table [environment]",
+            ) from error
+        if urlsplit(settings.host).hostname in _LOOPBACK:
+            settings.proxy = None
+        return client.ApiClient(settings)
+
+
+def path_of(manifest: Mapping[str, Any]) -> str:
+    """Return the path of an object, given its manifest."""
+    version, metadata = manifest["apiVersion"], manifest["metadata"]
+    group = f"/api/{version}" if "/" not in version else f"/apis/{version}"
+    within = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    return f"{group}{within}/{_PLURALS[manifest['kind']]}/{metadata['name']}"
+
+
+def _with(path: str, query: Mapping[str, str] | None) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+def _message(error: Any) -> str:  # noqa: ANN401 (as above)
+    """Return what the API server said, without the rest of its answer."""
+    import json
+
+    try:
+        said = json.loads(error.body)["message"]
+    except (KeyError, TypeError, ValueError):
+        said = error.reason
+    return str(said)[:400]
+
+
+def _pause_s(error: Any) -> float:  # noqa: ANN401 (as above)
+    asked = (error.headers or {}).get("Retry-After", "")
+    return min(float(asked), _LONGEST_PAUSE_S) if asked.isdigit() else _PAUSE_S
+
+
+def _refusal(what: str, status: int, why: str) -> ClusterError:
+    hint = "`python -m pipeline doctor --environment …` checks what a run may do, and the room"
+    if status == 401:
+        hint = "log in again, or correct the user of the context in the kubeconfig"
+    elif "exceeded quota" in why:
+        hint = "raise the quota, or give less to server, manager and etcd in [environment]"
+    elif status == 403:
+        hint = f"the role in deploy/rights.yaml has every right that is needed\n{hint}"
+    return ClusterError(f"the cluster refused {what}: {status}: {why}", hint=hint, status=status)

@@ -1,0 +1,73 @@
+"""Which environment a person chose: by name, or by a file with the table [environment]."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from pipeline.environments.kind import Kind
+from pipeline.environments.local import Local
+from pipeline.environments.remote import Remote
+from pipeline.errors import ConfigError
+
+# The registry: a new environment is one name here and one file.
+AnyEnvironment = Annotated[Local | Kind | Remote, Field(discriminator="kind")]
+NAMES = ("local", "kind", "remote")
+
+_READ: TypeAdapter[Local | Kind | Remote] = TypeAdapter(AnyEnvironment)
+
+
+def chosen(written: str) -> tuple[Local | Kind | Remote, str]:
+    """Return an environment, and the text of a file that means the same.
+
+    Args:
+        written: `local`, `kind`, `remote`, or the path of a .toml file.
+
+    Raises:
+        ConfigError: It is none of these, or the file cannot be used.
+    """
+    if written in NAMES:
+        text = f'[environment]\nkind = "{written}"\n'
+        return read(text, written), text
+    if not written.endswith(".toml"):
+        raise ConfigError(
+            f"there is no environment `{written}`",
+            hint=f"write {', '.join(NAMES)}, or the path of a .toml file with [environment]",
+        )
+    try:
+        text = Path(written).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{written}: cannot be read: {error}") from error
+    return read(text, written), text
+
+
+def read(text: str, name: str) -> Local | Kind | Remote:
+    """Return the environment that a text of TOML describes.
+
+    Args:
+        text: With one table, [environment].
+        name: Of its file, for messages.
+
+    Raises:
+        ConfigError: Naming the key and what was expected there.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not TOML: {error}") from error
+    table = tables.get("environment")
+    if not isinstance(table, Mapping) or len(tables) > 1:
+        raise ConfigError(f"{name}: must have one table, [environment], and nothing else")
+    try:
+        return _READ.validate_python(table)
+    except ValidationError as error:
+        first, *others = [_sentence(name, e["loc"], e["msg"]) for e in error.errors()]
+        raise ConfigError(first, hint="\n".join(others)) from error
+
+
+def _sentence(name: str, loc: tuple[int | str, ...], message: str) -> str:
+    where = ".".join(["environment", *(str(part) for part in loc[1:])])  # the first is the kind
+    said = "unknown key" if message.startswith("Extra inputs") else message
+    return f"{name}: {where}: {said}"

@@ -1,0 +1,242 @@
+"""Subjects as Pods of a cluster, each build of each launch in a namespace of its own."""
+
+import itertools
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from pipeline import web
+from pipeline.environments import components, first, host, kubelet, manifests, pki
+from pipeline.environments.api import Api, ClusterError
+from pipeline.environments.images import Image
+from pipeline.environments.in_cluster import InCluster
+from pipeline.environments.manifests import Component, Place
+from pipeline.environments.pods import Pods
+from pipeline.environments.way import End, Reached, Way, until
+from pipeline.errors import LaunchError, LoadError
+from pipeline.log import log
+from pipeline.model.subject import Arm, Product
+from pipeline.ports import Artifact, Program, Target
+
+_WAY_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterEnvironment:
+    """Implements `Environment` in a cluster that is there.
+
+    Attributes:
+        settings: Of every kind of cluster.
+        api: Of the cluster.
+        etcd: The program that every build gets one of.
+        way: How components are reached from here.
+        image: Makes an image of a program (name, path, digest), and sees that the cluster gets it.
+        nodes: Nodes that the arms are put on, in the order in which they are started, which is
+            swapped between pairs; empty for the scheduler's choice.
+        is_here: Whether the cluster may run on the kernel of this machine.
+        run: Id of the run.
+    """
+
+    settings: InCluster
+    api: Api
+    etcd: Program
+    way: Way
+    image: Callable[[str, Path, str], Image]
+    nodes: Sequence[str] = ()
+    is_here: bool = False
+    run: str = field(default_factory=lambda: secrets.token_hex(4))
+    _launches: Iterator[int] = field(default_factory=itertools.count)
+
+    @contextmanager
+    def launch(
+        self, artifacts: Mapping[Arm, Artifact], out: Path
+    ) -> Iterator[Mapping[Arm, Target]]:
+        """See `Environment.launch`."""
+        settings = self.settings
+        private = out / "private"  # keys and tokens: never kept
+        private.mkdir(mode=0o700)
+        with ExitStack() as stack:
+            stack.callback(shutil.rmtree, private, ignore_errors=True)
+            credentials = pki.create(private / "pki")
+            number = next(self._launches)
+            arms = {
+                arm: _Arm(self, arm, artifact, self._place(arm, at, number), credentials, out)
+                for at, (arm, artifact) in enumerate(artifacts.items())
+            }
+            images = {arm: (one.etcd_image(), one.image()) for arm, one in arms.items()}
+            stack.callback(self._remove, list(arms.values()))
+            for arm, one in arms.items():
+                one.begin()
+                one.apply(components.etcd(settings, images[arm][0]))
+            self._ready(arms, "etcd")
+            for arm, one in arms.items():
+                one.apply(components.server(settings, images[arm][1], one.artifact, credentials))
+            self._ready(arms, "server")
+            targets = {arm: one.target(stack) for arm, one in arms.items()}
+            token = credentials.admin_token.read_text()
+            milo = {arm: one for arm, one in arms.items() if one.artifact.product is Product.MILO}
+            for arm, target in targets.items():
+                if arm in milo:
+                    first.definitions(target, token, str(arm), settings.ready_s)
+                first.authorise(target, token, pki.LOAD_GROUP)
+            for arm, one in milo.items():
+                one.apply(components.manager(settings, images[arm][1], one.artifact, credentials))
+            self._ready(milo, "manager")
+            targets |= {arm: one.target(stack) for arm, one in milo.items()}
+            first.projects(targets, token, settings.ready_s)
+            yield targets
+
+    def _place(self, arm: Arm, at: int, number: int) -> Place:
+        return Place(
+            namespace=f"{self.settings.prefix}-{self.run}-{number:03}-{arm}",
+            run=self.run,
+            arm=str(arm),
+            expires_s=round(time.time() + 3600 * self.settings.expires_h),
+            settings=self.settings,
+            node=self.nodes[at % len(self.nodes)] if self.nodes else "",
+            node_ports=self.way.node_ports(arm),
+            pull_secret=self._pull_secret(),
+        )
+
+    def _pull_secret(self) -> Mapping[str, str]:
+        """Return the data of the Secret that the settings name.
+
+        Raises:
+            LaunchError: It is not there, or we may not read it.
+        """
+        if not self.settings.pull_secret:
+            return {}
+        namespace, _, name = self.settings.pull_secret.partition("/")
+        secret = self.api.found("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        if secret is None or secret.get("type") != "kubernetes.io/dockerconfigjson":
+            raise LaunchError(
+                f"there is no pull secret {self.settings.pull_secret}",
+                hint="make it with `kubectl create secret docker-registry`",
+            )
+        return dict(secret["data"])
+
+    def _ready(self, arms: Mapping[Arm, "_Arm"], component: str) -> None:
+        for one in arms.values():
+            one.pods.wait_ready([component], self.settings.ready_s)
+
+    def _remove(self, arms: Sequence["_Arm"]) -> None:
+        """Keep the logs, delete the namespaces, and wait until they are gone."""
+        left = []
+        try:
+            for one in arms:
+                one.pods.keep(one.applied, one.out)
+                self.api.delete(one.path)
+                left.append(one)
+
+            def are_gone() -> bool:
+                left[:] = [one for one in left if self.api.found("GET", one.path)]
+                return not left
+
+            if until(are_gone, self.settings.gone_s, pause_s=0.5):
+                return
+            what = f"they are not gone after {self.settings.gone_s:g} s"
+        except ClusterError as error:
+            left, what = list(arms), str(error)
+        log.warning(
+            "left in the cluster: %s: %s; delete them with kubectl, or wait for"
+            " `python -m pipeline cluster sweep`",
+            ", ".join(one.place.namespace for one in left),
+            what,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Arm:
+    """One build in one launch."""
+
+    environment: ClusterEnvironment
+    arm: Arm
+    artifact: Artifact
+    place: Place
+    credentials: pki.Credentials
+    out: Path
+    applied: list[str] = field(default_factory=list)
+    reached: dict[str, Reached] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Of its namespace."""
+        return f"/api/v1/namespaces/{self.place.namespace}"
+
+    @property
+    def pods(self) -> Pods:
+        return Pods(self.environment.api, self.place.namespace, str(self.arm))
+
+    def etcd_image(self) -> str:
+        etcd = self.environment.etcd
+        return self.environment.image("etcd", etcd.path, etcd.digest).reference
+
+    def image(self) -> str:
+        one = self.artifact
+        if one.image:
+            return one.image
+        return self.environment.image(str(one.product), one.binary, one.subject.digest).reference
+
+    def begin(self) -> None:
+        ports = tuple(components.PORTS.values()) if self.place.node_ports else ()
+        for manifest in manifests.namespace(self.place, ports):
+            self.environment.api.apply(manifest)
+
+    def apply(self, component: Component) -> None:
+        for manifest in manifests.component(self.place, component):
+            self.environment.api.apply(manifest)
+        self.applied.append(component.name)
+
+    def target(self, stack: ExitStack) -> Target:
+        """Return what the load and the probes need of all that is ready."""
+        for name in self.applied:
+            if name not in self.reached:
+                way = self.environment.way
+                end = End(self.place.namespace, self.arm, name, components.PORTS[name])
+                self.reached[name] = way.open(stack, end, self.out)
+        urls = {
+            name: f"{'http' if name == 'etcd' else 'https'}://{one.address}"
+            for name, one in self.reached.items()
+        }
+        self._answers(f"{urls['server']}/readyz")
+        pods = self.pods
+        seen = self._processes()
+        return Target(
+            url=urls["server"],
+            ca_file=self.credentials.ca,
+            token_file=self.credentials.load_token,
+            admin_token_file=self.credentials.admin_token,
+            processes=seen,
+            metrics={name: f"{url}/metrics" for name, url in urls.items()},
+            etcd_url=urls["etcd"],
+            check=partial(self._check, pods),
+            usage=None if seen else partial(kubelet.usage, pods.api, pods, tuple(self.applied)),
+        )
+
+    def _processes(self) -> dict[str, int]:
+        if not self.environment.is_here:
+            return {}
+        pods = {str(pod["metadata"]["name"]): pod for pod in self.pods.listed()}
+        found = host.processes({name: pods[name] for name in self.applied if name in pods})
+        if not found:
+            log.debug("processes of containers are not seen: the kubelet is asked instead")
+        return found
+
+    def _answers(self, url: str) -> None:
+        if not until(partial(web.answers, url, ca_file=self.credentials.ca), _WAY_S):
+            raise LaunchError(
+                f"the server of the {self.arm} is Ready in the cluster, but {url} does not"
+                f" answer here after {_WAY_S:g} s",
+                hint="is there a firewall between this machine and the node?",
+            )
+
+    def _check(self, pods: Pods) -> None:
+        for one in self.reached.values():
+            if how := one.ended():
+                raise LoadError(f"the way to a component of the {self.arm} {how} under load")
+        pods.check(self.applied)

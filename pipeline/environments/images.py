@@ -1,0 +1,131 @@
+"""Pack one static program into a container image, as an archive that every engine loads.
+
+The form is that of `docker save`: a layer, a configuration and a list, in one tar.  There is no
+base image, so nothing is fetched; see docs/decisions/0013-images-without-a-base.md.
+"""
+
+import hashlib
+import io
+import json
+import platform
+import struct
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import files
+from pipeline.errors import LaunchError
+from pipeline.lock import alone
+
+REPOSITORY = "milo-perf.invalid"
+"""Where the images of an archive seem to be from: a name that no registry can have."""
+
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+_INTERPRETER = 3  # the kind of a program header that names a dynamic loader
+_USER = "65534:65534"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image: its reference, and the archive that holds it."""
+
+    reference: str
+    archive: Path
+
+
+def pack(name: str, binary: Path, digest: str, repository: str = REPOSITORY) -> Image:
+    """Return an image whose entry point is a program, from the cache where it is there.
+
+    Args:
+        name: Of the image, and of the program in it.
+        binary: The program; static, because there is no library beside it.
+        digest: `sha256:…` of the program, which is the tag.
+        repository: What stands before the name in the reference.
+
+    Raises:
+        LaunchError: The program is not static, or it cannot be read or packed.
+    """
+    tag = digest.removeprefix("sha256:")[:16]
+    reference = f"{repository}/{name}:{tag}"
+    key = hashlib.sha256(f"{reference}\n{digest}".encode()).hexdigest()[:16]
+    archive = files.cache() / "images" / f"{name}-{key}.tar"
+    try:
+        if not is_static(binary):
+            raise LaunchError(
+                f"{binary} needs libraries of this machine, which an image does not have",
+                hint="build it with CGO_ENABLED=0, or give an image of it as image:REF@sha256:…",
+            )
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        with alone(archive.with_suffix(".lock"), f"packing {name}"):
+            if not archive.is_file():
+                partial = archive.with_suffix(".partial")
+                _write(partial, reference, name, binary)
+                partial.replace(archive)
+    except OSError as error:
+        raise LaunchError(
+            f"{name} could not be packed into an image: {error.filename}: {error.strerror}",
+            hint="`python -m pipeline doctor` shows how much room the cache has, and where it is",
+        ) from error
+    return Image(reference, archive)
+
+
+def is_static(binary: Path) -> bool:
+    """Return whether a program of Linux needs no dynamic loader.
+
+    Raises:
+        LaunchError: It is no program of 64-bit Linux.
+    """
+    with binary.open("rb") as file:
+        head = file.read(64)
+        if len(head) < 64 or head[:6] != b"\x7fELF\x02\x01":
+            raise LaunchError(
+                f"{binary} is not a program of 64-bit Linux, which is what an image holds"
+            )
+        (table,) = struct.unpack_from("<Q", head, 32)
+        size, count = struct.unpack_from("<HH", head, 54)
+        file.seek(table)
+        headers = file.read(size * count)
+    kinds = [struct.unpack_from("<I", headers, at)[0] for at in range(0, len(headers), size or 1)]
+    return _INTERPRETER not in kinds
+
+
+def _write(path: Path, reference: str, name: str, binary: Path) -> None:
+    """Write the archive; the same program makes the same bytes."""
+    layer = path.with_suffix(".layer")
+    try:
+        with tarfile.open(layer, "w") as tar:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = binary.stat().st_size, 0o755
+            with binary.open("rb") as file:
+                tar.addfile(entry, file)
+        with layer.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        config = {
+            "architecture": _MACHINES.get(platform.machine(), platform.machine()),
+            "os": "linux",
+            "created": "1970-01-01T00:00:00Z",
+            "config": {"Entrypoint": [f"/{name}"], "User": _USER},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+            "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "milo-perf"}],
+        }
+        said = json.dumps(config, sort_keys=True).encode()
+        config_name = f"{hashlib.sha256(said).hexdigest()}.json"
+        entries = [{"Config": config_name, "RepoTags": [reference], "Layers": [f"{digest}.tar"]}]
+        with tarfile.open(path, "w") as tar:
+            _add(tar, config_name, said)
+            tar.add(layer, f"{digest}.tar", filter=_plain)
+            _add(tar, "manifest.json", json.dumps(entries).encode())
+    finally:
+        layer.unlink(missing_ok=True)
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    plain = tarfile.TarInfo(entry.name)
+    plain.size = entry.size
+    return plain

@@ -1,0 +1,178 @@
+"""What is applied to a cluster: the templates of `deploy/`, filled in."""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import files
+from pipeline.environments.in_cluster import InCluster, Resources
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+Manifest = dict[str, Any]
+
+MANAGED = "app.kubernetes.io/managed-by"
+RUN = "milo-perf/run"
+EXPIRES = "milo-perf/expires"
+OURS = "milo-perf"
+FOLDER = Path("/files")
+"""Where a container sees its keys and tokens."""
+
+_MEMORY_SHARE = 0.9
+"""Of the limit, GOMEMLIMIT: Go collects harder before the kernel kills."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The namespace of one build in one launch.
+
+    Attributes:
+        namespace: Its name.
+        run: Id of the run.
+        arm: Of the build.
+        expires_s: Unix time after which anybody may delete it.
+        settings: Of the environment.
+        node: Name of the node that its Pods are put on, or empty for the scheduler's choice.
+        node_ports: By component, the port of every node that leads to it; empty for none.
+        pull_secret: Data of the Secret with which images are pulled, or empty.
+    """
+
+    namespace: str
+    run: str
+    arm: str
+    expires_s: int
+    settings: InCluster
+    node: str = ""
+    node_ports: Mapping[str, int] = field(default_factory=dict)
+    pull_secret: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What everything in it is found by."""
+        return {MANAGED: OURS, RUN: self.run, "milo-perf/arm": self.arm}
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One process of a build, as a Pod and a Service of the same name.
+
+    Attributes:
+        name: `server`, `manager` or `etcd`.
+        image: Reference of its image, whose entry point is the program.
+        args: Of the program.
+        port: At which it answers.
+        ready_path: Answered with 200 once it is ready.
+        scheme: `HTTP` or `HTTPS`.
+        resources: What it gets.
+        variables: Of its environment, added to those that the resources set.
+        secrets: Content of its keys and tokens by name of the file.
+        data: Folder that must be writable and empty at first, or empty for none.
+    """
+
+    name: str
+    image: str
+    args: Sequence[str]
+    port: int
+    ready_path: str
+    scheme: str
+    resources: Resources
+    variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
+    data: str = ""
+
+
+def namespace(place: Place, open_ports: Sequence[int]) -> list[Manifest]:
+    """Return a namespace with its account, its network policy and its pull secret.
+
+    Args:
+        place: What it is of.
+        open_ports: Of containers, which may be spoken to from outside of it.
+    """
+    return _rendered(
+        "namespace.yaml.j2",
+        namespace=place.namespace,
+        labels=place.labels,
+        annotations={EXPIRES: str(place.expires_s)},
+        open_ports=list(open_ports),
+        pull_secret=dict(place.pull_secret),
+    )
+
+
+def component(place: Place, one: Component) -> list[Manifest]:
+    """Return what one component is made of."""
+    settings = place.settings
+    selector = dict(settings.node_selector)
+    if place.node:
+        selector["kubernetes.io/hostname"] = place.node
+    return _rendered(
+        "component.yaml.j2",
+        name=one.name,
+        namespace=place.namespace,
+        labels=place.labels,
+        image=one.image,
+        args=list(one.args),
+        env=[{"name": k, "value": v} for k, v in {**_go(one.resources), **one.variables}.items()],
+        port=one.port,
+        node_port=place.node_ports.get(one.name, 0),
+        ready_path=one.ready_path,
+        scheme=one.scheme,
+        ready_s=math.ceil(settings.ready_s),
+        resources=quantities(one.resources),
+        files={name: base64.b64encode(content).decode() for name, content in one.secrets.items()},
+        folder=str(FOLDER),
+        data=one.data,
+        storage_class=settings.storage_class,
+        storage_gib=settings.storage_gib,
+        node_selector=selector,
+        tolerations=[t.model_dump(exclude_defaults=True) for t in settings.tolerations],
+        pull_secret=bool(place.pull_secret),
+    )
+
+
+def quantities(resources: Resources) -> dict[str, str]:
+    """Return resources as Kubernetes writes them."""
+    found = {"memory": f"{resources.memory_mib}Mi"}
+    if resources.cpu is not None:
+        found["cpu"] = f"{round(resources.cpu * 1000)}m"
+    return found
+
+
+def rights() -> list[Manifest]:
+    """Return the rules of the role in `deploy/rights.yaml`."""
+    import yaml
+
+    role = yaml.safe_load(files.ours("deploy", "rights.yaml").read_text(encoding="utf-8"))
+    return list(role["rules"])
+
+
+def _go(resources: Resources) -> dict[str, str]:
+    """Return what fixes how Go uses what it gets, whatever the node is."""
+    found = {"GOMEMLIMIT": f"{math.floor(_MEMORY_SHARE * resources.memory_mib)}MiB"}
+    if resources.cpu is not None:
+        found["GOMAXPROCS"] = str(math.ceil(resources.cpu))
+    return found
+
+
+def _rendered(template: str, **values: object) -> list[Manifest]:
+    import yaml
+
+    text = _templates().get_template(template).render(**values)
+    return [dict(one) for one in yaml.safe_load_all(text) if one]
+
+
+@cache
+def _templates() -> "Environment":
+    import jinja2
+
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(files.ours("deploy")),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 (YAML, in which every value is written as JSON)
+    )
+    templates.filters["combined"] = lambda one, other: {**one, **other}
+    return templates

@@ -1,0 +1,83 @@
+"""The commands `kind up` and `kind down`, and `pack`, which writes images."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ConfigError, Exit
+
+if TYPE_CHECKING:  # it would load what `--help` does not need
+    from pipeline.environments.kind import KindCluster
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands."""
+    kind = commands.add_parser("kind", help="make or delete the kind cluster of this machine")
+    verbs = kind.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    up = verbs.add_parser("up", help="make the cluster, unless it is there; runs then use it")
+    down = verbs.add_parser("down", help="delete the cluster with all that is in it")
+    for parser, command in ((up, _up), (down, _down)):
+        parser.add_argument(
+            "--environment", metavar="FILE", help="a .toml file with the settings of kind"
+        )
+        parser.set_defaults(command=command)
+    pack = commands.add_parser("pack", help="write container images of builds, and of etcd")
+    pack.add_argument("spec", nargs="+", metavar="SPEC", help="such as binary:PATH or reference")
+    pack.add_argument("--registry", required=True, metavar="NAME", help="where you will push them")
+    pack.add_argument("--build", default="", metavar="COMMAND", help="how a source is built")
+    pack.set_defaults(command=_pack)
+
+
+def _up(args: argparse.Namespace) -> Exit:
+    cluster = _cluster(args)
+    if not cluster.is_there():
+        cluster.make()
+    cluster.found()
+    print(f"the kind cluster {cluster.settings.name} is up; its kubeconfig: {cluster.kubeconfig}")
+    return Exit.NO_REGRESSION
+
+
+def _down(args: argparse.Namespace) -> Exit:
+    _cluster(args).down()
+    return Exit.NO_REGRESSION
+
+
+def _cluster(args: argparse.Namespace) -> "KindCluster":
+    from pipeline import toolchain
+    from pipeline.environments.chosen import chosen
+    from pipeline.environments.kind import Kind, KindCluster
+
+    settings, _ = chosen(args.environment or "kind")
+    if not isinstance(settings, Kind):
+        raise ConfigError(f"{args.environment}: is no environment of the kind `kind`")
+    return KindCluster(settings, toolchain.kind())
+
+
+def _pack(args: argparse.Namespace) -> Exit:
+    for reference, archive in packed(args.spec, args.registry, args.build):
+        print(f"crane push {archive} {reference}")
+    return Exit.NO_REGRESSION
+
+
+def packed(specs: Sequence[str], registry: str, build: str) -> list[tuple[str, Path]]:
+    """Return reference and archive of the images of builds, and of etcd.
+
+    Raises:
+        ConfigError: A spec cannot be used, or is of an image already.
+        LaunchError: A build cannot be made, or is not static.
+    """
+    from pipeline import toolchain
+    from pipeline.environments.images import pack
+    from pipeline.wish import spec_of
+
+    etcd = toolchain.etcd()
+    images = [pack("etcd", etcd.path, etcd.digest, registry)]
+    for written in specs:
+        artifact = toolchain.artifact(spec_of(written), build)
+        if artifact.image:
+            raise ConfigError(f"`{written}` is an image already", hint="name it in the run itself")
+        images.append(
+            pack(str(artifact.product), artifact.binary, artifact.subject.digest, registry)
+        )
+    return [(image.reference, image.archive) for image in images]

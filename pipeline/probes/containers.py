@@ -1,0 +1,144 @@
+"""CPU and memory of the containers of a target whose processes cannot be seen from here."""
+
+import csv
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.errors import LoadError
+from pipeline.log import log
+from pipeline.model.results import Reading
+from pipeline.ports import Span, Target, Usage
+from pipeline.probes.process import rise
+
+PERIOD_S = 5.0
+LATE_S = 25.0
+"""How long after a load the first look of the kubelet is waited for; it looks every 10 to 15 s."""
+
+_PAUSE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Containers:
+    """Asks what containers used, every five seconds, where there is no process to look at.
+
+    It yields, for each component, over the span, some of what `Process` does: `COMPONENT.cpu` (s),
+    interpolated between the looks of the kubelet, `COMPONENT.memory_mean`, `COMPONENT.memory_max`
+    and `COMPONENT.memory_added` (B, working set).  The kubelet looks every 10 to 15 seconds, so of
+    a load that is not much longer, these are rough; threads and files it does not tell.
+    """
+
+    @contextmanager
+    def watch(self, target: Target, out: Path) -> Iterator["_Watch"]:
+        """See `Probe.watch`; writes `containers.csv` into `out`.
+
+        Raises:
+            LoadError: Nobody says what containers use.
+        """
+        if target.usage is None:
+            yield _Watch(None)
+            return
+        watch = _Watch(target.usage)
+        watch.look()
+        stop = threading.Event()
+
+        def observe() -> None:
+            while not stop.wait(PERIOD_S):
+                watch.try_look()
+
+        thread = threading.Thread(target=observe, name="containers probe", daemon=True)
+        thread.start()
+        try:
+            yield watch
+        finally:
+            stop.set()
+            thread.join()
+            _keep(out / "containers.csv", watch.seen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    usage: Callable[[], Mapping[str, Usage]] | None
+    seen: dict[str, list[Usage]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def look(self) -> None:
+        """Add what is new of each container.
+
+        Raises:
+            LoadError: Nobody says.
+        """
+        found = self.usage() if self.usage else {}
+        with self.lock:
+            for component, one in found.items():
+                seen = self.seen.setdefault(component, [])
+                if not seen or one.time_s > seen[-1].time_s:
+                    seen.append(one)
+
+    def try_look(self) -> None:
+        """Look, and go on where nobody says just now."""
+        try:
+            self.look()
+        except LoadError as error:
+            log.debug("containers probe: %s", error)
+
+    def readings(self, span: Span) -> tuple[Reading, ...]:
+        """See `Watch.readings`; waits for the kubelets' first look after the span.
+
+        Raises:
+            LoadError: A container was not seen over the whole span.
+        """
+        if self.usage is None:
+            return ()
+        deadline = time.monotonic() + LATE_S
+        while not self._is_after(span) and time.monotonic() < deadline:
+            time.sleep(_PAUSE_S)
+            self.try_look()
+        with self.lock:
+            seen = {component: tuple(found) for component, found in self.seen.items()}
+        return tuple(
+            reading
+            for component, found in seen.items()
+            for reading in summary(component, found, span)
+        )
+
+    def _is_after(self, span: Span) -> bool:
+        with self.lock:
+            return all(found[-1].time_s >= span.end_s for found in self.seen.values())
+
+
+def summary(component: str, seen: Sequence[Usage], span: Span) -> tuple[Reading, ...]:
+    """Return the readings of one container over a span.
+
+    Of a span between two looks, memory is that of the look after it.
+
+    Raises:
+        LoadError: The container was not seen over the whole span.
+    """
+    if not seen or seen[0].time_s > span.start_s or seen[-1].time_s < span.end_s:
+        raise LoadError(f"containers probe: {component} was not seen over the whole load")
+    within = [one for one in seen if span.start_s <= one.time_s <= span.end_s]
+    within = within or [next(one for one in seen if one.time_s >= span.end_s)]
+    memory = [one.memory for one in within]
+    cpu = rise([one.time_s for one in seen], [one.cpu_s for one in seen], span)
+    return (
+        Reading(f"{component}.cpu", cpu, "s"),
+        Reading(f"{component}.memory_mean", sum(memory) / len(memory), "B"),
+        Reading(f"{component}.memory_max", max(memory), "B"),
+        Reading(f"{component}.memory_added", max(0, seen[-1].memory - seen[0].memory), "B"),
+    )
+
+
+def _keep(path: Path, seen: Mapping[str, Sequence[Usage]]) -> None:
+    """Write what was seen; a full disk is no reason to lose what is measured."""
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(["component", "time_s", "cpu_s", "memory"])
+            for component, found in seen.items():
+                rows.writerows([component, one.time_s, one.cpu_s, one.memory] for one in found)
+    except OSError as error:
+        log.warning("%s: cannot be written: %s", path, error.strerror)

@@ -1,0 +1,95 @@
+"""Get kind, which is the user's own or built, and kubectl, which is the user's own."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from pipeline import files, proc
+from pipeline.errors import LaunchError
+from pipeline.ports import Program
+from pipeline.toolchain import go
+from pipeline.toolchain.build import Recipe, build, digest
+
+KIND, KUBECTL = "KIND_BIN", "KUBECTL_BIN"
+_MODULE = "sigs.k8s.io/kind"
+_HOW_KUBECTL = f"install it (https://kubernetes.io/docs/tasks/tools/), or set {KUBECTL} to it"
+
+
+def kind() -> Program:
+    """Return kind: that of KIND_BIN, or the first on the path, or one that is built.
+
+    Raises:
+        LaunchError: It does not run, or it cannot be built.
+    """
+    if (path := own_kind()) is None:
+        recipe = kind_recipe()
+        chosen = go.find(go.needed(recipe.module, files.ours("toolchain"), files.ours("reference")))
+        built = build(recipe, chosen)
+        return Program(built.path, recipe.title.removeprefix("kind "), built.digest)
+    said = proc.capture([str(path), "version"]) or ""
+    if (found := re.search(r"\bkind v(\d\S*)", said)) is None:
+        raise LaunchError(
+            f"`{path} version` does not answer like kind",
+            hint=f"install kind again, set {KIND} to one that works, or unset it: one is built",
+        )
+    return Program(path, found[1], digest(path))
+
+
+def own_kind() -> Path | None:
+    """Return the path of the user's own kind, or None where one is to be built.
+
+    Raises:
+        LaunchError: KIND_BIN names no program.
+    """
+    return _own(KIND, "kind")
+
+
+def kind_recipe() -> Recipe:
+    """Return what is built for kind.
+
+    Raises:
+        LaunchError: kind/go.mod cannot be read or does not name kind.
+    """
+    module = files.ours("kind")
+    path = module / "go.mod"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    found = re.search(rf"^\s*(?:require )?{re.escape(_MODULE)} v(\S+)", text, re.MULTILINE)
+    if found is None:
+        raise LaunchError(
+            f"{path} is missing or does not name {_MODULE}",
+            hint="run from a complete clone of the repository, or install the package again",
+        )
+    return Recipe("kind", f"kind {found[1]}", module, _MODULE, "about 1 minute, 150 MB")
+
+
+def kubectl() -> Program:
+    """Return kubectl: that of KUBECTL_BIN, or the first on the path.
+
+    Raises:
+        LaunchError: There is none, or it does not run.
+    """
+    if (path := _own(KUBECTL, "kubectl")) is None:
+        raise LaunchError(
+            f"kubectl is not on the path, and {KUBECTL} is not set", hint=_HOW_KUBECTL
+        )
+    said = proc.capture([str(path), "version", "--client", "--output=json"])
+    try:
+        version = json.loads(said or "")["clientVersion"]["gitVersion"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise LaunchError(f"{path} does not answer like kubectl", hint=_HOW_KUBECTL) from error
+    return Program(path, str(version).removeprefix("v"), digest(path))
+
+
+def _own(variable: str, name: str) -> Path | None:
+    if chosen := os.environ.get(variable):
+        path = Path(chosen).expanduser().absolute()
+        if not path.is_file() or not os.access(path, os.X_OK):
+            raise LaunchError(
+                f"{variable} is {chosen}, which is not an executable file",
+                hint=f"set {variable} to the path of {name}, or unset it",
+            )
+        return path
+    on_path = shutil.which(name)
+    return Path(on_path).absolute() if on_path else None
