@@ -78,7 +78,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
             id="capacity of an unknown subject",
         ),
         pytest.param(["nonsense"], 2, "invalid choice", id="unknown command"),
-        pytest.param(["run", "--environment", "moon"], 2, "invalid choice", id="environment"),
+        pytest.param(["run", "--environment", "moon"], 2, "no environment", id="environment"),
     ],
 )
 def test_bad_input_is_one_clear_sentence_with_its_exit_code(

@@ -1,0 +1,300 @@
+"""A cluster on loopback that keeps what is applied to it, and stands in for its kubelets.
+
+It is no Kubernetes: it knows the objects that we apply, and does on request what clusters do at bad
+times.  What a Pod of ours would serve is served here.
+"""
+
+import base64
+import json
+import socket
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.loopback import Request, answering
+
+Object = dict[str, Any]
+
+
+@dataclass
+class Fault:
+    """What is answered instead, a number of times.
+
+    Attributes:
+        method: Of HTTP.
+        part: Of the path.
+        status: 0 closes the connection without an answer.
+        message: Of the refusal.
+        times: How often.
+    """
+
+    method: str
+    part: str
+    status: int
+    message: str = "told to"
+    times: int = 1
+
+
+@dataclass
+class FakeCluster:
+    """What is there, and what happens.
+
+    Attributes:
+        objects: By path.
+        asked: Every request, as `METHOD path`.
+        faults: Looked at before anything else.
+        pods: By component, what becomes of its Pods: a `status`, or None for one that is Ready.
+        log: What every Pod has said.
+        token: The only one that is taken; empty for any.
+        terminating_s: How long a namespace takes to go.
+        denied: Resources that a review of rights does not allow.
+        nodes: As the API server lists them.
+        summaries: Of kubelets, by node.
+        serves: Starts what a Pod would serve, given the Pod and the cluster.
+    """
+
+    objects: dict[str, Object] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    pods: dict[str, Object | None] = field(default_factory=dict)
+    log: str = "said by the Pod"
+    token: str = ""
+    terminating_s: float = 0.0
+    denied: tuple[str, ...] = ()
+    nodes: list[Object] = field(default_factory=list)
+    summaries: dict[str, Object] = field(default_factory=dict)
+    serves: Callable[[Object, "FakeCluster"], None] | None = None
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    version: int = 1
+    events: list[tuple[int, str, Object]] = field(default_factory=list)
+    gone_s: dict[str, float] = field(default_factory=dict)
+
+    def of(self, kind: str) -> list[Object]:
+        """Return the objects of a kind."""
+        return [one for one in self.objects.values() if one["kind"] == kind]
+
+    def change(self, path: str, pod: Object) -> None:
+        """Give a Pod another state, which those who watch are told."""
+        with self.changed:
+            self.version += 1
+            pod["metadata"]["resourceVersion"] = str(self.version)
+            kind = "MODIFIED" if path in self.objects else "ADDED"
+            self.objects[path] = pod
+            self.events.append((self.version, kind, json.loads(json.dumps(pod))))
+            self.changed.notify_all()
+
+    def answer(self, request: Request, body: bytes) -> None:
+        """Answer one request."""
+        parts = urlsplit(request.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        self.asked.append(f"{request.command} {parts.path}")
+        self._collect()
+        for fault in self.faults:
+            if fault.times and request.command == fault.method and fault.part in request.path:
+                fault.times -= 1
+                if not fault.status:
+                    request.close_connection = True
+                    request.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                refuse(request, fault.status, fault.message)
+                return
+        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+            refuse(request, 401, "Unauthorized")
+            return
+        match request.command:
+            case "PATCH":
+                self._apply(request, parts.path, query, body)
+            case "DELETE":
+                self._delete(request, parts.path)
+            case "POST":
+                asked = json.loads(body)["spec"]["resourceAttributes"]
+                allowed = asked["resource"] not in self.denied
+                say(request, {"status": {"allowed": allowed}})
+            case _:
+                self._get(request, parts.path, query)
+
+    def _collect(self) -> None:
+        for path, at_s in list(self.gone_s.items()):
+            if time.monotonic() >= at_s:
+                del self.gone_s[path]
+                for other in [o for o in self.objects if o == path or o.startswith(f"{path}/")]:
+                    del self.objects[other]
+
+    def _apply(self, request: Request, path: str, query: Object, body: bytes) -> None:
+        manifest = json.loads(body)
+        kind = request.headers["Content-Type"]
+        if kind != "application/apply-patch+yaml" or not query.get("fieldManager"):
+            refuse(request, 415, "not a server-side apply")
+            return
+        namespace = path.split("/namespaces/")[1].partition("/")[0]
+        home = f"/api/v1/namespaces/{namespace}"
+        if path != home and (home not in self.objects or home in self.gone_s):
+            refuse(request, 404, f'namespaces "{namespace}" not found')
+            return
+        if manifest["kind"] == "Pod":
+            self._start(path, manifest)
+        else:
+            self.objects[path] = manifest
+        say(request, manifest, 201)
+
+    def _start(self, path: str, pod: Object) -> None:
+        component = pod["metadata"]["name"]
+        nodes = [one["metadata"]["name"] for one in self.nodes] or ["node-1"]
+        wanted = pod["spec"]["nodeSelector"].get("kubernetes.io/hostname", nodes[0])
+        pod["spec"]["nodeName"] = wanted
+        pod["status"] = {"phase": "Pending"}
+        self.change(path, pod)
+        if self.serves and not self.pods.get(component):
+            self.serves(pod, self)
+        status = self.pods.get(component) or {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [
+                {"name": component, "containerID": "containerd://abc", "state": {"running": {}}}
+            ],
+        }
+        self.change(path, pod | {"status": status})
+
+    def _delete(self, request: Request, path: str) -> None:
+        if path not in self.objects:
+            refuse(request, 404, "not found")
+            return
+        self.gone_s.setdefault(path, time.monotonic() + self.terminating_s)
+        say(request, {"status": "Success"})
+
+    def _get(self, request: Request, path: str, query: Object) -> None:
+        if path == "/version":
+            say(request, {"gitVersion": "v1.34.4"})
+        elif path == "/api/v1/nodes":
+            say(request, {"items": self.nodes})
+        elif path.endswith("/stats/summary"):
+            say(request, self.summaries[path.split("/")[4]])
+        elif path.endswith("/log"):
+            if path.removesuffix("/log") in self.objects:
+                request.say(self.log)
+            else:
+                refuse(request, 404, "no such Pod")
+        elif query.get("watch"):
+            self._watch(request, path, int(query["resourceVersion"]), query)
+        elif path.endswith(("/pods", "/namespaces")):
+            prefix = f"{path}/"
+            items = [
+                one
+                for where, one in self.objects.items()
+                if where.startswith(prefix) and "/" not in where.removeprefix(prefix)
+            ]
+            say(request, {"items": items, "metadata": {"resourceVersion": str(self.version)}})
+        elif path in self.objects:
+            say(request, self.objects[path])
+        else:
+            refuse(request, 404, "not found")
+
+    def _watch(self, request: Request, path: str, version: int, query: Object) -> None:
+        ends_s = time.monotonic() + float(query["timeoutSeconds"])
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        namespace = path.split("/namespaces/")[1].partition("/")[0]
+        while (left_s := ends_s - time.monotonic()) > 0:
+            with self.changed:
+                new = [event for event in self.events if event[0] > version]
+                if not new:
+                    self.changed.wait(min(left_s, 0.2))
+                    continue
+            for number, kind, pod in new:
+                version = number
+                if pod["metadata"]["namespace"] == namespace:
+                    _chunk(request, {"type": kind, "object": pod})
+        request.wfile.write(b"0\r\n\r\n")
+
+
+def say(request: Request, answer: Object, status: int = 200) -> None:
+    """Answer with JSON."""
+    request.say(json.dumps(answer), status)
+
+
+def refuse(request: Request, status: int, message: str) -> None:
+    """Answer as Kubernetes refuses."""
+    say(request, {"kind": "Status", "message": message, "code": status}, status)
+
+
+@contextmanager
+def running(cluster: FakeCluster, folder: Path, token: str = "t") -> Iterator[Path]:
+    """Serve a cluster; inside, the path of a kubeconfig that leads to it."""
+    with answering(cluster.answer) as url:
+        yield kubeconfig(folder / "kubeconfig", url, token)
+
+
+def kubeconfig(path: Path, url: str, token: str) -> Path:
+    """Write a kubeconfig of one context, `fake`."""
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "fake", "cluster": {"server": url}}],
+        "users": [{"name": "fake", "user": {"token": token}}],
+        "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
+        "current-context": "fake",
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+@contextmanager
+def products(first_port: int, first_node_port: int) -> Iterator[Callable[[Object, Any], None]]:
+    """Serve what the Pods of a product would, on the ports of loopback that lead to node ports."""
+    servers: dict[int, ThreadingHTTPServer] = {}
+
+    def stop(port: int) -> None:
+        server = servers.pop(port)
+        server.shutdown()
+        server.server_close()
+
+    def serve(pod: Object, cluster: FakeCluster) -> None:
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        service = cluster.objects[f"/api/v1/namespaces/{namespace}/services/{name}"]
+        port = first_port + service["spec"]["ports"][0]["nodePort"] - first_node_port
+        secret = cluster.objects.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        if port in servers:  # of an earlier launch
+            stop(port)
+        handler = type("Handler", (Request,), {"answer": staticmethod(_product)})
+        server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        server.daemon_threads, server.block_on_close = True, False
+        if secret:
+            _with_tls(server, secret["data"])
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers[port] = server
+
+    try:
+        yield serve
+    finally:
+        for port in list(servers):
+            stop(port)
+
+
+def _product(request: Request, _body: bytes) -> None:
+    conditions = [{"type": kind, "status": "True"} for kind in ("Ready", "Established")]
+    say(request, {"status": {"conditions": conditions}, "items": []})
+
+
+def _with_tls(server: ThreadingHTTPServer, data: Object) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, name) for name in ("server.crt", "server.key")]
+        for path in paths:
+            path.write_bytes(base64.b64decode(data[path.name]))
+        context.load_cert_chain(str(paths[0]), str(paths[1]))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+
+
+def _chunk(request: Request, event: Object) -> None:
+    line = json.dumps(event).encode() + b"\n"
+    request.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+    request.wfile.flush()

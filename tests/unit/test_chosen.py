@@ -1,0 +1,163 @@
+"""Where a suite runs is chosen by name or by a file, and no choice changes what it measures."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import config, toolchain
+from pipeline.environments.chosen import chosen
+from pipeline.environments.in_cluster import Resources
+from pipeline.environments.kind import Kind
+from pipeline.environments.local import Local
+from pipeline.environments.remote import Remote, chosen_nodes
+from pipeline.errors import ConfigError, LaunchError
+from pipeline.model.subject import Arm, Product, Subject
+from pipeline.ports import Artifact, Program
+from pipeline.wish import Wish, placed, planned, spec_of
+from tests.clusters import FakeCluster, running
+
+FILE = """
+[environment]
+kind = "remote"
+context = "perf"
+registry = "example.test/perf"
+node_selector = { pool = "servers" }
+tolerations = [{ key = "perf", operator = "Exists" }]
+server = { cpu = 2, memory_mib = 4096 }
+"""
+IMAGE = f"image:ghcr.io/milo-os/milo:v0.30.0@sha256:{'a' * 64}"
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "place.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("local", Local), ("kind", Kind), ("remote", Remote)])
+def test_a_name_means_the_defaults(name: str, kind: type) -> None:
+    found, text = chosen(name)
+    assert isinstance(found, kind)
+    assert found == chosen(name)[0]
+    assert name in text
+
+
+def test_a_file_has_all_settings_in_one_table(tmp_path: Path) -> None:
+    found, text = chosen(written(tmp_path, FILE))
+    assert isinstance(found, Remote)
+    assert found.server == Resources(cpu=2, memory_mib=4096)
+    assert found.facts == {"environment": "remote", "context": "perf"}
+    assert text == FILE
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[environment]\nkind = 'moon'", "does not match any of the expected tags"),
+        ("[environment]\nkind = 'kind'\nnode = 1", "environment.node: unknown key"),
+        ("[environment]\nkind = 'remote'\npull_secret = 'x'", "environment.pull_secret: String"),
+        ("[environment]\nkind = 'kind'\nprefix = 'Perf'", "environment.prefix: String"),
+        ("[environment]\nkind = 'kind'\n[suite]", "must have one table"),
+        ("kind = 'kind'", "must have one table"),
+        ("kind", "not TOML"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_by_its_key(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"place\.toml: ") as caught:
+        chosen(written(tmp_path, text))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["moon", "kind.yaml", "/nonexistent.toml"])
+def test_what_is_no_environment_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError):
+        chosen(name)
+
+
+def test_a_suite_keeps_its_digest_wherever_it_runs() -> None:
+    loaded, plan = planned(Wish("smoke", "reference", environment="kind"))
+    assert loaded.digest == config.load(config.path_of("smoke")).digest
+    assert plan.suite.environment == Kind()
+    assert plan.summary().environment == "kind"
+
+
+def test_a_suite_runs_where_it_says_unless_it_is_told_otherwise() -> None:
+    _, plan = planned(Wish("smoke", "reference"))
+    assert plan.suite.environment == Local()
+
+
+def test_keep_is_of_a_cluster_that_a_run_makes() -> None:
+    loaded = config.load(config.path_of("smoke"))
+    kept = placed(loaded, "kind", [], keep=True).suite.environment
+    assert isinstance(kept, Kind)
+    assert kept.keep
+    with pytest.raises(ConfigError, match="--keep is of the environment kind"):
+        placed(loaded, "local", [], keep=True)
+
+
+def test_an_image_needs_a_cluster() -> None:
+    with pytest.raises(ConfigError, match="is a container image"):
+        planned(Wish("smoke", IMAGE))
+    _, plan = planned(Wish("smoke", IMAGE, environment="kind"))
+    assert plan.suite.environment.kind == "kind"
+
+
+def test_an_image_is_named_by_its_digest_and_takes_settings_of_milo() -> None:
+    artifact = toolchain.artifact(spec_of(f"{IMAGE}?env.GOGC=50&flag.v=2"))
+    assert artifact.image == IMAGE.removeprefix("image:")
+    assert artifact.product is Product.MILO
+    assert artifact.variables == {"GOGC": "50"}
+    assert artifact.arguments == ("--v=2",)
+    assert artifact.subject.digest == f"sha256:{'a' * 64}"
+    assert toolchain.pinned(artifact.subject) == artifact.subject
+
+
+def test_no_process_is_started_from_an_image(tmp_path: Path) -> None:
+    artifact = Artifact(Subject(IMAGE, "sha256:00"), Path(), image="x")
+    environment = Local().environment(Program(Path("etcd"), "3.6", "sha256:00"))
+    with (
+        pytest.raises(ConfigError, match="is a container image"),
+        environment.launch({Arm.CANDIDATE: artifact}, tmp_path),
+    ):
+        pass
+
+
+def node(name: str, **more: object) -> dict[str, object]:
+    return {
+        "metadata": {"name": name},
+        "spec": more,
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
+def test_two_nodes_without_taints_take_an_arm_each(tmp_path: Path) -> None:
+    taint = [{"key": "control-plane", "effect": "NoSchedule"}]
+    cluster = FakeCluster()
+    cluster.nodes = [node("c"), node("a"), node("b"), node("0", taints=taint)]
+    cluster.nodes += [node("1", unschedulable=True)]
+    with running(cluster, tmp_path) as path:
+        settings = Remote(kubeconfig=str(path))
+        assert chosen_nodes(settings.api(), settings) == ["a", "b"]
+        cluster.nodes = [node("a")]
+        assert chosen_nodes(settings.api(), settings) == []
+
+
+def test_a_remote_cluster_gets_images_from_a_registry_only(tmp_path: Path) -> None:
+    etcd = Program(tmp_path / "etcd", "3.6", "sha256:00")
+    with running(FakeCluster(), tmp_path) as path:
+        settings = Remote(kubeconfig=str(path))
+        programs = {"etcd": etcd, "kubectl": etcd}
+        with settings.opened(programs) as environment, pytest.raises(ConfigError) as caught:
+            environment.image("etcd", etcd.path, etcd.digest)
+    assert "pack" in caught.value.hint
+
+
+def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    with running(FakeCluster(), tmp_path) as path:
+        settings = Remote(kubeconfig=str(path))
+    api = settings.api()
+    api.away_s = 0.1
+    with pytest.raises(LaunchError, match="did not answer"):
+        api.ask("GET", "/version")
