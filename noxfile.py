@@ -24,6 +24,20 @@ def perf(session: nox.Session) -> None:
 
 
 @nox.session
+def kind_up(session: nox.Session) -> None:
+    """Make the kind cluster that runs with `--environment kind` then use."""
+    _install(session, "run")
+    session.run("python", "-m", "pipeline", "kind", "up", *session.posargs)
+
+
+@nox.session
+def kind_down(session: nox.Session) -> None:
+    """Delete the kind cluster with all that is in it."""
+    _install(session, "run")
+    session.run("python", "-m", "pipeline", "kind", "down", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run every test, on real etcd, real servers and real k6; they are built first."""
     _install(session, "dev")
