@@ -127,27 +127,25 @@ class ClusterEnvironment:
     def _remove(self, arms: Sequence["_Arm"]) -> None:
         """Keep the logs, delete the namespaces, and wait until they are gone."""
         left = []
-        try:
-            for one in arms:
-                one.pods.keep(one.applied, one.out)
+        for one in arms:
+            one.pods.keep(one.applied, one.out)
+            try:
                 self.api.delete(one.path)
                 left.append(one)
+            except ClusterError as error:
+                one.is_left(str(error))
 
-            def are_gone() -> bool:
-                left[:] = [one for one in left if self.api.found("GET", one.path)]
-                return not left
+        def are_gone() -> bool:
+            left[:] = [one for one in left if self.api.found("GET", one.path)]
+            return not left
 
-            if until(are_gone, self.settings.gone_s, pause_s=0.5):
-                return
-            what = f"they are not gone after {self.settings.gone_s:g} s"
+        what = f"it is not gone after {self.settings.gone_s:g} s"
+        try:
+            until(are_gone, self.settings.gone_s, pause_s=0.5)
         except ClusterError as error:
-            left, what = list(arms), str(error)
-        log.warning(
-            "left in the cluster: %s: %s; delete them with kubectl, or wait for"
-            " `python -m pipeline cluster sweep`",
-            ", ".join(one.place.namespace for one in left),
-            what,
-        )
+            what = str(error)
+        for one in left:
+            one.is_left(what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +179,14 @@ class _Arm:
         if one.image:
             return one.image
         return self.environment.image(str(one.product), one.binary, one.subject.digest).reference
+
+    def is_left(self, why: str) -> None:
+        """Say that the namespace is still there."""
+        log.warning(
+            "left in the cluster: %s: %s; delete it with kubectl, or see docs/howto/any-cluster.md",
+            self.place.namespace,
+            why,
+        )
 
     def begin(self) -> None:
         ports = tuple(components.PORTS.values()) if self.place.node_ports else ()

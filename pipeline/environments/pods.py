@@ -183,6 +183,8 @@ class Pods:
             except ClusterError as error:
                 if error.status != 404:
                     log.warning("the log of %s of the %s is lost: %s", name, self.arm, error)
+                if not error.status:  # nobody answers: the others would be waited for as long
+                    return
             except OSError as error:
                 log.warning("the log of %s of the %s is lost: %s", name, self.arm, error.strerror)
 

@@ -23,13 +23,16 @@ _CPUCLOCK_SCHED = 2
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One look at one process: Unix time and CPU in s, memory and what went to disks in B."""
+    """One look at one process: Unix time and CPU in s, memory and what went to disks in B.
+
+    What we may not know, because the process is another user's, is None.
+    """
 
     time_s: float
     cpu_s: float
     memory: int
     threads: int
-    files: int
+    files: int | None
     read: int | None = None
     written: int | None = None
 
@@ -106,10 +109,20 @@ def observation(pid: int) -> Observation | None:
                 cpu_s=time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED),
                 memory=process.memory_info().rss,
                 threads=process.num_threads(),
-                files=process.num_fds(),
+                files=_files(process),
                 **_disk(process),
             )
     except (psutil.Error, OSError):
+        return None
+
+
+def _files(process: "psutil.Process") -> int | None:
+    """Return how many files are open, or None where we may not know."""
+    import psutil
+
+    try:
+        return process.num_fds()
+    except psutil.AccessDenied:
         return None
 
 
@@ -145,9 +158,13 @@ def summary(component: str, seen: Sequence[Observation], span: Span) -> tuple[Re
         Reading(f"{component}.memory_max", max(memory), "B"),
         Reading(f"{component}.memory_added", max(0, last.memory - first.memory), "B"),
         Reading(f"{component}.threads", max(o.threads for o in within), "1"),
-        Reading(f"{component}.files", max(o.files for o in within), "1"),
-        Reading(f"{component}.files_added", max(0, last.files - first.files), "1"),
     ]
+    files = [o.files for o in within if o.files is not None]
+    if files and first.files is not None and last.files is not None:
+        found += [
+            Reading(f"{component}.files", max(files), "1"),
+            Reading(f"{component}.files_added", max(0, last.files - first.files), "1"),
+        ]
     for name, counts in (("read", [o.read for o in seen]), ("written", [o.written for o in seen])):
         known = [count for count in counts if count is not None]
         if len(known) == len(counts):

@@ -140,7 +140,8 @@ class _Watch:
         for component, pid in self.target.processes.items():
             if seen := observation(pid):
                 yield f"{component}.memory", seen.memory
-                yield f"{component}.files", seen.files
+                if seen.files is not None:
+                    yield f"{component}.files", seen.files
         if self.target.etcd_url:
             try:
                 yield "etcd.keys", keys(self.target.etcd_url, PREFIX)

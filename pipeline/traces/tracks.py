@@ -17,7 +17,8 @@ BINS = 60
 
 _UNITS = {"cpu": "cores", "memory": "B", "heap": "B"}
 _QUANTITIES = ("cpu", "memory", "goroutines", "heap", "files", "keys")
-_PROCESS = {"cpu_s": "cpu", "memory": "memory", "files": "files"}
+_CONTAINER = {"cpu_s": "cpu", "memory": "memory"}
+_PROCESS = {**_CONTAINER, "files": "files"}
 
 Points = list[tuple[float, float]]
 """Unix time in s, and a value."""
@@ -102,6 +103,7 @@ def _looks(folder: Path, unread: list[str]) -> dict[str, Points]:
     found: dict[str, Points] = {}
     for name, read in (
         ("goroutines.csv", _series),
+        ("containers.csv", _container),
         ("process.csv", _process),
         ("series.csv", _series),
     ):
@@ -117,12 +119,19 @@ def _looks(folder: Path, unread: list[str]) -> dict[str, Points]:
 
 
 def _process(rows: "csv.DictReader[str]") -> dict[str, Points]:
+    return _columns(rows, _PROCESS)
+
+
+def _container(rows: "csv.DictReader[str]") -> dict[str, Points]:
+    return _columns(rows, _CONTAINER)
+
+
+def _columns(rows: "csv.DictReader[str]", columns: Mapping[str, str]) -> dict[str, Points]:
     found: dict[str, Points] = defaultdict(list)
     for row in rows:
-        for column, quantity in _PROCESS.items():
-            found[f"{row['component']}.{quantity}"].append(
-                (float(row["time_s"]), float(row[column]))
-            )
+        for column, quantity in columns.items():
+            if value := row[column]:  # empty where the probe might not know it
+                found[f"{row['component']}.{quantity}"].append((float(row["time_s"]), float(value)))
     return dict(found)
 
 

@@ -5,6 +5,7 @@ import re
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.errors import LoadError
@@ -14,7 +15,11 @@ from tests.loopback import target, values
 
 
 def look(
-    time_s: float, cpu_s: float, memory: int = 100, files: int = 7, written: int | None = 0
+    time_s: float,
+    cpu_s: float,
+    memory: int = 100,
+    files: int | None = 7,
+    written: int | None = 0,
 ) -> Observation:
     return Observation(time_s, cpu_s, memory, threads=3, files=files, read=0, written=written)
 
@@ -50,6 +55,21 @@ def test_bytes_on_disk_that_we_may_not_know_are_missing() -> None:
     seen = [look(0, 0), look(1, 0, written=None), look(2, 0)]
 
     assert "etcd.written" not in values(summary("etcd", seen, Span(0.5, 1.5)))
+
+
+def test_files_of_another_user_s_process_are_missing_and_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(process: psutil.Process) -> int:
+        raise psutil.AccessDenied(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "num_fds", refused)
+    seen = observation(os.getpid())
+    assert seen is not None
+    assert seen.files is None
+    found = values(summary("server", [look(0, 0), look(1, 1, files=None), look(2, 2)], Span(1, 1)))
+    assert "server.files" not in found
+    assert found["server.memory_mean"] == 100
 
 
 def test_what_was_added_is_from_before_the_load_to_after_it() -> None:
