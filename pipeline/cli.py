@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pipeline import baseline_cli, judging, kind_cli, log, terminal, wish_arguments
 from pipeline.capacity import arguments
+from pipeline.cluster import arguments as cluster_arguments
 from pipeline.errors import ConfigError, Exit, PipelineError
 from pipeline.evaluate import arguments as evaluate_arguments
 from pipeline.history import arguments as history_arguments
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     history_arguments.add(commands).set_defaults(command=_history)
     publish_arguments.add(commands).set_defaults(command=_publish)
     evaluate_arguments.add(commands).set_defaults(command=_evaluate)
+    cluster_arguments.add(commands).set_defaults(command=_cluster)
 
     compare = commands.add_parser("compare", help="judge a folder's results again", epilog=_EXITS)
     compare.add_argument("dir", type=Path, metavar="DIR")
@@ -175,6 +177,15 @@ def _evaluate(args: argparse.Namespace) -> Exit:
     out = args.resume or args.out or terminal.new_folder("evaluate")
     found = verb.evaluated(args, out)
     print(codec.evaluation_json(found) if args.json else verb.shown(found), end="")
+    return Exit.NO_REGRESSION
+
+
+def _cluster(args: argparse.Namespace) -> Exit:
+    cluster_arguments.check(args)
+    from pipeline.cluster import verb
+
+    for said in verb.carried_out(args):
+        print(said, end="", flush=True)
     return Exit.NO_REGRESSION
 
 

@@ -1,0 +1,109 @@
+"""The command line of `cluster`."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.capacity.arguments import duration_s
+from pipeline.cluster.values import OURS
+from pipeline.errors import ConfigError
+
+_EXITS = (
+    "exit codes: 0 done, or nothing to do; 2 arguments, permissions, or a budget that does not"
+    " allow it; 5 Google or the cluster refuses or does not answer, a cluster did not come up, or"
+    " something is older than twice its limit"
+)
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    """Add the command `cluster`, and return its parser."""
+    parser = commands.add_parser(
+        "cluster", help="make a cluster on Google Cloud for a night; sweep up what is left behind"
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    _add_create(verbs.add_parser("create", help="make one, within a budget", epilog=_EXITS))
+
+    delete = verbs.add_parser("delete", help="delete what is of one run", epilog=_EXITS)
+    delete.add_argument("--run", required=True, metavar="NAME", help="as it was created")
+    delete.add_argument("--project", required=True, metavar="ID")
+    _add_common(delete)
+
+    listed = verbs.add_parser("list", help="print what is ours; delete nothing", epilog=_EXITS)
+    _add_places(listed)
+    _add_common(listed)
+
+    sweep = verbs.add_parser("sweep", help="delete what has expired", epilog=_EXITS)
+    _add_places(sweep)
+    _add_common(sweep)
+    sweep.add_argument(
+        "--delete", action="store_true", help="really; without it only what would be is printed"
+    )
+    return parser
+
+
+def check(args: argparse.Namespace) -> None:
+    """Return if the arguments go together.
+
+    Raises:
+        ConfigError: They do not.
+    """
+    if args.verb in ("list", "sweep") and not args.project and not args.context:
+        raise ConfigError(
+            f"cluster {args.verb}: where?", hint="--project ID, --context NAME, or both"
+        )
+
+
+def _add_create(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--project", required=True, metavar="ID")
+    parser.add_argument("--location", required=True, metavar="ZONE", help="such as us-central1-a")
+    parser.add_argument("--run", required=True, metavar="NAME", help=f"the name is {OURS}-NAME")
+    parser.add_argument(
+        "--account", required=True, metavar="EMAIL", help="service account of its nodes"
+    )
+    parser.add_argument(
+        "--budget-usd", required=True, type=float, metavar="N", help="refused above it"
+    )
+    parser.add_argument(
+        "--expires-in", type=duration_s, default=3 * 3600.0, metavar="TIME", help="default: 3h"
+    )
+    for pool, machine, kind in (("server", "n2-standard-8", ""), ("load", "n2-standard-4", "spot")):
+        parser.add_argument(
+            f"--{pool}-type",
+            default=machine,
+            metavar="TYPE",
+            help=f"machines of the {pool}{f', {kind}' if kind else ''} (default: {machine})",
+        )
+        parser.add_argument(
+            f"--{pool}-nodes", type=_count, default=2, metavar="N", help="how many (default: 2)"
+        )
+    parser.add_argument("--network", default="default", metavar="NAME", help="default: default")
+    parser.add_argument("--subnetwork", default="", metavar="NAME", help="default: Google's choice")
+    parser.add_argument("--channel", choices=("rapid", "regular", "stable"), default="regular")
+    _add_prices(parser)
+    parser.add_argument("--dry-run", action="store_true", help="print what it costs; make nothing")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--project", default="", metavar="ID", help="the only one that is touched")
+    parser.add_argument("--context", default="", metavar="NAME", help="of the kubeconfig")
+    parser.add_argument(
+        "--prefix", default=OURS, metavar="NAME", help=f"of namespaces (default: {OURS})"
+    )
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--account", default="", metavar="EMAIL", help="only clusters whose nodes are this"
+    )
+    _add_prices(parser)
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _add_prices(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--prices", type=Path, metavar="FILE", help="TOML, put over our prices")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"`{text}` is no number from 1 to 100")
+    return int(text)
