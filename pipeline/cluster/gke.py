@@ -1,7 +1,7 @@
 """Clusters of Google Kubernetes Engine: made, listed and deleted."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -29,13 +29,11 @@ class Clusters:
         project: Its id.
         prices: By which the running ones are counted.
         pause_s: Between two looks.
-        sleep: Of `time`; another one in tests.
     """
 
     project: str
     prices: Prices
     pause_s: float = 10.0
-    sleep: Callable[[float], None] = time.sleep
     _client: Any = None
     _date: list[str] = field(default_factory=list)
 
@@ -136,7 +134,7 @@ class Clusters:
                 raise LaunchError(
                     f"the cluster {order.name} was not there after {CREATE_S / 60:.0f} min"
                 )
-            self.sleep(self.pause_s)
+            time.sleep(self.pause_s)
         if found.error.code or found.error.message:
             raise LaunchError(
                 f"the cluster {order.name} did not come up: {found.error.message[:400]}",
@@ -166,7 +164,7 @@ class Clusters:
                     f"there is a cluster {order.name}, and it is {status.lower()}",
                     hint="`python -m pipeline cluster delete`, and wait until it is gone",
                 )
-            self.sleep(self.pause_s)
+            time.sleep(self.pause_s)
 
     def _undo(self, order: Order) -> None:
         """Delete what has not become a cluster, so that nobody pays for it."""

@@ -18,6 +18,9 @@ ENDPOINT = "MILO_PERF_GOOGLE_API"
 PATIENCE_S = 60.0
 """How long a request is repeated that Google is too busy for."""
 
+FIRST_PAUSE_S = 1.0
+"""Before a request is repeated for the first time; it doubles."""
+
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _LOOPBACK = r"http://127\.0\.0\.1:[0-9]{1,5}"
 _INSTALL = "`python3 -m pip install '.[gke]'` in a clone"
@@ -93,7 +96,7 @@ def retry() -> Any:  # noqa: ANN401 (the library has no types that we follow)
         exceptions.GatewayTimeout,
         OSError,  # of the connection
     )
-    return Retry(predicate=busy, initial=1.0, maximum=15.0, timeout=PATIENCE_S)
+    return Retry(predicate=busy, initial=FIRST_PAUSE_S, maximum=15.0, timeout=PATIENCE_S)
 
 
 @contextmanager

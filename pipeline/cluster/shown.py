@@ -23,8 +23,8 @@ def estimate_text(order: Order, estimate: Estimate) -> str:
         f"  {'in all':<58} {estimate.usd_per_hour:>8.3f} USD/h",
         "",
         f"until it expires, in {estimate.life_h:g} h: {estimate.usd:.2f} USD",
-        f"if only the sweeper deletes it, up to {estimate.billed_h:g} h: {estimate.usd_at_most:.2f}"
-        + f" USD, of a budget of {estimate.budget_usd:.2f} USD",
+        f"if only the sweeper deletes it, in {estimate.billed_h:g} h: {estimate.usd_at_most:.2f} USD",
+        f"the budget is {estimate.budget_usd:.2f} USD",
         f"prices of {prices.as_of}: {prices.source}; without traffic, logs and tax",
     ]
     factor = prices.factor(order.location)

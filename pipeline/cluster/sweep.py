@@ -1,7 +1,7 @@
 """Delete what may be deleted, look again until it is gone, and say what is left."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -74,7 +74,6 @@ def swept(
     *,
     pause_s: float = 10.0,
     gone_s: float = GONE_S,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> list[Found]:
     """Delete what may be deleted until nothing is left of it; return what was deleted.
 
@@ -86,7 +85,6 @@ def swept(
         rules: What may be deleted.
         pause_s: Between two looks, in seconds.
         gone_s: Longest that all of it may take, in seconds.
-        sleep: Of `time`; another one in tests.
 
     Raises:
         LaunchError: Something could not be deleted, or is not gone in time.
@@ -121,7 +119,7 @@ def swept(
                 f"not gone after {gone_s / 60:.0f} min: {names}",
                 hint="run it again; the console of Google Cloud shows what holds it",
             )
-        sleep(pause_s)
+        time.sleep(pause_s)
     if refused:
         raise next(iter(refused.values()))
     return list(begun.values())

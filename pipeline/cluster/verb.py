@@ -13,6 +13,9 @@ from pipeline.cluster.values import OURS, Order, Pool, require_project, require_
 from pipeline.errors import LaunchError
 from pipeline.log import log
 
+PAUSE_S = 10.0
+"""Between two looks at what is being made or deleted."""
+
 
 def carried_out(args: argparse.Namespace) -> Iterator[str]:
     """Do what was asked for, and yield what is printed, as soon as it is known.
@@ -51,7 +54,7 @@ def _create(args: argparse.Namespace) -> Iterator[str]:
     estimate.require_within()
     if args.dry_run:
         return
-    expires_s = Clusters(order.project, prices).create(order)
+    expires_s = Clusters(order.project, prices, PAUSE_S).create(order)
     log.info(
         "%s is running until %s UTC",
         order.name,
@@ -72,7 +75,7 @@ def _delete(args: argparse.Namespace) -> Iterator[str]:
     rules = Rules(owner=args.project, account=args.account, run=args.run)
     before = [one for one in sweep.looked(project, rules) if one.found.run == args.run]
     yield _shown(args, before, project)
-    sweep.swept(project, rules)
+    sweep.swept(project, rules, pause_s=PAUSE_S)
     log.info("nothing of run %s is left in %s", args.run, args.project)
 
 
@@ -88,7 +91,7 @@ def _sweep(args: argparse.Namespace) -> Iterator[str]:
         yield _shown(args, decisions, place)
         late += [said] if (said := sweep.late(decisions)) else []
         if args.delete:
-            sweep.swept(place, rules)
+            sweep.swept(place, rules, pause_s=PAUSE_S)
     if late:
         raise LaunchError(
             f"older than twice its limit: {'; '.join(late)}",

@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.cluster.cost import estimate, prices
+from pipeline.cluster.values import Order, Pool
+from pipeline.errors import ConfigError
+
+SERVER, LOAD = (
+    Pool("server", "n2-standard-8", 2, is_spot=False),
+    Pool("load", "n2-standard-4", 3, is_spot=True),
+)
+
+
+def order(*pools: Pool, location: str = "us-central1-a", hours: float = 3.0, **parts: str) -> Order:
+    usual = {"project": "perf-nights", "run": "7-1", "account": "n@x"}
+    return Order(location=location, life_s=hours * 3600, pools=pools, **{**usual, **parts})
+
+
+def test_an_estimate_is_the_fee_and_the_machines_with_their_disks() -> None:
+    table = prices()
+    found = estimate(order(SERVER, LOAD), table, 10.0)
+    each = table.machine_per_hour
+    disk = 50 * table.disk_per_gib_month["pd-balanced"] / 730
+    machines = 2 * each["n2-standard-8"] + 3 * each["n2-standard-4"] * table.spot
+    assert found.usd_per_hour == pytest.approx(table.cluster_per_hour + machines + 5 * disk)
+    assert found.usd == pytest.approx(3 * found.usd_per_hour)
+
+
+def test_a_night_that_nobody_deletes_is_counted_until_the_sweeper_has_been() -> None:
+    found = estimate(order(SERVER), prices(), 10.0)
+    assert found.usd_at_most == pytest.approx(5 * found.usd_per_hour)
+
+
+def test_a_budget_is_held_against_the_most_that_it_may_cost() -> None:
+    dear = estimate(order(SERVER), prices(), 4.0)
+    assert dear.usd < 4.0 < dear.usd_at_most
+    with pytest.raises(ConfigError, match=r"up to 4\.\d\d USD, more than the budget of 4.00 USD"):
+        dear.require_within()
+
+
+def test_another_region_is_counted_dearer() -> None:
+    here, there = (
+        estimate(order(SERVER, location=x), prices(), 9.0) for x in ("us-central1", "us-central2-a")
+    )
+    assert there.usd == pytest.approx(prices().elsewhere * here.usd)
+
+
+def test_a_machine_without_a_price_is_refused_and_says_which_have_one() -> None:
+    with pytest.raises(ConfigError, match="no price is known for z9-mega-1") as raised:
+        estimate(order(Pool("server", "z9-mega-1", 1, is_spot=False)), prices(), 9.0)
+    assert "n2-standard-8" in raised.value.hint
+
+
+def test_prices_of_ones_own_are_put_over_ours_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text('as_of = "2026-11"\n[machine_per_hour]\nz9-mega-1 = 5.0\n')
+    found = prices(tmp_path / "p.toml")
+    assert (found.as_of, found.machine_per_hour["z9-mega-1"]) == ("2026-11", 5.0)
+    assert found.machine_per_hour["n2-standard-8"] == prices().machine_per_hour["n2-standard-8"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("spot = -1.0", "spot", id="negative"),
+        pytest.param("spot = nan", "spot", id="no number"),
+        pytest.param("spots = 1.0", "spots", id="unknown key"),
+        pytest.param("machine_per_hour = 3.0", "machine_per_hour", id="no table"),
+        pytest.param("spot = ", "not TOML", id="broken"),
+    ],
+)
+def test_a_file_of_prices_that_cannot_be_used_is_named(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "p.toml").write_text(text)
+    with pytest.raises(ConfigError, match=f"p.toml: .*{said}"):
+        prices(tmp_path / "p.toml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        prices(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        pytest.param({"run": "A night"}, "no name of a run", id="run"),
+        pytest.param({"run": "x" * 31}, "no name of a run", id="run too long for a cluster's name"),
+        pytest.param({"project": "123456"}, "no id of a project", id="number of a project"),
+        pytest.param({"location": "../zones"}, "no zone", id="zone"),
+    ],
+)
+def test_an_order_that_google_would_misread_cannot_be_made(
+    parts: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        order(SERVER, **parts)
+
+
+def test_no_cluster_may_be_asked_for_longer_than_a_day() -> None:
+    with pytest.raises(ConfigError, match="24 h at most, not 25 h"):
+        order(SERVER, hours=25)
