@@ -108,7 +108,7 @@ def verdicts(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Write the lock files again, from pyproject.toml."""
     session.install("uv==0.13.9")
-    for name, groups in {"run": (), "dev": ("--group=dev",)}.items():
+    for name, groups in {"run": (), "dev": ("--extra=gke", "--group=dev")}.items():
         session.run(
             *("uv", "pip", "compile", "--universal", "--generate-hashes", "--upgrade", "--quiet"),
             *("--no-header", "--no-annotate", "--no-emit-index-url", "--python-version=3.11"),
