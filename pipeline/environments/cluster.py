@@ -70,6 +70,7 @@ class ClusterEnvironment:
             }
             images = {arm: (one.etcd_image(), one.image()) for arm, one in arms.items()}
             stack.callback(self._remove, list(arms.values()))
+            stack.callback(_keep_logs, list(arms.values()))  # first, and deletion comes after all
             for arm, one in arms.items():
                 one.begin()
                 one.apply(components.etcd(settings, images[arm][0]))
@@ -125,16 +126,15 @@ class ClusterEnvironment:
             one.pods.wait_ready([component], self.settings.ready_s)
 
     def _remove(self, arms: Sequence["_Arm"]) -> None:
-        """Keep the logs, delete the namespaces, and wait until they are gone."""
-        left = []
-        for one in arms:
-            one.pods.keep(one.applied, one.out)
-            try:
-                self.api.delete(one.path)
-                left.append(one)
-            except ClusterError as error:
-                one.is_left(str(error))
+        """Delete the namespaces, and wait until they are gone; Ctrl-C ends only the waiting."""
+        try:
+            self._wait_gone([one for one in arms if one.is_deleted()])
+        except KeyboardInterrupt:
+            for one in arms:
+                one.is_deleted()
+            raise
 
+    def _wait_gone(self, left: "list[_Arm]") -> None:
         def are_gone() -> bool:
             left[:] = [one for one in left if self.api.found("GET", one.path)]
             return not left
@@ -179,6 +179,15 @@ class _Arm:
         if one.image:
             return one.image
         return self.environment.image(str(one.product), one.binary, one.subject.digest).reference
+
+    def is_deleted(self) -> bool:
+        """Begin to delete the namespace; say whether the cluster took that."""
+        try:
+            self.environment.api.delete(self.path)
+        except ClusterError as error:
+            self.is_left(str(error))
+            return False
+        return True
 
     def is_left(self, why: str) -> None:
         """Say that the namespace is still there."""
@@ -246,3 +255,8 @@ class _Arm:
             if how := one.ended():
                 raise LoadError(f"the way to a component of the {self.arm} {how} under load")
         pods.check(self.applied)
+
+
+def _keep_logs(arms: Sequence[_Arm]) -> None:
+    for one in arms:
+        one.pods.keep(one.applied, one.out)
