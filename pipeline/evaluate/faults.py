@@ -1,7 +1,7 @@
 """Known faults of `reference`, and which driver's workloads turn red for each of them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +13,8 @@ from pipeline.log import log
 from pipeline.model.evaluation import Seen
 from pipeline.model.report import Report, Verdict
 from pipeline.wish import Wish
+
+SEEN = "seen.json"
 
 SIZES: Mapping[str, str] = MappingProxyType(
     {
@@ -33,9 +35,24 @@ SIZES: Mapping[str, str] = MappingProxyType(
 """Chosen before anything was measured: what a reviewer would want to hear of.  A latency a tenth
 to a sixth longer, a twentieth more CPU, one key or goroutine or file for each Project."""
 
-WORKLOADS = ("object-crud", "project-lifecycle", "garbage-collection")
-"""In which the faults are looked for: one of objects, one of Projects, one of their end.  The
-others would double the time of a table that takes most of an hour."""
+LOOKED_FOR: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "slow-create": ("5ms", "object-crud"),
+        "slow-list": ("6ms", "object-crud"),
+        "cpu": ("1ms", "object-crud"),
+        "leak-memory": ("160KiB", "object-crud"),
+        "leak-project-goroutines": ("10", "project-lifecycle"),
+        "leak-files": ("10", "project-lifecycle"),
+        "orphans": ("1", "garbage-collection"),
+        "errors": ("5%", "object-crud"),
+        "slow-ready": ("500ms", "project-lifecycle"),
+        "never-ready": ("25%", "project-lifecycle"),
+        "project-lock": ("200ms", "project-lifecycle"),
+        "slow-gc": ("1s", "garbage-collection"),
+    }
+)
+"""Ten times as large, where that can be, and the workload that is about it.  The question here is
+what a driver can see at all, in few pairs; how small a fault a suite sees is another table."""
 
 _OWN = {"k6": ("http_req_duration", "errors_share", "project"), "clusterloader2": ("cl2.",)}
 """With what the names of a driver's own readings begin; all others are of probes."""
@@ -65,31 +82,31 @@ class Faults:
         Raises:
             PipelineError: Of every kind but a load that could not be applied: that is a row.
         """
-        for fault, size in SIZES.items():
+        for fault, (size, workload) in LOOKED_FOR.items():
             candidate = f"reference?{fault}={size}"
             folder = self.out / fault
-            kept = folder / "seen.json"
+            kept = folder / SEEN
             if not kept.exists():
                 log.info("fault %s", candidate)
-                self._measure(candidate, fault, folder, kept)
+                self._measure(candidate, fault, workload, folder)
             yield codec.read_seen(kept)
 
-    def _measure(self, candidate: str, fault: str, folder: Path, kept: Path) -> None:
+    def _measure(self, candidate: str, fault: str, workload: str, folder: Path) -> None:
         results = folder / stages.RESULTS
-        suite = self.out / "suite.toml"
+        suite = self.out / f"{workload}.toml"
         self.out.mkdir(parents=True, exist_ok=True)
-        codec.write_text(suite, only(self.text, WORKLOADS))
+        codec.write_text(suite, only(self.text, workload))
         try:
             if results.exists():
                 report = stages.resume(folder)
             else:
                 wish = Wish(str(suite), candidate, "reference", pairs=self.pairs, seed=self.seed)
                 report = stages.run(wish, folder)
-            row = self.seen(f"{fault}={SIZES[fault]}", report)
+            row = self.seen(candidate.partition("?")[2], report)
         except LoadError as error:
             log.warning("%s: %s", candidate, error)
-            row = Seen(f"{fault}={SIZES[fault]}", 0, {}, {})
-        codec.write_seen(kept, row)
+            row = Seen(candidate.partition("?")[2], 0, {}, {})
+        codec.write_seen(folder / SEEN, row)
 
     def seen(self, fault: str, report: Report) -> Seen:
         """Return which gating metrics of which driver are red in a report."""
@@ -113,11 +130,11 @@ class Faults:
         return Seen(fault, pairs, _frozen(red), _frozen(own))
 
 
-def only(text: str, names: Sequence[str]) -> str:
-    """Return the TOML of a suite with only the workloads of some names, by every driver."""
+def only(text: str, name: str) -> str:
+    """Return the TOML of a suite with only the workload of a name, by every driver."""
     head, *tables = re.split(r"(?m)^(?=\[\[workload\]\])", text)
     named = [(table, re.search(r'(?m)^name = "(.+)-\w+"', table)) for table in tables]
-    return head + "".join(table for table, found in named if found and found[1] in names)
+    return head + "".join(table for table, found in named if found and found[1] == name)
 
 
 def _frozen(found: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline import codec, config
 from pipeline.evaluate.bench import workload_of
-from pipeline.evaluate.faults import SIZES, WORKLOADS, Faults, only
+from pipeline.evaluate.faults import LOOKED_FOR, SIZES, Faults, only
 from pipeline.judge import policy
 from pipeline.model.evaluation import Seen
 from pipeline.model.metric import Metric
@@ -48,17 +48,21 @@ def test_what_the_driver_itself_read_is_its_own(tmp_path: Path) -> None:
     assert row.own == {"k6": ("object-crud-k6/get_p50",)}
 
 
-def test_faults_are_looked_for_in_three_workloads_of_both_drivers(tmp_path: Path) -> None:
-    path = tmp_path / "suite.toml"
-    path.write_text(only(TEXT, WORKLOADS))
-    found = config.load(path).suite
-    assert len(found.workloads) == 6
-    assert {workload_of(one) for one in found.workloads} == set(WORKLOADS)
+def test_each_fault_is_looked_for_in_one_workload_by_both_drivers(tmp_path: Path) -> None:
+    assert set(LOOKED_FOR) == set(SIZES)
+    for _, workload in LOOKED_FOR.values():
+        path = tmp_path / "suite.toml"
+        path.write_text(only(TEXT, workload))
+        found = config.load(path).suite.workloads
+        assert {workload_of(one) for one in found} == {workload}
+        assert {one.driver.kind for one in found} == {"k6", "clusterloader2"}
 
 
 def test_a_fault_that_was_measured_is_not_measured_again(tmp_path: Path) -> None:
-    for name, size in SIZES.items():
+    for name, (size, _) in LOOKED_FOR.items():
         (tmp_path / name).mkdir()
         codec.write_seen(tmp_path / name / "seen.json", Seen(f"{name}={size}", 3, {}, {}))
     rows = list(faults(tmp_path).rows())
-    assert [row.fault for row in rows] == [f"{name}={size}" for name, size in SIZES.items()]
+    assert [row.fault for row in rows] == [
+        f"{name}={size}" for name, (size, _) in LOOKED_FOR.items()
+    ]
