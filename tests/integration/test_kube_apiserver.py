@@ -60,10 +60,12 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             f"--service-account-signing-key-file={identity.key}",
             *("--service-cluster-ip-range=10.0.0.0/16", "--endpoint-reconciler-type=none"),
         ]
-        for name, argv in (("etcd", etcd), ("kube-apiserver", server)):
-            service = stack.enter_context(
+        _, service = (
+            stack.enter_context(
                 proc.started(argv, name=name, output=out / f"{name}.log", error=LaunchError)
             )
+            for name, argv in (("etcd", etcd), ("kube-apiserver", server))
+        )
         url = f"https://127.0.0.1:{port}"
         service.wait_ready(lambda: web.answers(f"{url}/readyz", ca_file=identity.ca), 120)
         yield written(out / "kubeconfig", url, identity.ca, "secret")
