@@ -106,7 +106,7 @@ def test_the_document_has_the_four_criteria_and_the_command() -> None:
     ):
         assert heading in text
     assert "Again: `again and again`" in text
-    assert "Known faults" not in text
+    assert "Not measured here: `--faults 5`" in text
 
 
 def test_a_spread_is_that_of_the_launches() -> None:
