@@ -108,7 +108,8 @@ def verdicts(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Write the lock files again, from pyproject.toml."""
     session.install("uv==0.13.9")
-    for name, groups in {"run": (), "dev": ("--extra=gke", "--group=dev")}.items():
+    locks = {"run": (), "gke": ("--extra=gke",), "dev": ("--extra=gke", "--group=dev")}
+    for name, groups in locks.items():
         session.run(
             *("uv", "pip", "compile", "--universal", "--generate-hashes", "--upgrade", "--quiet"),
             *("--no-header", "--no-annotate", "--no-emit-index-url", "--python-version=3.11"),

@@ -3,6 +3,7 @@
 #
 # SUITE, CANDIDATE, BASELINE, BUILD, PAIRS, BUDGET  arguments of `run`; BUDGET may be empty
 # CANDIDATE_IMAGE, BASELINE_IMAGE  images with the binary at IMAGE_PATH; empty for none
+# ENVIRONMENT                      file for --environment; unset or empty for this machine
 # SUBJECT                          the caller's repository, where a suite's path starts
 # ARMS                             folder of fetched binaries
 # OUT                              folder of the run
@@ -36,6 +37,7 @@ done
 
 arguments=(--suite "$SUITE" --candidate "$CANDIDATE" --against "$BASELINE" --pairs "$PAIRS" --out "$OUT")
 [ -z "$BUDGET" ] || arguments+=(--budget "$BUDGET")
+[ -z "${ENVIRONMENT:-}" ] || arguments+=(--environment "$ENVIRONMENT")
 [[ "$CANDIDATE$BASELINE" != *source:* ]] || arguments+=(--build "$BUILD")
 
 cd "$SUBJECT"

@@ -28,7 +28,7 @@ _DELETES = {
     (Kind.BALANCER, "global"): ("GlobalForwardingRulesClient", "forwarding_rule"),
     (Kind.FIREWALL, "global"): ("FirewallsClient", "firewall"),
 }
-_PERMISSIONS = {
+PERMISSIONS = {
     Kind.DISK: "compute.disks",
     Kind.ADDRESS: "compute.addresses",
     Kind.BALANCER: "compute.forwardingRules",
@@ -56,7 +56,7 @@ class Leftovers:
         """
         found = []
         for kind, (client, key) in _LISTS.items():
-            with google.asking(f"list every {kind}", f"{_PERMISSIONS[kind]}.list"):
+            with google.asking(f"list every {kind}", f"{PERMISSIONS[kind]}.list"):
                 pages = _client(client).aggregated_list(project=self.project, retry=google.retry())
                 found += [
                     self._labelled(kind, scope, one)
@@ -76,7 +76,7 @@ class Leftovers:
         at = {scope.removesuffix("s"): place} if place else {}
         try:
             with google.asking(
-                f"delete the {found.kind} {found.name}", f"{_PERMISSIONS[found.kind]}.delete"
+                f"delete the {found.kind} {found.name}", f"{PERMISSIONS[found.kind]}.delete"
             ):
                 _client(client).delete_unary(
                     project=self.project, **at, **{key: found.name}, retry=google.retry()

@@ -1,17 +1,15 @@
 """Namespaces of ours in any cluster that a kubeconfig leads to."""
 
+import os
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from pipeline.cluster.values import OURS, Found, Kind
+from pipeline.environments.manifests import EXPIRES, MANAGED, RUN
 from pipeline.errors import ConfigError, LaunchError
 from pipeline.log import log
-
-MANAGED = "app.kubernetes.io/managed-by"
-RUN = "milo-perf/run"
-EXPIRES = "milo-perf/expires"
 
 _TIMEOUT_S = 30.0
 
@@ -106,7 +104,11 @@ def _connected(context: str) -> Any:  # noqa: ANN401 (as above)
 
     settings = client.Configuration()
     try:
-        config.load_kube_config(context=context, client_configuration=settings)
+        config.load_kube_config(
+            config_file=os.environ.get("KUBECONFIG") or None,
+            context=context,
+            client_configuration=settings,
+        )
     except (config.ConfigException, OSError, ValueError, TypeError) as error:
         raise ConfigError(
             f"no cluster can be reached through the context `{context}`: {error}",

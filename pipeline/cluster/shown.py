@@ -23,7 +23,7 @@ def estimate_text(order: Order, estimate: Estimate) -> str:
         f"  {'in all':<58} {estimate.usd_per_hour:>8.3f} USD/h",
         "",
         f"until it expires, in {estimate.life_h:g} h: {estimate.usd:.2f} USD",
-        f"if only the sweeper deletes it, in {estimate.billed_h:g} h: {estimate.usd_at_most:.2f} USD",
+        f"if the sweeper deletes it, in {estimate.billed_h:g} h: {estimate.usd_at_most:.2f} USD",
         f"the budget is {estimate.budget_usd:.2f} USD",
         f"prices of {prices.as_of}: {prices.source}; without traffic, logs and tax",
     ]

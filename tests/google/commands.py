@@ -1,5 +1,7 @@
 """Commands as tests type them."""
 
+from typing import Any
+
 from pipeline import cli
 from pipeline.cluster.values import labels
 from tests.google.fake import PROJECT, START_S, ZONE, Google
@@ -22,7 +24,7 @@ def delete(*more: str, run: str = "7-1") -> int:
     return cli.main(["cluster", "delete", "--project", PROJECT, "--run", run, *more])
 
 
-def night(cloud: Google, run: str, *, ends_h: float, **parts: object) -> None:
+def night(cloud: Google, run: str, *, ends_h: float, **parts: Any) -> None:  # noqa: ANN401 (JSON)
     """Put a cluster of a run there, with a disk, that ends so many hours from now."""
     said = labels(run, START_S + ends_h * HOUR_S)
     cloud.cluster(f"milo-perf-{run}", resourceLabels=said, **parts)

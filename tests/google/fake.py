@@ -162,13 +162,14 @@ class Google:
                 return self._create(location, json.loads(body)["cluster"])
             case "GET", ["clusters", name]:
                 self._age()
-                found = self.clusters.get((location, name))
-                return (200, _public(found)) if found else refused(404, f"Not found: {name}.")
+                one = self.clusters.get((location, name))
+                return (200, _public(one)) if one else refused(404, f"Not found: {name}.")
             case "DELETE", ["clusters", name]:
                 return self._delete(location, name)
             case "GET", ["operations", name]:
                 return 200, self._operation(name)
-        return refused(404, "no such page")
+            case _:
+                return refused(404, "no such page")
 
     def _create(self, location: str, asked: dict[str, Any]) -> _Answer:
         if (location, asked["name"]) in self.clusters:
@@ -246,7 +247,8 @@ class Google:
                 return self._removed(self.firewalls, name)
             case "DELETE", [*scope, key, name]:
                 return self._removed(self.things.get((key, "/".join(scope)), []), name)
-        return refused(404, "no such page")
+            case _:
+                return refused(404, "no such page")
 
     def _removed(self, ones: list[dict[str, Any]], name: str) -> _Answer:
         found = next((one for one in ones if one["name"] == name), None)
