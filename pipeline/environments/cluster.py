@@ -192,7 +192,8 @@ class _Arm:
     def is_left(self, why: str) -> None:
         """Say that the namespace is still there."""
         log.warning(
-            "left in the cluster: %s: %s; delete it with kubectl, or see docs/howto/any-cluster.md",
+            "left in the cluster: %s: %s; delete it with kubectl, or let"
+            " `python -m pipeline cluster sweep --context NAME --delete` do that when it expires",
             self.place.namespace,
             why,
         )
