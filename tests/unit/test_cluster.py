@@ -1,25 +1,16 @@
 """Builds as Pods: they answer inside, and nothing is left outside, whatever the cluster does."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 
 from pipeline.environments import api as api_module
-from pipeline.environments.api import Api
-from pipeline.environments.cluster import ClusterEnvironment
-from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster
-from pipeline.environments.kind import free_ports
-from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
-from pipeline.errors import ConfigError, LaunchError, LoadError
-from pipeline.model.subject import Arm, Product, Subject
-from pipeline.ports import Artifact, Program, Target
-from tests.clusters import FakeCluster, Fault, kubeconfig, products, running
+from pipeline.errors import LaunchError, LoadError
+from pipeline.model.subject import Arm, Product
+from tests.clusters import Fault
+from tests.labs import Lab
 
 NAMESPACES = "/api/v1/namespaces/"
 BUSY = {"state": {"waiting": {"reason": "ContainerCreating"}}}
@@ -28,59 +19,6 @@ BUSY = {"state": {"waiting": {"reason": "ContainerCreating"}}}
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_module, "_PAUSE_S", 0.01)
-
-
-@dataclass
-class Lab:
-    """A fake cluster and what launches builds in it."""
-
-    cluster: FakeCluster
-    environment: ClusterEnvironment
-    out: Path
-    images: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def launched(self, *arms: Arm, product: Product = Product.MILO) -> Iterator[dict[Arm, Target]]:
-        artifacts = {
-            arm: Artifact(
-                Subject("binary:./x", "sha256:00"),
-                Path("x"),
-                product=product,
-                variables={"GOGC": "50"},
-            )
-            for arm in arms or tuple(Arm)
-        }
-        with self.environment.launch(artifacts, self.out) as targets:
-            yield dict(targets)
-
-    def is_empty(self) -> bool:
-        self.cluster.objects = {
-            path: one
-            for path, one in self.cluster.objects.items()
-            if path not in self.cluster.gone_s
-        }
-        return not self.cluster.of("Namespace") and not (self.out / "private").exists()
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    first = free_ports()
-    out = tmp_path / "out"
-    out.mkdir()
-    with products(first, FIRST_NODE_PORT) as serve:
-        cluster = FakeCluster(serves=serve)
-        with running(cluster, tmp_path) as config:
-            yield Lab(
-                cluster,
-                ClusterEnvironment(
-                    settings=InCluster(ready_s=5, gone_s=5),
-                    api=Api(str(config), away_s=3),
-                    etcd=Program(Path("etcd"), "3.6", "sha256:00"),
-                    way=HostPorts(first),
-                    image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
-                ),
-                out,
-            )
 
 
 def test_both_builds_answer_inside_and_nothing_is_left_outside(lab: Lab) -> None:
@@ -251,85 +189,6 @@ def test_what_passes_is_waited_for(lab: Lab, fault: Fault) -> None:
     assert lab.is_empty()
 
 
-STAGES = {
-    "namespace": "PATCH /api/v1/namespaces/milo-perf",
-    "secret": "PATCH /secrets/",
-    "pod": "PATCH /pods/",
-    "wait": "GET /pods",
-}
-
-
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize(
-    ("status", "message", "hinted"),
-    [
-        (403, "pods is forbidden: you may not", "deploy/rights.yaml"),
-        (403, "pods is forbidden: exceeded quota: team, requested: 1", "raise the quota"),
-        (409, "the object has been modified", "doctor"),
-    ],
-)
-def test_a_refusal_at_any_stage_leaves_nothing(
-    lab: Lab, stage: str, status: int, message: str, hinted: str
-) -> None:
-    method, part = STAGES[stage].split()
-    lab.cluster.faults.append(Fault(method, part, status, message))
-    with pytest.raises(LaunchError) as caught, lab.launched():
-        pass
-
-    assert f"{status}: {message}" in str(caught.value)
-    assert hinted in caught.value.hint
-    assert lab.is_empty()
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_an_interruption_at_any_stage_leaves_nothing(
-    lab: Lab, stage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    method, part = STAGES[stage].split()
-    real = Api.ask
-
-    def interrupted(self: Api, how: str, path: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        if how == method and part in path:
-            monkeypatch.setattr(Api, "ask", real)
-            raise KeyboardInterrupt
-        return real(self, how, path, *args, **kwargs)
-
-    monkeypatch.setattr(Api, "ask", interrupted)
-    with pytest.raises(KeyboardInterrupt), lab.launched():
-        pass
-
-    assert lab.is_empty()
-
-
-def test_a_cluster_that_stays_away_is_given_up(lab: Lab) -> None:
-    lab.environment.api.away_s = 0.2
-    lab.cluster.faults.append(Fault("PATCH", NAMESPACES, 0, times=1000))
-    with pytest.raises(LaunchError, match=r"did not answer for 0 s: PATCH"), lab.launched():
-        pass
-
-
-def test_what_cannot_be_deleted_is_named(
-    lab: Lab, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipeline.log.log.propagate", True)
-    lab.cluster.faults.append(Fault("DELETE", "-baseline", 403, "may not delete"))
-    with lab.launched():
-        pass
-
-    (name,) = [one["metadata"]["name"] for one in lab.cluster.of("Namespace")]
-    assert name.endswith("-baseline")  # the other one is deleted all the same
-    assert f"left in the cluster: {name}: the cluster refused DELETE" in caplog.text
-
-
-def test_a_namespace_that_goes_slowly_is_waited_for(lab: Lab) -> None:
-    lab.cluster.terminating_s = 0.7
-    with lab.launched(Arm.CANDIDATE):
-        pass
-
-    assert lab.is_empty()
-    assert not lab.cluster.gone_s
-
-
 def test_launches_of_one_run_have_namespaces_of_their_own(lab: Lab) -> None:
     names = []
     for _ in range(2):
@@ -372,52 +231,3 @@ def test_a_pull_secret_that_is_not_there_is_told(lab: Lab) -> None:
         lab.launched(Arm.CANDIDATE),
     ):
         pass
-
-
-def test_an_expired_token_is_read_anew_once(tmp_path: Path) -> None:
-    cluster = FakeCluster(token="new")
-    with running(cluster, tmp_path, token="old") as config:
-        api = Api(str(config))
-        kubeconfig(config, _url(config), "new")
-        assert api.ask("GET", "/version") == {"gitVersion": "v1.34.4"}
-    assert cluster.asked == ["GET /version", "GET /version"]
-
-
-def test_a_token_that_is_never_taken_is_told(tmp_path: Path) -> None:
-    cluster = FakeCluster(token="another")
-    with (
-        running(cluster, tmp_path, token="old") as config,
-        pytest.raises(LaunchError, match="401: Unauthorized") as caught,
-    ):
-        Api(str(config)).ask("GET", "/version")
-    assert "log in again" in caught.value.hint
-    assert len(cluster.asked) == 2
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        pytest.param(lambda path: path.unlink(), id="missing"),
-        pytest.param(lambda path: path.write_text("clusters: ["), id="broken"),
-        pytest.param(lambda path: path.write_text("[]"), id="another thing"),
-    ],
-)
-def test_a_kubeconfig_that_cannot_be_used_is_one_clear_error(
-    tmp_path: Path, spoil: Callable[[Path], object]
-) -> None:
-    config = kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1", "t")
-    spoil(config)
-    with pytest.raises(ConfigError, match="no cluster can be reached"):
-        Api(str(config))
-
-
-def test_a_context_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
-    config = kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1", "t")
-    with pytest.raises(ConfigError, match="other"):
-        Api(str(config), "other")
-
-
-def _url(config: Path) -> str:
-    import json
-
-    return str(json.loads(config.read_text())["clusters"][0]["cluster"]["server"])

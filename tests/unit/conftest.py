@@ -1,0 +1,37 @@
+"""What several tests of builds in a cluster ask for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.environments.api import Api
+from pipeline.environments.cluster import ClusterEnvironment
+from pipeline.environments.images import Image
+from pipeline.environments.in_cluster import InCluster
+from pipeline.environments.kind import free_ports
+from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
+from pipeline.ports import Program
+from tests.clusters import FakeCluster, products, running
+from tests.labs import Lab
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    first = free_ports()
+    out = tmp_path / "out"
+    out.mkdir()
+    with products(first, FIRST_NODE_PORT) as serve:
+        cluster = FakeCluster(serves=serve)
+        with running(cluster, tmp_path) as config:
+            yield Lab(
+                cluster,
+                ClusterEnvironment(
+                    settings=InCluster(ready_s=5, gone_s=5),
+                    api=Api(str(config), away_s=3),
+                    etcd=Program(Path("etcd"), "3.6", "sha256:00"),
+                    way=HostPorts(first),
+                    image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
+                ),
+                out,
+            )

@@ -1,0 +1,68 @@
+"""The API of a cluster is reached by a kubeconfig, whose token is read anew when it expires."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.environments import api as api_module
+from pipeline.environments.api import Api
+from pipeline.errors import ConfigError, LaunchError
+from tests.clusters import FakeCluster, kubeconfig, running
+
+NAMESPACES = "/api/v1/namespaces/"
+BUSY = {"state": {"waiting": {"reason": "ContainerCreating"}}}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_module, "_PAUSE_S", 0.01)
+
+
+def test_an_expired_token_is_read_anew_once(tmp_path: Path) -> None:
+    cluster = FakeCluster(token="new")
+    with running(cluster, tmp_path, token="old") as config:
+        api = Api(str(config))
+        kubeconfig(config, _url(config), "new")
+        assert api.ask("GET", "/version") == {"gitVersion": "v1.34.4"}
+    assert cluster.asked == ["GET /version", "GET /version"]
+
+
+def test_a_token_that_is_never_taken_is_told(tmp_path: Path) -> None:
+    cluster = FakeCluster(token="another")
+    with (
+        running(cluster, tmp_path, token="old") as config,
+        pytest.raises(LaunchError, match="401: Unauthorized") as caught,
+    ):
+        Api(str(config)).ask("GET", "/version")
+    assert "log in again" in caught.value.hint
+    assert len(cluster.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda path: path.unlink(), id="missing"),
+        pytest.param(lambda path: path.write_text("clusters: ["), id="broken"),
+        pytest.param(lambda path: path.write_text("[]"), id="another thing"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_one_clear_error(
+    tmp_path: Path, spoil: Callable[[Path], object]
+) -> None:
+    config = kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1", "t")
+    spoil(config)
+    with pytest.raises(ConfigError, match="no cluster can be reached"):
+        Api(str(config))
+
+
+def test_a_context_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    config = kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1", "t")
+    with pytest.raises(ConfigError, match="other"):
+        Api(str(config), "other")
+
+
+def _url(config: Path) -> str:
+    import json
+
+    return str(json.loads(config.read_text())["clusters"][0]["cluster"]["server"])
