@@ -109,7 +109,7 @@ def append(branch: Branch, new: nights.Night, sleep: Callable[[float], None] = t
 @contextmanager
 def _clone(branch: Branch) -> Iterator[Path]:
     """Yield an empty clone of our own: nothing of the user's is touched."""
-    named = proc.capture(["git", "remote", "get-url", "--", branch.remote])
+    named = proc.capture(["git", "remote", "get-url", "--", branch.remote], timeout_s=_TIMEOUT_S)
     with tempfile.TemporaryDirectory(prefix="milo-perf-history-") as aside:
         clone = Path(aside, "clone")
         _git(Path(aside), "init", "--quiet", "--initial-branch=history", "clone")
@@ -143,7 +143,8 @@ def _fetch(clone: Path, branch: Branch) -> str:
         proc.capture(["git", "update-ref", "-d", "HEAD"], cwd=clone)  # of a round before
         (clone / branch.file).unlink(missing_ok=True)
         return ""
-    if seen and proc.capture(["git", "merge-base", "--is-ancestor", seen, tip], cwd=clone) is None:
+    is_inside = ["git", "merge-base", "--is-ancestor", seen, tip]
+    if seen and proc.capture(is_inside, cwd=clone, timeout_s=_TIMEOUT_S) is None:
         raise BaselineError(
             f"the branch {branch.name} was rewritten: {seen[:12]} was in it, and is not any more",
             hint=back,
