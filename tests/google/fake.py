@@ -15,37 +15,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.google.described import complaint
+from tests.google.faults import Answer, Fault, refused
 from tests.loopback import Request, answering
 
 PROJECT, ZONE, START_S = "perf-nights", "us-central1-a", 1_800_000_000.0
 HASH = "0a1b2c3d"
-_STATUS = {
-    400: "FAILED_PRECONDITION",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    409: "ALREADY_EXISTS",
-}
 _LISTS = {"disks": "disks", "addresses": "addresses", "forwardingRules": "forwardingRules"}
-_Answer = tuple[int, Any]
-
-
-@dataclass
-class Fault:
-    """Something that goes wrong with the next requests that fit.
-
-    Attributes:
-        fits: Searched in `METHOD /path`.
-        status: Of the answer; 0 for none at all.
-        message: That it has.
-        times: How often.
-        is_after: Whether what was asked for is done nevertheless.
-    """
-
-    fits: str
-    status: int
-    message: str = "because a test wants it"
-    times: int = 1
-    is_after: bool = False
 
 
 @dataclass
@@ -132,7 +107,7 @@ class Google:
         self.things.setdefault((key, scope), []).append(made)
         return made
 
-    def answer(self, method: str, path: str, body: bytes) -> _Answer:
+    def answer(self, method: str, path: str, body: bytes) -> Answer:
         """Return status and JSON of the answer to one request; status 0 for no answer."""
         with self._lock:
             named = f"{method} {path}"
@@ -146,12 +121,12 @@ class Google:
                 return refused(fault.status, fault.message)
             return self._done(method, path, body)
 
-    def _done(self, method: str, path: str, body: bytes) -> _Answer:
+    def _done(self, method: str, path: str, body: bytes) -> Answer:
         if path.startswith("/v1/"):
             return self._container(method, path.split("/")[4:], body)
         return self._compute(method, path.split("/")[5:])
 
-    def _container(self, method: str, parts: list[str], body: bytes) -> _Answer:
+    def _container(self, method: str, parts: list[str], body: bytes) -> Answer:
         location = parts[1]
         match method, parts[2:]:
             case "GET", ["clusters"]:
@@ -171,7 +146,7 @@ class Google:
             case _:
                 return refused(404, "no such page")
 
-    def _create(self, location: str, asked: dict[str, Any]) -> _Answer:
+    def _create(self, location: str, asked: dict[str, Any]) -> Answer:
         if (location, asked["name"]) in self.clusters:
             return refused(409, f"Already exists: {asked['name']}.")
         made = self.cluster(asked["name"], location=location)
@@ -182,7 +157,7 @@ class Google:
         self.operations[name] = [self.slow, self.broken, made]
         return 200, self._operation(name)
 
-    def _delete(self, location: str, name: str) -> _Answer:
+    def _delete(self, location: str, name: str) -> Answer:
         found = self.clusters.get((location, name))
         if found is None:
             return refused(404, f"Not found: {name}.")
@@ -232,7 +207,7 @@ class Google:
             if one.get("labels", {}).get("goog-k8s-cluster-name") == cluster:
                 one["users"] = []
 
-    def _compute(self, method: str, parts: list[str]) -> _Answer:
+    def _compute(self, method: str, parts: list[str]) -> Answer:
         match method, parts:
             case "GET", ["aggregated", key]:
                 items = {
@@ -250,7 +225,7 @@ class Google:
             case _:
                 return refused(404, "no such page")
 
-    def _removed(self, ones: list[dict[str, Any]], name: str) -> _Answer:
+    def _removed(self, ones: list[dict[str, Any]], name: str) -> Answer:
         found = next((one for one in ones if one["name"] == name), None)
         if found is None:
             return refused(404, f"The resource {name} was not found")
@@ -260,12 +235,6 @@ class Google:
             )
         ones.remove(found)
         return 200, {"name": "operation-c", "kind": "compute#operation", "status": "RUNNING"}
-
-
-def refused(status: int, message: str) -> _Answer:
-    """Return a refusal as Google words it."""
-    said = {"code": status, "message": message, "status": _STATUS.get(status, "UNKNOWN")}
-    return status, {"error": said}
 
 
 def _public(cluster: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ import pytest
 from pipeline.cluster import google as door
 from pipeline.errors import Exit
 from tests.google.commands import ACCOUNT, HOUR_S, create, delete, night, sweep
-from tests.google.fake import PROJECT, START_S, ZONE, Fault, Google
+from tests.google.fake import PROJECT, START_S, ZONE, Google
+from tests.google.faults import Fault
 
 NAME = "milo-perf-7-1"
 

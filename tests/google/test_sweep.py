@@ -11,7 +11,8 @@ from pipeline.cluster.gke import Clusters
 from pipeline.cluster.values import labels
 from pipeline.errors import Exit
 from tests.google.commands import HOUR_S, delete, disk, night, sweep
-from tests.google.fake import PROJECT, START_S, Fault, Google
+from tests.google.fake import PROJECT, START_S, Google
+from tests.google.faults import Fault
 
 EXPIRED = labels("7-1", START_S + 2 * HOUR_S)
 
