@@ -188,6 +188,7 @@ def reproduce(report: Report) -> str:
         *against,
         *("--pairs", "auto" if results.looks else f"{results.pairs_asked}"),
         *("--interleave", results.interleave.value),
+        *(() if results.environment == "local" else ("--environment", "environment.toml")),
         *("--seed", f"{results.seed}"),
     ]
     if command := results.subjects[Arm.CANDIDATE].facts.get("build"):

@@ -171,6 +171,11 @@ def test_the_constants_shown_are_those_of_the_rule() -> None:
             " --interleave request --seed 7",
             id="quoted",
         ),
+        pytest.param(
+            replace(case("regressed"), environment="kind"),
+            "--interleave request --environment environment.toml --seed 7",
+            id="elsewhere",
+        ),
         pytest.param(case("stored"), "--baseline reference-pr --pairs 5", id="stored"),
         pytest.param(
             results(specs=("milo", "a; rm -rf $HOME\n")),
