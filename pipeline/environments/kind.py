@@ -158,6 +158,8 @@ class KindCluster:
                 f"the kind cluster {name} was made by somebody else, or with other settings",
                 hint=self._again(),
             )
+        there = node.get("status", {}).get("images") or ()
+        self._loaded.update(name for image in there for name in image.get("names") or ())
         return api, int(labels[_PORT_LABEL])
 
     def down(self) -> None:

@@ -186,6 +186,21 @@ def test_an_image_is_loaded_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> N
     assert call == ["load", "image-archive", str(lab.here / "milo.tar"), "--name=milo-perf"]
 
 
+def test_an_image_that_the_node_has_is_not_loaded_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = Image("milo-perf.invalid/milo:0", lab.here / "milo.tar")
+    monkeypatch.setattr("pipeline.environments.kind.pack", lambda *_: image)
+    cluster = lab.of()
+    cluster.make()
+    lab.is_made(cluster)
+    lab.cluster.nodes[0]["status"] = {"images": [{"names": [image.reference]}]}
+    cluster.found()
+    cluster.image("milo", Path("x"), "sha256:00")
+
+    assert not lab.calls("load")
+
+
 def test_every_component_of_both_arms_has_a_port_of_loopback(lab: Lab) -> None:
     (node,) = lab.of().config(40_000)["nodes"]
     ports = node["extraPortMappings"]
