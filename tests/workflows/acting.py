@@ -88,7 +88,8 @@ class Stage:
             "REPOSITORIES": str(self.folder / "repositories"),
             "PYTHON_OF_THE_TESTS": sys.executable,
             "HOME": os.environ.get("HOME", "/root"),
-            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", ""),
+            # act itself has another, below; what the steps build is built once for all tests.
+            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
             **self.variables,
         }
         done = subprocess.run(
