@@ -15,7 +15,7 @@ from pipeline.model.subject import Arm, Subject
 
 _RUNS = 5
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
-_SIZES = {"of a usual run": (50, 8), "as large as one may be": (990, 85)}  # metrics, pairs
+_SIZES = {"of a usual run": (50, 8), "as large as one may be": (250, 85)}  # metrics, pairs
 _TO = ("--to", "check", "--to", "comment", "--dry-run")
 
 
