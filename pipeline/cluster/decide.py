@@ -124,7 +124,7 @@ def _too_early(found: Found, now_s: float) -> str:
     """Return why something has not expired; empty if it has."""
     life_s = _life_s(found)
     if life_s is None:
-        return "no time in its label milo-perf-expires"
+        return "no time at which it expires"
     if life_s > LONGEST_LIFE_S + SKEW_S:
         return f"its label gives it {life_s / 3600:.0f} h, more than anybody may ask for"
     left_s = found.created_s + life_s + SKEW_S - now_s
