@@ -5,6 +5,7 @@ tether, so that it dies with this process (see tether.py).  Start programs from 
 """
 
 import os
+import resource
 import shlex
 import shutil
 import signal
@@ -206,6 +207,12 @@ def run(
     check()
     if how != "exited with 0":
         raise error(f"`{shlex.join(argv)}` {how}", hint=last(output))
+
+
+def cpu_of_children_s() -> float:
+    """Return the CPU seconds of all programs that we started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def capture(argv: Sequence[str], *, timeout_s: float = 30.0, cwd: Path | None = None) -> str | None:

@@ -5,7 +5,6 @@ k6 runs one of `k6_scripts/`, writes raw points, and judges nothing.
 
 import os
 import re
-import resource
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -183,11 +182,11 @@ class K6Driver:
         authorities = {target.ca_file.read_text() for target in targets.values()}
         (out / _CA).write_text("".join(sorted(authorities)))
         command = argv(self.program, self.settings, out)
-        used_s = _cpu_of_children_s()
+        used_s = proc.cpu_of_children_s()
         began = time.monotonic()
         self._run(command, environment(self.settings, targets, out, seed), targets, out)
         machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
-        cpu = (_cpu_of_children_s() - used_s) / machine_s
+        cpu = (proc.cpu_of_children_s() - used_s) / machine_s
         points = read_points(out / POINTS, list(targets), is_open=self.settings.rate is not None)
         return judge(self.settings.asked, points, cpu, _complaints(out / LOG))
 
@@ -280,9 +279,3 @@ def _complaints(log: Path) -> list[str]:
 def _meaning(code: int) -> str:
     known = _EXIT_CODES.get(code)
     return f"exited with {code}" + (f": {known}" if known else "")
-
-
-def _cpu_of_children_s() -> float:
-    """Return the CPU seconds of all programs that we started and that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime

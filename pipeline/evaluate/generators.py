@@ -1,12 +1,13 @@
 """What load generators take of the machine while they work: CPU by accounting, memory by looks."""
 
-import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+
+from pipeline import proc
 
 _EVERY_S = 0.2
 
@@ -31,7 +32,7 @@ def watched(programs: set[Path]) -> Iterator[Use]:
     Args:
         programs: Paths of their binaries.
     """
-    use, stop, before_s = Use(), threading.Event(), _cpu_s()
+    use, stop, before_s = Use(), threading.Event(), proc.cpu_of_children_s()
     names = {str(path.resolve()) for path in programs}
     ours = psutil.Process()
 
@@ -46,7 +47,7 @@ def watched(programs: set[Path]) -> Iterator[Use]:
     finally:
         stop.set()
         thread.join()
-        use.cpu_s = _cpu_s() - before_s
+        use.cpu_s = proc.cpu_of_children_s() - before_s
 
 
 def _memory(ours: psutil.Process, names: set[str]) -> float:
@@ -56,8 +57,3 @@ def _memory(ours: psutil.Process, names: set[str]) -> float:
             if child.exe() in names:
                 total += child.memory_info().rss
     return total
-
-
-def _cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime

@@ -2,7 +2,6 @@
 
 import math
 import os
-import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -106,7 +105,7 @@ class _Run:
         never_gone: dict[Arm, int] = {}
         cpu = 0.0
         for number, stage in enumerate(self.settings.stages):
-            used_s, began = _cpu_of_children_s(), time.monotonic()
+            used_s, began = proc.cpu_of_children_s(), time.monotonic()
             results = self._stage(number, stage, checked[stage], opened)
             asked = self.asked(stage)
             for arm, of_arm in results.items():
@@ -118,7 +117,7 @@ class _Run:
                 ]
             if stage.is_measured:
                 machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
-                cpu = (_cpu_of_children_s() - used_s) / machine_s
+                cpu = (proc.cpu_of_children_s() - used_s) / machine_s
                 measured = results
                 if stage.where is Where.ROOT and self.settings.projects:
                     ends, never_gone = gone(self.targets, self.name, self.settings.ready_s)
@@ -278,9 +277,3 @@ def _lost(arm: Arm, door: Door) -> Iterator[str]:
     for what in ("failed", "unanswered", "refused"):
         if count := counts.get(what, 0):
             yield f"the gateway before the {arm}: {count} requests {what}"
-
-
-def _cpu_of_children_s() -> float:
-    """Return the CPU seconds of all programs that we started and that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
