@@ -1,6 +1,5 @@
 """What load generators take of the machine while they work: CPU by accounting, memory by looks."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from pipeline import proc
+from pipeline.repeated import repeated
 
 _EVERY_S = 0.2
 
@@ -32,21 +32,17 @@ def watched(programs: set[Path]) -> Iterator[Use]:
     Args:
         programs: Paths of their binaries.
     """
-    use, stop, before_s = Use(), threading.Event(), proc.cpu_of_children_s()
+    use, before_s = Use(), proc.cpu_of_children_s()
     names = {str(path.resolve()) for path in programs}
     ours = psutil.Process()
 
     def look() -> None:
-        while not stop.wait(_EVERY_S):
-            use.memory = max(use.memory, _memory(ours, names))
+        use.memory = max(use.memory, _memory(ours, names))
 
-    thread = threading.Thread(target=look, name="generators", daemon=True)
-    thread.start()
     try:
-        yield use
+        with repeated(look, _EVERY_S, "generators"):
+            yield use
     finally:
-        stop.set()
-        thread.join()
         use.cpu_s = proc.cpu_of_children_s() - before_s
 
 

@@ -13,6 +13,7 @@ from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target, Usage
 from pipeline.probes.process import rise
+from pipeline.repeated import repeated
 
 PERIOD_S = 5.0
 LATE_S = 25.0
@@ -43,19 +44,10 @@ class Containers:
             return
         watch = _Watch(target.usage)
         watch.look()
-        stop = threading.Event()
-
-        def observe() -> None:
-            while not stop.wait(PERIOD_S):
-                watch.try_look()
-
-        thread = threading.Thread(target=observe, name="containers probe", daemon=True)
-        thread.start()
         try:
-            yield watch
+            with repeated(watch.try_look, PERIOD_S, "containers probe"):
+                yield watch
         finally:
-            stop.set()
-            thread.join()
             _keep(out / "containers.csv", watch.seen)
 
 

@@ -13,6 +13,7 @@ from pipeline.errors import LoadError
 from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
+from pipeline.repeated import repeated
 
 if TYPE_CHECKING:
     import psutil
@@ -54,20 +55,11 @@ class Process:
     def watch(self, target: Target, out: Path) -> Iterator["_Watch"]:
         """See `Probe.watch`; writes `process.csv` into `out`."""
         watch = _Watch(target.processes, {component: [] for component in target.processes})
-        stop = threading.Event()
-
-        def observe() -> None:
-            while not stop.wait(PERIOD_S):
-                watch.look()
-
         watch.look()
-        thread = threading.Thread(target=observe, name="process probe", daemon=True)
-        thread.start()
         try:
-            yield watch
+            with repeated(watch.look, PERIOD_S, "process probe"):
+                yield watch
         finally:
-            stop.set()
-            thread.join()
             _keep(out / "process.csv", watch.seen)
 
 

@@ -4,7 +4,6 @@ ClusterLoader2 asks a kubelet for the use of containers, and reaches etcd by SSH
 knows neither, so its two summaries of these are written here, from /proc and from etcd's text.
 """
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from pipeline import web
 from pipeline.drivers.clusterloader2.reported import ETCD, USAGE, Expected
 from pipeline.drivers.clusterloader2.summaries import Look, write_etcd_metrics, write_resource_usage
 from pipeline.ports import Target
+from pipeline.repeated import repeated
 
 EXPECTED = (Expected(USAGE, "usage"), Expected(ETCD, "etcd"))
 """What a `Usage` writes."""
@@ -37,16 +37,11 @@ class Usage:
         self._processes = {name: psutil.Process(pid) for name, pid in target.processes.items()}
         self._looks: dict[str, list[Look]] = {name: [] for name in self._processes}
         self._etcd = [self._metrics()]
-        self._look()
-
-    def watch(self, stop: threading.Event) -> None:
-        """Look once a second until told to stop."""
-        while not stop.wait(_EVERY_S):
-            self._look()
+        self.look()
 
     def end(self) -> None:
         """Look for the last time."""
-        self._look()
+        self.look()
         self._etcd.append(self._metrics())
 
     def write(self, folder: Path, config: str) -> None:
@@ -64,7 +59,8 @@ class Usage:
         before, after = self._etcd
         write_etcd_metrics(folder, config, before, after, now)
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Look at each process that still lives."""
         for name, process in self._processes.items():
             with suppress(psutil.Error):  # a dead one is noticed by the target's own check
                 with process.oneshot():
@@ -82,12 +78,7 @@ def watched(target: Target) -> Iterator[Usage]:
     Raises:
         LoadError: etcd does not answer.
     """
-    usage, stop = Usage(target), threading.Event()
-    thread = threading.Thread(target=usage.watch, args=(stop,), name="usage", daemon=True)
-    thread.start()
-    try:
+    usage = Usage(target)
+    with repeated(usage.look, _EVERY_S, "usage"):
         yield usage
-    finally:
-        stop.set()
-        thread.join()
     usage.end()
