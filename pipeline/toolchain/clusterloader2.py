@@ -11,7 +11,7 @@ from pipeline.errors import LoadError, PipelineError
 from pipeline.ports import Program
 from pipeline.toolchain import go
 from pipeline.toolchain.build import digest
-from pipeline.toolchain.programs import needed
+from pipeline.toolchain.programs import chosen, needed
 
 BINARY = "CLUSTERLOADER2_BIN"
 HOW = (
@@ -37,11 +37,8 @@ def clusterloader2() -> Program:
 
 
 def _path() -> Path:
-    if chosen := os.environ.get(BINARY):
-        path = Path(chosen).expanduser().absolute()
-        if not path.is_file() or not os.access(path, os.X_OK):
-            raise LoadError(f"{BINARY} is {chosen}, which is not an executable file", hint=HOW)
-        return path
+    if (named := chosen(BINARY, LoadError, HOW)) is not None:
+        return named
     if (on_path := shutil.which("clusterloader2")) is None:
         raise LoadError(f"ClusterLoader2 is not on the path, and {BINARY} is not set", hint=HOW)
     return Path(on_path).absolute()

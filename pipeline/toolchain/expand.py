@@ -2,8 +2,8 @@
 
 from pipeline import files
 from pipeline.ports import Program
-from pipeline.toolchain import go
-from pipeline.toolchain.build import Recipe, build
+from pipeline.toolchain.build import Recipe
+from pipeline.toolchain.programs import built
 
 MODULE = "clusterloader2"
 
@@ -14,10 +14,7 @@ def expander() -> Program:
     Raises:
         LaunchError: It cannot be built.
     """
-    found = recipe()
-    chosen = go.find(go.needed(found.module, files.ours("reference"), files.ours("toolchain")))
-    binary = build(found, chosen)
-    return Program(binary.path, "ours", binary.digest)
+    return built(recipe())
 
 
 def recipe() -> Recipe:

@@ -1,7 +1,6 @@
 """Get kind, which is the user's own or built, and kubectl, which is the user's own."""
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -9,8 +8,8 @@ from pathlib import Path
 from pipeline import files, proc
 from pipeline.errors import LaunchError
 from pipeline.ports import Program
-from pipeline.toolchain import go
-from pipeline.toolchain.build import Recipe, build, digest
+from pipeline.toolchain.build import Recipe, digest
+from pipeline.toolchain.programs import built, chosen, required
 
 KIND, KUBECTL = "KIND_BIN", "KUBECTL_BIN"
 _MODULE = "sigs.k8s.io/kind"
@@ -25,9 +24,7 @@ def kind() -> Program:
     """
     if (path := own_kind()) is None:
         recipe = kind_recipe()
-        chosen = go.find(go.needed(recipe.module, files.ours("toolchain"), files.ours("reference")))
-        built = build(recipe, chosen)
-        return Program(built.path, recipe.title.removeprefix("kind "), built.digest)
+        return built(recipe, recipe.title.removeprefix("kind "))
     said = proc.capture([str(path), "version"]) or ""
     if (found := re.search(r"\bkind v(\d\S*)", said)) is None:
         raise LaunchError(
@@ -52,16 +49,7 @@ def kind_recipe() -> Recipe:
     Raises:
         LaunchError: kind/go.mod cannot be read or does not name kind.
     """
-    module = files.ours("kind")
-    path = module / "go.mod"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    found = re.search(rf"^\s*(?:require )?{re.escape(_MODULE)} v(\S+)", text, re.MULTILINE)
-    if found is None:
-        raise LaunchError(
-            f"{path} is missing or does not name {_MODULE}",
-            hint="run from a complete clone of the repository, or install the package again",
-        )
-    return Recipe("kind", f"kind {found[1]}", module, _MODULE, "about 1 minute, 150 MB")
+    return required("kind", files.ours("kind"), _MODULE, "about 1 minute, 150 MB")
 
 
 def kubectl() -> Program:
@@ -83,13 +71,8 @@ def kubectl() -> Program:
 
 
 def _own(variable: str, name: str) -> Path | None:
-    if chosen := os.environ.get(variable):
-        path = Path(chosen).expanduser().absolute()
-        if not path.is_file() or not os.access(path, os.X_OK):
-            raise LaunchError(
-                f"{variable} is {chosen}, which is not an executable file",
-                hint=f"set {variable} to the path of {name}, or unset it",
-            )
-        return path
+    hint = f"set {variable} to the path of {name}, or unset it"
+    if (named := chosen(variable, LaunchError, hint)) is not None:
+        return named
     on_path = shutil.which(name)
     return Path(on_path).absolute() if on_path else None

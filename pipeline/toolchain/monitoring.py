@@ -8,10 +8,10 @@ from pathlib import Path
 from pipeline import files, proc
 from pipeline.errors import LoadError, PipelineError
 from pipeline.ports import Program
-from pipeline.toolchain import go
-from pipeline.toolchain.build import Recipe, build, digest
+from pipeline.toolchain.build import Recipe, digest
 from pipeline.toolchain.expand import MODULE
 from pipeline.toolchain.health import Check, Status
+from pipeline.toolchain.programs import built
 
 PROMETHEUS = "PROMETHEUS_BIN"
 _INSTALL = "sudo apt-get install prometheus && sudo systemctl disable --now prometheus"
@@ -24,10 +24,7 @@ def gateway() -> Program:
     Raises:
         LaunchError: It cannot be built.
     """
-    found = gateway_recipe()
-    chosen = go.find(go.needed(found.module, files.ours("reference"), files.ours("toolchain")))
-    binary = build(found, chosen)
-    return Program(binary.path, "ours", binary.digest)
+    return built(gateway_recipe())
 
 
 def gateway_recipe() -> Recipe:

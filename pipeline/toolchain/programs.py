@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from pipeline import files, proc
-from pipeline.errors import LaunchError, LoadError
+from pipeline.errors import LaunchError, LoadError, PipelineError
 from pipeline.model.results import Tool
 from pipeline.ports import Program
 from pipeline.toolchain import go
@@ -35,8 +35,7 @@ def etcd() -> Program:
         LaunchError: It cannot be built.
     """
     recipe = etcd_recipe()
-    binary = build(recipe, go.find(needed()))
-    return Program(binary.path, recipe.title.removeprefix("etcd "), binary.digest)
+    return built(recipe, recipe.title.removeprefix("etcd "))
 
 
 def etcd_recipe() -> Recipe:
@@ -45,16 +44,55 @@ def etcd_recipe() -> Recipe:
     Raises:
         LaunchError: toolchain/go.mod cannot be read or does not name etcd.
     """
-    module = files.ours("toolchain")
+    return required("etcd", files.ours("toolchain"), _ETCD, "about 2 minutes, 500 MB")
+
+
+def required(name: str, module: Path, package: str, usual: str) -> Recipe:
+    """Return what is built for a program of others, of the version that a module of ours requires.
+
+    Args:
+        name: Of the program.
+        module: Folder with the go.mod that names it.
+        package: Of the program, which is also a Go module.
+        usual: See `Recipe`.
+
+    Raises:
+        LaunchError: The go.mod cannot be read or does not name it.
+    """
     path = module / "go.mod"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    found = re.search(rf"^\s*(?:require )?{re.escape(_ETCD)} v(\S+)", text, re.MULTILINE)
+    found = re.search(rf"^\s*(?:require )?{re.escape(package)} v(\S+)", text, re.MULTILINE)
     if found is None:
         raise LaunchError(
-            f"{path} is missing or does not name {_ETCD}",
+            f"{path} is missing or does not name {package}",
             hint="run from a complete clone of the repository, or install the package again",
         )
-    return Recipe("etcd", f"etcd {found[1]}", module, _ETCD, "about 2 minutes, 500 MB")
+    return Recipe(name, f"{name} {found[1]}", module, package, usual)
+
+
+def built(recipe: Recipe, version: str = "ours") -> Program:
+    """Return a program that is built of a module of ours, if it is not yet.
+
+    Raises:
+        LaunchError: It cannot be built.
+    """
+    modules = (recipe.module, files.ours("toolchain"), files.ours("reference"))
+    binary = build(recipe, go.find(go.needed(*modules)))
+    return Program(binary.path, version, binary.digest)
+
+
+def chosen(variable: str, error: type[PipelineError], hint: str) -> Path | None:
+    """Return the program that a variable of the environment names, or None where it is not set.
+
+    Raises:
+        PipelineError: `error`, when it names no executable file.
+    """
+    if not (named := os.environ.get(variable)):
+        return None
+    path = Path(named).expanduser().absolute()
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise error(f"{variable} is {named}, which is not an executable file", hint=hint)
+    return path
 
 
 def needed() -> str:
@@ -85,13 +123,9 @@ def k6() -> Program:
 
 
 def _k6_path() -> Path:
-    if chosen := os.environ.get("K6_BIN"):
-        if not os.access(chosen, os.X_OK) or not Path(chosen).is_file():
-            raise LoadError(
-                f"K6_BIN is {chosen}, which is not an executable file",
-                hint="set K6_BIN to the path of k6, or unset it to use the installed one",
-            )
-        return Path(chosen).absolute()
+    hint = "set K6_BIN to the path of k6, or unset it to use the installed one"
+    if (named := chosen("K6_BIN", LoadError, hint)) is not None:
+        return named
     if (installed := _k6_installed()) is not None:
         return installed
     if (on_path := shutil.which("k6")) is not None:
