@@ -133,6 +133,12 @@ class Suite(Settings):
         _all_differ([workload.name for workload in self.workloads], "workload")
         return self
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the programs that the environment and the drivers want, each once."""
+        wanted = (self.environment, *(workload.driver for workload in self.workloads))
+        return tuple(dict.fromkeys(name for one in wanted for name in one.needs))
+
     def of(self, product: Product) -> "Suite":
         """Return the suite with only the metrics that are read from a product."""
         workloads = tuple(

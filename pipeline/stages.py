@@ -15,7 +15,6 @@ from pipeline.log import log
 from pipeline.model.report import Report
 from pipeline.model.results import (
     Baseline,
-    Machine,
     ResultSet,
     Sample,
     Tool,
@@ -60,8 +59,8 @@ def run(wish: Wish, out: Path) -> Report:
         Arm.BASELINE: toolchain.artifact(compared.specs[Arm.BASELINE], wish.build or built_by),
         Arm.CANDIDATE: toolchain.artifact(compared.specs[Arm.CANDIDATE], wish.build),
     }
-    programs = _programs(plan)
-    machine = _machine(plan, programs)
+    programs = toolchain.programs_of(plan.suite.needs)
+    machine = toolchain.machine_with(programs, plan.suite.environment.facts)
     noise.require(plan, loaded.digest, machine)
     results = ResultSet(
         suite=plan.suite.name,
@@ -108,8 +107,8 @@ def resume(out: Path) -> Report:
     artifacts = {arm: _again(results.subjects[arm]) for arm in Arm}
     for arm, artifact in artifacts.items():
         _same(f"the binary of the {arm}", results.subjects[arm].digest, artifact.subject.digest)
-    programs = _programs(plan)
-    machine = _machine(plan, programs)
+    programs = toolchain.programs_of(plan.suite.needs)
+    machine = toolchain.machine_with(programs, plan.suite.environment.facts)
     for fact, value in machine.fingerprint.items():
         _same(f"the machine's {fact}", results.machine.fingerprint.get(fact, "unknown"), value)
     log.info("%s: %s pairs are kept", out, results.pairs)
@@ -250,24 +249,6 @@ def _same(what: str, before: str, now: str) -> None:
             f"{what} is not what it was when the run began: {before}, now {now}",
             hint="start a new run",
         )
-
-
-def _programs(plan: Plan) -> dict[str, Program]:
-    """Return every program that a run wants, built if it is not yet."""
-    drivers = (w.driver for w in plan.suite.workloads)
-    needs = (*plan.suite.environment.needs, *(name for one in drivers for name in one.needs))
-    return {name: toolchain.PROGRAMS[name]() for name in dict.fromkeys(needs)}
-
-
-def _machine(plan: Plan, programs: Mapping[str, Program]) -> Machine:
-    machine = toolchain.machine()
-    versions = {name: program.version for name, program in programs.items()}
-    fingerprint = {
-        **machine.fingerprint,
-        **versions,
-        **plan.suite.environment.facts,
-    }
-    return Machine(fingerprint, machine.facts)
 
 
 def _tools(programs: Mapping[str, Program]) -> dict[str, Tool]:

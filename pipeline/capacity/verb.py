@@ -7,7 +7,7 @@ import random
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from pipeline.lock import alone
 from pipeline.log import log
 from pipeline.model.capacity import Capacity, Ended, Question, Things
 from pipeline.model.limit import parse_limits
-from pipeline.model.results import Machine, Tool
+from pipeline.model.results import Tool
 from pipeline.ports import Artifact, Program
 from pipeline.render.capacity import capacity_text
 from pipeline.render.curve import curve_svg
@@ -151,13 +151,13 @@ def start(wish: Wish, out: Path) -> Capacity:
             hint="leave --out away to get a new folder, or go on with `capacity --resume`",
         )
     artifact = toolchain.artifact(spec_of(wish.subject), wish.build)
-    programs = {"etcd": toolchain.etcd(), "k6": toolchain.k6()}
+    programs = toolchain.programs_of(("etcd", "k6"))
     capacity = Capacity(
         question=question,
         subject=artifact.subject,
         environment=Local().kind,
         load_digest=_load_digest(),
-        machine=_machine(programs),
+        machine=toolchain.machine_with(programs, Local().facts),
         tools={
             **{name: Tool(found.version, found.digest) for name, found in programs.items()},
             "milo-perf": toolchain.ourselves(),
@@ -183,10 +183,10 @@ def resume(out: Path, budget_s: float | None) -> Capacity:
     capacity = search.reopened(codec.read_capacity(out / CAPACITY), budget_s)
     built_by = capacity.subject.facts.get("build", "")
     artifact = toolchain.artifact(spec_of(capacity.subject.spec), built_by)
-    programs = {"etcd": toolchain.etcd(), "k6": toolchain.k6()}
+    programs = toolchain.programs_of(("etcd", "k6"))
     _same("the binary", capacity.subject.digest, artifact.subject.digest)
     _same("the load's script", capacity.load_digest, _load_digest())
-    for fact, value in _machine(programs).fingerprint.items():
+    for fact, value in toolchain.machine_with(programs, Local().facts).fingerprint.items():
         before = capacity.machine.fingerprint.get(fact, "unknown")
         _same(f"the machine's {fact}", before, value)
     log.info("%s: %s steps are kept", out, len(capacity.steps))
@@ -274,10 +274,3 @@ def _load_digest() -> str:
     for path in (filling.script(), *sorted(files.ours("k6_scripts", "lib").glob("*.js"))):
         content.update(path.name.encode() + b"\0" + path.read_bytes())
     return f"sha256:{content.hexdigest()}"
-
-
-def _machine(programs: dict[str, Program]) -> Machine:
-    machine = toolchain.machine()
-    versions = {name: program.version for name, program in programs.items()}
-    fingerprint = {**machine.fingerprint, **versions, "environment": Local().kind}
-    return replace(machine, fingerprint=fingerprint)

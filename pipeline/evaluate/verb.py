@@ -6,7 +6,7 @@ import random
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +21,7 @@ from pipeline.evaluate.scripts import scripts
 from pipeline.lock import alone
 from pipeline.log import log
 from pipeline.model.evaluation import Evaluation
-from pipeline.model.results import Machine, Tool
-from pipeline.ports import Program
+from pipeline.model.results import Tool
 from pipeline.render.evaluation import document
 from pipeline.stages import SUITE
 from pipeline.wish import spec_of
@@ -85,10 +84,10 @@ def _begun(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluati
     candidate = args.candidate or (f"binary:{binary}" if binary else "reference")
     spec = spec_of(candidate)
     artifact = toolchain.artifact(spec, args.build or "")
-    programs = _programs(loaded)
+    programs = toolchain.programs_of(loaded.suite.needs)
     found = Evaluation(
         subject=artifact.subject,
-        machine=_machine(programs),
+        machine=toolchain.machine_with(programs, loaded.suite.environment.facts),
         tools={name: Tool(one.version, one.digest) for name, one in programs.items()},
         taken_at=datetime.now(UTC),
         repetitions=args.repetitions or _REPETITIONS,
@@ -124,7 +123,7 @@ def _measured(found: Evaluation, loaded: LoadedSuite, out: Path) -> Iterator[Eva
     done = len({attempt.repetition for attempt in found.attempts})
     if done == found.repetitions and found.rungs:
         return
-    programs = _programs(loaded)
+    programs = toolchain.programs_of(loaded.suite.needs)
     with (
         alone(files.cache() / "run.lock", "measuring on this machine", str(out.absolute())),
         loaded.suite.environment.opened(programs) as environment,
@@ -146,15 +145,3 @@ def _measured(found: Evaluation, loaded: LoadedSuite, out: Path) -> Iterator[Eva
         for rung in bench.rungs(found.seed):
             found = replace(found, rungs=(*found.rungs, rung))
             yield found
-
-
-def _programs(loaded: LoadedSuite) -> dict[str, Program]:
-    drivers = (w.driver for w in loaded.suite.workloads)
-    needs = (*loaded.suite.environment.needs, *(name for one in drivers for name in one.needs))
-    return {name: toolchain.PROGRAMS[name]() for name in dict.fromkeys(needs)}
-
-
-def _machine(programs: Mapping[str, Program]) -> Machine:
-    machine = toolchain.machine()
-    versions = {name: program.version for name, program in programs.items()}
-    return replace(machine, fingerprint={**machine.fingerprint, **versions})

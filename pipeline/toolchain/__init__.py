@@ -1,8 +1,9 @@
 """Get what a run needs: subjects and programs, built or found, and facts of this machine."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
+from pipeline.model.results import Machine
 from pipeline.ports import Program
 from pipeline.toolchain.clusterloader2 import clusterloader2
 from pipeline.toolchain.connections import shares_connections
@@ -31,6 +32,28 @@ PROGRAMS: Mapping[str, Callable[[], Program]] = MappingProxyType(
 )
 """What finds or builds each program that a run may want, by its name."""
 
+
+def programs_of(names: Iterable[str]) -> dict[str, Program]:
+    """Return programs by their names, each built if it is not yet.
+
+    Raises:
+        PipelineError: One is missing, something else, or cannot be built.
+    """
+    return {name: PROGRAMS[name]() for name in names}
+
+
+def machine_with(programs: Mapping[str, Program], facts: Mapping[str, str]) -> Machine:
+    """Return this machine; its fingerprint has the versions of programs, and facts of where we run.
+
+    Args:
+        programs: By name, those that take part.
+        facts: Of the environment.
+    """
+    found = machine()
+    versions = {name: program.version for name, program in programs.items()}
+    return Machine({**found.fingerprint, **versions, **facts}, found.facts)
+
+
 __all__ = [
     "BASELINE_BINARY",
     "BINARY",
@@ -46,8 +69,10 @@ __all__ = [
     "kind",
     "kubectl",
     "machine",
+    "machine_with",
     "ourselves",
     "pinned",
+    "programs_of",
     "prometheus",
     "reference",
     "room",
