@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.errors import LoadError
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm, Product, Subject
 
@@ -86,6 +87,19 @@ class Target:
     etcd_url: str
     check: Callable[[], None]
     usage: Callable[[], Mapping[str, Usage]] | None = None
+
+    def admin_token(self) -> str:
+        """Return the bearer token of an administrator.
+
+        Raises:
+            LoadError: Its file cannot be read.
+        """
+        try:
+            return self.admin_token_file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise LoadError(
+                f"the administrator's token cannot be read: {error.strerror}"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """Certificates and tokens of one launch: made anew each time, in files that only we can read."""
 
-import json
 import secrets
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pipeline import loopback
+from pipeline.kubeconfig import kubeconfig as kubeconfig_text
 
 ADMIN_GROUP = "system:masters"
 LOAD_GROUP = "milo-perf:load"
@@ -75,17 +75,5 @@ def create(folder: Path) -> Credentials:
 
 def kubeconfig(path: Path, url: str, credentials: Credentials) -> Path:
     """Write what Milo's controller-manager reads to find its API server, and return the file."""
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [
-            {
-                "name": "milo",
-                "cluster": {"server": url, "certificate-authority": str(credentials.ca)},
-            }
-        ],
-        "users": [{"name": "manager", "user": {"tokenFile": str(credentials.manager_token)}}],
-        "contexts": [{"name": "milo", "context": {"cluster": "milo", "user": "manager"}}],
-        "current-context": "milo",
-    }
-    return loopback.private_file(path, json.dumps(content).encode())  # JSON is YAML
+    text = kubeconfig_text(url, credentials.ca, credentials.manager_token, "manager")
+    return loopback.private_file(path, text.encode())

@@ -78,10 +78,7 @@ def access(target: Target, url: str) -> tuple[Path | None, str]:
     """
     if not url.startswith("https:"):
         return None, ""
-    try:
-        return target.ca_file, target.admin_token_file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise LoadError(f"the administrator's token cannot be read: {error.strerror}") from error
+    return target.ca_file, target.admin_token()
 
 
 def keep(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pipeline.drivers.clusterloader2 import stages
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.clusterloader2.stages import Job, Stage, Where
+from pipeline.kubeconfig import kubeconfig
 from pipeline.model.subject import Arm
 
 
@@ -59,7 +60,7 @@ def test_a_moment_of_delay_can_be_made_up_for(rate: float, burst: int) -> None:
 def test_a_kubeconfig_names_the_file_of_the_token_and_not_the_token(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("a secret")
-    text = stages.kubeconfig("https://127.0.0.1:1", tmp_path / "ca.crt", token)
+    text = kubeconfig("https://127.0.0.1:1", tmp_path / "ca.crt", token, "load")
     assert "a secret" not in text
     assert json.loads(text)["users"][0]["user"] == {"tokenFile": str(token)}
 

@@ -22,6 +22,7 @@ from pipeline.drivers.clusterloader2.stages import CONFIGS, KINDS, Job, Stage, W
 from pipeline.drivers.clusterloader2.usage import EXPECTED, watched
 from pipeline.drivers.scrub import scrub_file
 from pipeline.errors import ConfigError, LoadError
+from pipeline.kubeconfig import kubeconfig
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.ports import Load, Program, Target
@@ -226,7 +227,7 @@ class _Run:
         place = f"/projects/{project}/control-plane" if project else ""
         token_file = self.targets[arm].token_file.absolute()
         job.kubeconfig.write_text(
-            stages.kubeconfig(f"{door.url}{place}", door.ca_file.absolute(), token_file)
+            kubeconfig(f"{door.url}{place}", door.ca_file.absolute(), token_file, "load")
         )
         job.overrides.write_text(stages.overrides(self.overrides(stage)))
         return job

@@ -62,7 +62,7 @@ def deleted(targets: Mapping[Arm, Target], run: str) -> None:
     """
     for arm, target in targets.items():
         try:
-            token = _token(target)
+            token = target.admin_token()
             for kind in (_PROJECTS, _NAMESPACES, _ORGANIZATIONS):
                 for name in _names(target, token, kind, run):
                     _call(target, token, "DELETE", f"{kind}/{name}")
@@ -72,7 +72,7 @@ def deleted(targets: Mapping[Arm, Target], run: str) -> None:
 
 def _count(target: Target, run: str) -> int:
     try:
-        return len(_names(target, _token(target), _PROJECTS, run))
+        return len(_names(target, target.admin_token(), _PROJECTS, run))
     except LoadError:  # under load an answer may be late: there may be one, so ask again
         return 1
 
@@ -87,10 +87,3 @@ def _names(target: Target, token: str, kind: str, run: str) -> list[str]:
 def _call(target: Target, token: str, method: str, path: str) -> dict[str, Any]:
     _, found = web.call(method, f"{target.url}{path}", ca_file=target.ca_file, token=token)
     return found if isinstance(found, dict) else {}
-
-
-def _token(target: Target) -> str:
-    try:
-        return target.admin_token_file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise LoadError(f"the administrator's token cannot be read: {error.strerror}") from error

@@ -168,21 +168,6 @@ def with_prometheus() -> list[str]:
     return ["--enable-prometheus-server=true", "--tear-down-prometheus-server=false"]
 
 
-def kubeconfig(url: str, ca_file: Path, token_file: Path) -> str:
-    """Return how a client finds a server; JSON, which is YAML."""
-    cluster = {"server": url, "certificate-authority": str(ca_file)}
-    return json.dumps(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "milo", "cluster": cluster}],
-            "users": [{"name": "load", "user": {"tokenFile": str(token_file)}}],
-            "contexts": [{"name": "milo", "context": {"cluster": "milo", "user": "load"}}],
-            "current-context": "milo",
-        }
-    )
-
-
 def overrides(values: Mapping[str, bool | float | str]) -> str:
     """Return the text of a file of overrides."""
     return json.dumps(values, indent=1) + "\n"
