@@ -10,7 +10,7 @@ from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.publication import Acceptance, Origin, Outcome, Publication
 from pipeline.model.results import BaselineRef, Interleave, ResultSet
 from tests.builders import NOW, results
-from tests.pages import HOSTILE, wave
+from tests.pages import HOSTILE, metric, wave
 
 TODAY = date(2026, 1, 2)
 HEAD = "a1b2c3d4" * 5
@@ -25,10 +25,6 @@ SPECS = ("source:../milo@9f8e7d6", "source:../milo@a1b2c3d")
 _NOISE = (1.0, -1.1, 0.9, -0.8, 0.1)  # around 0
 
 Row = tuple[Metric, list[float] | None, list[float] | None]
-
-
-def metric(name: str, unit: str = "s", margin: float = 0.05, **rest: object) -> Metric:
-    return replace(Metric(name, unit, Better.LOWER, margin, gate=True), **rest)  # type: ignore[arg-type]
 
 
 def row(of: Metric, size: float, factor: float = 1.0, spread: float = 0.004) -> Row:
@@ -53,7 +49,7 @@ QUIET = (
 
 
 def run(*rows: Row, **rest: object) -> ResultSet:
-    return results(*rows, specs=SPECS, **rest)  # type: ignore[arg-type]
+    return results(*rows, specs=SPECS, **rest)  # type: ignore[arg-type]  # any argument
 
 
 def published(
@@ -64,7 +60,8 @@ def published(
 
 def accepted(until: date = date(2026, 3, 1), **rest: object) -> Acceptance:
     reason = "audit log, see the design of it"
-    return Acceptance("object-crud/create_*", reason, "ada", until, **rest)  # type: ignore[arg-type]
+    of = "object-crud/create_*"
+    return Acceptance(of, reason, "ada", until, **rest)  # type: ignore[arg-type]  # any field
 
 
 SLOW = (row(CREATE, 5.2e-3, 1.31), *QUIET)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:  # the type of what argparse gives us has no public name
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (it has no public name)
 
 _EXITS = (
     "exit codes: 0 evaluated, 1 crash, 2 bad arguments or configuration, 5 the build did not start,"

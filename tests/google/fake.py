@@ -69,7 +69,7 @@ class Google:
         found += [one["name"] for ones in self.things.values() for one in ones]
         return sorted(found + [one["name"] for one in self.firewalls])
 
-    def cluster(self, name: str, *, location: str = ZONE, **parts: Any) -> dict[str, Any]:  # noqa: ANN401
+    def cluster(self, name: str, *, location: str = ZONE, **parts: Any) -> dict[str, Any]:  # noqa: ANN401 (any)
         """Put a running cluster there, with its firewall rule, and return it."""
         made = {
             "name": name,
@@ -85,7 +85,7 @@ class Google:
         self.firewall(name)
         return made
 
-    def firewall(self, cluster: str, **parts: Any) -> None:  # noqa: ANN401
+    def firewall(self, cluster: str, **parts: Any) -> None:  # noqa: ANN401 (any)
         """Put a firewall rule there, as Google makes one for a cluster."""
         rule = {
             "kind": "compute#firewall",
@@ -96,7 +96,7 @@ class Google:
         }
         self.firewalls.append({**rule, **parts})
 
-    def thing(self, key: str, scope: str, name: str, **parts: Any) -> dict[str, Any]:  # noqa: ANN401
+    def thing(self, key: str, scope: str, name: str, **parts: Any) -> dict[str, Any]:  # noqa: ANN401 (any)
         """Put a disk, an address or a forwarding rule there, and return it."""
         made = {
             "name": name,

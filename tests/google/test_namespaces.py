@@ -29,7 +29,7 @@ class Kubernetes:
     refuses: dict[str, int] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
 
-    def put(self, name: str, run: str, *, ends_h: float, age_h: float = 4.0, **parts: Any) -> None:  # noqa: ANN401
+    def put(self, name: str, run: str, *, ends_h: float, age_h: float = 4.0, **parts: Any) -> None:  # noqa: ANN401 (any)
         made = formatted(NOW_S - age_h * HOUR_S)
         self.namespaces[name] = {
             "metadata": {

@@ -61,7 +61,7 @@ class Bench:
         names = ["perf-00000007-1"] if "namespaces" in one.path else []
         one.say(json.dumps({"items": [{"metadata": {"name": name}} for name in names]}))
 
-    def load(self, code: str, server: str, **changes: Any) -> Load:  # noqa: ANN401
+    def load(self, code: str, server: str, **changes: Any) -> Load:  # noqa: ANN401 (any)
         path = self.folder / "clusterloader2"
         path.write_text(HEAD + code)
         path.chmod(path.stat().st_mode | stat.S_IXUSR)

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.judge import acceptance
 from pipeline.publish import checks, issues, summary
-from tests import publications
+from tests import pages, publications
 from tests.github.answers import BOT
 from tests.github.fake import Fault
 from tests.github.fake import GitHub as Fake
@@ -126,8 +126,7 @@ def test_no_text_in_a_log_is_a_command_to_the_runner() -> None:
 
 def test_at_most_ten_annotations_are_written_and_fifty_sent() -> None:
     rows = [
-        publications.row(publications.metric(f"create_{number}_p50"), 5e-3, 1.5)
-        for number in range(70)
+        publications.row(pages.metric(f"create_{number}_p50"), 5e-3, 1.5) for number in range(70)
     ]
     found = publications.published(publications.run(*rows))
     assert len(summary.commands(found)) == 10

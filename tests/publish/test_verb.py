@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.results import ResultSet
-from tests import publications
+from tests import pages, publications
 from tests.github.fake import Fault
 from tests.github.fake import GitHub as Fake
 from tests.publications import QUIET, row, run
@@ -134,7 +134,7 @@ def test_every_check_that_is_in_progress_is_completed(fake: Fake, publish: Publi
 
 
 def test_a_forged_margin_and_a_forged_gate_do_not_count(fake: Fake, publish: Publish) -> None:
-    lax = publications.metric("get_p50", margin=9.0, gate=False)
+    lax = pages.metric("get_p50", margin=9.0, gate=False)
     forged = run(row(lax, 1.6e-3, 1.31), *QUIET[1:])
     code, _, _ = publish(forged, *TO_ALL, suite="pr")
     assert code == 0

@@ -22,7 +22,7 @@ def of(folder: Path) -> dict[str, Reading]:
 
 
 def values(tmp_path: Path, *items: object, summary: str = LATENCY) -> dict[str, float]:
-    body = perfdata(*items)  # type: ignore[arg-type]
+    body = perfdata(*items)  # type: ignore[arg-type]  # wrong ones too
     folder = cl2.report(tmp_path / "report", {summary: body})
     return {name: reading.value for name, reading in of(folder).items()}
 

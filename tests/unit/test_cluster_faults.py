@@ -57,7 +57,7 @@ def test_an_interruption_at_any_stage_leaves_nothing(
     method, part = STAGES[stage].split()
     real = Api.ask
 
-    def interrupted(self: Api, how: str, path: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def interrupted(self: Api, how: str, path: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (any)
         if how == method and part in path:
             monkeypatch.setattr(Api, "ask", real)
             raise KeyboardInterrupt

@@ -18,7 +18,7 @@ from pipeline.render import comment as rendered
 from pipeline.render.comment import Kind, comment, marker, shorter
 from pipeline.render.foreign import block, code
 from pipeline.render.rows import status
-from tests import publications
+from tests import pages, publications
 from tests.publications import ORIGIN, SLOW, STATES, TODAY, published, run
 
 OURS = {
@@ -112,7 +112,7 @@ def test_it_fits_and_keeps_its_marker_on_every_rung(name: str) -> None:
 
 
 def test_a_pass_of_60_metrics_with_long_names_stays_short() -> None:
-    rows = [publications.row(publications.metric(f"{n:02}_{'x' * 70}"), 5e-3) for n in range(60)]
+    rows = [publications.row(pages.metric(f"{n:02}_{'x' * 70}"), 5e-3) for n in range(60)]
     publication = published(run(*rows, warnings=("w" * 600,)))
     assert publication.outcome is Outcome.PASSED
     assert len(comment(publication).encode()) <= rendered.MOST_BYTES_OF_A_PASS
@@ -121,7 +121,7 @@ def test_a_pass_of_60_metrics_with_long_names_stays_short() -> None:
 
 def test_a_body_that_could_not_be_shortened_still_fits() -> None:
     wide = "ￃ" * 2_000
-    many = [publications.metric(f"{number:03}{wide}") for number in range(40)]
+    many = [pages.metric(f"{number:03}{wide}") for number in range(40)]
     rows = [publications.row(of, 5e-3, 1.5) for of in many]
     known = [Acceptance(f"*/{n:03}*", wide, wide, date(2025, 1, 1)) for n in range(40)]
     publication = replace(
@@ -162,7 +162,7 @@ def test_an_acceptance_counts_on_its_last_day_and_not_after() -> None:
 
 
 def test_an_acceptance_hides_no_other_regression() -> None:
-    other = publications.row(publications.metric("list_p50"), 2e-2, 1.4)
+    other = publications.row(pages.metric("list_p50"), 2e-2, 1.4)
     found = published(run(*SLOW, other), publications.accepted())
     assert found.outcome is Outcome.REGRESSED
     assert "1 regression among 6 gating metrics, 1 more accepted" in comment(found)

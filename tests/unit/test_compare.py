@@ -229,7 +229,7 @@ def test_a_share_of_counted_events_is_tested_by_its_score() -> None:
 
 
 def test_stored_numbers_are_shown_and_never_judged_by() -> None:
-    stored = BaselineRef("old", NOW, True, (), "sha256:bb", {"object-crud/create_p50": 9.0})  # noqa: FBT003
+    stored = BaselineRef("old", NOW, True, (), "sha256:bb", {"object-crud/create_p50": 9.0})  # noqa: FBT003 (a record)
     row = (LATENCY, [1.0, 1.1], [1.0, 1.1])
     (shown,) = compare(results(row, stored=stored))
     (without,) = compare(results(row))

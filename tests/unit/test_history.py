@@ -195,7 +195,7 @@ def test_a_step_too_small_to_matter_is_left_out_unless_asked_for() -> None:
     ("better", "change", "worse"),
     [(Better.LOWER, 1.2, True), (Better.LOWER, 0.8, False), (Better.HIGHER, 0.8, True)],
 )
-def test_worse_is_away_from_better(better: Better, change: float, worse: bool) -> None:  # noqa: FBT001
+def test_worse_is_away_from_better(better: Better, change: float, worse: bool) -> None:  # noqa: FBT001 (of a table)
     (step,) = judge(Line("x", noisy((40, 1.0), (40, change)), better=better), HistoryRule()).steps
     assert step.is_worse is worse
     assert step.alarms is worse

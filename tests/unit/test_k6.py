@@ -58,7 +58,7 @@ def program(folder: Path, code: str) -> Program:
     return Program(path, "1.1.0", "sha256:00")
 
 
-def driver(folder: Path, code: str, **changes: Any) -> K6Driver:  # noqa: ANN401
+def driver(folder: Path, code: str, **changes: Any) -> K6Driver:  # noqa: ANN401 (any)
     return settings(**changes).driver({"k6": program(folder, code)})
 
 
@@ -177,7 +177,7 @@ def test_a_project_that_is_never_ready_is_a_number_and_no_fault_of_the_load() ->
     assert judge(settings().asked, stuck, 0.2, []).invalid == ()
 
 
-def fixed(**changes: Any) -> K6:  # noqa: ANN401
+def fixed(**changes: Any) -> K6:  # noqa: ANN401 (any field, right or wrong)
     return settings(rate=None, iterations=30, **changes)
 
 

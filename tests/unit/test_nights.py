@@ -28,7 +28,7 @@ def run(number: int = 0, ratio: float = 1.1, *, machine: float = 1.0, **more: ob
         (LATENCY, before, after),
         (COUNT, [5.0, 5.0, 5.0], [7.0, 7.0, 7.0]),
         facts={Arm.CANDIDATE: {"revision": f"commit-{number}"}},
-        **more,  # type: ignore[arg-type]
+        **more,  # type: ignore[arg-type]  # any field
     )
     return replace(found, taken_at=NOW + timedelta(days=number))
 

@@ -27,7 +27,7 @@ def event(
 
 
 def project(*arguments: object, **facts: bool) -> dict[str, object]:
-    found = event(*arguments, **facts)["object"]  # type: ignore[arg-type]
+    found = event(*arguments, **facts)["object"]  # type: ignore[arg-type]  # any fact
     assert isinstance(found, dict)
     return found
 

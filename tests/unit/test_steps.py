@@ -144,7 +144,7 @@ def test_a_step_of_two_deviations_is_found_within_ten_points() -> None:
 )
 def test_a_search_that_cannot_be_is_refused(search: dict[str, float], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Search(**{"split": 0.04, "bump": 0.01, **search})  # type: ignore[arg-type]
+        Search(**{"split": 0.04, "bump": 0.01, **search})  # type: ignore[arg-type]  # any parameter
 
 
 def test_the_largest_contrast_is_the_two_sample_t_of_the_best_split() -> None:
