@@ -187,7 +187,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> tuple[Outco
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """What the probes of one target say, and how those that failed did."""
 
     readings: list[Reading]
@@ -212,27 +212,52 @@ class _Seen:
 
 def _workload(
     workload: Workload, launch: _Launch, rig: Rig, targets: Mapping[Arm, Target], seed: int
-) -> tuple[Load, dict[Arm, _Seen]]:
+) -> tuple[Load, dict[Arm, Seen]]:
     """Apply one workload to the targets while every probe watches."""
     folder = _empty(launch.out / workload.name)
     probes = (*rig.probes, *(rig.asked[name] for name in workload.probes))
     try:
-        with ExitStack() as stack:
-            watches: list[tuple[Arm, Watch]] = []
-            seen = {arm: _Seen([], []) for arm in targets}
-            for probe in probes:  # each of both arms in turn, so that they are asked close together
-                for arm, target in targets.items():
-                    with seen[arm].failures():
-                        watch = probe.watch(target, _made(folder / arm))
-                        watches.append((arm, stack.enter_context(watch)))
-            load = rig.drivers[workload.name].measure(targets, folder, seed)
-            for arm, watched in watches:
-                with seen[arm].failures():
-                    seen[arm].readings.extend(watched.readings(load.spans[arm]))
-            for target in targets.values():
-                target.check()
+        return applied(rig.drivers[workload.name], probes, targets, seed, out=folder, probed=folder)
     except LoadError as error:
         raise LoadError(f"pair {launch.pair}, {workload.name}: {error}", hint=error.hint) from error
+
+
+def applied(
+    driver: Driver,
+    probes: Sequence[Probe],
+    targets: Mapping[Arm, Target],
+    seed: int,
+    *,
+    out: Path,
+    probed: Path,
+) -> tuple[Load, dict[Arm, Seen]]:
+    """Apply a load to the targets while every probe watches.
+
+    Args:
+        driver: Applies it.
+        probes: A failure of one is noted, and ends nothing.
+        targets: One or both arms.
+        seed: Of every random choice.
+        out: Existing empty folder, for the driver.
+        probed: Existing folder, which may be the same; each arm gets one in it, for the probes.
+
+    Raises:
+        LoadError: The load could not be applied, or a target died meanwhile.
+    """
+    with ExitStack() as stack:
+        watches: list[tuple[Arm, Watch]] = []
+        seen = {arm: Seen([], []) for arm in targets}
+        for probe in probes:  # each of both arms in turn, so that they are asked close together
+            for arm, target in targets.items():
+                with seen[arm].failures():
+                    watch = probe.watch(target, _made(probed / arm))
+                    watches.append((arm, stack.enter_context(watch)))
+        load = driver.measure(targets, out, seed)
+        for arm, watched in watches:
+            with seen[arm].failures():
+                seen[arm].readings.extend(watched.readings(load.spans[arm]))
+        for target in targets.values():
+            target.check()
     return load, seen
 
 

@@ -14,6 +14,7 @@ from pipeline.drivers.k6 import K6
 from pipeline.errors import LoadError
 from pipeline.evaluate.generators import watched
 from pipeline.log import log
+from pipeline.measure import applied
 from pipeline.model.evaluation import Attempt, Rung
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
@@ -168,17 +169,13 @@ class Bench:
         driver = workload.driver.driver(self.programs)
         probes = (*ALWAYS, *(ASKED[name] for name in workload.probes))
         own = _new(out / "own")
-        seen = _new(out.with_name(f"{out.name}-probes"))
+        probed = _new(out.with_name(f"{out.name}-probes"))
         try:
-            with ExitStack() as stack:
-                watches = [stack.enter_context(probe.watch(target, seen)) for probe in probes]
-                load = driver.measure({_ARM: target}, own, seed)
-                span = load.spans[_ARM]
-                probed = [reading for watch in watches for reading in watch.readings(span)]
+            load, seen = applied(driver, probes, {_ARM: target}, seed, out=own, probed=probed)
         except LoadError as error:
             target.check()  # a dead build is no fault of the driver's
             return None, (), (str(error),)
-        return load, (*load.readings[_ARM], *probed), load.invalid
+        return load, (*load.readings[_ARM], *seen[_ARM].readings), load.invalid
 
     def _paths(self, driver: AnyDriver) -> set[Path]:
         return {self.programs[name].path for name in driver.needs}
