@@ -1,12 +1,11 @@
 """One open issue for a suite that is watched every night: while something is wrong, no longer."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
-from pipeline import artifact
+from pipeline import artifact, strict_json
 from pipeline.errors import ConfigError
 from pipeline.model.publication import Alarm, Outcome, Publication
 from pipeline.publish import upsert
@@ -48,13 +47,11 @@ def alarms(folder: Path) -> tuple[Alarm, ...]:
         return ()
     hint = "write it with `history FILE.jsonl --json`"
     try:
-        found = _Steps.model_validate(json.loads(data))
+        found = _Steps.model_validate(strict_json.loads(data, strict_json.OURS))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{STEPS}: {where}: {first['msg']}", hint=hint) from error
+        raise ConfigError(f"{STEPS}: {strict_json.sentence(error)}", hint=hint) from error
     except ValueError as error:
-        raise ConfigError(f"{STEPS}: not JSON", hint=hint) from error
+        raise ConfigError(f"{STEPS}: {error}", hint=hint) from error
     return tuple(
         Alarm(series.series, _sentence(series, step))
         for series in found.series

@@ -81,6 +81,12 @@ def test_steps_that_are_no_history_are_an_error(publish: Publish) -> None:
     assert "steps.json" in err
 
 
+def test_a_file_of_steps_that_is_nested_without_end_is_refused(publish: Publish) -> None:
+    code, _, err = publish(FAST, "--to", "issue", also={"steps.json": "[" * 100_000})
+    assert code == 2
+    assert "steps.json: it is nested more than" in err
+
+
 def test_a_dry_run_prints_everything_and_asks_nothing(
     fake: Fake, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
