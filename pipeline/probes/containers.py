@@ -1,6 +1,5 @@
 """CPU and memory of the containers of a target whose processes cannot be seen from here."""
 
-import csv
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from pipeline.errors import LoadError
 from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target, Usage
-from pipeline.probes.process import rise
+from pipeline.probes.process import keep, rise
 from pipeline.repeated import repeated
 
 PERIOD_S = 5.0
@@ -48,7 +47,7 @@ class Containers:
             with repeated(watch.try_look, PERIOD_S, "containers probe"):
                 yield watch
         finally:
-            _keep(out / "containers.csv", watch.seen)
+            keep(out / "containers.csv", watch.seen, ("time_s", "cpu_s", "memory"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +121,3 @@ def summary(component: str, seen: Sequence[Usage], span: Span) -> tuple[Reading,
         Reading(f"{component}.memory_max", max(memory), "B"),
         Reading(f"{component}.memory_added", max(0, seen[-1].memory - seen[0].memory), "B"),
     )
-
-
-def _keep(path: Path, seen: Mapping[str, Sequence[Usage]]) -> None:
-    """Write what was seen; a full disk is no reason to lose what is measured."""
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file)
-            rows.writerow(["component", "time_s", "cpu_s", "memory"])
-            for component, found in seen.items():
-                rows.writerows([component, one.time_s, one.cpu_s, one.memory] for one in found)
-    except OSError as error:
-        log.warning("%s: cannot be written: %s", path, error.strerror)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import psutil
 
 PERIOD_S = 0.5
+_COLUMNS = ("time_s", "cpu_s", "memory", "threads", "files", "read", "written")
 _CPUCLOCK_SCHED = 2
 
 
@@ -60,7 +61,7 @@ class Process:
             with repeated(watch.look, PERIOD_S, "process probe"):
                 yield watch
         finally:
-            _keep(out / "process.csv", watch.seen)
+            keep(out / "process.csv", watch.seen, _COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +186,19 @@ def _count_at(times_s: Sequence[float], counts: Sequence[float], time_s: float) 
     return counts[before] + share * (counts[after] - counts[before])
 
 
-def _keep(path: Path, seen: Mapping[str, Sequence[Observation]]) -> None:
-    """Write what was seen; a full disk is no reason to lose what is measured."""
+def keep(path: Path, seen: Mapping[str, Sequence[object]], names: Sequence[str]) -> None:
+    """Write what was seen; a full disk is no reason to lose what is measured.
+
+    Args:
+        path: CSV.
+        seen: Looks by component.
+        names: Fields of a look, which are the columns after the component.
+    """
     try:
-        _write(path, seen)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(["component", *names])
+            for component, found in seen.items():
+                rows.writerows([component, *(getattr(o, name) for name in names)] for o in found)
     except OSError as error:
         log.warning("%s: cannot be written: %s", path, error.strerror)
-
-
-def _write(path: Path, seen: Mapping[str, Sequence[Observation]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        names = ("time_s", "cpu_s", "memory", "threads", "files", "read", "written")
-        rows.writerow(["component", *names])
-        for component, found in seen.items():
-            rows.writerows([component, *(getattr(o, name) for name in names)] for o in found)
