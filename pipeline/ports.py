@@ -59,6 +59,69 @@ class Usage:
     memory: int
 
 
+FILES_IN_POD, SECRETS_IN_POD, KEPT_IN_POD = Path("/files"), Path("/secrets"), Path("/kept")
+"""Where a load pod sees what it is given, and where it leaves what it has measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodWork:
+    """What load pods do together, each its share of it.
+
+    Attributes:
+        name: Of the workload, for messages.
+        program: k6.
+        args: Of `k6 run`, with paths as a pod sees them.
+        variables: Of its environment.
+        files: That anybody may read, by path below `FILES_IN_POD`.
+        secrets: By name of the file in `SECRETS_IN_POD`.
+        longest_s: Seconds after which the load is given up.
+    """
+
+    name: str
+    program: Program
+    args: tuple[str, ...]
+    variables: Mapping[str, str]
+    files: Mapping[str, bytes]
+    secrets: Mapping[str, bytes]
+    longest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PodDone:
+    """What became of one load pod.
+
+    Attributes:
+        name: Such as `load pod 2 of 4`.
+        folder: Holds every file that it kept, as large as it was there and with the same checksum.
+        exit: Code of k6; 0 where it is lost.
+        cpu_share: Of the processors that it may use, between 0 and 1.
+        lost: Why there is nothing of it, or empty.
+    """
+
+    name: str
+    folder: Path
+    exit: int = 0
+    cpu_share: float = 0.0
+    lost: str = ""
+
+
+class LoadPods(Protocol):
+    """Pods beside the servers, from which a load comes instead of from this machine."""
+
+    def run(self, work: PodWork, out: Path, check: Callable[[], None]) -> tuple[PodDone, ...]:
+        """Run the work once, and return what became of each pod, in their order.
+
+        Args:
+            work: What they do.
+            out: Existing folder; receives one for each pod.
+            check: Raises LoadError when a target has died; called often.
+
+        Raises:
+            LoadError: The pods could not be started, or a target died meanwhile.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A subject that answers requests.
@@ -76,6 +139,8 @@ class Target:
         check: Raises LoadError when a component has died; does nothing otherwise.
         usage: Asks what the container of each component has used, where the processes cannot be
             seen; raises LoadError.  None where they can.
+        pods: Where the load comes from; None for this machine.
+        url_in_pods: Base URL of the API server as those pods reach it.
     """
 
     url: str
@@ -87,6 +152,8 @@ class Target:
     etcd_url: str
     check: Callable[[], None]
     usage: Callable[[], Mapping[str, Usage]] | None = None
+    pods: LoadPods | None = None
+    url_in_pods: str = ""
 
     def admin_token(self) -> str:
         """Return the bearer token of an administrator.

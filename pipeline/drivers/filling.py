@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import files, proc
-from pipeline.drivers.k6 import K6, LOG, POINTS, argv, environment
+from pipeline.drivers.k6 import K6
+from pipeline.drivers.k6_command import LOG, POINTS, argv, environment
 from pipeline.drivers.raw import read_series
 from pipeline.errors import LoadError
 from pipeline.model.capacity import Question, Things

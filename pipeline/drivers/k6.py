@@ -22,35 +22,26 @@ from pydantic import (
 )
 
 from pipeline import files, proc
+from pipeline.drivers import k6_pods
 from pipeline.drivers.applied import Asked, judge
+from pipeline.drivers.k6_command import (
+    CA,
+    LOG,
+    POINTS,
+    SLACK_S,
+    argv,
+    authorities,
+    complaints,
+    environment,
+    meaning,
+)
 from pipeline.drivers.points import read_points
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import Load, Program, Target
 from pipeline.settings import Settings
 
-POINTS = "points.csv.gz"
-LOG = "k6.log"
-_CA = "ca.pem"
-
-# k6 with its set-up and the end of its last iterations may take this much longer than the load.
-_SLACK_S = 300.0
 _LONGEST = 5.0  # fixed work may take that many times its usual length
-
-# From k6's source, errext/exitcodes; its documentation has no table of them.
-_EXIT_CODES = {
-    97: "the cloud run failed",
-    99: "a threshold failed, and scripts must have none",
-    100: "setup() took too long",
-    101: "teardown() took too long",
-    103: "the load could not be scheduled",
-    104: "its options are not valid",
-    105: "it was stopped from outside",
-    106: "its REST API could not be started",
-    107: "the script threw an exception",
-    108: "the script ended the run",
-    109: "k6 itself crashed",
-}
 
 
 class K6(Settings):
@@ -179,8 +170,9 @@ class K6Driver:
         Raises:
             LoadError: The load could not be applied, or k6 left nothing that can be read.
         """
-        authorities = {target.ca_file.read_text() for target in targets.values()}
-        (out / _CA).write_text("".join(sorted(authorities)))
+        if any(target.pods for target in targets.values()):
+            return k6_pods.measure(self.settings, self.program, targets, out, seed)
+        (out / CA).write_text(authorities(targets))
         command = argv(self.program, self.settings, out)
         used_s = proc.cpu_of_children_s()
         began = time.monotonic()
@@ -188,7 +180,7 @@ class K6Driver:
         machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
         cpu = (proc.cpu_of_children_s() - used_s) / machine_s
         points = read_points(out / POINTS, list(targets), is_open=self.settings.rate is not None)
-        return judge(self.settings.asked, points, cpu, _complaints(out / LOG))
+        return judge(self.settings.asked, points, cpu, complaints(out / LOG))
 
     def _run(
         self,
@@ -205,7 +197,7 @@ class K6Driver:
             proc.run(
                 command,
                 output=out / LOG,
-                timeout_s=self.settings.longest_s + _SLACK_S,
+                timeout_s=self.settings.longest_s + SLACK_S,
                 error=LoadError,
                 env=env,
                 hide=("K6_",),  # the user's own would change the load
@@ -216,66 +208,5 @@ class K6Driver:
             if (found := re.fullmatch(ended, str(error))) is None:
                 raise
             raise LoadError(
-                f"k6 {self.settings.script} {_meaning(int(found[1]))}", hint=error.hint
+                f"k6 {self.settings.script} {meaning(int(found[1]))}", hint=error.hint
             ) from error
-
-
-def argv(program: Program, settings: K6, out: Path) -> list[str]:
-    """Return the command; what it must not show, such as tokens, is in files.
-
-    No summary is asked for in a way that k6 1 and 2 share: `handleSummary` in each script.
-    """
-    return [
-        str(program.path),
-        "run",
-        "--quiet",
-        "--address=",  # no REST API, so that two can run at once
-        f"--out=csv={out / POINTS}",
-        "--system-tags=status,error_code,expected_response,name,scenario",
-        str(files.ours("k6_scripts", settings.script)),
-    ]
-
-
-def environment(
-    settings: K6, targets: Mapping[Arm, Target], out: Path, seed: int
-) -> dict[str, str]:
-    """Return the variables that tell k6 and the script what to do."""
-    variables = {name: str(value) for name, value in settings.parameters.items()}
-    variables |= {
-        "ARMS": ",".join(targets),
-        "SEED": str(seed),
-        **({"PROJECTS": str(settings.projects)} if settings.projects else {}),
-        **({"OBJECTS": str(settings.objects)} if settings.objects else {}),
-        "OBJECT_BYTES": str(settings.object_bytes),
-        **_amount(settings, len(targets)),
-        "DURATION_S": f"{settings.duration_s:g}",
-        "WARMUP_S": f"{settings.warmup_s:g}",
-        "SSL_CERT_FILE": str(out / _CA),
-        "GOGC": "400",  # k6 collects its garbage less often, and takes less from the builds
-        "K6_AUTO_EXTENSION_RESOLUTION": "false",  # an import never downloads another k6
-        "K6_CSV_TIME_FORMAT": "unix_micro",
-        "K6_NO_USAGE_REPORT": "true",
-        "NO_COLOR": "1",
-    }
-    for arm, target in targets.items():
-        variables[f"{arm.upper()}_URL"] = target.url
-        variables[f"{arm.upper()}_TOKEN_FILE"] = str(target.token_file)
-    return variables
-
-
-def _amount(settings: K6, arms: int) -> dict[str, str]:
-    if settings.rate is None:
-        return {"ITERATIONS": str(settings.iterations), "LONGEST_S": f"{settings.longest_s:g}"}
-    return {"RATE": f"{arms * settings.rate:g}"}
-
-
-def _complaints(log: Path) -> list[str]:
-    """Return the messages of k6's log that are errors."""
-    text = log.read_text(encoding="utf-8", errors="replace")
-    lines = [line for line in text.splitlines() if "level=error" in line]
-    return [re.sub(r"^.*?\bmsg=", "", line)[:200] for line in lines]
-
-
-def _meaning(code: int) -> str:
-    known = _EXIT_CODES.get(code)
-    return f"exited with {code}" + (f": {known}" if known else "")

@@ -22,6 +22,7 @@ Each is also there by operation, such as `http_req_duration{op=create}/p50`, whe
 A "429, come back later" that was obeyed is no answer and no failure: the counter `retries` has it.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
     readings = [
         *_timings(asked),
         *_timings([s for s in load if "unit" in s.tags]),
-        *_counts("requests", ((s, _within(s, span)) for s in series if s.metric in _SENT)),
+        *_counts("requests", ((s, [_within(s, span)]) for s in series if s.metric in _SENT)),
         Reading("errors_share", share, "1", of=float(answered) or None),
         Reading("iterations", float(iterations), "1"),
         Reading("span", span.end_s - span.start_s, "s"),
@@ -144,7 +145,7 @@ def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
     counters = [
         reading
         for name in sorted({s.metric for s in series if _is_counter(s)} | _ALWAYS)
-        for reading in _counts(name, ((s, s.measured.sum()) for s in series if s.metric == name))
+        for reading in _counts(name, ((s, s.measured.tolist()) for s in series if s.metric == name))
     ]
     return ArmPoints(
         span=span,
@@ -184,16 +185,16 @@ def _within(series: Series, span: Span) -> float:
     return float(((starts_s >= span.start_s) & (starts_s <= span.end_s)).sum())
 
 
-def _counts(name: str, found: Iterable[tuple[Series, float]]) -> Iterator[Reading]:
-    """Yield a sum over all operations, then one of each operation."""
-    sums: dict[str, float] = {name: 0.0}
-    for series, count in found:
-        sums[name] += count
-        if count and (op := series.tags.get("op")):
-            key = f"{name}{{op={op}}}"
-            sums[key] = sums.get(key, 0.0) + count
-    for key, value in sorted(sums.items()):
-        yield Reading(key, float(value), "1")
+def _counts(name: str, found: Iterable[tuple[Series, Iterable[float]]]) -> Iterator[Reading]:
+    """Yield a sum over all operations, then one of each operation; exact in any order."""
+    values: dict[str, list[float]] = {name: []}
+    for series, counted in found:
+        counts = list(counted)
+        values[name] += counts
+        if any(counts) and (op := series.tags.get("op")):
+            values.setdefault(f"{name}{{op={op}}}", []).extend(counts)
+    for key, one in sorted(values.items()):
+        yield Reading(key, math.fsum(one), "1")
 
 
 def _timings(series: Sequence[Series]) -> Iterator[Reading]:
@@ -216,8 +217,10 @@ def timings(name: str, parts: Sequence[Series]) -> Iterator[Reading]:
     """
     import numpy as np
 
-    order = np.concatenate([part.times_us for part in parts]).argsort(kind="stable")
-    values_ms = np.concatenate([part.measured for part in parts])[order]
+    values_ms = np.concatenate([part.measured for part in parts])
+    # By time and then by value: the same points give the same numbers, however they were written.
+    order = np.lexsort((values_ms, np.concatenate([part.times_us for part in parts])))
+    values_ms = values_ms[order]
     for key, value in summary(values_ms / 1e3).items():
         unit = "1" if key == "count" or key.endswith(EFFECTIVE) else "s"
         yield Reading(f"{name}/{key}", value, unit)

@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.drivers.applied import judge
-from pipeline.drivers.k6 import K6, K6Driver, argv, environment
+from pipeline.drivers.k6 import K6, K6Driver
+from pipeline.drivers.k6_command import argv, environment
 from pipeline.drivers.points import ArmPoints, Points
 from pipeline.errors import LoadError
 from pipeline.model.results import Reading

@@ -1,62 +1,105 @@
-"""Two shares: published intervals, no events at all, and events that come in clusters."""
+"""Points of several pods are as good as those of one; who did not do his share is told."""
 
-import math
+import gzip
+import random
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.stats.shares import Shares, of_trials
+from pipeline.drivers.applied import Asked
+from pipeline.drivers.points import read_points
+from pipeline.drivers.shares import Share, merge, share_of, unequal
+from pipeline.errors import LoadError
+from pipeline.model.subject import Arm
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "k6"
+OPEN = Asked(20.0, None, 30.0, 0.02, 0.05, 0.9)
+FIXED = Asked(None, 200, 30.0, 0.02, 0.05, 0.9)
+RECORDED = sorted(path.name for path in GOLDEN.glob("*.csv.gz"))
+
+
+def split(path: Path, folder: Path, pods: int, seed: int) -> list[Path]:
+    """Deal the lines of recorded points out to pods, in another order than they were written."""
+    head, *lines = gzip.decompress(path.read_bytes()).decode().splitlines(keepends=True)
+    draw = random.Random(seed)
+    dealt: list[list[str]] = [[] for _ in range(pods)]
+    for line in lines:
+        draw.choice(dealt).append(line)
+    paths = [folder / f"{number}.csv.gz" for number in range(pods)]
+    for file, own in zip(paths, dealt, strict=True):
+        draw.shuffle(own)
+        file.write_bytes(gzip.compress("".join([head, *own]).encode()))
+    return paths
+
+
+@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("pods", [1, 8])
+def test_the_numbers_are_equal_to_the_bit_however_many_pods_wrote_them(
+    tmp_path: Path, name: str, pods: int
+) -> None:
+    text = gzip.decompress((GOLDEN / name).read_bytes()).decode()
+    arms = [arm for arm in Arm if f"arm={arm}" in text]
+    one = read_points(GOLDEN / name, arms)
+    merge(split(GOLDEN / name, tmp_path, pods, seed=pods), tmp_path / "all.csv.gz")
+    assert read_points(tmp_path / "all.csv.gz", arms) == one
+
+
+def test_the_shares_of_recorded_points_add_up(tmp_path: Path) -> None:
+    whole = share_of(GOLDEN / RECORDED[0])
+    parts = [share_of(path) for path in split(GOLDEN / RECORDED[0], tmp_path, 3, seed=1)]
+    assert whole.iterations == sum(one.iterations for one in parts) > 0
+    assert whole.dropped == sum(one.dropped for one in parts)
+    assert whole.start_s == min(one.start_s for one in parts if one.start_s)
+
+
+def told(asked: Asked, shares: Sequence[Share], pods: int = 2) -> list[str]:
+    names = [f"load pod {number} of {pods}" for number in range(1, pods + 1)]
+    return list(unequal(asked, 2, pods, dict(zip(names, shares, strict=False))))
+
+
+@pytest.mark.parametrize(("asked", "each"), [(OPEN, 600), (FIXED, 200)])
+def test_equal_shares_are_no_news(asked: Asked, each: int) -> None:
+    assert told(asked, [Share(each, 0, 10.0), Share(each, 0, 10.9)]) == []
+    off = round(0.04 * each)
+    assert told(asked, [Share(each - off, 0, 10.0), Share(each + off, 0, 10.0)]) == []
 
 
 @pytest.mark.parametrize(
-    ("events", "of", "expected"),
+    ("share", "said"),
     [
-        # Newcombe, Statistics in Medicine 17 (1998), table II, method 6.
-        pytest.param((48, 56), (80, 70), (0.0533, 0.3377), id="a"),
-        pytest.param((3, 9), (10, 10), (0.1821, 0.8370), id="b"),
-        pytest.param((0, 10), (20, 10), (0.7225, 1.0), id="g"),
+        (Share(500, 0, 10.0), "load pod 2 of 2 ended 500 iterations, and its share is 600"),
+        (Share(0, 0, None), "load pod 2 of 2 ended 0 iterations, and its share is 600"),
+        (Share(600, 3, 10.0), "load pod 2 of 2 dropped 3 iterations, as all its VUs were busy"),
+        (
+            Share(600, 0, 12.5),
+            "load pod 2 of 2 began 2.5 s after the first, or its node's clock is off",
+        ),
     ],
 )
-def test_a_published_interval(
-    events: tuple[float, float], of: tuple[float, float], expected: tuple[float, float]
-) -> None:
-    assert Shares(events, of).interval(0.95) == pytest.approx(expected, abs=1e-4)
+def test_a_pod_that_was_slower_or_late_is_named(share: Share, said: str) -> None:
+    assert told(OPEN, [Share(600, 0, 10.0), share]) == [said]
 
 
-def test_no_event_at_all_still_leaves_room_for_some() -> None:
-    found = Shares((0, 0), (1000, 1000))
-    low, high = found.interval(0.95)
-    assert high == pytest.approx(3.84 / 1003.84, rel=1e-3)
-    assert low == pytest.approx(-high)
-    assert found.p_above_zero() == pytest.approx(0.5)
-    assert found.error > 0
+def test_the_share_of_a_pod_that_is_lost_is_nobodys() -> None:
+    assert told(OPEN, [Share(600, 0, 10.0)]) == []
 
 
-@given(st.integers(0, 20), st.integers(0, 20))
-def test_the_interval_holds_the_estimate_and_agrees_with_the_p(x: int, y: int) -> None:
-    found = Shares((x, y), (20, 20))
-    low, high = found.interval(0.9)
-    assert -1 <= low <= found.mean <= high <= 1
-    if not math.isclose(found.p_above_zero(), 0.05, rel_tol=1e-3):
-        assert (found.p_above_zero() < 0.05) == (low > 0)
+def test_points_of_another_form_are_refused(tmp_path: Path) -> None:
+    first, second = split(GOLDEN / RECORDED[0], tmp_path, 2, seed=2)
+    second.write_bytes(gzip.compress(b"metric_name,timestamp\nx,1\n"))
+    with pytest.raises(LoadError, match=r"1\.csv\.gz: its columns are not those of the first pod"):
+        merge([first, second], tmp_path / "all.csv.gz")
 
 
-def test_trials_that_differ_more_than_chance_make_it_wider() -> None:
-    even = of_trials([(5, 1000)] * 4, [(10, 1000)] * 4)
-    uneven = of_trials([(0, 1000), (20, 1000), (0, 1000), (0, 1000)], [(10, 1000)] * 4)
-    assert even.dispersion == 1
-    assert uneven.dispersion > 5
-    assert uneven.freedom == 6
-    assert uneven.interval(0.95)[1] > even.interval(0.95)[1]
+@pytest.mark.parametrize("kept", [0, 30, -20])
+def test_points_that_are_cut_off_are_refused(tmp_path: Path, kept: int) -> None:
+    first, second = split(GOLDEN / RECORDED[0], tmp_path, 2, seed=3)
+    second.write_bytes(second.read_bytes()[:kept])
+    with pytest.raises(LoadError, match=r"1\.csv\.gz: (the file is cut off|its columns)"):
+        merge([first, second], tmp_path / "all.csv.gz")
 
 
-def test_equal_shares_are_seldom_called_different() -> None:
-    random = np.random.default_rng(5)
-    draws, red = 2000, 0
-    for _ in range(draws):
-        before, after = random.binomial(800, 0.004, (2, 5))
-        trials = [[(float(x), 800.0) for x in arm] for arm in (before, after)]
-        red += of_trials(*trials).p_above_zero() < 0.05
-    assert red / draws <= 0.05 + 3 * math.sqrt(0.05 / draws)
+def test_a_disk_that_is_full_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match="cannot be put together: No such file"):
+        merge([GOLDEN / RECORDED[0]], tmp_path / "gone" / "all.csv.gz")

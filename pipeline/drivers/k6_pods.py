@@ -1,0 +1,114 @@
+"""k6 in load pods: the same script and the same points, from several machines."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import files
+from pipeline.drivers.applied import judge
+from pipeline.drivers.k6_command import (
+    CA,
+    LOG,
+    POINTS,
+    SCRIPTS,
+    SLACK_S,
+    arguments,
+    authorities,
+    complaints,
+    environment,
+    meaning,
+)
+from pipeline.drivers.points import read_points
+from pipeline.drivers.shares import merge, share_of, unequal
+from pipeline.errors import LoadError
+from pipeline.model.subject import Arm
+from pipeline.ports import (
+    FILES_IN_POD,
+    KEPT_IN_POD,
+    SECRETS_IN_POD,
+    Load,
+    PodDone,
+    PodWork,
+    Program,
+    Target,
+)
+
+if TYPE_CHECKING:  # it imports this
+    from pipeline.drivers.k6 import K6
+
+_STOPPED = 105  # exit code of a k6 that was told to end
+
+
+def measure(
+    settings: "K6", program: Program, targets: Mapping[Arm, Target], out: Path, seed: int
+) -> Load:
+    """Apply a load once, from pods; see the port `Driver`.
+
+    Args:
+        settings: The load, of all pods together.
+        program: k6.
+        targets: One or both arms, with the pods that the load comes from.
+        out: Existing empty folder; receives a folder for each pod, and the points of all.
+        seed: Of the arm and the work of each iteration.
+
+    Raises:
+        LoadError: The load could not be applied, or no pod left anything.
+    """
+
+    def check() -> None:
+        for target in targets.values():
+            target.check()
+
+    (pods,) = {id(one.pods): one.pods for one in targets.values() if one.pods}.values()
+    done = pods.run(_work(settings, program, targets, seed), out, check)
+    left = [one for one in done if not _is_lost(one)]
+    lost = [f"{one.name} was lost: {one.lost or 'k6 was stopped'}" for one in done if _is_lost(one)]
+    for one in left:
+        if one.exit:
+            said = complaints(one.folder / LOG)
+            raise LoadError(
+                f"{one.name}: k6 {settings.script} {meaning(one.exit)}",
+                hint="\n".join([*said[:3], f"its log: {one.folder / LOG}"]),
+            )
+    if not left:
+        raise LoadError(f"no load pod left anything: {'; '.join(lost)}")
+    shares = {one.name: share_of(one.folder / POINTS) for one in left}
+    merge([one.folder / POINTS for one in left], out / POINTS)
+    for one in left:
+        (one.folder / POINTS).unlink()  # all of it is in the file of all
+    points = read_points(out / POINTS, list(targets), is_open=settings.rate is not None)
+    said = [text for one in left for text in complaints(one.folder / LOG)]
+    load = judge(settings.asked, points, max(one.cpu_share for one in left), said)
+    unfair = unequal(settings.asked, len(targets), len(done), shares)
+    return dataclasses.replace(load, invalid=(*lost, *unfair, *load.invalid))
+
+
+def _work(settings: "K6", program: Program, targets: Mapping[Arm, Target], seed: int) -> PodWork:
+    script = settings.script
+    root = files.ours(SCRIPTS)
+    paths = [root / script, *(root / "lib").glob("*.js")]
+    inside = {
+        arm: dataclasses.replace(
+            target, url=target.url_in_pods, token_file=SECRETS_IN_POD / _token(arm)
+        )
+        for arm, target in targets.items()
+    }
+    tokens = {_token(arm): target.token_file.read_bytes() for arm, target in targets.items()}
+    return PodWork(
+        name=script,
+        program=program,
+        args=tuple(arguments(FILES_IN_POD / script, KEPT_IN_POD)[1:]),
+        variables=environment(settings, inside, SECRETS_IN_POD, seed),
+        files={path.relative_to(root).as_posix(): path.read_bytes() for path in paths},
+        secrets={**tokens, CA: authorities(targets).encode()},
+        longest_s=settings.longest_s + SLACK_S,
+    )
+
+
+def _token(arm: Arm) -> str:
+    return f"{arm}.token"
+
+
+def _is_lost(one: PodDone) -> bool:
+    return bool(one.lost) or one.exit == _STOPPED

@@ -1,0 +1,112 @@
+"""Raw points that several load pods wrote: what each did of its share, and one file of them all."""
+
+import gzip
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.drivers.applied import Asked
+from pipeline.drivers.raw import HINT, read_series
+from pipeline.errors import LoadError
+
+_LATE_S = 1.0
+"""How much later than the first a pod may begin: they are told one after the other."""
+
+_LEVEL = 1  # of compression: the file is read once or twice
+_LINE = 1_000  # more bytes than the names of columns take
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one pod did.
+
+    Attributes:
+        iterations: That ended under load, of all arms together.
+        dropped: Iterations that k6 could not start.
+        start_s: Unix time at which its first request under load ended; None where it sent none.
+    """
+
+    iterations: int
+    dropped: int
+    start_s: float | None
+
+
+def share_of(path: Path) -> Share:
+    """Return what the points of one pod say of its share.
+
+    Raises:
+        LoadError: The file is missing, cut off or not what k6 writes.
+    """
+    iterations = dropped = 0
+    starts: list[int] = []
+    for series in read_series(path):
+        is_load = series.tags.get("phase") == "load"
+        if series.metric == "dropped_iterations":
+            dropped += int(series.measured.sum())
+        elif is_load and series.metric == "iterations" and "beside" not in series.tags:
+            iterations += len(series.measured)
+        elif is_load and series.metric == "http_req_duration":
+            starts.append(int(series.times_us.min()))
+    return Share(iterations, dropped, min(starts) / 1e6 if starts else None)
+
+
+def unequal(asked: Asked, arms: int, pods: int, shares: Mapping[str, Share]) -> Iterator[str]:
+    """Yield a sentence for each pod that did not do its share, or not when the others did.
+
+    Args:
+        asked: What was asked of all together.
+        arms: How many had load.
+        pods: How many there were, with those that were lost.
+        shares: By the name of the pod.
+    """
+    each = asked.iterations if asked.rate is None else asked.rate * asked.duration_s
+    wanted = arms * (each or 0) / pods
+    begun = [one.start_s for one in shares.values() if one.start_s is not None]
+    first_s = min(begun, default=0.0)
+    # Iterations are dealt out in turn, so the pods begin up to one round of them apart.
+    round_s = 0.0 if asked.rate is None else pods / (arms * asked.rate)
+    for name, one in shares.items():
+        if one.dropped:
+            yield f"{name} dropped {one.dropped} iterations, as all its VUs were busy"
+        if abs(one.iterations - wanted) > asked.max_rate_error * wanted + arms:
+            yield f"{name} ended {one.iterations} iterations, and its share is {wanted:.0f}"
+        if one.start_s is not None and (late_s := one.start_s - first_s) > _LATE_S + round_s:
+            yield f"{name} began {late_s:.1f} s after the first, or its node's clock is off"
+
+
+def merge(paths: Sequence[Path], out: Path) -> None:
+    """Write the points of several files as one, without holding them.
+
+    Args:
+        paths: Of k6's `csv` output, compressed.
+        out: Of the file that is made, of the same form.
+
+    Raises:
+        LoadError: One is missing, cut off or has other columns than the first.
+    """
+    try:
+        with gzip.open(out, "wb", compresslevel=_LEVEL) as merged:
+            columns = b""
+            for path in paths:
+                columns = _append(path, merged, columns)
+    except OSError as error:
+        raise LoadError(
+            f"{out}: the points of the pods cannot be put together: {error.strerror or error}"
+        ) from error
+
+
+def _append(path: Path, merged: gzip.GzipFile, columns: bytes) -> bytes:
+    """Write the points of one file, and return its first line, which only the first one gives."""
+    try:
+        with gzip.open(path, "rb") as part:
+            head = part.readline(_LINE)
+            if not head.endswith(b"\n") or head != (columns or head):
+                raise LoadError(f"{path}: its columns are not those of the first pod", hint=HINT)
+            if not columns:
+                merged.write(head)
+            shutil.copyfileobj(part, merged, 1 << 20)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise LoadError(f"{path}: the file is cut off or damaged", hint=HINT) from error
+    return head
