@@ -9,6 +9,7 @@ from pipeline.toolchain.clusterloader2 import clusterloader2
 from pipeline.toolchain.connections import shares_connections
 from pipeline.toolchain.expand import expander
 from pipeline.toolchain.faults import FAULTS
+from pipeline.toolchain.keeper import keeper
 from pipeline.toolchain.kind import kind, kubectl
 from pipeline.toolchain.machine import machine
 from pipeline.toolchain.milo import BASELINE_BINARY, BINARY
@@ -26,6 +27,7 @@ PROGRAMS: Mapping[str, Callable[[], Program]] = MappingProxyType(
         "expand": expander,
         "gateway": gateway,
         "prometheus": prometheus,
+        "keeper": keeper,
         "kind": kind,
         "kubectl": kubectl,
     }
@@ -66,6 +68,7 @@ __all__ = [
     "expander",
     "gateway",
     "k6",
+    "keeper",
     "kind",
     "kubectl",
     "machine",

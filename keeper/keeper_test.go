@@ -1,0 +1,311 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	token  = "known-to-both"
+	points = "metric_name,timestamp\nhttp_reqs,1\n"
+)
+
+// TestMain is also k6, where the keeper of a test starts this program.
+func TestMain(m *testing.M) {
+	if folder := os.Getenv("FAKE_K6"); folder != "" {
+		os.Exit(fakeK6(folder, os.Args[1:]))
+	}
+	os.Exit(m.Run())
+}
+
+// fakeK6 waits for its setup's data and for the start, and writes both with its arguments.
+func fakeK6(folder string, args []string) int {
+	if slices.Contains(args, "refused") {
+		fmt.Println("no such flag")
+		return 104
+	}
+	address := ""
+	for _, arg := range args {
+		if after, found := strings.CutPrefix(arg, "--address="); found {
+			address = after
+		}
+	}
+	go func() { _ = http.ListenAndServe(address, fakeREST(folder, args)) }()
+	interrupted := make(chan os.Signal, 1)
+	notify(interrupted)
+	select {
+	case <-resumed:
+		time.Sleep(50 * time.Millisecond) // its answer
+		return 0
+	case <-interrupted:
+		return 105
+	}
+}
+
+var resumed = make(chan struct{})
+
+func fakeREST(folder string, args []string) http.Handler {
+	data := []byte(`"none"`)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"paused":true}`) })
+	mux.HandleFunc("POST /v1/setup", func(w http.ResponseWriter, _ *http.Request) {
+		data = []byte(`{"made":1}`)
+		_, _ = w.Write(data)
+	})
+	mux.HandleFunc("PUT /v1/setup", func(w http.ResponseWriter, r *http.Request) {
+		data, _ = io.ReadAll(r.Body)
+		_, _ = w.Write(data)
+	})
+	mux.HandleFunc("PATCH /v1/status", func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		said, _ := json.Marshal(map[string]any{"args": args, "data": json.RawMessage(data), "patch": string(body)})
+		_ = os.WriteFile(filepath.Join(folder, "said.json"), said, 0o600)
+		_ = os.WriteFile(filepath.Join(folder, "points.csv"), []byte(points), 0o600)
+		close(resumed)
+	})
+	return mux
+}
+
+func notify(c chan<- os.Signal) { signal.Notify(c, syscall.SIGINT) }
+
+// keeperOf runs a keeper, and returns how it is asked, and where its exit code comes.
+func keeperOf(t *testing.T, args []string, more map[string]string) (func(method, path, known string, body []byte) (int, []byte), <-chan int, string) {
+	t.Helper()
+	folder := t.TempDir()
+	t.Setenv("FAKE_K6", folder)
+	tokenFile := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(tokenFile, []byte(token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := free(t)
+	env := map[string]string{
+		"KEEPER_PROGRAM": os.Args[0], "KEEPER_FOLDER": folder, "KEEPER_TOKEN_FILE": tokenFile,
+		"KEEPER_LISTEN": address, "KEEPER_REST": free(t), "KEEPER_ARGS": `["--out=csv=x","script.js"]`,
+		"KEEPER_PODS": "1", "KEEPER_KEEP": "1m",
+	}
+	for name, value := range more {
+		env[name] = value
+	}
+	code := make(chan int, 1)
+	go func() { code <- run(args, func(name string) string { return env[name] }) }()
+	ask := func(method, path, known string, body []byte) (int, []byte) {
+		request, err := http.NewRequestWithContext(context.Background(), method, "http://"+address+path, bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set(tokenHeader, known)
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return 0, []byte(err.Error())
+		}
+		defer func() { _ = answer.Body.Close() }()
+		content, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, content
+	}
+	return ask, code, folder
+}
+
+func free(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if is() {
+			return
+		}
+	}
+	t.Fatal("never " + what)
+}
+
+func TestPointsAreKeptUntilTheyAreTaken(t *testing.T) {
+	ask, code, _ := keeperOf(t, nil, nil)
+	until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
+	if status, body := ask("POST", "/keeper/setup", token, nil); status != 200 || string(body) != `{"made":1}` {
+		t.Fatalf("setup: %d %s", status, body)
+	}
+	if status, body := ask("GET", "/keeper/state", token, nil); status != 200 || !strings.Contains(string(body), `"running":true`) {
+		t.Fatalf("state: %d %s", status, body)
+	}
+	if status, _ := ask("POST", "/keeper/taken", token, nil); status != http.StatusConflict {
+		t.Fatalf("taken before the end: %d", status)
+	}
+	if status, _ := ask("POST", "/keeper/start", token, nil); status != 200 {
+		t.Fatalf("start: %d", status)
+	}
+	var state struct {
+		Running bool
+		Exit    int
+		Files   []kept
+	}
+	until(t, "ended", func() bool {
+		_, body := ask("GET", "/keeper/state", token, nil)
+		return json.Unmarshal(body, &state) == nil && !state.Running
+	})
+	if state.Exit != 0 || len(state.Files) != 3 {
+		t.Fatalf("%+v", state)
+	}
+	for _, file := range state.Files {
+		status, content := ask("GET", "/keeper/files/"+file.Name, token, nil)
+		hash := sha256.Sum256(content)
+		if status != 200 || int64(len(content)) != file.Size || hex.EncodeToString(hash[:]) != file.SHA256 {
+			t.Fatalf("%s: %d, %d bytes", file.Name, status, len(content))
+		}
+	}
+	if status, _ := ask("GET", statusPath, "", nil); status != 200 {
+		t.Fatalf("a Pod that keeps points must look alive: %d", status)
+	}
+	if status, _ := ask("POST", "/keeper/taken", token, nil); status != 200 {
+		t.Fatalf("taken: %d", status)
+	}
+	if got := <-code; got != 0 {
+		t.Fatalf("exited with %d", got)
+	}
+}
+
+func TestNobodyStartsItWithoutTheToken(t *testing.T) {
+	ask, _, folder := keeperOf(t, nil, nil)
+	until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
+	for _, one := range []string{"POST setup", "PUT setup", "POST start", "POST taken", "GET state", "GET files/k6.log"} {
+		method, path, _ := strings.Cut(one, " ")
+		if status, _ := ask(method, "/keeper/"+path, "guessed", nil); status != http.StatusForbidden {
+			t.Errorf("%s: %d", one, status)
+		}
+	}
+	// What the starter of the operator sends changes nothing: the keeper is told by its own.
+	if status, _ := ask("PATCH", statusPath, "", []byte(resume)); status != 200 {
+		t.Errorf("the operator's starter: %d", status)
+	}
+	time.Sleep(200 * time.Millisecond)
+	if _, err := os.Stat(filepath.Join(folder, "said.json")); err == nil {
+		t.Error("k6 was started")
+	}
+	interrupt(t)
+}
+
+func TestTheOperatorsShareIsTaken(t *testing.T) {
+	given := []string{
+		"run", "--quiet", "--execution-segment=1/3:2/3", "--execution-segment-sequence=0,1/3,2/3,1",
+		"/test/script.js", "--address=0.0.0.0:6565", "--paused", "--tag", "instance_id=2",
+	}
+	ask, _, folder := keeperOf(t, given, map[string]string{"KEEPER_PODS": "3"})
+	until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
+	if status, _ := ask("PUT", "/keeper/setup", token, []byte(`{"made":7}`)); status != 200 {
+		t.Fatal(status)
+	}
+	ask("POST", "/keeper/start", token, nil)
+	var said struct {
+		Args  []string
+		Data  map[string]int
+		Patch string
+	}
+	until(t, "started", func() bool {
+		content, err := os.ReadFile(filepath.Join(folder, "said.json"))
+		return err == nil && json.Unmarshal(content, &said) == nil
+	})
+	rest := slices.IndexFunc(said.Args, func(arg string) bool { return strings.HasPrefix(arg, "--address=127.0.0.1:") })
+	want := []string{"--execution-segment=1/3:2/3", "--execution-segment-sequence=0,1/3,2/3,1", "--out=csv=x", "script.js"}
+	if rest < 0 || !slices.Equal(said.Args[rest+1:], want) || said.Data["made"] != 7 || !strings.Contains(said.Patch, `"paused":false`) {
+		t.Fatalf("%+v", said)
+	}
+	interrupt(t)
+}
+
+func TestALoadThatK6RefusesIsToldWithItsLog(t *testing.T) {
+	ask, _, _ := keeperOf(t, nil, map[string]string{"KEEPER_ARGS": `["refused"]`})
+	until(t, "ended", func() bool {
+		status, body := ask("GET", "/keeper/state", token, nil)
+		return status == 200 && strings.Contains(string(body), `"exit":104`)
+	})
+	if _, body := ask("GET", "/keeper/files/"+logName, token, nil); string(body) != "no such flag\n" {
+		t.Fatalf("%q", body)
+	}
+	for _, name := range []string{"..%2f..%2fetc%2fpasswd", "none"} {
+		if status, _ := ask("GET", "/keeper/files/"+name, token, nil); status != http.StatusNotFound {
+			t.Errorf("%s: %d", name, status)
+		}
+	}
+	interrupt(t)
+}
+
+func TestPointsThatNobodyTakesEndThePod(t *testing.T) {
+	_, code, _ := keeperOf(t, nil, map[string]string{"KEEPER_ARGS": `["refused"]`, "KEEPER_KEEP": "10ms"})
+	if got := <-code; got != exitFailed {
+		t.Fatal(got)
+	}
+}
+
+func TestShares(t *testing.T) {
+	for _, one := range []struct {
+		index string
+		pods  int
+		want  []string
+	}{
+		{"", 1, nil},
+		{"0", 2, []string{"--execution-segment=0:1/2", "--execution-segment-sequence=0,1/2,1"}},
+		{"3", 4, []string{"--execution-segment=3/4:1", "--execution-segment-sequence=0,1/4,2/4,3/4,1"}},
+	} {
+		if got, err := segment(nil, one.index, one.pods); err != nil || !slices.Equal(got, one.want) {
+			t.Errorf("%s of %d: %v, %v", one.index, one.pods, got, err)
+		}
+	}
+	for _, index := range []string{"", "x", "2", "-1"} {
+		if got, err := segment(nil, index, 2); err == nil {
+			t.Errorf("index %q of 2: %v", index, got)
+		}
+	}
+}
+
+func TestWhatIsNotSetIsNamed(t *testing.T) {
+	whole := map[string]string{
+		"KEEPER_PROGRAM": "x", "KEEPER_FOLDER": "x", "KEEPER_LISTEN": "x", "KEEPER_REST": "x",
+		"KEEPER_ARGS": "[]", "KEEPER_PODS": "1", "KEEPER_KEEP": "1s", "KEEPER_TOKEN_FILE": "/dev/null",
+	}
+	for name, wrong := range map[string]string{
+		"KEEPER_PROGRAM": "", "KEEPER_FOLDER": "", "KEEPER_LISTEN": "", "KEEPER_REST": "",
+		"KEEPER_ARGS": "{}", "KEEPER_PODS": "0", "KEEPER_KEEP": "soon", "KEEPER_TOKEN_FILE": "/dev/null",
+	} {
+		_, err := read(func(asked string) string {
+			if asked == name {
+				return wrong
+			}
+			return whole[asked]
+		})
+		if err == nil || !strings.Contains(err.Error(), name) && name != "KEEPER_TOKEN_FILE" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// interrupt ends every keeper of this process, as a Pod that is deleted is told to end.
+func interrupt(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,18 @@
+"""Build the program that runs k6 in a load pod."""
+
+from pipeline import files
+from pipeline.ports import Program
+from pipeline.toolchain.build import Recipe
+from pipeline.toolchain.programs import built
+
+MODULE = "keeper"
+
+
+def keeper() -> Program:
+    """Return the program `keeper`, built if it is not yet.
+
+    Raises:
+        LaunchError: It cannot be built.
+    """
+    module = files.ours(MODULE)
+    return built(Recipe("keeper", "the keeper of load pods", module, ".", "about 20 seconds"))
