@@ -6,10 +6,11 @@ from typing import Any
 
 from pipeline import proc, toolchain
 from pipeline.environments import manifests
-from pipeline.environments.api import Api, ClusterError
+from pipeline.environments.api import Api
 from pipeline.environments.chosen import chosen
 from pipeline.environments.in_cluster import InCluster, Resources
 from pipeline.environments.kind import Kind, KindCluster
+from pipeline.environments.refusals import ClusterError
 from pipeline.environments.remote import Remote, chosen_nodes
 from pipeline.errors import PipelineError
 from pipeline.toolchain.health import Check, Status
@@ -95,7 +96,7 @@ def _remote(settings: Remote) -> Iterator[Check]:
         yield Check("cluster", Status.MISSING, str(error), error.hint)
         return
     yield _version(str(version.get("gitVersion", "")), settings.context)
-    yield _rights(api)
+    yield _rights(api, with_load=settings.load_pods > 0)
     yield _pull_secret(api, settings)
     yield _room(api, settings)
     if not settings.registry:
@@ -113,11 +114,12 @@ def _version(version: str, context: str) -> Check:
     return Check("cluster", Status.OK, found)
 
 
-def _rights(api: Api) -> Check:
+def _rights(api: Api, *, with_load: bool) -> Check:
     """Ask for every right of the role, one review each, because a role may lack any."""
     missing = []
     asked = 0
-    for rule in manifests.rights():
+    names = ("rights.yaml", "rights-load.yaml") if with_load else ("rights.yaml",)
+    for rule in manifests.rights(with_load=with_load):
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
                 for verb in rule["verbs"]:
@@ -126,8 +128,9 @@ def _rights(api: Api) -> Check:
                         missing.append(f"{verb} {resource}")
     if missing:
         found = f"{len(missing)} of {asked} are missing: {', '.join(missing)}"
-        return Check("rights", Status.MISSING, found, "kubectl apply -f deploy/rights.yaml")
-    return Check("rights", Status.OK, f"all {asked} of deploy/rights.yaml")
+        fix = "".join(f"kubectl apply -f deploy/{one}\n" for one in names).rstrip()
+        return Check("rights", Status.MISSING, found, fix)
+    return Check("rights", Status.OK, f"all {asked} of deploy/{' and deploy/'.join(names)}")
 
 
 def _may(api: Api, group: str, resource: str, verb: str) -> bool:

@@ -26,6 +26,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     pack.add_argument("spec", nargs="+", metavar="SPEC", help="such as binary:PATH or reference")
     pack.add_argument("--registry", required=True, metavar="NAME", help="where you will push them")
     pack.add_argument("--build", default="", metavar="COMMAND", help="how a source is built")
+    pack.add_argument(
+        "--load-pods", action="store_true", help="the image of load pods too: `run --load-pods N`"
+    )
     pack.set_defaults(command=_pack)
 
 
@@ -55,29 +58,35 @@ def _cluster(args: argparse.Namespace) -> "KindCluster":
 
 
 def _pack(args: argparse.Namespace) -> Exit:
-    for reference, archive in packed(args.spec, args.registry, args.build):
+    for reference, archive in packed(
+        args.spec, args.registry, args.build, load_pods=args.load_pods
+    ):
         print(f"crane push {archive} {reference}")
     return Exit.NO_REGRESSION
 
 
-def packed(specs: Sequence[str], registry: str, build: str) -> list[tuple[str, Path]]:
-    """Return reference and archive of the images of builds, and of etcd.
+def packed(
+    specs: Sequence[str], registry: str, build: str, *, load_pods: bool = False
+) -> list[tuple[str, Path]]:
+    """Return reference and archive of the images of builds, of etcd, and of load pods if wanted.
 
     Raises:
         ConfigError: A spec cannot be used, or is of an image already.
         LaunchError: A build cannot be made, or is not static.
     """
     from pipeline import toolchain
-    from pipeline.environments.images import pack
+    from pipeline.environments.images import load_image, pack
     from pipeline.wish import spec_of
 
     etcd = toolchain.etcd()
-    images = [pack("etcd", etcd.path, etcd.digest, registry)]
+    images = [pack("etcd", {"etcd": etcd.path}, etcd.digest, registry)]
+    if load_pods:
+        found = toolchain.programs_of(["keeper", "k6"])
+        images.append(pack(*load_image(found["keeper"], found["k6"]), registry))
     for written in specs:
         artifact = toolchain.artifact(spec_of(written), build)
         if artifact.image:
             raise ConfigError(f"`{written}` is an image already", hint="name it in the run itself")
-        images.append(
-            pack(str(artifact.product), artifact.binary, artifact.subject.digest, registry)
-        )
+        name = str(artifact.product)
+        images.append(pack(name, {name: artifact.binary}, artifact.subject.digest, registry))
     return [(image.reference, image.archive) for image in images]

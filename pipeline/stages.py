@@ -78,8 +78,8 @@ def run(wish: Wish, out: Path) -> Report:
     )
     out.mkdir(parents=True, exist_ok=True)
     codec.write_text(out / SUITE, loaded.text)
-    if wish.environment:
-        codec.write_text(out / ENVIRONMENT, chosen(wish.environment)[1])
+    if wish.place:
+        codec.write_text(out / ENVIRONMENT, chosen(wish.place)[1])
     codec.write_results(out / RESULTS, results)
     return _measure(plan, results, artifacts, programs, out)
 

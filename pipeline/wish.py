@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline import config, files, fit, toolchain
 from pipeline.config import LoadedSuite
-from pipeline.environments.chosen import chosen
+from pipeline.environments.chosen import chosen, with_load_pods
 from pipeline.environments.kind import Kind as KindCluster
 from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge.fit import Need
@@ -35,6 +35,8 @@ class Wish:
         seed: Of every random choice, or None to draw one.
         environment: Kind of environment, or a file that describes one; empty for the suite's own.
         keep: Whether a kind cluster that is made for the run stays.
+        load_pods: How many pods of the cluster the load comes from, or None for as many as the
+            environment says.
         build: Command that builds a source, with `{out}` for the path of the binary.
         budget_s: No pair is started that would end later, in seconds from the first one.
     """
@@ -48,8 +50,20 @@ class Wish:
     seed: int | None = None
     environment: str = ""
     keep: bool = False
+    load_pods: int | None = None
     build: str = ""
     budget_s: float | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it runs, as a name, a path or the text of a file; empty for the suite's own.
+
+        Raises:
+            ConfigError: There is no such environment, or no pod of it can send a load.
+        """
+        if self.load_pods is None:
+            return self.environment
+        return with_load_pods(self.environment or "local", self.load_pods)
 
 
 def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
@@ -69,7 +83,7 @@ def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
     looks = looks_up_to(pairs) if wish.pairs is None else ()
     usual_s = loaded.suite.budget_s if wish.pairs is None else None
     budget_s = usual_s if wish.budget_s is None else wish.budget_s
-    loaded = placed(loaded, wish.environment, (wish.candidate, wish.against), keep=wish.keep)
+    loaded = placed(loaded, wish.place, (wish.candidate, wish.against), keep=wish.keep)
     seed = random.SystemRandom().randrange(2**31) if wish.seed is None else wish.seed
     return loaded, Plan(loaded.suite.of(product), pairs, wish.interleave, seed, looks, budget_s)
 

@@ -19,6 +19,7 @@ NAMES = (
     "interleave",
     "environment",
     "keep",
+    "load_pods",
     "seed",
     "build",
     "budget",
@@ -75,6 +76,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         const=True,
         help="do not delete the kind cluster that was made for the run",
     )
+    parser.add_argument(
+        "--load-pods",
+        type=int,
+        metavar="N",
+        help="send the load from N pods of the cluster, instead of from this machine",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="of every random choice")
 
 
@@ -93,6 +100,7 @@ def wish(args: argparse.Namespace) -> "Wish":
         seed=args.seed,
         environment=args.environment or "",
         keep=bool(args.keep),
+        load_pods=args.load_pods,
         build=args.build or "",
         budget_s=args.budget,
     )

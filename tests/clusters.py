@@ -11,6 +11,8 @@ import ssl
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 from tests.loopback import Request, answering
 
 Object = dict[str, Any]
+_JOB = "batch.kubernetes.io/"
 
 
 @dataclass
@@ -59,6 +62,8 @@ class FakeCluster:
         nodes: As the API server lists them.
         summaries: Of kubelets, by node.
         serves: Starts what a Pod would serve, given the Pod and the cluster.
+        operator: Whether there is a k6-operator; what it would make is made here.
+        doors: Port of loopback at which a Pod answers, by its name, for what is passed on to it.
     """
 
     objects: dict[str, Object] = field(default_factory=dict)
@@ -72,6 +77,8 @@ class FakeCluster:
     nodes: list[Object] = field(default_factory=list)
     summaries: dict[str, Object] = field(default_factory=dict)
     serves: Callable[[Object, "FakeCluster"], None] | None = None
+    operator: bool = False
+    doors: dict[str, int] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
     version: int = 1
     events: list[tuple[int, str, Object]] = field(default_factory=list)
@@ -114,6 +121,8 @@ class FakeCluster:
                 self._apply(request, parts.path, query, body)
             case "DELETE":
                 self._delete(request, parts.path)
+            case _ if "/proxy/" in parts.path and "/pods/" in parts.path:
+                self._pass(request, parts.path, body)
             case "POST":
                 asked = json.loads(body)["spec"]["resourceAttributes"]
                 allowed = asked["resource"] not in self.denied
@@ -143,10 +152,12 @@ class FakeCluster:
             self._start(path, manifest)
         else:
             self.objects[path] = manifest
+        for pod in pods_of(manifest):
+            self._start(f"{home}/pods/{pod['metadata']['name']}", pod)
         say(request, manifest, 201)
 
     def _start(self, path: str, pod: Object) -> None:
-        component = pod["metadata"]["name"]
+        component = pod["metadata"]["name"].removesuffix("-abcde")
         nodes = [one["metadata"]["name"] for one in self.nodes] or ["node-1"]
         wanted = pod["spec"]["nodeSelector"].get("kubernetes.io/hostname", nodes[0])
         pod["spec"]["nodeName"] = wanted
@@ -163,6 +174,24 @@ class FakeCluster:
         }
         self.change(path, pod | {"status": status})
 
+    def _pass(self, request: Request, path: str, body: bytes) -> None:
+        """Pass a request on to a Pod, as an API server does: without our credentials."""
+        name, _, rest = path.partition("/pods/")[2].partition(":")
+        if name not in self.doors:
+            refuse(request, 503, f"no endpoints available for {name}")
+            return
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{self.doors[name]}/{rest.partition('/proxy/')[2]}",
+            data=body or None,
+            headers={"X-Keeper-Token": request.headers.get("X-Keeper-Token", "")},
+            method=request.command,
+        )
+        try:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                request.say(answer.read(), answer.status)
+        except urllib.error.HTTPError as error:
+            request.say(error.read(), error.code)
+
     def _delete(self, request: Request, path: str) -> None:
         if path not in self.objects:
             refuse(request, 404, "not found")
@@ -173,6 +202,8 @@ class FakeCluster:
     def _get(self, request: Request, path: str, query: Object) -> None:
         if path == "/version":
             say(request, {"gitVersion": "v1.34.4"})
+        elif path == "/apis/k6.io/v1alpha1" and self.operator:
+            say(request, {"resources": [{"name": "testruns"}]})
         elif path == "/api/v1/nodes":
             say(request, {"items": self.nodes})
         elif path.endswith("/stats/summary"):
@@ -245,6 +276,48 @@ def kubeconfig(path: Path, url: str, token: str) -> Path:
     }
     path.write_text(json.dumps(content))
     return path
+
+
+def pods_of(manifest: Object) -> list[Object]:
+    """Return the Pods that controllers make of an Indexed Job, or of a TestRun."""
+    name = manifest["metadata"]["name"]
+    if manifest["kind"] == "Job":
+        template, count = manifest["spec"]["template"], manifest["spec"]["completions"]
+        spec, labels = template["spec"], template["metadata"]["labels"]
+        args: list[list[str]] = [[] for _ in range(count)]
+        known = [
+            {f"{_JOB}job-name": name, f"{_JOB}job-completion-index": f"{index}"}
+            for index in range(count)
+        ]
+    elif manifest["kind"] == "TestRun":
+        count, runner = manifest["spec"]["parallelism"], manifest["spec"]["runner"]
+        spec = {"nodeSelector": runner["nodeSelector"], "containers": [runner]}
+        spec |= {"volumes": runner["volumes"]}
+        labels = runner["metadata"]["labels"]
+        known = [{"job-name": f"{name}-{index + 1}"} for index in range(count)]
+        bounds = ",".join(["0", *(f"{at}/{count}" for at in range(1, count)), "1"])
+        args = [
+            [
+                f"--execution-segment={bounds.split(',')[at]}:{bounds.split(',')[at + 1]}",
+                f"--execution-segment-sequence={bounds}",
+            ]
+            for at in range(count)
+        ]
+    else:
+        return []
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": f"{name}-{index}-abcde",
+                "namespace": manifest["metadata"]["namespace"],
+                "labels": {**labels, **known[index]},
+            },
+            "spec": {**json.loads(json.dumps(spec)), "_args": args[index]},
+        }
+        for index in range(count)
+    ]
 
 
 @contextmanager

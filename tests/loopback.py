@@ -43,12 +43,13 @@ class Request(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         type(self).answer(self, body)
 
-    def say(self, body: str, status: int = 200) -> None:
+    def say(self, body: str | bytes, status: int = 200) -> None:
         """Answer at once, with a body."""
+        content = body.encode() if isinstance(body, str) else body
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body.encode())))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(body.encode())
+        self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
         pass

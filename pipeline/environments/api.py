@@ -7,52 +7,38 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from pipeline.errors import ConfigError, LaunchError
+from pipeline.environments.paths import path_of
+from pipeline.environments.refusals import PAUSE_S, ClusterError, message, pause_s_of, refusal
+from pipeline.errors import ConfigError
 from pipeline.log import log
 
 FIELD_MANAGER = "milo-perf"
 AWAY_S = 60.0
 """How long an API server that does not answer, or asks for patience, is waited for."""
 
-_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 10.0
 _PATIENCE = (429, 500, 502, 503, 504)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_PLURALS = {
-    "Namespace": "namespaces",
-    "ServiceAccount": "serviceaccounts",
-    "Secret": "secrets",
-    "Service": "services",
-    "Pod": "pods",
-    "PersistentVolumeClaim": "persistentvolumeclaims",
-    "NetworkPolicy": "networkpolicies",
-}
-
 _T = TypeVar("_T")
-
-
-class ClusterError(LaunchError):
-    """The cluster refused something, or does not answer.
-
-    Attributes:
-        status: Of HTTP; 0 where there was no answer.
-    """
-
-    def __init__(self, message: str, *, hint: str = "", status: int = 0) -> None:
-        super().__init__(message, hint=hint)
-        self.status = status
 
 
 class Api:
     """A client of one cluster, with the credentials of a kubeconfig."""
 
-    def __init__(self, kubeconfig: str = "", context: str = "", *, away_s: float = AWAY_S) -> None:
+    def __init__(
+        self,
+        kubeconfig: str = "",
+        context: str = "",
+        *,
+        away_s: float = AWAY_S,
+        pause_s: float = PAUSE_S,
+    ) -> None:
         """Read the kubeconfig; ask nothing yet.
 
         Args:
             kubeconfig: Its path; empty for the one that KUBECONFIG names, or the usual one.
             context: Name of a context in it; empty for the current one.
             away_s: Seconds that an API server that does not answer is waited for.
+            pause_s: Seconds before something is asked again, where the server does not say.
 
         Raises:
             ConfigError: It is missing, broken, or has no such context.
@@ -60,6 +46,7 @@ class Api:
         self._kubeconfig = str(Path(kubeconfig).expanduser()) if kubeconfig else None
         self._context = context or None
         self.away_s = away_s
+        self._pause_s = pause_s
         self._client = self._connected()
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
@@ -117,7 +104,7 @@ class Api:
             answer = self._send(method, _with(path, query), body, content_type, timeout_s)
             return answer if isinstance(answer, dict) else {}
 
-        return self._patiently(f"{method} {path}", send)
+        return self._patiently(f"{method} {path}", send, self.away_s)
 
     def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
         """Return an answer that is text, such as a log.
@@ -138,7 +125,45 @@ class Api:
             )
             return bytes(response.data).decode(errors="replace")
 
-        return self._patiently(f"GET {path}", send)
+        return self._patiently(f"GET {path}", send, self.away_s)
+
+    def passed(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: object = None,
+        timeout_s: float = 60.0,
+        is_patient: bool = True,
+    ) -> Any:  # noqa: ANN401 (an answer of urllib3, which the library hands on)
+        """Return the answer of something in the cluster to which its API server passes requests.
+
+        Args:
+            method: Of HTTP.
+            path: With `/proxy/`.
+            headers: Beside our credentials.
+            body: Sent as JSON, or None.
+            timeout_s: Until the answer begins, and between its parts.
+            is_patient: Whether it is asked again while there is no answer.
+
+        Raises:
+            ClusterError: It was refused, or there was no answer.
+        """
+
+        def send() -> Any:  # noqa: ANN401 (as above)
+            return self._client.call_api(
+                path,
+                method,
+                header_params={"Accept": "*/*", "Content-Type": "application/json", **headers},
+                body=body,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=timeout_s,
+            )
+
+        return self._patiently(f"{method} {path}", send, self.away_s if is_patient else 0.0)
 
     def watch(self, path: str, version: str, timeout_s: float) -> Iterator[dict[str, Any]]:
         """Yield the changes of a list, until the time is over or the server ends it.
@@ -194,12 +219,12 @@ class Api:
         )
         return answer
 
-    def _patiently(self, what: str, send: Callable[[], _T]) -> _T:
+    def _patiently(self, what: str, send: Callable[[], _T], away_s: float) -> _T:
         """Send until there is an answer that means something, renewing credentials once."""
         import urllib3
         from kubernetes.client import ApiException
 
-        deadline = time.monotonic() + self.away_s
+        deadline = time.monotonic() + away_s
         renewed = said = False
         while True:
             try:
@@ -209,20 +234,20 @@ class Api:
                     renewed = self._is_renewed()
                     if renewed:
                         continue
-                status, why = int(error.status or 0), _message(error)
-                pause_s = _pause_s(error)
+                status, why = int(error.status or 0), message(error)
+                pause_s = pause_s_of(error, self._pause_s)
                 if status not in _PATIENCE or time.monotonic() + pause_s > deadline:
-                    raise _refusal(what, status, why) from error
+                    raise refusal(what, status, why) from error
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                why, pause_s = type(error).__name__, _PAUSE_S
+                why, pause_s = type(error).__name__, self._pause_s
                 if time.monotonic() + pause_s > deadline:
                     raise ClusterError(
-                        f"the API server of the cluster did not answer for {self.away_s:.0f} s:"
+                        f"the API server of the cluster did not answer for {away_s:.0f} s:"
                         f" {what}: {why}",
                         hint="try `kubectl get --raw /readyz` with the same kubeconfig and context",
                     ) from error
             if not said:
-                log.warning("the cluster: %s: %s; trying for %.0f s", what, why, self.away_s)
+                log.warning("the cluster: %s: %s; trying for %.0f s", what, why, away_s)
             said = True
             time.sleep(pause_s)
 
@@ -259,40 +284,5 @@ class Api:
         return client.ApiClient(settings)
 
 
-def path_of(manifest: Mapping[str, Any]) -> str:
-    """Return the path of an object, given its manifest."""
-    version, metadata = manifest["apiVersion"], manifest["metadata"]
-    group = f"/api/{version}" if "/" not in version else f"/apis/{version}"
-    within = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-    return f"{group}{within}/{_PLURALS[manifest['kind']]}/{metadata['name']}"
-
-
 def _with(path: str, query: Mapping[str, str] | None) -> str:
     return f"{path}?{urlencode(query)}" if query else path
-
-
-def _message(error: Any) -> str:  # noqa: ANN401 (as above)
-    """Return what the API server said, without the rest of its answer."""
-    import json
-
-    try:
-        said = json.loads(error.body)["message"]
-    except (KeyError, TypeError, ValueError):
-        said = error.reason
-    return str(said)[:400]
-
-
-def _pause_s(error: Any) -> float:  # noqa: ANN401 (as above)
-    asked = (error.headers or {}).get("Retry-After", "")
-    return min(float(asked), _LONGEST_PAUSE_S) if asked.isdigit() else _PAUSE_S
-
-
-def _refusal(what: str, status: int, why: str) -> ClusterError:
-    hint = "`python -m pipeline doctor --environment …` checks what a run may do, and the room"
-    if status == 401:
-        hint = "log in again, or correct the user of the context in the kubeconfig"
-    elif "exceeded quota" in why:
-        hint = "raise the quota, or give less to server, manager and etcd in [environment]"
-    elif status == 403:
-        hint = f"the role in deploy/rights.yaml has every right that is needed\n{hint}"
-    return ClusterError(f"the cluster refused {what}: {status}: {why}", hint=hint, status=status)

@@ -1,5 +1,6 @@
 """Which environment a person chose: by name, or by a file with the table [environment]."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
 from pipeline.environments.remote import Remote
@@ -16,6 +18,8 @@ from pipeline.errors import ConfigError
 AnyEnvironment = Annotated[Local | Kind | Remote, Field(discriminator="kind")]
 NAMES = ("local", "kind", "remote")
 
+_TABLE = re.compile(r"(?m)^\[environment\][ \t]*(#.*)?$")
+
 _READ: TypeAdapter[Local | Kind | Remote] = TypeAdapter(AnyEnvironment)
 
 
@@ -23,7 +27,7 @@ def chosen(written: str) -> tuple[Local | Kind | Remote, str]:
     """Return an environment, and the text of a file that means the same.
 
     Args:
-        written: `local`, `kind`, `remote`, or the path of a .toml file.
+        written: `local`, `kind`, `remote`, the path of a .toml file, or the text of one.
 
     Raises:
         ConfigError: It is none of these, or the file cannot be used.
@@ -31,6 +35,8 @@ def chosen(written: str) -> tuple[Local | Kind | Remote, str]:
     if written in NAMES:
         text = f'[environment]\nkind = "{written}"\n'
         return read(text, written), text
+    if _TABLE.search(written):
+        return read(written, "the environment"), written
     if not written.endswith(".toml"):
         raise ConfigError(
             f"there is no environment `{written}`",
@@ -41,6 +47,29 @@ def chosen(written: str) -> tuple[Local | Kind | Remote, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{written}: cannot be read: {error}") from error
     return read(text, written), text
+
+
+def with_load_pods(written: str, count: int) -> str:
+    """Return the text of a file that means the same, but with this many load pods.
+
+    Args:
+        written: See `chosen`.
+        count: Of pods.
+
+    Raises:
+        ConfigError: There is no such environment, or it has no pods.
+    """
+    settings, text = chosen(written)
+    if not isinstance(settings, InCluster):
+        raise ConfigError(
+            f"--load-pods {count}: pods are of a cluster, and the environment is {settings.kind}",
+            hint='say --environment kind, or the path of a file with kind = "remote"',
+        )
+    without = re.sub(r"(?m)^load_pods *=.*\n?", "", text)
+    changed = _TABLE.sub(f"[environment]\nload_pods = {count}", without, count=1)
+    if read(changed, written) == settings.model_copy(update={"load_pods": count}):
+        return changed
+    raise ConfigError(f"{written}: --load-pods cannot be put into it; write `load_pods` there")
 
 
 def read(text: str, name: str) -> Local | Kind | Remote:

@@ -6,16 +6,18 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from pipeline import web
 from pipeline.environments import components, first, host, kubelet, manifests, pki
-from pipeline.environments.api import Api, ClusterError
+from pipeline.environments.api import Api
 from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster
+from pipeline.environments.load_pods import ClusterPods
 from pipeline.environments.manifests import Component, Place
+from pipeline.environments.namespaces import Home, remove
 from pipeline.environments.pods import Pods
 from pipeline.environments.way import End, Reached, Way, until
 from pipeline.errors import LaunchError, LoadError
@@ -33,9 +35,9 @@ class ClusterEnvironment:
     Attributes:
         settings: Of every kind of cluster.
         api: Of the cluster.
-        etcd: The program that every build gets one of.
+        programs: By name: etcd, of which every build gets one, and what load pods need.
         way: How components are reached from here.
-        image: Makes an image of a program (name, path, digest), and sees that the cluster gets it.
+        image: Makes an image of programs (name, paths, digest), and sees that the cluster gets it.
         nodes: Nodes that the arms are put on, in the order in which they are started, which is
             swapped between pairs; empty for the scheduler's choice.
         is_here: Whether the cluster may run on the kernel of this machine.
@@ -44,9 +46,9 @@ class ClusterEnvironment:
 
     settings: InCluster
     api: Api
-    etcd: Program
+    programs: Mapping[str, Program]
     way: Way
-    image: Callable[[str, Path, str], Image]
+    image: Callable[[str, Mapping[str, Path], str], Image]
     nodes: Sequence[str] = ()
     is_here: bool = False
     run: str = field(default_factory=lambda: secrets.token_hex(4))
@@ -57,20 +59,28 @@ class ClusterEnvironment:
         self, artifacts: Mapping[Arm, Artifact], out: Path
     ) -> Iterator[Mapping[Arm, Target]]:
         """See `Environment.launch`."""
-        settings = self.settings
+        settings, port = self.settings, components.PORTS["server"]
         private = out / "private"  # keys and tokens: never kept
         private.mkdir(mode=0o700)
         with ExitStack() as stack:
             stack.callback(shutil.rmtree, private, ignore_errors=True)
-            credentials = pki.create(private / "pki")
             number = next(self._launches)
+            places = {arm: self._place(arm, at, number) for at, arm in enumerate(artifacts)}
+            credentials = pki.create(
+                private / "pki", *(_inside(place) for place in places.values())
+            )
             arms = {
-                arm: _Arm(self, arm, artifact, self._place(arm, at, number), credentials, out)
-                for at, (arm, artifact) in enumerate(artifacts.items())
+                arm: _Arm(self, arm, artifact, places[arm], credentials, out)
+                for arm, artifact in artifacts.items()
             }
             images = {arm: (one.etcd_image(), one.image()) for arm, one in arms.items()}
-            stack.callback(self._remove, list(arms.values()))
+            pods = self._load_pods(number) if settings.load_pods else None
+            homes = [place.namespace for place in places.values()]
+            homes += [pods.place.namespace] if pods else []
+            stack.callback(remove, [Home(self.api, name) for name in homes], settings.gone_s)
             stack.callback(_keep_logs, list(arms.values()))  # first, and deletion comes after all
+            if pods:
+                pods.begin()
             for arm, one in arms.items():
                 one.begin()
                 one.apply(components.etcd(settings, images[arm][0]))
@@ -90,18 +100,34 @@ class ClusterEnvironment:
             self._ready(milo, "manager")
             targets |= {arm: one.target(stack) for arm, one in milo.items()}
             first.projects(targets, token, settings.ready_s)
-            yield targets
+            yield {
+                arm: replace(one, pods=pods, url_in_pods=f"https://{_inside(places[arm])}:{port}")
+                for arm, one in targets.items()
+            }
 
     def _place(self, arm: Arm, at: int, number: int) -> Place:
-        return Place(
-            namespace=f"{self.settings.prefix}-{self.run}-{number:03}-{arm}",
-            run=self.run,
-            arm=str(arm),
-            expires_s=round(time.time() + 3600 * self.settings.expires_h),
-            settings=self.settings,
+        return replace(
+            self._somewhere(str(arm), number),
             node=self.nodes[at % len(self.nodes)] if self.nodes else "",
             node_ports=self.way.node_ports(arm),
+        )
+
+    def _somewhere(self, whose: str, number: int) -> Place:
+        return Place(
+            namespace=f"{self.settings.prefix}-{self.run}-{number:03}-{whose}",
+            run=self.run,
+            arm=whose,
+            expires_s=round(time.time() + 3600 * self.settings.expires_h),
+            settings=self.settings,
             pull_secret=self._pull_secret(),
+        )
+
+    def _load_pods(self, number: int) -> ClusterPods:
+        return ClusterPods(
+            api=self.api,
+            place=self._somewhere("load", number),
+            keeper=self.programs["keeper"],
+            image=self.image,
         )
 
     def _pull_secret(self) -> Mapping[str, str]:
@@ -125,28 +151,6 @@ class ClusterEnvironment:
         for one in arms.values():
             one.pods.wait_ready([component], self.settings.ready_s)
 
-    def _remove(self, arms: Sequence["_Arm"]) -> None:
-        """Delete the namespaces, and wait until they are gone; Ctrl-C ends only the waiting."""
-        try:
-            self._wait_gone([one for one in arms if one.is_deleted()])
-        except KeyboardInterrupt:
-            for one in arms:
-                one.is_deleted()
-            raise
-
-    def _wait_gone(self, left: "list[_Arm]") -> None:
-        def are_gone() -> bool:
-            left[:] = [one for one in left if self.api.found("GET", one.path)]
-            return not left
-
-        what = f"it is not gone after {self.settings.gone_s:g} s"
-        try:
-            until(are_gone, self.settings.gone_s, pause_s=0.5)
-        except ClusterError as error:
-            what = str(error)
-        for one in left:
-            one.is_left(what)
-
 
 @dataclass(frozen=True, slots=True)
 class _Arm:
@@ -162,45 +166,24 @@ class _Arm:
     reached: dict[str, Reached] = field(default_factory=dict)
 
     @property
-    def path(self) -> str:
-        """Of its namespace."""
-        return f"/api/v1/namespaces/{self.place.namespace}"
-
-    @property
     def pods(self) -> Pods:
         return Pods(self.environment.api, self.place.namespace, str(self.arm))
 
     def etcd_image(self) -> str:
-        etcd = self.environment.etcd
-        return self.environment.image("etcd", etcd.path, etcd.digest).reference
+        etcd = self.environment.programs["etcd"]
+        return self.environment.image("etcd", {"etcd": etcd.path}, etcd.digest).reference
 
     def image(self) -> str:
         one = self.artifact
         if one.image:
             return one.image
-        return self.environment.image(str(one.product), one.binary, one.subject.digest).reference
-
-    def is_deleted(self) -> bool:
-        """Begin to delete the namespace; say whether the cluster took that."""
-        try:
-            self.environment.api.delete(self.path)
-        except ClusterError as error:
-            self.is_left(str(error))
-            return False
-        return True
-
-    def is_left(self, why: str) -> None:
-        """Say that the namespace is still there."""
-        log.warning(
-            "left in the cluster: %s: %s; delete it with kubectl, or let"
-            " `python -m pipeline cluster sweep --context NAME --delete` do that when it expires",
-            self.place.namespace,
-            why,
-        )
+        name = str(one.product)
+        return self.environment.image(name, {name: one.binary}, one.subject.digest).reference
 
     def begin(self) -> None:
         ports = tuple(components.PORTS.values()) if self.place.node_ports else ()
-        for manifest in manifests.namespace(self.place, ports):
+        is_one = self.place.settings.load_pods > 0
+        for manifest in manifests.namespace(self.place, ports, is_one_of_run=is_one):
             self.environment.api.apply(manifest)
 
     def apply(self, component: Component) -> None:
@@ -256,6 +239,11 @@ class _Arm:
             if how := one.ended():
                 raise LoadError(f"the way to a component of the {self.arm} {how} under load")
         pods.check(self.applied)
+
+
+def _inside(place: Place) -> str:
+    """Return the name by which an API server is found from all namespaces."""
+    return f"{pki.SERVER}.{place.namespace}.svc"
 
 
 def _keep_logs(arms: Sequence[_Arm]) -> None:

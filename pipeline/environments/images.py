@@ -1,4 +1,4 @@
-"""Pack one static program into a container image, as an archive that every engine loads.
+"""Pack static programs into a container image, as an archive that every engine loads.
 
 The form is that of `docker save`: a layer, a configuration and a list, in one tar.  There is no
 base image, so nothing is fetched; see docs/decisions/0013-images-without-a-base.md.
@@ -10,12 +10,14 @@ import json
 import platform
 import struct
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import files
 from pipeline.errors import LaunchError
 from pipeline.lock import alone
+from pipeline.ports import Program
 
 REPOSITORY = "milo-perf.invalid"
 """Where the images of an archive seem to be from: a name that no registry can have."""
@@ -33,33 +35,37 @@ class Image:
     archive: Path
 
 
-def pack(name: str, binary: Path, digest: str, repository: str = REPOSITORY) -> Image:
+def pack(
+    name: str, programs: Mapping[str, Path], digest: str, repository: str = REPOSITORY
+) -> Image:
     """Return an image whose entry point is a program, from the cache where it is there.
 
     Args:
-        name: Of the image, and of the program in it.
-        binary: The program; static, because there is no library beside it.
-        digest: `sha256:…` of the program, which is the tag.
+        name: Of the image.
+        programs: By path in it, without the first slash; the first is the entry point.  All are
+            static, because there is no library beside them.
+        digest: `sha256:…` that tells them from others, which is the tag.
         repository: What stands before the name in the reference.
 
     Raises:
-        LaunchError: The program is not static, or it cannot be read or packed.
+        LaunchError: A program is not static, or it cannot be read or packed.
     """
     tag = digest.removeprefix("sha256:")[:16]
     reference = f"{repository}/{name}:{tag}"
     key = hashlib.sha256(f"{reference}\n{digest}".encode()).hexdigest()[:16]
     archive = files.cache() / "images" / f"{name}-{key}.tar"
     try:
-        if not is_static(binary):
-            raise LaunchError(
-                f"{binary} needs libraries of this machine, which an image does not have",
-                hint="build it with CGO_ENABLED=0, or give an image of it as image:REF@sha256:…",
-            )
+        for binary in programs.values():
+            if not is_static(binary):
+                raise LaunchError(
+                    f"{binary} needs libraries of this machine, which an image does not have",
+                    hint="build it with CGO_ENABLED=0, or give an image as image:REF@sha256:…",
+                )
         archive.parent.mkdir(parents=True, exist_ok=True)
         with alone(archive.with_suffix(".lock"), f"packing {name}"):
             if not archive.is_file():
                 partial = archive.with_suffix(".partial")
-                _write(partial, reference, name, binary)
+                _write(partial, reference, programs)
                 partial.replace(archive)
     except OSError as error:
         raise LaunchError(
@@ -67,6 +73,15 @@ def pack(name: str, binary: Path, digest: str, repository: str = REPOSITORY) -> 
             hint="`python -m pipeline doctor` shows how much room the cache has, and where it is",
         ) from error
     return Image(reference, archive)
+
+
+def load_image(keeper: Program, generator: Program) -> tuple[str, Mapping[str, Path], str]:
+    """Return name, programs and digest of the image of load pods.
+
+    The keeper is where the k6-operator looks for k6.
+    """
+    both = hashlib.sha256(f"{keeper.digest} {generator.digest}".encode()).hexdigest()
+    return "load", {"bin/k6": keeper.path, "generator": generator.path}, f"sha256:{both}"
 
 
 def is_static(binary: Path) -> bool:
@@ -89,22 +104,23 @@ def is_static(binary: Path) -> bool:
     return _INTERPRETER not in kinds
 
 
-def _write(path: Path, reference: str, name: str, binary: Path) -> None:
-    """Write the archive; the same program makes the same bytes."""
+def _write(path: Path, reference: str, programs: Mapping[str, Path]) -> None:
+    """Write the archive; the same programs make the same bytes."""
     layer = path.with_suffix(".layer")
     try:
         with tarfile.open(layer, "w") as tar:
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = binary.stat().st_size, 0o755
-            with binary.open("rb") as file:
-                tar.addfile(entry, file)
+            for name, binary in programs.items():
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mode = binary.stat().st_size, 0o755
+                with binary.open("rb") as file:
+                    tar.addfile(entry, file)
         with layer.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         config = {
             "architecture": _MACHINES.get(platform.machine(), platform.machine()),
             "os": "linux",
             "created": "1970-01-01T00:00:00Z",
-            "config": {"Entrypoint": [f"/{name}"], "User": _USER},
+            "config": {"Entrypoint": [f"/{next(iter(programs))}"], "User": _USER},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
             "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "milo-perf"}],
         }

@@ -6,6 +6,9 @@ from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints
 
 from pipeline.settings import Settings
 
+MOST_PODS = 100
+"""Of load: each is asked for its points in turn."""
+
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,20}[a-z0-9])?$")]
 
 
@@ -20,6 +23,27 @@ class Resources(Settings):
 
     cpu: PositiveFloat | None = None
     memory_mib: PositiveInt = 1024
+
+    @property
+    def written(self) -> str:
+        """What it is, for people."""
+        return f"{'' if self.cpu is None else f'{self.cpu:g} CPU, '}{self.memory_mib} MiB"
+
+
+class Load(Settings):
+    """The pods that the load comes from, instead of this machine.
+
+    Attributes:
+        resources: Of each pod.
+        node_selector: Labels of the nodes that they may run on, instead of those of the builds.
+        k6_operator: Whether a k6-operator that is in the cluster makes them, or never.
+        keep_m: Minutes that a pod keeps its points, if nobody takes them.
+    """
+
+    resources: Resources = Resources(memory_mib=1024)
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    k6_operator: Literal["auto", "never"] = "auto"
+    keep_m: PositiveInt = 60
 
 
 class Toleration(Settings):
@@ -50,6 +74,8 @@ class InCluster(Settings):
         server: Of the API server.
         manager: Of Milo's controller-manager.
         etcd: Of etcd.
+        load_pods: How many pods share the load; 0 for this machine.
+        load: Of those pods.
     """
 
     ready_s: PositiveFloat = 120.0
@@ -65,15 +91,32 @@ class InCluster(Settings):
     server: Resources = Resources(memory_mib=3072)
     manager: Resources = Resources(memory_mib=1024)
     etcd: Resources = Resources(memory_mib=1024)
+    load_pods: Annotated[int, Field(ge=0, le=MOST_PODS)] = 0
+    load: Load = Load()
+
+    @property
+    def needs_of_load(self) -> tuple[str, ...]:
+        """Names of the programs that load pods want."""
+        return ("k6", "keeper") if self.load_pods else ()
+
+    @property
+    def facts_of_load(self) -> dict[str, str]:
+        """What of the load makes numbers comparable only with those of the same."""
+        return {"load pods": str(self.load_pods)} if self.load_pods else {}
 
     @property
     def asks(self) -> str:
         """What each build asks of the nodes, requests and limits alike."""
         return ", ".join(
-            f"{name} {'' if one.cpu is None else f'{one.cpu:g} CPU, '}{one.memory_mib} MiB"
+            f"{name} {one.written}"
             for name, one in (
                 ("server", self.server),
                 ("manager", self.manager),
                 ("etcd", self.etcd),
             )
         )
+
+    @property
+    def asks_for_load(self) -> str:
+        """What the pods that the load comes from ask of the nodes; empty for none."""
+        return f"{self.load_pods} of {self.load.resources.written}" if self.load_pods else ""

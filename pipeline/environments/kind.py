@@ -13,10 +13,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import StringConstraints
 
 from pipeline import files, proc
-from pipeline.environments.api import Api, ClusterError
+from pipeline.environments.api import Api
 from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.environments.images import Image, pack
 from pipeline.environments.in_cluster import InCluster
+from pipeline.environments.refusals import ClusterError
 from pipeline.environments.way import COMPONENTS, FIRST_NODE_PORT, HostPorts
 from pipeline.errors import LaunchError, PipelineError
 from pipeline.lock import alone
@@ -47,14 +48,22 @@ class Kind(InCluster):
     node_image: str = ""
     keep: bool = False
 
-    needs: ClassVar[tuple[str, ...]] = ("etcd", "kind")
     start_s: ClassVar[float] = 25.0
     is_here: ClassVar[bool] = True
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the programs that it wants."""
+        return ("etcd", "kind", *self.needs_of_load)
+
+    @property
     def facts(self) -> dict[str, str]:
         """What makes its numbers comparable only with those of the same."""
-        return {"environment": self.kind, "node image": self.node_image or "of kind"}
+        return {
+            "environment": self.kind,
+            "node image": self.node_image or "of kind",
+            **self.facts_of_load,
+        }
 
     @contextmanager
     def opened(self, programs: Mapping[str, Program]) -> Iterator[ClusterEnvironment]:
@@ -73,7 +82,7 @@ class Kind(InCluster):
             yield ClusterEnvironment(
                 settings=self,
                 api=api,
-                etcd=programs["etcd"],
+                programs=programs,
                 way=HostPorts(port),
                 image=cluster.image,
                 is_here=True,
@@ -186,13 +195,13 @@ class KindCluster:
         if self.folder.is_dir():
             self.down()
 
-    def image(self, name: str, binary: Path, digest: str) -> Image:
-        """Return an image of a program that is on the node.
+    def image(self, name: str, programs: Mapping[str, Path], digest: str) -> Image:
+        """Return an image of programs that is on the node.
 
         Raises:
             LaunchError: It cannot be packed or loaded.
         """
-        image = pack(name, binary, digest)
+        image = pack(name, programs, digest)
         if image.reference not in self._loaded:
             command = ["load", "image-archive", str(image.archive)]
             self._run([*command, f"--name={self.settings.name}"], _LOAD_S)

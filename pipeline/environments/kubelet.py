@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from pipeline.environments.api import Api, ClusterError
+from pipeline.environments.api import Api
 from pipeline.environments.pods import Pods
+from pipeline.environments.refusals import ClusterError
 from pipeline.errors import LoadError
 from pipeline.ports import Usage
 

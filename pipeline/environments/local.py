@@ -42,6 +42,11 @@ class Local(Settings):
         return ""
 
     @property
+    def asks_for_load(self) -> str:
+        """What the load takes of other machines: nothing."""
+        return ""
+
+    @property
     def facts(self) -> dict[str, str]:
         """What makes its numbers comparable only with those of the same."""
         return {"environment": self.kind}

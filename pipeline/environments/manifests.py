@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.environments.in_cluster import InCluster, Resources
+from pipeline.ports import FILES_IN_POD, KEPT_IN_POD, SECRETS_IN_POD
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -86,12 +87,15 @@ class Component:
     data: str = ""
 
 
-def namespace(place: Place, open_ports: Sequence[int]) -> list[Manifest]:
+def namespace(
+    place: Place, open_ports: Sequence[int], *, is_one_of_run: bool = False
+) -> list[Manifest]:
     """Return a namespace with its account, its network policy and its pull secret.
 
     Args:
         place: What it is of.
         open_ports: Of containers, which may be spoken to from outside of it.
+        is_one_of_run: Whether it and all others of the run may speak with each other.
     """
     return _rendered(
         "namespace.yaml.j2",
@@ -99,6 +103,7 @@ def namespace(place: Place, open_ports: Sequence[int]) -> list[Manifest]:
         labels=place.labels,
         annotations={EXPIRES: str(place.expires_s)},
         open_ports=list(open_ports),
+        run={RUN: place.run} if is_one_of_run else {},
         pull_secret=dict(place.pull_secret),
     )
 
@@ -123,7 +128,7 @@ def component(place: Place, one: Component) -> list[Manifest]:
         scheme=one.scheme,
         ready_s=math.ceil(settings.ready_s),
         resources=quantities(one.resources),
-        files={name: base64.b64encode(content).decode() for name, content in one.secrets.items()},
+        files={name: _encoded(content) for name, content in one.secrets.items()},
         folder=str(FOLDER),
         data=one.data,
         storage_class=settings.storage_class,
@@ -134,6 +139,79 @@ def component(place: Place, one: Component) -> list[Manifest]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class LoadSpec:
+    """The pods of one load.
+
+    Attributes:
+        name: Of all that is applied for it.
+        image: Reference of the image with the keeper and k6.
+        pods: How many there are.
+        by_operator: Whether the k6-operator makes them.
+        script: Name of the file that is run.
+        files: That anybody may read, by path below `FILES_IN_POD`.
+        secrets: By name of the file.
+        variables: Of the environment.
+        port: At which a pod answers.
+    """
+
+    name: str
+    image: str
+    pods: int
+    by_operator: bool
+    script: str
+    files: Mapping[str, bytes]
+    secrets: Mapping[str, bytes]
+    variables: Mapping[str, str]
+    port: int
+
+
+LOAD = "milo-perf/load"
+"""Label of the pods of one load, with its name."""
+
+
+def load(place: Place, one: LoadSpec) -> list[Manifest]:
+    """Return what the pods of one load are made of."""
+    settings = place.settings
+    resources = settings.load.resources
+    variables = {**_go(resources), **one.variables}
+    return _rendered(
+        "load.yaml.j2",
+        name=one.name,
+        namespace=place.namespace,
+        labels=place.labels,
+        pod_labels={LOAD: one.name},
+        image=one.image,
+        pods=one.pods,
+        operator=one.by_operator,
+        script=one.script,
+        files={_key(path): _encoded(content) for path, content in one.files.items()},
+        items=[{"key": _key(path), "path": path} for path in one.files],
+        secrets={name: _encoded(content) for name, content in one.secrets.items()},
+        env=[{"name": name, "value": value} for name, value in variables.items()],
+        port=one.port,
+        ready_s=math.ceil(settings.ready_s),
+        resources=quantities(resources),
+        folders={
+            "files": str(FILES_IN_POD),
+            "secrets": str(SECRETS_IN_POD),
+            "kept": str(KEPT_IN_POD),
+        },
+        node_selector=dict(settings.load.node_selector or settings.node_selector),
+        tolerations=[t.model_dump(exclude_defaults=True) for t in settings.tolerations],
+        pull_secret=bool(place.pull_secret),
+    )
+
+
+def _key(path: str) -> str:
+    """Return the key of a file in a ConfigMap, which has no folders."""
+    return path.replace("/", "__")
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
 def quantities(resources: Resources) -> dict[str, str]:
     """Return resources as Kubernetes writes them."""
     found = {"memory": f"{resources.memory_mib}Mi"}
@@ -142,12 +220,13 @@ def quantities(resources: Resources) -> dict[str, str]:
     return found
 
 
-def rights() -> list[Manifest]:
-    """Return the rules of the role in `deploy/rights.yaml`."""
+def rights(*, with_load: bool = False) -> list[Manifest]:
+    """Return the rules of the role in `deploy/rights.yaml`, and of that of load pods if wanted."""
     import yaml
 
-    role = yaml.safe_load(files.ours("deploy", "rights.yaml").read_text(encoding="utf-8"))
-    return list(role["rules"])
+    names = ("rights.yaml", *(("rights-load.yaml",) if with_load else ()))
+    roles = [yaml.safe_load(files.ours("deploy", one).read_text(encoding="utf-8")) for one in names]
+    return [rule for role in roles for rule in role["rules"]]
 
 
 def _go(resources: Resources) -> dict[str, str]:

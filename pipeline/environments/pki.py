@@ -43,12 +43,17 @@ class Credentials:
         return Credentials(**paths)
 
 
-def create(folder: Path) -> Credentials:
-    """Make a certificate authority, a server certificate and two users in a new folder."""
+def create(folder: Path, *more: str) -> Credentials:
+    """Make a certificate authority, a server certificate and its users in a new folder.
+
+    Args:
+        folder: Where they are written.
+        more: Further names of the server.
+    """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    server = loopback.identity(folder, SERVER)
+    server = loopback.identity(folder, SERVER, *more)
     account_key = ec.generate_private_key(ec.SECP256R1())
     admin, manager, load = (secrets.token_hex(24) for _ in range(3))
     users = (

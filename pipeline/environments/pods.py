@@ -1,12 +1,13 @@
 """Wait for the Pods of a namespace, saying what is in the way, and notice when one ends."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.environments.api import Api, ClusterError
+from pipeline.environments.api import Api
+from pipeline.environments.refusals import ClusterError
 from pipeline.errors import LaunchError, LoadError
 from pipeline.log import log
 
@@ -90,11 +91,14 @@ class Pods:
         api: Of the cluster.
         namespace: Where they are.
         arm: For messages.
+        key: What a Pod is called here, by default as it is there; empty for one that is not meant.
     """
 
     api: Api
     namespace: str
     arm: str
+    key: Callable[[Pod], str] = lambda pod: str(pod["metadata"]["name"])
+    _names: dict[str, str] = field(default_factory=dict)
     _looked_s: float = 0.0
     _said: dict[str, str] = field(default_factory=dict)
 
@@ -112,7 +116,7 @@ class Pods:
         deadline = time.monotonic() + timeout_s
         while True:
             listed = self.api.ask("GET", self.path)
-            seen = {pod["metadata"]["name"]: pod for pod in listed.get("items", ())}
+            seen = self.named(listed.get("items", ()))
             version = listed.get("metadata", {}).get("resourceVersion", "")
             if self._are_ready(names, seen):
                 return
@@ -123,7 +127,7 @@ class Pods:
                 if event.get("type") == "ERROR":
                     break  # the version is too old: ask for the list again
                 pod = event["object"]
-                seen[pod["metadata"]["name"]] = pod
+                seen |= self.named([pod])
                 if self._are_ready(names, seen):
                     return
             else:
@@ -141,7 +145,7 @@ class Pods:
             return
         self._looked_s = time.monotonic()
         try:
-            seen = {pod["metadata"]["name"]: pod for pod in self.listed()}
+            seen = self.named(self.listed())
         except ClusterError as error:
             log.warning("the Pods of the %s cannot be looked at: %s", self.arm, error)
             return
@@ -165,10 +169,16 @@ class Pods:
         """
         return list(self.api.ask("GET", self.path).get("items", ()))
 
+    def named(self, pods: Iterable[Pod]) -> dict[str, Pod]:
+        """Return those that are meant, by what they are called here."""
+        found = {key: pod for pod in pods if (key := self.key(pod))}
+        self._names.update({key: str(pod["metadata"]["name"]) for key, pod in found.items()})
+        return found
+
     def last(self, name: str) -> str:
         """Return the last lines of the log of a Pod under a heading, for a hint."""
         try:
-            text = self.api.text(f"{self.path}/{name}/log", {"tailLines": str(_LINES)})
+            text = self.api.text(self._log(name), {"tailLines": str(_LINES)})
         except ClusterError as error:
             return f"its log cannot be read: {error}"
         lines = [f"  {line[:300]}" for line in text.splitlines()]
@@ -178,7 +188,7 @@ class Pods:
         """Write the log of each Pod that there is to `NAME-ARM.log`."""
         for name in names:
             try:
-                text = self.api.text(f"{self.path}/{name}/log", {"limitBytes": str(_LOG_BYTES)})
+                text = self.api.text(self._log(name), {"limitBytes": str(_LOG_BYTES)})
                 (out / f"{name}-{self.arm}.log").write_text(text, encoding="utf-8")
             except ClusterError as error:
                 if error.status != 404:
@@ -187,6 +197,9 @@ class Pods:
                     return
             except OSError as error:
                 log.warning("the log of %s of the %s is lost: %s", name, self.arm, error.strerror)
+
+    def _log(self, name: str) -> str:
+        return f"{self.path}/{self._names.get(name, name)}/log"
 
     def _are_ready(self, names: Sequence[str], seen: Mapping[str, Pod]) -> bool:
         """Say what changed, and whether all are ready."""

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode
 
-from pipeline.environments.api import Api, ClusterError
+from pipeline.environments.api import Api
 from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.environments.images import Image, pack
 from pipeline.environments.in_cluster import InCluster
+from pipeline.environments.refusals import ClusterError
 from pipeline.environments.way import Forward
 from pipeline.errors import ConfigError
 from pipeline.log import log
@@ -28,14 +29,22 @@ class Remote(InCluster):
     kubeconfig: str = ""
     context: str = ""
 
-    needs: ClassVar[tuple[str, ...]] = ("etcd", "kubectl")
     start_s: ClassVar[float] = 30.0
     is_here: ClassVar[bool] = False
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the programs that it wants."""
+        return ("etcd", "kubectl", *self.needs_of_load)
+
+    @property
     def facts(self) -> dict[str, str]:
         """What makes its numbers comparable only with those of the same."""
-        return {"environment": self.kind, "context": self.context or "current"}
+        return {
+            "environment": self.kind,
+            "context": self.context or "current",
+            **self.facts_of_load,
+        }
 
     def api(self) -> Api:
         """Return a client of the cluster; see `Api`."""
@@ -60,21 +69,21 @@ class Remote(InCluster):
         yield ClusterEnvironment(
             settings=self,
             api=api,
-            etcd=programs["etcd"],
+            programs=programs,
             way=Forward(programs["kubectl"], self.kubeconfig, self.context),
             image=self._image,
             nodes=nodes[:2],
         )
 
-    def _image(self, name: str, binary: Path, digest: str) -> Image:
-        """Return the image of a program in the registry, where somebody has pushed it."""
+    def _image(self, name: str, programs: Mapping[str, Path], digest: str) -> Image:
+        """Return the image of programs in the registry, where somebody has pushed it."""
         if not self.registry:
             raise ConfigError(
                 f"the cluster cannot get an image of {name}: no `registry` is set",
                 hint="push what `python -m pipeline pack` writes to a registry, and set `registry`"
                 " in [environment]; or give image:REF@sha256:… for the builds",
             )
-        return pack(name, binary, digest, self.registry)
+        return pack(name, programs, digest, self.registry)
 
 
 def chosen_nodes(api: Api, settings: InCluster) -> list[str]:

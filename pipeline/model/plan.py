@@ -34,7 +34,7 @@ class WorkloadSummary:
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """A plan, in numbers: durations in s, sizes in B; and what each build asks of a cluster."""
+    """A plan, in numbers: durations in s, sizes in B; and what it asks of a cluster."""
 
     suite: str
     description: str
@@ -49,3 +49,4 @@ class PlanSummary:
     kept_bytes: float
     peak_bytes: float
     asks: str = ""
+    asks_for_load: str = ""

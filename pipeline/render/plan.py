@@ -20,6 +20,7 @@ def plan_text(plan: PlanSummary, need: Need) -> str:
         f"  pairs        {_pairs(plan)}, {_HOW[plan.interleave]}",
         f"  environment  {plan.environment}, {most}{plan.launches} launches",
         *([f"  each build   {plan.asks}, in a namespace of its own"] if plan.asks else []),
+        *([f"  load pods    {plan.asks_for_load}"] if plan.asks_for_load else []),
         f"  time         {_time(plan)}, builds not counted",
         f"  load         about {requests:,} requests{_where(plan)}",
         f"  memory       about {need.memory / 1e9:.1f} GB at its peak, k6 included",
@@ -39,6 +40,8 @@ def plan_text(plan: PlanSummary, need: Need) -> str:
 
 
 def _where(plan: PlanSummary) -> str:
+    if plan.asks_for_load:
+        return ", within the cluster"
     return ", through the cluster's API" if plan.environment == "remote" else ", loopback only"
 
 

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from pipeline import cluster_checks, loopback, proc, toolchain, web
-from pipeline.environments.api import Api, ClusterError
+from pipeline.environments.api import Api
 from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
+from pipeline.environments.refusals import ClusterError
 from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
 from pipeline.errors import LaunchError
 from pipeline.model.subject import Arm, Product, Subject
@@ -147,7 +148,7 @@ def test_a_launch_goes_through_a_real_kube_apiserver(config: Path, tmp_path: Pat
     environment = ClusterEnvironment(
         settings=InCluster(ready_s=20, gone_s=20),
         api=api,
-        etcd=Program(Path("etcd"), "3.6", "sha256:00"),
+        programs={"etcd": Program(Path("etcd"), "3.6", "sha256:00")},
         way=HostPorts(first),
         image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
     )

@@ -150,7 +150,7 @@ def test_a_remote_cluster_gets_images_from_a_registry_only(tmp_path: Path) -> No
         settings = Remote(kubeconfig=str(path))
         programs = {"etcd": etcd, "kubectl": etcd}
         with settings.opened(programs) as environment, pytest.raises(ConfigError) as caught:
-            environment.image("etcd", etcd.path, etcd.digest)
+            environment.image("etcd", {"etcd": etcd.path}, etcd.digest)
     assert "pack" in caught.value.hint
 
 

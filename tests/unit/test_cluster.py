@@ -5,7 +5,6 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from pipeline.environments import api as api_module
 from pipeline.environments.in_cluster import InCluster
 from pipeline.errors import LaunchError, LoadError
 from pipeline.model.subject import Arm, Product
@@ -14,11 +13,6 @@ from tests.labs import Lab
 
 NAMESPACES = "/api/v1/namespaces/"
 BUSY = {"state": {"waiting": {"reason": "ContainerCreating"}}}
-
-
-@pytest.fixture(autouse=True)
-def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_module, "_PAUSE_S", 0.01)
 
 
 def test_both_builds_answer_inside_and_nothing_is_left_outside(lab: Lab) -> None:

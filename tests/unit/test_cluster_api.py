@@ -5,18 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.environments import api as api_module
 from pipeline.environments.api import Api
 from pipeline.errors import ConfigError, LaunchError
 from tests.clusters import FakeCluster, kubeconfig, running
 
 NAMESPACES = "/api/v1/namespaces/"
 BUSY = {"state": {"waiting": {"reason": "ContainerCreating"}}}
-
-
-@pytest.fixture(autouse=True)
-def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_module, "_PAUSE_S", 0.01)
 
 
 def test_an_expired_token_is_read_anew_once(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from pipeline.environments import api as api_module
 from pipeline.environments.api import Api
 from pipeline.errors import LaunchError
 from pipeline.model.subject import Arm
@@ -13,11 +12,6 @@ from tests.labs import Lab
 
 NAMESPACES = "/api/v1/namespaces/"
 BUSY = {"state": {"waiting": {"reason": "ContainerCreating"}}}
-
-
-@pytest.fixture(autouse=True)
-def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_module, "_PAUSE_S", 0.01)
 
 
 STAGES = {

@@ -35,7 +35,7 @@ def digest(path: Path) -> str:
 
 def test_an_archive_has_the_program_as_its_entry_point(tmp_path: Path) -> None:
     binary = program(tmp_path / "x")
-    image = images.pack("milo", binary, digest(binary))
+    image = images.pack("milo", {"milo": binary}, digest(binary))
 
     assert image.reference == f"milo-perf.invalid/milo:{digest(binary)[7:23]}"
     with tarfile.open(image.archive) as tar:
@@ -57,22 +57,24 @@ def test_an_archive_has_the_program_as_its_entry_point(tmp_path: Path) -> None:
 
 def test_the_same_program_makes_the_same_bytes(tmp_path: Path) -> None:
     binary = program(tmp_path / "x")
-    first = images.pack("milo", binary, digest(binary)).archive
+    first = images.pack("milo", {"milo": binary}, digest(binary)).archive
     kept = first.read_bytes()
     first.unlink()
-    assert images.pack("milo", binary, digest(binary)).archive.read_bytes() == kept
+    assert images.pack("milo", {"milo": binary}, digest(binary)).archive.read_bytes() == kept
 
 
 def test_an_archive_is_made_once(tmp_path: Path) -> None:
     binary = program(tmp_path / "x")
-    before = images.pack("milo", binary, digest(binary)).archive.stat().st_mtime_ns
-    assert images.pack("milo", binary, digest(binary)).archive.stat().st_mtime_ns == before
+    before = images.pack("milo", {"milo": binary}, digest(binary)).archive.stat().st_mtime_ns
+    assert (
+        images.pack("milo", {"milo": binary}, digest(binary)).archive.stat().st_mtime_ns == before
+    )
 
 
 def test_a_program_that_needs_libraries_is_refused(tmp_path: Path) -> None:
     binary = program(tmp_path / "x", interpreter=True)
     with pytest.raises(LaunchError, match="needs libraries") as caught:
-        images.pack("milo", binary, digest(binary))
+        images.pack("milo", {"milo": binary}, digest(binary))
     assert "CGO_ENABLED=0" in caught.value.hint
 
 
@@ -84,12 +86,12 @@ def test_a_real_program_of_this_machine_is_told_by_its_loader() -> None:
 def test_what_is_no_program_of_linux_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(LaunchError, match="is not a program of 64-bit Linux"):
-        images.pack("milo", tmp_path / "x", "sha256:00")
+        images.pack("milo", {"milo": tmp_path / "x"}, "sha256:00")
 
 
 def test_a_program_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match="could not be packed into an image"):
-        images.pack("milo", tmp_path / "gone", "sha256:00")
+        images.pack("milo", {"milo": tmp_path / "gone"}, "sha256:00")
 
 
 def _read(tar: tarfile.TarFile, name: str) -> bytes:

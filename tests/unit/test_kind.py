@@ -180,7 +180,7 @@ def test_an_image_is_loaded_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> N
     cluster = lab.of()
     cluster.folder.mkdir(parents=True)
     for _ in range(3):
-        cluster.image("milo", Path("x"), "sha256:00")
+        cluster.image("milo", {"milo": Path("x")}, "sha256:00")
 
     (call,) = lab.calls("load")
     assert call == ["load", "image-archive", str(lab.here / "milo.tar"), "--name=milo-perf"]
@@ -196,7 +196,7 @@ def test_an_image_that_the_node_has_is_not_loaded_again(
     lab.is_made(cluster)
     lab.cluster.nodes[0]["status"] = {"images": [{"names": [image.reference]}]}
     cluster.found()
-    cluster.image("milo", Path("x"), "sha256:00")
+    cluster.image("milo", {"milo": Path("x")}, "sha256:00")
 
     assert not lab.calls("load")
 

@@ -1,0 +1,204 @@
+"""Speak with the keeper of a load pod, through the API server of the cluster; see keeper/."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pipeline.environments.api import Api
+from pipeline.environments.paths import within
+from pipeline.environments.refusals import ClusterError
+from pipeline.errors import LoadError
+from pipeline.log import log
+
+PORT = 6565
+"""Of the keeper; it is that of k6 itself, because the k6-operator asks there."""
+
+_HEADER = "X-Keeper-Token"
+_TRIES = 3
+_CHUNK = 1 << 20
+_SETUP_S = 330.0  # longer than any script gives its setup
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file that waits in a pod: its name, its size in bytes, and its SHA-256 in hexadecimal."""
+
+    name: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a pod is; of one that has ended, the exit code of k6 and what it left."""
+
+    is_running: bool
+    exit: int = 0
+    cpu_share: float = 0.0
+    files: tuple[Kept, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """One load pod.
+
+    Attributes:
+        api: Of the cluster.
+        namespace: Of the pod.
+        pod: Its name.
+        title: For people, such as `load pod 2 of 4`.
+        token: That it knows us by.
+        pause_s: Seconds before a file is taken again.
+    """
+
+    api: Api
+    namespace: str
+    pod: str
+    title: str
+    token: str = field(repr=False)
+    pause_s: float
+
+    def setup(self) -> object:
+        """Let k6 run the setup of its script, and return what that returned.
+
+        Raises:
+            LoadError: It failed, or there was no answer.
+        """
+        said = self._json("POST", "setup", timeout_s=_SETUP_S, is_patient=False)
+        return _data(said)
+
+    def be_given(self, data: object) -> None:
+        """Tell k6 what the setup in another pod returned.
+
+        Raises:
+            LoadError: It was refused, or there was no answer.
+        """
+        self._json("PUT", "setup", data)
+
+    def start(self) -> None:
+        """Let the load begin.
+
+        Raises:
+            LoadError: It was refused, or there was no answer.
+        """
+        self._json("POST", "start")
+
+    def state(self) -> State:
+        """Return how far it is.
+
+        Raises:
+            LoadError: It did not answer as a keeper does.
+        """
+        said = self._json("GET", "state")
+        try:
+            if said["running"]:
+                return State(is_running=True)
+            if said.get("error"):
+                raise LoadError(f"{self.title} cannot read what it kept: {said['error']}")
+            files = tuple(
+                Kept(str(one["name"]), int(one["size"]), str(one["sha256"]))
+                for one in said["files"]
+            )
+            return State(
+                is_running=False,
+                exit=int(said["exit"]),
+                cpu_share=float(said["cpu_share"]),
+                files=files,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise LoadError(f"{self.title} does not answer as a keeper does: {said}") from error
+
+    def take(self, files: tuple[Kept, ...], folder: Path) -> None:
+        """Copy what it kept, and let the pod end once all of it is here.
+
+        Raises:
+            LoadError: A file did not arrive as it was there.
+        """
+        for file in files:
+            if Path(file.name).name != file.name:
+                raise LoadError(f"{self.title} names a file that is a path: {file.name[:60]!r}")
+            self._take(file, folder / file.name)
+        self._json("POST", "taken")
+
+    def _take(self, file: Kept, path: Path) -> None:
+        why = ""
+        for _ in range(_TRIES):
+            try:
+                if not (why := self._differs(file, path)):
+                    return
+            except LoadError as error:
+                why = str(error)
+            log.warning("%s: %s: %s; taking it again", self.title, file.name, why)
+            time.sleep(self.pause_s)
+        raise LoadError(f"{self.title}: {file.name} did not arrive whole: {why}")
+
+    def _differs(self, file: Kept, path: Path) -> str:
+        """Copy a file, and say what is different about it; nothing where it is the same."""
+        import urllib3
+
+        hashed, size = hashlib.sha256(), 0
+        response = self._asked("GET", f"files/{quote(file.name)}")
+        try:
+            with path.open("wb") as out:
+                for chunk in response.stream(_CHUNK):
+                    hashed.update(chunk)
+                    size += len(chunk)
+                    out.write(chunk)
+        except urllib3.exceptions.HTTPError as error:
+            return f"the answer broke off after {size} bytes ({type(error).__name__})"
+        except OSError as error:
+            raise LoadError(f"{path}: cannot be written: {error.strerror}") from error
+        finally:
+            response.release_conn()
+        if size != file.size:
+            return f"{size} of {file.size} bytes came"
+        return "" if hashed.hexdigest() == file.digest else "its checksum is another"
+
+    def _json(
+        self,
+        method: str,
+        what: str,
+        body: object = None,
+        *,
+        timeout_s: float = 60.0,
+        is_patient: bool = True,
+    ) -> Mapping[str, Any]:
+        response = self._asked(method, what, body, timeout_s=timeout_s, is_patient=is_patient)
+        try:
+            said = json.loads(response.data)
+        except ValueError as error:
+            raise LoadError(f"{self.title} answered {what} with something else") from error
+        return said if isinstance(said, dict) else {}
+
+    def _asked(
+        self,
+        method: str,
+        what: str,
+        body: object = None,
+        *,
+        timeout_s: float = 60.0,
+        is_patient: bool = True,
+    ) -> Any:  # noqa: ANN401 (an answer of urllib3)
+        pods = within(self.namespace, "pods")
+        try:
+            return self.api.passed(
+                method,
+                f"{pods}/{self.pod}:{PORT}/proxy/keeper/{what}",
+                headers={_HEADER: self.token},
+                body=body,
+                timeout_s=timeout_s,
+                is_patient=is_patient,
+            )
+        except ClusterError as error:
+            raise LoadError(f"{self.title}: {what}: {error}", hint=error.hint) from error
+
+
+def _data(said: Mapping[str, Any]) -> object:
+    """Return what a setup returned, in k6's answer."""
+    attributes = said.get("data", {}).get("attributes", {})
+    return attributes.get("data") if isinstance(attributes, dict) else None

@@ -1,0 +1,261 @@
+"""Pods that a load comes from: an Indexed Job, or a TestRun of the k6-operator that makes them."""
+
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as Unfinished
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.environments import manifests
+from pipeline.environments.api import Api
+from pipeline.environments.images import Image, load_image
+from pipeline.environments.keepers import PORT, Keeper, State
+from pipeline.environments.manifests import LOAD, LoadSpec, Place
+from pipeline.environments.pods import Pod, Pods, state
+from pipeline.environments.refusals import ClusterError
+from pipeline.errors import LoadError
+from pipeline.log import log
+from pipeline.ports import KEPT_IN_POD, SECRETS_IN_POD, PodDone, PodWork, Program
+
+OPERATOR = "/apis/k6.io/v1alpha1"
+
+_INDEX = "batch.kubernetes.io/job-completion-index"
+_JOB_NAMES = ("batch.kubernetes.io/job-name", "job-name")
+_TOKEN = "keeper.token"  # noqa: S105 (the name of a file)
+_REST = "127.0.0.1:6566"
+_LOOK = 4  # ticks between two looks at the list of Pods
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPods:
+    """Implements `LoadPods` in a namespace of its own.
+
+    Attributes:
+        api: Of the cluster.
+        place: The namespace, and the settings of the environment.
+        keeper: The program that runs k6 in a pod.
+        image: See `ClusterEnvironment`.
+        tick_s: Seconds between two questions, so that the API of the cluster gets few of them.
+    """
+
+    api: Api
+    place: Place
+    keeper: Program
+    image: Callable[[str, Mapping[str, Path], str], Image]
+    tick_s: float = 0.5
+    _runs: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def count(self) -> int:
+        """Return how many pods share a load."""
+        return self.place.settings.load_pods
+
+    def begin(self) -> None:
+        """Make the namespace.
+
+        Raises:
+            ClusterError: It was refused.
+        """
+        for manifest in manifests.namespace(self.place, [PORT], is_one_of_run=True):
+            self.api.apply(manifest)
+
+    def run(self, work: PodWork, out: Path, check: Callable[[], None]) -> tuple[PodDone, ...]:
+        """See `LoadPods.run`."""
+        spec, token = self._spec(work)
+        pods = Pods(self.api, self.place.namespace, "load", key=_keys(spec.name))
+        names = [f"pod {number}" for number in range(1, self.count + 1)]
+        try:
+            for manifest in manifests.load(self.place, spec):
+                self.api.apply(manifest)
+            pods.wait_ready(names, self.place.settings.ready_s)
+            found = pods.named(pods.listed())
+            keepers = [
+                Keeper(
+                    self.api,
+                    self.place.namespace,
+                    str(found[name]["metadata"]["name"]),
+                    f"load {name} of {self.count}",
+                    token,
+                    self.tick_s,
+                )
+                for name in names
+                if name in found
+            ]
+            if len(keepers) < self.count:
+                raise LoadError(f"only {len(keepers)} of {self.count} load pods are there")
+            watch = _Watch(keepers, names, pods, check, self.tick_s)
+            try:
+                _start(keepers, check, self.tick_s)
+            except LoadError:
+                if not (ended := watch.ended_early()):
+                    raise
+            else:
+                ended = watch.ended(work.longest_s)
+            return tuple(_taken(one, ended[one.title], out) for one in keepers)
+        except ClusterError as error:
+            raise LoadError(f"the load pods: {error}", hint=error.hint) from error
+        finally:
+            pods.keep(names, out)
+
+    def _spec(self, work: PodWork) -> tuple[LoadSpec, str]:
+        import json
+
+        settings = self.place.settings
+        token = secrets.token_hex(24)
+        name, programs, digest = load_image(self.keeper, work.program)
+        variables = {
+            "KEEPER_PROGRAM": "/generator",
+            "KEEPER_ARGS": json.dumps(work.args),
+            "KEEPER_FOLDER": str(KEPT_IN_POD),
+            "KEEPER_TOKEN_FILE": str(SECRETS_IN_POD / _TOKEN),
+            "KEEPER_PODS": str(self.count),
+            "KEEPER_LISTEN": f":{PORT}",
+            "KEEPER_REST": _REST,
+            "KEEPER_KEEP": f"{settings.load.keep_m}m",
+        }
+        by_operator = settings.load.k6_operator == "auto" and self._has_operator()
+        spec = LoadSpec(
+            name=f"load-{next(self._runs)}",
+            image=self.image(name, programs, digest).reference,
+            pods=self.count,
+            by_operator=by_operator,
+            script=work.name,
+            files=work.files,
+            secrets={**work.secrets, _TOKEN: token.encode()},
+            variables={**work.variables, **variables},
+            port=PORT,
+        )
+        how = "a TestRun of the k6-operator" if by_operator else "an Indexed Job"
+        log.info("%s: %s load pods, by %s", work.name, self.count, how)
+        return spec, token
+
+    def _has_operator(self) -> bool:
+        found = self.api.found("GET", OPERATOR)
+        return found is not None and any(
+            one.get("name") == "testruns" for one in found.get("resources", ())
+        )
+
+
+def _keys(name: str) -> Callable[[Pod], str]:
+    """Return what calls the pods of one load `pod 1` and so on, and no others anything."""
+
+    def key(pod: Pod) -> str:
+        labels = pod["metadata"].get("labels", {})
+        if labels.get(LOAD) != name:
+            return ""
+        if (index := labels.get(_INDEX)) and not _number_of(labels, name):
+            return f"pod {int(index) + 1}"
+        number = _number_of(labels, name)
+        return f"pod {number}" if number else ""
+
+    return key
+
+
+def _number_of(labels: Mapping[str, Any], name: str) -> str:
+    """Return the number that the k6-operator gave a runner, from 1; empty for a pod of a Job."""
+    job = next((str(labels[one]) for one in _JOB_NAMES if one in labels), "")
+    number = job.removeprefix(f"{name}-")
+    return number if number.isdigit() and number != job else ""
+
+
+def _start(keepers: Sequence[Keeper], check: Callable[[], None], tick_s: float) -> None:
+    """Run the setup in the first pod, tell the others what it returned, and let all begin."""
+    with ThreadPoolExecutor(max(1, len(keepers)), "load pods") as pool:
+        try:
+            setup = pool.submit(keepers[0].setup)
+            while True:
+                try:
+                    data = setup.result(timeout=tick_s)
+                    break
+                except Unfinished:
+                    check()
+            list(pool.map(lambda one: one.be_given(data), keepers[1:]))
+            list(pool.map(Keeper.start, keepers))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Looks after pods until all have ended."""
+
+    keepers: Sequence[Keeper]
+    names: Sequence[str]
+    pods: Pods
+    check: Callable[[], None]
+    tick_s: float
+
+    def ended(self, longest_s: float) -> dict[str, State | str]:
+        """Return how each ended, by its title, or why there is nothing of it.
+
+        Raises:
+            LoadError: A target died, or the cluster does not answer.
+        """
+        done: dict[str, State | str] = {}
+        deadline, looked = time.monotonic() + longest_s, 0.0
+        turns = itertools.cycle(self.keepers)
+        while len(done) < len(self.keepers):
+            self.check()
+            if time.monotonic() - looked > _LOOK * self.tick_s:
+                looked = time.monotonic()
+                done |= {title: why for title, why in self._lost().items() if title not in done}
+            one = next(turns)
+            if one.title not in done:
+                self._ask(one, done)
+                time.sleep(self.tick_s)
+            if time.monotonic() > deadline:
+                late = f"it had not ended after {longest_s:.0f} s"
+                return {one.title: done.get(one.title, late) for one in self.keepers}
+        return done
+
+    def ended_early(self) -> dict[str, State | str]:
+        """Return the same of pods that could not begin; empty where k6 runs in all of them.
+
+        Raises:
+            LoadError: One does not answer.
+        """
+        early = {one.title: now for one in self.keepers if not (now := one.state()).is_running}
+        if not early:
+            return {}
+        return {one.title: early.get(one.title, "others did not begin") for one in self.keepers}
+
+    def _ask(self, one: Keeper, done: dict[str, State | str]) -> None:
+        try:
+            now = one.state()
+        except LoadError as error:
+            if one.title not in (lost := self._lost()):
+                raise
+            done[one.title] = lost[one.title]
+            log.debug("%s", error)
+            return
+        if not now.is_running:
+            done[one.title] = now
+
+    def _lost(self) -> dict[str, str]:
+        """Return why there is nothing more of some pods; asks the cluster once."""
+        seen = self.pods.named(self.pods.listed())
+        found = {}
+        for name, one in zip(self.names, self.keepers, strict=True):
+            pod = seen.get(name)
+            if pod is None or pod["metadata"]["name"] != one.pod:
+                found[one.title] = "it was deleted"
+            elif (now := state(pod)).is_over:
+                found[one.title] = f"it {now.why}"
+        return found
+
+
+def _taken(one: Keeper, ended: State | str, out: Path) -> PodDone:
+    folder = out / one.title.replace(" ", "-")
+    if isinstance(ended, str):
+        return PodDone(one.title, folder, lost=ended)
+    folder.mkdir()
+    try:
+        one.take(ended.files, folder)
+    except LoadError as error:
+        return PodDone(one.title, folder, lost=str(error))
+    return PodDone(one.title, folder, ended.exit, ended.cpu_share)

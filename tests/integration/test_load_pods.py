@@ -1,0 +1,102 @@
+"""Several k6 in real keepers do one load together, as one k6 alone would."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline import toolchain
+from pipeline.drivers.k6 import K6
+from pipeline.drivers.raw import read_series
+from pipeline.environments.api import Api
+from pipeline.environments.images import Image
+from pipeline.environments.in_cluster import InCluster
+from pipeline.environments.load_pods import ClusterPods
+from pipeline.environments.local import Local
+from pipeline.environments.manifests import Place
+from pipeline.errors import LoadError
+from pipeline.model.subject import Arm, parse_spec
+from pipeline.ports import Target
+from tests.clusters import FakeCluster, running
+from tests.keepers import keepers
+
+CRUD = K6(
+    kind="k6",
+    script="object_crud.js",
+    rate=6.0,
+    duration_s=4,
+    warmup_s=1,
+    projects=2,
+    objects=5,
+    max_rate_error=0.2,
+    parameters={"LIST_EVERY": 2, "HOLD_S": 6},
+)
+
+
+@contextmanager
+def launched(tmp_path: Path, count: int, *, operator: bool) -> Iterator[dict[Arm, Target]]:
+    """Start two builds here, with load pods of a cluster that is pretended."""
+    artifact = toolchain.artifact(parse_spec("reference"), "")
+    environment = Local().environment(toolchain.etcd())
+    with (
+        environment.launch(dict.fromkeys(Arm, artifact), _made(tmp_path / "servers")) as targets,
+        keepers(tmp_path / "pods", toolchain.keeper(), toolchain.k6().path) as serve,
+    ):
+        cluster = FakeCluster(serves=serve, operator=operator)
+        with running(cluster, tmp_path) as config:
+            pods = ClusterPods(
+                api=Api(str(config)),
+                place=Place("load", "1", "load", 1, InCluster(ready_s=20, load_pods=count)),
+                keeper=toolchain.keeper(),
+                image=lambda name, *_: Image(name, Path("none")),
+                tick_s=0.1,
+            )
+            pods.begin()
+            yield {
+                arm: dataclasses.replace(one, pods=pods, url_in_pods=one.url)
+                for arm, one in targets.items()
+            }
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize(("count", "operator"), [(4, False), (2, True)])
+def test_pods_do_the_load_that_was_asked_each_its_share(
+    tmp_path: Path, count: int, *, operator: bool
+) -> None:
+    out = _made(tmp_path / "out")
+    with launched(tmp_path, count, operator=operator) as targets:
+        load = CRUD.driver({"k6": toolchain.k6()}).measure(targets, out, seed=7)
+
+    assert load.invalid == ()
+    ended: Counter[str] = Counter()
+    setups = 0
+    for series in read_series(out / "points.csv.gz"):
+        if series.metric == "iterations" and series.tags.get("phase") == "load":
+            ended[series.tags["arm"]] += len(series.measured)
+        setups += series.metric == "http_req_duration" and series.tags.get("op") == "setup"
+    # One set up for all: the arms got the same work, and no more of it than from one k6.
+    assert ended == dict.fromkeys(Arm, 24)
+    assert setups > 0
+    for arm in Arm:
+        found = {reading.name: reading.value for reading in load.readings[arm]}
+        assert found["errors_share"] == 0
+        assert found["http_req_duration{op=create}/count"] == 24
+        assert 0 < found["generator_cpu_share"] < 1
+    assert len(list(out.glob("load-pod-*"))) == count
+
+
+def test_a_script_that_pods_cannot_run_is_told_with_what_k6_said(tmp_path: Path) -> None:
+    wrong = CRUD.model_copy(update={"parameters": {"HOLD_S": "soon"}})
+    with (
+        launched(tmp_path, 2, operator=False) as targets,
+        pytest.raises(LoadError, match=r"load pod . of 2|of the load") as caught,
+    ):
+        wrong.driver({"k6": toolchain.k6()}).measure(targets, _made(tmp_path / "out"), seed=7)
+    assert "HOLD_S is not a number" in f"{caught.value} {caught.value.hint}"

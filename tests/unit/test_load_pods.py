@@ -1,0 +1,305 @@
+"""A load from pods: all begin together, and whatever becomes of one is told by its name."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+from pipeline.environments import manifests
+from pipeline.environments.api import Api
+from pipeline.environments.images import Image
+from pipeline.environments.in_cluster import InCluster, Load
+from pipeline.environments.load_pods import ClusterPods
+from pipeline.environments.manifests import Place
+from pipeline.errors import LoadError
+from pipeline.ports import PodDone, PodWork, Program
+from tests.clusters import FakeCluster, Fault, Object, refuse, running, say
+from tests.loopback import Request, answering
+
+POINTS = b"the points of a pod\n" * 1000
+WORK = PodWork(
+    name="object_crud.js",
+    program=Program(Path("k6"), "1.1.0", "sha256:11"),
+    args=("--out=csv=/kept/points.csv.gz", "/files/object_crud.js"),
+    variables={"SEED": "7"},
+    files={"object_crud.js": b"import './lib/api.js'", "lib/api.js": b"export {}"},
+    secrets={"baseline.token": b"hidden-from-all"},
+    longest_s=20.0,
+)
+
+
+@dataclass
+class Pretended:
+    """What the keeper of one pod does.
+
+    Attributes:
+        setup_fails: Its setup.
+        runs: How often it says that it still runs, once started.
+        damaged: How often its file comes with another byte in it.
+        short: How often the last byte is missing.
+        exit: Code of its k6.
+        name: Of its file.
+        asked: What it was asked for, in order.
+    """
+
+    setup_fails: bool = False
+    runs: int = 1
+    damaged: int = 0
+    short: int = 0
+    exit: int = 0
+    name: str = "points.csv.gz"
+    token: str = ""
+    given: Any = None
+    asked: list[str] = field(default_factory=list)
+
+    def answer(self, request: Request, body: bytes) -> None:
+        what = f"{request.command} {request.path.removeprefix('/keeper/')}"
+        self.asked.append(what)
+        if request.headers.get("X-Keeper-Token") != self.token:
+            refuse(request, 403, "unknown token")
+            return
+        match what:
+            case "POST setup" if self.setup_fails:
+                refuse(request, 500, "setup() threw")
+            case "POST setup":
+                say(request, {"data": {"attributes": {"data": {"names": ["a"]}}}})
+            case "PUT setup":
+                self.given = json.loads(body)
+                say(request, {})
+            case "GET state":
+                say(request, self._state())
+            case "GET files/points.csv.gz":
+                request.say(self._content())
+            case _:
+                say(request, {})
+
+    def _state(self) -> Object:
+        self.runs -= "POST start" in self.asked
+        if self.runs >= 0:
+            return {"running": True}
+        digest = hashlib.sha256(POINTS).hexdigest()
+        file = {"name": self.name, "size": len(POINTS), "sha256": digest}
+        return {"running": False, "exit": self.exit, "cpu_share": 0.25, "files": [file]}
+
+    def _content(self) -> bytes:
+        if self.damaged:
+            self.damaged -= 1
+            return b"T" + POINTS[1:]
+        if self.short:
+            self.short -= 1
+            return POINTS[:-1]
+        return POINTS
+
+
+@dataclass
+class Crew:
+    """Load pods of a fake cluster, with keepers that do as they are told."""
+
+    cluster: FakeCluster
+    pods: ClusterPods
+    out: Path
+    keepers: dict[str, Pretended]
+
+    def run(self, work: PodWork = WORK) -> tuple[PodDone, ...]:
+        self.pods.begin()
+        return self.pods.run(work, self.out, lambda: None)
+
+    def change(self, pod: str, status: Object | None) -> None:
+        """Give a pod another state, or take it away."""
+        (path,) = [where for where in self.cluster.objects if where.endswith(f"/pods/{pod}")]
+        if status is None:
+            del self.cluster.objects[path]
+        else:
+            self.cluster.change(path, self.cluster.objects[path] | {"status": status})
+
+
+def crew_of(stack: ExitStack, tmp_path: Path, settings: InCluster) -> Crew:
+    keepers = {f"load-0-{index}-abcde": Pretended() for index in range(settings.load_pods)}
+
+    def serve(pod: Object, cluster: FakeCluster) -> None:
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        secret = cluster.objects[f"/api/v1/namespaces/{namespace}/secrets/load-0"]
+        keepers[name].token = _decoded(secret["data"]["keeper.token"])
+        url = stack.enter_context(answering(keepers[name].answer))
+        cluster.doors[name] = int(url.rpartition(":")[2])
+
+    cluster = FakeCluster(serves=serve)
+    config = stack.enter_context(running(cluster, tmp_path))
+    pods = ClusterPods(
+        api=Api(str(config), away_s=3, pause_s=0.01),
+        place=Place("milo-perf-1-000-load", "1", "load", 1_800_000_000, settings),
+        keeper=Program(Path("keeper"), "ours", "sha256:22"),
+        image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
+        tick_s=0.02,
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    return Crew(cluster, pods, out, keepers)
+
+
+def _decoded(text: str) -> str:
+    import base64
+
+    return base64.b64decode(text).decode()
+
+
+@pytest.fixture
+def crew(tmp_path: Path) -> Iterator[Crew]:
+    with ExitStack() as stack:
+        yield crew_of(stack, tmp_path, InCluster(ready_s=5, load_pods=3))
+
+
+def test_one_sets_up_all_begin_and_their_points_are_taken(crew: Crew) -> None:
+    done = crew.run()
+
+    assert [one.name for one in done] == [f"load pod {number} of 3" for number in (1, 2, 3)]
+    assert all(one.exit == 0 and not one.lost and one.cpu_share == 0.25 for one in done)
+    assert all((one.folder / "points.csv.gz").read_bytes() == POINTS for one in done)
+    first, *others = crew.keepers.values()
+    assert first.asked[:2] == ["POST setup", "POST start"]
+    for one in others:
+        assert one.asked[:2] == ["PUT setup", "POST start"]
+        assert one.given == {"names": ["a"]}
+    assert all(one.asked[-1] == "POST taken" for one in crew.keepers.values())
+
+
+def test_what_is_applied_is_what_kubernetes_takes_and_shows_no_token(crew: Crew) -> None:
+    crew.run()
+    applied = [one for one in crew.cluster.objects.values() if one["kind"] != "Pod"]
+    assert {one["kind"] for one in applied} >= {"ConfigMap", "Secret", "Job", "NetworkPolicy"}
+    tokens = {one.token for one in crew.keepers.values()} | {"hidden-from-all"}
+    for one in applied:
+        for version in ("1.32", "1.33", "1.34"):
+            kubernetes_validate.validate(one, version, strict=True)
+        if one["kind"] != "Secret":
+            assert not any(token in json.dumps(one) for token in tokens)
+
+
+def test_the_api_of_the_cluster_gets_few_questions(crew: Crew) -> None:
+    for one in crew.keepers.values():
+        one.runs = 2
+    before = len(crew.cluster.asked)
+    crew.run()
+    states = sum(one.asked.count("GET state") for one in crew.keepers.values())
+    assert states == 9
+    assert len(crew.cluster.asked) - before < 40
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (
+            {"containerStatuses": [{"state": {"terminated": {"reason": "OOMKilled"}}}]},
+            "it was killed because it took more memory than its limit (OOMKilled)",
+        ),
+        ({"phase": "Failed", "reason": "Evicted", "message": "disk"}, "it Evicted: disk"),
+        (None, "it was deleted"),
+    ],
+)
+def test_a_pod_that_is_lost_under_load_is_named_and_the_others_are_kept(
+    crew: Crew, status: Object | None, why: str
+) -> None:
+    crew.keepers["load-0-1-abcde"].runs = 1000
+    threading.Timer(0.2, lambda: crew.change("load-0-1-abcde", status)).start()
+    first, second, third = crew.run()
+
+    assert second.lost == why
+    assert not first.lost
+    assert not third.lost
+    assert (third.folder / "points.csv.gz").read_bytes() == POINTS
+
+
+def test_a_pod_that_does_not_end_is_late(crew: Crew) -> None:
+    crew.keepers["load-0-2-abcde"].runs = 1000
+    work = PodWork(**{**_fields(WORK), "longest_s": 1.0})
+    *others, third = crew.run(work)
+    assert third.lost == "it had not ended after 1 s"
+    assert not any(one.lost for one in others)
+
+
+def _fields(work: PodWork) -> dict[str, Any]:
+    return {name: getattr(work, name) for name in PodWork.__dataclass_fields__}
+
+
+@pytest.mark.parametrize("how", ["damaged", "short"])
+def test_points_that_come_otherwise_than_they_were_are_taken_again(crew: Crew, how: str) -> None:
+    setattr(crew.keepers["load-0-0-abcde"], how, 1)
+    setattr(crew.keepers["load-0-1-abcde"], how, 99)
+    first, second, _ = crew.run()
+    assert (first.folder / "points.csv.gz").read_bytes() == POINTS
+    assert "load pod 2 of 3: points.csv.gz did not arrive whole" in second.lost
+
+
+def test_a_pod_that_names_a_path_writes_nothing(crew: Crew) -> None:
+    crew.keepers["load-0-0-abcde"].name = "../../escaped"
+    first, *_ = crew.run()
+    assert "names a file that is a path" in first.lost
+    assert not list(crew.out.parent.rglob("escaped"))
+
+
+def test_a_setup_that_fails_is_told_and_is_not_tried_again(crew: Crew) -> None:
+    crew.keepers["load-0-0-abcde"].setup_fails = True
+    with pytest.raises(LoadError, match=r"load pod 1 of 3: setup: .* 500: setup\(\) threw"):
+        crew.run()
+    assert crew.keepers["load-0-0-abcde"].asked.count("POST setup") == 1
+
+
+def test_a_target_that_dies_ends_the_load(crew: Crew) -> None:
+    for one in crew.keepers.values():
+        one.runs = 1000
+
+    def dead() -> None:
+        raise LoadError("server of the candidate exited with 1 while it was measured")
+
+    crew.pods.begin()
+    with pytest.raises(LoadError, match="server of the candidate exited"):
+        crew.pods.run(WORK, crew.out, dead)
+
+
+def test_pods_that_cannot_start_are_told_with_the_reason(crew: Crew) -> None:
+    waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
+    status = {"containerStatuses": [{"state": {"waiting": waiting}}]}
+    crew.cluster.pods["load-0-1"] = status
+    with pytest.raises(Exception, match=r"pod 2 of the load was not ready: ImagePullBackOff"):
+        crew.run()
+
+
+def test_a_cluster_that_refuses_the_job_is_told(crew: Crew) -> None:
+    crew.cluster.faults.append(Fault("PATCH", "/jobs/", 403, "you may not"))
+    with pytest.raises(LoadError, match=r"the load pods: the cluster refused PATCH .*you may not"):
+        crew.run()
+
+
+def test_the_k6_operator_makes_the_pods_where_it_is_there(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        crew = crew_of(stack, tmp_path, InCluster(ready_s=5, load_pods=2))
+        crew.cluster.operator = True
+        done = crew.run()
+        (test_run,) = crew.cluster.of("TestRun")
+        assert not crew.cluster.of("Job")
+        assert test_run["spec"]["parallelism"] == 2
+        assert [one.name for one in done] == ["load pod 1 of 2", "load pod 2 of 2"]
+        assert not any(one.lost for one in done)
+
+
+def test_the_k6_operator_can_be_left_alone(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        settings = InCluster(ready_s=5, load_pods=2, load=Load(k6_operator="never"))
+        crew = crew_of(stack, tmp_path, settings)
+        crew.cluster.operator = True
+        crew.run()
+        assert crew.cluster.of("Job")
+        assert not crew.cluster.of("TestRun")
+
+
+def test_every_right_that_load_pods_need_is_listed() -> None:
+    rules = [r for r in manifests.rights(with_load=True) if r not in manifests.rights()]
+    listed = {resource for rule in rules for resource in rule["resources"]}
+    assert listed == {"configmaps", "jobs", "testruns", "pods/proxy"}
