@@ -18,7 +18,7 @@ from pipeline.model.subject import Arm
 from pipeline.plan import WORKLOAD_S, Pair, Plan, seed_of
 from pipeline.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
 from pipeline.progress import Progress
-from pipeline.samples import Outcome, added, counted, too_short, values_of
+from pipeline.samples import Outcome, added, counted, disagreeing, too_short, values_of
 
 Enough = Callable[[ResultSet], bool]
 """Says whether results need no more pairs."""
@@ -155,6 +155,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> tuple[Outco
             for arm in launch.arms:
                 invalid += [f"{workload.name}: {said}" for said in seen[arm].restarted(arm)]
                 readings = (*load.readings[arm], *seen[arm].readings)
+                invalid += [f"{workload.name}: {said}" for said in disagreeing(readings, arm)]
                 found, missing = values_of(workload, readings)
                 values[arm] |= found
                 of[arm] |= counted(workload, readings)

@@ -11,6 +11,9 @@ from pipeline.model.subject import Arm
 from pipeline.model.units import convert
 from pipeline.stats.summary import EFFECTIVE, ERROR, QUANTILES, fewest
 
+_PODS = "pods."
+_SLACK, _SLACK_SHARE = 5.0, 0.01  # answers that may be under way when one of the two is asked
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -45,6 +48,31 @@ def added(results: ResultSet, suite: Suite, outcomes: Sequence[Outcome]) -> Resu
         )
     trials = (*results.trials, *(outcome.trial for outcome in outcomes))
     return dataclasses.replace(results, trials=trials, samples=samples)
+
+
+def disagreeing(readings: Sequence[Reading], arm: Arm) -> list[str]:
+    """Return where load pods and the server that they loaded do not count the same.
+
+    Every answer that a pod had must be in the server's count, which has those to others too; and
+    nobody else reads single objects, so of reads there must not be more either.
+
+    Args:
+        readings: Of the load and the probes.
+        arm: That they are of.
+    """
+    found = {reading.name: reading.value for reading in readings}
+    said = []
+    for name, pods in found.items():
+        what = name.removeprefix(_PODS)
+        server = found.get(f"server.{what}")
+        if what == name or server is None:
+            continue
+        slack = _SLACK + _SLACK_SHARE * pods
+        if server < pods - slack or (what == "reads" and server > pods + slack):
+            said.append(
+                f"load pods counted {pods:.0f} {what} of the {arm}, and its server {server:.0f}"
+            )
+    return said
 
 
 def _longer(sample: Sample, value: float | None, of: float | None) -> Sample:

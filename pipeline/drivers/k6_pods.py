@@ -20,7 +20,7 @@ from pipeline.drivers.k6_command import (
     meaning,
 )
 from pipeline.drivers.points import read_points
-from pipeline.drivers.shares import merge, share_of, unequal
+from pipeline.drivers.shares import merge, sent, share_of, unequal
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import (
@@ -81,7 +81,10 @@ def measure(
     said = [text for one in left for text in complaints(one.folder / LOG)]
     load = judge(settings.asked, points, max(one.cpu_share for one in left), said)
     unfair = unequal(settings.asked, len(targets), len(done), shares)
-    return dataclasses.replace(load, invalid=(*lost, *unfair, *load.invalid))
+    readings = {
+        arm: (*found, *sent(str(arm), shares.values())) for arm, found in load.readings.items()
+    }
+    return dataclasses.replace(load, readings=readings, invalid=(*lost, *unfair, *load.invalid))
 
 
 def _work(settings: "K6", program: Program, targets: Mapping[Arm, Target], seed: int) -> PodWork:

@@ -3,18 +3,21 @@
 import gzip
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.drivers.applied import Asked
 from pipeline.drivers.raw import HINT, read_series
 from pipeline.errors import LoadError
+from pipeline.model.results import Reading
 
 _LATE_S = 1.0
 """How much later than the first a pod may begin: they are told one after the other."""
 
 _LEVEL = 1  # of compression: the file is read once or twice
+_OBJECTS = ("secrets", "configmaps")
 _LINE = 1_000  # more bytes than the names of columns take
 
 
@@ -26,11 +29,14 @@ class Share:
         iterations: That ended under load, of all arms together.
         dropped: Iterations that k6 could not start.
         start_s: Unix time at which its first request under load ended; None where it sent none.
+        answers: About Secrets and ConfigMaps, in all phases but setup: how many by arm and class of
+            code, such as `2xx`, and `reads` of one object.
     """
 
     iterations: int
     dropped: int
     start_s: float | None
+    answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def share_of(path: Path) -> Share:
@@ -41,6 +47,7 @@ def share_of(path: Path) -> Share:
     """
     iterations = dropped = 0
     starts: list[int] = []
+    answers: dict[str, Counter[str]] = {}
     for series in read_series(path):
         is_load = series.tags.get("phase") == "load"
         if series.metric == "dropped_iterations":
@@ -49,7 +56,22 @@ def share_of(path: Path) -> Share:
             iterations += len(series.measured)
         elif is_load and series.metric == "http_req_duration":
             starts.append(int(series.times_us.min()))
-    return Share(iterations, dropped, min(starts) / 1e6 if starts else None)
+        if series.metric == "http_req_duration" and series.tags.get("resource") in _OBJECTS:
+            found = answers.setdefault(series.tags.get("arm", ""), Counter())
+            found[f"{series.status[:1]}xx"] += len(series.measured)
+            if series.tags.get("op", "").startswith("get"):
+                found["reads"] += len(series.measured)
+    return Share(iterations, dropped, min(starts) / 1e6 if starts else None, answers)
+
+
+def sent(arm: str, shares: Iterable[Share]) -> Iterator[Reading]:
+    """Yield what all pods together say that a build answered, to be held against its own count."""
+    total: Counter[str] = Counter()
+    for one in shares:
+        total.update(one.answers.get(arm, {}))
+    for what in ("2xx", "4xx", "5xx"):
+        yield Reading(f"pods.answers{{code={what}}}", float(total[what]), "1")
+    yield Reading("pods.reads", float(total["reads"]), "1")
 
 
 def unequal(asked: Asked, arms: int, pods: int, shares: Mapping[str, Share]) -> Iterator[str]:

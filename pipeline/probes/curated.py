@@ -66,7 +66,8 @@ _DURATION = "apiserver_request_duration_seconds"
 _CHILDREN = "projectstorage_child_creations_total"
 _QUEUE = "apiserver_flowcontrol"
 _VERBS = ("GET", "LIST", "POST", "PUT", "PATCH", "DELETE", "DELETECOLLECTION")
-_USED = ("secrets", "configmaps", "projects")
+_OBJECTS = ("secrets", "configmaps")
+_USED = (*_OBJECTS, "projects")
 
 _SERVER = (
     Curated("server", "requests", _REQUESTS, Kind.COUNT),
@@ -109,6 +110,16 @@ _ETCD = (
 )
 
 
+def _of_objects() -> Iterator[Curated]:
+    """Yield what was answered about Secrets and ConfigMaps, by class of code, and reads of one."""
+    for code in ("2xx", "4xx", "5xx"):
+        labels = {"resource": _OBJECTS, "verb": _VERBS, "code": (f"{code[0]}*",)}
+        name = f"answers{{code={code}}}"
+        yield Curated("server", name, _REQUESTS, Kind.COUNT, labels=labels)
+    labels = {"resource": _OBJECTS, "verb": ("GET",)}
+    yield Curated("server", "reads", _REQUESTS, Kind.COUNT, labels=labels)
+
+
 def _by_label() -> Iterator[Curated]:
     """Yield requests of each verb and resource, and the mean duration of each pair of them."""
     for verb in (*_VERBS, "WATCH"):
@@ -129,6 +140,7 @@ CURATED = (
     Curated("", "goroutines_added", _GOROUTINES, Kind.ADDED),
     *_SERVER,
     *_by_label(),
+    *_of_objects(),
     *_ETCD,
     Curated("manager", "requests", "rest_client_requests_total", Kind.COUNT),
 )

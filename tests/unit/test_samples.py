@@ -4,7 +4,8 @@ import pytest
 
 from pipeline.config import MetricSettings, Workload
 from pipeline.model.results import Reading
-from pipeline.samples import counted, too_short, values_of
+from pipeline.model.subject import Arm
+from pipeline.samples import counted, disagreeing, too_short, values_of
 
 LATENCY = "http_req_duration{op=get}"
 
@@ -69,3 +70,30 @@ def test_a_share_of_events_knows_of_how_many() -> None:
     shares = [Reading("errors_share", 0.01, "1", of=400.0)]
     assert counted(workload("errors_share"), shares) == {"w/m": 400.0}
     assert counted(workload("server.cpu"), shares) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "pods", "server", "is_told"),
+    [
+        ("reads", 1000, 1000, False),
+        ("reads", 1000, 1012, False),
+        ("reads", 1000, 1020, True),  # points were lost
+        ("reads", 1000, 980, True),
+        ("answers{code=2xx}", 1000, 980, True),  # or some other server was loaded
+        ("answers{code=2xx}", 1000, 5000, False),  # others were answered too
+        ("answers{code=5xx}", 20, 0, True),
+        ("answers{code=5xx}", 3, 0, False),
+    ],
+)
+def test_the_server_must_have_counted_what_pods_were_answered(
+    name: str, pods: int, server: int, *, is_told: bool
+) -> None:
+    found = [Reading(f"pods.{name}", pods, "1"), Reading(f"server.{name}", server, "1")]
+    said = disagreeing(found, Arm.CANDIDATE)
+    assert said == (
+        [f"load pods counted {pods} {name} of the candidate, and its server {server}"]
+        if is_told
+        else []
+    )
+    assert disagreeing(found[:1], Arm.CANDIDATE) == []  # nobody asked the server
+    assert disagreeing(found[1:], Arm.CANDIDATE) == []  # the load was of this machine

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.drivers.applied import Asked
 from pipeline.drivers.points import read_points
-from pipeline.drivers.shares import Share, merge, share_of, unequal
+from pipeline.drivers.shares import Share, merge, sent, share_of, unequal
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 
@@ -103,3 +103,19 @@ def test_points_that_are_cut_off_are_refused(tmp_path: Path, kept: int) -> None:
 def test_a_disk_that_is_full_is_told(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="cannot be put together: No such file"):
         merge([GOLDEN / RECORDED[0]], tmp_path / "gone" / "all.csv.gz")
+
+
+def test_what_was_answered_is_counted_by_arm_and_class_of_code() -> None:
+    share = share_of(GOLDEN / "object_crud.csv.gz")
+    lines = gzip.decompress((GOLDEN / "object_crud.csv.gz").read_bytes()).decode().splitlines()
+    for arm in Arm:
+        own = [
+            line
+            for line in lines
+            if line.startswith("http_req_duration,")
+            and f"arm={arm}" in line
+            and ("resource=secrets" in line or "resource=configmaps" in line)
+        ]
+        found = {reading.name: reading.value for reading in sent(arm, [share, share])}
+        assert found["pods.reads"] == 2 * sum("op=get" in line for line in own) > 0
+        assert sum(found[f"pods.answers{{code={code}xx}}"] for code in "245") == 2 * len(own)
