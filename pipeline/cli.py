@@ -21,6 +21,7 @@ from pipeline.history import arguments as history_arguments
 from pipeline.publish import arguments as publish_arguments
 
 if TYPE_CHECKING:  # these would load what `--help` does not need
+    from pipeline.model.plan import PlanSummary
     from pipeline.model.report import Report
 
 _FORMATS = ("text", "markdown", "html", "junit", "perfdata")
@@ -216,8 +217,21 @@ def _plan(args: argparse.Namespace) -> Exit:
     from pipeline.render.plan import plan_text
 
     plan, need = wish.foreseen(wish_arguments.wish(args))
+    if plan.environment == "remote":
+        plan = _with_cost(plan)
     print(codec.plan_json(plan, need) if args.json else plan_text(plan, need), end="")
     return Exit.NO_REGRESSION
+
+
+def _with_cost(plan: "PlanSummary") -> "PlanSummary":
+    """Return a plan with what it would cost on a cluster that is made for it."""
+    import dataclasses
+
+    from pipeline.cluster import cost
+
+    night = cost.night(plan.duration_s, plan.load_pods, cost.prices())
+    said = f"about {night.usd:.2f} USD on {night.machines}, prices of {night.as_of}"
+    return dataclasses.replace(plan, on_gke=said)
 
 
 def _doctor(args: argparse.Namespace) -> Exit:

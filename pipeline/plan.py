@@ -88,6 +88,7 @@ class Plan:
             kept_bytes=self.kept_bytes,
             peak_bytes=self.peak_bytes,
             asks=self.suite.environment.asks,
+            load_pods=self.suite.environment.load_pods,
             asks_for_load=self.suite.environment.asks_for_load,
         )
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.capacity.arguments import duration_s
-from pipeline.cluster.values import OURS
+from pipeline.cluster.values import OURS, USUAL
 from pipeline.errors import ConfigError
 
 _EXITS = (
@@ -65,15 +65,20 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--expires-in", type=duration_s, default=3 * 3600.0, metavar="TIME", help="default: 3h"
     )
-    for pool, machine, kind in (("server", "n2-standard-8", ""), ("load", "n2-standard-4", "spot")):
+    for pool in USUAL:
         parser.add_argument(
-            f"--{pool}-type",
-            default=machine,
+            f"--{pool.name}-type",
+            default=pool.machine_type,
             metavar="TYPE",
-            help=f"machines of the {pool}{f', {kind}' if kind else ''} (default: {machine})",
+            help=f"machines of the {pool.name}{', spot' if pool.is_spot else ''}"
+            f" (default: {pool.machine_type})",
         )
         parser.add_argument(
-            f"--{pool}-nodes", type=_count, default=2, metavar="N", help="how many (default: 2)"
+            f"--{pool.name}-nodes",
+            type=_count,
+            default=pool.nodes,
+            metavar="N",
+            help=f"how many (default: {pool.nodes})",
         )
     parser.add_argument("--network", default="default", metavar="NAME", help="default: default")
     parser.add_argument("--subnetwork", default="", metavar="NAME", help="default: Google's choice")

@@ -2,17 +2,20 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.cluster.values import Order, Pool
+from pipeline.cluster.values import USUAL, Order, Pool
 from pipeline.errors import ConfigError
 
 SWEPT_AFTER_S = 2 * 3600.0
 """How long after its end a cluster may be billed: the sweeper comes hourly, and takes a while."""
+
+AROUND_S = 15 * 60.0
+"""Before and after a run, while the cluster is made and deleted; not measured."""
 
 BOOT_DISK = "pd-balanced"
 
@@ -137,6 +140,21 @@ class Estimate:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Night:
+    """What a run would cost on a cluster of its own.
+
+    Attributes:
+        usd: In all.
+        machines: That it would have.
+        as_of: Month of the prices.
+    """
+
+    usd: float
+    machines: str
+    as_of: str
+
+
 def estimate(order: Order, prices: Prices, budget_usd: float) -> Estimate:
     """Return what an order would cost.
 
@@ -158,6 +176,24 @@ def estimate(order: Order, prices: Prices, budget_usd: float) -> Estimate:
         lines.append(Line(what, pool.nodes, pool.nodes * each * factor))
     life_h = order.life_s / 3600
     return Estimate(tuple(lines), life_h, life_h + SWEPT_AFTER_S / 3600, budget_usd, prices)
+
+
+def night(duration_s: float, load_pods: int, known: Prices) -> Night:
+    """Return what a run would cost on a cluster that is made for it, as `cluster create` does.
+
+    Args:
+        duration_s: Of the run.
+        load_pods: Each gets a machine of its own; with none, there are no machines for the load.
+        known: Prices.
+    """
+    pools = [replace(one, nodes=load_pods) if one.name == "load" else one for one in USUAL]
+    pools = [one for one in pools if one.nodes]
+    life_h = (duration_s + AROUND_S) / 3600
+    each_h = known.cluster(known.region, pools) or 0.0  # all of these have a price
+    written = " and ".join(
+        f"{one.nodes} {one.machine_type}{' (spot)' if one.is_spot else ''}" for one in pools
+    )
+    return Night(each_h * life_h, written, known.as_of)
 
 
 def prices(over: Path | None = None) -> Prices:

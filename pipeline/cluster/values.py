@@ -54,6 +54,13 @@ class Pool:
     disk_gib: int = 50
 
 
+USUAL = (
+    Pool("server", "n2-standard-8", 2, is_spot=False),
+    Pool("load", "n2-standard-4", 2, is_spot=True),
+)
+"""What a cluster is made of unless somebody says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A cluster that is asked for.

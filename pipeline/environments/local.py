@@ -35,6 +35,7 @@ class Local(Settings):
     needs: ClassVar[tuple[str, ...]] = ("etcd",)
     start_s: ClassVar[float] = 9.0
     is_here: ClassVar[bool] = True
+    load_pods: ClassVar[int] = 0
 
     @property
     def asks(self) -> str:

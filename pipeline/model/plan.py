@@ -50,3 +50,5 @@ class PlanSummary:
     peak_bytes: float
     asks: str = ""
     asks_for_load: str = ""
+    load_pods: int = 0
+    on_gke: str = ""

@@ -22,6 +22,7 @@ def plan_text(plan: PlanSummary, need: Need) -> str:
         *([f"  each build   {plan.asks}, in a namespace of its own"] if plan.asks else []),
         *([f"  load pods    {plan.asks_for_load}"] if plan.asks_for_load else []),
         f"  time         {_time(plan)}, builds not counted",
+        *([f"  on GKE       {plan.on_gke}, made for it and deleted"] if plan.on_gke else []),
         f"  load         about {requests:,} requests{_where(plan)}",
         f"  memory       about {need.memory / 1e9:.1f} GB at its peak, k6 included",
         f"  open files   about {need.files:,.0f} at most, in one process",
