@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cluster.cost import estimate, prices
+from pipeline.cluster.cost import estimate, night, prices
 from pipeline.cluster.values import Order, Pool
 from pipeline.errors import ConfigError
 
@@ -25,6 +25,16 @@ def test_an_estimate_is_the_fee_and_the_machines_with_their_disks() -> None:
     machines = 2 * each["n2-standard-8"] + 3 * each["n2-standard-4"] * table.spot
     assert found.usd_per_hour == pytest.approx(table.cluster_per_hour + machines + 5 * disk)
     assert found.usd == pytest.approx(3 * found.usd_per_hour)
+
+
+def test_a_run_costs_as_long_as_it_takes_with_what_is_around_it() -> None:
+    table = prices()
+    one, four = (night(2700.0, pods, table) for pods in (1, 4))
+    load = table.machine(LOAD)
+    assert load is not None
+    assert four.usd - one.usd == pytest.approx(3 * load)  # 45 minutes and 15 around them
+    assert four.machines == "2 n2-standard-8 and 4 n2-standard-4 (spot)"
+    assert night(2700.0, 0, table).machines == "2 n2-standard-8"
 
 
 def test_a_night_that_nobody_deletes_is_counted_until_the_sweeper_has_been() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import config, toolchain
-from pipeline.environments.chosen import chosen
+from pipeline.environments.chosen import chosen, with_load_pods
 from pipeline.environments.in_cluster import Resources
 from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
@@ -161,3 +161,52 @@ def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path) -> None:
     api.away_s = 0.1
     with pytest.raises(LaunchError, match="did not answer"):
         api.ask("GET", "/version")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "kind",
+        pytest.param("file", id="a file with tables in it"),
+    ],
+)
+def test_load_pods_are_put_into_what_was_written(tmp_path: Path, written: str) -> None:
+    if written == "file":
+        path = tmp_path / "perf.toml"
+        path.write_text(
+            '[environment]  # ours\nkind = "remote"\nload_pods = 2\n'
+            "\n[environment.load]\nkeep_m = 5\n"
+        )
+        written = str(path)
+    before, _ = chosen(written)
+    text = with_load_pods(written, 4)
+    found, kept = chosen(text)
+    assert kept == text
+    assert found == before.model_copy(update={"load_pods": 4})
+    assert found.facts["load pods"] == "4"
+    assert {"k6", "keeper"} <= set(found.needs)
+    assert not {"k6", "keeper"} & set(chosen("kind")[0].needs)
+
+
+def test_no_process_of_this_machine_is_a_load_pod() -> None:
+    with pytest.raises(ConfigError, match="--load-pods 3: pods are of a cluster"):
+        planned(Wish("smoke", "reference", load_pods=3))
+
+
+def test_load_pods_that_cannot_be_put_in_are_to_be_written_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "perf.toml"
+    path.write_text('environment = { kind = "kind" }\n')
+    with pytest.raises(ConfigError, match="write `load_pods` there"):
+        with_load_pods(str(path), 4)
+
+
+@pytest.mark.parametrize("count", [-1, 101])
+def test_a_number_of_load_pods_has_limits(count: int) -> None:
+    with pytest.raises(ConfigError, match="load_pods"):
+        with_load_pods("kind", count)
+
+
+def test_a_plan_says_where_the_load_comes_from() -> None:
+    _, plan = planned(Wish("smoke", "reference", environment="kind", load_pods=4))
+    assert plan.summary().asks_for_load == "4 of 1024 MiB"
+    assert plan.summary().load_pods == 4
