@@ -1,11 +1,12 @@
 """What the components of a target use, looked at from outside, for ClusterLoader2's own forms.
 
-ClusterLoader2 asks a kubelet for the use of containers, and reaches etcd by SSH.  Of a process it
-knows neither, so its two summaries of these are written here, from /proc and from etcd's text.
+ClusterLoader2 asks a kubelet for the use of containers, and reaches etcd by SSH.  Of a build that
+it loads it knows neither, so its two summaries of these are written here: from /proc, or in a
+cluster from what kubelets say, and from etcd's text.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,33 +16,51 @@ import psutil
 from pipeline import web
 from pipeline.drivers.clusterloader2.reported import ETCD, USAGE, Expected
 from pipeline.drivers.clusterloader2.summaries import Look, write_etcd_metrics, write_resource_usage
+from pipeline.errors import LoadError
+from pipeline.log import log
 from pipeline.ports import Target
 from pipeline.repeated import repeated
 
 EXPECTED = (Expected(USAGE, "usage"), Expected(ETCD, "etcd"))
-"""What a `Usage` writes."""
+"""What a `Use` writes."""
 
 _EVERY_S = 1.0
+_OF_KUBELET_S = 5.0  # which looks every 10 to 15 s itself
+_LATE_S = 25.0  # how long after a load a second look of the kubelet is waited for
+_FEWEST = 2  # looks that CPU can be told from
 
 
-class Usage:
-    """Looks at the processes of a target; complete when the block has been left."""
+class Use:
+    """Looks at the components of a target; complete when the block has been left."""
 
     def __init__(self, target: Target) -> None:
         """Look once.
 
         Args:
-            target: With processes, and with an etcd whose metrics can be read.
+            target: With processes or with what says what its containers use, and with an etcd
+                whose metrics can be read.
+
+        Raises:
+            LoadError: etcd does not answer, or nobody says what the components use.
         """
         self._target = target
-        self._processes = {name: psutil.Process(pid) for name, pid in target.processes.items()}
-        self._looks: dict[str, list[Look]] = {name: [] for name in self._processes}
+        self._see = _processes(target.processes) if target.processes else _containers(target)
+        self._looks: dict[str, list[Look]] = {name: [] for name in target.processes}
         self._etcd = [self._metrics()]
         self.look()
+
+    @property
+    def every_s(self) -> float:
+        """Seconds from one look to the next."""
+        return _EVERY_S if self._target.processes else _OF_KUBELET_S
 
     def end(self) -> None:
         """Look for the last time."""
         self.look()
+        deadline = time.monotonic() + (0 if self._target.processes else _LATE_S)
+        while self._is_short() and time.monotonic() < deadline:
+            time.sleep(1.0)
+            self.look()
         self._etcd.append(self._metrics())
 
     def write(self, folder: Path, config: str) -> None:
@@ -54,31 +73,69 @@ class Usage:
         Raises:
             LoadError: They cannot be written, or a component was started again.
         """
+        if not self._looks:
+            raise LoadError("no kubelet has said what the components use")
         now = datetime.now(UTC)
         write_resource_usage(folder, config, self._looks, now)
         before, after = self._etcd
         write_etcd_metrics(folder, config, before, after, now)
 
     def look(self) -> None:
-        """Look at each process that still lives."""
-        for name, process in self._processes.items():
-            with suppress(psutil.Error):  # a dead one is noticed by the target's own check
-                with process.oneshot():
-                    cpu, memory = process.cpu_times(), process.memory_info().rss
-                self._looks[name].append(Look(time.time(), cpu.user + cpu.system, memory))
+        """Look at each component, and keep what is new."""
+        for name, look in self._see().items():
+            looks = self._looks.setdefault(name, [])
+            if not looks or look.time_s > looks[-1].time_s:
+                looks.append(look)
+
+    def _is_short(self) -> bool:
+        return any(len(looks) < _FEWEST for looks in self._looks.values())
 
     def _metrics(self) -> str:
         return web.text(self._target.metrics["etcd"])
 
 
+def _processes(pids: Mapping[str, int]) -> Callable[[], dict[str, Look]]:
+    """Return what looks at processes; one that has ended is noticed by the target's own check."""
+    known: dict[str, psutil.Process] = {}
+    for name, pid in pids.items():
+        with suppress(psutil.Error):
+            known[name] = psutil.Process(pid)
+
+    def see() -> dict[str, Look]:
+        found = {}
+        for name, process in known.items():
+            with suppress(psutil.Error), process.oneshot():
+                cpu, memory = process.cpu_times(), process.memory_info().rss
+                found[name] = Look(time.time(), cpu.user + cpu.system, memory)
+        return found
+
+    return see
+
+
+def _containers(target: Target) -> Callable[[], dict[str, Look]]:
+    """Return what asks kubelets; who does not answer just now is asked again."""
+    if (usage := target.usage) is None:
+        raise LoadError("nobody says what the components use: there is neither process nor kubelet")
+
+    def see() -> dict[str, Look]:
+        try:
+            found = usage()
+        except LoadError as error:
+            log.debug("what containers use is not told: %s", error)
+            return {}
+        return {name: Look(one.time_s, one.cpu_s, one.memory) for name, one in found.items()}
+
+    return see
+
+
 @contextmanager
-def watched(target: Target) -> Iterator[Usage]:
+def watched(target: Target) -> Iterator[Use]:
     """Look at a target while the block runs.
 
     Raises:
         LoadError: etcd does not answer.
     """
-    usage = Usage(target)
-    with repeated(usage.look, _EVERY_S, "usage"):
-        yield usage
-    usage.end()
+    use = Use(target)
+    with repeated(use.look, use.every_s, "usage"):
+        yield use
+    use.end()
