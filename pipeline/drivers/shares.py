@@ -77,23 +77,25 @@ def sent(arm: str, shares: Iterable[Share]) -> Iterator[Reading]:
 def unequal(asked: Asked, arms: int, pods: int, shares: Mapping[str, Share]) -> Iterator[str]:
     """Yield a sentence for each pod that did not do its share, or not when the others did.
 
+    Of an open load, iterations are dealt out in turn.  Fixed work is dealt out with the VUs that
+    do it, of which a pod may have one more than another, or none: there only all of it counts.
+
     Args:
         asked: What was asked of all together.
         arms: How many had load.
         pods: How many there were, with those that were lost.
         shares: By the name of the pod.
     """
-    each = asked.iterations if asked.rate is None else asked.rate * asked.duration_s
-    wanted = arms * (each or 0) / pods
     begun = [one.start_s for one in shares.values() if one.start_s is not None]
     first_s = min(begun, default=0.0)
-    # Iterations are dealt out in turn, so the pods begin up to one round of them apart.
-    round_s = 0.0 if asked.rate is None else pods / (arms * asked.rate)
+    rate = 0.0 if asked.rate is None else arms * asked.rate / pods
     for name, one in shares.items():
         if one.dropped:
             yield f"{name} dropped {one.dropped} iterations, as all its VUs were busy"
-        if abs(one.iterations - wanted) > asked.max_rate_error * wanted + arms:
+        wanted = rate * asked.duration_s
+        if rate and abs(one.iterations - wanted) > asked.max_rate_error * wanted + arms:
             yield f"{name} ended {one.iterations} iterations, and its share is {wanted:.0f}"
+        round_s = 1 / rate if rate else 0.0
         if one.start_s is not None and (late_s := one.start_s - first_s) > _LATE_S + round_s:
             yield f"{name} began {late_s:.1f} s after the first, or its node's clock is off"
 

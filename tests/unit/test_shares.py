@@ -58,11 +58,16 @@ def told(asked: Asked, shares: Sequence[Share], pods: int = 2) -> list[str]:
     return list(unequal(asked, 2, pods, dict(zip(names, shares, strict=False))))
 
 
-@pytest.mark.parametrize(("asked", "each"), [(OPEN, 600), (FIXED, 200)])
-def test_equal_shares_are_no_news(asked: Asked, each: int) -> None:
-    assert told(asked, [Share(each, 0, 10.0), Share(each, 0, 10.9)]) == []
-    off = round(0.04 * each)
-    assert told(asked, [Share(each - off, 0, 10.0), Share(each + off, 0, 10.0)]) == []
+def test_equal_shares_are_no_news() -> None:
+    assert told(OPEN, [Share(600, 0, 10.0), Share(600, 0, 10.9)]) == []
+    assert told(OPEN, [Share(576, 0, 10.0), Share(624, 0, 10.0)]) == []
+
+
+def test_fixed_work_is_dealt_out_with_the_vus_that_do_it() -> None:
+    assert told(FIXED, [Share(240, 0, 10.0), Share(160, 0, 10.0)]) == []
+    assert told(FIXED, [Share(400, 0, 10.0), Share(0, 0, None)]) == []
+    (said,) = told(FIXED, [Share(200, 0, 10.0), Share(200, 0, 12.0)])
+    assert "load pod 2 of 2 began 2.0 s after the first" in said
 
 
 @pytest.mark.parametrize(
