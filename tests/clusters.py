@@ -134,7 +134,8 @@ class FakeCluster:
         for path, at_s in list(self.gone_s.items()):
             if time.monotonic() >= at_s:
                 del self.gone_s[path]
-                for other in [o for o in self.objects if o == path or o.startswith(f"{path}/")]:
+                inside = f"/namespaces/{path.rpartition('/')[2]}/"
+                for other in [o for o in self.objects if o == path or inside in o]:
                     del self.objects[other]
 
     def _apply(self, request: Request, path: str, query: Object, body: bytes) -> None:

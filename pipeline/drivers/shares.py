@@ -28,7 +28,7 @@ class Share:
     Attributes:
         iterations: That ended under load, of all arms together.
         dropped: Iterations that k6 could not start.
-        start_s: Unix time at which its first request under load ended; None where it sent none.
+        start_s: Unix time at which its first request under load began; None where it sent none.
         answers: About Secrets and ConfigMaps, in all phases but setup: how many by arm and class of
             code, such as `2xx`, and `reads` of one object.
     """
@@ -46,7 +46,7 @@ def share_of(path: Path) -> Share:
         LoadError: The file is missing, cut off or not what k6 writes.
     """
     iterations = dropped = 0
-    starts: list[int] = []
+    starts: list[float] = []
     answers: dict[str, Counter[str]] = {}
     for series in read_series(path):
         is_load = series.tags.get("phase") == "load"
@@ -55,7 +55,7 @@ def share_of(path: Path) -> Share:
         elif is_load and series.metric == "iterations" and "beside" not in series.tags:
             iterations += len(series.measured)
         elif is_load and series.metric == "http_req_duration":
-            starts.append(int(series.times_us.min()))
+            starts.append(float((series.times_us - series.measured * 1e3).min()))
         if series.metric == "http_req_duration" and series.tags.get("resource") in _OBJECTS:
             found = answers.setdefault(series.tags.get("arm", ""), Counter())
             found[f"{series.status[:1]}xx"] += len(series.measured)

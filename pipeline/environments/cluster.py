@@ -15,7 +15,7 @@ from pipeline.environments import components, first, host, kubelet, manifests, p
 from pipeline.environments.api import Api
 from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster
-from pipeline.environments.load_pods import ClusterPods
+from pipeline.environments.load_pods import TICK_S, ClusterPods
 from pipeline.environments.manifests import Component, Place
 from pipeline.environments.namespaces import Home, remove
 from pipeline.environments.pods import Pods
@@ -42,6 +42,7 @@ class ClusterEnvironment:
             swapped between pairs; empty for the scheduler's choice.
         is_here: Whether the cluster may run on the kernel of this machine.
         run: Id of the run.
+        tick_s: See `ClusterPods`.
     """
 
     settings: InCluster
@@ -52,6 +53,7 @@ class ClusterEnvironment:
     nodes: Sequence[str] = ()
     is_here: bool = False
     run: str = field(default_factory=lambda: secrets.token_hex(4))
+    tick_s: float = TICK_S
     _launches: Iterator[int] = field(default_factory=itertools.count)
 
     @contextmanager
@@ -128,6 +130,7 @@ class ClusterEnvironment:
             place=self._somewhere("load", number),
             keeper=self.programs["keeper"],
             image=self.image,
+            tick_s=self.tick_s,
         )
 
     def _pull_secret(self) -> Mapping[str, str]:

@@ -21,6 +21,9 @@ from pipeline.errors import LoadError
 from pipeline.log import log
 from pipeline.ports import KEPT_IN_POD, SECRETS_IN_POD, PodDone, PodWork, Program
 
+TICK_S = 0.5
+"""Between two questions about a load."""
+
 OPERATOR = "/apis/k6.io/v1alpha1"
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
@@ -46,7 +49,7 @@ class ClusterPods:
     place: Place
     keeper: Program
     image: Callable[[str, Mapping[str, Path], str], Image]
-    tick_s: float = 0.5
+    tick_s: float = TICK_S
     _runs: Iterator[int] = field(default_factory=itertools.count)
 
     @property

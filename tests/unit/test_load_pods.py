@@ -1,11 +1,10 @@
 """A load from pods: all begin together, and whatever becomes of one is told by its name."""
 
-import hashlib
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,82 +19,8 @@ from pipeline.environments.load_pods import ClusterPods
 from pipeline.environments.manifests import Place
 from pipeline.errors import LoadError
 from pipeline.ports import PodDone, PodWork, Program
-from tests.clusters import FakeCluster, Fault, Object, refuse, running, say
-from tests.loopback import Request, answering
-
-POINTS = b"the points of a pod\n" * 1000
-WORK = PodWork(
-    name="object_crud.js",
-    program=Program(Path("k6"), "1.1.0", "sha256:11"),
-    args=("--out=csv=/kept/points.csv.gz", "/files/object_crud.js"),
-    variables={"SEED": "7"},
-    files={"object_crud.js": b"import './lib/api.js'", "lib/api.js": b"export {}"},
-    secrets={"baseline.token": b"hidden-from-all"},
-    longest_s=20.0,
-)
-
-
-@dataclass
-class Pretended:
-    """What the keeper of one pod does.
-
-    Attributes:
-        setup_fails: Its setup.
-        runs: How often it says that it still runs, once started.
-        damaged: How often its file comes with another byte in it.
-        short: How often the last byte is missing.
-        exit: Code of its k6.
-        name: Of its file.
-        asked: What it was asked for, in order.
-    """
-
-    setup_fails: bool = False
-    runs: int = 1
-    damaged: int = 0
-    short: int = 0
-    exit: int = 0
-    name: str = "points.csv.gz"
-    token: str = ""
-    given: Any = None
-    asked: list[str] = field(default_factory=list)
-
-    def answer(self, request: Request, body: bytes) -> None:
-        what = f"{request.command} {request.path.removeprefix('/keeper/')}"
-        self.asked.append(what)
-        if request.headers.get("X-Keeper-Token") != self.token:
-            refuse(request, 403, "unknown token")
-            return
-        match what:
-            case "POST setup" if self.setup_fails:
-                refuse(request, 500, "setup() threw")
-            case "POST setup":
-                say(request, {"data": {"attributes": {"data": {"names": ["a"]}}}})
-            case "PUT setup":
-                self.given = json.loads(body)
-                say(request, {})
-            case "GET state":
-                say(request, self._state())
-            case "GET files/points.csv.gz":
-                request.say(self._content())
-            case _:
-                say(request, {})
-
-    def _state(self) -> Object:
-        self.runs -= "POST start" in self.asked
-        if self.runs >= 0:
-            return {"running": True}
-        digest = hashlib.sha256(POINTS).hexdigest()
-        file = {"name": self.name, "size": len(POINTS), "sha256": digest}
-        return {"running": False, "exit": self.exit, "cpu_share": 0.25, "files": [file]}
-
-    def _content(self) -> bytes:
-        if self.damaged:
-            self.damaged -= 1
-            return b"T" + POINTS[1:]
-        if self.short:
-            self.short -= 1
-            return POINTS[:-1]
-        return POINTS
+from tests.clusters import FakeCluster, Fault, Object, running
+from tests.pretended import POINTS, WORK, Pretended, serving
 
 
 @dataclass
@@ -122,15 +47,7 @@ class Crew:
 
 def crew_of(stack: ExitStack, tmp_path: Path, settings: InCluster) -> Crew:
     keepers = {f"load-0-{index}-abcde": Pretended() for index in range(settings.load_pods)}
-
-    def serve(pod: Object, cluster: FakeCluster) -> None:
-        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        secret = cluster.objects[f"/api/v1/namespaces/{namespace}/secrets/load-0"]
-        keepers[name].token = _decoded(secret["data"]["keeper.token"])
-        url = stack.enter_context(answering(keepers[name].answer))
-        cluster.doors[name] = int(url.rpartition(":")[2])
-
-    cluster = FakeCluster(serves=serve)
+    cluster = FakeCluster(serves=serving(stack, keepers))
     config = stack.enter_context(running(cluster, tmp_path))
     pods = ClusterPods(
         api=Api(str(config), away_s=3, pause_s=0.01),
@@ -142,12 +59,6 @@ def crew_of(stack: ExitStack, tmp_path: Path, settings: InCluster) -> Crew:
     out = tmp_path / "out"
     out.mkdir()
     return Crew(cluster, pods, out, keepers)
-
-
-def _decoded(text: str) -> str:
-    import base64
-
-    return base64.b64decode(text).decode()
 
 
 @pytest.fixture

@@ -1,0 +1,228 @@
+"""Every fault at every stage of a launch, and what it leaves: docs/cluster-faults.md."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.environments.api import Api
+from pipeline.environments.cluster import ClusterEnvironment
+from pipeline.environments.images import Image
+from pipeline.environments.in_cluster import InCluster
+from pipeline.environments.kind import free_ports
+from pipeline.environments.manifests import EXPIRES, MANAGED, OURS
+from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
+from pipeline.errors import Exit, PipelineError
+from pipeline.model.subject import Arm, Subject
+from pipeline.ports import Artifact, Program
+from tests.clusters import FakeCluster, Fault, Object, products, running
+from tests.pretended import WORK, Pretended, serving
+
+DOC = Path(__file__).parents[2] / "docs" / "cluster-faults.md"
+HEAD = """\
+# Faults of a cluster, and what they leave
+
+Written by `tests/unit/test_cluster_table.py`, which makes each fault happen at each stage of a
+launch with load pods, in a stand-in for a cluster. A cell says how the launch ended (`goes on`, an
+`invalid` trial, or the exit code) and how many namespaces it left. They have labels by which they
+are found, and were then deleted: of each cell, nothing was left after that.
+
+"""
+BETWEEN = """
+What becomes of a Pod of a build, and of one that the load comes from:
+
+"""
+STAGES = {
+    "create namespace": ("PATCH", "/api/v1/namespaces/"),
+    "apply Secret": ("PATCH", "/secrets/"),
+    "apply Pod": ("PATCH", "/pods/"),
+    "wait for Pod": ("GET", "/pods"),
+    "apply Job": ("PATCH", "/jobs/"),
+    "set up": ("POST", "/keeper/setup"),
+    "start load": ("POST", "/keeper/start"),
+    "under load": ("GET", "/keeper/state"),
+    "take points": ("GET", "/keeper/files/"),
+    "collect logs": ("GET", "/log"),
+    "delete": ("DELETE", "/api/v1/namespaces/"),
+}
+AWAY, RENEWED, INTERRUPTED, KILLED = "away", "401, renewed", "Ctrl-C", "kill -9"
+REFUSALS: dict[str, tuple[int, str, int]] = {
+    AWAY: (0, "", 3),
+    RENEWED: (401, "Unauthorized", 1),
+    "401": (401, "Unauthorized", 1000),
+    "403": (403, "you may not", 1000),
+    "quota": (403, "exceeded quota: team", 1000),
+    "409": (409, "modified meanwhile", 1000),
+    "429": (429, "slow down", 3),
+}
+FATES: dict[str, Object | None] = {
+    "image missing": {
+        "containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]
+    },
+    "no room": {
+        "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]
+    },
+    "OOM-killed": {"containerStatuses": [{"state": {"terminated": {"reason": "OOMKilled"}}}]},
+    "evicted": {"phase": "Failed", "reason": "Evicted"},
+    "node gone": None,
+}
+AT_START = ("image missing", "no room")
+
+
+@contextmanager
+def lab(
+    folder: Path, told: Callable[[FakeCluster], None] = lambda _: None, *, runs: int = 2
+) -> Iterator[tuple[FakeCluster, ClusterEnvironment]]:
+    """Pretend a cluster; `told` is called once the load is asked how far it is."""
+    first = free_ports()
+    keeper = Pretended(runs=runs)
+    with ExitStack() as stack:
+        serve = stack.enter_context(products(first, FIRST_NODE_PORT))
+        keep = serving(stack, {"load-0-0-abcde": keeper})
+        cluster = FakeCluster(
+            serves=lambda pod, of: (keep if pod["metadata"]["name"] in KEEPERS else serve)(pod, of)
+        )
+        keeper.before_state = lambda: told(cluster)
+        config = stack.enter_context(running(cluster, folder))
+        programs = {name: Program(Path(name), "1", "sha256:00") for name in ("etcd", "keeper")}
+        yield (
+            cluster,
+            ClusterEnvironment(
+                settings=InCluster(ready_s=1.5, gone_s=1, load_pods=1),
+                api=Api(str(config), away_s=1, pause_s=0.01),
+                programs=programs,
+                way=HostPorts(first),
+                image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
+                tick_s=0.01,
+            ),
+        )
+
+
+KEEPERS = ("load-0-0-abcde",)
+
+
+def ended(environment: ClusterEnvironment, out: Path) -> str:
+    """Launch once, load it, and say how that ended."""
+    artifacts = {Arm.CANDIDATE: Artifact(Subject("reference", "sha256:00"), Path("x"))}
+    try:
+        with environment.launch(artifacts, out) as targets:
+            target = targets[Arm.CANDIDATE]
+            assert target.pods is not None
+            done = target.pods.run(WORK, out, target.check)
+            target.check()
+    except PipelineError as error:
+        return str(int(error.exit_code))
+    except KeyboardInterrupt:
+        return str(int(Exit.INTERRUPTED))
+    return "invalid" if any(one.lost for one in done) else "goes on"
+
+
+def swept(cluster: FakeCluster, api: Api) -> int:
+    """Return how many namespaces are left; delete those that their labels and time allow."""
+    listed = api.ask("GET", "/api/v1/namespaces")["items"]
+    for one in listed:
+        assert one["metadata"]["labels"][MANAGED] == OURS
+        assert int(one["metadata"]["annotations"][EXPIRES]) > 0
+        api.delete(f"/api/v1/namespaces/{one['metadata']['name']}")
+    assert not api.ask("GET", "/api/v1/namespaces")["items"]
+    left = ("/pods/", "/secrets/", "/jobs/", "/configmaps/")
+    assert not [path for path in cluster.objects if any(kind in path for kind in left)]
+    return len(listed)
+
+
+@contextmanager
+def interrupted(method: str, part: str, *, for_good: bool) -> Iterator[None]:
+    """Raise KeyboardInterrupt at the first request of a kind, or from then on at every request."""
+    real = {name: getattr(Api, name) for name in ("ask", "text", "passed")}
+    seen: list[str] = []
+
+    def before(how: str, path: str) -> None:
+        if (for_good and seen) or (not seen and how == method and part in path):
+            seen.append(path)
+            raise KeyboardInterrupt
+
+    def asked(self: Api, how: str, path: str, *args: Any, **more: Any) -> Any:  # noqa: ANN401 (any)
+        before(how, path)
+        return real["ask"](self, how, path, *args, **more)
+
+    def texted(self: Api, path: str, *args: Any) -> str:  # noqa: ANN401 (any)
+        before("GET", path)
+        return str(real["text"](self, path, *args))
+
+    def passed(self: Api, how: str, path: str, **more: Any) -> Any:  # noqa: ANN401 (any)
+        before(how, path)
+        return real["passed"](self, how, path, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, function in (("ask", asked), ("text", texted), ("passed", passed)):
+            patch.setattr(Api, name, function)
+        yield
+    assert seen, "it never came to that"
+
+
+def cell(stage: str, fault: str, folder: Path) -> str:
+    """Return what one fault at one stage does."""
+    out = _made(folder)
+    method, part = STAGES[stage]
+    with lab(folder) as (cluster, environment):
+        if fault in (INTERRUPTED, KILLED):
+            with interrupted(method, part, for_good=fault == KILLED):
+                how = ended(environment, out)
+        else:
+            status, message, times = REFUSALS[fault]
+            cluster.faults.append(Fault(method, part, status, message, times))
+            how = ended(environment, out)
+            cluster.faults.clear()
+        left = swept(cluster, environment.api)
+    return f"{'killed' if fault == KILLED else how}, {left}"
+
+
+def fate(component: str, what: str, folder: Path) -> str:
+    """Return what becomes of a launch when a Pod of it has this fate."""
+    out = _made(folder)
+
+    def told(cluster: FakeCluster) -> None:
+        (path,) = [
+            where
+            for where in cluster.objects
+            if where.endswith((f"/pods/{component}", f"/pods/{component}-abcde"))
+        ] or [""]
+        if what in AT_START or not path:
+            return
+        if (status := FATES[what]) is None:
+            del cluster.objects[path]
+        else:
+            cluster.change(path, cluster.objects[path] | {"status": status})
+
+    with lab(folder, told, runs=10_000) as (cluster, environment):
+        if what in AT_START:
+            cluster.pods[component] = FATES[what]
+        how = ended(environment, out)
+        left = swept(cluster, environment.api)
+    return f"{how}, {left}"
+
+
+def _made(folder: Path) -> Path:
+    out = folder / "out"
+    out.mkdir(parents=True)
+    return out
+
+
+def test_the_table_of_faults_is_what_happens(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    faults = (*REFUSALS, INTERRUPTED, KILLED)
+    rows = [f"| stage | {' | '.join(faults)} |", f"| :-- |{' :-- |' * len(faults)}"]
+    for number, stage in enumerate(STAGES):
+        cells = [cell(stage, fault, tmp_path / f"{number}-{at}") for at, fault in enumerate(faults)]
+        rows.append(f"| {stage} | {' | '.join(cells)} |")
+    fates = [f"| Pod | {' | '.join(FATES)} |", f"| :-- |{' :-- |' * len(FATES)}"]
+    for name, component in (("of the build", "server"), ("of the load", "load-0-0")):
+        cells = [fate(component, one, tmp_path / f"{component}-{one}") for one in FATES]
+        fates.append(f"| {name} | {' | '.join(cells)} |")
+    text = HEAD + "\n".join(rows) + "\n" + BETWEEN + "\n".join(fates) + "\n"
+    if request.config.getoption("--update-golden"):
+        DOC.write_text(text, encoding="utf-8")
+    assert text == DOC.read_text(encoding="utf-8")
