@@ -15,6 +15,8 @@ from pipeline.errors import ConfigError, LaunchError, PipelineError
 from pipeline.log import log
 
 CREATE_S = 30 * 60.0
+BUSY_S = 10 * 60.0
+"""How long a cluster that is still being made is waited for, so that it can be deleted."""
 
 
 @dataclass(slots=True)
@@ -78,8 +80,13 @@ class Clusters:
             return self._again(order)
         except ConfigError:  # refused, so there is nothing
             raise
-        except BaseException:
-            self._undo(order)
+        except BaseException as error:
+            if not self._is_undone(order) and isinstance(error, KeyboardInterrupt):
+                raise LaunchError(
+                    f"interrupted while the cluster {order.name} was made, and it may be left",
+                    hint=f"python -m pipeline cluster delete --run {order.run} --project"
+                    f" {order.project}",
+                ) from error
             raise
         return expires_s
 
@@ -162,20 +169,30 @@ class Clusters:
                 )
             time.sleep(self.pause_s)
 
-    def _undo(self, order: Order) -> None:
-        """Delete what has not become a cluster, so that nobody pays for it."""
+    def _is_undone(self, order: Order) -> bool:
+        """Delete what has not become a cluster; say whether nobody will pay for it.
+
+        One that is still being made can be deleted only after that, so it is tried for a while;
+        Ctrl-C ends the waiting.
+        """
         left = Found(Kind.CLUSTER, order.name, order.location, order.project, 0.0)
+        deadline = time.monotonic() + BUSY_S
         try:
-            if self.delete(left):
-                log.warning("what there was of the cluster %s is being deleted", order.name)
-                return
+            while time.monotonic() < deadline:
+                if self.delete(left):
+                    log.warning("what there was of the cluster %s is being deleted", order.name)
+                    return True
+                time.sleep(self.pause_s)
         except PipelineError as error:
             log.warning("%s", error)
+        except KeyboardInterrupt:
+            log.warning("not waiting until the cluster %s can be deleted", order.name)
         log.error(
             "the cluster %s may be left: delete it with `python -m pipeline cluster delete`,"
             " or the sweeper does once it has expired",
             order.name,
         )
+        return False
 
     def _found(self, cluster: Any) -> Found:  # noqa: ANN401 (the library's)
         pools = [

@@ -162,6 +162,7 @@ class Google:
         if found is None:
             return refused(404, f"Not found: {name}.")
         if found["status"] in ("PROVISIONING", "STOPPING"):
+            self._age()
             return refused(400, f"Cluster is running incompatible operation operation-{HASH}.")
         found["status"] = "STOPPING"
         return 200, {"name": f"operation-{len(self.operations)}-d", "status": "RUNNING"}

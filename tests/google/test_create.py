@@ -127,20 +127,41 @@ def test_a_cluster_that_does_not_come_up_is_deleted_again(
 
 
 def test_a_pipeline_that_ends_while_a_cluster_is_made_leaves_one_that_is_swept(
-    cloud: Google, monkeypatch: pytest.MonkeyPatch
+    cloud: Google, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def killed(_: float) -> NoReturn:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(time, "sleep", killed)
-        assert create() == Exit.INTERRUPTED
+        assert create() == Exit.NOT_STARTED  # and not that everything is stopped
+    said = capsys.readouterr().err
+    assert f"interrupted while the cluster {NAME} was made, and it may be left" in said
+    assert "cluster delete --run 7-1" in said
     assert cloud.names() == [f"gke-{NAME}-0a1b2c3d-all", NAME]  # Google was too busy to delete it
     assert sweep("--delete") == Exit.NO_REGRESSION
     assert (ZONE, NAME) in cloud.clusters
     cloud.now_s += 3.5 * HOUR_S
     assert sweep("--delete") == Exit.NO_REGRESSION
     assert cloud.names() == []
+
+
+def test_who_interrupts_once_waits_until_the_cluster_can_be_deleted(
+    cloud: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    def interrupted(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 1:
+            raise KeyboardInterrupt
+
+    cloud.slow = 3
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "sleep", interrupted)
+        assert create() == Exit.INTERRUPTED
+    assert len(slept) > 1
+    assert cloud.clusters[ZONE, NAME]["status"] == "STOPPING"
 
 
 def test_a_run_is_deleted_while_its_cluster_is_still_being_made(cloud: Google) -> None:
