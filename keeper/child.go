@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,8 +19,8 @@ import (
 )
 
 const (
-	logName  = "k6.log"
-	stopping = 10 * time.Second // that k6 has to end by itself
+	stopping = 10 * time.Second // that a program has to end by itself
+	patience = 20 * time.Second // until what it needs beside it listens
 )
 
 // kept is a file that waits to be taken.
@@ -28,55 +30,118 @@ type kept struct {
 	SHA256 string `json:"sha256"`
 }
 
-// outcome says how k6 ended, and what it left.
+// outcome says how the program ended, and what it left.
 type outcome struct {
 	Exit     int     `json:"exit"`
+	Began    float64 `json:"began"` // in seconds of Unix time
+	Ended    float64 `json:"ended"`
 	CPUShare float64 `json:"cpu_share"` // of the processors that it may use, while it ran
 	Files    []kept  `json:"files"`
 	Error    string  `json:"error,omitempty"` // why the files cannot be told
 }
 
-// child is k6; the outcome is there once `ended` is closed.
+// child is the program; the outcome is there once `ended` is closed.
 type child struct {
+	begin   chan struct{} // lets one begin that was not started at once
 	ended   chan struct{}
 	outcome outcome
 }
 
-// start starts k6, paused, without setup: whoever asks says when each of these happens.
+// start starts k6, paused, without setup, because whoever asks says when each of these happens;
+// another program starts when it is told to, after the one that it needs beside it.
 func start(ctx context.Context, given settings, share []string) (*child, error) {
-	output, err := os.Create(filepath.Join(given.folder, logName))
-	if err != nil {
-		return nil, err
+	started := &child{begin: make(chan struct{}, 1), ended: make(chan struct{})}
+	if given.rest == "" {
+		go func() {
+			defer close(started.ended)
+			select {
+			case <-started.begin:
+			case <-ctx.Done():
+				return
+			}
+			stop, err := helped(ctx, given)
+			defer stop()
+			if err != nil {
+				started.outcome = outcome{Exit: exitFailed, Error: err.Error()}
+				return
+			}
+			started.outcome = ran(ctx, given, given.args, nil)
+		}()
+		return started, nil
 	}
 	flags := []string{"run", "--paused", "--no-setup", "--no-teardown", "--address=" + given.rest}
-	command := exec.CommandContext(ctx, given.program, slices.Concat(flags, share, given.args)...)
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) }
-	command.WaitDelay = stopping
-	command.Stdout = io.MultiWriter(output, os.Stdout)
-	command.Stderr = command.Stdout
-	if err := command.Start(); err != nil {
-		return nil, errors.Join(err, output.Close())
-	}
-	began := time.Now()
-	started := &child{ended: make(chan struct{})}
+	failed := make(chan error, 1)
 	go func() {
 		defer close(started.ended)
-		err := command.Wait()
-		var exited *exec.ExitError
-		if err != nil && !errors.As(err, &exited) {
-			slog.Error("k6 was not waited for", "error", err)
-		}
-		_ = output.Close()
-		started.outcome = ended(command.ProcessState, time.Since(began), given.folder)
-		slog.Info("k6 ended", "exit", started.outcome.Exit, "files", len(started.outcome.Files))
+		started.outcome = ran(ctx, given, slices.Concat(flags, share, given.args), failed)
 	}()
-	return started, nil
+	return started, <-failed
 }
 
-func ended(state *os.ProcessState, lasted time.Duration, folder string) outcome {
+// ran runs the program to its end; whether it started is said, where somebody wants to know.
+func ran(ctx context.Context, given settings, args []string, said chan<- error) outcome {
+	output, err := os.Create(filepath.Join(given.folder, given.log))
+	command := exec.CommandContext(ctx, given.program, args...)
+	if err == nil {
+		command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) }
+		command.WaitDelay = stopping
+		command.Stdout = io.MultiWriter(output, os.Stdout)
+		command.Stderr = command.Stdout
+		err = command.Start()
+	}
+	if said != nil {
+		said <- err
+	}
+	if err != nil {
+		return outcome{Exit: exitFailed, Error: err.Error()}
+	}
+	began := time.Now()
+	if err := command.Wait(); err != nil {
+		slog.Info("the program did not end well", "error", err)
+	}
+	_ = output.Close()
+	found := ended(command.ProcessState, began, given.folder)
+	slog.Info("the program ended", "exit", found.Exit, "files", len(found.Files))
+	return found
+}
+
+// helped starts what the program needs beside it, and returns what stops that, once it listens.
+func helped(ctx context.Context, given settings) (func(), error) {
+	if len(given.helper) == 0 {
+		return func() {}, nil
+	}
+	helper := exec.CommandContext(ctx, given.helper[0], given.helper[1:]...)
+	helper.Stdout, helper.Stderr = os.Stdout, os.Stderr
+	if err := helper.Start(); err != nil {
+		return func() {}, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- helper.Wait() }()
+	stop := func() { _ = helper.Process.Kill() }
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		connection, err := net.DialTimeout("tcp", given.helperAt, time.Second)
+		if err == nil {
+			return stop, connection.Close()
+		}
+		select {
+		case err := <-ended:
+			return stop, fmt.Errorf("%s ended before the load: %w", given.helper[0], err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return stop, fmt.Errorf("nothing listens at %s after %v", given.helperAt, patience)
+}
+
+func ended(state *os.ProcessState, began time.Time, folder string) outcome {
+	lasted := time.Since(began)
 	used := state.UserTime() + state.SystemTime()
 	might := lasted * time.Duration(runtime.GOMAXPROCS(0))
-	found := outcome{Exit: state.ExitCode(), CPUShare: float64(used) / float64(max(1, might))}
+	found := outcome{
+		Exit:     state.ExitCode(),
+		Began:    float64(began.UnixMicro()) / 1e6,
+		Ended:    float64(began.Add(lasted).UnixMicro()) / 1e6,
+		CPUShare: float64(used) / float64(max(1, might)),
+	}
 	files, err := digests(folder)
 	if err != nil {
 		found.Error = err.Error()

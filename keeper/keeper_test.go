@@ -95,7 +95,7 @@ func keeperOf(t *testing.T, args []string, more map[string]string) (func(method,
 	address := free(t)
 	env := map[string]string{
 		"KEEPER_PROGRAM": os.Args[0], "KEEPER_FOLDER": folder, "KEEPER_TOKEN_FILE": tokenFile,
-		"KEEPER_LISTEN": address, "KEEPER_REST": free(t), "KEEPER_ARGS": `["--out=csv=x","script.js"]`,
+		"KEEPER_LISTEN": address, "KEEPER_REST": free(t), "KEEPER_LOG": "k6.log", "KEEPER_ARGS": `[["--out=csv=x","script.js"]]`,
 		"KEEPER_PODS": "1", "KEEPER_KEEP": "1m",
 	}
 	for name, value := range more {
@@ -189,7 +189,7 @@ func TestPointsAreKeptUntilTheyAreTaken(t *testing.T) {
 }
 
 func TestNobodyStartsItWithoutTheToken(t *testing.T) {
-	ask, _, folder := keeperOf(t, nil, nil)
+	ask, code, folder := keeperOf(t, nil, nil)
 	until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
 	for _, one := range []string{"POST setup", "PUT setup", "POST start", "POST taken", "GET state", "GET files/k6.log"} {
 		method, path, _ := strings.Cut(one, " ")
@@ -205,7 +205,7 @@ func TestNobodyStartsItWithoutTheToken(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(folder, "said.json")); err == nil {
 		t.Error("k6 was started")
 	}
-	interrupt(t)
+	interrupt(t, code)
 }
 
 func TestTheOperatorsShareIsTaken(t *testing.T) {
@@ -213,7 +213,7 @@ func TestTheOperatorsShareIsTaken(t *testing.T) {
 		"run", "--quiet", "--execution-segment=1/3:2/3", "--execution-segment-sequence=0,1/3,2/3,1",
 		"/test/script.js", "--address=0.0.0.0:6565", "--paused", "--tag", "instance_id=2",
 	}
-	ask, _, folder := keeperOf(t, given, map[string]string{"KEEPER_PODS": "3"})
+	ask, code, folder := keeperOf(t, given, map[string]string{"KEEPER_PODS": "3"})
 	until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
 	if status, _ := ask("PUT", "/keeper/setup", token, []byte(`{"made":7}`)); status != 200 {
 		t.Fatal(status)
@@ -233,16 +233,16 @@ func TestTheOperatorsShareIsTaken(t *testing.T) {
 	if rest < 0 || !slices.Equal(said.Args[rest+1:], want) || said.Data["made"] != 7 || !strings.Contains(said.Patch, `"paused":false`) {
 		t.Fatalf("%+v", said)
 	}
-	interrupt(t)
+	interrupt(t, code)
 }
 
 func TestALoadThatK6RefusesIsToldWithItsLog(t *testing.T) {
-	ask, _, _ := keeperOf(t, nil, map[string]string{"KEEPER_ARGS": `["refused"]`})
+	ask, code, _ := keeperOf(t, nil, map[string]string{"KEEPER_ARGS": `[["refused"]]`})
 	until(t, "ended", func() bool {
 		status, body := ask("GET", "/keeper/state", token, nil)
 		return status == 200 && strings.Contains(string(body), `"exit":104`)
 	})
-	if _, body := ask("GET", "/keeper/files/"+logName, token, nil); string(body) != "no such flag\n" {
+	if _, body := ask("GET", "/keeper/files/k6.log", token, nil); string(body) != "no such flag\n" {
 		t.Fatalf("%q", body)
 	}
 	for _, name := range []string{"..%2f..%2fetc%2fpasswd", "none"} {
@@ -250,11 +250,11 @@ func TestALoadThatK6RefusesIsToldWithItsLog(t *testing.T) {
 			t.Errorf("%s: %d", name, status)
 		}
 	}
-	interrupt(t)
+	interrupt(t, code)
 }
 
 func TestPointsThatNobodyTakesEndThePod(t *testing.T) {
-	_, code, _ := keeperOf(t, nil, map[string]string{"KEEPER_ARGS": `["refused"]`, "KEEPER_KEEP": "10ms"})
+	_, code, _ := keeperOf(t, nil, map[string]string{"KEEPER_ARGS": `[["refused"]]`, "KEEPER_KEEP": "10ms"})
 	if got := <-code; got != exitFailed {
 		t.Fatal(got)
 	}
@@ -284,11 +284,11 @@ func TestShares(t *testing.T) {
 func TestWhatIsNotSetIsNamed(t *testing.T) {
 	whole := map[string]string{
 		"KEEPER_PROGRAM": "x", "KEEPER_FOLDER": "x", "KEEPER_LISTEN": "x", "KEEPER_REST": "x",
-		"KEEPER_ARGS": "[]", "KEEPER_PODS": "1", "KEEPER_KEEP": "1s", "KEEPER_TOKEN_FILE": "/dev/null",
+		"KEEPER_ARGS": "[[]]", "KEEPER_LOG": "x", "KEEPER_PODS": "1", "KEEPER_KEEP": "1s", "KEEPER_TOKEN_FILE": "/dev/null",
 	}
 	for name, wrong := range map[string]string{
-		"KEEPER_PROGRAM": "", "KEEPER_FOLDER": "", "KEEPER_LISTEN": "", "KEEPER_REST": "",
-		"KEEPER_ARGS": "{}", "KEEPER_PODS": "0", "KEEPER_KEEP": "soon", "KEEPER_TOKEN_FILE": "/dev/null",
+		"KEEPER_PROGRAM": "", "KEEPER_FOLDER": "", "KEEPER_LISTEN": "", "KEEPER_LOG": "",
+		"KEEPER_ARGS": "[]", "KEEPER_HELPER": "gateway", "KEEPER_PODS": "0", "KEEPER_KEEP": "soon", "KEEPER_TOKEN_FILE": "/dev/null",
 	} {
 		_, err := read(func(asked string) string {
 			if asked == name {
@@ -302,10 +302,71 @@ func TestWhatIsNotSetIsNamed(t *testing.T) {
 	}
 }
 
-// interrupt ends every keeper of this process, as a Pod that is deleted is told to end.
-func interrupt(t *testing.T) {
+// A program without a REST API begins when it is told to, after what it needs beside it.
+func TestAnotherProgramBeginsWhenItIsTold(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	ask, code, folder := keeperOf(t, nil, map[string]string{
+		"KEEPER_REST": "", "KEEPER_LOG": "cl2.log", "KEEPER_PODS": "2", "JOB_COMPLETION_INDEX": "1",
+		"KEEPER_ARGS":   `[["refused"],["refused","second"]]`,
+		"KEEPER_HELPER": `[["false"],["sleep","60"]]`, "KEEPER_HELPER_AT": listener.Addr().String(),
+	})
+	until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
+	if status, _ := ask("POST", "/keeper/setup", token, nil); status != http.StatusNotFound {
+		t.Errorf("it has no setup: %d", status)
+	}
+	if entries, err := os.ReadDir(folder); err != nil || len(entries) > 0 {
+		t.Fatalf("it began before it was told: %v, %v", entries, err)
+	}
+	ask("POST", "/keeper/start", token, nil)
+	var state struct {
+		Running      bool
+		Exit         int
+		Began, Ended float64
+	}
+	until(t, "ended", func() bool {
+		_, body := ask("GET", "/keeper/state", token, nil)
+		return json.Unmarshal(body, &state) == nil && !state.Running
+	})
+	if state.Exit != 104 || state.Began < 1e9 || state.Ended < state.Began {
+		t.Fatalf("%+v", state)
+	}
+	if _, body := ask("GET", "/keeper/files/cl2.log", token, nil); string(body) != "no such flag\n" {
+		t.Fatalf("%q", body)
+	}
+	ask("POST", "/keeper/taken", token, nil)
+	if got := <-code; got != 0 {
+		t.Fatal(got)
+	}
+}
+
+func TestWhatIsNeededBesideAndDoesNotComeIsTold(t *testing.T) {
+	for helper, said := range map[string]string{
+		`[["/nonexistent"]]`: "no such file", `[["false"]]`: "false ended before the load: exit status 1",
+	} {
+		ask, code, _ := keeperOf(t, nil, map[string]string{
+			"KEEPER_REST": "", "KEEPER_HELPER": helper, "KEEPER_HELPER_AT": "127.0.0.1:1",
+		})
+		until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
+		ask("POST", "/keeper/start", token, nil)
+		until(t, "ended", func() bool {
+			_, body := ask("GET", "/keeper/state", token, nil)
+			return strings.Contains(string(body), said)
+		})
+		interrupt(t, code)
+	}
+}
+
+// interrupt ends the keeper of this process, as a Pod that is deleted is told to end.
+func interrupt(t *testing.T, code <-chan int) {
 	t.Helper()
 	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
+	}
+	if got := <-code; got != exitFailed {
+		t.Errorf("exited with %d", got)
 	}
 }

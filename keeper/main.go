@@ -1,5 +1,5 @@
-// Keeper runs one k6 in a Pod: it starts with the others, does its share of the
-// load, and keeps its raw points until somebody has taken them.
+// Keeper runs one load generator in a Pod: it starts with the others, does its
+// share of the load, and keeps what it measured until somebody has taken it.
 //
 // It is told what to do by its environment, because a Pod of the k6-operator has
 // arguments of the operator's own; of those, only the share of the load counts.
@@ -29,14 +29,17 @@ const (
 
 // settings are read once, from the environment.
 type settings struct {
-	program string        // path of k6
-	args    []string      // its own, after `run`
-	folder  string        // all files in it are kept
-	token   string        // who asks for anything but the status must know it
-	pods    int           // that share the load
-	listen  string        // address of ours
-	rest    string        // address of k6's REST API
-	keep    time.Duration // how long points wait to be taken
+	program  string        // path of k6, or of another program
+	args     []string      // its own; of k6 those after `run`
+	helper   []string      // command of what another program needs beside it; empty for nothing
+	helperAt string        // address at which that listens
+	log      string        // name of the file that gets what the program says
+	folder   string        // all files in it are kept
+	token    string        // who asks for anything but the status must know it
+	pods     int           // that share the load
+	listen   string        // address of ours
+	rest     string        // address of k6's REST API; empty for a program that has none
+	keep     time.Duration // how long points wait to be taken
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Getenv)) }
@@ -47,10 +50,12 @@ func run(args []string, env func(string) string) int {
 		fmt.Fprintln(os.Stderr, "keeper:", err)
 		return exitUsage
 	}
-	share, err := segment(args, env("JOB_COMPLETION_INDEX"), given.pods)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "keeper:", err)
-		return exitUsage
+	var share []string
+	if given.rest != "" {
+		if share, err = segment(args, env("JOB_COMPLETION_INDEX"), given.pods); err != nil {
+			fmt.Fprintln(os.Stderr, "keeper:", err)
+			return exitUsage
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -95,20 +100,26 @@ func wait(ctx context.Context, child *child, taken <-chan struct{}, keep time.Du
 func read(env func(string) string) (settings, error) {
 	found := settings{
 		program: env("KEEPER_PROGRAM"), folder: env("KEEPER_FOLDER"),
-		listen: env("KEEPER_LISTEN"), rest: env("KEEPER_REST"),
+		listen: env("KEEPER_LISTEN"), rest: env("KEEPER_REST"), log: env("KEEPER_LOG"),
+		helperAt: env("KEEPER_HELPER_AT"),
 	}
 	for name, value := range map[string]string{
 		"KEEPER_PROGRAM": found.program, "KEEPER_FOLDER": found.folder,
-		"KEEPER_LISTEN": found.listen, "KEEPER_REST": found.rest,
+		"KEEPER_LISTEN": found.listen, "KEEPER_LOG": found.log,
 	} {
 		if value == "" {
 			return found, fmt.Errorf("%s is not set", name)
 		}
 	}
-	if err := json.Unmarshal([]byte(env("KEEPER_ARGS")), &found.args); err != nil {
-		return found, fmt.Errorf("KEEPER_ARGS is no list of strings: %w", err)
-	}
 	var err error
+	if found.args, err = own("KEEPER_ARGS", env); err != nil {
+		return found, err
+	}
+	if env("KEEPER_HELPER") != "" {
+		if found.helper, err = own("KEEPER_HELPER", env); err != nil {
+			return found, err
+		}
+	}
 	if found.pods, err = strconv.Atoi(env("KEEPER_PODS")); err != nil || found.pods < 1 {
 		return found, errors.New("KEEPER_PODS is no number from 1 up")
 	}
@@ -123,4 +134,21 @@ func read(env func(string) string) (settings, error) {
 		return found, errors.New("KEEPER_TOKEN_FILE is empty")
 	}
 	return found, nil
+}
+
+// own returns the strings of a Pod: those of all, or the ones at its index.
+func own(variable string, env func(string) string) ([]string, error) {
+	var each [][]string
+	if err := json.Unmarshal([]byte(env(variable)), &each); err != nil {
+		return nil, fmt.Errorf("%s is no list of lists of strings: %w", variable, err)
+	}
+	if len(each) == 1 {
+		return each[0], nil
+	}
+	index := env("JOB_COMPLETION_INDEX")
+	number, err := strconv.Atoi(index)
+	if err != nil || number < 0 || number >= len(each) {
+		return nil, fmt.Errorf("%s has %d lists, and JOB_COMPLETION_INDEX is %q", variable, len(each), index)
+	}
+	return each[number], nil
 }

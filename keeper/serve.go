@@ -32,16 +32,12 @@ func handler(given settings, child *child, taken chan<- struct{}) http.Handler {
 	open.HandleFunc("PATCH "+statusPath, alive(given, child))
 
 	ours := http.NewServeMux()
-	ours.HandleFunc("POST /keeper/setup", pass(given, http.MethodPost, setupPath, nil))
-	ours.HandleFunc("PUT /keeper/setup", func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, largest))
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
-			return
-		}
-		pass(given, http.MethodPut, setupPath, body)(w, r)
-	})
-	ours.HandleFunc("POST /keeper/start", pass(given, http.MethodPatch, statusPath, []byte(resume)))
+	if given.rest == "" {
+		ours.HandleFunc("POST /keeper/start", begin(child))
+	} else {
+		ours.HandleFunc("POST /keeper/start", pass(given, http.MethodPatch, statusPath, []byte(resume)))
+		paused(ours, given)
+	}
 	ours.HandleFunc("GET /keeper/state", func(w http.ResponseWriter, _ *http.Request) { say(w, now(child)) })
 	ours.HandleFunc("GET /keeper/files/{name}", func(w http.ResponseWriter, r *http.Request) {
 		give(w, r, given.folder, now(child))
@@ -49,7 +45,7 @@ func handler(given settings, child *child, taken chan<- struct{}) http.Handler {
 	ours.HandleFunc("POST /keeper/taken", func(w http.ResponseWriter, _ *http.Request) {
 		state := now(child)
 		if state.Running {
-			http.Error(w, "k6 still runs", http.StatusConflict)
+			http.Error(w, "the program still runs", http.StatusConflict)
 			return
 		}
 		say(w, state)
@@ -60,6 +56,30 @@ func handler(given settings, child *child, taken chan<- struct{}) http.Handler {
 	})
 	open.Handle("/keeper/", known(given.token, ours))
 	return open
+}
+
+// paused answers what is asked of a k6 before it starts.
+func paused(ours *http.ServeMux, given settings) {
+	ours.HandleFunc("POST /keeper/setup", pass(given, http.MethodPost, setupPath, nil))
+	ours.HandleFunc("PUT /keeper/setup", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, largest))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+			return
+		}
+		pass(given, http.MethodPut, setupPath, body)(w, r)
+	})
+}
+
+// begin lets a program begin that was not started at once.
+func begin(child *child) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		say(w, now(child))
+		select {
+		case child.begin <- struct{}{}:
+		default: // it was said before
+		}
+	}
 }
 
 // known lets only those pass who know the token.
@@ -87,7 +107,7 @@ func now(child *child) status {
 func alive(given settings, child *child) http.HandlerFunc {
 	asks := pass(given, http.MethodGet, statusPath, nil)
 	return func(w http.ResponseWriter, r *http.Request) {
-		if state := now(child); !state.Running {
+		if state := now(child); !state.Running || given.rest == "" {
 			say(w, state)
 			return
 		}
@@ -123,7 +143,7 @@ func pass(given settings, method, path string, body []byte) http.HandlerFunc {
 // give serves one file that is kept; a part of it where that is asked for.
 func give(w http.ResponseWriter, r *http.Request, folder string, state status) {
 	if state.Running {
-		http.Error(w, "k6 still runs", http.StatusConflict)
+		http.Error(w, "the program still runs", http.StatusConflict)
 		return
 	}
 	for _, one := range state.Files {

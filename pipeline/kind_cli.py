@@ -1,11 +1,12 @@
 """The commands `kind up` and `kind down`, and `pack`, which writes images."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import ConfigError, Exit
+from pipeline.errors import ConfigError, Exit, PipelineError
+from pipeline.log import log
 
 if TYPE_CHECKING:  # it would load what `--help` does not need
     from pipeline.environments.kind import KindCluster
@@ -27,7 +28,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     pack.add_argument("--registry", required=True, metavar="NAME", help="where you will push them")
     pack.add_argument("--build", default="", metavar="COMMAND", help="how a source is built")
     pack.add_argument(
-        "--load-pods", action="store_true", help="the image of load pods too: `run --load-pods N`"
+        "--load-pods", action="store_true", help="the images of load pods too: `run --load-pods N`"
     )
     pack.set_defaults(command=_pack)
 
@@ -75,14 +76,13 @@ def packed(
         LaunchError: A build cannot be made, or is not static.
     """
     from pipeline import toolchain
-    from pipeline.environments.images import load_image, pack
+    from pipeline.environments.images import pack
     from pipeline.wish import spec_of
 
     etcd = toolchain.etcd()
     images = [pack("etcd", {"etcd": etcd.path}, etcd.digest, registry)]
     if load_pods:
-        found = toolchain.programs_of(["keeper", "k6"])
-        images.append(pack(*load_image(found["keeper"], found["k6"]), registry))
+        images += [pack(*one, registry) for one in _load_images()]
     for written in specs:
         artifact = toolchain.artifact(spec_of(written), build)
         if artifact.image:
@@ -90,3 +90,19 @@ def packed(
         name = str(artifact.product)
         images.append(pack(name, {name: artifact.binary}, artifact.subject.digest, registry))
     return [(image.reference, image.archive) for image in images]
+
+
+def _load_images() -> Iterator[tuple[str, Mapping[str, Path], str]]:
+    """Yield what is in images of load pods: of k6, and of ClusterLoader2 where it is at hand."""
+    from pipeline import toolchain
+    from pipeline.environments.images import load_image
+
+    keeper = toolchain.keeper()
+    yield load_image(keeper, toolchain.k6())
+    try:
+        program = toolchain.clusterloader2()
+    except PipelineError as error:
+        log.info("no image of load pods with ClusterLoader2: %s", error)
+        return
+    yield load_image(keeper, program)
+    yield load_image(keeper, program, toolchain.gateway())

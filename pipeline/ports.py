@@ -64,26 +64,48 @@ FILES_IN_POD, SECRETS_IN_POD, KEPT_IN_POD = Path("/files"), Path("/secrets"), Pa
 
 
 @dataclass(frozen=True, slots=True)
-class PodWork:
-    """What load pods do together, each its share of it.
+class Helper:
+    """A program that another needs beside it in a pod.
 
     Attributes:
-        name: Of the workload, for messages.
-        program: k6.
-        args: Of `k6 run`, with paths as a pod sees them.
+        program: It.
+        args: A list for each pod.
+        address: At which it listens.
+    """
+
+    program: Program
+    args: tuple[tuple[str, ...], ...]
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodWork:
+    """What load pods do together.
+
+    Attributes:
+        name: Of what is run, for messages.
+        program: k6, or another that applies a load.
+        args: Of `k6 run`, of which each pod does its share; of another program a list for each pod.
+            Paths are as a pod sees them.
+        log: Name of the file that gets what the program says.
         variables: Of its environment.
         files: That anybody may read, by path below `FILES_IN_POD`.
-        secrets: By name of the file in `SECRETS_IN_POD`.
+        secrets: By path below `SECRETS_IN_POD`.
         longest_s: Seconds after which the load is given up.
+        is_k6: Whether it is k6, with one setup for all.
+        helper: What another program needs beside it.
     """
 
     name: str
     program: Program
-    args: tuple[str, ...]
+    args: tuple[tuple[str, ...], ...]
+    log: str
     variables: Mapping[str, str]
     files: Mapping[str, bytes]
     secrets: Mapping[str, bytes]
     longest_s: float
+    is_k6: bool = True
+    helper: Helper | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +115,9 @@ class PodDone:
     Attributes:
         name: Such as `load pod 2 of 4`.
         folder: Holds every file that it kept, as large as it was there and with the same checksum.
-        exit: Code of k6; 0 where it is lost.
+        exit: Code of the program; 0 where it is lost.
+        began_s: Unix time at which the program began, by the clock of its node.
+        ended_s: Unix time at which it ended.
         cpu_share: Of the processors that it may use, between 0 and 1.
         lost: Why there is nothing of it, or empty.
     """
@@ -101,6 +125,8 @@ class PodDone:
     name: str
     folder: Path
     exit: int = 0
+    began_s: float = 0.0
+    ended_s: float = 0.0
     cpu_share: float = 0.0
     lost: str = ""
 

@@ -1,7 +1,8 @@
-"""Load pods as processes of this machine: the real keeper, and any k6."""
+"""Load pods as processes of this machine: the real keeper, and any program."""
 
 import base64
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,28 +15,45 @@ from pipeline.loopback import free_ports
 from pipeline.ports import Program
 from tests.clusters import FakeCluster, Object
 
+_HELPER_PORT = "9443"
+
 
 @contextmanager
 def keepers(
-    folder: Path, keeper: Program, k6: Path
+    folder: Path, keeper: Program, program: Path, helper: Path | None = None
 ) -> Iterator[Callable[[Object, FakeCluster], None]]:
-    """Run the keeper of each load pod that a fake cluster starts, until the block is left."""
+    """Run the keeper of each load pod that a fake cluster starts, until the block is left.
+
+    Args:
+        folder: For what each would have in a pod.
+        keeper: The program.
+        program: What it runs.
+        helper: What that needs beside it; each gets a port of its own, as all are on one host.
+    """
     running: list[subprocess.Popen[bytes]] = []
 
     def serve(pod: Object, cluster: FakeCluster) -> None:
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         home = folder / name
         _write(home, pod["spec"], lambda kind, one: _found(cluster, namespace, kind, one))
-        port, rest = free_ports(2)
+        port, rest, other = free_ports(3)
         container = pod["spec"]["containers"][0]
         given = {one["name"]: _here(one["value"], home) for one in container["env"]}
+        if "KEEPER_HELPER" in given:
+            for name_of in ("KEEPER_HELPER", "KEEPER_HELPER_AT"):
+                given[name_of] = given[name_of].replace(_HELPER_PORT, f"{other}")
+            given["KEEPER_HELPER"] = given["KEEPER_HELPER"].replace('"/helper"', f'"{helper}"')
+            for path in home.glob("secrets/*/kubeconfig"):
+                path.write_text(path.read_text().replace(_HELPER_PORT, f"{other}"))
         index = pod["metadata"]["labels"].get("batch.kubernetes.io/job-completion-index", "")
+        for path in home.glob("secrets/*/kubeconfig"):
+            path.write_text(_here(path.read_text(), home))
         environment = {
             **os.environ,
             **given,
-            "KEEPER_PROGRAM": str(k6),
+            "KEEPER_PROGRAM": str(program),
             "KEEPER_LISTEN": f"127.0.0.1:{port}",
-            "KEEPER_REST": f"127.0.0.1:{rest}",
+            **({"KEEPER_REST": f"127.0.0.1:{rest}"} if "KEEPER_REST" in given else {}),
             "JOB_COMPLETION_INDEX": index,
         }
         with (home / "pod.log").open("wb") as log:
@@ -69,10 +87,12 @@ def _write(home: Path, spec: Object, found: Callable[[str, str], Any]) -> None:
         path = home / "files" / item["path"]
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(base64.b64decode(data[item["key"]]))
-    for name, content in found("secrets", volumes["secrets"]["secret"]["secretName"])[
-        "data"
-    ].items():
-        (home / "secrets" / name).write_bytes(base64.b64decode(content))
+    secret = volumes["secrets"]["secret"]
+    data = found("secrets", secret["secretName"])["data"]
+    for item in secret["items"]:
+        path = home / "secrets" / item["path"]
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(base64.b64decode(data[item["key"]]))
 
 
 def _found(cluster: FakeCluster, namespace: str, kind: str, name: str) -> Object:
@@ -80,8 +100,5 @@ def _found(cluster: FakeCluster, namespace: str, kind: str, name: str) -> Object
 
 
 def _here(value: str, home: Path) -> str:
-    for folder in ("files", "secrets", "kept"):
-        value = value.replace(f"/{folder}/", f"{home}/{folder}/")
-        if value == f"/{folder}":
-            return f"{home}/{folder}"
-    return value
+    """Return a text in which the folders of a pod are those of a process here."""
+    return re.sub(r'(?<![\w.-])/(files|secrets|kept)(?=[/"]|$)', rf"{home}/\1", value)

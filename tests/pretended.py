@@ -17,7 +17,8 @@ POINTS = b"the points of a pod\n" * 1000
 WORK = PodWork(
     name="object_crud.js",
     program=Program(Path("k6"), "1.1.0", "sha256:11"),
-    args=("--out=csv=/kept/points.csv.gz", "/files/object_crud.js"),
+    args=(("--out=csv=/kept/points.csv.gz", "/files/object_crud.js"),),
+    log="k6.log",
     variables={"SEED": "7"},
     files={"object_crud.js": b"import './lib/api.js'", "lib/api.js": b"export {}"},
     secrets={"baseline.token": b"hidden-from-all"},
@@ -80,7 +81,8 @@ class Pretended:
             return {"running": True}
         digest = hashlib.sha256(POINTS).hexdigest()
         file = {"name": self.name, "size": len(POINTS), "sha256": digest}
-        return {"running": False, "exit": self.exit, "cpu_share": 0.25, "files": [file]}
+        done = {"exit": self.exit, "began": 1000.0, "ended": 1060.0, "cpu_share": 0.25}
+        return {"running": False, **done, "files": [file]}
 
     def _content(self) -> bytes:
         if self.damaged:

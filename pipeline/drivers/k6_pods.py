@@ -101,7 +101,8 @@ def _work(settings: "K6", program: Program, targets: Mapping[Arm, Target], seed:
     return PodWork(
         name=script,
         program=program,
-        args=tuple(arguments(FILES_IN_POD / script, KEPT_IN_POD)[1:]),
+        args=(tuple(arguments(FILES_IN_POD / script, KEPT_IN_POD)[1:]),),
+        log=LOG,
         variables=environment(settings, inside, SECRETS_IN_POD, seed),
         files={path.relative_to(root).as_posix(): path.read_bytes() for path in paths},
         secrets={**tokens, CA: authorities(targets).encode()},

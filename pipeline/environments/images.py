@@ -22,6 +22,9 @@ from pipeline.ports import Program
 REPOSITORY = "milo-perf.invalid"
 """Where the images of an archive seem to be from: a name that no registry can have."""
 
+GENERATOR, HELPER = "generator", "helper"
+"""Where a load pod has the program that applies the load, and what that needs beside it."""
+
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _INTERPRETER = 3  # the kind of a program header that names a dynamic loader
 _USER = "65534:65534"
@@ -75,13 +78,17 @@ def pack(
     return Image(reference, archive)
 
 
-def load_image(keeper: Program, generator: Program) -> tuple[str, Mapping[str, Path], str]:
+def load_image(
+    keeper: Program, generator: Program, helper: Program | None = None
+) -> tuple[str, Mapping[str, Path], str]:
     """Return name, programs and digest of the image of load pods.
 
     The keeper is where the k6-operator looks for k6.
     """
-    both = hashlib.sha256(f"{keeper.digest} {generator.digest}".encode()).hexdigest()
-    return "load", {"bin/k6": keeper.path, "generator": generator.path}, f"sha256:{both}"
+    programs = {"bin/k6": keeper, GENERATOR: generator, **({HELPER: helper} if helper else {})}
+    digests = " ".join(one.digest for one in programs.values())
+    both = hashlib.sha256(digests.encode()).hexdigest()
+    return "load", {name: one.path for name, one in programs.items()}, f"sha256:{both}"
 
 
 def is_static(binary: Path) -> bool:

@@ -35,10 +35,12 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far a pod is; of one that has ended, the exit code of k6 and what it left."""
+    """How far a pod is; of one that has ended, how its program did, and what it left."""
 
     is_running: bool
     exit: int = 0
+    began_s: float = 0.0
+    ended_s: float = 0.0
     cpu_share: float = 0.0
     files: tuple[Kept, ...] = ()
 
@@ -99,7 +101,7 @@ class Keeper:
             if said["running"]:
                 return State(is_running=True)
             if said.get("error"):
-                raise LoadError(f"{self.title} cannot read what it kept: {said['error']}")
+                raise LoadError(f"{self.title}: {said['error']}")
             files = tuple(
                 Kept(str(one["name"]), int(one["size"]), str(one["sha256"]))
                 for one in said["files"]
@@ -107,6 +109,8 @@ class Keeper:
             return State(
                 is_running=False,
                 exit=int(said["exit"]),
+                began_s=float(said["began"]),
+                ended_s=float(said["ended"]),
                 cpu_share=float(said["cpu_share"]),
                 files=files,
             )

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.environments import manifests
 from pipeline.environments.api import Api
-from pipeline.environments.images import Image, load_image
+from pipeline.environments.images import GENERATOR, HELPER, Image, load_image
 from pipeline.environments.keepers import PORT, Keeper, State
 from pipeline.environments.manifests import LOAD, LoadSpec, Place
 from pipeline.environments.pods import Pod, Pods, state
@@ -52,11 +52,6 @@ class ClusterPods:
     tick_s: float = TICK_S
     _runs: Iterator[int] = field(default_factory=itertools.count)
 
-    @property
-    def count(self) -> int:
-        """Return how many pods share a load."""
-        return self.place.settings.load_pods
-
     def begin(self) -> None:
         """Make the namespace.
 
@@ -70,7 +65,7 @@ class ClusterPods:
         """See `LoadPods.run`."""
         spec, token = self._spec(work)
         pods = Pods(self.api, self.place.namespace, "load", key=_keys(spec.name))
-        names = [f"pod {number}" for number in range(1, self.count + 1)]
+        names = [f"pod {number}" for number in range(1, spec.pods + 1)]
         try:
             for manifest in manifests.load(self.place, spec):
                 self.api.apply(manifest)
@@ -81,18 +76,18 @@ class ClusterPods:
                     self.api,
                     self.place.namespace,
                     str(found[name]["metadata"]["name"]),
-                    f"load {name} of {self.count}",
+                    f"load {name} of {spec.pods}",
                     token,
                     self.tick_s,
                 )
                 for name in names
                 if name in found
             ]
-            if len(keepers) < self.count:
-                raise LoadError(f"only {len(keepers)} of {self.count} load pods are there")
+            if len(keepers) < spec.pods:
+                raise LoadError(f"only {len(keepers)} of {spec.pods} load pods are there")
             watch = _Watch(keepers, names, pods, check, self.tick_s)
             try:
-                _start(keepers, check, self.tick_s)
+                _start(keepers, check, self.tick_s, has_setup=work.is_k6)
             except LoadError:
                 if not (ended := watch.ended_early()):
                     raise
@@ -109,22 +104,30 @@ class ClusterPods:
 
         settings = self.place.settings
         token = secrets.token_hex(24)
-        name, programs, digest = load_image(self.keeper, work.program)
+        helper = work.helper
+        name, programs, digest = load_image(
+            self.keeper, work.program, helper.program if helper else None
+        )
+        pods = settings.load_pods if work.is_k6 else len(work.args)
         variables = {
-            "KEEPER_PROGRAM": "/generator",
+            "KEEPER_PROGRAM": f"/{GENERATOR}",
             "KEEPER_ARGS": json.dumps(work.args),
+            "KEEPER_LOG": work.log,
             "KEEPER_FOLDER": str(KEPT_IN_POD),
             "KEEPER_TOKEN_FILE": str(SECRETS_IN_POD / _TOKEN),
-            "KEEPER_PODS": str(self.count),
+            "KEEPER_PODS": str(pods),
             "KEEPER_LISTEN": f":{PORT}",
-            "KEEPER_REST": _REST,
             "KEEPER_KEEP": f"{settings.load.keep_m}m",
+            **({"KEEPER_REST": _REST} if work.is_k6 else {}),
         }
-        by_operator = settings.load.k6_operator == "auto" and self._has_operator()
+        if helper:
+            variables["KEEPER_HELPER"] = json.dumps([[f"/{HELPER}", *args] for args in helper.args])
+            variables["KEEPER_HELPER_AT"] = helper.address
+        by_operator = work.is_k6 and settings.load.k6_operator == "auto" and self._has_operator()
         spec = LoadSpec(
             name=f"load-{next(self._runs)}",
             image=self.image(name, programs, digest).reference,
-            pods=self.count,
+            pods=pods,
             by_operator=by_operator,
             script=work.name,
             files=work.files,
@@ -133,7 +136,7 @@ class ClusterPods:
             port=PORT,
         )
         how = "a TestRun of the k6-operator" if by_operator else "an Indexed Job"
-        log.info("%s: %s load pods, by %s", work.name, self.count, how)
+        log.info("%s: %s load pods, by %s", work.name, pods, how)
         return spec, token
 
     def _has_operator(self) -> bool:
@@ -165,9 +168,14 @@ def _number_of(labels: Mapping[str, Any], name: str) -> str:
     return number if number.isdigit() and number != job else ""
 
 
-def _start(keepers: Sequence[Keeper], check: Callable[[], None], tick_s: float) -> None:
+def _start(
+    keepers: Sequence[Keeper], check: Callable[[], None], tick_s: float, *, has_setup: bool
+) -> None:
     """Run the setup in the first pod, tell the others what it returned, and let all begin."""
     with ThreadPoolExecutor(max(1, len(keepers)), "load pods") as pool:
+        if not has_setup:
+            list(pool.map(Keeper.start, keepers))
+            return
         try:
             setup = pool.submit(keepers[0].setup)
             while True:
@@ -261,4 +269,4 @@ def _taken(one: Keeper, ended: State | str, out: Path) -> PodDone:
         one.take(ended.files, folder)
     except LoadError as error:
         return PodDone(one.title, folder, lost=str(error))
-    return PodDone(one.title, folder, ended.exit, ended.cpu_share)
+    return PodDone(one.title, folder, ended.exit, ended.began_s, ended.ended_s, ended.cpu_share)

@@ -150,7 +150,7 @@ class LoadSpec:
         by_operator: Whether the k6-operator makes them.
         script: Name of the file that is run.
         files: That anybody may read, by path below `FILES_IN_POD`.
-        secrets: By name of the file.
+        secrets: By path below `SECRETS_IN_POD`.
         variables: Of the environment.
         port: At which a pod answers.
     """
@@ -187,7 +187,8 @@ def load(place: Place, one: LoadSpec) -> list[Manifest]:
         script=one.script,
         files={_key(path): _encoded(content) for path, content in one.files.items()},
         items=[{"key": _key(path), "path": path} for path in one.files],
-        secrets={name: _encoded(content) for name, content in one.secrets.items()},
+        secrets={_key(path): _encoded(content) for path, content in one.secrets.items()},
+        secret_items=[{"key": _key(path), "path": path} for path in one.secrets],
         env=[{"name": name, "value": value} for name, value in variables.items()],
         port=one.port,
         ready_s=math.ceil(settings.ready_s),

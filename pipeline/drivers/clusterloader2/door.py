@@ -23,6 +23,7 @@ class Door:
     Attributes:
         url: Base URL, without a trailing slash.
         ca_file: PEM file of the authority that signed the certificate that is shown there.
+        token_file: Holds the bearer token of the load's user.
         check: Raises LoadError when what stands before the server has ended.
         counts: Returns how many requests what stands there has passed, answered, refused, and how
             many failed; nothing where nothing stands there.
@@ -30,6 +31,7 @@ class Door:
 
     url: str
     ca_file: Path
+    token_file: Path
     check: Callable[[], None]
     counts: Callable[[], Mapping[str, int]]
 
@@ -60,7 +62,13 @@ def doors(
                 folder = out / arm / "monitoring"
                 opened[arm] = _watched(stack, target, folder, watchers, prometheus_url)
             else:
-                opened[arm] = Door(target.url, target.ca_file, lambda: None, dict)
+                opened[arm] = Door(
+                    target.url,
+                    target.ca_file.absolute(),
+                    target.token_file.absolute(),
+                    lambda: None,
+                    dict,
+                )
         yield opened
 
 
@@ -87,4 +95,5 @@ def _watched(
             prometheus_url=prometheus_url,
         )
     )
-    return Door(found.url, found.ca_file, found.check, found.counts)
+    token = target.token_file.absolute()
+    return Door(found.url, found.ca_file.absolute(), token, found.check, found.counts)

@@ -1,7 +1,6 @@
 """Apply one load with ClusterLoader2: every stage of it, every process, and what came of them."""
 
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -9,23 +8,24 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pipeline import files, proc
+from pipeline import files
 from pipeline.drivers.clusterloader2 import outcome, stages
 from pipeline.drivers.clusterloader2.check import Checked, check
+from pipeline.drivers.clusterloader2.crew import Crew, crew_of
 from pipeline.drivers.clusterloader2.door import SCRAPE_S, Door, doors
 from pipeline.drivers.clusterloader2.ended import require_report, result_of
 from pipeline.drivers.clusterloader2.outcome import Asked, Result
+from pipeline.drivers.clusterloader2.processes import Batch, here
 from pipeline.drivers.clusterloader2.projects import deleted, gone
 from pipeline.drivers.clusterloader2.report import warnings
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.clusterloader2.stages import CONFIGS, KINDS, Job, Stage, Where
 from pipeline.drivers.clusterloader2.usage import EXPECTED, watched
-from pipeline.drivers.scrub import scrub_file
-from pipeline.errors import ConfigError, LoadError
+from pipeline.errors import ConfigError
 from pipeline.kubeconfig import kubeconfig
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.ports import Load, Program, Target
+from pipeline.ports import Load, Program, Span, Target
 
 _SLACK_S = 300.0
 _LONGEST = 5.0  # a stage may take that many times the usual length of the load
@@ -60,6 +60,8 @@ class ClusterLoader2Driver:
         checked = {stage: run.checked(stage) for stage in self.settings.stages}
         try:
             with ExitStack() as stack:
+                if inside := crew_of(targets, self.settings, self._watchers(), run.out):
+                    return run.load(checked, inside.doors, inside)
                 given = self.settings.prometheus_url
                 opened = stack.enter_context(doors(targets, run.out, self._watchers(), given))
                 return run.load(checked, opened)
@@ -97,8 +99,19 @@ class _Run:
             )
         return found
 
-    def load(self, checked: Mapping[Stage, Checked], opened: Mapping[Arm, Door]) -> Load:
-        """Run every stage; the measured one is what is returned."""
+    def load(
+        self,
+        checked: Mapping[Stage, Checked],
+        opened: Mapping[Arm, Door],
+        crew: Crew | None = None,
+    ) -> Load:
+        """Run every stage; the measured one is what is returned.
+
+        Args:
+            checked: The config of each stage.
+            opened: How each arm is reached.
+            crew: The pods that the processes run in; None for this machine.
+        """
         invalid: list[str] = []
         never_ready: dict[Arm, int] = dict.fromkeys(self.targets, 0)
         measured: dict[Arm, list[Result]] = {}
@@ -106,8 +119,13 @@ class _Run:
         never_gone: dict[Arm, int] = {}
         cpu = 0.0
         for number, stage in enumerate(self.settings.stages):
-            used_s, began = proc.cpu_of_children_s(), time.monotonic()
-            results = self._stage(number, stage, checked[stage], opened)
+            began_s = time.time()
+            results, used, lost = self._stage(number, stage, checked[stage], opened, crew)
+            if lost:
+                span = Span(began_s, time.time())
+                return Load(
+                    dict.fromkeys(self.targets, ()), dict.fromkeys(self.targets, span), tuple(lost)
+                )
             asked = self.asked(stage)
             for arm, of_arm in results.items():
                 never_ready[arm] += outcome.never_ready(of_arm, self.settings.projects)
@@ -117,9 +135,7 @@ class _Run:
                     for said in outcome.problems(result, asked if stage.is_measured else None)
                 ]
             if stage.is_measured:
-                machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
-                cpu = (proc.cpu_of_children_s() - used_s) / machine_s
-                measured = results
+                cpu, measured = used, results
                 if stage.where is Where.ROOT and self.settings.projects:
                     ends, never_gone = gone(self.targets, self.name, self.settings.ready_s)
         invalid += self._busy(cpu)
@@ -144,53 +160,44 @@ class _Run:
         return next(stage for stage in self.settings.stages if stage.is_measured)
 
     def _stage(
-        self, number: int, stage: Stage, checked: Checked, opened: Mapping[Arm, Door]
-    ) -> dict[Arm, list[Result]]:
-        jobs = [
-            self._job(number, stage, arm, project, opened[arm])
-            for arm in self.targets
-            for project in self._projects(stage)
-        ]
-        program = self.programs["clusterloader2"].path
-        rate = self._rate(stage)
-        commands = [
-            proc.Command(
-                job.name,
-                [
-                    *stages.argv(program, job, rate),
-                    *(stages.with_prometheus() if self._watches(stage) else []),
-                ],
-                job.log,
-                {"TZ": "UTC"},
-            )
-            for job in jobs
-        ]
-        timeout_s = _LONGEST * self.settings.duration_s + self.settings.ready_s + _SLACK_S
-        known = [target.token_file.read_text() for target in self.targets.values()]
-        seen = self.targets if self._watches(stage) else {}
-        try:
-            with ExitStack() as stack:
-                uses = {arm: stack.enter_context(watched(one)) for arm, one in seen.items()}
-                ended = proc.together(
-                    commands,
-                    timeout_s=timeout_s,
-                    error=LoadError,
-                    hide=("CL2_",),
-                    check=partial(self._check, opened),
-                )
-        finally:
-            for job in jobs:
-                if job.log.exists():
-                    scrub_file(job.log, known)
+        self,
+        number: int,
+        stage: Stage,
+        checked: Checked,
+        opened: Mapping[Arm, Door],
+        crew: Crew | None,
+    ) -> tuple[dict[Arm, list[Result]], float, Sequence[str]]:
+        """Run one stage; return what each process left, what they used, and what was lost."""
+        batch = Batch(
+            jobs=[
+                self._job(number, stage, arm, project, opened[arm])
+                for arm in self.targets
+                for project in self._projects(stage)
+            ],
+            program=self.programs["clusterloader2"],
+            rate=self._rate(stage),
+            has_prometheus=self._watches(stage),
+            timeout_s=_LONGEST * self.settings.duration_s + self.settings.ready_s + _SLACK_S,
+            tokens=[target.token_file.read_text() for target in self.targets.values()],
+            check=partial(self._check, opened),
+        )
+        with ExitStack() as stack:
+            uses = {
+                arm: stack.enter_context(watched(one))
+                for arm, one in (self.targets if self._watches(stage) else {}).items()
+            }
+            ran = crew.ran(batch, self.out / f"{number}-pods") if crew else here(batch)
         results: dict[Arm, list[Result]] = {arm: [] for arm in self.targets}
-        for job, one in zip(jobs, ended, strict=True):
+        if ran.lost:
+            return results, ran.cpu, ran.lost
+        for job, one in zip(batch.jobs, ran.ended, strict=True):
             require_report(job, one)
             expected = checked.expected
             if (use := uses.pop(job.arm, None)) is not None:  # once for each arm
                 use.write(job.report, job.config.stem)
                 expected = (*expected, *EXPECTED)
             results[job.arm].append(result_of(job, one, expected))
-        return results
+        return results, ran.cpu, ()
 
     def _check(self, opened: Mapping[Arm, Door]) -> None:
         for arm, target in self.targets.items():
@@ -225,9 +232,8 @@ class _Run:
         job = Job(arm, project, files.ours(CONFIGS, f"{stage.config}.yaml"), folder)
         job.report.mkdir()
         place = f"/projects/{project}/control-plane" if project else ""
-        token_file = self.targets[arm].token_file.absolute()
         job.kubeconfig.write_text(
-            kubeconfig(f"{door.url}{place}", door.ca_file.absolute(), token_file, "load")
+            kubeconfig(f"{door.url}{place}", door.ca_file, door.token_file, "load")
         )
         job.overrides.write_text(stages.overrides(self.overrides(stage)))
         return job

@@ -28,6 +28,8 @@ CONFIGS = "cl2_configs"
 KINDS = 2
 """Secrets and ConfigMaps: an action creates one of each."""
 
+LOG = "clusterloader2.log"
+
 MAKE, FILL, COLLECT = "projects", "object-fill", "garbage-collection"
 """Configs that make Projects, fill them, and delete them."""
 
@@ -79,7 +81,7 @@ class Job:
     @property
     def log(self) -> Path:
         """Where its output goes."""
-        return self.folder / "clusterloader2.log"
+        return self.folder / LOG
 
     @property
     def report(self) -> Path:
