@@ -1,16 +1,20 @@
 """What the gateway adds to a request, and what it costs, against the same requests without it."""
 
+import json
+import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
 from pipeline import toolchain, web
-from pipeline.drivers.monitoring import monitored
+from pipeline.drivers.monitoring import Monitored, monitored
 from pipeline.environments.local import Local
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.ports import Target
@@ -19,7 +23,24 @@ from tests.loopback import answering
 
 _PAIRS = 3000
 _RATE = 200.0  # requests/s
-_RATED_S = 20.0
+_RATED_S = 10.0
+_ROUNDS = 3
+_SCRIPT = """
+import http from 'k6/http'
+export const options = { scenarios: { rated: {
+  executor: 'constant-arrival-rate', rate: RATE, timeUnit: '1s', duration: 'SECONDSs',
+  preAllocatedVUs: 8, maxVUs: 8,
+} } }
+export default function () {
+  const answer = http.get(__ENV.URL, { headers: { Authorization: `Bearer ${__ENV.TOKEN}` } })
+  if (answer.proto !== 'HTTP/2.0') throw new Error(answer.proto)
+}
+export function handleSummary(data) {
+  const { http_reqs, http_req_failed } = data.metrics
+  const found = { count: http_reqs.values.count, failed: http_req_failed.values.rate }
+  return { [__ENV.SUMMARY]: JSON.stringify(found) }
+}
+"""
 _PATH = "/api/v1/namespaces/default"
 _TARGETS = (
     '{"data":{"activeTargets":['
@@ -52,7 +73,7 @@ def main(_argv: list[str]) -> None:
             direct = _connection(target, target.url, target.ca_file)
             through = _connection(target, door.url, door.ca_file)
             latency(direct, through)
-            cpu(through, str(programs["gateway"].path))
+            cpu(through, door, target, str(programs["gateway"].path), Path(folder))
 
 
 def latency(direct: web.Connection, through: web.Connection) -> None:
@@ -74,8 +95,8 @@ def latency(direct: web.Connection, through: web.Connection) -> None:
     )
 
 
-def cpu(through: web.Connection, path: str) -> None:
-    """Ask at a rate, and print the CPU of the gateway, less what it takes when nobody asks."""
+def cpu(through: web.Connection, door: Monitored, target: Target, path: str, out: Path) -> None:
+    """Ask at a rate in both ways of HTTP, in turn, and print the CPU of the gateway for each."""
     (process,) = [
         child for child in psutil.Process().children(recursive=True) if path in child.cmdline()[:1]
     ]
@@ -84,19 +105,53 @@ def cpu(through: web.Connection, path: str) -> None:
         times = process.cpu_times()
         return float(times.user + times.system)
 
-    began_s, began = used_s(), time.monotonic()
-    count = 0
+    asked: dict[str, Callable[[], int]] = {
+        "HTTP/1.1, one connection": lambda: _one_by_one(through),
+        "HTTP/2 of k6, 8 connections": lambda: _by_k6(door, target, out),
+    }
+    used: dict[str, list[tuple[float, float, int]]] = {name: [] for name in asked}
+    for _ in range(_ROUNDS):
+        for name, ask in asked.items():
+            before_s, began = used_s(), time.monotonic()
+            count = ask()
+            used[name].append((used_s() - before_s, time.monotonic() - began, count))
+    for name, rounds in used.items():
+        shares = sorted(cpu_s / lasted_s for cpu_s, lasted_s, _ in rounds)
+        each_ms = sorted(1e3 * cpu_s / count for cpu_s, _, count in rounds)
+        rate = sum(count for *_, count in rounds) / sum(lasted_s for _, lasted_s, _ in rounds)
+        print(
+            f"CPU of the gateway at {rate:.0f} requests/s, {name}: {shares[0]:.1%} to"
+            f" {shares[-1]:.1%} of one core, {each_ms[0]:.3f} to {each_ms[-1]:.3f} ms per request"
+        )
+    print(f"memory of the gateway: {process.memory_info().rss / 1e6:.0f} MB")
+
+
+def _one_by_one(through: web.Connection) -> int:
+    began, count = time.monotonic(), 0
     while (now := time.monotonic()) < began + _RATED_S:
         if (wait := began + count / _RATE - now) > 0:
             time.sleep(wait)
         _asked(through)
         count += 1
-    passed = time.monotonic() - began
-    used = used_s() - began_s
-    print(
-        f"CPU of the gateway at {count / passed:.0f} requests/s: {used / passed:.1%} of one core,"
-        f" {1e3 * used / count:.3f} ms per request; memory {process.memory_info().rss / 1e6:.0f} MB"
-    )
+    return count
+
+
+def _by_k6(door: Monitored, target: Target, out: Path) -> int:
+    script, summary = out / "rated.js", out / "summary.json"
+    script.write_text(_SCRIPT.replace("RATE", f"{_RATE:g}").replace("SECONDS", f"{_RATED_S:g}"))
+    environment = {
+        **os.environ,
+        "URL": f"{door.url}{_PATH}",
+        "TOKEN": target.token_file.read_text(),
+        "SSL_CERT_FILE": str(door.ca_file),
+        "SUMMARY": str(summary),
+    }
+    command = [str(toolchain.k6().path), "run", "--quiet", "--address=", str(script)]
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    found = json.loads(summary.read_text())
+    if found["failed"]:
+        sys.exit(f"{found['failed']:.0%} of k6's requests failed")
+    return int(found["count"])
 
 
 def _connection(target: Target, url: str, ca_file: Path) -> web.Connection:

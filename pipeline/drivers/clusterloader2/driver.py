@@ -21,6 +21,7 @@ from pipeline.drivers.clusterloader2.report import warnings
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.clusterloader2.stages import CONFIGS, KINDS, Job, Stage, Where
 from pipeline.drivers.clusterloader2.usage import EXPECTED, watched
+from pipeline.drivers.clusterloader2.warm import warmed
 from pipeline.errors import ConfigError
 from pipeline.kubeconfig import kubeconfig
 from pipeline.model.results import Reading
@@ -59,6 +60,8 @@ class ClusterLoader2Driver:
         run = _Run(self.settings, self.programs, targets, out.absolute(), f"perf-{seed:08x}", seed)
         checked = {stage: run.checked(stage) for stage in self.settings.stages}
         try:
+            if self.settings.prometheus:
+                warmed(targets, run.name)
             with ExitStack() as stack:
                 if inside := crew_of(targets, self.settings, self._watchers(), run.out):
                     return run.load(checked, inside.doors, inside)
