@@ -32,7 +32,7 @@ case $1 in
   create) create "" ;;
   pack)
     cd "$SUBJECT"
-    "$PYTHON" -P -m pipeline pack "$CANDIDATE" "$BASELINE" --registry "$REGISTRY" --build "$BUILD" > "$IMAGES"
+    "$PYTHON" -P -m pipeline pack "$CANDIDATE" "$BASELINE" --load-pods --registry "$REGISTRY" --build "$BUILD" > "$IMAGES"
     ;;
   push)
     skopeo login --username oauth2accesstoken --password-stdin "${REGISTRY%%/*}" <<< "$TOKEN"
@@ -51,6 +51,8 @@ storage_class = "premium-rwo"
 server = { cpu = 4, memory_mib = 8192 }
 manager = { cpu = 1, memory_mib = 2048 }
 etcd = { cpu = 1, memory_mib = 4096 }
+load_pods = 2
+load = { resources = { cpu = 2, memory_mib = 8192 }, node_selector = { "milo-perf/pool" = "load" } }
 expires_h = 3
 TOML
     ;;
