@@ -124,3 +124,13 @@ def test_what_was_answered_is_counted_by_arm_and_class_of_code() -> None:
         found = {reading.name: reading.value for reading in sent(arm, [share, share])}
         assert found["pods.reads"] == 2 * sum("op=get" in line for line in own) > 0
         assert sum(found[f"pods.answers{{code={code}xx}}"] for code in "245") == 2 * len(own)
+
+
+def test_a_pod_that_had_nothing_to_do_is_no_error(tmp_path: Path) -> None:
+    head = gzip.decompress((GOLDEN / "object_crud.csv.gz").read_bytes()).splitlines(keepends=True)
+    idle = tmp_path / "idle.csv.gz"
+    idle.write_bytes(gzip.compress(head[0]))
+    assert share_of(idle) == Share(0, 0, None)
+    merge([idle, GOLDEN / "object_crud.csv.gz"], tmp_path / "all.csv.gz")
+    one = read_points(GOLDEN / "object_crud.csv.gz", list(Arm))
+    assert read_points(tmp_path / "all.csv.gz", list(Arm)) == one
