@@ -1,147 +1,18 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
-
-const (
-	token  = "known-to-both"
-	points = "metric_name,timestamp\nhttp_reqs,1\n"
-)
-
-// TestMain is also k6, where the keeper of a test starts this program.
-func TestMain(m *testing.M) {
-	if folder := os.Getenv("FAKE_K6"); folder != "" {
-		os.Exit(fakeK6(folder, os.Args[1:]))
-	}
-	os.Exit(m.Run())
-}
-
-// fakeK6 waits for its setup's data and for the start, and writes both with its arguments.
-func fakeK6(folder string, args []string) int {
-	if slices.Contains(args, "refused") {
-		fmt.Println("no such flag")
-		return 104
-	}
-	address := ""
-	for _, arg := range args {
-		if after, found := strings.CutPrefix(arg, "--address="); found {
-			address = after
-		}
-	}
-	go func() { _ = http.ListenAndServe(address, fakeREST(folder, args)) }()
-	interrupted := make(chan os.Signal, 1)
-	notify(interrupted)
-	select {
-	case <-resumed:
-		time.Sleep(50 * time.Millisecond) // its answer
-		return 0
-	case <-interrupted:
-		return 105
-	}
-}
-
-var resumed = make(chan struct{})
-
-func fakeREST(folder string, args []string) http.Handler {
-	data := []byte(`"none"`)
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"paused":true}`) })
-	mux.HandleFunc("POST /v1/setup", func(w http.ResponseWriter, _ *http.Request) {
-		data = []byte(`{"made":1}`)
-		_, _ = w.Write(data)
-	})
-	mux.HandleFunc("PUT /v1/setup", func(w http.ResponseWriter, r *http.Request) {
-		data, _ = io.ReadAll(r.Body)
-		_, _ = w.Write(data)
-	})
-	mux.HandleFunc("PATCH /v1/status", func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		said, _ := json.Marshal(map[string]any{"args": args, "data": json.RawMessage(data), "patch": string(body)})
-		_ = os.WriteFile(filepath.Join(folder, "said.json"), said, 0o600)
-		_ = os.WriteFile(filepath.Join(folder, "points.csv"), []byte(points), 0o600)
-		close(resumed)
-	})
-	return mux
-}
-
-func notify(c chan<- os.Signal) { signal.Notify(c, syscall.SIGINT) }
-
-// keeperOf runs a keeper, and returns how it is asked, and where its exit code comes.
-func keeperOf(t *testing.T, args []string, more map[string]string) (func(method, path, known string, body []byte) (int, []byte), <-chan int, string) {
-	t.Helper()
-	folder := t.TempDir()
-	t.Setenv("FAKE_K6", folder)
-	tokenFile := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(tokenFile, []byte(token+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	address := free(t)
-	env := map[string]string{
-		"KEEPER_PROGRAM": os.Args[0], "KEEPER_FOLDER": folder, "KEEPER_TOKEN_FILE": tokenFile,
-		"KEEPER_LISTEN": address, "KEEPER_REST": free(t), "KEEPER_LOG": "k6.log", "KEEPER_ARGS": `[["--out=csv=x","script.js"]]`,
-		"KEEPER_PODS": "1", "KEEPER_KEEP": "1m",
-	}
-	for name, value := range more {
-		env[name] = value
-	}
-	code := make(chan int, 1)
-	go func() { code <- run(args, func(name string) string { return env[name] }) }()
-	ask := func(method, path, known string, body []byte) (int, []byte) {
-		request, err := http.NewRequestWithContext(context.Background(), method, "http://"+address+path, bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set(tokenHeader, known)
-		answer, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return 0, []byte(err.Error())
-		}
-		defer func() { _ = answer.Body.Close() }()
-		content, err := io.ReadAll(answer.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return answer.StatusCode, content
-	}
-	return ask, code, folder
-}
-
-func free(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
-
-func until(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if is() {
-			return
-		}
-	}
-	t.Fatal("never " + what)
-}
 
 func TestPointsAreKeptUntilTheyAreTaken(t *testing.T) {
 	ask, code, _ := keeperOf(t, nil, nil)
@@ -357,16 +228,5 @@ func TestWhatIsNeededBesideAndDoesNotComeIsTold(t *testing.T) {
 			return strings.Contains(string(body), said)
 		})
 		interrupt(t, code)
-	}
-}
-
-// interrupt ends the keeper of this process, as a Pod that is deleted is told to end.
-func interrupt(t *testing.T, code <-chan int) {
-	t.Helper()
-	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if got := <-code; got != exitFailed {
-		t.Errorf("exited with %d", got)
 	}
 }

@@ -4,11 +4,8 @@ It is no Kubernetes: it knows the objects that we apply, and does on request wha
 times.  What a Pod of ours would serve is served here.
 """
 
-import base64
 import json
 import socket
-import ssl
-import tempfile
 import threading
 import time
 import urllib.error
@@ -16,15 +13,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.controllers import pods_of
 from tests.loopback import Request, answering
 
 Object = dict[str, Any]
-_JOB = "batch.kubernetes.io/"
 
 
 @dataclass
@@ -277,95 +273,6 @@ def kubeconfig(path: Path, url: str, token: str) -> Path:
     }
     path.write_text(json.dumps(content))
     return path
-
-
-def pods_of(manifest: Object) -> list[Object]:
-    """Return the Pods that controllers make of an Indexed Job, or of a TestRun."""
-    name = manifest["metadata"]["name"]
-    if manifest["kind"] == "Job":
-        template, count = manifest["spec"]["template"], manifest["spec"]["completions"]
-        spec, labels = template["spec"], template["metadata"]["labels"]
-        args: list[list[str]] = [[] for _ in range(count)]
-        known = [
-            {f"{_JOB}job-name": name, f"{_JOB}job-completion-index": f"{index}"}
-            for index in range(count)
-        ]
-    elif manifest["kind"] == "TestRun":
-        count, runner = manifest["spec"]["parallelism"], manifest["spec"]["runner"]
-        spec = {"nodeSelector": runner["nodeSelector"], "containers": [runner]}
-        spec |= {"volumes": runner["volumes"]}
-        labels = runner["metadata"]["labels"]
-        known = [{"job-name": f"{name}-{index + 1}"} for index in range(count)]
-        bounds = ",".join(["0", *(f"{at}/{count}" for at in range(1, count)), "1"])
-        args = [
-            [
-                f"--execution-segment={bounds.split(',')[at]}:{bounds.split(',')[at + 1]}",
-                f"--execution-segment-sequence={bounds}",
-            ]
-            for at in range(count)
-        ]
-    else:
-        return []
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "name": f"{name}-{index}-abcde",
-                "namespace": manifest["metadata"]["namespace"],
-                "labels": {**labels, **known[index]},
-            },
-            "spec": {**json.loads(json.dumps(spec)), "_args": args[index]},
-        }
-        for index in range(count)
-    ]
-
-
-@contextmanager
-def products(first_port: int, first_node_port: int) -> Iterator[Callable[[Object, Any], None]]:
-    """Serve what the Pods of a product would, on the ports of loopback that lead to node ports."""
-    servers: dict[int, ThreadingHTTPServer] = {}
-
-    def stop(port: int) -> None:
-        server = servers.pop(port)
-        server.shutdown()
-        server.server_close()
-
-    def serve(pod: Object, cluster: FakeCluster) -> None:
-        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        service = cluster.objects[f"/api/v1/namespaces/{namespace}/services/{name}"]
-        port = first_port + service["spec"]["ports"][0]["nodePort"] - first_node_port
-        secret = cluster.objects.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
-        if port in servers:  # of an earlier launch
-            stop(port)
-        handler = type("Handler", (Request,), {"answer": staticmethod(_product)})
-        server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-        server.daemon_threads, server.block_on_close = True, False
-        if secret:
-            _with_tls(server, secret["data"])
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers[port] = server
-
-    try:
-        yield serve
-    finally:
-        for port in list(servers):
-            stop(port)
-
-
-def _product(request: Request, _body: bytes) -> None:
-    conditions = [{"type": kind, "status": "True"} for kind in ("Ready", "Established")]
-    say(request, {"status": {"conditions": conditions}, "items": []})
-
-
-def _with_tls(server: ThreadingHTTPServer, data: Object) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder, name) for name in ("server.crt", "server.key")]
-        for path in paths:
-            path.write_bytes(base64.b64decode(data[path.name]))
-        context.load_cert_chain(str(paths[0]), str(paths[1]))
-    server.socket = context.wrap_socket(server.socket, server_side=True)
 
 
 def _chunk(request: Request, event: Object) -> None:

@@ -25,7 +25,7 @@ from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
 from pipeline.errors import LaunchError
 from pipeline.model.subject import Arm, Product, Subject
 from pipeline.ports import Artifact, Program
-from tests.clusters import products
+from tests.products import products
 
 BINARY = os.environ.get("KUBE_APISERVER_BIN", "")
 pytestmark = [

@@ -12,8 +12,9 @@ from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
 from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
 from pipeline.ports import Program
-from tests.clusters import FakeCluster, products, running
+from tests.clusters import FakeCluster, running
 from tests.labs import Lab
+from tests.products import products
 
 
 @pytest.fixture

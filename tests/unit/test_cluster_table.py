@@ -17,8 +17,9 @@ from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
 from pipeline.errors import Exit, PipelineError
 from pipeline.model.subject import Arm, Subject
 from pipeline.ports import Artifact, Program
-from tests.clusters import FakeCluster, Fault, Object, products, running
+from tests.clusters import FakeCluster, Fault, Object, running
 from tests.pretended import WORK, Pretended, serving
+from tests.products import products
 
 DOC = Path(__file__).parents[2] / "docs" / "cluster-faults.md"
 HEAD = """\
