@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -92,21 +92,37 @@ class Faults:
             yield codec.read_seen(kept)
 
     def _measure(self, candidate: str, fault: str, workload: str, folder: Path) -> None:
-        results = folder / stages.RESULTS
-        suite = self.out / f"{workload}.toml"
+        """Measure a fault with both drivers, or with one where the other cannot apply its load."""
         self.out.mkdir(parents=True, exist_ok=True)
-        codec.write_text(suite, only(self.text, workload))
+        name = candidate.partition("?")[2]
         try:
-            if results.exists():
-                report = stages.resume(folder)
-            else:
-                wish = Wish(str(suite), candidate, "reference", pairs=self.pairs, seed=self.seed)
-                report = stages.run(wish, folder)
-            row = self.seen(candidate.partition("?")[2], report)
+            row = self.seen(name, self._report(candidate, only(self.text, workload), folder))
         except LoadError as error:
             log.warning("%s: %s", candidate, error)
-            row = Seen(candidate.partition("?")[2], 0, {}, {})
+            failed = [w.driver.kind for w in self.suite.workloads if f" {w.name}: " in f"{error}"]
+            row = Seen(name, 0, {}, {}, {kind: str(error) for kind in failed})
+            for kind in {w.driver.kind for w in self.suite.workloads if failed} - set(failed):
+                row = self._alone(candidate, row, workload, kind)
+        folder.mkdir(exist_ok=True)
         codec.write_seen(folder / SEEN, row)
+
+    def _alone(self, candidate: str, row: Seen, workload: str, kind: str) -> Seen:
+        """Return a row with what one driver alone sees of the fault."""
+        folder = self.out / f"{row.fault.partition('=')[0]}-{kind}"
+        try:
+            report = self._report(candidate, only(self.text, workload, kind), folder)
+        except LoadError as error:
+            log.warning("%s, by %s alone: %s", candidate, kind, error)
+            return replace(row, failed={**row.failed, kind: str(error)})
+        return replace(self.seen(row.fault, report), failed=row.failed)
+
+    def _report(self, candidate: str, text: str, folder: Path) -> Report:
+        if (folder / stages.RESULTS).exists():
+            return stages.resume(folder)
+        suite = folder.with_suffix(".toml")
+        codec.write_text(suite, text)
+        wish = Wish(str(suite), candidate, "reference", pairs=self.pairs, seed=self.seed)
+        return stages.run(wish, folder)
 
     def seen(self, fault: str, report: Report) -> Seen:
         """Return which gating metrics of which driver are red in a report."""
@@ -130,11 +146,14 @@ class Faults:
         return Seen(fault, pairs, _frozen(red), _frozen(own))
 
 
-def only(text: str, name: str) -> str:
-    """Return the TOML of a suite with only the workload of a name, by every driver."""
+def only(text: str, name: str, kind: str = "") -> str:
+    """Return the TOML of a suite with only the workload of a name, by every driver or by one."""
     head, *tables = re.split(r"(?m)^(?=\[\[workload\]\])", text)
     named = [(table, re.search(r'(?m)^name = "(.+)-\w+"', table)) for table in tables]
-    return head + "".join(table for table, found in named if found and found[1] == name)
+    driver = re.compile(rf'(?m)^kind = "{kind or ".*"}"')
+    return head + "".join(
+        table for table, found in named if found and found[1] == name and driver.search(table)
+    )
 
 
 def _frozen(found: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:

@@ -97,12 +97,14 @@ class Seen:
         pairs: Valid pairs of the run.
         red: By kind of the driver, gating metrics that regressed, as WORKLOAD/METRIC.
         own: Of these, those that only the driver's own numbers, and no probe, tell.
+        failed: By kind of the driver, why its load could not be applied to the faulty build.
     """
 
     fault: str
     pairs: int
     red: dict[str, tuple[str, ...]]
     own: dict[str, tuple[str, ...]]
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
 from pipeline.model.evaluation import Attempt, Evaluation, Rung, Seen
+from pipeline.plain import clipped
 from pipeline.render.numbers import minutes, quantity
+
+_SENTENCE = 160  # characters of why a driver could not apply its load
 
 NAMES = {"k6": "k6", "clusterloader2": "ClusterLoader2"}
 """Of the drivers, in the order shown."""
@@ -180,16 +183,23 @@ def _faults(seen: Sequence[Seen]) -> str:
     pairs = ", ".join(sorted({f"{one.pairs}" for one in seen}))
     counts = [sum(bool(one.red.get(kind)) for one in seen) for kind in NAMES]
     both = sum(any(one.red.values()) for one in seen)
+    failed = (
+        "; where one could not apply its load, the other did alone"
+        if any(one.failed for one in seen)
+        else ""
+    )
     caught = ", ".join(f"{NAMES[k]} {n}" for k, n in zip(NAMES, counts, strict=True))
     return (
         f"Of {len(seen)} faults put into `reference` ({pairs} pairs each),"
-        f" caught by {caught}, both together {both}. A metric counts as the driver's own where the"
-        " driver itself read it, and not a probe beside it.\n\n"
+        f" caught by {caught}, both together {both}{failed}. A metric counts as the driver's own"
+        " where the driver itself read it, and not a probe beside it.\n\n"
         + _table(("fault", *heads, *own), rows)
     )
 
 
 def _red(one: Seen, kind: str) -> str:
+    if why := one.failed.get(kind):
+        return f"could not load it: {clipped(why, _SENTENCE)}"
     names = one.red.get(kind, ())
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return shown or "-"

@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
-from pipeline import codec, config
+import pytest
+
+from pipeline import codec, config, stages
+from pipeline.errors import LoadError
 from pipeline.evaluate.bench import workload_of
 from pipeline.evaluate.faults import LOOKED_FOR, SIZES, Faults, only
 from pipeline.judge import policy
 from pipeline.model.evaluation import Seen
 from pipeline.model.metric import Metric
+from pipeline.model.report import Report
+from pipeline.wish import Wish
 from tests.builders import results
 
 LOADED = config.load(config.path_of("drivers"))
@@ -56,6 +61,33 @@ def test_each_fault_is_looked_for_in_one_workload_by_both_drivers(tmp_path: Path
         found = config.load(path).suite.workloads
         assert {workload_of(one) for one in found} == {workload}
         assert {one.driver.kind for one in found} == {"k6", "clusterloader2"}
+
+
+def test_where_one_driver_cannot_load_the_faulty_build_the_other_does_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def run(wish: Wish, _out: Path) -> Report:
+        workloads = [w.name for w in config.load(Path(wish.suite)).suite.workloads]
+        asked.append(workloads)
+        if "object-crud-cl2" in workloads:
+            raise LoadError("pair 0, object-crud-cl2: it was still running after 460 s")
+        latency = metric("object-crud-k6", "get_p50")
+        found = results((latency, QUIET, WORSE), workloads={"get_p50": "object-crud-k6"})
+        return policy.report(found)
+
+    monkeypatch.setattr(stages, "run", run)
+    for name, (size, _) in LOOKED_FOR.items():
+        if name != "errors":
+            (tmp_path / name).mkdir()
+            codec.write_seen(tmp_path / name / "seen.json", Seen(f"{name}={size}", 3, {}, {}))
+    (row,) = [row for row in faults(tmp_path).rows() if row.fault == "errors=5%"]
+    assert asked == [["object-crud-k6", "object-crud-cl2"], ["object-crud-k6"]]
+    assert row.red == {"k6": ("object-crud-k6/get_p50",)}
+    assert row.failed == {
+        "clusterloader2": "pair 0, object-crud-cl2: it was still running after 460 s"
+    }
 
 
 def test_a_fault_that_was_measured_is_not_measured_again(tmp_path: Path) -> None:

@@ -147,3 +147,12 @@ def test_both_drivers_are_asked_for_the_same_amount(what: str) -> None:
     else:
         assert k6.iterations == 400
         assert 2 * cl2.objects * cl2.projects == 400
+
+
+def test_a_fault_under_which_a_driver_cannot_apply_its_load_says_so() -> None:
+    row = Seen(
+        "errors=5%", 5, {"k6": ("object-crud-k6/errors_share",)}, {}, {"clusterloader2": "no"}
+    )
+    text = document(evaluation(attempt("k6"), attempt("clusterloader2"), seen=(row,)), "again")
+    assert "could not load it: no" in text
+    assert "where one could not apply its load, the other did alone" in text
