@@ -37,7 +37,7 @@ ROW = (
 LOADS: dict[str, tuple[str, dict[str, float]]] = {
     "crud-at-the-root": (
         'config = "object-crud"\nobjects = 20\nrate = 20',
-        {"cl2.step{step=create objects}": 1.9, "cl2.step{step=update objects}": 1.9},
+        {"cl2.step{step=create objects}": 1.7, "cl2.step{step=update objects}": 1.7},
     ),
     "crud-in-projects": (
         'config = "object-crud"\nwhere = "projects"\nprojects = 2\nobjects = 10\nrate = 20',
