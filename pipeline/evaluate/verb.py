@@ -64,8 +64,10 @@ def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
 
 
 def shown(found: Evaluation) -> str:
-    """Return the document."""
-    return document(found, f"python -m pipeline evaluate --candidate {shlex.quote(_spec(found))}")
+    """Return the document, which names no folder of whoever measured."""
+    spec = _spec(found)
+    named = replace(found, subject=replace(found.subject, spec=spec))
+    return document(named, f"python -m pipeline evaluate --candidate {shlex.quote(spec)}")
 
 
 def _spec(found: Evaluation) -> str:

@@ -1,5 +1,6 @@
 """An evaluation decides by what was measured, and says by which number."""
 
+import dataclasses
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6 import K6
 from pipeline.evaluate.bench import larger, workload_of
 from pipeline.evaluate.scripts import scripts
+from pipeline.evaluate.verb import shown
 from pipeline.model.evaluation import Attempt, Evaluation, Rung, Seen
 from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
@@ -156,3 +158,11 @@ def test_a_fault_under_which_a_driver_cannot_apply_its_load_says_so() -> None:
     text = document(evaluation(attempt("k6"), attempt("clusterloader2"), seen=(row,)), "again")
     assert "could not load it: no" in text
     assert "where one could not apply its load, the other did alone" in text
+
+
+def test_the_document_names_no_folder_of_whoever_measured() -> None:
+    found = evaluation(attempt("k6"), attempt("clusterloader2"))
+    subject = dataclasses.replace(found.subject, spec="binary:/home/me/milo-v0.30.0")
+    text = shown(dataclasses.replace(found, subject=subject))
+    assert "/home/me" not in text
+    assert text.count("binary:milo-v0.30.0") == 2
