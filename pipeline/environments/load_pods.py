@@ -153,10 +153,9 @@ def _keys(name: str) -> Callable[[Pod], str]:
         labels = pod["metadata"].get("labels", {})
         if labels.get(LOAD) != name:
             return ""
-        if (index := labels.get(_INDEX)) and not _number_of(labels, name):
-            return f"pod {int(index) + 1}"
-        number = _number_of(labels, name)
-        return f"pod {number}" if number else ""
+        if number := _number_of(labels, name):
+            return f"pod {number}"
+        return f"pod {int(labels[_INDEX]) + 1}" if labels.get(_INDEX, "").isdigit() else ""
 
     return key
 

@@ -189,7 +189,9 @@ class Pods:
         for name in names:
             try:
                 text = self.api.text(self._log(name), {"limitBytes": str(_LOG_BYTES)})
-                (out / f"{name}-{self.arm}.log").write_text(text, encoding="utf-8")
+                (out / f"{name}-{self.arm}.log".replace(" ", "-")).write_text(
+                    text, encoding="utf-8"
+                )
             except ClusterError as error:
                 if error.status != 404:
                     log.warning("the log of %s of the %s is lost: %s", name, self.arm, error)
