@@ -52,8 +52,8 @@ LOOKED_FOR: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """Ten times as large, where that can be (a load of which 2 % fail does not count), and the workload
-that is about it.  The question here is
-what a driver can see at all, in few pairs; how small a fault a suite sees is another table."""
+that is about it.  The question here is what a driver can see at all, in few pairs; how small a
+fault a suite sees is another table."""
 
 _OWN = {"k6": ("http_req_duration", "errors_share", "project"), "clusterloader2": ("cl2.",)}
 """With what the names of a driver's own readings begin; all others are of probes."""
