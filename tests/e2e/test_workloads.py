@@ -170,7 +170,8 @@ def test_every_script_is_in_this_test() -> None:
 @pytest.mark.skipif("MILO_BIN" not in os.environ, reason="MILO_BIN is not set to a Milo binary")
 def test_every_workload_yields_what_it_promises_on_milo(command: Command, tmp_path: Path) -> None:
     suite = tmp_path / "all.toml"
-    workloads = "".join(map(workload, WORKLOADS)).replace("rate = 3.0", "rate = 1.0")
+    workloads = "".join(map(workload, WORKLOADS))
+    workloads = workloads.replace("rate = 3.0\nduration_s = 3", "rate = 1.0\nduration_s = 9")
     workloads = workloads.replace("duration_s = 12", "duration_s = 30")  # of churn
     suite.write_text(HEAD + workloads.replace("HOLD_S = 8", "HOLD_S = 40, TIMEOUT_S = 60"))
     out = tmp_path / "out"
