@@ -81,16 +81,15 @@ def _write(home: Path, spec: Object, found: Callable[[str, str], Any]) -> None:
     for name in ("files", "secrets", "kept"):
         (home / name).mkdir(parents=True)
     volumes = {one["name"]: one for one in spec["volumes"]}
-    files = volumes["files"]["configMap"]
-    data = found("configmaps", files["name"])["binaryData"]
-    for item in files["items"]:
-        path = home / "files" / item["path"]
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(base64.b64decode(data[item["key"]]))
-    secret = volumes["secrets"]["secret"]
-    data = found("secrets", secret["secretName"])["data"]
-    for item in secret["items"]:
-        path = home / "secrets" / item["path"]
+    files, secret = volumes["files"]["configMap"], volumes["secrets"]["secret"]
+    script = found("configmaps", files["name"])["binaryData"]
+    _unpack(home / "files", files["items"], script)
+    _unpack(home / "secrets", secret["items"], found("secrets", secret["secretName"])["data"])
+
+
+def _unpack(folder: Path, items: list[Object], data: Object) -> None:
+    for item in items:
+        path = folder / item["path"]
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(base64.b64decode(data[item["key"]]))
 

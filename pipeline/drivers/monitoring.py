@@ -153,11 +153,7 @@ class _Launch:
         address.unlink(missing_ok=True)
         argv = [
             str(self.programs["gateway"].path),
-            f"--upstream={self.target.url}",
-            f"--upstream-ca={self.target.ca_file}",
-            f"--prometheus={prometheus_url}",
-            f"--cert={self.identity.certificate}",
-            f"--key={self.identity.key}",
+            *gateway_args(self.target.url, self.target.ca_file, prometheus_url, self.identity),
             f"--address-file={address}",
         ]
         service = stack.enter_context(self._started("gateway", argv))
@@ -177,6 +173,26 @@ class _Launch:
 
     def _started(self, name: str, argv: list[str]) -> AbstractContextManager[proc.Service]:
         return proc.started(argv, name=name, output=self.out / f"{name}.log", error=LoadError)
+
+
+def gateway_args(
+    url: str, ca_file: Path, prometheus_url: str, identity: loopback.Identity
+) -> tuple[str, ...]:
+    """Return the arguments of a gateway, but for where it listens.
+
+    Args:
+        url: Of the API server.
+        ca_file: Of its authority.
+        prometheus_url: Of the Prometheus that is asked.
+        identity: That the gateway shows, with paths as it sees them.
+    """
+    return (
+        f"--upstream={url}",
+        f"--upstream-ca={ca_file}",
+        f"--prometheus={prometheus_url}",
+        f"--cert={identity.certificate}",
+        f"--key={identity.key}",
+    )
 
 
 def configuration(

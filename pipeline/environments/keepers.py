@@ -21,6 +21,7 @@ PORT = 6565
 _HEADER = "X-Keeper-Token"
 _TRIES = 3
 _CHUNK = 1 << 20
+_ANSWER_S = 60.0
 _SETUP_S = 330.0  # longer than any script gives its setup
 
 
@@ -71,7 +72,7 @@ class Keeper:
         Raises:
             LoadError: It failed, or there was no answer.
         """
-        said = self._json("POST", "setup", timeout_s=_SETUP_S, is_patient=False)
+        said = self._json("POST", "setup", once_s=_SETUP_S)
         return _data(said)
 
     def be_given(self, data: object) -> None:
@@ -164,30 +165,17 @@ class Keeper:
         return "" if hashed.hexdigest() == file.digest else "its checksum is another"
 
     def _json(
-        self,
-        method: str,
-        what: str,
-        body: object = None,
-        *,
-        timeout_s: float = 60.0,
-        is_patient: bool = True,
+        self, method: str, what: str, body: object = None, *, once_s: float = 0.0
     ) -> Mapping[str, Any]:
-        response = self._asked(method, what, body, timeout_s=timeout_s, is_patient=is_patient)
+        response = self._asked(method, what, body, once_s=once_s)
         try:
             said = json.loads(response.data)
         except ValueError as error:
             raise LoadError(f"{self.title} answered {what} with something else") from error
         return said if isinstance(said, dict) else {}
 
-    def _asked(
-        self,
-        method: str,
-        what: str,
-        body: object = None,
-        *,
-        timeout_s: float = 60.0,
-        is_patient: bool = True,
-    ) -> Any:  # noqa: ANN401 (an answer of urllib3)
+    def _asked(self, method: str, what: str, body: object = None, *, once_s: float = 0.0) -> Any:  # noqa: ANN401 (an answer of urllib3)
+        """Return an answer; what takes so many seconds and must not be done twice is asked once."""
         pods = within(self.namespace, "pods")
         try:
             return self.api.passed(
@@ -195,8 +183,8 @@ class Keeper:
                 f"{pods}/{self.pod}:{PORT}/proxy/keeper/{what}",
                 headers={_HEADER: self.token},
                 body=body,
-                timeout_s=timeout_s,
-                is_patient=is_patient,
+                timeout_s=once_s or _ANSWER_S,
+                is_patient=not once_s,
             )
         except ClusterError as error:
             raise LoadError(f"{self.title}: {what}: {error}", hint=error.hint) from error

@@ -9,6 +9,7 @@ from pipeline import loopback
 from pipeline.drivers.clusterloader2.door import Door
 from pipeline.drivers.clusterloader2.processes import Batch, Gateways, Ran, in_pods
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
+from pipeline.drivers.monitoring import gateway_args
 from pipeline.errors import ConfigError
 from pipeline.model.subject import Arm
 from pipeline.ports import SECRETS_IN_POD, LoadPods, Program, Target
@@ -94,23 +95,23 @@ def crew_of(
 def _gateways(
     targets: Mapping[Arm, Target], prometheus_url: str, watchers: Mapping[str, Program], out: Path
 ) -> Gateways:
+    inside = loopback.Identity(
+        *(SECRETS_IN_POD / f"{_GATEWAY}.{end}" for end in ("ca", "crt", "key"))
+    )
     private = out / "private"
     try:
-        identity = loopback.identity(private)
+        made = loopback.identity(private)
         secrets = {
-            f"{_GATEWAY}.ca": identity.ca.read_bytes(),
-            f"{_GATEWAY}.crt": identity.certificate.read_bytes(),
-            f"{_GATEWAY}.key": identity.key.read_bytes(),
+            inside.ca.name: made.ca.read_bytes(),
+            inside.certificate.name: made.certificate.read_bytes(),
+            inside.key.name: made.key.read_bytes(),
         }
     finally:
         shutil.rmtree(private, ignore_errors=True)
+    url = prometheus_url.rstrip("/")
     args = {
         arm: (
-            f"--upstream={target.url_in_pods}",
-            f"--upstream-ca={SECRETS_IN_POD / f'{arm}.ca'}",
-            f"--prometheus={prometheus_url.rstrip('/')}",
-            f"--cert={SECRETS_IN_POD / f'{_GATEWAY}.crt'}",
-            f"--key={SECRETS_IN_POD / f'{_GATEWAY}.key'}",
+            *gateway_args(target.url_in_pods, SECRETS_IN_POD / f"{arm}.ca", url, inside),
             f"--port={_PORT}",
         )
         for arm, target in targets.items()
