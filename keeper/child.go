@@ -48,7 +48,7 @@ type child struct {
 }
 
 // start starts k6, paused, without setup, because whoever asks says when each of these happens;
-// another program starts when it is told to, after the one that it needs beside it.
+// another program starts when it is told to, after those that it needs beside it.
 func start(ctx context.Context, given settings, share []string) (*child, error) {
 	started := &child{begin: make(chan struct{}, 1), ended: make(chan struct{})}
 	if given.rest == "" {
@@ -105,31 +105,45 @@ func ran(ctx context.Context, given settings, args []string, said chan<- error) 
 	return found
 }
 
-// helped starts what the program needs beside it, and returns what stops that, once it listens.
+// helped starts what the program needs beside it, one after the other, and
+// returns what stops them, once the last one listens.
 func helped(ctx context.Context, given settings) (func(), error) {
-	if len(given.helper) == 0 {
-		return func() {}, nil
+	var started []*exec.Cmd
+	stop := func() {
+		for _, one := range started {
+			_ = one.Process.Kill()
+		}
 	}
-	helper := exec.CommandContext(ctx, given.helper[0], given.helper[1:]...)
-	helper.Stdout, helper.Stderr = os.Stdout, os.Stderr
-	if err := helper.Start(); err != nil {
-		return func() {}, err
+	for _, one := range given.helpers {
+		command := exec.CommandContext(ctx, one.command[0], one.command[1:]...)
+		command.Stdout, command.Stderr = os.Stdout, os.Stderr
+		if err := command.Start(); err != nil {
+			return stop, err
+		}
+		started = append(started, command)
+		if err := listens(command, one.At); err != nil {
+			return stop, err
+		}
 	}
+	return stop, nil
+}
+
+// listens returns once a program can be reached.
+func listens(command *exec.Cmd, at string) error {
 	ended := make(chan error, 1)
-	go func() { ended <- helper.Wait() }()
-	stop := func() { _ = helper.Process.Kill() }
+	go func() { ended <- command.Wait() }()
 	for end := time.Now().Add(patience); time.Now().Before(end); {
-		connection, err := net.DialTimeout("tcp", given.helperAt, time.Second)
+		connection, err := net.DialTimeout("tcp", at, time.Second)
 		if err == nil {
-			return stop, connection.Close()
+			return connection.Close()
 		}
 		select {
 		case err := <-ended:
-			return stop, fmt.Errorf("%s ended before the load: %w", given.helper[0], err)
+			return fmt.Errorf("%s ended before the load: %w", command.Path, err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return stop, fmt.Errorf("nothing listens at %s after %v", given.helperAt, patience)
+	return fmt.Errorf("nothing listens at %s after %v", at, patience)
 }
 
 func ended(state *os.ProcessState, began time.Time, folder string) outcome {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -159,7 +160,7 @@ func TestWhatIsNotSetIsNamed(t *testing.T) {
 	}
 	for name, wrong := range map[string]string{
 		"KEEPER_PROGRAM": "", "KEEPER_FOLDER": "", "KEEPER_LISTEN": "", "KEEPER_LOG": "",
-		"KEEPER_ARGS": "[]", "KEEPER_HELPER": "gateway", "KEEPER_PODS": "0", "KEEPER_KEEP": "soon", "KEEPER_TOKEN_FILE": "/dev/null",
+		"KEEPER_ARGS": "[]", "KEEPER_HELPERS": "gateway", "KEEPER_PODS": "0", "KEEPER_KEEP": "soon", "KEEPER_TOKEN_FILE": "/dev/null",
 	} {
 		_, err := read(func(asked string) string {
 			if asked == name {
@@ -215,12 +216,11 @@ func TestAnotherProgramBeginsWhenItIsTold(t *testing.T) {
 }
 
 func TestWhatIsNeededBesideAndDoesNotComeIsTold(t *testing.T) {
-	for helper, said := range map[string]string{
-		`[["/nonexistent"]]`: "no such file", `[["false"]]`: "false ended before the load: exit status 1",
+	for command, said := range map[string]string{
+		"/nonexistent": "no such file", "false": "false ended before the load: exit status 1",
 	} {
-		ask, code, _ := keeperOf(t, nil, map[string]string{
-			"KEEPER_REST": "", "KEEPER_HELPER": helper, "KEEPER_HELPER_AT": "127.0.0.1:1",
-		})
+		helpers := fmt.Sprintf(`[{"commands": [["%s"]], "at": "127.0.0.1:1"}]`, command)
+		ask, code, _ := keeperOf(t, nil, map[string]string{"KEEPER_REST": "", "KEEPER_HELPERS": helpers})
 		until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
 		ask("POST", "/keeper/start", token, nil)
 		until(t, "ended", func() bool {
@@ -228,5 +228,24 @@ func TestWhatIsNeededBesideAndDoesNotComeIsTold(t *testing.T) {
 			return strings.Contains(string(body), said)
 		})
 		interrupt(t, code)
+	}
+}
+
+func TestHelpersOfAnotherFormAreRefused(t *testing.T) {
+	for given, said := range map[string]string{
+		`{}`:                              "no list of helpers",
+		`[{"commands": [[]], "at": "x"}]`: "empty command",
+		`[{"commands": [], "at": "x"}]`:   "has 0 lists",
+		`[{"commands": [["a"], ["b"]]}]`:  "has 2 lists",
+	} {
+		_, err := helpers(func(name string) string {
+			if name == "KEEPER_HELPERS" {
+				return given
+			}
+			return ""
+		})
+		if err == nil || !strings.Contains(err.Error(), said) {
+			t.Errorf("%s: %v", given, err)
+		}
 	}
 }

@@ -29,17 +29,23 @@ const (
 
 // settings are read once, from the environment.
 type settings struct {
-	program  string        // path of k6, or of another program
-	args     []string      // its own; of k6 those after `run`
-	helper   []string      // command of what another program needs beside it; empty for nothing
-	helperAt string        // address at which that listens
-	log      string        // name of the file that gets what the program says
-	folder   string        // all files in it are kept
-	token    string        // who asks for anything but the status must know it
-	pods     int           // that share the load
-	listen   string        // address of ours
-	rest     string        // address of k6's REST API; empty for a program that has none
-	keep     time.Duration // how long points wait to be taken
+	program string        // path of k6, or of another program
+	args    []string      // its own; of k6 those after `run`
+	helpers []helper      // what another program needs beside it
+	log     string        // name of the file that gets what the program says
+	folder  string        // all files in it are kept
+	token   string        // who asks for anything but the status must know it
+	pods    int           // that share the load
+	listen  string        // address of ours
+	rest    string        // address of k6's REST API; empty for a program that has none
+	keep    time.Duration // how long points wait to be taken
+}
+
+// helper is a program that another needs beside it.
+type helper struct {
+	Commands [][]string `json:"commands"` // one for all Pods, or one for each
+	At       string     `json:"at"`       // address at which it listens
+	command  []string   // of this Pod
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Getenv)) }
@@ -101,7 +107,6 @@ func read(env func(string) string) (settings, error) {
 	found := settings{
 		program: env("KEEPER_PROGRAM"), folder: env("KEEPER_FOLDER"),
 		listen: env("KEEPER_LISTEN"), rest: env("KEEPER_REST"), log: env("KEEPER_LOG"),
-		helperAt: env("KEEPER_HELPER_AT"),
 	}
 	for name, value := range map[string]string{
 		"KEEPER_PROGRAM": found.program, "KEEPER_FOLDER": found.folder,
@@ -112,13 +117,11 @@ func read(env func(string) string) (settings, error) {
 		}
 	}
 	var err error
-	if found.args, err = own("KEEPER_ARGS", env); err != nil {
+	if found.args, err = args(env); err != nil {
 		return found, err
 	}
-	if env("KEEPER_HELPER") != "" {
-		if found.helper, err = own("KEEPER_HELPER", env); err != nil {
-			return found, err
-		}
+	if found.helpers, err = helpers(env); err != nil {
+		return found, err
 	}
 	if found.pods, err = strconv.Atoi(env("KEEPER_PODS")); err != nil || found.pods < 1 {
 		return found, errors.New("KEEPER_PODS is no number from 1 up")
@@ -136,12 +139,38 @@ func read(env func(string) string) (settings, error) {
 	return found, nil
 }
 
-// own returns the strings of a Pod: those of all, or the ones at its index.
-func own(variable string, env func(string) string) ([]string, error) {
+func args(env func(string) string) ([]string, error) {
 	var each [][]string
-	if err := json.Unmarshal([]byte(env(variable)), &each); err != nil {
-		return nil, fmt.Errorf("%s is no list of lists of strings: %w", variable, err)
+	if err := json.Unmarshal([]byte(env("KEEPER_ARGS")), &each); err != nil {
+		return nil, fmt.Errorf("KEEPER_ARGS is no list of lists of strings: %w", err)
 	}
+	return own("KEEPER_ARGS", each, env)
+}
+
+func helpers(env func(string) string) ([]helper, error) {
+	var found []helper
+	text := env("KEEPER_HELPERS")
+	if text == "" {
+		return nil, nil
+	}
+	if err := json.Unmarshal([]byte(text), &found); err != nil {
+		return nil, fmt.Errorf("KEEPER_HELPERS is no list of helpers: %w", err)
+	}
+	for i := range found {
+		command, err := own("KEEPER_HELPERS", found[i].Commands, env)
+		if err != nil {
+			return nil, err
+		}
+		if len(command) == 0 {
+			return nil, errors.New("KEEPER_HELPERS has an empty command")
+		}
+		found[i].command = command
+	}
+	return found, nil
+}
+
+// own returns the strings of a Pod: those of all, or the ones at its index.
+func own(variable string, each [][]string, env func(string) string) ([]string, error) {
 	if len(each) == 1 {
 		return each[0], nil
 	}

@@ -105,4 +105,7 @@ def _load_images() -> Iterator[tuple[str, Mapping[str, Path], str]]:
         log.info("no image of load pods with ClusterLoader2: %s", error)
         return
     yield load_image(keeper, program)
-    yield load_image(keeper, program, toolchain.gateway())
+    try:
+        yield load_image(keeper, program, toolchain.prometheus(), toolchain.gateway())
+    except PipelineError as error:
+        log.info("no image of load pods with a Prometheus: %s", error)

@@ -69,7 +69,7 @@ class Helper:
 
     Attributes:
         program: It.
-        args: A list for each pod.
+        args: A list for each pod, with paths as a pod sees them.
         address: At which it listens.
     """
 
@@ -93,7 +93,7 @@ class PodWork:
         secrets: By path below `SECRETS_IN_POD`.
         longest_s: Seconds after which the load is given up.
         is_k6: Whether it is k6, with one setup for all.
-        helper: What another program needs beside it.
+        helpers: What another program needs beside it, in the order in which they are started.
     """
 
     name: str
@@ -105,7 +105,7 @@ class PodWork:
     secrets: Mapping[str, bytes]
     longest_s: float
     is_k6: bool = True
-    helper: Helper | None = None
+    helpers: tuple[Helper, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +167,7 @@ class Target:
             seen; raises LoadError.  None where they can.
         pods: Where the load comes from; None for this machine.
         url_in_pods: Base URL of the API server as those pods reach it.
+        metrics_in_pods: As `metrics`, from there.
     """
 
     url: str
@@ -180,6 +181,7 @@ class Target:
     usage: Callable[[], Mapping[str, Usage]] | None = None
     pods: LoadPods | None = None
     url_in_pods: str = ""
+    metrics_in_pods: Mapping[str, str] = field(default_factory=dict)
 
     def admin_token(self) -> str:
         """Return the bearer token of an administrator.

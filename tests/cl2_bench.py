@@ -88,5 +88,6 @@ class Bench:
             admin_token_file=token,
             pods=self.pods,
             url_in_pods=server,
+            metrics_in_pods={"server": f"{server}/metrics"},
         )
         return dict.fromkeys(Arm, one)

@@ -4,7 +4,7 @@ import base64
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from pipeline.loopback import free_ports
 from pipeline.ports import Program
 from tests.clusters import FakeCluster, Object
 
-_HELPER_PORT = "9443"
+_HELPER_PORTS = ("9443", "9090")
 
 
 @contextmanager
 def keepers(
-    folder: Path, keeper: Program, program: Path, helper: Path | None = None
+    folder: Path, keeper: Program, program: Path, *helpers: Path
 ) -> Iterator[Callable[[Object, FakeCluster], None]]:
     """Run the keeper of each load pod that a fake cluster starts, until the block is left.
 
@@ -28,7 +28,7 @@ def keepers(
         folder: For what each would have in a pod.
         keeper: The program.
         program: What it runs.
-        helper: What that needs beside it; each gets a port of its own, as all are on one host.
+        helpers: What that needs beside it; each gets a port of its own, as all are on one host.
     """
     running: list[subprocess.Popen[bytes]] = []
 
@@ -36,18 +36,20 @@ def keepers(
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         home = folder / name
         _write(home, pod["spec"], lambda kind, one: _found(cluster, namespace, kind, one))
-        port, rest, other = free_ports(3)
+        port, rest, *others = free_ports(2 + len(_HELPER_PORTS))
+        beside = dict(zip(_HELPER_PORTS, map(str, others), strict=True))
         container = pod["spec"]["containers"][0]
         given = {one["name"]: _here(one["value"], home) for one in container["env"]}
-        if "KEEPER_HELPER" in given:
-            for name_of in ("KEEPER_HELPER", "KEEPER_HELPER_AT"):
-                given[name_of] = given[name_of].replace(_HELPER_PORT, f"{other}")
-            given["KEEPER_HELPER"] = given["KEEPER_HELPER"].replace('"/helper"', f'"{helper}"')
-            for path in home.glob("secrets/*/kubeconfig"):
-                path.write_text(path.read_text().replace(_HELPER_PORT, f"{other}"))
+        if "KEEPER_HELPERS" in given:
+            text = _with_ports(given["KEEPER_HELPERS"], beside).replace(
+                "=/tmp/prometheus", f"={home}/data"
+            )
+            for number, helper in enumerate(helpers):
+                text = text.replace(f'"/helper-{number}"', f'"{helper}"')
+            given["KEEPER_HELPERS"] = text
         index = pod["metadata"]["labels"].get("batch.kubernetes.io/job-completion-index", "")
-        for path in home.glob("secrets/*/kubeconfig"):
-            path.write_text(_here(path.read_text(), home))
+        for path in (*home.glob("secrets/*/kubeconfig"), *home.glob("secrets/*.json")):
+            path.write_text(_here(_with_ports(path.read_text(), beside), home))
         environment = {
             **os.environ,
             **given,
@@ -75,6 +77,13 @@ def keepers(
             one.terminate()
         for one in running:
             one.wait(30)
+
+
+def _with_ports(text: str, ports: Mapping[str, str]) -> str:
+    for port, own in ports.items():
+        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{own}")
+        text = text.replace(f"--port={port}", f"--port={own}")
+    return text
 
 
 def _write(home: Path, spec: Object, found: Callable[[str, str], Any]) -> None:

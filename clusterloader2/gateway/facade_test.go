@@ -187,3 +187,32 @@ func TestAPrometheusThatSaysNothingIsNamedAndTheRestWorks(t *testing.T) {
 		equal(t, "unanswered", stand.metrics(t)["unanswered"], "1")
 	}
 }
+
+func TestAnAnswerAboutTargetsWaitsUntilAllAreUp(t *testing.T) {
+	asked := atomic.Int64{}
+	prometheus := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		second := "unknown"
+		switch asked.Add(1) {
+		case 1:
+			panic(http.ErrAbortHandler) // it is not there yet
+		case 2:
+			fmt.Fprint(w, `{"data":{"activeTargets":[]}}`)
+			return
+		case 4:
+			second = "up"
+		}
+		fmt.Fprintf(w, `{"data":{"activeTargets":[{"health":"up"},{"health":%q}]}}`, second)
+	}))
+	defer prometheus.Close()
+	upstream := upstreamOf(t, func(http.ResponseWriter, *http.Request) { t.Error("came to the API server") })
+	stand := gatewayOf(t, upstream.URL, prometheus.URL)
+	stand.Config.Handler.(*gateway).prometheus.patience = patience
+	answer, body := get(t, stand.Client(), stand.URL+prometheusPath+"targets")
+	equal(t, "status", answer.StatusCode, 200)
+	equal(t, "body", body, `{"data":{"activeTargets":[{"health":"up"},{"health":"up"}]}}`)
+	equal(t, "asked", asked.Load(), 4)
+
+	stand.Config.Handler.(*gateway).prometheus.patience = time.Second
+	_, body = get(t, stand.Client(), stand.URL+prometheusPath+"targets")
+	contains(t, body, `"unknown"`) // the longest wait is over, and what is true is said
+}

@@ -11,6 +11,13 @@ import (
 	"time"
 )
 
+const (
+	// held is how long an answer about targets waits until all of them are up:
+	// ClusterLoader2 looks again only after half a minute.
+	held  = 10 * time.Second
+	again = 200 * time.Millisecond
+)
+
 // prometheus asks a real one.
 type prometheus struct {
 	base     *url.URL
@@ -31,6 +38,12 @@ func (p *prometheus) ask(w http.ResponseWriter, r *http.Request, what string) bo
 	ctx, cancel := context.WithTimeout(r.Context(), p.patience)
 	defer cancel()
 	status, body, err := p.get(ctx, what, r.URL.RawQuery)
+	if what == "targets" {
+		for end := time.Now().Add(min(held, p.patience/2)); waits(status, body, err) && time.Now().Before(end); {
+			time.Sleep(again)
+			status, body, err = p.get(ctx, what, r.URL.RawQuery)
+		}
+	}
 	switch {
 	case err == nil:
 		write(w, status, string(body))
@@ -68,4 +81,27 @@ func (p *prometheus) get(ctx context.Context, what, query string) (int, []byte, 
 		return 0, nil, fmt.Errorf("its answer (%s, %d bytes) is not JSON", answer.Status, len(body))
 	}
 	return answer.StatusCode, body, nil
+}
+
+// waits returns whether Prometheus, or one of its targets, is still to come.
+func waits(status int, body []byte, err error) bool {
+	if err != nil || status != http.StatusOK {
+		return err != nil
+	}
+	var said struct {
+		Data struct {
+			ActiveTargets []struct {
+				Health string `json:"health"`
+			} `json:"activeTargets"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(body, &said) != nil {
+		return false // what it is instead is for the client to see
+	}
+	for _, one := range said.Data.ActiveTargets {
+		if one.Health != "up" {
+			return true
+		}
+	}
+	return len(said.Data.ActiveTargets) == 0
 }

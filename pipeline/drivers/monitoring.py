@@ -7,17 +7,22 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline import loopback, proc, web
 from pipeline.drivers import prometheus_api
+from pipeline.drivers.monitoring_config import (
+    METRICS,
+    Seen,
+    configuration,
+    gateway_args,
+    prometheus_args,
+)
 from pipeline.drivers.prometheus_api import Point
 from pipeline.errors import LoadError
 from pipeline.log import log
 from pipeline.ports import Program, Target
 
-METRICS = "/milo-perf/gateway/metrics"
 _READY_S = 20.0
 _SCRAPED_S = 20.0  # beside two scrapes
 _FEWEST = 4  # targets that ClusterLoader2 waits for, all of them healthy
@@ -130,7 +135,9 @@ class _Launch:
                 (port,) = loopback.free_ports(1)
                 url = f"http://{loopback.ADDRESS}:{port}"
                 door = self.gateway(attempt, url)
-                config = configuration(self.target, url, door, scrape_s, rules)
+                seen = Seen(self.target.metrics, self.target.ca_file, self.target.admin_token_file)
+                gateway = (f"{door.url}{METRICS}", door.ca_file)
+                config = configuration(seen, url, gateway, scrape_s, rules)
                 (self.out / "prometheus.json").write_text(json.dumps(config, indent=2))
                 service = attempt.enter_context(self._started("prometheus", self._argv(port)))
                 try:
@@ -162,84 +169,12 @@ class _Launch:
         return Monitored(url, self.identity.ca, prometheus_url, _ended(service, lambda: None))
 
     def _argv(self, port: int) -> list[str]:
-        return [
-            str(self.programs["prometheus"].path),
-            f"--config.file={self.out / 'prometheus.json'}",
-            f"--storage.tsdb.path={self.private / 'prometheus'}",
-            "--storage.tsdb.retention.time=1d",
-            f"--web.listen-address={loopback.ADDRESS}:{port}",
-            "--log.level=warn",
-        ]
+        data = self.private / "prometheus"
+        args = prometheus_args(self.out / "prometheus.json", data, f"{loopback.ADDRESS}:{port}")
+        return [str(self.programs["prometheus"].path), *args]
 
     def _started(self, name: str, argv: list[str]) -> AbstractContextManager[proc.Service]:
         return proc.started(argv, name=name, output=self.out / f"{name}.log", error=LoadError)
-
-
-def gateway_args(
-    url: str, ca_file: Path, prometheus_url: str, identity: loopback.Identity
-) -> tuple[str, ...]:
-    """Return the arguments of a gateway, but for where it listens.
-
-    Args:
-        url: Of the API server.
-        ca_file: Of its authority.
-        prometheus_url: Of the Prometheus that is asked.
-        identity: That the gateway shows, with paths as it sees them.
-    """
-    return (
-        f"--upstream={url}",
-        f"--upstream-ca={ca_file}",
-        f"--prometheus={prometheus_url}",
-        f"--cert={identity.certificate}",
-        f"--key={identity.key}",
-    )
-
-
-def configuration(
-    target: Target, url: str, door: Monitored, scrape_s: float, rules: Sequence[Path]
-) -> dict[str, Any]:
-    """Return the configuration of a Prometheus that scrapes a target, the gateway and itself.
-
-    Args:
-        target: Each of its components is a job of that name.
-        url: Of the Prometheus.
-        door: The gateway.
-        scrape_s: Seconds between two scrapes, and between two evaluations of the rules.
-        rules: Files of recording rules.
-    """
-    every = f"{round(1000 * scrape_s)}ms"
-    jobs = [
-        _job(name, address, target.ca_file, target.admin_token_file)
-        for name, address in target.metrics.items()
-    ]
-    jobs += [
-        _job("prometheus", f"{url}/metrics", None, None),
-        _job("gateway", f"{door.url}{METRICS}", door.ca_file, None),
-    ]
-    return {
-        "global": {
-            "scrape_interval": every,
-            "scrape_timeout": every,
-            "evaluation_interval": every,
-        },
-        "rule_files": [str(path.absolute()) for path in rules],
-        "scrape_configs": jobs,
-    }
-
-
-def _job(name: str, url: str, ca_file: Path | None, token_file: Path | None) -> dict[str, Any]:
-    parts = urlsplit(url)
-    job: dict[str, Any] = {
-        "job_name": name,
-        "scheme": parts.scheme,
-        "metrics_path": parts.path,
-        "static_configs": [{"targets": [parts.netloc]}],
-    }
-    if parts.scheme == "https":
-        job["tls_config"] = {"ca_file": str(ca_file)}
-        if token_file:
-            job["authorization"] = {"credentials_file": str(token_file)}
-    return job
 
 
 def _wait_until_scraped(door: Monitored, scrape_s: float) -> None:

@@ -61,7 +61,7 @@ class ClusterEnvironment:
         self, artifacts: Mapping[Arm, Artifact], out: Path
     ) -> Iterator[Mapping[Arm, Target]]:
         """See `Environment.launch`."""
-        settings, port = self.settings, components.PORTS["server"]
+        settings = self.settings
         private = out / "private"  # keys and tokens: never kept
         private.mkdir(mode=0o700)
         with ExitStack() as stack:
@@ -69,7 +69,12 @@ class ClusterEnvironment:
             number = next(self._launches)
             places = {arm: self._place(arm, at, number) for at, arm in enumerate(artifacts)}
             credentials = pki.create(
-                private / "pki", *(_inside(place) for place in places.values())
+                private / "pki",
+                *(
+                    _inside(place, name)
+                    for place in places.values()
+                    for name in (pki.SERVER, "manager")
+                ),
             )
             arms = {
                 arm: _Arm(self, arm, artifact, places[arm], credentials, out)
@@ -102,10 +107,7 @@ class ClusterEnvironment:
             self._ready(milo, "manager")
             targets |= {arm: one.target(stack) for arm, one in milo.items()}
             first.projects(targets, token, settings.ready_s)
-            yield {
-                arm: replace(one, pods=pods, url_in_pods=f"https://{_inside(places[arm])}:{port}")
-                for arm, one in targets.items()
-            }
+            yield {arm: _loaded_by(pods, places[arm], one) for arm, one in targets.items()}
 
     def _place(self, arm: Arm, at: int, number: int) -> Place:
         return replace(
@@ -244,9 +246,19 @@ class _Arm:
         pods.check(self.applied)
 
 
-def _inside(place: Place) -> str:
-    """Return the name by which an API server is found from all namespaces."""
-    return f"{pki.SERVER}.{place.namespace}.svc"
+def _inside(place: Place, component: str) -> str:
+    """Return the name by which a component is found from all namespaces."""
+    return f"{component}.{place.namespace}.svc"
+
+
+def _loaded_by(pods: ClusterPods | None, place: Place, target: Target) -> Target:
+    """Return a target with how load pods reach it."""
+    urls = {
+        name: f"{url.split(':', 1)[0]}://{_inside(place, name)}:{components.PORTS[name]}"
+        for name, url in target.metrics.items()
+    }
+    metrics = {name: f"{url}/metrics" for name, url in urls.items()}
+    return replace(target, pods=pods, url_in_pods=urls[pki.SERVER], metrics_in_pods=metrics)
 
 
 def _keep_logs(arms: Sequence[_Arm]) -> None:

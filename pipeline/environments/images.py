@@ -22,8 +22,8 @@ from pipeline.ports import Program
 REPOSITORY = "milo-perf.invalid"
 """Where the images of an archive seem to be from: a name that no registry can have."""
 
-GENERATOR, HELPER = "generator", "helper"
-"""Where a load pod has the program that applies the load, and what that needs beside it."""
+GENERATOR = "generator"
+"""Where a load pod has the program that applies the load."""
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _INTERPRETER = 3  # the kind of a program header that names a dynamic loader
@@ -62,7 +62,8 @@ def pack(
             if not is_static(binary):
                 raise LaunchError(
                     f"{binary} needs libraries of this machine, which an image does not have",
-                    hint="build it with CGO_ENABLED=0, or give an image as image:REF@sha256:…",
+                    hint="take one that is built with CGO_ENABLED=0, as releases of Go programs"
+                    " mostly are; a build may also be an image, as image:REF@sha256:…",
                 )
         archive.parent.mkdir(parents=True, exist_ok=True)
         with alone(archive.with_suffix(".lock"), f"packing {name}"):
@@ -79,16 +80,22 @@ def pack(
 
 
 def load_image(
-    keeper: Program, generator: Program, helper: Program | None = None
+    keeper: Program, generator: Program, *helpers: Program
 ) -> tuple[str, Mapping[str, Path], str]:
     """Return name, programs and digest of the image of load pods.
 
     The keeper is where the k6-operator looks for k6.
     """
-    programs = {"bin/k6": keeper, GENERATOR: generator, **({HELPER: helper} if helper else {})}
+    programs = {"bin/k6": keeper, GENERATOR: generator}
+    programs |= {helper_path(number): one for number, one in enumerate(helpers)}
     digests = " ".join(one.digest for one in programs.values())
     both = hashlib.sha256(digests.encode()).hexdigest()
     return "load", {name: one.path for name, one in programs.items()}, f"sha256:{both}"
+
+
+def helper_path(number: int) -> str:
+    """Return where a load pod has a program that another needs beside it, without the slash."""
+    return f"helper-{number}"
 
 
 def is_static(binary: Path) -> bool:

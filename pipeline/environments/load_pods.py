@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.environments import manifests
 from pipeline.environments.api import Api
-from pipeline.environments.images import GENERATOR, HELPER, Image, load_image
+from pipeline.environments.images import GENERATOR, Image, helper_path, load_image
 from pipeline.environments.keepers import PORT, Keeper, State
 from pipeline.environments.manifests import LOAD, LoadSpec, Place
 from pipeline.environments.pods import Pod, Pods, state
@@ -104,10 +104,8 @@ class ClusterPods:
 
         settings = self.place.settings
         token = secrets.token_hex(24)
-        helper = work.helper
-        name, programs, digest = load_image(
-            self.keeper, work.program, helper.program if helper else None
-        )
+        helpers = [one.program for one in work.helpers]
+        name, programs, digest = load_image(self.keeper, work.program, *helpers)
         pods = settings.load_pods if work.is_k6 else len(work.args)
         variables = {
             "KEEPER_PROGRAM": f"/{GENERATOR}",
@@ -120,9 +118,16 @@ class ClusterPods:
             "KEEPER_KEEP": f"{settings.load.keep_m}m",
             **({"KEEPER_REST": _REST} if work.is_k6 else {}),
         }
-        if helper:
-            variables["KEEPER_HELPER"] = json.dumps([[f"/{HELPER}", *args] for args in helper.args])
-            variables["KEEPER_HELPER_AT"] = helper.address
+        if work.helpers:
+            variables["KEEPER_HELPERS"] = json.dumps(
+                [
+                    {
+                        "commands": [[f"/{helper_path(number)}", *args] for args in one.args],
+                        "at": one.address,
+                    }
+                    for number, one in enumerate(work.helpers)
+                ]
+            )
         by_operator = work.is_k6 and settings.load.k6_operator == "auto" and self._has_operator()
         spec = LoadSpec(
             name=f"load-{next(self._runs)}",

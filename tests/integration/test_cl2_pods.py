@@ -1,6 +1,7 @@
 """Each process of ClusterLoader2 in a pod of its own, by real keepers, played by a stand-in."""
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from pipeline.environments.manifests import Place
 from pipeline.errors import ConfigError, LoadError
 from pipeline.loopback import identity
 from pipeline.model.subject import Arm
-from pipeline.ports import Load
+from pipeline.ports import Load, Program
 from tests.cl2_bench import GOOD, Bench
 from tests.clusters import FakeCluster, running
 from tests.keepers import keepers
@@ -26,7 +27,26 @@ from tests.loopback import answering, values
 
 pytestmark = pytest.mark.real
 
-URL = "http://prometheus.monitoring.svc:9090"
+# What passes for a Prometheus: what it is told of is there, and each job is a target that is up.
+PROMETHEUS = f"""#!{sys.executable}
+import http.server, json, pathlib, sys
+told = dict(one.split("=", 1) for one in sys.argv[1:])
+config = json.loads(pathlib.Path(told["--config.file"]).read_text())
+jobs = config["scrape_configs"]
+files = config["rule_files"] + [job["tls_config"]["ca_file"] for job in jobs if "tls_config" in job]
+files += [job["authorization"]["credentials_file"] for job in jobs if "authorization" in job]
+assert all(pathlib.Path(one).is_file() for one in files), files
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        up = [{{"labels": {{"job": job["job_name"]}}, "health": "up"}} for job in jobs]
+        body = json.dumps({{"data": {{"activeTargets": up}}}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+host, _, port = told["--web.listen-address"].rpartition(":")
+http.server.HTTPServer((host, int(port)), Answers).serve_forever()
+"""
 
 
 @dataclass
@@ -45,9 +65,11 @@ class Stand:
 def stand(tmp_path: Path) -> Iterator[Stand]:
     bench, gateway = Bench(tmp_path), toolchain.gateway()
     with ExitStack() as stack:
-        program = tmp_path / "clusterloader2"
+        program, prometheus = tmp_path / "clusterloader2", tmp_path / "prometheus"
+        prometheus.write_text(PROMETHEUS)
+        prometheus.chmod(0o755)
         serve = stack.enter_context(
-            keepers(tmp_path / "pods", toolchain.keeper(), program, gateway.path)
+            keepers(tmp_path / "pods", toolchain.keeper(), program, prometheus, gateway.path)
         )
         cluster = FakeCluster(serves=serve, operator=True)
         pods = ClusterPods(
@@ -58,7 +80,8 @@ def stand(tmp_path: Path) -> Iterator[Stand]:
             tick_s=0.05,
         )
         pods.begin()
-        bench.pods, bench.more = pods, {"gateway": gateway, "prometheus": gateway}
+        bench.pods = pods
+        bench.more = {"gateway": gateway, "prometheus": Program(prometheus, "1", "sha256:01")}
         yield Stand(bench, cluster, stack.enter_context(answering(bench.answer)))
 
 
@@ -119,28 +142,33 @@ def test_a_pod_that_is_lost_makes_the_load_invalid_by_name(stand: Stand) -> None
     assert load.readings == dict.fromkeys(Arm, ())
 
 
-def test_a_prometheus_that_pods_cannot_reach_is_refused_before_anything_starts(
-    stand: Stand,
-) -> None:
-    with pytest.raises(ConfigError, match="none is given") as caught:
-        stand.load(GOOD, prometheus=True)
+def test_a_prometheus_that_exists_is_refused_before_anything_starts(stand: Stand) -> None:
+    with pytest.raises(ConfigError, match="bring a Prometheus of their own") as caught:
+        stand.load(GOOD, prometheus=True, prometheus_url="http://prometheus:9090")
     assert "prometheus_url" in caught.value.hint
     assert not stand.cluster.of("Job")
 
 
-def test_a_gateway_stands_before_the_server_in_every_pod(stand: Stand, tmp_path: Path) -> None:
+def test_a_gateway_and_a_prometheus_stand_beside_every_process(
+    stand: Stand, tmp_path: Path
+) -> None:
     stand.bench.ca = identity(tmp_path / "server").ca
     # The stand-in asks at the address that it is told, as ClusterLoader2 would.
     ask = """
 import ssl, urllib.request
 kubeconfig = json.loads(pathlib.Path(told["--kubeconfig"]).read_text())["clusters"][0]["cluster"]
 context = ssl.create_default_context(cafile=kubeconfig["certificate-authority"])
-url = kubeconfig["server"] + "/api/v1/namespaces/" + name + "-asked"
-with urllib.request.urlopen(url, context=context) as answer:
-    print("answered", answer.status)
+def asked(path):
+    with urllib.request.urlopen(kubeconfig["server"] + path, context=context) as answer:
+        return answer.read()
+asked("/api/v1/namespaces/" + name + "-asked")
+proxy = "/api/v1/namespaces/monitoring/services/http:prometheus-k8s:9090/proxy/api/v1/targets"
+print("jobs", [one["labels"]["job"] for one in json.loads(asked(proxy))["data"]["activeTargets"]])
 """
-    load = stand.load(ask + GOOD, prometheus=True, prometheus_url=URL)
+    load = stand.load(ask + GOOD, prometheus=True)
     assert stand.bench.asked.count("GET /api/v1/namespaces/object-crud-asked") == 2
-    # The stand-in asks no Prometheus, so what it would have reported is missing; nothing else is.
+    logs = [one.read_text() for one in (stand.bench.folder / "out").rglob("clusterloader2.log")]
+    assert ["jobs ['server', 'prometheus', 'gateway']" in log for log in logs] == [True, True]
+    # The stand-in asks for no measurement, so what it would have reported is missing; nothing else.
     assert all("Prometheus" in said or "report of" in said for said in load.invalid)
     assert {"2-pods", "private"}.isdisjoint(p.name for p in (stand.bench.folder / "out").iterdir())

@@ -4,6 +4,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+from cryptography import x509
 
 from pipeline.environments.in_cluster import InCluster
 from pipeline.errors import LaunchError, LoadError
@@ -37,6 +38,30 @@ def test_the_reference_has_no_controller_manager(lab: Lab) -> None:
         assert targets[Arm.CANDIDATE].metrics.keys() == {"server", "etcd"}
         names = {one["metadata"]["name"] for one in lab.cluster.of("Pod")}
         assert names == {"server", "etcd"}
+
+
+def test_load_pods_are_told_of_every_component_by_a_name_of_its_certificate(lab: Lab) -> None:
+    with lab.launched() as targets:
+        for arm, target in targets.items():
+            (home,) = [
+                one["metadata"]["name"]
+                for one in lab.cluster.of("Namespace")
+                if one["metadata"]["name"].endswith(arm)
+            ]
+            names = {name: f"{name}.{home}.svc" for name in ("server", "etcd", "manager")}
+            assert target.url_in_pods == f"https://{names['server']}:6443"
+            assert target.metrics_in_pods == {
+                "server": f"https://{names['server']}:6443/metrics",
+                "etcd": f"http://{names['etcd']}:2379/metrics",
+                "manager": f"https://{names['manager']}:10257/metrics",
+            }
+            shown = x509.load_pem_x509_certificate(
+                (target.ca_file.parent / "server.crt").read_bytes()
+            )
+            said = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            assert {names["server"], names["manager"]} <= set(
+                said.get_values_for_type(x509.DNSName)
+            )
 
 
 def test_a_spec_s_variables_reach_its_processes_but_not_etcd(lab: Lab) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.drivers.monitoring import METRICS, Monitored, configuration, monitored
+from pipeline.drivers.monitoring import Monitored, monitored
+from pipeline.drivers.monitoring_config import METRICS, Seen, configuration
 from pipeline.errors import LoadError
 from pipeline.ports import Program, Target
 from tests.loopback import serving, target
@@ -169,8 +170,9 @@ def test_a_prometheus_that_exists_needs_as_many_targets_as_clusterloader2_waits_
 
 
 def test_every_component_is_scraped_and_only_https_has_the_token(tmp_path: Path) -> None:
-    door = Monitored("https://127.0.0.1:4", tmp_path / "ca", "http://127.0.0.1:3", lambda: None)
-    found = configuration(watched(), door.prometheus_url, door, 2.5, [Path("/rules.yml")])
+    seen = Seen(watched().metrics, watched().ca_file, watched().admin_token_file)
+    gateway_at = (f"https://127.0.0.1:4{METRICS}", tmp_path / "ca")
+    found = configuration(seen, "http://127.0.0.1:3", gateway_at, 2.5, [Path("/rules.yml")])
     assert found["global"]["scrape_interval"] == "2500ms"
     assert found["rule_files"] == ["/rules.yml"]
     server, etcd, itself, gateway = found["scrape_configs"]

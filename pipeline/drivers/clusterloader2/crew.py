@@ -1,21 +1,30 @@
 """Load pods that each run a ClusterLoader2, and how they reach the servers."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import loopback
-from pipeline.drivers.clusterloader2.door import Door
-from pipeline.drivers.clusterloader2.processes import Batch, Gateways, Ran, in_pods
+from pipeline.drivers.clusterloader2.door import SCRAPE_S, Door
+from pipeline.drivers.clusterloader2.processes import Batch, Beside, Ran, in_pods
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
-from pipeline.drivers.monitoring import gateway_args
+from pipeline.drivers.monitoring_config import (
+    METRICS,
+    Seen,
+    configuration,
+    gateway_args,
+    prometheus_args,
+)
 from pipeline.errors import ConfigError
 from pipeline.model.subject import Arm
-from pipeline.ports import SECRETS_IN_POD, LoadPods, Program, Target
+from pipeline.ports import FILES_IN_POD, SECRETS_IN_POD, LoadPods, Program, Target
 
-_PORT = 9443
-_GATEWAY = "gateway"
+_GATEWAY = f"{loopback.ADDRESS}:9443"
+_PROMETHEUS = f"{loopback.ADDRESS}:9090"
+_RULES = Path("prometheus", "rules.yml")
+_DATA = Path("/tmp/prometheus")  # noqa: S108 (of a pod, which has it for itself)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +35,13 @@ class Crew:
         pods: One for each process.
         doors: How a server is reached from them.
         secrets: That all of them need, by path below `SECRETS_IN_POD`.
-        gateways: What stands before the servers; None where nobody asks a Prometheus.
+        watchers: A Prometheus and a gateway for each pod, where a server is to be watched.
     """
 
     pods: LoadPods
     doors: Mapping[Arm, Door]
     secrets: Mapping[str, bytes]
-    gateways: Gateways | None
+    watchers: tuple[Beside, ...]
 
     def ran(self, batch: Batch, out: Path) -> Ran:
         """Run all of a batch, each in a pod; see `in_pods`.
@@ -42,7 +51,7 @@ class Crew:
             out: Folder for what pods leave; it is made, and removed when that is where it belongs.
         """
         out.mkdir()
-        ran = in_pods(batch, self.pods, self.secrets, self.gateways, out)
+        ran = in_pods(batch, self.pods, self.secrets, self.watchers, out)
         if not any(out.iterdir()):
             out.rmdir()
         return ran
@@ -59,20 +68,19 @@ def crew_of(
     Args:
         targets: One or both arms.
         settings: The load.
-        watchers: The gateway, where a Prometheus is to be asked.
+        watchers: Prometheus and gateway, where a server is to be watched.
         out: Existing folder, for keys that are removed at once.
 
     Raises:
-        ConfigError: A Prometheus is to be asked, and it is none that the pods can reach.
+        ConfigError: A Prometheus that exists is to be asked.
     """
     pods = next((target.pods for target in targets.values() if target.pods), None)
     if pods is None:
         return None
-    if watchers and not settings.prometheus_url:
+    if settings.prometheus_url:
         raise ConfigError(
-            "ClusterLoader2 in load pods asks a Prometheus of the cluster, and none is given",
-            hint="set `prometheus_url` of the workload to one that scrapes both builds, such as"
-            " http://prometheus.monitoring.svc:9090; or `prometheus = false`",
+            "load pods bring a Prometheus of their own, and `prometheus_url` names another",
+            hint="leave `prometheus_url` out of the workload",
         )
     secrets: dict[str, bytes] = {}
     for arm, target in targets.items():
@@ -80,40 +88,74 @@ def crew_of(
         secrets[f"{arm}.token"] = target.token_file.read_bytes()
     doors = {
         arm: Door(
-            f"https://{loopback.ADDRESS}:{_PORT}" if watchers else target.url_in_pods,
-            SECRETS_IN_POD / (f"{_GATEWAY}.ca" if watchers else f"{arm}.ca"),
+            f"https://{_GATEWAY}" if watchers else target.url_in_pods,
+            SECRETS_IN_POD / ("gateway.ca" if watchers else f"{arm}.ca"),
             SECRETS_IN_POD / f"{arm}.token",
             lambda: None,
             dict,
         )
         for arm, target in targets.items()
     }
-    gateways = _gateways(targets, settings.prometheus_url, watchers, out) if watchers else None
-    return Crew(pods, doors, secrets, gateways)
-
-
-def _gateways(
-    targets: Mapping[Arm, Target], prometheus_url: str, watchers: Mapping[str, Program], out: Path
-) -> Gateways:
-    inside = loopback.Identity(
-        *(SECRETS_IN_POD / f"{_GATEWAY}.{end}" for end in ("ca", "crt", "key"))
+    if not watchers:
+        return Crew(pods, doors, secrets, ())
+    identity = loopback.Identity(
+        *(SECRETS_IN_POD / f"gateway.{end}" for end in ("ca", "crt", "key"))
     )
+    secrets |= _identity(identity, out)
+    for arm, target in targets.items():
+        secrets[_admin(arm)] = target.admin_token_file.read_bytes()
+        seen = Seen(
+            target.metrics_in_pods, SECRETS_IN_POD / f"{arm}.ca", SECRETS_IN_POD / _admin(arm)
+        )
+        config = configuration(
+            seen,
+            f"http://{_PROMETHEUS}",
+            (f"https://{_GATEWAY}{METRICS}", identity.ca),
+            SCRAPE_S,
+            [FILES_IN_POD / _RULES],
+        )
+        secrets[_config(arm)] = json.dumps(config).encode()
+    return Crew(pods, doors, secrets, _watchers(targets, watchers, identity))
+
+
+def _admin(arm: Arm) -> str:
+    return f"{arm}.admin-token"
+
+
+def _config(arm: Arm) -> str:
+    return f"{arm}.prometheus.json"
+
+
+def _identity(inside: loopback.Identity, out: Path) -> dict[str, bytes]:
+    """Return what gateways show, by name of the file; one for all, as all are at one address."""
     private = out / "private"
     try:
         made = loopback.identity(private)
-        secrets = {
+        return {
             inside.ca.name: made.ca.read_bytes(),
             inside.certificate.name: made.certificate.read_bytes(),
             inside.key.name: made.key.read_bytes(),
         }
     finally:
         shutil.rmtree(private, ignore_errors=True)
-    url = prometheus_url.rstrip("/")
-    args = {
+
+
+def _watchers(
+    targets: Mapping[Arm, Target], programs: Mapping[str, Program], identity: loopback.Identity
+) -> tuple[Beside, ...]:
+    prometheus = {
+        arm: prometheus_args(SECRETS_IN_POD / _config(arm), _DATA, _PROMETHEUS) for arm in targets
+    }
+    gateway = {
         arm: (
-            *gateway_args(target.url_in_pods, SECRETS_IN_POD / f"{arm}.ca", url, inside),
-            f"--port={_PORT}",
+            *gateway_args(
+                target.url_in_pods, SECRETS_IN_POD / f"{arm}.ca", f"http://{_PROMETHEUS}", identity
+            ),
+            f"--port={_GATEWAY.rpartition(':')[2]}",
         )
         for arm, target in targets.items()
     }
-    return Gateways(watchers["gateway"], secrets, args, f"{loopback.ADDRESS}:{_PORT}")
+    return (
+        Beside(programs["prometheus"], prometheus, _PROMETHEUS),
+        Beside(programs["gateway"], gateway, _GATEWAY),
+    )

@@ -9,11 +9,15 @@ from pathlib import Path
 from pipeline import files
 from pipeline.drivers.clusterloader2.stages import CONFIGS
 from pipeline.drivers.monitoring import monitored
+from pipeline.errors import ConfigError
 from pipeline.model.subject import Arm
 from pipeline.ports import Program, Target
 
 SCRAPE_S = 2.0
 """Between two scrapes of a Prometheus of our own: the text of Milo has 17,000 lines."""
+
+
+_ARM = "{arm}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +54,26 @@ def doors(
         out: Existing folder for what a Prometheus and a gateway leave.
         watchers: `gateway`, and `prometheus` unless there is one already; nothing where nobody is
             to watch.
-        prometheus_url: Of a Prometheus that exists.
+        prometheus_url: Of a Prometheus that exists; `{arm}` in it stands for the arm.
 
     Raises:
+        ConfigError: One Prometheus is to be asked about both arms.
         LoadError: A Prometheus or a gateway did not start, or a component is not seen by it.
     """
+    if prometheus_url and len(targets) > 1 and _ARM not in prometheus_url:
+        raise ConfigError(
+            f"the Prometheus at {prometheus_url} would be asked about both builds at once, and"
+            " answer with the sum of them",
+            hint=f"run one for each, and write `prometheus_url` with {_ARM} in it, such as"
+            f" http://prometheus-{_ARM}:9090; or leave it out, and both are started",
+        )
     with ExitStack() as stack:
         opened = {}
         for arm, target in targets.items():
             if watchers:
                 folder = out / arm / "monitoring"
-                opened[arm] = _watched(stack, target, folder, watchers, prometheus_url)
+                url = prometheus_url.replace(_ARM, arm)
+                opened[arm] = _watched(stack, target, folder, watchers, url)
             else:
                 opened[arm] = Door(
                     target.url,

@@ -195,7 +195,8 @@ class _Run:
             return results, ran.cpu, ran.lost
         for job, one in zip(batch.jobs, ran.ended, strict=True):
             require_report(job, one)
-            expected = checked.expected
+            # What a stage that only prepares measured is read by nobody.
+            expected = checked.expected if stage.is_measured else ()
             if (use := uses.pop(job.arm, None)) is not None:  # once for each arm
                 use.write(job.report, job.config.stem)
                 expected = (*expected, *EXPECTED)

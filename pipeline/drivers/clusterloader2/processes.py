@@ -102,18 +102,16 @@ def here(batch: Batch) -> Ran:
 
 
 @dataclass(frozen=True, slots=True)
-class Gateways:
-    """What stands before the server in each pod, so that a Prometheus of the cluster is asked.
+class Beside:
+    """What each pod needs beside ClusterLoader2, to see the server of its arm.
 
     Attributes:
-        program: The gateway.
-        secrets: Its certificate and key, by path below `SECRETS_IN_POD`.
-        args: Of the one before each arm, with paths as a pod sees them.
-        address: At which all of them listen.
+        program: It.
+        args: For each arm, with paths as a pod sees them.
+        address: At which it listens, in every pod.
     """
 
     program: Program
-    secrets: Mapping[str, bytes]
     args: Mapping[Arm, tuple[str, ...]]
     address: str
 
@@ -122,7 +120,7 @@ def in_pods(
     batch: Batch,
     pods: LoadPods,
     secrets: Mapping[str, bytes],
-    gateways: Gateways | None,
+    beside: Sequence[Beside],
     out: Path,
 ) -> Ran:
     """Run each in a pod.
@@ -131,7 +129,7 @@ def in_pods(
         batch: Whose jobs hold paths as a pod sees them in their kubeconfigs.
         pods: Where they run.
         secrets: That all of them need, by path below `SECRETS_IN_POD`.
-        gateways: None where nobody asks a Prometheus.
+        beside: What else runs in each pod, in the order in which it is started.
         out: Existing folder; receives a folder for each pod.
 
     Raises:
@@ -150,11 +148,6 @@ def in_pods(
     for number, job in enumerate(batch.jobs):
         for path in (job.kubeconfig, job.overrides):
             given[f"{number}/{path.name}"] = path.read_bytes()
-    helper = None
-    if gateways:
-        given |= gateways.secrets
-        args = tuple(gateways.args[job.arm] for job in batch.jobs)
-        helper = Helper(gateways.program, args, gateways.address)
     work = PodWork(
         name=f"clusterloader2 {batch.jobs[0].config.stem}",
         program=batch.program,
@@ -162,12 +155,15 @@ def in_pods(
         log=LOG,
         variables={"TZ": "UTC"},
         files={
-            path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.yaml")
+            path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.y*ml")
         },
         secrets=given,
         longest_s=batch.timeout_s,
         is_k6=False,
-        helper=helper,
+        helpers=tuple(
+            Helper(one.program, tuple(one.args[job.arm] for job in batch.jobs), one.address)
+            for one in beside
+        ),
     )
     done = pods.run(work, out, batch.check)
     try:

@@ -34,7 +34,8 @@ class ClusterLoader2(Settings):
         ready_s: A Project may take that long to be Ready, and as long to be gone, in seconds.
         prometheus: Whether a real Prometheus watches, so that ClusterLoader2's own measurements of
             the server have values.
-        prometheus_url: Of one that exists and scrapes the server, so that none is started.
+        prometheus_url: Of one that exists and scrapes the server, so that none is started; with
+            `{arm}` in it for one of each build.
         parameters: Of the config, beside those above; their names begin with `CL2_`.
         max_rate_error: How far the objects per second may be off, as a share.
         max_generator_cpu: Share of the machine's processors that ClusterLoader2 may use.
