@@ -59,6 +59,10 @@ class Usage:
     memory: int
 
 
+KUBELET_EVERY_S, KUBELET_LATE_S = 5.0, 25.0
+"""Seconds between two questions about usage to a kubelet, which looks every 10 to 15 itself, and
+how long after a load a look of its is waited for."""
+
 FILES_IN_POD, SECRETS_IN_POD, KEPT_IN_POD = Path("/files"), Path("/secrets"), Path("/kept")
 """Where a load pod sees what it is given, and where it leaves what it has measured."""
 

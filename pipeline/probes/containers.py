@@ -10,13 +10,9 @@ from pathlib import Path
 from pipeline.errors import LoadError
 from pipeline.log import log
 from pipeline.model.results import Reading
-from pipeline.ports import Span, Target, Usage
+from pipeline.ports import KUBELET_EVERY_S, KUBELET_LATE_S, Span, Target, Usage
 from pipeline.probes.process import keep, rise
 from pipeline.repeated import repeated
-
-PERIOD_S = 5.0
-LATE_S = 25.0
-"""How long after a load the first look of the kubelet is waited for; it looks every 10 to 15 s."""
 
 _PAUSE_S = 2.0
 
@@ -44,7 +40,7 @@ class Containers:
         watch = _Watch(target.usage)
         watch.look()
         try:
-            with repeated(watch.try_look, PERIOD_S, "containers probe"):
+            with repeated(watch.try_look, KUBELET_EVERY_S, "containers probe"):
                 yield watch
         finally:
             keep(out / "containers.csv", watch.seen, ("time_s", "cpu_s", "memory"))
@@ -84,7 +80,7 @@ class _Watch:
         """
         if self.usage is None:
             return ()
-        deadline = time.monotonic() + LATE_S
+        deadline = time.monotonic() + KUBELET_LATE_S
         while not self._is_after(span) and time.monotonic() < deadline:
             time.sleep(_PAUSE_S)
             self.try_look()

@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files, proc
+from pipeline import files
 from pipeline.drivers.clusterloader2.check import check
-from pipeline.errors import LaunchError
 from pipeline.ports import Program
-from pipeline.toolchain import go
 from pipeline.toolchain.expand import expander
-from pipeline.toolchain.programs import needed
+from tests.gotests import go_tests
 
 pytestmark = pytest.mark.real
 
@@ -116,14 +114,4 @@ def test_a_real_clusterloader2_compiles_a_config_that_we_ship(config: Path, tmp_
 
 
 def test_the_go_tests_of_the_expander_pass(tmp_path: Path) -> None:
-    chosen = go.find(needed())
-    proc.run(
-        [str(chosen.path), "test", "-trimpath", "-buildvcs=false", "./expand"],
-        output=tmp_path / "go-test.log",
-        timeout_s=600,
-        error=LaunchError,
-        env=dict(chosen.environment),
-        cwd=files.ours("clusterloader2"),
-    )
-
-    assert (tmp_path / "go-test.log").read_text().startswith("ok  ")
+    assert go_tests("clusterloader2", tmp_path, "./expand").startswith("ok  ")

@@ -11,16 +11,15 @@ from urllib.parse import urlencode
 import psutil
 import pytest
 
-from pipeline import files, proc, toolchain, web
+from pipeline import files, toolchain, web
 from pipeline.drivers.monitoring import Monitored, monitored
 from pipeline.drivers.prometheus_api import Point
 from pipeline.environments.local import Local
-from pipeline.errors import LaunchError, LoadError
+from pipeline.errors import LoadError
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.ports import Program, Target
-from pipeline.toolchain import go
 from pipeline.toolchain.monitoring import gateway, prometheus
-from pipeline.toolchain.programs import needed
+from tests.gotests import go_tests
 from tests.loopback import Request, answering
 
 pytestmark = pytest.mark.real
@@ -71,30 +70,21 @@ def opened(
 def test_the_go_tests_of_the_gateway_pass_on_a_real_server(
     target: Target, program: Program, tmp_path: Path
 ) -> None:
-    chosen = go.find(needed())
     with opened(target, program, tmp_path) as door:
-        proc.run(
-            # The flags are those of the build, so that what it compiled is used again.
-            [
-                *(str(chosen.path), "test", "-trimpath", "-buildvcs=false"),
-                *("-count=1", "-v", "./gateway"),  # on these servers, not on those of last time
-            ],
-            output=tmp_path / "go-test.log",
-            timeout_s=300,
-            error=LaunchError,
-            env={
-                **dict(chosen.environment),
+        said = go_tests(
+            "clusterloader2",
+            tmp_path,
+            *("-count=1", "-v", "./gateway"),  # on these servers, not on those of last time
+            variables={
                 "GATEWAY_TEST_SERVER": target.url,
                 "GATEWAY_TEST_SERVER_CA": str(target.ca_file),
                 "GATEWAY_TEST_GATEWAY": door.url,
                 "GATEWAY_TEST_GATEWAY_CA": str(door.ca_file),
                 "GATEWAY_TEST_TOKEN": target.token_file.read_text(),
             },
-            cwd=files.ours("clusterloader2"),
         )
         counts = door.counts()
 
-    said = (tmp_path / "go-test.log").read_text()
     assert "ok  \tgithub.com/milo-os/milo-perf/clusterloader2/gateway" in said
     assert "SKIP" not in said
     assert counts["passed"] >= 10_200

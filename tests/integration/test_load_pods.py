@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files, proc, toolchain
+from pipeline import toolchain
 from pipeline.drivers.k6 import K6
 from pipeline.drivers.raw import read_series
 from pipeline.environments.api import Api
@@ -17,12 +17,11 @@ from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.load_pods import ClusterPods
 from pipeline.environments.local import Local
 from pipeline.environments.manifests import Place
-from pipeline.errors import LaunchError, LoadError
+from pipeline.errors import LoadError
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.ports import Target
-from pipeline.toolchain import go
-from pipeline.toolchain.programs import needed
 from tests.clusters import FakeCluster, running
+from tests.gotests import go_tests
 from tests.keepers import keepers
 
 pytestmark = pytest.mark.real
@@ -71,18 +70,7 @@ def _made(folder: Path) -> Path:
 
 
 def test_the_go_tests_of_the_keeper_pass(tmp_path: Path) -> None:
-    chosen = go.find(needed())
-    proc.run(
-        # The flags are those of the build, so that what it compiled is used again.
-        [str(chosen.path), "test", "-trimpath", "-buildvcs=false", "-count=1", "-v", "."],
-        output=tmp_path / "go-test.log",
-        timeout_s=300,
-        error=LaunchError,
-        env=dict(chosen.environment),
-        cwd=files.ours("keeper"),
-    )
-
-    said = (tmp_path / "go-test.log").read_text()
+    said = go_tests("keeper", tmp_path, "-count=1", "-v", ".")
     assert "ok  \tgithub.com/milo-os/milo-perf/keeper" in said
     assert said.count("--- PASS") >= 9
 

@@ -18,15 +18,13 @@ from pipeline.drivers.clusterloader2.reported import ETCD, USAGE, Expected
 from pipeline.drivers.clusterloader2.summaries import Look, write_etcd_metrics, write_resource_usage
 from pipeline.errors import LoadError
 from pipeline.log import log
-from pipeline.ports import Target
+from pipeline.ports import KUBELET_EVERY_S, KUBELET_LATE_S, Target
 from pipeline.repeated import repeated
 
 EXPECTED = (Expected(USAGE, "usage"), Expected(ETCD, "etcd"))
 """What a `Use` writes."""
 
 _EVERY_S = 1.0
-_OF_KUBELET_S = 5.0  # which looks every 10 to 15 s itself
-_LATE_S = 25.0  # how long after a load a second look of the kubelet is waited for
 _FEWEST = 2  # looks that CPU can be told from
 
 
@@ -52,12 +50,12 @@ class Use:
     @property
     def every_s(self) -> float:
         """Seconds from one look to the next."""
-        return _EVERY_S if self._target.processes else _OF_KUBELET_S
+        return _EVERY_S if self._target.processes else KUBELET_EVERY_S
 
     def end(self) -> None:
         """Look for the last time."""
         self.look()
-        deadline = time.monotonic() + (0 if self._target.processes else _LATE_S)
+        deadline = time.monotonic() + (0 if self._target.processes else KUBELET_LATE_S)
         while self._is_short() and time.monotonic() < deadline:
             time.sleep(1.0)
             self.look()

@@ -1,0 +1,34 @@
+"""Run the tests of a Go module of ours."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline import files, proc
+from pipeline.errors import LaunchError
+from pipeline.toolchain import go
+from pipeline.toolchain.programs import needed
+
+
+def go_tests(module: str, out: Path, *args: str, variables: Mapping[str, str] | None = None) -> str:
+    """Return what the tests of a module said; they passed.
+
+    Args:
+        module: Its folder, from the root of the project.
+        out: Existing folder for their log.
+        args: Of `go test`, after those with which the module is built, so that what was compiled
+            then is used again.
+        variables: Of their environment.
+
+    Raises:
+        LaunchError: One failed.
+    """
+    chosen, log = go.find(needed()), out / "go-test.log"
+    proc.run(
+        [str(chosen.path), "test", "-trimpath", "-buildvcs=false", *args],
+        output=log,
+        timeout_s=900,
+        error=LaunchError,
+        env={**dict(chosen.environment), **(variables or {})},
+        cwd=files.ours(module),
+    )
+    return log.read_text()
