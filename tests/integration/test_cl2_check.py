@@ -45,6 +45,8 @@ steps:
 - name: {{.action}}
   measurements:
   - {identifier: Up, method: APIAvailability, params: {action: {{.action}}, pollFrequency: 1s}}
+- name: {{.action}} mean
+  measurements:
   - identifier: Mean
     method: GenericPrometheusQuery
     params:
@@ -53,6 +55,8 @@ steps:
       metricVersion: v1
       unit: s
       queries: [{name: Mean, query: up}]
+- name: {{.action}} SLI
+  measurements:
   - identifier: SLI
     method: APIResponsivenessPrometheus
     params: {action: {{.action}}, summaryName: SLI}
@@ -123,9 +127,9 @@ def test_a_config_is_known_by_the_reports_that_it_leaves(folder: Path, expand: P
             "modules/measure.yaml",
             "query: up",
             "queryText: up",
-            "modules/measure.yaml:12: GenericPrometheusQuery: queries.0.queryText: unknown"
+            "modules/measure.yaml:14: GenericPrometheusQuery: queries.0.queryText: unknown"
             " parameter; did you mean `query`?\n"
-            "modules/measure.yaml:12: GenericPrometheusQuery: queries.0.query: field required",
+            "modules/measure.yaml:14: GenericPrometheusQuery: queries.0.query: field required",
             id="unknown parameter, deep inside",
         ),
         pytest.param(
@@ -139,14 +143,14 @@ def test_a_config_is_known_by_the_reports_that_it_leaves(folder: Path, expand: P
             "modules/measure.yaml",
             "      unit: s\n",
             "",
-            "modules/measure.yaml:7: GenericPrometheusQuery: `start` needs `unit`",
+            "modules/measure.yaml:9: GenericPrometheusQuery: `start` needs `unit`",
             id="parameter that only this action needs",
         ),
         pytest.param(
             "modules/measure.yaml",
             "metricName: Mean",
             "metricName: my_mean",
-            "modules/measure.yaml:9: GenericPrometheusQuery: metricName: string should match",
+            "modules/measure.yaml:11: GenericPrometheusQuery: metricName: string should match",
             id="name that a report's file cannot have",
         ),
         pytest.param(
@@ -278,6 +282,14 @@ def test_a_config_is_known_by_the_reports_that_it_leaves(folder: Path, expand: P
             "modules/measure.yaml:4: a second report is called APIAvailability, and may take the"
             " place of the first",
             id="report over another",
+        ),
+        pytest.param(
+            "config.yaml",
+            "Timer, params: {action: gather}}\n",
+            "Timer, params: {action: gather}}\n"
+            "  - {identifier: Wait, method: Sleep, params: {duration: 1s}}\n",
+            "config.yaml:25: Timer `Timer` must be gathered in a step of its own",
+            id="gathered beside something",
         ),
     ],
 )

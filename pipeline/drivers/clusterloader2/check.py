@@ -101,6 +101,7 @@ def _faults(expanded: Expanded) -> Iterator[str]:
     yield from wrong
     if not wrong:
         yield from _of_order(expanded, config)
+        yield from _of_gathering(expanded, config)
 
 
 def _of_types(expanded: Expanded, error: ValidationError) -> Iterator[str]:
@@ -195,6 +196,17 @@ def _of_order(expanded: Expanded, config: Config) -> Iterator[str]:
         yield f"{_place(expanded, where)}: {method} `{identifier}` is started and not gathered"
     for (_, label), where in open_timers.items():
         yield f"{_place(expanded, where)}: {TIMER}: `{label}` is started and not stopped"
+
+
+def _of_gathering(expanded: Expanded, config: Config) -> Iterator[str]:
+    """Yield what is gathered beside something else: its report may be lost, without a word."""
+    for where, call in _calls(config):
+        beside = len(config.steps[int(where[1])].measurements) - 1
+        if call.params.get("action") == "gather" and beside:
+            yield (
+                f"{_place(expanded, where)}: {call.method} `{call.identifier}` must be gathered in"
+                " a step of its own, or ClusterLoader2 may lose its report"
+            )
 
 
 def _expected(config: Config) -> Iterator[Expected]:
