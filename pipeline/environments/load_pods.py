@@ -30,7 +30,7 @@ _INDEX = "batch.kubernetes.io/job-completion-index"
 _JOB_NAMES = ("batch.kubernetes.io/job-name", "job-name")
 _TOKEN = "keeper.token"  # noqa: S105 (the name of a file)
 _REST = "127.0.0.1:6566"
-_LOOK = 4  # ticks between two looks at the list of Pods
+_LOOK = 6  # ticks between two looks at the list of Pods
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ _HOPELESS = (
     "RunContainerError",
 )
 _WATCH_S = 20.0
-_LOOK_S = 2.0
+_LOOK_S = 3.0
 _LINES = 12
 _LOG_BYTES = 20_000_000
 
