@@ -1,15 +1,16 @@
 """Every fault at every stage of a launch, and what it leaves: docs/cluster-faults.md."""
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipeline.environments.api import Api
 from pipeline.environments.cluster import ClusterEnvironment
-from pipeline.environments.images import Image
+from pipeline.environments.images import Image, pack
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
 from pipeline.environments.manifests import EXPIRES, MANAGED, OURS
@@ -18,6 +19,7 @@ from pipeline.errors import Exit, PipelineError
 from pipeline.model.subject import Arm, Subject
 from pipeline.ports import Artifact, Program
 from tests.clusters import FakeCluster, Fault, Object, running
+from tests.faulty import full, interrupted
 from tests.pretended import WORK, Pretended, serving
 from tests.products import products
 
@@ -33,6 +35,10 @@ are found, and were then deleted: of each cell, nothing was left after that.
 """
 BETWEEN = """
 What becomes of a Pod of a build, and of one that the load comes from:
+
+"""
+LAST = """
+A disk of this machine that is full, and a second run in the same cluster:
 
 """
 STAGES = {
@@ -115,6 +121,11 @@ def ended(environment: ClusterEnvironment, out: Path) -> str:
             target.check()
     except PipelineError as error:
         return str(int(error.exit_code))
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        # As `main` ends, for a disk that is full.
+        return str(int(Exit.WRONG_LOAD))
     except KeyboardInterrupt:
         return str(int(Exit.INTERRUPTED))
     return "invalid" if any(one.lost for one in done) else "goes on"
@@ -131,36 +142,6 @@ def swept(cluster: FakeCluster, api: Api) -> int:
     left = ("/pods/", "/secrets/", "/jobs/", "/configmaps/")
     assert not [path for path in cluster.objects if any(kind in path for kind in left)]
     return len(listed)
-
-
-@contextmanager
-def interrupted(method: str, part: str, *, for_good: bool) -> Iterator[None]:
-    """Raise KeyboardInterrupt at the first request of a kind, or from then on at every request."""
-    real = {name: getattr(Api, name) for name in ("ask", "text", "passed")}
-    seen: list[str] = []
-
-    def before(how: str, path: str) -> None:
-        if (for_good and seen) or (not seen and how == method and part in path):
-            seen.append(path)
-            raise KeyboardInterrupt
-
-    def asked(self: Api, how: str, path: str, *args: Any, **more: Any) -> Any:  # noqa: ANN401 (any)
-        before(how, path)
-        return real["ask"](self, how, path, *args, **more)
-
-    def texted(self: Api, path: str, *args: Any) -> str:  # noqa: ANN401 (any)
-        before("GET", path)
-        return str(real["text"](self, path, *args))
-
-    def passed(self: Api, how: str, path: str, **more: Any) -> Any:  # noqa: ANN401 (any)
-        before(how, path)
-        return real["passed"](self, how, path, **more)
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name, function in (("ask", asked), ("text", texted), ("passed", passed)):
-            patch.setattr(Api, name, function)
-        yield
-    assert seen, "it never came to that"
 
 
 def cell(stage: str, fault: str, folder: Path) -> str:
@@ -205,6 +186,60 @@ def fate(component: str, what: str, folder: Path) -> str:
     return f"{how}, {left}"
 
 
+def packed(folder: Path) -> str:
+    """Return what a disk does that is full when images are packed."""
+    out, program = _made(folder), folder / "program"
+    program.write_bytes(b"\x7fELF\x02\x01" + bytes(58))  # as static as can be
+    with lab(folder) as (cluster, environment), full(4096), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        whole = replace(environment, image=lambda name, *_: pack(name, {name: program}, "sha256:0"))
+        how = ended(whole, out)
+        return f"{how}, {swept(cluster, environment.api)}"
+
+
+def keys(folder: Path) -> str:
+    """Return what it does when keys and tokens are written."""
+    out = _made(folder)
+    with lab(folder) as (cluster, environment), full(16):
+        return f"{ended(environment, out)}, {swept(cluster, environment.api)}"
+
+
+def points(folder: Path) -> str:
+    """Return what it does when points and logs come."""
+    out = _made(folder)
+    with ExitStack() as stack:
+        filled: list[FakeCluster] = []
+
+        def told(cluster: FakeCluster) -> None:
+            if not filled:
+                filled.append(cluster)
+                stack.enter_context(full(4))
+
+        with lab(folder, told) as (cluster, environment):
+            how = ended(environment, out)
+            stack.close()
+            return f"{how}, {swept(cluster, environment.api)}"
+
+
+def twice(folder: Path) -> str:
+    """Return what becomes of a run beside which another comes and goes."""
+    out, other = _made(folder), _made(folder / "other")
+    second: list[str] = []
+
+    def told(_: FakeCluster) -> None:
+        if not second:
+            second.append("")
+            artifacts = {Arm.CANDIDATE: Artifact(Subject("reference", "sha256:00"), Path("x"))}
+            with replace(alone, run="second").launch(artifacts, other):
+                second.append("was up")
+
+    with lab(folder, told) as (cluster, environment):
+        alone = replace(environment, settings=InCluster(ready_s=1.5, gone_s=1))
+        how = ended(environment, out)
+        assert second == ["", "was up"]
+        return f"{how}, {swept(cluster, environment.api)}"
+
+
 def _made(folder: Path) -> Path:
     out = folder / "out"
     out.mkdir(parents=True)
@@ -223,7 +258,16 @@ def test_the_table_of_faults_is_what_happens(
     for name, component in (("of the build", "server"), ("of the load", "load-0-0")):
         cells = [fate(component, one, tmp_path / f"{component}-{one}") for one in FATES]
         fates.append(f"| {name} | {' | '.join(cells)} |")
-    text = HEAD + "\n".join(rows) + "\n" + BETWEEN + "\n".join(fates) + "\n"
+    others = {
+        "disk full, images are packed": packed,
+        "disk full, keys are written": keys,
+        "disk full, points and logs are taken": points,
+        "a second run comes and goes under load": twice,
+    }
+    last = ["| what | |", "| :-- | :-- |"]
+    last += [f"| {name} | {happens(tmp_path / name)} |" for name, happens in others.items()]
+    parts = (HEAD, rows, BETWEEN, fates, LAST, last)
+    text = "".join(part if isinstance(part, str) else "\n".join(part) + "\n" for part in parts)
     if request.config.getoption("--update-golden"):
         DOC.write_text(text, encoding="utf-8")
     assert text == DOC.read_text(encoding="utf-8")
