@@ -73,17 +73,6 @@ def test_success_without_a_report_that_was_asked_for_does_not_count(
     assert "no report of Timer" in load.invalid[0]
 
 
-def test_a_report_of_a_stage_that_only_prepares_is_not_needed(bench: Bench, server: str) -> None:
-    code = "report(create); timer()\nif name != 'object-fill': available()\n"
-    load = bench.load(code, server, config="garbage-collection", projects=1)
-    assert not [said for said in load.invalid if "no report of" in said]
-    # In the stage that is measured it is.
-    code = "report(create); timer()\nif name != 'garbage-collection': available()\n"
-    (bench.folder / "out").rename(bench.folder / "first")
-    load = bench.load(code, server, config="garbage-collection", projects=1)
-    assert [said for said in load.invalid if "no report of APIAvailability" in said]
-
-
 def test_a_failed_step_does_not_count(bench: Bench, server: str) -> None:
     code = "report(create, case(3, 'delete objects', 1, 'timed out')); timer(); available()\n"
     load = bench.load(code + "sys.exit(1)\n", server)

@@ -195,8 +195,7 @@ class _Run:
             return results, ran.cpu, ran.lost
         for job, one in zip(batch.jobs, ran.ended, strict=True):
             require_report(job, one)
-            # What a stage that only prepares measured is read by nobody.
-            expected = checked.expected if stage.is_measured else ()
+            expected = checked.expected
             if (use := uses.pop(job.arm, None)) is not None:  # once for each arm
                 use.write(job.report, job.config.stem)
                 expected = (*expected, *EXPECTED)
