@@ -39,7 +39,8 @@ func (p *prometheus) ask(w http.ResponseWriter, r *http.Request, what string) bo
 	defer cancel()
 	status, body, err := p.get(ctx, what, r.URL.RawQuery)
 	if what == "targets" {
-		for end := time.Now().Add(min(held, p.patience/2)); waits(status, body, err) && time.Now().Before(end); {
+		end := time.Now().Add(min(held, p.patience/2))
+		for ctx.Err() == nil && waits(status, body, err) && time.Now().Before(end) {
 			time.Sleep(again)
 			status, body, err = p.get(ctx, what, r.URL.RawQuery)
 		}
