@@ -75,6 +75,7 @@ FATES: dict[str, Object | None] = {
     "evicted": {"phase": "Failed", "reason": "Evicted"},
     "node gone": None,
 }
+ARTIFACTS = {Arm.CANDIDATE: Artifact(Subject("reference", "sha256:00"), Path("x"))}
 AT_START = ("image missing", "no room")
 
 
@@ -112,9 +113,8 @@ KEEPERS = ("load-0-0-abcde",)
 
 def ended(environment: ClusterEnvironment, out: Path) -> str:
     """Launch once, load it, and say how that ended."""
-    artifacts = {Arm.CANDIDATE: Artifact(Subject("reference", "sha256:00"), Path("x"))}
     try:
-        with environment.launch(artifacts, out) as targets:
+        with environment.launch(ARTIFACTS, out) as targets:
             target = targets[Arm.CANDIDATE]
             assert target.pods is not None
             done = target.pods.run(WORK, out, target.check)
@@ -229,8 +229,7 @@ def twice(folder: Path) -> str:
     def told(_: FakeCluster) -> None:
         if not second:
             second.append("")
-            artifacts = {Arm.CANDIDATE: Artifact(Subject("reference", "sha256:00"), Path("x"))}
-            with replace(alone, run="second").launch(artifacts, other):
+            with replace(alone, run="second").launch(ARTIFACTS, other):
                 second.append("was up")
 
     with lab(folder, told) as (cluster, environment):

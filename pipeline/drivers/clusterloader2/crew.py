@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import loopback
-from pipeline.drivers.clusterloader2.door import SCRAPE_S, Door
+from pipeline.drivers.clusterloader2.door import RULES, SCRAPE_S, Door
 from pipeline.drivers.clusterloader2.processes import Batch, Beside, Ran, in_pods
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.monitoring_config import (
@@ -23,7 +23,6 @@ from pipeline.ports import FILES_IN_POD, SECRETS_IN_POD, LoadPods, Program, Targ
 
 _GATEWAY = f"{loopback.ADDRESS}:9443"
 _PROMETHEUS = f"{loopback.ADDRESS}:9090"
-_RULES = Path("prometheus", "rules.yml")
 _DATA = Path("/tmp/prometheus")  # noqa: S108 (of a pod, which has it for itself)
 
 
@@ -112,7 +111,7 @@ def crew_of(
             f"http://{_PROMETHEUS}",
             (f"https://{_GATEWAY}{METRICS}", identity.ca),
             SCRAPE_S,
-            [FILES_IN_POD / _RULES],
+            [FILES_IN_POD / RULES],
         )
         secrets[_config(arm)] = json.dumps(config).encode()
     return Crew(pods, doors, secrets, _watchers(targets, watchers, identity))

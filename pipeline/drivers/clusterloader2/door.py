@@ -17,6 +17,9 @@ SCRAPE_S = 2.0
 """Between two scrapes of a Prometheus of our own: the text of Milo has 17,000 lines."""
 
 
+RULES = "prometheus/rules.yml"
+"""Recording rules of such a Prometheus, below the configs."""
+
 _ARM = "{arm}"
 
 
@@ -96,7 +99,7 @@ def _watched(
     out.mkdir(parents=True)
     private.mkdir(mode=0o700)
     stack.callback(shutil.rmtree, private, ignore_errors=True)
-    rules = [files.ours(CONFIGS, "prometheus", "rules.yml")]
+    rules = [files.ours(CONFIGS, RULES)]
     found = stack.enter_context(
         monitored(
             target,
