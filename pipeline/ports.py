@@ -223,14 +223,20 @@ class Load:
     Attributes:
         readings: By arm.
         spans: While the load of each arm was steady, for its probes.
-        invalid: Why the load was not as asked; empty when it counts.
+        invalid: Why the generator did not do its part; empty when the load counts.
         warnings: What a reader should know of a load that counts.
+        failing: Why an arm may have had no load worth the name, such as requests most of which
+            failed.  Of one arm that is a measurement; of every arm of a pair the load was wrong.
+        unprepared: Why an arm could not be prepared for the load: that arm has failed, and there
+            are no readings of either.
     """
 
     readings: Mapping[Arm, tuple[Reading, ...]]
     spans: Mapping[Arm, Span]
     invalid: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    failing: Mapping[Arm, str] = field(default_factory=dict)
+    unprepared: Mapping[Arm, str] = field(default_factory=dict)
 
 
 class Environment(Protocol):

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from pipeline.model.report import Report
 from pipeline.model.results import (
     Baseline,
     ResultSet,
-    Sample,
     Tool,
 )
 from pipeline.model.subject import Arm, Subject
@@ -175,10 +175,7 @@ def save_baseline(out: Path, name: str) -> Path:
             hint="finish it with `run --resume`",
         )
     subject = toolchain.pinned(results.subjects[Arm.CANDIDATE])
-    samples = tuple(
-        Sample(s.workload, s.metric, tuple(s.values[pair] for pair in valid))
-        for s in results.samples[Arm.CANDIDATE]
-    )
+    samples = tuple(replace(s.of_pairs(valid), of=()) for s in results.samples[Arm.CANDIDATE])
     return store().save(
         Baseline(
             name=name,

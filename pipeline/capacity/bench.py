@@ -186,6 +186,8 @@ class _Launch:
             load, readings, steady = self._probed(folder, hold)
             if steady or hold == MOST_HOLDS:
                 break
+        if failed := load.unprepared or load.failing:
+            return Measured(values, failed[Arm.CANDIDATE], (), hold, steady)
         seen = (*load.readings[Arm.CANDIDATE], *readings)
         found = values | values_of(seen, load.spans[Arm.CANDIDATE])
         return Measured(found, "", load.invalid, hold, steady)

@@ -1,11 +1,13 @@
 """The command of k6: its arguments and variables, and what its exit code and its log mean."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import files
+from pipeline.drivers.points import arms_not_prepared
+from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import Program, Target
 
@@ -72,6 +74,9 @@ def environment(
         "OBJECT_BYTES": str(settings.object_bytes),
         **_amount(settings, len(targets)),
         "DURATION_S": f"{settings.duration_s:g}",
+        "REQUEST_TIMEOUT_S": f"{settings.request_timeout_s:g}",
+        "DEADLINE_S": f"{settings.deadline_s:g}",
+        "SETUP_S": f"{settings.setup_s:g}",
         "WARMUP_S": f"{settings.warmup_s:g}",
         "SSL_CERT_FILE": str(out / CA),
         "GOGC": "400",  # k6 collects its garbage less often, and takes less from the builds
@@ -102,6 +107,24 @@ def complaints(log: Path) -> list[str]:
     text = log.read_text(encoding="utf-8", errors="replace")
     lines = [line for line in text.splitlines() if "level=error" in line]
     return [re.sub(r"^.*?\bmsg=", "", line)[:200] for line in lines]
+
+
+def unprepared(folder: Path, arms: Iterable[Arm]) -> dict[Arm, str]:
+    """Return why the script's setup gave up, for each arm that it could not prepare.
+
+    Empty where k6 failed for another reason.
+
+    Args:
+        folder: Where k6 left its points and its log.
+        arms: That were to have load.
+    """
+    try:
+        failed = arms_not_prepared(folder / POINTS)
+    except LoadError:  # k6 was killed, or left nothing: another failure, which has its own error
+        return {}
+    said = next(iter(complaints(folder / LOG)), "")
+    reason = said.strip('"').removeprefix("Error: ").partition("\\n")[0]
+    return {arm: reason or "the setup was not done in time" for arm in arms if arm in failed}
 
 
 def meaning(code: int) -> str:

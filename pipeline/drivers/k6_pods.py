@@ -1,12 +1,13 @@
 """k6 in load pods: the same script and the same points, from several machines."""
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import files
-from pipeline.drivers.applied import judge
+from pipeline.drivers.applied import given_up, judge
 from pipeline.drivers.k6_command import (
     CA,
     LOG,
@@ -18,6 +19,7 @@ from pipeline.drivers.k6_command import (
     complaints,
     environment,
     meaning,
+    unprepared,
 )
 from pipeline.drivers.points import read_points
 from pipeline.drivers.shares import merge, sent, share_of, unequal
@@ -66,6 +68,8 @@ def measure(
     lost = [f"{one.name} was lost: {one.lost or 'k6 was stopped'}" for one in done if _is_lost(one)]
     for one in left:
         if one.exit:
+            if failed := unprepared(one.folder, targets):
+                return given_up(targets, failed, time.time())
             said = complaints(one.folder / LOG)
             raise LoadError(
                 f"{one.name}: k6 {settings.script} {meaning(one.exit)}",

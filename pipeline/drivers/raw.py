@@ -18,6 +18,12 @@ HINT = "k6.log beside it says what k6 did"
 
 _CHUNK = 50_000  # lines held at once
 _LATER = 429
+# From k6's source, lib/netext/httpext/error_codes.go; its documentation lists them too.
+_TIMED_OUT = "1050"
+# A bad URL, DNS, a blocked address, an errno of this machine (no port, too many open files), TLS.
+_OWN_FAULT = frozenset(
+    {"1020", "1100", "1101", "1110", "1111", "1202", "1213", "1300", "1310", "1311"}
+)
 _SHOWN = 40  # characters of a name that are worth quoting
 _SENTENCE = 300  # characters of what a library says
 _GROUP = ["metric_name", "extra_tags", "status", "error_code", "expected_response"]
@@ -55,6 +61,16 @@ class Series(NamedTuple):
         """Whether there was no answer, or a bad one."""
         code = int(self.status) if self.status.isdigit() else 0
         return (code == 0 or code >= 400) and not self.expected
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the values are times at which k6 or the script gave up waiting."""
+        return self.error_code == _TIMED_OUT or self.tags.get("cut") == "yes"
+
+    @property
+    def local_failure(self) -> bool:
+        """Whether k6 could not send the requests: nothing of it reached the build."""
+        return self.failed and self.error_code in _OWN_FAULT
 
 
 def read_series(path: Path) -> Iterator[Series]:

@@ -118,8 +118,8 @@ class Bench:
         with watched(self._paths(workload.driver)) as use:
             load, readings, invalid = self._loaded(workload, target, out, seed)
         wall_s = time.time() - began
-        values, missing = values_of(workload, readings)
-        for said in missing:
+        found = values_of(workload, readings)
+        for said in found.missing:
             log.info("%s: %s", workload.name, said)
         requests = _value(readings, "server.requests")
         span = load.spans[_ARM] if load else None
@@ -137,7 +137,7 @@ class Bench:
             artifact=sum(path.stat().st_size for path in kept),
             files=len(kept),
             readings=len(load.readings[_ARM]) if load else 0,
-            values={key.partition("/")[2]: value for key, value in values.items()},
+            values={key.partition("/")[2]: value for key, value in found.values.items()},
             invalid=invalid,
         )
 
@@ -151,6 +151,9 @@ class Bench:
         wall_s = time.monotonic() - began
         span_s = load.spans[_ARM].end_s - load.spans[_ARM].start_s if load else 0.0
         share = _value(readings, "generator_cpu_share")
+        cut_off = _value(readings, "cut_off")
+        if cut_off and not invalid:  # the build does not hold this load, whoever sends it
+            invalid = (f"{cut_off:.0f} answers did not come in time",)
         return Rung(
             driver=driver.kind,
             asked=size,
@@ -175,7 +178,9 @@ class Bench:
         except LoadError as error:
             target.check()  # a dead build is no fault of the driver's
             return None, (), (str(error),)
-        return load, (*load.readings[_ARM], *seen[_ARM].readings), load.invalid
+        slow = (*load.failing.values(), *load.unprepared.values())
+        readings = (*load.readings[_ARM], *seen[_ARM].readings)
+        return load, readings, (*load.invalid, *slow)
 
     def _paths(self, driver: AnyDriver) -> set[Path]:
         return {self.programs[name].path for name in driver.needs}

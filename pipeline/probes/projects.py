@@ -31,7 +31,9 @@ class Projects:
     - `projects.created` (1): how many they are.
     - `projects.ready/STAT`: from first seen to Ready, where STAT is `count`, `mean`, `p50`, `p90`,
       `p95` or `p99` (s, and 1 for the count); see `pipeline.stats.summary`.
-    - `projects.gone/STAT`: from first seen with a time of deletion to gone.
+    - `projects.gone/STAT`: from first seen with a time of deletion to gone.  A Project that is
+      not Ready, or not gone, when the load has ended was waited for until then: its time is a
+      lower bound, and so is every STAT that it may change (`Reading.at_least`).
     - `projects.never_ready` (1): neither Ready nor deleted before that, when the load ended, and
       `projects.never_ready_share` of those created.
     - `projects.never_gone` (1): being deleted when the load ended.
@@ -100,18 +102,23 @@ class Lives:
         self.gaps += 1
         self.by_id = {uid: life for uid, life in self.by_id.items() if life.gone is not None}
 
-    def readings(self) -> Iterator[Reading]:
-        """Yield what `Projects` promises."""
+    def readings(self, now: float) -> Iterator[Reading]:
+        """Yield what `Projects` promises.
+
+        Args:
+            now: When the load ended, by the clock of the events, in seconds: until then what is
+                not Ready or not gone was waited for.
+        """
         lives = list(self.by_id.values())
-        ready = [life.ready - life.seen for life in lives if life.ready is not None]
-        gone = [
-            life.gone - life.deleted
+        ready = [
+            (life.seen, life.ready)
             for life in lives
-            if life.gone is not None and life.deleted is not None
+            if life.ready is not None or life.deleted is None
         ]
+        gone = [(life.deleted, life.gone) for life in lives if life.deleted is not None]
         yield Reading("projects.created", self.created, "1")
-        yield from _summary("projects.ready", ready)
-        yield from _summary("projects.gone", gone)
+        yield from _summary("projects.ready", ready, now)
+        yield from _summary("projects.gone", gone, now)
         never = sum(life.ready is None and life.deleted is None for life in lives)
         yield Reading("projects.never_ready", never, "1")
         if lives:
@@ -134,7 +141,7 @@ class _Watch:
         with self.stream.lock:
             if self.stream.error:
                 raise LoadError(f"projects probe: the watch broke: {self.stream.error}")
-            return tuple(self.stream.lives.readings())
+            return tuple(self.stream.lives.readings(time.monotonic()))
 
 
 class _Stream:
@@ -239,9 +246,20 @@ def _is_ready(project: Mapping[str, Any]) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def _summary(name: str, times_s: Sequence[float]) -> Iterator[Reading]:
+def _summary(
+    name: str, waits: Sequence[tuple[float, float | None]], now: float
+) -> Iterator[Reading]:
+    """Yield the summary of waits; one that has not ended by now is a lower bound.
+
+    Args:
+        name: What they are of.
+        waits: When each began, and when it ended or None, in seconds of the clock of `now`.
+        now: In seconds.
+    """
     import numpy as np
 
-    for key, value in summary(np.array(times_s, dtype=float)).items():
+    times_s = np.array([(now if end is None else end) - begin for begin, end in waits], dtype=float)
+    cut_off = np.array([end is None for _, end in waits], dtype=bool)
+    for key, figure in summary(times_s, cut_off).items():
         unit = "1" if key == "count" or key.endswith(EFFECTIVE) else "s"
-        yield Reading(f"{name}/{key}", value, unit)
+        yield Reading(f"{name}/{key}", figure.value, unit, at_least=figure.at_least)

@@ -142,7 +142,7 @@ def _values(one: Curated, before: Scrape, after: Scrape) -> Iterator[tuple[str, 
     match one.kind:
         case Kind.AFTER:
             yield "", after.total(one.selections[0])
-        case Kind.ADDED | Kind.COUNT:
+        case Kind.ADDED | Kind.COUNT | Kind.SUM:
             # Below 0 a gauge says that the build freed what others had left: that is no leak.
             yield "", max(rises[0], 0.0)
         case Kind.MEAN:

@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pipeline.model.report import Finding, Report, Verdict
+from pipeline.model.subject import Arm
 from pipeline.plain import plain
 from pipeline.render import words
 from pipeline.render.line import REACH, drawn
@@ -24,8 +25,8 @@ _STYLE = {
 _LINE = 13
 _NAME = 32  # characters of a metric's name before it is folded
 _CELLS: dict[str, Callable[[Finding], str]] = {
-    "baseline": lambda f: quantity(f.comparison.baseline, f.comparison.metric.unit),
-    "candidate": lambda f: quantity(f.comparison.candidate, f.comparison.metric.unit),
+    "baseline": lambda f: words.measured(f, Arm.BASELINE),
+    "candidate": lambda f: words.measured(f, Arm.CANDIDATE),
     "stored": lambda f: quantity(f.comparison.stored, f.comparison.metric.unit),
     "change": lambda f: interval(f.comparison.metric, f.comparison.change),
     "better · worse": lambda f: drawn(f.comparison.metric, f.comparison.change, _LINE),

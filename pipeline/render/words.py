@@ -12,7 +12,7 @@ from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.results import Interleave, Machine
 from pipeline.model.subject import Arm, Subject, parse_spec
 from pipeline.plain import plain
-from pipeline.render.numbers import amount, minutes, share
+from pipeline.render.numbers import amount, minutes, quantity, share
 
 _HOW = {
     Interleave.REQUEST: "both builds at once, each iteration to one of them (duet)",
@@ -200,6 +200,14 @@ def key(finding: Finding) -> str:
     """Return `workload/metric`, or the metric alone where there is no workload."""
     comparison = finding.comparison
     return f"{comparison.workload}/{comparison.metric.name}".removeprefix("/")
+
+
+def measured(finding: Finding, arm: Arm) -> str:
+    """Return the median of an arm with its unit; `>= 2.00 s` where a deadline cut values off."""
+    comparison = finding.comparison
+    value = comparison.baseline if arm is Arm.BASELINE else comparison.candidate
+    is_bound = arm in comparison.cut_off and value is not None
+    return f"{'>= ' if is_bound else ''}{quantity(value, comparison.metric.unit)}"
 
 
 def count(number: int, noun: str) -> str:
