@@ -255,8 +255,8 @@ def _carry_out(
             launched.failures[arm].append(failure)
         return False
     launched.invalid += [f"{workload.name}: {reason}" for reason in load.invalid]
-    if load.unprepared:
-        for arm, reason in load.unprepared.items():
+    if load.failed:
+        for arm, reason in load.failed.items():
             launched.failures[arm].append(Failure(f"{workload.name}: {reason}"))
         launched.failed.add(workload.name)
         return True

@@ -227,8 +227,8 @@ class Load:
         warnings: What a reader should know of a load that counts.
         failing: Why an arm may have had no load worth the name, such as requests most of which
             failed.  Of one arm that is a measurement; of every arm of a pair the load was wrong.
-        unprepared: Why an arm could not be prepared for the load: that arm has failed, and there
-            are no readings of either.
+        failed: Why an arm could not be prepared for the load, or did not come to its end: that arm
+            has failed the workload, and what was read of either does not count.
     """
 
     readings: Mapping[Arm, tuple[Reading, ...]]
@@ -236,7 +236,7 @@ class Load:
     invalid: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     failing: Mapping[Arm, str] = field(default_factory=dict)
-    unprepared: Mapping[Arm, str] = field(default_factory=dict)
+    failed: Mapping[Arm, str] = field(default_factory=dict)
 
 
 class Environment(Protocol):

@@ -186,7 +186,7 @@ class _Launch:
             load, readings, steady = self._probed(folder, hold)
             if steady or hold == MOST_HOLDS:
                 break
-        if failed := load.unprepared or load.failing:
+        if failed := load.failed or load.failing:
             return Measured(values, failed[Arm.CANDIDATE], (), hold, steady)
         seen = (*load.readings[Arm.CANDIDATE], *readings)
         found = values | values_of(seen, load.spans[Arm.CANDIDATE])

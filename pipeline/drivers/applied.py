@@ -81,7 +81,7 @@ def given_up(arms: Iterable[Arm], unprepared: Mapping[Arm, str], now_s: float) -
     """
     arms = tuple(arms)
     span = Span(now_s, now_s)
-    return Load(dict.fromkeys(arms, ()), dict.fromkeys(arms, span), unprepared=unprepared)
+    return Load(dict.fromkeys(arms, ()), dict.fromkeys(arms, span), failed=unprepared)
 
 
 def _readings(asked: Asked, found: ArmPoints, cpu: float) -> Iterator[Reading]:

@@ -178,7 +178,7 @@ class Bench:
         except LoadError as error:
             target.check()  # a dead build is no fault of the driver's
             return None, (), (str(error),)
-        slow = (*load.failing.values(), *load.unprepared.values())
+        slow = (*load.failing.values(), *load.failed.values())
         readings = (*load.readings[_ARM], *seen[_ARM].readings)
         return load, readings, (*load.invalid, *slow)
 

@@ -80,7 +80,7 @@ def here(batch: Batch) -> Ran:
     """Run all on this machine.
 
     Raises:
-        LoadError: One could not be started, or all of them were given up.
+        LoadError: One could not be started.
     """
     commands = [
         proc.Command(job.name, batch.argv(batch.program.path, job), job.log, {"TZ": "UTC"})

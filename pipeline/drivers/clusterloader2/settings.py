@@ -17,6 +17,8 @@ from pipeline.drivers.clusterloader2.stages import CONFIGS, KINDS, Stage, Where
 from pipeline.ports import Driver, Program
 from pipeline.settings import Settings
 
+_LONGEST, _SLACK_S = 3.0, 30.0
+
 
 class ClusterLoader2(Settings):
     """A load of ClusterLoader2, as a suite declares it.
@@ -98,6 +100,16 @@ class ClusterLoader2(Settings):
     def load_s(self) -> float:
         """Expected seconds under load, without start and set-up."""
         return self.duration_s
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds after which a stage is given up: a slow build may take it longer."""
+        return _LONGEST * self.duration_s + 2 * self.ready_s + _SLACK_S
+
+    @property
+    def most_s(self) -> float:
+        """Seconds that one launch spends on this load at most; the first stage given up ends it."""
+        return self.longest_s + (len(self.stages) - 1) * (self.duration_s + self.ready_s)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
