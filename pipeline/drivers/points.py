@@ -54,7 +54,13 @@ _SENT = (_REQUEST, _WATCH)
 _MARK = "cycles"
 _NOT_PREPARED = "setup_failed"
 # k6 writes no counter that never counted: here that means 0.
-_ALWAYS = {"retries", "projects_never_ready", "projects_never_gone"}
+_ALWAYS = {
+    "retries",
+    "projects_created",
+    "projects_deleted",
+    "projects_never_ready",
+    "projects_never_gone",
+}
 
 
 @dataclass(frozen=True, slots=True)
