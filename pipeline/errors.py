@@ -7,6 +7,7 @@ Codes 1 and 2 stay Python's own (a crash, bad arguments), so a workflow tells "s
     ├── ConfigError       2
     ├── LaunchError       5
     ├── LoadError         6
+    │   └── SubjectDiedError   a result where it happens in one arm only; see `measure`
     └── BaselineError     7
 """
 
@@ -54,6 +55,10 @@ class LoadError(PipelineError):
     """The load was not applied as asked, so there is no number."""
 
     exit_code = Exit.WRONG_LOAD
+
+
+class SubjectDiedError(LoadError):
+    """A server, controller-manager or etcd ended by itself under load; its log is in the hint."""
 
 
 class BaselineError(PipelineError):

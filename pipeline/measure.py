@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.config import Workload
-from pipeline.errors import LoadError
+from pipeline.errors import LoadError, SubjectDiedError
 from pipeline.judge.policy import LEAST_PAIRS
 from pipeline.log import log, step
 from pipeline.model.results import Failure, Interleave, Reading, ResultSet, Trial
@@ -293,8 +293,10 @@ def _died(targets: Mapping[Arm, Target], workload: str) -> dict[Arm, Failure]:
     for arm, target in targets.items():
         try:
             target.check()
-        except LoadError as error:
+        except SubjectDiedError as error:
             died[arm] = Failure(f"{workload}: {error}", log=error.hint)
+        except LoadError:  # it was taken away: nothing of it is a result
+            return {}
     return died
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.capacity.carry import Measured, OutOfRoomError, OutOfTimeError
 from pipeline.capacity.values import has_settled, is_steady, values_of
 from pipeline.drivers import filling
-from pipeline.errors import ConfigError, LoadError
+from pipeline.errors import ConfigError, LoadError, SubjectDiedError
 from pipeline.judge import room as rooms
 from pipeline.judge.room import Room
 from pipeline.log import log
@@ -108,7 +108,7 @@ class _Launch:
         except LoadError as error:
             try:
                 self.target.check()
-            except LoadError as died:
+            except SubjectDiedError as died:
                 return Measured({}, str(died))
             raise LoadError(f"launch {self.number}, N = {n}: {error}", hint=error.hint) from error
 
