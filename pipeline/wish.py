@@ -1,5 +1,6 @@
 """What a person asked for, made into a plan, two specs and a stored baseline; starts nothing."""
 
+import math
 import os
 import random
 import re
@@ -19,6 +20,9 @@ from pipeline.model.results import Baseline, Interleave
 from pipeline.model.subject import Arm, Kind, Product, Spec, parse_spec
 from pipeline.plan import Plan
 from pipeline.stores.directory import Directory
+
+MOST_PAIRS = 1_000
+"""That a run may have; an artifact with more is refused, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,16 @@ def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
             f"--pairs {pairs}: no interval is possible from fewer than 2 pairs",
             hint="`--pairs auto`, the default, takes as many as the answer needs",
         )
+    if pairs > MOST_PAIRS:
+        raise ConfigError(
+            f"{pairs} pairs: a run has at most {MOST_PAIRS}, so that its results can be read again",
+            hint="`--pairs auto`, the default, takes as many as the answer needs",
+        )
     looks = looks_up_to(pairs) if wish.pairs is None else ()
     usual_s = loaded.suite.budget_s if wish.pairs is None else None
     budget_s = usual_s if wish.budget_s is None else wish.budget_s
+    if budget_s is not None and not (math.isfinite(budget_s) and budget_s > 0):
+        raise ConfigError(f"a budget of {budget_s:g} s is not a finite number above zero")
     loaded = placed(loaded, wish.place, (wish.candidate, wish.against), keep=wish.keep)
     seed = random.SystemRandom().randrange(2**31) if wish.seed is None else wish.seed
     return loaded, Plan(loaded.suite.of(product), pairs, wish.interleave, seed, looks, budget_s)
