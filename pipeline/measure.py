@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.clock import watched_clock
 from pipeline.config import Workload
 from pipeline.errors import LoadError
 from pipeline.judge.policy import LEAST_PAIRS
@@ -144,6 +145,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> tuple[Outco
     left_s = plan.launch_s - plan.suite.environment.start_s
     with (
         step(f"{tell.title}, {' and '.join(launch.arms)}"),
+        watched_clock() as clock,
         rig.environment.launch(artifacts, launch.out) as targets,
     ):
         for workload in plan.suite.workloads:
@@ -168,6 +170,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> tuple[Outco
                         *too_short(workload, readings),
                     )
                 ]
+    invalid += clock.steps()
     duration_s = time.monotonic() - began
     return tuple(
         Outcome(
