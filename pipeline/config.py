@@ -32,6 +32,9 @@ _KINDS = ("k6", "clusterloader2", "local", "kind", "remote")
 
 _NAME = r"^[a-z][a-z0-9_-]*$"
 
+MOST_BYTES = 2**19
+"""Of a suite or another file of settings; ours have 12 kB."""
+
 
 class MetricSettings(Settings):
     """One metric of a workload.
@@ -180,19 +183,35 @@ def load(path: Path) -> LoadedSuite:
     Raises:
         ConfigError: Naming the file, the line, the key and what was expected there.
     """
+    text = text_of(path)
     try:
-        text = path.read_text(encoding="utf-8")
         suite = Suite.model_validate(tomllib.loads(text))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the suite cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: it is nested too deep") from error
     except ValidationError as error:
         first, *others = [
             _sentence(path, text, e["loc"], e["type"], e["msg"]) for e in error.errors()
         ]
         raise ConfigError(first, hint="\n".join(others)) from error
     return LoadedSuite(suite=suite, text=text, digest=_digest(suite))
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a suite or of another file of settings.
+
+    Raises:
+        ConfigError: It is missing, too large or not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise ConfigError(f"{path}: it is larger than {MOST_BYTES / 2**20:g} MiB")
+        return data.decode().replace("\r\n", "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
 
 
 def _digest(suite: Suite) -> str:

@@ -27,12 +27,26 @@ def cache() -> Path:
     Raises:
         ConfigError: It cannot be written.
     """
-    folder = Path(platformdirs.user_cache_dir("milo-perf", appauthor=False))
+    folder = platformdirs.user_cache_dir("milo-perf", appauthor=False)
+    return _made(Path(folder), "cache", "XDG_CACHE_HOME")
+
+
+def state() -> Path:
+    """Return the user's folder for what this program notes of its runs, made if needed.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    folder = platformdirs.user_state_dir("milo-perf", appauthor=False)
+    return _made(Path(folder), "state", "XDG_STATE_HOME")
+
+
+def _made(folder: Path, what: str, variable: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"{folder}: the cache folder cannot be made: {error.strerror}",
-            hint="set XDG_CACHE_HOME to a folder that you can write",
+            f"{folder}: the {what} folder cannot be made: {error.strerror}",
+            hint=f"set {variable} to a folder that you can write",
         ) from error
     return folder

@@ -31,6 +31,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
     )
     parser.add_argument("things", nargs="?", choices=("projects", "objects"), help="what to count")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with a search")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="with --resume: go on with a folder that was not begun here",
+    )
     parser.add_argument("--subject", metavar="SPEC", help="the build (default: as of `run`)")
     parser.add_argument(
         "--build", metavar="COMMAND", help="how to build a source, with {out} for the binary"
@@ -76,6 +81,8 @@ def check(args: argparse.Namespace) -> None:
         ConfigError: They do not.
     """
     if args.resume is None:
+        if args.trust:
+            raise ConfigError("--trust is of --resume only")
         if args.things is None:
             raise ConfigError("capacity of what?", hint="`capacity projects` or `capacity objects`")
         return
