@@ -32,6 +32,8 @@ _KINDS = ("k6", "clusterloader2", "local", "kind", "remote")
 
 _NAME = r"^[a-z][a-z0-9_-]*$"
 
+_MOST_COMPLAINTS = 20
+
 MOST_BYTES = 2**19
 """Of a suite or another file of settings; ours have 12 kB."""
 
@@ -192,7 +194,8 @@ def load(path: Path) -> LoadedSuite:
         raise ConfigError(f"{path}: it is nested too deep") from error
     except ValidationError as error:
         first, *others = [
-            _sentence(path, text, e["loc"], e["type"], e["msg"]) for e in error.errors()
+            _sentence(path, text, e["loc"], e["type"], e["msg"])
+            for e in error.errors()[:_MOST_COMPLAINTS]
         ]
         raise ConfigError(first, hint="\n".join(others)) from error
     return LoadedSuite(suite=suite, text=text, digest=_digest(suite))
@@ -232,7 +235,8 @@ def _digest(suite: Suite) -> str:
 
 
 def _sentence(path: Path, text: str, loc: Sequence[int | str], kind: str, message: str) -> str:
-    keys = [part for part in loc if part not in _KINDS]
+    last = loc[-1:] if kind == "extra_forbidden" else ()  # a key, even if it is called as a tag is
+    keys = [*(part for part in loc[: len(loc) - len(last)] if part not in _KINDS), *last]
     keys += ["kind"] if kind == "union_tag_invalid" else []
     dotted = ".".join(map(str, keys)) or "the suite"
     line = line_of(text, keys)

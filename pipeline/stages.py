@@ -142,7 +142,8 @@ def write(report: Report, out: Path, exit_code: Exit) -> None:
 
 def page(report: Report, out: Path) -> str:
     """Return a report as an HTML page, with what the folder of its run keeps."""
-    return html(report, traces.read(out, report.results), codec.results_json(report.results))
+    found = traces.read(out, report.results, is_ours=_is_ours(report.results, out))
+    return html(report, found, codec.results_json(report.results))
 
 
 def rendered(report: Report, out: Path, how: str, *, width: int, color: bool) -> str:
@@ -256,6 +257,14 @@ def _begun(results: ResultSet, out: Path) -> Begun:
         {str(arm): subject for arm, subject in results.subjects.items()},
         {name: config.text_of(out / name) for name in names},
     )
+
+
+def _is_ours(results: ResultSet, out: Path) -> bool:
+    """Return whether a run was begun here, by this user."""
+    try:
+        return trust.is_known(_begun(results, out))
+    except ConfigError:  # a file of the folder cannot be read
+        return False
 
 
 def _again(subject: Subject) -> Artifact:

@@ -77,7 +77,7 @@ def note(begun: Begun, out: Path) -> None:
 
     Where that cannot be written, going on with it asks.
     """
-    if begun.digest in _known():
+    if is_known(begun):
         return
     line = f"{begun.digest} {datetime.now(UTC).isoformat()} {shlex.quote(str(out.absolute()))}"
     try:
@@ -88,6 +88,11 @@ def note(begun: Begun, out: Path) -> None:
         log.warning(
             "`%s` will ask for --trust, because this run is not noted: %s", begun.command, error
         )
+
+
+def is_known(begun: Begun) -> bool:
+    """Return whether something was begun here, or is trusted, and was not changed since."""
+    return begun.digest in _known()
 
 
 def require(begun: Begun, out: Path, *, is_trusted: bool) -> None:
@@ -103,7 +108,7 @@ def require(begun: Begun, out: Path, *, is_trusted: bool) -> None:
     """
     if is_trusted:
         note(begun, out)
-    elif begun.digest not in _known():
+    elif not is_known(begun):
         command = f"python -m pipeline {begun.command} {shlex.quote(str(out))} --trust"
         raise ConfigError(
             f"{out} was not begun here by you, or was changed since, and to go on with it executes"

@@ -189,7 +189,8 @@ class Api:
         from kubernetes.client import ApiException
 
         query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": f"{timeout_s:.0f}"}
-        with suppress(urllib3.exceptions.HTTPError, ApiException, OSError, ValueError):
+        broken = (urllib3.exceptions.HTTPError, ApiException, OSError, ValueError, RecursionError)
+        with suppress(*broken):
             response = self._client.call_api(
                 _with(path, query),
                 "GET",
@@ -246,7 +247,7 @@ class Api:
                 pause_s = pause_s_of(error, self._pause_s)
                 if status not in _PATIENCE or time.monotonic() + pause_s > deadline:
                     raise refusal(what, status, why) from error
-            except ValueError as error:  # its bytes are not UTF-8, or not JSON
+            except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON
                 raise ClusterError(
                     f"the API server of the cluster answered with something that cannot be read:"
                     f" {what}: {type(error).__name__}",

@@ -17,6 +17,7 @@ from pipeline.errors import ConfigError
 # The registry: a new environment is one name here and one file.
 AnyEnvironment = Annotated[Local | Kind | Remote, Field(discriminator="kind")]
 NAMES = ("local", "kind", "remote")
+_MOST_COMPLAINTS = 20
 
 _TABLE = re.compile(r"(?m)^\[environment\][ \t]*(#.*)?$")
 
@@ -86,13 +87,17 @@ def read(text: str, name: str) -> Local | Kind | Remote:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{name}: it is nested too deep") from error
     table = tables.get("environment")
     if not isinstance(table, Mapping) or len(tables) > 1:
         raise ConfigError(f"{name}: must have one table, [environment], and nothing else")
     try:
         return _READ.validate_python(table)
     except ValidationError as error:
-        first, *others = [_sentence(name, e["loc"], e["msg"]) for e in error.errors()]
+        first, *others = [
+            _sentence(name, e["loc"], e["msg"]) for e in error.errors()[:_MOST_COMPLAINTS]
+        ]
         raise ConfigError(first, hint="\n".join(others)) from error
 
 

@@ -169,7 +169,7 @@ class _Stream:
         _, body = self._connection.ask("GET", f"{PATH}?limit=1")
         try:
             self._version = str(json.loads(body)["metadata"]["resourceVersion"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, RecursionError, TypeError, ValueError) as error:
             raise LoadError("projects probe: the list of Projects has no version") from error
 
     def follow(self) -> None:
@@ -222,7 +222,7 @@ class _Stream:
             if kind != "BOOKMARK":
                 with self.lock:
                     self.lives.event(kind, project, at)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise LoadError(f"{PATH}: not an event of a watch: {line[:80]!r}") from error
         return True
 

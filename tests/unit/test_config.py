@@ -142,3 +142,9 @@ def test_a_budget_that_is_not_finite_and_above_zero_is_refused(tmp_path: Path, b
 def test_no_number_of_a_suite_may_be_infinite(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"rate: Input should be a finite number"):
         config.load(written(tmp_path, GOOD.replace("rate = 10.0", "rate = inf")))
+
+
+@pytest.mark.parametrize("key", ["k6", "kind", "local", "clusterloader2"])
+def test_an_unknown_key_is_named_whatever_it_is_called(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"tiny\.toml:1: {key}: unknown key"):
+        config.load(written(tmp_path, f"{key} = 0\n{GOOD}"))
