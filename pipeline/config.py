@@ -21,6 +21,7 @@ from pipeline.errors import ConfigError
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.subject import Product
 from pipeline.model.units import BASE_UNITS
+from pipeline.plain import clipped
 from pipeline.settings import Settings
 
 # The registry: a new driver is one name here and one file.
@@ -33,9 +34,7 @@ _KINDS = ("k6", "clusterloader2", "local", "kind", "remote")
 _NAME = r"^[a-z][a-z0-9_-]*$"
 
 _MOST_COMPLAINTS = 20
-
-MOST_BYTES = 2**19
-"""Of a suite or another file of settings; ours have 12 kB."""
+_SENTENCE = 300  # characters of a key, or of what is wrong with it
 
 
 class MetricSettings(Settings):
@@ -185,11 +184,11 @@ def load(path: Path) -> LoadedSuite:
     Raises:
         ConfigError: Naming the file, the line, the key and what was expected there.
     """
-    text = text_of(path)
+    text = files.text_of(path)
     try:
         suite = Suite.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+        raise ConfigError(f"{path}: not TOML: {clipped(f'{error}', _SENTENCE)}") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: it is nested too deep") from error
     except ValidationError as error:
@@ -199,22 +198,6 @@ def load(path: Path) -> LoadedSuite:
         ]
         raise ConfigError(first, hint="\n".join(others)) from error
     return LoadedSuite(suite=suite, text=text, digest=_digest(suite))
-
-
-def text_of(path: Path) -> str:
-    """Return the text of a suite or of another file of settings.
-
-    Raises:
-        ConfigError: It is missing, too large or not UTF-8.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise ConfigError(f"{path}: it is larger than {MOST_BYTES / 2**20:g} MiB")
-        return data.decode().replace("\r\n", "\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
 
 
 def _digest(suite: Suite) -> str:
@@ -244,7 +227,7 @@ def _sentence(path: Path, text: str, loc: Sequence[int | str], kind: str, messag
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(keys[-1]), _known_keys(), n=1)
         said = "unknown key" + (f"; did you mean `{near[0]}`?" if near else "")
-    return f"{path}:{line}: {dotted}: {said}"
+    return f"{path}:{line}: {clipped(dotted, _SENTENCE)}: {clipped(said, _SENTENCE)}"
 
 
 def line_of(text: str, keys: Sequence[int | str]) -> int:

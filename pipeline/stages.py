@@ -255,7 +255,7 @@ def _begun(results: ResultSet, out: Path) -> Begun:
         "run --resume",
         (results.taken_at, results.seed),
         {str(arm): subject for arm, subject in results.subjects.items()},
-        {name: config.text_of(out / name) for name in names},
+        {name: files.text_of(out / name) for name in names},
     )
 
 
