@@ -79,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="measure two builds and judge", epilog=_EXITS)
     wish_arguments.add(run)
     run.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run")
+    run.add_argument(
+        "--trust",
+        action="store_true",
+        help="with --resume: go on with a folder that was not begun here, which executes the"
+        " builds and commands that it names",
+    )
     run.add_argument("--out", type=Path, metavar="DIR", help="default: out/ and the time")
     run.add_argument("--json", action="store_true", help="print verdict.json and not the report")
     _add_strict(run)
@@ -134,7 +140,9 @@ def _run(args: argparse.Namespace) -> Exit:
         if given:
             raise ConfigError(f"--{given[0]} cannot be changed by --resume", hint="start a new run")
         out = args.resume
-        report = stages.resume(out)
+        report = stages.resume(out, is_trusted=args.trust)
+    elif args.trust:
+        raise ConfigError("--trust is of --resume only")
     else:
         wish = wish_arguments.wish(args)
         out = args.out or terminal.new_folder(args.suite)

@@ -21,6 +21,7 @@ from pipeline.errors import ConfigError
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.subject import Product
 from pipeline.model.units import BASE_UNITS
+from pipeline.plain import clipped
 from pipeline.settings import Settings
 
 # The registry: a new driver is one name here and one file.
@@ -31,6 +32,9 @@ _KINDS = ("k6", "clusterloader2", "local", "kind", "remote")
 """Tags that pydantic puts into the place of an error; they are no keys."""
 
 _NAME = r"^[a-z][a-z0-9_-]*$"
+
+_MOST_COMPLAINTS = 20
+_SENTENCE = 300  # characters of a key, or of what is wrong with it
 
 
 class MetricSettings(Settings):
@@ -180,16 +184,17 @@ def load(path: Path) -> LoadedSuite:
     Raises:
         ConfigError: Naming the file, the line, the key and what was expected there.
     """
+    text = files.text_of(path)
     try:
-        text = path.read_text(encoding="utf-8")
         suite = Suite.model_validate(tomllib.loads(text))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the suite cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+        raise ConfigError(f"{path}: not TOML: {clipped(f'{error}', _SENTENCE)}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: it is nested too deep") from error
     except ValidationError as error:
         first, *others = [
-            _sentence(path, text, e["loc"], e["type"], e["msg"]) for e in error.errors()
+            _sentence(path, text, e["loc"], e["type"], e["msg"])
+            for e in error.errors()[:_MOST_COMPLAINTS]
         ]
         raise ConfigError(first, hint="\n".join(others)) from error
     return LoadedSuite(suite=suite, text=text, digest=_digest(suite))
@@ -213,7 +218,8 @@ def _digest(suite: Suite) -> str:
 
 
 def _sentence(path: Path, text: str, loc: Sequence[int | str], kind: str, message: str) -> str:
-    keys = [part for part in loc if part not in _KINDS]
+    last = loc[-1:] if kind == "extra_forbidden" else ()  # a key, even if it is called as a tag is
+    keys = [*(part for part in loc[: len(loc) - len(last)] if part not in _KINDS), *last]
     keys += ["kind"] if kind == "union_tag_invalid" else []
     dotted = ".".join(map(str, keys)) or "the suite"
     line = line_of(text, keys)
@@ -221,7 +227,7 @@ def _sentence(path: Path, text: str, loc: Sequence[int | str], kind: str, messag
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(keys[-1]), _known_keys(), n=1)
         said = "unknown key" + (f"; did you mean `{near[0]}`?" if near else "")
-    return f"{path}:{line}: {dotted}: {said}"
+    return f"{path}:{line}: {clipped(dotted, _SENTENCE)}: {clipped(said, _SENTENCE)}"
 
 
 def line_of(text: str, keys: Sequence[int | str]) -> int:

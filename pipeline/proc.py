@@ -216,11 +216,30 @@ def cpu_of_children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def capture(argv: Sequence[str], *, timeout_s: float = 30.0, cwd: Path | None = None) -> str | None:
-    """Return what a quick program prints to stdout, or None when it fails or is not there."""
+def capture(
+    argv: Sequence[str],
+    *,
+    timeout_s: float = 30.0,
+    cwd: Path | None = None,
+    errors: str = "replace",
+) -> str | None:
+    """Return what a quick program prints to stdout, or None when it fails or is not there.
+
+    Args:
+        argv: Program and arguments; never a shell string.
+        timeout_s: Seconds until it is stopped.
+        cwd: Folder to run in.
+        errors: What becomes of bytes that are not UTF-8, as `bytes.decode` calls it.
+    """
     try:
         done = subprocess.run(
-            argv, capture_output=True, timeout=timeout_s, check=False, cwd=cwd, text=True
+            argv,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+            cwd=cwd,
+            encoding="utf-8",
+            errors=errors,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

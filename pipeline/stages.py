@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, files, fit, measure, noise, progress, toolchain, traces
+from pipeline import codec, config, files, fit, measure, noise, progress, toolchain, traces, trust
 from pipeline.environments.chosen import chosen
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.judge import policy
@@ -28,6 +28,7 @@ from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
 from pipeline.render.perfdata import perfdata
 from pipeline.render.text import text
+from pipeline.trust import Begun
 from pipeline.wish import Wish, placed, planned, sides, spec_of, store
 
 RESULTS = "results.json"
@@ -81,17 +82,24 @@ def run(wish: Wish, out: Path) -> Report:
     if wish.place:
         codec.write_text(out / ENVIRONMENT, chosen(wish.place)[1])
     codec.write_results(out / RESULTS, results)
+    trust.note(_begun(results, out), out)
     return _measure(plan, results, artifacts, programs, out)
 
 
-def resume(out: Path) -> Report:
+def resume(out: Path, *, is_trusted: bool = False) -> Report:
     """Go on with an interrupted run; trials that were measured are kept.
 
+    Args:
+        out: Its folder.
+        is_trusted: Whether what the folder says may be executed, also if it was not begun here.
+
     Raises:
-        ConfigError: The suite, a subject or the machine is not what it was.
+        ConfigError: The suite, a subject or the machine is not what it was, or the folder is not
+            trusted.
         PipelineError: As `run`.
     """
     results = codec.read_results(out / RESULTS)
+    trust.require(_begun(results, out), out, is_trusted=is_trusted)
     loaded = config.load(out / SUITE)
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
     specs = {arm: spec_of(subject.spec) for arm, subject in results.subjects.items()}
@@ -134,7 +142,8 @@ def write(report: Report, out: Path, exit_code: Exit) -> None:
 
 def page(report: Report, out: Path) -> str:
     """Return a report as an HTML page, with what the folder of its run keeps."""
-    return html(report, traces.read(out, report.results), codec.results_json(report.results))
+    found = traces.read(out, report.results, is_ours=_is_ours(report.results, out))
+    return html(report, found, codec.results_json(report.results))
 
 
 def rendered(report: Report, out: Path, how: str, *, width: int, color: bool) -> str:
@@ -234,6 +243,25 @@ def _measure(
         )
         raise
     return policy.report(latest)
+
+
+def _begun(results: ResultSet, out: Path) -> Begun:
+    """Return what tells a run from others, and decides what going on with it executes."""
+    names = [name for name in (SUITE, ENVIRONMENT) if (out / name).is_file()]
+    return Begun(
+        "run --resume",
+        (results.taken_at, results.seed),
+        {str(arm): subject for arm, subject in results.subjects.items()},
+        {name: files.text_of(out / name) for name in names},
+    )
+
+
+def _is_ours(results: ResultSet, out: Path) -> bool:
+    """Return whether a run was begun here, by this user."""
+    try:
+        return trust.is_known(_begun(results, out))
+    except ConfigError:  # a file of the folder cannot be read
+        return False
 
 
 def _again(subject: Subject) -> Artifact:

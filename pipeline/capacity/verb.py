@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, files, progress, toolchain
+from pipeline import codec, files, progress, toolchain, trust
 from pipeline.capacity.arguments import DEFAULT_BUDGET, duration_s
 from pipeline.capacity.bench import K6Bench
 from pipeline.capacity.carry import steps
@@ -28,6 +28,7 @@ from pipeline.ports import Artifact, Program
 from pipeline.render.capacity import capacity_text
 from pipeline.render.curve import curve_svg
 from pipeline.stats.summary import QUANTILES, fewest
+from pipeline.trust import Begun
 from pipeline.wish import spec_of
 
 CAPACITY = "capacity.json"
@@ -68,7 +69,10 @@ def answered(args: argparse.Namespace, out: Path) -> Capacity:
         PipelineError: See `start` and `resume`.
     """
     resumed = args.resume is not None
-    capacity = resume(out, args.budget) if resumed else start(wish(args), out)
+    if resumed:
+        capacity = resume(out, args.budget, is_trusted=bool(args.trust))
+    else:
+        capacity = start(wish(args), out)
     write(capacity, out)
     log.info("everything is in %s", out)
     return capacity
@@ -166,21 +170,25 @@ def start(wish: Wish, out: Path) -> Capacity:
     )
     out.mkdir(parents=True, exist_ok=True)
     codec.write_capacity(out / CAPACITY, capacity)
+    trust.note(_begun(capacity), out)
     return _search(capacity, artifact, programs, out)
 
 
-def resume(out: Path, budget_s: float | None) -> Capacity:
+def resume(out: Path, budget_s: float | None, *, is_trusted: bool = False) -> Capacity:
     """Go on with a search; steps that were measured are kept.
 
     Args:
         out: Folder of the search.
         budget_s: Seconds for all of it, those before included; None for what was asked then.
+        is_trusted: Whether what the folder says may be executed, also if it was not begun here.
 
     Raises:
-        ConfigError: The build, the load or the machine is not what it was.
+        ConfigError: The build, the load or the machine is not what it was, or the folder is not
+            trusted.
         PipelineError: As `start`.
     """
     capacity = search.reopened(codec.read_capacity(out / CAPACITY), budget_s)
+    trust.require(_begun(capacity), out, is_trusted=is_trusted)
     built_by = capacity.subject.facts.get("build", "")
     artifact = toolchain.artifact(spec_of(capacity.subject.spec), built_by)
     programs = toolchain.programs_of(("etcd", "k6"))
@@ -242,6 +250,11 @@ def _search(
             hint="raise --budget: a start, a filling and a hold take about a minute",
         )
     return latest
+
+
+def _begun(capacity: Capacity) -> Begun:
+    began = (capacity.taken_at, capacity.question.seed)
+    return Begun("capacity --resume", began, {"subject": capacity.subject}, {})
 
 
 def _same(what: str, before: str, now: str) -> None:

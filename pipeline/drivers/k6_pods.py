@@ -22,7 +22,7 @@ from pipeline.drivers.k6_command import (
     unprepared,
 )
 from pipeline.drivers.points import read_points
-from pipeline.drivers.shares import merge, sent, share_of, unequal
+from pipeline.drivers.shares import clock_was_set, merge, sent, share_of, unequal
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import (
@@ -88,7 +88,9 @@ def measure(
     readings = {
         arm: (*found, *sent(str(arm), shares.values())) for arm, found in load.readings.items()
     }
-    return dataclasses.replace(load, readings=readings, invalid=(*lost, *unfair, *load.invalid))
+    clocks = [said for one in left for said in clock_was_set(shares[one.name], one)]
+    invalid = (*lost, *clocks, *unfair, *load.invalid)
+    return dataclasses.replace(load, readings=readings, invalid=invalid)
 
 
 def _work(settings: "K6", program: Program, targets: Mapping[Arm, Target], seed: int) -> PodWork:

@@ -82,6 +82,7 @@ class Faults:
         pairs: Of each row.
         seed: Of every random choice.
         out: Existing folder; each row gets a folder in it, and keeps it.
+        is_trusted: Whether a row that was not begun here may be gone on with.
     """
 
     suite: Suite
@@ -89,6 +90,7 @@ class Faults:
     pairs: int
     seed: int
     out: Path
+    is_trusted: bool = False
 
     def rows(self) -> Iterator[Seen]:
         """Yield a row for each fault; one that was measured is not measured again.
@@ -132,7 +134,7 @@ class Faults:
 
     def _report(self, candidate: str, text: str, folder: Path) -> Report:
         if (folder / stages.RESULTS).exists():
-            return stages.resume(folder)
+            return stages.resume(folder, is_trusted=self.is_trusted)
         suite = folder.with_suffix(".toml")
         codec.write_text(suite, text)
         wish = Wish(str(suite), candidate, "reference", pairs=self.pairs, seed=self.seed)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, files, progress, toolchain
+from pipeline import codec, config, files, progress, toolchain, trust
 from pipeline.config import LoadedSuite
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.evaluate.arguments import check
@@ -24,6 +24,7 @@ from pipeline.model.evaluation import Evaluation
 from pipeline.model.results import Tool
 from pipeline.render.evaluation import document
 from pipeline.stages import SUITE
+from pipeline.trust import Begun
 from pipeline.wish import spec_of
 
 EVALUATION = "evaluation.json"
@@ -39,14 +40,25 @@ def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
     """
     check(args)
     loaded = config.load(out / SUITE if args.resume else config.path_of(args.suite or "drivers"))
-    found = begun = _reopened(out) if args.resume else _begun(args, loaded, out)
+    found = begun = _reopened(out) if args.resume else _made(args, loaded, out)
+    if args.resume:
+        trust.require(_begun(found, loaded), out, is_trusted=bool(args.trust))
+    else:
+        trust.note(_begun(found, loaded), out)
     began = time.monotonic()
     try:
         for more in _measured(begun, loaded, out):
             found = replace(more, spent_s=begun.spent_s + time.monotonic() - began)
             codec.write_evaluation(out / EVALUATION, found)
         if args.faults:
-            rows = Faults(loaded.suite, loaded.text, args.faults, found.seed, out / "faults")
+            rows = Faults(
+                loaded.suite,
+                loaded.text,
+                args.faults,
+                found.seed,
+                out / "faults",
+                is_trusted=bool(args.trust),
+            )
             for row in rows.rows():
                 kept = tuple(one for one in found.seen if one.fault != row.fault)
                 found = replace(found, seen=(*kept, row))
@@ -76,7 +88,12 @@ def _spec(found: Evaluation) -> str:
     return f"{kind}:{Path(place).name}" if place else kind
 
 
-def _begun(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluation:
+def _begun(found: Evaluation, loaded: LoadedSuite) -> Begun:
+    texts = {SUITE: loaded.text}
+    return Begun("evaluate --resume", (found.taken_at, found.seed), {"build": found.subject}, texts)
+
+
+def _made(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluation:
     if out.exists() and any(out.iterdir()):
         raise ConfigError(
             f"{out} is not empty, and an evaluation never overwrites another",

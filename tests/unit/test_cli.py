@@ -27,6 +27,28 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
     [
         pytest.param(["run", "--pairs", "1"], 2, "fewer than 2 pairs", id="one pair"),
         pytest.param(["run", "--pairs", "x"], 2, "a number or `auto`", id="pairs is a word"),
+        pytest.param(["run", "--budget", "nan"], 2, "is no time", id="budget is no number"),
+        pytest.param(["run", "--budget", "-5m"], 2, "--budget", id="budget below zero"),
+        pytest.param(["run", "--budget", "9" * 400 + "h"], 2, "is no time", id="endless budget"),
+        pytest.param(["plan", "--pairs", "5000"], 2, "at most", id="more than can be read again"),
+        pytest.param(
+            ["capacity", "projects", "--budget", "inf"], 2, "is no time", id="infinite budget"
+        ),
+        pytest.param(
+            ["capacity", "projects", "--rate", "nan"], 2, "finite number", id="rate is no number"
+        ),
+        *(
+            pytest.param(
+                [
+                    *("cluster", "create", "--project=perf-nights", "--location=us-central1-a"),
+                    *("--run=7", "--account=a@b", "--dry-run", f"--budget-usd={budget}"),
+                ],
+                2,
+                "not a finite number above zero",
+                id=f"{budget} USD",
+            )
+            for budget in ("nan", "inf", "-inf", "-10", "0", "1e400")
+        ),
         pytest.param(["run", "--candidate", "moon"], 2, "not a subject", id="unknown subject"),
         pytest.param(
             ["run", "--candidate", "reference?slow-creat=1ms"], 2, "slow-create", id="unknown fault"
