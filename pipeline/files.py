@@ -1,5 +1,6 @@
-"""Where our own files are: beside the package in a checkout, inside it when installed."""
+"""Where our own files are, and what to do about a folder that cannot be written."""
 
+import tempfile
 from pathlib import Path
 
 import platformdirs
@@ -36,3 +37,29 @@ def cache() -> Path:
             hint="set XDG_CACHE_HOME to a folder that you can write",
         ) from error
     return folder
+
+
+def require_new_folder(folder: Path, *, resume: str) -> None:
+    """Make sure that a new folder can be made here, before hours are spent on what goes into it.
+
+    Args:
+        folder: To be made; it may be there already if it is empty.
+        resume: Command that goes on with what is in a folder, such as `run --resume`.
+
+    Raises:
+        ConfigError: It is not empty, is no folder, or cannot be written.
+    """
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise ConfigError(
+                f"{folder} is not empty, and nothing that was measured is ever overwritten",
+                hint=f"leave --out away to get a new folder, or go on with `{resume}`",
+            )
+        nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        with tempfile.TemporaryFile(dir=nearest):
+            pass  # root may write anywhere by its permissions, but not on a read-only disk
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: the folder for the results cannot be used: {error.strerror}",
+            hint="give --out a new folder in a place that you can write",
+        ) from error

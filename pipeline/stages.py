@@ -1,11 +1,21 @@
 """The verbs.  This is the one place where ports meet adapters; it decides nothing."""
 
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, files, fit, measure, noise, progress, toolchain, traces
+from pipeline import (
+    codec,
+    config,
+    files,
+    fit,
+    measure,
+    noise,
+    progress,
+    terminal,
+    toolchain,
+    traces,
+)
 from pipeline.environments.chosen import chosen
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.judge import policy
@@ -48,11 +58,7 @@ def run(wish: Wish, out: Path) -> Report:
     loaded, plan = planned(wish)
     compared = sides(wish, loaded)
     stored = compared.stored
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(
-            f"{out} is not empty, and a run never overwrites another",
-            hint="leave --out away to get a new folder, or go on with `run --resume`",
-        )
+    files.require_new_folder(out, resume="run --resume")
     fit.require(plan, list(compared.specs.values()), out)
     built_by = stored.subject.facts.get("build", "") if stored else ""
     artifacts = {
@@ -124,12 +130,17 @@ def compare(out: Path) -> Report:
     return policy.report(codec.read_results(out / RESULTS))
 
 
-def write(report: Report, out: Path, exit_code: Exit) -> None:
-    """Write the verdict and every report into the run's folder."""
-    codec.write_text(out / VERDICT, codec.verdict_json(report, exit_code))
-    codec.write_text(out / REPORT_TEXT, text(report))
-    codec.write_text(out / REPORT_MARKDOWN, markdown(report))
-    codec.write_text(out / REPORT_HTML, page(report, out))
+def write(report: Report, out: Path, exit_code: Exit) -> bool:
+    """Write the verdict and every report into the run's folder; see `codec.write_reports`."""
+    return codec.write_reports(
+        out,
+        {
+            VERDICT: codec.verdict_json(report, exit_code),
+            REPORT_TEXT: text(report),
+            REPORT_MARKDOWN: markdown(report),
+            REPORT_HTML: page(report, out),
+        },
+    )
 
 
 def page(report: Report, out: Path) -> str:
@@ -230,10 +241,9 @@ def _measure(
                 codec.write_results(out / RESULTS, latest)
     except (PipelineError, KeyboardInterrupt, OSError):
         log.warning(
-            "stopped after %s pairs; go on with: %s -m pipeline run --resume %s",
+            "stopped after %s pairs; go on with: %s",
             latest.pairs,
-            Path(sys.executable).name,
-            out,
+            terminal.command("run", "--resume", out),
         )
         raise
     return policy.report(latest)

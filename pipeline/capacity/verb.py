@@ -4,14 +4,13 @@ import argparse
 import hashlib
 import os
 import random
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, files, progress, toolchain
+from pipeline import codec, files, progress, terminal, toolchain
 from pipeline.capacity.arguments import DEFAULT_BUDGET, duration_s
 from pipeline.capacity.bench import K6Bench
 from pipeline.capacity.carry import steps
@@ -69,8 +68,8 @@ def answered(args: argparse.Namespace, out: Path) -> Capacity:
     """
     resumed = args.resume is not None
     capacity = resume(out, args.budget) if resumed else start(wish(args), out)
-    write(capacity, out)
-    log.info("everything is in %s", out)
+    if write(capacity, out):
+        log.info("everything is in %s", out)
     return capacity
 
 
@@ -145,11 +144,7 @@ def start(wish: Wish, out: Path) -> Capacity:
         PipelineError: Of every kind; what was measured until then is in `out`.
     """
     question = question_of(wish)
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(
-            f"{out} is not empty, and a search never overwrites another",
-            hint="leave --out away to get a new folder, or go on with `capacity --resume`",
-        )
+    files.require_new_folder(out, resume="capacity --resume")
     artifact = toolchain.artifact(spec_of(wish.subject), wish.build)
     programs = toolchain.programs_of(("etcd", "k6"))
     capacity = Capacity(
@@ -193,11 +188,16 @@ def resume(out: Path, budget_s: float | None) -> Capacity:
     return _search(capacity, artifact, programs, out)
 
 
-def write(capacity: Capacity, out: Path) -> None:
-    """Write the answer for machines and for people into the folder of the search."""
-    codec.write_capacity(out / CAPACITY, capacity)
-    codec.write_text(out / REPORT_TEXT, capacity_text(capacity))
-    codec.write_text(out / CURVE, curve_svg(capacity))
+def write(capacity: Capacity, out: Path) -> bool:
+    """Write the answer into the folder of the search; see `codec.write_reports`."""
+    return codec.write_reports(
+        out,
+        {
+            CAPACITY: codec.capacity_json(capacity),
+            REPORT_TEXT: capacity_text(capacity),
+            CURVE: curve_svg(capacity),
+        },
+    )
 
 
 def exit_code(capacity: Capacity) -> Exit:
@@ -230,10 +230,9 @@ def _search(
                 codec.write_capacity(out / CAPACITY, latest)
     except (PipelineError, KeyboardInterrupt, OSError):
         log.warning(
-            "stopped after %s steps; go on with: %s -m pipeline capacity --resume %s",
+            "stopped after %s steps; go on with: %s",
             len(latest.steps),
-            Path(sys.executable).name,
-            out,
+            terminal.command("capacity", "--resume", out),
         )
         raise
     if not latest.steps:

@@ -4,14 +4,13 @@ import argparse
 import os
 import random
 import shlex
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, files, progress, toolchain
+from pipeline import codec, config, files, progress, terminal, toolchain
 from pipeline.config import LoadedSuite
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.evaluate.arguments import check
@@ -52,14 +51,13 @@ def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
                 found = replace(found, seen=(*kept, row))
                 codec.write_evaluation(out / EVALUATION, found)
     except (PipelineError, KeyboardInterrupt, OSError):
-        program = Path(sys.executable).name
-        log.warning("stopped; go on with: %s -m pipeline evaluate --resume %s", program, out)
+        log.warning("stopped; go on with: %s", terminal.command("evaluate", "--resume", out))
         raise
     text = shown(found)
-    codec.write_text(out / REPORT, text)
+    if codec.write_reports(out, {REPORT: text}):
+        log.info("everything is in %s", out)
     if args.document:
         codec.write_text(args.document, text)
-    log.info("everything is in %s", out)
     return found
 
 
@@ -77,11 +75,7 @@ def _spec(found: Evaluation) -> str:
 
 
 def _begun(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluation:
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(
-            f"{out} is not empty, and an evaluation never overwrites another",
-            hint="leave --out away to get a new folder, or go on with `evaluate --resume`",
-        )
+    files.require_new_folder(out, resume="evaluate --resume")
     binary = os.environ.get(toolchain.BINARY, "")
     candidate = args.candidate or (f"binary:{binary}" if binary else "reference")
     spec = spec_of(candidate)
