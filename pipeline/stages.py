@@ -16,6 +16,7 @@ from pipeline import (
     toolchain,
     traces,
 )
+from pipeline.config import SUITE
 from pipeline.environments.chosen import chosen
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.judge import policy
@@ -45,7 +46,6 @@ VERDICT = "verdict.json"
 REPORT_TEXT = "report.txt"
 REPORT_MARKDOWN = "report.md"
 REPORT_HTML = "report.html"
-SUITE = "suite.toml"
 ENVIRONMENT = "environment.toml"
 
 
@@ -83,7 +83,7 @@ def run(wish: Wish, out: Path) -> Report:
         stored=stored_reference(stored, machine) if stored else None,
     )
     out.mkdir(parents=True, exist_ok=True)
-    codec.write_text(out / SUITE, loaded.text)
+    config.keep(loaded, out)
     if wish.place:
         codec.write_text(out / ENVIRONMENT, chosen(wish.place)[1])
     codec.write_results(out / RESULTS, results)

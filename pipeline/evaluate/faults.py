@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline import codec, stages
+from pipeline import codec, config, stages
 from pipeline.config import Suite
 from pipeline.errors import LoadError
 from pipeline.log import log
@@ -122,6 +122,7 @@ class Faults:
             return stages.resume(folder)
         suite = folder.with_suffix(".toml")
         codec.write_text(suite, text)
+        config.keep_files(self.suite, suite.parent)
         wish = Wish(str(suite), candidate, "reference", pairs=self.pairs, seed=self.seed)
         return stages.run(wish, folder)
 

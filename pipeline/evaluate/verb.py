@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import codec, config, files, progress, terminal, toolchain
-from pipeline.config import LoadedSuite
+from pipeline.config import SUITE, LoadedSuite
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.evaluate.arguments import check
 from pipeline.evaluate.bench import Bench
@@ -22,7 +22,6 @@ from pipeline.log import log
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.results import Tool
 from pipeline.render.evaluation import document
-from pipeline.stages import SUITE
 from pipeline.wish import spec_of
 
 EVALUATION = "evaluation.json"
@@ -91,7 +90,7 @@ def _begun(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluati
         scripts=scripts(loaded.suite),
     )
     out.mkdir(parents=True, exist_ok=True)
-    codec.write_text(out / SUITE, loaded.text)
+    config.keep(loaded, out)
     codec.write_evaluation(out / EVALUATION, found)
     return found
 
