@@ -72,7 +72,7 @@ def _exit_code(args: argparse.Namespace) -> Exit:
             raise
         return _refused(
             f"the Python package `{error.name}` is not installed",
-            "`python3 -m pip install .` in a clone, or `nox -s perf`",
+            "in a clone: `python3 -m venv .venv && .venv/bin/pip install .`, or `nox -s perf`",
             Exit.NOT_STARTED,
         )
     except OSError as error:

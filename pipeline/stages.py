@@ -30,7 +30,7 @@ from pipeline.model.results import (
     Sample,
     Tool,
 )
-from pipeline.model.subject import Arm, Subject
+from pipeline.model.subject import Arm, Spec, Subject
 from pipeline.plan import Plan
 from pipeline.ports import Artifact, Program
 from pipeline.probes import ALWAYS, ASKED
@@ -60,6 +60,7 @@ def run(wish: Wish, out: Path) -> Report:
     stored = compared.stored
     files.require_new_folder(out, resume="run --resume")
     fit.require(plan, list(compared.specs.values()), out)
+    _announce(plan, compared.specs)
     built_by = stored.subject.facts.get("build", "") if stored else ""
     artifacts = {
         Arm.BASELINE: toolchain.artifact(compared.specs[Arm.BASELINE], wish.build or built_by),
@@ -247,6 +248,22 @@ def _measure(
         )
         raise
     return policy.report(latest)
+
+
+def _announce(plan: Plan, specs: Mapping[Arm, Spec]) -> None:
+    """Say what happens now and how long it takes, before anything is built."""
+    summary = plan.summary()
+    least_s = summary.duration_s * (plan.looks[0] / plan.pairs if plan.looks else 1)
+    log.info(
+        "comparing %s with %s by the suite %s: %s to %s once both are built",
+        specs[Arm.CANDIDATE],
+        specs[Arm.BASELINE],
+        plan.suite.name,
+        progress.minutes(least_s),
+        progress.minutes(summary.duration_s),
+    )
+    for sentence in toolchain.first_builds(plan.suite.needs, specs[Arm.CANDIDATE].product):
+        log.info("%s", sentence)
 
 
 def _again(subject: Subject) -> Artifact:
