@@ -5,7 +5,17 @@ from pathlib import Path
 
 import platformdirs
 
-from pipeline.errors import ConfigError
+from pipeline.errors import BaselineError, ConfigError
+
+RESULTS, CAPACITY, EVALUATION = "results.json", "capacity.json", "evaluation.json"
+"""What each kind of folder that is measured into holds, by which it is known."""
+
+_KINDS = {
+    RESULTS: ("run", "compare"),
+    CAPACITY: ("search of a capacity", "capacity --resume"),
+    EVALUATION: ("evaluation", "evaluate --resume"),
+}
+_SHOWN = 3  # folders named in one hint
 
 _PACKAGE = Path(__file__).parent
 _INSTALLED = _PACKAGE / "_files"
@@ -63,3 +73,50 @@ def require_new_folder(folder: Path, *, resume: str) -> None:
             f"{folder}: the folder for the results cannot be used: {error.strerror}",
             hint="give --out a new folder in a place that you can write",
         ) from error
+
+
+def measured(folder: Path, name: str) -> Path:
+    """Return the file in a folder that holds what was measured, such as `results.json`.
+
+    Args:
+        folder: Of a run, of a search or of an evaluation.
+        name: `RESULTS`, `CAPACITY` or `EVALUATION`.
+
+    Raises:
+        BaselineError: There is none; the hint names what is probably meant.
+    """
+    path = folder / name
+    if path.exists():
+        return path
+    kind, _ = _KINDS[name]
+    if folder.is_file():
+        holder = folder.absolute().parent
+        is_inside = (holder / name).exists()
+        hint = f"name the folder that it is in: {folder.parent}" if is_inside else ""
+        raise BaselineError(f"{folder}: is a file, and the folder of a {kind} is wanted", hint=hint)
+    if not folder.exists():
+        raise BaselineError(f"{folder}: no such folder", hint=_nearest(folder.parent, name))
+    for other, (what, command) in _KINDS.items():
+        if (folder / other).exists():
+            raise BaselineError(
+                f"{folder}: is the folder of a {what}, and that of a {kind} is wanted",
+                hint=f"`{command} {folder}`",
+            )
+    raise BaselineError(
+        f"{folder}: is no folder of a {kind}: there is no {name} in it",
+        hint=_nearest(folder, name),
+    )
+
+
+def _nearest(place: Path, name: str) -> str:
+    """Return a hint on the newest folders in a place, or in `out/`, that hold what is wanted."""
+    kind, _ = _KINDS[name]
+    for holder in (place, Path("out")):
+        try:
+            found = sorted(holder.glob(f"*/{name}"), key=lambda path: -path.stat().st_mtime)
+        except OSError:
+            continue
+        if found:
+            shown = ", ".join(f"{path.parent}" for path in found[:_SHOWN])
+            return f"did you mean one of these, newest first: {shown}"
+    return f"a {kind} says at its end where its folder is; by default it is below out/"

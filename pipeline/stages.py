@@ -19,6 +19,7 @@ from pipeline import (
 from pipeline.config import SUITE
 from pipeline.environments.chosen import chosen
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
+from pipeline.files import RESULTS
 from pipeline.judge import policy
 from pipeline.judge.stored import stored_reference
 from pipeline.lock import alone
@@ -41,7 +42,6 @@ from pipeline.render.perfdata import perfdata
 from pipeline.render.text import text
 from pipeline.wish import Wish, placed, planned, sides, spec_of, store
 
-RESULTS = "results.json"
 VERDICT = "verdict.json"
 REPORT_TEXT = "report.txt"
 REPORT_MARKDOWN = "report.md"
@@ -98,7 +98,7 @@ def resume(out: Path) -> Report:
         ConfigError: The suite, a subject or the machine is not what it was.
         PipelineError: As `run`.
     """
-    results = codec.read_results(out / RESULTS)
+    results = codec.read_results(files.measured(out, RESULTS))
     loaded = config.load(out / SUITE)
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
     specs = {arm: spec_of(subject.spec) for arm, subject in results.subjects.items()}
@@ -128,7 +128,7 @@ def compare(out: Path) -> Report:
     Raises:
         BaselineError: They are missing or unreadable.
     """
-    return policy.report(codec.read_results(out / RESULTS))
+    return policy.report(codec.read_results(files.measured(out, RESULTS)))
 
 
 def write(report: Report, out: Path, exit_code: Exit) -> bool:
@@ -178,7 +178,7 @@ def save_baseline(out: Path, name: str) -> Path:
     Raises:
         BaselineError: The run is unfinished, or its candidate could not be made again.
     """
-    results = codec.read_results(out / RESULTS)
+    results = codec.read_results(files.measured(out, RESULTS))
     valid = results.valid_pairs
     needed = results.looks[0] if results.looks else results.pairs_asked
     if len(valid) < needed:

@@ -1,6 +1,7 @@
 """Read TOML that people wrote, with whatever editor they have."""
 
 import codecs
+import difflib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,22 @@ def read(path: Path, what: str) -> str:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: {what} cannot be read: {error.strerror}") from error
+        raise ConfigError(
+            f"{path}: {what} cannot be read: {error.strerror}", hint=_nearest(path)
+        ) from error
     if len(data) > _MOST_BYTES:
         raise ConfigError(f"{path}: {what} cannot be read: it has more than {_MOST_BYTES:,} bytes")
     return decoded(data, f"{path}")
+
+
+def _nearest(path: Path) -> str:
+    """Return which files of TOML are in the folder where one was looked for."""
+    try:
+        known = sorted(other.name for other in path.parent.glob("*.toml") if other != path)
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, known, n=1) or known[:5]
+    return f"in {path.parent} there is {', '.join(near)}" if near else ""
 
 
 def decoded(data: bytes, name: str) -> str:

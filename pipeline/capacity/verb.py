@@ -17,6 +17,7 @@ from pipeline.capacity.carry import steps
 from pipeline.drivers import filling
 from pipeline.environments.local import Local
 from pipeline.errors import ConfigError, Exit, LoadError, PipelineError
+from pipeline.files import CAPACITY
 from pipeline.judge import search
 from pipeline.lock import alone
 from pipeline.log import log
@@ -29,7 +30,6 @@ from pipeline.render.curve import curve_svg
 from pipeline.stats.summary import QUANTILES, fewest
 from pipeline.wish import spec_of
 
-CAPACITY = "capacity.json"
 REPORT_TEXT = "capacity.txt"
 CURVE = "capacity.svg"
 
@@ -175,7 +175,7 @@ def resume(out: Path, budget_s: float | None) -> Capacity:
         ConfigError: The build, the load or the machine is not what it was.
         PipelineError: As `start`.
     """
-    capacity = search.reopened(codec.read_capacity(out / CAPACITY), budget_s)
+    capacity = search.reopened(codec.read_capacity(files.measured(out, CAPACITY)), budget_s)
     built_by = capacity.subject.facts.get("build", "")
     artifact = toolchain.artifact(spec_of(capacity.subject.spec), built_by)
     programs = toolchain.programs_of(("etcd", "k6"))

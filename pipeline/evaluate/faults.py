@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline import codec, config, stages
+from pipeline import codec, config, files, stages
 from pipeline.config import Suite
 from pipeline.errors import LoadError
 from pipeline.log import log
@@ -118,7 +118,7 @@ class Faults:
         return replace(self.seen(row.fault, report), failed=row.failed)
 
     def _report(self, candidate: str, text: str, folder: Path) -> Report:
-        if (folder / stages.RESULTS).exists():
+        if (folder / files.RESULTS).exists():
             return stages.resume(folder)
         suite = folder.with_suffix(".toml")
         codec.write_text(suite, text)

@@ -17,6 +17,7 @@ from pipeline.evaluate.arguments import check
 from pipeline.evaluate.bench import Bench
 from pipeline.evaluate.faults import Faults
 from pipeline.evaluate.scripts import scripts
+from pipeline.files import EVALUATION
 from pipeline.lock import alone
 from pipeline.log import log
 from pipeline.model.evaluation import Evaluation
@@ -24,7 +25,6 @@ from pipeline.model.results import Tool
 from pipeline.render.evaluation import document
 from pipeline.wish import spec_of
 
-EVALUATION = "evaluation.json"
 REPORT = "evaluation.md"
 _REPETITIONS = 5
 
@@ -36,6 +36,8 @@ def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
         PipelineError: Of every kind; what was measured until then is in the folder.
     """
     check(args)
+    if args.resume:
+        files.measured(out, EVALUATION)  # before its suite is looked for
     loaded = config.load(out / SUITE if args.resume else config.path_of(args.suite or "drivers"))
     found = begun = _reopened(out) if args.resume else _begun(args, loaded, out)
     began = time.monotonic()
@@ -97,7 +99,7 @@ def _begun(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluati
 
 def _reopened(out: Path) -> Evaluation:
     """Return an evaluation without the repetition that was interrupted."""
-    found = codec.read_evaluation(out / EVALUATION)
+    found = codec.read_evaluation(files.measured(out, EVALUATION))
     counts = [attempt.repetition for attempt in found.attempts]
     whole = max(map(counts.count, counts), default=0)
     kept = tuple(a for a in found.attempts if counts.count(a.repetition) == whole)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import acknowledged, codec
+from pipeline import acknowledged, codec, files
 from pipeline.errors import ConfigError, Exit
 from pipeline.history import branch, nights, table
 from pipeline.history.source import Dated, Meaning, Source
@@ -17,7 +17,6 @@ from pipeline.log import log
 from pipeline.model.history import Acknowledgement, Judged, Place, Step
 from pipeline.model.metric import Better, Scale
 
-RESULTS = "results.json"
 CALIBRATION = "calibration.json"
 """What `baseline calibrate --json` prints, where that is kept in the folder of its run."""
 
@@ -112,7 +111,7 @@ def _night(path: Path, folder: Path) -> nights.Night:
         raise ConfigError(f"{path}: a run is added to a .jsonl file only")
     calibration = folder / CALIBRATION
     found = codec.read_calibration(calibration) if calibration.exists() else None
-    return nights.night(codec.read_results(folder / RESULTS), found)
+    return nights.night(codec.read_results(files.measured(folder, files.RESULTS)), found)
 
 
 def _say(path: Path, *, is_new: bool) -> None:

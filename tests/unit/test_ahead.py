@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.model.subject import Product
-from pipeline.toolchain import ahead
+from pipeline.toolchain import ahead, go
 
 
 @pytest.fixture
@@ -22,17 +22,17 @@ def test_a_first_run_says_what_how_long_where_and_why(nothing_built: Path) -> No
     assert str(nothing_built) in said
 
 
-def test_only_what_is_needed_is_built(nothing_built: Path) -> None:
+@pytest.mark.usefixtures("nothing_built")
+def test_only_what_is_needed_is_built() -> None:
     said = " ".join(toolchain.first_builds(("etcd",), Product.MILO))
     assert "etcd" in said
     assert "reference" not in said
 
 
-def test_the_go_that_is_fetched_is_said(
-    nothing_built: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ahead.go, "present", lambda _: None)
-    assert f"Go {ahead.go.pinned()}" in toolchain.first_builds(("etcd",), Product.MILO)[-1]
+@pytest.mark.usefixtures("nothing_built")
+def test_the_go_that_is_fetched_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(go, "present", lambda _: None)
+    assert f"Go {go.pinned()}" in toolchain.first_builds(("etcd",), Product.MILO)[-1]
 
 
 def test_a_later_run_says_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
