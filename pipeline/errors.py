@@ -11,6 +11,7 @@ Codes 1 and 2 stay Python's own (a crash, bad arguments), so a workflow tells "s
     └── BaselineError     7
 """
 
+import errno
 from enum import IntEnum
 from typing import ClassVar
 
@@ -65,3 +66,16 @@ class BaselineError(PipelineError):
     """A baseline or a result set is missing, unreadable or of another kind."""
 
     exit_code = Exit.NO_BASELINE
+
+
+def hint_for(error: OSError) -> str:
+    """Return what to try after a file could not be written."""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return "make room on that disk, then repeat the command; what was measured is kept"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return "look at the permissions of its folder, or use a folder that you can write"
+        case errno.ENOENT | errno.ENOTDIR:
+            return "make its folder first"
+        case _:
+            return ""

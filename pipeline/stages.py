@@ -1,14 +1,28 @@
 """The verbs.  This is the one place where ports meet adapters; it decides nothing."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, files, fit, measure, noise, progress, toolchain, traces, trust
+from pipeline import (
+    codec,
+    config,
+    files,
+    fit,
+    measure,
+    noise,
+    progress,
+    terminal,
+    toml_file,
+    toolchain,
+    traces,
+    trust,
+)
+from pipeline.config import SUITE
 from pipeline.environments.chosen import chosen
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
+from pipeline.files import RESULTS
 from pipeline.judge import policy
 from pipeline.judge.stored import stored_reference
 from pipeline.lock import alone
@@ -19,7 +33,7 @@ from pipeline.model.results import (
     ResultSet,
     Tool,
 )
-from pipeline.model.subject import Arm, Subject
+from pipeline.model.subject import Arm, Spec, Subject
 from pipeline.plan import Plan
 from pipeline.ports import Artifact, Program
 from pipeline.probes import ALWAYS, ASKED
@@ -31,12 +45,10 @@ from pipeline.render.text import text
 from pipeline.trust import Begun
 from pipeline.wish import Wish, placed, planned, sides, spec_of, store
 
-RESULTS = "results.json"
 VERDICT = "verdict.json"
 REPORT_TEXT = "report.txt"
 REPORT_MARKDOWN = "report.md"
 REPORT_HTML = "report.html"
-SUITE = "suite.toml"
 ENVIRONMENT = "environment.toml"
 
 
@@ -49,12 +61,9 @@ def run(wish: Wish, out: Path) -> Report:
     loaded, plan = planned(wish)
     compared = sides(wish, loaded)
     stored = compared.stored
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(
-            f"{out} is not empty, and a run never overwrites another",
-            hint="leave --out away to get a new folder, or go on with `run --resume`",
-        )
+    files.require_new_folder(out, resume="run --resume")
     fit.require(plan, list(compared.specs.values()), out)
+    _announce(plan, compared.specs)
     built_by = stored.subject.facts.get("build", "") if stored else ""
     artifacts = {
         Arm.BASELINE: toolchain.artifact(compared.specs[Arm.BASELINE], wish.build or built_by),
@@ -78,7 +87,7 @@ def run(wish: Wish, out: Path) -> Report:
         stored=stored_reference(stored, machine) if stored else None,
     )
     out.mkdir(parents=True, exist_ok=True)
-    codec.write_text(out / SUITE, loaded.text)
+    config.keep(loaded, out)
     if wish.place:
         codec.write_text(out / ENVIRONMENT, chosen(wish.place)[1])
     codec.write_results(out / RESULTS, results)
@@ -98,7 +107,7 @@ def resume(out: Path, *, is_trusted: bool = False) -> Report:
             trusted.
         PipelineError: As `run`.
     """
-    results = codec.read_results(out / RESULTS)
+    results = codec.read_results(files.measured(out, RESULTS))
     trust.require(_begun(results, out), out, is_trusted=is_trusted)
     loaded = config.load(out / SUITE)
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
@@ -129,15 +138,20 @@ def compare(out: Path) -> Report:
     Raises:
         BaselineError: They are missing or unreadable.
     """
-    return policy.report(codec.read_results(out / RESULTS))
+    return policy.report(codec.read_results(files.measured(out, RESULTS)))
 
 
-def write(report: Report, out: Path, exit_code: Exit) -> None:
-    """Write the verdict and every report into the run's folder."""
-    codec.write_text(out / VERDICT, codec.verdict_json(report, exit_code))
-    codec.write_text(out / REPORT_TEXT, text(report))
-    codec.write_text(out / REPORT_MARKDOWN, markdown(report))
-    codec.write_text(out / REPORT_HTML, page(report, out))
+def write(report: Report, out: Path, exit_code: Exit) -> bool:
+    """Write the verdict and every report into the run's folder; see `codec.write_reports`."""
+    return codec.write_reports(
+        out,
+        {
+            VERDICT: codec.verdict_json(report, exit_code),
+            REPORT_TEXT: text(report),
+            REPORT_MARKDOWN: markdown(report),
+            REPORT_HTML: page(report, out),
+        },
+    )
 
 
 def page(report: Report, out: Path) -> str:
@@ -175,7 +189,7 @@ def save_baseline(out: Path, name: str) -> Path:
     Raises:
         BaselineError: The run is unfinished, or its candidate could not be made again.
     """
-    results = codec.read_results(out / RESULTS)
+    results = codec.read_results(files.measured(out, RESULTS))
     valid = results.valid_pairs
     needed = results.looks[0] if results.looks else results.pairs_asked
     if len(valid) < needed:
@@ -236,10 +250,9 @@ def _measure(
                 codec.write_results(out / RESULTS, latest)
     except (PipelineError, KeyboardInterrupt, OSError):
         log.warning(
-            "stopped after %s pairs; go on with: %s -m pipeline run --resume %s",
+            "stopped after %s pairs; go on with: %s",
             latest.pairs,
-            Path(sys.executable).name,
-            out,
+            terminal.command("run", "--resume", out),
         )
         raise
     return policy.report(latest)
@@ -248,11 +261,13 @@ def _measure(
 def _begun(results: ResultSet, out: Path) -> Begun:
     """Return what tells a run from others, and decides what going on with it executes."""
     names = [name for name in (SUITE, ENVIRONMENT) if (out / name).is_file()]
+    if SUITE in names:  # scripts beside it are executed too
+        names += sorted(config.own_files(config.load(out / SUITE).suite))
     return Begun(
         "run --resume",
         (results.taken_at, results.seed),
         {str(arm): subject for arm, subject in results.subjects.items()},
-        {name: files.text_of(out / name) for name in names},
+        {name: toml_file.read(out / name, "the file") for name in names},
     )
 
 
@@ -262,6 +277,22 @@ def _is_ours(results: ResultSet, out: Path) -> bool:
         return trust.is_known(_begun(results, out))
     except ConfigError:  # a file of the folder cannot be read
         return False
+
+
+def _announce(plan: Plan, specs: Mapping[Arm, Spec]) -> None:
+    """Say what happens now and how long it takes, before anything is built."""
+    summary = plan.summary()
+    least_s = summary.duration_s * (plan.looks[0] / plan.pairs if plan.looks else 1)
+    log.info(
+        "comparing %s with %s by the suite %s: %s to %s once both are built",
+        specs[Arm.CANDIDATE],
+        specs[Arm.BASELINE],
+        plan.suite.name,
+        progress.minutes(least_s),
+        progress.minutes(summary.duration_s),
+    )
+    for sentence in toolchain.first_builds(plan.suite.needs, specs[Arm.CANDIDATE].product):
+        log.info("%s", sentence)
 
 
 def _again(subject: Subject) -> Artifact:

@@ -1,7 +1,6 @@
 """What a cluster costs, before it is made and while it is there."""
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline import toml_file
 from pipeline.cluster.values import USUAL, Order, Pool
 from pipeline.errors import ConfigError
 
@@ -213,7 +213,7 @@ def prices(over: Path | None = None) -> Prices:
     Raises:
         ConfigError: The file cannot be read, or has another key, or a value that is no price.
     """
-    table = tomllib.loads(_OURS.read_text(encoding="utf-8"))
+    table = _read(_OURS)
     if over is not None:
         for key, value in _read(over).items():
             is_both = isinstance(value, dict) and isinstance(table.get(key), dict)
@@ -229,9 +229,4 @@ def prices(over: Path | None = None) -> Prices:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: the prices cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+    return toml_file.parsed(toml_file.read(path, "the file of prices"), f"{path}")

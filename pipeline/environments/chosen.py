@@ -1,14 +1,13 @@
 """Which environment a person chose: by name, or by a file with the table [environment]."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from pipeline import files
+from pipeline import toml_file
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
@@ -46,7 +45,7 @@ def chosen(written: str) -> tuple[Local | Kind | Remote, str]:
             f"there is no environment `{written}`",
             hint=f"write {', '.join(NAMES)}, or the path of a .toml file with [environment]",
         )
-    text = files.text_of(Path(written).expanduser())
+    text = toml_file.read(Path(written).expanduser(), "the environment")
     return read(text, written), text
 
 
@@ -83,12 +82,7 @@ def read(text: str, name: str) -> Local | Kind | Remote:
     Raises:
         ConfigError: Naming the key and what was expected there.
     """
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name}: not TOML: {clipped(f'{error}', _SENTENCE)}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{name}: it is nested too deep") from error
+    tables = toml_file.parsed(text, name)
     table = tables.get("environment")
     if not isinstance(table, Mapping) or len(tables) > 1:
         raise ConfigError(f"{name}: must have one table, [environment], and nothing else")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline import codec, stages
+from pipeline import codec, config, files, stages
 from pipeline.config import Suite
 from pipeline.errors import LoadError
 from pipeline.log import log
@@ -133,10 +133,11 @@ class Faults:
         return replace(self.seen(row.fault, report), failed=row.failed)
 
     def _report(self, candidate: str, text: str, folder: Path) -> Report:
-        if (folder / stages.RESULTS).exists():
+        if (folder / files.RESULTS).exists():
             return stages.resume(folder, is_trusted=self.is_trusted)
         suite = folder.with_suffix(".toml")
         codec.write_text(suite, text)
+        config.keep_files(self.suite, suite.parent)
         wish = Wish(str(suite), candidate, "reference", pairs=self.pairs, seed=self.seed)
         return stages.run(wish, folder)
 

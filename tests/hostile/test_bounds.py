@@ -172,8 +172,8 @@ def test_the_most_pairs_that_a_run_may_have_can_be_read_again(tmp_path: Path) ->
     ("text", "said"),
     [
         pytest.param("a = " + "[" * 10**5, "nested too deep", id="deep"),
-        pytest.param("#" * 2**20, "larger than 0.5 MiB", id="large"),
-        pytest.param("\udcff", "cannot be read", id="not UTF-8"),
+        pytest.param("#" * 2**20, "has more than 524,288 bytes", id="large"),
+        pytest.param("\udcff", "is not UTF-8", id="not UTF-8"),
         pytest.param("\n".join(f"k{n} = 0" for n in range(20_000)), "suite.toml:", id="keys"),
     ],
 )

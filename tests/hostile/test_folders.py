@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli, codec, config, files, trust
-from pipeline.capacity.verb import CAPACITY
+from pipeline.config import SUITE
 from pipeline.errors import ConfigError, Exit
-from pipeline.evaluate.verb import EVALUATION
+from pipeline.files import CAPACITY, EVALUATION, RESULTS
 from pipeline.model.capacity import Capacity, Question, Things
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine
 from pipeline.model.subject import Arm, Subject
-from pipeline.stages import RESULTS, SUITE
 from pipeline.trust import Begun
 from tests import builders
 
