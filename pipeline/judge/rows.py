@@ -205,7 +205,7 @@ def _never_done(arms: Mapping[Arm, Sample | None], valid: Sequence[int], pairs: 
     if pairs >= 2:
         return []
     return [
-        f"in {never} of {len(valid)} trials of the {arm} nothing of this was done before the"
+        f"in {never} of {len(valid)} trials of the {arm} too little of this was done before the"
         " deadline, so it cannot be compared and does not gate: how much was not done in time has a"
         " metric of its own"
         for arm, sample in arms.items()
