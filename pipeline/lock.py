@@ -37,7 +37,7 @@ def alone(path: Path, doing: str, note: str = "") -> Iterator[None]:
         else:
             break
     try:
-        owner.write_text(note, encoding="utf-8")
+        owner.write_text(note, encoding="utf-8", errors="replace")
         yield
     finally:
         owner.unlink(missing_ok=True)
