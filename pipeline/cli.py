@@ -36,9 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     args = _parser().parse_args(argv)
     log.configure(verbose=args.verbose)
-    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's `&` lets it be ignored
-        signal.signal(number, _interrupt)
+    _catch_signals()
     try:
+        _remove_left(args)
         return int(args.command(args))
     except PipelineError as error:
         log.log.debug("where it was raised:", exc_info=True)
@@ -270,6 +270,23 @@ def _answer(args: argparse.Namespace, report: "Report") -> Exit:
     else:
         print(text(report, **terminal.shape()), end="")
     return exit_code
+
+
+def _catch_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's `&` lets it be ignored
+        signal.signal(number, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` asks for that
+        signal.signal(signal.SIGHUP, _interrupt)
+
+
+def _remove_left(args: argparse.Namespace) -> None:
+    """Remove the keys that a run that was killed has left in a folder that the command is given."""
+    given = [getattr(args, name, None) for name in ("dir", "out", "resume")]
+    for folder in given:
+        if isinstance(folder, Path):
+            from pipeline.private import remove_left
+
+            remove_left(folder)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

@@ -13,6 +13,8 @@ Codes 1 and 2 stay Python's own (a crash, bad arguments), so a workflow tells "s
 from enum import IntEnum
 from typing import ClassVar
 
+from pipeline.redact import redacted
+
 
 class Exit(IntEnum):
     """Every exit code of the pipeline."""
@@ -34,8 +36,8 @@ class PipelineError(Exception):
     exit_code: ClassVar[Exit]
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(redacted(message))  # it may quote a URL, a command or a log
+        self.hint = redacted(hint)
 
 
 class ConfigError(PipelineError):

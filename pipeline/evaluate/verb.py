@@ -11,17 +11,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, files, progress, toolchain
+from pipeline import codec, config, progress, toolchain
 from pipeline.config import LoadedSuite
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.evaluate.arguments import check
 from pipeline.evaluate.bench import Bench
 from pipeline.evaluate.faults import Faults
 from pipeline.evaluate.scripts import scripts
-from pipeline.lock import alone
 from pipeline.log import log
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.results import Tool
+from pipeline.private import measuring
 from pipeline.render.evaluation import document
 from pipeline.stages import SUITE
 from pipeline.wish import spec_of
@@ -127,7 +127,7 @@ def _measured(found: Evaluation, loaded: LoadedSuite, out: Path) -> Iterator[Eva
         return
     programs = toolchain.programs_of(loaded.suite.needs)
     with (
-        alone(files.cache() / "run.lock", "measuring on this machine", str(out.absolute())),
+        measuring(out),
         loaded.suite.environment.opened(programs) as environment,
         progress.shown() as told,
     ):

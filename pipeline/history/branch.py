@@ -203,4 +203,4 @@ def _git(folder: Path, *arguments: str) -> str:
             hide=("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"),
             cwd=folder,
         )
-        return Path(output.name).read_text(encoding="utf-8", errors="strict")
+        return Path(output.name).read_text(encoding="utf-8", errors="replace")
