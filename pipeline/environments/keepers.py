@@ -1,7 +1,6 @@
 """Speak with the keeper of a load pod, through the API server of the cluster; see keeper/."""
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pipeline import strict_json
 from pipeline.environments.api import Api
 from pipeline.environments.paths import within
 from pipeline.environments.refusals import ClusterError
 from pipeline.errors import LoadError
 from pipeline.log import log
+from pipeline.plain import clipped
 
 PORT = 6565
 """Of the keeper; it is that of k6 itself, because the k6-operator asks there."""
@@ -22,6 +23,7 @@ _HEADER = "X-Keeper-Token"
 _TRIES = 3
 _CHUNK = 1 << 20
 _ANSWER_S = 60.0
+_SENTENCE = 300  # characters of an answer that are worth quoting
 _SETUP_S = 330.0  # longer than any script gives its setup
 
 
@@ -102,7 +104,7 @@ class Keeper:
             if said["running"]:
                 return State(is_running=True)
             if said.get("error"):
-                raise LoadError(f"{self.title}: {said['error']}")
+                raise LoadError(f"{self.title}: {clipped(str(said['error']), _SENTENCE)}")
             files = tuple(
                 Kept(str(one["name"]), int(one["size"]), str(one["sha256"]))
                 for one in said["files"]
@@ -115,8 +117,9 @@ class Keeper:
                 cpu_share=float(said["cpu_share"]),
                 files=files,
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise LoadError(f"{self.title} does not answer as a keeper does: {said}") from error
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            what = clipped(str(said), _SENTENCE)
+            raise LoadError(f"{self.title} does not answer as a keeper does: {what}") from error
 
     def take(self, files: tuple[Kept, ...], folder: Path) -> None:
         """Copy what it kept, and let the pod end once all of it is here.
@@ -125,7 +128,7 @@ class Keeper:
             LoadError: A file did not arrive as it was there.
         """
         for file in files:
-            if Path(file.name).name != file.name:
+            if Path(file.name).name != file.name or "\0" in file.name:
                 raise LoadError(f"{self.title} names a file that is a path: {file.name[:60]!r}")
             self._take(file, folder / file.name)
         self._json("POST", "taken")
@@ -169,9 +172,9 @@ class Keeper:
     ) -> Mapping[str, Any]:
         response = self._asked(method, what, body, once_s=once_s)
         try:
-            said = json.loads(response.data)
+            said = strict_json.loads(bytes(response.data), strict_json.OURS)
         except ValueError as error:
-            raise LoadError(f"{self.title} answered {what} with something else") from error
+            raise LoadError(f"{self.title} answered {what} with something else: {error}") from error
         return said if isinstance(said, dict) else {}
 
     def _asked(self, method: str, what: str, body: object = None, *, once_s: float = 0.0) -> Any:  # noqa: ANN401 (an answer of urllib3)
@@ -192,5 +195,9 @@ class Keeper:
 
 def _data(said: Mapping[str, Any]) -> object:
     """Return what a setup returned, in k6's answer."""
-    attributes = said.get("data", {}).get("attributes", {})
-    return attributes.get("data") if isinstance(attributes, dict) else None
+    found: object = said
+    for name in ("data", "attributes", "data"):
+        if not isinstance(found, dict):
+            return None
+        found = found.get(name)
+    return found
