@@ -37,8 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     output.prepare()
     args = _parsed(argv)
     log.configure(verbose=args.verbose)
-    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's `&` lets it be ignored
-        signal.signal(number, _interrupt)
+    _catch_signals()
     exit_code = _exit_code(args)
     if exit_code is Exit.NO_REGRESSION and output.has_failed():
         return Exit.WRONG_LOAD
@@ -60,6 +59,7 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 def _exit_code(args: argparse.Namespace) -> Exit:
     """Run a command, and return how the process ends; say what kept it from its end."""
     try:
+        _remove_left(args)
         return Exit(args.command(args))
     except PipelineError as error:
         log.log.debug("where it was raised:", exc_info=True)
@@ -304,6 +304,23 @@ def _answer(args: argparse.Namespace, report: "Report") -> Exit:
     else:
         output.show(text(report, **terminal.shape()))
     return exit_code
+
+
+def _catch_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's `&` lets it be ignored
+        signal.signal(number, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` asks for that
+        signal.signal(signal.SIGHUP, _interrupt)
+
+
+def _remove_left(args: argparse.Namespace) -> None:
+    """Remove the keys that a run that was killed has left in a folder that the command is given."""
+    given = [getattr(args, name, None) for name in ("dir", "out", "resume")]
+    for folder in given:
+        if isinstance(folder, Path):
+            from pipeline.private import remove_left
+
+            remove_left(folder)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

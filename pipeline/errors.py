@@ -15,6 +15,8 @@ import errno
 from enum import IntEnum
 from typing import ClassVar
 
+from pipeline.redact import redacted
+
 
 class Exit(IntEnum):
     """Every exit code of the pipeline."""
@@ -36,8 +38,8 @@ class PipelineError(Exception):
     exit_code: ClassVar[Exit]
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(redacted(message))  # it may quote a URL, a command or a log
+        self.hint = redacted(hint)
 
 
 class ConfigError(PipelineError):

@@ -1,7 +1,7 @@
 """Let one process at a time do what others can then use."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,9 @@ _SAID_S = 10.0
 
 
 @contextmanager
-def alone(path: Path, doing: str, note: str = "") -> Iterator[None]:
+def alone(
+    path: Path, doing: str, note: str = "", *, died: Callable[[str], None] = lambda _: None
+) -> Iterator[None]:
     """Hold a lock while the block runs, after waiting aloud for whoever has it.
 
     The kernel frees the lock of a process that dies, however it dies.
@@ -20,6 +22,7 @@ def alone(path: Path, doing: str, note: str = "") -> Iterator[None]:
         path: File of the lock; it stays behind, empty.
         doing: What the holder does, such as `building etcd`.
         note: Told to those who wait.
+        died: Called with the note of the holder before, if it was killed.
     """
     from filelock import FileLock, Timeout
 
@@ -37,7 +40,9 @@ def alone(path: Path, doing: str, note: str = "") -> Iterator[None]:
         else:
             break
     try:
-        owner.write_text(note, encoding="utf-8", errors="replace")
+        if left := _note(owner):
+            died(left)
+        owner.write_text(note, encoding="utf-8", errors="surrogateescape")
         yield
     finally:
         owner.unlink(missing_ok=True)
@@ -45,8 +50,12 @@ def alone(path: Path, doing: str, note: str = "") -> Iterator[None]:
 
 
 def _who(owner: Path, doing: str) -> str:
-    try:
-        note = owner.read_text(encoding="utf-8")
-    except OSError:  # the holder has just come or gone
-        note = ""
+    note = _note(owner)
     return f"{doing} ({note})" if note else doing
+
+
+def _note(owner: Path) -> str:
+    try:
+        return owner.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:  # there is no holder, or it has just come or gone
+        return ""

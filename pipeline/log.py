@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline import output
+from pipeline.redact import redacted
 
 log = logging.getLogger("pipeline")
 
@@ -22,10 +23,18 @@ class _Stderr(logging.Handler):
         output.tell(self.format(record))
 
 
+class _Redacted(logging.Formatter):
+    """Shows no password, also not one that an exception in a traceback has."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record without what is secret."""
+        return redacted(super().format(record))
+
+
 def configure(*, verbose: bool) -> None:
     """Send log lines to stderr; call once, from the command line only."""
     handler = _Stderr()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_Redacted("%(asctime)s %(message)s", "%H:%M:%S"))
     log.handlers[:] = [handler]
     log.propagate = False
     log.setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -2,11 +2,11 @@
 
 Every program gets a process group of its own, so that its children can be stopped too, and a
 tether, so that it dies with this process (see tether.py).  Start programs from the main thread.
+Ctrl-C stops all of them at the same moment.
 """
 
 import os
 import resource
-import shlex
 import shutil
 import signal
 import subprocess
@@ -19,10 +19,17 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.log import log
+from pipeline.redact import command_line
 
 GRACE_S = 10.0
+"""Seconds between asking a program to end and killing it."""
+
+INTERRUPTED_GRACE_S = 2.0
+"""The same once the user has interrupted us: nobody needs what the program would still write."""
+
 TAIL_LINES = 12
 _POLL_S = 0.05
+_running: list["Service"] = []
 _TETHER = Path(__file__).with_name("tether.py")
 
 
@@ -146,14 +153,15 @@ def together(
         ended: dict[int, Ended] = {}
         while len(ended) < len(services):
             check()
+            late = time.monotonic() > deadline
+            running = [one for one in services if one.process.poll() is None]
+            if late:
+                stop(running)
             for number, service in enumerate(services):
                 code = service.process.poll()
                 if code is not None and number not in ended:
-                    ended[number] = Ended(code, starts[number], time.time())
-                elif code is None and time.monotonic() > deadline:
-                    _stop(service.process)
-                    code = service.process.wait()
-                    ended[number] = Ended(code, starts[number], time.time(), gave_up=True)
+                    gave_up = late and service in running
+                    ended[number] = Ended(code, starts[number], time.time(), gave_up)
             time.sleep(_POLL_S)
     check()
     return tuple(ended[number] for number in range(len(services)))
@@ -197,7 +205,7 @@ def run(
             now = time.monotonic()
             if now > deadline:
                 raise error(
-                    f"`{shlex.join(argv)}` was still running after {timeout_s:g} s",
+                    f"`{command_line(argv)}` was still running after {timeout_s:g} s",
                     hint=last(output),
                 )
             if now >= next_tick:
@@ -207,7 +215,7 @@ def run(
                 program.process.wait(4 * _POLL_S)
     check()
     if how != "exited with 0":
-        raise error(f"`{shlex.join(argv)}` {how}", hint=last(output))
+        raise error(f"`{command_line(argv)}` {how}", hint=last(output))
 
 
 def cpu_of_children_s() -> float:
@@ -257,8 +265,11 @@ def started(
     hide: tuple[str, ...] = (),
     cwd: Path | None = None,
 ) -> Iterator[Service]:
-    """Keep a program running while the block runs; stop its whole group on leaving."""
-    log.debug("$ %s", shlex.join(argv))
+    """Keep a program running while the block runs; stop its whole group on leaving.
+
+    When the block is interrupted, every other program that runs is stopped at the same moment.
+    """
+    log.debug("$ %s", command_line(argv))
     program = shutil.which(argv[0])
     if program is None:
         raise error(
@@ -276,10 +287,14 @@ def started(
             start_new_session=True,  # so that we can stop its children too
         )
     service = Service(name, process, output, error)
+    _running.append(service)
     try:
         yield service
+    except KeyboardInterrupt:
+        stop(_running, INTERRUPTED_GRACE_S)
+        raise
     finally:
-        _stop(process)
+        stop([service])
 
 
 def _visible(hide: tuple[str, ...]) -> dict[str, str]:
@@ -298,14 +313,41 @@ def last(path: Path, lines: int = TAIL_LINES) -> str:
     return f"its last lines, of {path}:\n" + "\n".join(f"  {line}" for line in found)
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End the whole process group: ask first, then kill."""
+@contextmanager
+def stopped_together(grace_s: float) -> Iterator[ExitStack]:
+    """Enter with a stack for programs; on leaving, all that were started inside stop at once.
+
+    Args:
+        grace_s: Seconds that all of them together have.
+    """
+    before = list(_running)
+    with ExitStack() as stack:
+        try:
+            yield stack
+        finally:
+            stop([service for service in _running if service not in before], grace_s)
+
+
+def stop(services: Sequence[Service], grace_s: float | None = None) -> None:
+    """End programs with their children: ask all at once, then kill those that still run.
+
+    Args:
+        services: Those that were stopped before are left alone.
+        grace_s: Seconds that all of them together have; `GRACE_S` if not given.
+    """
+    asked = [service for service in services if service in _running]
+    deadline = time.monotonic() + (GRACE_S if grace_s is None else grace_s)
     try:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_S)
+        for service in asked:
+            with suppress(ProcessLookupError):
+                os.killpg(service.pid, signal.SIGTERM)
+        for service in asked:
+            with suppress(subprocess.TimeoutExpired):
+                service.process.wait(max(0.0, deadline - time.monotonic()))
     finally:  # also when a second Ctrl-C ends the wait
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        for service in asked:
+            with suppress(ProcessLookupError):
+                os.killpg(service.pid, signal.SIGKILL)
+        for service in asked:
+            service.process.wait()
+            _running.remove(service)

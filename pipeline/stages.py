@@ -25,7 +25,6 @@ from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.files import RESULTS
 from pipeline.judge import policy
 from pipeline.judge.stored import stored_reference
-from pipeline.lock import alone
 from pipeline.log import log
 from pipeline.model.report import Report
 from pipeline.model.results import (
@@ -36,6 +35,7 @@ from pipeline.model.results import (
 from pipeline.model.subject import Arm, Spec, Subject
 from pipeline.plan import Plan
 from pipeline.ports import Artifact, Program
+from pipeline.private import measuring
 from pipeline.probes import ALWAYS, ASKED
 from pipeline.render.html import html
 from pipeline.render.junit import junit
@@ -233,7 +233,7 @@ def _measure(
     latest = results
     try:
         with (
-            alone(files.cache() / "run.lock", "measuring on this machine", str(out.absolute())),
+            measuring(out),
             plan.suite.environment.opened(programs) as environment,
             progress.shown() as shown,
         ):

@@ -19,12 +19,12 @@ from pipeline.environments.local import Local
 from pipeline.errors import ConfigError, Exit, LoadError, PipelineError
 from pipeline.files import CAPACITY
 from pipeline.judge import search
-from pipeline.lock import alone
 from pipeline.log import log
 from pipeline.model.capacity import Capacity, Ended, Question, Things
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Tool
 from pipeline.ports import Artifact, Program
+from pipeline.private import measuring
 from pipeline.render.capacity import capacity_text
 from pipeline.render.curve import curve_svg
 from pipeline.stats.summary import QUANTILES, fewest
@@ -221,7 +221,7 @@ def _search(
     latest = capacity
     try:
         with (
-            alone(files.cache() / "run.lock", "measuring on this machine", str(out.absolute())),
+            measuring(out),
             progress.shown() as shown,
         ):
             ends_s = time.monotonic() + capacity.question.budget_s - capacity.spent_s

@@ -2,7 +2,6 @@
 
 import itertools
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from pipeline.errors import LaunchError, LoadError
 from pipeline.log import log
 from pipeline.model.subject import Arm, Product
 from pipeline.ports import Artifact, Program, Target
+from pipeline.private import private_folder
 
 _WAY_S = 20.0
 
@@ -62,10 +62,8 @@ class ClusterEnvironment:
     ) -> Iterator[Mapping[Arm, Target]]:
         """See `Environment.launch`."""
         settings = self.settings
-        private = out / "private"  # keys and tokens: never kept
-        private.mkdir(mode=0o700)
         with ExitStack() as stack:
-            stack.callback(shutil.rmtree, private, ignore_errors=True)
+            private = stack.enter_context(private_folder(out))
             number = next(self._launches)
             places = {arm: self._place(arm, at, number) for at, arm in enumerate(artifacts)}
             credentials = pki.create(

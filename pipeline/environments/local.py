@@ -17,7 +17,11 @@ from pipeline.errors import ConfigError, LaunchError, SubjectDiedError
 from pipeline.log import log
 from pipeline.model.subject import Arm, Product
 from pipeline.ports import Artifact, Program, Target
+from pipeline.private import private_folder
 from pipeline.settings import Settings
+
+_GRACE_S = 1.0
+"""Seconds that the programs of a launch have to end: what they would still write is thrown away."""
 
 _UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag:? .*?(--?[A-Za-z][\w-]*)")
 
@@ -85,10 +89,7 @@ class LocalEnvironment:
                     hint='say --environment kind, or a file with kind = "remote"',
                 )
         out = out.absolute()  # a server runs in its own folder
-        private = out / "private"  # keys, tokens and etcd's data: never kept
-        private.mkdir(mode=0o700)
-        with ExitStack() as stack:
-            stack.callback(shutil.rmtree, private, ignore_errors=True)
+        with private_folder(out) as private, proc.stopped_together(_GRACE_S) as stack:
             launch = _Launch(self, stack, pki.create(private / "pki"), private, out)
             stores = launch.up({arm: partial(launch.store, arm) for arm in artifacts}, "/health")
             servers = launch.up(

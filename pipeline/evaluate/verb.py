@@ -18,10 +18,10 @@ from pipeline.evaluate.bench import Bench
 from pipeline.evaluate.faults import Faults
 from pipeline.evaluate.scripts import scripts
 from pipeline.files import EVALUATION
-from pipeline.lock import alone
 from pipeline.log import log
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.results import Tool
+from pipeline.private import measuring
 from pipeline.render.evaluation import document
 from pipeline.trust import Begun
 from pipeline.wish import spec_of
@@ -139,7 +139,7 @@ def _measured(found: Evaluation, loaded: LoadedSuite, out: Path) -> Iterator[Eva
         return
     programs = toolchain.programs_of(loaded.suite.needs)
     with (
-        alone(files.cache() / "run.lock", "measuring on this machine", str(out.absolute())),
+        measuring(out),
         loaded.suite.environment.opened(programs) as environment,
         progress.shown() as told,
     ):

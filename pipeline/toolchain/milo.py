@@ -15,6 +15,7 @@ from pipeline.errors import BaselineError, ConfigError, LaunchError
 from pipeline.log import log
 from pipeline.model.subject import Kind, Product, Spec, Subject, parse_spec
 from pipeline.ports import Artifact
+from pipeline.redact import command_line
 from pipeline.toolchain import git, go
 from pipeline.toolchain.build import Binary, digest, elapsed, folder_of, once
 from pipeline.toolchain.programs import needed
@@ -291,7 +292,7 @@ def _copy(sha: str) -> Path:
 def _run(argv: list[str], title: str, place: Path, output: Path, chosen: go.Go) -> None:
     output.unlink(missing_ok=True)
     path = f"{chosen.path.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    log.info("building %s with Go %s: %s", title, chosen.version, shlex.join(argv))
+    log.info("building %s with Go %s: %s", title, chosen.version, command_line(argv))
     try:
         proc.run(
             argv,

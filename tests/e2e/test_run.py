@@ -18,6 +18,7 @@ from tests.running import (
     load_of_pair,
     nothing_is_left,
     nothing_runs,
+    private,
     running,
     until,
     verdict_of,
@@ -70,7 +71,7 @@ def test_known_faults_are_red_on_their_own_metrics(
     assert nothing_is_left(tmp_path, out)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_leaves_nothing_running_and_goes_on_later(
     command: Command, suite: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -101,6 +102,10 @@ def test_a_pipeline_that_is_killed_takes_its_children_along(
     process.kill()
     process.communicate()
     assert nothing_runs(out)
+    assert private(out)
+
+    command("compare", out).communicate()
+    assert nothing_is_left(tmp_path, out)
 
 
 def test_an_etcd_that_dies_in_the_middle_is_named_and_what_was_measured_stays(

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -126,6 +128,121 @@ def test_a_program_that_ignores_sigterm_is_killed(
     assert service.ended() == "was killed by signal 9"
 
 
+def has_spoken(log: Path) -> Callable[[], bool]:
+    """Return whether a program has printed anything."""
+    return lambda: bool(log.read_text())
+
+
+def deaf(name: str, path: Path) -> list[str]:
+    """Return a program that ends only once the others were told to end, and notes what it saw.
+
+    Of two, the one that is told first waits for the other.
+    """
+    return python(
+        f"""
+import signal, sys, time
+from pathlib import Path
+folder = Path({str(path)!r})
+def told(number, frame):
+    (folder / "told-{name}").touch()
+    while len(list(folder.glob("told-*"))) < 2:
+        time.sleep(0.01)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, told)
+print("ready", flush=True)
+time.sleep(600)
+"""
+    )
+
+
+def start_two(stack: ExitStack, tmp_path: Path) -> list[proc.Service]:
+    services = []
+    for name in ("first", "second"):
+        log = tmp_path / f"{name}.log"
+        started = proc.started(deaf(name, tmp_path), name=name, output=log, error=LaunchError)
+        services.append(stack.enter_context(started))
+        services[-1].wait_ready(has_spoken(log), 20)
+    return services
+
+
+def test_programs_that_are_stopped_together_are_all_told_before_one_is_killed(
+    tmp_path: Path,
+) -> None:
+    with proc.stopped_together(60) as stack:
+        services = start_two(stack, tmp_path)
+
+    assert [service.ended() for service in services] == ["exited with 0"] * 2
+
+
+def test_an_interruption_stops_all_programs_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proc, "INTERRUPTED_GRACE_S", 60.0)
+    services: list[proc.Service] = []
+
+    def interrupted() -> None:
+        with ExitStack() as stack:
+            services.extend(start_two(stack, tmp_path))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [service.ended() for service in services] == ["exited with 0"] * 2
+
+
+def test_programs_that_do_not_listen_share_one_grace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    real = subprocess.Popen.wait
+
+    def wait(process: "subprocess.Popen[bytes]", timeout: float | None = None) -> int:
+        if timeout is not None:
+            waited.append(timeout)
+        return real(process, timeout)
+
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True);"
+    with ExitStack() as stack:
+        for name in ("first", "second", "third"):
+            log = tmp_path / name
+            service = stack.enter_context(
+                proc.started(
+                    python(f"{code} time.sleep(600)"), name=name, output=log, error=LaunchError
+                )
+            )
+            service.wait_ready(has_spoken(log), 20)
+        monkeypatch.setattr(subprocess.Popen, "wait", wait)
+        proc.stop(proc._running, 0.5)  # noqa: SLF001 (all that run)
+        assert not proc._running  # noqa: SLF001 (all that run)
+
+    assert len(waited) == 3
+    assert max(waited) <= 0.5
+    assert waited[1:] == [0.0, 0.0]
+
+
+def test_a_second_interruption_kills_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True);"
+    argv, log = python(f"{code} time.sleep(600)"), tmp_path / "log"
+    ended: list[proc.Service] = []
+
+    def interrupted_while_it_waits(*_: object) -> int:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with proc.started(argv, name="deaf", output=log, error=LaunchError) as service:
+            ended.append(service)
+            service.wait_ready(has_spoken(log), 20)
+            monkeypatch.setattr(subprocess.Popen, "wait", interrupted_while_it_waits)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert ended[0].ended() == "was killed by signal 9"
+
+
 def test_a_death_before_readiness_is_told_at_once_with_the_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with (
@@ -173,6 +290,16 @@ def test_capture_returns_none_for_what_fails_or_is_not_there() -> None:
     assert proc.capture(python("print(1)")) == "1\n"
     assert proc.capture(python("raise SystemExit(1)")) is None
     assert proc.capture(["no-such-program"]) is None
+
+
+def test_output_that_is_not_utf_8_is_shown_as_far_as_it_can_be(tmp_path: Path) -> None:
+    code = "import sys; sys.stdout.buffer.write(b'na\\xefve \\xff\\r\\n'); sys.stdout.flush()"
+    assert proc.capture(python(code)) == "na\ufffdve \ufffd\n"
+    with pytest.raises(LoadError) as caught:
+        proc.run(
+            python(f"{code}; sys.exit(1)"), output=tmp_path / "log", timeout_s=20, error=LoadError
+        )
+    assert "na\ufffdve" in caught.value.hint
 
 
 def command(code: str, tmp_path: Path, name: str) -> proc.Command:

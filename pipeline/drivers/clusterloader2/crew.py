@@ -1,7 +1,6 @@
 """Load pods that each run a ClusterLoader2, and how they reach the servers."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from pipeline.drivers.monitoring_config import (
 from pipeline.errors import ConfigError
 from pipeline.model.subject import Arm
 from pipeline.ports import FILES_IN_POD, SECRETS_IN_POD, LoadPods, Program, Target
+from pipeline.private import private_folder
 
 _GATEWAY = f"{loopback.ADDRESS}:9443"
 _PROMETHEUS = f"{loopback.ADDRESS}:9090"
@@ -127,16 +127,13 @@ def _config(arm: Arm) -> str:
 
 def _identity(inside: loopback.Identity, out: Path) -> dict[str, bytes]:
     """Return what gateways show, by name of the file; one for all, as all are at one address."""
-    private = out / "private"
-    try:
+    with private_folder(out) as private:
         made = loopback.identity(private)
         return {
             inside.ca.name: made.ca.read_bytes(),
             inside.certificate.name: made.certificate.read_bytes(),
             inside.key.name: made.key.read_bytes(),
         }
-    finally:
-        shutil.rmtree(private, ignore_errors=True)
 
 
 def _watchers(

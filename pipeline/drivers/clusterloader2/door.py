@@ -1,6 +1,5 @@
 """Where ClusterLoader2 finds a server: at the server itself, or at a gateway before it."""
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pipeline.drivers.monitoring import monitored
 from pipeline.errors import ConfigError
 from pipeline.model.subject import Arm
 from pipeline.ports import Program, Target
+from pipeline.private import private_folder
 
 SCRAPE_S = 2.0
 """Between two scrapes of a Prometheus of our own: the text of Milo has 17,000 lines."""
@@ -95,10 +95,8 @@ def _watched(
     watchers: Mapping[str, Program],
     prometheus_url: str,
 ) -> Door:
-    private = out / "private"  # keys, and the data of the Prometheus: never kept
     out.mkdir(parents=True)
-    private.mkdir(mode=0o700)
-    stack.callback(shutil.rmtree, private, ignore_errors=True)
+    private = stack.enter_context(private_folder(out))
     rules = [files.ours(CONFIGS, RULES)]
     found = stack.enter_context(
         monitored(

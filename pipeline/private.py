@@ -1,0 +1,90 @@
+"""Folders for keys, tokens and the data of one launch, which are never kept.
+
+A run removes its own.  A run that was killed leaves them; the next run, and the next command that
+is given its folder, remove them.  The kernel holds a lock for whoever uses such a folder, so that
+those of a run that is still alive are left alone.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pipeline import files
+from pipeline.lock import alone
+from pipeline.log import log
+
+_NAME = "private"
+_MARK = ".milo-perf"
+_DEEPEST = 8  # faults/NAME/pairs/000/ARM/WORKLOAD/ARM/private, of `evaluate --faults`
+
+
+@contextmanager
+def private_folder(out: Path) -> Iterator[Path]:
+    """Enter with a new folder in a folder, which only we can read; it is removed on leaving."""
+    folder = out / _NAME
+    folder.mkdir(mode=0o700)
+    lock = os.open(folder / f"{_MARK}.new", os.O_CREAT | os.O_WRONLY, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (folder / f"{_MARK}.new").rename(folder / _MARK)  # only now it can be seen
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+@contextmanager
+def measuring(out: Path) -> Iterator[None]:
+    """Be the only one who measures on this machine; remove what the one before left, if killed.
+
+    Args:
+        out: Folder of this run.
+    """
+
+    def remove(folder: str) -> None:
+        if Path(folder).is_absolute():
+            remove_left(Path(folder))
+
+    here = str(out.absolute())
+    lock = files.cache() / "run.lock"
+    with alone(lock, "measuring on this machine", here, died=remove):
+        yield
+
+
+def remove_left(out: Path) -> None:
+    """Remove the private folders that a run that was killed has left below its folder."""
+    for folder in _below(out):
+        with suppress(OSError), _unused(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            log.info("removed %s, which a run that was killed had left", folder)
+
+
+def _below(out: Path) -> Iterator[Path]:
+    """Yield the private folders below a folder; links are not followed."""
+    deepest = len(out.parts) + _DEEPEST
+    for name, folders, _ in os.walk(out, followlinks=False):
+        here = Path(name)
+        if _NAME in folders:
+            folders.remove(_NAME)
+            if not (here / _NAME).is_symlink():
+                yield here / _NAME
+        if len(here.parts) >= deepest - 1:
+            folders.clear()
+
+
+@contextmanager
+def _unused(folder: Path) -> Iterator[None]:
+    """Hold the lock of a private folder.
+
+    Raises:
+        OSError: It is not one of ours, or somebody uses it.
+    """
+    lock = os.open(folder / _MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lock)

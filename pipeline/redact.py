@@ -1,0 +1,58 @@
+"""Take passwords and tokens out of what is shown: command lines, URLs, errors and the log.
+
+The patterns are few, so that an ordinary sentence stays as it is.  Whole logs of other programs are
+another matter: see drivers/scrub.py.
+"""
+
+import re
+import shlex
+from collections.abc import Iterable
+
+REMOVED = "[removed]"
+
+_WORD = r"(?:token|passw(?:or)?d|secret|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)"
+_NAME = re.compile(rf"(?:.*[._-])?{_WORD}", re.IGNORECASE)
+_VALUE = r"(?:'[^']*'|\"[^\"]*\"|[^\s'\"`]+)"
+_RULES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        # Name and password in a URL.
+        r"(?P<before>\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@\"'?#]{1,4096}(?P<after>@)",
+        # A parameter in a URL.
+        rf"(?P<before>[?&](?:[\w-]*[_-])?{_WORD}=)[^\s&#\"'`]+(?P<after>)",
+        # Headers.
+        rf"(?P<before>\bauthorization[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?){_VALUE}(?P<after>)",
+        r"(?P<before>\bbearer\s{1,9})(?=\S*\d)[\w.~+/=-]{12,}(?P<after>)",
+        # An option, and a variable.
+        rf"(?P<before>(?<![\w/-])--?(?:[\w-]*-)?{_WORD}[= ])(?![-\[]){_VALUE}(?P<after>)",
+        rf"(?P<before>(?<![\w/-])(?:[\w.]*[_.])?{_WORD}=)(?!\[){_VALUE}(?P<after>)",
+    )
+)
+
+
+def redacted(text: str) -> str:
+    """Return a text without the passwords in its URLs, headers, options and variables."""
+    for rule in _RULES:
+        text = rule.sub(rf"\g<before>{REMOVED}\g<after>", text)
+    return text
+
+
+def command_line(argv: Iterable[str]) -> str:
+    """Return a command as a line that can be pasted, without what is secret in it.
+
+    The name of an option or a variable says that its value is secret: `--token X`, `--token=X`,
+    `API_TOKEN=X`.  That of a file, such as `--token-file`, does not.
+    """
+    shown: list[str] = []
+    is_value = False
+    for word in argv:
+        name, equals, value = word.partition("=")
+        is_secret = _NAME.fullmatch(name.lstrip("-")) is not None
+        if is_value and not word.startswith("-"):
+            shown.append(REMOVED)
+        elif is_secret and equals and value:
+            shown.append(f"{shlex.quote(name)}={REMOVED}")
+        else:
+            shown.append(shlex.quote(redacted(word)))
+        is_value = is_secret and word.startswith("-") and not equals
+    return " ".join(shown)
