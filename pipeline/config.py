@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipeline import files
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
@@ -18,7 +26,7 @@ from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
 from pipeline.environments.remote import Remote
 from pipeline.errors import ConfigError
-from pipeline.model.metric import Better, Metric, Scale
+from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
 from pipeline.model.subject import Product
 from pipeline.model.units import BASE_UNITS
 from pipeline.settings import Settings
@@ -33,6 +41,16 @@ _KINDS = ("k6", "clusterloader2", "local", "kind", "remote")
 _NAME = r"^[a-z][a-z0-9_-]*$"
 
 
+def _from_percent(margin: object) -> object:
+    """Return 0.05 for `5%`, and anything else as it is."""
+    if not isinstance(margin, str) or not margin.endswith("%"):
+        return margin
+    try:
+        return float(margin[:-1]) / 100
+    except ValueError:
+        return margin
+
+
 class MetricSettings(Settings):
     """One metric of a workload.
 
@@ -42,7 +60,7 @@ class MetricSettings(Settings):
         per: The reading to divide it by, if any.
         unit: Base unit of the result.
         better: Direction of an improvement; of most metrics, less is better.
-        margin: See `Metric`.
+        margin: See `Metric`; `"150%"` is 1.5, and a ratio above 1 has to be written like that.
         gate: See `Metric`.
         scale: See `Metric`.
         floor: See `Metric`.
@@ -54,7 +72,7 @@ class MetricSettings(Settings):
     per: str = ""
     unit: str
     better: Better = Better.LOWER
-    margin: Annotated[float, Field(gt=0)]
+    margin: Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_from_percent)]
     gate: bool = False
     scale: Scale = Scale.RATIO
     floor: Annotated[float, Field(ge=0)] = 0.0
@@ -66,6 +84,16 @@ class MetricSettings(Settings):
         if unit not in BASE_UNITS:
             raise ValueError(f"`{unit}` is not one of {', '.join(BASE_UNITS)}")
         return unit
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _is_meant(cls, said: object, check: ModelWrapValidatorHandler[Self]) -> Self:
+        found = check(said)
+        plain = said.get("margin") if isinstance(said, dict) else None
+        is_plain = found.scale is Scale.RATIO and isinstance(plain, int | float)
+        if is_plain and (doubt := ambiguous_margin(found.margin)):
+            raise ValueError(f"margin: {doubt}, in quotes")
+        return found
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
