@@ -5,18 +5,19 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from pipeline import files
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
@@ -41,16 +42,6 @@ _KINDS = ("k6", "clusterloader2", "local", "kind", "remote")
 _NAME = r"^[a-z][a-z0-9_-]*$"
 
 
-def _from_percent(margin: object) -> object:
-    """Return 0.05 for `5%`, and anything else as it is."""
-    if not isinstance(margin, str) or not margin.endswith("%"):
-        return margin
-    try:
-        return float(margin[:-1]) / 100
-    except ValueError:
-        return margin
-
-
 class MetricSettings(Settings):
     """One metric of a workload.
 
@@ -72,11 +63,32 @@ class MetricSettings(Settings):
     per: str = ""
     unit: str
     better: Better = Better.LOWER
-    margin: Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_from_percent)]
+    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     gate: bool = False
     scale: Scale = Scale.RATIO
     floor: Annotated[float, Field(ge=0)] = 0.0
     only: Product | Literal[""] = ""
+
+    @field_validator("margin", mode="before")
+    @classmethod
+    def _from_percent(cls, margin: object) -> object:
+        if isinstance(margin, str) and margin.endswith("%"):
+            with suppress(ValueError):
+                return float(margin[:-1]) / 100
+        return margin
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _margin_is_meant(cls, said: object, check: ModelWrapValidatorHandler[Self]) -> Self:
+        found = check(said)
+        written = said.get("margin") if isinstance(said, dict) else None
+        is_plain = found.scale is Scale.RATIO and isinstance(written, int | float)
+        if is_plain and (doubt := ambiguous_margin(found.margin)):
+            error = PydanticCustomError("margin", "{doubt}, in quotes", {"doubt": doubt})
+            raise ValidationError.from_exception_data(
+                cls.__name__, [{"type": error, "loc": ("margin",), "input": written}]
+            )
+        return found
 
     @field_validator("unit")
     @classmethod
@@ -84,16 +96,6 @@ class MetricSettings(Settings):
         if unit not in BASE_UNITS:
             raise ValueError(f"`{unit}` is not one of {', '.join(BASE_UNITS)}")
         return unit
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _is_meant(cls, said: object, check: ModelWrapValidatorHandler[Self]) -> Self:
-        found = check(said)
-        plain = said.get("margin") if isinstance(said, dict) else None
-        is_plain = found.scale is Scale.RATIO and isinstance(plain, int | float)
-        if is_plain and (doubt := ambiguous_margin(found.margin)):
-            raise ValueError(f"margin: {doubt}, in quotes")
-        return found
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:

@@ -14,6 +14,7 @@ import shutil
 import stat
 import tempfile
 import weakref
+from array import array
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 from unicodedata import name as character_name
 
 from pipeline.errors import ConfigError
@@ -52,6 +53,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _PACKED = {b"\x1f\x8b": "a gzip file", b"PK\x03\x04": "a zip file or an Excel workbook"}
+_TYPES = {"f8": "d", "i8": "q", "i4": "i", "i1": "b"}  # of arrays, by numpy's names
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -507,6 +509,35 @@ class _Part:
     line: int = 1
     first: int = 0
     is_last: bool = False
+
+
+class Grown:
+    """Numbers that are added block by block, in one piece of memory.
+
+    Thousands of small arrays would stay with the process after they were put together.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._kind = ""
+        self._numbers: array[int] | array[float] = array("b")
+
+    def add(self, numbers: "NDArray[Any]") -> None:
+        """Add numbers, which are all of one type."""
+        if not self._kind:
+            self._kind = numbers.dtype.str
+            self._numbers = array(_TYPES[self._kind[-2:]])
+        self._numbers.frombytes(numbers.tobytes())
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._numbers)
+
+    def whole(self) -> "NDArray[Any]":
+        """Return all numbers; none may be added after that."""
+        import numpy as np
+
+        return np.frombuffer(self._numbers, dtype=self._kind or "i1")
 
 
 def numbering() -> defaultdict[str, int]:

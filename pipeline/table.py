@@ -13,7 +13,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pipeline.csv_file import BLOCK, Block, Column, CsvFile
+from pipeline.csv_file import BLOCK, Block, Column, CsvFile, Grown
 from pipeline.errors import ConfigError
 from pipeline.judge.rows import Measured
 from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Rows: TypeAlias = NDArray[np.int64]
+    Rows: TypeAlias = NDArray[np.int32]
 
 _SENTENCE = 300  # characters of a refusal, in which a name may stand
 
@@ -79,23 +79,22 @@ class _Table:
     """The columns of a file as arrays, from which each metric takes its rows."""
 
     def __init__(self, file: CsvFile) -> None:
-        import numpy as np
-
         self._file = file
         self._numbers: defaultdict[tuple[str, str], int] = defaultdict()
         self._numbers.default_factory = self._numbers.__len__
         self._said: dict[tuple[int, str], tuple[str, int]] = {}
-        parts = [self._read(block) for block in file.blocks()]
-        self._metric, self._arm, self._pair, self._value, *of = (
-            np.concatenate(list(part)) for part in zip(*parts, strict=True)
-        )
+        columns = [Grown() for _ in range(5 if "of" in file.columns else 4)]
+        for block in file.blocks():
+            for column, part in zip(columns, self._read(block), strict=True):
+                column.add(part)
+        self._metric, self._arm, self._pair, self._value, *of = (one.whole() for one in columns)
         self._of = of[0] if of else None
 
     def metrics(self) -> Iterator[Measured]:
         """Yield the values of each metric, in the order in which the file names them."""
         import numpy as np
 
-        order = self._metric.argsort(kind="stable")
+        order = self._metric.argsort(kind="stable").astype(np.int32)
         ends = np.searchsorted(self._metric[order], np.arange(len(self._numbers)), side="right")
         starts = [0, *ends[:-1]]
         for (family, name), start, end in zip(self._numbers, starts, ends, strict=True):
@@ -204,15 +203,14 @@ class _Table:
 
     def _check_sizes(self, metric: Metric, rows: "Rows") -> None:
         """Refuse values whose squares or sums a double cannot hold."""
-        import numpy as np
-
-        sizes, largest = np.abs(self._value[rows]), LARGEST[metric.scale]
-        row = int(rows[int(sizes.argmax())])
-        shown = f"{self._value[row]:g}"
-        if sizes.max() > largest:
+        values, largest = self._value[rows], LARGEST[metric.scale]
+        ends = [int(rows[int(values.argmin())]), int(rows[int(values.argmax())])]
+        row = max(ends, key=lambda row: abs(self._value[row]))
+        shown, size = f"{self._value[row]:g}", abs(self._value[row])
+        if size > largest:
             expected = f"between -{largest:g} and {largest:g}"
             self._file.refuse(row, "value", shown, expected, "choose a larger unit")
-        if metric.scale is Scale.DIFFERENCE and 0 < sizes.max() < SMALLEST_DIFFERENCE:
+        if metric.scale is Scale.DIFFERENCE and 0 < size < SMALLEST_DIFFERENCE:
             expected = f"0 or of a size from {SMALLEST_DIFFERENCE:g}"
             self._file.refuse(row, "value", shown, expected, "choose a smaller unit")
 

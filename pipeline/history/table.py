@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.csv_file import BLOCK, Block, Column, CsvFile, numbering
+from pipeline.csv_file import BLOCK, Block, Column, CsvFile, Grown, numbering
 from pipeline.errors import ConfigError
 from pipeline.history.source import Dated, Meaning, Source, dated
 from pipeline.history.times import Times
@@ -48,12 +48,12 @@ def read(path: Path, default: Meaning, size: int = BLOCK) -> Source:
     """
     file = CsvFile(path, _COLUMNS, size)
     times, series = Times(file), _Series(file, default)
-    parts = []
+    all_values, all_codes = Grown(), Grown()
     for block in file.blocks():
         times.add(block.first, block.texts["time"])
-        parts.append((block.numbers["value"], series.add(block)))
-    values, codes = (np.concatenate(list(part)) for part in zip(*parts, strict=True))
-    del parts
+        all_values.add(block.numbers["value"])
+        all_codes.add(series.add(block))
+    values, codes = all_values.whole(), all_codes.whole()
     meanings = series.meanings()
     _check_values(file, values, codes, list(meanings.values()))
     order, is_twice = times.order(codes)

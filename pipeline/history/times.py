@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.csv_file import CsvFile, numbering
+from pipeline.csv_file import CsvFile, Grown, numbering
 from pipeline.errors import ConfigError
 from pipeline.plain import clipped
 
@@ -92,14 +92,14 @@ class _Reading:
         how: How a person calls it.
         what: What one such time is.
         keys: Returns the keys of texts, or raises ValueError or OverflowError.
-        parts: The keys of each block so far.
+        all: Each key of the rows so far.
         fails_at: The first row whose text has no such meaning, and the text; None while all have.
     """
 
     how: str
     what: str
     keys: Callable[[Sequence[str]], Keys]
-    parts: list[Keys] = field(default_factory=list)
+    all: list[Grown] = field(default_factory=lambda: [Grown(), Grown()])
     fails_at: tuple[int, str] | None = None
 
     def add(
@@ -107,20 +107,23 @@ class _Reading:
     ) -> None:
         """Read one more block, of which each row has one of the different texts."""
         try:
-            self.parts.append(tuple(key[at] for key in self.keys(different)))
+            keys = self.keys(different)
         except (ValueError, OverflowError):
             number = next(n for n, text in enumerate(different) if not self._can_read(text))
             row = int((at == number).argmax())
             self.fails_at = (first + row, texts[row])
-            self.parts.clear()
+            self.all.clear()
+            return
+        for grown, key in zip(self.all, keys, strict=False):
+            if len(grown) < first:  # no row before has this key
+                grown.add(np.zeros(first - len(grown), dtype=key.dtype))
+            grown.add(key[at])
 
     def all_keys(self) -> Keys:
-        """Return the keys of all rows; a block without a later key has 0 there."""
-        most = max(map(len, self.parts))
-        return tuple(
-            np.concatenate([p[n] if n < len(p) else np.zeros(len(p[0])) for p in self.parts])
-            for n in range(most)
-        )
+        """Return the keys of all rows; one that few rows have is 0 for the others."""
+        first, *others = [grown.whole() for grown in self.all if len(grown)]
+        self.all.clear()
+        return (first, *(np.append(key, np.zeros(len(first) - len(key))) for key in others))
 
     def _can_read(self, text: str) -> bool:
         try:
@@ -199,7 +202,6 @@ class Times:
 
     def _keys(self, reading: _Reading) -> Keys:
         keys = reading.all_keys()
-        reading.parts.clear()
         if reading is not self._versions:
             return keys
         ordered = {key: rank for rank, key in enumerate(sorted(set(self._version_keys)))}
