@@ -52,6 +52,11 @@ def _judged(args: argparse.Namespace, path: Path) -> list[Judged]:
     said = acknowledged.steps(args.acknowledged) if args.acknowledged else ()
     rule = HistoryRule(args.least)
     source = _source(path, Meaning(Scale(args.scale), Better(args.better)))
+    if (args.least or 0) > 1 and any(one.line.scale is Scale.RATIO for one in source.series):
+        raise ConfigError(
+            f"--least {args.least:g} is {100 * args.least:g} % of a ratio, and no step would show",
+            hint=f"write {args.least:g}%, if that is meant",
+        )
     pairs = [(dated, judge(dated.line, rule)) for dated in source.series]
     return _placed(source, pairs, said, ends=args.html is not None)
 
