@@ -153,12 +153,12 @@ def _capacity(args: argparse.Namespace) -> Exit:
 
 
 def _history(args: argparse.Namespace) -> Exit:
-    from pipeline.history import verb
+    from pipeline.history import answer, verb
     from pipeline.render.history import history_text
 
     found = verb.judged(args)
     print(
-        verb.history_json(found) if args.json else history_text(found, **terminal.shape()), end=""
+        answer.history_json(found) if args.json else history_text(found, **terminal.shape()), end=""
     )
     return verb.exit_code(found, alarm=args.alarm)
 

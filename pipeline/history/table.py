@@ -30,6 +30,8 @@ ROWS = 250_000
 ALONE = "value"
 """The name of the series of a file that names none."""
 
+_DAY_US = 86_400_000_000  # microseconds
+
 _NO_TIME = np.iinfo(np.int64).min  # what numpy makes of it
 
 _COLUMNS = (
@@ -70,7 +72,8 @@ def read(path: Path, default: Meaning) -> Source:
         rows = order[start:end]
         is_sorted = bool((rows[1:] > rows[:-1]).all())
         said = () if is_sorted else ("the lines are not in the order of time; they were sorted",)
-        series.append(dated(name, meaning, values[rows], rows, said))
+        days = times[rows] // _DAY_US if times.dtype == np.int64 else None
+        series.append(dated(name, meaning, values[rows], rows, said, days=days))
 
     def look(rows: AbstractSet[int], commits: AbstractSet[str]) -> Mapping[int, Place]:
         return _places(path, rows, commits)
