@@ -213,7 +213,7 @@ def read(path: Path) -> Source:
         BaselineError: See `load`; or there is no night in it.
     """
     lines = load(path)
-    nights = sorted(_once(lines), key=lambda night: night.time)
+    nights = sorted(distinct(lines), key=lambda night: night.time)
     if not nights:
         raise BaselineError(f"{path}: there is no night in it", hint="`--append DIR` adds a run")
     reference = nights[-1].reference
@@ -243,7 +243,7 @@ def read(path: Path) -> Source:
     return Source(tuple(series), look)
 
 
-def _once(nights: Sequence[Night]) -> list[Night]:
+def distinct(nights: Sequence[Night]) -> list[Night]:
     """Return nights without those that are there again, as a merge of two branches leaves them.
 
     A night is known by its run and its time.  Of several, that with the most pairs counts: a run

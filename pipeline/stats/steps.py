@@ -183,9 +183,7 @@ def _hidden(
         contrasts = bumps(without, search.shortest)
         if not len(contrasts):
             contrasts = splits(without, search.shortest)
-        if drawn.is_beyond(
-            strength, contrasts, without, 1 / (search.draws + 1), search.draws
-        ):
+        if drawn.is_beyond(strength, contrasts, without, 1 / (search.draws + 1), search.draws):
             return assumed
         assumed.remove(weakest)
     return []

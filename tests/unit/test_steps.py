@@ -10,7 +10,7 @@ from scipy.signal import lfilter
 
 from pipeline.stats.contrasts import bumps, largest, splits
 from pipeline.stats.noise import Floats, autocorrelation, noise, step_sizes
-from pipeline.stats.steps import Search, ranges, spreads
+from pipeline.stats.steps import Search, spreads
 from pipeline.stats.steps import steps as steps_of
 from pipeline.stats.student import Estimate
 
