@@ -65,7 +65,8 @@ def read(path: Path, default: Meaning, size: int = BLOCK) -> Source:
         rows = order[start:end]
         is_sorted = bool((rows[1:] > rows[:-1]).all())
         said = () if is_sorted else ("the lines are not in the order of time; they were sorted",)
-        found.append(dated(name, meaning, values[rows], rows, said))
+        days = None if times.days is None else times.days[rows]
+        found.append(dated(name, meaning, values[rows], rows, said, days=days))
 
     def look(rows: AbstractSet[int], commits: AbstractSet[str]) -> Mapping[int, Place]:
         has_commits = "commit" in file.columns

@@ -32,6 +32,7 @@ HINT = (
 MOST_VERSIONS = 200_000
 """More different versions than any product has."""
 
+_DAY_S = 86_400
 _SHOWN = 40  # characters of a time that are worth quoting, and of the longest number
 _LONGEST = 200  # characters of a version
 _UNITS = {10**8: "seconds", 10**11: "milliseconds", 10**14: "microseconds", 10**17: "nanoseconds"}
@@ -134,10 +135,16 @@ class _Reading:
 
 
 class Times:
-    """The column of times of a file, of which blocks are added one after the other."""
+    """The column of times of a file, of which blocks are added one after the other.
+
+    Attributes:
+        days: Days since 1970-01-01 of each row, in UTC, shape (rows,), once they were put in order;
+            None where the times have no days, such as versions.
+    """
 
     def __init__(self, file: CsvFile) -> None:
         """Begin without any time."""
+        self.days: NDArray[np.int64] | None = None
         self._file = file
         self._version_numbers = numbering()
         self._version_keys: list[tuple[Any, ...]] = []
@@ -198,6 +205,9 @@ class Times:
                 self._refuse_both(first, other, _pair(order, differ))
         if first is self._numbers:
             self._check_unit(keys[0], order, is_same_series)
+            self.days = _days_of_numbers(keys[0])
+        elif first is not self._versions:
+            self.days = keys[0] // (_DAY_S * 10**9)
         return order, is_same_series & (steps == 0)
 
     def _keys(self, reading: _Reading) -> Keys:
@@ -266,6 +276,16 @@ class Times:
         last = next(r for r in self._readings if r.fails_at and r.fails_at[0] == row)
         expected = f"{last.what}, as the times before" if row else "a time"
         self._file.refuse(row, "time", text, expected, HINT)
+
+
+def _days_of_numbers(numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return the days of times since 1970, whose unit is told by their size; None of an order."""
+    unit = np.searchsorted(list(_UNITS), numbers, "right")
+    if not (unit > 0).all():
+        return None
+    per_second = np.array([1, 1, 10**3, 10**6, 10**9])[unit]
+    days: NDArray[np.int64] = numbers // (_DAY_S * per_second)
+    return days
 
 
 def _steps(keys: Keys, order: NDArray[np.int64]) -> NDArray[np.int8]:

@@ -20,7 +20,7 @@ from pipeline.cli import main
 from pipeline.errors import ConfigError
 from pipeline.history import arguments, table
 from pipeline.history.source import Meaning
-from pipeline.judge.history import HistoryRule, acknowledge, judge
+from pipeline.judge.history import FEWEST, HistoryRule, acknowledge, judge
 from pipeline.model.history import Acknowledgement, Judged, Line, Step
 from pipeline.model.metric import Better
 
@@ -261,7 +261,7 @@ def test_constant_values_have_no_step_and_no_interval_is_divided_by_zero(
 def test_a_series_too_short_has_no_step_and_says_so() -> None:
     judged = judge(Line("x", (1.0, 9.0, 9.0)), HistoryRule())
     assert judged.steps == ()
-    assert "too short" in judged.notes[0]
+    assert judged.needed == FEWEST
 
 
 def test_the_oldest_points_of_a_long_series_are_left_out_and_counted(
