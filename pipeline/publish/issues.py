@@ -62,7 +62,8 @@ def alarms(folder: Path) -> tuple[Alarm, ...]:
 
 def is_wrong(publication: Publication) -> bool:
     """Whether somebody should look: undecided nights are only noise."""
-    return bool(publication.alarms) or publication.outcome in (Outcome.REGRESSED, Outcome.BROKEN)
+    wrong = (Outcome.REGRESSED, Outcome.INCOMPLETE, Outcome.BROKEN)
+    return bool(publication.alarms) or publication.outcome in wrong
 
 
 def title(publication: Publication) -> str:
