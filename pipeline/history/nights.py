@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final, Literal, Self
@@ -32,6 +32,12 @@ from pipeline.model.subject import Arm
 NIGHT: Final = "milo-perf.night/1"
 FALSE_ALARMS: Final = "equal-builds/false_alarms"
 """Share of reports on equal builds that would have been red; not set against anything."""
+
+MOST_BYTES: Final = 24 * 2**20
+"""Of a file: six years of nights with 88 metrics."""
+
+SLACK: Final = timedelta(minutes=5)
+"""How far two clocks may be apart."""
 
 
 class _Strict(BaseModel):
@@ -139,9 +145,11 @@ def append(path: Path, new: Night) -> bool:
     line that was cut off is dropped.
 
     Raises:
-        BaselineError: A line that is whole cannot be read; nothing is written.
+        BaselineError: The night is yet to come, or a line that is whole cannot be read; nothing is
+            written.
         LoadError: The file cannot be written.
     """
+    require_past(new)
     nights = load(path) if path.exists() else []
     if new in nights:
         return False
@@ -159,7 +167,11 @@ def load(path: Path) -> list[Night]:
         BaselineError: It cannot be read, or a line other than a cut-off last one is no night.
     """
     try:
-        lines = path.read_text(encoding="utf-8", errors="strict").split("\n")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise BaselineError(f"{path}: it is larger than {MOST_BYTES / 2**20:g} MiB")
+        lines = data.decode().split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(f"{path}: cannot be read: {error}") from error
     found: list[Night] = []
@@ -180,20 +192,39 @@ def load(path: Path) -> list[Night]:
 
 
 def _parsed(line: str) -> Night:
-    body = strict_json.loads(line.encode(), strict_json.OURS)
+    body = strict_json.loads(line.encode(), strict_json.FOREIGN)
     try:
         return Night.model_validate(body)
     except ValidationError as error:
         raise ValueError(strict_json.sentence(error)) from error
 
 
+def require_past(night: Night) -> None:
+    """Return if a night has begun, as clocks that are a little apart may tell.
+
+    Raises:
+        BaselineError: It is yet to come: kept, it would be the newest one until then.
+    """
+    if _is_to_come(night):
+        raise BaselineError(
+            f"the run began at {night.time:%Y-%m-%d %H:%M %Z}, which is yet to come",
+            hint="is the clock of the machine that measured right?",
+        )
+
+
+def _is_to_come(night: Night) -> bool:
+    return night.time > datetime.now(UTC) + SLACK
+
+
 def require_fresh(path: Path, hours: float) -> None:
     """Return if the newest night of a file began less than so many hours ago.
+
+    A night that is dated in the future says nothing of when the last one came.
 
     Raises:
         BaselineError: It did not, or see `load`.
     """
-    newest = max((night.time for night in load(path)), default=None)
+    newest = max((night.time for night in load(path) if not _is_to_come(night)), default=None)
     age = (datetime.now(UTC) - newest).total_seconds() / 3600 if newest else None
     if age is None or age > hours:
         said = f"the newest night is {age:.0f} h old" if age else "there is no night in it"
@@ -209,9 +240,12 @@ def read(path: Path) -> Source:
     Raises:
         BaselineError: See `load`; or there is no night in it.
     """
-    nights = sorted(load(path), key=lambda night: night.time)
+    every = sorted(load(path), key=lambda night: night.time)
+    nights = [night for night in every if not _is_to_come(night)]
     if not nights:
         raise BaselineError(f"{path}: there is no night in it", hint="`--append DIR` adds a run")
+    if early := len(every) - len(nights):
+        log.warning("%s: nights that are yet to come are left out: %s", path, early)
     reference = nights[-1].reference
     others = sum(night.reference != reference for night in nights)
     notes = (f"{others} nights against another reference build are left out",) if others else ()

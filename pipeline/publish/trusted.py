@@ -16,10 +16,10 @@ from pipeline import artifact, config
 from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge import acceptance, policy
 from pipeline.judge.looks import looks_up_to
-from pipeline.model.metric import Metric
 from pipeline.model.publication import Acceptance, Outcome, Publication
-from pipeline.model.results import ResultSet, Sample
-from pipeline.model.subject import Arm, Kind, Product
+from pipeline.model.results import ResultSet
+from pipeline.model.subject import Arm
+from pipeline.ours import Judged, by_suite, some
 from pipeline.plain import clipped
 from pipeline.publish.asked import Asked, reproduce
 from pipeline.publish.event import Event
@@ -80,11 +80,10 @@ def publication(
         PipelineError: GitHub does not say which files were changed.
     """
     key = wanted.key or _suite_of(folder)
-    if event.conclusion in _STOPPED:
-        why = f"the workflow run that was to measure was {event.conclusion}"
-        return Publication(key, Outcome.STOPPED, event.origin, reason=why)
-    if waits := _awaited(event, wanted, known):
-        return Publication(key, Outcome.WAITING, event.origin, reason=waits)
+    not_measured = _not_measured(folder, event, wanted, known)
+    if not_measured is not None:
+        outcome, why = not_measured
+        return Publication(key, outcome, event.origin, reason=why)
     now = datetime.now(UTC)
     try:
         results = artifact.open_artifact(folder)
@@ -92,7 +91,7 @@ def publication(
         judged = _by_ours(results, wanted)
         report = policy.report(judged.results)
     except BaselineError as error:
-        return _unmeasured(folder, event, key, wanted, known, error=error)
+        return acceptance.broken(key, event.origin, _reason(folder, event, error))
     if said := _said(folder, ERROR):  # some pairs are there, and the run did not come to its end
         return acceptance.broken(key, event.origin, said)
     found = acceptance.published(key, event.origin, report, acceptances, today=now.date())
@@ -106,6 +105,31 @@ def publication(
     )
 
 
+def _not_measured(
+    folder: Path, event: Event, wanted: Asked, known: Known
+) -> tuple[Outcome, str] | None:
+    """Return that nothing was measured, and why, as far as GitHub says so; None if there may be.
+
+    What the artifact says of it is only a reason to look.
+    """
+    if event.conclusion in _STOPPED:
+        return Outcome.STOPPED, f"the workflow run that was to measure was {event.conclusion}"
+    has_results = _has_results(folder)
+    is_fork = event.is_of_pull and event.origin.is_fork
+    missed = ""
+    if not has_results and _said(folder, _SKIPPED):
+        missed = _missed(wanted, known)
+        if not missed:
+            return Outcome.SKIPPED, "only files that are ignored were changed"
+    labels = known.there.labels if isinstance(known.there, Pull) else frozenset()
+    if is_fork and wanted.fork_label and wanted.fork_label not in labels:
+        why = "a maintainer has to look at this pull request of a fork, and put the label"
+        return Outcome.WAITING, f"{why} {wanted.fork_label} on it"
+    if is_fork and not has_results and _said(folder, _WAITING):
+        return Outcome.WAITING, "a maintainer has to look at this push of a fork first"
+    return (Outcome.BROKEN, missed) if missed else None
+
+
 def _suite_of(folder: Path) -> str:
     """Return the suite that an artifact names.
 
@@ -117,19 +141,6 @@ def _suite_of(folder: Path) -> str:
     except BaselineError as error:
         said = f"{error}; and without --key it is of no suite"
         raise ConfigError(said, hint=error.hint) from error
-
-
-def _awaited(event: Event, wanted: Asked, known: Known) -> str:
-    """Return why a person has to look first; empty where nobody has to."""
-    if not (event.is_of_pull and event.origin.is_fork and wanted.fork_label):
-        return ""
-    labels = known.there.labels if isinstance(known.there, Pull) else frozenset()
-    if wanted.fork_label in labels:
-        return ""
-    return (
-        "a maintainer has to look at this pull request of a fork, and put the label"
-        f" {wanted.fork_label} on it"
-    )
 
 
 def _require_of(results: ResultSet, event: Event, now: datetime) -> None:
@@ -161,63 +172,15 @@ def _shown(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """Results as our suite means them, and what a reader should know of that."""
-
-    results: ResultSet
-    notes: tuple[str, ...]
-    lacking: tuple[str, ...]
-
-
-def _by_ours(results: ResultSet, wanted: Asked) -> _Judged:
-    """Return results with the metrics of our suite, at the looks that were asked for.
+def _by_ours(results: ResultSet, wanted: Asked) -> Judged:
+    """Return results as our suite means them.
 
     Raises:
         BaselineError: They are of another suite or product, or no run could have left them.
         ConfigError: The suite that was asked for cannot be read.
     """
-    suite = _suite(results, wanted)
-    if suite is None:
-        said = "the suite is not one of ours: margins, and what gates, are as its results say"
-        return _Judged(results, (said,), ())
-    _require_product(results, wanted.product)
-    _require_pairs(results, suite)
-    metrics = {
-        f"{workload.name}/{metric.name}": metric.metric()
-        for workload in suite.of(wanted.product).workloads
-        for metric in workload.metrics
-    }
-    theirs = {s.key: s.metric for arm in Arm for s in results.samples.get(arm, ())}
-    others = sorted(name for name, metric in theirs.items() if metrics.get(name, metric) != metric)
-    unknown = sorted(name for name in theirs if name not in metrics)
-    most = suite.pairs if wanted.pairs is None else wanted.pairs
-    looks = looks_up_to(most) if wanted.pairs is None else ()
     try:
-        samples = {arm: _samples(results, arm, metrics) for arm in Arm}
-        ours = replace(results, samples=samples, pairs_asked=most, looks=looks)
-    except ValueError as error:  # a value that a metric of ours does not allow
-        raise BaselineError(f"its results: {error}") from error
-    lacking = _lacking(ours, suite.max_invalid)
-    said_of = (
-        (others, "judged by our margins, not by those of its results"),
-        (unknown, "not of our suite, so it does not gate"),
-        (lacking, "gates, and too few pairs have numbers of it from both builds"),
-    )
-    notes = [f"{what}: {_some(names)}" for names, what in said_of if names]
-    if (results.pairs_asked, results.looks) != (most, looks):
-        notes.append("judged by the number of pairs that was asked for, not by that of its results")
-    return _Judged(ours, tuple(notes), tuple(lacking))
-
-
-def _suite(results: ResultSet, wanted: Asked) -> config.Suite | None:
-    """Return the suite by whose margins results are judged; None where we have none.
-
-    Raises:
-        BaselineError: They are of another suite, or were looked at as no run is.
-    """
-    try:
-        found = config.load(config.path_of(wanted.suite or results.suite)).suite
+        suite = config.load(config.path_of(wanted.suite or results.suite)).suite
     except ConfigError:
         if wanted.suite is not None:
             raise
@@ -225,90 +188,17 @@ def _suite(results: ResultSet, wanted: Asked) -> config.Suite | None:
             raise BaselineError(
                 f"its run was to be looked at {results.looks}, which no run is"
             ) from None
-        return None
-    if found.name != results.suite:
-        raise BaselineError(f"its results are of the suite {results.suite}, not of {found.name}")
-    return found
+        said = "the suite is not one of ours: margins, and what gates, are as its results say"
+        return Judged(results, (said,), ())
+    return by_suite(results, suite, wanted.product, wanted.pairs)
 
 
-def _require_product(results: ResultSet, product: Product) -> None:
-    spec = results.subjects[Arm.CANDIDATE].spec
-    found = Product.REFERENCE if spec.startswith(Kind.REFERENCE.value) else Product.MILO
-    if found is not product:
-        raise BaselineError(
-            f"its results are of the product {found}, and {product} was to be measured",
-            hint=f"`--product {found}`, if that is meant",
-        )
-
-
-def _require_pairs(results: ResultSet, suite: config.Suite) -> None:
-    """Refuse pairs that no run of ours leaves: too many invalid ones, or such with numbers."""
-    valid = set(results.valid_pairs)
-    invalid = [pair for pair in range(results.pairs) if pair not in valid]
-    if len(invalid) > suite.max_invalid:
-        raise BaselineError(
-            f"{len(invalid)} of its {results.pairs} pairs are invalid, and the suite allows"
-            f" {suite.max_invalid}"
-        )
-    for samples in results.samples.values():
-        for sample in samples:
-            if any(sample.values[pair] is not None for pair in invalid):
-                raise BaselineError(
-                    f"a pair is said to be invalid, and has a number of {sample.key}"
-                )
-
-
-def _lacking(results: ResultSet, allowed: int) -> list[str]:
-    """Return the gating metrics that more pairs than allowed have no numbers of."""
-    arms = [{s.key: s for s in results.samples[arm]} for arm in Arm]
-    valid = results.valid_pairs
-    return [
-        key
-        for key, sample in arms[0].items()
-        if sample.metric.gate
-        and sum(all(arm[key].values[pair] is not None for arm in arms) for pair in valid)
-        < max(policy.LEAST_PAIRS, len(valid) - allowed)
-    ]
-
-
-def _samples(results: ResultSet, arm: Arm, ours: dict[str, Metric]) -> tuple[Sample, ...]:
-    """Return the samples of an arm by our metrics; one that is missing has no value."""
-    found = {sample.key: sample for sample in results.samples.get(arm, ())}
-    kept = [
-        replace(sample, metric=ours.get(key, replace(sample.metric, gate=False)))
-        for key, sample in found.items()
-    ]
-    nothing: tuple[None, ...] = (None,) * results.pairs
-    missing = [
-        Sample(key.partition("/")[0], metric, nothing)
-        for key, metric in ours.items()
-        if key not in found
-    ]
-    return (*kept, *missing)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
-
-
-def _unmeasured(
-    folder: Path, event: Event, key: str, wanted: Asked, known: Known, *, error: BaselineError
-) -> Publication:
-    """Return what is published of an artifact without results that can be used."""
+def _reason(folder: Path, event: Event, error: BaselineError) -> str:
+    """Return why there are no results: that they are refused, or what was said instead of them."""
     if _has_results(folder):
-        reason = f"error: {str(error).removeprefix(f'{folder}: ')}"
-    elif _said(folder, _WAITING) and event.is_of_pull and event.origin.is_fork:
-        why = "a maintainer has to look at this push of a fork first"
-        return Publication(key, Outcome.WAITING, event.origin, reason=why)
-    elif _said(folder, _SKIPPED):
-        if not (reason := _missed(wanted, known)):
-            why = "only files that are ignored were changed"
-            return Publication(key, Outcome.SKIPPED, event.origin, reason=why)
-    elif not (reason := _said(folder, ERROR)):
-        ended = f"the workflow run that measured ended: {clipped(event.conclusion, 40)}"
-        reason = ended if event.conclusion else "the run left no results"
-    return acceptance.broken(key, event.origin, reason)
+        return f"error: {str(error).removeprefix(f'{folder}: ')}"
+    ended = f"the workflow run that measured ended: {clipped(event.conclusion, 40)}"
+    return _said(folder, ERROR) or (ended if event.conclusion else "the run left no results")
 
 
 def _missed(wanted: Asked, known: Known) -> str:
@@ -318,7 +208,7 @@ def _missed(wanted: Asked, known: Known) -> str:
         why = known.there if isinstance(known.there, str) else "there are too many"
         return f"the run measured nothing, and which files were changed cannot be told: {why}"
     if left := not_ignored(files, wanted.ignore):
-        said = clipped(_some(left), 200)
+        said = clipped(some(left), 200)
         return f"the run measured nothing, though files were changed that count: {said}"
     return ""
 

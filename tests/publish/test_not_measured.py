@@ -89,6 +89,16 @@ def test_results_of_a_fork_count_once_the_label_is_on_its_pull_request(
     assert concluded(fake) == ("success" if label == "perf" else "action_required")
 
 
+def test_documentation_of_a_fork_needs_no_label(publish: Publish, fake: Fake) -> None:
+    asked = ("--to", "check", "--key", "pr", "--fork-label", "perf")
+    fake.change(5, "docs/guide.md")
+    publish(None, *asked, also={"skipped.txt": "no code"})
+    assert concluded(fake) == "neutral"
+    fake.change(5, "main.go")
+    publish(None, *asked, also={"skipped.txt": "no code"})
+    assert concluded(fake) == "action_required"
+
+
 @pytest.mark.parametrize("ended", ["cancelled", "skipped"])
 def test_a_run_that_was_stopped_is_no_pass_whatever_it_left(
     ended: str, publish: Publish, fake: Fake

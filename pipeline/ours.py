@@ -1,0 +1,146 @@
+"""Results as a suite of ours means them, whatever they say of themselves.
+
+What is measured, in which unit, which way is better, how much it may worsen and whether that
+gates: all of it is from the suite.  Numbers alone are from the results.
+"""
+
+from dataclasses import dataclass, replace
+
+from pipeline.config import Suite
+from pipeline.errors import BaselineError
+from pipeline.judge.looks import looks_up_to
+from pipeline.judge.policy import LEAST_PAIRS
+from pipeline.model.metric import Metric
+from pipeline.model.results import ResultSet, Sample
+from pipeline.model.subject import Arm, Kind, Product
+
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Results to be judged by us.
+
+    Attributes:
+        results: With the metrics of the suite; those that it does not have do not gate.
+        notes: What a reader should know of that, each a sentence.
+        lacking: `workload/metric` of each gating metric that too few pairs have numbers of.
+        unknown: The metrics that the suite does not have.
+    """
+
+    results: ResultSet
+    notes: tuple[str, ...]
+    lacking: tuple[str, ...]
+    unknown: frozenset[str] = frozenset()
+
+    def only(self) -> ResultSet:
+        """Return the results without what the suite does not have."""
+        samples = {
+            arm: tuple(sample for sample in kept if sample.key not in self.unknown)
+            for arm, kept in self.results.samples.items()
+        }
+        return replace(self.results, samples=samples)
+
+
+def by_suite(results: ResultSet, suite: Suite, product: Product, pairs: int | None) -> Judged:
+    """Return results as a suite means them, at the looks that were asked for.
+
+    Args:
+        results: Of a run that anybody may have made up.
+        suite: That was to be measured.
+        product: That was to be measured.
+        pairs: A fixed number of pairs that was asked for; None for as many as the answer needs.
+
+    Raises:
+        BaselineError: They are of another suite or product, or no run could have left them.
+    """
+    if suite.name != results.suite:
+        raise BaselineError(f"its results are of the suite {results.suite}, not of {suite.name}")
+    _require_product(results, product)
+    _require_pairs(results, suite)
+    metrics = {
+        f"{workload.name}/{metric.name}": metric.metric()
+        for workload in suite.of(product).workloads
+        for metric in workload.metrics
+    }
+    theirs = {s.key: s.metric for arm in Arm for s in results.samples.get(arm, ())}
+    others = sorted(name for name, metric in theirs.items() if metrics.get(name, metric) != metric)
+    unknown = sorted(name for name in theirs if name not in metrics)
+    most = suite.pairs if pairs is None else pairs
+    looks = looks_up_to(most) if pairs is None else ()
+    try:
+        samples = {arm: _samples(results, arm, metrics) for arm in Arm}
+        found = replace(results, samples=samples, pairs_asked=most, looks=looks)
+    except ValueError as error:  # a value that a metric of ours does not allow
+        raise BaselineError(f"its results: {error}") from error
+    lacking = _lacking(found, suite.max_invalid)
+    said_of = (
+        (others, "judged by our margins, not by those of its results"),
+        (unknown, "not of our suite, so it does not gate"),
+        (lacking, "gates, and too few pairs have numbers of it from both builds"),
+    )
+    notes = [f"{what}: {some(names)}" for names, what in said_of if names]
+    if (results.pairs_asked, results.looks) != (most, looks):
+        notes.append("judged by the number of pairs that was asked for, not by that of its results")
+    return Judged(found, tuple(notes), tuple(lacking), frozenset(unknown))
+
+
+def some(names: list[str]) -> str:
+    """Return the first few of many names in words."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _require_product(results: ResultSet, product: Product) -> None:
+    spec = results.subjects[Arm.CANDIDATE].spec
+    found = Product.REFERENCE if spec.startswith(Kind.REFERENCE.value) else Product.MILO
+    if found is not product:
+        raise BaselineError(
+            f"its results are of the product {found}, and {product} was to be measured",
+            hint=f"`--product {found}`, if that is meant",
+        )
+
+
+def _require_pairs(results: ResultSet, suite: Suite) -> None:
+    """Refuse pairs that no run of ours leaves: too many invalid ones, or such with numbers."""
+    valid = set(results.valid_pairs)
+    invalid = [pair for pair in range(results.pairs) if pair not in valid]
+    if len(invalid) > suite.max_invalid:
+        raise BaselineError(
+            f"{len(invalid)} of its {results.pairs} pairs are invalid, and the suite allows"
+            f" {suite.max_invalid}"
+        )
+    for samples in results.samples.values():
+        for sample in samples:
+            if any(sample.values[pair] is not None for pair in invalid):
+                said = f"a pair is said to be invalid, and has a number of {sample.key}"
+                raise BaselineError(said)
+
+
+def _samples(results: ResultSet, arm: Arm, ours: dict[str, Metric]) -> tuple[Sample, ...]:
+    """Return the samples of an arm by our metrics; one that is missing has no value."""
+    found = {sample.key: sample for sample in results.samples.get(arm, ())}
+    kept = [
+        replace(sample, metric=ours.get(key, replace(sample.metric, gate=False)))
+        for key, sample in found.items()
+    ]
+    nothing: tuple[None, ...] = (None,) * results.pairs
+    missing = [
+        Sample(key.partition("/")[0], metric, nothing)
+        for key, metric in ours.items()
+        if key not in found
+    ]
+    return (*kept, *missing)
+
+
+def _lacking(results: ResultSet, allowed: int) -> list[str]:
+    """Return the gating metrics that more pairs than allowed have no numbers of."""
+    arms = [{s.key: s for s in results.samples[arm]} for arm in Arm]
+    valid = results.valid_pairs
+    return [
+        key
+        for key, sample in arms[0].items()
+        if sample.metric.gate
+        and sum(all(arm[key].values[pair] is not None for arm in arms) for pair in valid)
+        < max(LEAST_PAIRS, len(valid) - allowed)
+    ]
