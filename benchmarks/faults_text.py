@@ -42,16 +42,28 @@ class Fault:
         name: Of a fault of `reference`, or a word for nothing changed.
         size: Chosen before it was measured; empty for nothing changed.
         expected: Patterns of WORKLOAD/METRIC; at least one metric of these is to be red.
+        in_both: Whether the baseline has it too, so that both builds are equal.
     """
 
     name: str
     size: str
     expected: tuple[str, ...]
+    in_both: bool = False
 
     @property
     def candidate(self) -> str:
         """The spec of the build that has it."""
         return f"reference?{self.name}={self.size}" if self.size else "reference"
+
+    @property
+    def baseline(self) -> str:
+        """The spec of the build that it is compared with."""
+        return self.candidate if self.in_both else "reference"
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether both builds are the same."""
+        return self.candidate == self.baseline
 
     def expects(self, metric: MetricBody) -> bool:
         """Return whether a metric is one of those that are to be red."""
@@ -82,7 +94,7 @@ class Row:
         if verdict is None:
             return self.run.answer
         red = verdict.verdict is Verdict.REGRESSED
-        if not self.fault.size:
+        if self.fault.is_equal:
             return "false alarm" if red else "quiet"
         return "caught" if red and self.red else "missed"
 
@@ -102,8 +114,8 @@ def document(rows: Sequence[Row], command: str) -> str:
         rows: In the order shown; at least one.
         command: What makes it again.
     """
-    faults = [row for row in rows if row.fault.size]
-    equal = [row for row in rows if not row.fault.size]
+    faults = [row for row in rows if not row.fault.is_equal]
+    equal = [row for row in rows if row.fault.is_equal]
     parts = [_HEAD.format(measured=_measured(rows), command=command)]
     if faults:
         parts.append(f"## Made worse\n\n{_count(faults)}.\n\n{_table(faults)}\n")
@@ -149,7 +161,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     verdict = row.run.verdict
     return (
         f"`{row.fault.name}`" if row.fault.size else row.fault.name,
-        f"`{row.fault.size}`" if row.fault.size else "",
+        _size(row.fault),
         f"{verdict.suite}, {verdict.pairs_valid} pairs" if verdict else "",
         row.run.answer if verdict else "",
         _metrics(row.red),
@@ -157,6 +169,12 @@ def _cells(row: Row) -> tuple[str, ...]:
         _time(row.run.seconds),
         row.outcome,
     )
+
+
+def _size(fault: Fault) -> str:
+    if not fault.size:
+        return ""
+    return f"`{fault.size}`{' in both' if fault.in_both else ''}"
 
 
 def _metrics(metrics: Iterable[MetricBody]) -> str:

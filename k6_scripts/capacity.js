@@ -4,18 +4,17 @@
 // all, by FILLERS (20) VUs as fast as they can, because how much there is counts here and not how
 // fast it came.  A Project counts as filled when a watch has said Ready (see lib/follow.js) and a
 // first Secret is in it, so that every Project is in use; objects are Secrets and ConfigMaps by
-// turns, as many in each of PROJECTS Projects.  TIMEOUT_S (30) is how long one may take.
+// turns, as many in each of PROJECTS Projects.  DEADLINE_S is how long one may take.
 //
 // MODE `probe` is an open load (see lib/turn.js): an object is created, read, listed with up to 99
-// others, changed and deleted, each time in one of PROJECTS (1) Projects that is drawn anew.  HOLD_S
-// (5): see openLoad.
+// others, changed and deleted, each time in one of PROJECTS (1) Projects that is drawn anew.
 
 import { Counter } from 'k6/metrics'
 import { sleep } from 'k6'
 import { createAll, del, get, list, post, put } from './lib/api.js'
 import { createAndFollow } from './lib/follow.js'
 import { arms, number, seed } from './lib/settings.js'
-import { connect, handleSummary, hash, openLoad, takeTurn } from './lib/turn.js'
+import { connect, handleSummary, hash, inTime, openLoad, takeTurn } from './lib/turn.js'
 import { fixedWork, takeTask } from './lib/work.js'
 import { ORGANIZATIONS, RESOURCES, object, objectsOf, organization, payloadOf } from './lib/milo.js'
 
@@ -34,7 +33,7 @@ const MODES = { probe, projects: fillProject, objects: fillObject }
 if (!MODES[MODE]) throw new Error(`MODE is ${MODE}: it must be ${Object.keys(MODES).join(' or ')}`)
 
 const FILLERS = number('FILLERS', 20)
-export const options = MODE === 'probe' ? openLoad(number('HOLD_S', 5)) : fixedWork(FILLERS)
+export const options = MODE === 'probe' ? openLoad() : fixedWork(FILLERS)
 export { connect, handleSummary }
 
 /** Make the Organization that owns the Projects. */
@@ -84,16 +83,16 @@ function probe() {
   const path = objectsOf(nameOf(hash(seed, block) % PROJECT_COUNT), resource)
   const name = `probe-${seed}-${block}`
   const made = object(resource, name, BEFORE)
-  if (post(arm, path, made, { op: 'create', resource }).status !== 201) return
+  if (post(arm, path, made, { op: 'create', resource }).status !== 201 || !inTime()) return
   const shown = get(arm, `${path}/${name}`, { op: 'get', resource })
-  list(arm, `${path}?limit=100`, { op: 'list', resource })
-  if (shown.status === 200) {
+  if (inTime()) list(arm, `${path}?limit=100`, { op: 'list', resource })
+  if (shown.status === 200 && inTime()) {
     /** @type {any} */
     const changed = shown.json()
     changed.data.payload = AFTER
     put(arm, `${path}/${name}`, changed, { op: 'update', resource })
   }
-  del(arm, `${path}/${name}`, { op: 'delete', resource })
+  if (inTime()) del(arm, `${path}/${name}`, { op: 'delete', resource })
 }
 
 /**

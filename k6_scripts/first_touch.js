@@ -11,7 +11,7 @@
 // server's own controllers touched a Project before: in Milo they do, soon after it is Ready.
 
 import { list, now, timing } from './lib/api.js'
-import { number, seed } from './lib/settings.js'
+import { deadlineS, number, seed } from './lib/settings.js'
 import { handleSummary, hash } from './lib/turn.js'
 import { fixedWork, takeTask } from './lib/work.js'
 import { RESOURCES, makeProjects, objectsOf } from './lib/milo.js'
@@ -34,8 +34,8 @@ export default function ({ names }) {
   for (const resource of RESOURCES) {
     const path = objectsOf(names[index], resource)
     const since = now()
-    const first = list(arm, path, { op: 'first_list', resource })
-    if (first.status === 200) firstTouch(now() - since)
+    const first = list(arm, path, { op: 'first_list', resource }, deadlineS)
+    firstTouch(now() - since, first.status !== 200)
     for (let i = 0; i < LATER; i++) list(arm, path, { op: 'later_list', resource })
   }
 }

@@ -3,7 +3,7 @@
 // setup() makes ITERATIONS Projects in every arm, each with OBJECTS Secrets and as many ConfigMaps
 // of OBJECT_BYTES, of which FINALIZERS (0) of each kind have a finalizer that nobody removes.  Then
 // all are deleted at the same moment, and each is followed by a watch (see lib/follow.js) until it
-// is gone, or for TIMEOUT_S (60), while GET_RATE (5) reads per second of another Project go on in
+// is gone, or for DEADLINE_S, while GET_RATE (5) reads per second of another Project go on in
 // every arm for GET_S (8) seconds.
 //
 // It yields `project_gone`, the latency of op=delete and op=get_during, and counts of Projects
@@ -37,7 +37,7 @@ export { handleSummary }
 export function setup() {
   const run = `gc-${hash(seed, 0).toString(36)}-${Date.now().toString(36)}`
   const names = makeProjects(run, PROJECT_COUNT)
-  for (const name of names) fill(name, OBJECTS, PAYLOAD, FINALIZERS)
+  fill(names, OBJECTS, PAYLOAD, FINALIZERS)
   return { names }
 }
 

@@ -12,7 +12,7 @@
 import exec from 'k6/execution'
 import { del, get, post } from './lib/api.js'
 import { arms, durationS, number, required, seed, warmupS } from './lib/settings.js'
-import { connect, handleSummary, hash, openLoad, takeTurn } from './lib/turn.js'
+import { connect, handleSummary, hash, inTime, openLoad, takeTurn } from './lib/turn.js'
 import { armOf } from './lib/work.js'
 import {
   PROJECTS,
@@ -33,7 +33,7 @@ const NOISY_S = warmupS + durationS / 2
 
 if (!['projects', 'objects'].includes(NOISE)) throw new Error(`NOISE is no noise: ${NOISE}`)
 
-const load = openLoad(number('HOLD_S', 2.5))
+const load = openLoad()
 const startS = Number(load.scenarios.load.startTime.replace('s', '')) + NOISY_S
 
 /** @type {Record<string, object>} */
@@ -57,8 +57,8 @@ export function setup() {
   required('PROJECTS')
   const run = `noise-${hash(seed, 0).toString(36)}-${Date.now().toString(36)}`
   const [neighbour, ...names] = makeProjects(run, number('PROJECTS') + 1)
-  for (const name of names) fill(name, number('OBJECTS', 20), PAYLOAD)
-  fill(neighbour, 1, PAYLOAD)
+  fill(names, number('OBJECTS', 20), PAYLOAD)
+  fill([neighbour], 1, PAYLOAD)
   return { run, names, neighbour }
 }
 
@@ -70,9 +70,9 @@ export default function ({ names }) {
   const path = objectsOf(names[Math.floor(block / RESOURCES.length) % names.length], resource)
   const name = `load-${block}`
   const made = post(arm, path, object(resource, name, PAYLOAD), { op: `create_${half}`, resource })
-  if (made.status !== 201) return
+  if (made.status !== 201 || !inTime()) return
   get(arm, `${path}/${name}`, { op: `get_${half}`, resource })
-  del(arm, `${path}/${name}`, { op: `delete_${half}`, resource })
+  if (inTime()) del(arm, `${path}/${name}`, { op: `delete_${half}`, resource })
 }
 
 /**

@@ -2,15 +2,15 @@
 // changed and deleted.
 //
 // Open model (see lib/turn.js).  PROJECTS Projects, each with OBJECTS objects of each kind (50) so
-// that a list has work; OBJECT_BYTES (1000) of data in each; a list every LIST_EVERY blocks (5);
-// HOLD_S (1.5): see openLoad.
+// that a list has work; OBJECT_BYTES (1000) of data in each; a list every LIST_EVERY blocks (5).
+// An iteration begins no further request once REQUEST_TIMEOUT_S of it are over.
 //
 // It yields latencies of op=create, get, list, update and delete, in steady state: what a first
 // touch costs is paid in setup().  It cannot see more Projects than it makes, nor watches.
 
 import { del, get, list, post, put } from './lib/api.js'
 import { number, seed } from './lib/settings.js'
-import { connect, handleSummary, hash, openLoad, takeTurn } from './lib/turn.js'
+import { connect, handleSummary, hash, inTime, openLoad, takeTurn } from './lib/turn.js'
 import { RESOURCES, fill, makeProjects, object, objectsOf, payloadOf } from './lib/milo.js'
 
 const PROJECT_COUNT = number('PROJECTS')
@@ -20,14 +20,14 @@ const OBJECT_BYTES = number('OBJECT_BYTES', 1000)
 const BEFORE = payloadOf(OBJECT_BYTES, 'A')
 const AFTER = payloadOf(OBJECT_BYTES, 'B')
 
-export const options = openLoad(number('HOLD_S', 1.5))
+export const options = openLoad()
 export { connect, handleSummary }
 
 /** Make the Projects, the same in every arm, and return their names. */
 export function setup() {
   const run = `crud-${hash(seed, 0).toString(36)}-${Date.now().toString(36)}`
   const names = makeProjects(run, PROJECT_COUNT)
-  for (const name of names) fill(name, OBJECTS, BEFORE)
+  fill(names, OBJECTS, BEFORE)
   return { names }
 }
 
@@ -39,11 +39,11 @@ export default function ({ names }) {
   const name = names[(first + Math.floor(block / RESOURCES.length)) % names.length]
   const path = objectsOf(name, resource)
   const created = object(resource, `load-${block}`, BEFORE)
-  if (post(arm, path, created, { op: 'create', resource }).status !== 201) return
+  if (post(arm, path, created, { op: 'create', resource }).status !== 201 || !inTime()) return
   const shown = get(arm, `${path}/load-${block}`, { op: 'get', resource })
-  if (block % LIST_EVERY === 0) list(arm, `${path}?limit=100`, { op: 'list', resource })
-  if (shown.status === 200) change(arm, `${path}/load-${block}`, shown, resource)
-  del(arm, `${path}/load-${block}`, { op: 'delete', resource })
+  if (block % LIST_EVERY === 0 && inTime()) list(arm, `${path}?limit=100`, { op: 'list', resource })
+  if (shown.status === 200 && inTime()) change(arm, `${path}/load-${block}`, shown, resource)
+  if (inTime()) del(arm, `${path}/load-${block}`, { op: 'delete', resource })
 }
 
 /**

@@ -34,7 +34,7 @@ export { handleSummary }
 export function setup() {
   const run = `fill-${hash(seed, 0).toString(36)}-${Date.now().toString(36)}`
   const names = makeProjects(run, PROJECT_COUNT)
-  for (const name of names) fill(name, 1, PAYLOAD)
+  fill(names, 1, PAYLOAD)
   return { names }
 }
 

@@ -2,7 +2,7 @@
 //
 // ITERATIONS Projects in every arm, in ROUNDS (1) bursts of the same size that begin ROUND_S (6)
 // seconds apart; all Projects of a burst are created at the same moment, in all arms.  Each is
-// followed by a watch (see lib/follow.js) until it is Ready, or for TIMEOUT_S (30).  The Projects
+// followed by a watch (see lib/follow.js) until it is Ready, or for DEADLINE_S.  The Projects
 // stay, so that the probes can tell what one costs.
 //
 // It yields `project_ready`, the latency of op=create, and counts of Projects created and never

@@ -2,8 +2,7 @@
 //
 // Open model (see lib/turn.js), each Project followed by a watch (see lib/follow.js).  OBJECTS (2)
 // Secrets of OBJECT_BYTES are put into each Project, so that its deletion has something to clean
-// up; TIMEOUT_S (30) is how long a Project may take to be Ready, and to be gone; HOLD_S (5): see
-// openLoad.
+// up; DEADLINE_S is how long a Project may take to be Ready, and to be gone.
 //
 // It yields `project_ready`, `project_gone`, latencies of op=create, fill and delete, and counts of
 // Projects created, deleted, never Ready and never gone.  It cannot see what a burst sees: arrivals
@@ -11,14 +10,15 @@
 
 import { createAll, post } from './lib/api.js'
 import { createAndFollow, deleteAndFollow } from './lib/follow.js'
-import { arms, number, seed } from './lib/settings.js'
+import { arms, deadlineS, number, requestTimeoutS, seed } from './lib/settings.js'
 import { connect, handleSummary, hash, openLoad, takeTurn } from './lib/turn.js'
 import { ORGANIZATIONS, object, objectsOf, organization, payloadOf } from './lib/milo.js'
 
 const OBJECTS = number('OBJECTS', 2)
 const PAYLOAD = payloadOf(number('OBJECT_BYTES', 1000), 'A')
 
-export const options = openLoad(number('HOLD_S', 5))
+// A Project that never becomes Ready is not deleted, so one of the two waits may be the longest.
+export const options = openLoad(2 * deadlineS + (OBJECTS + 2) * requestTimeoutS + 1)
 export { connect, handleSummary }
 
 /** Make the Organization that owns the Projects, in every arm. */

@@ -1,30 +1,38 @@
 """Carry out a plan: launch, load, watch, and keep one value per metric and trial."""
 
-import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.clock import watched_clock
 from pipeline.config import Workload
-from pipeline.errors import LoadError
+from pipeline.errors import LoadError, SubjectDiedError
 from pipeline.judge.policy import LEAST_PAIRS
 from pipeline.log import log, step
-from pipeline.model.results import Interleave, Reading, ResultSet, Trial
+from pipeline.model.results import Failure, Interleave, Reading, ResultSet, Trial
 from pipeline.model.subject import Arm
 from pipeline.plan import WORKLOAD_S, Pair, Plan, seed_of
 from pipeline.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
 from pipeline.progress import Progress
-from pipeline.samples import Outcome, added, counted, disagreeing, too_short, values_of
+from pipeline.samples import (
+    Outcome,
+    TrialValues,
+    added,
+    disagreeing,
+    too_short,
+    unexplained,
+    values_of,
+)
 
 Enough = Callable[[ResultSet], bool]
 """Says whether results need no more pairs."""
 
 RESTARTS = ".restarts"
-"""End of the name of a reading that makes a trial invalid unless it is 0."""
+"""End of the name of a reading that says how often a component was started anew under load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +106,9 @@ def run_pairs(
 
 
 def _is_over(plan: Plan, results: ResultSet, spent_s: float) -> bool:
-    """Whether another pair would end after the budget; there are enough for an interval first."""
-    if plan.budget_s is None or len(results.valid_pairs) < LEAST_PAIRS:
+    """Return whether another pair would end after the budget; the first look always comes."""
+    least = plan.looks[0] if plan.looks else LEAST_PAIRS
+    if plan.budget_s is None or len(results.valid_pairs) < least:
         return False
     if over := spent_s + plan.duration_s / plan.pairs > plan.budget_s:
         log.info("the budget ends the run after %s pairs", len(results.valid_pairs))
@@ -121,70 +130,177 @@ class _Teller:
 
 
 def _pair(plan: Plan, pair: Pair, rig: Rig, out: Path, tell: _Teller) -> tuple[Outcome, ...]:
+    """Return the two trials of a pair."""
     if plan.interleave is Interleave.REQUEST:
-        return _launch(plan, _Launch(pair.number, pair.order, out), rig, tell)
-    return tuple(
-        dataclasses.replace(
-            outcome, trial=dataclasses.replace(outcome.trial, position=pair.order.index(arm))
-        )
-        for arm in pair.order
-        for outcome in _launch(plan, _Launch(pair.number, (arm,), _empty(out / arm)), rig, tell)
+        return _outcomes([_launch(plan, _Launch(pair.number, pair.order, out), rig, tell)], pair)
+    return _outcomes(
+        [
+            _launch(plan, _Launch(pair.number, (arm,), _empty(out / arm)), rig, tell)
+            for arm in pair.order
+        ],
+        pair,
     )
 
 
-def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> tuple[Outcome, ...]:
-    """Start the servers, run every workload, and return a trial for each arm."""
-    taken_at, began = datetime.now(UTC), time.monotonic()
-    values: dict[Arm, dict[str, float]] = {arm: {} for arm in launch.arms}
-    of: dict[Arm, dict[str, float]] = {arm: {} for arm in launch.arms}
-    invalid: list[str] = []
-    warnings: dict[Arm, list[str]] = {arm: [] for arm in launch.arms}
+@dataclass(slots=True)
+class _Launched:
+    """What one launch came to, by the arms that were up.
+
+    Attributes:
+        arms: That were up.
+        taken_at: When it began, UTC.
+        duration_s: How long it took, in seconds.
+        found: Values.
+        warnings: What a reader should know.
+        failures: How a build failed.
+        invalid: Why the generator did not do its part.
+        failing: Why an arm had no load worth the name, by workload.
+        failed: Workloads that a build failed: the values of the other are dropped too, because
+            it had the machine to itself.
+    """
+
+    arms: tuple[Arm, ...]
+    taken_at: datetime
+    duration_s: float = 0.0
+    found: dict[Arm, TrialValues] = field(default_factory=dict)
+    warnings: dict[Arm, list[str]] = field(default_factory=dict)
+    failures: dict[Arm, list[Failure]] = field(default_factory=dict)
+    invalid: list[str] = field(default_factory=list)
+    failing: dict[tuple[str, Arm], str] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for arm in self.arms:
+            self.found[arm], self.warnings[arm], self.failures[arm] = TrialValues(), [], []
+
+
+def _outcomes(launches: Sequence[_Launched], pair: Pair) -> tuple[Outcome, ...]:
+    """Return a trial for each arm of a pair, in the order in which they were started.
+
+    A build that fails in one arm only is a result.  Where the builds of both arms fail, the load or
+    the place is at fault, or at least nothing can be said of a difference: the pair is invalid.
+    """
+    failing: dict[str, dict[Arm, str]] = {}
+    for (workload, arm), said in (item for one in launches for item in one.failing.items()):
+        failing.setdefault(workload, {})[arm] = said
+    invalid = [said for one in launches for said in one.invalid]
+    invalid += [
+        f"{workload}: {said}"
+        for workload, by_arm in failing.items()
+        if set(by_arm) == set(pair.order)
+        for said in by_arm.values()
+    ]
+    failures = {arm: one.failures[arm] for one in launches for arm in one.arms}
+    if all(failures.values()):
+        invalid += [failure.what for arm in pair.order for failure in failures[arm]]
+    failed = {workload for one in launches for workload in one.failed}
+    outcomes = {}
+    for one in launches:
+        for arm in one.arms:
+            for workload in failed:
+                one.found[arm].drop(workload)
+            trial = Trial(
+                pair=pair.number,
+                arm=arm,
+                position=pair.order.index(arm),
+                started_at=one.taken_at,
+                duration_s=round(one.duration_s, 3),
+                invalid=tuple(invalid),
+                warnings=tuple(one.warnings[arm]),
+                failures=tuple(failures[arm]),
+            )
+            outcomes[arm] = Outcome(trial, one.found[arm])
+    return tuple(outcomes[arm] for arm in pair.order)
+
+
+def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> _Launched:
+    """Start the servers, run every workload, and return what came of it."""
+    began = time.monotonic()
+    launched = _Launched(launch.arms, datetime.now(UTC))
     tell.stage("start the servers", plan.launch_s)
     artifacts = {arm: rig.artifacts[arm] for arm in launch.arms}
     left_s = plan.launch_s - plan.suite.environment.start_s
     with (
         step(f"{tell.title}, {' and '.join(launch.arms)}"),
+        watched_clock() as clock,
         rig.environment.launch(artifacts, launch.out) as targets,
     ):
         for workload in plan.suite.workloads:
             tell.stage(workload.name, left_s)
             left_s -= workload.driver.load_s + WORKLOAD_S
             seed = seed_of(plan.seed, launch.pair, workload.name)
-            load, seen = _workload(workload, launch, rig, targets, seed)
-            invalid += [f"{workload.name}: {reason}" for reason in load.invalid]
-            for arm in launch.arms:
-                invalid += [f"{workload.name}: {said}" for said in seen[arm].restarted(arm)]
-                readings = (*load.readings[arm], *seen[arm].readings)
-                invalid += [f"{workload.name}: {said}" for said in disagreeing(readings, arm)]
-                found, missing = values_of(workload, readings)
-                values[arm] |= found
-                of[arm] |= counted(workload, readings)
-                warnings[arm] += [
-                    f"{workload.name}: {said}"
-                    for said in (
-                        *load.warnings,
-                        *seen[arm].failed,
-                        *missing,
-                        *too_short(workload, readings),
-                    )
-                ]
-    duration_s = time.monotonic() - began
-    return tuple(
-        Outcome(
-            Trial(
-                launch.pair,
-                arm,
-                position,
-                taken_at,
-                round(duration_s, 3),
-                tuple(invalid),
-                tuple(warnings[arm]),
-            ),
-            values[arm],
-            of[arm],
-        )
-        for position, arm in enumerate(launch.arms)
-    )
+            if not _carry_out(workload, launch, rig, targets, seed=seed, launched=launched):
+                rest = plan.suite.workloads[plan.suite.workloads.index(workload) :]
+                launched.failed.update(one.name for one in rest)
+                break
+    launched.invalid += clock.steps()
+    launched.duration_s = time.monotonic() - began
+    return launched
+
+
+def _carry_out(
+    workload: Workload,
+    launch: _Launch,
+    rig: Rig,
+    targets: Mapping[Arm, Target],
+    *,
+    seed: int,
+    launched: _Launched,
+) -> bool:
+    """Run one workload and note what came of it; return whether the launch can go on."""
+    try:
+        load, seen = _workload(workload, launch, rig, targets, seed)
+    except LoadError:
+        died = _died(targets, workload.name)
+        if not died:
+            raise
+        for arm, failure in died.items():
+            launched.failures[arm].append(failure)
+        return False
+    launched.invalid += [f"{workload.name}: {reason}" for reason in load.invalid]
+    if load.failed:
+        for arm, reason in load.failed.items():
+            launched.failures[arm].append(Failure(f"{workload.name}: {reason}"))
+        launched.failed.add(workload.name)
+        return True
+    goes_on = True
+    for arm in launch.arms:
+        if restarted := seen[arm].restarted():
+            what = f"the {' and the '.join(restarted)} of the {arm} restarted under {workload.name}"
+            launched.failures[arm].append(Failure(what))
+            goes_on = False
+        readings = (*load.readings[arm], *seen[arm].readings)
+        if arm in load.failing:
+            launched.failing[workload.name, arm] = load.failing[arm]
+        launched.invalid += [
+            f"{workload.name}: {said}"
+            for said in (*disagreeing(readings, arm), *unexplained(readings, arm))
+        ]
+        found = values_of(workload, readings)
+        launched.found[arm].add(found)
+        launched.warnings[arm] += [
+            f"{workload.name}: {said}"
+            for said in (
+                *load.warnings,
+                *seen[arm].failed,
+                *found.missing,
+                *too_short(workload, readings),
+            )
+        ]
+    return goes_on
+
+
+def _died(targets: Mapping[Arm, Target], workload: str) -> dict[Arm, Failure]:
+    """Return how each build has died, if any has."""
+    died = {}
+    for arm, target in targets.items():
+        try:
+            target.check()
+        except SubjectDiedError as error:
+            died[arm] = Failure(f"{workload}: {error}", log=error.hint)
+        except LoadError:  # it was taken away: nothing of it is a result
+            return {}
+    return died
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +318,14 @@ class Seen:
         except LoadError as error:
             self.failed.append(str(error))
 
-    def restarted(self, arm: Arm) -> list[str]:
-        """Return a sentence for each component that is not the process that was loaded."""
-        return [
-            f"the {reading.name.removesuffix(RESTARTS)} of the {arm} restarted under load"
+    def restarted(self) -> list[str]:
+        """Return each component that is not the process that was loaded, such as `server`."""
+        names = [
+            reading.name.removesuffix(RESTARTS)
             for reading in self.readings
             if reading.name.endswith(RESTARTS) and reading.value > 0
         ]
+        return list(dict.fromkeys(names))
 
 
 def _workload(

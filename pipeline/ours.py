@@ -5,6 +5,7 @@ gates: all of it is from the suite.  Numbers alone are from the results.
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from pipeline.config import Suite
 from pipeline.errors import BaselineError
@@ -14,7 +15,14 @@ from pipeline.model.metric import Metric
 from pipeline.model.results import ResultSet, Sample
 from pipeline.model.subject import Arm, Kind, Product
 
-_NAMED = 5
+_NAMED: Final = 5
+
+COUNTS: Final = (
+    *("errors_share", "unfinished_share"),
+    *("projects_never_ready", "projects.never_ready", "projects.never_ready_share"),
+    *("projects_never_gone", "projects.never_gone"),
+)
+"""Readings that count what was not done before a deadline; each suite has one beside every time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,7 @@ def by_suite(results: ResultSet, suite: Suite, product: Product, pairs: int | No
         found = replace(results, samples=samples, pairs_asked=most, looks=looks)
     except ValueError as error:  # a value that a metric of ours does not allow
         raise BaselineError(f"its results: {error}") from error
+    _require_counted(found, suite)
     lacking = _lacking(found, suite.max_invalid)
     said_of = (
         (others, "judged by our margins, not by those of its results"),
@@ -133,14 +142,45 @@ def _samples(results: ResultSet, arm: Arm, ours: dict[str, Metric]) -> tuple[Sam
     return (*kept, *missing)
 
 
+def _require_counted(results: ResultSet, suite: Suite) -> None:
+    """Refuse a deadline that cut values off, where nothing is counted that was not done in time.
+
+    A metric of which a deadline cut both builds off does not gate, so that is not for the results
+    alone to say.
+
+    Raises:
+        BaselineError: Naming the metric.
+    """
+    counting = {
+        f"{workload.name}/{metric.name}"
+        for workload in suite.workloads
+        for metric in workload.metrics
+        if metric.select in COUNTS
+    }
+    for arm, samples in results.samples.items():
+        counts = [sample for sample in samples if sample.key in counting]
+        for sample in samples:
+            beside = [count for count in counts if count.workload == sample.workload]
+            for pair in range(results.pairs):
+                if sample.cutoff(pair) and not any(count.values[pair] for count in beside):
+                    raise BaselineError(
+                        f"a deadline is said to have cut off {sample.key} of the {arm}, and all"
+                        " was done in time"
+                    )
+
+
 def _lacking(results: ResultSet, allowed: int) -> list[str]:
-    """Return the gating metrics that more pairs than allowed have no numbers of."""
+    """Return the gating metrics that more pairs than allowed say nothing of."""
     arms = [{s.key: s for s in results.samples[arm]} for arm in Arm]
     valid = results.valid_pairs
+
+    def says(sample: Sample, pair: int) -> bool:
+        return sample.values[pair] is not None or sample.cutoff(pair) is not None
+
     return [
         key
         for key, sample in arms[0].items()
         if sample.metric.gate
-        and sum(all(arm[key].values[pair] is not None for arm in arms) for pair in valid)
+        and sum(all(says(arm[key], pair) for arm in arms) for pair in valid)
         < max(LEAST_PAIRS, len(valid) - allowed)
     ]

@@ -71,6 +71,7 @@ class Plan:
             seed=self.seed,
             launches=self.launches,
             duration_s=self.duration_s,
+            most_pair_s=self.most_pair_s,
             workloads=tuple(
                 WorkloadSummary(
                     name=w.name,
@@ -79,6 +80,7 @@ class Plan:
                     counted=w.driver.counted,
                     iterations=w.driver.iterations,
                     load_s=w.driver.load_s,
+                    most_s=w.driver.most_s,
                     requests=self.requests()[w.name],
                     gating=tuple(m.name for m in w.metrics if m.gate),
                     metrics=len(w.metrics),
@@ -107,6 +109,12 @@ class Plan:
         """Expected seconds of one launch."""
         loads = sum(WORKLOAD_S + w.driver.load_s for w in self.suite.workloads)
         return self.suite.environment.start_s + loads
+
+    @property
+    def most_pair_s(self) -> float:
+        """Seconds of one pair with a build that is slow or stuck, and meets every deadline."""
+        loads = sum(WORKLOAD_S + w.driver.most_s for w in self.suite.workloads)
+        return (self.suite.environment.start_s + loads) * self.launches / self.pairs
 
     def requests(self) -> dict[str, int]:
         """Return the expected number of requests of each workload, over all pairs and both arms."""

@@ -166,7 +166,8 @@ class Target:
         metrics: URL of each component's Prometheus text; a URL of `https:` wants the
             administrator's token.
         etcd_url: Client URL of etcd, or empty where it cannot be reached.
-        check: Raises LoadError when a component has died; does nothing otherwise.
+        check: Raises SubjectDiedError when a component has died, LoadError when it was taken away;
+            does nothing otherwise.
         usage: Asks what the container of each component has used, where the processes cannot be
             seen; raises LoadError.  None where they can.
         pods: Where the load comes from; None for this machine.
@@ -223,14 +224,20 @@ class Load:
     Attributes:
         readings: By arm.
         spans: While the load of each arm was steady, for its probes.
-        invalid: Why the load was not as asked; empty when it counts.
+        invalid: Why the generator did not do its part; empty when the load counts.
         warnings: What a reader should know of a load that counts.
+        failing: Why an arm may have had no load worth the name, such as requests most of which
+            failed.  Of one arm that is a measurement; of every arm of a pair the load was wrong.
+        failed: Why an arm could not be prepared for the load, or did not come to its end: that arm
+            has failed the workload, and what was read of either does not count.
     """
 
     readings: Mapping[Arm, tuple[Reading, ...]]
     spans: Mapping[Arm, Span]
     invalid: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    failing: Mapping[Arm, str] = field(default_factory=dict)
+    failed: Mapping[Arm, str] = field(default_factory=dict)
 
 
 class Environment(Protocol):

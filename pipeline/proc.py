@@ -96,11 +96,13 @@ class Ended:
         code: Its exit code; below 0 the number of the signal that killed it.
         start_s: When it was started, in seconds of Unix time.
         end_s: When its end was seen.
+        gave_up: True if it was still running at the deadline, and was stopped.
     """
 
     code: int
     start_s: float
     end_s: float
+    gave_up: bool = False
 
 
 def together(
@@ -111,12 +113,12 @@ def together(
     hide: tuple[str, ...] = (),
     check: Callable[[], None] = lambda: None,
 ) -> tuple[Ended, ...]:
-    """Run programs side by side to their ends, whatever their exit codes, in the order given.
+    """Run programs side by side to their ends, and return those ends in the order given.
 
     Args:
         commands: To start, all at once.
         timeout_s: Seconds until all that still run are stopped.
-        error: What to raise when one cannot be started or takes too long.
+        error: What to raise when one cannot be started.
         hide: Beginnings of the names of our own variables that they must not see.
         check: Called often while they run; what it raises stops them.
 
@@ -149,10 +151,9 @@ def together(
                 if code is not None and number not in ended:
                     ended[number] = Ended(code, starts[number], time.time())
                 elif code is None and time.monotonic() > deadline:
-                    raise error(
-                        f"{service.name} was still running after {timeout_s:g} s",
-                        hint=last(service.output),
-                    )
+                    _stop(service.process)
+                    code = service.process.wait()
+                    ended[number] = Ended(code, starts[number], time.time(), gave_up=True)
             time.sleep(_POLL_S)
     check()
     return tuple(ended[number] for number in range(len(services)))
@@ -215,11 +216,30 @@ def cpu_of_children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def capture(argv: Sequence[str], *, timeout_s: float = 30.0, cwd: Path | None = None) -> str | None:
-    """Return what a quick program prints to stdout, or None when it fails or is not there."""
+def capture(
+    argv: Sequence[str],
+    *,
+    timeout_s: float = 30.0,
+    cwd: Path | None = None,
+    errors: str = "replace",
+) -> str | None:
+    """Return what a quick program prints to stdout, or None when it fails or is not there.
+
+    Args:
+        argv: Program and arguments; never a shell string.
+        timeout_s: Seconds until it is stopped.
+        cwd: Folder to run in.
+        errors: What becomes of bytes that are not UTF-8, as `bytes.decode` calls it.
+    """
     try:
         done = subprocess.run(
-            argv, capture_output=True, timeout=timeout_s, check=False, cwd=cwd, text=True
+            argv,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+            cwd=cwd,
+            encoding="utf-8",
+            errors=errors,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -2,32 +2,63 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
-from pipeline.config import MetricSettings, Suite, Workload
+from pipeline.config import Suite, Workload
 from pipeline.model.metric import Scale
-from pipeline.model.results import Reading, ResultSet, Sample, Trial
+from pipeline.model.results import Cutoff, Reading, ResultSet, Sample, Trial
 from pipeline.model.subject import Arm
 from pipeline.model.units import convert
 from pipeline.stats.summary import EFFECTIVE, ERROR, QUANTILES, fewest
 
 _PODS = "pods."
+_ANSWERS = "server.answers{"
+_FEW_TIMEOUTS = 0.02  # share of requests
 _SLACK, _SLACK_SHARE = 5.0, 0.01  # answers that may be under way when one of the two is asked
 
 
 @dataclass(frozen=True, slots=True)
+class TrialValues:
+    """The values of one trial, by sample key; none where the metric was not reported.
+
+    Attributes:
+        values: In the unit of the metric.
+        of: Of a share of events, how many there could have been.
+        cutoffs: What a deadline did, for each value that it touched or prevented.
+        missing: A sentence for each metric that has no value.
+    """
+
+    values: dict[str, float] = field(default_factory=dict)
+    of: dict[str, float] = field(default_factory=dict)
+    cutoffs: dict[str, Cutoff] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+    def add(self, other: "TrialValues") -> None:
+        """Add the values of another workload of the same trial."""
+        self.values.update(other.values)
+        self.of.update(other.of)
+        self.cutoffs.update(other.cutoffs)
+        self.missing.extend(other.missing)
+
+    def drop(self, workload: str) -> None:
+        """Remove the values of a workload that one of the builds failed."""
+        for found in (self.values, self.of, self.cutoffs):
+            for key in [key for key in found if key.startswith(f"{workload}/")]:
+                del found[key]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """One trial and its values by sample key; no value where the metric was not reported.
+    """One trial and its values.
 
     Attributes:
         trial: Which it is, and whether it counts.
-        values: In the unit of the metric.
-        of: Of a share of events, how many there could have been.
+        found: Its values.
     """
 
     trial: Trial
-    values: Mapping[str, float]
-    of: Mapping[str, float]
+    found: TrialValues
 
 
 def added(results: ResultSet, suite: Suite, outcomes: Sequence[Outcome]) -> ResultSet:
@@ -36,11 +67,11 @@ def added(results: ResultSet, suite: Suite, outcomes: Sequence[Outcome]) -> Resu
     samples: dict[Arm, tuple[Sample, ...]] = {}
     for outcome in outcomes:
         before = {s.key: s for s in results.samples.get(outcome.trial.arm, ())}
+        found = outcome.found if counts else TrialValues()
         samples[outcome.trial.arm] = tuple(
             _longer(
                 before.get(key) or Sample(workload.name, metric.metric(), (None,) * results.pairs),
-                outcome.values.get(key) if counts else None,
-                outcome.of.get(key) if counts else None,
+                found,
             )
             for workload in suite.workloads
             for metric in workload.metrics
@@ -75,55 +106,103 @@ def disagreeing(readings: Sequence[Reading], arm: Arm) -> list[str]:
     return said
 
 
-def _longer(sample: Sample, value: float | None, of: float | None) -> Sample:
-    """Return a sample with one more value; `of` begins with the first that has any."""
-    known = sample.of or (None,) * len(sample.values)
-    longer = (*known, of) if sample.of or of is not None else ()
-    return dataclasses.replace(sample, values=(*sample.values, value), of=longer)
+def _longer(sample: Sample, found: TrialValues) -> Sample:
+    """Return a sample with one more value."""
+    return dataclasses.replace(
+        sample,
+        values=(*sample.values, found.values.get(sample.key)),
+        of=_extended(sample.of, found.of.get(sample.key), len(sample.values)),
+        cutoffs=_extended(sample.cutoffs, found.cutoffs.get(sample.key), len(sample.values)),
+    )
 
 
-def values_of(
-    workload: Workload, readings: Sequence[Reading]
-) -> tuple[dict[str, float], list[str]]:
-    """Return the value of each metric by sample key, and a sentence for each that is missing."""
+def unexplained(readings: Sequence[Reading], arm: Arm) -> list[str]:
+    """Return why timeouts were not the build's doing, if its own counters say so.
+
+    A request that is given up is a measurement, unless the server says that it answered as many
+    requests as were sent, and was quick: then the answers were lost on the way, or k6 had no time
+    to read them.
+
+    Args:
+        readings: Of the load and the probes.
+        arm: That they are of.
+    """
+    found = {reading.name: reading.value for reading in readings}
+    timeouts, waited_s = found.get("timeouts", 0.0), found.get("timed_out", 0.0)
+    sent, served_s = found.get("requests", 0.0), found.get("server.answer_time")
+    if served_s is None or timeouts <= _FEW_TIMEOUTS * sent:
+        return []
+    answered = sum(value for name, value in found.items() if name.startswith(_ANSWERS))
+    if answered < sent or served_s > waited_s / 2:
+        return []
+    return [
+        (
+            f"k6 gave up on {timeouts:.0f} of the {sent:.0f} requests to the {arm}, and its server"
+            f" answered {answered:.0f} in {served_s:.3g} s together: the answers were lost"
+        )
+    ]
+
+
+_Item = TypeVar("_Item")
+
+
+def _extended(
+    known: tuple[_Item | None, ...], item: _Item | None, before: int
+) -> tuple[_Item | None, ...]:
+    """Return one item more; a tuple is empty until the first item that says something."""
+    if not known and item is None:
+        return ()
+    return (*(known or (None,) * before), item)
+
+
+def values_of(workload: Workload, readings: Sequence[Reading]) -> TrialValues:
+    """Return what a trial says of each metric of a workload."""
     by_name = {reading.name: reading for reading in readings}
-    values: dict[str, float] = {}
-    missing: list[str] = []
+    found = TrialValues()
     for metric in workload.metrics:
-        wanted = [name for name in (metric.select, metric.per) if name]
-        if absent := [name for name in wanted if name not in by_name]:
-            why = refused(absent[0], by_name)
-            missing.append(f"{metric.name}: {why or f'nothing reported `{absent[0]}`'}")
+        key = f"{workload.name}/{metric.name}"
+        reading = by_name.get(metric.select)
+        per = by_name.get(metric.per) if metric.per else None
+        if reading is None or (metric.per and per is None):
+            absent = metric.select if reading is None else metric.per
+            why = refused(absent, by_name) or f"nothing reported `{absent}`"
+            found.missing.append(f"{metric.name}: {why}")
+            if _was_prevented(absent, by_name):
+                found.cutoffs[key] = Cutoff.NOTHING_DONE
             continue
-        value = _value(metric, by_name)
-        if value is None:
-            missing.append(f"{metric.name}: `{metric.per}` was 0")
-        elif not metric.metric().allows(value):
-            missing.append(
+        value = convert(reading.value, reading.unit, metric.unit)
+        if per is not None and per.value == 0:
+            found.missing.append(f"{metric.name}: `{metric.per}` was 0")
+            if _has_cutoffs(by_name):
+                found.cutoffs[key] = Cutoff.NOTHING_DONE
+            continue
+        value = value / per.value if per is not None else value
+        if not metric.metric().allows(value):
+            found.missing.append(
                 f"{metric.name}: {value:g} {metric.unit} is not a {metric.scale}'s value"
             )
-        else:
-            values[f"{workload.name}/{metric.name}"] = value
-    return values, missing
+            continue
+        found.values[key] = value
+        if reading.at_least:
+            found.cutoffs[key] = Cutoff.AT_LEAST
+        if reading.of and not metric.per:
+            found.of[key] = reading.of
+    return found
 
 
-def counted(workload: Workload, readings: Sequence[Reading]) -> dict[str, float]:
-    """Return, for each metric that is a share of events, how many there could have been."""
-    by_name = {reading.name: reading.of for reading in readings}
-    return {
-        f"{workload.name}/{metric.name}": of
-        for metric in workload.metrics
-        if not metric.per and (of := by_name.get(metric.select))
-    }
+def _has_cutoffs(by_name: Mapping[str, Reading]) -> bool:
+    """Return whether a deadline cut something off in this workload."""
+    cut = by_name.get("cut_off")
+    return cut is not None and cut.value > 0
 
 
-def _value(metric: MetricSettings, by_name: Mapping[str, Reading]) -> float | None:
-    reading = by_name[metric.select]
-    value = convert(reading.value, reading.unit, metric.unit)
-    if not metric.per:
-        return value
-    divisor = by_name[metric.per].value
-    return value / divisor if divisor else None
+def _was_prevented(absent: str, by_name: Mapping[str, Reading]) -> bool:
+    """Return whether a time of the driver is missing because a deadline came first.
+
+    Readings of probes have a component before a dot; a probe that failed is another matter.
+    """
+    name = absent.rpartition("/")[0]
+    return bool(name) and "." not in name and _has_cutoffs(by_name)
 
 
 def refused(select: str, by_name: Mapping[str, Reading]) -> str:

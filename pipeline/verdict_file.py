@@ -6,8 +6,8 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.model.metric import Better, Scale
-from pipeline.model.report import Report, Rule, Verdict
-from pipeline.model.results import Interleave
+from pipeline.model.report import Bound, Report, Rule, Verdict
+from pipeline.model.results import Failure, Interleave
 from pipeline.model.subject import Arm, Subject
 
 # 1: the first version.
@@ -25,6 +25,7 @@ class ChangeBody(_Strict):
     low: float
     estimate: float
     high: float
+    bound: Bound = Bound.NONE
 
 
 class MetricBody(_Strict):
@@ -58,6 +59,14 @@ class InvalidTrial(_Strict):
     reasons: tuple[str, ...]
 
 
+class FailedTrial(_Strict):
+    """A trial in which a build died, restarted or could not be prepared."""
+
+    pair: int
+    arm: Arm
+    failures: tuple[Failure, ...]
+
+
 class VerdictBody(_Strict):
     """verdict.json: what a machine needs to act on a run."""
 
@@ -78,6 +87,7 @@ class VerdictBody(_Strict):
     metrics: tuple[MetricBody, ...]
     warnings: tuple[str, ...]
     invalid_trials: tuple[InvalidTrial, ...]
+    failed_trials: tuple[FailedTrial, ...] = ()
 
 
 def verdict_body(report: Report, exit_code: int) -> VerdictBody:
@@ -110,7 +120,12 @@ def verdict_body(report: Report, exit_code: int) -> VerdictBody:
                 baseline=c.baseline,
                 candidate=c.candidate,
                 change=c.change
-                and ChangeBody(low=c.change.low, estimate=c.change.estimate, high=c.change.high),
+                and ChangeBody(
+                    low=c.change.low,
+                    estimate=c.change.estimate,
+                    high=c.change.high,
+                    bound=c.change.bound,
+                ),
                 p_worse=c.p_worse,
                 p_better=c.p_better,
                 smallest_detectable=c.smallest_detectable,
@@ -127,5 +142,10 @@ def verdict_body(report: Report, exit_code: int) -> VerdictBody:
             InvalidTrial(pair=trial.pair, arm=trial.arm, reasons=trial.invalid)
             for trial in results.trials
             if trial.invalid
+        ),
+        failed_trials=tuple(
+            FailedTrial(pair=trial.pair, arm=trial.arm, failures=trial.failures)
+            for trial in results.trials
+            if trial.failures
         ),
     )

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pipeline import measure
 from pipeline.config import Suite, load
-from pipeline.errors import LoadError
+from pipeline.errors import LoadError, SubjectDiedError
 from pipeline.judge.policy import is_enough
 from pipeline.model.results import Interleave, Machine, Reading, ResultSet
 from pipeline.model.subject import Arm, Subject
@@ -63,6 +64,7 @@ def target() -> Target:
 class FakeEnvironment:
     launched: list[tuple[Arm, ...]] = field(default_factory=list)
     running: int = 0
+    dead: tuple[Arm, ...] = ()
 
     @contextmanager
     def launch(
@@ -70,10 +72,15 @@ class FakeEnvironment:
     ) -> Iterator[Mapping[Arm, Target]]:
         self.launched.append(tuple(artifacts))
         self.running += 1
+        self.dead = ()
         try:
-            yield {arm: target() for arm in artifacts}
+            yield {arm: replace(target(), check=partial(self._check, arm)) for arm in artifacts}
         finally:
             self.running -= 1
+
+    def _check(self, arm: Arm) -> None:
+        if arm in self.dead:
+            raise SubjectDiedError(f"server of the {arm} exited with 2", hint="panic: no")
 
 
 @dataclass
@@ -152,14 +159,16 @@ class Bench:
     interleave: Interleave = Interleave.REQUEST
     environment: FakeEnvironment = field(default_factory=FakeEnvironment)
 
-    def run(self, results: ResultSet | None = None) -> Iterator[ResultSet]:
-        rig = measure.Rig(
+    def rig(self) -> measure.Rig:
+        return measure.Rig(
             self.environment,
             {"crud": self.driver},
             (self.probe,),
             {},
             {arm: Artifact(Subject("reference", "sha256:00"), Path("x")) for arm in Arm},
         )
+
+    def run(self, results: ResultSet | None = None) -> Iterator[ResultSet]:
         plan = Plan(self.suite, 3, self.interleave, seed=1)
         start = results or empty(self.suite, self.interleave)
-        return measure.run_pairs(plan, rig, start, self.out, Told(), enough=is_enough)
+        return measure.run_pairs(plan, self.rig(), start, self.out, Told(), enough=is_enough)

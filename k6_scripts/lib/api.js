@@ -7,7 +7,7 @@ import exec from 'k6/execution'
 import http from 'k6/http'
 import { Counter, Trend } from 'k6/metrics'
 import { sleep } from 'k6'
-import { timeoutS } from './settings.js'
+import { requestTimeoutS, setupS } from './settings.js'
 
 /**
  * @typedef {import('./settings.js').Arm} Arm
@@ -16,11 +16,14 @@ import { timeoutS } from './settings.js'
 
 const ATTEMPTS = 5
 const LONGEST_WAIT_S = 5
-const SETUP_ATTEMPTS = 40
+const SETUP_REQUEST_S = 10
 const SETUP_WAIT_S = 0.25
+const SETUP_BATCH = 120 // of all arms together
 const good = http.expectedStatuses({ min: 200, max: 399 })
 const goodOrLater = http.expectedStatuses({ min: 200, max: 399 }, 429)
 const retries = new Counter('retries')
+const setupFailed = new Counter('setup_failed')
+let setupEnds = 0 // in milliseconds of Unix time; 0 outside of setup()
 
 /**
  * @param {Arm} arm
@@ -36,9 +39,10 @@ export function get(arm, path, tags) {
  * @param {Arm} arm
  * @param {string} path
  * @param {Tags} tags
+ * @param {number} [budgetS] how long to come back to a server that says "later", in seconds
  */
-export function list(arm, path, tags) {
-  return send(arm, 'GET', path, null, tags, 'none')
+export function list(arm, path, tags, budgetS) {
+  return send(arm, 'GET', path, null, tags, 'none', budgetS)
 }
 
 /**
@@ -71,22 +75,65 @@ export function del(arm, path, tags) {
 }
 
 /**
- * Create many objects at once, in setup(); what fails is tried again for a while, because a Project
- * may need a moment before its first object.
+ * Create many objects at once, in setup(); what fails is tried again until SETUP_S is over, because
+ * a Project may need a moment before its first object.
  * @param {{arm: Arm, path: string, object: object}[]} creations sent in this order
  */
 export function createAll(creations) {
   let left = creations
   for (let attempt = 1; left.length > 0; attempt++) {
     /** @type {import('k6/http').Response[]} */
-    const responses = Object.values(http.batch(left.map(creation)))
-    const failed = responses.filter((response) => !isThere(response, attempt))
-    if (failed.length > 0 && attempt === SETUP_ATTEMPTS) {
-      throw new Error(`setup: ${failed[0].url} answered ${failed[0].status}: ${failed[0].body}`)
+    const responses = []
+    for (let at = 0; at < left.length; at += SETUP_BATCH) {
+      const batch = left.slice(at, at + SETUP_BATCH).map(creation)
+      responses.push(...Object.values(http.batch(batch)))
+      if (setupIsLate()) break
     }
-    left = left.filter((_, i) => failed.includes(responses[i]))
+    const failed = left.filter((_, i) => !responses[i] || !isThere(responses[i], attempt))
+    if (failed.length > 0 && setupIsLate()) {
+      const first = responses.find((response) => !isThere(response, attempt))
+      const said = first ? `; one was answered ${first.status}: ${first.body || first.error}` : ''
+      failSetup(failed.map(({ arm }) => arm), `${failed.length} objects were not created${said}`)
+    }
+    left = failed
     if (left.length > 0) sleep(SETUP_WAIT_S)
   }
+}
+
+/**
+ * List in all arms at once, in setup(): what a first list costs is no part of the load.
+ * @param {{arm: Arm, path: string}[]} lists
+ */
+export function listAll(lists) {
+  http.batch(
+    lists.map(({ arm, path }) => ({
+      method: 'GET',
+      url: arm.url + path,
+      params: { ...setupParams(arm), responseType: 'none' },
+    })),
+  )
+}
+
+/** Tell whether setup() has had its time; the clock starts with the first request of setup(). */
+export function setupIsLate() {
+  if (!setupEnds) setupEnds = Date.now() + setupS * 1000
+  return Date.now() > setupEnds
+}
+
+/**
+ * End setup(): some arms could not be prepared in time.  The counter tells the pipeline which.
+ * @param {Arm[]} failed arms, each at least once
+ * @param {string} reason
+ */
+export function failSetup(failed, reason) {
+  const names = arms(failed)
+  for (const name of names) setupFailed.add(1, { arm: name })
+  throw new Error(`setup of ${names.join(' and ')} was not done within ${setupS} s: ${reason}`)
+}
+
+/** @param {Arm[]} found */
+function arms(found) {
+  return found.map(({ name }) => name).filter((name, i, all) => all.indexOf(name) === i)
 }
 
 /**
@@ -100,13 +147,14 @@ export function now() {
 /**
  * Return a function that records one time, in milliseconds.
  *
- * The tag `unit` tells the pipeline that a metric is made of times; one without is a counter.
+ * The tag `unit` tells the pipeline that a metric is made of times; one without is a counter.  The
+ * tag `cut` says that the wait was given up, so that the time is at least as long.
  * @param {string} name
- * @returns {(ms: number) => void}
+ * @returns {(ms: number, isCut?: boolean) => void}
  */
 export function timing(name) {
   const trend = new Trend(name, true)
-  return (ms) => trend.add(ms, { unit: 'ms' })
+  return (ms, isCut) => trend.add(ms, isCut ? { unit: 'ms', cut: 'yes' } : { unit: 'ms' })
 }
 
 /** @param {Arm} arm */
@@ -116,19 +164,23 @@ export function authorization(arm) {
 
 /**
  * Return the answer; where the server says "later", wait as long as it says and ask again.
+ *
+ * Each request has REQUEST_TIMEOUT_S, so an iteration is held no longer than its requests allow.
  * @param {Arm} arm
  * @param {string} method
  * @param {string} path
  * @param {string | null} body
  * @param {Tags} tags
  * @param {'text' | 'none'} responseType
+ * @param {number} [budgetS] after so many seconds, "later" is an answer like any other
  */
-function send(arm, method, path, body, tags, responseType) {
+function send(arm, method, path, body, tags, responseType, budgetS = requestTimeoutS) {
+  const ends = Date.now() + budgetS * 1000
   const params = {
     headers: { ...authorization(arm), 'Content-Type': 'application/json' },
     tags: { ...tags, name: `${tags.op} ${tags.resource}` },
     responseType,
-    timeout: `${timeoutS}s`,
+    timeout: `${requestTimeoutS}s`,
   }
   for (let attempt = 1; attempt < ATTEMPTS; attempt++) {
     const response = http.request(method, arm.url + path, body, {
@@ -137,8 +189,10 @@ function send(arm, method, path, body, tags, responseType) {
     })
     if (response.status !== 429) return response
     retries.add(1)
-    const wait = Number(response.headers['Retry-After'])
-    sleep(Math.min(Number.isFinite(wait) ? wait : 1, LONGEST_WAIT_S))
+    const said = Number(response.headers['Retry-After'])
+    const waitS = Math.min(Number.isFinite(said) ? said : 1, LONGEST_WAIT_S)
+    if (Date.now() + waitS * 1000 > ends) break
+    sleep(waitS)
   }
   return http.request(method, arm.url + path, body, { ...params, responseCallback: good })
 }
@@ -148,10 +202,21 @@ function send(arm, method, path, body, tags, responseType) {
  * @returns {import('k6/http').ObjectBatchRequest}
  */
 function creation({ arm, path, object }) {
-  const headers = { ...authorization(arm), 'Content-Type': 'application/json' }
-  /** @type {import('k6/http').Params} */
-  const params = { headers, tags: { op: 'setup', name: 'setup' }, responseType: 'text' }
-  return { method: 'POST', url: arm.url + path, body: JSON.stringify(object), params }
+  const body = JSON.stringify(object)
+  return { method: 'POST', url: arm.url + path, body, params: setupParams(arm) }
+}
+
+/**
+ * @param {Arm} arm
+ * @returns {import('k6/http').Params}
+ */
+function setupParams(arm) {
+  return {
+    headers: { ...authorization(arm), 'Content-Type': 'application/json' },
+    tags: { op: 'setup', name: 'setup' },
+    responseType: 'text',
+    timeout: `${SETUP_REQUEST_S}s`,
+  }
 }
 
 /**

@@ -10,7 +10,7 @@ import { Counter } from 'k6/metrics'
 import ws from 'k6/ws'
 import { authorization, del, now, post, timing } from './api.js'
 import { PROJECTS, isReady, project } from './milo.js'
-import { timeoutS } from './settings.js'
+import { deadlineS } from './settings.js'
 
 /**
  * @typedef {import('./settings.js').Arm} Arm
@@ -25,7 +25,7 @@ const neverReady = new Counter('projects_never_ready')
 const neverGone = new Counter('projects_never_gone')
 
 /**
- * Create a Project, and return once it is Ready, or refused, or given up after TIMEOUT_S.
+ * Create a Project, and return once it is Ready, or refused, or given up after DEADLINE_S.
  * @param {Arm} arm
  * @param {string} name
  * @param {string} owner name of the Organization
@@ -48,12 +48,13 @@ export function createAndFollow(arm, name, owner) {
     },
     ends: ['ready', 'refused'],
   })
-  if (stage === 'created') neverReady.add(1)
+  if (stage === 'created') ready(now() - since, true)
+  if (stage === 'created' || stage === 'new') neverReady.add(1)
   return stage === 'ready'
 }
 
 /**
- * Delete a Project, and return once it is gone, or refused, or given up after TIMEOUT_S.
+ * Delete a Project, and return once it is gone, or refused, or given up after DEADLINE_S.
  * @param {Arm} arm
  * @param {string} name
  * @returns {boolean} whether it is gone
@@ -74,7 +75,8 @@ export function deleteAndFollow(arm, name) {
     },
     ends: ['gone', 'refused'],
   })
-  if (stage === 'deleted') neverGone.add(1)
+  if (stage === 'deleted') gone(now() - since, true)
+  if (stage === 'deleted' || stage === 'new') neverGone.add(1)
   return stage === 'gone'
 }
 
@@ -111,7 +113,7 @@ function follow(arm, name, steps) {
         closeAtEnd()
       })
       socket.on('error', (error) => console.error(`the watch of ${name}: ${error.error()}`))
-      socket.setTimeout(() => socket.close(), timeoutS * 1000)
+      socket.setTimeout(() => socket.close(), deadlineS * 1000)
     })
   } catch (error) {
     console.error(`the watch of ${name} broke: ${error}`)

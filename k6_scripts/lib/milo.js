@@ -1,7 +1,7 @@
 // Paths and objects of Milo's API.
 
 import { sleep } from 'k6'
-import { createAll, get, list } from './api.js'
+import { createAll, failSetup, get, listAll, setupIsLate } from './api.js'
 import { arms, number } from './settings.js'
 
 const MILO = '/apis/resourcemanager.miloapis.com/v1alpha1'
@@ -10,7 +10,6 @@ export const PROJECTS = `${MILO}/projects`
 /** @type {('secrets' | 'configmaps')[]} */
 export const RESOURCES = ['secrets', 'configmaps']
 const FINALIZER = 'milo-perf.invalid/kept'
-const BATCH = 20
 const ROUNDS = 3
 
 /** @typedef {import('./settings.js').Arm} Arm */
@@ -72,39 +71,44 @@ export function makeProjects(run, count) {
   createAll(arms.map((arm) => ({ arm, path: ORGANIZATIONS, object: organization(run) })))
   /** @type {string[]} */
   const ready = []
+  /** @type {Arm[]} */
+  const late = []
   for (let round = 0, made = 0; round < ROUNDS && ready.length < count; round++) {
     const names = Array.from({ length: count - ready.length }, () => `${run}-${made++}`)
     for (const name of names) {
       createAll(arms.map((arm) => ({ arm, path: PROJECTS, object: project(name, run) })))
     }
-    ready.push(...readyOf(names))
+    late.length = 0
+    ready.push(...readyOf(names, late))
   }
-  if (ready.length < count) throw new Error(`setup: of Projects ${run}-…, too few became Ready`)
+  if (ready.length < count) failSetup(late, `of Projects ${run}-…, too few became Ready`)
   return ready
 }
 
 /**
- * Create objects in a Project of every arm, the arms in turn, and list them once; for setup() only.
- * @param {string} name of the Project
- * @param {number} count of Secrets, and of ConfigMaps
+ * Create objects in Projects of every arm, the arms in turn, and list them once; for setup() only.
+ * @param {string[]} names of the Projects
+ * @param {number} count of Secrets, and of ConfigMaps, in each
  * @param {string} payload
  * @param {number} [finalizers] how many of each have one
  */
-export function fill(name, count, payload, finalizers = 0) {
-  for (const resource of RESOURCES) {
-    const path = objectsOf(name, resource)
-    const creations = Array.from({ length: count }, (_, i) => i).flatMap((i) =>
+export function fill(names, count, payload, finalizers = 0) {
+  const paths = names.flatMap((name) =>
+    RESOURCES.map((resource) => ({ resource, path: objectsOf(name, resource) })),
+  )
+  /** @param {number} i */
+  const everywhere = (i) =>
+    paths.flatMap(({ resource, path }) =>
       arms.map((arm) => {
         const made = object(resource, `fill-${i}`, payload)
         if (i < finalizers) made.metadata.finalizers = [FINALIZER]
         return { arm, path, object: made }
       }),
     )
-    // The first alone: it makes the server open the storage of this kind in this Project.
-    createAll(creations.splice(0, arms.length))
-    while (creations.length > 0) createAll(creations.splice(0, BATCH))
-    for (const arm of arms) list(arm, `${path}?limit=100`, { op: 'setup', resource })
-  }
+  // The first alone: it makes the server open the storage of this kind in this Project.
+  createAll(everywhere(0))
+  createAll(Array.from({ length: count - 1 }, (_, i) => i + 1).flatMap(everywhere))
+  listAll(paths.flatMap(({ path }) => arms.map((arm) => ({ arm, path: `${path}?limit=100` }))))
 }
 
 /**
@@ -120,14 +124,16 @@ export function isReady(shown) {
 /**
  * Return which Projects are Ready in every arm, after a while; polling disturbs nobody in setup().
  * @param {string[]} names
+ * @param {Arm[]} late gets the arms in which one is not
  */
-function readyOf(names) {
+function readyOf(names, late) {
   const deadline = Date.now() + number('READY_S', 20) * 1000
   return names.filter((name) =>
     arms.every((arm) => {
       const path = `${PROJECTS}/${name}`
       while (!answersReady(get(arm, path, { op: 'setup', resource: 'projects' }))) {
-        if (Date.now() > deadline) return false
+        if (setupIsLate()) failSetup([arm], `the Project ${name} is not Ready`)
+        if (Date.now() > deadline) return late.push(arm) === 0
         sleep(0.05)
       }
       return true

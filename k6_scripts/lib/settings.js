@@ -18,8 +18,13 @@ export const rate = number('RATE', 0)
 export const durationS = number('DURATION_S')
 export const warmupS = number('WARMUP_S')
 
-/** How long something may take before the script gives it up, in seconds. */
-export const timeoutS = number('TIMEOUT_S', 30)
+/**
+ * Deadlines, in seconds: of one request, of what a script follows (a Project that becomes Ready or
+ * goes), and of setup().  What is not done by then is recorded as cut off, and never waited for.
+ */
+export const requestTimeoutS = number('REQUEST_TIMEOUT_S', 5)
+export const deadlineS = number('DEADLINE_S', 30)
+export const setupS = number('SETUP_S', 90)
 
 /**
  * Return the text of a variable.

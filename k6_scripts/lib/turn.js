@@ -6,7 +6,7 @@
 // depends on the block alone, so that both arms get the same work.
 
 import exec from 'k6/execution'
-import { arms, durationS, rate, required, seed, timeoutS, warmupS } from './settings.js'
+import { arms, durationS, rate, requestTimeoutS, required, seed, setupS, warmupS } from './settings.js'
 import { get } from './api.js'
 
 /**
@@ -17,19 +17,27 @@ const WARMUP = wholeBlocks(warmupS) // iterations
 const LOAD = wholeBlocks(durationS)
 const CONNECTS_PER_S = 200 // TLS handshakes that two cores manage with ease
 const PER_UNIT = 1000 // rates have three decimals: k6 takes whole numbers only
+const SLACK_S = 0.5 // of an iteration, beside its requests
+
+/** How long an iteration may last that begins no request when REQUEST_TIMEOUT_S of it are over. */
+export const HOLD_S = 2 * requestTimeoutS + SLACK_S
 
 /**
  * Return the options of an open load: iterations start at a constant rate however long they take,
  * so that a slow server shows as latency and not as less load.
  *
+ * There are VUs for iterations that all last as long as their deadlines allow, so no build is slow
+ * enough to use them up: k6 drops iterations only if it is too slow itself, and a slow build takes
+ * nothing from the load of the other.
+ *
  * Every VU first connects to every arm, because a VU has connections of its own.  Warm-up and load
  * are one scenario, told apart by the tag `phase`: k6 gives each scenario other VUs as long as
  * iterations of the one before may still run, and those would be cold.
  *
- * @param {number} holdS how long iterations may hold their VUs, in seconds, before k6 has none
- *   left and drops some: the number of VUs is this times the rate
+ * @param {number} [holdS] how long an iteration lasts at most, in seconds: the number of VUs is this
+ *   times the rate
  */
-export function openLoad(holdS) {
+export function openLoad(holdS = HOLD_S) {
   required('RATE')
   const vus = Math.max(2, Math.ceil(rate * holdS))
   const connectS = 1 + Math.ceil((vus * arms.length) / CONNECTS_PER_S)
@@ -51,12 +59,12 @@ export function openLoad(holdS) {
         duration: `${Math.round((warmupS + durationS) * 1000)}ms`,
         preAllocatedVUs: vus,
         maxVUs: vus,
-        gracefulStop: `${timeoutS + 5}s`,
+        gracefulStop: `${Math.ceil(holdS) + 1}s`,
       },
     },
-    setupTimeout: '180s',
-    batch: 20,
-    batchPerHost: 20,
+    setupTimeout: `${2 * setupS + 60}s`,
+    batch: 120,
+    batchPerHost: 60,
   }
 }
 
@@ -74,6 +82,7 @@ export function connect() {
  * @returns {Turn}
  */
 export function takeTurn() {
+  began = Date.now()
   const iteration = exec.scenario.iterationInTest
   const block = Math.floor(iteration / arms.length)
   const swap = hash(seed, block) & 1
@@ -82,6 +91,13 @@ export function takeTurn() {
   exec.vu.tags.phase = phase(iteration)
   return { arm, block }
 }
+
+/** Tell whether this iteration may begin another request and still end within HOLD_S. */
+export function inTime() {
+  return Date.now() - began < requestTimeoutS * 1000
+}
+
+let began = 0 // of the iteration of this VU
 
 /**
  * Return the phase of an iteration; k6 may start one more than asked, which is in none that counts.

@@ -4,7 +4,7 @@
 // begin at the same moment.  An iteration does the same work in each arm: it depends on its number.
 
 import exec from 'k6/execution'
-import { arms, number } from './settings.js'
+import { arms, number, requestTimeoutS, setupS } from './settings.js'
 
 const START_S = 1 // so that every VU is there when the work begins
 
@@ -13,7 +13,8 @@ const START_S = 1 // so that every VU is there when the work begins
  */
 
 /**
- * Return the options of fixed work: ITERATIONS iterations for each arm, shared by VUs.
+ * Return the options of fixed work: ITERATIONS iterations for each arm, shared by VUs.  What is not
+ * done after LONGEST_S is left undone, and counted by the pipeline.
  * @param {number} vus for each arm
  * @param {Record<string, object>} [beside] further scenarios, such as a light load
  */
@@ -28,14 +29,14 @@ export function fixedWork(vus, beside = {}) {
       iterations,
       startTime: `${START_S}s`,
       maxDuration: `${Math.ceil(number('LONGEST_S'))}s`,
-      gracefulStop: '0s',
+      gracefulStop: `${Math.ceil(requestTimeoutS) + 1}s`, // a request that is out ends, and counts
     }
   }
   return {
     scenarios: { ...scenarios, ...beside },
-    setupTimeout: '300s',
-    batch: 20,
-    batchPerHost: 20,
+    setupTimeout: `${2 * setupS + 60}s`,
+    batch: 120,
+    batchPerHost: 60,
   }
 }
 
@@ -57,6 +58,7 @@ export function takeTask() {
  * @param {number} lastsS how long, in seconds
  */
 export function besideAtRate(fn, rate, lastsS) {
+  const vus = Math.max(4, Math.ceil(rate * (requestTimeoutS + 0.5))) // none is slow enough to use them up
   return {
     executor: 'constant-arrival-rate',
     exec: fn,
@@ -64,9 +66,9 @@ export function besideAtRate(fn, rate, lastsS) {
     rate: Math.round(rate * 1000),
     timeUnit: '1000s',
     duration: `${Math.round(lastsS * 1000)}ms`,
-    preAllocatedVUs: Math.max(4, Math.ceil(3 * rate)),
-    maxVUs: Math.max(4, Math.ceil(3 * rate)),
-    gracefulStop: '5s',
+    preAllocatedVUs: vus,
+    maxVUs: vus,
+    gracefulStop: `${Math.ceil(requestTimeoutS) + 1}s`,
   }
 }
 

@@ -1,16 +1,20 @@
 """Was the load applied as asked?  Pure: what was asked and what was done in, a `Load` out."""
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.drivers.points import ArmPoints, Points
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.ports import Load
+from pipeline.ports import Load, Span
 
 # Share of the machine's processors from which on a reader is told that k6 takes them from the
 # builds.  It makes no load invalid: it weighs on both arms alike.
 _BUSY_GENERATOR = 0.5
+
+_MOST_UNSENT = 0.02
+"""Share of an arm's requests that k6 may fail to send (DNS, TLS, no port of this machine left)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,14 @@ class Asked:
 
 
 def judge(asked: Asked, points: Points, cpu: float, complaints: Sequence[str]) -> Load:
-    """Return what was measured, and why it does not count where the load was not as asked.
+    """Return what was measured, and why it does not count where the generator failed.
 
-    A Project that is not Ready or not gone in time is no fault of the load: it is counted, and a
-    suite may gate on the count.
+    Two things are told apart.  What the generator did not do makes the load invalid: iterations
+    that it dropped, requests that it could not send, a rate that it did not keep, a machine without
+    CPU for it.  What the build did not do is measured: errors and timeouts as `errors_share`, times
+    that a deadline cut off as lower bounds, and work that was not done as `unfinished_share`.  The
+    scripts have a VU for each iteration that can be under way, however slow a build is, so a build
+    never uses them up.
 
     Args:
         asked: What was asked.
@@ -39,7 +47,7 @@ def judge(asked: Asked, points: Points, cpu: float, complaints: Sequence[str]) -
     """
     invalid = [said for arm, found in points.arms.items() for said in _arm(asked, arm, found)]
     if points.dropped:
-        invalid.append(f"k6 dropped {points.dropped} iterations, as all its VUs were busy")
+        invalid.append(f"k6 dropped {points.dropped} iterations: it had no free VU in time")
     if cpu > asked.max_generator_cpu:
         limit = asked.max_generator_cpu
         invalid.append(f"k6 used {cpu:.0%} of the processors, and {limit:.0%} is the limit")
@@ -50,10 +58,48 @@ def judge(asked: Asked, points: Points, cpu: float, complaints: Sequence[str]) -
         warnings.append(f"errors in k6's log: {len(complaints)}, the first: {complaints[0]}")
     if cpu > _BUSY_GENERATOR:
         warnings.append(f"k6 used {cpu:.0%} of the processors that it shares with the builds")
-    busy = Reading("generator_cpu_share", cpu, "1")
-    readings = {arm: (*found.readings, busy) for arm, found in points.arms.items()}
+    readings = {arm: tuple(_readings(asked, found, cpu)) for arm, found in points.arms.items()}
     spans = {arm: found.span for arm, found in points.arms.items()}
-    return Load(readings, spans, tuple(invalid), tuple(warnings))
+    failing = {
+        arm: (
+            f"{found.failed_share:.1%} of the {arm}'s requests failed, most with"
+            f" {found.failed_with}; {asked.max_failed_share:.1%} is the limit"
+        )
+        for arm, found in points.arms.items()
+        if found.failed_share > asked.max_failed_share
+    }
+    return Load(readings, spans, tuple(invalid), tuple(warnings), failing)
+
+
+def given_up(arms: Iterable[Arm], unprepared: Mapping[Arm, str], now_s: float) -> Load:
+    """Return a load that was never applied, because an arm could not be prepared for it.
+
+    Args:
+        arms: That were to have load.
+        unprepared: Why, by the arms that are to blame.
+        now_s: Unix time.
+    """
+    arms = tuple(arms)
+    span = Span(now_s, now_s)
+    return Load(dict.fromkeys(arms, ()), dict.fromkeys(arms, span), failed=unprepared)
+
+
+def _readings(asked: Asked, found: ArmPoints, cpu: float) -> Iterator[Reading]:
+    """Yield the readings of an arm; of fixed work also how much of it was not done."""
+    unfinished = 0
+    if asked.iterations is not None:
+        unfinished = max(0, asked.iterations - found.iterations)
+        share = unfinished / asked.iterations
+        yield Reading("unfinished_share", share, "1", of=float(asked.iterations))
+    for reading in found.readings:
+        match reading.name:
+            case "span" if unfinished:  # it ends with the work, which did not end
+                yield dataclasses.replace(reading, at_least=True)
+            case "cut_off":  # what was not begun, or interrupted, has no time at all
+                yield dataclasses.replace(reading, value=reading.value + unfinished)
+            case _:
+                yield reading
+    yield Reading("generator_cpu_share", cpu, "1")
 
 
 def _too_short(asked: Asked, rate: float, points: Points) -> Iterator[str]:
@@ -64,15 +110,15 @@ def _too_short(asked: Asked, rate: float, points: Points) -> Iterator[str]:
 
 
 def _arm(asked: Asked, arm: Arm, found: ArmPoints) -> Iterator[str]:
-    if found.failed_share > asked.max_failed_share:
+    if found.unsent_share > _MOST_UNSENT:
         yield (
-            f"{found.failed_share:.1%} of the {arm}'s requests failed, most with"
-            f" {found.failed_with}; {asked.max_failed_share:.1%} is the limit"
+            f"k6 could not send {found.unsent_share:.1%} of the {arm}'s requests, most with"
+            f" {found.failed_with}; {_MOST_UNSENT:.1%} is the limit"
         )
     if asked.rate is not None:
         wanted = asked.rate * asked.duration_s
         if abs(found.iterations - wanted) > asked.max_rate_error * wanted + 1:  # 1: of rounding
             rate = found.iterations / asked.duration_s
             yield f"the {arm} got {rate:.3g} iterations per second, and {asked.rate:g} were asked"
-    elif found.iterations != asked.iterations:
-        yield f"the {arm} ended {found.iterations} of {asked.iterations} iterations in time"
+    elif asked.iterations is not None and found.iterations > asked.iterations:
+        yield f"the {arm} ended {found.iterations} iterations, and {asked.iterations} were asked"

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from pipeline import files, proc
 from pipeline.drivers.k6 import K6
-from pipeline.drivers.k6_command import LOG, POINTS, argv, environment
+from pipeline.drivers.k6_command import (
+    LOG,
+    POINTS,
+    SCRIPTS,
+    argv,
+    environment,
+    unprepared,
+)
 from pipeline.drivers.raw import read_series
 from pipeline.errors import LoadError
 from pipeline.model.capacity import Question, Things
@@ -26,7 +33,8 @@ FILL_S = 3600.0
 _CA = "ca.pem"
 _READY = "project_ready"
 _WARMUP_S = 3.0
-_LEAST_HOLD_S, _MOST_HOLD_S = 2.5, 15.0
+_OF_A_LIMIT = 2.0  # a request is waited for twice as long as the longest limit of a time
+_LEAST_TIMEOUT_S, _MOST_TIMEOUT_S = 2.5, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +87,24 @@ def fill(
         duration_s=FILL_S,
         projects=question.projects,
         object_bytes=question.object_bytes,
-        parameters={
-            "MODE": things.value,
-            "FROM": span.start,
-            "TIMEOUT_S": ready_timeout_s(question),
-        },
+        deadline_s=ready_timeout_s(question),
+        parameters={"MODE": things.value, "FROM": span.start},
     )
     (out / _CA).write_text(target.ca_file.read_text(encoding="utf-8"), encoding="utf-8")
-    proc.run(
-        argv(program, settings, out),
-        output=out / LOG,
-        timeout_s=2 * settings.longest_s,
-        error=LoadError,
-        env=environment(settings, {Arm.CANDIDATE: target}, out, question.seed),
-        hide=("K6_",),
-        check=check,
-    )
+    try:
+        proc.run(
+            argv(program, settings, out, files.ours(SCRIPTS)),
+            output=out / LOG,
+            timeout_s=2 * settings.longest_s,
+            error=LoadError,
+            env=environment(settings, {Arm.CANDIDATE: target}, out, question.seed),
+            hide=("K6_",),
+            check=check,
+        )
+    except LoadError:
+        if reason := unprepared(out, [Arm.CANDIDATE]).get(Arm.CANDIDATE, ""):
+            return Filled(asked=asked, missing=asked, mostly=reason, ready_s=None)
+        raise
     filled = _read(out / POINTS, asked)
     (out / POINTS).unlink()  # hundreds of bytes for each object, and read only once
     return filled
@@ -103,7 +113,7 @@ def fill(
 def probing(question: Question, n: int) -> K6:
     """Return the load that probes a build with N things."""
     times_s = [x.below for x in question.limits if x.unit == "s" and x.quantity != "ready"]
-    longest_s = OPERATIONS_PER_ITERATION * max(times_s, default=0.0)
+    longest_s = _OF_A_LIMIT * max(times_s, default=0.0)
     return K6(
         kind="k6",
         script=SCRIPT,
@@ -113,8 +123,8 @@ def probing(question: Question, n: int) -> K6:
         projects=n if question.things is Things.PROJECTS else question.projects,
         object_bytes=question.object_bytes,
         requests_per_iteration=OPERATIONS_PER_ITERATION,
+        request_timeout_s=min(max(longest_s, _LEAST_TIMEOUT_S), _MOST_TIMEOUT_S),
         max_failed_share=0.999,  # a share of errors is an answer here, and has a limit of its own
-        parameters={"HOLD_S": min(max(longest_s, _LEAST_HOLD_S), _MOST_HOLD_S)},
     )
 
 
@@ -126,7 +136,7 @@ def ready_timeout_s(question: Question) -> float:
 
 def script() -> Path:
     """Return the path of the script."""
-    return files.ours("k6_scripts", SCRIPT)
+    return files.ours(SCRIPTS, SCRIPT)
 
 
 def _read(path: Path, asked: int) -> Filled:
@@ -138,7 +148,7 @@ def _read(path: Path, asked: int) -> Filled:
         if one.metric == "http_req_duration" and one.failed:
             answered = one.status not in ("", "0")
             bad[f"status {one.status}" if answered else "no answer"] += len(one.measured)
-    ready_ms = [one.measured for one in series if one.metric == _READY]
+    ready_ms = [one.measured for one in series if one.metric == _READY and not one.cut_off]
     made = round(sum(float(one.measured.sum()) for one in series if one.metric == "filled"))
     return Filled(
         asked=asked,

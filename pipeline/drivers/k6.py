@@ -18,38 +18,44 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
-from pipeline import files, proc
+from pipeline import proc
 from pipeline.drivers import k6_pods
-from pipeline.drivers.applied import Asked, judge
+from pipeline.drivers.applied import Asked, given_up, judge
 from pipeline.drivers.k6_command import (
     CA,
     LOG,
     POINTS,
+    SCRIPTS,
     SLACK_S,
     argv,
     authorities,
     complaints,
     environment,
     meaning,
+    require_imports,
+    unprepared,
 )
 from pipeline.drivers.points import read_points
+from pipeline.drivers.tree import LoadFromFiles, require_file
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import Load, Program, Target
-from pipeline.settings import Settings
 
 _LONGEST = 5.0  # fixed work may take that many times its usual length
+_START_S = 1.0  # of fixed work, see k6_scripts/lib/work.js
 
 
-class K6(Settings):
+class K6(LoadFromFiles):
     """A load of k6, as a suite declares it.
 
     Attributes:
         kind: Always `k6`.
-        script: Name of a file in `k6_scripts/`.
+        script: Name of a file beside the suite, or in `k6_scripts/`.
         rate: For an open load, iterations started per second for **each** arm, so that a build
             gets the same load whether the arms are up together (k6 is then asked for twice as
             many) or in turn.
@@ -62,7 +68,14 @@ class K6(Settings):
         object_bytes: Data of an object, in bytes, as OBJECT_BYTES.
         parameters: The script's own; each goes to its environment.
         requests_per_iteration: Expected mean, for the estimates of `plan`.
-        max_failed_share: Share of an arm's requests that may fail before the load is invalid.
+        request_timeout_s: Seconds after which a request is given up, as REQUEST_TIMEOUT_S.  It is
+            measured as "at least so long", and counted in `errors_share`.
+        deadline_s: Seconds after which something that the script follows, such as a Project that
+            is being deleted, is given up in the same way, as DEADLINE_S.
+        setup_s: Seconds that the script's setup may take, as SETUP_S.  A build that cannot be
+            prepared by then has failed the workload.
+        max_failed_share: Share of requests that may fail in every arm alike before the load is
+            invalid.  Of one arm only it is a measurement, however large.
         max_rate_error: How far the iterations per second of an arm may be off, as a share.
         max_generator_cpu: Share of the machine's processors that k6 may use.
     """
@@ -72,6 +85,10 @@ class K6(Settings):
 
     raw_bytes_per_request: ClassVar[float] = 110.0
     """Size of the raw points, compressed, per request, both in bytes; measured."""
+
+    root: ClassVar[str] = SCRIPTS
+    shared: ClassVar[tuple[str, ...]] = ("lib",)
+    suffixes: ClassVar[tuple[str, ...]] = (".js",)
 
     kind: Literal["k6"]
     script: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.js$")]
@@ -86,9 +103,23 @@ class K6(Settings):
         Field(default_factory=dict)
     )
     requests_per_iteration: PositiveFloat = 1.0
-    max_failed_share: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    request_timeout_s: PositiveFloat = 5.0
+    deadline_s: PositiveFloat = 30.0
+    setup_s: PositiveFloat = 90.0
+    max_failed_share: Annotated[float, Field(ge=0, lt=1)] = 0.5
     max_rate_error: Annotated[float, Field(gt=0, lt=1)] = 0.05
     max_generator_cpu: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+    @field_validator("script")
+    @classmethod
+    def _is_there(cls, script: str, info: ValidationInfo) -> str:
+        require_file(cls, script, info.context)
+        return script
+
+    @model_validator(mode="after")
+    def _imports_are_there(self) -> Self:
+        require_imports(self.own_files(), self.tree())
+        return self
 
     @model_validator(mode="after")
     def _is_open_or_fixed(self) -> Self:
@@ -122,8 +153,24 @@ class K6(Settings):
 
     @property
     def longest_s(self) -> float:
-        """Seconds after which the load is given up: fixed work may take a slow build longer."""
-        return self.load_s * (_LONGEST if self.rate is None else 1.0)
+        """Seconds after which what is left of the load is given up, without the setup.
+
+        An open load lasts as long as it lasts, and then its last iterations end.  Fixed work may
+        take a slow build longer, but every deadline in it is waited for.
+        """
+        if self.rate is None:
+            return max(_LONGEST * self.load_s, self.load_s + self.deadline_s)
+        return self.load_s + self.held_s
+
+    @property
+    def held_s(self) -> float:
+        """Seconds that the last iteration may go on after the load: its deadlines, at most."""
+        return max(2 * self.request_timeout_s, self.deadline_s)
+
+    @property
+    def most_s(self) -> float:
+        """Seconds that one launch spends on this load at most, with the setup."""
+        return self.setup_s + _START_S + self.longest_s + self.request_timeout_s
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -131,16 +178,14 @@ class K6(Settings):
         return ("k6",)
 
     @property
+    def main(self) -> str:
+        """Name of the file of this load alone."""
+        return self.script
+
+    @property
     def title(self) -> str:
         """What it is, for people."""
         return f"k6 {self.script}"
-
-    def files(self) -> set[Path]:
-        """Return the files of ours that decide what is measured."""
-        return {
-            files.ours("k6_scripts", self.script),
-            *files.ours("k6_scripts", "lib").glob("*.js"),
-        }
 
     def driver(self, programs: Mapping[str, Program]) -> "K6Driver":
         """Return what applies this load, with programs that are ready to be run."""
@@ -173,10 +218,18 @@ class K6Driver:
         if any(target.pods for target in targets.values()):
             return k6_pods.measure(self.settings, self.program, targets, out, seed)
         (out / CA).write_text(authorities(targets))
-        command = argv(self.program, self.settings, out)
         used_s = proc.cpu_of_children_s()
         began = time.monotonic()
-        self._run(command, environment(self.settings, targets, out, seed), targets, out)
+        try:
+            with self.settings.laid_out() as scripts:
+                command = argv(self.program, self.settings, out, scripts)
+                self._run(command, environment(self.settings, targets, out, seed), targets, out)
+        except LoadError:
+            for target in targets.values():
+                target.check()  # a build that died has failed in another way
+            if failed := unprepared(out, targets):
+                return given_up(targets, failed, time.time())
+            raise
         machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
         cpu = (proc.cpu_of_children_s() - used_s) / machine_s
         points = read_points(out / POINTS, list(targets), is_open=self.settings.rate is not None)

@@ -5,14 +5,23 @@ sets: `arm`, `phase` (`connect`, `warmup`, `load`), `op`, `beside` on work that 
 load, and `unit` on every custom metric that is made of times; a custom metric without `unit` is a
 counter.  Each point of the counter `cycles` is the end of a cycle: a mark of the span.
 
+A time ends at a deadline: a request at its timeout (k6's error code 1050), what a script follows
+where it gives up (the tag `cut`).  Such a time is right-censored: the true one is at least as long.
+Percentiles that it may lie below are lower bounds, and so is the mean (`Reading.at_least`).
+Requests that were answered with an error, or not at all, are in `errors_share` and in no time: an
+error is not a fast answer.
+
 | reading | unit | what |
 | :-- | :-- | :-- |
-| `http_req_duration/p50` | s | p50, p90, p95, p99, mean; answered requests of the phase `load` |
+| `http_req_duration/p50` | s | p50, p90, p95, p99, mean; good answers and timeouts under load |
 | `http_req_duration/p50_error` | s | how far chance within the trial moves that percentile |
 | `http_req_duration/p50_effective` | 1 | how many independent requests it is worth |
 | `http_req_duration/count` | 1 | how many they were |
 | `NAME/p50` … | s | the same of a custom metric made of times, such as `project_ready` |
-| `errors_share` | 1 | failed requests of the phase `load` (no answer, or 400 and up), as a share |
+| `errors_share` | 1 | share of requests under load without an answer in time, or with 400 and up |
+| `timeouts` | 1 | requests of the phase `load` that were given up |
+| `timed_out` | s | how long they were waited for, together |
+| `cut_off` | 1 | times of the phase `load` that a deadline cut off |
 | `iterations` | 1 | iterations of the phase `load` that ended, but for those tagged `beside` |
 | `span` | s | length of the span: of fixed work, how long all of it took |
 | `requests` | 1 | every request of the arm that began within the span, watches too |
@@ -43,8 +52,15 @@ _REQUEST = "http_req_duration"
 _WATCH = "ws_sessions"
 _SENT = (_REQUEST, _WATCH)
 _MARK = "cycles"
+_NOT_PREPARED = "setup_failed"
 # k6 writes no counter that never counted: here that means 0.
-_ALWAYS = {"retries", "projects_never_ready", "projects_never_gone"}
+_ALWAYS = {
+    "retries",
+    "projects_created",
+    "projects_deleted",
+    "projects_never_ready",
+    "projects_never_gone",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,7 @@ class ArmPoints:
         readings: See the module.
         iterations: That ended, of the phase `load`.
         failed_share: Of the requests of the phase `load`, between 0 and 1.
+        unsent_share: Of the same requests, those that k6 itself could not send.
         failed_with: The most common failure, such as `status 500`; empty where there is none.
         counters: Sum of each counter by name.
     """
@@ -66,6 +83,7 @@ class ArmPoints:
     readings: tuple[Reading, ...]
     iterations: int
     failed_share: float
+    unsent_share: float
     failed_with: str
     counters: Mapping[str, float]
 
@@ -110,6 +128,19 @@ def read_points(path: Path, arms: Sequence[Arm], *, is_open: bool = True) -> Poi
     return Points(dropped, by_arm)
 
 
+def arms_not_prepared(path: Path) -> frozenset[str]:
+    """Return the arms that the setup of a script gave up on, by the counter `setup_failed`.
+
+    Args:
+        path: See `read_points`.
+
+    Raises:
+        LoadError: The file is missing, cut off or not what k6 writes.
+    """
+    failed = (s for s in read_series(path) if s.metric == _NOT_PREPARED)
+    return frozenset(s.tags["arm"] for s in failed if "arm" in s.tags)
+
+
 def _span(load: Sequence[Series], *, is_open: bool) -> Span:
     """Return the span of one arm's load, with the ends of its cycles."""
     starts = [_starts_us(s) for s in load if s.metric in _SENT]
@@ -134,24 +165,36 @@ def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
             failures[_failure(one)] += len(one.measured)
     answered = sum(len(s.measured) for s in asked)
     share = sum(failures.values()) / max(1, answered)
+    unsent = sum(len(s.measured) for s in asked if s.local_failure) / max(1, answered)
+    timed = [
+        *(s for s in asked if s.cut_off or not s.failed),
+        *(s for s in load if "unit" in s.tags),
+    ]
     readings = [
-        *_timings(asked),
-        *_timings([s for s in load if "unit" in s.tags]),
+        *_timings(timed),
         *_counts("requests", ((s, [_within(s, span)]) for s in series if s.metric in _SENT)),
         Reading("errors_share", share, "1", of=float(answered) or None),
         Reading("iterations", float(iterations), "1"),
+        Reading("timeouts", float(sum(len(s.measured) for s in asked if s.cut_off)), "1"),
+        Reading("timed_out", sum(float(s.measured.sum()) for s in asked if s.cut_off) / 1e3, "s"),
+        Reading("cut_off", float(sum(len(s.measured) for s in timed if s.cut_off)), "1"),
         Reading("span", span.end_s - span.start_s, "s"),
     ]
+    counted: dict[str, list[Series]] = {name: [] for name in _ALWAYS}
+    for one in series:
+        if _is_counter(one) or one.metric in counted:
+            counted.setdefault(one.metric, []).append(one)
     counters = [
         reading
-        for name in sorted({s.metric for s in series if _is_counter(s)} | _ALWAYS)
-        for reading in _counts(name, ((s, s.measured.tolist()) for s in series if s.metric == name))
+        for name, found in sorted(counted.items())
+        for reading in _counts(name, ((s, s.measured.tolist()) for s in found))
     ]
     return ArmPoints(
         span=span,
         readings=(*readings, *counters),
         iterations=iterations,
         failed_share=share,
+        unsent_share=unsent,
         failed_with=max(failures, key=lambda name: failures[name], default=""),
         counters={reading.name: reading.value for reading in counters},
     )
@@ -218,9 +261,24 @@ def timings(name: str, parts: Sequence[Series]) -> Iterator[Reading]:
     import numpy as np
 
     values_ms = np.concatenate([part.measured for part in parts])
+    cut_off = np.concatenate([np.full(len(part.measured), part.cut_off) for part in parts])
     # By time and then by value: the same points give the same numbers, however they were written.
     order = np.lexsort((values_ms, np.concatenate([part.times_us for part in parts])))
-    values_ms = values_ms[order]
-    for key, value in summary(values_ms / 1e3).items():
+    yield from readings_of(name, values_ms[order] / 1e3, cut_off[order])
+
+
+def readings_of(
+    name: str,
+    times_s: "np.ndarray[Any, np.dtype[np.float64]]",
+    cut_off: "np.ndarray[Any, np.dtype[np.bool_]]",
+) -> Iterator[Reading]:
+    """Yield the summary of times as readings; see `pipeline.stats.summary`.
+
+    Args:
+        name: What they are of.
+        times_s: In seconds, in the order of time.
+        cut_off: Which of them a deadline cut off.
+    """
+    for key, figure in summary(times_s, cut_off).items():
         unit = "1" if key == "count" or key.endswith(EFFECTIVE) else "s"
-        yield Reading(f"{name}/{key}", value, unit)
+        yield Reading(f"{name}/{key}", figure.value, unit, at_least=figure.at_least)

@@ -1,7 +1,6 @@
 """Speak with the keeper of a load pod, through the API server of the cluster; see keeper/."""
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pipeline import strict_json
 from pipeline.environments.api import Api
 from pipeline.environments.paths import within
 from pipeline.environments.refusals import ClusterError
 from pipeline.errors import LoadError
 from pipeline.log import log
+from pipeline.plain import clipped
+from pipeline.strict_json import Bounds
 
 PORT = 6565
 """Of the keeper; it is that of k6 itself, because the k6-operator asks there."""
@@ -21,6 +23,10 @@ PORT = 6565
 _HEADER = "X-Keeper-Token"
 _TRIES = 3
 _CHUNK = 1 << 20
+_BOUNDS = Bounds(size=16 * 2**20, values=100_000, characters=2**20, number=2.0**63)
+"""Of an answer: what a setup returns are names, and what was kept are files."""
+
+_SENTENCE = 300  # characters of an answer that are worth quoting
 _ANSWER_S = 60.0
 _SETUP_S = 330.0  # longer than any script gives its setup
 
@@ -102,7 +108,7 @@ class Keeper:
             if said["running"]:
                 return State(is_running=True)
             if said.get("error"):
-                raise LoadError(f"{self.title}: {said['error']}")
+                raise LoadError(f"{self.title}: {clipped(str(said['error']), _SENTENCE)}")
             files = tuple(
                 Kept(str(one["name"]), int(one["size"]), str(one["sha256"]))
                 for one in said["files"]
@@ -115,8 +121,9 @@ class Keeper:
                 cpu_share=float(said["cpu_share"]),
                 files=files,
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise LoadError(f"{self.title} does not answer as a keeper does: {said}") from error
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
+            shown = clipped(str(said), _SENTENCE)
+            raise LoadError(f"{self.title} does not answer as a keeper does: {shown}") from error
 
     def take(self, files: tuple[Kept, ...], folder: Path) -> None:
         """Copy what it kept, and let the pod end once all of it is here.
@@ -125,7 +132,7 @@ class Keeper:
             LoadError: A file did not arrive as it was there.
         """
         for file in files:
-            if Path(file.name).name != file.name:
+            if not _is_name(file.name):
                 raise LoadError(f"{self.title} names a file that is a path: {file.name[:60]!r}")
             self._take(file, folder / file.name)
         self._json("POST", "taken")
@@ -153,6 +160,8 @@ class Keeper:
                 for chunk in response.stream(_CHUNK):
                     hashed.update(chunk)
                     size += len(chunk)
+                    if size > file.size:
+                        return f"more than {file.size} bytes came"
                     out.write(chunk)
         except urllib3.exceptions.HTTPError as error:
             return f"the answer broke off after {size} bytes ({type(error).__name__})"
@@ -167,11 +176,22 @@ class Keeper:
     def _json(
         self, method: str, what: str, body: object = None, *, once_s: float = 0.0
     ) -> Mapping[str, Any]:
+        import urllib3
+
         response = self._asked(method, what, body, once_s=once_s)
         try:
-            said = json.loads(response.data)
+            data = response.read(_BOUNDS.size + 1)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            response.close()
+            kind = type(error).__name__
+            raise LoadError(f"{self.title}: {what}: the answer broke off ({kind})") from error
+        if len(data) > _BOUNDS.size:
+            response.close()  # there is more of it, which nobody reads
+        response.release_conn()
+        try:
+            said = strict_json.loads(data, _BOUNDS)
         except ValueError as error:
-            raise LoadError(f"{self.title} answered {what} with something else") from error
+            raise LoadError(f"{self.title} answered {what} with something else: {error}") from error
         return said if isinstance(said, dict) else {}
 
     def _asked(self, method: str, what: str, body: object = None, *, once_s: float = 0.0) -> Any:  # noqa: ANN401 (an answer of urllib3)
@@ -192,5 +212,12 @@ class Keeper:
 
 def _data(said: Mapping[str, Any]) -> object:
     """Return what a setup returned, in k6's answer."""
-    attributes = said.get("data", {}).get("attributes", {})
-    return attributes.get("data") if isinstance(attributes, dict) else None
+    found: object = said
+    for key in ("data", "attributes", "data"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _is_name(name: str) -> bool:
+    """Return whether a file can have this name in a folder of ours."""
+    return Path(name).name == name and name not in ("", "..") and name.isprintable()

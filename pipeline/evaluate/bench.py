@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+from pipeline.clock import SteadyClock, watched_clock
 from pipeline.config import AnyDriver, Suite, Workload
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6 import K6
@@ -114,12 +115,13 @@ class Bench:
         return [w for w in self.suite.workloads if workload_of(w) == name]
 
     def _attempt(self, workload: Workload, target: Target, out: Path, seed: int) -> Attempt:
-        began = time.time()
+        clock = SteadyClock()
+        began = clock.now_s()
         with watched(self._paths(workload.driver)) as use:
             load, readings, invalid = self._loaded(workload, target, out, seed)
-        wall_s = time.time() - began
-        values, missing = values_of(workload, readings)
-        for said in missing:
+        wall_s = clock.now_s() - began
+        found = values_of(workload, readings)
+        for said in found.missing:
             log.info("%s: %s", workload.name, said)
         requests = _value(readings, "server.requests")
         span = load.spans[_ARM] if load else None
@@ -137,7 +139,7 @@ class Bench:
             artifact=sum(path.stat().st_size for path in kept),
             files=len(kept),
             readings=len(load.readings[_ARM]) if load else 0,
-            values={key.partition("/")[2]: value for key, value in values.items()},
+            values={key.partition("/")[2]: value for key, value in found.values.items()},
             invalid=invalid,
         )
 
@@ -151,6 +153,9 @@ class Bench:
         wall_s = time.monotonic() - began
         span_s = load.spans[_ARM].end_s - load.spans[_ARM].start_s if load else 0.0
         share = _value(readings, "generator_cpu_share")
+        cut_off = _value(readings, "cut_off")
+        if cut_off and not invalid:  # the build does not hold this load, whoever sends it
+            invalid = (f"{cut_off:.0f} answers did not come in time",)
         return Rung(
             driver=driver.kind,
             asked=size,
@@ -171,11 +176,14 @@ class Bench:
         own = _new(out / "own")
         probed = _new(out.with_name(f"{out.name}-probes"))
         try:
-            load, seen = applied(driver, probes, {_ARM: target}, seed, out=own, probed=probed)
+            with watched_clock() as clock:
+                load, seen = applied(driver, probes, {_ARM: target}, seed, out=own, probed=probed)
         except LoadError as error:
             target.check()  # a dead build is no fault of the driver's
             return None, (), (str(error),)
-        return load, (*load.readings[_ARM], *seen[_ARM].readings), load.invalid
+        slow = (*load.failing.values(), *load.failed.values())
+        readings = (*load.readings[_ARM], *seen[_ARM].readings)
+        return load, readings, (*load.invalid, *clock.steps(), *slow)
 
     def _paths(self, driver: AnyDriver) -> set[Path]:
         return {self.programs[name].path for name in driver.needs}

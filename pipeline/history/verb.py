@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import acknowledged, artifact, codec, config
+from pipeline import acknowledged, artifact, codec, config, files
 from pipeline.errors import BaselineError, ConfigError, Exit
 from pipeline.history import branch, nights, table
 from pipeline.history.source import Dated, Meaning, Source
@@ -27,11 +27,10 @@ CALIBRATION = "calibration.json"
 def judged(args: argparse.Namespace) -> list[Judged]:
     """Return every series of a file with its steps.
 
-    Where asked, a run is added to the file first, and a page is written in the end.
+    Where asked, a run is added to the file first.
 
     Raises:
-        PipelineError: The file, the run or the acknowledgements cannot be used, or the page cannot
-            be written.
+        PipelineError: The file, the run or the acknowledgements cannot be used.
     """
     if args.html is not None:
         _apart(args.html, (args.file, args.acknowledged))
@@ -57,13 +56,19 @@ def _judged(args: argparse.Namespace, path: Path) -> list[Judged]:
     rule = HistoryRule(args.least)
     source = _source(path, Meaning(Scale(args.scale), Better(args.better)))
     pairs = [(dated, judge(dated.line, rule)) for dated in source.series]
-    found = _placed(source, pairs, said, ends=args.html is not None)
-    if args.html is not None:
-        from pipeline.render.history_page import history_html
+    return _placed(source, pairs, said, ends=args.html is not None)
 
-        codec.write_text(args.html, history_html(found, rule))
-        log.info("%s: written", args.html)
-    return found
+
+def write_page(histories: Sequence[Judged], args: argparse.Namespace) -> bool:
+    """Write the page of histories, and return whether that was possible; otherwise say why not."""
+    from pipeline.render.history_page import history_html
+
+    page: Path = args.html
+    text = history_html(histories, HistoryRule(args.least))
+    is_written = codec.write_reports(page.parent, {page.name: text})
+    if is_written:
+        log.info("%s: written", page)
+    return is_written
 
 
 def exit_code(histories: Sequence[Judged], *, alarm: bool) -> Exit:
@@ -113,7 +118,7 @@ def _night(args: argparse.Namespace) -> nights.Night:
     folder: Path = args.append
     if not nights.is_nights(args.file):
         raise ConfigError(f"{args.file}: a run is added to a .jsonl file only")
-    results = artifact.results_in(folder)
+    results = artifact.results_in(files.measured(folder, files.RESULTS).parent)
     if args.suite is not None:
         suite = config.load(config.path_of(args.suite)).suite
         product = Product(args.product)

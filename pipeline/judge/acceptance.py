@@ -69,5 +69,7 @@ def _covers(acceptance: Acceptance, finding: Finding) -> bool:
         return False
     if acceptance.most is None:
         return True
+    if scale.hides_the_worst(metric, change.bound):
+        return False
     most = scale.margin(replace(metric, margin=acceptance.most))
     return not scale.is_above(scale.worse(metric, change.estimate), most)

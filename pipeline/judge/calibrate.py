@@ -112,7 +112,7 @@ def _differences(runs: Sequence[ResultSet]) -> dict[str, list[float]]:
         for key in arms[0].keys() & arms[1].keys():
             metric = arms[0][key].metric
             for pair in run.valid_pairs:
-                both = [arm[key].values[pair] for arm in arms]
+                both = [arm[key].exact(pair) for arm in arms]
                 values = [value for value in both if value is not None]
                 if len(values) == 2 and not without_ratios(metric, {Arm.BASELINE: values}):
                     found.setdefault(key, []).append(scale.difference(metric, *values))

@@ -1,13 +1,14 @@
 """From rows to evidence that can be set side by side: numbers only, no judgement."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.judge import scale
-from pipeline.judge.evidence import Evidence, mirrored
+from pipeline.judge.evidence import Evidence, OneSided, mirrored
 from pipeline.judge.rows import OTHERS, Row
 from pipeline.model.metric import Better
-from pipeline.model.report import Change, Comparison, Rule
+from pipeline.model.report import Bound, Change, Comparison, Rule
 from pipeline.model.subject import Arm
 from pipeline.stats.multiple import benjamini_hochberg, holm
 from pipeline.stats.power import median_share, smallest_detectable
@@ -67,6 +68,7 @@ def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: in
         warnings=row.warnings,
         family=row.family,
         tests=tests,
+        cut_off=tuple(arm for arm in Arm if arm in row.cut_off),
     )
     if found is None:
         return shown
@@ -76,17 +78,28 @@ def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: in
         p_worse=p_worse,
         p_better=p_better,
         smallest_detectable=_detectable(row, found, rule, tests),
-        worst=scale.change(row.metric, found.interval(1 - 2 * rule.pass_alpha)[1]),
+        worst=_worst(row, found, rule),
         error=found.error,
         freedom=found.freedom,
     )
 
 
+def _worst(row: Row, found: Evidence, rule: Rule) -> float | None:
+    """Return the worst change that is not excluded; None where a deadline hides how bad it is."""
+    worst = found.interval(1 - 2 * rule.pass_alpha)[1]
+    return scale.change(row.metric, worst) if math.isfinite(worst) else None
+
+
 def _change(row: Row, found: Evidence, confidence: float) -> Change:
     low, high = found.interval(confidence)
+    bound = Bound.NONE
+    if isinstance(found, OneSided):
+        grows = found.is_least == (row.metric.better is Better.LOWER)
+        bound = Bound.AT_LEAST if grows else Bound.AT_MOST
+        low, high = (end if math.isfinite(end) else found.mean for end in (low, high))
     ends = [scale.change(row.metric, worse) for worse in (low, found.mean, high)]
     low, mean, high = ends if row.metric.better is Better.LOWER else reversed(ends)
-    return Change(low, mean, high)
+    return Change(low, mean, high, bound)
 
 
 def _detectable(row: Row, found: Evidence, rule: Rule, tests: int) -> float:

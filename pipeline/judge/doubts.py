@@ -6,6 +6,8 @@ from pipeline.model.report import Finding, Verdict
 from pipeline.model.results import ResultSet, Trial
 from pipeline.model.subject import Arm, Subject
 
+_LOG_LINES = 3
+
 
 def doubts(results: ResultSet, findings: Iterable[Finding], *, is_settled: bool) -> tuple[str, ...]:
     """Return the warnings of a run as sentences, the gravest first.
@@ -18,7 +20,8 @@ def doubts(results: ResultSet, findings: Iterable[Finding], *, is_settled: bool)
     return (
         *_builds(results),
         *_load(results, is_settled=is_settled),
-        *_gate(findings),
+        *_failures(results),
+        *_gate(results, findings),
         *_subjects(results),
         *_stored(results),
         *_trials(results.trials),
@@ -51,8 +54,30 @@ def _load(results: ResultSet, *, is_settled: bool) -> Iterator[str]:
         yield f"pair {pair} ({arms}) is invalid and not counted: {'; '.join(reasons)}"
 
 
-def _gate(findings: Iterable[Finding]) -> Iterator[str]:
+def _failures(results: ResultSet) -> Iterator[str]:
+    """Yield how each build failed, with the last lines of its log."""
+    for trial in results.trials:
+        for failure in trial.failures:
+            lines = [line.strip() for line in failure.log.splitlines()[-_LOG_LINES:]]
+            log = f"; its last log lines: {' | '.join(lines)}" if lines else ""
+            yield f"pair {trial.pair}: {failure.what}{log}"
+
+
+def _gate(results: ResultSet, findings: Iterable[Finding]) -> Iterator[str]:
+    findings = tuple(findings)
     gating = [f for f in findings if f.comparison.metric.gate]
+    meant = {s.key for samples in results.samples.values() for s in samples if s.metric.gate}
+    waived = [
+        name
+        for f in findings
+        if not f.comparison.metric.gate
+        and (name := f"{f.comparison.workload}/{f.comparison.metric.name}") in meant
+    ]
+    if waived:
+        yield (
+            "these metrics did not gate, because a deadline left nothing to compare:"
+            f" {', '.join(waived)}"
+        )
     if not gating:
         yield "no metric of this suite gates, so nothing could have turned this run red"
     absent = [

@@ -6,10 +6,12 @@ Everything here is on the test's scale (see `scale`), where positive is worse.
 import math
 from array import array
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.judge import scale
 from pipeline.model.metric import Better, Metric, Scale
+from pipeline.model.subject import Arm
 from pipeline.stats import shares, student
 from pipeline.stats.shares import Shares
 from pipeline.stats.student import Estimate
@@ -40,6 +42,62 @@ class Evidence(Protocol):
 
     def p_above_zero(self) -> float:
         """Return the one-sided p that the candidate is not worse."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneSided:
+    """An estimate from values of which some are lower bounds, because a deadline cut them off.
+
+    The values of one arm were replaced by something smaller, so the estimate is off in one known
+    direction, and only what that direction allows can be concluded.
+
+    Attributes:
+        estimate: Computed as if no value had been cut off.
+        is_least: True if the true worsening is at least the estimate; otherwise it is at most.
+
+    Source:
+        The bound is that of the mean of right-censored values: each is at least its time of
+        censoring.  Klein and Moeschberger, Survival Analysis, 2nd ed., section 3.2.
+    """
+
+    estimate: Estimate
+    is_least: bool
+
+    @property
+    def mean(self) -> float:
+        """Return the estimate."""
+        return self.estimate.mean
+
+    @property
+    def error(self) -> float:
+        """Return its standard error."""
+        return self.estimate.error
+
+    @property
+    def freedom(self) -> float:
+        """Return the degrees of freedom of the error."""
+        return self.estimate.freedom
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Return (low, high) at a two-sided confidence; the open end is infinite."""
+        low, high = self.estimate.interval(confidence)
+        return (low, math.inf) if self.is_least else (-math.inf, high)
+
+    def p_above_zero(self) -> float:
+        """Return the one-sided p that the candidate is not worse; 1 where it cannot be known."""
+        return self.estimate.p_above_zero() if self.is_least else 1.0
+
+
+def cut_off(metric: Metric, estimate: Estimate, arm: Arm) -> OneSided:
+    """Return what an estimate shows where values of one arm are lower bounds.
+
+    Args:
+        metric: Of the values.
+        estimate: Of the values as they are.
+        arm: Whose values were cut off.
+    """
+    grows = arm is Arm.CANDIDATE
+    return OneSided(estimate, is_least=grows == (metric.better is Better.LOWER))
 
 
 def of_pairs(metric: Metric, before: Sequence[float], after: Sequence[float]) -> Estimate:
@@ -85,6 +143,9 @@ def of_shares(metric: Metric, before: Sequence[Counted], after: Sequence[Counted
 def mirrored(evidence: Evidence) -> Evidence:
     """Return the same with better for worse."""
     match evidence:
+        case OneSided(estimate, is_least):
+            mirror = Estimate(0.0 - estimate.mean, estimate.error, estimate.freedom)
+            return OneSided(mirror, is_least=not is_least)
         case Shares():
             (x0, x1), (n0, n1) = evidence.events, evidence.of
             return Shares((x1, x0), (n1, n0), evidence.dispersion, evidence.freedom)

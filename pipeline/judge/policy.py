@@ -8,6 +8,7 @@ from pipeline.judge import scale
 from pipeline.judge.advice import advice
 from pipeline.judge.compare import compare
 from pipeline.judge.doubts import doubts
+from pipeline.judge.failures import failed_trials
 from pipeline.judge.looks import LOOKS, looks_up_to, share_of
 from pipeline.judge.rows import Measured, Row, of_measured, of_results
 from pipeline.model.report import Comparison, Finding, Report, Rule, Verdict
@@ -86,6 +87,8 @@ def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
         return Verdict.REGRESSED
     if comparison.p_better < rule.alpha and scale.is_above(-worse, margin):
         return Verdict.IMPROVED
+    if scale.hides_the_worst(metric, change.bound):
+        return Verdict.UNDECIDED
     ends = [scale.worse(metric, change.low), scale.worse(metric, change.high)]
     worst = max(ends) if comparison.worst is None else scale.worse(metric, comparison.worst)
     is_narrow = abs(ends[1] - ends[0]) / 2 <= rule.widest * margin
@@ -149,7 +152,7 @@ def at_looks(looks: Sequence[int], rows_at: Callable[[int], Sequence[Row]]) -> t
 def report(results: ResultSet) -> Report:
     """Judge a run: every metric, and what a reader must know of the run as a whole."""
     rule = rule_at(len(results.valid_pairs), results.looks)
-    found = findings(of_results(results), rule)
+    found = (*failed_trials(results), *findings(of_results(results), rule))
     return Report(results, found, rule, doubts(results, found, is_settled=is_settled(found)))
 
 

@@ -1,14 +1,15 @@
 """What is compared: the numbers of two arms, metric by metric, and what they show."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from pipeline.judge import evidence
 from pipeline.judge.evidence import Evidence
 from pipeline.model.metric import Metric, Scale
-from pipeline.model.results import ResultSet, Sample
+from pipeline.model.results import Cutoff, ResultSet, Sample
 from pipeline.model.subject import Arm
+from pipeline.stats.student import Estimate
 
 OTHERS = "others"
 """The family of the metrics that do not gate."""
@@ -30,6 +31,7 @@ class Row:
         evidence: None when there is too little of it.
         stored: Median of a stored baseline, to be shown.
         warnings: What a reader must know of the numbers.
+        cut_off: Arms of which a deadline cut values off: their medians may be lower bounds.
     """
 
     workload: str
@@ -40,6 +42,7 @@ class Row:
     evidence: Evidence | None
     stored: float | None
     warnings: tuple[str, ...]
+    cut_off: frozenset[Arm] = frozenset()
 
 
 def of_results(results: ResultSet) -> list[Row]:
@@ -65,6 +68,7 @@ class Measured:
         is_paired: Whether values belong together in pairs.
         of: Of shares of events, how many there could have been, by arm; otherwise empty.
         warnings: What became of values that are not here.
+        cut_off: Arms of which a deadline cut values off, so that they are lower bounds.
     """
 
     family: str
@@ -74,6 +78,7 @@ class Measured:
     is_paired: bool
     of: tuple[Sequence[float], ...] = ()
     warnings: tuple[str, ...] = ()
+    cut_off: frozenset[Arm] = frozenset()
 
 
 def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> Row:
@@ -96,7 +101,10 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
         apart_said = f", which set groups apart by {apart:.0%} (SD)" if apart else ""
         said.append(f"not in pairs: the machine and the hour may differ{apart_said}")
     found: Evidence | None = None
-    if fewest >= 2 and not without_ratios(metric, arms):
+    if cut := _both_cut_off(measured.cut_off):
+        metric = replace(metric, gate=False)
+        said += cut
+    elif fewest >= 2 and not without_ratios(metric, arms):
         if metric.scale is Scale.DIFFERENCE and measured.of:
             counted = [
                 [(value * of, of) for value, of in zip(values, ofs[:most], strict=True)]
@@ -107,6 +115,7 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
             found = evidence.of_pairs(metric, before, after)
         else:
             found = evidence.of_groups(metric, before, after, apart)
+        found = _bounded(metric, found, measured.cut_off)
     return Row(
         workload=measured.family,
         metric=metric,
@@ -116,6 +125,7 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
         evidence=found,
         stored=None,
         warnings=tuple(said),
+        cut_off=measured.cut_off,
     )
 
 
@@ -135,12 +145,21 @@ def _row(
     ]
     without_ratio = without_ratios(metric, present)
     found: Evidence | None = None
-    if not without_ratio and len(pairs) >= 2:
+    cut_off = frozenset(
+        arm
+        for arm, sample in arms.items()
+        if sample and any(sample.cutoff(pair) is Cutoff.AT_LEAST for pair in valid)
+    )
+    not_gating = [*_both_cut_off(cut_off), *_never_done(arms, valid, len(pairs))]
+    if not_gating:
+        metric = replace(metric, gate=False)
+    elif not without_ratio and len(pairs) >= 2:
         counted = [_counted(arms[arm], valid) for arm in Arm]
         if metric.scale is Scale.DIFFERENCE and all(counted):
             found = evidence.of_shares(metric, *counted)
         else:
             found = evidence.of_pairs(metric, *zip(*pairs, strict=True))
+        found = _bounded(metric, found, cut_off)
     return Row(
         workload=shown.workload,
         metric=metric,
@@ -149,8 +168,49 @@ def _row(
         pairs=len(pairs),
         evidence=found,
         stored=stored,
-        warnings=(*_missing(present, len(valid), len(pairs)), *floored(metric), *without_ratio),
+        warnings=(
+            *not_gating,
+            *_lower_bounds(cut_off),
+            *_missing(present, len(valid), len(pairs)),
+            *floored(metric),
+            *without_ratio,
+        ),
+        cut_off=cut_off,
     )
+
+
+def _bounded(metric: Metric, found: Evidence, cut_off: frozenset[Arm]) -> Evidence:
+    """Return evidence that is open on the side on which a deadline hides the true values."""
+    if len(cut_off) == 1 and isinstance(found, Estimate):
+        (arm,) = cut_off
+        return evidence.cut_off(metric, found, arm)
+    return found
+
+
+def _both_cut_off(cut_off: frozenset[Arm]) -> list[str]:
+    """Return why a metric of which both arms were cut off cannot be compared."""
+    if len(cut_off) < len(Arm):
+        return []
+    said = "a deadline cut both builds off, so this cannot be compared and does not gate"
+    return [f"{said}: how much was not done in time has a metric of its own"]
+
+
+def _lower_bounds(cut_off: frozenset[Arm]) -> list[str]:
+    """Return what a reader must know of values that a deadline cut off in one arm."""
+    return [f"values of the {arm} are lower bounds: a deadline cut them off" for arm in cut_off]
+
+
+def _never_done(arms: Mapping[Arm, Sample | None], valid: Sequence[int], pairs: int) -> list[str]:
+    """Return why a metric cannot be compared of which nothing was done before a deadline."""
+    if pairs >= 2:
+        return []
+    return [
+        f"in {never} of {len(valid)} trials of the {arm} nothing of this was done before the"
+        " deadline, so it cannot be compared and does not gate: how much was not done in time has a"
+        " metric of its own"
+        for arm, sample in arms.items()
+        if sample and (never := sum(sample.cutoff(pair) is Cutoff.NOTHING_DONE for pair in valid))
+    ]
 
 
 def _counted(sample: Sample | None, valid: Sequence[int]) -> list[evidence.Counted]:

@@ -7,6 +7,7 @@ better mirrors one of which less is.
 import math
 
 from pipeline.model.metric import Better, Metric, Scale
+from pipeline.model.report import Bound
 
 _MOST = 700.0  # exp() of more is not a number; no real change comes near
 _ROUNDING = 1e-9  # relative; a change of exactly the margin is not beyond it
@@ -50,6 +51,12 @@ def change(metric: Metric, worse: float) -> float:
 def margin(metric: Metric) -> float:
     """Return the metric's margin on the test's scale, above 0."""
     return math.log1p(metric.margin) if metric.scale is Scale.RATIO else metric.margin
+
+
+def hides_the_worst(metric: Metric, bound: Bound) -> bool:
+    """Return whether a deadline leaves it open how much worse a change is."""
+    grows = Bound.AT_LEAST if metric.better is Better.LOWER else Bound.AT_MOST
+    return bound is grows
 
 
 def is_above(one: float, other: float) -> bool:

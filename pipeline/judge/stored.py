@@ -6,7 +6,14 @@ from statistics import median
 
 from pipeline.judge import scale
 from pipeline.judge.rows import GATE, OTHERS, Measured, Row, of_measured
-from pipeline.model.results import Baseline, BaselineRef, Machine, ResultSet, Sample
+from pipeline.model.results import (
+    Baseline,
+    BaselineRef,
+    Cutoff,
+    Machine,
+    ResultSet,
+    Sample,
+)
 from pipeline.model.subject import Arm
 
 
@@ -104,9 +111,14 @@ def _row(before: Sample, after: Sample, apart: float, *, gates: bool) -> Row:
     metric = replace(after.metric, gate=after.metric.gate and gates)
     present = [tuple(v for v in sample.values if v is not None) for sample in (before, after)]
     family = GATE if metric.gate else OTHERS
-    measured = Measured(family, metric, present[0], present[1], is_paired=False)
+    cut_off = frozenset(
+        arm
+        for arm, sample in ((Arm.BASELINE, before), (Arm.CANDIDATE, after))
+        if Cutoff.AT_LEAST in sample.cutoffs
+    )
+    measured = Measured(family, metric, present[0], present[1], is_paired=False, cut_off=cut_off)
     return replace(of_measured(measured, apart), workload=after.workload)
 
 
 def _only(sample: Sample, pairs: Sequence[int]) -> Sample:
-    return Sample(sample.workload, sample.metric, tuple(sample.values[pair] for pair in pairs))
+    return sample.of_pairs(pairs)

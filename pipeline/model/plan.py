@@ -16,6 +16,7 @@ class WorkloadSummary:
         counted: What the rate is of: `iterations`, `objects`.
         iterations: How many each arm ends in one launch, of fixed work.
         load_s: Seconds of one launch.
+        most_s: Seconds of one launch with a build that meets every deadline of the workload.
         requests: Expected number, over all pairs and both arms.
         gating: Names of the metrics that can turn the run red.
         metrics: Number of all its metrics.
@@ -27,6 +28,7 @@ class WorkloadSummary:
     counted: str
     iterations: int | None
     load_s: float
+    most_s: float
     requests: int
     gating: tuple[str, ...]
     metrics: int
@@ -34,7 +36,10 @@ class WorkloadSummary:
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """A plan, in numbers: durations in s, sizes in B; and what it asks of a cluster."""
+    """A plan, in numbers: durations in s, sizes in B; and what it asks of a cluster.
+
+    `most_pair_s` is how long one pair takes with a build that meets every deadline.
+    """
 
     suite: str
     description: str
@@ -45,6 +50,7 @@ class PlanSummary:
     seed: int
     launches: int
     duration_s: float
+    most_pair_s: float
     workloads: tuple[WorkloadSummary, ...]
     kept_bytes: float
     peak_bytes: float

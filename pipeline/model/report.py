@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pipeline.model.metric import Metric
 from pipeline.model.results import ResultSet
+from pipeline.model.subject import Arm
 
 
 class Verdict(StrEnum):
@@ -16,16 +17,31 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
 
 
+class Bound(StrEnum):
+    """What an estimated change says of the true one."""
+
+    NONE = "none"
+    """It estimates it."""
+
+    AT_LEAST = "at least"
+    """The true one is at least as large: a deadline cut off values of the candidate."""
+
+    AT_MOST = "at most"
+    """The true one is at most as large: a deadline cut off values of the baseline."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """An estimate with its confidence interval: low <= estimate <= high.
 
-    A ratio (0.1 is +10 %) or, on the difference scale, an amount in the metric's unit.
+    A ratio (0.1 is +10 %) or, on the difference scale, an amount in the metric's unit.  With a
+    bound, the interval is open on one side, and that end repeats the estimate.
     """
 
     low: float
     estimate: float
     high: float
+    bound: Bound = Bound.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,7 @@ class Comparison:
             `change`; None without a change.
         error: Standard error on the test's scale; None without a change.
         freedom: Its degrees of freedom; None without a change.
+        cut_off: Arms of which a deadline cut values off: their medians may be lower bounds.
     """
 
     workload: str
@@ -71,6 +88,7 @@ class Comparison:
     worst: float | None = None
     error: float | None = None
     freedom: float | None = None
+    cut_off: tuple[Arm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

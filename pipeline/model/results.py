@@ -1,7 +1,8 @@
 """What a run leaves behind."""
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -28,12 +29,24 @@ class Reading:
         value: In `unit`.
         unit: As the tool writes it.
         of: Of a share of events, how many there could have been; None of anything else.
+        at_least: True if a deadline cut observations off, so that the value is a lower bound.
     """
 
     name: str
     value: float
     unit: str
     of: float | None = None
+    at_least: bool = False
+
+
+class Cutoff(StrEnum):
+    """What a deadline did to the value of one trial; see docs/statistics.md, "Deadlines"."""
+
+    AT_LEAST = "at least"
+    """Observations were cut off: the value is a lower bound (right-censored)."""
+
+    NOTHING_DONE = "nothing done"
+    """Nothing that the value is about was done before the deadline, so there is no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +59,25 @@ class Sample:
         values: In `metric.unit`, shape (pairs,); None where the trial was invalid or the metric
             was not reported.
         of: Of a share of events, how many there could have been, shape (pairs,); otherwise empty.
+        cutoffs: What a deadline did to each value, shape (pairs,), None where it did nothing;
+            empty where no value was touched.
     """
 
     workload: str
     metric: Metric
     values: tuple[float | None, ...]
     of: tuple[float | None, ...] = ()
+    cutoffs: tuple[Cutoff | None, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.cutoffs and len(self.cutoffs) != len(self.values):
+            raise ValueError(f"{self.key}: `cutoffs` must have as many items as `values`")
+        if any(
+            (cutoff is Cutoff.AT_LEAST and value is None)
+            or (cutoff is Cutoff.NOTHING_DONE and value is not None)
+            for value, cutoff in zip(self.values, self.cutoffs, strict=False)
+        ):
+            raise ValueError(f"{self.key}: `at least` needs a value, `nothing done` must have none")
         if self.of and len(self.of) != len(self.values):
             raise ValueError(f"{self.key}: `of` must have as many numbers as `values`")
         if any(n is not None and not (math.isfinite(n) and n >= 1) for n in self.of):
@@ -74,6 +98,36 @@ class Sample:
         """`workload/metric`, the name by which the arms are matched."""
         return f"{self.workload}/{self.metric.name}"
 
+    def cutoff(self, pair: int) -> Cutoff | None:
+        """Return what a deadline did to the value of a pair."""
+        return self.cutoffs[pair] if self.cutoffs else None
+
+    def exact(self, pair: int) -> float | None:
+        """Return the value of a pair, or None where there is none or only a lower bound."""
+        return None if self.cutoff(pair) else self.values[pair]
+
+    def of_pairs(self, pairs: Sequence[int]) -> "Sample":
+        """Return the sample with only some of the pairs, in that order."""
+        return replace(
+            self,
+            values=tuple(self.values[pair] for pair in pairs),
+            of=tuple(self.of[pair] for pair in pairs) if self.of else (),
+            cutoffs=tuple(self.cutoffs[pair] for pair in pairs) if self.cutoffs else (),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a build failed while it was loaded: a result, not an error.
+
+    Attributes:
+        what: What happened, in one sentence, such as `the server exited with 2 under object-crud`.
+        log: Last lines of the log of what failed; empty where there is none.
+    """
+
+    what: str
+    log: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -87,6 +141,7 @@ class Trial:
         duration_s: From the start of the subject to its end, in seconds.
         invalid: Why the load was not as asked; empty when the trial counts.
         warnings: What a reader should know of a trial that counts.
+        failures: How the build failed in it; such a trial counts, and lacks values.
     """
 
     pair: int
@@ -96,6 +151,7 @@ class Trial:
     duration_s: float
     invalid: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pair < 0 or self.position not in (0, 1):

@@ -26,6 +26,9 @@ class Kind(StrEnum):
     MEAN = "mean"
     """Mean of what a histogram saw during the load: sum by count."""
 
+    SUM = "sum"
+    """Sum of what a histogram saw during the load."""
+
     P99 = "p99"
     """Quantile of what a histogram saw during the load, with the width of its bucket."""
 
@@ -56,7 +59,11 @@ class Curated:
     @property
     def selections(self) -> tuple[Selection, ...]:
         """Which lines are needed: sum and count, buckets, or the family itself."""
-        suffixes = {Kind.MEAN: ("_sum", "_count"), Kind.P99: ("_bucket",)}.get(self.kind, ("",))
+        suffixes = {
+            Kind.MEAN: ("_sum", "_count"),
+            Kind.SUM: ("_sum",),
+            Kind.P99: ("_bucket",),
+        }.get(self.kind, ("",))
         return tuple(Selection(f"{self.family}{suffix}", self.labels) for suffix in suffixes)
 
 
@@ -118,6 +125,8 @@ def _of_objects() -> Iterator[Curated]:
         yield Curated("server", name, _REQUESTS, Kind.COUNT, labels=labels)
     labels = {"resource": _OBJECTS, "verb": ("GET",)}
     yield Curated("server", "reads", _REQUESTS, Kind.COUNT, labels=labels)
+    labels = {"resource": _OBJECTS, "verb": _VERBS, "subresource": ("",)}
+    yield Curated("server", "answer_time", _DURATION, Kind.SUM, "s", labels=labels)
 
 
 def _by_label() -> Iterator[Curated]:

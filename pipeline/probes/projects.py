@@ -15,10 +15,12 @@ from pipeline.errors import LoadError
 from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
+from pipeline.probes.gaps import Pulse, pulse
 from pipeline.stats.summary import EFFECTIVE, summary
 
 PATH = "/apis/resourcemanager.miloapis.com/v1alpha1/projects"
 _CONNECT_S = 10.0
+_PULSE_S = 0.5
 _AGAIN_S = 0.5  # between two attempts to watch, where the last one was refused
 
 
@@ -31,7 +33,9 @@ class Projects:
     - `projects.created` (1): how many they are.
     - `projects.ready/STAT`: from first seen to Ready, where STAT is `count`, `mean`, `p50`, `p90`,
       `p95` or `p99` (s, and 1 for the count); see `pipeline.stats.summary`.
-    - `projects.gone/STAT`: from first seen with a time of deletion to gone.
+    - `projects.gone/STAT`: from first seen with a time of deletion to gone.  A Project that is
+      not Ready, or not gone, when the load has ended was waited for until then: its time is a
+      lower bound, and so is every STAT that it may change (`Reading.at_least`).
     - `projects.never_ready` (1): neither Ready nor deleted before that, when the load ended, and
       `projects.never_ready_share` of those created.
     - `projects.never_gone` (1): being deleted when the load ended.
@@ -55,7 +59,8 @@ class Projects:
         try:
             if not stream.open.wait(_CONNECT_S):
                 raise LoadError(f"projects probe: no watch: {stream.error or 'no answer'}")
-            yield _Watch(stream)
+            with pulse(_PULSE_S, "pulse of the projects probe") as beating:
+                yield _Watch(stream, beating)
         finally:
             stream.stop()
             thread.join()
@@ -100,18 +105,23 @@ class Lives:
         self.gaps += 1
         self.by_id = {uid: life for uid, life in self.by_id.items() if life.gone is not None}
 
-    def readings(self) -> Iterator[Reading]:
-        """Yield what `Projects` promises."""
+    def readings(self, now: float) -> Iterator[Reading]:
+        """Yield what `Projects` promises.
+
+        Args:
+            now: When the load ended, by the clock of the events, in seconds: until then what is
+                not Ready or not gone was waited for.
+        """
         lives = list(self.by_id.values())
-        ready = [life.ready - life.seen for life in lives if life.ready is not None]
-        gone = [
-            life.gone - life.deleted
+        ready = [
+            (life.seen, life.ready)
             for life in lives
-            if life.gone is not None and life.deleted is not None
+            if life.ready is not None or life.deleted is None
         ]
+        gone = [(life.deleted, life.gone) for life in lives if life.deleted is not None]
         yield Reading("projects.created", self.created, "1")
-        yield from _summary("projects.ready", ready)
-        yield from _summary("projects.gone", gone)
+        yield from _summary("projects.ready", ready, now)
+        yield from _summary("projects.gone", gone, now)
         never = sum(life.ready is None and life.deleted is None for life in lives)
         yield Reading("projects.never_ready", never, "1")
         if lives:
@@ -124,17 +134,20 @@ class Lives:
 @dataclass(frozen=True, slots=True)
 class _Watch:
     stream: "_Stream"
+    pulse: Pulse
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """See `Watch.readings`.
 
         Raises:
-            LoadError: The watch broke and could not be opened again.
+            LoadError: The watch broke and could not be opened again, or this program stood
+                still.
         """
+        self.pulse.require_steady(span, "projects probe")
         with self.stream.lock:
             if self.stream.error:
                 raise LoadError(f"projects probe: the watch broke: {self.stream.error}")
-            return tuple(self.stream.lives.readings())
+            return tuple(self.stream.lives.readings(time.monotonic()))
 
 
 class _Stream:
@@ -163,7 +176,7 @@ class _Stream:
         _, body = self._connection.ask("GET", f"{PATH}?limit=1")
         try:
             self._version = str(json.loads(body)["metadata"]["resourceVersion"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, RecursionError, TypeError, ValueError) as error:
             raise LoadError("projects probe: the list of Projects has no version") from error
 
     def follow(self) -> None:
@@ -216,7 +229,7 @@ class _Stream:
             if kind != "BOOKMARK":
                 with self.lock:
                     self.lives.event(kind, project, at)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise LoadError(f"{PATH}: not an event of a watch: {line[:80]!r}") from error
         return True
 
@@ -239,9 +252,20 @@ def _is_ready(project: Mapping[str, Any]) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def _summary(name: str, times_s: Sequence[float]) -> Iterator[Reading]:
+def _summary(
+    name: str, waits: Sequence[tuple[float, float | None]], now: float
+) -> Iterator[Reading]:
+    """Yield the summary of waits; one that has not ended by now is a lower bound.
+
+    Args:
+        name: What they are of.
+        waits: When each began, and when it ended or None, in seconds of the clock of `now`.
+        now: In seconds.
+    """
     import numpy as np
 
-    for key, value in summary(np.array(times_s, dtype=float)).items():
+    times_s = np.array([(now if end is None else end) - begin for begin, end in waits], dtype=float)
+    cut_off = np.array([end is None for _, end in waits], dtype=bool)
+    for key, figure in summary(times_s, cut_off).items():
         unit = "1" if key == "count" or key.endswith(EFFECTIVE) else "s"
-        yield Reading(f"{name}/{key}", value, unit)
+        yield Reading(f"{name}/{key}", figure.value, unit, at_least=figure.at_least)

@@ -9,7 +9,7 @@ import math
 
 from pipeline.judge import scale
 from pipeline.model.metric import Metric, Scale
-from pipeline.model.report import Finding, Verdict
+from pipeline.model.report import Bound, Finding, Verdict
 from pipeline.render import svg
 from pipeline.render.numbers import allowed, amount, interval
 
@@ -56,6 +56,10 @@ def row(finding: Finding, *, among_ratios: bool = False) -> str:
             scale.worse(metric, v) for v in (change.low, change.estimate, change.high)
         )
     )
+    if scale.hides_the_worst(metric, change.bound):
+        high = WIDTH
+    elif change.bound is not Bound.NONE:
+        low = 0.0
     line = svg.tag("path", d=f"M{svg.number(low)} {middle:g}H{svg.number(high)}", class_="interval")
     ends = [
         svg.tag("path", d=svg.triangle(x, middle, 4, left=x < WIDTH / 2), class_="beyond")

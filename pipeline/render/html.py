@@ -118,8 +118,8 @@ def _row(finding: Finding, *, among_ratios: bool = False) -> dict[str, Any]:
         "rank": (Verdict.REGRESSED, Verdict.UNDECIDED, Verdict.IMPROVED, Verdict.UNCHANGED).index(
             finding.verdict
         ),
-        "baseline": quantity(comparison.baseline, metric.unit),
-        "candidate": quantity(comparison.candidate, metric.unit),
+        "baseline": words.measured(finding, Arm.BASELINE),
+        "candidate": words.measured(finding, Arm.CANDIDATE),
         "stored": quantity(comparison.stored, metric.unit),
         "change": interval(metric, change),
         "estimate": amount(metric, change.estimate if change else None),

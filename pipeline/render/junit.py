@@ -10,9 +10,10 @@ from itertools import groupby
 from xml.etree import ElementTree as ET
 
 from pipeline.model.report import Finding, Report, Verdict
+from pipeline.model.subject import Arm
 from pipeline.plain import plain
 from pipeline.render import words
-from pipeline.render.numbers import allowed, amount, interval, quantity, share
+from pipeline.render.numbers import allowed, amount, interval, share
 
 _TEXT = 2000  # characters of one text
 _HOST = "localhost"  # what the schema wants where it is not known: results do not say
@@ -118,8 +119,8 @@ def _sentence(report: Report, finding: Finding) -> str:
     return (
         f"{finding.verdict.value}: {interval(metric, comparison.change)}"
         f" ({share(report.rule.confidence)} interval), margin {allowed(metric)},"
-        f" from {quantity(comparison.baseline, metric.unit)}"
-        f" to {quantity(comparison.candidate, metric.unit)},"
+        f" from {words.measured(finding, Arm.BASELINE)}"
+        f" to {words.measured(finding, Arm.CANDIDATE)},"
         f" sees {amount(metric, comparison.smallest_detectable)}"
     )
 

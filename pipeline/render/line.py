@@ -2,7 +2,7 @@
 
 from pipeline.judge import scale
 from pipeline.model.metric import Metric
-from pipeline.model.report import Change
+from pipeline.model.report import Bound, Change
 
 REACH = 3.0
 """Margins from the middle of a line to its ends; what is farther out is cut, with an arrow."""
@@ -31,6 +31,10 @@ def drawn(metric: Metric, change: Change | None, width: int) -> str:
         )
     )
     last = width - 1
+    if scale.hides_the_worst(metric, change.bound):
+        high = width  # beyond the end: an arrow
+    elif change.bound is not Bound.NONE:
+        low = -1
     for at in range(max(0, low), min(last, high) + 1):
         cells[at] = "─"
     if 0 <= low <= last:

@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pipeline.model.report import Finding, Report, Verdict
+from pipeline.model.subject import Arm
 from pipeline.plain import plain
 from pipeline.render import words
 from pipeline.render.numbers import allowed, amount, interval, quantity, share
@@ -136,8 +137,8 @@ def _row(finding: Finding) -> dict[str, str]:
         "verdict": finding.verdict.value,
         "name": words.key(finding),
         "gate": "gates" if metric.gate else "",
-        "baseline": quantity(comparison.baseline, metric.unit),
-        "candidate": quantity(comparison.candidate, metric.unit),
+        "baseline": words.measured(finding, Arm.BASELINE),
+        "candidate": words.measured(finding, Arm.CANDIDATE),
         "stored": quantity(comparison.stored, metric.unit),
         "change": interval(metric, comparison.change),
         "margin": allowed(metric),

@@ -3,7 +3,7 @@
 import math
 
 from pipeline.model.metric import Metric, Scale
-from pipeline.model.report import Change
+from pipeline.model.report import Bound, Change
 
 _STEPS = {
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")),
@@ -49,20 +49,29 @@ def amount(metric: Metric, change: float | None) -> str:
 
 
 def interval(metric: Metric, change: Change | None) -> str:
-    """Return an estimate and its interval: `+3.4 % [+2.1, +4.7]`; `-` when there is none."""
+    """Return an estimate and its interval: `+3.4 % [+2.1, +4.7]`; `-` when there is none.
+
+    Where a deadline cut values off, one side is open: `at least +340 % [+310, ...]`.
+    """
     if change is None:
         return "-"
     three = (change.low, change.estimate, change.high)
     largest = max(map(abs, three))
     if metric.scale is Scale.RATIO:
-        places = _places(largest)
+        places, shown = _places(largest), "%"
         low, middle, high = (_percent(value, places) for value in three)
-        return f"{middle} % [{low}, {high}]"
-    factor, shown = _step(largest, metric.unit)
-    low, middle, high = (
-        _digits(value / factor, whole=metric.unit == "1", signed=True) for value in three
-    )
-    return f"{middle} {shown}".rstrip() + f" [{low}, {high}]"
+    else:
+        factor, shown = _step(largest, metric.unit)
+        low, middle, high = (
+            _digits(value / factor, whole=metric.unit == "1", signed=True) for value in three
+        )
+    match change.bound:
+        case Bound.NONE:
+            return f"{middle} {shown}".rstrip() + f" [{low}, {high}]"
+        case Bound.AT_LEAST:
+            return f"at least {middle} {shown}".rstrip() + f" [{low}, ...]"
+        case Bound.AT_MOST:
+            return f"at most {middle} {shown}".rstrip() + f" [..., {high}]"
 
 
 def allowed(metric: Metric) -> str:

@@ -52,7 +52,7 @@ def perfdata_text(items: Sequence[Item], labels: Mapping[str, str]) -> str:
 def _items(report: Report, arm: Arm) -> Iterator[Item]:
     results = report.results
     for sample in results.samples.get(arm, ()):
-        values = [v for pair in results.valid_pairs if (v := sample.values[pair]) is not None]
+        values = [v for pair in results.valid_pairs if (v := sample.exact(pair)) is not None]
         if not values:
             continue
         yield Item(

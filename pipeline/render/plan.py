@@ -22,6 +22,7 @@ def plan_text(plan: PlanSummary, need: Need) -> str:
         *([f"  each build   {plan.asks}, in a namespace of its own"] if plan.asks else []),
         *([f"  load pods    {plan.asks_for_load}"] if plan.asks_for_load else []),
         f"  time         {_time(plan)}, builds not counted",
+        f"  deadlines    with a slow or stuck build up to {plan.most_pair_s / 60:.1f} min a pair",
         *([f"  on GKE       {plan.on_gke}, made for it and deleted"] if plan.on_gke else []),
         f"  load         about {requests:,} requests{_where(plan)}",
         f"  memory       about {need.memory / 1e9:.1f} GB at its peak, k6 included",
@@ -35,6 +36,7 @@ def plan_text(plan: PlanSummary, need: Need) -> str:
             f"{workload.name}: {workload.driver}",
             f"  {_amount(workload)}",
             f"  about {workload.requests:,} requests in all",
+            f"  given up after {workload.most_s:.0f} s, setup included",
             f"  {workload.metrics} metrics; gating: {', '.join(workload.gating) or 'none'}",
         ]
     return "\n".join([*lines, "", "Nothing was started.", ""])

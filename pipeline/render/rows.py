@@ -5,10 +5,11 @@ from typing import Any
 from pipeline.judge.acceptance import name_of
 from pipeline.model.publication import Publication
 from pipeline.model.report import Finding, Verdict
+from pipeline.model.subject import Arm
 from pipeline.render import words
 from pipeline.render.foreign import code, harmless
 from pipeline.render.markdown import escaped, verbatim
-from pipeline.render.numbers import allowed, amount, interval, quantity
+from pipeline.render.numbers import allowed, amount, interval
 
 _ICONS = {
     "regressed": "❌",
@@ -60,8 +61,8 @@ def row(finding: Finding, publication: Publication) -> dict[str, Any]:
         "icon": _ICONS[said],
         "status": said if metric.gate else f"{said}, does not gate",
         "name": verbatim(code(words.key(finding))),
-        "baseline": _number(quantity(comparison.baseline, metric.unit)),
-        "candidate": _number(quantity(comparison.candidate, metric.unit)),
+        "baseline": _number(words.measured(finding, Arm.BASELINE)),
+        "candidate": _number(words.measured(finding, Arm.CANDIDATE)),
         "change": _number(interval(metric, comparison.change)),
         "margin": _number(allowed(metric)),
         "sees": _number(amount(metric, comparison.smallest_detectable)),
@@ -85,8 +86,8 @@ def sentence(finding: Finding) -> str:
     metric = comparison.metric
     return (
         f"{harmless(words.key(finding))}:"
-        f" {quantity(comparison.baseline, metric.unit)} to"
-        f" {quantity(comparison.candidate, metric.unit)},"
+        f" {words.measured(finding, Arm.BASELINE)} to"
+        f" {words.measured(finding, Arm.CANDIDATE)},"
         f" {interval(metric, comparison.change)}, margin {allowed(metric)}"
     )
 

@@ -11,8 +11,10 @@ from pipeline.model.metric import Scale
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.results import Interleave, Machine
 from pipeline.model.subject import Arm, Subject, parse_spec
-from pipeline.plain import plain
-from pipeline.render.numbers import amount, minutes, share
+from pipeline.plain import clipped, plain
+from pipeline.render.numbers import amount, minutes, quantity, share
+
+_LONGEST = 2_000  # characters of one line about builds or a machine
 
 _HOW = {
     Interleave.REQUEST: "both builds at once, each iteration to one of them (duet)",
@@ -137,7 +139,13 @@ def method(report: Report) -> list[tuple[str, str]]:
         ("candidate", _origin(candidate)),
         ("baseline", _origin(baseline)),
         ("machine", _facts(results.machine)),
-        ("tools", ", ".join(f"{n} {tool.version}" for n, tool in sorted(results.tools.items()))),
+        (
+            "tools",
+            clipped(
+                ", ".join(f"{n} {tool.version}" for n, tool in sorted(results.tools.items())),
+                _LONGEST,
+            ),
+        ),
         ("pairs", f"{len(results.valid_pairs)} valid of {results.pairs}, {_order(report)}"),
         ("trials", f"{len(results.trials)}, {invalid} of them invalid"),
         ("when", f"{results.taken_at:%Y-%m-%d %H:%M} UTC, {minutes(_duration_s(report))} measured"),
@@ -202,6 +210,14 @@ def key(finding: Finding) -> str:
     return f"{comparison.workload}/{comparison.metric.name}".removeprefix("/")
 
 
+def measured(finding: Finding, arm: Arm) -> str:
+    """Return the median of an arm with its unit; `>= 2.00 s` where a deadline cut values off."""
+    comparison = finding.comparison
+    value = comparison.baseline if arm is Arm.BASELINE else comparison.candidate
+    is_bound = arm in comparison.cut_off and value is not None
+    return f"{'>= ' if is_bound else ''}{quantity(value, comparison.metric.unit)}"
+
+
 def count(number: int, noun: str) -> str:
     """Return a number with its noun: `1 metric`, `2 metrics`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
@@ -224,12 +240,12 @@ def _short(digest: str) -> str:
 
 def _origin(subject: Subject) -> str:
     facts = (f"{name} {value}" for name, value in sorted(subject.facts.items()) if value)
-    return ", ".join((_named(subject), *facts))
+    return clipped(", ".join((_named(subject), *facts)), _LONGEST)
 
 
 def _facts(machine: Machine) -> str:
     known = {**machine.fingerprint, **machine.facts}
-    return ", ".join(f"{name} {value}" for name, value in known.items())
+    return clipped(", ".join(f"{name} {value}" for name, value in known.items()), _LONGEST)
 
 
 def _order(report: Report) -> str:

@@ -11,6 +11,7 @@ from pipeline.model.subject import Spec
 FAULTS = {
     "slow-create": "duration",
     "slow-list": "duration",
+    "slow-tail": "share:duration",
     "cpu": "duration",
     "leak-memory": "bytes",
     "leak-goroutines": "rate",
@@ -18,10 +19,13 @@ FAULTS = {
     "leak-files": "count",
     "orphans": "count",
     "errors": "share",
+    "hang": "share",
     "slow-ready": "duration",
     "never-ready": "share",
     "project-lock": "duration",
     "slow-gc": "duration",
+    "stuck-gc": "share",
+    "crash-after": "duration",
 }
 """Kind of size of every fault, by name; the server's own table is in reference/internal/faults."""
 
@@ -81,10 +85,16 @@ def _is_share(text: str) -> bool:
     return found is not None and float(found[1]) <= (100 if found[2] else 1)
 
 
+def _is_share_duration(text: str) -> bool:
+    share, colon, duration = text.partition(":")
+    return bool(colon) and _is_share(share) and _is_duration(duration)
+
+
 _KINDS: dict[str, tuple[Callable[[str], bool], str]] = {
     "duration": (_is_duration, "20ms, 200us or 1.5s"),
     "bytes": (_is_bytes, "512B, 4KiB or 1MiB, up to 1GiB"),
     "rate": (_is_rate, "1 or 0.1"),
     "count": (_is_count, "1 or 20"),
     "share": (_is_share, "0.5% or 0.005"),
+    "share:duration": (_is_share_duration, "5%:20ms"),
 }

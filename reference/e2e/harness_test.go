@@ -86,6 +86,14 @@ type server struct {
 	url  string
 	http *http.Client
 	etcd *clientv3.Client
+	*process
+}
+
+// process is a program that was started, and its output.
+type process struct {
+	command *exec.Cmd
+	log     *bytes.Buffer // To be read once ended is closed.
+	ended   chan struct{}
 }
 
 // start runs a server with the given faults until the test ends.
@@ -113,10 +121,10 @@ func start(t *testing.T, faults ...string) *server {
 	for _, fault := range faults {
 		args = append(args, "--fault", fault)
 	}
-	launch(t, dir, program, args...)
-	s := &server{t: t, url: "https://" + address, etcd: client, http: &http.Client{Transport: &http.Transport{
+	s := &server{t: t, url: "https://" + address, etcd: client, process: launch(t, dir, program, args...)}
+	s.http = &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 64,
-	}}}
+	}}
 	t.Cleanup(s.http.CloseIdleConnections)
 	s.eventually("readyz", func() bool {
 		answer, err := s.http.Get(s.url + "/readyz")
@@ -129,20 +137,24 @@ func start(t *testing.T, faults ...string) *server {
 	return s
 }
 
-func launch(t *testing.T, dir, name string, args ...string) {
+func launch(t *testing.T, dir, name string, args ...string) *process {
 	t.Helper()
-	log := &bytes.Buffer{}
-	command := exec.Command(name, args...)
-	command.Dir, command.Stdout, command.Stderr = dir, log, log
-	check(t, command.Start())
+	p := &process{exec.Command(name, args...), &bytes.Buffer{}, make(chan struct{})}
+	p.command.Dir, p.command.Stdout, p.command.Stderr = dir, p.log, p.log
+	check(t, p.command.Start())
+	go func() {
+		defer close(p.ended)
+		_ = p.command.Wait()
+	}()
 	t.Cleanup(func() {
-		_ = command.Process.Signal(syscall.SIGKILL)
-		_ = command.Wait()
+		_ = p.command.Process.Signal(syscall.SIGKILL)
+		<-p.ended
 		if t.Failed() {
-			lines := strings.Split(log.String(), "\n")
+			lines := strings.Split(p.log.String(), "\n")
 			t.Logf("end of the log of %s:\n%s", filepath.Base(name), strings.Join(lines[max(0, len(lines)-20):], "\n"))
 		}
 	})
+	return p
 }
 
 func freeAddress(t *testing.T) string {

@@ -71,12 +71,37 @@ func stuckOf(s *server) float64 {
 	return float64(len(stuck))
 }
 
+// stuckInDeletion is how many of ten deleted Projects stay. What is in them can be read, and not written.
+func stuckInDeletion(s *server) float64 {
+	names := unused(10)
+	for _, name := range names {
+		s.project(name)
+		s.want(201, "POST", at(name, "namespaces/default/secrets"), object("Secret", "kept"))
+	}
+	for _, name := range names {
+		s.want(200, "DELETE", group+"/projects/"+name, nil)
+	}
+	stuck := leftAmong(names, func(name string) bool { return s.do("GET", group+"/projects/"+name, nil).code == 404 })
+	for _, name := range names {
+		if !slices.Contains(stuck, name) {
+			oneKeyLeft(s.t, s, name)
+			continue
+		}
+		s.want(200, "GET", at(name, "namespaces/default/secrets/kept"), nil)
+		s.want(403, "POST", at(name, "namespaces/default/secrets"), object("Secret", "late"))
+	}
+	return float64(len(stuck))
+}
+
 // stuckAmong returns those of some Projects that are not Ready when nothing has changed for a while.
-func stuckAmong(s *server, names []string) []string {
+func stuckAmong(s *server, names []string) []string { return leftAmong(names, s.ready) }
+
+// leftAmong returns the names that are not done when nothing has changed for a while.
+func leftAmong(names []string, done func(name string) bool) []string {
 	left := names
 	for since := time.Now(); len(left) > 0 && time.Since(since) < 3*time.Second; time.Sleep(50 * time.Millisecond) {
 		before := len(left)
-		left = slices.DeleteFunc(slices.Clone(left), s.ready)
+		left = slices.DeleteFunc(slices.Clone(left), done)
 		if len(left) < before {
 			since = time.Now()
 		}
@@ -99,5 +124,23 @@ func TestFirstProjectIsAlwaysReady(t *testing.T) {
 	for _, name := range append(names, "milo-perf-first") {
 		s.remove(name)
 		oneKeyLeft(t, s, name)
+	}
+}
+
+// TestManyLongDelaysHoldNothingUp is for more Projects than the server has workers.
+func TestManyLongDelaysHoldNothingUp(t *testing.T) {
+	t.Parallel()
+	s := start(t, "slow-gc=1h", "slow-ready=2s")
+	names := unused(20)
+	for _, name := range names {
+		s.begin(name)
+	}
+	for _, name := range names {
+		s.eventually("Ready of "+name, func() bool { return s.ready(name) })
+		s.want(200, "DELETE", group+"/projects/"+name, nil)
+	}
+	s.project(unused(1)[0])
+	for _, name := range names {
+		s.want(200, "GET", group+"/projects/"+name, nil)
 	}
 }

@@ -21,7 +21,7 @@ func TestProjects(t *testing.T) {
 		"absent": absent, "lifecycle": lifecycle, "again": again, "writers": writersDuringPurge,
 		"namespaces": namespaces, "root namespace": rootNamespace, "access": access, "faults": noFaults, "leaks": noLeaks,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, &server{t, s.url, s.http, s.etcd}) })
+		t.Run(name, func(t *testing.T) { test(t, &server{t, s.url, s.http, s.etcd, s.process}) })
 	}
 }
 

@@ -31,7 +31,8 @@ duration_s = 3
 warmup_s = 1
 requests_per_iteration = 5.0
 max_rate_error = 0.5
-parameters = { HOLD_S = 8 }
+request_timeout_s = 4
+deadline_s = 8
 [[workload.metric]]
 name = "keys_left"
 select = "etcd.keys_added"
@@ -55,7 +56,8 @@ requests_per_iteration = 4.2
 max_rate_error = 0.5
 projects = 1
 objects = 5
-parameters = { HOLD_S = 8 }
+request_timeout_s = 4
+deadline_s = 8
 [[workload.metric]]
 name = "create_p50"
 select = "http_req_duration{op=create}/p50"
@@ -119,7 +121,12 @@ def command(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
             stderr=subprocess.PIPE,
             text=True,
             cwd=tmp_path,
-            env={**os.environ, "TMPDIR": str(temporary), **variables},
+            env={
+                **os.environ,
+                "TMPDIR": str(temporary),
+                "XDG_STATE_HOME": str(tmp_path / "state"),
+                **variables,
+            },
         )
 
     return start

@@ -30,7 +30,10 @@ ROW = (
 # yield with what they must at least be.
 WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
     "object_crud": (
-        "rate = 6.0\nduration_s = 4\nprojects = 1\nobjects = 3\nparameters = { HOLD_S = 8 }",
+        (
+            "rate = 6.0\nduration_s = 4\nprojects = 1\nobjects = 3\n"
+            "request_timeout_s = 4\ndeadline_s = 8"
+        ),
         ["heap"],
         {
             "http_req_duration{op=create}/p50": 1e-4,
@@ -67,7 +70,10 @@ WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
         },
     ),
     "project_lifecycle": (
-        "rate = 3.0\nduration_s = 3\nprojects = 9\nobjects = 1\nparameters = { HOLD_S = 8 }",
+        (
+            "rate = 3.0\nduration_s = 3\nprojects = 9\nobjects = 1\n"
+            "request_timeout_s = 4\ndeadline_s = 8"
+        ),
         [],
         {"project_ready/p50": 1e-4, "project_gone/p50": 1e-4, "projects_deleted": 7},
     ),
@@ -92,7 +98,10 @@ WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
         },
     ),
     "noisy_neighbour": (
-        "rate = 5.0\nduration_s = 6\nprojects = 1\nobjects = 2\nparameters = { HOLD_S = 8 }",
+        (
+            "rate = 5.0\nduration_s = 6\nprojects = 1\nobjects = 2\n"
+            "request_timeout_s = 4\ndeadline_s = 8"
+        ),
         ["availability"],
         {
             "http_req_duration{op=get_quiet}/p50": 1e-4,
@@ -173,7 +182,7 @@ def test_every_workload_yields_what_it_promises_on_milo(command: Command, tmp_pa
     workloads = "".join(map(workload, WORKLOADS))
     workloads = workloads.replace("rate = 3.0\nduration_s = 3", "rate = 1.0\nduration_s = 9")
     workloads = workloads.replace("duration_s = 12", "duration_s = 30")  # of churn
-    suite.write_text(HEAD + workloads.replace("HOLD_S = 8", "HOLD_S = 40, TIMEOUT_S = 60"))
+    suite.write_text(HEAD + workloads.replace("deadline_s = 8", "deadline_s = 60"))
     out = tmp_path / "out"
     against = ("--against", f"binary:{os.environ['MILO_BIN']}")
     process = command("run", "--suite", suite, *against, "--out", out)

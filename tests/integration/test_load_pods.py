@@ -35,7 +35,8 @@ CRUD = K6(
     projects=2,
     objects=5,
     max_rate_error=0.2,
-    parameters={"LIST_EVERY": 2, "HOLD_S": 6},
+    request_timeout_s=3,
+    parameters={"LIST_EVERY": 2},
 )
 
 
@@ -102,10 +103,10 @@ def test_pods_do_the_load_that_was_asked_each_its_share(
 
 
 def test_a_script_that_pods_cannot_run_is_told_with_what_k6_said(tmp_path: Path) -> None:
-    wrong = CRUD.model_copy(update={"parameters": {"HOLD_S": "soon"}})
+    wrong = CRUD.model_copy(update={"parameters": {"LIST_EVERY": "soon"}})
     with (
         launched(tmp_path, 2, operator=False) as targets,
         pytest.raises(LoadError, match=r"load pod . of 2|of the load") as caught,
     ):
         wrong.driver({"k6": toolchain.k6()}).measure(targets, _made(tmp_path / "out"), seed=7)
-    assert "HOLD_S is not a number" in f"{caught.value} {caught.value.hint}"
+    assert "LIST_EVERY is not a number" in f"{caught.value} {caught.value.hint}"

@@ -100,7 +100,9 @@ TRIAL: dict[str, st.SearchStrategy[Any]] = {
     "duration_s": NUMBERS,
     "position": st.integers(0, 1),
     "started_at": TIMES,
+    "failures": st.lists(st.fixed_dictionaries({"what": TEXT, "log": TEXT}), max_size=1),
 }
+CUTOFFS = st.lists(st.sampled_from(["at least", "nothing done", None]), min_size=5, max_size=5)
 METRIC: dict[str, st.SearchStrategy[Any]] = {
     "name": TEXT,
     "unit": st.sampled_from(["s", "1", "B", "1/s"]),
@@ -121,7 +123,7 @@ def forged(draw: st.DrawFn, which: str) -> dict[str, Any]:
         "subject": lambda: (body["subjects"][draw(st.sampled_from(list(Arm)))], SUBJECT),
         "trial": lambda: (draw(st.sampled_from(body["trials"])), TRIAL),
         "metric": lambda: (sample()["metric"], METRIC),
-        "workload": lambda: (sample(), {"workload": TEXT}),
+        "workload": lambda: (sample(), {"workload": TEXT, "cutoffs": CUTOFFS}),
         "sample": lambda: (sample(), {}),
     }
 
@@ -143,7 +145,14 @@ def forged(draw: st.DrawFn, which: str) -> dict[str, Any]:
             continue
         of, fields = at[kind]()
         field = draw(st.sampled_from(sorted(fields)))
-        if draw(st.integers(0, 9)) == 0:
+        if kind == "workload" and field == "cutoffs":
+            name = of.get("metric", {}).get("name")
+            said = draw(st.just(["at least"] * 5) | CUTOFFS)
+            for samples in body["samples"].values():
+                for one in samples:
+                    if one["metric"].get("name") == name:
+                        one["cutoffs"] = said
+        elif draw(st.integers(0, 9)) == 0:
             of.pop(field, None)
         else:
             of[field] = draw(fields[field])
@@ -208,6 +217,30 @@ def test_pairs_are_not_made_invalid_to_lose_their_numbers() -> None:
     for trial in body["trials"][:6]:
         trial["invalid"] = ["the load was not as asked"]
     assert "3 of its 5 pairs are invalid, and the suite allows 2" in published(body).reason
+
+
+@pytest.mark.parametrize("arms", [["baseline"], ["baseline", "candidate"]])
+def test_a_deadline_that_nothing_missed_did_not_cut_a_regression_off(arms: list[str]) -> None:
+    body = changed("regressed")
+    for arm in arms:
+        (sample,) = (s for s in body["samples"][arm] if s["metric"]["name"] == "get_p50")
+        sample["cutoffs"] = ["at least"] * 5
+    found = published(body)
+    assert concluded(found) == "failure"
+    assert "all was done in time" in found.reason
+
+
+def test_a_deadline_that_both_missed_is_what_the_judge_makes_of_it() -> None:
+    body = changed("passed")
+    for samples in body["samples"].values():
+        for sample in samples:
+            if sample["metric"]["name"] == "errors_share":
+                sample["values"] = [0.1] * 5
+            if sample["metric"]["name"] == "get_p50":
+                sample["cutoffs"] = ["nothing done"] * 5
+                sample["values"] = [None] * 5
+    found = published(body)
+    assert (found.outcome, found.lacking) == (Outcome.PASSED, frozenset())
 
 
 def test_its_own_looks_and_number_of_pairs_do_not_count() -> None:

@@ -62,6 +62,14 @@ def unchanged(*worse: Metric) -> Row:
         ),
         pytest.param(Row(SLOW, failed(6)), "error 6", id="failed"),
         pytest.param(Row(SLOW, failed(-9)), "error -9", id="killed"),
+        pytest.param(
+            Row(faults.SLOW_BOTH, ended(measured())), "quiet", id="the same fault in both builds"
+        ),
+        pytest.param(
+            Row(faults.SLOW_BOTH, ended(measured(LATENCY))),
+            "false alarm",
+            id="the same fault in both builds, and red",
+        ),
         pytest.param(unchanged(), "quiet", id="nothing changed"),
         pytest.param(unchanged(SHOWN), "quiet", id="nothing changed, red where it does not gate"),
         pytest.param(unchanged(LATENCY), "false alarm", id="nothing changed, and red"),
@@ -109,7 +117,7 @@ def test_every_fault_is_one_of_the_reference_and_has_a_metric_in_the_suite() -> 
         f"{workload.name}/{metric.name}"
         for workload in config.load(config.path_of("pr")).suite.workloads
         for metric in workload.metrics
-    ]
+    ] + ["launch/failed_trials"]  # of every suite
     assert {fault.name for fault in faults.FAULTS} == set(toolchain.FAULTS) - {"leak-goroutines"}
     found = ended(measured()).verdict
     assert found is not None
@@ -124,7 +132,13 @@ def test_every_fault_is_one_of_the_reference_and_has_a_metric_in_the_suite() -> 
 def test_each_row_has_a_folder_of_its_own() -> None:
     rows = faults.rows(20)
 
-    assert len(rows) == len(faults.FAULTS) + 20
+    assert len(rows) == len(faults.FAULTS) + 21
+    assert {row.candidate for row in rows.values() if row.baseline == "reference"} >= {
+        "reference?slow-gc=100ms",
+        "reference?slow-gc=120s",
+        "reference?errors=20%",
+        "reference?slow-tail=5%:20ms",
+    }
     assert rows["slow-create"].candidate == "reference?slow-create=500us"
     assert rows["nothing-20"].candidate == "reference"
 
@@ -198,7 +212,7 @@ def test_the_document_is_written_once_every_row_is_there(
 
     faults.main([*arguments, "--only", "orphans", "--only", "nothing"])
     partial = (tmp_path / "out" / "faults.md").read_text()
-    assert "Of 12" not in partial
+    assert "Of 20" not in partial
     assert "`orphans`" in partial
     assert not (tmp_path / "faults.md").exists()
     assert "go on with" in capsys.readouterr().out
@@ -207,6 +221,7 @@ def test_the_document_is_written_once_every_row_is_there(
     kept_in(tmp_path / "out" / "cpu", measured(candidate=cpu.candidate))
     faults.main(arguments)
     said = (tmp_path / "faults.md").read_text()
-    assert "Of 12: 12 missed." in said
-    assert "Of 1: 1 quiet." in said
+    assert "Of 20: 20 missed." in said
+    assert "Of 2: 2 quiet." in said
+    assert "| `slow-gc` | `120s` in both |" in said
     assert "Again: `nox -s faults -- --equal 1`" in said

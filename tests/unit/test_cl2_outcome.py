@@ -59,22 +59,33 @@ def said(one: Result, asked: Asked | None = ASKED) -> list[str]:
     return list(outcome.problems(one, asked))
 
 
+def refused(one: Result) -> list[str]:
+    return list(outcome.refusals(one))
+
+
 def test_a_run_as_asked_counts() -> None:
     assert said(result()) == []
 
 
 def test_a_failed_step_and_a_failed_measurement_are_told_apart() -> None:
-    found = said(
-        result(
-            step(2, "create objects", 9.95, failure="object secret-1 was not created"),
-            step(3, "gather", 0.1, "Availability", "threshold not met"),
-            code=1,
-        )
+    failed = result(
+        step(2, "create objects", 9.95, failure="object secret-1 was not created"),
+        step(3, "gather", 0.1, "Availability", "threshold not met"),
+        code=1,
     )
-    assert found == [
-        "the step of `create objects` failed: object secret-1 was not created",
-        "the measurement Availability of `gather` failed: threshold not met",
+    assert refused(failed) == [
+        "the step of `create objects` failed: object secret-1 was not created"
     ]
+    assert said(failed) == ["the measurement Availability of `gather` failed: threshold not met"]
+
+
+def test_a_process_that_does_not_end_is_told_of_the_build() -> None:
+    one = result()
+    stuck = dataclasses.replace(
+        one, ended=Ended(-15, START_S, START_S + 90, gave_up=True), report=Report((), (), ())
+    )
+    assert refused(stuck) == ["it had not ended after 90 s"]
+    assert said(stuck) == []
 
 
 def test_a_report_that_was_asked_for_and_is_missing_is_no_success() -> None:
@@ -114,21 +125,22 @@ def test_projects_of_a_wait_that_does_not_say_how_many_are_all_counted() -> None
 
 
 @pytest.mark.parametrize(
-    ("duration_s", "counts"),
+    ("duration_s", "is_slow", "is_fast"),
     [
-        pytest.param(9.9, True, id="as asked"),
-        pytest.param(10.1, True, id="2 % slow"),
-        pytest.param(10.4, True, id="2.5 % slow, and a slow last answer"),
-        pytest.param(10.5, False, id="6 % slow"),
-        pytest.param(9.3, False, id="6 % fast"),
+        pytest.param(9.9, False, False, id="as asked"),
+        pytest.param(10.1, False, False, id="2 % slow"),
+        pytest.param(10.4, False, False, id="2.5 % slow, and a slow last answer"),
+        pytest.param(10.5, True, False, id="6 % slow"),
+        pytest.param(9.3, False, True, id="6 % fast"),
     ],
 )
-def test_objects_come_at_the_rate_that_was_asked_or_the_trial_does_not_count(
-    duration_s: float,
-    counts: bool,  # noqa: FBT001 (a parameter of the test)
+def test_a_slow_rate_may_be_the_builds_and_a_fast_one_is_the_loads(
+    duration_s: float, *, is_slow: bool, is_fast: bool
 ) -> None:
     # 100 actions at 10 a second: 99 intervals, 9.9 s.
-    assert (said(result(step(2, "create objects", duration_s))) == []) is counts
+    one = result(step(2, "create objects", duration_s))
+    assert bool(outcome.is_slow(one, ASKED)) is is_slow
+    assert bool(said(one)) is is_fast
 
 
 def test_steps_that_only_start_and_stop_a_timer_are_not_the_load() -> None:

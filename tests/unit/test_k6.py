@@ -76,7 +76,7 @@ def points(  # a load of 10 iterations per second over 3 s, as asked
     baseline: Mapping[str, Any] | None = None,
 ) -> Points:
     span = Span(100.0, 100.0 + seconds)
-    good = ArmPoints(span, (Reading("iterations", 30.0, "1"),), 30, 0.0, "", {})
+    good = ArmPoints(span, (Reading("iterations", 30.0, "1"),), 30, 0.0, 0.0, "", {})
     changed = dataclasses.replace(good, **(baseline or {}))
     return Points(dropped, {Arm.BASELINE: changed, Arm.CANDIDATE: good})
 
@@ -85,13 +85,13 @@ COPY = f"shutil.copy({str(GOLDEN / 'object_crud.csv.gz')!r}, points)"
 
 
 def test_no_secret_is_in_the_command_or_in_the_environment(tmp_path: Path) -> None:
-    told = argv(program(tmp_path, ""), settings(), tmp_path)
+    told = argv(program(tmp_path, ""), settings(), tmp_path, tmp_path)
     told += environment(settings(), targets(tmp_path, *BOTH), tmp_path, 7).values()
     assert not [word for word in told if "a secret" in word]
 
 
 def test_two_k6_can_run_at_once_and_send_nothing_home(tmp_path: Path) -> None:
-    assert "--address=" in argv(program(tmp_path, ""), settings(), tmp_path)
+    assert "--address=" in argv(program(tmp_path, ""), settings(), tmp_path, tmp_path)
     variables = environment(settings(), targets(tmp_path, *BOTH), tmp_path, 7)
     assert variables["K6_NO_USAGE_REPORT"] == "true"
     assert variables["K6_AUTO_EXTENSION_RESOLUTION"] == "false"
@@ -154,9 +154,9 @@ def test_a_load_as_asked_counts() -> None:
         pytest.param({"dropped": 3}, "k6 dropped 3 iterations", id="drops"),
         pytest.param({"seconds": 1.5}, "the load lasted 1.5 s, not 3 s", id="short"),
         pytest.param(
-            {"baseline": {"failed_share": 0.031, "failed_with": "status 500"}},
-            "3.1% of the baseline's requests failed, most with status 500; 2.0% is the limit",
-            id="failures",
+            {"baseline": {"unsent_share": 0.031, "failed_with": "no answer (k6 error 1101)"}},
+            "k6 could not send 3.1% of the baseline's requests, most with no answer",
+            id="no DNS, no port, no TLS",
         ),
         pytest.param(
             {"baseline": {"iterations": 20}},
@@ -185,19 +185,42 @@ def fixed(**changes: Any) -> K6:  # noqa: ANN401 (any field, right or wrong)
 def test_fixed_work_counts_when_all_of_it_is_done_however_long_it_took() -> None:
     assert judge(fixed().asked, points(seconds=0.5), 0.2, []).invalid == ()
     assert judge(fixed().asked, points(seconds=9), 0.2, []).invalid == ()
-    (reason,) = judge(fixed().asked, points(baseline={"iterations": 29}), 0.2, []).invalid
-    assert reason == "the baseline ended 29 of 30 iterations in time"
+    (reason,) = judge(fixed().asked, points(baseline={"iterations": 31}), 0.2, []).invalid
+    assert reason == "the baseline ended 31 iterations, and 30 were asked"
+
+
+def test_fixed_work_that_a_build_does_not_end_is_measured_as_a_share() -> None:
+    span = Reading("span", 9.0, "s")
+    slow = {"iterations": 24, "readings": (span, Reading("cut_off", 2.0, "1"))}
+    load = judge(fixed().asked, points(baseline=slow), 0.2, [])
+    found = {reading.name: reading for reading in load.readings[Arm.BASELINE]}
+    assert load.invalid == ()
+    assert (found["unfinished_share"].value, found["unfinished_share"].of) == (0.2, 30)
+    assert found["span"].at_least
+    assert found["cut_off"].value == 8
+    other = {reading.name: reading for reading in load.readings[Arm.CANDIDATE]}
+    assert other["unfinished_share"].value == 0
+
+
+def test_a_build_most_of_whose_requests_fail_is_measured_and_said_to_fail() -> None:
+    bad = {"failed_share": 0.6, "failed_with": "status 500"}
+    load = judge(settings().asked, points(baseline=bad), 0.2, [])
+    assert load.invalid == ()
+    assert load.failing == {
+        Arm.BASELINE: "60.0% of the baseline's requests failed, most with status 500; 50.0% is the"
+        " limit"
+    }
 
 
 def test_fixed_work_is_told_how_much_and_how_long_at_most(tmp_path: Path) -> None:
     variables = environment(fixed(projects=8), targets(tmp_path, *BOTH), tmp_path, 7)
-    assert (variables["ITERATIONS"], variables["LONGEST_S"]) == ("30", "15")
+    assert (variables["ITERATIONS"], variables["LONGEST_S"]) == ("30", "33")
     assert variables["PROJECTS"] == "8"
     assert not {"RATE", "OBJECTS"} & set(variables)
     assert fixed(requests_per_iteration=2).requests_expected(2) == 120
 
 
-@pytest.mark.parametrize("what", [{"iterations": 29}, {"failed_share": 0.02}])
+@pytest.mark.parametrize("what", [{"iterations": 29}, {"unsent_share": 0.02}])
 def test_a_load_at_a_limit_counts(what: dict[str, Any]) -> None:
     assert judge(settings().asked, points(baseline=what), 0.9, []).invalid == ()
 
@@ -256,6 +279,24 @@ def test_every_authority_that_signed_a_server_is_trusted(tmp_path: Path) -> None
 def test_a_k6_that_fails_is_an_error_that_says_how(tmp_path: Path, code: str, said: str) -> None:
     with pytest.raises(LoadError, match=said):
         driver(tmp_path, code).measure(targets(tmp_path, *BOTH), out(tmp_path), 7)
+
+
+SETUP_GAVE_UP = (
+    "import gzip; pathlib.Path(points).write_bytes(gzip.compress("
+    "b'metric_name,timestamp,metric_value,error_code,expected_response,name,scenario,status,"
+    "extra_tags,metadata\\nsetup_failed,1000000,1.0,,,,,,arm=candidate,\\n'));"
+    "print('level=error msg=\"Error: setup of candidate was not done within 90 s: 12 objects were"
+    ' not created\\\\n\\\\tat failSetup" hint="script exception"\'); sys.exit(107)'
+)
+
+
+def test_a_build_that_cannot_be_prepared_in_time_has_failed_and_is_no_error(
+    tmp_path: Path,
+) -> None:
+    load = driver(tmp_path, SETUP_GAVE_UP).measure(targets(tmp_path, *BOTH), out(tmp_path), 7)
+    said = "setup of candidate was not done within 90 s: 12 objects were not created"
+    assert load.failed == {Arm.CANDIDATE: said}
+    assert load.readings == dict.fromkeys(BOTH, ())
 
 
 def test_a_target_that_dies_under_load_ends_it(tmp_path: Path) -> None:

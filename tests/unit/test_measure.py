@@ -1,17 +1,30 @@
 """Pairs are measured, invalid ones are replaced, and nothing measured is lost."""
 
+import dataclasses
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from pipeline import measure
 from pipeline.config import Suite
 from pipeline.errors import LaunchError, LoadError
+from pipeline.judge import policy
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm
 from pipeline.plan import Plan
-from pipeline.ports import Load, Target
-from tests.fakes import Bench, FakeDriver, FakeProbe, applied, tiny
+from pipeline.ports import Load, Span, Target
+from tests.fakes import (
+    Bench,
+    FakeDriver,
+    FakeEnvironment,
+    FakeProbe,
+    Told,
+    applied,
+    empty,
+    tiny,
+)
 
 
 @pytest.fixture
@@ -77,6 +90,26 @@ def test_an_invalid_pair_is_replaced_and_never_becomes_a_number(
     assert [t.invalid for t in results.trials if t.pair == 1] == [
         ("crud: k6 dropped 3 iterations",)
     ] * 2
+
+
+@pytest.mark.parametrize(("by_s", "way"), [(3600.0, "forward"), (-3600.0, "back")])
+def test_a_clock_that_is_set_during_a_trial_makes_it_invalid_by_name(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_s: float, way: str
+) -> None:
+    real, set_s = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + set_s[0])
+
+    class Setting(FakeDriver):
+        def measure(self, targets: Mapping[Arm, Target], out: Path, seed: int) -> Load:
+            if self.calls == 1:
+                set_s[0] += by_s
+            return super().measure(targets, out, seed)
+
+    *_, results = Bench(suite, tmp_path, Setting([applied()])).run()
+
+    assert results.valid_pairs == (0, 2, 3)
+    said = (f"the clock of this machine was set {way} by 3600.0 s",)
+    assert [trial.invalid for trial in results.trials if trial.pair == 1] == [said] * 2
 
 
 def test_more_invalid_pairs_than_the_suite_allows_end_the_run(suite: Suite, tmp_path: Path) -> None:
@@ -147,3 +180,111 @@ def test_a_divisor_of_zero_is_a_missing_metric_not_a_crash(suite: Suite, tmp_pat
 
     assert results.samples[Arm.BASELINE][1].values == (None,) * 3
     assert "crud: cpu: `requests` was 0" in results.trials[0].warnings
+
+
+@dataclasses.dataclass
+class DyingDriver(FakeDriver):
+    """Ends as k6 does when a server is gone, in the launches that are named."""
+
+    environment: FakeEnvironment = dataclasses.field(default_factory=FakeEnvironment)
+    deaths: Mapping[int, tuple[Arm, ...]] = dataclasses.field(default_factory=dict)
+
+    def measure(self, targets: Mapping[Arm, Target], out: Path, seed: int) -> Load:
+        number = len(self.environment.launched) - 1
+        self.environment.dead = self.deaths.get(number, ())
+        for target in targets.values():
+            target.check()
+        return super().measure(targets, out, seed)
+
+
+def dying(suite: Suite, out: Path, deaths: Mapping[int, tuple[Arm, ...]]) -> Bench:
+    environment = FakeEnvironment()
+    driver = DyingDriver([applied()], environment=environment, deaths=deaths)
+    return Bench(suite, out, driver, environment=environment)
+
+
+def test_a_build_that_dies_in_one_arm_has_failed_and_the_pair_counts(
+    suite: Suite, tmp_path: Path
+) -> None:
+    *_, results = dying(suite, tmp_path, {1: (Arm.CANDIDATE,)}).run()
+
+    assert results.valid_pairs == (0, 1, 2)
+    (failure,) = [t for t in results.trials if t.failures]
+    assert (failure.pair, failure.arm) == (1, Arm.CANDIDATE)
+    assert failure.failures[0].what == "crud: server of the candidate exited with 2"
+    assert failure.failures[0].log == "panic: no"
+    assert results.samples[Arm.BASELINE][0].values == (0.01, None, 0.01)
+
+
+def test_builds_that_die_in_both_arms_of_a_pair_make_it_invalid(
+    suite: Suite, tmp_path: Path
+) -> None:
+    bench = dying(suite, tmp_path, dict.fromkeys(range(9), tuple(Arm)))
+    with pytest.raises(LoadError, match="crud: server of the candidate exited with 2"):
+        list(bench.run())
+
+
+@pytest.mark.parametrize(
+    ("deaths", "verdict", "code"),
+    [
+        pytest.param({0: (Arm.CANDIDATE,), 2: (Arm.CANDIDATE,)}, "regressed", 3, id="worse"),
+        pytest.param({0: (Arm.BASELINE,), 1: (Arm.BASELINE,)}, "improved", 0, id="better"),
+        pytest.param({0: (Arm.CANDIDATE,)}, "undecided", 0, id="once may be chance"),
+        pytest.param(
+            {0: (Arm.BASELINE,), 1: (Arm.CANDIDATE,), 2: (Arm.CANDIDATE,)},
+            "undecided",
+            0,
+            id="both die now and then",
+        ),
+    ],
+)
+def test_a_build_that_dies_is_a_result(
+    suite: Suite, tmp_path: Path, deaths: Mapping[int, tuple[Arm, ...]], verdict: str, code: int
+) -> None:
+    *_, results = dying(suite, tmp_path, deaths).run()
+    report = policy.report(results)
+    finding = report.findings[0]
+    assert (finding.comparison.metric.name, finding.verdict) == ("failed_trials", verdict)
+    assert policy.exit_code(report, strict=False) == code
+    assert "panic: no" in "".join(report.warnings)
+
+
+def test_an_arm_that_cannot_be_prepared_has_failed_the_workload(
+    suite: Suite, tmp_path: Path
+) -> None:
+    span = Span(0, 0)
+    late = Load(
+        dict.fromkeys(Arm, ()),
+        dict.fromkeys(Arm, span),
+        failed={Arm.CANDIDATE: "setup was not done within 90 s"},
+    )
+    *_, results = Bench(suite, tmp_path, FakeDriver([late])).run()
+    report = policy.report(results)
+    assert report.findings[0].verdict == "regressed"
+    assert "crud: setup was not done within 90 s" in " ".join(report.warnings)
+
+
+@pytest.mark.parametrize("interleave", list(Interleave))
+def test_a_build_whose_requests_fail_is_measured_unless_those_of_the_other_fail_too(
+    suite: Suite, tmp_path: Path, interleave: Interleave
+) -> None:
+    def failing(*arms: Arm) -> Load:
+        return dataclasses.replace(applied(), failing=dict.fromkeys(arms, "most failed"))
+
+    one = FakeDriver([failing(Arm.CANDIDATE)])
+    *_, results = Bench(suite, tmp_path / "one", one, interleave=Interleave.REQUEST).run()
+    assert len(results.valid_pairs) == 3
+    both = FakeDriver([failing(*Arm)])
+    with pytest.raises(LoadError, match="crud: most failed"):
+        list(Bench(suite, tmp_path / "both", both, interleave=interleave).run())
+
+
+def test_a_budget_never_ends_a_run_before_its_first_look(suite: Suite, tmp_path: Path) -> None:
+    driver = FakeDriver([applied()])
+    bench = Bench(suite, tmp_path, driver)
+    plan = Plan(suite, 5, Interleave.REQUEST, seed=1, looks=(3, 5), budget_s=0.001)
+    results = dataclasses.replace(empty(suite), pairs_asked=5, looks=(3, 5))
+    *_, last = measure.run_pairs(
+        plan, bench.rig(), results, tmp_path, Told(), enough=lambda _: False
+    )
+    assert len(last.valid_pairs) == 3

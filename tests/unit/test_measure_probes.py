@@ -31,11 +31,11 @@ def test_a_probe_that_fails_is_a_warning_and_a_missing_metric(
     assert any("nothing reported `server.cpu`" in said for said in results.trials[0].warnings)
 
 
-def test_a_restart_of_a_component_makes_the_trial_invalid_and_names_it(
+def test_a_restart_in_both_arms_makes_the_pair_invalid_and_names_it(
     suite: Suite, tmp_path: Path
 ) -> None:
     bench = Bench(suite, tmp_path, FakeDriver([applied()]), FakeProbe(restarts=1))
-    with pytest.raises(LoadError, match="crud: the server of the candidate restarted under load"):
+    with pytest.raises(LoadError, match="the server of the candidate restarted under crud"):
         list(bench.run())
 
 

@@ -32,8 +32,8 @@ def project(*arguments: object, **facts: bool) -> dict[str, object]:
     return found
 
 
-def seen(lives: Lives) -> dict[str, float]:
-    return values(tuple(lives.readings()))
+def seen(lives: Lives, now: float = 30.0) -> dict[str, float]:
+    return values(tuple(lives.readings(now)))
 
 
 def test_times_are_from_first_seen_to_ready_and_from_deleted_to_gone() -> None:
@@ -72,7 +72,23 @@ def test_what_never_became_ready_or_never_went_is_counted() -> None:
     assert found["projects.never_ready"] == 1
     assert found["projects.never_ready_share"] == 0.25
     assert found["projects.never_gone"] == 1
-    assert found["projects.gone/count"] == 1  # it was never seen on its way: gone at once
+    assert found["projects.gone/count"] == 2  # one was never seen on its way: gone at once
+
+
+def test_a_wait_that_did_not_end_is_as_long_as_it_was_watched_at_least() -> None:
+    lives = Lives()
+    for name in ("a", "b", "c", "d", "e", "f"):
+        lives.event("ADDED", project("ADDED", name), 10.0)
+        lives.event("MODIFIED", project("MODIFIED", name, ready=True, deleted=True), 12.0)
+    for name in ("a", "b", "c", "d"):
+        lives.event("DELETED", project("DELETED", name, deleted=True), 20.0)
+
+    found = {reading.name: reading for reading in lives.readings(72.0)}
+
+    assert (found["projects.gone/p50"].value, found["projects.gone/p50"].at_least) == (8.0, False)
+    mean = found["projects.gone/mean"]
+    assert mean.value == pytest.approx((4 * 8.0 + 2 * 60.0) / 6)
+    assert mean.at_least
 
 
 def test_a_project_that_was_there_before_counts_nowhere() -> None:
@@ -150,7 +166,7 @@ def test_the_watch_goes_on_from_the_last_version_when_the_server_ends_it(tmp_pat
         [event("ADDED", "a", 6), event("BOOKMARK", "", 9)], [event("MODIFIED", "a", 10, ready=True)]
     )
     with watched(server, tmp_path) as readings:
-        until(lambda: readings()["projects.ready/count"] == 1)
+        until(lambda: len(server.asked) == 2 and readings()["projects.never_ready"] == 0)
 
     assert server.asked == ["5", "9"]
 

@@ -3,9 +3,9 @@
 import pytest
 
 from pipeline.config import MetricSettings, Workload
-from pipeline.model.results import Reading
+from pipeline.model.results import Cutoff, Reading
 from pipeline.model.subject import Arm
-from pipeline.samples import counted, disagreeing, too_short, values_of
+from pipeline.samples import disagreeing, too_short, unexplained, values_of
 
 LATENCY = "http_req_duration{op=get}"
 
@@ -31,14 +31,16 @@ def readings(percentile: str, error: float = 0.0, effective: float = 400.0) -> l
 
 
 def test_a_percentile_of_too_few_values_is_refused_by_name() -> None:
-    values, missing = values_of(workload(f"{LATENCY}/p99"), [Reading(f"{LATENCY}/count", 200, "1")])
-    assert not values
-    assert missing == ["m: p99 of 200 values is refused: with fewer than 368 it has no interval"]
+    found = values_of(workload(f"{LATENCY}/p99"), [Reading(f"{LATENCY}/count", 200, "1")])
+    assert not found.values
+    assert found.missing == [
+        "m: p99 of 200 values is refused: with fewer than 368 it has no interval"
+    ]
 
 
 @pytest.mark.parametrize("select", [f"{LATENCY}/p99", "server.cpu", f"{LATENCY}/mean"])
 def test_what_nothing_reported_is_said_to_be_just_that(select: str) -> None:
-    _, (said,) = values_of(workload(select), [])
+    (said,) = values_of(workload(select), []).missing
     assert said == f"m: nothing reported `{select}`"
 
 
@@ -67,9 +69,70 @@ def test_the_margin_is_that_of_what_is_above_the_floor() -> None:
 
 
 def test_a_share_of_events_knows_of_how_many() -> None:
-    shares = [Reading("errors_share", 0.01, "1", of=400.0)]
-    assert counted(workload("errors_share"), shares) == {"w/m": 400.0}
-    assert counted(workload("server.cpu"), shares) == {}
+    shares = [Reading("errors_share", 0.01, "s", of=400.0), Reading("server.cpu", 1.0, "s")]
+    assert values_of(workload("errors_share"), shares).of == {"w/m": 400.0}
+    assert values_of(workload("server.cpu"), shares).of == {}
+
+
+def test_a_lower_bound_stays_one() -> None:
+    reading = Reading(f"{LATENCY}/p50", 2.0, "s", at_least=True)
+    found = values_of(workload(f"{LATENCY}/p50"), [reading])
+    assert found.values == {"w/m": 2.0}
+    assert found.cutoffs == {"w/m": Cutoff.AT_LEAST}
+
+
+@pytest.mark.parametrize(
+    ("select", "cut_off", "expected"),
+    [
+        pytest.param(
+            f"{LATENCY}/p50", 3.0, {"w/m": Cutoff.NOTHING_DONE}, id="a deadline came first"
+        ),
+        pytest.param(f"{LATENCY}/p50", 0.0, {}, id="no deadline cut anything off"),
+        pytest.param("server.cpu", 3.0, {}, id="a probe that failed"),
+    ],
+)
+def test_a_time_that_is_missing_because_nothing_was_done_in_time_is_told_apart(
+    select: str, cut_off: float, expected: dict[str, Cutoff]
+) -> None:
+    found = values_of(workload(select), [Reading("cut_off", cut_off, "1")])
+    assert found.values == {}
+    assert found.cutoffs == expected
+
+
+def test_a_divisor_of_zero_is_nothing_done_only_where_a_deadline_cut_something_off() -> None:
+    metric = MetricSettings(name="m", select="server.cpu", per="deleted", unit="s", margin=0.05)
+    one = workload("server.cpu").model_copy(update={"metrics": (metric,)})
+    none_deleted = [Reading("server.cpu", 1.0, "s"), Reading("deleted", 0.0, "1")]
+    assert values_of(one, none_deleted).cutoffs == {}
+    late = [*none_deleted, Reading("cut_off", 6.0, "1")]
+    assert values_of(one, late).cutoffs == {"w/m": Cutoff.NOTHING_DONE}
+
+
+def timeouts(*, answered: float, served_s: float | None, given_up: float = 50.0) -> list[Reading]:
+    served = [] if served_s is None else [Reading("server.answer_time", served_s, "s")]
+    return [
+        Reading("requests", 1000.0, "1"),
+        Reading("timeouts", given_up, "1"),
+        Reading("timed_out", 2.0 * given_up, "s"),
+        Reading("server.answers{code=2xx}", answered, "1"),
+        *served,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("readings", "is_lost"),
+    [
+        pytest.param(timeouts(answered=1000, served_s=3.0), True, id="the server was quick"),
+        pytest.param(timeouts(answered=1000, served_s=103.0), False, id="the server was slow"),
+        pytest.param(timeouts(answered=950, served_s=3.0), False, id="the server answered fewer"),
+        pytest.param(timeouts(answered=1000, served_s=None), False, id="nobody asked the server"),
+        pytest.param(timeouts(answered=1000, served_s=3.0, given_up=9.0), False, id="few timeouts"),
+    ],
+)
+def test_timeouts_are_the_builds_unless_its_own_counters_say_that_it_answered(
+    readings: list[Reading], *, is_lost: bool
+) -> None:
+    assert bool(unexplained(readings, Arm.CANDIDATE)) == is_lost
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ from pipeline.toolchain import FAULTS, check
 
 def test_the_faults_are_those_of_the_reference_server() -> None:
     table = files.ours("reference", "internal", "faults", "table.go").read_text(encoding="utf-8")
+    sizes = files.ours("reference", "internal", "faults", "size.go").read_text(encoding="utf-8")
+    units = dict(re.findall(r'^\t(\w+)\s+= Unit\{"([a-z:]+)"', sizes, re.MULTILINE))
     names = dict(re.findall(r'^\t(\w+)\s+= "([a-z-]+)"$', table, re.MULTILINE))
     rows = re.findall(r'^\t\{(\w+), (\w+), "([^"]+)"', table, re.MULTILINE)
-    assert {names[name]: unit.lower() for name, unit, _ in rows} == FAULTS
+    assert {names[name]: units[unit] for name, unit, _ in rows} == FAULTS
     for name, _, example in rows:
         check(parse_spec(f"reference?{names[name]}={example}"))
 
@@ -46,6 +48,12 @@ def test_the_project_that_no_fault_keeps_from_ready_is_the_one_a_launch_makes() 
         "orphans=1",
         "errors=0.5%",
         "errors=0.005",
+        "hang=1%",
+        "slow-gc=120s",
+        "stuck-gc=50%",
+        "crash-after=20s",
+        "slow-tail=5%:20ms",
+        "slow-tail=0.05:1m30s",
     ],
 )
 def test_a_size_of_the_right_kind_passes(setting: str) -> None:
@@ -73,6 +81,17 @@ def test_a_size_of_the_right_kind_passes(setting: str) -> None:
         "errors=101%",
         "errors=5",
         "errors=nan",
+        "hang=1s",
+        "stuck-gc=50",
+        "crash-after=20",
+        "crash-after=5%:20s",
+        "slow-tail=5%",
+        "slow-tail=20ms",
+        "slow-tail=20ms:5%",
+        "slow-tail=5%:20",
+        "slow-tail=101%:20ms",
+        "slow-tail=:20ms",
+        "slow-tail=5%:20ms:20ms",
     ],
 )
 def test_a_size_of_another_kind_is_an_error_with_an_example(setting: str) -> None:
@@ -89,6 +108,8 @@ def test_a_size_of_another_kind_is_an_error_with_an_example(setting: str) -> Non
         ("leak-mem", "leak-memory"),
         ("leak-file", "leak-files"),
         ("error", "errors"),
+        ("stuck", "stuck-gc"),
+        ("crash", "crash-after"),
         ("x", ""),
     ],
 )

@@ -61,10 +61,40 @@ def test_a_long_trial_is_told_by_a_part_of_it() -> None:
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=80))
 def test_any_values_have_a_finite_summary(values: list[float]) -> None:
     found = summary(np.array(values))
-    assert all(math.isfinite(value) for value in found.values())
-    assert all(value >= 0 for name, value in found.items() if name.endswith("_error"))
+    assert all(math.isfinite(figure.value) for figure in found.values())
+    assert all(figure.value >= 0 for name, figure in found.items() if name.endswith("_error"))
+    assert not any(figure.at_least for figure in found.values())
 
 
 def test_values_without_any_spread_have_no_error() -> None:
-    found = summary(np.full(100, 3.0))
+    found = {name: figure.value for name, figure in summary(np.full(100, 3.0)).items()}
     assert (found["p95"], found["p95_error"], found["p95_effective"]) == (3.0, 0.0, 100.0)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=6, max_size=120),
+)
+def test_a_figure_is_exact_or_below_that_of_the_true_values(
+    pairs: list[tuple[float, float]],
+) -> None:
+    """Each true time is cut off at a deadline of its own, whatever those are."""
+    true = np.array([time for time, _ in pairs])
+    deadlines = np.array([deadline for _, deadline in pairs])
+    cut_off = true > deadlines
+    found = summary(np.minimum(true, deadlines), cut_off)
+    for name, figure in summary(true).items():
+        if name.endswith(("_error", "_effective", "count")):
+            continue
+        if figure.value != pytest.approx(found[name].value, abs=1e-9):
+            assert found[name].at_least
+        assert found[name].value <= figure.value + 1e-9
+
+
+@pytest.mark.parametrize("late", [0, 1, 9, 49, 50, 51, 100])
+def test_a_percentile_below_the_share_that_was_cut_off_is_exact(late: int) -> None:
+    values = np.linspace(0.1, 1.0, 100)
+    cut_off = np.arange(100) >= 100 - late
+    found = summary(np.where(cut_off, 2.0, values), cut_off)
+    assert found["p50"].at_least == (late >= 50)
+    assert found["p90"].at_least == (late >= 10)
+    assert found["mean"].at_least == (late > 0)

@@ -4,11 +4,10 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pipeline import files
 from pipeline.drivers.clusterloader2 import outcome, stages
 from pipeline.drivers.clusterloader2.check import Checked, check
 from pipeline.drivers.clusterloader2.crew import Crew, crew_of
@@ -18,6 +17,7 @@ from pipeline.drivers.clusterloader2.outcome import Asked, Result
 from pipeline.drivers.clusterloader2.processes import Batch, here
 from pipeline.drivers.clusterloader2.projects import deleted, gone
 from pipeline.drivers.clusterloader2.report import warnings
+from pipeline.drivers.clusterloader2.reported import Report
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.clusterloader2.stages import CONFIGS, KINDS, Job, Stage, Where
 from pipeline.drivers.clusterloader2.usage import EXPECTED, watched
@@ -28,8 +28,6 @@ from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.ports import Load, Program, Span, Target
 
-_SLACK_S = 300.0
-_LONGEST = 5.0  # a stage may take that many times the usual length of the load
 _BUSY_GENERATOR = 0.5
 
 
@@ -57,7 +55,13 @@ class ClusterLoader2Driver:
             ConfigError: The config cannot be run, and nothing was started.
             LoadError: A process could not be started, or left nothing that can be read.
         """
-        run = _Run(self.settings, self.programs, targets, out.absolute(), f"perf-{seed:08x}", seed)
+        with self.settings.laid_out() as configs:
+            name = f"perf-{seed:08x}"
+            run = _Run(self.settings, self.programs, targets, out.absolute(), name, seed, configs)
+            return self._measured(run)
+
+    def _measured(self, run: "_Run") -> Load:
+        targets = run.targets
         checked = {stage: run.checked(stage) for stage in self.settings.stages}
         try:
             if self.settings.prometheus:
@@ -76,6 +80,31 @@ class ClusterLoader2Driver:
         return {name: self.programs[name] for name in self.settings.watchers}
 
 
+@dataclass(slots=True)
+class _Noted:
+    """What is known of a load while it runs, by arm.
+
+    Attributes:
+        never_ready: How many Projects were not Ready in time.
+        never_gone: How many were not gone in time.
+        ends: When the last one was gone, in seconds of Unix time.
+        measured: What the processes of the measured stage left.
+        cpu: Share of the processors that they used.
+        failed: What a build did not do, so that the load could not go on.
+        slow: How a build may have made the load lighter than asked.
+        invalid: What ClusterLoader2 did not do.
+    """
+
+    never_ready: dict[Arm, int]
+    never_gone: dict[Arm, int] = field(default_factory=dict)
+    ends: dict[Arm, float] = field(default_factory=dict)
+    measured: Mapping[Arm, list[Result]] = field(default_factory=dict)
+    cpu: float = 0.0
+    failed: dict[Arm, str] = field(default_factory=dict)
+    slow: dict[Arm, str] = field(default_factory=dict)
+    invalid: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """One load, applied once."""
@@ -86,6 +115,7 @@ class _Run:
     out: Path
     name: str
     seed: int
+    configs: Path
 
     def checked(self, stage: Stage) -> Checked:
         """Return a config that can be run.
@@ -93,14 +123,24 @@ class _Run:
         Raises:
             ConfigError: It cannot.
         """
-        path = files.ours(CONFIGS, f"{stage.config}.yaml")
-        found = check(path, self.overrides(stage), self.programs["expand"])
+        path = self.configs / f"{stage.config}.yaml"
+        try:
+            found = check(path, self.overrides(stage), self.programs["expand"])
+        except ConfigError as error:
+            said, hint = self._as_written(f"{error}"), self._as_written(error.hint)
+            raise ConfigError(said, hint=hint) from error
         if stage.is_measured and (unread := set(found.unused) & set(self.settings.parameters)):
             raise ConfigError(
                 f"{path.name} has no parameter `{min(unread)}`",
                 hint=f"its parameters are in {CONFIGS}/README.md",
             )
         return found
+
+    def _as_written(self, said: str) -> str:
+        """Return a message with the paths of the files that were laid out."""
+        for name, path in self.settings.own_files().items():
+            said = said.replace(f"{self.configs / name}", f"{path}")
+        return said
 
     def load(
         self,
@@ -115,48 +155,66 @@ class _Run:
             opened: How each arm is reached.
             crew: The pods that the processes run in; None for this machine.
         """
-        invalid: list[str] = []
-        never_ready: dict[Arm, int] = dict.fromkeys(self.targets, 0)
-        measured: dict[Arm, list[Result]] = {}
-        ends: dict[Arm, float] = {}
-        never_gone: dict[Arm, int] = {}
-        cpu = 0.0
+        noted = _Noted(never_ready=dict.fromkeys(self.targets, 0))
         for number, stage in enumerate(self.settings.stages):
             began_s = time.time()
             results, used, lost = self._stage(number, stage, checked[stage], opened, crew)
             if lost:
-                span = Span(began_s, time.time())
-                return Load(
-                    dict.fromkeys(self.targets, ()), dict.fromkeys(self.targets, span), tuple(lost)
-                )
-            asked = self.asked(stage)
-            for arm, of_arm in results.items():
-                never_ready[arm] += outcome.never_ready(of_arm, self.settings.projects)
-                invalid += [
-                    f"{result.job.name}: {said}"
-                    for result in of_arm
-                    for said in outcome.problems(result, asked if stage.is_measured else None)
-                ]
+                return self._nothing(began_s, lost, {})
+            self._note(noted, stage, results)
+            if noted.failed:
+                return self._nothing(began_s, noted.invalid, noted.failed)
             if stage.is_measured:
-                cpu, measured = used, results
+                noted.cpu, noted.measured = used, results
                 if stage.where is Where.ROOT and self.settings.projects:
-                    ends, never_gone = gone(self.targets, self.name, self.settings.ready_s)
-        invalid += self._busy(cpu)
-        invalid += [said for arm, door in opened.items() for said in _lost(arm, door)]
-        spans = outcome.spans(measured, ends)
+                    noted.ends, noted.never_gone = gone(
+                        self.targets, self.name, self.settings.ready_s
+                    )
+        lost = [said for arm, door in opened.items() for said in _lost(arm, door)]
+        return self._measured(noted, [*noted.invalid, *self._busy(noted.cpu), *lost])
+
+    def _note(self, noted: "_Noted", stage: Stage, results: Mapping[Arm, Sequence[Result]]) -> None:
+        """Note what the processes of a stage did not do, and what the builds did not."""
+        asked = self.asked(stage)
+        for arm, of_arm in results.items():
+            noted.never_ready[arm] += outcome.never_ready(of_arm, self.settings.projects)
+            for result in of_arm:
+                name = result.job.name
+                problems = outcome.problems(result, asked if stage.is_measured else None)
+                noted.invalid += [f"{name}: {said}" for said in problems]
+                for said in outcome.refusals(result):
+                    noted.failed.setdefault(arm, f"{name}: {said}")
+                if stage.is_measured and (said := outcome.is_slow(result, asked)):
+                    noted.slow.setdefault(arm, f"{name}: {said}")
+
+    def _nothing(self, began_s: float, invalid: Sequence[str], failed: Mapping[Arm, str]) -> Load:
+        """Return a load that did not come to its end."""
+        spans = dict.fromkeys(self.targets, Span(began_s, time.time()))
+        return Load(dict.fromkeys(self.targets, ()), spans, tuple(invalid), failed=failed)
+
+    def _measured(self, noted: "_Noted", invalid: Sequence[str]) -> Load:
+        """Return a load that came to its end."""
+        spans = outcome.spans(noted.measured, noted.ends)
         readings = {
             arm: (
                 *outcome.combined(of_arm, self.asked(self._measured_stage)),
-                *self._counts(never_ready[arm], never_gone.get(arm, 0)),
-                Reading("span", spans[arm].end_s - spans[arm].start_s, "s"),
-                Reading("generator_cpu_share", cpu, "1"),
+                *self._counts(noted.never_ready[arm], noted.never_gone.get(arm, 0)),
+                Reading(
+                    "span",
+                    spans[arm].end_s - spans[arm].start_s,
+                    "s",
+                    at_least=bool(noted.never_gone.get(arm)),  # it ends when the last one is gone
+                ),
+                Reading("generator_cpu_share", noted.cpu, "1"),
             )
-            for arm, of_arm in measured.items()
+            for arm, of_arm in noted.measured.items()
         }
-        said = [text for of_arm in measured.values() for r in of_arm for text in warnings(r.report)]
-        if cpu > _BUSY_GENERATOR:
-            said.append(f"ClusterLoader2 used {cpu:.0%} of the processors that it shares")
-        return Load(readings, spans, tuple(invalid), tuple(dict.fromkeys(said)))
+        reports = [one.report for of_arm in noted.measured.values() for one in of_arm]
+        said = [text for report in reports for text in warnings(report)]
+        if noted.cpu > _BUSY_GENERATOR:
+            said.append(f"ClusterLoader2 used {noted.cpu:.0%} of the processors that it shares")
+        once = tuple(dict.fromkeys(said))
+        return Load(readings, spans, tuple(invalid), once, failing=noted.slow)
 
     @property
     def _measured_stage(self) -> Stage:
@@ -180,7 +238,7 @@ class _Run:
             program=self.programs["clusterloader2"],
             rate=self._rate(stage),
             has_prometheus=self._watches(stage),
-            timeout_s=_LONGEST * self.settings.duration_s + self.settings.ready_s + _SLACK_S,
+            timeout_s=self.settings.longest_s,
             tokens=[target.token_file.read_text() for target in self.targets.values()],
             check=partial(self._check, opened),
         )
@@ -194,6 +252,9 @@ class _Run:
         if ran.lost:
             return results, ran.cpu, ran.lost
         for job, one in zip(batch.jobs, ran.ended, strict=True):
+            if one.gave_up:
+                results[job.arm].append(Result(job, one, Report((), (), ()), one.start_s))
+                continue
             require_report(job, one)
             expected = checked.expected
             if (use := uses.pop(job.arm, None)) is not None:  # once for each arm
@@ -232,7 +293,7 @@ class _Run:
     def _job(self, number: int, stage: Stage, arm: Arm, project: str, door: Door) -> Job:
         folder = self.out / arm / f"{number}-{stage.config}" / project
         folder.mkdir(parents=True)
-        job = Job(arm, project, files.ours(CONFIGS, f"{stage.config}.yaml"), folder)
+        job = Job(arm, project, self.configs / f"{stage.config}.yaml", folder)
         job.report.mkdir()
         place = f"/projects/{project}/control-plane" if project else ""
         job.kubeconfig.write_text(
@@ -274,9 +335,10 @@ class _Run:
         places = len(self._projects(stage)) if stage.config != stages.COLLECT else 0
         return (
             Reading("projects_created", float(made), "1"),
-            Reading("projects_deleted", float(made), "1"),
+            Reading("projects_deleted", float(made - never_gone), "1"),
             Reading(outcome.NOT_READY, float(never_ready), "1"),
             Reading("projects_never_gone", float(never_gone), "1"),
+            Reading("cut_off", float(never_ready + never_gone), "1"),
             Reading("objects_created", float(places * KINDS * self.settings.objects), "1"),
         )
 

@@ -107,20 +107,50 @@ def began(log: str, ended: Ended) -> float:
     return said if abs(said - ended.start_s) < 86_400 else ended.start_s
 
 
-def problems(result: Result, asked: Asked | None) -> Iterator[str]:
-    """Yield why a process does not count, as sentences without its name.
+def refusals(result: Result) -> Iterator[str]:
+    """Yield what the build did not do for a process, as sentences without its name.
 
-    A Project that is not Ready in time is the build's doing: it is counted, see `never_ready`.
+    ClusterLoader2 tries a request several times before a step fails, so a step that failed says
+    that the build refused, or did not answer in time.  A Project that is not Ready in time is
+    counted instead, see `never_ready`.
+
+    Args:
+        result: Of the process.
+    """
+    if result.ended.gave_up:
+        yield f"it had not ended after {result.ended.end_s - result.ended.start_s:.0f} s"
+    for step in result.report.steps:
+        if step.failure and not step.measurement:
+            yield f"the step of `{step.name}` failed: {_short(step.failure)}"
+
+
+def is_slow(result: Result, asked: Asked) -> str:
+    """Return how much slower than asked a process was; empty where it was not.
+
+    It waits for answers, so a slow build can be the reason; where all builds are slow, so can be
+    the process.
+    """
+    achieved, off_s = rate(result, asked), _off_s(result, asked)
+    if achieved is None or off_s >= 0:
+        return ""
+    return _rate_said(achieved, asked)
+
+
+def problems(result: Result, asked: Asked | None) -> Iterator[str]:
+    """Yield what ClusterLoader2 did not do, as sentences without its name: it does not count then.
+
+    What the build did not do is told by `refusals` and `is_slow`.
 
     Args:
         result: Of the process.
         asked: Its load; None where its rate does not matter.
     """
+    if result.ended.gave_up:
+        return
     for step in result.report.steps:
-        if not step.failure or _is_wait(step):
-            continue
-        kind = f"the measurement {step.measurement}" if step.measurement else "the step"
-        yield f"{kind} of `{step.name}` failed: {_short(step.failure)}"
+        if step.failure and step.measurement and not _is_wait(step):
+            what = f"the measurement {step.measurement} of `{step.name}`"
+            yield f"{what} failed: {_short(step.failure)}"
     for missing in result.report.missing:
         yield f"there is no report of {missing}, which the config asked for"
     for empty in result.report.empty:
@@ -132,8 +162,8 @@ def problems(result: Result, asked: Asked | None) -> Iterator[str]:
     failed = steps or any(one.failure for one in result.report.overall)
     if result.ended.code and not failed:
         yield f"it exited with {result.ended.code}, and nothing in its report failed"
-    if asked is not None:
-        yield from _rate(result, asked)
+    if asked is not None and _off_s(result, asked) > 0:
+        yield _rate_said(rate(result, asked) or 0.0, asked)
 
 
 def rate(result: Result, asked: Asked) -> float | None:
@@ -206,17 +236,21 @@ def _one(name: str, values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _rate(result: Result, asked: Asked) -> Iterator[str]:
+def _off_s(result: Result, asked: Asked) -> float:
+    """Return how many seconds too short the creation took, below 0 too long; 0 within the limit."""
     achieved = rate(result, asked)
     if achieved is None:
-        return
+        return 0.0
     wanted_s = asked.intervals / (asked.rate / KINDS)
-    off_s = abs(wanted_s * asked.rate / achieved - wanted_s)
-    if off_s > asked.max_rate_error * wanted_s + ANSWER_S:
-        yield (
-            f"it created {achieved:.4g} objects per second, and {asked.rate:.4g} were asked,"
-            f" within {asked.max_rate_error:.0%}"
-        )
+    off_s = wanted_s - wanted_s * asked.rate / achieved
+    return off_s if abs(off_s) > asked.max_rate_error * wanted_s + ANSWER_S else 0.0
+
+
+def _rate_said(achieved: float, asked: Asked) -> str:
+    return (
+        f"it created {achieved:.4g} objects per second, and {asked.rate:.4g} were asked,"
+        f" within {asked.max_rate_error:.0%}"
+    )
 
 
 def _is_wait(step: Step) -> bool:

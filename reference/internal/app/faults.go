@@ -1,9 +1,12 @@
 package app
 
 import (
+	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,15 +35,21 @@ func withFaults(next http.Handler, injector *faults.Injector, serializer runtime
 			return
 		}
 		info, _ := request.RequestInfoFrom(ctx)
-		fail := injector.Request(ctx, faults.Request{
+		answer := injector.Request(ctx, faults.Request{
 			Objects: tenant.FromContext(ctx) != nil && info.IsResourceRequest && info.APIGroup == "" &&
 				(info.Resource == "secrets" || info.Resource == "configmaps"),
 			Verb:   info.Verb,
 			Exempt: isExempt(info.Path),
 		})
-		if !fail {
+		switch answer {
+		case faults.Serve:
 			next.ServeHTTP(w, r)
 			return
+		case faults.Never:
+			hangs, _ := ctx.Value(hangsKey{}).(*atomic.Bool)
+			hangs.Store(true)
+			return // To withHangs, which does not answer.
+		case faults.Fail:
 		}
 		err := apierrors.NewInternalError(errors.New("fault: errors"))
 		code := responsewriters.ErrorNegotiated(err, serializer, schema.GroupVersion{Version: "v1"}, w, r)
@@ -48,6 +57,25 @@ func withFaults(next http.Handler, injector *faults.Injector, serializer runtime
 		received, _ := request.ReceivedTimestampFrom(ctx)
 		metrics.MonitorRequest(r, strings.ToUpper(info.Verb), info.APIGroup, info.APIVersion, info.Resource, info.Subresource,
 			metrics.CleanScope(info), metrics.APIServerComponent, false, "", code, 0, time.Since(received))
+	})
+}
+
+type hangsKey struct{}
+
+// withHangs keeps a request open that withFaults left without an answer. It is
+// the outermost handler, because further in Kubernetes answers by itself after
+// --request-timeout, and a shutdown waits for the requests there.
+func withHangs(next http.Handler, injector *faults.Injector) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hangs := &atomic.Bool{}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), hangsKey{}, hangs)))
+		if !hangs.Load() {
+			return
+		}
+		// With HTTP/1 the end of the connection is seen only once the body was read.
+		go func() { _, _ = io.Copy(io.Discard, r.Body) }()
+		injector.Wait(r.Context())
+		panic(http.ErrAbortHandler) // The connection ends without an answer.
 	})
 }
 

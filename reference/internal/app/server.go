@@ -30,7 +30,7 @@ func run(ctx context.Context, opts options.CompletedOptions, set *faults.Set) er
 		return err
 	}
 	loopback := config.ControlPlane.Generic.LoopbackClientConfig
-	injector := faults.NewInjector(set)
+	injector := faults.NewInjector(ctx.Done(), set)
 
 	registry := tenant.NewRegistry()
 	projects, err := controller.New(loopback, registry)
@@ -62,7 +62,11 @@ func run(ctx context.Context, opts options.CompletedOptions, set *faults.Set) er
 		if injector.OnRequests() {
 			api = withFaults(api, injector, legacyscheme.Codecs)
 		}
-		return tenant.WithPaths(build(gate.Resolve(api), c))
+		whole := tenant.WithPaths(build(gate.Resolve(api), c))
+		if injector.MayHang() {
+			whole = withHangs(whole, injector)
+		}
+		return whole
 	}
 
 	completed, err := config.Complete()
@@ -77,7 +81,11 @@ func run(ctx context.Context, opts options.CompletedOptions, set *faults.Set) er
 	registry.Live = projects.Live
 	// The server is ready when this hook is done: types served, Projects known.
 	err = chain.GenericAPIServer.AddPostStartHook("reference-projects", func(hook genericapiserver.PostStartHookContext) error {
-		return start(hook, loopback, projects)
+		if err := start(hook, loopback, projects); err != nil {
+			return err
+		}
+		go faults.Crash(hook, set)
+		return nil
 	})
 	if err != nil {
 		return err

@@ -35,9 +35,15 @@ type key struct{ project, namespace string }
 type Faults interface {
 	// Created is called once for each new Project and reports whether it may become Ready.
 	Created(project string) (mayBecomeReady bool)
+	// ReadyDelay is how much later a Project becomes Ready. No worker waits for it.
+	ReadyDelay(project string) time.Duration
+	// BeforeReady is called by the worker that makes a Project Ready, which may wait in it.
 	BeforeReady(context.Context)
 	AfterReady()
-	BeforePurge(context.Context)
+	// Deleted is called once for each deleted Project and reports whether it may be purged.
+	Deleted() (mayBePurged bool)
+	// PurgeDelay is how much later a Project is purged. No worker waits for it.
+	PurgeDelay() time.Duration
 	// Orphans is how many keys a purge leaves behind besides the one it always leaves.
 	Orphans() int
 }

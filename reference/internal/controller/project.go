@@ -41,20 +41,18 @@ func (c *Controller) reconcileProject(ctx context.Context, item key) error {
 }
 
 func (c *Controller) begin(ctx context.Context, object *unstructured.Unstructured, project *tenant.Project) error {
-	var err error
-	if !slices.Contains(object.GetFinalizers(), finalizer) {
-		object.SetFinalizers(append(object.GetFinalizers(), finalizer))
-		if object, err = c.projects.Update(ctx, object, metav1.UpdateOptions{}); err != nil {
+	if !project.Creation.Decided() {
+		var err error
+		if object, err = c.prepare(ctx, object); err != nil {
 			return err
 		}
 	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceDefault}}
-	err = c.core.Post().AbsPath(inside(object.GetName(), "namespaces")...).Body(namespace).Do(ctx).Error()
-	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return err
-	}
-	if !project.Decide(c.Faults.Created) {
+	if !project.Creation.Decide(func() bool { return c.Faults.Created(project.Name) }) {
 		return nil // What has been made can be used, and is deleted as usual.
+	}
+	if left := project.Creation.Left(c.Faults.ReadyDelay(project.Name)); left > 0 {
+		c.queue.AddAfter(key{project: project.Name}, left)
+		return nil
 	}
 	c.Faults.BeforeReady(ctx)
 	condition := map[string]any{
@@ -66,11 +64,28 @@ func (c *Controller) begin(ctx context.Context, object *unstructured.Unstructure
 	if err := unstructured.SetNestedSlice(object.Object, []any{condition}, "status", "conditions"); err != nil {
 		return err
 	}
-	if _, err = c.projects.UpdateStatus(ctx, object, metav1.UpdateOptions{}); err != nil {
+	if _, err := c.projects.UpdateStatus(ctx, object, metav1.UpdateOptions{}); err != nil {
 		return err
 	}
 	c.Faults.AfterReady()
 	return nil
+}
+
+// prepare makes what a Project needs before it can be used.
+func (c *Controller) prepare(ctx context.Context, object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	var err error
+	if !slices.Contains(object.GetFinalizers(), finalizer) {
+		object.SetFinalizers(append(object.GetFinalizers(), finalizer))
+		if object, err = c.projects.Update(ctx, object, metav1.UpdateOptions{}); err != nil {
+			return nil, err
+		}
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceDefault}}
+	err = c.core.Post().AbsPath(inside(object.GetName(), "namespaces")...).Body(namespace).Do(ctx).Error()
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return nil, err
+	}
+	return object, nil
 }
 
 // end removes everything below a Project. Nobody writes there any more: new
@@ -88,7 +103,13 @@ func (c *Controller) end(ctx context.Context, object *unstructured.Unstructured,
 	}
 	// A second attempt must not purge again: it would count orphans twice.
 	if !project.Closed() {
-		c.Faults.BeforePurge(ctx)
+		if !project.Deletion.Decide(c.Faults.Deleted) {
+			return nil // It stays in deletion, and can be read.
+		}
+		if left := project.Deletion.Left(c.Faults.PurgeDelay()); left > 0 {
+			c.queue.AddAfter(key{project: project.Name}, left)
+			return nil
+		}
 		if err := c.Purge(ctx, project.Name, c.Faults.Orphans()); err != nil {
 			return err
 		}

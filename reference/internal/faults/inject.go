@@ -2,7 +2,6 @@ package faults
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -17,56 +16,105 @@ type Request struct {
 	Exempt bool
 }
 
+// Answer says what becomes of a request.
+type Answer int
+
+const (
+	// Serve is for a request that is handled as usual.
+	Serve Answer = iota
+	// Fail is for one that is answered with an error instead.
+	Fail
+	// Never is for one that is not answered.
+	Never
+)
+
 // Injector applies those faults of a Set that act on requests.
 type Injector struct {
-	slowCreate, slowList, cpu time.Duration
-	leakBytes                 int
-	leakGoroutines, errors    float64
+	slowCreate, slowList, slowTail, cpu time.Duration
+	leakBytes                           int
+	leakGoroutines                      float64
+	tail, errors, hang                  spread
 
+	stop   <-chan struct{} // Closed when the server stops: no request waits for a fault then.
 	mu     sync.Mutex
 	leaked [][]byte
 	writes total
 }
 
-// NewInjector returns the hook of the given faults.
-func NewInjector(s *Set) *Injector {
+// NewInjector returns the hook of the given faults, for a server that stops when stop is closed.
+func NewInjector(stop <-chan struct{}, s *Set) *Injector {
 	return &Injector{
+		stop:           stop,
 		slowCreate:     s.duration(SlowCreate),
 		slowList:       s.duration(SlowList),
 		cpu:            s.duration(CPU),
 		leakBytes:      int(s.Size(LeakMemory)),
 		leakGoroutines: s.Size(LeakGoroutines),
-		errors:         s.Size(Errors),
+		slowTail:       s.duration(SlowTail),
+		tail:           spread{share: s.share(SlowTail), seed: 1},
+		errors:         spread{share: s.Size(Errors), seed: 2},
+		hang:           spread{share: s.Size(Hang), seed: 3},
 	}
 }
 
 // OnRequests reports whether any fault acts on requests; if not, the hook is left out of the chain.
 func (i *Injector) OnRequests() bool {
-	return i.slowCreate+i.slowList+i.cpu > 0 || i.leakBytes > 0 || i.leakGoroutines > 0 || i.errors > 0
+	return i.slowCreate+i.slowList+i.slowTail+i.cpu > 0 || i.leakBytes > 0 || i.leakGoroutines > 0 || i.errors.share > 0 || i.MayHang()
 }
 
-// Request acts on one external request before it is handled. It returns true
-// if the request must be answered with an error instead.
-func (i *Injector) Request(ctx context.Context, r Request) (fail bool) {
+// MayHang reports whether some requests are never answered.
+func (i *Injector) MayHang() bool { return i.hang.share > 0 }
+
+// Wait blocks until a client has gone away or the server stops.
+func (i *Injector) Wait(client context.Context) {
+	select {
+	case <-client.Done():
+	case <-i.stop:
+	}
+}
+
+// Request acts on one external request before it is handled.
+func (i *Injector) Request(ctx context.Context, r Request) Answer {
 	if i.cpu > 0 && !r.Exempt && r.Verb != "watch" {
 		burn(i.cpu)
 	}
 	if !r.Objects {
-		return false
+		return Serve
 	}
 	if i.leakBytes > 0 {
 		i.leakMemory()
 	}
+	if r.Verb != "watch" {
+		if i.hang.pick() {
+			return Never
+		}
+		if i.tail.pick() {
+			i.sleep(ctx, i.slowTail)
+		}
+	}
 	switch r.Verb {
 	case "create":
-		Sleep(ctx, i.slowCreate)
+		i.sleep(ctx, i.slowCreate)
 		i.leakGoroutine()
 	case "update", "patch", "delete", "deletecollection":
 		i.leakGoroutine()
 	case "list":
-		Sleep(ctx, i.slowList)
+		i.sleep(ctx, i.slowList)
 	}
-	return i.errors > 0 && rand.Float64() < i.errors
+	if i.errors.pick() {
+		return Fail
+	}
+	return Serve
+}
+
+// sleep delays a request, unless its client goes away or the server stops.
+func (i *Injector) sleep(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	i.Wait(ctx)
 }
 
 // leakMemory keeps bytes for ever. They are written to, because memory that
@@ -91,18 +139,5 @@ func (i *Injector) leakGoroutine() {
 func leakGoroutines(count int) {
 	for range count {
 		go func() { select {} }()
-	}
-}
-
-// Sleep waits without holding anything, and no longer than the request lives.
-func Sleep(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

@@ -8,20 +8,20 @@ import (
 )
 
 // FirstProject is the Project by which a measuring tool sees that the server
-// has started. It always becomes Ready: a fault must not keep the server from
-// being measured.
+// has started. It always becomes Ready, and without delay: a fault must not
+// keep the server from being measured.
 const FirstProject = "milo-perf-first"
 
 // Projects applies those faults of a Set that act on Projects.
 type Projects struct {
 	leakGoroutines, leakFiles, orphans int
-	neverReady                         float64
+	neverReady, stuckGC                float64
 	slowReady, projectLock, slowGC     time.Duration
 
-	lock    chan struct{} // A mutex for which one can stop waiting.
-	counted total
-	mu      sync.Mutex
-	files   []*os.File
+	lock             chan struct{} // A mutex for which one can stop waiting.
+	created, deleted total
+	mu               sync.Mutex
+	files            []*os.File
 }
 
 // NewProjects returns the hooks of the given faults.
@@ -34,6 +34,7 @@ func NewProjects(s *Set) *Projects {
 		slowReady:      s.duration(SlowReady),
 		projectLock:    s.duration(ProjectLock),
 		slowGC:         s.duration(SlowGC),
+		stuckGC:        s.Size(StuckGC),
 		lock:           make(chan struct{}, 1),
 	}
 }
@@ -45,19 +46,34 @@ func (p *Projects) Created(project string) (mayBecomeReady bool) {
 	if p.neverReady == 0 || project == FirstProject {
 		return true
 	}
-	return p.counted.step(p.neverReady) == 0
+	return p.created.step(p.neverReady) == 0
 }
 
-// BeforeReady delays the moment at which a Project becomes Ready. Those that
-// wait for the lock wait for each other; the plain delay they have at once.
+// Deleted acts once on each deleted Project. It reports whether the Project
+// may be purged, by a running total as with Created.
+func (p *Projects) Deleted() (mayBePurged bool) {
+	return p.deleted.step(p.stuckGC) == 0
+}
+
+// ReadyDelay is how much later a Project becomes Ready.
+func (p *Projects) ReadyDelay(project string) time.Duration {
+	if project == FirstProject {
+		return 0
+	}
+	return p.slowReady
+}
+
+// BeforeReady lets Projects that become Ready wait for each other.
 func (p *Projects) BeforeReady(ctx context.Context) {
-	Sleep(ctx, p.slowReady)
 	if p.projectLock == 0 {
 		return
 	}
 	select {
 	case p.lock <- struct{}{}:
-		Sleep(ctx, p.projectLock)
+		select {
+		case <-time.After(p.projectLock):
+		case <-ctx.Done():
+		}
 		<-p.lock
 	case <-ctx.Done():
 	}
@@ -66,8 +82,8 @@ func (p *Projects) BeforeReady(ctx context.Context) {
 // AfterReady acts once on each Project that became Ready.
 func (p *Projects) AfterReady() { leakGoroutines(p.leakGoroutines) }
 
-// BeforePurge delays the end of a Project.
-func (p *Projects) BeforePurge(ctx context.Context) { Sleep(ctx, p.slowGC) }
+// PurgeDelay is how much later a deleted Project is purged.
+func (p *Projects) PurgeDelay() time.Duration { return p.slowGC }
 
 // Orphans is how many keys a purge must leave behind besides the one it always leaves.
 func (p *Projects) Orphans() int { return p.orphans }

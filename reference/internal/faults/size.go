@@ -8,10 +8,14 @@ import (
 	"time"
 )
 
-// Size is a parsed size: its value in base units and its canonical text.
+// Size is a parsed size.
 type Size struct {
+	// Value is in base units: seconds, bytes or 1.
 	Value float64
-	Text  string
+	// Text is the canonical form.
+	Text string
+	// Share is the share of requests that the value applies to, for ShareDuration only.
+	Share float64
 }
 
 // Unit says how the size of a fault is written.
@@ -27,6 +31,9 @@ var (
 	Count    = Unit{"count", parseCount}
 	Rate     = Unit{"rate", parseRate}
 	Share    = Unit{"share", parseShare}
+
+	// ShareDuration is the delay of a share of requests, such as 5%:20ms.
+	ShareDuration = Unit{"share:duration", parseShareDuration}
 )
 
 func parseDuration(text string) (Size, error) {
@@ -35,7 +42,7 @@ func parseDuration(text string) (Size, error) {
 		return Size{}, fmt.Errorf("%q is not a duration", text)
 	}
 	// ASCII, and as the flag accepts it: 200us rather than 200µs.
-	return Size{d.Seconds(), strings.ReplaceAll(d.String(), "µ", "u")}, nil
+	return Size{Value: d.Seconds(), Text: strings.ReplaceAll(d.String(), "µ", "u")}, nil
 }
 
 var byteUnits = []struct {
@@ -54,7 +61,7 @@ func parseBytes(text string) (Size, error) {
 		if err != nil || value != math.Trunc(value) || value > 1<<30 {
 			return Size{}, fmt.Errorf("%q is not a number of bytes up to 1GiB", text)
 		}
-		return Size{value, formatBytes(value)}, nil
+		return Size{Value: value, Text: formatBytes(value)}, nil
 	}
 	return Size{}, fmt.Errorf("%q is not a number of bytes", text)
 }
@@ -73,7 +80,7 @@ func parseCount(text string) (Size, error) {
 	if err != nil || value != math.Trunc(value) || value > 1e6 {
 		return Size{}, fmt.Errorf("%q is not a whole number up to 1000000", text)
 	}
-	return Size{value, formatNumber(value)}, nil
+	return Size{Value: value, Text: formatNumber(value)}, nil
 }
 
 func parseRate(text string) (Size, error) {
@@ -81,7 +88,7 @@ func parseRate(text string) (Size, error) {
 	if err != nil || value > 1e6 {
 		return Size{}, fmt.Errorf("%q is not a number up to 1000000", text)
 	}
-	return Size{value, formatNumber(value)}, nil
+	return Size{Value: value, Text: formatNumber(value)}, nil
 }
 
 func parseShare(text string) (Size, error) {
@@ -94,7 +101,23 @@ func parseShare(text string) (Size, error) {
 		return Size{}, fmt.Errorf("%q is not a share between 0 and 1, or a percentage", text)
 	}
 	// Nine digits hide that 0.007*100 is not 0.7 in binary.
-	return Size{value, strconv.FormatFloat(value*100, 'g', 9, 64) + "%"}, nil
+	return Size{Value: value, Text: strconv.FormatFloat(value*100, 'g', 9, 64) + "%"}, nil
+}
+
+func parseShareDuration(text string) (Size, error) {
+	before, after, found := strings.Cut(text, ":")
+	if !found {
+		return Size{}, fmt.Errorf("%q is not SHARE:DURATION", text)
+	}
+	share, err := parseShare(before)
+	if err != nil {
+		return Size{}, err
+	}
+	delay, err := parseDuration(after)
+	if err != nil {
+		return Size{}, err
+	}
+	return Size{Value: delay.Value, Text: share.Text + ":" + delay.Text, Share: share.Value}, nil
 }
 
 // parseNumber accepts finite numbers that are not negative.

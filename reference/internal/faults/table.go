@@ -17,6 +17,7 @@ import (
 const (
 	SlowCreate            = "slow-create"
 	SlowList              = "slow-list"
+	SlowTail              = "slow-tail"
 	CPU                   = "cpu"
 	LeakMemory            = "leak-memory"
 	LeakGoroutines        = "leak-goroutines"
@@ -24,10 +25,13 @@ const (
 	LeakFiles             = "leak-files"
 	Orphans               = "orphans"
 	Errors                = "errors"
+	Hang                  = "hang"
 	SlowReady             = "slow-ready"
 	NeverReady            = "never-ready"
 	ProjectLock           = "project-lock"
 	SlowGC                = "slow-gc"
+	StuckGC               = "stuck-gc"
+	CrashAfter            = "crash-after"
 )
 
 // Fault is one row of the table of faults.
@@ -43,6 +47,7 @@ type Fault struct {
 var Table = []Fault{
 	{SlowCreate, Duration, "20ms", "delay each POST of a Secret or ConfigMap in a Project by an external client"},
 	{SlowList, Duration, "20ms", "delay each LIST (not WATCH) of Secrets or ConfigMaps in a Project by an external client"},
+	{SlowTail, ShareDuration, "5%:20ms", "delay this share of external requests (not WATCH) of Secrets or ConfigMaps in a Project by this much"},
 	{CPU, Duration, "200us", "burn this much CPU time per external request, except health, metrics, debug and watches"},
 	{LeakMemory, Bytes, "4KiB", "keep this many resident bytes per external request of Secrets or ConfigMaps in a Project"},
 	{LeakGoroutines, Rate, "0.1", "leak this many goroutines per external write of Secrets or ConfigMaps in a Project"},
@@ -50,10 +55,13 @@ var Table = []Fault{
 	{LeakFiles, Count, "1", "leave this many files open per Project created, whether it becomes Ready or not"},
 	{Orphans, Count, "1", "leave this many extra keys in etcd below the prefix of each deleted Project"},
 	{Errors, Share, "0.5%", "answer this share of external requests of Secrets or ConfigMaps in a Project with 500"},
-	{SlowReady, Duration, "200ms", "delay the moment at which a Project becomes Ready"},
+	{Hang, Share, "1%", "never answer this share of external requests (not WATCH) of Secrets or ConfigMaps in a Project"},
+	{SlowReady, Duration, "200ms", "delay the moment at which a Project becomes Ready, but never the Project " + FirstProject},
 	{NeverReady, Share, "10%", "let this share of Projects never become Ready, but never the Project " + FirstProject},
 	{ProjectLock, Duration, "20ms", "hold one lock for this long when a Project becomes Ready, so that Projects wait for each other"},
 	{SlowGC, Duration, "100ms", "delay the purge of each deleted Project, so that it is gone this much later"},
+	{StuckGC, Share, "50%", "let this share of deleted Projects stay in deletion for ever"},
+	{CrashAfter, Duration, "20s", "crash the process with a panic this long after it became ready"},
 }
 
 // Set holds the faults that are switched on. The zero value has none.
@@ -118,10 +126,13 @@ func (s *Set) duration(name string) time.Duration {
 	return time.Duration(s.Size(name) * float64(time.Second))
 }
 
+// share returns the share of a fault of which the size is SHARE:DURATION.
+func (s *Set) share(name string) float64 { return s.sizes[name].Share }
+
 // Usage writes the table for --help.
 func Usage(w io.Writer) {
 	for _, fault := range Table {
-		fmt.Fprintf(w, "  %-24s %-9s %s (e.g. %s)\n", fault.Name, fault.Unit.Name, fault.Effect, fault.Example)
+		fmt.Fprintf(w, "  %-24s %-15s %s (e.g. %s)\n", fault.Name, fault.Unit.Name, fault.Effect, fault.Example)
 	}
 }
 

@@ -19,8 +19,8 @@ type Project struct {
 	Name string
 	UID  types.UID
 
-	once    sync.Once
-	decided bool
+	// Creation and Deletion are the two ways of a Project through the controller.
+	Creation, Deletion Stage
 
 	mu          sync.Mutex
 	terminating bool
@@ -49,13 +49,6 @@ func newProject(name string, uid types.UID) *Project {
 
 // Gone is the answer to everything below a Project that does not exist.
 func Gone(name string) error { return apierrors.NewNotFound(Resource.GroupResource(), name) }
-
-// Decide returns what was decided by the first call: work on the Project that
-// is tried again must not decide anew.
-func (p *Project) Decide(decide func(project string) bool) bool {
-	p.once.Do(func() { p.decided = decide(p.Name) })
-	return p.decided
-}
 
 // BeginWrite registers a request that may write. It refuses once the Project
 // is being deleted, so that a purge can wait for the writers before it and

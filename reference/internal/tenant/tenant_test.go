@@ -61,9 +61,24 @@ func TestTerminateWaitsForWrites(t *testing.T) {
 func TestDecideOnce(t *testing.T) {
 	p := newProject("p", "uid")
 	for _, now := range []bool{false, true, true} {
-		if p.Decide(func(project string) bool { return now && project == "p" }) {
+		if p.Creation.Decide(func() bool { return now }) {
 			t.Error("a later decision counted")
 		}
+	}
+	if !p.Creation.Decided() || p.Deletion.Decided() {
+		t.Error("a decision about one stage is one about another")
+	}
+}
+
+func TestADelayBeginsOnce(t *testing.T) {
+	p := newProject("p", "uid")
+	first := p.Deletion.Left(time.Hour)
+	time.Sleep(time.Millisecond)
+	if again := p.Deletion.Left(time.Hour); again >= first || again < first-time.Minute {
+		t.Errorf("left of a delay of 1h: %v, and later %v", first, again)
+	}
+	if left := p.Creation.Left(0); left != 0 {
+		t.Errorf("left of no delay: %v", left)
 	}
 }
 
