@@ -81,6 +81,9 @@ def by_suite(results: ResultSet, suite: Suite, product: Product, pairs: int | No
         found = replace(results, samples=samples, pairs_asked=most, looks=looks)
     except ValueError as error:  # a value that a metric of ours does not allow
         raise BaselineError(f"its results: {error}") from error
+    if looks and LEAST_PAIRS <= len(found.valid_pairs) < looks[0]:
+        many = f"{len(found.valid_pairs)} valid pairs"
+        raise BaselineError(f"it has {many}, and no run ends before the first look, at {looks[0]}")
     _require_counted(found, suite)
     lacking = _lacking(found, suite.max_invalid)
     said_of = (

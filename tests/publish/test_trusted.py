@@ -243,6 +243,17 @@ def test_a_deadline_that_both_missed_is_what_the_judge_makes_of_it() -> None:
     assert (found.outcome, found.lacking) == (Outcome.PASSED, frozenset())
 
 
+def test_pairs_are_not_left_out_until_nothing_can_be_judged() -> None:
+    body = changed("regressed")
+    body["trials"] = body["trials"][:4]
+    for samples in body["samples"].values():
+        for sample in samples:
+            sample["values"] = sample["values"][:2]
+    found = published(body)
+    assert concluded(found) == "failure"
+    assert "it has 2 valid pairs, and no run ends before the first look, at 3" in found.reason
+
+
 def test_its_own_looks_and_number_of_pairs_do_not_count() -> None:
     ours = published(changed("passed"))
     other = published(changed("passed", pairs_asked=5, looks=[]))
