@@ -196,7 +196,8 @@ def _by_ours(results: ResultSet, wanted: Asked) -> Judged:
 def _reason(folder: Path, event: Event, error: BaselineError) -> str:
     """Return why there are no results: that they are refused, or what was said instead of them."""
     if _has_results(folder):
-        return f"error: {str(error).removeprefix(f'{folder}: ')}"
+        hint = f"\nhint: {error.hint}" if error.hint else ""
+        return f"error: {str(error).removeprefix(f'{folder}: ')}{hint}"
     ended = f"the workflow run that measured ended: {clipped(event.conclusion, 40)}"
     return _said(folder, ERROR) or (ended if event.conclusion else "the run left no results")
 

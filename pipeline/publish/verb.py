@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -196,6 +197,7 @@ def _comment(found: Publication, job: _Job, github: GitHub) -> str:
         return "comment: left as it is, nothing was measured"
     if isinstance(job.there, str):
         return f"comment: none: {job.there}"
+    own = _run_of(found.origin.run_url, found.origin.attempt)
     asked_for = job.args.comment == "always" or LABEL in job.there.labels
     return upsert.upsert(
         comments_of(github, job.there.number),
@@ -203,7 +205,19 @@ def _comment(found: Publication, job: _Job, github: GitHub) -> str:
         job.args.author,
         shorter(found),
         may_create=asked_for or found.outcome is not Outcome.PASSED,
+        is_later=lambda body: (0, 0) < own < _written_by(body),
     )
+
+
+def _written_by(body: str) -> tuple[int, int]:
+    """Return the workflow run that a comment of ours links to last, and its attempt."""
+    links = re.findall(r"\]\((\S*/actions/runs/\d+)\)(?:, attempt (\d{1,9}))?", body)
+    return _run_of(links[-1][0], int(links[-1][1] or 1)) if links else (0, 0)
+
+
+def _run_of(url: str, attempt: int) -> tuple[int, int]:
+    found = re.search(r"/actions/runs/(\d{1,20})$", url)
+    return (int(found[1]), attempt) if found else (0, 0)
 
 
 def comments_of(github: GitHub, number: int) -> upsert.Place:

@@ -44,6 +44,21 @@ def test_to_publish_again_changes_nothing(fake: Fake, publish: Publish) -> None:
     assert out.count("says it already") == 2
 
 
+def test_a_report_that_comes_late_does_not_replace_what_a_later_run_has_written(
+    fake: Fake, publish: Publish
+) -> None:
+    url = "https://github.example/milo-os/milo/actions/runs/"
+    assert publish(SLOW, *TO_ALL, event=finished(id=80, html_url=f"{url}80"))[0] == 0
+    before = fake.bodies()
+    said = publish(FAST, *TO_ALL, event=finished(id=79, html_url=f"{url}79"))[1]
+    assert "left as it is, a later run has written it" in said
+    assert fake.bodies() == before
+    publish(FAST, *TO_ALL, event=finished(id=80, html_url=f"{url}80", run_attempt=2))
+    assert "no regression" in fake.bodies()[0]
+    publish(SLOW, *TO_ALL, event=finished(id=80, html_url=f"{url}80"))
+    assert "no regression" in fake.bodies()[0]
+
+
 def test_a_pass_has_a_check_and_a_comment_only_where_it_is_asked_for(
     fake: Fake, publish: Publish
 ) -> None:
