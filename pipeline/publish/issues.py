@@ -61,9 +61,11 @@ def alarms(folder: Path) -> tuple[Alarm, ...]:
 
 
 def is_wrong(publication: Publication) -> bool:
-    """Whether somebody should look: undecided nights are only noise."""
-    wrong = (Outcome.REGRESSED, Outcome.INCOMPLETE, Outcome.BROKEN)
-    return bool(publication.alarms) or publication.outcome in wrong
+    """Whether somebody should look: undecided nights are only noise.
+
+    Nor is it news each night that an environment does not report a metric.
+    """
+    return bool(publication.alarms) or publication.outcome in (Outcome.REGRESSED, Outcome.BROKEN)
 
 
 def title(publication: Publication) -> str:
