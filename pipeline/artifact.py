@@ -5,6 +5,7 @@ Only `results.json` is ever read of it: never `verdict.json`, whose verdict is d
 the numbers, and never a report.
 """
 
+import errno
 import os
 import re
 import stat
@@ -65,7 +66,38 @@ def open_artifact(path: Path, *, limits: Limits = LIMITS) -> ResultSet:
     Raises:
         BaselineError: There are none, or the artifact is refused: one sentence says which rule.
     """
-    data = member(path, RESULTS, limits=limits)
+    return _results(path, member(path, RESULTS, limits=limits), limits)
+
+
+def results_in(folder: Path, *, limits: Limits = LIMITS) -> ResultSet:
+    """Return the results in the folder of a run, of which nothing else is looked at.
+
+    Args:
+        folder: May hold any number of raw points beside.
+        limits: What the results must keep to.
+
+    Raises:
+        BaselineError: As `open_artifact`.
+    """
+    return _results(folder, file_in(folder, RESULTS), limits)
+
+
+def file_in(folder: Path, name: str) -> bytes | None:
+    """Return one file of a folder, as much of it as is ever read; None where it lacks.
+
+    Raises:
+        BaselineError: It is a link, or cannot be read.
+    """
+    try:
+        return _regular_bytes(folder / name)
+    except ValueError as error:
+        raise BaselineError(f"{folder}: {error}", hint=_HINT) from error
+    except OSError as error:
+        said = f"{folder}: {name} cannot be read: {error.strerror}"
+        raise BaselineError(said, hint=_HINT) from error
+
+
+def _results(path: Path, data: bytes | None, limits: Limits) -> ResultSet:
     if data is None:
         raise BaselineError(f"{path}: there is no {RESULTS} in it", hint=_HINT)
     try:
@@ -131,6 +163,10 @@ def _regular_bytes(path: Path) -> bytes | None:
         return None
     except IsADirectoryError:
         raise ValueError(f"`{path.name}` is a folder") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # what O_NOFOLLOW says of a link
+            raise ValueError(f"`{path.name}` is a link") from None
+        raise
 
 
 def _directly(path: str, flags: int) -> int:

@@ -118,6 +118,15 @@ def read_calibration(path: Path) -> Calibration:
     return _validated(_CALIBRATION, path, CALIBRATION, "run `baseline calibrate` again")
 
 
+def parse_calibration(data: bytes) -> Calibration:
+    """Return the calibration that bytes hold, which a stranger may have sent.
+
+    Raises:
+        ValueError: As `parse_results`.
+    """
+    return _parsed(_CALIBRATION, data, CALIBRATION, strict_json.FOREIGN)
+
+
 def write_capacity(path: Path, capacity: Capacity) -> None:
     """Write what is known of a capacity, all or nothing, keys sorted."""
     write_text(path, capacity_json(capacity))

@@ -9,6 +9,7 @@ from pipeline.judge import acceptance, policy
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.publication import Acceptance, Origin, Outcome, Publication
 from pipeline.model.results import BaselineRef, Interleave, ResultSet
+from pipeline.publish.asked import Asked, reproduce
 from tests.builders import NOW, results
 from tests.pages import HOSTILE, metric, wave
 
@@ -19,6 +20,9 @@ ORIGIN = Origin(
     run_url="https://github.example/milo/milo/actions/runs/77",
     run_number=42,
     artifact_url="https://github.example/milo/milo/actions/runs/77/artifacts/5",
+    pull=5,
+    base="main",
+    base_sha="9f8e7d6c" * 5,
 )
 SPECS = ("source:../milo@9f8e7d6", "source:../milo@a1b2c3d")
 
@@ -55,7 +59,9 @@ def run(*rows: Row, **rest: object) -> ResultSet:
 def published(
     of: ResultSet, *acceptances: Acceptance, origin: Origin = ORIGIN, key: str = "pr"
 ) -> Publication:
-    return acceptance.published(key, origin, policy.report(of), acceptances, today=TODAY)
+    found = acceptance.published(key, origin, policy.report(of), acceptances, today=TODAY)
+    wanted = Asked(suite=key, build="go build -o {out} ./cmd/milo")
+    return replace(found, command=reproduce(wanted, origin))
 
 
 def accepted(until: date = date(2026, 3, 1), **rest: object) -> Acceptance:
@@ -135,6 +141,14 @@ _MADE: dict[str, Callable[[], Publication]] = {
     ),
     "missing-baseline": lambda: acceptance.broken(
         "pr", ORIGIN, "error: there is no baseline `milo-main` in baselines\nhint: known: none"
+    ),
+    "incomplete": lambda: replace(
+        published(run((CREATE, [5e-3] * 5, None), *QUIET)),
+        outcome=Outcome.INCOMPLETE,
+        lacking=frozenset({"object-crud/create_p50"}),
+    ),
+    "stopped": lambda: Publication(
+        "pr", Outcome.STOPPED, ORIGIN, reason="the workflow run that was to measure was cancelled"
     ),
     "other-machine": lambda: published(_other_machine()),
     "acknowledged": lambda: published(run(*SLOW), accepted()),

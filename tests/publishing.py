@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import codec
-from pipeline.model.results import ResultSet
+from pipeline import codec, config
+from pipeline.model.metric import Scale
+from pipeline.model.results import ResultSet, Sample
+from pipeline.model.subject import Arm, Product
 from tests import publications
 from tests.github.fake import REPOSITORY_ID
 from tests.publications import CREATE, HEAD, QUIET, row, run
@@ -14,6 +16,10 @@ from tests.publications import CREATE, HEAD, QUIET, row, run
 FORK = 2000
 FAST = run(row(CREATE, 5.2e-3, 1.0), *QUIET)
 SLOW = run(*publications.SLOW)
+GATES = "object_crud_get_p50"
+"""A gating metric of the suite `pr`, as `honest` takes it."""
+
+ALL = ("--to", "check", "--to", "comment")
 Publish = Callable[..., tuple[int, str, str]]
 """Publishes results with arguments; gives the exit code, stdout and stderr."""
 
@@ -31,6 +37,32 @@ def filled(
         (folder / "results.json").write_text(codec.results_json(replace(results, suite=suite)))
     for name, text in also.items():
         (folder / name).write_text(text, encoding="utf-8")
+
+
+def of_commit(results: ResultSet, sha: str) -> ResultSet:
+    """Return results whose candidate was built from a commit."""
+    candidate = replace(results.subjects[Arm.CANDIDATE], spec=f"source:.@{sha}")
+    return replace(results, subjects={**results.subjects, Arm.CANDIDATE: candidate})
+
+
+def honest(**factors: float) -> ResultSet:
+    """Return a run of Milo with every metric of the suite `pr`, by its name slower by a factor."""
+    suite = config.load(config.path_of("pr")).suite.of(Product.MILO)
+    rows = []
+    for workload in suite.workloads:
+        for settings in workload.metrics:
+            size = 5e-3 + settings.floor
+            factor = factors.get(f"{workload.name}_{settings.name}".replace("-", "_"), 1.0)
+            one = row(settings.metric(), size, factor)
+            if settings.scale is Scale.DIFFERENCE:
+                one = (settings.metric(), [0.0] * 5, [10 * settings.margin * (factor - 1)] * 5)
+            rows.append((workload.name, one))
+    found = run(*(one for name, one in rows if name == suite.workloads[0].name))
+    samples = {
+        arm: tuple(Sample(name, of, tuple(values[at] or ())) for name, (of, *values) in rows)
+        for at, arm in enumerate(Arm)
+    }
+    return replace(found, samples=samples)
 
 
 def finished(**parts: object) -> dict[str, Any]:

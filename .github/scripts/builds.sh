@@ -15,6 +15,7 @@ fail() {
 
 build() { # ARM WRITTEN REVISION
   local arm=$1 written=${2%%\?*} settings='' tree
+  [[ $2 != *[$'\n\r']* ]] || fail "$arm: it has more than one line" # would be outputs of its own
   [ "$written" = "$2" ] || settings="?${2#*\?}"
   case $written in
     checkout)

@@ -10,15 +10,15 @@
 # NOTES       folder for the note that is reported in place of results
 set -euo pipefail
 
-answer() { # ANSWER [NOTE WHY]
-  printf 'measure=%s\nwhy=%s\n' "$1" "${3:-}"
+answer() { # ANSWER NOTE WHY; an output is one line, whatever a label holds
+  printf 'measure=%s\nwhy=%s\n' "$1" "${3//[$'\n\r']/ }"
   [ "$1" = yes ] || { mkdir -p "$NOTES" && printf '%s\n' "$3" > "$NOTES/$2.txt"; }
   exit
 }
 
 head=$(git -C "$SUBJECT" rev-parse HEAD)
 printf 'head=%s\n' "$head"
-[ -n "$BASE" ] || answer yes
+[ -n "$BASE" ] || answer yes '' ''
 base=$(git -C "$SUBJECT" merge-base "$BASE" "$head")
 printf 'base=%s\n' "$base"
 
@@ -34,4 +34,4 @@ changed=$(git -C "$SUBJECT" diff --name-only --no-renames "$base" "$head" -- "${
 if [ "$IS_FORK" = true ] && [ -n "$FORK_LABEL" ] && [ "$LABEL" != "$FORK_LABEL" ]; then
   answer wait waiting "a maintainer has to look at this push of a fork, and put the label $FORK_LABEL on it (off and on again)"
 fi
-answer yes
+answer yes '' ''

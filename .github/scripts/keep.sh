@@ -3,6 +3,8 @@
 #
 # NIGHT         folder with results.json, or with error.txt where there are none; may be missing
 # KEY, SUITE    of the issue, and of the results
+# PRODUCT       that was to be measured; milo unless set
+# PAIRS         that were asked for; unset for as many as the answer needs
 # HISTORY       file on the branch, such as nightly.jsonl
 # BRANCH, REMOTE  where the file is
 # FRESH         hours: nothing was measured, and only a silence that long is said; otherwise empty
@@ -11,6 +13,8 @@
 set -euo pipefail
 
 mkdir -p "$NIGHT"
+rm -f "$NIGHT/steps.json" # ours alone to write
+measured=(--suite "$SUITE" --product "${PRODUCT:-milo}")
 known=()
 [ ! -f "$ACKNOWLEDGED" ] || known=(--acknowledged "$ACKNOWLEDGED")
 history() {
@@ -29,6 +33,7 @@ if [ -n "$FRESH" ]; then
   ! history --fresh "$FRESH" || exit 0
   said
 elif [ -f "$NIGHT/results.json" ]; then
-  history --append "$NIGHT" --json > "$NIGHT/steps.json" || said
+  history --append "$NIGHT" "${measured[@]}" --json > "$NIGHT/steps.json" || said
 fi
-"$PYTHON" -P -m pipeline publish "$NIGHT" --to summary --to issue --key "$KEY" --suite "$SUITE" "${known[@]}"
+"$PYTHON" -P -m pipeline publish "$NIGHT" --to summary --to issue --key "$KEY" \
+  "${measured[@]}" --pairs "${PAIRS:-auto}" "${known[@]}"

@@ -25,6 +25,18 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
         "--append", type=Path, metavar="DIR", help="first add the run of a folder to FILE.jsonl"
     )
     parser.add_argument(
+        "--suite",
+        metavar="NAME|FILE",
+        help="with --append: that was to be measured; which way its metrics are better is then ours"
+        " to say",
+    )
+    parser.add_argument(
+        "--product",
+        choices=("milo", "reference"),
+        default="milo",
+        help="with --suite: that was to be measured (default: milo)",
+    )
+    parser.add_argument(
         "--branch",
         metavar="NAME",
         help="FILE.jsonl is on this branch of a git repository; --append pushes to it",

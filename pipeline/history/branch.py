@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -84,10 +85,11 @@ def append(branch: Branch, new: nights.Night, sleep: Callable[[float], None] = t
         stuck = 0
         before = _fetch(clone, branch)
         for number in range(1, _ROUNDS + 1):
+            _require_new(clone / branch.file, new)
             if not nights.append(clone / branch.file, new):
                 return False
             _git(clone, "add", "--", branch.file)
-            _git(clone, *_AUTHOR, "commit", "--quiet", "--message", f"{new.suite}: {new.commit}")
+            _git(clone, *_AUTHOR, "commit", "--quiet", "--message", _message(branch, new))
             refs = [f"HEAD:refs/heads/{branch.name}", f"HEAD:{branch.seen}"]
             try:
                 _git(clone, "push", "--quiet", "--atomic", "origin", *refs)
@@ -106,6 +108,26 @@ def append(branch: Branch, new: nights.Night, sleep: Callable[[float], None] = t
     raise AssertionError("the last round returns or raises")
 
 
+def _message(branch: Branch, new: nights.Night) -> str:
+    """Return the message of a commit, of which a run says only when it began."""
+    return f"{branch.file}: add the night of {new.time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _require_new(path: Path, new: nights.Night) -> None:
+    """Refuse a night that would take the place of another one: what is shared only grows.
+
+    Raises:
+        BaselineError: A run of this name is there, with other numbers.
+    """
+    kept = nights.load(path) if path.exists() else []
+    if any(night.run == new.run and night != new for night in kept):
+        raise BaselineError(
+            f"the run {new.run} is on the branch already, with other numbers: what is kept there is"
+            " never replaced",
+            hint="was it resumed? Then measure again, and keep that run",
+        )
+
+
 @contextmanager
 def _clone(branch: Branch) -> Iterator[Path]:
     """Yield an empty clone of our own: nothing of the user's is touched."""
@@ -113,6 +135,7 @@ def _clone(branch: Branch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="milo-perf-history-") as aside:
         clone = Path(aside, "clone")
         _git(Path(aside), "init", "--quiet", "--initial-branch=history", "clone")
+        _git(clone, "config", "core.symlinks", "false")
         there = (named or branch.remote).strip()
         where = there if "://" in there or not Path(there).exists() else str(Path(there).absolute())
         _git(clone, "remote", "add", "origin", where)
@@ -149,6 +172,7 @@ def _fetch(clone: Path, branch: Branch) -> str:
             f"the branch {branch.name} was rewritten: {seen[:12]} was in it, and is not any more",
             hint=back,
         )
+    _require_plain(clone, tip, branch)
     _git(clone, "checkout", "--quiet", "--force", "-B", "history", tip)
     if seen and seen != tip:
         lost = _runs(clone, seen, branch.file) - _runs(clone, tip, branch.file)
@@ -159,6 +183,30 @@ def _fetch(clone: Path, branch: Branch) -> str:
                 hint=back,
             )
     return tip
+
+
+def _require_plain(clone: Path, commit: str, branch: Branch) -> None:
+    """Refuse a file that would be read or written through a link, or that is too large.
+
+    Raises:
+        BaselineError: One sentence.
+    """
+    parts = PurePosixPath(branch.file).parts
+    for depth in range(1, len(parts) + 1):
+        name = "/".join(parts[:depth])
+        entry = _ask(clone, "ls-tree", "--long", "-z", commit, "--", name).rstrip("\0")
+        if not entry:
+            return
+        mode, _, _, size = entry.partition("\t")[0].split()
+        wanted = ("100644", "100755") if depth == len(parts) else ("040000",)
+        if mode not in wanted:
+            what = "link" if mode == "120000" else "file of another kind"
+            raise BaselineError(
+                f"on the branch {branch.name}, {name} is a {what}, and not followed"
+            )
+        if size.isdecimal() and int(size) > nights.MOST_BYTES:
+            most = f"{nights.MOST_BYTES / 2**20:g} MiB"
+            raise BaselineError(f"on the branch {branch.name}, {name} is larger than {most}")
 
 
 def _runs(clone: Path, commit: str, file: str) -> frozenset[str]:

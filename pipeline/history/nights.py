@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final, Literal, Self
@@ -35,6 +35,9 @@ MOST_BYTES: Final = 8 * 2**20
 
 FALSE_ALARMS: Final = "equal-builds/false_alarms"
 """Share of reports on equal builds that would have been red; not set against anything."""
+
+SLACK: Final = timedelta(minutes=5)
+"""How far two clocks may be apart."""
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
@@ -145,9 +148,11 @@ def append(path: Path, new: Night) -> bool:
     line that was cut off is dropped.
 
     Raises:
-        BaselineError: A line that is whole cannot be read; nothing is written.
+        BaselineError: The night is yet to come, or a line that is whole cannot be read; nothing is
+            written.
         LoadError: The file cannot be written.
     """
+    require_past(new)
     nights = load(path) if path.exists() else []
     if new in nights:
         return False
@@ -193,20 +198,39 @@ def load(path: Path) -> list[Night]:
 
 
 def _parsed(line: str) -> Night:
-    body = strict_json.loads(line.encode(), strict_json.OURS)
+    body = strict_json.loads(line.encode(), strict_json.FOREIGN)
     try:
         return Night.model_validate(body)
     except ValidationError as error:
         raise ValueError(strict_json.sentence(error)) from error
 
 
+def require_past(night: Night) -> None:
+    """Return if a night has begun, as clocks that are a little apart may tell.
+
+    Raises:
+        BaselineError: It is yet to come: kept, it would be the newest one until then.
+    """
+    if _is_to_come(night):
+        raise BaselineError(
+            f"the run began at {night.time:%Y-%m-%d %H:%M %Z}, which is yet to come",
+            hint="is the clock of the machine that measured right?",
+        )
+
+
+def _is_to_come(night: Night) -> bool:
+    return night.time > datetime.now(UTC) + SLACK
+
+
 def require_fresh(path: Path, hours: float) -> None:
     """Return if the newest night of a file began less than so many hours ago.
+
+    A night that is dated in the future says nothing of when the last one came.
 
     Raises:
         BaselineError: It did not, or see `load`.
     """
-    newest = max((night.time for night in load(path)), default=None)
+    newest = max((night.time for night in load(path) if not _is_to_come(night)), default=None)
     age = (datetime.now(UTC) - newest).total_seconds() / 3600 if newest else None
     if age is None or age > hours:
         said = f"the newest night is {age:.0f} h old" if age else "there is no night in it"
@@ -223,15 +247,18 @@ def read(path: Path) -> Source:
         BaselineError: See `load`; or there is no night in it.
     """
     lines = load(path)
-    nights = sorted(distinct(lines), key=lambda night: night.time)
+    every = sorted(distinct(lines), key=lambda night: night.time)
+    nights = [night for night in every if not _is_to_come(night)]
     if not nights:
         raise BaselineError(f"{path}: there is no night in it", hint="`--append DIR` adds a run")
+    if early := len(every) - len(nights):
+        log.warning("%s: nights that are yet to come are left out: %s", path, early)
     reference = nights[-1].reference
     others = sum(night.reference != reference for night in nights)
     notes: tuple[str, ...] = ()
     if others:
         notes += (f"{others} nights against another reference build are left out",)
-    if repeated := len(lines) - len(nights):
+    if repeated := len(lines) - len(every):
         many = f"{repeated} {'line repeats' if repeated == 1 else 'lines repeat'}"
         notes += (f"{many} a night (same run, same time); every night is counted once",)
     series: list[Dated] = []
@@ -289,12 +316,15 @@ def _series(name: str, nights: Sequence[Night], rows: list[int], notes: tuple[st
 
 
 def _value(before: Sample, after: Sample, pairs: Sequence[int]) -> Value | None:
-    """Return one metric set against the reference; None where no pair has both values."""
+    """Return one metric set against the reference; None where no pair has both values.
+
+    A value that a deadline cut off is none: what was not done in time has a metric of its own.
+    """
     metric = after.metric
     differences = [
         scale.difference(metric, baseline, candidate)
         for pair in pairs
-        for baseline, candidate in ((before.values[pair], after.values[pair]),)
+        for baseline, candidate in ((before.exact(pair), after.exact(pair)),)
         if baseline is not None and candidate is not None
         if metric.scale is Scale.DIFFERENCE or min(baseline, candidate) > metric.floor
     ]

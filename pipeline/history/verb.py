@@ -6,14 +6,17 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline import acknowledged, codec, files
-from pipeline.errors import ConfigError, Exit
+from pipeline import acknowledged, artifact, codec, config, files
+from pipeline.errors import BaselineError, ConfigError, Exit
 from pipeline.history import branch, nights, table
 from pipeline.history.source import Dated, Meaning, Source
 from pipeline.judge.history import HistoryRule, acknowledge, judge
 from pipeline.log import log
+from pipeline.model.calibration import Calibration
 from pipeline.model.history import Acknowledgement, Judged, Place
 from pipeline.model.metric import Better, Scale
+from pipeline.model.subject import Product
+from pipeline.ours import by_suite
 
 CALIBRATION = "calibration.json"
 """What `baseline calibrate --json` prints, where that is kept in the folder of its run."""
@@ -33,12 +36,12 @@ def judged(args: argparse.Namespace) -> list[Judged]:
         if args.remote is not None:
             raise ConfigError("--remote is that of --branch, which is not given")
         if args.append is not None:
-            new = _night(args.file, args.append)
+            new = _night(args)
             _say(args.file, is_new=nights.append(args.file, new))
         return _judged(args, args.file)
     place = branch.Branch(args.remote or "origin", args.branch, os.fspath(args.file))
     if args.append is not None:
-        new = _night(args.file, args.append)
+        new = _night(args)
         _say(args.file, is_new=branch.append(place, new))
     with branch.checked_out(place) as copy:
         return _judged(args, copy)
@@ -77,12 +80,32 @@ def exit_code(histories: Sequence[Judged], *, alarm: bool) -> Exit:
     return Exit.REGRESSION if alarm and alarms else Exit.NO_REGRESSION
 
 
-def _night(path: Path, folder: Path) -> nights.Night:
-    if not nights.is_nights(path):
-        raise ConfigError(f"{path}: a run is added to a .jsonl file only")
-    calibration = folder / CALIBRATION
-    found = codec.read_calibration(calibration) if calibration.exists() else None
-    return nights.night(codec.read_results(files.measured(folder, files.RESULTS)), found)
+def _night(args: argparse.Namespace) -> nights.Night:
+    """Return what is kept of a run that is to be added, whose files anybody may have made.
+
+    Raises:
+        PipelineError: The file is of another kind, or the run cannot be used.
+    """
+    folder: Path = args.append
+    if not nights.is_nights(args.file):
+        raise ConfigError(f"{args.file}: a run is added to a .jsonl file only")
+    results = artifact.results_in(files.measured(folder, files.RESULTS).parent)
+    if args.suite is not None:
+        suite = config.load(config.path_of(args.suite)).suite
+        product = Product(args.product)
+        try:
+            results = by_suite(results, suite, product, None).only()
+        except BaselineError as error:
+            raise BaselineError(f"{folder}: {error}", hint=error.hint) from error
+    return nights.night(results, _calibration(folder))
+
+
+def _calibration(folder: Path) -> Calibration | None:
+    data = artifact.file_in(folder, CALIBRATION)
+    try:
+        return codec.parse_calibration(data) if data is not None else None
+    except ValueError as error:
+        raise BaselineError(f"{folder / CALIBRATION}: {error}") from error
 
 
 def _say(path: Path, *, is_new: bool) -> None:

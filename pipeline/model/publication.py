@@ -17,6 +17,9 @@ class Outcome(StrEnum):
     """Every regression that gates is one that somebody has accepted."""
 
     UNDECIDED = "undecided"
+    INCOMPLETE = "incomplete"
+    """Nothing regressed, but metrics that gate have no numbers."""
+
     BROKEN = "broken"
     """There are no numbers to judge."""
 
@@ -25,6 +28,14 @@ class Outcome(StrEnum):
 
     WAITING = "waiting"
     """Nothing was measured, because a person has to look first."""
+
+    STOPPED = "stopped"
+    """The workflow run was cancelled or skipped before it had an answer."""
+
+    @property
+    def is_result(self) -> bool:
+        """Whether a build was measured, or broke while it was."""
+        return self not in (Outcome.SKIPPED, Outcome.WAITING, Outcome.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,9 @@ class Origin:
         attempt: From 1.
         artifact_url: Page from which everything that was measured can be had; empty when unknown.
         is_fork: Whether the commit is of a repository whose authors may not write to ours.
+        pull: Number of the pull request; 0 when there is none, or when nobody can tell which.
+        base: Name of the branch that the pull request is for; empty when unknown.
+        base_sha: Commit at the tip of that branch; empty when unknown.
     """
 
     head_sha: str = ""
@@ -86,6 +100,9 @@ class Origin:
     attempt: int = 1
     artifact_url: str = ""
     is_fork: bool = False
+    pull: int = 0
+    base: str = ""
+    base_sha: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +119,9 @@ class Publication:
         expired: Acceptances that would have covered a regression, had their day not passed.
         notes: What the publisher adds, each a sentence.
         alarms: Of the history that the run is kept in.
+        lacking: `workload/metric` of each gating metric that too few pairs have numbers of.
+        command: That measures the same commits again, built from nothing that an artifact says;
+            empty where there is none to recommend.
     """
 
     key: str
@@ -113,3 +133,5 @@ class Publication:
     expired: tuple[Acceptance, ...] = ()
     notes: tuple[str, ...] = ()
     alarms: tuple[Alarm, ...] = ()
+    lacking: frozenset[str] = frozenset()
+    command: str = ""

@@ -6,6 +6,7 @@ from pathlib import Path
 TARGETS = ("summary", "check", "comment", "issue")
 AUTHOR = "github-actions[bot]"
 API_VERSION = "2022-11-28"
+IGNORE = "docs/**\n**/*.md"
 
 _EPILOG = (
     "DIR is the folder of a run or an unpacked artifact; of it only results.json is read, or"
@@ -43,6 +44,37 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
         metavar="NAME|FILE",
         help="that was to be measured, whose margins count (default: ours of the name in the"
         " results)",
+    )
+    parser.add_argument(
+        "--product",
+        choices=("milo", "reference"),
+        default="milo",
+        help="that was to be measured (default: milo)",
+    )
+    parser.add_argument(
+        "--pairs", default="auto", metavar="N", help="that were asked for (default: auto)"
+    )
+    parser.add_argument(
+        "--fail-on",
+        choices=("regression", "undecided", "never"),
+        default="regression",
+        help="what turns the check red; `undecided`: that too",
+    )
+    parser.add_argument(
+        "--ignore",
+        default=IGNORE,
+        metavar="PATTERNS",
+        help="git patterns of files that need no measurement, one a line (default: docs/** and"
+        " **/*.md)",
+    )
+    parser.add_argument(
+        "--fork-label",
+        default="",
+        metavar="LABEL",
+        help="that a pull request from a fork must have before its results count",
+    )
+    parser.add_argument(
+        "--build", default="", metavar="COMMAND", help="that builds a checkout, to be recommended"
     )
     parser.add_argument("--event", type=Path, metavar="FILE", help="default: GITHUB_EVENT_PATH")
     parser.add_argument(

@@ -11,10 +11,11 @@ import json
 import re
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import ConfigError
 from pipeline.model.publication import Origin
@@ -50,7 +51,12 @@ class _Repository(BaseModel):
     default_branch: str = ""
 
 
+class _Numbered(BaseModel):
+    number: int
+
+
 class _Run(BaseModel):
+    id: int = 0
     event: str
     head_sha: Annotated[str, Field(pattern=_SHA)]
     head_branch: str | None = None
@@ -59,6 +65,9 @@ class _Run(BaseModel):
     run_number: int = 0
     run_attempt: int = 1
     conclusion: str | None = None
+    created_at: AwareDatetime | None = None
+    run_started_at: AwareDatetime | None = None
+    pull_requests: list[_Numbered] = []
 
 
 class _Head(BaseModel):
@@ -67,9 +76,15 @@ class _Head(BaseModel):
     repo: _Repository | None = None
 
 
+class _Base(BaseModel):
+    sha: Annotated[str, Field(pattern=_SHA)]
+    ref: str
+
+
 class _Pull(BaseModel):
     number: int
     head: _Head
+    base: _Base | None = None
 
 
 class _MergeGroup(BaseModel):
@@ -99,6 +114,9 @@ class Event:
         head_branch: Chosen by its author: it proves nothing.
         head_repository: Id of the repository of the commit; 0 when that is gone.
         conclusion: How the workflow run that measured ended; empty while it runs.
+        run: Id of the workflow run that measured; 0 outside of one.
+        started_at: When this attempt of it began, UTC; None when the event does not say.
+        numbers: Of pull requests that GitHub names beside the run; it names none of a fork.
         unnamed: Why the event does not name the commit that was measured; empty if it does.
     """
 
@@ -109,6 +127,9 @@ class Event:
     head_branch: str = ""
     head_repository: int = 0
     conclusion: str = ""
+    run: int = 0
+    started_at: datetime | None = None
+    numbers: frozenset[int] = frozenset()
     unnamed: str = ""
 
     def require_commit(self) -> None:
@@ -159,6 +180,9 @@ def read(path: Path | None, runner: Runner, artifact_url: str) -> Event:
             head_branch=run.head_branch or "",
             head_repository=repository.id if repository else 0,
             conclusion=run.conclusion or "",
+            run=run.id or run.run_number,
+            started_at=run.run_started_at or run.created_at,
+            numbers=frozenset(pull.number for pull in run.pull_requests),
             unnamed=unnamed,
         )
     pull = body.pull_request
@@ -173,9 +197,12 @@ def read(path: Path | None, runner: Runner, artifact_url: str) -> Event:
         attempt=runner.number("GITHUB_RUN_ATTEMPT", 1),
         artifact_url=link,
         is_fork=head is not None and (head.repo is None or head.repo.id != own_id),
+        base=pull.base.ref if pull and pull.base else "",
+        base_sha=pull.base.sha if pull and pull.base else "",
     )
+    own_run = runner.number("GITHUB_RUN_ID", 0)
     if pull is None or head is None:
-        return Event(origin, unnamed=unnamed)
+        return Event(origin, run=own_run, unnamed=unnamed)
     return Event(
         origin=origin,
         is_of_pull=True,
@@ -183,6 +210,7 @@ def read(path: Path | None, runner: Runner, artifact_url: str) -> Event:
         head_owner=head.repo.owner.login if head.repo else "",
         head_branch=head.ref,
         head_repository=head.repo.id if head.repo else 0,
+        run=own_run,
     )
 
 

@@ -62,7 +62,10 @@ def alarms(folder: Path) -> tuple[Alarm, ...]:
 
 
 def is_wrong(publication: Publication) -> bool:
-    """Whether somebody should look: undecided nights are only noise."""
+    """Whether somebody should look: undecided nights are only noise.
+
+    Nor is it news each night that an environment does not report a metric.
+    """
     return bool(publication.alarms) or publication.outcome in (Outcome.REGRESSED, Outcome.BROKEN)
 
 

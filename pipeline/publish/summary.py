@@ -35,7 +35,7 @@ def write(publication: Publication, path: Path) -> str:
 
 def commands(publication: Publication) -> list[str]:
     """Return the annotations of a step, as the commands that its runner obeys."""
-    if publication.outcome is Outcome.BROKEN:
+    if publication.outcome in (Outcome.BROKEN, Outcome.INCOMPLETE):
         return [_command("error", headline(publication).found)]
     if publication.outcome is Outcome.UNDECIDED:
         return [_command("warning", headline(publication).found)]

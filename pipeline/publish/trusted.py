@@ -1,39 +1,70 @@
 """What we take from an artifact, and what we do not: its numbers, by the margins of our own suite.
 
 The code of a pull request wrote it.  It may claim any number, and nothing here can tell; but it
-has no say in which metrics gate, in how much they may worsen, or in what the verdict is.
+has no say in what was to be measured, in which metrics gate, in how much they may worsen, in
+whether it could be left out, or in what the verdict is.
 """
 
-from dataclasses import replace
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from pipeline import artifact, config
 from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge import acceptance, policy
 from pipeline.judge.looks import looks_up_to
-from pipeline.model.metric import Metric
 from pipeline.model.publication import Acceptance, Outcome, Publication
-from pipeline.model.results import ResultSet, Sample
-from pipeline.model.subject import Arm, Kind, Product
+from pipeline.model.results import ResultSet
+from pipeline.model.subject import Arm
+from pipeline.ours import Judged, by_suite, some
 from pipeline.plain import clipped
+from pipeline.publish.asked import Asked, reproduce
 from pipeline.publish.event import Event
+from pipeline.publish.ignored import not_ignored
+from pipeline.publish.pull import Pull
 
-ERROR = "error.txt"
+ERROR: Final = "error.txt"
 """What the pipeline said when it ended without results."""
 
-_NOTES = {"skipped.txt": Outcome.SKIPPED, "waiting.txt": Outcome.WAITING}
+_SKIPPED, _WAITING = "skipped.txt", "waiting.txt"
 """Why nothing was measured, in place of results."""
 
+_STOPPED: Final = ("cancelled", "skipped", "stale")
+"""How a workflow run ends that came to no answer."""
+
 _MOST = 4_000  # bytes of each
+_SLACK: Final = timedelta(minutes=5)
+"""How far two clocks may be apart."""
+
+_COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
+_SOURCE: Final = re.compile(r"source:[^?@]+@(?P<revision>[^?@]+)(?:\?.*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What GitHub says of a run, beside its event.
+
+    Attributes:
+        there: The pull request; otherwise why it cannot be told.
+        changed: Returns the files of the pull request; None if they cannot be told.
+    """
+
+    there: Pull | str = "GitHub was not asked"
+    changed: Callable[[], Sequence[str] | None] = lambda: None
+
+
+NOTHING: Final = Known()
 
 
 def publication(
     folder: Path,
     event: Event,
     acceptances: tuple[Acceptance, ...],
-    *,
-    key: str | None,
-    suite: str | None,
+    wanted: Asked,
+    known: Known = NOTHING,
 ) -> Publication:
     """Return what there is to say of an artifact; one that is refused has a reason instead.
 
@@ -41,117 +72,146 @@ def publication(
         folder: The artifact, or the folder of a run.
         event: What was measured.
         acceptances: Of regressions.
-        key: By which a comment is found again; None for the name of the suite.
-        suite: Name or path of the suite that was to be measured; None where the artifact may say.
+        wanted: What was to be measured, and by what it is judged.
+        known: What GitHub says beside the event.
 
     Raises:
         ConfigError: There is no key, or the suite cannot be read.
+        PipelineError: GitHub does not say which files were changed.
     """
-    from datetime import UTC, datetime
-
+    key = wanted.key or _suite_of(folder)
+    not_measured = _not_measured(folder, event, wanted, known)
+    if not_measured is not None:
+        outcome, why = not_measured
+        return Publication(key, outcome, event.origin, reason=why)
+    now = datetime.now(UTC)
     try:
-        results, notes = _by_our_margins(artifact.open_artifact(folder), suite)
-        report = policy.report(results)
+        results = artifact.open_artifact(folder)
+        _require_of(results, event, now)
+        judged = _by_ours(results, wanted)
+        report = policy.report(judged.results)
     except BaselineError as error:
-        if not key:
-            raise ConfigError(
-                f"{error}; and without --key it is of no suite", hint=error.hint
-            ) from error
-        if (noted := _noted(folder)) is not None:
-            return Publication(key, noted[0], event.origin, reason=noted[1])
         return acceptance.broken(key, event.origin, _reason(folder, event, error))
     if said := _said(folder, ERROR):  # some pairs are there, and the run did not come to its end
-        return acceptance.broken(key or results.suite, event.origin, said)
-    today = datetime.now(UTC).date()
-    found = acceptance.published(
-        key or results.suite, event.origin, report, acceptances, today=today
+        return acceptance.broken(key, event.origin, said)
+    found = acceptance.published(key, event.origin, report, acceptances, today=now.date())
+    if judged.lacking and found.outcome not in (Outcome.REGRESSED, Outcome.BROKEN):
+        found = replace(found, outcome=Outcome.INCOMPLETE)
+    return replace(
+        found,
+        notes=judged.notes,
+        lacking=frozenset(judged.lacking),
+        command=reproduce(wanted, event.origin),
     )
-    return replace(found, notes=notes)
 
 
-def _by_our_margins(results: ResultSet, suite: str | None) -> tuple[ResultSet, tuple[str, ...]]:
-    """Return results with the metrics of our suite, and what a reader should know of that."""
-    ours = _suite(results, suite)
-    if ours is None:
-        said = "the suite is not one of ours: margins, and what gates, are as its results say"
-        return results, (said,)
-    spec = results.subjects[Arm.CANDIDATE].spec
-    product = Product.REFERENCE if spec.startswith(Kind.REFERENCE.value) else Product.MILO
-    metrics = {
-        f"{workload.name}/{metric.name}": metric.metric()
-        for workload in ours.of(product).workloads
-        for metric in workload.metrics
-    }
-    theirs = {s.key: s.metric for arm in Arm for s in results.samples.get(arm, ())}
-    others = sorted(name for name, metric in theirs.items() if metrics.get(name, metric) != metric)
-    unknown = sorted(name for name in theirs if name not in metrics)
-    notes = []
-    if others:
-        notes.append(f"judged by our margins, not by those of its results: {_some(others)}")
-    if unknown:
-        notes.append(f"not of our suite, so it does not gate: {_some(unknown)}")
-    try:
-        samples = {arm: _samples(results, arm, metrics) for arm in Arm}
-        return replace(results, samples=samples), tuple(notes)
-    except ValueError as error:  # a value that a metric of ours does not allow
-        raise BaselineError(f"its results: {error}") from error
+def _not_measured(
+    folder: Path, event: Event, wanted: Asked, known: Known
+) -> tuple[Outcome, str] | None:
+    """Return that nothing was measured, and why, as far as GitHub says so; None if there may be.
+
+    What the artifact says of it is only a reason to look.
+    """
+    if event.conclusion in _STOPPED:
+        return Outcome.STOPPED, f"the workflow run that was to measure was {event.conclusion}"
+    has_results = _has_results(folder)
+    is_fork = event.is_of_pull and event.origin.is_fork
+    missed = ""
+    if not has_results and _said(folder, _SKIPPED):
+        missed = _missed(wanted, known)
+        if not missed:
+            return Outcome.SKIPPED, "only files that are ignored were changed"
+    labels = known.there.labels if isinstance(known.there, Pull) else frozenset()
+    if is_fork and wanted.fork_label and wanted.fork_label not in labels:
+        why = "a maintainer has to look at this pull request of a fork, and put the label"
+        return Outcome.WAITING, f"{why} {wanted.fork_label} on it"
+    if is_fork and not has_results and _said(folder, _WAITING):
+        return Outcome.WAITING, "a maintainer has to look at this push of a fork first"
+    return (Outcome.BROKEN, missed) if missed else None
 
 
-def _suite(results: ResultSet, suite: str | None) -> config.Suite | None:
-    """Return the suite by whose margins results are judged; None where we have none.
+def _suite_of(folder: Path) -> str:
+    """Return the suite that an artifact names.
 
     Raises:
-        BaselineError: They are of another suite, or were looked at as no run is.
+        ConfigError: There are no results in it that could.
     """
-    if results.looks not in ((), looks_up_to(results.pairs_asked)):
-        raise BaselineError(f"its run was to be looked at {results.looks}, which no run is")
     try:
-        found = config.load(config.path_of(suite or results.suite)).suite
+        return artifact.open_artifact(folder).suite
+    except BaselineError as error:
+        said = f"{error}; and without --key it is of no suite"
+        raise ConfigError(said, hint=error.hint) from error
+
+
+def _require_of(results: ResultSet, event: Event, now: datetime) -> None:
+    """Refuse results of another commit, and those that this run cannot have measured.
+
+    Raises:
+        BaselineError: One sentence.
+    """
+    head = event.origin.head_sha
+    candidate = results.subjects[Arm.CANDIDATE]
+    source = _SOURCE.fullmatch(candidate.spec)
+    said = (source["revision"] if source else "", candidate.facts.get("revision", ""))
+    for one in said if event.is_of_pull else ():
+        if _COMMIT.fullmatch(one) and not head.startswith(one):
+            raise BaselineError(
+                f"its results are of the commit {one[:12]}, and {head[:12]} was to be measured"
+            )
+    times = (results.taken_at, *(trial.started_at for trial in results.trials))
+    if event.started_at and min(times) < event.started_at - _SLACK:
+        raise BaselineError(
+            f"its results are of {_shown(min(times))}, before this workflow run began at"
+            f" {_shown(event.started_at)}"
+        )
+    if max(times) > now + _SLACK:
+        raise BaselineError(f"its results are of {_shown(max(times))}, which is yet to come")
+
+
+def _shown(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _by_ours(results: ResultSet, wanted: Asked) -> Judged:
+    """Return results as our suite means them.
+
+    Raises:
+        BaselineError: They are of another suite or product, or no run could have left them.
+        ConfigError: The suite that was asked for cannot be read.
+    """
+    try:
+        suite = config.load(config.path_of(wanted.suite or results.suite)).suite
     except ConfigError:
-        if suite is not None:
+        if wanted.suite is not None:
             raise
-        return None
-    if found.name != results.suite:
-        raise BaselineError(f"its results are of the suite {results.suite}, not of {found.name}")
-    return found
-
-
-def _samples(results: ResultSet, arm: Arm, ours: dict[str, Metric]) -> tuple[Sample, ...]:
-    """Return the samples of an arm by our metrics; one that is missing has no value."""
-    found = {sample.key: sample for sample in results.samples.get(arm, ())}
-    kept = [
-        replace(sample, metric=ours.get(key, replace(sample.metric, gate=False)))
-        for key, sample in found.items()
-    ]
-    nothing: tuple[None, ...] = (None,) * results.pairs
-    missing = [
-        Sample(key.partition("/")[0], metric, nothing)
-        for key, metric in ours.items()
-        if key not in found
-    ]
-    return (*kept, *missing)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
-
-
-def _noted(folder: Path) -> tuple[Outcome, str] | None:
-    """Return why nothing was measured; None where there are results, or where nobody said."""
-    if _has_results(folder):
-        return None
-    return next(
-        ((outcome, said) for name, outcome in _NOTES.items() if (said := _said(folder, name))), None
-    )
+        if results.looks not in ((), looks_up_to(results.pairs_asked)):
+            raise BaselineError(
+                f"its run was to be looked at {results.looks}, which no run is"
+            ) from None
+        said = "the suite is not one of ours: margins, and what gates, are as its results say"
+        return Judged(results, (said,), ())
+    return by_suite(results, suite, wanted.product, wanted.pairs)
 
 
 def _reason(folder: Path, event: Event, error: BaselineError) -> str:
     """Return why there are no results: that they are refused, or what was said instead of them."""
     if _has_results(folder):
-        return f"error: {str(error).removeprefix(f'{folder}: ')}"
+        hint = f"\nhint: {error.hint}" if error.hint else ""
+        return f"error: {str(error).removeprefix(f'{folder}: ')}{hint}"
     ended = f"the workflow run that measured ended: {clipped(event.conclusion, 40)}"
     return _said(folder, ERROR) or (ended if event.conclusion else "the run left no results")
+
+
+def _missed(wanted: Asked, known: Known) -> str:
+    """Return what should have been measured by a run that says that there was nothing; or empty."""
+    files = known.changed()
+    if files is None:
+        why = known.there if isinstance(known.there, str) else "there are too many"
+        return f"the run measured nothing, and which files were changed cannot be told: {why}"
+    if left := not_ignored(files, wanted.ignore):
+        said = clipped(some(left), 200)
+        return f"the run measured nothing, though files were changed that count: {said}"
+    return ""
 
 
 def _has_results(folder: Path) -> bool:

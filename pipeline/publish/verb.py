@@ -2,8 +2,9 @@
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,56 @@ from pipeline import acknowledged
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.log import log
 from pipeline.model.publication import Outcome, Publication
-from pipeline.publish import checks, event, issues, pull, runner, summary, trusted, upsert
+from pipeline.publish import (
+    answers,
+    asked,
+    checks,
+    event,
+    issues,
+    pull,
+    runner,
+    summary,
+    trusted,
+    upsert,
+)
+from pipeline.publish.answers import Answer
+from pipeline.publish.asked import Asked
 from pipeline.publish.event import Event
 from pipeline.publish.github import GitHub
 from pipeline.publish.keys import checked
+from pipeline.publish.pull import Pull
 from pipeline.publish.runner import Runner
 from pipeline.render.comment import Kind, comment, marker, shorter
 
 LABEL = "milo-perf-comment"
 """Of a pull request whose author wants a comment even where there is nothing to look at."""
+
+
+MOST_OTHERS = 20
+"""Pull requests with one commit that are looked up; answers of more count as open."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is published, of what, and where.
+
+    Attributes:
+        of: The event, with what GitHub says of its pull request.
+        there: The pull request; otherwise why it cannot be told.
+        wanted: What was to be measured.
+        github: None where nothing is sent.
+        args: Of the command line.
+    """
+
+    of: Event
+    there: Pull | str
+    wanted: Asked
+    github: GitHub | None
+    args: argparse.Namespace
+
+    @property
+    def answer(self) -> Answer:
+        return answers.asked(self.of, self.there)
 
 
 def publish(args: argparse.Namespace) -> Iterator[str]:
@@ -31,38 +73,81 @@ def publish(args: argparse.Namespace) -> Iterator[str]:
         PipelineError: The first that a target met, after all had their turn.
     """
     here = runner.here()
-    of = event.read(args.event, here, args.artifact_url)
-    asks = not args.dry_run and args.to != ["summary"]
-    github = GitHub(here.api_url, here.repository, here.token, args.api_version) if asks else None
+    job = _job(args, here)
     if args.start:
         if args.to != ["check"] or not args.key:
             raise ConfigError("--start is for `--to check` alone, and needs --key")
-        body = checks.started(checked(args.key), _measured(of))
-        yield checks.send(github, args.author, body) if github else _json(body)
+        body = checks.started(checked(args.key), _measured(job.of), job.answer)
+        yield checks.start(job.github, args.author, body) if job.github else _json(body)
         return
     accepted = acknowledged.regressions(args.acknowledged) if args.acknowledged else ()
-    found = trusted.publication(args.dir, of, accepted, key=args.key, suite=args.suite)
+    known = trusted.Known(job.there, lambda: _changed(job))
+    found = trusted.publication(args.dir, job.of, accepted, job.wanted, known)
     checked(found.key)
     errors: list[PipelineError] = []
     for target in dict.fromkeys(args.to):
         try:
             if target in ("check", "comment"):
-                of.require_commit()
+                job.of.require_commit()
             told = found
             if target == "issue":
                 told = replace(found, alarms=issues.alarms(args.dir))
-            if github and target != "summary":
-                yield _sent(target, told, of, github, args)
+            if job.github and target != "summary":
+                yield _sent(target, told, job, job.github)
             elif target == "summary" and not args.dry_run:
                 yield from _summary(told, here)
             else:
-                said = _foreseen(target, told, of)
+                said = _foreseen(target, told, job)
                 yield summary.quoted(said, is_in_actions=here.is_in_actions)
         except PipelineError as error:
             log.error("%s: %s", target, error)
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+def _job(args: argparse.Namespace, here: Runner) -> _Job:
+    """Return what is to be done, with what GitHub says of the pull request.
+
+    Raises:
+        PipelineError: An argument cannot be used, or GitHub does not answer.
+    """
+    of = event.read(args.event, here, args.artifact_url)
+    asks = not args.dry_run and args.to != ["summary"]
+    github = GitHub(here.api_url, here.repository, here.token, args.api_version) if asks else None
+    there: Pull | str = "GitHub was not asked"
+    if github and {"check", "comment"} & set(args.to):
+        there = pull.find(github, of)
+    elif of.number and of.origin.base:
+        there = Pull(of.number, frozenset(), of.origin.base, of.origin.base_sha)
+    if isinstance(there, Pull):
+        known = replace(of.origin, pull=there.number, base=there.base, base_sha=there.base_sha)
+        of = replace(of, origin=known)
+    return _Job(of, there, asked.asked(args), github, args)
+
+
+def _changed(job: _Job) -> Sequence[str] | None:
+    if job.github is None or not isinstance(job.there, Pull):
+        return None
+    return pull.changed_files(job.github, job.there.number)
+
+
+def _is_open(job: _Job, github: GitHub) -> Callable[[Answer], bool]:
+    """Return what tells whether the pull request of an answer is still what it was."""
+    sha = job.of.origin.head_sha
+    bases: dict[str, str | None] = {}
+
+    def is_open(answer: Answer) -> bool:
+        if not answer.asker.isdecimal():
+            return True
+        if answer.asker not in bases:
+            if len(bases) >= MOST_OTHERS:
+                return True
+            bases[answer.asker] = pull.base_of(github, int(answer.asker), sha)
+        base = bases[answer.asker]
+        return base is not None and answers.digest(base) == answer.base
+
+    return is_open
 
 
 def _summary(found: Publication, here: Runner) -> Iterator[str]:
@@ -76,24 +161,27 @@ def _summary(found: Publication, here: Runner) -> Iterator[str]:
         yield from summary.commands(found)
 
 
-def _sent(
-    target: str, found: Publication, of: Event, github: GitHub, args: argparse.Namespace
-) -> str:
+def _sent(target: str, found: Publication, job: _Job, github: GitHub) -> str:
     """Tell GitHub, and return what was done in a sentence."""
+    author = job.args.author
     match target:
         case "check":
-            return checks.send(github, args.author, checks.completed(found, _measured(of)))
+            return checks.complete(github, author, _body(found, job), _is_open(job, github))
         case "issue":
-            return issues.send(github, args.author, found)
+            return issues.send(github, author, found)
         case _:
-            return _comment(found, of, github, args)
+            return _comment(found, job, github)
 
 
-def _foreseen(target: str, found: Publication, of: Event) -> str:
+def _body(found: Publication, job: _Job) -> dict[str, Any]:
+    return checks.completed(found, _measured(job.of), job.answer, job.wanted.fail_on)
+
+
+def _foreseen(target: str, found: Publication, job: _Job) -> str:
     """Return what would be told."""
     match target:
         case "check":
-            return _json(checks.completed(found, _measured(of)))
+            return _json(_body(found, job))
         case "issue" if not issues.is_wrong(found):
             return "issue: an open one would be closed"
         case "issue":
@@ -102,22 +190,34 @@ def _foreseen(target: str, found: Publication, of: Event) -> str:
             return comment(found, Kind.COMMENT if target == "comment" else Kind.PLAIN)
 
 
-def _comment(found: Publication, of: Event, github: GitHub, args: argparse.Namespace) -> str:
-    if args.comment == "never":
+def _comment(found: Publication, job: _Job, github: GitHub) -> str:
+    if job.args.comment == "never":
         return "comment: none, as asked"
-    if found.outcome in (Outcome.SKIPPED, Outcome.WAITING):
+    if not found.outcome.is_result:
         return "comment: left as it is, nothing was measured"
-    there = pull.find(github, of)
-    if isinstance(there, str):
-        return f"comment: none: {there}"
-    asked = args.comment == "always" or LABEL in there.labels
+    if isinstance(job.there, str):
+        return f"comment: none: {job.there}"
+    own = _run_of(found.origin.run_url, found.origin.attempt)
+    asked_for = job.args.comment == "always" or LABEL in job.there.labels
     return upsert.upsert(
-        comments_of(github, there.number),
+        comments_of(github, job.there.number),
         marker(Kind.COMMENT, found.key),
-        args.author,
+        job.args.author,
         shorter(found),
-        may_create=asked or found.outcome is not Outcome.PASSED,
+        may_create=asked_for or found.outcome is not Outcome.PASSED,
+        is_later=lambda body: (0, 0) < own < _written_by(body),
     )
+
+
+def _written_by(body: str) -> tuple[int, int]:
+    """Return the workflow run that a comment of ours links to last, and its attempt."""
+    links = re.findall(r"\]\((\S*/actions/runs/\d+)\)(?:, attempt (\d{1,9}))?", body)
+    return _run_of(links[-1][0], int(links[-1][1] or 1)) if links else (0, 0)
+
+
+def _run_of(url: str, attempt: int) -> tuple[int, int]:
+    found = re.search(r"/actions/runs/(\d{1,20})$", url)
+    return (int(found[1]), attempt) if found else (0, 0)
 
 
 def comments_of(github: GitHub, number: int) -> upsert.Place:

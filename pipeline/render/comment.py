@@ -5,7 +5,7 @@ foreign: names stand in code spans, sentences are escaped, and nothing can start
 table's cell, call a person, or forge the marker by which a comment is found again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -58,9 +58,11 @@ _ICONS = {
     Outcome.REGRESSED: "❌",
     Outcome.ACCEPTED: "🟡",
     Outcome.UNDECIDED: "❓",
+    Outcome.INCOMPLETE: "⚠️",
     Outcome.BROKEN: "⚠️",
     Outcome.SKIPPED: "▫️",
     Outcome.WAITING: "✋",
+    Outcome.STOPPED: "▫️",
 }
 _HOW = {
     Interleave.REQUEST: "both builds at once on one machine, each iteration to one of them",
@@ -96,13 +98,18 @@ def shorter(publication: Publication, kind: Kind = Kind.COMMENT) -> Iterator[str
             yield body
 
 
+_UNMEASURED = {
+    Outcome.SKIPPED: words.Headline("not measured", "no action needed"),
+    Outcome.WAITING: words.Headline("not measured yet", "a maintainer has to look first"),
+    Outcome.STOPPED: words.Headline("not measured, the run was stopped", "run the workflow again"),
+}
+
+
 def headline(publication: Publication) -> words.Headline:
     """Return the answer, derived from the rows that are shown."""
     report = publication.report
-    if publication.outcome is Outcome.SKIPPED:
-        return words.Headline("not measured", "no action needed")
-    if publication.outcome is Outcome.WAITING:
-        return words.Headline("not measured yet", "a maintainer has to look first")
+    if publication.outcome in _UNMEASURED:
+        return _UNMEASURED[publication.outcome]
     if report is None:
         return words.Headline("the benchmark did not finish", "there is no result, see why below")
     if publication.outcome is Outcome.BROKEN:
@@ -123,19 +130,30 @@ def _answer(publication: Publication, report: Report) -> words.Headline:
             more = f", {known} more accepted" if known else ""
             reds = words.count(found.count("regressed"), "regression")
             return words.Headline(f"{reds} among {of}{more}", "look before merging")
+        case Outcome.INCOMPLETE:
+            said = f"{len(publication.lacking)} of {of} not measured"
+            return words.Headline(said, "not a pass: see which below")
         case Outcome.ACCEPTED:
             said = words.count(known, "known regression")
             return words.Headline(f"no new regression, {said} accepted", "no action needed")
-        case Outcome.UNDECIDED if found and set(found) == {"new"}:
-            return words.Headline("first numbers, nothing to compare them with", "no verdict yet")
-        case Outcome.UNDECIDED if _is_one_sided(report):
-            doubts = found.count("new") + found.count("missing")
-            return words.Headline(f"could not judge {doubts} of {of}", "only one build has them")
-        case Outcome.UNDECIDED if known:
-            doubts = sum(finding.verdict is Verdict.UNDECIDED for finding in report.gating)
-            return words.Headline(f"could not judge {doubts} of {of}", "not a pass: read why below")
+        case Outcome.UNDECIDED:
+            return _doubt(report, found)
         case _:
             return words.headline(report)
+
+
+def _doubt(report: Report, found: Sequence[str]) -> words.Headline:
+    """Return the answer of a run that could not be judged, given what its gating rows say."""
+    of = words.count(len(found), "gating metric")
+    if found and set(found) == {"new"}:
+        return words.Headline("first numbers, nothing to compare them with", "no verdict yet")
+    if _is_one_sided(report):
+        doubts = found.count("new") + found.count("missing")
+        return words.Headline(f"could not judge {doubts} of {of}", "only one build has them")
+    if "accepted" in found:
+        doubts = sum(finding.verdict is Verdict.UNDECIDED for finding in report.gating)
+        return words.Headline(f"could not judge {doubts} of {of}", "not a pass: read why below")
+    return words.headline(report)
 
 
 def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any]:
@@ -143,7 +161,7 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
     is_measured = report is not None and publication.outcome is not Outcome.BROKEN
     shown = rows.changed(publication) if is_measured else []
     warnings = list(_warnings(report)) if report else []
-    command = unmarked(words.reproduce(report)) if report and rung.command else ""
+    command = unmarked(publication.command) if rung.command else ""
     full = publication.outcome is not Outcome.PASSED
     return {
         "marker": verbatim(marker(kind, publication.key)) if kind is not Kind.PLAIN else "",
@@ -183,27 +201,31 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
     }
 
 
+_NEXT = {
+    Outcome.REGRESSED: (
+        "repair it; or, if it is meant, accept it in the file of acknowledged regressions,"
+        " with a reason and a last day; or, in doubt, run the workflow again."
+    ),
+    Outcome.INCOMPLETE: (
+        "find out why a build does not report these metrics; one that it cannot report should"
+        " not gate."
+    ),
+    Outcome.BROKEN: (
+        "repair what is named here or in the log of the workflow run, and run it again."
+    ),
+}
+
+
 def _next(publication: Publication) -> str:
     """Return what somebody should do now; empty where nothing is to be done."""
     report = publication.report
-    match publication.outcome:
-        case Outcome.REGRESSED:
-            return (
-                "repair it; or, if it is meant, accept it in the file of acknowledged regressions,"
-                " with a reason and a last day; or, in doubt, run the workflow again."
-            )
-        case Outcome.UNDECIDED if report and all(
-            f.comparison.baseline is None for f in report.gating
-        ):
-            return "nothing; once the baseline reports these metrics too, they are compared."
-        case Outcome.UNDECIDED if report and _is_one_sided(report):
-            return "find out why only one build reports them; more pairs will not help."
-        case Outcome.UNDECIDED:
-            return "run it again, with as many pairs as the warnings below ask for."
-        case Outcome.BROKEN:
-            return "repair what is named here or in the log of the workflow run, and run it again."
-        case _:
-            return ""
+    if publication.outcome is not Outcome.UNDECIDED:
+        return _NEXT.get(publication.outcome, "")
+    if report and all(f.comparison.baseline is None for f in report.gating):
+        return "nothing; once the baseline reports these metrics too, they are compared."
+    if report and _is_one_sided(report):
+        return "find out why only one build reports them; more pairs will not help."
+    return "run it again, with as many pairs as the warnings below ask for."
 
 
 def _is_one_sided(report: Report) -> bool:
@@ -218,19 +240,22 @@ def _icon(publication: Publication) -> str:
 
 
 def _identity(publication: Publication) -> str:
-    """Return what was compared with what, and how; in Markdown."""
-    report, sha = publication.report, publication.origin.head_sha
-    candidate = f"`{sha[:12]}`" if sha else ""
+    """Return what was compared with what, and how; in Markdown.
+
+    Where the event names the commit, nothing of it is what the results say of their builds.
+    """
+    report, origin = publication.report, publication.origin
     suite = f"suite {code(report.results.suite if report else publication.key)}"
+    head = f"`{origin.head_sha[:12]}`" if origin.head_sha else ""
+    pull = f" of pull request {origin.pull}" if origin.pull else ""
+    base = f" against its base {code(origin.base)}" if origin.base else ""
     if report is None:
-        return f"{suite} · {candidate}" if candidate else suite
+        return f"{suite} · {head}{pull}{base}" if head else suite
     results = report.results
     built, against = results.subjects[Arm.CANDIDATE], results.subjects[Arm.BASELINE]
+    compared = f"{head}{pull}{base}" if head else f"{_spec(built)} against {_spec(against)}"
     pairs = words.count(len(results.valid_pairs), "pair")
-    return (
-        f"{suite} · {candidate or _spec(built)} against {_spec(against)}"
-        f"{_stored(report)} · {pairs}, {_HOW[results.interleave]}"
-    )
+    return f"{suite} · {compared}{_stored(report)} · {pairs}, {_HOW[results.interleave]}"
 
 
 def _spec(subject: Subject) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.judge.acceptance import name_of
 from pipeline.model.publication import Publication
-from pipeline.model.report import Finding
+from pipeline.model.report import Finding, Verdict
 from pipeline.model.subject import Arm
 from pipeline.render import words
 from pipeline.render.foreign import code, harmless
@@ -31,6 +31,8 @@ def status(finding: Finding, publication: Publication) -> str:
     if comparison.baseline is None and comparison.candidate is not None:
         return "new"
     if comparison.candidate is None:
+        return "missing"
+    if name_of(finding) in publication.lacking and finding.verdict is not Verdict.REGRESSED:
         return "missing"
     return finding.verdict.value
 

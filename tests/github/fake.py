@@ -19,6 +19,7 @@ from tests.loopback import Request, answering
 
 REPOSITORY, REPOSITORY_ID = "milo-os/milo", 1000
 LONGEST = 65_536  # characters of a comment
+BASE = "9f8e7d6c" * 5  # commit that pull requests are for
 _PREFIX = "/api/v3"  # as on a GitHub Enterprise Server
 _Answer = tuple[int, Any]
 
@@ -47,6 +48,7 @@ class GitHub:
 
     Attributes:
         pulls: By number.
+        files: That a pull request changes, by its number.
         comments: By id.
         checks: By id.
         issues: By number.
@@ -59,6 +61,7 @@ class GitHub:
     """
 
     pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    files: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     comments: dict[int, dict[str, Any]] = field(default_factory=dict)
     checks: dict[int, dict[str, Any]] = field(default_factory=dict)
     issues: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -81,13 +84,22 @@ class GitHub:
         """Return the requests that change something."""
         return [one for one in self.asked if not one.startswith("GET ")]
 
-    def add_pull(self, number: int, sha: str, *, repository: int = 2000, **parts: object) -> None:
+    def add_pull(
+        self, number: int, sha: str, *, repository: int = 2000, base: str = "main", **parts: object
+    ) -> None:
         """Open a pull request, of a fork unless the repository is ours."""
         repo = instance("repository", id=repository, owner=user("mallory"))
         head = {"sha": sha, "repo": repo, "ref": "main"}
         self.pulls[number] = instance(
-            "pull-request", number=number, head=head, state="open", **parts
+            "pull-request",
+            **{"number": number, "head": head, "state": "open", **parts},
+            base={"ref": base, "sha": BASE},
         )
+
+    def change(self, number: int, *names: str, **parts: object) -> None:
+        """Let a pull request change files."""
+        changed = [instance("diff-entry", filename=name, **parts) for name in names]
+        self.files.setdefault(number, []).extend(changed)
 
     def add_comment(self, number: int, body: str, login: str = BOT) -> int:
         """Write a comment as somebody, and return its id."""
@@ -193,6 +205,10 @@ class GitHub:
         found = self.pulls.get(int(number))
         return (200, found) if found else _GONE
 
+    def list_files(self, number: str, _: dict[str, Any]) -> _Answer:
+        """Return the files that a pull request changes."""
+        return 200, self.files.get(int(number), [])
+
     def list_comments(self, number: str, _: dict[str, Any]) -> _Answer:
         """Return the comments on an issue or a pull request."""
         where = f"https://github.example/issues/{number}"
@@ -257,6 +273,7 @@ _GONE = (404, {"message": "Not Found"})
 _ROUTES: tuple[tuple[str, str, Callable[[GitHub, str, dict[str, Any]], _Answer]], ...] = (
     ("GET", r"/pulls", GitHub.list_pulls),
     ("GET", r"/pulls/(\d+)", GitHub.get_pull),
+    ("GET", r"/pulls/(\d+)/files", GitHub.list_files),
     ("GET", r"/issues/(\d+)/comments", GitHub.list_comments),
     ("POST", r"/issues/(\d+)/comments", GitHub.post_comment),
     ("PATCH", r"/issues/comments/(\d+)", GitHub.patch_comment),

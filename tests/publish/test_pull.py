@@ -8,6 +8,7 @@ from pipeline.publish import pull
 from pipeline.publish.event import Event
 from pipeline.publish.github import GitHub, Waits
 from pipeline.publish.pull import Pull
+from tests.github.fake import BASE
 from tests.github.fake import GitHub as Fake
 from tests.publications import HEAD, ORIGIN
 
@@ -33,8 +34,8 @@ def found(fake: Fake, event: Event = EVENT) -> Pull | str:
 def test_the_pull_request_is_found_by_its_commit_and_repository(fake: Fake) -> None:
     fake.add_pull(6, HEAD, repository=3000)  # the same branch name and commit in another fork
     fake.pulls[5]["labels"] = []
-    assert found(fake) == Pull(5, frozenset())
-    assert found(fake, replace(EVENT, number=5)) == Pull(5, frozenset())
+    assert found(fake) == Pull(5, frozenset(), "main", BASE)
+    assert found(fake, replace(EVENT, number=5)) == Pull(5, frozenset(), "main", BASE)
 
 
 @pytest.mark.parametrize("number", [0, 5])
@@ -61,6 +62,14 @@ def test_a_pull_request_whose_fork_is_gone_is_not_commented_on(fake: Fake, numbe
 def test_two_pull_requests_with_one_commit_are_both_left_alone(fake: Fake) -> None:
     fake.add_pull(7, HEAD)
     assert "#5, #7" in str(found(fake))
+
+
+def test_the_one_that_github_names_beside_the_run_is_it(fake: Fake) -> None:
+    fake.add_pull(7, HEAD, base="release", labels=[])
+    named = replace(EVENT, numbers=frozenset({7}))
+    assert found(fake, named) == Pull(7, frozenset(), "release", BASE)
+    assert "#5, #7" in str(found(fake, replace(EVENT, numbers=frozenset({5, 7}))))
+    assert "#5, #7" in str(found(fake, replace(EVENT, numbers=frozenset({99}))))
 
 
 def test_a_run_of_no_pull_request_asks_nothing(fake: Fake) -> None:

@@ -10,7 +10,7 @@ from tests import pages, publications
 from tests.github.fake import Fault
 from tests.github.fake import GitHub as Fake
 from tests.publications import QUIET, row, run
-from tests.publishing import FAST, SLOW, Publish, finished
+from tests.publishing import FAST, SLOW, Publish, finished, of_commit
 
 UNDECIDED = run(row(publications.CREATE, 5.2e-3, 1.12, 0.12), *QUIET)
 TO_ALL = ("--to", "check", "--to", "comment")
@@ -29,7 +29,7 @@ def test_a_fault_turns_comment_and_check_red_and_its_repair_turns_them_green(
     repaired = "b" * 40
     fake.add_pull(5, repaired, labels=[])
     event = finished(head_sha=repaired)
-    assert publish(FAST, *TO_ALL, event=event)[0] == 0
+    assert publish(of_commit(FAST, repaired), *TO_ALL, event=event)[0] == 0
     assert len(fake.bodies()) == 1
     assert fake.bodies()[0].splitlines()[1].startswith("## ✅ Performance: no regression")
     assert [check["conclusion"] for check in fake.checks.values()] == ["failure", "success"]
@@ -42,6 +42,21 @@ def test_to_publish_again_changes_nothing(fake: Fake, publish: Publish) -> None:
     assert (dict(fake.comments), dict(fake.checks), len(fake.writes())) == before
     assert code == 0
     assert out.count("says it already") == 2
+
+
+def test_a_report_that_comes_late_does_not_replace_what_a_later_run_has_written(
+    fake: Fake, publish: Publish
+) -> None:
+    url = "https://github.example/milo-os/milo/actions/runs/"
+    assert publish(SLOW, *TO_ALL, event=finished(id=80, html_url=f"{url}80"))[0] == 0
+    before = fake.bodies()
+    said = publish(FAST, *TO_ALL, event=finished(id=79, html_url=f"{url}79"))[1]
+    assert "left as it is, a later run has written it" in said
+    assert fake.bodies() == before
+    publish(FAST, *TO_ALL, event=finished(id=80, html_url=f"{url}80", run_attempt=2))
+    assert "no regression" in fake.bodies()[0]
+    publish(SLOW, *TO_ALL, event=finished(id=80, html_url=f"{url}80"))
+    assert "no regression" in fake.bodies()[0]
 
 
 def test_a_pass_has_a_check_and_a_comment_only_where_it_is_asked_for(
@@ -142,13 +157,6 @@ def test_a_forged_margin_and_a_forged_gate_do_not_count(fake: Fake, publish: Pub
     assert "1 regression among" in body
     assert "judged by our margins, not by those of its results: object-crud/get_p50" in body
     assert [check["conclusion"] for check in fake.checks.values()] == ["failure"]
-
-
-def test_a_metric_that_is_left_out_is_missing_and_no_pass(fake: Fake, publish: Publish) -> None:
-    publish(run(row(publications.GET, 1.6e-3)), *TO_ALL, suite="pr")
-    assert "could not judge" in fake.bodies()[0]
-    assert "❓ missing | `object-crud/create_p50`" in fake.bodies()[0]
-    assert [check["conclusion"] for check in fake.checks.values()] == ["neutral"]
 
 
 def test_results_of_another_suite_than_was_to_be_measured_are_refused(

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import codec, config, files
+from pipeline.history import nights
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Finding, Verdict
@@ -174,6 +175,13 @@ def test_lower_bounds_are_kept_and_shown() -> None:
     body = json.loads(codec.verdict_json(policy.report(found), 3))
     assert body["metrics"][0]["change"]["bound"] == "at least"
     assert math.isfinite(body["metrics"][0]["change"]["high"])
+
+
+def test_a_night_has_no_value_that_a_deadline_made() -> None:
+    found = nights.night(cut_off(results((GONE, QUICK, CUT)), candidate=[0, 2, 3]))
+    assert found.metrics["object-crud/gone_p50"].pairs == 2
+    nothing = nights.night(cut_off(results((GONE, QUICK, CUT)), candidate=range(5)))
+    assert nothing.metrics == {}
 
 
 TIMES = ("http_req_duration", "projects.ready", "projects.gone", "project_ready", "project_gone")

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,9 @@ from pipeline.errors import BaselineError, ConfigError, Exit, LoadError
 from pipeline.history import branch, nights
 from pipeline.history.branch import Branch
 from pipeline.history.nights import Night
+from pipeline.model.metric import Better
 from tests.builders import LATENCY, NOW, results
+from tests.pages import metric
 
 FILE = "kept/nights.jsonl"
 
@@ -280,3 +283,124 @@ def test_a_branch_without_a_night_is_not_fresh(place: Branch) -> None:
 
 def test_a_remote_without_a_branch_is_refused() -> None:
     assert main(["history", FILE, "--remote", "origin"]) == Exit.BAD_ARGUMENTS
+
+
+@pytest.mark.parametrize("what", ["folder", "file", "file to nowhere"])
+def test_a_link_on_the_branch_is_not_followed(
+    what: str, tmp_path: Path, remote: Path, place: Branch
+) -> None:
+    """Whoever made it would have us write, or read, somewhere else on the machine."""
+    branch.append(place, night(0))
+    there = tmp_path / "elsewhere"
+    there.mkdir()
+    (there / "nights.jsonl").write_text("a secret of the machine\n")
+    target = {"folder": there, "file": there / "nights.jsonl", "file to nowhere": there / "new"}
+    name = "kept" if what == "folder" else FILE
+    rewritten(remote, f"rm -r {name}; ln -s {target[what]} {name}; git add -A")
+    for use in (lambda: branch.append(place, night(1)), lambda: kept(place)):
+        with pytest.raises(BaselineError, match=f"{name} is a link, and not followed") as caught:
+            use()
+        assert "secret" not in f"{caught.value} {caught.value.hint}"
+    assert [path.name for path in there.iterdir()] == ["nights.jsonl"]
+    assert (there / "nights.jsonl").read_text() == "a secret of the machine\n"
+
+
+def test_a_commit_says_nothing_that_a_run_says_of_itself(remote: Path, place: Branch) -> None:
+    said = "x\n\nSigned-off-by: somebody <s@example.org>\nfixes #1 @team [skip ci]"
+    foreign = {"commit": said, "suite": said, "reference": said, "candidate": said}
+    branch.append(place, night(0).model_copy(update=foreign))
+    message = git(remote, "log", "-1", "--format=%B", "history")
+    assert message == f"{FILE}: add the night of 2026-01-02 03:04 UTC"
+
+
+def test_a_night_of_the_future_is_refused_and_one_that_is_there_ends_no_silence(
+    remote: Path, place: Branch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = datetime.now(UTC) - timedelta(hours=60)
+    branch.append(place, night(0).model_copy(update={"time": old}))
+    later = night(1).model_copy(
+        update={"time": datetime.now(UTC) + timedelta(days=400), "reference": "another"}
+    )
+    with pytest.raises(BaselineError, match="which is yet to come"):
+        branch.append(place, later)
+    line = json.dumps(later.model_dump(mode="json", by_alias=True))
+    rewritten(remote, f"echo '{line}' >> {FILE}")
+    words = ["history", FILE, "--branch", "history", "--remote", place.remote]
+    assert main([*words, "--fresh", "48"]) == Exit.NO_BASELINE
+    assert "the newest night is 60 h old" in capsys.readouterr().err
+    assert main([*words, "--json"]) == Exit.NO_REGRESSION
+    assert json.loads(capsys.readouterr().out)["series"][0]["points"] == 1
+
+
+def test_a_night_does_not_take_the_place_of_another(place: Branch) -> None:
+    branch.append(place, night(0))
+    better = {
+        name: value.model_copy(update={"value": 0.5}) for name, value in night(0).metrics.items()
+    }
+    with pytest.raises(BaselineError, match="never replaced"):
+        branch.append(place, night(0).model_copy(update={"metrics": better}))
+    with branch.checked_out(place) as path:
+        assert nights.load(path) == [night(0)]
+
+
+def test_a_file_that_is_too_large_is_not_read(
+    remote: Path, place: Branch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nights, "MOST_BYTES", 2_000)
+    branch.append(place, night(0))
+    rewritten(remote, f"head -c 3000 /dev/zero | tr '\\0' ' ' >> {FILE}")
+    with pytest.raises(BaselineError, match="is larger than"):
+        kept(place)
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        pytest.param(lambda f: (f / "results.json").symlink_to("/etc/hostname"), "link", id="link"),
+        pytest.param(
+            lambda f: (f / "results.json").write_text("[" + "0," * 60_000 + "0]"),
+            "50000 values",
+            id="values",
+        ),
+        pytest.param(
+            lambda f: (f / "results.json").write_text('{"schema": NaN}'), "NaN", id="no JSON"
+        ),
+        pytest.param(
+            lambda f: (f / "calibration.json").write_text('{"schema": 1e999}'), "large", id="beside"
+        ),
+        pytest.param(lambda f: (f / "calibration.json").mkdir(), "is a folder", id="folder"),
+    ],
+)
+def test_a_run_that_is_added_is_read_as_an_artifact_is(
+    edit: Callable[[Path], object],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    edit(tmp_path)
+    if not (tmp_path / "results.json").is_symlink() and not (tmp_path / "results.json").exists():
+        found = results((LATENCY, [0.1, 0.1, 0.1], [0.11, 0.11, 0.11]))
+        codec.write_results(tmp_path / "results.json", found)
+    file = tmp_path / "nights.jsonl"
+    assert main(["history", str(file), "--append", str(tmp_path)]) == Exit.NO_BASELINE
+    assert said in capsys.readouterr().err
+    assert not file.exists()
+
+
+def test_a_run_says_neither_its_suite_nor_which_way_is_better(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flipped = replace(metric("get_p50"), better=Better.HIGHER, gate=False)
+    strange = metric("of_its_own")
+    values = [0.1, 0.1, 0.1]
+    found = results((flipped, values, values), (strange, values, values))
+    codec.write_results(tmp_path / "results.json", found)
+    file = tmp_path / "nights.jsonl"
+    words = ["history", str(file), "--append", str(tmp_path)]
+    assert main([*words, "--suite", "smoke"]) == Exit.NO_BASELINE
+    assert "of the suite pr, not of smoke" in capsys.readouterr().err
+    assert main([*words, "--suite", "pr", "--product", "reference"]) == Exit.NO_BASELINE
+    assert main([*words, "--suite", "pr"]) == Exit.NO_REGRESSION
+    (kept_night,) = nights.load(file)
+    assert set(kept_night.metrics) == {"object-crud/get_p50"}
+    assert kept_night.metrics["object-crud/get_p50"].better is Better.LOWER

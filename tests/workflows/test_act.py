@@ -22,6 +22,16 @@ OURS = f"pipeline-repository: {PIPELINE}\n      pipeline-ref: main\n      suite:
 FORK = 2000
 """Id of a repository that is not ours."""
 
+LABEL = {
+    "id": 1,
+    "node_id": "x",
+    "url": "https://github.example/x",
+    "name": "perf",
+    "description": "",
+    "color": "0",
+    "default": False,
+}
+
 
 # A count of keys: unlike a latency, it is the same on a machine that is busy with other things.
 SUITE = HEAD + LIFECYCLE
@@ -33,9 +43,10 @@ def stage(tmp_path: Path) -> Stage:
     """Return a repository that calls us as the examples do, with a suite of a few seconds."""
     stage = staged(tmp_path)
     report = for_act((EXAMPLES / "performance-report.yml").read_text())
+    assert report.endswith("    with:\n      fork-label: perf\n")
     files = {
         MEASURE: measuring(HEALTHY),
-        REPORT: f"{report}    with:\n      {OURS}",
+        REPORT: f"{report}      product: reference\n      {OURS}",
         "tiny.toml": SUITE,
         "docs/guide.md": "a guide",
     }
@@ -102,6 +113,7 @@ def ended(sha: str, run: Ran, action: str = "completed") -> dict[str, Any]:
         "repository": repository(REPOSITORY_ID),
         "workflow_run": {
             "id": run.number,
+            "run_started_at": "2026-01-01T00:00:00Z",
             "event": "pull_request",
             "head_sha": sha,
             "head_branch": "main",
@@ -126,6 +138,7 @@ def test_a_fault_is_red_and_its_fix_turns_the_same_comment_green(
     assert stage.act("workflow_run", ended(leaky, waiting), REPORT).code == 0
     assert newest(github, leaky)["conclusion"] == "action_required"
 
+    github.pulls[7]["labels"] = [LABEL]
     red = stage.act("pull_request", pull(stage, leaky, "labeled", label={"name": "perf"}), MEASURE)
     assert red.jobs == {"Decide": "success", "Measure": "success", "Verdict": "failure"}, red.log
     assert "Verdict: exit status 3" in red.log
@@ -135,12 +148,13 @@ def test_a_fault_is_red_and_its_fix_turns_the_same_comment_green(
     reported = stage.act("workflow_run", ended(leaky, red), REPORT)
     assert reported.code == 0, reported.log
     (comment,) = github.bodies()
-    assert newest(github, leaky)["conclusion"] == "failure"
+    concluded = {c["conclusion"] for c in github.checks.values() if c["head_sha"] == leaky}
+    assert concluded == {"failure"}
     assert "1 regression among 1 gating metric" in comment
     assert "project-lifecycle/keys_left" in comment
 
     fixed = stage.commit({MEASURE: measuring(HEALTHY)})
-    github.add_pull(7, fixed, repository=FORK)
+    github.add_pull(7, fixed, repository=FORK, labels=[LABEL])
     green = stage.act(
         "pull_request", pull(stage, fixed, "labeled", label={"name": "perf"}), MEASURE
     )
@@ -162,6 +176,7 @@ def test_a_pull_request_of_documentation_alone_is_green_and_measures_nothing(
     assert ran.jobs == {"Decide": "success", "Verdict": "success"}
     assert "only files that are ignored were changed" in ran.log
     github.add_pull(7, changed, repository=FORK)
+    github.change(7, "docs/guide.md", "README.md")
     assert stage.act("workflow_run", ended(changed, ran), REPORT).code == 0
     assert newest(github, changed)["conclusion"] == "neutral"
     assert github.bodies() == []
@@ -177,7 +192,7 @@ def test_a_build_that_does_not_start_keeps_its_exit_code_and_is_reported_with_it
     stage: Stage, github: GitHub
 ) -> None:
     broken = stage.commit({MEASURE: measuring("reference?no-such-fault=1")})
-    github.add_pull(7, broken, repository=FORK)
+    github.add_pull(7, broken, repository=FORK, labels=[LABEL])
     event = pull(stage, broken, "labeled", label={"name": "perf"})
     ran = stage.act("pull_request", event, MEASURE)
     assert "Verdict: exit status 2" in ran.log

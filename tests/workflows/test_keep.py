@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +15,8 @@ from pipeline import codec
 from pipeline.history import branch, nights
 from pipeline.history.branch import Branch
 from pipeline.model.results import ResultSet
-from tests.builders import LATENCY, results
 from tests.github.fake import REPOSITORY, GitHub
+from tests.publishing import honest
 from tests.workflows.acting import ROOT, git
 
 SCRIPT = ROOT / ".github" / "scripts" / "keep.sh"
@@ -42,12 +42,21 @@ def remote(tmp_path: Path) -> Path:
 def keep(tmp_path: Path, github: tuple[GitHub, str], remote: Path) -> Keep:
     """Run the script on a night that began so many hours ago; None where it left no results."""
 
-    def run(age_h: float | None, *, error: str = "", fresh: str = "") -> object:
+    def run(
+        age_h: float | None,
+        *,
+        error: str = "",
+        fresh: str = "",
+        suite: str = "pr",
+        also: Mapping[str, str] | None = None,
+    ) -> object:
         night = tmp_path / "night"
         shutil.rmtree(night, ignore_errors=True)
         night.mkdir()
         if age_h is not None:
-            codec.write_results(night / "results.json", measured(age_h))
+            codec.write_results(night / "results.json", replace(measured(age_h), suite=suite))
+        for name, text in (also or {}).items():
+            (night / name).write_text(text)
         if error:
             (night / "error.txt").write_text(error)
         variables = {
@@ -79,7 +88,7 @@ def keep(tmp_path: Path, github: tuple[GitHub, str], remote: Path) -> Keep:
 
 def measured(age_h: float) -> ResultSet:
     """Return a run that began so many hours ago."""
-    found = results((LATENCY, [0.1, 0.1, 0.1], [0.1, 0.1, 0.1]))
+    found = honest()
     return replace(found, taken_at=datetime.now(UTC) - timedelta(hours=age_h))
 
 
@@ -130,3 +139,27 @@ def test_a_silence_is_said_in_the_issue_and_a_fresh_night_is_not(
     keep(None, fresh="48")
     assert states(github[0]) == ["open"]
     assert "the newest night is 60 h old" in github[0].issues[1]["body"]
+
+
+def test_a_night_of_the_future_is_said_in_the_issue_and_ends_no_silence(
+    keep: Keep, github: tuple[GitHub, str], remote: Path
+) -> None:
+    before(remote, 60)
+    keep(-24 * 365)
+    assert states(github[0]) == ["open"]
+    assert "is yet to come" in github[0].issues[1]["body"]
+    assert kept(remote) == 1
+    keep(None, fresh="48")
+    assert "the newest night is 60 h old" in github[0].issues[1]["body"]
+
+
+def test_steps_and_suite_of_a_night_are_not_what_its_files_say(
+    keep: Keep, github: tuple[GitHub, str], remote: Path
+) -> None:
+    before(remote, 60)
+    keep(0, also={"steps.json": "[]"})
+    assert states(github[0]) == []
+    keep(0, suite="smoke")
+    assert states(github[0]) == ["open"]
+    assert "of the suite smoke, not of pr" in github[0].issues[1]["body"]
+    assert kept(remote) == 2

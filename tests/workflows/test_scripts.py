@@ -172,12 +172,110 @@ def test_a_build_that_means_nothing_ends_the_job(written: str, said: str, subjec
     assert said in done.stderr
 
 
+@pytest.mark.parametrize("arm", ["CANDIDATE", "BASELINE"])
+def test_a_build_of_two_lines_sets_no_output_of_its_own(arm: str, subject: Path) -> None:
+    given = {"CANDIDATE": "reference", "BASELINE": "reference", "HEAD": "h" * 40, "BASE": ""}
+    given[arm] = "reference\ncandidate=binary:/tmp/evil"
+    done = script("builds.sh", **given, SUBJECT=subject, PIPELINE=subject, ARMS="/arms")
+    assert done.returncode == 2
+    assert "more than one line" in done.stderr
+    assert "evil" not in done.stdout
+
+
+def test_a_label_of_two_lines_sets_no_output_of_its_own(subject: Path) -> None:
+    (subject / "main.go").write_text("x")
+    commit(subject, "change")
+    found = decided(subject, IS_FORK="true", FORK_LABEL="perf\nmeasure=yes", LABEL="")
+    assert found["measure"] == "wait"
+    assert "perf measure=yes" in found["why"]
+
+
+def concluded(tmp_path: Path, **said: str) -> tuple[int, str, str]:
+    """Return the exit code, the outputs and the summary of the job that a branch may require."""
+    output, summary = tmp_path / "concluded", tmp_path / "summary"
+    for path in (output, summary):
+        path.write_text("")
+    usual = {
+        "DECIDED": "success",
+        "MEASURE": "yes",
+        "WHY": "",
+        "MEASURED": "success",
+        "VERDICT": "unchanged",
+        "CODE": "0",
+        "FAIL_ON": "regression",
+    }
+    files = {"GITHUB_OUTPUT": output, "GITHUB_STEP_SUMMARY": summary}
+    done = script("conclude.sh", **{**usual, **said}, **files)
+    return done.returncode, output.read_text(), summary.read_text()
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "verdict"),
+    [
+        ({}, 0, "unchanged"),
+        ({"VERDICT": "improved"}, 0, "improved"),
+        ({"VERDICT": "undecided"}, 0, "undecided"),
+        ({"VERDICT": "undecided", "FAIL_ON": "undecided"}, 4, "undecided"),
+        ({"VERDICT": "regressed", "CODE": "3"}, 3, "regressed"),
+        ({"VERDICT": "regressed", "CODE": "3", "FAIL_ON": "undecided"}, 3, "regressed"),
+        ({"VERDICT": "regressed", "CODE": "3", "FAIL_ON": "never"}, 0, "regressed"),
+        ({"CODE": "5", "VERDICT": ""}, 5, "failed"),
+        ({"CODE": "5", "VERDICT": "", "FAIL_ON": "never"}, 0, "failed"),
+        ({"MEASURE": "no", "WHY": "documentation", "CODE": "", "VERDICT": ""}, 0, "skipped"),
+        ({"MEASURE": "wait", "CODE": "", "VERDICT": ""}, 1, "skipped"),
+        ({"MEASURE": "wait", "FAIL_ON": "never"}, 1, "skipped"),
+    ],
+)
+def test_an_answer_that_is_known_decides(
+    said: dict[str, str], code: int, verdict: str, tmp_path: Path
+) -> None:
+    found, output, _ = concluded(tmp_path, **said)
+    assert (found, output) == (code, f"verdict={verdict}\n")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param({"VERDICT": ""}, id="an empty verdict"),
+        pytest.param({"VERDICT": "great"}, id="a verdict that is none"),
+        pytest.param({"VERDICT": "regressed"}, id="red, and the code of a pass"),
+        pytest.param({"VERDICT": "unchanged", "CODE": "3"}, id="green, and the code of a red"),
+        pytest.param({"VERDICT": "unchanged\nverdict=improved"}, id="a verdict of two lines"),
+        pytest.param({"VERDICT": "unchanged\n"}, id="a verdict with a line break"),
+        pytest.param({"CODE": ""}, id="no code"),
+        pytest.param({"CODE": "0\n0"}, id="a code of two lines"),
+        pytest.param({"CODE": "00"}, id="a code with a zero before it"),
+        pytest.param({"CODE": "256"}, id="a code that would wrap to 0"),
+        pytest.param({"CODE": "0", "MEASURED": "failure"}, id="a job that failed after its answer"),
+        pytest.param({"MEASURED": "cancelled"}, id="a job that was cancelled"),
+        pytest.param(
+            {"MEASURED": "skipped", "CODE": "", "VERDICT": ""}, id="a job that was skipped"
+        ),
+        pytest.param({"MEASURE": ""}, id="nobody decided"),
+        pytest.param({"MEASURE": "no\nyes"}, id="decided in two lines"),
+        pytest.param({"DECIDED": "failure", "MEASURE": "no"}, id="deciding failed"),
+        pytest.param({"DECIDED": "cancelled", "MEASURE": "no"}, id="deciding was cancelled"),
+        pytest.param({"FAIL_ON": "Never"}, id="a word for fail-on that is none"),
+        pytest.param({"FAIL_ON": ""}, id="no word for fail-on"),
+    ],
+)
+def test_an_answer_that_is_not_known_is_red(said: dict[str, str], tmp_path: Path) -> None:
+    code, output, _ = concluded(tmp_path, **said)
+    assert code != 0
+    assert output == "verdict=failed\n"
+
+
+def test_why_nothing_was_measured_is_one_line(tmp_path: Path) -> None:
+    _, _, summary = concluded(tmp_path, MEASURE="no", WHY="a\n# b\n::error::c")
+    assert summary == "Not measured: a # b ::error::c.\n"
+
+
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Path:
     """Return a `python` that writes down what it was asked, and ends as the file `code` says."""
     program = tmp_path / "python"
     program.write_text(
-        f'#!/bin/sh\ncase "$*" in *import*) shift $(($# - 1)); echo verdict=improved; exit;; esac\n'
+        f'#!/bin/sh\ncase "$*" in *import*) shift $(($# - 1)); echo improved; exit;; esac\n'
         f'echo "$@" >> {tmp_path}/asked\necho "error: it went wrong" >&2\n'
         f"exit $(cat {tmp_path}/code)\n"
     )
@@ -218,6 +316,18 @@ def test_the_exit_code_of_the_pipeline_survives(code: int, tmp_path: Path, pipel
     assert (error.read_text() if error.exists() else "") == (
         "error: it went wrong\n" if code > 4 else ""
     )
+
+
+@pytest.mark.parametrize("verdict", ["great", "", "improved\\nexit-code=0"])
+def test_a_verdict_that_is_none_is_no_output(verdict: str, tmp_path: Path, pipeline: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "verdict.json").write_text("{}")
+    found = measured(tmp_path, pipeline)
+    assert found["verdict"] == "improved"
+    (tmp_path / "output").unlink()
+    pipeline.write_text(pipeline.read_text().replace("echo improved", f"printf '{verdict}'"))
+    (tmp_path / "code").write_text("5")
+    assert measured(tmp_path, pipeline) == {"exit-code": "5"}
 
 
 def test_a_source_is_built_by_the_callers_command(tmp_path: Path, pipeline: Path) -> None:

@@ -1,0 +1,204 @@
+"""Results as a suite of ours means them, whatever they say of themselves.
+
+What is measured, in which unit, which way is better, how much it may worsen and whether that
+gates: all of it is from the suite.  Numbers alone are from the results.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pipeline.config import Suite
+from pipeline.errors import BaselineError
+from pipeline.judge.looks import looks_up_to
+from pipeline.judge.policy import LEAST_PAIRS
+from pipeline.model.metric import Metric
+from pipeline.model.results import ResultSet, Sample
+from pipeline.model.subject import Arm, Kind, Product
+
+_NAMED: Final = 5
+
+COUNTS: Final = (
+    *("errors_share", "unfinished_share"),
+    *("projects_never_ready", "projects.never_ready", "projects.never_ready_share"),
+    *("projects_never_gone", "projects.never_gone"),
+)
+"""Readings that count what was not done before a deadline; each suite has one beside every time."""
+
+
+_HIDDEN: Final = re.compile(r"\.(files|threads)(_|$)")
+"""Readings of processes that are not told in every cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Results to be judged by us.
+
+    Attributes:
+        results: With the metrics of the suite; those that it does not have do not gate.
+        notes: What a reader should know of that, each a sentence.
+        lacking: `workload/metric` of each gating metric that too few pairs have numbers of.
+        unknown: The metrics that the suite does not have.
+    """
+
+    results: ResultSet
+    notes: tuple[str, ...]
+    lacking: tuple[str, ...]
+    unknown: frozenset[str] = frozenset()
+
+    def only(self) -> ResultSet:
+        """Return the results without what the suite does not have."""
+        samples = {
+            arm: tuple(sample for sample in kept if sample.key not in self.unknown)
+            for arm, kept in self.results.samples.items()
+        }
+        return replace(self.results, samples=samples)
+
+
+def by_suite(results: ResultSet, suite: Suite, product: Product, pairs: int | None) -> Judged:
+    """Return results as a suite means them, at the looks that were asked for.
+
+    Args:
+        results: Of a run that anybody may have made up.
+        suite: That was to be measured.
+        product: That was to be measured.
+        pairs: A fixed number of pairs that was asked for; None for as many as the answer needs.
+
+    Raises:
+        BaselineError: They are of another suite or product, or no run could have left them.
+    """
+    if suite.name != results.suite:
+        raise BaselineError(f"its results are of the suite {results.suite}, not of {suite.name}")
+    _require_product(results, product)
+    _require_pairs(results, suite)
+    metrics = {
+        f"{workload.name}/{metric.name}": metric.metric()
+        for workload in suite.of(product).workloads
+        for metric in workload.metrics
+    }
+    theirs = {s.key: s.metric for arm in Arm for s in results.samples.get(arm, ())}
+    others = sorted(name for name, metric in theirs.items() if metrics.get(name, metric) != metric)
+    unknown = sorted(name for name in theirs if name not in metrics)
+    most = suite.pairs if pairs is None else pairs
+    looks = looks_up_to(most) if pairs is None else ()
+    try:
+        samples = {arm: _samples(results, arm, metrics) for arm in Arm}
+        found = replace(results, samples=samples, pairs_asked=most, looks=looks)
+    except ValueError as error:  # a value that a metric of ours does not allow
+        raise BaselineError(f"its results: {error}") from error
+    if looks and LEAST_PAIRS <= len(found.valid_pairs) < looks[0]:
+        many = f"{len(found.valid_pairs)} valid pairs"
+        raise BaselineError(f"it has {many}, and no run ends before the first look, at {looks[0]}")
+    _require_counted(found, suite)
+    lacking = _lacking(found, suite)
+    said_of = (
+        (others, "judged by our margins, not by those of its results"),
+        (unknown, "not of our suite, so it does not gate"),
+        (lacking, "gates, and too few pairs have numbers of it from both builds"),
+    )
+    notes = [f"{what}: {some(names)}" for names, what in said_of if names]
+    if (results.pairs_asked, results.looks) != (most, looks):
+        notes.append("judged by the number of pairs that was asked for, not by that of its results")
+    return Judged(found, tuple(notes), tuple(lacking), frozenset(unknown))
+
+
+def some(names: list[str]) -> str:
+    """Return the first few of many names in words."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _require_product(results: ResultSet, product: Product) -> None:
+    spec = results.subjects[Arm.CANDIDATE].spec
+    found = Product.REFERENCE if spec.startswith(Kind.REFERENCE.value) else Product.MILO
+    if found is not product:
+        raise BaselineError(
+            f"its results are of the product {found}, and {product} was to be measured",
+            hint=f"`--product {found}`, if that is meant",
+        )
+
+
+def _require_pairs(results: ResultSet, suite: Suite) -> None:
+    """Refuse pairs that no run of ours leaves: too many invalid ones, or such with numbers."""
+    valid = set(results.valid_pairs)
+    invalid = [pair for pair in range(results.pairs) if pair not in valid]
+    if len(invalid) > suite.max_invalid:
+        raise BaselineError(
+            f"{len(invalid)} of its {results.pairs} pairs are invalid, and the suite allows"
+            f" {suite.max_invalid}"
+        )
+    for samples in results.samples.values():
+        for sample in samples:
+            if any(sample.values[pair] is not None for pair in invalid):
+                said = f"a pair is said to be invalid, and has a number of {sample.key}"
+                raise BaselineError(said)
+
+
+def _samples(results: ResultSet, arm: Arm, ours: dict[str, Metric]) -> tuple[Sample, ...]:
+    """Return the samples of an arm by our metrics; one that is missing has no value."""
+    found = {sample.key: sample for sample in results.samples.get(arm, ())}
+    kept = [
+        replace(sample, metric=ours.get(key, replace(sample.metric, gate=False)))
+        for key, sample in found.items()
+    ]
+    nothing: tuple[None, ...] = (None,) * results.pairs
+    missing = [
+        Sample(key.partition("/")[0], metric, nothing)
+        for key, metric in ours.items()
+        if key not in found
+    ]
+    return (*kept, *missing)
+
+
+def _require_counted(results: ResultSet, suite: Suite) -> None:
+    """Refuse a deadline that cut values off, where nothing is counted that was not done in time.
+
+    A metric of which a deadline cut both builds off does not gate, so that is not for the results
+    alone to say.
+
+    Raises:
+        BaselineError: Naming the metric.
+    """
+    counting = {
+        f"{workload.name}/{metric.name}"
+        for workload in suite.workloads
+        for metric in workload.metrics
+        if metric.select in COUNTS
+    }
+    for arm, samples in results.samples.items():
+        counts = [sample for sample in samples if sample.key in counting]
+        for sample in samples:
+            beside = [count for count in counts if count.workload == sample.workload]
+            for pair in range(results.pairs):
+                if sample.cutoff(pair) and not any(count.values[pair] for count in beside):
+                    raise BaselineError(
+                        f"a deadline is said to have cut off {sample.key} of the {arm}, and all"
+                        " was done in time"
+                    )
+
+
+def _lacking(results: ResultSet, suite: Suite) -> list[str]:
+    """Return the gating metrics that more pairs than the suite lets a run lose say nothing of.
+
+    In a cluster of somebody else nobody may be able to count the open files of a process: a suite
+    that runs in one is not asked for them.
+    """
+    arms = [{s.key: s for s in results.samples[arm]} for arm in Arm]
+    valid = results.valid_pairs
+    hidden = {
+        f"{workload.name}/{metric.name}"
+        for workload in suite.workloads
+        for metric in workload.metrics
+        if suite.environment.kind != "local" and _HIDDEN.search(metric.select)
+    }
+
+    def says(sample: Sample, pair: int) -> bool:
+        return sample.values[pair] is not None or sample.cutoff(pair) is not None
+
+    def lacks(key: str) -> bool:
+        if key in hidden and not any(says(arm[key], pair) for arm in arms for pair in valid):
+            return False
+        both = sum(all(says(arm[key], pair) for arm in arms) for pair in valid)
+        return both < max(LEAST_PAIRS, len(valid) - suite.max_invalid)
+
+    return [key for key, sample in arms[0].items() if sample.metric.gate and lacks(key)]

@@ -1,0 +1,66 @@
+"""Results as a suite of ours means them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline import config
+from pipeline.errors import BaselineError
+from pipeline.model.results import ResultSet
+from pipeline.model.subject import Arm, Product
+from pipeline.ours import by_suite
+from tests.publishing import honest
+
+FILES = "project-burst/server_files"
+
+
+def without(results: ResultSet, key: str, *arms: Arm) -> ResultSet:
+    """Return results that lack a metric in some arms."""
+    samples = {
+        arm: tuple(s for s in kept if arm not in arms or s.key != key)
+        for arm, kept in results.samples.items()
+    }
+    return replace(results, samples=samples)
+
+
+def suite(tmp_path: Path, environment: str) -> config.Suite:
+    """Return the suite `pr`, to be run elsewhere."""
+    text = config.path_of("pr").read_text()
+    path = tmp_path / "pr.toml"
+    path.write_text(text.replace('kind = "local"', f'kind = "{environment}"', 1))
+    return config.load(path).suite
+
+
+@pytest.mark.parametrize(
+    ("environment", "arms", "lacking"),
+    [
+        pytest.param("local", tuple(Arm), (FILES,), id="here"),
+        pytest.param("kind", tuple(Arm), (), id="a cluster does not tell"),
+        pytest.param("kind", (Arm.CANDIDATE,), (FILES,), id="a cluster that tells of one build"),
+    ],
+)
+def test_a_metric_that_a_cluster_does_not_tell_is_not_asked_for(
+    environment: str, arms: tuple[Arm, ...], lacking: tuple[str, ...], tmp_path: Path
+) -> None:
+    found = without(honest(), FILES, *arms)
+    assert by_suite(found, suite(tmp_path, environment), Product.MILO, None).lacking == lacking
+
+
+def test_what_the_suite_does_not_have_is_left_out_and_said(tmp_path: Path) -> None:
+    results = honest()
+    candidate = results.samples[Arm.CANDIDATE][0]
+    strange = replace(candidate, workload="of-its-own")
+    samples = {**results.samples, Arm.CANDIDATE: (*results.samples[Arm.CANDIDATE], strange)}
+    found = by_suite(
+        replace(results, samples=samples), suite(tmp_path, "local"), Product.MILO, None
+    )
+    assert found.unknown == {strange.key}
+    assert strange.key not in {s.key for s in found.only().samples[Arm.CANDIDATE]}
+    assert found.only().samples[Arm.BASELINE] == found.results.samples[Arm.BASELINE]
+
+
+def test_results_of_another_product_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(BaselineError, match="of the product milo") as caught:
+        by_suite(honest(), suite(tmp_path, "local"), Product.REFERENCE, None)
+    assert "--product milo" in caught.value.hint
