@@ -191,7 +191,7 @@ def test_a_folder_that_cannot_be_written_still_gives_its_verdict(
     assert cli.main(["compare", str(tmp_path)]) == Exit.REGRESSION
     said = capsys.readouterr()
     assert said.out.startswith("REGRESSED: ")
-    assert f"{tmp_path}: verdict.json, report.html not written: Is a directory" in said.err
+    assert f"{tmp_path}: verdict.json, report.html cannot be written: Is a directory" in said.err
     assert "everything is in" not in said.err
     assert (tmp_path / "report.txt").is_file()
 
@@ -203,7 +203,7 @@ def test_a_page_that_cannot_be_written_keeps_the_alarm_and_is_no_pass(
     assert cli.main([*words, "--alarm"]) == Exit.REGRESSION
     said = capsys.readouterr()
     assert "30 points" in said.out
-    assert "x.html not written: No such file or directory" in said.err
+    assert "x.html cannot be written: No such file or directory" in said.err
     assert "hint: make its folder first" in said.err
     assert cli.main(words) == Exit.WRONG_LOAD
 
