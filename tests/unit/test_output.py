@@ -244,16 +244,15 @@ def test_a_command_that_is_printed_can_be_pasted() -> None:
     ]
 
 
-def test_what_may_not_be_written_is_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_what_may_not_be_touched_is_one_sentence(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*_: object, **__: object) -> None:
+    def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "/cache/run.lock")
 
-    monkeypatch.setattr(Path, "mkdir", refused)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    code = cli.main(["baseline", "save", str(tmp_path), "x"])
-    assert code == Exit.NO_BASELINE
     monkeypatch.setattr(codec, "read_results", refused)
-    assert cli.main(["compare", str(tmp_path)]) == Exit.BAD_ARGUMENTS
-    assert "error: /cache/run.lock: Permission denied" in capsys.readouterr().err
+    assert cli.main(["compare", str(place / "run")]) == Exit.BAD_ARGUMENTS
+    said = capsys.readouterr().err
+    assert "error: /cache/run.lock: Permission denied" in said
+    assert "hint: look at the permissions" in said
+    assert "Traceback" not in said
