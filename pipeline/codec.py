@@ -216,7 +216,7 @@ def write_reports(folder: Path, texts: Mapping[str, str]) -> bool:
             lost.setdefault(error.strerror or type(error).__name__, []).append(name)
             hints[hint_for(error)] = None
     for reason, names in lost.items():
-        log.warning("%s: %s not written: %s", folder, ", ".join(names), reason)
+        log.warning("%s: %s cannot be written: %s", folder, ", ".join(names), reason)
     for hint in filter(None, hints):
         log.warning("hint: %s", hint)
     return not lost

@@ -47,10 +47,14 @@ def fits(console: "Console", table: "Table") -> bool:
     return Measurement.get(console, wide, table).maximum <= console.width
 
 
+_LONGEST = 200
+"""Characters of a word that is kept whole: paths are shorter, and a hostile name may be 10 kB."""
+
+
 def print_wrapped(
     console: "Console", text: str, *, style: str = "", indent: str = "", first: str | None = None
 ) -> None:
-    """Print a sentence on as many lines as it needs; a word is never split, so it can be copied.
+    """Print a sentence on as many lines as it needs; a path or a command is kept whole.
 
     Args:
         console: Of a known width.
@@ -64,7 +68,7 @@ def print_wrapped(
         console.width,
         initial_indent=indent if first is None else first,
         subsequent_indent=indent,
-        break_long_words=False,
+        break_long_words=any(len(word) > _LONGEST for word in text.split()),
         break_on_hyphens=False,
     )
     for line in lines:
