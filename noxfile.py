@@ -19,6 +19,7 @@ def _install(session: nox.Session, lock: str) -> None:
 @nox.session
 def perf(session: nox.Session) -> None:
     """Measure and judge: `nox -s perf -- --suite smoke --against SPEC`."""
+    session.log("Installing the locked Python packages; the first time takes about a minute")
     _install(session, "run")
     session.run("python", "-m", "pipeline", "run", *session.posargs)
 
@@ -40,7 +41,9 @@ def kind_down(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run every test, on real etcd, real servers and real k6; they are built first."""
+    session.log("Installing the locked Python packages; the first time takes some minutes")
     _install(session, "dev")
+    session.log("Testing; the first time etcd and servers are built from source (about 10 minutes)")
     session.run("python", "-m", "pytest", *session.posargs)
 
 

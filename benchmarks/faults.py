@@ -30,7 +30,7 @@ _EXPECTED = {
     "project-lock": ("project-burst/ready_*",),
     "slow-gc": ("garbage-collection/*gone*",),
     "stuck-gc": ("garbage-collection/*gone*",),
-    "crash-after": ("*/*crash*", "*/errors_share"),
+    "crash-after": ("launch/failed_trials",),
 }
 """Patterns of the metrics that are to be red for each fault."""
 

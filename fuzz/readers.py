@@ -16,10 +16,12 @@ from functools import cache
 from pathlib import Path
 
 from fuzz.mutate import FILE
-from pipeline import acknowledged, artifact, codec, judging, stages, table
+from pipeline import acknowledged, artifact, codec, config, judging, stages, table
 from pipeline.drivers.clusterloader2.report import read_report, readings
 from pipeline.drivers.clusterloader2.report import warnings as cl2_warnings
 from pipeline.drivers.points import read_points
+from pipeline.environments.chosen import chosen
+from pipeline.environments.keepers import Keeper
 from pipeline.errors import PipelineError
 from pipeline.history import nights
 from pipeline.history import table as history_table
@@ -33,6 +35,7 @@ from pipeline.probes import prometheus, scrape
 from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
 from pipeline.render.text import text
+from pipeline.traces.tracks import LooksAllowance, tracked
 from pipeline.verdict_file import verdict_body
 
 _FILES = 20
@@ -59,6 +62,35 @@ def points(data: bytes) -> None:
     for is_open in (True, False):
         with _refusing():
             read_points(path, list(Arm), is_open=is_open)
+
+
+def looks(data: bytes) -> None:
+    """Read what a probe kept of its looks, and draw it."""
+    for name in ("process.csv", "containers.csv", "series.csv", "goroutines.csv"):
+        shutil.rmtree(_folder() / "looks", ignore_errors=True)
+        (_folder() / "looks").mkdir()
+        _file(f"looks/{name}", data)
+        unread: list[str] = []
+        tracked("crud", {arm: [_folder() / "looks"] for arm in Arm}, unread, LooksAllowance(2**24))
+        for said in unread:
+            _printable(said)
+
+
+def agent(data: bytes) -> None:
+    """Take the answer of a load agent for a state, for what a setup returned, and for a file."""
+    keeper = Keeper(_Answer(data), "n", "pod", "load pod 1 of 2", "token", 0.0)  # type: ignore[arg-type]  # all that is asked of it
+    with _refusing():
+        keeper.setup()
+    with _refusing():
+        keeper.take(keeper.state().files, _folder())
+
+
+def suite(data: bytes) -> None:
+    """Read a suite, and the environment of a run."""
+    path = _file("suite.toml", data)
+    for read in (config.load, lambda one: chosen(str(one))):
+        with _refusing():
+            read(path)
 
 
 def metrics(data: bytes) -> None:
@@ -121,6 +153,9 @@ READERS: dict[str, Callable[[bytes], None]] = {
     "results": results,
     "artifact": zipped,
     "points": points,
+    "looks": looks,
+    "agent": agent,
+    "suite": suite,
     "prometheus": metrics,
     "judge": judged,
     "history": history,
@@ -128,6 +163,27 @@ READERS: dict[str, Callable[[bytes], None]] = {
     "acknowledged": acknowledgements,
     "clusterloader2": cluster_loader,
 }
+
+
+class _Answer:
+    """An API server that passes an answer on."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def passed(self, *_: object, **__: object) -> "_Answer":
+        return self
+
+    def read(self, size: int) -> bytes:
+        return self._data[:size]
+
+    def stream(self, _size: int) -> list[bytes]:
+        return [self._data]
+
+    def release_conn(self) -> None:
+        """Do nothing: there is no connection."""
+
+    close = release_conn
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from fuzz.mutate import FILE
-from pipeline import codec
+from pipeline import codec, files
 from pipeline.history import nights
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.probes.curated import CURATED, Kind
@@ -36,6 +36,31 @@ _HISTORY = "time,value,series,commit,scale,better\n" + "".join(
     f"2026-01-{day:02}T02:17:00Z,{1 + (day > 15) + day / 500},crud,c{day},ratio,lower\n"
     for day in range(1, 31)
 )
+_PROCESS = "component,time_s,cpu_s,memory,threads,files,read,written\n" + "".join(
+    f"{component},{1.8e9 + at / 2},{at / 10},{10**8 + at},9,7,0,{at}\n"
+    for at in range(20)
+    for component in ("server", "etcd")
+)
+_SERIES = "series,time_s,value\n" + "".join(
+    f"{name},{1.8e9 + at},{at}\n" for at in range(20) for name in ("server.heap", "etcd.keys")
+)
+_STATE = {
+    "running": False,
+    "exit": 0,
+    "began": 1.8e9,
+    "ended": 1.8e9 + 60,
+    "cpu_share": 0.25,
+    "files": [{"name": "k6.log", "size": 9, "sha256": "0" * 64}],
+}
+_SETUP = {"data": {"attributes": {"data": {"names": ["a", "b"]}}}}
+_PLACE = """\
+[environment]
+kind = "remote"
+kubeconfig = "/tmp/kubeconfig"
+load_pods = 2
+node_selector = { pool = "server" }
+tolerations = [{ key = "pool", value = "server", effect = "NoSchedule" }]
+"""
 _ACKNOWLEDGED = """\
 [[acknowledged]]
 series = "object-crud/create_p50"
@@ -103,6 +128,9 @@ _SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "results": _results,
     "artifact": lambda: [_zip(data) for data in _results()],
     "points": lambda: [_points(path) for path in sorted((_GOLDEN / "k6").glob("*.csv.gz"))],
+    "looks": lambda: [_PROCESS.encode(), _SERIES.encode()],
+    "agent": lambda: [json.dumps(body).encode() for body in (_STATE, _SETUP)],
+    "suite": lambda: [(files.ours("suites") / "smoke.toml").read_bytes(), _PLACE.encode()],
     "prometheus": lambda: [f"{_prometheus(3)}\n---\n{_prometheus(9)}".encode()],
     "judge": lambda: [_JUDGE.encode()],
     "history": lambda: [_HISTORY.encode(), _HISTORY.replace("2026-01-", "").encode()],

@@ -13,7 +13,6 @@ until = 2026-12-31                # the last day on which it counts
 most = 0.3                        # optional: the largest worsening that it covers
 """
 
-import tomllib
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline import strict_json
+from pipeline import strict_json, toml_file
 from pipeline.errors import ConfigError
 from pipeline.model.history import Acknowledgement
 from pipeline.model.publication import Acceptance
@@ -88,17 +87,17 @@ def regressions(path: Path) -> tuple[Acceptance, ...]:
 
 def _read(path: Path) -> _File:
     try:
-        data = path.read_bytes()
+        text = toml_file.read(path, "the file")
         is_json = path.suffix == ".json"
-        body = strict_json.loads(data) if is_json else tomllib.loads(data.decode())
+        body = strict_json.loads(text.encode()) if is_json else toml_file.parsed(text, f"{path}")
         return _File.model_validate(body)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}", hint=_HINT) from error
+    except ConfigError as error:
+        raise ConfigError(f"{error}", hint=error.hint or _HINT) from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {strict_json.sentence(error)}", hint=_HINT) from error
     except (RecursionError, ValueError) as error:
         said = clipped(f"{error}", _SENTENCE)
-        raise ConfigError(f"{path}: not TOML or JSON: {said}", hint=_HINT) from error
+        raise ConfigError(f"{path}: not JSON: {said}", hint=_HINT) from error
 
 
 def _meant(path: Path, table: str, entries: list[Callable[[], _T]]) -> tuple[_T, ...]:

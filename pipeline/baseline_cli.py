@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipeline import judging, log, terminal
+from pipeline import judging, log, output, terminal
 from pipeline.errors import Exit
 
 PAIRS = 20
@@ -47,7 +47,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def _save(args: argparse.Namespace) -> Exit:
     from pipeline import stages
 
-    print(stages.save_baseline(args.dir, args.name))
+    output.show(f"{stages.save_baseline(args.dir, args.name)}\n")
     return Exit.NO_REGRESSION
 
 
@@ -56,14 +56,14 @@ def _show(args: argparse.Namespace) -> Exit:
     from pipeline.render.baseline import baseline_text
 
     baseline = stages.stored_baseline(args.name)
-    print(codec.baseline_json(baseline) if args.json else baseline_text(baseline), end="")
+    output.show(codec.baseline_json(baseline) if args.json else baseline_text(baseline))
     return Exit.NO_REGRESSION
 
 
 def _diff(args: argparse.Namespace) -> Exit:
     from pipeline import baselines
 
-    print(judging.shown(baselines.differences(args.first, args.second), is_json=args.json), end="")
+    output.show(judging.shown(baselines.differences(args.first, args.second), is_json=args.json))
     return Exit.NO_REGRESSION
 
 
@@ -75,7 +75,7 @@ def _calibrate(args: argparse.Namespace) -> Exit:
         args, args.out or terminal.new_folder(f"calibrate-{args.suite}")
     )
     shown = path.read_text() if args.json else calibration_text(found, **terminal.shape())
-    print(shown, end="")
+    output.show(shown)
     log.log.info("kept in %s", path)
     return Exit.NO_REGRESSION
 
@@ -84,8 +84,7 @@ def _list(args: argparse.Namespace) -> Exit:
     from pipeline import codec, stages
 
     names = stages.baseline_names()
-    print(
-        codec.list_json("baselines", names) if args.json else "".join(f"{n}\n" for n in names),
-        end="",
+    output.show(
+        codec.list_json("baselines", names) if args.json else "".join(f"{n}\n" for n in names)
     )
     return Exit.NO_REGRESSION

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import codec, noise, stages
+from pipeline import codec, files, noise, stages
 from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge import calibrate, policy
 from pipeline.judge.stored import against_stored, stored_pair
@@ -28,7 +28,7 @@ def calibrated(args: argparse.Namespace, out: Path) -> tuple[Calibration, Path]:
     """
     wish = Wish(suite=args.suite, candidate=args.subject, against=args.subject, pairs=args.pairs)
     if args.runs:
-        runs = [codec.read_results(folder / stages.RESULTS) for folder in args.runs]
+        runs = [codec.read_results(files.measured(folder, files.RESULTS)) for folder in args.runs]
     else:
         report = stages.run(wish, out)
         stages.write(report, out, policy.exit_code(report, strict=False))
@@ -84,7 +84,8 @@ def compared(out: Path, name: str) -> Report:
     Raises:
         BaselineError: The run or the baseline cannot be used, or they are of different suites.
     """
-    results, stored = codec.read_results(out / stages.RESULTS), stages.stored_baseline(name)
+    results = codec.read_results(files.measured(out, files.RESULTS))
+    stored = stages.stored_baseline(name)
     if stored.suite_digest != results.suite_digest:
         raise BaselineError(
             f"{out} was measured by another suite, or version of it, than the baseline `{name}`"

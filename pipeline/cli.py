@@ -4,18 +4,18 @@ Heavy libraries are imported by the command that needs them, so that `--help` an
 """
 
 import argparse
+import contextlib
 import errno
-import os
+import io
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline import baseline_cli, judging, kind_cli, log, terminal, wish_arguments
+from pipeline import baseline_cli, judging, kind_cli, log, output, terminal, wish_arguments
 from pipeline.capacity import arguments
 from pipeline.cluster import arguments as cluster_arguments
-from pipeline.errors import ConfigError, Exit, PipelineError
+from pipeline.errors import ConfigError, Exit, PipelineError, hint_for
 from pipeline.evaluate import arguments as evaluate_arguments
 from pipeline.history import arguments as history_arguments
 from pipeline.publish import arguments as publish_arguments
@@ -34,37 +34,63 @@ _EXITS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    args = _parser().parse_args(argv)
+    output.prepare()
+    args = _parsed(argv)
     log.configure(verbose=args.verbose)
     _catch_signals()
+    exit_code = _exit_code(args)
+    if exit_code is Exit.NO_REGRESSION and output.has_failed():
+        return Exit.WRONG_LOAD
+    return exit_code
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the arguments; help and complaints are printed as everything else is."""
+    said, complaint = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complaint):
+            return _parser().parse_args(argv)
+    finally:
+        output.show(said.getvalue())
+        if complaint.getvalue():
+            output.tell(complaint.getvalue().removesuffix("\n"))
+
+
+def _exit_code(args: argparse.Namespace) -> Exit:
+    """Run a command, and return how the process ends; say what kept it from its end."""
     try:
         _remove_left(args)
-        return int(args.command(args))
+        return Exit(args.command(args))
     except PipelineError as error:
         log.log.debug("where it was raised:", exc_info=True)
-        print(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
-        return error.exit_code
+        return _refused(f"{error}", error.hint, error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted: everything that was started is stopped", file=sys.stderr)
+        output.tell("interrupted: everything that was started is stopped")
         return Exit.INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.NO_REGRESSION
     except ModuleNotFoundError as error:
         if (error.name or "pipeline").startswith("pipeline"):
             raise
-        print(f"error: the Python package `{error.name}` is not installed", file=sys.stderr)
-        print("hint: `python3 -m pip install .` in a clone, or `nox -s perf`", file=sys.stderr)
-        return Exit.NOT_STARTED
+        return _refused(
+            f"the Python package `{error.name}` is not installed",
+            "in a clone: `python3 -m venv .venv && .venv/bin/pip install .`, or `nox -s perf`",
+            Exit.NOT_STARTED,
+        )
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        print(f"error: the disk is full: {error.filename or 'a file'}", file=sys.stderr)
-        hint = "make room, then go on with `run --resume`; what was measured is kept"
-        print(f"hint: {hint}", file=sys.stderr)
-        return Exit.WRONG_LOAD
+        log.log.debug("where it was raised:", exc_info=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            said = f"the disk is full: {error.filename or 'a file'}"
+            return _refused(said, hint_for(error), Exit.WRONG_LOAD)
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
+            said = f"{error.filename}: {error.strerror}"
+            return _refused(said, hint_for(error), Exit.BAD_ARGUMENTS)
+        raise
+
+
+def _refused(said: str, hint: str, exit_code: Exit) -> Exit:
+    output.tell(f"error: {said}")
+    if hint:
+        output.tell(f"hint: {hint}")
+    return exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,6 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="measure two builds and judge", epilog=_EXITS)
     wish_arguments.add(run)
     run.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run")
+    run.add_argument(
+        "--trust",
+        action="store_true",
+        help="with --resume: go on with a folder that was not begun here, which executes the"
+        " builds and commands that it names",
+    )
     run.add_argument("--out", type=Path, metavar="DIR", help="default: out/ and the time")
     run.add_argument("--json", action="store_true", help="print verdict.json and not the report")
     _add_strict(run)
@@ -134,7 +166,9 @@ def _run(args: argparse.Namespace) -> Exit:
         if given:
             raise ConfigError(f"--{given[0]} cannot be changed by --resume", hint="start a new run")
         out = args.resume
-        report = stages.resume(out)
+        report = stages.resume(out, is_trusted=args.trust)
+    elif args.trust:
+        raise ConfigError("--trust is of --resume only")
     else:
         wish = wish_arguments.wish(args)
         out = args.out or terminal.new_folder(args.suite)
@@ -148,7 +182,7 @@ def _capacity(args: argparse.Namespace) -> Exit:
 
     out = args.resume or args.out or terminal.new_folder(f"capacity-{args.things}")
     capacity = verb.answered(args, out)
-    print(verb.shown(capacity, is_json=args.json, **terminal.shape()), end="")
+    output.show(verb.shown(capacity, is_json=args.json, **terminal.shape()))
     return verb.exit_code(capacity)
 
 
@@ -157,17 +191,18 @@ def _history(args: argparse.Namespace) -> Exit:
     from pipeline.render.history import history_text
 
     found = verb.judged(args)
-    print(
-        verb.history_json(found) if args.json else history_text(found, **terminal.shape()), end=""
-    )
-    return verb.exit_code(found, alarm=args.alarm)
+    output.show(verb.history_json(found) if args.json else history_text(found, **terminal.shape()))
+    exit_code = verb.exit_code(found, alarm=args.alarm)
+    if args.html is not None and not verb.write_page(found, args):
+        return exit_code or Exit.WRONG_LOAD
+    return exit_code
 
 
 def _publish(args: argparse.Namespace) -> Exit:
     from pipeline.publish import verb
 
     for said in verb.publish(args):
-        print(said, flush=True)
+        output.show(f"{said}\n")
     return Exit.NO_REGRESSION
 
 
@@ -177,7 +212,7 @@ def _evaluate(args: argparse.Namespace) -> Exit:
 
     out = args.resume or args.out or terminal.new_folder("evaluate")
     found = verb.evaluated(args, out)
-    print(codec.evaluation_json(found) if args.json else verb.shown(found), end="")
+    output.show(codec.evaluation_json(found) if args.json else verb.shown(found))
     return Exit.NO_REGRESSION
 
 
@@ -186,13 +221,13 @@ def _cluster(args: argparse.Namespace) -> Exit:
     from pipeline.cluster import verb
 
     for said in verb.carried_out(args):
-        print(said, end="", flush=True)
+        output.show(said)
     return Exit.NO_REGRESSION
 
 
 def _judge(args: argparse.Namespace) -> Exit:
     found = judging.judged(args)
-    print(judging.shown(found, is_json=args.json), end="")
+    output.show(judging.shown(found, is_json=args.json))
     return judging.exit_code(found, strict=args.strict)
 
 
@@ -208,7 +243,7 @@ def _render(args: argparse.Namespace) -> Exit:
     from pipeline import stages
 
     report = stages.compare(args.dir)
-    print(stages.rendered(report, args.dir, args.format, **terminal.shape()), end="")
+    output.show(stages.rendered(report, args.dir, args.format, **terminal.shape()))
     return Exit.NO_REGRESSION
 
 
@@ -219,7 +254,7 @@ def _plan(args: argparse.Namespace) -> Exit:
     plan, need = wish.foreseen(wish_arguments.wish(args))
     if plan.environment == "remote":
         plan = _with_cost(plan)
-    print(codec.plan_json(plan, need) if args.json else plan_text(plan, need), end="")
+    output.show(codec.plan_json(plan, need) if args.json else plan_text(plan, need))
     return Exit.NO_REGRESSION
 
 
@@ -243,18 +278,17 @@ def _doctor(args: argparse.Namespace) -> Exit:
         from pipeline import cluster_checks
 
         checks += cluster_checks.checks(args.environment)
-    print(codec.list_json("checks", checks) if args.json else doctor.render(checks), end="")
+    output.show(codec.list_json("checks", checks) if args.json else doctor.render(checks))
     return Exit.NOT_STARTED if doctor.is_missing(checks) else Exit.NO_REGRESSION
 
 
 def _conclude(args: argparse.Namespace, report: "Report", out: Path) -> Exit:
-    """Write what the run's folder is to hold, print the answer, and return the exit code."""
+    """Print the answer, write what the run's folder is to hold, and return the exit code."""
     from pipeline import stages
-    from pipeline.judge import policy
 
-    stages.write(report, out, policy.exit_code(report, strict=args.strict))
     exit_code = _answer(args, report)
-    log.log.info("everything is in %s", out)
+    if stages.write(report, out, exit_code):
+        log.log.info("everything is in %s", out)
     return exit_code
 
 
@@ -266,9 +300,9 @@ def _answer(args: argparse.Namespace, report: "Report") -> Exit:
 
     exit_code = policy.exit_code(report, strict=args.strict)
     if args.json:
-        print(codec.verdict_json(report, exit_code), end="")
+        output.show(codec.verdict_json(report, exit_code))
     else:
-        print(text(report, **terminal.shape()), end="")
+        output.show(text(report, **terminal.shape()))
     return exit_code
 
 

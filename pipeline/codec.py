@@ -3,7 +3,8 @@
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,8 +12,9 @@ from typing import Any, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from pipeline import strict_json
-from pipeline.errors import BaselineError, LoadError
+from pipeline.errors import BaselineError, LoadError, hint_for
 from pipeline.judge.fit import Need
+from pipeline.log import log
 from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
 from pipeline.model.evaluation import Evaluation, Seen
@@ -179,6 +181,39 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         LoadError: It cannot be written.
     """
+    try:
+        _replace(path, text)
+    except OSError as error:
+        raise LoadError(
+            f"{path}: cannot be written: {error.strerror}", hint=hint_for(error)
+        ) from error
+
+
+def write_reports(folder: Path, texts: Mapping[str, str]) -> bool:
+    """Write files that say what is known already, and return whether all could be written.
+
+    What they say stands without them, so a file that cannot be written is only logged.
+
+    Args:
+        folder: That they belong to.
+        texts: By file name.
+    """
+    lost: dict[str, list[str]] = {}
+    hints: dict[str, None] = {}
+    for name, text in texts.items():
+        try:
+            _replace(folder / name, text)
+        except OSError as error:
+            lost.setdefault(error.strerror or type(error).__name__, []).append(name)
+            hints[hint_for(error)] = None
+    for reason, names in lost.items():
+        log.warning("%s: %s not written: %s", folder, ", ".join(names), reason)
+    for hint in filter(None, hints):
+        log.warning("hint: %s", hint)
+    return not lost
+
+
+def _replace(path: Path, text: str) -> None:
     partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
@@ -186,12 +221,10 @@ def write_text(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise LoadError(
-            f"{path}: cannot be written: {error.strerror}",
-            hint="what was measured before stays as it is; make room, then `run --resume`",
-        ) from error
+    except OSError:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def schemas() -> dict[str, dict[str, Any]]:

@@ -3,16 +3,17 @@
 import difflib
 import hashlib
 import re
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from pipeline import files
+from pipeline import codec, files, toml_file
+from pipeline.drivers import tree
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6 import K6
+from pipeline.drivers.tree import FOLDER
 from pipeline.environments.chosen import AnyEnvironment
 from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
@@ -21,6 +22,7 @@ from pipeline.errors import ConfigError
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.subject import Product
 from pipeline.model.units import BASE_UNITS
+from pipeline.plain import clipped
 from pipeline.settings import Settings
 
 # The registry: a new driver is one name here and one file.
@@ -30,7 +32,13 @@ AskedProbe = Literal["availability", "heap", "projects", "series"]
 _KINDS = ("k6", "clusterloader2", "local", "kind", "remote")
 """Tags that pydantic puts into the place of an error; they are no keys."""
 
+SUITE = "suite.toml"
+"""Name of the suite in the folder of a run."""
+
 _NAME = r"^[a-z][a-z0-9_-]*$"
+
+_MOST_COMPLAINTS = 20
+_SENTENCE = 300  # characters of a key, or of what is wrong with it
 
 
 class MetricSettings(Settings):
@@ -180,19 +188,44 @@ def load(path: Path) -> LoadedSuite:
     Raises:
         ConfigError: Naming the file, the line, the key and what was expected there.
     """
+    text = toml_file.read(path, "the suite")
     try:
-        text = path.read_text(encoding="utf-8")
-        suite = Suite.model_validate(tomllib.loads(text))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the suite cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+        tables = toml_file.parsed(text, f"{path}")
+        suite = Suite.model_validate(tables, context={FOLDER: path.parent})
     except ValidationError as error:
+        found = error.errors()
+        inside = [e["loc"] for e in found]
         first, *others = [
-            _sentence(path, text, e["loc"], e["type"], e["msg"]) for e in error.errors()
+            _sentence(path, text, e["loc"], e["type"], e["msg"])
+            for e in found[:_MOST_COMPLAINTS]
+            if e["type"] != "too_short" or not any(_is_below(loc, e["loc"]) for loc in inside)
         ]
         raise ConfigError(first, hint="\n".join(others)) from error
     return LoadedSuite(suite=suite, text=text, digest=_digest(suite))
+
+
+def keep(loaded: LoadedSuite, folder: Path) -> None:
+    """Write a suite into a folder, with the scripts beside it, so that it can be run from there.
+
+    Raises:
+        LoadError: It cannot be written.
+    """
+    codec.write_text(folder / SUITE, loaded.text)
+    keep_files(loaded.suite, folder)
+
+
+def keep_files(suite: Suite, folder: Path) -> None:
+    """Copy the scripts that stand beside a suite to where it is going to be."""
+    tree.copy(own_files(suite), folder)
+
+
+def own_files(suite: Suite) -> dict[str, Path]:
+    """Return what stands beside a suite and is used by it, by its path from there."""
+    return {
+        name: path
+        for workload in suite.workloads
+        for name, path in workload.driver.own_files().items()
+    }
 
 
 def _digest(suite: Suite) -> str:
@@ -206,14 +239,23 @@ def _digest(suite: Suite) -> str:
         exclude={"pairs", "budget_s", "max_invalid", "description"},
     )
     content = hashlib.sha256(set_keys.encode())
+    own = own_files(suite)
     used = {path for workload in suite.workloads for path in workload.driver.files()}
-    for path in sorted(used):
+    for path in sorted(used - set(own.values())):
         content.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name, path in sorted(own.items()):  # by name alone: the suite may have been moved
+        content.update(name.encode() + b"\0" + path.read_bytes())
     return f"sha256:{content.hexdigest()}"
 
 
+def _is_below(loc: Sequence[int | str], other: Sequence[int | str]) -> bool:
+    """Return whether a place is within another: what is wrong there may be all that is wrong."""
+    return len(loc) > len(other) and tuple(loc[: len(other)]) == tuple(other)
+
+
 def _sentence(path: Path, text: str, loc: Sequence[int | str], kind: str, message: str) -> str:
-    keys = [part for part in loc if part not in _KINDS]
+    last = loc[-1:] if kind == "extra_forbidden" else ()  # a key, even if it is called as a tag is
+    keys = [*(part for part in loc[: len(loc) - len(last)] if part not in _KINDS), *last]
     keys += ["kind"] if kind == "union_tag_invalid" else []
     dotted = ".".join(map(str, keys)) or "the suite"
     line = line_of(text, keys)
@@ -221,7 +263,7 @@ def _sentence(path: Path, text: str, loc: Sequence[int | str], kind: str, messag
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(keys[-1]), _known_keys(), n=1)
         said = "unknown key" + (f"; did you mean `{near[0]}`?" if near else "")
-    return f"{path}:{line}: {dotted}: {said}"
+    return f"{path}:{line}: {clipped(dotted, _SENTENCE)}: {clipped(said, _SENTENCE)}"
 
 
 def line_of(text: str, keys: Sequence[int | str]) -> int:

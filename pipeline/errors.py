@@ -7,9 +7,11 @@ Codes 1 and 2 stay Python's own (a crash, bad arguments), so a workflow tells "s
     ├── ConfigError       2
     ├── LaunchError       5
     ├── LoadError         6
+    │   └── SubjectDiedError   a result where it happens in one arm only; see `measure`
     └── BaselineError     7
 """
 
+import errno
 from enum import IntEnum
 from typing import ClassVar
 
@@ -58,7 +60,24 @@ class LoadError(PipelineError):
     exit_code = Exit.WRONG_LOAD
 
 
+class SubjectDiedError(LoadError):
+    """A server, controller-manager or etcd ended by itself under load; its log is in the hint."""
+
+
 class BaselineError(PipelineError):
     """A baseline or a result set is missing, unreadable or of another kind."""
 
     exit_code = Exit.NO_BASELINE
+
+
+def hint_for(error: OSError) -> str:
+    """Return what to try after a file could not be written."""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return "make room on that disk, then repeat the command; what was measured is kept"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return "look at the permissions of its folder, or use a folder that you can write"
+        case errno.ENOENT | errno.ENOTDIR:
+            return "make its folder first"
+        case _:
+            return ""

@@ -1,10 +1,12 @@
 """The commands `kind up` and `kind down`, and `pack`, which writes images."""
 
 import argparse
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import output
 from pipeline.errors import ConfigError, Exit, PipelineError
 from pipeline.log import log
 
@@ -38,7 +40,9 @@ def _up(args: argparse.Namespace) -> Exit:
     if not cluster.is_there():
         cluster.make()
     cluster.found()
-    print(f"the kind cluster {cluster.settings.name} is up; its kubeconfig: {cluster.kubeconfig}")
+    output.show(
+        f"the kind cluster {cluster.settings.name} is up; its kubeconfig: {cluster.kubeconfig}\n"
+    )
     return Exit.NO_REGRESSION
 
 
@@ -62,7 +66,7 @@ def _pack(args: argparse.Namespace) -> Exit:
     for reference, archive in packed(
         args.spec, args.registry, args.build, load_pods=args.load_pods
     ):
-        print(f"crane push {archive} {reference}")
+        output.show(f"{shlex.join(['crane', 'push', str(archive), reference])}\n")
     return Exit.NO_REGRESSION
 
 

@@ -5,11 +5,11 @@ On GitHub Actions a step becomes a folded group.
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipeline import output
 from pipeline.redact import redacted
 
 log = logging.getLogger("pipeline")
@@ -20,7 +20,7 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one line."""
-        print(self.format(record), file=sys.stderr, flush=True)
+        output.tell(self.format(record))
 
 
 class _Redacted(logging.Formatter):
@@ -46,10 +46,10 @@ def step(title: str) -> Iterator[None]:
     on_actions = os.environ.get("GITHUB_ACTIONS") == "true"
     started = time.monotonic()
     if on_actions:
-        print(f"::group::{title}", file=sys.stderr)
+        output.tell(f"::group::{title}")
     try:
         yield
     finally:
         if on_actions:
-            print("::endgroup::", file=sys.stderr)
+            output.tell("::endgroup::")
         log.info("%s: %.1f s", title, time.monotonic() - started)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.clock import watched_clock
 from pipeline.config import Workload
-from pipeline.errors import LoadError
+from pipeline.errors import LoadError, SubjectDiedError
 from pipeline.judge.policy import LEAST_PAIRS
 from pipeline.log import log, step
 from pipeline.model.results import Failure, Interleave, Reading, ResultSet, Trial
@@ -221,6 +222,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> _Launched:
     left_s = plan.launch_s - plan.suite.environment.start_s
     with (
         step(f"{tell.title}, {' and '.join(launch.arms)}"),
+        watched_clock() as clock,
         rig.environment.launch(artifacts, launch.out) as targets,
     ):
         for workload in plan.suite.workloads:
@@ -231,6 +233,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> _Launched:
                 rest = plan.suite.workloads[plan.suite.workloads.index(workload) :]
                 launched.failed.update(one.name for one in rest)
                 break
+    launched.invalid += clock.steps()
     launched.duration_s = time.monotonic() - began
     return launched
 
@@ -293,8 +296,10 @@ def _died(targets: Mapping[Arm, Target], workload: str) -> dict[Arm, Failure]:
     for arm, target in targets.items():
         try:
             target.check()
-        except LoadError as error:
+        except SubjectDiedError as error:
             died[arm] = Failure(f"{workload}: {error}", log=error.hint)
+        except LoadError:  # it was taken away: nothing of it is a result
+            return {}
     return died
 
 

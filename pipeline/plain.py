@@ -3,6 +3,8 @@
 
 def plain(text: str) -> str:
     """Return text without what a terminal or a browser would obey: one line, printable."""
+    if text.isprintable():  # nearly all of it, and a report has a million
+        return text
     return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
 
 

@@ -166,7 +166,8 @@ class Target:
         metrics: URL of each component's Prometheus text; a URL of `https:` wants the
             administrator's token.
         etcd_url: Client URL of etcd, or empty where it cannot be reached.
-        check: Raises LoadError when a component has died; does nothing otherwise.
+        check: Raises SubjectDiedError when a component has died, LoadError when it was taken away;
+            does nothing otherwise.
         usage: Asks what the container of each component has used, where the processes cannot be
             seen; raises LoadError.  None where they can.
         pods: Where the load comes from; None for this machine.

@@ -224,19 +224,34 @@ def cpu_of_children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def capture(argv: Sequence[str], *, timeout_s: float = 30.0, cwd: Path | None = None) -> str | None:
+def capture(
+    argv: Sequence[str],
+    *,
+    timeout_s: float = 30.0,
+    cwd: Path | None = None,
+    errors: str = "replace",
+) -> str | None:
     """Return what a quick program prints to stdout, or None when it fails or is not there.
 
-    What is not UTF-8 becomes U+FFFD.
+    Args:
+        argv: Program and arguments; never a shell string.
+        timeout_s: Seconds until it is stopped.
+        cwd: Folder to run in.
+        errors: What becomes of bytes that are not UTF-8, as `bytes.decode` calls it.
     """
     try:
-        done = subprocess.run(argv, capture_output=True, timeout=timeout_s, check=False, cwd=cwd)
+        done = subprocess.run(
+            argv,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+            cwd=cwd,
+            encoding="utf-8",
+            errors=errors,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if done.returncode:
-        return None
-    text = done.stdout.decode("utf-8", errors="replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n")  # as Python reads any text
+    return done.stdout if done.returncode == 0 else None
 
 
 @contextmanager

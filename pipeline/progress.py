@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from pipeline import output
 from pipeline.log import log
 
 
@@ -20,7 +21,7 @@ class Progress(Protocol):
 @contextmanager
 def shown() -> Iterator[Progress]:
     """Show progress while the block runs."""
-    if sys.stderr.isatty():
+    if output.takes_escapes(sys.stderr):
         with _live() as progress:
             yield progress
     else:

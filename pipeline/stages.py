@@ -1,14 +1,28 @@
 """The verbs.  This is the one place where ports meet adapters; it decides nothing."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, fit, measure, noise, progress, toolchain, traces
+from pipeline import (
+    codec,
+    config,
+    files,
+    fit,
+    measure,
+    noise,
+    progress,
+    terminal,
+    toml_file,
+    toolchain,
+    traces,
+    trust,
+)
+from pipeline.config import SUITE
 from pipeline.environments.chosen import chosen
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
+from pipeline.files import RESULTS
 from pipeline.judge import policy
 from pipeline.judge.stored import stored_reference
 from pipeline.log import log
@@ -18,7 +32,7 @@ from pipeline.model.results import (
     ResultSet,
     Tool,
 )
-from pipeline.model.subject import Arm, Subject
+from pipeline.model.subject import Arm, Spec, Subject
 from pipeline.plan import Plan
 from pipeline.ports import Artifact, Program
 from pipeline.private import measuring
@@ -28,14 +42,13 @@ from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
 from pipeline.render.perfdata import perfdata
 from pipeline.render.text import text
+from pipeline.trust import Begun
 from pipeline.wish import Wish, placed, planned, sides, spec_of, store
 
-RESULTS = "results.json"
 VERDICT = "verdict.json"
 REPORT_TEXT = "report.txt"
 REPORT_MARKDOWN = "report.md"
 REPORT_HTML = "report.html"
-SUITE = "suite.toml"
 ENVIRONMENT = "environment.toml"
 
 
@@ -48,12 +61,9 @@ def run(wish: Wish, out: Path) -> Report:
     loaded, plan = planned(wish)
     compared = sides(wish, loaded)
     stored = compared.stored
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(
-            f"{out} is not empty, and a run never overwrites another",
-            hint="leave --out away to get a new folder, or go on with `run --resume`",
-        )
+    files.require_new_folder(out, resume="run --resume")
     fit.require(plan, list(compared.specs.values()), out)
+    _announce(plan, compared.specs)
     built_by = stored.subject.facts.get("build", "") if stored else ""
     artifacts = {
         Arm.BASELINE: toolchain.artifact(compared.specs[Arm.BASELINE], wish.build or built_by),
@@ -77,21 +87,28 @@ def run(wish: Wish, out: Path) -> Report:
         stored=stored_reference(stored, machine) if stored else None,
     )
     out.mkdir(parents=True, exist_ok=True)
-    codec.write_text(out / SUITE, loaded.text)
+    config.keep(loaded, out)
     if wish.place:
         codec.write_text(out / ENVIRONMENT, chosen(wish.place)[1])
     codec.write_results(out / RESULTS, results)
+    trust.note(_begun(results, out), out)
     return _measure(plan, results, artifacts, programs, out)
 
 
-def resume(out: Path) -> Report:
+def resume(out: Path, *, is_trusted: bool = False) -> Report:
     """Go on with an interrupted run; trials that were measured are kept.
 
+    Args:
+        out: Its folder.
+        is_trusted: Whether what the folder says may be executed, also if it was not begun here.
+
     Raises:
-        ConfigError: The suite, a subject or the machine is not what it was.
+        ConfigError: The suite, a subject or the machine is not what it was, or the folder is not
+            trusted.
         PipelineError: As `run`.
     """
-    results = codec.read_results(out / RESULTS)
+    results = codec.read_results(files.measured(out, RESULTS))
+    trust.require(_begun(results, out), out, is_trusted=is_trusted)
     loaded = config.load(out / SUITE)
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
     specs = {arm: spec_of(subject.spec) for arm, subject in results.subjects.items()}
@@ -121,20 +138,26 @@ def compare(out: Path) -> Report:
     Raises:
         BaselineError: They are missing or unreadable.
     """
-    return policy.report(codec.read_results(out / RESULTS))
+    return policy.report(codec.read_results(files.measured(out, RESULTS)))
 
 
-def write(report: Report, out: Path, exit_code: Exit) -> None:
-    """Write the verdict and every report into the run's folder."""
-    codec.write_text(out / VERDICT, codec.verdict_json(report, exit_code))
-    codec.write_text(out / REPORT_TEXT, text(report))
-    codec.write_text(out / REPORT_MARKDOWN, markdown(report))
-    codec.write_text(out / REPORT_HTML, page(report, out))
+def write(report: Report, out: Path, exit_code: Exit) -> bool:
+    """Write the verdict and every report into the run's folder; see `codec.write_reports`."""
+    return codec.write_reports(
+        out,
+        {
+            VERDICT: codec.verdict_json(report, exit_code),
+            REPORT_TEXT: text(report),
+            REPORT_MARKDOWN: markdown(report),
+            REPORT_HTML: page(report, out),
+        },
+    )
 
 
 def page(report: Report, out: Path) -> str:
     """Return a report as an HTML page, with what the folder of its run keeps."""
-    return html(report, traces.read(out, report.results), codec.results_json(report.results))
+    found = traces.read(out, report.results, is_ours=_is_ours(report.results, out))
+    return html(report, found, codec.results_json(report.results))
 
 
 def rendered(report: Report, out: Path, how: str, *, width: int, color: bool) -> str:
@@ -166,7 +189,7 @@ def save_baseline(out: Path, name: str) -> Path:
     Raises:
         BaselineError: The run is unfinished, or its candidate could not be made again.
     """
-    results = codec.read_results(out / RESULTS)
+    results = codec.read_results(files.measured(out, RESULTS))
     valid = results.valid_pairs
     needed = results.looks[0] if results.looks else results.pairs_asked
     if len(valid) < needed:
@@ -227,13 +250,49 @@ def _measure(
                 codec.write_results(out / RESULTS, latest)
     except (PipelineError, KeyboardInterrupt, OSError):
         log.warning(
-            "stopped after %s pairs; go on with: %s -m pipeline run --resume %s",
+            "stopped after %s pairs; go on with: %s",
             latest.pairs,
-            Path(sys.executable).name,
-            out,
+            terminal.command("run", "--resume", out),
         )
         raise
     return policy.report(latest)
+
+
+def _begun(results: ResultSet, out: Path) -> Begun:
+    """Return what tells a run from others, and decides what going on with it executes."""
+    names = [name for name in (SUITE, ENVIRONMENT) if (out / name).is_file()]
+    if SUITE in names:  # scripts beside it are executed too
+        names += sorted(config.own_files(config.load(out / SUITE).suite))
+    return Begun(
+        "run --resume",
+        (results.taken_at, results.seed),
+        {str(arm): subject for arm, subject in results.subjects.items()},
+        {name: toml_file.read(out / name, "the file") for name in names},
+    )
+
+
+def _is_ours(results: ResultSet, out: Path) -> bool:
+    """Return whether a run was begun here, by this user."""
+    try:
+        return trust.is_known(_begun(results, out))
+    except ConfigError:  # a file of the folder cannot be read
+        return False
+
+
+def _announce(plan: Plan, specs: Mapping[Arm, Spec]) -> None:
+    """Say what happens now and how long it takes, before anything is built."""
+    summary = plan.summary()
+    least_s = summary.duration_s * (plan.looks[0] / plan.pairs if plan.looks else 1)
+    log.info(
+        "comparing %s with %s by the suite %s: %s to %s once both are built",
+        specs[Arm.CANDIDATE],
+        specs[Arm.BASELINE],
+        plan.suite.name,
+        progress.minutes(least_s),
+        progress.minutes(summary.duration_s),
+    )
+    for sentence in toolchain.first_builds(plan.suite.needs, specs[Arm.CANDIDATE].product):
+        log.info("%s", sentence)
 
 
 def _again(subject: Subject) -> Artifact:

@@ -1,18 +1,25 @@
-"""What a command prints on, and the folder it writes to."""
+"""What a command prints on, the folder it writes to, and how it is typed again."""
 
-import os
+import shlex
 import shutil
 import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline import output
+
 
 def shape() -> dict[str, Any]:
     """Return how wide and how colourful standard output is."""
-    is_terminal = sys.stdout.isatty()
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size((100, 24)).columns if is_terminal else 100
-    return {"width": width, "color": is_terminal and not os.environ.get("NO_COLOR")}
+    return {"width": width, "color": output.takes_escapes(sys.stdout)}
+
+
+def command(*words: object) -> str:
+    """Return a command of ours as it can be pasted into a shell."""
+    return shlex.join([Path(sys.executable).name, "-m", "pipeline", *map(str, words)])
 
 
 def new_folder(suite: str | None) -> Path:

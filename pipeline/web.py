@@ -59,7 +59,7 @@ def call(
     response = _send(method, url, ca_file, token, body)
     try:
         return response.status_code, response.json()
-    except requests.JSONDecodeError as error:
+    except (requests.JSONDecodeError, RecursionError) as error:
         raise LoadError(f"{method} {url}: the answer is not JSON") from error
 
 
@@ -127,7 +127,7 @@ def exchange(
         raise LoadError(f"{method} {url}: no answer: {kind}") from None
     try:
         parsed = response.json() if response.content else None
-    except requests.JSONDecodeError:
+    except (requests.JSONDecodeError, RecursionError):
         parsed = None
     return Answer(
         status=response.status_code,

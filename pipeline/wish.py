@@ -1,5 +1,6 @@
 """What a person asked for, made into a plan, two specs and a stored baseline; starts nothing."""
 
+import math
 import os
 import random
 import re
@@ -7,18 +8,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import config, files, fit, toolchain
-from pipeline.config import LoadedSuite
+from pipeline import config, files, fit, strict_json, toolchain
+from pipeline.config import LoadedSuite, Suite
 from pipeline.environments.chosen import chosen, with_load_pods
 from pipeline.environments.kind import Kind as KindCluster
 from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge.fit import Need
 from pipeline.judge.looks import looks_up_to
+from pipeline.model.metric import Scale
 from pipeline.model.plan import PlanSummary
 from pipeline.model.results import Baseline, Interleave
 from pipeline.model.subject import Arm, Kind, Product, Spec, parse_spec
 from pipeline.plan import Plan
 from pipeline.stores.directory import Directory
+
+MOST_PAIRS = 1_000
+"""That a run may have of any suite; an artifact with more is refused, too."""
+
+_OF_TRIAL = 10  # values about a trial itself, and room for what a reader should know of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +87,27 @@ def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
             f"--pairs {pairs}: no interval is possible from fewer than 2 pairs",
             hint="`--pairs auto`, the default, takes as many as the answer needs",
         )
+    if pairs > (most := most_pairs(loaded.suite)):
+        raise ConfigError(
+            f"{pairs} pairs: of this suite a run has at most {most}, so that its results can be"
+            " read again",
+            hint="`--pairs auto`, the default, takes as many as the answer needs",
+        )
     looks = looks_up_to(pairs) if wish.pairs is None else ()
     usual_s = loaded.suite.budget_s if wish.pairs is None else None
     budget_s = usual_s if wish.budget_s is None else wish.budget_s
+    if budget_s is not None and not (math.isfinite(budget_s) and budget_s > 0):
+        raise ConfigError(f"a budget of {budget_s:g} s is not a finite number above zero")
     loaded = placed(loaded, wish.place, (wish.candidate, wish.against), keep=wish.keep)
     seed = random.SystemRandom().randrange(2**31) if wish.seed is None else wish.seed
     return loaded, Plan(loaded.suite.of(product), pairs, wish.interleave, seed, looks, budget_s)
+
+
+def most_pairs(suite: Suite) -> int:
+    """Return how many pairs of a suite can be read again: results of known size are read only."""
+    metrics = [metric for workload in suite.workloads for metric in workload.metrics]
+    counted = sum(metric.scale is Scale.DIFFERENCE for metric in metrics)  # with what they are of
+    return min(MOST_PAIRS, strict_json.OURS.values // (2 * (len(metrics) + counted + _OF_TRIAL)))
 
 
 def placed(

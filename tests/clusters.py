@@ -4,6 +4,7 @@ It is no Kubernetes: it knows the objects that we apply, and does on request wha
 times.  What a Pod of ours would serve is served here.
 """
 
+import itertools
 import json
 import socket
 import threading
@@ -79,6 +80,7 @@ class FakeCluster:
     version: int = 1
     events: list[tuple[int, str, Object]] = field(default_factory=list)
     gone_s: dict[str, float] = field(default_factory=dict)
+    uids: Iterator[int] = field(default_factory=itertools.count)
 
     def of(self, kind: str) -> list[Object]:
         """Return the objects of a kind."""
@@ -116,7 +118,7 @@ class FakeCluster:
             case "PATCH":
                 self._apply(request, parts.path, query, body)
             case "DELETE":
-                self._delete(request, parts.path)
+                self._delete(request, parts.path, json.loads(body or b"{}"))
             case _ if "/proxy/" in parts.path and "/pods/" in parts.path:
                 self._pass(request, parts.path, body)
             case "POST":
@@ -145,6 +147,9 @@ class FakeCluster:
         if path != home and (home not in self.objects or home in self.gone_s):
             refuse(request, 404, f'namespaces "{namespace}" not found')
             return
+        if manifest["kind"] == "Namespace":
+            before = self.objects.get(path, {}).get("metadata", {}).get("uid")
+            manifest["metadata"]["uid"] = before or f"uid-{next(self.uids)}"
         if manifest["kind"] == "Pod":
             self._start(path, manifest)
         else:
@@ -189,9 +194,14 @@ class FakeCluster:
         except urllib.error.HTTPError as error:
             request.say(error.read(), error.code)
 
-    def _delete(self, request: Request, path: str) -> None:
+    def _delete(self, request: Request, path: str, options: Object) -> None:
         if path not in self.objects:
             refuse(request, 404, "not found")
+            return
+        wanted = options.get("preconditions", {}).get("uid")
+        there = self.objects[path]["metadata"].get("uid")
+        if wanted not in (None, there):
+            refuse(request, 409, f"Precondition failed: UID {wanted} is not {there}")
             return
         self.gone_s.setdefault(path, time.monotonic() + self.terminating_s)
         say(request, {"status": "Success"})

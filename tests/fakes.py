@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline import measure
 from pipeline.config import Suite, load
-from pipeline.errors import LoadError
+from pipeline.errors import LoadError, SubjectDiedError
 from pipeline.judge.policy import is_enough
 from pipeline.model.results import Interleave, Machine, Reading, ResultSet
 from pipeline.model.subject import Arm, Subject
@@ -80,7 +80,7 @@ class FakeEnvironment:
 
     def _check(self, arm: Arm) -> None:
         if arm in self.dead:
-            raise LoadError(f"server of the {arm} exited with 2", hint="panic: no")
+            raise SubjectDiedError(f"server of the {arm} exited with 2", hint="panic: no")
 
 
 @dataclass

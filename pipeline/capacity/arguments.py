@@ -1,10 +1,12 @@
 """The command line of `capacity`."""
 
 import argparse
+import math
 import re
 from pathlib import Path
 
 from pipeline.errors import ConfigError
+from pipeline.plain import clipped
 
 _EXITS = (
     "exit codes: 0 answered, also with an open interval; 1 crash, 2 bad arguments or configuration,"
@@ -18,6 +20,7 @@ _LIMITS = (
     " -- units: ms, s, m; B, kB, MB, GB, KiB, MiB, GiB; %"
 )
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_SHOWN = 40  # characters of a wrong argument that are worth quoting
 DEFAULT_BUDGET = "30m"
 
 
@@ -28,6 +31,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
     )
     parser.add_argument("things", nargs="?", choices=("projects", "objects"), help="what to count")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with a search")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="with --resume: go on with a folder that was not begun here",
+    )
     parser.add_argument("--subject", metavar="SPEC", help="the build (default: as of `run`)")
     parser.add_argument(
         "--build", metavar="COMMAND", help="how to build a source, with {out} for the binary"
@@ -55,7 +63,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
         "--object-bytes", type=int, metavar="N", help="data of each object (default: 1000)"
     )
     parser.add_argument(
-        "--rate", type=float, metavar="N", help="of the probing load, per second (default: 20)"
+        "--rate", type=positive, metavar="N", help="of the probing load, per second (default: 20)"
     )
     parser.add_argument(
         "--hold", type=duration_s, metavar="TIME", help="length of a hold (default: 20s)"
@@ -73,6 +81,8 @@ def check(args: argparse.Namespace) -> None:
         ConfigError: They do not.
     """
     if args.resume is None:
+        if args.trust:
+            raise ConfigError("--trust is of --resume only")
         if args.things is None:
             raise ConfigError("capacity of what?", hint="`capacity projects` or `capacity objects`")
         return
@@ -90,9 +100,27 @@ def duration_s(text: str) -> float:
     """Return the seconds of `90s`, `30m` or `1.5h`.
 
     Raises:
-        argparse.ArgumentTypeError: It is none.
+        argparse.ArgumentTypeError: It is none, or is not finite and above zero.
     """
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
-    if found is None or float(found[1]) == 0:
-        raise argparse.ArgumentTypeError(f"`{text}` is no time; write 90s, 30m or 1.5h")
-    return float(found[1]) * _SECONDS[found[2]]
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not (math.isfinite(seconds) and seconds > 0):
+        shown = clipped(text, _SHOWN)
+        raise argparse.ArgumentTypeError(f"`{shown}` is no time; write 90s, 30m or 1.5h")
+    return seconds
+
+
+def positive(text: str) -> float:
+    """Return a number that is finite and above zero.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        shown = clipped(text, _SHOWN)
+        raise argparse.ArgumentTypeError(f"`{shown}` is not a finite number above zero")
+    return number

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pipeline.capacity.carry import Measured, OutOfRoomError, OutOfTimeError
 from pipeline.capacity.values import has_settled, is_steady, values_of
+from pipeline.clock import watched_clock
 from pipeline.drivers import filling
-from pipeline.errors import ConfigError, LoadError
+from pipeline.errors import ConfigError, LoadError, SubjectDiedError
 from pipeline.judge import room as rooms
 from pipeline.judge.room import Room
 from pipeline.log import log
@@ -108,7 +109,7 @@ class _Launch:
         except LoadError as error:
             try:
                 self.target.check()
-            except LoadError as died:
+            except SubjectDiedError as died:
                 return Measured({}, str(died))
             raise LoadError(f"launch {self.number}, N = {n}: {error}", hint=error.hint) from error
 
@@ -197,15 +198,22 @@ class _Launch:
         target = dataclasses.replace(self.target, check=self._check)
         settings = filling.probing(self.bench.question, self.n)
         seed = seed_of(self.bench.question.seed, self.number, self.n, hold)
-        with Process().watch(target, folder) as process:
+        with watched_clock() as clock, Process().watch(target, folder) as process:
             driver = settings.driver({"k6": self.bench.k6})
             load = driver.measure({Arm.CANDIDATE: target}, folder, seed)
             span = load.spans[Arm.CANDIDATE]
-            readings = [*process.readings(span), *sizes(target)]
             middle_s = (span.start_s + span.end_s) / 2
             halves = (Span(span.start_s, middle_s), Span(middle_s, span.end_s))
-            steady = is_steady(*(process.readings(half) for half in halves))
-        return load, readings, steady
+            try:
+                seen = process.readings(span)
+                steady = is_steady(*(process.readings(half) for half in halves))
+                gaps = []
+            except LoadError as error:  # a gap, unless the build has died
+                self.target.check()
+                seen, steady, gaps = (), False, [str(error)]
+            readings = [*seen, *sizes(target)]
+        invalid = (*load.invalid, *gaps, *clock.steps())
+        return dataclasses.replace(load, invalid=invalid), readings, steady
 
     def _check(self) -> None:
         """Raise what ends a step: a dead server, the deadline, or a machine that gives out."""

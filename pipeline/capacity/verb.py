@@ -4,20 +4,20 @@ import argparse
 import hashlib
 import os
 import random
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, files, progress, toolchain
+from pipeline import codec, files, progress, terminal, toolchain, trust
 from pipeline.capacity.arguments import DEFAULT_BUDGET, duration_s
 from pipeline.capacity.bench import K6Bench
 from pipeline.capacity.carry import steps
 from pipeline.drivers import filling
 from pipeline.environments.local import Local
 from pipeline.errors import ConfigError, Exit, LoadError, PipelineError
+from pipeline.files import CAPACITY
 from pipeline.judge import search
 from pipeline.log import log
 from pipeline.model.capacity import Capacity, Ended, Question, Things
@@ -28,9 +28,9 @@ from pipeline.private import measuring
 from pipeline.render.capacity import capacity_text
 from pipeline.render.curve import curve_svg
 from pipeline.stats.summary import QUANTILES, fewest
+from pipeline.trust import Begun
 from pipeline.wish import spec_of
 
-CAPACITY = "capacity.json"
 REPORT_TEXT = "capacity.txt"
 CURVE = "capacity.svg"
 
@@ -68,9 +68,12 @@ def answered(args: argparse.Namespace, out: Path) -> Capacity:
         PipelineError: See `start` and `resume`.
     """
     resumed = args.resume is not None
-    capacity = resume(out, args.budget) if resumed else start(wish(args), out)
-    write(capacity, out)
-    log.info("everything is in %s", out)
+    if resumed:
+        capacity = resume(out, args.budget, is_trusted=bool(args.trust))
+    else:
+        capacity = start(wish(args), out)
+    if write(capacity, out):
+        log.info("everything is in %s", out)
     return capacity
 
 
@@ -145,11 +148,7 @@ def start(wish: Wish, out: Path) -> Capacity:
         PipelineError: Of every kind; what was measured until then is in `out`.
     """
     question = question_of(wish)
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(
-            f"{out} is not empty, and a search never overwrites another",
-            hint="leave --out away to get a new folder, or go on with `capacity --resume`",
-        )
+    files.require_new_folder(out, resume="capacity --resume")
     artifact = toolchain.artifact(spec_of(wish.subject), wish.build)
     programs = toolchain.programs_of(("etcd", "k6"))
     capacity = Capacity(
@@ -166,21 +165,25 @@ def start(wish: Wish, out: Path) -> Capacity:
     )
     out.mkdir(parents=True, exist_ok=True)
     codec.write_capacity(out / CAPACITY, capacity)
+    trust.note(_begun(capacity), out)
     return _search(capacity, artifact, programs, out)
 
 
-def resume(out: Path, budget_s: float | None) -> Capacity:
+def resume(out: Path, budget_s: float | None, *, is_trusted: bool = False) -> Capacity:
     """Go on with a search; steps that were measured are kept.
 
     Args:
         out: Folder of the search.
         budget_s: Seconds for all of it, those before included; None for what was asked then.
+        is_trusted: Whether what the folder says may be executed, also if it was not begun here.
 
     Raises:
-        ConfigError: The build, the load or the machine is not what it was.
+        ConfigError: The build, the load or the machine is not what it was, or the folder is not
+            trusted.
         PipelineError: As `start`.
     """
-    capacity = search.reopened(codec.read_capacity(out / CAPACITY), budget_s)
+    capacity = search.reopened(codec.read_capacity(files.measured(out, CAPACITY)), budget_s)
+    trust.require(_begun(capacity), out, is_trusted=is_trusted)
     built_by = capacity.subject.facts.get("build", "")
     artifact = toolchain.artifact(spec_of(capacity.subject.spec), built_by)
     programs = toolchain.programs_of(("etcd", "k6"))
@@ -193,11 +196,16 @@ def resume(out: Path, budget_s: float | None) -> Capacity:
     return _search(capacity, artifact, programs, out)
 
 
-def write(capacity: Capacity, out: Path) -> None:
-    """Write the answer for machines and for people into the folder of the search."""
-    codec.write_capacity(out / CAPACITY, capacity)
-    codec.write_text(out / REPORT_TEXT, capacity_text(capacity))
-    codec.write_text(out / CURVE, curve_svg(capacity))
+def write(capacity: Capacity, out: Path) -> bool:
+    """Write the answer into the folder of the search; see `codec.write_reports`."""
+    return codec.write_reports(
+        out,
+        {
+            CAPACITY: codec.capacity_json(capacity),
+            REPORT_TEXT: capacity_text(capacity),
+            CURVE: curve_svg(capacity),
+        },
+    )
 
 
 def exit_code(capacity: Capacity) -> Exit:
@@ -230,10 +238,9 @@ def _search(
                 codec.write_capacity(out / CAPACITY, latest)
     except (PipelineError, KeyboardInterrupt, OSError):
         log.warning(
-            "stopped after %s steps; go on with: %s -m pipeline capacity --resume %s",
+            "stopped after %s steps; go on with: %s",
             len(latest.steps),
-            Path(sys.executable).name,
-            out,
+            terminal.command("capacity", "--resume", out),
         )
         raise
     if not latest.steps:
@@ -242,6 +249,11 @@ def _search(
             hint="raise --budget: a start, a filling and a hold take about a minute",
         )
     return latest
+
+
+def _begun(capacity: Capacity) -> Begun:
+    began = (capacity.taken_at, capacity.question.seed)
+    return Begun("capacity --resume", began, {"subject": capacity.subject}, {})
 
 
 def _same(what: str, before: str, now: str) -> None:

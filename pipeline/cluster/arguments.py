@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipeline.capacity.arguments import duration_s
+from pipeline.capacity.arguments import duration_s, positive
 from pipeline.cluster.values import OURS, USUAL
 from pipeline.errors import ConfigError
 
@@ -54,13 +54,18 @@ def check(args: argparse.Namespace) -> None:
 
 def _add_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--project", required=True, metavar="ID")
-    parser.add_argument("--location", required=True, metavar="ZONE", help="such as us-central1-a")
+    parser.add_argument(
+        "--location",
+        required=True,
+        metavar="ZONE",
+        help="such as us-central1-a; a region has every node in each of its zones",
+    )
     parser.add_argument("--run", required=True, metavar="NAME", help=f"the name is {OURS}-NAME")
     parser.add_argument(
         "--account", required=True, metavar="EMAIL", help="service account of its nodes"
     )
     parser.add_argument(
-        "--budget-usd", required=True, type=float, metavar="N", help="refused above it"
+        "--budget-usd", required=True, type=positive, metavar="N", help="refused above it"
     )
     parser.add_argument(
         "--expires-in", type=duration_s, default=3 * 3600.0, metavar="TIME", help="default: 3h"

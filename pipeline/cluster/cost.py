@@ -1,6 +1,6 @@
 """What a cluster costs, before it is made and while it is there."""
 
-import tomllib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline import toml_file
 from pipeline.cluster.values import USUAL, Order, Pool
 from pipeline.errors import ConfigError
 
@@ -132,7 +133,7 @@ class Estimate:
         Raises:
             ConfigError: It is not.
         """
-        if self.usd_at_most > self.budget_usd:
+        if not self.usd_at_most <= self.budget_usd:
             raise ConfigError(
                 f"the cluster may cost up to {self.usd_at_most:.2f} USD, more than the budget of"
                 f" {self.budget_usd:.2f} USD",
@@ -158,9 +159,13 @@ class Night:
 def estimate(order: Order, prices: Prices, budget_usd: float) -> Estimate:
     """Return what an order would cost.
 
+    In a region, each pool has its nodes in every zone that GKE takes by itself.
+
     Raises:
-        ConfigError: A type of machine has no price.
+        ConfigError: A type of machine has no price, or the budget is not a finite number above 0.
     """
+    if not (math.isfinite(budget_usd) and budget_usd > 0):
+        raise ConfigError(f"a budget of {budget_usd:g} USD is not a finite number above zero")
     factor = prices.factor(order.location)
     lines = [Line("fee of the cluster", 1, prices.cluster_per_hour * factor)]
     for pool in order.pools:
@@ -173,7 +178,10 @@ def estimate(order: Order, prices: Prices, budget_usd: float) -> Estimate:
             )
         kind = "spot" if pool.is_spot else "on demand"
         what = f"{pool.name}: {pool.machine_type}, {kind}, {pool.disk_gib} GiB"
-        lines.append(Line(what, pool.nodes, pool.nodes * each * factor))
+        if order.zones > 1:
+            what += f", {order.zones} zones"
+        nodes = pool.nodes * order.zones
+        lines.append(Line(what, nodes, nodes * each * factor))
     life_h = order.life_s / 3600
     return Estimate(tuple(lines), life_h, life_h + SWEPT_AFTER_S / 3600, budget_usd, prices)
 
@@ -205,7 +213,7 @@ def prices(over: Path | None = None) -> Prices:
     Raises:
         ConfigError: The file cannot be read, or has another key, or a value that is no price.
     """
-    table = tomllib.loads(_OURS.read_text(encoding="utf-8"))
+    table = _read(_OURS)
     if over is not None:
         for key, value in _read(over).items():
             is_both = isinstance(value, dict) and isinstance(table.get(key), dict)
@@ -221,9 +229,4 @@ def prices(over: Path | None = None) -> Prices:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: the prices cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+    return toml_file.parsed(toml_file.read(path, "the file of prices"), f"{path}")

@@ -23,7 +23,7 @@ FIRST_PAUSE_S = 1.0
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _LOOPBACK = r"http://127\.0\.0\.1:[0-9]{1,5}"
-_INSTALL = "`python3 -m pip install '.[gke]'` in a clone"
+_INSTALL = "in a clone and a virtual environment: `python3 -m pip install '.[gke]'`"
 
 
 class GoneError(LaunchError):

@@ -48,6 +48,8 @@ class Namespaces:
     def delete(self, found: Found) -> bool:
         """Begin to delete a namespace with all that is in it; one that is gone is fine.
 
+        Only the one that was found is deleted: of another of the same name, the UID is another.
+
         Raises:
             PipelineError: As `look`.
         """
@@ -55,12 +57,13 @@ class Namespaces:
             f"delete the namespace {found.name}",
             self._core.delete_namespace_with_http_info,
             name=found.name,
+            body={"preconditions": {"uid": found.uid}},
         )
         if answer is None:
             log.info("the namespace %s was gone already", found.name)
         return True
 
-    def _asked(self, what: str, ask: Any, **query: str) -> Any:  # noqa: ANN401 (no types)
+    def _asked(self, what: str, ask: Any, **query: object) -> Any:  # noqa: ANN401 (no types)
         """Return the answer with its status and headers, or None where there is nothing."""
         import urllib3
         from kubernetes.client import ApiException
@@ -70,7 +73,7 @@ class Namespaces:
         except ApiException as error:
             if error.status == 404:
                 return None
-            if error.status == 409:  # somebody else deletes it, too
+            if error.status == 409:  # somebody else deletes it, too, or has made it anew
                 return ()
             message = f"the cluster of `{self.context}` refused to {what}: {error.status}"
             if error.status in (401, 403):
@@ -96,6 +99,7 @@ class Namespaces:
             run=labels.get(RUN, ""),
             expires=annotations.get(EXPIRES, ""),
             is_ending=phase == "Terminating",
+            uid=said.uid or "",
         )
 
 

@@ -90,8 +90,8 @@ def swept(
         LaunchError: Something could not be deleted, or is not gone in time.
     """
     deadline = time.monotonic() + gone_s
-    begun: dict[tuple[Kind, str, str], Found] = {}
-    refused: dict[tuple[Kind, str, str], PipelineError] = {}
+    begun: dict[tuple[Kind, str, str, str], Found] = {}
+    refused: dict[tuple[Kind, str, str, str], PipelineError] = {}
     while True:
         decisions = looked(place, rules)
         now = {decision.found.key: decision for decision in decisions}

@@ -15,6 +15,9 @@ MANAGED = "managed-by"
 RUN = "milo-perf-run"
 EXPIRES = "milo-perf-expires"
 
+ZONES_OF_REGION = 3
+"""Number of zones of a region in which GKE makes the nodes of a pool, in each of them all."""
+
 LONGEST_LIFE_S = 24 * 3600.0
 """No cluster may be asked for longer, and none is believed that says so."""
 
@@ -98,7 +101,7 @@ class Order:
                 f"`{self.location}` is no zone or region of Google Cloud",
                 hint="such as us-central1-a; `gcloud compute zones list` shows them",
             )
-        if self.life_s > LONGEST_LIFE_S:
+        if not 0 < self.life_s <= LONGEST_LIFE_S:
             raise ConfigError(
                 f"a cluster may live {LONGEST_LIFE_S / 3600:.0f} h at most,"
                 f" not {self.life_s / 3600:g} h",
@@ -109,6 +112,11 @@ class Order:
     def name(self) -> str:
         """Of the cluster."""
         return name_of(self.run)
+
+    @property
+    def zones(self) -> int:
+        """Number of zones that each pool has its nodes in: 1 unless the location is a region."""
+        return 1 if re.search(r"-[a-z]$", self.location) else ZONES_OF_REGION
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,7 @@ class Found:
         is_ending: Whether it is being deleted already.
         is_used: Whether something that is alive holds it.
         usd_per_hour: What it costs; None where we know no price.
+        uid: Of a namespace, its `metadata.uid`: another one of the same name has another.
     """
 
     kind: Kind
@@ -145,11 +154,12 @@ class Found:
     is_ending: bool = False
     is_used: bool = False
     usd_per_hour: float | None = field(default=None, compare=False)
+    uid: str = ""
 
     @property
-    def key(self) -> tuple[Kind, str, str]:
+    def key(self) -> tuple[Kind, str, str, str]:
         """What tells it from everything else."""
-        return (self.kind, self.where, self.name)
+        return (self.kind, self.where, self.name, self.uid)
 
 
 def name_of(run: str) -> str:

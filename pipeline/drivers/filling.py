@@ -7,7 +7,14 @@ from pathlib import Path
 
 from pipeline import files, proc
 from pipeline.drivers.k6 import K6
-from pipeline.drivers.k6_command import LOG, POINTS, argv, environment, unprepared
+from pipeline.drivers.k6_command import (
+    LOG,
+    POINTS,
+    SCRIPTS,
+    argv,
+    environment,
+    unprepared,
+)
 from pipeline.drivers.raw import read_series
 from pipeline.errors import LoadError
 from pipeline.model.capacity import Question, Things
@@ -86,7 +93,7 @@ def fill(
     (out / _CA).write_text(target.ca_file.read_text(encoding="utf-8"), encoding="utf-8")
     try:
         proc.run(
-            argv(program, settings, out),
+            argv(program, settings, out, files.ours(SCRIPTS)),
             output=out / LOG,
             timeout_s=2 * settings.longest_s,
             error=LoadError,
@@ -129,7 +136,7 @@ def ready_timeout_s(question: Question) -> float:
 
 def script() -> Path:
     """Return the path of the script."""
-    return files.ours("k6_scripts", SCRIPT)
+    return files.ours(SCRIPTS, SCRIPT)
 
 
 def _read(path: Path, asked: int) -> Filled:

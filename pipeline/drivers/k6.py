@@ -18,40 +18,44 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
-from pipeline import files, proc
+from pipeline import proc
 from pipeline.drivers import k6_pods
 from pipeline.drivers.applied import Asked, given_up, judge
 from pipeline.drivers.k6_command import (
     CA,
     LOG,
     POINTS,
+    SCRIPTS,
     SLACK_S,
     argv,
     authorities,
     complaints,
     environment,
     meaning,
+    require_imports,
     unprepared,
 )
 from pipeline.drivers.points import read_points
+from pipeline.drivers.tree import LoadFromFiles, require_file
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import Load, Program, Target
-from pipeline.settings import Settings
 
 _LONGEST = 5.0  # fixed work may take that many times its usual length
 _START_S = 1.0  # of fixed work, see k6_scripts/lib/work.js
 
 
-class K6(Settings):
+class K6(LoadFromFiles):
     """A load of k6, as a suite declares it.
 
     Attributes:
         kind: Always `k6`.
-        script: Name of a file in `k6_scripts/`.
+        script: Name of a file beside the suite, or in `k6_scripts/`.
         rate: For an open load, iterations started per second for **each** arm, so that a build
             gets the same load whether the arms are up together (k6 is then asked for twice as
             many) or in turn.
@@ -82,6 +86,10 @@ class K6(Settings):
     raw_bytes_per_request: ClassVar[float] = 110.0
     """Size of the raw points, compressed, per request, both in bytes; measured."""
 
+    root: ClassVar[str] = SCRIPTS
+    shared: ClassVar[tuple[str, ...]] = ("lib",)
+    suffixes: ClassVar[tuple[str, ...]] = (".js",)
+
     kind: Literal["k6"]
     script: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.js$")]
     rate: PositiveFloat | None = None
@@ -101,6 +109,17 @@ class K6(Settings):
     max_failed_share: Annotated[float, Field(ge=0, lt=1)] = 0.5
     max_rate_error: Annotated[float, Field(gt=0, lt=1)] = 0.05
     max_generator_cpu: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+    @field_validator("script")
+    @classmethod
+    def _is_there(cls, script: str, info: ValidationInfo) -> str:
+        require_file(cls, script, info.context)
+        return script
+
+    @model_validator(mode="after")
+    def _imports_are_there(self) -> Self:
+        require_imports(self.own_files(), self.tree())
+        return self
 
     @model_validator(mode="after")
     def _is_open_or_fixed(self) -> Self:
@@ -159,16 +178,14 @@ class K6(Settings):
         return ("k6",)
 
     @property
+    def main(self) -> str:
+        """Name of the file of this load alone."""
+        return self.script
+
+    @property
     def title(self) -> str:
         """What it is, for people."""
         return f"k6 {self.script}"
-
-    def files(self) -> set[Path]:
-        """Return the files of ours that decide what is measured."""
-        return {
-            files.ours("k6_scripts", self.script),
-            *files.ours("k6_scripts", "lib").glob("*.js"),
-        }
 
     def driver(self, programs: Mapping[str, Program]) -> "K6Driver":
         """Return what applies this load, with programs that are ready to be run."""
@@ -201,11 +218,12 @@ class K6Driver:
         if any(target.pods for target in targets.values()):
             return k6_pods.measure(self.settings, self.program, targets, out, seed)
         (out / CA).write_text(authorities(targets))
-        command = argv(self.program, self.settings, out)
         used_s = proc.cpu_of_children_s()
         began = time.monotonic()
         try:
-            self._run(command, environment(self.settings, targets, out, seed), targets, out)
+            with self.settings.laid_out() as scripts:
+                command = argv(self.program, self.settings, out, scripts)
+                self._run(command, environment(self.settings, targets, out, seed), targets, out)
         except LoadError:
             for target in targets.values():
                 target.check()  # a build that died has failed in another way

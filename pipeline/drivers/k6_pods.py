@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import files
 from pipeline.drivers.applied import given_up, judge
 from pipeline.drivers.k6_command import (
     CA,
     LOG,
     POINTS,
-    SCRIPTS,
     SLACK_S,
     arguments,
     authorities,
@@ -22,7 +20,7 @@ from pipeline.drivers.k6_command import (
     unprepared,
 )
 from pipeline.drivers.points import read_points
-from pipeline.drivers.shares import merge, sent, share_of, unequal
+from pipeline.drivers.shares import clock_was_set, merge, sent, share_of, unequal
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import (
@@ -88,13 +86,13 @@ def measure(
     readings = {
         arm: (*found, *sent(str(arm), shares.values())) for arm, found in load.readings.items()
     }
-    return dataclasses.replace(load, readings=readings, invalid=(*lost, *unfair, *load.invalid))
+    clocks = [said for one in left for said in clock_was_set(shares[one.name], one)]
+    invalid = (*lost, *clocks, *unfair, *load.invalid)
+    return dataclasses.replace(load, readings=readings, invalid=invalid)
 
 
 def _work(settings: "K6", program: Program, targets: Mapping[Arm, Target], seed: int) -> PodWork:
     script = settings.script
-    root = files.ours(SCRIPTS)
-    paths = [root / script, *(root / "lib").glob("*.js")]
     inside = {
         arm: dataclasses.replace(
             target, url=target.url_in_pods, token_file=SECRETS_IN_POD / _token(arm)
@@ -108,7 +106,7 @@ def _work(settings: "K6", program: Program, targets: Mapping[Arm, Target], seed:
         args=(tuple(arguments(FILES_IN_POD / script, KEPT_IN_POD)[1:]),),
         log=LOG,
         variables=environment(settings, inside, SECRETS_IN_POD, seed),
-        files={path.relative_to(root).as_posix(): path.read_bytes() for path in paths},
+        files={name: path.read_bytes() for name, path in settings.tree().items()},
         secrets={**tokens, CA: authorities(targets).encode()},
         longest_s=settings.longest_s + SLACK_S,
     )

@@ -180,10 +180,14 @@ def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
         Reading("cut_off", float(sum(len(s.measured) for s in timed if s.cut_off)), "1"),
         Reading("span", span.end_s - span.start_s, "s"),
     ]
+    counted: dict[str, list[Series]] = {name: [] for name in _ALWAYS}
+    for one in series:
+        if _is_counter(one) or one.metric in counted:
+            counted.setdefault(one.metric, []).append(one)
     counters = [
         reading
-        for name in sorted({s.metric for s in series if _is_counter(s)} | _ALWAYS)
-        for reading in _counts(name, ((s, s.measured.tolist()) for s in series if s.metric == name))
+        for name, found in sorted(counted.items())
+        for reading in _counts(name, ((s, s.measured.tolist()) for s in found))
     ]
     return ArmPoints(
         span=span,

@@ -1,9 +1,12 @@
 """Raw points as k6's `csv` output writes them: one line per metric and request."""
 
+import gzip
+import io
 import math
 import urllib.parse
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 HINT = "k6.log beside it says what k6 did"
 
 _CHUNK = 50_000  # lines held at once
+_CHUNK_BYTES = 2**25  # that so many lines may have: three times what those of k6 have
+_BUFFER = 2**18
 _LATER = 429
 # From k6's source, lib/netext/httpext/error_codes.go; its documentation lists them too.
 _TIMED_OUT = "1050"
@@ -38,6 +43,35 @@ _UNUSED = frozenset(
         "group_duration",
     }
 )
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How much may still be read, of one file or of several together.
+
+    Attributes:
+        size: In bytes, unpacked.
+        lines: Of points.
+        kinds: Of points: combinations of metric, tags, status and error.
+    """
+
+    size: int = 2**36
+    lines: int = 10**9
+    kinds: int = 20_000
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing more may be read."""
+        return self.size <= 0 or self.lines <= 0
+
+    @classmethod
+    def foreign(cls) -> "Allowance":
+        """Return how much is read of a folder from elsewhere: seconds, and some ten MB."""
+        return cls(size=2 * 10**8, lines=1_500_000, kinds=2_000)
+
+
+class TooMuchError(ValueError):
+    """There are more points than are read."""
 
 
 class Series(NamedTuple):
@@ -73,8 +107,12 @@ class Series(NamedTuple):
         return self.failed and self.error_code in _OWN_FAULT
 
 
-def read_series(path: Path) -> Iterator[Series]:
+def read_series(path: Path, allowed: Allowance | None = None) -> Iterator[Series]:
     """Yield all points that are needed, in parts.
+
+    Args:
+        path: Gzip.
+        allowed: How much may be read, which is taken from it; None for what k6 itself wrote here.
 
     Raises:
         LoadError: Naming the file and what is wrong with it.
@@ -82,22 +120,29 @@ def read_series(path: Path) -> Iterator[Series]:
     import numpy as np
     import pandas as pd
 
+    known = _Kinds(path, allowed or Allowance())
     try:
-        with pd.read_csv(
-            path,
-            compression="gzip",
-            usecols=_COLUMNS,
-            dtype=dict.fromkeys(_GROUP, "category")
-            | {"timestamp": "int64", "metric_value": "float64"},
-            keep_default_na=False,
-            chunksize=_CHUNK,
-        ) as chunks:
+        with (
+            gzip.open(path, "rb") as unpacked,
+            _Bounded(unpacked, known.allowed) as bounded,
+            pd.read_csv(
+                io.BufferedReader(bounded, _BUFFER),
+                usecols=_COLUMNS,
+                dtype=dict.fromkeys(_GROUP, "category")
+                | {"timestamp": "int64", "metric_value": "float64"},
+                keep_default_na=False,
+                chunksize=_CHUNK,
+            ) as chunks,
+        ):
             while True:
+                bounded.begin()
                 with np.errstate(invalid="raise"):  # a time that no int64 can be
                     chunk = next(chunks, None)
                 if chunk is None:
                     break
-                yield from _parts(path, chunk)
+                yield from known.parts(chunk)
+    except TooMuchError as error:
+        raise LoadError(f"{path}: {error}", hint=HINT) from error
     except (FileNotFoundError, pd.errors.EmptyDataError) as error:
         raise LoadError(f"{path}: k6 wrote nothing", hint=HINT) from error
     except (EOFError, zlib.error) as error:
@@ -107,21 +152,103 @@ def read_series(path: Path) -> Iterator[Series]:
         raise LoadError(f"{path}: not what k6 writes: {said}", hint=HINT) from error
 
 
-def _parts(path: Path, chunk: "pd.DataFrame") -> Iterator[Series]:
-    needed = chunk[~chunk["metric_name"].isin(_UNUSED)]
-    groups = needed.groupby(_GROUP, observed=True, sort=False)
-    for key, rows in groups:
-        metric, tags, status, error_code, expected = map(str, key)
-        values = rows["metric_value"].to_numpy()
-        if not (values >= 0).all() or math.isinf(values.max()):
-            said = clipped(metric, _SHOWN)
-            raise LoadError(f"{path}: a value of {said} is not a number from 0 up", hint=HINT)
-        yield Series(
-            metric,
-            dict(urllib.parse.parse_qsl(tags)),
-            status,
-            error_code,
-            expected.lower() == "true",  # pandas makes booleans of a column of nothing else
-            rows["timestamp"].to_numpy(),
-            values,
-        )
+class _Bounded(io.RawIOBase):
+    """A stream that ends with an error where it is longer than allowed, or one of its lines is."""
+
+    def __init__(self, file: gzip.GzipFile, allowed: Allowance) -> None:
+        super().__init__()
+        self._file = file
+        self._allowed = allowed
+        self._chunk = 0
+
+    def begin(self) -> None:
+        """Begin to count the bytes of another chunk of lines."""
+        self._chunk = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 (any buffer)
+        count = self._file.readinto(buffer)
+        self._chunk += count
+        self._allowed.size -= count
+        if self._allowed.size < 0:
+            raise TooMuchError("it is larger, unpacked, than is read")
+        if self._chunk > _CHUNK_BYTES:
+            raise ValueError("its lines are longer than those of k6")
+        return count
+
+
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """Splits points by all that is written beside their numbers."""
+
+    path: Path
+    allowed: Allowance
+    tags: dict[tuple[str, ...], Mapping[str, str]] = field(default_factory=dict)
+
+    def parts(self, chunk: "pd.DataFrame") -> Iterator[Series]:
+        """Yield the points of a chunk by their kind, in the order in which each kind is first.
+
+        Raises:
+            TooMuchError: There are more points, or kinds of them, than are allowed.
+            LoadError: A value is below zero, or is not finite.
+        """
+        import numpy as np
+
+        self.allowed.lines -= len(chunk)
+        if self.allowed.lines < 0:
+            raise TooMuchError("it has more points than are read")
+        needed = chunk[~chunk["metric_name"].isin(_UNUSED)]
+        if needed.empty:
+            return
+        values = needed["metric_value"].to_numpy()
+        self._require_numbers(needed, values)
+        codes = _codes(needed)
+        order = np.argsort(codes, kind="stable")
+        ends = np.cumsum(np.bincount(codes))
+        firsts = order[np.concatenate([[0], ends[:-1]])]
+        columns = [needed[name].iloc[firsts].astype(str) for name in _GROUP]
+        times_us = needed["timestamp"].to_numpy()[order]
+        values = values[order]
+        begin = 0
+        for key, end in zip(zip(*columns, strict=True), ends, strict=True):
+            metric, _, status, error_code, expected = key
+            yield Series(
+                metric,
+                self._tags(key),
+                status,
+                error_code,
+                expected.lower() == "true",  # pandas makes booleans of a column of nothing else
+                times_us[begin:end],
+                values[begin:end],
+            )
+            begin = end
+
+    def _tags(self, key: tuple[str, ...]) -> Mapping[str, str]:
+        if key not in self.tags:
+            if len(self.tags) == self.allowed.kinds:
+                raise TooMuchError(f"it has more than {self.allowed.kinds} kinds of points")
+            self.tags[key] = dict(urllib.parse.parse_qsl(key[1]))
+        return self.tags[key]
+
+    def _require_numbers(
+        self, needed: "pd.DataFrame", values: "np.ndarray[Any, np.dtype[np.float64]]"
+    ) -> None:
+        bad = ~((values >= 0) & (values < math.inf))
+        if bad.any():
+            said = clipped(str(needed["metric_name"].iloc[int(bad.argmax())]), _SHOWN)
+            message = f"{self.path}: a value of {said} is not a number from 0 up"
+            raise LoadError(message, hint=HINT)
+
+
+def _codes(needed: "pd.DataFrame") -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """Return the number of the kind of each point, counted in the order of their first points."""
+    import numpy as np
+    import pandas as pd
+
+    codes = np.zeros(len(needed), dtype=np.int64)
+    for name in _GROUP:
+        column = needed[name].cat
+        codes, _ = pd.factorize(codes * (len(column.categories) + 1) + column.codes.to_numpy())
+    return codes

@@ -12,6 +12,7 @@ from pipeline.drivers.applied import Asked
 from pipeline.drivers.raw import HINT, read_series
 from pipeline.errors import LoadError
 from pipeline.model.results import Reading
+from pipeline.ports import PodDone
 
 _LATE_S = 1.0
 """How much later than the first a pod may begin: they are told one after the other."""
@@ -31,12 +32,14 @@ class Share:
         start_s: Unix time at which its first request under load began; None where it sent none.
         answers: About Secrets and ConfigMaps, in all phases but setup: how many by arm and class of
             code, such as `2xx`, and `reads` of one object.
+        times_s: Unix time of its first and of its last point; None where it wrote none.
     """
 
     iterations: int
     dropped: int
     start_s: float | None
     answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    times_s: tuple[float, float] | None = None
 
 
 def share_of(path: Path) -> Share:
@@ -48,7 +51,10 @@ def share_of(path: Path) -> Share:
     iterations = dropped = 0
     starts: list[float] = []
     answers: dict[str, Counter[str]] = {}
+    firsts, lasts = [], []
     for series in read_series(path):
+        firsts.append(float(series.times_us.min()))
+        lasts.append(float(series.times_us.max()))
         is_load = series.tags.get("phase") == "load"
         if series.metric == "dropped_iterations":
             dropped += int(series.measured.sum())
@@ -61,7 +67,30 @@ def share_of(path: Path) -> Share:
             found[f"{series.status[:1]}xx"] += len(series.measured)
             if series.tags.get("op", "").startswith("get"):
                 found["reads"] += len(series.measured)
-    return Share(iterations, dropped, min(starts) / 1e6 if starts else None, answers)
+    return Share(
+        iterations,
+        dropped,
+        min(starts) / 1e6 if starts else None,
+        answers,
+        (min(firsts) / 1e6, max(lasts) / 1e6) if firsts else None,
+    )
+
+
+def clock_was_set(share: Share, pod: PodDone) -> Iterator[str]:
+    """Yield a sentence if points of a pod are from before its program began, or after it ended.
+
+    When it ended is told by a clock that nobody can set, counted from when it began.
+
+    Args:
+        share: Of the pod.
+        pod: How long its program ran.
+    """
+    if share.times_s is None or not pod.ended_s:
+        return
+    first_s, last_s = share.times_s
+    off_s = max(pod.began_s - first_s, last_s - pod.ended_s)
+    if off_s > _LATE_S:
+        yield f"{pod.name}: the clock of its node was set by about {off_s:.1f} s under load"
 
 
 def sent(arm: str, shares: Iterable[Share]) -> Iterator[Reading]:

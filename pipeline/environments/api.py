@@ -49,13 +49,16 @@ class Api:
         self._pause_s = pause_s
         self._client = self._connected()
 
-    def apply(self, manifest: Mapping[str, Any]) -> None:
+    def apply(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Create an object or change it to this, by server-side apply under our field manager.
+
+        Returns:
+            The object as the cluster has it.
 
         Raises:
             ClusterError: It was refused.
         """
-        self.ask(
+        return self.ask(
             "PATCH",
             path_of(manifest),
             manifest,
@@ -63,22 +66,27 @@ class Api:
             content_type="application/apply-patch+yaml",
         )
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, uid: str = "") -> None:
         """Begin to delete an object; one that is not there is fine.
 
-        Raises:
-            ClusterError: It was refused.
-        """
-        self.found("DELETE", path)
+        Args:
+            path: Of the object.
+            uid: Its `metadata.uid`, so that another of the same name is left alone; empty for any.
 
-    def found(self, method: str, path: str) -> dict[str, Any] | None:
+        Raises:
+            ClusterError: It was refused; with the status 409 where the object has another UID.
+        """
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
+        self.found("DELETE", path, options if uid else None)
+
+    def found(self, method: str, path: str, body: object = None) -> dict[str, Any] | None:
         """Return the answer, or None where there is no such object.
 
         Raises:
             ClusterError: It was refused.
         """
         try:
-            return self.ask(method, path)
+            return self.ask(method, path, body)
         except ClusterError as error:
             if error.status == 404:
                 return None
@@ -181,7 +189,8 @@ class Api:
         from kubernetes.client import ApiException
 
         query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": f"{timeout_s:.0f}"}
-        with suppress(urllib3.exceptions.HTTPError, ApiException, OSError, ValueError):
+        broken = (urllib3.exceptions.HTTPError, ApiException, OSError, ValueError, RecursionError)
+        with suppress(*broken):
             response = self._client.call_api(
                 _with(path, query),
                 "GET",
@@ -238,6 +247,12 @@ class Api:
                 pause_s = pause_s_of(error, self._pause_s)
                 if status not in _PATIENCE or time.monotonic() + pause_s > deadline:
                     raise refusal(what, status, why) from error
+            except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON
+                raise ClusterError(
+                    f"the API server of the cluster answered with something that cannot be read:"
+                    f" {what}: {type(error).__name__}",
+                    hint="is it a Kubernetes API server? `kubectl get --raw /version` asks it",
+                ) from error
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 why, pause_s = type(error).__name__, self._pause_s
                 if time.monotonic() + pause_s > deadline:

@@ -1,22 +1,25 @@
 """Which environment a person chose: by name, or by a file with the table [environment]."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from pipeline import toml_file
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
 from pipeline.environments.remote import Remote
 from pipeline.errors import ConfigError
+from pipeline.plain import clipped
 
 # The registry: a new environment is one name here and one file.
 AnyEnvironment = Annotated[Local | Kind | Remote, Field(discriminator="kind")]
 NAMES = ("local", "kind", "remote")
+_MOST_COMPLAINTS = 20
+_SENTENCE = 300  # characters of a key, or of what is wrong with it
 
 _TABLE = re.compile(r"(?m)^\[environment\][ \t]*(#.*)?$")
 
@@ -42,10 +45,7 @@ def chosen(written: str) -> tuple[Local | Kind | Remote, str]:
             f"there is no environment `{written}`",
             hint=f"write {', '.join(NAMES)}, or the path of a .toml file with [environment]",
         )
-    try:
-        text = Path(written).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{written}: cannot be read: {error}") from error
+    text = toml_file.read(Path(written).expanduser(), "the environment")
     return read(text, written), text
 
 
@@ -82,21 +82,20 @@ def read(text: str, name: str) -> Local | Kind | Remote:
     Raises:
         ConfigError: Naming the key and what was expected there.
     """
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name}: not TOML: {error}") from error
+    tables = toml_file.parsed(text, name)
     table = tables.get("environment")
     if not isinstance(table, Mapping) or len(tables) > 1:
         raise ConfigError(f"{name}: must have one table, [environment], and nothing else")
     try:
         return _READ.validate_python(table)
     except ValidationError as error:
-        first, *others = [_sentence(name, e["loc"], e["msg"]) for e in error.errors()]
+        first, *others = [
+            _sentence(name, e["loc"], e["msg"]) for e in error.errors()[:_MOST_COMPLAINTS]
+        ]
         raise ConfigError(first, hint="\n".join(others)) from error
 
 
 def _sentence(name: str, loc: tuple[int | str, ...], message: str) -> str:
     where = ".".join(["environment", *(str(part) for part in loc[1:])])  # the first is the kind
     said = "unknown key" if message.startswith("Extra inputs") else message
-    return f"{name}: {where}: {said}"
+    return f"{name}: {clipped(where, _SENTENCE)}: {clipped(said, _SENTENCE)}"

@@ -74,18 +74,18 @@ class ClusterEnvironment:
                     for name in (pki.SERVER, "manager")
                 ),
             )
+            homes = {arm: self._home(place) for arm, place in places.items()}
             arms = {
-                arm: _Arm(self, arm, artifact, places[arm], credentials, out)
+                arm: _Arm(self, arm, artifact, places[arm], homes[arm], credentials, out)
                 for arm, artifact in artifacts.items()
             }
             images = {arm: (one.etcd_image(), one.image()) for arm, one in arms.items()}
             pods = self._load_pods(number) if settings.load_pods else None
-            homes = [place.namespace for place in places.values()]
-            homes += [pods.place.namespace] if pods else []
-            stack.callback(remove, [Home(self.api, name) for name in homes], settings.gone_s)
+            of_load = [self._home(pods.place)] if pods else []
+            stack.callback(remove, [*homes.values(), *of_load], settings.gone_s)
             stack.callback(_keep_logs, list(arms.values()))  # first, and deletion comes after all
             if pods:
-                pods.begin()
+                pods.begin(*of_load)
             for arm, one in arms.items():
                 one.begin()
                 one.apply(components.etcd(settings, images[arm][0]))
@@ -106,6 +106,9 @@ class ClusterEnvironment:
             targets |= {arm: one.target(stack) for arm, one in milo.items()}
             first.projects(targets, token, settings.ready_s)
             yield {arm: _loaded_by(pods, places[arm], one) for arm, one in targets.items()}
+
+    def _home(self, place: Place) -> Home:
+        return Home(self.api, place.namespace, place.run)
 
     def _place(self, arm: Arm, at: int, number: int) -> Place:
         return replace(
@@ -163,6 +166,7 @@ class _Arm:
     arm: Arm
     artifact: Artifact
     place: Place
+    home: Home
     credentials: pki.Credentials
     out: Path
     applied: list[str] = field(default_factory=list)
@@ -186,8 +190,7 @@ class _Arm:
     def begin(self) -> None:
         ports = tuple(components.PORTS.values()) if self.place.node_ports else ()
         is_one = self.place.settings.load_pods > 0
-        for manifest in manifests.namespace(self.place, ports, is_one_of_run=is_one):
-            self.environment.api.apply(manifest)
+        self.home.make(manifests.namespace(self.place, ports, is_one_of_run=is_one))
 
     def apply(self, component: Component) -> None:
         for manifest in manifests.component(self.place, component):

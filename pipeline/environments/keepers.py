@@ -15,6 +15,7 @@ from pipeline.environments.refusals import ClusterError
 from pipeline.errors import LoadError
 from pipeline.log import log
 from pipeline.plain import clipped
+from pipeline.strict_json import Bounds
 
 PORT = 6565
 """Of the keeper; it is that of k6 itself, because the k6-operator asks there."""
@@ -22,8 +23,11 @@ PORT = 6565
 _HEADER = "X-Keeper-Token"
 _TRIES = 3
 _CHUNK = 1 << 20
-_ANSWER_S = 60.0
+_BOUNDS = Bounds(size=16 * 2**20, values=100_000, characters=2**20, number=2.0**63)
+"""Of an answer: what a setup returns are names, and what was kept are files."""
+
 _SENTENCE = 300  # characters of an answer that are worth quoting
+_ANSWER_S = 60.0
 _SETUP_S = 330.0  # longer than any script gives its setup
 
 
@@ -117,9 +121,9 @@ class Keeper:
                 cpu_share=float(said["cpu_share"]),
                 files=files,
             )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            what = clipped(str(said), _SENTENCE)
-            raise LoadError(f"{self.title} does not answer as a keeper does: {what}") from error
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
+            shown = clipped(str(said), _SENTENCE)
+            raise LoadError(f"{self.title} does not answer as a keeper does: {shown}") from error
 
     def take(self, files: tuple[Kept, ...], folder: Path) -> None:
         """Copy what it kept, and let the pod end once all of it is here.
@@ -128,7 +132,7 @@ class Keeper:
             LoadError: A file did not arrive as it was there.
         """
         for file in files:
-            if Path(file.name).name != file.name or "\0" in file.name:
+            if not _is_name(file.name):
                 raise LoadError(f"{self.title} names a file that is a path: {file.name[:60]!r}")
             self._take(file, folder / file.name)
         self._json("POST", "taken")
@@ -156,6 +160,8 @@ class Keeper:
                 for chunk in response.stream(_CHUNK):
                     hashed.update(chunk)
                     size += len(chunk)
+                    if size > file.size:
+                        return f"more than {file.size} bytes came"
                     out.write(chunk)
         except urllib3.exceptions.HTTPError as error:
             return f"the answer broke off after {size} bytes ({type(error).__name__})"
@@ -170,9 +176,20 @@ class Keeper:
     def _json(
         self, method: str, what: str, body: object = None, *, once_s: float = 0.0
     ) -> Mapping[str, Any]:
+        import urllib3
+
         response = self._asked(method, what, body, once_s=once_s)
         try:
-            said = strict_json.loads(bytes(response.data), strict_json.OURS)
+            data = response.read(_BOUNDS.size + 1)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            response.close()
+            kind = type(error).__name__
+            raise LoadError(f"{self.title}: {what}: the answer broke off ({kind})") from error
+        if len(data) > _BOUNDS.size:
+            response.close()  # there is more of it, which nobody reads
+        response.release_conn()
+        try:
+            said = strict_json.loads(data, _BOUNDS)
         except ValueError as error:
             raise LoadError(f"{self.title} answered {what} with something else: {error}") from error
         return said if isinstance(said, dict) else {}
@@ -196,8 +213,11 @@ class Keeper:
 def _data(said: Mapping[str, Any]) -> object:
     """Return what a setup returned, in k6's answer."""
     found: object = said
-    for name in ("data", "attributes", "data"):
-        if not isinstance(found, dict):
-            return None
-        found = found.get(name)
+    for key in ("data", "attributes", "data"):
+        found = found.get(key) if isinstance(found, dict) else None
     return found
+
+
+def _is_name(name: str) -> bool:
+    """Return whether a file can have this name in a folder of ours."""
+    return Path(name).name == name and name not in ("", "..") and name.isprintable()

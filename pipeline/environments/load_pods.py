@@ -15,6 +15,7 @@ from pipeline.environments.api import Api
 from pipeline.environments.images import GENERATOR, Image, helper_path, load_image
 from pipeline.environments.keepers import PORT, Keeper, State
 from pipeline.environments.manifests import LOAD, LoadSpec, Place
+from pipeline.environments.namespaces import Home
 from pipeline.environments.pods import Pod, Pods, state
 from pipeline.environments.refusals import ClusterError
 from pipeline.errors import LoadError
@@ -52,14 +53,17 @@ class ClusterPods:
     tick_s: float = TICK_S
     _runs: Iterator[int] = field(default_factory=itertools.count)
 
-    def begin(self) -> None:
+    def begin(self, home: Home | None = None) -> None:
         """Make the namespace.
+
+        Args:
+            home: The namespace, which learns its UID; None where nobody deletes it.
 
         Raises:
             ClusterError: It was refused.
         """
-        for manifest in manifests.namespace(self.place, [PORT], is_one_of_run=True):
-            self.api.apply(manifest)
+        home = home or Home(self.api, self.place.namespace, self.place.run)
+        home.make(manifests.namespace(self.place, [PORT], is_one_of_run=True))
 
     def run(self, work: PodWork, out: Path, check: Callable[[], None]) -> tuple[PodDone, ...]:
         """See `LoadPods.run`."""

@@ -13,7 +13,7 @@ from pydantic import PositiveFloat
 
 from pipeline import loopback, proc, web
 from pipeline.environments import commands, first, pki
-from pipeline.errors import ConfigError, LaunchError, LoadError
+from pipeline.errors import ConfigError, LaunchError, SubjectDiedError
 from pipeline.log import log
 from pipeline.model.subject import Arm, Product
 from pipeline.ports import Artifact, Program, Target
@@ -207,7 +207,7 @@ def _target(components: Mapping[str, _Up], credentials: pki.Credentials) -> Targ
     def check() -> None:
         for one in components.values():
             if how := one.service.ended():
-                raise LoadError(
+                raise SubjectDiedError(
                     f"{one.service.name} {how} while it was measured",
                     hint=proc.last(one.service.output),
                 )

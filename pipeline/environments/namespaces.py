@@ -1,35 +1,75 @@
-"""Namespaces of ours: deleted when a launch ends, and named where that did not work."""
+"""Namespaces of ours: made, deleted when a launch ends, and named where that did not work."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.environments.api import Api
+from pipeline.environments.manifests import RUN
 from pipeline.environments.paths import within
 from pipeline.environments.refusals import ClusterError
 from pipeline.environments.way import until
 from pipeline.log import log
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Home:
-    """One namespace of a launch."""
+    """One namespace of a launch.
+
+    It is deleted by its UID, so that a namespace that somebody has made anew under the same name
+    is left alone.
+
+    Attributes:
+        api: Of the cluster.
+        name: Of the namespace.
+        run: Id of the run, which is in its labels.
+        uid: As the cluster answered when it was made; empty before.
+    """
 
     api: Api
     name: str
+    run: str
+    uid: str = ""
 
     @property
     def path(self) -> str:
         """Of the namespace."""
         return within(self.name)
 
+    def make(self, manifests: Sequence[Mapping[str, Any]]) -> None:
+        """Apply the namespace, and what belongs to it.
+
+        Raises:
+            ClusterError: It was refused.
+        """
+        for manifest in manifests:
+            answer = self.api.apply(manifest)
+            if manifest["kind"] == "Namespace":
+                self.uid = _uid(answer)
+
     def is_deleted(self) -> bool:
         """Begin to delete it; say whether the cluster took that."""
         try:
-            self.api.delete(self.path)
+            self.uid = self.uid or self._uid_of_run()
+            if not self.uid:
+                return False
+            self.api.delete(self.path, self.uid)
         except ClusterError as error:
-            self.is_left(str(error))
-            return False
+            if error.status == 409 and self._is_another():
+                return False
+            if error.status != 409:  # otherwise it is being deleted already
+                self.is_left(str(error))
+                return False
         return True
+
+    def is_gone(self) -> bool:
+        """Return whether it is there no more.
+
+        Raises:
+            ClusterError: The cluster does not answer.
+        """
+        found = self.api.found("GET", self.path)
+        return found is None or _uid(found) != self.uid
 
     def is_left(self, why: str) -> None:
         """Say that it is still there."""
@@ -39,6 +79,26 @@ class Home:
             self.name,
             why,
         )
+
+    def _uid_of_run(self) -> str:
+        """Return the UID of the namespace if it is of this run: the answer may have been lost."""
+        found = self.api.found("GET", self.path)
+        labels = (found or {}).get("metadata", {}).get("labels") or {}
+        return _uid(found or {}) if labels.get(RUN) == self.run else ""
+
+    def _is_another(self) -> bool:
+        """Return whether somebody has made the namespace anew, and say so."""
+        try:
+            is_another = self.is_gone()
+        except ClusterError:
+            return False
+        if is_another:
+            log.warning("the namespace %s is not the one of this run: it is left alone", self.name)
+        return is_another
+
+
+def _uid(found: Mapping[str, Any]) -> str:
+    return str(found.get("metadata", {}).get("uid", ""))
 
 
 def remove(homes: Sequence[Home], gone_s: float) -> None:
@@ -53,7 +113,7 @@ def remove(homes: Sequence[Home], gone_s: float) -> None:
 
 def _wait_gone(left: list[Home], gone_s: float) -> None:
     def are_gone() -> bool:
-        left[:] = [one for one in left if one.api.found("GET", one.path)]
+        left[:] = [one for one in left if not one.is_gone()]
         return not left
 
     what = f"it is not gone after {gone_s:g} s"

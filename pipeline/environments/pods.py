@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.environments.api import Api
 from pipeline.environments.refusals import ClusterError
-from pipeline.errors import LaunchError, LoadError
+from pipeline.errors import LaunchError, LoadError, SubjectDiedError
 from pipeline.log import log
 
 Pod = Mapping[str, Any]
@@ -28,6 +28,12 @@ _LINES = 12
 _LOG_BYTES = 20_000_000
 
 
+# Reasons of a Pod that the kubelet or the control plane ended; see `PodStatus` in Kubernetes' API.
+_DISTURBED = frozenset(
+    {"Evicted", "NodeLost", "NodeShutdown", "Preempting", "Shutdown", "Terminated"}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """How far a Pod is.
@@ -36,11 +42,14 @@ class State:
         is_ready: Whether it answers.
         why: What it waits for, or how it ended; empty when it is ready.
         is_over: Whether waiting longer is of no use.
+        is_of_itself: Whether it ended by itself: it exited, crashed, or took more memory than its
+            limit.  A Pod that was evicted, preempted or deleted did not.
     """
 
     is_ready: bool
     why: str = ""
     is_over: bool = False
+    is_of_itself: bool = False
 
 
 def state(pod: Pod) -> State:
@@ -49,7 +58,8 @@ def state(pod: Pod) -> State:
     conditions = {c["type"]: c for c in status.get("conditions") or ()}
     for container in status.get("containerStatuses") or ():
         if (found := _stopped(container.get("state", {}))) is not None:
-            return found
+            is_left_alone = not _is_disturbed(pod, conditions)
+            return replace(found, is_of_itself=found.is_of_itself and is_left_alone)
     if status.get("phase") in ("Failed", "Succeeded"):
         why = ": ".join(filter(None, (status.get("reason", "Failed"), status.get("message", ""))))
         return State(is_ready=False, why=why, is_over=True)
@@ -65,10 +75,20 @@ def state(pod: Pod) -> State:
     return State(is_ready=False, why="does not answer yet" if phase == "Running" else str(phase))
 
 
+def _is_disturbed(pod: Pod, conditions: Mapping[str, Any]) -> bool:
+    """Return whether a Pod was evicted, preempted or deleted, and so did not end by itself."""
+    target = conditions.get("DisruptionTarget", {})
+    return (
+        "deletionTimestamp" in pod.get("metadata", {})
+        or target.get("status") == "True"
+        or pod.get("status", {}).get("reason") in _DISTURBED
+    )
+
+
 def _stopped(now: Mapping[str, Any]) -> State | None:
     """Return why a container does not run, or None where it does."""
     if ended := now.get("terminated"):
-        return State(is_ready=False, why=_ended(ended), is_over=True)
+        return State(is_ready=False, why=_ended(ended), is_over=True, is_of_itself=True)
     if waiting := now.get("waiting"):
         reason = str(waiting.get("reason", "Waiting"))
         why = ": ".join(filter(None, (reason, waiting.get("message", "")[:300])))
@@ -139,7 +159,8 @@ class Pods:
         A cluster that does not answer is no reason to stop a load that goes on.
 
         Raises:
-            LoadError: One has ended.
+            SubjectDiedError: One has ended by itself.
+            LoadError: One was ended by the cluster, or by somebody in it.
         """
         if time.monotonic() - self._looked_s < _LOOK_S:
             return
@@ -156,7 +177,7 @@ class Pods:
                 else State(is_ready=False, why="was deleted", is_over=True)
             )
             if now.is_over:
-                raise LoadError(
+                raise (SubjectDiedError if now.is_of_itself else LoadError)(
                     f"{name} of the {self.arm} {now.why} while it was measured",
                     hint=self.last(name),
                 )

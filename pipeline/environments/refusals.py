@@ -31,7 +31,10 @@ def message(error: Any) -> str:  # noqa: ANN401 (the library has no types)
     body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
     try:
         said = json.loads(body)["message"]
-    except ValueError:  # of something behind the API server, which answers with text
+    except (
+        ValueError,
+        RecursionError,
+    ):  # of something behind the API server, which answers with text
         said = clipped(str(body).strip(), _SENTENCE) or error.reason
     except (KeyError, TypeError):
         said = error.reason

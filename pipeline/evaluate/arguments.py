@@ -40,6 +40,11 @@ def add(commands: "Commands") -> argparse.ArgumentParser:
     parser.add_argument("--document", type=Path, metavar="FILE", help="write the answer there too")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: out/ and the time")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with an evaluation")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="with --resume: go on with a folder that was not begun here",
+    )
     parser.add_argument("--json", action="store_true", help="print evaluation.json, not the report")
     return parser
 
@@ -50,6 +55,8 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         ConfigError: They do not.
     """
+    if args.trust and args.resume is None:
+        raise ConfigError("--trust is of --resume only")
     given = [name for name in _FIXED if getattr(args, name) is not None]
     if args.resume is not None and given:
         raise ConfigError(f"--{given[0]} cannot be changed by --resume", hint="start anew")

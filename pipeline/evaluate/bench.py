@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+from pipeline.clock import SteadyClock, watched_clock
 from pipeline.config import AnyDriver, Suite, Workload
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6 import K6
@@ -114,10 +115,11 @@ class Bench:
         return [w for w in self.suite.workloads if workload_of(w) == name]
 
     def _attempt(self, workload: Workload, target: Target, out: Path, seed: int) -> Attempt:
-        began = time.time()
+        clock = SteadyClock()
+        began = clock.now_s()
         with watched(self._paths(workload.driver)) as use:
             load, readings, invalid = self._loaded(workload, target, out, seed)
-        wall_s = time.time() - began
+        wall_s = clock.now_s() - began
         found = values_of(workload, readings)
         for said in found.missing:
             log.info("%s: %s", workload.name, said)
@@ -174,13 +176,14 @@ class Bench:
         own = _new(out / "own")
         probed = _new(out.with_name(f"{out.name}-probes"))
         try:
-            load, seen = applied(driver, probes, {_ARM: target}, seed, out=own, probed=probed)
+            with watched_clock() as clock:
+                load, seen = applied(driver, probes, {_ARM: target}, seed, out=own, probed=probed)
         except LoadError as error:
             target.check()  # a dead build is no fault of the driver's
             return None, (), (str(error),)
         slow = (*load.failing.values(), *load.failed.values())
         readings = (*load.readings[_ARM], *seen[_ARM].readings)
-        return load, readings, (*load.invalid, *slow)
+        return load, readings, (*load.invalid, *clock.steps(), *slow)
 
     def _paths(self, driver: AnyDriver) -> set[Path]:
         return {self.programs[name].path for name in driver.needs}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline import codec, stages
+from pipeline import codec, config, files, stages
 from pipeline.config import Suite
 from pipeline.errors import LoadError
 from pipeline.log import log
@@ -82,6 +82,7 @@ class Faults:
         pairs: Of each row.
         seed: Of every random choice.
         out: Existing folder; each row gets a folder in it, and keeps it.
+        is_trusted: Whether a row that was not begun here may be gone on with.
     """
 
     suite: Suite
@@ -89,6 +90,7 @@ class Faults:
     pairs: int
     seed: int
     out: Path
+    is_trusted: bool = False
 
     def rows(self) -> Iterator[Seen]:
         """Yield a row for each fault; one that was measured is not measured again.
@@ -131,10 +133,11 @@ class Faults:
         return replace(self.seen(row.fault, report), failed=row.failed)
 
     def _report(self, candidate: str, text: str, folder: Path) -> Report:
-        if (folder / stages.RESULTS).exists():
-            return stages.resume(folder)
+        if (folder / files.RESULTS).exists():
+            return stages.resume(folder, is_trusted=self.is_trusted)
         suite = folder.with_suffix(".toml")
         codec.write_text(suite, text)
+        config.keep_files(self.suite, suite.parent)
         wish = Wish(str(suite), candidate, "reference", pairs=self.pairs, seed=self.seed)
         return stages.run(wish, folder)
 

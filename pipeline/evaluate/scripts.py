@@ -32,10 +32,7 @@ def scripts(suite: Suite) -> tuple[Script, ...]:
 
 def _files(driver: AnyDriver) -> tuple[list[Path], list[Path]]:
     """Return the files that are only of this workload, and those that it shares with others."""
-    if isinstance(driver, K6):
-        own = [files.ours("k6_scripts", driver.script)]
-    else:
-        own = [files.ours(CONFIGS, f"{driver.config}.yaml")]
+    own = [driver.tree()[driver.main]]
     return own, sorted(driver.files() - {*own, *_others(driver)})
 
 

@@ -4,29 +4,28 @@ import argparse
 import os
 import random
 import shlex
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, progress, toolchain
-from pipeline.config import LoadedSuite
+from pipeline import codec, config, files, progress, terminal, toolchain, trust
+from pipeline.config import SUITE, LoadedSuite
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.evaluate.arguments import check
 from pipeline.evaluate.bench import Bench
 from pipeline.evaluate.faults import Faults
 from pipeline.evaluate.scripts import scripts
+from pipeline.files import EVALUATION
 from pipeline.log import log
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.results import Tool
 from pipeline.private import measuring
 from pipeline.render.evaluation import document
-from pipeline.stages import SUITE
+from pipeline.trust import Begun
 from pipeline.wish import spec_of
 
-EVALUATION = "evaluation.json"
 REPORT = "evaluation.md"
 _REPETITIONS = 5
 
@@ -38,28 +37,40 @@ def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
         PipelineError: Of every kind; what was measured until then is in the folder.
     """
     check(args)
+    if args.resume:
+        files.measured(out, EVALUATION)  # before its suite is looked for
     loaded = config.load(out / SUITE if args.resume else config.path_of(args.suite or "drivers"))
-    found = begun = _reopened(out) if args.resume else _begun(args, loaded, out)
+    found = begun = _reopened(out) if args.resume else _made(args, loaded, out)
+    if args.resume:
+        trust.require(_begun(found, loaded), out, is_trusted=bool(args.trust))
+    else:
+        trust.note(_begun(found, loaded), out)
     began = time.monotonic()
     try:
         for more in _measured(begun, loaded, out):
             found = replace(more, spent_s=begun.spent_s + time.monotonic() - began)
             codec.write_evaluation(out / EVALUATION, found)
         if args.faults:
-            rows = Faults(loaded.suite, loaded.text, args.faults, found.seed, out / "faults")
+            rows = Faults(
+                loaded.suite,
+                loaded.text,
+                args.faults,
+                found.seed,
+                out / "faults",
+                is_trusted=bool(args.trust),
+            )
             for row in rows.rows():
                 kept = tuple(one for one in found.seen if one.fault != row.fault)
                 found = replace(found, seen=(*kept, row))
                 codec.write_evaluation(out / EVALUATION, found)
     except (PipelineError, KeyboardInterrupt, OSError):
-        program = Path(sys.executable).name
-        log.warning("stopped; go on with: %s -m pipeline evaluate --resume %s", program, out)
+        log.warning("stopped; go on with: %s", terminal.command("evaluate", "--resume", out))
         raise
     text = shown(found)
-    codec.write_text(out / REPORT, text)
+    if codec.write_reports(out, {REPORT: text}):
+        log.info("everything is in %s", out)
     if args.document:
         codec.write_text(args.document, text)
-    log.info("everything is in %s", out)
     return found
 
 
@@ -76,12 +87,13 @@ def _spec(found: Evaluation) -> str:
     return f"{kind}:{Path(place).name}" if place else kind
 
 
-def _begun(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluation:
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(
-            f"{out} is not empty, and an evaluation never overwrites another",
-            hint="leave --out away to get a new folder, or go on with `evaluate --resume`",
-        )
+def _begun(found: Evaluation, loaded: LoadedSuite) -> Begun:
+    texts = {SUITE: loaded.text}
+    return Begun("evaluate --resume", (found.taken_at, found.seed), {"build": found.subject}, texts)
+
+
+def _made(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluation:
+    files.require_new_folder(out, resume="evaluate --resume")
     binary = os.environ.get(toolchain.BINARY, "")
     candidate = args.candidate or (f"binary:{binary}" if binary else "reference")
     spec = spec_of(candidate)
@@ -97,14 +109,14 @@ def _begun(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluati
         scripts=scripts(loaded.suite),
     )
     out.mkdir(parents=True, exist_ok=True)
-    codec.write_text(out / SUITE, loaded.text)
+    config.keep(loaded, out)
     codec.write_evaluation(out / EVALUATION, found)
     return found
 
 
 def _reopened(out: Path) -> Evaluation:
     """Return an evaluation without the repetition that was interrupted."""
-    found = codec.read_evaluation(out / EVALUATION)
+    found = codec.read_evaluation(files.measured(out, EVALUATION))
     counts = [attempt.repetition for attempt in found.attempts]
     whole = max(map(counts.count, counts), default=0)
     kept = tuple(a for a in found.attempts if counts.count(a.repetition) == whole)

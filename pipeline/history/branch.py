@@ -167,7 +167,13 @@ def _runs(clone: Path, commit: str, file: str) -> frozenset[str]:
         return frozenset()
     with tempfile.TemporaryDirectory(dir=clone.parent) as aside:
         copy = Path(aside, PurePosixPath(file).name)
-        copy.write_text(_ask(clone, "show", f"{commit}:{file}"), encoding="utf-8")
+        size = _ask(clone, "cat-file", "-s", f"{commit}:{file}").strip()
+        if not size.isdecimal() or int(size) > nights.MOST_BYTES:
+            raise BaselineError(
+                f"{file} in {commit[:12]} is larger than {nights.MOST_BYTES / 2**20:g} MiB"
+            )
+        said = _ask(clone, "show", f"{commit}:{file}", errors="surrogateescape")
+        copy.write_bytes(said.encode(errors="surrogateescape"))  # every byte as it is there
         return frozenset(night.run for night in nights.load(copy))
 
 
@@ -175,13 +181,18 @@ def _commit(clone: Path, ref: str) -> str:
     return _ask(clone, "rev-parse", "--verify", f"{ref}^{{commit}}").strip()
 
 
-def _ask(folder: Path, *arguments: str) -> str:
+def _ask(folder: Path, *arguments: str, errors: str = "replace") -> str:
     """Return what git prints to stdout alone.
+
+    Args:
+        folder: Of the clone.
+        *arguments: Of git.
+        errors: See `proc.capture`.
 
     Raises:
         LoadError: It fails.
     """
-    said = proc.capture(["git", *arguments], cwd=folder, timeout_s=_TIMEOUT_S)
+    said = proc.capture(["git", *arguments], cwd=folder, timeout_s=_TIMEOUT_S, errors=errors)
     if said is None:
         raise LoadError(f"`git {' '.join(arguments)}` failed in a fresh clone of the history")
     return said

@@ -30,6 +30,9 @@ from pipeline.model.subject import Arm
 
 # 1: the first version.
 NIGHT: Final = "milo-perf.night/1"
+MOST_BYTES: Final = 8 * 2**20
+"""Of a file: 1,300 nights of the suite `pr`."""
+
 FALSE_ALARMS: Final = "equal-builds/false_alarms"
 """Share of reports on equal builds that would have been red; not set against anything."""
 
@@ -159,7 +162,14 @@ def load(path: Path) -> list[Night]:
         BaselineError: It cannot be read, or a line other than a cut-off last one is no night.
     """
     try:
-        lines = path.read_text(encoding="utf-8", errors="strict").split("\n")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise BaselineError(
+                f"{path}: it is larger than {MOST_BYTES / 2**20:g} MiB",
+                hint="keep the older nights in a file of their own",
+            )
+        lines = data.decode().split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(f"{path}: cannot be read: {error}") from error
     found: list[Night] = []

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import acknowledged, codec
+from pipeline import acknowledged, codec, files
 from pipeline.errors import ConfigError, Exit
 from pipeline.history import branch, nights, table
 from pipeline.history.source import Dated, Meaning, Source
@@ -17,7 +17,6 @@ from pipeline.log import log
 from pipeline.model.history import Acknowledgement, Judged, Place, Step
 from pipeline.model.metric import Better, Scale
 
-RESULTS = "results.json"
 CALIBRATION = "calibration.json"
 """What `baseline calibrate --json` prints, where that is kept in the folder of its run."""
 
@@ -25,11 +24,10 @@ CALIBRATION = "calibration.json"
 def judged(args: argparse.Namespace) -> list[Judged]:
     """Return every series of a file with its steps.
 
-    Where asked, a run is added to the file first, and a page is written in the end.
+    Where asked, a run is added to the file first.
 
     Raises:
-        PipelineError: The file, the run or the acknowledgements cannot be used, or the page cannot
-            be written.
+        PipelineError: The file, the run or the acknowledgements cannot be used.
     """
     if args.html is not None:
         _apart(args.html, (args.file, args.acknowledged))
@@ -55,13 +53,19 @@ def _judged(args: argparse.Namespace, path: Path) -> list[Judged]:
     rule = HistoryRule(args.least)
     source = _source(path, Meaning(Scale(args.scale), Better(args.better)))
     pairs = [(dated, judge(dated.line, rule)) for dated in source.series]
-    found = _placed(source, pairs, said, ends=args.html is not None)
-    if args.html is not None:
-        from pipeline.render.history_page import history_html
+    return _placed(source, pairs, said, ends=args.html is not None)
 
-        codec.write_text(args.html, history_html(found, rule))
-        log.info("%s: written", args.html)
-    return found
+
+def write_page(histories: Sequence[Judged], args: argparse.Namespace) -> bool:
+    """Write the page of histories, and return whether that was possible; otherwise say why not."""
+    from pipeline.render.history_page import history_html
+
+    page: Path = args.html
+    text = history_html(histories, HistoryRule(args.least))
+    is_written = codec.write_reports(page.parent, {page.name: text})
+    if is_written:
+        log.info("%s: written", page)
+    return is_written
 
 
 def exit_code(histories: Sequence[Judged], *, alarm: bool) -> Exit:
@@ -107,7 +111,7 @@ def _night(path: Path, folder: Path) -> nights.Night:
         raise ConfigError(f"{path}: a run is added to a .jsonl file only")
     calibration = folder / CALIBRATION
     found = codec.read_calibration(calibration) if calibration.exists() else None
-    return nights.night(codec.read_results(folder / RESULTS), found)
+    return nights.night(codec.read_results(files.measured(folder, files.RESULTS)), found)
 
 
 def _say(path: Path, *, is_new: bool) -> None:

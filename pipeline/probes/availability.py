@@ -15,6 +15,8 @@ from pipeline import web
 from pipeline.errors import LoadError
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
+from pipeline.probes.gaps import Pulse
+from pipeline.repeated import repeated
 
 PERIOD_S = 0.1
 TIMEOUT_S = 1.0
@@ -33,6 +35,8 @@ class Availability:
     And `availability.longest_gap` (s), the longest time without a moment at which both were
     answered; of a server that always answers it is about 0.1 s, the time between two tries.
 
+    Where this program itself stood still there are none of these: nobody asked.
+
     The server and etcd have ten small writes a second more to do, so a workload must ask for it.
     """
 
@@ -43,12 +47,13 @@ class Availability:
         Raises:
             LoadError: The server refused the ConfigMap.
         """
-        watch = _Watch(out, *_connections(target))
+        watch = _Watch(out, *_connections(target), Pulse(PERIOD_S))
         thread = threading.Thread(target=watch.follow, name="availability probe", daemon=True)
         try:
             _create(watch.writing)
             thread.start()
-            yield watch
+            with repeated(watch.pulse.beat, PERIOD_S, "pulse of the availability probe"):
+                yield watch
         finally:
             watch.end()
             if thread.ident:
@@ -72,13 +77,14 @@ class _Watch:
     out: Path
     asking: web.Connection
     writing: web.Connection
+    pulse: Pulse
     tries: list[Try] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def follow(self) -> None:
         """Try ten times a second until the end; while a try is not answered there is no other."""
-        unix_s = time.time() - time.monotonic()  # nobody sets the second clock
+        unix_s = self.pulse.clock.offset_s
         due_s = time.monotonic()
         number = 0
         while not self.ended.is_set():
@@ -99,8 +105,9 @@ class _Watch:
         """See `Watch.readings`.
 
         Raises:
-            LoadError: Nothing was tried during the span.
+            LoadError: Nothing was tried during the span, or not for a part of it.
         """
+        self.pulse.require_steady(span, "availability probe")
         with self.lock:
             tries = tuple(self.tries)
         _write(self.out / "availability.csv", tries)

@@ -11,10 +11,12 @@ from pipeline.errors import LoadError
 from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import KUBELET_EVERY_S, KUBELET_LATE_S, Span, Target, Usage
+from pipeline.probes.gaps import require_looks
 from pipeline.probes.process import keep, rise
 from pipeline.repeated import repeated
 
 _PAUSE_S = 2.0
+_KUBELET_S = 15.0  # the longest that a kubelet waits between two looks of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +105,14 @@ def summary(component: str, seen: Sequence[Usage], span: Span) -> tuple[Reading,
     Of a span between two looks, memory is that of the look after it.
 
     Raises:
-        LoadError: The container was not seen over the whole span.
+        LoadError: The container was not seen over the whole span, or not for a part of it.
     """
-    if not seen or seen[0].time_s > span.start_s or seen[-1].time_s < span.end_s:
-        raise LoadError(f"containers probe: {component} was not seen over the whole load")
+    times_s = [one.time_s for one in seen]
+    require_looks(times_s, span, _KUBELET_S, f"containers probe: {component}")
     within = [one for one in seen if span.start_s <= one.time_s <= span.end_s]
     within = within or [next(one for one in seen if one.time_s >= span.end_s)]
     memory = [one.memory for one in within]
-    cpu = rise([one.time_s for one in seen], [one.cpu_s for one in seen], span)
+    cpu = rise(times_s, [one.cpu_s for one in seen], span)
     return (
         Reading(f"{component}.cpu", cpu, "s"),
         Reading(f"{component}.memory_mean", sum(memory) / len(memory), "B"),

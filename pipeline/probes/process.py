@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import LoadError
+from pipeline.clock import SteadyClock
 from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
+from pipeline.probes.gaps import require_looks
 from pipeline.repeated import repeated
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Process:
     And `COMPONENT.memory_added` (B) and `COMPONENT.files_added` (1): the look after the load less
     the one before it, and 0 where there is less than before: then the build gave back what an
     earlier load had taken, and added nothing.
+
+    A process that was not seen for three periods has no readings: nobody knows what it did then.
     """
 
     @contextmanager
@@ -68,13 +71,14 @@ class Process:
 class _Watch:
     processes: Mapping[str, int]
     seen: dict[str, list[Observation]]
+    clock: SteadyClock = field(default_factory=SteadyClock)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self) -> None:
         """Add one observation of each process that still lives."""
-        for component, pid in self.processes.items():
-            if (found := observation(pid)) is not None:
-                with self.lock:
+        with self.lock:  # so that times rise, whoever looks
+            for component, pid in self.processes.items():
+                if (found := observation(pid, self.clock)) is not None:
                     self.seen[component].append(found)
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
@@ -89,15 +93,21 @@ class _Watch:
         )
 
 
-def observation(pid: int) -> Observation | None:
-    """Return one look at a process, or None when it is gone."""
+def observation(pid: int, clock: SteadyClock | None = None) -> Observation | None:
+    """Return one look at a process, or None when it is gone.
+
+    Args:
+        pid: Of the process.
+        clock: By which the look is dated; None for one that is read now.
+    """
     import psutil
 
+    clock = clock or SteadyClock()
     try:
         process = psutil.Process(pid)
         with process.oneshot():
             return Observation(
-                time_s=time.time(),
+                time_s=clock.now_s(),
                 # The process's own clock, in nanoseconds: /proc counts in ticks of 10 ms.
                 cpu_s=time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED),
                 memory=process.memory_info().rss,
@@ -136,14 +146,13 @@ def summary(component: str, seen: Sequence[Observation], span: Span) -> tuple[Re
     Of a span between two looks, memory, threads and files are those of the look after it.
 
     Raises:
-        LoadError: The process was not seen over the whole span.
+        LoadError: The process was not seen over the whole span, or not for a part of it.
     """
-    if not seen or seen[0].time_s > span.start_s or seen[-1].time_s < span.end_s:
-        raise LoadError(f"process probe: {component} was not seen over the whole load")
+    times_s = [o.time_s for o in seen]
+    require_looks(times_s, span, PERIOD_S, f"process probe: {component}")
     within = [o for o in seen if span.start_s <= o.time_s <= span.end_s]
     within = within or [next(o for o in seen if o.time_s >= span.end_s)]
     memory = [o.memory for o in within]
-    times_s = [o.time_s for o in seen]
     first, last = seen[0], seen[-1]
     found = [
         Reading(f"{component}.cpu", rise(times_s, [o.cpu_s for o in seen], span), "s"),

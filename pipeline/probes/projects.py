@@ -15,10 +15,12 @@ from pipeline.errors import LoadError
 from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
+from pipeline.probes.gaps import Pulse, pulse
 from pipeline.stats.summary import EFFECTIVE, summary
 
 PATH = "/apis/resourcemanager.miloapis.com/v1alpha1/projects"
 _CONNECT_S = 10.0
+_PULSE_S = 0.5
 _AGAIN_S = 0.5  # between two attempts to watch, where the last one was refused
 
 
@@ -57,7 +59,8 @@ class Projects:
         try:
             if not stream.open.wait(_CONNECT_S):
                 raise LoadError(f"projects probe: no watch: {stream.error or 'no answer'}")
-            yield _Watch(stream)
+            with pulse(_PULSE_S, "pulse of the projects probe") as beating:
+                yield _Watch(stream, beating)
         finally:
             stream.stop()
             thread.join()
@@ -131,13 +134,16 @@ class Lives:
 @dataclass(frozen=True, slots=True)
 class _Watch:
     stream: "_Stream"
+    pulse: Pulse
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """See `Watch.readings`.
 
         Raises:
-            LoadError: The watch broke and could not be opened again.
+            LoadError: The watch broke and could not be opened again, or this program stood
+                still.
         """
+        self.pulse.require_steady(span, "projects probe")
         with self.stream.lock:
             if self.stream.error:
                 raise LoadError(f"projects probe: the watch broke: {self.stream.error}")
@@ -170,7 +176,7 @@ class _Stream:
         _, body = self._connection.ask("GET", f"{PATH}?limit=1")
         try:
             self._version = str(json.loads(body)["metadata"]["resourceVersion"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, RecursionError, TypeError, ValueError) as error:
             raise LoadError("projects probe: the list of Projects has no version") from error
 
     def follow(self) -> None:
@@ -223,7 +229,7 @@ class _Stream:
             if kind != "BOOKMARK":
                 with self.lock:
                     self.lives.event(kind, project, at)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise LoadError(f"{PATH}: not an event of a watch: {line[:80]!r}") from error
         return True
 

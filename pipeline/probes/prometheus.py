@@ -2,12 +2,12 @@
 
 import csv
 import math
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.clock import SteadyClock
 from pipeline.errors import LoadError
 from pipeline.log import log
 from pipeline.model.results import Reading
@@ -40,7 +40,8 @@ class Prometheus:
         Raises:
             LoadError: A component did not answer.
         """
-        yield _Watch(target, out, _scrapes(target, out, "before"), time.time())
+        clock = SteadyClock()
+        yield _Watch(target, out, _scrapes(target, out, "before"), clock, clock.now_s())
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,13 @@ class _Watch:
     target: Target
     out: Path
     before: Mapping[str, Scrape]
+    clock: SteadyClock
     before_s: float
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """See `Watch.readings`."""
         after = _scrapes(self.target, self.out, "after")
-        _keep(self.out / "goroutines.csv", {self.before_s: self.before, time.time(): after})
+        _keep(self.out / "goroutines.csv", {self.before_s: self.before, self.clock.now_s(): after})
         return tuple(
             reading
             for component, scrape in after.items()

@@ -10,11 +10,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline import web
+from pipeline.clock import SteadyClock
 from pipeline.errors import LoadError
 from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
 from pipeline.probes.etcd import PREFIX, keys
+from pipeline.probes.gaps import PERIODS, gap_s
 from pipeline.probes.process import observation
 from pipeline.probes.scrape import access, plain
 from pipeline.stats.slope import FEWEST, slope_interval
@@ -36,7 +38,7 @@ class Series:
     values at the ends of the cycles, and the ends of its 90 % t interval:
     `COMPONENT.goroutines_slope`, `…_slope_low` and `…_slope_high` (1), the same of `heap` (B, Go
     heap with its garbage), `memory` (B, resident), `files` (1), and `etcd.keys` (1, below
-    `/projects/`).  They may be below zero.
+    `/projects/`).  They may be below zero.  A series that was not seen for three periods has none.
     """
 
     @contextmanager
@@ -80,6 +82,7 @@ class _Watch:
     out: Path
     scraped: Mapping[str, _Scraped]
     seen: dict[str, list[Point]] = field(default_factory=dict)
+    clock: SteadyClock = field(default_factory=SteadyClock)
     lock: threading.Lock = field(default_factory=threading.Lock)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -93,7 +96,8 @@ class _Watch:
     def look(self) -> None:
         """Add a point to each series that can be read."""
         with self.lock:
-            at = time.time()  # before it is read, so that a point after a mark was read after it
+            # Before it is read, so that a point after a mark was read after it.
+            at = self.clock.now_s()
             for name, value in self._values():
                 self.seen.setdefault(name, []).append((at, value))
 
@@ -101,7 +105,7 @@ class _Watch:
         """See `Watch.readings`.
 
         Raises:
-            LoadError: The load has too few cycles.
+            LoadError: The load has too few cycles, or every series has a gap.
         """
         self.ended.set()
         self.look()  # the last one may be from before the end of the last cycle
@@ -112,8 +116,15 @@ class _Watch:
             raise LoadError(
                 f"series probe: a slope needs {FEWEST} cycles, and the load had {len(span.marks)}"
             )
+        whole = {name: points for name, points in seen.items() if _is_whole(name, points, span)}
+        if seen and not whole:
+            raise LoadError(
+                f"series probe: nothing was seen for more than {PERIODS * PERIOD_S:g} s of the load"
+            )
         return tuple(
-            reading for name, points in seen.items() for reading in slopes(name, points, span.marks)
+            reading
+            for name, points in whole.items()
+            for reading in slopes(name, points, span.marks)
         )
 
     def end(self) -> None:
@@ -138,7 +149,7 @@ class _Watch:
                 if (value := plain(text, family)) is not None:
                     yield f"{component}.{name}", value
         for component, pid in self.target.processes.items():
-            if seen := observation(pid):
+            if seen := observation(pid, self.clock):
                 yield f"{component}.memory", seen.memory
                 if seen.files is not None:
                     yield f"{component}.files", seen.files
@@ -171,6 +182,13 @@ def slopes(name: str, points: Sequence[Point], marks: Sequence[float]) -> Iterat
     unit = _UNITS.get(name.partition(".")[2], "1")
     for suffix, value in (("", slope), ("_low", low), ("_high", high)):
         yield Reading(f"{name}_slope{suffix}", value, unit)
+
+
+def _is_whole(name: str, points: Sequence[Point], span: Span) -> bool:
+    """Return whether a series has no gap in the span; a warning names one that has."""
+    if gap := gap_s([time_s for time_s, _ in points], span, PERIOD_S):
+        log.warning("series probe: %s was not seen for %.1f s of the load", name, gap)
+    return not gap
 
 
 def _write(path: Path, seen: Mapping[str, Sequence[Point]]) -> None:

@@ -1,21 +1,42 @@
 """The event that a workflow was started by: which commit, of which repository, which run.
 
 GitHub writes it, so it says who is who; but branch names in it are whatever somebody chose.
+
+Not every event names the commit that was measured.  A workflow that a comment starts runs on the
+default branch, and GITHUB_SHA is that branch's last commit whatever was measured: such an event has
+no commit here, so that nothing is published on a commit that nobody measured.
 """
 
 import json
 import re
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import ConfigError
 from pipeline.model.publication import Origin
+from pipeline.plain import clipped, plain
 from pipeline.publish.runner import Runner
 
 _SHA = r"^[0-9a-f]{40,64}$"
+_PULL = (
+    "pull_request",
+    "pull_request_target",
+    "pull_request_review",
+    "pull_request_review_comment",
+)
+_NAMED = (*_PULL, "push", "merge_group", "create", "release", "schedule", "workflow_dispatch")
+"""Events whose workflow runs on the commit that is meant; of all others it is the default branch.
+
+Source: GitHub Docs, "Events that trigger workflows", column GITHUB_SHA.
+"""
+
+_COMMON = frozenset({"repository", "sender", "organization", "enterprise", "installation"})
+"""Keys of every event; what has no other key is no event, and GITHUB_SHA is somebody's own word."""
+
 _URL = re.compile(r"https?://[^\s<>()\"'\\`]+")
 
 
@@ -26,6 +47,7 @@ class _Owner(BaseModel):
 class _Repository(BaseModel):
     id: int
     owner: _Owner
+    default_branch: str = ""
 
 
 class _Run(BaseModel):
@@ -50,10 +72,19 @@ class _Pull(BaseModel):
     head: _Head
 
 
+class _MergeGroup(BaseModel):
+    head_sha: Annotated[str, Field(pattern=_SHA)]
+
+
 class _Event(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
     repository: _Repository | None = None
     workflow_run: _Run | None = None
     pull_request: _Pull | None = None
+    merge_group: _MergeGroup | None = None
+    deleted: bool = False
+    inputs: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +99,7 @@ class Event:
         head_branch: Chosen by its author: it proves nothing.
         head_repository: Id of the repository of the commit; 0 when that is gone.
         conclusion: How the workflow run that measured ended; empty while it runs.
+        unnamed: Why the event does not name the commit that was measured; empty if it does.
     """
 
     origin: Origin
@@ -77,6 +109,20 @@ class Event:
     head_branch: str = ""
     head_repository: int = 0
     conclusion: str = ""
+    unnamed: str = ""
+
+    def require_commit(self) -> None:
+        """Return unless the event is known not to name the commit that was measured.
+
+        Raises:
+            ConfigError: It does not.
+        """
+        if self.unnamed:
+            raise ConfigError(
+                f"the event does not name the commit that was measured: {self.unnamed}",
+                hint="measure in a workflow of `pull_request` or `push`, and publish from there or"
+                " from a `workflow_run` that follows it",
+            )
 
 
 def read(path: Path | None, runner: Runner, artifact_url: str) -> Event:
@@ -97,8 +143,9 @@ def read(path: Path | None, runner: Runner, artifact_url: str) -> Event:
     own_id = body.repository.id if body.repository else 0
     if run := body.workflow_run:
         repository = run.head_repository
+        unnamed = _unnamed_run(run, body.repository)
         origin = Origin(
-            head_sha=run.head_sha,
+            head_sha="" if unnamed else run.head_sha,
             run_url=run.html_url if _URL.fullmatch(run.html_url) else "",
             run_number=run.run_number,
             attempt=run.run_attempt,
@@ -112,12 +159,15 @@ def read(path: Path | None, runner: Runner, artifact_url: str) -> Event:
             head_branch=run.head_branch or "",
             head_repository=repository.id if repository else 0,
             conclusion=run.conclusion or "",
+            unnamed=unnamed,
         )
     pull = body.pull_request
     head = pull.head if pull else None
-    sha = runner.get("GITHUB_SHA")
+    unnamed = "" if head else _unnamed(body, runner.get("GITHUB_EVENT_NAME") if not path else "")
+    sha = body.merge_group.head_sha if body.merge_group else runner.get("GITHUB_SHA")
+    is_named = not unnamed and re.fullmatch(_SHA, sha) is not None
     origin = Origin(
-        head_sha=head.sha if head else sha if re.fullmatch(_SHA, sha) else "",
+        head_sha=head.sha if head else sha if is_named else "",
         run_url=runner.run_url,
         run_number=runner.number("GITHUB_RUN_NUMBER", 0),
         attempt=runner.number("GITHUB_RUN_ATTEMPT", 1),
@@ -125,7 +175,7 @@ def read(path: Path | None, runner: Runner, artifact_url: str) -> Event:
         is_fork=head is not None and (head.repo is None or head.repo.id != own_id),
     )
     if pull is None or head is None:
-        return Event(origin)
+        return Event(origin, unnamed=unnamed)
     return Event(
         origin=origin,
         is_of_pull=True,
@@ -134,6 +184,40 @@ def read(path: Path | None, runner: Runner, artifact_url: str) -> Event:
         head_branch=head.ref,
         head_repository=head.repo.id if head.repo else 0,
     )
+
+
+def _unnamed(body: _Event, name: str) -> str:
+    """Return why the commit that a job runs on need not be what was measured; empty if it is.
+
+    Args:
+        body: Of an event that is of no pull request.
+        name: What GitHub calls the event; empty if only its body is known.
+    """
+    keys = body.model_fields_set | set(body.model_extra or {})
+    if name and name not in _NAMED:
+        return f"a workflow of `{name}` runs on the default branch"
+    if body.deleted:
+        return "a branch was deleted, and the workflow runs on the default branch"
+    if "inputs" in keys and any(body.inputs.values() if body.inputs else ()):
+        return "`workflow_dispatch` has inputs, which may ask for any commit"
+    own = {"after", "merge_group", "master_branch", "release", "schedule", "inputs"}
+    if name or keys <= _COMMON or keys & own:
+        return ""
+    return f"an event with `{_names(keys)}` starts its workflow on the default branch"
+
+
+def _unnamed_run(run: _Run, repository: _Repository | None) -> str:
+    """Return why the commit of a workflow run need not be what it measured; empty if it is."""
+    if run.event not in _NAMED:
+        return f"its workflow was started by `{plain(run.event)}`, and ran on the default branch"
+    default = repository.default_branch if repository else ""
+    if run.event == "workflow_dispatch" and default and run.head_branch == default:
+        return "its workflow was started by hand on the default branch, maybe for another commit"
+    return ""
+
+
+def _names(keys: AbstractSet[str]) -> str:
+    return clipped(", ".join(sorted(keys - _COMMON - {"action"})), 60)
 
 
 def _body(path: Path) -> _Event:

@@ -46,6 +46,8 @@ def publish(args: argparse.Namespace) -> Iterator[str]:
     errors: list[PipelineError] = []
     for target in dict.fromkeys(args.to):
         try:
+            if target in ("check", "comment"):
+                of.require_commit()
             told = found
             if target == "issue":
                 told = replace(found, alarms=issues.alarms(args.dir))
@@ -131,6 +133,7 @@ def comments_of(github: GitHub, number: int) -> upsert.Place:
 
 
 def _measured(of: Event) -> Event:
+    of.require_commit()
     if not of.origin.head_sha:
         raise ConfigError(
             "the event names no commit, so there is none to check",

@@ -1,5 +1,6 @@
 """The answer of a search for a terminal and for capacity.txt."""
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -59,15 +60,18 @@ def headline(capacity: Capacity) -> str:
 
 
 def reproduce(capacity: Capacity) -> str:
-    """Return the command that asks the same again."""
+    """Return the command that asks the same again, quoted for a shell."""
     asked = capacity.question
-    words = ["python -m pipeline capacity", asked.things, f"--subject '{capacity.subject.spec}'"]
-    words += [f"--limit '{limit.text}'" for limit in asked.limits]
-    words += [f"--budget {asked.budget_s:g}s", f"--start {asked.start}"]
+    words = ["python", "-m", "pipeline", "capacity", asked.things]
+    words += ["--subject", capacity.subject.spec]
+    for limit in asked.limits:
+        words += ["--limit", limit.text]
+    words += ["--budget", f"{asked.budget_s:g}s", "--start", f"{asked.start}"]
     if asked.things is Things.OBJECTS:
-        words.append(f"--projects {asked.projects}")
-    words += [f"--object-bytes {asked.object_bytes}", f"--rate {asked.rate:g}"]
-    return " ".join([*words, f"--hold {asked.hold_s:g}s", f"--seed {asked.seed}"])
+        words += ["--projects", f"{asked.projects}"]
+    words += ["--object-bytes", f"{asked.object_bytes}", "--rate", f"{asked.rate:g}"]
+    words += ["--hold", f"{asked.hold_s:g}s", "--seed", f"{asked.seed}"]
+    return plain(shlex.join(words))
 
 
 def plot(capacity: Capacity, width: int) -> str:

@@ -10,7 +10,7 @@ from pipeline.plain import plain
 from pipeline.render import words
 from pipeline.render.line import REACH, drawn
 from pipeline.render.numbers import allowed, amount, interval, quantity
-from pipeline.render.paper import paper, written
+from pipeline.render.paper import fold, paper, print_wrapped, written
 
 if TYPE_CHECKING:  # loaded only when a report is printed
     from rich.console import Console
@@ -23,7 +23,9 @@ _STYLE = {
     Verdict.UNDECIDED: "yellow",
 }
 _LINE = 13
-_NAME = 32  # characters of a metric's name before it is folded
+_NAMES = (32, 24)  # characters of a metric's name before it is folded, in a wide or narrow table
+_WIDE = 96  # below, both builds' values are worth more than the drawing
+_NARROW = 40  # characters that a sentence wants beside its name
 _CELLS: dict[str, Callable[[Finding], str]] = {
     "baseline": lambda f: words.measured(f, Arm.BASELINE),
     "candidate": lambda f: words.measured(f, Arm.CANDIDATE),
@@ -34,8 +36,14 @@ _CELLS: dict[str, Callable[[Finding], str]] = {
     "verdict": lambda f: f.verdict.value,
     "sees": lambda f: amount(f.comparison.metric, f.comparison.smallest_detectable),
 }
-_GIVEN_UP = ("candidate", "margin", "better · worse", "stored", "baseline")
-"""Columns left out, in this order, until the table fits."""
+_ROWS = (
+    tuple(_CELLS),
+    tuple(column for column in _CELLS if column != "candidate"),
+    ("baseline", "candidate", "stored", "change", "margin", "verdict", "sees"),
+    ("baseline", "candidate", "stored", "change", "verdict", "sees"),
+    ("baseline", "candidate", "change", "verdict"),
+)
+"""Columns of a table; the first of these that fits is taken, and a card for each metric if none."""
 
 
 def text(report: Report, *, width: int = 100, color: bool = False) -> str:
@@ -59,11 +67,9 @@ def _answer(console: "Console", report: Report) -> None:
     measured = words.is_measured(report)
     style = _STYLE[report.verdict] if measured else "bold red"
     shown = report.verdict.value.upper() if measured else "INVALID"
-    console.print(f"{shown}: {headline.found} - {headline.advice}", style=style)
-    console.print(plain(words.counts(report)))
-    console.print(plain(words.identity(report)))
-    if smallest := words.detectable(report):
-        console.print(plain(smallest))
+    print_wrapped(console, f"{shown}: {headline.found} - {headline.advice}", style=style)
+    for sentence in (words.counts(report), words.identity(report), words.detectable(report)):
+        print_wrapped(console, plain(sentence))
 
 
 def judged_text(findings: Sequence[Finding], *, width: int = 100, color: bool = False) -> str:
@@ -77,7 +83,7 @@ def judged_text(findings: Sequence[Finding], *, width: int = 100, color: bool = 
     console = paper(width, color=color)
     reds = sum(finding.verdict is Verdict.REGRESSED for finding in findings)
     style = _STYLE[Verdict.REGRESSED if reds else Verdict.UNCHANGED]
-    console.print(words.tally(findings), style=style)
+    print_wrapped(console, words.tally(findings), style=style)
     _table(console, findings, width)
     notes = [f"{where}: {said}" for said, where in words.notes(findings)]
     _section(console, "Metrics to read with care", [("-", note) for note in notes])
@@ -85,20 +91,57 @@ def judged_text(findings: Sequence[Finding], *, width: int = 100, color: bool = 
 
 
 def _table(console: "Console", findings: Sequence[Finding], width: int) -> None:
-    columns = list(_CELLS)
-    if all(finding.comparison.stored is None for finding in findings):
-        columns.remove("stored")
-    for column in ("", *_GIVEN_UP):
-        columns = [c for c in columns if c != column]
-        table = _built(findings, columns)
-        if _natural(table, console) <= width:
-            break
     console.print()
-    console.print(_built(findings, columns))
+    columns, table = _fitting(console, findings, width)
+    if table is None:
+        _cards(console, findings, width)
+    else:
+        console.print(table)
     key = "* gates"
     if "better · worse" in columns:
         key += f"; ┊ margin, │ zero, ● estimate; a line reaches {REACH:g} margins each way"
-    console.print(f"{key}; sees: smallest worsening called a regression", style="dim")
+    sees = "sees: smallest worsening called a regression"
+    print_wrapped(console, f"{key}; {sees}" if "sees" in columns else key, style="dim")
+
+
+def _fitting(
+    console: "Console", findings: Sequence[Finding], width: int
+) -> tuple[Sequence[str], "Table | None"]:
+    """Return columns and the table of them that fits, or all columns and None if none does."""
+    is_stored = any(finding.comparison.stored is not None for finding in findings)
+    for row in _ROWS:
+        if width < _WIDE and "candidate" not in row:
+            continue
+        columns = [column for column in row if column != "stored" or is_stored]
+        for name in _NAMES if row is _ROWS[-1] else _NAMES[:1]:
+            table = _built(findings, columns, name)
+            if _natural(table, console) <= width:
+                return columns, table
+    return [column for column in _CELLS if column != "better · worse"], None
+
+
+def _cards(console: "Console", findings: Sequence[Finding], width: int) -> None:
+    """Print a metric with its verdict in one line, and its numbers below."""
+    for workload, group in groupby(findings, key=lambda f: f.comparison.workload):
+        if workload:
+            print_wrapped(console, plain(workload), style="bold")
+        for finding in group:
+            comparison, style = finding.comparison, _STYLE[finding.verdict]
+            verdict = f": {finding.verdict.value}"
+            title = fold(_title(finding), width - len(verdict)) + verdict
+            console.print(title, style=style, soft_wrap=True)
+            stored = f", stored {_CELLS['stored'](finding)}" if comparison.stored else ""
+            for line in (
+                _CELLS["change"](finding),
+                f"{_CELLS['baseline'](finding)} to {_CELLS['candidate'](finding)}{stored}",
+                f"margin {_CELLS['margin'](finding)}, sees {_CELLS['sees'](finding)}",
+            ):
+                print_wrapped(console, line, indent=" " * 4)
+
+
+def _title(finding: Finding) -> str:
+    metric = finding.comparison.metric
+    return f"{'*' if metric.gate else ' '} {plain(metric.name)}"
 
 
 def _natural(table: "Table", console: "Console") -> int:
@@ -109,21 +152,20 @@ def _natural(table: "Table", console: "Console") -> int:
     return Measurement.get(console, wide, table).maximum
 
 
-def _built(findings: Sequence[Finding], columns: list[str]) -> "Table":
+def _built(findings: Sequence[Finding], columns: Sequence[str], name_width: int) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("metric", overflow="fold", min_width=12, max_width=_NAME)
+    table.add_column("metric", no_wrap=True)
     for column in columns:
         left = column in ("better · worse", "verdict")
         table.add_column(column, justify="left" if left else "right", no_wrap=True)
     for workload, group in groupby(findings, key=lambda f: f.comparison.workload):
         if workload:
-            table.add_row(Text(plain(workload), style="bold"))
+            table.add_row(Text(fold(plain(workload), name_width), style="bold"))
         for finding in group:
-            metric = finding.comparison.metric
-            name = Text(f"{'*' if metric.gate else ' '} {plain(metric.name)}")
+            name = Text(fold(_title(finding), name_width))
             style = _STYLE[finding.verdict]
             cells = (
                 Text(_CELLS[c](finding), style=style if c == "verdict" else "") for c in columns
@@ -143,16 +185,18 @@ def _rest(console: "Console", report: Report) -> None:
 
 
 def _section(console: "Console", title: str, lines: list[tuple[str, str]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
+    """Print sentences, each beside its name, or below it where there is no room beside it."""
     if not lines:
         return
-    grid = Table.grid(padding=(0, 2 if len(lines[0][0]) > 1 else 1, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, sentence in lines:
-        grid.add_row(Text(f"  {name}"), Text(plain(sentence)))
     console.print()
     console.print(title, style="bold")
-    console.print(grid)
+    longest = max(len(name) for name, _ in lines)
+    indent = " " * (2 + longest + (2 if longest > 1 else 1))
+    is_narrow = longest > 1 and console.width - len(indent) < _NARROW
+    for name, sentence in lines:
+        if is_narrow:
+            console.print(f"  {name}")
+            print_wrapped(console, plain(sentence), indent=" " * 4)
+        else:
+            first = f"  {name}".ljust(len(indent))
+            print_wrapped(console, plain(sentence), indent=indent, first=first)

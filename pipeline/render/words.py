@@ -11,8 +11,10 @@ from pipeline.model.metric import Scale
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.results import Interleave, Machine
 from pipeline.model.subject import Arm, Subject, parse_spec
-from pipeline.plain import plain
+from pipeline.plain import clipped, plain
 from pipeline.render.numbers import amount, minutes, quantity, share
+
+_LONGEST = 2_000  # characters of one line about builds or a machine
 
 _HOW = {
     Interleave.REQUEST: "both builds at once, each iteration to one of them (duet)",
@@ -137,7 +139,13 @@ def method(report: Report) -> list[tuple[str, str]]:
         ("candidate", _origin(candidate)),
         ("baseline", _origin(baseline)),
         ("machine", _facts(results.machine)),
-        ("tools", ", ".join(f"{n} {tool.version}" for n, tool in sorted(results.tools.items()))),
+        (
+            "tools",
+            clipped(
+                ", ".join(f"{n} {tool.version}" for n, tool in sorted(results.tools.items())),
+                _LONGEST,
+            ),
+        ),
         ("pairs", f"{len(results.valid_pairs)} valid of {results.pairs}, {_order(report)}"),
         ("trials", f"{len(results.trials)}, {invalid} of them invalid"),
         ("when", f"{results.taken_at:%Y-%m-%d %H:%M} UTC, {minutes(_duration_s(report))} measured"),
@@ -232,12 +240,12 @@ def _short(digest: str) -> str:
 
 def _origin(subject: Subject) -> str:
     facts = (f"{name} {value}" for name, value in sorted(subject.facts.items()) if value)
-    return ", ".join((_named(subject), *facts))
+    return clipped(", ".join((_named(subject), *facts)), _LONGEST)
 
 
 def _facts(machine: Machine) -> str:
     known = {**machine.fingerprint, **machine.facts}
-    return ", ".join(f"{name} {value}" for name, value in known.items())
+    return clipped(", ".join(f"{name} {value}" for name, value in known.items()), _LONGEST)
 
 
 def _order(report: Report) -> str:

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from pipeline.model.results import Machine
 from pipeline.ports import Program
+from pipeline.toolchain.ahead import first_builds
 from pipeline.toolchain.clusterloader2 import clusterloader2
 from pipeline.toolchain.connections import shares_connections
 from pipeline.toolchain.expand import expander
@@ -66,6 +67,7 @@ __all__ = [
     "clusterloader2",
     "etcd",
     "expander",
+    "first_builds",
     "gateway",
     "k6",
     "keeper",

@@ -20,7 +20,7 @@ from pipeline.toolchain.reference import recipe
 
 __all__ = ["Check", "Status", "checks", "is_missing", "render"]
 
-_PYTHON = (3, 11, 4)  # the first that unpacks archives safely
+_PYTHON = (3, 11)
 _BUILD_GIB = 4.0  # Go's own caches included
 _RUN_GIB = 1.0
 

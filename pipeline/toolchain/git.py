@@ -1,7 +1,7 @@
 """Ask git which source a folder holds, without changing anything in the repository."""
 
-import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,16 +67,16 @@ def extract(tree_id: str, checkout: Path, into: Path) -> None:
             hint="git fetch --unshallow",
         )
     with tempfile.TemporaryDirectory() as aside:
-        archive = Path(aside, "source.tar")
+        archive = Path(aside, "source.zip")
         proc.run(
-            ["git", "archive", "--format=tar", f"--output={archive}", tree_id],
+            ["git", "archive", "--format=zip", f"--output={archive}", tree_id],
             output=Path(aside, "log"),
             timeout_s=_TIMEOUT_S,
             error=BaselineError,
             cwd=Path(top),  # from a folder below, git would look for that folder in the tree
         )
-        with tarfile.open(archive) as tar:
-            tar.extractall(into, filter="data")
+        with zipfile.ZipFile(archive) as source:  # keeps to the folder: no links, no `..`
+            source.extractall(into)
 
 
 def commit(folder: Path, revision: str) -> tuple[str, str]:

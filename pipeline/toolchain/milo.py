@@ -207,10 +207,8 @@ def identified(path: Path) -> BuildInfo:
         LaunchError: It is missing, not executable or not Milo.
     """
     if not path.is_file() or not os.access(path, os.X_OK):
-        raise LaunchError(
-            f"{path} is not an executable file",
-            hint="`binary:PATH` wants the program that Milo's build writes, such as ./bin/milo",
-        )
+        said, hint = _not_executable(path)
+        raise LaunchError(said, hint=hint)
     info = build_info(_ask_go(path))
     if info is None or info.module != MODULE:
         what = f"a Go program of the module {info.module}" if info else "not a Go program"
@@ -219,6 +217,22 @@ def identified(path: Path) -> BuildInfo:
             hint=f"Milo's own module is {MODULE}; `go version -m {path}` shows what it is",
         )
     return info
+
+
+def _not_executable(path: Path) -> tuple[str, str]:
+    """Return why a path cannot be run, and what to try."""
+    if path.is_dir():
+        programs = [p.name for p in sorted(path.iterdir()) if p.is_file() and os.access(p, os.X_OK)]
+        near = "milo" if "milo" in programs else next(iter(programs), "milo")
+        return f"{path} is a folder, not an executable file", f"name the program: {path / near}"
+    if path.exists():
+        return f"{path} is not an executable file", f"chmod +x {shlex.quote(str(path))}"
+    nearest = next(place for place in path.parents if place.exists())
+    missing = "" if nearest == path.parent else f"; there is no folder {path.parent} either"
+    return (
+        f"{path} is not there, so it is not an executable file{missing}",
+        "`binary:PATH` wants the program that Milo's build writes, such as ./bin/milo",
+    )
 
 
 def _artifact(spec: Spec, built: Binary, known: dict[str, str]) -> Artifact:

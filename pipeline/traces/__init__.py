@@ -5,29 +5,39 @@ made: old runs keep less, and a folder may have been copied in part.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from pipeline import config
 from pipeline.config import Suite
+from pipeline.drivers.raw import Allowance
 from pipeline.errors import ConfigError
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product, parse_spec
 from pipeline.model.traces import Traces
+from pipeline.plain import clipped
 from pipeline.traces.distributions import distributions
-from pipeline.traces.tracks import tracked
+from pipeline.traces.tracks import LooksAllowance, tracked
 
 SUITE = "suite.toml"
 _MOST_FILES = 2000
+_MOST_LOOKED_AT = 100_000
+_LONGEST_NAME = 400  # characters of a path
+_FOREIGN_LOOKS = 2**24  # bytes
 _FIRST = ("verdict.json", "results.json", "report.txt", "report.md", SUITE)
 
 
-def read(out: Path, results: ResultSet) -> Traces:
+def read(out: Path, results: ResultSet, *, is_ours: bool = True) -> Traces:
     """Return what can be read in the folder of a run.
 
     Args:
         out: The folder.
         results: Its results, of which only the valid pairs are read.
+        is_ours: Whether the run was begun here; of a folder from elsewhere, only so much is read
+            as takes seconds.
     """
+    points = Allowance() if is_ours else Allowance.foreign()
+    looks = LooksAllowance() if is_ours else LooksAllowance(_FOREIGN_LOOKS)
     unread: list[str] = []
     reads = _reads(out, results, unread)
     wanted: dict[str, set[str]] = {}
@@ -39,10 +49,12 @@ def read(out: Path, results: ResultSet) -> Traces:
         folders = [
             folder for pair in results.valid_pairs for folder in _folders(out, pair, workload)
         ]
-        for series, arms in distributions(folders, wanted.get(workload, set()), unread).items():
+        for series, arms in distributions(
+            folders, wanted.get(workload, set()), unread, points
+        ).items():
             found[workload, series] = arms
         places = {arm: list(_places(out, results, workload, arm)) for arm in Arm}
-        of_arm += tracked(workload, places, unread)
+        of_arm += tracked(workload, places, unread, looks)
     said = dict.fromkeys(sentence.replace(f"{out}/", "") for sentence in unread)
     return Traces(reads, found, tuple(of_arm), _files(out), tuple(said))
 
@@ -88,9 +100,9 @@ def _files(out: Path) -> tuple[str, ...]:
     """Return the paths of what the folder holds, the files of the whole run first."""
     kept = [out / "pairs"] if (out / "pairs").is_dir() else []
     below = sorted(
-        path.relative_to(out).as_posix()
+        clipped(path.relative_to(out).as_posix(), _LONGEST_NAME)
         for folder in kept
-        for path in folder.rglob("*")
+        for path in islice(folder.rglob("*"), _MOST_LOOKED_AT)
         if path.is_file() and path.suffix != ".pem"
     )
     first = [name for name in _FIRST if (out / name).is_file()]

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.drivers.raw import Series, read_series
+from pipeline.drivers.raw import Allowance, Series, read_series
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Distribution
@@ -21,7 +21,10 @@ _TAIL = 0.1  # the share of the values that half of the steps go to
 
 
 def distributions(
-    folders: Sequence[Path], wanted: Collection[str], unread: list[str]
+    folders: Sequence[Path],
+    wanted: Collection[str],
+    unread: list[str],
+    allowed: Allowance | None = None,
 ) -> dict[str, dict[Arm, Distribution]]:
     """Return the times of each series in each arm, all folders together.
 
@@ -29,17 +32,23 @@ def distributions(
         folders: With a `points.csv.gz` each.
         wanted: Series by the name of their readings, such as `http_req_duration{op=get}`.
         unread: Gets a sentence for each file that cannot be read.
+        allowed: How much may be read, which is taken from it; None for what was written here.
     """
     import numpy as np
 
     if not wanted:
         return {}
     parts: dict[str, dict[Arm, list[np.ndarray[Any, np.dtype[np.float64]]]]] = {}
-    for folder in folders:
+    allowed = allowed or Allowance()
+    for number, folder in enumerate(folders):
         try:
-            series = list(read_series(folder / "points.csv.gz"))
+            series = list(read_series(folder / "points.csv.gz", allowed))
         except LoadError as error:
             unread.append(str(error))
+            if allowed.is_spent and (left := len(folders) - number - 1):
+                unread.append(f"raw times of {left} more files are not read")
+            if allowed.is_spent:
+                break
             continue
         for one in series:
             if (arm := _arm(one)) is None:

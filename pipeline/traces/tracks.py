@@ -1,6 +1,8 @@
 """CPU, memory and what else was looked at over time, all pairs on one axis of time."""
 
 import csv
+import io
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Track, Tracked
+from pipeline.plain import clipped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,14 +21,41 @@ BINS = 60
 _UNITS = {"cpu": "cores", "memory": "B", "heap": "B"}
 _QUANTITIES = ("cpu", "memory", "goroutines", "heap", "files", "keys")
 _CONTAINER = {"cpu_s": "cpu", "memory": "memory"}
+_SENTENCE = 200  # characters of what is wrong with a file
 _PROCESS = {**_CONTAINER, "files": "files"}
 
 Points = list[tuple[float, float]]
 """Unix time in s, and a value."""
 
+MOST_NAMES = 100
+"""Of quantities in one file: ours have at most 18."""
+
+
+class LooksAllowance:
+    """How many bytes of looks may still be read."""
+
+    def __init__(self, size: int = 2**40) -> None:
+        """Allow so many bytes."""
+        self.size = size
+
+    def text(self, path: Path) -> str:
+        """Return the text of a file, which is taken from what is allowed.
+
+        Raises:
+            ValueError: It is larger than what is left, or is not UTF-8.
+            OSError: It cannot be read.
+        """
+        self.size -= path.stat().st_size
+        if self.size < 0:
+            raise ValueError("it is larger than is read")
+        return path.read_bytes().decode()
+
 
 def tracked(
-    workload: str, places: Mapping[Arm, Sequence[Path]], unread: list[str]
+    workload: str,
+    places: Mapping[Arm, Sequence[Path]],
+    unread: list[str],
+    allowed: LooksAllowance | None = None,
 ) -> list[Tracked]:
     """Return every quantity that both the probes and the folder kept over time.
 
@@ -33,11 +63,13 @@ def tracked(
         workload: Whose folders they are.
         places: By arm, one folder for each pair.
         unread: Gets a sentence for each file that cannot be read.
+        allowed: How much may be read, which is taken from it; None for what was written here.
     """
+    allowed = allowed or LooksAllowance()
     seen: dict[str, dict[Arm, list[Points]]] = {}
     for arm, folders in places.items():
         for folder in folders:
-            for name, points in _looks(folder, unread).items():
+            for name, points in _looks(folder, unread, allowed).items():
                 if len(points) > 1:
                     seen.setdefault(name, {}).setdefault(arm, []).append(points)
     found = []
@@ -98,7 +130,7 @@ def _row(
     return found
 
 
-def _looks(folder: Path, unread: list[str]) -> dict[str, Points]:
+def _looks(folder: Path, unread: list[str], allowed: LooksAllowance) -> dict[str, Points]:
     """Return what the files of one folder say, the closer look where two have a quantity."""
     found: dict[str, Points] = {}
     for name, read in (
@@ -111,10 +143,10 @@ def _looks(folder: Path, unread: list[str]) -> dict[str, Points]:
         if not path.is_file():
             continue
         try:
-            with path.open(newline="", encoding="utf-8") as file:
-                found |= read(csv.DictReader(file))
+            found |= read(csv.DictReader(io.StringIO(allowed.text(path), newline="")))
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-            unread.append(f"{path.parent.name}/{name} cannot be read: {error!r}")
+            said = clipped(f"{error!r}", _SENTENCE)
+            unread.append(f"{path.parent.name}/{name} cannot be read: {said}")
     return found
 
 
@@ -131,15 +163,29 @@ def _columns(rows: "csv.DictReader[str]", columns: Mapping[str, str]) -> dict[st
     for row in rows:
         for column, quantity in columns.items():
             if value := row[column]:  # empty where the probe might not know it
-                found[f"{row['component']}.{quantity}"].append((float(row["time_s"]), float(value)))
+                _add(found, f"{row['component']}.{quantity}", row["time_s"], value)
     return dict(found)
 
 
 def _series(rows: "csv.DictReader[str]") -> dict[str, Points]:
     found: dict[str, Points] = defaultdict(list)
     for row in rows:
-        found[row["series"]].append((float(row["time_s"]), float(row["value"])))
+        _add(found, row["series"], row["time_s"], row["value"])
     return dict(found)
+
+
+def _add(found: dict[str, Points], name: str, time_s: str, value: str) -> None:
+    """Add a look.
+
+    Raises:
+        ValueError: It is no number, or it is of more quantities than there can be.
+    """
+    point = (float(time_s), float(value))
+    if not all(map(math.isfinite, point)):
+        raise ValueError(f"{name} is not a number")
+    found[name].append(point)
+    if len(found) > MOST_NAMES:
+        raise ValueError(f"it has more than {MOST_NAMES} quantities")
 
 
 def _quantity(name: str) -> str:

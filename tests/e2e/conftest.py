@@ -121,7 +121,12 @@ def command(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
             stderr=subprocess.PIPE,
             text=True,
             cwd=tmp_path,
-            env={**os.environ, "TMPDIR": str(temporary), **variables},
+            env={
+                **os.environ,
+                "TMPDIR": str(temporary),
+                "XDG_STATE_HOME": str(tmp_path / "state"),
+                **variables,
+            },
         )
 
     return start

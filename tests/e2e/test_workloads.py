@@ -30,7 +30,10 @@ ROW = (
 # yield with what they must at least be.
 WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
     "object_crud": (
-        "rate = 6.0\nduration_s = 4\nprojects = 1\nobjects = 3\nrequest_timeout_s = 4\ndeadline_s = 8",
+        (
+            "rate = 6.0\nduration_s = 4\nprojects = 1\nobjects = 3\n"
+            "request_timeout_s = 4\ndeadline_s = 8"
+        ),
         ["heap"],
         {
             "http_req_duration{op=create}/p50": 1e-4,
@@ -67,7 +70,10 @@ WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
         },
     ),
     "project_lifecycle": (
-        "rate = 3.0\nduration_s = 3\nprojects = 9\nobjects = 1\nrequest_timeout_s = 4\ndeadline_s = 8",
+        (
+            "rate = 3.0\nduration_s = 3\nprojects = 9\nobjects = 1\n"
+            "request_timeout_s = 4\ndeadline_s = 8"
+        ),
         [],
         {"project_ready/p50": 1e-4, "project_gone/p50": 1e-4, "projects_deleted": 7},
     ),
@@ -92,7 +98,10 @@ WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
         },
     ),
     "noisy_neighbour": (
-        "rate = 5.0\nduration_s = 6\nprojects = 1\nobjects = 2\nrequest_timeout_s = 4\ndeadline_s = 8",
+        (
+            "rate = 5.0\nduration_s = 6\nprojects = 1\nobjects = 2\n"
+            "request_timeout_s = 4\ndeadline_s = 8"
+        ),
         ["availability"],
         {
             "http_req_duration{op=get_quiet}/p50": 1e-4,

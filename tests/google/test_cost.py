@@ -51,9 +51,28 @@ def test_a_budget_is_held_against_the_most_that_it_may_cost() -> None:
 
 def test_another_region_is_counted_dearer() -> None:
     here, there = (
-        estimate(order(SERVER, location=x), prices(), 9.0) for x in ("us-central1", "us-central2-a")
+        estimate(order(SERVER, location=x), prices(), 9.0)
+        for x in ("us-central1-b", "us-central2-a")
     )
     assert there.usd == pytest.approx(prices().elsewhere * here.usd)
+
+
+def test_a_region_has_every_node_in_each_of_its_zones() -> None:
+    zone, region = (
+        estimate(order(SERVER, LOAD, location=x), prices(), 99.0)
+        for x in ("us-central1-a", "us-central1")
+    )
+    fee, *machines = zone.lines
+    assert [line.count for line in region.lines] == [1, *(3 * line.count for line in machines)]
+    expected = fee.usd_per_hour + 3 * sum(line.usd_per_hour for line in machines)
+    assert region.usd_per_hour == pytest.approx(expected)
+    assert "3 zones" in region.lines[1].what
+
+
+@pytest.mark.parametrize("budget", [float("nan"), float("inf"), -1.0, 0.0])
+def test_no_budget_that_allows_everything_or_nothing_is_taken(budget: float) -> None:
+    with pytest.raises(ConfigError, match="not a finite number above zero"):
+        estimate(order(SERVER), prices(), budget)
 
 
 def test_a_machine_without_a_price_is_refused_and_says_which_have_one() -> None:
@@ -74,6 +93,8 @@ def test_prices_of_ones_own_are_put_over_ours_key_by_key(tmp_path: Path) -> None
     [
         pytest.param("spot = -1.0", "spot", id="negative"),
         pytest.param("spot = nan", "spot", id="no number"),
+        pytest.param("elsewhere = inf", "elsewhere", id="infinite"),
+        pytest.param("cluster_per_hour = 1e400", "cluster_per_hour", id="overflow"),
         pytest.param("spots = 1.0", "spots", id="unknown key"),
         pytest.param("machine_per_hour = 3.0", "machine_per_hour", id="no table"),
         pytest.param("spot = ", "not TOML", id="broken"),
@@ -106,5 +127,6 @@ def test_an_order_that_google_would_misread_cannot_be_made(
 
 
 def test_no_cluster_may_be_asked_for_longer_than_a_day() -> None:
-    with pytest.raises(ConfigError, match="24 h at most, not 25 h"):
-        order(SERVER, hours=25)
+    for hours in (25, float("inf"), float("nan"), 0, -1):
+        with pytest.raises(ConfigError, match=f"24 h at most, not {hours:g} h"):
+            order(SERVER, hours=hours)

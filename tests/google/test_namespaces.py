@@ -1,3 +1,4 @@
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,11 +24,14 @@ class Kubernetes:
         namespaces: By name: labels, annotations, and how often they are still seen once deleted.
         refuses: Status with which a deletion is refused, by name.
         deleted: Every deletion that was asked for.
+        remade: Namespaces that somebody makes anew before a deletion comes: run by name.
     """
 
     namespaces: dict[str, dict[str, Any]] = field(default_factory=dict)
     refuses: dict[str, int] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
+    remade: dict[str, str] = field(default_factory=dict)
+    uids: Iterator[int] = field(default_factory=itertools.count)
 
     def put(self, name: str, run: str, *, ends_h: float, age_h: float = 4.0, **parts: Any) -> None:  # noqa: ANN401 (any)
         made = formatted(NOW_S - age_h * HOUR_S)
@@ -35,6 +39,7 @@ class Kubernetes:
             "metadata": {
                 "name": name,
                 "creationTimestamp": made,
+                "uid": f"uid-{next(self.uids)}",
                 "labels": {"app.kubernetes.io/managed-by": "milo-perf", "milo-perf/run": run},
                 "annotations": {"milo-perf/expires": f"{NOW_S + ends_h * HOUR_S:.0f}"},
                 **parts,
@@ -42,7 +47,7 @@ class Kubernetes:
             "status": {"phase": "Active"},
         }
 
-    def answer(self, request: Request, _: bytes) -> None:
+    def answer(self, request: Request, body: bytes) -> None:
         name = request.path.partition("?")[0].rpartition("/")[2]
         if request.command == "GET":
             items = list(self.namespaces.values())
@@ -50,6 +55,12 @@ class Kubernetes:
             self._say(request, 200, {"kind": "NamespaceList", "apiVersion": "v1", "items": items})
             return
         self.deleted.append(name)
+        if run := self.remade.pop(name, ""):
+            self.put(name, run, ends_h=2, age_h=0)
+        asked = json.loads(body)["preconditions"]["uid"]
+        if name in self.namespaces and self.namespaces[name]["metadata"]["uid"] != asked:
+            self._say(request, 409, {"kind": "Status", "apiVersion": "v1", "code": 409})
+            return
         status = self.refuses.get(name, 200 if name in self.namespaces else 404)
         if status in (404, 409):  # the other one was faster
             self.namespaces.pop(name, None)
@@ -116,6 +127,16 @@ def test_namespaces_that_have_expired_are_deleted_and_no_other_is(kubernetes: Ku
         "milo-perf-9d",
         "payroll",
     ]
+
+
+def test_a_namespace_that_was_made_anew_under_the_same_name_survives(
+    kubernetes: Kubernetes,
+) -> None:
+    kubernetes.put("milo-perf-7a", "7a", ends_h=-1)
+    kubernetes.remade = {"milo-perf-7a": "7a"}
+    assert sweep("--delete") == Exit.NO_REGRESSION
+    assert kubernetes.deleted == ["milo-perf-7a"]
+    assert list(kubernetes.namespaces) == ["milo-perf-7a"]
 
 
 def test_no_namespace_is_deleted_unless_it_is_asked_for(

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.capacity.bench import K6Bench
 from pipeline.capacity.carry import OutOfRoomError, OutOfTimeError
-from pipeline.errors import ConfigError, LoadError
+from pipeline.errors import ConfigError, LoadError, SubjectDiedError
 from pipeline.judge.room import Room
 from pipeline.model.capacity import Question, Things
 from pipeline.model.limit import parse_limits
@@ -40,7 +40,7 @@ class FakeEnvironment:
     def target(self) -> Target:
         def check() -> None:
             if self.died:
-                raise LoadError(self.died)
+                raise SubjectDiedError(self.died)
 
         return Target(
             url="https://127.0.0.1:1",

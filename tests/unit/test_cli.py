@@ -1,6 +1,7 @@
 """Bad arguments get one clear sentence and their exit code; good ones answer quickly."""
 
 import json
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -27,6 +28,28 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
     [
         pytest.param(["run", "--pairs", "1"], 2, "fewer than 2 pairs", id="one pair"),
         pytest.param(["run", "--pairs", "x"], 2, "a number or `auto`", id="pairs is a word"),
+        pytest.param(["run", "--budget", "nan"], 2, "is no time", id="budget is no number"),
+        pytest.param(["run", "--budget", "-5m"], 2, "--budget", id="budget below zero"),
+        pytest.param(["run", "--budget", "9" * 400 + "h"], 2, "is no time", id="endless budget"),
+        pytest.param(["plan", "--pairs", "5000"], 2, "at most", id="more than can be read again"),
+        pytest.param(
+            ["capacity", "projects", "--budget", "inf"], 2, "is no time", id="infinite budget"
+        ),
+        pytest.param(
+            ["capacity", "projects", "--rate", "nan"], 2, "finite number", id="rate is no number"
+        ),
+        *(
+            pytest.param(
+                [
+                    *("cluster", "create", "--project=perf-nights", "--location=us-central1-a"),
+                    *("--run=7", "--account=a@b", "--dry-run", f"--budget-usd={budget}"),
+                ],
+                2,
+                "not a finite number above zero",
+                id=f"{budget} USD",
+            )
+            for budget in ("nan", "inf", "-inf", "-10", "0", "1e400")
+        ),
         pytest.param(["run", "--candidate", "moon"], 2, "not a subject", id="unknown subject"),
         pytest.param(
             ["run", "--candidate", "reference?slow-creat=1ms"], 2, "slow-create", id="unknown fault"
@@ -40,12 +63,12 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
         pytest.param(["run", "--suite", "yearly"], 2, "no suite `yearly`", id="unknown suite"),
         pytest.param(["run", "--baseline", "nobody"], 7, "no baseline `nobody`", id="no baseline"),
         pytest.param(["run", "--resume", "x", "--seed", "1"], 2, "--seed", id="resume with seed"),
-        pytest.param(["run", "--resume", "/nonexistent"], 7, "no such file", id="resume nothing"),
-        pytest.param(["compare", "/nonexistent"], 7, "no such file", id="compare nothing"),
-        pytest.param(["render", "/nonexistent"], 7, "no such file", id="render nothing"),
+        pytest.param(["run", "--resume", "/nonexistent"], 7, "no such folder", id="resume nothing"),
+        pytest.param(["compare", "/nonexistent"], 7, "no such folder", id="compare nothing"),
+        pytest.param(["render", "/nonexistent"], 7, "no such folder", id="render nothing"),
         pytest.param(["baseline", "show", "../x"], 2, "cannot be the name", id="name with a path"),
         pytest.param(
-            ["baseline", "save", "/nonexistent", "x"], 7, "no such file", id="save nothing"
+            ["baseline", "save", "/nonexistent", "x"], 7, "no such folder", id="save nothing"
         ),
         pytest.param(["capacity"], 2, "capacity of what?", id="capacity of nothing"),
         pytest.param(["capacity", "moons"], 2, "invalid choice", id="capacity of moons"),
@@ -69,7 +92,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
             ["capacity", "objects", "--resume", "x"], 2, "counted cannot", id="resume with things"
         ),
         pytest.param(
-            ["capacity", "--resume", "/nonexistent"], 7, "no such file", id="resume no search"
+            ["capacity", "--resume", "/nonexistent"], 7, "no such folder", id="resume no search"
         ),
         pytest.param(
             ["capacity", "projects", "--limit", "db<1GB", "--subject", "moon"],
@@ -88,6 +111,50 @@ def test_bad_input_is_one_clear_sentence_with_its_exit_code(
 
     assert (found, said in stderr) == (code, True), stderr
     assert "Traceback" not in stderr
+
+
+def test_a_folder_that_is_meant_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/old", "runs/new", "empty", "search"):
+        Path(name).mkdir(parents=True)
+    for number, name in enumerate(("old", "new")):
+        codec.write_results(Path("runs", name, "results.json"), pages.measured())
+        os.utime(Path("runs", name, "results.json"), (number, number))
+    Path("search/capacity.json").write_text("{}")
+    newest = "newest first: runs/new, runs/old"
+    for command in ("compare", "render", "baseline calibrate --runs", "run --resume"):
+        words = command.split()
+        assert newest in told(capsys, *words, "runs")[2]
+        assert newest in told(capsys, *words, "runs/nwe")[2]
+        assert "`capacity --resume search`" in told(capsys, *words, "search")[2]
+        code, _, said = told(capsys, *words, "runs/new/results.json")
+        assert (code, "name the folder that it is in: runs/new" in said) == (7, True), said
+        assert "by default it is below out/" in told(capsys, *words, "empty")[2]
+    assert "`compare runs/new`" in told(capsys, "capacity", "--resume", "runs/new")[2]
+    assert "`compare runs/new`" in told(capsys, "evaluate", "--resume", "runs/new")[2]
+    Path("runs").rename("out")
+    assert "newest first: out/new" in told(capsys, "compare", "nowhere")[2]
+
+
+def test_a_binary_that_cannot_be_run_says_why(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    program, plain = tmp_path / "bin" / "milo", tmp_path / "my milo"
+    program.parent.mkdir()
+    for path in (program, plain):
+        path.write_bytes(b"x")
+    program.chmod(0o755)
+    for path, said, hint in (
+        (tmp_path / "bin", "is a folder", f"name the program: {program}"),
+        (plain, "is not an executable file", f"chmod +x '{plain}'"),
+        (tmp_path / "no" / "milo", "is not there", "wants the program that Milo's build writes"),
+    ):
+        spec = f"binary:{path}"
+        words = ["run", "--candidate", spec, "--against", spec, "--out", tmp_path / "out"]
+        code, _, stderr = told(capsys, *words)
+        assert (code, said in stderr, hint in stderr) == (5, True, True), stderr
 
 
 def test_a_run_is_rendered_in_every_format_and_judging_it_again_writes_the_page(

@@ -7,6 +7,7 @@ import pytest
 from cryptography import x509
 
 from pipeline.environments.in_cluster import InCluster
+from pipeline.environments.pods import state
 from pipeline.errors import LaunchError, LoadError
 from pipeline.model.subject import Arm, Product
 from tests.clusters import Fault
@@ -181,6 +182,35 @@ def test_a_pod_that_ends_under_load_is_named(lab: Lab) -> None:
             targets[Arm.CANDIDATE].check()
 
     assert lab.is_empty()
+
+
+EXITED = {"containerStatuses": [{"state": {"terminated": {"reason": "Error", "exitCode": 137}}}]}
+
+
+@pytest.mark.parametrize(
+    ("pod", "is_of_itself"),
+    [
+        pytest.param({"status": EXITED}, True, id="exited"),
+        pytest.param(
+            {"status": EXITED, "metadata": {"deletionTimestamp": "2026-01-02T03:04:05Z"}},
+            False,
+            id="deleted",
+        ),
+        pytest.param(
+            {"status": {**EXITED, "conditions": [{"type": "DisruptionTarget", "status": "True"}]}},
+            False,
+            id="preempted",
+        ),
+        pytest.param({"status": {**EXITED, "reason": "Evicted"}}, False, id="evicted"),
+        pytest.param({"status": {"phase": "Failed", "reason": "Evicted"}}, False, id="never ran"),
+    ],
+)
+def test_only_a_pod_that_ended_by_itself_says_something_of_the_build(
+    pod: dict[str, Any], *, is_of_itself: bool
+) -> None:
+    now = state(pod)
+    assert now.is_over
+    assert now.is_of_itself == is_of_itself
 
 
 def test_a_cluster_that_is_away_for_a_moment_ends_no_load(lab: Lab) -> None:

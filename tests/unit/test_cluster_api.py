@@ -8,6 +8,7 @@ import pytest
 from pipeline.environments.api import Api
 from pipeline.errors import ConfigError, LaunchError
 from tests.clusters import FakeCluster, kubeconfig, running
+from tests.loopback import answering
 
 NAMESPACES = "/api/v1/namespaces/"
 BUSY = {"state": {"waiting": {"reason": "ContainerCreating"}}}
@@ -54,6 +55,25 @@ def test_a_context_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     config = kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1", "t")
     with pytest.raises(ConfigError, match="other"):
         Api(str(config), "other")
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        pytest.param(b"\xff\xfe", 200, id="not UTF-8"),
+        pytest.param(b"\xff\xfe", 500, id="a refusal that is not UTF-8"),
+        pytest.param(b"[" * 200_000, 200, id="deep"),
+        pytest.param(b"[" * 200_000, 403, id="a refusal that is deep"),
+    ],
+)
+def test_an_api_server_that_answers_with_something_else_is_one_clear_error(
+    tmp_path: Path, data: bytes, status: int
+) -> None:
+    with answering(lambda request, _: request.say(data, status)) as url:
+        config = kubeconfig(tmp_path / "kubeconfig", url, "t")
+        with pytest.raises(LaunchError) as caught:
+            Api(str(config), away_s=0.05, pause_s=0.1).ask("GET", "/version")
+    assert len(str(caught.value)) < 1_000
 
 
 def _url(config: Path) -> str:

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from pipeline.environments.api import Api
+from pipeline.environments.manifests import RUN
+from pipeline.environments.namespaces import Home, remove
 from pipeline.errors import LaunchError
 from pipeline.model.subject import Arm
 from tests.clusters import Fault
@@ -82,6 +84,38 @@ def test_what_cannot_be_deleted_is_named(
     (name,) = [one["metadata"]["name"] for one in lab.cluster.of("Namespace")]
     assert name.endswith("-baseline")  # the other one is deleted all the same
     assert f"left in the cluster: {name}: the cluster refused DELETE" in caplog.text
+
+
+def test_a_namespace_that_somebody_made_anew_under_the_same_name_survives(
+    lab: Lab, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.log.log.propagate", True)
+    with lab.launched():
+        (anew,) = [
+            one
+            for one in lab.cluster.of("Namespace")
+            if one["metadata"]["name"].endswith("-baseline")
+        ]
+        anew["metadata"]["uid"] = "of somebody else"
+
+    assert lab.cluster.of("Namespace") == [anew]
+    assert f"{anew['metadata']['name']} is not the one of this run" in caplog.text
+
+
+@pytest.mark.parametrize(("run", "left"), [("of this run", 0), ("of another run", 1)])
+def test_of_a_namespace_whose_creation_was_not_answered_the_label_decides(
+    lab: Lab, run: str, left: int
+) -> None:
+    home = Home(lab.environment.api, "milo-perf-x", "of this run")
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": home.name, "labels": {RUN: run}},
+    }
+    lab.environment.api.apply(manifest)
+    remove([home], gone_s=1.0)
+
+    assert len(lab.cluster.of("Namespace")) == left
 
 
 def test_a_namespace_that_goes_slowly_is_waited_for(lab: Lab) -> None:

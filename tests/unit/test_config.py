@@ -109,7 +109,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_bytes(b"\xff\xfe")
 
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="is UTF-16"):
         config.load(path)
 
 
@@ -130,3 +130,21 @@ def test_the_suites_we_ship_are_good_and_gate_on_something(name: str) -> None:
     assert any(metric.gate for workload in suite.workloads for metric in workload.metrics)
     for workload in suite.workloads:
         assert all(path.is_file() for path in workload.driver.files())
+
+
+@pytest.mark.parametrize("budget", ["inf", "nan", "-1", "0", "1e400"])
+def test_a_budget_that_is_not_finite_and_above_zero_is_refused(tmp_path: Path, budget: str) -> None:
+    text = GOOD.replace("pairs = 3", f"pairs = 3\nbudget_s = {budget}")
+    with pytest.raises(ConfigError, match=r"tiny\.toml:4: budget_s: Input should be"):
+        config.load(written(tmp_path, text))
+
+
+def test_no_number_of_a_suite_may_be_infinite(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"rate: Input should be a finite number"):
+        config.load(written(tmp_path, GOOD.replace("rate = 10.0", "rate = inf")))
+
+
+@pytest.mark.parametrize("key", ["k6", "kind", "local", "clusterloader2"])
+def test_an_unknown_key_is_named_whatever_it_is_called(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"tiny\.toml:1: {key}: unknown key"):
+        config.load(written(tmp_path, f"{key} = 0\n{GOOD}"))

@@ -1,10 +1,12 @@
 """The doctor says what is missing and what to type, and changes nothing."""
 
+import re
 import time
 from pathlib import Path
 
 import pytest
 
+from pipeline import files
 from pipeline.toolchain import condition, doctor
 from pipeline.toolchain.doctor import Check, Status
 
@@ -131,3 +133,15 @@ def test_a_milo_that_is_none_is_missing_and_none_is_fine(
 def test_nothing_is_fetched_to_tell_what_a_milo_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILO_BIN", "/opt/milo")
     assert "can be told once Go is there" in named("MILO_BIN").found
+
+
+def test_ci_runs_exactly_the_line_of_the_readme_with_the_locked_nox() -> None:
+    readme = files.ours("README.md").read_text(encoding="utf-8")
+    lines = [line for line in readme.splitlines() if ".venv/bin/nox -s " in line]
+    assert [line.rpartition(" ")[2] for line in lines] == ["perf", "tests"]
+    assert files.ours(".ci", "run").read_text().splitlines()[-1] == lines[1]
+    locked = re.search(r"(?m)^nox==(\S+)", files.ours("locks", "dev.txt").read_text())
+    assert locked
+    for line in lines:
+        assert "python3 -m venv .venv && " in line  # Debian's own Python refuses `pip install`
+        assert f" nox=={locked[1]} " in line

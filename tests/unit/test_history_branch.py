@@ -190,6 +190,39 @@ def test_a_file_that_lost_nights_is_noticed(
         kept(place)
 
 
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        pytest.param(rf"printf '\377\376\n' > {FILE}", "cannot be read", id="not UTF-8"),
+        pytest.param(f"printf '[%100000s\\n' | tr ' ' '[' > {FILE}", "nested", id="deep"),
+        pytest.param(f"head -c 9000000 /dev/zero > {FILE}", "larger than 8 MiB", id="large"),
+    ],
+)
+@pytest.mark.parametrize("is_ours", [False, True], ids=["pushed by another", "seen before"])
+def test_a_branch_that_holds_something_else_is_an_error_of_one_sentence(
+    remote: Path, place: Branch, edit: str, said: str, *, is_ours: bool
+) -> None:
+    branch.append(place, night(0))
+    rewritten(remote, edit)
+    if is_ours:  # then what was seen before is read, beside what is there now
+        git(remote, "update-ref", place.seen, "history")
+        rewritten(remote, f"rm {FILE}; cp /dev/null {FILE}")
+    with pytest.raises(BaselineError, match=said) as caught:
+        branch.append(place, night(1))
+    assert str(caught.value).isprintable()
+
+
+def test_a_remote_that_says_something_that_is_not_utf_8_is_read(
+    remote: Path, place: Branch
+) -> None:
+    branch.append(place, night(0))
+    git(remote, "update-ref", "refs/heads/history-x", "history")
+    hook = remote / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\nprintf '\\377 hello\\n'\n")
+    hook.chmod(0o755)
+    assert branch.append(place, night(1))
+
+
 def test_a_repository_that_refuses_is_an_error_with_its_words(remote: Path, place: Branch) -> None:
     hook = remote / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\necho protected by a rule >&2\nexit 1\n")

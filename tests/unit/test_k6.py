@@ -85,13 +85,13 @@ COPY = f"shutil.copy({str(GOLDEN / 'object_crud.csv.gz')!r}, points)"
 
 
 def test_no_secret_is_in_the_command_or_in_the_environment(tmp_path: Path) -> None:
-    told = argv(program(tmp_path, ""), settings(), tmp_path)
+    told = argv(program(tmp_path, ""), settings(), tmp_path, tmp_path)
     told += environment(settings(), targets(tmp_path, *BOTH), tmp_path, 7).values()
     assert not [word for word in told if "a secret" in word]
 
 
 def test_two_k6_can_run_at_once_and_send_nothing_home(tmp_path: Path) -> None:
-    assert "--address=" in argv(program(tmp_path, ""), settings(), tmp_path)
+    assert "--address=" in argv(program(tmp_path, ""), settings(), tmp_path, tmp_path)
     variables = environment(settings(), targets(tmp_path, *BOTH), tmp_path, 7)
     assert variables["K6_NO_USAGE_REPORT"] == "true"
     assert variables["K6_AUTO_EXTENSION_RESOLUTION"] == "false"

@@ -1,6 +1,7 @@
 """Pairs are measured, invalid ones are replaced, and nothing measured is lost."""
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -89,6 +90,26 @@ def test_an_invalid_pair_is_replaced_and_never_becomes_a_number(
     assert [t.invalid for t in results.trials if t.pair == 1] == [
         ("crud: k6 dropped 3 iterations",)
     ] * 2
+
+
+@pytest.mark.parametrize(("by_s", "way"), [(3600.0, "forward"), (-3600.0, "back")])
+def test_a_clock_that_is_set_during_a_trial_makes_it_invalid_by_name(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_s: float, way: str
+) -> None:
+    real, set_s = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + set_s[0])
+
+    class Setting(FakeDriver):
+        def measure(self, targets: Mapping[Arm, Target], out: Path, seed: int) -> Load:
+            if self.calls == 1:
+                set_s[0] += by_s
+            return super().measure(targets, out, seed)
+
+    *_, results = Bench(suite, tmp_path, Setting([applied()])).run()
+
+    assert results.valid_pairs == (0, 2, 3)
+    said = (f"the clock of this machine was set {way} by 3600.0 s",)
+    assert [trial.invalid for trial in results.trials if trial.pair == 1] == [said] * 2
 
 
 def test_more_invalid_pairs_than_the_suite_allows_end_the_run(suite: Suite, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_the_first_look_after_the_load_is_waited_for(
 ) -> None:
     monkeypatch.setattr(containers, "_PAUSE_S", 0.01)
     began = time.time()
-    left = [Usage(began - 1, 1.0, 5), Usage(began - 1, 1.0, 5), Usage(began + 60, 2.0, 7)]
+    left = [Usage(began - 1, 1.0, 5), Usage(began - 1, 1.0, 5), Usage(began + 40, 2.0, 7)]
 
     def usage() -> Mapping[str, Usage]:
         return {"server": left.pop(0) if len(left) > 1 else left[0]}

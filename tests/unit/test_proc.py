@@ -331,3 +331,9 @@ def test_one_that_takes_too_long_is_stopped_and_says_so(tmp_path: Path) -> None:
 
     assert (first.code, first.gave_up, second.gave_up) == (0, False, True)
     assert gone(int((tmp_path / "second.log").read_text()))
+
+
+def test_output_that_is_not_utf_8_is_read_all_the_same() -> None:
+    command = [sys.executable, "-c", r"import sys; sys.stdout.buffer.write(b'a\xffb')"]
+    assert proc.capture(command) == "a\ufffdb"
+    assert proc.capture(command, errors="surrogateescape") == "a\udcffb"

@@ -15,6 +15,7 @@ from pipeline.model.report import Report, Verdict
 from pipeline.model.results import BaselineRef, ResultSet
 from pipeline.render import words
 from pipeline.render.markdown import MARKER, MOST_CHARACTERS, escaped, markdown
+from pipeline.render.paper import fold
 from pipeline.render.text import text
 from tests.builders import COUNT, LATENCY, NOW, THROUGHPUT, results
 
@@ -130,11 +131,41 @@ def test_every_table_of_the_markdown_is_whole(name: str) -> None:
     assert len(rows) >= metrics + 1
 
 
-def test_a_narrow_terminal_gives_up_columns_and_never_the_verdict() -> None:
-    wide, narrow = (text(policy.report(case("regressed")), width=width) for width in (120, 72))
-    assert "candidate" in wide.split("metric  ")[1].splitlines()[0]
-    assert "candidate" not in narrow.split("metric  ")[1].splitlines()[0]
-    assert narrow.count("regressed") == wide.count("regressed")
+@pytest.mark.parametrize("name", CASES)
+@given(width=st.integers(30, 160))
+def test_every_verdict_stands_beside_its_name_however_narrow_a_terminal_is(
+    name: str, width: int
+) -> None:
+    report = policy.report(case(name))
+    lines = text(report, width=width).splitlines()
+    for finding in report.findings:
+        end = finding.comparison.metric.name[-6:]  # a long name may be on two lines
+        beside = [line for line in lines if end in line and finding.verdict.value in line]
+        assert beside, (finding.comparison.metric.name, finding.verdict)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_eighty_columns_have_both_builds_the_change_and_the_verdict(name: str) -> None:
+    lines = text(policy.report(case(name)), width=80).splitlines()
+    head = next(line for line in lines if line.startswith("metric "))
+    assert {"metric", "baseline", "candidate", "change", "verdict"} <= set(head.split())
+
+
+@given(width=st.integers(20, 120))
+def test_no_word_of_a_sentence_is_split(width: int) -> None:
+    report = policy.report(case("regressed"))
+    usual = [line.split() for line in text(report, width=500).splitlines()]
+    known = {word for line in usual for word in line}
+    narrow = text(report, width=width).split("\nRests on")
+    said = [narrow[0].split("\n\n")[0], narrow[1]]
+    assert {word for part in said for word in part.split()} <= known
+
+
+@given(name=st.text("ab_/.- x", min_size=1), width=st.integers(8, 40))
+def test_a_folded_name_has_every_character_in_lines_that_fit(name: str, width: int) -> None:
+    lines = fold(name, width).split("\n")
+    assert all(len(line) <= width for line in lines)
+    assert "".join(lines).replace(" ", "") == name.replace(" ", "")
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -9,9 +9,10 @@ import pytest
 
 from pipeline.drivers.applied import Asked
 from pipeline.drivers.points import read_points
-from pipeline.drivers.shares import Share, merge, sent, share_of, unequal
+from pipeline.drivers.shares import Share, clock_was_set, merge, sent, share_of, unequal
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
+from pipeline.ports import PodDone
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "k6"
 OPEN = Asked(20.0, None, 30.0, 0.02, 0.05, 0.9)
@@ -134,3 +135,24 @@ def test_a_pod_that_had_nothing_to_do_is_no_error(tmp_path: Path) -> None:
     merge([idle, GOLDEN / "object_crud.csv.gz"], tmp_path / "all.csv.gz")
     one = read_points(GOLDEN / "object_crud.csv.gz", list(Arm))
     assert read_points(tmp_path / "all.csv.gz", list(Arm)) == one
+
+
+@pytest.mark.parametrize(
+    ("times_s", "off"),
+    [((100.0, 130.0), ""), ((100.0, 3730.0), "3599.0 s"), ((-3500.0, 130.0), "3599.0 s")],
+    ids=["its own clock", "set forward under load", "set back under load"],
+)
+def test_a_pod_whose_clock_was_set_under_load_is_named(
+    times_s: tuple[float, float], off: str
+) -> None:
+    pod = PodDone("load pod 2 of 2", Path(), began_s=99.0, ended_s=131.0)
+    said = list(clock_was_set(Share(600, 0, 100.0, {}, times_s), pod))
+    expected = [f"load pod 2 of 2: the clock of its node was set by about {off} under load"]
+    assert said == (expected if off else [])
+
+
+def test_the_times_of_a_share_are_those_of_its_first_and_last_point(tmp_path: Path) -> None:
+    whole = share_of(GOLDEN / RECORDED[0])
+    parts = [share_of(path) for path in split(GOLDEN / RECORDED[0], tmp_path, 3, seed=1)]
+    times = [one.times_s for one in parts if one.times_s]
+    assert whole.times_s == (min(first for first, _ in times), max(last for _, last in times))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pipeline import files
 from pipeline.drivers.clusterloader2 import outcome, stages
 from pipeline.drivers.clusterloader2.check import Checked, check
 from pipeline.drivers.clusterloader2.crew import Crew, crew_of
@@ -56,7 +55,13 @@ class ClusterLoader2Driver:
             ConfigError: The config cannot be run, and nothing was started.
             LoadError: A process could not be started, or left nothing that can be read.
         """
-        run = _Run(self.settings, self.programs, targets, out.absolute(), f"perf-{seed:08x}", seed)
+        with self.settings.laid_out() as configs:
+            name = f"perf-{seed:08x}"
+            run = _Run(self.settings, self.programs, targets, out.absolute(), name, seed, configs)
+            return self._measured(run)
+
+    def _measured(self, run: "_Run") -> Load:
+        targets = run.targets
         checked = {stage: run.checked(stage) for stage in self.settings.stages}
         try:
             if self.settings.prometheus:
@@ -110,6 +115,7 @@ class _Run:
     out: Path
     name: str
     seed: int
+    configs: Path
 
     def checked(self, stage: Stage) -> Checked:
         """Return a config that can be run.
@@ -117,14 +123,24 @@ class _Run:
         Raises:
             ConfigError: It cannot.
         """
-        path = files.ours(CONFIGS, f"{stage.config}.yaml")
-        found = check(path, self.overrides(stage), self.programs["expand"])
+        path = self.configs / f"{stage.config}.yaml"
+        try:
+            found = check(path, self.overrides(stage), self.programs["expand"])
+        except ConfigError as error:
+            said, hint = self._as_written(f"{error}"), self._as_written(error.hint)
+            raise ConfigError(said, hint=hint) from error
         if stage.is_measured and (unread := set(found.unused) & set(self.settings.parameters)):
             raise ConfigError(
                 f"{path.name} has no parameter `{min(unread)}`",
                 hint=f"its parameters are in {CONFIGS}/README.md",
             )
         return found
+
+    def _as_written(self, said: str) -> str:
+        """Return a message with the paths of the files that were laid out."""
+        for name, path in self.settings.own_files().items():
+            said = said.replace(f"{self.configs / name}", f"{path}")
+        return said
 
     def load(
         self,
@@ -277,7 +293,7 @@ class _Run:
     def _job(self, number: int, stage: Stage, arm: Arm, project: str, door: Door) -> Job:
         folder = self.out / arm / f"{number}-{stage.config}" / project
         folder.mkdir(parents=True)
-        job = Job(arm, project, files.ours(CONFIGS, f"{stage.config}.yaml"), folder)
+        job = Job(arm, project, self.configs / f"{stage.config}.yaml", folder)
         job.report.mkdir()
         place = f"/projects/{project}/control-plane" if project else ""
         job.kubeconfig.write_text(

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import files, proc
+from pipeline import proc
 from pipeline.drivers.clusterloader2 import stages
-from pipeline.drivers.clusterloader2.stages import CONFIGS, LOG, Job
+from pipeline.drivers.clusterloader2.stages import LOG, Job
 from pipeline.drivers.scrub import scrub_file
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
@@ -135,7 +135,7 @@ def in_pods(
     Raises:
         LoadError: The pods could not be started, or something that the load needs has died.
     """
-    root = files.ours(CONFIGS)
+    root = batch.jobs[0].config.parent  # see `LoadFromFiles.laid_out`
     inside = [
         dataclasses.replace(
             job,

@@ -9,23 +9,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pipeline import files
 from pipeline.drivers.clusterloader2 import stages
 from pipeline.drivers.clusterloader2.stages import CONFIGS, KINDS, Stage, Where
+from pipeline.drivers.tree import LoadFromFiles, require_file
 from pipeline.ports import Driver, Program
-from pipeline.settings import Settings
 
 _LONGEST, _SLACK_S = 3.0, 30.0
 
 
-class ClusterLoader2(Settings):
+class ClusterLoader2(LoadFromFiles):
     """A load of ClusterLoader2, as a suite declares it.
 
     Attributes:
         kind: Always `clusterloader2`.
-        config: Name of a file in `cl2_configs/`.
+        config: Name, without `.yaml`, of a file beside the suite, or in `cl2_configs/`.
         where: The control plane that is loaded: the root, or `projects` Projects at once.
         rate: Objects begun per second, for **each** arm, over all its Projects.
         projects: How many Projects one launch makes in each arm.
@@ -49,6 +57,10 @@ class ClusterLoader2(Settings):
     raw_bytes_per_request: ClassVar[float] = 20.0
     """Size of reports and logs per request, in bytes; measured."""
 
+    root: ClassVar[str] = CONFIGS
+    shared: ClassVar[tuple[str, ...]] = ("modules", "templates")
+    suffixes: ClassVar[tuple[str, ...]] = (".yaml", ".yml")
+
     kind: Literal["clusterloader2"]
     config: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
     where: Where = Where.ROOT
@@ -66,6 +78,12 @@ class ClusterLoader2(Settings):
     )
     max_rate_error: Annotated[float, Field(gt=0, lt=1)] = 0.03
     max_generator_cpu: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+    @field_validator("config")
+    @classmethod
+    def _is_there(cls, config: str, info: ValidationInfo) -> str:
+        require_file(cls, f"{config}.yaml", info.context)
+        return config
 
     @model_validator(mode="after")
     def _has_projects(self) -> Self:
@@ -122,9 +140,16 @@ class ClusterLoader2(Settings):
         created = places * self.objects * KINDS + self.projects
         return arms * self.cycles * created * stages.REQUESTS_PER_ACTION
 
-    def files(self) -> set[Path]:
-        """Return the files of ours that decide what is measured."""
-        return {path for path in files.ours(CONFIGS).rglob("*") if path.suffix in (".yaml", ".yml")}
+    @property
+    def main(self) -> str:
+        """Name of the file of this load alone."""
+        return f"{self.config}.yaml"
+
+    def our_files(self) -> dict[str, Path]:
+        """Return all of our configs, since a load may run several of them."""
+        root = files.ours(CONFIGS)
+        found = [path for path in root.rglob("*") if path.suffix in self.suffixes]
+        return {path.relative_to(root).as_posix(): path for path in found}
 
     def driver(self, programs: Mapping[str, Program]) -> Driver:
         """Return what applies this load, with programs that are ready to be run."""

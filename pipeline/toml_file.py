@@ -1,0 +1,79 @@
+"""Read TOML that people wrote, with whatever editor they have."""
+
+import codecs
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigError
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # those of UTF-32 begin or end with them
+_MOST_BYTES = 2**19  # ours have 12 kB
+
+
+def read(path: Path, what: str) -> str:
+    """Return the text of a file, without the mark that Notepad and PowerShell put before it.
+
+    Args:
+        path: Of the file.
+        what: It is to be, such as `the suite`, for messages.
+
+    Raises:
+        ConfigError: It cannot be read, or is not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {what} cannot be read: {error.strerror}", hint=_nearest(path)
+        ) from error
+    if len(data) > _MOST_BYTES:
+        raise ConfigError(f"{path}: {what} cannot be read: it has more than {_MOST_BYTES:,} bytes")
+    return decoded(data, f"{path}")
+
+
+def _nearest(path: Path) -> str:
+    """Return which files of TOML are in the folder where one was looked for."""
+    try:
+        known = sorted(other.name for other in path.parent.glob("*.toml") if other != path)
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, known, n=1) or known[:5]
+    return f"in {path.parent} there is {', '.join(near)}" if near else ""
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Return bytes as text, without the mark of UTF-8.
+
+    Raises:
+        ConfigError: They are not UTF-8; UTF-16 is named.
+    """
+    if data.startswith(_UTF16) or b"\0" in data[:4]:
+        raise ConfigError(
+            f"{name}: is UTF-16 or UTF-32, and TOML and JSON are UTF-8",
+            hint="save it as UTF-8; in PowerShell: `Set-Content -Encoding utf8`",
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{name}:{line}: is not UTF-8: the byte 0x{data[error.start]:02x} begins no character",
+            hint="save it as UTF-8",
+        ) from error
+
+
+def parsed(text: str, name: str) -> dict[str, Any]:
+    """Return what a text of TOML says.
+
+    Raises:
+        ConfigError: It is not TOML, with the line.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{name}: not TOML: it is nested too deeply") from error

@@ -1,0 +1,192 @@
+"""A folder from elsewhere is data: nothing that it names is executed unless somebody trusts it."""
+
+import shlex
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli, codec, config, files, trust
+from pipeline.config import SUITE
+from pipeline.errors import ConfigError, Exit
+from pipeline.files import CAPACITY, EVALUATION, RESULTS
+from pipeline.model.capacity import Capacity, Question, Things
+from pipeline.model.evaluation import Evaluation
+from pipeline.model.limit import parse_limits
+from pipeline.model.results import Machine
+from pipeline.model.subject import Arm, Subject
+from pipeline.trust import Begun
+from tests import builders
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test a folder of its own for what was begun."""
+    folder = tmp_path / "state"
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    return folder / "milo-perf"
+
+
+@pytest.fixture
+def subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
+    """Return a build whose command leaves the file `executed` behind when it is executed."""
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    (repository / "go.mod").write_text("module go.miloapis.com/milo\n")
+    git = ("git", "-c", "user.name=x", "-c", "user.email=x@x")
+    for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "x")):
+        subprocess.run([*git, *command], cwd=repository, check=True)
+    build = f"cp {shlex.quote(str(_evil(tmp_path)))} {{out}}"
+    return Subject(f"source:{repository}@HEAD", "sha256:" + "0" * 64, {"build": build})
+
+
+def _evil(tmp_path: Path) -> Path:
+    """Return a program that `cp` is, but for the file that it leaves behind."""
+    found = tmp_path / "bin" / "cp"
+    if not found.exists():
+        found.parent.mkdir()
+        found.write_text(f'#!/bin/sh\ntouch {tmp_path}/executed\nexec /bin/cp "$@"\n')
+        found.chmod(0o755)
+    return found
+
+
+def run_of(subject: Subject, out: Path) -> None:
+    suite = files.ours("suites", "smoke.toml")
+    loaded = config.load(suite)
+    found = replace(
+        builders.results((builders.LATENCY, [0.1], [0.1])),
+        suite="smoke",
+        suite_digest=loaded.digest,
+        pairs_asked=3,
+        subjects=dict.fromkeys(Arm, subject),
+    )
+    out.mkdir()
+    codec.write_results(out / RESULTS, found)
+    (out / SUITE).write_text(loaded.text)
+
+
+def capacity_of(subject: Subject, out: Path) -> None:
+    limits = parse_limits(["memory<4GB"])
+    question = Question(Things.PROJECTS, limits, budget_s=60.0, start=5)
+    out.mkdir()
+    codec.write_capacity(
+        out / CAPACITY,
+        Capacity(question, subject, "local", "sha256:00", Machine({}, {}), {}, AT),
+    )
+
+
+def evaluation_of(subject: Subject, out: Path) -> None:
+    out.mkdir()
+    codec.write_evaluation(
+        out / EVALUATION, Evaluation(subject, Machine({}, {}), {}, AT, 2, 1, scripts=())
+    )
+    (out / SUITE).write_text(files.ours("suites", "drivers.toml").read_text())
+
+
+FOLDERS = [
+    pytest.param("run", run_of, id="run"),
+    pytest.param("capacity", capacity_of, id="capacity"),
+    pytest.param("evaluate", evaluation_of, id="evaluate"),
+]
+
+
+@pytest.mark.parametrize(("verb", "make"), FOLDERS)
+def test_to_go_on_with_a_folder_from_elsewhere_executes_nothing_that_is_in_it(
+    verb: str,
+    make: Callable[[Subject, Path], None],
+    subject: Subject,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "a folder"
+    make(subject, out)
+    before = {path: path.read_bytes() for path in out.iterdir()}
+
+    assert cli.main([verb, "--resume", str(out)]) == Exit.BAD_ARGUMENTS
+
+    said = capsys.readouterr().err
+    assert f"{out} was not begun here by you" in said
+    assert subject.spec in said
+    assert f"built by: {subject.facts['build']}" in said
+    assert f"python -m pipeline {verb} --resume '{out}' --trust" in said
+    assert not (tmp_path / "executed").exists()
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_folder_that_somebody_trusts_is_gone_on_with_and_not_asked_about_again(
+    subject: Subject,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    run_of(subject, out)
+    for arguments in (["--trust"], []):
+        assert cli.main(["run", "--resume", str(out), *arguments]) == Exit.NOT_STARTED
+        assert "is not Milo" in capsys.readouterr().err
+        assert (tmp_path / "executed").exists()
+
+
+def begun(spec: str = "binary:./milo", **texts: str) -> Begun:
+    return Begun("run --resume", (AT, 7), {"candidate": Subject(spec, "sha256:00")}, texts)
+
+
+def test_what_was_begun_here_is_gone_on_with_unasked(tmp_path: Path) -> None:
+    trust.note(begun(), tmp_path / "out")
+    trust.require(begun(), tmp_path / "moved elsewhere", is_trusted=False)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        begun("binary:/tmp/other"),
+        begun("binary:./milo?env.LD_PRELOAD=/tmp/x.so"),
+        begun(environment="[environment]\nkind = 'remote'\nkubeconfig = '/tmp/x'"),
+        replace(begun(), began=(AT, 8)),
+        replace(begun(), command="evaluate --resume"),
+    ],
+    ids=["another binary", "a variable", "an environment", "another run", "another verb"],
+)
+def test_a_folder_that_was_changed_since_it_was_begun_here_is_asked_about(
+    tmp_path: Path, other: Begun
+) -> None:
+    trust.note(begun(), tmp_path)
+    with pytest.raises(ConfigError, match="or was changed since") as caught:
+        trust.require(other, tmp_path, is_trusted=False)
+    assert next(iter(other.subjects.values())).spec in caught.value.hint
+    assert all(
+        line in caught.value.hint for one in other.texts.values() for line in one.split("\n")
+    )
+
+
+def test_what_a_refusal_shows_cannot_steer_a_terminal(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        trust.require(begun("binary:\x1b[2J", suite="a\r\x1b]0;x\x07"), tmp_path, is_trusted=False)
+    assert [c for c in caught.value.hint if not c.isprintable() and c != "\n"] == []
+
+
+def test_a_state_that_cannot_be_written_costs_a_question_and_no_run(
+    tmp_path: Path,
+    state: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.log.log.propagate", True)
+    state.parent.write_text("a file is in the way")
+    trust.note(begun(), tmp_path)
+    assert "will ask for --trust" in caplog.text
+    with pytest.raises(ConfigError, match="was not begun here"):
+        trust.require(begun(), tmp_path, is_trusted=False)
+    trust.require(begun(), tmp_path, is_trusted=True)
+
+
+@pytest.mark.parametrize("verb", [["run"], ["capacity", "projects"], ["evaluate"]])
+def test_trust_is_of_resume_only(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*verb, "--trust"]) == Exit.BAD_ARGUMENTS
+    assert "--trust is of --resume only" in capsys.readouterr().err

@@ -1,0 +1,63 @@
+"""Whoever sets the clock of the machine while something is measured is noticed."""
+
+import time
+
+import pytest
+
+from pipeline.clock import STEP_S, ClockWatch, SteadyClock, watched_clock
+
+
+class Setting:
+    """The clock of the machine, which somebody sets."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.by_s = 0.0
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + self.by_s)
+
+
+@pytest.fixture
+def setting(monkeypatch: pytest.MonkeyPatch) -> Setting:
+    return Setting(monkeypatch)
+
+
+def test_a_clock_that_nobody_sets_has_no_steps() -> None:
+    with watched_clock() as watch:
+        time.sleep(0.05)
+    assert watch.steps() == []
+
+
+@pytest.mark.parametrize(
+    ("by_s", "said"),
+    [
+        (3600.0, "set forward by 3600.0 s"),
+        (-3600.0, "set back by 3600.0 s"),
+        (2 * STEP_S, "set forward by 0.2 s"),
+    ],
+)
+def test_a_step_of_the_clock_is_named(setting: Setting, by_s: float, said: str) -> None:
+    watch = ClockWatch()
+    setting.by_s = by_s
+    (sentence,) = watch.steps()
+    assert said in sentence
+
+
+def test_a_step_that_is_taken_back_is_noticed(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.clock._LOOK_S", 0.01)
+    with watched_clock() as watch:
+        setting.by_s = 60.0
+        deadline_s = time.monotonic() + 10
+        while not watch.farthest_s and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        setting.by_s = 0.0
+    assert "set forward by 60.0 s" in watch.steps()[0]
+
+
+def test_a_steady_clock_goes_on_as_before_when_the_clock_is_set(setting: Setting) -> None:
+    clock = SteadyClock()
+    before_s = clock.now_s()
+    setting.by_s = -3600.0
+    assert 0 <= clock.now_s() - before_s < 60
+    assert clock.step_s() == pytest.approx(-3600, abs=STEP_S)

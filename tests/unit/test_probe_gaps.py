@@ -1,0 +1,133 @@
+"""A gap in what a probe saw is a gap: the metric is missing, by name."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import LoadError
+from pipeline.ports import Span, Usage
+from pipeline.probes import containers, process, series
+from pipeline.probes.gaps import PERIODS, Pulse, gap_s, require_looks
+from pipeline.probes.process import PERIOD_S, Observation
+
+SPAN = Span(10.0, 40.0)
+
+
+def looks(*times_s: float) -> list[Observation]:
+    """Return looks at a process that uses one processor until 40 s, and none after that."""
+    return [Observation(at, min(at, 40.0), 100, 3, 7, 0, 0) for at in times_s]
+
+
+def every(period_s: float, start_s: float, end_s: float) -> list[float]:
+    return [start_s + period_s * n for n in range(int((end_s - start_s) / period_s) + 1)]
+
+
+def test_a_process_that_is_seen_all_the_time_has_its_cpu() -> None:
+    found = process.summary("server", looks(*every(PERIOD_S, 9, 41)), SPAN)
+    assert {one.name: one.value for one in found}["server.cpu"] == pytest.approx(30.0)
+
+
+def test_a_freeze_of_15_s_at_the_end_is_no_cpu_of_30_percent_less() -> None:
+    frozen = [at for at in every(PERIOD_S, 9, 60) if not 35 < at < 50]
+    with pytest.raises(LoadError, match=r"process probe: server was not seen for 15\.0 s"):
+        process.summary("server", looks(*frozen), SPAN)
+
+
+@pytest.mark.parametrize("by_s", [3600.0, -3600.0])
+def test_looks_that_a_clock_was_set_between_are_refused(by_s: float) -> None:
+    stepped = [at + (by_s if at > 20 else 0) for at in every(PERIOD_S, 9, 41)]
+    with pytest.raises(LoadError, match="process probe: server was not seen"):
+        process.summary("server", looks(*stepped), SPAN)
+
+
+def test_a_kubelet_that_did_not_look_for_a_minute_is_a_gap() -> None:
+    seen = [Usage(at, at, 5) for at in (0.0, 15.0, 30.0, 90.0)]
+    with pytest.raises(LoadError, match=r"containers probe: etcd was not seen for 60\.0 s"):
+        containers.summary("etcd", seen, Span(10.0, 80.0))
+
+
+def test_a_series_with_a_gap_has_no_slope_and_the_others_have() -> None:
+    whole = [(float(at), 1.0) for at in range(50)]
+    gap = [(at, value) for at, value in whole if not 20 < at < 30]
+    assert series._is_whole("server.heap", whole, SPAN)  # noqa: SLF001
+    assert not series._is_whole("server.heap", gap, SPAN)  # noqa: SLF001
+
+
+@given(
+    st.lists(st.floats(0.05, PERIODS), min_size=40, max_size=60),
+    st.integers(1, 30),
+    st.floats(PERIODS + 0.01, 100.0),
+)
+def test_gaps_of_the_span_count_and_no_others(
+    periods: list[float], number: int, gap_periods: float
+) -> None:
+    times = [0.0]
+    for at, one in enumerate(periods):
+        times.append(times[-1] + (gap_periods if at == number else one))
+    before, after = times[number], times[number + 1]
+    assert gap_s(times, Span(before, after), 1.0) == after - before
+    assert gap_s(times, Span(0.0, before), 1.0) == 0.0
+    assert gap_s(times, Span(after, times[-1]), 1.0) == 0.0
+    with pytest.raises(LoadError):
+        require_looks(times, Span(times[0], times[-1]), 1.0, "x")
+
+
+def test_a_pulse_that_missed_beats_says_for_how_long() -> None:
+    pulse = Pulse(0.1)
+    pulse.beat()
+    pulse.last_s -= 15.2
+    pulse.beat()
+    now_s = pulse.clock.now_s()
+    with pytest.raises(LoadError, match=r"availability probe: it stood still for 15\.2 s"):
+        pulse.require_steady(Span(now_s - 10, now_s), "availability probe")
+    pulse.require_steady(Span(now_s + 1, now_s + 2), "availability probe")
+
+
+_WATCHED = """
+import os, sys, time
+from pathlib import Path
+from pipeline.errors import LoadError
+from pipeline.ports import Span, Target
+from pipeline.probes.gaps import pulse
+from pipeline.probes.process import Process
+nowhere, out = Path("/nonexistent"), Path(sys.argv[1])
+target = Target("", nowhere, nowhere, nowhere, {"server": os.getpid()}, {}, "", lambda: None)
+with Process().watch(target, out) as watch, pulse(0.1, "pulse") as beating:
+    time.sleep(1.2)
+    began = beating.clock.now_s()
+    print("watching", flush=True)
+    sys.stdin.readline()
+    time.sleep(0.7)
+    span = Span(began, beating.clock.now_s())
+    for ask in (lambda: watch.readings(span), lambda: beating.require_steady(span, "pulse")):
+        try:
+            print("seen", ask(), flush=True)
+        except LoadError as error:
+            print(error, flush=True)
+"""
+
+
+def test_a_program_that_is_stopped_for_a_while_says_so(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _WATCHED, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdin
+        assert program.stdout
+        assert program.stdout.readline() == "watching\n"
+        os.kill(program.pid, signal.SIGSTOP)
+        time.sleep(PERIODS * PERIOD_S + 0.7)
+        os.kill(program.pid, signal.SIGCONT)
+        said, _ = program.communicate("\n", timeout=60)
+    first, second = said.splitlines()
+    assert first.startswith("process probe: server was not seen for ")
+    assert second.startswith("pulse: it stood still for ")
