@@ -11,13 +11,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmarks import otava
 from benchmarks.agreement import covering, f1
@@ -38,6 +39,7 @@ GROWTHS = (0.03, 0.05, 0.10)
 _SEEDS = 12  # a figure of one seed may be a lucky one
 _WINDOW = 30  # of otava's own golden results
 _NEAR = 5  # points from a step within which a change point means it
+_KIND_SERIES, _KIND_POINTS = 200, 84
 _NOISE, _STEP, _BEFORE, _WITHIN, _SERIES = 0.024, 0.05, 50, 10, 200
 
 
@@ -50,6 +52,7 @@ def rows(data: Path) -> list[Row]:
     interpreter = otava.python()
     return [
         *_equal_points(data / "azure-vm-noise", interpreter),
+        *_kinds(interpreter),
         _delay(interpreter),
         *_annotated(data / "tcpd", interpreter),
         *_golden(data / "otava", interpreter),
@@ -129,6 +132,90 @@ def _equal_points(folder: Path, interpreter: Path | None) -> list[Row]:
             )
         )
     return made
+
+
+def _kinds(interpreter: Path | None) -> list[Row]:
+    """False steps in series of the kinds that fool searches for steps, and drifts that are told."""
+    made: list[Row] = []
+    for name, (make, most_series, most_steps) in _KINDS.items():
+        draws = [np.random.default_rng([seed, 11]) for seed in range(_KIND_SERIES)]
+        series = [make(draw, _KIND_POINTS).tolist() for draw in draws]
+        told, goals = [], []
+        for found in (_ours(series), _theirs(interpreter, series)):
+            if found is None:
+                told.append("not installed")
+                continue
+            share = fmean(bool(points) for points in found)
+            each = 100 * sum(map(len, found)) / (_KIND_SERIES * _KIND_POINTS)
+            goals.append(share <= most_series and each <= most_steps)
+            told.append(f"{share:.1%} of series, {each:.2f} per 100 points")
+        if name == _DRIFT:
+            lines = [Line("", tuple(values)) for values in series]
+            said = fmean(judge(line, HistoryRule()).drift is not None for line in lines)
+            told[0] += f"; drift said in {said:.1%}"
+            goals[0] = goals[0] and said >= 0.9
+        made.append(
+            Row(
+                f"false steps, {_KIND_SERIES} series of {_KIND_POINTS} points: {name}",
+                f"otava {told[1]}",
+                f"at most {most_series:.0%} of series, {most_steps:g} per 100 points",
+                told[0],
+                goals[0],
+            )
+        )
+    return made
+
+
+def _noisy(draw: np.random.Generator, n: int, sd: float = 0.01) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = 100 * np.exp(draw.normal(0, sd, n))
+    return values
+
+
+def _modes(draw: np.random.Generator, n: int) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = _noisy(draw, n, 0.006) * np.where(draw.random(n) < 0.5, 1, 1.17)
+    return values
+
+
+def _spikes(draw: np.random.Generator, n: int) -> NDArray[np.float64]:
+    heights = np.where(draw.random(n) < 0.08, 1 + draw.exponential(0.5, n), 1)
+    values: NDArray[np.float64] = _noisy(draw, n) * heights
+    return values
+
+
+def _grows_at_once(draw: np.random.Generator, n: int) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = 100 * np.exp(
+        draw.normal(0, 1, n) * np.where(np.arange(n) < n // 2, 0.007, 0.056)
+    )
+    return values
+
+
+def _grows_slowly(draw: np.random.Generator, n: int) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = 100 * np.exp(draw.normal(0, 1, n) * np.geomspace(0.005, 0.04, n))
+    return values
+
+
+def _weekends(draw: np.random.Generator, n: int) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = _noisy(draw, n) * np.where(np.arange(n) % 7 >= 5, 0.6, 1)
+    return values
+
+
+def _drifts(draw: np.random.Generator, n: int) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = _noisy(draw, n) * np.exp(0.001 * np.arange(n))
+    return values
+
+
+_DRIFT = "drift of 0.1 % a night, noise 1 %"
+_KINDS: dict[
+    str, tuple[Callable[[np.random.Generator, int], NDArray[np.float64]], float, float]
+] = {
+    "independent noise of 1 %": (_noisy, 0.05, 0.1),
+    "two modes 17 % apart, independent of each other": (_modes, 0.06, 0.1),
+    "a spike in 8 % of points, of 50 % on average": (_spikes, 0.06, 0.1),
+    "noise grows eightfold, at once": (_grows_at_once, 0.1, 0.2),
+    "noise grows eightfold, slowly": (_grows_slowly, 0.1, 0.2),
+    "weekends 40 % lower": (_weekends, 0.05, 0.1),
+    _DRIFT: (_drifts, 0.1, 0.2),
+}
 
 
 def _recall(found: Sequence[Sequence[int]], places: Sequence[int]) -> float:

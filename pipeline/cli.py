@@ -187,11 +187,12 @@ def _capacity(args: argparse.Namespace) -> Exit:
 
 
 def _history(args: argparse.Namespace) -> Exit:
-    from pipeline.history import verb
+    from pipeline.history import answer, verb
     from pipeline.render.history import history_text
 
     found = verb.judged(args)
-    output.show(verb.history_json(found) if args.json else history_text(found, **terminal.shape()))
+    said = answer.history_json(found) if args.json else history_text(found, **terminal.shape())
+    output.show(said)
     exit_code = verb.exit_code(found, alarm=args.alarm)
     if args.html is not None and not verb.write_page(found, args):
         return exit_code or Exit.WRONG_LOAD

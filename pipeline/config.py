@@ -4,10 +4,19 @@ import difflib
 import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from pipeline import codec, files, toml_file
 from pipeline.drivers import tree
@@ -19,7 +28,7 @@ from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
 from pipeline.environments.remote import Remote
 from pipeline.errors import ConfigError
-from pipeline.model.metric import Better, Metric, Scale
+from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
 from pipeline.model.subject import Product
 from pipeline.model.units import BASE_UNITS
 from pipeline.plain import clipped
@@ -50,7 +59,7 @@ class MetricSettings(Settings):
         per: The reading to divide it by, if any.
         unit: Base unit of the result.
         better: Direction of an improvement; of most metrics, less is better.
-        margin: See `Metric`.
+        margin: See `Metric`; `"150%"` is 1.5, and a ratio above 1 has to be written like that.
         gate: See `Metric`.
         scale: See `Metric`.
         floor: See `Metric`.
@@ -62,11 +71,32 @@ class MetricSettings(Settings):
     per: str = ""
     unit: str
     better: Better = Better.LOWER
-    margin: Annotated[float, Field(gt=0)]
+    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     gate: bool = False
     scale: Scale = Scale.RATIO
     floor: Annotated[float, Field(ge=0)] = 0.0
     only: Product | Literal[""] = ""
+
+    @field_validator("margin", mode="before")
+    @classmethod
+    def _from_percent(cls, margin: object) -> object:
+        if isinstance(margin, str) and margin.endswith("%"):
+            with suppress(ValueError):
+                return float(margin[:-1]) / 100
+        return margin
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _margin_is_meant(cls, said: object, check: ModelWrapValidatorHandler[Self]) -> Self:
+        found = check(said)
+        written = said.get("margin") if isinstance(said, dict) else None
+        is_plain = found.scale is Scale.RATIO and isinstance(written, int | float)
+        if is_plain and (doubt := ambiguous_margin(found.margin)):
+            error = PydanticCustomError("margin", "{doubt}, in quotes", {"doubt": doubt})
+            raise ValidationError.from_exception_data(
+                cls.__name__, [{"type": error, "loc": ("margin",), "input": written}]
+            )
+        return found
 
     @field_validator("unit")
     @classmethod

@@ -1,5 +1,6 @@
 """Where our own files are, and what to do about a folder that cannot be written."""
 
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -109,7 +110,9 @@ def measured(folder: Path, name: str) -> Path:
     if folder.is_file():
         holder = folder.absolute().parent
         is_inside = (holder / name).exists()
-        hint = f"name the folder that it is in: {folder.parent}" if is_inside else ""
+        hint = (
+            f"name the folder that it is in: {shlex.quote(str(folder.parent))}" if is_inside else ""
+        )
         raise BaselineError(f"{folder}: is a file, and the folder of a {kind} is wanted", hint=hint)
     if not folder.exists():
         raise BaselineError(f"{folder}: no such folder", hint=_nearest(folder.parent, name))
@@ -117,7 +120,7 @@ def measured(folder: Path, name: str) -> Path:
         if (folder / other).exists():
             raise BaselineError(
                 f"{folder}: is the folder of a {what}, and that of a {kind} is wanted",
-                hint=f"`{command} {folder}`",
+                hint=f"`{command} {shlex.quote(str(folder))}`",
             )
     raise BaselineError(
         f"{folder}: is no folder of a {kind}: there is no {name} in it",
@@ -134,6 +137,6 @@ def _nearest(place: Path, name: str) -> str:
         except OSError:
             continue
         if found:
-            shown = ", ".join(f"{path.parent}" for path in found[:_SHOWN])
+            shown = ", ".join(shlex.quote(f"{path.parent}") for path in found[:_SHOWN])
             return f"did you mean one of these, newest first: {shown}"
     return f"a {kind} says at its end where its folder is; by default it is below out/"

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _EPILOG = (
-    "columns: pair,arm,metric,value, and where wanted unit,better,family,floor,margin,scale,of."
+    "FILE.csv, or - for standard input, has the columns pair,arm,metric,value,"
+    " and where wanted unit,better,family,floor,margin,scale,of."
     " arm is baseline or candidate; values without a pair are compared as two groups; family groups"
     " metrics that are judged together; scale is ratio or difference; of is how many events there"
     " could have been, where a value is a share of events"

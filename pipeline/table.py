@@ -7,27 +7,38 @@ many events there could have been, where a value is a share of events.
 """
 
 from array import array
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
-from pipeline.csv_file import Column, blocks, refused, written
+from pipeline.csv_file import BLOCK, Block, Column, CsvFile, Grown
 from pipeline.errors import ConfigError
 from pipeline.judge.rows import Measured
-from pipeline.model.metric import Better, Metric, Scale
+from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
 from pipeline.model.subject import Arm
 from pipeline.plain import clipped
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import numpy as np
+    from numpy.typing import NDArray
 
-_ROWS = 250_000
-"""Of a block that is read at once."""
+    Rows: TypeAlias = NDArray[np.int32]
 
 _SENTENCE = 300  # characters of a refusal, in which a name may stand
 
 MARGIN = 0.03
 """Of a metric that states none, as a ratio."""
+
+LARGEST = {Scale.RATIO: 1e300, Scale.DIFFERENCE: 1e150}
+"""The largest size of a value: sums of values, and squares of differences, must be finite, too."""
+
+SMALLEST_DIFFERENCE = 1e-140
+"""The largest value of a metric on the difference scale may not be smaller: its squares are 0."""
+
+MOST_EVENTS = 2.0**53
+"""Beyond it a double does not count."""
 
 _COLUMNS = (
     Column("pair"),
@@ -42,189 +53,207 @@ _COLUMNS = (
     Column("scale", is_needed=False),
     Column("of", is_needed=False, is_number=True),
 )
+_ARMS = {arm.value: number for number, arm in enumerate(Arm)}
+_ALLOWED: Mapping[str, Sequence[str]] = {
+    "better": [better.value for better in Better],
+    "scale": [scale.value for scale in Scale],
+}
 _SAME = ("unit", "better", "floor", "margin", "scale")
-"""Columns that say one thing of a metric, in its first row or in all."""
+"""Columns that say one thing of a metric, in any of its rows or in all."""
 
 
-def measured(path: Path) -> list[Measured]:
+def measured(path: Path, size: int = BLOCK) -> list[Measured]:
     """Return the values of every metric, in the order in which the file names them.
+
+    Args:
+        path: CSV whose first line names the columns; see `CsvFile`.
+        size: Bytes that are read at once.
 
     Raises:
         ConfigError: The file cannot be used, with its line and what was expected there.
     """
-    table = _read(path)
-    _among(path, table, "arm", [arm.value for arm in Arm])
-    _among(path, table, "better", ["", *(better.value for better in Better)])
-    _among(path, table, "scale", ["", *(scale.value for scale in Scale)])
-    source = _Source(path, table)
-    return [source.metric(rows) for rows in _groups(table)]
+    return list(_Table(CsvFile(path, _COLUMNS, size)).metrics())
 
 
-def _groups(table: "pd.DataFrame") -> Iterator[Any]:
-    """Yield the rows of each metric in the file's order; metrics in that of their first rows."""
-    import numpy as np
-    import pandas as pd
-
-    group = table["metric"].cat.codes.to_numpy().astype(np.int64)
-    if "family" in table:
-        group += len(table["metric"].cat.categories) * table["family"].cat.codes.to_numpy()
-    group = pd.factorize(group)[0].astype(np.int32)
-    order = group.argsort(kind="stable")
-    ends = [*((np.diff(group[order]) != 0).nonzero()[0] + 1), len(order)]
-    del group
-    for start, end in zip([0, *ends[:-1]], ends, strict=True):
-        yield order[start:end]
-
-
-def _read(path: Path) -> "pd.DataFrame":
-    """Return the whole file with each pair as a number, whose name may be of its own in each line.
-
-    Two of ten million names share one of 2^64 numbers once in 400,000 files.
-    """
-    import numpy as np
-    import pandas as pd
-    from pandas.api.types import union_categoricals
-
-    parts: dict[str, list[Any]] = {}
-    for block in blocks(path, _COLUMNS, _ROWS):
-        for name in map(str, block):
-            column = block[name]
-            if name == "pair":
-                named = pd.util.hash_array(column.cat.categories.to_numpy(dtype=object))
-                parts.setdefault(name, []).append(named[column.cat.codes.to_numpy()])
-            else:
-                parts.setdefault(name, []).append(column.array)
-    table = {}
-    for name in list(parts):
-        found = parts.pop(name)
-        is_number = name in {"pair", "value", "of"}
-        table[name] = np.concatenate(found) if is_number else union_categoricals(found)
-    return pd.DataFrame(table, copy=False)
-
-
-def _among(path: Path, table: "pd.DataFrame", column: str, allowed: list[str]) -> None:
-    if column not in table:
-        return
-    wrong = ~table[column].isin(allowed)
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        expected = " or ".join(f"`{value}`" for value in allowed if value)
-        refused(path, row, column, table[column].iloc[row], expected)
-
-
-def _hashed(text: str) -> int:
-    import numpy as np
-    import pandas as pd
-
-    return int(pd.util.hash_array(np.array([text], dtype=object))[0])
-
-
-class _Source:
+class _Table:
     """The columns of a file as arrays, from which each metric takes its rows."""
 
-    def __init__(self, path: Path, table: "pd.DataFrame") -> None:
-        self._path = path
-        texts = [column for column in table if table[column].dtype == "category"]
-        self._codes = {name: table[name].cat.codes.to_numpy() for name in texts}
-        self._texts = {name: table[name].cat.categories for name in texts}
-        self._found: dict[tuple[str, str], int] = {}
-        self._numbers = {name: table[name].to_numpy() for name in table if name not in texts}
-        self._without = _hashed("")
+    def __init__(self, file: CsvFile) -> None:
+        self._file = file
+        self._numbers: defaultdict[tuple[str, str], int] = defaultdict()
+        self._numbers.default_factory = self._numbers.__len__
+        self._said: dict[tuple[int, str], tuple[str, int]] = {}
+        columns = [Grown() for _ in range(5 if "of" in file.columns else 4)]
+        for block in file.blocks():
+            for column, part in zip(columns, self._read(block), strict=True):
+                column.add(part)
+        self._metric, self._arm, self._pair, self._value, *of = (one.whole() for one in columns)
+        self._of = of[0] if of else None
 
-    def metric(self, rows: Any) -> Measured:  # noqa: ANN401 (numpy loads late)
-        """Return the values of the metric that some rows are of."""
-        first = int(rows[0])
-        said = {name: self._said(rows, name) for name in _SAME if name in self._codes}
-        try:
-            metric = Metric(
-                name=self._text("metric", first),
-                unit=said.get("unit") or "1",
-                better=Better(said.get("better") or Better.LOWER),
-                margin=self._number(first, "margin", said.get("margin", ""), MARGIN),
-                gate=True,
-                scale=Scale(said.get("scale") or Scale.RATIO),
-                floor=self._number(first, "floor", said.get("floor", ""), 0.0),
-            )
-        except ValueError as error:
-            why = clipped(f"{error}", _SENTENCE)
-            raise ConfigError(f"{self._path}:{first + 2}: {why}") from error
-        family = self._text("family", first) if "family" in self._codes else ""
-        arms = [rows[self._is(rows, "arm", arm.value)] for arm in Arm]
-        without = self._numbers["pair"][rows] == self._without
+    def metrics(self) -> Iterator[Measured]:
+        """Yield the values of each metric, in the order in which the file names them."""
+        import numpy as np
+
+        order = self._metric.argsort(kind="stable").astype(np.int32)
+        ends = np.searchsorted(self._metric[order], np.arange(len(self._numbers)), side="right")
+        starts = [0, *ends[:-1]]
+        for (family, name), start, end in zip(self._numbers, starts, ends, strict=True):
+            yield self._measured(family, name, order[start:end])
+
+    def _read(self, block: Block) -> "tuple[NDArray[np.generic], ...]":
+        """Return the columns of a block that each row needs, and keep what its metrics say."""
+        import numpy as np
+
+        texts, values = block.texts, block.numbers["value"]
+        rows = len(values)
+        families = texts.get("family") or repeat("", rows)
+        keys = zip(families, texts["metric"], strict=True)
+        metric = np.fromiter(map(self._numbers.__getitem__, keys), np.int32, rows)
+        arms = {text: _ARMS.get(text.strip(), -1) for text in set(texts["arm"])}
+        arm = np.fromiter(map(arms.__getitem__, texts["arm"]), np.int8, rows)
+        if (arm < 0).any():
+            at = int((arm < 0).argmax())
+            expected = " or ".join(f"`{name}`" for name in _ARMS)
+            self._file.refuse(block.first + at, "arm", texts["arm"][at], expected)
+        for column in _SAME:
+            if column in texts and any(texts[column]):
+                pairs = zip(metric.tolist(), texts[column], strict=True)
+                for number, text in dict.fromkeys(pairs):
+                    self._learn(block, metric, number, column, text)
+        # Two of ten million names share one of 2^64 numbers once in 400,000 files.
+        pair = np.fromiter(map(hash, texts["pair"]), np.int64, rows)
+        of = block.numbers.get("of")
+        return (metric, arm, pair, values) if of is None else (metric, arm, pair, values, of)
+
+    def _learn(
+        self, block: Block, metric: "NDArray[np.int32]", number: int, column: str, text: str
+    ) -> None:
+        """Keep what a metric says in a column; it may say nothing, but not two things."""
+        said = text if column == "unit" else text.strip()
+        if not said:
+            return
+        before, _ = self._said.get((number, column), (said, 0))
+        allowed = _ALLOWED.get(column, (said,))
+        if before == said and said in allowed and (number, column) in self._said:
+            return
+        in_metric = (metric == number).nonzero()[0].tolist()
+        row = block.first + next(at for at in in_metric if block.texts[column][at] == text)
+        if said not in allowed:
+            self._file.refuse(row, column, text, " or ".join(f"`{one}`" for one in allowed))
+        if before != said:
+            self._file.refuse(row, column, text, f"`{before}`, as in an earlier row of this metric")
+        self._said[number, column] = (said, row)
+
+    def _measured(self, family: str, name: str, rows: "Rows") -> Measured:
+        metric = self._described(family, name, int(rows[0]))
+        self._check_sizes(metric, rows)
+        arms = [rows[self._arm[rows] == number] for number in _ARMS.values()]
+        warnings: list[str] = []
+        lost = 0
+        without = self._pair[rows] == hash("")
         is_paired = not without.all()
-        warnings: tuple[str, ...] = ()
         if is_paired:
             if without.any():
                 expected = "the pair, as in other rows of this metric"
-                refused(self._path, int(rows[int(without.argmax())]), "pair", "", expected)
-            arms, warnings = self._paired(arms)
-        before, after = (self._values(arm, "value") for arm in arms)
-        of = self._of(arms)
-        if of and metric.scale is Scale.DIFFERENCE:
-            self._shares(rows)
-        return Measured(family, metric, before, after, is_paired, of, warnings)
+                self._file.refuse(int(rows[int(without.argmax())]), "pair", "", expected)
+            arms, lost = self._paired(arms)
+        if lost:
+            warnings.append(f"{lost} of {lost + len(arms[0])} pairs lack an arm and are left out")
+        of = self._events(metric, rows, arms)
+        if of and metric.scale is Scale.RATIO:
+            warnings.append("`of` is not used: it belongs to the scale `difference`")
+            of = ()
+        before, after = (array("d", self._value[arm].tobytes()) for arm in arms)
+        said = tuple(warnings)
+        return Measured(family, metric, before, after, is_paired, of, said, lost=lost)
 
-    def _paired(self, arms: list[Any]) -> tuple[list[Any], tuple[str, ...]]:
-        """Return the rows of both arms in the same order of pairs, and what was left out."""
+    def _described(self, family: str, name: str, first: int) -> Metric:
+        """Return what the rows of a metric say of it."""
+        number = self._numbers[family, name]
+        said = {column: self._said.get((number, column), ("", first)) for column in _SAME}
+        scale = Scale(said["scale"][0] or Scale.RATIO)
+        margin, floor = said["margin"], said["floor"]
+        try:
+            return Metric(
+                name=name,
+                unit=said["unit"][0] or "1",
+                better=Better(said["better"][0] or Better.LOWER),
+                margin=self._margin(*margin, scale) if margin[0] else MARGIN,
+                gate=True,
+                scale=scale,
+                floor=self._number("floor", *floor) if floor[0] else 0.0,
+            )
+        except ValueError as error:
+            why = clipped(f"{error}", _SENTENCE)
+            row = margin[1] if "margin" in why.removeprefix(name) else floor[1]
+            raise ConfigError(f"{self._file.at(row)}: {why}") from error
+
+    def _margin(self, text: str, row: int, scale: Scale) -> float:
+        if text.endswith("%"):
+            return self._number("margin", text.removesuffix("%").rstrip(), row) / 100
+        found = self._number("margin", text, row)
+        if scale is Scale.RATIO and (doubt := ambiguous_margin(found)):
+            raise ConfigError(f"{self._file.at(row)}: margin: {doubt}")
+        return found
+
+    def _number(self, column: str, text: str, row: int) -> float:
+        found = self._file.number(row, column, text)
+        if abs(found) > LARGEST[Scale.DIFFERENCE]:
+            self._file.refuse(row, column, text, f"at most {LARGEST[Scale.DIFFERENCE]:g}")
+        return found
+
+    def _check_sizes(self, metric: Metric, rows: "Rows") -> None:
+        """Refuse values whose squares or sums a double cannot hold."""
+        values, largest = self._value[rows], LARGEST[metric.scale]
+        ends = [int(rows[int(values.argmin())]), int(rows[int(values.argmax())])]
+        row = max(ends, key=lambda row: abs(self._value[row]))
+        shown, size = f"{self._value[row]:g}", abs(self._value[row])
+        if size > largest:
+            expected = f"between -{largest:g} and {largest:g}"
+            self._file.refuse(row, "value", shown, expected, "choose a larger unit")
+        if metric.scale is Scale.DIFFERENCE and 0 < size < SMALLEST_DIFFERENCE:
+            expected = f"0 or of a size from {SMALLEST_DIFFERENCE:g}"
+            self._file.refuse(row, "value", shown, expected, "choose a smaller unit")
+
+    def _paired(self, arms: "list[Rows]") -> "tuple[list[Rows], int]":
+        """Return the rows of both arms in the same order of pairs, and how many pairs lack one."""
         import numpy as np
 
-        pairs = [self._numbers["pair"][arm] for arm in arms]
-        for arm, codes in zip(arms, pairs, strict=True):
-            if len(np.unique(codes)) < len(codes):
-                _, firsts = np.unique(codes, return_index=True)
-                row = int(arm[int(np.setdiff1d(np.arange(len(codes)), firsts)[0])])
+        pairs = [self._pair[arm] for arm in arms]
+        for arm, names in zip(arms, pairs, strict=True):
+            _, firsts = np.unique(names, return_index=True)
+            if len(firsts) < len(names):
+                row = int(arm[int(np.setdiff1d(np.arange(len(names)), firsts)[0])])
                 expected = "a pair that this arm has once, and it is there already"
-                refused(self._path, row, "pair", written(self._path, row, "pair"), expected)
+                self._file.refuse(row, "pair", self._file.lookup([row], "pair")[row], expected)
         if np.array_equal(pairs[0], pairs[1]):
-            return arms, ()
+            return arms, 0
         both, before, after = np.intersect1d(
             pairs[0], pairs[1], assume_unique=True, return_indices=True
         )
         by_line = before.argsort()
-        lost = len(np.union1d(pairs[0], pairs[1])) - len(both)
-        said = f"{lost} of {lost + len(both)} pairs lack an arm and are left out"
-        return [arms[0][before[by_line]], arms[1][after[by_line]]], (said,) if lost else ()
+        lost = len(pairs[0]) + len(pairs[1]) - 2 * len(both)
+        return [arms[0][before[by_line]], arms[1][after[by_line]]], lost
 
-    def _is(self, rows: Any, column: str, text: str) -> Any:  # noqa: ANN401 (numpy loads late)
-        if (code := self._found.get((column, text))) is None:
-            known = (self._texts[column] == text).nonzero()[0]
-            code = self._found[column, text] = int(known[0]) if len(known) else -1
-        return self._codes[column][rows] == code
+    def _events(
+        self, metric: Metric, rows: "Rows", arms: "list[Rows]"
+    ) -> "tuple[array[float], ...]":
+        """Return of each value how many events there could have been; nothing if no row says it."""
+        import numpy as np
 
-    def _text(self, column: str, row: int) -> str:
-        return str(self._texts[column][self._codes[column][row]])
-
-    def _values(self, rows: Any, column: str) -> "array[float]":  # noqa: ANN401 (numpy loads late)
-        return array("d", self._numbers[column][rows].tobytes())
-
-    def _of(self, arms: list[Any]) -> tuple["array[float]", ...]:
-        if "of" not in self._numbers:
+        if self._of is None or np.isnan(self._of[rows]).all():
             return ()
-        found = tuple(self._values(arm, "of") for arm in arms)
-        return found if all(value >= 1 for values in found for value in values) else ()
-
-    def _shares(self, rows: Any) -> None:  # noqa: ANN401 (numpy loads late)
-        values = self._numbers["value"][rows]
-        wrong = (values < 0) | (values > 1)
-        if wrong.any():
+        of = self._of[rows]
+        if (wrong := ~((of >= 1) & (of <= MOST_EVENTS))).any():
             row = int(rows[int(wrong.argmax())])
-            expected = "a share from 0 to 1, as `of` makes it one"
-            refused(self._path, row, "value", f"{self._numbers['value'][row]:g}", expected)
-
-    def _said(self, rows: Any, column: str) -> str:  # noqa: ANN401 (numpy loads late)
-        """Return the one thing that the rows of a metric say in a column."""
-        codes = self._codes[column][rows]
-        known = [code for code in dict.fromkeys(codes.tolist()) if self._texts[column][code]]
-        if len(known) > 1:
-            row = int(rows[int((codes == known[1]).argmax())])
-            expected = f"`{self._texts[column][known[0]]}`, as in an earlier row of this metric"
-            refused(self._path, row, column, self._text(column, row), expected)
-        return str(self._texts[column][known[0]]) if known else ""
-
-    def _number(self, row: int, column: str, written: str, default: float) -> float:
-        if not written:
-            return default
-        try:
-            return float(written[:-1]) / 100 if written.endswith("%") else float(written)
-        except ValueError:
-            refused(self._path, row, column, written, "a number")
+            shown = "" if np.isnan(self._of[row]) else f"{self._of[row]:g}"
+            expected = "a number of events from 1, as each value of this metric needs"
+            hint = "leave out a trial in which nothing could have happened"
+            self._file.refuse(row, "of", shown, expected, hint)
+        if metric.scale is Scale.DIFFERENCE:
+            values = self._value[rows]
+            if (wrong := (values < 0) | (values > 1)).any():
+                row = int(rows[int(wrong.argmax())])
+                expected = "a share from 0 to 1, as `of` makes it one"
+                self._file.refuse(row, "value", f"{self._value[row]:g}", expected)
+        return tuple(array("d", self._of[arm].tobytes()) for arm in arms)

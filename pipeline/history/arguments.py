@@ -5,7 +5,8 @@ import math
 from pathlib import Path
 
 _EPILOG = (
-    "FILE.csv has the columns time,value and where wanted series,commit,scale,better; FILE.jsonl"
+    "FILE.csv, or - for standard input, has the columns time,value and where wanted"
+    " series,commit,scale,better; FILE.jsonl"
     " is what --append writes: one line for each night, each metric set against the reference build"
     " of the same run"
     " -- exit codes: 0 looked, 2 a file that cannot be used, 3 a step for the worse with --alarm,"

@@ -37,6 +37,9 @@ FALSE_ALARMS: Final = "equal-builds/false_alarms"
 """Share of reports on equal builds that would have been red; not set against anything."""
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -219,12 +222,18 @@ def read(path: Path) -> Source:
     Raises:
         BaselineError: See `load`; or there is no night in it.
     """
-    nights = sorted(load(path), key=lambda night: night.time)
+    lines = load(path)
+    nights = sorted(distinct(lines), key=lambda night: night.time)
     if not nights:
         raise BaselineError(f"{path}: there is no night in it", hint="`--append DIR` adds a run")
     reference = nights[-1].reference
     others = sum(night.reference != reference for night in nights)
-    notes = (f"{others} nights against another reference build are left out",) if others else ()
+    notes: tuple[str, ...] = ()
+    if others:
+        notes += (f"{others} nights against another reference build are left out",)
+    if repeated := len(lines) - len(nights):
+        many = f"{repeated} {'line repeats' if repeated == 1 else 'lines repeat'}"
+        notes += (f"{many} a night (same run, same time); every night is counted once",)
     series: list[Dated] = []
     for name in dict.fromkeys(name for night in reversed(nights) for name in night.metrics):
         rows = [
@@ -244,6 +253,24 @@ def read(path: Path) -> Source:
     return Source(tuple(series), look)
 
 
+def distinct(nights: Sequence[Night]) -> list[Night]:
+    """Return nights without those that are there again, as a merge of two branches leaves them.
+
+    A night is known by its run and its time.  Of several, that with the most pairs counts: a run
+    may have been made longer with `--resume` on one of the branches.
+    """
+    found: dict[tuple[str, datetime], Night] = {}
+    for night in nights:
+        key = (night.run, night.time)
+        if key not in found or _pairs(night) >= _pairs(found[key]):
+            found[key] = night
+    return list(found.values())
+
+
+def _pairs(night: Night) -> int:
+    return sum(value.pairs for value in night.metrics.values())
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a line."""
     return Night.model_json_schema(mode="serialization", by_alias=True)
@@ -255,7 +282,10 @@ def _series(name: str, nights: Sequence[Night], rows: list[int], notes: tuple[st
     if others := len(rows) - len(kept):
         notes = (*notes, f"{others} nights on another scale are left out")
     values = np.array([nights[row].metrics[name].value for row in kept])
-    return dated(name, Meaning(newest.scale, newest.better), values, np.array(kept), notes)
+    days = np.array([nights[row].time.astimezone(UTC).toordinal() for row in kept]) - _EPOCH
+    return dated(
+        name, Meaning(newest.scale, newest.better), values, np.array(kept), notes, days=days
+    )
 
 
 def _value(before: Sample, after: Sample, pairs: Sequence[int]) -> Value | None:

@@ -52,6 +52,8 @@ def dated(
     values: NDArray[np.float64],
     rows: NDArray[np.int64],
     notes: tuple[str, ...] = (),
+    *,
+    days: NDArray[np.int64] | None = None,
 ) -> Dated:
     """Return the newest points of a series.
 
@@ -61,8 +63,12 @@ def dated(
         values: Shape (n,), in the order of time.
         rows: Shape (n,), of the source.
         notes: What a reader should know.
+        days: Days since 1970-01-01 of each point, in UTC, shape (n,); None where there are no
+            dates.
     """
     left_out = max(0, len(values) - NEWEST)
     newest = tuple(values[left_out:].tolist())
-    line = Line(name, newest, meaning.scale, meaning.better, left_out, notes)
+    # the first of January 1970 was a Thursday, and Monday is 0
+    weekdays = () if days is None else tuple(((days[left_out:] + 3) % 7).tolist())
+    line = Line(name, newest, meaning.scale, meaning.better, left_out, notes, weekdays)
     return Dated(line, rows[left_out:])

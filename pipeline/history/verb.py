@@ -2,11 +2,9 @@
 
 import argparse
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline import acknowledged, codec, files
 from pipeline.errors import ConfigError, Exit
@@ -14,7 +12,7 @@ from pipeline.history import branch, nights, table
 from pipeline.history.source import Dated, Meaning, Source
 from pipeline.judge.history import HistoryRule, acknowledge, judge
 from pipeline.log import log
-from pipeline.model.history import Acknowledgement, Judged, Place, Step
+from pipeline.model.history import Acknowledgement, Judged, Place
 from pipeline.model.metric import Better, Scale
 
 CALIBRATION = "calibration.json"
@@ -52,6 +50,11 @@ def _judged(args: argparse.Namespace, path: Path) -> list[Judged]:
     said = acknowledged.steps(args.acknowledged) if args.acknowledged else ()
     rule = HistoryRule(args.least)
     source = _source(path, Meaning(Scale(args.scale), Better(args.better)))
+    if (args.least or 0) > 1 and any(one.line.scale is Scale.RATIO for one in source.series):
+        raise ConfigError(
+            f"--least {args.least:g} is {100 * args.least:g} % of a ratio, and no step would show",
+            hint=f"write {args.least:g}%, if that is meant",
+        )
     pairs = [(dated, judge(dated.line, rule)) for dated in source.series]
     return _placed(source, pairs, said, ends=args.html is not None)
 
@@ -72,38 +75,6 @@ def exit_code(histories: Sequence[Judged], *, alarm: bool) -> Exit:
     """Return how a process that looked should end."""
     alarms = any(step.alarms for judged in histories for step in judged.steps)
     return Exit.REGRESSION if alarm and alarms else Exit.NO_REGRESSION
-
-
-def history_json(histories: Sequence[Judged]) -> str:
-    """Return the steps of every series as JSON."""
-    body = {
-        "series": [
-            {
-                "series": judged.line.name,
-                "scale": judged.line.scale.value,
-                "better": judged.line.better.value,
-                "points": judged.line.left_out + len(judged.line.values),
-                "changes": [_body(step) for step in judged.steps],
-                "notes": list(judged.notes),
-            }
-            for judged in histories
-        ]
-    }
-    return json.dumps(body, indent=1, allow_nan=False) + "\n"
-
-
-def _body(step: Step) -> dict[str, Any]:
-    return {
-        "index": step.index,
-        "time": step.after.time,
-        "commit": step.after.commit or None,
-        "commit_before": step.before.commit or None,
-        "change": step.change,
-        "low": step.low,
-        "high": step.high,
-        "worse": step.is_worse,
-        "acknowledged": step.acknowledged or None,
-    }
 
 
 def _night(path: Path, folder: Path) -> nights.Night:
@@ -144,10 +115,10 @@ def _placed(
         ends: Whether to look up the first and the last point of each series too.
     """
     rows = {
-        int(dated.rows[step.index - dated.line.left_out - before])
+        int(dated.rows[index - dated.line.left_out])
         for dated, judged in pairs
         for step in judged.steps
-        for before in (0, 1)
+        for index in (step.first - 1, step.index, step.last)
     }
     if ends:
         rows |= {int(dated.rows[at]) for dated, _ in pairs for at in (0, -1)}
@@ -177,7 +148,9 @@ def _with_places(
         return places.get(int(dated.rows[at]), Place(""))
 
     steps = tuple(
-        dataclasses.replace(step, after=place(step.index), before=place(step.index - 1))
+        dataclasses.replace(
+            step, after=place(step.index), before=place(step.first - 1), until=place(step.last)
+        )
         for step in judged.steps
     )
     at: dict[str, list[int]] = {}

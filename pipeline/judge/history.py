@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipeline.model.history import Acknowledgement, Judged, Line, Step
+from pipeline.model.history import NIGHTS, Acknowledgement, Drift, Judged, Line, Rhythm, Step
 from pipeline.model.metric import Better, Scale
 
 if TYPE_CHECKING:
+    from pipeline.stats.drift import Drift as FoundDrift
     from pipeline.stats.noise import Floats
     from pipeline.stats.student import Estimate
 
@@ -19,7 +20,12 @@ BUMP = 0.01
 """The same of a step and a step back."""
 
 SHORTEST = 3
-"""Fewest points between two steps, and from one to either end."""
+"""Fewest points between two steps.  To see a step it takes as many after it, too, but it may then
+be dated to the last of them."""
+
+FEWEST = 9
+"""Points of a series that it takes to see any step.  Of 7 noisy points, the last three larger than
+the others, 2 of 35 orders are as extreme, which is more than `SPLIT`; of 9 it is 2 of 84."""
 
 LEAST = 0.025
 """The smallest step that matters, as a ratio; of amounts, every step that is shown matters."""
@@ -57,23 +63,42 @@ class HistoryRule:
 
 
 def judge(line: Line, rule: HistoryRule) -> Judged:
-    """Return the steps of a series; without places and acknowledgements."""
+    """Return the steps of a series, and its drift; without places and acknowledgements.
+
+    A rhythm of the week is taken away first, then what drifts, and what is left has steps.
+    """
     import numpy as np
 
-    from pipeline.stats.steps import Search, steps
+    from pipeline.stats.steps import Search, ranges, spreads, steps
 
     notes = list(line.notes)
     if line.left_out:
         notes.append(f"the {line.left_out} oldest points are not looked at")
-    if len(line.values) < 2 * SHORTEST:
-        points = len(line.values)
-        notes.append(f"too short to tell: {points} points, and {2 * SHORTEST} are needed")
-        return Judged(line, (), tuple(notes))
+    if len(line.values) < FEWEST:
+        return Judged(line, (), tuple(notes), needed=FEWEST)
+    least = _on_scale(line.scale, rule.least_of(line.scale))
+    search = Search(split=SPLIT, bump=BUMP, shortest=SHORTEST, seed=rule.seed)
     values = np.asarray(line.values, dtype=np.float64)
     values = np.log(values) if line.scale is Scale.RATIO else values
-    found = steps(values, Search(split=SPLIT, bump=BUMP, shortest=SHORTEST, seed=rule.seed))
-    sized = _that_matter(values, found, _on_scale(line.scale, rule.least_of(line.scale)))
-    return Judged(line, tuple(_step(line, index, size) for index, size in sized), tuple(notes))
+    values, rhythm = _without_rhythm(line, values, least)
+    spread = spreads(values)
+    found = steps(values, search, spread)
+    drift = _drift_of(values, spread, found, least)
+    if drift is not None:
+        values = values - drift.path(len(values))
+        found = steps(values, search, spread)
+    sized = _that_matter(values, spread, found, least)
+    told = ranges(values, spread, [index for index, _ in sized])
+    return Judged(
+        line,
+        tuple(
+            _step(line, index, size, within)
+            for (index, size), within in zip(sized, told, strict=True)
+        ),
+        tuple(notes),
+        drift=_told(line, drift) if drift else None,
+        rhythm=rhythm,
+    )
 
 
 def acknowledge(
@@ -90,12 +115,13 @@ def acknowledge(
     for said in (a for a in acknowledgements if a.series == judged.line.name):
         points = [said.index] if said.index is not None else list(at.get(said.commit, ()))
         near = [
-            (min(abs(step.index - point) for point in points), number)
+            (abs(step.index - point), number)
             for number, step in enumerate(steps)
-            if points
+            for point in points
+            if abs(step.index - point) <= REACH or step.first <= point <= step.last
         ]
-        distance, number = min(near, default=(REACH + 1, 0))
-        if distance <= REACH:
+        if near:
+            _, number = min(near)
             steps[number] = replace(steps[number], acknowledged=said.reason)
         else:
             place = f"commit {said.commit}" if said.commit else f"index {said.index}"
@@ -104,29 +130,75 @@ def acknowledge(
 
 
 def _that_matter(
-    values: "Floats", found: Sequence[int], least: float
+    values: "Floats", spread: "Floats", found: Sequence[int], least: float
 ) -> list[tuple[int, "Estimate"]]:
-    """Return steps with their sizes, without those that are too small, the smallest first."""
-    from pipeline.stats.noise import step_size
+    """Return steps with their sizes, without those that do not count, the smallest first."""
+    from pipeline.stats.noise import step_sizes
 
     left = list(found)
     while True:
-        bounds = [0, *left, len(values)]
-        sizes = [
-            step_size(values[bounds[n] : k], values[k : bounds[n + 2]]) for n, k in enumerate(left)
-        ]
-        if not left:
-            return []
-        smallest = min(range(len(left)), key=lambda n: abs(sizes[n].mean))
-        if abs(sizes[smallest].mean) >= least:
+        sizes = step_sizes(values, left, spread)
+        failing = [n for n, size in enumerate(sizes) if not _counts(size, least)]
+        if not failing:
             return list(zip(left, sizes, strict=True))
-        del left[smallest]
+        del left[min(failing, key=lambda n: abs(sizes[n].mean))]
 
 
-def _step(line: Line, index: int, size: "Estimate") -> Step:
+def _counts(size: "Estimate", least: float) -> bool:
+    """Whether a step is large enough to matter, and surely not nothing."""
     low, high = size.interval(CONFIDENCE)
+    return abs(size.mean) >= least and not low <= 0 <= high
+
+
+def _step(line: Line, index: int, size: "Estimate", within: tuple[int, int]) -> Step:
+    low, high = size.interval(CONFIDENCE)
+    earliest, latest = within
     return Step(
         index=line.left_out + index,
+        change=_shown(line.scale, size.mean),
+        low=_shown(line.scale, low),
+        high=_shown(line.scale, high),
+        is_worse=(size.mean > 0) is (line.better is Better.LOWER),
+        earliest=line.left_out + earliest,
+        latest=line.left_out + latest,
+    )
+
+
+def _without_rhythm(line: Line, values: "Floats", least: float) -> "tuple[Floats, Rhythm | None]":
+    """Return a series without what the days of its week differ by, and that."""
+    import numpy as np
+
+    from pipeline.stats.weekly import DAYS, rhythm
+
+    is_dated = bool(line.weekdays)
+    days = np.asarray(line.weekdays if is_dated else range(len(values)), dtype=np.int64) % DAYS
+    found = rhythm(values, days)
+    if found is None or float(np.ptp(found)) < least:
+        return values, None
+    changes = tuple(_shown(line.scale, float(one)) for one in found)
+    return values - found[days], Rhythm(changes, is_dated)
+
+
+def _drift_of(
+    values: "Floats", spread: "Floats", steps: Sequence[int], least: float
+) -> "FoundDrift | None":
+    """Return the drift that explains more than the steps do, if it is large enough to matter."""
+    from pipeline.stats.drift import drift
+
+    found = drift(values, spread, steps)
+    if found is None or abs(found.slope) * (found.end - found.start) < least:
+        return None
+    return found
+
+
+def _told(line: Line, drift: "FoundDrift") -> Drift:
+    from pipeline.stats.student import Estimate
+
+    size = Estimate(drift.slope * NIGHTS, drift.error * NIGHTS, drift.freedom)
+    low, high = size.interval(CONFIDENCE)
+    return Drift(
+        start=line.left_out + drift.start,
+        end=line.left_out + drift.end,
         change=_shown(line.scale, size.mean),
         low=_shown(line.scale, low),
         high=_shown(line.scale, high),

@@ -69,6 +69,7 @@ class Measured:
         of: Of shares of events, how many there could have been, by arm; otherwise empty.
         warnings: What became of values that are not here.
         cut_off: Arms of which a deadline cut values off, so that they are lower bounds.
+        lost: Number of pairs that are not here because an arm lacks them.
     """
 
     family: str
@@ -79,6 +80,7 @@ class Measured:
     of: tuple[Sequence[float], ...] = ()
     warnings: tuple[str, ...] = ()
     cut_off: frozenset[Arm] = frozenset()
+    lost: int = 0
 
 
 def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> Row:
@@ -93,7 +95,8 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
     arms = {Arm.BASELINE: measured.before[:most], Arm.CANDIDATE: measured.after[:most]}
     before, after = arms.values()
     fewest = min(len(before), len(after))
-    said = [*measured.warnings, *floored(metric), *without_ratios(metric, arms)]
+    lacking = lacks_most(len(measured.before), len(measured.before) + measured.lost)
+    said = [*measured.warnings, *lacking, *floored(metric), *without_ratios(metric, arms)]
     if fewest < 2:
         what = "pair" if measured.is_paired else "value of an arm"
         said.append(f"{fewest} {what} only, so there is no interval: at least two are needed")
@@ -104,7 +107,7 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
     if cut := _both_cut_off(measured.cut_off):
         metric = replace(metric, gate=False)
         said += cut
-    elif fewest >= 2 and not without_ratios(metric, arms):
+    elif fewest >= 2 and not lacking and not without_ratios(metric, arms):
         if metric.scale is Scale.DIFFERENCE and measured.of:
             counted = [
                 [(value * of, of) for value, of in zip(values, ofs[:most], strict=True)]
@@ -144,6 +147,9 @@ def _row(
         if before is not None and after is not None
     ]
     without_ratio = without_ratios(metric, present)
+    is_share = metric.scale is Scale.DIFFERENCE and any(s and s.of for s in arms.values())
+    counted = {arm: _counted(arms[arm], valid) for arm in Arm} if is_share else {}
+    lacking = lacks_most(min([len(pairs), *map(len, counted.values())]), len(valid))
     found: Evidence | None = None
     cut_off = frozenset(
         arm
@@ -153,13 +159,11 @@ def _row(
     not_gating = [*_both_cut_off(cut_off), *_never_done(arms, valid, len(pairs))]
     if not_gating:
         metric = replace(metric, gate=False)
-    elif not without_ratio and len(pairs) >= 2:
-        counted = [_counted(arms[arm], valid) for arm in Arm]
-        if metric.scale is Scale.DIFFERENCE and all(counted):
-            found = evidence.of_shares(metric, *counted)
-        else:
-            found = evidence.of_pairs(metric, *zip(*pairs, strict=True))
-        found = _bounded(metric, found, cut_off)
+    elif not without_ratio and not lacking and len(pairs) >= 2:
+        if not is_share:
+            found = _bounded(metric, evidence.of_pairs(metric, *zip(*pairs, strict=True)), cut_off)
+        elif all(counted.values()):
+            found = evidence.of_shares(metric, *counted.values())
     return Row(
         workload=shown.workload,
         metric=metric,
@@ -172,6 +176,8 @@ def _row(
             *not_gating,
             *_lower_bounds(cut_off),
             *_missing(present, len(valid), len(pairs)),
+            *lacking,
+            *_uncounted(counted, present),
             *floored(metric),
             *without_ratio,
         ),
@@ -202,10 +208,10 @@ def _lower_bounds(cut_off: frozenset[Arm]) -> list[str]:
 
 def _never_done(arms: Mapping[Arm, Sample | None], valid: Sequence[int], pairs: int) -> list[str]:
     """Return why a metric cannot be compared of which nothing was done before a deadline."""
-    if pairs >= 2:
+    if pairs >= 2 and not lacks_most(pairs, len(valid)):
         return []
     return [
-        f"in {never} of {len(valid)} trials of the {arm} nothing of this was done before the"
+        f"in {never} of {len(valid)} trials of the {arm} too little of this was done before the"
         " deadline, so it cannot be compared and does not gate: how much was not done in time has a"
         " metric of its own"
         for arm, sample in arms.items()
@@ -213,13 +219,36 @@ def _never_done(arms: Mapping[Arm, Sample | None], valid: Sequence[int], pairs: 
     ]
 
 
+def lacks_most(pairs: int, asked: int) -> list[str]:
+    """Return a sentence if an arm lacks the metric in most pairs: then the rest proves nothing.
+
+    Args:
+        pairs: Number of pairs with a value in both arms.
+        asked: Number of all pairs.
+    """
+    if not 0 < 2 * pairs < asked:
+        return []
+    return [f"inconclusive: only {pairs} of {asked} pairs have a value in both arms"]
+
+
 def _counted(sample: Sample | None, valid: Sequence[int]) -> list[evidence.Counted]:
-    """Return the events of each valid trial; nothing unless it is known of how many, in all."""
+    """Return the events, and of how many, of each valid trial in which there could be any."""
     if sample is None or not sample.of:
         return []
     found = [(sample.values[pair], sample.of[pair]) for pair in valid]
-    counted = [(value * of, of) for value, of in found if value is not None and of]
-    return counted if len(counted) == len(found) else []
+    return [(value * of, of) for value, of in found if value is not None and of]
+
+
+def _uncounted(
+    counted: Mapping[Arm, Sequence[evidence.Counted]], present: Mapping[Arm, Sequence[float]]
+) -> list[str]:
+    """Return a sentence for each arm with shares of nothing: they are left out, and are not 0."""
+    return [
+        f"the {arm} had no events to count in {len(present[arm]) - len(trials)} of"
+        f" {len(present[arm])} trials, which are left out"
+        for arm, trials in counted.items()
+        if len(trials) < len(present[arm])
+    ]
 
 
 def floored(metric: Metric) -> list[str]:

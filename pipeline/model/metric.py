@@ -57,3 +57,19 @@ class Metric:
     def allows(self, value: float) -> bool:
         """Return whether a value can be one of this metric: finite and, for ratios, not below 0."""
         return math.isfinite(value) and (value >= 0 or self.scale is Scale.DIFFERENCE)
+
+
+def ambiguous_margin(margin: float) -> str:
+    """Return what is unclear about a ratio margin that was written without a percent sign.
+
+    Who writes 5 and means 5 % would see every regression below 500 % pass.
+
+    Args:
+        margin: As a plain number; 0.05 is 5 %.
+    """
+    if not margin > 1:
+        return ""
+    return (
+        f"`{margin:g}` is {100 * margin:g} %; did you mean {margin:g} %? Write `{margin:g}%` or"
+        f" `{100 * margin:g}%`"
+    )

@@ -21,6 +21,7 @@ class _Step(BaseModel):
     time: Annotated[str, Field(max_length=100)] = ""
     commit: str | None = None
     commit_before: str | None = None
+    commit_latest: str | None = None
     change: float
     worse: bool
     acknowledged: str | None = None
@@ -106,5 +107,6 @@ def send(github: GitHub, author: str, publication: Publication) -> str:
 
 def _sentence(series: _Series, step: _Step) -> str:
     size = percent(step.change) if series.scale == "ratio" else f"{step.change:+.3g}"
-    between = f", {(step.commit_before or '?')[:12]}..{step.commit[:12]}" if step.commit else ""
+    latest = step.commit_latest or step.commit
+    between = f", {(step.commit_before or '?')[:12]}..{latest[:12]}" if latest else ""
     return f"{size} since {step.time}{between}"

@@ -1,7 +1,7 @@
 """What equal builds were measured to do, for people."""
 
 from pipeline.model.calibration import Calibration
-from pipeline.render.paper import paper, written
+from pipeline.render.paper import fits, fold, paper, print_wrapped, written
 
 
 def calibration_text(found: Calibration, *, width: int = 100, color: bool = False) -> str:
@@ -39,5 +39,15 @@ def calibration_text(found: Calibration, *, width: int = 100, color: bool = Fals
             f"{noise.false_alarms:.1%}",
         )
     console.print()
-    console.print(table)
+    if fits(console, table):
+        console.print(table)
+        return written(console)
+    for key, noise in order:
+        style = "yellow" if noise.margin < noise.floor else ""
+        console.print(fold(key, width), style=style, soft_wrap=True)
+        said = (
+            f"spread {noise.spread:.3g}, margin {noise.margin:.3g}, works from {noise.floor:.3g},"
+            f" false alarms {noise.false_alarms:.1%}"
+        )
+        print_wrapped(console, said, indent=" " * 4)
     return written(console)

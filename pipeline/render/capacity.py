@@ -8,7 +8,7 @@ from pipeline.model.capacity import Capacity, Outcome, Step, Things
 from pipeline.model.limit import Limit
 from pipeline.plain import plain
 from pipeline.render.numbers import minutes, quantity
-from pipeline.render.paper import paper, written
+from pipeline.render.paper import fits, paper, print_wrapped, written
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MARKS = "abcdefghijklmnopqrstuvwxyz"
 """One letter for each limited quantity in the plot."""
 
+_WIDE = 72  # characters from which on a cell that is too long is folded
 _HEIGHT = 11
 _TOP = 1.25
 """Shares of a limit at the top of the plot; what is above is drawn there."""
@@ -151,7 +152,22 @@ def _table(console: "Console", capacity: Capacity) -> None:
     limits = [quantity(limit.below, limit.unit) for limit in capacity.question.limits]
     table.add_row("limit", "", *limits, "")
     console.print()
-    console.print(table)
+    if fits(console, table) or console.width >= _WIDE:
+        console.print(table)
+    else:
+        _cards(console, capacity)
+
+
+def _cards(console: "Console", capacity: Capacity) -> None:
+    """Print each step with its outcome in one line, and its numbers below."""
+    limits = capacity.question.limits
+    for step in sorted(capacity.steps, key=lambda step: (step.n, step.launch)):
+        title = f"N = {step.n:,}, launch {step.launch}: {_outcome(step)}"
+        print_wrapped(console, plain(title), style=_STYLE[step.outcome])
+        cells = (f"{limit.quantity} {_cell(step, limit)}" for limit in limits)
+        print_wrapped(console, ", ".join(cells), indent=" " * 4)
+    listed = (f"{limit.quantity} {quantity(limit.below, limit.unit)}" for limit in limits)
+    print_wrapped(console, f"limits: {', '.join(listed)}")
 
 
 def _cell(step: Step, limit: Limit) -> str:

@@ -4,11 +4,12 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.judge.history import BUMP, CONFIDENCE, LEAST, SHORTEST, SPLIT
-from pipeline.model.history import Judged, Line, Step
+from pipeline.judge.history import BUMP, CONFIDENCE, FEWEST, LEAST, SHORTEST, SPLIT
+from pipeline.model.history import NIGHTS, Judged, Line, Step
 from pipeline.model.metric import Scale
 from pipeline.plain import plain
 from pipeline.render.numbers import percent, share
+from pipeline.render.words import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _MARKS = {(True, False): "▲", (False, False): "△", (True, True): "▼", (False, True): "▽"}
 _COMMIT = 12  # characters of a commit that tell it from others
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_PLACES = ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th")
+_MUCH = 0.25  # of the largest: days that differ by less are not named
 
 
 def history_text(histories: Sequence[Judged], *, width: int = 100, color: bool = False) -> str:
@@ -32,9 +36,10 @@ def history_text(histories: Sequence[Judged], *, width: int = 100, color: bool =
     for judged in histories:
         _series(console, judged, width)
     console.print(
-        f"▲ up, ▼ down, △ ▽ acknowledged. Of equal points, {share(SPLIT + BUMP)} of the series show"
-        f" a step; a level has {SHORTEST} points or more; ratios below {share(LEAST)} do not matter"
-        f" unless --least says so; intervals hold {share(CONFIDENCE)}.",
+        f"▲ up, ▼ down, △ ▽ acknowledged; (first to last): the points at which a step may have"
+        f" begun. Of equal points, {share(SPLIT + BUMP)} of the series show a step; it takes"
+        f" {FEWEST} points, {SHORTEST} of them after the step; ratios below {share(LEAST)} do not"
+        f" matter unless --least says so; intervals and ranges hold {share(CONFIDENCE)}.",
         style="dim",
     )
     return written(console)
@@ -73,6 +78,8 @@ def marks(judged: Judged, width: int) -> str:
 def said(line: Line, step: Step) -> str:
     """Return a step in words: where, between which commits, how large, how sure."""
     place = f"{mark(step)} {step.index}"
+    if step.first < step.last:
+        place += f" ({step.first} to {step.last})"
     if step.after.time:
         place += f"  {step.after.time}"
     if step.after.commit:
@@ -93,9 +100,8 @@ def size(line: Line, step: Step) -> str:
 
 def commits(step: Step) -> str:
     """Return the commits that a step lies between, the first not included; empty if unknown."""
-    if not step.after.commit:
-        return ""
-    return f"{step.before.commit[:_COMMIT]}..{step.after.commit[:_COMMIT]}"
+    latest = step.until.commit or step.after.commit
+    return f"{step.before.commit[:_COMMIT]}..{latest[:_COMMIT]}" if latest else ""
 
 
 def direction(step: Step) -> str:
@@ -103,18 +109,46 @@ def direction(step: Step) -> str:
     return "worse" if step.is_worse else "better"
 
 
+def remarks(judged: Judged) -> list[str]:
+    """Return sentences about a series beside its steps: drift, rhythm, too few points, notes."""
+    line, found = judged.line, list[str]()
+    if judged.needed is not None:
+        points = count(len(line.values), "point")
+        found.append(f"too short to tell: {points}, and {judged.needed} are needed to see a step")
+    if drift := judged.drift:
+        interval = f"[{_amount(line, drift.low)}, {_amount(line, drift.high)}]"
+        towards = "worse" if drift.is_worse else "better"
+        found.append(
+            f"drift of {_amount(line, drift.change)} per {NIGHTS} nights {interval}, {towards},"
+            f" from point {drift.start} to {drift.end}; a drift is no step and does not alarm"
+        )
+    if rhythm := judged.rhythm:
+        name = "weekly rhythm" if rhythm.is_dated else "rhythm of seven points"
+        most = max(map(abs, rhythm.changes))
+        days = ", ".join(
+            f"{day} {_amount(line, change)}"
+            for day, change in zip(
+                _DAYS if rhythm.is_dated else _PLACES, rhythm.changes, strict=True
+            )
+            if abs(change) >= most * _MUCH
+        )
+        found.append(f"{name}: {days} against the other days; removed before looking for steps")
+    return [*found, *judged.notes]
+
+
 def _series(console: "Console", judged: Judged, width: int) -> None:
     line = judged.line
     points = line.left_out + len(line.values)
-    many = "no step" if not judged.steps else f"{len(judged.steps)} step"
-    many += "s" if len(judged.steps) > 1 else ""
+    many = count(len(judged.steps), "step") if judged.steps else "no step"
+    if judged.needed is not None:
+        many = "too short to tell"
     console.print(plain(f"{line.name}: {points} points, {many}"), style="bold")
     console.print(f"  {sparkline(line.values, width - 2)}")
     if judged.steps:
         console.print(f"  {marks(judged, width - 2)}")
     for step in judged.steps:
         console.print(f"  {said(line, step)}", style="red" if step.alarms else "", soft_wrap=True)
-    for note in judged.notes:
+    for note in remarks(judged):
         console.print(plain(f"  note: {note}"), soft_wrap=True)
     console.print()
 

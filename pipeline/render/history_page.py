@@ -7,11 +7,20 @@ policy lets it load and run nothing.
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.judge.history import BUMP, CONFIDENCE, NEWEST, REACH, SHORTEST, SPLIT, HistoryRule
+from pipeline.judge.history import (
+    BUMP,
+    CONFIDENCE,
+    FEWEST,
+    NEWEST,
+    REACH,
+    SHORTEST,
+    SPLIT,
+    HistoryRule,
+)
 from pipeline.model.history import Judged, Step
 from pipeline.model.metric import Scale
 from pipeline.render import levels, page
-from pipeline.render.history import commits, direction, mark, size
+from pipeline.render.history import commits, direction, mark, remarks, size
 from pipeline.render.numbers import share
 from pipeline.render.words import Headline, count
 
@@ -59,8 +68,14 @@ def headline(histories: Sequence[Judged]) -> Headline:
         )
     if all(map(_is_short, histories)):
         return Headline(
-            f"cannot tell: none of {len(histories)} series has {2 * SHORTEST} points",
+            f"cannot tell: none of {len(histories)} series has {FEWEST} points",
             "not a pass: measure more often",
+        )
+    if drifts := sum(judged.drift is not None and judged.drift.is_worse for judged in histories):
+        return Headline(
+            f"no unexplained step for the worse in {len(histories)} series, but"
+            f" {count(drifts, 'drift')}",
+            "a drift does not alarm: look at where it comes from",
         )
     return Headline(
         f"no unexplained step for the worse in {len(histories)} series", "no action needed"
@@ -77,6 +92,9 @@ def counts(histories: Sequence[Judged]) -> str:
     parts = [f"{count(len(worse), 'step')} for the worse"]
     parts[0] += f", {known} acknowledged" if known else ""
     parts += [f"{len(steps) - len(worse)} for the better", f"{none} series without a step"]
+    drifts = [judged.drift.is_worse for judged in histories if judged.drift]
+    if drifts:
+        parts.append(f"{len(drifts)} series with a drift, {sum(drifts)} of them for the worse")
     return "; ".join([*parts, *([f"{short} too short to tell"] if short else [])])
 
 
@@ -98,7 +116,27 @@ def method(rule: HistoryRule) -> list[tuple[str, str]]:
                 f" {f'nor amounts below {amount:g}' if amount else 'amounts of any size do'}"
             ),
         ),
-        ("level", f"{SHORTEST} points or more; shown is the median of its points"),
+        (
+            "level",
+            (
+                f"the median of its points; to be seen it takes {SHORTEST} points, and a series"
+                f" takes {FEWEST}"
+            ),
+        ),
+        (
+            "drift",
+            (
+                "a slow change that explains the points better than steps do; it is taken away"
+                " before steps are looked for, and does not alarm. So is a weekly rhythm"
+            ),
+        ),
+        (
+            "range",
+            (
+                "the points at which a step may have begun, and the commits that it lies between,"
+                f" hold {share(CONFIDENCE)}"
+            ),
+        ),
         (
             "interval",
             (
@@ -107,7 +145,13 @@ def method(rule: HistoryRule) -> list[tuple[str, str]]:
             ),
         ),
         ("looked at", f"the {NEWEST:,} newest points of a series"),
-        ("acknowledged", f"a step at most {REACH} points from the place that somebody named"),
+        (
+            "acknowledged",
+            (
+                f"a step at most {REACH} points from the place that somebody named, or whose range"
+                " contains it"
+            ),
+        ),
         (
             "drawn",
             (
@@ -137,6 +181,7 @@ def _series(number: int, judged: Judged, most: int) -> dict[str, Any]:
     line = judged.line
     shown = judged.steps[-_ROWS:]
     older = len(judged.steps) - len(shown)
+    said = remarks(judged)
     span = [place.time for place in (judged.first, judged.last) if place.time]
     return {
         "id": f"s-{number}",
@@ -144,28 +189,37 @@ def _series(number: int, judged: Judged, most: int) -> dict[str, Any]:
         "points": line.left_out + len(line.values),
         "span": f"from {span[0]} to {span[-1]}" if span else "",
         "meaning": f"{line.better.value} is better, steps are {_KINDS[line.scale]}",
-        "steps": count(len(judged.steps), "step") if judged.steps else "no step",
+        "steps": _many(judged),
         "worst": max((_RANKS[levels.tone(s)] for s in judged.steps), default=(0, "unchanged"))[1],
         "picture": page.raw(levels.series(judged, most, shown)),
         "rows": [_row(number, judged, at) for at in range(older, len(judged.steps))],
         "older": older,
-        "notes": judged.notes[:_NOTES],
-        "unsaid": max(0, len(judged.notes) - _NOTES),
+        "notes": said[:_NOTES],
+        "unsaid": max(0, len(said) - _NOTES),
     }
+
+
+def _many(judged: Judged) -> str:
+    if judged.needed is not None:
+        return "too short to tell"
+    steps = count(len(judged.steps), "step") if judged.steps else "no step"
+    return f"{steps}, a drift" if judged.drift else steps
 
 
 def _row(number: int, judged: Judged, at: int) -> dict[str, Any]:
     step: Step = judged.steps[at]
-    before, after = levels.levels(judged)[at : at + 2]
+    latest = step.until.commit or step.after.commit
+    (_, before), (after, _) = levels.levels(judged)[at : at + 2]
     return {
         "id": f"s-{number}",
         "name": judged.line.name,
         "mark": mark(step),
         "tone": levels.tone(step),
         "index": step.index,
+        "range": f"({step.first} to {step.last})" if step.first < step.last else "",
         "time": step.after.time or "-",
         "commits": commits(step) or "-",
-        "full": f"{step.before.commit}..{step.after.commit}" if step.after.commit else "",
+        "full": f"{step.before.commit}..{latest}" if latest else "",
         "size": size(judged.line, step),
         "before": f"{before:.4g}",
         "after": f"{after:.4g}",
@@ -175,7 +229,7 @@ def _row(number: int, judged: Judged, at: int) -> dict[str, Any]:
 
 
 def _is_short(judged: Judged) -> bool:
-    return len(judged.line.values) < 2 * SHORTEST
+    return judged.needed is not None
 
 
 _KINDS = {Scale.RATIO: "ratios", Scale.DIFFERENCE: "amounts"}

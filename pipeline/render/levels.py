@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from statistics import median
 
-from pipeline.model.history import Judged, Line, Step
+from pipeline.model.history import NIGHTS, Judged, Line, Step
 from pipeline.model.metric import Scale
 from pipeline.render import svg
 from pipeline.render.frame import Frame
@@ -17,13 +17,15 @@ _CAP = 5.0  # pixels, half the width of a bar's ends
 _HOVER = 300  # characters
 
 
-def levels(judged: Judged) -> list[float]:
-    """Return the level before the first step, and after each: the median of its points.
+def levels(judged: Judged) -> list[tuple[float, float]]:
+    """Return the level at the first and at the last point of every stretch between steps.
+
+    A level is the median of its points; where the series drifts, of what they are beside the drift.
 
     Args:
         judged: With at least one point; n steps give n + 1 levels, in the unit of the series.
     """
-    return [median(judged.line.values[start:end]) for start, end in _spans(judged)]
+    return [(line[0][1], line[-1][1]) for line in _lines(judged)]
 
 
 def tone(step: Step) -> str:
@@ -58,13 +60,11 @@ def series(judged: Judged, most: int, shown: Sequence[Step]) -> str:
         for at in thinned(line.values, most)
     )
     parts.append(svg.tag("path", d=dots, class_="dots"))
-    medians = levels(judged)
     lines = "".join(
-        svg.path([(x.at(first + from_ - 0.5), y.at(value)), (x.at(first + to - 0.5), y.at(value))])
-        for (from_, to), value in zip(_spans(judged), medians, strict=True)
+        svg.path([(x.at(first + at), y.at(value)) for at, value in one]) for one in _lines(judged)
     )
     parts.append(svg.tag("path", d=lines, class_="line candidate"))
-    before = dict(zip(judged.steps, medians, strict=False))
+    before = {step: level[1] for step, level in zip(judged.steps, levels(judged), strict=False)}
     parts += [_step(line, step, before[step], x, y) for step in shown]
     steps = f"{len(judged.steps)} step{'' if len(judged.steps) == 1 else 's'}"
     label = f"{len(line.values)} points of {line.name[:80]}, {steps}"
@@ -108,6 +108,30 @@ def _step(line: Line, step: Step, before: float, x: svg.Axis, y: svg.Axis) -> st
         svg.label(at, _MARK, mark(step), "mark", "middle"),
         class_=tone(step),
     )
+
+
+def _lines(judged: Judged) -> list[list[tuple[float, float]]]:
+    """Return the level of every stretch as corners of a line: places from 0, and values."""
+    values, drift = judged.line.values, judged.drift
+    is_ratio = judged.line.scale is Scale.RATIO
+    left_out = judged.line.left_out
+
+    def path(at: float) -> float:
+        """Return what the drift has done up to a point: a factor, or an amount."""
+        if drift is None:
+            return 1.0 if is_ratio else 0.0
+        nights = (min(max(at + left_out, drift.start), drift.end) - drift.start) / NIGHTS
+        return float((1 + drift.change) ** nights) if is_ratio else drift.change * nights
+
+    found: list[list[tuple[float, float]]] = []
+    for start, end in _spans(judged):
+        of_points = zip(values[start:end], map(path, range(start, end)), strict=True)
+        level = median(v / p if is_ratio else v - p for v, p in of_points)
+        edges = (start - 0.5, end - 0.5)
+        bends = [at - left_out for at in (drift.start, drift.end)] if drift else []
+        corners = sorted({*edges, *(at for at in bends if edges[0] < at < edges[1])})
+        found.append([(at, level * path(at) if is_ratio else level + path(at)) for at in corners])
+    return found
 
 
 def _spans(judged: Judged) -> list[tuple[int, int]]:

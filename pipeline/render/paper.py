@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 def paper(width: int, *, color: bool) -> "Console":
@@ -36,6 +37,14 @@ def written(console: "Console") -> str:
     """Return what was printed on `paper`, without blanks at the ends of lines."""
     text = console.file.getvalue() if isinstance(console.file, StringIO) else ""
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def fits(console: "Console", table: "Table") -> bool:
+    """Return whether a table has room on a console without folding any of its cells."""
+    from rich.measure import Measurement
+
+    wide = console.options.update(width=10_000, max_width=10_000)
+    return Measurement.get(console, wide, table).maximum <= console.width
 
 
 def print_wrapped(

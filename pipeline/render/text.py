@@ -10,7 +10,7 @@ from pipeline.plain import plain
 from pipeline.render import words
 from pipeline.render.line import REACH, drawn
 from pipeline.render.numbers import allowed, amount, interval, quantity
-from pipeline.render.paper import fold, paper, print_wrapped, written
+from pipeline.render.paper import fits, fold, paper, print_wrapped, written
 
 if TYPE_CHECKING:  # loaded only when a report is printed
     from rich.console import Console
@@ -115,7 +115,7 @@ def _fitting(
         columns = [column for column in row if column != "stored" or is_stored]
         for name in _NAMES if row is _ROWS[-1] else _NAMES[:1]:
             table = _built(findings, columns, name)
-            if _natural(table, console) <= width:
+            if fits(console, table):
                 return columns, table
     return [column for column in _CELLS if column != "better · worse"], None
 
@@ -142,14 +142,6 @@ def _cards(console: "Console", findings: Sequence[Finding], width: int) -> None:
 def _title(finding: Finding) -> str:
     metric = finding.comparison.metric
     return f"{'*' if metric.gate else ' '} {plain(metric.name)}"
-
-
-def _natural(table: "Table", console: "Console") -> int:
-    """Return how wide a table would be if it could."""
-    from rich.measure import Measurement
-
-    wide = console.options.update(width=10_000, max_width=10_000)
-    return Measurement.get(console, wide, table).maximum
 
 
 def _built(findings: Sequence[Finding], columns: Sequence[str], name_width: int) -> "Table":

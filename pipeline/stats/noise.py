@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -28,25 +29,27 @@ class Noise:
     Attributes:
         levels: Median of its segment at every point, shape (n,), in the unit of the series.
         scores: Shape (n,), in standard deviations, at most `CLIP` to either side.
-        deviation: What a score of 1 is, in the unit of the series; above 0.
+        deviations: What a score of 1 is at every point, shape (n,), in the unit of the series;
+            above 0.
     """
 
     levels: Floats
     scores: Floats
-    deviation: float
+    deviations: Floats
 
     @property
     def bounded(self) -> Floats:
-        """The series without its spikes, shape (n,), in standard deviations."""
-        return self.levels / self.deviation + self.scores
+        """The series without its spikes, shape (n,), in its unit."""
+        return self.levels + self.scores * self.deviations
 
 
-def noise(values: Floats, bounds: list[int]) -> Noise | None:
+def noise(values: Floats, bounds: Sequence[int], spread: Floats) -> Noise | None:
     """Return what a series is about its levels; None where it does not vary about them.
 
     Args:
         values: Shape (n,), finite.
         bounds: First index of each segment, ascending from 0, and n.
+        spread: How much each point varies, relative to the others, shape (n,), above 0.
 
     Source:
         Bounded scores by the median absolute deviation: Huber, Robust Statistics (1981).
@@ -54,11 +57,12 @@ def noise(values: Floats, bounds: list[int]) -> Noise | None:
     levels = np.empty_like(values)
     for start, end in itertools.pairwise(bounds):
         levels[start:end] = np.median(values[start:end])
-    residuals = values - levels
-    deviation = _spread(residuals, float(np.abs(values).max(initial=0.0)))
+    residuals = (values - levels) / spread
+    deviation = _deviation(residuals, float(np.abs(values).max(initial=0.0)))
     if not deviation:
         return None
-    return Noise(levels, np.clip(residuals / deviation, -CLIP, CLIP), deviation)
+    scores = np.clip(residuals / deviation, -CLIP, CLIP)
+    return Noise(levels, scores, deviation * spread)
 
 
 def autocorrelation(residuals: Floats) -> float:
@@ -79,38 +83,49 @@ def autocorrelation(residuals: Floats) -> float:
     return min(rho, _RHO_MOST) if rho > _ALIKE / math.sqrt(n) else 0.0
 
 
-def step_size(before: Floats, after: Floats) -> Estimate:
-    """Return how far the level went from one segment to the next.
+def step_sizes(values: Floats, steps: Sequence[int], spread: Floats) -> list[Estimate]:
+    """Return how far the level went at each step.
 
-    Levels are means of what is not a spike.  Both segments are taken to vary alike, because one of
-    them may have three points.  Where neighbours are alike, n points are worth n(1 - rho)/(1 + rho)
-    independent ones.  The place of the step was chosen for being the largest, so a step found late
-    or barely is overstated.
+    Levels are means of what is not a spike.  But for what `spread` says, all segments are taken to
+    vary alike, because some may have a few points only.  Where neighbours are alike, n points are
+    worth n(1 - rho)/(1 + rho) independent ones.  The place of a step was chosen for being the
+    largest, so a step found late or barely is overstated.
 
     Args:
-        before: Shape (m,), m >= 1.
-        after: Shape (n,), n >= 1, in the same unit.
+        values: Shape (n,), any unit.
+        steps: First index of each new level, ascending.
+        spread: How much each point varies, relative to the others, shape (n,), above 0.
 
     Source:
         Worth of dependent points: Bayley and Hammersley, The "Effective" Number of Independent
         Observations in an Autocorrelated Time Series, Supplement to JRSS 8 (1946).
     """
-    m, n = len(before), len(after)
-    found = noise(np.concatenate((before, after)), [0, m, m + n])
-    if found is None:
-        return Estimate(float(np.median(after) - np.median(before)), 0.0, math.inf)
-    clean = found.bounded
-    means = np.repeat([clean[:m].mean(), clean[m:].mean()], [m, n])
-    residuals = clean - means
+    bounds = [0, *steps, len(values)]
+    segments = [slice(start, end) for start, end in itertools.pairwise(bounds)]
+    about = noise(values, bounds, spread)
+    if about is None:
+        levels = [float(np.median(values[one])) for one in segments]
+        return [Estimate(b - a, 0.0, math.inf) for a, b in itertools.pairwise(levels)]
+    levels = [float(about.bounded[one].mean()) for one in segments]
+    sizes = [one.stop - one.start for one in segments]
+    residuals = (about.bounded - np.repeat(levels, sizes)) / spread
     rho = autocorrelation(residuals)
     share = (1 - rho) / (1 + rho)
-    freedom = max(1.0, (m + n) * share - 2)
+    freedom = max(1.0, len(values) * share - len(segments))
     variance = float(residuals @ residuals) * share / freedom
-    error = math.sqrt(variance * (1 / (m * share) + 1 / (n * share)))
-    return Estimate(float(means[-1] - means[0]) * found.deviation, error * found.deviation, freedom)
+    errors = [
+        variance * float((spread[one] ** 2).mean()) / (size * share)
+        for one, size in zip(segments, sizes, strict=True)
+    ]
+    return [
+        Estimate(after - before, math.sqrt(left + right), freedom)
+        for (before, after), (left, right) in zip(
+            itertools.pairwise(levels), itertools.pairwise(errors), strict=True
+        )
+    ]
 
 
-def _spread(residuals: Floats, size: float) -> float:
+def _deviation(residuals: Floats, size: float) -> float:
     """Return the robust standard deviation; 0 where all there is are the roundings of doubles."""
     least = _NONE * max(size, float(np.finfo(np.float64).tiny))
     robust = _TO_SD * float(np.median(np.abs(residuals - np.median(residuals))))

@@ -8,13 +8,16 @@ import numpy as np
 from scipy.signal import lfilter
 
 from pipeline.stats.contrasts import Contrasts, bumps, largest, means, near, splits
-from pipeline.stats.noise import CLIP, Floats, Noise, autocorrelation, noise
+from pipeline.stats.noise import CLIP, Floats, autocorrelation, noise
 
 AHEAD = 2
 """Contrasts that may be assumed before the next is shown: steps up and down hide each other."""
 
 _CELLS = 2_000_000  # of one array: 16 MB
 _FIRST = 50  # draws at a time, so that a clear "no" ends early
+_RATIO = 7.35  # of likelihoods, twice its logarithm: -2 log(1 - sqrt(.95))
+_MOST_ROOM = 700.0  # exp() of more is not a number
+_NEARLY = 1e-9  # of a variance that is of size 1: the rounding of sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,11 @@ class Search:
             raise ValueError(f"search: {self.draws} draws cannot show so small a chance")
 
 
-def steps(values: Floats, search: Search) -> list[int]:
+_OF_SPREAD = Search(split=1 / 300, bump=1 / 300, shortest=12)
+_MOST_SPREAD = 20.0  # times as much as a typical point, or as little
+
+
+def steps(values: Floats, search: Search, spread: Floats) -> list[int]:
     """Return the first index of every new level, ascending; empty where no step is shown.
 
     Of all places in all segments so far, the one with the largest standardized difference of
@@ -57,6 +64,7 @@ def steps(values: Floats, search: Search) -> list[int]:
         values: Shape (n,), finite, on the scale on which levels are set against each other:
             logarithms for ratios.  Fewer than twice `search.shortest` have no step.
         search: How hard to look.
+        spread: How much each point varies, relative to the others, shape (n,): see `spreads`.
 
     Source:
         Permutation of the largest statistic: Antoch and Hušková, Permutation Tests in Change Point
@@ -71,17 +79,54 @@ def steps(values: Floats, search: Search) -> list[int]:
     if len(values) < 2 * search.shortest:
         return found
     rng = np.random.default_rng(search.seed)
-    while new := _next(values, found, search, rng) or _hidden(values, found, search, rng):
+    while new := (
+        _next(values, spread, found, search, rng) or _hidden(values, spread, found, search, rng)
+    ):
         found = sorted([*found, *new])
-    return _in_place(values, found, search.shortest)
+    return in_place(values, spread, found, search.shortest)
+
+
+def spreads(values: Floats, seed: int = 0) -> Floats:
+    """Return how much each point of a series varies, relative to the others; 1 where all do alike.
+
+    Levels must not matter, so it is the differences of neighbours that are looked at: a change of
+    their size is searched for as a change of a level is.
+
+    Args:
+        values: Shape (n,), finite; the result has the same shape.
+        seed: Of the draws.
+    """
+    n = len(values)
+    found = np.ones(n)
+    if n < 2 * _OF_SPREAD.shortest + 1:
+        return found
+    sizes = np.sqrt(np.abs(np.diff(values)))  # of about equal variance whatever their level
+    if not sizes.any():
+        return found
+    rng, alike, bounds = np.random.default_rng(seed), np.ones(n - 1), list[int]()
+    while new := _next(sizes, alike, bounds, _OF_SPREAD, rng):
+        bounds = sorted([*bounds, *new])
+    if not bounds:
+        return found
+    typical_sizes = means(sizes, [0, *bounds, n - 1]) ** 2
+    found = np.append(typical_sizes[:1], typical_sizes)
+    typical = float(np.median(found))
+    if typical <= 0:
+        return np.ones(n)
+    relative: Floats = np.clip(found / typical, 1 / _MOST_SPREAD, _MOST_SPREAD)
+    return relative
 
 
 def _next(
-    values: Floats, found: Sequence[int], search: Search, rng: np.random.Generator
+    values: Floats,
+    spread: Floats,
+    found: Sequence[int],
+    search: Search,
+    rng: np.random.Generator,
 ) -> list[int]:
     """Return the one or two steps of the strongest contrast; none where it may be chance."""
     bounds = [0, *found, len(values)]
-    about = noise(values, bounds)
+    about = noise(values, bounds, spread)
     if about is None:
         return []
     for kind, level in ((splits, search.split), (bumps, search.bump)):
@@ -97,20 +142,25 @@ def _next(
 
 
 def _hidden(
-    values: Floats, found: Sequence[int], search: Search, rng: np.random.Generator
+    values: Floats,
+    spread: Floats,
+    found: Sequence[int],
+    search: Search,
+    rng: np.random.Generator,
 ) -> list[int]:
     """Return steps that hide each other: up and down, each is noise to a test of the other.
 
-    A few contrasts are assumed, and those are kept that are larger than any in any draw: what was
-    assumed was chosen for being large, and has taken the largest deviations out of the noise.
+    A few contrasts are assumed, and those are kept that are larger than any in any draw.  Their
+    strength is measured on the same bounded scores that the draws are made of: scores about the
+    assumed levels would be larger, and of two modes each would then look like a level.
     """
     bounds, assumed = [0, *found, len(values)], list[int]()
-    first = noise(values, bounds)
+    first = noise(values, bounds, spread)
     if first is None:
         return assumed
     unexplained = first.scores - means(first.scores, bounds)
     for _ in range(AHEAD):
-        about = noise(values, bounds)
+        about = noise(values, bounds, spread)
         if about is None:
             break
         kinds = [kind(bounds, search.shortest) for kind in (splits, bumps)]
@@ -125,18 +175,15 @@ def _hidden(
         bounds = sorted([0, *found, *assumed, len(values)])
     while assumed:
         bounds = sorted([0, *found, *assumed, len(values)])
-        about = noise(values, bounds)
-        if about is None:
-            return assumed
         weakest, strength = min(
-            ((k, _strength(about, bounds, k)) for k in assumed), key=lambda pair: pair[1]
+            ((k, _strength(first.scores, bounds, k)) for k in assumed), key=lambda pair: pair[1]
         )
         without = [k for k in bounds if k != weakest]
-        drawn = _drawn(unexplained, about.scores - means(about.scores, bounds), rng)
+        drawn = _drawn(unexplained, first.scores - means(first.scores, bounds), rng)
         contrasts = bumps(without, search.shortest)
-        if len(contrasts) and drawn.is_beyond(
-            strength, contrasts, without, 1 / (search.draws + 1), search.draws
-        ):
+        if not len(contrasts):
+            contrasts = splits(without, search.shortest)
+        if drawn.is_beyond(strength, contrasts, without, 1 / (search.draws + 1), search.draws):
             return assumed
         assumed.remove(weakest)
     return []
@@ -154,12 +201,12 @@ def _strongest(
     return float(statistic), sorted(ends - set(bounds))
 
 
-def _strength(about: Noise, bounds: Sequence[int], k: int) -> float:
+def _strength(scores: Floats, bounds: Sequence[int], k: int) -> float:
     """Return the standardized difference of levels at one of the bounds."""
     number = bounds.index(k)
     s, e = bounds[number - 1], bounds[number + 1]
-    difference = float(about.bounded[k:e].mean() - about.bounded[s:k].mean())
-    residuals = about.scores - means(about.scores, bounds)
+    difference = float(scores[k:e].mean() - scores[s:k].mean())
+    residuals = scores - means(scores, bounds)
     deviation = math.sqrt(float(residuals @ residuals) / max(1, len(residuals) - len(bounds) + 1))
     return abs(difference) * math.sqrt((k - s) * (e - k) / (e - s)) / max(deviation, 1e-9)
 
@@ -232,17 +279,66 @@ class _Drawn:
         return filtered
 
 
-def _in_place(values: Floats, found: Sequence[int], shortest: int) -> list[int]:
-    """Return the steps, each put where it is strongest between its neighbours."""
+def in_place(values: Floats, spread: Floats, found: Sequence[int], shortest: int) -> list[int]:
+    """Return the steps, each put where it is strongest between its neighbours.
+
+    Between two steps there are `shortest` points; before the first and after the last there may be
+    fewer, because what happened last night is not to be dated to three nights ago.
+    """
     placed = list(found)
     for number in (*range(len(found)), *range(len(found))):
         s, k, e = [0, *placed, len(values)][number : number + 3]
-        about = noise(values[s:e], [0, k - s, e - s])
-        if about is None:
+        costs = _costs(values[s:e], spread[s:e], k - s)
+        if costs is None:
             continue
-        room = CLIP * about.deviation
-        bounded = np.clip(values[s:e], about.levels.min() - room, about.levels.max() + room)
-        between = splits([0, e - s], shortest)
-        _, (best,) = largest(bounded[None] / about.deviation, between, [0, e - s])
-        placed[number] = s + int(between.j[best])
+        first = shortest if s else 1
+        last = e - s - (shortest if e < len(values) else 1)
+        placed[number] = s + first + int(costs[first - 1 : last].argmin())
     return placed
+
+
+def ranges(values: Floats, spread: Floats, found: Sequence[int]) -> list[tuple[int, int]]:
+    """Return for every step the first and the last index at which it may have begun, with 95 %.
+
+    Source:
+        Inverting the likelihood ratio: Eo and Morley, Likelihood-Ratio-Based Confidence Sets for
+        the Timing of Structural Breaks, Quantitative Economics 6 (2015), whose critical value
+        does not depend on the size of the step.
+    """
+    bounds = [0, *found, len(values)]
+    told: list[tuple[int, int]] = []
+    for number, k in enumerate(found):
+        s, e = bounds[number], bounds[number + 2]
+        costs = _costs(values[s:e], spread[s:e], k - s)
+        if costs is None:
+            told.append((k, k))
+            continue
+        chosen = float(costs[k - s - 1])
+        about = noise(values[s:e], [0, k - s, e - s], spread[s:e])
+        rho = autocorrelation(about.scores - means(about.scores, [0, k - s, e - s])) if about else 0
+        room = min(_RATIO * (1 + rho) / (1 - rho) / (e - s), _MOST_ROOM)
+        inside = np.flatnonzero(costs <= chosen * math.exp(room) + _NEARLY)
+        told.append((min(k, s + 1 + int(inside[0])), max(k, s + 1 + int(inside[-1]))))
+    return told
+
+
+def _costs(values: Floats, spread: Floats, k: int) -> Floats | None:
+    """Return what is left of a stretch without two levels, for each place of the step from 1.
+
+    Args:
+        values: Shape (n,).
+        spread: Shape (n,).
+        k: Where the step is thought to be: spikes are cut off beside the levels that it makes.
+    """
+    about = noise(values, [0, k, len(values)], spread)
+    if about is None:
+        return None
+    room = CLIP * about.deviations
+    lowest, highest = about.levels.min(), about.levels.max()
+    bounded = np.clip(values, lowest - room, highest + room) - lowest
+    weights = about.deviations**-2.0
+    sums = np.cumsum(weights), np.cumsum(weights * bounded), np.cumsum(weights * bounded**2)
+    total, first, second = (float(one[-1]) for one in sums)
+    w, wx = sums[0][:-1], sums[1][:-1]
+    costs: Floats = second - wx**2 / w - (first - wx) ** 2 / (total - w)
+    return np.maximum(costs, 0.0)

@@ -128,6 +128,14 @@ def test_too_few_pairs_are_refused(tmp_path: Path) -> None:
         baselines.calibrated(arguments(run), tmp_path)
 
 
+def test_a_narrow_terminal_keeps_the_names() -> None:
+    found = calibrate.calibration([equal(0.1)], 8)
+    lines = calibration_text(found, width=40).splitlines()
+    for key, metric in found.metrics.items():
+        name = next(number for number, line in enumerate(lines) if key[-8:] in line)
+        assert f"margin {metric.margin:.3g}" in " ".join(lines[name + 1 : name + 3])
+
+
 def test_a_person_reads_the_worst_first() -> None:
     shown = calibration_text(calibrate.calibration([equal(0.1)], 8)).splitlines()
     assert "1 of 2 margins below" in " ".join(shown[:2])

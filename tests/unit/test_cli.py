@@ -127,7 +127,7 @@ def test_a_folder_that_is_meant_is_named(
     for command in ("compare", "render", "baseline calibrate --runs", "run --resume"):
         words = command.split()
         assert newest in told(capsys, *words, "runs")[2]
-        assert newest in told(capsys, *words, "runs/nwe")[2]
+        assert newest in told(capsys, *words, "runs/none")[2]
         assert "`capacity --resume search`" in told(capsys, *words, "search")[2]
         code, _, said = told(capsys, *words, "runs/new/results.json")
         assert (code, "name the folder that it is in: runs/new" in said) == (7, True), said

@@ -228,6 +228,55 @@ def test_a_share_of_counted_events_is_tested_by_its_score() -> None:
     assert none.change.high == pytest.approx(3.8415 / 3003.8, rel=1e-3)  # not 0: nobody saw more
 
 
+def _shares(of: tuple[float | None, ...]) -> Comparison:
+    """Return what is said of a candidate without errors, of so many requests in each trial."""
+    metric = replace(COUNT, name="errors", margin=0.002)
+    run = results((metric, [0.0] * len(of), [0.0] * len(of)))
+    (before,), (after,) = (run.samples[arm] for arm in Arm)
+    full = replace(before, of=(1000.0,) * len(of))
+    samples: dict[Arm, tuple[Sample, ...]] = {
+        Arm.BASELINE: (full,),
+        Arm.CANDIDATE: (replace(after, of=of),),
+    }
+    (c,) = compare(replace(run, samples=samples))
+    return c
+
+
+def test_a_trial_without_anything_to_count_is_left_out_and_the_others_still_count() -> None:
+    c = _shares((1000.0, 1000.0, None, 1000.0))
+    whole = _shares((1000.0, 1000.0, 1000.0, 1000.0))
+    assert c.change is not None
+    assert whole.change is not None
+    assert c.change.high > whole.change.high > 0
+    assert "the candidate had no events to count in 1 of 4 trials, which are left out" in c.warnings
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        pytest.param((None, None, None, 1000.0), id="in most trials"),
+        pytest.param((None, None, None, None), id="in no trial"),
+        pytest.param((), id="no number at all"),
+    ],
+)
+def test_shares_of_nothing_prove_nothing(of: tuple[float | None, ...]) -> None:
+    c = _shares(of) if of else _shares((None,) * 4)
+    assert c.change is None
+    assert any("no events to count" in warning for warning in c.warnings)
+
+
+@pytest.mark.parametrize(("reported", "is_told"), [(1, False), (2, False), (4, False), (5, True)])
+def test_a_metric_that_an_arm_lacks_in_most_pairs_is_inconclusive(
+    reported: int, *, is_told: bool
+) -> None:
+    values: list[float | None] = [1.0, 1.01, 0.99, 1.0, 1.0, 1.02, 1.0, 0.99, 1.0]
+    lacking = [*values[:reported], *[None] * (len(values) - reported)]
+    (c,) = compare(results((LATENCY, values, lacking)))
+    assert (c.change is not None) is is_told
+    if reported > 1 and not is_told:
+        assert f"inconclusive: only {reported} of 9 pairs have a value in both arms" in c.warnings
+
+
 def test_stored_numbers_are_shown_and_never_judged_by() -> None:
     stored = BaselineRef("old", NOW, True, (), "sha256:bb", {"object-crud/create_p50": 9.0})  # noqa: FBT003 (a record)
     row = (LATENCY, [1.0, 1.1], [1.0, 1.1])

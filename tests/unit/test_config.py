@@ -75,6 +75,11 @@ def test_a_good_suite_is_read(tmp_path: Path) -> None:
             "did you mean `margin`",
             id="in the second metric",
         ),
+        pytest.param("margin = 0.05", "margin = 5", 24, "`5` is 500 %; did you mean 5 %?", id="5"),
+        pytest.param("margin = 0.05", "margin = 1.5", 24, "Write `1.5%` or `150%`", id="1.5"),
+        pytest.param("margin = 0.05", 'margin = "x%"', 24, "a valid number", id="no number"),
+        pytest.param("margin = 0.05", 'margin = "nan%"', 24, "finite number", id="NaN"),
+        pytest.param("margin = 0.05", 'margin = "0%"', 24, "greater than 0", id="0 %"),
     ],
 )
 def test_what_is_wrong_is_named_with_file_line_and_key(
@@ -91,6 +96,25 @@ def test_what_is_wrong_is_named_with_file_line_and_key(
         everything
     )
     assert caught.value.exit_code == Exit.BAD_ARGUMENTS
+
+
+@pytest.mark.parametrize(
+    ("written_as", "margin"),
+    [
+        ("1", 1.0),
+        ('"5%"', 0.05),
+        ('"500%"', 5.0),
+        ('"0.5"', 0.5),
+        ('5\nscale = "difference"', 5.0),
+        ('"5 %"', 0.05),
+    ],
+)
+def test_a_margin_above_1_has_a_percent_sign_or_is_an_amount(
+    written_as: str, margin: float, tmp_path: Path
+) -> None:
+    path = written(tmp_path, GOOD.replace("margin = 0.05", f"margin = {written_as}", 1))
+    first, _ = config.load(path).suite.workloads[0].metrics
+    assert first.margin == pytest.approx(margin)
 
 
 def test_text_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_a_metric_of_which_nothing_was_done_does_not_gate(arm: Arm) -> None:
     nothing = dataclasses.replace(sample, cutoffs=(Cutoff.NOTHING_DONE,) * 5)
     report = policy.report(dataclasses.replace(found, samples={**found.samples, arm: (nothing,)}))
     assert report.gating == ()
-    assert "nothing of this was done before the deadline" in " ".join(
+    assert "too little of this was done before the deadline" in " ".join(
         report.findings[0].comparison.warnings
     )
 

@@ -72,7 +72,7 @@ def test_a_step_is_told_with_its_place_its_size_and_its_levels() -> None:
     (step,) = of().steps
     assert f"<td>{step.index} <small><bdi>night {step.index}</bdi></small></td>" in body
     assert f"<bdi>{step.before.commit}..{step.after.commit}</bdi>" in body
-    before, after = levels.levels(of())
+    (_, before), (after, _) = levels.levels(of())
     assert f'<td class="number">{before:.4g}</td>\n<td class="number">{after:.4g}</td>' in body
     assert after / before - 1 == pytest.approx(step.change, abs=0.01)
     assert "from night 0 to last night" in body
@@ -93,12 +93,12 @@ def test_an_acknowledged_step_is_hollow_has_its_reason_and_does_not_alarm() -> N
 @pytest.mark.parametrize(
     ("shown", "found", "verdict"),
     [
-        pytest.param([], "cannot tell: none of 0 series has 6 points", "undecided", id="none"),
+        pytest.param([], "cannot tell: none of 0 series has 9 points", "undecided", id="none"),
         pytest.param(
             [histories.placed(Line("x", ()))], "cannot tell: none of 1", "undecided", id="empty"
         ),
         pytest.param(
-            [KINDS[4]], "cannot tell: none of 1 series has 6 points", "undecided", id="too short"
+            [KINDS[4]], "cannot tell: none of 1 series has 9 points", "undecided", id="too short"
         ),
         pytest.param([calm(), KINDS[4]], "no unexplained step", "unchanged", id="calm"),
         pytest.param([calm(), of(), of()], "2 unexplained steps", "regressed", id="worse"),
@@ -154,7 +154,7 @@ def test_of_many_points_the_extremes_are_drawn() -> None:
 def test_the_oldest_points_are_counted_where_a_series_is_drawn() -> None:
     line = Line("x", (1.0,) * 20 + (2.0,) * 20, left_out=100)
     judged = Judged(line, (Step(120, 1.0, 0.9, 1.1, is_worse=True),))
-    assert levels.levels(judged) == [1.0, 2.0]
+    assert levels.levels(judged) == [(1.0, 1.0), (2.0, 2.0)]
     assert ">120</text>" in levels.series(judged, 800, judged.steps)
 
 
@@ -209,4 +209,4 @@ def test_the_page_never_takes_the_place_of_what_is_read(
     assert "this file is read" in capsys.readouterr().err
     assert csv.read_text() == "time,value\n1,2\n"
     assert main(["history", str(csv), "--html", str(tmp_path / "none" / "x.html")]) == 6
-    assert "cannot be written" in capsys.readouterr().err
+    assert "not written" in capsys.readouterr().err

@@ -1,22 +1,28 @@
 """`judge FILE.csv`: what the file says, what is wrong with it, and what comes of it."""
 
+import csv
 import json
 import math
+import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from pipeline import judging
 from pipeline.cli import main
 from pipeline.errors import ConfigError
+from pipeline.judge import policy
 from pipeline.judge.looks import LOOKS
 from pipeline.table import measured
 
 HEAD = "pair,arm,metric,value"
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+FOLDER = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def written(tmp_path: Path, *lines: str, head: str = HEAD, encoding: str = "utf-8") -> Path:
@@ -195,6 +201,47 @@ def test_what_cannot_be_judged_says_why(
         ),
         pytest.param(f"{HEAD},margin", ["0,baseline,m,1,-1"], "margin must be", id="below 0"),
         pytest.param(
+            f"{HEAD},margin",
+            ["0,baseline,m,1,", "0,candidate,m,1,0"],
+            ":3: m: margin must be finite and above zero",
+            id="margin 0",
+        ),
+        pytest.param(f"{HEAD},margin", ["0,baseline,m,1,0%"], ":2: m: margin must", id="0 %"),
+        pytest.param(
+            f"{HEAD},margin", ["0,baseline,m,1,5"], ":2: margin: `5` is 500 %; did you", id="5"
+        ),
+        pytest.param(
+            f"{HEAD},floor", ["0,baseline,m,1,5%"], ":2: floor: `5%` is not a number", id="floor"
+        ),
+        pytest.param(
+            f"{HEAD},margin", ["0,baseline,m,1,1e300%"], "is not at most 1e+150", id="huge margin"
+        ),
+        pytest.param(
+            f"{HEAD},scale,of",
+            ["0,baseline,m,0,difference,9", "0,candidate,m,0,difference,"],
+            ":3: of: `` is not a number of events",
+            id="no number of events",
+        ),
+        pytest.param(
+            f"{HEAD},scale,of",
+            ["0,baseline,m,0,difference,9", "0,candidate,m,0,difference,0"],
+            ":3: of: `0` is not a number of events from 1",
+            id="no events",
+        ),
+        pytest.param(
+            f"{HEAD},scale",
+            ["0,baseline,m,1,difference", "0,candidate,m,1e308,difference"],
+            ":3: value: `1e+308` is not between",
+            id="beyond squares",
+        ),
+        pytest.param(HEAD, ["0,baseline,m,1e308"], ":2: value: `1e+308` is not", id="beyond sums"),
+        pytest.param(
+            f"{HEAD},scale",
+            ["0,baseline,m,0,difference", "0,candidate,m,1e-200,difference"],
+            ":3: value: `1e-200` is not 0 or of a size",
+            id="squares are 0",
+        ),
+        pytest.param(
             f"{HEAD},unit",
             ["0,baseline,m,1,s", "0,candidate,m,1,ms"],
             ":3: unit: `ms` is not `s`",
@@ -236,7 +283,144 @@ def test_hostile_names_are_shown_as_text(
     assert "<script>[red]" in shown.replace("\n", "").replace(" ", "")
 
 
-@settings(deadline=None)  # the first loads pandas
+def judged(path: Path, size: int = 1_000_000) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return what `--json` says of each metric, by family and name."""
+    findings = policy.of_table(measured(path, size))
+    body = json.loads(judging.shown(findings, is_json=True))["findings"]
+    return {(one["family"], one["metric"]): one for one in body}
+
+
+@settings(FOLDER, max_examples=15)
+@given(families=st.integers(1, 300), metrics=st.integers(1, 300), at=st.randoms())
+def test_every_metric_of_every_family_is_judged_by_its_own_values(
+    families: int, metrics: int, at: random.Random, tmp_path: Path
+) -> None:
+    metrics = min(metrics, 1500 // families + 1)
+    worse = (at.randrange(families), at.randrange(metrics))
+    lines = [
+        f"{pair},{arm},m{m},{100 + pair + 50 * (arm[0] == 'c' and worse == (f, m))},f{f}"
+        for f in range(families)
+        for m in range(metrics)
+        for pair in range(3)
+        for arm in ("baseline", "candidate")
+    ]
+    found = measured(written(tmp_path, *lines, head=f"{HEAD},family"))
+    assert [(one.family, one.metric.name) for one in found] == [
+        (f"f{f}", f"m{m}") for f in range(families) for m in range(metrics)
+    ]
+    for one in found:
+        name = f"f{worse[0]}", f"m{worse[1]}"
+        expected = 50 if (one.family, one.metric.name) == name else 0
+        assert list(one.before) == [100, 101, 102]
+        assert [a - b for a, b in zip(one.after, one.before, strict=True)] == [expected] * 3
+
+
+@FOLDER
+@given(
+    names=st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=1, max_size=6, unique_by=lambda n: n[:2])
+)
+def test_names_are_shown_as_they_are_written(
+    names: list[tuple[str, str, str]], tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, quoting=csv.QUOTE_ALL)
+        lines.writerow([*HEAD.split(","), "family", "unit"])
+        for metric, family, unit in names:
+            for pair in (f"{metric}1", f"{unit}2"):
+                for arm in ("baseline", "candidate"):
+                    lines.writerow([pair, arm, metric, "1.5", family, unit])
+    found = {key: one["unit"] for key, one in judged(path).items()}
+    assert found == {(family, metric): unit or "1" for metric, family, unit in names}
+
+
+@FOLDER
+@given(
+    pairs=st.lists(st.tuples(*2 * [st.integers(1, 10**6)]), min_size=2, max_size=6),
+    scale=st.sampled_from(["ratio", "difference", "share", "groups"]),
+    power=st.integers(-30, 30),
+    order=st.randoms(),
+    size=st.integers(1, 300),
+)
+def test_neither_order_nor_blocks_nor_unit_change_a_verdict(  # noqa: PLR0917
+    pairs: list[tuple[int, int]],
+    scale: str,
+    power: int,
+    order: random.Random,
+    size: int,
+    tmp_path: Path,
+) -> None:
+    def lines(power: int) -> list[str]:
+        return [
+            ",".join(
+                (
+                    "" if scale == "groups" else f"p{pair}",
+                    *(arm, "m", f"{value / 10**6}" if scale == "share" else f"{value}e{power}"),
+                    f"1000e{power}" if scale == "difference" else "0.02" if pair % 2 else "",
+                    "difference" if scale in ("difference", "share") else "",
+                    "5000" if scale == "share" else "",
+                )
+            )
+            for pair, values in enumerate(pairs)
+            for arm, value in zip(("baseline", "candidate"), values, strict=True)
+        ]
+
+    head = f"{HEAD},margin,scale,of"
+    whole = judged(written(tmp_path, *lines(0), head=head))
+    mixed = order.sample(lines(0), 2 * len(pairs))
+    assert judged(written(tmp_path, *mixed, head=head), size) == whole
+    in_other_unit = judged(written(tmp_path, *lines(power), head=head))
+    assert in_other_unit["", "m"]["verdict"] == whole["", "m"]["verdict"]
+
+
+def test_a_margin_is_a_number_up_to_1_or_has_a_percent_sign(tmp_path: Path) -> None:
+    for text, margin in (("5%", 0.05), ("150 %", 1.5), ("0.5", 0.5), ("1", 1.0), ("", 0.03)):
+        lines = [f"{line},{text}" for line in paired([2.0, 2.0], [1.0, 1.0])]
+        (one,) = measured(written(tmp_path, *lines, head=f"{HEAD},margin"))
+        assert one.metric.margin == pytest.approx(margin)
+    lines = paired([2.0, 2.0], [1.0, 1.0], rest=",5,difference")
+    (one,) = measured(written(tmp_path, *lines, head=f"{HEAD},margin,scale"))
+    assert one.metric.margin == 5.0
+
+
+@pytest.mark.parametrize("size", ["1e300", "1e-300", "5e-324", "1e150", "1e-140"])
+def test_values_of_any_size_that_are_not_refused_are_judged(
+    size: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        f"{pair},{arm},{scale},{sign}{size},{scale},1e-150"
+        for scale, sign in (("ratio", ""), ("difference", "-"))
+        for pair in range(4)
+        for arm, sign in (("baseline", ""), ("candidate", sign if pair else ""))
+        if scale == "ratio" or 1e-140 <= float(size) <= 1e150
+    ]
+    path = written(tmp_path, *lines, head=f"{HEAD},scale,margin")
+    assert all(math.isfinite(one["high"]) for one in found(path, capsys))
+    assert main(["judge", str(path)]) in (0, 3)
+
+
+def test_a_metric_that_an_arm_lacks_in_most_pairs_is_undecided(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = paired([1.0] * 9, [1.0] * 9)
+    lacking = [line for line in lines if "candidate" not in line or line < "4"]
+    (one,) = found(written(tmp_path, *lacking), capsys, "--strict", code=4)
+    assert (one["verdict"], one["change"]) == ("undecided", None)
+    assert "inconclusive: only 4 of 9 pairs have a value in both arms" in one["warnings"]
+    most = [line for line in lines if "candidate" not in line or line < "5"]
+    (one,) = found(written(tmp_path, *most), capsys, "--strict", code=0)
+    assert one["verdict"] == "unchanged"
+
+
+def test_numbers_of_events_that_are_not_used_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = paired([0.5, 0.5], [0.5, 0.5], rest=",1000")
+    (one,) = found(written(tmp_path, *lines, head=f"{HEAD},of"), capsys)
+    assert "`of` is not used: it belongs to the scale `difference`" in one["warnings"]
+
+
+@settings(deadline=None)
 @given(st.lists(st.tuples(*2 * [st.floats(1e-3, 1e3)]), min_size=2, max_size=6))
 def test_the_file_says_what_the_numbers_say(pairs: list[tuple[float, float]]) -> None:
     import tempfile

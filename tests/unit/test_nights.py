@@ -9,6 +9,8 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline import codec
 from pipeline.cli import main
@@ -191,3 +193,53 @@ def test_how_often_equal_builds_turn_red_is_a_series_too(tmp_path: Path) -> None
     (kept,) = nights.load(path)
     assert kept.metrics[nights.FALSE_ALARMS].value == found.false_alarms
     assert nights.FALSE_ALARMS in {dated.line.name for dated in nights.read(path).series}
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(again=st.lists(st.tuples(st.integers(0, 11), st.integers(0, 30)), max_size=6))
+def test_a_night_that_is_there_twice_counts_once_and_it_is_said(
+    again: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    """As a merge by union leaves it: the same lines, in any order."""
+    path = tmp_path / "nights.jsonl"
+    path.unlink(missing_ok=True)
+    for number in range(12):
+        nights.append(path, nights.night(run(number, 1.1 + 0.01 * number)))
+    once = nights.read(path).series
+    lines = path.read_text().splitlines(keepends=True)
+    for which, where in again:
+        lines.insert(where, lines[which])
+    path.write_text("".join(lines))
+    for one, other in zip(once, nights.read(path).series, strict=True):
+        assert other.line.values == one.line.values
+        assert (f"{len(again)} line" in " ".join(other.line.notes)) is bool(again)
+
+
+def test_of_a_night_that_was_made_longer_on_one_branch_the_longer_counts(tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    short = nights.night(run(0, 1.1, invalid={1: "too slow"}))
+    whole = nights.night(run(0, 1.1))
+    for order in ([short, whole], [whole, short]):
+        path.write_text("".join(one.model_dump_json(by_alias=True) + "\n" for one in order))
+        assert [night.run for night in nights.load(path)] == [short.run] * 2
+        (pairs,) = {len(series.line.values) for series in nights.read(path).series}
+        assert pairs == 1
+        assert nights.distinct(nights.load(path)) == [whole]
+
+
+def test_nights_of_one_run_at_other_times_are_other_nights(tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    kept = [nights.night(run(number)).model_copy(update={"run": "same"}) for number in range(3)]
+    path.write_text("".join(one.model_dump_json(by_alias=True) + "\n" for one in kept))
+    assert {len(series.line.values) for series in nights.read(path).series} == {3}
+
+
+def test_nights_know_the_day_of_their_week(tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    for number in range(9):
+        nights.append(path, nights.night(run(number)))
+    for series in nights.read(path).series:
+        first = NOW.weekday()
+        assert list(series.line.weekdays) == [(first + number) % 7 for number in range(9)]

@@ -13,6 +13,7 @@ from pipeline.model.results import Machine
 from pipeline.model.subject import Subject
 from pipeline.render.capacity import capacity_text, headline, plot, reproduce
 from pipeline.render.curve import curve_svg
+from pipeline.render.numbers import quantity
 from tests.builders import NOW
 
 EMPTY = Capacity(
@@ -85,6 +86,18 @@ def test_a_step_says_what_failed_and_whether_it_was_steady() -> None:
     assert "invalid: k6 dropped 3 iterations" in shown
     assert "to be read with care: N = 60." in shown
     assert "--resume takes it up" in shown
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 100])
+def test_every_outcome_stands_beside_its_number_however_narrow_a_terminal_is(width: int) -> None:
+    lines = capacity_text(FOUND, width=width).splitlines()
+    for step in FOUND.steps:
+        assert any(
+            f"{step.n} " in f"{line} ".replace(",", " ") and step.outcome in line for line in lines
+        )
+        for limit in FOUND.question.limits:
+            value = quantity(step.values[limit.quantity], limit.unit)
+            assert value in " ".join(" ".join(lines).split())
 
 
 def test_no_line_is_wider_than_asked_but_the_command() -> None:

@@ -9,10 +9,24 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 
 from pipeline.stats.contrasts import bumps, largest, splits
-from pipeline.stats.noise import Floats, autocorrelation, noise, step_size
-from pipeline.stats.steps import Search, steps
+from pipeline.stats.noise import Floats, autocorrelation, noise, step_sizes
+from pipeline.stats.steps import Search, spreads
+from pipeline.stats.steps import steps as steps_of
+from pipeline.stats.student import Estimate
 
 SEARCH = Search(split=0.04, bump=0.01)
+
+
+def steps(values: Floats, search: Search) -> list[int]:
+    """Return the steps of a series, however much each of its points varies."""
+    return steps_of(values, search, spreads(values))
+
+
+def step_size(before: Floats, after: Floats) -> Estimate:
+    """Return the size of one step of a series that varies alike everywhere."""
+    values = np.concatenate((before, after))
+    (size,) = step_sizes(values, [len(before)], np.ones(len(values)))
+    return size
 
 
 def series(*levels: tuple[int, float], sd: float = 0.02, seed: int = 1) -> Floats:
@@ -100,9 +114,9 @@ def test_neither_unit_nor_direction_moves_a_step(
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=0, max_size=60))
 def test_steps_ascend_and_keep_their_distance(values: list[float]) -> None:
-    bounds = [0, *steps(np.array(values, dtype=float), SEARCH), len(values)]
-    if len(bounds) > 2:
-        assert min(b - a for a, b in itertools.pairwise(bounds)) >= SEARCH.shortest
+    found = steps(np.array(values, dtype=float), SEARCH)
+    assert all(b - a >= SEARCH.shortest for a, b in itertools.pairwise(found))
+    assert not found or 0 < found[0] <= found[-1] < len(values)
 
 
 @pytest.mark.parametrize(
@@ -176,10 +190,10 @@ def test_autocorrelation_is_nothing_where_it_may_be_chance() -> None:
 def test_a_score_is_bounded_and_constants_have_none() -> None:
     values = series((30, 0.0))
     values[3] = 99.0
-    found = noise(values, [0, 30])
+    found = noise(values, [0, 30], np.ones(30))
     assert found is not None
     assert np.abs(found.scores).max() == 3.0
-    assert noise(np.full(9, 1.5), [0, 9]) is None
+    assert noise(np.full(9, 1.5), [0, 9], np.ones(9)) is None
 
 
 def test_the_size_of_a_step_without_noise_is_exact() -> None:

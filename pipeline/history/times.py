@@ -1,0 +1,465 @@
+"""Put the points of a history in the order of their times, or refuse times of two meanings.
+
+A column of times is read in one way throughout: as numbers, as dates or as versions.  Nothing but
+their order matters, so a column that can be read in two ways is refused only where the two put its
+points in a different order.
+"""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.csv_file import CsvFile, Grown, numbering
+from pipeline.errors import ConfigError
+from pipeline.plain import clipped
+
+Keys: TypeAlias = tuple[NDArray[Any], ...]
+"""What decides the order of points, each of shape (points,); the first key decides first."""
+
+HINT = (
+    "times are ISO 8601 (2025-03-01T02:00:00Z), seconds, milliseconds, microseconds or nanoseconds"
+    " since 1970, whole numbers in order, or versions (v0.32.1)"
+)
+MOST_VERSIONS = 200_000
+"""More different versions than any product has."""
+
+_DAY_S = 86_400
+_SHOWN = 40  # characters of a time that are worth quoting, and of the longest number
+_LONGEST = 200  # characters of a version
+_UNITS = {10**8: "seconds", 10**11: "milliseconds", 10**14: "microseconds", 10**17: "nanoseconds"}
+_YEARS = ("1678", "2262")  # between which nanoseconds since 1970 fit into 64 bits
+_DIGITS = str.maketrans("123456789", "000000000")
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
+    *("october", "november", "december"),
+)
+
+# All of these are of the shape of a text, in which every digit is 0.
+_NUMBER = re.compile(r"[+-]?(?:0+(?:\.0*)?|\.0+)(?:[eE][+-]?00?)?")
+_ZONE = r"(?P<zone>Z|z|UTC|GMT|[+-]00(?::?00)?)"
+_CLOCK = (
+    r"(?P<hour>00?):(?P<minute>00)(?::(?P<second>00)(?:[.,](?P<part>0+))?)?"
+    rf"(?: ?(?P<half>[AaPp][Mm]))?(?: ?{_ZONE})?"
+)
+_BASIC_CLOCK = rf"(?P<hour>00)(?P<minute>00)(?P<second>00)?(?:[.,](?P<part>0+))?{_ZONE}?"
+_OFFSET = r"(?P<offset>[+-]0000)"
+_DAY_NAME = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? )?"
+_MONTH_NAME = r"(?P<name>[A-Za-z]{3,9})\.?"
+_DATES = tuple(
+    map(
+        re.compile,
+        (
+            rf"(?P<year>0000)([-/])(?P<month>00)(?:\2(?P<day>00)(?:[Tt ]{_CLOCK})?)?",
+            rf"(?P<year>0000)\.(?P<month>00)\.(?P<day>00)(?:[Tt ]{_CLOCK})?",
+            rf"(?P<year>0000)(?P<month>00)(?P<day>00)[Tt]{_BASIC_CLOCK}",
+            rf"(?P<year>0000)-?W(?P<week>00)(?:-?(?P<day>0))?(?:T{_CLOCK})?",
+            rf"(?P<year>0000)-(?P<ordinal>000)(?:T{_CLOCK})?",
+            rf"{_DAY_NAME}(?P<day>00?)[ -]{_MONTH_NAME}[ -](?P<year>0000)(?:,? {_CLOCK})?",
+            rf"{_DAY_NAME}{_MONTH_NAME} +(?P<day>00?),? (?P<year>0000)(?:,? {_CLOCK})?",
+            rf"{_DAY_NAME}{_MONTH_NAME} +(?P<day>00?) {_CLOCK} (?P<year>0000)(?: {_OFFSET})?",
+        ),
+    )
+)
+_SLASHED = r"(?P<{}>00?)([./-])(?P<{}>00?)\2(?P<year>0000)(?:,? " + _CLOCK + ")?"
+_DAY_FIRST = (re.compile(_SLASHED.format("day", "month")),)
+_MONTH_FIRST = (re.compile(_SLASHED.format("month", "day")),)
+_ISO = re.compile(r"0000-00(?:-00(?:[T ]00:00(?::00(?:\.0{1,9})?)?)?)?")
+_VERSION = re.compile(
+    r"0{1,8}|(?:v0{1,8}|0{1,8}(?=\.0))(?:\.0{1,6})*"
+    r"(?:[-+~][0-9A-Za-z.+~-]+|\.?(?:alpha|beta|dev|post|pre|rc|a|b|c)[0-9A-Za-z.+~-]*)?"
+)
+_RELEASE = re.compile(r"v?([0-9]+(?:\.[0-9]+)*)(.*)")
+_DESCRIBED = re.compile(r"(.*)-([0-9]+)-g[0-9a-f]{4,40}")  # `git describe`: so many commits later
+
+
+class _UnreadableError(ValueError):
+    """A text has no meaning in some reading."""
+
+
+@dataclass
+class _Reading:
+    """One way to read a column of times.
+
+    Attributes:
+        how: How a person calls it.
+        what: What one such time is.
+        keys: Returns the keys of texts, or raises ValueError or OverflowError.
+        all: Each key of the rows so far.
+        fails_at: The first row whose text has no such meaning, and the text; None while all have.
+    """
+
+    how: str
+    what: str
+    keys: Callable[[Sequence[str]], Keys]
+    all: list[Grown] = field(default_factory=lambda: [Grown(), Grown()])
+    fails_at: tuple[int, str] | None = None
+
+    def add(
+        self, first: int, texts: Sequence[str], different: Sequence[str], at: NDArray[np.int32]
+    ) -> None:
+        """Read one more block, of which each row has one of the different texts."""
+        try:
+            keys = self.keys(different)
+        except (ValueError, OverflowError):
+            number = next(n for n, text in enumerate(different) if not self._can_read(text))
+            row = int((at == number).argmax())
+            self.fails_at = (first + row, texts[row])
+            self.all.clear()
+            return
+        for grown, key in zip(self.all, keys, strict=False):
+            if len(grown) < first:  # no row before has this key
+                grown.add(np.zeros(first - len(grown), dtype=key.dtype))
+            grown.add(key[at])
+
+    def all_keys(self) -> Keys:
+        """Return the keys of all rows; one that few rows have is 0 for the others."""
+        first, *others = [grown.whole() for grown in self.all if len(grown)]
+        self.all.clear()
+        return (first, *(np.append(key, np.zeros(len(first) - len(key))) for key in others))
+
+    def _can_read(self, text: str) -> bool:
+        try:
+            self.keys([text])
+        except (ValueError, OverflowError):
+            return False
+        return True
+
+
+class Times:
+    """The column of times of a file, of which blocks are added one after the other.
+
+    Attributes:
+        days: Days since 1970-01-01 of each row, in UTC, shape (rows,), once they were put in order;
+            None where the times have no days, such as versions.
+    """
+
+    def __init__(self, file: CsvFile) -> None:
+        """Begin without any time."""
+        self.days: NDArray[np.int64] | None = None
+        self._file = file
+        self._version_numbers = numbering()
+        self._version_keys: list[tuple[Any, ...]] = []
+        self._numbers = _Reading("as numbers", "a number", _number_keys)
+        self._dates = _Reading("as dates", "a date", _date_keys)
+        self._day_first = _Reading("with the day first", "a date, the day first", _day_first_keys)
+        self._month_first = _Reading(
+            "with the month first", "a date, the month first", _month_first_keys
+        )
+        self._versions = _Reading("as versions", "a version", self._numbers_of_versions)
+        self._readings = (
+            *(self._numbers, self._dates, self._day_first, self._month_first),
+            self._versions,
+        )
+
+    def add(self, first: int, texts: Sequence[str]) -> None:
+        """Add the times of a block.
+
+        Args:
+            first: Number of its first row.
+            texts: Times as they are written, shape (rows,).
+
+        Raises:
+            ConfigError: There is no way to read these as well as the times before.
+        """
+        numbers = numbering()
+        at = np.fromiter(map(numbers.__getitem__, texts), np.int32, len(texts))
+        different = [text.strip(" \t") for text in numbers]
+        for reading in self._readings:
+            if reading.fails_at is None:
+                reading.add(first, texts, different, at)
+        if all(reading.fails_at for reading in self._readings):
+            self._refuse()
+
+    def order(self, series: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the rows series by series in the order of time, and where two have the same time.
+
+        Args:
+            series: Number of the series of each row, shape (rows,).
+
+        Returns:
+            The order, shape (rows,), and of each of its rows but the first whether the row before
+            it is of the same series and the same time, shape (rows - 1,).
+
+        Raises:
+            ConfigError: The times can be read in two ways that put them in a different order.
+        """
+        first, *others = [reading for reading in self._readings if reading.fails_at is None]
+        if first not in (self._numbers, self._versions):
+            others = [reading for reading in others if reading is not self._versions]
+        keys = self._keys(first)
+        order = np.lexsort((*reversed(keys), series))
+        is_same_series = series[order][1:] == series[order][:-1]
+        steps = _steps(keys, order)
+        for other in others:
+            differ = is_same_series & (steps != _steps(self._keys(other), order))
+            if differ.any():
+                self._refuse_both(first, other, _pair(order, differ))
+        if first is self._numbers:
+            self._check_unit(keys[0], order, is_same_series)
+            self.days = _days_of_numbers(keys[0])
+        elif first is not self._versions:
+            self.days = keys[0] // (_DAY_S * 10**9)
+        return order, is_same_series & (steps == 0)
+
+    def _keys(self, reading: _Reading) -> Keys:
+        keys = reading.all_keys()
+        if reading is not self._versions:
+            return keys
+        ordered = {key: rank for rank, key in enumerate(sorted(set(self._version_keys)))}
+        ranks = np.array([ordered[key] for key in self._version_keys], dtype=np.int64)
+        return (ranks[keys[0]],)
+
+    def _numbers_of_versions(self, texts: Sequence[str]) -> Keys:
+        for text in texts:
+            if text in self._version_numbers:
+                continue
+            if len(self._version_keys) == MOST_VERSIONS or not _is_version(_shape(text)):
+                raise _UnreadableError
+            self._version_keys.append(_version_key(text))
+            self._version_numbers[text]
+        found = map(self._version_numbers.__getitem__, texts)
+        return (np.fromiter(found, np.int32, len(texts)),)
+
+    def _check_unit(
+        self, numbers: NDArray[np.int64], order: NDArray[np.int64], is_same: NDArray[np.bool_]
+    ) -> None:
+        """Refuse times since 1970 in several units, if the order depends on them."""
+        unit = np.searchsorted(list(_UNITS), numbers, "right")
+        if len(np.unique(unit[unit > 0])) < 2:
+            return
+        seconds = numbers * np.array([1.0, 1.0, 1e-3, 1e-6, 1e-9])[unit]
+        wrong = is_same & (np.diff(seconds[order]) < 0)
+        if wrong.any():
+            rows = _pair(order, wrong)
+            texts = self._texts(rows)
+            names = ["order", *_UNITS.values()]
+            said = [f"`{texts[row]}` in {names[unit[row]]}" for row in rows]
+            raise ConfigError(
+                f"{self._file.at(rows[1])}: time: {said[1]} since 1970 by its size, and {said[0]}"
+                f" in line {self._file.line(rows[0])}; or both in one unit",
+                hint="write all times in one unit",
+            )
+
+    def _refuse_both(self, one: _Reading, other: _Reading, rows: tuple[int, int]) -> None:
+        texts = self._texts(rows)
+        if one is self._day_first:
+            days = [_day(reading, texts[rows[0]]) for reading in (one, other)]
+            row = rows[0] if days[0] != days[1] else rows[1]
+            days = [_day(reading, texts[row]) for reading in (one, other)]
+            said = f"`{texts[row]}` is {days[0]} {one.how}, and {days[1]} {other.how}"
+            hint = "write dates as in 2025-03-01"
+        else:
+            row = rows[1]
+            said = (
+                f"`{texts[row]}` and `{texts[rows[0]]}` of line {self._file.line(rows[0])} are in"
+                f" one order {one.how}, and in another {other.how}"
+            )
+            hint = "write `v1.10` for a version; give all numbers as many decimals"
+        raise ConfigError(f"{self._file.at(row)}: time: {said}", hint=hint)
+
+    def _texts(self, rows: Sequence[int]) -> Mapping[int, str]:
+        found = self._file.lookup(rows, "time")
+        return {row: clipped(text, _SHOWN) for row, text in found.items()}
+
+    def _refuse(self) -> None:
+        best = max(self._readings, key=lambda reading: reading.fails_at or (0, ""))
+        row, text = best.fails_at or (0, "")
+        last = next(r for r in self._readings if r.fails_at and r.fails_at[0] == row)
+        expected = f"{last.what}, as the times before" if row else "a time"
+        self._file.refuse(row, "time", text, expected, HINT)
+
+
+def _days_of_numbers(numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return the days of times since 1970, whose unit is told by their size; None of an order."""
+    unit = np.searchsorted(list(_UNITS), numbers, "right")
+    if not (unit > 0).all():
+        return None
+    per_second = np.array([1, 1, 10**3, 10**6, 10**9])[unit]
+    days: NDArray[np.int64] = numbers // (_DAY_S * per_second)
+    return days
+
+
+def _steps(keys: Keys, order: NDArray[np.int64]) -> NDArray[np.int8]:
+    """Return of each row but the first: 1 when later than the one before, -1 earlier, 0 neither."""
+    found = np.zeros(len(order) - 1, dtype=np.int8)
+    for key in keys:
+        ordered = key[order]
+        step = (ordered[1:] > ordered[:-1]).astype(np.int8) - (ordered[1:] < ordered[:-1])
+        found = np.where(found == 0, step, found)
+    return found
+
+
+def _pair(order: NDArray[np.int64], where: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return the first two neighbours of an order for which something holds, by their rows."""
+    at = int(where.argmax())
+    first, second = sorted((int(order[at]), int(order[at + 1])))
+    return first, second
+
+
+def _day(reading: _Reading, text: str) -> str:
+    (since,) = reading.keys([text])
+    return str(since.astype("datetime64[ns]").astype("datetime64[D]")[0])
+
+
+def _shape(text: str) -> str:
+    return text.translate(_DIGITS)
+
+
+@lru_cache(maxsize=10_000)
+def _is_number(shape: str) -> bool:
+    return len(shape) <= _SHOWN and _NUMBER.fullmatch(shape) is not None
+
+
+@lru_cache(maxsize=10_000)
+def _is_version(shape: str) -> bool:
+    return len(shape) <= _LONGEST and _VERSION.fullmatch(shape) is not None
+
+
+def _number_keys(texts: Sequence[str]) -> Keys:
+    """Return whole numbers, and fractions where there are any: a double would lose digits."""
+    if not all(map(_is_number, set(map(_shape, texts)))):
+        raise _UnreadableError
+    try:
+        return (np.fromiter(map(int, texts), np.int64, len(texts)),)
+    except ValueError:
+        numbers = list(map(Decimal, texts))
+    whole = list(map(math.floor, numbers))
+    rest = [float(number - floor) for number, floor in zip(numbers, whole, strict=True)]
+    return (np.array(whole, dtype=np.int64), np.array(rest))
+
+
+def _version_key(text: str) -> tuple[Any, ...]:
+    """Return what puts versions in order: 1.9, 1.10-rc.1, 1.10, 1.10-3-gabcd (of git), 1.11.
+
+    Source:
+        Semantic Versioning 2.0.0, section 11, but numbers inside words count as numbers: rc9, rc10.
+    """
+    described = _DESCRIBED.fullmatch(text)
+    text, later = described.group(1, 2) if described else (text, "0")
+    release, suffix = (_RELEASE.fullmatch(text) or _refuse_version()).groups()
+    numbers = list(map(int, release.split(".")))
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    words = re.findall(r"[0-9]+|[a-z]+", suffix.lower())
+    rank = 0 if not suffix else 1 if suffix[0] == "+" or "post" in words[:1] else -1
+    natural = tuple((0, int(w), "") if w.isdigit() else (1, 0, w) for w in words)
+    return tuple(numbers), rank, natural, int(later)
+
+
+def _refuse_version() -> re.Match[str]:
+    raise _UnreadableError
+
+
+def _date_keys(texts: Sequence[str]) -> Keys:
+    return _nanoseconds(texts, _DATES)
+
+
+def _day_first_keys(texts: Sequence[str]) -> Keys:
+    return _nanoseconds(texts, _DAY_FIRST)
+
+
+def _month_first_keys(texts: Sequence[str]) -> Keys:
+    return _nanoseconds(texts, _MONTH_FIRST)
+
+
+@lru_cache(maxsize=10_000)
+def _spans(shape: str, patterns: tuple[re.Pattern[str], ...]) -> Mapping[str, slice] | None:
+    """Return where the parts of a date are in all texts of a shape; None if it is of no date."""
+    for pattern in patterns:
+        if found := pattern.fullmatch(shape):
+            return {
+                name: slice(*found.span(name)) for name, part in found.groupdict().items() if part
+            }
+    return None
+
+
+def _nanoseconds(texts: Sequence[str], patterns: tuple[re.Pattern[str], ...]) -> Keys:
+    """Return nanoseconds since 1970 in UTC, which is also taken for that of a time without zone."""
+    by_shape: dict[str, list[int]] = defaultdict(list)
+    for number, text in enumerate(texts):
+        by_shape[_shape(text)].append(number)
+    found = np.empty(len(texts), dtype=np.int64)
+    for shape, numbers in by_shape.items():
+        spans = _spans(shape, patterns)
+        if spans is None:
+            raise _UnreadableError
+        few = [texts[number] for number in numbers]
+        years = [text[spans["year"]] for text in few]
+        if min(years) < _YEARS[0] or max(years) >= _YEARS[1]:
+            raise _UnreadableError
+        if _is_iso(shape, spans):
+            end = _end(spans)
+            dates = [text[:end] for text in few]
+        else:
+            dates = [_plain_date(text, spans) for text in few]
+        since = np.array(dates, dtype="datetime64[ns]").astype(np.int64)
+        found[numbers] = since - _offsets(few, spans)
+    return (found,)
+
+
+def _is_iso(shape: str, spans: Mapping[str, slice]) -> bool:
+    """Whether numpy can read dates of a shape as they are, up to `_end`."""
+    return "half" not in spans and _ISO.fullmatch(shape[: _end(spans)]) is not None
+
+
+def _end(spans: Mapping[str, slice]) -> int:
+    """Return where a date ends of which only the zone, or less than a nanosecond, follows."""
+    if part := spans.get("part"):
+        return int(min(part.stop, part.start + 9))
+    names = ("second", "minute", "day", "month")
+    return next((int(spans[name].stop) for name in names if name in spans), 0)
+
+
+def _plain_date(text: str, spans: Mapping[str, slice]) -> str:
+    """Return a date as ISO 8601 has it, without its zone."""
+    part = {name: text[span] for name, span in spans.items()}
+    if "week" in part:
+        day = date.fromisocalendar(
+            int(part["year"]), int(part["week"]), int(part.get("day", 1))
+        ).isoformat()
+    elif "ordinal" in part:
+        first, days = date(int(part["year"]), 1, 1), timedelta(int(part["ordinal"]) - 1)
+        day = (first + days).isoformat()
+        if day[:4] != part["year"]:
+            raise _UnreadableError
+    else:
+        month = _month(part["name"]) if "name" in part else part["month"]
+        day = f"{part['year']}-{month:0>2}-{part.get('day', '01'):0>2}"
+    hour = int(part.get("hour", 0))
+    if "half" in part:
+        if not 1 <= hour <= 12:
+            raise _UnreadableError
+        hour = hour % 12 + (12 if part["half"] in ("PM", "pm", "Pm", "pM") else 0)
+    clock = f"{hour:02}:{part.get('minute', '00')}:{part.get('second', '00')}"
+    return f"{day}T{clock}.{part.get('part', '0')[:9]}"
+
+
+def _month(name: str) -> str:
+    named = [n for n, month in enumerate(_MONTHS, 1) if month.startswith(name.lower())]
+    if not named:
+        raise _UnreadableError
+    return str(named[0])
+
+
+def _offsets(texts: Sequence[str], spans: Mapping[str, slice]) -> NDArray[np.int64] | int:
+    """Return how many nanoseconds the clocks of times are ahead of UTC."""
+    span = spans.get("zone") or spans.get("offset")
+    if span is None:
+        return 0
+    found = []
+    for zone in (text[span] for text in texts):
+        digits = zone[1:].replace(":", "") if zone[0] in "+-" else "0"
+        hours, minutes = int(digits[:2]), int(digits[2:] or 0)
+        if hours > 23 or minutes > 59:
+            raise _UnreadableError
+        found.append((hours * 60 + minutes) * (-1 if zone[0] == "-" else 1))
+    return np.array(found, dtype=np.int64) * 60_000_000_000

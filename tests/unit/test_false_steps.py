@@ -1,0 +1,323 @@
+"""No step where nothing steps: modes, spikes, growing noise, weeks, drifts; and an honest date."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.cli import main
+from pipeline.history import answer
+from pipeline.judge.history import FEWEST, HistoryRule, acknowledge, judge
+from pipeline.model.history import Acknowledgement, Judged, Line
+from pipeline.model.metric import Better, Scale
+from pipeline.render.history import history_text
+from pipeline.render.history_page import history_html
+from pipeline.stats.noise import Floats
+from tests.unit.test_history import csv
+
+RULE = HistoryRule()
+SEEDS = 60
+Draw = np.random.Generator
+
+
+def noisy(draw: Draw, n: int = 80, sd: float = 0.01) -> Floats:
+    return 100 * np.exp(draw.normal(0, sd, n))
+
+
+def two_modes(draw: Draw) -> Floats:
+    return noisy(draw, sd=0.006) * np.where(draw.random(80) < 0.5, 1.0, 1.17)
+
+
+def a_seldom_mode(draw: Draw) -> Floats:
+    return noisy(draw) * np.where(draw.random(80) < 0.25, 1.17, 1.0)
+
+
+def spikes(draw: Draw) -> Floats:
+    return noisy(draw) * np.where(draw.random(80) < 0.08, 1 + draw.exponential(0.5, 80), 1.0)
+
+
+def noise_that_grows_at_once(draw: Draw) -> Floats:
+    found: Floats = 100 * np.exp(draw.normal(0, 1, 80) * np.repeat([0.007, 0.056], 40))
+    return found
+
+
+def noise_that_grows_slowly(draw: Draw) -> Floats:
+    return 100 * np.exp(draw.normal(0, 1, 80) * np.geomspace(0.005, 0.04, 80))
+
+
+def noise_that_comes_and_goes(draw: Draw) -> Floats:
+    spread = np.repeat([0.01, 0.06, 0.01], [30, 20, 30])
+    found: Floats = 100 * np.exp(draw.normal(0, 1, 80) * spread)
+    return found
+
+
+def weekends(draw: Draw) -> Floats:
+    return noisy(draw, 84) * np.where(np.arange(84) % 7 >= 5, 0.6, 1.0)
+
+
+def mondays(draw: Draw) -> Floats:
+    return noisy(draw, 84) * np.where(np.arange(84) % 7 == 0, 1.1, 1.0)
+
+
+def judged(values: Floats, **more: object) -> Judged:
+    return judge(Line("x", tuple(values.tolist()), **more), RULE)  # type: ignore[arg-type]  # any of Line's
+
+
+@pytest.mark.parametrize(
+    ("make", "most"),
+    [
+        # Stated: 5 % of series.  10 of 60 is beyond that once in a thousand times.
+        pytest.param(two_modes, 9, id="two modes"),
+        pytest.param(a_seldom_mode, 9, id="a seldom mode"),
+        pytest.param(spikes, 9, id="spikes"),
+        # Measured: up to 10 % where the noise changes.
+        pytest.param(noise_that_grows_at_once, 14, id="noise grows at once"),
+        pytest.param(noise_that_grows_slowly, 14, id="noise grows slowly"),
+        pytest.param(noise_that_comes_and_goes, 14, id="noise comes and goes"),
+        pytest.param(weekends, 9, id="weekends"),
+        pytest.param(mondays, 9, id="mondays"),
+    ],
+)
+def test_few_series_without_a_step_show_one(make: Callable[[Draw], Floats], most: int) -> None:
+    found = [judged(make(np.random.default_rng([seed, 1]))) for seed in range(SEEDS)]
+    assert sum(bool(one.steps) for one in found) <= most
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    make=st.sampled_from([two_modes, spikes, noise_that_grows_at_once, weekends]),
+    seed=st.integers(0, 10_000),
+    step=st.floats(1.0, 1.2),
+)
+def test_a_step_that_is_shown_is_surely_not_nothing(
+    make: Callable[[Draw], Floats], seed: int, step: float
+) -> None:
+    values = make(np.random.default_rng(seed))
+    values[40:] *= step
+    for found in judged(values).steps:
+        assert found.low > 0 or found.high < 0
+        assert found.first <= found.index <= found.last
+
+
+@pytest.mark.parametrize("make", [two_modes, spikes, noise_that_grows_slowly, weekends])
+def test_a_large_step_is_found_among_them(make: Callable[[Draw], Floats]) -> None:
+    hits = 0
+    for seed in range(20):
+        values = make(np.random.default_rng([seed, 2]))
+        values[40:] *= 1.3
+        hits += any(abs(step.index - 40) <= 5 for step in judged(values).steps)
+    assert hits >= 18
+
+
+def test_a_weekly_rhythm_is_told_by_its_days_though_nights_are_missing() -> None:
+    draw = np.random.default_rng(5)
+    days = np.flatnonzero(draw.random(150) < 0.8)
+    values = noisy(draw, len(days)) * np.where(days % 7 >= 5, 0.6, 1.0)
+    found = judged(values, weekdays=tuple((days % 7).tolist()))
+    assert not found.steps
+    assert found.rhythm is not None
+    assert found.rhythm.is_dated
+    assert found.rhythm.changes[5:] == pytest.approx((-0.4, -0.4), abs=0.02)
+    assert found.rhythm.changes[:5] == pytest.approx((0, 0, 0, 0, 0), abs=0.02)
+    assert "weekly rhythm: Sat -" in history_text([found])
+    assert "weekly rhythm: Sat -" in history_html([found], RULE)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.6])
+def test_a_rhythm_is_seldom_seen_where_there_is_none(rho: float) -> None:
+    """Stated: one series in a thousand; wandering ones somewhat more often."""
+    seen = 0
+    for seed in range(200):
+        x = np.random.default_rng(seed).normal(size=84)
+        for n in range(1, 84):
+            x[n] += rho * x[n - 1]
+        seen += judged(np.exp(0.02 * x)).rhythm is not None
+    assert seen <= 7
+
+
+@pytest.mark.parametrize(
+    ("n", "a_night", "sd"),
+    [
+        pytest.param(80, 0.001, 0.01, id="a tenth of a per cent a night"),
+        pytest.param(120, 0.0008, 0.01, id="long"),
+        pytest.param(60, 0.005, 0.01, id="fast"),
+        pytest.param(100, -0.0015, 0.015, id="down"),
+    ],
+)
+def test_a_slow_drift_is_no_step_and_is_told(n: int, a_night: float, sd: float) -> None:
+    stepping = covered = 0
+    for seed in range(30):
+        values = noisy(np.random.default_rng([seed, 3]), n, sd) * np.exp(a_night * np.arange(n))
+        found = judged(values)
+        stepping += bool(found.steps)
+        if found.drift is not None:
+            of_30 = np.expm1(30 * a_night)
+            wide = 0.3 * abs(of_30)
+            covered += found.drift.low - wide <= of_30 <= found.drift.high + wide
+            assert found.drift.is_worse is (a_night > 0)
+    assert stepping <= 5
+    assert covered >= 25
+
+
+def test_a_drift_does_not_hide_a_step() -> None:
+    hits = 0
+    for seed in range(20):
+        values = noisy(np.random.default_rng([seed, 4])) * np.exp(0.001 * np.arange(80))
+        values[50:] *= 1.08
+        hits += any(abs(step.index - 50) <= 3 for step in judged(values).steps)
+    assert hits >= 19
+
+
+def test_a_staircase_and_a_single_step_are_no_drift() -> None:
+    for seed in range(20):
+        values = noisy(np.random.default_rng([seed, 5]), 100)
+        stairs = values * np.repeat([1.0, 1.04, 1.08, 1.12], 25)
+        assert judged(stairs).drift is None
+        assert judged(values * np.repeat([1.0, 1.05], 50)).drift is None
+
+
+def test_a_drift_without_noise_is_a_drift() -> None:
+    found = judged(100 * np.exp(0.001 * np.arange(60.0)))
+    assert not found.steps
+    assert found.drift is not None
+    assert found.drift.change == pytest.approx(np.expm1(0.03))
+
+
+@pytest.mark.parametrize("better", [Better.LOWER, Better.HIGHER])
+def test_a_drift_is_told_on_the_terminal_and_on_the_page(better: Better) -> None:
+    values = noisy(np.random.default_rng(1)) * np.exp(0.001 * np.arange(80))
+    found = judged(values, better=better)
+    towards = "worse" if better is Better.LOWER else "better"
+    assert "drift of +" in history_text([found])
+    page = history_html([found], RULE)
+    assert "per 30 nights" in page
+    assert f", {towards}," in page
+    assert ("but 1 drift" in page) is (better is Better.LOWER)
+    assert "no step, a drift" in page
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 4, 10, 40])
+@pytest.mark.parametrize("size", [0.04, 0.15])
+def test_the_range_of_a_step_holds_the_night_of_the_change(after: int, size: float) -> None:
+    """Of steps that are shown near it; of the last nights few are."""
+    held = shown = 0
+    for seed in range(60):
+        values = noisy(np.random.default_rng([seed, 6]), 60)
+        values[60 - after :] *= 1 + size
+        near = [s for s in judged(values).steps if abs(s.index - (60 - after)) <= 6]
+        shown += bool(near)
+        held += any(s.first <= 60 - after <= s.last for s in near)
+    assert held >= shown - max(3, shown // 10)
+    assert shown >= 50 or after < 4
+
+
+def test_a_large_step_of_two_nights_ago_is_not_dated_to_three_nights_ago() -> None:
+    values = noisy(np.random.default_rng(2), 60)
+    values[58:] *= 1.15
+    steps = judged(values).steps
+    assert [(step.first, step.index, step.last) for step in steps] in ([], [(58, 58, 58)])
+
+
+def test_a_range_names_the_commits_on_both_sides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = noisy(np.random.default_rng(3), 80, 0.02)
+    values[40:] *= 1.05
+    path = csv(tmp_path / "x.csv", values.tolist(), commits=True)
+    assert main(["history", str(path), "--json"]) == 0
+    body = json.loads(capsys.readouterr().out)
+    jsonschema.validate(body, answer.schema())
+    (change,) = body["series"][0]["changes"]
+    assert change["earliest"] < change["latest"]
+    assert change["earliest"] <= 40 <= change["latest"]
+    assert change["commit_before"] == f"c{change['earliest'] - 1}"
+    assert change["commit_latest"] == f"c{change['latest']}"
+    assert main(["history", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert f"({change['earliest']} to {change['latest']})" in out
+    assert f"{change['commit_before']}..{change['commit_latest']}" in out
+
+
+def test_an_acknowledgement_within_the_range_fits() -> None:
+    values = noisy(np.random.default_rng(3), 80, 0.02)
+    values[40:] *= 1.05
+    found = judged(values)
+    (step,) = found.steps
+    for point in (step.first, step.last):
+        said = acknowledge(found, [Acknowledgement("x", "known", index=point)], {})
+        assert said.steps[0].acknowledged == "known"
+    beyond = max(step.last, step.index + 3) + 1
+    said = acknowledge(found, [Acknowledgement("x", "known", index=beyond)], {})
+    assert not said.steps[0].acknowledged
+
+
+@pytest.mark.parametrize("n", range(FEWEST))
+def test_of_too_few_points_it_is_said_how_many_are_needed(
+    n: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = [100.0] * (n - n // 2) + [200.0] * (n // 2)
+    found = judge(Line("x", tuple(values)), RULE)
+    assert (found.steps, found.needed) == ((), FEWEST)
+    if n:
+        path = csv(tmp_path / "x.csv", values)
+        assert main(["history", str(path), "--alarm"]) == 0
+        out = capsys.readouterr().out
+        assert "too short to tell" in out
+        assert f"{FEWEST} are needed" in out
+        assert "no step" not in out
+        main(["history", str(path), "--json"])
+        (series,) = json.loads(capsys.readouterr().out)["series"]
+        assert series["too_short"] == {"points": n, "needed": FEWEST}
+
+
+@pytest.mark.parametrize("n", [FEWEST, FEWEST + 1, FEWEST + 3])
+def test_of_as_many_as_are_needed_a_large_step_is_seen(n: int) -> None:
+    hits = 0
+    for seed in range(40):
+        values = noisy(np.random.default_rng([seed, n]), n)
+        values[n - 3 :] *= 2
+        hits += bool(judge(Line("x", tuple(values.tolist())), HistoryRule(seed=seed)).steps)
+    assert hits >= 34
+
+
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [
+        pytest.param(weekends, "weekly", id="weekly"),
+        pytest.param(lambda draw: noisy(draw) * np.exp(0.001 * np.arange(80)), "drift", id="drift"),
+    ],
+)
+def test_what_is_no_step_does_not_alarm_and_is_in_the_json(
+    make: Callable[[Draw], Floats], key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = csv(tmp_path / "x.csv", make(np.random.default_rng(1)).tolist())
+    assert main(["history", str(path), "--alarm", "--json"]) == 0
+    body = json.loads(capsys.readouterr().out)
+    jsonschema.validate(body, answer.schema())
+    (series,) = body["series"]
+    assert series["changes"] == []
+    assert series[key] is not None
+    assert series["drift" if key == "weekly" else "weekly"] is None
+
+
+def test_amounts_drift_and_have_weeks_too() -> None:
+    draw = np.random.default_rng(1)
+    drifting = draw.normal(0, 0.5, 80) + 0.1 * np.arange(80) - 5
+    found = judged(drifting, scale=Scale.DIFFERENCE)
+    assert not found.steps
+    assert found.drift is not None
+    assert found.drift.low < 3.0 < found.drift.high
+    weekly = draw.normal(0, 0.5, 84) - 6 * (np.arange(84) % 7 >= 5)
+    rhythm = judged(weekly, scale=Scale.DIFFERENCE).rhythm
+    assert rhythm is not None
+    assert rhythm.changes[5:] == pytest.approx((-6, -6), abs=1)
+
+
+def test_the_committed_schema_is_that_of_the_answer(golden: Callable[[str, str], None]) -> None:
+    text = json.dumps(answer.schema(), indent=1, sort_keys=True) + "\n"
+    golden("../../docs/schemas/history-1.schema.json", text)
