@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.log import log
+from pipeline.plain import reason_lines
 from pipeline.redact import command_line
 
 GRACE_S = 10.0
@@ -28,6 +29,7 @@ INTERRUPTED_GRACE_S = 2.0
 """The same once the user has interrupted us: nobody needs what the program would still write."""
 
 TAIL_LINES = 12
+_TAIL_BYTES = 65_536  # of a log: the stack of a panic can be long
 _POLL_S = 0.05
 _running: list["Service"] = []
 _TETHER = Path(__file__).with_name("tether.py")
@@ -302,14 +304,14 @@ def _visible(hide: tuple[str, ...]) -> dict[str, str]:
 
 
 def last(path: Path, lines: int = TAIL_LINES) -> str:
-    """Return the last lines of a text file under a heading, for a hint."""
+    """Return the last lines of a log under a heading; of a crash, those that say why."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 16_384))
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
             text = file.read().decode("utf-8", errors="replace")
     except OSError as error:
         return f"its output, {path}, cannot be read: {error.strerror}"
-    found = [line[:300] for line in text.splitlines()[-lines:]]
+    found = [line[:300] for line in reason_lines(text.splitlines(), lines)]
     return f"its last lines, of {path}:\n" + "\n".join(f"  {line}" for line in found)
 
 

@@ -28,7 +28,6 @@ _BOUNDS = Bounds(size=16 * 2**20, values=100_000, characters=2**20, number=2.0**
 
 _SENTENCE = 300  # characters of an answer that are worth quoting
 _ANSWER_S = 60.0
-_SENTENCE = 300  # characters of an answer that are worth quoting
 _SETUP_S = 330.0  # longer than any script gives its setup
 
 

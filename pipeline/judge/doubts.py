@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pipeline.model.report import Finding, Verdict
 from pipeline.model.results import ResultSet, Trial
 from pipeline.model.subject import Arm, Subject
+from pipeline.plain import reason_lines
 
 _LOG_LINES = 3
 
@@ -58,7 +59,7 @@ def _failures(results: ResultSet) -> Iterator[str]:
     """Yield how each build failed, with the last lines of its log."""
     for trial in results.trials:
         for failure in trial.failures:
-            lines = [line.strip() for line in failure.log.splitlines()[-_LOG_LINES:]]
+            lines = [line.strip() for line in reason_lines(failure.log.splitlines(), _LOG_LINES)]
             log = f"; its last log lines: {' | '.join(lines)}" if lines else ""
             yield f"pair {trial.pair}: {failure.what}{log}"
 

@@ -28,7 +28,13 @@ class Body:
     def stream(self, _: int) -> list[bytes]:
         return [self.data]
 
+    def read(self, most: int) -> bytes:
+        return self.data[:most]
+
     def release_conn(self) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
 
