@@ -54,6 +54,7 @@ _MARKS = {
 }
 _PACKED = {b"\x1f\x8b": "a gzip file", b"PK\x03\x04": "a zip file or an Excel workbook"}
 _TYPES = {"f8": "d", "i8": "q", "i4": "i", "i1": "b"}  # of arrays, by numpy's names
+_SEPARATOR_LINE = "sep="  # by which a spreadsheet tells another what separates columns
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -230,7 +231,7 @@ class CsvFile:
             reader = csv.reader(io.StringIO(text, newline=""), strict=True)
             line = part.line
             for record in reader:
-                if not _is_blank(record):
+                if not _is_blank(record) and not record[0].startswith(_SEPARATOR_LINE):
                     self._check_width(line, len(record))
                     lines = islice(io.StringIO(text, newline=""), reader.line_num)
                     end = part.offset + sum(len(one.encode()) for one in lines)

@@ -117,32 +117,33 @@ class _Table:
             self._file.refuse(block.first + at, "arm", texts["arm"][at], expected)
         for column in _SAME:
             if column in texts and any(texts[column]):
-                pairs = zip(metric.tolist(), texts[column], strict=True)
-                for number, text in dict.fromkeys(pairs):
-                    self._learn(block, metric, number, column, text)
+                self._learn(block.first, column, metric.tolist(), texts[column])
         # Two of ten million names share one of 2^64 numbers once in 400,000 files.
         pair = np.fromiter(map(hash, texts["pair"]), np.int64, rows)
         of = block.numbers.get("of")
         return (metric, arm, pair, values) if of is None else (metric, arm, pair, values, of)
 
-    def _learn(
-        self, block: Block, metric: "NDArray[np.int32]", number: int, column: str, text: str
-    ) -> None:
-        """Keep what a metric says in a column; it may say nothing, but not two things."""
-        said = text if column == "unit" else text.strip()
-        if not said:
+    def _learn(self, first: int, column: str, metric: list[int], texts: Sequence[str]) -> None:
+        """Keep what metrics say in a column; each may say nothing, but not two things."""
+        pairs = list(zip(metric, texts, strict=True))
+        new = [
+            (number, text, said)
+            for number, text in dict.fromkeys(pairs)
+            if (said := text if column == "unit" else text.strip())
+            and self._said.get((number, column), ("", 0))[0] != said
+        ]
+        if not new:
             return
-        before, _ = self._said.get((number, column), (said, 0))
-        allowed = _ALLOWED.get(column, (said,))
-        if before == said and said in allowed and (number, column) in self._said:
-            return
-        in_metric = (metric == number).nonzero()[0].tolist()
-        row = block.first + next(at for at in in_metric if block.texts[column][at] == text)
-        if said not in allowed:
-            self._file.refuse(row, column, text, " or ".join(f"`{one}`" for one in allowed))
-        if before != said:
-            self._file.refuse(row, column, text, f"`{before}`, as in an earlier row of this metric")
-        self._said[number, column] = (said, row)
+        allowed = _ALLOWED.get(column)
+        rows = dict(zip(reversed(pairs), range(first + len(pairs) - 1, first - 1, -1), strict=True))
+        for number, text, said in new:
+            row = rows[number, text]
+            if allowed and said not in allowed:
+                self._file.refuse(row, column, text, " or ".join(f"`{one}`" for one in allowed))
+            before, _ = self._said.setdefault((number, column), (said, row))
+            if before != said:
+                expected = f"`{before}`, as in an earlier row of this metric"
+                self._file.refuse(row, column, text, expected)
 
     def _measured(self, family: str, name: str, rows: "Rows") -> Measured:
         metric = self._described(family, name, int(rows[0]))
@@ -206,7 +207,7 @@ class _Table:
         """Refuse values whose squares or sums a double cannot hold."""
         values, largest = self._value[rows], LARGEST[metric.scale]
         ends = [int(rows[int(values.argmin())]), int(rows[int(values.argmax())])]
-        row = max(ends, key=lambda row: abs(self._value[row]))
+        row = max(sorted(ends), key=lambda row: abs(self._value[row]))
         shown, size = f"{self._value[row]:g}", abs(self._value[row])
         if size > largest:
             expected = f"between -{largest:g} and {largest:g}"

@@ -45,7 +45,7 @@ _MONTHS = (
 
 # All of these are of the shape of a text, in which every digit is 0.
 _NUMBER = re.compile(r"[+-]?(?:0+(?:\.0*)?|\.0+)(?:[eE][+-]?00?)?")
-_ZONE = r"(?P<zone>Z|z|UTC|GMT|[+-]00(?::?00)?)"
+_ZONE = r"(?P<zone>Z|z|UTC|GMT|[+-]00(?::?00)?(?: [A-Z]{3,5})?)"  # the last as Go prints it
 _CLOCK = (
     r"(?P<hour>00?):(?P<minute>00)(?::(?P<second>00)(?:[.,](?P<part>0+))?)?"
     rf"(?: ?(?P<half>[AaPp][Mm]))?(?: ?{_ZONE})?"
@@ -69,9 +69,9 @@ _DATES = tuple(
         ),
     )
 )
-_SLASHED = r"(?P<{}>00?)([./-])(?P<{}>00?)\2(?P<year>0000)(?:,? " + _CLOCK + ")?"
-_DAY_FIRST = (re.compile(_SLASHED.format("day", "month")),)
-_MONTH_FIRST = (re.compile(_SLASHED.format("month", "day")),)
+_YEAR = rf"(?P<year>0000)(?:,? {_CLOCK})?"
+_DAY_FIRST = (re.compile(r"(?P<day>00?)([./-])(?P<month>00?)\2" + _YEAR),)
+_MONTH_FIRST = (re.compile(r"(?P<month>00?)([./-])(?P<day>00?)\2" + _YEAR),)
 _ISO = re.compile(r"0000-00(?:-00(?:[T ]00:00(?::00(?:\.0{1,9})?)?)?)?")
 _VERSION = re.compile(
     r"0{1,8}|(?:v0{1,8}|0{1,8}(?=\.0))(?:\.0{1,6})*"
@@ -457,7 +457,7 @@ def _offsets(texts: Sequence[str], spans: Mapping[str, slice]) -> NDArray[np.int
         return 0
     found = []
     for zone in (text[span] for text in texts):
-        digits = zone[1:].replace(":", "") if zone[0] in "+-" else "0"
+        digits = zone[1:].split()[0].replace(":", "") if zone[0] in "+-" else "0"
         hours, minutes = int(digits[:2]), int(digits[2:] or 0)
         if hours > 23 or minutes > 59:
             raise _UnreadableError

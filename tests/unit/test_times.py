@@ -74,6 +74,8 @@ ORDERED = [
     pytest.param(["2025-03-01 09:00:00,5", "2025-03-01 09:00:00,75"], id="decimal comma"),
     pytest.param(["2025-03-01T10:00+02:00", "2025-03-01T09:00Z"], id="zones"),
     pytest.param(["Sat Mar 1 10:00:00 2025 +0100", "Sat Mar 1 09:30:00 2025 +0000"], id="git"),
+    pytest.param(["2025-03-01 10:00:00 +0100 CET", "2025-03-01 09:00:00.5 +0000 UTC"], id="Go"),
+    pytest.param(["Sat Mar  1 10:00:00 UTC 2025", "Sun Mar  2 08:00:00 UTC 2025"], id="date"),
     pytest.param(["1 Feb 2025", "28-Feb-2025", "March 1, 2025", "2 March 2025"], id="names"),
     pytest.param(["Sat, 1 Mar 2025 09:00:00 GMT", "Sun, 2 Mar 2025 08:00:00 GMT"], id="RFC 5322"),
 ]
