@@ -27,39 +27,52 @@ Draw = np.random.Generator
 
 
 def noisy(draw: Draw, n: int = 80, sd: float = 0.01) -> Floats:
-    return 100 * np.exp(draw.normal(0, sd, n))
+    values: Floats = 100 * np.exp(draw.normal(0, sd, n))
+    return values
 
 
 def two_modes(draw: Draw) -> Floats:
-    return noisy(draw, sd=0.006) * np.where(draw.random(80) < 0.5, 1.0, 1.17)
+    values: Floats = noisy(draw, sd=0.006) * np.where(draw.random(80) < 0.5, 1.0, 1.17)
+    return values
 
 
 def a_seldom_mode(draw: Draw) -> Floats:
-    return noisy(draw) * np.where(draw.random(80) < 0.25, 1.17, 1.0)
+    values: Floats = noisy(draw) * np.where(draw.random(80) < 0.25, 1.17, 1.0)
+    return values
 
 
 def spikes(draw: Draw) -> Floats:
-    return noisy(draw) * np.where(draw.random(80) < 0.08, 1 + draw.exponential(0.5, 80), 1.0)
+    values: Floats = noisy(draw) * np.where(
+        draw.random(80) < 0.08, 1 + draw.exponential(0.5, 80), 1.0
+    )
+    return values
 
 
 def noise_that_grows_at_once(draw: Draw) -> Floats:
-    return 100 * np.exp(draw.normal(0, 1, 80) * np.repeat([0.007, 0.056], 40))
+    values: Floats = 100 * np.exp(draw.normal(0, 1, 80) * np.repeat([0.007, 0.056], 40))
+    return values
 
 
 def noise_that_grows_slowly(draw: Draw) -> Floats:
-    return 100 * np.exp(draw.normal(0, 1, 80) * np.geomspace(0.005, 0.04, 80))
+    values: Floats = 100 * np.exp(draw.normal(0, 1, 80) * np.geomspace(0.005, 0.04, 80))
+    return values
 
 
 def noise_that_comes_and_goes(draw: Draw) -> Floats:
-    return 100 * np.exp(draw.normal(0, 1, 80) * np.repeat([0.01, 0.06, 0.01], [30, 20, 30]))
+    values: Floats = 100 * np.exp(
+        draw.normal(0, 1, 80) * np.repeat([0.01, 0.06, 0.01], [30, 20, 30])
+    )
+    return values
 
 
 def weekends(draw: Draw) -> Floats:
-    return noisy(draw, 84) * np.where(np.arange(84) % 7 >= 5, 0.6, 1.0)
+    values: Floats = noisy(draw, 84) * np.where(np.arange(84) % 7 >= 5, 0.6, 1.0)
+    return values
 
 
 def mondays(draw: Draw) -> Floats:
-    return noisy(draw, 84) * np.where(np.arange(84) % 7 == 0, 1.1, 1.0)
+    values: Floats = noisy(draw, 84) * np.where(np.arange(84) % 7 == 0, 1.1, 1.0)
+    return values
 
 
 def judged(values: Floats, **more: object) -> Judged:
@@ -73,7 +86,7 @@ def judged(values: Floats, **more: object) -> Judged:
         pytest.param(two_modes, 7, id="two modes"),
         pytest.param(a_seldom_mode, 7, id="a seldom mode"),
         pytest.param(spikes, 7, id="spikes"),
-        # Measured: up to 10 % where the noise changes.
+        # Measured: about 10 % where the noise changes.
         pytest.param(noise_that_grows_at_once, 11, id="noise grows at once"),
         pytest.param(noise_that_grows_slowly, 11, id="noise grows slowly"),
         pytest.param(noise_that_comes_and_goes, 11, id="noise comes and goes"),
