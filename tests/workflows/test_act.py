@@ -188,6 +188,14 @@ def test_a_label_that_is_not_ours_starts_nothing(stage: Stage) -> None:
     assert stage.act("pull_request", event, MEASURE).jobs == {}
 
 
+def test_of_edits_only_another_base_is_measured(stage: Stage) -> None:
+    changed = stage.commit({"main.go": "package main"})
+    title = pull(stage, changed, "edited", changes={"title": {"from": "x"}})
+    assert stage.act("pull_request", title, MEASURE).jobs == {}
+    base = pull(stage, changed, "edited", changes={"base": {"ref": {"from": "old"}}})
+    assert "Decide" in stage.act("pull_request", base, MEASURE).jobs
+
+
 def test_a_build_that_does_not_start_keeps_its_exit_code_and_is_reported_with_its_words(
     stage: Stage, github: GitHub
 ) -> None:
