@@ -6,7 +6,7 @@ import sys
 from itertools import takewhile
 
 QUICK = ("cli", "page", "publish", "points", "cl2_reports", "probes", "overhead")
-NAMES = (*QUICK, "gateway", "merge", "repeat", "faults", "verdicts", "steps")
+NAMES = (*QUICK, "hostile", "gateway", "merge", "repeat", "faults", "verdicts", "steps")
 
 
 def main(argv: list[str]) -> int:
