@@ -256,6 +256,7 @@ def _begun(results: ResultSet, out: Path) -> Begun:
         (results.taken_at, results.seed),
         {str(arm): subject for arm, subject in results.subjects.items()},
         {name: files.text_of(out / name) for name in names},
+        results.suite_digest,  # which has to be that of the suite and its scripts as they are
     )
 
 
