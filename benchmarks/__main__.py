@@ -6,7 +6,17 @@ import sys
 from itertools import takewhile
 
 QUICK = ("cli", "page", "publish", "points", "cl2_reports", "probes", "overhead")
-NAMES = (*QUICK, "gateway", "merge", "repeat", "faults", "verdicts", "steps", "tables")
+NAMES = (
+    *QUICK,
+    "hostile",
+    "gateway",
+    "merge",
+    "repeat",
+    "faults",
+    "verdicts",
+    "steps",
+    "tables",
+)
 
 
 def main(argv: list[str]) -> int:

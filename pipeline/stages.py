@@ -268,6 +268,7 @@ def _begun(results: ResultSet, out: Path) -> Begun:
         (results.taken_at, results.seed),
         {str(arm): subject for arm, subject in results.subjects.items()},
         {name: toml_file.read(out / name, "the file") for name in names},
+        results.suite_digest,  # which has to be that of the suite and its scripts as they are
     )
 
 

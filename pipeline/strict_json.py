@@ -41,7 +41,7 @@ FOREIGN = Bounds(size=2 * 2**20, values=50_000, characters=20_000, number=2.0**6
 are finite.  What is wrong with each value is found before any of it is said, which takes 100 MB
 for so many; and `[[],[],…` takes 25 times its size."""
 
-OURS = Bounds(size=4 * 2**20, values=80_000, characters=8_000, number=math.inf)
+OURS = Bounds(size=4 * 2**20, values=80_000, characters=5_000, number=math.inf)
 """Of a file that a person named, which may be from elsewhere: 500 pairs of the suite `pr` have
 64,000 values.  `run` refuses more pairs than can be read again."""
 

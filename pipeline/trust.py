@@ -35,12 +35,14 @@ class Begun:
         began: When, and its random seed: what tells it from others.
         subjects: The builds, by what they are in it.
         texts: Of files in the folder that decide what is executed, by name.
+        suite: Digest of what the suite means, its scripts included.
     """
 
     command: str
     began: tuple[datetime, int]
     subjects: Mapping[str, Subject]
     texts: Mapping[str, str]
+    suite: str = ""
 
     @property
     def digest(self) -> str:
@@ -52,6 +54,7 @@ class Begun:
             "seed": seed,
             "subjects": {name: asdict(one) for name, one in self.subjects.items()},
             "texts": dict(self.texts),
+            "suite": self.suite,
         }
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 

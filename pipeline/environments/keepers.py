@@ -161,6 +161,7 @@ class Keeper:
                     hashed.update(chunk)
                     size += len(chunk)
                     if size > file.size:
+                        response.close()  # there is more of it, which nobody reads
                         return f"more than {file.size} bytes came"
                     out.write(chunk)
         except urllib3.exceptions.HTTPError as error:

@@ -88,8 +88,9 @@ def _spec(found: Evaluation) -> str:
 
 
 def _begun(found: Evaluation, loaded: LoadedSuite) -> Begun:
-    texts = {SUITE: loaded.text}
-    return Begun("evaluate --resume", (found.taken_at, found.seed), {"build": found.subject}, texts)
+    began = (found.taken_at, found.seed)
+    subjects, texts = {"build": found.subject}, {SUITE: loaded.text}
+    return Begun("evaluate --resume", began, subjects, texts, loaded.digest)
 
 
 def _made(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluation:

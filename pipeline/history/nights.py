@@ -30,8 +30,11 @@ from pipeline.model.subject import Arm
 
 # 1: the first version.
 NIGHT: Final = "milo-perf.night/1"
-MOST_BYTES: Final = 8 * 2**20
-"""Of a file: 1,300 nights of the suite `pr`."""
+MOST_BYTES: Final = 5 * 2**20
+"""Of a file: 800 nights of the suite `pr`."""
+
+MOST_SERIES: Final = 300
+"""Metrics in all nights of a file; `pr` has 54."""
 
 FALSE_ALARMS: Final = "equal-builds/false_alarms"
 """Share of reports on equal builds that would have been red; not set against anything."""
@@ -194,6 +197,9 @@ def load(path: Path) -> list[Night]:
                 f"{path}:{number}: {error}",
                 hint=f"each line is one night of the schema {NIGHT!r}",
             ) from error
+    series = {name for one in found for name in one.metrics}
+    if len(series) > MOST_SERIES:
+        raise BaselineError(f"{path}: it has {len(series)} metrics, and {MOST_SERIES} are read")
     return found
 
 

@@ -9,6 +9,8 @@ from pipeline.plain import reason_lines
 
 _LOG_LINES = 3
 
+_MOST_OF_TRIALS = 200  # different warnings of trials that a report repeats
+
 
 def doubts(results: ResultSet, findings: Iterable[Finding], *, is_settled: bool) -> tuple[str, ...]:
     """Return the warnings of a run as sentences, the gravest first.
@@ -135,7 +137,9 @@ def _trials(trials: Sequence[Trial]) -> Iterator[str]:
     for trial in counted:
         for warning in dict.fromkeys(trial.warnings):
             where.setdefault(warning, []).append(trial)
-    for warning, seen in where.items():
+    if len(where) > _MOST_OF_TRIALS:
+        yield f"{len(where) - _MOST_OF_TRIALS} more warnings of trials are in results.json"
+    for warning, seen in list(where.items())[:_MOST_OF_TRIALS]:
         if len(seen) == len(counted):
             yield f"{warning} (every trial)"
             continue

@@ -23,7 +23,9 @@ SUITE = "suite.toml"
 _MOST_FILES = 2000
 _MOST_LOOKED_AT = 100_000
 _LONGEST_NAME = 400  # characters of a path
-_FOREIGN_LOOKS = 2**24  # bytes
+FOREIGN_LOOKS = 2**23
+"""Bytes of looks that are read of a folder from elsewhere."""
+
 _FIRST = ("verdict.json", "results.json", "report.txt", "report.md", SUITE)
 
 
@@ -37,7 +39,7 @@ def read(out: Path, results: ResultSet, *, is_ours: bool = True) -> Traces:
             as takes seconds.
     """
     points = Allowance() if is_ours else Allowance.foreign()
-    looks = LooksAllowance() if is_ours else LooksAllowance(_FOREIGN_LOOKS)
+    looks = LooksAllowance() if is_ours else LooksAllowance(FOREIGN_LOOKS)
     unread: list[str] = []
     reads = _reads(out, results, unread)
     wanted: dict[str, set[str]] = {}

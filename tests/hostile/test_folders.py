@@ -150,8 +150,16 @@ def test_what_was_begun_here_is_gone_on_with_unasked(tmp_path: Path) -> None:
         begun(environment="[environment]\nkind = 'remote'\nkubeconfig = '/tmp/x'"),
         replace(begun(), began=(AT, 8)),
         replace(begun(), command="evaluate --resume"),
+        replace(begun(), suite="sha256:another script"),
     ],
-    ids=["another binary", "a variable", "an environment", "another run", "another verb"],
+    ids=[
+        "another binary",
+        "a variable",
+        "an environment",
+        "another run",
+        "another verb",
+        "a script",
+    ],
 )
 def test_a_folder_that_was_changed_since_it_was_begun_here_is_asked_about(
     tmp_path: Path, other: Begun

@@ -198,7 +198,7 @@ def test_a_file_that_lost_nights_is_noticed(
     [
         pytest.param(rf"printf '\377\376\n' > {FILE}", "cannot be read", id="not UTF-8"),
         pytest.param(f"printf '[%100000s\\n' | tr ' ' '[' > {FILE}", "50000 values", id="deep"),
-        pytest.param(f"head -c 9000000 /dev/zero > {FILE}", "larger than 8 MiB", id="large"),
+        pytest.param(f"head -c 9000000 /dev/zero > {FILE}", "larger than 5 MiB", id="large"),
     ],
 )
 @pytest.mark.parametrize("is_ours", [False, True], ids=["pushed by another", "seen before"])
