@@ -26,6 +26,7 @@ _CHUNK = 1 << 20
 _BOUNDS = Bounds(size=16 * 2**20, values=100_000, characters=2**20, number=2.0**63)
 """Of an answer: what a setup returns are names, and what was kept are files."""
 
+_LONGEST_NAME = 255  # bytes, which is what Linux has
 _SENTENCE = 300  # characters of an answer that are worth quoting
 _ANSWER_S = 60.0
 _SETUP_S = 330.0  # longer than any script gives its setup
@@ -133,7 +134,9 @@ class Keeper:
         """
         for file in files:
             if not _is_name(file.name):
-                raise LoadError(f"{self.title} names a file that is a path: {file.name[:60]!r}")
+                raise LoadError(
+                    f"{self.title} names a file that is a path, or too long: {file.name[:60]!r}"
+                )
             self._take(file, folder / file.name)
         self._json("POST", "taken")
 
@@ -221,4 +224,5 @@ def _data(said: Mapping[str, Any]) -> object:
 
 def _is_name(name: str) -> bool:
     """Return whether a file can have this name in a folder of ours."""
-    return Path(name).name == name and name not in ("", "..") and name.isprintable()
+    is_one = Path(name).name == name and name not in ("", "..")
+    return is_one and name.isprintable() and len(name.encode()) <= _LONGEST_NAME

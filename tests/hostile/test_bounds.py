@@ -274,7 +274,9 @@ def test_a_setup_that_returns_something_else_returned_nothing(data: bytes) -> No
     assert _keeper(data).setup() is None
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "..", "a\x00b", "a\nb", "/etc/x"])
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "", ".", "..", "a\x00b", "a\nb", "/etc/x", "x" * 300]
+)
 def test_a_load_agent_cannot_choose_where_its_files_go(tmp_path: Path, name: str) -> None:
     state = _STATE | {"files": [{"name": name, "size": 1, "sha256": "0"}]}
     keeper = _keeper(json.dumps(state).encode())
