@@ -28,6 +28,7 @@ from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
 from pipeline.environments.remote import Remote
 from pipeline.errors import ConfigError
+from pipeline.log import log
 from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
 from pipeline.model.subject import Product
 from pipeline.model.units import BASE_UNITS
@@ -46,6 +47,10 @@ SUITE = "suite.toml"
 
 _NAME = r"^[a-z][a-z0-9_-]*$"
 
+_SURELY_PERCENT = 2.0
+"""A ratio margin that is written as a plain number from here on is refused: somebody means percent.
+Between 1 and this it is questioned, because suites of before have 1.5."""
+
 _MOST_COMPLAINTS = 20
 _SENTENCE = 300  # characters of a key, or of what is wrong with it
 
@@ -59,7 +64,8 @@ class MetricSettings(Settings):
         per: The reading to divide it by, if any.
         unit: Base unit of the result.
         better: Direction of an improvement; of most metrics, less is better.
-        margin: See `Metric`; `"150%"` is 1.5, and a ratio above 1 has to be written like that.
+        margin: See `Metric`; `"150%"` is 1.5.  A plain ratio above 1 is questioned, and refused
+            from 2 on.
         gate: See `Metric`.
         scale: See `Metric`.
         floor: See `Metric`.
@@ -92,6 +98,9 @@ class MetricSettings(Settings):
         written = said.get("margin") if isinstance(said, dict) else None
         is_plain = found.scale is Scale.RATIO and isinstance(written, int | float)
         if is_plain and (doubt := ambiguous_margin(found.margin)):
+            if found.margin < _SURELY_PERCENT:
+                log.warning("%s: margin %s, in quotes", found.name, doubt)
+                return found
             error = PydanticCustomError("margin", "{doubt}, in quotes", {"doubt": doubt})
             raise ValidationError.from_exception_data(
                 cls.__name__, [{"type": error, "loc": ("margin",), "input": written}]

@@ -9,7 +9,7 @@ from pipeline.stats import within
 if TYPE_CHECKING:
     import numpy as np
 
-QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
+QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p97": 0.97, "p99": 0.99}
 
 _OUTSIDE = 0.025  # chance that the quantile is beyond the largest value, or the smallest
 

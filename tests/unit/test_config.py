@@ -76,7 +76,7 @@ def test_a_good_suite_is_read(tmp_path: Path) -> None:
             id="in the second metric",
         ),
         pytest.param("margin = 0.05", "margin = 5", 24, "`5` is 500 %; did you mean 5 %?", id="5"),
-        pytest.param("margin = 0.05", "margin = 1.5", 24, "Write `1.5%` or `150%`", id="1.5"),
+        pytest.param("margin = 0.05", "margin = 2", 24, "Write `2%` or `200%`", id="2"),
         pytest.param("margin = 0.05", 'margin = "x%"', 24, "a valid number", id="no number"),
         pytest.param("margin = 0.05", 'margin = "nan%"', 24, "finite number", id="NaN"),
         pytest.param("margin = 0.05", 'margin = "0%"', 24, "greater than 0", id="0 %"),
@@ -172,3 +172,13 @@ def test_no_number_of_a_suite_may_be_infinite(tmp_path: Path) -> None:
 def test_an_unknown_key_is_named_whatever_it_is_called(tmp_path: Path, key: str) -> None:
     with pytest.raises(ConfigError, match=rf"tiny\.toml:1: {key}: unknown key"):
         config.load(written(tmp_path, f"{key} = 0\n{GOOD}"))
+
+
+def test_a_margin_between_one_and_two_is_questioned_and_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "suite.toml"
+    text = config.path_of("smoke").read_text(encoding="utf-8")
+    path.write_text(text.replace('margin = "150%"', "margin = 1.5"), encoding="utf-8-sig")
+    assert config.load(path).digest == config.load(config.path_of("smoke")).digest
+    assert "ready_p50: margin `1.5` is 150 %; did you mean 1.5 %?" in caplog.text
