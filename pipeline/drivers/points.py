@@ -13,7 +13,7 @@ error is not a fast answer.
 
 | reading | unit | what |
 | :-- | :-- | :-- |
-| `http_req_duration/p50` | s | p50, p90, p95, p97, p99, mean; good answers and timeouts under load |
+| `http_req_duration/p50` | s | p50, p90, p95, p97, p99, mean; answers and timeouts under load |
 | `http_req_duration/p50_error` | s | how far chance within the trial moves that percentile |
 | `http_req_duration/p50_effective` | 1 | how many independent requests it is worth |
 | `http_req_duration/count` | 1 | how many they were |
