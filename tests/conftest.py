@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,19 @@ settings.load_profile("any machine")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite expected files")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hang_up_as_in_a_terminal() -> Iterator[None]:
+    """Let programs that tests start get SIGHUP, also where `nohup` runs the tests.
+
+    An ignored signal is inherited; one that has a handler is not.
+    """
+    before = signal.getsignal(signal.SIGHUP)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(autouse=True)
