@@ -149,7 +149,7 @@ gate = true
     ],
 )
 def test_a_build_that_hardly_works_is_a_result(
-    command: Command, suite: Path, tmp_path: Path, fault: str, setup_s: int, red: str
+    command: Command, suite: Path, tmp_path: Path, *, fault: str, setup_s: int, red: str
 ) -> None:
     deadlines = f"request_timeout_s = 1\nsetup_s = {setup_s}"
     suite.write_text(suite.read_text().replace("request_timeout_s = 4", deadlines) + ERRORS)
