@@ -252,7 +252,7 @@ def _carry_out(
         load, seen = _workload(workload, launch, rig, targets, seed)
     except LoadError:
         died = _died(targets, workload.name)
-        if not died:
+        if not died or len(died) == len(Arm):  # both at once: the place is at fault, not a build
             raise
         for arm, failure in died.items():
             launched.failures[arm].append(failure)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.errors import ConfigError, LoadError
 from pipeline.model.subject import Arm
 from tests.cl2_bench import GOOD, Bench
@@ -73,10 +74,22 @@ def test_success_without_a_report_that_was_asked_for_does_not_count(
     assert "no report of Timer" in load.invalid[0]
 
 
-def test_a_failed_step_does_not_count(bench: Bench, server: str) -> None:
+def test_a_failed_step_is_a_failure_of_the_build(bench: Bench, server: str) -> None:
     code = "report(create, case(3, 'delete objects', 1, 'timed out')); timer(); available()\n"
     load = bench.load(code + "sys.exit(1)\n", server)
-    assert "the step of `delete objects` failed: timed out" in load.invalid[0]
+    assert load.invalid == ()
+    assert set(load.failed) == set(Arm)
+    assert "the step of `delete objects` failed: timed out" in load.failed[Arm.CANDIDATE]
+    assert load.readings == dict.fromkeys(Arm, ())
+
+
+def test_a_process_that_does_not_end_is_a_failure_of_the_build(
+    bench: Bench, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ClusterLoader2, "longest_s", 2.0)
+    load = bench.load("import time; time.sleep(60)\n", server)
+    assert set(load.failed) == set(Arm)
+    assert "it had not ended after" in load.failed[Arm.BASELINE]
 
 
 def test_a_report_that_is_cut_off_is_an_error(bench: Bench, server: str) -> None:

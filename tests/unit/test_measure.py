@@ -216,11 +216,21 @@ def test_a_build_that_dies_in_one_arm_has_failed_and_the_pair_counts(
     assert results.samples[Arm.BASELINE][0].values == (0.01, None, 0.01)
 
 
-def test_builds_that_die_in_both_arms_of_a_pair_make_it_invalid(
+def test_builds_that_die_at_once_in_both_arms_end_the_run(suite: Suite, tmp_path: Path) -> None:
+    bench = dying(suite, tmp_path, dict.fromkeys(range(9), tuple(Arm)))
+    with pytest.raises(LoadError, match=r"pair 0, crud: server of the .* exited with 2"):
+        list(bench.run())
+
+
+def test_builds_that_die_one_after_the_other_make_their_pair_invalid(
     suite: Suite, tmp_path: Path
 ) -> None:
-    bench = dying(suite, tmp_path, dict.fromkeys(range(9), tuple(Arm)))
-    with pytest.raises(LoadError, match="crud: server of the candidate exited with 2"):
+    environment = FakeEnvironment()
+    driver = DyingDriver(
+        [applied()], environment=environment, deaths=dict.fromkeys(range(9), tuple(Arm))
+    )
+    bench = Bench(suite, tmp_path, driver, environment=environment, interleave=Interleave.TRIAL)
+    with pytest.raises(LoadError, match=r"2 pairs were invalid.*server of the candidate exited"):
         list(bench.run())
 
 
