@@ -21,6 +21,8 @@ error is not a fast answer.
 | `errors_share` | 1 | share of requests under load without an answer in time, or with 400 and up |
 | `timeouts` | 1 | requests of the phase `load` that were given up |
 | `timed_out` | s | how long they were waited for, together |
+| `reads` | 1 | requests for one Secret or ConfigMap of the arm, in every phase but setup |
+| `reads_given_up` | 1 | how many of them were given up |
 | `cut_off` | 1 | times of the phase `load` that a deadline cut off |
 | `iterations` | 1 | iterations of the phase `load` that ended, but for those tagged `beside` |
 | `span` | s | length of the span: of fixed work, how long all of it took |
@@ -176,6 +178,12 @@ def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
         Reading("errors_share", share, "1", of=float(answered) or None),
         Reading("iterations", float(iterations), "1"),
         Reading("timeouts", float(sum(len(s.measured) for s in asked if s.cut_off)), "1"),
+        Reading("reads", float(sum(len(s.measured) for s in series if _is_read(s))), "1"),
+        Reading(
+            "reads_given_up",
+            float(sum(len(s.measured) for s in series if _is_read(s) and s.cut_off)),
+            "1",
+        ),
         Reading("timed_out", sum(float(s.measured.sum()) for s in asked if s.cut_off) / 1e3, "s"),
         Reading("cut_off", float(sum(len(s.measured) for s in timed if s.cut_off)), "1"),
         Reading("span", span.end_s - span.start_s, "s"),
@@ -203,6 +211,12 @@ def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
 def _is_load(series: Series, arm: Arm | None = None) -> bool:
     tags = series.tags
     return tags.get("phase") == "load" and (arm is None or tags.get("arm") == arm)
+
+
+def _is_read(series: Series) -> bool:
+    tags = series.tags
+    of_objects = tags.get("resource") in ("secrets", "configmaps")
+    return series.metric == _REQUEST and of_objects and tags.get("op", "").startswith("get")
 
 
 def _is_counter(series: Series) -> bool:

@@ -108,14 +108,14 @@ def test_a_divisor_of_zero_is_nothing_done_only_where_a_deadline_cut_something_o
     assert values_of(one, late).cutoffs == {"w/m": Cutoff.NOTHING_DONE}
 
 
-def timeouts(*, answered: float, served_s: float | None, given_up: float = 50.0) -> list[Reading]:
-    served = [] if served_s is None else [Reading("server.answer_time", served_s, "s")]
+def timeouts(*, answered: float | None, served_s: float, given_up: float = 50.0) -> list[Reading]:
+    counted = [] if answered is None else [Reading("server.reads", answered, "1")]
     return [
-        Reading("requests", 1000.0, "1"),
-        Reading("timeouts", given_up, "1"),
+        Reading("reads", 1000.0, "1"),
+        Reading("reads_given_up", given_up, "1"),
         Reading("timed_out", 2.0 * given_up, "s"),
-        Reading("server.answers{code=2xx}", answered, "1"),
-        *served,
+        Reading("server.answer_time", served_s, "s"),
+        *counted,
     ]
 
 
@@ -124,8 +124,8 @@ def timeouts(*, answered: float, served_s: float | None, given_up: float = 50.0)
     [
         pytest.param(timeouts(answered=1000, served_s=3.0), True, id="the server was quick"),
         pytest.param(timeouts(answered=1000, served_s=103.0), False, id="the server was slow"),
-        pytest.param(timeouts(answered=950, served_s=3.0), False, id="the server answered fewer"),
-        pytest.param(timeouts(answered=1000, served_s=None), False, id="nobody asked the server"),
+        pytest.param(timeouts(answered=950, served_s=3.0), False, id="it never answered some"),
+        pytest.param(timeouts(answered=None, served_s=3.0), False, id="nobody asked the server"),
         pytest.param(timeouts(answered=1000, served_s=3.0, given_up=9.0), False, id="few timeouts"),
     ],
 )
