@@ -58,6 +58,9 @@ _ALLOWED: Mapping[str, Sequence[str]] = {
     "better": [better.value for better in Better],
     "scale": [scale.value for scale in Scale],
 }
+MOST_METRICS = 50_000
+"""Of one file, each in its family; each costs a tenth of a millisecond, however short it is."""
+
 _SAME = ("unit", "better", "floor", "margin", "scale")
 """Columns that say one thing of a metric, in any of its rows or in all."""
 
@@ -109,6 +112,10 @@ class _Table:
         families = texts.get("family") or repeat("", rows)
         keys = zip(families, texts["metric"], strict=True)
         metric = np.fromiter(map(self._numbers.__getitem__, keys), np.int32, rows)
+        if len(self._numbers) > MOST_METRICS:
+            row = int((metric == MOST_METRICS).argmax())
+            expected = f"one of the {MOST_METRICS:,} metrics before; a file has no more"
+            self._file.refuse(block.first + row, "metric", texts["metric"][row], expected)
         arms = {text: _ARMS.get(text.strip(), -1) for text in set(texts["arm"])}
         arm = np.fromiter(map(arms.__getitem__, texts["arm"]), np.int8, rows)
         if (arm < 0).any():

@@ -21,6 +21,9 @@ from pipeline.model.metric import Better, Scale
 ALONE = "value"
 """The name of the series of a file that names none."""
 
+MOST_SERIES = 20_000
+"""Of one file; each costs a fifth of a millisecond, however short it is."""
+
 _COLUMNS = (
     Column("time"),
     Column("value", is_number=True),
@@ -101,6 +104,10 @@ class _Series:
         found: NDArray[np.int32] = np.fromiter(
             map(self._numbers.__getitem__, names), np.int32, rows
         )
+        if len(self._numbers) > MOST_SERIES:
+            row = int((found == MOST_SERIES).argmax())
+            expected = f"one of the {MOST_SERIES:,} series before; a file has no more"
+            self._file.refuse(block.first + row, "series", names[row], expected)
         return found
 
     def meanings(self) -> dict[str, Meaning]:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import codec, config, strict_json, traces, wish
+from pipeline import cli, codec, config, strict_json, traces, wish
 from pipeline.drivers import raw
 from pipeline.drivers.points import read_points
 from pipeline.drivers.raw import Allowance, read_series
 from pipeline.environments.keepers import Keeper
-from pipeline.errors import BaselineError, ConfigError, LoadError
+from pipeline.errors import BaselineError, ConfigError, Exit, LoadError
 from pipeline.history import nights
 from pipeline.judge import policy
 from pipeline.model.subject import Arm
@@ -300,3 +300,27 @@ def test_bounds_of_strict_json_hold_before_anything_is_made_of_a_text() -> None:
     with pytest.raises(ValueError, match="more than 80000 values"):
         strict_json.loads(data, strict_json.OURS)
     assert sys.getallocatedblocks() - before < 10_000
+
+
+@pytest.mark.parametrize(
+    ("command", "head", "line", "most"),
+    [
+        ("history", "time,value,series", "{0},1,s{0}", 20_000),
+        ("judge", "pair,arm,metric,value", "1,baseline,m{0},1", 50_000),
+    ],
+)
+def test_a_table_of_nothing_but_names_is_refused_with_its_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    *,
+    head: str,
+    line: str,
+    most: int,
+) -> None:
+    path = tmp_path / "names.csv"
+    path.write_text("\n".join([head, *map(line.format, range(2 * most))]))
+    assert cli.main([command, str(path)]) == Exit.BAD_ARGUMENTS
+    said = capsys.readouterr().err
+    assert f"names.csv:{most + 2}: " in said
+    assert f"one of the {most:,}" in said
