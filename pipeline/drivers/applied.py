@@ -71,17 +71,19 @@ def judge(asked: Asked, points: Points, cpu: float, complaints: Sequence[str]) -
     return Load(readings, spans, tuple(invalid), tuple(warnings), failing)
 
 
-def given_up(arms: Iterable[Arm], unprepared: Mapping[Arm, str], now_s: float) -> Load:
-    """Return a load that was never applied, because an arm could not be prepared for it.
+def given_up(
+    arms: Iterable[Arm], span: Span, failed: Mapping[Arm, str], invalid: Sequence[str] = ()
+) -> Load:
+    """Return a load that did not come to its end, so that it has no readings.
 
     Args:
-        arms: That were to have load.
-        unprepared: Why, by the arms that are to blame.
-        now_s: Unix time.
+        arms: Arms that were to have load.
+        span: Time from its beginning to its end.
+        failed: Reason by the arms whose build failed.
+        invalid: Reasons that lie with the generator.
     """
     arms = tuple(arms)
-    span = Span(now_s, now_s)
-    return Load(dict.fromkeys(arms, ()), dict.fromkeys(arms, span), failed=unprepared)
+    return Load(dict.fromkeys(arms, ()), dict.fromkeys(arms, span), tuple(invalid), failed=failed)
 
 
 def _readings(asked: Asked, found: ArmPoints, cpu: float) -> Iterator[Reading]:

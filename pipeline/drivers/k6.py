@@ -44,7 +44,7 @@ from pipeline.drivers.points import read_points
 from pipeline.drivers.tree import LoadFromFiles, require_file
 from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
-from pipeline.ports import Load, Program, Target
+from pipeline.ports import Load, Program, Span, Target
 
 _LONGEST = 5.0  # fixed work may take that many times its usual length
 _START_S = 1.0  # of fixed work, see k6_scripts/lib/work.js
@@ -228,7 +228,7 @@ class K6Driver:
             for target in targets.values():
                 target.check()  # a build that died has failed in another way
             if failed := unprepared(out, targets):
-                return given_up(targets, failed, time.time())
+                return given_up(targets, Span(time.time(), time.time()), failed)
             raise
         machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
         cpu = (proc.cpu_of_children_s() - used_s) / machine_s

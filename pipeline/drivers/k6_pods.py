@@ -31,6 +31,7 @@ from pipeline.ports import (
     PodDone,
     PodWork,
     Program,
+    Span,
     Target,
 )
 
@@ -67,7 +68,7 @@ def measure(
     for one in left:
         if one.exit:
             if failed := unprepared(one.folder, targets):
-                return given_up(targets, failed, time.time())
+                return given_up(targets, Span(time.time(), time.time()), failed)
             said = complaints(one.folder / LOG)
             raise LoadError(
                 f"{one.name}: k6 {settings.script} {meaning(one.exit)}",

@@ -1,5 +1,6 @@
 """Builds that died, restarted or could not be prepared under load: a result like any other."""
 
+from pipeline.judge.rows import GATE
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Change, Comparison, Finding, Verdict
 from pipeline.model.results import ResultSet
@@ -59,6 +60,6 @@ def failed_trials(results: ResultSet) -> tuple[Finding, ...]:
         smallest_detectable=None,
         pairs=len(valid),
         warnings=(said,),
-        family="gate",
+        family=GATE,
     )
     return (Finding(comparison, verdict),)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from pipeline.drivers.applied import given_up
 from pipeline.drivers.clusterloader2 import outcome, stages
 from pipeline.drivers.clusterloader2.check import Checked, check
 from pipeline.drivers.clusterloader2.crew import Crew, crew_of
@@ -160,10 +161,11 @@ class _Run:
             began_s = time.time()
             results, used, lost = self._stage(number, stage, checked[stage], opened, crew)
             if lost:
-                return self._nothing(began_s, lost, {})
+                return given_up(self.targets, Span(began_s, time.time()), {}, lost)
             self._note(noted, stage, results)
             if noted.failed:
-                return self._nothing(began_s, noted.invalid, noted.failed)
+                span = Span(began_s, time.time())
+                return given_up(self.targets, span, noted.failed, noted.invalid)
             if stage.is_measured:
                 noted.cpu, noted.measured = used, results
                 if stage.where is Where.ROOT and self.settings.projects:
@@ -186,11 +188,6 @@ class _Run:
                     noted.failed.setdefault(arm, f"{name}: {said}")
                 if stage.is_measured and (said := outcome.is_slow(result, asked)):
                     noted.slow.setdefault(arm, f"{name}: {said}")
-
-    def _nothing(self, began_s: float, invalid: Sequence[str], failed: Mapping[Arm, str]) -> Load:
-        """Return a load that did not come to its end."""
-        spans = dict.fromkeys(self.targets, Span(began_s, time.time()))
-        return Load(dict.fromkeys(self.targets, ()), spans, tuple(invalid), failed=failed)
 
     def _measured(self, noted: "_Noted", invalid: Sequence[str]) -> Load:
         """Return a load that came to its end."""
