@@ -19,8 +19,7 @@ error is not a fast answer.
 | `http_req_duration/count` | 1 | how many they were |
 | `NAME/p50` … | s | the same of a custom metric made of times, such as `project_ready` |
 | `errors_share` | 1 | share of requests under load without an answer in time, or with 400 and up |
-| `timeouts` | 1 | requests of the phase `load` that were given up |
-| `timed_out` | s | how long they were waited for, together |
+| `timed_out` | s | how long requests under load were waited for that were given up, together |
 | `reads` | 1 | requests for one Secret or ConfigMap of the arm, in every phase but setup |
 | `reads_given_up` | 1 | how many of them were given up |
 | `cut_off` | 1 | times of the phase `load` that a deadline cut off |
@@ -45,7 +44,7 @@ from pipeline.errors import LoadError
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.ports import Span
-from pipeline.stats.summary import EFFECTIVE, summary
+from pipeline.times import readings_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -177,7 +176,6 @@ def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
         *_counts("requests", ((s, [_within(s, span)]) for s in series if s.metric in _SENT)),
         Reading("errors_share", share, "1", of=float(answered) or None),
         Reading("iterations", float(iterations), "1"),
-        Reading("timeouts", float(sum(len(s.measured) for s in asked if s.cut_off)), "1"),
         Reading("reads", float(sum(len(s.measured) for s in series if _is_read(s))), "1"),
         Reading(
             "reads_given_up",
@@ -279,20 +277,3 @@ def timings(name: str, parts: Sequence[Series]) -> Iterator[Reading]:
     # By time and then by value: the same points give the same numbers, however they were written.
     order = np.lexsort((values_ms, np.concatenate([part.times_us for part in parts])))
     yield from readings_of(name, values_ms[order] / 1e3, cut_off[order])
-
-
-def readings_of(
-    name: str,
-    times_s: "np.ndarray[Any, np.dtype[np.float64]]",
-    cut_off: "np.ndarray[Any, np.dtype[np.bool_]]",
-) -> Iterator[Reading]:
-    """Yield the summary of times as readings; see `pipeline.stats.summary`.
-
-    Args:
-        name: What they are of.
-        times_s: In seconds, in the order of time.
-        cut_off: Which of them a deadline cut off.
-    """
-    for key, figure in summary(times_s, cut_off).items():
-        unit = "1" if key == "count" or key.endswith(EFFECTIVE) else "s"
-        yield Reading(f"{name}/{key}", figure.value, unit, at_least=figure.at_least)

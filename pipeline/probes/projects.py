@@ -16,7 +16,7 @@ from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
 from pipeline.probes.gaps import Pulse, pulse
-from pipeline.stats.summary import EFFECTIVE, summary
+from pipeline.times import readings_of
 
 PATH = "/apis/resourcemanager.miloapis.com/v1alpha1/projects"
 _CONNECT_S = 10.0
@@ -266,6 +266,4 @@ def _summary(
 
     times_s = np.array([(now if end is None else end) - begin for begin, end in waits], dtype=float)
     cut_off = np.array([end is None for _, end in waits], dtype=bool)
-    for key, figure in summary(times_s, cut_off).items():
-        unit = "1" if key == "count" or key.endswith(EFFECTIVE) else "s"
-        yield Reading(f"{name}/{key}", figure.value, unit, at_least=figure.at_least)
+    yield from readings_of(name, times_s, cut_off)
