@@ -159,7 +159,7 @@ def other_machine(data: Path) -> list[Row]:
             f"benchstat {100 * np.mean([s.is_worse for s in said]):.0f} % slower,"
             f" {100 * differ:.0f} % different",
             "≤ 1 %",
-            f"{100 * red:.2f} %, {100 * share(ours, Verdict.UNDECIDED):.0f} % undecided",
+            f"{100 * red:.2f} %, {100 * share(ours, Verdict.INCONCLUSIVE):.0f} % inconclusive",
             red <= 0.01,
         )
     ]

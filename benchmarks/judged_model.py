@@ -48,7 +48,7 @@ def power() -> list[Row]:
             said = policy.of_table(
                 [measured(f"m{i}", np.ones(pairs), noise[0, i]) for i in range(noise.shape[1])]
             )
-            printed = [f.comparison.smallest_detectable or 0.0 for f in said]
+            printed = [f.comparison.detectable_change or 0.0 for f in said]
             size = float(np.median(printed))
             again = policy.of_table(
                 [

@@ -44,7 +44,7 @@ def summary(runs: Sequence[Run]) -> str:
         for metric in run.verdict.metrics if run.verdict else ():
             metrics[key(metric)].append(metric)
     for name, found in metrics.items():
-        seen = [m.smallest_detectable for m in found if m.smallest_detectable is not None]
+        seen = [m.detectable_change for m in found if m.detectable_change is not None]
         change = [m.change.estimate for m in found if m.change]
         lines.append(
             f"{name:<40} {'gate' if found[0].gate else '    '}"

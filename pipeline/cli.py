@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # these would load what `--help` does not need
 _FORMATS = ("text", "markdown", "html", "junit", "perfdata")
 _EXITS = (
     "exit codes: 0 no regression, 1 crash, 2 bad arguments or configuration, 3 regression,"
-    " 4 undecided with --strict, 5 a subject did not start, 6 the load was not applied as asked,"
+    " 4 inconclusive with --strict, 5 a subject did not start, 6 the load was not applied as asked,"
     " 7 baseline missing or unreadable, 130 interrupted"
 )
 
@@ -155,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_strict(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--strict", action="store_true", help="exit with 4 when undecided")
+    parser.add_argument("--strict", action="store_true", help="exit with 4 when inconclusive")
 
 
 def _run(args: argparse.Namespace) -> Exit:

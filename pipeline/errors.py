@@ -25,7 +25,7 @@ class Exit(IntEnum):
     CRASH = 1
     BAD_ARGUMENTS = 2
     REGRESSION = 3
-    UNDECIDED = 4
+    INCONCLUSIVE = 4
     NOT_STARTED = 5
     WRONG_LOAD = 6
     NO_BASELINE = 7

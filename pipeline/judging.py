@@ -19,8 +19,8 @@ _EPILOG = (
     " arm is baseline or candidate; values without a pair are compared as two groups; family groups"
     " metrics that are judged together; scale is ratio or difference; of is how many events there"
     " could have been, where a value is a share of events"
-    " -- exit codes: 0 no regression, 2 a file that cannot be used, 3 regression, 4 undecided with"
-    " --strict"
+    " -- exit codes: 0 no regression, 2 a file that cannot be used, 3 regression,"
+    " 4 inconclusive with --strict"
 )
 
 
@@ -29,7 +29,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
     parser = commands.add_parser("judge", help="judge a CSV file of measurements", epilog=_EPILOG)
     parser.add_argument("file", type=Path, metavar="FILE.csv")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    parser.add_argument("--strict", action="store_true", help="exit with 4 when undecided")
+    parser.add_argument("--strict", action="store_true", help="exit with 4 when inconclusive")
     parser.add_argument(
         "--pairs",
         choices=("all", "auto"),
@@ -70,7 +70,7 @@ def exit_code(findings: "Sequence[Finding]", *, strict: bool) -> Exit:
     found = {finding.verdict for finding in findings}
     if Verdict.REGRESSED in found:
         return Exit.REGRESSION
-    return Exit.UNDECIDED if strict and Verdict.UNDECIDED in found else Exit.NO_REGRESSION
+    return Exit.INCONCLUSIVE if strict and Verdict.INCONCLUSIVE in found else Exit.NO_REGRESSION
 
 
 def _body(finding: Finding) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _body(finding: Finding) -> dict[str, Any]:
         "change": change and change.estimate,
         "low": change and change.low,
         "high": change and change.high,
-        "smallest_detectable": comparison.smallest_detectable,
+        "detectable_change": comparison.detectable_change,
         "pairs": comparison.pairs,
         "baseline": comparison.baseline,
         "candidate": comparison.candidate,

@@ -44,7 +44,7 @@ class MetricBody(_Strict):
     change: ChangeBody | None
     p_worse: float | None
     p_better: float | None
-    smallest_detectable: float | None
+    detectable_change: float | None
     verdict: Verdict
     pairs: int
     stored: float | None
@@ -128,7 +128,7 @@ def verdict_body(report: Report, exit_code: int) -> VerdictBody:
                 ),
                 p_worse=c.p_worse,
                 p_better=c.p_better,
-                smallest_detectable=c.smallest_detectable,
+                detectable_change=c.detectable_change,
                 verdict=finding.verdict,
                 pairs=c.pairs,
                 stored=c.stored,

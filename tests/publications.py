@@ -74,7 +74,7 @@ SLOW = (row(CREATE, 5.2e-3, 1.31), *QUIET)
 
 
 def _many() -> ResultSet:
-    """Return a run of 600 metrics, most of them undecided and with warnings."""
+    """Return a run of 600 metrics, most of them inconclusive and with warnings."""
     rows = (row(metric(f"create_{number:04}_p50"), 5e-3, 1.0, 0.2) for number in range(600))
     return run(row(CREATE, 5.2e-3, 1.31), *rows, warnings=("a warning of a trial",))
 
@@ -117,7 +117,7 @@ _MADE: dict[str, Callable[[], Publication]] = {
             *QUIET,
         )
     ),
-    "undecided": lambda: published(
+    "inconclusive": lambda: published(
         run(row(CREATE, 5.2e-3, 1.12, 0.12), row(CPU, 7e-4, 1.0, 0.2), *QUIET)
     ),
     "invalid-run": lambda: published(

@@ -4,7 +4,7 @@
 # DECIDED, MEASURED   how the two jobs before ended, as GitHub says it
 # MEASURE, WHY        whether there was something to measure, and why not
 # CODE, VERDICT       of the pipeline
-# FAIL_ON             `regression`, `undecided` (that too), or `never`
+# FAIL_ON             `regression`, `inconclusive` (that too), or `never`
 set -euo pipefail
 
 conclude() { # VERDICT SENTENCE CODE
@@ -18,8 +18,9 @@ failed() { # SENTENCE CODE
 }
 
 case $FAIL_ON in
-  regression | undecided | never) ;;
-  *) conclude failed 'fail-on is none of regression, undecided, never.' 2 ;;
+  regression | inconclusive | never) ;;
+  undecided) FAIL_ON=inconclusive ;; # its name in the first version
+  *) conclude failed 'fail-on is none of regression, inconclusive, never.' 2 ;;
 esac
 case $DECIDED/$MEASURE in
   success/no) conclude skipped "Not measured: ${WHY//[$'\n\r']/ }." 0 ;;
@@ -36,7 +37,7 @@ esac
 [ "$MEASURED" = success ] || failed 'The benchmark had an answer, and its job did not come to an end' 1
 case $CODE/$VERDICT in
   3/regressed) ends=3 ;;
-  0/undecided) ends=$([ "$FAIL_ON" = undecided ] && echo 4 || echo 0) ;;
+  0/inconclusive) ends=$([ "$FAIL_ON" = inconclusive ] && echo 4 || echo 0) ;;
   0/improved | 0/unchanged) ends=0 ;;
   *) failed 'The verdict of the benchmark is not one that belongs to its exit code' 1 ;;
 esac

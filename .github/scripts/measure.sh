@@ -54,6 +54,6 @@ echo "exit-code=$code" >> "$GITHUB_OUTPUT"
 [ -f "$OUT/verdict.json" ] || exit 0
 verdict=$("$PYTHON" -c 'import json, sys; print(json.load(open(sys.argv[1]))["verdict"])' "$OUT/verdict.json") || verdict=''
 case $verdict in # nothing else can be an output: a line break in it would begin another one
-  improved | regressed | undecided | unchanged) echo "verdict=$verdict" >> "$GITHUB_OUTPUT" ;;
+  improved | regressed | inconclusive | unchanged) echo "verdict=$verdict" >> "$GITHUB_OUTPUT" ;;
   *) echo '::error::verdict.json has a verdict that is none' >&2 ;;
 esac

@@ -58,8 +58,8 @@ def _outcome(report: Report, accepted: dict[str, Acceptance]) -> Outcome:
     reds = [f for f in report.gating if f.verdict is Verdict.REGRESSED]
     if any(name_of(f) not in accepted for f in reds):
         return Outcome.REGRESSED
-    if not report.gating or any(f.verdict is Verdict.UNDECIDED for f in report.gating):
-        return Outcome.UNDECIDED
+    if not report.gating or any(f.verdict is Verdict.INCONCLUSIVE for f in report.gating):
+        return Outcome.INCONCLUSIVE
     return Outcome.ACCEPTED if reds else Outcome.PASSED
 
 

@@ -1,4 +1,4 @@
-"""What would settle an undecided metric."""
+"""What would settle an inconclusive metric."""
 
 import math
 
@@ -11,7 +11,7 @@ MOST_PAIRS = 200
 
 
 def advice(comparison: Comparison, rule: Rule) -> tuple[str, ...]:
-    """Return a sentence on what an undecided metric shows, and how many pairs would settle it.
+    """Return a sentence on what an inconclusive metric shows, and how many pairs would settle it.
 
     Args:
         comparison: Of the metric; nothing is said when it has no interval.

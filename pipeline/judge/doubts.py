@@ -86,7 +86,7 @@ def _gate(results: ResultSet, findings: Iterable[Finding]) -> Iterator[str]:
     absent = [
         f"{f.comparison.workload}/{f.comparison.metric.name}"
         for f in gating
-        if f.verdict is Verdict.UNDECIDED and f.comparison.change is None
+        if f.verdict is Verdict.INCONCLUSIVE and f.comparison.change is None
     ]
     if absent:
         yield f"gating metrics without an interval: {', '.join(absent)}"

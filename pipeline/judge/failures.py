@@ -27,7 +27,7 @@ def failed_trials(results: ResultSet) -> tuple[Finding, ...]:
     """Return the finding on failures; nothing where no valid pair has any.
 
     The candidate is worse if it failed in two pairs or more and the baseline in none, and better if
-    it is the other way round.  Anything between is undecided.  Pairs in which both failed are
+    it is the other way round.  Anything between is inconclusive.  Pairs in which both failed are
     invalid, and are not counted.
     """
     valid = set(results.valid_pairs)
@@ -43,7 +43,7 @@ def failed_trials(results: ResultSet) -> tuple[Finding, ...]:
     elif baseline >= LEAST_FAILURES and not candidate:
         verdict = Verdict.IMPROVED
     else:
-        verdict = Verdict.UNDECIDED
+        verdict = Verdict.INCONCLUSIVE
     change = float(candidate - baseline)
     said = (
         f"the candidate failed in {candidate} of {len(valid)} pairs, the baseline in {baseline} of"
@@ -57,7 +57,7 @@ def failed_trials(results: ResultSet) -> tuple[Finding, ...]:
         change=Change(change, change, change),
         p_worse=None,
         p_better=None,
-        smallest_detectable=None,
+        detectable_change=None,
         pairs=len(valid),
         warnings=(said,),
         family=GATE,

@@ -73,14 +73,14 @@ def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
 
     Worse, or better, needs a test that holds among all metrics of the family, and an estimate
     beyond the margin; the same needs an interval that ends below the margin and is narrow enough.
-    What shows neither is undecided: a lack of evidence is never a pass.
+    What shows neither is inconclusive: a lack of evidence is never a pass.
 
     Source:
         Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987), one of whose two tests this is.
     """
     metric, change = comparison.metric, comparison.change
     if change is None or comparison.p_worse is None or comparison.p_better is None:
-        return Verdict.UNDECIDED
+        return Verdict.INCONCLUSIVE
     margin = scale.margin(metric)
     worse = scale.worse(metric, change.estimate)
     if comparison.p_worse < rule.alpha and scale.is_above(worse, margin):
@@ -88,19 +88,20 @@ def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
     if comparison.p_better < rule.alpha and scale.is_above(-worse, margin):
         return Verdict.IMPROVED
     if scale.hides_the_worst(metric, change.bound):
-        return Verdict.UNDECIDED
+        return Verdict.INCONCLUSIVE
     ends = [scale.worse(metric, change.low), scale.worse(metric, change.high)]
-    worst = max(ends) if comparison.worst is None else scale.worse(metric, comparison.worst)
+    worst = max(ends) if comparison.at_worst is None else scale.worse(metric, comparison.at_worst)
     is_narrow = abs(ends[1] - ends[0]) / 2 <= rule.widest * margin
-    return Verdict.UNCHANGED if is_narrow and scale.is_above(margin, worst) else Verdict.UNDECIDED
+    is_pass = is_narrow and scale.is_above(margin, worst)
+    return Verdict.UNCHANGED if is_pass else Verdict.INCONCLUSIVE
 
 
 def findings(rows: Sequence[Row], rule: Rule) -> tuple[Finding, ...]:
-    """Return the verdict on every row, in order, with advice on those that are undecided."""
+    """Return the verdict on every row, in order, with advice on those that are inconclusive."""
     found = []
     for comparison in compare(rows, rule):
         verdict = decide(comparison, rule)
-        said = advice(comparison, rule) if verdict is Verdict.UNDECIDED else ()
+        said = advice(comparison, rule) if verdict is Verdict.INCONCLUSIVE else ()
         found.append(Finding(replace(comparison, warnings=(*comparison.warnings, *said)), verdict))
     return tuple(found)
 
@@ -160,7 +161,7 @@ def is_settled(findings: Iterable[Finding]) -> bool:
     """Whether no gating metric could still be decided by more pairs."""
     return not any(
         f.comparison.metric.gate
-        and f.verdict is Verdict.UNDECIDED
+        and f.verdict is Verdict.INCONCLUSIVE
         and f.comparison.change is not None
         for f in findings
     )
@@ -179,12 +180,12 @@ def exit_code(report: Report, *, strict: bool) -> Exit:
 
     Args:
         report: The judgement.
-        strict: Whether an undecided run is a failure.
+        strict: Whether an inconclusive run is a failure.
     """
     if len(report.results.valid_pairs) < LEAST_PAIRS:
         return Exit.WRONG_LOAD
     if report.verdict is Verdict.REGRESSED:
         return Exit.REGRESSION
-    if report.verdict is Verdict.UNDECIDED and strict:
-        return Exit.UNDECIDED
+    if report.verdict is Verdict.INCONCLUSIVE and strict:
+        return Exit.INCONCLUSIVE
     return Exit.NO_REGRESSION

@@ -30,12 +30,14 @@ class Metric:
         name: Unique in its workload, such as `create_p99`.
         unit: Base unit of every stored value: `s`, `B`, `1/s`, or `1` for a count or a share.
         better: Which direction is an improvement.
-        margin: Smallest change that matters: a ratio (0.05 is 5 %) or, on the difference
-            scale, an amount in `unit`.
+        margin: Smallest change that is worth a red verdict: a ratio (0.05 is 5 %) or, on the
+            difference scale, an amount in `unit`.
         gate: True when a regression of this metric turns the run red.
         scale: How the arms are compared.
         floor: Subtracted from both arms before the ratio, in `unit`: time or amount that no
             build can save, such as a sleep.
+        tolerance: Worsening that a pass must exclude, on the scale of `margin` and at least as
+            large; None for the margin itself.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Metric:
     gate: bool = False
     scale: Scale = Scale.RATIO
     floor: float = 0.0
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.margin) and self.margin > 0):
@@ -53,6 +56,13 @@ class Metric:
             raise ValueError(f"{self.name}: floor must be finite and not below zero")
         if self.floor and self.scale is Scale.DIFFERENCE:
             raise ValueError(f"{self.name}: a floor has no meaning on the difference scale")
+        if not (math.isfinite(self.tolerated) and self.tolerated >= self.margin):
+            raise ValueError(f"{self.name}: tolerance must be finite and not below the margin")
+
+    @property
+    def tolerated(self) -> float:
+        """The worsening that a pass must exclude: the tolerance, or else the margin."""
+        return self.margin if self.tolerance is None else self.tolerance
 
     def allows(self, value: float) -> bool:
         """Return whether a value can be one of this metric: finite and, for ratios, not below 0."""

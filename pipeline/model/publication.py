@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"
     """Every regression that gates is one that somebody has accepted."""
 
-    UNDECIDED = "undecided"
+    INCONCLUSIVE = "inconclusive"
     INCOMPLETE = "incomplete"
     """Nothing regressed, but metrics that gate have no numbers."""
 

@@ -14,7 +14,7 @@ class Verdict(StrEnum):
     REGRESSED = "regressed"
     IMPROVED = "improved"
     UNCHANGED = "unchanged"
-    UNDECIDED = "undecided"
+    INCONCLUSIVE = "inconclusive"
 
 
 class Bound(StrEnum):
@@ -57,7 +57,7 @@ class Comparison:
         p_worse: One-sided p that the candidate is not worse, corrected for the number of metrics
             in its family; None without a change.
         p_better: The same for the other direction.
-        smallest_detectable: The smallest worsening that this run would have called a regression
+        detectable_change: The smallest worsening that this run would have called a regression
             with the stated power, on the scale of `change`; None without a change.
         pairs: Number of pairs that both arms have a value of; without pairs, of values of the
             arm that has fewer.
@@ -65,11 +65,16 @@ class Comparison:
         warnings: What a reader must know to trust this row.
         family: Of metrics among which the p values are corrected.
         tests: Number of tests that they are corrected for.
-        worst: The worst change that is not excluded at the rule's `pass_alpha`, on the scale of
-            `change`; None without a change.
+        at_worst: The worst change that is not excluded at the rule's `pass_alpha`, on the scale of
+            `change`; None without a change, and where a deadline hides it.
         error: Standard error on the test's scale; None without a change.
         freedom: Its degrees of freedom; None without a change.
         cut_off: Arms of which a deadline cut values off: their medians may be lower bounds.
+        p_alone: One-sided p that the candidate is not worse, of this metric alone; None without a
+            change.
+        deviation: Standard deviation of a pair's difference on the test's scale, as these pairs
+            alone show it; None where there are no pairs.
+        prior: What earlier runs say of that deviation; None where nothing is known.
     """
 
     workload: str
@@ -79,24 +84,35 @@ class Comparison:
     change: Change | None
     p_worse: float | None
     p_better: float | None
-    smallest_detectable: float | None
+    detectable_change: float | None
     pairs: int
     stored: float | None = None
     warnings: tuple[str, ...] = ()
     family: str = ""
     tests: int = 1
-    worst: float | None = None
+    at_worst: float | None = None
     error: float | None = None
     freedom: float | None = None
     cut_off: tuple[Arm, ...] = ()
+    p_alone: float | None = None
+    deviation: float | None = None
+    prior: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A comparison and the verdict on it."""
+    """A comparison and the verdict on it.
+
+    Attributes:
+        comparison: Of all pairs.
+        verdict: On them; or the one of an earlier look, which is kept.
+        kept: What an earlier look found, where the verdict is kept from there; its `pairs` says
+            from which.
+    """
 
     comparison: Comparison
     verdict: Verdict
+    kept: Comparison | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,5 +165,5 @@ class Report:
     def verdict(self) -> Verdict:
         """The worst gating finding, which decides the exit code."""
         found = {finding.verdict for finding in self.gating}
-        order = (Verdict.REGRESSED, Verdict.UNDECIDED, Verdict.IMPROVED, Verdict.UNCHANGED)
-        return next((v for v in order if v in found), Verdict.UNDECIDED)
+        order = (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.IMPROVED, Verdict.UNCHANGED)
+        return next((v for v in order if v in found), Verdict.INCONCLUSIVE)

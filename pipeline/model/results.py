@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from pipeline.model.metric import Metric
+from pipeline.model.prior import Prior
 from pipeline.model.subject import Arm, Subject
 
 
@@ -224,6 +225,8 @@ class ResultSet:
         stored: The stored baseline that was named, if any.
         looks: Numbers of valid pairs at which the run may end, rising to `pairs_asked`; none of a
             run of a fixed number of pairs.
+        prior: What earlier runs say of how much its metrics vary; None where nothing is known.
+        stops_at_red: Whether the run ends at the first look that finds a regression.
     """
 
     suite: str
@@ -240,6 +243,8 @@ class ResultSet:
     samples: dict[Arm, tuple[Sample, ...]] = field(default_factory=dict)
     stored: BaselineRef | None = None
     looks: tuple[int, ...] = ()
+    prior: Prior | None = None
+    stops_at_red: bool = False
 
     def __post_init__(self) -> None:
         if self.pairs_asked < 1:
@@ -281,6 +286,24 @@ class ResultSet:
         """Numbers of the pairs both trials of which count."""
         invalid = {trial.pair for trial in self.trials if trial.invalid}
         return tuple(pair for pair in range(self.pairs) if pair not in invalid)
+
+    def of_first(self, valid: int) -> "ResultSet":
+        """Return the results as they were when so many pairs were valid.
+
+        Args:
+            valid: Number of valid pairs, from 1; all is returned where there are no more.
+        """
+        if valid >= len(self.valid_pairs):
+            return self
+        pairs = range(self.valid_pairs[valid - 1] + 1)
+        return replace(
+            self,
+            trials=tuple(trial for trial in self.trials if trial.pair in pairs),
+            samples={
+                arm: tuple(sample.of_pairs(pairs) for sample in samples)
+                for arm, samples in self.samples.items()
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ class FailOn(StrEnum):
     """What turns a check red."""
 
     REGRESSION = "regression"
-    UNDECIDED = "undecided"
+    INCONCLUSIVE = "inconclusive"
     """That too."""
 
     NEVER = "never"

@@ -19,7 +19,7 @@ CONCLUSIONS: Final = {
     Outcome.PASSED: "success",
     Outcome.REGRESSED: "failure",
     Outcome.ACCEPTED: "success",
-    Outcome.UNDECIDED: "neutral",
+    Outcome.INCONCLUSIVE: "neutral",
     Outcome.INCOMPLETE: "failure",
     Outcome.BROKEN: "failure",
     Outcome.SKIPPED: "neutral",
@@ -45,7 +45,7 @@ def conclusion(outcome: Outcome, fail_on: FailOn) -> str:
     usual = CONCLUSIONS[outcome]
     if fail_on is FailOn.NEVER and usual == "failure":
         return "neutral"
-    if fail_on is FailOn.UNDECIDED and outcome is Outcome.UNDECIDED:
+    if fail_on is FailOn.INCONCLUSIVE and outcome is Outcome.INCONCLUSIVE:
         return "failure"
     return usual
 

@@ -62,7 +62,7 @@ def alarms(folder: Path) -> tuple[Alarm, ...]:
 
 
 def is_wrong(publication: Publication) -> bool:
-    """Whether somebody should look: undecided nights are only noise.
+    """Whether somebody should look: inconclusive nights are only noise.
 
     Nor is it news each night that an environment does not report a metric.
     """

@@ -37,7 +37,7 @@ def commands(publication: Publication) -> list[str]:
     """Return the annotations of a step, as the commands that its runner obeys."""
     if publication.outcome in (Outcome.BROKEN, Outcome.INCOMPLETE):
         return [_command("error", headline(publication).found)]
-    if publication.outcome is Outcome.UNDECIDED:
+    if publication.outcome is Outcome.INCONCLUSIVE:
         return [_command("warning", headline(publication).found)]
     found = checks.annotations(publication)[:MOST_ANNOTATIONS]
     return [_command("error", one["message"]) for one in found]

@@ -57,7 +57,7 @@ _ICONS = {
     Outcome.PASSED: "✅",
     Outcome.REGRESSED: "❌",
     Outcome.ACCEPTED: "🟡",
-    Outcome.UNDECIDED: "❓",
+    Outcome.INCONCLUSIVE: "❓",
     Outcome.INCOMPLETE: "⚠️",
     Outcome.BROKEN: "⚠️",
     Outcome.SKIPPED: "▫️",
@@ -136,7 +136,7 @@ def _answer(publication: Publication, report: Report) -> words.Headline:
         case Outcome.ACCEPTED:
             said = words.count(known, "known regression")
             return words.Headline(f"no new regression, {said} accepted", "no action needed")
-        case Outcome.UNDECIDED:
+        case Outcome.INCONCLUSIVE:
             return _doubt(report, found)
         case _:
             return words.headline(report)
@@ -151,7 +151,7 @@ def _doubt(report: Report, found: Sequence[str]) -> words.Headline:
         doubts = found.count("new") + found.count("missing")
         return words.Headline(f"could not judge {doubts} of {of}", "only one build has them")
     if "accepted" in found:
-        doubts = sum(finding.verdict is Verdict.UNDECIDED for finding in report.gating)
+        doubts = sum(finding.verdict is Verdict.INCONCLUSIVE for finding in report.gating)
         return words.Headline(f"could not judge {doubts} of {of}", "not a pass: read why below")
     return words.headline(report)
 
@@ -219,7 +219,7 @@ _NEXT = {
 def _next(publication: Publication) -> str:
     """Return what somebody should do now; empty where nothing is to be done."""
     report = publication.report
-    if publication.outcome is not Outcome.UNDECIDED:
+    if publication.outcome is not Outcome.INCONCLUSIVE:
         return _NEXT.get(publication.outcome, "")
     if report and all(f.comparison.baseline is None for f in report.gating):
         return "nothing; once the baseline reports these metrics too, they are compared."
@@ -230,7 +230,7 @@ def _next(publication: Publication) -> str:
 
 def _is_one_sided(report: Report) -> bool:
     """Whether what could not be judged are metrics that only one build reported, or none."""
-    doubts = [f.comparison for f in report.gating if f.verdict is Verdict.UNDECIDED]
+    doubts = [f.comparison for f in report.gating if f.verdict is Verdict.INCONCLUSIVE]
     return bool(doubts) and all(None in (one.baseline, one.candidate) for one in doubts)
 
 

@@ -38,7 +38,7 @@ def row(finding: Finding, *, among_ratios: bool = False) -> str:
         *_grid(metric.scale, HEIGHT),
         svg.tag("rect", x=left, y=3.0, width=right - left, height=HEIGHT - 6, class_="margin"),
     ]
-    seen = finding.comparison.smallest_detectable
+    seen = finding.comparison.detectable_change
     if seen is not None:
         x = _x(metric.scale, _in_units(metric, scale.worse(metric, seen)))
         sees = svg.hover(f"sees {amount(metric, seen)}")
@@ -122,7 +122,7 @@ def _mark(verdict: Verdict, x: float, y: float) -> str:
             return svg.triangle(x, y, 6, left=False)
         case Verdict.IMPROVED:
             return svg.triangle(x, y, 6, left=True)
-        case Verdict.UNDECIDED:
+        case Verdict.INCONCLUSIVE:
             return svg.diamond(x, y, 6)
         case Verdict.UNCHANGED:
             return f"M{svg.number(x - 4)} {svg.number(y)}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z"

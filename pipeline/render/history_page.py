@@ -167,7 +167,7 @@ def _answer(histories: Sequence[Judged]) -> dict[str, Any]:
     if any(step.alarms for judged in histories for step in judged.steps):
         verdict, word, shape = "regressed", "worse", "▲"
     elif all(map(_is_short, histories)):
-        verdict, word, shape = "undecided", "cannot tell", "◆"
+        verdict, word, shape = "inconclusive", "cannot tell", "◆"
     return {
         "headline": headline(histories),
         "counts": counts(histories),

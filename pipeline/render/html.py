@@ -25,7 +25,7 @@ MARKS = {
     Verdict.REGRESSED: "▶",
     Verdict.IMPROVED: "◀",
     Verdict.UNCHANGED: "●",
-    Verdict.UNDECIDED: "◆",
+    Verdict.INCONCLUSIVE: "◆",
 }
 """The shape of each verdict, the same as in the drawings."""
 
@@ -115,9 +115,12 @@ def _row(finding: Finding, *, among_ratios: bool = False) -> dict[str, Any]:
         "more_is_better": metric.better is Better.HIGHER,
         "verdict": finding.verdict.value,
         "mark": MARKS[finding.verdict],
-        "rank": (Verdict.REGRESSED, Verdict.UNDECIDED, Verdict.IMPROVED, Verdict.UNCHANGED).index(
-            finding.verdict
-        ),
+        "rank": (
+            Verdict.REGRESSED,
+            Verdict.INCONCLUSIVE,
+            Verdict.IMPROVED,
+            Verdict.UNCHANGED,
+        ).index(finding.verdict),
         "baseline": words.measured(finding, Arm.BASELINE),
         "candidate": words.measured(finding, Arm.CANDIDATE),
         "stored": quantity(comparison.stored, metric.unit),
@@ -125,7 +128,7 @@ def _row(finding: Finding, *, among_ratios: bool = False) -> dict[str, Any]:
         "estimate": amount(metric, change.estimate if change else None),
         "worse": f"{worse:.4f}",
         "margin": allowed(metric),
-        "sees": amount(metric, comparison.smallest_detectable),
+        "sees": amount(metric, comparison.detectable_change),
         "plot": page.raw(forest.row(finding, among_ratios=among_ratios)),
     }
 

@@ -44,7 +44,7 @@ def _suite(
     root: ET.Element, number: int, workload: str, report: Report, findings: list[Finding]
 ) -> None:
     failed = [f for f in findings if _fails(f)]
-    skipped = [f for f in findings if f.verdict is Verdict.UNDECIDED]
+    skipped = [f for f in findings if f.verdict is Verdict.INCONCLUSIVE]
     suite = _empty_suite(
         *(root, number, workload, report),
         tests=len(findings),
@@ -60,7 +60,7 @@ def _suite(
         case = _case(suite, workload, finding.comparison.metric.name)
         if _fails(finding):
             _said(case, "failure", _sentence(report, finding), _why(finding))
-        elif finding.verdict is Verdict.UNDECIDED:
+        elif finding.verdict is Verdict.INCONCLUSIVE:
             _said(case, "skipped", _sentence(report, finding), _why(finding))
     lines = (f"{words.key(f)}: {_sentence(report, f)}" for f in findings)
     _ends(suite, "\n".join(_plain(line) for line in lines))
@@ -121,7 +121,7 @@ def _sentence(report: Report, finding: Finding) -> str:
         f" ({share(report.rule.confidence)} interval), margin {allowed(metric)},"
         f" from {words.measured(finding, Arm.BASELINE)}"
         f" to {words.measured(finding, Arm.CANDIDATE)},"
-        f" sees {amount(metric, comparison.smallest_detectable)}"
+        f" sees {amount(metric, comparison.detectable_change)}"
     )
 
 
@@ -140,7 +140,7 @@ def _numbers(finding: Finding) -> list[tuple[str, str]]:
         "change": change and change.estimate,
         "low": change and change.low,
         "high": change and change.high,
-        "smallest_detectable": comparison.smallest_detectable,
+        "detectable_change": comparison.detectable_change,
         "p_worse": comparison.p_worse,
         "p_better": comparison.p_better,
         "stored": comparison.stored,

@@ -28,7 +28,7 @@ _ICONS = {
     Verdict.REGRESSED: "❌",
     Verdict.IMPROVED: "✅",
     Verdict.UNCHANGED: "✅",
-    Verdict.UNDECIDED: "❔",
+    Verdict.INCONCLUSIVE: "❔",
 }
 _ROW_ICONS = {**_ICONS, Verdict.IMPROVED: "🟢", Verdict.UNCHANGED: "▫️"}
 _CHANGED = 10  # rows in the first table
@@ -142,7 +142,7 @@ def _row(finding: Finding) -> dict[str, str]:
         "stored": quantity(comparison.stored, metric.unit),
         "change": interval(metric, comparison.change),
         "margin": allowed(metric),
-        "sees": amount(metric, comparison.smallest_detectable),
+        "sees": amount(metric, comparison.detectable_change),
     }
 
 

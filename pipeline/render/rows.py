@@ -14,7 +14,7 @@ from pipeline.render.numbers import allowed, amount, interval
 _ICONS = {
     "regressed": "❌",
     "accepted": "🟡",
-    "undecided": "❓",
+    "inconclusive": "❓",
     "missing": "❓",
     "new": "🆕",
     "improved": "🟢",
@@ -65,7 +65,7 @@ def row(finding: Finding, publication: Publication) -> dict[str, Any]:
         "candidate": _number(words.measured(finding, Arm.CANDIDATE)),
         "change": _number(interval(metric, comparison.change)),
         "margin": _number(allowed(metric)),
-        "sees": _number(amount(metric, comparison.smallest_detectable)),
+        "sees": _number(amount(metric, comparison.detectable_change)),
     }
 
 
@@ -94,7 +94,7 @@ def sentence(finding: Finding) -> str:
 
 def _matters(finding: Finding, publication: Publication) -> bool:
     said = status(finding, publication)
-    if said == "undecided":
+    if said == "inconclusive":
         return finding.comparison.metric.gate
     return said != "unchanged"
 

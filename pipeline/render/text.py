@@ -20,7 +20,7 @@ _STYLE = {
     Verdict.REGRESSED: "bold red",
     Verdict.IMPROVED: "green",
     Verdict.UNCHANGED: "default",
-    Verdict.UNDECIDED: "yellow",
+    Verdict.INCONCLUSIVE: "yellow",
 }
 _LINE = 13
 _NAMES = (32, 24)  # characters of a metric's name before it is folded, in a wide or narrow table
@@ -34,7 +34,7 @@ _CELLS: dict[str, Callable[[Finding], str]] = {
     "better · worse": lambda f: drawn(f.comparison.metric, f.comparison.change, _LINE),
     "margin": lambda f: allowed(f.comparison.metric),
     "verdict": lambda f: f.verdict.value,
-    "sees": lambda f: amount(f.comparison.metric, f.comparison.smallest_detectable),
+    "sees": lambda f: amount(f.comparison.metric, f.comparison.detectable_change),
 }
 _ROWS = (
     tuple(_CELLS),

@@ -51,11 +51,11 @@ def headline(report: Report) -> Headline:
                 f"{count(len(worse), 'regression')} among {count(len(gating), 'gating metric')}",
                 "look before merging",
             )
-        case Verdict.UNDECIDED if not gating:
+        case Verdict.INCONCLUSIVE if not gating:
             return Headline("nothing judged, no metric gates", "let a metric gate in the suite")
-        case Verdict.UNDECIDED:
+        case Verdict.INCONCLUSIVE:
             return Headline(
-                f"could not judge {len(of[Verdict.UNDECIDED])} {all_of}",
+                f"could not judge {len(of[Verdict.INCONCLUSIVE])} {all_of}",
                 "not a pass: run more pairs, or read why below",
             )
         case Verdict.IMPROVED:
@@ -96,7 +96,7 @@ def detectable(report: Report) -> str:
     On the ratio scale the typical metric and the worst.  Amounts have no common unit, so on the
     difference scale it is the metric that is worst for its margin.
     """
-    seen = [f for f in report.gating if f.comparison.smallest_detectable is not None]
+    seen = [f for f in report.gating if f.comparison.detectable_change is not None]
     ratios = sorted(
         (f for f in seen if f.comparison.metric.scale is Scale.RATIO), key=_smallest_worse
     )
@@ -119,7 +119,7 @@ def detectable(report: Report) -> str:
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings by gravity: gating regressions, other ones, then the rest, largest first."""
-    order = (Verdict.REGRESSED, Verdict.UNDECIDED, Verdict.IMPROVED, Verdict.UNCHANGED)
+    order = (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.IMPROVED, Verdict.UNCHANGED)
     return sorted(
         findings,
         key=lambda f: (
@@ -279,14 +279,14 @@ def _pinned(subject: Subject) -> str:
 def _smallest(finding: Finding) -> str:
     """Return the smallest detectable worsening as a size: its direction is known."""
     return (
-        amount(finding.comparison.metric, finding.comparison.smallest_detectable)
+        amount(finding.comparison.metric, finding.comparison.detectable_change)
         .replace("+", "")
         .lstrip("-")
     )
 
 
 def _smallest_worse(finding: Finding) -> float:
-    smallest = finding.comparison.smallest_detectable
+    smallest = finding.comparison.detectable_change
     return 0.0 if smallest is None else scale.worse(finding.comparison.metric, smallest)
 
 

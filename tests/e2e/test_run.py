@@ -126,7 +126,7 @@ def test_an_etcd_that_dies_in_the_middle_is_named_and_what_was_measured_stays(
     (failed,) = [trial for trial in results.trials if trial.failures]
     assert (failed.pair, failed.arm) == (1, Arm.CANDIDATE)
     assert "object-crud: etcd of the candidate was killed by signal 9" in failed.failures[0].what
-    assert verdict_of(out)["verdict"] == "undecided"
+    assert verdict_of(out)["verdict"] == "inconclusive"
     assert nothing_is_left(tmp_path, out)
 
 

@@ -267,6 +267,6 @@ def test_the_missing_permission_is_named(
 
 
 def test_a_night_that_only_could_not_be_judged_opens_no_issue() -> None:
-    undecided = publications.STATES["undecided"]()
+    inconclusive = publications.STATES["inconclusive"]()
     broken = acceptance.broken("pr", publications.ORIGIN, "x")
-    assert [issues.is_wrong(one) for one in (undecided, broken)] == [False, True]
+    assert [issues.is_wrong(one) for one in (inconclusive, broken)] == [False, True]

@@ -314,10 +314,10 @@ def test_results_of_an_earlier_attempt_do_not_answer_for_the_next(
 @pytest.mark.parametrize(
     ("fail_on", "outcome", "conclusion"),
     [
-        (FailOn.REGRESSION, Outcome.UNDECIDED, "neutral"),
-        (FailOn.UNDECIDED, Outcome.UNDECIDED, "failure"),
-        (FailOn.UNDECIDED, Outcome.REGRESSED, "failure"),
-        (FailOn.UNDECIDED, Outcome.PASSED, "success"),
+        (FailOn.REGRESSION, Outcome.INCONCLUSIVE, "neutral"),
+        (FailOn.INCONCLUSIVE, Outcome.INCONCLUSIVE, "failure"),
+        (FailOn.INCONCLUSIVE, Outcome.REGRESSED, "failure"),
+        (FailOn.INCONCLUSIVE, Outcome.PASSED, "success"),
         (FailOn.NEVER, Outcome.REGRESSED, "neutral"),
         (FailOn.NEVER, Outcome.BROKEN, "neutral"),
         (FailOn.NEVER, Outcome.WAITING, "action_required"),

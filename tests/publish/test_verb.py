@@ -12,7 +12,7 @@ from tests.github.fake import GitHub as Fake
 from tests.publications import QUIET, row, run
 from tests.publishing import FAST, SLOW, Publish, finished, of_commit
 
-UNDECIDED = run(row(publications.CREATE, 5.2e-3, 1.12, 0.12), *QUIET)
+INCONCLUSIVE = run(row(publications.CREATE, 5.2e-3, 1.12, 0.12), *QUIET)
 TO_ALL = ("--to", "check", "--to", "comment")
 
 
@@ -104,7 +104,7 @@ def test_results_for_an_older_commit_change_no_comment_but_complete_its_check(
     [
         pytest.param(FAST, "success", id="pass"),
         pytest.param(SLOW, "failure", id="regressed"),
-        pytest.param(UNDECIDED, "neutral", id="undecided"),
+        pytest.param(INCONCLUSIVE, "neutral", id="inconclusive"),
         pytest.param("error: milo did not answer", "failure", id="broken"),
         pytest.param(None, "failure", id="nothing at all"),
     ],

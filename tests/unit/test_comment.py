@@ -168,10 +168,10 @@ def test_an_acceptance_hides_no_other_regression() -> None:
     assert "1 regression among 6 gating metrics, 1 more accepted" in comment(found)
 
 
-def test_an_acceptance_makes_no_undecided_run_a_pass() -> None:
+def test_an_acceptance_makes_no_inconclusive_run_a_pass() -> None:
     unsure = publications.row(publications.CPU, 7e-4, 1.0, 0.2)
     found = published(run(*SLOW, unsure), publications.accepted())
-    assert found.outcome is Outcome.UNDECIDED
+    assert found.outcome is Outcome.INCONCLUSIVE
     assert "could not judge 1 of 6 gating metrics" in comment(found)
 
 

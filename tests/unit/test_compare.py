@@ -40,9 +40,9 @@ def numbers(c: Comparison) -> list[float]:
     assert c.change is not None
     assert c.p_worse is not None
     assert c.p_better is not None
-    assert c.smallest_detectable is not None
+    assert c.detectable_change is not None
     three = (c.change.low, c.change.estimate, c.change.high)
-    return [*map(math.log1p, three), c.p_worse, c.p_better, math.log1p(c.smallest_detectable)]
+    return [*map(math.log1p, three), c.p_worse, c.p_better, math.log1p(c.detectable_change)]
 
 
 def is_clear(c: Comparison) -> bool:
@@ -69,15 +69,15 @@ def test_a_count_is_tested_on_differences() -> None:
     c = one(COUNT, [100.0, 0.0, 7.0], [104.0, 5.0, 10.0])
     assert c.change is not None
     assert c.change.estimate == pytest.approx(4.0)
-    assert c.smallest_detectable is not None
-    assert c.smallest_detectable > COUNT.margin
+    assert c.detectable_change is not None
+    assert c.detectable_change > COUNT.margin
 
 
 def test_a_count_that_never_varies_is_sure() -> None:
     c = one(COUNT, [100.0, 101.0, 99.0], [105.0, 106.0, 104.0])
     assert c.change is not None
     assert (c.change.low, c.change.high, c.p_worse, c.p_better) == (5.0, 5.0, 0.0, 1.0)
-    assert c.smallest_detectable == COUNT.margin
+    assert c.detectable_change == COUNT.margin
     assert decide(c) is Verdict.REGRESSED
 
 
@@ -97,7 +97,7 @@ def test_equal_changes_are_equal_whatever_their_last_digits() -> None:
 def test_a_change_of_exactly_the_margin_is_neither_within_it_nor_beyond(
     metric: Metric, after: list[float]
 ) -> None:
-    assert decide(one(metric, [100.0, 101.0, 103.0], after)) is Verdict.UNDECIDED
+    assert decide(one(metric, [100.0, 101.0, 103.0], after)) is Verdict.INCONCLUSIVE
 
 
 def test_a_floor_is_subtracted_and_said() -> None:
@@ -156,7 +156,7 @@ def test_any_values_give_finite_numbers_or_a_reason(pairs: Pairs) -> None:
         if c.change is None:
             assert c.warnings
         else:
-            found = [c.change.low, c.change.estimate, c.change.high, c.smallest_detectable or 0.0]
+            found = [c.change.low, c.change.estimate, c.change.high, c.detectable_change or 0.0]
             assert all(map(math.isfinite, found))
             assert c.change.low <= c.change.estimate <= c.change.high
 

@@ -122,7 +122,7 @@ def test_a_metric_of_which_nothing_was_done_does_not_gate(arm: Arm) -> None:
 
 def test_a_metric_that_is_missing_for_another_reason_still_gates() -> None:
     report = policy.report(results((GONE, QUICK, (None,) * 5)))
-    assert [f.verdict for f in report.gating] == [Verdict.UNDECIDED]
+    assert [f.verdict for f in report.gating] == [Verdict.INCONCLUSIVE]
 
 
 @given(

@@ -93,12 +93,12 @@ def test_an_acknowledged_step_is_hollow_has_its_reason_and_does_not_alarm() -> N
 @pytest.mark.parametrize(
     ("shown", "found", "verdict"),
     [
-        pytest.param([], "cannot tell: none of 0 series has 9 points", "undecided", id="none"),
+        pytest.param([], "cannot tell: none of 0 series has 9 points", "inconclusive", id="none"),
         pytest.param(
-            [histories.placed(Line("x", ()))], "cannot tell: none of 1", "undecided", id="empty"
+            [histories.placed(Line("x", ()))], "cannot tell: none of 1", "inconclusive", id="empty"
         ),
         pytest.param(
-            [KINDS[4]], "cannot tell: none of 1 series has 9 points", "undecided", id="too short"
+            [KINDS[4]], "cannot tell: none of 1 series has 9 points", "inconclusive", id="too short"
         ),
         pytest.param([calm(), KINDS[4]], "no unexplained step", "unchanged", id="calm"),
         pytest.param([calm(), of(), of()], "2 unexplained steps", "regressed", id="worse"),

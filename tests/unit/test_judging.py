@@ -56,7 +56,7 @@ def test_pairs_are_judged_on_logarithms(tmp_path: Path, capsys: pytest.CaptureFi
     assert (one["verdict"], one["pairs"], one["metric"], one["family"]) == ("regressed", 4, "m", "")
     expected = [math.expm1(x) for x in (low, sum(d) / 4, high)]
     assert [one["low"], one["change"], one["high"]] == pytest.approx(expected)
-    assert one["smallest_detectable"] > one["margin"] == 0.03
+    assert one["detectable_change"] > one["margin"] == 0.03
 
 
 def test_pairs_are_matched_by_name_whatever_their_order(
@@ -77,7 +77,7 @@ def test_each_family_is_corrected_by_itself(
     path = written(tmp_path, *many, *alone, head=f"{HEAD},family")
     findings = found(path, capsys)
     assert findings[0]["p_worse"] == pytest.approx(8 * findings[-1]["p_worse"])
-    assert (findings[0]["verdict"], findings[-1]["verdict"]) == ("undecided", "regressed")
+    assert (findings[0]["verdict"], findings[-1]["verdict"]) == ("inconclusive", "regressed")
 
 
 def test_auto_takes_as_many_pairs_as_a_family_needs(
@@ -112,7 +112,7 @@ def test_groups_are_wider_than_pairs_unless_they_are_of_one_machine(
     ]
     path = written(tmp_path, *lines)
     (apart,) = found(path, capsys, code=0)
-    assert apart["verdict"] == "undecided"
+    assert apart["verdict"] == "inconclusive"
     assert "not in pairs" in apart["warnings"][0]
     assert apart["high"] - apart["low"] > 0.15
     (one,) = found(path, capsys, "--same-machine", code=3)
@@ -399,13 +399,13 @@ def test_values_of_any_size_that_are_not_refused_are_judged(
     assert main(["judge", str(path)]) in (0, 3)
 
 
-def test_a_metric_that_an_arm_lacks_in_most_pairs_is_undecided(
+def test_a_metric_that_an_arm_lacks_in_most_pairs_is_inconclusive(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = paired([1.0] * 9, [1.0] * 9)
     lacking = [line for line in lines if "candidate" not in line or line < "4"]
     (one,) = found(written(tmp_path, *lacking), capsys, "--strict", code=4)
-    assert (one["verdict"], one["change"]) == ("undecided", None)
+    assert (one["verdict"], one["change"]) == ("inconclusive", None)
     assert "inconclusive: only 4 of 9 pairs have a value in both arms" in one["warnings"]
     most = [line for line in lines if "candidate" not in line or line < "5"]
     (one,) = found(written(tmp_path, *most), capsys, "--strict", code=0)

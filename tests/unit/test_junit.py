@@ -51,7 +51,7 @@ def test_each_metric_is_a_case_and_its_verdict_decides() -> None:
     seen = set()
     for finding in report.findings:
         children = [child.tag for child in cases[finding.comparison.metric.name]]
-        expected = {Verdict.REGRESSED: ["failure"], Verdict.UNDECIDED: ["skipped"]}
+        expected = {Verdict.REGRESSED: ["failure"], Verdict.INCONCLUSIVE: ["skipped"]}
         assert children == expected.get(finding.verdict, [])
         seen.add(finding.verdict)
     assert seen == set(Verdict)
@@ -72,7 +72,7 @@ def test_a_regression_that_does_not_gate_is_no_failure() -> None:
 
 def test_a_skipped_case_says_why() -> None:
     skipped = next(ET.fromstring(junit(pages.report())).iter("skipped"))
-    assert "undecided: +1.0 %" in (skipped.get("message") or "")
+    assert "inconclusive: +1.0 %" in (skipped.get("message") or "")
     assert "pairs would settle it" in (skipped.text or "")
 
 

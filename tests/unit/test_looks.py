@@ -47,7 +47,7 @@ def test_equal_builds_are_seldom_red_at_any_look(spread: float) -> None:
         for pairs in LOOKS:
             run = results((metric, [1.0] * pairs, list(after[:pairs])))
             (found,) = findings(of_results(run), rule_at(pairs, LOOKS))
-            if found.verdict is not Verdict.UNDECIDED:
+            if found.verdict is not Verdict.INCONCLUSIVE:
                 reds += found.verdict is Verdict.REGRESSED
                 break
     level = ALPHA / RULE.least_tests

@@ -239,10 +239,10 @@ def test_builds_that_die_one_after_the_other_make_their_pair_invalid(
     [
         pytest.param({0: (Arm.CANDIDATE,), 2: (Arm.CANDIDATE,)}, "regressed", 3, id="worse"),
         pytest.param({0: (Arm.BASELINE,), 1: (Arm.BASELINE,)}, "improved", 0, id="better"),
-        pytest.param({0: (Arm.CANDIDATE,)}, "undecided", 0, id="once may be chance"),
+        pytest.param({0: (Arm.CANDIDATE,)}, "inconclusive", 0, id="once may be chance"),
         pytest.param(
             {0: (Arm.BASELINE,), 1: (Arm.CANDIDATE,), 2: (Arm.CANDIDATE,)},
-            "undecided",
+            "inconclusive",
             0,
             id="both die now and then",
         ),

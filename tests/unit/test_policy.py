@@ -37,9 +37,13 @@ def found(
     ("comparison", "expected"),
     [
         pytest.param(found((0.06, 0.10, 0.14), p_worse=0.01), Verdict.REGRESSED, id="worse"),
-        pytest.param(found((0.06, 0.10, 0.14), p_worse=0.06), Verdict.UNDECIDED, id="Holm says no"),
         pytest.param(
-            found((0.01, 0.04, 0.07), p_worse=0.01), Verdict.UNDECIDED, id="sure, but within margin"
+            found((0.06, 0.10, 0.14), p_worse=0.06), Verdict.INCONCLUSIVE, id="Holm says no"
+        ),
+        pytest.param(
+            found((0.01, 0.04, 0.07), p_worse=0.01),
+            Verdict.INCONCLUSIVE,
+            id="sure, but within margin",
         ),
         pytest.param(
             found((0.01, 0.02, 0.03), p_worse=0.01), Verdict.UNCHANGED, id="sure, and small"
@@ -57,13 +61,13 @@ def found(
             found((-0.047, -0.047, -0.047), p_better=0.0), Verdict.UNCHANGED, id="just short of it"
         ),
         pytest.param(found((-0.04, 0.0, 0.04)), Verdict.UNCHANGED, id="nothing, and sure"),
-        pytest.param(found((-0.06, 0.0, 0.06)), Verdict.UNDECIDED, id="nothing, and noisy"),
+        pytest.param(found((-0.06, 0.0, 0.06)), Verdict.INCONCLUSIVE, id="nothing, and noisy"),
         pytest.param(
-            found((-0.30, -0.13, 0.04)), Verdict.UNDECIDED, id="below the margin, and too wide"
+            found((-0.30, -0.13, 0.04)), Verdict.INCONCLUSIVE, id="below the margin, and too wide"
         ),
         pytest.param(
-            replace(found((-0.04, 0.0, 0.04)), worst=0.06),
-            Verdict.UNDECIDED,
+            replace(found((-0.04, 0.0, 0.04)), at_worst=0.06),
+            Verdict.INCONCLUSIVE,
             id="a look of many is stricter than the interval shown",
         ),
         pytest.param(
@@ -78,7 +82,7 @@ def found(
         ),
         pytest.param(
             replace(found((0, 0, 0)), change=None, p_worse=None, p_better=None),
-            Verdict.UNDECIDED,
+            Verdict.INCONCLUSIVE,
             id="no evidence",
         ),
     ],
@@ -110,9 +114,9 @@ def judged(*afters: list[float] | list[float | None] | None, gate: bool = True) 
         ),
         pytest.param(
             judged(SAME, NOISY),
-            Verdict.UNDECIDED,
+            Verdict.INCONCLUSIVE,
             Exit.NO_REGRESSION,
-            Exit.UNDECIDED,
+            Exit.INCONCLUSIVE,
             id="one doubt is a doubt",
         ),
         pytest.param(
@@ -131,28 +135,28 @@ def judged(*afters: list[float] | list[float | None] | None, gate: bool = True) 
         ),
         pytest.param(
             judged(WORSE, gate=False),
-            Verdict.UNDECIDED,
+            Verdict.INCONCLUSIVE,
             Exit.NO_REGRESSION,
-            Exit.UNDECIDED,
+            Exit.INCONCLUSIVE,
             id="nothing gates",
         ),
         pytest.param(
             judged(SAME, None),
-            Verdict.UNDECIDED,
+            Verdict.INCONCLUSIVE,
             Exit.NO_REGRESSION,
-            Exit.UNDECIDED,
+            Exit.INCONCLUSIVE,
             id="a metric that vanished is never a pass",
         ),
         pytest.param(
             policy.report(results((LATENCY, STEADY, WORSE), invalid=dict.fromkeys(range(4), "x"))),
-            Verdict.UNDECIDED,
+            Verdict.INCONCLUSIVE,
             Exit.WRONG_LOAD,
             Exit.WRONG_LOAD,
             id="one valid pair",
         ),
         pytest.param(
             policy.report(results()),
-            Verdict.UNDECIDED,
+            Verdict.INCONCLUSIVE,
             Exit.WRONG_LOAD,
             Exit.WRONG_LOAD,
             id="nothing was run",
@@ -260,9 +264,9 @@ def test_a_quiet_run_of_milo_has_no_warnings() -> None:
         pytest.param([1.05 * v for v in STEADY], "the change is the margin itself", id="tie"),
     ],
 )
-def test_an_undecided_metric_says_what_would_settle_it(after: list[float], said: str) -> None:
+def test_an_inconclusive_metric_says_what_would_settle_it(after: list[float], said: str) -> None:
     (first, *_) = judged(after, *[SAME] * 8).findings
-    assert first.verdict is Verdict.UNDECIDED
+    assert first.verdict is Verdict.INCONCLUSIVE
     assert said in first.comparison.warnings[-1]
 
 

@@ -61,7 +61,7 @@ def case(name: str) -> ResultSet:
             )
         case "unchanged":
             return results(*quiet, workloads=WHERE, specs=reference)
-        case "undecided":
+        case "inconclusive":
             return results(
                 row(READY, 0.21, 1.0, 90),
                 row(CREATE, 0.057, 1.0, 8),
@@ -93,7 +93,7 @@ def case(name: str) -> ResultSet:
             return results(*quiet, workloads=WHERE, specs=reference, stored=ref)
 
 
-CASES = ("regressed", "unchanged", "undecided", "improved", "invalid", "stored")
+CASES = ("regressed", "unchanged", "inconclusive", "improved", "invalid", "stored")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -173,7 +173,7 @@ def test_the_verdict_line_says_what_the_rows_say(name: str) -> None:
     report = policy.report(case(name))
     headline = words.headline(report).found
     reds = sum(f.verdict is Verdict.REGRESSED for f in report.gating)
-    doubts = sum(f.verdict is Verdict.UNDECIDED for f in report.gating)
+    doubts = sum(f.verdict is Verdict.INCONCLUSIVE for f in report.gating)
     assert headline.startswith("not measured") == (name == "invalid")
     if name != "invalid":
         assert (f"{reds} regressions" in headline) == (reds > 1)

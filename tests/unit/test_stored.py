@@ -72,7 +72,7 @@ def test_otherwise_they_advise_and_nothing_is_red(
     run: ResultSet, stored: Baseline, said: str
 ) -> None:
     report = judged(run, stored)
-    assert report.verdict is Verdict.UNDECIDED
+    assert report.verdict is Verdict.INCONCLUSIVE
     assert not report.gating
     assert said in report.warnings[0]
     assert report.findings[0].comparison.change is not None

@@ -214,10 +214,10 @@ def concluded(tmp_path: Path, **said: str) -> tuple[int, str, str]:
     [
         ({}, 0, "unchanged"),
         ({"VERDICT": "improved"}, 0, "improved"),
-        ({"VERDICT": "undecided"}, 0, "undecided"),
-        ({"VERDICT": "undecided", "FAIL_ON": "undecided"}, 4, "undecided"),
+        ({"VERDICT": "inconclusive"}, 0, "inconclusive"),
+        ({"VERDICT": "inconclusive", "FAIL_ON": "inconclusive"}, 4, "inconclusive"),
         ({"VERDICT": "regressed", "CODE": "3"}, 3, "regressed"),
-        ({"VERDICT": "regressed", "CODE": "3", "FAIL_ON": "undecided"}, 3, "regressed"),
+        ({"VERDICT": "regressed", "CODE": "3", "FAIL_ON": "inconclusive"}, 3, "regressed"),
         ({"VERDICT": "regressed", "CODE": "3", "FAIL_ON": "never"}, 0, "regressed"),
         ({"CODE": "5", "VERDICT": ""}, 5, "failed"),
         ({"CODE": "5", "VERDICT": "", "FAIL_ON": "never"}, 0, "failed"),

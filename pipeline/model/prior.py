@@ -1,0 +1,49 @@
+"""What earlier runs of a suite say of how much its metrics vary between pairs."""
+
+import math
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How much the pairs of one metric vary, from earlier runs.
+
+    Attributes:
+        variance: Mean variance of a pair's difference on the test's scale: of the logarithm of a
+            ratio, or of an amount in the metric's unit; finite, at least 0.
+        runs: Number of earlier runs that it is the mean of.
+    """
+
+    variance: float
+    runs: int
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.variance) and self.variance >= 0):
+            raise ValueError("variance must be finite and not below zero")
+        if self.runs < 1:
+            raise ValueError("runs: at least one is needed")
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """The prior distribution of the variances of a run's metrics.
+
+    Attributes:
+        source: Where it comes from, for people, such as `14 runs on this machine`.
+        freedom: Degrees of freedom that each variance counts for, above 0: as if it came from
+            one more pair than that.
+        spreads: By sample key.
+
+    Source:
+        Smyth, Linear Models and Empirical Bayes Methods for Assessing Differential Expression in
+        Microarray Experiments, Statist. Appl. Genet. Mol. Biol. 3 (2004); here the prior comes
+        from earlier runs of the same metric, not from the other metrics of the run.
+    """
+
+    source: str
+    freedom: float
+    spreads: dict[str, Spread] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.freedom) and self.freedom > 0):
+            raise ValueError("freedom must be finite and above zero")
