@@ -69,6 +69,8 @@ class MetricSettings(Settings):
         gate: See `Metric`.
         scale: See `Metric`.
         floor: See `Metric`.
+        tolerance: See `Metric`; `"30%"` is 0.3.
+        description: See `Metric`.
         only: The product that it is read from; empty for any.
     """
 
@@ -81,15 +83,17 @@ class MetricSettings(Settings):
     gate: bool = False
     scale: Scale = Scale.RATIO
     floor: Annotated[float, Field(ge=0)] = 0.0
+    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    description: str = ""
     only: Product | Literal[""] = ""
 
-    @field_validator("margin", mode="before")
+    @field_validator("margin", "tolerance", mode="before")
     @classmethod
-    def _from_percent(cls, margin: object) -> object:
-        if isinstance(margin, str) and margin.endswith("%"):
+    def _from_percent(cls, said: object) -> object:
+        if isinstance(said, str) and said.endswith("%"):
             with suppress(ValueError):
-                return float(margin[:-1]) / 100
-        return margin
+                return float(said[:-1]) / 100
+        return said
 
     @model_validator(mode="wrap")
     @classmethod
@@ -122,7 +126,15 @@ class MetricSettings(Settings):
     def metric(self) -> Metric:
         """Return the part of this that is stored with results."""
         return Metric(
-            self.name, self.unit, self.better, self.margin, self.gate, self.scale, self.floor
+            name=self.name,
+            unit=self.unit,
+            better=self.better,
+            margin=self.margin,
+            gate=self.gate,
+            scale=self.scale,
+            floor=self.floor,
+            tolerance=self.tolerance,
+            description=self.description,
         )
 
 

@@ -38,6 +38,7 @@ class Metric:
             build can save, such as a sleep.
         tolerance: Worsening that a pass must exclude, on the scale of `margin` and at least as
             large; None for the margin itself.
+        description: What it is, in a few words; empty where its name says it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Metric:
     scale: Scale = Scale.RATIO
     floor: float = 0.0
     tolerance: float | None = None
+    description: str = ""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.margin) and self.margin > 0):
