@@ -14,7 +14,7 @@ from benchmarks.ranks import mann_whitney, median_interval
 from pipeline.judge import policy
 from pipeline.judge.looks import LOOKS
 from pipeline.judge.rows import Measured
-from pipeline.model.metric import Better, Metric
+from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Finding, Verdict
 
 MARGIN = 0.03
@@ -43,10 +43,20 @@ class Row:
 
 
 def measured(
-    name: str, before: Values, after: Values, *, family: str = "", is_paired: bool = True
+    name: str,
+    before: Values,
+    after: Values,
+    *,
+    family: str = "",
+    is_paired: bool = True,
+    scale: Scale = Scale.RATIO,
 ) -> Measured:
-    """Return a metric of two arms, less is better, with the margin of the table."""
-    metric = Metric(name, "1", Better.LOWER, MARGIN, gate=True)
+    """Return a metric of two arms, less is better, with the margin of the table.
+
+    On the scale of differences the margin is as large a share of the median of both arms.
+    """
+    level = 1.0 if scale is Scale.RATIO else median([*before, *after])
+    metric = Metric(name, "1", Better.LOWER, MARGIN * level, gate=True, scale=scale)
     return Measured(
         family or name, metric, array("d", before), array("d", after), is_paired=is_paired
     )
@@ -149,20 +159,29 @@ def other_machine(data: Path) -> list[Row]:
                     both = [one.costs[start : start + pairs] for one in (first, second)]
                     key = f"{name}-{first.machine}-{second.machine}-{start}"
                     known[key] = (both[start % 2], both[1 - start % 2])
-    ours = policy.of_table([measured(name, *both, is_paired=False) for name, both in known.items()])
     said = benchstat.compared(known).values()
-    red = share(ours, Verdict.REGRESSED)
     differ = np.mean([one.p < 0.05 for one in said])
-    return [
-        Row(
-            f"baseline from another machine of the same type, 10 runs each: red ({len(ours)})",
-            f"benchstat {100 * np.mean([s.is_worse for s in said]):.0f} % slower,"
-            f" {100 * differ:.0f} % different",
-            "≤ 1 %",
-            f"{100 * red:.2f} %, {100 * share(ours, Verdict.INCONCLUSIVE):.0f} % inconclusive",
-            red <= 0.01,
+    theirs = (
+        f"benchstat {100 * np.mean([s.is_worse for s in said]):.0f} % slower,"
+        f" {100 * differ:.0f} % different"
+    )
+    rows = []
+    for scale, what in ((Scale.RATIO, ""), (Scale.DIFFERENCE, ", as differences")):
+        ours = policy.of_table(
+            [measured(name, *both, is_paired=False, scale=scale) for name, both in known.items()]
         )
-    ]
+        red = share(ours, Verdict.REGRESSED)
+        rows.append(
+            Row(
+                "baseline from another machine of the same type, 10 runs each"
+                f"{what}: red ({len(ours)})",
+                theirs,
+                "≤ 1 %",
+                f"{100 * red:.2f} %, {100 * share(ours, Verdict.INCONCLUSIVE):.0f} % inconclusive",
+                red <= 0.01,
+            )
+        )
+    return rows
 
 
 def found_changes(data: Path) -> list[Row]:

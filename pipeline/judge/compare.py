@@ -81,6 +81,7 @@ def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: in
         at_worst=_worst(row, found, rule),
         error=found.error,
         freedom=found.freedom,
+        fixed=found.fixed,
     )
 
 

@@ -6,7 +6,7 @@ Everything here is on the test's scale (see `scale`), where positive is worse.
 import math
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pipeline.judge import scale
@@ -36,6 +36,10 @@ class Evidence(Protocol):
     @property
     def freedom(self) -> float:
         """Return the degrees of freedom of the error."""
+
+    @property
+    def fixed(self) -> float:
+        """Return the part of the error's square that more values do not shrink."""
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Return (low, high) at a two-sided confidence."""
@@ -77,6 +81,11 @@ class OneSided:
     def freedom(self) -> float:
         """Return the degrees of freedom of the error."""
         return self.estimate.freedom
+
+    @property
+    def fixed(self) -> float:
+        """Return the part of the error's square that more values do not shrink."""
+        return self.estimate.fixed
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Return (low, high) at a two-sided confidence; the open end is infinite."""
@@ -122,9 +131,10 @@ def of_groups(
         before: Of the baseline, shape (m,), m >= 2.
         after: Of the candidate, shape (n,), n >= 2.
         apart: What sets two groups apart though nothing changed, as a ratio (0.1 is 10 %); on the
-            scale of differences nothing is known of it, and it has no part.
+            scale of differences it is that share of the metric's level, so nothing where all
+            values are 0.
     """
-    known = apart if metric.scale is Scale.RATIO else 0.0
+    known = apart * scale.level(metric, before, after)
     digits = _digits(metric, before, after)
     first, second = (
         _rounded((scale.place(metric, value) for value in values), digits)
@@ -133,24 +143,36 @@ def of_groups(
     return student.of_groups(first, second, apart=known)
 
 
-def of_shares(metric: Metric, before: Sequence[Counted], after: Sequence[Counted]) -> Shares:
-    """Return what counted events show; at least one trial of each arm."""
+def of_shares(
+    metric: Metric, before: Sequence[Counted], after: Sequence[Counted], *, apart: float = 0.0
+) -> Shares:
+    """Return what counted events show; at least one trial of each arm.
+
+    Args:
+        metric: A share of events.
+        before: Of the baseline.
+        after: Of the candidate.
+        apart: See `of_groups`; nothing where the trials are pairs.
+    """
+    levels = [[events / of for events, of in trials] for trials in (before, after)]
     if metric.better is Better.HIGHER:
         before, after = after, before
-    return shares.of_trials(before, after)
+    return shares.of_trials(before, after, apart=apart * scale.level(metric, *levels))
 
 
 def mirrored(evidence: Evidence) -> Evidence:
     """Return the same with better for worse."""
     match evidence:
         case OneSided(estimate, is_least):
-            mirror = Estimate(0.0 - estimate.mean, estimate.error, estimate.freedom)
+            mirror = replace(estimate, mean=0.0 - estimate.mean)
             return OneSided(mirror, is_least=not is_least)
         case Shares():
             (x0, x1), (n0, n1) = evidence.events, evidence.of
-            return Shares((x1, x0), (n1, n0), evidence.dispersion, evidence.freedom)
+            return replace(evidence, events=(x1, x0), of=(n1, n0))
         case _:
-            return Estimate(0.0 - evidence.mean, evidence.error, evidence.freedom)
+            return Estimate(
+                0.0 - evidence.mean, evidence.error, evidence.freedom, fixed=evidence.fixed
+            )
 
 
 def _digits(metric: Metric, before: Sequence[float], after: Sequence[float]) -> int:

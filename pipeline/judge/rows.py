@@ -113,7 +113,8 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
                 [(value * of, of) for value, of in zip(values, ofs[:most], strict=True)]
                 for values, ofs in zip(arms.values(), measured.of, strict=True)
             ]
-            found = evidence.of_shares(metric, *counted)
+            between = 0.0 if measured.is_paired else apart
+            found = evidence.of_shares(metric, *counted, apart=between)
         elif measured.is_paired:
             found = evidence.of_pairs(metric, before, after)
         else:

@@ -5,6 +5,8 @@ better mirrors one of which less is.
 """
 
 import math
+from collections.abc import Sequence
+from statistics import fmean
 
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound
@@ -33,6 +35,22 @@ def place(metric: Metric, value: float) -> float:
     """
     up = math.log(value - metric.floor) if metric.scale is Scale.RATIO else value
     return _oriented(metric, up)
+
+
+def level(metric: Metric, before: Sequence[float], after: Sequence[float]) -> float:
+    """Return what a share of a metric's level is to be multiplied by to be on the test's scale.
+
+    On logarithms a share is a share everywhere.  On the scale of differences it is a share of the
+    mean size of the values, both arms alike; of a metric that is always 0 it is nothing.
+
+    Args:
+        metric: Of the values.
+        before: Of the baseline, at least one, in the metric's unit.
+        after: Of the candidate, at least one.
+    """
+    if metric.scale is Scale.RATIO:
+        return 1.0
+    return fmean(fmean(map(abs, values)) for values in (before, after))
 
 
 def worse(metric: Metric, change: float) -> float:

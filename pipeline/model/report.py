@@ -75,6 +75,8 @@ class Comparison:
         deviation: Standard deviation of a pair's difference on the test's scale, as these pairs
             alone show it; None where there are no pairs.
         prior: What earlier runs say of that deviation; None where nothing is known.
+        fixed: The part of the error's square that more pairs, or more values of each arm, do not
+            shrink.
     """
 
     workload: str
@@ -97,6 +99,7 @@ class Comparison:
     p_alone: float | None = None
     deviation: float | None = None
     prior: float | None = None
+    fixed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

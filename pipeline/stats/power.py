@@ -5,6 +5,7 @@ Effects, margins and errors share one unit; positive is the direction looked in.
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -65,6 +66,31 @@ def smallest_detectable(
     return high * error
 
 
+def detectable_at(
+    error: float, freedom: float, alpha: float, margin: float, wanted: float
+) -> float:
+    """Return the smallest effect that is rejected by a run which shows just this error.
+
+    Given the observed error, the rule is one threshold on the mean, and the mean is off the true
+    effect by a t value times that error.  This holds for each observed error where its freedom
+    counts a prior that the true variances follow; without one it holds only on average, and
+    `smallest_detectable` says what the next run would see.
+
+    Args:
+        error: Standard error as the test uses it, such as a moderated one; at least 0.
+        freedom: Degrees of freedom that it is known with; may be infinite.
+        alpha: One-sided level of the t test.
+        margin: At least 0.
+        wanted: The power, between 0 and 1.
+
+    Source:
+        The posterior of a normal mean under a scaled inverse chi-squared prior of its variance:
+        Gelman and others, Bayesian Data Analysis, 3rd ed., section 3.2.
+    """
+    threshold = max(margin, quantile(1 - alpha, freedom) * error)
+    return threshold + quantile(wanted, freedom) * error
+
+
 def median_share(freedom: float) -> float:
     """Return the median of an observed standard error, as a share of the true one.
 
@@ -103,9 +129,77 @@ def pairs_needed(
         error = deviation / math.sqrt(pairs)
         return power(effect, error, pairs - 1, alpha, margin) >= wanted
 
-    low, high = 1, most
-    if not suffice(high):
+    return _fewest(suffice, most)
+
+
+def values_needed(
+    effect: float,
+    error: float,
+    freedom: float,
+    values: int,
+    *,
+    alpha: float,
+    margin: float,
+    wanted: float,
+    most: int,
+    fixed: float = 0.0,
+) -> int | None:
+    """Return how many values of each group reject with the wanted power; None if `most` do not.
+
+    More values shrink what varies between values, and leave what sets the groups apart.
+
+    Args:
+        effect: Taken for the true difference of the groups.
+        error: Standard error of it now, taken for the true one; at least 0.
+        freedom: Degrees of freedom of that error; may be infinite.
+        values: Number of values of each group now, at least 2.
+        alpha: One-sided level of the t test.
+        margin: At least 0.
+        wanted: The power, between 0 and 1.
+        most: Where to give up, at least 2.
+        fixed: The part of the error's square that more values do not shrink.
+    """
+    if effect <= margin or is_out_of_reach(
+        effect, fixed, alpha=alpha, margin=margin, wanted=wanted
+    ):
         return None
+    shrinks = max(0.0, error**2 - fixed)
+
+    def suffice(number: int) -> bool:
+        variance = fixed + shrinks * values / number
+        if variance <= (_NEGLIGIBLE * margin) ** 2:
+            return True
+        # Satterthwaite's, of as many times the values: only what shrinks is uncertain.
+        share = 0.0 if error == 0 else error**2 / variance * values / number
+        uncertain = share**2 / freedom * (values - 1) / (number - 1)
+        known = 1 / uncertain if uncertain > 0 else math.inf
+        return power(effect, math.sqrt(variance), known, alpha, margin) >= wanted
+
+    return _fewest(suffice, most)
+
+
+def is_out_of_reach(
+    effect: float, fixed: float, *, alpha: float, margin: float, wanted: float
+) -> bool:
+    """Tell whether no number of values rejects with the wanted power.
+
+    Args:
+        effect: Taken for the true difference of two groups.
+        fixed: The part of the error's square that more values do not shrink.
+        alpha: One-sided level of the test.
+        margin: At least 0.
+        wanted: The power, between 0 and 1.
+    """
+    if fixed <= 0:
+        return effect <= margin
+    return effect < detectable_at(math.sqrt(fixed), math.inf, alpha, margin, wanted)
+
+
+def _fewest(suffice: Callable[[int], bool], most: int) -> int | None:
+    """Return the smallest number from 2 that suffices; None where `most` does not."""
+    if not suffice(most):
+        return None
+    low, high = 1, most
     while high - low > 1:
         middle = (low + high) // 2
         if suffice(middle):

@@ -19,6 +19,8 @@ class Shares:
         dispersion: How many times as large the variance between trials is as that of independent
             events; at least 1.
         freedom: Degrees of freedom that the dispersion is known with; infinite where it is 1.
+        apart: Standard deviation of what sets the two sides apart though nothing changed, as a
+            difference of shares; taken for known.
 
     Source:
         Miettinen and Nurminen, Comparative Analysis of Two Rates, Statistics in Medicine 4 (1985),
@@ -30,6 +32,7 @@ class Shares:
     of: tuple[float, float]
     dispersion: float = 1.0
     freedom: float = math.inf
+    apart: float = 0.0
 
     @property
     def mean(self) -> float:
@@ -44,7 +47,12 @@ class Shares:
             (x + 1) / (n + 2) * (1 - (x + 1) / (n + 2)) / n
             for x, n in zip(self.events, self.of, strict=True)
         )
-        return math.sqrt(self.dispersion * variance)
+        return math.sqrt(self.dispersion * variance + self.fixed)
+
+    @property
+    def fixed(self) -> float:
+        """Return the part of the error's square that more trials do not shrink."""
+        return self.apart**2
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Return (low, high): the differences that a score test does not reject.
@@ -80,19 +88,24 @@ class Shares:
         shares = _restricted(self.events, self.of, difference)
         variance = sum(p * (1 - p) / n for p, n in zip(shares, self.of, strict=True))
         distance = self.mean - difference
+        variance = self.dispersion * variance + self.fixed
         if variance <= 0:
             return 0.0 if distance == 0 else math.copysign(math.inf, distance)
-        return distance / math.sqrt(self.dispersion * variance)
+        return distance / math.sqrt(variance)
 
 
 def of_trials(
-    before: Sequence[tuple[float, float]], after: Sequence[tuple[float, float]]
+    before: Sequence[tuple[float, float]],
+    after: Sequence[tuple[float, float]],
+    *,
+    apart: float = 0.0,
 ) -> Shares:
     """Return the shares of all trials together, with the dispersion that the trials show.
 
     Args:
         before: Of each trial how many events there were, and of how many; at least one trial.
         after: The same.
+        apart: See `Shares`.
     """
     events, of = [], []
     chi, freedom = 0.0, 0
@@ -110,6 +123,7 @@ def of_trials(
         (of[0], of[1]),
         dispersion,
         freedom if dispersion > 1 else math.inf,
+        apart,
     )
 
 

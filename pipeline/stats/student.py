@@ -14,6 +14,8 @@ class Estimate:
         mean: Any unit.
         error: Standard error, in the same unit, at least 0.
         freedom: Degrees of freedom of the error, above 0; infinite where the error is known.
+        fixed: The part of the error's square that more values do not shrink, such as what sets two
+            machines apart; at most the square.
 
     Source:
         Student, The Probable Error of a Mean, Biometrika 6 (1908).
@@ -22,6 +24,7 @@ class Estimate:
     mean: float
     error: float
     freedom: float
+    fixed: float = 0.0
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Return (low, high), where the true mean lies with the given confidence.
@@ -76,9 +79,12 @@ def of_groups(before: Sequence[float], after: Sequence[float], *, apart: float =
     (mean_before, deviation_before), (mean_after, deviation_after) = moments(before), moments(after)
     first, second = deviation_before**2 / len(before), deviation_after**2 / len(after)
     variance = first + second + apart**2
-    uncertain = first**2 / (len(before) - 1) + second**2 / (len(after) - 1)
-    freedom = variance**2 / uncertain if uncertain > 0 else math.inf
-    return Estimate(mean_after - mean_before, math.sqrt(variance), freedom)
+    uncertain = 0.0  # in shares of the variance, whose squares neither overflow nor vanish
+    if variance > 0:
+        uncertain = (first / variance) ** 2 / (len(before) - 1)
+        uncertain += (second / variance) ** 2 / (len(after) - 1)
+    freedom = 1 / uncertain if uncertain > 0 else math.inf
+    return Estimate(mean_after - mean_before, math.sqrt(variance), freedom, fixed=apart**2)
 
 
 def moments(values: Sequence[float]) -> tuple[float, float]:

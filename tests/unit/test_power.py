@@ -12,7 +12,15 @@ import pytest
 from scipy import stats
 
 from pipeline.judge.policy import ALPHA, PASS_ALPHA, POWER
-from pipeline.stats.power import median_share, pairs_needed, power, smallest_detectable
+from pipeline.stats.power import (
+    detectable_at,
+    is_out_of_reach,
+    median_share,
+    pairs_needed,
+    power,
+    smallest_detectable,
+    values_needed,
+)
 
 DRAWS = 20_000
 ERROR = 4 * math.sqrt(0.25 / DRAWS)  # four standard errors of a rate, at most
@@ -128,3 +136,69 @@ def test_the_pairs_needed_are_the_first_that_suffice() -> None:
 def test_pairs_needed_at_the_edges(effect: float, deviation: float, needed: int | None) -> None:
     found = pairs_needed(effect, deviation, alpha=0.05, margin=0.05, wanted=0.8, most=200)
     assert found == needed
+
+
+@pytest.mark.parametrize("freedom", [4.0, 8.0], ids=["prior of 4", "prior of 8"])
+@pytest.mark.parametrize("pairs", [3, 5, 8])
+@pytest.mark.parametrize("alpha", [ALPHA / 5, ALPHA / 28, 0.1 * ALPHA / 28])
+@pytest.mark.parametrize("margin", [0.0, math.log1p(0.05)], ids=["no margin", "margin 5 %"])
+def test_with_a_prior_every_print_is_honest(
+    freedom: float, pairs: int, alpha: float, margin: float
+) -> None:
+    """Each run is given the worsening that it prints; ten bins of the spread that it has seen."""
+    typical, bins, draws = 0.03, 10, DRAWS
+    random = np.random.default_rng([pairs, round(freedom)])
+    true = typical * np.sqrt(freedom / random.chisquare(freedom, draws))
+    d = random.normal(size=(draws, pairs)) * true[:, None]
+    seen, both = d.var(axis=1, ddof=1), freedom + pairs - 1
+    error = np.sqrt((freedom * typical**2 + (pairs - 1) * seen) / both / pairs)
+    per_error = [detectable_at(one, both, alpha, margin, POWER) for one in error]
+    mean = d.mean(axis=1) + per_error
+    is_red = (mean / error > stats.t.isf(alpha, both)) & (mean > margin)
+    rates = [is_red[part].mean() for part in np.array_split(seen.argsort(), bins)]
+    say(f"prior of {freedom:g}, {pairs} pairs, alpha {alpha:.5f}, margin {margin:.2f}: {rates}")
+    assert all(0.75 < rate < 0.85 for rate in rates)
+
+
+@pytest.mark.parametrize(
+    ("effect", "deviation"), [(0.1, 0.08), (0.06, 0.02), (0.2, 0.3), (0.05, 0.01), (0.06, 0.0)]
+)
+@pytest.mark.parametrize("now", [2, 4, 30])
+def test_without_a_fixed_part_values_are_needed_as_pairs_are(
+    effect: float, deviation: float, now: int
+) -> None:
+    rule = {"alpha": 0.01, "margin": 0.05, "wanted": 0.8}
+    expected = pairs_needed(effect, deviation, most=200, **rule)
+    error = deviation / math.sqrt(now)
+    assert values_needed(effect, error, now - 1, now, most=200, **rule) == expected
+
+
+@pytest.mark.parametrize("effect", [0.06, 0.15, 0.165, 0.17, 0.2, 0.5])
+@pytest.mark.parametrize("now", [3, 10])
+def test_no_number_of_values_makes_up_for_what_sets_two_groups_apart(
+    effect: float, now: int
+) -> None:
+    """What is promised suffices, by simulation; what is out of reach, no number would see."""
+    apart, spread, margin, alpha = 0.05, 0.1, 0.05, 0.01
+    error = math.sqrt(apart**2 + 2 * spread**2 / now)
+    rule = {"alpha": alpha, "margin": margin, "wanted": POWER}
+    needed = values_needed(effect, error, 2 * now, now, most=5000, fixed=apart**2, **rule)
+    out_of_reach = is_out_of_reach(effect, apart**2, **rule)
+    assert out_of_reach == (effect < 0.158)
+    assert (needed is None) == out_of_reach
+    random = np.random.default_rng([round(1000 * effect), now])
+    number, draws = needed or 5000, 4000
+    means, deviations = [], []
+    for machine in (0.0, 1.0):
+        own = random.normal(machine * effect, spread / math.sqrt(number), draws)
+        means.append(own + random.normal(0, apart / math.sqrt(2), draws))
+        deviations.append(spread * np.sqrt(random.chisquare(number - 1, draws) / (number - 1)))
+    first, second = (found**2 / number for found in deviations)
+    variance = first + second + apart**2
+    freedom = variance**2 / ((first**2 + second**2) / (number - 1))
+    shift = means[1] - means[0]
+    is_red = (shift / np.sqrt(variance) > stats.t.isf(alpha, freedom)) & (shift > margin)
+    if needed is None:
+        assert is_red.mean() < POWER + ERROR
+    else:
+        assert is_red.mean() > POWER - 0.03

@@ -43,7 +43,15 @@ def test_what_sets_groups_apart_makes_the_interval_wider_and_no_less_known() -> 
     near, far = of_groups(before, after), of_groups(before, after, apart=0.3)
     assert far.error == pytest.approx(math.hypot(near.error, 0.3))
     assert far.freedom > near.freedom
-    assert of_groups([1.0, 1.0], [1.0, 1.0], apart=0.3) == Estimate(0.0, 0.3, math.inf)
+    assert far.fixed == pytest.approx(0.09)
+    assert of_groups([1.0, 1.0], [1.0, 1.0], apart=0.3) == Estimate(0.0, 0.3, math.inf, fixed=0.09)
+
+
+@pytest.mark.parametrize("size", [1e-140, 1.0, 1e150])
+def test_the_freedom_of_two_groups_does_not_depend_on_the_unit(size: float) -> None:
+    before, after = [1.0, 1.1, 0.9], [1.5, 1.6, 1.3]
+    found = of_groups([size * v for v in before], [size * v for v in after], apart=0.1 * size)
+    assert found.freedom == pytest.approx(of_groups(before, after, apart=0.1).freedom)
 
 
 def test_the_interval_of_a_published_example_is_right() -> None:
