@@ -82,6 +82,9 @@ def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: in
         error=found.error,
         freedom=found.freedom,
         fixed=found.fixed,
+        p_alone=found.p_above_zero(),
+        deviation=row.deviation,
+        prior=row.prior,
     )
 
 
