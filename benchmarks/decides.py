@@ -8,11 +8,13 @@ inverse chi-square, 8 degrees of freedom), and `noise` multiplies the standard d
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 
-from benchmarks.judged import NOBODY, Row
+from benchmarks.judged import MARGIN, NOBODY, Row
+from benchmarks.known import azure, windows
 from pipeline.judge import evidence, policy, rows
 from pipeline.model.metric import Better, Metric
 from pipeline.model.prior import Prior, Spread
@@ -20,6 +22,9 @@ from pipeline.model.report import Finding, Verdict
 from pipeline.model.subject import Arm
 
 LOOKS = (3, 5, 8)
+_EARLIER = 10
+_MOST_RED = 0.02
+_ORDERS = 5
 _SEED = 20261129
 _RUNS = 150
 _OWN = 8.0  # degrees of freedom of the true variances
@@ -142,6 +147,55 @@ def decided() -> Iterator[Row]:
         shown = "; ".join(f"{times:g} margins {_shown(one)}" for times, one in by.items())
         what = f"{name} worse, the 27 others equal: pass / red / pairs ({_RUNS} runs)"
         yield Row(what, NOBODY, "red >= 90 % at 1.5", shown, by[1.5].red >= 0.9)
+
+
+def real(data: Path) -> Iterator[Row]:
+    """Yield how often reports on real equal builds are red, each metric with a prior of its past.
+
+    Args:
+        data: Folder of the data; see `benchmarks.known.azure`.
+    """
+    for gates in (28, 40):
+        reds: list[str] = []
+        is_met, held, judged = True, 0, 0
+        for pairs in (3, 5, 8, 10):
+            reports = [
+                one for order in range(_ORDERS) for one in _reports(data, pairs, gates, order)
+            ]
+            found = [policy.findings(one, policy.RULE) for one in reports]
+            red = fmean(any(f.verdict is Verdict.REGRESSED for f in one) for one in found)
+            is_met = is_met and red <= _MOST_RED
+            reds.append(f"{pairs} pairs {red:.1%} of {len(found)}")
+            changes = [f.comparison.change for one in found for f in one]
+            held += sum(change is not None and change.low <= 0 <= change.high for change in changes)
+            judged += len(changes)
+        what = (
+            f"a report of {gates} metrics red on real equal builds, each with a prior of its past"
+        )
+        yield Row(what, NOBODY, "at most 2 %", "; ".join(reds), is_met)
+        coverage = held / judged
+        what = f"coverage of the 95 % intervals of these {judged} metrics"
+        yield Row(what, NOBODY, "93 to 98 %", f"{coverage:.1%}", 0.93 <= coverage <= 0.98)
+
+
+def _reports(data: Path, pairs: int, gates: int, order: int) -> Iterator[list[rows.Row]]:
+    """Yield reports of windows of the Azure series, drawn over all of them in one random order."""
+    random = np.random.default_rng([order, pairs])
+    known: list[tuple[rows.Row, float]] = []
+    for one in azure(data):
+        found = [np.log(b) - np.log(a) for a, b in windows(one, pairs, random)]
+        for at in range(_EARLIER, len(found)):
+            before = fmean(float(past.var(ddof=1)) for past in found[at - _EARLIER : at])
+            metric = Metric(f"{one.name}-{one.machine}-{at}", "1", Better.LOWER, MARGIN, gate=True)
+            estimate = evidence.of_pairs(metric, [1.0] * pairs, np.exp(found[at]).tolist())
+            deviation = estimate.error * math.sqrt(pairs)
+            row = rows.Row("", metric, rows.GATE, dict.fromkeys(Arm), pairs, estimate, None, ())
+            known.append((replace(row, deviation=deviation), before))
+    random.shuffle(known)
+    for start in range(0, len(known) - gates + 1, gates):
+        report = known[start : start + gates]
+        spreads = {row.key: Spread(variance, _EARLIER) for row, variance in report}
+        yield rows.with_prior([row for row, _ in report], Prior("", 4.0, spreads))
 
 
 def _shown(came: Came) -> str:

@@ -58,6 +58,7 @@ def _rows(data: Path) -> Iterator[Row]:
     for without in _WITHOUT:
         yield from without()
     yield from decides.decided()
+    yield from decides.real(data)
     yield from steps.rows(data)
 
 
