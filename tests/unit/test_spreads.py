@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipeline.judge import policy, spreads
 from pipeline.judge.spreads import LEAST_RUNS, WINDOW, Asking, Origin
 from pipeline.model.metric import Better, Metric, Scale
+from pipeline.model.prior import Prior
 from pipeline.model.results import Cutoff, Failure, Interleave, ResultSet
 from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm, Product
@@ -53,7 +54,7 @@ def earlier(
 
 def prior_of(
     runs: list[RunSpreads], origin: Origin = Origin.HERE, asking: Asking = ASKING
-) -> spreads.Prior | None:
+) -> Prior | None:
     return spreads.prior(SpreadHistory(OF, tuple(runs)), asking, origin)
 
 
