@@ -132,7 +132,13 @@ def feed(report: Report) -> bool:
     except (BaselineError, ConfigError, LoadError, OSError) as error:
         log.warning("how much the pairs varied is not kept for later runs: %s", error)
         return False
-    log.info("how much the pairs varied is kept: %s runs in %s", len(history.runs), path)
+    log.debug("how much the pairs varied is kept: %s runs in %s", len(history.runs), path)
+    if len(history.runs) < LEAST_RUNS:
+        log.info(
+            "%s of the %s runs are kept that the prior of this machine needs",
+            len(history.runs),
+            LEAST_RUNS,
+        )
     return True
 
 

@@ -32,7 +32,7 @@ from pipeline.model.subject import Arm
 # 1: the first version.
 NIGHT: Final = "milo-perf.night/1"
 MOST_BYTES: Final = 5 * 2**20
-"""Of a file: 800 nights of the suite `pr`."""
+"""Of a file: 540 nights of the suite `pr`."""
 
 MOST_SERIES: Final = 300
 """Metrics in all nights of a file; `pr` has 54."""
