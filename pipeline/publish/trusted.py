@@ -17,6 +17,7 @@ from pipeline.config import Suite
 from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge import acceptance, policy
 from pipeline.judge.looks import looks_up_to
+from pipeline.model.prior import Prior
 from pipeline.model.publication import Acceptance, Outcome, Publication
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product
@@ -212,10 +213,15 @@ def _with_our_prior(judged: Judged, suite: Suite, product: Product) -> Judged:
     if found and (results.environment, results.interleave) != usual:
         found = None
         notes += ("measured in another way than the prior of our suite, so judged without one",)
-    elif results.prior and found != results.prior:
+    elif results.prior and not _are_alike(results.prior, found):
         instead = f"by the prior of our suite ({found.source})" if found else "without a prior"
         notes += (f"judged {instead}, not by the one in its results",)
     return replace(judged, results=replace(results, prior=found), notes=notes)
+
+
+def _are_alike(theirs: Prior, ours: Prior | None) -> bool:
+    """Return whether two priors decide alike, in whatever words they say where they come from."""
+    return ours is not None and (theirs.freedom, theirs.spreads) == (ours.freedom, ours.spreads)
 
 
 def _reason(folder: Path, event: Event, error: BaselineError) -> str:

@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, timedelta
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline import codec, config, priors
 from pipeline.model.publication import Outcome, Publication
-from pipeline.model.results import Interleave
+from pipeline.model.results import Interleave, Machine
 from pipeline.model.spreads import PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm, Product
 from pipeline.publish import checks, trusted
@@ -250,6 +250,21 @@ def test_the_prior_is_the_one_that_our_suite_ships(
     assert (prior.source, prior.freedom) == (source, 4.0)
     assert {one.variance for one in prior.spreads.values()} == {1e-4}
     assert any("not by the one in its results" in note for note in found.notes) is bool(own)
+
+
+def test_who_measured_with_what_our_suite_ships_reads_no_note_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ship(monkeypatch, tmp_path)
+    suite = config.load(config.path_of("pr")).suite
+    there = Machine({"logical cpus": "64"}, {})
+    theirs = priors.shipped(priors.asking(suite, Product.MILO, Interleave.REQUEST, there))
+    assert theirs is not None
+    assert "another class" in theirs.source
+    found = published(changed("passed", prior=json.loads(json.dumps(asdict(theirs)))))
+    assert found.report is not None
+    assert found.report.results.prior is not None
+    assert not any("prior" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("parts", [{"interleave": "trial"}, {"environment": "kind"}])
