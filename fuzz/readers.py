@@ -30,7 +30,7 @@ from pipeline.history.given import named_spreads
 from pipeline.history.source import Meaning, Source
 from pipeline.judge import policy
 from pipeline.judge.history import HistoryRule, judge
-from pipeline.judge.spreads import Asking, Origin, prior
+from pipeline.judge.spreads import PriorRequest, SpreadOrigin, prior
 from pipeline.model.metric import Better, Scale
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
@@ -135,8 +135,8 @@ def spread_file(data: bytes) -> None:
     with _refusing():
         for history in named_spreads(str(_file("spreads.json", data))).histories:
             keys = {key for run in history.runs for key in run.metrics}
-            asked = Asking(history.conditions, keys, datetime.max.replace(tzinfo=UTC))
-            found = prior(history, asked, Origin.NAMED, "a file")
+            asked = PriorRequest(history.conditions, keys, datetime.max.replace(tzinfo=UTC))
+            found = prior(history, asked, SpreadOrigin.NAMED, "a file")
             _printable(found.source if found else "")
             if history.runs:
                 _printable(spreads_text(history))

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import codec, config, files, noise, priors, stages
@@ -89,8 +90,9 @@ def spreads_of(folders: Sequence[Path]) -> SpreadHistory:
                 f"{folder}: of another suite, product, environment or load than the others",
                 hint="put runs together that differ in nothing but the build and the time",
             )
-        found = with_run(found or SpreadHistory(conditions), run_spreads(results))
-    if found is None:
+        new, now = run_spreads(results), datetime.now(UTC)
+        found = with_run(found or SpreadHistory(conditions), new, now)
+    if found is None or not found.runs:
         raise BaselineError("no run is left whose spreads could be kept")
     if len(found.runs) < LEAST_RUNS:
         log.warning("%s runs: a prior needs %s", len(found.runs), LEAST_RUNS)

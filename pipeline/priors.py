@@ -15,8 +15,8 @@ from pipeline.config import Suite, load_digest
 from pipeline.errors import BaselineError, ConfigError, LoadError
 from pipeline.judge.spreads import (
     LEAST_RUNS,
-    Asking,
-    Origin,
+    PriorRequest,
+    SpreadOrigin,
     conditions_of,
     prior,
     run_spreads,
@@ -53,9 +53,9 @@ NO_PRIOR = NamedSpreads()
 """A run that asks for it has no prior."""
 
 
-def asking(
+def request(
     suite: Suite, product: Product, interleave: Interleave, machine: Machine | None = None
-) -> Asking:
+) -> PriorRequest:
     """Return what is asked for by a run that begins now.
 
     Args:
@@ -68,10 +68,12 @@ def asking(
     keys = [f"{w.name}/{metric.name}" for w in of_product.workloads for metric in w.metrics]
     digest = load_digest(of_product)
     conditions = Conditions(suite.name, product, suite.environment.kind, interleave, digest)
-    return Asking(conditions, keys, datetime.now(UTC), machine.fingerprint if machine else None)
+    return PriorRequest(
+        conditions, keys, datetime.now(UTC), machine.fingerprint if machine else None
+    )
 
 
-def chosen(asked: Asking, named: NamedSpreads | None) -> Prior | None:
+def chosen(asked: PriorRequest, named: NamedSpreads | None) -> Prior | None:
     """Return the prior of a run: the named one, this machine's, the shipped one, or none.
 
     Args:
@@ -90,14 +92,14 @@ def chosen(asked: Asking, named: NamedSpreads | None) -> Prior | None:
     return found
 
 
-def shipped(asked: Asking) -> Prior | None:
+def shipped(asked: PriorRequest) -> Prior | None:
     """Return the prior that the suite ships, if it ships one for what is measured as it is now.
 
     Raises:
         BaselineError: The file cannot be read.
     """
     path = shipped_path(files.ours("baselines"), asked.conditions)
-    return prior(codec.read_spreads(path), asked, Origin.SHIPPED) if path.is_file() else None
+    return prior(codec.read_spreads(path), asked, SpreadOrigin.SHIPPED) if path.is_file() else None
 
 
 def shipped_path(baselines: Path, conditions: Conditions) -> Path:
@@ -127,7 +129,8 @@ def feed(report: Report) -> bool:
         path = _path(conditions)
         path.parent.mkdir(exist_ok=True)
         with alone(path.parent / "spreads.lock", "keeping how much its pairs varied"):
-            history = with_run(_kept(path, conditions), run_spreads(report.results))
+            before, new = _kept(path, conditions), run_spreads(report.results)
+            history = with_run(before, new, datetime.now(UTC))
             codec.write_spreads(path, history)
     except (BaselineError, ConfigError, LoadError, OSError) as error:
         log.warning("how much the pairs varied is not kept for later runs: %s", error)
@@ -142,9 +145,9 @@ def feed(report: Report) -> bool:
     return True
 
 
-def _of_named(asked: Asking, named: NamedSpreads) -> Prior | None:
+def _of_named(asked: PriorRequest, named: NamedSpreads) -> Prior | None:
     for history in named.histories:
-        if found := prior(history, asked, Origin.NAMED, named.name):
+        if found := prior(history, asked, SpreadOrigin.NAMED, named.name):
             return found
     number = max((len(usable(history, asked)) for history in named.histories), default=0)
     log.warning(
@@ -157,13 +160,13 @@ def _of_named(asked: Asking, named: NamedSpreads) -> Prior | None:
     return None
 
 
-def _of_this_machine(asked: Asking) -> Prior | None:
+def _of_this_machine(asked: PriorRequest) -> Prior | None:
     try:
         history = _kept(_path(asked.conditions), asked.conditions)
     except (BaselineError, ConfigError, OSError) as error:
         log.warning("what earlier runs on this machine say is not used: %s", error)
         return None
-    return prior(history, asked, Origin.HERE)
+    return prior(history, asked, SpreadOrigin.HERE)
 
 
 def _kept(path: Path, conditions: Conditions) -> SpreadHistory:

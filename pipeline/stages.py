@@ -75,7 +75,7 @@ def run(wish: Wish, out: Path) -> Report:
     machine = toolchain.machine_with(programs, plan.suite.environment.facts)
     noise.require(plan, loaded.digest, machine)
     product = compared.specs[Arm.CANDIDATE].product
-    asked = priors.asking(plan.suite, product, plan.interleave, machine)
+    asked = priors.request(plan.suite, product, plan.interleave, machine)
     results = ResultSet(
         suite=plan.suite.name,
         suite_digest=loaded.digest,

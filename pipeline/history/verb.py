@@ -107,7 +107,7 @@ def _of_load(results: ResultSet, suite: Suite, product: Product) -> ResultSet:
 
     Metrics are read by our suite, so the spreads of another version of it are of no use.
     """
-    ours = priors.asking(suite, product, results.interleave).conditions
+    ours = priors.request(suite, product, results.interleave).conditions
     if results.environment != ours.environment or results.load_digest == ours.load_digest:
         return results
     return dataclasses.replace(results, load_digest="")

@@ -43,7 +43,7 @@ false alarms and 8 give 5.8 %, so only what surely is the same machine counts fo
 _SHOWN = 60  # characters of what a file says of a machine
 
 
-class Origin(StrEnum):
+class SpreadOrigin(StrEnum):
     """Where spreads were kept."""
 
     HERE = "here"
@@ -163,13 +163,14 @@ def unfit(report: Report) -> str:
     return ""
 
 
-def with_run(history: SpreadHistory, run: RunSpreads) -> SpreadHistory:
+def with_run(history: SpreadHistory, run: RunSpreads, now: datetime) -> SpreadHistory:
     """Return a history with one more run, cut to the newest `WINDOW`.
 
-    The same run, resumed since, takes its own place.
+    The same run, resumed since, takes its own place.  A run that is dated after now is dropped:
+    a clock was wrong, and it would be the newest one until then.
     """
-    others = [one for one in history.runs if one.run != run.run]
-    return SpreadHistory(history.conditions, _newest([*others, run]))
+    runs = [*(one for one in history.runs if one.run != run.run), run]
+    return SpreadHistory(history.conditions, _newest([one for one in runs if one.time <= now]))
 
 
 def machine_class(fingerprint: Mapping[str, str]) -> str:
@@ -191,7 +192,7 @@ def machine_class(fingerprint: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class PriorRequest:
     """The run that asks for a prior.
 
     Attributes:
@@ -207,14 +208,16 @@ class Asking:
     machine: Mapping[str, str] | None = None
 
 
-def usable(history: SpreadHistory, asking: Asking) -> tuple[RunSpreads, ...]:
+def usable(history: SpreadHistory, request: PriorRequest) -> tuple[RunSpreads, ...]:
     """Return the runs of a history that were before, under the same conditions, newest last."""
-    if history.conditions != asking.conditions:
+    if history.conditions != request.conditions:
         return ()
-    return tuple(run for run in history.runs if run.time < asking.now)
+    return tuple(run for run in history.runs if run.time < request.now)
 
 
-def prior(history: SpreadHistory, asking: Asking, origin: Origin, name: str = "") -> Prior | None:
+def prior(
+    history: SpreadHistory, request: PriorRequest, origin: SpreadOrigin, name: str = ""
+) -> Prior | None:
     """Return the prior that earlier runs give; None where there are too few.
 
     Runs of the same machine are used where there are `LEAST_RUNS` of them, otherwise runs of the
@@ -223,34 +226,34 @@ def prior(history: SpreadHistory, asking: Asking, origin: Origin, name: str = ""
 
     Args:
         history: Earlier runs.
-        asking: The run that asks.
+        request: The run that asks.
         origin: Where the history was kept.
         name: Name of the file, of a history that a person named.
     """
-    runs = usable(history, asking)
-    there = asking.machine
+    runs = usable(history, request)
+    there = request.machine
     same = [run for run in runs if there is not None and run.machine == there]
     alike = [run for run in runs if there is not None and _class(run) == machine_class(there)]
     of_name = f" of {clipped(name, _SHOWN)}" if name else ""
     freedom = FREEDOM
-    if origin is not Origin.SHIPPED and len(same) >= LEAST_RUNS:
+    if origin is not SpreadOrigin.SHIPPED and len(same) >= LEAST_RUNS:
         chosen = _newest(same)
-        if asking.now - chosen[-1].time <= FRESH:
+        if request.now - chosen[-1].time <= FRESH:
             freedom = FREEDOM_FRESH
         where = f"{of_name} on this machine until {_day(chosen[-1])}"
-    elif origin is not Origin.SHIPPED and len(alike) >= LEAST_RUNS:
+    elif origin is not SpreadOrigin.SHIPPED and len(alike) >= LEAST_RUNS:
         chosen = _newest(alike)
         alike_said = f"machines of this class ({_class(chosen[-1])})"
         where = f"{of_name} on {alike_said} until {_day(chosen[-1])}"
-    elif origin is not Origin.HERE and len(runs) >= LEAST_RUNS:
+    elif origin is not SpreadOrigin.HERE and len(runs) >= LEAST_RUNS:
         chosen = _newest(runs)
-        kept = " that the suite ships" if origin is Origin.SHIPPED else of_name
+        kept = " that the suite ships" if origin is SpreadOrigin.SHIPPED else of_name
         where = f"{kept}, on {_classes(chosen)}"
         if there is not None and machine_class(there) not in map(_class, chosen):
             where += "; this machine is of another class"
     else:
         return None
-    spreads = _pooled(chosen, asking.keys)
+    spreads = _pooled(chosen, request.keys)
     return Prior(f"{len(chosen)} runs{where}", freedom, spreads) if spreads else None
 
 

@@ -207,7 +207,7 @@ def _with_our_prior(judged: Judged, suite: Suite, product: Product) -> Judged:
         BaselineError: The spread file that the suite ships cannot be read.
     """
     results, notes = judged.results, judged.notes
-    asked = priors.asking(suite, product, Interleave.REQUEST)
+    asked = priors.request(suite, product, Interleave.REQUEST)
     found = priors.shipped(asked)
     usual = (asked.conditions.environment, asked.conditions.interleave)
     if found and (results.environment, results.interleave) != usual:

@@ -218,7 +218,7 @@ def test_a_prior_of_its_own_changes_nothing(value: float, which: str) -> None:
 def ship(monkeypatch: pytest.MonkeyPatch, folder: Path, value: float = 1e-4) -> str:
     """Let the suite `pr` ship spreads, and return the source of the prior that they give."""
     suite = config.load(config.path_of("pr")).suite
-    of = priors.asking(suite, Product.MILO, Interleave.REQUEST)
+    of = priors.request(suite, Product.MILO, Interleave.REQUEST)
     runs = tuple(
         RunSpreads(
             f"run-{at}",
@@ -258,7 +258,7 @@ def test_who_measured_with_what_our_suite_ships_reads_no_note_of_it(
     ship(monkeypatch, tmp_path)
     suite = config.load(config.path_of("pr")).suite
     there = Machine({"logical cpus": "64"}, {})
-    theirs = priors.shipped(priors.asking(suite, Product.MILO, Interleave.REQUEST, there))
+    theirs = priors.shipped(priors.request(suite, Product.MILO, Interleave.REQUEST, there))
     assert theirs is not None
     assert "another class" in theirs.source
     found = published(changed("passed", prior=json.loads(json.dumps(asdict(theirs)))))

@@ -21,7 +21,7 @@ from pipeline.errors import BaselineError, ConfigError, Exit
 from pipeline.history import nights
 from pipeline.history.given import named_spreads
 from pipeline.judge import policy
-from pipeline.judge.spreads import LEAST_RUNS, Asking, Origin, conditions_of, prior
+from pipeline.judge.spreads import LEAST_RUNS, PriorRequest, SpreadOrigin, conditions_of, prior
 from pipeline.model.report import Report
 from pipeline.model.results import Failure, Interleave, Machine, ResultSet
 from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHistory
@@ -71,10 +71,10 @@ def fed(*runs: ResultSet) -> list[bool]:
     return [priors.feed(policy.report(run)) for run in runs]
 
 
-def asking(run: ResultSet | None = None) -> Asking:
+def asking(run: ResultSet | None = None) -> PriorRequest:
     of = conditions_of(run or measured())
     assert of is not None
-    return Asking(of, (KEY,), NOW, MACHINE)
+    return PriorRequest(of, (KEY,), NOW, MACHINE)
 
 
 def kept(state: Path) -> list[SpreadHistory]:
@@ -371,7 +371,7 @@ def test_any_change_of_a_file_is_understood_or_refused_and_a_prior_of_it_can_be_
             place = place[key]
     with suppress(ValueError):
         history = codec.parse_spreads(json.dumps(body).encode())
-        found = prior(history, asking(), Origin.NAMED, "x")
+        found = prior(history, asking(), SpreadOrigin.NAMED, "x")
         run = replace(measured(), prior=found)
         assert codec.parse_results(codec.results_json(run).encode()) == run
 
@@ -418,7 +418,7 @@ def test_results_of_before_are_of_the_load_that_their_folder_tells(tmp_path: Pat
     folder = stored(tmp_path / "a", run)
     config.keep(loaded, folder)
     found = baselines.spreads_of([folder]).conditions
-    assert found == priors.asking(loaded.suite, Product.MILO, Interleave.REQUEST).conditions
+    assert found == priors.request(loaded.suite, Product.MILO, Interleave.REQUEST).conditions
     codec.write_results(folder / "results.json", replace(run, suite_digest="sha256:0"))
     with pytest.raises(ConfigError, match="is not what it was"):
         baselines.spreads_of([folder])
@@ -431,17 +431,17 @@ def stale(path: Path) -> str:
     if path.name != f"{of.suite}-{of.product}.json":
         return "it has another name than its suite and product"
     suite = config.load(config.path_of(of.suite)).suite
-    asked = priors.asking(suite, of.product, of.interleave)
+    asked = priors.request(suite, of.product, of.interleave)
     if asked.conditions != of:
         return "the load of the suite has changed: record it again"
-    return "" if prior(history, asked, Origin.SHIPPED) else "too few runs"
+    return "" if prior(history, asked, SpreadOrigin.SHIPPED) else "too few runs"
 
 
 def test_shipped_spreads_are_of_the_suites_as_they_are(tmp_path: Path) -> None:
     for path in files.ours("baselines", "spreads").glob("*.json"):
         assert stale(path) == "", path
     smoke = config.load(config.path_of("smoke")).suite
-    of = priors.asking(smoke, Product.MILO, Interleave.REQUEST).conditions
+    of = priors.request(smoke, Product.MILO, Interleave.REQUEST).conditions
     good = tmp_path / "smoke-milo.json"
     codec.write_spreads(good, replace(history_of(), conditions=of))
     assert stale(good) == ""
@@ -477,7 +477,7 @@ def measured_subject(spec: object) -> Any:  # noqa: ANN401 - a subject
 def fed_smoke() -> Conditions:
     """Feed runs of the suite smoke, and return what they share."""
     smoke = config.load(config.path_of("smoke")).suite
-    of = priors.asking(smoke, Product.REFERENCE, Interleave.REQUEST).conditions
+    of = priors.request(smoke, Product.REFERENCE, Interleave.REQUEST).conditions
     runs = (
         replace(
             measured(at, load=of.load_digest),

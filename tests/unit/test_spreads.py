@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.judge import policy, spreads
-from pipeline.judge.spreads import LEAST_RUNS, WINDOW, Asking, Origin
+from pipeline.judge.spreads import LEAST_RUNS, WINDOW, PriorRequest, SpreadOrigin
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.prior import Prior
 from pipeline.model.results import Cutoff, Failure, Interleave, ResultSet
@@ -32,7 +32,7 @@ HERE = {
 }
 ALIKE = {**HERE, "cpu": "Intel Xeon 8370C", "kernel": "6.11", "memory": "8 GiB", "k6": "1.2.0"}
 LARGER = {**HERE, "logical cpus": "8", "memory": "31 GiB"}
-ASKING = Asking(OF, (KEY,), NOW + timedelta(days=1), HERE)
+ASKING = PriorRequest(OF, (KEY,), NOW + timedelta(days=1), HERE)
 
 
 def earlier(
@@ -53,7 +53,7 @@ def earlier(
 
 
 def prior_of(
-    runs: list[RunSpreads], origin: Origin = Origin.HERE, asking: Asking = ASKING
+    runs: list[RunSpreads], origin: SpreadOrigin = SpreadOrigin.HERE, asking: PriorRequest = ASKING
 ) -> Prior | None:
     return spreads.prior(SpreadHistory(OF, tuple(runs)), asking, origin)
 
@@ -147,7 +147,7 @@ def test_the_order_of_runs_does_not_matter(order: list[int], variances: list[flo
     assert prior_of(shuffled) == found
     grown = SpreadHistory(OF)
     for one in shuffled:
-        grown = spreads.with_run(grown, one)
+        grown = spreads.with_run(grown, one, NOW)
     assert grown.runs == tuple(runs)
     assert found is not None
     weighted = sum(v * (1 + at) for at, v in enumerate(variances)) / 78
@@ -155,8 +155,8 @@ def test_the_order_of_runs_does_not_matter(order: list[int], variances: list[flo
     assert found.spreads[KEY].runs == 12
 
 
-@pytest.mark.parametrize("origin", list(Origin))
-def test_fewer_than_ten_runs_are_no_prior(origin: Origin) -> None:
+@pytest.mark.parametrize("origin", list(SpreadOrigin))
+def test_fewer_than_ten_runs_are_no_prior(origin: SpreadOrigin) -> None:
     assert prior_of(earlier(LEAST_RUNS - 1), origin) is None
     assert prior_of(earlier(LEAST_RUNS), origin) is not None
 
@@ -189,7 +189,7 @@ def test_only_the_newest_runs_count() -> None:
     assert found.spreads[KEY].variance == pytest.approx(0.01)
     history = SpreadHistory(OF)
     for one in [*earlier(WINDOW), *old]:  # what is fed late is not newer for that
-        history = spreads.with_run(history, one)
+        history = spreads.with_run(history, one, NOW)
     assert list(history.runs) == earlier(WINDOW)
 
 
@@ -210,8 +210,8 @@ def test_only_earlier_runs_count() -> None:
     ],
     ids=["suite", "product", "environment", "interleave", "load"],
 )
-@pytest.mark.parametrize("origin", list(Origin))
-def test_runs_under_other_conditions_are_no_prior(other: Conditions, origin: Origin) -> None:
+@pytest.mark.parametrize("origin", list(SpreadOrigin))
+def test_runs_under_other_conditions_are_no_prior(other: Conditions, origin: SpreadOrigin) -> None:
     assert spreads.prior(SpreadHistory(other, tuple(earlier())), ASKING, origin) is None
 
 
@@ -219,11 +219,16 @@ def test_runs_under_other_conditions_are_no_prior(other: Conditions, origin: Ori
     ("runs", "origin", "now", "freedom", "said"),
     [
         pytest.param(
-            earlier(), Origin.HERE, NOW, 8.0, "10 runs on this machine until 2025-12-31", id="here"
+            earlier(),
+            SpreadOrigin.HERE,
+            NOW,
+            8.0,
+            "10 runs on this machine until 2025-12-31",
+            id="here",
         ),
         pytest.param(
             earlier(),
-            Origin.HERE,
+            SpreadOrigin.HERE,
             NOW + timedelta(days=20),
             4.0,
             "10 runs on this machine until 2025-12-31",
@@ -231,7 +236,7 @@ def test_runs_under_other_conditions_are_no_prior(other: Conditions, origin: Ori
         ),
         pytest.param(
             [*earlier(9), *earlier(3, machine=ALIKE, name="alike")],
-            Origin.HERE,
+            SpreadOrigin.HERE,
             NOW,
             4.0,
             "12 runs on machines of this class (ubuntu x86_64 with 2 cores and about 8 GiB) until"
@@ -240,7 +245,7 @@ def test_runs_under_other_conditions_are_no_prior(other: Conditions, origin: Ori
         ),
         pytest.param(
             [*earlier(10, machine=ALIKE, name="alike"), *earlier(11)],
-            Origin.HERE,
+            SpreadOrigin.HERE,
             NOW,
             8.0,
             "11 runs on this machine until 2025-12-31",
@@ -248,7 +253,7 @@ def test_runs_under_other_conditions_are_no_prior(other: Conditions, origin: Ori
         ),
         pytest.param(
             earlier(),
-            Origin.NAMED,
+            SpreadOrigin.NAMED,
             NOW,
             8.0,
             "10 runs of nights.jsonl on this machine until 2025-12-31",
@@ -256,7 +261,7 @@ def test_runs_under_other_conditions_are_no_prior(other: Conditions, origin: Ori
         ),
         pytest.param(
             earlier(machine=LARGER),
-            Origin.NAMED,
+            SpreadOrigin.NAMED,
             NOW,
             4.0,
             "10 runs of nights.jsonl, on ubuntu x86_64 with 8 cores and about 32 GiB; this machine"
@@ -265,7 +270,7 @@ def test_runs_under_other_conditions_are_no_prior(other: Conditions, origin: Ori
         ),
         pytest.param(
             earlier(),
-            Origin.SHIPPED,
+            SpreadOrigin.SHIPPED,
             NOW,
             4.0,
             "10 runs that the suite ships, on ubuntu x86_64 with 2 cores and about 8 GiB",
@@ -273,7 +278,7 @@ def test_runs_under_other_conditions_are_no_prior(other: Conditions, origin: Ori
         ),
         pytest.param(
             [*earlier(machine=LARGER), *earlier(2, machine=HERE, name="here")],
-            Origin.SHIPPED,
+            SpreadOrigin.SHIPPED,
             NOW,
             4.0,
             "12 runs that the suite ships, on 2 classes of machines",
@@ -282,9 +287,9 @@ def test_runs_under_other_conditions_are_no_prior(other: Conditions, origin: Ori
     ],
 )
 def test_a_prior_says_where_it_is_from_and_counts_for_as_much_as_that_is_worth(
-    runs: list[RunSpreads], origin: Origin, now: datetime, freedom: float, said: str
+    runs: list[RunSpreads], origin: SpreadOrigin, now: datetime, freedom: float, said: str
 ) -> None:
-    name = "nights.jsonl" if origin is Origin.NAMED else ""
+    name = "nights.jsonl" if origin is SpreadOrigin.NAMED else ""
     asking = replace(ASKING, now=now)
     found = spreads.prior(SpreadHistory(OF, tuple(runs)), asking, origin, name)
     assert found is not None
@@ -297,10 +302,10 @@ def test_runs_of_another_class_of_machine_are_no_prior_unless_somebody_says_so()
 
 def test_nobody_knows_the_machine_and_a_shipped_prior_holds() -> None:
     asking = replace(ASKING, machine=None)
-    found = prior_of(earlier(), Origin.SHIPPED, asking)
+    found = prior_of(earlier(), SpreadOrigin.SHIPPED, asking)
     assert found is not None
     assert "another class" not in found.source
-    assert prior_of(earlier(), Origin.HERE, asking) is None
+    assert prior_of(earlier(), SpreadOrigin.HERE, asking) is None
 
 
 def test_a_class_is_coarser_than_a_fingerprint() -> None:
@@ -348,8 +353,16 @@ def test_runs_that_say_too_little_or_differ_are_unfit(found: ResultSet, why: str
 def test_a_run_that_was_resumed_is_there_once() -> None:
     one = earlier(1)[0]
     grown = replace(one, metrics={KEY: PairSpread(0.5, 7)})
-    history = spreads.with_run(spreads.with_run(SpreadHistory(OF), one), grown)
+    history = spreads.with_run(spreads.with_run(SpreadHistory(OF), one, NOW), grown, NOW)
     assert history.runs == (grown,)
+
+
+def test_a_run_of_a_wrong_clock_takes_no_place_of_others() -> None:
+    wrong = earlier(WINDOW, first=NOW + timedelta(days=1000), name="wrong")
+    (right,) = earlier(1)
+    history = spreads.with_run(SpreadHistory(OF, tuple(wrong)), right, NOW)
+    assert history.runs == (right,)
+    assert spreads.with_run(history, wrong[0], NOW).runs == (right,)
 
 
 @pytest.mark.parametrize(
