@@ -157,7 +157,7 @@ class _Table:
         self._check_sizes(metric, rows)
         arms = [rows[self._arm[rows] == number] for number in _ARMS.values()]
         warnings: list[str] = []
-        lost = 0
+        lost: dict[Arm, int] = {}
         without = self._pair[rows] == hash("")
         is_paired = not without.all()
         if is_paired:
@@ -165,8 +165,8 @@ class _Table:
                 expected = "the pair, as in other rows of this metric"
                 self._file.refuse(int(rows[int(without.argmax())]), "pair", "", expected)
             arms, lost = self._paired(arms)
-        if lost:
-            warnings.append(f"{lost} of {lost + len(arms[0])} pairs lack an arm and are left out")
+        if fewer := sum(lost.values()):
+            warnings.append(f"{fewer} of {fewer + len(arms[0])} pairs lack an arm and are left out")
         of = self._events(metric, rows, arms)
         if of and metric.scale is Scale.RATIO:
             warnings.append("`of` is not used: it belongs to the scale `difference`")
@@ -223,8 +223,8 @@ class _Table:
             expected = f"0 or of a size from {SMALLEST_DIFFERENCE:g}"
             self._file.refuse(row, "value", shown, expected, "choose a smaller unit")
 
-    def _paired(self, arms: "list[Rows]") -> "tuple[list[Rows], int]":
-        """Return the rows of both arms in the same order of pairs, and how many pairs lack one."""
+    def _paired(self, arms: "list[Rows]") -> "tuple[list[Rows], dict[Arm, int]]":
+        """Return the rows of both arms in the same order of pairs, and how many pairs lack each."""
         import numpy as np
 
         pairs = [self._pair[arm] for arm in arms]
@@ -235,12 +235,14 @@ class _Table:
                 expected = "a pair that this arm has once, and it is there already"
                 self._file.refuse(row, "pair", self._file.lookup([row], "pair")[row], expected)
         if np.array_equal(pairs[0], pairs[1]):
-            return arms, 0
+            return arms, {}
         both, before, after = np.intersect1d(
             pairs[0], pairs[1], assume_unique=True, return_indices=True
         )
         by_line = before.argsort()
-        lost = len(pairs[0]) + len(pairs[1]) - 2 * len(both)
+        lost = {
+            arm: len(other) - len(both) for arm, other in zip(Arm, reversed(pairs), strict=True)
+        }
         return [arms[0][before[by_line]], arms[1][after[by_line]]], lost
 
     def _events(

@@ -20,6 +20,8 @@ def advice(comparison: Comparison, rule: Rule) -> Advice | None:
     metric, change, error = comparison.metric, comparison.change, comparison.error
     if change is None or error is None or comparison.freedom is None:
         return None
+    if comparison.is_lopsided:  # its warning says why, and more pairs may lack values, too
+        return None
     margin, tolerance = scale.margin(metric), scale.tolerance(metric)
     worse = scale.worse(metric, change.estimate)
     low = min(scale.worse(metric, change.low), scale.worse(metric, change.high))

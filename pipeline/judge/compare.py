@@ -85,6 +85,7 @@ def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: in
         p_alone=found.p_above_zero(),
         deviation=row.deviation,
         prior=row.prior,
+        is_lopsided=row.is_lopsided,
     )
 
 

@@ -10,7 +10,7 @@ from pipeline.judge.compare import compare
 from pipeline.judge.doubts import doubts
 from pipeline.judge.failures import failed_trials
 from pipeline.judge.looks import LOOKS, looks_up_to, share_of
-from pipeline.judge.rows import Measured, Row, of_measured, of_results
+from pipeline.judge.rows import Measured, Row, of_family, of_results
 from pipeline.model.report import Comparison, Finding, Report, Rule, Verdict
 from pipeline.model.results import ResultSet
 
@@ -93,6 +93,8 @@ def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
     metric, change = comparison.metric, comparison.change
     if change is None or comparison.p_worse is None or comparison.p_better is None:
         return Verdict.INCONCLUSIVE
+    if comparison.is_lopsided:
+        return Verdict.INCONCLUSIVE
     margin, tolerance = scale.margin(metric), scale.tolerance(metric)
     worse = scale.worse(metric, change.estimate)
     if scale.is_above(worse, margin):
@@ -144,9 +146,7 @@ def _looked(members: Sequence[Measured], *, in_looks: bool, apart: float) -> tup
     """Return the findings of one family, at the first look that settles them or the last."""
     most = max((min(len(m.before), len(m.after)) for m in members if m.is_paired), default=0)
     looks = looks_up_to(min(most, LOOKS[-1])) if in_looks else ()
-    return at_looks(
-        looks or (most,), lambda pairs: [of_measured(one, apart, pairs) for one in members]
-    )
+    return at_looks(looks or (most,), lambda pairs: of_family(members, apart, pairs))
 
 
 def at_looks(

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import median
 
-from pipeline.judge import evidence
+from pipeline.judge import coarse, evidence
 from pipeline.judge.evidence import Evidence, OneSided
+from pipeline.judge.missing import lopsided
 from pipeline.model.metric import Metric, Scale
 from pipeline.model.prior import Prior
 from pipeline.model.results import Cutoff, ResultSet, Sample
@@ -38,6 +39,8 @@ class Row:
         deviation: Standard deviation of a pair's difference on the test's scale, as these pairs
             alone show it; None where the evidence is not of pairs.
         prior: The same by earlier runs, as it was used; None where it was not.
+        is_lopsided: Whether one arm lacks so many more values than the other that what is left
+            decides nothing.
     """
 
     workload: str
@@ -51,6 +54,7 @@ class Row:
     cut_off: frozenset[Arm] = frozenset()
     deviation: float | None = None
     prior: float | None = None
+    is_lopsided: bool = False
 
     @property
     def key(self) -> str:
@@ -63,8 +67,14 @@ def of_results(results: ResultSet) -> list[Row]:
     by_key = {arm: {s.key: s for s in results.samples.get(arm, ())} for arm in Arm}
     samples = {key: sample for arm in Arm for key, sample in by_key[arm].items()}
     stored = results.stored.values if results.stored else {}
+    arms = {key: {arm: by_key[arm].get(key) for arm in Arm} for key in samples}
+    counts_vary = any(
+        coarse.is_count_that_varies(sample.metric, *zip(*pairs, strict=True))
+        for key, sample in samples.items()
+        if not sample.of and (pairs := _pairs(arms[key], results.valid_pairs))
+    )
     rows = [
-        _row(results, sample, {arm: by_key[arm].get(key) for arm in Arm}, stored.get(key))
+        _row(results, sample, arms[key], stored.get(key), counts_vary=counts_vary)
         for key, sample in samples.items()
     ]
     return with_prior(rows, results.prior) if results.prior else rows
@@ -109,7 +119,7 @@ def _deviation(found: Evidence | None, pairs: int) -> float | None:
     """Return the standard deviation of a pair; None where the evidence is of something else."""
     match found:
         case Estimate() | OneSided():
-            return found.error * math.sqrt(pairs)
+            return math.sqrt(max(0.0, found.error**2 - found.fixed) * pairs)
         case _:
             return None
 
@@ -127,7 +137,8 @@ class Measured:
         of: Of shares of events, how many there could have been, by arm; otherwise empty.
         warnings: What became of values that are not here.
         cut_off: Arms of which a deadline cut values off, so that they are lower bounds.
-        lost: Number of pairs that are not here because an arm lacks them.
+        lost: How many values are not here, by the arm that lacks them; nothing where none is.  Of
+            pairs, the partner of each is not here either.
     """
 
     family: str
@@ -138,23 +149,49 @@ class Measured:
     of: tuple[Sequence[float], ...] = ()
     warnings: tuple[str, ...] = ()
     cut_off: frozenset[Arm] = frozenset()
-    lost: int = 0
+    lost: Mapping[Arm, int] = field(default_factory=dict)
 
 
-def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> Row:
+def of_family(members: Sequence[Measured], apart: float, pairs: int) -> list[Row]:
+    """Return the rows of metrics that are judged together, in order.
+
+    Args:
+        members: Their values.
+        apart: See `evidence.of_groups`.
+        pairs: Take only so many pairs, from the first.
+    """
+    counts_vary = any(
+        coarse.is_count_that_varies(one.metric, one.before, one.after)
+        for one in members
+        if len(one.before) and len(one.after) and not one.of
+    )
+    return [of_measured(one, apart, pairs, counts_vary=counts_vary) for one in members]
+
+
+def of_measured(
+    measured: Measured, apart: float, pairs: int | None = None, *, counts_vary: bool = False
+) -> Row:
     """Return the row of one metric.
 
     Args:
         measured: Its values.
         apart: See `evidence.of_groups`.
         pairs: Take only so many pairs, from the first.
+        counts_vary: See `coarse.allowed_for`.
     """
     metric, most = measured.metric, pairs if measured.is_paired else None
     arms = {Arm.BASELINE: measured.before[:most], Arm.CANDIDATE: measured.after[:most]}
     before, after = arms.values()
+    measured_arms = measured.before, measured.after
     fewest = min(len(before), len(after))
-    lacking = lacks_most(len(measured.before), len(measured.before) + measured.lost)
-    said = [*measured.warnings, *lacking, *floored(metric), *without_ratios(metric, arms)]
+    lost = {arm: measured.lost.get(arm, 0) for arm in Arm}
+    asked = {arm: len(values) + lost[arm] for arm, values in zip(Arm, measured_arms, strict=True)}
+    if measured.is_paired:
+        asked = dict.fromkeys(Arm, len(measured.before) + sum(lost.values()))
+    lacking = lacks_most(len(measured.before), asked[Arm.BASELINE]) if measured.is_paired else []
+    one_sided = [] if lacking else lopsided(lost, asked)
+    said = [*measured.warnings, *lacking, *one_sided, *floored(metric)]
+    said += without_ratios(metric, arms)
     if fewest < 2:
         what = "pair" if measured.is_paired else "value of an arm"
         said.append(f"{fewest} {what} only, so there is no interval: at least two are needed")
@@ -173,10 +210,13 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
             ]
             between = 0.0 if measured.is_paired else apart
             found = evidence.of_shares(metric, *counted, apart=between)
-        elif measured.is_paired:
-            found = evidence.of_pairs(metric, before, after)
         else:
-            found = evidence.of_groups(metric, before, after, apart)
+            if measured.is_paired:
+                found = evidence.of_pairs(metric, before, after)
+            else:
+                found = evidence.of_groups(metric, before, after, apart)
+            found, steps = coarse.allowed_for(metric, found, before, after, counts_vary=counts_vary)
+            said += steps
         found = _bounded(metric, found, measured.cut_off)
     return Row(
         workload=measured.family,
@@ -189,11 +229,28 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
         warnings=tuple(said),
         cut_off=measured.cut_off,
         deviation=_deviation(found, fewest) if measured.is_paired else None,
+        is_lopsided=bool(one_sided),
     )
 
 
+def _pairs(arms: Mapping[Arm, Sample | None], valid: Sequence[int]) -> list[tuple[float, float]]:
+    """Return the values of the valid pairs that both arms have."""
+    both = [arms[arm] for arm in Arm]
+    return [
+        (before, after)
+        for pair in valid
+        for before, after in [tuple(one.values[pair] if one else None for one in both)]
+        if before is not None and after is not None
+    ]
+
+
 def _row(
-    results: ResultSet, shown: Sample, arms: dict[Arm, Sample | None], stored: float | None
+    results: ResultSet,
+    shown: Sample,
+    arms: dict[Arm, Sample | None],
+    stored: float | None,
+    *,
+    counts_vary: bool,
 ) -> Row:
     metric, valid = shown.metric, results.valid_pairs
     values = {
@@ -201,16 +258,16 @@ def _row(
         for arm, sample in arms.items()
     }
     present = {arm: [v for v in values[arm] if v is not None] for arm in Arm}
-    pairs = [
-        (before, after)
-        for before, after in zip(values[Arm.BASELINE], values[Arm.CANDIDATE], strict=True)
-        if before is not None and after is not None
-    ]
+    pairs = _pairs(arms, valid)
     without_ratio = without_ratios(metric, present)
     is_share = metric.scale is Scale.DIFFERENCE and any(s and s.of for s in arms.values())
     counted = {arm: _counted(arms[arm], valid) for arm in Arm} if is_share else {}
     lacking = lacks_most(min([len(pairs), *map(len, counted.values())]), len(valid))
+    there = counted if is_share and all(counted.values()) else present
+    lost = {arm: len(valid) - len(there[arm]) for arm in Arm}
+    one_sided = [] if lacking else lopsided(lost, dict.fromkeys(Arm, len(valid)))
     found: Evidence | None = None
+    steps: list[str] = []
     cut_off = frozenset(
         arm
         for arm, sample in arms.items()
@@ -221,7 +278,11 @@ def _row(
         metric = replace(metric, gate=False)
     elif not without_ratio and not lacking and len(pairs) >= 2:
         if not is_share:
-            found = _bounded(metric, evidence.of_pairs(metric, *zip(*pairs, strict=True)), cut_off)
+            both = [*zip(*pairs, strict=True)]
+            found = evidence.of_pairs(metric, *both)
+            if not _never_varied(results, shown.key):
+                found, steps = coarse.allowed_for(metric, found, *both, counts_vary=counts_vary)
+            found = _bounded(metric, found, cut_off)
         elif all(counted.values()):
             found = evidence.of_shares(metric, *counted.values())
     return Row(
@@ -233,17 +294,26 @@ def _row(
         evidence=found,
         stored=stored,
         deviation=_deviation(found, len(pairs)),
+        is_lopsided=bool(one_sided),
         warnings=(
             *not_gating,
             *_lower_bounds(cut_off),
             *_missing(present, len(valid), len(pairs)),
             *lacking,
+            *one_sided,
             *_uncounted(counted, present),
             *floored(metric),
             *without_ratio,
+            *steps,
         ),
         cut_off=cut_off,
     )
+
+
+def _never_varied(results: ResultSet, key: str) -> bool:
+    """Tell whether a metric did not vary in earlier runs: then it is a count, and not rounded."""
+    spread = results.prior.spreads.get(key) if results.prior else None
+    return spread is not None and spread.variance == 0
 
 
 def _bounded(metric: Metric, found: Evidence, cut_off: frozenset[Arm]) -> Evidence:

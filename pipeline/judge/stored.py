@@ -110,13 +110,19 @@ def _moved(stored: Sequence[Sample], again: dict[str, Sample]) -> list[str]:
 def _row(before: Sample, after: Sample, apart: float, *, gates: bool) -> Row:
     metric = replace(after.metric, gate=after.metric.gate and gates)
     present = [tuple(v for v in sample.values if v is not None) for sample in (before, after)]
+    lost = {
+        arm: len(sample.values) - len(values)
+        for arm, sample, values in zip(Arm, (before, after), present, strict=True)
+    }
     family = GATE if metric.gate else OTHERS
     cut_off = frozenset(
         arm
         for arm, sample in ((Arm.BASELINE, before), (Arm.CANDIDATE, after))
         if Cutoff.AT_LEAST in sample.cutoffs
     )
-    measured = Measured(family, metric, present[0], present[1], is_paired=False, cut_off=cut_off)
+    measured = Measured(
+        family, metric, present[0], present[1], is_paired=False, cut_off=cut_off, lost=lost
+    )
     return replace(of_measured(measured, apart), workload=after.workload)
 
 

@@ -77,6 +77,8 @@ class Comparison:
         prior: What earlier runs say of that deviation; None where nothing is known.
         fixed: The part of the error's square that more pairs, or more values of each arm, do not
             shrink.
+        is_lopsided: Whether one arm lacks so many more values than the other that what is left
+            decides nothing.
     """
 
     workload: str
@@ -100,6 +102,7 @@ class Comparison:
     deviation: float | None = None
     prior: float | None = None
     fixed: float = 0.0
+    is_lopsided: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ class Seen:
 def moderated(estimate: Estimate, pairs: int, prior: float, freedom: float) -> Estimate:
     """Return an estimate whose variance is the mean of that of its pairs and the prior one.
 
-    Each counts by its degrees of freedom, and the error is known with those of both together.
+    Each counts by its degrees of freedom, and the error is known with those of both together.  The
+    part of it that more pairs do not shrink is no spread of pairs, and stays.
 
     Args:
         estimate: Mean of pairs, with the error that they alone show.
@@ -45,9 +46,10 @@ def moderated(estimate: Estimate, pairs: int, prior: float, freedom: float) -> E
         Microarray Experiments, Statist. Appl. Genet. Mol. Biol. 3 (2004), section 3.
     """
     both = freedom + estimate.freedom
-    seen = estimate.error**2 * pairs
+    seen = (estimate.error**2 - estimate.fixed) * pairs
     variance = (freedom * prior + estimate.freedom * seen) / both
-    return Estimate(estimate.mean, math.sqrt(variance / pairs), both)
+    error = math.sqrt(variance / pairs + estimate.fixed)
+    return Estimate(estimate.mean, error, both, estimate.fixed)
 
 
 def widening(seen: Sequence[Seen]) -> float:
