@@ -83,7 +83,7 @@ def by_suite(results: ResultSet, suite: Suite, product: Product, pairs: int | No
     looks = looks_up_to(most) if pairs is None else ()
     try:
         samples = {arm: _samples(results, arm, metrics) for arm in Arm}
-        found = replace(results, samples=samples, pairs_asked=most, looks=looks)
+        found = replace(results, samples=samples, pairs_asked=most, looks=looks, ungated=())
     except ValueError as error:  # a value that a metric of ours does not allow
         raise BaselineError(f"its results: {error}") from error
     if looks and LEAST_PAIRS <= len(found.valid_pairs) < looks[0]:
@@ -94,6 +94,10 @@ def by_suite(results: ResultSet, suite: Suite, product: Product, pairs: int | No
     said_of = (
         (others, "judged by our margins, not by those of its results"),
         (unknown, "not of our suite, so it does not gate"),
+        (
+            sorted(set(results.ungated) & set(metrics)),
+            "did not gate on its machine, and gates here",
+        ),
         (lacking, "gates, and too few pairs have numbers of it from both builds"),
     )
     notes = [f"{what}: {some(names)}" for names, what in said_of if names]
