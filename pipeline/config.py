@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -51,6 +52,15 @@ _NAME = r"^[a-z][a-z0-9_-]*$"
 _SURELY_PERCENT = 2.0
 """A ratio that is written as a plain number from here on is refused: somebody means percent.
 Between 1 and this it is questioned, because suites of before have 1.5."""
+
+_NOT_OF_THE_LOAD = {
+    *("ready_s", "gone_s", "prefix", "expires_h", "registry", "pull_secret"),
+    *("kubeconfig", "context", "name", "keep"),
+}
+"""Settings of environments that say how builds get there, not what they get."""
+
+_NOT_OF_THE_READING = {"margin", "gate", "tolerance", "description", "only"}
+"""Settings of metrics that change no value."""
 
 _MOST_COMPLAINTS = 20
 _SENTENCE = 300  # characters of a key, or of what is wrong with it
@@ -231,6 +241,14 @@ class Suite(Settings):
         wanted = (self.environment, *(workload.driver for workload in self.workloads))
         return tuple(dict.fromkeys(name for one in wanted for name in one.needs))
 
+    def by_key(self) -> dict[str, Metric]:
+        """Return the metrics by their sample key; of a suite of one product (see `of`)."""
+        return {
+            f"{workload.name}/{metric.name}": metric.metric()
+            for workload in self.workloads
+            for metric in workload.metrics
+        }
+
     def of(self, product: Product) -> "Suite":
         """Return the suite with only the metrics that are read from a product."""
         workloads = tuple(
@@ -327,6 +345,39 @@ def _digest(suite: Suite) -> str:
             },
         },
     )
+    return _with_files(set_keys, suite)
+
+
+def load_digest(suite: Suite) -> str:
+    """Return the digest of what the spread of a suite's metrics depends on, besides the machine.
+
+    That is the load, its scripts, where the builds run, and how each metric is read.  What decides
+    a verdict is no part of it: margin, gate, tolerance, and how many pairs there are.
+
+    Args:
+        suite: With the metrics of one product (see `Suite.of`), and with the environment that it
+            runs in.
+    """
+    set_keys = suite.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_defaults=True,  # a new key is no change
+        include={"environment", "workloads"},
+        exclude={
+            "environment": _NOT_OF_THE_LOAD,
+            "workloads": {
+                "__all__": {"descriptions": True, "metrics": {"__all__": _NOT_OF_THE_READING}}
+            },
+        },
+    )
+    set_keys["environment"]["kind"] = suite.environment.kind
+    for workload in set_keys["workload"]:
+        workload["metric"].sort(key=lambda metric: metric["name"])
+    return _with_files(json.dumps(set_keys, sort_keys=True), suite)
+
+
+def _with_files(set_keys: str, suite: Suite) -> str:
+    """Return the digest of what a suite sets and of the scripts that it uses."""
     content = hashlib.sha256(set_keys.encode())
     own = own_files(suite)
     used = {path for workload in suite.workloads for path in workload.driver.files()}

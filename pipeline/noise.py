@@ -1,7 +1,6 @@
 """What equal builds were measured to do on a machine: kept, found again, and what it excludes."""
 
 import hashlib
-import math
 from pathlib import Path
 
 from pipeline import codec, files
@@ -40,19 +39,16 @@ def out_of_reach(
     Raises:
         BaselineError: The calibration cannot be read.
     """
-    spreads, freedom, source = {}, 0.0, ""
+    metrics = plan.suite.by_key()
+    found: tuple[str, ...] = ()
+    source = ""
     if prior:
-        spreads = {key: math.sqrt(spread.variance) for key, spread in prior.spreads.items()}
-        freedom, source = prior.freedom, prior.source
+        source = prior.source
+        found = calibrate.out_of_reach_by(prior, metrics, plan.pairs, plan.looks)
     elif known := _known(plan.suite.name, suite_digest, machine):
-        spreads = calibrate.spreads_of(known)
         source = f"a calibration of {known.taken_at:%Y-%m-%d}, in {_path(known.suite, machine)}"
-    metrics = {
-        f"{workload.name}/{metric.name}": metric.metric()
-        for workload in plan.suite.workloads
-        for metric in workload.metrics
-    }
-    found = calibrate.out_of_reach(spreads, metrics, plan.pairs, plan.looks, freedom)
+        spreads = calibrate.spreads_of(known)
+        found = calibrate.out_of_reach(spreads, metrics, plan.pairs, plan.looks)
     if found:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         log.warning(

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.judge import policy, scale
 from pipeline.judge.looks import looks_up_to
-from pipeline.judge.rows import Row, of_results, without_ratios
+from pipeline.judge.rows import Row, of_results
+from pipeline.judge.spreads import exact_pairs
 from pipeline.model.calibration import Calibration, Noise
 from pipeline.model.metric import Metric
+from pipeline.model.prior import Prior
 from pipeline.model.report import Rule, Verdict
 from pipeline.model.results import ResultSet
-from pipeline.model.subject import Arm
 from pipeline.stats.power import median_share
 from pipeline.stats.student import Estimate, moments, of_pairs, quantile
 
@@ -112,6 +113,14 @@ def out_of_reach(
     )
 
 
+def out_of_reach_by(
+    prior: Prior, metrics: Mapping[str, Metric], pairs: int, looks: Sequence[int]
+) -> tuple[str, ...]:
+    """Return the same for a run whose intervals lean on a prior; see `out_of_reach`."""
+    spreads = {key: math.sqrt(spread.variance) for key, spread in prior.spreads.items()}
+    return out_of_reach(spreads, metrics, pairs, looks, prior.freedom)
+
+
 def spreads_of(found: Calibration) -> dict[str, float]:
     """Return the standard deviation of a pair by sample key, as a calibration tells it.
 
@@ -129,14 +138,9 @@ def _differences(runs: Sequence[ResultSet]) -> dict[str, list[float]]:
     """Return the differences of all pairs by sample key, of pairs that both arms have."""
     found: dict[str, list[float]] = {}
     for run in runs:
-        arms = [{s.key: s for s in samples} for samples in run.samples.values()]
-        for key in arms[0].keys() & arms[1].keys():
-            metric = arms[0][key].metric
-            for pair in run.valid_pairs:
-                both = [arm[key].exact(pair) for arm in arms]
-                values = [value for value in both if value is not None]
-                if len(values) == 2 and not without_ratios(metric, {Arm.BASELINE: values}):
-                    found.setdefault(key, []).append(scale.difference(metric, *values))
+        for key, pairs in exact_pairs(run).items():
+            values = zip(pairs.before, pairs.after, strict=True)
+            found.setdefault(key, []).extend(scale.difference(pairs.metric, *v) for v in values)
     return found
 
 

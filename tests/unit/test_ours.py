@@ -70,9 +70,4 @@ def test_results_cannot_say_what_does_not_gate(tmp_path: Path) -> None:
     results = honest()
     keys = tuple(s.key for s in results.samples[Arm.CANDIDATE] if s.metric.gate)
     judged = by_suite(replace(results, ungated=keys), suite(tmp_path, "local"), Product.MILO, None)
-    plain = by_suite(results, suite(tmp_path, "local"), Product.MILO, None)
-    assert judged.results == plain.results
-    assert [note for note in judged.notes if note not in plain.notes] == [
-        note for note in judged.notes if "did not gate on its machine" in note
-    ]
-    assert len(judged.notes) == len(plain.notes) + 1
+    assert judged == by_suite(results, suite(tmp_path, "local"), Product.MILO, None)
