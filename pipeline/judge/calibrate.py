@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.judge import policy, scale
 from pipeline.judge.looks import looks_up_to
-from pipeline.judge.rows import Row, of_results
-from pipeline.judge.spreads import exact_pairs
+from pipeline.judge.rows import Measured, Row, of_measured, of_results
+from pipeline.judge.spreads import ExactPairs, exact_pairs
 from pipeline.model.calibration import Calibration, Noise
 from pipeline.model.metric import Metric
 from pipeline.model.prior import Prior
 from pipeline.model.report import Rule, Verdict
 from pipeline.model.results import ResultSet
-from pipeline.stats.power import median_share
-from pipeline.stats.student import Estimate, moments, of_pairs, quantile
+from pipeline.stats.power import median_share, smallest_limit
+from pipeline.stats.student import moments, quantile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,25 +36,27 @@ def calibration(runs: Sequence[ResultSet], most: int) -> Calibration:
 
     Args:
         runs: Of one suite on one machine, the same build in both arms; at least one.
-        most: Number of pairs that a report may have.
+        most: Number of pairs that a report may have.  Of a metric with fewer pairs than that, the
+            reports that are drawn have no more.
     """
-    worse = _differences(runs)
+    known = {k: p for k, p in _all_pairs(runs).items() if len(p.before) >= LEAST_PAIRS}
     looks = looks_up_to(most)
     last = runs[-1]
     rows = of_results(replace(last, ungated=()))
-    alarms, red = _alarms(rows, worse, looks or (most,))
+    drawn = min([most, *(len(pairs.before) for pairs in known.values())])
+    alarms, red = _alarms(rows, known, looks_up_to(drawn) or (drawn,))
     rule = policy.rule_at(most, looks)
     metrics = {
         key: Noise(
-            spread=moments(found)[1],
+            spread=spread,
             false_alarms=alarms[key],
             margin=row.metric.margin,
-            floor=floor(row.metric, moments(found)[1], most, rule),
+            floor=floor(row.metric, spread, most, rule, known=len(pairs.before) - 1),
             tolerance=row.metric.tolerance,
         )
         for row in rows
-        for key, found in ((_key(row), worse.get(_key(row), [])),)
-        if len(found) >= LEAST_PAIRS
+        if (pairs := known.get(key := _key(row)))
+        for spread in (_spread(pairs),)
     }
     return Calibration(
         suite=last.suite,
@@ -68,7 +70,7 @@ def calibration(runs: Sequence[ResultSet], most: int) -> Calibration:
     )
 
 
-def floor(metric: Metric, spread: float, pairs: int, rule: Rule) -> float:
+def floor(metric: Metric, spread: float, pairs: int, rule: Rule, known: float = math.inf) -> float:
     """Return the smallest tolerance with which equal builds pass, at the power of the rule.
 
     Args:
@@ -76,10 +78,11 @@ def floor(metric: Metric, spread: float, pairs: int, rule: Rule) -> float:
         spread: Of a pair's difference, on the test's scale.
         pairs: Of the report, at least 2.
         rule: The constants that decide.
+        known: Degrees of freedom that the spread is known with.
     """
     error = spread / math.sqrt(pairs)
-    needed = quantile(1 - rule.pass_alpha, pairs - 1) + quantile(rule.power, math.inf)
-    return abs(scale.change(metric, error * needed))
+    limit = smallest_limit(error, pairs - 1, rule.pass_alpha, rule.power, known)
+    return abs(scale.change(metric, limit))
 
 
 def out_of_reach(
@@ -134,30 +137,42 @@ def _key(row: Row) -> str:
     return f"{row.workload}/{row.metric.name}"
 
 
-def _differences(runs: Sequence[ResultSet]) -> dict[str, list[float]]:
-    """Return the differences of all pairs by sample key, of pairs that both arms have."""
-    found: dict[str, list[float]] = {}
+def _all_pairs(runs: Sequence[ResultSet]) -> dict[str, ExactPairs]:
+    """Return the values of all pairs by sample key, of pairs that both arms have."""
+    found: dict[str, ExactPairs] = {}
     for run in runs:
-        for key, pairs in exact_pairs(run).items():
-            values = zip(pairs.before, pairs.after, strict=True)
-            found.setdefault(key, []).extend(scale.difference(pairs.metric, *v) for v in values)
+        for key, more in exact_pairs(run).items():
+            one = found.get(key, ExactPairs(more.metric, (), ()))
+            found[key] = replace(
+                one, before=(*one.before, *more.before), after=(*one.after, *more.after)
+            )
     return found
 
 
+def _spread(pairs: ExactPairs) -> float:
+    """Return the standard deviation of a pair's difference on the test's scale."""
+    values = zip(pairs.before, pairs.after, strict=True)
+    return moments([scale.difference(pairs.metric, *both) for both in values])[1]
+
+
 def _alarms(
-    rows: Sequence[Row], worse: Mapping[str, list[float]], looks: Sequence[int]
+    rows: Sequence[Row], known: Mapping[str, ExactPairs], looks: Sequence[int]
 ) -> tuple[dict[str, float], float]:
-    """Return how often each metric, and a whole report, is red in reports drawn from pairs."""
+    """Return how often each metric, and a whole report, is red in reports drawn from pairs.
+
+    No pair is in a report twice: it would agree with itself, and make the spread too small.
+    """
     import numpy as np
 
     random = np.random.default_rng(_SEED)
-    most = max(map(len, worse.values()), default=0)
+    most = max((len(pairs.before) for pairs in known.values()), default=0)
     reds: dict[str, int] = {_key(row): 0 for row in rows}
     red = 0
     for _ in range(_REPORTS):
-        chosen = random.integers(0, most, looks[-1])
-        signs = random.choice([-1.0, 1.0], looks[-1])
-        judged = policy.at_looks(looks, partial(_rows, rows, worse, chosen, signs))
+        order = [int(at) for at in random.permutation(most)]
+        swapped = random.random(most) < 0.5
+        drawn = {key: _drawn(pairs, order, swapped) for key, pairs in known.items()}
+        judged = policy.at_looks(looks, partial(_rows, rows, drawn))
         regressed = [f for f in judged if f.verdict is Verdict.REGRESSED]
         for finding in regressed:
             reds[f"{finding.comparison.workload}/{finding.comparison.metric.name}"] += 1
@@ -165,27 +180,22 @@ def _alarms(
     return {key: count / _REPORTS for key, count in reds.items()}, red / _REPORTS
 
 
-def _rows(
-    rows: Sequence[Row],
-    worse: Mapping[str, list[float]],
-    chosen: "np.ndarray[Any, Any]",
-    signs: "np.ndarray[Any, Any]",
-    pairs: int,
-) -> list[Row]:
+def _drawn(pairs: ExactPairs, order: Sequence[int], swapped: "np.ndarray[Any, Any]") -> Measured:
+    """Return the pairs of a metric in another order, some with their sides exchanged."""
+    both = [
+        (pairs.after[at], pairs.before[at]) if swapped[at] else (pairs.before[at], pairs.after[at])
+        for at in order
+        if at < len(pairs.before)
+    ]
+    before, after = zip(*both, strict=True)
+    return Measured("", pairs.metric, before, after, is_paired=True)
+
+
+def _rows(rows: Sequence[Row], drawn: Mapping[str, Measured], pairs: int) -> list[Row]:
     """Return the rows of one drawn report with so many of its pairs."""
     return [
-        replace(row, evidence=_drawn(worse.get(_key(row), []), chosen[:pairs], signs))
+        replace(row, evidence=of_measured(one, 0.0, pairs).evidence)
+        if (one := drawn.get(_key(row)))
+        else replace(row, evidence=None)
         for row in rows
     ]
-
-
-def _drawn(
-    differences: Sequence[float], chosen: "np.ndarray[Any, Any]", signs: "np.ndarray[Any, Any]"
-) -> Estimate | None:
-    if len(differences) < LEAST_PAIRS:
-        return None
-    values = [
-        float(sign) * differences[int(at) % len(differences)]
-        for at, sign in zip(chosen, signs, strict=False)
-    ]
-    return of_pairs(values)

@@ -91,6 +91,44 @@ def detectable_at(
     return threshold + quantile(wanted, freedom) * error
 
 
+def smallest_limit(
+    error: float, freedom: float, alpha: float, wanted: float, known: float = math.inf
+) -> float:
+    """Return the limit below which an interval around an effect of 0 ends so often.
+
+    Args:
+        error: Standard error as it was estimated before, from other values; at least 0.
+        freedom: Degrees of freedom that the interval will have; may be infinite.
+        alpha: Chance of one side of the interval.
+        wanted: How often, between 0 and 1.
+        known: Degrees of freedom that `error` is known with; infinite where it is the true one.
+    """
+    import numpy as np
+    from scipy.special import gammaincinv, ndtr
+
+    if error == 0:
+        return 0.0
+    thresholds, weights = _thresholds(1.0, freedom, alpha, 0.0)
+    seen, parts = np.ones(1), np.ones(1)  # the estimated error, as shares of the true one
+    if not math.isinf(known):
+        nodes, parts = _legendre()
+        seen = np.sqrt(2 * gammaincinv(known / 2, nodes) / known)
+    low, high = 0.0, 1.0
+
+    def reached(limit: float) -> float:
+        return float(parts @ ndtr(limit * seen[:, None] - thresholds) @ weights)
+
+    while reached(high) < wanted:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        if reached(middle) < wanted:
+            low = middle
+        else:
+            high = middle
+    return high * error
+
+
 def median_share(freedom: float) -> float:
     """Return the median of an observed standard error, as a share of the true one.
 

@@ -28,14 +28,14 @@ def step_of(values: Sequence[float], least: float) -> float | None:
         return None
     step = known[0]
     for value in known[1:]:
-        step = _common(step, value, _ROUNDING * known[-1])
+        common = _common(step, value, _ROUNDING * known[-1])
+        step = value / round(value / common)  # without the rounding that Euclid gathers
         if step < least:
             return None
     if different == 2:
         step = min(step, *map(_last_decimal, known))
     if step <= 0:  # of numbers so small that their last digit is none
         return None
-    step = known[-1] / round(known[-1] / step)  # without the rounding that Euclid has gathered
     is_whole = all(round(v / step) >= 1 and abs(v / step - round(v / step)) < _OFF for v in known)
     return step if is_whole and step >= least else None
 

@@ -62,7 +62,7 @@ def beside_stored_numbers(metric: Metric, before: Values, after: Values, _: Path
         taken_at=run.taken_at,
         samples=again.samples[Arm.BASELINE],
     )
-    rows, _ = against_stored(run, stored, policy.APART)
+    rows, _said = against_stored(run, stored, policy.APART)
     (found,) = policy.findings(rows, policy.RULE)
     return found
 
