@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 _EPILOG = (
     "FILE.csv, or - for standard input, has the columns pair,arm,metric,value,"
-    " and where wanted unit,better,family,floor,margin,scale,of."
+    " and where wanted unit,better,family,floor,margin,tolerance,scale,of."
     " arm is baseline or candidate; values without a pair are compared as two groups; family groups"
-    " metrics that are judged together; scale is ratio or difference; of is how many events there"
-    " could have been, where a value is a share of events"
+    " metrics that are judged together; margin is the smallest change that can be a regression, and"
+    " tolerance the worsening that a pass must exclude, which is the margin unless it is stated;"
+    " scale is ratio or difference; of is how many events there could have been, where a value is a"
+    " share of events"
     " -- exit codes: 0 no regression, 2 a file that cannot be used, 3 regression,"
     " 4 inconclusive with --strict"
 )

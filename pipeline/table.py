@@ -1,6 +1,7 @@
 """Read a table of measurements that somebody else made: CSV in, values by metric out.
 
-Columns: `pair,arm,metric,value`, and where wanted `unit,better,family,floor,margin,scale,of`.
+Columns: `pair,arm,metric,value`, and where wanted
+`unit,better,family,floor,margin,tolerance,scale,of`.
 `arm` is `baseline` or `candidate`; an empty `pair` means that values do not belong in pairs;
 `family` groups metrics that are judged together; `scale` is `ratio` or `difference`; `of` is how
 many events there could have been, where a value is a share of events.
@@ -50,6 +51,7 @@ _COLUMNS = (
     Column("family", is_needed=False),
     Column("floor", is_needed=False),
     Column("margin", is_needed=False),
+    Column("tolerance", is_needed=False),
     Column("scale", is_needed=False),
     Column("of", is_needed=False, is_number=True),
 )
@@ -61,7 +63,7 @@ _ALLOWED: Mapping[str, Sequence[str]] = {
 MOST_METRICS = 50_000
 """Of one file, each in its family; each costs a tenth of a millisecond, however short it is."""
 
-_SAME = ("unit", "better", "floor", "margin", "scale")
+_SAME = ("unit", "better", "floor", "margin", "tolerance", "scale")
 """Columns that say one thing of a metric, in any of its rows or in all."""
 
 
@@ -180,28 +182,31 @@ class _Table:
         number = self._numbers[family, name]
         said = {column: self._said.get((number, column), ("", first)) for column in _SAME}
         scale = Scale(said["scale"][0] or Scale.RATIO)
-        margin, floor = said["margin"], said["floor"]
+        margin, tolerance, floor = said["margin"], said["tolerance"], said["floor"]
         try:
             return Metric(
                 name=name,
                 unit=said["unit"][0] or "1",
                 better=Better(said["better"][0] or Better.LOWER),
-                margin=self._margin(*margin, scale) if margin[0] else MARGIN,
+                margin=self._margin("margin", *margin, scale) if margin[0] else MARGIN,
                 gate=True,
                 scale=scale,
                 floor=self._number("floor", *floor) if floor[0] else 0.0,
+                tolerance=self._margin("tolerance", *tolerance, scale) if tolerance[0] else None,
             )
         except ValueError as error:
             why = clipped(f"{error}", _SENTENCE)
-            row = margin[1] if "margin" in why.removeprefix(name) else floor[1]
+            what = why.removeprefix(name)
+            named = (one for one in ("tolerance", "margin") if f": {one}" in what)
+            row = said[next(named, "floor")][1]
             raise ConfigError(f"{self._file.at(row)}: {why}") from error
 
-    def _margin(self, text: str, row: int, scale: Scale) -> float:
+    def _margin(self, column: str, text: str, row: int, scale: Scale) -> float:
         if text.endswith("%"):
-            return self._number("margin", text.removesuffix("%").rstrip(), row) / 100
-        found = self._number("margin", text, row)
+            return self._number(column, text.removesuffix("%").rstrip(), row) / 100
+        found = self._number(column, text, row)
         if scale is Scale.RATIO and (doubt := ambiguous_margin(found)):
-            raise ConfigError(f"{self._file.at(row)}: margin: {doubt}")
+            raise ConfigError(f"{self._file.at(row)}: {column}: {doubt}")
         return found
 
     def _number(self, column: str, text: str, row: int) -> float:

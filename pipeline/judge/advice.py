@@ -4,7 +4,7 @@ import math
 
 from pipeline.judge import scale
 from pipeline.model.report import Advice, Comparison, Rule
-from pipeline.stats.power import pairs_needed
+from pipeline.stats.power import pairs_needed, values_needed
 
 MOST_PAIRS = 200
 """Beyond this number of pairs we say that none would settle it, because nobody waits for them."""
@@ -27,20 +27,32 @@ def advice(comparison: Comparison, rule: Rule) -> Advice | None:
     low = min(scale.worse(metric, change.low), scale.worse(metric, change.high))
     if not (scale.is_above(worse, margin) or scale.is_above(margin, worse)):
         return Advice("the change is the margin itself, neither within it nor beyond", None)
-    deviation = error * math.sqrt(comparison.pairs)
     if worse > margin:
         alpha, effect, least = rule.alpha / comparison.tests, worse, margin
     else:  # what remains to be shown is that the worst that fits is below the tolerance
         alpha, effect, least = rule.pass_alpha, tolerance - max(worse, -tolerance), 0.0
-    pairs = pairs_needed(
-        effect,
-        deviation,
-        alpha=alpha,
-        margin=least,
-        wanted=rule.power,
-        most=MOST_PAIRS,
-        known=comparison.freedom - (comparison.pairs - 1) if comparison.prior else 0.0,
-    )
+    if comparison.fixed:
+        pairs = values_needed(
+            effect,
+            error,
+            comparison.freedom,
+            comparison.pairs,
+            alpha=alpha,
+            margin=least,
+            wanted=rule.power,
+            most=MOST_PAIRS,
+            fixed=comparison.fixed,
+        )
+    else:
+        pairs = pairs_needed(
+            effect,
+            error * math.sqrt(comparison.pairs),
+            alpha=alpha,
+            margin=least,
+            wanted=rule.power,
+            most=MOST_PAIRS,
+            known=comparison.freedom - (comparison.pairs - 1) if comparison.prior else 0.0,
+        )
     more = None if pairs is None else max(pairs - comparison.pairs, 1)
     if worse <= margin:
         seen = "worse, perhaps by less than the margin" if low > 0 else "too noisy to call"

@@ -11,7 +11,7 @@ from pipeline.model.metric import Better
 from pipeline.model.report import Bound, Change, Comparison, Rule
 from pipeline.model.subject import Arm
 from pipeline.stats.multiple import benjamini_hochberg, holm
-from pipeline.stats.power import median_share, smallest_detectable
+from pipeline.stats.power import detectable_at, median_share, smallest_detectable
 
 
 def compare(rows: Sequence[Row], rule: Rule) -> tuple[Comparison, ...]:
@@ -108,9 +108,15 @@ def _change(row: Row, found: Evidence, confidence: float) -> Change:
 
 
 def _detectable(row: Row, found: Evidence, rule: Rule, tests: int) -> float:
-    """Return the smallest worsening that is called a regression, at the strictest level."""
-    likely = found.error / median_share(found.freedom)
-    worse = smallest_detectable(
-        likely, found.freedom, rule.alpha / tests, scale.margin(row.metric), rule.power
-    )
+    """Return the smallest worsening that is called a regression, at the strictest level.
+
+    With a prior it is the one that this run would have called so, for each spread that it may have
+    seen; without one, the spread of a few pairs does not tell that much, and it is the one that a
+    run of the spread that is likely would call so.
+    """
+    rest = found.freedom, rule.alpha / tests, scale.margin(row.metric), rule.power
+    if row.prior is not None:
+        worse = detectable_at(found.error, *rest)
+    else:
+        worse = smallest_detectable(found.error / median_share(found.freedom), *rest)
     return scale.change(row.metric, worse)

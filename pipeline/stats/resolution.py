@@ -27,8 +27,11 @@ def step_of(values: Sequence[float], least: float) -> float | None:
     if different < 2 or not known:
         return None
     step = known[0]
+    nothing = _ROUNDING * known[-1]
     for value in known[1:]:
-        common = _common(step, value, _ROUNDING * known[-1])
+        common = _common(step, value, nothing)
+        if common <= nothing:
+            return None
         step = value / round(value / common)  # without the rounding that Euclid gathers
         if step < least:
             return None

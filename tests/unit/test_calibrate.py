@@ -1,6 +1,7 @@
 """Calibration: what equal builds show, and margins that are below it."""
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from pipeline import baselines, codec, config, files, noise
 from pipeline.errors import ConfigError
@@ -63,6 +65,32 @@ def test_a_margin_of_the_floor_lets_equal_builds_pass_as_often_as_promised(pairs
         report = policy.report(results((metric, [1.0] * pairs, after)))
         passed += report.verdict == "unchanged"
     assert passed / 400 == pytest.approx(policy.POWER, abs=0.08)
+
+
+@pytest.mark.parametrize("known", [4, 9, 19])
+@pytest.mark.parametrize("pairs", [3, 5, 8, 20])
+@pytest.mark.parametrize("pass_alpha", [0.025, 0.025 / 3])
+def test_so_does_one_from_a_spread_that_is_estimated(
+    known: int, pairs: int, pass_alpha: float
+) -> None:
+    random, draws = np.random.default_rng(pairs), 20_000
+    rule = replace(policy.RULE, pass_alpha=pass_alpha)
+    unit = math.log1p(calibrate.floor(LATENCY, 1e-3, pairs, rule, known=known)) / 1e-3
+    limits = unit * np.sqrt(random.chisquare(known, draws) / known)
+    d = random.normal(size=(draws, pairs))
+    half = stats.t.isf(pass_alpha, pairs - 1) * d.std(axis=1, ddof=1) / math.sqrt(pairs)
+    assert (d.mean(axis=1) + half < limits).mean() == pytest.approx(policy.POWER, abs=0.02)
+
+
+def test_the_rate_of_false_alarms_is_the_one_that_is_stated() -> None:
+    """A metric alone is red in 1 of 100 reports of equal builds; drawing pairs twice read 1.6."""
+    random, metric = np.random.default_rng(6), replace(LATENCY, margin=1e-6)
+    found = []
+    for _ in range(40):
+        after = np.exp(random.normal(0, 0.03, 10))
+        run = results((metric, [1.0] * 10, list(map(float, after))))
+        found.append(calibrate.calibration([run], 5).metrics["object-crud/create_p50"].false_alarms)
+    assert np.mean(found) == pytest.approx(0.01, abs=0.004)
 
 
 METRIC = replace(LATENCY, margin=0.05, tolerance=0.1)

@@ -106,3 +106,17 @@ def test_the_part_that_more_values_do_not_shrink_is_known() -> None:
         assert few.fixed == pytest.approx((policy.APART * level) ** 2, rel=0.2)
         assert few.fixed < few.error**2
         assert many.error**2 == pytest.approx(many.fixed, rel=0.01)
+
+
+@pytest.mark.parametrize("scale", Scale)
+def test_no_number_of_values_is_promised_that_would_not_suffice(scale: Scale) -> None:
+    random = np.random.default_rng(4)
+    tight = replace(RATIO, scale=scale, margin=0.03)
+    (one,) = judged([measured(tight, *(np.exp(random.normal(0, 0.005, (2, 10)))))])
+    assert one.verdict is Verdict.INCONCLUSIVE
+    assert one.advice is not None
+    assert one.advice.more_pairs is None
+    wide = replace(tight, margin=0.3)
+    (one,) = judged([measured(wide, *(np.exp(random.normal(0, 0.2, (2, 10)))))])
+    assert one.advice is not None
+    assert one.advice.more_pairs is not None

@@ -373,6 +373,41 @@ def test_neither_order_nor_blocks_nor_unit_change_a_verdict(  # noqa: PLR0917
     assert in_other_unit["", "m"]["verdict"] == whole["", "m"]["verdict"]
 
 
+@pytest.mark.parametrize(
+    ("text", "tolerance"), [("10%", 0.1), ("0.1", 0.1), ("150%", 1.5), ("", 0.05)]
+)
+def test_a_pass_excludes_the_tolerance(text: str, tolerance: float, tmp_path: Path) -> None:
+    lines = [f"{line},{text}" for line in paired([1.0, 1.0], [1.0, 1.0], rest=",5%")]
+    (one,) = measured(written(tmp_path, *lines, head=f"{HEAD},margin,tolerance"))
+    assert (one.metric.margin, one.metric.tolerated) == pytest.approx((0.05, tolerance))
+
+
+def test_a_tolerance_decides_what_passes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = paired([1.0, 1.0, 1.0, 1.0], [1.0213, 0.9791, 1.0118, 0.9907])
+    for tolerance, expected in (("", "inconclusive"), ("3%", "inconclusive"), ("5%", "unchanged")):
+        path = written(
+            tmp_path, *(f"{line},{tolerance}" for line in lines), head=f"{HEAD},tolerance"
+        )
+        assert found(path, capsys)[0]["verdict"] == expected
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "said"),
+    [
+        pytest.param("4%", ":2: m: tolerance must be finite and not below the margin", id="below"),
+        pytest.param("5", ":2: tolerance: `5` is 500 %; did you", id="no percent sign"),
+        pytest.param("x", ":2: tolerance: `x` is not a number", id="text"),
+    ],
+)
+def test_a_tolerance_that_cannot_be_is_refused(tolerance: str, said: str, tmp_path: Path) -> None:
+    path = written(tmp_path, f"0,baseline,m,1,5%,{tolerance}", head=f"{HEAD},margin,tolerance")
+    with pytest.raises(ConfigError) as error:
+        measured(path)
+    assert said in str(error.value)
+
+
 def test_a_margin_is_a_number_up_to_1_or_has_a_percent_sign(tmp_path: Path) -> None:
     for text, margin in (("5%", 0.05), ("150 %", 1.5), ("0.5", 0.5), ("1", 1.0), ("", 0.03)):
         lines = [f"{line},{text}" for line in paired([2.0, 2.0], [1.0, 1.0])]
