@@ -30,7 +30,11 @@ _WITH_DATA: tuple[Callable[[Path], list[Row]], ...] = (
     judged.pairs_used,
     judged.milo_builds,
 )
-_WITHOUT: tuple[Callable[[], list[Row]], ...] = (judged_model.coverage, judged_model.power)
+_WITHOUT: tuple[Callable[[], list[Row]], ...] = (
+    judged_model.coverage,
+    judged_model.power,
+    judged_model.rounded,
+)
 
 
 def main(argv: list[str]) -> None:
