@@ -173,6 +173,7 @@ class Suite(Settings):
         pairs: How many valid pairs a run has at most, unless it is asked for another number.
         budget_s: No pair is started that would end later, in seconds from the first one, unless a
             number of pairs is asked for.
+        stop_at_red: Whether a run ends at the first look that finds a regression.
         max_invalid: How many pairs may turn out invalid, and be measured again, before the run
             gives up.
         environment: Where subjects run.
@@ -183,6 +184,7 @@ class Suite(Settings):
     description: str
     pairs: Annotated[int, Field(ge=2)]
     budget_s: Annotated[float, Field(gt=0)] | None = None
+    stop_at_red: bool = False
     max_invalid: Annotated[int, Field(ge=0)] = 2
     environment: AnyEnvironment
     workloads: Annotated[tuple[Workload, ...], Field(alias="workload", min_length=1)]
@@ -282,12 +284,12 @@ def own_files(suite: Suite) -> dict[str, Path]:
 def _digest(suite: Suite) -> str:
     """Return the digest of what a value of the suite means: what it sets, and its scripts.
 
-    How many values there are is no part of it.
+    How many values there are is no part of it, nor when a run ends.
     """
     set_keys = suite.model_dump_json(
         by_alias=True,
         exclude_defaults=True,  # a new key is no change
-        exclude={"pairs", "budget_s", "max_invalid", "description"},
+        exclude={"pairs", "budget_s", "stop_at_red", "max_invalid", "description"},
     )
     content = hashlib.sha256(set_keys.encode())
     own = own_files(suite)

@@ -128,6 +128,24 @@ def measured(folder: Path, name: str) -> Path:
     )
 
 
+def named(written: str, kept: Path | None = None) -> str:
+    """Return how to name a file in a command that others may read: never by an absolute path.
+
+    Args:
+        written: The path that a person gave.
+        kept: A copy of the file, which is named where that path tells of a machine; None where
+            there is none.
+    """
+    given = Path(written)
+    if not (given.is_absolute() or written.startswith("~")):
+        return written
+    here = Path.cwd()
+    for path in (given.expanduser(), kept and kept.absolute()):
+        if path and path.is_relative_to(here):
+            return str(path.relative_to(here))
+    return given.name
+
+
 def _nearest(place: Path, name: str) -> str:
     """Return a hint on the newest folders in a place, or in `out/`, that hold what is wanted."""
     kind, _ = _KINDS[name]

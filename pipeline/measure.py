@@ -11,7 +11,6 @@ from pathlib import Path
 from pipeline.clock import watched_clock
 from pipeline.config import Workload
 from pipeline.errors import LoadError, SubjectDiedError
-from pipeline.judge.policy import LEAST_PAIRS
 from pipeline.log import log, step
 from pipeline.model.results import Failure, Interleave, Reading, ResultSet, Trial
 from pipeline.model.subject import Arm
@@ -80,16 +79,20 @@ def run_pairs(
         LoadError: The load could not be applied, or too many pairs were invalid.
         LaunchError: A subject did not start.
     """
-    invalid, began = 0, time.monotonic()
+    invalid, began = 0, time.monotonic() - results.measured_s
     for pair in plan.order():
-        if enough(results) or _is_over(plan, results, time.monotonic() - began):
+        if enough(results):
+            return
+        if is_over(plan, results, time.monotonic() - began):
+            log.info("the budget ends the run after %s pairs", len(results.valid_pairs))
             return
         if pair.number < results.pairs:
             continue
         folder = _empty(out / "pairs" / f"{pair.number:03}")
         done = len(results.valid_pairs)
         most = f"up to {plan.pairs}" if plan.looks else f"{plan.pairs}"
-        tell = _Teller(progress, f"pair {done + 1} of {most}", plan, plan.pairs - done)
+        rest_s = (plan.pairs - done - 1) * _pair_s(plan, results, results.measured_s)
+        tell = _Teller(progress, f"pair {done + 1} of {most}", rest_s)
         outcomes = _pair(plan, pair, rig, folder, tell)
         results = added(results, plan.suite, outcomes)
         yield results
@@ -105,28 +108,34 @@ def run_pairs(
             )
 
 
-def _is_over(plan: Plan, results: ResultSet, spent_s: float) -> bool:
-    """Return whether another pair would end after the budget; the first look always comes."""
-    least = plan.looks[0] if plan.looks else LEAST_PAIRS
-    if plan.budget_s is None or len(results.valid_pairs) < least:
+def is_over(plan: Plan, results: ResultSet, spent_s: float) -> bool:
+    """Return whether another pair would end after the budget; the first look always comes.
+
+    Args:
+        plan: Has the budget.
+        results: Of the pairs until now, which tell how long one takes.
+        spent_s: Seconds since the first pair began, without interruptions.
+    """
+    if plan.budget_s is None or len(results.valid_pairs) < plan.least:
         return False
-    if over := spent_s + plan.duration_s / plan.pairs > plan.budget_s:
-        log.info("the budget ends the run after %s pairs", len(results.valid_pairs))
-    return over
+    return spent_s + _pair_s(plan, results, spent_s) > plan.budget_s
+
+
+def _pair_s(plan: Plan, results: ResultSet, spent_s: float) -> float:
+    """Return how many seconds a pair takes: as measured, and before the first as expected."""
+    return spent_s / results.pairs if results.pairs else plan.pair_s
 
 
 @dataclass(frozen=True, slots=True)
 class _Teller:
-    """Adds the number of the pair and the time of the pairs to come to what is told."""
+    """Adds the number of the pair and the seconds of the pairs to come to what is told."""
 
     progress: Progress
     title: str
-    plan: Plan
-    pairs_left: int
+    rest_s: float
 
     def stage(self, what: str, left_s: float) -> None:
-        rest_s = (self.pairs_left - 1) * self.plan.duration_s / self.plan.pairs
-        self.progress.stage(f"{self.title}: {what}", left_s + rest_s)
+        self.progress.stage(f"{self.title}: {what}", left_s + self.rest_s)
 
 
 def _pair(plan: Plan, pair: Pair, rig: Rig, out: Path, tell: _Teller) -> tuple[Outcome, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.config import Suite
+from pipeline.judge.policy import LEAST_PAIRS
 from pipeline.model.plan import PlanSummary, WorkloadSummary
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm
@@ -71,7 +72,10 @@ class Plan:
             seed=self.seed,
             launches=self.launches,
             duration_s=self.duration_s,
+            pair_s=self.pair_s,
             most_pair_s=self.most_pair_s,
+            least=self.least,
+            budget_s=self.budget_s,
             workloads=tuple(
                 WorkloadSummary(
                     name=w.name,
@@ -103,6 +107,16 @@ class Plan:
     def duration_s(self) -> float:
         """Expected seconds, without builds."""
         return self.launches * self.launch_s
+
+    @property
+    def pair_s(self) -> float:
+        """Expected seconds of one pair."""
+        return self.duration_s / self.pairs
+
+    @property
+    def least(self) -> int:
+        """Number of valid pairs that are measured whatever the budget is."""
+        return self.looks[0] if self.looks else LEAST_PAIRS
 
     @property
     def launch_s(self) -> float:

@@ -20,7 +20,7 @@ from pipeline import (
     trust,
 )
 from pipeline.config import SUITE
-from pipeline.environments.chosen import chosen
+from pipeline.environments.chosen import NAMES, chosen
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.files import RESULTS
 from pipeline.judge import policy
@@ -40,6 +40,7 @@ from pipeline.probes import ALWAYS, ASKED
 from pipeline.render.html import html
 from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
+from pipeline.render.plan import pairs_of
 from pipeline.render.perfdata import perfdata
 from pipeline.render.text import text
 from pipeline.trust import Begun
@@ -85,6 +86,10 @@ def run(wish: Wish, out: Path) -> Report:
         tools=_tools(programs),
         taken_at=datetime.now(UTC),
         stored=stored_reference(stored, machine) if stored else None,
+        stops_at_red=plan.suite.stop_at_red,
+        budget_s=plan.budget_s,
+        suite_path=files.named(wish.suite, out / SUITE) if wish.suite.endswith(".toml") else "",
+        place=_place(wish, out),
     )
     out.mkdir(parents=True, exist_ok=True)
     config.keep(loaded, out)
@@ -282,18 +287,24 @@ def _is_ours(results: ResultSet, out: Path) -> bool:
 
 def _announce(plan: Plan, specs: Mapping[Arm, Spec]) -> None:
     """Say what happens now and how long it takes, before anything is built."""
-    summary = plan.summary()
-    least_s = summary.duration_s * (plan.looks[0] / plan.pairs if plan.looks else 1)
     log.info(
-        "comparing %s with %s by the suite %s: %s to %s once both are built",
+        "comparing %s with %s by the suite %s: %s, once both are built",
         specs[Arm.CANDIDATE],
         specs[Arm.BASELINE],
         plan.suite.name,
-        progress.minutes(least_s),
-        progress.minutes(summary.duration_s),
+        pairs_of(plan.summary()),
     )
     for sentence in toolchain.first_builds(plan.suite.needs, specs[Arm.CANDIDATE].product):
         log.info("%s", sentence)
+
+
+def _place(wish: Wish, out: Path) -> str:
+    """Return how to name the environment that was asked for in a command that others may read."""
+    if not wish.place or wish.place in NAMES:
+        return wish.place
+    kept = out / ENVIRONMENT
+    is_file = wish.place == wish.environment and wish.place.endswith(".toml")
+    return files.named(wish.place if is_file else str(kept.absolute()), kept)
 
 
 def _again(subject: Subject) -> Artifact:

@@ -227,6 +227,11 @@ class ResultSet:
             run of a fixed number of pairs.
         prior: What earlier runs say of how much its metrics vary; None where nothing is known.
         stops_at_red: Whether the run ends at the first look that finds a regression.
+        added: How many of the last looks were added once the run had ended.
+        budget_s: No pair is started that would end later, in seconds of measuring from the first.
+        suite_path: The file of the suite as it can be named again, empty for a suite of ours.
+        place: The environment that was asked for as it can be named again, empty for the suite's
+            own; None where an older version did not keep it.
     """
 
     suite: str
@@ -245,6 +250,10 @@ class ResultSet:
     looks: tuple[int, ...] = ()
     prior: Prior | None = None
     stops_at_red: bool = False
+    added: int = 0
+    budget_s: float | None = None
+    suite_path: str = ""
+    place: str | None = None
 
     def __post_init__(self) -> None:
         if self.pairs_asked < 1:
@@ -255,6 +264,10 @@ class ResultSet:
             list(self.looks) != sorted(set(self.looks)) or self.looks[-1] != self.pairs_asked
         ):
             raise ValueError("looks: they must rise to pairs_asked")
+        if not 0 <= self.added <= max(0, len(self.looks) - 1):
+            raise ValueError("added: at least one look must be planned")
+        if self.budget_s is not None and not (math.isfinite(self.budget_s) and self.budget_s > 0):
+            raise ValueError("budget_s: a finite number above zero is needed")
         if set(self.subjects) != set(Arm):
             raise ValueError("subjects: one for each arm is needed")
         pairs = self.pairs
@@ -286,6 +299,12 @@ class ResultSet:
         """Numbers of the pairs both trials of which count."""
         invalid = {trial.pair for trial in self.trials if trial.invalid}
         return tuple(pair for pair in range(self.pairs) if pair not in invalid)
+
+    @property
+    def measured_s(self) -> float:
+        """Seconds that all launches took; the two trials of a duet share one."""
+        shared = len(Arm) if self.interleave is Interleave.REQUEST else 1
+        return sum(trial.duration_s for trial in self.trials) / shared
 
     def of_first(self, valid: int) -> "ResultSet":
         """Return the results as they were when so many pairs were valid.

@@ -5,6 +5,7 @@ import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pipeline import files
 from pipeline.errors import ConfigError
 from pipeline.model.publication import Origin
 from pipeline.model.subject import Product
@@ -78,9 +79,10 @@ def reproduce(wanted: Asked, origin: Origin) -> str:
         )
     else:
         arms = f"source:.@{head}", f"source:.@{left}"
+    suite = files.named(wanted.suite)
     pairs = "auto" if wanted.pairs is None else f"{wanted.pairs}"
     words = [
-        *("python -m pipeline run --suite", shlex.quote(wanted.suite)),
+        *("python -m pipeline run --suite", shlex.quote(suite)),
         *("--candidate", arms[0], "--against", arms[1], "--pairs", pairs),
     ]
     if wanted.build and wanted.product is Product.MILO:

@@ -148,7 +148,7 @@ def method(report: Report) -> list[tuple[str, str]]:
         ),
         ("pairs", f"{len(results.valid_pairs)} valid of {results.pairs}, {_order(report)}"),
         ("trials", f"{len(results.trials)}, {invalid} of them invalid"),
-        ("when", f"{results.taken_at:%Y-%m-%d %H:%M} UTC, {minutes(_duration_s(report))} measured"),
+        ("when", f"{results.taken_at:%Y-%m-%d %H:%M} UTC, {minutes(results.measured_s)} measured"),
         ("seed", f"{results.seed}"),
         ("suite", f"{results.suite}, {_short(results.suite_digest)}"),
         (
@@ -187,16 +187,20 @@ def reproduce(report: Report) -> str:
     """Return the command that measures the same again, quoted for a shell."""
     results = report.results
     baseline = results.subjects[Arm.BASELINE]
+    is_auto = results.looks and not results.added
+    place = results.place
+    if place is None:  # an older version did not keep what was asked for
+        place = "" if results.environment == "local" else "environment.toml"
     against = (
         ("--baseline", results.stored.name) if results.stored else ("--against", _pinned(baseline))
     )
     words = [
-        *("python", "-m", "pipeline", "run", "--suite", results.suite),
+        *("python", "-m", "pipeline", "run", "--suite", results.suite_path or results.suite),
         *("--candidate", _pinned(results.subjects[Arm.CANDIDATE])),
         *against,
-        *("--pairs", "auto" if results.looks else f"{results.pairs_asked}"),
+        *("--pairs", "auto" if is_auto else f"{results.pairs_asked}"),
         *("--interleave", results.interleave.value),
-        *(() if results.environment == "local" else ("--environment", "environment.toml")),
+        *(("--environment", place) if place else ()),
         *("--seed", f"{results.seed}"),
     ]
     if command := results.subjects[Arm.CANDIDATE].facts.get("build"):
@@ -252,12 +256,6 @@ def _order(report: Report) -> str:
     trials = report.results.trials
     first = sum(trial.arm is Arm.CANDIDATE and trial.position == 0 for trial in trials)
     return f"the candidate first in {first}"
-
-
-def _duration_s(report: Report) -> float:
-    """Return the seconds of all launches; the two trials of a duet share one."""
-    duet = report.results.interleave is Interleave.REQUEST
-    return sum(t.duration_s for t in report.results.trials) / (2 if duet else 1)
 
 
 def _listed(keys: list[str]) -> str:
