@@ -81,6 +81,9 @@ def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: in
         at_worst=_worst(row, found, rule),
         error=found.error,
         freedom=found.freedom,
+        p_alone=found.p_above_zero(),
+        deviation=row.deviation,
+        prior=row.prior,
     )
 
 

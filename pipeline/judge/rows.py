@@ -1,14 +1,17 @@
 """What is compared: the numbers of two arms, metric by metric, and what they show."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
 from pipeline.judge import evidence
-from pipeline.judge.evidence import Evidence
+from pipeline.judge.evidence import Evidence, OneSided
 from pipeline.model.metric import Metric, Scale
+from pipeline.model.prior import Prior
 from pipeline.model.results import Cutoff, ResultSet, Sample
 from pipeline.model.subject import Arm
+from pipeline.stats.moderated import MOST_WIDENED, Seen, widening
 from pipeline.stats.student import Estimate
 
 OTHERS = "others"
@@ -32,6 +35,9 @@ class Row:
         stored: Median of a stored baseline, to be shown.
         warnings: What a reader must know of the numbers.
         cut_off: Arms of which a deadline cut values off: their medians may be lower bounds.
+        deviation: Standard deviation of a pair's difference on the test's scale, as these pairs
+            alone show it; None where the evidence is not of pairs.
+        prior: The same by earlier runs, as it was used; None where it was not.
     """
 
     workload: str
@@ -43,6 +49,13 @@ class Row:
     stored: float | None
     warnings: tuple[str, ...]
     cut_off: frozenset[Arm] = frozenset()
+    deviation: float | None = None
+    prior: float | None = None
+
+    @property
+    def key(self) -> str:
+        """`workload/metric`, the key of its samples."""
+        return f"{self.workload}/{self.metric.name}"
 
 
 def of_results(results: ResultSet) -> list[Row]:
@@ -50,10 +63,55 @@ def of_results(results: ResultSet) -> list[Row]:
     by_key = {arm: {s.key: s for s in results.samples.get(arm, ())} for arm in Arm}
     samples = {key: sample for arm in Arm for key, sample in by_key[arm].items()}
     stored = results.stored.values if results.stored else {}
-    return [
+    rows = [
         _row(results, sample, {arm: by_key[arm].get(key) for arm in Arm}, stored.get(key))
         for key, sample in samples.items()
     ]
+    return with_prior(rows, results.prior) if results.prior else rows
+
+
+def with_prior(rows: Sequence[Row], prior: Prior) -> list[Row]:
+    """Return rows whose errors lean on what earlier runs say of the spread of each metric.
+
+    Where the spreads of a workload lie together above those of earlier runs, the prior is widened
+    as much; where they lie far above, it does not hold and is not used.
+
+    Args:
+        rows: Of one run.
+        prior: Of the same suite; metrics that it does not know stay as they are.
+    """
+    known = {key: one.variance for key, one in prior.spreads.items() if one.variance > 0}
+    seen: dict[str, list[Seen]] = {}
+    for row in rows:
+        if row.evidence is not None and row.deviation is not None and row.key in known:
+            one = Seen(row.deviation**2, row.evidence.freedom, known[row.key])
+            seen.setdefault(row.workload, []).append(one)
+    wider = {workload: widening(found) for workload, found in seen.items()}
+    return [
+        _leaning(row, known[row.key] * wider[row.workload], prior.freedom)
+        if row.evidence is not None
+        and row.deviation is not None
+        and row.key in known
+        and wider[row.workload] <= MOST_WIDENED
+        else row
+        for row in rows
+    ]
+
+
+def _leaning(row: Row, variance: float, freedom: float) -> Row:
+    if row.evidence is None:
+        return row
+    leaning = evidence.moderated(row.evidence, row.pairs, variance, freedom)
+    return replace(row, evidence=leaning, prior=math.sqrt(variance))
+
+
+def _deviation(found: Evidence | None, pairs: int) -> float | None:
+    """Return the standard deviation of a pair; None where the evidence is of something else."""
+    match found:
+        case Estimate() | OneSided():
+            return found.error * math.sqrt(pairs)
+        case _:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +187,7 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
         stored=None,
         warnings=tuple(said),
         cut_off=measured.cut_off,
+        deviation=_deviation(found, fewest) if measured.is_paired else None,
     )
 
 
@@ -172,6 +231,7 @@ def _row(
         pairs=len(pairs),
         evidence=found,
         stored=stored,
+        deviation=_deviation(found, len(pairs)),
         warnings=(
             *not_gating,
             *_lower_bounds(cut_off),

@@ -53,6 +53,11 @@ def margin(metric: Metric) -> float:
     return math.log1p(metric.margin) if metric.scale is Scale.RATIO else metric.margin
 
 
+def tolerance(metric: Metric) -> float:
+    """Return the worsening that a pass must exclude, on the test's scale, at least the margin."""
+    return math.log1p(metric.tolerated) if metric.scale is Scale.RATIO else metric.tolerated
+
+
 def hides_the_worst(metric: Metric, bound: Bound) -> bool:
     """Return whether a deadline leaves it open how much worse a change is."""
     grows = Bound.AT_LEAST if metric.better is Better.LOWER else Bound.AT_MOST

@@ -100,6 +100,20 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """What an inconclusive metric shows, and what would settle it.
+
+    Attributes:
+        shows: What can be said now, such as `worse by more than the margin, perhaps by chance`.
+        more_pairs: Number of further pairs, or of values of each group, that would most likely
+            settle it; None where no number that anybody waits for does.
+    """
+
+    shows: str
+    more_pairs: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """A comparison and the verdict on it.
 
@@ -108,11 +122,13 @@ class Finding:
         verdict: On them; or the one of an earlier look, which is kept.
         kept: What an earlier look found, where the verdict is kept from there; its `pairs` says
             from which.
+        advice: Of an inconclusive metric with an interval; otherwise None.
     """
 
     comparison: Comparison
     verdict: Verdict
     kept: Comparison | None = None
+    advice: Advice | None = None
 
 
 @dataclass(frozen=True, slots=True)

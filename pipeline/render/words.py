@@ -178,9 +178,19 @@ def notes(findings: Iterable[Finding]) -> list[tuple[str, str]]:
     """Return what is to be known of single metrics: pairs of a sentence and the metrics."""
     where: dict[str, list[str]] = {}
     for finding in findings:
-        for warning in finding.comparison.warnings:
+        for warning in (*finding.comparison.warnings, *advised(finding)):
             where.setdefault(warning, []).append(key(finding))
     return [(warning, _listed(keys)) for warning, keys in where.items()]
+
+
+def advised(finding: Finding) -> tuple[str, ...]:
+    """Return a sentence on what would settle an inconclusive metric; nothing of any other."""
+    said = finding.advice
+    if said is None:
+        return ()
+    if said.more_pairs is None:
+        return (f"{said.shows}: no number of pairs that anybody waits for would settle it",)
+    return (f"{said.shows}: about {count(said.more_pairs, 'more pair')} would settle it",)
 
 
 def reproduce(report: Report) -> str:
