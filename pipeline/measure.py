@@ -14,7 +14,7 @@ from pipeline.errors import LoadError, SubjectDiedError
 from pipeline.log import log, step
 from pipeline.model.results import Failure, Interleave, Reading, ResultSet, Trial
 from pipeline.model.subject import Arm
-from pipeline.plan import WORKLOAD_S, Pair, Plan, seed_of
+from pipeline.plan import Pair, Plan, seed_of
 from pipeline.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
 from pipeline.progress import Progress
 from pipeline.samples import (
@@ -228,7 +228,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> _Launched:
     launched = _Launched(launch.arms, datetime.now(UTC))
     tell.stage("start the servers", plan.launch_s)
     artifacts = {arm: rig.artifacts[arm] for arm in launch.arms}
-    left_s = plan.launch_s - plan.suite.environment.start_s
+    left_s = plan.launch_s - plan.start_s
     with (
         step(f"{tell.title}, {' and '.join(launch.arms)}"),
         watched_clock() as clock,
@@ -236,7 +236,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> _Launched:
     ):
         for workload in plan.suite.workloads:
             tell.stage(workload.name, left_s)
-            left_s -= workload.driver.load_s + WORKLOAD_S
+            left_s -= plan.workload_s(workload)
             seed = seed_of(plan.seed, launch.pair, workload.name)
             if not _carry_out(workload, launch, rig, targets, seed=seed, launched=launched):
                 rest = plan.suite.workloads[plan.suite.workloads.index(workload) :]

@@ -19,14 +19,15 @@ from pipeline import (
     traces,
     trust,
 )
-from pipeline.config import SUITE
+from pipeline.config import SUITE, Suite
 from pipeline.environments.chosen import NAMES, chosen
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.files import RESULTS
 from pipeline.judge import policy
+from pipeline.judge.more import with_more
 from pipeline.judge.stored import stored_reference
 from pipeline.log import log
-from pipeline.model.report import Report
+from pipeline.model.report import Report, Verdict
 from pipeline.model.results import (
     Baseline,
     ResultSet,
@@ -40,11 +41,11 @@ from pipeline.probes import ALWAYS, ASKED
 from pipeline.render.html import html
 from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
-from pipeline.render.plan import pairs_of
 from pipeline.render.perfdata import perfdata
+from pipeline.render.plan import pairs_of
 from pipeline.render.text import text
 from pipeline.trust import Begun
-from pipeline.wish import Wish, placed, planned, sides, spec_of, store
+from pipeline.wish import Wish, most_pairs, placed, planned, sides, spec_of, store
 
 VERDICT = "verdict.json"
 REPORT_TEXT = "report.txt"
@@ -100,11 +101,12 @@ def run(wish: Wish, out: Path) -> Report:
     return _measure(plan, results, artifacts, programs, out)
 
 
-def resume(out: Path, *, is_trusted: bool = False) -> Report:
-    """Go on with an interrupted run; trials that were measured are kept.
+def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> Report:
+    """Go on with a run; trials that were measured are kept.
 
     Args:
         out: Its folder.
+        more: Number of valid pairs to add; None to go on to where an interrupted run was to end.
         is_trusted: Whether what the folder says may be executed, also if it was not begun here.
 
     Raises:
@@ -124,7 +126,9 @@ def resume(out: Path, *, is_trusted: bool = False) -> Report:
         [subject.spec for subject in results.subjects.values()],
     )
     suite = loaded.suite.of(specs[Arm.CANDIDATE].product)
-    plan = Plan(suite, results.pairs_asked, results.interleave, results.seed, results.looks)
+    plan = _planned(results, suite)
+    if more is not None:
+        results, plan = _with_more(results, plan, more)
     fit.require(plan, list(specs.values()), out)
     artifacts = {arm: _again(results.subjects[arm]) for arm in Arm}
     for arm, artifact in artifacts.items():
@@ -135,6 +139,34 @@ def resume(out: Path, *, is_trusted: bool = False) -> Report:
         _same(f"the machine's {fact}", results.machine.fingerprint.get(fact, "unknown"), value)
     log.info("%s: %s pairs are kept", out, results.pairs)
     return _measure(plan, results, artifacts, programs, out)
+
+
+def _planned(results: ResultSet, suite: Suite) -> Plan:
+    """Return the plan that results are of."""
+    return Plan(
+        suite,
+        results.pairs_asked,
+        results.interleave,
+        results.seed,
+        results.looks,
+        results.budget_s,
+        spec_of(results.subjects[Arm.CANDIDATE].spec).product,
+    )
+
+
+def _with_more(results: ResultSet, plan: Plan, more: int) -> tuple[ResultSet, Plan]:
+    """Return results that may have more pairs, and the plan for these."""
+    valid = len(results.valid_pairs)
+    if more < 1:
+        raise ConfigError(f"--pairs {more}: with --resume it is how many more to measure")
+    if valid + more > (most := most_pairs(plan.suite)):
+        raise ConfigError(f"{valid + more} pairs: of this suite a run has at most {most}")
+    is_over = measure.is_over(plan, results, results.measured_s)
+    longer, until = with_more(results, more, is_over=is_over)
+    if policy.report(results).verdict is Verdict.REGRESSED:
+        log.warning("the regression that was found stays, whatever more pairs show")
+    log.info("up to %s more pairs: the run ends at %s", until - valid, until)
+    return longer, replace(_planned(longer, plan.suite), pairs=until)
 
 
 def compare(out: Path) -> Report:
@@ -242,6 +274,7 @@ def _measure(
             plan.suite.environment.opened(programs) as environment,
             progress.shown() as shown,
         ):
+            codec.write_results(out / RESULTS, results)  # pairs may have been added to what it had
             rig = measure.Rig(
                 environment=environment,
                 drivers={w.name: w.driver.driver(programs) for w in plan.suite.workloads},
@@ -249,9 +282,7 @@ def _measure(
                 asked=ASKED,
                 artifacts=artifacts,
             )
-            for latest in measure.run_pairs(
-                plan, rig, results, out, shown, enough=policy.is_enough
-            ):
+            for latest in measure.run_pairs(plan, rig, results, out, shown, enough=_enough(plan)):
                 codec.write_results(out / RESULTS, latest)
     except (PipelineError, KeyboardInterrupt, OSError):
         log.warning(
@@ -261,6 +292,11 @@ def _measure(
         )
         raise
     return policy.report(latest)
+
+
+def _enough(plan: Plan) -> measure.Enough:
+    """Return what says whether results are enough: what is decided, and the end of the plan."""
+    return lambda results: len(results.valid_pairs) >= plan.pairs or policy.is_enough(results)
 
 
 def _begun(results: ResultSet, out: Path) -> Begun:

@@ -57,8 +57,7 @@ def pairs_of(plan: PlanSummary) -> str:
     said = f"{many} pairs of about {plan.pair_s:.0f} s"
     if plan.budget_s is None:
         return said
-    fits = "all of them" if plan.fits == plan.pairs else f"{plan.fits or 'none'}"
-    said = f"{said}; the budget of {_time_of(plan.budget_s)} fits {fits}"
+    said = f"{said}; the budget of {_time_of(plan.budget_s)} fits {plan.fits or 'none'}"
     if plan.fits >= plan.least:
         return said
     least = _time_of(plan.least * plan.pair_s)
