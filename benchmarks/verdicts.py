@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import judged, judged_model, steps
+from benchmarks import decides, judged, judged_model, steps
 from benchmarks.judged import Row
 from pipeline import codec, files
 from pipeline.judge import policy
@@ -57,6 +57,8 @@ def _rows(data: Path) -> Iterator[Row]:
         yield from with_data(data)
     for without in _WITHOUT:
         yield from without()
+    yield from decides.decided()
+    yield from decides.real(data)
     yield from steps.rows(data)
 
 

@@ -182,17 +182,23 @@ def _looked(members: Sequence[Measured], *, in_looks: bool, apart: float) -> tup
     )
 
 
-def at_looks(looks: Sequence[int], rows_at: Callable[[int], Sequence[Row]]) -> tuple[Finding, ...]:
+def at_looks(
+    looks: Sequence[int],
+    rows_at: Callable[[int], Sequence[Row]],
+    *,
+    stops_at_red: bool = False,
+) -> tuple[Finding, ...]:
     """Return the findings of the first look that may end a run, or of the last.
 
     Args:
         looks: Numbers of pairs, at least one; a single one is a fixed number.
         rows_at: Gives the rows of so many pairs.
+        stops_at_red: Whether one regression is enough to end.
     """
     judged: tuple[Finding, ...] = ()
     of_looks = looks if len(looks) > 1 else ()
     for judged in _judged(looks, lambda pairs: (rule_at(pairs, of_looks), None), rows_at):
-        if may_end(judged):
+        if may_end(judged, stops_at_red=stops_at_red):
             break
     return judged
 

@@ -161,13 +161,13 @@ def method(report: Report) -> list[tuple[str, str]]:
 
 def _rule(report: Report) -> str:
     rule, looks = report.rule, report.results.looks
-    when = ", ".join(map(str, looks))
-    seen = f"{ALPHA:g} is spent over looks at {when} pairs; " if looks else ""
+    when = f" over looks at {', '.join(map(str, looks))} pairs" if looks else ""
+    seen = f"{ALPHA:g} is spent{when}, a tenth of it on pairs that are added later; "
     equal = share(1 - 2 * rule.pass_alpha)
     return (
         "worse or better by more than the margin, at alpha"
         f" {rule.alpha:.4g} over all gating metrics (Holm; Benjamini-Hochberg over the others;"
-        f" at least {rule.least_tests} tests); {seen if looks else ''}intervals"
+        f" at least {rule.least_tests} tests); {seen}intervals"
         f" {share(rule.confidence)}; unchanged when the interval at {equal} ends"
         f" below the margin and half of the shown one is within {rule.widest:g} margins;"
         f" `sees` is the smallest worsening called a regression with power {share(rule.power)}"
