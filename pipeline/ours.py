@@ -81,13 +81,19 @@ def by_suite(results: ResultSet, suite: Suite, product: Product, pairs: int | No
     unknown = sorted(name for name in theirs if name not in metrics)
     most = suite.pairs if pairs is None else pairs
     looks = looks_up_to(most) if pairs is None else ()
+    valid = len(results.valid_pairs)
+    is_longer = valid > most  # pairs were added: what they may decide is less
+    asked = valid if is_longer else most
+    reached = (*(looks or (most,)), valid) if is_longer else looks
     try:
         samples = {arm: _samples(results, arm, metrics) for arm in Arm}
-        found = replace(results, samples=samples, pairs_asked=most, looks=looks)
+        found = replace(
+            results, samples=samples, pairs_asked=asked, looks=reached, added=int(is_longer)
+        )
     except ValueError as error:  # a value that a metric of ours does not allow
         raise BaselineError(f"its results: {error}") from error
-    if looks and LEAST_PAIRS <= len(found.valid_pairs) < looks[0]:
-        many = f"{len(found.valid_pairs)} valid pairs"
+    if looks and LEAST_PAIRS <= valid < looks[0]:
+        many = f"{valid} valid pairs"
         raise BaselineError(f"it has {many}, and no run ends before the first look, at {looks[0]}")
     _require_counted(found, suite)
     lacking = _lacking(found, suite)

@@ -184,6 +184,10 @@ def _by_ours(results: ResultSet, wanted: Asked) -> Judged:
     except ConfigError:
         if wanted.suite is not None:
             raise
+        if results.added:
+            raise BaselineError(
+                "pairs were added to its run, and only --suite says how many it was to have"
+            ) from None
         if results.looks not in ((), looks_up_to(results.pairs_asked)):
             raise BaselineError(
                 f"its run was to be looked at {results.looks}, which no run is"
