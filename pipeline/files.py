@@ -1,5 +1,6 @@
 """Where our own files are, and what to do about a folder that cannot be written."""
 
+import os
 import shlex
 import tempfile
 from pathlib import Path
@@ -140,9 +141,10 @@ def named(written: str, kept: Path | None = None) -> str:
     if not (given.is_absolute() or written.startswith("~")):
         return written
     here = Path.cwd()
-    for path in (given.expanduser(), kept and kept.absolute()):
-        if path and path.is_relative_to(here):
-            return str(path.relative_to(here))
+    for path in (given.expanduser(), kept):
+        whole = path and Path(os.path.normpath(path.absolute()))
+        if whole and whole.is_relative_to(here):
+            return str(whole.relative_to(here))
     return given.name
 
 

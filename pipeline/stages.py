@@ -97,8 +97,8 @@ def run(wish: Wish, out: Path) -> Report:
     if wish.place:
         codec.write_text(out / ENVIRONMENT, chosen(wish.place)[1])
     codec.write_results(out / RESULTS, results)
-    trust.note(_begun(results, out), out)
-    return _measure(plan, results, artifacts, programs, out)
+    trust.note(_begun(results, loaded.suite, out), out)
+    return _measure(plan, results, artifacts, programs, out, kept=results)
 
 
 def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> Report:
@@ -114,9 +114,9 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
             trusted.
         PipelineError: As `run`.
     """
-    results = codec.read_results(files.measured(out, RESULTS))
-    trust.require(_begun(results, out), out, is_trusted=is_trusted)
+    results = kept = codec.read_results(files.measured(out, RESULTS))
     loaded = config.load(out / SUITE)
+    trust.require(_begun(results, loaded.suite, out), out, is_trusted=is_trusted)
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
     specs = {arm: spec_of(subject.spec) for arm, subject in results.subjects.items()}
     place = out / ENVIRONMENT
@@ -138,7 +138,7 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
     for fact, value in machine.fingerprint.items():
         _same(f"the machine's {fact}", results.machine.fingerprint.get(fact, "unknown"), value)
     log.info("%s: %s pairs are kept", out, results.pairs)
-    return _measure(plan, results, artifacts, programs, out)
+    return _measure(plan, results, artifacts, programs, out, kept=kept)
 
 
 def _planned(results: ResultSet, suite: Suite) -> Plan:
@@ -165,7 +165,8 @@ def _with_more(results: ResultSet, plan: Plan, more: int) -> tuple[ResultSet, Pl
     longer, until = with_more(results, more, is_over=is_over)
     if policy.report(results).verdict is Verdict.REGRESSED:
         log.warning("the regression that was found stays, whatever more pairs show")
-    log.info("up to %s more pairs: the run ends at %s", until - valid, until)
+    pair_s = results.measured_s / results.pairs if results.pairs else plan.pair_s
+    log.info("%s more pairs of about %.0f s, to %s in all", until - valid, pair_s, until)
     return longer, replace(_planned(longer, plan.suite), pairs=until)
 
 
@@ -266,15 +267,27 @@ def _measure(
     artifacts: Mapping[Arm, Artifact],
     programs: Mapping[str, Program],
     out: Path,
+    *,
+    kept: ResultSet,
 ) -> Report:
+    """Measure what a plan still lacks, and judge; `kept` is what the folder is known to hold."""
     latest = results
+    again: list[object] = ["run", "--resume", out]
+    if results != kept:
+        again += ["--pairs", plan.pairs - len(kept.valid_pairs)]
     try:
         with (
             measuring(out),
             plan.suite.environment.opened(programs) as environment,
             progress.shown() as shown,
         ):
-            codec.write_results(out / RESULTS, results)  # pairs may have been added to what it had
+            if codec.read_results(out / RESULTS) != kept:
+                raise ConfigError(
+                    f"another process went on with {out} meanwhile",
+                    hint="type the command again, if more is still wanted",
+                )
+            codec.write_results(out / RESULTS, results)
+            del again[3:]  # how many pairs there are to be is in the file now
             rig = measure.Rig(
                 environment=environment,
                 drivers={w.name: w.driver.driver(programs) for w in plan.suite.workloads},
@@ -288,7 +301,7 @@ def _measure(
         log.warning(
             "stopped after %s pairs; go on with: %s",
             latest.pairs,
-            terminal.command("run", "--resume", out),
+            terminal.command(*again),
         )
         raise
     return policy.report(latest)
@@ -299,11 +312,10 @@ def _enough(plan: Plan) -> measure.Enough:
     return lambda results: len(results.valid_pairs) >= plan.pairs or policy.is_enough(results)
 
 
-def _begun(results: ResultSet, out: Path) -> Begun:
+def _begun(results: ResultSet, suite: Suite, out: Path) -> Begun:
     """Return what tells a run from others, and decides what going on with it executes."""
     names = [name for name in (SUITE, ENVIRONMENT) if (out / name).is_file()]
-    if SUITE in names:  # scripts beside it are executed too
-        names += sorted(config.own_files(config.load(out / SUITE).suite))
+    names += sorted(config.own_files(suite))  # scripts beside the suite are executed too
     return Begun(
         "run --resume",
         (results.taken_at, results.seed),
@@ -316,7 +328,7 @@ def _begun(results: ResultSet, out: Path) -> Begun:
 def _is_ours(results: ResultSet, out: Path) -> bool:
     """Return whether a run was begun here, by this user."""
     try:
-        return trust.is_known(_begun(results, out))
+        return trust.is_known(_begun(results, config.load(out / SUITE).suite, out))
     except ConfigError:  # a file of the folder cannot be read
         return False
 
