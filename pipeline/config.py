@@ -174,6 +174,8 @@ class Suite(Settings):
         budget_s: No pair is started that would end later, in seconds from the first one, unless a
             number of pairs is asked for.
         stop_at_red: Whether a run ends at the first look that finds a regression.
+        settled: Whether pairs after a look leave out the workloads that are settled; see
+            `policy.settled_workloads`.  What one leaves behind must not matter to those after it.
         max_invalid: How many pairs may turn out invalid, and be measured again, before the run
             gives up.
         environment: Where subjects run.
@@ -185,6 +187,7 @@ class Suite(Settings):
     pairs: Annotated[int, Field(ge=2)]
     budget_s: Annotated[float, Field(gt=0)] | None = None
     stop_at_red: bool = False
+    settled: Literal["keep", "leave-out"] = "keep"
     max_invalid: Annotated[int, Field(ge=0)] = 2
     environment: AnyEnvironment
     workloads: Annotated[tuple[Workload, ...], Field(alias="workload", min_length=1)]
@@ -289,7 +292,7 @@ def _digest(suite: Suite) -> str:
     set_keys = suite.model_dump_json(
         by_alias=True,
         exclude_defaults=True,  # a new key is no change
-        exclude={"pairs", "budget_s", "stop_at_red", "max_invalid", "description"},
+        exclude={"pairs", "budget_s", "stop_at_red", "settled", "max_invalid", "description"},
     )
     content = hashlib.sha256(set_keys.encode())
     own = own_files(suite)

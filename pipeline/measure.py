@@ -2,9 +2,9 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from pipeline.samples import (
     unexplained,
     values_of,
 )
+
+Settled = Callable[[ResultSet], tuple[str, ...]]
+"""Says which workloads the next pair may leave out."""
 
 Enough = Callable[[ResultSet], bool]
 """Says whether results need no more pairs."""
@@ -63,7 +66,14 @@ class _Launch:
 
 
 def run_pairs(
-    plan: Plan, rig: Rig, results: ResultSet, out: Path, progress: Progress, *, enough: Enough
+    plan: Plan,
+    rig: Rig,
+    results: ResultSet,
+    out: Path,
+    progress: Progress,
+    *,
+    enough: Enough,
+    settled: Settled = lambda _: (),
 ) -> Iterator[ResultSet]:
     """Yield the results after each pair, until they are enough.
 
@@ -74,16 +84,18 @@ def run_pairs(
         out: Existing folder; each pair gets a folder in it.
         progress: Told of every stage.
         enough: Whether results need no more pairs.
+        settled: Which workloads the next pair leaves out.
 
     Raises:
         LoadError: The load could not be applied, or too many pairs were invalid.
         LaunchError: A subject did not start.
     """
-    invalid, began = 0, time.monotonic() - results.measured_s
+    invalid = 0
     for pair in plan.order():
         if enough(results):
             return
-        if is_over(plan, results, time.monotonic() - began):
+        left_out = settled(results)
+        if is_over(plan, results, left_out):
             log.info("the budget ends the run after %s pairs", len(results.valid_pairs))
             return
         if pair.number < results.pairs:
@@ -91,9 +103,14 @@ def run_pairs(
         folder = _empty(out / "pairs" / f"{pair.number:03}")
         done = len(results.valid_pairs)
         most = f"up to {plan.pairs}" if plan.looks else f"{plan.pairs}"
-        rest_s = (plan.pairs - done - 1) * _pair_s(plan, results, results.measured_s)
+        rest_s = (plan.pairs - done - 1) * pair_s(plan, results, left_out)
         tell = _Teller(progress, f"pair {done + 1} of {most}", rest_s)
-        outcomes = _pair(plan, pair, rig, folder, tell)
+        if left_out:
+            log.info("%s: settled, and left out: %s", tell.title, ", ".join(left_out))
+        outcomes = _pair(plan.without(left_out), pair, rig, folder, tell)
+        outcomes = tuple(
+            replace(one, trial=replace(one.trial, left_out=left_out)) for one in outcomes
+        )
         results = added(results, plan.suite, outcomes)
         yield results
         reasons = sorted({reason for outcome in outcomes for reason in outcome.trial.invalid})
@@ -108,22 +125,31 @@ def run_pairs(
             )
 
 
-def is_over(plan: Plan, results: ResultSet, spent_s: float) -> bool:
+def is_over(plan: Plan, results: ResultSet, left_out: Collection[str]) -> bool:
     """Return whether another pair would end after the budget; the first look always comes.
 
     Args:
         plan: Has the budget.
         results: Of the pairs until now, which tell how long one takes.
-        spent_s: Seconds since the first pair began, without interruptions.
+        left_out: Workloads that the next pair would not run.
     """
     if plan.budget_s is None or len(results.valid_pairs) < plan.least:
         return False
-    return spent_s + _pair_s(plan, results, spent_s) > plan.budget_s
+    return results.measured_s + pair_s(plan, results, left_out) > plan.budget_s
 
 
-def _pair_s(plan: Plan, results: ResultSet, spent_s: float) -> float:
-    """Return how many seconds a pair takes: as measured, and before the first as expected."""
-    return spent_s / results.pairs if results.pairs else plan.pair_s
+def pair_s(plan: Plan, results: ResultSet, left_out: Collection[str]) -> float:
+    """Return how many seconds the next pair takes: as expected, and as pairs until now have told.
+
+    Args:
+        plan: Of whole pairs.
+        results: Of the pairs until now.
+        left_out: Workloads that the next pair would not run.
+    """
+    first_trials = results.trials[:: len(Arm)]
+    expected_s = sum(plan.without(trial.left_out).pair_s for trial in first_trials)
+    next_s = plan.without(left_out).pair_s
+    return next_s * results.measured_s / expected_s if expected_s else next_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ def by_suite(results: ResultSet, suite: Suite, product: Product, pairs: int | No
     if looks and LEAST_PAIRS <= valid < looks[0]:
         many = f"{valid} valid pairs"
         raise BaselineError(f"it has {many}, and no run ends before the first look, at {looks[0]}")
+    _require_run(found, suite)
     _require_counted(found, suite)
     lacking = _lacking(found, suite)
     said_of = (
@@ -156,6 +157,22 @@ def _samples(results: ResultSet, arm: Arm, ours: dict[str, Metric]) -> tuple[Sam
     return (*kept, *missing)
 
 
+def _require_run(results: ResultSet, suite: Suite) -> None:
+    """Refuse a workload that was left out before it can have been settled.
+
+    Raises:
+        BaselineError: Naming the workload.
+    """
+    valid = len(results.valid_pairs)
+    least = min(valid, results.looks[0] if results.looks else valid)
+    for workload in suite.workloads:
+        if (pairs := len(results.pairs_of(workload.name))) < least:
+            raise BaselineError(
+                f"{workload.name} was run in {pairs} of its {valid} valid pairs, and no run leaves"
+                f" one out before the first look, at {least}"
+            )
+
+
 def _require_counted(results: ResultSet, suite: Suite) -> None:
     """Refuse a deadline that cut values off, where nothing is counted that was not done in time.
 
@@ -190,7 +207,7 @@ def _lacking(results: ResultSet, suite: Suite) -> list[str]:
     that runs in one is not asked for them.
     """
     arms = [{s.key: s for s in results.samples[arm]} for arm in Arm]
-    valid = results.valid_pairs
+    valid_of = {s.workload: results.pairs_of(s.workload) for arm in arms for s in arm.values()}
     hidden = {
         f"{workload.name}/{metric.name}"
         for workload in suite.workloads
@@ -202,6 +219,7 @@ def _lacking(results: ResultSet, suite: Suite) -> list[str]:
         return sample.values[pair] is not None or sample.cutoff(pair) is not None
 
     def lacks(key: str) -> bool:
+        valid = valid_of[key.partition("/")[0]]
         if key in hidden and not any(says(arm[key], pair) for arm in arms for pair in valid):
             return False
         both = sum(all(says(arm[key], pair) for arm in arms) for pair in valid)

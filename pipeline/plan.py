@@ -2,8 +2,8 @@
 
 import random
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
 from pipeline.config import Suite, Workload
 from pipeline.judge.looks import LOOKS
@@ -49,6 +49,11 @@ class Plan:
     looks: tuple[int, ...] = ()
     budget_s: float | None = None
     product: Product = Product.MILO
+
+    def without(self, names: Collection[str]) -> "Plan":
+        """Return the plan of pairs that leave some workloads out."""
+        kept = tuple(w for w in self.suite.workloads if w.name not in names)
+        return replace(self, suite=self.suite.model_copy(update={"workloads": kept}))
 
     def order(self) -> Iterator[Pair]:
         """Yield pairs without end, so that an invalid one can be replaced.

@@ -161,11 +161,12 @@ def _with_more(results: ResultSet, plan: Plan, more: int) -> tuple[ResultSet, Pl
         raise ConfigError(f"--pairs {more}: with --resume it is how many more to measure")
     if valid + more > (most := most_pairs(plan.suite)):
         raise ConfigError(f"{valid + more} pairs: of this suite a run has at most {most}")
-    is_over = measure.is_over(plan, results, results.measured_s)
+    left_out = _settled(plan)(results)
+    is_over = measure.is_over(plan, results, left_out)
     longer, until = with_more(results, more, is_over=is_over)
     if policy.report(results).verdict is Verdict.REGRESSED:
         log.warning("the regression that was found stays, whatever more pairs show")
-    pair_s = results.measured_s / results.pairs if results.pairs else plan.pair_s
+    pair_s = measure.pair_s(plan, results, left_out)
     log.info("%s more pairs of about %.0f s, to %s in all", until - valid, pair_s, until)
     return longer, replace(_planned(longer, plan.suite), pairs=until)
 
@@ -295,7 +296,9 @@ def _measure(
                 asked=ASKED,
                 artifacts=artifacts,
             )
-            for latest in measure.run_pairs(plan, rig, results, out, shown, enough=_enough(plan)):
+            for latest in measure.run_pairs(
+                plan, rig, results, out, shown, enough=_enough(plan), settled=_settled(plan)
+            ):
                 codec.write_results(out / RESULTS, latest)
     except (PipelineError, KeyboardInterrupt, OSError):
         log.warning(
@@ -310,6 +313,11 @@ def _measure(
 def _enough(plan: Plan) -> measure.Enough:
     """Return what says whether results are enough: what is decided, and the end of the plan."""
     return lambda results: len(results.valid_pairs) >= plan.pairs or policy.is_enough(results)
+
+
+def _settled(plan: Plan) -> measure.Settled:
+    """Return what says which workloads a pair leaves out: none, unless the suite allows for it."""
+    return policy.settled_workloads if plan.suite.settled == "leave-out" else lambda _: ()
 
 
 def _begun(results: ResultSet, suite: Suite, out: Path) -> Begun:

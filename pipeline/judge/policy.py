@@ -207,6 +207,7 @@ def _judged(
     reached: Iterable[int],
     rules_at: Callable[[int], tuple[Rule, Rule | None]],
     rows_at: Callable[[int], Sequence[Row]],
+    left_out_at: Callable[[int], Sequence[str]] = lambda _: (),
 ) -> Iterator[tuple[Finding, ...]]:
     """Yield the findings at each number of pairs; what an earlier one has rejected is kept.
 
@@ -215,26 +216,34 @@ def _judged(
         rules_at: Gives the constants that decide at so many pairs, and those of more; see
             `findings`.
         rows_at: Gives the rows of so many pairs.
+        left_out_at: Gives the workloads that had been settled before so many pairs.
     """
     before: tuple[Finding, ...] = ()
     for pairs in reached:
-        before = _kept(before, findings(rows_at(pairs), *rules_at(pairs)))
+        now = findings(rows_at(pairs), *rules_at(pairs))
+        before = _kept(before, now, left_out_at(pairs))
         yield before
 
 
-def _kept(before: Sequence[Finding], now: Sequence[Finding]) -> tuple[Finding, ...]:
+def _kept(
+    before: Sequence[Finding], now: Sequence[Finding], left_out: Sequence[str]
+) -> tuple[Finding, ...]:
     """Return the findings of now, with the rejections of earlier looks.
 
-    A look that rejects has paid for it with its share of alpha, so that what later pairs show does
-    not take it back.  A regression is kept before an improvement.
+    What is known of a workload that was left out since is what the look before found.  A look that
+    rejects has paid for it with its share of alpha, so that what later pairs show does not take it
+    back.  A regression is kept before an improvement.
     """
+    settled = {_name(f): f for f in before if f.comparison.workload in left_out}
     rejected = {
         _name(finding): finding
         for finding in before
         if finding.verdict in (Verdict.REGRESSED, Verdict.IMPROVED)
     }
     return tuple(
-        Finding(one.comparison, earlier.verdict, kept=earlier.kept or earlier.comparison)
+        settled[_name(one)]
+        if _name(one) in settled
+        else Finding(one.comparison, earlier.verdict, kept=earlier.kept or earlier.comparison)
         if (earlier := rejected.get(_name(one)))
         and one.verdict not in (earlier.verdict, Verdict.REGRESSED)
         else one
@@ -255,6 +264,7 @@ def report(results: ResultSet) -> Report:
         reached,
         lambda pairs: (rule_of(results, pairs), later),
         lambda pairs: of_results(results.of_first(pairs)),
+        lambda pairs: results.of_first(pairs).left_out,
     )
     found = (*failed_trials(results), *judged)
     return Report(results, found, rule, doubts(results, found, is_settled=is_settled(found)))
@@ -281,6 +291,33 @@ def may_end(findings: Sequence[Finding], *, stops_at_red: bool = False) -> bool:
     if stops_at_red and any(f.verdict is Verdict.REGRESSED for f in gating):
         return True
     return is_settled(gating) and not any(is_suspect(f) for f in gating)
+
+
+def settled_workloads(results: ResultSet) -> tuple[str, ...]:
+    """Return the workloads that pairs after the last look need not run.
+
+    Every gating metric of such a workload was unchanged at that look, and none of it suspect.  A
+    workload that found a change goes on: what the builds leave behind it may differ too, and those
+    after it may measure that.  One that was left out before stays so.
+    """
+    valid = len(results.valid_pairs)
+    look = max((look for look in results.looks if look <= valid), default=0)
+    if not look or any(trial.failures for trial in results.trials):
+        return ()
+    of: dict[str, list[Finding]] = {}
+    for finding in report(results.of_first(look)).findings:
+        of.setdefault(finding.comparison.workload, []).append(finding)
+    settled = [
+        name
+        for name, found in of.items()
+        if name in results.left_out
+        or all(
+            f.verdict is Verdict.UNCHANGED and not is_suspect(f)
+            for f in found
+            if f.comparison.metric.gate
+        )
+    ]
+    return tuple(settled) if len(settled) < len(of) else results.left_out
 
 
 def is_suspect(finding: Finding) -> bool:

@@ -143,6 +143,7 @@ class Trial:
         invalid: Why the load was not as asked; empty when the trial counts.
         warnings: What a reader should know of a trial that counts.
         failures: How the build failed in it; such a trial counts, and lacks values.
+        left_out: Workloads that were not run in it, because earlier pairs had settled them.
     """
 
     pair: int
@@ -153,6 +154,7 @@ class Trial:
     invalid: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pair < 0 or self.position not in (0, 1):
@@ -276,6 +278,7 @@ class ResultSet:
             if numbers != list(range(pairs)) or len(self.trials) != 2 * pairs:
                 raise ValueError(f"trials: the {arm} arm must have pairs 0 to {pairs - 1} in order")
         self._require_samples(pairs)
+        self._require_left_out()
 
     def _require_samples(self, pairs: int) -> None:
         for arm, samples in self.samples.items():
@@ -289,6 +292,22 @@ class ResultSet:
                         f" for {pairs} pairs"
                     )
 
+    def _require_left_out(self) -> None:
+        absent: dict[int, set[str]] = {}
+        for trial in self.trials:
+            if trial.left_out:
+                absent.setdefault(trial.pair, set(trial.left_out))
+            if set(trial.left_out) != absent.get(trial.pair, set()):
+                raise ValueError(f"trials: those of pair {trial.pair} left out different workloads")
+        for arm, samples in self.samples.items():
+            for sample in samples:
+                for pair, names in absent.items():
+                    if sample.workload in names and sample.values[pair] is not None:
+                        raise ValueError(
+                            f"samples: {arm} {sample.key} has a value in pair {pair}, which left"
+                            " its workload out"
+                        )
+
     @property
     def pairs(self) -> int:
         """Number of pairs that were run, valid or not."""
@@ -299,6 +318,17 @@ class ResultSet:
         """Numbers of the pairs both trials of which count."""
         invalid = {trial.pair for trial in self.trials if trial.invalid}
         return tuple(pair for pair in range(self.pairs) if pair not in invalid)
+
+    def pairs_of(self, workload: str) -> tuple[int, ...]:
+        """Return the numbers of the valid pairs in which a workload was run."""
+        absent = {trial.pair for trial in self.trials if workload in trial.left_out}
+        return tuple(pair for pair in self.valid_pairs if pair not in absent)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the workloads that the last valid pair left out."""
+        last = self.valid_pairs[-1:]
+        return next((trial.left_out for trial in self.trials if trial.pair in last), ())
 
     @property
     def measured_s(self) -> float:

@@ -146,7 +146,15 @@ def method(report: Report) -> list[tuple[str, str]]:
                 _LONGEST,
             ),
         ),
-        ("pairs", f"{len(results.valid_pairs)} valid of {results.pairs}, {_order(report)}"),
+        (
+            "pairs",
+            "; ".join(
+                [
+                    f"{len(results.valid_pairs)} valid of {results.pairs}, {_order(report)}",
+                    *_settled(report),
+                ]
+            ),
+        ),
         ("trials", f"{len(results.trials)}, {invalid} of them invalid"),
         ("when", f"{results.taken_at:%Y-%m-%d %H:%M} UTC, {minutes(results.measured_s)} measured"),
         ("seed", f"{results.seed}"),
@@ -260,6 +268,15 @@ def _origin(subject: Subject) -> str:
 def _facts(machine: Machine) -> str:
     known = {**machine.fingerprint, **machine.facts}
     return clipped(", ".join(f"{name} {value}" for name, value in known.items()), _LONGEST)
+
+
+def _settled(report: Report) -> list[str]:
+    """Return what is to be said of workloads that only some pairs have run."""
+    results = report.results
+    return [
+        f"{name} was settled after {len(results.pairs_of(name))} and left out since"
+        for name in results.left_out
+    ]
 
 
 def _order(report: Report) -> str:

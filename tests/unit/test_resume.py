@@ -49,10 +49,11 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
         _shown: object,
         *,
         enough: measure.Enough,
+        settled: measure.Settled,
     ) -> Iterator[ResultSet]:
         says = [uneven(pair) for pair in range(results.pairs, results.pairs + 20)]
         bench = Bench(plan.suite, out, FakeDriver(says))
-        for latest in real(plan, bench.rig(), results, out, Told(), enough=enough):
+        for latest in real(plan, bench.rig(), results, out, Told(), enough=enough, settled=settled):
             numbers.append(latest.pairs)
             yield latest
 
