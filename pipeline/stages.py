@@ -1,6 +1,7 @@
 """The verbs.  This is the one place where ports meet adapters; it decides nothing."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from pipeline import (
     fit,
     measure,
     noise,
+    priors,
     progress,
     terminal,
     toml_file,
@@ -74,6 +76,8 @@ def run(wish: Wish, out: Path) -> Report:
     programs = toolchain.programs_of(plan.suite.needs)
     machine = toolchain.machine_with(programs, plan.suite.environment.facts)
     noise.require(plan, loaded.digest, machine)
+    product = compared.specs[Arm.CANDIDATE].product
+    asked = priors.request(plan.suite, product, plan.interleave, machine)
     results = ResultSet(
         suite=plan.suite.name,
         suite_digest=loaded.digest,
@@ -91,6 +95,8 @@ def run(wish: Wish, out: Path) -> Report:
         budget_s=plan.budget_s,
         suite_path=files.named(wish.suite, out / SUITE) if wish.suite.endswith(".toml") else "",
         place=_place(wish, out),
+        prior=priors.chosen(asked, wish.prior),
+        load_digest=asked.conditions.load_digest,
     )
     out.mkdir(parents=True, exist_ok=True)
     config.keep(loaded, out)
@@ -169,6 +175,21 @@ def _with_more(results: ResultSet, plan: Plan, more: int) -> tuple[ResultSet, Pl
     pair_s = measure.pair_s(plan, results, left_out)
     log.info("%s more pairs of about %.0f s, to %s in all", until - valid, pair_s, until)
     return longer, replace(_planned(longer, plan.suite), pairs=until)
+
+
+def feed(report: Report, out: Path) -> None:
+    """Keep how much the pairs of a run varied, for the priors of later runs on this machine.
+
+    A run that was begun elsewhere is left out: its numbers are those of a stranger.
+
+    Args:
+        report: Of a run that came to its end.
+        out: Its folder.
+    """
+    with suppress(ConfigError):  # a file of the folder cannot be read
+        suite = config.load(out / SUITE).suite
+        if trust.is_begun_here(_begun(report.results, suite, out)):
+            priors.feed(report)
 
 
 def compare(out: Path) -> Report:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.judge import policy, scale
 from pipeline.judge.looks import looks_up_to
-from pipeline.judge.rows import Row, of_results, without_ratios
+from pipeline.judge.rows import Row, of_results
+from pipeline.judge.spreads import exact_pairs
 from pipeline.model.calibration import Calibration, Noise
 from pipeline.model.metric import Metric
 from pipeline.model.report import Rule, Verdict
 from pipeline.model.results import ResultSet
-from pipeline.model.subject import Arm
 from pipeline.stats.power import median_share
 from pipeline.stats.student import Estimate, moments, of_pairs, quantile
 
@@ -108,14 +108,9 @@ def _differences(runs: Sequence[ResultSet]) -> dict[str, list[float]]:
     """Return the differences of all pairs by sample key, of pairs that both arms have."""
     found: dict[str, list[float]] = {}
     for run in runs:
-        arms = [{s.key: s for s in samples} for samples in run.samples.values()]
-        for key in arms[0].keys() & arms[1].keys():
-            metric = arms[0][key].metric
-            for pair in run.valid_pairs:
-                both = [arm[key].exact(pair) for arm in arms]
-                values = [value for value in both if value is not None]
-                if len(values) == 2 and not without_ratios(metric, {Arm.BASELINE: values}):
-                    found.setdefault(key, []).append(scale.difference(metric, *values))
+        for key, pairs in exact_pairs(run).items():
+            values = zip(pairs.before, pairs.after, strict=True)
+            found.setdefault(key, []).extend(scale.difference(pairs.metric, *v) for v in values)
     return found
 
 

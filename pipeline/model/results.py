@@ -234,6 +234,8 @@ class ResultSet:
         suite_path: The file of the suite as it can be named again, empty for a suite of ours.
         place: The environment that was asked for as it can be named again, empty for the suite's
             own; None where an older version did not keep it.
+        load_digest: Digest of the load and of the reading of each metric, see
+            `config.load_digest`; empty in results of before it was kept.
     """
 
     suite: str
@@ -256,6 +258,7 @@ class ResultSet:
     budget_s: float | None = None
     suite_path: str = ""
     place: str | None = None
+    load_digest: str = ""
 
     def __post_init__(self) -> None:
         if self.pairs_asked < 1:

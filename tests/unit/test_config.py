@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
+from pipeline import config, files
 from pipeline.errors import ConfigError, Exit
+from pipeline.model.subject import Product
 
 GOOD = """name = "tiny"
 description = "one workload"
@@ -146,6 +147,45 @@ def test_a_comment_does_not_change_what_a_suite_means_but_a_margin_does(tmp_path
     assert config.load(written(tmp_path, GOOD.replace("0.05", "0.06", 1))).digest != before
 
 
+DESCRIBED = """
+[workload.descriptions]
+create_p50 = "median latency of a create"
+"""
+
+
+def test_a_metric_has_its_own_description_or_the_one_of_its_workload(tmp_path: Path) -> None:
+    own = 'margin = 0.05\ndescription = "a get"\n'
+    text = own.join(GOOD.rpartition("margin = 0.05\n")[::2]) + DESCRIBED
+    create, get = config.load(written(tmp_path, text)).suite.workloads[0].metrics
+    assert create.metric().description == "median latency of a create"
+    assert get.metric().description == "a get"
+
+
+def test_a_description_of_no_metric_is_named_with_its_line(tmp_path: Path) -> None:
+    text = GOOD + DESCRIBED.replace("create_p50", "create_p5")
+    line = text.splitlines().index('create_p5 = "median latency of a create"') + 1
+    with pytest.raises(ConfigError, match=rf"tiny.toml:{line}: .*did you mean `create_p50`"):
+        config.load(written(tmp_path, text))
+
+
+def test_a_description_does_not_change_what_a_suite_means_but_a_tolerance_does(
+    tmp_path: Path,
+) -> None:
+    plain = config.load(written(tmp_path, GOOD)).digest
+    described = GOOD.replace("unit", 'description = "said"\nunit') + DESCRIBED
+    assert config.load(written(tmp_path, described)).digest == plain
+    tolerant = GOOD.replace("margin = 0.05", "margin = 0.05\ntolerance = 0.1")
+    assert config.load(written(tmp_path, tolerant)).digest != plain
+
+
+def test_every_metric_that_we_ship_is_described_and_a_gating_one_has_a_tolerance() -> None:
+    for path in files.ours("suites").glob("*.toml"):
+        for workload in config.load(path).suite.workloads:
+            for metric in workload.metrics:
+                assert metric.description, f"{path}: {workload.name}/{metric.name}"
+                assert not metric.gate or metric.tolerance, f"{path}: {workload.name}/{metric.name}"
+
+
 @pytest.mark.parametrize("name", ["smoke", "pr", "nightly", "gc", "scale"])
 def test_the_suites_we_ship_are_good_and_gate_on_something(name: str) -> None:
     suite = config.load(config.path_of(name)).suite
@@ -174,11 +214,88 @@ def test_an_unknown_key_is_named_whatever_it_is_called(tmp_path: Path, key: str)
         config.load(written(tmp_path, f"{key} = 0\n{GOOD}"))
 
 
-def test_a_margin_between_one_and_two_is_questioned_and_taken(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("key", ["margin", "tolerance"])
+def test_a_ratio_between_one_and_two_is_questioned_and_taken(
+    key: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "suite.toml"
-    text = config.path_of("smoke").read_text(encoding="utf-8")
-    path.write_text(text.replace('margin = "150%"', "margin = 1.5"), encoding="utf-8-sig")
-    assert config.load(path).digest == config.load(config.path_of("smoke")).digest
-    assert "ready_p50: margin `1.5` is 150 %; did you mean 1.5 %?" in caplog.text
+    asked = {"margin": "margin = {}", "tolerance": "margin = 0.05\ntolerance = {}"}[key]
+    digests = {
+        config.load(written(tmp_path, GOOD.replace("margin = 0.05", asked.format(value)))).digest
+        for value in ('"150%"', "1.5")
+    }
+    assert len(digests) == 1
+    assert f"get_p50: {key} `1.5` is 150 %; did you mean 1.5 %?" in caplog.text
+
+
+def test_a_tolerance_from_two_on_is_refused_with_its_line(tmp_path: Path) -> None:
+    text = f"{GOOD}tolerance = 30\n"
+    line = len(text.splitlines())
+    with pytest.raises(ConfigError, match=rf"tiny.toml:{line}: .*did you mean 30 %\?"):
+        config.load(written(tmp_path, text))
+
+
+def load_digest(folder: Path, text: str = GOOD, product: Product = Product.MILO) -> str:
+    return config.load_digest(config.load(written(folder, text)).suite.of(product))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param("margin = 0.05", "margin = 0.1", id="margin"),
+        pytest.param("margin = 0.05", "margin = 0.05\ntolerance = 0.3", id="tolerance"),
+        pytest.param("margin = 0.05", "margin = 0.05\ngate = true", id="gate"),
+        pytest.param("margin = 0.05", 'margin = 0.05\ndescription = "x"', id="description"),
+        pytest.param("pairs = 3", "pairs = 8\nbudget_s = 60\nmax_invalid = 1", id="pairs"),
+        pytest.param("one workload", "another sentence", id="description of the suite"),
+        pytest.param('kind = "local"', 'kind = "local"\nready_s = 90', id="time to start"),
+    ],
+)
+def test_what_decides_a_verdict_is_no_part_of_the_load(old: str, new: str, tmp_path: Path) -> None:
+    assert old in GOOD
+    assert load_digest(tmp_path, GOOD.replace(old, new)) == load_digest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param("rate = 10.0", "rate = 11.0", id="rate"),
+        pytest.param("duration_s = 5", "duration_s = 6", id="duration"),
+        pytest.param("object_crud.js", "churn.js", id="script"),
+        pytest.param('name = "crud"', 'name = "crud"\nprobes = ["heap"]', id="probes"),
+        pytest.param("{op=create}/p50", "{op=create}/p95", id="select"),
+        pytest.param("margin = 0.05", 'margin = 0.05\nper = "requests"', id="per"),
+        pytest.param("margin = 0.05", "margin = 0.05\nfloor = 0.01", id="floor"),
+        pytest.param("margin = 0.05", 'margin = 0.05\nscale = "difference"', id="scale"),
+        pytest.param('unit = "s"', 'unit = "1"', id="unit"),
+        pytest.param('better = "lower"', 'better = "higher"', id="better"),
+        pytest.param('kind = "local"', 'kind = "kind"', id="environment"),
+    ],
+)
+def test_what_is_loaded_and_read_is(old: str, new: str, tmp_path: Path) -> None:
+    assert old in GOOD
+    assert load_digest(tmp_path, GOOD.replace(old, new, 1)) != load_digest(tmp_path)
+
+
+def test_a_script_beside_the_suite_is_part_of_the_load(tmp_path: Path) -> None:
+    before = load_digest(tmp_path)
+    (tmp_path / "object_crud.js").write_text("export default function () {}\n")
+    beside = load_digest(tmp_path)
+    (tmp_path / "object_crud.js").write_text("export default function () { }\n")
+    assert len({before, beside, load_digest(tmp_path)}) == 3
+
+
+def test_neither_the_order_of_metrics_nor_those_of_another_product_matter(tmp_path: Path) -> None:
+    head, *metrics = GOOD.split("[[workload.metric]]")
+    turned = "[[workload.metric]]".join([head, *(f"{one}\n" for one in reversed(metrics))])
+    assert load_digest(tmp_path, turned) == load_digest(tmp_path)
+    more = f'{GOOD}only = "milo"\n[[workload.metric]]{metrics[1]}only = "reference"\nfloor = 0.01\n'
+    assert load_digest(tmp_path, more) == load_digest(tmp_path)
+    assert load_digest(tmp_path, more, Product.REFERENCE) != load_digest(tmp_path)
+
+
+def test_a_cluster_by_another_name_is_the_same_load(tmp_path: Path) -> None:
+    kind = GOOD.replace('kind = "local"', 'kind = "kind"')
+    named = kind.replace('kind = "kind"', 'kind = "kind"\nname = "mine"\nkeep = true')
+    assert load_digest(tmp_path, named) == load_digest(tmp_path, kind)
+    smaller = kind.replace('kind = "kind"', 'kind = "kind"\nserver = { cpu = 1 }')
+    assert load_digest(tmp_path, smaller) != load_digest(tmp_path, kind)

@@ -12,38 +12,38 @@ from pipeline.model.results import Interleave
 from pipeline.model.subject import Product
 from pipeline.plan import Plan
 from pipeline.render.plan import pairs_of
+from tests.fakes import tiny
 
-LEAST = "but a run takes at least 3: about 3 min 08 s"
+LEAST = "but a run takes at least 3: about 31 s"
+PAIR_S = 10.2  # 5 s of load and 1 s before it, 3 s for the servers and 1.2 s for k6
 
 
-def planned(
-    pairs: int, budget_s: float | None, *, is_fixed: bool = False, suite: str = "pr"
-) -> Plan:
-    product = Product.REFERENCE
-    found = config.load(config.path_of(suite)).suite.of(product)
-    looks = () if is_fixed else looks_up_to(pairs)
-    return Plan(found, pairs, Interleave.REQUEST, 1, looks, budget_s, product)
+@pytest.fixture
+def suite(tmp_path: Path) -> config.Suite:
+    return tiny(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("pairs", "budget_pairs", "is_fixed", "said"),
     [
-        (8, None, False, "3, 5 or 8 pairs of about 63 s"),
-        (8, 8.5, False, "3, 5 or 8 pairs of about 63 s; the budget of 8 min 52 s fits 8"),
-        (8, 7.2, False, "3, 5 or 7 pairs of about 63 s; the budget of 7 min 31 s fits 7"),
-        (8, 5.1, False, "3 or 5 pairs of about 63 s; the budget of 5 min 19 s fits 5"),
-        (8, 2.9, False, f"3 pairs of about 63 s; the budget of 3 min 02 s fits 2, {LEAST}"),
-        (8, 0.5, False, f"3 pairs of about 63 s; the budget of 31 s fits none, {LEAST}"),
-        (6, None, True, "6 pairs of about 63 s"),
-        (6, 4.5, True, "4 pairs of about 63 s; the budget of 4 min 42 s fits 4"),
+        (8, None, False, "3, 5 or 8 pairs of about 10 s"),
+        (8, 8.5, False, "3, 5 or 8 pairs of about 10 s; the budget of 87 s fits 8"),
+        (8, 7.2, False, "3, 5 or 7 pairs of about 10 s; the budget of 73 s fits 7"),
+        (8, 5.1, False, "3 or 5 pairs of about 10 s; the budget of 52 s fits 5"),
+        (8, 2.9, False, f"3 pairs of about 10 s; the budget of 30 s fits 2, {LEAST}"),
+        (8, 0.5, False, f"3 pairs of about 10 s; the budget of 5 s fits none, {LEAST}"),
+        (20, 17.648, False, "3, 5, 8, 12 or 17 pairs of about 10 s; the budget of 3 min fits 17"),
+        (6, None, True, "6 pairs of about 10 s"),
+        (6, 4.5, True, "4 pairs of about 10 s; the budget of 46 s fits 4"),
     ],
 )
 def test_a_plan_says_how_many_pairs_fit(
-    pairs: int, budget_pairs: float | None, said: str, *, is_fixed: bool
+    suite: config.Suite, pairs: int, budget_pairs: float | None, said: str, *, is_fixed: bool
 ) -> None:
-    pair_s = planned(8, None).pair_s
-    budget_s = None if budget_pairs is None else budget_pairs * pair_s
-    assert pairs_of(planned(pairs, budget_s, is_fixed=is_fixed).summary()) == said
+    budget_s = None if budget_pairs is None else budget_pairs * PAIR_S
+    looks = () if is_fixed else looks_up_to(pairs)
+    plan = Plan(suite, pairs, Interleave.REQUEST, 1, looks, budget_s, Product.REFERENCE)
+    assert pairs_of(plan.summary()) == said
 
 
 @given(
