@@ -42,7 +42,14 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     spreads = commands.add_parser(
         "spreads", help="put runs together into a file of how much pairs vary: a prior"
     )
-    spreads.add_argument("dirs", nargs="+", type=Path, metavar="DIR")
+    spreads.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="DIR|FILE",
+        help="folder of a run, a spread file, or nights (.jsonl), of which those of the newest"
+        " load are taken",
+    )
     spreads.add_argument(
         "--save", action="store_true", help="keep it in baselines/spreads/, for the suite to ship"
     )
@@ -91,9 +98,12 @@ def _calibrate(args: argparse.Namespace) -> Exit:
 
 def _spreads(args: argparse.Namespace) -> Exit:
     from pipeline import baselines, codec
+    from pipeline.history.given import newest_spreads
     from pipeline.render.spreads import spreads_text
 
-    found = baselines.spreads_of(args.dirs)
+    of_files = {path: newest_spreads(path) for path in args.paths if path.is_file()}
+    folders = [path for path in args.paths if path not in of_files]
+    found = baselines.spreads_of(folders, of_files)
     output.show(codec.spreads_json(found) if args.json else spreads_text(found))
     if args.save:
         log.log.info("kept in %s", baselines.save_spreads(found))

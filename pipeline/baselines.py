@@ -1,10 +1,11 @@
 """The verbs of `baseline` that judge: equal builds, and stored numbers against others."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from pipeline import codec, config, files, noise, priors, stages
 from pipeline.errors import BaselineError, ConfigError
@@ -70,33 +71,47 @@ def _check(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
         )
 
 
-def spreads_of(folders: Sequence[Path]) -> SpreadHistory:
+def spreads_of(
+    folders: Sequence[Path], files_of: Mapping[Path, SpreadHistory] = MappingProxyType({})
+) -> SpreadHistory:
     """Return the spreads of several runs together; those that say too little are left out.
+
+    Args:
+        folders: Folders of runs.
+        files_of: What spread files, and files of nights, hold.
 
     Raises:
         BaselineError: A run cannot be read, or there is nothing left.
         ConfigError: They are not of one suite, product, environment and load.
     """
+    parts = [*files_of.items(), *((folder, _spreads_in(folder)) for folder in folders)]
+    now = datetime.now(UTC)
     found: SpreadHistory | None = None
-    for folder in folders:
-        results = _with_load(codec.read_results(files.measured(folder, files.RESULTS)), folder)
-        if why := unfit(policy.report(results)):
-            log.warning("%s is left out: %s", folder, why)
+    for path, part in parts:
+        if part is None:
             continue
-        conditions = conditions_of(results)
-        assert conditions is not None  # noqa: S101 - a run without them is unfit
-        if found is not None and conditions != found.conditions:
+        if found is not None and part.conditions != found.conditions:
             raise ConfigError(
-                f"{folder}: of another suite, product, environment or load than the others",
+                f"{path}: of another suite, product, environment or load than the others",
                 hint="put runs together that differ in nothing but the build and the time",
             )
-        new, now = run_spreads(results), datetime.now(UTC)
-        found = with_run(found or SpreadHistory(conditions), new, now)
+        for run in part.runs:
+            found = with_run(found or SpreadHistory(part.conditions), run, now)
     if found is None or not found.runs:
         raise BaselineError("no run is left whose spreads could be kept")
     if len(found.runs) < LEAST_RUNS:
         log.warning("%s runs: a prior needs %s", len(found.runs), LEAST_RUNS)
     return found
+
+
+def _spreads_in(folder: Path) -> SpreadHistory | None:
+    """Return the spreads of the run in a folder; None, and why, where they say too little."""
+    results = _with_load(codec.read_results(files.measured(folder, files.RESULTS)), folder)
+    conditions, why = conditions_of(results), unfit(policy.report(results))
+    if conditions is None or why:
+        log.warning("%s is left out: %s", folder, why)
+        return None
+    return SpreadHistory(conditions, (run_spreads(results),))
 
 
 def _with_load(results: ResultSet, folder: Path) -> ResultSet:

@@ -23,6 +23,18 @@ def named_spreads(written: str) -> NamedSpreads:
     return NamedSpreads(path.name, _read(path))
 
 
+def newest_spreads(path: Path) -> SpreadHistory:
+    """Return the spreads of a file; of nights, those under the conditions of the newest one.
+
+    Raises:
+        BaselineError: The file cannot be read, is of another kind, or has no spreads.
+    """
+    known = [history for history in _read(path) if history.runs]
+    if not known:
+        raise BaselineError(f"{path}: nothing in it says how much its pairs varied")
+    return max(known, key=lambda history: max(run.time for run in history.runs))
+
+
 def _read(path: Path) -> tuple[SpreadHistory, ...]:
     hint = "a file that `baseline spreads` or `history --append` writes, or `none`"
     try:

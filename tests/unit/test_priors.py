@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pipeline import baselines, cli, codec, config, files, fit, priors, stages, toolchain, trust
 from pipeline.errors import BaselineError, ConfigError, Exit
 from pipeline.history import nights
-from pipeline.history.given import named_spreads
+from pipeline.history.given import named_spreads, newest_spreads
 from pipeline.judge import policy
 from pipeline.judge.spreads import LEAST_RUNS, PriorRequest, SpreadOrigin, conditions_of, prior
 from pipeline.model.report import Report
@@ -399,6 +399,33 @@ def test_runs_are_put_together_for_a_suite_to_ship(
     assert KEY in said.out
     assert cli.main(["baseline", "spreads", *folders, "--json"]) == 0
     assert capsys.readouterr().out == path.read_text()
+
+
+def test_nights_and_runs_are_put_together_and_each_run_counts_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "nights.jsonl"
+    nights.append(path, nights.night(measured(99, load="sha256:of before")))
+    for number in range(LEAST_RUNS):
+        nights.append(path, nights.night(measured(number)))
+    folders = [stored(tmp_path / f"{at}", measured(at)) for at in (3, 30)]
+    assert cli.main(["baseline", "spreads", "--json", str(path), *map(str, folders)]) == 0
+    found = codec.parse_spreads(capsys.readouterr().out.encode())
+    assert len(found.runs) == LEAST_RUNS + 1
+    assert found == baselines.spreads_of(
+        [stored(tmp_path / f"x{n}", measured(n)) for n in (*range(LEAST_RUNS), 30)]
+    )
+    (tmp_path / "spreads.json").write_text(codec.spreads_json(found))
+    assert newest_spreads(tmp_path / "spreads.json") == found
+
+
+def test_nights_of_before_are_no_spreads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "nights.jsonl"
+    nights.append(path, nights.night(measured(load="")))
+    assert cli.main(["baseline", "spreads", str(path)]) == Exit.NO_BASELINE
+    assert "nothing in it says how much its pairs varied" in capsys.readouterr().err
 
 
 def test_runs_that_do_not_belong_together_are_not_put_together(tmp_path: Path) -> None:
