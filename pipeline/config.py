@@ -249,6 +249,14 @@ class Suite(Settings):
         wanted = (self.environment, *(workload.driver for workload in self.workloads))
         return tuple(dict.fromkeys(name for one in wanted for name in one.needs))
 
+    def by_key(self) -> dict[str, Metric]:
+        """Return the metrics by their sample key; of a suite of one product (see `of`)."""
+        return {
+            f"{workload.name}/{metric.name}": metric.metric()
+            for workload in self.workloads
+            for metric in workload.metrics
+        }
+
     def of(self, product: Product) -> "Suite":
         """Return the suite with only the metrics that are read from a product."""
         workloads = tuple(
@@ -365,7 +373,9 @@ def load_digest(suite: Suite) -> str:
         include={"environment", "workloads"},
         exclude={
             "environment": _NOT_OF_THE_LOAD,
-            "workloads": {"__all__": {"metrics": {"__all__": _NOT_OF_THE_READING}}},
+            "workloads": {
+                "__all__": {"descriptions": True, "metrics": {"__all__": _NOT_OF_THE_READING}}
+            },
         },
     )
     set_keys["environment"]["kind"] = suite.environment.kind

@@ -75,9 +75,9 @@ def run(wish: Wish, out: Path) -> Report:
     }
     programs = toolchain.programs_of(plan.suite.needs)
     machine = toolchain.machine_with(programs, plan.suite.environment.facts)
-    noise.require(plan, loaded.digest, machine)
     product = compared.specs[Arm.CANDIDATE].product
     asked = priors.request(plan.suite, product, plan.interleave, machine)
+    prior = priors.chosen(asked, wish.prior)
     results = ResultSet(
         suite=plan.suite.name,
         suite_digest=loaded.digest,
@@ -95,8 +95,9 @@ def run(wish: Wish, out: Path) -> Report:
         budget_s=plan.budget_s,
         suite_path=files.named(wish.suite, out / SUITE) if wish.suite.endswith(".toml") else "",
         place=_place(wish, out),
-        prior=priors.chosen(asked, wish.prior),
+        prior=prior,
         load_digest=asked.conditions.load_digest,
+        ungated=noise.out_of_reach(plan, loaded.digest, machine, prior),
     )
     out.mkdir(parents=True, exist_ok=True)
     config.keep(loaded, out)

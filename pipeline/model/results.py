@@ -236,6 +236,9 @@ class ResultSet:
             own; None where an older version did not keep it.
         load_digest: Digest of the load and of the reading of each metric, see
             `config.load_digest`; empty in results of before it was kept.
+        ungated: Sample keys of metrics that the suite gates on, and that do not gate in this run:
+            it was known before the first pair that so many pairs cannot exclude their tolerance
+            on this machine.
     """
 
     suite: str
@@ -259,6 +262,7 @@ class ResultSet:
     suite_path: str = ""
     place: str | None = None
     load_digest: str = ""
+    ungated: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pairs_asked < 1:

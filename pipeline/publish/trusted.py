@@ -16,6 +16,7 @@ from pipeline import artifact, config, priors
 from pipeline.config import Suite
 from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge import acceptance, policy
+from pipeline.judge.calibrate import out_of_reach_by
 from pipeline.judge.looks import looks_up_to
 from pipeline.model.prior import Prior
 from pipeline.model.publication import Acceptance, Outcome, Publication
@@ -196,9 +197,13 @@ def _by_ours(results: ResultSet, wanted: Asked) -> Judged:
             ) from None
         said = "the suite is not one of ours: margins, and what gates, are as its results say"
         return Judged(replace(results, prior=None), (said,), ())
-    return _with_our_prior(
-        by_suite(results, suite, wanted.product, wanted.pairs), suite, wanted.product
-    )
+    judged = by_suite(results, suite, wanted.product, wanted.pairs)
+    judged = _with_our_prior(judged, suite, wanted.product)
+    gating = {key for key, metric in suite.of(wanted.product).by_key().items() if metric.gate}
+    if others := sorted(gating & set(results.ungated) - set(judged.results.ungated)):
+        said = f"did not gate on its machine, and gates here: {some(others)}"
+        judged = replace(judged, notes=(*judged.notes, said))
+    return judged
 
 
 def _with_our_prior(judged: Judged, suite: Suite, product: Product) -> Judged:
@@ -206,6 +211,7 @@ def _with_our_prior(judged: Judged, suite: Suite, product: Product) -> Judged:
 
     What is shipped is of the environment and the interleaving that a suite has unless somebody asks
     for others.  Results that say that they had others are judged without a prior, and that is said.
+    What our prior says that so many pairs cannot decide does not gate, as in a run that has it.
 
     Raises:
         BaselineError: The spread file that the suite ships cannot be read.
@@ -220,7 +226,12 @@ def _with_our_prior(judged: Judged, suite: Suite, product: Product) -> Judged:
     elif results.prior and not _are_alike(results.prior, found):
         instead = f"by the prior of our suite ({found.source})" if found else "without a prior"
         notes += (f"judged {instead}, not by the one in its results",)
-    return replace(judged, results=replace(results, prior=found), notes=notes)
+    ungated: tuple[str, ...] = ()
+    if found:
+        metrics = suite.of(product).by_key()
+        ungated = out_of_reach_by(found, metrics, results.pairs_asked, results.looks)
+    found_results = replace(results, prior=found, ungated=ungated)
+    return replace(judged, results=found_results, notes=notes)
 
 
 def _are_alike(theirs: Prior, ours: Prior | None) -> bool:

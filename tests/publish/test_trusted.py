@@ -252,6 +252,34 @@ def test_the_prior_is_the_one_that_our_suite_ships(
     assert any("not by the one in its results" in note for note in found.notes) is bool(own)
 
 
+def test_results_do_not_take_a_gate_away() -> None:
+    key = "object-crud/create_p50"
+    honest_one, forged_one = (
+        published(changed("passed")),
+        published(changed("passed", ungated=[key, "of/nothing"])),
+    )
+    assert honest_one.report is not None
+    assert forged_one.report is not None
+    assert forged_one.report.findings == honest_one.report.findings
+    assert set(forged_one.notes) - set(honest_one.notes) == {
+        f"did not gate on its machine, and gates here: {key}"
+    }
+
+
+def test_what_our_prior_says_cannot_be_decided_does_not_gate_there_either(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ship(monkeypatch, tmp_path, 100.0)
+    key = "object-crud/create_p50"
+    found = published(changed("passed", ungated=[key]))
+    assert found.report is not None
+    assert key in found.report.results.ungated
+    gating = {f"{f.comparison.workload}/{f.comparison.metric.name}" for f in found.report.gating}
+    assert key not in gating
+    assert not any("did not gate on its machine" in note for note in found.notes)
+    assert any("cannot exclude their tolerance" in said for said in found.report.warnings)
+
+
 def test_who_measured_with_what_our_suite_ships_reads_no_note_of_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
