@@ -55,7 +55,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=_pairs,
         metavar="N|auto",
         help="a fixed number, or as many as the answer needs, up to the suite's (default: auto);"
-        " with --resume, how many more than the run has",
+        " with --resume, how many more than the run has, at least up to its next planned look",
     )
     parser.add_argument(
         "--budget",

@@ -192,3 +192,19 @@ def test_a_regression_is_not_measured_away(
     assert cli.main(["run", "--resume", str(tmp_path), "--pairs", "2"]) == Exit.REGRESSION
     assert measured == [1, 2, 3, 4, 5, 6]
     assert "the regression that was found stays" in capsys.readouterr().err
+
+
+def test_a_budget_that_has_ended_a_run_is_kept_until_pairs_are_asked_for(
+    ended: Path, measured: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = codec.read_results(ended / RESULTS).of_first(3)
+    trials = tuple(replace(trial, duration_s=10.0) for trial in results.trials)
+    short = replace(results, trials=trials, looks=(3, 8), pairs_asked=8, budget_s=35.0)
+    codec.write_results(ended / RESULTS, short)
+    assert cli.main(["run", "--resume", str(ended)]) == Exit.NO_REGRESSION
+    assert measured == []
+    assert "the budget ends the run after 3 pairs" in capsys.readouterr().err
+    assert cli.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
+    assert measured == [4, 5, 6, 7, 8]
+    after = codec.read_results(ended / RESULTS)
+    assert (after.looks, after.added, after.budget_s) == ((3, 8), 0, None)
