@@ -304,7 +304,8 @@ def _measure(
             plan.suite.environment.opened(programs) as environment,
             progress.shown() as shown,
         ):
-            if codec.read_results(out / RESULTS) != kept:
+            there = codec.read_results(out / RESULTS)
+            if (there.pairs, there.pairs_asked) != (kept.pairs, kept.pairs_asked):
                 raise ConfigError(
                     f"another process went on with {out} meanwhile",
                     hint="type the command again, if more is still wanted",
