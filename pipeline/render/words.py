@@ -440,7 +440,7 @@ def key(finding: Finding) -> str:
 
 
 def measured(finding: Finding, arm: Arm) -> str:
-    """Return the median of an arm with its unit; `>= 2.00 s` where a deadline cut values off."""
+    """Return the mean of an arm with its unit; `>= 2.00 s` where a deadline cut values off."""
     comparison = finding.comparison
     value = comparison.baseline if arm is Arm.BASELINE else comparison.candidate
     is_bound = arm in comparison.cut_off and value is not None
