@@ -32,6 +32,7 @@ BASELINE = "milo-perf.baseline/1"
 CALIBRATION = "milo-perf.calibration/1"
 CAPACITY = "milo-perf.capacity/1"
 EVALUATION = "milo-perf.evaluation/1"
+PLAN = "milo-perf.plan/1"
 SEEN = "milo-perf.seen/1"
 
 # A key that we do not know is refused, at every depth: it may be what decides in a newer version.
@@ -87,12 +88,16 @@ def baseline_json(baseline: Baseline) -> str:
 
 def plan_json(plan: PlanSummary, need: Need) -> str:
     """Return a plan as JSON: durations in s, sizes in B."""
-    return _text({"plan": asdict(plan), "need": asdict(need)})
+    return _text({"schema": PLAN, "plan": asdict(plan), "need": asdict(need)})
 
 
 def list_json(name: str, found: Sequence[object]) -> str:
-    """Return a list as JSON, below its name; dataclasses as objects."""
-    return _text({name: TypeAdapter(list[Any]).dump_python(list(found), mode="json")})
+    """Return a list as JSON, below its name; dataclasses as objects.
+
+    Its schema is `milo-perf.NAME/1`.
+    """
+    body = TypeAdapter(list[Any]).dump_python(list(found), mode="json")
+    return _text({"schema": f"milo-perf.{name}/1", name: body})
 
 
 def read_baseline(path: Path) -> Baseline:
