@@ -3,9 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
-from pipeline.judge import evidence
+from pipeline.judge import evidence, scale
 from pipeline.judge.evidence import Evidence, OneSided
 from pipeline.model.metric import Metric, Scale
 from pipeline.model.prior import Prior
@@ -29,12 +28,13 @@ class Row:
         workload: Name of the workload; empty where there is none.
         metric: What was measured.
         family: Metrics among which its p is corrected.
-        medians: By arm, in `metric.unit`; None when nothing was reported.
+        means: By arm, over the pairs that both arms have, in `metric.unit`: those of which the
+            change is the ratio or the difference.  None when nothing was reported.
         pairs: Number of pairs, or of values of the smaller arm where there are none.
         evidence: None when there is too little of it.
         stored: Median of a stored baseline, to be shown.
         warnings: What a reader must know of the numbers.
-        cut_off: Arms of which a deadline cut values off: their medians may be lower bounds.
+        cut_off: Arms of which a deadline cut values off: their means may be lower bounds.
         deviation: Standard deviation of a pair's difference on the test's scale, as these pairs
             alone show it; None where the evidence is not of pairs.
         prior: The same by earlier runs, as it was used; None where it was not.
@@ -43,7 +43,7 @@ class Row:
     workload: str
     metric: Metric
     family: str
-    medians: Mapping[Arm, float | None]
+    means: Mapping[Arm, float | None]
     pairs: int
     evidence: Evidence | None
     stored: float | None
@@ -168,6 +168,7 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
         apart_said = f", which set groups apart by {apart:.0%} (SD)" if apart else ""
         said.append(f"not in pairs: the machine and the hour may differ{apart_said}")
     found: Evidence | None = None
+    means = {arm: scale.mean(metric, values) for arm, values in arms.items()}
     if cut := _both_cut_off(measured.cut_off):
         metric = replace(metric, gate=False)
         said += cut
@@ -178,6 +179,7 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
                 for values, ofs in zip(arms.values(), measured.of, strict=True)
             ]
             found = evidence.of_shares(metric, *counted)
+            means = dict(zip(arms, map(_pooled, counted), strict=True))
         elif measured.is_paired:
             found = evidence.of_pairs(metric, before, after)
         else:
@@ -187,7 +189,7 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
         workload=measured.family,
         metric=metric,
         family=measured.family,
-        medians={arm: median(values) if len(values) else None for arm, values in arms.items()},
+        means=means,
         pairs=fewest,
         evidence=found,
         stored=None,
@@ -211,6 +213,8 @@ def _row(
         for before, after in zip(values[Arm.BASELINE], values[Arm.CANDIDATE], strict=True)
         if before is not None and after is not None
     ]
+    of_both = dict(zip(Arm, zip(*pairs, strict=True), strict=True)) if pairs else present
+    means = {arm: scale.mean(metric, of_both[arm]) for arm in Arm}
     without_ratio = without_ratios(metric, present)
     is_share = metric.scale is Scale.DIFFERENCE and any(s and s.of for s in arms.values())
     counted = {arm: _counted(arms[arm], valid) for arm in Arm} if is_share else {}
@@ -229,11 +233,12 @@ def _row(
             found = _bounded(metric, evidence.of_pairs(metric, *zip(*pairs, strict=True)), cut_off)
         elif all(counted.values()):
             found = evidence.of_shares(metric, *counted.values())
+            means = {arm: _pooled(trials) for arm, trials in counted.items()}
     return Row(
         workload=shown.workload,
         metric=metric,
         family=GATE if metric.gate else OTHERS,
-        medians={arm: median(present[arm]) if present[arm] else None for arm in Arm},
+        means=means,
         pairs=len(pairs),
         evidence=found,
         stored=stored,
@@ -303,6 +308,12 @@ def _counted(sample: Sample | None, valid: Sequence[int]) -> list[evidence.Count
         return []
     found = [(sample.values[pair], sample.of[pair]) for pair in valid]
     return [(value * of, of) for value, of in found if value is not None and of]
+
+
+def _pooled(trials: Sequence[evidence.Counted]) -> float:
+    """Return the share of all trials together."""
+    events, of = (math.fsum(part) for part in zip(*trials, strict=True))
+    return events / of
 
 
 def _uncounted(

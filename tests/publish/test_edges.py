@@ -114,7 +114,7 @@ def test_the_summary_is_added_to_what_is_there(
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     _, out, _ = publish(SLOW, "--to", "summary")
     assert file.read_text().startswith("before\n## ❌ Performance: 1 regression")
-    assert "::error title=Performance::object-crud/create_p50: 5.13 ms to" in out
+    assert "::error title=Performance::object-crud/create_p50: 5.14 ms to" in out
     assert (
         "::error title=Performance::the benchmark"
         in publish("error: x", "--to", "summary", "--key", "mine")[1]
