@@ -32,8 +32,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
         "--comment",
         choices=("always", "changes", "never"),
         default="changes",
-        help="changes (default): create one when there is something to say or the pull request has"
-        " the label milo-perf-comment; one that exists is always updated",
+        help="changes (default): create one when something regressed, improved or broke, or the"
+        " pull request has the label milo-perf-comment; update one that exists after every result",
     )
     parser.add_argument("--start", action="store_true", help="only say that a check is in progress")
     parser.add_argument(
@@ -59,7 +59,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
         type=_by_its_name,
         choices=("regression", "inconclusive", "never"),
         default="regression",
-        help="what turns the check red; `inconclusive`: that too",
+        help="what turns the check red; `inconclusive`: that too (default: regression)",
     )
     parser.add_argument(
         "--ignore",

@@ -12,6 +12,7 @@ from pipeline import acknowledged
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.log import log
 from pipeline.model.publication import Outcome, Publication
+from pipeline.model.report import Verdict
 from pipeline.publish import (
     answers,
     asked,
@@ -191,22 +192,49 @@ def _foreseen(target: str, found: Publication, job: _Job) -> str:
 
 
 def _comment(found: Publication, job: _Job, github: GitHub) -> str:
+    """Create or update the comment on the pull request, and return what was done in a sentence."""
     if job.args.comment == "never":
         return "comment: none, as asked"
-    if not found.outcome.is_result:
+    if found.outcome in (Outcome.WAITING, Outcome.STOPPED):
         return "comment: left as it is, nothing was measured"
     if isinstance(job.there, str):
         return f"comment: none: {job.there}"
     own = _run_of(found.origin.run_url, found.origin.attempt)
-    asked_for = job.args.comment == "always" or LABEL in job.there.labels
+    is_wanted = found.outcome.is_result and (
+        job.args.comment == "always" or LABEL in job.there.labels
+    )
+
+    def reason_to_keep(body: str) -> str:
+        if not found.outcome.is_result and _is_of_commit(body, found.origin.head_sha):
+            return "it has a result of this commit"
+        return "a later run has written it" if (0, 0) < own < _written_by(body) else ""
+
     return upsert.upsert(
         comments_of(github, job.there.number),
         marker(Kind.COMMENT, found.key),
         job.args.author,
         shorter(found),
-        may_create=asked_for or found.outcome is not Outcome.PASSED,
-        is_later=lambda body: (0, 0) < own < _written_by(body),
+        may_create=is_wanted or needs_attention(found),
+        reason_to_keep=reason_to_keep,
     )
+
+
+def needs_attention(found: Publication) -> bool:
+    """Whether a pull request without a comment of ours gets one.
+
+    It does when a gating metric regressed and nobody has accepted it, when the run is an
+    improvement as a whole, and when the run broke or lacks numbers.  A pass, an inconclusive run
+    and an accepted regression only update a comment that is there; the check says the rest.
+    """
+    if found.outcome in (Outcome.REGRESSED, Outcome.INCOMPLETE, Outcome.BROKEN):
+        return True
+    is_improved = found.report is not None and found.report.verdict is Verdict.IMPROVED
+    return found.outcome is Outcome.PASSED and is_improved
+
+
+def _is_of_commit(body: str, sha: str) -> bool:
+    """Whether a comment of ours is about a commit."""
+    return bool(sha) and f"`{sha[:12]}`" in body
 
 
 def _written_by(body: str) -> tuple[int, int]:
