@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-TARGETS = ("summary", "check", "comment", "issue")
+TARGETS = ("summary", "check", "comment", "issue", "page")
 AUTHOR = "github-actions[bot]"
 API_VERSION = "2022-11-28"
 IGNORE = "docs/**\n**/*.md"
@@ -81,7 +81,18 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
     parser.add_argument(
         "--acknowledged", type=Path, metavar="FILE", help="TOML or JSON: regressions accepted"
     )
-    parser.add_argument("--artifact-url", default="", metavar="URL", help="to link to")
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="HTML file that `--to page` writes"
+    )
+    parser.add_argument(
+        "--report-url", default="", metavar="URL", help="of that page, where a browser opens it"
+    )
+    parser.add_argument(
+        "--artifact-url",
+        default="",
+        metavar="URL",
+        help="of the archives, to link to where there is no --report-url",
+    )
     parser.add_argument(
         "--author",
         default=AUTHOR,

@@ -19,6 +19,7 @@ from pipeline.publish import (
     checks,
     event,
     issues,
+    page,
     pull,
     runner,
     summary,
@@ -88,23 +89,32 @@ def publish(args: argparse.Namespace) -> Iterator[str]:
     errors: list[PipelineError] = []
     for target in dict.fromkeys(args.to):
         try:
-            if target in ("check", "comment"):
-                job.of.require_commit()
-            told = found
-            if target == "issue":
-                told = replace(found, alarms=issues.alarms(args.dir))
-            if job.github and target != "summary":
-                yield _sent(target, told, job, job.github)
-            elif target == "summary" and not args.dry_run:
-                yield from _summary(told, here)
-            else:
-                said = _foreseen(target, told, job)
-                yield summary.quoted(said, is_in_actions=here.is_in_actions)
+            yield from _told(target, found, job, here)
         except PipelineError as error:
             log.error("%s: %s", target, error)
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+def _told(target: str, found: Publication, job: _Job, here: Runner) -> Iterator[str]:
+    """Publish to one target, and yield what is to be printed.
+
+    Raises:
+        PipelineError: It cannot be published there.
+    """
+    if target in ("check", "comment"):
+        job.of.require_commit()
+    if target == "issue":
+        found = replace(found, alarms=issues.alarms(job.args.dir))
+    if target == "page":
+        yield "page: not written" if job.args.dry_run else page.write(found, job.args.page)
+    elif job.github and target != "summary":
+        yield _sent(target, found, job, job.github)
+    elif target == "summary" and not job.args.dry_run:
+        yield from _summary(found, here)
+    else:
+        yield summary.quoted(_foreseen(target, found, job), is_in_actions=here.is_in_actions)
 
 
 def _job(args: argparse.Namespace, here: Runner) -> _Job:
@@ -113,11 +123,11 @@ def _job(args: argparse.Namespace, here: Runner) -> _Job:
     Raises:
         PipelineError: An argument cannot be used, or GitHub does not answer.
     """
-    of = event.read(args.event, here, args.artifact_url)
+    of = event.read(args.event, here, event.Links(args.report_url, args.artifact_url))
     asks = not args.dry_run and args.to != ["summary"]
     github = GitHub(here.api_url, here.repository, here.token, args.api_version) if asks else None
     there: Pull | str = "GitHub was not asked"
-    if github and {"check", "comment"} & set(args.to):
+    if github and {"check", "comment", "page"} & set(args.to):
         there = pull.find(github, of)
     elif of.number and of.origin.base:
         there = Pull(of.number, frozenset(), of.origin.base, of.origin.base_sha)

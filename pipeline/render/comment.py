@@ -19,6 +19,12 @@ from pipeline.render.foreign import block, code
 from pipeline.render.markdown import fence, template, unmarked, verbatim
 from pipeline.render.numbers import share
 
+OF_A_FORK = (
+    "Measured by code that this pull request controls: its numbers are as trustworthy as its"
+    " authors."
+)
+"""Said of every pull request from a fork."""
+
 MOST_BYTES = 60_000
 """Of everything: GitHub refuses comments of 65,536 characters and a check's text of as many."""
 
@@ -172,7 +178,7 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
         "counts": rows.counts(publication) if is_measured else "",
         "identity": verbatim(_identity(publication)),
         "detectable": words.detectable(report) if report and is_measured else "",
-        "is_fork": origin.is_fork,
+        "of_a_fork": OF_A_FORK if origin.is_fork else "",
         "confidence": share(report.rule.confidence) if report else "",
         "changed": [rows.row(f, publication) for f in shown[: rung.changed]],
         "more": max(0, len(shown) - rung.changed),
@@ -196,6 +202,7 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
         "is_short": rung is not _LADDER[0] and full,
         "origin": origin,
         "run_url": verbatim(origin.run_url),
+        "report_url": verbatim(origin.report_url),
         "artifact_url": verbatim(origin.artifact_url),
         "when": f"{report.results.taken_at:%Y-%m-%d %H:%M} UTC" if report else "",
     }

@@ -44,17 +44,21 @@ _SCALES = {
 }
 
 
-def html(report: Report, traces: Traces, results_json: str) -> str:
+def html(report: Report, traces: Traces, results_json: str, *, command: str | None = None) -> str:
     """Render the page; the same report and traces give the same bytes.
 
     Args:
         report: What was found.
         traces: What the run's folder keeps beside it.
         results_json: The text of results.json, which the page carries along.
+        command: Command that measures the same again; empty for none, None for the one that the
+            report itself names.
     """
+    again = words.reproduce(report) if command is None else command
     return page.rendered(
         "report.html.j2",
         **_answer(report),
+        command=_raw_text(again, _COMMAND),
         **_script(),
         tables=[_table(report, of) for of in Scale],
         tally=[(v, MARKS[v], sum(f.verdict is v for f in report.findings)) for v in Verdict],
@@ -89,7 +93,6 @@ def _answer(report: Report) -> dict[str, Any]:
         "invalid": [
             (t.pair, t.arm.value, "; ".join(t.invalid)) for t in report.results.trials if t.invalid
         ][:_LIST],
-        "command": _raw_text(words.reproduce(report), _COMMAND),
         "metrics": len(report.findings),
         "gating": len(report.gating),
         "has_stored": any(f.comparison.stored is not None for f in report.findings),

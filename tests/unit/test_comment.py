@@ -59,7 +59,7 @@ def test_what_github_makes_of_it_has_no_element_that_is_not_ours(name: str) -> N
     assert {tag for tag, _ in found.found} <= OURS
     assert found.comments == [" milo-perf:comment v=1 key=pr "]
     links = [attributes["href"] for tag, attributes in found.found if tag == "a"]
-    assert set(links) <= {ORIGIN.run_url, ORIGIN.artifact_url}
+    assert set(links) <= {ORIGIN.run_url, ORIGIN.artifact_url, ORIGIN.report_url}
 
 
 @pytest.mark.parametrize("name", STATES)
