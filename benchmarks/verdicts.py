@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import judged, judged_model, steps
+from benchmarks import decides, judged, judged_model, steps
 from benchmarks.judged import Row
 from pipeline import codec, files
 from pipeline.judge import policy
-from pipeline.judge.looks import LOOKS, SHARES
+from pipeline.judge.looks import LOOKS, shares_of
 
 DATA = "MILO_PERF_DATA"
 _WITH_DATA: tuple[Callable[[Path], list[Row]], ...] = (
@@ -57,6 +57,8 @@ def _rows(data: Path) -> Iterator[Row]:
         yield from with_data(data)
     for without in _WITHOUT:
         yield from without()
+    yield from decides.decided()
+    yield from decides.real(data)
     yield from steps.rows(data)
 
 
@@ -66,7 +68,8 @@ def _line(row: Row) -> str:
 
 
 def _document(rows: list[Row], seconds: float) -> str:
-    spent = ", ".join(f"{share:.0%} at {look}" for look, share in zip(LOOKS, SHARES, strict=True))
+    shares = zip(LOOKS, shares_of(len(LOOKS)), strict=True)
+    spent = ", ".join(f"{share:.0%} at {look}" for look, share in shares)
     intro = f"""
 # Verdicts on data with known answers
 
@@ -80,9 +83,9 @@ margin {judged.MARGIN:.0%} everywhere; nothing is set for a single series.
     constants = f"""
 
 Constants: alpha {policy.ALPHA:g} over a family (Holm), at least {policy.LEAST_TESTS} tests; looks
-spend {spent} pairs; a pass excludes the margin at {policy.PASS_ALPHA:g} one-sided
-({policy.PASS_ALPHA_OF_LOOKS:g} at each of several looks) with half an interval within
-{policy.WIDEST:g} margins; groups that are no pairs carry {policy.APART:.0%} (SD) for the machine
+spend {spent} pairs; a pass excludes the tolerance (here the margin) at {policy.PASS_ALPHA:g}
+one-sided (shared evenly by several looks) with half an interval within
+{policy.WIDEST:g} tolerances; groups that are no pairs carry {policy.APART:.0%} (SD) for the machine
 and the hour.
 """
     return intro.lstrip() + "\n".join(map(_line, rows)) + constants

@@ -57,8 +57,8 @@ def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: in
     shown = Comparison(
         workload=row.workload,
         metric=row.metric,
-        baseline=row.medians[Arm.BASELINE],
-        candidate=row.medians[Arm.CANDIDATE],
+        baseline=row.means[Arm.BASELINE],
+        candidate=row.means[Arm.CANDIDATE],
         change=None,
         p_worse=None,
         p_better=None,
@@ -81,6 +81,9 @@ def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: in
         at_worst=_worst(row, found, rule),
         error=found.error,
         freedom=found.freedom,
+        p_alone=found.p_above_zero(),
+        deviation=row.deviation,
+        prior=row.prior,
     )
 
 

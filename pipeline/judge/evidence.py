@@ -12,6 +12,7 @@ from typing import Protocol
 from pipeline.judge import scale
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.subject import Arm
+from pipeline.stats import moderated as variances
 from pipeline.stats import shares, student
 from pipeline.stats.shares import Shares
 from pipeline.stats.student import Estimate
@@ -110,6 +111,25 @@ def of_pairs(metric: Metric, before: Sequence[float], after: Sequence[float]) ->
     """
     worse = (scale.difference(metric, *pair) for pair in zip(before, after, strict=True))
     return student.of_pairs(_rounded(worse, _digits(metric, before, after)))
+
+
+def moderated(evidence: Evidence, pairs: int, prior: float, freedom: float) -> Evidence:
+    """Return evidence of pairs whose error leans on earlier runs; see `stats.moderated`.
+
+    Args:
+        evidence: An estimate from pairs, or what a deadline leaves of one.
+        pairs: Number of them.
+        prior: Variance of a pair by earlier runs on the test's scale, above 0.
+        freedom: Degrees of freedom that it counts for.
+    """
+    match evidence:
+        case Estimate():
+            return variances.moderated(evidence, pairs, prior, freedom)
+        case OneSided(estimate, is_least):
+            inner = variances.moderated(estimate, pairs, prior, freedom)
+            return OneSided(inner, is_least=is_least)
+        case _:
+            return evidence
 
 
 def of_groups(

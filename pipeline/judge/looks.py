@@ -5,12 +5,14 @@ from collections.abc import Sequence
 LOOKS = (3, 5, 8, 12, 20)
 """Numbers of valid pairs at which a run may end."""
 
-SHARES = (0.5, 0.2, 0.1, 0.1, 0.1)
-"""Share of alpha that each look spends; that of looks that never come goes to the last.
+FIRST_SHARE = 0.1
+"""Share of alpha that the first look spends, which knows the noise least."""
 
-The chance of a false red at any look is at most the sum of what they spend, whatever the
-dependence between them.  Half goes to the first, which has but two degrees of freedom: with less a
-clear change would not end there.
+NEXT_SHARE = 0.2
+"""Share that each look after it spends; the last one takes what is left.
+
+Of three looks .1, .2 and .7: most is kept for the look that has most pairs.  The chance of a false
+red at any look is at most the sum of what they spend, whatever the dependence between them.
 
 Source:
     Bonferroni's inequality over looks; the idea of spending is Lan and DeMets, Biometrika 70
@@ -35,4 +37,17 @@ def share_of(pairs: int, looks: Sequence[int]) -> float:
     if not looks:
         return 1.0
     now = next((at for at, look in enumerate(looks) if pairs <= look), len(looks) - 1)
-    return 1.0 - sum(SHARES[:now]) if now == len(looks) - 1 else SHARES[now]
+    shares = shares_of(len(looks))
+    return shares[now]
+
+
+def shares_of(looks: int) -> tuple[float, ...]:
+    """Return the share of alpha that each of so many looks spends; together they spend all.
+
+    Args:
+        looks: Number of looks, at least 1.
+    """
+    if looks == 1:
+        return (1.0,)
+    between = [min(NEXT_SHARE, (1.0 - FIRST_SHARE) / (looks - 1))] * (looks - 2)
+    return (FIRST_SHARE, *between, 1.0 - FIRST_SHARE - sum(between))

@@ -1,14 +1,16 @@
 """What is compared: the numbers of two arms, metric by metric, and what they show."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
-from pipeline.judge import evidence
-from pipeline.judge.evidence import Evidence
+from pipeline.judge import evidence, scale
+from pipeline.judge.evidence import Evidence, OneSided
 from pipeline.model.metric import Metric, Scale
+from pipeline.model.prior import Prior
 from pipeline.model.results import Cutoff, ResultSet, Sample
 from pipeline.model.subject import Arm
+from pipeline.stats.moderated import MOST_WIDENED, Seen, widening
 from pipeline.stats.student import Estimate
 
 OTHERS = "others"
@@ -26,23 +28,34 @@ class Row:
         workload: Name of the workload; empty where there is none.
         metric: What was measured.
         family: Metrics among which its p is corrected.
-        medians: By arm, in `metric.unit`; None when nothing was reported.
+        means: By arm, over the pairs that both arms have, in `metric.unit`: those of which the
+            change is the ratio or the difference.  None when nothing was reported.
         pairs: Number of pairs, or of values of the smaller arm where there are none.
         evidence: None when there is too little of it.
         stored: Median of a stored baseline, to be shown.
         warnings: What a reader must know of the numbers.
-        cut_off: Arms of which a deadline cut values off: their medians may be lower bounds.
+        cut_off: Arms of which a deadline cut values off: their means may be lower bounds.
+        deviation: Standard deviation of a pair's difference on the test's scale, as these pairs
+            alone show it; None where the evidence is not of pairs.
+        prior: The same by earlier runs, as it was used; None where it was not.
     """
 
     workload: str
     metric: Metric
     family: str
-    medians: Mapping[Arm, float | None]
+    means: Mapping[Arm, float | None]
     pairs: int
     evidence: Evidence | None
     stored: float | None
     warnings: tuple[str, ...]
     cut_off: frozenset[Arm] = frozenset()
+    deviation: float | None = None
+    prior: float | None = None
+
+    @property
+    def key(self) -> str:
+        """`workload/metric`, the key of its samples."""
+        return f"{self.workload}/{self.metric.name}"
 
 
 def of_results(results: ResultSet) -> list[Row]:
@@ -50,10 +63,55 @@ def of_results(results: ResultSet) -> list[Row]:
     by_key = {arm: {s.key: s for s in results.samples.get(arm, ())} for arm in Arm}
     samples = {key: sample for arm in Arm for key, sample in by_key[arm].items()}
     stored = results.stored.values if results.stored else {}
-    return [
+    rows = [
         _row(results, sample, {arm: by_key[arm].get(key) for arm in Arm}, stored.get(key))
         for key, sample in samples.items()
     ]
+    return with_prior(rows, results.prior) if results.prior else rows
+
+
+def with_prior(rows: Sequence[Row], prior: Prior) -> list[Row]:
+    """Return rows whose errors lean on what earlier runs say of the spread of each metric.
+
+    Where the spreads of a workload lie together above those of earlier runs, the prior is widened
+    as much; where they lie far above, it does not hold and is not used.
+
+    Args:
+        rows: Of one run.
+        prior: Of the same suite; metrics that it does not know stay as they are.
+    """
+    known = {key: one.variance for key, one in prior.spreads.items() if one.variance > 0}
+    seen: dict[str, list[Seen]] = {}
+    for row in rows:
+        if row.evidence is not None and row.deviation is not None and row.key in known:
+            one = Seen(row.deviation**2, row.evidence.freedom, known[row.key])
+            seen.setdefault(row.workload, []).append(one)
+    wider = {workload: widening(found) for workload, found in seen.items()}
+    return [
+        _leaning(row, known[row.key] * wider[row.workload], prior.freedom)
+        if row.evidence is not None
+        and row.deviation is not None
+        and row.key in known
+        and wider[row.workload] <= MOST_WIDENED
+        else row
+        for row in rows
+    ]
+
+
+def _leaning(row: Row, variance: float, freedom: float) -> Row:
+    if row.evidence is None:
+        return row
+    leaning = evidence.moderated(row.evidence, row.pairs, variance, freedom)
+    return replace(row, evidence=leaning, prior=math.sqrt(variance))
+
+
+def _deviation(found: Evidence | None, pairs: int) -> float | None:
+    """Return the standard deviation of a pair; None where the evidence is of something else."""
+    match found:
+        case Estimate() | OneSided():
+            return found.error * math.sqrt(pairs)
+        case _:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +162,7 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
         apart_said = f", which set groups apart by {apart:.0%} (SD)" if apart else ""
         said.append(f"not in pairs: the machine and the hour may differ{apart_said}")
     found: Evidence | None = None
+    means = {arm: scale.mean(metric, values) for arm, values in arms.items()}
     if cut := _both_cut_off(measured.cut_off):
         metric = replace(metric, gate=False)
         said += cut
@@ -114,6 +173,7 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
                 for values, ofs in zip(arms.values(), measured.of, strict=True)
             ]
             found = evidence.of_shares(metric, *counted)
+            means = dict(zip(arms, map(_pooled, counted), strict=True))
         elif measured.is_paired:
             found = evidence.of_pairs(metric, before, after)
         else:
@@ -123,12 +183,13 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
         workload=measured.family,
         metric=metric,
         family=measured.family,
-        medians={arm: median(values) if len(values) else None for arm, values in arms.items()},
+        means=means,
         pairs=fewest,
         evidence=found,
         stored=None,
         warnings=tuple(said),
         cut_off=measured.cut_off,
+        deviation=_deviation(found, fewest) if measured.is_paired else None,
     )
 
 
@@ -146,6 +207,8 @@ def _row(
         for before, after in zip(values[Arm.BASELINE], values[Arm.CANDIDATE], strict=True)
         if before is not None and after is not None
     ]
+    of_both = dict(zip(Arm, zip(*pairs, strict=True), strict=True)) if pairs else present
+    means = {arm: scale.mean(metric, of_both[arm]) for arm in Arm}
     without_ratio = without_ratios(metric, present)
     is_share = metric.scale is Scale.DIFFERENCE and any(s and s.of for s in arms.values())
     counted = {arm: _counted(arms[arm], valid) for arm in Arm} if is_share else {}
@@ -164,14 +227,16 @@ def _row(
             found = _bounded(metric, evidence.of_pairs(metric, *zip(*pairs, strict=True)), cut_off)
         elif all(counted.values()):
             found = evidence.of_shares(metric, *counted.values())
+            means = {arm: _pooled(trials) for arm, trials in counted.items()}
     return Row(
         workload=shown.workload,
         metric=metric,
         family=GATE if metric.gate else OTHERS,
-        medians={arm: median(present[arm]) if present[arm] else None for arm in Arm},
+        means=means,
         pairs=len(pairs),
         evidence=found,
         stored=stored,
+        deviation=_deviation(found, len(pairs)),
         warnings=(
             *not_gating,
             *_lower_bounds(cut_off),
@@ -237,6 +302,12 @@ def _counted(sample: Sample | None, valid: Sequence[int]) -> list[evidence.Count
         return []
     found = [(sample.values[pair], sample.of[pair]) for pair in valid]
     return [(value * of, of) for value, of in found if value is not None and of]
+
+
+def _pooled(trials: Sequence[evidence.Counted]) -> float:
+    """Return the share of all trials together."""
+    events, of = (math.fsum(part) for part in zip(*trials, strict=True))
+    return events / of
 
 
 def _uncounted(

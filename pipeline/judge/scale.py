@@ -5,6 +5,7 @@ better mirrors one of which less is.
 """
 
 import math
+from collections.abc import Sequence
 
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound
@@ -48,9 +49,32 @@ def change(metric: Metric, worse: float) -> float:
     return math.expm1(max(-_MOST, min(_MOST, up))) if metric.scale is Scale.RATIO else up
 
 
+def mean(metric: Metric, values: Sequence[float]) -> float | None:
+    """Return the mean on the test's scale as a value: that of two arms differ by their change.
+
+    On the ratio scale it is the geometric mean of what is above the floor, with the floor added.
+    Where no ratio can be taken, it is the arithmetic mean.
+
+    Args:
+        metric: Of all values.
+        values: In its unit, shape (n,); None is returned for none.
+    """
+    if not values:
+        return None
+    if metric.scale is Scale.DIFFERENCE or min(values) <= metric.floor:
+        return math.fsum(values) / len(values)
+    logs = math.fsum(math.log(value - metric.floor) for value in values) / len(values)
+    return math.exp(logs) + metric.floor
+
+
 def margin(metric: Metric) -> float:
     """Return the metric's margin on the test's scale, above 0."""
     return math.log1p(metric.margin) if metric.scale is Scale.RATIO else metric.margin
+
+
+def tolerance(metric: Metric) -> float:
+    """Return the worsening that a pass must exclude, on the test's scale, at least the margin."""
+    return math.log1p(metric.tolerated) if metric.scale is Scale.RATIO else metric.tolerated
 
 
 def hides_the_worst(metric: Metric, bound: Bound) -> bool:

@@ -194,7 +194,7 @@ class BaselineRef:
         same_machine: Whether its fingerprint is this machine's.
         differences: Each fact of the fingerprint that differs, as a sentence.
         digest: Of the binary that the stored numbers are of.
-        values: Median of its stored values by sample key, in the metric's unit.
+        values: Mean of its stored values by sample key, in the metric's unit.
     """
 
     name: str

@@ -1,18 +1,30 @@
 """What every format of a report says in words; always derived from the findings it shows."""
 
+import math
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from statistics import median
 
 from pipeline.errors import Exit
 from pipeline.judge import scale
-from pipeline.judge.policy import ALPHA, exit_code
-from pipeline.model.metric import Scale
-from pipeline.model.report import Finding, Report, Verdict
+from pipeline.judge.failures import LAUNCH
+from pipeline.judge.policy import ALPHA, LEAST_PAIRS, exit_code
+from pipeline.model.metric import Better, Metric, Scale
+from pipeline.model.report import Bound, Comparison, Finding, Report, Verdict
 from pipeline.model.results import Interleave, Machine
 from pipeline.model.subject import Arm, Subject, parse_spec
 from pipeline.plain import clipped, plain
-from pipeline.render.numbers import amount, minutes, quantity, share
+from pipeline.render.names import label
+from pipeline.render.numbers import (
+    MINUS,
+    amount,
+    brief,
+    brief_interval,
+    minutes,
+    quantity,
+    share,
+)
 
 _LONGEST = 2_000  # characters of one line about builds or a machine
 
@@ -21,6 +33,10 @@ _HOW = {
     Interleave.TRIAL: "one build after the other, in random order",
 }
 _MANY = 12
+_NAMED = 2  # improvements in the answer
+_REASON = 120  # characters of a reason in the answer
+_TYPICAL = Metric("typical", "1", Better.LOWER, margin=1.0)
+"""Stands for the median of ratios, each of which is worse when it is higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,209 @@ def headline(report: Report) -> Headline:
             return Headline(
                 f"no regression in {count(len(gating), 'gating metric')}", "no action needed"
             )
+
+
+WORDS = {
+    Verdict.REGRESSED: "REGRESSION",
+    Verdict.IMPROVED: "IMPROVED",
+    Verdict.UNCHANGED: "PASS",
+    Verdict.INCONCLUSIVE: "INCONCLUSIVE",
+}
+"""The word for the verdict of a run."""
+
+INVALID = "INVALID"
+"""The word for a run that has too few valid pairs to be judged."""
+
+
+def verdict_word(report: Report) -> str:
+    """Return the verdict of a run in one word, in capitals."""
+    return WORDS[report.verdict] if is_measured(report) else INVALID
+
+
+def answer(report: Report) -> str:
+    """Return the answer in one line: the verdict, which metric, and how much.
+
+    It is the same wherever a report is shown.  The command that would settle an inconclusive run
+    is no part of it; `more_pairs` says how many pairs to ask for.
+    """
+    if not is_measured(report):
+        said = _not_measured(report)
+    elif not report.gating:
+        said = "no metric gates, so nothing was judged"
+    else:
+        say = {
+            Verdict.REGRESSED: _regressed,
+            Verdict.IMPROVED: _improved,
+            Verdict.UNCHANGED: _passed,
+            Verdict.INCONCLUSIVE: _inconclusive,
+        }
+        said = say[report.verdict](report)
+    return plain(f"{verdict_word(report)}: {said}")
+
+
+def more_pairs(report: Report) -> int | None:
+    """Return how many more pairs would most likely settle an inconclusive run; None if none do."""
+    if not is_measured(report) or report.verdict is not Verdict.INCONCLUSIVE:
+        return None
+    asked = [f.advice.more_pairs for f in _doubtful(report) if f.advice]
+    return max((pairs for pairs in asked if pairs), default=None) if None not in asked else None
+
+
+def _not_measured(report: Report) -> str:
+    results = report.results
+    valid = len(results.valid_pairs)
+    reason = next((why for trial in results.trials for why in trial.invalid), "")
+    are = "is" if valid == 1 else "are"
+    said = f"{valid or 'none'} of {count(results.pairs, 'pair')} {are} valid, {LEAST_PAIRS} needed"
+    if not results.pairs:
+        said = "no pair was measured"
+    return f"{said}; {clipped(reason, _REASON)}" if reason else said
+
+
+def _regressed(report: Report) -> str:
+    reds = sorted((f for f in report.gating if f.verdict is Verdict.REGRESSED), key=_gravity)
+    return f"{_moved(report, reds[0])}{_and_more(len(reds) - 1)}"
+
+
+def _improved(report: Report) -> str:
+    better = [f for f in report.findings if f.verdict is Verdict.IMPROVED]
+    better.sort(key=lambda f: (not f.comparison.metric.gate, -abs(_gravity(f))))
+    shown = [_moved_briefly(report, f) for f in better[:_NAMED]]
+    if rest := len(better) - len(shown):
+        shown.append(f"{rest} more")
+    return f"{', '.join(shown)}; {_nothing_worse(report, 'nothing worse')}"
+
+
+def _passed(report: Report) -> str:
+    worst = _at_worst(report)
+    said = _nothing_worse(report, "no metric worse")
+    return f"{said}; at worst {worst}" if worst else said
+
+
+def _inconclusive(report: Report) -> str:
+    """Return the worst that is not excluded, and what would settle it.
+
+    More pairs say nothing of metrics without an interval, so these are counted apart.
+    """
+    doubtful = sorted(_doubtful(report), key=_at_worst_in_tolerances, reverse=True)
+    compared = [f for f in doubtful if f.comparison.change is not None]
+    missing = [f for f in doubtful if f.comparison.change is None]
+    parts = []
+    if compared:
+        parts += [f"{_doubt(report, compared[0])}{_and_more(len(compared) - 1)}"]
+        asked = [f.advice.more_pairs for f in compared if f.advice]
+        it = "it" if len(compared) == 1 else "them"
+        if asked and None not in asked:
+            more = count(max(pairs for pairs in asked if pairs), "more pair")
+            parts.append(f"{more} would settle {it}")
+        else:
+            parts.append(f"more pairs alone will hardly settle {it}")
+    if missing:
+        others = "" if len(missing) == 1 else f" and {len(missing) - 1} more"
+        parts.append(f"nothing to compare for {_label(report, missing[0].comparison)}{others}")
+    return "; ".join(parts)
+
+
+def _doubt(report: Report, finding: Finding) -> str:
+    """Return how bad an inconclusive metric could be."""
+    comparison = finding.comparison
+    if comparison.workload == LAUNCH:
+        return _failed(comparison)
+    name = _label(report, comparison)
+    if comparison.at_worst is None or comparison.change is None:
+        return f"how much worse {name} is cannot be said, because a deadline cut it off"
+    metric = comparison.metric
+    size = brief(metric, comparison.at_worst, is_limit=True)
+    if scale.worse(metric, comparison.at_worst) <= 0:
+        return f"{name} varies too much to be judged"
+    if metric.better is Better.HIGHER:
+        return f"{name} could be up to {size.removeprefix(MINUS)} lower"
+    return f"{name} could be up to {size} worse"
+
+
+def _at_worst(report: Report) -> str:
+    """Return what a pass excludes: of the typical ratio, and of the metric nearest its tolerance.
+
+    A typical one is the median, in the direction in which each metric gets worse.
+    """
+    known = [f for f in report.gating if f.comparison.at_worst is not None]
+    if not known:
+        return ""
+    said = []
+    ratios = [f.comparison for f in known if f.comparison.metric.scale is Scale.RATIO]
+    if len(ratios) > 1:
+        worse = median(scale.worse(one.metric, one.at_worst or 0.0) for one in ratios)
+        said.append(f"{brief(_TYPICAL, scale.change(_TYPICAL, worse), is_limit=True)} typical")
+    worst = max(known, key=_at_worst_in_tolerances).comparison
+    size = brief(worst.metric, worst.at_worst or 0.0, is_limit=True)
+    return ", ".join([*said, f"{size} {_label(report, worst)}"])
+
+
+def _nothing_worse(report: Report, said: str) -> str:
+    """Return a sentence, and that it is of gating metrics only where another one is worse."""
+    worse = sum(f.verdict is Verdict.REGRESSED for f in report.findings)
+    return f"no gating metric worse, but {count(worse, 'other')}" if worse else said
+
+
+def _moved(report: Report, finding: Finding) -> str:
+    """Return a metric with its change and interval: `create p50 +31 % (29 to 33 %)`."""
+    comparison = finding.kept or finding.comparison
+    if comparison.workload == LAUNCH:
+        return _failed(comparison)
+    if comparison.change is None:
+        return _label(report, comparison)
+    when = f" at {count(comparison.pairs, 'pair')}" if finding.kept else ""
+    size = brief_interval(comparison.metric, comparison.change)
+    return f"{_label(report, comparison)} {size}{when}"
+
+
+def _moved_briefly(report: Report, finding: Finding) -> str:
+    comparison = finding.kept or finding.comparison
+    if comparison.workload == LAUNCH:
+        return _failed(comparison)
+    if comparison.change is None:
+        return _label(report, comparison)
+    bound = "" if comparison.change.bound is Bound.NONE else f"{comparison.change.bound.value} "
+    size = brief(comparison.metric, comparison.change.estimate)
+    return f"{_label(report, comparison)} {bound}{size}"
+
+
+def _failed(comparison: Comparison) -> str:
+    """Return in how many pairs which build failed."""
+    failed = {"candidate": comparison.candidate or 0, "baseline": comparison.baseline or 0}
+    worse, better = sorted(failed, key=lambda arm: -failed[arm])
+    of = count(comparison.pairs, "pair")
+    return f"the {worse} failed in {failed[worse]:g} of {of}, the {better} in {failed[better]:g}"
+
+
+def _label(report: Report, comparison: Comparison) -> str:
+    return label(comparison, (f.comparison for f in report.findings))
+
+
+def _doubtful(report: Report) -> list[Finding]:
+    return [f for f in report.gating if f.verdict is Verdict.INCONCLUSIVE]
+
+
+def _and_more(rest: int) -> str:
+    return f", and {rest} more" if rest else ""
+
+
+def _gravity(finding: Finding) -> float:
+    """Return by how many margins a metric is better; a build that failed is the gravest."""
+    comparison = finding.kept or finding.comparison
+    if comparison.workload == LAUNCH:
+        return -math.inf
+    metric, change = comparison.metric, comparison.change
+    return 0.0 if change is None else -scale.worse(metric, change.estimate) / scale.margin(metric)
+
+
+def _at_worst_in_tolerances(finding: Finding) -> float:
+    """Return the worst change that is not excluded, in tolerances; unknown is the worst of all."""
+    comparison = finding.comparison
+    if comparison.workload == LAUNCH or comparison.at_worst is None:
+        return math.inf
+    metric = comparison.metric
+    return scale.worse(metric, comparison.at_worst) / scale.tolerance(metric)
 
 
 def counts(report: Report) -> str:
@@ -178,9 +397,19 @@ def notes(findings: Iterable[Finding]) -> list[tuple[str, str]]:
     """Return what is to be known of single metrics: pairs of a sentence and the metrics."""
     where: dict[str, list[str]] = {}
     for finding in findings:
-        for warning in finding.comparison.warnings:
+        for warning in (*finding.comparison.warnings, *advised(finding)):
             where.setdefault(warning, []).append(key(finding))
     return [(warning, _listed(keys)) for warning, keys in where.items()]
+
+
+def advised(finding: Finding) -> tuple[str, ...]:
+    """Return a sentence on what would settle an inconclusive metric; nothing of any other."""
+    said = finding.advice
+    if said is None:
+        return ()
+    if said.more_pairs is None:
+        return (f"{said.shows}: no number of pairs that anybody waits for would settle it",)
+    return (f"{said.shows}: about {count(said.more_pairs, 'more pair')} would settle it",)
 
 
 def reproduce(report: Report) -> str:
@@ -211,7 +440,7 @@ def key(finding: Finding) -> str:
 
 
 def measured(finding: Finding, arm: Arm) -> str:
-    """Return the median of an arm with its unit; `>= 2.00 s` where a deadline cut values off."""
+    """Return the mean of an arm with its unit; `>= 2.00 s` where a deadline cut values off."""
     comparison = finding.comparison
     value = comparison.baseline if arm is Arm.BASELINE else comparison.candidate
     is_bound = arm in comparison.cut_off and value is not None

@@ -82,7 +82,14 @@ def median_share(freedom: float) -> float:
 
 
 def pairs_needed(
-    effect: float, deviation: float, *, alpha: float, margin: float, wanted: float, most: int
+    effect: float,
+    deviation: float,
+    *,
+    alpha: float,
+    margin: float,
+    wanted: float,
+    most: int,
+    known: float = 0.0,
 ) -> int | None:
     """Return how many pairs reject with the wanted power; None when `most` are too few.
 
@@ -93,6 +100,7 @@ def pairs_needed(
         margin: At least 0.
         wanted: The power, between 0 and 1.
         most: Where to give up.
+        known: Degrees of freedom that the deviation is known with beside those of the pairs.
     """
     if effect <= margin:
         return None
@@ -101,7 +109,7 @@ def pairs_needed(
 
     def suffice(pairs: int) -> bool:
         error = deviation / math.sqrt(pairs)
-        return power(effect, error, pairs - 1, alpha, margin) >= wanted
+        return power(effect, error, pairs - 1 + known, alpha, margin) >= wanted
 
     low, high = 1, most
     if not suffice(high):

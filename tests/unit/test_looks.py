@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.judge.looks import LOOKS, SHARES, looks_up_to, share_of
-from pipeline.judge.policy import ALPHA, RULE, findings, rule_at
+from pipeline.judge.looks import LOOKS, looks_up_to, share_of, shares_of
+from pipeline.judge.policy import ALPHA, PASS_ALPHA, RULE, findings, rule_at
 from pipeline.judge.rows import of_results
 from pipeline.model.report import Verdict
 from tests.builders import LATENCY, results
@@ -28,13 +28,26 @@ def test_all_looks_together_spend_what_there_is(most: int) -> None:
 
 
 def test_a_run_stopped_between_looks_spends_what_the_next_would_have() -> None:
-    assert share_of(4, (3, 5, 8)) == share_of(5, (3, 5, 8)) == SHARES[1]
+    assert share_of(4, (3, 5, 8)) == share_of(5, (3, 5, 8)) == 0.2
     assert share_of(4, ()) == 1.0
 
 
 def test_a_fixed_number_of_pairs_has_all_of_alpha() -> None:
     assert rule_at(5, ()) == RULE
-    assert rule_at(3, LOOKS) == replace(RULE, alpha=ALPHA / 2, pass_alpha=0.01)
+    assert rule_at(3, (3, 5, 8)) == replace(RULE, alpha=ALPHA * 0.1, pass_alpha=PASS_ALPHA / 3)
+
+
+@pytest.mark.parametrize("looks", range(1, 40))
+def test_later_looks_may_spend_as_much_as_earlier_ones(looks: int) -> None:
+    shares = shares_of(looks)
+    assert len(shares) == looks
+    assert math.fsum(shares) == pytest.approx(1.0)
+    assert list(shares) == pytest.approx(sorted(shares)) or looks > 10
+    assert min(shares) > 0
+
+
+def test_most_is_kept_for_the_last_of_three_looks() -> None:
+    assert shares_of(3) == pytest.approx((0.1, 0.2, 0.7))
 
 
 @pytest.mark.parametrize("spread", [0.01, 0.03, 0.08])

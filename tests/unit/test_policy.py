@@ -254,24 +254,32 @@ def test_a_quiet_run_of_milo_has_no_warnings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "said"),
+    ("after", "shows", "more"),
     [
-        pytest.param([1.08, 0.98, 0.97, 1.05, 0.98], "pairs would settle it", id="noise"),
-        pytest.param(NOISY, "more than 200 pairs would be needed", id="much noise"),
+        pytest.param([1.08, 0.98, 0.97, 1.05, 0.98], "too noisy", range(1, 40), id="noise"),
+        pytest.param(NOISY, "too noisy", None, id="much noise"),
         pytest.param(
-            [1.12, 1.04, 1.15, 1.12, 1.04], "suggestive, but not certain", id="suggestive"
+            [1.12, 1.04, 1.15, 1.12, 1.04], "not certain enough", range(1, 10), id="suggestive"
         ),
-        pytest.param([1.05 * v for v in STEADY], "the change is the margin itself", id="tie"),
+        pytest.param([1.05 * v for v in STEADY], "the margin itself", None, id="tie"),
     ],
 )
-def test_an_inconclusive_metric_says_what_would_settle_it(after: list[float], said: str) -> None:
+def test_an_inconclusive_metric_says_what_would_settle_it(
+    after: list[float], shows: str, more: range | None
+) -> None:
     (first, *_) = judged(after, *[SAME] * 8).findings
     assert first.verdict is Verdict.INCONCLUSIVE
-    assert said in first.comparison.warnings[-1]
+    assert first.advice is not None
+    assert shows in first.advice.shows
+    if more is None:
+        assert first.advice.more_pairs is None
+    else:
+        assert first.advice.more_pairs in more
 
 
 def test_a_decided_metric_says_nothing_more() -> None:
-    assert all(not f.comparison.warnings for f in judged(SAME, WORSE).findings)
+    findings = judged(SAME, WORSE).findings
+    assert all(not f.comparison.warnings and f.advice is None for f in findings)
 
 
 def test_equal_builds_are_seldom_red_and_a_detectable_change_often_is() -> None:

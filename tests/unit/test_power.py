@@ -100,6 +100,20 @@ def test_false_alarms_of_equal_builds(noise: str, pairs: int, margin: float) -> 
         assert any_red.mean() <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / draws)
 
 
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("pairs", [3, 5, 8, 10])
+@pytest.mark.parametrize("freedom", [4.0, 8.0])
+def test_intervals_with_a_prior_hold_the_truth(noise: str, pairs: int, freedom: float) -> None:
+    random = np.random.default_rng(pairs)
+    d = NOISES[noise](random, (DRAWS, pairs))
+    both = freedom + pairs - 1
+    variance = (freedom + (pairs - 1) * d.var(axis=1, ddof=1)) / both
+    half = stats.t.isf(0.025, both) * np.sqrt(variance / pairs)
+    held = float((np.abs(d.mean(axis=1)) <= half).mean())
+    say(f"{noise}, {pairs} pairs, a prior of {freedom:g} degrees of freedom: {held:.4f}")
+    assert 0.93 <= held <= (0.98 if noise == "normal" else 0.995)
+
+
 @pytest.mark.parametrize("pairs", [3, 5, 10])
 def test_a_true_worsening_of_the_margin_seldom_passes(pairs: int) -> None:
     random = np.random.default_rng(pairs)
