@@ -10,6 +10,7 @@ from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.publication import Acceptance, Origin, Outcome, Publication
 from pipeline.model.results import BaselineRef, Interleave, ResultSet
 from pipeline.publish.asked import Asked, reproduce
+from pipeline.render import words
 from tests.builders import NOW, results
 from tests.pages import HOSTILE, metric, wave
 
@@ -62,7 +63,10 @@ def published(
 ) -> Publication:
     found = acceptance.published(key, origin, policy.report(of), acceptances, today=TODAY)
     wanted = Asked(suite=key, build="go build -o {out} ./cmd/milo")
-    return replace(found, command=reproduce(wanted, origin))
+    report = found.report
+    more = words.more_pairs(report) if report else None
+    pairs = len(of.valid_pairs) + more if more else None
+    return replace(found, command=reproduce(replace(wanted, pairs=pairs), origin))
 
 
 def accepted(until: date = date(2026, 3, 1), **rest: object) -> Acceptance:

@@ -17,14 +17,16 @@ from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge import acceptance, policy
 from pipeline.judge.looks import looks_up_to
 from pipeline.model.publication import Acceptance, Outcome, Publication
+from pipeline.model.report import Report
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
 from pipeline.ours import Judged, by_suite, some
 from pipeline.plain import clipped
-from pipeline.publish.asked import Asked, reproduce
+from pipeline.publish.asked import MOST_PAIRS, Asked, reproduce
 from pipeline.publish.event import Event
 from pipeline.publish.ignored import not_ignored
 from pipeline.publish.pull import Pull
+from pipeline.render import words
 
 ERROR: Final = "error.txt"
 """What the pipeline said when it ended without results."""
@@ -101,8 +103,16 @@ def publication(
         found,
         notes=judged.notes,
         lacking=frozenset(judged.lacking),
-        command=reproduce(wanted, event.origin),
+        command=reproduce(_settling(wanted, report), event.origin),
     )
+
+
+def _settling(wanted: Asked, report: Report) -> Asked:
+    """Return what was asked for, with the pairs that would settle an inconclusive run."""
+    more = words.more_pairs(report)
+    if not more:
+        return wanted
+    return replace(wanted, pairs=min(len(report.results.valid_pairs) + more, MOST_PAIRS))
 
 
 def _not_measured(

@@ -333,7 +333,7 @@ def test_fail_on_reaches_the_check(fake: Fake, publish: Publish) -> None:
     )
     (check,) = fake.checks.values()
     assert check["conclusion"] == "neutral"
-    assert check["output"]["title"].startswith("1 regression")
+    assert check["output"]["title"].startswith("REGRESSION: get p50")
 
 
 def test_a_reference_is_judged_as_one_where_that_was_asked_for(
