@@ -236,7 +236,7 @@ def _compare(args: argparse.Namespace) -> Exit:
     from pipeline import baselines, stages
 
     if args.baseline:
-        return _answer(args, baselines.compared(args.dir, args.baseline))
+        return _answer(args, baselines.compared(args.dir, args.baseline), "")
     return _conclude(args, stages.compare(args.dir), args.dir)
 
 
@@ -287,23 +287,24 @@ def _conclude(args: argparse.Namespace, report: "Report", out: Path) -> Exit:
     """Print the answer, write what the run's folder is to hold, and return the exit code."""
     from pipeline import stages
 
-    exit_code = _answer(args, report)
+    exit_code = _answer(args, report, stages.next_step(report, out))
     if stages.write(report, out, exit_code):
         log.log.info("everything is in %s", out)
     return exit_code
 
 
-def _answer(args: argparse.Namespace, report: "Report") -> Exit:
+def _answer(args: argparse.Namespace, report: "Report", next_step: str) -> Exit:
     """Print the answer, and return the exit code."""
     from pipeline import codec
     from pipeline.judge import policy
+    from pipeline.render import words
     from pipeline.render.text import text
 
     exit_code = policy.exit_code(report, strict=args.strict)
     if args.json:
-        output.show(codec.verdict_json(report, exit_code))
+        output.show(codec.verdict_json(report, exit_code, words.answer(report), next_step))
     else:
-        output.show(text(report, **terminal.shape()))
+        output.show(text(report, **terminal.shape(), next_step=next_step))
     return exit_code
 
 

@@ -19,10 +19,10 @@ from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
 from pipeline.model.evaluation import Evaluation, Seen
 from pipeline.model.plan import PlanSummary
-from pipeline.model.report import Report
+from pipeline.model.report import Finding, Report
 from pipeline.model.results import Baseline, ResultSet
 from pipeline.plain import clipped
-from pipeline.verdict_file import VerdictBody, verdict_body
+from pipeline.verdict_file import JudgedBody, VerdictBody, judged_body, verdict_body
 
 # 1: the first version.  A field that is added later has a default, so that older files are read as
 # before (`of` and `looks` were); a version that does not know it refuses the file.
@@ -179,9 +179,15 @@ def read_seen(path: Path) -> Seen:
     return _validated(_SEEN, path, SEEN, "remove the file to measure the fault again")
 
 
-def verdict_json(report: Report, exit_code: int) -> str:
-    """Return the text of verdict.json."""
-    return _text(verdict_body(report, exit_code).model_dump(mode="json", by_alias=True))
+def verdict_json(report: Report, exit_code: int, answer: str, next_step: str = "") -> str:
+    """Return the text of verdict.json; see `verdict_body`."""
+    body = verdict_body(report, exit_code, answer, next_step)
+    return _text(body.model_dump(mode="json", by_alias=True))
+
+
+def judged_json(findings: Sequence[Finding]) -> str:
+    """Return findings of a table as JSON."""
+    return _text(judged_body(findings).model_dump(mode="json", by_alias=True))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -247,7 +253,8 @@ def schemas() -> dict[str, dict[str, Any]]:
             _EVALUATION.json_schema(mode="serialization"), EVALUATION
         ),
         "results-1.schema.json": _titled(_RESULTS.json_schema(mode="serialization"), RESULTS),
-        "verdict-1.schema.json": VerdictBody.model_json_schema(mode="serialization", by_alias=True),
+        "judged-1.schema.json": JudgedBody.model_json_schema(mode="serialization", by_alias=True),
+        "verdict-2.schema.json": VerdictBody.model_json_schema(mode="serialization", by_alias=True),
     }
 
 

@@ -37,6 +37,7 @@ from pipeline.plan import Plan
 from pipeline.ports import Artifact, Program
 from pipeline.private import measuring
 from pipeline.probes import ALWAYS, ASKED
+from pipeline.render import words
 from pipeline.render.html import html
 from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
@@ -143,21 +144,29 @@ def compare(out: Path) -> Report:
 
 def write(report: Report, out: Path, exit_code: Exit) -> bool:
     """Write the verdict and every report into the run's folder; see `codec.write_reports`."""
+    step = next_step(report, out)
     return codec.write_reports(
         out,
         {
-            VERDICT: codec.verdict_json(report, exit_code),
-            REPORT_TEXT: text(report),
-            REPORT_MARKDOWN: markdown(report),
+            VERDICT: codec.verdict_json(report, exit_code, words.answer(report), step),
+            REPORT_TEXT: text(report, next_step=step),
+            REPORT_MARKDOWN: markdown(report, next_step=step),
             REPORT_HTML: page(report, out),
         },
     )
 
 
+def next_step(report: Report, out: Path) -> str:
+    """Return the command that would settle an inconclusive run; empty where none would."""
+    more = words.more_pairs(report)
+    return terminal.command("run", "--resume", out, "--pairs", more) if more else ""
+
+
 def page(report: Report, out: Path) -> str:
     """Return a report as an HTML page, with what the folder of its run keeps."""
     found = traces.read(out, report.results, is_ours=_is_ours(report.results, out))
-    return html(report, found, codec.results_json(report.results))
+    step = next_step(report, out)
+    return html(report, found, codec.results_json(report.results), next_step=step)
 
 
 def rendered(report: Report, out: Path, how: str, *, width: int, color: bool) -> str:
@@ -176,11 +185,11 @@ def rendered(report: Report, out: Path, how: str, *, width: int, color: bool) ->
         case "junit":
             return junit(report)
         case "markdown":
-            return markdown(report)
+            return markdown(report, next_step=next_step(report, out))
         case "perfdata":
             return perfdata(report)
         case _:
-            return text(report, width=width, color=color)
+            return text(report, width=width, color=color, next_step=next_step(report, out))
 
 
 def save_baseline(out: Path, name: str) -> Path:

@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError
 from pipeline.model.publication import Publication
 from pipeline.model.report import Report
 from pipeline.model.traces import Traces
-from pipeline.render.comment import OF_A_FORK
+from pipeline.render.comment import OF_A_FORK, answer_of
 from pipeline.render.html import html
 
 _NONE: Final = "page: none, because there is no report"
@@ -47,4 +47,10 @@ def rendered(publication: Publication, report: Report) -> str:
     """Return the page of a publication's report, with the publisher's notes among its warnings."""
     said = (OF_A_FORK,) if publication.origin.is_fork else ()
     noted = replace(report, warnings=(*said, *publication.notes, *report.warnings))
-    return html(noted, Traces(), codec.results_json(report.results), command=publication.command)
+    return html(
+        noted,
+        Traces(),
+        codec.results_json(report.results),
+        answer=answer_of(publication),
+        command=publication.command,
+    )

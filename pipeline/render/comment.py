@@ -15,6 +15,7 @@ from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm, Subject
 from pipeline.render import rows, words
+from pipeline.render.care import MOST, cautions
 from pipeline.render.foreign import block, code, harmless
 from pipeline.render.markdown import fence, template, unmarked, verbatim
 from pipeline.render.numbers import share
@@ -47,7 +48,7 @@ class _Rung:
 
     metrics: bool = True
     changed: int = 10
-    sentences: int = 50
+    sentences: int = MOST
     method: bool = True
     command: bool = True
 
@@ -55,8 +56,7 @@ class _Rung:
 _LADDER = (
     _Rung(),
     _Rung(metrics=False),
-    _Rung(metrics=False, sentences=10),
-    _Rung(metrics=False, sentences=3, method=False),
+    _Rung(metrics=False, sentences=2, method=False),
     _Rung(metrics=False, changed=3, sentences=0, method=False, command=False),
 )
 _ICONS = {
@@ -168,7 +168,7 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
     moved = rows.moved(publication) if is_measured else []
     doubtful = rows.inconclusive(publication) if is_measured else []
     shown = doubtful[: rung.changed] if rung.metrics or kind is not Kind.COMMENT else []
-    warnings = list(_warnings(report)) if report else []
+    warnings = [str(caution) for caution in cautions(report)] if report else []
     command = unmarked(publication.command) if rung.command else ""
     return {
         "marker": verbatim(marker(kind, publication.key)) if kind is not Kind.PLAIN else "",
@@ -311,12 +311,6 @@ def _stored(report: Report) -> str:
         return ""
     same = "of a machine like this one" if stored.same_machine else "of another machine"
     return f", stored as {code(stored.name)} {same} and measured again on this one"
-
-
-def _warnings(report: Report) -> Iterator[str]:
-    yield from report.warnings
-    for sentence, where in words.notes(report.findings):
-        yield f"{where}: {sentence}"
 
 
 def _accepted(publication: Publication) -> Iterator[dict[str, Any]]:

@@ -105,6 +105,7 @@ def row(finding: Finding, publication: Publication) -> dict[str, Any]:
         "tolerance": _number(allowed(tolerated)),
         "at_worst": _number("-" if at_worst is None else brief(metric, at_worst, is_limit=True)),
         "detectable": _number(amount(metric, comparison.detectable_change)),
+        "settled_by": "; ".join((*words.cautioned(finding), *words.advised(finding))),
     }
 
 

@@ -8,8 +8,10 @@ from statistics import median
 
 from pipeline.errors import Exit
 from pipeline.judge import scale
+from pipeline.judge.doubts import facts
 from pipeline.judge.failures import LAUNCH
 from pipeline.judge.policy import ALPHA, LEAST_PAIRS, exit_code
+from pipeline.judge.rows import floored
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Comparison, Finding, Report, Verdict
 from pipeline.model.results import Interleave, Machine
@@ -18,9 +20,11 @@ from pipeline.plain import clipped, plain
 from pipeline.render.names import label
 from pipeline.render.numbers import (
     MINUS,
+    allowed,
     amount,
     brief,
     brief_interval,
+    interval,
     minutes,
     quantity,
     share,
@@ -167,7 +171,7 @@ def _inconclusive(report: Report) -> str:
 
     More pairs say nothing of metrics without an interval, so these are counted apart.
     """
-    doubtful = sorted(_doubtful(report), key=_at_worst_in_tolerances, reverse=True)
+    doubtful = sorted(_doubtful(report), key=at_worst_in_tolerances, reverse=True)
     compared = [f for f in doubtful if f.comparison.change is not None]
     missing = [f for f in doubtful if f.comparison.change is None]
     parts = []
@@ -192,10 +196,12 @@ def _doubt(report: Report, finding: Finding) -> str:
     if comparison.workload == LAUNCH:
         return _failed(comparison)
     name = _label(report, comparison)
-    if comparison.at_worst is None or comparison.change is None:
+    if comparison.at_worst is None:
         return f"how much worse {name} is cannot be said, because a deadline cut it off"
     metric = comparison.metric
     size = brief(metric, comparison.at_worst, is_limit=True)
+    if size.startswith(">"):
+        return f"{name} could be more than {size.removeprefix('>')} worse"
     if scale.worse(metric, comparison.at_worst) <= 0:
         return f"{name} varies too much to be judged"
     if metric.better is Better.HIGHER:
@@ -216,7 +222,7 @@ def _at_worst(report: Report) -> str:
     if len(ratios) > 1:
         worse = median(scale.worse(one.metric, one.at_worst or 0.0) for one in ratios)
         said.append(f"{brief(_TYPICAL, scale.change(_TYPICAL, worse), is_limit=True)} typical")
-    worst = max(known, key=_at_worst_in_tolerances).comparison
+    worst = max(known, key=at_worst_in_tolerances).comparison
     size = brief(worst.metric, worst.at_worst or 0.0, is_limit=True)
     return ", ".join([*said, f"{size} {_label(report, worst)}"])
 
@@ -279,7 +285,7 @@ def _gravity(finding: Finding) -> float:
     return 0.0 if change is None else -scale.worse(metric, change.estimate) / scale.margin(metric)
 
 
-def _at_worst_in_tolerances(finding: Finding) -> float:
+def at_worst_in_tolerances(finding: Finding) -> float:
     """Return the worst change that is not excluded, in tolerances; unknown is the worst of all."""
     comparison = finding.comparison
     if comparison.workload == LAUNCH or comparison.at_worst is None:
@@ -310,7 +316,7 @@ def identity(report: Report) -> str:
 
 
 def detectable(report: Report) -> str:
-    """Return the smallest worsening of a gating metric that this run could have seen.
+    """Return the smallest regression of a gating metric that this run would have detected.
 
     On the ratio scale the typical metric and the worst.  Amounts have no common unit, so on the
     difference scale it is the metric that is worst for its margin.
@@ -324,21 +330,21 @@ def detectable(report: Report) -> str:
     if len(ratios) > 1:
         said.append(f"{_smallest(ratios[(len(ratios) - 1) // 2])} in a typical metric")
     if ratios:
-        said.append(f"{_smallest(ratios[-1])} in {key(ratios[-1])}, the worst")
+        said.append(f"{_smallest(ratios[-1])} in {key(ratios[-1])}, the noisiest")
     if amounts:
         worst = max(amounts, key=_smallest_in_margins)
-        said.append(f"{_smallest(worst)} in {key(worst)}, the worst of the counts")
+        said.append(f"{_smallest(worst)} in {key(worst)}, the noisiest of the amounts")
     if not said:
         return ""
     return (
-        f"It could have seen, {share(report.rule.power)} of the time, a worsening of"
-        f" {'; of '.join(said)}."
+        f"It would have detected a regression of {'; of '.join(said)}"
+        f" ({share(report.rule.power)} power)."
     )
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings by gravity: gating regressions, other ones, then the rest, largest first."""
-    order = (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.IMPROVED, Verdict.UNCHANGED)
+    """Return findings by gravity: regressions, gating ones first, then the rest, largest first."""
+    order = (Verdict.REGRESSED, Verdict.IMPROVED, Verdict.INCONCLUSIVE, Verdict.UNCHANGED)
     return sorted(
         findings,
         key=lambda f: (
@@ -374,6 +380,8 @@ def method(report: Report) -> list[tuple[str, str]]:
             "rule",
             _rule(report),
         ),
+        ("floors", _floors(report)),
+        ("notes", "; ".join(facts(results))),
     ]
     return [(name, sentence) for name, sentence in lines if sentence]
 
@@ -387,19 +395,36 @@ def _rule(report: Report) -> str:
         "worse or better by more than the margin, at alpha"
         f" {rule.alpha:.4g} over all gating metrics (Holm; Benjamini-Hochberg over the others;"
         f" at least {rule.least_tests} tests); {seen if looks else ''}intervals"
-        f" {share(rule.confidence)}; unchanged when the interval at {equal} ends"
-        f" below the margin and half of the shown one is within {rule.widest:g} margins;"
-        f" `sees` is the smallest worsening called a regression with power {share(rule.power)}"
+        f" {share(rule.confidence)}; unchanged when `at worst`, the end of the interval at {equal},"
+        f" is below the tolerance and half of the shown one is within {rule.widest:g} tolerances;"
+        " the detectable change is the smallest worsening called a regression with power"
+        f" {share(rule.power)}"
     )
+
+
+def _floors(report: Report) -> str:
+    """Return what is subtracted from both arms before a ratio, metric by metric."""
+    found: dict[str, list[str]] = {}
+    for finding in report.findings:
+        for said in floored(finding.comparison.metric):
+            found.setdefault(said, []).append(key(finding))
+    return "; ".join(f"{_listed(keys)}: {said}" for said, keys in found.items())
 
 
 def notes(findings: Iterable[Finding]) -> list[tuple[str, str]]:
     """Return what is to be known of single metrics: pairs of a sentence and the metrics."""
     where: dict[str, list[str]] = {}
     for finding in findings:
-        for warning in (*finding.comparison.warnings, *advised(finding)):
+        for warning in cautioned(finding):
             where.setdefault(warning, []).append(key(finding))
     return [(warning, _listed(keys)) for warning, keys in where.items()]
+
+
+def cautioned(finding: Finding) -> tuple[str, ...]:
+    """Return the warnings of a metric; that its floor is subtracted is a fact and none."""
+    comparison = finding.comparison
+    routine = floored(comparison.metric)
+    return tuple(warning for warning in comparison.warnings if warning not in routine)
 
 
 def advised(finding: Finding) -> tuple[str, ...]:
@@ -445,6 +470,37 @@ def measured(finding: Finding, arm: Arm) -> str:
     value = comparison.baseline if arm is Arm.BASELINE else comparison.candidate
     is_bound = arm in comparison.cut_off and value is not None
     return f"{'>= ' if is_bound else ''}{quantity(value, comparison.metric.unit)}"
+
+
+def at_worst(finding: Finding) -> str:
+    """Return the worst change that is not excluded; `unknown` where a deadline hides it."""
+    comparison = finding.comparison
+    if comparison.change is None:
+        return "-"
+    if comparison.at_worst is None:
+        return "-" if comparison.error is None else "unknown"
+    return brief(comparison.metric, comparison.at_worst, is_limit=True).replace(MINUS, "-")
+
+
+def margins(metric: Metric) -> str:
+    """Return the margin of a metric, and in brackets its tolerance where that is another."""
+    if metric.tolerated == metric.margin:
+        return allowed(metric)
+    return f"{allowed(metric)} ({allowed(replace(metric, margin=metric.tolerated))})"
+
+
+def kept(finding: Finding) -> str:
+    """Return where a verdict is kept from, and what all pairs show; empty where it is not kept.
+
+    A verdict of an earlier look stays, because that look has paid for it with its share of alpha.
+    """
+    earlier, now = finding.kept, finding.comparison
+    if earlier is None:
+        return ""
+    return (
+        f"found at {count(earlier.pairs, 'pair')}: {interval(earlier.metric, earlier.change)};"
+        f" all {count(now.pairs, 'pair')}: {interval(now.metric, now.change)}"
+    )
 
 
 def count(number: int, noun: str) -> str:
