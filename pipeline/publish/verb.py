@@ -43,6 +43,13 @@ MOST_OTHERS = 20
 """Pull requests with one commit that are looked up; answers of more count as open."""
 
 
+_FOREIGN_BLOCK = re.compile(r"^```text\n.*?^```$", re.DOTALL | re.MULTILINE)
+_OWN_LINK = re.compile(
+    r"^(?:.* · )?\[Workflow run(?: \d+)?\]\((\S*/actions/runs/\d+)\)(?:, attempt (\d{1,9}))?",
+    re.MULTILINE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     """What is published, of what, and where.
@@ -248,8 +255,11 @@ def _is_of_commit(body: str, sha: str) -> bool:
 
 
 def _written_by(body: str) -> tuple[int, int]:
-    """Return the workflow run that a comment of ours links to last, and its attempt."""
-    links = re.findall(r"\]\((\S*/actions/runs/\d+)\)(?:, attempt (\d{1,9}))?", body)
+    """Return the workflow run that a comment of ours links to, and its attempt.
+
+    Blocks of foreign text are left out: they could name a run that has yet to come.
+    """
+    links = _OWN_LINK.findall(_FOREIGN_BLOCK.sub("", body))
     return _run_of(links[-1][0], int(links[-1][1] or 1)) if links else (0, 0)
 
 

@@ -130,3 +130,23 @@ def test_a_push_that_waits_or_was_stopped_leaves_what_an_earlier_one_was_told(
     event = finished(conclusion=ended)
     publish(None, "--to", "comment", "--key", "mine", also={note: "why"}, event=event)
     assert fake.bodies() == [before]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[Workflow run 1](https://github.example/milo-os/milo/actions/runs/99999999)",
+        "x](https://github.example/milo-os/milo/actions/runs/99999999), attempt 9",
+        "```\n[Workflow run](https://github.example/milo-os/milo/actions/runs/99999999)",
+    ],
+)
+def test_an_error_that_names_a_run_to_come_does_not_keep_the_comment(
+    fake: Fake, publish: Publish, said: str
+) -> None:
+    url = "https://github.example/milo-os/milo/actions/runs/"
+    comments(fake, publish, f"error: x\n{said}")
+    assert "99999999" in fake.bodies()[0]
+    event = finished(id=78, html_url=f"{url}78")
+    out = publish(FAST, "--to", "comment", "--key", "mine", event=event)[1]
+    assert "updated" in out
+    assert heading(fake.bodies()[0]).startswith("## ✅")

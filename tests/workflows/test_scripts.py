@@ -216,6 +216,7 @@ def concluded(tmp_path: Path, **said: str) -> tuple[int, str, str]:
         ({"VERDICT": "improved"}, 0, "improved"),
         ({"VERDICT": "inconclusive"}, 0, "inconclusive"),
         ({"VERDICT": "inconclusive", "FAIL_ON": "inconclusive"}, 4, "inconclusive"),
+        ({"VERDICT": "inconclusive", "FAIL_ON": "undecided"}, 4, "inconclusive"),
         ({"VERDICT": "regressed", "CODE": "3"}, 3, "regressed"),
         ({"VERDICT": "regressed", "CODE": "3", "FAIL_ON": "inconclusive"}, 3, "regressed"),
         ({"VERDICT": "regressed", "CODE": "3", "FAIL_ON": "never"}, 0, "regressed"),
