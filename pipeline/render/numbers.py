@@ -55,7 +55,8 @@ def amount(metric: Metric, change: float | None) -> str:
 def interval(metric: Metric, change: Change | None) -> str:
     """Return an estimate and its interval: `+3.4 % [+2.1, +4.7]`; `-` when there is none.
 
-    Where a deadline cut values off, one side is open: `at least +340 % [+310, ...]`.
+    Where a deadline cut values off, one side is open: `at least +340 % [+310, ...]`.  A percentage
+    is not told beyond a thousand: `>+1000 %`, and `at least +1000 %`.
     """
     if change is None:
         return "-"
@@ -73,6 +74,7 @@ def interval(metric: Metric, change: Change | None) -> str:
         case Bound.NONE:
             return f"{middle} {shown}".rstrip() + f" [{low}, {high}]"
         case Bound.AT_LEAST:
+            middle, low = middle.removeprefix(">"), low.removeprefix(">")
             return f"at least {middle} {shown}".rstrip() + f" [{low}, ...]"
         case Bound.AT_MOST:
             return f"at most {middle} {shown}".rstrip() + f" [..., {high}]"
@@ -117,7 +119,8 @@ def brief_interval(metric: Metric, change: Change) -> str:
     )
     bound = f"{change.bound.value} " if is_open else ""
     if metric.scale is Scale.RATIO and abs(change.estimate) >= _MOST_PERCENT / 100:
-        return f"{bound}{brief(metric, change.estimate)}"
+        most = brief(metric, change.estimate)
+        return f"{bound}{most.removeprefix('>')}" if change.bound is Bound.AT_LEAST else most
     numbers = (change.estimate, *ends)
     factor, shown = _unit_of(metric, max(map(abs, numbers)))
     places = _places_of_two(metric, max(abs(value / factor) for value in numbers))

@@ -200,9 +200,10 @@ def _cards(console: "Console", groups: Sequence[tuple[str, Sequence[Finding]]], 
             console.print(name, style=style, soft_wrap=True)
             stored = f", stored {_CELLS['stored'](finding)}" if comparison.stored else ""
             for line in (
-                f"{_CELLS['change'](finding)}, at worst {words.at_worst(finding)}",
+                _CELLS["change"](finding),
                 f"{_CELLS['baseline'](finding)} to {_CELLS['candidate'](finding)}{stored}",
-                f"margin {_CELLS['margin'](finding)}, detectable {_CELLS[_DETECTABLE](finding)}",
+                f"at worst {words.at_worst(finding)}, margin {_CELLS['margin'](finding)}",
+                f"detectable change {_CELLS[_DETECTABLE](finding)}",
             ):
                 print_wrapped(console, line, indent=" " * 4)
 
