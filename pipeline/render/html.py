@@ -102,6 +102,7 @@ def _answer(report: Report, next_step: str, answer: str) -> dict[str, Any]:
         "detectable": words.detectable(report),
         "confidence": share(report.rule.confidence),
         "margin": "margin (tolerance)" if has_tolerance else "margin",
+        "has_tolerance": has_tolerance,
         "changed": [_row(f, among_ratios=True) for f in changed[:_CHANGED]],
         "more": max(0, len(changed) - _CHANGED),
         "method": words.method(report),

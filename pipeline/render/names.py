@@ -24,7 +24,7 @@ _THINGS = {
 }
 _OWNERS = {"server": "the API server", "etcd": "etcd", "manager": "the controller manager"}
 _KINDS = {"heap": "memory", "cpu": "CPU"}
-_UNITS = {"s": "seconds", "B": "bytes", "1/s": "per second"}
+_UNITS = {"s": "in seconds", "B": "in bytes", "1/s": "per second"}
 _LONGEST = 60  # characters of a name in a line
 _CAPITALS = {"cpu": "CPU", "gc": "GC", "http": "HTTP", "api": "API"}
 
@@ -59,9 +59,9 @@ def group_of(comparison: Comparison) -> str:
 
 def described(metric: Metric) -> str:
     """Return what a metric is in a few words with its unit; by its name where nobody said it."""
-    unit = _UNITS.get(metric.unit, "" if metric.unit == "1" else metric.unit)
+    unit = _UNITS.get(metric.unit, "" if metric.unit == "1" else f"in {metric.unit}")
     said = metric.description or _by_name(metric.name)
-    return f"{said}, in {unit}" if unit and unit not in said else said
+    return f"{said}, {unit}" if unit and unit not in said else said
 
 
 def _by_name(name: str) -> str:

@@ -74,7 +74,7 @@ def test_the_verdict_is_the_one_of_every_format(report: Report, shown: str) -> N
     body = html(report, Traces(), "{}")
     assert shown in body
     word, _, said = words.answer(report).partition(": ")
-    assert f"</span> {word}: <bdi>{said}</bdi></h1>" in body
+    assert f"</span> {word}:</span> <bdi>{said}</bdi></h1>" in body
 
 
 def test_what_was_invalid_is_listed_with_its_reason() -> None:

@@ -163,8 +163,8 @@ def test_a_metric_that_nobody_described_is_described_by_its_name(
 
 
 def test_a_description_of_the_suite_is_kept() -> None:
-    metric = replace(LATENCY, description="seconds that a create takes")
-    assert described(metric) == "seconds that a create takes"
+    metric = replace(LATENCY, description="how long a create takes")
+    assert described(metric) == "how long a create takes, in seconds"
 
 
 @pytest.mark.parametrize(
