@@ -6,7 +6,9 @@ import cmarkgfm
 import pytest
 from cmarkgfm.cmark import Options
 
-from pipeline.render.comment import comment
+from pipeline.plain import plain
+from pipeline.publish.page import write
+from pipeline.render.comment import answer_of, comment
 from tests.browser import Page
 from tests.publications import STATES
 
@@ -94,3 +96,22 @@ def test_what_is_read_first_is_near_the_top(chromium: Page, tmp_path: Path, name
         "[...document.querySelectorAll('main table')].map(t => !!t.closest('details'))"
     )
     assert folded.count(False) <= 1
+
+
+@pytest.mark.parametrize("name", ["regressed", "acknowledged", "fork", "hostile", "invalid-run"])
+def test_the_page_that_is_linked_says_the_same_and_loads_nothing(
+    chromium: Page, tmp_path: Path, name: str
+) -> None:
+    publication = STATES[name]()
+    file = tmp_path / "milo-perf-pr.html"
+    assert write(publication, file) == f"page: written to {file}"
+    chromium.open(file, width=400)
+    said = " ".join(chromium.run("document.querySelector('h1').textContent").split())
+    assert said.partition(" ")[2] == " ".join(plain(answer_of(publication)).split())
+    assert chromium.requests() == []
+    assert chromium.complaints() == []
+    assert chromium.run("typeof pwned") == "undefined"
+    shown_commands = chromium.run(
+        "[...document.querySelectorAll('pre code')].map(c => c.innerText)"
+    )
+    assert shown_commands == ([publication.command] if publication.command else [])

@@ -150,3 +150,26 @@ def test_an_error_that_names_a_run_to_come_does_not_keep_the_comment(
     out = publish(FAST, "--to", "comment", "--key", "mine", event=event)[1]
     assert "updated" in out
     assert heading(fake.bodies()[0]).startswith("## ✅")
+
+
+KINDS = {"red": SLOW, "better": BETTER, "pass": FAST, "noisy": NOISY, "broken": BROKEN}
+ICONS = {"red": "❌", "better": "✅", "pass": "✅", "noisy": "❓", "broken": "⚠️"}
+
+
+@pytest.mark.parametrize("first", KINDS)
+@pytest.mark.parametrize("second", KINDS)
+def test_of_two_pushes_the_comment_says_what_the_second_is(
+    fake: Fake, publish: Publish, first: str, second: str
+) -> None:
+    for sha, kind in ((OLD, first), (HEAD, second)):
+        fake.add_pull(5, sha, labels=[])
+        results = KINDS[kind]
+        measured = of_commit(results, sha) if isinstance(results, ResultSet) else results
+        event = finished(head_sha=sha)
+        assert publish(measured, "--to", "comment", "--key", "mine", event=event)[0] == 0
+    there = {first, second} & {"red", "better", "broken"}
+    assert len(fake.bodies()) == (1 if there else 0)
+    for body in fake.bodies():
+        assert heading(body).startswith(f"## {ICONS[second]}")
+        assert ("REGRESSION" in body) == (second == "red")
+        assert f"`{HEAD[:12]}`" in body
