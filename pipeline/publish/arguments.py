@@ -82,16 +82,13 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
         "--acknowledged", type=Path, metavar="FILE", help="TOML or JSON: regressions accepted"
     )
     parser.add_argument(
-        "--page", type=Path, metavar="FILE", help="HTML file that `--to page` writes"
+        "--page", type=Path, metavar="FILE", help="HTML file to write for `--to page`"
     )
     parser.add_argument(
-        "--report-url", default="", metavar="URL", help="of that page, where a browser opens it"
+        "--report-url", default="", metavar="URL", help="URL at which a browser opens that page"
     )
     parser.add_argument(
-        "--artifact-url",
-        default="",
-        metavar="URL",
-        help="of the archives, to link to where there is no --report-url",
+        "--artifact-url", default="", metavar="URL", help="URL of the archives with all data"
     )
     parser.add_argument(
         "--author",

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from pipeline.model.publication import Acceptance, Origin, Outcome, Publication
-from pipeline.model.report import Finding, Report, Verdict
+from pipeline.model.report import Report, Verdict
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm, Subject
 from pipeline.render import rows, words
@@ -132,22 +132,22 @@ def answer_of(publication: Publication) -> str:
 
 def _answer(publication: Publication, report: Report) -> str:
     """Return the answer of a run that was judged."""
-    is_known: dict[bool, list[Finding]] = {True: [], False: []}
-    for finding in report.findings:
-        is_known[rows.status(finding, publication) == "accepted"].append(finding)
-    known = replace(report, findings=tuple(is_known[True]))
-    others = words.answer(replace(report, findings=tuple(is_known[False])))
-    count = len(known.gating)
+    accepted = tuple(f for f in report.gating if rows.status(f, publication) == "accepted")
+    others = words.answer(
+        replace(report, findings=tuple(f for f in report.findings if f not in accepted))
+    )
     match publication.outcome:
         case Outcome.ACCEPTED:
-            return f"ACCEPTED: {words.answer(known).partition(': ')[2]}; no other regression"
+            known = words.answer(replace(report, findings=accepted)).partition(": ")[2]
+            return f"ACCEPTED: {known}; no other regression"
         case Outcome.INCOMPLETE:
             lacking = sorted(publication.lacking)
             of = words.count(len(lacking), "gating metric")
             named = f"{harmless(lacking[0])}{_and_more(len(lacking) - 1)}" if lacking else "none"
             return f"INCOMPLETE: {of} not measured: {named}"
         case _:
-            return f"{others}; {words.count(count, 'regression')} accepted" if count else others
+            more = words.count(len(accepted), "regression")
+            return f"{others}; {more} accepted" if accepted else others
 
 
 def _without_reasons(report: Report) -> Report:
