@@ -10,6 +10,9 @@ from pipeline.errors import ConfigError
 from pipeline.model.publication import Origin
 from pipeline.model.subject import Product
 
+MOST_PAIRS = 1_000
+"""Of a run."""
+
 
 class FailOn(StrEnum):
     """What turns a check red."""
@@ -93,6 +96,6 @@ def reproduce(wanted: Asked, origin: Origin) -> str:
 def _pairs(text: str) -> int | None:
     if text == "auto":
         return None
-    if not (text.isascii() and text.isdecimal() and 2 <= int(text) <= 1_000):
+    if not (text.isascii() and text.isdecimal() and 2 <= int(text) <= MOST_PAIRS):
         raise ConfigError(f"--pairs {text}: write a number from 2 to 1000, or `auto`")
     return int(text)

@@ -56,39 +56,6 @@ def is_measured(report: Report) -> bool:
     return exit_code(report, strict=False) is not Exit.WRONG_LOAD
 
 
-def headline(report: Report) -> Headline:
-    """Return the verdict of the run in words."""
-    if not is_measured(report):
-        valid = count(len(report.results.valid_pairs), "valid pair")
-        return Headline(f"not measured, only {valid}", "repair the load, then run again")
-    gating = report.gating
-    of = {v: [f for f in gating if f.verdict is v] for v in Verdict}
-    all_of = f"of {count(len(gating), 'gating metric')}"
-    match report.verdict:
-        case Verdict.REGRESSED:
-            worse = of[Verdict.REGRESSED]
-            return Headline(
-                f"{count(len(worse), 'regression')} among {count(len(gating), 'gating metric')}",
-                "look before merging",
-            )
-        case Verdict.INCONCLUSIVE if not gating:
-            return Headline("nothing judged, no metric gates", "let a metric gate in the suite")
-        case Verdict.INCONCLUSIVE:
-            return Headline(
-                f"could not judge {len(of[Verdict.INCONCLUSIVE])} {all_of}",
-                "not a pass: run more pairs, or read why below",
-            )
-        case Verdict.IMPROVED:
-            return Headline(
-                f"no regression, {len(of[Verdict.IMPROVED])} {all_of} improved",
-                "no action needed",
-            )
-        case Verdict.UNCHANGED:
-            return Headline(
-                f"no regression in {count(len(gating), 'gating metric')}", "no action needed"
-            )
-
-
 WORDS = {
     Verdict.REGRESSED: "REGRESSION",
     Verdict.IMPROVED: "IMPROVED",
