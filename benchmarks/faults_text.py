@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from benchmarks.runs import Run, key
 from pipeline.model.metric import Scale
 from pipeline.model.report import Verdict
-from pipeline.verdict_file import MetricBody
+from pipeline.verdict_file import FindingBody
 
 _COLUMNS = (
     *("fault", "size", "suite", "verdict", "red metrics", "others quiet", "time", "outcome"),
@@ -65,7 +65,7 @@ class Fault:
         """Whether both builds are the same."""
         return self.candidate == self.baseline
 
-    def expects(self, metric: MetricBody) -> bool:
+    def expects(self, metric: FindingBody) -> bool:
         """Return whether a metric is one of those that are to be red."""
         return any(fnmatchcase(key(metric), pattern) for pattern in self.expected)
 
@@ -78,12 +78,12 @@ class Row:
     run: Run
 
     @property
-    def red(self) -> list[MetricBody]:
+    def red(self) -> list[FindingBody]:
         """The red metrics that were expected to be."""
         return [metric for metric in self.run.red if self.fault.expects(metric)]
 
     @property
-    def others(self) -> list[MetricBody]:
+    def others(self) -> list[FindingBody]:
         """The red metrics that were not expected to be."""
         return [metric for metric in self.run.red if not self.fault.expects(metric)]
 
@@ -177,20 +177,20 @@ def _size(fault: Fault) -> str:
     return f"`{fault.size}`{' in both' if fault.in_both else ''}"
 
 
-def _metrics(metrics: Iterable[MetricBody]) -> str:
+def _metrics(metrics: Iterable[FindingBody]) -> str:
     return ", ".join(
         f"{key(metric)}{_change(metric)}{'' if metric.gate else ' (shown)'}" for metric in metrics
     )
 
 
-def _change(metric: MetricBody) -> str:
+def _change(metric: FindingBody) -> str:
     match metric.change, metric.scale:
         case None, _:
             return ""
         case change, Scale.RATIO:
-            return f" {100 * change.estimate:+.3g} %"
+            return f" {100 * change:+.3g} %"
         case change, Scale.DIFFERENCE:
-            return f" {change.estimate:+.3g}"
+            return f" {change:+.3g}"
 
 
 def _time(seconds: float | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.runs import Run, key, measured, new_folder
-from pipeline.verdict_file import MetricBody
+from pipeline.verdict_file import FindingBody
 
 
 def main(argv: list[str]) -> None:
@@ -39,13 +39,13 @@ def summary(runs: Sequence[Run]) -> str:
     seconds = [run.seconds for run in runs if run.verdict and run.seconds]
     if seconds:
         lines.append(f"time of a run: {statistics.median(seconds):.0f} s (median)")
-    metrics: dict[str, list[MetricBody]] = defaultdict(list)
+    metrics: dict[str, list[FindingBody]] = defaultdict(list)
     for run in runs:
-        for metric in run.verdict.metrics if run.verdict else ():
+        for metric in run.verdict.findings if run.verdict else ():
             metrics[key(metric)].append(metric)
     for name, found in metrics.items():
         seen = [m.detectable_change for m in found if m.detectable_change is not None]
-        change = [m.change.estimate for m in found if m.change]
+        change = [m.change for m in found if m.change is not None]
         lines.append(
             f"{name:<40} {'gate' if found[0].gate else '    '}"
             f" {dict(Counter(str(m.verdict) for m in found))!s:<40}"

@@ -41,13 +41,13 @@ class Run:
         return str(self.verdict.verdict) if self.verdict else f"error {self.code}"
 
     @property
-    def red(self) -> list[verdict_file.MetricBody]:
+    def red(self) -> list[verdict_file.FindingBody]:
         """The metrics that are worse, whether they gate or not."""
-        metrics = self.verdict.metrics if self.verdict else ()
+        metrics = self.verdict.findings if self.verdict else ()
         return [metric for metric in metrics if metric.verdict is Verdict.REGRESSED]
 
 
-def key(metric: verdict_file.MetricBody) -> str:
+def key(metric: verdict_file.FindingBody) -> str:
     """Return the name of a metric within its suite."""
     return f"{metric.workload}/{metric.metric}"
 

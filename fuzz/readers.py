@@ -35,6 +35,7 @@ from pipeline.model.metric import Better, Scale
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
 from pipeline.probes import prometheus, scrape
+from pipeline.render import words
 from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
 from pipeline.render.spreads import spreads_text
@@ -222,7 +223,7 @@ def _printable(said: str) -> None:
 
 def _reported(found: ResultSet, choice: int) -> None:
     report = policy.report(found)
-    verdict_body(report, policy.exit_code(report, strict=True))
+    verdict_body(report, policy.exit_code(report, strict=True), words.answer(report), "")
     match choice % 4:
         case 0:
             said = markdown(report)

@@ -105,7 +105,13 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="measure two builds and judge", epilog=_EXITS)
     wish_arguments.add(run)
-    run.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run")
+    run.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="go on with an interrupted run; with --pairs N, add N pairs to one that has ended"
+        " inconclusive",
+    )
     run.add_argument(
         "--trust",
         action="store_true",
@@ -169,12 +175,14 @@ def _run(args: argparse.Namespace) -> Exit:
     from pipeline import stages
 
     if args.resume is not None:
-        names = (*wish_arguments.NAMES, "out", "prior")
+        names = (*(name for name in wish_arguments.NAMES if name != "pairs"), "out", "prior")
         given = [name for name in names if getattr(args, name) is not None]
+        if args.pairs == wish_arguments.AUTO:
+            given.append("pairs auto")
         if given:
             raise ConfigError(f"--{given[0]} cannot be changed by --resume", hint="start a new run")
         out = args.resume
-        report = stages.resume(out, is_trusted=args.trust)
+        report = stages.resume(out, more=args.pairs, is_trusted=args.trust)
     elif args.trust:
         raise ConfigError("--trust is of --resume only")
     else:
@@ -257,7 +265,7 @@ def _compare(args: argparse.Namespace) -> Exit:
     from pipeline import baselines, stages
 
     if args.baseline:
-        return _answer(args, baselines.compared(args.dir, args.baseline))
+        return _answer(args, baselines.compared(args.dir, args.baseline), "")
     return _conclude(args, stages.compare(args.dir), args.dir)
 
 
@@ -308,23 +316,24 @@ def _conclude(args: argparse.Namespace, report: "Report", out: Path) -> Exit:
     """Print the answer, write what the run's folder is to hold, and return the exit code."""
     from pipeline import stages
 
-    exit_code = _answer(args, report)
+    exit_code = _answer(args, report, stages.next_step(report, out))
     if stages.write(report, out, exit_code):
         log.log.info("everything is in %s", out)
     return exit_code
 
 
-def _answer(args: argparse.Namespace, report: "Report") -> Exit:
+def _answer(args: argparse.Namespace, report: "Report", next_step: str) -> Exit:
     """Print the answer, and return the exit code."""
     from pipeline import codec
     from pipeline.judge import policy
+    from pipeline.render import words
     from pipeline.render.text import text
 
     exit_code = policy.exit_code(report, strict=args.strict)
     if args.json:
-        output.show(codec.verdict_json(report, exit_code))
+        output.show(codec.verdict_json(report, exit_code, words.answer(report), next_step))
     else:
-        output.show(text(report, **terminal.shape()))
+        output.show(text(report, **terminal.shape(), next_step=next_step))
     return exit_code
 
 

@@ -19,11 +19,11 @@ from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
 from pipeline.model.evaluation import Evaluation, Seen
 from pipeline.model.plan import PlanSummary
-from pipeline.model.report import Report
+from pipeline.model.report import Finding, Report
 from pipeline.model.results import Baseline, ResultSet
 from pipeline.model.spreads import SpreadHistory
 from pipeline.plain import clipped
-from pipeline.verdict_file import VerdictBody, verdict_body
+from pipeline.verdict_file import JudgedBody, VerdictBody, judged_body, verdict_body
 
 # 1: the first version.  A field that is added later has a default, so that older files are read as
 # before (`of` and `looks` were); a version that does not know it refuses the file.
@@ -33,6 +33,7 @@ BASELINE = "milo-perf.baseline/1"
 CALIBRATION = "milo-perf.calibration/1"
 CAPACITY = "milo-perf.capacity/1"
 EVALUATION = "milo-perf.evaluation/1"
+PLAN = "milo-perf.plan/1"
 SEEN = "milo-perf.seen/1"
 SPREADS = "milo-perf.spreads/1"
 
@@ -90,12 +91,16 @@ def baseline_json(baseline: Baseline) -> str:
 
 def plan_json(plan: PlanSummary, need: Need) -> str:
     """Return a plan as JSON: durations in s, sizes in B."""
-    return _text({"plan": asdict(plan), "need": asdict(need)})
+    return _text({"schema": PLAN, "plan": asdict(plan), "need": asdict(need)})
 
 
 def list_json(name: str, found: Sequence[object]) -> str:
-    """Return a list as JSON, below its name; dataclasses as objects."""
-    return _text({name: TypeAdapter(list[Any]).dump_python(list(found), mode="json")})
+    """Return a list as JSON, below its name; dataclasses as objects.
+
+    Its schema is `milo-perf.NAME/1`.
+    """
+    body = TypeAdapter(list[Any]).dump_python(list(found), mode="json")
+    return _text({"schema": f"milo-perf.{name}/1", name: body})
 
 
 def read_baseline(path: Path) -> Baseline:
@@ -210,9 +215,15 @@ def parse_spreads(data: bytes) -> SpreadHistory:
     return _parsed(_SPREADS, data, SPREADS, strict_json.FOREIGN)
 
 
-def verdict_json(report: Report, exit_code: int) -> str:
-    """Return the text of verdict.json."""
-    return _text(verdict_body(report, exit_code).model_dump(mode="json", by_alias=True))
+def verdict_json(report: Report, exit_code: int, answer: str, next_step: str = "") -> str:
+    """Return the text of verdict.json; see `verdict_body`."""
+    body = verdict_body(report, exit_code, answer, next_step)
+    return _text(body.model_dump(mode="json", by_alias=True))
+
+
+def judged_json(findings: Sequence[Finding]) -> str:
+    """Return findings of a table as JSON."""
+    return _text(judged_body(findings).model_dump(mode="json", by_alias=True))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -278,8 +289,9 @@ def schemas() -> dict[str, dict[str, Any]]:
             _EVALUATION.json_schema(mode="serialization"), EVALUATION
         ),
         "results-1.schema.json": _titled(_RESULTS.json_schema(mode="serialization"), RESULTS),
+        "judged-1.schema.json": JudgedBody.model_json_schema(mode="serialization", by_alias=True),
         "spreads-1.schema.json": _titled(_SPREADS.json_schema(mode="serialization"), SPREADS),
-        "verdict-1.schema.json": VerdictBody.model_json_schema(mode="serialization", by_alias=True),
+        "verdict-2.schema.json": VerdictBody.model_json_schema(mode="serialization", by_alias=True),
     }
 
 

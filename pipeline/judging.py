@@ -1,9 +1,8 @@
 """`judge`: verdicts on a table of measurements that somebody else made."""
 
 import argparse
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline import table, terminal
 from pipeline.errors import Exit
@@ -58,13 +57,13 @@ def judged(args: argparse.Namespace) -> list[Finding]:
 
 def shown(findings: "Sequence[Finding]", *, is_json: bool) -> str:
     """Return the findings as JSON, or as text in the shape of the terminal."""
+    if is_json:
+        from pipeline import codec
+
+        return codec.judged_json(findings)
     from pipeline.render.text import judged_text
 
-    return _json(findings) if is_json else judged_text(findings, **terminal.shape())
-
-
-def _json(findings: "Sequence[Finding]") -> str:
-    return json.dumps({"findings": [_body(f) for f in findings]}, indent=1, allow_nan=False) + "\n"
+    return judged_text(findings, **terminal.shape())
 
 
 def exit_code(findings: "Sequence[Finding]", *, strict: bool) -> Exit:
@@ -73,29 +72,3 @@ def exit_code(findings: "Sequence[Finding]", *, strict: bool) -> Exit:
     if Verdict.REGRESSED in found:
         return Exit.REGRESSION
     return Exit.INCONCLUSIVE if strict and Verdict.INCONCLUSIVE in found else Exit.NO_REGRESSION
-
-
-def _body(finding: Finding) -> dict[str, Any]:
-    comparison, metric = finding.comparison, finding.comparison.metric
-    change = comparison.change
-    return {
-        "family": comparison.family,
-        "metric": metric.name,
-        "verdict": finding.verdict.value,
-        "change": change and change.estimate,
-        "low": change and change.low,
-        "high": change and change.high,
-        "detectable_change": comparison.detectable_change,
-        "pairs": comparison.pairs,
-        "baseline": comparison.baseline,
-        "candidate": comparison.candidate,
-        "unit": metric.unit,
-        "better": metric.better.value,
-        "scale": metric.scale.value,
-        "margin": metric.margin,
-        "floor": metric.floor,
-        "p_worse": comparison.p_worse,
-        "p_better": comparison.p_better,
-        "tests": comparison.tests,
-        "warnings": list(comparison.warnings),
-    }

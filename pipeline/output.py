@@ -19,6 +19,7 @@ _ASCII = {
     **dict(zip("▲▼△▽", "^vAV", strict=True)),  # steps; the hollow ones are acknowledged
     **dict(zip("✔✅✘✕❌⚠", "++xxx!", strict=True)),
     **dict(zip("µ—“”«»•¦\u00d7\u2013\u2018\u2019\u00a0", 'u-""""*|x-\'\' ', strict=True)),
+    "\N{MINUS SIGN}": "-",
     "←": "<-",
     "→": "->",
     "…": "...",

@@ -1,22 +1,86 @@
-"""verdict.json: what a machine needs to act on a run."""
+"""verdict.json and what `judge` prints as JSON: what a machine needs to act on a verdict.
 
+A finding has one shape in all of them.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.judge.doubts import facts
 from pipeline.model.metric import Better, Scale
-from pipeline.model.report import Bound, Report, Rule, Verdict
+from pipeline.model.report import Advice, Bound, Change, Comparison, Finding, Report, Rule, Verdict
 from pipeline.model.results import Failure, Interleave
 from pipeline.model.subject import Arm, Subject
 
 # 1: the first version.
+# 2: `answer`, `next_step`, `facts` and `findings`; `metrics` is deprecated and will go with 3.
 # When the meaning of a field changes, add a number here and a step that upgrades older files.
-VERDICT: Final = "milo-perf.verdict/1"
+VERDICT: Final = "milo-perf.verdict/2"
+
+# 1: the first version with a number; before it there was none, and its keys are still there.
+JUDGED: Final = "milo-perf.judged/1"
+
+_DEPRECATED: Any = {"deprecated": True}
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class KeptBody(_Strict):
+    """What an earlier look found, of a finding whose verdict is kept from there."""
+
+    pairs: int
+    change: float | None
+    low: float | None
+    high: float | None
+    bound: Bound
+    p_worse: float | None
+    p_better: float | None
+
+
+class FindingBody(_Strict):
+    """One finding.
+
+    `change`, `low`, `high`, `at_worst`, `margin`, `tolerance` and `detectable_change` are ratios
+    (0.1 is +10 %) or, where `scale` is `difference`, amounts in the unit.
+    """
+
+    family: str
+    workload: str
+    metric: str
+    description: str
+    unit: str
+    better: Better
+    scale: Scale
+    margin: float
+    tolerance: float
+    floor: float
+    gate: bool
+    verdict: Verdict
+    baseline: float | None
+    candidate: float | None
+    change: float | None
+    low: float | None
+    high: float | None
+    bound: Bound
+    at_worst: float | None
+    detectable_change: float | None
+    p_worse: float | None
+    p_better: float | None
+    tests: int
+    pairs: int
+    stored: float | None
+    kept: KeptBody | None
+    advice: Advice | None
+    warnings: tuple[str, ...]
+    smallest_detectable: Annotated[
+        float | None,
+        Field(description="The same as `detectable_change`.", json_schema_extra=_DEPRECATED),
+    ]
 
 
 class ChangeBody(_Strict):
@@ -29,7 +93,7 @@ class ChangeBody(_Strict):
 
 
 class MetricBody(_Strict):
-    """One finding."""
+    """One finding in the shape of version 1."""
 
     workload: str
     metric: str
@@ -37,14 +101,17 @@ class MetricBody(_Strict):
     direction: Better
     scale: Scale
     margin: float
+    tolerance: float
     floor: float
     gate: bool
     baseline: float | None
     candidate: float | None
     change: ChangeBody | None
+    at_worst: float | None
     p_worse: float | None
     p_better: float | None
     detectable_change: float | None
+    smallest_detectable: float | None
     verdict: Verdict
     pairs: int
     stored: float | None
@@ -70,7 +137,9 @@ class FailedTrial(_Strict):
 class VerdictBody(_Strict):
     """verdict.json: what a machine needs to act on a run."""
 
-    schema_name: Literal["milo-perf.verdict/1"] = Field(default=VERDICT, alias="schema")
+    schema_name: Literal["milo-perf.verdict/2"] = Field(default=VERDICT, alias="schema")
+    answer: str
+    next_step: str
     verdict: Verdict
     exit_code: int
     suite: str
@@ -84,16 +153,42 @@ class VerdictBody(_Strict):
     pairs_valid: int
     looks: tuple[int, ...]
     rule: Rule
-    metrics: tuple[MetricBody, ...]
+    findings: tuple[FindingBody, ...]
+    metrics: Annotated[
+        tuple[MetricBody, ...],
+        Field(description="The findings as version 1 had them.", json_schema_extra=_DEPRECATED),
+    ]
+    facts: tuple[str, ...]
     warnings: tuple[str, ...]
     invalid_trials: tuple[InvalidTrial, ...]
     failed_trials: tuple[FailedTrial, ...] = ()
 
 
-def verdict_body(report: Report, exit_code: int) -> VerdictBody:
-    """Return what verdict.json says."""
+class JudgedBody(_Strict):
+    """What `judge --json` prints."""
+
+    schema_name: Literal["milo-perf.judged/1"] = Field(default=JUDGED, alias="schema")
+    findings: tuple[FindingBody, ...]
+
+
+def judged_body(findings: Sequence[Finding]) -> JudgedBody:
+    """Return what `judge --json` says."""
+    return JudgedBody(findings=tuple(map(finding_body, findings)))
+
+
+def verdict_body(report: Report, exit_code: int, answer: str, next_step: str) -> VerdictBody:
+    """Return what verdict.json says.
+
+    Args:
+        report: The judgement.
+        exit_code: Of the process that judged.
+        answer: The verdict in one line.
+        next_step: Command that would settle an inconclusive run; empty where there is none.
+    """
     results = report.results
     return VerdictBody(
+        answer=answer,
+        next_step=next_step,
         verdict=report.verdict,
         exit_code=exit_code,
         suite=results.suite,
@@ -107,36 +202,9 @@ def verdict_body(report: Report, exit_code: int) -> VerdictBody:
         pairs_valid=len(results.valid_pairs),
         looks=results.looks,
         rule=report.rule,
-        metrics=tuple(
-            MetricBody(
-                workload=c.workload,
-                metric=c.metric.name,
-                unit=c.metric.unit,
-                direction=c.metric.better,
-                scale=c.metric.scale,
-                margin=c.metric.margin,
-                floor=c.metric.floor,
-                gate=c.metric.gate,
-                baseline=c.baseline,
-                candidate=c.candidate,
-                change=c.change
-                and ChangeBody(
-                    low=c.change.low,
-                    estimate=c.change.estimate,
-                    high=c.change.high,
-                    bound=c.change.bound,
-                ),
-                p_worse=c.p_worse,
-                p_better=c.p_better,
-                detectable_change=c.detectable_change,
-                verdict=finding.verdict,
-                pairs=c.pairs,
-                stored=c.stored,
-                warnings=c.warnings,
-            )
-            for finding in report.findings
-            for c in (finding.comparison,)
-        ),
+        findings=tuple(map(finding_body, report.findings)),
+        metrics=tuple(map(_metric_body, report.findings)),
+        facts=facts(results),
         warnings=report.warnings,
         invalid_trials=tuple(
             InvalidTrial(pair=trial.pair, arm=trial.arm, reasons=trial.invalid)
@@ -148,4 +216,91 @@ def verdict_body(report: Report, exit_code: int) -> VerdictBody:
             for trial in results.trials
             if trial.failures
         ),
+    )
+
+
+def finding_body(finding: Finding) -> FindingBody:
+    """Return a finding as every JSON output has it."""
+    comparison, metric = finding.comparison, finding.comparison.metric
+    low, estimate, high, bound = _parts(comparison.change)
+    return FindingBody(
+        family=comparison.family,
+        workload=comparison.workload,
+        metric=metric.name,
+        description=metric.description,
+        unit=metric.unit,
+        better=metric.better,
+        scale=metric.scale,
+        margin=metric.margin,
+        tolerance=metric.tolerated,
+        floor=metric.floor,
+        gate=metric.gate,
+        verdict=finding.verdict,
+        baseline=comparison.baseline,
+        candidate=comparison.candidate,
+        change=estimate,
+        low=low,
+        high=high,
+        bound=bound,
+        at_worst=comparison.at_worst,
+        detectable_change=comparison.detectable_change,
+        p_worse=comparison.p_worse,
+        p_better=comparison.p_better,
+        tests=comparison.tests,
+        pairs=comparison.pairs,
+        stored=comparison.stored,
+        kept=finding.kept and _kept_body(finding.kept),
+        advice=finding.advice,
+        warnings=comparison.warnings,
+        smallest_detectable=comparison.detectable_change,
+    )
+
+
+def _kept_body(earlier: Comparison) -> KeptBody:
+    low, estimate, high, bound = _parts(earlier.change)
+    return KeptBody(
+        pairs=earlier.pairs,
+        change=estimate,
+        low=low,
+        high=high,
+        bound=bound,
+        p_worse=earlier.p_worse,
+        p_better=earlier.p_better,
+    )
+
+
+def _parts(change: Change | None) -> tuple[float | None, float | None, float | None, Bound]:
+    if change is None:
+        return None, None, None, Bound.NONE
+    return change.low, change.estimate, change.high, change.bound
+
+
+def _metric_body(finding: Finding) -> MetricBody:
+    comparison, metric = finding.comparison, finding.comparison.metric
+    change = comparison.change
+    return MetricBody(
+        workload=comparison.workload,
+        metric=metric.name,
+        unit=metric.unit,
+        direction=metric.better,
+        scale=metric.scale,
+        margin=metric.margin,
+        tolerance=metric.tolerated,
+        floor=metric.floor,
+        gate=metric.gate,
+        baseline=comparison.baseline,
+        candidate=comparison.candidate,
+        change=change
+        and ChangeBody(
+            low=change.low, estimate=change.estimate, high=change.high, bound=change.bound
+        ),
+        at_worst=comparison.at_worst,
+        p_worse=comparison.p_worse,
+        p_better=comparison.p_better,
+        detectable_change=comparison.detectable_change,
+        smallest_detectable=comparison.detectable_change,
+        verdict=finding.verdict,
+        pairs=comparison.pairs,
+        stored=comparison.stored,
+        warnings=comparison.warnings,
     )

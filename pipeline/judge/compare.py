@@ -57,8 +57,8 @@ def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: in
     shown = Comparison(
         workload=row.workload,
         metric=row.metric,
-        baseline=row.medians[Arm.BASELINE],
-        candidate=row.medians[Arm.CANDIDATE],
+        baseline=row.means[Arm.BASELINE],
+        candidate=row.means[Arm.CANDIDATE],
         change=None,
         p_worse=None,
         p_better=None,

@@ -3,9 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
 
-from pipeline.judge import coarse, evidence
+from pipeline.judge import coarse, evidence, scale
 from pipeline.judge.evidence import Evidence, OneSided
 from pipeline.judge.missing import lopsided
 from pipeline.model.metric import Metric, Scale
@@ -30,12 +29,13 @@ class Row:
         workload: Name of the workload; empty where there is none.
         metric: What was measured.
         family: Metrics among which its p is corrected.
-        medians: By arm, in `metric.unit`; None when nothing was reported.
+        means: By arm, over the pairs that both arms have, in `metric.unit`: those of which the
+            change is the ratio or the difference.  None when nothing was reported.
         pairs: Number of pairs, or of values of the smaller arm where there are none.
         evidence: None when there is too little of it.
         stored: Median of a stored baseline, to be shown.
         warnings: What a reader must know of the numbers.
-        cut_off: Arms of which a deadline cut values off: their medians may be lower bounds.
+        cut_off: Arms of which a deadline cut values off: their means may be lower bounds.
         deviation: Standard deviation of a pair's difference on the test's scale, as these pairs
             alone show it; None where the evidence is not of pairs.
         prior: The same by earlier runs, as it was used; None where it was not.
@@ -46,7 +46,7 @@ class Row:
     workload: str
     metric: Metric
     family: str
-    medians: Mapping[Arm, float | None]
+    means: Mapping[Arm, float | None]
     pairs: int
     evidence: Evidence | None
     stored: float | None
@@ -71,7 +71,7 @@ def of_results(results: ResultSet) -> list[Row]:
     counts_vary = any(
         coarse.is_count_that_varies(sample.metric, *zip(*pairs, strict=True))
         for key, sample in samples.items()
-        if not sample.of and (pairs := _pairs(arms[key], results.valid_pairs))
+        if not sample.of and (pairs := _pairs(arms[key], results.pairs_of(sample.workload)))
     )
     rows = [
         _row(results, sample, arms[key], stored.get(key), counts_vary=counts_vary)
@@ -205,6 +205,7 @@ def of_measured(
         apart_said = f", which set groups apart by {apart:.0%} (SD)" if apart else ""
         said.append(f"not in pairs: the machine and the hour may differ{apart_said}")
     found: Evidence | None = None
+    means = {arm: scale.mean(metric, values) for arm, values in arms.items()}
     if cut := _both_cut_off(measured.cut_off):
         metric = replace(metric, gate=False)
         said += cut
@@ -216,6 +217,7 @@ def of_measured(
             ]
             between = 0.0 if measured.is_paired else apart
             found = evidence.of_shares(metric, *counted, apart=between)
+            means = dict(zip(arms, map(_pooled, counted), strict=True))
         else:
             if measured.is_paired:
                 found = evidence.of_pairs(metric, before, after)
@@ -228,7 +230,7 @@ def of_measured(
         workload=measured.family,
         metric=metric,
         family=measured.family,
-        medians={arm: median(values) if len(values) else None for arm, values in arms.items()},
+        means=means,
         pairs=fewest,
         evidence=found,
         stored=None,
@@ -258,13 +260,15 @@ def _row(
     *,
     counts_vary: bool,
 ) -> Row:
-    metric, valid = shown.metric, results.valid_pairs
+    metric, valid = shown.metric, results.pairs_of(shown.workload)
     values = {
         arm: [sample.values[pair] if sample else None for pair in valid]
         for arm, sample in arms.items()
     }
     present = {arm: [v for v in values[arm] if v is not None] for arm in Arm}
     pairs = _pairs(arms, valid)
+    of_both = dict(zip(Arm, zip(*pairs, strict=True), strict=True)) if pairs else present
+    means = {arm: scale.mean(metric, of_both[arm]) for arm in Arm}
     without_ratio = without_ratios(metric, present)
     is_share = metric.scale is Scale.DIFFERENCE and any(s and s.of for s in arms.values())
     counted = {arm: _counted(arms[arm], valid) for arm in Arm} if is_share else {}
@@ -291,11 +295,12 @@ def _row(
             found = _bounded(metric, found, cut_off)
         elif all(counted.values()):
             found = evidence.of_shares(metric, *counted.values())
+            means = {arm: _pooled(trials) for arm, trials in counted.items()}
     return Row(
         workload=shown.workload,
         metric=metric,
         family=GATE if metric.gate else OTHERS,
-        medians={arm: median(present[arm]) if present[arm] else None for arm in Arm},
+        means=means,
         pairs=len(pairs),
         evidence=found,
         stored=stored,
@@ -374,6 +379,12 @@ def _counted(sample: Sample | None, valid: Sequence[int]) -> list[evidence.Count
         return []
     found = [(sample.values[pair], sample.of[pair]) for pair in valid]
     return [(value * of, of) for value, of in found if value is not None and of]
+
+
+def _pooled(trials: Sequence[evidence.Counted]) -> float:
+    """Return the share of all trials together."""
+    events, of = (math.fsum(part) for part in zip(*trials, strict=True))
+    return events / of
 
 
 def _uncounted(

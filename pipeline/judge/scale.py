@@ -66,6 +66,24 @@ def change(metric: Metric, worse: float) -> float:
     return math.expm1(max(-_MOST, min(_MOST, up))) if metric.scale is Scale.RATIO else up
 
 
+def mean(metric: Metric, values: Sequence[float]) -> float | None:
+    """Return the mean on the test's scale as a value: that of two arms differ by their change.
+
+    On the ratio scale it is the geometric mean of what is above the floor, with the floor added.
+    Where no ratio can be taken, it is the arithmetic mean.
+
+    Args:
+        metric: Of all values.
+        values: In its unit, shape (n,); None is returned for none.
+    """
+    if not values:
+        return None
+    if metric.scale is Scale.DIFFERENCE or min(values) <= metric.floor:
+        return math.fsum(values) / len(values)
+    logs = math.fsum(math.log(value - metric.floor) for value in values) / len(values)
+    return math.exp(logs) + metric.floor
+
+
 def margin(metric: Metric) -> float:
     """Return the metric's margin on the test's scale, above 0."""
     return math.log1p(metric.margin) if metric.scale is Scale.RATIO else metric.margin

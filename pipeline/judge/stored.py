@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import median
 
 from pipeline.judge import scale
 from pipeline.judge.rows import GATE, OTHERS, Measured, Row, of_measured
@@ -28,9 +27,10 @@ def stored_reference(stored: Baseline, machine: Machine) -> BaselineRef:
         if there != here
     )
     values = {
-        sample.key: median(found)
+        sample.key: mean
         for sample in stored.samples
-        if (found := [value for value in sample.values if value is not None])
+        if (mean := scale.mean(sample.metric, [v for v in sample.values if v is not None]))
+        is not None
     }
     return BaselineRef(
         name=stored.name,

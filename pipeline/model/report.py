@@ -51,7 +51,8 @@ class Comparison:
     Attributes:
         workload: Name of the workload.
         metric: What was compared.
-        baseline: Median over the trials, in `metric.unit`; None when nothing was reported.
+        baseline: Mean over the pairs that both arms have, in `metric.unit`, such that the change is
+            the ratio of both (above the floor) or their difference; None when nothing was reported.
         candidate: The same of the candidate.
         change: Mean over the pairs, with its interval; None when there are fewer than two pairs.
         p_worse: One-sided p that the candidate is not worse, corrected for the number of metrics
@@ -61,7 +62,7 @@ class Comparison:
             with the stated power, on the scale of `change`; None without a change.
         pairs: Number of pairs that both arms have a value of; without pairs, of values of the
             arm that has fewer.
-        stored: Median of the stored baseline, shown and never judged by.
+        stored: The same mean of the stored baseline, shown and never judged by.
         warnings: What a reader must know to trust this row.
         family: Of metrics among which the p values are corrected.
         tests: Number of tests that they are corrected for.
@@ -69,7 +70,7 @@ class Comparison:
             `change`; None without a change, and where a deadline hides it.
         error: Standard error on the test's scale; None without a change.
         freedom: Its degrees of freedom; None without a change.
-        cut_off: Arms of which a deadline cut values off: their medians may be lower bounds.
+        cut_off: Arms of which a deadline cut values off: their means may be lower bounds.
         p_alone: One-sided p that the candidate is not worse, of this metric alone; None without a
             change.
         deviation: Standard deviation of a pair's difference on the test's scale, as these pairs

@@ -41,7 +41,7 @@ def row(finding: Finding, *, among_ratios: bool = False) -> str:
     seen = finding.comparison.detectable_change
     if seen is not None:
         x = _x(metric.scale, _in_units(metric, scale.worse(metric, seen)))
-        sees = svg.hover(f"sees {amount(metric, seen)}")
+        sees = svg.hover(f"detectable change {amount(metric, seen)}")
         parts.append(svg.tag("path", sees, d=f"M{svg.number(x)} 6v14", class_="sees"))
     if change is None:
         parts.append(svg.label(WIDTH / 2, middle + 4, "no interval", "none", "middle"))

@@ -18,8 +18,10 @@ from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Distribution, Traces, Tracked
 from pipeline.plain import plain
-from pipeline.render import forest, page, pictures, words
-from pipeline.render.numbers import allowed, amount, interval, quantity, share
+from pipeline.render import forest, order, page, pictures, words
+from pipeline.render.care import cautions
+from pipeline.render.names import described
+from pipeline.render.numbers import amount, interval, quantity, share
 
 MARKS = {
     Verdict.REGRESSED: "▶",
@@ -44,17 +46,32 @@ _SCALES = {
 }
 
 
-def html(report: Report, traces: Traces, results_json: str) -> str:
+def html(
+    report: Report,
+    traces: Traces,
+    results_json: str,
+    *,
+    next_step: str = "",
+    answer: str | None = None,
+    command: str | None = None,
+) -> str:
     """Render the page; the same report and traces give the same bytes.
 
     Args:
         report: What was found.
         traces: What the run's folder keeps beside it.
         results_json: The text of results.json, which the page carries along.
+        next_step: Command that would settle an inconclusive run; empty where there is none.
+        answer: The answer in one line; None for that of the report alone.
+        command: Command that measures the same again; empty for none, None for the one that the
+            report itself names.
     """
+    again = words.reproduce(report) if command is None else command
     return page.rendered(
         "report.html.j2",
-        **_answer(report),
+        **_answer(report, next_step, answer or words.answer(report)),
+        **_grouped(report),
+        command=_raw_text(again, _COMMAND),
         **_script(),
         tables=[_table(report, of) for of in Scale],
         tally=[(v, MARKS[v], sum(f.verdict is v for f in report.findings)) for v in Verdict],
@@ -66,13 +83,17 @@ def html(report: Report, traces: Traces, results_json: str) -> str:
     )
 
 
-def _answer(report: Report) -> dict[str, Any]:
+def _answer(report: Report, next_step: str, answer: str) -> dict[str, Any]:
     """Return what a reader sees first, and what it rests on."""
     measured = words.is_measured(report)
-    changed = words.worst_first(f for f in report.findings if f.verdict is not Verdict.UNCHANGED)
+    changed = order.changed(report.findings)
     notes = words.notes(report.findings)
+    has_tolerance = any(f.comparison.metric.tolerance is not None for f in report.findings)
+    said, _, rest = answer.partition(": ")
     return {
-        "headline": words.headline(report),
+        "word": said,
+        "answer": rest,
+        "next_step": _raw_text(plain(next_step), _COMMAND) if next_step else "",
         "verdict": report.verdict.value if measured else "invalid",
         "mark": MARKS[report.verdict] if measured else "!",
         "suite": report.results.suite,
@@ -80,19 +101,30 @@ def _answer(report: Report) -> dict[str, Any]:
         "identity": words.identity(report),
         "detectable": words.detectable(report),
         "confidence": share(report.rule.confidence),
+        "margin": "margin (tolerance)" if has_tolerance else "margin",
+        "has_tolerance": has_tolerance,
         "changed": [_row(f, among_ratios=True) for f in changed[:_CHANGED]],
         "more": max(0, len(changed) - _CHANGED),
         "method": words.method(report),
+        "cautions": [str(caution) for caution in cautions(report)],
         "warnings": report.warnings[:_LIST],
         "notes": notes[:_LIST],
         "unsaid": max(0, len(report.warnings) - _LIST) + max(0, len(notes) - _LIST),
         "invalid": [
             (t.pair, t.arm.value, "; ".join(t.invalid)) for t in report.results.trials if t.invalid
         ][:_LIST],
-        "command": _raw_text(words.reproduce(report), _COMMAND),
         "metrics": len(report.findings),
         "gating": len(report.gating),
         "has_stored": any(f.comparison.stored is not None for f in report.findings),
+    }
+
+
+def _grouped(report: Report) -> dict[str, Any]:
+    """Return what did not change, by operation and resource, and what could not be decided."""
+    groups = order.unchanged(report.findings)
+    return {
+        "unchanged": [(group.title, [_row(f) for f in group.findings]) for group in groups],
+        "inconclusive": [_row(f) for f in order.inconclusive(report.findings)],
     }
 
 
@@ -117,8 +149,8 @@ def _row(finding: Finding, *, among_ratios: bool = False) -> dict[str, Any]:
         "mark": MARKS[finding.verdict],
         "rank": (
             Verdict.REGRESSED,
-            Verdict.INCONCLUSIVE,
             Verdict.IMPROVED,
+            Verdict.INCONCLUSIVE,
             Verdict.UNCHANGED,
         ).index(finding.verdict),
         "baseline": words.measured(finding, Arm.BASELINE),
@@ -127,8 +159,12 @@ def _row(finding: Finding, *, among_ratios: bool = False) -> dict[str, Any]:
         "change": interval(metric, change),
         "estimate": amount(metric, change.estimate if change else None),
         "worse": f"{worse:.4f}",
-        "margin": allowed(metric),
-        "sees": amount(metric, comparison.detectable_change),
+        "about": described(metric),
+        "at_worst": words.at_worst(finding),
+        "margin": words.margins(metric),
+        "detectable": amount(metric, comparison.detectable_change),
+        "kept": words.kept(finding),
+        "advice": "; ".join((*words.advised(finding), *words.cautioned(finding))),
         "plot": page.raw(forest.row(finding, among_ratios=among_ratios)),
     }
 
@@ -167,7 +203,11 @@ def _metric(
         "pairs": comparison.pairs,
         "p_worse": _p(comparison.p_worse),
         "p_better": _p(comparison.p_better),
-        "notes": comparison.warnings,
+        "notes": (
+            *filter(None, (words.kept(finding),)),
+            *words.advised(finding),
+            *comparison.warnings,
+        ),
         "reading": reading,
         "drawn": [(caption, page.raw(picture)) for caption, picture in drawn if picture],
     }

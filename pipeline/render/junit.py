@@ -13,7 +13,7 @@ from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
 from pipeline.plain import plain
 from pipeline.render import words
-from pipeline.render.numbers import allowed, amount, interval, share
+from pipeline.render.numbers import amount, interval, share
 
 _TEXT = 2000  # characters of one text
 _HOST = "localhost"  # what the schema wants where it is not known: results do not say
@@ -30,11 +30,10 @@ def junit(report: Report) -> str:
     for number, (workload, findings) in enumerate(groups):
         _suite(root, number, workload, report, list(findings))
     if not words.is_measured(report):
-        said = words.headline(report)
         suite = _empty_suite(root, len(root), "the run", report, tests=1, errors=1)
         ET.SubElement(suite, "properties")
         case = _case(suite, report.results.suite, "is measured")
-        _said(case, "error", f"{said.found} - {said.advice}", "\n".join(report.warnings))
+        _said(case, "error", words.answer(report), "\n".join(report.warnings))
         _ends(suite, "")
     ET.indent(root)
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
@@ -118,15 +117,17 @@ def _sentence(report: Report, finding: Finding) -> str:
     metric = comparison.metric
     return (
         f"{finding.verdict.value}: {interval(metric, comparison.change)}"
-        f" ({share(report.rule.confidence)} interval), margin {allowed(metric)},"
+        f" ({share(report.rule.confidence)} interval), at worst {words.at_worst(finding)},"
+        f" margin {words.margins(metric)},"
         f" from {words.measured(finding, Arm.BASELINE)}"
         f" to {words.measured(finding, Arm.CANDIDATE)},"
-        f" sees {amount(metric, comparison.detectable_change)}"
+        f" detectable change {amount(metric, comparison.detectable_change)}"
     )
 
 
 def _why(finding: Finding) -> str:
-    return "\n".join(finding.comparison.warnings)
+    said = (words.kept(finding), *words.advised(finding), *finding.comparison.warnings)
+    return "\n".join(filter(None, said))
 
 
 def _numbers(finding: Finding) -> list[tuple[str, str]]:
@@ -135,11 +136,13 @@ def _numbers(finding: Finding) -> list[tuple[str, str]]:
     metric, change = comparison.metric, comparison.change
     numbers = {
         "margin": metric.margin,
+        "tolerance": metric.tolerated,
         "baseline": comparison.baseline,
         "candidate": comparison.candidate,
         "change": change and change.estimate,
         "low": change and change.low,
         "high": change and change.high,
+        "at_worst": comparison.at_worst,
         "detectable_change": comparison.detectable_change,
         "p_worse": comparison.p_worse,
         "p_better": comparison.p_better,

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
 from pipeline.plain import plain
-from pipeline.render import words
-from pipeline.render.numbers import allowed, amount, interval, quantity, share
+from pipeline.render import order, words
+from pipeline.render.care import MOST, cautions
+from pipeline.render.names import described
+from pipeline.render.numbers import amount, interval, quantity, share
 
 if TYPE_CHECKING:  # loaded only when a report is rendered
     from jinja2 import Template
@@ -33,7 +35,6 @@ _ICONS = {
 _ROW_ICONS = {**_ICONS, Verdict.IMPROVED: "🟢", Verdict.UNCHANGED: "▫️"}
 _CHANGED = 10  # rows in the first table
 _CELL = 600  # characters of one interpolated text
-_LIST = 50  # notes and warnings each
 _STARTS_MARKUP = re.compile(r"[&<>|`*~\[\]\\!#$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 _CALLS_OR_LINKS = re.compile(r"@|:(?=//)|(?<=[Ww][Ww][Ww])\.|(?<=[Gg][Hh])-(?=\d)")
 _BREAK = "\u200b"
@@ -45,24 +46,30 @@ class _Rung:
 
     metrics: bool = True
     changed: int = _CHANGED
-    sentences: int = _LIST
+    warnings: int = MOST
     method: bool = True
 
 
 _LADDER = (
     _Rung(),
     _Rung(metrics=False),
-    _Rung(metrics=False, sentences=_CHANGED),
-    _Rung(metrics=False, changed=3, sentences=0, method=False),
+    _Rung(metrics=False, changed=3, method=False),
+    _Rung(metrics=False, changed=3, warnings=0, method=False),
 )
 
 
-def markdown(report: Report) -> str:
+def markdown(report: Report, *, next_step: str = "") -> str:
     """Render a report; one that would be too long loses its folded parts first.
 
     The same report gives the same bytes.
+
+    Args:
+        report: To render.
+        next_step: Command that would settle an inconclusive run; empty where there is none.
     """
-    bodies = (template("report.md.j2").render(_content(report, rung)) for rung in _LADDER)
+    bodies = (
+        template("report.md.j2").render(_content(report, rung, next_step)) for rung in _LADDER
+    )
     return next((body for body in bodies if len(body) < MOST_CHARACTERS), _least(report))
 
 
@@ -103,28 +110,33 @@ def template(name: str) -> "Template":
     return environment.get_template(name)
 
 
-def _content(report: Report, rung: _Rung) -> dict[str, Any]:
-    changed = words.worst_first(f for f in report.findings if f.verdict is not Verdict.UNCHANGED)
-    notes = words.notes(report.findings)
+def _content(report: Report, rung: _Rung, next_step: str) -> dict[str, Any]:
+    changed = order.changed(report.findings)
+    groups = order.unchanged(report.findings) if rung.metrics else []
+    doubtful = order.inconclusive(report.findings) if rung.metrics else []
+    has_tolerance = any(f.comparison.metric.tolerance is not None for f in report.findings)
     return {
         "marker": verbatim(MARKER),
         "icon": _icon(report),
-        "headline": words.headline(report),
+        "answer": words.answer(report),
+        "next_fence": verbatim(fence(next_step)),
+        "next_step": verbatim(unmarked(plain(next_step))) if next_step else "",
         "counts": words.counts(report),
         "identity": words.identity(report),
         "detectable": words.detectable(report),
         "confidence": share(report.rule.confidence),
+        "margin": "margin (tolerance)" if has_tolerance else "margin",
         "changed": [_row(f) for f in changed[: rung.changed]],
         "more": max(0, len(changed) - rung.changed),
-        "fence": verbatim(fence(words.reproduce(report))),
-        "command": verbatim(unmarked(words.reproduce(report))),
-        "metrics": [_row(f) for f in report.findings] if rung.metrics else [],
+        "kept": [(words.key(f), words.kept(f)) for f in changed[: rung.changed] if f.kept],
+        "warnings": [str(caution) for caution in cautions(report)[: rung.warnings]],
+        "unchanged": [(group.title, [_row(f) for f in group.findings]) for group in groups],
+        "unchanged_count": sum(len(group.findings) for group in groups),
+        "inconclusive": [_row(f) for f in doubtful],
         "stored": any(f.comparison.stored is not None for f in report.findings),
         "method": words.method(report) if rung.method else [],
-        "notes": notes[: rung.sentences],
-        "warnings": report.warnings[: rung.sentences],
-        "unsaid": max(0, len(notes) - rung.sentences)
-        + max(0, len(report.warnings) - rung.sentences),
+        "fence": verbatim(fence(words.reproduce(report))),
+        "command": verbatim(unmarked(words.reproduce(report))),
         "is_short": rung is not _LADDER[0],
     }
 
@@ -136,13 +148,16 @@ def _row(finding: Finding) -> dict[str, str]:
         "icon": _ROW_ICONS[finding.verdict],
         "verdict": finding.verdict.value,
         "name": words.key(finding),
+        "about": described(metric),
         "gate": "gates" if metric.gate else "",
         "baseline": words.measured(finding, Arm.BASELINE),
         "candidate": words.measured(finding, Arm.CANDIDATE),
         "stored": quantity(comparison.stored, metric.unit),
         "change": interval(metric, comparison.change),
-        "margin": allowed(metric),
-        "sees": amount(metric, comparison.detectable_change),
+        "at_worst": words.at_worst(finding),
+        "margin": words.margins(metric),
+        "detectable": amount(metric, comparison.detectable_change),
+        "advice": "; ".join((*words.cautioned(finding), *words.advised(finding))),
     }
 
 
@@ -170,8 +185,7 @@ def verbatim(text: str) -> Any:  # noqa: ANN401 (markupsafe loads late)
 
 def _least(report: Report) -> str:
     """Return what always fits: the answer."""
-    headline = words.headline(report)
     return (
-        f"{MARKER}\n## {_icon(report)} Performance: {headline.found} - {headline.advice}\n\n"
+        f"{MARKER}\n## {_icon(report)} {escaped(words.answer(report))}\n\n"
         f"{escaped(words.counts(report))}\n\nThe rest is too long to show here: see report.txt.\n"
     )

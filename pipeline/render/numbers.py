@@ -2,8 +2,11 @@
 
 import math
 
-from pipeline.model.metric import Metric, Scale
+from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Change
+
+MINUS = "\N{MINUS SIGN}"
+"""Before a number in a line of text; `output` prints a hyphen where an encoding lacks it."""
 
 _STEPS = {
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")),
@@ -13,6 +16,7 @@ _STEPS = {
     "cores": ((1.0, "cores"),),
 }
 _MOST_PERCENT = 1000.0
+_MOST_PLACES = {Scale.RATIO: 2, Scale.DIFFERENCE: 9}  # decimals of a number in a line of text
 
 
 def quantity(value: float | None, unit: str, *, signed: bool = False) -> str:
@@ -51,7 +55,8 @@ def amount(metric: Metric, change: float | None) -> str:
 def interval(metric: Metric, change: Change | None) -> str:
     """Return an estimate and its interval: `+3.4 % [+2.1, +4.7]`; `-` when there is none.
 
-    Where a deadline cut values off, one side is open: `at least +340 % [+310, ...]`.
+    Where a deadline cut values off, one side is open: `at least +340 % [+310, ...]`.  A percentage
+    is not told beyond a thousand: `>+1000 %`, and `at least +1000 %`.
     """
     if change is None:
         return "-"
@@ -69,6 +74,7 @@ def interval(metric: Metric, change: Change | None) -> str:
         case Bound.NONE:
             return f"{middle} {shown}".rstrip() + f" [{low}, {high}]"
         case Bound.AT_LEAST:
+            middle, low = middle.removeprefix(">"), low.removeprefix(">")
             return f"at least {middle} {shown}".rstrip() + f" [{low}, ...]"
         case Bound.AT_MOST:
             return f"at most {middle} {shown}".rstrip() + f" [..., {high}]"
@@ -82,6 +88,55 @@ def allowed(metric: Metric) -> str:
     return f"{metric.margin / factor:.3g} {shown}".rstrip()
 
 
+def brief(metric: Metric, change: float, *, is_limit: bool = False) -> str:
+    """Return a change for a line of text, with two digits that matter: `+31 %`, `+4.3 ms`.
+
+    Args:
+        metric: Of the change.
+        change: On the metric's own scale.
+        is_limit: Whether it is a limit towards worse, which rounding must not make look better.
+    """
+    if metric.scale is Scale.RATIO and abs(change) >= _MOST_PERCENT / 100:
+        return f"{_percent(change, 0).replace('-', MINUS)} %"
+    factor, shown = _unit_of(metric, abs(change))
+    value = change / factor
+    places = _places_of_two(metric, abs(value))
+    rounded = _limit(metric, value, places) if is_limit else round(value, places)
+    if float(rounded).is_integer():
+        places = 0
+    return f"{_signed(rounded, places)} {shown}".rstrip()
+
+
+def brief_interval(metric: Metric, change: Change) -> str:
+    """Return an estimate and its interval for a line of text: `+31 % (29 to 33 %)`.
+
+    Where a deadline cut values off: `at least +340 % (310 % or more)`.  An interval that looks like
+    the estimate is left out.
+    """
+    is_open = change.bound is not Bound.NONE
+    ends = {Bound.AT_LEAST: (change.low,), Bound.AT_MOST: (change.high,)}.get(
+        change.bound, (change.low, change.high)
+    )
+    bound = f"{change.bound.value} " if is_open else ""
+    if metric.scale is Scale.RATIO and abs(change.estimate) >= _MOST_PERCENT / 100:
+        most = brief(metric, change.estimate)
+        return f"{bound}{most.removeprefix('>')}" if change.bound is Bound.AT_LEAST else most
+    numbers = (change.estimate, *ends)
+    factor, shown = _unit_of(metric, max(map(abs, numbers)))
+    places = _places_of_two(metric, max(abs(value / factor) for value in numbers))
+    if metric.unit == "1" and all(float(value).is_integer() for value in numbers):
+        places = 0
+    middle, *said = (_signed(value / factor, places) for value in numbers)
+    estimate = f"{bound}{middle} {shown}".rstrip()
+    if set(said) == {middle}:
+        return estimate
+    said = [end.removeprefix("+") for end in said]
+    if is_open:
+        more = "or more" if change.bound is Bound.AT_LEAST else "or less"
+        return f"{estimate} ({' '.join([*said, shown, more]).replace('  ', ' ')})"
+    return f"{estimate} ({f'{said[0]} to {said[1]} {shown}'.rstrip()})"
+
+
 def scaled(size: float, unit: str) -> tuple[float, str]:
     """Return the factor and the name of the unit in which an axis up to a size is labelled."""
     return _step(abs(size), unit)
@@ -91,6 +146,33 @@ def minutes(seconds: float) -> str:
     """Return a duration: `45 s`, `4 min 10 s`."""
     whole = round(seconds)
     return f"{whole} s" if whole < 90 else f"{whole // 60} min {whole % 60:02} s"
+
+
+def _unit_of(metric: Metric, size: float) -> tuple[float, str]:
+    """Return the factor and the name of the unit in which a change of this size is shown."""
+    return (0.01, "%") if metric.scale is Scale.RATIO else _step(size, metric.unit)
+
+
+def _limit(metric: Metric, value: float, places: int) -> float:
+    """Return a value rounded towards worse."""
+    shifted = value * 10.0**places
+    near = round(shifted)
+    if not math.isclose(near, shifted, rel_tol=1e-9, abs_tol=1e-9):  # not the rounding of doubles
+        near = math.ceil(shifted) if metric.better is Better.LOWER else math.floor(shifted)
+    return near / 10.0**places
+
+
+def _places_of_two(metric: Metric, size: float) -> int:
+    """Return the decimals that show two digits of a value of this size, or all of a larger one."""
+    if size == 0 or size >= 9.95:
+        return 0
+    return min(_MOST_PLACES[metric.scale], max(0, 1 - math.floor(math.log10(size))))
+
+
+def _signed(value: float, places: int) -> str:
+    """Return a value with its sign, a true minus; nothing before a zero."""
+    shown = f"{value:+.{places}f}"
+    return "0" if float(shown) == 0 else shown.replace("-", MINUS)
 
 
 def _step(size: float, unit: str) -> tuple[float, str]:

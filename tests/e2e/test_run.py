@@ -37,7 +37,7 @@ def test_equal_builds_are_not_red_and_everything_is_left_in_the_folder(
 
     verdict = verdict_of(out)
     results = codec.read_results(out / "results.json")
-    jsonschema.validate(verdict, codec.schemas()["verdict-1.schema.json"])
+    jsonschema.validate(verdict, codec.schemas()["verdict-2.schema.json"])
     assert verdict["pairs_valid"] == 2
     assert (out / "report.txt").read_text().splitlines()[0] in stdout
     assert "--seed 1" in (out / "report.txt").read_text()
@@ -70,7 +70,7 @@ def test_known_faults_are_red_on_their_own_metrics(
     )
     finished(process, Exit.REGRESSION)
 
-    red = {m["metric"] for m in verdict_of(out)["metrics"] if m["verdict"] == "regressed"}
+    red = {m["metric"] for m in verdict_of(out)["findings"] if m["verdict"] == "regressed"}
     assert red == {"create_p50", "keys_left"}
     assert nothing_is_left(tmp_path, out)
 
@@ -165,7 +165,7 @@ def test_a_build_that_hardly_works_is_a_result(
     finished(process, Exit.REGRESSION)
 
     found = verdict_of(out)
-    assert red in {m["metric"] for m in found["metrics"] if m["verdict"] == "regressed"}
+    assert red in {m["metric"] for m in found["findings"] if m["verdict"] == "regressed"}
     assert found["pairs_valid"] == 2
     assert nothing_is_left(tmp_path, out)
 

@@ -34,8 +34,8 @@ def _forged(at: Path) -> Path:
     return folder(
         at,
         json.dumps(body()),
-        verdict_json='{"schema": "milo-perf.verdict/1", "verdict": "unchanged", "exit_code": 0}',
-        report_md=f"{MARKER}\n## ✅ Performance: no regression - no action needed\n",
+        verdict_json='{"schema": "milo-perf.verdict/2", "verdict": "unchanged", "exit_code": 0}',
+        report_md=f"{MARKER}\n## ✅ PASS: no metric worse\n",
         report_html="<script>alert(1)</script>",
     )
 

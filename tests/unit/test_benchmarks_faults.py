@@ -34,7 +34,9 @@ def ended(found: ResultSet, seconds: float | None = 283.0) -> runs.Run:
     report = policy.report(found)
     code = policy.exit_code(report, strict=False)
     facts = {"memory": "24 GiB", "cpu": "a cpu", "logical cpus": "2", "os": "debian 12"}
-    return runs.Run(code, seconds, "0123456789ab", verdict_file.verdict_body(report, code), facts)
+    return runs.Run(
+        code, seconds, "0123456789ab", verdict_file.verdict_body(report, code, "x", ""), facts
+    )
 
 
 def failed(code: int) -> runs.Run:
@@ -124,7 +126,7 @@ def test_every_fault_is_one_of_the_reference_and_has_a_metric_in_the_suite() -> 
     for fault in faults.FAULTS:
         toolchain.check(parse_spec(fault.candidate))
         assert any(
-            fault.expects(found.metrics[0].model_copy(update={"workload": w, "metric": m}))
+            fault.expects(found.findings[0].model_copy(update={"workload": w, "metric": m}))
             for w, m in (key.split("/") for key in keys)
         ), fault
 
@@ -149,7 +151,7 @@ def kept_in(out: Path, found: ResultSet) -> Path:
     report = policy.report(found)
     codec.write_results(out / "results.json", found)
     code = policy.exit_code(report, strict=False)
-    codec.write_text(out / "verdict.json", codec.verdict_json(report, code))
+    codec.write_text(out / "verdict.json", codec.verdict_json(report, code, "x"))
     return out
 
 

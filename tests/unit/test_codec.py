@@ -172,7 +172,7 @@ def test_files_match_their_schemas(tmp_path: Path) -> None:
         codec.schemas()["results-1.schema.json"],
     )
     jsonschema.validate(
-        json.loads(codec.verdict_json(report, 0)), codec.schemas()["verdict-1.schema.json"]
+        json.loads(codec.verdict_json(report, 0, "x")), codec.schemas()["verdict-2.schema.json"]
     )
 
 
@@ -180,7 +180,7 @@ def test_the_verdict_names_invalid_trials() -> None:
     trials = list(results().trials)
     trials[0] = dataclasses.replace(trials[0], invalid=("k6 dropped 3 iterations",))
     body = verdict_file.verdict_body(
-        policy.report(dataclasses.replace(results(), trials=tuple(trials))), 0
+        policy.report(dataclasses.replace(results(), trials=tuple(trials))), 0, "x", ""
     )
 
     assert body.invalid_trials[0].reasons == ("k6 dropped 3 iterations",)

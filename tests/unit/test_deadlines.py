@@ -172,7 +172,7 @@ def test_lower_bounds_are_kept_and_shown() -> None:
     assert again == found
     shown = text(policy.report(found), width=140)
     assert ">= 1 min" in shown or ">= 60.0 s" in shown
-    body = json.loads(codec.verdict_json(policy.report(found), 3))
+    body = json.loads(codec.verdict_json(policy.report(found), 3, "x"))
     assert body["metrics"][0]["change"]["bound"] == "at least"
     assert math.isfinite(body["metrics"][0]["change"]["high"])
 

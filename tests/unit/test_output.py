@@ -1,6 +1,7 @@
 """The verdict reaches the person: nothing about where it is printed changes how a process ends."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from pipeline import cli, codec, output, terminal
 from pipeline.errors import Exit
+from pipeline.judge import policy
+from pipeline.render.words import answer
 from tests import pages
 
 NIGHTS = "time,series,value\n" + "".join(
@@ -138,8 +141,32 @@ def test_what_reports_draw_with_has_a_sign_of_its_own_in_ascii() -> None:
         stream = io.TextIOWrapper(raw, encoding="ascii")
         patch.setattr(sys, "stdout", stream)
         output.prepare()
-        output.show("····┊├●┤┊···► │ ─ ◄ ▲▼△▽ … µs ▁▂▃▄▅▆▇█ ü")
-    assert raw.getvalue() == b"----:[*]:---> | - < ^vAV ... us _.,-=+*# ?"
+        output.show("····┊├●┤┊···► │ ─ ◄ ▲▼△▽ … −3 µs ▁▂▃▄▅▆▇█ ü")
+    assert raw.getvalue() == b"----:[*]:---> | - < ^vAV ... -3 us _.,-=+*# ?"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_the_answer_can_be_read_in_every_encoding(encoding: str) -> None:
+    raw = io.BytesIO()
+    said = "IMPROVED: open files −63 %, goroutines −19 %, 8 more; nothing worse"
+    with pytest.MonkeyPatch.context() as patch:
+        stream = io.TextIOWrapper(raw, encoding=encoding)
+        patch.setattr(sys, "stdout", stream)
+        output.prepare()
+        output.show(said)
+    assert raw.getvalue().decode(encoding) == said.replace("−", "-")
+
+
+@pytest.mark.parametrize("variables", [{"PYTHONIOENCODING": "cp1252"}, {"TERM": "dumb"}])
+def test_the_first_line_is_the_answer_wherever_it_is_printed(
+    place: Path, variables: dict[str, str]
+) -> None:
+    code, said = ended(place, ["compare", "run"], reader="head -1", **variables)
+    line = answer(policy.report(pages.measured()))
+    assert code == Exit.REGRESSION
+    assert said.splitlines()[0] == line.replace("−", "-")
+    body = json.loads((place / "run" / "verdict.json").read_text(encoding="utf-8"))
+    assert body["answer"] == line
 
 
 @pytest.mark.parametrize(
@@ -157,7 +184,7 @@ def test_a_terminal_that_takes_no_escapes_gets_none(place: Path, variables: dict
 
 def test_a_terminal_that_takes_escapes_gets_colours(place: Path) -> None:
     said = on_a_terminal(place, ["-m", "pipeline", "compare", "run"], {"TERM": "xterm"})
-    assert "\x1b[1;31mREGRESSED" in said
+    assert "\x1b[1;31mREGRESSION: " in said
 
 
 def on_a_terminal(place: Path, words: list[str], variables: dict[str, str]) -> str:
@@ -190,7 +217,7 @@ def test_a_folder_that_cannot_be_written_still_gives_its_verdict(
         (tmp_path / f"{name}.partial").mkdir()  # also root cannot write there
     assert cli.main(["compare", str(tmp_path)]) == Exit.REGRESSION
     said = capsys.readouterr()
-    assert said.out.startswith("REGRESSED: ")
+    assert said.out.startswith("REGRESSION: ")
     assert f"{tmp_path}: verdict.json, report.html cannot be written: Is a directory" in said.err
     assert "everything is in" not in said.err
     assert (tmp_path / "report.txt").is_file()

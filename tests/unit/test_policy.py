@@ -8,12 +8,14 @@ import pytest
 from pipeline.errors import Exit
 from pipeline.judge import policy
 from pipeline.judge.compare import compare
+from pipeline.judge.doubts import facts
 from pipeline.judge.rows import of_results
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Change, Comparison, Finding, Report, Verdict
 from pipeline.model.results import BaselineRef, ResultSet
 from pipeline.model.subject import Arm
-from tests.builders import LATENCY, NOW, results
+from pipeline.render import words
+from tests.builders import COUNT, LATENCY, NOW, results
 
 STEADY = [1.00, 1.02, 0.98, 1.01, 0.99]
 SAME = [1.001, 1.019, 0.981, 1.009, 0.991]
@@ -180,15 +182,6 @@ SAME_BINARY = dict.fromkeys(Arm, "b" * 64)
 @pytest.mark.parametrize(
     ("run", "said"),
     [
-        pytest.param(results(ROW, specs=("reference", "reference")), "not Milo", id="reference"),
-        pytest.param(
-            results(ROW, specs=("reference", "milo@2")), "as the baseline, not Milo", id="one arm"
-        ),
-        pytest.param(
-            results(ROW, specs=("reference?a=1&b=2", "reference?b=2&a=1"), digests=SAME_BINARY),
-            "nothing can have changed",
-            id="same binary and settings",
-        ),
         pytest.param(
             results(ROW, invalid={1: "k6 dropped 3 iterations"}),
             "pair 1 (baseline and candidate) is invalid and not counted: k6 dropped 3 iterations",
@@ -196,14 +189,6 @@ SAME_BINARY = dict.fromkeys(Arm, "b" * 64)
         ),
         pytest.param(
             results(ROW, pairs_asked=7), "5 of the 7 pairs asked for are valid", id="fewer pairs"
-        ),
-        pytest.param(
-            results(ROW, stored=stored()), "machine like this one; its subject", id="same machine"
-        ),
-        pytest.param(
-            results(ROW, stored=stored("cpu: x there, y here")),
-            "another machine (cpu: x there, y here): its numbers are shown only",
-            id="another machine",
         ),
         pytest.param(
             results(ROW, stored=stored(digest="sha256:00")),
@@ -237,6 +222,54 @@ def test_a_doubt_about_the_run_is_said(run: ResultSet, said: str) -> None:
     assert any(said in warning for warning in policy.report(run).warnings)
 
 
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        pytest.param(results(ROW, specs=("reference", "reference")), "not Milo", id="reference"),
+        pytest.param(
+            results(ROW, specs=("reference", "milo@2")), "as the baseline, not Milo", id="one arm"
+        ),
+        pytest.param(
+            results(ROW, specs=("reference?a=1&b=2", "reference?b=2&a=1"), digests=SAME_BINARY),
+            "nothing can have changed",
+            id="same binary and settings",
+        ),
+        pytest.param(
+            results(ROW, stored=stored()), "machine like this one; its subject", id="same machine"
+        ),
+        pytest.param(
+            results(ROW, stored=stored("cpu: x there, y here")),
+            "another machine (cpu: x there, y here): its numbers are shown only",
+            id="another machine",
+        ),
+    ],
+)
+def test_a_fact_is_no_doubt(run: ResultSet, said: str) -> None:
+    assert any(said in fact for fact in facts(run))
+    assert policy.report(run).warnings == ()
+    assert any(said in sentence for _, sentence in words.method(policy.report(run)))
+
+
+def test_warnings_of_a_kind_are_one() -> None:
+    many = replace(
+        results(ROW, (COUNT, STEADY, SAME)),
+        trials=tuple(
+            replace(
+                t, warnings=("object-crud: create_p50: too short", "object-crud: files: too short")
+            )
+            for t in results(ROW).trials
+        ),
+    )
+    assert policy.report(many).warnings == (
+        "object-crud/create_p50, object-crud/files: too short (every trial)",
+    )
+    invalid = results(ROW, invalid={1: "slow", 3: "slow", 4: "dead"})
+    assert policy.report(invalid).warnings[-2:] == (
+        "pairs 1, 3 (baseline and candidate) are invalid and not counted: slow",
+        "pair 4 (baseline and candidate) is invalid and not counted: dead",
+    )
+
+
 def test_a_warning_of_some_trials_names_them() -> None:
     run = results(ROW)
     trials = [replace(t, warnings=("slow",)) if t.pair in {1, 3} else t for t in run.trials[:-1]]
@@ -246,7 +279,7 @@ def test_a_warning_of_some_trials_names_them() -> None:
 
 def test_different_settings_of_one_binary_are_not_the_same() -> None:
     run = results(ROW, specs=("reference", "reference?cpu=1ms"), digests=SAME_BINARY)
-    assert not any("nothing can have changed" in warning for warning in policy.report(run).warnings)
+    assert not any("nothing can have changed" in fact for fact in facts(run))
 
 
 def test_a_quiet_run_of_milo_has_no_warnings() -> None:
@@ -302,7 +335,8 @@ def test_equal_builds_are_seldom_red_and_a_detectable_change_often_is() -> None:
 
 
 def test_the_rule_in_a_report_is_the_rule_that_decided() -> None:
-    assert judged(SAME).rule == policy.RULE
+    run = results((LATENCY, STEADY, SAME))
+    assert policy.report(run).rule == policy.rule_of(run, 5)
     assert pytest.approx(1 - 2 * policy.RULE.pass_alpha) == policy.RULE.confidence
     run = replace(results(ROW, pairs_asked=8), looks=(3, 5, 8))
-    assert policy.report(run).rule == policy.rule_at(5, (3, 5, 8))
+    assert policy.report(run).rule == policy.rule_of(run, 5)
