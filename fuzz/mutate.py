@@ -103,7 +103,7 @@ def in_bytes(rng: random.Random, data: bytes) -> bytes:
 def of(reader: str) -> Mutate:
     """Return how the inputs of a reader are changed while they stay of their kind."""
     match reader:
-        case "results" | "agent":
+        case "results" | "agent" | "spreads":
             return in_json
         case "artifact":
             return in_bytes

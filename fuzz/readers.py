@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -25,9 +26,11 @@ from pipeline.environments.keepers import Keeper
 from pipeline.errors import PipelineError
 from pipeline.history import nights
 from pipeline.history import table as history_table
+from pipeline.history.given import named_spreads
 from pipeline.history.source import Meaning, Source
 from pipeline.judge import policy
 from pipeline.judge.history import HistoryRule, judge
+from pipeline.judge.spreads import PriorRequest, SpreadOrigin, prior
 from pipeline.model.metric import Better, Scale
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
@@ -35,6 +38,7 @@ from pipeline.probes import prometheus, scrape
 from pipeline.render import words
 from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
+from pipeline.render.spreads import spreads_text
 from pipeline.render.text import text
 from pipeline.traces.tracks import LooksAllowance, tracked
 from pipeline.verdict_file import verdict_body
@@ -127,6 +131,18 @@ def night_lines(data: bytes) -> None:
         _steps(nights.read(_file("nights.jsonl", data)))
 
 
+def spread_file(data: bytes) -> None:
+    """Take a prior from a spread file, or from nights, that a person named."""
+    with _refusing():
+        for history in named_spreads(str(_file("spreads.json", data))).histories:
+            keys = {key for run in history.runs for key in run.metrics}
+            asked = PriorRequest(history.conditions, keys, datetime.max.replace(tzinfo=UTC))
+            found = prior(history, asked, SpreadOrigin.NAMED, "a file")
+            _printable(found.source if found else "")
+            if history.runs:
+                _printable(spreads_text(history))
+
+
 def acknowledgements(data: bytes) -> None:
     """Read a file of acknowledged steps, as TOML and as JSON."""
     for name in ("acknowledged.toml", "acknowledged.json"):
@@ -161,6 +177,7 @@ READERS: dict[str, Callable[[bytes], None]] = {
     "judge": judged,
     "history": history,
     "nights": night_lines,
+    "spreads": spread_file,
     "acknowledged": acknowledgements,
     "clusterloader2": cluster_loader,
 }

@@ -7,13 +7,18 @@ import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
 from fuzz.mutate import FILE
 from pipeline import codec, files
 from pipeline.history import nights
+from pipeline.judge.spreads import run_spreads
 from pipeline.model.metric import Better, Metric, Scale
+from pipeline.model.results import Interleave
+from pipeline.model.spreads import Conditions, SpreadHistory
+from pipeline.model.subject import Product
 from pipeline.probes.curated import CURATED, Kind
 from tests import builders, pages
 
@@ -128,6 +133,13 @@ def _points(path: Path) -> bytes:
     return b"".join([lines[0], *islice(lines[1:], 0, None, max(1, len(lines) // _LINES))])
 
 
+def _spreads() -> list[bytes]:
+    conditions = Conditions("pr", Product.MILO, "local", Interleave.REQUEST, "sha256:load")
+    run = run_spreads(pages.measured())
+    runs = tuple(replace(run, run=f"{at}", time=run.time + timedelta(hours=at)) for at in range(12))
+    return [codec.spreads_json(SpreadHistory(conditions, runs)).encode(), *_nights()]
+
+
 def _nights() -> list[bytes]:
     body = nights.night(pages.measured()).model_dump(mode="json", by_alias=True)
     later = {**body, "run": "another", "time": "2026-02-02T03:04:05Z"}
@@ -149,6 +161,7 @@ _SEEDS: dict[str, Callable[[], list[bytes]]] = {
         _quoted(_timed(r"\1 Jan 2026 10:00")),
     ],
     "nights": _nights,
+    "spreads": _spreads,
     "clusterloader2": lambda: [
         b"".join(
             FILE + path.name.encode() + b"\n" + path.read_bytes()

@@ -39,6 +39,22 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     noise.add_argument("--out", type=Path, metavar="DIR", help="default: out/ and the time")
     noise.add_argument("--json", action="store_true", help="print the file")
     noise.set_defaults(command=_calibrate)
+    spreads = commands.add_parser(
+        "spreads", help="put runs together into a file of how much pairs vary: a prior"
+    )
+    spreads.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="DIR|FILE",
+        help="folder of a run, a spread file, or nights (.jsonl), of which those of the newest"
+        " load are taken",
+    )
+    spreads.add_argument(
+        "--save", action="store_true", help="keep it in baselines/spreads/, for the suite to ship"
+    )
+    spreads.add_argument("--json", action="store_true", help="print the file")
+    spreads.set_defaults(command=_spreads)
     listing = commands.add_parser("list", help="print the names of all baselines")
     listing.add_argument("--json", action="store_true", help="print them as JSON")
     listing.set_defaults(command=_list)
@@ -77,6 +93,20 @@ def _calibrate(args: argparse.Namespace) -> Exit:
     shown = path.read_text() if args.json else calibration_text(found, **terminal.shape())
     output.show(shown)
     log.log.info("kept in %s", path)
+    return Exit.NO_REGRESSION
+
+
+def _spreads(args: argparse.Namespace) -> Exit:
+    from pipeline import baselines, codec
+    from pipeline.history.given import newest_spreads
+    from pipeline.render.spreads import spreads_text
+
+    of_files = {path: newest_spreads(path) for path in args.paths if path.is_file()}
+    folders = [path for path in args.paths if path not in of_files]
+    found = baselines.spreads_of(folders, of_files)
+    output.show(codec.spreads_json(found) if args.json else spreads_text(found))
+    if args.save:
+        log.log.info("kept in %s", baselines.save_spreads(found))
     return Exit.NO_REGRESSION
 
 

@@ -1,19 +1,24 @@
 """The verbs of `baseline` that judge: equal builds, and stored numbers against others."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
-from pipeline import codec, files, noise, stages
+from pipeline import codec, config, files, noise, priors, stages
 from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge import calibrate, policy
+from pipeline.judge.spreads import LEAST_RUNS, conditions_of, run_spreads, unfit, with_run
 from pipeline.judge.stored import against_stored, stored_pair
+from pipeline.log import log
 from pipeline.model.calibration import Calibration
 from pipeline.model.report import Finding, Report
 from pipeline.model.results import ResultSet
+from pipeline.model.spreads import SpreadHistory
 from pipeline.model.subject import Arm
-from pipeline.wish import Wish, planned
+from pipeline.wish import Wish, placed, planned, spec_of
 
 
 def calibrated(args: argparse.Namespace, out: Path) -> tuple[Calibration, Path]:
@@ -29,11 +34,14 @@ def calibrated(args: argparse.Namespace, out: Path) -> tuple[Calibration, Path]:
     wish = Wish(suite=args.suite, candidate=args.subject, against=args.subject, pairs=args.pairs)
     if args.runs:
         runs = [codec.read_results(files.measured(folder, files.RESULTS)) for folder in args.runs]
+        folders = args.runs
     else:
         report = stages.run(wish, out)
         stages.write(report, out, policy.exit_code(report, strict=False))
-        runs = [report.results]
-    _check(runs, args.runs or [out])
+        runs, folders = [report.results], [out]
+    _check(runs, folders)
+    for run, folder in zip(runs, folders, strict=True):
+        stages.feed(policy.report(run), folder)
     _, plan = planned(replace(wish, pairs=None))
     found = calibrate.calibration(runs, plan.pairs)
     return found, noise.keep(found)
@@ -61,6 +69,71 @@ def _check(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
         raise ConfigError(
             f"{pairs} valid pairs of equal builds are too few: {calibrate.LEAST_PAIRS} are needed"
         )
+
+
+def spreads_of(
+    folders: Sequence[Path], files_of: Mapping[Path, SpreadHistory] = MappingProxyType({})
+) -> SpreadHistory:
+    """Return the spreads of several runs together; those that say too little are left out.
+
+    Args:
+        folders: Folders of runs.
+        files_of: What spread files, and files of nights, hold.
+
+    Raises:
+        BaselineError: A run cannot be read, or there is nothing left.
+        ConfigError: They are not of one suite, product, environment and load.
+    """
+    parts = [*files_of.items(), *((folder, _spreads_in(folder)) for folder in folders)]
+    now = datetime.now(UTC)
+    found: SpreadHistory | None = None
+    for path, part in parts:
+        if part is None:
+            continue
+        if found is not None and part.conditions != found.conditions:
+            raise ConfigError(
+                f"{path}: of another suite, product, environment or load than the others",
+                hint="put runs together that differ in nothing but the build and the time",
+            )
+        for run in part.runs:
+            found = with_run(found or SpreadHistory(part.conditions), run, now)
+    if found is None or not found.runs:
+        raise BaselineError("no run is left whose spreads could be kept")
+    if len(found.runs) < LEAST_RUNS:
+        log.warning("%s runs: a prior needs %s", len(found.runs), LEAST_RUNS)
+    return found
+
+
+def _spreads_in(folder: Path) -> SpreadHistory | None:
+    """Return the spreads of the run in a folder; None, and why, where they say too little."""
+    results = _with_load(codec.read_results(files.measured(folder, files.RESULTS)), folder)
+    conditions, why = conditions_of(results), unfit(policy.report(results))
+    if conditions is None or why:
+        log.warning("%s is left out: %s", folder, why)
+        return None
+    return SpreadHistory(conditions, (run_spreads(results),))
+
+
+def _with_load(results: ResultSet, folder: Path) -> ResultSet:
+    """Return results that say which load they are of, as the suite in the run's folder tells."""
+    if results.load_digest:
+        return results
+    loaded = config.load(folder / config.SUITE)
+    if loaded.digest != results.suite_digest:
+        raise ConfigError(f"{folder}: the suite or one of its scripts is not what it was")
+    place = folder / stages.ENVIRONMENT
+    specs = [subject.spec for subject in results.subjects.values()]
+    suite = placed(loaded, str(place) if place.is_file() else "", specs).suite
+    product = spec_of(results.subjects[Arm.CANDIDATE].spec).product
+    return replace(results, load_digest=config.load_digest(suite.of(product)))
+
+
+def save_spreads(history: SpreadHistory) -> Path:
+    """Keep spreads where the suite ships them, and return the file."""
+    path = priors.shipped_path(files.baselines(), history.conditions)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    codec.write_spreads(path, history)
+    return path
 
 
 def differences(first: str, second: str) -> list[Finding]:

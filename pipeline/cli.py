@@ -23,6 +23,7 @@ from pipeline.publish import arguments as publish_arguments
 if TYPE_CHECKING:  # these would load what `--help` does not need
     from pipeline.model.plan import PlanSummary
     from pipeline.model.report import Report
+    from pipeline.wish import Wish
 
 _FORMATS = ("text", "markdown", "html", "junit", "perfdata")
 _EXITS = (
@@ -112,6 +113,12 @@ def _parser() -> argparse.ArgumentParser:
         " builds and commands that it names",
     )
     run.add_argument("--out", type=Path, metavar="DIR", help="default: out/ and the time")
+    run.add_argument(
+        "--prior",
+        metavar="FILE|none",
+        help="how much pairs varied in earlier runs: a spread file or nights (.jsonl), or none"
+        " (default: runs on this machine, otherwise what the suite ships)",
+    )
     run.add_argument("--json", action="store_true", help="print verdict.json and not the report")
     _add_strict(run)
     run.set_defaults(command=_run)
@@ -162,7 +169,8 @@ def _run(args: argparse.Namespace) -> Exit:
     from pipeline import stages
 
     if args.resume is not None:
-        given = [name for name in (*wish_arguments.NAMES, "out") if getattr(args, name) is not None]
+        names = (*wish_arguments.NAMES, "out", "prior")
+        given = [name for name in names if getattr(args, name) is not None]
         if given:
             raise ConfigError(f"--{given[0]} cannot be changed by --resume", hint="start a new run")
         out = args.resume
@@ -170,10 +178,23 @@ def _run(args: argparse.Namespace) -> Exit:
     elif args.trust:
         raise ConfigError("--trust is of --resume only")
     else:
-        wish = wish_arguments.wish(args)
+        wish = _with_prior(wish_arguments.wish(args), args.prior)
         out = args.out or terminal.new_folder(args.suite)
         report = stages.run(wish, out)
-    return _conclude(args, report, out)
+    exit_code = _conclude(args, report, out)
+    stages.feed(report, out)
+    return exit_code
+
+
+def _with_prior(wish: "Wish", written: str | None) -> "Wish":
+    """Return a wish with the spreads that `--prior` names, if it was given."""
+    if written is None:
+        return wish
+    import dataclasses
+
+    from pipeline.history.given import named_spreads
+
+    return dataclasses.replace(wish, prior=named_spreads(written))
 
 
 def _capacity(args: argparse.Namespace) -> Exit:

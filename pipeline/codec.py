@@ -21,6 +21,7 @@ from pipeline.model.evaluation import Evaluation, Seen
 from pipeline.model.plan import PlanSummary
 from pipeline.model.report import Finding, Report
 from pipeline.model.results import Baseline, ResultSet
+from pipeline.model.spreads import SpreadHistory
 from pipeline.plain import clipped
 from pipeline.verdict_file import JudgedBody, VerdictBody, judged_body, verdict_body
 
@@ -34,9 +35,10 @@ CAPACITY = "milo-perf.capacity/1"
 EVALUATION = "milo-perf.evaluation/1"
 PLAN = "milo-perf.plan/1"
 SEEN = "milo-perf.seen/1"
+SPREADS = "milo-perf.spreads/1"
 
 # A key that we do not know is refused, at every depth: it may be what decides in a newer version.
-for _stored in (Baseline, Calibration, Capacity, ResultSet):
+for _stored in (Baseline, Calibration, Capacity, ResultSet, SpreadHistory):
     with_config(ConfigDict(extra="forbid", allow_inf_nan=False))(_stored)
 
 _T = TypeVar("_T")
@@ -46,6 +48,7 @@ _CALIBRATION = TypeAdapter(Calibration)
 _CAPACITY = TypeAdapter(Capacity)
 _EVALUATION = TypeAdapter(Evaluation)
 _SEEN = TypeAdapter(Seen)
+_SPREADS = TypeAdapter(SpreadHistory)
 
 
 def write_results(path: Path, results: ResultSet) -> None:
@@ -184,6 +187,34 @@ def read_seen(path: Path) -> Seen:
     return _validated(_SEEN, path, SEEN, "remove the file to measure the fault again")
 
 
+def write_spreads(path: Path, history: SpreadHistory) -> None:
+    """Write a spread file, all or nothing, keys sorted."""
+    write_text(path, spreads_json(history))
+
+
+def spreads_json(history: SpreadHistory) -> str:
+    """Return the text of a spread file."""
+    return _text({"schema": SPREADS, **_SPREADS.dump_python(history, mode="json")})
+
+
+def read_spreads(path: Path) -> SpreadHistory:
+    """Read a spread file.
+
+    Raises:
+        BaselineError: Missing, or not what `write_spreads` wrote.
+    """
+    return _validated(_SPREADS, path, SPREADS, "`baseline spreads DIR... --save` writes one")
+
+
+def parse_spreads(data: bytes) -> SpreadHistory:
+    """Return the spreads that the bytes of a spread file hold, which may be from elsewhere.
+
+    Raises:
+        ValueError: As `parse_results`.
+    """
+    return _parsed(_SPREADS, data, SPREADS, strict_json.FOREIGN)
+
+
 def verdict_json(report: Report, exit_code: int, answer: str, next_step: str = "") -> str:
     """Return the text of verdict.json; see `verdict_body`."""
     body = verdict_body(report, exit_code, answer, next_step)
@@ -259,6 +290,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         ),
         "results-1.schema.json": _titled(_RESULTS.json_schema(mode="serialization"), RESULTS),
         "judged-1.schema.json": JudgedBody.model_json_schema(mode="serialization", by_alias=True),
+        "spreads-1.schema.json": _titled(_SPREADS.json_schema(mode="serialization"), SPREADS),
         "verdict-2.schema.json": VerdictBody.model_json_schema(mode="serialization", by_alias=True),
     }
 

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -48,8 +50,17 @@ SUITE = "suite.toml"
 _NAME = r"^[a-z][a-z0-9_-]*$"
 
 _SURELY_PERCENT = 2.0
-"""A ratio margin that is written as a plain number from here on is refused: somebody means percent.
+"""A ratio that is written as a plain number from here on is refused: somebody means percent.
 Between 1 and this it is questioned, because suites of before have 1.5."""
+
+_NOT_OF_THE_LOAD = {
+    *("ready_s", "gone_s", "prefix", "expires_h", "registry", "pull_secret"),
+    *("kubeconfig", "context", "name", "keep"),
+}
+"""Settings of environments that say how builds get there, not what they get."""
+
+_NOT_OF_THE_READING = {"margin", "gate", "tolerance", "description", "only"}
+"""Settings of metrics that change no value."""
 
 _MOST_COMPLAINTS = 20
 _SENTENCE = 300  # characters of a key, or of what is wrong with it
@@ -65,7 +76,7 @@ class MetricSettings(Settings):
         unit: Base unit of the result.
         better: Direction of an improvement; of most metrics, less is better.
         margin: See `Metric`; `"150%"` is 1.5.  A plain ratio above 1 is questioned, and refused
-            from 2 on.
+            from 2 on; the same holds for `tolerance`.
         gate: See `Metric`.
         scale: See `Metric`.
         floor: See `Metric`.
@@ -97,17 +108,20 @@ class MetricSettings(Settings):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _margin_is_meant(cls, said: object, check: ModelWrapValidatorHandler[Self]) -> Self:
+    def _ratios_are_meant(cls, said: object, check: ModelWrapValidatorHandler[Self]) -> Self:
         found = check(said)
-        written = said.get("margin") if isinstance(said, dict) else None
-        is_plain = found.scale is Scale.RATIO and isinstance(written, int | float)
-        if is_plain and (doubt := ambiguous_margin(found.margin)):
-            if found.margin < _SURELY_PERCENT:
-                log.warning("%s: margin %s, in quotes", found.name, doubt)
-                return found
-            error = PydanticCustomError("margin", "{doubt}, in quotes", {"doubt": doubt})
+        if found.scale is not Scale.RATIO or not isinstance(said, dict):
+            return found
+        for key in ("margin", "tolerance"):
+            written = said.get(key)
+            if not isinstance(written, int | float) or not (doubt := ambiguous_margin(written)):
+                continue
+            if written < _SURELY_PERCENT:
+                log.warning("%s: %s %s, in quotes", found.name, key, doubt)
+                continue
+            error = PydanticCustomError(key, "{doubt}, in quotes", {"doubt": doubt})
             raise ValidationError.from_exception_data(
-                cls.__name__, [{"type": error, "loc": ("margin",), "input": written}]
+                cls.__name__, [{"type": error, "loc": (key,), "input": written}]
             )
         return found
 
@@ -145,13 +159,42 @@ class Workload(Settings):
         name: Unique in the suite.
         driver: What applies it.
         probes: What watches besides the probes that watch every workload.
+        descriptions: What each metric is, in a few words, by its name: in a table of its own,
+            because a metric that both products have stands twice.
         metrics: A name may stand once for each product.
     """
 
     name: Annotated[str, Field(pattern=_NAME)]
     driver: AnyDriver
     probes: tuple[AskedProbe, ...] = ()
+    descriptions: dict[str, str] = Field(default_factory=dict)
     metrics: Annotated[tuple[MetricSettings, ...], Field(alias="metric", min_length=1)]
+
+    @field_validator("metrics")
+    @classmethod
+    def _are_described(
+        cls, metrics: tuple[MetricSettings, ...], info: ValidationInfo
+    ) -> tuple[MetricSettings, ...]:
+        known: dict[str, str] = info.data.get("descriptions", {})
+        return tuple(
+            metric.model_copy(
+                update={"description": metric.description or known.get(metric.name, "")}
+            )
+            for metric in metrics
+        )
+
+    @model_validator(mode="after")
+    def _descriptions_are_of_metrics(self) -> Self:
+        names = {metric.name for metric in self.metrics}
+        if unknown := [name for name in self.descriptions if name not in names]:
+            near = difflib.get_close_matches(unknown[0], names, n=1)
+            said = "no metric has this name" + (f"; did you mean `{near[0]}`?" if near else "")
+            error = PydanticCustomError("description", "{said}", {"said": said})
+            raise ValidationError.from_exception_data(
+                type(self).__name__,
+                [{"type": error, "loc": ("descriptions", unknown[0]), "input": unknown[0]}],
+            )
+        return self
 
     @model_validator(mode="after")
     def _metrics_differ(self) -> Self:
@@ -197,6 +240,14 @@ class Suite(Settings):
         """Names of the programs that the environment and the drivers want, each once."""
         wanted = (self.environment, *(workload.driver for workload in self.workloads))
         return tuple(dict.fromkeys(name for one in wanted for name in one.needs))
+
+    def by_key(self) -> dict[str, Metric]:
+        """Return the metrics by their sample key; of a suite of one product (see `of`)."""
+        return {
+            f"{workload.name}/{metric.name}": metric.metric()
+            for workload in self.workloads
+            for metric in workload.metrics
+        }
 
     def of(self, product: Product) -> "Suite":
         """Return the suite with only the metrics that are read from a product."""
@@ -282,13 +333,51 @@ def own_files(suite: Suite) -> dict[str, Path]:
 def _digest(suite: Suite) -> str:
     """Return the digest of what a value of the suite means: what it sets, and its scripts.
 
-    How many values there are is no part of it.
+    How many values there are is no part of it, and neither is what people are told.
     """
     set_keys = suite.model_dump_json(
         by_alias=True,
         exclude_defaults=True,  # a new key is no change
-        exclude={"pairs", "budget_s", "max_invalid", "description"},
+        exclude={
+            **dict.fromkeys(("pairs", "budget_s", "max_invalid", "description"), True),
+            "workloads": {
+                "__all__": {"descriptions": True, "metrics": {"__all__": {"description": True}}}
+            },
+        },
     )
+    return _with_files(set_keys, suite)
+
+
+def load_digest(suite: Suite) -> str:
+    """Return the digest of what the spread of a suite's metrics depends on, besides the machine.
+
+    That is the load, its scripts, where the builds run, and how each metric is read.  What decides
+    a verdict is no part of it: margin, gate, tolerance, and how many pairs there are.
+
+    Args:
+        suite: With the metrics of one product (see `Suite.of`), and with the environment that it
+            runs in.
+    """
+    set_keys = suite.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_defaults=True,  # a new key is no change
+        include={"environment", "workloads"},
+        exclude={
+            "environment": _NOT_OF_THE_LOAD,
+            "workloads": {
+                "__all__": {"descriptions": True, "metrics": {"__all__": _NOT_OF_THE_READING}}
+            },
+        },
+    )
+    set_keys["environment"]["kind"] = suite.environment.kind
+    for workload in set_keys["workload"]:
+        workload["metric"].sort(key=lambda metric: metric["name"])
+    return _with_files(json.dumps(set_keys, sort_keys=True), suite)
+
+
+def _with_files(set_keys: str, suite: Suite) -> str:
+    """Return the digest of what a suite sets and of the scripts that it uses."""
     content = hashlib.sha256(set_keys.encode())
     own = own_files(suite)
     used = {path for workload in suite.workloads for path in workload.driver.files()}

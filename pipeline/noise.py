@@ -1,16 +1,17 @@
-"""What equal builds were measured to do on a machine: kept, found again, held against margins."""
+"""What equal builds were measured to do on a machine: kept, found again, and what it excludes."""
 
 import hashlib
 from pathlib import Path
 
 from pipeline import codec, files
-from pipeline.errors import ConfigError
 from pipeline.judge import calibrate
+from pipeline.log import log
 from pipeline.model.calibration import Calibration
+from pipeline.model.prior import Prior
 from pipeline.model.results import Machine
 from pipeline.plan import Plan
 
-_SHOWN = 3  # metrics named in one error
+_SHOWN = 3  # metrics named in the log
 
 
 def keep(calibration: Calibration) -> Path:
@@ -21,38 +22,52 @@ def keep(calibration: Calibration) -> Path:
     return path
 
 
-def require(plan: Plan, suite_digest: str, machine: Machine) -> None:
-    """Return if every margin that gates is above the noise, as far as that was measured here.
+def out_of_reach(
+    plan: Plan, suite_digest: str, machine: Machine, prior: Prior | None = None
+) -> tuple[str, ...]:
+    """Return the sample keys of gating metrics that this machine cannot decide in so many pairs.
+
+    That is known from earlier runs where the run has a prior, and otherwise from a calibration of
+    the same suite on this machine, if there is one.
+
+    Args:
+        plan: Of the run, with the suite of one product.
+        suite_digest: See `ResultSet`.
+        machine: Where it runs.
+        prior: That its intervals lean on.
 
     Raises:
-        ConfigError: A margin is below it, with the margin that would work.
         BaselineError: The calibration cannot be read.
     """
-    path = _path(plan.suite.name, machine)
+    metrics = plan.suite.by_key()
+    found: tuple[str, ...] = ()
+    source = ""
+    if prior:
+        source = prior.source
+        found = calibrate.out_of_reach_by(prior, metrics, plan.pairs, plan.looks)
+    elif known := _known(plan.suite.name, suite_digest, machine):
+        source = f"a calibration of {known.taken_at:%Y-%m-%d}, in {_path(known.suite, machine)}"
+        spreads = calibrate.spreads_of(known)
+        found = calibrate.out_of_reach(spreads, metrics, plan.pairs, plan.looks)
+    if found:
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        log.warning(
+            "not gating on this machine, where %s pairs cannot decide it: %s%s (known from %s)",
+            plan.pairs,
+            ", ".join(found[:_SHOWN]),
+            more,
+            source,
+        )
+    return found
+
+
+def _known(suite: str, suite_digest: str, machine: Machine) -> Calibration | None:
+    """Return the calibration of a suite on a machine; None where there is none of it as it is."""
+    path = _path(suite, machine)
     if not path.is_file():
-        return
+        return None
     known = codec.read_calibration(path)
-    if known.suite_digest != suite_digest:
-        return
-    metrics = {
-        f"{workload.name}/{metric.name}": metric.metric()
-        for workload in plan.suite.workloads
-        for metric in workload.metrics
-    }
-    tight = sorted(calibrate.too_tight(known, metrics, plan.pairs, plan.looks))
-    if not tight:
-        return
-    named = [
-        f"{key} has {metrics[key].margin:.3g}, and {least:.2g} would work"
-        for key, least in tight[:_SHOWN]
-    ]
-    more = f"; and {len(tight) - _SHOWN} more" if len(tight) > _SHOWN else ""
-    raise ConfigError(
-        f"margins are below the noise of this machine at {plan.pairs} pairs: {'; '.join(named)}"
-        f"{more}",
-        hint="raise them, ask for more --pairs, or calibrate again in a quiet hour: the noise was"
-        f" measured on {known.taken_at:%Y-%m-%d} and is in {path}",
-    )
+    return known if known.suite_digest == suite_digest else None
 
 
 def _path(suite: str, machine: Machine) -> Path:

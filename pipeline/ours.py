@@ -71,19 +71,19 @@ def by_suite(results: ResultSet, suite: Suite, product: Product, pairs: int | No
         raise BaselineError(f"its results are of the suite {results.suite}, not of {suite.name}")
     _require_product(results, product)
     _require_pairs(results, suite)
-    metrics = {
-        f"{workload.name}/{metric.name}": metric.metric()
-        for workload in suite.of(product).workloads
-        for metric in workload.metrics
-    }
+    metrics = suite.of(product).by_key()
     theirs = {s.key: s.metric for arm in Arm for s in results.samples.get(arm, ())}
-    others = sorted(name for name, metric in theirs.items() if metrics.get(name, metric) != metric)
+    others = sorted(
+        name
+        for name, metric in theirs.items()
+        if name in metrics and replace(metrics[name], description=metric.description) != metric
+    )
     unknown = sorted(name for name in theirs if name not in metrics)
     most = suite.pairs if pairs is None else pairs
     looks = looks_up_to(most) if pairs is None else ()
     try:
         samples = {arm: _samples(results, arm, metrics) for arm in Arm}
-        found = replace(results, samples=samples, pairs_asked=most, looks=looks)
+        found = replace(results, samples=samples, pairs_asked=most, looks=looks, ungated=())
     except ValueError as error:  # a value that a metric of ours does not allow
         raise BaselineError(f"its results: {error}") from error
     if looks and LEAST_PAIRS <= len(found.valid_pairs) < looks[0]:

@@ -1,6 +1,7 @@
 """The verbs.  This is the one place where ports meet adapters; it decides nothing."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from pipeline import (
     fit,
     measure,
     noise,
+    priors,
     progress,
     terminal,
     toml_file,
@@ -72,7 +74,9 @@ def run(wish: Wish, out: Path) -> Report:
     }
     programs = toolchain.programs_of(plan.suite.needs)
     machine = toolchain.machine_with(programs, plan.suite.environment.facts)
-    noise.require(plan, loaded.digest, machine)
+    product = compared.specs[Arm.CANDIDATE].product
+    asked = priors.request(plan.suite, product, plan.interleave, machine)
+    prior = priors.chosen(asked, wish.prior)
     results = ResultSet(
         suite=plan.suite.name,
         suite_digest=loaded.digest,
@@ -86,6 +90,9 @@ def run(wish: Wish, out: Path) -> Report:
         tools=_tools(programs),
         taken_at=datetime.now(UTC),
         stored=stored_reference(stored, machine) if stored else None,
+        prior=prior,
+        load_digest=asked.conditions.load_digest,
+        ungated=noise.out_of_reach(plan, loaded.digest, machine, prior),
     )
     out.mkdir(parents=True, exist_ok=True)
     config.keep(loaded, out)
@@ -131,6 +138,20 @@ def resume(out: Path, *, is_trusted: bool = False) -> Report:
         _same(f"the machine's {fact}", results.machine.fingerprint.get(fact, "unknown"), value)
     log.info("%s: %s pairs are kept", out, results.pairs)
     return _measure(plan, results, artifacts, programs, out)
+
+
+def feed(report: Report, out: Path) -> None:
+    """Keep how much the pairs of a run varied, for the priors of later runs on this machine.
+
+    A run that was begun elsewhere is left out: its numbers are those of a stranger.
+
+    Args:
+        report: Of a run that came to its end.
+        out: Its folder.
+    """
+    with suppress(ConfigError):  # a file of the folder cannot be read
+        if trust.is_begun_here(_begun(report.results, out)):
+            priors.feed(report)
 
 
 def compare(out: Path) -> Report:

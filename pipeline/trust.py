@@ -21,7 +21,9 @@ from pipeline.log import log
 from pipeline.model.subject import Subject
 from pipeline.plain import clipped
 
-_BEGUN = "begun.txt"
+_BEGUN, _TRUSTED = "begun.txt", "trusted.txt"
+"""What this user began on this machine; what was begun elsewhere, and somebody trusts."""
+
 _SHOWN = 2_000  # characters of a command or a spec that are printed
 _MOST_LINES = 500  # of a file that is printed
 
@@ -75,17 +77,22 @@ class Begun:
                 yield "  …"
 
 
-def note(begun: Begun, out: Path) -> None:
+def note(begun: Begun, out: Path, name: str = _BEGUN) -> None:
     """Note that something was begun here, so that it can be gone on with unasked.
 
     Where that cannot be written, going on with it asks.
+
+    Args:
+        begun: As its folder tells it.
+        out: The folder.
+        name: Of the file that it is noted in.
     """
     if is_known(begun):
         return
     line = f"{begun.digest} {datetime.now(UTC).isoformat()} {shlex.quote(str(out.absolute()))}"
     try:
         folder = files.state()
-        with (folder / _BEGUN).open("a", encoding="utf-8", errors="replace") as file:
+        with (folder / name).open("a", encoding="utf-8", errors="replace") as file:
             file.write(line.replace("\n", " ") + "\n")
     except (ConfigError, OSError) as error:
         log.warning(
@@ -95,7 +102,12 @@ def note(begun: Begun, out: Path) -> None:
 
 def is_known(begun: Begun) -> bool:
     """Return whether something was begun here, or is trusted, and was not changed since."""
-    return begun.digest in _known()
+    return begun.digest in _noted(_BEGUN) | _noted(_TRUSTED)
+
+
+def is_begun_here(begun: Begun) -> bool:
+    """Return whether something was begun here, and was not changed since."""
+    return begun.digest in _noted(_BEGUN)
 
 
 def require(begun: Begun, out: Path, *, is_trusted: bool) -> None:
@@ -110,7 +122,7 @@ def require(begun: Begun, out: Path, *, is_trusted: bool) -> None:
         ConfigError: Neither; the hint lists what would be executed.
     """
     if is_trusted:
-        note(begun, out)
+        note(begun, out, _TRUSTED)
     elif not is_known(begun):
         command = f"python -m pipeline {begun.command} {shlex.quote(str(out))} --trust"
         raise ConfigError(
@@ -131,8 +143,8 @@ def _ours(text: str) -> str:
     return next((path.stem for path in suites if path.read_text(encoding="utf-8") == text), "")
 
 
-def _known() -> frozenset[str]:
+def _noted(name: str) -> frozenset[str]:
     with suppress(ConfigError, OSError):
-        text = (files.state() / _BEGUN).read_text(encoding="utf-8", errors="replace")
+        text = (files.state() / name).read_text(encoding="utf-8", errors="replace")
         return frozenset(line.partition(" ")[0] for line in text.splitlines())
     return frozenset()

@@ -20,6 +20,7 @@ from pipeline.model.plan import PlanSummary
 from pipeline.model.results import Baseline, Interleave
 from pipeline.model.subject import Arm, Kind, Product, Spec, parse_spec
 from pipeline.plan import Plan
+from pipeline.priors import NamedSpreads
 from pipeline.stores.directory import Directory
 
 MOST_PAIRS = 1_000
@@ -46,6 +47,8 @@ class Wish:
             environment says.
         build: Command that builds a source, with `{out}` for the path of the binary.
         budget_s: No pair is started that would end later, in seconds from the first one.
+        prior: Spreads of earlier runs that a person named; None for those of this machine, or
+            otherwise those that the suite ships.
     """
 
     suite: str
@@ -60,6 +63,7 @@ class Wish:
     load_pods: int | None = None
     build: str = ""
     budget_s: float | None = None
+    prior: NamedSpreads | None = None
 
     @property
     def place(self) -> str:

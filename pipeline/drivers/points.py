@@ -17,6 +17,7 @@ error is not a fast answer.
 | `http_req_duration/p50_error` | s | how far chance within the trial moves that percentile |
 | `http_req_duration/p50_effective` | 1 | how many independent requests it is worth |
 | `http_req_duration/count` | 1 | how many they were |
+| `http_req_duration_relative/p97` … | 1 | the same of times over the median of their operation |
 | `NAME/p50` … | s | the same of a custom metric made of times, such as `project_ready` |
 | `errors_share` | 1 | share of requests under load without an answer in time, or with 400 and up |
 | `timed_out` | s | how long requests under load were waited for that were given up, together |
@@ -30,6 +31,14 @@ error is not a fast answer.
 
 Each is also there by operation, such as `http_req_duration{op=create}/p50`, where `op` is set.
 A "429, come back later" that was obeyed is no answer and no failure: the counter `retries` has it.
+
+`http_req_duration_relative` puts all operations on one scale, so that one percentile tells the tail
+of all requests: each time is divided by the median of its operation, pooled over the arms of this
+run of k6.  Both arms share each divisor, so a ratio of the arms is the same in any unit of time,
+and a time that was cut off stays a lower bound.  An operation counts as often as it was asked for;
+one with too few times for a median is left out.  Where only one arm has load (the arms take
+turns), the divisor is that arm's own median: then the reading is the tail compared with a typical
+request of the same build, and the medians alone tell that all requests became slower.
 """
 
 import math
@@ -44,12 +53,14 @@ from pipeline.errors import LoadError
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.ports import Span
+from pipeline.stats.summary import QUANTILES, fewest
 from pipeline.times import readings_of
 
 if TYPE_CHECKING:
     import numpy as np
 
 _REQUEST = "http_req_duration"
+_RELATIVE = "http_req_duration_relative"
 _WATCH = "ws_sessions"
 _SENT = (_REQUEST, _WATCH)
 _MARK = "cycles"
@@ -123,8 +134,10 @@ def read_points(path: Path, arms: Sequence[Arm], *, is_open: bool = True) -> Poi
         first, last = min(s.start_s for s in spans.values()), max(s.end_s for s in spans.values())
         spans = dict.fromkeys(arms, Span(first, last))
     dropped = sum(int(s.measured.sum()) for s in series if s.metric == "dropped_iterations")
+    typical_ms = _medians_ms([s for arm in arms for s in series if _is_load(s, arm)])
     by_arm = {
-        arm: _arm([s for s in series if s.tags.get("arm") == arm], spans[arm]) for arm in arms
+        arm: _arm([s for s in series if s.tags.get("arm") == arm], spans[arm], typical_ms)
+        for arm in arms
     }
     return Points(dropped, by_arm)
 
@@ -154,7 +167,7 @@ def _span(load: Sequence[Series], *, is_open: bool) -> Span:
     )
 
 
-def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
+def _arm(series: Sequence[Series], span: Span, typical_ms: Mapping[str, float]) -> ArmPoints:
     load = [s for s in series if _is_load(s)]
     asked = [s for s in load if s.metric == _REQUEST and not s.later]
     iterations = sum(
@@ -167,12 +180,11 @@ def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
     answered = sum(len(s.measured) for s in asked)
     share = sum(failures.values()) / max(1, answered)
     unsent = sum(len(s.measured) for s in asked if s.local_failure) / max(1, answered)
-    timed = [
-        *(s for s in asked if s.cut_off or not s.failed),
-        *(s for s in load if "unit" in s.tags),
-    ]
+    waited = [s for s in asked if _is_time(s)]
+    timed = [*waited, *(s for s in load if "unit" in s.tags)]
     readings = [
         *_timings(timed),
+        *_relative(waited, typical_ms),
         *_counts("requests", ((s, [_within(s, span)]) for s in series if s.metric in _SENT)),
         Reading("errors_share", share, "1", of=float(answered) or None),
         Reading("iterations", float(iterations), "1"),
@@ -209,6 +221,11 @@ def _arm(series: Sequence[Series], span: Span) -> ArmPoints:
 def _is_load(series: Series, arm: Arm | None = None) -> bool:
     tags = series.tags
     return tags.get("phase") == "load" and (arm is None or tags.get("arm") == arm)
+
+
+def _is_time(series: Series) -> bool:
+    """Return whether a request was answered, or waited for until its deadline."""
+    return series.metric == _REQUEST and not series.later and (series.cut_off or not series.failed)
 
 
 def _is_read(series: Series) -> bool:
@@ -263,17 +280,55 @@ def _timings(series: Sequence[Series]) -> Iterator[Reading]:
         yield from timings(name, found)
 
 
-def timings(name: str, parts: Sequence[Series]) -> Iterator[Reading]:
+def _medians_ms(load: Sequence[Series]) -> dict[str, float]:
+    """Return the median time of each operation that has enough times for one, all arms together.
+
+    A median that lies among times that were cut off is too small by an unknown factor.  It is the
+    same factor for both arms, so it moves no comparison of them.
+
+    Args:
+        load: Points of the phase `load`, of all arms.
+    """
+    import numpy as np
+
+    parts: dict[str, list[Series]] = defaultdict(list)
+    for one in load:
+        if _is_time(one):
+            parts[one.tags.get("op", "")].append(one)
+    medians = {}
+    for op, found in parts.items():
+        values = np.concatenate([part.measured for part in found])
+        if len(values) >= fewest(QUANTILES["p50"]) and (median := float(np.median(values))) > 0:
+            medians[op] = median
+    return medians
+
+
+def _relative(waited: Sequence[Series], typical_ms: Mapping[str, float]) -> Iterator[Reading]:
+    """Yield the summary of the times of all operations, each divided by the typical one."""
+    parts = [part for part in waited if part.tags.get("op", "") in typical_ms]
+    if parts:
+        units_ms = [typical_ms[part.tags.get("op", "")] for part in parts]
+        yield from timings(_RELATIVE, parts, units_ms=units_ms)
+
+
+def timings(
+    name: str, parts: Sequence[Series], *, units_ms: Sequence[float] = ()
+) -> Iterator[Reading]:
     """Yield counts, mean, percentiles and their errors; see `pipeline.stats.summary`.
 
     Args:
         name: What they are of.
         parts: Of times, in milliseconds; at least one value in all.
+        units_ms: What the times of each part are divided by, above 0, for readings without a unit;
+            empty for readings in seconds.
     """
     import numpy as np
 
-    values_ms = np.concatenate([part.measured for part in parts])
-    cut_off = np.concatenate([np.full(len(part.measured), part.cut_off) for part in parts])
+    divisors = units_ms or [1e3] * len(parts)
+    values = np.concatenate([part.measured for part in parts])
+    lengths = [len(part.measured) for part in parts]
+    values /= np.repeat(divisors, lengths)
+    cut_off = np.repeat([part.cut_off for part in parts], lengths)
     # By time and then by value: the same points give the same numbers, however they were written.
-    order = np.lexsort((values_ms, np.concatenate([part.times_us for part in parts])))
-    yield from readings_of(name, values_ms[order] / 1e3, cut_off[order])
+    order = np.lexsort((values, np.concatenate([part.times_us for part in parts])))
+    yield from readings_of(name, values[order], cut_off[order], unit="1" if units_ms else "s")

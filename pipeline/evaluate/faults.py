@@ -12,6 +12,7 @@ from pipeline.errors import LoadError
 from pipeline.log import log
 from pipeline.model.evaluation import Seen
 from pipeline.model.report import Report, Verdict
+from pipeline.priors import NO_PRIOR
 from pipeline.wish import Wish
 
 SEEN = "seen.json"
@@ -138,7 +139,9 @@ class Faults:
         suite = folder.with_suffix(".toml")
         codec.write_text(suite, text)
         config.keep_files(self.suite, suite.parent)
-        wish = Wish(str(suite), candidate, "reference", pairs=self.pairs, seed=self.seed)
+        wish = Wish(
+            str(suite), candidate, "reference", pairs=self.pairs, seed=self.seed, prior=NO_PRIOR
+        )
         return stages.run(wish, folder)
 
     def seen(self, fault: str, report: Report) -> Seen:

@@ -4,7 +4,6 @@ What is kept of a metric is the candidate set against the baseline arm of the *s
 another machine, or a slower night, is no step.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -21,17 +20,19 @@ from pipeline import codec, strict_json
 from pipeline.errors import BaselineError, LoadError
 from pipeline.history.source import Dated, Meaning, Source, dated
 from pipeline.judge import scale
+from pipeline.judge.spreads import conditions_of, pair_spreads, run_id
 from pipeline.log import log
 from pipeline.model.calibration import Calibration
 from pipeline.model.history import Place
 from pipeline.model.metric import Better, Scale
 from pipeline.model.results import ResultSet, Sample
+from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm
 
 # 1: the first version.
 NIGHT: Final = "milo-perf.night/1"
 MOST_BYTES: Final = 5 * 2**20
-"""Of a file: 800 nights of the suite `pr`."""
+"""Of a file: 540 nights of the suite `pr`."""
 
 MOST_SERIES: Final = 300
 """Metrics in all nights of a file; `pr` has 54."""
@@ -57,6 +58,9 @@ class Value(_Strict):
         value: On the ratio scale candidate / reference, the geometric mean over the pairs; on the
             difference scale candidate - reference in `unit`, the mean.
         pairs: That it is the mean of.
+        variance: How much the pairs varied, see `PairSpread`; none where they cannot be compared
+            by pairs, or in nights of before it was kept.
+        freedom: Degrees of freedom of the variance.
     """
 
     value: float
@@ -64,6 +68,25 @@ class Value(_Strict):
     better: Better
     unit: str
     pairs: int = Field(ge=1)
+    variance: float | None = None
+    freedom: int | None = None
+
+    @model_validator(mode="after")
+    def _spread_can_be(self) -> Self:
+        self.spread()
+        return self
+
+    def spread(self) -> PairSpread | None:
+        """Return how much the pairs varied, where that was kept.
+
+        Raises:
+            ValueError: No pairs can vary like that.
+        """
+        if self.variance is None and self.freedom is None:
+            return None
+        if self.variance is None or self.freedom is None:
+            raise ValueError("variance and freedom belong together")
+        return PairSpread(self.variance, self.freedom)
 
     @model_validator(mode="after")
     def _is_above_0(self) -> Self:
@@ -85,6 +108,8 @@ class Night(_Strict):
         suite_digest: What the suite meant.
         machine: Fingerprint, for people: another machine is no step.
         metrics: By `workload/metric`.
+        conditions: What another run must share for the spread of its pairs to be alike; none in
+            nights of before it was kept, or whose spread says nothing, as a build failed.
     """
 
     schema_name: Literal["milo-perf.night/1"] = Field(default=NIGHT, alias="schema")
@@ -97,6 +122,7 @@ class Night(_Strict):
     suite_digest: str
     machine: dict[str, str]
     metrics: dict[str, Value]
+    conditions: Conditions | None = None
 
 
 def night(results: ResultSet, found: Calibration | None = None) -> Night:
@@ -114,13 +140,19 @@ def night(results: ResultSet, found: Calibration | None = None) -> Night:
         raise LoadError("the run has no valid pair, so there is nothing to keep of it")
     subjects = results.subjects
     digests = {arm: subjects[arm].digest for arm in Arm}
-    told = (results.taken_at.isoformat(), *digests.values(), results.suite_digest, results.seed)
+    has_failed = any(trial.failures for trial in results.trials)
+    conditions = None if has_failed else conditions_of(results)
+    spreads = pair_spreads(results) if conditions else {}
     before = {sample.key: sample for sample in results.samples.get(Arm.BASELINE, ())}
     metrics = {
         sample.key: value
         for sample in results.samples.get(Arm.CANDIDATE, ())
         if sample.key in before
-        and (value := _value(before[sample.key], sample, results.valid_pairs))
+        and (
+            value := _value(
+                before[sample.key], sample, results.valid_pairs, spreads.get(sample.key)
+            )
+        )
     }
     if found is not None:
         metrics[FALSE_ALARMS] = Value(
@@ -132,7 +164,7 @@ def night(results: ResultSet, found: Calibration | None = None) -> Night:
         )
     facts = subjects[Arm.CANDIDATE].facts
     return Night(
-        run=hashlib.sha256(repr(told).encode()).hexdigest()[:16],
+        run=run_id(results),
         time=results.taken_at,
         commit=facts.get("revision") or facts.get("tree") or digests[Arm.CANDIDATE],
         candidate=digests[Arm.CANDIDATE],
@@ -141,6 +173,21 @@ def night(results: ResultSet, found: Calibration | None = None) -> Night:
         suite_digest=results.suite_digest,
         machine=results.machine.fingerprint,
         metrics=metrics,
+        conditions=conditions,
+    )
+
+
+def spread_histories(nights: Sequence[Night]) -> tuple[SpreadHistory, ...]:
+    """Return the spreads of nights, one history for each of the conditions that they are of."""
+    found: dict[Conditions, dict[str, RunSpreads]] = {}
+    for one in sorted(distinct(nights), key=lambda night: night.time):
+        if one.conditions is None:
+            continue
+        metrics = {key: spread for key, value in one.metrics.items() if (spread := value.spread())}
+        run = RunSpreads(one.run, one.time, one.machine, metrics)
+        found.setdefault(one.conditions, {})[one.run] = run
+    return tuple(
+        SpreadHistory(conditions, tuple(runs.values())) for conditions, runs in found.items()
     )
 
 
@@ -175,13 +222,29 @@ def load(path: Path) -> list[Night]:
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise BaselineError(
-                f"{path}: it is larger than {MOST_BYTES / 2**20:g} MiB",
-                hint="keep the older nights in a file of their own",
-            )
+    except OSError as error:
+        raise BaselineError(f"{path}: cannot be read: {error}") from error
+    return parse(data, path)
+
+
+def parse(data: bytes, path: Path) -> list[Night]:
+    """Return the nights that the bytes of a file hold, as `load` does.
+
+    Args:
+        data: Of the file, as much of it as is ever read.
+        path: Of the file, for messages.
+
+    Raises:
+        BaselineError: As `load`.
+    """
+    if len(data) > MOST_BYTES:
+        raise BaselineError(
+            f"{path}: it is larger than {MOST_BYTES / 2**20:g} MiB",
+            hint="keep the older nights in a file of their own",
+        )
+    try:
         lines = data.decode().split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise BaselineError(f"{path}: cannot be read: {error}") from error
     found: list[Night] = []
     for number, line in enumerate(lines, 1):
@@ -321,7 +384,9 @@ def _series(name: str, nights: Sequence[Night], rows: list[int], notes: tuple[st
     )
 
 
-def _value(before: Sample, after: Sample, pairs: Sequence[int]) -> Value | None:
+def _value(
+    before: Sample, after: Sample, pairs: Sequence[int], spread: PairSpread | None
+) -> Value | None:
     """Return one metric set against the reference; None where no pair has both values.
 
     A value that a deadline cut off is none: what was not done in time has a metric of its own.
@@ -343,11 +408,13 @@ def _value(before: Sample, after: Sample, pairs: Sequence[int]) -> Value | None:
         better=metric.better,
         unit=metric.unit,
         pairs=len(differences),
+        variance=spread.variance if spread else None,
+        freedom=spread.freedom if spread else None,
     )
 
 
 def _line(night: Night) -> str:
-    body = night.model_dump(mode="json", by_alias=True)
+    body = night.model_dump(mode="json", by_alias=True, exclude_none=True)
     return json.dumps(body, sort_keys=True, allow_nan=False) + "\n"
 
 

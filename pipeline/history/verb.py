@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline import acknowledged, artifact, codec, config, files
+from pipeline import acknowledged, artifact, codec, config, files, priors
+from pipeline.config import Suite
 from pipeline.errors import BaselineError, ConfigError, Exit
 from pipeline.history import branch, nights, table
 from pipeline.history.source import Dated, Meaning, Source
@@ -15,6 +16,7 @@ from pipeline.log import log
 from pipeline.model.calibration import Calibration
 from pipeline.model.history import Acknowledgement, Judged, Place
 from pipeline.model.metric import Better, Scale
+from pipeline.model.results import ResultSet
 from pipeline.model.subject import Product
 from pipeline.ours import by_suite
 
@@ -94,10 +96,21 @@ def _night(args: argparse.Namespace) -> nights.Night:
         suite = config.load(config.path_of(args.suite)).suite
         product = Product(args.product)
         try:
-            results = by_suite(results, suite, product, None).only()
+            results = _of_load(by_suite(results, suite, product, None).only(), suite, product)
         except BaselineError as error:
             raise BaselineError(f"{folder}: {error}", hint=error.hint) from error
     return nights.night(results, _calibration(folder))
+
+
+def _of_load(results: ResultSet, suite: Suite, product: Product) -> ResultSet:
+    """Return results that name their load only where it is that of our suite, as far as known.
+
+    Metrics are read by our suite, so the spreads of another version of it are of no use.
+    """
+    ours = priors.request(suite, product, results.interleave).conditions
+    if results.environment != ours.environment or results.load_digest == ours.load_digest:
+        return results
+    return dataclasses.replace(results, load_digest="")
 
 
 def _calibration(folder: Path) -> Calibration | None:

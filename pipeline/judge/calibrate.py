@@ -1,19 +1,20 @@
 """From runs of equal builds to what a suite can see on this machine, and how often it errs."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipeline.judge import policy, scale
 from pipeline.judge.looks import looks_up_to
-from pipeline.judge.rows import Row, of_results, without_ratios
+from pipeline.judge.rows import Row, of_results
+from pipeline.judge.spreads import exact_pairs
 from pipeline.model.calibration import Calibration, Noise
 from pipeline.model.metric import Metric
+from pipeline.model.prior import Prior
 from pipeline.model.report import Rule, Verdict
 from pipeline.model.results import ResultSet
-from pipeline.model.subject import Arm
 from pipeline.stats.power import median_share
 from pipeline.stats.student import Estimate, moments, of_pairs, quantile
 
@@ -40,7 +41,7 @@ def calibration(runs: Sequence[ResultSet], most: int) -> Calibration:
     worse = _differences(runs)
     looks = looks_up_to(most)
     last = runs[-1]
-    rows = of_results(last)
+    rows = of_results(replace(last, ungated=()))
     alarms, red = _alarms(rows, worse, looks or (most,))
     rule = policy.rule_at(most, looks)
     metrics = {
@@ -49,6 +50,7 @@ def calibration(runs: Sequence[ResultSet], most: int) -> Calibration:
             false_alarms=alarms[key],
             margin=row.metric.margin,
             floor=floor(row.metric, moments(found)[1], most, rule),
+            tolerance=row.metric.tolerance,
         )
         for row in rows
         for key, found in ((_key(row), worse.get(_key(row), [])),)
@@ -67,7 +69,7 @@ def calibration(runs: Sequence[ResultSet], most: int) -> Calibration:
 
 
 def floor(metric: Metric, spread: float, pairs: int, rule: Rule) -> float:
-    """Return the smallest margin with which equal builds pass, at the power of the rule.
+    """Return the smallest tolerance with which equal builds pass, at the power of the rule.
 
     Args:
         metric: Gives the scale.
@@ -80,24 +82,52 @@ def floor(metric: Metric, spread: float, pairs: int, rule: Rule) -> float:
     return abs(scale.change(metric, error * needed))
 
 
-def too_tight(
-    found: Calibration, margins: Mapping[str, Metric], pairs: int, looks: Sequence[int]
-) -> Iterator[tuple[str, float]]:
-    """Yield the gating metrics whose margin is below the noise, with the margin that would work.
+def out_of_reach(
+    spreads: Mapping[str, float],
+    metrics: Mapping[str, Metric],
+    pairs: int,
+    looks: Sequence[int],
+    freedom: float = 0.0,
+) -> tuple[str, ...]:
+    """Return the gating metrics whose tolerance so many pairs of equal builds cannot exclude.
+
+    Half of such an interval is wider than the tolerance, so that not even builds whose estimate is
+    exactly 0 would pass.
 
     Args:
-        found: Of the machine.
-        margins: Metrics by sample key.
-        pairs: That a report may have.
+        spreads: Standard deviation of a pair's difference on the test's scale, by sample key.
+        metrics: Metrics by sample key; those without a spread are taken to be in reach.
+        pairs: That a run may have, at least 2.
         looks: At which it may end.
+        freedom: Degrees of freedom that the spreads count for in the intervals of the run: those
+            of its prior, or 0 where the run has none.
     """
     rule = policy.rule_at(pairs, looks)
-    for key, metric in margins.items():
-        if (noise := found.metrics.get(key)) is None or not metric.gate:
-            continue
-        least = floor(metric, noise.spread / median_share(found.pairs - 1), pairs, rule)
-        if metric.margin < least:
-            yield key, least
+    widths = quantile(1 - rule.pass_alpha, freedom + pairs - 1) / math.sqrt(pairs)
+    return tuple(
+        key
+        for key, metric in metrics.items()
+        if metric.gate
+        and key in spreads
+        and scale.is_above(widths * spreads[key], scale.tolerance(metric))
+    )
+
+
+def out_of_reach_by(
+    prior: Prior, metrics: Mapping[str, Metric], pairs: int, looks: Sequence[int]
+) -> tuple[str, ...]:
+    """Return the same for a run whose intervals lean on a prior; see `out_of_reach`."""
+    spreads = {key: math.sqrt(spread.variance) for key, spread in prior.spreads.items()}
+    return out_of_reach(spreads, metrics, pairs, looks, prior.freedom)
+
+
+def spreads_of(found: Calibration) -> dict[str, float]:
+    """Return the standard deviation of a pair by sample key, as a calibration tells it.
+
+    The one of a sample lies below the true one more often than not, which is corrected.
+    """
+    share = median_share(found.pairs - 1)
+    return {key: noise.spread / share for key, noise in found.metrics.items()}
 
 
 def _key(row: Row) -> str:
@@ -108,14 +138,9 @@ def _differences(runs: Sequence[ResultSet]) -> dict[str, list[float]]:
     """Return the differences of all pairs by sample key, of pairs that both arms have."""
     found: dict[str, list[float]] = {}
     for run in runs:
-        arms = [{s.key: s for s in samples} for samples in run.samples.values()]
-        for key in arms[0].keys() & arms[1].keys():
-            metric = arms[0][key].metric
-            for pair in run.valid_pairs:
-                both = [arm[key].exact(pair) for arm in arms]
-                values = [value for value in both if value is not None]
-                if len(values) == 2 and not without_ratios(metric, {Arm.BASELINE: values}):
-                    found.setdefault(key, []).append(scale.difference(metric, *values))
+        for key, pairs in exact_pairs(run).items():
+            values = zip(pairs.before, pairs.after, strict=True)
+            found.setdefault(key, []).extend(scale.difference(pairs.metric, *v) for v in values)
     return found
 
 

@@ -128,6 +128,12 @@ def _gate(results: ResultSet, findings: Iterable[Finding]) -> Iterator[str]:
         if not f.comparison.metric.gate
         and (name := f"{f.comparison.workload}/{f.comparison.metric.name}") in meant
     ]
+    if unreachable := [name for name in waived if name in results.ungated]:
+        yield (
+            f"these metrics do not gate on this machine, where {results.pairs_asked} pairs of equal"
+            f" builds cannot exclude their tolerance: {', '.join(unreachable)}"
+        )
+    waived = [name for name in waived if name not in results.ungated]
     if waived:
         yield (
             "these metrics did not gate, because a deadline left nothing to compare:"

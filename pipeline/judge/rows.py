@@ -67,7 +67,13 @@ def of_results(results: ResultSet) -> list[Row]:
         _row(results, sample, {arm: by_key[arm].get(key) for arm in Arm}, stored.get(key))
         for key, sample in samples.items()
     ]
+    rows = [ungated(row) if row.key in results.ungated else row for row in rows]
     return with_prior(rows, results.prior) if results.prior else rows
+
+
+def ungated(row: Row) -> Row:
+    """Return a row that is only shown."""
+    return replace(row, metric=replace(row.metric, gate=False), family=OTHERS)
 
 
 def with_prior(rows: Sequence[Row], prior: Prior) -> list[Row]:

@@ -15,13 +15,20 @@ class Noise:
             a ratio, or in the unit.
         false_alarms: Share of reports that called it regressed, of reports drawn from the pairs.
         margin: What the suite has.
-        floor: The smallest margin with which equal builds pass, at the power of the rule.
+        floor: The smallest tolerance with which equal builds pass, at the power of the rule.
+        tolerance: What the suite has; None for the margin.
     """
 
     spread: float
     false_alarms: float
     margin: float
     floor: float
+    tolerance: float | None = None
+
+    @property
+    def tolerated(self) -> float:
+        """What the suite tolerates: the tolerance, or else the margin."""
+        return self.margin if self.tolerance is None else self.tolerance
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,12 +72,12 @@ class Metric:
 
 
 def ambiguous_margin(margin: float) -> str:
-    """Return what is unclear about a ratio margin that was written without a percent sign.
+    """Return what is unclear about a ratio that was written without a percent sign.
 
     Who writes 5 and means 5 % would see every regression below 500 % pass.
 
     Args:
-        margin: As a plain number; 0.05 is 5 %.
+        margin: A margin or tolerance as a plain number; 0.05 is 5 %.
     """
     if not margin > 1:
         return ""

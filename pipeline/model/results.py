@@ -227,6 +227,11 @@ class ResultSet:
             run of a fixed number of pairs.
         prior: What earlier runs say of how much its metrics vary; None where nothing is known.
         stops_at_red: Whether the run ends at the first look that finds a regression.
+        load_digest: Digest of the load and of the reading of each metric, see
+            `config.load_digest`; empty in results of before it was kept.
+        ungated: Sample keys of metrics that the suite gates on, and that do not gate in this run:
+            it was known before the first pair that so many pairs cannot exclude their tolerance
+            on this machine.
     """
 
     suite: str
@@ -245,6 +250,8 @@ class ResultSet:
     looks: tuple[int, ...] = ()
     prior: Prior | None = None
     stops_at_red: bool = False
+    load_digest: str = ""
+    ungated: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pairs_asked < 1:

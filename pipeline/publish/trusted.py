@@ -12,13 +12,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pipeline import artifact, config
+from pipeline import artifact, config, priors
+from pipeline.config import Suite
 from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge import acceptance, policy
+from pipeline.judge.calibrate import out_of_reach_by
 from pipeline.judge.looks import looks_up_to
+from pipeline.model.prior import Prior
 from pipeline.model.publication import Acceptance, Outcome, Publication
-from pipeline.model.results import ResultSet
-from pipeline.model.subject import Arm
+from pipeline.model.results import Interleave, ResultSet
+from pipeline.model.subject import Arm, Product
 from pipeline.ours import Judged, by_suite, some
 from pipeline.plain import clipped
 from pipeline.publish.asked import Asked, reproduce
@@ -189,8 +192,47 @@ def _by_ours(results: ResultSet, wanted: Asked) -> Judged:
                 f"its run was to be looked at {results.looks}, which no run is"
             ) from None
         said = "the suite is not one of ours: margins, and what gates, are as its results say"
-        return Judged(results, (said,), ())
-    return by_suite(results, suite, wanted.product, wanted.pairs)
+        return Judged(replace(results, prior=None), (said,), ())
+    judged = by_suite(results, suite, wanted.product, wanted.pairs)
+    judged = _with_our_prior(judged, suite, wanted.product)
+    gating = {key for key, metric in suite.of(wanted.product).by_key().items() if metric.gate}
+    if others := sorted(gating & set(results.ungated) - set(judged.results.ungated)):
+        said = f"did not gate on its machine, and gates here: {some(others)}"
+        judged = replace(judged, notes=(*judged.notes, said))
+    return judged
+
+
+def _with_our_prior(judged: Judged, suite: Suite, product: Product) -> Judged:
+    """Return results with the prior that our suite ships, never with one of their own.
+
+    What is shipped is of the environment and the interleaving that a suite has unless somebody asks
+    for others.  Results that say that they had others are judged without a prior, and that is said.
+    What our prior says that so many pairs cannot decide does not gate, as in a run that has it.
+
+    Raises:
+        BaselineError: The spread file that the suite ships cannot be read.
+    """
+    results, notes = judged.results, judged.notes
+    asked = priors.request(suite, product, Interleave.REQUEST)
+    found = priors.shipped(asked)
+    usual = (asked.conditions.environment, asked.conditions.interleave)
+    if found and (results.environment, results.interleave) != usual:
+        found = None
+        notes += ("measured in another way than the prior of our suite, so judged without one",)
+    elif results.prior and not _are_alike(results.prior, found):
+        instead = f"by the prior of our suite ({found.source})" if found else "without a prior"
+        notes += (f"judged {instead}, not by the one in its results",)
+    ungated: tuple[str, ...] = ()
+    if found:
+        metrics = suite.of(product).by_key()
+        ungated = out_of_reach_by(found, metrics, results.pairs_asked, results.looks)
+    found_results = replace(results, prior=found, ungated=ungated)
+    return replace(judged, results=found_results, notes=notes)
+
+
+def _are_alike(theirs: Prior, ours: Prior | None) -> bool:
+    """Return whether two priors decide alike, in whatever words they say where they come from."""
+    return ours is not None and (theirs.freedom, theirs.spreads) == (ours.freedom, ours.spreads)
 
 
 def _reason(folder: Path, event: Event, error: BaselineError) -> str:

@@ -52,6 +52,9 @@ def test_equal_builds_are_not_red_and_everything_is_left_in_the_folder(
             assert (out / "pairs" / "000" / f"{component}-{arm}.log").is_file()
     keys = next(s for s in results.samples[Arm.CANDIDATE] if s.metric.name == "keys_left")
     assert keys.values == (1.0, 1.0)
+    (kept,) = (tmp_path / "state" / "milo-perf" / "spreads").glob("tiny-reference-*.json")
+    assert codec.read_spreads(kept).conditions.load_digest == results.load_digest
+    assert [one.time for one in codec.read_spreads(kept).runs] == [results.taken_at]
     assert {"etcd", "k6", "milo-perf"} <= set(results.tools)
     assert nothing_is_left(tmp_path, out)
 

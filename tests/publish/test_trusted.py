@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, timedelta
 from functools import cache
 from pathlib import Path
@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import codec
+from pipeline import codec, config, priors
 from pipeline.model.publication import Outcome, Publication
-from pipeline.model.subject import Arm
+from pipeline.model.results import Interleave, Machine
+from pipeline.model.spreads import PairSpread, RunSpreads, SpreadHistory
+from pipeline.model.subject import Arm, Product
 from pipeline.publish import checks, trusted
 from pipeline.publish.answers import SEVERITY
 from pipeline.publish.asked import Asked, FailOn
@@ -92,6 +94,18 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "taken_at": TIMES | st.just(NOW.isoformat()),
     "stored": st.none(),
+    "prior": st.fixed_dictionaries(
+        {
+            "source": TEXT,
+            "freedom": NUMBERS,
+            "spreads": st.dictionaries(
+                st.sampled_from(["object-crud/get_p50", "object-crud/manager_heap"]),
+                st.fixed_dictionaries({"variance": st.floats(0, 1e9), "runs": st.integers(1, 99)}),
+            ),
+        }
+    ),
+    "stops_at_red": st.booleans(),
+    "load_digest": TEXT,
 }
 SUBJECT: dict[str, st.SearchStrategy[Any]] = {"spec": TEXT, "digest": TEXT, "facts": TEXTS}
 TRIAL: dict[str, st.SearchStrategy[Any]] = {
@@ -174,6 +188,131 @@ def test_whatever_its_other_fields_say_it_is_never_better_than_its_numbers(
 
 def changed(which: str, **parts: Any) -> dict[str, Any]:  # noqa: ANN401 (JSON)
     return {**json.loads(body_of(which)), **parts}
+
+
+def prior_of(value: float, freedom: float = 1e9) -> dict[str, Any]:
+    """Return a prior that an artifact may bring, of every metric."""
+    keys = [
+        f"{s['workload']}/{s['metric']['name']}" for s in changed("passed")["samples"]["candidate"]
+    ]
+    spreads = {key: {"variance": value, "runs": 99} for key in keys}
+    return {"source": "99 runs on this machine", "freedom": freedom, "spreads": spreads}
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-12, 1e6], ids=["none", "tiny", "huge"])
+@pytest.mark.parametrize("which", sorted(JUDGED))
+def test_a_prior_of_its_own_changes_nothing(value: float, which: str) -> None:
+    """A tiny variance would make noise a regression, a huge one would hide any."""
+    honest_one, forged_one = (
+        published(changed(which)),
+        published(changed(which, prior=prior_of(value))),
+    )
+    assert forged_one.report is not None
+    assert honest_one.report is not None
+    assert forged_one.report.results.prior is None
+    assert forged_one.report.findings == honest_one.report.findings
+    assert forged_one.outcome is honest_one.outcome
+    assert "judged without a prior, not by the one in its results" in forged_one.notes
+
+
+def ship(monkeypatch: pytest.MonkeyPatch, folder: Path, value: float = 1e-4) -> str:
+    """Let the suite `pr` ship spreads, and return the source of the prior that they give."""
+    suite = config.load(config.path_of("pr")).suite
+    of = priors.request(suite, Product.MILO, Interleave.REQUEST)
+    runs = tuple(
+        RunSpreads(
+            f"run-{at}",
+            NOW + timedelta(hours=at),
+            {"logical cpus": "2"},
+            dict.fromkeys(of.keys, PairSpread(value, 2)),
+        )
+        for at in range(10)
+    )
+    codec.write_spreads(folder / "pr-milo.json", SpreadHistory(of.conditions, runs))
+    monkeypatch.setattr(priors, "shipped_path", lambda *_: folder / "pr-milo.json")
+    found = priors.shipped(of)
+    assert found is not None
+    return found.source
+
+
+@pytest.mark.parametrize("own", [None, prior_of(1e-12), prior_of(1e6)], ids=["no", "tiny", "huge"])
+def test_the_prior_is_the_one_that_our_suite_ships(
+    own: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = ship(monkeypatch, tmp_path)
+    body = changed(
+        "passed", prior=own, load_digest="anything", machine={"fingerprint": {}, "facts": {}}
+    )
+    found = published(body)
+    assert found.report is not None
+    prior = found.report.results.prior
+    assert prior is not None
+    assert (prior.source, prior.freedom) == (source, 4.0)
+    assert {one.variance for one in prior.spreads.values()} == {1e-4}
+    assert any("not by the one in its results" in note for note in found.notes) is bool(own)
+
+
+def test_results_do_not_take_a_gate_away() -> None:
+    key = "object-crud/create_p50"
+    honest_one, forged_one = (
+        published(changed("passed")),
+        published(changed("passed", ungated=[key, "of/nothing"])),
+    )
+    assert honest_one.report is not None
+    assert forged_one.report is not None
+    assert forged_one.report.findings == honest_one.report.findings
+    assert set(forged_one.notes) - set(honest_one.notes) == {
+        f"did not gate on its machine, and gates here: {key}"
+    }
+
+
+def test_what_our_prior_says_cannot_be_decided_does_not_gate_there_either(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ship(monkeypatch, tmp_path, 100.0)
+    key = "object-crud/create_p50"
+    found = published(changed("passed", ungated=[key]))
+    assert found.report is not None
+    assert key in found.report.results.ungated
+    gating = {f"{f.comparison.workload}/{f.comparison.metric.name}" for f in found.report.gating}
+    assert key not in gating
+    assert not any("did not gate on its machine" in note for note in found.notes)
+    assert any("cannot exclude their tolerance" in said for said in found.report.warnings)
+
+
+def test_who_measured_with_what_our_suite_ships_reads_no_note_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ship(monkeypatch, tmp_path)
+    suite = config.load(config.path_of("pr")).suite
+    there = Machine({"logical cpus": "64"}, {})
+    theirs = priors.shipped(priors.request(suite, Product.MILO, Interleave.REQUEST, there))
+    assert theirs is not None
+    assert "another class" in theirs.source
+    found = published(changed("passed", prior=json.loads(json.dumps(asdict(theirs)))))
+    assert found.report is not None
+    assert found.report.results.prior is not None
+    assert not any("prior" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("parts", [{"interleave": "trial"}, {"environment": "kind"}])
+def test_results_of_another_way_to_measure_have_no_prior_and_that_is_said(
+    parts: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ship(monkeypatch, tmp_path)
+    found = published(changed("passed", prior=prior_of(1e6), **parts))
+    assert found.report is not None
+    assert found.report.results.prior is None
+    assert any("measured in another way" in note for note in found.notes)
+
+
+def test_a_suite_that_is_not_ours_has_no_prior() -> None:
+    with TemporaryDirectory(prefix="untrusted-") as made:
+        body = changed("passed", suite="theirs", prior=prior_of(1e-12))
+        (Path(made) / "results.json").write_text(json.dumps(body))
+        found = trusted.publication(Path(made), EVENT, (), Asked(key="theirs"), KNOWN)
+    assert found.report is not None
+    assert found.report.results.prior is None
 
 
 def test_a_spec_of_another_product_drops_no_metric() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
+from pipeline import config, files
 from pipeline.errors import ConfigError, Exit
 
 GOOD = """name = "tiny"
@@ -146,6 +146,45 @@ def test_a_comment_does_not_change_what_a_suite_means_but_a_margin_does(tmp_path
     assert config.load(written(tmp_path, GOOD.replace("0.05", "0.06", 1))).digest != before
 
 
+DESCRIBED = """
+[workload.descriptions]
+create_p50 = "median latency of a create"
+"""
+
+
+def test_a_metric_has_its_own_description_or_the_one_of_its_workload(tmp_path: Path) -> None:
+    own = 'margin = 0.05\ndescription = "a get"\n'
+    text = own.join(GOOD.rpartition("margin = 0.05\n")[::2]) + DESCRIBED
+    create, get = config.load(written(tmp_path, text)).suite.workloads[0].metrics
+    assert create.metric().description == "median latency of a create"
+    assert get.metric().description == "a get"
+
+
+def test_a_description_of_no_metric_is_named_with_its_line(tmp_path: Path) -> None:
+    text = GOOD + DESCRIBED.replace("create_p50", "create_p5")
+    line = text.splitlines().index('create_p5 = "median latency of a create"') + 1
+    with pytest.raises(ConfigError, match=rf"tiny.toml:{line}: .*did you mean `create_p50`"):
+        config.load(written(tmp_path, text))
+
+
+def test_a_description_does_not_change_what_a_suite_means_but_a_tolerance_does(
+    tmp_path: Path,
+) -> None:
+    plain = config.load(written(tmp_path, GOOD)).digest
+    described = GOOD.replace("unit", 'description = "said"\nunit') + DESCRIBED
+    assert config.load(written(tmp_path, described)).digest == plain
+    tolerant = GOOD.replace("margin = 0.05", "margin = 0.05\ntolerance = 0.1")
+    assert config.load(written(tmp_path, tolerant)).digest != plain
+
+
+def test_every_metric_that_we_ship_is_described_and_a_gating_one_has_a_tolerance() -> None:
+    for path in files.ours("suites").glob("*.toml"):
+        for workload in config.load(path).suite.workloads:
+            for metric in workload.metrics:
+                assert metric.description, f"{path}: {workload.name}/{metric.name}"
+                assert not metric.gate or metric.tolerance, f"{path}: {workload.name}/{metric.name}"
+
+
 @pytest.mark.parametrize("name", ["smoke", "pr", "nightly", "gc", "scale"])
 def test_the_suites_we_ship_are_good_and_gate_on_something(name: str) -> None:
     suite = config.load(config.path_of(name)).suite
@@ -174,11 +213,21 @@ def test_an_unknown_key_is_named_whatever_it_is_called(tmp_path: Path, key: str)
         config.load(written(tmp_path, f"{key} = 0\n{GOOD}"))
 
 
-def test_a_margin_between_one_and_two_is_questioned_and_taken(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("key", ["margin", "tolerance"])
+def test_a_ratio_between_one_and_two_is_questioned_and_taken(
+    key: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "suite.toml"
-    text = config.path_of("smoke").read_text(encoding="utf-8")
-    path.write_text(text.replace('margin = "150%"', "margin = 1.5"), encoding="utf-8-sig")
-    assert config.load(path).digest == config.load(config.path_of("smoke")).digest
-    assert "ready_p50: margin `1.5` is 150 %; did you mean 1.5 %?" in caplog.text
+    asked = {"margin": "margin = {}", "tolerance": "margin = 0.05\ntolerance = {}"}[key]
+    digests = {
+        config.load(written(tmp_path, GOOD.replace("margin = 0.05", asked.format(value)))).digest
+        for value in ('"150%"', "1.5")
+    }
+    assert len(digests) == 1
+    assert f"get_p50: {key} `1.5` is 150 %; did you mean 1.5 %?" in caplog.text
+
+
+def test_a_tolerance_from_two_on_is_refused_with_its_line(tmp_path: Path) -> None:
+    text = f"{GOOD}tolerance = 30\n"
+    line = len(text.splitlines())
+    with pytest.raises(ConfigError, match=rf"tiny.toml:{line}: .*did you mean 30 %\?"):
+        config.load(written(tmp_path, text))

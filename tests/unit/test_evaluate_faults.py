@@ -12,6 +12,7 @@ from pipeline.judge import policy
 from pipeline.model.evaluation import Seen
 from pipeline.model.metric import Metric
 from pipeline.model.report import Report
+from pipeline.priors import NO_PRIOR
 from pipeline.wish import Wish
 from tests.builders import results
 
@@ -69,6 +70,7 @@ def test_where_one_driver_cannot_load_the_faulty_build_the_other_does_alone(
     asked: list[list[str]] = []
 
     def run(wish: Wish, _out: Path) -> Report:
+        assert wish.prior == NO_PRIOR
         workloads = [w.name for w in config.load(Path(wish.suite)).suite.workloads]
         asked.append(workloads)
         if "object-crud-cl2" in workloads:

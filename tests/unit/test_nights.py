@@ -12,13 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import codec
+from pipeline import codec, config, priors
 from pipeline.cli import main
 from pipeline.errors import BaselineError, LoadError
 from pipeline.history import nights
 from pipeline.judge.calibrate import calibration
-from pipeline.model.results import ResultSet
-from pipeline.model.subject import Arm
+from pipeline.judge.spreads import conditions_of, pair_spreads, run_spreads
+from pipeline.model.results import Failure, Interleave, ResultSet
+from pipeline.model.subject import Arm, Product
 from tests.builders import COUNT, LATENCY, NOW, results
 
 
@@ -243,3 +244,94 @@ def test_nights_know_the_day_of_their_week(tmp_path: Path) -> None:
     for series in nights.read(path).series:
         first = NOW.weekday()
         assert list(series.line.weekdays) == [(first + number) % 7 for number in range(9)]
+
+
+def with_load(found: ResultSet) -> ResultSet:
+    subjects = {arm: replace(one, spec=f"binary:./{arm}") for arm, one in found.subjects.items()}
+    return replace(found, load_digest="sha256:load", subjects=subjects)
+
+
+def test_a_night_keeps_how_much_its_pairs_varied_and_under_which_conditions() -> None:
+    found = with_load(results((LATENCY, [1.0, 1.0, 1.0], [1.0, 1.1, 1.2])))
+    kept = nights.night(found)
+    value = kept.metrics["object-crud/create_p50"]
+    assert value.spread() == pair_spreads(found)["object-crud/create_p50"]
+    assert value.freedom == 2
+    assert kept.conditions == conditions_of(found)
+    ((history,),) = (nights.spread_histories([kept]),)
+    assert history.runs == (run_spreads(found),)
+
+
+def test_a_night_that_does_not_say_its_load_or_in_which_a_build_failed_has_no_spread() -> None:
+    first, *others = (found := with_load(run())).trials
+    failed = replace(found, trials=(replace(first, failures=(Failure("died"),)), *others))
+    for one in (run(), failed):
+        kept = nights.night(one)
+        assert kept.conditions is None
+        assert all(value.spread() is None for value in kept.metrics.values())
+        assert nights.spread_histories([kept]) == ()
+
+
+def test_nights_of_before_are_read_and_their_lines_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    body = nights.night(run(0)).model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert not {"conditions", "variance", "freedom"} & {*body, *body["metrics"].popitem()[1]}
+    line = json.dumps(body, sort_keys=True) + "\n"
+    path.write_text(line)
+    nights.append(path, nights.night(with_load(run(1))))
+    assert path.read_text().startswith(line)
+    old, new = nights.load(path)
+    assert old.conditions is None
+    assert new.conditions is not None
+
+
+def test_spreads_of_nights_are_apart_by_their_conditions_and_once_for_each_run() -> None:
+    here, elsewhere = (
+        [nights.night(replace(with_load(run(first + at)), load_digest=load)) for at in range(3)]
+        for first, load in ((0, "sha256:one"), (10, "sha256:two"))
+    )
+    found = nights.spread_histories([*here, *elsewhere, *here])
+    assert [history.conditions.load_digest for history in found] == ["sha256:one", "sha256:two"]
+    assert [len(history.runs) for history in found] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"variance": -1.0, "freedom": 2}, "variance must be"),
+        ({"variance": 1.0, "freedom": 0}, "freedom must be"),
+        ({"variance": 1.0}, "belong together"),
+        ({"freedom": 2}, "belong together"),
+    ],
+)
+def test_a_spread_that_cannot_be_is_refused(
+    parts: dict[str, float], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "nights.jsonl"
+    body = nights.night(run(0)).model_dump(mode="json", by_alias=True, exclude_none=True)
+    body["metrics"]["object-crud/create_p50"].update(parts)
+    path.write_text(json.dumps(body) + "\n")
+    with pytest.raises(BaselineError, match=said):
+        nights.load(path)
+
+
+def test_a_night_by_another_version_of_our_suite_is_no_part_of_a_prior(tmp_path: Path) -> None:
+    suite = config.load(config.path_of("smoke")).suite
+    ours = priors.request(suite, Product.MILO, Interleave.REQUEST).conditions.load_digest
+    path = tmp_path / "nights.jsonl"
+    for number, (load, place) in enumerate(
+        [(ours, "local"), ("sha256:another", "local"), ("sha256:of a cluster", "kind")]
+    ):
+        found = replace(
+            with_load(run(number)),
+            suite="smoke",
+            load_digest=load,
+            environment=place,
+            pairs_asked=5,
+            looks=(3, 5),
+        )
+        added = folder(tmp_path / f"run-{number}", found)
+        command = ["history", str(path), "--append", str(added), "--suite", "smoke"]
+        assert main(command) == 0
+    kept = [night.conditions and night.conditions.load_digest for night in nights.load(path)]
+    assert kept == [ours, None, "sha256:of a cluster"]

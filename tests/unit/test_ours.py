@@ -64,3 +64,10 @@ def test_results_of_another_product_are_refused_with_the_way_out(tmp_path: Path)
     with pytest.raises(BaselineError, match="of the product milo") as caught:
         by_suite(honest(), suite(tmp_path, "local"), Product.REFERENCE, None)
     assert "--product milo" in caught.value.hint
+
+
+def test_results_cannot_say_what_does_not_gate(tmp_path: Path) -> None:
+    results = honest()
+    keys = tuple(s.key for s in results.samples[Arm.CANDIDATE] if s.metric.gate)
+    judged = by_suite(replace(results, ungated=keys), suite(tmp_path, "local"), Product.MILO, None)
+    assert judged == by_suite(results, suite(tmp_path, "local"), Product.MILO, None)
