@@ -105,7 +105,13 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="measure two builds and judge", epilog=_EXITS)
     wish_arguments.add(run)
-    run.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run")
+    run.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="go on with an interrupted run; with --pairs N, add N pairs to one that has ended"
+        " inconclusive",
+    )
     run.add_argument(
         "--trust",
         action="store_true",
@@ -169,12 +175,14 @@ def _run(args: argparse.Namespace) -> Exit:
     from pipeline import stages
 
     if args.resume is not None:
-        names = (*wish_arguments.NAMES, "out", "prior")
+        names = (*(name for name in wish_arguments.NAMES if name != "pairs"), "out", "prior")
         given = [name for name in names if getattr(args, name) is not None]
+        if args.pairs == wish_arguments.AUTO:
+            given.append("pairs auto")
         if given:
             raise ConfigError(f"--{given[0]} cannot be changed by --resume", hint="start a new run")
         out = args.resume
-        report = stages.resume(out, is_trusted=args.trust)
+        report = stages.resume(out, more=args.pairs, is_trusted=args.trust)
     elif args.trust:
         raise ConfigError("--trust is of --resume only")
     else:

@@ -53,6 +53,9 @@ _SURELY_PERCENT = 2.0
 """A ratio that is written as a plain number from here on is refused: somebody means percent.
 Between 1 and this it is questioned, because suites of before have 1.5."""
 
+_OF_THE_RUN = ("pairs", "budget_s", "stop_at_red", "settled", "max_invalid", "description")
+"""Keys that say how many values there are, and nothing of what one means."""
+
 _NOT_OF_THE_LOAD = {
     *("ready_s", "gone_s", "prefix", "expires_h", "registry", "pull_secret"),
     *("kubeconfig", "context", "name", "keep"),
@@ -216,6 +219,9 @@ class Suite(Settings):
         pairs: How many valid pairs a run has at most, unless it is asked for another number.
         budget_s: No pair is started that would end later, in seconds from the first one, unless a
             number of pairs is asked for.
+        stop_at_red: Whether a run ends at the first look that finds a regression.
+        settled: Whether pairs after a look leave out the workloads that are settled; see
+            `policy.settled_workloads`.  What one leaves behind must not matter to those after it.
         max_invalid: How many pairs may turn out invalid, and be measured again, before the run
             gives up.
         environment: Where subjects run.
@@ -226,6 +232,8 @@ class Suite(Settings):
     description: str
     pairs: Annotated[int, Field(ge=2)]
     budget_s: Annotated[float, Field(gt=0)] | None = None
+    stop_at_red: bool = False
+    settled: Literal["keep", "leave-out"] = "keep"
     max_invalid: Annotated[int, Field(ge=0)] = 2
     environment: AnyEnvironment
     workloads: Annotated[tuple[Workload, ...], Field(alias="workload", min_length=1)]
@@ -333,13 +341,13 @@ def own_files(suite: Suite) -> dict[str, Path]:
 def _digest(suite: Suite) -> str:
     """Return the digest of what a value of the suite means: what it sets, and its scripts.
 
-    How many values there are is no part of it, and neither is what people are told.
+    How many values there are is no part of it, nor when a run ends, nor what people are told.
     """
     set_keys = suite.model_dump_json(
         by_alias=True,
         exclude_defaults=True,  # a new key is no change
         exclude={
-            **dict.fromkeys(("pairs", "budget_s", "max_invalid", "description"), True),
+            **dict.fromkeys(_OF_THE_RUN, True),
             "workloads": {
                 "__all__": {"descriptions": True, "metrics": {"__all__": {"description": True}}}
             },

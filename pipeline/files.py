@@ -1,5 +1,6 @@
 """Where our own files are, and what to do about a folder that cannot be written."""
 
+import os
 import shlex
 import tempfile
 from pathlib import Path
@@ -126,6 +127,25 @@ def measured(folder: Path, name: str) -> Path:
         f"{folder}: is no folder of a {kind}: there is no {name} in it",
         hint=_nearest(folder, name),
     )
+
+
+def named(written: str, kept: Path | None = None) -> str:
+    """Return how to name a file in a command that others may read: never by an absolute path.
+
+    Args:
+        written: The path that a person gave.
+        kept: A copy of the file, which is named where that path tells of a machine; None where
+            there is none.
+    """
+    given = Path(written)
+    if not (given.is_absolute() or written.startswith("~")):
+        return written
+    here = Path.cwd()
+    for path in (given.expanduser(), kept):
+        whole = path and Path(os.path.normpath(path.absolute()))
+        if whole and whole.is_relative_to(here):
+            return str(whole.relative_to(here))
+    return given.name
 
 
 def _nearest(place: Path, name: str) -> str:

@@ -2,20 +2,19 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.clock import watched_clock
 from pipeline.config import Workload
 from pipeline.errors import LoadError, SubjectDiedError
-from pipeline.judge.policy import LEAST_PAIRS
 from pipeline.log import log, step
 from pipeline.model.results import Failure, Interleave, Reading, ResultSet, Trial
 from pipeline.model.subject import Arm
-from pipeline.plan import WORKLOAD_S, Pair, Plan, seed_of
+from pipeline.plan import Pair, Plan, seed_of
 from pipeline.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
 from pipeline.progress import Progress
 from pipeline.samples import (
@@ -27,6 +26,9 @@ from pipeline.samples import (
     unexplained,
     values_of,
 )
+
+Settled = Callable[[ResultSet], tuple[str, ...]]
+"""Says which workloads the next pair may leave out."""
 
 Enough = Callable[[ResultSet], bool]
 """Says whether results need no more pairs."""
@@ -64,7 +66,14 @@ class _Launch:
 
 
 def run_pairs(
-    plan: Plan, rig: Rig, results: ResultSet, out: Path, progress: Progress, *, enough: Enough
+    plan: Plan,
+    rig: Rig,
+    results: ResultSet,
+    out: Path,
+    progress: Progress,
+    *,
+    enough: Enough,
+    settled: Settled = lambda _: (),
 ) -> Iterator[ResultSet]:
     """Yield the results after each pair, until they are enough.
 
@@ -75,22 +84,33 @@ def run_pairs(
         out: Existing folder; each pair gets a folder in it.
         progress: Told of every stage.
         enough: Whether results need no more pairs.
+        settled: Which workloads the next pair leaves out.
 
     Raises:
         LoadError: The load could not be applied, or too many pairs were invalid.
         LaunchError: A subject did not start.
     """
-    invalid, began = 0, time.monotonic()
+    invalid = 0
     for pair in plan.order():
-        if enough(results) or _is_over(plan, results, time.monotonic() - began):
+        if enough(results):
+            return
+        left_out = settled(results)
+        if is_over(plan, results, left_out):
+            log.info("the budget ends the run after %s pairs", len(results.valid_pairs))
             return
         if pair.number < results.pairs:
             continue
         folder = _empty(out / "pairs" / f"{pair.number:03}")
         done = len(results.valid_pairs)
         most = f"up to {plan.pairs}" if plan.looks else f"{plan.pairs}"
-        tell = _Teller(progress, f"pair {done + 1} of {most}", plan, plan.pairs - done)
-        outcomes = _pair(plan, pair, rig, folder, tell)
+        rest_s = (plan.pairs - done - 1) * pair_s(plan, results, left_out)
+        tell = _Teller(progress, f"pair {done + 1} of {most}", rest_s)
+        if left_out:
+            log.info("%s: settled, and left out: %s", tell.title, ", ".join(left_out))
+        outcomes = _pair(plan.without(left_out), pair, rig, folder, tell)
+        outcomes = tuple(
+            replace(one, trial=replace(one.trial, left_out=left_out)) for one in outcomes
+        )
         results = added(results, plan.suite, outcomes)
         yield results
         reasons = sorted({reason for outcome in outcomes for reason in outcome.trial.invalid})
@@ -105,28 +125,43 @@ def run_pairs(
             )
 
 
-def _is_over(plan: Plan, results: ResultSet, spent_s: float) -> bool:
-    """Return whether another pair would end after the budget; the first look always comes."""
-    least = plan.looks[0] if plan.looks else LEAST_PAIRS
-    if plan.budget_s is None or len(results.valid_pairs) < least:
+def is_over(plan: Plan, results: ResultSet, left_out: Collection[str]) -> bool:
+    """Return whether another pair would end after the budget; the first look always comes.
+
+    Args:
+        plan: Has the budget.
+        results: Of the pairs until now, which tell how long one takes.
+        left_out: Workloads that the next pair would not run.
+    """
+    if plan.budget_s is None or len(results.valid_pairs) < plan.least:
         return False
-    if over := spent_s + plan.duration_s / plan.pairs > plan.budget_s:
-        log.info("the budget ends the run after %s pairs", len(results.valid_pairs))
-    return over
+    return results.measured_s + pair_s(plan, results, left_out) > plan.budget_s
+
+
+def pair_s(plan: Plan, results: ResultSet, left_out: Collection[str]) -> float:
+    """Return how many seconds the next pair takes: as expected, and as pairs until now have told.
+
+    Args:
+        plan: Of whole pairs.
+        results: Of the pairs until now.
+        left_out: Workloads that the next pair would not run.
+    """
+    first_trials = results.trials[:: len(Arm)]
+    expected_s = sum(plan.without(trial.left_out).pair_s for trial in first_trials)
+    next_s = plan.without(left_out).pair_s
+    return next_s * results.measured_s / expected_s if expected_s else next_s
 
 
 @dataclass(frozen=True, slots=True)
 class _Teller:
-    """Adds the number of the pair and the time of the pairs to come to what is told."""
+    """Adds the number of the pair and the seconds of the pairs to come to what is told."""
 
     progress: Progress
     title: str
-    plan: Plan
-    pairs_left: int
+    rest_s: float
 
     def stage(self, what: str, left_s: float) -> None:
-        rest_s = (self.pairs_left - 1) * self.plan.duration_s / self.plan.pairs
-        self.progress.stage(f"{self.title}: {what}", left_s + rest_s)
+        self.progress.stage(f"{self.title}: {what}", left_s + self.rest_s)
 
 
 def _pair(plan: Plan, pair: Pair, rig: Rig, out: Path, tell: _Teller) -> tuple[Outcome, ...]:
@@ -219,7 +254,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> _Launched:
     launched = _Launched(launch.arms, datetime.now(UTC))
     tell.stage("start the servers", plan.launch_s)
     artifacts = {arm: rig.artifacts[arm] for arm in launch.arms}
-    left_s = plan.launch_s - plan.suite.environment.start_s
+    left_s = plan.launch_s - plan.start_s
     with (
         step(f"{tell.title}, {' and '.join(launch.arms)}"),
         watched_clock() as clock,
@@ -227,7 +262,7 @@ def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> _Launched:
     ):
         for workload in plan.suite.workloads:
             tell.stage(workload.name, left_s)
-            left_s -= workload.driver.load_s + WORKLOAD_S
+            left_s -= plan.workload_s(workload)
             seed = seed_of(plan.seed, launch.pair, workload.name)
             if not _carry_out(workload, launch, rig, targets, seed=seed, launched=launched):
                 rest = plan.suite.workloads[plan.suite.workloads.index(workload) :]

@@ -81,14 +81,26 @@ def by_suite(results: ResultSet, suite: Suite, product: Product, pairs: int | No
     unknown = sorted(name for name in theirs if name not in metrics)
     most = suite.pairs if pairs is None else pairs
     looks = looks_up_to(most) if pairs is None else ()
+    valid = len(results.valid_pairs)
+    is_longer = valid > most  # pairs were added: what they may decide is less
+    asked = valid if is_longer else most
+    reached = (*(looks or (most,)), valid) if is_longer else looks
     try:
         samples = {arm: _samples(results, arm, metrics) for arm in Arm}
-        found = replace(results, samples=samples, pairs_asked=most, looks=looks, ungated=())
+        found = replace(
+            results,
+            samples=samples,
+            pairs_asked=asked,
+            looks=reached,
+            added=int(is_longer),
+            ungated=(),
+        )
     except ValueError as error:  # a value that a metric of ours does not allow
         raise BaselineError(f"its results: {error}") from error
-    if looks and LEAST_PAIRS <= len(found.valid_pairs) < looks[0]:
-        many = f"{len(found.valid_pairs)} valid pairs"
+    if looks and LEAST_PAIRS <= valid < looks[0]:
+        many = f"{valid} valid pairs"
         raise BaselineError(f"it has {many}, and no run ends before the first look, at {looks[0]}")
+    _require_run(found, suite)
     _require_counted(found, suite)
     lacking = _lacking(found, suite)
     said_of = (
@@ -150,6 +162,22 @@ def _samples(results: ResultSet, arm: Arm, ours: dict[str, Metric]) -> tuple[Sam
     return (*kept, *missing)
 
 
+def _require_run(results: ResultSet, suite: Suite) -> None:
+    """Refuse a workload that was left out before it can have been settled.
+
+    Raises:
+        BaselineError: Naming the workload.
+    """
+    valid = len(results.valid_pairs)
+    least = min(valid, results.looks[0] if results.looks else valid)
+    for workload in suite.workloads:
+        if (pairs := len(results.pairs_of(workload.name))) < least:
+            raise BaselineError(
+                f"{workload.name} was run in {pairs} of its {valid} valid pairs, and no run leaves"
+                f" one out before the first look, at {least}"
+            )
+
+
 def _require_counted(results: ResultSet, suite: Suite) -> None:
     """Refuse a deadline that cut values off, where nothing is counted that was not done in time.
 
@@ -184,7 +212,7 @@ def _lacking(results: ResultSet, suite: Suite) -> list[str]:
     that runs in one is not asked for them.
     """
     arms = [{s.key: s for s in results.samples[arm]} for arm in Arm]
-    valid = results.valid_pairs
+    valid_of = {s.workload: results.pairs_of(s.workload) for arm in arms for s in arm.values()}
     hidden = {
         f"{workload.name}/{metric.name}"
         for workload in suite.workloads
@@ -196,6 +224,7 @@ def _lacking(results: ResultSet, suite: Suite) -> list[str]:
         return sample.values[pair] is not None or sample.cutoff(pair) is not None
 
     def lacks(key: str) -> bool:
+        valid = valid_of[key.partition("/")[0]]
         if key in hidden and not any(says(arm[key], pair) for arm in arms for pair in valid):
             return False
         both = sum(all(says(arm[key], pair) for arm in arms) for pair in valid)

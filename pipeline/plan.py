@@ -2,17 +2,20 @@
 
 import random
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
-from pipeline.config import Suite
+from pipeline.config import Suite, Workload
+from pipeline.judge.looks import LOOKS
 from pipeline.model.plan import PlanSummary, WorkloadSummary
 from pipeline.model.results import Interleave
-from pipeline.model.subject import Arm
+from pipeline.model.subject import Arm, Product
 
-# Measured on two cores: the start and the set-up of k6.  Like `start_s` of an environment, it only
-# feeds the estimate that `plan` and progress show.
-WORKLOAD_S = 6.0
+# Measured on two cores, in seconds: the start and the set-up of k6, and how much sooner than Milo
+# a product is up as a process.  Like `start_s` of an environment, they only feed the estimates of
+# `plan` and, until the first pair has ended, of progress and of the budget.
+_SET_UP_S = {Product.MILO: 6.0, Product.REFERENCE: 1.2}
+_SOONER_S = {Product.MILO: 0.0, Product.REFERENCE: 6.0}
 _LAUNCH_BYTES = 80e6
 """Raw data that one launch holds at its peak: etcd's write-ahead logs, logs and scrapes."""
 
@@ -36,6 +39,7 @@ class Plan:
         seed: Of every random choice.
         looks: Numbers of valid pairs at which the run may end; none of a fixed number.
         budget_s: No pair is started that would end later, in seconds from the first one.
+        product: That is measured; the estimates depend on it.
     """
 
     suite: Suite
@@ -44,6 +48,12 @@ class Plan:
     seed: int
     looks: tuple[int, ...] = ()
     budget_s: float | None = None
+    product: Product = Product.MILO
+
+    def without(self, names: Collection[str]) -> "Plan":
+        """Return the plan of pairs that leave some workloads out."""
+        kept = tuple(w for w in self.suite.workloads if w.name not in names)
+        return replace(self, suite=self.suite.model_copy(update={"workloads": kept}))
 
     def order(self) -> Iterator[Pair]:
         """Yield pairs without end, so that an invalid one can be replaced.
@@ -71,7 +81,10 @@ class Plan:
             seed=self.seed,
             launches=self.launches,
             duration_s=self.duration_s,
+            pair_s=self.pair_s,
             most_pair_s=self.most_pair_s,
+            least=self.least,
+            budget_s=self.budget_s,
             workloads=tuple(
                 WorkloadSummary(
                     name=w.name,
@@ -105,15 +118,35 @@ class Plan:
         return self.launches * self.launch_s
 
     @property
+    def pair_s(self) -> float:
+        """Expected seconds of one pair."""
+        return self.duration_s / self.pairs
+
+    @property
+    def least(self) -> int:
+        """Number of valid pairs that are measured whatever the budget is."""
+        return self.looks[0] if self.looks else min(self.pairs, LOOKS[0])
+
+    @property
     def launch_s(self) -> float:
         """Expected seconds of one launch."""
-        loads = sum(WORKLOAD_S + w.driver.load_s for w in self.suite.workloads)
-        return self.suite.environment.start_s + loads
+        return self.start_s + sum(self.workload_s(w) for w in self.suite.workloads)
+
+    @property
+    def start_s(self) -> float:
+        """Expected seconds until the servers are ready."""
+        place = self.suite.environment
+        return place.start_s - (_SOONER_S[self.product] if place.kind == "local" else 0.0)
+
+    def workload_s(self, workload: Workload) -> float:
+        """Return the expected seconds of a workload, its set-up included."""
+        return _SET_UP_S[self.product] + workload.driver.load_s
 
     @property
     def most_pair_s(self) -> float:
         """Seconds of one pair with a build that is slow or stuck, and meets every deadline."""
-        loads = sum(WORKLOAD_S + w.driver.most_s for w in self.suite.workloads)
+        around_s = _SET_UP_S[self.product]
+        loads = sum(around_s + w.driver.most_s for w in self.suite.workloads)
         return (self.suite.environment.start_s + loads) * self.launches / self.pairs
 
     def requests(self) -> dict[str, int]:

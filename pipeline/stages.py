@@ -21,14 +21,15 @@ from pipeline import (
     traces,
     trust,
 )
-from pipeline.config import SUITE
-from pipeline.environments.chosen import chosen
+from pipeline.config import SUITE, Suite
+from pipeline.environments.chosen import NAMES, chosen
 from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.files import RESULTS
 from pipeline.judge import policy
+from pipeline.judge.more import with_more
 from pipeline.judge.stored import stored_reference
 from pipeline.log import log
-from pipeline.model.report import Report
+from pipeline.model.report import Report, Verdict
 from pipeline.model.results import (
     Baseline,
     ResultSet,
@@ -44,9 +45,10 @@ from pipeline.render.html import html
 from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
 from pipeline.render.perfdata import perfdata
+from pipeline.render.plan import pairs_of
 from pipeline.render.text import text
 from pipeline.trust import Begun
-from pipeline.wish import Wish, placed, planned, sides, spec_of, store
+from pipeline.wish import Wish, most_pairs, placed, planned, sides, spec_of, store
 
 VERDICT = "verdict.json"
 REPORT_TEXT = "report.txt"
@@ -90,6 +92,10 @@ def run(wish: Wish, out: Path) -> Report:
         tools=_tools(programs),
         taken_at=datetime.now(UTC),
         stored=stored_reference(stored, machine) if stored else None,
+        stops_at_red=plan.suite.stop_at_red,
+        budget_s=plan.budget_s,
+        suite_path=files.named(wish.suite, out / SUITE) if wish.suite.endswith(".toml") else "",
+        place=_place(wish, out),
         prior=prior,
         load_digest=asked.conditions.load_digest,
         ungated=noise.out_of_reach(plan, loaded.digest, machine, prior),
@@ -99,15 +105,16 @@ def run(wish: Wish, out: Path) -> Report:
     if wish.place:
         codec.write_text(out / ENVIRONMENT, chosen(wish.place)[1])
     codec.write_results(out / RESULTS, results)
-    trust.note(_begun(results, out), out)
-    return _measure(plan, results, artifacts, programs, out)
+    trust.note(_begun(results, loaded.suite, out), out)
+    return _measure(plan, results, artifacts, programs, out, kept=results)
 
 
-def resume(out: Path, *, is_trusted: bool = False) -> Report:
-    """Go on with an interrupted run; trials that were measured are kept.
+def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> Report:
+    """Go on with a run; trials that were measured are kept.
 
     Args:
         out: Its folder.
+        more: Number of valid pairs to add; None to go on to where an interrupted run was to end.
         is_trusted: Whether what the folder says may be executed, also if it was not begun here.
 
     Raises:
@@ -115,9 +122,9 @@ def resume(out: Path, *, is_trusted: bool = False) -> Report:
             trusted.
         PipelineError: As `run`.
     """
-    results = codec.read_results(files.measured(out, RESULTS))
-    trust.require(_begun(results, out), out, is_trusted=is_trusted)
+    results = kept = codec.read_results(files.measured(out, RESULTS))
     loaded = config.load(out / SUITE)
+    trust.require(_begun(results, loaded.suite, out), out, is_trusted=is_trusted)
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
     specs = {arm: spec_of(subject.spec) for arm, subject in results.subjects.items()}
     place = out / ENVIRONMENT
@@ -127,7 +134,9 @@ def resume(out: Path, *, is_trusted: bool = False) -> Report:
         [subject.spec for subject in results.subjects.values()],
     )
     suite = loaded.suite.of(specs[Arm.CANDIDATE].product)
-    plan = Plan(suite, results.pairs_asked, results.interleave, results.seed, results.looks)
+    plan = _planned(results, suite)
+    if more is not None:
+        results, plan = _with_more(results, plan, more)
     fit.require(plan, list(specs.values()), out)
     artifacts = {arm: _again(results.subjects[arm]) for arm in Arm}
     for arm, artifact in artifacts.items():
@@ -137,7 +146,37 @@ def resume(out: Path, *, is_trusted: bool = False) -> Report:
     for fact, value in machine.fingerprint.items():
         _same(f"the machine's {fact}", results.machine.fingerprint.get(fact, "unknown"), value)
     log.info("%s: %s pairs are kept", out, results.pairs)
-    return _measure(plan, results, artifacts, programs, out)
+    return _measure(plan, results, artifacts, programs, out, kept=kept)
+
+
+def _planned(results: ResultSet, suite: Suite) -> Plan:
+    """Return the plan that results are of."""
+    return Plan(
+        suite,
+        results.pairs_asked,
+        results.interleave,
+        results.seed,
+        results.looks,
+        results.budget_s,
+        spec_of(results.subjects[Arm.CANDIDATE].spec).product,
+    )
+
+
+def _with_more(results: ResultSet, plan: Plan, more: int) -> tuple[ResultSet, Plan]:
+    """Return results that may have more pairs, and the plan for these."""
+    valid = len(results.valid_pairs)
+    if more < 1:
+        raise ConfigError(f"--pairs {more}: with --resume it is how many more to measure")
+    if valid + more > (most := most_pairs(plan.suite)):
+        raise ConfigError(f"{valid + more} pairs: of this suite a run has at most {most}")
+    left_out = _settled(plan)(results)
+    is_over = measure.is_over(plan, results, left_out)
+    longer, until = with_more(results, more, is_over=is_over)
+    if policy.report(results).verdict is Verdict.REGRESSED:
+        log.warning("the regression that was found stays, whatever more pairs show")
+    pair_s = measure.pair_s(plan, results, left_out)
+    log.info("%s more pairs of about %.0f s, to %s in all", until - valid, pair_s, until)
+    return longer, replace(_planned(longer, plan.suite), pairs=until)
 
 
 def feed(report: Report, out: Path) -> None:
@@ -150,7 +189,8 @@ def feed(report: Report, out: Path) -> None:
         out: Its folder.
     """
     with suppress(ConfigError):  # a file of the folder cannot be read
-        if trust.is_begun_here(_begun(report.results, out)):
+        suite = config.load(out / SUITE).suite
+        if trust.is_begun_here(_begun(report.results, suite, out)):
             priors.feed(report)
 
 
@@ -259,14 +299,28 @@ def _measure(
     artifacts: Mapping[Arm, Artifact],
     programs: Mapping[str, Program],
     out: Path,
+    *,
+    kept: ResultSet,
 ) -> Report:
+    """Measure what a plan still lacks, and judge; `kept` is what the folder is known to hold."""
     latest = results
+    again: list[object] = ["run", "--resume", out]
+    if results != kept:
+        again += ["--pairs", plan.pairs - len(kept.valid_pairs)]
     try:
         with (
             measuring(out),
             plan.suite.environment.opened(programs) as environment,
             progress.shown() as shown,
         ):
+            there = codec.read_results(out / RESULTS)
+            if (there.pairs, there.pairs_asked) != (kept.pairs, kept.pairs_asked):
+                raise ConfigError(
+                    f"another process went on with {out} meanwhile",
+                    hint="type the command again, if more is still wanted",
+                )
+            codec.write_results(out / RESULTS, results)
+            del again[3:]  # how many pairs there are to be is in the file now
             rig = measure.Rig(
                 environment=environment,
                 drivers={w.name: w.driver.driver(programs) for w in plan.suite.workloads},
@@ -275,24 +329,33 @@ def _measure(
                 artifacts=artifacts,
             )
             for latest in measure.run_pairs(
-                plan, rig, results, out, shown, enough=policy.is_enough
+                plan, rig, results, out, shown, enough=_enough(plan), settled=_settled(plan)
             ):
                 codec.write_results(out / RESULTS, latest)
     except (PipelineError, KeyboardInterrupt, OSError):
         log.warning(
             "stopped after %s pairs; go on with: %s",
             latest.pairs,
-            terminal.command("run", "--resume", out),
+            terminal.command(*again),
         )
         raise
     return policy.report(latest)
 
 
-def _begun(results: ResultSet, out: Path) -> Begun:
+def _enough(plan: Plan) -> measure.Enough:
+    """Return what says whether results are enough: what is decided, and the end of the plan."""
+    return lambda results: len(results.valid_pairs) >= plan.pairs or policy.is_enough(results)
+
+
+def _settled(plan: Plan) -> measure.Settled:
+    """Return what says which workloads a pair leaves out: none, unless the suite allows for it."""
+    return policy.settled_workloads if plan.suite.settled == "leave-out" else lambda _: ()
+
+
+def _begun(results: ResultSet, suite: Suite, out: Path) -> Begun:
     """Return what tells a run from others, and decides what going on with it executes."""
     names = [name for name in (SUITE, ENVIRONMENT) if (out / name).is_file()]
-    if SUITE in names:  # scripts beside it are executed too
-        names += sorted(config.own_files(config.load(out / SUITE).suite))
+    names += sorted(config.own_files(suite))  # scripts beside the suite are executed too
     return Begun(
         "run --resume",
         (results.taken_at, results.seed),
@@ -305,25 +368,31 @@ def _begun(results: ResultSet, out: Path) -> Begun:
 def _is_ours(results: ResultSet, out: Path) -> bool:
     """Return whether a run was begun here, by this user."""
     try:
-        return trust.is_known(_begun(results, out))
+        return trust.is_known(_begun(results, config.load(out / SUITE).suite, out))
     except ConfigError:  # a file of the folder cannot be read
         return False
 
 
 def _announce(plan: Plan, specs: Mapping[Arm, Spec]) -> None:
     """Say what happens now and how long it takes, before anything is built."""
-    summary = plan.summary()
-    least_s = summary.duration_s * (plan.looks[0] / plan.pairs if plan.looks else 1)
     log.info(
-        "comparing %s with %s by the suite %s: %s to %s once both are built",
+        "comparing %s with %s by the suite %s: %s, once both are built",
         specs[Arm.CANDIDATE],
         specs[Arm.BASELINE],
         plan.suite.name,
-        progress.minutes(least_s),
-        progress.minutes(summary.duration_s),
+        pairs_of(plan.summary()),
     )
     for sentence in toolchain.first_builds(plan.suite.needs, specs[Arm.CANDIDATE].product):
         log.info("%s", sentence)
+
+
+def _place(wish: Wish, out: Path) -> str:
+    """Return how to name the environment that was asked for in a command that others may read."""
+    if not wish.place or wish.place in NAMES:
+        return wish.place
+    kept = out / ENVIRONMENT
+    is_file = wish.place == wish.environment and wish.place.endswith(".toml")
+    return files.named(wish.place if is_file else str(kept.absolute()), kept)
 
 
 def _again(subject: Subject) -> Artifact:

@@ -104,7 +104,8 @@ def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
         raise ConfigError(f"a budget of {budget_s:g} s is not a finite number above zero")
     loaded = placed(loaded, wish.place, (wish.candidate, wish.against), keep=wish.keep)
     seed = random.SystemRandom().randrange(2**31) if wish.seed is None else wish.seed
-    return loaded, Plan(loaded.suite.of(product), pairs, wish.interleave, seed, looks, budget_s)
+    suite = loaded.suite.of(product)
+    return loaded, Plan(suite, pairs, wish.interleave, seed, looks, budget_s, product)
 
 
 def most_pairs(suite: Suite) -> int:

@@ -9,7 +9,9 @@ from pipeline.capacity.arguments import duration_s
 if TYPE_CHECKING:  # it would load what `--help` does not need
     from pipeline.wish import Wish
 
-_AUTO = "auto"
+AUTO = "auto"
+"""Of --pairs: as many as the answer needs."""
+
 NAMES = (
     "suite",
     "candidate",
@@ -24,7 +26,7 @@ NAMES = (
     "build",
     "budget",
 )
-"""Of all of them, which `run --resume` takes from the run itself."""
+"""Of all of them; but for `pairs`, `run --resume` takes them from the run itself."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +54,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--pairs",
         type=_pairs,
         metavar="N|auto",
-        help="a fixed number, or as many as the answer needs, up to the suite's (default: auto)",
+        help="a fixed number, or as many as the answer needs, up to the suite's (default: auto);"
+        " with --resume, how many more than the run has, at least up to its next planned look",
     )
     parser.add_argument(
         "--budget",
@@ -95,7 +98,7 @@ def wish(args: argparse.Namespace) -> "Wish":
         candidate=args.candidate or _default_candidate(),
         against=args.against or "",
         baseline=args.baseline or "",
-        pairs=None if args.pairs == _AUTO else args.pairs,
+        pairs=None if args.pairs == AUTO else args.pairs,
         interleave=Interleave(args.interleave or "request"),
         seed=args.seed,
         environment=args.environment or "",
@@ -108,9 +111,9 @@ def wish(args: argparse.Namespace) -> "Wish":
 
 def _pairs(written: str) -> int | str:
     try:
-        return written if written == _AUTO else int(written)
+        return written if written == AUTO else int(written)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"give a number or `{_AUTO}`, not `{written}`") from None
+        raise argparse.ArgumentTypeError(f"give a number or `{AUTO}`, not `{written}`") from None
 
 
 def _default_candidate() -> str:

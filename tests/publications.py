@@ -10,6 +10,7 @@ from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.publication import Acceptance, Origin, Outcome, Publication
 from pipeline.model.results import BaselineRef, Interleave, ResultSet
 from pipeline.publish.asked import Asked, reproduce
+from pipeline.render import words
 from tests.builders import NOW, results
 from tests.pages import HOSTILE, metric, wave
 
@@ -19,7 +20,8 @@ ORIGIN = Origin(
     head_sha=HEAD,
     run_url="https://github.example/milo/milo/actions/runs/77",
     run_number=42,
-    artifact_url="https://github.example/milo/milo/actions/runs/77/artifacts/5",
+    artifact_url="https://github.example/milo/milo/actions/runs/77#artifacts",
+    report_url="https://github.example/milo/milo/actions/runs/78/artifacts/5",
     pull=5,
     base="main",
     base_sha="9f8e7d6c" * 5,
@@ -61,7 +63,10 @@ def published(
 ) -> Publication:
     found = acceptance.published(key, origin, policy.report(of), acceptances, today=TODAY)
     wanted = Asked(suite=key, build="go build -o {out} ./cmd/milo")
-    return replace(found, command=reproduce(wanted, origin))
+    report = found.report
+    more = words.more_pairs(report) if report else None
+    pairs = len(of.valid_pairs) + more if more else None
+    return replace(found, command=reproduce(replace(wanted, pairs=pairs), origin))
 
 
 def accepted(until: date = date(2026, 3, 1), **rest: object) -> Acceptance:

@@ -202,7 +202,14 @@ def _trials(results: ResultSet) -> Iterator[str]:
     if len(where) > _MOST_OF_TRIALS:
         yield f"{len(where) - _MOST_OF_TRIALS} more warnings of trials are in results.json"
     for sentence, seen in list(where.items())[:_MOST_OF_TRIALS]:
-        these = list(dict.fromkeys(_which(trials, counted) for trials in seen.values()))
+        these = list(
+            dict.fromkeys(
+                _which(
+                    trials, _loaded(name.partition("/")[0] or sentence.partition(":")[0], counted)
+                )
+                for name, trials in seen.items()
+            )
+        )
         which = these[0] if len(these) == 1 else "some trials"
         of = ", ".join(name for name in seen if name)
         yield f"{of}: {sentence} ({which})" if of else f"{sentence} ({which})"
@@ -214,6 +221,11 @@ def _of_metric(warning: str, names: Iterable[str]) -> tuple[str, str]:
     metric, _, sentence = rest.partition(": ")
     name = f"{workload}/{metric}"
     return (name, sentence) if sentence and name in names else ("", warning)
+
+
+def _loaded(workload: str, counted: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that did not leave a workload out."""
+    return [trial for trial in counted if workload not in trial.left_out]
 
 
 def _which(seen: Sequence[Trial], counted: Sequence[Trial]) -> str:

@@ -19,6 +19,15 @@ Source:
     (1983), whose functions assume that many pairs are there from the first look on.
 """
 
+RESERVE = 0.1
+"""Share of alpha that a run keeps back for looks that are added once it has ended.
+
+What has been spent cannot be spent again, so without it an added look could never say anything.
+"""
+
+ADDED_SHARE = 0.8
+"""Share of what is left of the reserve that each added look spends: it never runs out."""
+
 
 def looks_up_to(most: int) -> tuple[int, ...]:
     """Return the looks of a run that may have as many valid pairs; none where there is but one."""
@@ -39,6 +48,15 @@ def share_of(pairs: int, looks: Sequence[int]) -> float:
     now = next((at for at, look in enumerate(looks) if pairs <= look), len(looks) - 1)
     shares = shares_of(len(looks))
     return shares[now]
+
+
+def reserve_of(added: int) -> float:
+    """Return the share of alpha that a look spends which was added to a run that had ended.
+
+    Args:
+        added: How many looks were added before it.
+    """
+    return RESERVE * ADDED_SHARE * (1.0 - ADDED_SHARE) ** added
 
 
 def shares_of(looks: int) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from pipeline.judge.advice import advice
 from pipeline.judge.compare import compare
 from pipeline.judge.doubts import doubts
 from pipeline.judge.failures import failed_trials
-from pipeline.judge.looks import LOOKS, looks_up_to, share_of
+from pipeline.judge.looks import LOOKS, RESERVE, looks_up_to, reserve_of, share_of
 from pipeline.judge.rows import Measured, Row, of_measured, of_results
 from pipeline.model.report import Comparison, Finding, Report, Rule, Verdict
 from pipeline.model.results import ResultSet
@@ -79,6 +79,33 @@ def rule_at(pairs: int, looks: Sequence[int]) -> Rule:
     return replace(RULE, alpha=alpha, pass_alpha=PASS_ALPHA / len(looks))
 
 
+def rule_of(results: ResultSet, pairs: int) -> Rule:
+    """Return the constants that decide a run at so many valid pairs.
+
+    A run keeps a part of both chances back, and looks that were added to it share that: all of its
+    looks together spend what there is, however many are added.
+    """
+    looks = results.looks
+    planned, added = looks[: len(looks) - results.added], looks[len(looks) - results.added :]
+    last = planned[-1] if planned else results.pairs_asked
+    if pairs <= last or not added:
+        rule = rule_at(pairs, planned if len(planned) > 1 else ())
+        share = 1.0 - RESERVE
+    else:
+        rule, share = RULE, reserve_of(sum(look < pairs for look in added[:-1]))
+    return replace(rule, alpha=rule.alpha * share, pass_alpha=rule.pass_alpha * share)
+
+
+def rule_of_more(results: ResultSet) -> Rule:
+    """Return the constants that will decide a run once it has more pairs."""
+    more = len(results.valid_pairs) + 1
+    if more <= results.pairs_asked:
+        return rule_of(results, more)
+    looks = (*(results.looks or (results.pairs_asked,)), more)
+    added = results.added + 1
+    return rule_of(replace(results, looks=looks, pairs_asked=more, added=added), more)
+
+
 def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
     """Return the verdict on one metric.
 
@@ -110,12 +137,18 @@ def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
     return Verdict.UNCHANGED if is_pass else Verdict.INCONCLUSIVE
 
 
-def findings(rows: Sequence[Row], rule: Rule) -> tuple[Finding, ...]:
-    """Return the verdict on every row, in order, with advice on those that are inconclusive."""
+def findings(rows: Sequence[Row], rule: Rule, later: Rule | None = None) -> tuple[Finding, ...]:
+    """Return the verdict on every row, in order, with advice on those that are inconclusive.
+
+    Args:
+        rows: Of any families.
+        rule: The constants that decide.
+        later: Those that will decide when there are more pairs; the same where that is unknown.
+    """
     found = []
     for comparison in compare(rows, rule):
         verdict = decide(comparison, rule)
-        said = advice(comparison, rule) if verdict is Verdict.INCONCLUSIVE else None
+        said = advice(comparison, later or rule) if verdict is Verdict.INCONCLUSIVE else None
         found.append(Finding(comparison, verdict, advice=said))
     return tuple(found)
 
@@ -163,41 +196,54 @@ def at_looks(
         stops_at_red: Whether one regression is enough to end.
     """
     judged: tuple[Finding, ...] = ()
-    for judged in _judged(looks, looks if len(looks) > 1 else (), rows_at):
+    of_looks = looks if len(looks) > 1 else ()
+    for judged in _judged(looks, lambda pairs: (rule_at(pairs, of_looks), None), rows_at):
         if may_end(judged, stops_at_red=stops_at_red):
             break
     return judged
 
 
 def _judged(
-    reached: Iterable[int], looks: Sequence[int], rows_at: Callable[[int], Sequence[Row]]
+    reached: Iterable[int],
+    rules_at: Callable[[int], tuple[Rule, Rule | None]],
+    rows_at: Callable[[int], Sequence[Row]],
+    left_out_at: Callable[[int], Sequence[str]] = lambda _: (),
 ) -> Iterator[tuple[Finding, ...]]:
     """Yield the findings at each number of pairs; what an earlier one has rejected is kept.
 
     Args:
         reached: Numbers of pairs, rising.
-        looks: All looks of the run, which share alpha; none of a fixed number.
+        rules_at: Gives the constants that decide at so many pairs, and those of more; see
+            `findings`.
         rows_at: Gives the rows of so many pairs.
+        left_out_at: Gives the workloads that had been settled before so many pairs.
     """
     before: tuple[Finding, ...] = ()
     for pairs in reached:
-        before = _kept(before, findings(rows_at(pairs), rule_at(pairs, looks)))
+        now = findings(rows_at(pairs), *rules_at(pairs))
+        before = _kept(before, now, left_out_at(pairs))
         yield before
 
 
-def _kept(before: Sequence[Finding], now: Sequence[Finding]) -> tuple[Finding, ...]:
+def _kept(
+    before: Sequence[Finding], now: Sequence[Finding], left_out: Sequence[str]
+) -> tuple[Finding, ...]:
     """Return the findings of now, with the rejections of earlier looks.
 
-    A look that rejects has paid for it with its share of alpha, so that what later pairs show does
-    not take it back.  A regression is kept before an improvement.
+    What is known of a workload that was left out since is what the look before found.  A look that
+    rejects has paid for it with its share of alpha, so that what later pairs show does not take it
+    back.  A regression is kept before an improvement.
     """
+    settled = {_name(f): f for f in before if f.comparison.workload in left_out}
     rejected = {
         _name(finding): finding
         for finding in before
         if finding.verdict in (Verdict.REGRESSED, Verdict.IMPROVED)
     }
     return tuple(
-        Finding(one.comparison, earlier.verdict, kept=earlier.kept or earlier.comparison)
+        settled[_name(one)]
+        if _name(one) in settled
+        else Finding(one.comparison, earlier.verdict, kept=earlier.kept or earlier.comparison)
         if (earlier := rejected.get(_name(one)))
         and one.verdict not in (earlier.verdict, Verdict.REGRESSED)
         else one
@@ -212,9 +258,14 @@ def _name(finding: Finding) -> tuple[str, str]:
 def report(results: ResultSet) -> Report:
     """Judge a run: every metric, and what a reader must know of the run as a whole."""
     valid = len(results.valid_pairs)
-    rule = rule_at(valid, results.looks)
+    rule, later = rule_of(results, valid), rule_of_more(results)
     reached = [*(look for look in results.looks if look < valid), valid]
-    *_, judged = _judged(reached, results.looks, lambda pairs: of_results(results.of_first(pairs)))
+    *_, judged = _judged(
+        reached,
+        lambda pairs: (rule_of(results, pairs), later),
+        lambda pairs: of_results(results.of_first(pairs)),
+        lambda pairs: results.of_first(pairs).left_out,
+    )
     found = (*failed_trials(results), *judged)
     return Report(results, found, rule, doubts(results, found, is_settled=is_settled(found)))
 
@@ -240,6 +291,33 @@ def may_end(findings: Sequence[Finding], *, stops_at_red: bool = False) -> bool:
     if stops_at_red and any(f.verdict is Verdict.REGRESSED for f in gating):
         return True
     return is_settled(gating) and not any(is_suspect(f) for f in gating)
+
+
+def settled_workloads(results: ResultSet) -> tuple[str, ...]:
+    """Return the workloads that pairs after the last look need not run.
+
+    Every gating metric of such a workload was unchanged at that look, and none of it suspect.  A
+    workload that found a change goes on: what the builds leave behind it may differ too, and those
+    after it may measure that.  One that was left out before stays so.
+    """
+    valid = len(results.valid_pairs)
+    look = max((look for look in results.looks if look <= valid), default=0)
+    if not look or any(trial.failures for trial in results.trials):
+        return ()
+    of: dict[str, list[Finding]] = {}
+    for finding in report(results.of_first(look)).findings:
+        of.setdefault(finding.comparison.workload, []).append(finding)
+    settled = [
+        name
+        for name, found in of.items()
+        if name in results.left_out
+        or all(
+            f.verdict is Verdict.UNCHANGED and not is_suspect(f)
+            for f in found
+            if f.comparison.metric.gate
+        )
+    ]
+    return tuple(settled) if len(settled) < len(of) else results.left_out
 
 
 def is_suspect(finding: Finding) -> bool:

@@ -202,7 +202,7 @@ def of_measured(measured: Measured, apart: float, pairs: int | None = None) -> R
 def _row(
     results: ResultSet, shown: Sample, arms: dict[Arm, Sample | None], stored: float | None
 ) -> Row:
-    metric, valid = shown.metric, results.valid_pairs
+    metric, valid = shown.metric, results.pairs_of(shown.workload)
     values = {
         arm: [sample.values[pair] if sample else None for pair in valid]
         for arm, sample in arms.items()

@@ -38,7 +38,8 @@ class WorkloadSummary:
 class PlanSummary:
     """A plan, in numbers: durations in s, sizes in B; and what it asks of a cluster.
 
-    `most_pair_s` is how long one pair takes with a build that meets every deadline.
+    `pair_s` is how long one pair takes, and `most_pair_s` one with a build that meets every
+    deadline.  `least` pairs are measured whatever the budget is.
     """
 
     suite: str
@@ -50,7 +51,10 @@ class PlanSummary:
     seed: int
     launches: int
     duration_s: float
+    pair_s: float
     most_pair_s: float
+    least: int
+    budget_s: float | None
     workloads: tuple[WorkloadSummary, ...]
     kept_bytes: float
     peak_bytes: float
@@ -58,3 +62,16 @@ class PlanSummary:
     asks_for_load: str = ""
     load_pods: int = 0
     on_gke: str = ""
+
+    @property
+    def fits(self) -> int:
+        """Number of pairs that the budget has time for, at most as many as the run may have."""
+        if self.budget_s is None:
+            return self.pairs
+        return min(self.pairs, int(self.budget_s // self.pair_s))
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Numbers of pairs at which the run may end, rising: its looks, and where time is up."""
+        last = max(self.fits, self.least)
+        return (*(look for look in self.looks if look < last), last)

@@ -88,6 +88,7 @@ class Origin:
         run_number: As its page shows it; 0 when unknown.
         attempt: From 1.
         artifact_url: Page from which everything that was measured can be had; empty when unknown.
+        report_url: Where a browser opens the report; empty when unknown.
         is_fork: Whether the commit is of a repository whose authors may not write to ours.
         pull: Number of the pull request; 0 when there is none, or when nobody can tell which.
         base: Name of the branch that the pull request is for; empty when unknown.
@@ -99,6 +100,7 @@ class Origin:
     run_number: int = 0
     attempt: int = 1
     artifact_url: str = ""
+    report_url: str = ""
     is_fork: bool = False
     pull: int = 0
     base: str = ""

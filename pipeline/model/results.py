@@ -143,6 +143,7 @@ class Trial:
         invalid: Why the load was not as asked; empty when the trial counts.
         warnings: What a reader should know of a trial that counts.
         failures: How the build failed in it; such a trial counts, and lacks values.
+        left_out: Workloads that were not run in it, because earlier pairs had settled them.
     """
 
     pair: int
@@ -153,6 +154,7 @@ class Trial:
     invalid: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pair < 0 or self.position not in (0, 1):
@@ -227,6 +229,11 @@ class ResultSet:
             run of a fixed number of pairs.
         prior: What earlier runs say of how much its metrics vary; None where nothing is known.
         stops_at_red: Whether the run ends at the first look that finds a regression.
+        added: How many of the last looks were added once the run had ended.
+        budget_s: No pair is started that would end later, in seconds of measuring from the first.
+        suite_path: The file of the suite as it can be named again, empty for a suite of ours.
+        place: The environment that was asked for as it can be named again, empty for the suite's
+            own; None where an older version did not keep it.
         load_digest: Digest of the load and of the reading of each metric, see
             `config.load_digest`; empty in results of before it was kept.
         ungated: Sample keys of metrics that the suite gates on, and that do not gate in this run:
@@ -250,6 +257,10 @@ class ResultSet:
     looks: tuple[int, ...] = ()
     prior: Prior | None = None
     stops_at_red: bool = False
+    added: int = 0
+    budget_s: float | None = None
+    suite_path: str = ""
+    place: str | None = None
     load_digest: str = ""
     ungated: tuple[str, ...] = ()
 
@@ -262,6 +273,10 @@ class ResultSet:
             list(self.looks) != sorted(set(self.looks)) or self.looks[-1] != self.pairs_asked
         ):
             raise ValueError("looks: they must rise to pairs_asked")
+        if not 0 <= self.added <= max(0, len(self.looks) - 1):
+            raise ValueError("added: at least one look must be planned")
+        if self.budget_s is not None and not (math.isfinite(self.budget_s) and self.budget_s > 0):
+            raise ValueError("budget_s: a finite number above zero is needed")
         if set(self.subjects) != set(Arm):
             raise ValueError("subjects: one for each arm is needed")
         pairs = self.pairs
@@ -270,6 +285,7 @@ class ResultSet:
             if numbers != list(range(pairs)) or len(self.trials) != 2 * pairs:
                 raise ValueError(f"trials: the {arm} arm must have pairs 0 to {pairs - 1} in order")
         self._require_samples(pairs)
+        self._require_left_out()
 
     def _require_samples(self, pairs: int) -> None:
         for arm, samples in self.samples.items():
@@ -283,6 +299,22 @@ class ResultSet:
                         f" for {pairs} pairs"
                     )
 
+    def _require_left_out(self) -> None:
+        absent: dict[int, set[str]] = {}
+        for trial in self.trials:
+            if trial.left_out:
+                absent.setdefault(trial.pair, set(trial.left_out))
+            if set(trial.left_out) != absent.get(trial.pair, set()):
+                raise ValueError(f"trials: those of pair {trial.pair} left out different workloads")
+        for arm, samples in self.samples.items():
+            for sample in samples:
+                for pair, names in absent.items():
+                    if sample.workload in names and sample.values[pair] is not None:
+                        raise ValueError(
+                            f"samples: {arm} {sample.key} has a value in pair {pair}, which left"
+                            " its workload out"
+                        )
+
     @property
     def pairs(self) -> int:
         """Number of pairs that were run, valid or not."""
@@ -293,6 +325,23 @@ class ResultSet:
         """Numbers of the pairs both trials of which count."""
         invalid = {trial.pair for trial in self.trials if trial.invalid}
         return tuple(pair for pair in range(self.pairs) if pair not in invalid)
+
+    def pairs_of(self, workload: str) -> tuple[int, ...]:
+        """Return the numbers of the valid pairs in which a workload was run."""
+        absent = {trial.pair for trial in self.trials if workload in trial.left_out}
+        return tuple(pair for pair in self.valid_pairs if pair not in absent)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the workloads that the last valid pair left out."""
+        last = self.valid_pairs[-1:]
+        return next((trial.left_out for trial in self.trials if trial.pair in last), ())
+
+    @property
+    def measured_s(self) -> float:
+        """Seconds that all launches took; the two trials of a duet share one."""
+        shared = len(Arm) if self.interleave is Interleave.REQUEST else 1
+        return sum(trial.duration_s for trial in self.trials) / shared
 
     def of_first(self, valid: int) -> "ResultSet":
         """Return the results as they were when so many pairs were valid.

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-TARGETS = ("summary", "check", "comment", "issue")
+TARGETS = ("summary", "check", "comment", "issue", "page")
 AUTHOR = "github-actions[bot]"
 API_VERSION = "2022-11-28"
 IGNORE = "docs/**\n**/*.md"
@@ -32,8 +32,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
         "--comment",
         choices=("always", "changes", "never"),
         default="changes",
-        help="changes (default): create one when there is something to say or the pull request has"
-        " the label milo-perf-comment; one that exists is always updated",
+        help="changes (default): create one when something regressed, improved or broke, or the"
+        " pull request has the label milo-perf-comment; update one that exists after every result",
     )
     parser.add_argument("--start", action="store_true", help="only say that a check is in progress")
     parser.add_argument(
@@ -59,7 +59,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
         type=_by_its_name,
         choices=("regression", "inconclusive", "never"),
         default="regression",
-        help="what turns the check red; `inconclusive`: that too",
+        help="what turns the check red; `inconclusive`: that too (default: regression)",
     )
     parser.add_argument(
         "--ignore",
@@ -81,7 +81,15 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
     parser.add_argument(
         "--acknowledged", type=Path, metavar="FILE", help="TOML or JSON: regressions accepted"
     )
-    parser.add_argument("--artifact-url", default="", metavar="URL", help="to link to")
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="HTML file to write for `--to page`"
+    )
+    parser.add_argument(
+        "--report-url", default="", metavar="URL", help="URL at which a browser opens that page"
+    )
+    parser.add_argument(
+        "--artifact-url", default="", metavar="URL", help="URL of the archives with all data"
+    )
     parser.add_argument(
         "--author",
         default=AUTHOR,

@@ -5,9 +5,13 @@ import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pipeline import files
 from pipeline.errors import ConfigError
 from pipeline.model.publication import Origin
 from pipeline.model.subject import Product
+
+MOST_PAIRS = 1_000
+"""Of a run."""
 
 
 class FailOn(StrEnum):
@@ -78,9 +82,10 @@ def reproduce(wanted: Asked, origin: Origin) -> str:
         )
     else:
         arms = f"source:.@{head}", f"source:.@{left}"
+    suite = files.named(wanted.suite)
     pairs = "auto" if wanted.pairs is None else f"{wanted.pairs}"
     words = [
-        *("python -m pipeline run --suite", shlex.quote(wanted.suite)),
+        *("python -m pipeline run --suite", shlex.quote(suite)),
         *("--candidate", arms[0], "--against", arms[1], "--pairs", pairs),
     ]
     if wanted.build and wanted.product is Product.MILO:
@@ -91,6 +96,6 @@ def reproduce(wanted: Asked, origin: Origin) -> str:
 def _pairs(text: str) -> int | None:
     if text == "auto":
         return None
-    if not (text.isascii() and text.isdecimal() and 2 <= int(text) <= 1_000):
+    if not (text.isascii() and text.isdecimal() and 2 <= int(text) <= MOST_PAIRS):
         raise ConfigError(f"--pairs {text}: write a number from 2 to 1000, or `auto`")
     return int(text)

@@ -13,7 +13,7 @@ from pipeline.publish.asked import FailOn
 from pipeline.publish.event import Event
 from pipeline.publish.github import GitHub, UnsureError
 from pipeline.render import rows
-from pipeline.render.comment import Kind, comment, headline
+from pipeline.render.comment import Kind, answer_of, comment
 
 CONCLUSIONS: Final = {
     Outcome.PASSED: "success",
@@ -59,7 +59,6 @@ def completed(
     publication: Publication, event: Event, answer: Answer, fail_on: FailOn = FailOn.REGRESSION
 ) -> dict[str, Any]:
     """Return what is sent when there is an answer, annotations included."""
-    said = headline(publication)
     found = conclusion(publication.outcome, fail_on)
     answer = replace(answer, outcome=publication.outcome, conclusion=found)
     return {
@@ -67,7 +66,7 @@ def completed(
         "status": "completed",
         "conclusion": found,
         "output": {
-            "title": f"{said.found} - {said.advice}",
+            "title": answer_of(publication),
             "summary": comment(publication, Kind.PLAIN),
             "annotations": annotations(publication),
         },
@@ -78,7 +77,7 @@ def annotations(publication: Publication) -> list[dict[str, Any]]:
     """Return one annotation for each regression that gates and is not accepted."""
     reds = [
         finding
-        for finding in rows.changed(publication)
+        for finding in rows.moved(publication)
         if finding.verdict is Verdict.REGRESSED
         and finding.comparison.metric.gate
         and rows.status(finding, publication) == "regressed"

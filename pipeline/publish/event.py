@@ -146,13 +146,26 @@ class Event:
             )
 
 
-def read(path: Path | None, runner: Runner, artifact_url: str) -> Event:
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Addresses to link to; one that is no plain address is left out.
+
+    Attributes:
+        report: Of the report, where a browser opens it; empty for none.
+        artifact: Of the archives of the run; empty for none.
+    """
+
+    report: str = ""
+    artifact: str = ""
+
+
+def read(path: Path | None, runner: Runner, links: Links) -> Event:
     """Return the event.
 
     Args:
         path: Its file; None for the one of the runner, or none at all outside of a workflow.
         runner: Of this job.
-        artifact_url: To link to; left out unless it is a plain address.
+        links: To what somebody is to be led.
 
     Raises:
         ConfigError: The file cannot be read, or is no event.
@@ -160,17 +173,17 @@ def read(path: Path | None, runner: Runner, artifact_url: str) -> Event:
     named = runner.get("GITHUB_EVENT_PATH")
     file = path or (Path(named) if named else None)
     body = _body(file) if file else _Event()
-    link = artifact_url if _URL.fullmatch(artifact_url) else ""
     own_id = body.repository.id if body.repository else 0
     if run := body.workflow_run:
         repository = run.head_repository
         unnamed = _unnamed_run(run, body.repository)
         origin = Origin(
             head_sha="" if unnamed else run.head_sha,
-            run_url=run.html_url if _URL.fullmatch(run.html_url) else "",
+            run_url=_address(run.html_url),
             run_number=run.run_number,
             attempt=run.run_attempt,
-            artifact_url=link,
+            report_url=_address(links.report),
+            artifact_url=_address(links.artifact),
             is_fork=repository is None or repository.id != own_id,
         )
         return Event(
@@ -195,7 +208,8 @@ def read(path: Path | None, runner: Runner, artifact_url: str) -> Event:
         run_url=runner.run_url,
         run_number=runner.number("GITHUB_RUN_NUMBER", 0),
         attempt=runner.number("GITHUB_RUN_ATTEMPT", 1),
-        artifact_url=link,
+        report_url=_address(links.report),
+        artifact_url=_address(links.artifact),
         is_fork=head is not None and (head.repo is None or head.repo.id != own_id),
         base=pull.base.ref if pull and pull.base else "",
         base_sha=pull.base.sha if pull and pull.base else "",
@@ -212,6 +226,11 @@ def read(path: Path | None, runner: Runner, artifact_url: str) -> Event:
         head_repository=head.repo.id if head.repo else 0,
         run=own_run,
     )
+
+
+def _address(text: str) -> str:
+    """Return an address that can stand in Markdown; empty for anything else."""
+    return text if _URL.fullmatch(text) else ""
 
 
 def _unnamed(body: _Event, name: str) -> str:

@@ -10,7 +10,7 @@ from pipeline.errors import ConfigError
 from pipeline.model.publication import Alarm, Outcome, Publication
 from pipeline.publish import upsert
 from pipeline.publish.github import GitHub
-from pipeline.render.comment import Kind, headline, marker, shorter
+from pipeline.render.comment import Kind, answer_of, marker, shorter
 from pipeline.render.numbers import percent
 
 STEPS = "steps.json"
@@ -71,7 +71,7 @@ def is_wrong(publication: Publication) -> bool:
 
 def title(publication: Publication) -> str:
     """Return the title of the issue."""
-    return f"Performance of {publication.key}: {headline(publication).found}"
+    return f"Performance of {publication.key}: {answer_of(publication)}"
 
 
 def send(github: GitHub, author: str, publication: Publication) -> str:

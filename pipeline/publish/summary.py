@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.errors import ConfigError
 from pipeline.model.publication import Outcome, Publication
 from pipeline.publish import checks
-from pipeline.render.comment import Kind, comment, headline
+from pipeline.render.comment import Kind, answer_of, comment
 
 MOST_ANNOTATIONS = 10
 """Of a step, that GitHub shows."""
@@ -36,9 +36,9 @@ def write(publication: Publication, path: Path) -> str:
 def commands(publication: Publication) -> list[str]:
     """Return the annotations of a step, as the commands that its runner obeys."""
     if publication.outcome in (Outcome.BROKEN, Outcome.INCOMPLETE):
-        return [_command("error", headline(publication).found)]
+        return [_command("error", answer_of(publication))]
     if publication.outcome is Outcome.INCONCLUSIVE:
-        return [_command("warning", headline(publication).found)]
+        return [_command("warning", answer_of(publication))]
     found = checks.annotations(publication)[:MOST_ANNOTATIONS]
     return [_command("error", one["message"]) for one in found]
 

@@ -20,14 +20,16 @@ from pipeline.judge.calibrate import out_of_reach_by
 from pipeline.judge.looks import looks_up_to
 from pipeline.model.prior import Prior
 from pipeline.model.publication import Acceptance, Outcome, Publication
+from pipeline.model.report import Report
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product
 from pipeline.ours import Judged, by_suite, some
 from pipeline.plain import clipped
-from pipeline.publish.asked import Asked, reproduce
+from pipeline.publish.asked import MOST_PAIRS, Asked, reproduce
 from pipeline.publish.event import Event
 from pipeline.publish.ignored import not_ignored
 from pipeline.publish.pull import Pull
+from pipeline.render import words
 
 ERROR: Final = "error.txt"
 """What the pipeline said when it ended without results."""
@@ -104,8 +106,16 @@ def publication(
         found,
         notes=judged.notes,
         lacking=frozenset(judged.lacking),
-        command=reproduce(wanted, event.origin),
+        command=reproduce(_settling(wanted, report), event.origin),
     )
+
+
+def _settling(wanted: Asked, report: Report) -> Asked:
+    """Return what was asked for, with the pairs that would settle an inconclusive run."""
+    more = words.more_pairs(report)
+    if not more:
+        return wanted
+    return replace(wanted, pairs=min(len(report.results.valid_pairs) + more, MOST_PAIRS))
 
 
 def _not_measured(
@@ -187,6 +197,10 @@ def _by_ours(results: ResultSet, wanted: Asked) -> Judged:
     except ConfigError:
         if wanted.suite is not None:
             raise
+        if results.added:
+            raise BaselineError(
+                "pairs were added to its run, and only --suite says how many it was to have"
+            ) from None
         if results.looks not in ((), looks_up_to(results.pairs_asked)):
             raise BaselineError(
                 f"its run was to be looked at {results.looks}, which no run is"

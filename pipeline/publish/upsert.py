@@ -39,7 +39,7 @@ def upsert(
     bodies: Iterable[str],
     *,
     may_create: bool,
-    is_later: Callable[[str], bool] = lambda _: False,
+    reason_to_keep: Callable[[str], str] = lambda _: "",
 ) -> str:
     """Make one text of ours say what it should, and return what was done in a sentence.
 
@@ -52,7 +52,7 @@ def upsert(
         author: Login of the bot that we are: a marker alone may be anybody's.
         bodies: The text, then shorter ones for when GitHub finds it too long.
         may_create: Whether to create one where there is none.
-        is_later: Whether a text of ours says more than this one, so that it stays.
+        reason_to_keep: Why a text of ours must not be replaced by this one; empty if it may be.
 
     Raises:
         PipelineError: GitHub does not answer, or does not let us.
@@ -64,8 +64,8 @@ def upsert(
         mine = _ours(place, marker, author, new)
         if not mine and not may_create:
             return f"{place.what}: there is none, and there is nothing to say"
-        if mine and not new and is_later(str(mine[0].get("body") or "")):
-            return f"{place.what}: left as it is, a later run has written it"
+        if mine and not new and (why := reason_to_keep(str(mine[0].get("body") or ""))):
+            return f"{place.what}: left as it is, {why}"
         try:
             if mine:
                 return f"{place.what}: {_kept(place, mine, body, done)}"

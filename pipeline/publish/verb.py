@@ -12,12 +12,14 @@ from pipeline import acknowledged
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.log import log
 from pipeline.model.publication import Outcome, Publication
+from pipeline.model.report import Verdict
 from pipeline.publish import (
     answers,
     asked,
     checks,
     event,
     issues,
+    page,
     pull,
     runner,
     summary,
@@ -39,6 +41,13 @@ LABEL = "milo-perf-comment"
 
 MOST_OTHERS = 20
 """Pull requests with one commit that are looked up; answers of more count as open."""
+
+
+_FOREIGN_BLOCK = re.compile(r"^```text\n.*?^```$", re.DOTALL | re.MULTILINE)
+_OWN_LINK = re.compile(
+    r"^(?:.* · )?\[Workflow run(?: \d+)?\]\((\S*/actions/runs/\d+)\)(?:, attempt (\d{1,9}))?",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +96,32 @@ def publish(args: argparse.Namespace) -> Iterator[str]:
     errors: list[PipelineError] = []
     for target in dict.fromkeys(args.to):
         try:
-            if target in ("check", "comment"):
-                job.of.require_commit()
-            told = found
-            if target == "issue":
-                told = replace(found, alarms=issues.alarms(args.dir))
-            if job.github and target != "summary":
-                yield _sent(target, told, job, job.github)
-            elif target == "summary" and not args.dry_run:
-                yield from _summary(told, here)
-            else:
-                said = _foreseen(target, told, job)
-                yield summary.quoted(said, is_in_actions=here.is_in_actions)
+            yield from _told(target, found, job, here)
         except PipelineError as error:
             log.error("%s: %s", target, error)
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+def _told(target: str, found: Publication, job: _Job, here: Runner) -> Iterator[str]:
+    """Publish to one target, and yield what is to be printed.
+
+    Raises:
+        PipelineError: It cannot be published there.
+    """
+    if target in ("check", "comment"):
+        job.of.require_commit()
+    if target == "issue":
+        found = replace(found, alarms=issues.alarms(job.args.dir))
+    if target == "page":
+        yield "page: not written" if job.args.dry_run else page.write(found, job.args.page)
+    elif job.github and target != "summary":
+        yield _sent(target, found, job, job.github)
+    elif target == "summary" and not job.args.dry_run:
+        yield from _summary(found, here)
+    else:
+        yield summary.quoted(_foreseen(target, found, job), is_in_actions=here.is_in_actions)
 
 
 def _job(args: argparse.Namespace, here: Runner) -> _Job:
@@ -112,11 +130,11 @@ def _job(args: argparse.Namespace, here: Runner) -> _Job:
     Raises:
         PipelineError: An argument cannot be used, or GitHub does not answer.
     """
-    of = event.read(args.event, here, args.artifact_url)
+    of = event.read(args.event, here, event.Links(args.report_url, args.artifact_url))
     asks = not args.dry_run and args.to != ["summary"]
     github = GitHub(here.api_url, here.repository, here.token, args.api_version) if asks else None
     there: Pull | str = "GitHub was not asked"
-    if github and {"check", "comment"} & set(args.to):
+    if github and {"check", "comment", "page"} & set(args.to):
         there = pull.find(github, of)
     elif of.number and of.origin.base:
         there = Pull(of.number, frozenset(), of.origin.base, of.origin.base_sha)
@@ -191,27 +209,57 @@ def _foreseen(target: str, found: Publication, job: _Job) -> str:
 
 
 def _comment(found: Publication, job: _Job, github: GitHub) -> str:
+    """Create or update the comment on the pull request, and return what was done in a sentence."""
     if job.args.comment == "never":
         return "comment: none, as asked"
-    if not found.outcome.is_result:
+    if found.outcome in (Outcome.WAITING, Outcome.STOPPED):
         return "comment: left as it is, nothing was measured"
     if isinstance(job.there, str):
         return f"comment: none: {job.there}"
     own = _run_of(found.origin.run_url, found.origin.attempt)
-    asked_for = job.args.comment == "always" or LABEL in job.there.labels
+    is_wanted = found.outcome.is_result and (
+        job.args.comment == "always" or LABEL in job.there.labels
+    )
+
+    def reason_to_keep(body: str) -> str:
+        if not found.outcome.is_result and _is_of_commit(body, found.origin.head_sha):
+            return "it has a result of this commit"
+        return "a later run has written it" if (0, 0) < own < _written_by(body) else ""
+
     return upsert.upsert(
         comments_of(github, job.there.number),
         marker(Kind.COMMENT, found.key),
         job.args.author,
         shorter(found),
-        may_create=asked_for or found.outcome is not Outcome.PASSED,
-        is_later=lambda body: (0, 0) < own < _written_by(body),
+        may_create=is_wanted or needs_attention(found),
+        reason_to_keep=reason_to_keep,
     )
 
 
+def needs_attention(found: Publication) -> bool:
+    """Whether a pull request without a comment of ours gets one.
+
+    It does when a gating metric regressed and nobody has accepted it, when the run is an
+    improvement as a whole, and when the run broke or lacks numbers.  A pass, an inconclusive run
+    and an accepted regression only update a comment that is there; the check says the rest.
+    """
+    if found.outcome in (Outcome.REGRESSED, Outcome.INCOMPLETE, Outcome.BROKEN):
+        return True
+    is_improved = found.report is not None and found.report.verdict is Verdict.IMPROVED
+    return found.outcome is Outcome.PASSED and is_improved
+
+
+def _is_of_commit(body: str, sha: str) -> bool:
+    """Whether a comment of ours is about a commit."""
+    return bool(sha) and f"`{sha[:12]}`" in body
+
+
 def _written_by(body: str) -> tuple[int, int]:
-    """Return the workflow run that a comment of ours links to last, and its attempt."""
-    links = re.findall(r"\]\((\S*/actions/runs/\d+)\)(?:, attempt (\d{1,9}))?", body)
+    """Return the workflow run that a comment of ours links to, and its attempt.
+
+    Blocks of foreign text are left out: they could name a run that has yet to come.
+    """
+    links = _OWN_LINK.findall(_FOREIGN_BLOCK.sub("", body))
     return _run_of(links[-1][0], int(links[-1][1] or 1)) if links else (0, 0)
 
 

@@ -5,19 +5,26 @@ foreign: names stand in code spans, sentences are escaped, and nothing can start
 table's cell, call a person, or forge the marker by which a comment is found again.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from pipeline.model.publication import Acceptance, Outcome, Publication
+from pipeline.model.publication import Acceptance, Origin, Outcome, Publication
 from pipeline.model.report import Report, Verdict
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm, Subject
 from pipeline.render import rows, words
-from pipeline.render.foreign import block, code
+from pipeline.render.care import MOST, cautions
+from pipeline.render.foreign import block, code, harmless
 from pipeline.render.markdown import fence, template, unmarked, verbatim
 from pipeline.render.numbers import share
+
+OF_A_FORK = (
+    "Measured by code that this pull request controls: its numbers are as trustworthy as its"
+    " authors."
+)
+"""Said of every pull request from a fork."""
 
 MOST_BYTES = 60_000
 """Of everything: GitHub refuses comments of 65,536 characters and a check's text of as many."""
@@ -41,7 +48,7 @@ class _Rung:
 
     metrics: bool = True
     changed: int = 10
-    sentences: int = 50
+    sentences: int = MOST
     method: bool = True
     command: bool = True
 
@@ -49,8 +56,7 @@ class _Rung:
 _LADDER = (
     _Rung(),
     _Rung(metrics=False),
-    _Rung(metrics=False, sentences=10),
-    _Rung(metrics=False, sentences=3, method=False),
+    _Rung(metrics=False, sentences=2, method=False),
     _Rung(metrics=False, changed=3, sentences=0, method=False, command=False),
 )
 _ICONS = {
@@ -87,7 +93,7 @@ def comment(publication: Publication, kind: Kind = Kind.COMMENT) -> str:
 
 def shorter(publication: Publication, kind: Kind = Kind.COMMENT) -> Iterator[str]:
     """Yield the text that fits, then what is left of it step by step if GitHub wants less."""
-    is_brief = kind is Kind.COMMENT and publication.outcome is Outcome.PASSED
+    is_brief = kind is Kind.COMMENT and _is_plain_pass(publication)
     most = MOST_BYTES_OF_A_PASS if is_brief else MOST_BYTES
     shortest = None
     for rung in _LADDER:
@@ -99,83 +105,87 @@ def shorter(publication: Publication, kind: Kind = Kind.COMMENT) -> Iterator[str
 
 
 _UNMEASURED = {
-    Outcome.SKIPPED: words.Headline("not measured", "no action needed"),
-    Outcome.WAITING: words.Headline("not measured yet", "a maintainer has to look first"),
-    Outcome.STOPPED: words.Headline("not measured, the run was stopped", "run the workflow again"),
+    Outcome.SKIPPED: "SKIPPED: no file was changed that could make a difference",
+    Outcome.WAITING: "WAITING: not measured yet, a maintainer has to look first",
+    Outcome.STOPPED: "STOPPED: not measured, because the workflow run was stopped",
 }
 
 
-def headline(publication: Publication) -> words.Headline:
-    """Return the answer, derived from the rows that are shown."""
+def answer_of(publication: Publication) -> str:
+    """Return the answer in one line: the verdict, which metric, and how much.
+
+    Of a report it is `words.answer`, in which an accepted regression is none.  It says nothing
+    that an artifact says in sentences.
+    """
     report = publication.report
     if publication.outcome in _UNMEASURED:
         return _UNMEASURED[publication.outcome]
     if report is None:
-        return words.Headline("the benchmark did not finish", "there is no result, see why below")
+        return "ERROR: the benchmark did not finish, so there is no result"
     if publication.outcome is Outcome.BROKEN:
-        return words.headline(report)
+        return words.answer(_without_reasons(report))
     if publication.alarms and publication.outcome is not Outcome.REGRESSED:
-        steps = words.count(len(publication.alarms), "step")
-        return words.Headline(f"{steps} for the worse in the history", "look at what changed there")
+        first, more = publication.alarms[0], _and_more(len(publication.alarms) - 1)
+        return f"REGRESSION in the history: {harmless(first.series)} {first.sentence}{more}"
     return _answer(publication, report)
 
 
-def _answer(publication: Publication, report: Report) -> words.Headline:
-    """Return the answer of a run, in which a regression that is accepted is none."""
-    found = [rows.status(finding, publication) for finding in report.gating]
-    of = words.count(len(found), "gating metric")
-    known = found.count("accepted")
+def _answer(publication: Publication, report: Report) -> str:
+    """Return the answer of a run that was judged."""
+    accepted = tuple(f for f in report.gating if rows.status(f, publication) == "accepted")
+    others = words.answer(
+        replace(report, findings=tuple(f for f in report.findings if f not in accepted))
+    )
     match publication.outcome:
-        case Outcome.REGRESSED:
-            more = f", {known} more accepted" if known else ""
-            reds = words.count(found.count("regressed"), "regression")
-            return words.Headline(f"{reds} among {of}{more}", "look before merging")
-        case Outcome.INCOMPLETE:
-            said = f"{len(publication.lacking)} of {of} not measured"
-            return words.Headline(said, "not a pass: see which below")
         case Outcome.ACCEPTED:
-            said = words.count(known, "known regression")
-            return words.Headline(f"no new regression, {said} accepted", "no action needed")
-        case Outcome.INCONCLUSIVE:
-            return _doubt(report, found)
+            known = words.answer(replace(report, findings=accepted)).partition(": ")[2]
+            return f"ACCEPTED: {known}; no other regression"
+        case Outcome.INCOMPLETE:
+            lacking = sorted(publication.lacking)
+            of = words.count(len(lacking), "gating metric")
+            named = f"{harmless(lacking[0])}{_and_more(len(lacking) - 1)}" if lacking else "none"
+            return f"INCOMPLETE: {of} not measured: {named}"
         case _:
-            return words.headline(report)
+            more = words.count(len(accepted), "regression")
+            return f"{others}; {more} accepted" if accepted else others
 
 
-def _doubt(report: Report, found: Sequence[str]) -> words.Headline:
-    """Return the answer of a run that could not be judged, given what its gating rows say."""
-    of = words.count(len(found), "gating metric")
-    if found and set(found) == {"new"}:
-        return words.Headline("first numbers, nothing to compare them with", "no verdict yet")
-    if _is_one_sided(report):
-        doubts = found.count("new") + found.count("missing")
-        return words.Headline(f"could not judge {doubts} of {of}", "only one build has them")
-    if "accepted" in found:
-        doubts = sum(finding.verdict is Verdict.INCONCLUSIVE for finding in report.gating)
-        return words.Headline(f"could not judge {doubts} of {of}", "not a pass: read why below")
-    return words.headline(report)
+def _without_reasons(report: Report) -> Report:
+    """Return a report in which no trial says why it is invalid."""
+    trials = tuple(
+        replace(trial, invalid=("",)) if trial.invalid else trial for trial in report.results.trials
+    )
+    return replace(report, results=replace(report.results, trials=trials))
+
+
+def _and_more(count: int) -> str:
+    return f", and {count} more" if count > 0 else ""
 
 
 def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any]:
     report, origin = publication.report, publication.origin
     is_measured = report is not None and publication.outcome is not Outcome.BROKEN
-    shown = rows.changed(publication) if is_measured else []
-    warnings = list(_warnings(report)) if report else []
+    moved = rows.moved(publication) if is_measured else []
+    doubtful = rows.inconclusive(publication) if is_measured else []
+    shown = doubtful[: rung.changed] if rung.metrics or kind is not Kind.COMMENT else []
+    warnings = [str(caution) for caution in cautions(report)] if report else []
     command = unmarked(publication.command) if rung.command else ""
-    full = publication.outcome is not Outcome.PASSED
     return {
         "marker": verbatim(marker(kind, publication.key)) if kind is not Kind.PLAIN else "",
         "icon": _icon(publication),
-        "headline": headline(publication),
+        "answer": answer_of(publication),
         "is_broken": publication.outcome is Outcome.BROKEN,
         "next": _next(publication),
         "counts": rows.counts(publication) if is_measured else "",
         "identity": verbatim(_identity(publication)),
         "detectable": words.detectable(report) if report and is_measured else "",
-        "is_fork": origin.is_fork,
+        "of_a_fork": OF_A_FORK if origin.is_fork else "",
         "confidence": share(report.rule.confidence) if report else "",
-        "changed": [rows.row(f, publication) for f in shown[: rung.changed]],
-        "more": max(0, len(shown) - rung.changed),
+        "moved": [rows.short_row(f, publication) for f in moved[: rung.changed]],
+        "more": max(0, len(moved) - rung.changed),
+        "inconclusive": [rows.row(f, publication) for f in shown],
+        "unsettled": words.count(len(doubtful), "inconclusive metric"),
+        "unlisted": len(doubtful) - len(shown),
         "accepted": list(_accepted(publication))[: rung.changed],
         "expired": [_entry(one) for one in publication.expired[: rung.changed]],
         "notes": publication.notes,
@@ -186,19 +196,40 @@ def _content(publication: Publication, kind: Kind, rung: _Rung) -> dict[str, Any
         "silent": max(0, len(publication.alarms) - rung.changed),
         "reason": verbatim(block(publication.reason)) if publication.reason else "",
         "command": verbatim(command),
+        "command_is": _command_is(publication),
         "fence": verbatim(fence(command)),
-        "is_folded": not full,
-        "metrics": rows.every(publication) if is_measured and rung.metrics else [],
+        "is_folded": _is_plain_pass(publication),
+        "links": verbatim(" · ".join(_links(origin))),
+        "metrics": _metrics(publication) if is_measured and rung.metrics else [],
         "method": words.method(report) if report and rung.method else [],
         "warned": words.count(len(warnings), "warning"),
         "warnings": warnings[: rung.sentences],
         "unsaid": max(0, len(warnings) - rung.sentences),
-        "is_short": rung is not _LADDER[0] and full,
-        "origin": origin,
-        "run_url": verbatim(origin.run_url),
-        "artifact_url": verbatim(origin.artifact_url),
+        "is_short": rung is not _LADDER[0] and not _is_plain_pass(publication),
         "when": f"{report.results.taken_at:%Y-%m-%d %H:%M} UTC" if report else "",
     }
+
+
+def _is_plain_pass(publication: Publication) -> bool:
+    """Whether nothing moved, so that nobody has to read more than a line."""
+    return publication.outcome is Outcome.PASSED and not rows.moved(publication)
+
+
+def _metrics(publication: Publication) -> list[dict[str, Any]]:
+    return [rows.row(finding, publication) for finding in rows.every(publication)]
+
+
+def _links(origin: Origin) -> Iterator[str]:
+    """Yield links in Markdown, the report first: a page, or else the archive that it is in."""
+    if origin.report_url:
+        yield f"**[Open the report]({origin.report_url})**"
+    if origin.artifact_url:
+        said = "Data" if origin.report_url else "Report and data"
+        yield f"[{said} (zip)]({origin.artifact_url})"
+    if origin.run_url:
+        number = f" {origin.run_number}" if origin.run_number else ""
+        attempt = f", attempt {origin.attempt}" if origin.attempt > 1 else ""
+        yield f"[Workflow run{number}]({origin.run_url}){attempt}"
 
 
 _NEXT = {
@@ -213,6 +244,7 @@ _NEXT = {
     Outcome.BROKEN: (
         "repair what is named here or in the log of the workflow run, and run it again."
     ),
+    Outcome.STOPPED: "run the workflow again.",
 }
 
 
@@ -225,7 +257,17 @@ def _next(publication: Publication) -> str:
         return "nothing; once the baseline reports these metrics too, they are compared."
     if report and _is_one_sided(report):
         return "find out why only one build reports them; more pairs will not help."
-    return "run it again, with as many pairs as the warnings below ask for."
+    if report and words.more_pairs(report):
+        return ""
+    return "more load in each pair would help; more pairs alone hardly would."
+
+
+def _command_is(publication: Publication) -> str:
+    """Return what the command does, as a sentence before it."""
+    report = publication.report
+    if report and words.more_pairs(report):
+        return "Measure again with as many pairs as should settle it, in a clone of the repository:"
+    return "Reproduce it in a clone of the repository:"
 
 
 def _is_one_sided(report: Report) -> bool:
@@ -269,12 +311,6 @@ def _stored(report: Report) -> str:
         return ""
     same = "of a machine like this one" if stored.same_machine else "of another machine"
     return f", stored as {code(stored.name)} {same} and measured again on this one"
-
-
-def _warnings(report: Report) -> Iterator[str]:
-    yield from report.warnings
-    for sentence, where in words.notes(report.findings):
-        yield f"{where}: {sentence}"
 
 
 def _accepted(publication: Publication) -> Iterator[dict[str, Any]]:

@@ -46,7 +46,15 @@ _SCALES = {
 }
 
 
-def html(report: Report, traces: Traces, results_json: str, *, next_step: str = "") -> str:
+def html(
+    report: Report,
+    traces: Traces,
+    results_json: str,
+    *,
+    next_step: str = "",
+    answer: str | None = None,
+    command: str | None = None,
+) -> str:
     """Render the page; the same report and traces give the same bytes.
 
     Args:
@@ -54,11 +62,16 @@ def html(report: Report, traces: Traces, results_json: str, *, next_step: str = 
         traces: What the run's folder keeps beside it.
         results_json: The text of results.json, which the page carries along.
         next_step: Command that would settle an inconclusive run; empty where there is none.
+        answer: The answer in one line; None for that of the report alone.
+        command: Command that measures the same again; empty for none, None for the one that the
+            report itself names.
     """
+    again = words.reproduce(report) if command is None else command
     return page.rendered(
         "report.html.j2",
-        **_answer(report, next_step),
+        **_answer(report, next_step, answer or words.answer(report)),
         **_grouped(report),
+        command=_raw_text(again, _COMMAND),
         **_script(),
         tables=[_table(report, of) for of in Scale],
         tally=[(v, MARKS[v], sum(f.verdict is v for f in report.findings)) for v in Verdict],
@@ -70,13 +83,13 @@ def html(report: Report, traces: Traces, results_json: str, *, next_step: str = 
     )
 
 
-def _answer(report: Report, next_step: str) -> dict[str, Any]:
+def _answer(report: Report, next_step: str, answer: str) -> dict[str, Any]:
     """Return what a reader sees first, and what it rests on."""
     measured = words.is_measured(report)
     changed = order.changed(report.findings)
     notes = words.notes(report.findings)
     has_tolerance = any(f.comparison.metric.tolerance is not None for f in report.findings)
-    said, _, rest = words.answer(report).partition(": ")
+    said, _, rest = answer.partition(": ")
     return {
         "word": said,
         "answer": rest,
@@ -100,7 +113,6 @@ def _answer(report: Report, next_step: str) -> dict[str, Any]:
         "invalid": [
             (t.pair, t.arm.value, "; ".join(t.invalid)) for t in report.results.trials if t.invalid
         ][:_LIST],
-        "command": _raw_text(words.reproduce(report), _COMMAND),
         "metrics": len(report.findings),
         "gating": len(report.gating),
         "has_stored": any(f.comparison.stored is not None for f in report.findings),

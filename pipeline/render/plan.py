@@ -3,6 +3,7 @@
 from pipeline.judge.fit import Need
 from pipeline.model.plan import PlanSummary, WorkloadSummary
 from pipeline.model.results import Interleave
+from pipeline.render.numbers import minutes
 
 _HOW = {
     Interleave.REQUEST: "both builds at once, each iteration to one of them (duet)",
@@ -17,7 +18,8 @@ def plan_text(plan: PlanSummary, need: Need) -> str:
     lines = [
         f"Suite {plan.suite}: {plan.description}",
         "",
-        f"  pairs        {_pairs(plan)}, {_HOW[plan.interleave]}",
+        f"  pairs        {pairs_of(plan)}",
+        f"               {_HOW[plan.interleave]}",
         f"  environment  {plan.environment}, {most}{plan.launches} launches",
         *([f"  each build   {plan.asks}, in a namespace of its own"] if plan.asks else []),
         *([f"  load pods    {plan.asks_for_load}"] if plan.asks_for_load else []),
@@ -48,19 +50,29 @@ def _where(plan: PlanSummary) -> str:
     return ", through the cluster's API" if plan.environment == "remote" else ", loopback only"
 
 
-def _pairs(plan: PlanSummary) -> str:
-    if not plan.looks:
-        return f"{plan.pairs}"
-    *before, last = map(str, plan.looks)
-    return f"{', '.join(before)} or {last}, as many as the answer needs"
+def pairs_of(plan: PlanSummary) -> str:
+    """Return how many pairs a run takes, how long each is, and how many its budget has time for."""
+    *before, last = map(str, plan.ends)
+    many = f"{', '.join(before)} or {last}" if before else last
+    said = f"{many} pairs of about {plan.pair_s:.0f} s"
+    if plan.budget_s is None:
+        return said
+    said = f"{said}; the budget of {_time_of(plan.budget_s)} fits {plan.fits or 'none'}"
+    if plan.fits >= plan.least:
+        return said
+    least = _time_of(plan.least * plan.pair_s)
+    return f"{said}, but a run takes at least {plan.least}: about {least}"
+
+
+def _time_of(seconds: float) -> str:
+    return minutes(seconds).removesuffix(" 00 s")
 
 
 def _time(plan: PlanSummary) -> str:
-    most = f"about {plan.duration_s / 60:.1f} min"
-    if not plan.looks:
-        return most
-    least = plan.duration_s * plan.looks[0] / plan.pairs
-    return f"about {least / 60:.1f} to {plan.duration_s / 60:.1f} min"
+    least, most = (pairs * plan.pair_s / 60 for pairs in (plan.ends[0], plan.ends[-1]))
+    if least == most:
+        return f"about {most:.1f} min"
+    return f"about {least:.1f} to {most:.1f} min"
 
 
 def _amount(workload: WorkloadSummary) -> str:

@@ -1,25 +1,35 @@
 """The rows of a comment: what each says of its metric, in which order, and how many say it."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
+from pipeline.judge import scale
 from pipeline.judge.acceptance import name_of
+from pipeline.judge.failures import LAUNCH
 from pipeline.model.publication import Publication
-from pipeline.model.report import Finding, Verdict
+from pipeline.model.report import Comparison, Finding, Verdict
 from pipeline.model.subject import Arm
 from pipeline.render import words
 from pipeline.render.foreign import code, harmless
 from pipeline.render.markdown import escaped, verbatim
-from pipeline.render.numbers import allowed, amount, interval
+from pipeline.render.names import label
+from pipeline.render.numbers import MINUS, allowed, amount, brief, brief_interval, interval
 
 _ICONS = {
     "regressed": "❌",
     "accepted": "🟡",
-    "inconclusive": "❓",
     "missing": "❓",
-    "new": "🆕",
     "improved": "🟢",
+    "new": "🆕",
     "unchanged": "▫️",
+    "inconclusive": "❓",
 }
+"""In the order in which rows are shown."""
+
+_WORSE, _BETTER = "█", "░"
+_MOST_BLOCKS = 6
+_HYPHEN = re.compile(r"(?<![\w.])-(?=\d)")  # of a number below zero
 _JOINED = "\u00a0"
 
 
@@ -37,41 +47,84 @@ def status(finding: Finding, publication: Publication) -> str:
     return finding.verdict.value
 
 
-def changed(publication: Publication) -> list[Finding]:
-    """Return what somebody should look at, worst first."""
-    findings = publication.report.findings if publication.report else ()
+def moved(publication: Publication) -> list[Finding]:
+    """Return what somebody should look at: regressed, then not measured, then improved.
+
+    Of each, the largest in margins comes first, and what gates before what does not.
+    """
+    found = [f for f in _findings(publication) if _is_moved(f, publication)]
     order = list(_ICONS)
-    return sorted(
-        words.worst_first(f for f in findings if _matters(f, publication)),
-        key=lambda f: order.index(status(f, publication)),
+    return sorted(words.worst_first(found), key=lambda f: order.index(status(f, publication)))
+
+
+def inconclusive(publication: Publication) -> list[Finding]:
+    """Return the gating metrics that could not be judged, the least certain first."""
+    found = (
+        [f for f in publication.report.gating if f.verdict is Verdict.INCONCLUSIVE]
+        if (publication.report)
+        else []
     )
+    return [f for f in words.worst_first(found) if not _is_moved(f, publication)]
 
 
-def every(publication: Publication) -> list[dict[str, Any]]:
-    """Return all rows, in the suite's order."""
-    findings = publication.report.findings if publication.report else ()
-    return [row(finding, publication) for finding in findings]
+def every(publication: Publication) -> list[Finding]:
+    """Return all findings: what moved first, what could not be judged last."""
+    order = list(_ICONS)
+    return sorted(_findings(publication), key=lambda f: order.index(status(f, publication)))
+
+
+def short_row(finding: Finding, publication: Publication) -> dict[str, Any]:
+    """Return the few cells of a row that is read first, in Markdown.
+
+    They are narrow, so that a phone shows them side by side.
+    """
+    comparison = finding.kept or finding.comparison
+    among = (f.comparison for f in _findings(publication))
+    return {
+        "name": verbatim(code(label(comparison, among))),
+        "change": _number(_change(comparison)),
+        "bar": bar(comparison),
+        "icon": _ICONS[status(finding, publication)],
+        "status": _status(finding, publication),
+    }
 
 
 def row(finding: Finding, publication: Publication) -> dict[str, Any]:
-    """Return the cells of a row, in Markdown."""
+    """Return all cells of a row, in Markdown."""
     comparison = finding.comparison
-    metric, said = comparison.metric, status(finding, publication)
+    metric, at_worst = comparison.metric, comparison.at_worst
+    tolerated = replace(metric, margin=metric.tolerated)
     return {
-        "icon": _ICONS[said],
-        "status": said if metric.gate else f"{said}, does not gate",
+        "icon": _ICONS[status(finding, publication)],
+        "status": _status(finding, publication),
         "name": verbatim(code(words.key(finding))),
         "baseline": _number(words.measured(finding, Arm.BASELINE)),
         "candidate": _number(words.measured(finding, Arm.CANDIDATE)),
         "change": _number(interval(metric, comparison.change)),
         "margin": _number(allowed(metric)),
-        "sees": _number(amount(metric, comparison.detectable_change)),
+        "tolerance": _number(allowed(tolerated)),
+        "at_worst": _number("-" if at_worst is None else brief(metric, at_worst, is_limit=True)),
+        "detectable": _number(amount(metric, comparison.detectable_change)),
+        "settled_by": "; ".join((*words.cautioned(finding), *words.advised(finding))),
     }
+
+
+def bar(comparison: Comparison) -> str:
+    """Return a block for each margin of a change, at most six: dark for worse, light for better.
+
+    Changes of less than one and a half margins have one block.
+    """
+    if comparison.change is None:
+        return ""
+    metric = comparison.metric
+    margins = scale.worse(metric, comparison.change.estimate) / scale.margin(metric)
+    blocks = min(_MOST_BLOCKS, max(1, round(abs(margins))))
+    return (_WORSE if margins > 0 else _BETTER) * blocks if margins else ""
 
 
 def counts(publication: Publication) -> str:
     """Return how many rows have each status, the gating ones apart from the others."""
-    findings = publication.report.findings if publication.report else ()
+    findings = _findings(publication)
     parts = []
     for what, gates in (("gating", True), ("others", False)):
         found = [status(f, publication) for f in findings if f.comparison.metric.gate is gates]
@@ -82,24 +135,44 @@ def counts(publication: Publication) -> str:
 
 def sentence(finding: Finding) -> str:
     """Return a row in one line of plain text, for an annotation."""
-    comparison = finding.comparison
+    seen = finding if finding.kept is None else replace(finding, comparison=finding.kept)
+    comparison = seen.comparison
     metric = comparison.metric
+    when = f", found at {words.count(comparison.pairs, 'pair')}" if finding.kept else ""
     return (
         f"{harmless(words.key(finding))}:"
-        f" {words.measured(finding, Arm.BASELINE)} to"
-        f" {words.measured(finding, Arm.CANDIDATE)},"
-        f" {interval(metric, comparison.change)}, margin {allowed(metric)}"
+        f" {words.measured(seen, Arm.BASELINE)} to {words.measured(seen, Arm.CANDIDATE)},"
+        f" {interval(metric, comparison.change)}, margin {allowed(metric)}{when}"
     )
 
 
-def _matters(finding: Finding, publication: Publication) -> bool:
-    said = status(finding, publication)
-    if said == "inconclusive":
-        return finding.comparison.metric.gate
-    return said != "unchanged"
+def _findings(publication: Publication) -> tuple[Finding, ...]:
+    return publication.report.findings if publication.report else ()
+
+
+def _is_moved(finding: Finding, publication: Publication) -> bool:
+    if name_of(finding) in publication.lacking:
+        return True
+    return status(finding, publication) in ("regressed", "accepted", "improved")
+
+
+def _status(finding: Finding, publication: Publication) -> str:
+    """Return what a row says of its metric: in one word, with what limits it."""
+    said = [status(finding, publication)]
+    if finding.kept:
+        said.append(f"found at {words.count(finding.kept.pairs, 'pair')}")
+    if not finding.comparison.metric.gate:
+        said.append("does not gate")
+    return ", ".join(said)
+
+
+def _change(comparison: Comparison) -> str:
+    if comparison.workload == LAUNCH:
+        return f"failed in {comparison.candidate or 0:g} of {words.count(comparison.pairs, 'pair')}"
+    return brief_interval(comparison.metric, comparison.change) if comparison.change else "-"
 
 
 def _number(text: str) -> Any:  # noqa: ANN401 (markupsafe loads late)
     """Return a number that keeps its unit on its line; its interval may stand on the next."""
-    head, bracket, tail = escaped(text).replace(" ", _JOINED).partition(f"{_JOINED}&#91;")
-    return verbatim(f"{head} &#91;{tail}" if bracket else head)
+    joined = _HYPHEN.sub(MINUS, escaped(text)).replace(" ", _JOINED)
+    return verbatim(re.sub(f"{_JOINED}(?=&#91;|\\()", " ", joined))

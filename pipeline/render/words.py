@@ -56,39 +56,6 @@ def is_measured(report: Report) -> bool:
     return exit_code(report, strict=False) is not Exit.WRONG_LOAD
 
 
-def headline(report: Report) -> Headline:
-    """Return the verdict of the run in words."""
-    if not is_measured(report):
-        valid = count(len(report.results.valid_pairs), "valid pair")
-        return Headline(f"not measured, only {valid}", "repair the load, then run again")
-    gating = report.gating
-    of = {v: [f for f in gating if f.verdict is v] for v in Verdict}
-    all_of = f"of {count(len(gating), 'gating metric')}"
-    match report.verdict:
-        case Verdict.REGRESSED:
-            worse = of[Verdict.REGRESSED]
-            return Headline(
-                f"{count(len(worse), 'regression')} among {count(len(gating), 'gating metric')}",
-                "look before merging",
-            )
-        case Verdict.INCONCLUSIVE if not gating:
-            return Headline("nothing judged, no metric gates", "let a metric gate in the suite")
-        case Verdict.INCONCLUSIVE:
-            return Headline(
-                f"could not judge {len(of[Verdict.INCONCLUSIVE])} {all_of}",
-                "not a pass: run more pairs, or read why below",
-            )
-        case Verdict.IMPROVED:
-            return Headline(
-                f"no regression, {len(of[Verdict.IMPROVED])} {all_of} improved",
-                "no action needed",
-            )
-        case Verdict.UNCHANGED:
-            return Headline(
-                f"no regression in {count(len(gating), 'gating metric')}", "no action needed"
-            )
-
-
 WORDS = {
     Verdict.REGRESSED: "REGRESSION",
     Verdict.IMPROVED: "IMPROVED",
@@ -371,9 +338,17 @@ def method(report: Report) -> list[tuple[str, str]]:
                 _LONGEST,
             ),
         ),
-        ("pairs", f"{len(results.valid_pairs)} valid of {results.pairs}, {_order(report)}"),
+        (
+            "pairs",
+            "; ".join(
+                [
+                    f"{len(results.valid_pairs)} valid of {results.pairs}, {_order(report)}",
+                    *_settled(report),
+                ]
+            ),
+        ),
         ("trials", f"{len(results.trials)}, {invalid} of them invalid"),
-        ("when", f"{results.taken_at:%Y-%m-%d %H:%M} UTC, {minutes(_duration_s(report))} measured"),
+        ("when", f"{results.taken_at:%Y-%m-%d %H:%M} UTC, {minutes(results.measured_s)} measured"),
         ("seed", f"{results.seed}"),
         ("suite", f"{results.suite}, {_short(results.suite_digest)}"),
         (
@@ -388,13 +363,13 @@ def method(report: Report) -> list[tuple[str, str]]:
 
 def _rule(report: Report) -> str:
     rule, looks = report.rule, report.results.looks
-    when = ", ".join(map(str, looks))
-    seen = f"{ALPHA:g} is spent over looks at {when} pairs; " if looks else ""
+    when = f" over looks at {', '.join(map(str, looks))} pairs" if looks else ""
+    seen = f"{ALPHA:g} is spent{when}, a tenth of it on pairs that are added later; "
     equal = share(1 - 2 * rule.pass_alpha)
     return (
         "worse or better by more than the margin, at alpha"
         f" {rule.alpha:.4g} over all gating metrics (Holm; Benjamini-Hochberg over the others;"
-        f" at least {rule.least_tests} tests); {seen if looks else ''}intervals"
+        f" at least {rule.least_tests} tests); {seen}intervals"
         f" {share(rule.confidence)}; unchanged when `at worst`, the end of the interval at {equal},"
         f" is below the tolerance and half of the shown one is within {rule.widest:g} tolerances;"
         " the detectable change is the smallest worsening called a regression with power"
@@ -441,16 +416,20 @@ def reproduce(report: Report) -> str:
     """Return the command that measures the same again, quoted for a shell."""
     results = report.results
     baseline = results.subjects[Arm.BASELINE]
+    is_auto = results.looks and not results.added
+    place = results.place
+    if place is None:  # an older version did not keep what was asked for
+        place = "" if results.environment == "local" else "environment.toml"
     against = (
         ("--baseline", results.stored.name) if results.stored else ("--against", _pinned(baseline))
     )
     words = [
-        *("python", "-m", "pipeline", "run", "--suite", results.suite),
+        *("python", "-m", "pipeline", "run", "--suite", results.suite_path or results.suite),
         *("--candidate", _pinned(results.subjects[Arm.CANDIDATE])),
         *against,
-        *("--pairs", "auto" if results.looks else f"{results.pairs_asked}"),
+        *("--pairs", "auto" if is_auto else f"{results.pairs_asked}"),
         *("--interleave", results.interleave.value),
-        *(() if results.environment == "local" else ("--environment", "environment.toml")),
+        *(("--environment", place) if place else ()),
         *("--seed", f"{results.seed}"),
     ]
     if command := results.subjects[Arm.CANDIDATE].facts.get("build"):
@@ -533,16 +512,19 @@ def _facts(machine: Machine) -> str:
     return clipped(", ".join(f"{name} {value}" for name, value in known.items()), _LONGEST)
 
 
+def _settled(report: Report) -> list[str]:
+    """Return what is to be said of workloads that only some pairs have run."""
+    results = report.results
+    return [
+        f"{name} was settled after {len(results.pairs_of(name))} and left out since"
+        for name in results.left_out
+    ]
+
+
 def _order(report: Report) -> str:
     trials = report.results.trials
     first = sum(trial.arm is Arm.CANDIDATE and trial.position == 0 for trial in trials)
     return f"the candidate first in {first}"
-
-
-def _duration_s(report: Report) -> float:
-    """Return the seconds of all launches; the two trials of a duet share one."""
-    duet = report.results.interleave is Interleave.REQUEST
-    return sum(t.duration_s for t in report.results.trials) / (2 if duet else 1)
 
 
 def _listed(keys: list[str]) -> str:

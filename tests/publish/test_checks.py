@@ -56,12 +56,12 @@ def test_two_pull_requests_of_one_commit_do_not_overwrite_each_others_check(
     publish(FAST, *CHECK, event=of(7, 78))
     assert shown(two) == {"failure"}
     first, second = two.checks.values()
-    assert first["output"]["title"].startswith("1 regression")
-    assert second["output"]["title"].startswith("failure of #5, which has this commit too | no reg")
+    assert first["output"]["title"].startswith("REGRESSION: create p50")
+    assert second["output"]["title"].startswith("failure of #5, which has this commit too | PASS: ")
     publish(FAST, *CHECK, event=of(5, 79))
     assert shown(two) == {"success"}
     assert [c["output"]["title"] for c in two.checks.values()] == [
-        "no regression in 5 gating metrics - no action needed"
+        "PASS: no metric worse; at worst +0.49 % typical, +0.49 % create p50"
     ] * 2
 
 

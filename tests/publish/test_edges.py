@@ -44,8 +44,8 @@ def test_an_issue_is_opened_kept_and_closed(fake: Fake, publish: Publish) -> Non
     publish(SLOW, "--to", "issue")
     publish(SLOW, "--to", "issue")
     (issue,) = fake.issues.values()
-    assert issue["title"] == "Performance of mine: 1 regression among 5 gating metrics"
-    assert issue["body"].startswith(f"{MARKER}\n## ❌ Performance: 1 regression")
+    assert issue["title"] == "Performance of mine: REGRESSION: create p50 +31 % (30 to 32 %)"
+    assert issue["body"].startswith(f"{MARKER}\n## ❌ REGRESSION: create p50 +31 %")
     assert len(fake.writes()) == 1
     publish("error: etcd did not start", "--to", "issue", "--key", "mine")
     assert "etcd did not start" in fake.issues[1]["body"]
@@ -60,7 +60,10 @@ def test_a_step_of_the_history_opens_an_issue_though_the_night_passed(
 ) -> None:
     publish(FAST, "--to", "issue", also={"steps.json": json.dumps(STEPS)})
     (issue,) = fake.issues.values()
-    assert issue["title"] == "Performance of mine: 1 step for the worse in the history"
+    assert issue["title"] == (
+        "Performance of mine: REGRESSION in the history: object-crud/get_p50 +12.0 % since"
+        " 2026-01-01, bbbbbbbbbbbb..cccccccccccc"
+    )
     assert (
         "📉 `object-crud/get_p50`: +12.0 % since 2026-01-01, bbbbbbbbbbbb..cccccccccccc"
         in (issue["body"])
@@ -113,10 +116,10 @@ def test_the_summary_is_added_to_what_is_there(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     _, out, _ = publish(SLOW, "--to", "summary")
-    assert file.read_text().startswith("before\n## ❌ Performance: 1 regression")
+    assert file.read_text().startswith("before\n## ❌ REGRESSION: create p50 +31 %")
     assert "::error title=Performance::object-crud/create_p50: 5.14 ms to" in out
     assert (
-        "::error title=Performance::the benchmark"
+        "::error title=Performance::ERROR: the benchmark did not finish"
         in publish("error: x", "--to", "summary", "--key", "mine")[1]
     )
     file.write_text("x" * 2**20)

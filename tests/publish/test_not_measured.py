@@ -35,7 +35,7 @@ def test_the_check_says_why_in_our_words_and_a_comment_is_left_as_it_was(
     assert check["conclusion"] == conclusion
     assert said in check["output"]["summary"]
     assert "a lie" not in check["output"]["summary"]
-    assert "nothing was measured" in printed
+    assert "left as it is" in printed
     assert fake.bodies() == before
 
 

@@ -27,7 +27,7 @@ from pipeline.publish.pull import Pull
 from tests.builders import NOW
 from tests.github.fake import BASE
 from tests.github.fake import GitHub as Fake
-from tests.publications import HEAD, ORIGIN
+from tests.publications import CREATE, HEAD, ORIGIN, QUIET, row, run
 from tests.publishing import ALL, FAST, GATES, Publish, finished, honest, of_commit
 
 EVENT = Event(replace(ORIGIN, is_fork=True), is_of_pull=True, started_at=NOW, conclusion="success")
@@ -472,7 +472,18 @@ def test_fail_on_reaches_the_check(fake: Fake, publish: Publish) -> None:
     )
     (check,) = fake.checks.values()
     assert check["conclusion"] == "neutral"
-    assert check["output"]["title"].startswith("1 regression")
+    assert check["output"]["title"].startswith("REGRESSION: get p50")
+
+
+@pytest.mark.parametrize("name", ["inconclusive", "undecided"])
+def test_an_inconclusive_run_is_red_where_that_was_asked_for_by_either_name(
+    fake: Fake, publish: Publish, name: str
+) -> None:
+    noisy = run(row(CREATE, 5.2e-3, 1.12, 0.12), *QUIET)
+    publish(noisy, "--to", "check", "--fail-on", name)
+    (check,) = fake.checks.values()
+    assert check["conclusion"] == "failure"
+    assert check["output"]["title"].startswith("INCONCLUSIVE: create p50 could be up to ")
 
 
 def test_a_reference_is_judged_as_one_where_that_was_asked_for(

@@ -22,7 +22,7 @@ def test_a_fault_turns_comment_and_check_red_and_its_repair_turns_them_green(
     assert publish(None, "--to", "check", "--start", "--key", "mine")[0] == 0
     assert [check["status"] for check in fake.checks.values()] == ["in_progress"]
     assert publish(SLOW, *TO_ALL)[0] == 0
-    assert fake.bodies()[0].splitlines()[1].startswith("## ❌ Performance: 1 regression")
+    assert fake.bodies()[0].splitlines()[1].startswith("## ❌ REGRESSION: create p50 +31 %")
     (check,) = fake.checks.values()
     assert (check["name"], check["conclusion"]) == ("milo-perf / mine", "failure")
     assert check["output"]["annotations_count"] == 1
@@ -31,7 +31,7 @@ def test_a_fault_turns_comment_and_check_red_and_its_repair_turns_them_green(
     event = finished(head_sha=repaired)
     assert publish(of_commit(FAST, repaired), *TO_ALL, event=event)[0] == 0
     assert len(fake.bodies()) == 1
-    assert fake.bodies()[0].splitlines()[1].startswith("## ✅ Performance: no regression")
+    assert fake.bodies()[0].splitlines()[1].startswith("## ✅ PASS: no metric worse")
     assert [check["conclusion"] for check in fake.checks.values()] == ["failure", "success"]
 
 
@@ -54,9 +54,9 @@ def test_a_report_that_comes_late_does_not_replace_what_a_later_run_has_written(
     assert "left as it is, a later run has written it" in said
     assert fake.bodies() == before
     publish(FAST, *TO_ALL, event=finished(id=80, html_url=f"{url}80", run_attempt=2))
-    assert "no regression" in fake.bodies()[0]
+    assert "## ✅ PASS" in fake.bodies()[0]
     publish(SLOW, *TO_ALL, event=finished(id=80, html_url=f"{url}80"))
-    assert "no regression" in fake.bodies()[0]
+    assert "## ✅ PASS" in fake.bodies()[0]
 
 
 def test_a_pass_has_a_check_and_a_comment_only_where_it_is_asked_for(
@@ -154,7 +154,7 @@ def test_a_forged_margin_and_a_forged_gate_do_not_count(fake: Fake, publish: Pub
     code, _, _ = publish(forged, *TO_ALL, suite="pr")
     assert code == 0
     (body,) = fake.bodies()
-    assert "1 regression among" in body
+    assert "## ❌ REGRESSION: get p50 +31 %" in body
     said = "judged by our margins, not by those of its results: "
     assert "object-crud/get_p50" in body.partition(said)[2].splitlines()[0]
     assert [check["conclusion"] for check in fake.checks.values()] == ["failure"]
@@ -179,7 +179,7 @@ def test_an_accepted_regression_is_green_until_its_day(
             f'[[accepted]]\nmetric = "*/create_p50"\nreason = "why"\nby = "ada"\n'
             f"until = {until}\n{most}\n"
         )
-        publish(SLOW, *TO_ALL, "--acknowledged", str(file))
+        publish(SLOW, *TO_ALL, "--comment", "always", "--acknowledged", str(file))
         (check,) = fake.checks.values()
         return str(check["conclusion"])
 

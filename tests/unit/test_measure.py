@@ -290,8 +290,12 @@ def test_a_build_whose_requests_fail_is_measured_unless_those_of_the_other_fail_
 
 
 def test_a_budget_never_ends_a_run_before_its_first_look(suite: Suite, tmp_path: Path) -> None:
-    driver = FakeDriver([applied()])
-    bench = Bench(suite, tmp_path, driver)
+    class Slow(FakeDriver):
+        def measure(self, targets: Mapping[Arm, Target], out: Path, seed: int) -> Load:
+            time.sleep(0.01)
+            return super().measure(targets, out, seed)
+
+    bench = Bench(suite, tmp_path, Slow([applied()]))
     plan = Plan(suite, 5, Interleave.REQUEST, seed=1, looks=(3, 5), budget_s=0.001)
     results = dataclasses.replace(empty(suite), pairs_asked=5, looks=(3, 5))
     *_, last = measure.run_pairs(

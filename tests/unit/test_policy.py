@@ -335,7 +335,8 @@ def test_equal_builds_are_seldom_red_and_a_detectable_change_often_is() -> None:
 
 
 def test_the_rule_in_a_report_is_the_rule_that_decided() -> None:
-    assert judged(SAME).rule == policy.RULE
+    run = results((LATENCY, STEADY, SAME))
+    assert policy.report(run).rule == policy.rule_of(run, 5)
     assert pytest.approx(1 - 2 * policy.RULE.pass_alpha) == policy.RULE.confidence
     run = replace(results(ROW, pairs_asked=8), looks=(3, 5, 8))
-    assert policy.report(run).rule == policy.rule_at(5, (3, 5, 8))
+    assert policy.report(run).rule == policy.rule_of(run, 5)

@@ -487,7 +487,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Wish], R
     monkeypatch.setattr(toolchain, "programs_of", lambda _: {})
     monkeypatch.setattr(toolchain, "machine_with", lambda *_: Machine(MACHINE, {}))
     monkeypatch.setattr(fit, "require", lambda *_: None)
-    monkeypatch.setattr(stages, "_measure", lambda _, found, *__: policy.report(found))
+    monkeypatch.setattr(stages, "_measure", lambda _, found, *__, **___: policy.report(found))
 
     def begin(wish: Wish) -> ResultSet:
         report: Report = stages.run(wish, tmp_path / "run")
@@ -561,8 +561,10 @@ def test_only_what_was_begun_here_feeds(
     (state / "begun.txt").unlink()
     stages.feed(report, out)
     assert not kept(state)
-    trust.require(stages._begun(run, out), out, is_trusted=True)  # noqa: SLF001 - as resume does
-    trust.require(stages._begun(run, out), out, is_trusted=False)  # noqa: SLF001
+    suite = config.load(out / config.SUITE).suite
+    there = stages._begun(run, suite, out)  # noqa: SLF001 - as resume does
+    trust.require(there, out, is_trusted=True)
+    trust.require(there, out, is_trusted=False)
     stages.feed(report, out)
     assert not kept(state)
 

@@ -150,8 +150,11 @@ def test_a_fault_is_red_and_its_fix_turns_the_same_comment_green(
     (comment,) = github.bodies()
     concluded = {c["conclusion"] for c in github.checks.values() if c["head_sha"] == leaky}
     assert concluded == {"failure"}
-    assert "1 regression among 1 gating metric" in comment
+    assert "## ❌ REGRESSION: keys left " in comment
     assert "project-lifecycle/keys_left" in comment
+    (page,) = stage.folder.glob("artifacts/*/milo-perf-pr.html/*.html")
+    assert f"[Open the report](https://github.example/{CALLER}/actions/runs/" in comment
+    assert "keys_left" in page.read_text()
 
     fixed = stage.commit({MEASURE: measuring(HEALTHY)})
     github.add_pull(7, fixed, repository=FORK, labels=[LABEL])
@@ -163,7 +166,7 @@ def test_a_fault_is_red_and_its_fix_turns_the_same_comment_green(
     assert reported.code == 0, reported.log
     (now,) = github.bodies()
     assert now.splitlines()[0] == comment.splitlines()[0]
-    assert "no regression" in now
+    assert "## ✅ PASS: " in now
     assert newest(github, fixed)["conclusion"] == "success"
 
 

@@ -138,7 +138,25 @@ def test_a_report_that_waits_is_not_cancelled_by_a_later_one(path: Path) -> None
 
 
 def test_every_input_of_the_report_reaches_the_command() -> None:
-    text = (ROOT / ".github" / "workflows" / "report.yml").read_text()
-    for name in ("suite", "product", "pairs", "fail-on", "ignore", "fork-label", "build", "key"):
-        assert f"--{name} " in text, name
-        assert f"inputs.{name} " in text, name
+    workflow = (ROOT / ".github" / "workflows" / "report.yml").read_text()
+    script = (ROOT / ".github" / "scripts" / "report.sh").read_text()
+    names = ("suite", "product", "pairs", "fail-on", "ignore", "fork-label", "build", "key")
+    for name in (*names, "comment", "acknowledged"):
+        variable = name.upper().replace("-", "_")
+        assert f"      {variable}: ${{{{ inputs.{name} }}}}\n" in workflow, name
+        assert f'--{name} "${variable}"' in script, name
+
+
+def test_only_a_page_that_the_trusted_job_made_is_passed_on() -> None:
+    """A page out of an artifact may hold a script, and say anything."""
+    body = read((ROOT / ".github" / "workflows" / "report.yml").read_text())
+    (job,) = body["jobs"].values()
+    (upload,) = [s for s in job["steps"] if "upload-artifact" in s.get("uses", "")]
+    fetched = [s["with"]["path"] for s in job["steps"] if "download-artifact" in s.get("uses", "")]
+    assert upload["with"]["path"] == "${{ runner.temp }}/page/*.html"
+    assert upload["with"]["archive"] == "false"
+    assert fetched == ["${{ runner.temp }}/untrusted"]
+    script = (ROOT / ".github" / "scripts" / "report.sh").read_text()
+    assert "page=$RUNNER_TEMP/page/" in script
+    assert "cp " not in script
+    assert "mv " not in script

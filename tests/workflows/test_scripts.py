@@ -36,9 +36,9 @@ def commit(folder: Path, message: str) -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
-def script(name: str, **variables: object) -> subprocess.CompletedProcess[str]:
+def script(name: str, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(SCRIPTS / name)],
+        [str(SCRIPTS / name), *arguments],
         env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root")}
         | {key: str(value) for key, value in variables.items()},
         capture_output=True,
@@ -216,6 +216,7 @@ def concluded(tmp_path: Path, **said: str) -> tuple[int, str, str]:
         ({"VERDICT": "improved"}, 0, "improved"),
         ({"VERDICT": "inconclusive"}, 0, "inconclusive"),
         ({"VERDICT": "inconclusive", "FAIL_ON": "inconclusive"}, 4, "inconclusive"),
+        ({"VERDICT": "inconclusive", "FAIL_ON": "undecided"}, 4, "inconclusive"),
         ({"VERDICT": "regressed", "CODE": "3"}, 3, "regressed"),
         ({"VERDICT": "regressed", "CODE": "3", "FAIL_ON": "inconclusive"}, 3, "regressed"),
         ({"VERDICT": "regressed", "CODE": "3", "FAIL_ON": "never"}, 0, "regressed"),
@@ -364,3 +365,66 @@ def test_a_binary_of_an_image_is_copied_out_and_the_image_is_not_run(
         "rm box",
     ]
     assert os.access(arms / "baseline" / "milo", os.X_OK)
+
+
+def reported(tmp_path: Path, step: str, **more: str) -> tuple[list[str], str]:
+    """Return the arguments of `publish` in a step of the report, and the folder it runs in."""
+    fake = tmp_path / "python"
+    fake.write_text(f'#!/bin/sh\n{{ pwd; printf "%s\\n" "$@"; }} > {tmp_path}/asked\n')
+    fake.chmod(0o755)
+    (tmp_path / "workspace").mkdir(exist_ok=True)
+    usual = {
+        "SUITE": "pr",
+        "KEY": "both/pr",
+        "COMMENT": "changes",
+        "PRODUCT": "milo",
+        "PAIRS": "auto",
+        "FAIL_ON": "regression",
+        "IGNORE": "docs/**\n**/*.md\n",
+        "FORK_LABEL": "",
+        "BUILD": "go build -o {out} ./cmd/milo",
+        "ACKNOWLEDGED": "",
+        "RUN_URL": "https://github.example/runs/77",
+        "PAGE_URL": "",
+        "RUNNER_TEMP": str(tmp_path),
+        "GITHUB_WORKSPACE": str(tmp_path / "workspace"),
+        "PYTHON": str(fake),
+    }
+    done = script("report.sh", step, **{**usual, **more})
+    assert done.returncode == 0, done.stderr
+    folder, *asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked[:4] == ["-P", "-m", "pipeline", "publish"]
+    return asked[4:], folder
+
+
+def test_the_report_first_only_says_that_it_is_in_progress(tmp_path: Path) -> None:
+    asked, _ = reported(tmp_path, "start")
+    assert asked == [f"{tmp_path}/untrusted", "--key", "both/pr", "--to", "check", "--start"]
+
+
+def test_page_and_comment_are_decided_by_the_same_words(tmp_path: Path) -> None:
+    (page, _), (said, _) = reported(tmp_path, "page"), reported(tmp_path, "publish")
+    where = page.index("--to")
+    assert page[where:] == ["--to", "page", "--page", f"{tmp_path}/page/milo-perf-both-pr.html"]
+    assert said[:where] == page[:where]
+    assert said[said.index("--build") + 1] == "go build -o {out} ./cmd/milo"
+
+
+def test_a_report_without_a_page_links_to_the_archives(tmp_path: Path) -> None:
+    asked, _ = reported(tmp_path, "publish", PAGE_URL="https://github.example/runs/78/artifacts/5")
+    assert asked[-4:] == [
+        *("--report-url", "https://github.example/runs/78/artifacts/5"),
+        *("--artifact-url", "https://github.example/runs/77#artifacts"),
+    ]
+    asked, _ = reported(tmp_path, "publish")
+    assert asked[asked.index("--report-url") + 1] == ""
+
+
+def test_the_report_reads_an_artifact_as_it_came_beside_the_trusted_files(tmp_path: Path) -> None:
+    (tmp_path / "untrusted").mkdir()
+    (tmp_path / "untrusted" / "results.zip").write_text("a zip")
+    (tmp_path / "workspace" / "trusted").mkdir(parents=True)
+    asked, folder = reported(tmp_path, "publish", ACKNOWLEDGED="known.toml")
+    assert asked[0] == f"{tmp_path}/untrusted/results.zip"
+    assert folder == f"{tmp_path}/workspace/trusted"
+    assert asked[asked.index("--acknowledged") + 1] == "known.toml"

@@ -1,0 +1,90 @@
+"""How a file is named in a command that others may read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline import files
+from pipeline.environments.chosen import chosen
+from pipeline.judge import policy
+from pipeline.publish.asked import Asked
+from pipeline.publish.asked import reproduce as recommended
+from pipeline.render.words import reproduce
+from pipeline.stages import ENVIRONMENT, _place
+from pipeline.wish import Wish
+from tests.builders import LATENCY, results
+from tests.publications import ORIGIN
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("written", "kept", "named"),
+    [
+        ("suites/mine.toml", "out/x/suite.toml", "suites/mine.toml"),
+        ("../mine.toml", "out/x/suite.toml", "../mine.toml"),
+        ("{here}/suites/mine.toml", "out/x/suite.toml", "suites/mine.toml"),
+        ("{here}/../mine.toml", "out/x/suite.toml", "out/x/suite.toml"),
+        ("/home/me/mine.toml", "out/x/suite.toml", "out/x/suite.toml"),
+        ("~/mine.toml", "out/x/suite.toml", "out/x/suite.toml"),
+        ("/home/me/mine.toml", "/tmp/x/suite.toml", "mine.toml"),
+        ("/home/me/mine.toml", None, "mine.toml"),
+    ],
+)
+def test_no_path_tells_of_a_machine(here: Path, written: str, kept: str | None, named: str) -> None:
+    found = files.named(written.format(here=here), Path(kept) if kept else None)
+    assert found == named
+    assert not Path(found).is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("environment", "load_pods", "named"),
+    [
+        ("", None, ""),
+        ("kind", None, "kind"),
+        ("ours.toml", None, "ours.toml"),
+        ("{here}/ours.toml", None, "ours.toml"),
+        ("kind", 2, "out/x/environment.toml"),
+        ("ours.toml", 2, "out/x/environment.toml"),
+    ],
+)
+def test_an_environment_is_named_by_a_file_that_is_there(
+    here: Path, environment: str, load_pods: int | None, named: str
+) -> None:
+    (here / "ours.toml").write_text(chosen("kind")[1])
+    wish = Wish("pr", "milo", environment=environment.format(here=here), load_pods=load_pods)
+    assert _place(wish, Path("out/x")) == named
+    assert Path(named).name in ("", "kind", "ours.toml", ENVIRONMENT)
+
+
+def test_the_command_names_what_was_given() -> None:
+    run = results((LATENCY, [1.0] * 5, [1.0] * 5))
+    run = replace(run, suite_path="suites/mine.toml", place="ours.toml", environment="kind")
+    command = reproduce(policy.report(run))
+    assert "run --suite suites/mine.toml " in command
+    assert "--environment ours.toml " in command
+
+
+def test_the_suites_own_environment_is_not_named() -> None:
+    run = replace(results((LATENCY, [1.0] * 5, [1.0] * 5)), environment="kind", place="")
+    assert "--environment" not in reproduce(policy.report(run))
+
+
+def test_a_run_that_was_made_longer_is_repeated_with_all_its_pairs() -> None:
+    run = results((LATENCY, [1.0] * 5, [1.0] * 5))
+    assert "--pairs 5 " in reproduce(policy.report(replace(run, looks=(3, 5), added=1)))
+    assert "--pairs auto " in reproduce(policy.report(replace(run, looks=(3, 5))))
+
+
+def test_what_is_published_names_no_path_of_a_machine(here: Path) -> None:
+    assert "--suite suites/mine.toml " in recommended(
+        Asked(suite=f"{here}/suites/mine.toml"), ORIGIN
+    )
+    assert "--suite mine.toml " in recommended(Asked(suite="/home/me/mine.toml"), ORIGIN)

@@ -1,0 +1,87 @@
+"""What a plan says before anything starts: how many pairs there are, and how many fit."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import config, wish
+from pipeline.judge.looks import looks_up_to
+from pipeline.model.results import Interleave
+from pipeline.model.subject import Product
+from pipeline.plan import Plan
+from pipeline.render.plan import pairs_of
+from tests.fakes import tiny
+
+LEAST = "but a run takes at least 3: about 31 s"
+PAIR_S = 10.2  # 5 s of load and 1 s before it, 3 s for the servers and 1.2 s for k6
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> config.Suite:
+    return tiny(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "budget_pairs", "is_fixed", "said"),
+    [
+        (8, None, False, "3, 5 or 8 pairs of about 10 s"),
+        (8, 8.5, False, "3, 5 or 8 pairs of about 10 s; the budget of 87 s fits 8"),
+        (8, 7.2, False, "3, 5 or 7 pairs of about 10 s; the budget of 73 s fits 7"),
+        (8, 5.1, False, "3 or 5 pairs of about 10 s; the budget of 52 s fits 5"),
+        (8, 2.9, False, f"3 pairs of about 10 s; the budget of 30 s fits 2, {LEAST}"),
+        (8, 0.5, False, f"3 pairs of about 10 s; the budget of 5 s fits none, {LEAST}"),
+        (20, 17.648, False, "3, 5, 8, 12 or 17 pairs of about 10 s; the budget of 3 min fits 17"),
+        (6, None, True, "6 pairs of about 10 s"),
+        (6, 4.5, True, "4 pairs of about 10 s; the budget of 46 s fits 4"),
+    ],
+)
+def test_a_plan_says_how_many_pairs_fit(
+    suite: config.Suite, pairs: int, budget_pairs: float | None, said: str, *, is_fixed: bool
+) -> None:
+    budget_s = None if budget_pairs is None else budget_pairs * PAIR_S
+    looks = () if is_fixed else looks_up_to(pairs)
+    plan = Plan(suite, pairs, Interleave.REQUEST, 1, looks, budget_s, Product.REFERENCE)
+    assert pairs_of(plan.summary()) == said
+
+
+@given(
+    pairs=st.integers(2, 30),
+    budget_s=st.floats(1, 10_000),
+    is_fixed=st.booleans(),
+    interleave=st.sampled_from(Interleave),
+)
+def test_what_fits_is_at_most_what_is_asked_for_and_the_first_look_always_comes(
+    pairs: int, budget_s: float, interleave: Interleave, *, is_fixed: bool
+) -> None:
+    suite = config.load(config.path_of("smoke")).suite
+    looks = () if is_fixed else looks_up_to(pairs)
+    plan = Plan(suite, pairs, interleave, 1, looks, budget_s)
+    found = plan.summary()
+    assert found.fits <= pairs
+    assert found.fits * plan.pair_s <= budget_s
+    assert found.fits == pairs or (found.fits + 1) * plan.pair_s > budget_s
+    assert found.ends == tuple(sorted(set(found.ends)))
+    assert found.ends[-1] == max(found.fits, plan.least)
+    assert found.ends[0] == plan.least or found.ends[0] == found.ends[-1]
+
+
+def test_the_suite_says_whether_the_first_regression_ends_a_run() -> None:
+    stops = {
+        name: config.load(config.path_of(name)).suite.stop_at_red
+        for name in ("smoke", "pr", "nightly")
+    }
+    assert stops == {"smoke": True, "pr": True, "nightly": False}
+
+
+def test_when_a_run_ends_is_no_part_of_what_its_values_mean(tmp_path: Path) -> None:
+    text = config.path_of("pr").read_text(encoding="utf-8")
+    other = tmp_path / "pr.toml"
+    other.write_text(text.replace("stop_at_red = true", "stop_at_red = false"), encoding="utf-8")
+    assert config.load(other).digest == config.load(config.path_of("pr")).digest
+
+
+def test_the_plan_of_a_suite_has_its_budget() -> None:
+    _, plan = wish.planned(wish.Wish("smoke", "reference", environment="kind"))
+    assert plan.summary().budget_s == 180

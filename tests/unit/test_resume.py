@@ -1,0 +1,210 @@
+"""A run is gone on with: where it was interrupted, or with pairs that are added at its end."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from pipeline import cli, codec, config, fit, measure, stages, toolchain, trust
+from pipeline.config import SUITE
+from pipeline.drivers.k6 import K6
+from pipeline.environments.local import Local
+from pipeline.errors import Exit
+from pipeline.files import RESULTS
+from pipeline.model.results import Machine, Reading, ResultSet
+from pipeline.model.subject import Arm, Subject
+from pipeline.plan import Plan
+from pipeline.ports import Artifact, Load, Span
+from tests.fakes import SUITE as TINY
+from tests.fakes import Bench, FakeDriver, Told, empty
+
+WAVE = (8.0, 12.5, 9.0, 12.0, 8.5, 11.0)
+SUBJECT = Subject("reference", "sha256:00")
+
+
+def uneven(pair: int) -> Load:
+    """Return a load whose candidate is now slower and now faster, at twice the CPU per request."""
+    values = {Arm.BASELINE: (10.0, 100), Arm.CANDIDATE: (WAVE[pair % len(WAVE)], 50)}
+    readings = {
+        arm: (Reading("create/p50", p50, "ms"), Reading("requests", requests, "1"))
+        for arm, (p50, requests) in values.items()
+    }
+    return Load(readings, dict.fromkeys(Arm, Span(0, 5)), ())
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
+    """Measure with fakes only; gives the numbers of the pairs that were measured."""
+    numbers: list[int] = []
+    real = measure.run_pairs
+
+    def run_pairs(
+        plan: Plan,
+        _rig: measure.Rig,
+        results: ResultSet,
+        out: Path,
+        _shown: object,
+        *,
+        enough: measure.Enough,
+        settled: measure.Settled,
+    ) -> Iterator[ResultSet]:
+        says = [uneven(pair) for pair in range(results.pairs, results.pairs + 20)]
+        bench = Bench(plan.suite, out, FakeDriver(says))
+        for latest in real(plan, bench.rig(), results, out, Told(), enough=enough, settled=settled):
+            numbers.append(latest.pairs)
+            yield latest
+
+    @contextmanager
+    def opened(*_: object) -> Iterator[None]:
+        yield None
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(measure, "run_pairs", run_pairs)
+    monkeypatch.setattr(Local, "opened", opened)
+    monkeypatch.setattr(K6, "driver", lambda *_: None)
+    monkeypatch.setattr(fit, "require", lambda *_: None)
+    monkeypatch.setattr(stages, "measuring", lambda _: nullcontext())
+    monkeypatch.setattr(toolchain, "programs_of", lambda _: {})
+    monkeypatch.setattr(toolchain, "machine_with", lambda *_: Machine({}, {}))
+    monkeypatch.setattr(toolchain, "artifact", lambda *_: Artifact(SUBJECT, Path("x")))
+    return numbers
+
+
+def tiny(folder: Path, *, gates: int = 1) -> config.Suite:
+    """Return a suite the first metrics of which gate: an inconclusive one, and a worse one."""
+    path = folder / SUITE
+    path.write_text(TINY.replace("margin = 0.05", "margin = 0.05\ngate = true", gates))
+    return config.load(path).suite
+
+
+@pytest.fixture
+def ended(measured: list[int], tmp_path: Path) -> Path:
+    """Return the folder of a run that was inconclusive at all its looks, at 3 and 4 pairs."""
+    assert measured_to_the_end(tmp_path, gates=1) == Exit.NO_REGRESSION
+    assert measured == [1, 2, 3, 4]
+    measured.clear()
+    return tmp_path
+
+
+def measured_to_the_end(out: Path, *, gates: int) -> int:
+    """Measure a new run into a folder, and return how the command ends."""
+    suite = tiny(out, gates=gates)
+    digest = config.load(out / SUITE).digest
+    begun = replace(empty(suite), suite_digest=digest, looks=(3, 4), pairs_asked=4)
+    codec.write_results(out / RESULTS, begun)
+    trust.note(stages._begun(begun, suite, out), out)  # noqa: SLF001
+    return cli.main(["run", "--resume", str(out)])
+
+
+def test_pairs_are_added_to_those_that_are_there(ended: Path, measured: list[int]) -> None:
+    before = codec.read_results(ended / RESULTS)
+    assert cli.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
+    assert measured == [5, 6]
+    after = codec.read_results(ended / RESULTS)
+    assert (after.looks, after.added) == ((3, 4, 6), 1)
+    assert after.of_first(4).samples == before.samples
+
+
+def test_a_run_that_has_ended_measures_nothing_more_unasked(
+    ended: Path, measured: list[int]
+) -> None:
+    assert cli.main(["run", "--resume", str(ended)]) == Exit.NO_REGRESSION
+    assert measured == []
+
+
+def test_pairs_that_were_being_added_are_gone_on_with_like_any_others(
+    ended: Path,
+    measured: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    inner = interrupt(monkeypatch, after=1)
+    assert cli.main(["run", "--resume", str(ended), "--pairs", "3"]) == Exit.INTERRUPTED
+    assert f"run --resume {ended}\n" in capsys.readouterr().err
+    assert codec.read_results(ended / RESULTS).looks == (3, 4, 7)
+    assert measured == [5]
+    monkeypatch.setattr(measure, "run_pairs", inner)
+    assert cli.main(["run", "--resume", str(ended)]) == Exit.NO_REGRESSION
+    assert measured == [5, 6, 7]
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> Callable[..., Iterator[ResultSet]]:
+    """Press Ctrl-C once so many pairs are measured; return what measures them."""
+    inner: Callable[..., Iterator[ResultSet]] = measure.run_pairs
+
+    def run_pairs(*args: object, **more: object) -> Iterator[ResultSet]:
+        for number, latest in enumerate(inner(*args, **more), start=1):
+            yield latest
+            if number == after:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(measure, "run_pairs", run_pairs)
+    return inner
+
+
+def test_an_interruption_before_the_first_added_pair_says_how_many_there_were_to_be(
+    ended: Path,
+    measured: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def waits(_: Path) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = codec.read_results(ended / RESULTS)
+    monkeypatch.setattr(stages, "measuring", waits)
+    assert cli.main(["run", "--resume", str(ended), "--pairs", "3"]) == Exit.INTERRUPTED
+    assert f"run --resume {ended} --pairs 3\n" in capsys.readouterr().err
+    assert codec.read_results(ended / RESULTS) == before
+    assert measured == []
+
+
+def test_what_another_process_measured_meanwhile_is_not_lost(
+    ended: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def waits(_: Path) -> Iterator[None]:
+        monkeypatch.setattr(stages, "measuring", lambda _: nullcontext())
+        assert cli.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
+        yield
+
+    monkeypatch.setattr(stages, "measuring", waits)
+    assert cli.main(["run", "--resume", str(ended), "--pairs", "1"]) == Exit.BAD_ARGUMENTS
+    assert "another process went on with" in capsys.readouterr().err
+    assert codec.read_results(ended / RESULTS).pairs == 6
+
+
+@pytest.mark.parametrize("pairs", ["0", "-2"])
+def test_pairs_are_added_and_never_taken_away(
+    ended: Path, pairs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", "--resume", str(ended), "--pairs", pairs]) == Exit.BAD_ARGUMENTS
+    assert "how many more to measure" in capsys.readouterr().err
+
+
+def test_a_regression_is_not_measured_away(
+    measured: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert measured_to_the_end(tmp_path, gates=2) == Exit.REGRESSION
+    assert cli.main(["run", "--resume", str(tmp_path), "--pairs", "2"]) == Exit.REGRESSION
+    assert measured == [1, 2, 3, 4, 5, 6]
+    assert "the regression that was found stays" in capsys.readouterr().err
+
+
+def test_a_budget_that_has_ended_a_run_is_kept_until_pairs_are_asked_for(
+    ended: Path, measured: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = codec.read_results(ended / RESULTS).of_first(3)
+    trials = tuple(replace(trial, duration_s=10.0) for trial in results.trials)
+    short = replace(results, trials=trials, looks=(3, 8), pairs_asked=8, budget_s=35.0)
+    codec.write_results(ended / RESULTS, short)
+    assert cli.main(["run", "--resume", str(ended)]) == Exit.NO_REGRESSION
+    assert measured == []
+    assert "the budget ends the run after 3 pairs" in capsys.readouterr().err
+    assert cli.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
+    assert measured == [4, 5, 6, 7, 8]
+    after = codec.read_results(ended / RESULTS)
+    assert (after.looks, after.added, after.budget_s) == ((3, 8), 0, None)
