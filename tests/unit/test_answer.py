@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.judge import policy
+from pipeline.judge.more import with_more
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Change, Finding, Verdict
 from pipeline.model.results import Cutoff, Failure, ResultSet
@@ -144,6 +145,18 @@ def test_an_inconclusive_run_says_how_bad_it_could_be_and_what_settles_it() -> N
     assert words.answer(report) == (
         f"INCONCLUSIVE: list p95 could be up to {worst} worse; {more} more pairs would settle it"
     )
+
+
+@given(spread=st.floats(20, 90), factor=st.sampled_from([0.98, 1.0, 1.05, 1.12]))
+def test_the_pairs_that_are_asked_for_can_be_added(spread: float, factor: float) -> None:
+    report = policy.report(results(row(LATENCY), row(LIST, factor, spread=spread)))
+    more = words.more_pairs(report)
+    if more is not None:
+        valid = len(report.results.valid_pairs)
+        longer, until = with_more(report.results, more, is_over=False)
+        assert until >= valid + more
+        assert longer.pairs_asked >= until
+        assert f"; {more} more pair" in words.answer(report)
 
 
 def test_only_an_inconclusive_run_needs_more_pairs() -> None:
