@@ -32,7 +32,7 @@ class Caution:
     Attributes:
         said: What there is to know, one sentence each.
         more: Number of further warnings of this kind.
-        do: What to do about them.
+        do: What to do about them; empty where they say it themselves.
     """
 
     said: tuple[str, ...]
@@ -42,7 +42,8 @@ class Caution:
     def __str__(self) -> str:
         """Return it as one paragraph."""
         more = f"; and {self.more} more, see verdict.json" if self.more else ""
-        return f"{'; '.join(self.said)}{more}. {self.do}."
+        do = f". {self.do}." if self.do else ""
+        return f"{'; '.join(self.said)}{more}{do}"
 
 
 def cautions(report: Report) -> list[Caution]:
@@ -50,15 +51,15 @@ def cautions(report: Report) -> list[Caution]:
     settled = is_settled(report.findings)
     found = doubts_by_kind(report.results, report.findings, is_settled=settled)
     kind_of = {one.said: one.kind for one in found}
-    by_kind: dict[Kind, list[str]] = {kind: [] for kind in Kind}
+    by_kind: dict[Kind | None, list[str]] = {kind: [] for kind in (None, *Kind)}
     for warning in report.warnings:
-        by_kind[kind_of.get(warning, Kind.METRICS)].append(warning)
+        by_kind[kind_of.get(warning)].append(warning)
     by_kind[Kind.METRICS] += of_metrics(report.findings)
     return [
-        Caution(tuple(said[:_SENTENCES]), max(0, len(said) - _SENTENCES), _DO[kind])
+        Caution(tuple(said[:_SENTENCES]), max(0, len(said) - _SENTENCES), _DO[kind] if kind else "")
         for kind, said in by_kind.items()
         if said
-    ]
+    ][:MOST]
 
 
 def of_metrics(findings: Iterable[Finding]) -> list[str]:

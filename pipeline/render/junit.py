@@ -51,6 +51,7 @@ def _suite(
         skipped=len(skipped),
     )
     properties = ET.SubElement(suite, "properties")
+    ET.SubElement(properties, "property", name="answer", value=_plain(words.answer(report)))
     for finding in findings:
         for name, value in _numbers(finding):
             key = f"{finding.comparison.metric.name}.{name}"

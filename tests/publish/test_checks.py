@@ -60,9 +60,8 @@ def test_two_pull_requests_of_one_commit_do_not_overwrite_each_others_check(
     assert second["output"]["title"].startswith("failure of #5, which has this commit too | PASS: ")
     publish(FAST, *CHECK, event=of(5, 79))
     assert shown(two) == {"success"}
-    assert [c["output"]["title"] for c in two.checks.values()] == [
-        "PASS: no metric worse; at worst +0.49 % typical, +0.49 % create p50"
-    ] * 2
+    titles = {c["output"]["title"] for c in two.checks.values()}
+    assert [title.startswith("PASS: no metric worse; at worst ") for title in titles] == [True]
 
 
 def test_a_later_red_turns_the_earlier_green_of_another_red(two: Fake, publish: Publish) -> None:

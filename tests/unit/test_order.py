@@ -1,6 +1,7 @@
 """What a report shows first, what it folds, and that no reader gets more than five warnings."""
 
 import json
+import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -143,6 +144,20 @@ def test_there_are_five_warnings_at_most_and_each_says_what_to_do(
     assert counted == len(report.warnings) + len(words.notes(report.findings))
     body = json.loads(codec.verdict_json(report, 0, "x"))
     assert body["warnings"] == list(report.warnings)
+
+
+def test_a_warning_from_elsewhere_is_said_as_it_is() -> None:
+    report = replace(
+        policy.report(results(row(LATENCY))), warnings=("advice only: another machine",)
+    )
+    assert [str(caution) for caution in cautions(report)] == ["advice only: another machine"]
+
+
+def test_junit_has_the_answer() -> None:
+    report = policy.report(MIXED)
+    root = ET.fromstring(junit(report))
+    told = [p.get("value") for p in root.iter("property") if p.get("name") == "answer"]
+    assert told == [words.answer(report)]
 
 
 @pytest.mark.parametrize(
