@@ -18,7 +18,7 @@ _DIGITS = 9  # of a share; what is beyond is the rounding of doubles
 
 
 def lopsided(lost: Mapping[Arm, int], asked: Mapping[Arm, int]) -> list[str]:
-    """Return a sentence if one arm lacks many more values than the other.
+    """Return a sentence if one arm lacks many more values than the other; both have some.
 
     Args:
         lost: Number of values that each arm lacks.
@@ -31,7 +31,7 @@ def lopsided(lost: Mapping[Arm, int], asked: Mapping[Arm, int]) -> list[str]:
     """
     from scipy.special import bdtrc
 
-    if not all(asked.values()):
+    if any(lost[arm] == asked[arm] for arm in Arm):
         return []
     shares = {arm: lost[arm] / asked[arm] for arm in Arm}
     more = max(Arm, key=shares.__getitem__)
