@@ -23,6 +23,10 @@ _CONNECT_S = 10.0
 _PULSE_S = 0.5
 _AGAIN_S = 0.5  # between two attempts to watch, where the last one was refused
 
+LATE_S = 20.0
+"""A Project that needs longer to be gone has waited for a controller to look again: Milo needs 7 to
+14 s where none has to, and looks again after 30 s or more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Projects:
@@ -36,6 +40,8 @@ class Projects:
     - `projects.gone/STAT`: from first seen with a time of deletion to gone.  A Project that is
       not Ready, or not gone, when the load has ended was waited for until then: its time is a
       lower bound, and so is every STAT that it may change (`Reading.at_least`).
+    - `projects.gone_late` (1): share of deleted Projects that were not gone after `LATE_S`; nothing
+      where the load ended before that could be told of all of them.
     - `projects.never_ready` (1): neither Ready nor deleted before that, when the load ended, and
       `projects.never_ready_share` of those created.
     - `projects.never_gone` (1): being deleted when the load ended.
@@ -122,6 +128,7 @@ class Lives:
         yield Reading("projects.created", self.created, "1")
         yield from _summary("projects.ready", ready, now)
         yield from _summary("projects.gone", gone, now)
+        yield from _late(gone, now)
         never = sum(life.ready is None and life.deleted is None for life in lives)
         yield Reading("projects.never_ready", never, "1")
         if lives:
@@ -250,6 +257,15 @@ class _Stream:
 def _is_ready(project: Mapping[str, Any]) -> bool:
     conditions = project.get("status", {}).get("conditions", [])
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _late(waits: Sequence[tuple[float, float | None]], now: float) -> Iterator[Reading]:
+    """Yield the share of waits that were longer than `LATE_S`, where it is known of each."""
+    shortest_s = [(now if end is None else end) - begin for begin, end in waits]
+    late = sum(wait_s > LATE_S for wait_s in shortest_s)
+    known = late + sum(end is not None and end - begin <= LATE_S for begin, end in waits)
+    if waits and known == len(waits):
+        yield Reading("projects.gone_late", late / known, "1", of=known)
 
 
 def _summary(

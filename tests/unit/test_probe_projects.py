@@ -51,6 +51,7 @@ def test_times_are_from_first_seen_to_ready_and_from_deleted_to_gone() -> None:
         "projects.ready/mean": 0.5,
         "projects.gone/count": 1,
         "projects.gone/mean": 2.0,
+        "projects.gone_late": 0,
         "projects.never_ready": 0,
         "projects.never_ready_share": 0,
         "projects.never_gone": 0,
@@ -89,6 +90,34 @@ def test_a_wait_that_did_not_end_is_as_long_as_it_was_watched_at_least() -> None
     mean = found["projects.gone/mean"]
     assert mean.value == pytest.approx((4 * 8.0 + 2 * 60.0) / 6)
     assert mean.at_least
+
+
+@pytest.mark.parametrize(
+    ("gone_after", "now", "late"),
+    [
+        pytest.param([7.0, 8.0, 92.0, 92.0], 120.0, 0.5, id="two that waited"),
+        pytest.param([7.0, 8.0, 9.0, None], 120.0, 0.25, id="one that never goes"),
+        pytest.param([7.0, 8.0, 20.0], 120.0, 0.0, id="just in time"),
+        pytest.param([7.0, None], 15.0, None, id="nobody knows yet"),
+        pytest.param([], 15.0, None, id="nothing was deleted"),
+    ],
+)
+def test_a_project_that_is_gone_late_is_counted(
+    gone_after: list[float | None], now: float, late: float | None
+) -> None:
+    lives = Lives()
+    for number, after in enumerate(gone_after):
+        name = str(number)
+        lives.event("ADDED", project("ADDED", name), 0.0)
+        lives.event("MODIFIED", project("MODIFIED", name, deleted=True), 0.0)
+        if after is not None:
+            lives.event("DELETED", project("DELETED", name, deleted=True), after)
+    found = {reading.name: reading for reading in lives.readings(now)}
+    if late is None:
+        assert "projects.gone_late" not in found
+    else:
+        assert found["projects.gone_late"].value == late
+        assert found["projects.gone_late"].of == len(gone_after)
 
 
 def test_a_project_that_was_there_before_counts_nowhere() -> None:
