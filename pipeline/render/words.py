@@ -355,6 +355,7 @@ def method(report: Report) -> list[tuple[str, str]]:
             "rule",
             _rule(report),
         ),
+        ("prior", _prior(report)),
         ("floors", _floors(report)),
         ("notes", "; ".join(facts(results))),
     ]
@@ -374,6 +375,19 @@ def _rule(report: Report) -> str:
         f" is below the tolerance and half of the shown one is within {rule.widest:g} tolerances;"
         " the detectable change is the smallest worsening called a regression with power"
         f" {share(rule.power)}"
+    )
+
+
+def _prior(report: Report) -> str:
+    """Return what the spread of each metric leans on, beside the pairs of the run."""
+    prior = report.results.prior
+    if prior is None:
+        return "none: the spread of each metric is known from the pairs of this run alone"
+    used = sum(finding.comparison.prior is not None for finding in report.findings)
+    source = clipped(prior.source, _LONGEST)
+    return (
+        f"{source}: how much pairs varied there counts {prior.freedom:g} degrees of freedom, in"
+        f" {count(used, 'metric')} of {len(report.findings)}"
     )
 
 
