@@ -33,6 +33,8 @@ Settled = Callable[[ResultSet], tuple[str, ...]]
 Enough = Callable[[ResultSet], bool]
 """Says whether results need no more pairs."""
 
+_LEAST_ROOM = 2**24  # bytes; etcd ends when it cannot write a page of its database
+
 RESTARTS = ".restarts"
 """End of the name of a reading that says how often a component was started anew under load."""
 
@@ -285,10 +287,11 @@ def _carry_out(
     """Run one workload and note what came of it; return whether the launch can go on."""
     try:
         load, seen = _workload(workload, launch, rig, targets, seed)
-    except LoadError:
+    except LoadError as error:
         died = _died(targets, workload.name)
         if not died or len(died) == len(Arm):  # both at once: the place is at fault, not a build
             raise
+        _require_room(launch.out, error)  # which of two builds finds a full disk first is chance
         for arm, failure in died.items():
             launched.failures[arm].append(failure)
         return False
@@ -323,6 +326,20 @@ def _carry_out(
             )
         ]
     return goes_on
+
+
+def _require_room(out: Path, error: LoadError) -> None:
+    """Refuse to blame a build for what it could not write.
+
+    Raises:
+        LoadError: The disk is full.
+    """
+    if shutil.disk_usage(out).free < _LEAST_ROOM:
+        raise LoadError(
+            f"{out}: the disk is full, and a process that ends there says nothing of a build:"
+            f" {error}",
+            hint="make room, then go on with `run --resume`",
+        ) from error
 
 
 def _died(targets: Mapping[Arm, Target], workload: str) -> dict[Arm, Failure]:

@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -219,6 +220,16 @@ def test_a_build_that_dies_in_one_arm_has_failed_and_the_pair_counts(
 def test_builds_that_die_at_once_in_both_arms_end_the_run(suite: Suite, tmp_path: Path) -> None:
     bench = dying(suite, tmp_path, dict.fromkeys(range(9), tuple(Arm)))
     with pytest.raises(LoadError, match=r"pair 0, crud: server of the .* exited with 2"):
+        list(bench.run())
+
+
+def test_a_build_that_dies_on_a_full_disk_has_not_failed(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = SimpleNamespace(total=2**30, used=2**30, free=2**20)
+    monkeypatch.setattr("pipeline.measure.shutil.disk_usage", lambda _: full)
+    bench = dying(suite, tmp_path, {0: (Arm.CANDIDATE,)})
+    with pytest.raises(LoadError, match=r"the disk is full.*server of the candidate exited"):
         list(bench.run())
 
 
