@@ -35,7 +35,7 @@ def published(
             continue
         covering = [one for one in acceptances if _covers(one, finding)]
         if valid := [one for one in covering if one.until >= today]:
-            accepted[name_of(finding)] = valid[0]
+            accepted[finding.comparison.key] = valid[0]
         else:
             expired |= dict.fromkeys(covering)
     found = Publication(key, Outcome.PASSED, origin, report, accepted=accepted)
@@ -47,16 +47,11 @@ def broken(key: str, origin: Origin, reason: str) -> Publication:
     return Publication(key, Outcome.BROKEN, origin, reason=reason)
 
 
-def name_of(finding: Finding) -> str:
-    """Return `workload/metric`."""
-    return f"{finding.comparison.workload}/{finding.comparison.metric.name}"
-
-
 def _outcome(report: Report, accepted: dict[str, Acceptance]) -> Outcome:
     if policy.exit_code(report, strict=False) is Exit.WRONG_LOAD:
         return Outcome.BROKEN
     reds = [f for f in report.gating if f.verdict is Verdict.REGRESSED]
-    if any(name_of(f) not in accepted for f in reds):
+    if any(f.comparison.key not in accepted for f in reds):
         return Outcome.REGRESSED
     if not report.gating or any(f.verdict is Verdict.INCONCLUSIVE for f in report.gating):
         return Outcome.INCONCLUSIVE
@@ -65,7 +60,7 @@ def _outcome(report: Report, accepted: dict[str, Acceptance]) -> Outcome:
 
 def _covers(acceptance: Acceptance, finding: Finding) -> bool:
     change, metric = finding.comparison.change, finding.comparison.metric
-    if change is None or not fnmatchcase(name_of(finding), acceptance.metric):
+    if change is None or not fnmatchcase(finding.comparison.key, acceptance.metric):
         return False
     if acceptance.most is None:
         return True

@@ -55,7 +55,7 @@ def calibration(runs: Sequence[ResultSet], most: int) -> Calibration:
             tolerance=row.metric.tolerance,
         )
         for row in rows
-        if (pairs := known.get(key := _key(row)))
+        if (pairs := known.get(key := row.key))
         for spread in (_spread(pairs),)
     }
     return Calibration(
@@ -133,10 +133,6 @@ def spreads_of(found: Calibration) -> dict[str, float]:
     return {key: noise.spread / share for key, noise in found.metrics.items()}
 
 
-def _key(row: Row) -> str:
-    return f"{row.workload}/{row.metric.name}"
-
-
 def _all_pairs(runs: Sequence[ResultSet]) -> dict[str, ExactPairs]:
     """Return the values of all pairs by sample key, of pairs that both arms have."""
     found: dict[str, ExactPairs] = {}
@@ -166,7 +162,7 @@ def _alarms(
 
     random = np.random.default_rng(_SEED)
     most = max((len(pairs.before) for pairs in known.values()), default=0)
-    reds: dict[str, int] = {_key(row): 0 for row in rows}
+    reds: dict[str, int] = {row.key: 0 for row in rows}
     red = 0
     for _ in range(_REPORTS):
         order = [int(at) for at in random.permutation(most)]
@@ -175,7 +171,7 @@ def _alarms(
         judged = policy.at_looks(looks, partial(_rows, rows, drawn))
         regressed = [f for f in judged if f.verdict is Verdict.REGRESSED]
         for finding in regressed:
-            reds[f"{finding.comparison.workload}/{finding.comparison.metric.name}"] += 1
+            reds[finding.comparison.key] += 1
         red += any(f.comparison.metric.gate for f in regressed)
     return {key: count / _REPORTS for key, count in reds.items()}, red / _REPORTS
 
@@ -195,7 +191,7 @@ def _rows(rows: Sequence[Row], drawn: Mapping[str, Measured], pairs: int) -> lis
     """Return the rows of one drawn report with so many of its pairs."""
     return [
         replace(row, evidence=of_measured(one, 0.0, pairs).evidence)
-        if (one := drawn.get(_key(row)))
+        if (one := drawn.get(row.key))
         else replace(row, evidence=None)
         for row in rows
     ]

@@ -125,8 +125,7 @@ def _gate(results: ResultSet, findings: Iterable[Finding]) -> Iterator[str]:
     waived = [
         name
         for f in findings
-        if not f.comparison.metric.gate
-        and (name := f"{f.comparison.workload}/{f.comparison.metric.name}") in meant
+        if not f.comparison.metric.gate and (name := f.comparison.key) in meant
     ]
     if unreachable := [name for name in waived if name in results.ungated]:
         yield (
@@ -142,7 +141,7 @@ def _gate(results: ResultSet, findings: Iterable[Finding]) -> Iterator[str]:
     if not gating:
         yield "no metric of this suite gates, so nothing could have turned this run red"
     absent = [
-        f"{f.comparison.workload}/{f.comparison.metric.name}"
+        f.comparison.key
         for f in gating
         if f.verdict is Verdict.INCONCLUSIVE and f.comparison.change is None
     ]

@@ -234,25 +234,21 @@ def _kept(
     rejects has paid for it with its share of alpha, so that what later pairs show does not take it
     back.  A regression is kept before an improvement.
     """
-    settled = {_name(f): f for f in before if f.comparison.workload in left_out}
+    settled = {f.comparison.key: f for f in before if f.comparison.workload in left_out}
     rejected = {
-        _name(finding): finding
+        finding.comparison.key: finding
         for finding in before
         if finding.verdict in (Verdict.REGRESSED, Verdict.IMPROVED)
     }
     return tuple(
-        settled[_name(one)]
-        if _name(one) in settled
+        settled[one.comparison.key]
+        if one.comparison.key in settled
         else Finding(one.comparison, earlier.verdict, kept=earlier.kept or earlier.comparison)
-        if (earlier := rejected.get(_name(one)))
+        if (earlier := rejected.get(one.comparison.key))
         and one.verdict not in (earlier.verdict, Verdict.REGRESSED)
         else one
         for one in now
     )
-
-
-def _name(finding: Finding) -> tuple[str, str]:
-    return finding.comparison.workload, finding.comparison.metric.name
 
 
 def report(results: ResultSet) -> Report:

@@ -105,6 +105,11 @@ class Comparison:
     fixed: float = 0.0
     is_lopsided: bool = False
 
+    @property
+    def key(self) -> str:
+        """`workload/metric`, the key of its samples."""
+        return f"{self.workload}/{self.metric.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Advice:

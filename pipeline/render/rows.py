@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.judge import scale
-from pipeline.judge.acceptance import name_of
 from pipeline.judge.failures import LAUNCH
 from pipeline.model.publication import Publication
 from pipeline.model.report import Comparison, Finding, Verdict
@@ -36,13 +35,13 @@ _JOINED = "\u00a0"
 def status(finding: Finding, publication: Publication) -> str:
     """Return what a row says of its metric in one word."""
     comparison = finding.comparison
-    if name_of(finding) in publication.accepted:
+    if finding.comparison.key in publication.accepted:
         return "accepted"
     if comparison.baseline is None and comparison.candidate is not None:
         return "new"
     if comparison.candidate is None:
         return "missing"
-    if name_of(finding) in publication.lacking and finding.verdict is not Verdict.REGRESSED:
+    if finding.comparison.key in publication.lacking and finding.verdict is not Verdict.REGRESSED:
         return "missing"
     return finding.verdict.value
 
@@ -151,7 +150,7 @@ def _findings(publication: Publication) -> tuple[Finding, ...]:
 
 
 def _is_moved(finding: Finding, publication: Publication) -> bool:
-    if name_of(finding) in publication.lacking:
+    if finding.comparison.key in publication.lacking:
         return True
     return status(finding, publication) in ("regressed", "accepted", "improved")
 

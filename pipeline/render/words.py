@@ -453,8 +453,7 @@ def reproduce(report: Report) -> str:
 
 def key(finding: Finding) -> str:
     """Return `workload/metric`, or the metric alone where there is no workload."""
-    comparison = finding.comparison
-    return f"{comparison.workload}/{comparison.metric.name}".removeprefix("/")
+    return finding.comparison.key.removeprefix("/")
 
 
 def measured(finding: Finding, arm: Arm) -> str:

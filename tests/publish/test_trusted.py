@@ -274,7 +274,7 @@ def test_what_our_prior_says_cannot_be_decided_does_not_gate_there_either(
     found = published(changed("passed", ungated=[key]))
     assert found.report is not None
     assert key in found.report.results.ungated
-    gating = {f"{f.comparison.workload}/{f.comparison.metric.name}" for f in found.report.gating}
+    gating = {f.comparison.key for f in found.report.gating}
     assert key not in gating
     assert not any("did not gate on its machine" in note for note in found.notes)
     assert any("cannot exclude their tolerance" in said for said in found.report.warnings)
