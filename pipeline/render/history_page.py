@@ -5,6 +5,7 @@ policy lets it load and run nothing.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.judge.history import (
@@ -22,7 +23,7 @@ from pipeline.model.metric import Scale
 from pipeline.render import levels, page
 from pipeline.render.history import commits, direction, mark, remarks, size
 from pipeline.render.numbers import share
-from pipeline.render.words import Headline, count
+from pipeline.render.words import count
 
 _FIRST = 20  # rows in the first table
 _ROWS = 40  # of one series
@@ -55,6 +56,14 @@ def history_html(histories: Sequence[Judged], rule: HistoryRule) -> str:
         confidence=share(CONFIDENCE),
         method=method(rule),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The answer: what was found, and what to do about it."""
+
+    found: str
+    advice: str
 
 
 def headline(histories: Sequence[Judged]) -> Headline:

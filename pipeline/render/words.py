@@ -2,8 +2,8 @@
 
 import math
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from statistics import median
 
 from pipeline.errors import Exit
@@ -13,7 +13,7 @@ from pipeline.judge.failures import LAUNCH
 from pipeline.judge.policy import ALPHA, LEAST_PAIRS, exit_code
 from pipeline.judge.rows import floored
 from pipeline.model.metric import Better, Metric, Scale
-from pipeline.model.report import Bound, Comparison, Finding, Report, Verdict
+from pipeline.model.report import Bound, Change, Comparison, Finding, Report, Verdict
 from pipeline.model.results import Interleave, Machine
 from pipeline.model.subject import Arm, Subject, parse_spec
 from pipeline.plain import clipped, plain
@@ -41,14 +41,6 @@ _NAMED = 2  # improvements in the answer
 _REASON = 120  # characters of a reason in the answer
 _TYPICAL = Metric("typical", "1", Better.LOWER, margin=1.0)
 """Stands for the median of ratios, each of which is worse when it is higher."""
-
-
-@dataclass(frozen=True, slots=True)
-class Headline:
-    """The answer: what was found, and what to do about it."""
-
-    found: str
-    advice: str
 
 
 def is_measured(report: Report) -> bool:
@@ -144,11 +136,9 @@ def _inconclusive(report: Report) -> str:
     parts = []
     if compared:
         parts += [f"{_doubt(report, compared[0])}{_and_more(len(compared) - 1)}"]
-        asked = [f.advice.more_pairs for f in compared if f.advice]
         it = "it" if len(compared) == 1 else "them"
-        if asked and None not in asked:
-            more = count(max(pairs for pairs in asked if pairs), "more pair")
-            parts.append(f"{more} would settle {it}")
+        if more := more_pairs(report):
+            parts.append(f"{count(more, 'more pair')} would settle {it}")
         else:
             parts.append(f"more pairs alone will hardly settle {it}")
     if missing:
@@ -202,25 +192,27 @@ def _nothing_worse(report: Report, said: str) -> str:
 
 def _moved(report: Report, finding: Finding) -> str:
     """Return a metric with its change and interval: `create p50 +31 % (29 to 33 %)`."""
-    comparison = finding.kept or finding.comparison
-    if comparison.workload == LAUNCH:
-        return _failed(comparison)
-    if comparison.change is None:
-        return _label(report, comparison)
-    when = f" at {count(comparison.pairs, 'pair')}" if finding.kept else ""
-    size = brief_interval(comparison.metric, comparison.change)
-    return f"{_label(report, comparison)} {size}{when}"
+    when = f" at {count(finding.kept.pairs, 'pair')}" if finding.kept else ""
+    return _sized(report, finding, lambda metric, change: brief_interval(metric, change) + when)
 
 
 def _moved_briefly(report: Report, finding: Finding) -> str:
+    """Return a metric with its change: `create p50 +31 %`."""
+    return _sized(report, finding, _briefly)
+
+
+def _briefly(metric: Metric, change: Change) -> str:
+    bound = "" if change.bound is Bound.NONE else f"{change.bound.value} "
+    return f"{bound}{brief(metric, change.estimate)}"
+
+
+def _sized(report: Report, finding: Finding, size: Callable[[Metric, Change], str]) -> str:
+    """Return a metric with the size of its change, or how a build failed."""
     comparison = finding.kept or finding.comparison
     if comparison.workload == LAUNCH:
         return _failed(comparison)
-    if comparison.change is None:
-        return _label(report, comparison)
-    bound = "" if comparison.change.bound is Bound.NONE else f"{comparison.change.bound.value} "
-    size = brief(comparison.metric, comparison.change.estimate)
-    return f"{_label(report, comparison)} {bound}{size}"
+    said = _label(report, comparison)
+    return f"{said} {size(comparison.metric, comparison.change)}" if comparison.change else said
 
 
 def _failed(comparison: Comparison) -> str:
@@ -246,10 +238,7 @@ def _and_more(rest: int) -> str:
 def _gravity(finding: Finding) -> float:
     """Return by how many margins a metric is better; a build that failed is the gravest."""
     comparison = finding.kept or finding.comparison
-    if comparison.workload == LAUNCH:
-        return -math.inf
-    metric, change = comparison.metric, comparison.change
-    return 0.0 if change is None else -scale.worse(metric, change.estimate) / scale.margin(metric)
+    return -math.inf if comparison.workload == LAUNCH else -_change_in_margins(comparison)
 
 
 def at_worst_in_tolerances(finding: Finding) -> float:
@@ -317,7 +306,7 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
         key=lambda f: (
             order.index(f.verdict),
             not f.comparison.metric.gate,
-            -abs(_change_in_margins(f)),
+            -abs(_change_in_margins(f.comparison)),
         ),
     )
 
@@ -574,6 +563,7 @@ def _smallest_in_margins(finding: Finding) -> float:
     return _smallest_worse(finding) / scale.margin(finding.comparison.metric)
 
 
-def _change_in_margins(finding: Finding) -> float:
-    metric, change = finding.comparison.metric, finding.comparison.change
+def _change_in_margins(comparison: Comparison) -> float:
+    """Return by how many margins a metric is worse."""
+    metric, change = comparison.metric, comparison.change
     return 0.0 if change is None else scale.worse(metric, change.estimate) / scale.margin(metric)
