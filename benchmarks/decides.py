@@ -98,15 +98,18 @@ def _rows(
     """Return what gives the rows of the first pairs."""
 
     def at(pairs: int) -> list[rows.Row]:
-        plain = []
-        for metric, values in zip(metrics, after[:pairs].T, strict=True):
-            found = evidence.of_pairs(metric, [1.0] * pairs, values.tolist())
-            deviation = found.error * math.sqrt(pairs)
-            row = rows.Row("", metric, rows.GATE, dict.fromkeys(Arm), pairs, found, None, ())
-            plain.append(replace(row, deviation=deviation))
+        plain = [_row(m, values) for m, values in zip(metrics, after[:pairs].T, strict=True)]
         return rows.with_prior(plain, prior) if prior else plain
 
     return at
+
+
+def _row(metric: Metric, ratios: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> rows.Row:
+    """Return the row of a gating metric, of the ratios of its pairs."""
+    pairs = len(ratios)
+    found = evidence.of_pairs(metric, [1.0] * pairs, ratios.tolist())
+    row = rows.Row("", metric, rows.GATE, dict.fromkeys(Arm), pairs, found, None, ())
+    return replace(row, deviation=found.error * math.sqrt(pairs))
 
 
 def _came(found: list[tuple[Finding, ...]]) -> Came:
@@ -187,10 +190,7 @@ def _reports(data: Path, pairs: int, gates: int, order: int) -> Iterator[list[ro
         for at in range(_EARLIER, len(found)):
             before = fmean(float(past.var(ddof=1)) for past in found[at - _EARLIER : at])
             metric = Metric(f"{one.name}-{one.machine}-{at}", "1", Better.LOWER, MARGIN, gate=True)
-            estimate = evidence.of_pairs(metric, [1.0] * pairs, np.exp(found[at]).tolist())
-            deviation = estimate.error * math.sqrt(pairs)
-            row = rows.Row("", metric, rows.GATE, dict.fromkeys(Arm), pairs, estimate, None, ())
-            known.append((replace(row, deviation=deviation), before))
+            known.append((_row(metric, np.exp(found[at])), before))
     random.shuffle(known)
     for start in range(0, len(known) - gates + 1, gates):
         report = known[start : start + gates]

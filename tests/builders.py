@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pipeline.model.metric import Better, Metric, Scale
-from pipeline.model.results import BaselineRef, Interleave, Machine, ResultSet, Sample, Tool, Trial
+from pipeline.model.results import (
+    Baseline,
+    BaselineRef,
+    Interleave,
+    Machine,
+    ResultSet,
+    Sample,
+    Tool,
+    Trial,
+)
 from pipeline.model.subject import Arm, Subject
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -83,4 +92,18 @@ def results(
             for index, arm in enumerate(Arm)
         },
         stored=stored,
+    )
+
+
+def kept(run: ResultSet) -> Baseline:
+    """Return what `baseline save` would keep of a run whose candidate is the build in question."""
+    return Baseline(
+        name="old",
+        suite=run.suite,
+        suite_digest=run.suite_digest,
+        subject=run.subjects[Arm.BASELINE],
+        machine=run.machine,
+        tools=run.tools,
+        taken_at=run.taken_at,
+        samples=run.samples[Arm.BASELINE],
     )

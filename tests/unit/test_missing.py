@@ -14,9 +14,8 @@ from pipeline.judge.missing import lopsided
 from pipeline.judge.stored import against_stored
 from pipeline.model.metric import Metric
 from pipeline.model.report import Finding, Verdict
-from pipeline.model.results import Baseline
 from pipeline.model.subject import Arm
-from tests.builders import COUNT, LATENCY, THROUGHPUT, Values, results
+from tests.builders import COUNT, LATENCY, THROUGHPUT, Values, kept, results
 
 METRICS = [LATENCY, THROUGHPUT, COUNT]
 PAIRS = 10
@@ -51,17 +50,7 @@ def in_a_table(metric: Metric, before: Values, after: Values, path: Path) -> Fin
 
 def beside_stored_numbers(metric: Metric, before: Values, after: Values, _: Path) -> Finding:
     run = results((metric, [1000.0] * len(before), after))
-    again = results((metric, before, before))
-    stored = Baseline(
-        name="old",
-        suite=run.suite,
-        suite_digest=run.suite_digest,
-        subject=run.subjects[Arm.BASELINE],
-        machine=run.machine,
-        tools=run.tools,
-        taken_at=run.taken_at,
-        samples=again.samples[Arm.BASELINE],
-    )
+    stored = kept(results((metric, before, before)))
     rows, _said = against_stored(run, stored, policy.APART)
     (found,) = policy.findings(rows, policy.RULE)
     return found

@@ -8,26 +8,11 @@ from pipeline.judge import policy
 from pipeline.judge.stored import against_stored, stored_pair
 from pipeline.model.report import Report, Verdict
 from pipeline.model.results import Baseline, Machine, ResultSet
-from pipeline.model.subject import Arm
-from tests.builders import LATENCY, results
+from tests.builders import LATENCY, kept, results
 
 STEADY = [1.00, 1.02, 0.98, 1.01, 0.99]
 SLOW = [1.5 * value for value in STEADY]
 DRIFTED = [1.3 * value for value in STEADY]
-
-
-def kept(run: ResultSet) -> Baseline:
-    """Return what `baseline save` would keep of a run whose candidate is the build in question."""
-    return Baseline(
-        name="old",
-        suite=run.suite,
-        suite_digest=run.suite_digest,
-        subject=run.subjects[Arm.BASELINE],
-        machine=run.machine,
-        tools=run.tools,
-        taken_at=run.taken_at,
-        samples=run.samples[Arm.BASELINE],
-    )
 
 
 STORED = kept(results((LATENCY, STEADY, STEADY)))
