@@ -46,8 +46,7 @@ def share_of(pairs: int, looks: Sequence[int]) -> float:
     if not looks:
         return 1.0
     now = next((at for at, look in enumerate(looks) if pairs <= look), len(looks) - 1)
-    shares = shares_of(len(looks))
-    return shares[now]
+    return shares_of(len(looks))[now]
 
 
 def reserve_of(added: int) -> float:

@@ -24,7 +24,7 @@ CONFIDENCE = 0.95
 """Of both sides of an interval."""
 
 PASS_ALPHA = (1 - CONFIDENCE) / 2
-"""Chance to exclude a worsening that is there: a pass is an interval that ends below the margin."""
+"""Chance to exclude a worsening that is there: the interval of a pass ends below the tolerance."""
 
 WIDEST = 1.5
 """Half an interval may be as many tolerances wide for a pass: a wide one that ends below the
@@ -41,7 +41,7 @@ margins was found in 89 to 94 of 100 simulated runs, and is in 95 to 99 with it 
 """
 
 POWER = 0.80
-"""At which the smallest detectable change is stated."""
+"""Chance to find a change as large as the detectable change of a report."""
 
 APART = 0.05
 """Standard deviation between two groups of equal builds that were not measured side by side: the
@@ -256,11 +256,12 @@ def report(results: ResultSet) -> Report:
     valid = len(results.valid_pairs)
     rule, later = rule_of(results, valid), rule_of_more(results)
     reached = [*(look for look in results.looks if look < valid), valid]
+    then = {pairs: results.of_first(pairs) for pairs in reached}
     *_, judged = _judged(
         reached,
         lambda pairs: (rule_of(results, pairs), later),
-        lambda pairs: of_results(results.of_first(pairs)),
-        lambda pairs: results.of_first(pairs).left_out,
+        lambda pairs: of_results(then[pairs]),
+        lambda pairs: then[pairs].left_out,
     )
     found = (*failed_trials(results), *judged)
     return Report(results, found, rule, doubts(results, found, is_settled=is_settled(found)))

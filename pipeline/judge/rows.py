@@ -96,28 +96,28 @@ def with_prior(rows: Sequence[Row], prior: Prior) -> list[Row]:
         rows: Of one run.
         prior: Of the same suite; metrics that it does not know stay as they are.
     """
-    known = {key: one.variance for key, one in prior.spreads.items() if one.variance > 0}
     seen: dict[str, list[Seen]] = {}
     for row in rows:
-        if row.evidence is not None and row.deviation is not None and row.key in known:
-            one = Seen(row.deviation**2, row.evidence.freedom, known[row.key])
+        if one := _seen(row, prior):
             seen.setdefault(row.workload, []).append(one)
     wider = {workload: widening(found) for workload, found in seen.items()}
-    return [
-        _leaning(row, known[row.key] * wider[row.workload], prior.freedom)
-        if row.evidence is not None
-        and row.deviation is not None
-        and row.key in known
-        and wider[row.workload] <= MOST_WIDENED
-        else row
-        for row in rows
-    ]
+    return [_leaning(row, prior, wider.get(row.workload, 1.0)) for row in rows]
 
 
-def _leaning(row: Row, variance: float, freedom: float) -> Row:
-    if row.evidence is None:
+def _seen(row: Row, prior: Prior) -> Seen | None:
+    """Return the variance of a metric here and in earlier runs; None where one is not known."""
+    spread = prior.spreads.get(row.key)
+    if row.evidence is None or row.deviation is None or not (spread and spread.variance):
+        return None
+    return Seen(row.deviation**2, row.evidence.freedom, spread.variance)
+
+
+def _leaning(row: Row, prior: Prior, wider: float) -> Row:
+    seen = _seen(row, prior)
+    if row.evidence is None or seen is None or wider > MOST_WIDENED:
         return row
-    leaning = evidence.moderated(row.evidence, row.pairs, variance, freedom)
+    variance = seen.prior * wider
+    leaning = evidence.moderated(row.evidence, row.pairs, variance, prior.freedom)
     return replace(row, evidence=leaning, prior=math.sqrt(variance))
 
 

@@ -151,10 +151,10 @@ class Rule:
         alpha: Chance of any false red among the gating metrics of equal builds, at most; of a run
             with several looks, that of this look.
         confidence: Of every interval shown.
-        power: At which the smallest detectable change is stated.
+        power: Chance to find a change as large as the detectable change.
         least_tests: Number of tests that p values are corrected for, at least.
         pass_alpha: Chance, at most, to exclude a worsening that is there.
-        widest: How wide half an interval may be for a pass, in margins.
+        widest: How wide half an interval may be for a pass, in tolerances.
         apart: Standard deviation of what sets two groups apart that were not measured side by
             side, as a ratio.
     """
