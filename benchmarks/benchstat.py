@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.known import Values
-from pipeline import files
+from pipeline.system import paths as files
 from pipeline.toolchain import go
 
 VERSION = "v0.0.0-20260908200009-22c9c6c9d4da"

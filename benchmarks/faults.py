@@ -11,8 +11,9 @@ from pathlib import Path
 
 from benchmarks.faults_text import Fault, Row, document, line
 from benchmarks.runs import kept, measured, new_folder
-from pipeline import codec, files
+from pipeline import codec
 from pipeline.evaluate.faults import LARGE_SIZES, SIZES
+from pipeline.system import paths
 
 _EXPECTED = {
     "slow-create": ("object-crud/create_*",),
@@ -96,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         "--document",
         type=Path,
         metavar="FILE",
-        default=files.ours("docs", "faults.md"),
+        default=paths.ours("docs", "faults.md"),
         help="written once all rows are there (default: docs/faults.md)",
     )
     return parser

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import psutil
 
-from pipeline import toolchain, web
+from pipeline import toolchain
 from pipeline.drivers.monitoring import Monitored, monitored
 from pipeline.environments.local import Local
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.ports import Target
+from pipeline.system import http_client
 from pipeline.toolchain.monitoring import gateway
 from tests.loopback import answering
 
@@ -76,10 +77,10 @@ def main(_argv: list[str]) -> None:
             cpu(through, door, target, str(programs["gateway"].path), Path(folder))
 
 
-def latency(direct: web.Connection, through: web.Connection) -> None:
+def latency(direct: http_client.Connection, through: http_client.Connection) -> None:
     """Ask one request each way, in random order, and print what the way through adds."""
     draw = random.Random(1)
-    seconds: dict[web.Connection, list[float]] = {direct: [], through: []}
+    seconds: dict[http_client.Connection, list[float]] = {direct: [], through: []}
     for number in range(_PAIRS):
         for connection in draw.sample(list(seconds), 2):
             taken = _asked(connection)
@@ -95,7 +96,9 @@ def latency(direct: web.Connection, through: web.Connection) -> None:
     )
 
 
-def cpu(through: web.Connection, door: Monitored, target: Target, path: str, out: Path) -> None:
+def cpu(
+    through: http_client.Connection, door: Monitored, target: Target, path: str, out: Path
+) -> None:
     """Ask at a rate in both ways of HTTP, in turn, and print the CPU of the gateway for each."""
     (process,) = [
         child for child in psutil.Process().children(recursive=True) if path in child.cmdline()[:1]
@@ -126,7 +129,7 @@ def cpu(through: web.Connection, door: Monitored, target: Target, path: str, out
     print(f"memory of the gateway: {process.memory_info().rss / 1e6:.0f} MB")
 
 
-def _one_by_one(through: web.Connection) -> int:
+def _one_by_one(through: http_client.Connection) -> int:
     began, count = time.monotonic(), 0
     while (now := time.monotonic()) < began + _RATED_S:
         if (wait := began + count / _RATE - now) > 0:
@@ -154,11 +157,11 @@ def _by_k6(door: Monitored, target: Target, out: Path) -> int:
     return int(found["count"])
 
 
-def _connection(target: Target, url: str, ca_file: Path) -> web.Connection:
-    return web.Connection(url, ca_file=ca_file, token=target.token_file.read_text())
+def _connection(target: Target, url: str, ca_file: Path) -> http_client.Connection:
+    return http_client.Connection(url, ca_file=ca_file, token=target.token_file.read_text())
 
 
-def _asked(connection: web.Connection) -> float:
+def _asked(connection: http_client.Connection) -> float:
     began = time.perf_counter()
     status, _ = connection.ask("GET", _PATH)
     taken = time.perf_counter() - began

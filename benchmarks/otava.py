@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipeline import files
+from pipeline.system import paths
 
 VERSION = "0.8.0"
 _CODE = """
@@ -24,7 +24,7 @@ for line in sys.stdin:
 
 def python() -> Path | None:
     """Return an interpreter that has it, made at the first call; None where that fails."""
-    folder = files.cache() / f"otava-{VERSION}"
+    folder = paths.cache() / f"otava-{VERSION}"
     found = folder / "bin" / "python"
     if found.exists():
         return found

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.points import write
-from pipeline import codec, config, files
+from pipeline import codec, config
 from pipeline.model.results import Interleave, Machine, ResultSet, Sample, Tool, Trial
 from pipeline.model.subject import Arm, Product, Subject
+from pipeline.system import paths
 
 METRICS, PAIRS = 30, 20
 _POINTS = (60_000, 3_000)  # lines of one pair in the workloads of `pr`, rounded up
@@ -53,7 +54,7 @@ def _cpu_s() -> float:
 
 def _fill(out: Path) -> None:
     """Write the folder of a run: results, and for every pair raw points and looks."""
-    path = files.ours("suites", "pr.toml")
+    path = paths.ours("suites", "pr.toml")
     shutil.copy(path, out / "suite.toml")
     suite = config.load(path).suite.of(Product.REFERENCE)
     metrics = [(w.name, m.metric()) for w in suite.workloads for m in w.metrics][:METRICS]

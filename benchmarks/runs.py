@@ -9,10 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import codec, files, verdict_file
-from pipeline.errors import Exit
+from pipeline import codec, verdict_file
 from pipeline.model.report import Verdict
 from pipeline.model.subject import Arm
+from pipeline.system import paths
+from pipeline.system.errors import Exit
 
 _NOTES = "run.json"
 
@@ -131,6 +132,6 @@ def _unused(out: Path) -> Path:
 def _commit() -> str:
     """Return the commit that is checked out, marked when files were changed since; or nothing."""
     describe = ["describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
-    command = ["git", "-C", str(files.ours()), *describe]
+    command = ["git", "-C", str(paths.ours()), *describe]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     return done.stdout.strip()

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from pipeline import files
+from pipeline.system import paths
 
 _SERIES = 50
 # Prints the CPU seconds and the largest resident memory of a command, in a process of its own.
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--against", type=Path, metavar="DIR", help="another clone, run in turn")
     parser.add_argument("--runs", type=int, default=1, help="of each command (default: 1)")
     args = parser.parse_args(argv)
-    clones = {"ours": files.ours()} | ({"other": args.against} if args.against else {})
+    clones = {"ours": paths.ours()} | ({"other": args.against} if args.against else {})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.csv"
         for what, (verb, lines) in _files(args.lines).items():

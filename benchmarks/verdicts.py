@@ -16,9 +16,10 @@ from pathlib import Path
 
 from benchmarks import decides, judged, judged_model, steps
 from benchmarks.judged import Row
-from pipeline import codec, files
+from pipeline import codec
 from pipeline.judge import policy
 from pipeline.judge.looks import LOOKS, shares_of
+from pipeline.system import paths
 
 DATA = "MILO_PERF_DATA"
 _WITH_DATA: tuple[Callable[[Path], list[Row]], ...] = (
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> None:
     known = os.environ.get(DATA)
     parser.add_argument("--data", type=Path, default=known and Path(known), metavar="DIR")
     parser.add_argument(
-        "--document", type=Path, default=files.ours("docs", "verdicts.md"), metavar="FILE"
+        "--document", type=Path, default=paths.ours("docs", "verdicts.md"), metavar="FILE"
     )
     args = parser.parse_args(argv)
     if args.data is None or not (args.data / "azure-vm-noise").is_dir():

@@ -23,7 +23,6 @@ from pipeline.drivers.clusterloader2.report import warnings as cl2_warnings
 from pipeline.drivers.points import read_points
 from pipeline.environments.chosen import chosen
 from pipeline.environments.keepers import Keeper
-from pipeline.errors import PipelineError
 from pipeline.history import nights
 from pipeline.history import table as history_table
 from pipeline.history.given import named_spreads
@@ -40,6 +39,7 @@ from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
 from pipeline.render.spreads import spreads_text
 from pipeline.render.text import text
+from pipeline.system.errors import PipelineError
 from pipeline.traces.tracks import LooksAllowance, tracked
 from pipeline.verdict_file import verdict_body
 

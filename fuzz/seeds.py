@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from fuzz.mutate import FILE
-from pipeline import codec, files
+from pipeline import codec
 from pipeline.history import nights
 from pipeline.judge.spreads import run_spreads
 from pipeline.model.metric import Better, Metric, Scale
@@ -20,6 +20,7 @@ from pipeline.model.results import Interleave
 from pipeline.model.spreads import Conditions, SpreadHistory
 from pipeline.model.subject import Product
 from pipeline.probes.curated import CURATED, Kind
+from pipeline.system import paths
 from tests import builders, pages
 
 _GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
@@ -152,7 +153,7 @@ _SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "points": lambda: [_points(path) for path in sorted((_GOLDEN / "k6").glob("*.csv.gz"))],
     "looks": lambda: [_PROCESS.encode(), _SERIES.encode()],
     "agent": lambda: [json.dumps(body).encode() for body in (_STATE, _SETUP)],
-    "suite": lambda: [(files.ours("suites") / "smoke.toml").read_bytes(), _PLACE.encode()],
+    "suite": lambda: [(paths.ours("suites") / "smoke.toml").read_bytes(), _PLACE.encode()],
     "prometheus": lambda: [f"{_prometheus(3)}\n---\n{_prometheus(9)}".encode()],
     "judge": lambda: [_JUDGE.encode(), _JUDGE.encode("utf-16"), _quoted(_JUDGE)],
     "history": lambda: [

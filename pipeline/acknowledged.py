@@ -21,10 +21,10 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline import strict_json, toml_file
-from pipeline.errors import ConfigError
 from pipeline.model.history import Acknowledgement
 from pipeline.model.publication import Acceptance
-from pipeline.plain import clipped
+from pipeline.system.errors import ConfigError
+from pipeline.system.sanitize import clipped
 
 _SENTENCE = 300  # characters of what a library says
 

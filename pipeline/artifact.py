@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline import codec, strict_json
-from pipeline.errors import BaselineError
 from pipeline.model.results import ResultSet
 from pipeline.model.units import BASE_UNITS
-from pipeline.plain import clipped
+from pipeline.system.errors import BaselineError
+from pipeline.system.sanitize import clipped
 
 RESULTS = "results.json"
 

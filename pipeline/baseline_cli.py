@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from pipeline import judging, log, output, terminal
-from pipeline.errors import Exit
+from pipeline import judging
+from pipeline.system import log, output, terminal
+from pipeline.system.errors import Exit
 
 PAIRS = 20
 """Of a calibration: a spread from so many is known to 16 %."""

@@ -7,17 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline import codec, config, files, noise, priors, stages
-from pipeline.errors import BaselineError, ConfigError
+from pipeline import codec, config, noise, priors, stages
 from pipeline.judge import calibrate, policy
 from pipeline.judge.spreads import LEAST_RUNS, conditions_of, run_spreads, unfit, with_run
 from pipeline.judge.stored import against_stored, stored_pair
-from pipeline.log import log
 from pipeline.model.calibration import Calibration
 from pipeline.model.report import Finding, Report
 from pipeline.model.results import ResultSet
 from pipeline.model.spreads import SpreadHistory
 from pipeline.model.subject import Arm
+from pipeline.system import paths
+from pipeline.system.errors import BaselineError, ConfigError
+from pipeline.system.log import log
 from pipeline.wish import Wish, placed, planned, spec_of
 
 
@@ -33,7 +34,7 @@ def calibrated(args: argparse.Namespace, out: Path) -> tuple[Calibration, Path]:
     """
     wish = Wish(suite=args.suite, candidate=args.subject, against=args.subject, pairs=args.pairs)
     if args.runs:
-        runs = [codec.read_results(files.measured(folder, files.RESULTS)) for folder in args.runs]
+        runs = [codec.read_results(paths.measured(folder, paths.RESULTS)) for folder in args.runs]
         folders = args.runs
     else:
         report = stages.run(wish, out)
@@ -106,7 +107,7 @@ def spreads_of(
 
 def _spreads_in(folder: Path) -> SpreadHistory | None:
     """Return the spreads of the run in a folder; None, and why, where they say too little."""
-    results = _with_load(codec.read_results(files.measured(folder, files.RESULTS)), folder)
+    results = _with_load(codec.read_results(paths.measured(folder, paths.RESULTS)), folder)
     conditions, why = conditions_of(results), unfit(policy.report(results))
     if conditions is None or why:
         log.warning("%s is left out: %s", folder, why)
@@ -130,7 +131,7 @@ def _with_load(results: ResultSet, folder: Path) -> ResultSet:
 
 def save_spreads(history: SpreadHistory) -> Path:
     """Keep spreads where the suite ships them, and return the file."""
-    path = priors.shipped_path(files.baselines(), history.conditions)
+    path = priors.shipped_path(paths.baselines(), history.conditions)
     path.parent.mkdir(parents=True, exist_ok=True)
     codec.write_spreads(path, history)
     return path
@@ -157,7 +158,7 @@ def compared(out: Path, name: str) -> Report:
     Raises:
         BaselineError: The run or the baseline cannot be used, or they are of different suites.
     """
-    results = codec.read_results(files.measured(out, files.RESULTS))
+    results = codec.read_results(paths.measured(out, paths.RESULTS))
     stored = stages.stored_baseline(name)
     if stored.suite_digest != results.suite_digest:
         raise BaselineError(

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline import baseline_cli, judging, kind_cli, log, output, terminal, wish_arguments
+from pipeline import baseline_cli, judging, kind_cli, wish_arguments
 from pipeline.capacity import arguments
 from pipeline.cluster import arguments as cluster_arguments
-from pipeline.errors import ConfigError, Exit, PipelineError, hint_for
 from pipeline.evaluate import arguments as evaluate_arguments
 from pipeline.history import arguments as history_arguments
 from pipeline.publish import arguments as publish_arguments
+from pipeline.system import log, output, terminal
+from pipeline.system.errors import ConfigError, Exit, PipelineError, hint_for
 
 if TYPE_CHECKING:  # these would load what `--help` does not need
     from pipeline.model.plan import PlanSummary
@@ -349,7 +350,7 @@ def _remove_left(args: argparse.Namespace) -> None:
     given = [getattr(args, name, None) for name in ("dir", "out", "resume")]
     for folder in given:
         if isinstance(folder, Path):
-            from pipeline.private import remove_left
+            from pipeline.system.private_folder import remove_left
 
             remove_left(folder)
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline import proc, toolchain
+from pipeline import toolchain
 from pipeline.environments import manifests
 from pipeline.environments.api import Api
 from pipeline.environments.chosen import chosen
@@ -12,7 +12,8 @@ from pipeline.environments.in_cluster import InCluster, Resources
 from pipeline.environments.kind import Kind, KindCluster
 from pipeline.environments.refusals import ClusterError
 from pipeline.environments.remote import Remote, chosen_nodes
-from pipeline.errors import PipelineError
+from pipeline.system import processes
+from pipeline.system.errors import PipelineError
 from pipeline.toolchain.health import Check, Status
 from pipeline.toolchain.kind import kind_recipe, own_kind
 
@@ -62,7 +63,7 @@ def _kind(settings: Kind) -> Iterator[Check]:
 def _engine() -> Check:
     for name in _ENGINES:
         if shutil.which(name):
-            if proc.capture([name, "info"]) is not None:
+            if processes.capture([name, "info"]) is not None:
                 return Check("container engine", Status.OK, f"{name} answers")
             found = f"{name} is there, and `{name} info` fails"
             fix = f"start it, and see that you may use it: {name} info"

@@ -12,9 +12,7 @@ from typing import Any, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from pipeline import strict_json
-from pipeline.errors import BaselineError, LoadError, hint_for
 from pipeline.judge.fit import Need
-from pipeline.log import log
 from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
 from pipeline.model.evaluation import Evaluation, Seen
@@ -22,7 +20,9 @@ from pipeline.model.plan import PlanSummary
 from pipeline.model.report import Finding, Report
 from pipeline.model.results import Baseline, ResultSet
 from pipeline.model.spreads import SpreadHistory
-from pipeline.plain import clipped
+from pipeline.system.errors import BaselineError, LoadError, hint_for
+from pipeline.system.log import log
+from pipeline.system.sanitize import clipped
 from pipeline.verdict_file import JudgedBody, VerdictBody, judged_body, verdict_body
 
 # 1: the first version.  A field that is added later has a default, so that older files are read as

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from pipeline import codec, files, toml_file
+from pipeline import codec, toml_file
 from pipeline.drivers import tree
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6 import K6
@@ -29,13 +29,14 @@ from pipeline.environments.chosen import AnyEnvironment
 from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
 from pipeline.environments.remote import Remote
-from pipeline.errors import ConfigError
-from pipeline.log import log
 from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
 from pipeline.model.subject import Product
 from pipeline.model.units import BASE_UNITS
-from pipeline.plain import clipped
 from pipeline.settings import Settings
+from pipeline.system import paths
+from pipeline.system.errors import ConfigError
+from pipeline.system.log import log
+from pipeline.system.sanitize import clipped
 
 # The registry: a new driver is one name here and one file.
 AnyDriver = Annotated[K6 | ClusterLoader2, Field(discriminator="kind")]
@@ -282,9 +283,9 @@ def path_of(name: str) -> Path:
     """
     if name.endswith(".toml"):
         return Path(name)
-    path = files.ours("suites", f"{name}.toml")
+    path = paths.ours("suites", f"{name}.toml")
     if not re.fullmatch(_NAME, name) or not path.is_file():
-        known = sorted(found.stem for found in files.ours("suites").glob("*.toml"))
+        known = sorted(found.stem for found in paths.ours("suites").glob("*.toml"))
         raise ConfigError(
             f"there is no suite `{name}`",
             hint=f"known suites: {', '.join(known)}; or give the path of a .toml file",

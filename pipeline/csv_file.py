@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 from unicodedata import name as character_name
 
-from pipeline.errors import ConfigError
-from pipeline.plain import clipped
+from pipeline.system.errors import ConfigError
+from pipeline.system.sanitize import clipped
 
 if TYPE_CHECKING:
     import numpy as np

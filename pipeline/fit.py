@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.errors import ConfigError
 from pipeline.judge import fit
 from pipeline.judge.room import Room
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Spec
 from pipeline.plan import Plan
+from pipeline.system.errors import ConfigError
 
 
 def needed(plan: Plan, specs: Sequence[Spec], interleave: Interleave | None = None) -> fit.Need:

@@ -4,10 +4,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import table, terminal
-from pipeline.errors import Exit
+from pipeline import table
 from pipeline.judge import policy
 from pipeline.model.report import Finding, Verdict
+from pipeline.system import terminal
+from pipeline.system.errors import Exit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

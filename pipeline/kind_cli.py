@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import output
-from pipeline.errors import ConfigError, Exit, PipelineError
-from pipeline.log import log
+from pipeline.system import output
+from pipeline.system.errors import ConfigError, Exit, PipelineError
+from pipeline.system.log import log
 
 if TYPE_CHECKING:  # it would load what `--help` does not need
     from pipeline.environments.kind import KindCluster

@@ -8,15 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.clock import watched_clock
 from pipeline.config import Workload
-from pipeline.errors import LoadError, SubjectDiedError
-from pipeline.log import log, step
 from pipeline.model.results import Failure, Interleave, Reading, ResultSet, Trial
 from pipeline.model.subject import Arm
 from pipeline.plan import Pair, Plan, seed_of
 from pipeline.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
-from pipeline.progress import Progress
 from pipeline.samples import (
     Outcome,
     TrialValues,
@@ -26,6 +22,10 @@ from pipeline.samples import (
     unexplained,
     values_of,
 )
+from pipeline.system.clock import watched_clock
+from pipeline.system.errors import LoadError, SubjectDiedError
+from pipeline.system.log import log, step
+from pipeline.system.progress import Progress
 
 Settled = Callable[[ResultSet], tuple[str, ...]]
 """Says which workloads the next pair may leave out."""

@@ -3,13 +3,14 @@
 import hashlib
 from pathlib import Path
 
-from pipeline import codec, files
+from pipeline import codec
 from pipeline.judge import calibrate
-from pipeline.log import log
 from pipeline.model.calibration import Calibration
 from pipeline.model.prior import Prior
 from pipeline.model.results import Machine
 from pipeline.plan import Plan
+from pipeline.system import paths
+from pipeline.system.log import log
 
 _SHOWN = 3  # metrics named in the log
 
@@ -73,4 +74,4 @@ def _known(suite: str, suite_digest: str, machine: Machine) -> Calibration | Non
 def _path(suite: str, machine: Machine) -> Path:
     facts = "\n".join(f"{name}={value}" for name, value in sorted(machine.fingerprint.items()))
     digest = hashlib.sha256(facts.encode()).hexdigest()[:12]
-    return files.baselines() / "calibrations" / f"{suite}-{digest}.json"
+    return paths.baselines() / "calibrations" / f"{suite}-{digest}.json"

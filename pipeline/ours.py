@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pipeline.config import Suite
-from pipeline.errors import BaselineError
 from pipeline.judge.looks import looks_up_to
 from pipeline.judge.policy import LEAST_PAIRS
 from pipeline.model.metric import Metric
 from pipeline.model.results import ResultSet, Sample
 from pipeline.model.subject import Arm, Kind, Product
+from pipeline.system.errors import BaselineError
 
 _NAMED: Final = 5
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.errors import LoadError
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm, Product, Subject
+from pipeline.system.errors import LoadError
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, files
+from pipeline import codec
 from pipeline.config import Suite, load_digest
-from pipeline.errors import BaselineError, ConfigError, LoadError
 from pipeline.judge.spreads import (
     LEAST_RUNS,
     PriorRequest,
@@ -24,13 +23,15 @@ from pipeline.judge.spreads import (
     usable,
     with_run,
 )
-from pipeline.lock import alone
-from pipeline.log import log
 from pipeline.model.prior import Prior
 from pipeline.model.report import Report
 from pipeline.model.results import Interleave, Machine
 from pipeline.model.spreads import Conditions, SpreadHistory
 from pipeline.model.subject import Product
+from pipeline.system import paths
+from pipeline.system.errors import BaselineError, ConfigError, LoadError
+from pipeline.system.lock import alone
+from pipeline.system.log import log
 
 _FOLDER = "spreads"
 """Name of the folder below the state of the user, and below `baselines/`."""
@@ -98,7 +99,7 @@ def shipped(asked: PriorRequest) -> Prior | None:
     Raises:
         BaselineError: The file cannot be read.
     """
-    path = shipped_path(files.ours("baselines"), asked.conditions)
+    path = shipped_path(paths.ours("baselines"), asked.conditions)
     return prior(codec.read_spreads(path), asked, SpreadOrigin.SHIPPED) if path.is_file() else None
 
 
@@ -195,4 +196,4 @@ def _path(conditions: Conditions) -> Path:
     told = json.dumps(asdict(conditions), sort_keys=True)
     digest = hashlib.sha256(told.encode()).hexdigest()[:16]
     suite = re.sub(r"[^a-z0-9_-]", "_", conditions.suite)[:40]
-    return files.state() / _FOLDER / f"{suite}-{conditions.product}-{digest}.json"
+    return paths.state() / _FOLDER / f"{suite}-{conditions.product}-{digest}.json"

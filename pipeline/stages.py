@@ -6,29 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import (
-    codec,
-    config,
-    files,
-    fit,
-    measure,
-    noise,
-    priors,
-    progress,
-    terminal,
-    toml_file,
-    toolchain,
-    traces,
-    trust,
-)
+from pipeline import codec, config, fit, measure, noise, priors, toml_file, toolchain, traces, trust
 from pipeline.config import SUITE, Suite
 from pipeline.environments.chosen import NAMES, chosen
-from pipeline.errors import BaselineError, ConfigError, Exit, PipelineError
-from pipeline.files import RESULTS
 from pipeline.judge import policy
 from pipeline.judge.more import with_more
 from pipeline.judge.stored import stored_reference
-from pipeline.log import log
 from pipeline.model.report import Report, Verdict
 from pipeline.model.results import (
     Baseline,
@@ -38,7 +21,6 @@ from pipeline.model.results import (
 from pipeline.model.subject import Arm, Spec, Subject
 from pipeline.plan import Plan
 from pipeline.ports import Artifact, Program
-from pipeline.private import measuring
 from pipeline.probes import ALWAYS, ASKED
 from pipeline.render import words
 from pipeline.render.html import html
@@ -47,6 +29,11 @@ from pipeline.render.markdown import markdown
 from pipeline.render.perfdata import perfdata
 from pipeline.render.plan import pairs_of
 from pipeline.render.text import text
+from pipeline.system import paths, progress, terminal
+from pipeline.system.errors import BaselineError, ConfigError, Exit, PipelineError
+from pipeline.system.log import log
+from pipeline.system.paths import RESULTS
+from pipeline.system.private_folder import measuring
 from pipeline.trust import Begun
 from pipeline.wish import Wish, most_pairs, placed, planned, sides, spec_of, store
 
@@ -66,7 +53,7 @@ def run(wish: Wish, out: Path) -> Report:
     loaded, plan = planned(wish)
     compared = sides(wish, loaded)
     stored = compared.stored
-    files.require_new_folder(out, resume="run --resume")
+    paths.require_new_folder(out, resume="run --resume")
     fit.require(plan, list(compared.specs.values()), out)
     _announce(plan, compared.specs)
     built_by = stored.subject.facts.get("build", "") if stored else ""
@@ -94,7 +81,7 @@ def run(wish: Wish, out: Path) -> Report:
         stored=stored_reference(stored, machine) if stored else None,
         stops_at_red=plan.suite.stop_at_red,
         budget_s=plan.budget_s,
-        suite_path=files.named(wish.suite, out / SUITE) if wish.suite.endswith(".toml") else "",
+        suite_path=paths.named(wish.suite, out / SUITE) if wish.suite.endswith(".toml") else "",
         place=_place(wish, out),
         prior=prior,
         load_digest=asked.conditions.load_digest,
@@ -122,7 +109,7 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
             trusted.
         PipelineError: As `run`.
     """
-    results = kept = codec.read_results(files.measured(out, RESULTS))
+    results = kept = codec.read_results(paths.measured(out, RESULTS))
     loaded = config.load(out / SUITE)
     trust.require(_begun(results, loaded.suite, out), out, is_trusted=is_trusted)
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
@@ -200,7 +187,7 @@ def compare(out: Path) -> Report:
     Raises:
         BaselineError: They are missing or unreadable.
     """
-    return policy.report(codec.read_results(files.measured(out, RESULTS)))
+    return policy.report(codec.read_results(paths.measured(out, RESULTS)))
 
 
 def write(report: Report, out: Path, exit_code: Exit) -> bool:
@@ -259,7 +246,7 @@ def save_baseline(out: Path, name: str) -> Path:
     Raises:
         BaselineError: The run is unfinished, or its candidate could not be made again.
     """
-    results = codec.read_results(files.measured(out, RESULTS))
+    results = codec.read_results(paths.measured(out, RESULTS))
     valid = results.valid_pairs
     needed = results.looks[0] if results.looks else results.pairs_asked
     if len(valid) < needed:
@@ -392,7 +379,7 @@ def _place(wish: Wish, out: Path) -> str:
         return wish.place
     kept = out / ENVIRONMENT
     is_file = wish.place == wish.environment and wish.place.endswith(".toml")
-    return files.named(wish.place if is_file else str(kept.absolute()), kept)
+    return paths.named(wish.place if is_file else str(kept.absolute()), kept)
 
 
 def _again(subject: Subject) -> Artifact:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from pipeline.plain import clipped
+from pipeline.system.sanitize import clipped
 
 MOST_DEPTH = 16
 """Of objects and lists in each other; ours have 6."""

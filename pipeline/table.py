@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline.csv_file import BLOCK, Block, Column, CsvFile, Grown
-from pipeline.errors import ConfigError
 from pipeline.judge.rows import Measured
 from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
 from pipeline.model.subject import Arm
-from pipeline.plain import clipped
+from pipeline.system.errors import ConfigError
+from pipeline.system.sanitize import clipped
 
 if TYPE_CHECKING:
     import numpy as np

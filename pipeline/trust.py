@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import files
-from pipeline.errors import ConfigError
-from pipeline.log import log
 from pipeline.model.subject import Subject
-from pipeline.plain import clipped
+from pipeline.system import paths
+from pipeline.system.errors import ConfigError
+from pipeline.system.log import log
+from pipeline.system.sanitize import clipped
 
 _BEGUN, _TRUSTED = "begun.txt", "trusted.txt"
 """What this user began on this machine; what was begun elsewhere, and somebody trusts."""
@@ -91,7 +91,7 @@ def note(begun: Begun, out: Path, name: str = _BEGUN) -> None:
         return
     line = f"{begun.digest} {datetime.now(UTC).isoformat()} {shlex.quote(str(out.absolute()))}"
     try:
-        folder = files.state()
+        folder = paths.state()
         with (folder / name).open("a", encoding="utf-8", errors="replace") as file:
             file.write(line.replace("\n", " ") + "\n")
     except (ConfigError, OSError) as error:
@@ -139,12 +139,12 @@ def require(begun: Begun, out: Path, *, is_trusted: bool) -> None:
 
 def _ours(text: str) -> str:
     """Return the name of the suite of ours that a text is, or empty."""
-    suites = files.ours("suites").glob("*.toml")
+    suites = paths.ours("suites").glob("*.toml")
     return next((path.stem for path in suites if path.read_text(encoding="utf-8") == text), "")
 
 
 def _noted(name: str) -> frozenset[str]:
     with suppress(ConfigError, OSError):
-        text = (files.state() / name).read_text(encoding="utf-8", errors="replace")
+        text = (paths.state() / name).read_text(encoding="utf-8", errors="replace")
         return frozenset(line.partition(" ")[0] for line in text.splitlines())
     return frozenset()

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import config, files, fit, strict_json, toolchain
+from pipeline import config, fit, strict_json, toolchain
 from pipeline.config import LoadedSuite, Suite
 from pipeline.environments.chosen import chosen, with_load_pods
 from pipeline.environments.kind import Kind as KindCluster
-from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge.fit import Need
 from pipeline.judge.looks import looks_up_to
 from pipeline.model.metric import Scale
@@ -22,6 +21,8 @@ from pipeline.model.subject import Arm, Kind, Product, Spec, parse_spec
 from pipeline.plan import Plan
 from pipeline.priors import NamedSpreads
 from pipeline.stores.directory import Directory
+from pipeline.system import paths
+from pipeline.system.errors import BaselineError, ConfigError
 
 MOST_PAIRS = 1_000
 """That a run may have of any suite; an artifact with more is refused, too."""
@@ -213,7 +214,7 @@ def spec_of(written: str) -> Spec:
 
 def store() -> Directory:
     """Return where the stored baselines are."""
-    return Directory(files.baselines())
+    return Directory(paths.baselines())
 
 
 def _default_against(candidate: Spec, wish: Wish) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import files
-from pipeline.lock import alone
+from pipeline.system import paths
+from pipeline.system.lock import alone
 
 _HERE = Path(__file__).parent / "chromium"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -64,9 +64,9 @@ def axe() -> str:
 def _packages() -> Path:
     """Return the folder with what package-lock.json names, filled by the first who asks."""
     lock = (_HERE / "package-lock.json").read_bytes()
-    folder = files.cache() / f"page-tests-{hashlib.sha256(lock).hexdigest()[:16]}"
+    folder = paths.cache() / f"page-tests-{hashlib.sha256(lock).hexdigest()[:16]}"
     done = folder / "fetched"
-    with alone(files.cache() / "page-tests.lock", "fetching a browser", str(folder)):
+    with alone(paths.cache() / "page-tests.lock", "fetching a browser", str(folder)):
         if not done.is_file():
             folder.mkdir(exist_ok=True)
             for name in ("package.json", "package-lock.json"):
@@ -81,7 +81,7 @@ def _unpacked(folder: Path) -> Path:
     """Return the folder of the fetched Chromium, unpacked by the first who asks."""
     unpacked, packed = folder / "chromium", folder / "node_modules" / "@sparticuz" / "chromium"
     done = folder / "unpacked"
-    with alone(files.cache() / "page-tests.lock", "unpacking a browser", str(folder)):
+    with alone(paths.cache() / "page-tests.lock", "unpacking a browser", str(folder)):
         if not done.is_file():
             unpacked.mkdir(exist_ok=True)
             script = str(_HERE / "unpack.js")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline import files, proc
-from pipeline.errors import LaunchError
+from pipeline.system import paths, processes
+from pipeline.system.errors import LaunchError
 from pipeline.toolchain import go
 from pipeline.toolchain.programs import needed
 
@@ -23,12 +23,12 @@ def go_tests(module: str, out: Path, *args: str, variables: Mapping[str, str] | 
         LaunchError: One failed.
     """
     chosen, log = go.find(needed()), out / "go-test.log"
-    proc.run(
+    processes.run(
         [str(chosen.path), "test", "-trimpath", "-buildvcs=false", *args],
         output=log,
         timeout_s=900,
         error=LaunchError,
         env={**dict(chosen.environment), **(variables or {})},
-        cwd=files.ours(module),
+        cwd=paths.ours(module),
     )
     return log.read_text()

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline import web
 from pipeline.environments.way import until
-from pipeline.loopback import free_ports
 from pipeline.ports import Program
+from pipeline.system import http_client
+from pipeline.system.tls import free_ports
 from tests.clusters import FakeCluster, Object
 
 _HELPER_PORTS = ("9443", "9090")
@@ -68,7 +68,7 @@ def keepers(
                 )
             )
         cluster.doors[name] = port
-        assert until(lambda: web.answers(f"http://127.0.0.1:{port}/v1/status"), 20)
+        assert until(lambda: http_client.answers(f"http://127.0.0.1:{port}/v1/status"), 20)
 
     try:
         yield serve

@@ -5,8 +5,8 @@ import math
 import re
 from pathlib import Path
 
-from pipeline.errors import ConfigError
-from pipeline.plain import clipped
+from pipeline.system.errors import ConfigError
+from pipeline.system.sanitize import clipped
 
 _EXITS = (
     "exit codes: 0 answered, also with an open interval; 1 crash, 2 bad arguments or configuration,"

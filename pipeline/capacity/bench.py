@@ -10,12 +10,9 @@ from pathlib import Path
 
 from pipeline.capacity.carry import Measured, OutOfRoomError, OutOfTimeError
 from pipeline.capacity.values import has_settled, is_steady, values_of
-from pipeline.clock import watched_clock
 from pipeline.drivers import filling
-from pipeline.errors import ConfigError, LoadError, SubjectDiedError
 from pipeline.judge import room as rooms
 from pipeline.judge.room import Room
-from pipeline.log import log
 from pipeline.model.capacity import Question, Things
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
@@ -23,6 +20,9 @@ from pipeline.plan import seed_of
 from pipeline.ports import Artifact, Environment, Load, Program, Span, Target
 from pipeline.probes.process import Process
 from pipeline.probes.sizes import sizes
+from pipeline.system.clock import watched_clock
+from pipeline.system.errors import ConfigError, LoadError, SubjectDiedError
+from pipeline.system.log import log
 
 MOST_HOLDS = 3
 """So many holds a step has at most until one is steady."""

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from pipeline.judge import search
-from pipeline.log import log
 from pipeline.model.capacity import Capacity, Ended, Question, Step
+from pipeline.system.log import log
 
 
 class OutOfTimeError(Exception):

@@ -10,24 +10,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, files, progress, terminal, toolchain, trust
+from pipeline import codec, toolchain, trust
 from pipeline.capacity.arguments import DEFAULT_BUDGET, duration_s
 from pipeline.capacity.bench import K6Bench
 from pipeline.capacity.carry import steps
 from pipeline.drivers import filling
 from pipeline.environments.local import Local
-from pipeline.errors import ConfigError, Exit, LoadError, PipelineError
-from pipeline.files import CAPACITY
 from pipeline.judge import search
-from pipeline.log import log
 from pipeline.model.capacity import Capacity, Ended, Question, Things
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Tool
 from pipeline.ports import Artifact, Program
-from pipeline.private import measuring
 from pipeline.render.capacity import capacity_text
 from pipeline.render.curve import curve_svg
 from pipeline.stats.summary import QUANTILES, fewest
+from pipeline.system import paths, progress, terminal
+from pipeline.system.errors import ConfigError, Exit, LoadError, PipelineError
+from pipeline.system.log import log
+from pipeline.system.paths import CAPACITY
+from pipeline.system.private_folder import measuring
 from pipeline.trust import Begun
 from pipeline.wish import spec_of
 
@@ -148,7 +149,7 @@ def start(wish: Wish, out: Path) -> Capacity:
         PipelineError: Of every kind; what was measured until then is in `out`.
     """
     question = question_of(wish)
-    files.require_new_folder(out, resume="capacity --resume")
+    paths.require_new_folder(out, resume="capacity --resume")
     artifact = toolchain.artifact(spec_of(wish.subject), wish.build)
     programs = toolchain.programs_of(("etcd", "k6"))
     capacity = Capacity(
@@ -182,7 +183,7 @@ def resume(out: Path, budget_s: float | None, *, is_trusted: bool = False) -> Ca
             trusted.
         PipelineError: As `start`.
     """
-    capacity = search.reopened(codec.read_capacity(files.measured(out, CAPACITY)), budget_s)
+    capacity = search.reopened(codec.read_capacity(paths.measured(out, CAPACITY)), budget_s)
     trust.require(_begun(capacity), out, is_trusted=is_trusted)
     built_by = capacity.subject.facts.get("build", "")
     artifact = toolchain.artifact(spec_of(capacity.subject.spec), built_by)
@@ -283,6 +284,6 @@ def _has_enough_values(question: Question) -> None:
 
 def _load_digest() -> str:
     content = hashlib.sha256()
-    for path in (filling.script(), *sorted(files.ours("k6_scripts", "lib").glob("*.js"))):
+    for path in (filling.script(), *sorted(paths.ours("k6_scripts", "lib").glob("*.js"))):
         content.update(path.name.encode() + b"\0" + path.read_bytes())
     return f"sha256:{content.hexdigest()}"

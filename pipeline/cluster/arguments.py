@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.capacity.arguments import duration_s, positive
 from pipeline.cluster.values import OURS, USUAL
-from pipeline.errors import ConfigError
+from pipeline.system.errors import ConfigError
 
 _EXITS = (
     "exit codes: 0 done, or nothing to do; 2 arguments, permissions, or a budget that does not"

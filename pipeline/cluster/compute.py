@@ -9,7 +9,7 @@ from pipeline.cluster import google
 from pipeline.cluster.cost import Prices
 from pipeline.cluster.gke import project_of, seconds, told
 from pipeline.cluster.values import Found, Kind, cluster_of_tags, name_of
-from pipeline.log import log
+from pipeline.system.log import log
 
 _CLUSTER = "goog-k8s-cluster-name"  # a label that GKE puts on what it makes for a cluster
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline import toml_file
 from pipeline.cluster.values import USUAL, Order, Pool
-from pipeline.errors import ConfigError
+from pipeline.system.errors import ConfigError
 
 SWEPT_AFTER_S = 2 * 3600.0
 """How long after its end a cluster may be billed: the sweeper comes hourly, and takes a while."""

@@ -11,8 +11,8 @@ from pipeline.cluster import google
 from pipeline.cluster.body import body
 from pipeline.cluster.cost import Prices
 from pipeline.cluster.values import EXPIRES, MANAGED, OURS, RUN, Found, Kind, Order, Pool
-from pipeline.errors import ConfigError, LaunchError, PipelineError
-from pipeline.log import log
+from pipeline.system.errors import ConfigError, LaunchError, PipelineError
+from pipeline.system.log import log
 
 CREATE_S = 30 * 60.0
 BUSY_S = 10 * 60.0

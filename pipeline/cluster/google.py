@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.errors import ConfigError, LaunchError, PipelineError
+from pipeline.system.errors import ConfigError, LaunchError, PipelineError
 
 ENDPOINT = "MILO_PERF_GOOGLE_API"
 """Variable with the address of a stand-in for Google, which must be on loopback."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.cluster.values import OURS, Found, Kind
 from pipeline.environments.manifests import EXPIRES, MANAGED, RUN
-from pipeline.errors import ConfigError, LaunchError
-from pipeline.log import log
+from pipeline.system.errors import ConfigError, LaunchError
+from pipeline.system.log import log
 
 _TIMEOUT_S = 30.0
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pipeline.cluster.cost import Estimate
 from pipeline.cluster.decide import Decision
 from pipeline.cluster.values import Order
-from pipeline.plain import clipped
+from pipeline.system.sanitize import clipped
 
 
 def estimate_text(order: Order, estimate: Estimate) -> str:

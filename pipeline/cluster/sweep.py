@@ -9,8 +9,8 @@ from pipeline.cluster.compute import Leftovers
 from pipeline.cluster.decide import Decision, Rules, decided
 from pipeline.cluster.gke import Clusters
 from pipeline.cluster.values import Found, Kind
-from pipeline.errors import LaunchError, PipelineError
-from pipeline.log import log
+from pipeline.system.errors import LaunchError, PipelineError
+from pipeline.system.log import log
 
 GONE_S = 30 * 60.0
 """How long is waited until everything is gone: a cluster takes about ten minutes."""

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pipeline.errors import ConfigError
+from pipeline.system.errors import ConfigError
 
 OURS = "milo-perf"
 MANAGED = "managed-by"

@@ -10,8 +10,8 @@ from pipeline.cluster.decide import Decision, Rules
 from pipeline.cluster.gke import Clusters
 from pipeline.cluster.namespaces import Namespaces
 from pipeline.cluster.values import OURS, Order, Pool, require_project, require_run
-from pipeline.errors import LaunchError
-from pipeline.log import log
+from pipeline.system.errors import LaunchError
+from pipeline.system.log import log
 
 PAUSE_S = 10.0
 """Between two looks at what is being made or deleted."""

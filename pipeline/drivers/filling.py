@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import files, proc
 from pipeline.drivers.k6 import K6
 from pipeline.drivers.k6_command import (
     LOG,
@@ -16,10 +15,11 @@ from pipeline.drivers.k6_command import (
     unprepared,
 )
 from pipeline.drivers.raw import read_series
-from pipeline.errors import LoadError
 from pipeline.model.capacity import Question, Things
 from pipeline.model.subject import Arm
 from pipeline.ports import Program, Target
+from pipeline.system import paths, processes
+from pipeline.system.errors import LoadError
 
 SCRIPT = "capacity.js"
 OPERATIONS_PER_ITERATION = 5
@@ -92,8 +92,8 @@ def fill(
     )
     (out / _CA).write_text(target.ca_file.read_text(encoding="utf-8"), encoding="utf-8")
     try:
-        proc.run(
-            argv(program, settings, out, files.ours(SCRIPTS)),
+        processes.run(
+            argv(program, settings, out, paths.ours(SCRIPTS)),
             output=out / LOG,
             timeout_s=2 * settings.longest_s,
             error=LoadError,
@@ -136,7 +136,7 @@ def ready_timeout_s(question: Question) -> float:
 
 def script() -> Path:
     """Return the path of the script."""
-    return files.ours(SCRIPTS, SCRIPT)
+    return paths.ours(SCRIPTS, SCRIPT)
 
 
 def _read(path: Path, asked: int) -> Filled:

@@ -23,7 +23,6 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline import proc
 from pipeline.drivers import k6_pods
 from pipeline.drivers.applied import Asked, given_up, judge
 from pipeline.drivers.k6_command import (
@@ -42,9 +41,10 @@ from pipeline.drivers.k6_command import (
 )
 from pipeline.drivers.points import read_points
 from pipeline.drivers.tree import LoadFromFiles, require_file
-from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import Load, Program, Span, Target
+from pipeline.system import processes
+from pipeline.system.errors import LoadError
 
 _LONGEST = 5.0  # fixed work may take that many times its usual length
 _START_S = 1.0  # of fixed work, see k6_scripts/lib/work.js
@@ -218,7 +218,7 @@ class K6Driver:
         if any(target.pods for target in targets.values()):
             return k6_pods.measure(self.settings, self.program, targets, out, seed)
         (out / CA).write_text(authorities(targets))
-        used_s = proc.cpu_of_children_s()
+        used_s = processes.cpu_of_children_s()
         began = time.monotonic()
         try:
             with self.settings.laid_out() as scripts:
@@ -231,7 +231,7 @@ class K6Driver:
                 return given_up(targets, Span(time.time(), time.time()), failed)
             raise
         machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
-        cpu = (proc.cpu_of_children_s() - used_s) / machine_s
+        cpu = (processes.cpu_of_children_s() - used_s) / machine_s
         points = read_points(out / POINTS, list(targets), is_open=self.settings.rate is not None)
         return judge(self.settings.asked, points, cpu, complaints(out / LOG))
 
@@ -247,7 +247,7 @@ class K6Driver:
                 target.check()
 
         try:
-            proc.run(
+            processes.run(
                 command,
                 output=out / LOG,
                 timeout_s=self.settings.longest_s + SLACK_S,

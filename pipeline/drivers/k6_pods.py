@@ -21,7 +21,6 @@ from pipeline.drivers.k6_command import (
 )
 from pipeline.drivers.points import read_points
 from pipeline.drivers.shares import clock_was_set, merge, sent, share_of, unequal
-from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import (
     FILES_IN_POD,
@@ -34,6 +33,7 @@ from pipeline.ports import (
     Span,
     Target,
 )
+from pipeline.system.errors import LoadError
 
 if TYPE_CHECKING:  # it imports this
     from pipeline.drivers.k6 import K6

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline import loopback, proc, web
 from pipeline.drivers import prometheus_api
 from pipeline.drivers.monitoring_config import (
     METRICS,
@@ -19,9 +18,10 @@ from pipeline.drivers.monitoring_config import (
     prometheus_args,
 )
 from pipeline.drivers.prometheus_api import Point
-from pipeline.errors import LoadError
-from pipeline.log import log
 from pipeline.ports import Program, Target
+from pipeline.system import http_client, processes, tls
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
 
 _READY_S = 20.0
 _SCRAPED_S = 20.0  # beside two scrapes
@@ -72,7 +72,7 @@ class Monitored:
         """
         from prometheus_client.parser import text_string_to_metric_families
 
-        text = web.text(f"{self._origin()}{METRICS}", ca_file=self.ca_file)
+        text = http_client.text(f"{self._origin()}{METRICS}", ca_file=self.ca_file)
         families = text_string_to_metric_families(text)
         samples = [sample for family in families for sample in family.samples]
         return {sample.labels["outcome"]: int(sample.value) for sample in samples}
@@ -107,7 +107,7 @@ def monitored(
     Raises:
         LoadError: Something did not start, or a component is not scraped.
     """
-    identity = loopback.identity(private / "gateway")
+    identity = tls.identity(private / "gateway")
     launch = _Launch(target, programs, out.absolute(), private.absolute(), identity)
     with ExitStack() as stack:
         if prometheus_url:
@@ -126,14 +126,14 @@ class _Launch:
     programs: Mapping[str, Program]
     out: Path
     private: Path
-    identity: loopback.Identity
+    identity: tls.Identity
 
     def both(self, stack: ExitStack, scrape_s: float, rules: Sequence[Path]) -> Monitored:
         """Start both; once more, with another port, where Prometheus's was taken meanwhile."""
-        for left in reversed(range(loopback.TRIES)):
+        for left in reversed(range(tls.TRIES)):
             with ExitStack() as attempt:
-                (port,) = loopback.free_ports(1)
-                url = f"http://{loopback.ADDRESS}:{port}"
+                (port,) = tls.free_ports(1)
+                url = f"http://{tls.ADDRESS}:{port}"
                 door = self.gateway(attempt, url)
                 seen = Seen(self.target.metrics, self.target.ca_file, self.target.admin_token_file)
                 gateway = (f"{door.url}{METRICS}", door.ca_file)
@@ -141,9 +141,9 @@ class _Launch:
                 (self.out / "prometheus.json").write_text(json.dumps(config, indent=2))
                 service = attempt.enter_context(self._started("prometheus", self._argv(port)))
                 try:
-                    service.wait_ready(partial(web.answers, f"{url}/-/ready"), _READY_S)
+                    service.wait_ready(partial(http_client.answers, f"{url}/-/ready"), _READY_S)
                 except LoadError:
-                    in_use = loopback.IN_USE in proc.last(service.output)
+                    in_use = tls.IN_USE in processes.last(service.output)
                     if not (left and service.ended() and in_use):
                         raise
                     log.info("the port of Prometheus was taken meanwhile; trying another")
@@ -170,11 +170,11 @@ class _Launch:
 
     def _argv(self, port: int) -> list[str]:
         data = self.private / "prometheus"
-        args = prometheus_args(self.out / "prometheus.json", data, f"{loopback.ADDRESS}:{port}")
+        args = prometheus_args(self.out / "prometheus.json", data, f"{tls.ADDRESS}:{port}")
         return [str(self.programs["prometheus"].path), *args]
 
-    def _started(self, name: str, argv: list[str]) -> AbstractContextManager[proc.Service]:
-        return proc.started(argv, name=name, output=self.out / f"{name}.log", error=LoadError)
+    def _started(self, name: str, argv: list[str]) -> AbstractContextManager[processes.Service]:
+        return processes.started(argv, name=name, output=self.out / f"{name}.log", error=LoadError)
 
 
 def _wait_until_scraped(door: Monitored, scrape_s: float) -> None:
@@ -203,12 +203,12 @@ def _wait_until_scraped(door: Monitored, scrape_s: float) -> None:
     )
 
 
-def _ended(service: proc.Service, others: Callable[[], None]) -> Callable[[], None]:
+def _ended(service: processes.Service, others: Callable[[], None]) -> Callable[[], None]:
     def check() -> None:
         others()
         if how := service.ended():
             raise LoadError(
-                f"{service.name} {how} while it was needed", hint=proc.last(service.output)
+                f"{service.name} {how} while it was needed", hint=processes.last(service.output)
             )
 
     return check

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline import loopback
+from pipeline.system import tls
 
 METRICS = "/milo-perf/gateway/metrics"
 """Where a gateway has its own."""
@@ -30,7 +30,7 @@ def prometheus_args(config: Path, data: Path, address: str) -> tuple[str, ...]:
 
 
 def gateway_args(
-    url: str, ca_file: Path, prometheus_url: str, identity: loopback.Identity
+    url: str, ca_file: Path, prometheus_url: str, identity: tls.Identity
 ) -> tuple[str, ...]:
     """Return the arguments of a gateway, but for where it listens.
 

@@ -49,11 +49,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.drivers.raw import HINT, Series, read_series
-from pipeline.errors import LoadError
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.ports import Span
 from pipeline.stats.summary import QUANTILES, fewest
+from pipeline.system.errors import LoadError
 from pipeline.times import readings_of
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from pipeline import web
-from pipeline.errors import LoadError
+from pipeline.system import http_client
+from pipeline.system.errors import LoadError
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def targets(url: str) -> tuple[ScrapeTarget, ...]:
 
 def _data(url: str, what: str, parameters: Mapping[str, str]) -> Any:  # noqa: ANN401 (parsed JSON)
     try:
-        text = web.text(f"{url.rstrip('/')}/api/v1/{what}?{urlencode(parameters)}")
+        text = http_client.text(f"{url.rstrip('/')}/api/v1/{what}?{urlencode(parameters)}")
     except LoadError as error:
         raise LoadError(
             f"Prometheus at {url} does not give an answer: {error}",

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.errors import LoadError
-from pipeline.plain import clipped
+from pipeline.system.errors import LoadError
+from pipeline.system.sanitize import clipped
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from pipeline.errors import LoadError
+from pipeline.system.errors import LoadError
 
 REMOVED = "[removed]"
 MOST_CHARACTERS = 2**16

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pipeline.drivers.applied import Asked
 from pipeline.drivers.raw import HINT, read_series
-from pipeline.errors import LoadError
 from pipeline.model.results import Reading
 from pipeline.ports import PodDone
+from pipeline.system.errors import LoadError
 
 _LATE_S = 1.0
 """How much later than the first a pod may begin: they are told one after the other."""

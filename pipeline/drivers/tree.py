@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from pydantic import PrivateAttr
 
-from pipeline import files
 from pipeline.settings import Settings
+from pipeline.system import paths as files
 
 FOLDER = "folder"
 """Name in pydantic's context of the folder that a suite was read from."""

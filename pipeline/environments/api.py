@@ -9,8 +9,8 @@ from urllib.parse import urlencode, urlsplit
 
 from pipeline.environments.paths import path_of
 from pipeline.environments.refusals import PAUSE_S, ClusterError, message, pause_s_of, refusal
-from pipeline.errors import ConfigError
-from pipeline.log import log
+from pipeline.system.errors import ConfigError
+from pipeline.system.log import log
 
 FIELD_MANAGER = "milo-perf"
 AWAY_S = 60.0

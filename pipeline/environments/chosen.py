@@ -12,8 +12,8 @@ from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
 from pipeline.environments.remote import Remote
-from pipeline.errors import ConfigError
-from pipeline.plain import clipped
+from pipeline.system.errors import ConfigError
+from pipeline.system.sanitize import clipped
 
 # The registry: a new environment is one name here and one file.
 AnyEnvironment = Annotated[Local | Kind | Remote, Field(discriminator="kind")]

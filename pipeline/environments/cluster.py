@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from pipeline import web
 from pipeline.environments import components, first, host, kubelet, manifests, pki
 from pipeline.environments.api import Api
 from pipeline.environments.images import Image
@@ -19,11 +18,12 @@ from pipeline.environments.manifests import Component, Place
 from pipeline.environments.namespaces import Home, remove
 from pipeline.environments.pods import Pods
 from pipeline.environments.way import End, Reached, Way, until
-from pipeline.errors import LaunchError, LoadError
-from pipeline.log import log
 from pipeline.model.subject import Arm, Product
 from pipeline.ports import Artifact, Program, Target
-from pipeline.private import private_folder
+from pipeline.system import http_client
+from pipeline.system.errors import LaunchError, LoadError
+from pipeline.system.log import log
+from pipeline.system.private_folder import private_folder
 
 _WAY_S = 20.0
 
@@ -233,7 +233,7 @@ class _Arm:
         return found
 
     def _answers(self, url: str) -> None:
-        if not until(partial(web.answers, url, ca_file=self.credentials.ca), _WAY_S):
+        if not until(partial(http_client.answers, url, ca_file=self.credentials.ca), _WAY_S):
             raise LaunchError(
                 f"the server of the {self.arm} is Ready in the cluster, but {url} does not"
                 f" answer here after {_WAY_S:g} s",

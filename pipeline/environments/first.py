@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline import web
-from pipeline.errors import LaunchError, LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import Target
+from pipeline.system import http_client
+from pipeline.system.errors import LaunchError, LoadError
 
 API = "/apis/resourcemanager.miloapis.com/v1alpha1"
 ORGANIZATION = "milo-perf"
@@ -155,7 +155,7 @@ def _until(
 
 def _create(target: Target, token: str, path: str, body: object) -> None:
     try:
-        web.call("POST", f"{target.url}{path}", body, ca_file=target.ca_file, token=token)
+        http_client.call("POST", f"{target.url}{path}", body, ca_file=target.ca_file, token=token)
     except LoadError as error:
         _still_there(target)
         raise LaunchError(f"the server is up but refused a first object: {error}") from error
@@ -171,7 +171,9 @@ def _still_there(target: Target) -> None:
 def _get(target: Target, token: str, path: str) -> dict[str, Any]:
     """Return an object, or nothing while it cannot be read."""
     try:
-        _, found = web.call("GET", f"{target.url}{path}", ca_file=target.ca_file, token=token)
+        _, found = http_client.call(
+            "GET", f"{target.url}{path}", ca_file=target.ca_file, token=token
+        )
     except LoadError:
         return {}
     return found if isinstance(found, dict) else {}

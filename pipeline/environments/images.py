@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import files
-from pipeline.errors import LaunchError
-from pipeline.lock import alone
 from pipeline.ports import Program
+from pipeline.system import paths
+from pipeline.system.errors import LaunchError
+from pipeline.system.lock import alone
 
 REPOSITORY = "milo-perf.invalid"
 """Where the images of an archive seem to be from: a name that no registry can have."""
@@ -56,7 +56,7 @@ def pack(
     tag = digest.removeprefix("sha256:")[:16]
     reference = f"{repository}/{name}:{tag}"
     key = hashlib.sha256(f"{reference}\n{digest}".encode()).hexdigest()[:16]
-    archive = files.cache() / "images" / f"{name}-{key}.tar"
+    archive = paths.cache() / "images" / f"{name}-{key}.tar"
     try:
         for binary in programs.values():
             if not is_static(binary):

@@ -12,10 +12,10 @@ from pipeline import strict_json
 from pipeline.environments.api import Api
 from pipeline.environments.paths import within
 from pipeline.environments.refusals import ClusterError
-from pipeline.errors import LoadError
-from pipeline.log import log
-from pipeline.plain import clipped
 from pipeline.strict_json import Bounds
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
+from pipeline.system.sanitize import clipped
 
 PORT = 6565
 """Of the keeper; it is that of k6 itself, because the k6-operator asks there."""

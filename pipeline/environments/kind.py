@@ -12,19 +12,19 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import StringConstraints
 
-from pipeline import files, proc
 from pipeline.environments.api import Api
 from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.environments.images import Image, pack
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.refusals import ClusterError
 from pipeline.environments.way import COMPONENTS, FIRST_NODE_PORT, HostPorts
-from pipeline.errors import LaunchError, PipelineError
-from pipeline.lock import alone
-from pipeline.log import log, step
-from pipeline.loopback import ADDRESS
 from pipeline.model.subject import Arm
 from pipeline.ports import Program
+from pipeline.system import paths, processes
+from pipeline.system.errors import LaunchError, PipelineError
+from pipeline.system.lock import alone
+from pipeline.system.log import log, step
+from pipeline.system.tls import ADDRESS
 
 _CONFIG_LABEL = "milo-perf/config"
 _PORT_LABEL = "milo-perf/port"
@@ -105,7 +105,7 @@ class KindCluster:
     @property
     def folder(self) -> Path:
         """Return where its configuration, kubeconfig and log are; it is there as long as it is."""
-        return files.cache() / "kind" / self.settings.name
+        return paths.cache() / "kind" / self.settings.name
 
     @property
     def kubeconfig(self) -> Path:
@@ -118,7 +118,7 @@ class KindCluster:
         Raises:
             LaunchError: No engine answers.
         """
-        said = proc.capture([str(self.program.path), "get", "clusters"])
+        said = processes.capture([str(self.program.path), "get", "clusters"])
         if said is None:
             raise LaunchError("kind cannot list its clusters", hint=_NO_ENGINE)
         return self.settings.name in said.split()
@@ -148,7 +148,7 @@ class KindCluster:
             LaunchError: It is not one that we made with these settings.
         """
         name = self.settings.name
-        said = proc.capture([str(self.program.path), "get", "kubeconfig", f"--name={name}"])
+        said = processes.capture([str(self.program.path), "get", "kubeconfig", f"--name={name}"])
         if not said:
             raise LaunchError(f"kind gives no kubeconfig of the cluster {name}", hint=self._again())
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -240,8 +240,8 @@ class KindCluster:
         output = self.folder / "kind.log"
         output.unlink(missing_ok=True)
         try:
-            with alone(files.cache() / "kind.lock", "changing a kind cluster"):
-                proc.run(
+            with alone(paths.cache() / "kind.lock", "changing a kind cluster"):
+                processes.run(
                     [str(self.program.path), *arguments],
                     output=output,
                     timeout_s=timeout_s,

@@ -8,8 +8,8 @@ from typing import Any
 from pipeline.environments.api import Api
 from pipeline.environments.pods import Pods
 from pipeline.environments.refusals import ClusterError
-from pipeline.errors import LoadError
 from pipeline.ports import Usage
+from pipeline.system.errors import LoadError
 
 
 def usage(api: Api, pods: Pods, components: Iterable[str]) -> dict[str, Usage]:

@@ -18,9 +18,9 @@ from pipeline.environments.manifests import LOAD, LoadSpec, Place
 from pipeline.environments.namespaces import Home
 from pipeline.environments.pods import Pod, Pods, state
 from pipeline.environments.refusals import ClusterError
-from pipeline.errors import LoadError
-from pipeline.log import log
 from pipeline.ports import KEPT_IN_POD, SECRETS_IN_POD, PodDone, PodWork, Program
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
 
 TICK_S = 0.5
 """Between two questions about a load."""

@@ -11,14 +11,14 @@ from typing import ClassVar, Literal
 
 from pydantic import PositiveFloat
 
-from pipeline import loopback, proc, web
 from pipeline.environments import commands, first, pki
-from pipeline.errors import ConfigError, LaunchError, SubjectDiedError
-from pipeline.log import log
 from pipeline.model.subject import Arm, Product
 from pipeline.ports import Artifact, Program, Target
-from pipeline.private import private_folder
 from pipeline.settings import Settings
+from pipeline.system import http_client, processes, tls
+from pipeline.system.errors import ConfigError, LaunchError, SubjectDiedError
+from pipeline.system.log import log
+from pipeline.system.private_folder import private_folder
 
 _GRACE_S = 1.0
 """Seconds that the programs of a launch have to end: what they would still write is thrown away."""
@@ -89,7 +89,7 @@ class LocalEnvironment:
                     hint='say --environment kind, or a file with kind = "remote"',
                 )
         out = out.absolute()  # a server runs in its own folder
-        with private_folder(out) as private, proc.stopped_together(_GRACE_S) as stack:
+        with private_folder(out) as private, processes.stopped_together(_GRACE_S) as stack:
             launch = _Launch(self, stack, pki.create(private / "pki"), private, out)
             stores = launch.up({arm: partial(launch.store, arm) for arm in artifacts}, "/health")
             servers = launch.up(
@@ -127,7 +127,7 @@ class LocalEnvironment:
 class _Up:
     """A service and the base URL at which it answers."""
 
-    service: proc.Service
+    service: processes.Service
     url: str
 
 
@@ -142,32 +142,32 @@ class _Launch:
     out: Path
 
     def store(self, arm: Arm) -> _Up:
-        client, peer = (f"http://{loopback.ADDRESS}:{port}" for port in loopback.free_ports(2))
+        client, peer = (f"http://{tls.ADDRESS}:{port}" for port in tls.free_ports(2))
         data = self.private / f"etcd-{arm}"
         shutil.rmtree(data, ignore_errors=True)
         argv = commands.etcd(self.environment.etcd.path, data, client, peer)
         return _Up(self._start(argv, "etcd", arm, {}), client)
 
     def server(self, arm: Arm, artifact: Artifact, etcd_url: str) -> _Up:
-        (port,) = loopback.free_ports(1)
+        (port,) = tls.free_ports(1)
         argv = commands.server(artifact, port, etcd_url, self.credentials)
-        url = f"https://{loopback.ADDRESS}:{port}"
+        url = f"https://{tls.ADDRESS}:{port}"
         return _Up(self._start(argv, "server", arm, artifact.variables), url)
 
     def manager(self, arm: Arm, artifact: Artifact, server_url: str) -> _Up:
-        port, webhook_port = loopback.free_ports(2)
+        port, webhook_port = tls.free_ports(2)
         path = self.private / "pki" / f"manager-{arm}.kubeconfig"
         path.unlink(missing_ok=True)
         kubeconfig = pki.kubeconfig(path, server_url, self.credentials)
         argv = commands.manager(artifact, port, webhook_port, kubeconfig, self.credentials)
-        url = f"https://{loopback.ADDRESS}:{port}"
+        url = f"https://{tls.ADDRESS}:{port}"
         return _Up(self._start(argv, "manager", arm, artifact.variables), url)
 
     def _start(
         self, argv: Sequence[str], component: str, arm: Arm, variables: Mapping[str, str]
-    ) -> proc.Service:
+    ) -> processes.Service:
         return self.stack.enter_context(
-            proc.started(
+            processes.started(
                 argv,
                 name=f"{component} of the {arm}",
                 output=self.out / f"{component}-{arm}.log",
@@ -181,20 +181,20 @@ class _Launch:
         """Start all, then wait for all; where another program took a port meanwhile, start anew."""
         up = {arm: start() for arm, start in starts.items()}
         for arm in starts:
-            for left in reversed(range(loopback.TRIES)):
+            for left in reversed(range(tls.TRIES)):
                 one = up[arm]
                 ca_file = self.credentials.ca if one.url.startswith("https:") else None
-                ready = partial(web.answers, f"{one.url}{path}", ca_file=ca_file)
+                ready = partial(http_client.answers, f"{one.url}{path}", ca_file=ca_file)
                 try:
                     one.service.wait_ready(ready, self.environment.settings.ready_s)
                 except LaunchError as error:
-                    said = proc.last(one.service.output)
+                    said = processes.last(one.service.output)
                     if flag := _UNKNOWN_FLAG.search(said):
                         raise LaunchError(
                             f"{one.service.name} does not know the flag `{flag[1]}`",
                             hint="this version of Milo does not have it: leave it out of the spec",
                         ) from error
-                    if not (left and one.service.ended() and loopback.IN_USE in said):
+                    if not (left and one.service.ended() and tls.IN_USE in said):
                         raise
                     log.info("%s: its port was taken meanwhile; trying another", one.service.name)
                     up[arm] = starts[arm]()
@@ -209,7 +209,7 @@ def _target(components: Mapping[str, _Up], credentials: pki.Credentials) -> Targ
             if how := one.service.ended():
                 raise SubjectDiedError(
                     f"{one.service.name} {how} while it was measured",
-                    hint=proc.last(one.service.output),
+                    hint=processes.last(one.service.output),
                 )
 
     return Target(

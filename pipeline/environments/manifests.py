@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import files
 from pipeline.environments.in_cluster import InCluster, Resources
 from pipeline.ports import FILES_IN_POD, KEPT_IN_POD, SECRETS_IN_POD
+from pipeline.system import paths
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -226,7 +226,7 @@ def rights(*, with_load: bool = False) -> list[Manifest]:
     import yaml
 
     names = ("rights.yaml", *(("rights-load.yaml",) if with_load else ()))
-    roles = [yaml.safe_load(files.ours("deploy", one).read_text(encoding="utf-8")) for one in names]
+    roles = [yaml.safe_load(paths.ours("deploy", one).read_text(encoding="utf-8")) for one in names]
     return [rule for role in roles for rule in role["rules"]]
 
 
@@ -250,7 +250,7 @@ def _templates() -> "Environment":
     import jinja2
 
     templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(files.ours("deploy")),
+        loader=jinja2.FileSystemLoader(paths.ours("deploy")),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 (YAML, in which every value is written as JSON)
     )

@@ -9,7 +9,7 @@ from pipeline.environments.manifests import RUN
 from pipeline.environments.paths import within
 from pipeline.environments.refusals import ClusterError
 from pipeline.environments.way import until
-from pipeline.log import log
+from pipeline.system.log import log
 
 
 @dataclass(slots=True)

@@ -4,8 +4,8 @@ import secrets
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from pipeline import loopback
-from pipeline.kubeconfig import kubeconfig as kubeconfig_text
+from pipeline.system import tls
+from pipeline.system.kubeconfig import kubeconfig as kubeconfig_text
 
 ADMIN_GROUP = "system:masters"
 LOAD_GROUP = "milo-perf:load"
@@ -53,7 +53,7 @@ def create(folder: Path, *more: str) -> Credentials:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    server = loopback.identity(folder, SERVER, *more)
+    server = tls.identity(folder, SERVER, *more)
     account_key = ec.generate_private_key(ec.SECP256R1())
     admin, manager, load = (secrets.token_hex(24) for _ in range(3))
     users = (
@@ -65,20 +65,20 @@ def create(folder: Path, *more: str) -> Credentials:
         ca=server.ca,
         certificate=server.certificate,
         key=server.key,
-        service_account_key=loopback.private_file(
+        service_account_key=tls.private_file(
             folder / "accounts.pub",
             account_key.public_key().public_bytes(
                 serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
             ),
         ),
-        tokens=loopback.private_file(folder / "tokens.csv", users.encode()),
-        admin_token=loopback.private_file(folder / "admin.token", admin.encode()),
-        manager_token=loopback.private_file(folder / "manager.token", manager.encode()),
-        load_token=loopback.private_file(folder / "load.token", load.encode()),
+        tokens=tls.private_file(folder / "tokens.csv", users.encode()),
+        admin_token=tls.private_file(folder / "admin.token", admin.encode()),
+        manager_token=tls.private_file(folder / "manager.token", manager.encode()),
+        load_token=tls.private_file(folder / "load.token", load.encode()),
     )
 
 
 def kubeconfig(path: Path, url: str, credentials: Credentials) -> Path:
     """Write what Milo's controller-manager reads to find its API server, and return the file."""
     text = kubeconfig_text(url, credentials.ca, credentials.manager_token, "manager")
-    return loopback.private_file(path, text.encode())
+    return tls.private_file(path, text.encode())

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.environments.api import Api
 from pipeline.environments.refusals import ClusterError
-from pipeline.errors import LaunchError, LoadError, SubjectDiedError
-from pipeline.log import log
+from pipeline.system.errors import LaunchError, LoadError, SubjectDiedError
+from pipeline.system.log import log
 
 Pod = Mapping[str, Any]
 

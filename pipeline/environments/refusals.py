@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeline.errors import LaunchError
-from pipeline.plain import clipped
+from pipeline.system.errors import LaunchError
+from pipeline.system.sanitize import clipped
 
 PAUSE_S = 1.0
 """Before something is asked again."""

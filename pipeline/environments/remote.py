@@ -12,9 +12,9 @@ from pipeline.environments.images import Image, pack
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.refusals import ClusterError
 from pipeline.environments.way import Forward
-from pipeline.errors import ConfigError
-from pipeline.log import log
 from pipeline.ports import Program
+from pipeline.system.errors import ConfigError
+from pipeline.system.log import log
 
 
 class Remote(InCluster):

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pipeline import proc
-from pipeline.errors import LaunchError
-from pipeline.loopback import ADDRESS
 from pipeline.model.subject import Arm
 from pipeline.ports import Program
+from pipeline.system import processes
+from pipeline.system.errors import LaunchError
+from pipeline.system.tls import ADDRESS
 
 COMPONENTS = ("server", "etcd", "manager")
 FIRST_NODE_PORT = 30081
@@ -109,7 +109,7 @@ class Forward:
         """See `Way.open`."""
         log = out / f"forward-{end.component}-{end.arm}.log"
         service = stack.enter_context(
-            proc.started(
+            processes.started(
                 self._argv(end),
                 name=f"the port-forward to {end.component} of the {end.arm}",
                 output=log,

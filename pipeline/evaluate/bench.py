@@ -8,13 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
-from pipeline.clock import SteadyClock, watched_clock
 from pipeline.config import AnyDriver, Suite, Workload
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6 import K6
-from pipeline.errors import LoadError
 from pipeline.evaluate.generators import watched
-from pipeline.log import log
 from pipeline.measure import applied
 from pipeline.model.evaluation import Attempt, Rung
 from pipeline.model.results import Reading
@@ -22,8 +19,11 @@ from pipeline.model.subject import Arm
 from pipeline.plan import seed_of
 from pipeline.ports import Artifact, Environment, Load, Program, Target
 from pipeline.probes import ALWAYS, ASKED
-from pipeline.progress import Progress
 from pipeline.samples import values_of
+from pipeline.system.clock import SteadyClock, watched_clock
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
+from pipeline.system.progress import Progress
 
 RATES = (25.0, 50.0, 100.0, 200.0, 400.0, 800.0)
 """Requests per second, about, that are tried in turn until one is not held."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline import codec, config, files, stages
+from pipeline import codec, config, stages
 from pipeline.config import Suite
-from pipeline.errors import LoadError
-from pipeline.log import log
 from pipeline.model.evaluation import Seen
 from pipeline.model.report import Report, Verdict
 from pipeline.priors import NO_PRIOR
+from pipeline.system import paths
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
 from pipeline.wish import Wish
 
 SEEN = "seen.json"
@@ -134,7 +135,7 @@ class Faults:
         return replace(self.seen(row.fault, report), failed=row.failed)
 
     def _report(self, candidate: str, text: str, folder: Path) -> Report:
-        if (folder / files.RESULTS).exists():
+        if (folder / paths.RESULTS).exists():
             return stages.resume(folder, is_trusted=self.is_trusted)
         suite = folder.with_suffix(".toml")
         codec.write_text(suite, text)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psutil
 
-from pipeline import proc
-from pipeline.repeated import repeated
+from pipeline.system import processes
+from pipeline.system.periodic import repeated
 
 _EVERY_S = 0.2
 
@@ -32,7 +32,7 @@ def watched(programs: set[Path]) -> Iterator[Use]:
     Args:
         programs: Paths of their binaries.
     """
-    use, before_s = Use(), proc.cpu_of_children_s()
+    use, before_s = Use(), processes.cpu_of_children_s()
     names = {str(path.resolve()) for path in programs}
     ours = psutil.Process()
 
@@ -43,7 +43,7 @@ def watched(programs: set[Path]) -> Iterator[Use]:
         with repeated(look, _EVERY_S, "generators"):
             yield use
     finally:
-        use.cpu_s = proc.cpu_of_children_s() - before_s
+        use.cpu_s = processes.cpu_of_children_s() - before_s
 
 
 def _memory(ours: psutil.Process, names: set[str]) -> float:

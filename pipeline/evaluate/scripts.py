@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline import files
 from pipeline.config import AnyDriver, Suite
 from pipeline.drivers.clusterloader2.stages import CONFIGS
 from pipeline.drivers.k6 import K6
 from pipeline.evaluate.bench import workload_of
 from pipeline.model.evaluation import Script
+from pipeline.system import paths as files
 
 _COMMENTS = ("//", "/*", "*", "#")
 

@@ -10,19 +10,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, files, progress, terminal, toolchain, trust
+from pipeline import codec, config, toolchain, trust
 from pipeline.config import SUITE, LoadedSuite
-from pipeline.errors import ConfigError, PipelineError
 from pipeline.evaluate.arguments import check
 from pipeline.evaluate.bench import Bench
 from pipeline.evaluate.faults import Faults
 from pipeline.evaluate.scripts import scripts
-from pipeline.files import EVALUATION
-from pipeline.log import log
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.results import Tool
-from pipeline.private import measuring
 from pipeline.render.evaluation import document
+from pipeline.system import paths, progress, terminal
+from pipeline.system.errors import ConfigError, PipelineError
+from pipeline.system.log import log
+from pipeline.system.paths import EVALUATION
+from pipeline.system.private_folder import measuring
 from pipeline.trust import Begun
 from pipeline.wish import spec_of
 
@@ -38,7 +39,7 @@ def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
     """
     check(args)
     if args.resume:
-        files.measured(out, EVALUATION)  # before its suite is looked for
+        paths.measured(out, EVALUATION)  # before its suite is looked for
     loaded = config.load(out / SUITE if args.resume else config.path_of(args.suite or "drivers"))
     found = begun = _reopened(out) if args.resume else _made(args, loaded, out)
     if args.resume:
@@ -94,7 +95,7 @@ def _begun(found: Evaluation, loaded: LoadedSuite) -> Begun:
 
 
 def _made(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluation:
-    files.require_new_folder(out, resume="evaluate --resume")
+    paths.require_new_folder(out, resume="evaluate --resume")
     binary = os.environ.get(toolchain.BINARY, "")
     candidate = args.candidate or (f"binary:{binary}" if binary else "reference")
     spec = spec_of(candidate)
@@ -117,7 +118,7 @@ def _made(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluatio
 
 def _reopened(out: Path) -> Evaluation:
     """Return an evaluation without the repetition that was interrupted."""
-    found = codec.read_evaluation(files.measured(out, EVALUATION))
+    found = codec.read_evaluation(paths.measured(out, EVALUATION))
     counts = [attempt.repetition for attempt in found.attempts]
     whole = max(map(counts.count, counts), default=0)
     kept = tuple(a for a in found.attempts if counts.count(a.repetition) == whole)

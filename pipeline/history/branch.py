@@ -16,10 +16,10 @@ from datetime import UTC
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from pipeline import proc
-from pipeline.errors import BaselineError, ConfigError, LoadError
 from pipeline.history import nights
-from pipeline.log import log
+from pipeline.system import processes
+from pipeline.system.errors import BaselineError, ConfigError, LoadError
+from pipeline.system.log import log
 
 _TIMEOUT_S: Final = 120.0
 _ROUNDS: Final = 12
@@ -131,7 +131,9 @@ def _require_new(path: Path, new: nights.Night) -> None:
 @contextmanager
 def _clone(branch: Branch) -> Iterator[Path]:
     """Yield an empty clone of our own: nothing of the user's is touched."""
-    named = proc.capture(["git", "remote", "get-url", "--", branch.remote], timeout_s=_TIMEOUT_S)
+    named = processes.capture(
+        ["git", "remote", "get-url", "--", branch.remote], timeout_s=_TIMEOUT_S
+    )
     with tempfile.TemporaryDirectory(prefix="milo-perf-history-") as aside:
         clone = Path(aside, "clone")
         _git(Path(aside), "init", "--quiet", "--initial-branch=history", "clone")
@@ -163,11 +165,11 @@ def _fetch(clone: Path, branch: Branch) -> str:
     if seen and not tip:
         raise BaselineError(f"the branch {branch.name} is gone", hint=back)
     if not tip:
-        proc.capture(["git", "update-ref", "-d", "HEAD"], cwd=clone)  # of a round before
+        processes.capture(["git", "update-ref", "-d", "HEAD"], cwd=clone)  # of a round before
         (clone / branch.file).unlink(missing_ok=True)
         return ""
     is_inside = ["git", "merge-base", "--is-ancestor", seen, tip]
-    if seen and proc.capture(is_inside, cwd=clone, timeout_s=_TIMEOUT_S) is None:
+    if seen and processes.capture(is_inside, cwd=clone, timeout_s=_TIMEOUT_S) is None:
         raise BaselineError(
             f"the branch {branch.name} was rewritten: {seen[:12]} was in it, and is not any more",
             hint=back,
@@ -240,7 +242,7 @@ def _ask(folder: Path, *arguments: str, errors: str = "replace") -> str:
     Raises:
         LoadError: It fails.
     """
-    said = proc.capture(["git", *arguments], cwd=folder, timeout_s=_TIMEOUT_S, errors=errors)
+    said = processes.capture(["git", *arguments], cwd=folder, timeout_s=_TIMEOUT_S, errors=errors)
     if said is None:
         raise LoadError(f"`git {' '.join(arguments)}` failed in a fresh clone of the history")
     return said
@@ -253,7 +255,7 @@ def _git(folder: Path, *arguments: str) -> str:
         LoadError: It fails; the hint has its last lines.
     """
     with tempfile.NamedTemporaryFile(prefix="git-", suffix=".log") as output:
-        proc.run(
+        processes.run(
             ["git", *arguments],
             output=Path(output.name),
             timeout_s=_TIMEOUT_S,

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from pipeline import codec, strict_json
-from pipeline.errors import BaselineError
 from pipeline.history import nights
 from pipeline.model.spreads import SpreadHistory
 from pipeline.priors import NO_PRIOR, NamedSpreads
+from pipeline.system.errors import BaselineError
 
 _NONE = "none"
 

@@ -17,17 +17,17 @@ import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline import codec, strict_json
-from pipeline.errors import BaselineError, LoadError
 from pipeline.history.source import Dated, Meaning, Source, dated
 from pipeline.judge import scale
 from pipeline.judge.spreads import conditions_of, pair_spreads, run_id
-from pipeline.log import log
 from pipeline.model.calibration import Calibration
 from pipeline.model.history import Place
 from pipeline.model.metric import Better, Scale
 from pipeline.model.results import ResultSet, Sample
 from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm
+from pipeline.system.errors import BaselineError, LoadError
+from pipeline.system.log import log
 
 # 1: the first version.
 NIGHT: Final = "milo-perf.night/1"

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.csv_file import BLOCK, Block, Column, CsvFile, Grown, numbering
-from pipeline.errors import ConfigError
 from pipeline.history.source import Dated, Meaning, Source, dated
 from pipeline.history.times import Times
 from pipeline.model.history import Place
 from pipeline.model.metric import Better, Scale
+from pipeline.system.errors import ConfigError
 
 ALONE = "value"
 """The name of the series of a file that names none."""

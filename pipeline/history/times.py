@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.csv_file import CsvFile, Grown, numbering
-from pipeline.errors import ConfigError
-from pipeline.plain import clipped
+from pipeline.system.errors import ConfigError
+from pipeline.system.sanitize import clipped
 
 Keys: TypeAlias = tuple[NDArray[Any], ...]
 """What decides the order of points, each of shape (points,); the first key decides first."""

@@ -6,19 +6,20 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline import acknowledged, artifact, codec, config, files, priors
+from pipeline import acknowledged, artifact, codec, config, priors
 from pipeline.config import Suite
-from pipeline.errors import BaselineError, ConfigError, Exit
 from pipeline.history import branch, nights, table
 from pipeline.history.source import Dated, Meaning, Source
 from pipeline.judge.history import HistoryRule, acknowledge, judge
-from pipeline.log import log
 from pipeline.model.calibration import Calibration
 from pipeline.model.history import Acknowledgement, Judged, Place
 from pipeline.model.metric import Better, Scale
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Product
 from pipeline.ours import by_suite
+from pipeline.system import paths
+from pipeline.system.errors import BaselineError, ConfigError, Exit
+from pipeline.system.log import log
 
 CALIBRATION = "calibration.json"
 """What `baseline calibrate --json` prints, where that is kept in the folder of its run."""
@@ -91,7 +92,7 @@ def _night(args: argparse.Namespace) -> nights.Night:
     folder: Path = args.append
     if not nights.is_nights(args.file):
         raise ConfigError(f"{args.file}: a run is added to a .jsonl file only")
-    results = artifact.results_in(files.measured(folder, files.RESULTS).parent)
+    results = artifact.results_in(paths.measured(folder, paths.RESULTS).parent)
     if args.suite is not None:
         suite = config.load(config.path_of(args.suite)).suite
         product = Product(args.product)

@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import date
 from fnmatch import fnmatchcase
 
-from pipeline.errors import Exit
 from pipeline.judge import policy, scale
 from pipeline.model.publication import Acceptance, Origin, Outcome, Publication
 from pipeline.model.report import Finding, Report, Verdict
+from pipeline.system.errors import Exit
 
 
 def published(

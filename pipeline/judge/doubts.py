@@ -11,7 +11,7 @@ from enum import StrEnum
 from pipeline.model.report import Finding, Verdict
 from pipeline.model.results import ResultSet, Trial
 from pipeline.model.subject import Arm, Subject
-from pipeline.plain import reason_lines
+from pipeline.system.sanitize import reason_lines
 
 _LOG_LINES = 3
 

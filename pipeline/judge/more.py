@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from pipeline.errors import ConfigError
 from pipeline.judge import policy
 from pipeline.model.results import ResultSet
+from pipeline.system.errors import ConfigError
 
 
 def with_more(results: ResultSet, more: int, *, is_over: bool) -> tuple[ResultSet, int]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from pipeline.errors import Exit
 from pipeline.judge import scale
 from pipeline.judge.advice import advice
 from pipeline.judge.compare import compare
@@ -13,6 +12,7 @@ from pipeline.judge.looks import LOOKS, RESERVE, looks_up_to, reserve_of, share_
 from pipeline.judge.rows import Measured, Row, of_family, of_results
 from pipeline.model.report import Comparison, Finding, Report, Rule, Verdict
 from pipeline.model.results import ResultSet
+from pipeline.system.errors import Exit
 
 ALPHA = 0.05
 """Chance of any false red among the gating metrics of equal builds, at most."""

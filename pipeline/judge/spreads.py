@@ -21,7 +21,7 @@ from pipeline.model.spreads import (
     SpreadHistory,
 )
 from pipeline.model.subject import Arm, parse_spec
-from pipeline.plain import clipped
+from pipeline.system.sanitize import clipped
 
 LEAST_RUNS = 10
 """Earlier runs that a prior needs, of the suite and of each metric: the mean of so many variances

@@ -11,12 +11,12 @@ from http import HTTPStatus
 from itertools import pairwise
 from pathlib import Path
 
-from pipeline import web
-from pipeline.errors import LoadError
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
 from pipeline.probes.gaps import Pulse
-from pipeline.repeated import repeated
+from pipeline.system import http_client
+from pipeline.system.errors import LoadError
+from pipeline.system.periodic import repeated
 
 PERIOD_S = 0.1
 TIMEOUT_S = 1.0
@@ -75,8 +75,8 @@ class Try:
 @dataclass(slots=True)
 class _Watch:
     out: Path
-    asking: web.Connection
-    writing: web.Connection
+    asking: http_client.Connection
+    writing: http_client.Connection
     pulse: Pulse
     tries: list[Try] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -158,19 +158,19 @@ def _share(tries: Sequence[tuple[bool, float]]) -> float:
     return answered / (answered + missed)
 
 
-def _connections(target: Target) -> tuple[web.Connection, web.Connection]:
+def _connections(target: Target) -> tuple[http_client.Connection, http_client.Connection]:
     try:
         token = target.admin_token_file.read_text(encoding="utf-8")
     except OSError as error:
         raise LoadError(f"availability probe: no token: {error.strerror}") from error
     asking, writing = (
-        web.Connection(target.url, ca_file=target.ca_file, token=token, timeout_s=TIMEOUT_S)
+        http_client.Connection(target.url, ca_file=target.ca_file, token=token, timeout_s=TIMEOUT_S)
         for _ in range(2)
     )
     return asking, writing
 
 
-def _create(connection: web.Connection) -> None:
+def _create(connection: http_client.Connection) -> None:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}}
     status, said = connection.ask("POST", _PATH, json.dumps(body))
     if status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
@@ -178,7 +178,9 @@ def _create(connection: web.Connection) -> None:
         raise LoadError(f"availability probe: its ConfigMap was refused: {status}: {text}")
 
 
-def _is_answered(connection: web.Connection, method: str, path: str, body: str = "") -> bool:
+def _is_answered(
+    connection: http_client.Connection, method: str, path: str, body: str = ""
+) -> bool:
     try:
         return connection.ask(method, path, body, _MERGE)[0] == HTTPStatus.OK
     except LoadError:

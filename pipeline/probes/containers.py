@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.errors import LoadError
-from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import KUBELET_EVERY_S, KUBELET_LATE_S, Span, Target, Usage
 from pipeline.probes.gaps import require_looks
 from pipeline.probes.process import keep, rise
-from pipeline.repeated import repeated
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
+from pipeline.system.periodic import repeated
 
 _PAUSE_S = 2.0
 _KUBELET_S = 15.0  # the longest that a kubelet waits between two looks of its own

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import web
-from pipeline.errors import LoadError
-from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
+from pipeline.system import http_client
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
 
 PREFIX = "/projects/"
 
@@ -230,7 +230,7 @@ def _count(url: str, prefix: str) -> tuple[int, int]:
 
 
 def _ask(url: str, what: str, body: object) -> Mapping[str, Any]:
-    _, answer = web.call("POST", f"{url}/v3/{what}", body)
+    _, answer = http_client.call("POST", f"{url}/v3/{what}", body)
     if not isinstance(answer, Mapping):
         raise LoadError(f"etcd probe: {url} answered with no object")
     return answer

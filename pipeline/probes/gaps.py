@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from pipeline.clock import SteadyClock
-from pipeline.errors import LoadError
 from pipeline.ports import Span
-from pipeline.repeated import repeated
+from pipeline.system.clock import SteadyClock
+from pipeline.system.errors import LoadError
+from pipeline.system.periodic import repeated
 
 PERIODS = 3.0
 """A longer time between two looks, in periods of the probe, is a gap."""

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import web
-from pipeline.errors import LoadError
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
 from pipeline.probes.scrape import Selection, access, fetch, read
+from pipeline.system import http_client
+from pipeline.system.errors import LoadError
 
 _COMPONENTS = ("server", "manager")
 _ALLOCATED = Selection("go_memstats_heap_alloc_bytes", {})
@@ -66,7 +66,9 @@ def heaps(target: Target) -> dict[str, float]:
         url = target.metrics[component].removesuffix("/metrics") + "/debug/pprof/heap?gc=1"
         ca_file, token = access(target, url)
         for _ in range(_COLLECTIONS):
-            web.content(url, ca_file=ca_file, token=token)  # the profile itself is of no interest
+            http_client.content(
+                url, ca_file=ca_file, token=token
+            )  # the profile itself is of no interest
     return {component: _heap(target, component) for component in components}
 
 

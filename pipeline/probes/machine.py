@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from pipeline.errors import LoadError
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
+from pipeline.system.errors import LoadError
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _BLOCK = b"\0" * 4096

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.clock import SteadyClock
-from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
 from pipeline.probes.gaps import require_looks
-from pipeline.repeated import repeated
+from pipeline.system.clock import SteadyClock
+from pipeline.system.log import log
+from pipeline.system.periodic import repeated
 
 if TYPE_CHECKING:
     import psutil

@@ -10,12 +10,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from pipeline import web
-from pipeline.errors import LoadError
-from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
 from pipeline.probes.gaps import Pulse, pulse
+from pipeline.system import http_client
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
 from pipeline.times import readings_of
 
 PATH = "/apis/resourcemanager.miloapis.com/v1alpha1/projects"
@@ -168,7 +168,9 @@ class _Stream:
         self._target = target
         self._version = ""
         self._stop = threading.Event()
-        self._connection = web.Connection(target.url, ca_file=target.ca_file, token=self._token)
+        self._connection = http_client.Connection(
+            target.url, ca_file=target.ca_file, token=self._token
+        )
         self.open = threading.Event()
         self.lock = threading.Lock()
         self.lives = Lives()

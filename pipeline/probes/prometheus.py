@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.clock import SteadyClock
-from pipeline.errors import LoadError
-from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
 from pipeline.probes.curated import CURATED, Curated, Kind
 from pipeline.probes.scrape import Line, Scrape, Selection, fetch, keep, read
 from pipeline.stats.histogram import quantile
+from pipeline.system.clock import SteadyClock
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
 
 _STARTED = Selection("process_start_time_seconds", {})
 _GOROUTINES = Selection("go_goroutines", {})

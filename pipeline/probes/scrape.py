@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import web
-from pipeline.errors import LoadError
-from pipeline.plain import clipped
 from pipeline.ports import Target
+from pipeline.system import http_client
+from pipeline.system.errors import LoadError
+from pipeline.system.sanitize import clipped
 
 Labels = Mapping[str, tuple[str, ...]]
 """Values that a label may have, by label; one that ends in `*` stands for all that begin so."""
@@ -67,7 +67,7 @@ def fetch(target: Target, component: str) -> str:
     """
     url = target.metrics[component]
     ca_file, token = access(target, url)
-    return web.text(url, ca_file=ca_file, token=token)
+    return http_client.text(url, ca_file=ca_file, token=token)
 
 
 def access(target: Target, url: str) -> tuple[Path | None, str]:

@@ -9,10 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline import web
-from pipeline.clock import SteadyClock
-from pipeline.errors import LoadError
-from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Span, Target
 from pipeline.probes.etcd import PREFIX, keys
@@ -20,6 +16,10 @@ from pipeline.probes.gaps import PERIODS, gap_s
 from pipeline.probes.process import observation
 from pipeline.probes.scrape import access, plain
 from pipeline.stats.slope import FEWEST, slope_interval
+from pipeline.system import http_client
+from pipeline.system.clock import SteadyClock
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
 
 PERIOD_S = 1.0
 CONFIDENCE = 0.9
@@ -63,7 +63,7 @@ class Series:
 class _Scraped:
     """Where a component is scraped: a connection of its own, and the path."""
 
-    connection: web.Connection
+    connection: http_client.Connection
     path: str
 
 
@@ -71,7 +71,7 @@ def _connections(target: Target) -> dict[str, _Scraped]:
     found = {}
     for component, url in target.metrics.items():
         ca_file, token = access(target, url)
-        connection = web.Connection(url, ca_file=ca_file, token=token)
+        connection = http_client.Connection(url, ca_file=ca_file, token=token)
         found[component] = _Scraped(connection, urlsplit(url).path)
     return found
 

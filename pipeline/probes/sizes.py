@@ -1,10 +1,10 @@
 """How large the components say they are, just now: goroutines, and etcd's database."""
 
-from pipeline.errors import LoadError
-from pipeline.log import log
 from pipeline.model.results import Reading
 from pipeline.ports import Target
 from pipeline.probes.scrape import fetch, plain
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
 
 _GOROUTINES = "go_goroutines"
 _DATABASE = "etcd_mvcc_db_total_size_in_bytes"

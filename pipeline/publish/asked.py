@@ -5,10 +5,10 @@ import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline import files
-from pipeline.errors import ConfigError
 from pipeline.model.publication import Origin
 from pipeline.model.subject import Product
+from pipeline.system import paths
+from pipeline.system.errors import ConfigError
 
 MOST_PAIRS = 1_000
 """Of a run."""
@@ -82,7 +82,7 @@ def reproduce(wanted: Asked, origin: Origin) -> str:
         )
     else:
         arms = f"source:.@{head}", f"source:.@{left}"
-    suite = files.named(wanted.suite)
+    suite = paths.named(wanted.suite)
     pairs = "auto" if wanted.pairs is None else f"{wanted.pairs}"
     words = [
         *("python -m pipeline run --suite", shlex.quote(suite)),

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from pipeline.errors import LoadError
 from pipeline.model.publication import Outcome, Publication
 from pipeline.model.report import Verdict
 from pipeline.publish import answers
@@ -14,6 +13,7 @@ from pipeline.publish.event import Event
 from pipeline.publish.github import GitHub, UnsureError
 from pipeline.render import rows
 from pipeline.render.comment import Kind, answer_of, comment
+from pipeline.system.errors import LoadError
 
 CONCLUSIONS: Final = {
     Outcome.PASSED: "success",

@@ -17,10 +17,10 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import ConfigError
 from pipeline.model.publication import Origin
-from pipeline.plain import clipped, plain
 from pipeline.publish.runner import Runner
+from pipeline.system.errors import ConfigError
+from pipeline.system.sanitize import clipped, plain
 
 _SHA = r"^[0-9a-f]{40,64}$"
 _PULL = (

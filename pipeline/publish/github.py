@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from pipeline import web
-from pipeline.errors import ConfigError, LoadError, PipelineError
-from pipeline.log import log
-from pipeline.web import Answer
+from pipeline.system import http_client
+from pipeline.system.errors import ConfigError, LoadError, PipelineError
+from pipeline.system.http_client import Answer
+from pipeline.system.log import log
 
 _BROKEN = (500, 502, 503, 504)
 _TOO_LONG = re.compile(r"too long|maximum is|maxlength", re.IGNORECASE)
@@ -163,7 +163,7 @@ class GitHub:
             self._apart()
         while True:
             try:
-                answer = web.exchange(
+                answer = http_client.exchange(
                     *(method, url, body),
                     headers=headers,
                     token=self.token,

@@ -2,7 +2,7 @@
 
 import re
 
-from pipeline.errors import ConfigError
+from pipeline.system.errors import ConfigError
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9/_.-]{0,79}")
 

@@ -3,10 +3,10 @@
 import secrets
 from pathlib import Path
 
-from pipeline.errors import ConfigError
 from pipeline.model.publication import Outcome, Publication
 from pipeline.publish import checks
 from pipeline.render.comment import Kind, answer_of, comment
+from pipeline.system.errors import ConfigError
 
 MOST_ANNOTATIONS = 10
 """Of a step, that GitHub shows."""

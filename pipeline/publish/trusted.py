@@ -14,7 +14,6 @@ from typing import Final
 
 from pipeline import artifact, config, priors
 from pipeline.config import Suite
-from pipeline.errors import BaselineError, ConfigError
 from pipeline.judge import acceptance, policy
 from pipeline.judge.calibrate import out_of_reach_by
 from pipeline.judge.looks import looks_up_to
@@ -24,12 +23,13 @@ from pipeline.model.report import Report
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product
 from pipeline.ours import Judged, by_suite, some
-from pipeline.plain import clipped
 from pipeline.publish.asked import MOST_PAIRS, Asked, reproduce
 from pipeline.publish.event import Event
 from pipeline.publish.ignored import not_ignored
 from pipeline.publish.pull import Pull
 from pipeline.render import words
+from pipeline.system.errors import BaselineError, ConfigError
+from pipeline.system.sanitize import clipped
 
 ERROR: Final = "error.txt"
 """What the pipeline said when it ended without results."""

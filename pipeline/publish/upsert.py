@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import LoadError
-from pipeline.log import log
 from pipeline.publish.github import GoneError, TooLongError, UnsureError
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
 
 _ROUNDS = 8
 

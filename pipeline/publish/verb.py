@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import acknowledged
-from pipeline.errors import ConfigError, PipelineError
-from pipeline.log import log
 from pipeline.model.publication import Outcome, Publication
 from pipeline.model.report import Verdict
 from pipeline.publish import (
@@ -34,6 +32,8 @@ from pipeline.publish.keys import checked
 from pipeline.publish.pull import Pull
 from pipeline.publish.runner import Runner
 from pipeline.render.comment import Kind, comment, marker, shorter
+from pipeline.system.errors import ConfigError, PipelineError
+from pipeline.system.log import log
 
 LABEL = "milo-perf-comment"
 """Of a pull request whose author wants a comment even where there is nothing to look at."""

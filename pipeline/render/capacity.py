@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.model.capacity import Capacity, Outcome, Step, Things
 from pipeline.model.limit import Limit
-from pipeline.plain import plain
 from pipeline.render.numbers import minutes, quantity
 from pipeline.render.paper import fits, paper, print_wrapped, written
+from pipeline.system.sanitize import plain
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
 from pipeline.model.evaluation import Attempt, Evaluation, Rung, Seen
-from pipeline.plain import clipped
 from pipeline.render.numbers import minutes, quantity
+from pipeline.system.sanitize import clipped
 
 _SENTENCE = 160  # characters of why a driver could not apply its load
 

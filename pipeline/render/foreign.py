@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from pipeline.plain import clipped, plain
+from pipeline.system.sanitize import clipped, plain
 
 _HARMLESS = str.maketrans("`|<>@#", "'¦‹›＠＃")  # noqa: RUF001 (they look alike, and do nothing)
 _TO_LEFT = ("R", "AL", "AN")

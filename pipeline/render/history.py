@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from pipeline.judge.history import BUMP, CONFIDENCE, FEWEST, LEAST, SHORTEST, SPLIT
 from pipeline.model.history import NIGHTS, Judged, Line, Step
 from pipeline.model.metric import Scale
-from pipeline.plain import plain
 from pipeline.render.numbers import percent, share
 from pipeline.render.words import count
+from pipeline.system.sanitize import plain
 
 if TYPE_CHECKING:
     from rich.console import Console

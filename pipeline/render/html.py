@@ -17,11 +17,11 @@ from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Distribution, Traces, Tracked
-from pipeline.plain import plain
 from pipeline.render import forest, order, page, pictures, words
 from pipeline.render.care import cautions
 from pipeline.render.names import described
 from pipeline.render.numbers import amount, interval, quantity, share
+from pipeline.system.sanitize import plain
 
 MARKS = {
     Verdict.REGRESSED: "▶",

@@ -11,9 +11,9 @@ from xml.etree import ElementTree as ET
 
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
-from pipeline.plain import plain
 from pipeline.render import words
 from pipeline.render.numbers import amount, interval, share
+from pipeline.system.sanitize import plain
 
 _TEXT = 2000  # characters of one text
 _HOST = "localhost"  # what the schema wants where it is not known: results do not say

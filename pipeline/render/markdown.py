@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
-from pipeline.plain import plain
 from pipeline.render import order, words
 from pipeline.render.care import MOST, cautions
 from pipeline.render.names import described
 from pipeline.render.numbers import amount, interval, quantity, share
+from pipeline.system.sanitize import plain
 
 if TYPE_CHECKING:  # loaded only when a report is rendered
     from jinja2 import Template

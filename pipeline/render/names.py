@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from pipeline.model.metric import Metric
 from pipeline.model.report import Comparison
-from pipeline.plain import clipped
+from pipeline.system.sanitize import clipped
 
 _STATISTIC = re.compile(r"(?P<of>.+)_(?:p(?P<percentile>\d\d)|(?P<word>mean|max|min))")
 _RESOURCE = re.compile(

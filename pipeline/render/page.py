@@ -8,7 +8,7 @@ import hashlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pipeline.plain import plain
+from pipeline.system.sanitize import plain
 
 if TYPE_CHECKING:  # loaded only when a page is rendered
     from jinja2 import Environment

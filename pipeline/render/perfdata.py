@@ -13,7 +13,7 @@ from statistics import median
 from pipeline.model.perfdata import VERSION, Item
 from pipeline.model.report import Report
 from pipeline.model.subject import Arm
-from pipeline.plain import plain
+from pipeline.system.sanitize import plain
 
 
 def perfdata(report: Report) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from pipeline.plain import plain
+from pipeline.system.sanitize import plain
 
 
 @dataclass(frozen=True, slots=True)

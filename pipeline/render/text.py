@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
-from pipeline.plain import plain
 from pipeline.render import order, words
 from pipeline.render.care import cautions, of_metrics
 from pipeline.render.line import REACH, drawn
 from pipeline.render.names import described
 from pipeline.render.numbers import amount, interval, quantity
 from pipeline.render.paper import fits, fold, paper, print_wrapped, written
+from pipeline.system.sanitize import plain
 
 if TYPE_CHECKING:  # loaded only when a report is printed
     from rich.console import Console

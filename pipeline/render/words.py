@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from statistics import median
 
-from pipeline.errors import Exit
 from pipeline.judge import scale
 from pipeline.judge.doubts import facts
 from pipeline.judge.failures import LAUNCH
@@ -16,7 +15,6 @@ from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Change, Comparison, Finding, Report, Verdict
 from pipeline.model.results import Interleave, Machine
 from pipeline.model.subject import Arm, Subject, parse_spec
-from pipeline.plain import clipped, plain
 from pipeline.render.names import label
 from pipeline.render.numbers import (
     MINUS,
@@ -29,6 +27,8 @@ from pipeline.render.numbers import (
     quantity,
     share,
 )
+from pipeline.system.errors import Exit
+from pipeline.system.sanitize import clipped, plain
 
 _LONGEST = 2_000  # characters of one line about builds or a machine
 

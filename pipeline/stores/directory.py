@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import codec
-from pipeline.errors import BaselineError, ConfigError
 from pipeline.model.results import Baseline
+from pipeline.system.errors import BaselineError, ConfigError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from pipeline import files
 from pipeline.model.subject import Product
+from pipeline.system import paths
 from pipeline.toolchain import go, programs
 from pipeline.toolchain.build import Recipe, cached
 from pipeline.toolchain.reference import recipe
@@ -28,7 +28,7 @@ def first_builds(names: Iterable[str], product: Product) -> list[str]:
     listed = " and ".join(f"{one.title} ({one.usual})" for one in missing)
     what = f"first run on this machine: it builds {listed} from pinned source"
     why = "so that what is measured is the same on every machine"
-    once = f"this happens once: they are kept in {files.cache()}, and later runs start at once"
+    once = f"this happens once: they are kept in {paths.cache()}, and later runs start at once"
     said = [f"{what}, {why}", once]
     if found is None and go.pinned():
         said.append(f"for that it fetches Go {go.pinned()} (70 MB), as there is none that will do")
@@ -39,4 +39,4 @@ def _recipes(names: set[str], product: Product) -> Iterator[Recipe]:
     if "etcd" in names:
         yield programs.etcd_recipe()
     if product is Product.REFERENCE:
-        yield recipe(files.ours("reference"))
+        yield recipe(paths.ours("reference"))

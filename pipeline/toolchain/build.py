@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import files, proc
-from pipeline.errors import LaunchError
-from pipeline.lock import alone
-from pipeline.log import log
+from pipeline.system import paths, processes
+from pipeline.system.errors import LaunchError
+from pipeline.system.lock import alone
+from pipeline.system.log import log
 from pipeline.toolchain.go import Go
 
 _TIMEOUT_S = 3600.0
@@ -111,7 +111,7 @@ def digest(path: Path) -> str:
 def folder_of(name: str, *decides: str) -> Path:
     """Return the folder in the cache of a binary, given everything that decides it."""
     key = hashlib.sha256("\n".join(decides).encode()).hexdigest()[:16]
-    return files.cache() / "bin" / f"{name}-{key}"
+    return paths.cache() / "bin" / f"{name}-{key}"
 
 
 def elapsed(title: str) -> Callable[[], None]:
@@ -181,7 +181,7 @@ def _compile(recipe: Recipe, go: Go, out: Path, output: Path) -> None:
     log.info("building %s with Go %s (the first time: %s)", recipe.title, go.version, recipe.usual)
     began = time.monotonic()
     try:
-        proc.run(
+        processes.run(
             argv,
             output=output,
             timeout_s=_TIMEOUT_S,

@@ -6,9 +6,9 @@ import re
 import shutil
 from pathlib import Path
 
-from pipeline import proc
-from pipeline.errors import LoadError, PipelineError
 from pipeline.ports import Program
+from pipeline.system import processes
+from pipeline.system.errors import LoadError, PipelineError
 from pipeline.toolchain import go
 from pipeline.toolchain.build import digest
 from pipeline.toolchain.programs import chosen, needed
@@ -59,6 +59,6 @@ def _version(path: Path) -> str:
         found = go.present(needed())
     except PipelineError:
         found = None
-    said = proc.capture([str(found.path), "version", "-m", str(path)]) if found else None
+    said = processes.capture([str(found.path), "version", "-m", str(path)]) if found else None
     revision = re.search(r"vcs\.revision=([0-9a-f]{12})", said or "")
     return revision[1] if revision else "unknown"

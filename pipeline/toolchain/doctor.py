@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline import files, proc
-from pipeline.errors import PipelineError
+from pipeline.system import paths, processes
+from pipeline.system.errors import PipelineError
 from pipeline.toolchain import condition, go, monitoring, programs
 from pipeline.toolchain.build import Recipe, cached
 from pipeline.toolchain.clusterloader2 import clusterloader2
@@ -69,7 +69,7 @@ def _python() -> Check:
 
 
 def _git() -> Check:
-    said = proc.capture(["git", "--version"])
+    said = processes.capture(["git", "--version"])
     if said is not None:
         return Check("git", Status.OK, said.strip().removeprefix("git version "))
     found = "not found, so no baseline can be kept or measured again"
@@ -79,9 +79,9 @@ def _git() -> Check:
 def _binaries() -> Iterator[Check]:
     """Look at the cache, at Go, and at what is built with it."""
     try:
-        cache = files.cache()
+        cache = paths.cache()
         need = programs.needed()
-        recipes = [programs.etcd_recipe(), recipe(files.ours("reference"))]
+        recipes = [programs.etcd_recipe(), recipe(paths.ours("reference"))]
     except PipelineError as error:
         yield Check("source and cache", Status.MISSING, str(error), error.hint)
         return
@@ -92,7 +92,7 @@ def _binaries() -> Iterator[Check]:
     fix = f"export XDG_CACHE_HOME=/a/larger/disk  # or: rm -r {shlex.quote(str(cache))}"
     room_gib = _RUN_GIB if all(built) else _BUILD_GIB
     yield condition.room("disk of the cache", cache, room_gib, fix)
-    yield condition.clock(cache, files.ours("toolchain", "go.mod"))
+    yield condition.clock(cache, paths.ours("toolchain", "go.mod"))
 
 
 def _go(found: go.Go | None, need: str) -> Check:

@@ -1,7 +1,7 @@
 """Build the program that expands a config of ClusterLoader2, so that it can be checked."""
 
-from pipeline import files
 from pipeline.ports import Program
+from pipeline.system import paths
 from pipeline.toolchain.build import Recipe
 from pipeline.toolchain.programs import built
 
@@ -19,5 +19,5 @@ def expander() -> Program:
 
 def recipe() -> Recipe:
     """Return what is built for it."""
-    module = files.ours(MODULE)
+    module = paths.ours(MODULE)
     return Recipe("expand", "the checker of configs", module, "./expand", "about 20 seconds, 50 MB")

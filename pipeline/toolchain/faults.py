@@ -5,8 +5,8 @@ import math
 import re
 from collections.abc import Callable
 
-from pipeline.errors import ConfigError
 from pipeline.model.subject import Spec
+from pipeline.system.errors import ConfigError
 
 FAULTS = {
     "slow-create": "duration",

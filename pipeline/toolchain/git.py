@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import proc
-from pipeline.errors import BaselineError, LaunchError
+from pipeline.system import processes
+from pipeline.system.errors import BaselineError, LaunchError
 
 _TIMEOUT_S = 120.0
 
@@ -68,7 +68,7 @@ def extract(tree_id: str, checkout: Path, into: Path) -> None:
         )
     with tempfile.TemporaryDirectory() as aside:
         archive = Path(aside, "source.zip")
-        proc.run(
+        processes.run(
             ["git", "archive", "--format=zip", f"--output={archive}", tree_id],
             output=Path(aside, "log"),
             timeout_s=_TIMEOUT_S,
@@ -110,7 +110,7 @@ def worktree(folder: Path, commit_id: str, place: Path) -> Iterator[None]:
     """
     command = ["git", "-C", str(folder), "worktree"]
     with tempfile.TemporaryDirectory() as aside:
-        proc.run(
+        processes.run(
             [*command, "add", "--detach", str(place), commit_id],
             output=Path(aside, "log"),
             timeout_s=_TIMEOUT_S,
@@ -119,11 +119,13 @@ def worktree(folder: Path, commit_id: str, place: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        proc.capture([*command, "remove", "--force", str(place)], timeout_s=_TIMEOUT_S)
+        processes.capture([*command, "remove", "--force", str(place)], timeout_s=_TIMEOUT_S)
 
 
 def _ask(folder: Path, *arguments: str, **variables: str) -> str | None:
     """Return what git says, or None when it fails or is not there."""
     assignments = [f"{name}={value}" for name, value in variables.items()]
-    said = proc.capture(["env", *assignments, "git", *arguments], cwd=folder, timeout_s=_TIMEOUT_S)
+    said = processes.capture(
+        ["env", *assignments, "git", *arguments], cwd=folder, timeout_s=_TIMEOUT_S
+    )
     return None if said is None else said.strip()

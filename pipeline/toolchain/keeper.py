@@ -1,7 +1,7 @@
 """Build the program that runs k6 in a load pod."""
 
-from pipeline import files
 from pipeline.ports import Program
+from pipeline.system import paths
 from pipeline.toolchain.build import Recipe
 from pipeline.toolchain.programs import built
 
@@ -14,5 +14,5 @@ def keeper() -> Program:
     Raises:
         LaunchError: It cannot be built.
     """
-    module = files.ours(MODULE)
+    module = paths.ours(MODULE)
     return built(Recipe("keeper", "the keeper of load pods", module, ".", "about 20 seconds"))

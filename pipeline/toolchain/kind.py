@@ -5,9 +5,9 @@ import re
 import shutil
 from pathlib import Path
 
-from pipeline import files, proc
-from pipeline.errors import LaunchError
 from pipeline.ports import Program
+from pipeline.system import paths, processes
+from pipeline.system.errors import LaunchError
 from pipeline.toolchain.build import Recipe, digest
 from pipeline.toolchain.programs import built, chosen, required
 
@@ -25,7 +25,7 @@ def kind() -> Program:
     if (path := own_kind()) is None:
         recipe = kind_recipe()
         return built(recipe, recipe.title.removeprefix("kind "))
-    said = proc.capture([str(path), "version"]) or ""
+    said = processes.capture([str(path), "version"]) or ""
     if (found := re.search(r"\bkind v(\d\S*)", said)) is None:
         raise LaunchError(
             f"`{path} version` does not answer like kind",
@@ -49,7 +49,7 @@ def kind_recipe() -> Recipe:
     Raises:
         LaunchError: kind/go.mod cannot be read or does not name kind.
     """
-    return required("kind", files.ours("kind"), _MODULE, "about 1 minute, 150 MB")
+    return required("kind", paths.ours("kind"), _MODULE, "about 1 minute, 150 MB")
 
 
 def kubectl() -> Program:
@@ -62,7 +62,7 @@ def kubectl() -> Program:
         raise LaunchError(
             f"kubectl is not on the path, and {KUBECTL} is not set", hint=_HOW_KUBECTL
         )
-    said = proc.capture([str(path), "version", "--client", "--output=json"])
+    said = processes.capture([str(path), "version", "--client", "--output=json"])
     try:
         version = json.loads(said or "")["clientVersion"]["gitVersion"]
     except (KeyError, TypeError, ValueError) as error:

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import files
 from pipeline.model.results import Machine
+from pipeline.system import paths
 
 _CPUINFO = Path("/proc/cpuinfo")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -33,7 +33,7 @@ def machine() -> Machine:
     facts = {
         "load": f"{os.getloadavg()[0]:.2f}",
         "steal since boot": f"{100 * steal_share((0, 0), stolen()):.2f} %",
-        "free disk": f"{shutil.disk_usage(files.cache()).free / 2**30:.0f} GiB",
+        "free disk": f"{shutil.disk_usage(paths.cache()).free / 2**30:.0f} GiB",
         "clock source": clock_source(),
         "governor": _read(_GOVERNOR).strip(),
     }

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline import files, proc
-from pipeline.errors import BaselineError, ConfigError, LaunchError
-from pipeline.log import log
 from pipeline.model.subject import Kind, Product, Spec, Subject, parse_spec
 from pipeline.ports import Artifact
-from pipeline.redact import command_line
+from pipeline.system import paths, processes
+from pipeline.system.errors import BaselineError, ConfigError, LaunchError
+from pipeline.system.log import log
+from pipeline.system.redact import command_line
 from pipeline.toolchain import git, go
 from pipeline.toolchain.build import Binary, digest, elapsed, folder_of, once
 from pipeline.toolchain.programs import needed
@@ -270,7 +270,7 @@ def _given(spec: Spec, prefix: str) -> Iterator[str]:
 
 def _ask_go(path: Path) -> str:
     chosen = go.find(needed())
-    return proc.capture([str(chosen.path), "version", "-m", str(path)]) or ""
+    return processes.capture([str(chosen.path), "version", "-m", str(path)]) or ""
 
 
 def _by_digest(spec: Spec) -> Path:
@@ -286,7 +286,7 @@ def _by_digest(spec: Spec) -> Path:
 
 
 def _copy(sha: str) -> Path:
-    return files.cache() / "subjects" / sha.removeprefix("sha256:") / "milo"
+    return paths.cache() / "subjects" / sha.removeprefix("sha256:") / "milo"
 
 
 def _run(argv: list[str], title: str, place: Path, output: Path, chosen: go.Go) -> None:
@@ -294,7 +294,7 @@ def _run(argv: list[str], title: str, place: Path, output: Path, chosen: go.Go) 
     path = f"{chosen.path.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     log.info("building %s with Go %s: %s", title, chosen.version, command_line(argv))
     try:
-        proc.run(
+        processes.run(
             argv,
             output=output,
             timeout_s=_BUILD_TIMEOUT_S,

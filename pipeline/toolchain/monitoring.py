@@ -5,9 +5,9 @@ import re
 import shutil
 from pathlib import Path
 
-from pipeline import files, proc
-from pipeline.errors import LoadError, PipelineError
 from pipeline.ports import Program
+from pipeline.system import paths, processes
+from pipeline.system.errors import LoadError, PipelineError
 from pipeline.toolchain.build import Recipe, digest
 from pipeline.toolchain.expand import MODULE
 from pipeline.toolchain.health import Check, Status
@@ -30,7 +30,7 @@ def gateway() -> Program:
 def gateway_recipe() -> Recipe:
     """Return what is built for it."""
     return Recipe(
-        "gateway", "the gateway", files.ours(MODULE), "./gateway", "about 20 seconds, 50 MB"
+        "gateway", "the gateway", paths.ours(MODULE), "./gateway", "about 20 seconds, 50 MB"
     )
 
 
@@ -83,7 +83,7 @@ def _chosen(name: str) -> Path:
 
 
 def _known(name: str, path: Path) -> Program:
-    said = proc.capture([str(path), "--version"]) or ""
+    said = processes.capture([str(path), "--version"]) or ""
     found = re.match(rf"{name}, version (\d\S*)", said)
     if found is None:
         raise LoadError(f"`{path} --version` does not answer like {name}", hint=_HINT)

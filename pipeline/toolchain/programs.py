@@ -8,10 +8,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline import files, proc
-from pipeline.errors import LaunchError, LoadError, PipelineError
 from pipeline.model.results import Tool
 from pipeline.ports import Program
+from pipeline.system import paths, processes
+from pipeline.system.errors import LaunchError, LoadError, PipelineError
 from pipeline.toolchain import go
 from pipeline.toolchain.build import Recipe, build, digest
 
@@ -44,7 +44,7 @@ def etcd_recipe() -> Recipe:
     Raises:
         LaunchError: toolchain/go.mod cannot be read or does not name etcd.
     """
-    return required("etcd", files.ours("toolchain"), _ETCD, "about 2 minutes, 500 MB")
+    return required("etcd", paths.ours("toolchain"), _ETCD, "about 2 minutes, 500 MB")
 
 
 def required(name: str, module: Path, package: str, usual: str) -> Recipe:
@@ -76,7 +76,7 @@ def built(recipe: Recipe, version: str = "ours") -> Program:
     Raises:
         LaunchError: It cannot be built.
     """
-    modules = (recipe.module, files.ours("toolchain"), files.ours("reference"))
+    modules = (recipe.module, paths.ours("toolchain"), paths.ours("reference"))
     binary = build(recipe, go.find(go.needed(*modules)))
     return Program(binary.path, version, binary.digest)
 
@@ -97,7 +97,7 @@ def chosen(variable: str, error: type[PipelineError], hint: str) -> Path | None:
 
 def needed() -> str:
     """Return the lowest Go version that builds both etcd and the reference server as they are."""
-    return go.needed(files.ours("toolchain"), files.ours("reference"))
+    return go.needed(paths.ours("toolchain"), paths.ours("reference"))
 
 
 def k6() -> Program:
@@ -107,7 +107,7 @@ def k6() -> Program:
         LoadError: There is none, it does not run, it is too old, or it was changed.
     """
     path = _k6_path()
-    said = proc.capture([str(path), "version"]) or ""
+    said = processes.capture([str(path), "version"]) or ""
     found = re.search(r"\bv(\d+)\.(\d+)\.(\d+\S*)", said)
     if found is None:
         raise LoadError(

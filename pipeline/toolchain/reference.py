@@ -4,10 +4,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import files
-from pipeline.errors import BaselineError
 from pipeline.model.subject import Spec, Subject, parse_spec
 from pipeline.ports import Artifact
+from pipeline.system import paths
+from pipeline.system.errors import BaselineError
 from pipeline.toolchain import git, go
 from pipeline.toolchain.build import Recipe, build
 from pipeline.toolchain.faults import check
@@ -26,7 +26,7 @@ def reference(spec: Spec, source: Path | None = None) -> Artifact:
         BaselineError: The spec's tree is not in this clone.
     """
     check(spec)
-    source = source or files.ours("reference")
+    source = source or paths.ours("reference")
     present = git.tree(source)
     if spec.revision in ("", present):
         return _built(spec, source, present, _modified(spec, source, present))
@@ -69,7 +69,7 @@ def _modified(spec: Spec, source: Path, present: str) -> str:
 
 
 def _built(spec: Spec, source: Path, tree: str, modified: str) -> Artifact:
-    chosen = go.find(go.needed(source, files.ours("toolchain")))
+    chosen = go.find(go.needed(source, paths.ours("toolchain")))
     binary = build(recipe(source), chosen)
     facts = {"tree": tree, "modified": modified, "go": chosen.version}
     arguments = tuple(f"--fault={name}={size}" for name, size in spec.settings)

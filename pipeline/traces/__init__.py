@@ -11,11 +11,11 @@ from pathlib import Path
 from pipeline import config
 from pipeline.config import Suite
 from pipeline.drivers.raw import Allowance
-from pipeline.errors import ConfigError
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product, parse_spec
 from pipeline.model.traces import Traces
-from pipeline.plain import clipped
+from pipeline.system.errors import ConfigError
+from pipeline.system.sanitize import clipped
 from pipeline.traces.distributions import distributions
 from pipeline.traces.tracks import LooksAllowance, tracked
 

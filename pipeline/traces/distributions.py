@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.drivers.raw import Allowance, Series, read_series
-from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Distribution
+from pipeline.system.errors import LoadError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Track, Tracked
-from pipeline.plain import clipped
+from pipeline.system.sanitize import clipped
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 
 from pipeline import codec
-from pipeline.errors import Exit
 from pipeline.model.capacity import Capacity, Ended
+from pipeline.system.errors import Exit
 from tests.running import Command, finished, nothing_is_left, until
 
 pytestmark = pytest.mark.real

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import Exit
+from pipeline.system.errors import Exit
 from tests.running import Command, finished, nothing_is_left, nothing_runs, until
 
 MILO = os.environ.get("MILO_BIN", "")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import Exit
+from pipeline.system.errors import Exit
 from tests.running import (
     Command,
     finished,

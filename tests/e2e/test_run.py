@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from pipeline import codec
-from pipeline.errors import Exit
 from pipeline.model.subject import Arm
+from pipeline.system.errors import Exit
 from tests.running import (
     Command,
     finished,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import Exit
+from pipeline.system.errors import Exit
 from tests.running import Command, finished, nothing_is_left
 
 pytestmark = pytest.mark.real

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.cluster.cost import estimate, night, prices
 from pipeline.cluster.values import Order, Pool
-from pipeline.errors import ConfigError
+from pipeline.system.errors import ConfigError
 
 SERVER, LOAD = (
     Pool("server", "n2-standard-8", 2, is_spot=False),

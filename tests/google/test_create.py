@@ -5,7 +5,7 @@ from typing import NoReturn
 import pytest
 
 from pipeline.cluster import google as door
-from pipeline.errors import Exit
+from pipeline.system.errors import Exit
 from tests.google.commands import ACCOUNT, HOUR_S, create, delete, night, sweep
 from tests.google.fake import PROJECT, START_S, ZONE, Google
 from tests.google.faults import Fault

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.cluster import compute
-from pipeline.errors import Exit
+from pipeline.system.errors import Exit
 from tests.google.commands import ACCOUNT
 from tests.google.fake import PROJECT, ZONE, Google
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.cluster import verb
-from pipeline.errors import Exit
+from pipeline.system.errors import Exit
 from tests.loopback import Request, answering
 
 NOW_S, HOUR_S = 1_800_000_000.0, 3600.0

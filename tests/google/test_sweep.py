@@ -9,7 +9,7 @@ from pipeline.cluster.cost import prices
 from pipeline.cluster.decide import Rules
 from pipeline.cluster.gke import Clusters
 from pipeline.cluster.values import labels
-from pipeline.errors import Exit
+from pipeline.system.errors import Exit
 from tests.google.commands import HOUR_S, delete, disk, night, sweep
 from tests.google.fake import PROJECT, START_S, Google
 from tests.google.faults import Fault

@@ -14,10 +14,10 @@ from pipeline.drivers import raw
 from pipeline.drivers.points import read_points
 from pipeline.drivers.raw import Allowance, read_series
 from pipeline.environments.keepers import Keeper
-from pipeline.errors import BaselineError, ConfigError, Exit, LoadError
 from pipeline.history import nights
 from pipeline.judge import policy
 from pipeline.model.subject import Arm
+from pipeline.system.errors import BaselineError, ConfigError, Exit, LoadError
 from tests import builders
 from tests.hostile import shapes
 

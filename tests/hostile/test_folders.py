@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli, codec, config, files, trust
+from pipeline import cli, codec, config, trust
 from pipeline.config import SUITE
-from pipeline.errors import ConfigError, Exit
-from pipeline.files import CAPACITY, EVALUATION, RESULTS
 from pipeline.model.capacity import Capacity, Question, Things
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine
 from pipeline.model.subject import Arm, Subject
+from pipeline.system import paths
+from pipeline.system.errors import ConfigError, Exit
+from pipeline.system.paths import CAPACITY, EVALUATION, RESULTS
 from pipeline.trust import Begun
 from tests import builders
 
@@ -58,7 +59,7 @@ def _evil(tmp_path: Path) -> Path:
 
 
 def run_of(subject: Subject, out: Path) -> None:
-    suite = files.ours("suites", "smoke.toml")
+    suite = paths.ours("suites", "smoke.toml")
     loaded = config.load(suite)
     found = replace(
         builders.results((builders.LATENCY, [0.1], [0.1])),
@@ -87,7 +88,7 @@ def evaluation_of(subject: Subject, out: Path) -> None:
     codec.write_evaluation(
         out / EVALUATION, Evaluation(subject, Machine({}, {}), {}, AT, 2, 1, scripts=())
     )
-    (out / SUITE).write_text(files.ours("suites", "drivers.toml").read_text())
+    (out / SUITE).write_text(paths.ours("suites", "drivers.toml").read_text())
 
 
 FOLDERS = [
@@ -185,7 +186,7 @@ def test_a_state_that_cannot_be_written_costs_a_question_and_no_run(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pipeline.log.log.propagate", True)
+    monkeypatch.setattr("pipeline.system.log.log.propagate", True)
     state.parent.write_text("a file is in the way")
     trust.note(begun(), tmp_path)
     assert "will ask for --trust" in caplog.text

@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.drivers.clusterloader2.check import check
 from pipeline.drivers.clusterloader2.reported import Expected
-from pipeline.errors import ConfigError
 from pipeline.ports import Program
+from pipeline.system.errors import ConfigError
 from pipeline.toolchain.expand import expander
 
 pytestmark = pytest.mark.real

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
-from pipeline.errors import ConfigError, LoadError
 from pipeline.model.subject import Arm
+from pipeline.system.errors import ConfigError, LoadError
 from tests.cl2_bench import GOOD, Bench
 from tests.loopback import answering, values
 

@@ -16,10 +16,10 @@ from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.load_pods import ClusterPods
 from pipeline.environments.manifests import Place
-from pipeline.errors import ConfigError, LoadError
-from pipeline.loopback import identity
 from pipeline.model.subject import Arm
 from pipeline.ports import Load, Program
+from pipeline.system.errors import ConfigError, LoadError
+from pipeline.system.tls import identity
 from tests.cl2_bench import GOOD, Bench
 from tests.clusters import FakeCluster, running
 from tests.keepers import keepers

@@ -6,9 +6,9 @@ import cmarkgfm
 import pytest
 from cmarkgfm.cmark import Options
 
-from pipeline.plain import plain
 from pipeline.publish.page import write
 from pipeline.render.comment import answer_of, comment
+from pipeline.system.sanitize import plain
 from tests.browser import Page
 from tests.publications import STATES
 

@@ -11,20 +11,21 @@ from urllib.parse import urlencode
 import psutil
 import pytest
 
-from pipeline import files, toolchain, web
+from pipeline import toolchain
 from pipeline.drivers.monitoring import Monitored, monitored
 from pipeline.drivers.prometheus_api import Point
 from pipeline.environments.local import Local
-from pipeline.errors import LoadError
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.ports import Program, Target
+from pipeline.system import http_client, paths
+from pipeline.system.errors import LoadError
 from pipeline.toolchain.monitoring import gateway, prometheus
 from tests.gotests import go_tests
 from tests.loopback import Request, answering
 
 pytestmark = pytest.mark.real
 PROXY = "/api/v1/namespaces/monitoring/services/http:prometheus-k8s:9090/proxy/api/v1"
-RULES = files.ours("cl2_configs", "prometheus", "rules.yml")
+RULES = paths.ours("cl2_configs", "prometheus", "rules.yml")
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +98,11 @@ def test_a_query_is_answered_and_what_is_not_known_is_refused(
 ) -> None:
     with opened(target, program, tmp_path) as door:
         said = json.loads(
-            web.text(f"{door.url}{prefix}{PROXY}/query?query=one", ca_file=door.ca_file)
+            http_client.text(f"{door.url}{prefix}{PROXY}/query?query=one", ca_file=door.ca_file)
         )
         assert said["data"]["result"][0]["value"] == [0, "1"]
         with pytest.raises(LoadError, match=r"404.*milo-perf gateway: it does not know"):
-            web.text(f"{door.url}{prefix}{PROXY}/series", ca_file=door.ca_file)
+            http_client.text(f"{door.url}{prefix}{PROXY}/series", ca_file=door.ca_file)
         expected = {"passed": 0, "failed": 0, "answered": 1, "unanswered": 0, "refused": 1}
         assert door.counts() == expected
 
@@ -141,7 +142,7 @@ def watched(
 
     def ask(url: str, ca_file: Path) -> None:
         while not ended.wait(0.1):
-            web.text(f"{url}/api/v1/namespaces", ca_file=ca_file, token=token)
+            http_client.text(f"{url}/api/v1/namespaces", ca_file=ca_file, token=token)
 
     with monitored(target, programs, out, private, scrape_s=2, rules=[RULES]) as door:
         asking = threading.Thread(target=ask, args=(door.url, door.ca_file))
@@ -196,7 +197,7 @@ def test_what_clusterloader2_asks_is_answered_by_the_real_one(watched: Monitored
     metric = "apiserver_request_sli_duration_seconds_bucket"
     query = urlencode({"query": f"histogram_quantile(0.99, sum by (le) (rate({metric}[1m])))"})
     asked = f"{watched.url}{PROXY}/query?{query}"
-    said = json.loads(web.text(asked, ca_file=watched.ca_file))
+    said = json.loads(http_client.text(asked, ca_file=watched.ca_file))
     assert 0 < float(said["data"]["result"][0]["value"][1]) < 60
-    targets = json.loads(web.text(f"{watched.url}{PROXY}/targets", ca_file=watched.ca_file))
+    targets = json.loads(http_client.text(f"{watched.url}{PROXY}/targets", ca_file=watched.ca_file))
     assert [one["health"] for one in targets["data"]["activeTargets"]] == ["up"] * 4

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import cluster_checks, loopback, proc, toolchain, web
+from pipeline import cluster_checks, toolchain
 from pipeline.environments.api import Api
 from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.environments.images import Image
@@ -22,9 +22,10 @@ from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
 from pipeline.environments.refusals import ClusterError
 from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
-from pipeline.errors import LaunchError
 from pipeline.model.subject import Arm, Product, Subject
 from pipeline.ports import Artifact, Program
+from pipeline.system import http_client, processes, tls
+from pipeline.system.errors import LaunchError
 from tests.products import products
 
 BINARY = os.environ.get("KUBE_APISERVER_BIN", "")
@@ -39,10 +40,10 @@ READY = {"type": "Ready", "status": "True"}
 def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Start a cluster without nodes; the path of the kubeconfig of its administrator."""
     out = tmp_path_factory.mktemp("kube")
-    identity = loopback.identity(out / "pki")
+    identity = tls.identity(out / "pki")
     accounts = public(identity.key)
     (out / "tokens.csv").write_text('secret,admin,admin,"system:masters"\nweak,guest,guest,""\n')
-    client, peer, port = loopback.free_ports(3)
+    client, peer, port = tls.free_ports(3)
     etcd_url = f"http://127.0.0.1:{client}"
     with ExitStack() as stack:
         etcd = [
@@ -63,12 +64,12 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ]
         _, service = (
             stack.enter_context(
-                proc.started(argv, name=name, output=out / f"{name}.log", error=LaunchError)
+                processes.started(argv, name=name, output=out / f"{name}.log", error=LaunchError)
             )
             for name, argv in (("etcd", etcd), ("kube-apiserver", server))
         )
         url = f"https://127.0.0.1:{port}"
-        service.wait_ready(lambda: web.answers(f"{url}/readyz", ca_file=identity.ca), 120)
+        service.wait_ready(lambda: http_client.answers(f"{url}/readyz", ca_file=identity.ca), 120)
         yield written(out / "kubeconfig", url, identity.ca, "secret")
 
 

@@ -9,9 +9,9 @@ import psutil
 import pytest
 
 from pipeline.environments.local import Local
-from pipeline.errors import Exit, LaunchError, LoadError
 from pipeline.model.subject import Arm, Subject
 from pipeline.ports import Artifact, Program
+from pipeline.system.errors import Exit, LaunchError, LoadError
 
 ETCD = """
     import http.server, sys

@@ -6,12 +6,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from pipeline import toolchain, web
+from pipeline import toolchain
 from pipeline.environments.first import API, ORGANIZATION
 from pipeline.environments.local import Local
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.ports import Span, Target
 from pipeline.probes import ALWAYS, ASKED
+from pipeline.system import http_client
 from tests.loopback import values
 
 PROJECT = "life-probes-test-1"
@@ -36,7 +37,9 @@ def load(target: Target) -> Span:
     token = target.token_file.read_text()
 
     def ask(method: str, path: str, body: object = None) -> tuple[int, object]:
-        return web.call(method, f"{target.url}{path}", body, ca_file=target.ca_file, token=token)
+        return http_client.call(
+            method, f"{target.url}{path}", body, ca_file=target.ca_file, token=token
+        )
 
     time.sleep(1)
     began = time.time()

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.errors import ConfigError, LoadError
 from pipeline.publish import upsert
 from pipeline.publish.github import GitHub, TooLongError, Waits
 from pipeline.publish.verb import comments_of
+from pipeline.system.errors import ConfigError, LoadError
 from tests.github.answers import BOT
 from tests.github.fake import Fault
 from tests.github.fake import GitHub as Fake

@@ -9,11 +9,11 @@ import pytest
 from benchmarks import faults, runs
 from benchmarks.faults_text import Fault, Row, document, line
 from pipeline import codec, config, toolchain, verdict_file
-from pipeline.errors import Exit
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import parse_spec
+from pipeline.system.errors import Exit
 from tests.builders import COUNT, LATENCY, results
 
 SHOWN = Metric("get_p99", "s", Better.LOWER, margin=0.05)

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import acknowledged, config, files, toml_file
+from pipeline import acknowledged, config, toml_file
 from pipeline.cluster import cost
 from pipeline.environments.chosen import chosen
-from pipeline.errors import ConfigError
+from pipeline.system import paths
+from pipeline.system.errors import ConfigError
 
 K6 = """
 [workload.driver]
@@ -60,7 +61,7 @@ def test_a_script_beside_its_suite_is_run_with_our_lib(tmp_path: Path) -> None:
     driver = config.load(suite(tmp_path)).suite.workloads[0].driver
     with driver.laid_out() as root:
         assert (root / "mine.js").read_text() == SCRIPT
-        ours = files.ours("k6_scripts", "lib")
+        ours = paths.ours("k6_scripts", "lib")
         assert {p.name: p.read_bytes() for p in (root / "lib").iterdir()} == {
             p.name: p.read_bytes() for p in ours.glob("*.js")
         }
@@ -85,7 +86,7 @@ def test_ours_is_run_where_it_is_unless_one_of_its_name_stands_beside(tmp_path: 
     (tmp_path / "lib" / "api.js").write_text("throw 1")  # of something else
     loaded = config.load(path)
     with loaded.suite.workloads[0].driver.laid_out() as root:
-        assert root == files.ours("k6_scripts")
+        assert root == paths.ours("k6_scripts")
     (tmp_path / "object_crud.js").write_text(SCRIPT)
     assert config.load(path).digest != loaded.digest
 
@@ -107,7 +108,7 @@ def test_all_that_is_measured_by_is_in_the_digest_and_not_where_it_stands(tmp_pa
             assert config.load(path).digest != before
         (here / other).unlink()
         (here / main).write_text(SCRIPT if driver == K6 else CONFIG)
-        for kept in (tmp_path / f"a-{main}", files.ours("out", f"x-{tmp_path.name}")):
+        for kept in (tmp_path / f"a-{main}", paths.ours("out", f"x-{tmp_path.name}")):
             kept.mkdir(parents=True)
             try:
                 config.keep(loaded, kept)

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline import baselines, codec, config, files, noise
-from pipeline.errors import ConfigError
+from pipeline import baselines, codec, config, noise
 from pipeline.judge import calibrate, policy
 from pipeline.judge.looks import looks_up_to
 from pipeline.model.metric import Metric
@@ -22,6 +21,8 @@ from pipeline.model.results import Interleave, Machine, ResultSet
 from pipeline.model.subject import Product
 from pipeline.plan import Plan
 from pipeline.render.calibration import calibration_text
+from pipeline.system import paths
+from pipeline.system.errors import ConfigError
 from tests.builders import COUNT, LATENCY, results
 
 EQUAL = ("reference", "reference")
@@ -152,7 +153,7 @@ def plan_of(suite: str) -> tuple[Plan, str]:
 def test_a_calibrated_machine_takes_the_gate_from_what_it_cannot_decide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(files, "baselines", lambda: tmp_path)
+    monkeypatch.setattr(paths, "baselines", lambda: tmp_path)
     plan, digest = plan_of("pr")
     run = replace(equal(0.2), suite="pr", suite_digest=digest)
     path = noise.keep(calibrate.calibration([run], 8))
@@ -170,7 +171,7 @@ def test_a_calibrated_machine_takes_the_gate_from_what_it_cannot_decide(
 def test_a_prior_is_believed_before_a_calibration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "baselines", lambda: tmp_path)
+    monkeypatch.setattr(paths, "baselines", lambda: tmp_path)
     plan, digest = plan_of("pr")
     run = replace(equal(0.2), suite="pr", suite_digest=digest)
     noise.keep(calibrate.calibration([run], 8))

@@ -10,12 +10,12 @@ import pytest
 from pipeline import codec
 from pipeline.capacity import verb
 from pipeline.capacity.carry import Measured, OutOfRoomError, OutOfTimeError, steps
-from pipeline.errors import BaselineError, Exit, LoadError
 from pipeline.judge import search
 from pipeline.model.capacity import Capacity, Ended, Question, Things
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
+from pipeline.system.errors import BaselineError, Exit, LoadError
 from tests.builders import NOW
 
 Measure = Callable[[int], Measured]

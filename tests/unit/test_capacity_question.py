@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from pipeline.capacity import verb
-from pipeline.errors import ConfigError
 from pipeline.model.capacity import Question, Step, Things
 from pipeline.model.limit import parse_limits
+from pipeline.system.errors import ConfigError
 from tests.builders import NOW
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2.door import doors
-from pipeline.errors import ConfigError, LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import Program
+from pipeline.system.errors import ConfigError, LoadError
 from tests.loopback import target
 from tests.unit.test_monitoring import programs
 

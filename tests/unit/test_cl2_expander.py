@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2.check import check
-from pipeline.errors import LaunchError
 from pipeline.ports import Program
+from pipeline.system.errors import LaunchError
 
 
 @pytest.mark.parametrize(

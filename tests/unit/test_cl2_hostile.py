@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.drivers.clusterloader2 import files, report
 from pipeline.drivers.clusterloader2.report import read_report
-from pipeline.errors import LoadError
+from pipeline.system.errors import LoadError
 from tests import cl2
 from tests.cl2 import case, junit, named
 

@@ -21,7 +21,7 @@ from pipeline.drivers.clusterloader2.reported import (
 )
 from pipeline.drivers.clusterloader2.stages import Job
 from pipeline.model.subject import Arm
-from pipeline.proc import Ended
+from pipeline.system.processes import Ended
 
 ASKED = Asked(rate=20.0, objects=200, burst=1, max_rate_error=0.03)
 START_S = datetime(2026, 11, 23, 21, 19, 20, tzinfo=UTC).timestamp()

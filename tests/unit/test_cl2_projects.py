@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2 import projects
-from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import Target
+from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, target
 
 

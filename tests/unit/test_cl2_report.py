@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.drivers.clusterloader2.forms import seconds
 from pipeline.drivers.clusterloader2.report import Expected, Report, make_portable, read_report
 from pipeline.drivers.clusterloader2.reported import Availability
-from pipeline.errors import LoadError
+from pipeline.system.errors import LoadError
 from tests import cl2
 from tests.cl2 import RECORDED, as_written, case, named, recorded
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from pipeline.drivers.clusterloader2 import stages
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.clusterloader2.stages import Job, Stage, Where
-from pipeline.kubeconfig import kubeconfig
 from pipeline.model.subject import Arm
+from pipeline.system.kubeconfig import kubeconfig
 
 
 def settings(**changes: Any) -> ClusterLoader2:  # noqa: ANN401 (any field, right or wrong)

@@ -17,7 +17,7 @@ from pipeline.drivers.clusterloader2.summaries import (
     write_resource_usage,
     write_summary,
 )
-from pipeline.errors import LoadError
+from pipeline.system.errors import LoadError
 from tests import cl2
 from tests.conftest import GOLDEN
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2.usage import Use, watched
-from pipeline.errors import LoadError
 from pipeline.ports import Target, Usage
+from pipeline.system.errors import LoadError
 from tests.loopback import serving, target
 
 ETCD = """\

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli, codec, files
-from pipeline.errors import Exit
+from pipeline import cli, codec
+from pipeline.system import paths
+from pipeline.system.errors import Exit
 from tests import pages
 
 
@@ -187,7 +188,7 @@ def test_a_run_never_overwrites_a_folder(
 def test_a_baseline_of_another_suite_is_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    text = files.ours("suites", "pr.toml").read_text().replace("margin = 0.035", "margin = 0.036")
+    text = paths.ours("suites", "pr.toml").read_text().replace("margin = 0.035", "margin = 0.036")
     (tmp_path / "pr.toml").write_text(text)
     code, _, stderr = told(
         capsys, "run", "--suite", tmp_path / "pr.toml", "--baseline", "reference-pr"
@@ -226,7 +227,7 @@ def test_baselines_can_be_listed_and_shown(capsys: pytest.CaptureFixture[str]) -
 def test_stored_baselines_are_readable_and_of_the_suites_as_they_are() -> None:
     from pipeline import config
 
-    for path in files.ours("baselines").glob("*.json"):
+    for path in paths.ours("baselines").glob("*.json"):
         baseline = codec.read_baseline(path)
         assert baseline.name == path.stem
         assert baseline.suite_digest == config.load(config.path_of(baseline.suite)).digest
@@ -234,7 +235,7 @@ def test_stored_baselines_are_readable_and_of_the_suites_as_they_are() -> None:
 
 def test_a_python_that_lacks_a_package_is_told_so() -> None:
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", CODE_WITHOUT_PACKAGES.format(root=str(files.ours()))],
+        [sys.executable, "-I", "-S", "-c", CODE_WITHOUT_PACKAGES.format(root=str(paths.ours()))],
         capture_output=True,
         text=True,
         check=False,
@@ -271,8 +272,8 @@ def test_help_loads_no_heavy_library(command: list[str]) -> None:
 
 
 def test_every_command_and_exit_code_is_documented() -> None:
-    readme = files.ours("README.md").read_text()
-    codes = files.ours("docs", "exit-codes.md").read_text()
+    readme = paths.ours("README.md").read_text()
+    codes = paths.ours("docs", "exit-codes.md").read_text()
 
     for command in (
         "run",
@@ -290,7 +291,7 @@ def test_every_command_and_exit_code_is_documented() -> None:
 
 
 def test_the_committed_schemas_are_valid_json() -> None:
-    for path in files.ours("docs", "schemas").glob("*.json"):
+    for path in paths.ours("docs", "schemas").glob("*.json"):
         assert json.loads(path.read_text())["type"] == "object"
 
 

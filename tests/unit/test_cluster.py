@@ -8,8 +8,8 @@ from cryptography import x509
 
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.pods import state
-from pipeline.errors import LaunchError, LoadError
 from pipeline.model.subject import Arm, Product
+from pipeline.system.errors import LaunchError, LoadError
 from tests.clusters import Fault
 from tests.labs import Lab
 

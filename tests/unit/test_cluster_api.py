@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.environments.api import Api
-from pipeline.errors import ConfigError, LaunchError
+from pipeline.system.errors import ConfigError, LaunchError
 from tests.clusters import FakeCluster, kubeconfig, running
 from tests.loopback import answering
 

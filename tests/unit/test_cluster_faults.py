@@ -7,8 +7,8 @@ import pytest
 from pipeline.environments.api import Api
 from pipeline.environments.manifests import RUN
 from pipeline.environments.namespaces import Home, remove
-from pipeline.errors import LaunchError
 from pipeline.model.subject import Arm
+from pipeline.system.errors import LaunchError
 from tests.clusters import Fault
 from tests.labs import Lab
 
@@ -76,7 +76,7 @@ def test_a_cluster_that_stays_away_is_given_up(lab: Lab) -> None:
 def test_what_cannot_be_deleted_is_named(
     lab: Lab, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.log.log.propagate", True)
+    monkeypatch.setattr("pipeline.system.log.log.propagate", True)
     lab.cluster.faults.append(Fault("DELETE", "-baseline", 403, "may not delete"))
     with lab.launched():
         pass
@@ -89,7 +89,7 @@ def test_what_cannot_be_deleted_is_named(
 def test_a_namespace_that_somebody_made_anew_under_the_same_name_survives(
     lab: Lab, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.log.log.propagate", True)
+    monkeypatch.setattr("pipeline.system.log.log.propagate", True)
     with lab.launched():
         (anew,) = [
             one

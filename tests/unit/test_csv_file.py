@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.csv_file import MOST_COLUMNS, Column, CsvFile
-from pipeline.errors import ConfigError
+from pipeline.system.errors import ConfigError
 
 COLUMNS = (
     Column("name"),

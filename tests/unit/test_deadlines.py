@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import codec, config, files
+from pipeline import codec, config
 from pipeline.history import nights
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric, Scale
@@ -20,6 +20,7 @@ from pipeline.model.subject import Arm
 from pipeline.render.line import drawn
 from pipeline.render.numbers import interval
 from pipeline.render.text import text
+from pipeline.system import paths
 from tests.builders import results
 
 GONE = Metric("gone_p50", "s", Better.LOWER, margin=0.3, gate=True)
@@ -196,7 +197,7 @@ PARTNERS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in files.ours("suites").glob("*.toml")))
+@pytest.mark.parametrize("name", sorted(p.stem for p in paths.ours("suites").glob("*.toml")))
 def test_every_gating_time_has_a_gating_partner_that_counts_what_was_not_done(name: str) -> None:
     suite = config.load(config.path_of(name)).suite
     for workload in suite.workloads:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from pipeline import config, fit, stages, toolchain, wish
-from pipeline.errors import ConfigError, Exit
 from pipeline.judge.fit import (
     MILO_SEPARATE,
     MILO_SHARED,
@@ -22,6 +21,7 @@ from pipeline.judge.room import Room
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Product, Spec, parse_spec
 from pipeline.plan import Plan
+from pipeline.system.errors import ConfigError, Exit
 
 PLENTY = Room(memory=1e12, memory_total=1e12, disk=1e12, files=1e6)
 SUITE = """

@@ -14,16 +14,16 @@ from fuzz.readers import READERS
 from fuzz.seeds import seeds
 from pipeline import strict_json, table
 from pipeline.drivers.points import read_points
-from pipeline.errors import BaselineError, ConfigError, LoadError
 from pipeline.history import nights
 from pipeline.history import table as history_table
 from pipeline.history.source import Meaning
 from pipeline.model.metric import Better, Scale
 from pipeline.model.results import Sample
 from pipeline.model.subject import Arm
-from pipeline.plain import clipped
 from pipeline.probes import prometheus
 from pipeline.probes.scrape import Selection, read
+from pipeline.system.errors import BaselineError, ConfigError, LoadError
+from pipeline.system.sanitize import clipped
 from tests import pages
 from tests.builders import COUNT
 

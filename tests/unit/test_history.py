@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from pipeline import acknowledged
 from pipeline.cli import main
-from pipeline.errors import ConfigError
 from pipeline.history import arguments, table
 from pipeline.history.source import Meaning
 from pipeline.judge.history import FEWEST, HistoryRule, acknowledge, judge
 from pipeline.model.history import Acknowledgement, Judged, Line, Step
 from pipeline.model.metric import Better
+from pipeline.system.errors import ConfigError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files
 from pipeline.environments import images
-from pipeline.errors import LaunchError
+from pipeline.system import paths
+from pipeline.system.errors import LaunchError
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(files, "cache", lambda: tmp_path)
+    monkeypatch.setattr(paths, "cache", lambda: tmp_path)
 
 
 def program(path: Path, *, interpreter: bool = False) -> Path:

@@ -15,9 +15,9 @@ from scipy import stats
 
 from pipeline import judging
 from pipeline.cli import main
-from pipeline.errors import ConfigError
 from pipeline.judge import policy
 from pipeline.judge.looks import LOOKS
+from pipeline.system.errors import ConfigError
 from pipeline.table import measured
 
 HEAD = "pair,arm,metric,value"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.environments.api import Api
 from pipeline.environments.keepers import Keeper, Kept, State
-from pipeline.errors import LoadError
+from pipeline.system.errors import LoadError
 
 ENDED = {"running": False, "exit": 0, "began": 1.0, "ended": 2.0, "cpu_share": 0.1, "files": []}
 values = st.recursive(

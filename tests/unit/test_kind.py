@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files
 from pipeline.environments.images import Image
 from pipeline.environments.kind import Kind, KindCluster, free_ports
-from pipeline.errors import LaunchError
 from pipeline.ports import Program
+from pipeline.system import paths
+from pipeline.system.errors import LaunchError
 from tests.clusters import FakeCluster, running
 
 # It keeps a list of clusters in a file, and every line that it was called with in another.
@@ -63,7 +63,7 @@ class Lab:
 def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Lab]:
     cache = tmp_path / "cache"
     cache.mkdir()
-    monkeypatch.setattr(files, "cache", lambda: cache)
+    monkeypatch.setattr(paths, "cache", lambda: cache)
     script = tmp_path / "kind"
     code = textwrap.dedent(KIND).format(here=str(tmp_path))
     script.write_text(f"#!{shlex.quote(sys.executable)}\n{code}")

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from pipeline import codec, config, measure
 from pipeline.config import Suite
-from pipeline.errors import BaselineError
 from pipeline.judge import policy
 from pipeline.model.report import Finding, Verdict
 from pipeline.model.results import Failure, ResultSet
@@ -18,6 +17,7 @@ from pipeline.model.subject import Arm, Product
 from pipeline.ours import by_suite
 from pipeline.plan import Plan
 from pipeline.render import words
+from pipeline.system.errors import BaselineError
 from tests.builders import LATENCY, results
 from tests.fakes import SUITE, Bench, FakeDriver, Told, applied, empty
 from tests.publishing import honest

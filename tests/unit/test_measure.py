@@ -10,12 +10,12 @@ import pytest
 
 from pipeline import measure
 from pipeline.config import Suite
-from pipeline.errors import LaunchError, LoadError
 from pipeline.judge import policy
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm
 from pipeline.plan import Plan
 from pipeline.ports import Load, Span, Target
+from pipeline.system.errors import LaunchError, LoadError
 from tests.fakes import (
     Bench,
     FakeDriver,

@@ -6,9 +6,9 @@ from typing import get_args
 import pytest
 
 from pipeline.config import AskedProbe, Suite
-from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.probes import ASKED
+from pipeline.system.errors import LoadError
 from tests.fakes import Bench, FakeDriver, FakeProbe, applied, tiny
 
 

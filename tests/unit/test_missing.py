@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import table
-from pipeline.errors import Exit
 from pipeline.judge import policy
 from pipeline.judge.missing import lopsided
 from pipeline.judge.stored import against_stored
 from pipeline.model.metric import Metric
 from pipeline.model.report import Finding, Verdict
 from pipeline.model.subject import Arm
+from pipeline.system.errors import Exit
 from tests.builders import COUNT, LATENCY, THROUGHPUT, Values, kept, results
 
 METRICS = [LATENCY, THROUGHPUT, COUNT]

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import ConfigError
 from pipeline.judge import policy
 from pipeline.judge.looks import looks_up_to
 from pipeline.judge.more import with_more
@@ -15,6 +14,7 @@ from pipeline.judge.policy import ALPHA, PASS_ALPHA, rule_of
 from pipeline.model.report import Rule, Verdict
 from pipeline.model.results import ResultSet
 from pipeline.stats.student import quantile
+from pipeline.system.errors import ConfigError
 from tests.builders import LATENCY, results
 
 WAVE = (0.8, 1.25, 0.9, 1.2, 0.85, 1.1, 0.95, 1.3)

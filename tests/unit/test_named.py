@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files
 from pipeline.environments.chosen import chosen
 from pipeline.judge import policy
 from pipeline.publish.asked import Asked
 from pipeline.publish.asked import reproduce as recommended
 from pipeline.render.words import reproduce
 from pipeline.stages import ENVIRONMENT, _place
+from pipeline.system import paths
 from pipeline.wish import Wish
 from tests.builders import LATENCY, results
 from tests.publications import ORIGIN
@@ -39,7 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_no_path_tells_of_a_machine(here: Path, written: str, kept: str | None, named: str) -> None:
-    found = files.named(written.format(here=here), Path(kept) if kept else None)
+    found = paths.named(written.format(here=here), Path(kept) if kept else None)
     assert found == named
     assert not Path(found).is_absolute()
 

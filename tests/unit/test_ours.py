@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from pipeline import config
-from pipeline.errors import BaselineError
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm, Product
 from pipeline.ours import by_suite
+from pipeline.system.errors import BaselineError
 from tests.publishing import honest
 
 FILES = "project-burst/server_files"

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import cli, codec, output, terminal
-from pipeline.errors import Exit
+from pipeline import cli, codec
 from pipeline.judge import policy
 from pipeline.render.words import answer
+from pipeline.system import output, terminal
+from pipeline.system.errors import Exit
 from tests import pages
 
 NIGHTS = "time,series,value\n" + "".join(

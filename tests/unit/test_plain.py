@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import proc
-from pipeline.plain import reason_lines
+from pipeline.system import processes
+from pipeline.system.sanitize import reason_lines
 
 NOISE = [
     f"I1129 12:30:{second:02}.352876   13547 cache.go:39] Caches are synced" for second in range(30)
@@ -29,8 +29,8 @@ def test_the_lines_that_say_why_a_program_died_are_shown(said: str, tmp_path: Pa
     log.write_text("\n".join(lines))
 
     assert reason_lines(lines, 3) == [said, "goroutine 2497 [running]:", STACK[0]]
-    assert said in proc.last(log)
-    assert said in "\n".join(reason_lines(proc.last(log).splitlines(), 3))
+    assert said in processes.last(log)
+    assert said in "\n".join(reason_lines(processes.last(log).splitlines(), 3))
 
 
 def test_of_several_the_last_counts() -> None:

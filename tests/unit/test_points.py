@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from pipeline.drivers.points import Points, read_points
-from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import Span
 from pipeline.stats.summary import fewest
+from pipeline.system.errors import LoadError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "k6"
 HEADER = (

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.errors import Exit
 from pipeline.judge import policy
 from pipeline.judge.compare import compare
 from pipeline.judge.doubts import facts
@@ -15,6 +14,7 @@ from pipeline.model.report import Change, Comparison, Finding, Report, Verdict
 from pipeline.model.results import BaselineRef, ResultSet
 from pipeline.model.subject import Arm
 from pipeline.render import words
+from pipeline.system.errors import Exit
 from tests.builders import COUNT, LATENCY, NOW, results
 
 STEADY = [1.00, 1.02, 0.98, 1.01, 0.99]

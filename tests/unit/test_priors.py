@@ -16,8 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import baselines, cli, codec, config, files, fit, priors, stages, toolchain, trust
-from pipeline.errors import BaselineError, ConfigError, Exit
+from pipeline import baselines, cli, codec, config, fit, priors, stages, toolchain, trust
 from pipeline.history import nights
 from pipeline.history.given import named_spreads, newest_spreads
 from pipeline.judge import policy
@@ -28,6 +27,8 @@ from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHis
 from pipeline.model.subject import Arm, Product
 from pipeline.ports import Artifact
 from pipeline.priors import NO_PRIOR, NamedSpreads
+from pipeline.system import paths
+from pipeline.system.errors import BaselineError, ConfigError, Exit
 from pipeline.wish import Wish
 from tests.builders import LATENCY, results
 
@@ -386,7 +387,7 @@ def stored(folder: Path, run: ResultSet) -> Path:
 def test_runs_are_put_together_for_a_suite_to_ship(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(files, "baselines", lambda: tmp_path / "baselines")
+    monkeypatch.setattr(paths, "baselines", lambda: tmp_path / "baselines")
     folders = [str(stored(tmp_path / f"{at}", measured(at))) for at in range(11)]
     folders.append(str(stored(tmp_path / "red", measured(20, ratio=2.0))))
     assert cli.main(["baseline", "spreads", *folders, "--save"]) == 0
@@ -465,7 +466,7 @@ def stale(path: Path) -> str:
 
 
 def test_shipped_spreads_are_of_the_suites_as_they_are(tmp_path: Path) -> None:
-    for path in files.ours("baselines", "spreads").glob("*.json"):
+    for path in paths.ours("baselines", "spreads").glob("*.json"):
         assert stale(path) == "", path
     smoke = config.load(config.path_of("smoke")).suite
     of = priors.request(smoke, Product.MILO, Interleave.REQUEST).conditions
@@ -575,7 +576,7 @@ def test_runs_that_calibrate_feed_where_they_were_begun_here(
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(files, "baselines", lambda: tmp_path / "baselines")
+    monkeypatch.setattr(paths, "baselines", lambda: tmp_path / "baselines")
     before = begun(Wish("smoke", "reference", "reference"))
     ten = results(
         (LATENCY, [1.0] * 6, [1.0, 1.01, 0.99, 1.0, 1.02, 0.98]), specs=("reference", "reference")

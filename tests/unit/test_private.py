@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli, files
-from pipeline.private import measuring, private_folder, remove_left
+from pipeline import cli
+from pipeline.system import paths
+from pipeline.system.private_folder import measuring, private_folder, remove_left
 
 _KILLED = """
 import sys, time
@@ -106,6 +107,6 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("note", ["", "out", "/no/such/folder", "\udcff", "/\udcff"])
 def test_an_owner_who_left_nothing_that_can_be_used_is_no_error(note: str, tmp_path: Path) -> None:
-    (files.cache() / "run.owner").write_bytes(os.fsencode(note))
+    (paths.cache() / "run.owner").write_bytes(os.fsencode(note))
     with measuring(tmp_path / os.fsdecode(b"na\xefve")):
-        assert (files.cache() / "run.owner").read_bytes().endswith(b"na\xefve")
+        assert (paths.cache() / "run.owner").read_bytes().endswith(b"na\xefve")

@@ -11,10 +11,10 @@ from pipeline.environments import kubelet
 from pipeline.environments.api import Api
 from pipeline.environments.host import processes
 from pipeline.environments.pods import Pods
-from pipeline.errors import LoadError
 from pipeline.ports import Span, Usage
 from pipeline.probes import containers
 from pipeline.probes.containers import Containers, summary
+from pipeline.system.errors import LoadError
 from tests.clusters import FakeCluster, running
 from tests.loopback import target, values
 

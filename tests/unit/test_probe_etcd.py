@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import LoadError
 from pipeline.ports import Span
 from pipeline.probes.etcd import Etcd, keys, left, listed, orphans
+from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, serving, target, values
 
 

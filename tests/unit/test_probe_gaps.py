@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import LoadError
 from pipeline.ports import Span, Usage
 from pipeline.probes import containers, process, series
 from pipeline.probes.gaps import PERIODS, Pulse, gap_s, require_looks
 from pipeline.probes.process import PERIOD_S, Observation
+from pipeline.system.errors import LoadError
 
 SPAN = Span(10.0, 40.0)
 

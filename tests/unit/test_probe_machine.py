@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import LoadError
 from pipeline.ports import Span
 from pipeline.probes.machine import Machine, fsync_s, steal_share, throttled
+from pipeline.system.errors import LoadError
 from tests.loopback import target, values
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.errors import LoadError
 from pipeline.ports import Span
 from pipeline.probes.process import PERIOD_S, Observation, Process, observation, summary
+from pipeline.system.errors import LoadError
 from tests.loopback import target, values
 
 

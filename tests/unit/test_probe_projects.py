@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pipeline.errors import LoadError
 from pipeline.ports import Span
 from pipeline.probes.projects import Lives, Projects
+from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, target, values
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import LoadError
 from pipeline.ports import Span
 from pipeline.probes.curated import CURATED, Kind
 from pipeline.probes.prometheus import Prometheus, readings, scrape
 from pipeline.probes.scrape import Selection, read
+from pipeline.system.errors import LoadError
 from tests.loopback import serving, target, values
 
 # Names, labels and bounds are those of Milo v0.30.0 and etcd 3.6; the numbers are made up.

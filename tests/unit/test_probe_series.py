@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import LoadError
 from pipeline.ports import Span
 from pipeline.probes.scrape import plain
 from pipeline.probes.series import Point, Series, slopes
+from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, target, values
 
 MARKS = (10.0, 20.0, 30.0, 40.0)

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline import proc
-from pipeline.errors import LaunchError, LoadError
+from pipeline.system import processes
+from pipeline.system.errors import LaunchError, LoadError
 
 PYTHON = sys.executable
 
@@ -34,7 +34,7 @@ def gone(pid: int) -> bool:
 
 
 def test_output_goes_to_the_file(tmp_path: Path) -> None:
-    proc.run(python("print('hello')"), output=tmp_path / "log", timeout_s=20, error=LoadError)
+    processes.run(python("print('hello')"), output=tmp_path / "log", timeout_s=20, error=LoadError)
 
     assert (tmp_path / "log").read_text() == "hello\n"
 
@@ -44,7 +44,7 @@ def test_variables_that_must_not_be_seen_are_hidden(
 ) -> None:
     monkeypatch.setenv("K6_VUS", "99")
     code = "import os; print(os.environ.get('K6_VUS'), os.environ.get('K6_OWN'))"
-    proc.run(
+    processes.run(
         python(code),
         output=tmp_path / "log",
         timeout_s=20,
@@ -58,7 +58,7 @@ def test_variables_that_must_not_be_seen_are_hidden(
 
 def test_a_failure_says_how_it_ended_and_what_it_said_last(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="exited with 3") as caught:
-        proc.run(
+        processes.run(
             python("print('no such thing'); raise SystemExit(3)"),
             output=tmp_path / "log",
             timeout_s=20,
@@ -70,12 +70,12 @@ def test_a_failure_says_how_it_ended_and_what_it_said_last(tmp_path: Path) -> No
 
 def test_a_missing_program_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match="`no-such-program` is not there"):
-        proc.run(["no-such-program"], output=tmp_path / "log", timeout_s=5, error=LaunchError)
+        processes.run(["no-such-program"], output=tmp_path / "log", timeout_s=5, error=LaunchError)
 
 
 def test_a_program_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match=r"still running after 0\.5 s"):
-        proc.run(
+        processes.run(
             python("import time; time.sleep(60)"),
             output=tmp_path / "log",
             timeout_s=0.5,
@@ -89,7 +89,7 @@ def test_what_the_check_raises_stops_the_program(tmp_path: Path) -> None:
 
     began = time.monotonic()
     with pytest.raises(LoadError, match="signal 9"):
-        proc.run(
+        processes.run(
             python("import time; time.sleep(60)"),
             output=tmp_path / "log",
             timeout_s=60,
@@ -107,7 +107,7 @@ def test_leaving_stops_the_children_of_a_program_too(tmp_path: Path) -> None:
         "print(child.pid, flush=True); time.sleep(60)"
     )
     log = tmp_path / "log"
-    with proc.started(python(code), name="parent", output=log, error=LaunchError) as service:
+    with processes.started(python(code), name="parent", output=log, error=LaunchError) as service:
         service.wait_ready(lambda: bool(log.read_text().strip()), 20)
         child = int(log.read_text())
 
@@ -118,11 +118,11 @@ def test_leaving_stops_the_children_of_a_program_too(tmp_path: Path) -> None:
 def test_a_program_that_ignores_sigterm_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proc, "GRACE_S", 0.3)
+    monkeypatch.setattr(processes, "GRACE_S", 0.3)
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN);"
     code = f"{deaf} print(1, flush=True); time.sleep(60)"
     log = tmp_path / "log"
-    with proc.started(python(code), name="deaf", output=log, error=LaunchError) as service:
+    with processes.started(python(code), name="deaf", output=log, error=LaunchError) as service:
         service.wait_ready(lambda: bool(log.read_text()), 20)
 
     assert service.ended() == "was killed by signal 9"
@@ -155,11 +155,11 @@ time.sleep(600)
     )
 
 
-def start_two(stack: ExitStack, tmp_path: Path) -> list[proc.Service]:
+def start_two(stack: ExitStack, tmp_path: Path) -> list[processes.Service]:
     services = []
     for name in ("first", "second"):
         log = tmp_path / f"{name}.log"
-        started = proc.started(deaf(name, tmp_path), name=name, output=log, error=LaunchError)
+        started = processes.started(deaf(name, tmp_path), name=name, output=log, error=LaunchError)
         services.append(stack.enter_context(started))
         services[-1].wait_ready(has_spoken(log), 20)
     return services
@@ -168,7 +168,7 @@ def start_two(stack: ExitStack, tmp_path: Path) -> list[proc.Service]:
 def test_programs_that_are_stopped_together_are_all_told_before_one_is_killed(
     tmp_path: Path,
 ) -> None:
-    with proc.stopped_together(60) as stack:
+    with processes.stopped_together(60) as stack:
         services = start_two(stack, tmp_path)
 
     assert [service.ended() for service in services] == ["exited with 0"] * 2
@@ -177,8 +177,8 @@ def test_programs_that_are_stopped_together_are_all_told_before_one_is_killed(
 def test_an_interruption_stops_all_programs_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proc, "INTERRUPTED_GRACE_S", 60.0)
-    services: list[proc.Service] = []
+    monkeypatch.setattr(processes, "INTERRUPTED_GRACE_S", 60.0)
+    services: list[processes.Service] = []
 
     def interrupted() -> None:
         with ExitStack() as stack:
@@ -206,14 +206,14 @@ def test_programs_that_do_not_listen_share_one_grace(
         for name in ("first", "second", "third"):
             log = tmp_path / name
             service = stack.enter_context(
-                proc.started(
+                processes.started(
                     python(f"{code} time.sleep(600)"), name=name, output=log, error=LaunchError
                 )
             )
             service.wait_ready(has_spoken(log), 20)
         monkeypatch.setattr(subprocess.Popen, "wait", wait)
-        proc.stop(proc._running, 0.5)  # noqa: SLF001 (all that run)
-        assert not proc._running  # noqa: SLF001 (all that run)
+        processes.stop(processes._running, 0.5)  # noqa: SLF001 (all that run)
+        assert not processes._running  # noqa: SLF001 (all that run)
 
     assert len(waited) == 3
     assert max(waited) <= 0.5
@@ -225,14 +225,14 @@ def test_a_second_interruption_kills_at_once(
 ) -> None:
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True);"
     argv, log = python(f"{code} time.sleep(600)"), tmp_path / "log"
-    ended: list[proc.Service] = []
+    ended: list[processes.Service] = []
 
     def interrupted_while_it_waits(*_: object) -> int:
         monkeypatch.undo()
         raise KeyboardInterrupt
 
     def interrupted() -> None:
-        with proc.started(argv, name="deaf", output=log, error=LaunchError) as service:
+        with processes.started(argv, name="deaf", output=log, error=LaunchError) as service:
             ended.append(service)
             service.wait_ready(has_spoken(log), 20)
             monkeypatch.setattr(subprocess.Popen, "wait", interrupted_while_it_waits)
@@ -247,7 +247,7 @@ def test_a_death_before_readiness_is_told_at_once_with_the_last_lines(tmp_path: 
     log = tmp_path / "log"
     with (
         pytest.raises(LaunchError, match="etcd exited with 1 before it was ready") as caught,
-        proc.started(
+        processes.started(
             python("raise SystemExit('bad flag')"), name="etcd", output=log, error=LaunchError
         ) as service,
     ):
@@ -259,7 +259,7 @@ def test_a_death_before_readiness_is_told_at_once_with_the_last_lines(tmp_path: 
 def test_never_ready_is_an_error_after_the_time(tmp_path: Path) -> None:
     with (
         pytest.raises(LaunchError, match=r"was not ready after 0\.2 s"),
-        proc.started(
+        processes.started(
             python("import time; time.sleep(60)"),
             name="server",
             output=tmp_path / "log",
@@ -272,7 +272,7 @@ def test_never_ready_is_an_error_after_the_time(tmp_path: Path) -> None:
 def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from pipeline import proc;"
-        "from pipeline.errors import LoadError\n"
+        "from pipeline.system.errors import LoadError\n"
         "with proc.started([sys.executable, '-c', 'import time; time.sleep(60)'], name='x',"
         f" output=Path({str(tmp_path / 'log')!r}), error=LoadError) as service:\n"
         "    print(service.pid, flush=True)\n"
@@ -287,27 +287,27 @@ def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 
 def test_capture_returns_none_for_what_fails_or_is_not_there() -> None:
-    assert proc.capture(python("print(1)")) == "1\n"
-    assert proc.capture(python("raise SystemExit(1)")) is None
-    assert proc.capture(["no-such-program"]) is None
+    assert processes.capture(python("print(1)")) == "1\n"
+    assert processes.capture(python("raise SystemExit(1)")) is None
+    assert processes.capture(["no-such-program"]) is None
 
 
 def test_output_that_is_not_utf_8_is_shown_as_far_as_it_can_be(tmp_path: Path) -> None:
     code = "import sys; sys.stdout.buffer.write(b'na\\xefve \\xff\\r\\n'); sys.stdout.flush()"
-    assert proc.capture(python(code)) == "na\ufffdve \ufffd\n"
+    assert processes.capture(python(code)) == "na\ufffdve \ufffd\n"
     with pytest.raises(LoadError) as caught:
-        proc.run(
+        processes.run(
             python(f"{code}; sys.exit(1)"), output=tmp_path / "log", timeout_s=20, error=LoadError
         )
     assert "na\ufffdve" in caught.value.hint
 
 
-def command(code: str, tmp_path: Path, name: str) -> proc.Command:
-    return proc.Command(name, python(code), tmp_path / f"{name}.log", {"TOLD": name})
+def command(code: str, tmp_path: Path, name: str) -> processes.Command:
+    return processes.Command(name, python(code), tmp_path / f"{name}.log", {"TOLD": name})
 
 
 def test_programs_side_by_side_each_end_in_their_own_way(tmp_path: Path) -> None:
-    ended = proc.together(
+    ended = processes.together(
         [
             command("import time; time.sleep(0.5); raise SystemExit(3)", tmp_path, "slow"),
             command("import os; print(os.environ['TOLD'])", tmp_path, "quick"),
@@ -323,7 +323,7 @@ def test_programs_side_by_side_each_end_in_their_own_way(tmp_path: Path) -> None
 
 def test_one_that_takes_too_long_is_stopped_and_says_so(tmp_path: Path) -> None:
     wait = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
-    first, second = proc.together(
+    first, second = processes.together(
         [command("", tmp_path, "first"), command(wait, tmp_path, "second")],
         timeout_s=1,
         error=LoadError,
@@ -335,5 +335,5 @@ def test_one_that_takes_too_long_is_stopped_and_says_so(tmp_path: Path) -> None:
 
 def test_output_that_is_not_utf_8_is_read_all_the_same() -> None:
     command = [sys.executable, "-c", r"import sys; sys.stdout.buffer.write(b'a\xffb')"]
-    assert proc.capture(command) == "a\ufffdb"
-    assert proc.capture(command, errors="surrogateescape") == "a\udcffb"
+    assert processes.capture(command) == "a\ufffdb"
+    assert processes.capture(command, errors="surrogateescape") == "a\udcffb"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline import web
 from pipeline.drivers.prometheus_api import check_up, points, targets
-from pipeline.errors import Exit, LoadError
+from pipeline.system import http_client
+from pipeline.system.errors import Exit, LoadError
 from tests.loopback import Request, answering, serving
 
 LATER = "http://127.0.0.1:1"
@@ -76,7 +76,7 @@ def test_a_prometheus_that_is_not_there_is_named() -> None:
 def test_a_slow_prometheus_is_named_with_the_time_that_it_had(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(web, "_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(http_client, "_TIMEOUT_S", 0.1)
     ended = threading.Event()
 
     def answer(request: Request, _body: bytes) -> None:

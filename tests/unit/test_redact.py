@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import log, proc
-from pipeline.errors import LoadError
-from pipeline.redact import REMOVED, command_line, redacted
+from pipeline.system import log, processes
+from pipeline.system.errors import LoadError
+from pipeline.system.redact import REMOVED, command_line, redacted
 
 SECRET = "s3cr3t-Pa55word-4711"
 secrets = st.text("abcdefXYZ0123456789.~+-", min_size=12, max_size=40).filter(
@@ -94,7 +94,7 @@ def test_verbose_logs_errors_and_last_lines_show_no_password(
     log.configure(verbose=True)
     code = f"import sys; print('cannot reach {url}'); sys.exit(1)"
     with pytest.raises(LoadError) as caught:
-        proc.run(
+        processes.run(
             ["python3", "-c", code, url, "--token", SECRET],
             output=tmp_path / "log",
             timeout_s=20,

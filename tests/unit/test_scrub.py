@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.drivers import scrub
 from pipeline.drivers.scrub import REMOVED, scrub_file, scrubbed
-from pipeline.errors import LoadError
+from pipeline.system.errors import LoadError
 
 # Made up, and put together here, so that no scanner takes them for real ones.
 OPAQUE = "0f9c" * 8 + "OPAQUE"

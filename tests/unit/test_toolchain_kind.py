@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import toolchain
-from pipeline.errors import LaunchError
+from pipeline.system.errors import LaunchError
 from pipeline.toolchain.kind import KIND, KUBECTL, kind_recipe, own_kind
 
 

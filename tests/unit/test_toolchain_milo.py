@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files, toolchain
-from pipeline.errors import BaselineError, ConfigError, Exit, LaunchError
+from pipeline import toolchain
 from pipeline.model.subject import Product, Subject, parse_spec
+from pipeline.system import paths
+from pipeline.system.errors import BaselineError, ConfigError, Exit, LaunchError
 from pipeline.toolchain import go, milo
 from pipeline.toolchain.build import digest
 from pipeline.toolchain.programs import needed
@@ -27,7 +28,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     folder = tmp_path / "cache"
     folder.mkdir()
-    monkeypatch.setattr(files, "cache", lambda: folder)
+    monkeypatch.setattr(paths, "cache", lambda: folder)
     for name in (milo.BINARY, milo.BASELINE_BINARY):
         monkeypatch.delenv(name, raising=False)
 
@@ -175,7 +176,7 @@ def test_a_binary_kept_as_a_baseline_is_found_by_its_digest(
     again = toolchain.artifact(parse_spec(pinned.spec))
     assert digest(again.binary) == subject.digest
 
-    shutil.rmtree(files.cache() / "subjects")
+    shutil.rmtree(paths.cache() / "subjects")
     with pytest.raises(BaselineError, match="no binary at hand is sha256:"):
         toolchain.artifact(parse_spec(pinned.spec))
     monkeypatch.setenv(milo.BASELINE_BINARY, str(made))

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files, proc
-from pipeline.errors import Exit, LoadError
+from pipeline.system import paths as files
+from pipeline.system import processes
+from pipeline.system.errors import Exit, LoadError
 from pipeline.toolchain.health import Status
 from pipeline.toolchain.monitoring import checks, prometheus, promtool
 
@@ -78,7 +79,7 @@ def test_the_recording_rules_say_what_is_known_of_known_counters(tmp_path: Path)
         ("check", "rules", str(files.ours("cl2_configs", "prometheus", "rules.yml"))),
         ("test", "rules", str(Path(__file__).parents[1] / "prometheus" / "rules.yml")),
     ):
-        proc.run(
+        processes.run(
             [str(program.path), *arguments],
             output=tmp_path / "promtool.log",
             timeout_s=60,

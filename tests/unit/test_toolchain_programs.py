@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import Exit, LoadError
+from pipeline.system.errors import Exit, LoadError
 from pipeline.toolchain import k6, machine, ourselves, programs
 from pipeline.toolchain.clusterloader2 import clusterloader2
 from pipeline.toolchain.machine import cpu_model, steal_share

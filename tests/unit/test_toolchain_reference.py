@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import BaselineError, ConfigError, Exit
 from pipeline.model.subject import Subject, parse_spec
 from pipeline.ports import Artifact
+from pipeline.system.errors import BaselineError, ConfigError, Exit
 from pipeline.toolchain import git, pinned, reference
 
 # Answers like Go; what it builds is main.go.

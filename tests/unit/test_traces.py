@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import files, traces
+from pipeline import traces
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm
+from pipeline.system import paths
 from pipeline.traces.distributions import MOST_STEPS, distribution
 from pipeline.traces.tracks import BINS, track
 from tests.builders import LATENCY, results
@@ -50,7 +51,7 @@ LOAD = "arm={}&op=create&phase=load"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    shutil.copy(files.ours("suites", "pr.toml"), tmp_path / "suite.toml")
+    shutil.copy(paths.ours("suites", "pr.toml"), tmp_path / "suite.toml")
     for pair in range(2):
         base = tmp_path / "pairs" / f"{pair:03}" / "object-crud"
         tags = [LOAD.format(arm) for arm in Arm]
@@ -95,7 +96,7 @@ def test_an_invalid_pair_is_not_read(folder: Path) -> None:
 
 
 def test_arms_that_took_turns_have_folders_of_their_own(tmp_path: Path) -> None:
-    shutil.copy(files.ours("suites", "pr.toml"), tmp_path / "suite.toml")
+    shutil.copy(paths.ours("suites", "pr.toml"), tmp_path / "suite.toml")
     for arm in Arm:
         base = tmp_path / "pairs" / "000" / arm / "object-crud"
         write_points(base, [(2.0, LOAD.format(arm))])

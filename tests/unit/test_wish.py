@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, files, toolchain, wish
-from pipeline.errors import BaselineError, ConfigError
+from pipeline import config, toolchain, wish
 from pipeline.model.subject import Arm
+from pipeline.system import paths
+from pipeline.system.errors import BaselineError, ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def test_milo_is_compared_with_the_binary_that_the_environment_names(
 def test_the_newest_stored_baseline_of_milo_is_the_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(files, "baselines", lambda: tmp_path)
+    monkeypatch.setattr(paths, "baselines", lambda: tmp_path)
     for name in ("milo-v0.9.0-pr", "milo-v0.30.0-pr", "milo-v0.31.0-smoke", "reference-pr"):
         (tmp_path / f"{name}.json").write_text("{}")
     with pytest.raises(BaselineError, match=r"milo-v0\.30\.0-pr"):
@@ -43,7 +44,7 @@ def test_the_newest_stored_baseline_of_milo_is_the_default(
 def test_milo_without_anything_to_compare_with_is_told_what_to_say(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(files, "baselines", lambda: tmp_path)
+    monkeypatch.setattr(paths, "baselines", lambda: tmp_path)
     with pytest.raises(ConfigError, match="nothing to be compared with") as caught:
         compared(wish.Wish("pr", "binary:/opt/milo"))
     assert "--against" in caught.value.hint

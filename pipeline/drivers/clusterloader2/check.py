@@ -16,13 +16,13 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline import proc
 from pipeline.drivers.clusterloader2 import config as schema
 from pipeline.drivers.clusterloader2.config import Config, Expanded, Measurement, Part
 from pipeline.drivers.clusterloader2.methods import METHODS, NEEDED, Query
 from pipeline.drivers.clusterloader2.reported import QUERY, TIMER, Expected
-from pipeline.errors import ConfigError, LaunchError
 from pipeline.ports import Program
+from pipeline.system import processes
+from pipeline.system.errors import ConfigError, LaunchError
 
 _TIMEOUT_S = 60.0
 _FAULT = re.compile(r".+:\d+: ")  # FILE:LINE: what is wrong, as `expand` says it
@@ -70,7 +70,7 @@ def _expanded(config: Path, overrides: Mapping[str, object], expander: Program) 
         given.write_text(json.dumps(overrides), encoding="utf-8")
         argv = [str(expander.path), "-overrides", str(given), str(config)]
         try:
-            proc.run(argv, output=output, timeout_s=_TIMEOUT_S, error=LaunchError)
+            processes.run(argv, output=output, timeout_s=_TIMEOUT_S, error=LaunchError)
         except LaunchError as error:
             said = output.read_text(encoding="utf-8", errors="replace") if output.exists() else ""
             if not (faults := [line for line in said.splitlines() if _FAULT.match(line)]):

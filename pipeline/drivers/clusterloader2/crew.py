@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import loopback
 from pipeline.drivers.clusterloader2.door import RULES, SCRAPE_S, Door
 from pipeline.drivers.clusterloader2.processes import Batch, Beside, Ran, in_pods
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
@@ -16,13 +15,14 @@ from pipeline.drivers.monitoring_config import (
     gateway_args,
     prometheus_args,
 )
-from pipeline.errors import ConfigError
 from pipeline.model.subject import Arm
 from pipeline.ports import FILES_IN_POD, SECRETS_IN_POD, LoadPods, Program, Target
-from pipeline.private import private_folder
+from pipeline.system import tls
+from pipeline.system.errors import ConfigError
+from pipeline.system.private_folder import private_folder
 
-_GATEWAY = f"{loopback.ADDRESS}:9443"
-_PROMETHEUS = f"{loopback.ADDRESS}:9090"
+_GATEWAY = f"{tls.ADDRESS}:9443"
+_PROMETHEUS = f"{tls.ADDRESS}:9090"
 _DATA = Path("/tmp/prometheus")  # noqa: S108 (of a pod, which has it for itself)
 
 
@@ -97,9 +97,7 @@ def crew_of(
     }
     if not watchers:
         return Crew(pods, doors, secrets, ())
-    identity = loopback.Identity(
-        *(SECRETS_IN_POD / f"gateway.{end}" for end in ("ca", "crt", "key"))
-    )
+    identity = tls.Identity(*(SECRETS_IN_POD / f"gateway.{end}" for end in ("ca", "crt", "key")))
     secrets |= _identity(identity, out)
     for arm, target in targets.items():
         secrets[_admin(arm)] = target.admin_token_file.read_bytes()
@@ -125,10 +123,10 @@ def _config(arm: Arm) -> str:
     return f"{arm}.prometheus.json"
 
 
-def _identity(inside: loopback.Identity, out: Path) -> dict[str, bytes]:
+def _identity(inside: tls.Identity, out: Path) -> dict[str, bytes]:
     """Return what gateways show, by name of the file; one for all, as all are at one address."""
     with private_folder(out) as private:
-        made = loopback.identity(private)
+        made = tls.identity(private)
         return {
             inside.ca.name: made.ca.read_bytes(),
             inside.certificate.name: made.certificate.read_bytes(),
@@ -137,7 +135,7 @@ def _identity(inside: loopback.Identity, out: Path) -> dict[str, bytes]:
 
 
 def _watchers(
-    targets: Mapping[Arm, Target], programs: Mapping[str, Program], identity: loopback.Identity
+    targets: Mapping[Arm, Target], programs: Mapping[str, Program], identity: tls.Identity
 ) -> tuple[Beside, ...]:
     prometheus = {
         arm: prometheus_args(SECRETS_IN_POD / _config(arm), _DATA, _PROMETHEUS) for arm in targets

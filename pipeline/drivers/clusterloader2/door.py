@@ -5,13 +5,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import files
 from pipeline.drivers.clusterloader2.stages import CONFIGS
 from pipeline.drivers.monitoring import monitored
-from pipeline.errors import ConfigError
 from pipeline.model.subject import Arm
 from pipeline.ports import Program, Target
-from pipeline.private import private_folder
+from pipeline.system import paths
+from pipeline.system.errors import ConfigError
+from pipeline.system.private_folder import private_folder
 
 SCRAPE_S = 2.0
 """Between two scrapes of a Prometheus of our own: the text of Milo has 17,000 lines."""
@@ -97,7 +97,7 @@ def _watched(
 ) -> Door:
     out.mkdir(parents=True)
     private = stack.enter_context(private_folder(out))
-    rules = [files.ours(CONFIGS, RULES)]
+    rules = [paths.ours(CONFIGS, RULES)]
     found = stack.enter_context(
         monitored(
             target,

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from pipeline import proc
 from pipeline.drivers.clusterloader2.outcome import Result, began
 from pipeline.drivers.clusterloader2.report import make_portable, read_report
 from pipeline.drivers.clusterloader2.reported import Expected
 from pipeline.drivers.clusterloader2.stages import Job
-from pipeline.errors import LoadError
-from pipeline.proc import Ended
+from pipeline.system import processes
+from pipeline.system.errors import LoadError
+from pipeline.system.processes import Ended
 
 
 def require_report(job: Job, ended: Ended) -> None:
@@ -21,7 +21,7 @@ def require_report(job: Job, ended: Ended) -> None:
         how = (
             f"was killed by signal {-ended.code}" if ended.code < 0 else f"exited with {ended.code}"
         )
-        raise LoadError(f"{job.name} {how} before its first step", hint=proc.last(job.log))
+        raise LoadError(f"{job.name} {how} before its first step", hint=processes.last(job.log))
 
 
 def result_of(job: Job, ended: Ended, expected: Sequence[Expected]) -> Result:

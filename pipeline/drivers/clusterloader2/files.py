@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import strict_json
-from pipeline.errors import LoadError
+from pipeline.system.errors import LoadError
 
 HINT = "clusterloader2.log beside the report says what ClusterLoader2 did"
 

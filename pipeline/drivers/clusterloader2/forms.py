@@ -25,9 +25,9 @@ from pipeline.drivers.clusterloader2.reported import (
     Usage,
     Use,
 )
-from pipeline.errors import LoadError
 from pipeline.model.perfdata import VERSION, Item
-from pipeline.plain import clipped
+from pipeline.system.errors import LoadError
+from pipeline.system.sanitize import clipped
 
 _SECONDS = {
     "h": 3600.0,

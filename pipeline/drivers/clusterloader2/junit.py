@@ -14,8 +14,8 @@ from xml.parsers import expat
 
 from pipeline.drivers.clusterloader2.files import HINT, read_bytes
 from pipeline.drivers.clusterloader2.reported import Overall, Step
-from pipeline.errors import LoadError
-from pipeline.plain import clipped
+from pipeline.system.errors import LoadError
+from pipeline.system.sanitize import clipped
 
 NAME = "junit.xml"
 

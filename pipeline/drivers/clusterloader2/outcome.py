@@ -16,7 +16,7 @@ from pipeline.drivers.clusterloader2.stages import KINDS, Job
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.ports import Span
-from pipeline.proc import Ended
+from pipeline.system.processes import Ended
 
 NOT_READY = "projects_never_ready"
 WAIT = "wait for projects"

@@ -8,11 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import proc
 from pipeline.drivers.clusterloader2 import stages
 from pipeline.drivers.clusterloader2.stages import LOG, Job
 from pipeline.drivers.scrub import scrub_file
-from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import (
     FILES_IN_POD,
@@ -24,7 +22,9 @@ from pipeline.ports import (
     PodWork,
     Program,
 )
-from pipeline.proc import Ended
+from pipeline.system import processes
+from pipeline.system.errors import LoadError
+from pipeline.system.processes import Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,12 @@ def here(batch: Batch) -> Ran:
         LoadError: One could not be started.
     """
     commands = [
-        proc.Command(job.name, batch.argv(batch.program.path, job), job.log, {"TZ": "UTC"})
+        processes.Command(job.name, batch.argv(batch.program.path, job), job.log, {"TZ": "UTC"})
         for job in batch.jobs
     ]
-    used_s, began = proc.cpu_of_children_s(), time.monotonic()
+    used_s, began = processes.cpu_of_children_s(), time.monotonic()
     try:
-        ended = proc.together(
+        ended = processes.together(
             commands,
             timeout_s=batch.timeout_s,
             error=LoadError,
@@ -98,7 +98,7 @@ def here(batch: Batch) -> Ran:
     finally:
         batch.scrub()
     machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
-    return Ran(ended, (proc.cpu_of_children_s() - used_s) / machine_s)
+    return Ran(ended, (processes.cpu_of_children_s() - used_s) / machine_s)
 
 
 @dataclass(frozen=True, slots=True)

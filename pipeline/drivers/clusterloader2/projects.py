@@ -7,11 +7,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline import web
-from pipeline.errors import LoadError
-from pipeline.log import log
 from pipeline.model.subject import Arm
 from pipeline.ports import Target
+from pipeline.system import http_client
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
 
 _API = "/apis/resourcemanager.miloapis.com/v1alpha1"
 _PROJECTS = f"{_API}/projects"
@@ -85,5 +85,5 @@ def _names(target: Target, token: str, kind: str, run: str) -> list[str]:
 
 
 def _call(target: Target, token: str, method: str, path: str) -> dict[str, Any]:
-    _, found = web.call(method, f"{target.url}{path}", ca_file=target.ca_file, token=token)
+    _, found = http_client.call(method, f"{target.url}{path}", ca_file=target.ca_file, token=token)
     return found if isinstance(found, dict) else {}

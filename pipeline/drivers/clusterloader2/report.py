@@ -25,7 +25,7 @@ from pipeline.drivers.clusterloader2.reported import (
     Step,
     Summary,
 )
-from pipeline.errors import LoadError
+from pipeline.system.errors import LoadError
 
 __all__ = [
     "Expected",

@@ -19,11 +19,11 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline import files
 from pipeline.drivers.clusterloader2 import stages
 from pipeline.drivers.clusterloader2.stages import CONFIGS, KINDS, Stage, Where
 from pipeline.drivers.tree import LoadFromFiles, require_file
 from pipeline.ports import Driver, Program
+from pipeline.system import paths
 
 _LONGEST, _SLACK_S = 3.0, 30.0
 
@@ -147,7 +147,7 @@ class ClusterLoader2(LoadFromFiles):
 
     def our_files(self) -> dict[str, Path]:
         """Return all of our configs, since a load may run several of them."""
-        root = files.ours(CONFIGS)
+        root = paths.ours(CONFIGS)
         found = [path for path in root.rglob("*") if path.suffix in self.suffixes]
         return {path.relative_to(root).as_posix(): path for path in found}
 

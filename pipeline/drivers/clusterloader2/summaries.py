@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from pipeline import codec
 from pipeline.drivers.clusterloader2.reported import ETCD, USAGE
-from pipeline.errors import LoadError
+from pipeline.system.errors import LoadError
 
 PERCENTILES = (50, 90, 99, 100)
 """That ClusterLoader2 asks for."""

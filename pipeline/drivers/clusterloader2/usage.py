@@ -13,13 +13,13 @@ from pathlib import Path
 
 import psutil
 
-from pipeline import web
 from pipeline.drivers.clusterloader2.reported import ETCD, USAGE, Expected
 from pipeline.drivers.clusterloader2.summaries import Look, write_etcd_metrics, write_resource_usage
-from pipeline.errors import LoadError
-from pipeline.log import log
 from pipeline.ports import KUBELET_EVERY_S, KUBELET_LATE_S, Target
-from pipeline.repeated import repeated
+from pipeline.system import http_client
+from pipeline.system.errors import LoadError
+from pipeline.system.log import log
+from pipeline.system.periodic import repeated
 
 EXPECTED = (Expected(USAGE, "usage"), Expected(ETCD, "etcd"))
 """What a `Use` writes."""
@@ -89,7 +89,7 @@ class Use:
         return any(len(looks) < _FEWEST for looks in self._looks.values())
 
     def _metrics(self) -> str:
-        return web.text(self._target.metrics["etcd"])
+        return http_client.text(self._target.metrics["etcd"])
 
 
 def _processes(pids: Mapping[str, int]) -> Callable[[], dict[str, Look]]:

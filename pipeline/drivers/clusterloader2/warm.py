@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 
-from pipeline import web
-from pipeline.errors import LoadError
 from pipeline.model.subject import Arm
 from pipeline.ports import Target
+from pipeline.system import http_client
+from pipeline.system.errors import LoadError
 
 _PATH = "/api/v1/namespaces/default"
 _JSON, _MERGE = "application/json", "application/merge-patch+json"
@@ -31,7 +31,9 @@ def warmed(targets: Mapping[Arm, Target], run: str) -> None:
         LoadError: A server does not answer, or refuses.
     """
     for arm, target in targets.items():
-        connection = web.Connection(target.url, ca_file=target.ca_file, token=target.admin_token())
+        connection = http_client.Connection(
+            target.url, ca_file=target.ca_file, token=target.admin_token()
+        )
         try:
             for plural, kind in (("secrets", "Secret"), ("configmaps", "ConfigMap")):
                 _each(connection, f"{_PATH}/{plural}", kind, f"{run}-warm", arm)
@@ -39,7 +41,7 @@ def warmed(targets: Mapping[Arm, Target], run: str) -> None:
             connection.close()
 
 
-def _each(connection: web.Connection, path: str, kind: str, name: str, arm: Arm) -> None:
+def _each(connection: http_client.Connection, path: str, kind: str, name: str, arm: Arm) -> None:
     one = f"{path}/{name}"
     made = json.dumps({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}})
     changed = json.dumps({"metadata": {"labels": {"warm": "yes"}}})
@@ -56,7 +58,7 @@ def _each(connection: web.Connection, path: str, kind: str, name: str, arm: Arm)
 
 
 def _ask(
-    connection: web.Connection,
+    connection: http_client.Connection,
     arm: Arm,
     method: str,
     path: str,

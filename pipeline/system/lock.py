@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.log import log
+from pipeline.system.log import log
 
 _SAID_S = 10.0
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline import output
-from pipeline.redact import redacted
+from pipeline.system import output
+from pipeline.system.redact import redacted
 
 log = logging.getLogger("pipeline")
 

@@ -15,7 +15,7 @@ import errno
 from enum import IntEnum
 from typing import ClassVar
 
-from pipeline.redact import redacted
+from pipeline.system.redact import redacted
 
 
 class Exit(IntEnum):

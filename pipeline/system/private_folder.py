@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline import files
-from pipeline.lock import alone
-from pipeline.log import log
+from pipeline.system import paths
+from pipeline.system.lock import alone
+from pipeline.system.log import log
 
 _NAME = "private"
 _MARK = ".milo-perf"
@@ -49,7 +49,7 @@ def measuring(out: Path) -> Iterator[None]:
             remove_left(Path(folder))
 
     here = str(out.absolute())
-    lock = files.cache() / "run.lock"
+    lock = paths.cache() / "run.lock"
     with alone(lock, "measuring on this machine", here, died=remove):
         yield
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pipeline.repeated import repeated
+from pipeline.system.periodic import repeated
 
 STEP_S = 0.1
 """The clock was set if it is so far from where it would be by itself, in seconds."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.errors import LoadError
+from pipeline.system.errors import LoadError
 
 _TIMEOUT_S = 10.0
 

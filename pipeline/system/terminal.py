@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import output
+from pipeline.system import output
 
 
 def shape() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from pipeline.errors import BaselineError, ConfigError
+from pipeline.system.errors import BaselineError, ConfigError
 
 RESULTS, CAPACITY, EVALUATION = "results.json", "capacity.json", "evaluation.json"
 """What each kind of folder that is measured into holds, by which it is known."""

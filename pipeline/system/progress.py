@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from pipeline import output
-from pipeline.log import log
+from pipeline.system import output
+from pipeline.system.log import log
 
 
 class Progress(Protocol):

@@ -17,10 +17,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import PipelineError
-from pipeline.log import log
-from pipeline.plain import reason_lines
-from pipeline.redact import command_line
+from pipeline.system.errors import PipelineError
+from pipeline.system.log import log
+from pipeline.system.redact import command_line
+from pipeline.system.sanitize import reason_lines
 
 GRACE_S = 10.0
 """Seconds between asking a program to end and killing it."""
