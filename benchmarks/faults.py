@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks.faults_text import Fault, Row, document, line
 from benchmarks.runs import kept, measured, new_folder
-from pipeline import codec
 from pipeline.evaluate.faults import LARGE_SIZES, SIZES
+from pipeline.storage import codec
 from pipeline.system import paths
 
 _EXPECTED = {

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from benchmarks.runs import Run, key
 from pipeline.model.metric import Scale
 from pipeline.model.report import Verdict
-from pipeline.verdict_file import FindingBody
+from pipeline.storage.verdict_file import FindingBody
 
 _COLUMNS = (
     *("fault", "size", "suite", "verdict", "red metrics", "others quiet", "time", "outcome"),

@@ -16,8 +16,8 @@ import psutil
 from pipeline import toolchain
 from pipeline.drivers.monitoring import Monitored, monitored
 from pipeline.environments.local import Local
+from pipeline.model.ports import Target
 from pipeline.model.subject import Arm, parse_spec
-from pipeline.ports import Target
 from pipeline.system import http_client
 from pipeline.toolchain.monitoring import gateway
 from tests.loopback import answering

@@ -12,7 +12,7 @@ from benchmarks import benchstat
 from benchmarks.known import Series, Values, azure, duet, milo, windows
 from benchmarks.ranks import mann_whitney, median_interval
 from pipeline.judge import policy
-from pipeline.judge.looks import LOOKS
+from pipeline.judge.interim import LOOKS
 from pipeline.judge.rows import Measured
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Finding, Verdict

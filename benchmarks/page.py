@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.points import write
-from pipeline import codec, config
+from pipeline import config
 from pipeline.model.results import Interleave, Machine, ResultSet, Sample, Tool, Trial
 from pipeline.model.subject import Arm, Product, Subject
+from pipeline.storage import codec
 from pipeline.system import paths
 
 METRICS, PAIRS = 30, 20

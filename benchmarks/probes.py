@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.environments import pki
-from pipeline.ports import Probe, Span, Target
+from pipeline.model.ports import Probe, Span, Target
 from pipeline.probes import ALWAYS, ASKED
 from pipeline.probes.curated import CURATED, Kind
 from pipeline.probes.prometheus import scrape

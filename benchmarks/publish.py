@@ -8,10 +8,10 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec
 from pipeline.model.metric import Better, Metric
 from pipeline.model.results import Interleave, Machine, ResultSet, Sample, Trial
 from pipeline.model.subject import Arm, Subject
+from pipeline.storage import codec
 
 _RUNS = 5
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)

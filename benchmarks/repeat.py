@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.runs import Run, key, measured, new_folder
-from pipeline.verdict_file import FindingBody
+from pipeline.storage.verdict_file import FindingBody
 
 
 def main(argv: list[str]) -> None:

@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import codec, verdict_file
 from pipeline.model.report import Verdict
 from pipeline.model.subject import Arm
+from pipeline.storage import codec, verdict_file
 from pipeline.system import paths
 from pipeline.system.errors import Exit
 

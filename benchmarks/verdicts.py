@@ -16,9 +16,9 @@ from pathlib import Path
 
 from benchmarks import decides, judged, judged_model, steps
 from benchmarks.judged import Row
-from pipeline import codec
 from pipeline.judge import policy
-from pipeline.judge.looks import LOOKS, shares_of
+from pipeline.judge.interim import LOOKS, shares_of
+from pipeline.storage import codec
 from pipeline.system import paths
 
 DATA = "MILO_PERF_DATA"

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from fuzz.mutate import FILE
-from pipeline import acknowledged, artifact, codec, config, judging, stages, table
+from pipeline import config, judging, stages
 from pipeline.drivers.clusterloader2.report import read_report, readings
 from pipeline.drivers.clusterloader2.report import warnings as cl2_warnings
 from pipeline.drivers.points import read_points
@@ -39,9 +39,10 @@ from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
 from pipeline.render.spreads import spreads_text
 from pipeline.render.text import text
+from pipeline.storage import acknowledged, artifact, codec, measurements_csv
+from pipeline.storage.verdict_file import verdict_body
 from pipeline.system.errors import PipelineError
 from pipeline.traces.tracks import LooksAllowance, tracked
-from pipeline.verdict_file import verdict_body
 
 _FILES = 20
 _MOST = 1_000  # characters of a refusal
@@ -114,7 +115,7 @@ def judged(data: bytes) -> None:
     """Judge a CSV of measurements, and write what was found."""
     path = _file("table.csv", data)
     with _refusing():
-        found = policy.of_table(table.measured(path), in_looks=len(data) % 2 == 0)
+        found = policy.of_table(measurements_csv.measured(path), in_looks=len(data) % 2 == 0)
         judging.shown(found, is_json=True)
         judging.shown(found, is_json=False)
 

@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 
 from fuzz.mutate import FILE
-from pipeline import codec
 from pipeline.history import nights
 from pipeline.judge.spreads import run_spreads
 from pipeline.model.metric import Better, Metric, Scale
@@ -20,6 +19,7 @@ from pipeline.model.results import Interleave
 from pipeline.model.spreads import Conditions, SpreadHistory
 from pipeline.model.subject import Product
 from pipeline.probes.curated import CURATED, Kind
+from pipeline.storage import codec
 from pipeline.system import paths
 from tests import builders, pages
 

@@ -69,8 +69,9 @@ def _save(args: argparse.Namespace) -> Exit:
 
 
 def _show(args: argparse.Namespace) -> Exit:
-    from pipeline import codec, stages
+    from pipeline import stages
     from pipeline.render.baseline import baseline_text
+    from pipeline.storage import codec
 
     baseline = stages.stored_baseline(args.name)
     output.show(codec.baseline_json(baseline) if args.json else baseline_text(baseline))
@@ -98,9 +99,10 @@ def _calibrate(args: argparse.Namespace) -> Exit:
 
 
 def _spreads(args: argparse.Namespace) -> Exit:
-    from pipeline import baselines, codec
+    from pipeline import baselines
     from pipeline.history.given import newest_spreads
     from pipeline.render.spreads import spreads_text
+    from pipeline.storage import codec
 
     of_files = {path: newest_spreads(path) for path in args.paths if path.is_file()}
     folders = [path for path in args.paths if path not in of_files]
@@ -112,7 +114,8 @@ def _spreads(args: argparse.Namespace) -> Exit:
 
 
 def _list(args: argparse.Namespace) -> Exit:
-    from pipeline import codec, stages
+    from pipeline import stages
+    from pipeline.storage import codec
 
     names = stages.baseline_names()
     output.show(

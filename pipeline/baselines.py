@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline import codec, config, noise, priors, stages
+from pipeline import config, noise, priors, stages
 from pipeline.judge import calibrate, policy
 from pipeline.judge.spreads import LEAST_RUNS, conditions_of, run_spreads, unfit, with_run
 from pipeline.judge.stored import against_stored, stored_pair
@@ -16,6 +16,7 @@ from pipeline.model.report import Finding, Report
 from pipeline.model.results import ResultSet
 from pipeline.model.spreads import SpreadHistory
 from pipeline.model.subject import Arm
+from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError
 from pipeline.system.log import log

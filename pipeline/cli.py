@@ -238,8 +238,8 @@ def _publish(args: argparse.Namespace) -> Exit:
 
 
 def _evaluate(args: argparse.Namespace) -> Exit:
-    from pipeline import codec
     from pipeline.evaluate import verb
+    from pipeline.storage import codec
 
     out = args.resume or args.out or terminal.new_folder("evaluate")
     found = verb.evaluated(args, out)
@@ -279,8 +279,9 @@ def _render(args: argparse.Namespace) -> Exit:
 
 
 def _plan(args: argparse.Namespace) -> Exit:
-    from pipeline import codec, wish
+    from pipeline import wish
     from pipeline.render.plan import plan_text
+    from pipeline.storage import codec
 
     plan, need = wish.foreseen(wish_arguments.wish(args))
     if plan.environment == "remote":
@@ -301,7 +302,7 @@ def _with_cost(plan: "PlanSummary") -> "PlanSummary":
 
 
 def _doctor(args: argparse.Namespace) -> Exit:
-    from pipeline import codec
+    from pipeline.storage import codec
     from pipeline.toolchain import doctor
 
     checks = doctor.checks()
@@ -325,10 +326,10 @@ def _conclude(args: argparse.Namespace, report: "Report", out: Path) -> Exit:
 
 def _answer(args: argparse.Namespace, report: "Report", next_step: str) -> Exit:
     """Print the answer, and return the exit code."""
-    from pipeline import codec
     from pipeline.judge import policy
     from pipeline.render import words
     from pipeline.render.text import text
+    from pipeline.storage import codec
 
     exit_code = policy.exit_code(report, strict=args.strict)
     if args.json:

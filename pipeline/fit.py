@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.judge import fit
-from pipeline.judge.room import Room
+from pipeline.model import sizing
+from pipeline.model.headroom import Room
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Spec
 from pipeline.plan import Plan
 from pipeline.system.errors import ConfigError
 
 
-def needed(plan: Plan, specs: Sequence[Spec], interleave: Interleave | None = None) -> fit.Need:
+def needed(plan: Plan, specs: Sequence[Spec], interleave: Interleave | None = None) -> sizing.Need:
     """Return what a plan takes at its peak.
 
     Args:
@@ -22,8 +22,8 @@ def needed(plan: Plan, specs: Sequence[Spec], interleave: Interleave | None = No
     """
     how = interleave or plan.interleave
     if not plan.suite.environment.is_here:
-        return fit.Need(fit.GENERATOR_MEMORY, fit.GENERATOR_FILES, plan.peak_bytes)
-    needs = [fit.need(_amount(plan), build, how, plan.peak_bytes) for build in _builds(specs)]
+        return sizing.Need(sizing.GENERATOR_MEMORY, sizing.GENERATOR_FILES, plan.peak_bytes)
+    needs = [sizing.need(_amount(plan), build, how, plan.peak_bytes) for build in _builds(specs)]
     return max(needs, key=lambda need: (need.files, need.memory))
 
 
@@ -40,15 +40,15 @@ def require(plan: Plan, specs: Sequence[Spec], out: Path, room: Room | None = No
         ConfigError: It does not: what is too little, by how much, and what would fit.
     """
     room = toolchain.room(out) if room is None else room
-    if not (found := fit.misfits(needed(plan, specs), room)):
+    if not (found := sizing.misfits(needed(plan, specs), room)):
         return
     made = _amount(plan)
     most = min(
-        fit.most_projects(made, build, plan.interleave, plan.peak_bytes, room)
+        sizing.most_projects(made, build, plan.interleave, plan.peak_bytes, room)
         for build in _builds(specs)
     )
     hints = [f"{most} of its {made.projects} Projects would fit"] if most else []
-    if not fit.misfits(needed(plan, specs, Interleave.TRIAL), room):
+    if not sizing.misfits(needed(plan, specs, Interleave.TRIAL), room):
         hints.append("with --interleave trial it fits: one build is up at a time")
     raise ConfigError(
         f"the suite {plan.suite.name} does not fit this machine: {'; '.join(found)}",
@@ -56,12 +56,13 @@ def require(plan: Plan, specs: Sequence[Spec], out: Path, room: Room | None = No
     )
 
 
-def _amount(plan: Plan) -> fit.Amount:
+def _amount(plan: Plan) -> sizing.Amount:
     drivers = [workload.driver for workload in plan.suite.workloads]
-    return fit.amount([(d.projects, d.objects, d.object_bytes) for d in drivers])
+    return sizing.amount([(d.projects, d.objects, d.object_bytes) for d in drivers])
 
 
-def _builds(specs: Sequence[Spec]) -> list[fit.Footprint]:
+def _builds(specs: Sequence[Spec]) -> list[sizing.Footprint]:
     return [
-        fit.footprint(spec.product, is_shared=toolchain.shares_connections(spec)) for spec in specs
+        sizing.footprint(spec.product, is_shared=toolchain.shares_connections(spec))
+        for spec in specs
     ]

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import table
 from pipeline.judge import policy
 from pipeline.model.report import Finding, Verdict
+from pipeline.storage import measurements_csv
 from pipeline.system import terminal
 from pipeline.system.errors import Exit
 
@@ -53,13 +53,15 @@ def judged(args: argparse.Namespace) -> list[Finding]:
         ConfigError: The file cannot be used.
     """
     apart = 0.0 if args.same_machine else policy.APART
-    return policy.of_table(table.measured(args.file), in_looks=args.pairs == "auto", apart=apart)
+    return policy.of_table(
+        measurements_csv.measured(args.file), in_looks=args.pairs == "auto", apart=apart
+    )
 
 
 def shown(findings: "Sequence[Finding]", *, is_json: bool) -> str:
     """Return the findings as JSON, or as text in the shape of the terminal."""
     if is_json:
-        from pipeline import codec
+        from pipeline.storage import codec
 
         return codec.judged_json(findings)
     from pipeline.render.text import judged_text

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.config import Workload
+from pipeline.model.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
 from pipeline.model.results import Failure, Interleave, Reading, ResultSet, Trial
 from pipeline.model.subject import Arm
 from pipeline.plan import Pair, Plan, seed_of
-from pipeline.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
 from pipeline.samples import (
     Outcome,
     TrialValues,

@@ -3,12 +3,12 @@
 import hashlib
 from pathlib import Path
 
-from pipeline import codec
 from pipeline.judge import calibrate
 from pipeline.model.calibration import Calibration
 from pipeline.model.prior import Prior
 from pipeline.model.results import Machine
 from pipeline.plan import Plan
+from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.log import log
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pipeline.config import Suite
-from pipeline.judge.looks import looks_up_to
+from pipeline.judge.interim import looks_up_to
 from pipeline.judge.policy import LEAST_PAIRS
 from pipeline.model.metric import Metric
 from pipeline.model.results import ResultSet, Sample

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from pipeline.config import Suite, Workload
-from pipeline.judge.looks import LOOKS
+from pipeline.judge.interim import LOOKS
 from pipeline.model.plan import PlanSummary, WorkloadSummary
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm, Product

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pipeline.config import Suite, Workload
+from pipeline.judge.stats.summary import EFFECTIVE, ERROR, QUANTILES, fewest
 from pipeline.model.metric import Scale
 from pipeline.model.results import Cutoff, Reading, ResultSet, Sample, Trial
 from pipeline.model.subject import Arm
 from pipeline.model.units import convert
-from pipeline.stats.summary import EFFECTIVE, ERROR, QUANTILES, fewest
 
 _PODS = "pods."
 _FEW_TIMEOUTS = 0.02  # share of requests

@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, fit, measure, noise, priors, toml_file, toolchain, traces, trust
+from pipeline import config, fit, measure, noise, priors, toolchain, traces, trust
 from pipeline.config import SUITE, Suite
 from pipeline.environments.chosen import NAMES, chosen
 from pipeline.judge import policy
 from pipeline.judge.more import with_more
 from pipeline.judge.stored import stored_reference
+from pipeline.model.ports import Artifact, Program
 from pipeline.model.report import Report, Verdict
 from pipeline.model.results import (
     Baseline,
@@ -20,7 +21,6 @@ from pipeline.model.results import (
 )
 from pipeline.model.subject import Arm, Spec, Subject
 from pipeline.plan import Plan
-from pipeline.ports import Artifact, Program
 from pipeline.probes import ALWAYS, ASKED
 from pipeline.render import words
 from pipeline.render.html import html
@@ -29,6 +29,7 @@ from pipeline.render.markdown import markdown
 from pipeline.render.perfdata import perfdata
 from pipeline.render.plan import pairs_of
 from pipeline.render.text import text
+from pipeline.storage import codec, toml_file
 from pipeline.system import paths, progress, terminal
 from pipeline.system.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.system.log import log

@@ -8,19 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import config, fit, strict_json, toolchain
+from pipeline import config, fit, toolchain
 from pipeline.config import LoadedSuite, Suite
 from pipeline.environments.chosen import chosen, with_load_pods
 from pipeline.environments.kind import Kind as KindCluster
-from pipeline.judge.fit import Need
-from pipeline.judge.looks import looks_up_to
+from pipeline.judge.interim import looks_up_to
 from pipeline.model.metric import Scale
 from pipeline.model.plan import PlanSummary
 from pipeline.model.results import Baseline, Interleave
+from pipeline.model.sizing import Need
 from pipeline.model.subject import Arm, Kind, Product, Spec, parse_spec
 from pipeline.plan import Plan
 from pipeline.priors import NamedSpreads
-from pipeline.stores.directory import Directory
+from pipeline.storage import strict_json
+from pipeline.storage.baseline_store import Directory
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError
 

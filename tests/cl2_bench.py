@@ -10,8 +10,8 @@ from typing import Any
 
 from pipeline import toolchain
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
+from pipeline.model.ports import Load, LoadPods, Program, Target
 from pipeline.model.subject import Arm
-from pipeline.ports import Load, LoadPods, Program, Target
 from tests.loopback import Request, target
 
 # What ClusterLoader2 does, as far as its driver sees: it is told where to write, and writes there.

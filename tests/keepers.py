@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.environments.way import until
-from pipeline.ports import Program
+from pipeline.model.ports import Program
 from pipeline.system import http_client
 from pipeline.system.tls import free_ports
 from tests.clusters import FakeCluster, Object

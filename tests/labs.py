@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.environments.cluster import ClusterEnvironment
+from pipeline.model.ports import Artifact, Target
 from pipeline.model.subject import Arm, Product, Subject
-from pipeline.ports import Artifact, Target
 from tests.clusters import FakeCluster
 
 

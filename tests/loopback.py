@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from pipeline.model.ports import Target
 from pipeline.model.results import Reading
-from pipeline.ports import Target
 
 NOWHERE = Path("/nonexistent")
 

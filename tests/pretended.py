@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.ports import PodWork, Program
+from pipeline.model.ports import PodWork, Program
 from tests.clusters import FakeCluster, Object, refuse, say
 from tests.loopback import Request, answering
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import codec, config
+from pipeline import config
 from pipeline.model.metric import Scale
 from pipeline.model.results import ResultSet, Sample
 from pipeline.model.subject import Arm, Product
+from pipeline.storage import codec
 from tests import publications
 from tests.github.fake import REPOSITORY_ID
 from tests.publications import CREATE, HEAD, QUIET, row, run

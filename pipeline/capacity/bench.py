@@ -11,13 +11,13 @@ from pathlib import Path
 from pipeline.capacity.carry import Measured, OutOfRoomError, OutOfTimeError
 from pipeline.capacity.values import has_settled, is_steady, values_of
 from pipeline.drivers import filling
-from pipeline.judge import room as rooms
-from pipeline.judge.room import Room
+from pipeline.model import headroom as rooms
 from pipeline.model.capacity import Question, Things
+from pipeline.model.headroom import Room
+from pipeline.model.ports import Artifact, Environment, Load, Program, Span, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.plan import seed_of
-from pipeline.ports import Artifact, Environment, Load, Program, Span, Target
 from pipeline.probes.process import Process
 from pipeline.probes.sizes import sizes
 from pipeline.system.clock import watched_clock

@@ -10,20 +10,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, toolchain, trust
+from pipeline import toolchain, trust
 from pipeline.capacity.arguments import DEFAULT_BUDGET, duration_s
 from pipeline.capacity.bench import K6Bench
 from pipeline.capacity.carry import steps
 from pipeline.drivers import filling
 from pipeline.environments.local import Local
 from pipeline.judge import search
+from pipeline.judge.stats.summary import QUANTILES, fewest
 from pipeline.model.capacity import Capacity, Ended, Question, Things
 from pipeline.model.limit import parse_limits
+from pipeline.model.ports import Artifact, Program
 from pipeline.model.results import Tool
-from pipeline.ports import Artifact, Program
 from pipeline.render.capacity import capacity_text
 from pipeline.render.curve import curve_svg
-from pipeline.stats.summary import QUANTILES, fewest
+from pipeline.storage import codec
 from pipeline.system import paths, progress, terminal
 from pipeline.system.errors import ConfigError, Exit, LoadError, PipelineError
 from pipeline.system.log import log

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline import toml_file
 from pipeline.cluster.values import USUAL, Order, Pool
+from pipeline.storage import toml_file
 from pipeline.system.errors import ConfigError
 
 SWEPT_AFTER_S = 2 * 3600.0

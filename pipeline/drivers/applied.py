@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.drivers.points import ArmPoints, Points
+from pipeline.model.ports import Load, Span
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.ports import Load, Span
 
 # Share of the machine's processors from which on a reader is told that k6 takes them from the
 # builds.  It makes no load invalid: it weighs on both arms alike.

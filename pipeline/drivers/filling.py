@@ -16,8 +16,8 @@ from pipeline.drivers.k6_command import (
 )
 from pipeline.drivers.raw import read_series
 from pipeline.model.capacity import Question, Things
+from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm
-from pipeline.ports import Program, Target
 from pipeline.system import paths, processes
 from pipeline.system.errors import LoadError
 

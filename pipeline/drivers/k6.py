@@ -41,8 +41,8 @@ from pipeline.drivers.k6_command import (
 )
 from pipeline.drivers.points import read_points
 from pipeline.drivers.tree import LoadFromFiles, require_file
+from pipeline.model.ports import Load, Program, Span, Target
 from pipeline.model.subject import Arm
-from pipeline.ports import Load, Program, Span, Target
 from pipeline.system import processes
 from pipeline.system.errors import LoadError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.drivers.points import arms_not_prepared
+from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm
-from pipeline.ports import Program, Target
 from pipeline.system.errors import LoadError
 
 if TYPE_CHECKING:  # it imports this

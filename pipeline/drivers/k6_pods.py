@@ -21,8 +21,7 @@ from pipeline.drivers.k6_command import (
 )
 from pipeline.drivers.points import read_points
 from pipeline.drivers.shares import clock_was_set, merge, sent, share_of, unequal
-from pipeline.model.subject import Arm
-from pipeline.ports import (
+from pipeline.model.ports import (
     FILES_IN_POD,
     KEPT_IN_POD,
     SECRETS_IN_POD,
@@ -33,6 +32,7 @@ from pipeline.ports import (
     Span,
     Target,
 )
+from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError
 
 if TYPE_CHECKING:  # it imports this

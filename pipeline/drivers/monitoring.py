@@ -18,7 +18,7 @@ from pipeline.drivers.monitoring_config import (
     prometheus_args,
 )
 from pipeline.drivers.prometheus_api import Point
-from pipeline.ports import Program, Target
+from pipeline.model.ports import Program, Target
 from pipeline.system import http_client, processes, tls
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log

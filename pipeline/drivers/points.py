@@ -49,12 +49,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.drivers.raw import HINT, Series, read_series
+from pipeline.judge.stats.summary import QUANTILES, fewest
+from pipeline.judge.stats.timings import readings_of
+from pipeline.model.ports import Span
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.ports import Span
-from pipeline.stats.summary import QUANTILES, fewest
 from pipeline.system.errors import LoadError
-from pipeline.times import readings_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -314,7 +314,7 @@ def _relative(waited: Sequence[Series], typical_ms: Mapping[str, float]) -> Iter
 def timings(
     name: str, parts: Sequence[Series], *, units_ms: Sequence[float] = ()
 ) -> Iterator[Reading]:
-    """Yield counts, mean, percentiles and their errors; see `pipeline.stats.summary`.
+    """Yield counts, mean, percentiles and their errors; see `pipeline.judge.stats.summary`.
 
     Args:
         name: What they are of.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pipeline.drivers.applied import Asked
 from pipeline.drivers.raw import HINT, read_series
+from pipeline.model.ports import PodDone
 from pipeline.model.results import Reading
-from pipeline.ports import PodDone
 from pipeline.system.errors import LoadError
 
 _LATE_S = 1.0

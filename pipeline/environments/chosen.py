@@ -7,11 +7,11 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from pipeline import toml_file
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
 from pipeline.environments.remote import Remote
+from pipeline.storage import toml_file
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import clipped
 

@@ -18,8 +18,8 @@ from pipeline.environments.manifests import Component, Place
 from pipeline.environments.namespaces import Home, remove
 from pipeline.environments.pods import Pods
 from pipeline.environments.way import End, Reached, Way, until
+from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.subject import Arm, Product
-from pipeline.ports import Artifact, Program, Target
 from pipeline.system import http_client
 from pipeline.system.errors import LaunchError, LoadError
 from pipeline.system.log import log

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pipeline.environments.pki import Credentials
+from pipeline.model.ports import Artifact
 from pipeline.model.subject import Product
-from pipeline.ports import Artifact
 from pipeline.system.tls import ADDRESS
 
 _OPEN_PATHS = "/healthz,/readyz,/livez,/metrics,/debug/pprof/*"

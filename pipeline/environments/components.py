@@ -8,7 +8,7 @@ from pipeline.environments import commands, pki
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.manifests import FOLDER, Component
 from pipeline.environments.pki import Credentials
-from pipeline.ports import Artifact
+from pipeline.model.ports import Artifact
 from pipeline.system.tls import ADDRESS
 
 PORTS: Mapping[str, int] = MappingProxyType({"server": 6443, "etcd": 2379, "manager": 10257})

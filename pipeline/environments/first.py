@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pipeline.model.ports import Target
 from pipeline.model.subject import Arm
-from pipeline.ports import Target
 from pipeline.system import http_client
 from pipeline.system.errors import LaunchError, LoadError
 

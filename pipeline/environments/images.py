@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.ports import Program
+from pipeline.model.ports import Program
 from pipeline.system import paths
 from pipeline.system.errors import LaunchError
 from pipeline.system.lock import alone

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pipeline import strict_json
 from pipeline.environments.api import Api
 from pipeline.environments.paths import within
 from pipeline.environments.refusals import ClusterError
-from pipeline.strict_json import Bounds
+from pipeline.storage import strict_json
+from pipeline.storage.strict_json import Bounds
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log
 from pipeline.system.sanitize import clipped

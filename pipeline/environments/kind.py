@@ -18,8 +18,8 @@ from pipeline.environments.images import Image, pack
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.refusals import ClusterError
 from pipeline.environments.way import COMPONENTS, FIRST_NODE_PORT, HostPorts
+from pipeline.model.ports import Program
 from pipeline.model.subject import Arm
-from pipeline.ports import Program
 from pipeline.system import paths, processes
 from pipeline.system.errors import LaunchError, PipelineError
 from pipeline.system.lock import alone

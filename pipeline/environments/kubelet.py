@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.environments.api import Api
 from pipeline.environments.pods import Pods
 from pipeline.environments.refusals import ClusterError
-from pipeline.ports import Usage
+from pipeline.model.ports import Usage
 from pipeline.system.errors import LoadError
 
 

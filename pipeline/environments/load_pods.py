@@ -18,7 +18,7 @@ from pipeline.environments.manifests import LOAD, LoadSpec, Place
 from pipeline.environments.namespaces import Home
 from pipeline.environments.pods import Pod, Pods, state
 from pipeline.environments.refusals import ClusterError
-from pipeline.ports import KEPT_IN_POD, SECRETS_IN_POD, PodDone, PodWork, Program
+from pipeline.model.ports import KEPT_IN_POD, SECRETS_IN_POD, PodDone, PodWork, Program
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log
 

@@ -12,9 +12,9 @@ from typing import ClassVar, Literal
 from pydantic import PositiveFloat
 
 from pipeline.environments import commands, first, pki
+from pipeline.model.ports import Artifact, Program, Target
+from pipeline.model.settings import Settings
 from pipeline.model.subject import Arm, Product
-from pipeline.ports import Artifact, Program, Target
-from pipeline.settings import Settings
 from pipeline.system import http_client, processes, tls
 from pipeline.system.errors import ConfigError, LaunchError, SubjectDiedError
 from pipeline.system.log import log

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.environments.in_cluster import InCluster, Resources
-from pipeline.ports import FILES_IN_POD, KEPT_IN_POD, SECRETS_IN_POD
+from pipeline.model.ports import FILES_IN_POD, KEPT_IN_POD, SECRETS_IN_POD
 from pipeline.system import paths
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pipeline.environments.images import Image, pack
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.refusals import ClusterError
 from pipeline.environments.way import Forward
-from pipeline.ports import Program
+from pipeline.model.ports import Program
 from pipeline.system.errors import ConfigError
 from pipeline.system.log import log
 

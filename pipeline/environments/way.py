@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.model.ports import Program
 from pipeline.model.subject import Arm
-from pipeline.ports import Program
 from pipeline.system import processes
 from pipeline.system.errors import LaunchError
 from pipeline.system.tls import ADDRESS

@@ -14,10 +14,10 @@ from pipeline.drivers.k6 import K6
 from pipeline.evaluate.generators import watched
 from pipeline.measure import applied
 from pipeline.model.evaluation import Attempt, Rung
+from pipeline.model.ports import Artifact, Environment, Load, Program, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.plan import seed_of
-from pipeline.ports import Artifact, Environment, Load, Program, Target
 from pipeline.probes import ALWAYS, ASKED
 from pipeline.samples import values_of
 from pipeline.system.clock import SteadyClock, watched_clock

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline import codec, config, stages
+from pipeline import config, stages
 from pipeline.config import Suite
 from pipeline.model.evaluation import Seen
 from pipeline.model.report import Report, Verdict
 from pipeline.priors import NO_PRIOR
+from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import codec, config, toolchain, trust
+from pipeline import config, toolchain, trust
 from pipeline.config import SUITE, LoadedSuite
 from pipeline.evaluate.arguments import check
 from pipeline.evaluate.bench import Bench
@@ -19,6 +19,7 @@ from pipeline.evaluate.scripts import scripts
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.results import Tool
 from pipeline.render.evaluation import document
+from pipeline.storage import codec
 from pipeline.system import paths, progress, terminal
 from pipeline.system.errors import ConfigError, PipelineError
 from pipeline.system.log import log

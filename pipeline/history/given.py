@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pipeline import codec, strict_json
 from pipeline.history import nights
 from pipeline.model.spreads import SpreadHistory
 from pipeline.priors import NO_PRIOR, NamedSpreads
+from pipeline.storage import codec, strict_json
 from pipeline.system.errors import BaselineError
 
 _NONE = "none"

@@ -16,7 +16,6 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipeline import codec, strict_json
 from pipeline.history.source import Dated, Meaning, Source, dated
 from pipeline.judge import scale
 from pipeline.judge.spreads import conditions_of, pair_spreads, run_id
@@ -26,6 +25,7 @@ from pipeline.model.metric import Better, Scale
 from pipeline.model.results import ResultSet, Sample
 from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm
+from pipeline.storage import codec, strict_json
 from pipeline.system.errors import BaselineError, LoadError
 from pipeline.system.log import log
 

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.csv_file import CsvFile, Grown, numbering
+from pipeline.storage.csv_file import CsvFile, Grown, numbering
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import clipped
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline import acknowledged, artifact, codec, config, priors
+from pipeline import config, priors
 from pipeline.config import Suite
 from pipeline.history import branch, nights, table
 from pipeline.history.source import Dated, Meaning, Source
@@ -17,6 +17,7 @@ from pipeline.model.metric import Better, Scale
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Product
 from pipeline.ours import by_suite
+from pipeline.storage import acknowledged, artifact, codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError, Exit
 from pipeline.system.log import log

@@ -3,8 +3,8 @@
 import math
 
 from pipeline.judge import scale
+from pipeline.judge.stats.power import pairs_needed, values_needed
 from pipeline.model.report import Advice, Comparison, Rule
-from pipeline.stats.power import pairs_needed, values_needed
 
 MOST_PAIRS = 200
 """Beyond this number of pairs we say that none would settle it, because nobody waits for them."""

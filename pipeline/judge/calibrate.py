@@ -7,16 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipeline.judge import policy, scale
-from pipeline.judge.looks import looks_up_to
+from pipeline.judge.interim import looks_up_to
 from pipeline.judge.rows import Measured, Row, of_measured, of_results
 from pipeline.judge.spreads import ExactPairs, exact_pairs
+from pipeline.judge.stats.power import median_share, smallest_limit
+from pipeline.judge.stats.student import moments, quantile
 from pipeline.model.calibration import Calibration, Noise
 from pipeline.model.metric import Metric
 from pipeline.model.prior import Prior
 from pipeline.model.report import Rule, Verdict
 from pipeline.model.results import ResultSet
-from pipeline.stats.power import median_share, smallest_limit
-from pipeline.stats.student import moments, quantile
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,9 @@ from dataclasses import replace
 from statistics import fmean
 
 from pipeline.judge import scale
+from pipeline.judge.stats import resolution
+from pipeline.judge.stats.student import Estimate
 from pipeline.model.metric import Metric, Scale
-from pipeline.stats import resolution
-from pipeline.stats.student import Estimate
 
 HALF = 0.5
 """Of a step: how surely a difference is known that is read in steps, as a standard deviation.

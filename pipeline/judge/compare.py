@@ -7,11 +7,11 @@ from dataclasses import replace
 from pipeline.judge import scale
 from pipeline.judge.evidence import Evidence, OneSided, mirrored
 from pipeline.judge.rows import OTHERS, Row
+from pipeline.judge.stats.multiple import benjamini_hochberg, holm
+from pipeline.judge.stats.power import detectable_at, median_share, smallest_detectable
 from pipeline.model.metric import Better
 from pipeline.model.report import Bound, Change, Comparison, Rule
 from pipeline.model.subject import Arm
-from pipeline.stats.multiple import benjamini_hochberg, holm
-from pipeline.stats.power import detectable_at, median_share, smallest_detectable
 
 
 def compare(rows: Sequence[Row], rule: Rule) -> tuple[Comparison, ...]:

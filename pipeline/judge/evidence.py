@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pipeline.judge import scale
+from pipeline.judge.stats import moderated as variances
+from pipeline.judge.stats import shares, student
+from pipeline.judge.stats.shares import Shares
+from pipeline.judge.stats.student import Estimate
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.subject import Arm
-from pipeline.stats import moderated as variances
-from pipeline.stats import shares, student
-from pipeline.stats.shares import Shares
-from pipeline.stats.student import Estimate
 
 _DIGITS = 12  # of a difference; what is beyond is the rounding of doubles, not a spread
 

@@ -9,9 +9,9 @@ from pipeline.model.history import NIGHTS, Acknowledgement, Drift, Judged, Line,
 from pipeline.model.metric import Better, Scale
 
 if TYPE_CHECKING:
-    from pipeline.stats.drift import Drift as FoundDrift
-    from pipeline.stats.noise import Floats
-    from pipeline.stats.student import Estimate
+    from pipeline.judge.stats.drift import Drift as FoundDrift
+    from pipeline.judge.stats.noise import Floats
+    from pipeline.judge.stats.student import Estimate
 
 SPLIT = 0.04
 """Chance of seeing a step anywhere in a series without one, at most."""
@@ -69,7 +69,7 @@ def judge(line: Line, rule: HistoryRule) -> Judged:
     """
     import numpy as np
 
-    from pipeline.stats.steps import Search, ranges, spreads, steps
+    from pipeline.judge.stats.steps import Search, ranges, spreads, steps
 
     notes = list(line.notes)
     if line.left_out:
@@ -133,7 +133,7 @@ def _that_matter(
     values: "Floats", spread: "Floats", found: Sequence[int], least: float
 ) -> list[tuple[int, "Estimate"]]:
     """Return steps with their sizes, without those that do not count, the smallest first."""
-    from pipeline.stats.noise import step_sizes
+    from pipeline.judge.stats.noise import step_sizes
 
     left = list(found)
     while True:
@@ -168,7 +168,7 @@ def _without_rhythm(line: Line, values: "Floats", least: float) -> "tuple[Floats
     """Return a series without what the days of its week differ by, and that."""
     import numpy as np
 
-    from pipeline.stats.weekly import DAYS, rhythm
+    from pipeline.judge.stats.weekly import DAYS, rhythm
 
     is_dated = bool(line.weekdays)
     days = np.asarray(line.weekdays if is_dated else range(len(values)), dtype=np.int64) % DAYS
@@ -183,7 +183,7 @@ def _drift_of(
     values: "Floats", spread: "Floats", steps: Sequence[int], least: float
 ) -> "FoundDrift | None":
     """Return the drift that explains more than the steps do, if it is large enough to matter."""
-    from pipeline.stats.drift import drift
+    from pipeline.judge.stats.drift import drift
 
     found = drift(values, spread, steps)
     if found is None or abs(found.slope) * (found.end - found.start) < least:
@@ -192,7 +192,7 @@ def _drift_of(
 
 
 def _told(line: Line, drift: "FoundDrift") -> Drift:
-    from pipeline.stats.student import Estimate
+    from pipeline.judge.stats.student import Estimate
 
     size = Estimate(drift.slope * NIGHTS, drift.error * NIGHTS, drift.freedom)
     low, high = size.interval(CONFIDENCE)

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pipeline.judge import scale
 from pipeline.judge.advice import advice
 from pipeline.judge.compare import compare
-from pipeline.judge.doubts import doubts
 from pipeline.judge.failures import failed_trials
-from pipeline.judge.looks import LOOKS, RESERVE, looks_up_to, reserve_of, share_of
+from pipeline.judge.interim import LOOKS, RESERVE, looks_up_to, reserve_of, share_of
 from pipeline.judge.rows import Measured, Row, of_family, of_results
+from pipeline.judge.run_warnings import doubts
 from pipeline.model.report import Comparison, Finding, Report, Rule, Verdict
 from pipeline.model.results import ResultSet
 from pipeline.system.errors import Exit

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from pipeline.judge import coarse, evidence, scale
 from pipeline.judge.evidence import Evidence, OneSided
 from pipeline.judge.missing import lopsided
+from pipeline.judge.stats.moderated import MOST_WIDENED, Seen, widening
+from pipeline.judge.stats.student import Estimate
 from pipeline.model.metric import Metric, Scale
 from pipeline.model.prior import Prior
 from pipeline.model.results import Cutoff, ResultSet, Sample
 from pipeline.model.subject import Arm
-from pipeline.stats.moderated import MOST_WIDENED, Seen, widening
-from pipeline.stats.student import Estimate
 
 OTHERS = "others"
 """The family of the metrics that do not gate."""

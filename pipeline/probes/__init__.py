@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipeline.ports import Probe
+from pipeline.model.ports import Probe
 from pipeline.probes.availability import Availability
 from pipeline.probes.containers import Containers
 from pipeline.probes.etcd import Etcd

@@ -11,8 +11,8 @@ from http import HTTPStatus
 from itertools import pairwise
 from pathlib import Path
 
+from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.ports import Span, Target
 from pipeline.probes.gaps import Pulse
 from pipeline.system import http_client
 from pipeline.system.errors import LoadError

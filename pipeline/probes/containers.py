@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.model.ports import KUBELET_EVERY_S, KUBELET_LATE_S, Span, Target, Usage
 from pipeline.model.results import Reading
-from pipeline.ports import KUBELET_EVERY_S, KUBELET_LATE_S, Span, Target, Usage
 from pipeline.probes.gaps import require_looks
 from pipeline.probes.process import keep, rise
 from pipeline.system.errors import LoadError

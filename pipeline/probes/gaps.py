@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from pipeline.ports import Span
+from pipeline.model.ports import Span
 from pipeline.system.clock import SteadyClock
 from pipeline.system.errors import LoadError
 from pipeline.system.periodic import repeated

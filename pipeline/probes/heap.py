@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.ports import Span, Target
 from pipeline.probes.scrape import Selection, access, fetch, read
 from pipeline.system import http_client
 from pipeline.system.errors import LoadError

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.ports import Span, Target
 from pipeline.system.errors import LoadError
 
 _CGROUPS = Path("/sys/fs/cgroup")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.ports import Span, Target
 from pipeline.probes.gaps import require_looks
 from pipeline.system.clock import SteadyClock
 from pipeline.system.log import log

@@ -10,13 +10,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from pipeline.judge.stats.timings import readings_of
+from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.ports import Span, Target
 from pipeline.probes.gaps import Pulse, pulse
 from pipeline.system import http_client
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log
-from pipeline.times import readings_of
 
 PATH = "/apis/resourcemanager.miloapis.com/v1alpha1/projects"
 _CONNECT_S = 10.0
@@ -36,7 +36,7 @@ class Projects:
 
     - `projects.created` (1): how many they are.
     - `projects.ready/STAT`: from first seen to Ready, where STAT is `count`, `mean`, `p50`, `p90`,
-      `p95` or `p99` (s, and 1 for the count); see `pipeline.stats.summary`.
+      `p95` or `p99` (s, and 1 for the count); see `pipeline.judge.stats.summary`.
     - `projects.gone/STAT`: from first seen with a time of deletion to gone.  A Project that is
       not Ready, or not gone, when the load has ended was waited for until then: its time is a
       lower bound, and so is every STAT that it may change (`Reading.at_least`).

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.judge.stats.histogram import quantile
+from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.ports import Span, Target
 from pipeline.probes.curated import CURATED, Curated, Kind
 from pipeline.probes.scrape import Line, Scrape, Selection, fetch, keep, read
-from pipeline.stats.histogram import quantile
 from pipeline.system.clock import SteadyClock
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log

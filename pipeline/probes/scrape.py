@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.ports import Target
+from pipeline.model.ports import Target
 from pipeline.system import http_client
 from pipeline.system.errors import LoadError
 from pipeline.system.sanitize import clipped

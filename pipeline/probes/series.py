@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pipeline.judge.stats.slope import FEWEST, slope_interval
+from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.ports import Span, Target
 from pipeline.probes.etcd import PREFIX, keys
 from pipeline.probes.gaps import PERIODS, gap_s
 from pipeline.probes.process import observation
 from pipeline.probes.scrape import access, plain
-from pipeline.stats.slope import FEWEST, slope_interval
 from pipeline.system import http_client
 from pipeline.system.clock import SteadyClock
 from pipeline.system.errors import LoadError

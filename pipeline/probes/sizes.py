@@ -1,7 +1,7 @@
 """How large the components say they are, just now: goroutines, and etcd's database."""
 
+from pipeline.model.ports import Target
 from pipeline.model.results import Reading
-from pipeline.ports import Target
 from pipeline.probes.scrape import fetch, plain
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
-from pipeline import artifact, strict_json
 from pipeline.model.publication import Alarm, Outcome, Publication
 from pipeline.publish import upsert
 from pipeline.publish.github import GitHub
 from pipeline.render.comment import Kind, answer_of, marker, shorter
 from pipeline.render.numbers import percent
+from pipeline.storage import artifact, strict_json
 from pipeline.system.errors import ConfigError
 
 STEPS = "steps.json"

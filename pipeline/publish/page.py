@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from pipeline import codec
 from pipeline.model.publication import Publication
 from pipeline.model.report import Report
 from pipeline.model.traces import Traces
 from pipeline.render.comment import OF_A_FORK, answer_of
 from pipeline.render.html import html
+from pipeline.storage import codec
 from pipeline.system.errors import ConfigError
 
 _NONE: Final = "page: none, because there is no report"

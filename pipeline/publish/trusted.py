@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pipeline import artifact, config, priors
+from pipeline import config, priors
 from pipeline.config import Suite
 from pipeline.judge import acceptance, policy
 from pipeline.judge.calibrate import out_of_reach_by
-from pipeline.judge.looks import looks_up_to
+from pipeline.judge.interim import looks_up_to
 from pipeline.model.prior import Prior
 from pipeline.model.publication import Acceptance, Outcome, Publication
 from pipeline.model.report import Report
@@ -28,6 +28,7 @@ from pipeline.publish.event import Event
 from pipeline.publish.ignored import not_ignored
 from pipeline.publish.pull import Pull
 from pipeline.render import words
+from pipeline.storage import artifact
 from pipeline.system.errors import BaselineError, ConfigError
 from pipeline.system.sanitize import clipped
 

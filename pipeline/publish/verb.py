@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import acknowledged
 from pipeline.model.publication import Outcome, Publication
 from pipeline.model.report import Verdict
 from pipeline.publish import (
@@ -32,6 +31,7 @@ from pipeline.publish.keys import checked
 from pipeline.publish.pull import Pull
 from pipeline.publish.runner import Runner
 from pipeline.render.comment import Kind, comment, marker, shorter
+from pipeline.storage import acknowledged
 from pipeline.system.errors import ConfigError, PipelineError
 from pipeline.system.log import log
 

@@ -7,8 +7,8 @@ about, so that the ones that matter are read.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.judge.doubts import Kind, doubts_by_kind
 from pipeline.judge.policy import is_settled
+from pipeline.judge.run_warnings import Kind, doubts_by_kind
 from pipeline.model.report import Finding, Report
 from pipeline.render import words
 

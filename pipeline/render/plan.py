@@ -1,8 +1,8 @@
 """A plan as text."""
 
-from pipeline.judge.fit import Need
 from pipeline.model.plan import PlanSummary, WorkloadSummary
 from pipeline.model.results import Interleave
+from pipeline.model.sizing import Need
 from pipeline.render.numbers import minutes
 
 _HOW = {

@@ -7,10 +7,10 @@ from dataclasses import replace
 from statistics import median
 
 from pipeline.judge import scale
-from pipeline.judge.doubts import facts
 from pipeline.judge.failures import LAUNCH
 from pipeline.judge.policy import ALPHA, LEAST_PAIRS, exit_code
 from pipeline.judge.rows import floored
+from pipeline.judge.run_warnings import facts
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Change, Comparison, Finding, Report, Verdict
 from pipeline.model.results import Interleave, Machine

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
+from pipeline.model.ports import Program
 from pipeline.model.results import Machine
-from pipeline.ports import Program
 from pipeline.toolchain.ahead import first_builds
 from pipeline.toolchain.clusterloader2 import clusterloader2
 from pipeline.toolchain.connections import shares_connections

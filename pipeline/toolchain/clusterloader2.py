@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from pipeline.ports import Program
+from pipeline.model.ports import Program
 from pipeline.system import processes
 from pipeline.system.errors import LoadError, PipelineError
 from pipeline.toolchain import go

@@ -1,6 +1,6 @@
 """Build the program that runs k6 in a load pod."""
 
-from pipeline.ports import Program
+from pipeline.model.ports import Program
 from pipeline.system import paths
 from pipeline.toolchain.build import Recipe
 from pipeline.toolchain.programs import built

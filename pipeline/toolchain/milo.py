@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.model.ports import Artifact
 from pipeline.model.subject import Kind, Product, Spec, Subject, parse_spec
-from pipeline.ports import Artifact
 from pipeline.system import paths, processes
 from pipeline.system.errors import BaselineError, ConfigError, LaunchError
 from pipeline.system.log import log

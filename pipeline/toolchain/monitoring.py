@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from pipeline.ports import Program
+from pipeline.model.ports import Program
 from pipeline.system import paths, processes
 from pipeline.system.errors import LoadError, PipelineError
 from pipeline.toolchain.build import Recipe, digest

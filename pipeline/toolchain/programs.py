@@ -8,8 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from pipeline.model.ports import Program
 from pipeline.model.results import Tool
-from pipeline.ports import Program
 from pipeline.system import paths, processes
 from pipeline.system.errors import LaunchError, LoadError, PipelineError
 from pipeline.toolchain import go

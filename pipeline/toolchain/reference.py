@@ -4,8 +4,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.model.ports import Artifact
 from pipeline.model.subject import Spec, Subject, parse_spec
-from pipeline.ports import Artifact
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError
 from pipeline.toolchain import git, go

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.judge.room import Room
+from pipeline.model.headroom import Room
 from pipeline.toolchain.machine import available, memory
 
 

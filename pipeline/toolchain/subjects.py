@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import assert_never
 
+from pipeline.model.ports import Artifact
 from pipeline.model.subject import Kind, Product, Spec, Subject, parse_spec
-from pipeline.ports import Artifact
 from pipeline.toolchain import faults, milo
 from pipeline.toolchain.reference import pinned as pinned_reference
 from pipeline.toolchain.reference import reference

@@ -8,8 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from pipeline import codec
 from pipeline.model.capacity import Capacity, Ended
+from pipeline.storage import codec
 from pipeline.system.errors import Exit
 from tests.running import Command, finished, nothing_is_left, until
 

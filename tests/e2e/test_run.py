@@ -9,8 +9,8 @@ import jsonschema
 import psutil
 import pytest
 
-from pipeline import codec
 from pipeline.model.subject import Arm
+from pipeline.storage import codec
 from pipeline.system.errors import Exit
 from tests.running import (
     Command,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import codec
 from pipeline.model.report import Verdict
+from pipeline.storage import codec
 from tests import pages
 
 

@@ -9,7 +9,7 @@ import warnings
 import zipfile
 from pathlib import Path
 
-from pipeline import codec
+from pipeline.storage import codec
 from tests import pages
 from tests.hostile.case import Case, folder, packed, zipped
 

@@ -3,9 +3,9 @@
 import gzip
 from pathlib import Path
 
-from pipeline import codec
 from pipeline.model.metric import Better, Metric
 from pipeline.model.results import ResultSet
+from pipeline.storage import codec
 from pipeline.system import paths
 from tests import builders
 

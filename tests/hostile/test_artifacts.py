@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 import pytest
 from markdown_it import MarkdownIt
 
-from pipeline.artifact import open_artifact
 from pipeline.judge import acceptance, policy
 from pipeline.model.report import Report
 from pipeline.render.comment import comment
@@ -18,6 +17,7 @@ from pipeline.render.html import html
 from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
 from pipeline.render.text import text
+from pipeline.storage.artifact import open_artifact
 from pipeline.system.errors import BaselineError, Exit
 from tests import pages, publications
 from tests.hostile.case import Case

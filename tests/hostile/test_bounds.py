@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli, codec, config, strict_json, traces, wish
+from pipeline import cli, config, traces, wish
 from pipeline.drivers import raw
 from pipeline.drivers.points import read_points
 from pipeline.drivers.raw import Allowance, read_series
@@ -17,6 +17,7 @@ from pipeline.environments.keepers import Keeper
 from pipeline.history import nights
 from pipeline.judge import policy
 from pipeline.model.subject import Arm
+from pipeline.storage import codec, strict_json
 from pipeline.system.errors import BaselineError, ConfigError, Exit, LoadError
 from tests import builders
 from tests.hostile import shapes

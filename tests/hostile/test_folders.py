@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli, codec, config, trust
+from pipeline import cli, config, trust
 from pipeline.config import SUITE
 from pipeline.model.capacity import Capacity, Question, Things
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine
 from pipeline.model.subject import Arm, Subject
+from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError, Exit
 from pipeline.system.paths import CAPACITY, EVALUATION, RESULTS

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline import codec
+from pipeline.storage import codec
 from tests import pages
 from tests.hostile.case import Case, body, edited, sample, text
 

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.drivers.clusterloader2.check import check
 from pipeline.drivers.clusterloader2.reported import Expected
-from pipeline.ports import Program
+from pipeline.model.ports import Program
 from pipeline.system.errors import ConfigError
 from pipeline.toolchain.expand import expander
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2.check import check
-from pipeline.ports import Program
+from pipeline.model.ports import Program
 from pipeline.system import paths
 from pipeline.toolchain.expand import expander
 from tests.gotests import go_tests

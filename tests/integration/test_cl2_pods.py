@@ -16,8 +16,8 @@ from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.load_pods import ClusterPods
 from pipeline.environments.manifests import Place
+from pipeline.model.ports import Load, Program
 from pipeline.model.subject import Arm
-from pipeline.ports import Load, Program
 from pipeline.system.errors import ConfigError, LoadError
 from pipeline.system.tls import identity
 from tests.cl2_bench import GOOD, Bench

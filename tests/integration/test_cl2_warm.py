@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2.warm import warmed
+from pipeline.model.ports import Target
 from pipeline.model.subject import Arm
-from pipeline.ports import Target
 from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, target
 

@@ -15,8 +15,8 @@ from pipeline import toolchain
 from pipeline.drivers.monitoring import Monitored, monitored
 from pipeline.drivers.prometheus_api import Point
 from pipeline.environments.local import Local
+from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm, parse_spec
-from pipeline.ports import Program, Target
 from pipeline.system import http_client, paths
 from pipeline.system.errors import LoadError
 from pipeline.toolchain.monitoring import gateway, prometheus

@@ -22,8 +22,8 @@ from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
 from pipeline.environments.refusals import ClusterError
 from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
+from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Product, Subject
-from pipeline.ports import Artifact, Program
 from pipeline.system import http_client, processes, tls
 from pipeline.system.errors import LaunchError
 from tests.products import products

@@ -17,8 +17,8 @@ from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.load_pods import ClusterPods
 from pipeline.environments.local import Local
 from pipeline.environments.manifests import Place
+from pipeline.model.ports import Target
 from pipeline.model.subject import Arm, parse_spec
-from pipeline.ports import Target
 from pipeline.system.errors import LoadError
 from tests.clusters import FakeCluster, running
 from tests.gotests import go_tests

@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from pipeline.environments.local import Local
+from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Subject
-from pipeline.ports import Artifact, Program
 from pipeline.system.errors import Exit, LaunchError, LoadError
 
 ETCD = """

@@ -9,8 +9,8 @@ import pytest
 from pipeline import toolchain
 from pipeline.environments.first import API, ORGANIZATION
 from pipeline.environments.local import Local
+from pipeline.model.ports import Span, Target
 from pipeline.model.subject import Arm, parse_spec
-from pipeline.ports import Span, Target
 from pipeline.probes import ALWAYS, ASKED
 from pipeline.system import http_client
 from tests.loopback import values

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import codec, config, priors
+from pipeline import config, priors
 from pipeline.model.publication import Outcome, Publication
 from pipeline.model.results import Interleave, Machine
 from pipeline.model.spreads import PairSpread, RunSpreads, SpreadHistory
@@ -24,6 +24,7 @@ from pipeline.publish.answers import SEVERITY
 from pipeline.publish.asked import Asked, FailOn
 from pipeline.publish.event import Event
 from pipeline.publish.pull import Pull
+from pipeline.storage import codec
 from tests.builders import NOW
 from tests.github.fake import BASE
 from tests.github.fake import GitHub as Fake

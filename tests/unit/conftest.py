@@ -11,7 +11,7 @@ from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
 from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
-from pipeline.ports import Program
+from pipeline.model.ports import Program
 from tests.clusters import FakeCluster, running
 from tests.labs import Lab
 from tests.products import products

@@ -11,11 +11,11 @@ import pytest
 
 from pipeline.capacity.bench import K6Bench
 from pipeline.capacity.carry import OutOfRoomError, OutOfTimeError
-from pipeline.judge.room import Room
 from pipeline.model.capacity import Question, Things
+from pipeline.model.headroom import Room
 from pipeline.model.limit import parse_limits
+from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.subject import Arm, Subject
-from pipeline.ports import Artifact, Program, Target
 from pipeline.system.errors import ConfigError, LoadError, SubjectDiedError
 
 MUCH = Room(memory=10e9, memory_total=20e9, disk=50e9, files=20_000, open_files={"server": 50})

@@ -8,11 +8,12 @@ import pytest
 
 from benchmarks import faults, runs
 from benchmarks.faults_text import Fault, Row, document, line
-from pipeline import codec, config, toolchain, verdict_file
+from pipeline import config, toolchain
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import parse_spec
+from pipeline.storage import codec, verdict_file
 from pipeline.system.errors import Exit
 from tests.builders import COUNT, LATENCY, results
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import acknowledged, config, toml_file
+from pipeline import config
 from pipeline.cluster import cost
 from pipeline.environments.chosen import chosen
+from pipeline.storage import acknowledged, toml_file
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline import baselines, codec, config, noise
+from pipeline import baselines, config, noise
 from pipeline.judge import calibrate, policy
-from pipeline.judge.looks import looks_up_to
+from pipeline.judge.interim import looks_up_to
 from pipeline.model.metric import Metric
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Verdict
@@ -21,6 +21,7 @@ from pipeline.model.results import Interleave, Machine, ResultSet
 from pipeline.model.subject import Product
 from pipeline.plan import Plan
 from pipeline.render.calibration import calibration_text
+from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError
 from tests.builders import COUNT, LATENCY, results

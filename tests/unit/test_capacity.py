@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import codec
 from pipeline.capacity import verb
 from pipeline.capacity.carry import Measured, OutOfRoomError, OutOfTimeError, steps
 from pipeline.judge import search
@@ -15,6 +14,7 @@ from pipeline.model.capacity import Capacity, Ended, Question, Things
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
+from pipeline.storage import codec
 from pipeline.system.errors import BaselineError, Exit, LoadError
 from tests.builders import NOW
 

@@ -4,8 +4,8 @@ import pytest
 
 from pipeline.capacity.values import has_settled, is_steady, values_of
 from pipeline.model.limit import QUANTITIES
+from pipeline.model.ports import Span
 from pipeline.model.results import Reading
-from pipeline.ports import Span
 
 
 def test_readings_become_the_quantities_that_can_have_limits() -> None:

@@ -10,8 +10,8 @@ from pipeline.environments.in_cluster import Resources
 from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
 from pipeline.environments.remote import Remote, chosen_nodes
+from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Product, Subject
-from pipeline.ports import Artifact, Program
 from pipeline.system.errors import ConfigError, LaunchError
 from pipeline.wish import Wish, placed, planned, spec_of
 from tests.clusters import FakeCluster, running

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2.door import doors
+from pipeline.model.ports import Program
 from pipeline.model.subject import Arm
-from pipeline.ports import Program
 from pipeline.system.errors import ConfigError, LoadError
 from tests.loopback import target
 from tests.unit.test_monitoring import programs

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2.check import check
-from pipeline.ports import Program
+from pipeline.model.ports import Program
 from pipeline.system.errors import LaunchError
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2 import projects
+from pipeline.model.ports import Target
 from pipeline.model.subject import Arm
-from pipeline.ports import Target
 from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, target
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2.usage import Use, watched
-from pipeline.ports import Target, Usage
+from pipeline.model.ports import Target, Usage
 from pipeline.system.errors import LoadError
 from tests.loopback import serving, target
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli, codec
+from pipeline import cli
+from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import Exit
 from tests import pages

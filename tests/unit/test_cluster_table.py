@@ -15,8 +15,8 @@ from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
 from pipeline.environments.manifests import EXPIRES, MANAGED, OURS
 from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
+from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Subject
-from pipeline.ports import Artifact, Program
 from pipeline.system.errors import Exit, PipelineError
 from tests.clusters import FakeCluster, Fault, Object, running
 from tests.faulty import full, interrupted

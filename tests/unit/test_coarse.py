@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from pipeline.judge import policy
 from pipeline.judge.rows import Measured
+from pipeline.judge.stats.resolution import step_of
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Finding, Verdict
-from pipeline.stats.resolution import step_of
 from tests.builders import results
 
 MS = Metric("m", "s", Better.LOWER, margin=0.05, gate=True)

@@ -10,12 +10,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pipeline import codec, verdict_file
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric
 from pipeline.model.report import Verdict
 from pipeline.model.results import Interleave, Machine, ResultSet, Sample, Tool, Trial
 from pipeline.model.subject import Arm, Subject
+from pipeline.storage import codec, verdict_file
 from pipeline.system.errors import BaselineError, Exit, LoadError
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

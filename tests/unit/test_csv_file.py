@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.csv_file import MOST_COLUMNS, Column, CsvFile
+from pipeline.storage.csv_file import MOST_COLUMNS, Column, CsvFile
 from pipeline.system.errors import ConfigError
 
 COLUMNS = (
@@ -205,7 +205,7 @@ def test_many_columns_and_lines_without_values_take_little_memory(tmp_path: Path
     path = written(tmp_path / "x.csv", f"{head}\n" + "\n" * 300_000 + "a,1\n" * 100_000)
     code = (
         "import re, sys; from pathlib import Path; import numpy;"
-        "from pipeline.csv_file import Column, CsvFile;"
+        "from pipeline.storage.csv_file import Column, CsvFile;"
         "file = CsvFile(Path(sys.argv[1]), (Column('name'), Column('value', is_number=True)));"
         "print(sum(len(block.texts['name']) for block in file.blocks()));"
         "print(re.search(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1])"

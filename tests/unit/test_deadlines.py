@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import codec, config
+from pipeline import config
 from pipeline.history import nights
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric, Scale
@@ -20,6 +20,7 @@ from pipeline.model.subject import Arm
 from pipeline.render.line import drawn
 from pipeline.render.numbers import interval
 from pipeline.render.text import text
+from pipeline.storage import codec
 from pipeline.system import paths
 from tests.builders import results
 

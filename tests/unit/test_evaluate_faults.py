@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import codec, config, stages
+from pipeline import config, stages
 from pipeline.evaluate.bench import workload_of
 from pipeline.evaluate.faults import LOOKED_FOR, SIZES, Faults, only
 from pipeline.judge import policy
@@ -12,6 +12,7 @@ from pipeline.model.evaluation import Seen
 from pipeline.model.metric import Metric
 from pipeline.model.report import Report
 from pipeline.priors import NO_PRIOR
+from pipeline.storage import codec
 from pipeline.system.errors import LoadError
 from pipeline.wish import Wish
 from tests.builders import results

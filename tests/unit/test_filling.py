@@ -11,7 +11,7 @@ import pytest
 from pipeline.drivers.filling import fill, probing, ready_timeout_s
 from pipeline.model.capacity import Question, Things
 from pipeline.model.limit import parse_limits
-from pipeline.ports import Program, Target
+from pipeline.model.ports import Program, Target
 from pipeline.probes.sizes import sizes
 from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, values

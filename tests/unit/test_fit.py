@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import config, fit, stages, toolchain, wish
-from pipeline.judge.fit import (
+from pipeline.model.headroom import Room
+from pipeline.model.results import Interleave
+from pipeline.model.sizing import (
     MILO_SEPARATE,
     MILO_SHARED,
     REFERENCE,
@@ -17,8 +19,6 @@ from pipeline.judge.fit import (
     most_projects,
     need,
 )
-from pipeline.judge.room import Room
-from pipeline.model.results import Interleave
 from pipeline.model.subject import Product, Spec, parse_spec
 from pipeline.plan import Plan
 from pipeline.system.errors import ConfigError, Exit

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from fuzz import mutate
 from fuzz.readers import READERS
 from fuzz.seeds import seeds
-from pipeline import strict_json, table
 from pipeline.drivers.points import read_points
 from pipeline.history import nights
 from pipeline.history import table as history_table
@@ -22,6 +21,7 @@ from pipeline.model.results import Sample
 from pipeline.model.subject import Arm
 from pipeline.probes import prometheus
 from pipeline.probes.scrape import Selection, read
+from pipeline.storage import measurements_csv, strict_json
 from pipeline.system.errors import BaselineError, ConfigError, LoadError
 from pipeline.system.sanitize import clipped
 from tests import pages
@@ -103,7 +103,7 @@ def test_what_a_csv_has_is_quoted_short_and_printable(
     path = tmp_path / "table.csv"
     path.write_text(f"{head.replace('VALUE', value)}\n1,baseline,m,{value}\n")
     with pytest.raises(ConfigError) as caught:
-        table.measured(path)
+        measurements_csv.measured(path)
     said = str(caught.value)
     assert said.isprintable()
     assert len(said) < len(str(path)) + 400
@@ -125,7 +125,7 @@ def test_a_share_of_events_beyond_all_of_them_is_refused(tmp_path: Path, share: 
     rows = [f"{n},{arm},errors,0.1,0.01,difference,1000" for n, arm in enumerate(arms)]
     path.write_text("\n".join([head, *rows, f"2,candidate,errors,{share},0.01,difference,9", ""]))
     with pytest.raises(ConfigError, match=r"csv:5: value: .* is not a share from 0 to 1"):
-        table.measured(path)
+        measurements_csv.measured(path)
     with pytest.raises(ValueError, match="a share of events must be between 0 and 1"):
         Sample("w", COUNT, (0.5, float(share)), (10.0, 10.0))
 

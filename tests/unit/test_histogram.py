@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.stats.histogram import quantile
+from pipeline.judge.stats.histogram import quantile
 
 
 def test_without_a_value_there_is_no_quantile() -> None:

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import acknowledged
 from pipeline.cli import main
 from pipeline.history import arguments, table
 from pipeline.history.source import Meaning
 from pipeline.judge.history import FEWEST, HistoryRule, acknowledge, judge
 from pipeline.model.history import Acknowledgement, Judged, Line, Step
 from pipeline.model.metric import Better
+from pipeline.storage import acknowledged
 from pipeline.system.errors import ConfigError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

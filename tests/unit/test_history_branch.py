@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import codec
 from pipeline.cli import main
 from pipeline.history import branch, nights
 from pipeline.history.branch import Branch
 from pipeline.history.nights import Night
 from pipeline.model.metric import Better
+from pipeline.storage import codec
 from pipeline.system.errors import BaselineError, ConfigError, Exit, LoadError
 from tests.builders import LATENCY, NOW, results
 from tests.pages import metric

@@ -16,9 +16,9 @@ from scipy import stats
 from pipeline import judging
 from pipeline.cli import main
 from pipeline.judge import policy
-from pipeline.judge.looks import LOOKS
+from pipeline.judge.interim import LOOKS
+from pipeline.storage.measurements_csv import measured
 from pipeline.system.errors import ConfigError
-from pipeline.table import measured
 
 HEAD = "pair,arm,metric,value"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

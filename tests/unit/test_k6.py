@@ -14,9 +14,9 @@ from pipeline.drivers.applied import judge
 from pipeline.drivers.k6 import K6, K6Driver
 from pipeline.drivers.k6_command import argv, environment
 from pipeline.drivers.points import ArmPoints, Points
+from pipeline.model.ports import Program, Span, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.ports import Program, Span, Target
 from pipeline.system.errors import LoadError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "k6"

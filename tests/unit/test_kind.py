@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.environments.images import Image
 from pipeline.environments.kind import Kind, KindCluster, free_ports
-from pipeline.ports import Program
+from pipeline.model.ports import Program
 from pipeline.system import paths
 from pipeline.system.errors import LaunchError
 from tests.clusters import FakeCluster, running

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import codec, config, measure
+from pipeline import config, measure
 from pipeline.config import Suite
 from pipeline.judge import policy
 from pipeline.model.report import Finding, Verdict
@@ -17,6 +17,7 @@ from pipeline.model.subject import Arm, Product
 from pipeline.ours import by_suite
 from pipeline.plan import Plan
 from pipeline.render import words
+from pipeline.storage import codec
 from pipeline.system.errors import BaselineError
 from tests.builders import LATENCY, results
 from tests.fakes import SUITE, Bench, FakeDriver, Told, applied, empty

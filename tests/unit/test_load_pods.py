@@ -17,7 +17,7 @@ from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster, Load
 from pipeline.environments.load_pods import ClusterPods
 from pipeline.environments.manifests import Place
-from pipeline.ports import PodDone, PodWork, Program
+from pipeline.model.ports import PodDone, PodWork, Program
 from pipeline.system.errors import LoadError
 from tests.clusters import FakeCluster, Fault, Object, running
 from tests.pretended import POINTS, WORK, Pretended, serving

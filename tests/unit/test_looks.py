@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.judge.looks import LOOKS, looks_up_to, share_of, shares_of
+from pipeline.judge.interim import LOOKS, looks_up_to, share_of, shares_of
 from pipeline.judge.policy import ALPHA, PASS_ALPHA, RULE, findings, rule_at
 from pipeline.judge.rows import of_results
 from pipeline.model.report import Verdict

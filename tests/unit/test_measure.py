@@ -11,10 +11,10 @@ import pytest
 from pipeline import measure
 from pipeline.config import Suite
 from pipeline.judge import policy
+from pipeline.model.ports import Load, Span, Target
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm
 from pipeline.plan import Plan
-from pipeline.ports import Load, Span, Target
 from pipeline.system.errors import LaunchError, LoadError
 from tests.fakes import (
     Bench,

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import table
 from pipeline.judge import policy
 from pipeline.judge.missing import lopsided
 from pipeline.judge.stored import against_stored
 from pipeline.model.metric import Metric
 from pipeline.model.report import Finding, Verdict
 from pipeline.model.subject import Arm
+from pipeline.storage import measurements_csv
 from pipeline.system.errors import Exit
 from tests.builders import COUNT, LATENCY, THROUGHPUT, Values, kept, results
 
@@ -44,7 +44,7 @@ def in_a_table(metric: Metric, before: Values, after: Values, path: Path) -> Fin
             if value is not None
         ]
     (path / "table.csv").write_text("\n".join([*lines, ""]))
-    (found,) = policy.of_table(table.measured(path / "table.csv"))
+    (found,) = policy.of_table(measurements_csv.measured(path / "table.csv"))
     return found
 
 
@@ -97,7 +97,7 @@ def test_a_run_goes_on_where_more_pairs_may_settle_what_one_arm_lacks() -> None:
 def test_arms_of_different_sizes_lack_nothing(tmp_path: Path) -> None:
     lines = [",baseline,m,1000"] * 20 + [",candidate,m,1000"] * 3
     (tmp_path / "table.csv").write_text("\n".join(["pair,arm,metric,value", *lines, ""]))
-    (found,) = policy.of_table(table.measured(tmp_path / "table.csv"), apart=0.0)
+    (found,) = policy.of_table(measurements_csv.measured(tmp_path / "table.csv"), apart=0.0)
     assert found.verdict is Verdict.UNCHANGED
 
 

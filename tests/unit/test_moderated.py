@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from pipeline.judge import policy, scale
 from pipeline.judge.rows import of_results
+from pipeline.judge.stats.moderated import Seen, moderated, widening
+from pipeline.judge.stats.student import Estimate
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Finding, Verdict
 from pipeline.model.results import ResultSet
-from pipeline.stats.moderated import Seen, moderated, widening
-from pipeline.stats.student import Estimate
 from tests.builders import LATENCY, results
 
 SOME = st.floats(1e-6, 1e6)

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.drivers.monitoring import Monitored, monitored
 from pipeline.drivers.monitoring_config import METRICS, Seen, configuration
-from pipeline.ports import Program, Target
+from pipeline.model.ports import Program, Target
 from pipeline.system.errors import LoadError
 from tests.loopback import serving, target
 from tests.unit.test_prometheus_api import data

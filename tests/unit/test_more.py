@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.judge import policy
-from pipeline.judge.looks import looks_up_to
+from pipeline.judge.interim import looks_up_to
 from pipeline.judge.more import with_more
 from pipeline.judge.policy import ALPHA, PASS_ALPHA, rule_of
+from pipeline.judge.stats.student import quantile
 from pipeline.model.report import Rule, Verdict
 from pipeline.model.results import ResultSet
-from pipeline.stats.student import quantile
 from pipeline.system.errors import ConfigError
 from tests.builders import LATENCY, results
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.stats.multiple import benjamini_hochberg, holm
+from pipeline.judge.stats.multiple import benjamini_hochberg, holm
 
 P_VALUES = st.lists(st.floats(0, 1), max_size=7)
 

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import codec, config, priors
+from pipeline import config, priors
 from pipeline.cli import main
 from pipeline.history import nights
 from pipeline.judge.calibrate import calibration
 from pipeline.judge.spreads import conditions_of, pair_spreads, run_spreads
 from pipeline.model.results import Failure, Interleave, ResultSet
 from pipeline.model.subject import Arm, Product
+from pipeline.storage import codec
 from pipeline.system.errors import BaselineError, LoadError
 from tests.builders import COUNT, LATENCY, NOW, results
 

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import codec, verdict_file
 from pipeline.judge import policy
-from pipeline.judge.doubts import Kind
+from pipeline.judge.run_warnings import Kind
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.results import Failure, ResultSet
@@ -25,6 +24,7 @@ from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
 from pipeline.render.names import described, group_of
 from pipeline.render.text import text
+from pipeline.storage import codec, verdict_file
 from tests.builders import COUNT, LATENCY, THROUGHPUT, results
 from tests.unit.test_answer import BASE, LIST, row
 

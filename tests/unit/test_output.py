@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import cli, codec
+from pipeline import cli
 from pipeline.judge import policy
 from pipeline.render.words import answer
+from pipeline.storage import codec
 from pipeline.system import output, terminal
 from pipeline.system.errors import Exit
 from tests import pages

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import config, wish
-from pipeline.judge.looks import looks_up_to
+from pipeline.judge.interim import looks_up_to
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Product
 from pipeline.plan import Plan

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from pipeline.drivers.points import Points, read_points
+from pipeline.judge.stats.summary import fewest
+from pipeline.model.ports import Span
 from pipeline.model.subject import Arm
-from pipeline.ports import Span
-from pipeline.stats.summary import fewest
 from pipeline.system.errors import LoadError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "k6"

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.judge import policy
 from pipeline.judge.compare import compare
-from pipeline.judge.doubts import facts
 from pipeline.judge.rows import of_results
+from pipeline.judge.run_warnings import facts
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Change, Comparison, Finding, Report, Verdict
 from pipeline.model.results import BaselineRef, ResultSet

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from pipeline.judge.policy import ALPHA, PASS_ALPHA, POWER
-from pipeline.stats.power import (
+from pipeline.judge.stats.power import (
     detectable_at,
     is_out_of_reach,
     median_share,

@@ -16,17 +16,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import baselines, cli, codec, config, fit, priors, stages, toolchain, trust
+from pipeline import baselines, cli, config, fit, priors, stages, toolchain, trust
 from pipeline.history import nights
 from pipeline.history.given import named_spreads, newest_spreads
 from pipeline.judge import policy
 from pipeline.judge.spreads import LEAST_RUNS, PriorRequest, SpreadOrigin, conditions_of, prior
+from pipeline.model.ports import Artifact
 from pipeline.model.report import Report
 from pipeline.model.results import Failure, Interleave, Machine, ResultSet
 from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm, Product
-from pipeline.ports import Artifact
 from pipeline.priors import NO_PRIOR, NamedSpreads
+from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError, Exit
 from pipeline.wish import Wish

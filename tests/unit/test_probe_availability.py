@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ports import Span
+from pipeline.model.ports import Span
 from pipeline.probes.availability import NAME, Availability, Try, summary
 from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, target, values

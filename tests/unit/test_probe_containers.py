@@ -11,7 +11,7 @@ from pipeline.environments import kubelet
 from pipeline.environments.api import Api
 from pipeline.environments.host import processes
 from pipeline.environments.pods import Pods
-from pipeline.ports import Span, Usage
+from pipeline.model.ports import Span, Usage
 from pipeline.probes import containers
 from pipeline.probes.containers import Containers, summary
 from pipeline.system.errors import LoadError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ports import Span
+from pipeline.model.ports import Span
 from pipeline.probes.etcd import Etcd, keys, left, listed, orphans
 from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, serving, target, values

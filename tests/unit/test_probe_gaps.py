@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ports import Span, Usage
+from pipeline.model.ports import Span, Usage
 from pipeline.probes import containers, process, series
 from pipeline.probes.gaps import PERIODS, Pulse, gap_s, require_looks
 from pipeline.probes.process import PERIOD_S, Observation

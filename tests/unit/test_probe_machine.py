@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ports import Span
+from pipeline.model.ports import Span
 from pipeline.probes.machine import Machine, fsync_s, steal_share, throttled
 from pipeline.system.errors import LoadError
 from tests.loopback import target, values

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.ports import Span
+from pipeline.model.ports import Span
 from pipeline.probes.process import PERIOD_S, Observation, Process, observation, summary
 from pipeline.system.errors import LoadError
 from tests.loopback import target, values

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pipeline.ports import Span
+from pipeline.model.ports import Span
 from pipeline.probes.projects import Lives, Projects
 from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, target, values

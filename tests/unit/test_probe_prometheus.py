@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ports import Span
+from pipeline.model.ports import Span
 from pipeline.probes.curated import CURATED, Kind
 from pipeline.probes.prometheus import Prometheus, readings, scrape
 from pipeline.probes.scrape import Selection, read

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ports import Span
+from pipeline.model.ports import Span
 from pipeline.probes.scrape import plain
 from pipeline.probes.series import Point, Series, slopes
 from pipeline.system.errors import LoadError

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.drivers.points import read_points
+from pipeline.judge.stats.summary import fewest
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.stats.summary import fewest
 from tests.unit.test_points import GOLDEN, line, of, written
 
 NAME = "http_req_duration_relative"

@@ -8,14 +8,15 @@ from typing import NoReturn
 
 import pytest
 
-from pipeline import cli, codec, config, fit, measure, stages, toolchain, trust
+from pipeline import cli, config, fit, measure, stages, toolchain, trust
 from pipeline.config import SUITE
 from pipeline.drivers.k6 import K6
 from pipeline.environments.local import Local
+from pipeline.model.ports import Artifact, Load, Span
 from pipeline.model.results import Machine, Reading, ResultSet
 from pipeline.model.subject import Arm, Subject
 from pipeline.plan import Plan
-from pipeline.ports import Artifact, Load, Span
+from pipeline.storage import codec
 from pipeline.system.errors import Exit
 from pipeline.system.paths import RESULTS
 from tests.fakes import SUITE as TINY

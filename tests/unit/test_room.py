@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import toolchain
-from pipeline.judge.room import Room, left, shortage
+from pipeline.model.headroom import Room, left, shortage
 from pipeline.toolchain.machine import left_in
 
 ROOM = Room(

@@ -10,8 +10,8 @@ import pytest
 from pipeline.drivers.applied import Asked
 from pipeline.drivers.points import read_points
 from pipeline.drivers.shares import Share, clock_was_set, merge, sent, share_of, unequal
+from pipeline.model.ports import PodDone
 from pipeline.model.subject import Arm
-from pipeline.ports import PodDone
 from pipeline.system.errors import LoadError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "k6"

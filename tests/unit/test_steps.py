@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from pipeline.stats.contrasts import bumps, largest, splits
-from pipeline.stats.noise import Floats, autocorrelation, noise, step_sizes
-from pipeline.stats.steps import Search, spreads
-from pipeline.stats.steps import steps as steps_of
-from pipeline.stats.student import Estimate
+from pipeline.judge.stats.contrasts import bumps, largest, splits
+from pipeline.judge.stats.noise import Floats, autocorrelation, noise, step_sizes
+from pipeline.judge.stats.steps import Search, spreads
+from pipeline.judge.stats.steps import steps as steps_of
+from pipeline.judge.stats.student import Estimate
 
 SEARCH = Search(split=0.04, bump=0.01)
 

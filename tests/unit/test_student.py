@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.stats.student import Estimate, moments, of_groups, of_pairs
+from pipeline.judge.stats.student import Estimate, moments, of_groups, of_pairs
 
 DIFFERENCES = st.lists(st.floats(-10, 10), min_size=2, max_size=12)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.drivers.points import timings
 from pipeline.drivers.raw import Series
-from pipeline.stats.summary import QUANTILES, fewest
+from pipeline.judge.stats.summary import QUANTILES, fewest
 
 
 def series(measured_ms: np.ndarray, first: int = 0) -> Series:

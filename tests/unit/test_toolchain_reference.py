@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.model.ports import Artifact
 from pipeline.model.subject import Subject, parse_spec
-from pipeline.ports import Artifact
 from pipeline.system.errors import BaselineError, ConfigError, Exit
 from pipeline.toolchain import git, pinned, reference
 

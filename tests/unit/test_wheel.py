@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import codec, stages
+from pipeline import stages
 from pipeline.judge import policy
+from pipeline.storage import codec
 from tests import pages
 
 ROOT = Path(__file__).parents[2]

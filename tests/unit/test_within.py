@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.stats.summary import fewest, summary
-from pipeline.stats.within import block_length, effective, quantile_errors
+from pipeline.judge.stats.summary import fewest, summary
+from pipeline.judge.stats.within import block_length, effective, quantile_errors
 
 
 def dependent(random: np.random.Generator, n: int, coefficient: float) -> np.ndarray:

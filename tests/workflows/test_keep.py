@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import codec
 from pipeline.history import branch, nights
 from pipeline.history.branch import Branch
 from pipeline.model.results import ResultSet
+from pipeline.storage import codec
 from tests.github.fake import REPOSITORY, GitHub
 from tests.publishing import honest
 from tests.workflows.acting import ROOT, git

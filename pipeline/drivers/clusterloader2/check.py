@@ -20,7 +20,7 @@ from pipeline.drivers.clusterloader2 import config as schema
 from pipeline.drivers.clusterloader2.config import Config, Expanded, Measurement, Part
 from pipeline.drivers.clusterloader2.methods import METHODS, NEEDED, Query
 from pipeline.drivers.clusterloader2.reported import QUERY, TIMER, Expected
-from pipeline.ports import Program
+from pipeline.model.ports import Program
 from pipeline.system import processes
 from pipeline.system.errors import ConfigError, LaunchError
 

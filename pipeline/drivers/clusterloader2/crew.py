@@ -15,8 +15,8 @@ from pipeline.drivers.monitoring_config import (
     gateway_args,
     prometheus_args,
 )
+from pipeline.model.ports import FILES_IN_POD, SECRETS_IN_POD, LoadPods, Program, Target
 from pipeline.model.subject import Arm
-from pipeline.ports import FILES_IN_POD, SECRETS_IN_POD, LoadPods, Program, Target
 from pipeline.system import tls
 from pipeline.system.errors import ConfigError
 from pipeline.system.private_folder import private_folder

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pipeline.drivers.clusterloader2.stages import CONFIGS
 from pipeline.drivers.monitoring import monitored
+from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm
-from pipeline.ports import Program, Target
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError
 from pipeline.system.private_folder import private_folder

@@ -23,9 +23,9 @@ from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.clusterloader2.stages import CONFIGS, KINDS, Job, Stage, Where
 from pipeline.drivers.clusterloader2.usage import EXPECTED, watched
 from pipeline.drivers.clusterloader2.warm import warmed
+from pipeline.model.ports import Load, Program, Span, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.ports import Load, Program, Span, Target
 from pipeline.system.errors import ConfigError
 from pipeline.system.kubeconfig import kubeconfig
 

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from pipeline import strict_json
+from pipeline.storage import strict_json
 from pipeline.system.errors import LoadError
 
 HINT = "clusterloader2.log beside the report says what ClusterLoader2 did"

@@ -13,7 +13,6 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
 from pydantic.alias_generators import to_camel
 
-from pipeline import strict_json
 from pipeline.drivers.clusterloader2.files import HINT
 from pipeline.drivers.clusterloader2.reported import (
     AVAILABILITY,
@@ -26,6 +25,7 @@ from pipeline.drivers.clusterloader2.reported import (
     Use,
 )
 from pipeline.model.perfdata import VERSION, Item
+from pipeline.storage import strict_json
 from pipeline.system.errors import LoadError
 from pipeline.system.sanitize import clipped
 

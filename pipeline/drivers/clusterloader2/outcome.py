@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pipeline.drivers.clusterloader2.report import readings
 from pipeline.drivers.clusterloader2.reported import Report, Step
 from pipeline.drivers.clusterloader2.stages import KINDS, Job
+from pipeline.model.ports import Span
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.ports import Span
 from pipeline.system.processes import Ended
 
 NOT_READY = "projects_never_ready"

@@ -11,8 +11,7 @@ from pathlib import Path
 from pipeline.drivers.clusterloader2 import stages
 from pipeline.drivers.clusterloader2.stages import LOG, Job
 from pipeline.drivers.scrub import scrub_file
-from pipeline.model.subject import Arm
-from pipeline.ports import (
+from pipeline.model.ports import (
     FILES_IN_POD,
     KEPT_IN_POD,
     SECRETS_IN_POD,
@@ -22,6 +21,7 @@ from pipeline.ports import (
     PodWork,
     Program,
 )
+from pipeline.model.subject import Arm
 from pipeline.system import processes
 from pipeline.system.errors import LoadError
 from pipeline.system.processes import Ended

@@ -44,9 +44,9 @@ from pipeline.drivers.clusterloader2.reported import (
     Summary,
     Usage,
 )
+from pipeline.judge.stats.histogram import quantile
 from pipeline.model.perfdata import Item
 from pipeline.model.results import Reading
-from pipeline.stats.histogram import quantile
 
 # Of `apiserver_request_sli_duration_seconds`, from the source of k8s.io/apiserver v0.34.
 _SLI_BOUNDS = (

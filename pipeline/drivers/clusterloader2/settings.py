@@ -22,7 +22,7 @@ from pydantic import (
 from pipeline.drivers.clusterloader2 import stages
 from pipeline.drivers.clusterloader2.stages import CONFIGS, KINDS, Stage, Where
 from pipeline.drivers.tree import LoadFromFiles, require_file
-from pipeline.ports import Driver, Program
+from pipeline.model.ports import Driver, Program
 from pipeline.system import paths
 
 _LONGEST, _SLACK_S = 3.0, 30.0

@@ -13,8 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline import codec
 from pipeline.drivers.clusterloader2.reported import ETCD, USAGE
+from pipeline.storage import codec
 from pipeline.system.errors import LoadError
 
 PERCENTILES = (50, 90, 99, 100)

@@ -15,7 +15,7 @@ import psutil
 
 from pipeline.drivers.clusterloader2.reported import ETCD, USAGE, Expected
 from pipeline.drivers.clusterloader2.summaries import Look, write_etcd_metrics, write_resource_usage
-from pipeline.ports import KUBELET_EVERY_S, KUBELET_LATE_S, Target
+from pipeline.model.ports import KUBELET_EVERY_S, KUBELET_LATE_S, Target
 from pipeline.system import http_client
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log

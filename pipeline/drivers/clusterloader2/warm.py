@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 
+from pipeline.model.ports import Target
 from pipeline.model.subject import Arm
-from pipeline.ports import Target
 from pipeline.system import http_client
 from pipeline.system.errors import LoadError
 

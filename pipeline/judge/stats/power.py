@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from pipeline.stats.student import quantile
+from pipeline.judge.stats.student import quantile
 
 _NODES = 96
 _NEGLIGIBLE = 1e-9  # a spread this small beside the margin is none

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.stats import within
+from pipeline.judge.stats import within
 
 if TYPE_CHECKING:
     import numpy as np

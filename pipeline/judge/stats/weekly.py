@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.special import fdtrc
 
-from pipeline.stats.noise import Floats, noise
+from pipeline.judge.stats.noise import Floats, noise
 
 DAYS = 7
 CHANCE = 0.001

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.stats.student import Estimate
+from pipeline.judge.stats.student import Estimate
 
 MOST_WIDENED = 9.0
 """Beyond this ratio of variances the earlier runs say nothing of this one, and are not used."""

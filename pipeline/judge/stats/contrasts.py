@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.stats.noise import Floats
+from pipeline.judge.stats.noise import Floats
 
 Indexes: TypeAlias = NDArray[np.int64]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from pipeline.stats.contrasts import Contrasts, bumps, largest, means, near, splits
-from pipeline.stats.noise import CLIP, Floats, autocorrelation, noise
+from pipeline.judge.stats.contrasts import Contrasts, bumps, largest, means, near, splits
+from pipeline.judge.stats.noise import CLIP, Floats, autocorrelation, noise
 
 AHEAD = 2
 """Contrasts that may be assumed before the next is shown: steps up and down hide each other."""

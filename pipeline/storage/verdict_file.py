@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.judge.doubts import facts
+from pipeline.judge.run_warnings import facts
 from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Advice, Bound, Change, Comparison, Finding, Report, Rule, Verdict
 from pipeline.model.results import Failure, Interleave

@@ -20,9 +20,9 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline import strict_json, toml_file
 from pipeline.model.history import Acknowledgement
 from pipeline.model.publication import Acceptance
+from pipeline.storage import strict_json, toml_file
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import clipped
 

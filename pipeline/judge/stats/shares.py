@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.stats.student import quantile, tail
+from pipeline.judge.stats.student import quantile, tail
 
 _STEPS = 60  # halvings of an interval at most 2 wide: beyond the digits of a double
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.stats.noise import Floats, autocorrelation, noise
-from pipeline.stats.student import tail
+from pipeline.judge.stats.noise import Floats, autocorrelation, noise
+from pipeline.judge.stats.student import tail
 
 CHANCE = 0.001
 """Chance of calling a series without a drift a drifting one, at most."""

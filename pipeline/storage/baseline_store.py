@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import codec
 from pipeline.model.results import Baseline
+from pipeline.storage import codec
 from pipeline.system.errors import BaselineError, ConfigError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pipeline.judge.room import Room
+from pipeline.model.headroom import Room
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Product
 

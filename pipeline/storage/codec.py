@@ -11,19 +11,19 @@ from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-from pipeline import strict_json
-from pipeline.judge.fit import Need
 from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
 from pipeline.model.evaluation import Evaluation, Seen
 from pipeline.model.plan import PlanSummary
 from pipeline.model.report import Finding, Report
 from pipeline.model.results import Baseline, ResultSet
+from pipeline.model.sizing import Need
 from pipeline.model.spreads import SpreadHistory
+from pipeline.storage import strict_json
+from pipeline.storage.verdict_file import JudgedBody, VerdictBody, judged_body, verdict_body
 from pipeline.system.errors import BaselineError, LoadError, hint_for
 from pipeline.system.log import log
 from pipeline.system.sanitize import clipped
-from pipeline.verdict_file import JudgedBody, VerdictBody, judged_body, verdict_body
 
 # 1: the first version.  A field that is added later has a default, so that older files are read as
 # before (`of` and `looks` were); a version that does not know it refuses the file.

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.stats.student import Estimate
+from pipeline.judge.stats.student import Estimate
 
 Floats: TypeAlias = NDArray[np.float64]
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from pipeline.judge.stats.summary import EFFECTIVE, summary
 from pipeline.model.results import Reading
-from pipeline.stats.summary import EFFECTIVE, summary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,7 @@ def readings_of(
     cut_off: "np.ndarray[Any, np.dtype[np.bool_]]",
     unit: str = "s",
 ) -> Iterator[Reading]:
-    """Yield count, mean, percentiles and their errors; see `pipeline.stats.summary`.
+    """Yield count, mean, percentiles and their errors; see `pipeline.judge.stats.summary`.
 
     Args:
         name: Name of what took these times, such as `projects.gone`.

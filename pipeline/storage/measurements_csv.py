@@ -14,10 +14,10 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pipeline.csv_file import BLOCK, Block, Column, CsvFile, Grown
 from pipeline.judge.rows import Measured
 from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
 from pipeline.model.subject import Arm
+from pipeline.storage.csv_file import BLOCK, Block, Column, CsvFile, Grown
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import clipped
 
