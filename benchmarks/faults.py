@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.faults_text import Fault, Row, document, line
 from benchmarks.runs import kept, measured, new_folder
-from pipeline.evaluate.faults import LARGE_SIZES, SIZES
+from pipeline.runs.evaluate.faults import LARGE_SIZES, SIZES
 from pipeline.storage import codec
 from pipeline.system import paths
 

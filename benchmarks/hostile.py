@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.history import nights
 from pipeline.model.metric import Better, Metric
+from pipeline.runs.history import nights
+from pipeline.runs.traces import FOREIGN_LOOKS
 from pipeline.storage import codec, strict_json
-from pipeline.traces import FOREIGN_LOOKS
 from tests import builders, pages
 from tests.hostile import shapes
 

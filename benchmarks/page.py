@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.points import write
-from pipeline import config
 from pipeline.model.results import Interleave, Machine, ResultSet, Sample, Tool, Trial
 from pipeline.model.subject import Arm, Product, Subject
+from pipeline.runs import suite_file
 from pipeline.storage import codec
 from pipeline.system import paths
 
@@ -57,7 +57,7 @@ def _fill(out: Path) -> None:
     """Write the folder of a run: results, and for every pair raw points and looks."""
     path = paths.ours("suites", "pr.toml")
     shutil.copy(path, out / "suite.toml")
-    suite = config.load(path).suite.of(Product.REFERENCE)
+    suite = suite_file.load(path).suite.of(Product.REFERENCE)
     metrics = [(w.name, m.metric()) for w in suite.workloads for m in w.metrics][:METRICS]
     draw = random.Random(1)
     now = datetime(2026, 1, 1, tzinfo=UTC)

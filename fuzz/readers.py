@@ -17,16 +17,12 @@ from functools import cache
 from pathlib import Path
 
 from fuzz.mutate import FILE
-from pipeline import config, judging, stages
+from pipeline import judging
 from pipeline.drivers.clusterloader2.report import read_report, readings
 from pipeline.drivers.clusterloader2.report import warnings as cl2_warnings
 from pipeline.drivers.points import read_points
 from pipeline.environments.chosen import chosen
 from pipeline.environments.keepers import Keeper
-from pipeline.history import nights
-from pipeline.history import table as history_table
-from pipeline.history.given import named_spreads
-from pipeline.history.source import Meaning, Source
 from pipeline.judge import policy
 from pipeline.judge.history import HistoryRule, judge
 from pipeline.judge.spreads import PriorRequest, SpreadOrigin, prior
@@ -39,10 +35,15 @@ from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
 from pipeline.render.spreads import spreads_text
 from pipeline.render.text import text
+from pipeline.runs import stages, suite_file
+from pipeline.runs.history import nights
+from pipeline.runs.history import points_csv as history_table
+from pipeline.runs.history.source import Meaning, Source
+from pipeline.runs.history.spreads_file import named_spreads
+from pipeline.runs.traces.tracks import LooksAllowance, tracked
 from pipeline.storage import acknowledged, artifact, codec, measurements_csv
 from pipeline.storage.verdict_file import verdict_body
 from pipeline.system.errors import PipelineError
-from pipeline.traces.tracks import LooksAllowance, tracked
 
 _FILES = 20
 _MOST = 1_000  # characters of a refusal
@@ -94,7 +95,7 @@ def agent(data: bytes) -> None:
 def suite(data: bytes) -> None:
     """Read a suite, and the environment of a run."""
     path = _file("suite.toml", data)
-    for read in (config.load, lambda one: chosen(str(one))):
+    for read in (suite_file.load, lambda one: chosen(str(one))):
         with _refusing():
             read(path)
 

@@ -12,13 +12,13 @@ from itertools import islice
 from pathlib import Path
 
 from fuzz.mutate import FILE
-from pipeline.history import nights
 from pipeline.judge.spreads import run_spreads
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.results import Interleave
 from pipeline.model.spreads import Conditions, SpreadHistory
 from pipeline.model.subject import Product
 from pipeline.probes.curated import CURATED, Kind
+from pipeline.runs.history import nights
 from pipeline.storage import codec
 from pipeline.system import paths
 from tests import builders, pages

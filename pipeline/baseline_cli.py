@@ -62,15 +62,15 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _save(args: argparse.Namespace) -> Exit:
-    from pipeline import stages
+    from pipeline.runs import stages
 
     output.show(f"{stages.save_baseline(args.dir, args.name)}\n")
     return Exit.NO_REGRESSION
 
 
 def _show(args: argparse.Namespace) -> Exit:
-    from pipeline import stages
     from pipeline.render.baseline import baseline_text
+    from pipeline.runs import stages
     from pipeline.storage import codec
 
     baseline = stages.stored_baseline(args.name)
@@ -79,15 +79,15 @@ def _show(args: argparse.Namespace) -> Exit:
 
 
 def _diff(args: argparse.Namespace) -> Exit:
-    from pipeline import baselines
+    from pipeline.runs import baselines
 
     output.show(judging.shown(baselines.differences(args.first, args.second), is_json=args.json))
     return Exit.NO_REGRESSION
 
 
 def _calibrate(args: argparse.Namespace) -> Exit:
-    from pipeline import baselines
     from pipeline.render.calibration import calibration_text
+    from pipeline.runs import baselines
 
     found, path = baselines.calibrated(
         args, args.out or terminal.new_folder(f"calibrate-{args.suite}")
@@ -99,9 +99,9 @@ def _calibrate(args: argparse.Namespace) -> Exit:
 
 
 def _spreads(args: argparse.Namespace) -> Exit:
-    from pipeline import baselines
-    from pipeline.history.given import newest_spreads
     from pipeline.render.spreads import spreads_text
+    from pipeline.runs import baselines
+    from pipeline.runs.history.spreads_file import newest_spreads
     from pipeline.storage import codec
 
     of_files = {path: newest_spreads(path) for path in args.paths if path.is_file()}
@@ -114,7 +114,7 @@ def _spreads(args: argparse.Namespace) -> Exit:
 
 
 def _list(args: argparse.Namespace) -> Exit:
-    from pipeline import stages
+    from pipeline.runs import stages
     from pipeline.storage import codec
 
     names = stages.baseline_names()

@@ -24,7 +24,7 @@ from pipeline.system.errors import ConfigError, Exit, PipelineError, hint_for
 if TYPE_CHECKING:  # these would load what `--help` does not need
     from pipeline.model.plan import PlanSummary
     from pipeline.model.report import Report
-    from pipeline.wish import Wish
+    from pipeline.runs.request import Wish
 
 _FORMATS = ("text", "markdown", "html", "junit", "perfdata")
 _EXITS = (
@@ -173,7 +173,7 @@ def _add_strict(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Exit:
-    from pipeline import stages
+    from pipeline.runs import stages
 
     if args.resume is not None:
         names = (*(name for name in wish_arguments.NAMES if name != "pairs"), "out", "prior")
@@ -189,7 +189,7 @@ def _run(args: argparse.Namespace) -> Exit:
     else:
         wish = _with_prior(wish_arguments.wish(args), args.prior)
         out = args.out or terminal.new_folder(args.suite)
-        report = stages.run(wish, out)
+        report = stages.run(request, out)
     exit_code = _conclude(args, report, out)
     stages.feed(report, out)
     return exit_code
@@ -198,33 +198,33 @@ def _run(args: argparse.Namespace) -> Exit:
 def _with_prior(wish: "Wish", written: str | None) -> "Wish":
     """Return a wish with the spreads that `--prior` names, if it was given."""
     if written is None:
-        return wish
+        return request
     import dataclasses
 
-    from pipeline.history.given import named_spreads
+    from pipeline.runs.history.spreads_file import named_spreads
 
-    return dataclasses.replace(wish, prior=named_spreads(written))
+    return dataclasses.replace(request, prior=named_spreads(written))
 
 
 def _capacity(args: argparse.Namespace) -> Exit:
     arguments.check(args)
-    from pipeline.capacity import verb
+    from pipeline.runs.capacity import stages
 
     out = args.resume or args.out or terminal.new_folder(f"capacity-{args.things}")
-    capacity = verb.answered(args, out)
-    output.show(verb.shown(capacity, is_json=args.json, **terminal.shape()))
-    return verb.exit_code(capacity)
+    capacity = stages.answered(args, out)
+    output.show(stages.shown(capacity, is_json=args.json, **terminal.shape()))
+    return stages.exit_code(capacity)
 
 
 def _history(args: argparse.Namespace) -> Exit:
-    from pipeline.history import answer, verb
     from pipeline.render.history import history_text
+    from pipeline.runs.history import answer, stages
 
-    found = verb.judged(args)
+    found = stages.judged(args)
     said = answer.history_json(found) if args.json else history_text(found, **terminal.shape())
     output.show(said)
-    exit_code = verb.exit_code(found, alarm=args.alarm)
-    if args.html is not None and not verb.write_page(found, args):
+    exit_code = stages.exit_code(found, alarm=args.alarm)
+    if args.html is not None and not stages.write_page(found, args):
         return exit_code or Exit.WRONG_LOAD
     return exit_code
 
@@ -232,18 +232,18 @@ def _history(args: argparse.Namespace) -> Exit:
 def _publish(args: argparse.Namespace) -> Exit:
     from pipeline.publish import verb
 
-    for said in verb.publish(args):
+    for said in stages.publish(args):
         output.show(f"{said}\n")
     return Exit.NO_REGRESSION
 
 
 def _evaluate(args: argparse.Namespace) -> Exit:
-    from pipeline.evaluate import verb
+    from pipeline.runs.evaluate import stages
     from pipeline.storage import codec
 
     out = args.resume or args.out or terminal.new_folder("evaluate")
-    found = verb.evaluated(args, out)
-    output.show(codec.evaluation_json(found) if args.json else verb.shown(found))
+    found = stages.evaluated(args, out)
+    output.show(codec.evaluation_json(found) if args.json else stages.shown(found))
     return Exit.NO_REGRESSION
 
 
@@ -251,7 +251,7 @@ def _cluster(args: argparse.Namespace) -> Exit:
     cluster_arguments.check(args)
     from pipeline.cluster import verb
 
-    for said in verb.carried_out(args):
+    for said in stages.carried_out(args):
         output.show(said)
     return Exit.NO_REGRESSION
 
@@ -263,7 +263,7 @@ def _judge(args: argparse.Namespace) -> Exit:
 
 
 def _compare(args: argparse.Namespace) -> Exit:
-    from pipeline import baselines, stages
+    from pipeline.runs import baselines, stages
 
     if args.baseline:
         return _answer(args, baselines.compared(args.dir, args.baseline), "")
@@ -271,7 +271,7 @@ def _compare(args: argparse.Namespace) -> Exit:
 
 
 def _render(args: argparse.Namespace) -> Exit:
-    from pipeline import stages
+    from pipeline.runs import stages
 
     report = stages.compare(args.dir)
     output.show(stages.rendered(report, args.dir, args.format, **terminal.shape()))
@@ -279,11 +279,11 @@ def _render(args: argparse.Namespace) -> Exit:
 
 
 def _plan(args: argparse.Namespace) -> Exit:
-    from pipeline import wish
     from pipeline.render.plan import plan_text
+    from pipeline.runs import request
     from pipeline.storage import codec
 
-    plan, need = wish.foreseen(wish_arguments.wish(args))
+    plan, need = request.foreseen(wish_arguments.wish(args))
     if plan.environment == "remote":
         plan = _with_cost(plan)
     output.show(codec.plan_json(plan, need) if args.json else plan_text(plan, need))
@@ -316,7 +316,7 @@ def _doctor(args: argparse.Namespace) -> Exit:
 
 def _conclude(args: argparse.Namespace, report: "Report", out: Path) -> Exit:
     """Print the answer, write what the run's folder is to hold, and return the exit code."""
-    from pipeline import stages
+    from pipeline.runs import stages
 
     exit_code = _answer(args, report, stages.next_step(report, out))
     if stages.write(report, out, exit_code):

@@ -81,7 +81,7 @@ def packed(
     """
     from pipeline import toolchain
     from pipeline.environments.images import pack
-    from pipeline.wish import spec_of
+    from pipeline.runs.request import spec_of
 
     etcd = toolchain.etcd()
     images = [pack("etcd", {"etcd": etcd.path}, etcd.digest, registry)]

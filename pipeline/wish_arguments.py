@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.capacity.arguments import duration_s
 
 if TYPE_CHECKING:  # it would load what `--help` does not need
-    from pipeline.wish import Wish
+    from pipeline.runs.request import Wish
 
 AUTO = "auto"
 """Of --pairs: as many as the answer needs."""
@@ -91,7 +91,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def wish(args: argparse.Namespace) -> "Wish":
     """Return what was asked for."""
     from pipeline.model.results import Interleave
-    from pipeline.wish import Wish
+    from pipeline.runs.request import Wish
 
     return Wish(
         suite=args.suite or "pr",

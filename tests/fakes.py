@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from pipeline import measure
-from pipeline.config import Suite, load
 from pipeline.judge.policy import is_enough
 from pipeline.model.ports import Artifact, Load, Span, Target
 from pipeline.model.results import Interleave, Machine, Reading, ResultSet
 from pipeline.model.subject import Arm, Subject
-from pipeline.plan import Plan
+from pipeline.runs import measure
+from pipeline.runs.plan import Plan
+from pipeline.runs.suite_file import Suite, load
 from pipeline.system.errors import LoadError, SubjectDiedError
 
 SUITE = """

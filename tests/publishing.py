@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import config
 from pipeline.model.metric import Scale
 from pipeline.model.results import ResultSet, Sample
 from pipeline.model.subject import Arm, Product
+from pipeline.runs import suite_file
 from pipeline.storage import codec
 from tests import publications
 from tests.github.fake import REPOSITORY_ID
@@ -48,7 +48,7 @@ def of_commit(results: ResultSet, sha: str) -> ResultSet:
 
 def honest(**factors: float) -> ResultSet:
     """Return a run of Milo with every metric of the suite `pr`, by its name slower by a factor."""
-    suite = config.load(config.path_of("pr")).suite.of(Product.MILO)
+    suite = suite_file.load(suite_file.path_of("pr")).suite.of(Product.MILO)
     rows = []
     for workload in suite.workloads:
         for settings in workload.metrics:

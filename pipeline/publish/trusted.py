@@ -12,8 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pipeline import config, priors
-from pipeline.config import Suite
 from pipeline.judge import acceptance, policy
 from pipeline.judge.calibrate import out_of_reach_by
 from pipeline.judge.interim import looks_up_to
@@ -22,12 +20,14 @@ from pipeline.model.publication import Acceptance, Outcome, Publication
 from pipeline.model.report import Report
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product
-from pipeline.ours import Judged, by_suite, some
 from pipeline.publish.asked import MOST_PAIRS, Asked, reproduce
 from pipeline.publish.event import Event
 from pipeline.publish.ignored import not_ignored
 from pipeline.publish.pull import Pull
 from pipeline.render import words
+from pipeline.runs import priors, suite_file
+from pipeline.runs.suite_file import Suite
+from pipeline.runs.verified import Judged, by_suite, some
 from pipeline.storage import artifact
 from pipeline.system.errors import BaselineError, ConfigError
 from pipeline.system.sanitize import clipped
@@ -194,7 +194,7 @@ def _by_ours(results: ResultSet, wanted: Asked) -> Judged:
         ConfigError: The suite that was asked for cannot be read.
     """
     try:
-        suite = config.load(config.path_of(wanted.suite or results.suite)).suite
+        suite = suite_file.load(suite_file.path_of(wanted.suite or results.suite)).suite
     except ConfigError:
         if wanted.suite is not None:
             raise

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli, config, traces, wish
+from pipeline import cli
 from pipeline.drivers import raw
 from pipeline.drivers.points import read_points
 from pipeline.drivers.raw import Allowance, read_series
 from pipeline.environments.keepers import Keeper
-from pipeline.history import nights
 from pipeline.judge import policy
 from pipeline.model.subject import Arm
+from pipeline.runs import request, suite_file, traces
+from pipeline.runs.history import nights
 from pipeline.storage import codec, strict_json
 from pipeline.system.errors import BaselineError, ConfigError, Exit, LoadError
 from tests import builders
@@ -159,9 +160,9 @@ def test_a_file_that_a_person_names_is_read_within_bounds(
 
 
 def test_the_most_pairs_that_a_run_may_have_can_be_read_again(tmp_path: Path) -> None:
-    suite = config.load(config.path_of("pr")).suite
+    suite = suite_file.load(suite_file.path_of("pr")).suite
     metrics = [m.metric() for w in suite.workloads for m in w.metrics]
-    pairs = wish.most_pairs(suite)
+    pairs = request.most_pairs(suite)
     named = [replace(metric, name=f"m{number}") for number, metric in enumerate(metrics)]
     found = builders.results(*((metric, [0.5] * pairs, [0.5] * pairs) for metric in named))
     codec.write_results(tmp_path / "results.json", found)
@@ -182,7 +183,7 @@ def test_a_suite_from_elsewhere_is_read_within_bounds(tmp_path: Path, text: str,
     path = tmp_path / "suite.toml"
     path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(ConfigError, match=said) as caught:
-        config.load(path)
+        suite_file.load(path)
     assert len(caught.value.hint) < 10_000
 
 

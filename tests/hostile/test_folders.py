@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli, config, trust
-from pipeline.config import SUITE
+from pipeline import cli
 from pipeline.model.capacity import Capacity, Question, Things
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine
 from pipeline.model.subject import Arm, Subject
+from pipeline.runs import suite_file, trust
+from pipeline.runs.suite_file import SUITE
+from pipeline.runs.trust import Begun
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError, Exit
 from pipeline.system.paths import CAPACITY, EVALUATION, RESULTS
-from pipeline.trust import Begun
 from tests import builders
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -61,7 +62,7 @@ def _evil(tmp_path: Path) -> Path:
 
 def run_of(subject: Subject, out: Path) -> None:
     suite = paths.ours("suites", "smoke.toml")
-    loaded = config.load(suite)
+    loaded = suite_file.load(suite)
     found = replace(
         builders.results((builders.LATENCY, [0.1], [0.1])),
         suite="smoke",

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import config, priors
 from pipeline.model.publication import Outcome, Publication
 from pipeline.model.results import Interleave, Machine
 from pipeline.model.spreads import PairSpread, RunSpreads, SpreadHistory
@@ -24,6 +23,7 @@ from pipeline.publish.answers import SEVERITY
 from pipeline.publish.asked import Asked, FailOn
 from pipeline.publish.event import Event
 from pipeline.publish.pull import Pull
+from pipeline.runs import priors, suite_file
 from pipeline.storage import codec
 from tests.builders import NOW
 from tests.github.fake import BASE
@@ -218,7 +218,7 @@ def test_a_prior_of_its_own_changes_nothing(value: float, which: str) -> None:
 
 def ship(monkeypatch: pytest.MonkeyPatch, folder: Path, value: float = 1e-4) -> str:
     """Let the suite `pr` ship spreads, and return the source of the prior that they give."""
-    suite = config.load(config.path_of("pr")).suite
+    suite = suite_file.load(suite_file.path_of("pr")).suite
     of = priors.request(suite, Product.MILO, Interleave.REQUEST)
     runs = tuple(
         RunSpreads(
@@ -285,7 +285,7 @@ def test_who_measured_with_what_our_suite_ships_reads_no_note_of_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     ship(monkeypatch, tmp_path)
-    suite = config.load(config.path_of("pr")).suite
+    suite = suite_file.load(suite_file.path_of("pr")).suite
     there = Machine({"logical cpus": "64"}, {})
     theirs = priors.shipped(priors.request(suite, Product.MILO, Interleave.REQUEST, there))
     assert theirs is not None

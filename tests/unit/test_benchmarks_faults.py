@@ -8,11 +8,12 @@ import pytest
 
 from benchmarks import faults, runs
 from benchmarks.faults_text import Fault, Row, document, line
-from pipeline import config, toolchain
+from pipeline import toolchain
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import parse_spec
+from pipeline.runs import suite_file
 from pipeline.storage import codec, verdict_file
 from pipeline.system.errors import Exit
 from tests.builders import COUNT, LATENCY, results
@@ -118,7 +119,7 @@ def test_a_table_in_which_everything_failed_can_be_written() -> None:
 def test_every_fault_is_one_of_the_reference_and_has_a_metric_in_the_suite() -> None:
     keys = [
         f"{workload.name}/{metric.name}"
-        for workload in config.load(config.path_of("pr")).suite.workloads
+        for workload in suite_file.load(suite_file.path_of("pr")).suite.workloads
         for metric in workload.metrics
     ] + ["launch/failed_trials"]  # of every suite
     assert {fault.name for fault in faults.FAULTS} == set(toolchain.FAULTS) - {"leak-goroutines"}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import config
 from pipeline.cluster import cost
 from pipeline.environments.chosen import chosen
+from pipeline.runs import suite_file
 from pipeline.storage import acknowledged, toml_file
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError
@@ -59,7 +59,7 @@ def suite(folder: Path, driver: str = K6, script: str = "mine.js", name: str = "
 
 def test_a_script_beside_its_suite_is_run_with_our_lib(tmp_path: Path) -> None:
     (tmp_path / "mine.js").write_text(SCRIPT)
-    driver = config.load(suite(tmp_path)).suite.workloads[0].driver
+    driver = suite_file.load(suite(tmp_path)).suite.workloads[0].driver
     with driver.laid_out() as root:
         assert (root / "mine.js").read_text() == SCRIPT
         ours = paths.ours("k6_scripts", "lib")
@@ -73,7 +73,7 @@ def test_a_config_beside_its_suite_is_run_with_our_modules(tmp_path: Path) -> No
     (tmp_path / "mine.yaml").write_text(CONFIG)
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "own.yaml").write_text("kind: Secret\n")
-    driver = config.load(suite(tmp_path, CL2, "mine")).suite.workloads[0].driver
+    driver = suite_file.load(suite(tmp_path, CL2, "mine")).suite.workloads[0].driver
     with driver.laid_out() as root:
         assert (root / "mine.yaml").read_text() == CONFIG
         assert (root / "templates" / "own.yaml").is_file()
@@ -85,11 +85,11 @@ def test_ours_is_run_where_it_is_unless_one_of_its_name_stands_beside(tmp_path: 
     path = suite(tmp_path, script="object_crud.js")
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "api.js").write_text("throw 1")  # of something else
-    loaded = config.load(path)
+    loaded = suite_file.load(path)
     with loaded.suite.workloads[0].driver.laid_out() as root:
         assert root == paths.ours("k6_scripts")
     (tmp_path / "object_crud.js").write_text(SCRIPT)
-    assert config.load(path).digest != loaded.digest
+    assert suite_file.load(path).digest != loaded.digest
 
 
 def test_all_that_is_measured_by_is_in_the_digest_and_not_where_it_stands(tmp_path: Path) -> None:
@@ -100,20 +100,20 @@ def test_all_that_is_measured_by_is_in_the_digest_and_not_where_it_stands(tmp_pa
         here = tmp_path / main
         path = suite(here, driver, script)
         (here / main).write_text(SCRIPT if driver == K6 else CONFIG)
-        loaded = config.load(path)
+        loaded = suite_file.load(path)
         for change in (main, other):
-            before = config.load(path).digest
+            before = suite_file.load(path).digest
             (here / change).parent.mkdir(exist_ok=True)
             with (here / change).open("a") as file:
                 file.write("\n")
-            assert config.load(path).digest != before
+            assert suite_file.load(path).digest != before
         (here / other).unlink()
         (here / main).write_text(SCRIPT if driver == K6 else CONFIG)
         for kept in (tmp_path / f"a-{main}", paths.ours("out", f"x-{tmp_path.name}")):
             kept.mkdir(parents=True)
             try:
-                config.keep(loaded, kept)
-                assert config.load(kept / config.SUITE).digest == loaded.digest
+                suite_file.keep(loaded, kept)
+                assert suite_file.load(kept / suite_file.SUITE).digest == loaded.digest
             finally:
                 for left in kept.iterdir():
                     left.unlink()
@@ -124,7 +124,7 @@ def test_a_script_that_is_nowhere_is_named_with_its_line(tmp_path: Path) -> None
     for driver, script, said in ((K6, "none.js", "none.js"), (CL2, "none", "none.yaml")):
         path = suite(tmp_path, driver, script)
         with pytest.raises(ConfigError) as refused:
-            config.load(path)
+            suite_file.load(path)
         assert f"{path}:12: workload.0.driver." in f"{refused.value}"
         assert f"there is no {said} beside the suite, and ours are " in f"{refused.value}"
 
@@ -146,7 +146,7 @@ def test_an_import_that_would_not_be_found_is_refused_before_anything_starts(
     (tmp_path / "helper.js").write_text("")
     (tmp_path / "mine.js").write_text(f"// x\n{line}\n{SCRIPT}")
     with pytest.raises(ConfigError) as refused:
-        config.load(suite(tmp_path))
+        suite_file.load(suite(tmp_path))
     number = 2 + line.count("\n")
     assert f"{tmp_path / 'mine.js'}:{number}: it imports `{name}" in f"{refused.value}"
 
@@ -155,7 +155,7 @@ def test_a_helper_in_lib_may_be_imported(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "helper.js").write_text("import { get } from './api.js'\nexport { get }\n")
     (tmp_path / "mine.js").write_text("import { get } from './lib/helper.js'\n" + SCRIPT)
-    with config.load(suite(tmp_path)).suite.workloads[0].driver.laid_out() as root:
+    with suite_file.load(suite(tmp_path)).suite.workloads[0].driver.laid_out() as root:
         assert (root / "lib" / "helper.js").is_file()
         assert (root / "lib" / "api.js").is_file()
 
@@ -169,7 +169,7 @@ def read_as(folder: Path, kind: str, data: bytes) -> object:
     path.write_bytes(data)
     match kind:
         case "suite":
-            return config.load(path).suite
+            return suite_file.load(path).suite
         case "environment":
             return chosen(str(path))[0]
         case "steps":
@@ -211,10 +211,10 @@ def test_another_encoding_is_a_sentence(tmp_path: Path, kind: str, encoding: str
 def test_what_was_kept_of_a_suite_with_a_mark_is_the_same_suite(tmp_path: Path) -> None:
     path = suite(tmp_path, script="object_crud.js")
     path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
-    loaded = config.load(path)
+    loaded = suite_file.load(path)
     (tmp_path / "out").mkdir()
-    config.keep(loaded, tmp_path / "out")
-    assert config.load(tmp_path / "out" / config.SUITE).digest == loaded.digest
+    suite_file.keep(loaded, tmp_path / "out")
+    assert suite_file.load(tmp_path / "out" / suite_file.SUITE).digest == loaded.digest
 
 
 @given(data=st.binary())

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline import baselines, config, noise
 from pipeline.judge import calibrate, policy
 from pipeline.judge.interim import looks_up_to
 from pipeline.model.metric import Metric
@@ -19,8 +18,9 @@ from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Verdict
 from pipeline.model.results import Interleave, Machine, ResultSet
 from pipeline.model.subject import Product
-from pipeline.plan import Plan
 from pipeline.render.calibration import calibration_text
+from pipeline.runs import baselines, calibration_gate, suite_file
+from pipeline.runs.plan import Plan
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError
@@ -146,7 +146,7 @@ def test_only_what_gates_and_is_known_can_be_out_of_reach() -> None:
 
 
 def plan_of(suite: str) -> tuple[Plan, str]:
-    loaded = config.load(config.path_of(suite))
+    loaded = suite_file.load(suite_file.path_of(suite))
     plan = Plan(loaded.suite.of(Product.REFERENCE), 8, Interleave.REQUEST, 1, looks_up_to(8))
     return plan, loaded.digest
 
@@ -157,15 +157,15 @@ def test_a_calibrated_machine_takes_the_gate_from_what_it_cannot_decide(
     monkeypatch.setattr(paths, "baselines", lambda: tmp_path)
     plan, digest = plan_of("pr")
     run = replace(equal(0.2), suite="pr", suite_digest=digest)
-    path = noise.keep(calibrate.calibration([run], 8))
-    assert noise.out_of_reach(plan, digest, run.machine) == ("object-crud/create_p50",)
+    path = calibration_gate.keep(calibrate.calibration([run], 8))
+    assert calibration_gate.out_of_reach(plan, digest, run.machine) == ("object-crud/create_p50",)
     assert "where 8 pairs cannot decide it: object-crud/create_p50 (known" in caplog.text
     assert str(path) in caplog.text
     many = replace(plan, pairs=200, looks=())
-    assert not noise.out_of_reach(many, digest, run.machine)
-    assert not noise.out_of_reach(plan, "sha256:another suite", run.machine)
+    assert not calibration_gate.out_of_reach(many, digest, run.machine)
+    assert not calibration_gate.out_of_reach(plan, "sha256:another suite", run.machine)
     elsewhere = replace(run.machine, fingerprint={"cpu": "another"})
-    assert not noise.out_of_reach(plan, digest, elsewhere)
+    assert not calibration_gate.out_of_reach(plan, digest, elsewhere)
     assert codec.read_calibration(path).pairs == 20
 
 
@@ -175,10 +175,12 @@ def test_a_prior_is_believed_before_a_calibration(
     monkeypatch.setattr(paths, "baselines", lambda: tmp_path)
     plan, digest = plan_of("pr")
     run = replace(equal(0.2), suite="pr", suite_digest=digest)
-    noise.keep(calibrate.calibration([run], 8))
+    calibration_gate.keep(calibrate.calibration([run], 8))
     spreads = {"object-crud/create_p50": Spread(0.01**2, 12), "object-crud/get_p50": Spread(1, 12)}
     prior = Prior("12 runs on this machine", 4.0, spreads)
-    assert noise.out_of_reach(plan, digest, run.machine, prior) == ("object-crud/get_p50",)
+    assert calibration_gate.out_of_reach(plan, digest, run.machine, prior) == (
+        "object-crud/get_p50",
+    )
 
 
 def test_what_does_not_gate_on_this_machine_is_shown_and_told_once() -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.capacity import verb
-from pipeline.capacity.carry import Measured, OutOfRoomError, OutOfTimeError, steps
-from pipeline.judge import search
 from pipeline.model.capacity import Capacity, Ended, Question, Things
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
+from pipeline.runs.capacity import search, stages
+from pipeline.runs.capacity.search_loop import Measured, OutOfRoomError, OutOfTimeError, steps
 from pipeline.storage import codec
 from pipeline.system.errors import BaselineError, Exit, LoadError
 from tests.builders import NOW
@@ -165,7 +164,7 @@ def test_a_load_that_is_never_as_asked_ends_the_search() -> None:
     assert last.ended is Ended.LOAD
     assert last.ended_by == "N = 20 was invalid 2 times: k6 dropped 3 iterations"
     assert (last.answer.held, last.answer.broke) == (10, None)
-    assert verb.exit_code(last) is Exit.WRONG_LOAD
+    assert stages.exit_code(last) is Exit.WRONG_LOAD
 
 
 def test_a_limited_quantity_that_nothing_reports_makes_a_step_invalid() -> None:
@@ -203,7 +202,7 @@ def test_a_step_that_is_cut_short_ends_the_search_with_what_is_known(
     assert said in last.ended_by
     assert last.answer.held == 20
     assert not bench.is_up
-    assert verb.exit_code(last) is Exit.NO_REGRESSION
+    assert stages.exit_code(last) is Exit.NO_REGRESSION
 
 
 def test_the_machine_stops_a_search_before_it_gives_out() -> None:

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.capacity import verb
 from pipeline.model.capacity import Question, Step, Things
 from pipeline.model.limit import parse_limits
+from pipeline.runs.capacity import stages
 from pipeline.system.errors import ConfigError
 from tests.builders import NOW
 
@@ -29,14 +29,14 @@ from tests.builders import NOW
     ],
 )
 def test_a_wish_that_cannot_be_answered_is_refused(changes: dict[str, object], said: str) -> None:
-    good = verb.Wish("projects", "reference", ["p99(get)<1s"], 60)
+    good = stages.Wish("projects", "reference", ["p99(get)<1s"], 60)
     with pytest.raises(ConfigError, match=said):
-        verb.question_of(replace(good, **changes))  # type: ignore[arg-type]  # any field
+        stages.question_of(replace(good, **changes))  # type: ignore[arg-type]  # any field
 
 
 def test_a_wish_has_defaults_of_its_own_for_projects_and_objects() -> None:
-    projects = verb.question_of(verb.Wish("projects", "reference", ["ready<60s"], 60))
-    objects = verb.question_of(verb.Wish("objects", "reference", ["db<1GB"], 60, seed=5))
+    projects = stages.question_of(stages.Wish("projects", "reference", ["ready<60s"], 60))
+    objects = stages.question_of(stages.Wish("objects", "reference", ["db<1GB"], 60, seed=5))
     assert (projects.start, objects.start, objects.projects) == (5, 100, 3)
     assert objects.seed == 5
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, toolchain
+from pipeline import toolchain
 from pipeline.environments.chosen import chosen, with_load_pods
 from pipeline.environments.in_cluster import Resources
 from pipeline.environments.kind import Kind
@@ -12,8 +12,9 @@ from pipeline.environments.local import Local
 from pipeline.environments.remote import Remote, chosen_nodes
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Product, Subject
+from pipeline.runs import suite_file
+from pipeline.runs.request import Wish, placed, planned, spec_of
 from pipeline.system.errors import ConfigError, LaunchError
-from pipeline.wish import Wish, placed, planned, spec_of
 from tests.clusters import FakeCluster, running
 
 FILE = """
@@ -78,7 +79,7 @@ def test_what_is_no_environment_is_refused(name: str) -> None:
 
 def test_a_suite_keeps_its_digest_wherever_it_runs() -> None:
     loaded, plan = planned(Wish("smoke", "reference", environment="kind"))
-    assert loaded.digest == config.load(config.path_of("smoke")).digest
+    assert loaded.digest == suite_file.load(suite_file.path_of("smoke")).digest
     assert plan.suite.environment == Kind()
     assert plan.summary().environment == "kind"
 
@@ -89,7 +90,7 @@ def test_a_suite_runs_where_it_says_unless_it_is_told_otherwise() -> None:
 
 
 def test_keep_is_of_a_cluster_that_a_run_makes() -> None:
-    loaded = config.load(config.path_of("smoke"))
+    loaded = suite_file.load(suite_file.path_of("smoke"))
     kept = placed(loaded, "kind", [], keep=True).suite.environment
     assert isinstance(kept, Kind)
     assert kept.keep

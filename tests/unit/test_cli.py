@@ -226,12 +226,12 @@ def test_baselines_can_be_listed_and_shown(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_stored_baselines_are_readable_and_of_the_suites_as_they_are() -> None:
-    from pipeline import config
+    from pipeline.runs import suite_file
 
     for path in paths.ours("baselines").glob("*.json"):
         baseline = codec.read_baseline(path)
         assert baseline.name == path.stem
-        assert baseline.suite_digest == config.load(config.path_of(baseline.suite)).digest
+        assert baseline.suite_digest == suite_file.load(suite_file.path_of(baseline.suite)).digest
 
 
 def test_a_python_that_lacks_a_package_is_told_so() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
+from pipeline.runs import suite_file
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError, Exit
 
@@ -50,7 +50,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_good_suite_is_read(tmp_path: Path) -> None:
-    loaded = config.load(written(tmp_path, GOOD))
+    loaded = suite_file.load(written(tmp_path, GOOD))
 
     assert [m.name for m in loaded.suite.workloads[0].metrics] == ["create_p50", "get_p50"]
     assert loaded.digest.startswith("sha256:")
@@ -90,7 +90,7 @@ def test_what_is_wrong_is_named_with_file_line_and_key(
     path = written(tmp_path, GOOD.replace(old, new, 1))
 
     with pytest.raises(ConfigError) as caught:
-        config.load(path)
+        suite_file.load(path)
 
     everything = f"{caught.value}\n{caught.value.hint}"
     assert any(said in part and f"{path}:{line}: " in part for part in everything.splitlines()), (
@@ -114,18 +114,18 @@ def test_a_margin_above_1_has_a_percent_sign_or_is_an_amount(
     written_as: str, margin: float, tmp_path: Path
 ) -> None:
     path = written(tmp_path, GOOD.replace("margin = 0.05", f"margin = {written_as}", 1))
-    first, _ = config.load(path).suite.workloads[0].metrics
+    first, _ = suite_file.load(path).suite.workloads[0].metrics
     assert first.margin == pytest.approx(margin)
 
 
 def test_text_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="line 2"):
-        config.load(written(tmp_path, 'name = "x"\n= 3\n'))
+        suite_file.load(written(tmp_path, 'name = "x"\n= 3\n'))
 
 
 def test_a_missing_suite_says_which_there_are() -> None:
     with pytest.raises(ConfigError) as caught:
-        config.path_of("prr")
+        suite_file.path_of("prr")
 
     assert "gc, nightly, pr, scale, smoke" in caught.value.hint
 
@@ -135,16 +135,16 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
 
     with pytest.raises(ConfigError, match="is UTF-16"):
-        config.load(path)
+        suite_file.load(path)
 
 
 def test_a_comment_does_not_change_what_a_suite_means_but_a_margin_does(tmp_path: Path) -> None:
-    before = config.load(written(tmp_path, GOOD)).digest
+    before = suite_file.load(written(tmp_path, GOOD)).digest
 
-    assert config.load(written(tmp_path, f"# hello\n{GOOD}")).digest == before
+    assert suite_file.load(written(tmp_path, f"# hello\n{GOOD}")).digest == before
     more = re.sub(r"pairs = \d+", "pairs = 19\nbudget_s = 60", GOOD)
-    assert config.load(written(tmp_path, more)).digest == before  # how many, not what
-    assert config.load(written(tmp_path, GOOD.replace("0.05", "0.06", 1))).digest != before
+    assert suite_file.load(written(tmp_path, more)).digest == before  # how many, not what
+    assert suite_file.load(written(tmp_path, GOOD.replace("0.05", "0.06", 1))).digest != before
 
 
 DESCRIBED = """
@@ -156,7 +156,7 @@ create_p50 = "median latency of a create"
 def test_a_metric_has_its_own_description_or_the_one_of_its_workload(tmp_path: Path) -> None:
     own = 'margin = 0.05\ndescription = "a get"\n'
     text = own.join(GOOD.rpartition("margin = 0.05\n")[::2]) + DESCRIBED
-    create, get = config.load(written(tmp_path, text)).suite.workloads[0].metrics
+    create, get = suite_file.load(written(tmp_path, text)).suite.workloads[0].metrics
     assert create.metric().description == "median latency of a create"
     assert get.metric().description == "a get"
 
@@ -165,22 +165,22 @@ def test_a_description_of_no_metric_is_named_with_its_line(tmp_path: Path) -> No
     text = GOOD + DESCRIBED.replace("create_p50", "create_p5")
     line = text.splitlines().index('create_p5 = "median latency of a create"') + 1
     with pytest.raises(ConfigError, match=rf"tiny.toml:{line}: .*did you mean `create_p50`"):
-        config.load(written(tmp_path, text))
+        suite_file.load(written(tmp_path, text))
 
 
 def test_a_description_does_not_change_what_a_suite_means_but_a_tolerance_does(
     tmp_path: Path,
 ) -> None:
-    plain = config.load(written(tmp_path, GOOD)).digest
+    plain = suite_file.load(written(tmp_path, GOOD)).digest
     described = GOOD.replace("unit", 'description = "said"\nunit') + DESCRIBED
-    assert config.load(written(tmp_path, described)).digest == plain
+    assert suite_file.load(written(tmp_path, described)).digest == plain
     tolerant = GOOD.replace("margin = 0.05", "margin = 0.05\ntolerance = 0.1")
-    assert config.load(written(tmp_path, tolerant)).digest != plain
+    assert suite_file.load(written(tmp_path, tolerant)).digest != plain
 
 
 def test_every_metric_that_we_ship_is_described_and_a_gating_one_has_a_tolerance() -> None:
     for path in paths.ours("suites").glob("*.toml"):
-        for workload in config.load(path).suite.workloads:
+        for workload in suite_file.load(path).suite.workloads:
             for metric in workload.metrics:
                 assert metric.description, f"{path}: {workload.name}/{metric.name}"
                 assert not metric.gate or metric.tolerance, f"{path}: {workload.name}/{metric.name}"
@@ -188,7 +188,7 @@ def test_every_metric_that_we_ship_is_described_and_a_gating_one_has_a_tolerance
 
 @pytest.mark.parametrize("name", ["smoke", "pr", "nightly", "gc", "scale"])
 def test_the_suites_we_ship_are_good_and_gate_on_something(name: str) -> None:
-    suite = config.load(config.path_of(name)).suite
+    suite = suite_file.load(suite_file.path_of(name)).suite
 
     assert suite.name == name
     assert any(metric.gate for workload in suite.workloads for metric in workload.metrics)
@@ -200,18 +200,18 @@ def test_the_suites_we_ship_are_good_and_gate_on_something(name: str) -> None:
 def test_a_budget_that_is_not_finite_and_above_zero_is_refused(tmp_path: Path, budget: str) -> None:
     text = GOOD.replace("pairs = 3", f"pairs = 3\nbudget_s = {budget}")
     with pytest.raises(ConfigError, match=r"tiny\.toml:4: budget_s: Input should be"):
-        config.load(written(tmp_path, text))
+        suite_file.load(written(tmp_path, text))
 
 
 def test_no_number_of_a_suite_may_be_infinite(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"rate: Input should be a finite number"):
-        config.load(written(tmp_path, GOOD.replace("rate = 10.0", "rate = inf")))
+        suite_file.load(written(tmp_path, GOOD.replace("rate = 10.0", "rate = inf")))
 
 
 @pytest.mark.parametrize("key", ["k6", "kind", "local", "clusterloader2"])
 def test_an_unknown_key_is_named_whatever_it_is_called(tmp_path: Path, key: str) -> None:
     with pytest.raises(ConfigError, match=rf"tiny\.toml:1: {key}: unknown key"):
-        config.load(written(tmp_path, f"{key} = 0\n{GOOD}"))
+        suite_file.load(written(tmp_path, f"{key} = 0\n{GOOD}"))
 
 
 @pytest.mark.parametrize("key", ["margin", "tolerance"])
@@ -220,7 +220,9 @@ def test_a_ratio_between_one_and_two_is_questioned_and_taken(
 ) -> None:
     asked = {"margin": "margin = {}", "tolerance": "margin = 0.05\ntolerance = {}"}[key]
     digests = {
-        config.load(written(tmp_path, GOOD.replace("margin = 0.05", asked.format(value)))).digest
+        suite_file.load(
+            written(tmp_path, GOOD.replace("margin = 0.05", asked.format(value)))
+        ).digest
         for value in ('"150%"', "1.5")
     }
     assert len(digests) == 1
@@ -231,4 +233,4 @@ def test_a_tolerance_from_two_on_is_refused_with_its_line(tmp_path: Path) -> Non
     text = f"{GOOD}tolerance = 30\n"
     line = len(text.splitlines())
     with pytest.raises(ConfigError, match=rf"tiny.toml:{line}: .*did you mean 30 %\?"):
-        config.load(written(tmp_path, text))
+        suite_file.load(written(tmp_path, text))

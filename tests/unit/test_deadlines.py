@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import config
-from pipeline.history import nights
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Finding, Verdict
@@ -20,6 +18,8 @@ from pipeline.model.subject import Arm
 from pipeline.render.line import drawn
 from pipeline.render.numbers import interval
 from pipeline.render.text import text
+from pipeline.runs import suite_file
+from pipeline.runs.history import nights
 from pipeline.storage import codec
 from pipeline.system import paths
 from tests.builders import results
@@ -200,7 +200,7 @@ PARTNERS = {
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in paths.ours("suites").glob("*.toml")))
 def test_every_gating_time_has_a_gating_partner_that_counts_what_was_not_done(name: str) -> None:
-    suite = config.load(config.path_of(name)).suite
+    suite = suite_file.load(suite_file.path_of(name)).suite
     for workload in suite.workloads:
         gating = {metric.select for metric in workload.metrics if metric.gate}
         for select in gating:

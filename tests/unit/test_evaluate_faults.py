@@ -4,20 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, stages
-from pipeline.evaluate.bench import workload_of
-from pipeline.evaluate.faults import LOOKED_FOR, SIZES, Faults, only
 from pipeline.judge import policy
 from pipeline.model.evaluation import Seen
 from pipeline.model.metric import Metric
 from pipeline.model.report import Report
-from pipeline.priors import NO_PRIOR
+from pipeline.runs import stages, suite_file
+from pipeline.runs.evaluate.faults import LOOKED_FOR, SIZES, Faults, only
+from pipeline.runs.evaluate.launcher import workload_of
+from pipeline.runs.priors import NO_PRIOR
+from pipeline.runs.request import Wish
 from pipeline.storage import codec
 from pipeline.system.errors import LoadError
-from pipeline.wish import Wish
 from tests.builders import results
 
-LOADED = config.load(config.path_of("drivers"))
+LOADED = suite_file.load(suite_file.path_of("drivers"))
 SUITE, TEXT = LOADED.suite, LOADED.text
 QUIET = (1.0, 1.001, 0.999, 1.0, 1.0)
 WORSE = (2.0, 2.002, 1.998, 2.0, 2.0)
@@ -60,7 +60,7 @@ def test_each_fault_is_looked_for_in_one_workload_by_both_drivers(tmp_path: Path
     for _, workload in LOOKED_FOR.values():
         path = tmp_path / "suite.toml"
         path.write_text(only(TEXT, workload))
-        found = config.load(path).suite.workloads
+        found = suite_file.load(path).suite.workloads
         assert {workload_of(one) for one in found} == {workload}
         assert {one.driver.kind for one in found} == {"k6", "clusterloader2"}
 
@@ -72,7 +72,7 @@ def test_where_one_driver_cannot_load_the_faulty_build_the_other_does_alone(
 
     def run(wish: Wish, _out: Path) -> Report:
         assert wish.prior == NO_PRIOR
-        workloads = [w.name for w in config.load(Path(wish.suite)).suite.workloads]
+        workloads = [w.name for w in suite_file.load(Path(wish.suite)).suite.workloads]
         asked.append(workloads)
         if "object-crud-cl2" in workloads:
             raise LoadError("pair 0, object-crud-cl2: it was still running after 460 s")

@@ -5,19 +5,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline import config
-from pipeline.config import AnyDriver
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6 import K6
-from pipeline.evaluate.bench import larger, workload_of
-from pipeline.evaluate.scripts import scripts
-from pipeline.evaluate.verb import shown
 from pipeline.model.evaluation import Attempt, Evaluation, Rung, Seen
 from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
 from pipeline.render.evaluation import choices, document
+from pipeline.runs import suite_file
+from pipeline.runs.evaluate.launcher import larger, workload_of
+from pipeline.runs.evaluate.scripts import scripts
+from pipeline.runs.evaluate.stages import shown
+from pipeline.runs.suite_file import AnyDriver
 
-SUITE = config.load(config.path_of("drivers")).suite
+SUITE = suite_file.load(suite_file.path_of("drivers")).suite
 
 
 def attempt(driver: str, cpu_s: float = 1.0, *, invalid: str = "", **values: float) -> Attempt:

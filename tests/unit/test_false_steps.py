@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.cli import main
-from pipeline.history import answer
 from pipeline.judge.history import FEWEST, HistoryRule, acknowledge, judge
 from pipeline.judge.stats.noise import Floats
 from pipeline.judge.stats.weekly import rhythm
@@ -19,6 +18,7 @@ from pipeline.model.history import Acknowledgement, Judged, Line
 from pipeline.model.metric import Better, Scale
 from pipeline.render.history import history_text
 from pipeline.render.history_page import history_html
+from pipeline.runs.history import answer
 from tests.unit.test_history import csv
 
 RULE = HistoryRule()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.drivers.filling import fill, probing, ready_timeout_s
 from pipeline.model.capacity import Question, Things
 from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Program, Target
 from pipeline.probes.sizes import sizes
+from pipeline.runs.capacity.fill import fill, probing, ready_timeout_s
 from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, values
 

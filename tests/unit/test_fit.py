@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, fit, stages, toolchain, wish
+from pipeline import toolchain
 from pipeline.model.headroom import Room
 from pipeline.model.results import Interleave
 from pipeline.model.sizing import (
@@ -20,7 +20,8 @@ from pipeline.model.sizing import (
     need,
 )
 from pipeline.model.subject import Product, Spec, parse_spec
-from pipeline.plan import Plan
+from pipeline.runs import preflight, request, stages, suite_file
+from pipeline.runs.plan import Plan
 from pipeline.system.errors import ConfigError, Exit
 
 PLENTY = Room(memory=1e12, memory_total=1e12, disk=1e12, files=1e6)
@@ -58,7 +59,7 @@ def plan(
         WORKLOAD.format(number=number, projects=projects, objects=objects) for number in (1, 2)
     )
     path.write_text(SUITE + "".join(workloads))
-    return Plan(config.load(path).suite.of(product), 5, interleave, 1)
+    return Plan(suite_file.load(path).suite.of(product), 5, interleave, 1)
 
 
 OLD, NEW, UNKNOWN = (
@@ -72,13 +73,13 @@ def refused(
 ) -> ConfigError:
     room = Room(memory, 1e12, disk, files)
     with pytest.raises(ConfigError, match="the suite large does not fit this machine") as caught:
-        fit.require(plan, specs, Path("out"), room)
+        preflight.require(plan, specs, Path("out"), room)
     return caught.value
 
 
 def test_projects_of_all_workloads_of_a_launch_add_up(tmp_path: Path) -> None:
-    found = fit.needed(plan(tmp_path), [NEW])
-    half = fit.needed(plan(tmp_path, projects=50), [NEW])
+    found = preflight.needed(plan(tmp_path), [NEW])
+    half = preflight.needed(plan(tmp_path, projects=50), [NEW])
     # 200 Projects at 25 MB, and 20,000 objects of 10 kB, in each of two builds
     assert found.memory == pytest.approx(
         2 * (430e6 + 200 * 25e6 + 20_000 * (2e3 + 4 * 10_000)) + 200e6
@@ -88,7 +89,7 @@ def test_projects_of_all_workloads_of_a_launch_add_up(tmp_path: Path) -> None:
 
 
 def test_both_builds_at_once_take_twice_the_memory_but_no_more_files_each(tmp_path: Path) -> None:
-    duet, trial = (fit.needed(plan(tmp_path, interleave=how), [OLD]) for how in Interleave)
+    duet, trial = (preflight.needed(plan(tmp_path, interleave=how), [OLD]) for how in Interleave)
     assert duet.memory - 200e6 == pytest.approx(2 * (trial.memory - 200e6))
     assert duet.files == trial.files == 57 + 200 * 60 + 100
 
@@ -104,7 +105,7 @@ def test_the_estimate_of_milo_is_what_was_measured() -> None:
 
 
 def test_a_suite_that_fits_is_not_refused(tmp_path: Path) -> None:
-    fit.require(plan(tmp_path), [OLD, NEW], Path("out"), PLENTY)
+    preflight.require(plan(tmp_path), [OLD, NEW], Path("out"), PLENTY)
 
 
 def test_too_little_memory_says_how_much_is_missing_and_what_would_fit(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_too_little_memory_says_how_much_is_missing_and_what_would_fit(tmp_path:
         " with --interleave trial it fits: one build is up at a time"
     )
     room = dataclasses.replace(PLENTY, memory=9e9)
-    fit.require(plan(tmp_path, projects=67), [NEW], Path("out"), room)
+    preflight.require(plan(tmp_path, projects=67), [NEW], Path("out"), room)
 
 
 def test_too_few_files_say_how_many_are_missing_and_what_would_fit(tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def test_a_build_of_unknown_version_is_not_refused_for_what_only_old_ones_take(
     tmp_path: Path,
 ) -> None:
     room = dataclasses.replace(PLENTY, files=10_000)
-    fit.require(plan(tmp_path), [UNKNOWN], Path("out"), room)
+    preflight.require(plan(tmp_path), [UNKNOWN], Path("out"), room)
     assert footprint(Product.MILO, is_shared=None) is MILO_SHARED
     assert footprint(Product.REFERENCE, is_shared=None) is REFERENCE
 
@@ -188,9 +189,9 @@ def test_plan_and_run_refuse_before_anything_starts(
     small = dataclasses.replace(PLENTY, memory=1e8)
     monkeypatch.setattr(toolchain, "room", lambda _out: small)
     monkeypatch.setattr(toolchain, "artifact", nothing)
-    asked = wish.Wish("smoke", "reference", against="reference")
+    asked = request.Wish("smoke", "reference", against="reference")
     with pytest.raises(ConfigError, match="the suite smoke does not fit"):
-        wish.foreseen(asked)
+        request.foreseen(asked)
     with pytest.raises(ConfigError, match="the suite smoke does not fit") as caught:
         stages.run(asked, tmp_path / "out")
     assert caught.value.exit_code == Exit.BAD_ARGUMENTS

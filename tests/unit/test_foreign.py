@@ -13,14 +13,14 @@ from fuzz import mutate
 from fuzz.readers import READERS
 from fuzz.seeds import seeds
 from pipeline.drivers.points import read_points
-from pipeline.history import nights
-from pipeline.history import table as history_table
-from pipeline.history.source import Meaning
 from pipeline.model.metric import Better, Scale
 from pipeline.model.results import Sample
 from pipeline.model.subject import Arm
 from pipeline.probes import prometheus
 from pipeline.probes.scrape import Selection, read
+from pipeline.runs.history import nights
+from pipeline.runs.history import points_csv as history_table
+from pipeline.runs.history.source import Meaning
 from pipeline.storage import measurements_csv, strict_json
 from pipeline.system.errors import BaselineError, ConfigError, LoadError
 from pipeline.system.sanitize import clipped

@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.cli import main
-from pipeline.history import arguments, table
-from pipeline.history.source import Meaning
+from pipeline.history import arguments
 from pipeline.judge.history import FEWEST, HistoryRule, acknowledge, judge
 from pipeline.model.history import Acknowledgement, Judged, Line, Step
 from pipeline.model.metric import Better
+from pipeline.runs.history import points_csv
+from pipeline.runs.history.source import Meaning
 from pipeline.storage import acknowledged
 from pipeline.system.errors import ConfigError
 
@@ -88,7 +89,7 @@ def test_series_of_one_file_do_not_mix(tmp_path: Path, capsys: pytest.CaptureFix
 
 def _series(path: Path, size: int = 1_000_000) -> list[tuple[Judged, list[str], list[str]]]:
     """Return each series of a file, with the time and the commit of each of its points."""
-    source = table.read(path, Meaning(), size)
+    source = points_csv.read(path, Meaning(), size)
     found = []
     for one in sorted(source.series, key=lambda one: one.line.name):
         places = source.look(set(one.rows.tolist()), set())
@@ -234,7 +235,7 @@ def test_another_encoding_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_times_may_be_written_in_other_ways(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("time,value\n2024.01.02 3:00:00 +0100,2\n2024.01.01 3:00:00 +0100,1\n")
-    (series,) = table.read(path, Meaning()).series
+    (series,) = points_csv.read(path, Meaning()).series
     assert tuple(series.line.values) == (1.0, 2.0)
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
-from pipeline.history import branch, nights
-from pipeline.history.branch import Branch
-from pipeline.history.nights import Night
 from pipeline.model.metric import Better
+from pipeline.runs.history import branch, nights
+from pipeline.runs.history.branch import Branch
+from pipeline.runs.history.nights import Night
 from pipeline.storage import codec
 from pipeline.system.errors import BaselineError, ConfigError, Exit, LoadError
 from tests.builders import LATENCY, NOW, results

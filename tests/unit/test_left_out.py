@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import config, measure
-from pipeline.config import Suite
 from pipeline.judge import policy
 from pipeline.model.report import Finding, Verdict
 from pipeline.model.results import Failure, ResultSet
 from pipeline.model.subject import Arm, Product
-from pipeline.ours import by_suite
-from pipeline.plan import Plan
 from pipeline.render import words
+from pipeline.runs import measure, suite_file
+from pipeline.runs.plan import Plan
+from pipeline.runs.suite_file import Suite
+from pipeline.runs.verified import by_suite
 from pipeline.storage import codec
 from pipeline.system.errors import BaselineError
 from tests.builders import LATENCY, results
@@ -170,7 +170,7 @@ TWO = SUITE + SUITE[SUITE.index("[[workload]]") :].replace('"crud"', '"again"').
 def two(tmp_path: Path) -> Suite:
     path = tmp_path / "tiny.toml"
     path.write_text(TWO)
-    return config.load(path).suite
+    return suite_file.load(path).suite
 
 
 def test_pairs_are_measured_without_what_is_left_out(two: Suite, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_pairs_that_leave_something_out_are_expected_to_take_less_time(two: Suit
 
 
 def test_an_artifact_cannot_leave_a_workload_out_before_it_is_settled() -> None:
-    suite = config.load(config.path_of("pr")).suite
+    suite = suite_file.load(suite_file.path_of("pr")).suite
     honest_run = honest()
     name = suite.workloads[0].name
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
 from pipeline.model.subject import Product
+from pipeline.runs import suite_file
 from tests.unit.test_config import GOOD, written
 
 
 def load_digest(folder: Path, text: str = GOOD, product: Product = Product.MILO) -> str:
-    return config.load_digest(config.load(written(folder, text)).suite.of(product))
+    return suite_file.load_digest(suite_file.load(written(folder, text)).suite.of(product))
 
 
 @pytest.mark.parametrize(

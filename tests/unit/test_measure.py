@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import measure
-from pipeline.config import Suite
 from pipeline.judge import policy
 from pipeline.model.ports import Load, Span, Target
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm
-from pipeline.plan import Plan
+from pipeline.runs import measure
+from pipeline.runs.plan import Plan
+from pipeline.runs.suite_file import Suite
 from pipeline.system.errors import LaunchError, LoadError
 from tests.fakes import (
     Bench,
@@ -227,7 +227,7 @@ def test_a_build_that_dies_on_a_full_disk_has_not_failed(
     suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = SimpleNamespace(total=2**30, used=2**30, free=2**20)
-    monkeypatch.setattr("pipeline.measure.shutil.disk_usage", lambda _: full)
+    monkeypatch.setattr("pipeline.runs.measure.shutil.disk_usage", lambda _: full)
     bench = dying(suite, tmp_path, {0: (Arm.CANDIDATE,)})
     with pytest.raises(LoadError, match=r"the disk is full.*server of the candidate exited"):
         list(bench.run())

@@ -5,9 +5,9 @@ from typing import get_args
 
 import pytest
 
-from pipeline.config import AskedProbe, Suite
 from pipeline.model.subject import Arm
 from pipeline.probes import ASKED
+from pipeline.runs.suite_file import AskedProbe, Suite
 from pipeline.system.errors import LoadError
 from tests.fakes import Bench, FakeDriver, FakeProbe, applied, tiny
 

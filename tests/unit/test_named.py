@@ -10,9 +10,9 @@ from pipeline.judge import policy
 from pipeline.publish.asked import Asked
 from pipeline.publish.asked import reproduce as recommended
 from pipeline.render.words import reproduce
-from pipeline.stages import ENVIRONMENT, _place
+from pipeline.runs.request import Wish
+from pipeline.runs.stages import ENVIRONMENT, _place
 from pipeline.system import paths
-from pipeline.wish import Wish
 from tests.builders import LATENCY, results
 from tests.publications import ORIGIN
 

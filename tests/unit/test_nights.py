@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import config, priors
 from pipeline.cli import main
-from pipeline.history import nights
 from pipeline.judge.calibrate import calibration
 from pipeline.judge.spreads import conditions_of, pair_spreads, run_spreads
 from pipeline.model.results import Failure, Interleave, ResultSet
 from pipeline.model.subject import Arm, Product
+from pipeline.runs import priors, suite_file
+from pipeline.runs.history import nights
 from pipeline.storage import codec
 from pipeline.system.errors import BaselineError, LoadError
 from tests.builders import COUNT, LATENCY, NOW, results
@@ -317,7 +317,7 @@ def test_a_spread_that_cannot_be_is_refused(
 
 
 def test_a_night_by_another_version_of_our_suite_is_no_part_of_a_prior(tmp_path: Path) -> None:
-    suite = config.load(config.path_of("smoke")).suite
+    suite = suite_file.load(suite_file.path_of("smoke")).suite
     ours = priors.request(suite, Product.MILO, Interleave.REQUEST).conditions.load_digest
     path = tmp_path / "nights.jsonl"
     for number, (load, place) in enumerate(

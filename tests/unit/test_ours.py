@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm, Product
-from pipeline.ours import by_suite
+from pipeline.runs import suite_file
+from pipeline.runs.verified import by_suite
 from pipeline.system.errors import BaselineError
 from tests.publishing import honest
 
@@ -24,12 +24,12 @@ def without(results: ResultSet, key: str, *arms: Arm) -> ResultSet:
     return replace(results, samples=samples)
 
 
-def suite(tmp_path: Path, environment: str) -> config.Suite:
+def suite(tmp_path: Path, environment: str) -> suite_file.Suite:
     """Return the suite `pr`, to be run elsewhere."""
-    text = config.path_of("pr").read_text()
+    text = suite_file.path_of("pr").read_text()
     path = tmp_path / "pr.toml"
     path.write_text(text.replace('kind = "local"', f'kind = "{environment}"', 1))
-    return config.load(path).suite
+    return suite_file.load(path).suite
 
 
 @pytest.mark.parametrize(

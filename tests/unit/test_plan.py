@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import config, wish
 from pipeline.judge.interim import looks_up_to
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Product
-from pipeline.plan import Plan
 from pipeline.render.plan import pairs_of
+from pipeline.runs import request, suite_file
+from pipeline.runs.plan import Plan
 from tests.fakes import tiny
 
 LEAST = "but a run takes at least 3: about 31 s"
@@ -19,7 +19,7 @@ PAIR_S = 10.2  # 5 s of load and 1 s before it, 3 s for the servers and 1.2 s fo
 
 
 @pytest.fixture
-def suite(tmp_path: Path) -> config.Suite:
+def suite(tmp_path: Path) -> suite_file.Suite:
     return tiny(tmp_path)
 
 
@@ -38,7 +38,7 @@ def suite(tmp_path: Path) -> config.Suite:
     ],
 )
 def test_a_plan_says_how_many_pairs_fit(
-    suite: config.Suite, pairs: int, budget_pairs: float | None, said: str, *, is_fixed: bool
+    suite: suite_file.Suite, pairs: int, budget_pairs: float | None, said: str, *, is_fixed: bool
 ) -> None:
     budget_s = None if budget_pairs is None else budget_pairs * PAIR_S
     looks = () if is_fixed else looks_up_to(pairs)
@@ -55,7 +55,7 @@ def test_a_plan_says_how_many_pairs_fit(
 def test_what_fits_is_at_most_what_is_asked_for_and_the_first_look_always_comes(
     pairs: int, budget_s: float, interleave: Interleave, *, is_fixed: bool
 ) -> None:
-    suite = config.load(config.path_of("smoke")).suite
+    suite = suite_file.load(suite_file.path_of("smoke")).suite
     looks = () if is_fixed else looks_up_to(pairs)
     plan = Plan(suite, pairs, interleave, 1, looks, budget_s)
     found = plan.summary()
@@ -69,19 +69,19 @@ def test_what_fits_is_at_most_what_is_asked_for_and_the_first_look_always_comes(
 
 def test_the_suite_says_whether_the_first_regression_ends_a_run() -> None:
     stops = {
-        name: config.load(config.path_of(name)).suite.stop_at_red
+        name: suite_file.load(suite_file.path_of(name)).suite.stop_at_red
         for name in ("smoke", "pr", "nightly")
     }
     assert stops == {"smoke": True, "pr": True, "nightly": False}
 
 
 def test_when_a_run_ends_is_no_part_of_what_its_values_mean(tmp_path: Path) -> None:
-    text = config.path_of("pr").read_text(encoding="utf-8")
+    text = suite_file.path_of("pr").read_text(encoding="utf-8")
     other = tmp_path / "pr.toml"
     other.write_text(text.replace("stop_at_red = true", "stop_at_red = false"), encoding="utf-8")
-    assert config.load(other).digest == config.load(config.path_of("pr")).digest
+    assert suite_file.load(other).digest == suite_file.load(suite_file.path_of("pr")).digest
 
 
 def test_the_plan_of_a_suite_has_its_budget() -> None:
-    _, plan = wish.planned(wish.Wish("smoke", "reference", environment="kind"))
+    _, plan = request.planned(request.Wish("smoke", "reference", environment="kind"))
     assert plan.summary().budget_s == 180

@@ -16,9 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import baselines, cli, config, fit, priors, stages, toolchain, trust
-from pipeline.history import nights
-from pipeline.history.given import named_spreads, newest_spreads
+from pipeline import cli, toolchain
 from pipeline.judge import policy
 from pipeline.judge.spreads import LEAST_RUNS, PriorRequest, SpreadOrigin, conditions_of, prior
 from pipeline.model.ports import Artifact
@@ -26,11 +24,14 @@ from pipeline.model.report import Report
 from pipeline.model.results import Failure, Interleave, Machine, ResultSet
 from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm, Product
-from pipeline.priors import NO_PRIOR, NamedSpreads
+from pipeline.runs import baselines, preflight, priors, stages, suite_file, trust
+from pipeline.runs.history import nights
+from pipeline.runs.history.spreads_file import named_spreads, newest_spreads
+from pipeline.runs.priors import NO_PRIOR, NamedSpreads
+from pipeline.runs.request import Wish
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError, Exit
-from pipeline.wish import Wish
 from tests.builders import LATENCY, results
 
 KEY = "object-crud/create_p50"
@@ -442,10 +443,10 @@ def test_runs_that_do_not_belong_together_are_not_put_together(tmp_path: Path) -
 
 
 def test_results_of_before_are_of_the_load_that_their_folder_tells(tmp_path: Path) -> None:
-    loaded = config.load(config.path_of("smoke"))
+    loaded = suite_file.load(suite_file.path_of("smoke"))
     run = replace(measured(load=""), suite="smoke", suite_digest=loaded.digest)
     folder = stored(tmp_path / "a", run)
-    config.keep(loaded, folder)
+    suite_file.keep(loaded, folder)
     found = baselines.spreads_of([folder]).conditions
     assert found == priors.request(loaded.suite, Product.MILO, Interleave.REQUEST).conditions
     codec.write_results(folder / "results.json", replace(run, suite_digest="sha256:0"))
@@ -459,7 +460,7 @@ def stale(path: Path) -> str:
     of = history.conditions
     if path.name != f"{of.suite}-{of.product}.json":
         return "it has another name than its suite and product"
-    suite = config.load(config.path_of(of.suite)).suite
+    suite = suite_file.load(suite_file.path_of(of.suite)).suite
     asked = priors.request(suite, of.product, of.interleave)
     if asked.conditions != of:
         return "the load of the suite has changed: record it again"
@@ -469,7 +470,7 @@ def stale(path: Path) -> str:
 def test_shipped_spreads_are_of_the_suites_as_they_are(tmp_path: Path) -> None:
     for path in paths.ours("baselines", "spreads").glob("*.json"):
         assert stale(path) == "", path
-    smoke = config.load(config.path_of("smoke")).suite
+    smoke = suite_file.load(suite_file.path_of("smoke")).suite
     of = priors.request(smoke, Product.MILO, Interleave.REQUEST).conditions
     good = tmp_path / "smoke-milo.json"
     codec.write_spreads(good, replace(history_of(), conditions=of))
@@ -488,7 +489,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Wish], R
     )
     monkeypatch.setattr(toolchain, "programs_of", lambda _: {})
     monkeypatch.setattr(toolchain, "machine_with", lambda *_: Machine(MACHINE, {}))
-    monkeypatch.setattr(fit, "require", lambda *_: None)
+    monkeypatch.setattr(preflight, "require", lambda *_: None)
     monkeypatch.setattr(stages, "_measure", lambda _, found, *__, **___: policy.report(found))
 
     def begin(wish: Wish) -> ResultSet:
@@ -505,7 +506,7 @@ def measured_subject(spec: object) -> Any:  # noqa: ANN401 - a subject
 
 def fed_smoke() -> Conditions:
     """Feed runs of the suite smoke, and return what they share."""
-    smoke = config.load(config.path_of("smoke")).suite
+    smoke = suite_file.load(suite_file.path_of("smoke")).suite
     of = priors.request(smoke, Product.REFERENCE, Interleave.REQUEST).conditions
     runs = (
         replace(
@@ -563,7 +564,7 @@ def test_only_what_was_begun_here_feeds(
     (state / "begun.txt").unlink()
     stages.feed(report, out)
     assert not kept(state)
-    suite = config.load(out / config.SUITE).suite
+    suite = suite_file.load(out / suite_file.SUITE).suite
     there = stages._begun(run, suite, out)  # noqa: SLF001 - as resume does
     trust.require(there, out, is_trusted=True)
     trust.require(there, out, is_trusted=False)

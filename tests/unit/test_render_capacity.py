@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.judge.search import added
 from pipeline.model.capacity import Capacity, Ended, Question, Step, Things
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine
@@ -14,6 +13,7 @@ from pipeline.model.subject import Subject
 from pipeline.render.capacity import capacity_text, headline, plot, reproduce
 from pipeline.render.curve import curve_svg
 from pipeline.render.numbers import quantity
+from pipeline.runs.capacity.search import added
 from tests.builders import NOW
 
 EMPTY = Capacity(

@@ -8,14 +8,15 @@ from typing import NoReturn
 
 import pytest
 
-from pipeline import cli, config, fit, measure, stages, toolchain, trust
-from pipeline.config import SUITE
+from pipeline import cli, toolchain
 from pipeline.drivers.k6 import K6
 from pipeline.environments.local import Local
 from pipeline.model.ports import Artifact, Load, Span
 from pipeline.model.results import Machine, Reading, ResultSet
 from pipeline.model.subject import Arm, Subject
-from pipeline.plan import Plan
+from pipeline.runs import measure, preflight, stages, suite_file, trust
+from pipeline.runs.plan import Plan
+from pipeline.runs.suite_file import SUITE
 from pipeline.storage import codec
 from pipeline.system.errors import Exit
 from pipeline.system.paths import RESULTS
@@ -66,7 +67,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     monkeypatch.setattr(measure, "run_pairs", run_pairs)
     monkeypatch.setattr(Local, "opened", opened)
     monkeypatch.setattr(K6, "driver", lambda *_: None)
-    monkeypatch.setattr(fit, "require", lambda *_: None)
+    monkeypatch.setattr(preflight, "require", lambda *_: None)
     monkeypatch.setattr(stages, "measuring", lambda _: nullcontext())
     monkeypatch.setattr(toolchain, "programs_of", lambda _: {})
     monkeypatch.setattr(toolchain, "machine_with", lambda *_: Machine({}, {}))
@@ -74,11 +75,11 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     return numbers
 
 
-def tiny(folder: Path, *, gates: int = 1) -> config.Suite:
+def tiny(folder: Path, *, gates: int = 1) -> suite_file.Suite:
     """Return a suite the first metrics of which gate: an inconclusive one, and a worse one."""
     path = folder / SUITE
     path.write_text(TINY.replace("margin = 0.05", "margin = 0.05\ngate = true", gates))
-    return config.load(path).suite
+    return suite_file.load(path).suite
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def ended(measured: list[int], tmp_path: Path) -> Path:
 def measured_to_the_end(out: Path, *, gates: int) -> int:
     """Measure a new run into a folder, and return how the command ends."""
     suite = tiny(out, gates=gates)
-    digest = config.load(out / SUITE).digest
+    digest = suite_file.load(out / SUITE).digest
     begun = replace(empty(suite), suite_digest=digest, looks=(3, 4), pairs_asked=4)
     codec.write_results(out / RESULTS, begun)
     trust.note(stages._begun(begun, suite, out), out)  # noqa: SLF001

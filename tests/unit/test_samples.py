@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline.config import MetricSettings, Workload
 from pipeline.model.results import Cutoff, Reading
 from pipeline.model.subject import Arm
-from pipeline.samples import disagreeing, too_short, unexplained, values_of
+from pipeline.runs.samples import disagreeing, too_short, unexplained, values_of
+from pipeline.runs.suite_file import MetricSettings, Workload
 
 LATENCY = "http_req_duration{op=get}"
 

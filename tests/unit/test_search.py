@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.judge.search import (
+from pipeline.model.capacity import Ended, Outcome, Question, Step, Things
+from pipeline.model.limit import parse_limits
+from pipeline.runs.capacity.search import (
     FIXED_S,
     Measure,
     Stop,
@@ -21,8 +23,6 @@ from pipeline.judge.search import (
     reachable,
     unmeasured,
 )
-from pipeline.model.capacity import Ended, Outcome, Question, Step, Things
-from pipeline.model.limit import parse_limits
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LIMITS = parse_limits(["files(server)<100", "memory<1GB"])

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.history import table, times
-from pipeline.history.source import Meaning
+from pipeline.runs.history import dates, points_csv
+from pipeline.runs.history.source import Meaning
 from pipeline.system.errors import ConfigError
 
 FOLDER = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -29,7 +29,7 @@ def order(tmp_path: Path, texts: Sequence[str], size: int = 1_000_000) -> list[s
     path = tmp_path / "x.csv"
     lines = "".join(f'"{text}",{n + 1}\n' for n, text in enumerate(texts))
     path.write_text(f"time,value\n{lines}", encoding="utf-8")
-    (series,) = table.read(path, Meaning(), size).series
+    (series,) = points_csv.read(path, Meaning(), size).series
     return [texts[int(row)] for row in series.rows]
 
 
@@ -154,12 +154,12 @@ def test_columns_of_one_series_each_may_be_in_another_order(tmp_path: Path) -> N
     path = tmp_path / "x.csv"
     # Read as numbers `b` comes first, as versions second: but it is alone in its series.
     path.write_text("time,value,series\n1.10,1,b\n1.9,1,a\n1.20,2,b\n")
-    one, two = table.read(path, Meaning()).series
+    one, two = points_csv.read(path, Meaning()).series
     assert [one.line.values, two.line.values] == [(1.0, 2.0), (1.0,)]
 
 
 def test_so_many_versions_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(times, "MOST_VERSIONS", 3)
+    monkeypatch.setattr(dates, "MOST_VERSIONS", 3)
     assert order(tmp_path, ["v1", "v2", "v3"]) == ["v1", "v2", "v3"]
     assert ":5: time: `v4` is not a version" in refusal(tmp_path, ["v1", "v2", "v3", "v4", "v5"])
     assert order(tmp_path, ["0.25", "0.5", "0.75", "1"]) == ["0.25", "0.5", "0.75", "1"]

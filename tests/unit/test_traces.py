@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import traces
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm
+from pipeline.runs import traces
+from pipeline.runs.traces.distributions import MOST_STEPS, distribution
+from pipeline.runs.traces.tracks import BINS, track
 from pipeline.system import paths
-from pipeline.traces.distributions import MOST_STEPS, distribution
-from pipeline.traces.tracks import BINS, track
 from tests.builders import LATENCY, results
 
 HEADER = (

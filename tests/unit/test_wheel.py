@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import stages
 from pipeline.judge import policy
+from pipeline.runs import stages
 from pipeline.storage import codec
 from tests import pages
 

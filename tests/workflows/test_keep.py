@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.history import branch, nights
-from pipeline.history.branch import Branch
 from pipeline.model.results import ResultSet
+from pipeline.runs.history import branch, nights
+from pipeline.runs.history.branch import Branch
 from pipeline.storage import codec
 from tests.github.fake import REPOSITORY, GitHub
 from tests.publishing import honest

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Statistics: numbers in, numbers out; every method has its source."""

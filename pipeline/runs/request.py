@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import config, fit, toolchain
-from pipeline.config import LoadedSuite, Suite
+from pipeline import toolchain
 from pipeline.environments.chosen import chosen, with_load_pods
 from pipeline.environments.kind import Kind as KindCluster
 from pipeline.judge.interim import looks_up_to
@@ -18,8 +17,10 @@ from pipeline.model.plan import PlanSummary
 from pipeline.model.results import Baseline, Interleave
 from pipeline.model.sizing import Need
 from pipeline.model.subject import Arm, Kind, Product, Spec, parse_spec
-from pipeline.plan import Plan
-from pipeline.priors import NamedSpreads
+from pipeline.runs import preflight, suite_file
+from pipeline.runs.plan import Plan
+from pipeline.runs.priors import NamedSpreads
+from pipeline.runs.suite_file import LoadedSuite, Suite
 from pipeline.storage import strict_json
 from pipeline.storage.baseline_store import Directory
 from pipeline.system import paths
@@ -85,7 +86,7 @@ def planned(wish: Wish) -> tuple[LoadedSuite, Plan]:
     Raises:
         ConfigError: It cannot be carried out.
     """
-    loaded = config.load(config.path_of(wish.suite))
+    loaded = suite_file.load(suite_file.path_of(wish.suite))
     product = spec_of(wish.candidate).product
     pairs = loaded.suite.pairs if wish.pairs is None else wish.pairs
     if pairs < 2:
@@ -157,8 +158,8 @@ def foreseen(wish: Wish) -> tuple[PlanSummary, Need]:
     """
     _, plan = planned(wish)
     specs = [spec_of(written) for written in (wish.candidate, wish.against) if written]
-    fit.require(plan, specs, Path("out"))
-    return plan.summary(), fit.needed(plan, specs)
+    preflight.require(plan, specs, Path("out"))
+    return plan.summary(), preflight.needed(plan, specs)
 
 
 @dataclass(frozen=True, slots=True)

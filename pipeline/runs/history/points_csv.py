@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.history.source import Dated, Meaning, Source, dated
-from pipeline.history.times import Times
 from pipeline.model.history import Place
 from pipeline.model.metric import Better, Scale
+from pipeline.runs.history.dates import Times
+from pipeline.runs.history.source import Dated, Meaning, Source, dated
 from pipeline.storage.csv_file import BLOCK, Block, Column, CsvFile, Grown, numbering
 from pipeline.system.errors import ConfigError
 

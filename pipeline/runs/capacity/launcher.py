@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.capacity.carry import Measured, OutOfRoomError, OutOfTimeError
-from pipeline.capacity.values import has_settled, is_steady, values_of
-from pipeline.drivers import filling
 from pipeline.model import headroom as rooms
 from pipeline.model.capacity import Question, Things
 from pipeline.model.headroom import Room
 from pipeline.model.ports import Artifact, Environment, Load, Program, Span, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.plan import seed_of
 from pipeline.probes.process import Process
 from pipeline.probes.sizes import sizes
+from pipeline.runs.capacity import fill
+from pipeline.runs.capacity.request import has_settled, is_steady, values_of
+from pipeline.runs.capacity.search_loop import Measured, OutOfRoomError, OutOfTimeError
+from pipeline.runs.plan import seed_of
 from pipeline.system.clock import watched_clock
 from pipeline.system.errors import ConfigError, LoadError, SubjectDiedError
 from pipeline.system.log import log
@@ -132,11 +132,11 @@ class _Launch:
         made = self._fill(question.things, range(self.n, n))
         return made.ready_s, self._missing(question.things, made)
 
-    def _fill(self, things: Things, span: range) -> filling.Filled:
+    def _fill(self, things: Things, span: range) -> fill.Filled:
         self.tell(f"make {things} {span.start + 1} to {span.stop}")
         folder = self.out / f"{span.stop:07}-{things}"
         folder.mkdir()
-        made = filling.fill(
+        made = fill.fill(
             self.bench.question,
             things,
             span,
@@ -151,7 +151,7 @@ class _Launch:
             self.n = span.stop
         return made
 
-    def _missing(self, things: Things, made: filling.Filled) -> str:
+    def _missing(self, things: Things, made: fill.Filled) -> str:
         if not made.missing:
             return ""
         question = self.bench.question
@@ -159,7 +159,7 @@ class _Launch:
         what = f"{made.missing} of {made.asked} {things} that were added"
         if things is Things.OBJECTS:
             return f"{what} could not be made{mostly}"
-        return f"{what} were not Ready within {filling.ready_timeout_s(question):g} s{mostly}"
+        return f"{what} were not Ready within {fill.ready_timeout_s(question):g} s{mostly}"
 
     def _settled(self, added: int) -> bool:
         """Leave the build alone until its goroutines have settled; tell whether they did."""
@@ -196,7 +196,7 @@ class _Launch:
     def _probed(self, folder: Path, hold: int) -> tuple[Load, list[Reading], bool]:
         """Apply the probing load once; return also what was seen, and whether it was steady."""
         target = dataclasses.replace(self.target, check=self._check)
-        settings = filling.probing(self.bench.question, self.n)
+        settings = fill.probing(self.bench.question, self.n)
         seed = seed_of(self.bench.question.seed, self.number, self.n, hold)
         with watched_clock() as clock, Process().watch(target, folder) as process:
             driver = settings.driver({"k6": self.bench.k6})

@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
-from pipeline.config import AnyDriver, Suite, Workload
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6 import K6
-from pipeline.evaluate.generators import watched
-from pipeline.measure import applied
 from pipeline.model.evaluation import Attempt, Rung
 from pipeline.model.ports import Artifact, Environment, Load, Program, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.plan import seed_of
 from pipeline.probes import ALWAYS, ASKED
-from pipeline.samples import values_of
+from pipeline.runs.evaluate.generators import watched
+from pipeline.runs.measure import applied
+from pipeline.runs.plan import seed_of
+from pipeline.runs.samples import values_of
+from pipeline.runs.suite_file import AnyDriver, Suite, Workload
 from pipeline.system.clock import SteadyClock, watched_clock
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log

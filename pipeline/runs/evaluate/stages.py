@@ -10,23 +10,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import config, toolchain, trust
-from pipeline.config import SUITE, LoadedSuite
+from pipeline import toolchain
 from pipeline.evaluate.arguments import check
-from pipeline.evaluate.bench import Bench
-from pipeline.evaluate.faults import Faults
-from pipeline.evaluate.scripts import scripts
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.results import Tool
 from pipeline.render.evaluation import document
+from pipeline.runs import suite_file, trust
+from pipeline.runs.evaluate.faults import Faults
+from pipeline.runs.evaluate.launcher import Bench
+from pipeline.runs.evaluate.scripts import scripts
+from pipeline.runs.request import spec_of
+from pipeline.runs.suite_file import SUITE, LoadedSuite
+from pipeline.runs.trust import Begun
 from pipeline.storage import codec
 from pipeline.system import paths, progress, terminal
 from pipeline.system.errors import ConfigError, PipelineError
 from pipeline.system.log import log
 from pipeline.system.paths import EVALUATION
 from pipeline.system.private_folder import measuring
-from pipeline.trust import Begun
-from pipeline.wish import spec_of
 
 REPORT = "evaluation.md"
 _REPETITIONS = 5
@@ -41,7 +42,9 @@ def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
     check(args)
     if args.resume:
         paths.measured(out, EVALUATION)  # before its suite is looked for
-    loaded = config.load(out / SUITE if args.resume else config.path_of(args.suite or "drivers"))
+    loaded = suite_file.load(
+        out / SUITE if args.resume else suite_file.path_of(args.suite or "drivers")
+    )
     found = begun = _reopened(out) if args.resume else _made(args, loaded, out)
     if args.resume:
         trust.require(_begun(found, loaded), out, is_trusted=bool(args.trust))
@@ -112,7 +115,7 @@ def _made(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluatio
         scripts=scripts(loaded.suite),
     )
     out.mkdir(parents=True, exist_ok=True)
-    config.keep(loaded, out)
+    suite_file.keep(loaded, out)
     codec.write_evaluation(out / EVALUATION, found)
     return found
 

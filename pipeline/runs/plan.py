@@ -5,11 +5,11 @@ import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
-from pipeline.config import Suite, Workload
 from pipeline.judge.interim import LOOKS
 from pipeline.model.plan import PlanSummary, WorkloadSummary
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm, Product
+from pipeline.runs.suite_file import Suite, Workload
 
 # Measured on two cores, in seconds: the start and the set-up of k6, and how much sooner than Milo
 # a product is up as a process.  Like `start_s` of an environment, they only feed the estimates of

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.history import nights
 from pipeline.model.spreads import SpreadHistory
-from pipeline.priors import NO_PRIOR, NamedSpreads
+from pipeline.runs.history import nights
+from pipeline.runs.priors import NO_PRIOR, NamedSpreads
 from pipeline.storage import codec, strict_json
 from pipeline.system.errors import BaselineError
 

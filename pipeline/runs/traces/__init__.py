@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from pipeline import config
-from pipeline.config import Suite
 from pipeline.drivers.raw import Allowance
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product, parse_spec
 from pipeline.model.traces import Traces
+from pipeline.runs import suite_file
+from pipeline.runs.suite_file import Suite
+from pipeline.runs.traces.distributions import distributions
+from pipeline.runs.traces.tracks import LooksAllowance, tracked
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import clipped
-from pipeline.traces.distributions import distributions
-from pipeline.traces.tracks import LooksAllowance, tracked
 
 SUITE = "suite.toml"
 _MOST_FILES = 2000
@@ -67,7 +67,7 @@ def _reads(out: Path, results: ResultSet, unread: list[str]) -> dict[str, str]:
         unread.append(f"{SUITE} is not in the folder, so raw times belong to no metric")
         return {}
     try:
-        suite: Suite = config.load(out / SUITE).suite.of(_product(results))
+        suite: Suite = suite_file.load(out / SUITE).suite.of(_product(results))
     except ConfigError as error:
         unread.append(f"{SUITE} cannot be used, so raw times belong to no metric: {error}")
         return {}

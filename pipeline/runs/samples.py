@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from pipeline.config import Suite, Workload
 from pipeline.judge.stats.summary import EFFECTIVE, ERROR, QUANTILES, fewest
 from pipeline.model.metric import Scale
 from pipeline.model.results import Cutoff, Reading, ResultSet, Sample, Trial
 from pipeline.model.subject import Arm
 from pipeline.model.units import convert
+from pipeline.runs.suite_file import Suite, Workload
 
 _PODS = "pods."
 _FEW_TIMEOUTS = 0.02  # share of requests

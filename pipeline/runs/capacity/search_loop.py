@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from pipeline.judge import search
 from pipeline.model.capacity import Capacity, Ended, Question, Step
+from pipeline.runs.capacity import search
 from pipeline.system.log import log
 
 

@@ -16,7 +16,6 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipeline.history.source import Dated, Meaning, Source, dated
 from pipeline.judge import scale
 from pipeline.judge.spreads import conditions_of, pair_spreads, run_id
 from pipeline.model.calibration import Calibration
@@ -25,6 +24,7 @@ from pipeline.model.metric import Better, Scale
 from pipeline.model.results import ResultSet, Sample
 from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm
+from pipeline.runs.history.source import Dated, Meaning, Source, dated
 from pipeline.storage import codec, strict_json
 from pipeline.system.errors import BaselineError, LoadError
 from pipeline.system.log import log

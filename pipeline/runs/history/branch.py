@@ -16,7 +16,7 @@ from datetime import UTC
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from pipeline.history import nights
+from pipeline.runs.history import nights
 from pipeline.system import processes
 from pipeline.system.errors import BaselineError, ConfigError, LoadError
 from pipeline.system.log import log

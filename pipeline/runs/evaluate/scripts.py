@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.config import AnyDriver, Suite
 from pipeline.drivers.clusterloader2.stages import CONFIGS
 from pipeline.drivers.k6 import K6
-from pipeline.evaluate.bench import workload_of
 from pipeline.model.evaluation import Script
+from pipeline.runs.evaluate.launcher import workload_of
+from pipeline.runs.suite_file import AnyDriver, Suite
 from pipeline.system import paths as files
 
 _COMMENTS = ("//", "/*", "*", "#")

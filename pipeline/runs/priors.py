@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.config import Suite, load_digest
 from pipeline.judge.spreads import (
     LEAST_RUNS,
     PriorRequest,
@@ -27,6 +26,7 @@ from pipeline.model.report import Report
 from pipeline.model.results import Interleave, Machine
 from pipeline.model.spreads import Conditions, SpreadHistory
 from pipeline.model.subject import Product
+from pipeline.runs.suite_file import Suite, load_digest
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError, LoadError

@@ -6,17 +6,17 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline import config, priors
-from pipeline.config import Suite
-from pipeline.history import branch, nights, table
-from pipeline.history.source import Dated, Meaning, Source
 from pipeline.judge.history import HistoryRule, acknowledge, judge
 from pipeline.model.calibration import Calibration
 from pipeline.model.history import Acknowledgement, Judged, Place
 from pipeline.model.metric import Better, Scale
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Product
-from pipeline.ours import by_suite
+from pipeline.runs import priors, suite_file
+from pipeline.runs.history import branch, nights, points_csv
+from pipeline.runs.history.source import Dated, Meaning, Source
+from pipeline.runs.suite_file import Suite
+from pipeline.runs.verified import by_suite
 from pipeline.storage import acknowledged, artifact, codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError, Exit
@@ -95,7 +95,7 @@ def _night(args: argparse.Namespace) -> nights.Night:
         raise ConfigError(f"{args.file}: a run is added to a .jsonl file only")
     results = artifact.results_in(paths.measured(folder, paths.RESULTS).parent)
     if args.suite is not None:
-        suite = config.load(config.path_of(args.suite)).suite
+        suite = suite_file.load(suite_file.path_of(args.suite)).suite
         product = Product(args.product)
         try:
             results = _of_load(by_suite(results, suite, product, None).only(), suite, product)
@@ -134,7 +134,7 @@ def _apart(page: Path, read: Sequence[Path | None]) -> None:
 
 
 def _source(path: Path, default: Meaning) -> Source:
-    return nights.read(path) if nights.is_nights(path) else table.read(path, default)
+    return nights.read(path) if nights.is_nights(path) else points_csv.read(path, default)
 
 
 def _placed(

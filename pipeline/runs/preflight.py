@@ -8,7 +8,7 @@ from pipeline.model import sizing
 from pipeline.model.headroom import Room
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Spec
-from pipeline.plan import Plan
+from pipeline.runs.plan import Plan
 from pipeline.system.errors import ConfigError
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline import config, noise, priors, stages
 from pipeline.judge import calibrate, policy
 from pipeline.judge.spreads import LEAST_RUNS, conditions_of, run_spreads, unfit, with_run
 from pipeline.judge.stored import against_stored, stored_pair
@@ -16,11 +15,12 @@ from pipeline.model.report import Finding, Report
 from pipeline.model.results import ResultSet
 from pipeline.model.spreads import SpreadHistory
 from pipeline.model.subject import Arm
+from pipeline.runs import calibration_gate, priors, stages, suite_file
+from pipeline.runs.request import Wish, placed, planned, spec_of
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError
 from pipeline.system.log import log
-from pipeline.wish import Wish, placed, planned, spec_of
 
 
 def calibrated(args: argparse.Namespace, out: Path) -> tuple[Calibration, Path]:
@@ -46,7 +46,7 @@ def calibrated(args: argparse.Namespace, out: Path) -> tuple[Calibration, Path]:
         stages.feed(policy.report(run), folder)
     _, plan = planned(replace(wish, pairs=None))
     found = calibrate.calibration(runs, plan.pairs)
-    return found, noise.keep(found)
+    return found, calibration_gate.keep(found)
 
 
 def _check(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
@@ -120,14 +120,14 @@ def _with_load(results: ResultSet, folder: Path) -> ResultSet:
     """Return results that say which load they are of, as the suite in the run's folder tells."""
     if results.load_digest:
         return results
-    loaded = config.load(folder / config.SUITE)
+    loaded = suite_file.load(folder / suite_file.SUITE)
     if loaded.digest != results.suite_digest:
         raise ConfigError(f"{folder}: the suite or one of its scripts is not what it was")
     place = folder / stages.ENVIRONMENT
     specs = [subject.spec for subject in results.subjects.values()]
     suite = placed(loaded, str(place) if place.is_file() else "", specs).suite
     product = spec_of(results.subjects[Arm.CANDIDATE].spec).product
-    return replace(results, load_digest=config.load_digest(suite.of(product)))
+    return replace(results, load_digest=suite_file.load_digest(suite.of(product)))
 
 
 def save_spreads(history: SpreadHistory) -> Path:

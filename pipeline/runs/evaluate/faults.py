@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline import config, stages
-from pipeline.config import Suite
 from pipeline.model.evaluation import Seen
 from pipeline.model.report import Report, Verdict
-from pipeline.priors import NO_PRIOR
+from pipeline.runs import stages, suite_file
+from pipeline.runs.priors import NO_PRIOR
+from pipeline.runs.request import Wish
+from pipeline.runs.suite_file import Suite
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log
-from pipeline.wish import Wish
 
 SEEN = "seen.json"
 
@@ -140,7 +140,7 @@ class Faults:
             return stages.resume(folder, is_trusted=self.is_trusted)
         suite = folder.with_suffix(".toml")
         codec.write_text(suite, text)
-        config.keep_files(self.suite, suite.parent)
+        suite_file.keep_files(self.suite, suite.parent)
         wish = Wish(
             str(suite), candidate, "reference", pairs=self.pairs, seed=self.seed, prior=NO_PRIOR
         )

@@ -8,12 +8,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pipeline.config import Suite
 from pipeline.judge.interim import looks_up_to
 from pipeline.judge.policy import LEAST_PAIRS
 from pipeline.model.metric import Metric
 from pipeline.model.results import ResultSet, Sample
 from pipeline.model.subject import Arm, Kind, Product
+from pipeline.runs.suite_file import Suite
 from pipeline.system.errors import BaselineError
 
 _NAMED: Final = 5

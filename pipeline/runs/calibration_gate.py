@@ -7,7 +7,7 @@ from pipeline.judge import calibrate
 from pipeline.model.calibration import Calibration
 from pipeline.model.prior import Prior
 from pipeline.model.results import Machine
-from pipeline.plan import Plan
+from pipeline.runs.plan import Plan
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.log import log

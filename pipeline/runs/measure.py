@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.config import Workload
 from pipeline.model.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
 from pipeline.model.results import Failure, Interleave, Reading, ResultSet, Trial
 from pipeline.model.subject import Arm
-from pipeline.plan import Pair, Plan, seed_of
-from pipeline.samples import (
+from pipeline.runs.plan import Pair, Plan, seed_of
+from pipeline.runs.samples import (
     Outcome,
     TrialValues,
     added,
@@ -22,6 +21,7 @@ from pipeline.samples import (
     unexplained,
     values_of,
 )
+from pipeline.runs.suite_file import Workload
 from pipeline.system.clock import watched_clock
 from pipeline.system.errors import LoadError, SubjectDiedError
 from pipeline.system.log import log, step

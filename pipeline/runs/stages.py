@@ -6,8 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import config, fit, measure, noise, priors, toolchain, traces, trust
-from pipeline.config import SUITE, Suite
+from pipeline import toolchain
 from pipeline.environments.chosen import NAMES, chosen
 from pipeline.judge import policy
 from pipeline.judge.more import with_more
@@ -20,7 +19,6 @@ from pipeline.model.results import (
     Tool,
 )
 from pipeline.model.subject import Arm, Spec, Subject
-from pipeline.plan import Plan
 from pipeline.probes import ALWAYS, ASKED
 from pipeline.render import words
 from pipeline.render.html import html
@@ -29,14 +27,17 @@ from pipeline.render.markdown import markdown
 from pipeline.render.perfdata import perfdata
 from pipeline.render.plan import pairs_of
 from pipeline.render.text import text
+from pipeline.runs import calibration_gate, measure, preflight, priors, suite_file, traces, trust
+from pipeline.runs.plan import Plan
+from pipeline.runs.request import Wish, most_pairs, placed, planned, sides, spec_of, store
+from pipeline.runs.suite_file import SUITE, Suite
+from pipeline.runs.trust import Begun
 from pipeline.storage import codec, toml_file
 from pipeline.system import paths, progress, terminal
 from pipeline.system.errors import BaselineError, ConfigError, Exit, PipelineError
 from pipeline.system.log import log
 from pipeline.system.paths import RESULTS
 from pipeline.system.private_folder import measuring
-from pipeline.trust import Begun
-from pipeline.wish import Wish, most_pairs, placed, planned, sides, spec_of, store
 
 VERDICT = "verdict.json"
 REPORT_TEXT = "report.txt"
@@ -55,7 +56,7 @@ def run(wish: Wish, out: Path) -> Report:
     compared = sides(wish, loaded)
     stored = compared.stored
     paths.require_new_folder(out, resume="run --resume")
-    fit.require(plan, list(compared.specs.values()), out)
+    preflight.require(plan, list(compared.specs.values()), out)
     _announce(plan, compared.specs)
     built_by = stored.subject.facts.get("build", "") if stored else ""
     artifacts = {
@@ -86,10 +87,10 @@ def run(wish: Wish, out: Path) -> Report:
         place=_place(wish, out),
         prior=prior,
         load_digest=asked.conditions.load_digest,
-        ungated=noise.out_of_reach(plan, loaded.digest, machine, prior),
+        ungated=calibration_gate.out_of_reach(plan, loaded.digest, machine, prior),
     )
     out.mkdir(parents=True, exist_ok=True)
-    config.keep(loaded, out)
+    suite_file.keep(loaded, out)
     if wish.place:
         codec.write_text(out / ENVIRONMENT, chosen(wish.place)[1])
     codec.write_results(out / RESULTS, results)
@@ -111,7 +112,7 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
         PipelineError: As `run`.
     """
     results = kept = codec.read_results(paths.measured(out, RESULTS))
-    loaded = config.load(out / SUITE)
+    loaded = suite_file.load(out / SUITE)
     trust.require(_begun(results, loaded.suite, out), out, is_trusted=is_trusted)
     _same("the suite or one of its scripts", results.suite_digest, loaded.digest)
     specs = {arm: spec_of(subject.spec) for arm, subject in results.subjects.items()}
@@ -125,7 +126,7 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
     plan = _planned(results, suite)
     if more is not None:
         results, plan = _with_more(results, plan, more)
-    fit.require(plan, list(specs.values()), out)
+    preflight.require(plan, list(specs.values()), out)
     artifacts = {arm: _again(results.subjects[arm]) for arm in Arm}
     for arm, artifact in artifacts.items():
         _same(f"the binary of the {arm}", results.subjects[arm].digest, artifact.subject.digest)
@@ -177,7 +178,7 @@ def feed(report: Report, out: Path) -> None:
         out: Its folder.
     """
     with suppress(ConfigError):  # a file of the folder cannot be read
-        suite = config.load(out / SUITE).suite
+        suite = suite_file.load(out / SUITE).suite
         if trust.is_begun_here(_begun(report.results, suite, out)):
             priors.feed(report)
 
@@ -343,7 +344,7 @@ def _settled(plan: Plan) -> measure.Settled:
 def _begun(results: ResultSet, suite: Suite, out: Path) -> Begun:
     """Return what tells a run from others, and decides what going on with it executes."""
     names = [name for name in (SUITE, ENVIRONMENT) if (out / name).is_file()]
-    names += sorted(config.own_files(suite))  # scripts beside the suite are executed too
+    names += sorted(suite_file.own_files(suite))  # scripts beside the suite are executed too
     return Begun(
         "run --resume",
         (results.taken_at, results.seed),
@@ -356,7 +357,7 @@ def _begun(results: ResultSet, suite: Suite, out: Path) -> Begun:
 def _is_ours(results: ResultSet, out: Path) -> bool:
     """Return whether a run was begun here, by this user."""
     try:
-        return trust.is_known(_begun(results, config.load(out / SUITE).suite, out))
+        return trust.is_known(_begun(results, suite_file.load(out / SUITE).suite, out))
     except ConfigError:  # a file of the folder cannot be read
         return False
 

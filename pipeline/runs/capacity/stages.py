@@ -10,13 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import toolchain, trust
+from pipeline import toolchain
 from pipeline.capacity.arguments import DEFAULT_BUDGET, duration_s
-from pipeline.capacity.bench import K6Bench
-from pipeline.capacity.carry import steps
-from pipeline.drivers import filling
 from pipeline.environments.local import Local
-from pipeline.judge import search
 from pipeline.judge.stats.summary import QUANTILES, fewest
 from pipeline.model.capacity import Capacity, Ended, Question, Things
 from pipeline.model.limit import parse_limits
@@ -24,14 +20,18 @@ from pipeline.model.ports import Artifact, Program
 from pipeline.model.results import Tool
 from pipeline.render.capacity import capacity_text
 from pipeline.render.curve import curve_svg
+from pipeline.runs import trust
+from pipeline.runs.capacity import fill, search
+from pipeline.runs.capacity.launcher import K6Bench
+from pipeline.runs.capacity.search_loop import steps
+from pipeline.runs.request import spec_of
+from pipeline.runs.trust import Begun
 from pipeline.storage import codec
 from pipeline.system import paths, progress, terminal
 from pipeline.system.errors import ConfigError, Exit, LoadError, PipelineError
 from pipeline.system.log import log
 from pipeline.system.paths import CAPACITY
 from pipeline.system.private_folder import measuring
-from pipeline.trust import Begun
-from pipeline.wish import spec_of
 
 REPORT_TEXT = "capacity.txt"
 CURVE = "capacity.svg"
@@ -285,6 +285,6 @@ def _has_enough_values(question: Question) -> None:
 
 def _load_digest() -> str:
     content = hashlib.sha256()
-    for path in (filling.script(), *sorted(paths.ours("k6_scripts", "lib").glob("*.js"))):
+    for path in (fill.script(), *sorted(paths.ours("k6_scripts", "lib").glob("*.js"))):
         content.update(path.name.encode() + b"\0" + path.read_bytes())
     return f"sha256:{content.hexdigest()}"

@@ -1,0 +1,1 @@
+"""`capacity`: how many Projects or objects one build carries."""

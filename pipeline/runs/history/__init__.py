@@ -1,0 +1,1 @@
+"""`history`: runs of many nights, and when a metric changed."""

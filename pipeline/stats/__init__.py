@@ -1,1 +1,0 @@
-"""Mathematics of samples: numbers in, numbers out."""
