@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from fuzz.mutate import FILE
-from pipeline import judging
+from pipeline.commands import judge
 from pipeline.drivers.clusterloader2.report import read_report, readings
 from pipeline.drivers.clusterloader2.report import warnings as cl2_warnings
 from pipeline.drivers.points import read_points
@@ -117,8 +117,8 @@ def judged(data: bytes) -> None:
     path = _file("table.csv", data)
     with _refusing():
         found = policy.of_table(measurements_csv.measured(path), in_looks=len(data) % 2 == 0)
-        judging.shown(found, is_json=True)
-        judging.shown(found, is_json=False)
+        judge.shown(found, is_json=True)
+        judge.shown(found, is_json=False)
 
 
 def history(data: bytes) -> None:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeline import cli
 from pipeline.cluster.values import labels
+from pipeline.commands import main
 from tests.google.fake import PROJECT, START_S, ZONE, Google
 
 ACCOUNT = f"nodes@{PROJECT}.iam.gserviceaccount.com"
@@ -13,15 +13,15 @@ HOUR_S = 3600.0
 def create(*more: str, run: str = "7-1") -> int:
     where = ("--project", PROJECT, "--location", ZONE)
     asked = ("--run", run, "--account", ACCOUNT, "--budget-usd", "10")
-    return cli.main(["cluster", "create", *where, *asked, *more])
+    return main.main(["cluster", "create", *where, *asked, *more])
 
 
 def sweep(*more: str) -> int:
-    return cli.main(["cluster", "sweep", "--project", PROJECT, *more])
+    return main.main(["cluster", "sweep", "--project", PROJECT, *more])
 
 
 def delete(*more: str, run: str = "7-1") -> int:
-    return cli.main(["cluster", "delete", "--project", PROJECT, "--run", run, *more])
+    return main.main(["cluster", "delete", "--project", PROJECT, "--run", run, *more])
 
 
 def night(cloud: Google, run: str, *, ends_h: float, **parts: Any) -> None:  # noqa: ANN401 (JSON)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli
 from pipeline.cluster import compute
+from pipeline.commands import main
 from pipeline.system.errors import Exit
 from tests.google.commands import ACCOUNT
 from tests.google.fake import PROJECT, ZONE, Google
@@ -30,7 +30,7 @@ def test_every_command_of_the_howto_is_carried_out(
     assert {words[1] for words in commands} == {"create", "list", "delete", "sweep"}
     seen = []
     for words in commands:
-        assert cli.main(words) == Exit.NO_REGRESSION, words
+        assert main.main(words) == Exit.NO_REGRESSION, words
         seen.append(sorted(name for _, name in cloud.clusters))
     assert seen == [[], ["milo-perf-by-hand"], ["milo-perf-by-hand"], [], [], []]
     assert "milo-perf-by-hand" in capsys.readouterr().out
@@ -39,7 +39,7 @@ def test_every_command_of_the_howto_is_carried_out(
 def test_the_costs_of_the_howto_are_those_that_are_printed(
     cloud: Google, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(typed()[0]) == Exit.NO_REGRESSION
+    assert main.main(typed()[0]) == Exit.NO_REGRESSION
     assert cloud.asked == []
     said = capsys.readouterr().out
     for what in (

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import cli
 from pipeline.cluster import verb
+from pipeline.commands import main
 from pipeline.system.errors import Exit
 from tests.loopback import Request, answering
 
@@ -105,7 +105,7 @@ def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kube
 
 
 def sweep(*more: str, context: str = "perf") -> int:
-    return cli.main(["cluster", "sweep", "--context", context, *more])
+    return main.main(["cluster", "sweep", "--context", context, *more])
 
 
 def put_all(kubernetes: Kubernetes) -> None:

@@ -156,7 +156,7 @@ def test_the_json_says_age_cost_and_what_happens(
 
 
 def test_a_sweep_of_nowhere_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    from pipeline import cli
+    from pipeline.commands import main
 
-    assert cli.main(["cluster", "sweep"]) == Exit.BAD_ARGUMENTS
+    assert main.main(["cluster", "sweep"]) == Exit.BAD_ARGUMENTS
     assert "--project ID" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli
+from pipeline.commands import main
 from pipeline.drivers import raw
 from pipeline.drivers.points import read_points
 from pipeline.drivers.raw import Allowance, read_series
@@ -322,7 +322,7 @@ def test_a_table_of_nothing_but_names_is_refused_with_its_line(
 ) -> None:
     path = tmp_path / "names.csv"
     path.write_text("\n".join([head, *map(line.format, range(2 * most))]))
-    assert cli.main([command, str(path)]) == Exit.BAD_ARGUMENTS
+    assert main.main([command, str(path)]) == Exit.BAD_ARGUMENTS
     said = capsys.readouterr().err
     assert f"names.csv:{most + 2}: " in said
     assert f"one of the {most:,}" in said

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli
+from pipeline.commands import main
 from pipeline.model.capacity import Capacity, Question, Things
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.limit import parse_limits
@@ -112,7 +112,7 @@ def test_to_go_on_with_a_folder_from_elsewhere_executes_nothing_that_is_in_it(
     make(subject, out)
     before = {path: path.read_bytes() for path in out.iterdir()}
 
-    assert cli.main([verb, "--resume", str(out)]) == Exit.BAD_ARGUMENTS
+    assert main.main([verb, "--resume", str(out)]) == Exit.BAD_ARGUMENTS
 
     said = capsys.readouterr().err
     assert f"{out} was not begun here by you" in said
@@ -131,7 +131,7 @@ def test_a_folder_that_somebody_trusts_is_gone_on_with_and_not_asked_about_again
     out = tmp_path / "out"
     run_of(subject, out)
     for arguments in (["--trust"], []):
-        assert cli.main(["run", "--resume", str(out), *arguments]) == Exit.NOT_STARTED
+        assert main.main(["run", "--resume", str(out), *arguments]) == Exit.NOT_STARTED
         assert "is not Milo" in capsys.readouterr().err
         assert (tmp_path / "executed").exists()
 
@@ -199,5 +199,5 @@ def test_a_state_that_cannot_be_written_costs_a_question_and_no_run(
 
 @pytest.mark.parametrize("verb", [["run"], ["capacity", "projects"], ["evaluate"]])
 def test_trust_is_of_resume_only(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([*verb, "--trust"]) == Exit.BAD_ARGUMENTS
+    assert main.main([*verb, "--trust"]) == Exit.BAD_ARGUMENTS
     assert "--trust is of --resume only" in capsys.readouterr().err

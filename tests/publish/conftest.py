@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import cli
+from pipeline.commands import main
 from pipeline.model.results import ResultSet
-from pipeline.publish import verb
+from pipeline.publish import stages
 from pipeline.publish.github import GitHub
 from tests.github.fake import REPOSITORY
 from tests.github.fake import GitHub as Fake
@@ -21,7 +21,7 @@ from tests.publishing import Publish, filled, finished
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb, "GitHub", partial(GitHub, sleep=lambda _: None))
+    monkeypatch.setattr(stages, "GitHub", partial(GitHub, sleep=lambda _: None))
     for name in [name for name in os.environ if name.startswith("GITHUB_")]:
         monkeypatch.delenv(name)
 
@@ -60,7 +60,7 @@ def publish(
         path.write_text(said if isinstance(said, str) else json.dumps(said), encoding="utf-8")
         with fake.serving() as url:
             monkeypatch.setenv("GITHUB_API_URL", url)
-            code = cli.main(["publish", str(folder), "--event", str(path), *arguments])
+            code = main.main(["publish", str(folder), "--event", str(path), *arguments])
         printed = capsys.readouterr()
         assert "secret-token" not in printed.out + printed.err
         return code, printed.out, printed.err

@@ -286,7 +286,7 @@ def test_an_answer_in_progress_does_not_stand() -> None:
 def test_answers_of_more_pull_requests_than_are_looked_up_count(
     fake: Fake, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.publish.verb.MOST_OTHERS", 1)
+    monkeypatch.setattr("pipeline.publish.stages.MOST_OTHERS", 1)
     for number in (6, 7):
         fake.add_pull(number, HEAD, repository=3000 + number, labels=[])
         head = {"id": 3000 + number, "owner": {"login": "eve"}}

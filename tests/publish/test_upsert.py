@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.publish import upsert
 from pipeline.publish.github import GitHub, TooLongError, Waits
-from pipeline.publish.verb import comments_of
+from pipeline.publish.stages import comments_of
 from pipeline.system.errors import ConfigError, LoadError
 from tests.github.answers import BOT
 from tests.github.fake import Fault

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli
+from pipeline.commands import main
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import Exit
@@ -18,7 +18,7 @@ from tests import pages
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     try:
-        code = cli.main([str(argument) for argument in arguments])
+        code = main.main([str(argument) for argument in arguments])
     except SystemExit as left:
         code = int(left.code or 0)
     captured = capsys.readouterr()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.cli import main
+from pipeline.commands.main import main
 from pipeline.judge.history import FEWEST, HistoryRule, acknowledge, judge
 from pipeline.judge.stats.noise import Floats
 from pipeline.judge.stats.weekly import rhythm

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.cli import main
-from pipeline.history import arguments
+from pipeline.commands import history
+from pipeline.commands.main import main
 from pipeline.judge.history import FEWEST, HistoryRule, acknowledge, judge
 from pipeline.model.history import Acknowledgement, Judged, Line, Step
 from pipeline.model.metric import Better
@@ -373,7 +373,7 @@ def test_acknowledgements_that_cannot_be_used_are_refused(
 
 
 def test_sizes_are_read_as_shares_or_numbers() -> None:
-    assert (arguments.least("2%"), arguments.least("0.05")) == (0.02, 0.05)
+    assert (history.least("2%"), history.least("0.05")) == (0.02, 0.05)
     for wrong in ("-1", "nan", "much"):
         with pytest.raises(argparse.ArgumentTypeError, match="no size"):
-            arguments.least(wrong)
+            history.least(wrong)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import main
+from pipeline.commands.main import main
 from pipeline.model.metric import Better
 from pipeline.runs.history import branch, nights
 from pipeline.runs.history.branch import Branch

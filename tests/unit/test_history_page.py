@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import main
+from pipeline.commands.main import main
 from pipeline.judge.history import HistoryRule
 from pipeline.model.history import Judged, Line, Step
 from pipeline.model.metric import Scale

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.cli import main
+from pipeline.commands.main import main
 from pipeline.judge.calibrate import calibration
 from pipeline.judge.spreads import conditions_of, pair_spreads, run_spreads
 from pipeline.model.results import Failure, Interleave, ResultSet

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import cli
+from pipeline.commands import main as cli
 from pipeline.judge import policy
 from pipeline.render.words import answer
 from pipeline.storage import codec

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import cli, toolchain
+from pipeline import toolchain
+from pipeline.commands import main
 from pipeline.judge import policy
 from pipeline.judge.spreads import LEAST_RUNS, PriorRequest, SpreadOrigin, conditions_of, prior
 from pipeline.model.ports import Artifact
@@ -332,7 +333,7 @@ def test_a_file_from_elsewhere_is_refused_in_one_sentence(
     data, said = HOSTILE[name]
     path = tmp_path / "spreads.json"
     path.write_bytes(data)
-    code = cli.main(["run", "--suite", "smoke", "--candidate", "reference", "--prior", str(path)])
+    code = main.main(["run", "--suite", "smoke", "--candidate", "reference", "--prior", str(path)])
     found = capsys.readouterr().err
     assert code == Exit.NO_BASELINE
     assert said in found
@@ -341,13 +342,13 @@ def test_a_file_from_elsewhere_is_refused_in_one_sentence(
 
 
 def test_a_file_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    code = cli.main(["run", "--candidate", "reference", "--prior", "no/such.json"])
+    code = main.main(["run", "--candidate", "reference", "--prior", "no/such.json"])
     assert code == Exit.NO_BASELINE
     assert "error: no/such.json: cannot be read: No such file" in capsys.readouterr().err
 
 
 def test_a_resumed_run_keeps_its_prior(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert cli.main(["run", "--resume", str(tmp_path), "--prior", "none"]) == Exit.BAD_ARGUMENTS
+    assert main.main(["run", "--resume", str(tmp_path), "--prior", "none"]) == Exit.BAD_ARGUMENTS
     assert "--prior cannot be changed by --resume" in capsys.readouterr().err
 
 
@@ -392,7 +393,7 @@ def test_runs_are_put_together_for_a_suite_to_ship(
     monkeypatch.setattr(paths, "baselines", lambda: tmp_path / "baselines")
     folders = [str(stored(tmp_path / f"{at}", measured(at))) for at in range(11)]
     folders.append(str(stored(tmp_path / "red", measured(20, ratio=2.0))))
-    assert cli.main(["baseline", "spreads", *folders, "--save"]) == 0
+    assert main.main(["baseline", "spreads", *folders, "--save"]) == 0
     said = capsys.readouterr()
     path = tmp_path / "baselines" / "spreads" / "pr-milo.json"
     assert codec.read_spreads(path) == baselines.spreads_of(list(map(Path, folders)))
@@ -400,7 +401,7 @@ def test_runs_are_put_together_for_a_suite_to_ship(
     assert "red is left out: a gating metric regressed" in said.err
     assert said.out.startswith("11 runs of the suite pr with milo\n")
     assert KEY in said.out
-    assert cli.main(["baseline", "spreads", *folders, "--json"]) == 0
+    assert main.main(["baseline", "spreads", *folders, "--json"]) == 0
     assert capsys.readouterr().out == path.read_text()
 
 
@@ -412,7 +413,7 @@ def test_nights_and_runs_are_put_together_and_each_run_counts_once(
     for number in range(LEAST_RUNS):
         nights.append(path, nights.night(measured(number)))
     folders = [stored(tmp_path / f"{at}", measured(at)) for at in (3, 30)]
-    assert cli.main(["baseline", "spreads", "--json", str(path), *map(str, folders)]) == 0
+    assert main.main(["baseline", "spreads", "--json", str(path), *map(str, folders)]) == 0
     found = codec.parse_spreads(capsys.readouterr().out.encode())
     assert len(found.runs) == LEAST_RUNS + 1
     assert found == baselines.spreads_of(
@@ -427,7 +428,7 @@ def test_nights_of_before_are_no_spreads(
 ) -> None:
     path = tmp_path / "nights.jsonl"
     nights.append(path, nights.night(measured(load="")))
-    assert cli.main(["baseline", "spreads", str(path)]) == Exit.NO_BASELINE
+    assert main.main(["baseline", "spreads", str(path)]) == Exit.NO_BASELINE
     assert "nothing in it says how much its pairs varied" in capsys.readouterr().err
 
 
@@ -601,10 +602,10 @@ def test_reading_an_artifact_feeds_nothing(
 ) -> None:
     folder = stored(tmp_path / "artifact", measured())
     for command in (["compare"], ["render"]):
-        assert cli.main([*command, str(folder)]) == 0
-    assert cli.main(["baseline", "spreads", str(folder)]) == 0
+        assert main.main([*command, str(folder)]) == 0
+    assert main.main(["baseline", "spreads", str(folder)]) == 0
     nights_file = str(tmp_path / "nights.jsonl")
-    assert cli.main(["history", nights_file, "--append", str(folder)]) == 0
+    assert main.main(["history", nights_file, "--append", str(folder)]) == 0
     assert capsys.readouterr().out
     assert not kept(state)
 

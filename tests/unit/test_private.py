@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli
+from pipeline.commands import main
 from pipeline.system import paths
 from pipeline.system.private_folder import measuring, private_folder, remove_left
 
@@ -67,7 +67,7 @@ def test_the_next_command_that_is_given_the_folder_removes_what_a_killed_run_lef
     tmp_path: Path, command: list[str]
 ) -> None:
     private = killed(tmp_path / "out")
-    cli.main([word.replace("OUT", str(tmp_path / "out")) for word in command])
+    main.main([word.replace("OUT", str(tmp_path / "out")) for word in command])
 
     assert not private.exists()
 

@@ -8,7 +8,8 @@ from typing import NoReturn
 
 import pytest
 
-from pipeline import cli, toolchain
+from pipeline import toolchain
+from pipeline.commands import main
 from pipeline.drivers.k6 import K6
 from pipeline.environments.local import Local
 from pipeline.model.ports import Artifact, Load, Span
@@ -98,12 +99,12 @@ def measured_to_the_end(out: Path, *, gates: int) -> int:
     begun = replace(empty(suite), suite_digest=digest, looks=(3, 4), pairs_asked=4)
     codec.write_results(out / RESULTS, begun)
     trust.note(stages._begun(begun, suite, out), out)  # noqa: SLF001
-    return cli.main(["run", "--resume", str(out)])
+    return main.main(["run", "--resume", str(out)])
 
 
 def test_pairs_are_added_to_those_that_are_there(ended: Path, measured: list[int]) -> None:
     before = codec.read_results(ended / RESULTS)
-    assert cli.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
+    assert main.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
     assert measured == [5, 6]
     after = codec.read_results(ended / RESULTS)
     assert (after.looks, after.added) == ((3, 4, 6), 1)
@@ -113,7 +114,7 @@ def test_pairs_are_added_to_those_that_are_there(ended: Path, measured: list[int
 def test_a_run_that_has_ended_measures_nothing_more_unasked(
     ended: Path, measured: list[int]
 ) -> None:
-    assert cli.main(["run", "--resume", str(ended)]) == Exit.NO_REGRESSION
+    assert main.main(["run", "--resume", str(ended)]) == Exit.NO_REGRESSION
     assert measured == []
 
 
@@ -124,12 +125,12 @@ def test_pairs_that_were_being_added_are_gone_on_with_like_any_others(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     inner = interrupt(monkeypatch, after=1)
-    assert cli.main(["run", "--resume", str(ended), "--pairs", "3"]) == Exit.INTERRUPTED
+    assert main.main(["run", "--resume", str(ended), "--pairs", "3"]) == Exit.INTERRUPTED
     assert f"run --resume {ended}\n" in capsys.readouterr().err
     assert codec.read_results(ended / RESULTS).looks == (3, 4, 7)
     assert measured == [5]
     monkeypatch.setattr(measure, "run_pairs", inner)
-    assert cli.main(["run", "--resume", str(ended)]) == Exit.NO_REGRESSION
+    assert main.main(["run", "--resume", str(ended)]) == Exit.NO_REGRESSION
     assert measured == [5, 6, 7]
 
 
@@ -158,7 +159,7 @@ def test_an_interruption_before_the_first_added_pair_says_how_many_there_were_to
 
     before = codec.read_results(ended / RESULTS)
     monkeypatch.setattr(stages, "measuring", waits)
-    assert cli.main(["run", "--resume", str(ended), "--pairs", "3"]) == Exit.INTERRUPTED
+    assert main.main(["run", "--resume", str(ended), "--pairs", "3"]) == Exit.INTERRUPTED
     assert f"run --resume {ended} --pairs 3\n" in capsys.readouterr().err
     assert codec.read_results(ended / RESULTS) == before
     assert measured == []
@@ -170,11 +171,11 @@ def test_what_another_process_measured_meanwhile_is_not_lost(
     @contextmanager
     def waits(_: Path) -> Iterator[None]:
         monkeypatch.setattr(stages, "measuring", lambda _: nullcontext())
-        assert cli.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
+        assert main.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
         yield
 
     monkeypatch.setattr(stages, "measuring", waits)
-    assert cli.main(["run", "--resume", str(ended), "--pairs", "1"]) == Exit.BAD_ARGUMENTS
+    assert main.main(["run", "--resume", str(ended), "--pairs", "1"]) == Exit.BAD_ARGUMENTS
     assert "another process went on with" in capsys.readouterr().err
     assert codec.read_results(ended / RESULTS).pairs == 6
 
@@ -183,7 +184,7 @@ def test_what_another_process_measured_meanwhile_is_not_lost(
 def test_pairs_are_added_and_never_taken_away(
     ended: Path, pairs: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["run", "--resume", str(ended), "--pairs", pairs]) == Exit.BAD_ARGUMENTS
+    assert main.main(["run", "--resume", str(ended), "--pairs", pairs]) == Exit.BAD_ARGUMENTS
     assert "how many more to measure" in capsys.readouterr().err
 
 
@@ -191,7 +192,7 @@ def test_a_regression_is_not_measured_away(
     measured: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert measured_to_the_end(tmp_path, gates=2) == Exit.REGRESSION
-    assert cli.main(["run", "--resume", str(tmp_path), "--pairs", "2"]) == Exit.REGRESSION
+    assert main.main(["run", "--resume", str(tmp_path), "--pairs", "2"]) == Exit.REGRESSION
     assert measured == [1, 2, 3, 4, 5, 6]
     assert "the regression that was found stays" in capsys.readouterr().err
 
@@ -203,10 +204,10 @@ def test_a_budget_that_has_ended_a_run_is_kept_until_pairs_are_asked_for(
     trials = tuple(replace(trial, duration_s=10.0) for trial in results.trials)
     short = replace(results, trials=trials, looks=(3, 8), pairs_asked=8, budget_s=35.0)
     codec.write_results(ended / RESULTS, short)
-    assert cli.main(["run", "--resume", str(ended)]) == Exit.NO_REGRESSION
+    assert main.main(["run", "--resume", str(ended)]) == Exit.NO_REGRESSION
     assert measured == []
     assert "the budget ends the run after 3 pairs" in capsys.readouterr().err
-    assert cli.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
+    assert main.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
     assert measured == [4, 5, 6, 7, 8]
     after = codec.read_results(ended / RESULTS)
     assert (after.looks, after.added, after.budget_s) == ((3, 8), 0, None)

@@ -74,7 +74,7 @@ def test_it_has_a_command_and_every_file_that_a_build_or_a_reader_needs(wheel: P
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         (points,) = (name for name in names if name.endswith("entry_points.txt"))
-        assert "milo-perf = pipeline.cli:main" in archive.read(points).decode()
+        assert "milo-perf = pipeline.commands.main:main" in archive.read(points).decode()
     inside = {name.removeprefix("pipeline/_files/") for name in names if "/_files/" in name}
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
     needed = {

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.capacity.arguments import DEFAULT_BUDGET, duration_s
+from pipeline.commands.capacity import DEFAULT_BUDGET, duration_s
 from pipeline.environments.local import Local
 from pipeline.judge.stats.summary import QUANTILES, fewest
 from pipeline.model.capacity import Capacity, Ended, Question, Things

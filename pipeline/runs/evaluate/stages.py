@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.evaluate.arguments import check
+from pipeline.commands.evaluate import check
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.results import Tool
 from pipeline.render.evaluation import document

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipeline import judging
+from pipeline.commands import judge
 from pipeline.system import log, output, terminal
 from pipeline.system.errors import Exit
 
@@ -81,7 +81,7 @@ def _show(args: argparse.Namespace) -> Exit:
 def _diff(args: argparse.Namespace) -> Exit:
     from pipeline.runs import baselines
 
-    output.show(judging.shown(baselines.differences(args.first, args.second), is_json=args.json))
+    output.show(judge.shown(baselines.differences(args.first, args.second), is_json=args.json))
     return Exit.NO_REGRESSION
 
 

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline import baseline_cli, judging, kind_cli, wish_arguments
-from pipeline.capacity import arguments
-from pipeline.cluster import arguments as cluster_arguments
-from pipeline.evaluate import arguments as evaluate_arguments
-from pipeline.history import arguments as history_arguments
-from pipeline.publish import arguments as publish_arguments
+from pipeline.commands import baseline, judge, kind
+from pipeline.commands import capacity as arguments
+from pipeline.commands import cluster as cluster_arguments
+from pipeline.commands import evaluate as evaluate_arguments
+from pipeline.commands import history as history_arguments
+from pipeline.commands import publish as publish_arguments
+from pipeline.commands import run as wish_arguments
 from pipeline.system import log, output, terminal
 from pipeline.system.errors import ConfigError, Exit, PipelineError, hint_for
 
@@ -136,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.set_defaults(command=_plan)
 
     arguments.add(commands).set_defaults(command=_capacity)
-    judging.add(commands).set_defaults(command=_judge)
+    judge.add(commands).set_defaults(command=_judge)
     history_arguments.add(commands).set_defaults(command=_history)
     publish_arguments.add(commands).set_defaults(command=_publish)
     evaluate_arguments.add(commands).set_defaults(command=_evaluate)
@@ -156,8 +157,8 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--format", choices=_FORMATS, default="text")
     render.set_defaults(command=_render)
 
-    baseline_cli.add(commands)
-    kind_cli.add(commands)
+    baseline.add(commands)
+    kind.add(commands)
 
     doctor = commands.add_parser("doctor", help="say what is missing and how to get it")
     doctor.add_argument(
@@ -189,7 +190,7 @@ def _run(args: argparse.Namespace) -> Exit:
     else:
         wish = _with_prior(wish_arguments.wish(args), args.prior)
         out = args.out or terminal.new_folder(args.suite)
-        report = stages.run(request, out)
+        report = stages.run(wish, out)
     exit_code = _conclude(args, report, out)
     stages.feed(report, out)
     return exit_code
@@ -198,12 +199,12 @@ def _run(args: argparse.Namespace) -> Exit:
 def _with_prior(wish: "Wish", written: str | None) -> "Wish":
     """Return a wish with the spreads that `--prior` names, if it was given."""
     if written is None:
-        return request
+        return wish
     import dataclasses
 
     from pipeline.runs.history.spreads_file import named_spreads
 
-    return dataclasses.replace(request, prior=named_spreads(written))
+    return dataclasses.replace(wish, prior=named_spreads(written))
 
 
 def _capacity(args: argparse.Namespace) -> Exit:
@@ -230,7 +231,7 @@ def _history(args: argparse.Namespace) -> Exit:
 
 
 def _publish(args: argparse.Namespace) -> Exit:
-    from pipeline.publish import verb
+    from pipeline.publish import stages
 
     for said in stages.publish(args):
         output.show(f"{said}\n")
@@ -257,9 +258,9 @@ def _cluster(args: argparse.Namespace) -> Exit:
 
 
 def _judge(args: argparse.Namespace) -> Exit:
-    found = judging.judged(args)
-    output.show(judging.shown(found, is_json=args.json))
-    return judging.exit_code(found, strict=args.strict)
+    found = judge.judged(args)
+    output.show(judge.shown(found, is_json=args.json))
+    return judge.exit_code(found, strict=args.strict)
 
 
 def _compare(args: argparse.Namespace) -> Exit:

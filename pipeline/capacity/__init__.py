@@ -1,1 +1,0 @@
-"""How many Projects, or objects, a build holds before a limit breaks."""

@@ -1,1 +1,0 @@
-"""The history of metrics, night after night: kept, read, and searched for steps."""
