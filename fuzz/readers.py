@@ -17,12 +17,12 @@ from functools import cache
 from pathlib import Path
 
 from fuzz.mutate import FILE
-from pipeline.commands import judge
+from pipeline.commands import judge as judge_command
 from pipeline.drivers.clusterloader2.report import read_report, readings
 from pipeline.drivers.clusterloader2.report import warnings as cl2_warnings
-from pipeline.drivers.points import read_points
-from pipeline.environments.chosen import chosen
-from pipeline.environments.keepers import Keeper
+from pipeline.drivers.k6.summarize import read_points
+from pipeline.environments.load_agent import Keeper
+from pipeline.environments.registry import chosen
 from pipeline.judge import policy
 from pipeline.judge.history import HistoryRule, judge
 from pipeline.judge.spreads import PriorRequest, SpreadOrigin, prior
@@ -117,8 +117,8 @@ def judged(data: bytes) -> None:
     path = _file("table.csv", data)
     with _refusing():
         found = policy.of_table(measurements_csv.measured(path), in_looks=len(data) % 2 == 0)
-        judge.shown(found, is_json=True)
-        judge.shown(found, is_json=False)
+        judge_command.shown(found, is_json=True)
+        judge_command.shown(found, is_json=False)
 
 
 def history(data: bytes) -> None:

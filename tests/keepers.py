@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.environments.way import until
+from pipeline.environments.connect import until
 from pipeline.model.ports import Program
 from pipeline.system import http_client
 from pipeline.system.tls import free_ports

@@ -1,12 +1,11 @@
 """The command line of `capacity`."""
 
 import argparse
-import math
-import re
 from pathlib import Path
 
+from pipeline.runs.capacity.request import DEFAULT_BUDGET
+from pipeline.system.durations import duration_s, positive
 from pipeline.system.errors import ConfigError
-from pipeline.system.sanitize import clipped
 
 _EXITS = (
     "exit codes: 0 answered, also with an open interval; 1 crash, 2 bad arguments or configuration,"
@@ -19,9 +18,6 @@ _LIMITS = (
     " files|goroutines|cpu(server|manager|etcd) < NUMBER"
     " -- units: ms, s, m; B, kB, MB, GB, KiB, MiB, GiB; %"
 )
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_SHOWN = 40  # characters of a wrong argument that are worth quoting
-DEFAULT_BUDGET = "30m"
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
@@ -94,33 +90,3 @@ def check(args: argparse.Namespace) -> None:
             f"{name} cannot be changed by --resume",
             hint="start a new search; only --budget may be given again",
         )
-
-
-def duration_s(text: str) -> float:
-    """Return the seconds of `90s`, `30m` or `1.5h`.
-
-    Raises:
-        argparse.ArgumentTypeError: It is none, or is not finite and above zero.
-    """
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
-    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
-    if not (math.isfinite(seconds) and seconds > 0):
-        shown = clipped(text, _SHOWN)
-        raise argparse.ArgumentTypeError(f"`{shown}` is no time; write 90s, 30m or 1.5h")
-    return seconds
-
-
-def positive(text: str) -> float:
-    """Return a number that is finite and above zero.
-
-    Raises:
-        argparse.ArgumentTypeError: It is not.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        shown = clipped(text, _SHOWN)
-        raise argparse.ArgumentTypeError(f"`{shown}` is not a finite number above zero")
-    return number

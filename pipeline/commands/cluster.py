@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from pipeline.cluster.values import OURS, USUAL
-from pipeline.commands.capacity import duration_s, positive
+from pipeline.environments.gke.values import OURS, USUAL
+from pipeline.system.durations import duration_s, positive
 from pipeline.system.errors import ConfigError
 
 _EXITS = (

@@ -53,8 +53,8 @@ def _down(args: argparse.Namespace) -> Exit:
 
 def _cluster(args: argparse.Namespace) -> "KindCluster":
     from pipeline import toolchain
-    from pipeline.environments.chosen import chosen
     from pipeline.environments.kind import Kind, KindCluster
+    from pipeline.environments.registry import chosen
 
     settings, _ = chosen(args.environment or "kind")
     if not isinstance(settings, Kind):

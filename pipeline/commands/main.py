@@ -239,6 +239,7 @@ def _publish(args: argparse.Namespace) -> Exit:
 
 
 def _evaluate(args: argparse.Namespace) -> Exit:
+    evaluate_arguments.check(args)
     from pipeline.runs.evaluate import stages
     from pipeline.storage import codec
 
@@ -250,9 +251,9 @@ def _evaluate(args: argparse.Namespace) -> Exit:
 
 def _cluster(args: argparse.Namespace) -> Exit:
     cluster_arguments.check(args)
-    from pipeline.cluster import verb
+    from pipeline.environments.gke import actions
 
-    for said in stages.carried_out(args):
+    for said in actions.carried_out(args):
         output.show(said)
     return Exit.NO_REGRESSION
 
@@ -295,7 +296,7 @@ def _with_cost(plan: "PlanSummary") -> "PlanSummary":
     """Return a plan with what it would cost on a cluster that is made for it."""
     import dataclasses
 
-    from pipeline.cluster import cost
+    from pipeline.environments.gke import cost
 
     night = cost.night(plan.duration_s, plan.load_pods, cost.prices())
     said = f"about {night.usd:.2f} USD on {night.machines}, prices of {night.as_of}"
@@ -308,7 +309,7 @@ def _doctor(args: argparse.Namespace) -> Exit:
 
     checks = doctor.checks()
     if args.environment:
-        from pipeline import cluster_checks
+        from pipeline.environments import cluster_checks
 
         checks += cluster_checks.checks(args.environment)
     output.show(codec.list_json("checks", checks) if args.json else doctor.render(checks))

@@ -4,7 +4,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from pipeline.commands.capacity import duration_s
+from pipeline.system.durations import duration_s
 
 if TYPE_CHECKING:  # it would load what `--help` does not need
     from pipeline.runs.request import Wish

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import PrivateAttr
 
-from pipeline.model.settings import Settings
+from pipeline.storage.settings import Settings
 from pipeline.system import paths as files
 
 FOLDER = "folder"

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from pipeline.environments import components, first, host, kubelet, manifests, pki
+from pipeline.environments import bootstrap, components, host, kubelet, manifests, pki
 from pipeline.environments.api import Api
+from pipeline.environments.connect import End, Reached, Way, until
 from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.load_pods import TICK_S, ClusterPods
 from pipeline.environments.manifests import Component, Place
 from pipeline.environments.namespaces import Home, remove
 from pipeline.environments.pods import Pods
-from pipeline.environments.way import End, Reached, Way, until
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.subject import Arm, Product
 from pipeline.system import http_client
@@ -98,13 +98,13 @@ class ClusterEnvironment:
             milo = {arm: one for arm, one in arms.items() if one.artifact.product is Product.MILO}
             for arm, target in targets.items():
                 if arm in milo:
-                    first.definitions(target, token, str(arm), settings.ready_s)
-                first.authorise(target, token, pki.LOAD_GROUP)
+                    bootstrap.definitions(target, token, str(arm), settings.ready_s)
+                bootstrap.authorise(target, token, pki.LOAD_GROUP)
             for arm, one in milo.items():
                 one.apply(components.manager(settings, images[arm][1], one.artifact, credentials))
             self._ready(milo, "manager")
             targets |= {arm: one.target(stack) for arm, one in milo.items()}
-            first.projects(targets, token, settings.ready_s)
+            bootstrap.projects(targets, token, settings.ready_s)
             yield {arm: _loaded_by(pods, places[arm], one) for arm, one in targets.items()}
 
     def _home(self, place: Place) -> Home:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints
 
-from pipeline.model.settings import Settings
+from pipeline.storage.settings import Settings
 
 MOST_PODS = 100
 """Of load: each is asked for its points in turn."""

@@ -14,10 +14,10 @@ from pydantic import StringConstraints
 
 from pipeline.environments.api import Api
 from pipeline.environments.cluster import ClusterEnvironment
+from pipeline.environments.connect import COMPONENTS, FIRST_NODE_PORT, HostPorts
 from pipeline.environments.images import Image, pack
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.refusals import ClusterError
-from pipeline.environments.way import COMPONENTS, FIRST_NODE_PORT, HostPorts
 from pipeline.model.ports import Program
 from pipeline.model.subject import Arm
 from pipeline.system import paths, processes

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.environments import manifests
 from pipeline.environments.api import Api
 from pipeline.environments.images import GENERATOR, Image, helper_path, load_image
-from pipeline.environments.keepers import PORT, Keeper, State
+from pipeline.environments.load_agent import PORT, Keeper, State
 from pipeline.environments.manifests import LOAD, LoadSpec, Place
 from pipeline.environments.namespaces import Home
 from pipeline.environments.pods import Pod, Pods, state

@@ -11,10 +11,10 @@ from typing import ClassVar, Literal
 
 from pydantic import PositiveFloat
 
-from pipeline.environments import commands, first, pki
+from pipeline.environments import bootstrap, commands, pki
 from pipeline.model.ports import Artifact, Program, Target
-from pipeline.model.settings import Settings
 from pipeline.model.subject import Arm, Product
+from pipeline.storage.settings import Settings
 from pipeline.system import http_client, processes, tls
 from pipeline.system.errors import ConfigError, LaunchError, SubjectDiedError
 from pipeline.system.log import log
@@ -106,8 +106,8 @@ class LocalEnvironment:
             }
             for arm, artifact in artifacts.items():
                 if artifact.product is Product.MILO:
-                    first.definitions(targets[arm], token, str(arm), self.settings.ready_s)
-                first.authorise(targets[arm], token, pki.LOAD_GROUP)
+                    bootstrap.definitions(targets[arm], token, str(arm), self.settings.ready_s)
+                bootstrap.authorise(targets[arm], token, pki.LOAD_GROUP)
             managers = launch.up(
                 {
                     arm: partial(launch.manager, arm, artifact, servers[arm].url)
@@ -119,7 +119,7 @@ class LocalEnvironment:
             for arm, up in managers.items():
                 components = {"server": servers[arm], "manager": up, "etcd": stores[arm]}
                 targets[arm] = _target(components, launch.credentials)
-            first.projects(targets, token, self.settings.ready_s)
+            bootstrap.projects(targets, token, self.settings.ready_s)
             yield targets
 
 

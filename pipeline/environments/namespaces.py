@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.environments.api import Api
+from pipeline.environments.connect import until
 from pipeline.environments.manifests import RUN
 from pipeline.environments.paths import within
 from pipeline.environments.refusals import ClusterError
-from pipeline.environments.way import until
 from pipeline.system.log import log
 
 

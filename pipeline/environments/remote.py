@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 from pipeline.environments.api import Api
 from pipeline.environments.cluster import ClusterEnvironment
+from pipeline.environments.connect import Forward
 from pipeline.environments.images import Image, pack
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.refusals import ClusterError
-from pipeline.environments.way import Forward
 from pipeline.model.ports import Program
 from pipeline.system.errors import ConfigError
 from pipeline.system.log import log

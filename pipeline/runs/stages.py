@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.environments.chosen import NAMES, chosen
+from pipeline.environments.registry import NAMES, chosen
 from pipeline.judge import policy
 from pipeline.judge.more import with_more
 from pipeline.judge.stored import stored_reference

@@ -22,17 +22,17 @@ from pydantic_core import PydanticCustomError
 
 from pipeline.drivers import tree
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
-from pipeline.drivers.k6 import K6
+from pipeline.drivers.k6.driver import K6
 from pipeline.drivers.tree import FOLDER
-from pipeline.environments.chosen import AnyEnvironment
 from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
+from pipeline.environments.registry import AnyEnvironment
 from pipeline.environments.remote import Remote
 from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
-from pipeline.model.settings import Settings
 from pipeline.model.subject import Product
 from pipeline.model.units import BASE_UNITS
 from pipeline.storage import codec, toml_file
+from pipeline.storage.settings import Settings
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError
 from pipeline.system.log import log

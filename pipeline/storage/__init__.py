@@ -1,1 +1,1 @@
-"""Files that we keep or are given: JSON, TOML, CSV, stored baselines, and artifacts of other jobs."""
+"""Files that we keep or read: JSON, TOML, CSV, stored baselines, artifacts of other jobs."""

@@ -22,7 +22,7 @@ _SHOWN = 3  # folders named in one hint
 MOST_BYTES = 2**19
 """Of a suite or another file of settings; ours have 12 kB."""
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _INSTALLED = _PACKAGE / "_files"
 _ROOT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
 

@@ -32,7 +32,7 @@ TAIL_LINES = 12
 _TAIL_BYTES = 65_536  # of a log: the stack of a panic can be long
 _POLL_S = 0.05
 _running: list["Service"] = []
-_TETHER = Path(__file__).with_name("tether.py")
+_TETHER = Path(__file__).with_name("die_with_parent.py")
 
 
 @dataclass(frozen=True, slots=True)

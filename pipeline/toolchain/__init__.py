@@ -10,6 +10,7 @@ from pipeline.toolchain.clusterloader2 import clusterloader2
 from pipeline.toolchain.connections import shares_connections
 from pipeline.toolchain.expand import expander
 from pipeline.toolchain.faults import FAULTS
+from pipeline.toolchain.free_resources import room
 from pipeline.toolchain.keeper import keeper
 from pipeline.toolchain.kind import kind, kubectl
 from pipeline.toolchain.machine import machine
@@ -17,7 +18,6 @@ from pipeline.toolchain.milo import BASELINE_BINARY, BINARY
 from pipeline.toolchain.monitoring import gateway, prometheus
 from pipeline.toolchain.programs import etcd, k6, ourselves
 from pipeline.toolchain.reference import reference
-from pipeline.toolchain.space import room
 from pipeline.toolchain.subjects import artifact, check, pinned
 
 PROGRAMS: Mapping[str, Callable[[], Program]] = MappingProxyType(

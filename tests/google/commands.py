@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeline.cluster.values import labels
 from pipeline.commands import main
+from pipeline.environments.gke.values import labels
 from tests.google.fake import PROJECT, START_S, ZONE, Google
 
 ACCOUNT = f"nodes@{PROJECT}.iam.gserviceaccount.com"

@@ -2,15 +2,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.cluster import google as door
-from pipeline.cluster import verb
+from pipeline.environments.gke import actions
+from pipeline.environments.gke import google as door
 from tests.google.fake import Google, google
 
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
     """A Google Cloud that every command of the test speaks with, and that nobody waits for."""
-    monkeypatch.setattr(verb, "PAUSE_S", 0.0)
+    monkeypatch.setattr(actions, "PAUSE_S", 0.0)
     monkeypatch.setattr(door, "FIRST_PAUSE_S", 0.001)
     with google() as (state, url):
         monkeypatch.setenv(door.ENDPOINT, url)

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cluster.cost import estimate, night, prices
-from pipeline.cluster.values import Order, Pool
+from pipeline.environments.gke.cost import estimate, night, prices
+from pipeline.environments.gke.values import Order, Pool
 from pipeline.system.errors import ConfigError
 
 SERVER, LOAD = (

@@ -4,7 +4,7 @@ from typing import NoReturn
 
 import pytest
 
-from pipeline.cluster import google as door
+from pipeline.environments.gke import google as door
 from pipeline.system.errors import Exit
 from tests.google.commands import ACCOUNT, HOUR_S, create, delete, night, sweep
 from tests.google.fake import PROJECT, START_S, ZONE, Google

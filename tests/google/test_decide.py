@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.cluster.decide import SKEW_S, Rules, decide
-from pipeline.cluster.values import LONGEST_LIFE_S, Found, Kind
+from pipeline.environments.gke.sweep_policy import SKEW_S, Rules, decide
+from pipeline.environments.gke.values import LONGEST_LIFE_S, Found, Kind
 
 NOW_S, HOUR_S = 1_800_000_000.0, 3600.0
 NODES = "nodes@perf-nights.iam.gserviceaccount.com"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cluster import compute
 from pipeline.commands import main
+from pipeline.environments.gke import compute
 from pipeline.system.errors import Exit
 from tests.google.commands import ACCOUNT
 from tests.google.fake import PROJECT, ZONE, Google

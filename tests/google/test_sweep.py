@@ -3,12 +3,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.cluster import sweep as sweeping
-from pipeline.cluster.compute import Leftovers
-from pipeline.cluster.cost import prices
-from pipeline.cluster.decide import Rules
-from pipeline.cluster.gke import Clusters
-from pipeline.cluster.values import labels
+from pipeline.environments.gke import sweep as sweeping
+from pipeline.environments.gke.compute import Leftovers
+from pipeline.environments.gke.cost import prices
+from pipeline.environments.gke.gke import Clusters
+from pipeline.environments.gke.sweep_policy import Rules
+from pipeline.environments.gke.values import labels
 from pipeline.system.errors import Exit
 from tests.google.commands import HOUR_S, delete, disk, night, sweep
 from tests.google.fake import PROJECT, START_S, Google
@@ -128,7 +128,7 @@ def test_a_zone_that_cannot_be_looked_into_stops_the_sweep(
 def test_google_that_does_not_answer_is_an_error_and_deletes_nothing(
     cloud: Google, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.cluster.google.PATIENCE_S", 0.2)
+    monkeypatch.setattr("pipeline.environments.gke.google.PATIENCE_S", 0.2)
     left_behind(cloud)
     before = cloud.names()
     cloud.faults = [Fault("GET .*/firewalls", 503, times=1000)]

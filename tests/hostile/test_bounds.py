@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.commands import main
-from pipeline.drivers import raw
-from pipeline.drivers.points import read_points
-from pipeline.drivers.raw import Allowance, read_series
-from pipeline.environments.keepers import Keeper
+from pipeline.drivers.k6 import csv_points
+from pipeline.drivers.k6.csv_points import Allowance, read_series
+from pipeline.drivers.k6.summarize import read_points
+from pipeline.environments.load_agent import Keeper
 from pipeline.judge import policy
 from pipeline.model.subject import Arm
 from pipeline.runs import request, suite_file, traces
@@ -134,7 +134,7 @@ def test_k6_itself_may_write_more_than_a_stranger() -> None:
     ours, foreign = Allowance(), Allowance.foreign()
     assert ours.size > 100 * foreign.size
     assert ours.lines > 100 * foreign.lines
-    assert raw._CHUNK_BYTES / raw._CHUNK > 500  # noqa: SLF001 (bytes of a line; k6 has 110)
+    assert csv_points._CHUNK_BYTES / csv_points._CHUNK > 500  # noqa: SLF001 (bytes of a line; k6 has 110)
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from pipeline import cluster_checks, toolchain
+from pipeline import toolchain
+from pipeline.environments import cluster_checks
 from pipeline.environments.api import Api
 from pipeline.environments.cluster import ClusterEnvironment
+from pipeline.environments.connect import FIRST_NODE_PORT, HostPorts
 from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
 from pipeline.environments.refusals import ClusterError
-from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Product, Subject
 from pipeline.system import http_client, processes, tls

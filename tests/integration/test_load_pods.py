@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import toolchain
-from pipeline.drivers.k6 import K6
-from pipeline.drivers.raw import read_series
+from pipeline.drivers.k6.csv_points import read_series
+from pipeline.drivers.k6.driver import K6
 from pipeline.environments.api import Api
 from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from pipeline import toolchain
-from pipeline.environments.first import API, ORGANIZATION
+from pipeline.environments.bootstrap import API, ORGANIZATION
 from pipeline.environments.local import Local
 from pipeline.model.ports import Span, Target
 from pipeline.model.subject import Arm, parse_spec

@@ -7,10 +7,10 @@ import pytest
 
 from pipeline.environments.api import Api
 from pipeline.environments.cluster import ClusterEnvironment
+from pipeline.environments.connect import FIRST_NODE_PORT, HostPorts
 from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
-from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
 from pipeline.model.ports import Program
 from tests.clusters import FakeCluster, running
 from tests.labs import Lab

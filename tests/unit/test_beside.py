@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cluster import cost
-from pipeline.environments.chosen import chosen
+from pipeline.environments.gke import cost
+from pipeline.environments.registry import chosen
 from pipeline.runs import suite_file
 from pipeline.storage import acknowledged, toml_file
 from pipeline.system import paths

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from pipeline import toolchain
-from pipeline.environments.chosen import chosen, with_load_pods
 from pipeline.environments.in_cluster import Resources
 from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
+from pipeline.environments.registry import chosen, with_load_pods
 from pipeline.environments.remote import Remote, chosen_nodes
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Product, Subject

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.drivers.clusterloader2.door import doors
+from pipeline.drivers.clusterloader2.endpoint import doors
 from pipeline.model.ports import Program
 from pipeline.model.subject import Arm
 from pipeline.system.errors import ConfigError, LoadError

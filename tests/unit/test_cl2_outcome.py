@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.drivers.clusterloader2 import outcome
 from pipeline.drivers.clusterloader2.outcome import Asked, Result
+from pipeline.drivers.clusterloader2.phases import Job
 from pipeline.drivers.clusterloader2.reported import (
     AVAILABILITY,
     TIMER,
@@ -19,7 +20,6 @@ from pipeline.drivers.clusterloader2.reported import (
     Step,
     Summary,
 )
-from pipeline.drivers.clusterloader2.stages import Job
 from pipeline.model.subject import Arm
 from pipeline.system.processes import Ended
 

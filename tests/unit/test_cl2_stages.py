@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.drivers.clusterloader2 import stages
+from pipeline.drivers.clusterloader2 import phases
+from pipeline.drivers.clusterloader2.phases import Job, Stage, Where
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
-from pipeline.drivers.clusterloader2.stages import Job, Stage, Where
 from pipeline.model.subject import Arm
 from pipeline.system.kubeconfig import kubeconfig
 
@@ -25,7 +25,7 @@ def job(folder: Path, project: str = "") -> Job:
 
 
 def told(folder: Path, rate: float = 20) -> list[str]:
-    return stages.argv(Path("/bin/clusterloader2"), job(folder), rate)
+    return phases.argv(Path("/bin/clusterloader2"), job(folder), rate)
 
 
 def test_the_switches_for_a_server_without_nodes_are_always_there(tmp_path: Path) -> None:
@@ -49,12 +49,12 @@ def test_its_log_never_shows_a_kubeconfig_and_its_port_never_collides(tmp_path: 
 )
 def test_no_client_is_asked_for_more_than_it_sends(rate: float, clients: int) -> None:
     # An action is two objects and at most four requests.
-    assert stages.clients(rate) == clients
+    assert phases.clients(rate) == clients
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(2, 1), (20, 2), (200, 20)])
 def test_a_moment_of_delay_can_be_made_up_for(rate: float, burst: int) -> None:
-    assert stages.burst(rate) == burst
+    assert phases.burst(rate) == burst
 
 
 def test_a_kubeconfig_names_the_file_of_the_token_and_not_the_token(tmp_path: Path) -> None:

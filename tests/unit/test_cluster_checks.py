@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cluster_checks
+from pipeline.environments import cluster_checks
 from pipeline.toolchain.health import Check, Status
 from tests.clusters import FakeCluster, running
 

@@ -10,11 +10,11 @@ import pytest
 
 from pipeline.environments.api import Api
 from pipeline.environments.cluster import ClusterEnvironment
+from pipeline.environments.connect import FIRST_NODE_PORT, HostPorts
 from pipeline.environments.images import Image, pack
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
 from pipeline.environments.manifests import EXPIRES, MANAGED, OURS
-from pipeline.environments.way import FIRST_NODE_PORT, HostPorts
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Subject
 from pipeline.system.errors import Exit, PipelineError

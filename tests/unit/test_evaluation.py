@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
-from pipeline.drivers.k6 import K6
+from pipeline.drivers.k6.driver import K6
 from pipeline.model.evaluation import Attempt, Evaluation, Rung, Seen
 from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fuzz import mutate
 from fuzz.readers import READERS
 from fuzz.seeds import seeds
-from pipeline.drivers.points import read_points
+from pipeline.drivers.k6.summarize import read_points
 from pipeline.model.metric import Better, Scale
 from pipeline.model.results import Sample
 from pipeline.model.subject import Arm

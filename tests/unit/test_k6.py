@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.drivers.applied import judge
-from pipeline.drivers.k6 import K6, K6Driver
-from pipeline.drivers.k6_command import argv, environment
-from pipeline.drivers.points import ArmPoints, Points
+from pipeline.drivers.k6.command import argv, environment
+from pipeline.drivers.k6.driver import K6, K6Driver
+from pipeline.drivers.k6.summarize import ArmPoints, Points
+from pipeline.drivers.k6.validity import judge
 from pipeline.model.ports import Program, Span, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm

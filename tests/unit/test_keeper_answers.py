@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.environments.api import Api
-from pipeline.environments.keepers import Keeper, Kept, State
+from pipeline.environments.load_agent import Keeper, Kept, State
 from pipeline.system.errors import LoadError
 
 ENDED = {"running": False, "exit": 0, "began": 1.0, "ended": 2.0, "cpu_share": 0.1, "files": []}

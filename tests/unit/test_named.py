@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.environments.chosen import chosen
+from pipeline.environments.registry import chosen
 from pipeline.judge import policy
 from pipeline.publish.asked import Asked
 from pipeline.publish.asked import reproduce as recommended

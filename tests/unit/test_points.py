@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import numpy as np
 import pytest
 
-from pipeline.drivers.points import Points, read_points
+from pipeline.drivers.k6.summarize import Points, read_points
 from pipeline.judge.stats.summary import fewest
 from pipeline.model.ports import Span
 from pipeline.model.subject import Arm

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.drivers.points import read_points
+from pipeline.drivers.k6.summarize import read_points
 from pipeline.judge.stats.summary import fewest
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm

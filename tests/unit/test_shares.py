@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.drivers.applied import Asked
-from pipeline.drivers.points import read_points
-from pipeline.drivers.shares import Share, clock_was_set, merge, sent, share_of, unequal
+from pipeline.drivers.k6.merge_pods import Share, clock_was_set, merge, sent, share_of, unequal
+from pipeline.drivers.k6.summarize import read_points
+from pipeline.drivers.k6.validity import Asked
 from pipeline.model.ports import PodDone
 from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.drivers.points import timings
-from pipeline.drivers.raw import Series
+from pipeline.drivers.k6.csv_points import Series
+from pipeline.drivers.k6.summarize import timings
 from pipeline.judge.stats.summary import QUANTILES, fewest
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipeline.environments.first import FIRST_PROJECT
+from pipeline.environments.bootstrap import FIRST_PROJECT
 from pipeline.model.subject import parse_spec
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError, Exit

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pipeline.drivers.applied import given_up
-from pipeline.drivers.clusterloader2 import outcome, stages
+from pipeline.drivers.clusterloader2 import outcome, phases
 from pipeline.drivers.clusterloader2.check import Checked, check
-from pipeline.drivers.clusterloader2.crew import Crew, crew_of
-from pipeline.drivers.clusterloader2.door import SCRAPE_S, Door, doors
 from pipeline.drivers.clusterloader2.ended import require_report, result_of
+from pipeline.drivers.clusterloader2.endpoint import SCRAPE_S, Door, doors
 from pipeline.drivers.clusterloader2.outcome import Asked, Result
+from pipeline.drivers.clusterloader2.phases import CONFIGS, KINDS, Job, Stage, Where
+from pipeline.drivers.clusterloader2.pods import Crew, crew_of
 from pipeline.drivers.clusterloader2.processes import Batch, here
 from pipeline.drivers.clusterloader2.projects import deleted, gone
 from pipeline.drivers.clusterloader2.report import warnings
 from pipeline.drivers.clusterloader2.reported import Report
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
-from pipeline.drivers.clusterloader2.stages import CONFIGS, KINDS, Job, Stage, Where
 from pipeline.drivers.clusterloader2.usage import EXPECTED, watched
 from pipeline.drivers.clusterloader2.warm import warmed
+from pipeline.drivers.k6.validity import given_up
 from pipeline.model.ports import Load, Program, Span, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
@@ -271,7 +271,7 @@ class _Run:
     def _projects(self, stage: Stage) -> Sequence[str]:
         if stage.where is Where.ROOT:
             return [""]
-        return [stages.project(self.name, number) for number in range(self.settings.projects)]
+        return [phases.project(self.name, number) for number in range(self.settings.projects)]
 
     def _rate(self, stage: Stage) -> float:
         """Objects per second of one process."""
@@ -283,7 +283,7 @@ class _Run:
         return Asked(
             rate=rate,
             objects=KINDS * self.settings.objects,
-            burst=stages.burst(rate),
+            burst=phases.burst(rate),
             max_rate_error=self.settings.max_rate_error,
         )
 
@@ -296,7 +296,7 @@ class _Run:
         job.kubeconfig.write_text(
             kubeconfig(f"{door.url}{place}", door.ca_file, door.token_file, "load")
         )
-        job.overrides.write_text(stages.overrides(self.overrides(stage)))
+        job.overrides.write_text(phases.overrides(self.overrides(stage)))
         return job
 
     def overrides(self, stage: Stage) -> dict[str, bool | float | str]:
@@ -309,8 +309,8 @@ class _Run:
             "CL2_PROJECTS": self.settings.projects if stage.where is Where.ROOT else 0,
             "CL2_OBJECTS": self.settings.objects,
             "CL2_OBJECT_BYTES": self.settings.object_bytes,
-            **({} if stage.config == stages.MAKE else {"CL2_RATE": self._rate(stage)}),
-            "CL2_BURST": stages.burst(self._rate(stage)),
+            **({} if stage.config == phases.MAKE else {"CL2_RATE": self._rate(stage)}),
+            "CL2_BURST": phases.burst(self._rate(stage)),
             "CL2_CYCLES": self.settings.cycles,
             "CL2_TIMEOUT": math.ceil(self.settings.ready_s),
             "CL2_DELETE_NAMESPACES": False,  # it looks every 5 s; they are deleted without waiting
@@ -329,7 +329,7 @@ class _Run:
             self.settings.cycles if len(self.settings.stages) == 1 else 1
         )
         stage = self._measured_stage
-        places = len(self._projects(stage)) if stage.config != stages.COLLECT else 0
+        places = len(self._projects(stage)) if stage.config != phases.COLLECT else 0
         return (
             Reading("projects_created", float(made), "1"),
             Reading("projects_deleted", float(made - never_gone), "1"),

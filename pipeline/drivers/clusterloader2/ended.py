@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from pipeline.drivers.clusterloader2.outcome import Result, began
+from pipeline.drivers.clusterloader2.phases import Job
 from pipeline.drivers.clusterloader2.report import make_portable, read_report
 from pipeline.drivers.clusterloader2.reported import Expected
-from pipeline.drivers.clusterloader2.stages import Job
 from pipeline.system import processes
 from pipeline.system.errors import LoadError
 from pipeline.system.processes import Ended

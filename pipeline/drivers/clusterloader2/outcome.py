@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pipeline.drivers.clusterloader2.phases import KINDS, Job
 from pipeline.drivers.clusterloader2.report import readings
 from pipeline.drivers.clusterloader2.reported import Report, Step
-from pipeline.drivers.clusterloader2.stages import KINDS, Job
 from pipeline.model.ports import Span
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm

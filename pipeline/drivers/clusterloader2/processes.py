@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.drivers.clusterloader2 import stages
-from pipeline.drivers.clusterloader2.stages import LOG, Job
+from pipeline.drivers.clusterloader2 import phases
+from pipeline.drivers.clusterloader2.phases import LOG, Job
 from pipeline.drivers.scrub import scrub_file
 from pipeline.model.ports import (
     FILES_IN_POD,
@@ -51,8 +51,8 @@ class Batch:
 
     def argv(self, program: Path, job: Job) -> list[str]:
         """Return the command of one process."""
-        more = stages.with_prometheus() if self.has_prometheus else []
-        return [*stages.argv(program, job, self.rate), *more]
+        more = phases.with_prometheus() if self.has_prometheus else []
+        return [*phases.argv(program, job, self.rate), *more]
 
     def scrub(self) -> None:
         """Take credentials out of every log that there is."""

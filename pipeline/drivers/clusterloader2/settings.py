@@ -19,8 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.drivers.clusterloader2 import stages
-from pipeline.drivers.clusterloader2.stages import CONFIGS, KINDS, Stage, Where
+from pipeline.drivers.clusterloader2 import phases
+from pipeline.drivers.clusterloader2.phases import CONFIGS, KINDS, Stage, Where
 from pipeline.drivers.tree import LoadFromFiles, require_file
 from pipeline.model.ports import Driver, Program
 from pipeline.system import paths
@@ -132,13 +132,13 @@ class ClusterLoader2(LoadFromFiles):
     @property
     def stages(self) -> tuple[Stage, ...]:
         """What is run in order."""
-        return stages.stages(self.config, self.where)
+        return phases.stages(self.config, self.where)
 
     def requests_expected(self, arms: int) -> int:
         """Return about how many requests one run sends, of all arms."""
         places = self.projects if len(self.stages) > 1 else 1
         created = places * self.objects * KINDS + self.projects
-        return arms * self.cycles * created * stages.REQUESTS_PER_ACTION
+        return arms * self.cycles * created * phases.REQUESTS_PER_ACTION
 
     @property
     def main(self) -> str:

@@ -17,7 +17,7 @@ from pipeline.model.subject import Arm
 from pipeline.probes.process import Process
 from pipeline.probes.sizes import sizes
 from pipeline.runs.capacity import fill
-from pipeline.runs.capacity.request import has_settled, is_steady, values_of
+from pipeline.runs.capacity.quantities import has_settled, is_steady, values_of
 from pipeline.runs.capacity.search_loop import Measured, OutOfRoomError, OutOfTimeError
 from pipeline.runs.plan import seed_of
 from pipeline.system.clock import watched_clock

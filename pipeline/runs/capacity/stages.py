@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.commands.capacity import DEFAULT_BUDGET, duration_s
 from pipeline.environments.local import Local
 from pipeline.judge.stats.summary import QUANTILES, fewest
 from pipeline.model.capacity import Capacity, Ended, Question, Things
@@ -23,11 +22,13 @@ from pipeline.render.curve import curve_svg
 from pipeline.runs import trust
 from pipeline.runs.capacity import fill, search
 from pipeline.runs.capacity.launcher import K6Bench
+from pipeline.runs.capacity.request import DEFAULT_BUDGET
 from pipeline.runs.capacity.search_loop import steps
 from pipeline.runs.request import spec_of
 from pipeline.runs.trust import Begun
 from pipeline.storage import codec
 from pipeline.system import paths, progress, terminal
+from pipeline.system.durations import duration_s
 from pipeline.system.errors import ConfigError, Exit, LoadError, PipelineError
 from pipeline.system.log import log
 from pipeline.system.paths import CAPACITY

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
-from pipeline.drivers.k6 import K6
+from pipeline.drivers.k6.driver import K6
 from pipeline.model.evaluation import Attempt, Rung
 from pipeline.model.ports import Artifact, Environment, Load, Program, Target
 from pipeline.model.results import Reading

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.drivers.clusterloader2.stages import CONFIGS
-from pipeline.drivers.k6 import K6
+from pipeline.drivers.clusterloader2.phases import CONFIGS
+from pipeline.drivers.k6.driver import K6
 from pipeline.model.evaluation import Script
 from pipeline.runs.evaluate.launcher import workload_of
 from pipeline.runs.suite_file import AnyDriver, Suite

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.commands.evaluate import check
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.results import Tool
 from pipeline.render.evaluation import document
@@ -39,7 +38,6 @@ def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
     Raises:
         PipelineError: Of every kind; what was measured until then is in the folder.
     """
-    check(args)
     if args.resume:
         paths.measured(out, EVALUATION)  # before its suite is looked for
     loaded = suite_file.load(

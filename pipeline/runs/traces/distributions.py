@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.drivers.raw import Allowance, Series, read_series
+from pipeline.drivers.k6.csv_points import Allowance, Series, read_series
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Distribution
 from pipeline.system.errors import LoadError

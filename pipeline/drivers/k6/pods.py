@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.drivers.applied import given_up, judge
-from pipeline.drivers.k6_command import (
+from pipeline.drivers.k6.command import (
     CA,
     LOG,
     POINTS,
@@ -19,8 +18,9 @@ from pipeline.drivers.k6_command import (
     meaning,
     unprepared,
 )
-from pipeline.drivers.points import read_points
-from pipeline.drivers.shares import clock_was_set, merge, sent, share_of, unequal
+from pipeline.drivers.k6.merge_pods import clock_was_set, merge, sent, share_of, unequal
+from pipeline.drivers.k6.summarize import read_points
+from pipeline.drivers.k6.validity import given_up, judge
 from pipeline.model.ports import (
     FILES_IN_POD,
     KEPT_IN_POD,
@@ -36,7 +36,7 @@ from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError
 
 if TYPE_CHECKING:  # it imports this
-    from pipeline.drivers.k6 import K6
+    from pipeline.drivers.k6.driver import K6
 
 _STOPPED = 105  # exit code of a k6 that was told to end
 

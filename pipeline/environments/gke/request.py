@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.cluster.cost import BOOT_DISK
-from pipeline.cluster.values import Order, Pool, labels
+from pipeline.environments.gke.cost import BOOT_DISK
+from pipeline.environments.gke.values import Order, Pool, labels
 
 POOL = "milo-perf/pool"
 """Label of the nodes of a pool, and the taint of those that only a server may have."""

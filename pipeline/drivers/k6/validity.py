@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.drivers.points import ArmPoints, Points
+from pipeline.drivers.k6.summarize import ArmPoints, Points
 from pipeline.model.ports import Load, Span
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from pipeline.cluster import google
-from pipeline.cluster.cost import Prices
-from pipeline.cluster.gke import project_of, seconds, told
-from pipeline.cluster.values import Found, Kind, cluster_of_tags, name_of
+from pipeline.environments.gke import google
+from pipeline.environments.gke.cost import Prices
+from pipeline.environments.gke.gke import project_of, seconds, told
+from pipeline.environments.gke.values import Found, Kind, cluster_of_tags, name_of
 from pipeline.system.log import log
 
 _CLUSTER = "goog-k8s-cluster-name"  # a label that GKE puts on what it makes for a cluster

@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from pipeline.cluster import cost, shown, sweep
-from pipeline.cluster.compute import Leftovers
-from pipeline.cluster.decide import Decision, Rules
-from pipeline.cluster.gke import Clusters
-from pipeline.cluster.namespaces import Namespaces
-from pipeline.cluster.values import OURS, Order, Pool, require_project, require_run
+from pipeline.environments.gke import cost, output, sweep
+from pipeline.environments.gke.compute import Leftovers
+from pipeline.environments.gke.gke import Clusters
+from pipeline.environments.gke.namespaces import Namespaces
+from pipeline.environments.gke.sweep_policy import Decision, Rules
+from pipeline.environments.gke.values import OURS, Order, Pool, require_project, require_run
 from pipeline.system.errors import LaunchError
 from pipeline.system.log import log
 
@@ -49,7 +49,7 @@ def _create(args: argparse.Namespace) -> Iterator[str]:
     )
     prices = cost.prices(args.prices)
     estimate = cost.estimate(order, prices, args.budget_usd)
-    show = shown.estimate_json if args.json else shown.estimate_text
+    show = output.estimate_json if args.json else output.estimate_text
     yield show(order, estimate)
     estimate.require_within()
     if args.dry_run:
@@ -114,5 +114,5 @@ def _project(args: argparse.Namespace) -> sweep.Project:
 
 
 def _shown(args: argparse.Namespace, decisions: list[Decision], place: sweep.Place) -> str:
-    show = shown.found_json if args.json else shown.found_text
+    show = output.found_json if args.json else output.found_text
     return show(decisions, place.now_s)

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.drivers.points import arms_not_prepared
+from pipeline.drivers.k6.summarize import arms_not_prepared
 from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError
 
 if TYPE_CHECKING:  # it imports this
-    from pipeline.drivers.k6 import K6
+    from pipeline.drivers.k6.driver import K6
 
 POINTS = "points.csv.gz"
 LOG = "k6.log"

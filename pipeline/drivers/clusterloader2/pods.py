@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.drivers.clusterloader2.door import RULES, SCRAPE_S, Door
+from pipeline.drivers.clusterloader2.endpoint import RULES, SCRAPE_S, Door
 from pipeline.drivers.clusterloader2.processes import Batch, Beside, Ran, in_pods
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.monitoring_config import (

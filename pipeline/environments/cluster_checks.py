@@ -7,10 +7,10 @@ from typing import Any
 from pipeline import toolchain
 from pipeline.environments import manifests
 from pipeline.environments.api import Api
-from pipeline.environments.chosen import chosen
 from pipeline.environments.in_cluster import InCluster, Resources
 from pipeline.environments.kind import Kind, KindCluster
 from pipeline.environments.refusals import ClusterError
+from pipeline.environments.registry import chosen
 from pipeline.environments.remote import Remote, chosen_nodes
 from pipeline.system import processes
 from pipeline.system.errors import PipelineError

@@ -23,9 +23,8 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.drivers import k6_pods
-from pipeline.drivers.applied import Asked, given_up, judge
-from pipeline.drivers.k6_command import (
+from pipeline.drivers.k6 import pods
+from pipeline.drivers.k6.command import (
     CA,
     LOG,
     POINTS,
@@ -39,7 +38,8 @@ from pipeline.drivers.k6_command import (
     require_imports,
     unprepared,
 )
-from pipeline.drivers.points import read_points
+from pipeline.drivers.k6.summarize import read_points
+from pipeline.drivers.k6.validity import Asked, given_up, judge
 from pipeline.drivers.tree import LoadFromFiles, require_file
 from pipeline.model.ports import Load, Program, Span, Target
 from pipeline.model.subject import Arm
@@ -216,7 +216,7 @@ class K6Driver:
             LoadError: The load could not be applied, or k6 left nothing that can be read.
         """
         if any(target.pods for target in targets.values()):
-            return k6_pods.measure(self.settings, self.program, targets, out, seed)
+            return pods.measure(self.settings, self.program, targets, out, seed)
         (out / CA).write_text(authorities(targets))
         used_s = processes.cpu_of_children_s()
         began = time.monotonic()

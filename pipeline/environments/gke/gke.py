@@ -7,10 +7,10 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from pipeline.cluster import google
-from pipeline.cluster.body import body
-from pipeline.cluster.cost import Prices
-from pipeline.cluster.values import EXPIRES, MANAGED, OURS, RUN, Found, Kind, Order, Pool
+from pipeline.environments.gke import google
+from pipeline.environments.gke.cost import Prices
+from pipeline.environments.gke.request import body
+from pipeline.environments.gke.values import EXPIRES, MANAGED, OURS, RUN, Found, Kind, Order, Pool
 from pipeline.system.errors import ConfigError, LaunchError, PipelineError
 from pipeline.system.log import log
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.drivers.clusterloader2.stages import CONFIGS
+from pipeline.drivers.clusterloader2.phases import CONFIGS
 from pipeline.drivers.monitoring import monitored
 from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm

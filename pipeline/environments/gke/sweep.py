@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from pipeline.cluster.compute import Leftovers
-from pipeline.cluster.decide import Decision, Rules, decided
-from pipeline.cluster.gke import Clusters
-from pipeline.cluster.values import Found, Kind
+from pipeline.environments.gke.compute import Leftovers
+from pipeline.environments.gke.gke import Clusters
+from pipeline.environments.gke.sweep_policy import Decision, Rules, decided
+from pipeline.environments.gke.values import Found, Kind
 from pipeline.system.errors import LaunchError, PipelineError
 from pipeline.system.log import log
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.cluster.values import LONGEST_LIFE_S, OURS, Found, Kind, name_of
+from pipeline.environments.gke.values import LONGEST_LIFE_S, OURS, Found, Kind, name_of
 
 SKEW_S = 600.0
 """How far clocks may differ: so long after its end is something left alone."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.drivers.applied import Asked
-from pipeline.drivers.raw import HINT, read_series
+from pipeline.drivers.k6.csv_points import HINT, read_series
+from pipeline.drivers.k6.validity import Asked
 from pipeline.model.ports import PodDone
 from pipeline.model.results import Reading
 from pipeline.system.errors import LoadError

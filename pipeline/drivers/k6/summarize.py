@@ -48,7 +48,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.drivers.raw import HINT, Series, read_series
+from pipeline.drivers.k6.csv_points import HINT, Series, read_series
 from pipeline.judge.stats.summary import QUANTILES, fewest
 from pipeline.judge.stats.timings import readings_of
 from pipeline.model.ports import Span

@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from pipeline.cluster.cost import Estimate
-from pipeline.cluster.decide import Decision
-from pipeline.cluster.values import Order
+from pipeline.environments.gke.cost import Estimate
+from pipeline.environments.gke.sweep_policy import Decision
+from pipeline.environments.gke.values import Order
 from pipeline.system.sanitize import clipped
 
 

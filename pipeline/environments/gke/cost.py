@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.cluster.values import USUAL, Order, Pool
+from pipeline.environments.gke.values import USUAL, Order, Pool
 from pipeline.storage import toml_file
 from pipeline.system.errors import ConfigError
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from pipeline.cluster.values import OURS, Found, Kind
+from pipeline.environments.gke.values import OURS, Found, Kind
 from pipeline.environments.manifests import EXPIRES, MANAGED, RUN
 from pipeline.system.errors import ConfigError, LaunchError
 from pipeline.system.log import log

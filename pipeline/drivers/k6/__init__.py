@@ -1,0 +1,1 @@
+"""k6: its command line, its raw points, and what makes its load invalid."""

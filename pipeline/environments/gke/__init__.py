@@ -1,0 +1,1 @@
+"""Google Kubernetes Engine: make, list, delete and sweep clusters, within a budget."""

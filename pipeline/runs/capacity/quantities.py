@@ -1,0 +1,77 @@
+"""From readings to the quantities that have limits."""
+
+from collections.abc import Sequence
+
+from pipeline.model.limit import COMPONENTS, OPERATIONS, STATISTICS
+from pipeline.model.ports import Span
+from pipeline.model.results import Reading
+from pipeline.model.units import convert
+
+STEADY = 0.05
+"""A hold is steady when the mean memory of its two halves differs by no more than this share."""
+
+SETTLED_SHARE = 0.5
+"""After a filling, goroutines have settled when they change by less than this share of what one
+Project accounts for: a controller that takes one Project after the other is then done."""
+
+
+def values_of(readings: Sequence[Reading], span: Span) -> dict[str, float]:
+    """Return the value of each quantity that the readings tell, in its base unit.
+
+    Memory and files are the largest of the span, goroutines those after it, CPU is in cores.
+    """
+    by_name = {reading.name: reading for reading in readings}
+    units = {"memory_max": "B", "files": "1", "goroutines": "1", "cpu": "s", "errors_share": "1"}
+    names = {
+        **{
+            f"{statistic}({operation})": (f"http_req_duration{{op={operation}}}/{statistic}", "s")
+            for statistic in STATISTICS
+            for operation in OPERATIONS
+        },
+        **{
+            f"{quantity}({component})": (f"{component}.{reading}", units[reading])
+            for component in COMPONENTS
+            for quantity, reading in (
+                ("memory", "memory_max"),
+                ("files", "files"),
+                ("goroutines", "goroutines"),
+                ("cpu", "cpu"),
+            )
+        },
+        "errors": ("errors_share", "1"),
+        "db": ("etcd.db_bytes", "B"),
+    }
+    found = {
+        quantity: convert(by_name[name].value, by_name[name].unit, unit)
+        for quantity, (name, unit) in names.items()
+        if name in by_name
+    }
+    length_s = span.end_s - span.start_s
+    for quantity in [name for name in found if name.startswith("cpu(")]:
+        found[quantity] /= length_s
+    parts = [value for name, value in found.items() if name.startswith("memory(")]
+    return {**found, "memory": sum(parts)} if parts else found
+
+
+def is_steady(first: Sequence[Reading], second: Sequence[Reading]) -> bool:
+    """Tell whether the readings of the two halves of a hold agree on all memory together."""
+    before, after = (
+        sum(reading.value for reading in half if reading.name.endswith(".memory_mean"))
+        for half in (first, second)
+    )
+    return abs(after - before) <= STEADY * before
+
+
+def has_settled(before: Sequence[Reading], after: Sequence[Reading], projects: int) -> bool:
+    """Tell whether goroutines, all components together, have stopped to grow or to fall.
+
+    Args:
+        before: With `COMPONENT.goroutines`; without any, nothing is there that could change.
+        after: The same some seconds later.
+        projects: How many there are, at least 1.
+    """
+    first, second = (
+        sum(reading.value for reading in some if reading.name.endswith(".goroutines"))
+        for some in (before, after)
+    )
+    return abs(second - first) <= SETTLED_SHARE * first / projects

@@ -1,0 +1,40 @@
+"""Numbers and durations that are typed as arguments."""
+
+import argparse
+import math
+import re
+
+from pipeline.system.sanitize import clipped
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_SHOWN = 40  # characters of a wrong argument that are worth quoting
+
+
+def duration_s(text: str) -> float:
+    """Return the seconds of `90s`, `30m` or `1.5h`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none, or is not finite and above zero.
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not (math.isfinite(seconds) and seconds > 0):
+        shown = clipped(text, _SHOWN)
+        raise argparse.ArgumentTypeError(f"`{shown}` is no time; write 90s, 30m or 1.5h")
+    return seconds
+
+
+def positive(text: str) -> float:
+    """Return a number that is finite and above zero.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        shown = clipped(text, _SHOWN)
+        raise argparse.ArgumentTypeError(f"`{shown}` is not a finite number above zero")
+    return number
