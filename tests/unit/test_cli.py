@@ -250,7 +250,7 @@ def test_a_python_that_lacks_a_package_is_told_so() -> None:
 CODE_WITHOUT_PACKAGES = """
 import sys
 sys.path.insert(0, {root!r})
-from pipeline import cli
+from pipeline.commands import main as cli
 sys.exit(cli.main(["plan"]))
 """
 
@@ -258,7 +258,7 @@ sys.exit(cli.main(["plan"]))
 @pytest.mark.parametrize("command", [[], ["run"], ["capacity"], ["publish"]])
 def test_help_loads_no_heavy_library(command: list[str]) -> None:
     code = (
-        "import sys; from pipeline import cli\n"
+        "import sys; from pipeline.commands import main as cli\n"
         "try: cli.main([*sys.argv[1:], '--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'scipy', 'pandas', 'numpy', 'pydantic', 'requests', 'rich', 'cryptography'}\n"

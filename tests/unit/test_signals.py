@@ -8,7 +8,7 @@ import pytest
 
 _SIGNALLED = """
 import os, signal, sys
-from pipeline import cli
+from pipeline.commands import main as cli
 number = int(sys.argv[1])
 def command(_):
     os.kill(os.getpid(), number)
