@@ -7,10 +7,11 @@ import pytest
 
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6.driver import K6
+from pipeline.judge.driver_choice import choose_drivers
 from pipeline.model.evaluation import Attempt, Evaluation, Rung, Seen
 from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
-from pipeline.render.evaluation import choices, document
+from pipeline.render.evaluation import decision_reason, document
 from pipeline.runs import suite_file
 from pipeline.runs.evaluate.launcher import larger, workload_of
 from pipeline.runs.evaluate.scripts import scripts
@@ -60,9 +61,9 @@ def seen(fault: str, *drivers: str) -> Seen:
     return Seen(fault, 3, red, {one: names for one, names in red.items() if one == "k6"})
 
 
-def owner(found: Evaluation) -> tuple[str, str]:
-    (choice,) = choices(found)
-    return choice.owner, choice.why
+def owner(found: Evaluation) -> tuple[str | None, str]:
+    (choice,) = choose_drivers(found)
+    return choice.owner, decision_reason(choice)
 
 
 def test_a_driver_that_does_not_apply_a_load_as_asked_owns_nothing() -> None:
@@ -75,7 +76,7 @@ def test_a_driver_that_does_not_apply_a_load_as_asked_owns_nothing() -> None:
 def test_the_driver_that_sees_more_faults_owns_the_workload() -> None:
     rows = (seen("a", "k6", "clusterloader2"), seen("b", "k6"))
     found = evaluation(attempt("k6", 9.0), attempt("clusterloader2", 1.0), seen=rows)
-    assert owner(found) == ("k6", "known faults that turn it red: k6 2, ClusterLoader2 1")
+    assert owner(found) == ("k6", "known faults detected: k6 2, ClusterLoader2 1")
 
 
 def test_at_a_tie_the_cheaper_driver_owns_the_workload() -> None:
@@ -86,13 +87,13 @@ def test_at_a_tie_the_cheaper_driver_owns_the_workload() -> None:
 
 
 def test_no_driver_is_an_answer_too() -> None:
-    assert owner(evaluation(attempt("k6", invalid="dropped")))[0] == ""
+    assert owner(evaluation(attempt("k6", invalid="dropped")))[0] is None
 
 
 def test_the_document_shows_each_fault_and_who_alone_catches_it() -> None:
     rows = (seen("slow-create=500us", "k6"), seen("orphans=1"))
     text = document(evaluation(attempt("k6"), attempt("clusterloader2"), seen=rows), "again")
-    assert "Of 2 faults put into `reference` (3 pairs each), caught by k6 1" in text
+    assert "Of 2 faults put into `reference` (3 pairs each), k6 detected 1" in text
     assert "| `slow-create=500us` | object-crud-x/create_p50 | - | yes | no |" in text
     assert "| `orphans=1` | - | - | no | no |" in text
 
@@ -107,7 +108,7 @@ def test_the_document_has_the_four_criteria_and_the_command() -> None:
         "## Integration in CI",
     ):
         assert heading in text
-    assert "Again: `again and again`" in text
+    assert "Reproduce: `again and again`" in text
     assert "Not measured here: `--faults 5`" in text
 
 
@@ -156,8 +157,8 @@ def test_a_fault_under_which_a_driver_cannot_apply_its_load_says_so() -> None:
         "errors=5%", 5, {"k6": ("object-crud-k6/errors_share",)}, {}, {"clusterloader2": "no"}
     )
     text = document(evaluation(attempt("k6"), attempt("clusterloader2"), seen=(row,)), "again")
-    assert "could not load it: no" in text
-    assert "where one could not apply its load, the other did alone" in text
+    assert "could not apply the load: no" in text
+    assert "where one driver could not apply its load, the other ran alone" in text
 
 
 def test_the_document_names_no_folder_of_whoever_measured() -> None:
