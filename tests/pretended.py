@@ -22,7 +22,9 @@ WORK = PodWork(
     variables={"SEED": "7"},
     files={"object_crud.js": b"import './lib/api.js'", "lib/api.js": b"export {}"},
     secrets={"baseline.token": b"hidden-from-all"},
-    longest_s=20.0,
+    timeout_s=20.0,
+    control_address="127.0.0.1:6566",
+    operator_resource="testruns.k6.io",
 )
 
 

@@ -97,7 +97,7 @@ class InCluster(Settings):
     @property
     def needs_of_load(self) -> tuple[str, ...]:
         """Names of the programs that load pods want."""
-        return ("k6", "keeper") if self.load_pods else ()
+        return ("keeper",) if self.load_pods else ()
 
     @property
     def facts_of_load(self) -> dict[str, str]:

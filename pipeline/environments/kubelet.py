@@ -8,11 +8,11 @@ from typing import Any
 from pipeline.environments.api import Api
 from pipeline.environments.pods import Pods
 from pipeline.environments.refusals import ClusterError
-from pipeline.model.ports import Usage
+from pipeline.model.ports import ResourceUsage
 from pipeline.system.errors import LoadError
 
 
-def usage(api: Api, pods: Pods, components: Iterable[str]) -> dict[str, Usage]:
+def usage(api: Api, pods: Pods, components: Iterable[str]) -> dict[str, ResourceUsage]:
     """Return what each component had used when its kubelet last looked, every 10 to 15 seconds.
 
     Raises:
@@ -37,11 +37,11 @@ def usage(api: Api, pods: Pods, components: Iterable[str]) -> dict[str, Usage]:
     return found
 
 
-def _used(container: Mapping[str, Any]) -> Usage | None:
+def _used(container: Mapping[str, Any]) -> ResourceUsage | None:
     """Return what a container used, or None where its kubelet has not looked yet."""
     cpu, memory = container.get("cpu") or {}, container.get("memory") or {}
     try:
-        return Usage(
+        return ResourceUsage(
             time_s=_unix_s(cpu["time"]),
             cpu_s=int(cpu["usageCoreNanoSeconds"]) / 1e9,
             memory=int(memory["workingSetBytes"]),

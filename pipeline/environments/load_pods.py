@@ -18,7 +18,7 @@ from pipeline.environments.manifests import LOAD, LoadSpec, Place
 from pipeline.environments.namespaces import Home
 from pipeline.environments.pods import Pod, Pods, state
 from pipeline.environments.refusals import ClusterError
-from pipeline.model.ports import KEPT_IN_POD, SECRETS_IN_POD, PodDone, PodWork, Program
+from pipeline.model.ports import RESULTS_IN_POD, SECRETS_IN_POD, PodResult, PodWork, Program
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log
 
@@ -26,11 +26,11 @@ TICK_S = 0.5
 """Between two questions about a load."""
 
 OPERATOR = "/apis/k6.io/v1alpha1"
+_OPERATOR_RESOURCE = "testruns.k6.io"
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _JOB_NAMES = ("batch.kubernetes.io/job-name", "job-name")
 _TOKEN = "keeper.token"  # noqa: S105 (the name of a file)
-_REST = "127.0.0.1:6566"
 _LOOK = 6  # ticks between two looks at the list of Pods
 
 
@@ -65,7 +65,7 @@ class ClusterPods:
         home = home or Home(self.api, self.place.namespace, self.place.run)
         home.make(manifests.namespace(self.place, [PORT], is_one_of_run=True))
 
-    def run(self, work: PodWork, out: Path, check: Callable[[], None]) -> tuple[PodDone, ...]:
+    def run(self, work: PodWork, out: Path, check: Callable[[], None]) -> tuple[PodResult, ...]:
         """See `LoadPods.run`."""
         spec, token = self._spec(work)
         pods = Pods(self.api, self.place.namespace, "load", key=_keys(spec.name))
@@ -91,12 +91,12 @@ class ClusterPods:
                 raise LoadError(f"only {len(keepers)} of {spec.pods} load pods are there")
             watch = _Watch(keepers, names, pods, check, self.tick_s)
             try:
-                _start(keepers, check, self.tick_s, has_setup=work.is_k6)
+                _start(keepers, check, self.tick_s, has_setup=bool(work.control_address))
             except LoadError:
                 if not (ended := watch.ended_early()):
                     raise
             else:
-                ended = watch.ended(work.longest_s)
+                ended = watch.ended(work.timeout_s)
             return tuple(_taken(one, ended[one.title], out) for one in keepers)
         except ClusterError as error:
             raise LoadError(f"the load pods: {error}", hint=error.hint) from error
@@ -108,31 +108,36 @@ class ClusterPods:
 
         settings = self.place.settings
         token = secrets.token_hex(24)
-        helpers = [one.program for one in work.helpers]
+        helpers = [one.program for one in work.sidecars]
         name, programs, digest = load_image(self.keeper, work.program, *helpers)
-        pods = settings.load_pods if work.is_k6 else len(work.args)
+        is_divided = bool(work.control_address)
+        pods = settings.load_pods if is_divided else len(work.args)
         variables = {
             "KEEPER_PROGRAM": f"/{GENERATOR}",
             "KEEPER_ARGS": json.dumps(work.args),
             "KEEPER_LOG": work.log,
-            "KEEPER_FOLDER": str(KEPT_IN_POD),
+            "KEEPER_FOLDER": str(RESULTS_IN_POD),
             "KEEPER_TOKEN_FILE": str(SECRETS_IN_POD / _TOKEN),
             "KEEPER_PODS": str(pods),
             "KEEPER_LISTEN": f":{PORT}",
             "KEEPER_KEEP": f"{settings.load.keep_m}m",
-            **({"KEEPER_REST": _REST} if work.is_k6 else {}),
+            **({"KEEPER_REST": work.control_address} if is_divided else {}),
         }
-        if work.helpers:
+        if work.sidecars:
             variables["KEEPER_HELPERS"] = json.dumps(
                 [
                     {
                         "commands": [[f"/{helper_path(number)}", *args] for args in one.args],
                         "at": one.address,
                     }
-                    for number, one in enumerate(work.helpers)
+                    for number, one in enumerate(work.sidecars)
                 ]
             )
-        by_operator = work.is_k6 and settings.load.k6_operator == "auto" and self._has_operator()
+        by_operator = (
+            work.operator_resource == _OPERATOR_RESOURCE
+            and settings.load.k6_operator == "auto"
+            and self._has_operator()
+        )
         spec = LoadSpec(
             name=f"load-{next(self._runs)}",
             image=self.image(name, programs, digest).reference,
@@ -268,13 +273,13 @@ class _Watch:
         return found
 
 
-def _taken(one: Keeper, ended: State | str, out: Path) -> PodDone:
+def _taken(one: Keeper, ended: State | str, out: Path) -> PodResult:
     folder = out / one.title.replace(" ", "-")
     if isinstance(ended, str):
-        return PodDone(one.title, folder, lost=ended)
+        return PodResult(one.title, folder, lost=ended)
     folder.mkdir()
     try:
         one.take(ended.files, folder)
     except LoadError as error:
-        return PodDone(one.title, folder, lost=str(error))
-    return PodDone(one.title, folder, ended.exit, ended.began_s, ended.ended_s, ended.cpu_share)
+        return PodResult(one.title, folder, lost=str(error))
+    return PodResult(one.title, folder, ended.exit, ended.began_s, ended.ended_s, ended.cpu_share)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.environments.in_cluster import InCluster, Resources
-from pipeline.model.ports import FILES_IN_POD, KEPT_IN_POD, SECRETS_IN_POD
+from pipeline.model.ports import FILES_IN_POD, RESULTS_IN_POD, SECRETS_IN_POD
 from pipeline.system import paths
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def load(place: Place, one: LoadSpec) -> list[Manifest]:
         folders={
             "files": str(FILES_IN_POD),
             "secrets": str(SECRETS_IN_POD),
-            "kept": str(KEPT_IN_POD),
+            "kept": str(RESULTS_IN_POD),
         },
         node_selector=dict(settings.load.node_selector or settings.node_selector),
         tolerations=[t.model_dump(exclude_defaults=True) for t in settings.tolerations],

@@ -1,7 +1,7 @@
-"""The seams to the outside world.
+"""Interfaces between the pipeline and the outside world.
 
-Adapters implement these; nothing else in the pipeline knows an adapter's name.  A driver knows no
-environment and an environment no driver.
+Drivers, environments and probes implement these protocols.  A driver knows no environment, and an
+environment no driver.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,13 +20,13 @@ class Artifact:
     """A subject that is ready to be started.
 
     Attributes:
-        subject: What it is.
+        subject: The subject.
         binary: Path of the program.
-        product: What it is, and so how it is started.
-        arguments: Added to the API server's own, such as `--fault=slow-create=20ms`.
-        manager_arguments: Added to the controller-manager's own, where there is one.
-        variables: Added to the environment of every process of the subject.
-        image: Reference of the container image that it is; then there is no program at hand.
+        product: Product of the subject, which decides how it is started.
+        arguments: Additional arguments of the API server, such as `--fault=slow-create=20ms`.
+        manager_arguments: Additional arguments of the controller-manager, if there is one.
+        variables: Additional environment variables of every process of the subject.
+        image: Reference of the container image of a subject that has no local program.
     """
 
     subject: Subject
@@ -48,10 +48,13 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What a container had used: at which Unix time and how much CPU in s, and memory in B.
+class ResourceUsage:
+    """Resources that a container had used at one point in time.
 
-    The memory is its working set, which is what counts against a limit.
+    Attributes:
+        time_s: Unix time of the sample.
+        cpu_s: CPU time since the container started, in seconds.
+        memory: Working set in bytes, which is what counts against a memory limit.
     """
 
     time_s: float
@@ -59,22 +62,24 @@ class Usage:
     memory: int
 
 
-KUBELET_EVERY_S, KUBELET_LATE_S = 5.0, 25.0
-"""Seconds between two questions about usage to a kubelet, which looks every 10 to 15 itself, and
-how long after a load a look of its is waited for."""
+KUBELET_POLL_INTERVAL_S = 5.0
+"""How often we poll a kubelet, in seconds; it samples every 10 to 15 s itself."""
 
-FILES_IN_POD, SECRETS_IN_POD, KEPT_IN_POD = Path("/files"), Path("/secrets"), Path("/kept")
-"""Where a load pod sees what it is given, and where it leaves what it has measured."""
+KUBELET_FINAL_SAMPLE_TIMEOUT_S = 25.0
+"""How long we wait for a kubelet's last sample after a load, in seconds."""
+
+FILES_IN_POD, SECRETS_IN_POD, RESULTS_IN_POD = Path("/files"), Path("/secrets"), Path("/kept")
+"""Folders of a load pod: its input files, its secrets, and the results that it leaves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Helper:
-    """A program that another needs beside it in a pod.
+class Sidecar:
+    """A program that runs beside the load generator in a pod.
 
     Attributes:
-        program: It.
-        args: A list for each pod, with paths as a pod sees them.
-        address: At which it listens.
+        program: The program.
+        args: One list of arguments for each pod, with paths as the pod sees them.
+        address: Address on which the program listens.
     """
 
     program: Program
@@ -84,20 +89,24 @@ class Helper:
 
 @dataclass(frozen=True, slots=True)
 class PodWork:
-    """What load pods do together.
+    """A load that pods apply together.
 
     Attributes:
-        name: Of what is run, for messages.
-        program: k6, or another that applies a load.
-        args: Of `k6 run`, of which each pod does its share; of another program a list for each pod.
-            Paths are as a pod sees them.
-        log: Name of the file that gets what the program says.
-        variables: Of its environment.
-        files: That anybody may read, by path below `FILES_IN_POD`.
-        secrets: By path below `SECRETS_IN_POD`.
-        longest_s: Seconds after which the load is given up.
-        is_k6: Whether it is k6, with one setup for all.
-        helpers: What another program needs beside it, in the order in which they are started.
+        name: Name of the load, for messages.
+        program: The load generator.
+        args: One list of arguments for each pod, with paths as the pod sees them; exactly one list
+            if the pods divide the load.
+        log: Name of the file that receives the program's output.
+        variables: Environment variables of the program.
+        files: Content of the files in `FILES_IN_POD`, by relative path; anybody may read them.
+        secrets: Content of the files in `SECRETS_IN_POD`, by relative path.
+        timeout_s: Seconds after which the load is given up.
+        control_address: Address on which a program that supports it is controlled over HTTP.  If
+            set, the pods divide one load: the first pod runs the setup, the others receive its
+            result, and each pod executes one segment.
+        operator_resource: Kubernetes resource, such as `testruns.k6.io`, of an operator that may
+            create the pods.
+        sidecars: Programs that each pod runs too, in start order.
     """
 
     name: str
@@ -107,23 +116,24 @@ class PodWork:
     variables: Mapping[str, str]
     files: Mapping[str, bytes]
     secrets: Mapping[str, bytes]
-    longest_s: float
-    is_k6: bool = True
-    helpers: tuple[Helper, ...] = ()
+    timeout_s: float
+    control_address: str = ""
+    operator_resource: str = ""
+    sidecars: tuple[Sidecar, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class PodDone:
-    """What became of one load pod.
+class PodResult:
+    """The result of one load pod.
 
     Attributes:
-        name: Such as `load pod 2 of 4`.
-        folder: Holds every file that it kept, as large as it was there and with the same checksum.
-        exit: Code of the program; 0 where it is lost.
-        began_s: Unix time at which the program began, by the clock of its node.
-        ended_s: Unix time at which it ended.
-        cpu_share: Of the processors that it may use, between 0 and 1.
-        lost: Why there is nothing of it, or empty.
+        name: Display name, such as `load pod 2 of 4`.
+        folder: Folder with every file that the pod left, verified by size and checksum.
+        exit: Exit code of the program; 0 if the pod was lost.
+        began_s: Unix time at which the program began, by the clock of the pod's node.
+        ended_s: Unix time at which the program ended, by the same clock.
+        cpu_share: Share of the pod's processors that the program used, between 0 and 1.
+        lost: Reason why the pod left nothing; empty if it left its files.
     """
 
     name: str
@@ -136,15 +146,15 @@ class PodDone:
 
 
 class LoadPods(Protocol):
-    """Pods beside the servers, from which a load comes instead of from this machine."""
+    """Pods beside the servers, which apply a load instead of this machine."""
 
-    def run(self, work: PodWork, out: Path, check: Callable[[], None]) -> tuple[PodDone, ...]:
-        """Run the work once, and return what became of each pod, in their order.
+    def run(self, work: PodWork, out: Path, check: Callable[[], None]) -> tuple[PodResult, ...]:
+        """Run the work once and return the result of each pod, in pod order.
 
         Args:
-            work: What they do.
-            out: Existing folder; receives one for each pod.
-            check: Raises LoadError when a target has died; called often.
+            work: The load.
+            out: Existing folder; receives one folder for each pod.
+            check: Function that raises LoadError when a target has died; called often.
 
         Raises:
             LoadError: The pods could not be started, or a target died meanwhile.
@@ -154,25 +164,25 @@ class LoadPods(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A subject that answers requests.
+    """A running subject that answers requests.
 
     Attributes:
         url: Base URL of the API server, without a trailing slash.
         ca_file: PEM file of the authority that signed the server's certificate.
         token_file: File with the bearer token of the load's user.
         admin_token_file: File with the bearer token of an administrator, for probes.
-        processes: Process ids by component (`server`, `etcd`, and `manager` where there is a
-            controller-manager); empty where they are not on this machine.
-        metrics: URL of each component's Prometheus text; a URL of `https:` wants the
+        processes: Process ids by component (`server`, `etcd`, and `manager` if there is a
+            controller-manager); empty if the processes are not on this machine.
+        metrics: URL of each component's Prometheus text; an `https:` URL needs the
             administrator's token.
-        etcd_url: Client URL of etcd, or empty where it cannot be reached.
-        check: Raises SubjectDiedError when a component has died, LoadError when it was taken away;
-            does nothing otherwise.
-        usage: Asks what the container of each component has used, where the processes cannot be
-            seen; raises LoadError.  None where they can.
-        pods: Where the load comes from; None for this machine.
+        etcd_url: Client URL of etcd; empty if etcd cannot be reached.
+        check: Function that raises SubjectDiedError when a component has died, LoadError when the
+            subject was taken away, and does nothing otherwise.
+        usage: Function that returns what the container of each component has used, or raises
+            LoadError; None if the processes are on this machine.
+        pods: Pods that apply the load; None if this machine does.
         url_in_pods: Base URL of the API server as those pods reach it.
-        metrics_in_pods: As `metrics`, from there.
+        metrics_in_pods: URLs of `metrics` as those pods reach them.
     """
 
     url: str
@@ -183,7 +193,7 @@ class Target:
     metrics: Mapping[str, str]
     etcd_url: str
     check: Callable[[], None]
-    usage: Callable[[], Mapping[str, Usage]] | None = None
+    usage: Callable[[], Mapping[str, ResourceUsage]] | None = None
     pods: LoadPods | None = None
     url_in_pods: str = ""
     metrics_in_pods: Mapping[str, str] = field(default_factory=dict)
@@ -207,8 +217,8 @@ class Span:
     """The steady part of a load, in seconds of Unix time.
 
     Attributes:
-        start_s: When it began.
-        end_s: When it ended.
+        start_s: Start of the span.
+        end_s: End of the span.
         marks: Ends of the cycles of a load that repeats itself, rising; empty for other loads.
     """
 
@@ -219,17 +229,17 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a driver did.
+    """The result of one load.
 
     Attributes:
-        readings: By arm.
-        spans: While the load of each arm was steady, for its probes.
-        invalid: Why the generator did not do its part; empty when the load counts.
-        warnings: What a reader should know of a load that counts.
-        failing: Why an arm may have had no load worth the name, such as requests most of which
-            failed.  Of one arm that is a measurement; of every arm of a pair the load was wrong.
-        failed: Why an arm could not be prepared for the load, or did not come to its end: that arm
-            has failed the workload, and what was read of either does not count.
+        readings: The driver's readings by arm.
+        spans: Steady part of each arm's load, for the probes.
+        invalid: Reasons why the load generator did not do its part; empty if the load counts.
+        warnings: Remarks for the reader about a load that counts.
+        failing: Reason why an arm may have had no useful load, such as too many failed requests.
+            In one arm it is a measurement; in every arm of a pair the load is invalid.
+        failed: Reason why an arm could not be prepared or did not finish.  That arm has failed the
+            workload, and no reading of either arm counts.
     """
 
     readings: Mapping[Arm, tuple[Reading, ...]]
@@ -241,35 +251,35 @@ class Load:
 
 
 class Environment(Protocol):
-    """Somewhere to run subjects."""
+    """A place that runs subjects."""
 
     def launch(
         self, artifacts: Mapping[Arm, Artifact], out: Path
     ) -> AbstractContextManager[Mapping[Arm, Target]]:
-        """Start every artifact, in the mapping's order; enter when all answer.
+        """Start every artifact in order; the context begins when all of them answer.
 
-        Leaving stops everything that was started, whatever happened.
+        Leaving the context stops everything that was started, whatever happened.
 
         Args:
-            artifacts: One or both arms.
+            artifacts: Artifacts of one or both arms.
             out: Existing folder that receives the log of every process.
 
         Raises:
-            LaunchError: One did not become ready.
+            LaunchError: A subject did not become ready.
         """
         ...
 
 
 class Driver(Protocol):
-    """Something that applies one workload."""
+    """A program that applies one workload."""
 
     def measure(self, targets: Mapping[Arm, Target], out: Path, seed: int) -> Load:
         """Apply the load once.
 
         Args:
-            targets: One or both arms; with both, each iteration goes to one of them.
+            targets: Targets of one or both arms; with both, each iteration goes to one of them.
             out: Existing empty folder for the driver's raw output.
-            seed: Of every random choice, such as the arm of an iteration.
+            seed: Random seed of the load, such as for the arm of an iteration.
 
         Raises:
             LoadError: The load could not be applied, so nothing was measured.
@@ -278,21 +288,21 @@ class Driver(Protocol):
 
 
 class Watch(Protocol):
-    """A probe at work."""
+    """A probe that is watching a target."""
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
-        """Return what was seen during the span; called once, after the load."""
+        """Return the readings of a span; called once, after the load."""
         ...
 
 
 class Probe(Protocol):
-    """What watches one target while a workload runs."""
+    """A program that watches one target while a workload runs."""
 
     def watch(self, target: Target, out: Path) -> AbstractContextManager[Watch]:
-        """Begin to watch; leaving the context ends it.
+        """Start watching; leaving the context stops it.
 
         Args:
-            target: What is watched.
+            target: The target.
             out: Existing folder for raw observations.
         """
         ...

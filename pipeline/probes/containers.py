@@ -7,7 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.model.ports import KUBELET_EVERY_S, KUBELET_LATE_S, Span, Target, Usage
+from pipeline.model.ports import (
+    KUBELET_FINAL_SAMPLE_TIMEOUT_S,
+    KUBELET_POLL_INTERVAL_S,
+    ResourceUsage,
+    Span,
+    Target,
+)
 from pipeline.model.results import Reading
 from pipeline.probes.gaps import require_looks
 from pipeline.probes.process import keep, rise
@@ -42,7 +48,7 @@ class Containers:
         watch = _Watch(target.usage)
         watch.look()
         try:
-            with repeated(watch.try_look, KUBELET_EVERY_S, "containers probe"):
+            with repeated(watch.try_look, KUBELET_POLL_INTERVAL_S, "containers probe"):
                 yield watch
         finally:
             keep(out / "containers.csv", watch.seen, ("time_s", "cpu_s", "memory"))
@@ -50,8 +56,8 @@ class Containers:
 
 @dataclass(frozen=True, slots=True)
 class _Watch:
-    usage: Callable[[], Mapping[str, Usage]] | None
-    seen: dict[str, list[Usage]] = field(default_factory=dict)
+    usage: Callable[[], Mapping[str, ResourceUsage]] | None
+    seen: dict[str, list[ResourceUsage]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self) -> None:
@@ -82,7 +88,7 @@ class _Watch:
         """
         if self.usage is None:
             return ()
-        deadline = time.monotonic() + KUBELET_LATE_S
+        deadline = time.monotonic() + KUBELET_FINAL_SAMPLE_TIMEOUT_S
         while not self._is_after(span) and time.monotonic() < deadline:
             time.sleep(_PAUSE_S)
             self.try_look()
@@ -99,7 +105,7 @@ class _Watch:
             return all(found[-1].time_s >= span.end_s for found in self.seen.values())
 
 
-def summary(component: str, seen: Sequence[Usage], span: Span) -> tuple[Reading, ...]:
+def summary(component: str, seen: Sequence[ResourceUsage], span: Span) -> tuple[Reading, ...]:
     """Return the readings of one container over a span.
 
     Of a span between two looks, memory is that of the look after it.

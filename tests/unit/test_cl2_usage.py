@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2.usage import Use, watched
-from pipeline.model.ports import Target, Usage
+from pipeline.model.ports import ResourceUsage, Target
 from pipeline.system.errors import LoadError
 from tests.loopback import serving, target
 
@@ -48,9 +48,9 @@ def test_a_process_of_this_machine_is_looked_at(here: Target, tmp_path: Path) ->
 def test_containers_of_a_cluster_are_told_by_kubelets(here: Target, tmp_path: Path) -> None:
     ticks = count()
 
-    def usage() -> dict[str, Usage]:
+    def usage() -> dict[str, ResourceUsage]:
         at = next(ticks) // 2  # a kubelet says the same for a while
-        return {"server": Usage(1000.0 + 10 * at, 2.0 + 5 * at, 7_000_000)}
+        return {"server": ResourceUsage(1000.0 + 10 * at, 2.0 + 5 * at, 7_000_000)}
 
     remote = dataclasses.replace(here, processes={}, usage=usage)
     with watched(remote) as use:
@@ -64,10 +64,10 @@ def test_a_kubelet_that_does_not_answer_at_times_is_asked_again(
 ) -> None:
     ticks = count()
 
-    def usage() -> dict[str, Usage]:
+    def usage() -> dict[str, ResourceUsage]:
         if (at := next(ticks)) == 1:
             raise LoadError("no kubelet answers")
-        return {"server": Usage(1000.0 + at, 2.0 + at, 7)}
+        return {"server": ResourceUsage(1000.0 + at, 2.0 + at, 7)}
 
     with watched(dataclasses.replace(here, processes={}, usage=usage)) as use:
         pass
@@ -82,7 +82,7 @@ def test_a_component_that_is_dead_already_is_no_crash(here: Target, tmp_path: Pa
 
 
 def test_kubelets_that_never_answer_are_no_empty_summary(here: Target, tmp_path: Path) -> None:
-    def usage() -> dict[str, Usage]:
+    def usage() -> dict[str, ResourceUsage]:
         raise LoadError("no kubelet answers")
 
     with watched(dataclasses.replace(here, processes={}, usage=usage)) as use:

@@ -17,7 +17,7 @@ from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster, Load
 from pipeline.environments.load_pods import ClusterPods
 from pipeline.environments.manifests import Place
-from pipeline.model.ports import PodDone, PodWork, Program
+from pipeline.model.ports import PodResult, PodWork, Program
 from pipeline.system.errors import LoadError
 from tests.clusters import FakeCluster, Fault, Object, running
 from tests.pretended import POINTS, WORK, Pretended, serving
@@ -32,7 +32,7 @@ class Crew:
     out: Path
     keepers: dict[str, Pretended]
 
-    def run(self, work: PodWork = WORK) -> tuple[PodDone, ...]:
+    def run(self, work: PodWork = WORK) -> tuple[PodResult, ...]:
         self.pods.begin()
         return self.pods.run(work, self.out, lambda: None)
 
@@ -129,7 +129,7 @@ def test_a_pod_that_is_lost_under_load_is_named_and_the_others_are_kept(
 
 def test_a_pod_that_does_not_end_is_late(crew: Crew) -> None:
     crew.keepers["load-0-2-abcde"].runs = 1000
-    work = PodWork(**{**_fields(WORK), "longest_s": 1.0})
+    work = PodWork(**{**_fields(WORK), "timeout_s": 1.0})
     *others, third = crew.run(work)
     assert third.lost == "it had not ended after 1 s"
     assert not any(one.lost for one in others)

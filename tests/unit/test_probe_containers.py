@@ -11,14 +11,18 @@ from pipeline.environments import kubelet
 from pipeline.environments.api import Api
 from pipeline.environments.host import processes
 from pipeline.environments.pods import Pods
-from pipeline.model.ports import Span, Usage
+from pipeline.model.ports import ResourceUsage, Span
 from pipeline.probes import containers
 from pipeline.probes.containers import Containers, summary
 from pipeline.system.errors import LoadError
 from tests.clusters import FakeCluster, running
 from tests.loopback import target, values
 
-LOOKS = [Usage(0.0, 10.0, 100), Usage(10.0, 12.0, 300), Usage(20.0, 16.0, 200)]
+LOOKS = [
+    ResourceUsage(0.0, 10.0, 100),
+    ResourceUsage(10.0, 12.0, 300),
+    ResourceUsage(20.0, 16.0, 200),
+]
 
 
 def test_cpu_is_interpolated_between_the_looks_of_the_kubelet() -> None:
@@ -46,9 +50,13 @@ def test_the_first_look_after_the_load_is_waited_for(
 ) -> None:
     monkeypatch.setattr(containers, "_PAUSE_S", 0.01)
     began = time.time()
-    left = [Usage(began - 1, 1.0, 5), Usage(began - 1, 1.0, 5), Usage(began + 40, 2.0, 7)]
+    left = [
+        ResourceUsage(began - 1, 1.0, 5),
+        ResourceUsage(began - 1, 1.0, 5),
+        ResourceUsage(began + 40, 2.0, 7),
+    ]
 
-    def usage() -> Mapping[str, Usage]:
+    def usage() -> Mapping[str, ResourceUsage]:
         return {"server": left.pop(0) if len(left) > 1 else left[0]}
 
     with Containers().watch(replace(target(), usage=usage), tmp_path) as watch:
@@ -102,7 +110,7 @@ def test_the_summary_of_a_kubelet_is_read_for_our_pods_only(tmp_path: Path) -> N
         api = Api(str(config))
         found = kubelet.usage(api, Pods(api, "ours", "baseline"), ["server", "etcd"])
 
-    assert found == {"server": Usage(1_795_608_000.123456, 2.5, 7)}
+    assert found == {"server": ResourceUsage(1_795_608_000.123456, 2.5, 7)}
 
 
 def test_a_kubelet_that_may_not_be_asked_is_a_failed_probe(tmp_path: Path) -> None:

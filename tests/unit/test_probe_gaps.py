@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.model.ports import Span, Usage
+from pipeline.model.ports import ResourceUsage, Span
 from pipeline.probes import containers, process, series
 from pipeline.probes.gaps import PERIODS, Pulse, gap_s, require_looks
 from pipeline.probes.process import PERIOD_S, Observation
@@ -48,7 +48,7 @@ def test_looks_that_a_clock_was_set_between_are_refused(by_s: float) -> None:
 
 
 def test_a_kubelet_that_did_not_look_for_a_minute_is_a_gap() -> None:
-    seen = [Usage(at, at, 5) for at in (0.0, 15.0, 30.0, 90.0)]
+    seen = [ResourceUsage(at, at, 5) for at in (0.0, 15.0, 30.0, 90.0)]
     with pytest.raises(LoadError, match=r"containers probe: etcd was not seen for 60\.0 s"):
         containers.summary("etcd", seen, Span(10.0, 80.0))
 

@@ -10,7 +10,7 @@ import pytest
 from pipeline.drivers.k6.merge_pods import Share, clock_was_set, merge, sent, share_of, unequal
 from pipeline.drivers.k6.summarize import read_points
 from pipeline.drivers.k6.validity import Asked
-from pipeline.model.ports import PodDone
+from pipeline.model.ports import PodResult
 from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError
 
@@ -145,7 +145,7 @@ def test_a_pod_that_had_nothing_to_do_is_no_error(tmp_path: Path) -> None:
 def test_a_pod_whose_clock_was_set_under_load_is_named(
     times_s: tuple[float, float], off: str
 ) -> None:
-    pod = PodDone("load pod 2 of 2", Path(), began_s=99.0, ended_s=131.0)
+    pod = PodResult("load pod 2 of 2", Path(), began_s=99.0, ended_s=131.0)
     said = list(clock_was_set(Share(600, 0, 100.0, {}, times_s), pod))
     expected = [f"load pod 2 of 2: the clock of its node was set by about {off} under load"]
     assert said == (expected if off else [])

@@ -13,13 +13,13 @@ from pipeline.drivers.clusterloader2.phases import LOG, Job
 from pipeline.drivers.scrub import scrub_file
 from pipeline.model.ports import (
     FILES_IN_POD,
-    KEPT_IN_POD,
+    RESULTS_IN_POD,
     SECRETS_IN_POD,
-    Helper,
     LoadPods,
-    PodDone,
+    PodResult,
     PodWork,
     Program,
+    Sidecar,
 )
 from pipeline.model.subject import Arm
 from pipeline.system import processes
@@ -158,10 +158,9 @@ def in_pods(
             path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.y*ml")
         },
         secrets=given,
-        longest_s=batch.timeout_s,
-        is_k6=False,
-        helpers=tuple(
-            Helper(one.program, tuple(one.args[job.arm] for job in batch.jobs), one.address)
+        timeout_s=batch.timeout_s,
+        sidecars=tuple(
+            Sidecar(one.program, tuple(one.args[job.arm] for job in batch.jobs), one.address)
             for one in beside
         ),
     )
@@ -186,10 +185,10 @@ def in_pods(
 def _args(argv: Sequence[str]) -> tuple[str, ...]:
     """Return the arguments of a command in a pod, whose report is what it keeps."""
     report = "--report-dir="
-    return tuple(f"{report}{KEPT_IN_POD}" if a.startswith(report) else a for a in argv[1:])
+    return tuple(f"{report}{RESULTS_IN_POD}" if a.startswith(report) else a for a in argv[1:])
 
 
-def _sorted(job: Job, one: PodDone) -> None:
+def _sorted(job: Job, one: PodResult) -> None:
     """Put what a pod kept where a process here would have written it."""
     if one.lost:
         return

@@ -15,7 +15,7 @@ import psutil
 
 from pipeline.drivers.clusterloader2.reported import ETCD, USAGE, Expected
 from pipeline.drivers.clusterloader2.summaries import Look, write_etcd_metrics, write_resource_usage
-from pipeline.model.ports import KUBELET_EVERY_S, KUBELET_LATE_S, Target
+from pipeline.model.ports import KUBELET_FINAL_SAMPLE_TIMEOUT_S, KUBELET_POLL_INTERVAL_S, Target
 from pipeline.system import http_client
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log
@@ -50,12 +50,14 @@ class Use:
     @property
     def every_s(self) -> float:
         """Seconds from one look to the next."""
-        return _EVERY_S if self._target.processes else KUBELET_EVERY_S
+        return _EVERY_S if self._target.processes else KUBELET_POLL_INTERVAL_S
 
     def end(self) -> None:
         """Look for the last time."""
         self.look()
-        deadline = time.monotonic() + (0 if self._target.processes else KUBELET_LATE_S)
+        deadline = time.monotonic() + (
+            0 if self._target.processes else KUBELET_FINAL_SAMPLE_TIMEOUT_S
+        )
         while self._is_short() and time.monotonic() < deadline:
             time.sleep(1.0)
             self.look()

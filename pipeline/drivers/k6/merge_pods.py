@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.drivers.k6.csv_points import HINT, read_series
 from pipeline.drivers.k6.validity import Asked
-from pipeline.model.ports import PodDone
+from pipeline.model.ports import PodResult
 from pipeline.model.results import Reading
 from pipeline.system.errors import LoadError
 
@@ -76,7 +76,7 @@ def share_of(path: Path) -> Share:
     )
 
 
-def clock_was_set(share: Share, pod: PodDone) -> Iterator[str]:
+def clock_was_set(share: Share, pod: PodResult) -> Iterator[str]:
     """Yield a sentence if points of a pod are from before its program began, or after it ended.
 
     When it ended is told by a clock that nobody can set, counted from when it began.

@@ -23,10 +23,10 @@ from pipeline.drivers.k6.summarize import read_points
 from pipeline.drivers.k6.validity import given_up, judge
 from pipeline.model.ports import (
     FILES_IN_POD,
-    KEPT_IN_POD,
+    RESULTS_IN_POD,
     SECRETS_IN_POD,
     Load,
-    PodDone,
+    PodResult,
     PodWork,
     Program,
     Span,
@@ -37,6 +37,9 @@ from pipeline.system.errors import LoadError
 
 if TYPE_CHECKING:  # it imports this
     from pipeline.drivers.k6.driver import K6
+
+REST_ADDRESS = "127.0.0.1:6566"
+"""Address of k6's REST API in a load pod: not its default, at which the k6-operator asks."""
 
 _STOPPED = 105  # exit code of a k6 that was told to end
 
@@ -104,12 +107,14 @@ def _work(settings: "K6", program: Program, targets: Mapping[Arm, Target], seed:
     return PodWork(
         name=script,
         program=program,
-        args=(tuple(arguments(FILES_IN_POD / script, KEPT_IN_POD)[1:]),),
+        args=(tuple(arguments(FILES_IN_POD / script, RESULTS_IN_POD)[1:]),),
         log=LOG,
         variables=environment(settings, inside, SECRETS_IN_POD, seed),
         files={name: path.read_bytes() for name, path in settings.tree().items()},
         secrets={**tokens, CA: authorities(targets).encode()},
-        longest_s=settings.longest_s + SLACK_S,
+        timeout_s=settings.longest_s + SLACK_S,
+        control_address=REST_ADDRESS,
+        operator_resource="testruns.k6.io",
     )
 
 
@@ -117,5 +122,5 @@ def _token(arm: Arm) -> str:
     return f"{arm}.token"
 
 
-def _is_lost(one: PodDone) -> bool:
+def _is_lost(one: PodResult) -> bool:
     return bool(one.lost) or one.exit == _STOPPED
