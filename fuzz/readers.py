@@ -234,7 +234,7 @@ def _reported(found: ResultSet, choice: int) -> None:
         case 2:
             said = junit(report)
         case _:
-            said = stages.page(report, _folder())
+            said = stages.render(report, _folder(), "html")
     said.encode()
 
 

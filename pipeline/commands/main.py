@@ -19,6 +19,7 @@ from pipeline.commands import evaluate as evaluate_arguments
 from pipeline.commands import history as history_arguments
 from pipeline.commands import publish as publish_arguments
 from pipeline.commands import run as wish_arguments
+from pipeline.render.registry import RENDERERS
 from pipeline.system import log, output, terminal
 from pipeline.system.errors import ConfigError, Exit, PipelineError, hint_for
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:  # these would load what `--help` does not need
     from pipeline.model.report import Report
     from pipeline.runs.request import Wish
 
-_FORMATS = ("text", "markdown", "html", "junit", "perfdata")
 _EXITS = (
     "exit codes: 0 no regression, 1 crash, 2 bad arguments or configuration, 3 regression,"
     " 4 inconclusive with --strict, 5 a subject did not start, 6 the load was not applied as asked,"
@@ -154,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
 
     render = commands.add_parser("render", help="print the report of a folder's results")
     render.add_argument("dir", type=Path, metavar="DIR")
-    render.add_argument("--format", choices=_FORMATS, default="text")
+    render.add_argument("--format", choices=RENDERERS, default="text")
     render.set_defaults(command=_render)
 
     baseline.add(commands)
@@ -276,7 +276,7 @@ def _render(args: argparse.Namespace) -> Exit:
     from pipeline.runs import stages
 
     report = stages.compare(args.dir)
-    output.show(stages.rendered(report, args.dir, args.format, **terminal.shape()))
+    output.show(stages.render(report, args.dir, args.format, **terminal.shape()))
     return Exit.NO_REGRESSION
 
 

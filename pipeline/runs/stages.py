@@ -21,12 +21,8 @@ from pipeline.model.results import (
 from pipeline.model.subject import Arm, Spec, Subject
 from pipeline.probes import ALWAYS, ASKED
 from pipeline.render import words
-from pipeline.render.html import html
-from pipeline.render.junit import junit
-from pipeline.render.markdown import markdown
-from pipeline.render.perfdata import perfdata
 from pipeline.render.plan import pairs_of
-from pipeline.render.text import text
+from pipeline.render.registry import RENDERERS, RenderContext
 from pipeline.runs import calibration_gate, measure, preflight, priors, suite_file, traces, trust
 from pipeline.runs.plan import Plan
 from pipeline.runs.request import Wish, most_pairs, placed, planned, sides, spec_of, store
@@ -195,13 +191,12 @@ def compare(out: Path) -> Report:
 def write(report: Report, out: Path, exit_code: Exit) -> bool:
     """Write the verdict and every report into the run's folder; see `codec.write_reports`."""
     step = next_step(report, out)
+    reports = {REPORT_TEXT: "text", REPORT_MARKDOWN: "markdown", REPORT_HTML: "html"}
     return codec.write_reports(
         out,
         {
             VERDICT: codec.verdict_json(report, exit_code, words.answer(report), step),
-            REPORT_TEXT: text(report, next_step=step),
-            REPORT_MARKDOWN: markdown(report, next_step=step),
-            REPORT_HTML: page(report, out),
+            **{name: render(report, out, how) for name, how in reports.items()},
         },
     )
 
@@ -212,34 +207,24 @@ def next_step(report: Report, out: Path) -> str:
     return terminal.command("run", "--resume", out, "--pairs", more) if more else ""
 
 
-def page(report: Report, out: Path) -> str:
-    """Return a report as an HTML page, with what the folder of its run keeps."""
-    found = traces.read(out, report.results, is_ours=_is_ours(report.results, out))
-    step = next_step(report, out)
-    return html(report, found, codec.results_json(report.results), next_step=step)
-
-
-def rendered(report: Report, out: Path, how: str, *, width: int, color: bool) -> str:
-    """Return a report in one of the formats `text`, `markdown`, `html`, `junit` and `perfdata`.
+def render(report: Report, out: Path, how: str, *, width: int = 100, color: bool = False) -> str:
+    """Return a report in one of the formats of `RENDERERS`.
 
     Args:
-        report: To render.
-        out: The folder of its run.
+        report: Report to render.
+        out: Folder of the run.
         how: Name of the format.
-        width: Characters of a line of text.
-        color: Whether a text may have colours.
+        width: Line width of a text, in characters.
+        color: Whether a text may have colors.
     """
-    match how:
-        case "html":
-            return page(report, out)
-        case "junit":
-            return junit(report)
-        case "markdown":
-            return markdown(report, next_step=next_step(report, out))
-        case "perfdata":
-            return perfdata(report)
-        case _:
-            return text(report, width=width, color=color, next_step=next_step(report, out))
+    context = RenderContext(
+        lambda: traces.read(out, report.results, is_ours=_is_ours(report.results, out)),
+        lambda: codec.results_json(report.results),
+        next_step(report, out),
+        width,
+        color,
+    )
+    return RENDERERS[how](report, context)
 
 
 def save_baseline(out: Path, name: str) -> Path:

@@ -1,0 +1,84 @@
+"""The output formats of a report: to add one, write a renderer and name it here.
+
+A renderer imports its module when it is called, so that the command line knows every name at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from pipeline.model.report import Report
+    from pipeline.model.traces import Traces
+
+
+@dataclass(frozen=True, slots=True)
+class RenderContext:
+    """What a renderer may need beside the report.
+
+    Attributes:
+        load_traces: Function that reads the traces that the run's folder keeps.
+        load_results_json: Function that returns the text of results.json.
+        next_step: Command that would settle an inconclusive run; empty if there is none.
+        width: Line width of a text, in characters.
+        color: Whether a text may have colors.
+    """
+
+    load_traces: "Callable[[], Traces]"
+    load_results_json: Callable[[], str]
+    next_step: str = ""
+    width: int = 100
+    color: bool = False
+
+
+class Renderer(Protocol):
+    """A function that turns a report into one output format."""
+
+    def __call__(self, report: "Report", context: RenderContext) -> str:
+        """Return the report as text.
+
+        Args:
+            report: Report to render.
+            context: Traces, next step and terminal of the reader.
+        """
+
+
+def _text(report: "Report", context: RenderContext) -> str:
+    from pipeline.render.text import text
+
+    return text(report, width=context.width, color=context.color, next_step=context.next_step)
+
+
+def _markdown(report: "Report", context: RenderContext) -> str:
+    from pipeline.render.markdown import markdown
+
+    return markdown(report, next_step=context.next_step)
+
+
+def _html(report: "Report", context: RenderContext) -> str:
+    from pipeline.render.html import html
+
+    results_json = context.load_results_json()
+    return html(report, context.load_traces(), results_json, next_step=context.next_step)
+
+
+def _junit(report: "Report", context: RenderContext) -> str:  # noqa: ARG001 (a Renderer)
+    from pipeline.render.junit import junit
+
+    return junit(report)
+
+
+def _perfdata(report: "Report", context: RenderContext) -> str:  # noqa: ARG001 (a Renderer)
+    from pipeline.render.perfdata import perfdata
+
+    return perfdata(report)
+
+
+RENDERERS: Final[dict[str, Renderer]] = {
+    "text": _text,
+    "markdown": _markdown,
+    "html": _html,
+    "junit": _junit,
+    "perfdata": _perfdata,
+}
+"""Renderers by the name of their format."""

@@ -1,0 +1,32 @@
+"""Every output format is declared once, in the registry of renderers."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.commands.main import main
+from pipeline.model.report import Report
+from pipeline.model.traces import Traces
+from pipeline.render.registry import RENDERERS, RenderContext
+from pipeline.storage import codec
+from tests import pages
+
+
+@pytest.mark.parametrize("name", RENDERERS)
+def test_every_format_names_each_metric_of_the_report(name: str) -> None:
+    report = pages.report()
+    text = RENDERERS[name](report, RenderContext(Traces, lambda: "{}"))
+    for finding in report.findings:
+        assert finding.comparison.metric.name in text.replace("\n", "")
+
+
+def test_a_renderer_in_the_registry_is_a_format_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def suite_only(report: Report, context: RenderContext) -> str:
+        return f"{report.results.suite} {context.load_results_json()[:1]}\n"
+
+    codec.write_results(tmp_path / "results.json", pages.measured())
+    monkeypatch.setitem(RENDERERS, "suite", suite_only)
+    assert main(["render", str(tmp_path), "--format", "suite"]) == 0
+    assert capsys.readouterr().out == f"{pages.measured().suite} {{\n"
