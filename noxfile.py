@@ -60,7 +60,7 @@ def lint(session: nox.Session) -> None:
 
 
 def _lint_workflows(session: nox.Session) -> None:
-    examples = _files("examples/milo/*.yml")
+    examples = _files("docs/examples/milo/*.yml")
     workflows = [*_files(".github/workflows/*.yml"), *examples]
     session.run("actionlint", *workflows)  # runs shellcheck on every `run:`
     session.run("zizmor", "--offline", "--persona=pedantic", ".github", *examples)
@@ -90,21 +90,21 @@ def types(session: nox.Session) -> None:
 def benchmarks(session: nox.Session) -> None:
     """Print the figures of docs/figures.md: `nox -s benchmarks -- points cli`."""
     _install(session, "dev")
-    session.run("python", "-m", "benchmarks", *session.posargs)
+    session.run("python", "-m", "dev.benchmarks", *session.posargs)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
     """Write docs/faults.md, in hours: `nox -s faults -- --out DIR` goes on."""
     _install(session, "run")
-    session.run("python", "-m", "benchmarks", "faults", *session.posargs)
+    session.run("python", "-m", "dev.benchmarks", "faults", *session.posargs)
 
 
 @nox.session
 def verdicts(session: nox.Session) -> None:
     """Write docs/verdicts.md: the judge on data with known answers, beside its peers."""
     _install(session, "dev")
-    session.run("python", "-m", "benchmarks", "verdicts", *session.posargs)
+    session.run("python", "-m", "dev.benchmarks", "verdicts", *session.posargs)
 
 
 @nox.session
@@ -125,7 +125,7 @@ def fuzz(session: nox.Session) -> None:
     """Fuzz readers of foreign bytes: `nox -s fuzz -- --seconds 600 results points`."""
     _install(session, "dev")
     session.install("atheris==3.0.0")
-    session.run("python", "-m", "fuzz", *session.posargs)
+    session.run("python", "-m", "dev.fuzz", *session.posargs)
 
 
 @nox.session

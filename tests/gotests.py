@@ -13,7 +13,7 @@ def go_tests(module: str, out: Path, *args: str, variables: Mapping[str, str] | 
     """Return what the tests of a module said; they passed.
 
     Args:
-        module: Its folder, from the root of the project.
+        module: Its folder below `go/`.
         out: Existing folder for their log.
         args: Of `go test`, after those with which the module is built, so that what was compiled
             then is used again.
@@ -29,6 +29,6 @@ def go_tests(module: str, out: Path, *args: str, variables: Mapping[str, str] | 
         timeout_s=900,
         error=LaunchError,
         env={**dict(chosen.environment), **(variables or {})},
-        cwd=paths.ours(module),
+        cwd=paths.ours("go", module),
     )
     return log.read_text()

@@ -33,12 +33,17 @@ build() { # ARM WRITTEN REVISION
       ;;
     reference) echo "$arm=reference$settings" ;;
     reference@?*)
-      tree=$(git -C "$PIPELINE" rev-parse --verify --quiet "$(revision "$PIPELINE" "${written#reference@}"):reference") ||
-        fail "$arm: the pipeline has no folder reference/ at ${written#reference@}"
+      tree=$(reference_at "$(revision "$PIPELINE" "${written#reference@}")") ||
+        fail "$arm: the pipeline has no folder go/reference/ at ${written#reference@}"
       echo "$arm=reference@$tree$settings"
       ;;
     *) fail "$arm: \`$2\` is none of checkout, checkout:REVISION, artifact:NAME, image:REFERENCE, reference" ;;
   esac
+}
+
+reference_at() { # REVISION: the folder was at the root of the repository once
+  git -C "$PIPELINE" rev-parse --verify --quiet "$1:go/reference" ||
+    git -C "$PIPELINE" rev-parse --verify --quiet "$1:reference"
 }
 
 revision() { # FOLDER WRITTEN: a branch has no name of its own in a clone that checked out another one

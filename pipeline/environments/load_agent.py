@@ -1,4 +1,4 @@
-"""Speak with the keeper of a load pod, through the API server of the cluster; see keeper/."""
+"""Talk to the agent of a load pod (go/load-agent/) through the API server of the cluster."""
 
 import hashlib
 import time

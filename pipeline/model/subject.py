@@ -27,7 +27,7 @@ class Kind(StrEnum):
     """How a subject is made."""
 
     REFERENCE = "reference"
-    """Built from `reference/`."""
+    """Built from `go/reference/`."""
 
     BINARY = "binary"
     """A Milo binary that exists."""

@@ -5,7 +5,7 @@ from pipeline.system import paths
 from pipeline.toolchain.build import Recipe
 from pipeline.toolchain.programs import built
 
-MODULE = "keeper"
+MODULE = "load-agent"
 
 
 def keeper() -> Program:
@@ -14,5 +14,5 @@ def keeper() -> Program:
     Raises:
         LaunchError: It cannot be built.
     """
-    module = paths.ours(MODULE)
+    module = paths.ours("go", MODULE)
     return built(Recipe("keeper", "the keeper of load pods", module, ".", "about 20 seconds"))

@@ -47,9 +47,9 @@ def kind_recipe() -> Recipe:
     """Return what is built for kind.
 
     Raises:
-        LaunchError: kind/go.mod cannot be read or does not name kind.
+        LaunchError: go/kind/go.mod cannot be read or does not name kind.
     """
-    return required("kind", paths.ours("kind"), _MODULE, "about 1 minute, 150 MB")
+    return required("kind", paths.ours("go", "kind"), _MODULE, "about 1 minute, 150 MB")
 
 
 def kubectl() -> Program:

@@ -29,7 +29,7 @@ _K6_DIGESTS = {
 
 
 def etcd() -> Program:
-    """Return etcd of the version that toolchain/go.mod names, built if it is not yet.
+    """Return etcd of the version that go/etcd/go.mod names, built if it is not yet.
 
     Raises:
         LaunchError: It cannot be built.
@@ -42,9 +42,9 @@ def etcd_recipe() -> Recipe:
     """Return what is built for etcd.
 
     Raises:
-        LaunchError: toolchain/go.mod cannot be read or does not name etcd.
+        LaunchError: go/etcd/go.mod cannot be read or does not name etcd.
     """
-    return required("etcd", paths.ours("toolchain"), _ETCD, "about 2 minutes, 500 MB")
+    return required("etcd", paths.ours("go", "etcd"), _ETCD, "about 2 minutes, 500 MB")
 
 
 def required(name: str, module: Path, package: str, usual: str) -> Recipe:
@@ -76,7 +76,7 @@ def built(recipe: Recipe, version: str = "ours") -> Program:
     Raises:
         LaunchError: It cannot be built.
     """
-    modules = (recipe.module, paths.ours("toolchain"), paths.ours("reference"))
+    modules = (recipe.module, paths.ours("go", "etcd"), paths.ours("go", "reference"))
     binary = build(recipe, go.find(go.needed(*modules)))
     return Program(binary.path, version, binary.digest)
 
@@ -97,7 +97,7 @@ def chosen(variable: str, error: type[PipelineError], hint: str) -> Path | None:
 
 def needed() -> str:
     """Return the lowest Go version that builds both etcd and the reference server as they are."""
-    return go.needed(paths.ours("toolchain"), paths.ours("reference"))
+    return go.needed(paths.ours("go", "etcd"), paths.ours("go", "reference"))
 
 
 def k6() -> Program:

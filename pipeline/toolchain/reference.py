@@ -26,7 +26,7 @@ def reference(spec: Spec, source: Path | None = None) -> Artifact:
         BaselineError: The spec's tree is not in this clone.
     """
     check(spec)
-    source = source or paths.ours("reference")
+    source = source or paths.ours("go", "reference")
     present = git.tree(source)
     if spec.revision in ("", present):
         return _built(spec, source, present, _modified(spec, source, present))
@@ -56,7 +56,7 @@ def pinned(subject: Subject) -> Subject:
         raise BaselineError(
             f"`{subject.spec}` was built from source that is not committed (tree {tree}),"
             " so it could not be built again",
-            hint="commit the folder reference/, then measure again",
+            hint="commit the folder go/reference/, then measure again",
         )
     return replace(subject, spec=str(replace(parse_spec(subject.spec), revision=tree)))
 
@@ -69,7 +69,7 @@ def _modified(spec: Spec, source: Path, present: str) -> str:
 
 
 def _built(spec: Spec, source: Path, tree: str, modified: str) -> Artifact:
-    chosen = go.find(go.needed(source, paths.ours("toolchain")))
+    chosen = go.find(go.needed(source, paths.ours("go", "etcd")))
     binary = build(recipe(source), chosen)
     facts = {"tree": tree, "modified": modified, "go": chosen.version}
     arguments = tuple(f"--fault={name}={size}" for name, size in spec.settings)

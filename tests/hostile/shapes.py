@@ -1,4 +1,4 @@
-"""Folders and files of hostile shapes, for the tests and for `python -m benchmarks hostile`."""
+"""Folders and files of hostile shapes, for the tests and for `python -m dev.benchmarks hostile`."""
 
 import gzip
 from pathlib import Path

@@ -71,7 +71,7 @@ def _made(folder: Path) -> Path:
 
 
 def test_the_go_tests_of_the_keeper_pass(tmp_path: Path) -> None:
-    said = go_tests("keeper", tmp_path, "-count=1", "-v", ".")
+    said = go_tests("load-agent", tmp_path, "-count=1", "-v", ".")
     assert "ok  \tgithub.com/milo-os/milo-perf/keeper" in said
     assert said.count("--- PASS") >= 9
 

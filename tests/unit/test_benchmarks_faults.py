@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import faults, runs
-from benchmarks.faults_text import Fault, Row, document, line
+from dev.benchmarks import faults, runs
+from dev.benchmarks.faults_text import Fault, Row, document, line
 from pipeline import toolchain
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric

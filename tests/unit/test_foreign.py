@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fuzz import mutate
-from fuzz.readers import READERS
-from fuzz.seeds import seeds
+from dev.fuzz import mutate
+from dev.fuzz.readers import READERS
+from dev.fuzz.seeds import seeds
 from pipeline.drivers.k6.summarize import read_points
 from pipeline.model.metric import Better, Scale
 from pipeline.model.results import Sample

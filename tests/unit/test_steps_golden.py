@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.agreement import covering, f1
+from dev.benchmarks.agreement import covering, f1
 from pipeline.judge.history import HistoryRule, judge
 from pipeline.model.history import Line
 from pipeline.model.metric import Scale

@@ -10,10 +10,12 @@ from pipeline.system import paths
 from pipeline.system.errors import ConfigError, Exit
 from pipeline.toolchain import FAULTS, check
 
+FAULTS_GO = paths.ours("go", "reference", "internal", "faults")
+
 
 def test_the_faults_are_those_of_the_reference_server() -> None:
-    table = paths.ours("reference", "internal", "faults", "table.go").read_text(encoding="utf-8")
-    sizes = paths.ours("reference", "internal", "faults", "size.go").read_text(encoding="utf-8")
+    table = FAULTS_GO.joinpath("table.go").read_text(encoding="utf-8")
+    sizes = FAULTS_GO.joinpath("size.go").read_text(encoding="utf-8")
     units = dict(re.findall(r'^\t(\w+)\s+= Unit\{"([a-z:]+)"', sizes, re.MULTILINE))
     names = dict(re.findall(r'^\t(\w+)\s+= "([a-z-]+)"$', table, re.MULTILINE))
     rows = re.findall(r'^\t\{(\w+), (\w+), "([^"]+)"', table, re.MULTILINE)
@@ -23,7 +25,7 @@ def test_the_faults_are_those_of_the_reference_server() -> None:
 
 
 def test_the_project_that_no_fault_keeps_from_ready_is_the_one_a_launch_makes() -> None:
-    hooks = paths.ours("reference", "internal", "faults", "projects.go").read_text(encoding="utf-8")
+    hooks = FAULTS_GO.joinpath("projects.go").read_text(encoding="utf-8")
     assert re.findall(r'^const FirstProject = "(.+)"$', hooks, re.MULTILINE) == [FIRST_PROJECT]
 
 

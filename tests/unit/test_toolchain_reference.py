@@ -181,7 +181,7 @@ def test_source_that_is_not_committed_cannot_be_pinned(source: Path) -> None:
     change(source, "third")
     with pytest.raises(BaselineError) as caught:
         pinned(artifact(source, "reference").subject)
-    assert caught.value.hint == "commit the folder reference/, then measure again"
+    assert caught.value.hint == "commit the folder go/reference/, then measure again"
 
 
 def test_a_subject_that_says_nothing_of_its_source_cannot_be_pinned() -> None:

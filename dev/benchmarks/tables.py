@@ -1,7 +1,7 @@
 """How long `judge` and `history` take for large CSV files, and how much memory.
 
-`python -m benchmarks tables [--lines N] [--against DIR]`; DIR is another clone of this repository,
-whose commands are run in turn with ours.
+`python -m dev.benchmarks tables [--lines N] [--against DIR]`; DIR is another clone of this
+repository, whose commands are run in turn with ours.
 """
 
 import argparse
@@ -32,7 +32,7 @@ print(json.dumps([code, used.ru_utime + used.ru_stime, used.ru_maxrss]))
 
 def main(argv: list[str]) -> None:
     """Print CPU seconds and memory of each command on each file."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks tables")
+    parser = argparse.ArgumentParser(prog="python -m dev.benchmarks tables")
     parser.add_argument("--lines", type=int, default=10_000_000, help="of the large files")
     parser.add_argument("--against", type=Path, metavar="DIR", help="another clone, run in turn")
     parser.add_argument("--runs", type=int, default=1, help="of each command (default: 1)")

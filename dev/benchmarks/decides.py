@@ -13,8 +13,8 @@ from statistics import fmean
 
 import numpy as np
 
-from benchmarks.judged import MARGIN, NOBODY, Row
-from benchmarks.known import azure, windows
+from dev.benchmarks.judged import MARGIN, NOBODY, Row
+from dev.benchmarks.known import azure, windows
 from pipeline.judge import evidence, policy, rows
 from pipeline.model.metric import Better, Metric
 from pipeline.model.prior import Prior, Spread
@@ -156,7 +156,7 @@ def real(data: Path) -> Iterator[Row]:
     """Yield how often reports on real equal builds are red, each metric with a prior of its past.
 
     Args:
-        data: Folder of the data; see `benchmarks.known.azure`.
+        data: Folder of the data; see `dev.benchmarks.known.azure`.
     """
     for gates in (28, 40):
         reds: list[str] = []

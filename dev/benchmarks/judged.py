@@ -8,9 +8,9 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks import benchstat
-from benchmarks.known import Series, Values, azure, duet, milo, windows
-from benchmarks.ranks import mann_whitney, median_interval
+from dev.benchmarks import benchstat
+from dev.benchmarks.known import Series, Values, azure, duet, milo, windows
+from dev.benchmarks.ranks import mann_whitney, median_interval
 from pipeline.judge import policy
 from pipeline.judge.interim import LOOKS
 from pipeline.judge.rows import Measured

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from benchmarks.runs import Run, key
+from dev.benchmarks.runs import Run, key
 from pipeline.model.metric import Scale
 from pipeline.model.report import Verdict
 from pipeline.storage.verdict_file import FindingBody
@@ -18,7 +18,7 @@ _HEAD = """\
 
 What a suite says of `reference` made worse by a known amount, and of `reference` with nothing
 changed. The sizes were chosen before anything was measured; what each fault does is in
-[reference](../reference/README.md#faults).
+[reference](../go/reference/README.md#faults).
 
 {measured}
 

@@ -1,7 +1,7 @@
 """Run a suite again and again: how often is it red, on what, and what could it have seen?
 
-`python -m benchmarks repeat --runs 10 --candidate 'reference?slow-create=20ms'`; with `--out` of an
-earlier series, only the runs that are missing are run.
+`python -m dev.benchmarks repeat --runs 10 --candidate 'reference?slow-create=20ms'`; with `--out`
+of an earlier series, only the runs that are missing are run.
 """
 
 import argparse
@@ -10,13 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.runs import Run, key, measured, new_folder
+from dev.benchmarks.runs import Run, key, measured, new_folder
 from pipeline.storage.verdict_file import FindingBody
 
 
 def main(argv: list[str]) -> None:
     """Run, and print a table; every run's folder is kept."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks repeat")
+    parser = argparse.ArgumentParser(prog="python -m dev.benchmarks repeat")
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--suite", default="pr")
     parser.add_argument("--candidate", default="reference")

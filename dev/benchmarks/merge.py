@@ -1,6 +1,6 @@
 """How long it takes to put the raw points of load pods together, and how much memory.
 
-`python -m benchmarks merge [POINTS [PODS]]`; without numbers, 100 million points of 8 pods.
+`python -m dev.benchmarks merge [POINTS [PODS]]`; without numbers, 100 million points of 8 pods.
 """
 
 import json
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.points import write
+from dev.benchmarks.points import write
 
 POINTS, PODS = 100_000_000, 8
 # In a process of its own: seconds of each part, and the most memory that it ever had, in bytes.

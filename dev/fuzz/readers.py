@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from fuzz.mutate import FILE
+from dev.fuzz.mutate import FILE
 from pipeline.commands import judge as judge_command
 from pipeline.drivers.clusterloader2.report import read_report, readings
 from pipeline.drivers.clusterloader2.report import warnings as cl2_warnings

@@ -11,7 +11,7 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
-from fuzz.mutate import FILE
+from dev.fuzz.mutate import FILE
 from pipeline.judge.spreads import run_spreads
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.results import Interleave
@@ -23,7 +23,7 @@ from pipeline.storage import codec
 from pipeline.system import paths
 from tests import builders, pages
 
-_GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
+_GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
 _LINES = 40  # of the points of k6
 
 _JUDGE = """\

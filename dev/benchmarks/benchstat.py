@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.known import Values
+from dev.benchmarks.known import Values
 from pipeline.system import paths as files
 from pipeline.toolchain import go
 

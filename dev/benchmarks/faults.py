@@ -1,16 +1,16 @@
 """Put each fault of known size into `reference` and see whether a suite is red: docs/faults.md.
 
-`python -m benchmarks faults [--only slow-create] [--equal 20]`; with `--out` of an earlier table,
-only the rows that have no verdict are run. A whole `pr` row takes about five minutes, one of a
-build that hardly works longer.
+`python -m dev.benchmarks faults [--only slow-create] [--equal 20]`; with `--out` of an earlier
+table, only the rows that have no verdict are run. A whole `pr` row takes about five minutes, one
+of a build that hardly works longer.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.faults_text import Fault, Row, document, line
-from benchmarks.runs import kept, measured, new_folder
+from dev.benchmarks.faults_text import Fault, Row, document, line
+from dev.benchmarks.runs import kept, measured, new_folder
 from pipeline.runs.evaluate.faults import LARGE_SIZES, SIZES
 from pipeline.storage import codec
 from pipeline.system import paths
@@ -85,7 +85,7 @@ def _command(args: argparse.Namespace) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks faults")
+    parser = argparse.ArgumentParser(prog="python -m dev.benchmarks faults")
     parser.add_argument("--only", action="append", choices=_NAMES, help="may be repeated")
     parser.add_argument("--suite", default=_SUITE, help=f"default: {_SUITE}")
     parser.add_argument("--pairs", type=int, metavar="N", help="default: the suite's own")

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing by atheris: `python -m fuzz --seconds 600 results points`.
+"""Coverage-guided fuzzing by atheris: `python -m dev.fuzz --seconds 600 results points`.
 
 Each reader runs in a process of its own, from its seeds, until the time is over or something is
 found. What made a reader fail is kept in the folder and named. At the end come rows for the table
@@ -12,8 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from fuzz.readers import READERS
-from fuzz.seeds import seeds
+from dev.fuzz.readers import READERS
+from dev.fuzz.seeds import seeds
 
 _HANG_S = 20
 _MEMORY_MB = 1500
@@ -22,7 +22,7 @@ _LONGEST = 200_000  # bytes of an input
 
 def main() -> int:
     """Fuzz the readers that are named, or all, and return how many failed."""
-    parser = argparse.ArgumentParser(prog="python -m fuzz")
+    parser = argparse.ArgumentParser(prog="python -m dev.fuzz")
     parser.add_argument("--seconds", type=int, default=60, help="of each reader (default: 60)")
     parser.add_argument("--out", type=Path, default=Path("out/fuzz"), help="corpus and findings")
     parser.add_argument("readers", nargs="*", metavar="READER", help=", ".join(READERS))
@@ -48,7 +48,7 @@ def _fuzz(name: str, seconds: int, out: Path) -> tuple[str, int, int, int, int, 
     with (out / name / "log.txt").open("wb") as log:
         ended = subprocess.run(  # ours, and atheris ends the process that it fuzzes in
             [
-                *(sys.executable, "-m", "fuzz.one", name, str(corpus)),
+                *(sys.executable, "-m", "dev.fuzz.one", name, str(corpus)),
                 *(f"-max_total_time={seconds}", f"-timeout={_HANG_S}", f"-max_len={_LONGEST}"),
                 *(f"-rss_limit_mb={_MEMORY_MB}", f"-artifact_prefix={found}"),
                 *("-print_final_stats=1", f"-report_slow_units={_HANG_S}"),

@@ -1,7 +1,8 @@
 """What the worst inputs cost that each reader takes: CPU and memory of a whole command.
 
-`python -m benchmarks hostile [READER …]`; a row is the dearest input of its reader.  At most 5 s of
-CPU and 250 MB are meant, the interpreter and our own imports included (about 0.6 s and 50 MB).
+`python -m dev.benchmarks hostile [READER …]`; a row is the dearest input of its reader.  At most
+5 s of CPU and 250 MB are meant, the interpreter and our own imports included (about 0.6 s and
+50 MB).
 """
 
 import json

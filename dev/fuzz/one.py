@@ -1,4 +1,4 @@
-"""Fuzz one reader in this process until libFuzzer ends it: `python -m fuzz.one READER CORPUS …`."""
+"""Fuzz one reader in this process: `python -m dev.fuzz.one READER CORPUS …`."""
 
 import logging
 import random
@@ -7,9 +7,9 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["pipeline", "prometheus_client", "zipfile", "json"]):
-    from fuzz.readers import READERS
+    from dev.fuzz.readers import READERS
 
-from fuzz import mutate
+from dev.fuzz import mutate
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """How well `history` finds steps, on data with known answers, beside apache-otava in the same run.
 
-`python -m benchmarks steps [FOLDER]`; FOLDER, or MILO_PERF_DATA, has the folders
+`python -m dev.benchmarks steps [FOLDER]`; FOLDER, or MILO_PERF_DATA, has the folders
   azure-vm-noise   *__long__*.csv.gz, `value,runtime,starttime,VM_id`: nothing changed in them
                    (Azure Public Dataset, Freischuetz and others, TUNA, EuroSys 2025; CC-BY-4.0)
   tcpd             series and annotations.json (van den Burg and Williams; MIT)
@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks import otava
-from benchmarks.agreement import covering, f1
-from benchmarks.judged import Row
+from dev.benchmarks import otava
+from dev.benchmarks.agreement import covering, f1
+from dev.benchmarks.judged import Row
 from pipeline.judge.history import HistoryRule, judge
 from pipeline.model.history import Line
 from pipeline.model.metric import Scale

@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.points import write
+from dev.benchmarks.points import write
 from pipeline.model.results import Interleave, Machine, ResultSet, Sample, Tool, Trial
 from pipeline.model.subject import Arm, Product, Subject
 from pipeline.runs import suite_file

@@ -1,9 +1,9 @@
 """Measure the judge on data with known answers, beside its peers: docs/verdicts.md.
 
-`python -m benchmarks verdicts --data DIR`, or the variable MILO_PERF_DATA.  DIR holds
+`python -m dev.benchmarks verdicts --data DIR`, or the variable MILO_PERF_DATA.  DIR holds
 `azure-vm-noise` (Freischuetz et al., TUNA, EuroSys 2025; CC-BY-4.0), `benchstat` (the examples of
 golang.org/x/perf), `milo-runs` (launches of two equal builds at once), and `tcpd` and `otava` (see
-`benchmarks.steps`).
+`dev.benchmarks.steps`).
 """
 
 import argparse
@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import decides, judged, judged_model, steps
-from benchmarks.judged import Row
+from dev.benchmarks import decides, judged, judged_model, steps
+from dev.benchmarks.judged import Row
 from pipeline.judge import policy
 from pipeline.judge.interim import LOOKS, shares_of
 from pipeline.storage import codec
@@ -40,7 +40,7 @@ _WITHOUT: tuple[Callable[[], list[Row]], ...] = (
 
 def main(argv: list[str]) -> None:
     """Print the table as it grows, and write it when it is whole."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks verdicts")
+    parser = argparse.ArgumentParser(prog="python -m dev.benchmarks verdicts")
     known = os.environ.get(DATA)
     parser.add_argument("--data", type=Path, default=known and Path(known), metavar="DIR")
     parser.add_argument(

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from benchmarks.judged import Row, measured, share
-from benchmarks.known import launches
+from dev.benchmarks.judged import Row, measured, share
+from dev.benchmarks.known import launches
 from pipeline.judge import policy
 from pipeline.model.metric import Scale
 from pipeline.model.report import Verdict

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME [ARGUMENT …]]`: print figures, all the quick ones by default."""
+"""`python -m dev.benchmarks [NAME [ARGUMENT …]]`: print figures, all the quick ones by default."""
 
 import importlib
 import signal
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     try:
         for name in names or QUICK:
             print(f"== {name}", flush=True)
-            importlib.import_module(f"benchmarks.{name}").main(argv[len(names) :])
+            importlib.import_module(f"dev.benchmarks.{name}").main(argv[len(names) :])
     except KeyboardInterrupt:
         print("interrupted: everything that was started is stopped", file=sys.stderr)
         return 130
