@@ -159,8 +159,8 @@ class Bench:
     interleave: Interleave = Interleave.REQUEST
     environment: FakeEnvironment = field(default_factory=FakeEnvironment)
 
-    def rig(self) -> measure.Rig:
-        return measure.Rig(
+    def harness(self) -> measure.Harness:
+        return measure.Harness(
             self.environment,
             {"crud": self.driver},
             (self.probe,),
@@ -171,4 +171,4 @@ class Bench:
     def run(self, results: ResultSet | None = None) -> Iterator[ResultSet]:
         plan = Plan(self.suite, 3, self.interleave, seed=1)
         start = results or empty(self.suite, self.interleave)
-        return measure.run_pairs(plan, self.rig(), start, self.out, Told(), enough=is_enough)
+        return measure.run_pairs(plan, self.harness(), start, self.out, Told(), is_enough=is_enough)

@@ -1,4 +1,4 @@
-"""What a run would do, for people."""
+"""The summary of a plan that is shown to people."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ class WorkloadSummary:
     """One workload of a plan.
 
     Attributes:
-        name: Of the workload.
-        driver: What applies it.
-        rate: Iterations or objects started per second, for each arm, of an open load.
-        counted: What the rate is of: `iterations`, `objects`.
-        iterations: How many each arm ends in one launch, of fixed work.
+        name: Name of the workload.
+        driver: Title of its driver.
+        rate: Iterations or objects per second and arm of an open load; None for fixed work.
+        counted: Unit of the rate: `iterations` or `objects`.
+        iterations: Iterations that each arm completes in one launch of fixed work.
         load_s: Seconds of one launch.
-        most_s: Seconds of one launch with a build that meets every deadline of the workload.
-        requests: Expected number, over all pairs and both arms.
+        most_s: Seconds of one launch with a build that reaches every deadline of the workload.
+        requests: Expected number of requests, over all pairs and both arms.
         gating: Names of the metrics that can turn the run red.
         metrics: Number of all its metrics.
     """
@@ -36,10 +36,15 @@ class WorkloadSummary:
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """A plan, in numbers: durations in s, sizes in B; and what it asks of a cluster.
+    """A plan in numbers, durations in s and sizes in B, and what it requests from a cluster.
 
-    `pair_s` is how long one pair takes, and `most_pair_s` one with a build that meets every
-    deadline.  `least` pairs are measured whatever the budget is.
+    Attributes:
+        pair_s: Expected seconds of one pair.
+        most_pair_s: Seconds of one pair with a build that reaches every deadline.
+        min_pairs: Number of pairs that are measured whatever the budget is.
+        asks: Resources that the Pods of each build request.
+        asks_for_load: Resources that the load pods request.
+        on_gke: Cost on a GKE cluster that is made for the run; empty if not on GKE.
     """
 
     suite: str
@@ -53,7 +58,7 @@ class PlanSummary:
     duration_s: float
     pair_s: float
     most_pair_s: float
-    least: int
+    min_pairs: int
     budget_s: float | None
     workloads: tuple[WorkloadSummary, ...]
     kept_bytes: float
@@ -65,13 +70,13 @@ class PlanSummary:
 
     @property
     def fits(self) -> int:
-        """Number of pairs that the budget has time for, at most as many as the run may have."""
+        """Number of pairs that fit the budget, at most the maximum of the run."""
         if self.budget_s is None:
             return self.pairs
         return min(self.pairs, int(self.budget_s // self.pair_s))
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """Numbers of pairs at which the run may end, rising: its looks, and where time is up."""
-        last = max(self.fits, self.least)
+        """Numbers of pairs at which the run may end, ascending: interim analyses, then the last."""
+        last = max(self.fits, self.min_pairs)
         return (*(look for look in self.looks if look < last), last)

@@ -1,4 +1,18 @@
-"""Carry out a plan: launch, load, watch, and keep one value per metric and trial."""
+"""Measure pairs: start both builds, apply the load, watch, and keep one value per metric and trial.
+
+A *trial* is one start of one build and one pass of the suite over it.  A *pair* is one trial of
+each build.  Three rules decide what a trial counts for:
+
+- A build **fails** a trial when it dies, restarts under load, or cannot be prepared for the load.
+  That is a result.  The values of the workload are dropped for both builds, because the other one
+  had the machine to itself.
+- A pair is **invalid** when the load was not applied as asked, when the machine's clock was set, or
+  when both builds failed.  None of its values are kept, and another pair replaces it.
+- Three things are **never blamed on a build**: servers that somebody removed, both servers dying at
+  once, and a full disk.  They end the run with a LoadError.
+
+A probe that fails is a warning and a missing metric; it never fails a trial.
+"""
 
 import shutil
 import time
@@ -11,15 +25,15 @@ from pathlib import Path
 from pipeline.model.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
 from pipeline.model.results import Failure, Interleave, Reading, ResultSet, Trial
 from pipeline.model.subject import Arm
-from pipeline.runs.plan import Pair, Plan, seed_of
+from pipeline.runs.plan import Pair, Plan, derive_seed
 from pipeline.runs.samples import (
-    Outcome,
+    MeasuredTrial,
     TrialValues,
-    added,
-    disagreeing,
-    too_short,
-    unexplained,
-    values_of,
+    add_pair,
+    count_mismatches,
+    lost_answers,
+    short_trial_warnings,
+    trial_values,
 )
 from pipeline.runs.suite_file import Workload
 from pipeline.system.clock import watched_clock
@@ -27,125 +41,118 @@ from pipeline.system.errors import LoadError, SubjectDiedError
 from pipeline.system.log import log, step
 from pipeline.system.progress import Progress
 
-Settled = Callable[[ResultSet], tuple[str, ...]]
-"""Says which workloads the next pair may leave out."""
+StopCondition = Callable[[ResultSet], bool]
+"""Returns True if the results need no more pairs."""
 
-Enough = Callable[[ResultSet], bool]
-"""Says whether results need no more pairs."""
-
-_LEAST_ROOM = 2**24  # bytes; etcd ends when it cannot write a page of its database
+WorkloadFilter = Callable[[ResultSet], tuple[str, ...]]
+"""Returns the workloads that the next pair leaves out."""
 
 RESTARTS = ".restarts"
-"""End of the name of a reading that says how often a component was started anew under load."""
+"""Suffix of a reading that counts the restarts of a component under load."""
+
+_MIN_FREE_BYTES = 2**24  # etcd ends when it cannot write a page of its database
 
 
 @dataclass(frozen=True, slots=True)
-class Rig:
+class Harness:
     """Everything that takes part in a measurement.
 
     Attributes:
-        environment: Starts the artifacts.
-        drivers: By name of the workload.
-        probes: Watch every target during every workload.
-        asked: Watch it during the workloads that ask for them, by name.
-        artifacts: One per arm.
+        environment: Environment that starts the builds.
+        drivers: Driver of each workload, by the workload's name.
+        probes: Probes that watch every target during every workload.
+        opt_in_probes: Probes that watch only the workloads that name them.
+        artifacts: Build of each arm.
     """
 
     environment: Environment
     drivers: Mapping[str, Driver]
     probes: Sequence[Probe]
-    asked: Mapping[str, Probe]
+    opt_in_probes: Mapping[str, Probe]
     artifacts: Mapping[Arm, Artifact]
-
-
-@dataclass(frozen=True, slots=True)
-class _Launch:
-    """One start of the servers of one pair: both arms of a duet, or one of the two."""
-
-    pair: int
-    arms: tuple[Arm, ...]
-    out: Path
 
 
 def run_pairs(
     plan: Plan,
-    rig: Rig,
+    harness: Harness,
     results: ResultSet,
     out: Path,
     progress: Progress,
     *,
-    enough: Enough,
-    settled: Settled = lambda _: (),
+    is_enough: StopCondition,
+    settled_workloads: WorkloadFilter = lambda _: (),
 ) -> Iterator[ResultSet]:
-    """Yield the results after each pair, until they are enough.
+    """Yield the results after each pair, until they are enough or the budget is used up.
 
     Args:
-        plan: What to do; pairs that `results` has already are left out.
-        rig: What to do it with.
-        results: What was measured before; empty for a new run.
+        plan: Plan of the run; pairs that `results` already has are skipped.
+        harness: Builds, drivers and probes.
+        results: Results measured before; empty for a new run.
         out: Existing folder; each pair gets a folder in it.
-        progress: Told of every stage.
-        enough: Whether results need no more pairs.
-        settled: Which workloads the next pair leaves out.
+        progress: Receiver of progress reports.
+        is_enough: Condition that ends the run.
+        settled_workloads: Workloads that the next pair leaves out.
 
     Raises:
         LoadError: The load could not be applied, or too many pairs were invalid.
         LaunchError: A subject did not start.
     """
-    invalid = 0
+    invalid_pairs = 0
     for pair in plan.order():
-        if enough(results):
+        if is_enough(results):
             return
-        left_out = settled(results)
-        if is_over(plan, results, left_out):
+        left_out = settled_workloads(results)
+        if exceeds_budget(plan, results, left_out):
             log.info("the budget ends the run after %s pairs", len(results.valid_pairs))
             return
         if pair.number < results.pairs:
             continue
-        folder = _empty(out / "pairs" / f"{pair.number:03}")
+        folder = _new_folder(out / "pairs" / f"{pair.number:03}")
         done = len(results.valid_pairs)
-        most = f"up to {plan.pairs}" if plan.looks else f"{plan.pairs}"
-        rest_s = (plan.pairs - done - 1) * pair_s(plan, results, left_out)
-        tell = _Teller(progress, f"pair {done + 1} of {most}", rest_s)
+        total = f"up to {plan.pairs}" if plan.looks else f"{plan.pairs}"
+        later_pairs_s = (plan.pairs - done - 1) * expected_pair_s(plan, results, left_out)
+        pair_progress = _PairProgress(progress, f"pair {done + 1} of {total}", later_pairs_s)
         if left_out:
-            log.info("%s: settled, and left out: %s", tell.title, ", ".join(left_out))
-        outcomes = _pair(plan.without(left_out), pair, rig, folder, tell)
-        outcomes = tuple(
-            replace(one, trial=replace(one.trial, left_out=left_out)) for one in outcomes
+            log.info("%s: settled, and left out: %s", pair_progress.title, ", ".join(left_out))
+        trials = tuple(
+            replace(one, trial=replace(one.trial, left_out=left_out))
+            for one in _measure_pair(plan.without(left_out), pair, harness, folder, pair_progress)
         )
-        results = added(results, plan.suite, outcomes)
+        results = add_pair(results, plan.suite, trials)
         yield results
-        reasons = sorted({reason for outcome in outcomes for reason in outcome.trial.invalid})
+        reasons = sorted({reason for one in trials for reason in one.trial.invalid})
         if reasons:
-            invalid += 1
+            invalid_pairs += 1
             log.warning("pair %s is invalid: %s", pair.number, "; ".join(reasons))
-        if invalid > plan.suite.max_invalid:
+        if invalid_pairs > plan.suite.max_invalid:
             raise LoadError(
-                f"{invalid} pairs were invalid, and the suite allows {plan.suite.max_invalid};"
-                f" the last, pair {pair.number}: {'; '.join(reasons)}",
-                hint=f"its logs are in {folder}; nothing of an invalid pair becomes a number",
+                f"{invalid_pairs} pairs were invalid, and the suite allows"
+                f" {plan.suite.max_invalid}; the last, pair {pair.number}: {'; '.join(reasons)}",
+                hint=f"its logs are in {folder}; no value of an invalid pair is kept",
             )
 
 
-def is_over(plan: Plan, results: ResultSet, left_out: Collection[str]) -> bool:
-    """Return whether another pair would end after the budget; the first look always comes.
+def exceeds_budget(plan: Plan, results: ResultSet, left_out: Collection[str]) -> bool:
+    """Return whether another pair would end after the budget.
+
+    The pairs up to the first interim analysis are always measured.
 
     Args:
-        plan: Has the budget.
-        results: Of the pairs until now, which tell how long one takes.
+        plan: Plan with the budget.
+        results: Pairs until now; their duration predicts that of the next one.
         left_out: Workloads that the next pair would not run.
     """
-    if plan.budget_s is None or len(results.valid_pairs) < plan.least:
+    if plan.budget_s is None or len(results.valid_pairs) < plan.min_pairs:
         return False
-    return results.measured_s + pair_s(plan, results, left_out) > plan.budget_s
+    return results.measured_s + expected_pair_s(plan, results, left_out) > plan.budget_s
 
 
-def pair_s(plan: Plan, results: ResultSet, left_out: Collection[str]) -> float:
-    """Return how many seconds the next pair takes: as expected, and as pairs until now have told.
+def expected_pair_s(plan: Plan, results: ResultSet, left_out: Collection[str]) -> float:
+    """Return the expected seconds of the next pair, corrected by how long pairs took until now.
 
     Args:
-        plan: Of whole pairs.
-        results: Of the pairs until now.
+        plan: Plan with every workload.
+        results: Pairs until now.
         left_out: Workloads that the next pair would not run.
     """
     first_trials = results.trials[:: len(Arm)]
@@ -155,223 +162,234 @@ def pair_s(plan: Plan, results: ResultSet, left_out: Collection[str]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Teller:
-    """Adds the number of the pair and the seconds of the pairs to come to what is told."""
+class _PairProgress:
+    """Reports the progress of one pair, and counts in the seconds of the pairs after it."""
 
     progress: Progress
     title: str
-    rest_s: float
+    later_pairs_s: float
 
-    def stage(self, what: str, left_s: float) -> None:
-        self.progress.stage(f"{self.title}: {what}", left_s + self.rest_s)
-
-
-def _pair(plan: Plan, pair: Pair, rig: Rig, out: Path, tell: _Teller) -> tuple[Outcome, ...]:
-    """Return the two trials of a pair."""
-    if plan.interleave is Interleave.REQUEST:
-        return _outcomes([_launch(plan, _Launch(pair.number, pair.order, out), rig, tell)], pair)
-    return _outcomes(
-        [
-            _launch(plan, _Launch(pair.number, (arm,), _empty(out / arm)), rig, tell)
-            for arm in pair.order
-        ],
-        pair,
-    )
+    def report(self, what: str, left_s: float) -> None:
+        self.progress.stage(f"{self.title}: {what}", left_s + self.later_pairs_s)
 
 
 @dataclass(slots=True)
-class _Launched:
-    """What one launch came to, by the arms that were up.
+class _PairLaunch:
+    """One start of the servers of a pair, and what was measured: both arms of a duet, or one.
 
     Attributes:
-        arms: That were up.
-        taken_at: When it began, UTC.
-        duration_s: How long it took, in seconds.
-        found: Values.
-        warnings: What a reader should know.
-        failures: How a build failed.
-        invalid: Why the generator did not do its part.
-        failing: Why an arm had no load worth the name, by workload.
-        failed: Workloads that a build failed: the values of the other are dropped too, because
-            it had the machine to itself.
+        pair: Number of the pair.
+        arms: Arms that are started.
+        out: Existing folder of the launch.
+        started_at: Time of the start, UTC.
+        duration_s: Duration in seconds.
+        values: Values of each arm.
+        warnings: Warnings of each arm.
+        failures: Failures of each arm's build.
+        invalid: Reasons why the load was not applied as asked.
+        unloaded: Reason why an arm had next to no load, by workload and arm.
+        failed_workloads: Workloads that a build failed; their values are dropped in both arms.
     """
 
+    pair: int
     arms: tuple[Arm, ...]
-    taken_at: datetime
+    out: Path
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     duration_s: float = 0.0
-    found: dict[Arm, TrialValues] = field(default_factory=dict)
-    warnings: dict[Arm, list[str]] = field(default_factory=dict)
-    failures: dict[Arm, list[Failure]] = field(default_factory=dict)
+    values: dict[Arm, TrialValues] = field(init=False)
+    warnings: dict[Arm, list[str]] = field(init=False)
+    failures: dict[Arm, list[Failure]] = field(init=False)
     invalid: list[str] = field(default_factory=list)
-    failing: dict[tuple[str, Arm], str] = field(default_factory=dict)
-    failed: set[str] = field(default_factory=set)
+    unloaded: dict[tuple[str, Arm], str] = field(default_factory=dict)
+    failed_workloads: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        for arm in self.arms:
-            self.found[arm], self.warnings[arm], self.failures[arm] = TrialValues(), [], []
+        self.values = {arm: TrialValues() for arm in self.arms}
+        self.warnings = {arm: [] for arm in self.arms}
+        self.failures = {arm: [] for arm in self.arms}
 
 
-def _outcomes(launches: Sequence[_Launched], pair: Pair) -> tuple[Outcome, ...]:
-    """Return a trial for each arm of a pair, in the order in which they were started.
-
-    A build that fails in one arm only is a result.  Where the builds of both arms fail, the load or
-    the place is at fault, or at least nothing can be said of a difference: the pair is invalid.
-    """
-    failing: dict[str, dict[Arm, str]] = {}
-    for (workload, arm), said in (item for one in launches for item in one.failing.items()):
-        failing.setdefault(workload, {})[arm] = said
-    invalid = [said for one in launches for said in one.invalid]
-    invalid += [
-        f"{workload}: {said}"
-        for workload, by_arm in failing.items()
-        if set(by_arm) == set(pair.order)
-        for said in by_arm.values()
-    ]
-    failures = {arm: one.failures[arm] for one in launches for arm in one.arms}
-    if all(failures.values()):
-        invalid += [failure.what for arm in pair.order for failure in failures[arm]]
-    failed = {workload for one in launches for workload in one.failed}
-    outcomes = {}
-    for one in launches:
-        for arm in one.arms:
-            for workload in failed:
-                one.found[arm].drop(workload)
-            trial = Trial(
-                pair=pair.number,
-                arm=arm,
-                position=pair.order.index(arm),
-                started_at=one.taken_at,
-                duration_s=round(one.duration_s, 3),
-                invalid=tuple(invalid),
-                warnings=tuple(one.warnings[arm]),
-                failures=tuple(failures[arm]),
-            )
-            outcomes[arm] = Outcome(trial, one.found[arm])
-    return tuple(outcomes[arm] for arm in pair.order)
+def _measure_pair(
+    plan: Plan, pair: Pair, harness: Harness, out: Path, progress: _PairProgress
+) -> tuple[MeasuredTrial, ...]:
+    """Measure both arms, together (a duet) or one after the other; return both trials."""
+    launches = []
+    is_duet = plan.interleave is Interleave.REQUEST
+    for arms in (pair.order,) if is_duet else ((arm,) for arm in pair.order):
+        folder = out if is_duet else _new_folder(out / arms[0])
+        launches.append(_PairLaunch(pair.number, arms, folder))
+        _measure_launch(plan, launches[-1], harness, progress)
+    return _trials(launches, pair)
 
 
-def _launch(plan: Plan, launch: _Launch, rig: Rig, tell: _Teller) -> _Launched:
-    """Start the servers, run every workload, and return what came of it."""
-    began = time.monotonic()
-    launched = _Launched(launch.arms, datetime.now(UTC))
-    tell.stage("start the servers", plan.launch_s)
-    artifacts = {arm: rig.artifacts[arm] for arm in launch.arms}
+def _measure_launch(
+    plan: Plan, launch: _PairLaunch, harness: Harness, progress: _PairProgress
+) -> None:
+    """Start the servers and run every workload, until a build fails for good."""
+    start_s = time.monotonic()
+    progress.report("start the servers", plan.launch_s)
+    artifacts = {arm: harness.artifacts[arm] for arm in launch.arms}
     left_s = plan.launch_s - plan.start_s
     with (
-        step(f"{tell.title}, {' and '.join(launch.arms)}"),
+        step(f"{progress.title}, {' and '.join(launch.arms)}"),
         watched_clock() as clock,
-        rig.environment.launch(artifacts, launch.out) as targets,
+        harness.environment.launch(artifacts, launch.out) as targets,
     ):
-        for workload in plan.suite.workloads:
-            tell.stage(workload.name, left_s)
+        for index, workload in enumerate(plan.suite.workloads):
+            progress.report(workload.name, left_s)
             left_s -= plan.workload_s(workload)
-            seed = seed_of(plan.seed, launch.pair, workload.name)
-            if not _carry_out(workload, launch, rig, targets, seed=seed, launched=launched):
-                rest = plan.suite.workloads[plan.suite.workloads.index(workload) :]
-                launched.failed.update(one.name for one in rest)
+            seed = derive_seed(plan.seed, launch.pair, workload.name)
+            if not _measure_workload(workload, launch, harness, targets, seed):
+                launch.failed_workloads.update(w.name for w in plan.suite.workloads[index:])
                 break
-    launched.invalid += clock.steps()
-    launched.duration_s = time.monotonic() - began
-    return launched
+    launch.invalid += clock.steps()
+    launch.duration_s = time.monotonic() - start_s
 
 
-def _carry_out(
+def _measure_workload(
     workload: Workload,
-    launch: _Launch,
-    rig: Rig,
+    launch: _PairLaunch,
+    harness: Harness,
     targets: Mapping[Arm, Target],
-    *,
     seed: int,
-    launched: _Launched,
 ) -> bool:
-    """Run one workload and note what came of it; return whether the launch can go on."""
+    """Apply one workload and record the results; return False if the launch cannot go on.
+
+    Raises:
+        LoadError: The load could not be applied, and no build is to blame.
+    """
+    folder = _new_folder(launch.out / workload.name)
+    probes = (*harness.probes, *(harness.opt_in_probes[name] for name in workload.probes))
+    driver = harness.drivers[workload.name]
     try:
-        load, seen = _workload(workload, launch, rig, targets, seed)
+        load, probed = apply_load(driver, probes, targets, seed, out=folder, probe_out=folder)
     except LoadError as error:
-        died = _died(targets, workload.name)
-        if not died or len(died) == len(Arm):  # both at once: the place is at fault, not a build
-            raise
-        _require_room(launch.out, error)  # which of two builds finds a full disk first is chance
-        for arm, failure in died.items():
-            launched.failures[arm].append(failure)
+        what = f"pair {launch.pair}, {workload.name}: {error}"
+        deaths = _deaths(targets, workload.name)
+        if not deaths or len(deaths) == len(Arm):  # both at once: the machine is at fault
+            raise LoadError(what, hint=error.hint) from error
+        _require_disk_space(launch.out, what)
+        for arm, failure in deaths.items():
+            launch.failures[arm].append(failure)
         return False
-    launched.invalid += [f"{workload.name}: {reason}" for reason in load.invalid]
+    launch.invalid += [f"{workload.name}: {reason}" for reason in load.invalid]
     if load.failed:
         for arm, reason in load.failed.items():
-            launched.failures[arm].append(Failure(f"{workload.name}: {reason}"))
-        launched.failed.add(workload.name)
+            launch.failures[arm].append(Failure(f"{workload.name}: {reason}"))
+        launch.failed_workloads.add(workload.name)
         return True
-    goes_on = True
+    restarts = {arm: components for arm in launch.arms if (components := probed[arm].restarted())}
+    for arm, components in restarts.items():
+        what = f"the {' and the '.join(components)} of the {arm} restarted under {workload.name}"
+        launch.failures[arm].append(Failure(what))
     for arm in launch.arms:
-        if restarted := seen[arm].restarted():
-            what = f"the {' and the '.join(restarted)} of the {arm} restarted under {workload.name}"
-            launched.failures[arm].append(Failure(what))
-            goes_on = False
-        readings = (*load.readings[arm], *seen[arm].readings)
-        if arm in load.failing:
-            launched.failing[workload.name, arm] = load.failing[arm]
-        launched.invalid += [
-            f"{workload.name}: {said}"
-            for said in (*disagreeing(readings, arm), *unexplained(readings, arm))
-        ]
-        found = values_of(workload, readings)
-        launched.found[arm].add(found)
-        launched.warnings[arm] += [
-            f"{workload.name}: {said}"
-            for said in (
-                *load.warnings,
-                *seen[arm].failed,
-                *found.missing,
-                *too_short(workload, readings),
-            )
-        ]
-    return goes_on
+        _record_arm(workload, launch, arm, load, probed[arm])
+    return not restarts
 
 
-def _require_room(out: Path, error: LoadError) -> None:
-    """Refuse to blame a build for what it could not write.
+def _record_arm(
+    workload: Workload, launch: _PairLaunch, arm: Arm, load: Load, probed: "ProbeResults"
+) -> None:
+    """Record the values, warnings and reasons for invalidity of one arm."""
+    readings = (*load.readings[arm], *probed.readings)
+    values = trial_values(workload, readings)
+    launch.values[arm].update(values)
+    if arm in load.failing:
+        launch.unloaded[workload.name, arm] = load.failing[arm]
+    invalid = (*count_mismatches(readings, arm), *lost_answers(readings, arm))
+    warnings = (
+        *load.warnings,
+        *probed.failures,
+        *values.missing,
+        *short_trial_warnings(workload, readings),
+    )
+    launch.invalid += [f"{workload.name}: {reason}" for reason in invalid]
+    launch.warnings[arm] += [f"{workload.name}: {warning}" for warning in warnings]
+
+
+def _trials(launches: Sequence[_PairLaunch], pair: Pair) -> tuple[MeasuredTrial, ...]:
+    """Return the trials of a pair, in the order in which the arms were started.
+
+    One build that fails is a result.  If both builds fail, the load or the machine may be at fault,
+    and nothing can be said of a difference: the pair is invalid.
+    """
+    unloaded: dict[str, dict[Arm, str]] = {}
+    for launch in launches:
+        for (workload, arm), reason in launch.unloaded.items():
+            unloaded.setdefault(workload, {})[arm] = reason
+    invalid = [reason for launch in launches for reason in launch.invalid]
+    invalid += [
+        f"{workload}: {reason}"
+        for workload, by_arm in unloaded.items()
+        if set(by_arm) == set(pair.order)
+        for reason in by_arm.values()
+    ]
+    launch_of = {arm: launch for launch in launches for arm in launch.arms}
+    if all(launch_of[arm].failures[arm] for arm in pair.order):
+        invalid += [fail.what for arm in pair.order for fail in launch_of[arm].failures[arm]]
+    trials = []
+    for position, arm in enumerate(pair.order):
+        launch = launch_of[arm]
+        for workload in {name for one in launches for name in one.failed_workloads}:
+            launch.values[arm].drop(workload)
+        trial = Trial(
+            pair=pair.number,
+            arm=arm,
+            position=position,
+            started_at=launch.started_at,
+            duration_s=round(launch.duration_s, 3),
+            invalid=tuple(invalid),
+            warnings=tuple(launch.warnings[arm]),
+            failures=tuple(launch.failures[arm]),
+        )
+        trials.append(MeasuredTrial(trial, launch.values[arm]))
+    return tuple(trials)
+
+
+def _require_disk_space(out: Path, error: str) -> None:
+    """Return if the disk is not full; on a full disk it is chance which build dies first.
 
     Raises:
         LoadError: The disk is full.
     """
-    if shutil.disk_usage(out).free < _LEAST_ROOM:
+    if shutil.disk_usage(out).free < _MIN_FREE_BYTES:
         raise LoadError(
-            f"{out}: the disk is full, and a process that ends there says nothing of a build:"
+            f"{out}: the disk is full, so the process that ended does not count against its build:"
             f" {error}",
             hint="make room, then go on with `run --resume`",
-        ) from error
+        )
 
 
-def _died(targets: Mapping[Arm, Target], workload: str) -> dict[Arm, Failure]:
-    """Return how each build has died, if any has."""
-    died = {}
+def _deaths(targets: Mapping[Arm, Target], workload: str) -> dict[Arm, Failure]:
+    """Return the builds that died; none if one of them was removed by somebody else."""
+    deaths = {}
     for arm, target in targets.items():
         try:
             target.check()
         except SubjectDiedError as error:
-            died[arm] = Failure(f"{workload}: {error}", log=error.hint)
-        except LoadError:  # it was taken away: nothing of it is a result
+            deaths[arm] = Failure(f"{workload}: {error}", log=error.hint)
+        except LoadError:
             return {}
-    return died
+    return deaths
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the probes of one target say, and how those that failed did."""
+class ProbeResults:
+    """Readings of the probes of one target, and the errors of probes that failed."""
 
-    readings: list[Reading]
-    failed: list[str]
+    readings: list[Reading] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     @contextmanager
-    def failures(self) -> Iterator[None]:
-        """Note the failure of a probe and go on: what it would have reported is missing."""
+    def recording_failures(self) -> Iterator[None]:
+        """Record the failure of a probe and go on; its readings are missing then."""
         try:
             yield
         except LoadError as error:
-            self.failed.append(str(error))
+            self.failures.append(str(error))
 
     def restarted(self) -> list[str]:
-        """Return each component that is not the process that was loaded, such as `server`."""
+        """Return the components that restarted under load, such as `server`."""
         names = [
             reading.name.removesuffix(RESTARTS)
             for reading in self.readings
@@ -380,63 +398,47 @@ class Seen:
         return list(dict.fromkeys(names))
 
 
-def _workload(
-    workload: Workload, launch: _Launch, rig: Rig, targets: Mapping[Arm, Target], seed: int
-) -> tuple[Load, dict[Arm, Seen]]:
-    """Apply one workload to the targets while every probe watches."""
-    folder = _empty(launch.out / workload.name)
-    probes = (*rig.probes, *(rig.asked[name] for name in workload.probes))
-    try:
-        return applied(rig.drivers[workload.name], probes, targets, seed, out=folder, probed=folder)
-    except LoadError as error:
-        raise LoadError(f"pair {launch.pair}, {workload.name}: {error}", hint=error.hint) from error
-
-
-def applied(
+def apply_load(
     driver: Driver,
     probes: Sequence[Probe],
     targets: Mapping[Arm, Target],
     seed: int,
     *,
     out: Path,
-    probed: Path,
-) -> tuple[Load, dict[Arm, Seen]]:
+    probe_out: Path,
+) -> tuple[Load, dict[Arm, ProbeResults]]:
     """Apply a load to the targets while every probe watches.
 
     Args:
-        driver: Applies it.
-        probes: A failure of one is noted, and ends nothing.
-        targets: One or both arms.
-        seed: Of every random choice.
-        out: Existing empty folder, for the driver.
-        probed: Existing folder, which may be the same; each arm gets one in it, for the probes.
+        driver: Driver of the load.
+        probes: Probes of every target; a failure of one is recorded, and ends nothing.
+        targets: Targets of one or both arms.
+        seed: Random seed of the load.
+        out: Existing empty folder for the driver.
+        probe_out: Existing folder, which may be the same; each arm gets one in it, for the probes.
 
     Raises:
         LoadError: The load could not be applied, or a target died meanwhile.
     """
     with ExitStack() as stack:
         watches: list[tuple[Arm, Watch]] = []
-        seen = {arm: Seen([], []) for arm in targets}
+        probed = {arm: ProbeResults() for arm in targets}
         for probe in probes:  # each of both arms in turn, so that they are asked close together
             for arm, target in targets.items():
-                with seen[arm].failures():
-                    watch = probe.watch(target, _made(probed / arm))
-                    watches.append((arm, stack.enter_context(watch)))
+                with probed[arm].recording_failures():
+                    (probe_out / arm).mkdir(parents=True, exist_ok=True)
+                    watches.append((arm, stack.enter_context(probe.watch(target, probe_out / arm))))
         load = driver.measure(targets, out, seed)
-        for arm, watched in watches:
-            with seen[arm].failures():
-                seen[arm].readings.extend(watched.readings(load.spans[arm]))
+        for arm, watch in watches:
+            with probed[arm].recording_failures():
+                probed[arm].readings.extend(watch.readings(load.spans[arm]))
         for target in targets.values():
             target.check()
-    return load, seen
+    return load, probed
 
 
-def _empty(folder: Path) -> Path:
-    """Make a folder anew; what an interrupted pair left in it is dropped."""
+def _new_folder(folder: Path) -> Path:
+    """Make an empty folder; what an interrupted pair left in it is deleted."""
     shutil.rmtree(folder, ignore_errors=True)
-    return _made(folder)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True)
     return folder

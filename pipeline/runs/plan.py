@@ -1,4 +1,4 @@
-"""Who runs when, how long and how much: data, printed by `plan` and carried out by stages."""
+"""What a run will do, how long it takes and how large it is: printed by `plan`, executed later."""
 
 import random
 import zlib
@@ -11,13 +11,14 @@ from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm, Product
 from pipeline.runs.suite_file import Suite, Workload
 
-# Measured on two cores, in seconds: the start and the set-up of k6, and how much sooner than Milo
-# a product is up as a process.  Like `start_s` of an environment, they only feed the estimates of
-# `plan` and, until the first pair has ended, of progress and of the budget.
-_SET_UP_S = {Product.MILO: 6.0, Product.REFERENCE: 1.2}
-_SOONER_S = {Product.MILO: 0.0, Product.REFERENCE: 6.0}
+# Seconds, measured on two cores: start and setup of k6, and how much sooner than Milo a product is
+# up as a local process.  They feed only the estimates of `plan` and, until the first pair has
+# ended, those of progress and of the budget.
+_SETUP_S = {Product.MILO: 6.0, Product.REFERENCE: 1.2}
+_FASTER_START_S = {Product.MILO: 0.0, Product.REFERENCE: 6.0}
+
 _LAUNCH_BYTES = 80e6
-"""Raw data that one launch holds at its peak: etcd's write-ahead logs, logs and scrapes."""
+"""Peak size of the raw data of one launch: etcd's write-ahead logs, logs and scrapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,13 @@ class Plan:
     """What a run will do.
 
     Attributes:
-        suite: What is measured.
-        pairs: Number of valid pairs, or of several looks, at most.
+        suite: Suite to measure.
+        pairs: Number of valid pairs; with several interim analyses, the maximum.
         interleave: How the trials of a pair share the machine.
-        seed: Of every random choice.
-        looks: Numbers of valid pairs at which the run may end; none of a fixed number.
-        budget_s: No pair is started that would end later, in seconds from the first one.
-        product: That is measured; the estimates depend on it.
+        seed: Random seed of the run.
+        looks: Numbers of valid pairs at which the run may end; empty for a fixed number.
+        budget_s: Seconds from the first pair after which no pair may end.
+        product: Product to measure; the estimates depend on it.
     """
 
     suite: Suite
@@ -52,14 +53,14 @@ class Plan:
 
     def without(self, names: Collection[str]) -> "Plan":
         """Return the plan of pairs that leave some workloads out."""
-        kept = tuple(w for w in self.suite.workloads if w.name not in names)
-        return replace(self, suite=self.suite.model_copy(update={"workloads": kept}))
+        workloads = tuple(w for w in self.suite.workloads if w.name not in names)
+        return replace(self, suite=self.suite.model_copy(update={"workloads": workloads}))
 
     def order(self) -> Iterator[Pair]:
         """Yield pairs without end, so that an invalid one can be replaced.
 
-        Which arm starts first is drawn anew for every two pairs, and swapped within the two: a
-        slow drift of the machine falls on both arms alike.
+        Which arm starts first is drawn at random for every two pairs, and swapped within the two:
+        a slow drift of the machine affects both arms alike.
         """
         draw = random.Random(self.seed)  # noqa: S311 (an order, not a secret)
         number = 0
@@ -70,11 +71,13 @@ class Plan:
             number += 2
 
     def summary(self) -> PlanSummary:
-        """Return what a person wants to know before it starts."""
+        """Return what `plan` prints."""
+        requests = self.requests()
+        environment = self.suite.environment
         return PlanSummary(
             suite=self.suite.name,
             description=self.suite.description,
-            environment=self.suite.environment.kind,
+            environment=environment.kind,
             pairs=self.pairs,
             looks=self.looks,
             interleave=self.interleave,
@@ -83,7 +86,7 @@ class Plan:
             duration_s=self.duration_s,
             pair_s=self.pair_s,
             most_pair_s=self.most_pair_s,
-            least=self.least,
+            min_pairs=self.min_pairs,
             budget_s=self.budget_s,
             workloads=tuple(
                 WorkloadSummary(
@@ -94,7 +97,7 @@ class Plan:
                     iterations=w.driver.iterations,
                     load_s=w.driver.load_s,
                     most_s=w.driver.most_s,
-                    requests=self.requests()[w.name],
+                    requests=requests[w.name],
                     gating=tuple(m.name for m in w.metrics if m.gate),
                     metrics=len(w.metrics),
                 )
@@ -102,9 +105,9 @@ class Plan:
             ),
             kept_bytes=self.kept_bytes,
             peak_bytes=self.peak_bytes,
-            asks=self.suite.environment.asks,
-            load_pods=self.suite.environment.load_pods,
-            asks_for_load=self.suite.environment.asks_for_load,
+            asks=environment.asks,
+            load_pods=environment.load_pods,
+            asks_for_load=environment.asks_for_load,
         )
 
     @property
@@ -123,7 +126,7 @@ class Plan:
         return self.duration_s / self.pairs
 
     @property
-    def least(self) -> int:
+    def min_pairs(self) -> int:
         """Number of valid pairs that are measured whatever the budget is."""
         return self.looks[0] if self.looks else min(self.pairs, LOOKS[0])
 
@@ -135,19 +138,19 @@ class Plan:
     @property
     def start_s(self) -> float:
         """Expected seconds until the servers are ready."""
-        place = self.suite.environment
-        return place.start_s - (_SOONER_S[self.product] if place.kind == "local" else 0.0)
+        environment = self.suite.environment
+        faster_s = _FASTER_START_S[self.product] if environment.kind == "local" else 0.0
+        return environment.start_s - faster_s
 
     def workload_s(self, workload: Workload) -> float:
-        """Return the expected seconds of a workload, its set-up included."""
-        return _SET_UP_S[self.product] + workload.driver.load_s
+        """Return the expected seconds of a workload, setup included."""
+        return _SETUP_S[self.product] + workload.driver.load_s
 
     @property
     def most_pair_s(self) -> float:
-        """Seconds of one pair with a build that is slow or stuck, and meets every deadline."""
-        around_s = _SET_UP_S[self.product]
-        loads = sum(around_s + w.driver.most_s for w in self.suite.workloads)
-        return (self.suite.environment.start_s + loads) * self.launches / self.pairs
+        """Seconds of one pair with a build that reaches every deadline."""
+        loads_s = sum(_SETUP_S[self.product] + w.driver.most_s for w in self.suite.workloads)
+        return (self.suite.environment.start_s + loads_s) * self.launches / self.pairs
 
     def requests(self) -> dict[str, int]:
         """Return the expected number of requests of each workload, over all pairs and both arms."""
@@ -157,7 +160,7 @@ class Plan:
 
     @property
     def kept_bytes(self) -> float:
-        """Expected size of the run's folder when it has ended."""
+        """Expected size of the run's folder at the end."""
         per_request = max(w.driver.raw_bytes_per_request for w in self.suite.workloads)
         return sum(self.requests().values()) * per_request + self.launches * 2e6
 
@@ -167,6 +170,6 @@ class Plan:
         return self.kept_bytes + _LAUNCH_BYTES
 
 
-def seed_of(seed: int, *parts: object) -> int:
-    """Return a seed for one part of a run, the same whenever the run is repeated."""
+def derive_seed(seed: int, *parts: object) -> int:
+    """Return the random seed of one part of a run; equal parts have equal seeds."""
     return zlib.crc32("/".join(map(str, (seed, *parts))).encode())

@@ -1,8 +1,7 @@
 """From readings to samples: one value per metric and trial, and how many pairs there are."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pipeline.judge.stats.summary import EFFECTIVE, ERROR, QUANTILES, fewest
@@ -14,17 +13,19 @@ from pipeline.runs.suite_file import Suite, Workload
 
 _PODS = "pods."
 _FEW_TIMEOUTS = 0.02  # share of requests
-_SLACK, _SLACK_SHARE = 5.0, 0.01  # answers that may be under way when one of the two is asked
+_SLACK, _SLACK_SHARE = 5.0, 0.01  # answers that may be in flight when one of the two is read
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
 class TrialValues:
-    """The values of one trial, by sample key; none where the metric was not reported.
+    """Values of one trial, by sample key (`workload/metric`); absent if not reported.
 
     Attributes:
-        values: In the unit of the metric.
-        of: Of a share of events, how many there could have been.
-        cutoffs: What a deadline did, for each value that it touched or prevented.
+        values: Values in the unit of the metric.
+        of: Number of events a proportion is based on.
+        cutoffs: What a deadline did to the values that it touched or prevented.
         missing: A sentence for each metric that has no value.
     """
 
@@ -33,7 +34,7 @@ class TrialValues:
     cutoffs: dict[str, Cutoff] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
-    def add(self, other: "TrialValues") -> None:
+    def update(self, other: "TrialValues") -> None:
         """Add the values of another workload of the same trial."""
         self.values.update(other.values)
         self.of.update(other.of)
@@ -42,97 +43,106 @@ class TrialValues:
 
     def drop(self, workload: str) -> None:
         """Remove the values of a workload that one of the builds failed."""
-        for found in (self.values, self.of, self.cutoffs):
-            for key in [key for key in found if key.startswith(f"{workload}/")]:
-                del found[key]
+        for by_key in (self.values, self.of, self.cutoffs):
+            for key in [key for key in by_key if key.startswith(f"{workload}/")]:
+                del by_key[key]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class MeasuredTrial:
     """One trial and its values.
 
     Attributes:
-        trial: Which it is, and whether it counts.
-        found: Its values.
+        trial: The trial, and whether it is valid.
+        values: Its values.
     """
 
     trial: Trial
-    found: TrialValues
+    values: TrialValues
 
 
-def added(results: ResultSet, suite: Suite, outcomes: Sequence[Outcome]) -> ResultSet:
-    """Return results with one more pair; the values of an invalid pair are missing."""
-    counts = not any(outcome.trial.invalid for outcome in outcomes)
+def add_pair(results: ResultSet, suite: Suite, trials: Sequence[MeasuredTrial]) -> ResultSet:
+    """Return results with one more pair; an invalid pair has no values."""
+    is_valid = not any(one.trial.invalid for one in trials)
     samples: dict[Arm, tuple[Sample, ...]] = {}
-    for outcome in outcomes:
-        before = {s.key: s for s in results.samples.get(outcome.trial.arm, ())}
-        found = outcome.found if counts else TrialValues()
-        samples[outcome.trial.arm] = tuple(
-            _longer(
-                before.get(key) or Sample(workload.name, metric.metric(), (None,) * results.pairs),
-                found,
+    for one in trials:
+        before = {s.key: s for s in results.samples.get(one.trial.arm, ())}
+        values = one.values if is_valid else TrialValues()
+        samples[one.trial.arm] = tuple(
+            _extend_sample(
+                before.get(f"{workload.name}/{metric.name}")
+                or Sample(workload.name, metric.metric(), (None,) * results.pairs),
+                values,
             )
             for workload in suite.workloads
             for metric in workload.metrics
-            for key in (f"{workload.name}/{metric.name}",)
         )
-    trials = (*results.trials, *(outcome.trial for outcome in outcomes))
-    return dataclasses.replace(results, trials=trials, samples=samples)
+    all_trials = (*results.trials, *(one.trial for one in trials))
+    return replace(results, trials=all_trials, samples=samples)
 
 
-def disagreeing(readings: Sequence[Reading], arm: Arm) -> list[str]:
-    """Return where load pods and the server that they loaded do not count the same.
+def _extend_sample(sample: Sample, trial: TrialValues) -> Sample:
+    """Return a sample with one more value."""
+    pairs = len(sample.values)
+    return replace(
+        sample,
+        values=(*sample.values, trial.values.get(sample.key)),
+        of=_extend(sample.of, trial.of.get(sample.key), pairs),
+        cutoffs=_extend(sample.cutoffs, trial.cutoffs.get(sample.key), pairs),
+    )
 
-    Every answer that a pod had must be in the server's count, which has those to others too; and
-    nobody else reads single objects, so of reads there must not be more either.
+
+def _extend(
+    items: tuple[_Item | None, ...], item: _Item | None, pairs: int
+) -> tuple[_Item | None, ...]:
+    """Return one item more; the tuple stays empty until the first item that is not None."""
+    if not items and item is None:
+        return ()
+    return (*(items or (None,) * pairs), item)
+
+
+def count_mismatches(readings: Sequence[Reading], arm: Arm) -> list[str]:
+    """Return a sentence for each count on which load pods and the server they loaded disagree.
+
+    The server must have counted every answer that a pod received.  It may have counted more, since
+    others send requests too, except reads: only the load reads single objects.
 
     Args:
-        readings: Of the load and the probes.
-        arm: That they are of.
+        readings: Readings of the load and the probes.
+        arm: Arm of the readings.
     """
-    found = {reading.name: reading.value for reading in readings}
-    said = []
-    for name, pods in found.items():
+    values = {reading.name: reading.value for reading in readings}
+    mismatches = []
+    for name, pods in values.items():
         what = name.removeprefix(_PODS)
-        server = found.get(f"server.{what}")
+        server = values.get(f"server.{what}")
         if what == name or server is None:
             continue
         slack = _SLACK + _SLACK_SHARE * pods
         if server < pods - slack or (what == "reads" and server > pods + slack):
-            said.append(
+            mismatches.append(
                 f"load pods counted {pods:.0f} {what} of the {arm}, and its server {server:.0f}"
             )
-    return said
+    return mismatches
 
 
-def _longer(sample: Sample, found: TrialValues) -> Sample:
-    """Return a sample with one more value."""
-    return dataclasses.replace(
-        sample,
-        values=(*sample.values, found.values.get(sample.key)),
-        of=_extended(sample.of, found.of.get(sample.key), len(sample.values)),
-        cutoffs=_extended(sample.cutoffs, found.cutoffs.get(sample.key), len(sample.values)),
-    )
+def lost_answers(readings: Sequence[Reading], arm: Arm) -> list[str]:
+    """Return a sentence if requests timed out although the server says it answered them in time.
 
-
-def unexplained(readings: Sequence[Reading], arm: Arm) -> list[str]:
-    """Return why timeouts were not the build's doing, if its own counters say so.
-
-    A request that is given up is a measurement, unless the server says that it answered every
-    request, and was quick: then the answers were lost on the way, or k6 had no time to read them.
-    Reads of single objects tell, because nothing else sends them: a server that never answered one
-    has not counted it.
+    A timeout is a measurement, unless the server's own counters show that it answered every request
+    quickly.  Then the answers were lost on the way, or k6 had no time to read them.  Only reads of
+    single objects are compared, because nobody else sends them.
 
     Args:
-        readings: Of the load and the probes.
-        arm: That they are of.
+        readings: Readings of the load and the probes.
+        arm: Arm of the readings.
     """
-    found = {reading.name: reading.value for reading in readings}
-    sent, given_up = found.get("reads", 0.0), found.get("reads_given_up", 0.0)
-    answered, served_s = found.get("server.reads"), found.get("server.answer_time")
+    values = {reading.name: reading.value for reading in readings}
+    sent, given_up = values.get("reads", 0.0), values.get("reads_given_up", 0.0)
+    answered, served_s = values.get("server.reads"), values.get("server.answer_time")
     if answered is None or served_s is None or given_up <= _FEW_TIMEOUTS * sent:
         return []
-    if answered < sent or served_s > found.get("timed_out", 0.0) / 2:
+    if answered < sent or served_s > values.get("timed_out", 0.0) / 2:
         return []
     return [
         (
@@ -142,88 +152,69 @@ def unexplained(readings: Sequence[Reading], arm: Arm) -> list[str]:
     ]
 
 
-_Item = TypeVar("_Item")
-
-
-def _extended(
-    known: tuple[_Item | None, ...], item: _Item | None, before: int
-) -> tuple[_Item | None, ...]:
-    """Return one item more; a tuple is empty until the first item that says something."""
-    if not known and item is None:
-        return ()
-    return (*(known or (None,) * before), item)
-
-
-def values_of(workload: Workload, readings: Sequence[Reading]) -> TrialValues:
-    """Return what a trial says of each metric of a workload."""
+def trial_values(workload: Workload, readings: Sequence[Reading]) -> TrialValues:
+    """Return the value of each metric of a workload, in the metric's unit."""
     by_name = {reading.name: reading for reading in readings}
-    found = TrialValues()
+    cut_off = by_name.get("cut_off")
+    has_cutoffs = cut_off is not None and cut_off.value > 0
+    trial = TrialValues()
     for metric in workload.metrics:
         key = f"{workload.name}/{metric.name}"
         reading = by_name.get(metric.select)
         per = by_name.get(metric.per) if metric.per else None
         if reading is None or (metric.per and per is None):
             absent = metric.select if reading is None else metric.per
-            why = refused(absent, by_name) or f"nothing reported `{absent}`"
-            found.missing.append(f"{metric.name}: {why}")
-            if _was_prevented(absent, by_name):
-                found.cutoffs[key] = Cutoff.NOTHING_DONE
+            reason = _withheld_percentile(absent, by_name) or f"nothing reported `{absent}`"
+            trial.missing.append(f"{metric.name}: {reason}")
+            if has_cutoffs and _is_driver_time(absent):
+                trial.cutoffs[key] = Cutoff.NOTHING_DONE
+            continue
+        if per is not None and per.value == 0:
+            trial.missing.append(f"{metric.name}: `{metric.per}` was 0")
+            if has_cutoffs:
+                trial.cutoffs[key] = Cutoff.NOTHING_DONE
             continue
         value = convert(reading.value, reading.unit, metric.unit)
-        if per is not None and per.value == 0:
-            found.missing.append(f"{metric.name}: `{metric.per}` was 0")
-            if _has_cutoffs(by_name):
-                found.cutoffs[key] = Cutoff.NOTHING_DONE
-            continue
         value = value / per.value if per is not None else value
         if not metric.metric().allows(value):
-            found.missing.append(
-                f"{metric.name}: {value:g} {metric.unit} is not a {metric.scale}'s value"
+            trial.missing.append(
+                f"{metric.name}: {value:g} {metric.unit} is not valid on the {metric.scale} scale"
             )
             continue
-        found.values[key] = value
+        trial.values[key] = value
         if reading.at_least:
-            found.cutoffs[key] = Cutoff.AT_LEAST
+            trial.cutoffs[key] = Cutoff.AT_LEAST
         if reading.of and not metric.per:
-            found.of[key] = reading.of
-    return found
+            trial.of[key] = reading.of
+    return trial
 
 
-def _has_cutoffs(by_name: Mapping[str, Reading]) -> bool:
-    """Return whether a deadline cut something off in this workload."""
-    cut = by_name.get("cut_off")
-    return cut is not None and cut.value > 0
+def _is_driver_time(name: str) -> bool:
+    """Return whether a reading is a time of the driver; those of probes have a component first."""
+    series = name.rpartition("/")[0]
+    return bool(series) and "." not in series
 
 
-def _was_prevented(absent: str, by_name: Mapping[str, Reading]) -> bool:
-    """Return whether a time of the driver is missing because a deadline came first.
-
-    Readings of probes have a component before a dot; a probe that failed is another matter.
-    """
-    name = absent.rpartition("/")[0]
-    return bool(name) and "." not in name and _has_cutoffs(by_name)
-
-
-def refused(select: str, by_name: Mapping[str, Reading]) -> str:
-    """Return why a percentile is not told; empty where it is another reading, or there is none."""
+def _withheld_percentile(select: str, by_name: Mapping[str, Reading]) -> str | None:
+    """Return why a percentile was withheld; None if the reading is another one, or absent."""
     name, _, percentile = select.rpartition("/")
     count, quantile = by_name.get(f"{name}/count"), QUANTILES.get(percentile)
     if count is None or quantile is None:
-        return ""
+        return None
     return (
-        f"{percentile} of {count.value:.0f} values is refused: with fewer than"
-        f" {fewest(quantile)} it has no interval"
+        f"{percentile} of {count.value:.0f} values is withheld: with fewer than"
+        f" {fewest(quantile)} it has no confidence interval"
     )
 
 
-def too_short(workload: Workload, readings: Sequence[Reading]) -> list[str]:
-    """Return a sentence for each metric that a trial was too short for.
+def short_trial_warnings(workload: Workload, readings: Sequence[Reading]) -> list[str]:
+    """Return a sentence for each gating metric that has too few requests per trial.
 
-    That is no error term, which is the spread between launches: where chance within a trial moves
-    a percentile by more than the margin, more pairs are a costly way to be sure.
+    The variation within a trial is not the error term, which is the variation between launches.
+    But if it moves a percentile by more than the margin, more pairs are a costly way to be sure.
     """
     values = {reading.name: reading.value for reading in readings}
-    said = []
+    warnings = []
     for metric in workload.metrics:
         value = values.get(metric.select, 0.0)
         error = values.get(f"{metric.select}{ERROR}")
@@ -233,13 +224,13 @@ def too_short(workload: Workload, readings: Sequence[Reading]) -> list[str]:
         above_floor = value - metric.floor
         allowed = metric.margin * (above_floor if metric.scale is Scale.RATIO else 1.0)
         if quantile > 0.5 and values[f"{metric.select}{EFFECTIVE}"] < fewest(quantile):
-            said.append(
-                f"{metric.name}: its values are worth fewer than the {fewest(quantile)} independent"
-                " ones that it needs: the trial is too short"
+            warnings.append(
+                f"{metric.name}: its requests are worth fewer than the {fewest(quantile)}"
+                " independent ones that it needs: the trial is too short"
             )
         elif error > allowed > 0:
-            said.append(
-                f"{metric.name}: chance within the trial moves it by more than the margin: the"
-                " trial is too short"
+            warnings.append(
+                f"{metric.name}: too few requests per trial: chance moves it by more than the"
+                " margin, and the trial is too short"
             )
-    return said
+    return warnings

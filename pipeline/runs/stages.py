@@ -154,12 +154,12 @@ def _with_more(results: ResultSet, plan: Plan, more: int) -> tuple[ResultSet, Pl
         raise ConfigError(f"--pairs {more}: with --resume it is how many more to measure")
     if valid + more > (most := most_pairs(plan.suite)):
         raise ConfigError(f"{valid + more} pairs: of this suite a run has at most {most}")
-    left_out = _settled(plan)(results)
-    is_over = measure.is_over(plan, results, left_out)
+    left_out = _workload_filter(plan)(results)
+    is_over = measure.exceeds_budget(plan, results, left_out)
     longer, until = with_more(results, more, is_over=is_over)
     if policy.report(results).verdict is Verdict.REGRESSED:
         log.warning("the regression that was found stays, whatever more pairs show")
-    pair_s = measure.pair_s(plan, results, left_out)
+    pair_s = measure.expected_pair_s(plan, results, left_out)
     log.info("%s more pairs of about %.0f s, to %s in all", until - valid, pair_s, until)
     return longer, replace(_planned(longer, plan.suite), pairs=until)
 
@@ -295,15 +295,21 @@ def _measure(
                 )
             codec.write_results(out / RESULTS, results)
             del again[3:]  # how many pairs there are to be is in the file now
-            rig = measure.Rig(
+            harness = measure.Harness(
                 environment=environment,
                 drivers={w.name: w.driver.driver(programs) for w in plan.suite.workloads},
                 probes=ALWAYS,
-                asked=ASKED,
+                opt_in_probes=ASKED,
                 artifacts=artifacts,
             )
             for latest in measure.run_pairs(
-                plan, rig, results, out, shown, enough=_enough(plan), settled=_settled(plan)
+                plan,
+                harness,
+                results,
+                out,
+                shown,
+                is_enough=_is_enough(plan),
+                settled_workloads=_workload_filter(plan),
             ):
                 codec.write_results(out / RESULTS, latest)
     except (PipelineError, KeyboardInterrupt, OSError):
@@ -316,13 +322,13 @@ def _measure(
     return policy.report(latest)
 
 
-def _enough(plan: Plan) -> measure.Enough:
-    """Return what says whether results are enough: what is decided, and the end of the plan."""
+def _is_enough(plan: Plan) -> measure.StopCondition:
+    """Return the condition that ends a run: it is decided, or has all pairs of the plan."""
     return lambda results: len(results.valid_pairs) >= plan.pairs or policy.is_enough(results)
 
 
-def _settled(plan: Plan) -> measure.Settled:
-    """Return what says which workloads a pair leaves out: none, unless the suite allows for it."""
+def _workload_filter(plan: Plan) -> measure.WorkloadFilter:
+    """Return which workloads a pair leaves out: none, unless the suite allows it."""
     return policy.settled_workloads if plan.suite.settled == "leave-out" else lambda _: ()
 
 

@@ -176,16 +176,16 @@ def two(tmp_path: Path) -> Suite:
 def test_pairs_are_measured_without_what_is_left_out(two: Suite, tmp_path: Path) -> None:
     driver, again = FakeDriver([applied()]), FakeDriver([applied()])
     bench = Bench(two, tmp_path, driver)
-    rig = replace(bench.rig(), drivers={"crud": driver, "again": again})
+    harness = replace(bench.harness(), drivers={"crud": driver, "again": again})
     plan = Plan(two, 5, bench.interleave, seed=1, looks=(3, 5))
     *_, found = measure.run_pairs(
         plan,
-        rig,
+        harness,
         replace(empty(two), pairs_asked=5, looks=(3, 5)),
         tmp_path,
         Told(),
-        enough=lambda run: run.pairs == 5,
-        settled=lambda run: ("again",) if run.pairs >= 3 else (),
+        is_enough=lambda run: run.pairs == 5,
+        settled_workloads=lambda run: ("again",) if run.pairs >= 3 else (),
     )
     assert (driver.calls, again.calls) == (5, 3)
     assert [trial.left_out for trial in found.trials] == [()] * 6 + [("again",)] * 4
@@ -202,8 +202,8 @@ def test_pairs_that_leave_something_out_are_expected_to_take_less_time(two: Suit
     run = run_of(CALM[:3], WILD[:3])
     trials = tuple(replace(t, duration_s=2 * whole) for t in run.trials)
     slow = replace(run, trials=trials)
-    assert measure.pair_s(plan, slow, ()) == pytest.approx(2 * whole)
-    assert measure.pair_s(plan, slow, ("again",)) == pytest.approx(2 * part)
+    assert measure.expected_pair_s(plan, slow, ()) == pytest.approx(2 * whole)
+    assert measure.expected_pair_s(plan, slow, ("again",)) == pytest.approx(2 * part)
 
 
 def test_an_artifact_cannot_leave_a_workload_out_before_it_is_settled() -> None:

@@ -310,6 +310,6 @@ def test_a_budget_never_ends_a_run_before_its_first_look(suite: Suite, tmp_path:
     plan = Plan(suite, 5, Interleave.REQUEST, seed=1, looks=(3, 5), budget_s=0.001)
     results = dataclasses.replace(empty(suite), pairs_asked=5, looks=(3, 5))
     *_, last = measure.run_pairs(
-        plan, bench.rig(), results, tmp_path, Told(), enough=lambda _: False
+        plan, bench.harness(), results, tmp_path, Told(), is_enough=lambda _: False
     )
     assert len(last.valid_pairs) == 3

@@ -63,8 +63,8 @@ def test_what_fits_is_at_most_what_is_asked_for_and_the_first_look_always_comes(
     assert found.fits * plan.pair_s <= budget_s
     assert found.fits == pairs or (found.fits + 1) * plan.pair_s > budget_s
     assert found.ends == tuple(sorted(set(found.ends)))
-    assert found.ends[-1] == max(found.fits, plan.least)
-    assert found.ends[0] == plan.least or found.ends[0] == found.ends[-1]
+    assert found.ends[-1] == max(found.fits, plan.min_pairs)
+    assert found.ends[0] == plan.min_pairs or found.ends[0] == found.ends[-1]
 
 
 def test_the_suite_says_whether_the_first_regression_ends_a_run() -> None:

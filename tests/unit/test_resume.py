@@ -46,17 +46,25 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
 
     def run_pairs(
         plan: Plan,
-        _rig: measure.Rig,
+        _harness: measure.Harness,
         results: ResultSet,
         out: Path,
         _shown: object,
         *,
-        enough: measure.Enough,
-        settled: measure.Settled,
+        is_enough: measure.StopCondition,
+        settled_workloads: measure.WorkloadFilter,
     ) -> Iterator[ResultSet]:
         says = [uneven(pair) for pair in range(results.pairs, results.pairs + 20)]
         bench = Bench(plan.suite, out, FakeDriver(says))
-        for latest in real(plan, bench.rig(), results, out, Told(), enough=enough, settled=settled):
+        for latest in real(
+            plan,
+            bench.harness(),
+            results,
+            out,
+            Told(),
+            is_enough=is_enough,
+            settled_workloads=settled_workloads,
+        ):
             numbers.append(latest.pairs)
             yield latest
 

@@ -1,10 +1,10 @@
-"""Readings made into values: what is refused by name, and when a trial was too short."""
+"""Readings made into values: what is withheld by name, and when a trial was too short."""
 
 import pytest
 
 from pipeline.model.results import Cutoff, Reading
 from pipeline.model.subject import Arm
-from pipeline.runs.samples import disagreeing, too_short, unexplained, values_of
+from pipeline.runs.samples import count_mismatches, lost_answers, short_trial_warnings, trial_values
 from pipeline.runs.suite_file import MetricSettings, Workload
 
 LATENCY = "http_req_duration{op=get}"
@@ -30,17 +30,17 @@ def readings(percentile: str, error: float = 0.0, effective: float = 400.0) -> l
     ]
 
 
-def test_a_percentile_of_too_few_values_is_refused_by_name() -> None:
-    found = values_of(workload(f"{LATENCY}/p99"), [Reading(f"{LATENCY}/count", 200, "1")])
+def test_a_percentile_of_too_few_values_is_withheld_by_name() -> None:
+    found = trial_values(workload(f"{LATENCY}/p99"), [Reading(f"{LATENCY}/count", 200, "1")])
     assert not found.values
     assert found.missing == [
-        "m: p99 of 200 values is refused: with fewer than 368 it has no interval"
+        "m: p99 of 200 values is withheld: with fewer than 368 it has no confidence interval"
     ]
 
 
 @pytest.mark.parametrize("select", [f"{LATENCY}/p99", "server.cpu", f"{LATENCY}/mean"])
 def test_what_nothing_reported_is_said_to_be_just_that(select: str) -> None:
-    (said,) = values_of(workload(select), []).missing
+    (said,) = trial_values(workload(select), []).missing
     assert said == f"m: nothing reported `{select}`"
 
 
@@ -53,30 +53,32 @@ def test_what_nothing_reported_is_said_to_be_just_that(select: str) -> None:
         pytest.param("p50", 0.001, 3, "", id="few values tell a median roughly"),
     ],
 )
-def test_a_trial_that_was_too_short_is_told(
+def test_a_trial_that_was_short_trial_warnings_is_told(
     percentile: str, error: float, effective: float, said: str
 ) -> None:
-    found = too_short(workload(f"{LATENCY}/{percentile}"), readings(percentile, error, effective))
+    found = short_trial_warnings(
+        workload(f"{LATENCY}/{percentile}"), readings(percentile, error, effective)
+    )
     assert bool(found) == bool(said)
     assert said in " ".join(found)
 
 
 def test_the_margin_is_that_of_what_is_above_the_floor() -> None:
     slow = readings("p50", 0.004)
-    assert not too_short(workload(f"{LATENCY}/p50"), slow)
-    assert too_short(workload(f"{LATENCY}/p50", floor=0.09), slow)
-    assert not too_short(workload(f"{LATENCY}/p50", gate=False, floor=0.09), slow)
+    assert not short_trial_warnings(workload(f"{LATENCY}/p50"), slow)
+    assert short_trial_warnings(workload(f"{LATENCY}/p50", floor=0.09), slow)
+    assert not short_trial_warnings(workload(f"{LATENCY}/p50", gate=False, floor=0.09), slow)
 
 
 def test_a_share_of_events_knows_of_how_many() -> None:
     shares = [Reading("errors_share", 0.01, "s", of=400.0), Reading("server.cpu", 1.0, "s")]
-    assert values_of(workload("errors_share"), shares).of == {"w/m": 400.0}
-    assert values_of(workload("server.cpu"), shares).of == {}
+    assert trial_values(workload("errors_share"), shares).of == {"w/m": 400.0}
+    assert trial_values(workload("server.cpu"), shares).of == {}
 
 
 def test_a_lower_bound_stays_one() -> None:
     reading = Reading(f"{LATENCY}/p50", 2.0, "s", at_least=True)
-    found = values_of(workload(f"{LATENCY}/p50"), [reading])
+    found = trial_values(workload(f"{LATENCY}/p50"), [reading])
     assert found.values == {"w/m": 2.0}
     assert found.cutoffs == {"w/m": Cutoff.AT_LEAST}
 
@@ -94,7 +96,7 @@ def test_a_lower_bound_stays_one() -> None:
 def test_a_time_that_is_missing_because_nothing_was_done_in_time_is_told_apart(
     select: str, cut_off: float, expected: dict[str, Cutoff]
 ) -> None:
-    found = values_of(workload(select), [Reading("cut_off", cut_off, "1")])
+    found = trial_values(workload(select), [Reading("cut_off", cut_off, "1")])
     assert found.values == {}
     assert found.cutoffs == expected
 
@@ -103,9 +105,9 @@ def test_a_divisor_of_zero_is_nothing_done_only_where_a_deadline_cut_something_o
     metric = MetricSettings(name="m", select="server.cpu", per="deleted", unit="s", margin=0.05)
     one = workload("server.cpu").model_copy(update={"metrics": (metric,)})
     none_deleted = [Reading("server.cpu", 1.0, "s"), Reading("deleted", 0.0, "1")]
-    assert values_of(one, none_deleted).cutoffs == {}
+    assert trial_values(one, none_deleted).cutoffs == {}
     late = [*none_deleted, Reading("cut_off", 6.0, "1")]
-    assert values_of(one, late).cutoffs == {"w/m": Cutoff.NOTHING_DONE}
+    assert trial_values(one, late).cutoffs == {"w/m": Cutoff.NOTHING_DONE}
 
 
 def timeouts(*, answered: float | None, served_s: float, given_up: float = 50.0) -> list[Reading]:
@@ -132,7 +134,7 @@ def timeouts(*, answered: float | None, served_s: float, given_up: float = 50.0)
 def test_timeouts_are_the_builds_unless_its_own_counters_say_that_it_answered(
     readings: list[Reading], *, is_lost: bool
 ) -> None:
-    assert bool(unexplained(readings, Arm.CANDIDATE)) == is_lost
+    assert bool(lost_answers(readings, Arm.CANDIDATE)) == is_lost
 
 
 @pytest.mark.parametrize(
@@ -152,11 +154,11 @@ def test_the_server_must_have_counted_what_pods_were_answered(
     name: str, pods: int, server: int, *, is_told: bool
 ) -> None:
     found = [Reading(f"pods.{name}", pods, "1"), Reading(f"server.{name}", server, "1")]
-    said = disagreeing(found, Arm.CANDIDATE)
+    said = count_mismatches(found, Arm.CANDIDATE)
     assert said == (
         [f"load pods counted {pods} {name} of the candidate, and its server {server}"]
         if is_told
         else []
     )
-    assert disagreeing(found[:1], Arm.CANDIDATE) == []  # nobody asked the server
-    assert disagreeing(found[1:], Arm.CANDIDATE) == []  # the load was of this machine
+    assert count_mismatches(found[:1], Arm.CANDIDATE) == []  # nobody asked the server
+    assert count_mismatches(found[1:], Arm.CANDIDATE) == []  # the load was of this machine

@@ -19,7 +19,7 @@ from pipeline.probes.sizes import sizes
 from pipeline.runs.capacity import fill
 from pipeline.runs.capacity.quantities import has_settled, is_steady, values_of
 from pipeline.runs.capacity.search_loop import Measured, OutOfRoomError, OutOfTimeError
-from pipeline.runs.plan import seed_of
+from pipeline.runs.plan import derive_seed
 from pipeline.system.clock import watched_clock
 from pipeline.system.errors import ConfigError, LoadError, SubjectDiedError
 from pipeline.system.log import log
@@ -197,7 +197,7 @@ class _Launch:
         """Apply the probing load once; return also what was seen, and whether it was steady."""
         target = dataclasses.replace(self.target, check=self._check)
         settings = fill.probing(self.bench.question, self.n)
-        seed = seed_of(self.bench.question.seed, self.number, self.n, hold)
+        seed = derive_seed(self.bench.question.seed, self.number, self.n, hold)
         with watched_clock() as clock, Process().watch(target, folder) as process:
             driver = settings.driver({"k6": self.bench.k6})
             load = driver.measure({Arm.CANDIDATE: target}, folder, seed)

@@ -16,9 +16,9 @@ from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.probes import ALWAYS, ASKED
 from pipeline.runs.evaluate.generators import watched
-from pipeline.runs.measure import applied
-from pipeline.runs.plan import seed_of
-from pipeline.runs.samples import values_of
+from pipeline.runs.measure import apply_load
+from pipeline.runs.plan import derive_seed
+from pipeline.runs.samples import trial_values
 from pipeline.runs.suite_file import AnyDriver, Suite, Workload
 from pipeline.system.clock import SteadyClock, watched_clock
 from pipeline.system.errors import LoadError
@@ -71,7 +71,7 @@ class Bench:
         """
         for repetition in repetitions:
             order = list(self.suite.workloads)
-            Random(seed_of(seed, repetition)).shuffle(order)  # noqa: S311 (an order, not a secret)
+            Random(derive_seed(seed, repetition)).shuffle(order)  # noqa: S311 (an order, not a secret)
             with ExitStack() as stack:
                 target, folder = self._launched(stack, f"{repetition:02}")
                 for number, workload in enumerate(order):
@@ -82,7 +82,7 @@ class Bench:
                     self.progress.stage(title, left_s)
                     place = _new(folder / workload.name)
                     attempt = self._attempt(
-                        workload, target, place, seed_of(seed, repetition, workload.name)
+                        workload, target, place, derive_seed(seed, repetition, workload.name)
                     )
                     yield replace(attempt, repetition=repetition)
 
@@ -120,7 +120,7 @@ class Bench:
         with watched(self._paths(workload.driver)) as use:
             load, readings, invalid = self._loaded(workload, target, out, seed)
         wall_s = clock.now_s() - began
-        found = values_of(workload, readings)
+        found = trial_values(workload, readings)
         for said in found.missing:
             log.info("%s: %s", workload.name, said)
         requests = _value(readings, "server.requests")
@@ -174,15 +174,21 @@ class Bench:
         driver = workload.driver.driver(self.programs)
         probes = (*ALWAYS, *(ASKED[name] for name in workload.probes))
         own = _new(out / "own")
-        probed = _new(out.with_name(f"{out.name}-probes"))
         try:
             with watched_clock() as clock:
-                load, seen = applied(driver, probes, {_ARM: target}, seed, out=own, probed=probed)
+                load, probed = apply_load(
+                    driver,
+                    probes,
+                    {_ARM: target},
+                    seed,
+                    out=own,
+                    probe_out=_new(out.with_name(f"{out.name}-probes")),
+                )
         except LoadError as error:
             target.check()  # a dead build is no fault of the driver's
             return None, (), (str(error),)
         slow = (*load.failing.values(), *load.failed.values())
-        readings = (*load.readings[_ARM], *seen[_ARM].readings)
+        readings = (*load.readings[_ARM], *probed[_ARM].readings)
         return load, readings, (*load.invalid, *clock.steps(), *slow)
 
     def _paths(self, driver: AnyDriver) -> set[Path]:
