@@ -145,13 +145,14 @@ def serious(page: Page) -> list[list[str]]:
 
 
 @contextmanager
-def page(binary: Path, folder: Path, variables: Mapping[str, str]) -> Iterator[Page]:
+def page(binary: Path, folder: Path, variables: Mapping[str, str], fonts: Path) -> Iterator[Page]:
     """Start a browser with a profile of its own, and end it.
 
     Args:
         binary: Of Chromium.
         folder: An empty one, for the profile and for fonts.
         variables: Added to the environment.
+        fonts: The folder of the only fonts that the browser sees.
     """
     (asked, ask), (heard, hear) = os.pipe(), os.pipe()
     far = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (asked, hear)]  # neither is 3 or 4
@@ -160,7 +161,7 @@ def page(binary: Path, folder: Path, variables: Mapping[str, str]) -> Iterator[P
             *("bash", "-c", f'exec "$0" "$@" 3<&{far[0]} 4>&{far[1]}', binary, *_FLAGS),
             *(f"--user-data-dir={folder / 'profile'}", "about:blank"),
         ],
-        env={**os.environ, "HOME": str(folder), **variables, **_fonts(folder)},
+        env={**os.environ, "HOME": str(folder), **variables, **_only(fonts, folder)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         pass_fds=far,
@@ -180,14 +181,11 @@ def page(binary: Path, folder: Path, variables: Mapping[str, str]) -> Iterator[P
             process.wait()
 
 
-def _fonts(folder: Path) -> dict[str, str]:
+def _only(fonts: Path, folder: Path) -> dict[str, str]:
     """Return the setting by which a browser sees one family only, the same on every machine."""
-    import matplotlib as mpl
-
-    files = Path(mpl.get_data_path()) / "fonts" / "ttf"
     config = folder / "fonts.conf"
     config.write_text(
-        f"<?xml version='1.0'?><fontconfig><dir>{files}</dir>"
+        f"<?xml version='1.0'?><fontconfig><dir>{fonts}</dir>"
         f"<cachedir>{folder / 'fonts'}</cachedir></fontconfig>",
         encoding="utf-8",
     )

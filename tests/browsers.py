@@ -1,4 +1,4 @@
-"""Find a Chromium and axe for tests, or fetch them: by npm, with digests, once."""
+"""Find a Chromium, axe and fonts for tests, or fetch them: by npm, with digests, once."""
 
 import hashlib
 import os
@@ -59,6 +59,15 @@ def axe() -> str:
     """
     path = _packages() / "node_modules" / "axe-core" / "axe.min.js"
     return path.read_text(encoding="utf-8")
+
+
+def fonts() -> Path:
+    """Return the folder of the fonts that pages are drawn with.
+
+    Raises:
+        MissingError: They cannot be fetched.
+    """
+    return _packages() / "node_modules" / "dejavu-fonts-ttf" / "ttf"
 
 
 def _packages() -> Path:

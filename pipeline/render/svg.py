@@ -89,12 +89,19 @@ def tag(name: str, *children: str, **attributes: float | str) -> str:
     return f"<{name}{written}>{''.join(children)}</{name}>" if children else f"<{name}{written}/>"
 
 
-def drawing(width: float, height: float, said: str, *children: str) -> str:
-    """Return a whole drawing, with what a screen reader says instead of it."""
+def drawing(width: float, height: float, label: str, *children: str, **attributes: str) -> str:
+    """Return an `svg` element.
+
+    Args:
+        width: Width in pixels.
+        height: Height in pixels.
+        label: Text for screen readers.
+        *children: Markup.
+        **attributes: Further attributes, such as `xmlns` in a file of its own.
+    """
     view = f"0 0 {number(width)} {number(height)}"
-    return tag(
-        "svg", *children, viewBox=view, width=width, height=height, role="img", aria_label=said
-    )
+    size: dict[str, float | str] = {"viewBox": view, "width": width, "height": height}
+    return tag("svg", *children, **attributes, **size, role="img", aria_label=label)
 
 
 def label(x: float, y: float, said: str, class_: str, anchor: str = "start") -> str:
@@ -131,6 +138,12 @@ def triangle(x: float, y: float, radius: float, *, left: bool) -> str:
         f"M{number(x + tip)} {number(y)}"
         f"L{number(x - tip)} {number(y - radius)}V{number(y + radius)}z"
     )
+
+
+def cross(x: float, y: float, radius: float) -> str:
+    """Return the `d` of a diagonal cross."""
+    size = number(2 * radius)
+    return f"M{number(x - radius)} {number(y - radius)}l{size} {size}m0 -{size}l-{size} {size}"
 
 
 def _attribute(value: float | str) -> str:

@@ -1,6 +1,7 @@
 """A real Chromium, and axe, for every test of a page."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,17 @@ def axe() -> str:
 
 
 @pytest.fixture(scope="session")
-def chromium(found: browsers.Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with page(found.binary, tmp_path_factory.mktemp("chromium"), found.variables) as opened:
+def fonts() -> Path:
+    try:
+        return browsers.fonts()
+    except browsers.MissingError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def chromium(
+    found: browsers.Browser, fonts: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Page]:
+    folder = tmp_path_factory.mktemp("chromium")
+    with page(found.binary, folder, found.variables, fonts) as opened:
         yield opened

@@ -263,7 +263,7 @@ def test_help_loads_no_heavy_library(command: list[str]) -> None:
         "try: cli.main([*sys.argv[1:], '--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'scipy', 'pandas', 'numpy', 'pydantic', 'requests', 'rich', 'cryptography'}\n"
-        "heavy |= {'matplotlib', 'psutil', 'PIL'}\n"
+        "heavy |= {'psutil', 'PIL'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run(

@@ -129,5 +129,16 @@ def test_the_picture_is_svg_with_a_panel_for_each_limit_and_the_same_bytes_each_
     shown = "".join(ET.fromstring(picture).itertext())
     for limit in FOUND.question.limits:
         assert limit.text in shown
-    assert curve_svg(OPEN)
-    assert curve_svg(added(EMPTY, Step(5, 0, NOW, 1.0, {}, failed="it died")))
+    assert picture.count('class="limit"') == len(FOUND.question.limits)
+    assert picture.count('class="held"') + picture.count('class="broke"') == 3 * len(FOUND.steps)
+
+
+def test_the_picture_shows_the_edge_where_one_is_known() -> None:
+    assert "between 141 and 153" in curve_svg(FOUND)
+    assert 'class="edge"' not in curve_svg(OPEN)
+
+
+def test_a_step_without_values_draws_the_limits_alone() -> None:
+    picture = curve_svg(added(EMPTY, Step(5, 0, NOW, 1.0, {}, failed="it died")))
+    assert 'class="limit"' in picture
+    assert 'class="line"' not in picture
