@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from pipeline.environments import pki
 from pipeline.model.ports import Probe, Span, Target
-from pipeline.probes import ALWAYS, ASKED
 from pipeline.probes.curated import CURATED, Kind
 from pipeline.probes.prometheus import scrape
+from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
 
 _RUNS = 9
 _WATCHED_S = 20.0
@@ -82,9 +82,9 @@ def main(_argv: list[str]) -> None:
     print(f"two texts of an API server ({size} each): {statistics.median(seconds):.3f} s")
     with tempfile.TemporaryDirectory() as folder, served(text, Path(folder)) as target:
         shares = {
-            **{name: cpu([probe], target, Path(folder)) for name, probe in ASKED.items()},
-            "those that always watch": cpu(ALWAYS, target, Path(folder)),
-            "all together": cpu([*ALWAYS, *ASKED.values()], target, Path(folder)),
+            **{name: cpu([probe], target, Path(folder)) for name, probe in OPT_IN_PROBES.items()},
+            "those that always watch": cpu(DEFAULT_PROBES, target, Path(folder)),
+            "all together": cpu([*DEFAULT_PROBES, *OPT_IN_PROBES.values()], target, Path(folder)),
         }
     for name, (share, once_s) in shares.items():
         print(f"{name}: {share:.2%} of one core for each arm, and {once_s:.2f} s before and after")

@@ -19,7 +19,7 @@ from pipeline.model.results import (
     Tool,
 )
 from pipeline.model.subject import Arm, Spec, Subject
-from pipeline.probes import ALWAYS, ASKED
+from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
 from pipeline.render import words
 from pipeline.render.plan import pairs_of
 from pipeline.render.registry import RENDERERS, RenderContext
@@ -298,8 +298,8 @@ def _measure(
             harness = measure.Harness(
                 environment=environment,
                 drivers={w.name: w.driver.driver(programs) for w in plan.suite.workloads},
-                probes=ALWAYS,
-                opt_in_probes=ASKED,
+                probes=DEFAULT_PROBES,
+                opt_in_probes=OPT_IN_PROBES,
                 artifacts=artifacts,
             )
             for latest in measure.run_pairs(

@@ -31,6 +31,7 @@ from pipeline.environments.remote import Remote
 from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
 from pipeline.model.subject import Product
 from pipeline.model.units import BASE_UNITS
+from pipeline.probes.registry import OptInProbe
 from pipeline.storage import codec, toml_file
 from pipeline.storage.settings import Settings
 from pipeline.system import paths
@@ -40,7 +41,6 @@ from pipeline.system.sanitize import clipped
 
 # The registry: a new driver is one name here and one file.
 AnyDriver = Annotated[K6 | ClusterLoader2, Field(discriminator="kind")]
-AskedProbe = Literal["availability", "heap", "projects", "series"]
 
 _KINDS = ("k6", "clusterloader2", "local", "kind", "remote")
 """Tags that pydantic puts into the place of an error; they are no keys."""
@@ -170,7 +170,7 @@ class Workload(Settings):
 
     name: Annotated[str, Field(pattern=_NAME)]
     driver: AnyDriver
-    probes: tuple[AskedProbe, ...] = ()
+    probes: tuple[OptInProbe, ...] = ()
     descriptions: dict[str, str] = Field(default_factory=dict)
     metrics: Annotated[tuple[MetricSettings, ...], Field(alias="metric", min_length=1)]
 

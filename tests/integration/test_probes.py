@@ -11,7 +11,7 @@ from pipeline.environments.bootstrap import API, ORGANIZATION
 from pipeline.environments.local import Local
 from pipeline.model.ports import Span, Target
 from pipeline.model.subject import Arm, parse_spec
-from pipeline.probes import ALWAYS, ASKED
+from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
 from pipeline.system import http_client
 from tests.loopback import values
 
@@ -27,7 +27,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, float]]
     with environment.launch(artifacts, out) as targets, ExitStack() as stack:
         target = targets[Arm.CANDIDATE]
         watches = [
-            stack.enter_context(probe.watch(target, out)) for probe in (*ALWAYS, *ASKED.values())
+            stack.enter_context(probe.watch(target, out))
+            for probe in (*DEFAULT_PROBES, *OPT_IN_PROBES.values())
         ]
         span = load(target)
         yield values(tuple(reading for watch in watches for reading in watch.readings(span)))

@@ -1,13 +1,13 @@
 """What a probe says becomes a value, a warning or the reason why a trial does not count."""
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.model.subject import Arm
-from pipeline.probes import ASKED
-from pipeline.runs.suite_file import AskedProbe, Suite
+from pipeline.probes.registry import OPT_IN_PROBES, OptInProbe
+from pipeline.runs.suite_file import Suite
 from pipeline.system.errors import LoadError
 from tests.fakes import Bench, FakeDriver, FakeProbe, applied, tiny
 
@@ -49,5 +49,8 @@ def test_a_value_that_a_metric_cannot_have_is_missing_and_no_crash(
     assert any("is not valid on the ratio scale" in said for said in results.trials[0].warnings)
 
 
-def test_every_probe_that_a_suite_may_ask_for_is_there() -> None:
-    assert set(get_args(AskedProbe)) == set(ASKED)
+def test_a_suite_may_name_each_opt_in_probe_and_no_other() -> None:
+    names: TypeAdapter[str] = TypeAdapter(OptInProbe)
+    assert [names.validate_python(name) for name in OPT_IN_PROBES] == list(OPT_IN_PROBES)
+    with pytest.raises(ValidationError):
+        names.validate_python("process")

@@ -14,7 +14,7 @@ from pipeline.model.evaluation import Attempt, Rung
 from pipeline.model.ports import Artifact, Environment, Load, Program, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.probes import ALWAYS, ASKED
+from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
 from pipeline.runs.evaluate.generators import watched
 from pipeline.runs.measure import apply_load
 from pipeline.runs.plan import derive_seed
@@ -172,7 +172,7 @@ class Bench:
     ) -> tuple[Load | None, tuple[Reading, ...], tuple[str, ...]]:
         """Apply a load while every probe watches; a load that fails says why, and no more."""
         driver = workload.driver.driver(self.programs)
-        probes = (*ALWAYS, *(ASKED[name] for name in workload.probes))
+        probes = (*DEFAULT_PROBES, *(OPT_IN_PROBES[name] for name in workload.probes))
         own = _new(out / "own")
         try:
             with watched_clock() as clock:
