@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import toolchain
+from pipeline.drivers.clusterloader2.driver import ClusterLoader2Driver
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.model.ports import Load, LoadPods, Program, Target
 from pipeline.model.subject import Arm
@@ -70,7 +71,7 @@ class Bench:
         }
         out = self.folder / "out"
         out.mkdir()
-        return settings.driver(programs).measure(self.targets(server), out, 7)
+        return ClusterLoader2Driver(settings, programs).measure(self.targets(server), out, 7)
 
     def program(self, code: str) -> Path:
         """Write the stand-in."""

@@ -59,10 +59,6 @@ class LoadFromFiles(Settings):
         """Return every file that decides what is measured, by its path in the tree."""
         return self.our_files() | self.own_files()
 
-    def files(self) -> set[Path]:
-        """Return every file that decides what is measured."""
-        return set(self.tree().values())
-
     @contextmanager
     def laid_out(self) -> Iterator[Path]:
         """Yield a folder with the whole tree: ours, or a copy where some of it is not."""

@@ -270,6 +270,90 @@ class Environment(Protocol):
         ...
 
 
+class DriverSettings(Protocol):
+    """Settings of one load, as a suite declares them.
+
+    These are all members that the pipeline uses of a load; everything else is the driver's own.
+    """
+
+    @property
+    def kind(self) -> str:
+        """Name of the driver in a suite, such as `k6`."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Display name of the load."""
+        ...
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the programs that the load needs."""
+        ...
+
+    @property
+    def rate(self) -> float | None:
+        """Rate of an open load in `counted` per second for each arm; None for fixed work."""
+        ...
+
+    @property
+    def counted(self) -> str:
+        """Plural of the unit that the rate counts, such as `iterations`."""
+        ...
+
+    @property
+    def iterations(self) -> int | None:
+        """Number of iterations of fixed work for each arm; None for an open load."""
+        ...
+
+    @property
+    def projects(self) -> int:
+        """Number of Projects that one launch creates in each arm."""
+        ...
+
+    @property
+    def objects(self) -> int:
+        """Number of objects in each Project, or in each control plane."""
+        ...
+
+    @property
+    def object_bytes(self) -> int:
+        """Size of an object's data, in bytes."""
+        ...
+
+    @property
+    def load_s(self) -> float:
+        """Expected seconds under load, without start and set-up."""
+        ...
+
+    @property
+    def most_s(self) -> float:
+        """Maximum seconds that one launch spends on the load."""
+        ...
+
+    @property
+    def raw_bytes_per_request(self) -> float:
+        """Size of the raw output for each request, in bytes."""
+        ...
+
+    def requests_expected(self, arms: int) -> int:
+        """Return the approximate number of requests of one run, over all arms."""
+        ...
+
+    @property
+    def main(self) -> str:
+        """Name of the script or config that belongs to this load alone."""
+        ...
+
+    def tree(self) -> dict[str, Path]:
+        """Return every file that decides what is measured, by its relative path."""
+        ...
+
+    def own_files(self) -> dict[str, Path]:
+        """Return the files of `tree` that stand beside the suite instead of in this project."""
+        ...
+
+
 class Driver(Protocol):
     """A program that applies one workload."""
 

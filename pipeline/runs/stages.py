@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import toolchain
+from pipeline.drivers.registry import driver_of
 from pipeline.environments.registry import NAMES, chosen
 from pipeline.judge import policy
 from pipeline.judge.more import with_more
@@ -297,7 +298,7 @@ def _measure(
             del again[3:]  # how many pairs there are to be is in the file now
             harness = measure.Harness(
                 environment=environment,
-                drivers={w.name: w.driver.driver(programs) for w in plan.suite.workloads},
+                drivers={w.name: driver_of(w.driver, programs) for w in plan.suite.workloads},
                 probes=DEFAULT_PROBES,
                 opt_in_probes=OPT_IN_PROBES,
                 artifacts=artifacts,

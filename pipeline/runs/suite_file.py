@@ -21,8 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pipeline.drivers import tree
-from pipeline.drivers.clusterloader2.settings import ClusterLoader2
-from pipeline.drivers.k6.driver import K6
+from pipeline.drivers.registry import DRIVER_SETTINGS, AnyDriverSettings
 from pipeline.drivers.tree import FOLDER
 from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
@@ -39,10 +38,7 @@ from pipeline.system.errors import ConfigError
 from pipeline.system.log import log
 from pipeline.system.sanitize import clipped
 
-# The registry: a new driver is one name here and one file.
-AnyDriver = Annotated[K6 | ClusterLoader2, Field(discriminator="kind")]
-
-_KINDS = ("k6", "clusterloader2", "local", "kind", "remote")
+_KINDS = (*DRIVER_SETTINGS, "local", "kind", "remote")
 """Tags that pydantic puts into the place of an error; they are no keys."""
 
 SUITE = "suite.toml"
@@ -169,7 +165,7 @@ class Workload(Settings):
     """
 
     name: Annotated[str, Field(pattern=_NAME)]
-    driver: AnyDriver
+    driver: AnyDriverSettings
     probes: tuple[OptInProbe, ...] = ()
     descriptions: dict[str, str] = Field(default_factory=dict)
     metrics: Annotated[tuple[MetricSettings, ...], Field(alias="metric", min_length=1)]
@@ -389,7 +385,7 @@ def _with_files(set_keys: str, suite: Suite) -> str:
     """Return the digest of what a suite sets and of the scripts that it uses."""
     content = hashlib.sha256(set_keys.encode())
     own = own_files(suite)
-    used = {path for workload in suite.workloads for path in workload.driver.files()}
+    used = {path for workload in suite.workloads for path in workload.driver.tree().values()}
     for path in sorted(used - set(own.values())):
         content.update(path.name.encode() + b"\0" + path.read_bytes())
     for name, path in sorted(own.items()):  # by name alone: the suite may have been moved
@@ -464,8 +460,7 @@ def _known_keys() -> list[str]:
         Local,
         Kind,
         Remote,
-        K6,
-        ClusterLoader2,
+        *DRIVER_SETTINGS.values(),
     )
     fields = [item for model in models for item in model.model_fields.items()]
     return sorted({field.alias or name for name, field in fields})

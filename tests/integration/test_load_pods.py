@@ -10,7 +10,8 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.drivers.k6.csv_points import read_series
-from pipeline.drivers.k6.driver import K6
+from pipeline.drivers.k6.driver import K6Driver
+from pipeline.drivers.k6.settings import K6
 from pipeline.environments.api import Api
 from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster
@@ -82,7 +83,7 @@ def test_pods_do_the_load_that_was_asked_each_its_share(
 ) -> None:
     out = _made(tmp_path / "out")
     with launched(tmp_path, count, operator=operator) as targets:
-        load = CRUD.driver({"k6": toolchain.k6()}).measure(targets, out, seed=7)
+        load = K6Driver(CRUD, toolchain.k6()).measure(targets, out, seed=7)
 
     assert load.invalid == ()
     ended: Counter[str] = Counter()
@@ -108,5 +109,5 @@ def test_a_script_that_pods_cannot_run_is_told_with_what_k6_said(tmp_path: Path)
         launched(tmp_path, 2, operator=False) as targets,
         pytest.raises(LoadError, match=r"load pod . of 2|of the load") as caught,
     ):
-        wrong.driver({"k6": toolchain.k6()}).measure(targets, _made(tmp_path / "out"), seed=7)
+        K6Driver(wrong, toolchain.k6()).measure(targets, _made(tmp_path / "out"), seed=7)
     assert "LIST_EVERY is not a number" in f"{caught.value} {caught.value.hint}"

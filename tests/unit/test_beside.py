@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.drivers.tree import LoadFromFiles
 from pipeline.environments.gke import cost
 from pipeline.environments.registry import chosen
 from pipeline.runs import suite_file
@@ -57,9 +58,15 @@ def suite(folder: Path, driver: str = K6, script: str = "mine.js", name: str = "
     return path
 
 
+def load_of(suite: Path) -> LoadFromFiles:
+    settings = suite_file.load(suite).suite.workloads[0].driver
+    assert isinstance(settings, LoadFromFiles)
+    return settings
+
+
 def test_a_script_beside_its_suite_is_run_with_our_lib(tmp_path: Path) -> None:
     (tmp_path / "mine.js").write_text(SCRIPT)
-    driver = suite_file.load(suite(tmp_path)).suite.workloads[0].driver
+    driver = load_of(suite(tmp_path))
     with driver.laid_out() as root:
         assert (root / "mine.js").read_text() == SCRIPT
         ours = paths.ours("k6_scripts", "lib")
@@ -73,7 +80,7 @@ def test_a_config_beside_its_suite_is_run_with_our_modules(tmp_path: Path) -> No
     (tmp_path / "mine.yaml").write_text(CONFIG)
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "own.yaml").write_text("kind: Secret\n")
-    driver = suite_file.load(suite(tmp_path, CL2, "mine")).suite.workloads[0].driver
+    driver = load_of(suite(tmp_path, CL2, "mine"))
     with driver.laid_out() as root:
         assert (root / "mine.yaml").read_text() == CONFIG
         assert (root / "templates" / "own.yaml").is_file()
@@ -86,7 +93,7 @@ def test_ours_is_run_where_it_is_unless_one_of_its_name_stands_beside(tmp_path: 
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "api.js").write_text("throw 1")  # of something else
     loaded = suite_file.load(path)
-    with loaded.suite.workloads[0].driver.laid_out() as root:
+    with load_of(path).laid_out() as root:
         assert root == paths.ours("k6_scripts")
     (tmp_path / "object_crud.js").write_text(SCRIPT)
     assert suite_file.load(path).digest != loaded.digest
@@ -155,7 +162,7 @@ def test_a_helper_in_lib_may_be_imported(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "helper.js").write_text("import { get } from './api.js'\nexport { get }\n")
     (tmp_path / "mine.js").write_text("import { get } from './lib/helper.js'\n" + SCRIPT)
-    with suite_file.load(suite(tmp_path)).suite.workloads[0].driver.laid_out() as root:
+    with load_of(suite(tmp_path)).laid_out() as root:
         assert (root / "lib" / "helper.js").is_file()
         assert (root / "lib" / "api.js").is_file()
 

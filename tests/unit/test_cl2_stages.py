@@ -103,6 +103,6 @@ def test_only_a_load_with_prometheus_needs_one() -> None:
 
 
 def test_every_file_of_the_configs_decides_what_is_measured() -> None:
-    names = {path.name for path in settings().files()}
+    names = {path.name for path in settings().tree().values()}
     assert {"object-crud.yaml", "objects.yaml", "secret.yaml"} <= names
     assert "README.md" not in names

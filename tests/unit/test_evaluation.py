@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
-from pipeline.drivers.k6.driver import K6
+from pipeline.drivers.k6.settings import K6
 from pipeline.judge.driver_choice import choose_drivers
 from pipeline.model.evaluation import Attempt, Evaluation, Rung, Seen
+from pipeline.model.ports import DriverSettings
 from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
 from pipeline.render.evaluation import decision_reason, document
@@ -16,7 +17,6 @@ from pipeline.runs import suite_file
 from pipeline.runs.evaluate.launcher import larger, workload_of
 from pipeline.runs.evaluate.scripts import scripts
 from pipeline.runs.evaluate.stages import shown
-from pipeline.runs.suite_file import AnyDriver
 
 SUITE = suite_file.load(suite_file.path_of("drivers")).suite
 
@@ -137,7 +137,7 @@ def test_what_is_written_for_a_workload_is_counted_without_comments() -> None:
 @pytest.mark.parametrize("what", ["rate", "objects"])
 def test_both_drivers_are_asked_for_the_same_amount(what: str) -> None:
     name = "object-crud" if what == "rate" else "object-fill"
-    drivers: list[AnyDriver] = [
+    drivers: list[DriverSettings] = [
         larger(w.driver, what, 400) for w in SUITE.workloads if workload_of(w) == name
     ]
     k6, cl2 = sorted(drivers, key=lambda driver: driver.kind, reverse=True)

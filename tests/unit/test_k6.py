@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.drivers.k6.command import argv, environment
-from pipeline.drivers.k6.driver import K6, K6Driver
+from pipeline.drivers.k6.driver import K6Driver
+from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import ArmPoints, Points
 from pipeline.drivers.k6.validity import judge
 from pipeline.model.ports import Program, Span, Target
@@ -60,7 +61,7 @@ def program(folder: Path, code: str) -> Program:
 
 
 def driver(folder: Path, code: str, **changes: Any) -> K6Driver:  # noqa: ANN401 (any)
-    return settings(**changes).driver({"k6": program(folder, code)})
+    return K6Driver(settings(**changes), program(folder, code))
 
 
 def out(folder: Path) -> Path:
@@ -141,7 +142,7 @@ def test_estimates_count_warm_up_and_both_arms() -> None:
 
 
 def test_a_load_as_asked_counts() -> None:
-    load = judge(settings().asked, points(), 0.2, [])
+    load = judge(settings(), points(), 0.2, [])
     assert (load.invalid, load.warnings) == ((), ())
     assert set(load.spans.values()) == {Span(100.0, 103.0)}
     names = {reading.name for reading in load.readings[Arm.BASELINE]}
@@ -169,13 +170,13 @@ def test_a_load_as_asked_counts() -> None:
 def test_a_load_that_was_not_as_asked_does_not_count_and_says_why(
     what: dict[str, Any], said: str
 ) -> None:
-    (reason,) = judge(settings().asked, points(**what), 0.2, []).invalid
+    (reason,) = judge(settings(), points(**what), 0.2, []).invalid
     assert reason.startswith(said)
 
 
 def test_a_project_that_is_never_ready_is_a_number_and_no_fault_of_the_load() -> None:
     stuck = points(baseline={"counters": {"projects_never_ready": 2.0}})
-    assert judge(settings().asked, stuck, 0.2, []).invalid == ()
+    assert judge(settings(), stuck, 0.2, []).invalid == ()
 
 
 def fixed(**changes: Any) -> K6:  # noqa: ANN401 (any field, right or wrong)
@@ -183,16 +184,16 @@ def fixed(**changes: Any) -> K6:  # noqa: ANN401 (any field, right or wrong)
 
 
 def test_fixed_work_counts_when_all_of_it_is_done_however_long_it_took() -> None:
-    assert judge(fixed().asked, points(seconds=0.5), 0.2, []).invalid == ()
-    assert judge(fixed().asked, points(seconds=9), 0.2, []).invalid == ()
-    (reason,) = judge(fixed().asked, points(baseline={"iterations": 31}), 0.2, []).invalid
+    assert judge(fixed(), points(seconds=0.5), 0.2, []).invalid == ()
+    assert judge(fixed(), points(seconds=9), 0.2, []).invalid == ()
+    (reason,) = judge(fixed(), points(baseline={"iterations": 31}), 0.2, []).invalid
     assert reason == "the baseline ended 31 iterations, and 30 were asked"
 
 
 def test_fixed_work_that_a_build_does_not_end_is_measured_as_a_share() -> None:
     span = Reading("span", 9.0, "s")
     slow = {"iterations": 24, "readings": (span, Reading("cut_off", 2.0, "1"))}
-    load = judge(fixed().asked, points(baseline=slow), 0.2, [])
+    load = judge(fixed(), points(baseline=slow), 0.2, [])
     found = {reading.name: reading for reading in load.readings[Arm.BASELINE]}
     assert load.invalid == ()
     assert (found["unfinished_share"].value, found["unfinished_share"].of) == (0.2, 30)
@@ -204,7 +205,7 @@ def test_fixed_work_that_a_build_does_not_end_is_measured_as_a_share() -> None:
 
 def test_a_build_most_of_whose_requests_fail_is_measured_and_said_to_fail() -> None:
     bad = {"failed_share": 0.6, "failed_with": "status 500"}
-    load = judge(settings().asked, points(baseline=bad), 0.2, [])
+    load = judge(settings(), points(baseline=bad), 0.2, [])
     assert load.invalid == ()
     assert load.failing == {
         Arm.BASELINE: "60.0% of the baseline's requests failed, most with status 500; 50.0% is the"
@@ -222,16 +223,16 @@ def test_fixed_work_is_told_how_much_and_how_long_at_most(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("what", [{"iterations": 29}, {"unsent_share": 0.02}])
 def test_a_load_at_a_limit_counts(what: dict[str, Any]) -> None:
-    assert judge(settings().asked, points(baseline=what), 0.9, []).invalid == ()
+    assert judge(settings(), points(baseline=what), 0.9, []).invalid == ()
 
 
 def test_a_generator_without_cpu_to_spare_makes_the_load_invalid() -> None:
-    (reason,) = judge(settings().asked, points(), 0.95, []).invalid
+    (reason,) = judge(settings(), points(), 0.95, []).invalid
     assert reason == "k6 used 95% of the processors, and 90% is the limit"
 
 
 def test_what_k6_complains_of_and_a_busy_k6_are_warnings() -> None:
-    load = judge(settings().asked, points(), 0.6, ["one", "two"])
+    load = judge(settings(), points(), 0.6, ["one", "two"])
     assert load.invalid == ()
     assert load.warnings == (
         "errors in k6's log: 2, the first: one",

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.commands import main
-from pipeline.drivers.k6.driver import K6
+from pipeline.drivers.k6.settings import K6
 from pipeline.environments.local import Local
 from pipeline.model.ports import Artifact, Load, Span
 from pipeline.model.results import Machine, Reading, ResultSet

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.k6.merge_pods import Share, clock_was_set, merge, sent, share_of, unequal
+from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import read_points
-from pipeline.drivers.k6.validity import Asked
 from pipeline.model.ports import PodResult
 from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "k6"
-OPEN = Asked(20.0, None, 30.0, 0.02, 0.05, 0.9)
-FIXED = Asked(None, 200, 30.0, 0.02, 0.05, 0.9)
+OPEN = K6(kind="k6", script="object_crud.js", rate=20.0, duration_s=30.0)
+FIXED = K6(kind="k6", script="object_crud.js", iterations=200, duration_s=30.0)
 RECORDED = sorted(path.name for path in GOLDEN.glob("*.csv.gz"))
 
 
@@ -54,7 +54,7 @@ def test_the_shares_of_recorded_points_add_up(tmp_path: Path) -> None:
     assert whole.start_s == min(one.start_s for one in parts if one.start_s)
 
 
-def told(asked: Asked, shares: Sequence[Share], pods: int = 2) -> list[str]:
+def told(asked: K6, shares: Sequence[Share], pods: int = 2) -> list[str]:
     names = [f"load pod {number} of {pods}" for number in range(1, pods + 1)]
     return list(unequal(asked, 2, pods, dict(zip(names, shares, strict=False))))
 

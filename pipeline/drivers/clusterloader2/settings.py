@@ -5,7 +5,6 @@ judges nothing that we read.  What it cannot say, such as the latency that a cli
 or k6 must.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -22,7 +21,6 @@ from pydantic import (
 from pipeline.drivers.clusterloader2 import phases
 from pipeline.drivers.clusterloader2.phases import CONFIGS, KINDS, Stage, Where
 from pipeline.drivers.tree import LoadFromFiles, require_file
-from pipeline.model.ports import Driver, Program
 from pipeline.system import paths
 
 _LONGEST, _SLACK_S = 3.0, 30.0
@@ -150,11 +148,3 @@ class ClusterLoader2(LoadFromFiles):
         root = paths.ours(CONFIGS)
         found = [path for path in root.rglob("*") if path.suffix in self.suffixes]
         return {path.relative_to(root).as_posix(): path for path in found}
-
-    def driver(self, programs: Mapping[str, Program]) -> Driver:
-        """Return what applies this load, with programs that are ready to be run."""
-        from pipeline.drivers.clusterloader2.driver import (
-            ClusterLoader2Driver,  # it needs these settings
-        )
-
-        return ClusterLoader2Driver(self, programs)

@@ -1,30 +1,20 @@
 """The command of k6: its arguments and variables, and what its exit code and its log mean."""
 
-import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import arms_not_prepared
 from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError
 
-if TYPE_CHECKING:  # it imports this
-    from pipeline.drivers.k6.driver import K6
-
 POINTS = "points.csv.gz"
 LOG = "k6.log"
 CA = "ca.pem"
-SCRIPTS = "k6_scripts"
 SLACK_S = 300.0
 """k6 with its set-up and the end of its last iterations may take that much longer than the load."""
-
-_NAMED = r"[\w\s{},*$]*"  # what an import or an export names
-_IMPORT = re.compile(
-    rf"""^\s*(?:import\b{_NAMED}|export\b{_NAMED}\bfrom\s*)['"]([^'"]+)['"]""", re.MULTILINE
-)
 
 # From k6's source, errext/exitcodes; its documentation has no table of them.
 _EXIT_CODES = {
@@ -42,7 +32,7 @@ _EXIT_CODES = {
 }
 
 
-def argv(program: Program, settings: "K6", out: Path, scripts: Path) -> list[str]:
+def argv(program: Program, settings: K6, out: Path, scripts: Path) -> list[str]:
     """Return the command of a k6 that runs alone: without its REST API, so that two can run.
 
     Args:
@@ -73,7 +63,7 @@ def arguments(script: Path, out: Path) -> list[str]:
 
 
 def environment(
-    settings: "K6", targets: Mapping[Arm, Target], out: Path, seed: int
+    settings: K6, targets: Mapping[Arm, Target], out: Path, seed: int
 ) -> dict[str, str]:
     """Return the variables that tell k6 and the script what to do."""
     variables = {name: str(value) for name, value in settings.parameters.items()}
@@ -102,7 +92,7 @@ def environment(
     return variables
 
 
-def _amount(settings: "K6", arms: int) -> dict[str, str]:
+def _amount(settings: K6, arms: int) -> dict[str, str]:
     if settings.rate is None:
         return {"ITERATIONS": str(settings.iterations), "LONGEST_S": f"{settings.longest_s:g}"}
     return {"RATE": f"{arms * settings.rate:g}"}
@@ -136,31 +126,6 @@ def unprepared(folder: Path, arms: Iterable[Arm]) -> dict[Arm, str]:
     said = next(iter(complaints(folder / LOG)), "")
     reason = said.strip('"').removeprefix("Error: ").partition("\\n")[0]
     return {arm: reason or "the setup was not done in time" for arm in arms if arm in failed}
-
-
-def require_imports(own: Mapping[str, Path], tree: Mapping[str, Path]) -> None:
-    """Return if scripts import only what they will find, before anything is started.
-
-    Args:
-        own: Scripts of somebody's own, by their path in the tree.
-        tree: All files of the load.
-
-    Raises:
-        ValueError: Naming the file, the line and the import.
-    """
-    for name, path in own.items():
-        text = path.read_text(encoding="utf-8", errors="replace")
-        for found in _IMPORT.finditer(text):
-            wanted = posixpath.normpath(posixpath.join(posixpath.dirname(name), found[1]))
-            is_k6 = found[1] == "k6" or found[1].startswith("k6/")
-            if is_k6 or (found[1].startswith(".") and wanted in tree):
-                continue
-            line = text.count("\n", 0, found.start(1)) + 1
-            lib = ", ".join(sorted(other for other in tree if "/" in other))
-            raise ValueError(
-                f"{path}:{line}: it imports `{found[1]}`, and a script may import k6's own modules"
-                f" and these files: {lib}"
-            )
 
 
 def meaning(code: int) -> str:

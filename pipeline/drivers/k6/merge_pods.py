@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.drivers.k6.csv_points import HINT, read_series
-from pipeline.drivers.k6.validity import Asked
+from pipeline.drivers.k6.settings import K6
 from pipeline.model.ports import PodResult
 from pipeline.model.results import Reading
 from pipeline.system.errors import LoadError
@@ -103,7 +103,7 @@ def sent(arm: str, shares: Iterable[Share]) -> Iterator[Reading]:
     yield Reading("pods.reads", float(total["reads"]), "1")
 
 
-def unequal(asked: Asked, arms: int, pods: int, shares: Mapping[str, Share]) -> Iterator[str]:
+def unequal(asked: K6, arms: int, pods: int, shares: Mapping[str, Share]) -> Iterator[str]:
     """Yield a sentence for each pod that did not do its share, or not when the others did.
 
     Of an open load, iterations are dealt out in turn.  Fixed work is dealt out with the VUs that

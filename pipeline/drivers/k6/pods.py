@@ -4,7 +4,6 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.drivers.k6.command import (
     CA,
@@ -19,6 +18,7 @@ from pipeline.drivers.k6.command import (
     unprepared,
 )
 from pipeline.drivers.k6.merge_pods import clock_was_set, merge, sent, share_of, unequal
+from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import read_points
 from pipeline.drivers.k6.validity import given_up, judge
 from pipeline.model.ports import (
@@ -35,9 +35,6 @@ from pipeline.model.ports import (
 from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError
 
-if TYPE_CHECKING:  # it imports this
-    from pipeline.drivers.k6.driver import K6
-
 REST_ADDRESS = "127.0.0.1:6566"
 """Address of k6's REST API in a load pod: not its default, at which the k6-operator asks."""
 
@@ -45,7 +42,7 @@ _STOPPED = 105  # exit code of a k6 that was told to end
 
 
 def measure(
-    settings: "K6", program: Program, targets: Mapping[Arm, Target], out: Path, seed: int
+    settings: K6, program: Program, targets: Mapping[Arm, Target], out: Path, seed: int
 ) -> Load:
     """Apply a load once, from pods; see the port `Driver`.
 
@@ -85,8 +82,8 @@ def measure(
         (one.folder / POINTS).unlink()  # all of it is in the file of all
     points = read_points(out / POINTS, list(targets), is_open=settings.rate is not None)
     said = [text for one in left for text in complaints(one.folder / LOG)]
-    load = judge(settings.asked, points, max(one.cpu_share for one in left), said)
-    unfair = unequal(settings.asked, len(targets), len(done), shares)
+    load = judge(settings, points, max(one.cpu_share for one in left), said)
+    unfair = unequal(settings, len(targets), len(done), shares)
     readings = {
         arm: (*found, *sent(str(arm), shares.values())) for arm, found in load.readings.items()
     }
@@ -95,7 +92,7 @@ def measure(
     return dataclasses.replace(load, readings=readings, invalid=invalid)
 
 
-def _work(settings: "K6", program: Program, targets: Mapping[Arm, Target], seed: int) -> PodWork:
+def _work(settings: K6, program: Program, targets: Mapping[Arm, Target], seed: int) -> PodWork:
     script = settings.script
     inside = {
         arm: dataclasses.replace(

@@ -2,8 +2,8 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import ArmPoints, Points
 from pipeline.model.ports import Load, Span
 from pipeline.model.results import Reading
@@ -17,19 +17,7 @@ _MOST_UNSENT = 0.02
 """Share of an arm's requests that k6 may fail to send (DNS, TLS, no port of this machine left)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a load must have been to count; the attributes are those of `K6`."""
-
-    rate: float | None
-    iterations: int | None
-    duration_s: float
-    max_failed_share: float
-    max_rate_error: float
-    max_generator_cpu: float
-
-
-def judge(asked: Asked, points: Points, cpu: float, complaints: Sequence[str]) -> Load:
+def judge(asked: K6, points: Points, cpu: float, complaints: Sequence[str]) -> Load:
     """Return what was measured, and why it does not count where the generator failed.
 
     Two things are told apart.  What the generator did not do makes the load invalid: iterations
@@ -86,7 +74,7 @@ def given_up(
     return Load(dict.fromkeys(arms, ()), dict.fromkeys(arms, span), tuple(invalid), failed=failed)
 
 
-def _readings(asked: Asked, found: ArmPoints, cpu: float) -> Iterator[Reading]:
+def _readings(asked: K6, found: ArmPoints, cpu: float) -> Iterator[Reading]:
     """Yield the readings of an arm; of fixed work also how much of it was not done."""
     unfinished = 0
     if asked.iterations is not None:
@@ -104,14 +92,14 @@ def _readings(asked: Asked, found: ArmPoints, cpu: float) -> Iterator[Reading]:
     yield Reading("generator_cpu_share", cpu, "1")
 
 
-def _too_short(asked: Asked, rate: float, points: Points) -> Iterator[str]:
+def _too_short(asked: K6, rate: float, points: Points) -> Iterator[str]:
     lasted_s = max(found.span.end_s - found.span.start_s for found in points.arms.values())
     shortest_s = (1 - asked.max_rate_error) * asked.duration_s - 1 / rate
     if lasted_s < shortest_s:
         yield f"the load lasted {lasted_s:.1f} s, not {asked.duration_s:g} s"
 
 
-def _arm(asked: Asked, arm: Arm, found: ArmPoints) -> Iterator[str]:
+def _arm(asked: K6, arm: Arm, found: ArmPoints) -> Iterator[str]:
     if found.unsent_share > _MOST_UNSENT:
         yield (
             f"k6 could not send {found.unsent_share:.1%} of the {arm}'s requests, most with"

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.drivers.k6.command import LOG, POINTS, SCRIPTS, argv, environment, unprepared
+from pipeline.drivers.k6.command import LOG, POINTS, argv, environment, unprepared
 from pipeline.drivers.k6.csv_points import read_series
-from pipeline.drivers.k6.driver import K6
+from pipeline.drivers.k6.settings import K6, SCRIPTS
 from pipeline.model.capacity import Question, Things
 from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.drivers.k6.driver import K6Driver
 from pipeline.model import headroom as rooms
 from pipeline.model.capacity import Question, Things
 from pipeline.model.headroom import Room
@@ -199,8 +200,7 @@ class _Launch:
         settings = fill.probing(self.bench.question, self.n)
         seed = derive_seed(self.bench.question.seed, self.number, self.n, hold)
         with watched_clock() as clock, Process().watch(target, folder) as process:
-            driver = settings.driver({"k6": self.bench.k6})
-            load = driver.measure({Arm.CANDIDATE: target}, folder, seed)
+            load = K6Driver(settings, self.bench.k6).measure({Arm.CANDIDATE: target}, folder, seed)
             span = load.spans[Arm.CANDIDATE]
             middle_s = (span.start_s + span.end_s) / 2
             halves = (Span(span.start_s, middle_s), Span(middle_s, span.end_s))

@@ -9,9 +9,10 @@ from pathlib import Path
 from random import Random
 
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
-from pipeline.drivers.k6.driver import K6
+from pipeline.drivers.k6.settings import K6
+from pipeline.drivers.registry import driver_of
 from pipeline.model.evaluation import Attempt, Rung
-from pipeline.model.ports import Artifact, Environment, Load, Program, Target
+from pipeline.model.ports import Artifact, DriverSettings, Environment, Load, Program, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
@@ -19,7 +20,7 @@ from pipeline.runs.evaluate.generators import watched
 from pipeline.runs.measure import apply_load
 from pipeline.runs.plan import derive_seed
 from pipeline.runs.samples import trial_values
-from pipeline.runs.suite_file import AnyDriver, Suite, Workload
+from pipeline.runs.suite_file import Suite, Workload
 from pipeline.system.clock import SteadyClock, watched_clock
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log
@@ -144,7 +145,14 @@ class Bench:
         )
 
     def _rung(
-        self, driver: AnyDriver, target: Target, out: Path, seed: int, *, what: str, size: float
+        self,
+        driver: DriverSettings,
+        target: Target,
+        out: Path,
+        seed: int,
+        *,
+        what: str,
+        size: float,
     ) -> Rung:
         workload = self.suite.workloads[0].model_copy(update={"driver": driver, "probes": ()})
         began = time.monotonic()
@@ -171,7 +179,7 @@ class Bench:
         self, workload: Workload, target: Target, out: Path, seed: int
     ) -> tuple[Load | None, tuple[Reading, ...], tuple[str, ...]]:
         """Apply a load while every probe watches; a load that fails says why, and no more."""
-        driver = workload.driver.driver(self.programs)
+        driver = driver_of(workload.driver, self.programs)
         probes = (*DEFAULT_PROBES, *(OPT_IN_PROBES[name] for name in workload.probes))
         own = _new(out / "own")
         try:
@@ -191,7 +199,7 @@ class Bench:
         readings = (*load.readings[_ARM], *probed[_ARM].readings)
         return load, readings, (*load.invalid, *clock.steps(), *slow)
 
-    def _paths(self, driver: AnyDriver) -> set[Path]:
+    def _paths(self, driver: DriverSettings) -> set[Path]:
         return {self.programs[name].path for name in driver.needs}
 
 
@@ -200,7 +208,7 @@ def workload_of(workload: Workload) -> str:
     return workload.name.rpartition("-")[0]
 
 
-def larger(driver: AnyDriver, what: str, size: float) -> AnyDriver:
+def larger(driver: DriverSettings, what: str, size: float) -> DriverSettings:
     """Return a load of another size.
 
     Args:
@@ -223,6 +231,8 @@ def larger(driver: AnyDriver, what: str, size: float) -> AnyDriver:
         case ClusterLoader2(), _:
             change = {"objects": round(size / 2 / max(1, driver.projects)), "rate": FILL_RATE}
             return driver.model_copy(update={**change, "duration_s": size / FILL_RATE + 5})
+        case _:
+            raise AssertionError(f"nobody has said how a load of {driver.kind} becomes larger")
 
 
 def _value(readings: Sequence[Reading], name: str) -> float:

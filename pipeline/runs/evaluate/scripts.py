@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.drivers.clusterloader2.phases import CONFIGS
-from pipeline.drivers.k6.driver import K6
+from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.model.evaluation import Script
+from pipeline.model.ports import DriverSettings
 from pipeline.runs.evaluate.launcher import workload_of
-from pipeline.runs.suite_file import AnyDriver, Suite
+from pipeline.runs.suite_file import Suite
 from pipeline.system import paths as files
 
 _COMMENTS = ("//", "/*", "*", "#")
@@ -30,15 +31,16 @@ def scripts(suite: Suite) -> tuple[Script, ...]:
     return tuple(found)
 
 
-def _files(driver: AnyDriver) -> tuple[list[Path], list[Path]]:
+def _files(driver: DriverSettings) -> tuple[list[Path], list[Path]]:
     """Return the files that are only of this workload, and those that it shares with others."""
-    own = [driver.tree()[driver.main]]
-    return own, sorted(driver.files() - {*own, *_others(driver)})
+    tree = driver.tree()
+    own = [tree[driver.main]]
+    return own, sorted({*tree.values()} - {*own, *_others(driver)})
 
 
-def _others(driver: AnyDriver) -> set[Path]:
+def _others(driver: DriverSettings) -> set[Path]:
     """Return the configs of other workloads, which this one does not use."""
-    if isinstance(driver, K6):
+    if not isinstance(driver, ClusterLoader2):
         return set()
     used = {f"{stage.config}.yaml" for stage in driver.stages}
     return {path for path in files.ours(CONFIGS).glob("*.yaml") if path.name not in used}
