@@ -122,13 +122,13 @@ def _came(found: list[tuple[Finding, ...]]) -> Came:
 def decided() -> Iterator[Row]:
     """Yield how often equal builds pass, and how often a worse one is found."""
     rules = {
-        "margin only, no prior": Rule(has_tolerance=False, freedom=None),
+        "neither": Rule(has_tolerance=False, freedom=None),
         "tolerance only": Rule(freedom=None),
         "prior only": Rule(has_tolerance=False, freedom=8.0),
     }
     for noise, goal, least in (
-        (1.0, "pass >= 90 %", 0.9),
-        (2.0, "pass >= 70 %", 0.7),
+        (1.0, "pass ≥ 90 %", 0.9),
+        (2.0, "pass ≥ 70 %", 0.7),
         (3.0, "-", 0),
     ):
         others = "; ".join(
@@ -140,16 +140,13 @@ def decided() -> Iterator[Row]:
         }
         met = all(one.passed >= least and one.red <= policy.ALPHA for one in ours.values())
         shown = "; ".join(f"{name} {_shown(one)}" for name, one in ours.items())
-        what = (
-            f"equal builds, 28 gates, {noise:g} times as noisy as the prior: pass / red / mean"
-            f" pairs ({_RUNS} runs)"
-        )
+        what = f"28 equal gates, noise {noise:g} x the prior: pass/red/pairs ({_RUNS})"
         yield Row(what, others, goal, shown, met)
     for name in ("median 2", "cpu 0", "tail 2", "ready"):
         by = {times: simulated(Rule(), worse=(name, times)) for times in (1.0, 1.5)}
-        shown = "; ".join(f"{times:g} margins {_shown(one)}" for times, one in by.items())
-        what = f"{name} worse, the 27 others equal: pass / red / pairs ({_RUNS} runs)"
-        yield Row(what, NOBODY, "red >= 90 % at 1.5", shown, by[1.5].red >= 0.9)
+        shown = "; ".join(f"{times:g}: {_shown(one)}" for times, one in by.items())
+        what = f"{name} worse by margins, 27 equal ({_RUNS})"
+        yield Row(what, NOBODY, "red ≥ 90 %", shown, by[1.5].red >= 0.9)
 
 
 def real(data: Path) -> Iterator[Row]:
@@ -168,16 +165,14 @@ def real(data: Path) -> Iterator[Row]:
             found = [policy.findings(one, policy.RULE) for one in reports]
             red = fmean(any(f.verdict is Verdict.REGRESSED for f in one) for one in found)
             is_met = is_met and red <= _MOST_RED
-            reds.append(f"{pairs} pairs {red:.1%} of {len(found)}")
+            reds.append(f"{pairs} pairs: {red:.1%} of {len(found)}")
             changes = [f.comparison.change for one in found for f in one]
             held += sum(change is not None and change.low <= 0 <= change.high for change in changes)
             judged += len(changes)
-        what = (
-            f"a report of {gates} metrics red on real equal builds, each with a prior of its past"
-        )
-        yield Row(what, NOBODY, "at most 2 %", "; ".join(reds), is_met)
+        what = f"report of {gates} metrics red on real equal builds, with priors"
+        yield Row(what, NOBODY, "≤ 2 %", "; ".join(reds), is_met)
         coverage = held / judged
-        what = f"coverage of the 95 % intervals of these {judged} metrics"
+        what = f"interval coverage of these {judged}"
         yield Row(what, NOBODY, "93 to 98 %", f"{coverage:.1%}", 0.93 <= coverage <= 0.98)
 
 
@@ -199,4 +194,4 @@ def _reports(data: Path, pairs: int, gates: int, order: int) -> Iterator[list[ro
 
 
 def _shown(came: Came) -> str:
-    return f"{came.passed:.0%} / {came.red:.1%} / {came.pairs:.1f}"
+    return f"{came.passed:.0%}/{came.red:.1%}/{came.pairs:.1f}"

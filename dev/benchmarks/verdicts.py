@@ -68,7 +68,7 @@ def _rows(data: Path) -> Iterator[Row]:
 
 
 def _line(row: Row) -> str:
-    met = "" if row.is_met else " **short of it**"
+    met = "" if row.is_met else " **missed**"
     return f"| {row.what} | {row.others} | {row.goal} | {row.ours}{met} |"
 
 
@@ -78,19 +78,17 @@ def _document(rows: list[Row], seconds: float) -> str:
     intro = f"""
 # Verdicts on data with known answers
 
-Written by `nox -s verdicts` on {datetime.now(UTC):%Y-%m-%d}, {platform.machine()},
-{os.cpu_count()} cores, in {seconds / 60:.0f} min. The judge is the one of `run` and `judge`, with
-margin {judged.MARGIN:.0%} everywhere; nothing is set for a single series.
+Written by `nox -s verdicts` on {datetime.now(UTC):%Y-%m-%d} ({platform.machine()}, {os.cpu_count()}
+cores, {seconds / 60:.0f} min). Margin {judged.MARGIN:.0%}, tuned to no series. In brackets: number
+of comparisons, reports or runs. *False*: share of series / change points per 100 points.
 
-| | others, same data and run | goal | ours |
+| | others | goal | ours |
 | :-- | :-- | :-- | :-- |
 """
     constants = f"""
 
-Constants: alpha {policy.ALPHA:g} over a family (Holm), at least {policy.LEAST_TESTS} tests; looks
-spend {spent} pairs; a pass excludes the tolerance (here the margin) at {policy.PASS_ALPHA:g}
-one-sided (shared evenly by several looks) with half an interval within
-{policy.WIDEST:g} tolerances; groups that are no pairs carry {policy.APART:.0%} (SD) for the machine
-and the hour.
+Constants: alpha {policy.ALPHA:g} (Holm, at least {policy.LEAST_TESTS} tests), spent {spent} pairs;
+a pass excludes the tolerance at {policy.PASS_ALPHA:g} one-sided with half an interval within
+{policy.WIDEST:g} tolerances; between-run SD of unpaired groups {policy.APART:.0%}.
 """
     return intro.lstrip() + "\n".join(map(_line, rows)) + constants

@@ -1,4 +1,4 @@
-"""Every fault at every stage of a launch, and what it leaves: docs/cluster-faults.md."""
+"""Every fault at every stage of a launch, and what it leaves: tests/golden/cluster-faults.md."""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ from tests.faulty import full, interrupted
 from tests.pretended import WORK, Pretended, serving
 from tests.products import products
 
-DOC = Path(__file__).parents[2] / "docs" / "cluster-faults.md"
+TABLE = Path(__file__).parents[1] / "golden" / "cluster-faults.md"
 HEAD = """\
 # Faults of a cluster, and what they leave
 
@@ -268,5 +268,5 @@ def test_the_table_of_faults_is_what_happens(
     parts = (HEAD, rows, BETWEEN, fates, LAST, last)
     text = "".join(part if isinstance(part, str) else "\n".join(part) + "\n" for part in parts)
     if request.config.getoption("--update-golden"):
-        DOC.write_text(text, encoding="utf-8")
-    assert text == DOC.read_text(encoding="utf-8")
+        TABLE.write_text(text, encoding="utf-8")
+    assert text == TABLE.read_text(encoding="utf-8")
