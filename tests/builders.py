@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pipeline.model.metric import Better, Metric, Scale
+from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import (
     Baseline,
     BaselineRef,
@@ -106,4 +107,20 @@ def kept(run: ResultSet) -> Baseline:
         tools=run.tools,
         taken_at=run.taken_at,
         samples=run.samples[Arm.BASELINE],
+    )
+
+
+def stored_request(results: ResultSet) -> StoredRequest:
+    """Return the request.json of a run with these results."""
+    candidate, baseline = (results.subjects[arm].spec for arm in (Arm.CANDIDATE, Arm.BASELINE))
+    return StoredRequest(
+        request=RunRequest(results.suite, candidate, baseline),
+        suite_digest=results.suite_digest,
+        candidate=candidate,
+        baseline=baseline,
+        environment={"kind": results.environment},
+        pairs=results.pairs_asked,
+        looks=results.looks,
+        budget_s=results.budget_s,
+        seed=results.seed,
     )

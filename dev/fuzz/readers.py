@@ -22,7 +22,7 @@ from pipeline.drivers.clusterloader2.report import read_report, readings
 from pipeline.drivers.clusterloader2.report import warnings as cl2_warnings
 from pipeline.drivers.k6.summarize import read_points
 from pipeline.environments.load_agent import Keeper
-from pipeline.environments.registry import chosen
+from pipeline.environments.registry import read_environment
 from pipeline.judge import policy
 from pipeline.judge.history import HistoryRule, judge
 from pipeline.judge.spreads import PriorRequest, SpreadOrigin, prior
@@ -35,7 +35,7 @@ from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
 from pipeline.render.spreads import spreads_text
 from pipeline.render.text import text
-from pipeline.runs import stages, suite_file
+from pipeline.runs import reports, suite_file
 from pipeline.runs.history import nights
 from pipeline.runs.history import points_csv as history_table
 from pipeline.runs.history.source import Meaning, Source
@@ -95,7 +95,7 @@ def agent(data: bytes) -> None:
 def suite(data: bytes) -> None:
     """Read a suite, and the environment of a run."""
     path = _file("suite.toml", data)
-    for read in (suite_file.load, lambda one: chosen(str(one))):
+    for read in (suite_file.load, lambda one: read_environment(str(one))):
         with _refusing():
             read(path)
 
@@ -117,8 +117,8 @@ def judged(data: bytes) -> None:
     path = _file("table.csv", data)
     with _refusing():
         found = policy.of_table(measurements_csv.measured(path), in_looks=len(data) % 2 == 0)
-        judge_command.shown(found, is_json=True)
-        judge_command.shown(found, is_json=False)
+        judge_command.findings_text(found, is_json=True)
+        judge_command.findings_text(found, is_json=False)
 
 
 def history(data: bytes) -> None:
@@ -234,7 +234,7 @@ def _reported(found: ResultSet, choice: int) -> None:
         case 2:
             said = junit(report)
         case _:
-            said = stages.render(report, _folder(), "html")
+            said = reports.render(report, _folder(), "html")
     said.encode()
 
 

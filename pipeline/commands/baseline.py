@@ -1,9 +1,9 @@
-"""The command line of `baseline`."""
+"""`baseline`: store, show, compare and calibrate baselines."""
 
 import argparse
 from pathlib import Path
 
-from pipeline.commands import judge
+from pipeline.commands import judge, options
 from pipeline.system import log, output, terminal
 from pipeline.system.errors import Exit
 
@@ -11,8 +11,8 @@ PAIRS = 20
 """Of a calibration: a spread from so many is known to 16 %."""
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command `baseline` with its own commands."""
+def add(commands: "options.Commands") -> None:
+    """Add the command with its own commands."""
     parser = commands.add_parser("baseline", help="keep, show, compare and calibrate baselines")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     save = commands.add_parser("save", help="keep the candidate of a run")
@@ -21,24 +21,27 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     save.set_defaults(command=_save)
     show = commands.add_parser("show", help="print a baseline")
     show.add_argument("name", metavar="NAME")
-    show.add_argument("--json", action="store_true", help="print the file")
+    options.add_json(show, "the baseline")
     show.set_defaults(command=_show)
     diff = commands.add_parser("diff", help="say what sets two baselines apart: advice only")
     diff.add_argument("first", metavar="A")
     diff.add_argument("second", metavar="B")
-    diff.add_argument("--json", action="store_true", help="print the findings as JSON")
+    options.add_json(diff, "the findings")
     diff.set_defaults(command=_diff)
     noise = commands.add_parser(
         "calibrate", help="measure a build against itself: what can be seen on this machine"
     )
     noise.add_argument("--suite", default="pr", help="default: pr")
-    noise.add_argument("--subject", default="reference", metavar="SPEC", help="default: reference")
+    noise.add_argument(
+        "--candidate", default="reference", metavar="SPEC", help="the build (default: reference)"
+    )
+    noise.add_argument("--subject", dest="candidate", help=argparse.SUPPRESS)
     noise.add_argument("--pairs", type=int, default=PAIRS, metavar="N", help=f"default: {PAIRS}")
     noise.add_argument(
         "--runs", nargs="+", type=Path, metavar="DIR", help="runs of equal builds, instead of a new"
     )
-    noise.add_argument("--out", type=Path, metavar="DIR", help="default: out/ and the time")
-    noise.add_argument("--json", action="store_true", help="print the file")
+    options.add_out(noise)
+    options.add_json(noise, "the calibration")
     noise.set_defaults(command=_calibrate)
     spreads = commands.add_parser(
         "spreads", help="put runs together into a file of how much pairs vary: a prior"
@@ -54,26 +57,26 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     spreads.add_argument(
         "--save", action="store_true", help="keep it in baselines/spreads/, for the suite to ship"
     )
-    spreads.add_argument("--json", action="store_true", help="print the file")
+    options.add_json(spreads, "the spreads")
     spreads.set_defaults(command=_spreads)
     listing = commands.add_parser("list", help="print the names of all baselines")
-    listing.add_argument("--json", action="store_true", help="print them as JSON")
+    options.add_json(listing, "the names")
     listing.set_defaults(command=_list)
 
 
 def _save(args: argparse.Namespace) -> Exit:
-    from pipeline.runs import stages
+    from pipeline.runs import baselines
 
-    output.show(f"{stages.save_baseline(args.dir, args.name)}\n")
+    output.show(f"{baselines.save_baseline(args.dir, args.name)}\n")
     return Exit.NO_REGRESSION
 
 
 def _show(args: argparse.Namespace) -> Exit:
     from pipeline.render.baseline import baseline_text
-    from pipeline.runs import stages
+    from pipeline.runs import baselines
     from pipeline.storage import codec
 
-    baseline = stages.stored_baseline(args.name)
+    baseline = baselines.stored_baseline(args.name)
     output.show(codec.baseline_json(baseline) if args.json else baseline_text(baseline))
     return Exit.NO_REGRESSION
 
@@ -81,7 +84,7 @@ def _show(args: argparse.Namespace) -> Exit:
 def _diff(args: argparse.Namespace) -> Exit:
     from pipeline.runs import baselines
 
-    output.show(judge.shown(baselines.differences(args.first, args.second), is_json=args.json))
+    judge.print_findings(baselines.differences(args.first, args.second), is_json=args.json)
     return Exit.NO_REGRESSION
 
 
@@ -114,10 +117,10 @@ def _spreads(args: argparse.Namespace) -> Exit:
 
 
 def _list(args: argparse.Namespace) -> Exit:
-    from pipeline.runs import stages
+    from pipeline.runs import baselines
     from pipeline.storage import codec
 
-    names = stages.baseline_names()
+    names = baselines.baseline_names()
     output.show(
         codec.list_json("baselines", names) if args.json else "".join(f"{n}\n" for n in names)
     )

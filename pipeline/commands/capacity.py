@@ -1,16 +1,20 @@
-"""The command line of `capacity`."""
+"""`capacity`: find how much one build holds."""
 
 import argparse
-from pathlib import Path
 
+from pipeline.commands import options
 from pipeline.runs.capacity.request import DEFAULT_BUDGET
+from pipeline.system import output, terminal
 from pipeline.system.durations import duration_s, positive
-from pipeline.system.errors import ConfigError
+from pipeline.system.errors import ConfigError, Exit
 
 _EXITS = (
     "exit codes: 0 answered, also with an open interval; 1 crash, 2 bad arguments or configuration,"
     " 5 a subject did not start, 6 the load was not applied as asked, 7 nothing to resume,"
     " 130 interrupted"
+)
+_FIXED = (
+    *("candidate", "limit", "start", "projects", "object_bytes", "rate", "hold", "seed", "build"),
 )
 _LIMITS = (
     "limits: p50|p90|p95|p99|mean(get|list|create|update|delete) < TIME; ready < TIME;"
@@ -20,22 +24,15 @@ _LIMITS = (
 )
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    """Add the command `capacity`, and return its parser."""
+def add(commands: "options.Commands") -> None:
+    """Add the command."""
     parser = commands.add_parser(
         "capacity", help="find how much a build holds", epilog=f"{_LIMITS} -- {_EXITS}"
     )
     parser.add_argument("things", nargs="?", choices=("projects", "objects"), help="what to count")
-    parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with a search")
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="with --resume: go on with a folder that was not begun here",
-    )
-    parser.add_argument("--subject", metavar="SPEC", help="the build (default: as of `run`)")
-    parser.add_argument(
-        "--build", metavar="COMMAND", help="how to build a source, with {out} for the binary"
-    )
+    options.add_resume(parser, "resume an interrupted search")
+    options.add_candidate(parser, alias="--subject")
+    options.add_build(parser)
     parser.add_argument(
         "--limit",
         action="append",
@@ -64,29 +61,21 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
     parser.add_argument(
         "--hold", type=duration_s, metavar="TIME", help="length of a hold (default: 20s)"
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="of every random choice")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: out/ and the time")
-    parser.add_argument("--json", action="store_true", help="print capacity.json, not the report")
-    return parser
+    parser.add_argument("--seed", type=int, metavar="N", help="random seed")
+    options.add_out(parser)
+    options.add_json(parser, "capacity.json")
+    parser.set_defaults(command=_capacity)
 
 
-def check(args: argparse.Namespace) -> None:
-    """Return if the arguments go together.
+def _capacity(args: argparse.Namespace) -> Exit:
+    options.check_resume(args, _FIXED, "start a new search; only --budget may be given again")
+    if args.resume is not None and args.things is not None:
+        raise ConfigError("what is counted cannot be changed by --resume", hint="start a new one")
+    if args.resume is None and args.things is None:
+        raise ConfigError("capacity of what?", hint="`capacity projects` or `capacity objects`")
+    from pipeline.runs.capacity import stages
 
-    Raises:
-        ConfigError: They do not.
-    """
-    if args.resume is None:
-        if args.trust:
-            raise ConfigError("--trust is of --resume only")
-        if args.things is None:
-            raise ConfigError("capacity of what?", hint="`capacity projects` or `capacity objects`")
-        return
-    fixed = ("things", "subject", "limit", "start", "projects", "object_bytes", "rate", "hold")
-    given = [name for name in (*fixed, "seed", "build", "out") if getattr(args, name) is not None]
-    if given:
-        name = "what is counted" if given[0] == "things" else f"--{given[0].replace('_', '-')}"
-        raise ConfigError(
-            f"{name} cannot be changed by --resume",
-            hint="start a new search; only --budget may be given again",
-        )
+    out = args.resume or args.out or terminal.new_folder(f"capacity-{args.things}")
+    capacity = stages.answered(args, out)
+    output.show(stages.shown(capacity, is_json=args.json, **terminal.shape()))
+    return stages.exit_code(capacity)

@@ -1,11 +1,13 @@
-"""The command line of `cluster`."""
+"""`cluster`: create, list, delete and sweep clusters on Google Cloud."""
 
 import argparse
 from pathlib import Path
 
+from pipeline.commands import options
 from pipeline.environments.gke.values import OURS, USUAL
+from pipeline.system import output
 from pipeline.system.durations import duration_s, positive
-from pipeline.system.errors import ConfigError
+from pipeline.system.errors import ConfigError, Exit
 
 _EXITS = (
     "exit codes: 0 done, or nothing to do; 2 arguments, permissions, or a budget that does not"
@@ -14,8 +16,8 @@ _EXITS = (
 )
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    """Add the command `cluster`, and return its parser."""
+def add(commands: "options.Commands") -> None:
+    """Add the command with its own commands."""
     parser = commands.add_parser(
         "cluster", help="make a cluster on Google Cloud for a night; sweep up what is left behind"
     )
@@ -37,19 +39,19 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
     sweep.add_argument(
         "--delete", action="store_true", help="really; without it only what would be is printed"
     )
-    return parser
+    parser.set_defaults(command=_cluster)
 
 
-def check(args: argparse.Namespace) -> None:
-    """Return if the arguments go together.
-
-    Raises:
-        ConfigError: They do not.
-    """
+def _cluster(args: argparse.Namespace) -> Exit:
     if args.verb in ("list", "sweep") and not args.project and not args.context:
         raise ConfigError(
             f"cluster {args.verb}: where?", hint="--project ID, --context NAME, or both"
         )
+    from pipeline.environments.gke import actions
+
+    for text in actions.carried_out(args):
+        output.show(text)
+    return Exit.NO_REGRESSION
 
 
 def _add_create(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +92,7 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channel", choices=("rapid", "regular", "stable"), default="regular")
     _add_prices(parser)
     parser.add_argument("--dry-run", action="store_true", help="print what it costs; make nothing")
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    options.add_json(parser, "the answer")
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +108,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--account", default="", metavar="EMAIL", help="only clusters whose nodes are this"
     )
     _add_prices(parser)
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    options.add_json(parser, "the answer")
 
 
 def _add_prices(parser: argparse.ArgumentParser) -> None:

@@ -1,8 +1,12 @@
-"""The command line of `history`."""
+"""`history`: find the change points in a series of measurements."""
 
 import argparse
 import math
 from pathlib import Path
+
+from pipeline.commands import options
+from pipeline.system import output, terminal
+from pipeline.system.errors import Exit
 
 _EPILOG = (
     "FILE.csv, or - for standard input, has the columns time,value and where wanted"
@@ -15,8 +19,8 @@ _EPILOG = (
 )
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    """Add the command `history`, and return its parser."""
+def add(commands: "options.Commands") -> None:
+    """Add the command."""
     parser = commands.add_parser(
         "history", help="find the steps in a series of measurements", epilog=_EPILOG
     )
@@ -59,22 +63,35 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
     parser.add_argument("--better", choices=("lower", "higher"), default="lower")
     parser.add_argument(
         "--least",
-        type=least,
+        type=size,
         metavar="SIZE",
         help="the smallest step that matters: 2.5%% (default) or 0.025; an amount with --scale"
         " difference (default: every step)",
     )
-    parser.add_argument("--json", action="store_true", help="print the steps as JSON")
+    options.add_json(parser, "the change points")
     parser.add_argument(
         "--html", type=Path, metavar="OUT.html", help="also write a page with every series drawn"
     )
     parser.add_argument(
         "--alarm", action="store_true", help="exit with 3 at a step for the worse, if unexplained"
     )
-    return parser
+    parser.set_defaults(command=_history)
 
 
-def least(text: str) -> float:
+def _history(args: argparse.Namespace) -> Exit:
+    from pipeline.render.history import history_text
+    from pipeline.runs.history import answer, stages
+
+    found = stages.judged(args)
+    text = answer.history_json(found) if args.json else history_text(found, **terminal.shape())
+    output.show(text)
+    exit_code = stages.exit_code(found, alarm=args.alarm)
+    if args.html is not None and not stages.write_page(found, args):
+        return exit_code or Exit.WRONG_LOAD
+    return exit_code
+
+
+def size(text: str) -> float:
     """Return the number of `2%` or `0.02`.
 
     Raises:

@@ -4,10 +4,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.commands import options
 from pipeline.judge import policy
 from pipeline.model.report import Finding, Verdict
 from pipeline.storage import measurements_csv
-from pipeline.system import terminal
+from pipeline.system import output, terminal
 from pipeline.system.errors import Exit
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ _EPILOG = (
 )
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    """Add the command `judge`, and return its parser."""
+def add(commands: "options.Commands") -> None:
+    """Add the command."""
     parser = commands.add_parser("judge", help="judge a CSV file of measurements", epilog=_EPILOG)
     parser.add_argument("file", type=Path, metavar="FILE.csv")
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    parser.add_argument("--strict", action="store_true", help="exit with 4 when inconclusive")
+    options.add_json(parser, "the findings")
+    options.add_strict(parser)
     parser.add_argument(
         "--pairs",
         choices=("all", "auto"),
@@ -43,10 +44,16 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
         action="store_true",
         help="values without pairs are of one machine at one time, so nothing else sets them apart",
     )
-    return parser
+    parser.set_defaults(command=_judge)
 
 
-def judged(args: argparse.Namespace) -> list[Finding]:
+def _judge(args: argparse.Namespace) -> Exit:
+    findings = read_findings(args)
+    print_findings(findings, is_json=args.json)
+    return exit_code(findings, strict=args.strict)
+
+
+def read_findings(args: argparse.Namespace) -> list[Finding]:
     """Return the findings of a file.
 
     Raises:
@@ -58,8 +65,13 @@ def judged(args: argparse.Namespace) -> list[Finding]:
     )
 
 
-def shown(findings: "Sequence[Finding]", *, is_json: bool) -> str:
-    """Return the findings as JSON, or as text in the shape of the terminal."""
+def print_findings(findings: "Sequence[Finding]", *, is_json: bool) -> None:
+    """Print findings as JSON, or as text in the shape of the terminal."""
+    output.show(findings_text(findings, is_json=is_json))
+
+
+def findings_text(findings: "Sequence[Finding]", *, is_json: bool) -> str:
+    """Return findings as JSON, or as text in the shape of the terminal."""
     if is_json:
         from pipeline.storage import codec
 
@@ -71,7 +83,7 @@ def shown(findings: "Sequence[Finding]", *, is_json: bool) -> str:
 
 def exit_code(findings: "Sequence[Finding]", *, strict: bool) -> Exit:
     """Return how a process that judged should end."""
-    found = {finding.verdict for finding in findings}
-    if Verdict.REGRESSED in found:
+    verdicts = {finding.verdict for finding in findings}
+    if Verdict.REGRESSED in verdicts:
         return Exit.REGRESSION
-    return Exit.INCONCLUSIVE if strict and Verdict.INCONCLUSIVE in found else Exit.NO_REGRESSION
+    return Exit.INCONCLUSIVE if strict and Verdict.INCONCLUSIVE in verdicts else Exit.NO_REGRESSION

@@ -1,7 +1,11 @@
-"""The command line of `publish`."""
+"""`publish`: tell GitHub what a run found."""
 
 import argparse
 from pathlib import Path
+
+from pipeline.commands import options
+from pipeline.system import output
+from pipeline.system.errors import Exit
 
 TARGETS = ("summary", "check", "comment", "issue", "page")
 AUTHOR = "github-actions[bot]"
@@ -19,8 +23,8 @@ _EPILOG = (
 )
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    """Add the command `publish`, and return its parser."""
+def add(commands: "options.Commands") -> None:
+    """Add the command."""
     parser = commands.add_parser(
         "publish", help="tell GitHub what a run found, again without harm", epilog=_EPILOG
     )
@@ -100,7 +104,15 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argp
         "--api-version", default=API_VERSION, metavar="DATE", help=f"default: {API_VERSION}"
     )
     parser.add_argument("--dry-run", action="store_true", help="print it all, send nothing")
-    return parser
+    parser.set_defaults(command=_publish)
+
+
+def _publish(args: argparse.Namespace) -> Exit:
+    from pipeline.publish import stages
+
+    for text in stages.publish(args):
+        output.show(f"{text}\n")
+    return Exit.NO_REGRESSION
 
 
 def _by_its_name(fail_on: str) -> str:

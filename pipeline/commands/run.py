@@ -1,61 +1,63 @@
-"""The arguments of `run` and `plan`: what to compare with what, and how."""
+"""`run`: measure two builds and judge."""
 
 import argparse
-import os
 from typing import TYPE_CHECKING
 
+from pipeline.commands import options
+from pipeline.system import log, output, terminal
 from pipeline.system.durations import duration_s
+from pipeline.system.errors import ConfigError, Exit
 
-if TYPE_CHECKING:  # it would load what `--help` does not need
-    from pipeline.runs.request import Wish
+if TYPE_CHECKING:  # these would load what `--help` does not need
+    from pathlib import Path
+
+    from pipeline.model.report import Report
+    from pipeline.model.request import RunRequest
 
 AUTO = "auto"
-"""Of --pairs: as many as the answer needs."""
+"""Value of --pairs: as many as the verdict needs."""
 
-NAMES = (
-    "suite",
-    "candidate",
-    "against",
-    "baseline",
-    "pairs",
-    "interleave",
-    "environment",
-    "keep",
-    "load_pods",
-    "seed",
-    "build",
-    "budget",
+REQUEST_OPTIONS = (
+    *("suite", "candidate", "against", "baseline", "interleave", "environment", "keep"),
+    *("load_pods", "seed", "build", "budget", "prior"),
 )
-"""Of all of them; but for `pairs`, `run --resume` takes them from the run itself."""
+"""Options that `run --resume` restores from request.json."""
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Add them to the parser of a command."""
-    parser.add_argument("--suite", help="smoke, pr, or a .toml file (default: pr)")
-    parser.add_argument(
-        "--candidate",
-        metavar="SPEC",
-        help="the build in question (default: the Milo binary of MILO_BIN, otherwise reference)",
+def add(commands: "options.Commands") -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "run", help="measure two builds and judge", epilog=options.RESULTS_EPILOG
     )
+    add_request(parser)
+    options.add_resume(
+        parser, "resume an interrupted run; with --pairs N, add N pairs to an inconclusive one"
+    )
+    options.add_out(parser)
+    options.add_json(parser, "verdict.json")
+    options.add_strict(parser)
+    parser.set_defaults(command=_run)
+
+
+def add_request(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a request, which `run` and `plan` share."""
+    parser.add_argument("--suite", help="smoke, pr, or a .toml file (default: pr)")
+    options.add_candidate(parser)
     against = parser.add_mutually_exclusive_group()
-    against.add_argument("--against", metavar="SPEC", help="the build to compare it with")
+    against.add_argument("--against", metavar="SPEC", help="build to compare it with")
     against.add_argument(
         "--baseline",
         metavar="NAME",
-        help="or a stored baseline (default: reference-SUITE; of Milo, MILO_BASELINE_BIN or the"
-        " newest milo-VERSION-SUITE)",
+        help="or a stored baseline (default: reference-SUITE; for Milo, the binary in"
+        " MILO_BASELINE_BIN or the newest milo-VERSION-SUITE)",
     )
-    parser.add_argument(
-        "--build",
-        metavar="COMMAND",
-        help="how a source:DIR@REVISION is built; {out} is where the binary goes",
-    )
+    options.add_build(parser)
     parser.add_argument(
         "--pairs",
         type=_pairs,
         metavar="N|auto",
-        help="a fixed number, or as many as the answer needs, up to the suite's (default: auto);"
-        " with --resume, how many more than the run has, at least up to its next planned look",
+        help="number of pairs, or as many as the verdict needs, up to the suite's (default: auto);"
+        " with --resume, how many to add",
     )
     parser.add_argument(
         "--budget",
@@ -71,13 +73,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--environment",
         metavar="NAME|FILE",
-        help="where: local, kind, remote, or a .toml file that says (default: the suite's)",
+        help="local, kind, remote, or a .toml file (default: the suite's)",
     )
     parser.add_argument(
         "--keep",
         action="store_const",
         const=True,
-        help="do not delete the kind cluster that was made for the run",
+        help="do not delete a kind cluster that is created for the run",
     )
     parser.add_argument(
         "--load-pods",
@@ -85,17 +87,24 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="send the load from N pods of the cluster, instead of from this machine",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="of every random choice")
+    parser.add_argument("--seed", type=int, metavar="N", help="random seed")
+    parser.add_argument(
+        "--prior",
+        metavar="FILE|none",
+        help="spread of pairs in earlier runs: a spread file or nightly records (.jsonl), or none"
+        " (default: runs on this machine, otherwise what the suite ships)",
+    )
 
 
-def wish(args: argparse.Namespace) -> "Wish":
-    """Return what was asked for."""
+def request(args: argparse.Namespace) -> "RunRequest":
+    """Return what the arguments ask for."""
+    from pipeline.model.request import RunRequest
     from pipeline.model.results import Interleave
-    from pipeline.runs.request import Wish
+    from pipeline.runs.request import default_candidate
 
-    return Wish(
+    return RunRequest(
         suite=args.suite or "pr",
-        candidate=args.candidate or _default_candidate(),
+        candidate=args.candidate or default_candidate(),
         against=args.against or "",
         baseline=args.baseline or "",
         pairs=None if args.pairs == AUTO else args.pairs,
@@ -106,16 +115,53 @@ def wish(args: argparse.Namespace) -> "Wish":
         load_pods=args.load_pods,
         build=args.build or "",
         budget_s=args.budget,
+        prior=args.prior or "",
     )
 
 
-def _pairs(written: str) -> int | str:
+def _run(args: argparse.Namespace) -> Exit:
+    options.check_resume(args, REQUEST_OPTIONS, "start a new run")
+    if args.resume is not None and args.pairs == AUTO:
+        raise ConfigError("--pairs auto cannot be changed by --resume", hint="start a new run")
+    from pipeline.runs import run
+
+    out = args.resume or args.out or terminal.new_folder(args.suite)
+    if args.resume is not None:
+        report = run.resume(out, more=args.pairs, is_trusted=args.trust)
+    else:
+        report = run.run(request(args), out)
+    exit_code = conclude(args, report, out)
+    run.feed(report, out)
+    return exit_code
+
+
+def conclude(args: argparse.Namespace, report: "Report", out: "Path") -> Exit:
+    """Print the answer, write the reports into the run's folder, and return the exit code."""
+    from pipeline.runs import reports
+
+    exit_code = print_answer(args, report, reports.next_step(report, out))
+    if reports.write(report, out, exit_code):
+        log.log.info("everything is in %s", out)
+    return exit_code
+
+
+def print_answer(args: argparse.Namespace, report: "Report", next_step: str = "") -> Exit:
+    """Print the answer as text or JSON, and return the exit code."""
+    from pipeline.judge import policy
+    from pipeline.render import words
+    from pipeline.render.text import text
+    from pipeline.storage import codec
+
+    exit_code = policy.exit_code(report, strict=args.strict)
+    if args.json:
+        output.show(codec.verdict_json(report, exit_code, words.answer(report), next_step))
+    else:
+        output.show(text(report, **terminal.shape(), next_step=next_step))
+    return exit_code
+
+
+def _pairs(text: str) -> int | str:
     try:
-        return written if written == AUTO else int(written)
+        return text if text == AUTO else int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"give a number or `{AUTO}`, not `{written}`") from None
-
-
-def _default_candidate() -> str:
-    binary = os.environ.get("MILO_BIN")
-    return f"binary:{binary}" if binary else "reference"
+        raise argparse.ArgumentTypeError(f"give a number or `{AUTO}`, not `{text}`") from None

@@ -10,7 +10,7 @@ from pipeline.environments.api import Api
 from pipeline.environments.in_cluster import InCluster, Resources
 from pipeline.environments.kind import Kind, KindCluster
 from pipeline.environments.refusals import ClusterError
-from pipeline.environments.registry import chosen
+from pipeline.environments.registry import read_environment
 from pipeline.environments.remote import Remote, chosen_nodes
 from pipeline.system import processes
 from pipeline.system.errors import PipelineError
@@ -34,7 +34,7 @@ def checks(environment: str) -> list[Check]:
     Raises:
         ConfigError: There is no such environment.
     """
-    settings, _ = chosen(environment)
+    settings = read_environment(environment)
     if isinstance(settings, Kind):
         return list(_kind(settings))
     if isinstance(settings, Remote):

@@ -1,6 +1,5 @@
 """Which environment a person chose: by name, or by a file with the table [environment]."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -21,58 +20,76 @@ NAMES = ("local", "kind", "remote")
 _MOST_COMPLAINTS = 20
 _SENTENCE = 300  # characters of a key, or of what is wrong with it
 
-_TABLE = re.compile(r"(?m)^\[environment\][ \t]*(#.*)?$")
-
 _READ: TypeAdapter[Local | Kind | Remote] = TypeAdapter(AnyEnvironment)
 
 
-def chosen(written: str) -> tuple[Local | Kind | Remote, str]:
-    """Return an environment, and the text of a file that means the same.
+def read_environment(name: str) -> AnyEnvironment:
+    """Return the settings of an environment.
 
     Args:
-        written: `local`, `kind`, `remote`, the path of a .toml file, or the text of one.
+        name: `local`, `kind`, `remote`, or the path of a .toml file with the table [environment].
 
     Raises:
-        ConfigError: It is none of these, or the file cannot be used.
+        ConfigError: There is no such environment, or the file cannot be used.
     """
-    if written in NAMES:
-        text = f'[environment]\nkind = "{written}"\n'
-        return read(text, written), text
-    if _TABLE.search(written):
-        return read(written, "the environment"), written
-    if not written.endswith(".toml"):
+    if name in NAMES:
+        return from_values({"kind": name}, name)
+    if not name.endswith(".toml"):
         raise ConfigError(
-            f"there is no environment `{written}`",
+            f"there is no environment `{name}`",
             hint=f"write {', '.join(NAMES)}, or the path of a .toml file with [environment]",
         )
-    text = toml_file.read(Path(written).expanduser(), "the environment")
-    return read(text, written), text
+    return read(toml_file.read(Path(name).expanduser(), "the environment"), name)
 
 
-def with_load_pods(written: str, count: int) -> str:
-    """Return the text of a file that means the same, but with this many load pods.
-
-    Args:
-        written: See `chosen`.
-        count: Of pods.
+def with_load_pods(settings: AnyEnvironment, count: int) -> AnyEnvironment:
+    """Return settings with another number of load pods.
 
     Raises:
-        ConfigError: There is no such environment, or it has no pods.
+        ConfigError: The environment has no pods, or the number is out of range.
     """
-    settings, text = chosen(written)
     if not isinstance(settings, InCluster):
         raise ConfigError(
-            f"--load-pods {count}: pods are of a cluster, and the environment is {settings.kind}",
+            f"--load-pods {count}: the environment {settings.kind} has no pods",
             hint='say --environment kind, or the path of a file with kind = "remote"',
         )
-    without = re.sub(r"(?m)^load_pods *=.*\n?", "", text)
-    changed = _TABLE.sub(f"[environment]\nload_pods = {count}", without, count=1)
-    if read(changed, written) == settings.model_copy(update={"load_pods": count}):
-        return changed
-    raise ConfigError(f"{written}: --load-pods cannot be put into it; write `load_pods` there")
+    return from_values(settings.model_dump() | {"load_pods": count}, f"--load-pods {count}")
 
 
-def read(text: str, name: str) -> Local | Kind | Remote:
+def with_cluster_kept(settings: AnyEnvironment) -> AnyEnvironment:
+    """Return settings of kind that leave a cluster which is created for the run.
+
+    Raises:
+        ConfigError: The environment creates no cluster.
+    """
+    if not isinstance(settings, Kind):
+        raise ConfigError(
+            f"--keep: the environment {settings.kind} creates no cluster",
+            hint="only a kind cluster is created for a run, and deleted at its end",
+        )
+    return settings.model_copy(update={"keep": True})
+
+
+def from_values(table: Mapping[str, object], source: str) -> AnyEnvironment:
+    """Return the environment that a table describes.
+
+    Args:
+        table: Settings by key, with `kind`.
+        source: Name of the file or argument, for messages.
+
+    Raises:
+        ConfigError: Naming the key and what was expected there.
+    """
+    try:
+        return _READ.validate_python(table)
+    except ValidationError as error:
+        first, *others = [
+            _sentence(source, e["loc"], e["msg"]) for e in error.errors()[:_MOST_COMPLAINTS]
+        ]
+        raise ConfigError(first, hint="\n".join(others)) from error
+
+
+def read(text: str, name: str) -> AnyEnvironment:
     """Return the environment that a text of TOML describes.
 
     Args:
@@ -86,13 +103,7 @@ def read(text: str, name: str) -> Local | Kind | Remote:
     table = tables.get("environment")
     if not isinstance(table, Mapping) or len(tables) > 1:
         raise ConfigError(f"{name}: must have one table, [environment], and nothing else")
-    try:
-        return _READ.validate_python(table)
-    except ValidationError as error:
-        first, *others = [
-            _sentence(name, e["loc"], e["msg"]) for e in error.errors()[:_MOST_COMPLAINTS]
-        ]
-        raise ConfigError(first, hint="\n".join(others)) from error
+    return from_values(table, name)
 
 
 def _sentence(name: str, loc: tuple[int | str, ...], message: str) -> str:

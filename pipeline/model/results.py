@@ -234,6 +234,7 @@ class ResultSet:
         suite_path: The file of the suite as it can be named again, empty for a suite of ours.
         place: The environment that was asked for as it can be named again, empty for the suite's
             own; None where an older version did not keep it.
+        load_pods: Number of load pods that was asked for; None for what the environment says.
         load_digest: Digest of the load and of the reading of each metric, see
             `config.load_digest`; empty in results of before it was kept.
         ungated: Sample keys of metrics that the suite gates on, and that do not gate in this run:
@@ -261,6 +262,7 @@ class ResultSet:
     budget_s: float | None = None
     suite_path: str = ""
     place: str | None = None
+    load_pods: int | None = None
     load_digest: str = ""
     ungated: tuple[str, ...] = ()
 

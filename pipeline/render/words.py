@@ -433,6 +433,7 @@ def reproduce(report: Report) -> str:
         *("--pairs", "auto" if is_auto else f"{results.pairs_asked}"),
         *("--interleave", results.interleave.value),
         *(("--environment", place) if place else ()),
+        *(("--load-pods", f"{results.load_pods}") if results.load_pods is not None else ()),
         *("--seed", f"{results.seed}"),
     ]
     if command := results.subjects[Arm.CANDIDATE].facts.get("build"):

@@ -7,16 +7,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
+from pipeline import toolchain
+from pipeline.environments.registry import read_environment
 from pipeline.judge import calibrate, policy
 from pipeline.judge.spreads import LEAST_RUNS, conditions_of, run_spreads, unfit, with_run
 from pipeline.judge.stored import against_stored, stored_pair
 from pipeline.model.calibration import Calibration
 from pipeline.model.report import Finding, Report
-from pipeline.model.results import ResultSet
+from pipeline.model.request import RunRequest
+from pipeline.model.results import Baseline, ResultSet
 from pipeline.model.spreads import SpreadHistory
 from pipeline.model.subject import Arm
-from pipeline.runs import calibration_gate, priors, stages, suite_file
-from pipeline.runs.request import Wish, placed, planned, spec_of
+from pipeline.runs import calibration_gate, priors, reports, run, suite_file
+from pipeline.runs.request import in_environment, resolve_plan, spec_of, store
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError
@@ -33,18 +36,20 @@ def calibrated(args: argparse.Namespace, out: Path) -> tuple[Calibration, Path]:
     Raises:
         PipelineError: As `run`; or the runs cannot be used.
     """
-    wish = Wish(suite=args.suite, candidate=args.subject, against=args.subject, pairs=args.pairs)
+    request = RunRequest(
+        suite=args.suite, candidate=args.candidate, against=args.candidate, pairs=args.pairs
+    )
     if args.runs:
         runs = [codec.read_results(paths.measured(folder, paths.RESULTS)) for folder in args.runs]
         folders = args.runs
     else:
-        report = stages.run(wish, out)
-        stages.write(report, out, policy.exit_code(report, strict=False))
+        report = run.run(request, out)
+        reports.write(report, out, policy.exit_code(report, strict=False))
         runs, folders = [report.results], [out]
     _check(runs, folders)
-    for run, folder in zip(runs, folders, strict=True):
-        stages.feed(policy.report(run), folder)
-    _, plan = planned(replace(wish, pairs=None))
+    for results, folder in zip(runs, folders, strict=True):
+        run.feed(policy.report(results), folder)
+    _, plan = resolve_plan(replace(request, pairs=None))
     found = calibrate.calibration(runs, plan.pairs)
     return found, calibration_gate.keep(found)
 
@@ -55,18 +60,18 @@ def _check(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
     Raises:
         ConfigError: They are not.
     """
-    for run, folder in zip(runs, folders, strict=True):
-        baseline, candidate = (run.subjects[arm] for arm in Arm)
+    for results, folder in zip(runs, folders, strict=True):
+        baseline, candidate = (results.subjects[arm] for arm in Arm)
         if (baseline.digest, baseline.spec) != (candidate.digest, candidate.spec):
             raise ConfigError(
                 f"{folder}: {candidate.spec} and {baseline.spec} are not the same build",
                 hint="a calibration needs runs of a build against itself",
             )
-        if run.suite_digest != runs[0].suite_digest:
+        if results.suite_digest != runs[0].suite_digest:
             raise ConfigError(f"{folder}: another suite, or another version of it")
-        if run.machine.fingerprint != runs[0].machine.fingerprint:
+        if results.machine.fingerprint != runs[0].machine.fingerprint:
             raise ConfigError(f"{folder}: measured on another machine, or with other tools")
-    pairs = sum(len(run.valid_pairs) for run in runs)
+    pairs = sum(len(results.valid_pairs) for results in runs)
     if pairs < calibrate.LEAST_PAIRS:
         raise ConfigError(
             f"{pairs} valid pairs of equal builds are too few: {calibrate.LEAST_PAIRS} are needed"
@@ -97,8 +102,8 @@ def spreads_of(
                 f"{path}: of another suite, product, environment or load than the others",
                 hint="put runs together that differ in nothing but the build and the time",
             )
-        for run in part.runs:
-            found = with_run(found or SpreadHistory(part.conditions), run, now)
+        for spreads in part.runs:
+            found = with_run(found or SpreadHistory(part.conditions), spreads, now)
     if found is None or not found.runs:
         raise BaselineError("no run is left whose spreads could be kept")
     if len(found.runs) < LEAST_RUNS:
@@ -123,9 +128,9 @@ def _with_load(results: ResultSet, folder: Path) -> ResultSet:
     loaded = suite_file.load(folder / suite_file.SUITE)
     if loaded.digest != results.suite_digest:
         raise ConfigError(f"{folder}: the suite or one of its scripts is not what it was")
-    place = folder / stages.ENVIRONMENT
-    specs = [subject.spec for subject in results.subjects.values()]
-    suite = placed(loaded, str(place) if place.is_file() else "", specs).suite
+    path = folder / run.ENVIRONMENT  # such results are of a version that kept no request.json
+    environment = read_environment(str(path)) if path.is_file() else loaded.suite.environment
+    suite = in_environment(loaded, environment).suite
     product = spec_of(results.subjects[Arm.CANDIDATE].spec).product
     return replace(results, load_digest=suite_file.load_digest(suite.of(product)))
 
@@ -138,13 +143,53 @@ def save_spreads(history: SpreadHistory) -> Path:
     return path
 
 
+def save_baseline(out: Path, name: str) -> Path:
+    """Keep the candidate of a run under a name, and return the file.
+
+    Raises:
+        BaselineError: The run is unfinished, or its candidate could not be made again.
+    """
+    results = codec.read_results(paths.measured(out, paths.RESULTS))
+    valid = results.valid_pairs
+    needed = results.looks[0] if results.looks else results.pairs_asked
+    if len(valid) < needed:
+        raise BaselineError(
+            f"{out}: {len(valid)} of {needed} pairs were measured",
+            hint="finish it with `run --resume`",
+        )
+    subject = toolchain.pinned(results.subjects[Arm.CANDIDATE])
+    samples = tuple(replace(s.of_pairs(valid), of=()) for s in results.samples[Arm.CANDIDATE])
+    return store().save(
+        Baseline(
+            name=name,
+            suite=results.suite,
+            suite_digest=results.suite_digest,
+            subject=subject,
+            machine=results.machine,
+            tools=results.tools,
+            taken_at=results.taken_at,
+            samples=samples,
+        )
+    )
+
+
+def stored_baseline(name: str) -> Baseline:
+    """Return a stored baseline; see `Directory.load`."""
+    return store().load(name)
+
+
+def baseline_names() -> list[str]:
+    """Return the names of the stored baselines."""
+    return store().names()
+
+
 def differences(first: str, second: str) -> list[Finding]:
     """Return what sets two stored baselines apart; advice only, since they met on no machine.
 
     Raises:
         BaselineError: One is missing or unreadable, or they are of different suites.
     """
-    before, after = stages.stored_baseline(first), stages.stored_baseline(second)
+    before, after = stored_baseline(first), stored_baseline(second)
     if before.suite_digest != after.suite_digest:
         raise BaselineError(
             f"the baselines `{first}` and `{second}` are of different suites, or versions of one",
@@ -153,14 +198,14 @@ def differences(first: str, second: str) -> list[Finding]:
     return list(policy.findings(stored_pair(before, after, policy.APART), policy.RULE))
 
 
-def compared(out: Path, name: str) -> Report:
+def compare_with_stored(out: Path, name: str) -> Report:
     """Judge the candidate of a run against a stored baseline, as far as its numbers hold here.
 
     Raises:
         BaselineError: The run or the baseline cannot be used, or they are of different suites.
     """
     results = codec.read_results(paths.measured(out, paths.RESULTS))
-    stored = stages.stored_baseline(name)
+    stored = stored_baseline(name)
     if stored.suite_digest != results.suite_digest:
         raise BaselineError(
             f"{out} was measured by another suite, or version of it, than the baseline `{name}`"

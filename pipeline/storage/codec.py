@@ -16,6 +16,7 @@ from pipeline.model.capacity import Capacity
 from pipeline.model.evaluation import Evaluation, Seen
 from pipeline.model.plan import PlanSummary
 from pipeline.model.report import Finding, Report
+from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import Baseline, ResultSet
 from pipeline.model.sizing import Need
 from pipeline.model.spreads import SpreadHistory
@@ -34,14 +35,18 @@ CALIBRATION = "milo-perf.calibration/1"
 CAPACITY = "milo-perf.capacity/1"
 EVALUATION = "milo-perf.evaluation/1"
 PLAN = "milo-perf.plan/1"
+REQUEST = "milo-perf.request/1"
 SEEN = "milo-perf.seen/1"
 SPREADS = "milo-perf.spreads/1"
 
 # A key that we do not know is refused, at every depth: it may be what decides in a newer version.
-for _stored in (Baseline, Calibration, Capacity, ResultSet, SpreadHistory):
+for _stored in (
+    *(Baseline, Calibration, Capacity, ResultSet, RunRequest, SpreadHistory, StoredRequest),
+):
     with_config(ConfigDict(extra="forbid", allow_inf_nan=False))(_stored)
 
 _T = TypeVar("_T")
+_REQUEST = TypeAdapter(StoredRequest)
 _RESULTS = TypeAdapter(ResultSet)
 _BASELINE = TypeAdapter(Baseline)
 _CALIBRATION = TypeAdapter(Calibration)
@@ -187,6 +192,21 @@ def read_seen(path: Path) -> Seen:
     return _validated(_SEEN, path, SEEN, "remove the file to measure the fault again")
 
 
+def request_json(request: StoredRequest) -> str:
+    """Return the text of request.json."""
+    return _text({"schema": REQUEST, **_REQUEST.dump_python(request, mode="json")})
+
+
+def read_request(path: Path) -> StoredRequest:
+    """Read a request.json.
+
+    Raises:
+        BaselineError: Missing, or not what `request_json` returned; the message names the field.
+    """
+    hint = "`compare` and `render` still read the results; start a new run"
+    return _validated(_REQUEST, path, REQUEST, hint)
+
+
 def write_spreads(path: Path, history: SpreadHistory) -> None:
     """Write a spread file, all or nothing, keys sorted."""
     write_text(path, spreads_json(history))
@@ -288,6 +308,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "evaluation-1.schema.json": _titled(
             _EVALUATION.json_schema(mode="serialization"), EVALUATION
         ),
+        "request-1.schema.json": _titled(_REQUEST.json_schema(mode="serialization"), REQUEST),
         "results-1.schema.json": _titled(_RESULTS.json_schema(mode="serialization"), RESULTS),
         "judged-1.schema.json": JudgedBody.model_json_schema(mode="serialization", by_alias=True),
         "spreads-1.schema.json": _titled(_SPREADS.json_schema(mode="serialization"), SPREADS),

@@ -31,13 +31,13 @@ class _Redacted(logging.Formatter):
         return redacted(super().format(record))
 
 
-def configure(*, verbose: bool) -> None:
+def configure(*, verbose: bool, quiet: bool = False) -> None:
     """Send log lines to stderr; call once, from the command line only."""
     handler = _Stderr()
     handler.setFormatter(_Redacted("%(asctime)s %(message)s", "%H:%M:%S"))
     log.handlers[:] = [handler]
     log.propagate = False
-    log.setLevel(logging.DEBUG if verbose else logging.INFO)
+    log.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
 @contextmanager

@@ -162,7 +162,7 @@ def test_a_file_that_a_person_names_is_read_within_bounds(
 def test_the_most_pairs_that_a_run_may_have_can_be_read_again(tmp_path: Path) -> None:
     suite = suite_file.load(suite_file.path_of("pr")).suite
     metrics = [m.metric() for w in suite.workloads for m in w.metrics]
-    pairs = request.most_pairs(suite)
+    pairs = request.max_pairs(suite)
     named = [replace(metric, name=f"m{number}") for number, metric in enumerate(metrics)]
     found = builders.results(*((metric, [0.5] * pairs, [0.5] * pairs) for metric in named))
     codec.write_results(tmp_path / "results.json", found)

@@ -16,6 +16,7 @@ from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine
 from pipeline.model.subject import Arm, Subject
 from pipeline.runs import suite_file, trust
+from pipeline.runs.folder import REQUEST
 from pipeline.runs.suite_file import SUITE
 from pipeline.runs.trust import Begun
 from pipeline.storage import codec
@@ -73,6 +74,7 @@ def run_of(subject: Subject, out: Path) -> None:
     out.mkdir()
     codec.write_results(out / RESULTS, found)
     (out / SUITE).write_text(loaded.text)
+    (out / REQUEST).write_text(codec.request_json(builders.stored_request(found)))
 
 
 def capacity_of(subject: Subject, out: Path) -> None:
@@ -200,4 +202,4 @@ def test_a_state_that_cannot_be_written_costs_a_question_and_no_run(
 @pytest.mark.parametrize("verb", [["run"], ["capacity", "projects"], ["evaluate"]])
 def test_trust_is_of_resume_only(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main([*verb, "--trust"]) == Exit.BAD_ARGUMENTS
-    assert "--trust is of --resume only" in capsys.readouterr().err
+    assert "--trust needs --resume DIR" in capsys.readouterr().err

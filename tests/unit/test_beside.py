@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.drivers.tree import LoadFromFiles
 from pipeline.environments.gke import cost
-from pipeline.environments.registry import chosen
+from pipeline.environments.registry import read_environment
 from pipeline.runs import suite_file
 from pipeline.storage import acknowledged, toml_file
 from pipeline.system import paths
@@ -178,7 +178,7 @@ def read_as(folder: Path, kind: str, data: bytes) -> object:
         case "suite":
             return suite_file.load(path).suite
         case "environment":
-            return chosen(str(path))[0]
+            return read_environment(str(path))
         case "steps":
             return acknowledged.steps(path)
         case "regressions":

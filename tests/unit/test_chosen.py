@@ -8,12 +8,13 @@ from pipeline import toolchain
 from pipeline.environments.in_cluster import Resources
 from pipeline.environments.kind import Kind
 from pipeline.environments.local import Local
-from pipeline.environments.registry import chosen, with_load_pods
+from pipeline.environments.registry import read_environment, with_cluster_kept, with_load_pods
 from pipeline.environments.remote import Remote, chosen_nodes
 from pipeline.model.ports import Artifact, Program
+from pipeline.model.request import RunRequest
 from pipeline.model.subject import Arm, Product, Subject
 from pipeline.runs import suite_file
-from pipeline.runs.request import Wish, placed, planned, spec_of
+from pipeline.runs.request import resolve_plan, spec_of
 from pipeline.system.errors import ConfigError, LaunchError
 from tests.clusters import FakeCluster, running
 
@@ -37,18 +38,14 @@ def written(folder: Path, text: str) -> str:
 
 @pytest.mark.parametrize(("name", "kind"), [("local", Local), ("kind", Kind), ("remote", Remote)])
 def test_a_name_means_the_defaults(name: str, kind: type) -> None:
-    found, text = chosen(name)
-    assert isinstance(found, kind)
-    assert found == chosen(name)[0]
-    assert name in text
+    assert read_environment(name) == kind()
 
 
 def test_a_file_has_all_settings_in_one_table(tmp_path: Path) -> None:
-    found, text = chosen(written(tmp_path, FILE))
+    found = read_environment(written(tmp_path, FILE))
     assert isinstance(found, Remote)
     assert found.server == Resources(cpu=2, memory_mib=4096)
     assert found.facts == {"environment": "remote", "context": "perf"}
-    assert text == FILE
 
 
 @pytest.mark.parametrize(
@@ -67,41 +64,40 @@ def test_a_file_that_cannot_be_used_is_told_by_its_key(
     tmp_path: Path, text: str, said: str
 ) -> None:
     with pytest.raises(ConfigError, match=r"place\.toml: ") as caught:
-        chosen(written(tmp_path, text))
+        read_environment(written(tmp_path, text))
     assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["moon", "kind.yaml", "/nonexistent.toml"])
 def test_what_is_no_environment_is_refused(name: str) -> None:
     with pytest.raises(ConfigError):
-        chosen(name)
+        read_environment(name)
 
 
 def test_a_suite_keeps_its_digest_wherever_it_runs() -> None:
-    loaded, plan = planned(Wish("smoke", "reference", environment="kind"))
+    loaded, plan = resolve_plan(RunRequest("smoke", "reference", environment="kind"))
     assert loaded.digest == suite_file.load(suite_file.path_of("smoke")).digest
     assert plan.suite.environment == Kind()
     assert plan.summary().environment == "kind"
 
 
 def test_a_suite_runs_where_it_says_unless_it_is_told_otherwise() -> None:
-    _, plan = planned(Wish("smoke", "reference"))
+    _, plan = resolve_plan(RunRequest("smoke", "reference"))
     assert plan.suite.environment == Local()
 
 
 def test_keep_is_of_a_cluster_that_a_run_makes() -> None:
-    loaded = suite_file.load(suite_file.path_of("smoke"))
-    kept = placed(loaded, "kind", [], keep=True).suite.environment
+    kept = with_cluster_kept(read_environment("kind"))
     assert isinstance(kept, Kind)
     assert kept.keep
-    with pytest.raises(ConfigError, match="--keep is of the environment kind"):
-        placed(loaded, "local", [], keep=True)
+    with pytest.raises(ConfigError, match="--keep: the environment local creates no cluster"):
+        resolve_plan(RunRequest("smoke", "reference", environment="local", keep=True))
 
 
 def test_an_image_needs_a_cluster() -> None:
     with pytest.raises(ConfigError, match="is a container image"):
-        planned(Wish("smoke", IMAGE))
-    _, plan = planned(Wish("smoke", IMAGE, environment="kind"))
+        resolve_plan(RunRequest("smoke", IMAGE))
+    _, plan = resolve_plan(RunRequest("smoke", IMAGE, environment="kind"))
     assert plan.suite.environment.kind == "kind"
 
 
@@ -179,35 +175,32 @@ def test_load_pods_are_put_into_what_was_written(tmp_path: Path, written: str) -
             "\n[environment.load]\nkeep_m = 5\n"
         )
         written = str(path)
-    before, _ = chosen(written)
-    text = with_load_pods(written, 4)
-    found, kept = chosen(text)
-    assert kept == text
+    before = read_environment(written)
+    found = with_load_pods(before, 4)
     assert found == before.model_copy(update={"load_pods": 4})
     assert found.facts["load pods"] == "4"
     assert "keeper" in found.needs
-    assert "keeper" not in chosen("kind")[0].needs
+    assert "keeper" not in read_environment("kind").needs
 
 
 def test_no_process_of_this_machine_is_a_load_pod() -> None:
-    with pytest.raises(ConfigError, match="--load-pods 3: pods are of a cluster"):
-        planned(Wish("smoke", "reference", load_pods=3))
+    with pytest.raises(ConfigError, match="--load-pods 3: the environment local has no pods"):
+        resolve_plan(RunRequest("smoke", "reference", load_pods=3))
 
 
-def test_load_pods_that_cannot_be_put_in_are_to_be_written_by_hand(tmp_path: Path) -> None:
+def test_load_pods_are_put_into_an_inline_table_too(tmp_path: Path) -> None:
     path = tmp_path / "perf.toml"
     path.write_text('environment = { kind = "kind" }\n')
-    with pytest.raises(ConfigError, match="write `load_pods` there"):
-        with_load_pods(str(path), 4)
+    assert with_load_pods(read_environment(str(path)), 4).load_pods == 4
 
 
 @pytest.mark.parametrize("count", [-1, 101])
 def test_a_number_of_load_pods_has_limits(count: int) -> None:
     with pytest.raises(ConfigError, match="load_pods"):
-        with_load_pods("kind", count)
+        with_load_pods(read_environment("kind"), count)
 
 
 def test_a_plan_says_where_the_load_comes_from() -> None:
-    _, plan = planned(Wish("smoke", "reference", environment="kind", load_pods=4))
+    _, plan = resolve_plan(RunRequest("smoke", "reference", environment="kind", load_pods=4))
     assert plan.summary().asks_for_load == "4 of 1024 MiB"
     assert plan.summary().load_pods == 4

@@ -8,11 +8,11 @@ from pipeline.judge import policy
 from pipeline.model.evaluation import Seen
 from pipeline.model.metric import Metric
 from pipeline.model.report import Report
-from pipeline.runs import stages, suite_file
+from pipeline.model.request import RunRequest
+from pipeline.runs import run as run_module
+from pipeline.runs import suite_file
 from pipeline.runs.evaluate.faults import LOOKED_FOR, SIZES, Faults, only
 from pipeline.runs.evaluate.launcher import workload_of
-from pipeline.runs.priors import NO_PRIOR
-from pipeline.runs.request import Wish
 from pipeline.storage import codec
 from pipeline.system.errors import LoadError
 from tests.builders import results
@@ -70,9 +70,9 @@ def test_where_one_driver_cannot_load_the_faulty_build_the_other_does_alone(
 ) -> None:
     asked: list[list[str]] = []
 
-    def run(wish: Wish, _out: Path) -> Report:
-        assert wish.prior == NO_PRIOR
-        workloads = [w.name for w in suite_file.load(Path(wish.suite)).suite.workloads]
+    def run(request: RunRequest, _out: Path) -> Report:
+        assert request.prior == "none"
+        workloads = [w.name for w in suite_file.load(Path(request.suite)).suite.workloads]
         asked.append(workloads)
         if "object-crud-cl2" in workloads:
             raise LoadError("pair 0, object-crud-cl2: it was still running after 460 s")
@@ -80,7 +80,7 @@ def test_where_one_driver_cannot_load_the_faulty_build_the_other_does_alone(
         found = results((latency, QUIET, WORSE), workloads={"get_p50": "object-crud-k6"})
         return policy.report(found)
 
-    monkeypatch.setattr(stages, "run", run)
+    monkeypatch.setattr(run_module, "run", run)
     for name, (size, _) in LOOKED_FOR.items():
         if name != "errors":
             (tmp_path / name).mkdir()

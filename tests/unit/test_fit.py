@@ -7,6 +7,7 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.model.headroom import Room
+from pipeline.model.request import RunRequest
 from pipeline.model.results import Interleave
 from pipeline.model.sizing import (
     MILO_SEPARATE,
@@ -20,7 +21,7 @@ from pipeline.model.sizing import (
     need,
 )
 from pipeline.model.subject import Product, Spec, parse_spec
-from pipeline.runs import preflight, request, stages, suite_file
+from pipeline.runs import preflight, request, run, suite_file
 from pipeline.runs.plan import Plan
 from pipeline.system.errors import ConfigError, Exit
 
@@ -189,10 +190,10 @@ def test_plan_and_run_refuse_before_anything_starts(
     small = dataclasses.replace(PLENTY, memory=1e8)
     monkeypatch.setattr(toolchain, "room", lambda _out: small)
     monkeypatch.setattr(toolchain, "artifact", nothing)
-    asked = request.Wish("smoke", "reference", against="reference")
+    asked = RunRequest("smoke", "reference", against="reference")
     with pytest.raises(ConfigError, match="the suite smoke does not fit"):
-        request.foreseen(asked)
+        request.preview(asked)
     with pytest.raises(ConfigError, match="the suite smoke does not fit") as caught:
-        stages.run(asked, tmp_path / "out")
+        run.run(asked, tmp_path / "out")
     assert caught.value.exit_code == Exit.BAD_ARGUMENTS
     assert not (tmp_path / "out").exists()

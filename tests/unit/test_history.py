@@ -373,7 +373,7 @@ def test_acknowledgements_that_cannot_be_used_are_refused(
 
 
 def test_sizes_are_read_as_shares_or_numbers() -> None:
-    assert (history.least("2%"), history.least("0.05")) == (0.02, 0.05)
+    assert (history.size("2%"), history.size("0.05")) == (0.02, 0.05)
     for wrong in ("-1", "nan", "much"):
         with pytest.raises(argparse.ArgumentTypeError, match="no size"):
-            history.least(wrong)
+            history.size(wrong)

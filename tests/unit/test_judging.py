@@ -286,7 +286,7 @@ def test_hostile_names_are_shown_as_text(
 def judged(path: Path, size: int = 1_000_000) -> dict[tuple[str, str], dict[str, Any]]:
     """Return what `--json` says of each metric, by family and name."""
     findings = policy.of_table(measured(path, size))
-    body = json.loads(judge.shown(findings, is_json=True))["findings"]
+    body = json.loads(judge.findings_text(findings, is_json=True))["findings"]
     return {(one["family"], one["metric"]): one for one in body}
 
 

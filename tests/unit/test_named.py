@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.environments.registry import chosen
 from pipeline.judge import policy
+from pipeline.model.request import RunRequest
 from pipeline.publish.asked import Asked
 from pipeline.publish.asked import reproduce as recommended
 from pipeline.render.words import reproduce
-from pipeline.runs.request import Wish
-from pipeline.runs.stages import ENVIRONMENT, _place
+from pipeline.runs.run import ENVIRONMENT, environment_path
 from pipeline.system import paths
 from tests.builders import LATENCY, results
 from tests.publications import ORIGIN
@@ -45,22 +44,20 @@ def test_no_path_tells_of_a_machine(here: Path, written: str, kept: str | None, 
 
 
 @pytest.mark.parametrize(
-    ("environment", "load_pods", "named"),
+    ("environment", "named"),
     [
-        ("", None, ""),
-        ("kind", None, "kind"),
-        ("ours.toml", None, "ours.toml"),
-        ("{here}/ours.toml", None, "ours.toml"),
-        ("kind", 2, "out/x/environment.toml"),
-        ("ours.toml", 2, "out/x/environment.toml"),
+        ("", ""),
+        ("kind", "kind"),
+        ("ours.toml", "ours.toml"),
+        ("{here}/ours.toml", "ours.toml"),
+        ("{here}/../ours.toml", "out/x/environment.toml"),
     ],
 )
 def test_an_environment_is_named_by_a_file_that_is_there(
-    here: Path, environment: str, load_pods: int | None, named: str
+    here: Path, environment: str, named: str
 ) -> None:
-    (here / "ours.toml").write_text(chosen("kind")[1])
-    wish = Wish("pr", "milo", environment=environment.format(here=here), load_pods=load_pods)
-    assert _place(wish, Path("out/x")) == named
+    request = RunRequest("pr", "milo", environment=environment.format(here=here))
+    assert environment_path(request, Path("out/x")) == named
     assert Path(named).name in ("", "kind", "ours.toml", ENVIRONMENT)
 
 
@@ -88,3 +85,8 @@ def test_what_is_published_names_no_path_of_a_machine(here: Path) -> None:
         Asked(suite=f"{here}/suites/mine.toml"), ORIGIN
     )
     assert "--suite mine.toml " in recommended(Asked(suite="/home/me/mine.toml"), ORIGIN)
+
+
+def test_load_pods_that_were_asked_for_are_named() -> None:
+    run = replace(results((LATENCY, [1.0] * 5, [1.0] * 5)), place="kind", load_pods=2)
+    assert "--environment kind --load-pods 2 " in reproduce(policy.report(run))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.judge.interim import looks_up_to
+from pipeline.model.request import RunRequest
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Product
 from pipeline.render.plan import pairs_of
@@ -83,5 +84,5 @@ def test_when_a_run_ends_is_no_part_of_what_its_values_mean(tmp_path: Path) -> N
 
 
 def test_the_plan_of_a_suite_has_its_budget() -> None:
-    _, plan = request.planned(request.Wish("smoke", "reference", environment="kind"))
+    _, plan = request.resolve_plan(RunRequest("smoke", "reference", environment="kind"))
     assert plan.summary().budget_s == 180

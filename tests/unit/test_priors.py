@@ -22,14 +22,15 @@ from pipeline.judge import policy
 from pipeline.judge.spreads import LEAST_RUNS, PriorRequest, SpreadOrigin, conditions_of, prior
 from pipeline.model.ports import Artifact
 from pipeline.model.report import Report
+from pipeline.model.request import RunRequest
 from pipeline.model.results import Failure, Interleave, Machine, ResultSet
 from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm, Product
-from pipeline.runs import baselines, preflight, priors, stages, suite_file, trust
+from pipeline.runs import baselines, preflight, priors, reports, run, suite_file, trust
+from pipeline.runs.folder import RunFolder
 from pipeline.runs.history import nights
 from pipeline.runs.history.spreads_file import named_spreads, newest_spreads
 from pipeline.runs.priors import NO_PRIOR, NamedSpreads
-from pipeline.runs.request import Wish
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError, Exit
@@ -483,7 +484,7 @@ def test_shipped_spreads_are_of_the_suites_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Wish], ResultSet]:
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[RunRequest], ResultSet]:
     """Return what begins a run whose builds, programs and machine are made up."""
     monkeypatch.setattr(
         toolchain, "artifact", lambda spec, _: Artifact(measured_subject(spec), Path("x"))
@@ -491,10 +492,10 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Wish], R
     monkeypatch.setattr(toolchain, "programs_of", lambda _: {})
     monkeypatch.setattr(toolchain, "machine_with", lambda *_: Machine(MACHINE, {}))
     monkeypatch.setattr(preflight, "require", lambda *_: None)
-    monkeypatch.setattr(stages, "_measure", lambda _, found, *__, **___: policy.report(found))
+    monkeypatch.setattr(run, "_measure", lambda _, found, *__, **___: policy.report(found))
 
-    def begin(wish: Wish) -> ResultSet:
-        report: Report = stages.run(wish, tmp_path / "run")
+    def begin(request: RunRequest) -> ResultSet:
+        report: Report = run.run(request, tmp_path / "run")
         assert codec.read_results(tmp_path / "run" / "results.json") == report.results
         return report.results
 
@@ -522,65 +523,65 @@ def fed_smoke() -> Conditions:
 
 
 def test_a_new_run_has_the_prior_and_names_its_load(
-    begun: Callable[[Wish], ResultSet], tmp_path: Path
+    begun: Callable[[RunRequest], ResultSet], tmp_path: Path
 ) -> None:
     of = fed_smoke()
-    found = begun(Wish("smoke", "reference", "reference"))
+    found = begun(RunRequest("smoke", "reference", "reference"))
     assert conditions_of(found) == of
     assert found.prior is not None
     assert found.prior.source.startswith("10 runs on this machine")
     assert set(found.prior.spreads) == {KEY}
-    assert stages.compare(tmp_path / "run").results.prior == found.prior
+    assert reports.compare(tmp_path / "run").results.prior == found.prior
 
 
-def test_a_run_without_a_prior_has_none(begun: Callable[[Wish], ResultSet]) -> None:
+def test_a_run_without_a_prior_has_none(begun: Callable[[RunRequest], ResultSet]) -> None:
     fed_smoke()
-    assert begun(Wish("smoke", "reference", "reference", prior=NO_PRIOR)).prior is None
+    assert begun(RunRequest("smoke", "reference", "reference", prior="none")).prior is None
 
 
-def test_a_run_elsewhere_is_not_of_the_same_load(begun: Callable[[Wish], ResultSet]) -> None:
+def test_a_run_elsewhere_is_not_of_the_same_load(begun: Callable[[RunRequest], ResultSet]) -> None:
     of = fed_smoke()
-    found = begun(Wish("smoke", "reference", "reference", environment="kind"))
+    found = begun(RunRequest("smoke", "reference", "reference", environment="kind"))
     assert found.prior is None
     assert found.load_digest != of.load_digest
 
 
 def test_only_what_was_begun_here_feeds(
-    begun: Callable[[Wish], ResultSet], tmp_path: Path, state: Path
+    begun: Callable[[RunRequest], ResultSet], tmp_path: Path, state: Path
 ) -> None:
     """A folder of a stranger feeds nothing, trusted or not, nor does one that was changed."""
-    results = begun(Wish("smoke", "reference", "reference"))
-    run = replace(
+    results = begun(RunRequest("smoke", "reference", "reference"))
+    changed = replace(
         results, trials=measured().trials, samples=measured().samples, pairs_asked=3, looks=()
     )
-    report, out = policy.report(run), tmp_path / "run"
+    report, out = policy.report(changed), tmp_path / "run"
 
-    stages.feed(report, out)
+    run.feed(report, out)
     assert len(kept(state)) == 1
     for path in (state / "spreads").glob("*.json"):
         path.unlink()
 
-    stages.feed(policy.report(replace(run, seed=run.seed + 1)), out)
+    run.feed(policy.report(replace(changed, seed=changed.seed + 1)), out)
     assert not kept(state)
     (state / "begun.txt").unlink()
-    stages.feed(report, out)
+    run.feed(report, out)
     assert not kept(state)
     suite = suite_file.load(out / suite_file.SUITE).suite
-    there = stages._begun(run, suite, out)  # noqa: SLF001 - as resume does
+    there = run.origin(RunFolder(out, "run"), changed, suite)
     trust.require(there, out, is_trusted=True)
     trust.require(there, out, is_trusted=False)
-    stages.feed(report, out)
+    run.feed(report, out)
     assert not kept(state)
 
 
 def test_runs_that_calibrate_feed_where_they_were_begun_here(
-    begun: Callable[[Wish], ResultSet],
+    begun: Callable[[RunRequest], ResultSet],
     tmp_path: Path,
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(paths, "baselines", lambda: tmp_path / "baselines")
-    before = begun(Wish("smoke", "reference", "reference"))
+    before = begun(RunRequest("smoke", "reference", "reference"))
     ten = results(
         (LATENCY, [1.0] * 6, [1.0, 1.01, 0.99, 1.0, 1.02, 0.98]), specs=("reference", "reference")
     )
@@ -594,7 +595,7 @@ def test_runs_that_calibrate_feed_where_they_were_begun_here(
 
 
 def _arguments(*runs: Path) -> Any:  # noqa: ANN401 - a namespace
-    return argparse.Namespace(suite="smoke", subject="reference", pairs=20, runs=list(runs))
+    return argparse.Namespace(suite="smoke", candidate="reference", pairs=20, runs=list(runs))
 
 
 def test_reading_an_artifact_feeds_nothing(

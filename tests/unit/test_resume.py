@@ -15,12 +15,15 @@ from pipeline.environments.local import Local
 from pipeline.model.ports import Artifact, Load, Span
 from pipeline.model.results import Machine, Reading, ResultSet
 from pipeline.model.subject import Arm, Subject
-from pipeline.runs import measure, preflight, stages, suite_file, trust
+from pipeline.runs import measure, preflight, run, suite_file
+from pipeline.runs.folder import RunFolder
 from pipeline.runs.plan import Plan
 from pipeline.runs.suite_file import SUITE
 from pipeline.storage import codec
+from pipeline.system import private_folder
 from pipeline.system.errors import Exit
 from pipeline.system.paths import RESULTS
+from tests.builders import stored_request
 from tests.fakes import SUITE as TINY
 from tests.fakes import Bench, FakeDriver, Told, empty
 
@@ -77,7 +80,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     monkeypatch.setattr(Local, "opened", opened)
     monkeypatch.setattr(K6, "driver", lambda *_: None)
     monkeypatch.setattr(preflight, "require", lambda *_: None)
-    monkeypatch.setattr(stages, "measuring", lambda _: nullcontext())
+    monkeypatch.setattr(private_folder, "measuring", lambda _: nullcontext())
     monkeypatch.setattr(toolchain, "programs_of", lambda _: {})
     monkeypatch.setattr(toolchain, "machine_with", lambda *_: Machine({}, {}))
     monkeypatch.setattr(toolchain, "artifact", lambda *_: Artifact(SUBJECT, Path("x")))
@@ -106,7 +109,9 @@ def measured_to_the_end(out: Path, *, gates: int) -> int:
     digest = suite_file.load(out / SUITE).digest
     begun = replace(empty(suite), suite_digest=digest, looks=(3, 4), pairs_asked=4)
     codec.write_results(out / RESULTS, begun)
-    trust.note(stages._begun(begun, suite, out), out)  # noqa: SLF001
+    folder = RunFolder(out, "run")
+    folder.create(codec.request_json(stored_request(begun)))
+    folder.note(run.origin(folder, begun, suite))
     return main.main(["run", "--resume", str(out)])
 
 
@@ -166,7 +171,7 @@ def test_an_interruption_before_the_first_added_pair_says_how_many_there_were_to
         raise KeyboardInterrupt
 
     before = codec.read_results(ended / RESULTS)
-    monkeypatch.setattr(stages, "measuring", waits)
+    monkeypatch.setattr(private_folder, "measuring", waits)
     assert main.main(["run", "--resume", str(ended), "--pairs", "3"]) == Exit.INTERRUPTED
     assert f"run --resume {ended} --pairs 3\n" in capsys.readouterr().err
     assert codec.read_results(ended / RESULTS) == before
@@ -178,13 +183,13 @@ def test_what_another_process_measured_meanwhile_is_not_lost(
 ) -> None:
     @contextmanager
     def waits(_: Path) -> Iterator[None]:
-        monkeypatch.setattr(stages, "measuring", lambda _: nullcontext())
+        monkeypatch.setattr(private_folder, "measuring", lambda _: nullcontext())
         assert main.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
         yield
 
-    monkeypatch.setattr(stages, "measuring", waits)
+    monkeypatch.setattr(private_folder, "measuring", waits)
     assert main.main(["run", "--resume", str(ended), "--pairs", "1"]) == Exit.BAD_ARGUMENTS
-    assert "another process went on with" in capsys.readouterr().err
+    assert "another process resumed" in capsys.readouterr().err
     assert codec.read_results(ended / RESULTS).pairs == 6
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.judge import policy
-from pipeline.runs import stages
+from pipeline.runs import reports
 from pipeline.storage import codec
 from tests import pages
 
@@ -65,7 +65,7 @@ def test_every_suite_can_be_planned(installed: Pipeline, suite: str) -> None:
 def test_a_run_is_judged_and_rendered(installed: Pipeline, tmp_path: Path) -> None:
     codec.write_results(tmp_path / "results.json", pages.measured())
     report = policy.report(pages.measured())
-    shown = stages.render(report, tmp_path, "markdown")
+    shown = reports.render(report, tmp_path, "markdown")
     assert installed("render", tmp_path, "--format", "markdown") == shown
     assert "<html" in installed("render", tmp_path, "--format", "html")
 

@@ -100,7 +100,7 @@ def wish(args: argparse.Namespace) -> Wish:
     }
     return Wish(
         things=args.things,
-        subject=args.subject or (f"binary:{binary}" if binary else "reference"),
+        subject=args.candidate or (f"binary:{binary}" if binary else "reference"),
         limits=args.limit or (),
         build=args.build or "",
         budget_s=args.budget or duration_s(DEFAULT_BUDGET),

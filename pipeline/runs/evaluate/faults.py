@@ -8,9 +8,8 @@ from types import MappingProxyType
 
 from pipeline.model.evaluation import Seen
 from pipeline.model.report import Report, Verdict
-from pipeline.runs import stages, suite_file
-from pipeline.runs.priors import NO_PRIOR
-from pipeline.runs.request import Wish
+from pipeline.model.request import RunRequest
+from pipeline.runs import run, suite_file
 from pipeline.runs.suite_file import Suite
 from pipeline.storage import codec
 from pipeline.system import paths
@@ -137,14 +136,14 @@ class Faults:
 
     def _report(self, candidate: str, text: str, folder: Path) -> Report:
         if (folder / paths.RESULTS).exists():
-            return stages.resume(folder, is_trusted=self.is_trusted)
+            return run.resume(folder, is_trusted=self.is_trusted)
         suite = folder.with_suffix(".toml")
         codec.write_text(suite, text)
         suite_file.keep_files(self.suite, suite.parent)
-        wish = Wish(
-            str(suite), candidate, "reference", pairs=self.pairs, seed=self.seed, prior=NO_PRIOR
+        request = RunRequest(
+            str(suite), candidate, "reference", pairs=self.pairs, seed=self.seed, prior="none"
         )
-        return stages.run(wish, folder)
+        return run.run(request, folder)
 
     def seen(self, fault: str, report: Report) -> Seen:
         """Return which gating metrics of which driver are red in a report."""

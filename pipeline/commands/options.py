@@ -1,0 +1,94 @@
+"""Options that mean the same in every command that has them."""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.system.errors import ConfigError
+
+if TYPE_CHECKING:  # the type has no public name
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (no public name)
+
+RESULTS_EPILOG = (
+    "exit codes: 0 no regression, 3 regression, 4 inconclusive with --strict; others say what went"
+    " wrong: `milo-perf --help`"
+)
+
+
+def add_json(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --json: print a machine-readable answer instead of text."""
+    parser.add_argument("--json", action="store_true", help=f"print {what} as JSON")
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """Add --out: the folder that the command creates."""
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder to create (default: out/ and the time)"
+    )
+
+
+def add_strict(parser: argparse.ArgumentParser) -> None:
+    """Add --strict: an inconclusive answer is exit code 4."""
+    parser.add_argument("--strict", action="store_true", help="exit with 4 when inconclusive")
+
+
+def add_candidate(parser: argparse.ArgumentParser, *, alias: str = "") -> None:
+    """Add --candidate: the build under test.
+
+    Args:
+        parser: Parser of a command.
+        alias: Older name of the option; it still works, and help does not show it.
+    """
+    parser.add_argument(
+        "--candidate",
+        metavar="SPEC",
+        help="build under test (default: the Milo binary in MILO_BIN, otherwise reference)",
+    )
+    if alias:
+        parser.add_argument(alias, dest="candidate", help=argparse.SUPPRESS)
+
+
+def add_build(parser: argparse.ArgumentParser) -> None:
+    """Add --build: how a source is built."""
+    parser.add_argument(
+        "--build",
+        metavar="COMMAND",
+        help="command that builds a source:DIR@REVISION; {out} is the path of the binary",
+    )
+
+
+def add_resume(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --resume and --trust.
+
+    Args:
+        parser: Parser of a command.
+        what: Help text of --resume.
+    """
+    parser.add_argument("--resume", type=Path, metavar="DIR", help=what)
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="with --resume: execute what the folder says, even if somebody else started it",
+    )
+
+
+def check_resume(args: argparse.Namespace, fixed: Iterable[str], hint: str) -> None:
+    """Refuse --trust without --resume, and arguments that --resume restores from the folder.
+
+    Args:
+        args: Parsed arguments.
+        fixed: Names of the arguments that are restored.
+        hint: What to do instead.
+
+    Raises:
+        ConfigError: Naming the first such argument.
+    """
+    if args.resume is None:
+        if args.trust:
+            raise ConfigError("--trust needs --resume DIR")
+        return
+    for name in (*fixed, "out"):
+        if getattr(args, name, None) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{option} cannot be changed by --resume", hint=hint)

@@ -1,0 +1,69 @@
+"""What a person asks `run` for, and what that was resolved to: the content of request.json."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.model.results import Interleave
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """The arguments of `run` and `plan`, as typed; empty or None means the default.
+
+    Attributes:
+        suite: Name of a suite, or path of a .toml file.
+        candidate: Spec of the build under test.
+        against: Spec of the build to compare with.
+        baseline: Name of a stored baseline to compare with.
+        pairs: Number of valid pairs; None for as many as the verdict needs, up to the suite's.
+        interleave: How the trials of a pair share the machine.
+        seed: Random seed of the run; None to draw one.
+        environment: Name of an environment, or path of a .toml file; empty for the suite's own.
+        keep: True to leave a kind cluster that is created for the run.
+        load_pods: Number of pods that send the load; None for what the environment says.
+        build: Command that builds a source, with `{out}` for the path of the binary.
+        budget_s: Seconds from the first pair; no pair is started that would end later.
+        prior: Path of a file of spreads, or `none`; empty for the usual prior.
+    """
+
+    suite: str = "pr"
+    candidate: str = "reference"
+    against: str = ""
+    baseline: str = ""
+    pairs: int | None = None
+    interleave: Interleave = Interleave.REQUEST
+    seed: int | None = None
+    environment: str = ""
+    keep: bool = False
+    load_pods: int | None = None
+    build: str = ""
+    budget_s: float | None = None
+    prior: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """A request as it is stored in the folder of its run.
+
+    Attributes:
+        request: The arguments, as typed.
+        suite_digest: Digest of the suite; its text is in suite.toml beside this file.
+        candidate: Spec of the build under test.
+        baseline: Spec of the build that it is compared with.
+        environment: Settings of the environment, with all overrides applied.
+        pairs: Largest number of valid pairs.
+        looks: Numbers of valid pairs at which the run may end; empty for a fixed number.
+        budget_s: Time budget in seconds, or None.
+        seed: Random seed of the run.
+    """
+
+    request: RunRequest
+    suite_digest: str
+    candidate: str
+    baseline: str
+    pairs: int
+    seed: int
+    looks: tuple[int, ...] = ()
+    budget_s: float | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,64 @@
+"""What a folder's results say: judged again, and written as reports."""
+
+from pathlib import Path
+
+from pipeline.judge import policy
+from pipeline.model.report import Report
+from pipeline.render import words
+from pipeline.render.registry import RENDERERS, RenderContext
+from pipeline.runs import traces
+from pipeline.runs.run import is_started_here
+from pipeline.storage import codec
+from pipeline.system import paths, terminal
+from pipeline.system.errors import Exit
+from pipeline.system.paths import RESULTS
+
+VERDICT = "verdict.json"
+_REPORTS = {"report.txt": "text", "report.md": "markdown", "report.html": "html"}
+
+
+def compare(out: Path) -> Report:
+    """Judge the results in a folder, and return the report.
+
+    Raises:
+        BaselineError: They are missing or unreadable.
+    """
+    return policy.report(codec.read_results(paths.measured(out, RESULTS)))
+
+
+def write(report: Report, out: Path, exit_code: Exit) -> bool:
+    """Write the verdict and every report into the run's folder; see `codec.write_reports`."""
+    step = next_step(report, out)
+    return codec.write_reports(
+        out,
+        {
+            VERDICT: codec.verdict_json(report, exit_code, words.answer(report), step),
+            **{name: render(report, out, how) for name, how in _REPORTS.items()},
+        },
+    )
+
+
+def next_step(report: Report, out: Path) -> str:
+    """Return the command that would settle an inconclusive run; empty if there is none."""
+    more = words.more_pairs(report)
+    return terminal.command("run", "--resume", out, "--pairs", more) if more else ""
+
+
+def render(report: Report, out: Path, how: str, *, width: int = 100, color: bool = False) -> str:
+    """Return a report in one of the formats of `RENDERERS`.
+
+    Args:
+        report: Report to render.
+        out: Folder of the run.
+        how: Name of the format.
+        width: Line width of a text, in characters.
+        color: Whether a text may have colors.
+    """
+    context = RenderContext(
+        lambda: traces.read(out, report.results, is_ours=is_started_here(report.results, out)),
+        lambda: codec.results_json(report.results),
+        next_step(report, out),
+        width,
+        color,
+    )
+    return RENDERERS[how](report, context)

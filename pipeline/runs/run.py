@@ -1,0 +1,358 @@
+"""`run`: from a request to measured results.  Here interfaces meet their implementations."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline import toolchain
+from pipeline.drivers.registry import driver_of
+from pipeline.environments import registry
+from pipeline.judge import policy
+from pipeline.judge.more import with_more
+from pipeline.judge.stored import stored_reference
+from pipeline.model.ports import Artifact, Program
+from pipeline.model.report import Report, Verdict
+from pipeline.model.request import RunRequest, StoredRequest
+from pipeline.model.results import ResultSet, Tool
+from pipeline.model.subject import Arm, Spec, Subject
+from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
+from pipeline.render.plan import pairs_of
+from pipeline.runs import calibration_gate, measure, preflight, priors, suite_file, trust
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.history.spreads_file import named_spreads
+from pipeline.runs.plan import Plan
+from pipeline.runs.request import ResolvedRun, in_environment, max_pairs, resolve, spec_of
+from pipeline.runs.suite_file import SUITE, LoadedSuite, Suite
+from pipeline.runs.trust import Begun
+from pipeline.storage import codec, toml_file
+from pipeline.system import paths, progress
+from pipeline.system.errors import ConfigError
+from pipeline.system.log import log
+from pipeline.system.paths import RESULTS
+
+ENVIRONMENT = "environment.toml"
+"""Copy of the file that --environment named, so that the run can be repeated from its folder."""
+
+
+def run(request: RunRequest, out: Path) -> Report:
+    """Measure from nothing, judge, and leave everything in a new folder.
+
+    Args:
+        request: Arguments of the command.
+        out: Folder to create.
+
+    Raises:
+        PipelineError: Any of its kinds; what was measured until then is in the folder.
+    """
+    resolved = resolve(request)
+    folder = RunFolder(out, "run")
+    folder.require_new()
+    prior_spreads = named_spreads(request.prior) if request.prior else None
+    plan = resolved.plan
+    preflight.require(plan, list(resolved.specs.values()), out)
+    _announce(resolved)
+    artifacts = _build(resolved)
+    programs = toolchain.programs_of(plan.suite.needs)
+    machine = toolchain.machine_with(programs, plan.suite.environment.facts)
+    conditions = priors.request(plan.suite, resolved.product, plan.interleave, machine)
+    prior = priors.chosen(conditions, prior_spreads)
+    stored = resolved.stored
+    results = ResultSet(
+        suite=plan.suite.name,
+        suite_digest=resolved.suite.digest,
+        environment=plan.suite.environment.kind,
+        interleave=plan.interleave,
+        pairs_asked=plan.pairs,
+        looks=plan.looks,
+        seed=plan.seed,
+        subjects={arm: artifact.subject for arm, artifact in artifacts.items()},
+        machine=machine,
+        tools=_tools(programs),
+        taken_at=datetime.now(UTC),
+        stored=stored_reference(stored, machine) if stored else None,
+        stops_at_red=plan.suite.stop_at_red,
+        budget_s=plan.budget_s,
+        suite_path=_suite_path(request, out),
+        place=environment_path(request, out),
+        load_pods=request.load_pods,
+        prior=prior,
+        load_digest=conditions.conditions.load_digest,
+        ungated=calibration_gate.out_of_reach(plan, resolved.suite.digest, machine, prior),
+    )
+    folder.create(codec.request_json(resolved.to_store()))
+    suite_file.keep(resolved.suite, out)
+    if request.environment.endswith(".toml"):
+        text = toml_file.read(Path(request.environment).expanduser(), "the environment")
+        codec.write_text(out / ENVIRONMENT, text)
+    codec.write_results(out / RESULTS, results)
+    folder.note(origin(folder, results, resolved.suite.suite))
+    return _measure(plan, results, artifacts, programs, folder, kept=results)
+
+
+def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> Report:
+    """Continue a run; pairs that were measured are kept.
+
+    Args:
+        out: Folder of the run.
+        more: Number of valid pairs to add; None to finish an interrupted run.
+        is_trusted: True to execute what the folder says, even if somebody else started the run.
+
+    Raises:
+        BaselineError: results.json or request.json is missing or cannot be read.
+        ConfigError: The suite, a build, the environment or the machine differs from when the run
+            started, or the folder is not trusted.
+        PipelineError: Any of its kinds, as for `run`.
+    """
+    folder = RunFolder(out, "run")
+    results = kept = codec.read_results(paths.measured(out, RESULTS))
+    stored = codec.read_request(folder.request)
+    loaded = _stored_suite(folder, stored)
+    folder.require_trusted(origin(folder, results, loaded.suite), is_trusted=is_trusted)
+    _require_request_of(folder, stored, results)
+    folder.require_same("the suite or one of its scripts", results.suite_digest, loaded.digest)
+    specs = {arm: _stored_spec(folder, arm, results) for arm in Arm}
+    plan = _plan_of(results, loaded.suite.of(specs[Arm.CANDIDATE].product))
+    if more is not None:
+        results, plan = _with_more(results, plan, more)
+    preflight.require(plan, list(specs.values()), out)
+    artifacts = {arm: _rebuild(results.subjects[arm]) for arm in Arm}
+    for arm, artifact in artifacts.items():
+        before = results.subjects[arm].digest
+        folder.require_same(f"the binary of the {arm}", before, artifact.subject.digest)
+    programs = toolchain.programs_of(plan.suite.needs)
+    machine = toolchain.machine_with(programs, plan.suite.environment.facts)
+    folder.require_same_machine(results.machine, machine)
+    log.info("%s: %s pairs are kept", out, results.pairs)
+    return _measure(plan, results, artifacts, programs, folder, kept=kept)
+
+
+def _stored_suite(folder: RunFolder, stored: StoredRequest) -> LoadedSuite:
+    """Return the suite in the folder of a run, in the environment that the run uses.
+
+    Raises:
+        ConfigError: One of them is gone, or cannot be used.
+    """
+    path = folder.path / SUITE
+    if not path.is_file():
+        raise ConfigError(
+            f"{folder.request}: suite: {path} is gone",
+            hint="`compare` and `render` still read the results; start a new run",
+        )
+    loaded = suite_file.load(path)
+    return in_environment(loaded, stored_environment(folder, stored))
+
+
+def stored_environment(folder: RunFolder, stored: StoredRequest) -> registry.AnyEnvironment:
+    """Return the environment of a run, as its request.json says.
+
+    Raises:
+        ConfigError: Naming the field that cannot be used.
+    """
+    return registry.from_values(stored.environment, f"{folder.request}")
+
+
+def _require_request_of(folder: RunFolder, stored: StoredRequest, results: ResultSet) -> None:
+    """Refuse a request.json that is not of the results beside it.
+
+    Raises:
+        ConfigError: Naming the first field that differs.
+    """
+    fields: tuple[tuple[str, object, object], ...] = (
+        ("suite_digest", stored.suite_digest, results.suite_digest),
+        ("candidate", stored.candidate, results.subjects[Arm.CANDIDATE].spec),
+        ("baseline", stored.baseline, results.subjects[Arm.BASELINE].spec),
+        ("environment.kind", stored.environment.get("kind"), results.environment),
+        ("seed", stored.seed, results.seed),
+    )
+    for name, asked, measured in fields:
+        if asked != measured:
+            raise ConfigError(
+                f"{folder.request}: {name}: is {asked}, and the results beside it are of"
+                f" {measured}",
+                hint="`compare` and `render` still read the results; start a new run",
+            )
+
+
+def _stored_spec(folder: RunFolder, arm: Arm, results: ResultSet) -> Spec:
+    try:
+        return spec_of(results.subjects[arm].spec)
+    except ConfigError as error:
+        raise ConfigError(f"{folder.request}: {arm}: {error}", hint=error.hint) from error
+
+
+def _plan_of(results: ResultSet, suite: Suite) -> Plan:
+    """Return the plan of the run that results are of."""
+    return Plan(
+        suite,
+        results.pairs_asked,
+        results.interleave,
+        results.seed,
+        results.looks,
+        results.budget_s,
+        spec_of(results.subjects[Arm.CANDIDATE].spec).product,
+    )
+
+
+def _with_more(results: ResultSet, plan: Plan, more: int) -> tuple[ResultSet, Plan]:
+    """Return results that may have more pairs, and the plan for these."""
+    valid = len(results.valid_pairs)
+    if more < 1:
+        raise ConfigError(f"--pairs {more}: with --resume it is how many more to measure")
+    if valid + more > (most := max_pairs(plan.suite)):
+        raise ConfigError(f"{valid + more} pairs: of this suite a run has at most {most}")
+    left_out = _workload_filter(plan)(results)
+    is_over = measure.exceeds_budget(plan, results, left_out)
+    longer, until = with_more(results, more, is_over=is_over)
+    if policy.report(results).verdict is Verdict.REGRESSED:
+        log.warning("the regression that was found stays, whatever more pairs show")
+    pair_s = measure.expected_pair_s(plan, results, left_out)
+    log.info("%s more pairs of about %.0f s, to %s in all", until - valid, pair_s, until)
+    return longer, replace(_plan_of(longer, plan.suite), pairs=until)
+
+
+def feed(report: Report, out: Path) -> None:
+    """Keep how much the pairs of a run varied, for the priors of later runs on this machine.
+
+    A run that was begun elsewhere is left out: its numbers are those of a stranger.
+
+    Args:
+        report: Of a run that came to its end.
+        out: Its folder.
+    """
+    with suppress(ConfigError):  # a file of the folder cannot be read
+        suite = suite_file.load(out / SUITE).suite
+        if trust.is_begun_here(origin(RunFolder(out, "run"), report.results, suite)):
+            priors.feed(report)
+
+
+def _build(resolved: ResolvedRun) -> dict[Arm, Artifact]:
+    """Build or find the binary of each arm."""
+    stored, command = resolved.stored, resolved.request.build
+    stored_command = stored.subject.facts.get("build", "") if stored else ""
+    specs = resolved.specs
+    return {
+        Arm.BASELINE: toolchain.artifact(specs[Arm.BASELINE], command or stored_command),
+        Arm.CANDIDATE: toolchain.artifact(specs[Arm.CANDIDATE], command),
+    }
+
+
+def _measure(
+    plan: Plan,
+    results: ResultSet,
+    artifacts: Mapping[Arm, Artifact],
+    programs: Mapping[str, Program],
+    folder: RunFolder,
+    *,
+    kept: ResultSet,
+) -> Report:
+    """Measure the pairs that a plan still lacks, and judge.
+
+    Args:
+        plan: The plan.
+        results: Results until now; they may allow for more pairs than `kept`.
+        artifacts: Build of each arm.
+        programs: Tools, by name.
+        folder: Folder of the run.
+        kept: Results that the folder is known to hold.
+    """
+    latest = results
+    added = plan.pairs - len(kept.valid_pairs) if results != kept else None
+
+    def state() -> tuple[object, ...]:
+        return (f"{latest.pairs} pairs", *(("--pairs", added) if added is not None else ()))
+
+    with (
+        folder.measuring(state),
+        plan.suite.environment.opened(programs) as environment,
+        progress.shown() as shown,
+    ):
+        on_disk = codec.read_results(folder.path / RESULTS)
+        if (on_disk.pairs, on_disk.pairs_asked) != (kept.pairs, kept.pairs_asked):
+            raise ConfigError(
+                f"another process resumed {folder.path} in the meantime",
+                hint="type the command again, if more pairs are still wanted",
+            )
+        codec.write_results(folder.path / RESULTS, results)
+        added = None  # from here on, results.json says how many pairs are wanted
+        harness = measure.Harness(
+            environment=environment,
+            drivers={w.name: driver_of(w.driver, programs) for w in plan.suite.workloads},
+            probes=DEFAULT_PROBES,
+            opt_in_probes=OPT_IN_PROBES,
+            artifacts=artifacts,
+        )
+        for latest in measure.run_pairs(
+            plan,
+            harness,
+            results,
+            folder.path,
+            shown,
+            is_enough=_is_enough(plan),
+            settled_workloads=_workload_filter(plan),
+        ):
+            codec.write_results(folder.path / RESULTS, latest)
+    return policy.report(latest)
+
+
+def _is_enough(plan: Plan) -> measure.StopCondition:
+    """Return the condition that ends a run: it is decided, or has all pairs of the plan."""
+    return lambda results: len(results.valid_pairs) >= plan.pairs or policy.is_enough(results)
+
+
+def _workload_filter(plan: Plan) -> measure.WorkloadFilter:
+    """Return which workloads a pair leaves out: none, unless the suite allows it."""
+    return policy.settled_workloads if plan.suite.settled == "leave-out" else lambda _: ()
+
+
+def origin(folder: RunFolder, results: ResultSet, suite: Suite) -> Begun:
+    """Return what identifies a run, and decides what resuming it executes; see `trust`."""
+    files = [SUITE, *sorted(suite_file.own_files(suite))]  # scripts are executed too
+    began = (results.taken_at, results.seed)
+    subjects = {str(arm): subject for arm, subject in results.subjects.items()}
+    return folder.origin(began, subjects, files, results.suite_digest)
+
+
+def is_started_here(results: ResultSet, out: Path) -> bool:
+    """Return whether this user started the run on this machine, or trusts its folder."""
+    try:
+        suite = suite_file.load(out / SUITE).suite
+        return trust.is_known(origin(RunFolder(out, "run"), results, suite))
+    except ConfigError:  # a file of the folder cannot be read
+        return False
+
+
+def _announce(resolved: ResolvedRun) -> None:
+    """Log what is compared and how long it takes, before anything is built."""
+    plan, specs = resolved.plan, resolved.specs
+    log.info(
+        "comparing %s with %s by the suite %s: %s, once both are built",
+        specs[Arm.CANDIDATE],
+        specs[Arm.BASELINE],
+        plan.suite.name,
+        pairs_of(plan.summary()),
+    )
+    for sentence in toolchain.first_builds(plan.suite.needs, resolved.product):
+        log.info("%s", sentence)
+
+
+def _suite_path(request: RunRequest, out: Path) -> str:
+    """Return how to name the suite in a command that others may read; empty for one of ours."""
+    return paths.named(request.suite, out / SUITE) if request.suite.endswith(".toml") else ""
+
+
+def environment_path(request: RunRequest, out: Path) -> str:
+    """Return how to name the environment in a command that others may read."""
+    if request.environment.endswith(".toml"):
+        return paths.named(request.environment, out / ENVIRONMENT)
+    return request.environment
+
+
+def _rebuild(subject: Subject) -> Artifact:
+    return toolchain.artifact(spec_of(subject.spec), subject.facts.get("build", ""))
+
+
+def _tools(programs: Mapping[str, Program]) -> dict[str, Tool]:
+    tools = {name: Tool(program.version, program.digest) for name, program in programs.items()}
+    return {**tools, "milo-perf": toolchain.ourselves()}
