@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.commands import options
-from pipeline.judge import policy
-from pipeline.model.report import Finding, Verdict
-from pipeline.storage import measurements_csv
 from pipeline.system import output, terminal
 from pipeline.system.errors import Exit
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # these would load what `--help` does not need
     from collections.abc import Sequence
+
+    from pipeline.model.report import Finding
 
 _EPILOG = (
     "FILE.csv, or - for standard input, has the columns pair,arm,metric,value,"
@@ -53,12 +52,15 @@ def _judge(args: argparse.Namespace) -> Exit:
     return exit_code(findings, strict=args.strict)
 
 
-def read_findings(args: argparse.Namespace) -> list[Finding]:
+def read_findings(args: argparse.Namespace) -> "list[Finding]":
     """Return the findings of a file.
 
     Raises:
         ConfigError: The file cannot be used.
     """
+    from pipeline.judge import policy
+    from pipeline.storage import measurements_csv
+
     apart = 0.0 if args.same_machine else policy.APART
     return policy.of_table(
         measurements_csv.measured(args.file), in_looks=args.pairs == "auto", apart=apart
@@ -83,6 +85,8 @@ def findings_text(findings: "Sequence[Finding]", *, is_json: bool) -> str:
 
 def exit_code(findings: "Sequence[Finding]", *, strict: bool) -> Exit:
     """Return how a process that judged should end."""
+    from pipeline.model.report import Verdict
+
     verdicts = {finding.verdict for finding in findings}
     if Verdict.REGRESSED in verdicts:
         return Exit.REGRESSION

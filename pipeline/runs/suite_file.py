@@ -336,11 +336,16 @@ def own_files(suite: Suite) -> dict[str, Path]:
 
 
 def _digest(suite: Suite) -> str:
-    """Return the digest of what a value of the suite means: what it sets, and its scripts.
+    """Return the digest of what decides: the load, its scripts, and the metrics that gate.
 
-    How many values there are is no part of it, nor when a run ends, nor what people are told.
+    Baselines of another digest are refused.  Metrics that do not gate are no part of it, nor the
+    number of pairs, nor descriptions.
     """
-    set_keys = suite.model_dump_json(
+    gating = tuple(
+        workload.model_copy(update={"metrics": tuple(m for m in workload.metrics if m.gate)})
+        for workload in suite.workloads
+    )
+    set_keys = suite.model_copy(update={"workloads": gating}).model_dump_json(
         by_alias=True,
         exclude_defaults=True,  # a new key is no change
         exclude={

@@ -138,13 +138,35 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
         suite_file.load(path)
 
 
-def test_a_comment_does_not_change_what_a_suite_means_but_a_margin_does(tmp_path: Path) -> None:
-    before = suite_file.load(written(tmp_path, GOOD)).digest
+GATING = GOOD.replace("margin = 0.05", "margin = 0.05\ngate = true", 1)
 
-    assert suite_file.load(written(tmp_path, f"# hello\n{GOOD}")).digest == before
-    more = re.sub(r"pairs = \d+", "pairs = 19\nbudget_s = 60", GOOD)
+
+def test_a_comment_does_not_change_what_a_suite_means_but_a_margin_does(tmp_path: Path) -> None:
+    before = suite_file.load(written(tmp_path, GATING)).digest
+
+    assert suite_file.load(written(tmp_path, f"# hello\n{GATING}")).digest == before
+    more = re.sub(r"pairs = \d+", "pairs = 19\nbudget_s = 60", GATING)
     assert suite_file.load(written(tmp_path, more)).digest == before  # how many, not what
-    assert suite_file.load(written(tmp_path, GOOD.replace("0.05", "0.06", 1))).digest != before
+    assert suite_file.load(written(tmp_path, GATING.replace("0.05", "0.06", 1))).digest != before
+
+
+def test_a_metric_that_does_not_gate_invalidates_no_baseline(tmp_path: Path) -> None:
+    before = suite_file.load(written(tmp_path, GATING)).digest
+    added = (
+        GATING
+        + """
+[[workload.metric]]
+name = "list_p50"
+select = "http_req_duration{op=list}/p50"
+unit = "s"
+better = "lower"
+margin = 0.05
+"""
+    )
+    assert suite_file.load(written(tmp_path, added)).digest == before
+    head, _, _ = GATING.rpartition("[[workload.metric]]")
+    assert suite_file.load(written(tmp_path, head)).digest == before
+    assert suite_file.load(written(tmp_path, f"{added}gate = true\n")).digest != before
 
 
 DESCRIBED = """
@@ -171,10 +193,10 @@ def test_a_description_of_no_metric_is_named_with_its_line(tmp_path: Path) -> No
 def test_a_description_does_not_change_what_a_suite_means_but_a_tolerance_does(
     tmp_path: Path,
 ) -> None:
-    plain = suite_file.load(written(tmp_path, GOOD)).digest
-    described = GOOD.replace("unit", 'description = "said"\nunit') + DESCRIBED
+    plain = suite_file.load(written(tmp_path, GATING)).digest
+    described = GATING.replace("unit", 'description = "said"\nunit') + DESCRIBED
     assert suite_file.load(written(tmp_path, described)).digest == plain
-    tolerant = GOOD.replace("margin = 0.05", "margin = 0.05\ntolerance = 0.1")
+    tolerant = GATING.replace("margin = 0.05", "margin = 0.05\ntolerance = 0.1")
     assert suite_file.load(written(tmp_path, tolerant)).digest != plain
 
 
