@@ -10,27 +10,23 @@ from pipeline.model.metric import Scale
 from pipeline.model.report import Verdict
 from pipeline.storage.verdict_file import FindingBody
 
-_COLUMNS = (
-    *("fault", "size", "suite", "verdict", "red metrics", "others quiet", "time", "outcome"),
-)
+_COLUMNS = ("fault", "suite", "verdict", "red metrics", "other red metrics", "time", "outcome")
 _HEAD = """\
 # Faults
 
-What a suite says of `reference` made worse by a known amount, and of `reference` with nothing
-changed. The sizes were chosen before anything was measured; what each fault does is in
-[reference](../go/reference/README.md#faults).
+Does a suite find a [fault](../go/reference/README.md#faults) of known size in `reference`, and
+nothing in equal builds? The sizes were chosen before anything was measured.
 
 {measured}
 
-Again: `{command}`; one row: add `--only FAULT`; by hand:
+Repeat: `{command}`; one row: add `--only FAULT`; by hand:
 
 ```
-python -m pipeline run --suite pr --candidate 'reference?FAULT=SIZE' --against reference
+milo-perf run --suite pr --candidate 'reference?FAULT=SIZE' --against reference
 ```
 
-*Caught*: the verdict is `regressed`, and a metric that the fault is expected to move is red.
-A red metric marked *shown* does not gate: it cannot make the verdict `regressed`.
-*Error N*: the run failed with [N](exit-codes.md) and says nothing.
+*Caught*: the verdict is `regressed`, and an expected metric is red. *Shown*: it does not gate.
+*Error N*: the run failed with [exit code N](exit-codes.md).
 """
 
 
@@ -153,28 +149,44 @@ def _count(rows: Sequence[Row]) -> str:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    lines = [_COLUMNS, (":--",) * len(_COLUMNS), *map(_cells, rows)]
+    lines = [_COLUMNS, (":--",) * len(_COLUMNS), *_cells(rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    verdict = row.run.verdict
-    return (
-        f"`{row.fault.name}`" if row.fault.size else row.fault.name,
-        _size(row.fault),
-        f"{verdict.suite}, {verdict.pairs_valid} pairs" if verdict else "",
-        row.run.answer if verdict else "",
-        _metrics(row.red),
-        (_metrics(row.others) or "yes") if verdict else "",
-        _time(row.run.seconds),
-        row.outcome,
-    )
+def _cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Return the cells of each row; runs that differ in their time only share one."""
+    seconds: dict[tuple[str, ...], list[float]] = {}
+    runs: Counter[tuple[str, ...]] = Counter()
+    for row in rows:
+        verdict = row.run.verdict
+        cells = (
+            _fault(row.fault),
+            f"{verdict.suite}, {verdict.pairs_valid} pairs" if verdict else "",
+            row.run.answer if verdict else "",
+            _metrics(row.red),
+            (_metrics(row.others) or "none") if verdict else "",
+            row.outcome,
+        )
+        runs[cells] += 1
+        seconds.setdefault(cells, []).extend(filter(None, [row.run.seconds]))
+    return [
+        (f"{fault}, {count} runs" if count > 1 else fault, *rest, _range(seconds[cells]), outcome)
+        for cells, count in runs.items()
+        for fault, *rest, outcome in [cells]
+    ]
 
 
-def _size(fault: Fault) -> str:
+def _fault(fault: Fault) -> str:
     if not fault.size:
-        return ""
-    return f"`{fault.size}`{' in both' if fault.in_both else ''}"
+        return fault.name
+    return f"`{fault.name}={fault.size}`{' in both' if fault.in_both else ''}"
+
+
+def _range(seconds: Sequence[float]) -> str:
+    ends = dict.fromkeys(
+        _time(end) for end in (min(seconds, default=None), max(seconds, default=None))
+    )
+    return " to ".join(ends)
 
 
 def _metrics(metrics: Iterable[FindingBody]) -> str:

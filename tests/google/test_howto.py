@@ -19,7 +19,7 @@ HOWTO = (ROOT / "docs" / "howto" / "gke.md").read_text(encoding="utf-8")
 def typed() -> list[list[str]]:
     """Return every command of ours for a project, its variables filled in."""
     values = {"$PROJECT": PROJECT, "$ZONE": ZONE, "$NODES": ACCOUNT}
-    lines = re.findall(r"^python -m pipeline (cluster .*--project .*)$", HOWTO, re.MULTILINE)
+    lines = re.findall(r"^milo-perf (cluster .*--project .*)$", HOWTO, re.MULTILINE)
     return [[values.get(word, word) for word in shlex.split(line)] for line in lines]
 
 
@@ -59,7 +59,9 @@ def test_the_costs_of_the_howto_are_those_that_are_printed(
 
 
 def test_every_permission_that_the_code_names_is_in_the_howto() -> None:
-    text = "".join(path.read_text() for path in (ROOT / "pipeline" / "cluster").glob("*.py"))
+    text = "".join(
+        path.read_text() for path in (ROOT / "pipeline" / "environments" / "gke").glob("*.py")
+    )
     named = set(re.findall(r'"(container\.[a-z]+\.[a-z]+)"', text))
     named |= {
         f"{part}.{verb}" for part in compute.PERMISSIONS.values() for verb in ("list", "delete")
