@@ -24,7 +24,7 @@ def full(size: int) -> Iterator[None]:
 @contextmanager
 def interrupted(method: str, part: str, *, for_good: bool) -> Iterator[None]:
     """Raise KeyboardInterrupt at the first request of a kind, or from then on at every request."""
-    real = {name: getattr(Api, name) for name in ("ask", "text", "passed")}
+    real = {name: getattr(Api, name) for name in ("request", "read_text", "proxy")}
     seen: list[str] = []
 
     def before(how: str, path: str) -> None:
@@ -34,18 +34,18 @@ def interrupted(method: str, part: str, *, for_good: bool) -> Iterator[None]:
 
     def asked(self: Api, how: str, path: str, *args: Any, **more: Any) -> Any:  # noqa: ANN401 (any)
         before(how, path)
-        return real["ask"](self, how, path, *args, **more)
+        return real["request"](self, how, path, *args, **more)
 
     def texted(self: Api, path: str, *args: Any) -> str:  # noqa: ANN401 (any)
         before("GET", path)
-        return str(real["text"](self, path, *args))
+        return str(real["read_text"](self, path, *args))
 
     def passed(self: Api, how: str, path: str, **more: Any) -> Any:  # noqa: ANN401 (any)
         before(how, path)
-        return real["passed"](self, how, path, **more)
+        return real["proxy"](self, how, path, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        for name, function in (("ask", asked), ("text", texted), ("passed", passed)):
+        for name, function in (("request", asked), ("read_text", texted), ("proxy", passed)):
             patch.setattr(Api, name, function)
         yield
     assert seen, "it never came to that"

@@ -31,11 +31,11 @@ _PIPELINE = ("-m", "pipeline")
 _AGENT = """
 import sys
 from pathlib import Path
-from pipeline.environments.keepers import Keeper
+from pipeline.environments.load_agent import Keeper
 from pipeline.errors import LoadError
 data = Path(sys.argv[1]).read_bytes()
 class Answer:
-    passed = lambda self, *_, **__: self
+    proxy = lambda self, *_, **__: self
     read = lambda self, size: data[:size]
     release_conn = close = lambda self: None
 try: print(Keeper(Answer(), "n", "p", "load pod 1 of 2", "t", 0.0).state())

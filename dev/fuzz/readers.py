@@ -191,7 +191,7 @@ class _Answer:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def passed(self, *_: object, **__: object) -> "_Answer":
+    def proxy(self, *_: object, **__: object) -> "_Answer":
         return self
 
     def read(self, size: int) -> bytes:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from pipeline.environments import bootstrap, components, host, kubelet, manifests, pki
+from pipeline.environments import bootstrap, components, manifests, pki
 from pipeline.environments.api import Api
 from pipeline.environments.connect import End, Reached, Way, until
+from pipeline.environments.containers import find_processes, read_usage
 from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.load_pods import TICK_S, ClusterPods
@@ -145,7 +146,7 @@ class ClusterEnvironment:
         if not self.settings.pull_secret:
             return {}
         namespace, _, name = self.settings.pull_secret.partition("/")
-        secret = self.api.found("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        secret = self.api.request_or_none("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
         if secret is None or secret.get("type") != "kubernetes.io/dockerconfigjson":
             raise LaunchError(
                 f"there is no pull secret {self.settings.pull_secret}",
@@ -220,14 +221,14 @@ class _Arm:
             metrics={name: f"{url}/metrics" for name, url in urls.items()},
             etcd_url=urls["etcd"],
             check=partial(self._check, pods),
-            usage=None if seen else partial(kubelet.usage, pods.api, pods, tuple(self.applied)),
+            usage=None if seen else partial(read_usage, pods.api, pods, tuple(self.applied)),
         )
 
     def _processes(self) -> dict[str, int]:
         if not self.environment.is_here:
             return {}
-        pods = {str(pod["metadata"]["name"]): pod for pod in self.pods.listed()}
-        found = host.processes({name: pods[name] for name in self.applied if name in pods})
+        pods = {str(pod["metadata"]["name"]): pod for pod in self.pods.read()}
+        found = find_processes({name: pods[name] for name in self.applied if name in pods})
         if not found:
             log.debug("processes of containers are not seen: the kubelet is asked instead")
         return found
@@ -264,4 +265,4 @@ def _loaded_by(pods: ClusterPods | None, place: Place, target: Target) -> Target
 
 def _keep_logs(arms: Sequence[_Arm]) -> None:
     for one in arms:
-        one.pods.keep(one.applied, one.out)
+        one.pods.save_logs(one.applied, one.out)

@@ -6,10 +6,9 @@ from typing import Any
 
 from pipeline import toolchain
 from pipeline.environments import manifests
-from pipeline.environments.api import Api
+from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.in_cluster import InCluster, Resources
 from pipeline.environments.kind import Kind, KindCluster
-from pipeline.environments.refusals import ClusterError
 from pipeline.environments.registry import read_environment
 from pipeline.environments.remote import Remote, chosen_nodes
 from pipeline.system import processes
@@ -92,7 +91,7 @@ def _remote(settings: Remote) -> Iterator[Check]:
         yield Check("kubectl", Status.MISSING, str(error), error.hint)
     try:
         api = settings.api()
-        version = api.ask("GET", "/version")
+        version = api.request("GET", "/version")
     except PipelineError as error:
         yield Check("cluster", Status.MISSING, str(error), error.hint)
         return
@@ -143,7 +142,7 @@ def _may(api: Api, group: str, resource: str, verb: str) -> bool:
         "spec": {"resourceAttributes": attributes},
     }
     try:
-        return bool(api.ask("POST", _REVIEW, review).get("status", {}).get("allowed"))
+        return bool(api.request("POST", _REVIEW, review).get("status", {}).get("allowed"))
     except ClusterError:
         return False
 
@@ -153,7 +152,7 @@ def _pull_secret(api: Api, settings: InCluster) -> Check:
         return Check("pull secret", Status.OK, "none is asked for")
     namespace, _, name = settings.pull_secret.partition("/")
     try:
-        found = api.found("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        found = api.request_or_none("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
     except ClusterError as error:
         return Check("pull secret", Status.MISSING, str(error), error.hint)
     if found is None:
@@ -165,8 +164,8 @@ def _pull_secret(api: Api, settings: InCluster) -> Check:
 def _room(api: Api, settings: InCluster) -> Check:
     """Compare what both builds ask for with what the nodes have left; quotas are of namespaces."""
     try:
-        nodes = api.ask("GET", "/api/v1/nodes").get("items", ())
-        pods = api.ask("GET", "/api/v1/pods").get("items", ())
+        nodes = api.request("GET", "/api/v1/nodes").get("items", ())
+        pods = api.request("GET", "/api/v1/pods").get("items", ())
     except ClusterError as error:
         return Check("room", Status.WARNING, f"cannot be told: {error}")
     names = chosen_nodes(api, settings) or [str(node["metadata"]["name"]) for node in nodes]

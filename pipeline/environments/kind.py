@@ -12,12 +12,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import StringConstraints
 
-from pipeline.environments.api import Api
+from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.environments.connect import COMPONENTS, FIRST_NODE_PORT, HostPorts
 from pipeline.environments.images import Image, pack
 from pipeline.environments.in_cluster import InCluster
-from pipeline.environments.refusals import ClusterError
 from pipeline.model.ports import Program
 from pipeline.model.subject import Arm
 from pipeline.system import paths, processes
@@ -156,7 +155,7 @@ class KindCluster:
         self.kubeconfig.write_text(said, encoding="utf-8")
         api = Api(str(self.kubeconfig))
         try:
-            (node,) = api.ask("GET", "/api/v1/nodes")["items"]
+            (node,) = api.request("GET", "/api/v1/nodes")["items"]
             labels = node["metadata"].get("labels", {})
         except (ClusterError, KeyError, ValueError) as error:
             raise LaunchError(

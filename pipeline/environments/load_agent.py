@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pipeline.environments.api import Api
-from pipeline.environments.paths import within
-from pipeline.environments.refusals import ClusterError
+from pipeline.environments.api import Api, ClusterError, namespace_path
 from pipeline.storage import strict_json
 from pipeline.storage.strict_json import Bounds
 from pipeline.system.errors import LoadError
@@ -200,15 +198,15 @@ class Keeper:
 
     def _asked(self, method: str, what: str, body: object = None, *, once_s: float = 0.0) -> Any:  # noqa: ANN401 (an answer of urllib3)
         """Return an answer; what takes so many seconds and must not be done twice is asked once."""
-        pods = within(self.namespace, "pods")
+        pods = namespace_path(self.namespace, "pods")
         try:
-            return self.api.passed(
+            return self.api.proxy(
                 method,
                 f"{pods}/{self.pod}:{PORT}/proxy/keeper/{what}",
                 headers={_HEADER: self.token},
                 body=body,
                 timeout_s=once_s or _ANSWER_S,
-                is_patient=not once_s,
+                is_retried=not once_s,
             )
         except ClusterError as error:
             raise LoadError(f"{self.title}: {what}: {error}", hint=error.hint) from error

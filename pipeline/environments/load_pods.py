@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.environments import manifests
-from pipeline.environments.api import Api
+from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.images import GENERATOR, Image, helper_path, load_image
 from pipeline.environments.load_agent import PORT, Keeper, State
 from pipeline.environments.manifests import LOAD, LoadSpec, Place
 from pipeline.environments.namespaces import Home
-from pipeline.environments.pods import Pod, Pods, state
-from pipeline.environments.refusals import ClusterError
+from pipeline.environments.pods import Pod, Pods, pod_state
 from pipeline.model.ports import RESULTS_IN_POD, SECRETS_IN_POD, PodResult, PodWork, Program
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log
@@ -68,13 +67,13 @@ class ClusterPods:
     def run(self, work: PodWork, out: Path, check: Callable[[], None]) -> tuple[PodResult, ...]:
         """See `LoadPods.run`."""
         spec, token = self._spec(work)
-        pods = Pods(self.api, self.place.namespace, "load", key=_keys(spec.name))
+        pods = Pods(self.api, self.place.namespace, "load", name_of=_keys(spec.name))
         names = [f"pod {number}" for number in range(1, spec.pods + 1)]
         try:
             for manifest in manifests.load(self.place, spec):
                 self.api.apply(manifest)
             pods.wait_ready(names, self.place.settings.ready_s)
-            found = pods.named(pods.listed())
+            found = pods.by_name(pods.read())
             keepers = [
                 Keeper(
                     self.api,
@@ -101,7 +100,7 @@ class ClusterPods:
         except ClusterError as error:
             raise LoadError(f"the load pods: {error}", hint=error.hint) from error
         finally:
-            pods.keep(names, out)
+            pods.save_logs(names, out)
 
     def _spec(self, work: PodWork) -> tuple[LoadSpec, str]:
         import json
@@ -154,7 +153,7 @@ class ClusterPods:
         return spec, token
 
     def _has_operator(self) -> bool:
-        found = self.api.found("GET", OPERATOR)
+        found = self.api.request_or_none("GET", OPERATOR)
         return found is not None and any(
             one.get("name") == "testruns" for one in found.get("resources", ())
         )
@@ -262,13 +261,13 @@ class _Watch:
 
     def _lost(self) -> dict[str, str]:
         """Return why there is nothing more of some pods; asks the cluster once."""
-        seen = self.pods.named(self.pods.listed())
+        seen = self.pods.by_name(self.pods.read())
         found = {}
         for name, one in zip(self.names, self.keepers, strict=True):
             pod = seen.get(name)
             if pod is None or pod["metadata"]["name"] != one.pod:
                 found[one.title] = "it was deleted"
-            elif (now := state(pod)).is_over:
+            elif (now := pod_state(pod)).is_final:
                 found[one.title] = f"it {now.why}"
         return found
 

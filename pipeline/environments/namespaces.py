@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.environments.api import Api
+from pipeline.environments.api import Api, ClusterError, namespace_path
 from pipeline.environments.connect import until
 from pipeline.environments.manifests import RUN
-from pipeline.environments.paths import within
-from pipeline.environments.refusals import ClusterError
 from pipeline.system.log import log
 
 
@@ -34,7 +32,7 @@ class Home:
     @property
     def path(self) -> str:
         """Of the namespace."""
-        return within(self.name)
+        return namespace_path(self.name)
 
     def make(self, manifests: Sequence[Mapping[str, Any]]) -> None:
         """Apply the namespace, and what belongs to it.
@@ -68,7 +66,7 @@ class Home:
         Raises:
             ClusterError: The cluster does not answer.
         """
-        found = self.api.found("GET", self.path)
+        found = self.api.request_or_none("GET", self.path)
         return found is None or _uid(found) != self.uid
 
     def is_left(self, why: str) -> None:
@@ -82,7 +80,7 @@ class Home:
 
     def _uid_of_run(self) -> str:
         """Return the UID of the namespace if it is of this run: the answer may have been lost."""
-        found = self.api.found("GET", self.path)
+        found = self.api.request_or_none("GET", self.path)
         labels = (found or {}).get("metadata", {}).get("labels") or {}
         return _uid(found or {}) if labels.get(RUN) == self.run else ""
 

@@ -1,4 +1,4 @@
-"""Wait for the Pods of a namespace, saying what is in the way, and notice when one ends."""
+"""Wait until the Pods of a namespace are Ready, and notice when one of them ends."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.environments.api import Api
-from pipeline.environments.refusals import ClusterError
+from pipeline.environments.api import Api, ClusterError, namespace_path
 from pipeline.system.errors import LaunchError, LoadError, SubjectDiedError
 from pipeline.system.log import log
 
@@ -22,244 +21,236 @@ _HOPELESS = (
     "InvalidImageName",
     "RunContainerError",
 )
-_WATCH_S = 20.0
-_LOOK_S = 3.0
-_LINES = 12
-_LOG_BYTES = 20_000_000
-
-
 # Reasons of a Pod that the kubelet or the control plane ended; see `PodStatus` in Kubernetes' API.
-_DISTURBED = frozenset(
+_DISRUPTED = frozenset(
     {"Evicted", "NodeLost", "NodeShutdown", "Preempting", "Shutdown", "Terminated"}
 )
+_WATCH_S = 20.0
+_POLL_S = 3.0
+_LOG_LINES = 12
+_LOG_BYTES = 20_000_000
+_MAX_MESSAGE = 300  # characters
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class PodState:
     """How far a Pod is.
 
     Attributes:
-        is_ready: Whether it answers.
-        why: What it waits for, or how it ended; empty when it is ready.
-        is_over: Whether waiting longer is of no use.
-        is_of_itself: Whether it ended by itself: it exited, crashed, or took more memory than its
-            limit.  A Pod that was evicted, preempted or deleted did not.
+        is_ready: True if the Pod is Ready.
+        why: Reason why the Pod is not Ready, or how it ended; empty if it is Ready.
+        is_final: True if the Pod will never become Ready.
+        failed_itself: True if the program exited, crashed, or exceeded its memory limit; False
+            if the Pod was evicted, preempted or deleted.
     """
 
-    is_ready: bool
+    is_ready: bool = False
     why: str = ""
-    is_over: bool = False
-    is_of_itself: bool = False
+    is_final: bool = False
+    failed_itself: bool = False
 
 
-def state(pod: Pod) -> State:
-    """Return how far a Pod is, from what the cluster says of it."""
+def pod_state(pod: Pod | None) -> PodState:
+    """Return how far a Pod is; None is a Pod that is not there any more."""
+    if pod is None:
+        return PodState(why="was deleted", is_final=True)
     status = pod.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions") or ()}
     for container in status.get("containerStatuses") or ():
-        if (found := _stopped(container.get("state", {}))) is not None:
-            is_left_alone = not _is_disturbed(pod, conditions)
-            return replace(found, is_of_itself=found.is_of_itself and is_left_alone)
+        if (stopped := _stopped_state(container.get("state", {}))) is not None:
+            failed_itself = stopped.failed_itself and not _is_disrupted(pod, conditions)
+            return replace(stopped, failed_itself=failed_itself)
     if status.get("phase") in ("Failed", "Succeeded"):
         why = ": ".join(filter(None, (status.get("reason", "Failed"), status.get("message", ""))))
-        return State(is_ready=False, why=why, is_over=True)
+        return PodState(why=why, is_final=True)
     if "deletionTimestamp" in pod.get("metadata", {}):
-        return State(is_ready=False, why="is being deleted by somebody else", is_over=True)
+        return PodState(why="is being deleted by somebody else", is_final=True)
     if conditions.get("Ready", {}).get("status") == "True":
-        return State(is_ready=True)
+        return PodState(is_ready=True)
+    phase = str(status.get("phase", "Pending"))
+    why = "does not answer yet" if phase == "Running" else phase
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         why = f"{scheduled.get('reason', 'Pending')}: {scheduled.get('message', '')}"
-        return State(is_ready=False, why=why)
-    phase = status.get("phase", "Pending")
-    return State(is_ready=False, why="does not answer yet" if phase == "Running" else str(phase))
+    return PodState(why=why)
 
 
-def _is_disturbed(pod: Pod, conditions: Mapping[str, Any]) -> bool:
-    """Return whether a Pod was evicted, preempted or deleted, and so did not end by itself."""
+def _is_disrupted(pod: Pod, conditions: Mapping[str, Any]) -> bool:
+    """Return True if a Pod was evicted, preempted or deleted."""
     target = conditions.get("DisruptionTarget", {})
     return (
         "deletionTimestamp" in pod.get("metadata", {})
         or target.get("status") == "True"
-        or pod.get("status", {}).get("reason") in _DISTURBED
+        or pod.get("status", {}).get("reason") in _DISRUPTED
     )
 
 
-def _stopped(now: Mapping[str, Any]) -> State | None:
-    """Return why a container does not run, or None where it does."""
-    if ended := now.get("terminated"):
-        return State(is_ready=False, why=_ended(ended), is_over=True, is_of_itself=True)
-    if waiting := now.get("waiting"):
+def _stopped_state(container: Mapping[str, Any]) -> PodState | None:
+    """Return the state of a container that does not run, or None if it runs."""
+    if ended := container.get("terminated"):
+        reason, code = ended.get("reason", "Error"), ended.get("exitCode")
+        why = f"exited with {code} ({reason})"
+        if reason == "OOMKilled":
+            why = "was killed because it took more memory than its limit (OOMKilled)"
+        return PodState(why=why, is_final=True, failed_itself=True)
+    if waiting := container.get("waiting"):
         reason = str(waiting.get("reason", "Waiting"))
-        why = ": ".join(filter(None, (reason, waiting.get("message", "")[:300])))
-        return State(is_ready=False, why=why, is_over=reason in _HOPELESS)
+        why = ": ".join(filter(None, (reason, waiting.get("message", "")[:_MAX_MESSAGE])))
+        return PodState(why=why, is_final=reason in _HOPELESS)
     return None
-
-
-def _ended(terminated: Mapping[str, Any]) -> str:
-    reason, code = terminated.get("reason", "Error"), terminated.get("exitCode")
-    if reason == "OOMKilled":
-        return "was killed because it took more memory than its limit (OOMKilled)"
-    return f"exited with {code} ({reason})"
 
 
 @dataclass(slots=True)
 class Pods:
-    """The Pods of one namespace, which stands for one arm.
+    """The Pods of one namespace.
 
     Attributes:
-        api: Of the cluster.
-        namespace: Where they are.
-        arm: For messages.
-        key: What a Pod is called here, by default as it is there; empty for one that is not meant.
+        api: Client of the cluster.
+        namespace: Name of the namespace.
+        arm: Name of the arm, for messages.
+        name_of: Function that returns the name of a Pod in our messages; empty for a Pod to
+            ignore.
     """
 
     api: Api
     namespace: str
     arm: str
-    key: Callable[[Pod], str] = lambda pod: str(pod["metadata"]["name"])
+    name_of: Callable[[Pod], str] = lambda pod: str(pod["metadata"]["name"])
     _names: dict[str, str] = field(default_factory=dict)
-    _looked_s: float = 0.0
-    _said: dict[str, str] = field(default_factory=dict)
+    _checked_s: float = 0.0
+    _logged: dict[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
-        """Of the list of Pods."""
-        return f"/api/v1/namespaces/{self.namespace}/pods"
+        """API path of the list of Pods."""
+        return namespace_path(self.namespace, "pods")
 
     def wait_ready(self, names: Sequence[str], timeout_s: float) -> None:
-        """Return once all are Ready; what each waits for is logged as it changes.
+        """Return once all are Ready; log what each waits for as it changes.
 
         Raises:
-            LaunchError: One ended or cannot start, or the time is over.
+            LaunchError: A Pod ended or cannot start, or the time is over.
         """
         deadline = time.monotonic() + timeout_s
         while True:
-            listed = self.api.ask("GET", self.path)
-            seen = self.named(listed.get("items", ()))
+            listed = self.api.request("GET", self.path)
+            pods = self.by_name(listed.get("items", ()))
             version = listed.get("metadata", {}).get("resourceVersion", "")
-            if self._are_ready(names, seen):
+            if self._are_ready(names, pods):
                 return
             left_s = deadline - time.monotonic()
             if left_s <= 0:
-                self._give_up(names, seen, timeout_s)
+                self._require_ready(names, pods, timeout_s)
             for event in self.api.watch(self.path, version, max(1.0, min(left_s, _WATCH_S))):
                 if event.get("type") == "ERROR":
-                    break  # the version is too old: ask for the list again
-                pod = event["object"]
-                seen |= self.named([pod])
-                if self._are_ready(names, seen):
+                    break  # the version is too old: read the list again
+                pods |= self.by_name([event["object"]])
+                if self._are_ready(names, pods):
                     return
             else:
-                time.sleep(0.1)  # a watch that breaks at once is not asked for without end
+                time.sleep(0.1)  # a watch that breaks at once must not become a busy loop
 
     def check(self, names: Iterable[str]) -> None:
-        """Return while all run; asks the cluster at most every two seconds.
+        """Return while all run; ask the cluster at most every three seconds.
 
-        A cluster that does not answer is no reason to stop a load that goes on.
+        A cluster that does not answer does not stop a load that is running.
 
         Raises:
-            SubjectDiedError: One has ended by itself.
-            LoadError: One was ended by the cluster, or by somebody in it.
+            SubjectDiedError: The program of a Pod has ended.
+            LoadError: A Pod was evicted, preempted or deleted.
         """
-        if time.monotonic() - self._looked_s < _LOOK_S:
+        if time.monotonic() - self._checked_s < _POLL_S:
             return
-        self._looked_s = time.monotonic()
+        self._checked_s = time.monotonic()
         try:
-            seen = self.named(self.listed())
+            pods = self.by_name(self.read())
         except ClusterError as error:
-            log.warning("the Pods of the %s cannot be looked at: %s", self.arm, error)
+            log.warning("the Pods of the %s cannot be read: %s", self.arm, error)
             return
         for name in names:
-            now = (
-                state(seen[name])
-                if name in seen
-                else State(is_ready=False, why="was deleted", is_over=True)
-            )
-            if now.is_over:
-                raise (SubjectDiedError if now.is_of_itself else LoadError)(
-                    f"{name} of the {self.arm} {now.why} while it was measured",
-                    hint=self.last(name),
+            state = pod_state(pods.get(name))
+            if state.is_final:
+                raise (SubjectDiedError if state.failed_itself else LoadError)(
+                    f"{name} of the {self.arm} {state.why} while it was measured",
+                    hint=self.log_tail(name),
                 )
 
-    def listed(self) -> list[Pod]:
-        """Return the Pods as they are now.
+    def read(self) -> Sequence[Pod]:
+        """Return all Pods of the namespace.
 
         Raises:
             ClusterError: The cluster does not answer, or refused.
         """
-        return list(self.api.ask("GET", self.path).get("items", ()))
+        return list(self.api.request("GET", self.path).get("items", ()))
 
-    def named(self, pods: Iterable[Pod]) -> dict[str, Pod]:
-        """Return those that are meant, by what they are called here."""
-        found = {key: pod for pod in pods if (key := self.key(pod))}
-        self._names.update({key: str(pod["metadata"]["name"]) for key, pod in found.items()})
-        return found
+    def by_name(self, pods: Iterable[Pod]) -> dict[str, Pod]:
+        """Return the Pods that have a name in our messages, by that name."""
+        named = {name: pod for pod in pods if (name := self.name_of(pod))}
+        self._names.update({name: str(pod["metadata"]["name"]) for name, pod in named.items()})
+        return named
 
-    def last(self, name: str) -> str:
-        """Return the last lines of the log of a Pod under a heading, for a hint."""
+    def log_tail(self, name: str) -> str:
+        """Return the last lines of a Pod's log under a heading, for a hint."""
         try:
-            text = self.api.text(self._log(name), {"tailLines": str(_LINES)})
+            text = self.api.read_text(self._log_path(name), {"tailLines": str(_LOG_LINES)})
         except ClusterError as error:
             return f"its log cannot be read: {error}"
-        lines = [f"  {line[:300]}" for line in text.splitlines()]
+        lines = [f"  {line[:_MAX_MESSAGE]}" for line in text.splitlines()]
         return "\n".join([f"its last lines, in {self.namespace}:", *lines])
 
-    def keep(self, names: Iterable[str], out: Path) -> None:
-        """Write the log of each Pod that there is to `NAME-ARM.log`."""
+    def save_logs(self, names: Iterable[str], out: Path) -> None:
+        """Write the log of each Pod to `NAME-ARM.log`; skip Pods that are not there."""
         for name in names:
+            path = out / f"{name}-{self.arm}.log".replace(" ", "-")
             try:
-                text = self.api.text(self._log(name), {"limitBytes": str(_LOG_BYTES)})
-                (out / f"{name}-{self.arm}.log".replace(" ", "-")).write_text(
-                    text, encoding="utf-8"
-                )
+                text = self.api.read_text(self._log_path(name), {"limitBytes": str(_LOG_BYTES)})
+                path.write_text(text, encoding="utf-8")
             except ClusterError as error:
                 if error.status != 404:
                     log.warning("the log of %s of the %s is lost: %s", name, self.arm, error)
-                if not error.status:  # nobody answers: the others would be waited for as long
+                if not error.status:  # no answer: the other logs would take as long
                     return
             except OSError as error:
                 log.warning("the log of %s of the %s is lost: %s", name, self.arm, error.strerror)
 
-    def _log(self, name: str) -> str:
+    def _log_path(self, name: str) -> str:
         return f"{self.path}/{self._names.get(name, name)}/log"
 
-    def _are_ready(self, names: Sequence[str], seen: Mapping[str, Pod]) -> bool:
-        """Say what changed, and whether all are ready."""
-        found = {name: state(seen[name]) for name in names if name in seen}
-        for name, now in found.items():
-            if now.is_over:
+    def _are_ready(self, names: Sequence[str], pods: Mapping[str, Pod]) -> bool:
+        states = {name: pod_state(pods[name]) for name in names if name in pods}
+        for name, state in states.items():
+            if state.is_final:
                 raise LaunchError(
-                    f"{name} of the {self.arm} was not ready: {now.why}",
-                    hint=f"{_hint(now.why)}{self.last(name)}",
+                    f"{name} of the {self.arm} was not ready: {state.why}",
+                    hint=f"{_hint(state.why)}{self.log_tail(name)}",
                 )
-            if now.why and self._said.get(name) != now.why:
-                self._said[name] = now.why
-                log.info("%s of the %s: %s", name, self.arm, now.why)
-        return len(found) == len(names) and all(now.is_ready for now in found.values())
+            if state.why and self._logged.get(name) != state.why:
+                self._logged[name] = state.why
+                log.info("%s of the %s: %s", name, self.arm, state.why)
+        return len(states) == len(names) and all(state.is_ready for state in states.values())
 
-    def _give_up(self, names: Sequence[str], seen: Mapping[str, Pod], timeout_s: float) -> None:
+    def _require_ready(
+        self, names: Sequence[str], pods: Mapping[str, Pod], timeout_s: float
+    ) -> None:
         for name in names:
-            now = (
-                state(seen[name]) if name in seen else State(is_ready=False, why="was not created")
-            )
-            if not now.is_ready:
+            state = pod_state(pods[name]) if name in pods else PodState(why="was not created")
+            if not state.is_ready:
                 raise LaunchError(
-                    f"{name} of the {self.arm} was not ready after {timeout_s:g} s: {now.why}",
-                    hint=f"{_hint(now.why)}{self.last(name)}",
+                    f"{name} of the {self.arm} was not ready after {timeout_s:g} s: {state.why}",
+                    hint=f"{_hint(state.why)}{self.log_tail(name)}",
                 )
 
 
 def _hint(why: str) -> str:
-    """Return what helps, as a line, or nothing where only the log can tell."""
+    """Return a line with advice, or an empty string if only the log can help."""
     if "Image" in why:
         return (
             "the cluster cannot get this image: see `registry`, `pull_secret` and the command"
-            " `kind pack` in docs/howto/any-cluster.md\n"
+            " `pack` in docs/howto/any-cluster.md\n"
         )
     if why.startswith("Unschedulable"):
         return (
-            "no node has the room: give less to server, manager and etcd in [environment], or"
-            " choose other nodes with node_selector\n"
+            "no node has enough free resources: give less to server, manager and etcd in"
+            " [environment], or choose other nodes with node_selector\n"
         )
     return ""

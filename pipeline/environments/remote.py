@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode
 
-from pipeline.environments.api import Api
+from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.environments.connect import Forward
 from pipeline.environments.images import Image, pack
 from pipeline.environments.in_cluster import InCluster
-from pipeline.environments.refusals import ClusterError
 from pipeline.model.ports import Program
 from pipeline.system.errors import ConfigError
 from pipeline.system.log import log
@@ -59,7 +58,7 @@ class Remote(InCluster):
             LaunchError: The cluster does not answer.
         """
         api = self.api()
-        version = api.ask("GET", "/version").get("gitVersion", "of an unknown version")
+        version = api.request("GET", "/version").get("gitVersion", "of an unknown version")
         nodes = chosen_nodes(api, self)
         log.info(
             "the cluster is Kubernetes %s; the builds run on %s",
@@ -94,7 +93,7 @@ def chosen_nodes(api: Api, settings: InCluster) -> list[str]:
     """
     query = {"labelSelector": ",".join(f"{k}={v}" for k, v in settings.node_selector.items())}
     try:
-        listed = api.ask("GET", f"/api/v1/nodes?{urlencode(query)}").get("items", ())
+        listed = api.request("GET", f"/api/v1/nodes?{urlencode(query)}").get("items", ())
     except ClusterError as error:
         log.warning("nodes cannot be listed, so the scheduler puts both builds: %s", error)
         return []

@@ -220,7 +220,7 @@ class _Answering:
     def __init__(self, data: bytes) -> None:
         self.data = data
 
-    def passed(self, *_: object, **__: object) -> "_Answering":
+    def proxy(self, *_: object, **__: object) -> "_Answering":
         return self
 
     def read(self, size: int) -> bytes:

@@ -16,13 +16,12 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.environments import cluster_checks
-from pipeline.environments.api import Api
+from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.environments.connect import FIRST_NODE_PORT, HostPorts
 from pipeline.environments.images import Image
 from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
-from pipeline.environments.refusals import ClusterError
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Product, Subject
 from pipeline.system import http_client, processes, tls
@@ -109,21 +108,21 @@ class Stand:
     def work(self) -> None:
         while not self.ended.wait(0.1):
             with suppress(ClusterError):
-                for namespace in self.api.ask("GET", "/api/v1/namespaces")["items"]:
+                for namespace in self.api.request("GET", "/api/v1/namespaces")["items"]:
                     self._tend(namespace)
 
     def _tend(self, namespace: dict[str, Any]) -> None:
         name = namespace["metadata"]["name"]
         path = f"/api/v1/namespaces/{name}"
-        pods = self.api.ask("GET", f"{path}/pods")["items"]
+        pods = self.api.request("GET", f"{path}/pods")["items"]
         if "deletionTimestamp" in namespace["metadata"]:
             for pod in pods:
                 where = f"{path}/pods/{pod['metadata']['name']}"
-                self.api.ask("DELETE", where, query={"gracePeriodSeconds": "0"})
+                self.api.request("DELETE", where, query={"gracePeriodSeconds": "0"})
             for kind in ("services", "secrets"):
-                for one in self.api.ask("GET", f"{path}/{kind}")["items"]:
+                for one in self.api.request("GET", f"{path}/{kind}")["items"]:
                     self.api.delete(f"{path}/{kind}/{one['metadata']['name']}")
-            self.api.ask("PUT", f"{path}/finalize", {**namespace, "spec": {"finalizers": []}})
+            self.api.request("PUT", f"{path}/finalize", {**namespace, "spec": {"finalizers": []}})
             return
         for pod in pods:
             if not pod.get("status", {}).get("conditions"):
@@ -132,11 +131,11 @@ class Stand:
     def _run(self, path: str, pod: dict[str, Any]) -> None:
         name = pod["metadata"]["name"]
         for kind in ("services", "secrets"):
-            if (found := self.api.found("GET", f"{path}/{kind}/{name}")) is not None:
+            if (found := self.api.request_or_none("GET", f"{path}/{kind}/{name}")) is not None:
                 self.objects[f"{path}/{kind}/{name}"] = found
         self.serve(pod, self)
         status = {"phase": "Running", "conditions": [READY]}
-        self.api.ask(
+        self.api.request(
             "PATCH",
             f"{path}/pods/{name}/status",
             {"status": status},
@@ -167,7 +166,7 @@ def test_a_launch_goes_through_a_real_kube_apiserver(config: Path, tmp_path: Pat
             with environment.launch(artifacts, tmp_path) as targets:
                 up_s = time.monotonic() - began
                 assert len(targets) == 2
-                (found,) = api.ask(
+                (found,) = api.request(
                     "GET", "/api/v1/namespaces?labelSelector=milo-perf/arm=baseline"
                 )["items"]
                 (manager,) = [
@@ -182,7 +181,9 @@ def test_a_launch_goes_through_a_real_kube_apiserver(config: Path, tmp_path: Pat
             thread.join()
 
     assert up_s < 120
-    left = api.ask("GET", "/api/v1/namespaces?labelSelector=app.kubernetes.io/managed-by=milo-perf")
+    left = api.request(
+        "GET", "/api/v1/namespaces?labelSelector=app.kubernetes.io/managed-by=milo-perf"
+    )
     assert left["items"] == []
 
 
@@ -197,7 +198,7 @@ def test_who_has_no_rights_is_told_each_that_is_missing(config: Path, tmp_path: 
 
     assert "create namespaces" in found["rights"].found
     with pytest.raises(ClusterError, match="403") as caught:
-        Api(str(guest)).ask("GET", "/api/v1/nodes")
+        Api(str(guest)).request("GET", "/api/v1/nodes")
     assert "deploy/rights.yaml" in caught.value.hint
 
 

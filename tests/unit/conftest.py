@@ -29,7 +29,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
                 cluster,
                 ClusterEnvironment(
                     settings=InCluster(ready_s=5, gone_s=5),
-                    api=Api(str(config), away_s=3, pause_s=0.01),
+                    api=Api(str(config), retry_s=3, pause_s=0.01),
                     programs={"etcd": Program(Path("etcd"), "3.6", "sha256:00")},
                     way=HostPorts(first),
                     image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),

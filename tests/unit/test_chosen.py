@@ -155,9 +155,9 @@ def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path) -> None:
     with running(FakeCluster(), tmp_path) as path:
         settings = Remote(kubeconfig=str(path))
     api = settings.api()
-    api.away_s = 0.1
+    api.retry_s = 0.1
     with pytest.raises(LaunchError, match="did not answer"):
-        api.ask("GET", "/version")
+        api.request("GET", "/version")
 
 
 @pytest.mark.parametrize(

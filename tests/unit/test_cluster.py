@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 
 from pipeline.environments.in_cluster import InCluster
-from pipeline.environments.pods import state
+from pipeline.environments.pods import pod_state
 from pipeline.model.subject import Arm, Product
 from pipeline.system.errors import LaunchError, LoadError
 from tests.clusters import Fault
@@ -188,7 +188,7 @@ EXITED = {"containerStatuses": [{"state": {"terminated": {"reason": "Error", "ex
 
 
 @pytest.mark.parametrize(
-    ("pod", "is_of_itself"),
+    ("pod", "failed_itself"),
     [
         pytest.param({"status": EXITED}, True, id="exited"),
         pytest.param(
@@ -206,11 +206,11 @@ EXITED = {"containerStatuses": [{"state": {"terminated": {"reason": "Error", "ex
     ],
 )
 def test_only_a_pod_that_ended_by_itself_says_something_of_the_build(
-    pod: dict[str, Any], *, is_of_itself: bool
+    pod: dict[str, Any], *, failed_itself: bool
 ) -> None:
-    now = state(pod)
-    assert now.is_over
-    assert now.is_of_itself == is_of_itself
+    now = pod_state(pod)
+    assert now.is_final
+    assert now.failed_itself == failed_itself
 
 
 def test_a_cluster_that_is_away_for_a_moment_ends_no_load(lab: Lab) -> None:

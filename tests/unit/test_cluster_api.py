@@ -19,7 +19,7 @@ def test_an_expired_token_is_read_anew_once(tmp_path: Path) -> None:
     with running(cluster, tmp_path, token="old") as config:
         api = Api(str(config))
         kubeconfig(config, _url(config), "new")
-        assert api.ask("GET", "/version") == {"gitVersion": "v1.34.4"}
+        assert api.request("GET", "/version") == {"gitVersion": "v1.34.4"}
     assert cluster.asked == ["GET /version", "GET /version"]
 
 
@@ -29,7 +29,7 @@ def test_a_token_that_is_never_taken_is_told(tmp_path: Path) -> None:
         running(cluster, tmp_path, token="old") as config,
         pytest.raises(LaunchError, match="401: Unauthorized") as caught,
     ):
-        Api(str(config)).ask("GET", "/version")
+        Api(str(config)).request("GET", "/version")
     assert "log in again" in caught.value.hint
     assert len(cluster.asked) == 2
 
@@ -47,7 +47,7 @@ def test_a_kubeconfig_that_cannot_be_used_is_one_clear_error(
 ) -> None:
     config = kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1", "t")
     spoil(config)
-    with pytest.raises(ConfigError, match="no cluster can be reached"):
+    with pytest.raises(ConfigError, match="this kubeconfig cannot be used"):
         Api(str(config))
 
 
@@ -72,7 +72,7 @@ def test_an_api_server_that_answers_with_something_else_is_one_clear_error(
     with answering(lambda request, _: request.say(data, status)) as url:
         config = kubeconfig(tmp_path / "kubeconfig", url, "t")
         with pytest.raises(LaunchError) as caught:
-            Api(str(config), away_s=0.05, pause_s=0.1).ask("GET", "/version")
+            Api(str(config), retry_s=0.05, pause_s=0.1).request("GET", "/version")
     assert len(str(caught.value)) < 1_000
 
 

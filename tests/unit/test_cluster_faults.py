@@ -51,15 +51,15 @@ def test_an_interruption_at_any_stage_leaves_nothing(
     lab: Lab, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method, part = STAGES[stage].split()
-    real = Api.ask
+    real = Api.request
 
     def interrupted(self: Api, how: str, path: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (any)
         if how == method and part in path:
-            monkeypatch.setattr(Api, "ask", real)
+            monkeypatch.setattr(Api, "request", real)
             raise KeyboardInterrupt
         return real(self, how, path, *args, **kwargs)
 
-    monkeypatch.setattr(Api, "ask", interrupted)
+    monkeypatch.setattr(Api, "request", interrupted)
     with pytest.raises(KeyboardInterrupt), lab.launched():
         pass
 
@@ -67,7 +67,7 @@ def test_an_interruption_at_any_stage_leaves_nothing(
 
 
 def test_a_cluster_that_stays_away_is_given_up(lab: Lab) -> None:
-    lab.environment.api.away_s = 0.2
+    lab.environment.api.retry_s = 0.2
     lab.cluster.faults.append(Fault("PATCH", NAMESPACES, 0, times=1000))
     with pytest.raises(LaunchError, match=r"did not answer for 0 s: PATCH"), lab.launched():
         pass

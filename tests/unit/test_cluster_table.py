@@ -99,7 +99,7 @@ def lab(
             cluster,
             ClusterEnvironment(
                 settings=InCluster(ready_s=1.5, gone_s=1, load_pods=1),
-                api=Api(str(config), away_s=1, pause_s=0.01),
+                api=Api(str(config), retry_s=1, pause_s=0.01),
                 programs=programs,
                 way=HostPorts(first),
                 image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
@@ -133,12 +133,12 @@ def ended(environment: ClusterEnvironment, out: Path) -> str:
 
 def swept(cluster: FakeCluster, api: Api) -> int:
     """Return how many namespaces are left; delete those that their labels and time allow."""
-    listed = api.ask("GET", "/api/v1/namespaces")["items"]
+    listed = api.request("GET", "/api/v1/namespaces")["items"]
     for one in listed:
         assert one["metadata"]["labels"][MANAGED] == OURS
         assert int(one["metadata"]["annotations"][EXPIRES]) > 0
         api.delete(f"/api/v1/namespaces/{one['metadata']['name']}")
-    assert not api.ask("GET", "/api/v1/namespaces")["items"]
+    assert not api.request("GET", "/api/v1/namespaces")["items"]
     left = ("/pods/", "/secrets/", "/jobs/", "/configmaps/")
     assert not [path for path in cluster.objects if any(kind in path for kind in left)]
     return len(listed)

@@ -44,7 +44,7 @@ class Pods:
 
     answer: bytes
 
-    def passed(self, *_: object, **__: object) -> Body:
+    def proxy(self, *_: object, **__: object) -> Body:
         return Body(self.answer)
 
 

@@ -50,7 +50,7 @@ def crew_of(stack: ExitStack, tmp_path: Path, settings: InCluster) -> Crew:
     cluster = FakeCluster(serves=serving(stack, keepers))
     config = stack.enter_context(running(cluster, tmp_path))
     pods = ClusterPods(
-        api=Api(str(config), away_s=3, pause_s=0.01),
+        api=Api(str(config), retry_s=3, pause_s=0.01),
         place=Place("milo-perf-1-000-load", "1", "load", 1_800_000_000, settings),
         keeper=Program(Path("keeper"), "ours", "sha256:22"),
         image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.environments import kubelet
 from pipeline.environments.api import Api
-from pipeline.environments.host import processes
+from pipeline.environments.containers import find_processes, read_usage
 from pipeline.environments.pods import Pods
 from pipeline.model.ports import ResourceUsage, Span
 from pipeline.probes import containers
@@ -108,7 +107,7 @@ def test_the_summary_of_a_kubelet_is_read_for_our_pods_only(tmp_path: Path) -> N
     }
     with running(cluster, tmp_path) as config:
         api = Api(str(config))
-        found = kubelet.usage(api, Pods(api, "ours", "baseline"), ["server", "etcd"])
+        found = read_usage(api, Pods(api, "ours", "baseline"), ["server", "etcd"])
 
     assert found == {"server": ResourceUsage(1_795_608_000.123456, 2.5, 7)}
 
@@ -116,11 +115,11 @@ def test_the_summary_of_a_kubelet_is_read_for_our_pods_only(tmp_path: Path) -> N
 def test_a_kubelet_that_may_not_be_asked_is_a_failed_probe(tmp_path: Path) -> None:
     cluster = FakeCluster()
     with running(cluster, tmp_path) as config:
-        api = Api(str(config), away_s=0.1)
+        api = Api(str(config), retry_s=0.1)
         config.unlink()
         cluster.token = "another"
         with pytest.raises(LoadError, match="summary cannot be read"):
-            kubelet.usage(api, Pods(api, "ours", "baseline"), ["server"])
+            read_usage(api, Pods(api, "ours", "baseline"), ["server"])
 
 
 def test_processes_of_containers_are_found_by_their_control_group(tmp_path: Path) -> None:
@@ -130,11 +129,11 @@ def test_processes_of_containers_are_found_by_their_control_group(tmp_path: Path
     (tmp_path / "13").mkdir()  # a process that has just ended
     (tmp_path / "self").mkdir()
     pods = {name: pod(name) for name in ("server", "etcd")}
-    assert processes(pods, tmp_path) == {"server": 7, "etcd": 9}
+    assert find_processes(pods, tmp_path) == {"server": 7, "etcd": 9}
 
 
 def test_processes_count_only_where_all_can_be_seen(tmp_path: Path) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "cgroup").write_text(f"0::/{'server' * 8}\n")
-    assert processes({name: pod(name) for name in ("server", "etcd")}, tmp_path) == {}
-    assert processes({"server": {"status": {}}}, tmp_path) == {}
+    assert find_processes({name: pod(name) for name in ("server", "etcd")}, tmp_path) == {}
+    assert find_processes({"server": {"status": {}}}, tmp_path) == {}
