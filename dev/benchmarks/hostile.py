@@ -31,14 +31,14 @@ _PIPELINE = ("-m", "pipeline")
 _AGENT = """
 import sys
 from pathlib import Path
-from pipeline.environments.load_agent import Keeper
+from pipeline.environments.load_agent import LoadAgent
 from pipeline.errors import LoadError
 data = Path(sys.argv[1]).read_bytes()
 class Answer:
     proxy = lambda self, *_, **__: self
     read = lambda self, size: data[:size]
     release_conn = close = lambda self: None
-try: print(Keeper(Answer(), "n", "p", "load pod 1 of 2", "t", 0.0).state())
+try: print(LoadAgent(Answer(), "n", "p", "load pod 1 of 2", "t", 0.0).state())
 except LoadError as error: print(error)
 """
 _ARTIFACT = """

@@ -21,7 +21,7 @@ from pipeline.commands import judge as judge_command
 from pipeline.drivers.clusterloader2.report import read_report, readings
 from pipeline.drivers.clusterloader2.report import warnings as cl2_warnings
 from pipeline.drivers.k6.summarize import read_points
-from pipeline.environments.load_agent import Keeper
+from pipeline.environments.load_agent import LoadAgent
 from pipeline.environments.registry import read_environment
 from pipeline.judge import policy
 from pipeline.judge.history import HistoryRule, judge
@@ -85,7 +85,7 @@ def looks(data: bytes) -> None:
 
 def agent(data: bytes) -> None:
     """Take the answer of a load agent for a state, for what a setup returned, and for a file."""
-    keeper = Keeper(_Answer(data), "n", "pod", "load pod 1 of 2", "token", 0.0)  # type: ignore[arg-type]  # all that is asked of it
+    keeper = LoadAgent(_Answer(data), "n", "pod", "load pod 1 of 2", "token", 0.0)  # type: ignore[arg-type]  # all that is asked of it
     with _refusing():
         keeper.setup()
     with _refusing():

@@ -42,10 +42,10 @@ def _down(args: argparse.Namespace) -> Exit:
 
 def _cluster(args: argparse.Namespace) -> "KindCluster":
     from pipeline import toolchain
-    from pipeline.environments.kind import Kind, KindCluster
+    from pipeline.environments.kind import KindCluster, KindSettings
     from pipeline.environments.registry import read_environment
 
     settings = read_environment(args.environment or "kind")
-    if not isinstance(settings, Kind):
+    if not isinstance(settings, KindSettings):
         raise ConfigError(f"{args.environment}: is no environment of the kind `kind`")
     return KindCluster(settings, toolchain.kind())

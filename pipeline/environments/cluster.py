@@ -11,13 +11,13 @@ from pathlib import Path
 
 from pipeline.environments import bootstrap, components, manifests, pki
 from pipeline.environments.api import Api
-from pipeline.environments.connect import End, Reached, Way, until
+from pipeline.environments.cluster_settings import ClusterSettings
+from pipeline.environments.connect import Connection, Connector, ServiceRef, until
 from pipeline.environments.containers import find_processes, read_usage
 from pipeline.environments.images import Image
-from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.load_pods import TICK_S, ClusterPods
-from pipeline.environments.manifests import Component, Place
-from pipeline.environments.namespaces import Home, remove
+from pipeline.environments.manifests import Component, NamespaceSpec
+from pipeline.environments.namespaces import LaunchNamespace, remove
 from pipeline.environments.pods import Pods
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.subject import Arm, Product
@@ -37,7 +37,7 @@ class ClusterEnvironment:
         settings: Of every kind of cluster.
         api: Of the cluster.
         programs: By name: etcd, of which every build gets one, and what load pods need.
-        way: How components are reached from here.
+        connector: Connection to the components from this machine.
         image: Makes an image of programs (name, paths, digest), and sees that the cluster gets it.
         nodes: Nodes that the arms are put on, in the order in which they are started, which is
             swapped between pairs; empty for the scheduler's choice.
@@ -46,10 +46,10 @@ class ClusterEnvironment:
         tick_s: See `ClusterPods`.
     """
 
-    settings: InCluster
+    settings: ClusterSettings
     api: Api
     programs: Mapping[str, Program]
-    way: Way
+    connector: Connector
     image: Callable[[str, Mapping[str, Path], str], Image]
     nodes: Sequence[str] = ()
     is_here: bool = False
@@ -108,18 +108,18 @@ class ClusterEnvironment:
             bootstrap.projects(targets, token, settings.ready_s)
             yield {arm: _loaded_by(pods, places[arm], one) for arm, one in targets.items()}
 
-    def _home(self, place: Place) -> Home:
-        return Home(self.api, place.namespace, place.run)
+    def _home(self, place: NamespaceSpec) -> LaunchNamespace:
+        return LaunchNamespace(self.api, place.namespace, place.run)
 
-    def _place(self, arm: Arm, at: int, number: int) -> Place:
+    def _place(self, arm: Arm, at: int, number: int) -> NamespaceSpec:
         return replace(
             self._somewhere(str(arm), number),
             node=self.nodes[at % len(self.nodes)] if self.nodes else "",
-            node_ports=self.way.node_ports(arm),
+            node_ports=self.connector.node_ports(arm),
         )
 
-    def _somewhere(self, whose: str, number: int) -> Place:
-        return Place(
+    def _somewhere(self, whose: str, number: int) -> NamespaceSpec:
+        return NamespaceSpec(
             namespace=f"{self.settings.prefix}-{self.run}-{number:03}-{whose}",
             run=self.run,
             arm=whose,
@@ -166,12 +166,12 @@ class _Arm:
     environment: ClusterEnvironment
     arm: Arm
     artifact: Artifact
-    place: Place
-    home: Home
+    place: NamespaceSpec
+    home: LaunchNamespace
     credentials: pki.Credentials
     out: Path
     applied: list[str] = field(default_factory=list)
-    reached: dict[str, Reached] = field(default_factory=dict)
+    reached: dict[str, Connection] = field(default_factory=dict)
 
     @property
     def pods(self) -> Pods:
@@ -202,9 +202,9 @@ class _Arm:
         """Return what the load and the probes need of all that is ready."""
         for name in self.applied:
             if name not in self.reached:
-                way = self.environment.way
-                end = End(self.place.namespace, self.arm, name, components.PORTS[name])
-                self.reached[name] = way.open(stack, end, self.out)
+                connector = self.environment.connector
+                end = ServiceRef(self.place.namespace, self.arm, name, components.PORTS[name])
+                self.reached[name] = connector.open(stack, end, self.out)
         urls = {
             name: f"{'http' if name == 'etcd' else 'https'}://{one.address}"
             for name, one in self.reached.items()
@@ -248,12 +248,12 @@ class _Arm:
         pods.check(self.applied)
 
 
-def _inside(place: Place, component: str) -> str:
+def _inside(place: NamespaceSpec, component: str) -> str:
     """Return the name by which a component is found from all namespaces."""
     return f"{component}.{place.namespace}.svc"
 
 
-def _loaded_by(pods: ClusterPods | None, place: Place, target: Target) -> Target:
+def _loaded_by(pods: ClusterPods | None, place: NamespaceSpec, target: Target) -> Target:
     """Return a target with how load pods reach it."""
     urls = {
         name: f"{url.split(':', 1)[0]}://{_inside(place, name)}:{components.PORTS[name]}"

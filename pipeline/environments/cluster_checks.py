@@ -7,10 +7,10 @@ from typing import Any
 from pipeline import toolchain
 from pipeline.environments import manifests
 from pipeline.environments.api import Api, ClusterError
-from pipeline.environments.in_cluster import InCluster, Resources
-from pipeline.environments.kind import Kind, KindCluster
+from pipeline.environments.cluster_settings import ClusterSettings, Resources
+from pipeline.environments.kind import KindCluster, KindSettings
 from pipeline.environments.registry import read_environment
-from pipeline.environments.remote import Remote, chosen_nodes
+from pipeline.environments.remote import RemoteSettings, chosen_nodes
 from pipeline.system import processes
 from pipeline.system.errors import PipelineError
 from pipeline.toolchain.health import Check, Status
@@ -34,14 +34,14 @@ def checks(environment: str) -> list[Check]:
         ConfigError: There is no such environment.
     """
     settings = read_environment(environment)
-    if isinstance(settings, Kind):
+    if isinstance(settings, KindSettings):
         return list(_kind(settings))
-    if isinstance(settings, Remote):
+    if isinstance(settings, RemoteSettings):
         return list(_remote(settings))
     return []
 
 
-def _kind(settings: Kind) -> Iterator[Check]:
+def _kind(settings: KindSettings) -> Iterator[Check]:
     engine = _engine()
     yield engine
     try:
@@ -71,7 +71,7 @@ def _engine() -> Check:
     return Check("container engine", Status.MISSING, found, "sudo apt-get install docker.io")
 
 
-def _cluster_of_kind(settings: Kind) -> Check:
+def _cluster_of_kind(settings: KindSettings) -> Check:
     try:
         cluster = KindCluster(settings, toolchain.kind())
         if not cluster.is_there():
@@ -83,7 +83,7 @@ def _cluster_of_kind(settings: Kind) -> Check:
     return Check("kind cluster", Status.OK, f"{settings.name} is up, and ours")
 
 
-def _remote(settings: Remote) -> Iterator[Check]:
+def _remote(settings: RemoteSettings) -> Iterator[Check]:
     try:
         kubectl = toolchain.kubectl()
         yield Check("kubectl", Status.OK, f"{kubectl.version} ({kubectl.path})")
@@ -147,7 +147,7 @@ def _may(api: Api, group: str, resource: str, verb: str) -> bool:
         return False
 
 
-def _pull_secret(api: Api, settings: InCluster) -> Check:
+def _pull_secret(api: Api, settings: ClusterSettings) -> Check:
     if not settings.pull_secret:
         return Check("pull secret", Status.OK, "none is asked for")
     namespace, _, name = settings.pull_secret.partition("/")
@@ -161,7 +161,7 @@ def _pull_secret(api: Api, settings: InCluster) -> Check:
     return Check("pull secret", Status.OK, settings.pull_secret)
 
 
-def _room(api: Api, settings: InCluster) -> Check:
+def _room(api: Api, settings: ClusterSettings) -> Check:
     """Compare what both builds ask for with what the nodes have left; quotas are of namespaces."""
     try:
         nodes = api.request("GET", "/api/v1/nodes").get("items", ())
@@ -187,7 +187,7 @@ def _room(api: Api, settings: InCluster) -> Check:
     return Check("room", Status.OK, found)
 
 
-def wanted(settings: InCluster) -> tuple[float, float]:
+def wanted(settings: ClusterSettings) -> tuple[float, float]:
     """Return the processors and the bytes of memory that both builds ask for."""
     parts: tuple[Resources, ...] = (settings.server, settings.manager, settings.etcd)
     return (

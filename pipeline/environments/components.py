@@ -5,7 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.environments import commands, pki
-from pipeline.environments.in_cluster import InCluster
+from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.manifests import FOLDER, Component
 from pipeline.environments.pki import Credentials
 from pipeline.model.ports import Artifact
@@ -20,7 +20,7 @@ _ETCD_URL = f"http://etcd:{PORTS['etcd']}"
 _SERVER_URL = f"https://{pki.SERVER}:{PORTS['server']}"
 
 
-def etcd(settings: InCluster, image: str) -> Component:
+def etcd(settings: ClusterSettings, image: str) -> Component:
     """Return an etcd of one member."""
     argv = commands.etcd(
         Path("etcd"),
@@ -42,7 +42,7 @@ def etcd(settings: InCluster, image: str) -> Component:
 
 
 def server(
-    settings: InCluster, image: str, artifact: Artifact, credentials: Credentials
+    settings: ClusterSettings, image: str, artifact: Artifact, credentials: Credentials
 ) -> Component:
     """Return an API server, which finds its etcd by name."""
     inside = credentials.inside(FOLDER)
@@ -63,7 +63,7 @@ def server(
 
 
 def manager(
-    settings: InCluster, image: str, artifact: Artifact, credentials: Credentials
+    settings: ClusterSettings, image: str, artifact: Artifact, credentials: Credentials
 ) -> Component:
     """Return Milo's controller-manager, which finds its server by name."""
     inside = credentials.inside(FOLDER)

@@ -21,7 +21,7 @@ _FORWARD_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class ServiceRef:
     """A component in a cluster: the namespace and the name of its Pod, its arm, and its port."""
 
     namespace: str
@@ -31,21 +31,21 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class Connection:
     """Where a component answers: host and port, and how the way to it ended, empty while open."""
 
     address: str
     ended: Callable[[], str] = lambda: ""
 
 
-class Way(Protocol):
+class Connector(Protocol):
     """What leads to the components of a namespace."""
 
     def node_ports(self, arm: Arm) -> Mapping[str, int]:
         """Return the node port that each component of an arm is to have; nothing for none."""
         ...
 
-    def open(self, stack: ExitStack, end: End, out: Path) -> Reached:
+    def open(self, stack: ExitStack, end: ServiceRef, out: Path) -> Connection:
         """Return where a component answers, from now until the stack is closed.
 
         Args:
@@ -66,7 +66,7 @@ def node_ports(arm: Arm) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class HostPorts:
+class NodePortConnector:
     """Ports of loopback that lead to node ports, in the same order; see kind.py.
 
     Attributes:
@@ -76,18 +76,18 @@ class HostPorts:
     first: int
 
     def node_ports(self, arm: Arm) -> Mapping[str, int]:
-        """See `Way.node_ports`."""
+        """See `Connector.node_ports`."""
         return node_ports(arm)
 
-    def open(self, stack: ExitStack, end: End, out: Path) -> Reached:
-        """See `Way.open`."""
-        return Reached(
+    def open(self, stack: ExitStack, end: ServiceRef, out: Path) -> Connection:
+        """See `Connector.open`."""
+        return Connection(
             f"{ADDRESS}:{self.first + node_ports(end.arm)[end.component] - FIRST_NODE_PORT}"
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Forward:
+class PortForwardConnector:
     """`kubectl port-forward`, one for each component; all requests go through the cluster's API.
 
     Attributes:
@@ -102,11 +102,11 @@ class Forward:
     _none: Mapping[str, int] = field(default_factory=dict)
 
     def node_ports(self, arm: Arm) -> Mapping[str, int]:
-        """See `Way.node_ports`."""
+        """See `Connector.node_ports`."""
         return self._none
 
-    def open(self, stack: ExitStack, end: End, out: Path) -> Reached:
-        """See `Way.open`."""
+    def open(self, stack: ExitStack, end: ServiceRef, out: Path) -> Connection:
+        """See `Connector.open`."""
         log = out / f"forward-{end.component}-{end.arm}.log"
         service = stack.enter_context(
             processes.started(
@@ -124,9 +124,9 @@ class Forward:
             return bool(found)
 
         service.wait_ready(is_open, _FORWARD_S)
-        return Reached(f"{ADDRESS}:{found[0]}", service.ended)
+        return Connection(f"{ADDRESS}:{found[0]}", service.ended)
 
-    def _argv(self, end: End) -> list[str]:
+    def _argv(self, end: ServiceRef) -> list[str]:
         config = [f"--kubeconfig={Path(self.kubeconfig).expanduser()}"] if self.kubeconfig else []
         context = [f"--context={self.context}"] if self.context else []
         return [

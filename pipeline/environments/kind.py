@@ -14,9 +14,9 @@ from pydantic import StringConstraints
 
 from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.cluster import ClusterEnvironment
-from pipeline.environments.connect import COMPONENTS, FIRST_NODE_PORT, HostPorts
+from pipeline.environments.cluster_settings import ClusterSettings
+from pipeline.environments.connect import COMPONENTS, FIRST_NODE_PORT, NodePortConnector
 from pipeline.environments.images import Image, pack
-from pipeline.environments.in_cluster import InCluster
 from pipeline.model.ports import Program
 from pipeline.model.subject import Arm
 from pipeline.system import paths, processes
@@ -33,7 +33,7 @@ _UP_S, _DOWN_S, _LOAD_S = 900.0, 120.0, 300.0
 _NO_ENGINE = "kind needs Docker or Podman: does `docker info` or `podman info` answer?"
 
 
-class Kind(InCluster):
+class KindSettings(ClusterSettings):
     """A cluster of one node, in a container of this machine.
 
     Attributes:
@@ -82,7 +82,7 @@ class Kind(InCluster):
                 settings=self,
                 api=api,
                 programs=programs,
-                way=HostPorts(port),
+                connector=NodePortConnector(port),
                 image=cluster.image,
                 is_here=True,
             )
@@ -97,7 +97,7 @@ class KindCluster:
         program: kind.
     """
 
-    settings: Kind
+    settings: KindSettings
     program: Program
     _loaded: set[str] = field(default_factory=set)
 

@@ -31,7 +31,7 @@ _SETUP_S = 330.0  # longer than any script gives its setup
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class PodFile:
     """A file that waits in a pod: its name, its size in bytes, and its SHA-256 in hexadecimal."""
 
     name: str
@@ -40,7 +40,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class AgentState:
     """How far a pod is; of one that has ended, how its program did, and what it left."""
 
     is_running: bool
@@ -48,11 +48,11 @@ class State:
     began_s: float = 0.0
     ended_s: float = 0.0
     cpu_share: float = 0.0
-    files: tuple[Kept, ...] = ()
+    files: tuple[PodFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
+class LoadAgent:
     """One load pod.
 
     Attributes:
@@ -96,7 +96,7 @@ class Keeper:
         """
         self._json("POST", "start")
 
-    def state(self) -> State:
+    def state(self) -> AgentState:
         """Return how far it is.
 
         Raises:
@@ -105,14 +105,14 @@ class Keeper:
         said = self._json("GET", "state")
         try:
             if said["running"]:
-                return State(is_running=True)
+                return AgentState(is_running=True)
             if said.get("error"):
                 raise LoadError(f"{self.title}: {clipped(str(said['error']), _SENTENCE)}")
             files = tuple(
-                Kept(str(one["name"]), int(one["size"]), str(one["sha256"]))
+                PodFile(str(one["name"]), int(one["size"]), str(one["sha256"]))
                 for one in said["files"]
             )
-            return State(
+            return AgentState(
                 is_running=False,
                 exit=int(said["exit"]),
                 began_s=float(said["began"]),
@@ -124,7 +124,7 @@ class Keeper:
             shown = clipped(str(said), _SENTENCE)
             raise LoadError(f"{self.title} does not answer as a keeper does: {shown}") from error
 
-    def take(self, files: tuple[Kept, ...], folder: Path) -> None:
+    def take(self, files: tuple[PodFile, ...], folder: Path) -> None:
         """Copy what it kept, and let the pod end once all of it is here.
 
         Raises:
@@ -138,7 +138,7 @@ class Keeper:
             self._take(file, folder / file.name)
         self._json("POST", "taken")
 
-    def _take(self, file: Kept, path: Path) -> None:
+    def _take(self, file: PodFile, path: Path) -> None:
         why = ""
         for _ in range(_TRIES):
             try:
@@ -150,7 +150,7 @@ class Keeper:
             time.sleep(self.pause_s)
         raise LoadError(f"{self.title}: {file.name} did not arrive whole: {why}")
 
-    def _differs(self, file: Kept, path: Path) -> str:
+    def _differs(self, file: PodFile, path: Path) -> str:
         """Copy a file, and say what is different about it; nothing where it is the same."""
         import urllib3
 

@@ -13,9 +13,9 @@ from typing import Any
 from pipeline.environments import manifests
 from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.images import GENERATOR, Image, helper_path, load_image
-from pipeline.environments.load_agent import PORT, Keeper, State
-from pipeline.environments.manifests import LOAD, LoadSpec, Place
-from pipeline.environments.namespaces import Home
+from pipeline.environments.load_agent import PORT, AgentState, LoadAgent
+from pipeline.environments.manifests import LOAD, LoadSpec, NamespaceSpec
+from pipeline.environments.namespaces import LaunchNamespace
 from pipeline.environments.pods import Pod, Pods, pod_state
 from pipeline.model.ports import RESULTS_IN_POD, SECRETS_IN_POD, PodResult, PodWork, Program
 from pipeline.system.errors import LoadError
@@ -46,13 +46,13 @@ class ClusterPods:
     """
 
     api: Api
-    place: Place
+    place: NamespaceSpec
     keeper: Program
     image: Callable[[str, Mapping[str, Path], str], Image]
     tick_s: float = TICK_S
     _runs: Iterator[int] = field(default_factory=itertools.count)
 
-    def begin(self, home: Home | None = None) -> None:
+    def begin(self, home: LaunchNamespace | None = None) -> None:
         """Make the namespace.
 
         Args:
@@ -61,7 +61,7 @@ class ClusterPods:
         Raises:
             ClusterError: It was refused.
         """
-        home = home or Home(self.api, self.place.namespace, self.place.run)
+        home = home or LaunchNamespace(self.api, self.place.namespace, self.place.run)
         home.make(manifests.namespace(self.place, [PORT], is_one_of_run=True))
 
     def run(self, work: PodWork, out: Path, check: Callable[[], None]) -> tuple[PodResult, ...]:
@@ -75,7 +75,7 @@ class ClusterPods:
             pods.wait_ready(names, self.place.settings.ready_s)
             found = pods.by_name(pods.read())
             keepers = [
-                Keeper(
+                LoadAgent(
                     self.api,
                     self.place.namespace,
                     str(found[name]["metadata"]["name"]),
@@ -181,12 +181,12 @@ def _number_of(labels: Mapping[str, Any], name: str) -> str:
 
 
 def _start(
-    keepers: Sequence[Keeper], check: Callable[[], None], tick_s: float, *, has_setup: bool
+    keepers: Sequence[LoadAgent], check: Callable[[], None], tick_s: float, *, has_setup: bool
 ) -> None:
     """Run the setup in the first pod, tell the others what it returned, and let all begin."""
     with ThreadPoolExecutor(max(1, len(keepers)), "load pods") as pool:
         if not has_setup:
-            list(pool.map(Keeper.start, keepers))
+            list(pool.map(LoadAgent.start, keepers))
             return
         try:
             setup = pool.submit(keepers[0].setup)
@@ -197,7 +197,7 @@ def _start(
                 except Unfinished:
                     check()
             list(pool.map(lambda one: one.be_given(data), keepers[1:]))
-            list(pool.map(Keeper.start, keepers))
+            list(pool.map(LoadAgent.start, keepers))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -207,19 +207,19 @@ def _start(
 class _Watch:
     """Looks after pods until all have ended."""
 
-    keepers: Sequence[Keeper]
+    keepers: Sequence[LoadAgent]
     names: Sequence[str]
     pods: Pods
     check: Callable[[], None]
     tick_s: float
 
-    def ended(self, longest_s: float) -> dict[str, State | str]:
+    def ended(self, longest_s: float) -> dict[str, AgentState | str]:
         """Return how each ended, by its title, or why there is nothing of it.
 
         Raises:
             LoadError: A target died, or the cluster does not answer.
         """
-        done: dict[str, State | str] = {}
+        done: dict[str, AgentState | str] = {}
         deadline, looked = time.monotonic() + longest_s, 0.0
         turns = itertools.cycle(self.keepers)
         while len(done) < len(self.keepers):
@@ -236,7 +236,7 @@ class _Watch:
                 return {one.title: done.get(one.title, late) for one in self.keepers}
         return done
 
-    def ended_early(self) -> dict[str, State | str]:
+    def ended_early(self) -> dict[str, AgentState | str]:
         """Return the same of pods that could not begin; empty where k6 runs in all of them.
 
         Raises:
@@ -247,7 +247,7 @@ class _Watch:
             return {}
         return {one.title: early.get(one.title, "others did not begin") for one in self.keepers}
 
-    def _ask(self, one: Keeper, done: dict[str, State | str]) -> None:
+    def _ask(self, one: LoadAgent, done: dict[str, AgentState | str]) -> None:
         try:
             now = one.state()
         except LoadError as error:
@@ -272,7 +272,7 @@ class _Watch:
         return found
 
 
-def _taken(one: Keeper, ended: State | str, out: Path) -> PodResult:
+def _taken(one: LoadAgent, ended: AgentState | str, out: Path) -> PodResult:
     folder = out / one.title.replace(" ", "-")
     if isinstance(ended, str):
         return PodResult(one.title, folder, lost=ended)

@@ -26,7 +26,7 @@ _GRACE_S = 1.0
 _UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag:? .*?(--?[A-Za-z][\w-]*)")
 
 
-class Local(Settings):
+class LocalSettings(Settings):
     """Processes on this machine.
 
     Attributes:
@@ -70,7 +70,7 @@ class Local(Settings):
 class LocalEnvironment:
     """Implements `Environment` with processes."""
 
-    settings: Local
+    settings: LocalSettings
     etcd: Program
 
     @contextmanager

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.environments.in_cluster import InCluster, Resources
+from pipeline.environments.cluster_settings import ClusterSettings, Resources
 from pipeline.model.ports import FILES_IN_POD, RESULTS_IN_POD, SECRETS_IN_POD
 from pipeline.system import paths
 
@@ -29,7 +29,7 @@ _MEMORY_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NamespaceSpec:
     """The namespace of one build in one launch.
 
     Attributes:
@@ -47,7 +47,7 @@ class Place:
     run: str
     arm: str
     expires_s: int
-    settings: InCluster
+    settings: ClusterSettings
     node: str = ""
     node_ports: Mapping[str, int] = field(default_factory=dict)
     pull_secret: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Component:
 
 
 def namespace(
-    place: Place, open_ports: Sequence[int], *, is_one_of_run: bool = False
+    place: NamespaceSpec, open_ports: Sequence[int], *, is_one_of_run: bool = False
 ) -> list[Manifest]:
     """Return a namespace with its account, its network policy and its pull secret.
 
@@ -108,7 +108,7 @@ def namespace(
     )
 
 
-def component(place: Place, one: Component) -> list[Manifest]:
+def component(place: NamespaceSpec, one: Component) -> list[Manifest]:
     """Return what one component is made of."""
     settings = place.settings
     selector = dict(settings.node_selector)
@@ -170,7 +170,7 @@ LOAD = "milo-perf/load"
 """Label of the pods of one load, with its name."""
 
 
-def load(place: Place, one: LoadSpec) -> list[Manifest]:
+def load(place: NamespaceSpec, one: LoadSpec) -> list[Manifest]:
     """Return what the pods of one load are made of."""
     settings = place.settings
     resources = settings.load.resources

@@ -11,7 +11,7 @@ from pipeline.system.log import log
 
 
 @dataclass(slots=True)
-class Home:
+class LaunchNamespace:
     """One namespace of a launch.
 
     It is deleted by its UID, so that a namespace that somebody has made anew under the same name
@@ -99,7 +99,7 @@ def _uid(found: Mapping[str, Any]) -> str:
     return str(found.get("metadata", {}).get("uid", ""))
 
 
-def remove(homes: Sequence[Home], gone_s: float) -> None:
+def remove(homes: Sequence[LaunchNamespace], gone_s: float) -> None:
     """Delete namespaces, and wait until they are gone; Ctrl-C ends only the waiting."""
     try:
         _wait_gone([one for one in homes if one.is_deleted()], gone_s)
@@ -109,7 +109,7 @@ def remove(homes: Sequence[Home], gone_s: float) -> None:
         raise
 
 
-def _wait_gone(left: list[Home], gone_s: float) -> None:
+def _wait_gone(left: list[LaunchNamespace], gone_s: float) -> None:
     def are_gone() -> bool:
         left[:] = [one for one in left if not one.is_gone()]
         return not left

@@ -6,21 +6,23 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from pipeline.environments.in_cluster import InCluster
-from pipeline.environments.kind import Kind
-from pipeline.environments.local import Local
-from pipeline.environments.remote import Remote
+from pipeline.environments.cluster_settings import ClusterSettings
+from pipeline.environments.kind import KindSettings
+from pipeline.environments.local import LocalSettings
+from pipeline.environments.remote import RemoteSettings
 from pipeline.storage import toml_file
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import clipped
 
 # The registry: a new environment is one name here and one file.
-AnyEnvironment = Annotated[Local | Kind | Remote, Field(discriminator="kind")]
+AnyEnvironment = Annotated[
+    LocalSettings | KindSettings | RemoteSettings, Field(discriminator="kind")
+]
 NAMES = ("local", "kind", "remote")
 _MOST_COMPLAINTS = 20
 _SENTENCE = 300  # characters of a key, or of what is wrong with it
 
-_READ: TypeAdapter[Local | Kind | Remote] = TypeAdapter(AnyEnvironment)
+_READ: TypeAdapter[LocalSettings | KindSettings | RemoteSettings] = TypeAdapter(AnyEnvironment)
 
 
 def read_environment(name: str) -> AnyEnvironment:
@@ -48,7 +50,7 @@ def with_load_pods(settings: AnyEnvironment, count: int) -> AnyEnvironment:
     Raises:
         ConfigError: The environment has no pods, or the number is out of range.
     """
-    if not isinstance(settings, InCluster):
+    if not isinstance(settings, ClusterSettings):
         raise ConfigError(
             f"--load-pods {count}: the environment {settings.kind} has no pods",
             hint='say --environment kind, or the path of a file with kind = "remote"',
@@ -62,7 +64,7 @@ def with_cluster_kept(settings: AnyEnvironment) -> AnyEnvironment:
     Raises:
         ConfigError: The environment creates no cluster.
     """
-    if not isinstance(settings, Kind):
+    if not isinstance(settings, KindSettings):
         raise ConfigError(
             f"--keep: the environment {settings.kind} creates no cluster",
             hint="only a kind cluster is created for a run, and deleted at its end",

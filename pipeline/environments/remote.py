@@ -8,15 +8,15 @@ from urllib.parse import urlencode
 
 from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.cluster import ClusterEnvironment
-from pipeline.environments.connect import Forward
+from pipeline.environments.cluster_settings import ClusterSettings
+from pipeline.environments.connect import PortForwardConnector
 from pipeline.environments.images import Image, pack
-from pipeline.environments.in_cluster import InCluster
 from pipeline.model.ports import Program
 from pipeline.system.errors import ConfigError
 from pipeline.system.log import log
 
 
-class Remote(InCluster):
+class RemoteSettings(ClusterSettings):
     """A cluster that is there.
 
     Attributes:
@@ -69,7 +69,7 @@ class Remote(InCluster):
             settings=self,
             api=api,
             programs=programs,
-            way=Forward(programs["kubectl"], self.kubeconfig, self.context),
+            connector=PortForwardConnector(programs["kubectl"], self.kubeconfig, self.context),
             image=self._image,
             nodes=nodes[:2],
         )
@@ -85,7 +85,7 @@ class Remote(InCluster):
         return pack(name, programs, digest, self.registry)
 
 
-def chosen_nodes(api: Api, settings: InCluster) -> list[str]:
+def chosen_nodes(api: Api, settings: ClusterSettings) -> list[str]:
     """Return two nodes that the arms are put on, one each; or one or none for the scheduler.
 
     They are the first by name of those that fit the selector, take Pods and have no taint, or of

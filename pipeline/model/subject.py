@@ -23,7 +23,7 @@ class Arm(StrEnum):
     CANDIDATE = "candidate"
 
 
-class Kind(StrEnum):
+class SpecKind(StrEnum):
     """How a subject is made."""
 
     REFERENCE = "reference"
@@ -60,7 +60,7 @@ class Spec:
         settings: Name and value of every fault, flag and variable, in the order written.
     """
 
-    kind: Kind
+    kind: SpecKind
     place: str = ""
     revision: str = ""
     settings: tuple[tuple[str, str], ...] = ()
@@ -74,7 +74,7 @@ class Spec:
     @property
     def product(self) -> Product:
         """What the build is."""
-        return Product.REFERENCE if self.kind is Kind.REFERENCE else Product.MILO
+        return Product.REFERENCE if self.kind is SpecKind.REFERENCE else Product.MILO
 
 
 def parse_spec(text: str) -> Spec:
@@ -86,15 +86,15 @@ def parse_spec(text: str) -> Spec:
     shape = _SHAPE.fullmatch(text)
     if shape is None:
         raise ValueError(f"`{text}` is not a subject; write one of {_FORMS}")
-    kind, place, revision = Kind(shape["kind"]), shape["place"] or "", shape["revision"] or ""
+    kind, place, revision = SpecKind(shape["kind"]), shape["place"] or "", shape["revision"] or ""
     match kind:
-        case Kind.REFERENCE:
+        case SpecKind.REFERENCE:
             fits = not place and bool(not revision or _TREE.fullmatch(revision))
-        case Kind.BINARY:
+        case SpecKind.BINARY:
             fits = bool(not revision if place else _DIGEST.fullmatch(revision))
-        case Kind.SOURCE:
+        case SpecKind.SOURCE:
             fits = bool(place and revision)
-        case Kind.IMAGE:
+        case SpecKind.IMAGE:
             fits = bool(place and _DIGEST.fullmatch(revision))
         case _:
             assert_never(kind)

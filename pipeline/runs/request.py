@@ -17,7 +17,7 @@ from pipeline.model.plan import PlanSummary
 from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import Baseline
 from pipeline.model.sizing import Need
-from pipeline.model.subject import Arm, Kind, Product, Spec, parse_spec
+from pipeline.model.subject import Arm, Product, Spec, SpecKind, parse_spec
 from pipeline.runs import preflight, suite_file
 from pipeline.runs.plan import Plan
 from pipeline.runs.suite_file import LoadedSuite, Suite
@@ -147,7 +147,7 @@ def resolve_environment(request: RunRequest, default: AnyEnvironment) -> AnyEnvi
     if request.keep:
         environment = registry.with_cluster_kept(environment)
     for spec in (request.candidate, request.against):
-        if environment.kind == "local" and spec.startswith(f"{Kind.IMAGE}:"):
+        if environment.kind == "local" and spec.startswith(f"{SpecKind.IMAGE}:"):
             raise ConfigError(
                 f"`{spec}` is a container image, and the environment local starts processes",
                 hint='say --environment kind, or the path of a file with kind = "remote"',

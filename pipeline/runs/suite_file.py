@@ -23,10 +23,10 @@ from pydantic_core import PydanticCustomError
 from pipeline.drivers import tree
 from pipeline.drivers.registry import DRIVER_SETTINGS, AnyDriverSettings
 from pipeline.drivers.tree import FOLDER
-from pipeline.environments.kind import Kind
-from pipeline.environments.local import Local
+from pipeline.environments.kind import KindSettings
+from pipeline.environments.local import LocalSettings
 from pipeline.environments.registry import AnyEnvironment
-from pipeline.environments.remote import Remote
+from pipeline.environments.remote import RemoteSettings
 from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
 from pipeline.model.subject import Product
 from pipeline.model.units import BASE_UNITS
@@ -462,9 +462,9 @@ def _known_keys() -> list[str]:
         Suite,
         Workload,
         MetricSettings,
-        Local,
-        Kind,
-        Remote,
+        LocalSettings,
+        KindSettings,
+        RemoteSettings,
         *DRIVER_SETTINGS.values(),
     )
     fields = [item for model in models for item in model.model_fields.items()]

@@ -12,7 +12,7 @@ from pipeline.judge.interim import looks_up_to
 from pipeline.judge.policy import LEAST_PAIRS
 from pipeline.model.metric import Metric
 from pipeline.model.results import ResultSet, Sample
-from pipeline.model.subject import Arm, Kind, Product
+from pipeline.model.subject import Arm, Product, SpecKind
 from pipeline.runs.suite_file import Suite
 from pipeline.system.errors import BaselineError
 
@@ -122,7 +122,7 @@ def some(names: list[str]) -> str:
 
 def _require_product(results: ResultSet, product: Product) -> None:
     spec = results.subjects[Arm.CANDIDATE].spec
-    found = Product.REFERENCE if spec.startswith(Kind.REFERENCE.value) else Product.MILO
+    found = Product.REFERENCE if spec.startswith(SpecKind.REFERENCE.value) else Product.MILO
     if found is not product:
         raise BaselineError(
             f"its results are of the product {found}, and {product} was to be measured",

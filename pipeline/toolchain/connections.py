@@ -5,7 +5,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from pipeline.model.subject import Kind, Spec
+from pipeline.model.subject import Spec, SpecKind
 
 _FLAG = b"shared-etcd-client-pool-size"
 _SHARED_FROM = (0, 30, 0)
@@ -17,10 +17,10 @@ def shares_connections(spec: Spec) -> bool | None:
 
     A binary has the flag that sets how many; a source has a revision that may be a version.
     """
-    if spec.kind is Kind.BINARY and spec.place:
+    if spec.kind is SpecKind.BINARY and spec.place:
         return _has_flag(Path(spec.place))
     version = re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)", spec.revision)
-    if spec.kind is not Kind.SOURCE or version is None:
+    if spec.kind is not SpecKind.SOURCE or version is None:
         return None
     return (int(version[1]), int(version[2]), int(version[3])) >= _SHARED_FROM
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.model.ports import Artifact
-from pipeline.model.subject import Kind, Product, Spec, Subject, parse_spec
+from pipeline.model.subject import Product, Spec, SpecKind, Subject, parse_spec
 from pipeline.system import paths, processes
 from pipeline.system.errors import BaselineError, ConfigError, LaunchError
 from pipeline.system.log import log
@@ -163,10 +163,10 @@ def pinned(subject: Subject) -> Subject:
         BaselineError: The binary is gone or is another one now.
     """
     spec = parse_spec(subject.spec)
-    if spec.kind is Kind.SOURCE:
+    if spec.kind is SpecKind.SOURCE:
         revision = subject.facts.get("revision", spec.revision)
         return replace(subject, spec=str(replace(spec, revision=revision)))
-    if spec.kind is Kind.IMAGE:
+    if spec.kind is SpecKind.IMAGE:
         return subject
     if spec.place:
         path = Path(spec.place).expanduser().absolute()

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import assert_never
 
 from pipeline.model.ports import Artifact
-from pipeline.model.subject import Kind, Product, Spec, Subject, parse_spec
+from pipeline.model.subject import Product, Spec, SpecKind, Subject, parse_spec
 from pipeline.toolchain import faults, milo
 from pipeline.toolchain.reference import pinned as pinned_reference
 from pipeline.toolchain.reference import reference
@@ -33,13 +33,13 @@ def artifact(spec: Spec, build: str = "") -> Artifact:
         PipelineError: See `reference.reference`, `milo.binary` and `milo.source`.
     """
     match spec.kind:
-        case Kind.REFERENCE:
+        case SpecKind.REFERENCE:
             return reference(spec)
-        case Kind.BINARY:
+        case SpecKind.BINARY:
             return milo.binary(spec)
-        case Kind.SOURCE:
+        case SpecKind.SOURCE:
             return milo.source(spec, build)
-        case Kind.IMAGE:
+        case SpecKind.IMAGE:
             return _image(spec)
         case _:
             assert_never(spec.kind)

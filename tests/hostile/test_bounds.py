@@ -13,7 +13,7 @@ from pipeline.commands import main
 from pipeline.drivers.k6 import csv_points
 from pipeline.drivers.k6.csv_points import Allowance, read_series
 from pipeline.drivers.k6.summarize import read_points
-from pipeline.environments.load_agent import Keeper
+from pipeline.environments.load_agent import LoadAgent
 from pipeline.judge import policy
 from pipeline.model.subject import Arm
 from pipeline.runs import request, suite_file, traces
@@ -236,8 +236,8 @@ class _Answering:
         pass
 
 
-def _keeper(data: bytes) -> Keeper:
-    return Keeper(_Answering(data), "n", "p", "load pod 1 of 2", "token", 0.0)  # type: ignore[arg-type]  # all that is asked of it
+def _keeper(data: bytes) -> LoadAgent:
+    return LoadAgent(_Answering(data), "n", "p", "load pod 1 of 2", "token", 0.0)  # type: ignore[arg-type]  # all that is asked of it
 
 
 _STATE = {"running": False, "exit": 0, "began": 1.0, "ended": 2.0, "cpu_share": 0.5, "files": []}

@@ -12,10 +12,10 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.environments.api import Api
+from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.images import Image
-from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.load_pods import ClusterPods
-from pipeline.environments.manifests import Place
+from pipeline.environments.manifests import NamespaceSpec
 from pipeline.model.ports import Load, Program
 from pipeline.model.subject import Arm
 from pipeline.system.errors import ConfigError, LoadError
@@ -74,7 +74,7 @@ def stand(tmp_path: Path) -> Iterator[Stand]:
         cluster = FakeCluster(serves=serve, operator=True)
         pods = ClusterPods(
             api=Api(str(stack.enter_context(running(cluster, tmp_path)))),
-            place=Place("load", "1", "load", 1, InCluster(ready_s=20, load_pods=7)),
+            place=NamespaceSpec("load", "1", "load", 1, ClusterSettings(ready_s=20, load_pods=7)),
             keeper=toolchain.keeper(),
             image=lambda name, *_: Image(name, Path("none")),
             tick_s=0.05,

@@ -14,7 +14,7 @@ import pytest
 from pipeline import toolchain
 from pipeline.drivers.monitoring import Monitored, monitored
 from pipeline.drivers.prometheus_api import Point
-from pipeline.environments.local import Local
+from pipeline.environments.local import LocalSettings
 from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.system import http_client, paths
@@ -31,7 +31,7 @@ RULES = paths.ours("cl2_configs", "prometheus", "rules.yml")
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     artifacts = {Arm.CANDIDATE: toolchain.reference(parse_spec("reference"))}
-    environment = Local().environment(toolchain.etcd())
+    environment = LocalSettings().environment(toolchain.etcd())
     with environment.launch(artifacts, tmp_path_factory.mktemp("reference")) as targets:
         yield targets[Arm.CANDIDATE]
 

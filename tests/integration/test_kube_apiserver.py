@@ -18,9 +18,9 @@ from pipeline import toolchain
 from pipeline.environments import cluster_checks
 from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.cluster import ClusterEnvironment
-from pipeline.environments.connect import FIRST_NODE_PORT, HostPorts
+from pipeline.environments.cluster_settings import ClusterSettings
+from pipeline.environments.connect import FIRST_NODE_PORT, NodePortConnector
 from pipeline.environments.images import Image
-from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Product, Subject
@@ -147,10 +147,10 @@ def test_a_launch_goes_through_a_real_kube_apiserver(config: Path, tmp_path: Pat
     first = free_ports()
     api = Api(str(config))
     environment = ClusterEnvironment(
-        settings=InCluster(ready_s=20, gone_s=20),
+        settings=ClusterSettings(ready_s=20, gone_s=20),
         api=api,
         programs={"etcd": Program(Path("etcd"), "3.6", "sha256:00")},
-        way=HostPorts(first),
+        connector=NodePortConnector(first),
         image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
     )
     artifacts = {

@@ -13,11 +13,11 @@ from pipeline.drivers.k6.csv_points import read_series
 from pipeline.drivers.k6.driver import K6Driver
 from pipeline.drivers.k6.settings import K6
 from pipeline.environments.api import Api
+from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.images import Image
-from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.load_pods import ClusterPods
-from pipeline.environments.local import Local
-from pipeline.environments.manifests import Place
+from pipeline.environments.local import LocalSettings
+from pipeline.environments.manifests import NamespaceSpec
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.system.errors import LoadError
@@ -45,7 +45,7 @@ CRUD = K6(
 def launched(tmp_path: Path, count: int, *, operator: bool) -> Iterator[dict[Arm, Target]]:
     """Start two builds here, with load pods of a cluster that is pretended."""
     artifact = toolchain.artifact(parse_spec("reference"), "")
-    environment = Local().environment(toolchain.etcd())
+    environment = LocalSettings().environment(toolchain.etcd())
     with (
         environment.launch(dict.fromkeys(Arm, artifact), _made(tmp_path / "servers")) as targets,
         keepers(tmp_path / "pods", toolchain.keeper(), toolchain.k6().path) as serve,
@@ -54,7 +54,9 @@ def launched(tmp_path: Path, count: int, *, operator: bool) -> Iterator[dict[Arm
         with running(cluster, tmp_path) as config:
             pods = ClusterPods(
                 api=Api(str(config)),
-                place=Place("load", "1", "load", 1, InCluster(ready_s=20, load_pods=count)),
+                place=NamespaceSpec(
+                    "load", "1", "load", 1, ClusterSettings(ready_s=20, load_pods=count)
+                ),
                 keeper=toolchain.keeper(),
                 image=lambda name, *_: Image(name, Path("none")),
                 tick_s=0.1,

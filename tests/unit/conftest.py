@@ -7,9 +7,9 @@ import pytest
 
 from pipeline.environments.api import Api
 from pipeline.environments.cluster import ClusterEnvironment
-from pipeline.environments.connect import FIRST_NODE_PORT, HostPorts
+from pipeline.environments.cluster_settings import ClusterSettings
+from pipeline.environments.connect import FIRST_NODE_PORT, NodePortConnector
 from pipeline.environments.images import Image
-from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
 from pipeline.model.ports import Program
 from tests.clusters import FakeCluster, running
@@ -28,10 +28,10 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
             yield Lab(
                 cluster,
                 ClusterEnvironment(
-                    settings=InCluster(ready_s=5, gone_s=5),
+                    settings=ClusterSettings(ready_s=5, gone_s=5),
                     api=Api(str(config), retry_s=3, pause_s=0.01),
                     programs={"etcd": Program(Path("etcd"), "3.6", "sha256:00")},
-                    way=HostPorts(first),
+                    connector=NodePortConnector(first),
                     image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
                 ),
                 out,

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline import toolchain
-from pipeline.environments.in_cluster import Resources
-from pipeline.environments.kind import Kind
-from pipeline.environments.local import Local
+from pipeline.environments.cluster_settings import Resources
+from pipeline.environments.kind import KindSettings
+from pipeline.environments.local import LocalSettings
 from pipeline.environments.registry import read_environment, with_cluster_kept, with_load_pods
-from pipeline.environments.remote import Remote, chosen_nodes
+from pipeline.environments.remote import RemoteSettings, chosen_nodes
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.request import RunRequest
 from pipeline.model.subject import Arm, Product, Subject
@@ -36,14 +36,16 @@ def written(folder: Path, text: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("local", Local), ("kind", Kind), ("remote", Remote)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("local", LocalSettings), ("kind", KindSettings), ("remote", RemoteSettings)]
+)
 def test_a_name_means_the_defaults(name: str, kind: type) -> None:
     assert read_environment(name) == kind()
 
 
 def test_a_file_has_all_settings_in_one_table(tmp_path: Path) -> None:
     found = read_environment(written(tmp_path, FILE))
-    assert isinstance(found, Remote)
+    assert isinstance(found, RemoteSettings)
     assert found.server == Resources(cpu=2, memory_mib=4096)
     assert found.facts == {"environment": "remote", "context": "perf"}
 
@@ -77,18 +79,18 @@ def test_what_is_no_environment_is_refused(name: str) -> None:
 def test_a_suite_keeps_its_digest_wherever_it_runs() -> None:
     loaded, plan = resolve_plan(RunRequest("smoke", "reference", environment="kind"))
     assert loaded.digest == suite_file.load(suite_file.path_of("smoke")).digest
-    assert plan.suite.environment == Kind()
+    assert plan.suite.environment == KindSettings()
     assert plan.summary().environment == "kind"
 
 
 def test_a_suite_runs_where_it_says_unless_it_is_told_otherwise() -> None:
     _, plan = resolve_plan(RunRequest("smoke", "reference"))
-    assert plan.suite.environment == Local()
+    assert plan.suite.environment == LocalSettings()
 
 
 def test_keep_is_of_a_cluster_that_a_run_makes() -> None:
     kept = with_cluster_kept(read_environment("kind"))
-    assert isinstance(kept, Kind)
+    assert isinstance(kept, KindSettings)
     assert kept.keep
     with pytest.raises(ConfigError, match="--keep: the environment local creates no cluster"):
         resolve_plan(RunRequest("smoke", "reference", environment="local", keep=True))
@@ -113,7 +115,7 @@ def test_an_image_is_named_by_its_digest_and_takes_settings_of_milo() -> None:
 
 def test_no_process_is_started_from_an_image(tmp_path: Path) -> None:
     artifact = Artifact(Subject(IMAGE, "sha256:00"), Path(), image="x")
-    environment = Local().environment(Program(Path("etcd"), "3.6", "sha256:00"))
+    environment = LocalSettings().environment(Program(Path("etcd"), "3.6", "sha256:00"))
     with (
         pytest.raises(ConfigError, match="is a container image"),
         environment.launch({Arm.CANDIDATE: artifact}, tmp_path),
@@ -135,7 +137,7 @@ def test_two_nodes_without_taints_take_an_arm_each(tmp_path: Path) -> None:
     cluster.nodes = [node("c"), node("a"), node("b"), node("0", taints=taint)]
     cluster.nodes += [node("1", unschedulable=True)]
     with running(cluster, tmp_path) as path:
-        settings = Remote(kubeconfig=str(path))
+        settings = RemoteSettings(kubeconfig=str(path))
         assert chosen_nodes(settings.api(), settings) == ["a", "b"]
         cluster.nodes = [node("a")]
         assert chosen_nodes(settings.api(), settings) == []
@@ -144,7 +146,7 @@ def test_two_nodes_without_taints_take_an_arm_each(tmp_path: Path) -> None:
 def test_a_remote_cluster_gets_images_from_a_registry_only(tmp_path: Path) -> None:
     etcd = Program(tmp_path / "etcd", "3.6", "sha256:00")
     with running(FakeCluster(), tmp_path) as path:
-        settings = Remote(kubeconfig=str(path))
+        settings = RemoteSettings(kubeconfig=str(path))
         programs = {"etcd": etcd, "kubectl": etcd}
         with settings.opened(programs) as environment, pytest.raises(ConfigError) as caught:
             environment.image("etcd", {"etcd": etcd.path}, etcd.digest)
@@ -153,7 +155,7 @@ def test_a_remote_cluster_gets_images_from_a_registry_only(tmp_path: Path) -> No
 
 def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path) -> None:
     with running(FakeCluster(), tmp_path) as path:
-        settings = Remote(kubeconfig=str(path))
+        settings = RemoteSettings(kubeconfig=str(path))
     api = settings.api()
     api.retry_s = 0.1
     with pytest.raises(LaunchError, match="did not answer"):

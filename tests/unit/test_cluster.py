@@ -6,7 +6,7 @@ import kubernetes_validate
 import pytest
 from cryptography import x509
 
-from pipeline.environments.in_cluster import InCluster
+from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.pods import pod_state
 from pipeline.model.subject import Arm, Product
 from pipeline.system.errors import LaunchError, LoadError
@@ -163,7 +163,7 @@ def test_a_pod_that_does_not_come_up_is_told_with_its_reason(
     lab: Lab, status: dict[str, Any], said: str, hinted: str
 ) -> None:
     lab.cluster.pods["server"] = status
-    object.__setattr__(lab.environment, "settings", InCluster(ready_s=1, gone_s=5))
+    object.__setattr__(lab.environment, "settings", ClusterSettings(ready_s=1, gone_s=5))
     with pytest.raises(LaunchError) as caught, lab.launched():
         pass
 
@@ -261,7 +261,7 @@ def test_the_arms_swap_nodes_with_their_order(lab: Lab) -> None:
 
 
 def test_a_pull_secret_is_copied_into_each_namespace(lab: Lab) -> None:
-    settings = InCluster(ready_s=5, gone_s=5, pull_secret="ci/registry")
+    settings = ClusterSettings(ready_s=5, gone_s=5, pull_secret="ci/registry")
     object.__setattr__(lab.environment, "settings", settings)
     lab.cluster.objects["/api/v1/namespaces/ci/secrets/registry"] = {
         "kind": "Secret",
@@ -273,7 +273,7 @@ def test_a_pull_secret_is_copied_into_each_namespace(lab: Lab) -> None:
 
 
 def test_a_pull_secret_that_is_not_there_is_told(lab: Lab) -> None:
-    settings = InCluster(ready_s=5, pull_secret="ci/registry")
+    settings = ClusterSettings(ready_s=5, pull_secret="ci/registry")
     object.__setattr__(lab.environment, "settings", settings)
     with (
         pytest.raises(LaunchError, match="there is no pull secret ci/registry"),

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.environments.api import Api
 from pipeline.environments.manifests import RUN
-from pipeline.environments.namespaces import Home, remove
+from pipeline.environments.namespaces import LaunchNamespace, remove
 from pipeline.model.subject import Arm
 from pipeline.system.errors import LaunchError
 from tests.clusters import Fault
@@ -106,7 +106,7 @@ def test_a_namespace_that_somebody_made_anew_under_the_same_name_survives(
 def test_of_a_namespace_whose_creation_was_not_answered_the_label_decides(
     lab: Lab, run: str, left: int
 ) -> None:
-    home = Home(lab.environment.api, "milo-perf-x", "of this run")
+    home = LaunchNamespace(lab.environment.api, "milo-perf-x", "of this run")
     manifest = {
         "apiVersion": "v1",
         "kind": "Namespace",

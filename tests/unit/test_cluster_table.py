@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.environments.api import Api
 from pipeline.environments.cluster import ClusterEnvironment
-from pipeline.environments.connect import FIRST_NODE_PORT, HostPorts
+from pipeline.environments.cluster_settings import ClusterSettings
+from pipeline.environments.connect import FIRST_NODE_PORT, NodePortConnector
 from pipeline.environments.images import Image, pack
-from pipeline.environments.in_cluster import InCluster
 from pipeline.environments.kind import free_ports
 from pipeline.environments.manifests import EXPIRES, MANAGED, OURS
 from pipeline.model.ports import Artifact, Program
@@ -98,10 +98,10 @@ def lab(
         yield (
             cluster,
             ClusterEnvironment(
-                settings=InCluster(ready_s=1.5, gone_s=1, load_pods=1),
+                settings=ClusterSettings(ready_s=1.5, gone_s=1, load_pods=1),
                 api=Api(str(config), retry_s=1, pause_s=0.01),
                 programs=programs,
-                way=HostPorts(first),
+                connector=NodePortConnector(first),
                 image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
                 tick_s=0.01,
             ),
@@ -233,7 +233,7 @@ def twice(folder: Path) -> str:
                 second.append("was up")
 
     with lab(folder, told) as (cluster, environment):
-        alone = replace(environment, settings=InCluster(ready_s=1.5, gone_s=1))
+        alone = replace(environment, settings=ClusterSettings(ready_s=1.5, gone_s=1))
         how = ended(environment, out)
         assert second == ["", "was up"]
         return f"{how}, {swept(cluster, environment.api)}"

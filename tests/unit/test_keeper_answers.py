@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.environments.api import Api
-from pipeline.environments.load_agent import Keeper, Kept, State
+from pipeline.environments.load_agent import AgentState, LoadAgent, PodFile
 from pipeline.system.errors import LoadError
 
 ENDED = {"running": False, "exit": 0, "began": 1.0, "ended": 2.0, "cpu_share": 0.1, "files": []}
@@ -48,11 +48,11 @@ class Pods:
         return Body(self.answer)
 
 
-def keeper(answer: bytes) -> Keeper:
-    return Keeper(cast("Api", Pods(answer)), "perf", "load-1", "load pod 2 of 4", "token", 0.0)
+def keeper(answer: bytes) -> LoadAgent:
+    return LoadAgent(cast("Api", Pods(answer)), "perf", "load-1", "load pod 2 of 4", "token", 0.0)
 
 
-def understood(answer: bytes) -> tuple[State, object] | None:
+def understood(answer: bytes) -> tuple[AgentState, object] | None:
     """Return what an answer says, or None where it is refused in a sentence."""
     try:
         one = keeper(answer)
@@ -70,12 +70,12 @@ def test_an_answer_of_a_keeper_is_understood() -> None:
     said = {**ENDED, "files": [kept], "data": {"attributes": {"data": {"names": ["a"]}}}}
 
     assert understood(json.dumps(said).encode()) == (
-        State(
+        AgentState(
             is_running=False,
             began_s=1.0,
             ended_s=2.0,
             cpu_share=0.1,
-            files=(Kept("points.csv.gz", 3, "0123"),),
+            files=(PodFile("points.csv.gz", 3, "0123"),),
         ),
         {"names": ["a"]},
     )
@@ -102,4 +102,4 @@ def test_fields_of_any_kind_are_refused_in_a_sentence(said: dict[str, Any]) -> N
 @pytest.mark.parametrize("name", ["../points", "/etc/passwd", "a\0b", "", "..", "a/b", "x" * 300])
 def test_a_name_that_is_no_file_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(LoadError):
-        keeper(b"").take((Kept(name, 0, ""),), tmp_path)
+        keeper(b"").take((PodFile(name, 0, ""),), tmp_path)

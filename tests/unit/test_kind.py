@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.environments.images import Image
-from pipeline.environments.kind import Kind, KindCluster, free_ports
+from pipeline.environments.kind import KindCluster, KindSettings, free_ports
 from pipeline.model.ports import Program
 from pipeline.system import paths
 from pipeline.system.errors import LaunchError
@@ -51,7 +51,7 @@ class Lab:
         (self.here / "says").write_text(says)
 
     def of(self, **settings: object) -> KindCluster:
-        return KindCluster(Kind.model_validate({"kind": "kind", **settings}), self.program)
+        return KindCluster(KindSettings.model_validate({"kind": "kind", **settings}), self.program)
 
     def is_made(self, cluster: KindCluster, first: int = 40_000) -> None:
         """Let the node look as kind makes it from a configuration."""

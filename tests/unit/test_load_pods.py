@@ -13,10 +13,10 @@ import pytest
 
 from pipeline.environments import manifests
 from pipeline.environments.api import Api
+from pipeline.environments.cluster_settings import ClusterSettings, LoadPodSettings
 from pipeline.environments.images import Image
-from pipeline.environments.in_cluster import InCluster, Load
 from pipeline.environments.load_pods import ClusterPods
-from pipeline.environments.manifests import Place
+from pipeline.environments.manifests import NamespaceSpec
 from pipeline.model.ports import PodResult, PodWork, Program
 from pipeline.system.errors import LoadError
 from tests.clusters import FakeCluster, Fault, Object, running
@@ -45,13 +45,13 @@ class Crew:
             self.cluster.change(path, self.cluster.objects[path] | {"status": status})
 
 
-def crew_of(stack: ExitStack, tmp_path: Path, settings: InCluster) -> Crew:
+def crew_of(stack: ExitStack, tmp_path: Path, settings: ClusterSettings) -> Crew:
     keepers = {f"load-0-{index}-abcde": Pretended() for index in range(settings.load_pods)}
     cluster = FakeCluster(serves=serving(stack, keepers))
     config = stack.enter_context(running(cluster, tmp_path))
     pods = ClusterPods(
         api=Api(str(config), retry_s=3, pause_s=0.01),
-        place=Place("milo-perf-1-000-load", "1", "load", 1_800_000_000, settings),
+        place=NamespaceSpec("milo-perf-1-000-load", "1", "load", 1_800_000_000, settings),
         keeper=Program(Path("keeper"), "ours", "sha256:22"),
         image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
         tick_s=0.02,
@@ -64,7 +64,7 @@ def crew_of(stack: ExitStack, tmp_path: Path, settings: InCluster) -> Crew:
 @pytest.fixture
 def crew(tmp_path: Path) -> Iterator[Crew]:
     with ExitStack() as stack:
-        yield crew_of(stack, tmp_path, InCluster(ready_s=5, load_pods=3))
+        yield crew_of(stack, tmp_path, ClusterSettings(ready_s=5, load_pods=3))
 
 
 def test_one_sets_up_all_begin_and_their_points_are_taken(crew: Crew) -> None:
@@ -190,7 +190,7 @@ def test_a_cluster_that_refuses_the_job_is_told(crew: Crew) -> None:
 
 def test_the_k6_operator_makes_the_pods_where_it_is_there(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        crew = crew_of(stack, tmp_path, InCluster(ready_s=5, load_pods=2))
+        crew = crew_of(stack, tmp_path, ClusterSettings(ready_s=5, load_pods=2))
         crew.cluster.operator = True
         done = crew.run()
         (test_run,) = crew.cluster.of("TestRun")
@@ -202,7 +202,9 @@ def test_the_k6_operator_makes_the_pods_where_it_is_there(tmp_path: Path) -> Non
 
 def test_the_k6_operator_can_be_left_alone(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        settings = InCluster(ready_s=5, load_pods=2, load=Load(k6_operator="never"))
+        settings = ClusterSettings(
+            ready_s=5, load_pods=2, load=LoadPodSettings(k6_operator="never")
+        )
         crew = crew_of(stack, tmp_path, settings)
         crew.cluster.operator = True
         crew.run()

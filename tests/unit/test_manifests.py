@@ -6,17 +6,17 @@ import kubernetes_validate
 import pytest
 
 from pipeline.environments import manifests
-from pipeline.environments.in_cluster import InCluster, Resources, Toleration
-from pipeline.environments.manifests import Component, Manifest, Place
+from pipeline.environments.cluster_settings import ClusterSettings, Resources, Toleration
+from pipeline.environments.manifests import Component, Manifest, NamespaceSpec
 
 HOSTILE = "a\"b: {{ x }}\n- c # \N{SNOWMAN} '</script>&"
-PLAIN = Place("milo-perf-1-000-baseline", "1", "baseline", 1_800_000_000, InCluster())
-FULL = Place(
+PLAIN = NamespaceSpec("milo-perf-1-000-baseline", "1", "baseline", 1_800_000_000, ClusterSettings())
+FULL = NamespaceSpec(
     "milo-perf-1-000-candidate",
     "1",
     "candidate",
     1_800_000_000,
-    InCluster(
+    ClusterSettings(
         storage_class="fast",
         node_selector={"pool": "servers"},
         tolerations=(
@@ -64,7 +64,7 @@ def everything() -> list[Manifest]:
     ]
 
 
-def pod(place: Place, component: Component) -> Manifest:
+def pod(place: NamespaceSpec, component: Component) -> Manifest:
     (found,) = [m for m in manifests.component(place, component) if m["kind"] == "Pod"]
     return found
 
@@ -141,7 +141,7 @@ def test_pods_go_where_they_are_told() -> None:
 
 
 def test_only_a_node_port_opens_a_namespace() -> None:
-    def allowed(place: Place, ports: list[int]) -> list[Manifest]:
+    def allowed(place: NamespaceSpec, ports: list[int]) -> list[Manifest]:
         found = manifests.namespace(place, ports)
         (policy,) = [m for m in found if m["kind"] == "NetworkPolicy"]
         return list(policy["spec"]["ingress"])

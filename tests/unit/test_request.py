@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.commands import main
-from pipeline.environments.kind import Kind
+from pipeline.environments.kind import KindSettings
 from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import Interleave
 from pipeline.runs import run, suite_file
@@ -71,7 +71,7 @@ def test_all_settings_of_a_run_are_restored(tmp_path: Path) -> None:
     stored = codec.read_request(folder.request)
 
     assert stored.request == request
-    assert run.stored_environment(folder, stored) == Kind(keep=True, load_pods=3)
+    assert run.stored_environment(folder, stored) == KindSettings(keep=True, load_pods=3)
     assert (stored.budget_s, stored.seed, stored.looks) == (600.0, 7, resolved.plan.looks)
 
 

@@ -11,7 +11,7 @@ import pytest
 from pipeline import toolchain
 from pipeline.commands import main
 from pipeline.drivers.k6.settings import K6
-from pipeline.environments.local import Local
+from pipeline.environments.local import LocalSettings
 from pipeline.model.ports import Artifact, Load, Span
 from pipeline.model.results import Machine, Reading, ResultSet
 from pipeline.model.subject import Arm, Subject
@@ -77,7 +77,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(measure, "run_pairs", run_pairs)
-    monkeypatch.setattr(Local, "opened", opened)
+    monkeypatch.setattr(LocalSettings, "opened", opened)
     monkeypatch.setattr(K6, "driver", lambda *_: None)
     monkeypatch.setattr(preflight, "require", lambda *_: None)
     monkeypatch.setattr(private_folder, "measuring", lambda _: nullcontext())

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.environments.local import Local
+from pipeline.environments.local import LocalSettings
 from pipeline.judge.stats.summary import QUANTILES, fewest
 from pipeline.model.capacity import Capacity, Ended, Question, Things
 from pipeline.model.limit import parse_limits
@@ -157,9 +157,9 @@ def start(wish: Wish, out: Path) -> Capacity:
     capacity = Capacity(
         question=question,
         subject=artifact.subject,
-        environment=Local().kind,
+        environment=LocalSettings().kind,
         load_digest=_load_digest(),
-        machine=toolchain.machine_with(programs, Local().facts),
+        machine=toolchain.machine_with(programs, LocalSettings().facts),
         tools={
             **{name: Tool(found.version, found.digest) for name, found in programs.items()},
             "milo-perf": toolchain.ourselves(),
@@ -192,7 +192,7 @@ def resume(out: Path, budget_s: float | None, *, is_trusted: bool = False) -> Ca
     programs = toolchain.programs_of(("etcd", "k6"))
     _same("the binary", capacity.subject.digest, artifact.subject.digest)
     _same("the load's script", capacity.load_digest, _load_digest())
-    for fact, value in toolchain.machine_with(programs, Local().facts).fingerprint.items():
+    for fact, value in toolchain.machine_with(programs, LocalSettings().facts).fingerprint.items():
         before = capacity.machine.fingerprint.get(fact, "unknown")
         _same(f"the machine's {fact}", before, value)
     log.info("%s: %s steps are kept", out, len(capacity.steps))
@@ -230,7 +230,7 @@ def _search(
             ends_s = time.monotonic() + capacity.question.budget_s - capacity.spent_s
             bench = K6Bench(
                 question=capacity.question,
-                environment=Local().environment(programs["etcd"]),
+                environment=LocalSettings().environment(programs["etcd"]),
                 artifact=artifact,
                 k6=programs["k6"],
                 out=out,

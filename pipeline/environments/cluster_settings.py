@@ -30,7 +30,7 @@ class Resources(Settings):
         return f"{'' if self.cpu is None else f'{self.cpu:g} CPU, '}{self.memory_mib} MiB"
 
 
-class Load(Settings):
+class LoadPodSettings(Settings):
     """The pods that the load comes from, instead of this machine.
 
     Attributes:
@@ -55,7 +55,7 @@ class Toleration(Settings):
     effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
 
 
-class InCluster(Settings):
+class ClusterSettings(Settings):
     """What the environments `kind` and `remote` share.
 
     Attributes:
@@ -92,7 +92,7 @@ class InCluster(Settings):
     manager: Resources = Resources(memory_mib=1024)
     etcd: Resources = Resources(memory_mib=1024)
     load_pods: Annotated[int, Field(ge=0, le=MOST_PODS)] = 0
-    load: Load = Load()
+    load: LoadPodSettings = LoadPodSettings()
 
     @property
     def needs_of_load(self) -> tuple[str, ...]:
