@@ -8,14 +8,14 @@ from pipeline.system import log, output, terminal
 from pipeline.system.errors import Exit
 
 PAIRS = 20
-"""Of a calibration: a spread from so many is known to 16 %."""
+"""Default of `calibrate`: 20 pairs give a spread to within 16 %."""
 
 
 def add(commands: "options.Commands") -> None:
     """Add the command with its own commands."""
-    parser = commands.add_parser("baseline", help="keep, show, compare and calibrate baselines")
+    parser = commands.add_parser("baseline", help="store, show, compare and calibrate baselines")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    save = commands.add_parser("save", help="keep the candidate of a run")
+    save = commands.add_parser("save", help="store the candidate of a run")
     save.add_argument("dir", type=Path, metavar="DIR")
     save.add_argument("name", metavar="NAME")
     save.set_defaults(command=_save)
@@ -23,13 +23,13 @@ def add(commands: "options.Commands") -> None:
     show.add_argument("name", metavar="NAME")
     options.add_json(show, "the baseline")
     show.set_defaults(command=_show)
-    diff = commands.add_parser("diff", help="say what sets two baselines apart: advice only")
+    diff = commands.add_parser("diff", help="compare two baselines; nothing gates")
     diff.add_argument("first", metavar="A")
     diff.add_argument("second", metavar="B")
     options.add_json(diff, "the findings")
     diff.set_defaults(command=_diff)
     noise = commands.add_parser(
-        "calibrate", help="measure a build against itself: what can be seen on this machine"
+        "calibrate", help="measure a build against itself: which changes this machine can detect"
     )
     noise.add_argument("--suite", default="pr", help="default: pr")
     noise.add_argument(
@@ -44,18 +44,20 @@ def add(commands: "options.Commands") -> None:
     options.add_json(noise, "the calibration")
     noise.set_defaults(command=_calibrate)
     spreads = commands.add_parser(
-        "spreads", help="put runs together into a file of how much pairs vary: a prior"
+        "spreads", help="collect how much the pairs of runs vary, as a prior"
     )
     spreads.add_argument(
         "paths",
         nargs="+",
         type=Path,
         metavar="DIR|FILE",
-        help="folder of a run, a spread file, or nights (.jsonl), of which those of the newest"
-        " load are taken",
+        help="folder of a run, a spread file, or nightly records (.jsonl), of which those of the"
+        " newest load are used",
     )
     spreads.add_argument(
-        "--save", action="store_true", help="keep it in baselines/spreads/, for the suite to ship"
+        "--save",
+        action="store_true",
+        help="store it in baselines/spreads/, which is shipped with the suite",
     )
     options.add_json(spreads, "the spreads")
     spreads.set_defaults(command=_spreads)
@@ -92,12 +94,12 @@ def _calibrate(args: argparse.Namespace) -> Exit:
     from pipeline.render.calibration import calibration_text
     from pipeline.runs import baselines
 
-    found, path = baselines.calibrated(
+    calibration, path = baselines.run_calibration(
         args, args.out or terminal.new_folder(f"calibrate-{args.suite}")
     )
-    shown = path.read_text() if args.json else calibration_text(found, **terminal.shape())
-    output.show(shown)
-    log.log.info("kept in %s", path)
+    text = calibration_text(calibration, **terminal.shape())
+    output.show(path.read_text() if args.json else text)
+    log.log.info("stored in %s", path)
     return Exit.NO_REGRESSION
 
 
@@ -109,10 +111,10 @@ def _spreads(args: argparse.Namespace) -> Exit:
 
     of_files = {path: newest_spreads(path) for path in args.paths if path.is_file()}
     folders = [path for path in args.paths if path not in of_files]
-    found = baselines.spreads_of(folders, of_files)
-    output.show(codec.spreads_json(found) if args.json else spreads_text(found))
+    spreads = baselines.spreads_of(folders, of_files)
+    output.show(codec.spreads_json(spreads) if args.json else spreads_text(spreads))
     if args.save:
-        log.log.info("kept in %s", baselines.save_spreads(found))
+        log.log.info("stored in %s", baselines.save_spreads(spreads))
     return Exit.NO_REGRESSION
 
 

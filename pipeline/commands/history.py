@@ -82,11 +82,11 @@ def _history(args: argparse.Namespace) -> Exit:
     from pipeline.render.history import history_text
     from pipeline.runs.history import answer, stages
 
-    found = stages.judged(args)
-    text = answer.history_json(found) if args.json else history_text(found, **terminal.shape())
+    series = stages.judged(args)
+    text = answer.history_json(series) if args.json else history_text(series, **terminal.shape())
     output.show(text)
-    exit_code = stages.exit_code(found, alarm=args.alarm)
-    if args.html is not None and not stages.write_page(found, args):
+    exit_code = stages.exit_code(series, alarm=args.alarm)
+    if args.html is not None and not stages.write_page(series, args):
         return exit_code or Exit.WRONG_LOAD
     return exit_code
 
@@ -98,9 +98,9 @@ def size(text: str) -> float:
         argparse.ArgumentTypeError: It is none, or below 0.
     """
     try:
-        found = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
-        found = math.nan
-    if not (math.isfinite(found) and found >= 0):
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"`{text}` is no size; write 2% or 0.02")
-    return found
+    return value

@@ -17,14 +17,14 @@ def add(commands: "options.Commands") -> None:
     verbs = kind.add_subparsers(title="commands", metavar="COMMAND", required=True)
     up = verbs.add_parser("up", help="make the cluster, unless it is there; runs then use it")
     down = verbs.add_parser("down", help="delete the cluster with all that is in it")
-    for parser, command in ((up, _up), (down, _down)):
+    for parser, command in ((up, _create), (down, _delete)):
         parser.add_argument(
             "--environment", metavar="FILE", help="a .toml file with the settings of kind"
         )
         parser.set_defaults(command=command)
 
 
-def _up(args: argparse.Namespace) -> Exit:
+def _create(args: argparse.Namespace) -> Exit:
     cluster = _cluster(args)
     if not cluster.is_there():
         cluster.make()
@@ -35,7 +35,7 @@ def _up(args: argparse.Namespace) -> Exit:
     return Exit.NO_REGRESSION
 
 
-def _down(args: argparse.Namespace) -> Exit:
+def _delete(args: argparse.Namespace) -> Exit:
     _cluster(args).down()
     return Exit.NO_REGRESSION
 

@@ -47,7 +47,7 @@ _EXITS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     output.prepare()
-    args = _parsed(argv)
+    args = _parse(argv)
     log.configure(verbose=args.verbose, quiet=args.quiet)
     _catch_signals()
     exit_code = _exit_code(args)
@@ -56,33 +56,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_code
 
 
-def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the arguments; help and complaints are printed as everything else is."""
-    said, complaint = io.StringIO(), io.StringIO()
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the arguments; help and errors of argparse go through `output`."""
+    text, errors = io.StringIO(), io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stdout(text), contextlib.redirect_stderr(errors):
             return _parser().parse_args(argv)
     finally:
-        output.show(said.getvalue())
-        if complaint.getvalue():
-            output.tell(complaint.getvalue().removesuffix("\n"))
+        output.show(text.getvalue())
+        if errors.getvalue():
+            output.tell(errors.getvalue().removesuffix("\n"))
 
 
 def _exit_code(args: argparse.Namespace) -> Exit:
-    """Run a command, and return how the process ends; say what kept it from its end."""
+    """Run a command and return the exit code; print the error that stopped it."""
     try:
-        _remove_left(args)
+        _remove_leftovers(args)
         return Exit(args.command(args))
     except PipelineError as error:
         log.log.debug("where it was raised:", exc_info=True)
-        return _refused(f"{error}", error.hint, error.exit_code)
+        return _report_error(f"{error}", error.hint, error.exit_code)
     except KeyboardInterrupt:
         output.tell("interrupted: everything that was started is stopped")
         return Exit.INTERRUPTED
     except ModuleNotFoundError as error:
         if (error.name or "pipeline").startswith("pipeline"):
             raise
-        return _refused(
+        return _report_error(
             f"the Python package `{error.name}` is not installed",
             "in a clone: `python3 -m venv .venv && .venv/bin/pip install .`, or `nox -s perf`",
             Exit.NOT_STARTED,
@@ -90,16 +90,16 @@ def _exit_code(args: argparse.Namespace) -> Exit:
     except OSError as error:
         log.log.debug("where it was raised:", exc_info=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            said = f"the disk is full: {error.filename or 'a file'}"
-            return _refused(said, hint_for(error), Exit.WRONG_LOAD)
+            message = f"the disk is full: {error.filename or 'a file'}"
+            return _report_error(message, hint_for(error), Exit.WRONG_LOAD)
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
-            said = f"{error.filename}: {error.strerror}"
-            return _refused(said, hint_for(error), Exit.BAD_ARGUMENTS)
+            message = f"{error.filename}: {error.strerror}"
+            return _report_error(message, hint_for(error), Exit.BAD_ARGUMENTS)
         raise
 
 
-def _refused(said: str, hint: str, exit_code: Exit) -> Exit:
-    output.tell(f"error: {said}")
+def _report_error(message: str, hint: str, exit_code: Exit) -> Exit:
+    output.tell(f"error: {message}")
     if hint:
         output.tell(f"hint: {hint}")
     return exit_code
@@ -153,10 +153,10 @@ def _catch_signals() -> None:
         signal.signal(signal.SIGHUP, _interrupt)
 
 
-def _remove_left(args: argparse.Namespace) -> None:
-    """Remove the keys that a run that was killed has left in a folder that the command is given."""
-    given = [getattr(args, name, None) for name in ("dir", "out", "resume")]
-    for folder in given:
+def _remove_leftovers(args: argparse.Namespace) -> None:
+    """Remove keys that a killed run left in a folder that is an argument of the command."""
+    folders = [getattr(args, name, None) for name in ("dir", "out", "resume")]
+    for folder in folders:
         if isinstance(folder, Path):
             from pipeline.system.private_folder import remove_left
 

@@ -24,20 +24,20 @@ def add(commands: "options.Commands") -> None:
 
 
 def _pack(args: argparse.Namespace) -> Exit:
-    for reference, archive in packed(
+    for reference, archive in write_images(
         args.spec, args.registry, args.build, load_pods=args.load_pods
     ):
         output.show(f"{shlex.join(['crane', 'push', str(archive), reference])}\n")
     return Exit.NO_REGRESSION
 
 
-def packed(
+def write_images(
     specs: Sequence[str], registry: str, build: str, *, load_pods: bool = False
 ) -> list[tuple[str, Path]]:
-    """Return reference and archive of the images of builds, of etcd, and of load pods if wanted.
+    """Write the images of builds, of etcd and of load pods; return their references and archives.
 
     Raises:
-        ConfigError: A spec cannot be used, or is of an image already.
+        ConfigError: A spec cannot be used, or names an image.
         LaunchError: A build cannot be made, or is not static.
     """
     from pipeline import toolchain

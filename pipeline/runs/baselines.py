@@ -1,4 +1,4 @@
-"""The verbs of `baseline` that judge: equal builds, and stored numbers against others."""
+"""Stored baselines: save, compare and calibrate them, and collect spreads for a prior."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -26,15 +26,18 @@ from pipeline.system.errors import BaselineError, ConfigError
 from pipeline.system.log import log
 
 
-def calibrated(args: argparse.Namespace, out: Path) -> tuple[Calibration, Path]:
-    """Measure a build against itself, or read runs that did, and keep what that tells.
+def run_calibration(args: argparse.Namespace, out: Path) -> tuple[Calibration, Path]:
+    """Measure a build against itself, or read runs that did, and store the calibration.
 
     Args:
-        args: Of `baseline calibrate`.
-        out: Folder of the run; without use where runs are given.
+        args: Arguments of `baseline calibrate`.
+        out: Folder of the run to measure; unused where `args.runs` names runs.
+
+    Returns:
+        The calibration, and the file that it is stored in.
 
     Raises:
-        PipelineError: As `run`; or the runs cannot be used.
+        PipelineError: The run failed, or the given runs cannot be used.
     """
     request = RunRequest(
         suite=args.suite, candidate=args.candidate, against=args.candidate, pairs=args.pairs
@@ -46,19 +49,19 @@ def calibrated(args: argparse.Namespace, out: Path) -> tuple[Calibration, Path]:
         report = run.run(request, out)
         reports.write(report, out, policy.exit_code(report, strict=False))
         runs, folders = [report.results], [out]
-    _check(runs, folders)
+    _require_usable(runs, folders)
     for results, folder in zip(runs, folders, strict=True):
         run.feed(policy.report(results), folder)
     _, plan = resolve_plan(replace(request, pairs=None))
-    found = calibrate.calibration(runs, plan.pairs)
-    return found, calibration_gate.keep(found)
+    calibration = calibrate.calibration(runs, plan.pairs)
+    return calibration, calibration_gate.keep(calibration)
 
 
-def _check(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
-    """Return if runs are of equal builds, of one suite, on one machine, and enough.
+def _require_usable(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
+    """Refuse runs of different builds, suites or machines, and runs with too few pairs.
 
     Raises:
-        ConfigError: They are not.
+        ConfigError: The runs cannot be used together.
     """
     for results, folder in zip(runs, folders, strict=True):
         baseline, candidate = (results.subjects[arm] for arm in Arm)
@@ -81,38 +84,38 @@ def _check(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
 def spreads_of(
     folders: Sequence[Path], files_of: Mapping[Path, SpreadHistory] = MappingProxyType({})
 ) -> SpreadHistory:
-    """Return the spreads of several runs together; those that say too little are left out.
+    """Return the spreads of several runs together; runs with too few pairs are left out.
 
     Args:
         folders: Folders of runs.
-        files_of: What spread files, and files of nights, hold.
+        files_of: Content of spread files and of files of nightly records, by path.
 
     Raises:
-        BaselineError: A run cannot be read, or there is nothing left.
-        ConfigError: They are not of one suite, product, environment and load.
+        BaselineError: A run cannot be read, or no run is left.
+        ConfigError: The runs differ in suite, product, environment or load.
     """
     parts = [*files_of.items(), *((folder, _spreads_in(folder)) for folder in folders)]
     now = datetime.now(UTC)
-    found: SpreadHistory | None = None
+    merged: SpreadHistory | None = None
     for path, part in parts:
         if part is None:
             continue
-        if found is not None and part.conditions != found.conditions:
+        if merged is not None and part.conditions != merged.conditions:
             raise ConfigError(
-                f"{path}: of another suite, product, environment or load than the others",
-                hint="put runs together that differ in nothing but the build and the time",
+                f"{path}: its suite, product, environment or load differs from that of the others",
+                hint="give runs that differ only in the build and the time",
             )
         for spreads in part.runs:
-            found = with_run(found or SpreadHistory(part.conditions), spreads, now)
-    if found is None or not found.runs:
+            merged = with_run(merged or SpreadHistory(part.conditions), spreads, now)
+    if merged is None or not merged.runs:
         raise BaselineError("no run is left whose spreads could be kept")
-    if len(found.runs) < LEAST_RUNS:
-        log.warning("%s runs: a prior needs %s", len(found.runs), LEAST_RUNS)
-    return found
+    if len(merged.runs) < LEAST_RUNS:
+        log.warning("%s runs: a prior needs %s", len(merged.runs), LEAST_RUNS)
+    return merged
 
 
 def _spreads_in(folder: Path) -> SpreadHistory | None:
-    """Return the spreads of the run in a folder; None, and why, where they say too little."""
+    """Return the spreads of the run in a folder; None, with a warning, if they cannot be used."""
     results = _with_load(codec.read_results(paths.measured(folder, paths.RESULTS)), folder)
     conditions, why = conditions_of(results), unfit(policy.report(results))
     if conditions is None or why:
@@ -122,13 +125,13 @@ def _spreads_in(folder: Path) -> SpreadHistory | None:
 
 
 def _with_load(results: ResultSet, folder: Path) -> ResultSet:
-    """Return results that say which load they are of, as the suite in the run's folder tells."""
+    """Return results with their load digest; older results get it from the suite in the folder."""
     if results.load_digest:
         return results
     loaded = suite_file.load(folder / suite_file.SUITE)
     if loaded.digest != results.suite_digest:
-        raise ConfigError(f"{folder}: the suite or one of its scripts is not what it was")
-    path = folder / run.ENVIRONMENT  # such results are of a version that kept no request.json
+        raise ConfigError(f"{folder}: the suite or one of its scripts changed since the run")
+    path = folder / run.ENVIRONMENT  # results without a load digest are older than request.json
     environment = read_environment(str(path)) if path.is_file() else loaded.suite.environment
     suite = in_environment(loaded, environment).suite
     product = spec_of(results.subjects[Arm.CANDIDATE].spec).product
@@ -136,7 +139,7 @@ def _with_load(results: ResultSet, folder: Path) -> ResultSet:
 
 
 def save_spreads(history: SpreadHistory) -> Path:
-    """Keep spreads where the suite ships them, and return the file."""
+    """Write spreads to the file that is shipped with their suite, and return its path."""
     path = priors.shipped_path(paths.baselines(), history.conditions)
     path.parent.mkdir(parents=True, exist_ok=True)
     codec.write_spreads(path, history)
@@ -144,10 +147,10 @@ def save_spreads(history: SpreadHistory) -> Path:
 
 
 def save_baseline(out: Path, name: str) -> Path:
-    """Keep the candidate of a run under a name, and return the file.
+    """Store the candidate of a run as a baseline, and return the path of its file.
 
     Raises:
-        BaselineError: The run is unfinished, or its candidate could not be made again.
+        BaselineError: The run is unfinished, or its candidate cannot be built again.
     """
     results = codec.read_results(paths.measured(out, paths.RESULTS))
     valid = results.valid_pairs
@@ -184,10 +187,10 @@ def baseline_names() -> list[str]:
 
 
 def differences(first: str, second: str) -> list[Finding]:
-    """Return what sets two stored baselines apart; advice only, since they met on no machine.
+    """Compare two stored baselines.  They were measured at different times, so nothing gates.
 
     Raises:
-        BaselineError: One is missing or unreadable, or they are of different suites.
+        BaselineError: One is missing or unreadable, or their suites differ.
     """
     before, after = stored_baseline(first), stored_baseline(second)
     if before.suite_digest != after.suite_digest:
@@ -199,10 +202,10 @@ def differences(first: str, second: str) -> list[Finding]:
 
 
 def compare_with_stored(out: Path, name: str) -> Report:
-    """Judge the candidate of a run against a stored baseline, as far as its numbers hold here.
+    """Judge the candidate of a run against the stored numbers of a baseline.
 
     Raises:
-        BaselineError: The run or the baseline cannot be used, or they are of different suites.
+        BaselineError: The run or the baseline cannot be used, or their suites differ.
     """
     results = codec.read_results(paths.measured(out, paths.RESULTS))
     stored = stored_baseline(name)

@@ -43,7 +43,7 @@ class RunFolder:
         """Make sure that the folder can be created, before hours are spent on its content.
 
         Raises:
-            ConfigError: It is not empty, or cannot be written.
+            ConfigError: The folder is not empty, or cannot be written.
         """
         paths.require_new_folder(self.path, resume=f"{self.command} --resume")
 
@@ -91,7 +91,7 @@ class RunFolder:
         """Refuse to resume when something differs from when the run started.
 
         Raises:
-            ConfigError: It differs.
+            ConfigError: The two differ.
         """
         if before != now:
             raise ConfigError(

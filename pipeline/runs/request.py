@@ -78,7 +78,7 @@ def resolve(request: RunRequest) -> ResolvedRun:
     """Return what a request means.
 
     Raises:
-        ConfigError: It cannot be carried out.
+        ConfigError: The request cannot be carried out.
         BaselineError: The stored baseline is missing, unreadable or of another suite.
     """
     suite, plan = resolve_plan(request)

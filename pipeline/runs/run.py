@@ -218,7 +218,7 @@ def feed(report: Report, out: Path) -> None:
     A run that was begun elsewhere is left out: its numbers are those of a stranger.
 
     Args:
-        report: Of a run that came to its end.
+        report: Report of a run that ended by itself.
         out: Its folder.
     """
     with suppress(ConfigError):  # a file of the folder cannot be read

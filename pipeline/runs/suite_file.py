@@ -39,7 +39,7 @@ from pipeline.system.log import log
 from pipeline.system.sanitize import clipped
 
 _KINDS = (*DRIVER_SETTINGS, "local", "kind", "remote")
-"""Tags that pydantic puts into the place of an error; they are no keys."""
+"""Union tags that pydantic puts into the location of an error; they are not keys."""
 
 SUITE = "suite.toml"
 """Name of the suite in the folder of a run."""
@@ -47,42 +47,42 @@ SUITE = "suite.toml"
 _NAME = r"^[a-z][a-z0-9_-]*$"
 
 _SURELY_PERCENT = 2.0
-"""A ratio that is written as a plain number from here on is refused: somebody means percent.
-Between 1 and this it is questioned, because suites of before have 1.5."""
+"""A margin of this ratio or more is refused, because the author means percent.  Between 1 and this
+it only causes a warning, because older suites have 1.5."""
 
-_OF_THE_RUN = ("pairs", "budget_s", "stop_at_red", "settled", "max_invalid", "description")
-"""Keys that say how many values there are, and nothing of what one means."""
+_RUN_KEYS = ("pairs", "budget_s", "stop_at_red", "settled", "max_invalid", "description")
+"""Keys that say how many pairs there are; they do not change what a value means."""
 
-_NOT_OF_THE_LOAD = {
+_DEPLOYMENT_KEYS = {
     *("ready_s", "gone_s", "prefix", "expires_h", "registry", "pull_secret"),
     *("kubeconfig", "context", "name", "keep"),
 }
-"""Settings of environments that say how builds get there, not what they get."""
+"""Settings of environments that say how builds are deployed; they do not change the load."""
 
-_NOT_OF_THE_READING = {"margin", "gate", "tolerance", "description", "only"}
-"""Settings of metrics that change no value."""
+_JUDGING_KEYS = {"margin", "gate", "tolerance", "description", "only"}
+"""Settings of metrics that say how a value is judged; they do not change it."""
 
-_MOST_COMPLAINTS = 20
-_SENTENCE = 300  # characters of a key, or of what is wrong with it
+_MAX_ERRORS = 20
+_MAX_TEXT = 300  # characters of a key, or of an error
 
 
 class MetricSettings(Settings):
     """One metric of a workload.
 
     Attributes:
-        name: Unique in the workload.
-        select: What the driver or a probe calls the reading.
-        per: The reading to divide it by, if any.
+        name: Name of the metric, unique in the workload.
+        select: Name of the reading of a driver or probe.
+        per: Name of the reading to divide it by, if any.
         unit: Base unit of the result.
-        better: Direction of an improvement; of most metrics, less is better.
-        margin: See `Metric`; `"150%"` is 1.5.  A plain ratio above 1 is questioned, and refused
-            from 2 on; the same holds for `tolerance`.
-        gate: See `Metric`.
-        scale: See `Metric`.
-        floor: See `Metric`.
-        tolerance: See `Metric`; `"30%"` is 0.3.
-        description: See `Metric`.
-        only: The product that it is read from; empty for any.
+        better: Direction of an improvement.
+        margin: Smallest change worth a red verdict, as `Metric` says; `"150%"` is 1.5.  A plain
+            ratio above 1 causes a warning, and one of 2 or more is refused.
+        gate: True if a regression of the metric turns the run red.
+        scale: Scale on which the two builds are compared.
+        floor: Amount that is subtracted before the ratio, in `unit`.
+        tolerance: Worsening that a pass must exclude, written like `margin`.
+        description: What the metric is, in a few words.
+        only: Product that the metric is read from; empty for any.
     """
 
     name: Annotated[str, Field(pattern=_NAME)]
@@ -100,30 +100,32 @@ class MetricSettings(Settings):
 
     @field_validator("margin", "tolerance", mode="before")
     @classmethod
-    def _from_percent(cls, said: object) -> object:
-        if isinstance(said, str) and said.endswith("%"):
+    def _from_percent(cls, value: object) -> object:
+        if isinstance(value, str) and value.endswith("%"):
             with suppress(ValueError):
-                return float(said[:-1]) / 100
-        return said
+                return float(value[:-1]) / 100
+        return value
 
     @model_validator(mode="wrap")
     @classmethod
-    def _ratios_are_meant(cls, said: object, check: ModelWrapValidatorHandler[Self]) -> Self:
-        found = check(said)
-        if found.scale is not Scale.RATIO or not isinstance(said, dict):
-            return found
+    def _refuse_percent_as_ratio(
+        cls, value: object, check: ModelWrapValidatorHandler[Self]
+    ) -> Self:
+        metric = check(value)
+        if metric.scale is not Scale.RATIO or not isinstance(value, dict):
+            return metric
         for key in ("margin", "tolerance"):
-            written = said.get(key)
-            if not isinstance(written, int | float) or not (doubt := ambiguous_margin(written)):
+            ratio = value.get(key)
+            if not isinstance(ratio, int | float) or not (doubt := ambiguous_margin(ratio)):
                 continue
-            if written < _SURELY_PERCENT:
-                log.warning("%s: %s %s, in quotes", found.name, key, doubt)
+            if ratio < _SURELY_PERCENT:
+                log.warning("%s: %s %s, in quotes", metric.name, key, doubt)
                 continue
             error = PydanticCustomError(key, "{doubt}, in quotes", {"doubt": doubt})
             raise ValidationError.from_exception_data(
-                cls.__name__, [{"type": error, "loc": (key,), "input": written}]
+                cls.__name__, [{"type": error, "loc": (key,), "input": ratio}]
             )
-        return found
+        return metric
 
     @field_validator("unit")
     @classmethod
@@ -133,7 +135,7 @@ class MetricSettings(Settings):
         return unit
 
     @model_validator(mode="after")
-    def _means_something(self) -> Self:
+    def _is_valid_metric(self) -> Self:
         self.metric()
         return self
 
@@ -153,15 +155,15 @@ class MetricSettings(Settings):
 
 
 class Workload(Settings):
-    """One kind of load and what is read from it.
+    """One load and the metrics that are read from it.
 
     Attributes:
-        name: Unique in the suite.
-        driver: What applies it.
-        probes: What watches besides the probes that watch every workload.
-        descriptions: What each metric is, in a few words, by its name: in a table of its own,
-            because a metric that both products have stands twice.
-        metrics: A name may stand once for each product.
+        name: Name of the workload, unique in the suite.
+        driver: Driver that applies the load, with its settings.
+        probes: Probes beside those that watch every workload.
+        descriptions: Description of each metric, by name.  A table of its own, because a metric
+            of both products is listed twice.
+        metrics: Metrics; a name may appear once for each product.
     """
 
     name: Annotated[str, Field(pattern=_NAME)]
@@ -188,8 +190,8 @@ class Workload(Settings):
         names = {metric.name for metric in self.metrics}
         if unknown := [name for name in self.descriptions if name not in names]:
             near = difflib.get_close_matches(unknown[0], names, n=1)
-            said = "no metric has this name" + (f"; did you mean `{near[0]}`?" if near else "")
-            error = PydanticCustomError("description", "{said}", {"said": said})
+            problem = "no metric has this name" + (f"; did you mean `{near[0]}`?" if near else "")
+            error = PydanticCustomError("description", "{problem}", {"problem": problem})
             raise ValidationError.from_exception_data(
                 type(self).__name__,
                 [{"type": error, "loc": ("descriptions", unknown[0]), "input": unknown[0]}],
@@ -199,7 +201,7 @@ class Workload(Settings):
     @model_validator(mode="after")
     def _metrics_differ(self) -> Self:
         for product in Product:
-            _all_differ([metric.name for metric in self.of(product)], "metric")
+            _require_unique([metric.name for metric in self.of(product)], "metric")
         return self
 
     def of(self, product: Product) -> tuple[MetricSettings, ...]:
@@ -211,18 +213,17 @@ class Suite(Settings):
     """The workloads that are run in order on one launch.
 
     Attributes:
-        name: By which it is asked for.
-        description: One sentence.
-        pairs: How many valid pairs a run has at most, unless it is asked for another number.
-        budget_s: No pair is started that would end later, in seconds from the first one, unless a
-            number of pairs is asked for.
-        stop_at_red: Whether a run ends at the first look that finds a regression.
-        settled: Whether pairs after a look leave out the workloads that are settled; see
-            `policy.settled_workloads`.  What one leaves behind must not matter to those after it.
-        max_invalid: How many pairs may turn out invalid, and be measured again, before the run
-            gives up.
-        environment: Where subjects run.
-        workloads: In the order run.
+        name: Name of the suite.
+        description: One sentence for people.
+        pairs: Largest number of valid pairs, unless `--pairs` gives another.
+        budget_s: Time budget in seconds from the first pair: no pair is started that would end
+            later.  Ignored with `--pairs N`.
+        stop_at_red: True if a run ends at the first interim analysis that finds a regression.
+        settled: `leave-out` if later pairs skip the workloads that are settled, see
+            `policy.settled_workloads`; a workload must not depend on those before it.
+        max_invalid: Number of invalid pairs that are measured again before the run gives up.
+        environment: Environment in which the builds run.
+        workloads: Workloads, in the order in which they are run.
     """
 
     name: Annotated[str, Field(pattern=_NAME)]
@@ -237,17 +238,17 @@ class Suite(Settings):
 
     @model_validator(mode="after")
     def _workloads_differ(self) -> Self:
-        _all_differ([workload.name for workload in self.workloads], "workload")
+        _require_unique([workload.name for workload in self.workloads], "workload")
         return self
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the programs that the environment and the drivers want, each once."""
-        wanted = (self.environment, *(workload.driver for workload in self.workloads))
-        return tuple(dict.fromkeys(name for one in wanted for name in one.needs))
+        """Names of the programs that the environment and the drivers need, each once."""
+        users = (self.environment, *(workload.driver for workload in self.workloads))
+        return tuple(dict.fromkeys(name for user in users for name in user.needs))
 
     def by_key(self) -> dict[str, Metric]:
-        """Return the metrics by their sample key; of a suite of one product (see `of`)."""
+        """Return the metrics by sample key, for a suite of one product (see `of`)."""
         return {
             f"{workload.name}/{metric.name}": metric.metric()
             for workload in self.workloads
@@ -272,16 +273,16 @@ class LoadedSuite(BaseModel):
 
 
 def path_of(name: str) -> Path:
-    """Return the file of a suite, given its name or a path.
+    """Return the path of a suite, given its name or path.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is no suite of this name.
     """
     if name.endswith(".toml"):
         return Path(name)
     path = paths.ours("suites", f"{name}.toml")
     if not re.fullmatch(_NAME, name) or not path.is_file():
-        known = sorted(found.stem for found in paths.ours("suites").glob("*.toml"))
+        known = sorted(file.stem for file in paths.ours("suites").glob("*.toml"))
         raise ConfigError(
             f"there is no suite `{name}`",
             hint=f"known suites: {', '.join(known)}; or give the path of a .toml file",
@@ -300,34 +301,34 @@ def load(path: Path) -> LoadedSuite:
         tables = toml_file.parsed(text, f"{path}")
         suite = Suite.model_validate(tables, context={FOLDER: path.parent})
     except ValidationError as error:
-        found = error.errors()
-        inside = [e["loc"] for e in found]
+        errors = error.errors()
+        locations = [e["loc"] for e in errors]
         first, *others = [
-            _sentence(path, text, e["loc"], e["type"], e["msg"])
-            for e in found[:_MOST_COMPLAINTS]
-            if e["type"] != "too_short" or not any(_is_below(loc, e["loc"]) for loc in inside)
+            _error_text(path, text, e["loc"], e["type"], e["msg"])
+            for e in errors[:_MAX_ERRORS]
+            if e["type"] != "too_short" or not any(_is_below(loc, e["loc"]) for loc in locations)
         ]
         raise ConfigError(first, hint="\n".join(others)) from error
     return LoadedSuite(suite=suite, text=text, digest=_digest(suite))
 
 
 def keep(loaded: LoadedSuite, folder: Path) -> None:
-    """Write a suite into a folder, with the scripts beside it, so that it can be run from there.
+    """Copy a suite and the scripts beside it into a folder, so that it can be run from there.
 
     Raises:
-        LoadError: It cannot be written.
+        LoadError: A file cannot be written.
     """
     codec.write_text(folder / SUITE, loaded.text)
     keep_files(loaded.suite, folder)
 
 
 def keep_files(suite: Suite, folder: Path) -> None:
-    """Copy the scripts that stand beside a suite to where it is going to be."""
+    """Copy the scripts beside a suite into a folder."""
     tree.copy(own_files(suite), folder)
 
 
 def own_files(suite: Suite) -> dict[str, Path]:
-    """Return what stands beside a suite and is used by it, by its path from there."""
+    """Return the scripts beside a suite that it uses, by relative path."""
     return {
         name: path
         for workload in suite.workloads
@@ -349,24 +350,24 @@ def _digest(suite: Suite) -> str:
         by_alias=True,
         exclude_defaults=True,  # a new key is no change
         exclude={
-            **dict.fromkeys(_OF_THE_RUN, True),
+            **dict.fromkeys(_RUN_KEYS, True),
             "workloads": {
                 "__all__": {"descriptions": True, "metrics": {"__all__": {"description": True}}}
             },
         },
     )
-    return _with_files(set_keys, suite)
+    return _digest_with_files(set_keys, suite)
 
 
 def load_digest(suite: Suite) -> str:
-    """Return the digest of what the spread of a suite's metrics depends on, besides the machine.
+    """Return the digest of what changes the spread of a suite's metrics, except the machine.
 
-    That is the load, its scripts, where the builds run, and how each metric is read.  What decides
-    a verdict is no part of it: margin, gate, tolerance, and how many pairs there are.
+    It covers the load, its scripts, the environment, and how each metric is read.  It does not
+    cover what only decides a verdict: margin, gate, tolerance and the number of pairs.
 
     Args:
-        suite: With the metrics of one product (see `Suite.of`), and with the environment that it
-            runs in.
+        suite: Suite with the metrics of one product (see `Suite.of`), in the environment of the
+            run.
     """
     set_keys = suite.model_dump(
         mode="json",
@@ -374,87 +375,85 @@ def load_digest(suite: Suite) -> str:
         exclude_defaults=True,  # a new key is no change
         include={"environment", "workloads"},
         exclude={
-            "environment": _NOT_OF_THE_LOAD,
-            "workloads": {
-                "__all__": {"descriptions": True, "metrics": {"__all__": _NOT_OF_THE_READING}}
-            },
+            "environment": _DEPLOYMENT_KEYS,
+            "workloads": {"__all__": {"descriptions": True, "metrics": {"__all__": _JUDGING_KEYS}}},
         },
     )
     set_keys["environment"]["kind"] = suite.environment.kind
     for workload in set_keys["workload"]:
         workload["metric"].sort(key=lambda metric: metric["name"])
-    return _with_files(json.dumps(set_keys, sort_keys=True), suite)
+    return _digest_with_files(json.dumps(set_keys, sort_keys=True), suite)
 
 
-def _with_files(set_keys: str, suite: Suite) -> str:
-    """Return the digest of what a suite sets and of the scripts that it uses."""
+def _digest_with_files(set_keys: str, suite: Suite) -> str:
+    """Return the digest of the keys of a suite and of the scripts that it uses."""
     content = hashlib.sha256(set_keys.encode())
     own = own_files(suite)
     used = {path for workload in suite.workloads for path in workload.driver.tree().values()}
     for path in sorted(used - set(own.values())):
         content.update(path.name.encode() + b"\0" + path.read_bytes())
-    for name, path in sorted(own.items()):  # by name alone: the suite may have been moved
+    for name, path in sorted(own.items()):  # by name only: the suite may have been moved
         content.update(name.encode() + b"\0" + path.read_bytes())
     return f"sha256:{content.hexdigest()}"
 
 
 def _is_below(loc: Sequence[int | str], other: Sequence[int | str]) -> bool:
-    """Return whether a place is within another: what is wrong there may be all that is wrong."""
+    """Return whether a location is inside another, so that its error explains the outer one."""
     return len(loc) > len(other) and tuple(loc[: len(other)]) == tuple(other)
 
 
-def _sentence(path: Path, text: str, loc: Sequence[int | str], kind: str, message: str) -> str:
-    last = loc[-1:] if kind == "extra_forbidden" else ()  # a key, even if it is called as a tag is
+def _error_text(path: Path, text: str, loc: Sequence[int | str], kind: str, message: str) -> str:
+    last = loc[-1:] if kind == "extra_forbidden" else ()  # a key, even if it has the name of a tag
     keys = [*(part for part in loc[: len(loc) - len(last)] if part not in _KINDS), *last]
     keys += ["kind"] if kind == "union_tag_invalid" else []
     dotted = ".".join(map(str, keys)) or "the suite"
     line = line_of(text, keys)
-    said = message.removeprefix("Value error, ")
+    problem = message.removeprefix("Value error, ")
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(keys[-1]), _known_keys(), n=1)
-        said = "unknown key" + (f"; did you mean `{near[0]}`?" if near else "")
-    return f"{path}:{line}: {clipped(dotted, _SENTENCE)}: {clipped(said, _SENTENCE)}"
+        problem = "unknown key" + (f"; did you mean `{near[0]}`?" if near else "")
+    return f"{path}:{line}: {clipped(dotted, _MAX_TEXT)}: {clipped(problem, _MAX_TEXT)}"
 
 
 def line_of(text: str, keys: Sequence[int | str]) -> int:
-    """Return the line, from 1, of a key of a TOML text, or of the table that it is missing from.
+    """Return the line number, from 1, of a key in a TOML text, or of the table that lacks it.
 
     Args:
-        text: Tables as `[a.b]` and `[[a]]`, one key a line.
-        keys: Path as pydantic gives it, such as `("workload", 0, "metric", 2, "unit")`.
-            An array may have its tables inline, one a line.
+        text: TOML with tables as `[a.b]` and `[[a]]`, one key per line; an array may have inline
+            tables, one per line.
+        keys: Location as pydantic gives it, such as `("workload", 0, "metric", 2, "unit")`.
     """
     best, best_depth = 1, -1
     counts: dict[tuple[int | str, ...], int] = {}
-    here: tuple[int | str, ...] = ()
+    table: tuple[int | str, ...] = ()
     array: tuple[int | str, ...] = ()
     for number, line in enumerate(text.splitlines(), start=1):
         if header := re.match(r"\s*(\[\[?)\s*([\w.-]+)\s*\]", line):
-            here = _table(header[2].split("."), counts, is_array=header[1] == "[[")
-            found = here
+            table = _table_location(header[2].split("."), counts, is_array=header[1] == "[[")
+            location = table
         elif re.match(r"\s*\{", line):
             counts[array] = counts.get(array, -1) + 1
-            found = (*array, counts[array])
+            location = (*array, counts[array])
         elif key := re.match(r"\s*([\w-]+)\s*=", line):
-            found = array = (*here, key[1])
+            location = array = (*table, key[1])
         else:
             continue
-        if found == tuple(keys[: len(found)]) and len(found) > best_depth:
-            best, best_depth = number, len(found)
+        if location == tuple(keys[: len(location)]) and len(location) > best_depth:
+            best, best_depth = number, len(location)
     return best
 
 
-def _table(
+def _table_location(
     parts: Sequence[str], counts: dict[tuple[int | str, ...], int], *, is_array: bool
 ) -> tuple[int | str, ...]:
-    where: tuple[int | str, ...] = ()
+    location: tuple[int | str, ...] = ()
     for position, part in enumerate(parts):
-        where = (*where, part)
+        location = (*location, part)
         if is_array and position == len(parts) - 1:
-            counts[where] = counts.get(where, -1) + 1
-        if where in counts:
-            where = (*where, counts[where])
-    return where
+            counts[location] = counts.get(location, -1) + 1
+        if location in counts:
+            location = (*location, counts[location])
+    return location
 
 
 def _known_keys() -> list[str]:
@@ -471,6 +470,6 @@ def _known_keys() -> list[str]:
     return sorted({field.alias or name for name, field in fields})
 
 
-def _all_differ(names: Sequence[str], what: str) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"two {what}s are called `{twice[0]}`")
+def _require_unique(names: Sequence[str], what: str) -> None:
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"two {what}s are called `{duplicates[0]}`")

@@ -228,13 +228,13 @@ def test_runs_that_do_not_belong_together_are_refused(
 ) -> None:
     runs = [kept(tmp_path, name, run) for name, run in {"a": equal(0.02), "b": other}.items()]
     with pytest.raises(ConfigError, match=said):
-        baselines.calibrated(arguments(*runs), tmp_path)
+        baselines.run_calibration(arguments(*runs), tmp_path)
 
 
 def test_too_few_pairs_are_refused(tmp_path: Path) -> None:
     run = kept(tmp_path, "a", equal(0.02, 4))
     with pytest.raises(ConfigError, match="4 valid pairs of equal builds are too few"):
-        baselines.calibrated(arguments(run), tmp_path)
+        baselines.run_calibration(arguments(run), tmp_path)
 
 
 def test_a_narrow_terminal_keeps_the_names() -> None:

@@ -588,7 +588,9 @@ def test_runs_that_calibrate_feed_where_they_were_begun_here(
     run = replace(before, trials=ten.trials, samples=ten.samples, pairs_asked=6, looks=())
     codec.write_results(tmp_path / "run" / "results.json", run)
     other = stored(tmp_path / "stranger", replace(run, seed=run.seed + 1))
-    found, _ = baselines.calibrated(_arguments(tmp_path / "run", other), tmp_path / "calibrations")
+    found, _ = baselines.run_calibration(
+        _arguments(tmp_path / "run", other), tmp_path / "calibrations"
+    )
     assert found.pairs == 12
     (history,) = kept(state)
     assert len(history.runs) == 1
