@@ -11,7 +11,20 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "pipeline"
 PACKAGES = sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file())
 
-NOT_YET = frozenset(PACKAGES)
+NOT_YET = {
+    "drivers",
+    "environments",
+    "judge",
+    "model",
+    "probes",
+    "publish",
+    "render",
+    "runs",
+    "storage",
+    "system",
+    "toolchain",
+}
+"""Packages whose names are still being mended."""
 
 # Participles that do not end in -ed, -en or -wn, and adverbs.
 _IRREGULAR = """
