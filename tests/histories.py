@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from pipeline.judge.history import HistoryRule, judge
-from pipeline.model.history import Judged, Line, Place
+from pipeline.model.history import CommitRef, HistorySeries, JudgedSeries
 from pipeline.model.metric import Better, Scale
 from tests.pages import HOSTILE
 
@@ -15,33 +15,38 @@ def points(*levels: tuple[int, float], size: float = 0.01) -> tuple[float, ...]:
     return tuple(v * (1 + size * math.sin(12.9898 * (at + 1) ** 2)) for at, v in enumerate(flat))
 
 
-def placed(line: Line, *, reason: str = "") -> Judged:
+def placed(line: HistorySeries, *, reason: str = "") -> JudgedSeries:
     """Return a series with its steps, found as ever, each at a time and between two commits."""
     judged = judge(line, HistoryRule())
     steps = tuple(
         replace(
             step,
-            before=Place(f"night {step.index - 1}", f"b{step.index:011}"),
-            after=Place(f"night {step.index}", f"a{step.index:011}"),
+            before=CommitRef(f"night {step.index - 1}", f"b{step.index:011}"),
+            after=CommitRef(f"night {step.index}", f"a{step.index:011}"),
             acknowledged=reason,
         )
         for step in judged.steps
     )
-    return replace(judged, steps=steps, first=Place("night 0"), last=Place("last night"))
+    return replace(judged, steps=steps, first=CommitRef("night 0"), last=CommitRef("last night"))
 
 
-def of_every_kind() -> list[Judged]:
+def of_every_kind() -> list[JudgedSeries]:
     """Return series with steps up, down, acknowledged, of amounts, none, and with hostile names."""
-    rate = Line("crud/rate", points((60, 118.0)), better=Better.HIGHER)
-    amounts = Line("crud/errors", points((40, -1.0), (40, 3.0)), scale=Scale.DIFFERENCE)
-    hostile = Line(HOSTILE, points((30, 1.0), (30, 2.0)), notes=(HOSTILE,))
+    rate = HistorySeries("crud/rate", points((60, 118.0)), better=Better.HIGHER)
+    amounts = HistorySeries("crud/errors", points((40, -1.0), (40, 3.0)), scale=Scale.DIFFERENCE)
+    hostile = HistorySeries(HOSTILE, points((30, 1.0), (30, 2.0)), notes=(HOSTILE,))
     bad = placed(hostile, reason=HOSTILE)
-    step = replace(bad.steps[0], after=Place(HOSTILE, HOSTILE), before=Place(HOSTILE, HOSTILE))
+    step = replace(
+        bad.steps[0], after=CommitRef(HOSTILE, HOSTILE), before=CommitRef(HOSTILE, HOSTILE)
+    )
     return [
-        placed(Line("crud/create_p50", points((40, 5.0), (40, 5.5), (40, 4.5)))),
-        placed(Line("crud/get_p50", points((60, 1.6), (30, 1.8))), reason="audit log switched on"),
+        placed(HistorySeries("crud/create_p50", points((40, 5.0), (40, 5.5), (40, 4.5)))),
+        placed(
+            HistorySeries("crud/get_p50", points((60, 1.6), (30, 1.8))),
+            reason="audit log switched on",
+        ),
         placed(rate),
         placed(amounts),
-        placed(Line("crud/new", points((4, 1.0)))),
+        placed(HistorySeries("crud/new", points((4, 1.0)))),
         replace(bad, steps=(step,)),
     ]

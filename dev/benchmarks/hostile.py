@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.model.metric import Better, Metric
-from pipeline.runs.history import nights
+from pipeline.runs.history import nightly_records
 from pipeline.runs.traces import FOREIGN_LOOKS
 from pipeline.storage import codec, strict_json
 from tests import builders, pages
@@ -244,7 +244,7 @@ def _looks(names: int) -> Make:
 
 
 def _night_lines(metrics: int) -> str:
-    body = nights.night(pages.measured()).model_dump(mode="json", by_alias=True)
+    body = nightly_records.nightly_record(pages.measured()).model_dump(mode="json", by_alias=True)
     value = next(iter(body["metrics"].values()))
     draw = random.Random(1)
     lines: list[str] = []
@@ -257,7 +257,7 @@ def _night_lines(metrics: int) -> str:
         time = f"{2000 + number // 336}-{number // 28 % 12 + 1:02}-{number % 28 + 1:02}T02:00:00Z"
         line = json.dumps({**body, "run": f"{number}", "time": time, "metrics": named}) + "\n"
         size += len(line)
-        if size > nights.MOST_BYTES:
+        if size > nightly_records.MAX_BYTES:
             return "".join(lines)
         lines.append(line)
         number += 1

@@ -24,7 +24,7 @@ from dev.benchmarks import otava
 from dev.benchmarks.agreement import covering, f1
 from dev.benchmarks.judged import Row
 from pipeline.judge.history import HistoryRule, judge
-from pipeline.model.history import Line
+from pipeline.model.history import HistorySeries
 from pipeline.model.metric import Scale
 
 Values: TypeAlias = Sequence[float]
@@ -73,7 +73,7 @@ def _ours(series: Sequence[Values], least: float | None = None, seed: int = 0) -
     found = []
     for values in series:
         scale = Scale.RATIO if min(values) > 0 else Scale.DIFFERENCE
-        judged = judge(Line("", tuple(values), scale), HistoryRule(least, seed))
+        judged = judge(HistorySeries("", tuple(values), scale), HistoryRule(least, seed))
         found.append([step.index for step in judged.steps])
     return found
 
@@ -149,7 +149,7 @@ def _kinds(interpreter: Path | None) -> list[Row]:
             goals.append(share <= most_series and each <= most_steps)
             told.append(f"{share:.1%}/{each:.2f}")
         if name == _DRIFT:
-            lines = [Line("", tuple(values)) for values in series]
+            lines = [HistorySeries("", tuple(values)) for values in series]
             said = fmean(judge(line, HistoryRule()).drift is not None for line in lines)
             told[0] += f"; drift {said:.1%}"
             goals[0] = goals[0] and said >= 0.9

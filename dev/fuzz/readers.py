@@ -36,7 +36,7 @@ from pipeline.render.markdown import markdown
 from pipeline.render.spreads import spreads_text
 from pipeline.render.text import text
 from pipeline.runs import reports, suite_file
-from pipeline.runs.history import nights
+from pipeline.runs.history import nightly_records
 from pipeline.runs.history import points_csv as history_table
 from pipeline.runs.history.source import Meaning, Source
 from pipeline.runs.history.spreads_file import named_spreads
@@ -130,7 +130,7 @@ def history(data: bytes) -> None:
 def night_lines(data: bytes) -> None:
     """Find the steps of a history of nights."""
     with _refusing():
-        _steps(nights.read(_file("nights.jsonl", data)))
+        _steps(nightly_records.read(_file("nights.jsonl", data)))
 
 
 def spread_file(data: bytes) -> None:
@@ -239,9 +239,9 @@ def _reported(found: ResultSet, choice: int) -> None:
 
 
 def _steps(source: Source) -> None:
-    for dated in source.series:
-        judge(dated.line, HistoryRule())
-    source.look({0}, {"x"})
+    for points in source.series:
+        judge(points.series, HistoryRule())
+    source.find_refs({0}, {"x"})
 
 
 @cache

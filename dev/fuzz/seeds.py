@@ -18,7 +18,7 @@ from pipeline.model.results import Interleave
 from pipeline.model.spreads import Conditions, SpreadHistory
 from pipeline.model.subject import Product
 from pipeline.probes.curated import CURATED, Kind
-from pipeline.runs.history import nights
+from pipeline.runs.history import nightly_records
 from pipeline.storage import codec
 from pipeline.system import paths
 from tests import builders, pages
@@ -142,7 +142,7 @@ def _spreads() -> list[bytes]:
 
 
 def _nights() -> list[bytes]:
-    body = nights.night(pages.measured()).model_dump(mode="json", by_alias=True)
+    body = nightly_records.nightly_record(pages.measured()).model_dump(mode="json", by_alias=True)
     later = {**body, "run": "another", "time": "2026-02-02T03:04:05Z"}
     return ["".join(json.dumps(one) + "\n" for one in (body, later)).encode()]
 

@@ -3,10 +3,14 @@
 import argparse
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.commands import options
 from pipeline.system import output, terminal
 from pipeline.system.errors import Exit
+
+if TYPE_CHECKING:
+    from pipeline.runs.history.run import HistoryRequest
 
 _EPILOG = (
     "FILE.csv, or - for standard input, has the columns time,value and where wanted"
@@ -80,13 +84,14 @@ def add(commands: "options.Commands") -> None:
 
 def _history(args: argparse.Namespace) -> Exit:
     from pipeline.render.history import history_text
-    from pipeline.runs.history import answer, stages
+    from pipeline.runs.history import history_json, run
 
-    series = stages.judged(args)
-    text = answer.history_json(series) if args.json else history_text(series, **terminal.shape())
-    output.show(text)
-    exit_code = stages.exit_code(series, alarm=args.alarm)
-    if args.html is not None and not stages.write_page(series, args):
+    series = run.read_history(_request(args))
+    output.show(
+        history_json.history_json(series) if args.json else history_text(series, **terminal.shape())
+    )
+    exit_code = run.exit_code(series, alarm=args.alarm)
+    if args.html is not None and not run.write_page(series, args.html, args.least):
         return exit_code or Exit.WRONG_LOAD
     return exit_code
 
@@ -104,3 +109,29 @@ def size(text: str) -> float:
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"`{text}` is no size; write 2% or 0.02")
     return value
+
+
+def _request(args: argparse.Namespace) -> "HistoryRequest":
+    """Return what the arguments ask for.
+
+    Raises:
+        ConfigError: They do not go together.
+    """
+    from pipeline.model.metric import Better, Scale
+    from pipeline.model.subject import Product
+    from pipeline.runs.history.run import HistoryRequest
+    from pipeline.runs.history.source import Meaning
+
+    return HistoryRequest(
+        file=args.file,
+        meaning=Meaning(Scale(args.scale), Better(args.better)),
+        append=args.append,
+        suite=args.suite,
+        product=Product(args.product),
+        branch=args.branch,
+        remote=args.remote,
+        fresh_hours=args.fresh,
+        acknowledged=args.acknowledged,
+        least=args.least,
+        html=args.html,
+    )

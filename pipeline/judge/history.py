@@ -5,7 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipeline.model.history import NIGHTS, Acknowledgement, Drift, Judged, Line, Rhythm, Step
+from pipeline.model.history import (
+    DRIFT_POINTS,
+    Acknowledgement,
+    ChangePoint,
+    Drift,
+    HistorySeries,
+    JudgedSeries,
+    WeeklyPattern,
+)
 from pipeline.model.metric import Better, Scale
 
 if TYPE_CHECKING:
@@ -62,7 +70,7 @@ class HistoryRule:
         return LEAST if scale is Scale.RATIO else 0.0
 
 
-def judge(line: Line, rule: HistoryRule) -> Judged:
+def judge(line: HistorySeries, rule: HistoryRule) -> JudgedSeries:
     """Return the steps of a series, and its drift; without places and acknowledgements.
 
     A rhythm of the week is taken away first, then what drifts, and what is left has steps.
@@ -75,7 +83,7 @@ def judge(line: Line, rule: HistoryRule) -> Judged:
     if line.left_out:
         notes.append(f"the {line.left_out} oldest points are not looked at")
     if len(line.values) < FEWEST:
-        return Judged(line, (), tuple(notes), needed=FEWEST)
+        return JudgedSeries(line, (), tuple(notes), needed=FEWEST)
     least = _on_scale(line.scale, rule.least_of(line.scale))
     search = Search(split=SPLIT, bump=BUMP, shortest=SHORTEST, seed=rule.seed)
     values = np.asarray(line.values, dtype=np.float64)
@@ -89,7 +97,7 @@ def judge(line: Line, rule: HistoryRule) -> Judged:
         found = steps(values, search, spread)
     sized = _that_matter(values, spread, found, least)
     told = ranges(values, spread, [index for index, _ in sized])
-    return Judged(
+    return JudgedSeries(
         line,
         tuple(
             _step(line, index, size, within)
@@ -102,8 +110,10 @@ def judge(line: Line, rule: HistoryRule) -> Judged:
 
 
 def acknowledge(
-    judged: Judged, acknowledgements: Sequence[Acknowledgement], at: Mapping[str, Sequence[int]]
-) -> Judged:
+    judged: JudgedSeries,
+    acknowledgements: Sequence[Acknowledgement],
+    at: Mapping[str, Sequence[int]],
+) -> JudgedSeries:
     """Return a series with the reasons of the steps that somebody has explained.
 
     Args:
@@ -112,7 +122,7 @@ def acknowledge(
         at: Indexes of the points of this series by commit; of the commits that are acknowledged.
     """
     steps, notes = list(judged.steps), list(judged.notes)
-    for said in (a for a in acknowledgements if a.series == judged.line.name):
+    for said in (a for a in acknowledgements if a.series == judged.series.name):
         points = [said.index] if said.index is not None else list(at.get(said.commit, ()))
         near = [
             (abs(step.index - point), number)
@@ -150,10 +160,12 @@ def _counts(size: "Estimate", least: float) -> bool:
     return abs(size.mean) >= least and not low <= 0 <= high
 
 
-def _step(line: Line, index: int, size: "Estimate", within: tuple[int, int]) -> Step:
+def _step(
+    line: HistorySeries, index: int, size: "Estimate", within: tuple[int, int]
+) -> ChangePoint:
     low, high = size.interval(CONFIDENCE)
     earliest, latest = within
-    return Step(
+    return ChangePoint(
         index=line.left_out + index,
         change=_shown(line.scale, size.mean),
         low=_shown(line.scale, low),
@@ -164,7 +176,9 @@ def _step(line: Line, index: int, size: "Estimate", within: tuple[int, int]) -> 
     )
 
 
-def _without_rhythm(line: Line, values: "Floats", least: float) -> "tuple[Floats, Rhythm | None]":
+def _without_rhythm(
+    line: HistorySeries, values: "Floats", least: float
+) -> "tuple[Floats, WeeklyPattern | None]":
     """Return a series without what the days of its week differ by, and that."""
     import numpy as np
 
@@ -176,7 +190,7 @@ def _without_rhythm(line: Line, values: "Floats", least: float) -> "tuple[Floats
     if found is None or float(np.ptp(found)) < least:
         return values, None
     changes = tuple(_shown(line.scale, float(one)) for one in found)
-    return values - found[days], Rhythm(changes, is_dated)
+    return values - found[days], WeeklyPattern(changes, is_dated)
 
 
 def _drift_of(
@@ -191,10 +205,10 @@ def _drift_of(
     return found
 
 
-def _told(line: Line, drift: "FoundDrift") -> Drift:
+def _told(line: HistorySeries, drift: "FoundDrift") -> Drift:
     from pipeline.judge.stats.student import Estimate
 
-    size = Estimate(drift.slope * NIGHTS, drift.error * NIGHTS, drift.freedom)
+    size = Estimate(drift.slope * DRIFT_POINTS, drift.error * DRIFT_POINTS, drift.freedom)
     low, high = size.interval(CONFIDENCE)
     return Drift(
         start=line.left_out + drift.start,

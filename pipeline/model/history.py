@@ -1,4 +1,4 @@
-"""The history of a metric, night after night, and the steps in it."""
+"""The history of a metric over many runs, and the change points in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,18 +7,17 @@ from pipeline.model.metric import Better, Scale
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class HistorySeries:
     """The points of one series, in the order of time.
 
     Attributes:
-        name: Of the series.
-        values: Shape (n,), any unit, finite; above 0 on the ratio scale.
-        scale: How levels are set against each other.
-        better: Which direction is an improvement.
-        left_out: How many older points there are that are not looked at.
-        notes: What a reader should know, each a sentence.
-        weekdays: Day of the week of each point, from 0 for Monday, shape (n,); empty where the
-            source has no dates.
+        name: Name of the series.
+        values: Finite values in any unit, shape (n,); above 0 on the ratio scale.
+        scale: How levels are compared.
+        better: Direction of an improvement.
+        left_out: Number of older points that are not analysed.
+        notes: Remarks for the reader, each a sentence.
+        weekdays: Day of the week of each point, from 0 for Monday, shape (n,); empty without dates.
     """
 
     name: str
@@ -37,30 +36,30 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """When a point was measured, and on which commit; empty where the source does not say."""
+class CommitRef:
+    """Time and commit of a point; empty where the source has none."""
 
     time: str
     commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ChangePoint:
     """A lasting change of a series.
 
     Attributes:
-        index: Of the most likely first point after it, from 0.
-        change: A ratio (0.05 is +5 %) or, on the difference scale, an amount.
-        low: End of the interval of the change.
-        high: The other end.
-        is_worse: Whether it went away from what is better.
+        index: Index of the most likely first point after the change, from 0.
+        change: Ratio (0.05 is +5 %) or, on the difference scale, an amount.
+        low: Lower end of the interval of the change.
+        high: Upper end of the interval.
+        is_worse: Whether the change is for the worse.
         earliest: Index of the earliest point that may be the first after it; None for `index`.
         latest: Index of the latest one; None for `index`.
-        after: Place of the point at `index`.
-        before: Place of the last point before `earliest`.
-        until: Place of the point at `latest`.  What changed is after the commit of `before`, and at
-            most at this one.
-        acknowledged: The reason why it does not alarm; empty when it does.
+        after: Time and commit of the point at `index`.
+        before: Time and commit of the last point before `earliest`.
+        until: Time and commit of the point at `latest`.  The cause is after the commit of `before`,
+            up to and including this one.
+        acknowledged: Reason why it does not alarm; empty if it does.
     """
 
     index: int
@@ -70,9 +69,9 @@ class Step:
     is_worse: bool
     earliest: int | None = None
     latest: int | None = None
-    after: Place = Place("")
-    before: Place = Place("")
-    until: Place = Place("")
+    after: CommitRef = CommitRef("")
+    before: CommitRef = CommitRef("")
+    until: CommitRef = CommitRef("")
     acknowledged: str = ""
 
     def __post_init__(self) -> None:
@@ -81,35 +80,35 @@ class Step:
 
     @property
     def first(self) -> int:
-        """Index of the earliest point that may be the first after the step."""
+        """Index of the earliest point that may be the first after the change."""
         return self.index if self.earliest is None else self.earliest
 
     @property
     def last(self) -> int:
-        """Index of the latest point that may be the first after the step."""
+        """Index of the latest point that may be the first after the change."""
         return self.index if self.latest is None else self.latest
 
     @property
     def alarms(self) -> bool:
-        """Whether somebody should look: it is worse, and nobody has said why."""
+        """Whether it is an unacknowledged regression."""
         return self.is_worse and not self.acknowledged
 
 
-NIGHTS = 30
-"""Points in which the change of a drift is told."""
+DRIFT_POINTS = 30
+"""Number of points over which the change of a drift is reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A slow, steady change of a series, which is no step.
+    """A slow, steady change of a series, as opposed to a change point.
 
     Attributes:
         start: Index of its first point.
         end: Index of its last point.
-        change: In 30 points: a ratio (0.05 is +5 %) or, on the difference scale, an amount.
-        low: End of the interval of the change.
-        high: The other end.
-        is_worse: Whether it goes away from what is better.
+        change: Change over `DRIFT_POINTS` points: ratio (0.05 is +5 %) or amount.
+        low: Lower end of the interval of the change.
+        high: Upper end of the interval.
+        is_worse: Whether the change is for the worse.
     """
 
     start: int
@@ -121,12 +120,13 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
-    """A series that differs by the day of the week.
+class WeeklyPattern:
+    """How a series differs by the day of the week.
 
     Attributes:
-        changes: Of each day against a typical one, from Monday, shape (7,): ratios or amounts.
-        is_dated: Whether days are days of the week; otherwise every seventh point is one day.
+        changes: Difference of each day from a typical one, from Monday, shape (7,): ratios or
+            amounts.
+        is_dated: Whether the source has dates; otherwise every seventh point counts as one day.
     """
 
     changes: tuple[float, ...]
@@ -135,13 +135,13 @@ class Rhythm:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """A step that somebody has explained.
+    """The reason why a change point is expected.
 
     Attributes:
-        series: Its name.
-        reason: Why it does not alarm.
-        commit: Of the step's first point; empty when `index` is given.
-        index: Of the step's first point, from 0; None when `commit` is given.
+        series: Name of the series.
+        reason: Reason why it does not alarm.
+        commit: Commit of the first point after the change; empty if `index` is given.
+        index: Index of that point, from 0; None if `commit` is given.
     """
 
     series: str
@@ -157,25 +157,25 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A series with its steps.
+class JudgedSeries:
+    """A series with its change points.
 
     Attributes:
-        line: The series.
-        steps: In the order of time.
-        notes: What a reader should know, each a sentence.
-        first: Of the oldest point that is looked at; empty where nobody asked for it.
-        last: Of the newest point.
-        drift: That lies under the steps, if any.
-        rhythm: Of the week, which was taken away before steps were looked for, if any.
-        needed: Points that it takes to see any step, where there are fewer; otherwise None.
+        series: The series.
+        steps: Change points in the order of time.
+        notes: Remarks for the reader, each a sentence.
+        first: Time and commit of the oldest point that is analysed; empty unless requested.
+        last: Time and commit of the newest point; empty unless requested.
+        drift: Drift below the steps, if any.
+        rhythm: Weekly pattern that was removed before the analysis, if any.
+        needed: Number of points needed to see any step, if there are fewer; otherwise None.
     """
 
-    line: Line
-    steps: tuple[Step, ...]
+    series: HistorySeries
+    steps: tuple[ChangePoint, ...]
     notes: tuple[str, ...] = ()
-    first: Place = Place("")
-    last: Place = Place("")
+    first: CommitRef = CommitRef("")
+    last: CommitRef = CommitRef("")
     drift: Drift | None = None
-    rhythm: Rhythm | None = None
+    rhythm: WeeklyPattern | None = None
     needed: int | None = None

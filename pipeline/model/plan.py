@@ -41,7 +41,7 @@ class PlanSummary:
     Attributes:
         pair_s: Expected seconds of one pair.
         most_pair_s: Seconds of one pair with a build that reaches every deadline.
-        min_pairs: Number of pairs that are measured whatever the budget is.
+        least: Number of pairs that are measured whatever the budget is.
         asks: Resources that the Pods of each build request.
         asks_for_load: Resources that the load pods request.
         on_gke: Cost on a GKE cluster that is made for the run; empty if not on GKE.
@@ -58,7 +58,7 @@ class PlanSummary:
     duration_s: float
     pair_s: float
     most_pair_s: float
-    min_pairs: int
+    least: int
     budget_s: float | None
     workloads: tuple[WorkloadSummary, ...]
     kept_bytes: float
@@ -78,5 +78,5 @@ class PlanSummary:
     @property
     def ends(self) -> tuple[int, ...]:
         """Numbers of pairs at which the run may end, ascending: interim analyses, then the last."""
-        last = max(self.fits, self.min_pairs)
+        last = max(self.fits, self.least)
         return (*(look for look in self.looks if look < last), last)

@@ -27,7 +27,7 @@ from pipeline.publish.pull import Pull
 from pipeline.render import words
 from pipeline.runs import priors, suite_file
 from pipeline.runs.suite_file import Suite
-from pipeline.runs.verified import Judged, by_suite, some
+from pipeline.runs.verified import VerifiedResults, some, verify
 from pipeline.storage import artifact
 from pipeline.system.errors import BaselineError, ConfigError
 from pipeline.system.sanitize import clipped
@@ -186,7 +186,7 @@ def _shown(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _by_ours(results: ResultSet, wanted: Asked) -> Judged:
+def _by_ours(results: ResultSet, wanted: Asked) -> VerifiedResults:
     """Return results as our suite means them.
 
     Raises:
@@ -207,8 +207,8 @@ def _by_ours(results: ResultSet, wanted: Asked) -> Judged:
                 f"its run was to be looked at {results.looks}, which no run is"
             ) from None
         said = "the suite is not one of ours: margins, and what gates, are as its results say"
-        return Judged(replace(results, prior=None), (said,), ())
-    judged = by_suite(results, suite, wanted.product, wanted.pairs)
+        return VerifiedResults(replace(results, prior=None), (said,), ())
+    judged = verify(results, suite, wanted.product, wanted.pairs)
     judged = _with_our_prior(judged, suite, wanted.product)
     gating = {key for key, metric in suite.of(wanted.product).by_key().items() if metric.gate}
     if others := sorted(gating & set(results.ungated) - set(judged.results.ungated)):
@@ -217,7 +217,7 @@ def _by_ours(results: ResultSet, wanted: Asked) -> Judged:
     return judged
 
 
-def _with_our_prior(judged: Judged, suite: Suite, product: Product) -> Judged:
+def _with_our_prior(judged: VerifiedResults, suite: Suite, product: Product) -> VerifiedResults:
     """Return results with the prior that our suite ships, never with one of their own.
 
     What is shipped is of the environment and the interleaving that a suite has unless somebody asks

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.judge.history import BUMP, CONFIDENCE, FEWEST, LEAST, SHORTEST, SPLIT
-from pipeline.model.history import NIGHTS, Judged, Line, Step
+from pipeline.model.history import DRIFT_POINTS, ChangePoint, HistorySeries, JudgedSeries
 from pipeline.model.metric import Scale
 from pipeline.render.numbers import percent, share
 from pipeline.render.words import count
@@ -22,7 +22,9 @@ _PLACES = ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th")
 _MUCH = 0.25  # of the largest: days that differ by less are not named
 
 
-def history_text(histories: Sequence[Judged], *, width: int = 100, color: bool = False) -> str:
+def history_text(
+    histories: Sequence[JudgedSeries], *, width: int = 100, color: bool = False
+) -> str:
     """Render every series; the same histories give the same bytes.
 
     Args:
@@ -64,9 +66,9 @@ def sparkline(values: Sequence[float], width: int) -> str:
     return "".join(_BLOCKS[round((mean - low) / (high - low) * top)] for mean in means)
 
 
-def marks(judged: Judged, width: int) -> str:
+def marks(judged: JudgedSeries, width: int) -> str:
     """Return a line of marks below the sparkline, one at each step."""
-    line = judged.line
+    line = judged.series
     columns = min(width, len(line.values))
     cells = [" "] * columns
     for step in judged.steps:
@@ -75,7 +77,7 @@ def marks(judged: Judged, width: int) -> str:
     return "".join(cells).rstrip()
 
 
-def said(line: Line, step: Step) -> str:
+def said(line: HistorySeries, step: ChangePoint) -> str:
     """Return a step in words: where, between which commits, how large, how sure."""
     place = f"{mark(step)} {step.index}"
     if step.first < step.last:
@@ -88,30 +90,30 @@ def said(line: Line, step: Step) -> str:
     return plain(f"{place}  {size(line, step)}  {direction(step)}{reason}")
 
 
-def mark(step: Step) -> str:
+def mark(step: ChangePoint) -> str:
     """Return the shape of a step: up or down, hollow where it is acknowledged."""
     return _MARKS[not step.acknowledged, step.change < 0]
 
 
-def size(line: Line, step: Step) -> str:
+def size(line: HistorySeries, step: ChangePoint) -> str:
     """Return the change of a step and its interval: `+8.1 % [+7.4 %, +8.8 %]`."""
     return f"{_amount(line, step.change)} [{_amount(line, step.low)}, {_amount(line, step.high)}]"
 
 
-def commits(step: Step) -> str:
+def commits(step: ChangePoint) -> str:
     """Return the commits that a step lies between, the first not included; empty if unknown."""
     latest = step.until.commit or step.after.commit
     return f"{step.before.commit[:_COMMIT]}..{latest[:_COMMIT]}" if latest else ""
 
 
-def direction(step: Step) -> str:
+def direction(step: ChangePoint) -> str:
     """Return `better` where a step went towards what is better, otherwise `worse`."""
     return "worse" if step.is_worse else "better"
 
 
-def remarks(judged: Judged) -> list[str]:
+def remarks(judged: JudgedSeries) -> list[str]:
     """Return sentences about a series beside its steps: drift, rhythm, too few points, notes."""
-    line, found = judged.line, list[str]()
+    line, found = judged.series, list[str]()
     if judged.needed is not None:
         points = count(len(line.values), "point")
         found.append(f"too short to tell: {points}, and {judged.needed} are needed to see a step")
@@ -119,8 +121,9 @@ def remarks(judged: Judged) -> list[str]:
         interval = f"[{_amount(line, drift.low)}, {_amount(line, drift.high)}]"
         towards = "worse" if drift.is_worse else "better"
         found.append(
-            f"drift of {_amount(line, drift.change)} per {NIGHTS} nights {interval}, {towards},"
-            f" from point {drift.start} to {drift.end}; a drift is no step and does not alarm"
+            f"drift of {_amount(line, drift.change)} per {DRIFT_POINTS} nights {interval},"
+            f" {towards}, from point {drift.start} to {drift.end}; a drift is no step and does not"
+            " alarm"
         )
     if rhythm := judged.rhythm:
         name = "weekly rhythm" if rhythm.is_dated else "rhythm of seven points"
@@ -136,8 +139,8 @@ def remarks(judged: Judged) -> list[str]:
     return [*found, *judged.notes]
 
 
-def _series(console: "Console", judged: Judged, width: int) -> None:
-    line = judged.line
+def _series(console: "Console", judged: JudgedSeries, width: int) -> None:
+    line = judged.series
     points = line.left_out + len(line.values)
     many = count(len(judged.steps), "step") if judged.steps else "no step"
     if judged.needed is not None:
@@ -153,5 +156,5 @@ def _series(console: "Console", judged: Judged, width: int) -> None:
     console.print()
 
 
-def _amount(line: Line, change: float) -> str:
+def _amount(line: HistorySeries, change: float) -> str:
     return percent(change) if line.scale is Scale.RATIO else f"{change:+.3g}"

@@ -18,7 +18,7 @@ from pipeline.judge.history import (
     SPLIT,
     HistoryRule,
 )
-from pipeline.model.history import Judged, Step
+from pipeline.model.history import ChangePoint, JudgedSeries
 from pipeline.model.metric import Scale
 from pipeline.render import levels, page
 from pipeline.render.history import commits, direction, mark, remarks, size
@@ -33,7 +33,7 @@ _FEWEST = 100  # the same where there are many series
 _ALL_DOTS = 24_000
 
 
-def history_html(histories: Sequence[Judged], rule: HistoryRule) -> str:
+def history_html(histories: Sequence[JudgedSeries], rule: HistoryRule) -> str:
     """Render the page; the same histories give the same bytes.
 
     Args:
@@ -66,7 +66,7 @@ class Headline:
     advice: str
 
 
-def headline(histories: Sequence[Judged]) -> Headline:
+def headline(histories: Sequence[JudgedSeries]) -> Headline:
     """Return the answer in words, derived from the steps that the page shows."""
     alarms = [[step for step in judged.steps if step.alarms] for judged in histories]
     if steps := sum(map(len, alarms)):
@@ -91,7 +91,7 @@ def headline(histories: Sequence[Judged]) -> Headline:
     )
 
 
-def counts(histories: Sequence[Judged]) -> str:
+def counts(histories: Sequence[JudgedSeries]) -> str:
     """Return how many steps there are of each kind, and how many series show none."""
     steps = [step for judged in histories for step in judged.steps]
     worse = [step for step in steps if step.is_worse]
@@ -171,7 +171,7 @@ def method(rule: HistoryRule) -> list[tuple[str, str]]:
     ]
 
 
-def _answer(histories: Sequence[Judged]) -> dict[str, Any]:
+def _answer(histories: Sequence[JudgedSeries]) -> dict[str, Any]:
     verdict, word, shape = "unchanged", "no alarm", "●"
     if any(step.alarms for judged in histories for step in judged.steps):
         verdict, word, shape = "regressed", "worse", "▲"
@@ -186,8 +186,8 @@ def _answer(histories: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
-def _series(number: int, judged: Judged, most: int) -> dict[str, Any]:
-    line = judged.line
+def _series(number: int, judged: JudgedSeries, most: int) -> dict[str, Any]:
+    line = judged.series
     shown = judged.steps[-_ROWS:]
     older = len(judged.steps) - len(shown)
     said = remarks(judged)
@@ -208,20 +208,20 @@ def _series(number: int, judged: Judged, most: int) -> dict[str, Any]:
     }
 
 
-def _many(judged: Judged) -> str:
+def _many(judged: JudgedSeries) -> str:
     if judged.needed is not None:
         return "too short to tell"
     steps = count(len(judged.steps), "step") if judged.steps else "no step"
     return f"{steps}, a drift" if judged.drift else steps
 
 
-def _row(number: int, judged: Judged, at: int) -> dict[str, Any]:
-    step: Step = judged.steps[at]
+def _row(number: int, judged: JudgedSeries, at: int) -> dict[str, Any]:
+    step: ChangePoint = judged.steps[at]
     latest = step.until.commit or step.after.commit
     (_, before), (after, _) = levels.levels(judged)[at : at + 2]
     return {
         "id": f"s-{number}",
-        "name": judged.line.name,
+        "name": judged.series.name,
         "mark": mark(step),
         "tone": levels.tone(step),
         "index": step.index,
@@ -229,7 +229,7 @@ def _row(number: int, judged: Judged, at: int) -> dict[str, Any]:
         "time": step.after.time or "-",
         "commits": commits(step) or "-",
         "full": f"{step.before.commit}..{latest}" if latest else "",
-        "size": size(judged.line, step),
+        "size": size(judged.series, step),
         "before": f"{before:.4g}",
         "after": f"{after:.4g}",
         "direction": direction(step),
@@ -237,7 +237,7 @@ def _row(number: int, judged: Judged, at: int) -> dict[str, Any]:
     }
 
 
-def _is_short(judged: Judged) -> bool:
+def _is_short(judged: JudgedSeries) -> bool:
     return judged.needed is not None
 
 

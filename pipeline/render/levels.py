@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from statistics import median
 
-from pipeline.model.history import NIGHTS, Judged, Line, Step
+from pipeline.model.history import DRIFT_POINTS, ChangePoint, HistorySeries, JudgedSeries
 from pipeline.model.metric import Scale
 from pipeline.render import svg
 from pipeline.render.frame import Frame
@@ -17,7 +17,7 @@ _CAP = 5.0  # pixels, half the width of a bar's ends
 _HOVER = 300  # characters
 
 
-def levels(judged: Judged) -> list[tuple[float, float]]:
+def levels(judged: JudgedSeries) -> list[tuple[float, float]]:
     """Return the level at the first and at the last point of every stretch between steps.
 
     A level is the median of its points; where the series drifts, of what they are beside the drift.
@@ -28,14 +28,14 @@ def levels(judged: Judged) -> list[tuple[float, float]]:
     return [(line[0][1], line[-1][1]) for line in _lines(judged)]
 
 
-def tone(step: Step) -> str:
+def tone(step: ChangePoint) -> str:
     """Return the class of style by which a step is coloured."""
     if step.acknowledged:
         return "is-unchanged"
     return "is-regressed" if step.is_worse else "is-improved"
 
 
-def series(judged: Judged, most: int, shown: Sequence[Step]) -> str:
+def series(judged: JudgedSeries, most: int, shown: Sequence[ChangePoint]) -> str:
     """Return the points of a series in the order of time, equally far apart.
 
     A dot is a point; a line across is a level; at a step, a bar is the interval of the level after
@@ -46,7 +46,7 @@ def series(judged: Judged, most: int, shown: Sequence[Step]) -> str:
         most: Dots, at most, at least 2.
         shown: Those of its steps that get a mark and a bar; levels are those of all steps.
     """
-    line = judged.line
+    line = judged.series
     if not line.values:
         return ""
     first, last = line.left_out, line.left_out + len(line.values) - 1
@@ -90,7 +90,7 @@ def thinned(values: Sequence[float], most: int) -> list[int]:
     return sorted(found)
 
 
-def _step(line: Line, step: Step, before: float, x: svg.Axis, y: svg.Axis) -> str:
+def _step(line: HistorySeries, step: ChangePoint, before: float, x: svg.Axis, y: svg.Axis) -> str:
     at = x.at(step.index - 0.5)
     low, high = (
         before * (1 + change) if line.scale is Scale.RATIO else before + change
@@ -110,17 +110,17 @@ def _step(line: Line, step: Step, before: float, x: svg.Axis, y: svg.Axis) -> st
     )
 
 
-def _lines(judged: Judged) -> list[list[tuple[float, float]]]:
+def _lines(judged: JudgedSeries) -> list[list[tuple[float, float]]]:
     """Return the level of every stretch as corners of a line: places from 0, and values."""
-    values, drift = judged.line.values, judged.drift
-    is_ratio = judged.line.scale is Scale.RATIO
-    left_out = judged.line.left_out
+    values, drift = judged.series.values, judged.drift
+    is_ratio = judged.series.scale is Scale.RATIO
+    left_out = judged.series.left_out
 
     def path(at: float) -> float:
         """Return what the drift has done up to a point: a factor, or an amount."""
         if drift is None:
             return 1.0 if is_ratio else 0.0
-        nights = (min(max(at + left_out, drift.start), drift.end) - drift.start) / NIGHTS
+        nights = (min(max(at + left_out, drift.start), drift.end) - drift.start) / DRIFT_POINTS
         return float((1 + drift.change) ** nights) if is_ratio else drift.change * nights
 
     found: list[list[tuple[float, float]]] = []
@@ -134,7 +134,7 @@ def _lines(judged: Judged) -> list[list[tuple[float, float]]]:
     return found
 
 
-def _spans(judged: Judged) -> list[tuple[int, int]]:
+def _spans(judged: JudgedSeries) -> list[tuple[int, int]]:
     """Return the first and the last point of every level, the latter not included, from 0."""
-    inner = [step.index - judged.line.left_out for step in judged.steps]
-    return list(itertools.pairwise([0, *inner, len(judged.line.values)]))
+    inner = [step.index - judged.series.left_out for step in judged.steps]
+    return list(itertools.pairwise([0, *inner, len(judged.series.values)]))

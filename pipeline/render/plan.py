@@ -58,10 +58,10 @@ def pairs_of(plan: PlanSummary) -> str:
     if plan.budget_s is None:
         return said
     said = f"{said}; the budget of {_time_of(plan.budget_s)} fits {plan.fits or 'none'}"
-    if plan.fits >= plan.min_pairs:
+    if plan.fits >= plan.least:
         return said
-    least = _time_of(plan.min_pairs * plan.pair_s)
-    return f"{said}, but a run takes at least {plan.min_pairs}: about {least}"
+    least = _time_of(plan.least * plan.pair_s)
+    return f"{said}, but a run takes at least {plan.least}: about {least}"
 
 
 def _time_of(seconds: float) -> str:

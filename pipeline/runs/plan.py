@@ -86,7 +86,7 @@ class Plan:
             duration_s=self.duration_s,
             pair_s=self.pair_s,
             most_pair_s=self.most_pair_s,
-            min_pairs=self.min_pairs,
+            least=self.min_pairs,
             budget_s=self.budget_s,
             workloads=tuple(
                 WorkloadSummary(

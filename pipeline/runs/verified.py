@@ -31,7 +31,7 @@ _HIDDEN: Final = re.compile(r"\.(files|threads)(_|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class VerifiedResults:
     """Results to be judged by us.
 
     Attributes:
@@ -46,7 +46,7 @@ class Judged:
     lacking: tuple[str, ...]
     unknown: frozenset[str] = frozenset()
 
-    def only(self) -> ResultSet:
+    def without_unknown(self) -> ResultSet:
         """Return the results without what the suite does not have."""
         samples = {
             arm: tuple(sample for sample in kept if sample.key not in self.unknown)
@@ -55,7 +55,9 @@ class Judged:
         return replace(self.results, samples=samples)
 
 
-def by_suite(results: ResultSet, suite: Suite, product: Product, pairs: int | None) -> Judged:
+def verify(
+    results: ResultSet, suite: Suite, product: Product, pairs: int | None
+) -> VerifiedResults:
     """Return results as a suite means them, at the looks that were asked for.
 
     Args:
@@ -111,7 +113,7 @@ def by_suite(results: ResultSet, suite: Suite, product: Product, pairs: int | No
     notes = [f"{what}: {some(names)}" for names, what in said_of if names]
     if (results.pairs_asked, results.looks) != (most, looks):
         notes.append("judged by the number of pairs that was asked for, not by that of its results")
-    return Judged(found, tuple(notes), tuple(lacking), frozenset(unknown))
+    return VerifiedResults(found, tuple(notes), tuple(lacking), frozenset(unknown))
 
 
 def some(names: list[str]) -> str:

@@ -17,7 +17,7 @@ from pipeline.environments.load_agent import LoadAgent
 from pipeline.judge import policy
 from pipeline.model.subject import Arm
 from pipeline.runs import request, suite_file, traces
-from pipeline.runs.history import nights
+from pipeline.runs.history import nightly_records
 from pipeline.storage import codec, strict_json
 from pipeline.system.errors import BaselineError, ConfigError, Exit, LoadError
 from tests import builders
@@ -189,20 +189,22 @@ def test_a_suite_from_elsewhere_is_read_within_bounds(tmp_path: Path, text: str,
 
 def test_a_history_that_is_too_large_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "nights.jsonl"
-    path.write_bytes(b"\n" * (nights.MOST_BYTES + 1))
+    path.write_bytes(b"\n" * (nightly_records.MAX_BYTES + 1))
     with pytest.raises(BaselineError, match="larger than 5 MiB") as caught:
-        nights.load(path)
+        nightly_records.load(path)
     assert "file of their own" in caught.value.hint
 
 
 def test_a_history_of_more_metrics_than_are_read_is_refused(tmp_path: Path) -> None:
-    night = nights.night(builders.results((builders.LATENCY, [0.1, 0.1], [0.1, 0.1])))
+    night = nightly_records.nightly_record(
+        builders.results((builders.LATENCY, [0.1, 0.1], [0.1, 0.1]))
+    )
     (value,) = night.metrics.values()
     many = night.model_copy(update={"metrics": {f"a/{n}": value for n in range(301)}})
     path = tmp_path / "nights.jsonl"
     path.write_text(many.model_dump_json(by_alias=True) + "\n")
     with pytest.raises(BaselineError, match="301 metrics, and 300 are read"):
-        nights.load(path)
+        nightly_records.load(path)
 
 
 def test_a_report_repeats_only_so_many_warnings_of_trials() -> None:

@@ -19,7 +19,7 @@ from pipeline.render.line import drawn
 from pipeline.render.numbers import interval
 from pipeline.render.text import text
 from pipeline.runs import suite_file
-from pipeline.runs.history import nights
+from pipeline.runs.history import nightly_records
 from pipeline.storage import codec
 from pipeline.system import paths
 from tests.builders import results
@@ -180,9 +180,13 @@ def test_lower_bounds_are_kept_and_shown() -> None:
 
 
 def test_a_night_has_no_value_that_a_deadline_made() -> None:
-    found = nights.night(cut_off(results((GONE, QUICK, CUT)), candidate=[0, 2, 3]))
+    found = nightly_records.nightly_record(
+        cut_off(results((GONE, QUICK, CUT)), candidate=[0, 2, 3])
+    )
     assert found.metrics["object-crud/gone_p50"].pairs == 2
-    nothing = nights.night(cut_off(results((GONE, QUICK, CUT)), candidate=range(5)))
+    nothing = nightly_records.nightly_record(
+        cut_off(results((GONE, QUICK, CUT)), candidate=range(5))
+    )
     assert nothing.metrics == {}
 
 

@@ -14,11 +14,11 @@ from pipeline.commands.main import main
 from pipeline.judge.history import FEWEST, HistoryRule, acknowledge, judge
 from pipeline.judge.stats.noise import Floats
 from pipeline.judge.stats.weekly import rhythm
-from pipeline.model.history import Acknowledgement, Judged, Line
+from pipeline.model.history import Acknowledgement, HistorySeries, JudgedSeries
 from pipeline.model.metric import Better, Scale
 from pipeline.render.history import history_text
 from pipeline.render.history_page import history_html
-from pipeline.runs.history import answer
+from pipeline.runs.history import history_json
 from tests.unit.test_history import csv
 
 RULE = HistoryRule()
@@ -75,8 +75,8 @@ def mondays(draw: Draw) -> Floats:
     return values
 
 
-def judged(values: Floats, **more: object) -> Judged:
-    return judge(Line("x", tuple(values.tolist()), **more), RULE)  # type: ignore[arg-type]  # any of Line's
+def judged(values: Floats, **more: object) -> JudgedSeries:
+    return judge(HistorySeries("x", tuple(values.tolist()), **more), RULE)  # type: ignore[arg-type]  # any of Line's
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_range_names_the_commits_on_both_sides(
     path = csv(tmp_path / "x.csv", values.tolist(), commits=True)
     assert main(["history", str(path), "--json"]) == 0
     body = json.loads(capsys.readouterr().out)
-    jsonschema.validate(body, answer.schema())
+    jsonschema.validate(body, history_json.schema())
     (change,) = body["series"][0]["changes"]
     assert change["earliest"] < change["latest"]
     assert change["earliest"] <= 40 <= change["latest"]
@@ -272,7 +272,7 @@ def test_of_too_few_points_it_is_said_how_many_are_needed(
     n: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     values = [100.0] * (n - n // 2) + [200.0] * (n // 2)
-    found = judge(Line("x", tuple(values)), RULE)
+    found = judge(HistorySeries("x", tuple(values)), RULE)
     assert (found.steps, found.needed) == ((), FEWEST)
     if n:
         path = csv(tmp_path / "x.csv", values)
@@ -292,7 +292,9 @@ def test_of_as_many_as_are_needed_a_large_step_is_seen(n: int) -> None:
     for seed in range(40):
         values = noisy(np.random.default_rng([seed, n]), n)
         values[n - 3 :] *= 2
-        hits += bool(judge(Line("x", tuple(values.tolist())), HistoryRule(seed=seed)).steps)
+        hits += bool(
+            judge(HistorySeries("x", tuple(values.tolist())), HistoryRule(seed=seed)).steps
+        )
     assert hits >= 34
 
 
@@ -309,7 +311,7 @@ def test_what_is_no_step_does_not_alarm_and_is_in_the_json(
     path = csv(tmp_path / "x.csv", make(np.random.default_rng(1)).tolist())
     assert main(["history", str(path), "--alarm", "--json"]) == 0
     body = json.loads(capsys.readouterr().out)
-    jsonschema.validate(body, answer.schema())
+    jsonschema.validate(body, history_json.schema())
     (series,) = body["series"]
     assert series["changes"] == []
     assert series[key] is not None
@@ -330,5 +332,5 @@ def test_amounts_drift_and_have_weeks_too() -> None:
 
 
 def test_the_committed_schema_is_that_of_the_answer(golden: Callable[[str, str], None]) -> None:
-    text = json.dumps(answer.schema(), indent=1, sort_keys=True) + "\n"
+    text = json.dumps(history_json.schema(), indent=1, sort_keys=True) + "\n"
     golden("../../docs/schemas/history-1.schema.json", text)

@@ -18,7 +18,7 @@ from pipeline.model.results import Sample
 from pipeline.model.subject import Arm
 from pipeline.probes import prometheus
 from pipeline.probes.scrape import Selection, read
-from pipeline.runs.history import nights
+from pipeline.runs.history import nightly_records
 from pipeline.runs.history import points_csv as history_table
 from pipeline.runs.history.source import Meaning
 from pipeline.storage import measurements_csv, strict_json
@@ -73,7 +73,7 @@ def test_a_time_of_too_many_digits_is_an_error(tmp_path: Path, time: str) -> Non
 
 def _nights(tmp_path: Path, *changes: dict[str, object]) -> Path:
     path = tmp_path / "nights.jsonl"
-    body = nights.night(pages.measured()).model_dump(mode="json", by_alias=True)
+    body = nightly_records.nightly_record(pages.measured()).model_dump(mode="json", by_alias=True)
     value = body["metrics"]["object-crud/create_p50"]
     lines = [
         {**body, "run": f"{number}", "metrics": {"object-crud/create_p50": {**value, **change}}}
@@ -85,14 +85,14 @@ def _nights(tmp_path: Path, *changes: dict[str, object]) -> Path:
 
 def test_a_night_whose_ratio_is_not_above_0_is_refused_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(BaselineError, match=r"jsonl:2: .*a ratio must be above 0"):
-        nights.load(_nights(tmp_path, {}, {"value": 0.0}))
+        nightly_records.load(_nights(tmp_path, {}, {"value": 0.0}))
 
 
 def test_nights_of_a_metric_that_changed_its_scale_are_left_out_and_said(tmp_path: Path) -> None:
     path = _nights(tmp_path, {"scale": "difference", "value": -1.0}, {}, {})
-    (series,) = nights.read(path).series
-    assert len(series.line.values) == 2
-    assert series.line.notes == ("1 nights on another scale are left out",)
+    (series,) = nightly_records.read(path).series
+    assert len(series.series.values) == 2
+    assert series.series.notes == ("1 records on another scale are left out",)
 
 
 @pytest.mark.parametrize("value", ["\x1b[31m", "\u202e", "\x00", "x" * 5000])
@@ -114,7 +114,7 @@ def test_times_none_of_which_is_iso_8601_may_have_parts_of_seconds(tmp_path: Pat
     rows = [f"Jan {day} 2026 00:00:00.030,{day}\n" for day in (1, 2, 3)]
     path.write_text("time,value\n" + "".join(rows))
     (series,) = history_table.read(path, Meaning(Scale.RATIO, Better.LOWER)).series
-    assert series.line.values == (1.0, 2.0, 3.0)
+    assert series.series.values == (1.0, 2.0, 3.0)
 
 
 @pytest.mark.parametrize("share", ["5.0", "-0.1", "1.0001"])

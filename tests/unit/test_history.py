@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pipeline.commands import history
 from pipeline.commands.main import main
 from pipeline.judge.history import FEWEST, HistoryRule, acknowledge, judge
-from pipeline.model.history import Acknowledgement, Judged, Line, Step
+from pipeline.model.history import Acknowledgement, ChangePoint, HistorySeries, JudgedSeries
 from pipeline.model.metric import Better
 from pipeline.runs.history import points_csv
 from pipeline.runs.history.source import Meaning
@@ -87,17 +87,17 @@ def test_series_of_one_file_do_not_mix(tmp_path: Path, capsys: pytest.CaptureFix
     assert [(s["series"], len(s["changes"])) for s in found] == [("one", 1), ("two", 0)]
 
 
-def _series(path: Path, size: int = 1_000_000) -> list[tuple[Judged, list[str], list[str]]]:
+def _series(path: Path, size: int = 1_000_000) -> list[tuple[JudgedSeries, list[str], list[str]]]:
     """Return each series of a file, with the time and the commit of each of its points."""
     source = points_csv.read(path, Meaning(), size)
     found = []
-    for one in sorted(source.series, key=lambda one: one.line.name):
-        places = source.look(set(one.rows.tolist()), set())
+    for one in sorted(source.series, key=lambda one: one.series.name):
+        places = source.find_refs(set(one.rows.tolist()), set())
         there = [places[row] for row in one.rows.tolist()]
-        judged = dataclasses.replace(judge(one.line, HistoryRule()), notes=())
-        line = dataclasses.replace(judged.line, notes=())
+        judged = dataclasses.replace(judge(one.series, HistoryRule()), notes=())
+        series = dataclasses.replace(judged.series, notes=())
         times, commits = ([getattr(p, name) for p in there] for name in ("time", "commit"))
-        found.append((dataclasses.replace(judged, line=line), times, commits))
+        found.append((dataclasses.replace(judged, series=series), times, commits))
     return found
 
 
@@ -126,9 +126,9 @@ def test_neither_names_nor_order_nor_blocks_change_a_history(
         return path
 
     whole = _series(written(lines))
-    assert [judged.line.name for judged, _, _ in whole] == sorted(name for name, _ in names)
+    assert [judged.series.name for judged, _, _ in whole] == sorted(name for name, _ in names)
     for judged, times, commits in whole:
-        ((number, commit),) = [(n, c) for n, (s, c) in enumerate(names) if s == judged.line.name]
+        ((number, commit),) = [(n, c) for n, (s, c) in enumerate(names) if s == judged.series.name]
         assert [step.index for step in judged.steps] == [number + 8]
         assert times == [f"2025-03-{day:02}" for day in range(1, 17)]
         assert commits == [f"{commit}{day}" for day in range(1, 17)]
@@ -154,7 +154,7 @@ def test_what_a_series_means_may_be_said_in_any_of_its_lines(tmp_path: Path) -> 
     path = tmp_path / "x.csv"
     path.write_text("time,value,scale,better\n1,-2,,\n2,3,difference,\n3,0, , higher\n")
     ((judged, _, _),) = _series(path)
-    assert (judged.line.scale, judged.line.better) == ("difference", "higher")
+    assert (judged.series.scale, judged.series.better) == ("difference", "higher")
 
 
 def test_a_smallest_step_of_several_hundred_percent_is_questioned(
@@ -236,7 +236,7 @@ def test_times_may_be_written_in_other_ways(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("time,value\n2024.01.02 3:00:00 +0100,2\n2024.01.01 3:00:00 +0100,1\n")
     (series,) = points_csv.read(path, Meaning()).series
-    assert tuple(series.line.values) == (1.0, 2.0)
+    assert tuple(series.series.values) == (1.0, 2.0)
 
 
 def test_values_below_zero_have_steps_as_amounts(
@@ -260,7 +260,7 @@ def test_constant_values_have_no_step_and_no_interval_is_divided_by_zero(
 
 
 def test_a_series_too_short_has_no_step_and_says_so() -> None:
-    judged = judge(Line("x", (1.0, 9.0, 9.0)), HistoryRule())
+    judged = judge(HistorySeries("x", (1.0, 9.0, 9.0)), HistoryRule())
     assert judged.steps == ()
     assert judged.needed == FEWEST
 
@@ -275,7 +275,7 @@ def test_the_oldest_points_of_a_long_series_are_left_out_and_counted(
 
 
 def test_a_step_too_small_to_matter_is_left_out_unless_asked_for() -> None:
-    line = Line("x", noisy((100, 1.0), (100, 1.015), sd=0.002))
+    line = HistorySeries("x", noisy((100, 1.0), (100, 1.015), sd=0.002))
     assert judge(line, HistoryRule()).steps == ()
     (step,) = judge(line, HistoryRule(least=0.01)).steps
     assert step.index == 100
@@ -286,20 +286,22 @@ def test_a_step_too_small_to_matter_is_left_out_unless_asked_for() -> None:
     [(Better.LOWER, 1.2, True), (Better.LOWER, 0.8, False), (Better.HIGHER, 0.8, True)],
 )
 def test_worse_is_away_from_better(better: Better, change: float, worse: bool) -> None:  # noqa: FBT001 (of a table)
-    (step,) = judge(Line("x", noisy((40, 1.0), (40, change)), better=better), HistoryRule()).steps
+    (step,) = judge(
+        HistorySeries("x", noisy((40, 1.0), (40, change)), better=better), HistoryRule()
+    ).steps
     assert step.is_worse is worse
     assert step.alarms is worse
 
 
 def test_a_ratio_of_a_value_that_is_not_above_zero_cannot_be_built() -> None:
     with pytest.raises(ValueError, match="above 0"):
-        Line("x", (1.0, 0.0))
+        HistorySeries("x", (1.0, 0.0))
 
 
-def judged_at(*indexes: int) -> Judged:
+def judged_at(*indexes: int) -> JudgedSeries:
     """Return a history with steps for the worse at these places."""
-    steps = tuple(Step(index, 0.1, 0.05, 0.15, is_worse=True) for index in indexes)
-    return Judged(Line("get", tuple([1.0] * 50)), steps)
+    steps = tuple(ChangePoint(index, 0.1, 0.05, 0.15, is_worse=True) for index in indexes)
+    return JudgedSeries(HistorySeries("get", tuple([1.0] * 50)), steps)
 
 
 def test_an_acknowledged_step_does_not_alarm_and_is_still_there() -> None:

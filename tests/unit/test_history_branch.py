@@ -13,9 +13,9 @@ import pytest
 
 from pipeline.commands.main import main
 from pipeline.model.metric import Better
-from pipeline.runs.history import branch, nights
+from pipeline.runs.history import branch, nightly_records
 from pipeline.runs.history.branch import Branch
-from pipeline.runs.history.nights import Night
+from pipeline.runs.history.nightly_records import NightlyRecord
 from pipeline.storage import codec
 from pipeline.system.errors import BaselineError, ConfigError, Exit, LoadError
 from tests.builders import LATENCY, NOW, results
@@ -24,9 +24,11 @@ from tests.pages import metric
 FILE = "kept/nights.jsonl"
 
 
-def night(number: int) -> Night:
+def night(number: int) -> NightlyRecord:
     found = results((LATENCY, [0.1, 0.1, 0.1], [0.11, 0.11, 0.11]))
-    return nights.night(replace(found, taken_at=NOW + timedelta(days=number), seed=number))
+    return nightly_records.nightly_record(
+        replace(found, taken_at=NOW + timedelta(days=number), seed=number)
+    )
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -57,7 +59,7 @@ def place(remote: Path) -> Branch:
 
 def kept(place: Branch) -> list[str]:
     with branch.checked_out(place) as path:
-        return [night.run for night in nights.load(path)]
+        return [night.run for night in nightly_records.load(path)]
 
 
 def rewritten(remote: Path, edit: str, *push: str) -> None:
@@ -187,9 +189,9 @@ def test_a_file_that_lost_nights_is_noticed(
     for number in range(3):
         branch.append(place, night(number))
     rewritten(remote, edit)
-    with pytest.raises(BaselineError, match=f"lost {lost} nights"):
+    with pytest.raises(BaselineError, match=f"lost {lost} records"):
         branch.append(place, night(3))
-    with pytest.raises(BaselineError, match=f"lost {lost} nights"):
+    with pytest.raises(BaselineError, match=f"lost {lost} records"):
         kept(place)
 
 
@@ -273,7 +275,7 @@ def test_a_silence_of_48_hours_is_an_error(
     branch.append(place, night(0).model_copy(update={"time": taken}))
     words = ["history", FILE, "--branch", "history", "--remote", place.remote, "--fresh", "48"]
     assert main(words) == code
-    assert ("the newest night is 60 h old" in capsys.readouterr().err) == (code != 0)
+    assert ("the newest record is 60 h old" in capsys.readouterr().err) == (code != 0)
 
 
 def test_a_branch_without_a_night_is_not_fresh(place: Branch) -> None:
@@ -310,7 +312,7 @@ def test_a_commit_says_nothing_that_a_run_says_of_itself(remote: Path, place: Br
     foreign = {"commit": said, "suite": said, "reference": said, "candidate": said}
     branch.append(place, night(0).model_copy(update=foreign))
     message = git(remote, "log", "-1", "--format=%B", "history")
-    assert message == f"{FILE}: add the night of 2026-01-02 03:04 UTC"
+    assert message == f"{FILE}: add the run of 2026-01-02 03:04 UTC"
 
 
 def test_a_night_of_the_future_is_refused_and_one_that_is_there_ends_no_silence(
@@ -321,13 +323,13 @@ def test_a_night_of_the_future_is_refused_and_one_that_is_there_ends_no_silence(
     later = night(1).model_copy(
         update={"time": datetime.now(UTC) + timedelta(days=400), "reference": "another"}
     )
-    with pytest.raises(BaselineError, match="which is yet to come"):
+    with pytest.raises(BaselineError, match="which is in the future"):
         branch.append(place, later)
     line = json.dumps(later.model_dump(mode="json", by_alias=True))
     rewritten(remote, f"echo '{line}' >> {FILE}")
     words = ["history", FILE, "--branch", "history", "--remote", place.remote]
     assert main([*words, "--fresh", "48"]) == Exit.NO_BASELINE
-    assert "the newest night is 60 h old" in capsys.readouterr().err
+    assert "the newest record is 60 h old" in capsys.readouterr().err
     assert main([*words, "--json"]) == Exit.NO_REGRESSION
     assert json.loads(capsys.readouterr().out)["series"][0]["points"] == 1
 
@@ -340,13 +342,13 @@ def test_a_night_does_not_take_the_place_of_another(place: Branch) -> None:
     with pytest.raises(BaselineError, match="never replaced"):
         branch.append(place, night(0).model_copy(update={"metrics": better}))
     with branch.checked_out(place) as path:
-        assert nights.load(path) == [night(0)]
+        assert nightly_records.load(path) == [night(0)]
 
 
 def test_a_file_that_is_too_large_is_not_read(
     remote: Path, place: Branch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nights, "MOST_BYTES", 2_000)
+    monkeypatch.setattr(nightly_records, "MAX_BYTES", 2_000)
     branch.append(place, night(0))
     rewritten(remote, f"head -c 3000 /dev/zero | tr '\\0' ' ' >> {FILE}")
     with pytest.raises(BaselineError, match="is larger than"):
@@ -401,6 +403,6 @@ def test_a_run_says_neither_its_suite_nor_which_way_is_better(
     assert "of the suite pr, not of smoke" in capsys.readouterr().err
     assert main([*words, "--suite", "pr", "--product", "reference"]) == Exit.NO_BASELINE
     assert main([*words, "--suite", "pr"]) == Exit.NO_REGRESSION
-    (kept_night,) = nights.load(file)
+    (kept_night,) = nightly_records.load(file)
     assert set(kept_night.metrics) == {"object-crud/get_p50"}
     assert kept_night.metrics["object-crud/get_p50"].better is Better.LOWER

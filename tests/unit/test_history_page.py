@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.commands.main import main
 from pipeline.judge.history import HistoryRule
-from pipeline.model.history import Judged, Line, Step
+from pipeline.model.history import ChangePoint, HistorySeries, JudgedSeries
 from pipeline.model.metric import Scale
 from pipeline.render import levels
 from pipeline.render.history_page import counts, headline, history_html
@@ -23,13 +23,15 @@ KINDS = histories.of_every_kind()
 PAGE = history_html(KINDS, RULE)
 
 
-def of(name: str = "get", *, reason: str = "") -> Judged:
+def of(name: str = "get", *, reason: str = "") -> JudgedSeries:
     """Return a series with one step for the worse."""
-    return histories.placed(Line(name, histories.points((30, 5.0), (30, 6.0))), reason=reason)
+    return histories.placed(
+        HistorySeries(name, histories.points((30, 5.0), (30, 6.0))), reason=reason
+    )
 
 
-def calm(name: str = "calm") -> Judged:
-    return histories.placed(Line(name, histories.points((30, 5.0))))
+def calm(name: str = "calm") -> JudgedSeries:
+    return histories.placed(HistorySeries(name, histories.points((30, 5.0))))
 
 
 def test_the_same_histories_give_the_same_bytes() -> None:
@@ -95,7 +97,10 @@ def test_an_acknowledged_step_is_hollow_has_its_reason_and_does_not_alarm() -> N
     [
         pytest.param([], "cannot tell: none of 0 series has 9 points", "inconclusive", id="none"),
         pytest.param(
-            [histories.placed(Line("x", ()))], "cannot tell: none of 1", "inconclusive", id="empty"
+            [histories.placed(HistorySeries("x", ()))],
+            "cannot tell: none of 1",
+            "inconclusive",
+            id="empty",
         ),
         pytest.param(
             [KINDS[4]], "cannot tell: none of 1 series has 9 points", "inconclusive", id="too short"
@@ -105,7 +110,7 @@ def test_an_acknowledged_step_is_hollow_has_its_reason_and_does_not_alarm() -> N
     ],
 )
 def test_the_headline_is_derived_from_the_steps(
-    shown: list[Judged], found: str, verdict: str
+    shown: list[JudgedSeries], found: str, verdict: str
 ) -> None:
     body = history_html(shown, RULE)
     assert headline(shown).found.startswith(found)
@@ -152,8 +157,8 @@ def test_of_many_points_the_extremes_are_drawn() -> None:
 
 
 def test_the_oldest_points_are_counted_where_a_series_is_drawn() -> None:
-    line = Line("x", (1.0,) * 20 + (2.0,) * 20, left_out=100)
-    judged = Judged(line, (Step(120, 1.0, 0.9, 1.1, is_worse=True),))
+    line = HistorySeries("x", (1.0,) * 20 + (2.0,) * 20, left_out=100)
+    judged = JudgedSeries(line, (ChangePoint(120, 1.0, 0.9, 1.1, is_worse=True),))
     assert levels.levels(judged) == [(1.0, 1.0), (2.0, 2.0)]
     assert ">120</text>" in levels.series(judged, 800, judged.steps)
 
@@ -162,7 +167,7 @@ def test_the_oldest_points_are_counted_where_a_series_is_drawn() -> None:
     "values", [(0.0,) * 8, (-5.0,) * 8, (1e-300,) * 8, (0.0, 1e300) * 4], ids=repr
 )
 def test_any_values_can_be_drawn(values: tuple[float, ...]) -> None:
-    judged = Judged(Line("x", values, scale=Scale.DIFFERENCE), ())
+    judged = JudgedSeries(HistorySeries("x", values, scale=Scale.DIFFERENCE), ())
     drawn = levels.series(judged, 800, ())
     assert 'class="dots"' in drawn
     assert "nan" not in drawn
@@ -172,8 +177,12 @@ def test_any_values_can_be_drawn(values: tuple[float, ...]) -> None:
 @pytest.mark.parametrize("every", [500, 3], ids=["two levels", "a step every 3 points"])
 def test_30_series_of_1000_points_fit_in_2_mb(every: int) -> None:
     values = histories.points(*[(every, 5.0 + at % 2) for at in range(1000 // every)])
-    steps = tuple(Step(at, 0.2, 0.1, 0.3, is_worse=True) for at in range(every, len(values), every))
-    shown = [Judged(Line(f"object-crud/metric_{n}", values), steps) for n in range(30)]
+    steps = tuple(
+        ChangePoint(at, 0.2, 0.1, 0.3, is_worse=True) for at in range(every, len(values), every)
+    )
+    shown = [
+        JudgedSeries(HistorySeries(f"object-crud/metric_{n}", values), steps) for n in range(30)
+    ]
     body = history_html(shown, RULE)
     assert body.count('class="dots"') == 30
     assert len(body.encode()) < 2_000_000

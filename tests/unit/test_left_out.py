@@ -16,7 +16,7 @@ from pipeline.render import words
 from pipeline.runs import measure, suite_file
 from pipeline.runs.plan import Plan
 from pipeline.runs.suite_file import Suite
-from pipeline.runs.verified import by_suite
+from pipeline.runs.verified import verify
 from pipeline.storage import codec
 from pipeline.system.errors import BaselineError
 from tests.builders import LATENCY, results
@@ -227,7 +227,7 @@ def test_an_artifact_cannot_leave_a_workload_out_before_it_is_settled() -> None:
         return replace(honest_run, samples=samples, trials=trials)
 
     assert honest_run.pairs > 3
-    judged = by_suite(without(range(3, honest_run.pairs)), suite, Product.MILO, None)
+    judged = verify(without(range(3, honest_run.pairs)), suite, Product.MILO, None)
     assert not [key for key in judged.lacking if key.startswith(f"{name}/")]
     with pytest.raises(BaselineError, match="no run leaves one out before the first look, at 3"):
-        by_suite(without(range(2, honest_run.pairs)), suite, Product.MILO, None)
+        verify(without(range(2, honest_run.pairs)), suite, Product.MILO, None)

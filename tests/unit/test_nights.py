@@ -18,7 +18,7 @@ from pipeline.judge.spreads import conditions_of, pair_spreads, run_spreads
 from pipeline.model.results import Failure, Interleave, ResultSet
 from pipeline.model.subject import Arm, Product
 from pipeline.runs import priors, suite_file
-from pipeline.runs.history import nights
+from pipeline.runs.history import nightly_records
 from pipeline.storage import codec
 from pipeline.system.errors import BaselineError, LoadError
 from tests.builders import COUNT, LATENCY, NOW, results
@@ -45,7 +45,7 @@ def folder(path: Path, found: ResultSet) -> Path:
 
 
 def test_a_night_is_the_candidate_against_the_reference_of_the_same_run() -> None:
-    kept = nights.night(run(3))
+    kept = nightly_records.nightly_record(run(3))
     assert kept.commit == "commit-3"
     assert kept.metrics["object-crud/create_p50"].value == pytest.approx(1.1)
     assert kept.metrics["object-crud/files"].value == pytest.approx(2.0)
@@ -56,20 +56,20 @@ def test_a_slow_machine_is_no_step(tmp_path: Path) -> None:
     path = tmp_path / "nights.jsonl"
     for number in range(20):
         slow = 1.0 if number < 10 else 3.0
-        nights.append(path, nights.night(run(number, machine=slow)))
-    for series in nights.read(path).series:
-        assert np.ptp(series.line.values) < 1e-9
+        nightly_records.append(path, nightly_records.nightly_record(run(number, machine=slow)))
+    for series in nightly_records.read(path).series:
+        assert np.ptp(series.series.values) < 1e-9
 
 
 def test_an_invalid_pair_is_left_out_and_a_run_without_any_other_is_refused() -> None:
-    kept = nights.night(run(invalid={1: "too slow"}))
+    kept = nightly_records.nightly_record(run(invalid={1: "too slow"}))
     assert kept.metrics["object-crud/create_p50"].pairs == 2
     with pytest.raises(LoadError, match="no valid pair"):
-        nights.night(run(invalid={0: "a", 1: "b", 2: "c"}))
+        nightly_records.nightly_record(run(invalid={0: "a", 1: "b", 2: "c"}))
 
 
 def test_a_metric_that_is_missing_in_a_pair_is_the_mean_of_the_others() -> None:
-    kept = nights.night(
+    kept = nightly_records.nightly_record(
         results((LATENCY, [0.1, 0.1], [None, 0.2]), (COUNT, [None, None], [None, None]))
     )
     assert set(kept.metrics) == {"object-crud/create_p50"}
@@ -78,38 +78,42 @@ def test_a_metric_that_is_missing_in_a_pair_is_the_mean_of_the_others() -> None:
 
 def test_the_same_run_twice_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "kept" / "nights.jsonl"
-    assert nights.append(path, nights.night(run(0)))
-    assert nights.append(path, nights.night(run(1)))
+    assert nightly_records.append(path, nightly_records.nightly_record(run(0)))
+    assert nightly_records.append(path, nightly_records.nightly_record(run(1)))
     before = path.read_bytes()
-    assert not nights.append(path, nights.night(run(0)))
+    assert not nightly_records.append(path, nightly_records.nightly_record(run(0)))
     assert path.read_bytes() == before
-    assert len(nights.load(path)) == 2
+    assert len(nightly_records.load(path)) == 2
 
 
 def test_a_run_that_went_on_takes_its_own_place(tmp_path: Path) -> None:
     path = tmp_path / "nights.jsonl"
-    nights.append(path, nights.night(run(0, invalid={1: "too slow"})))
-    nights.append(path, nights.night(run(0)))
-    (night,) = nights.load(path)
+    nightly_records.append(path, nightly_records.nightly_record(run(0, invalid={1: "too slow"})))
+    nightly_records.append(path, nightly_records.nightly_record(run(0)))
+    (night,) = nightly_records.load(path)
     assert night.metrics["object-crud/create_p50"].pairs == 3
 
 
 def test_nights_are_kept_in_the_order_of_time(tmp_path: Path) -> None:
     path = tmp_path / "nights.jsonl"
     for number in (4, 2, 3):
-        nights.append(path, nights.night(run(number)))
-    assert [night.commit for night in nights.load(path)] == ["commit-2", "commit-3", "commit-4"]
+        nightly_records.append(path, nightly_records.nightly_record(run(number)))
+    assert [night.commit for night in nightly_records.load(path)] == [
+        "commit-2",
+        "commit-3",
+        "commit-4",
+    ]
 
 
 @pytest.mark.parametrize("left", [1, 40, 400])
 def test_a_last_line_that_was_cut_off_is_dropped(left: int, tmp_path: Path) -> None:
     path = tmp_path / "nights.jsonl"
     for number in (0, 1):
-        nights.append(path, nights.night(run(number)))
+        nightly_records.append(path, nightly_records.nightly_record(run(number)))
     first, second = path.read_text().splitlines()
     path.write_text(f"{first}\n{second[:left]}")
-    assert [night.commit for night in nights.load(path)] == ["commit-0"]
-    assert nights.append(path, nights.night(run(1)))
+    assert [night.commit for night in nightly_records.load(path)] == ["commit-0"]
+    assert nightly_records.append(path, nightly_records.nightly_record(run(1)))
     assert path.read_text() == f"{first}\n{second}\n"
 
 
@@ -117,40 +121,40 @@ def test_a_line_in_the_middle_that_cannot_be_read_is_an_error_and_nothing_is_los
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "nights.jsonl"
-    nights.append(path, nights.night(run(0)))
+    nightly_records.append(path, nightly_records.nightly_record(run(0)))
     text = "{}\n" + path.read_text()
     path.write_text(text)
     with pytest.raises(BaselineError, match=r"nights.jsonl:1: run: Field required"):
-        nights.append(path, nights.night(run(1)))
+        nightly_records.append(path, nightly_records.nightly_record(run(1)))
     assert path.read_text() == text
 
 
 def test_an_empty_file_has_no_history(tmp_path: Path) -> None:
     path = tmp_path / "nights.jsonl"
     path.write_text("")
-    with pytest.raises(BaselineError, match="no night"):
-        nights.read(path)
+    with pytest.raises(BaselineError, match="no record"):
+        nightly_records.read(path)
 
 
 def test_nights_against_another_reference_are_left_out_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "nights.jsonl"
     other = {Arm.BASELINE: "a" * 64, Arm.CANDIDATE: "c" * 64}
-    nights.append(path, nights.night(run(0, ratio=3.0, digests=other)))
+    nightly_records.append(path, nightly_records.nightly_record(run(0, ratio=3.0, digests=other)))
     for number in (1, 2):
-        nights.append(path, nights.night(run(number)))
-    series = nights.read(path).series[0]
-    assert len(series.line.values) == 2
-    assert "1 nights against another reference" in series.line.notes[0]
+        nightly_records.append(path, nightly_records.nightly_record(run(number)))
+    series = nightly_records.read(path).series[0]
+    assert len(series.series.values) == 2
+    assert "1 records against another reference" in series.series.notes[0]
 
 
 def test_a_line_is_what_its_schema_says(tmp_path: Path) -> None:
     path = tmp_path / "nights.jsonl"
-    nights.append(path, nights.night(run(0)))
-    jsonschema.validate(json.loads(path.read_text()), nights.schema())
+    nightly_records.append(path, nightly_records.nightly_record(run(0)))
+    jsonschema.validate(json.loads(path.read_text()), nightly_records.schema())
 
 
 def test_the_committed_schema_is_that_of_the_model(golden: Callable[[str, str], None]) -> None:
-    text = json.dumps(nights.schema(), indent=1, sort_keys=True) + "\n"
+    text = json.dumps(nightly_records.schema(), indent=1, sort_keys=True) + "\n"
     golden("../../docs/schemas/night-1.schema.json", text)
 
 
@@ -161,7 +165,7 @@ def test_a_step_of_a_metric_is_found_in_the_file_and_names_its_commits(
     draw = np.random.default_rng(1)
     for number in range(30):
         ratio = (1.0 if number < 20 else 1.15) * float(np.exp(draw.normal(0, 0.01)))
-        nights.append(path, nights.night(run(number, ratio=ratio)))
+        nightly_records.append(path, nightly_records.nightly_record(run(number, ratio=ratio)))
     added = folder(tmp_path / "run", run(30, ratio=1.15))
     assert main(["history", str(path), "--append", str(added), "--json", "--alarm"]) == 3
     series = {s["series"]: s for s in json.loads(capsys.readouterr().out)["series"]}
@@ -192,9 +196,11 @@ def test_how_often_equal_builds_turn_red_is_a_series_too(tmp_path: Path) -> None
     codec.write_calibration(added / "calibration.json", found)
     path = tmp_path / "equal.jsonl"
     assert main(["history", str(path), "--append", str(added), "--json"]) == 0
-    (kept,) = nights.load(path)
-    assert kept.metrics[nights.FALSE_ALARMS].value == found.false_alarms
-    assert nights.FALSE_ALARMS in {dated.line.name for dated in nights.read(path).series}
+    (kept,) = nightly_records.load(path)
+    assert kept.metrics[nightly_records.FALSE_ALARMS].value == found.false_alarms
+    assert nightly_records.FALSE_ALARMS in {
+        dated.series.name for dated in nightly_records.read(path).series
+    }
 
 
 @settings(
@@ -208,43 +214,48 @@ def test_a_night_that_is_there_twice_counts_once_and_it_is_said(
     path = tmp_path / "nights.jsonl"
     path.unlink(missing_ok=True)
     for number in range(12):
-        nights.append(path, nights.night(run(number, 1.1 + 0.01 * number)))
-    once = nights.read(path).series
+        nightly_records.append(
+            path, nightly_records.nightly_record(run(number, 1.1 + 0.01 * number))
+        )
+    once = nightly_records.read(path).series
     lines = path.read_text().splitlines(keepends=True)
     for which, where in again:
         lines.insert(where, lines[which])
     path.write_text("".join(lines))
-    for one, other in zip(once, nights.read(path).series, strict=True):
-        assert other.line.values == one.line.values
-        assert (f"{len(again)} line" in " ".join(other.line.notes)) is bool(again)
+    for one, other in zip(once, nightly_records.read(path).series, strict=True):
+        assert other.series.values == one.series.values
+        assert (f"{len(again)} line" in " ".join(other.series.notes)) is bool(again)
 
 
 def test_of_a_night_that_was_made_longer_on_one_branch_the_longer_counts(tmp_path: Path) -> None:
     path = tmp_path / "nights.jsonl"
-    short = nights.night(run(0, 1.1, invalid={1: "too slow"}))
-    whole = nights.night(run(0, 1.1))
+    short = nightly_records.nightly_record(run(0, 1.1, invalid={1: "too slow"}))
+    whole = nightly_records.nightly_record(run(0, 1.1))
     for order in ([short, whole], [whole, short]):
         path.write_text("".join(one.model_dump_json(by_alias=True) + "\n" for one in order))
-        assert [night.run for night in nights.load(path)] == [short.run] * 2
-        (pairs,) = {len(series.line.values) for series in nights.read(path).series}
+        assert [night.run for night in nightly_records.load(path)] == [short.run] * 2
+        (pairs,) = {len(series.series.values) for series in nightly_records.read(path).series}
         assert pairs == 1
-        assert nights.distinct(nights.load(path)) == [whole]
+        assert nightly_records.without_duplicates(nightly_records.load(path)) == [whole]
 
 
 def test_nights_of_one_run_at_other_times_are_other_nights(tmp_path: Path) -> None:
     path = tmp_path / "nights.jsonl"
-    kept = [nights.night(run(number)).model_copy(update={"run": "same"}) for number in range(3)]
+    kept = [
+        nightly_records.nightly_record(run(number)).model_copy(update={"run": "same"})
+        for number in range(3)
+    ]
     path.write_text("".join(one.model_dump_json(by_alias=True) + "\n" for one in kept))
-    assert {len(series.line.values) for series in nights.read(path).series} == {3}
+    assert {len(series.series.values) for series in nightly_records.read(path).series} == {3}
 
 
 def test_nights_know_the_day_of_their_week(tmp_path: Path) -> None:
     path = tmp_path / "nights.jsonl"
     for number in range(9):
-        nights.append(path, nights.night(run(number)))
-    for series in nights.read(path).series:
+        nightly_records.append(path, nightly_records.nightly_record(run(number)))
+    for series in nightly_records.read(path).series:
         first = NOW.weekday()
-        assert list(series.line.weekdays) == [(first + number) % 7 for number in range(9)]
+        assert list(series.series.weekdays) == [(first + number) % 7 for number in range(9)]
 
 
 def with_load(found: ResultSet) -> ResultSet:
@@ -254,12 +265,12 @@ def with_load(found: ResultSet) -> ResultSet:
 
 def test_a_night_keeps_how_much_its_pairs_varied_and_under_which_conditions() -> None:
     found = with_load(results((LATENCY, [1.0, 1.0, 1.0], [1.0, 1.1, 1.2])))
-    kept = nights.night(found)
+    kept = nightly_records.nightly_record(found)
     value = kept.metrics["object-crud/create_p50"]
     assert value.spread() == pair_spreads(found)["object-crud/create_p50"]
     assert value.freedom == 2
     assert kept.conditions == conditions_of(found)
-    ((history,),) = (nights.spread_histories([kept]),)
+    ((history,),) = (nightly_records.spread_histories([kept]),)
     assert history.runs == (run_spreads(found),)
 
 
@@ -267,31 +278,36 @@ def test_a_night_that_does_not_say_its_load_or_in_which_a_build_failed_has_no_sp
     first, *others = (found := with_load(run())).trials
     failed = replace(found, trials=(replace(first, failures=(Failure("died"),)), *others))
     for one in (run(), failed):
-        kept = nights.night(one)
+        kept = nightly_records.nightly_record(one)
         assert kept.conditions is None
         assert all(value.spread() is None for value in kept.metrics.values())
-        assert nights.spread_histories([kept]) == ()
+        assert nightly_records.spread_histories([kept]) == ()
 
 
 def test_nights_of_before_are_read_and_their_lines_stay_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "nights.jsonl"
-    body = nights.night(run(0)).model_dump(mode="json", by_alias=True, exclude_none=True)
+    body = nightly_records.nightly_record(run(0)).model_dump(
+        mode="json", by_alias=True, exclude_none=True
+    )
     assert not {"conditions", "variance", "freedom"} & {*body, *body["metrics"].popitem()[1]}
     line = json.dumps(body, sort_keys=True) + "\n"
     path.write_text(line)
-    nights.append(path, nights.night(with_load(run(1))))
+    nightly_records.append(path, nightly_records.nightly_record(with_load(run(1))))
     assert path.read_text().startswith(line)
-    old, new = nights.load(path)
+    old, new = nightly_records.load(path)
     assert old.conditions is None
     assert new.conditions is not None
 
 
 def test_spreads_of_nights_are_apart_by_their_conditions_and_once_for_each_run() -> None:
     here, elsewhere = (
-        [nights.night(replace(with_load(run(first + at)), load_digest=load)) for at in range(3)]
+        [
+            nightly_records.nightly_record(replace(with_load(run(first + at)), load_digest=load))
+            for at in range(3)
+        ]
         for first, load in ((0, "sha256:one"), (10, "sha256:two"))
     )
-    found = nights.spread_histories([*here, *elsewhere, *here])
+    found = nightly_records.spread_histories([*here, *elsewhere, *here])
     assert [history.conditions.load_digest for history in found] == ["sha256:one", "sha256:two"]
     assert [len(history.runs) for history in found] == [3, 3]
 
@@ -309,11 +325,13 @@ def test_a_spread_that_cannot_be_is_refused(
     parts: dict[str, float], said: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "nights.jsonl"
-    body = nights.night(run(0)).model_dump(mode="json", by_alias=True, exclude_none=True)
+    body = nightly_records.nightly_record(run(0)).model_dump(
+        mode="json", by_alias=True, exclude_none=True
+    )
     body["metrics"]["object-crud/create_p50"].update(parts)
     path.write_text(json.dumps(body) + "\n")
     with pytest.raises(BaselineError, match=said):
-        nights.load(path)
+        nightly_records.load(path)
 
 
 def test_a_night_by_another_version_of_our_suite_is_no_part_of_a_prior(tmp_path: Path) -> None:
@@ -334,5 +352,7 @@ def test_a_night_by_another_version_of_our_suite_is_no_part_of_a_prior(tmp_path:
         added = folder(tmp_path / f"run-{number}", found)
         command = ["history", str(path), "--append", str(added), "--suite", "smoke"]
         assert main(command) == 0
-    kept = [night.conditions and night.conditions.load_digest for night in nights.load(path)]
+    kept = [
+        night.conditions and night.conditions.load_digest for night in nightly_records.load(path)
+    ]
     assert kept == [ours, None, "sha256:of a cluster"]

@@ -8,7 +8,7 @@ import pytest
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm, Product
 from pipeline.runs import suite_file
-from pipeline.runs.verified import by_suite
+from pipeline.runs.verified import verify
 from pipeline.system.errors import BaselineError
 from tests.publishing import honest
 
@@ -44,7 +44,7 @@ def test_a_metric_that_a_cluster_does_not_tell_is_not_asked_for(
     environment: str, arms: tuple[Arm, ...], lacking: tuple[str, ...], tmp_path: Path
 ) -> None:
     found = without(honest(), FILES, *arms)
-    assert by_suite(found, suite(tmp_path, environment), Product.MILO, None).lacking == lacking
+    assert verify(found, suite(tmp_path, environment), Product.MILO, None).lacking == lacking
 
 
 def test_what_the_suite_does_not_have_is_left_out_and_said(tmp_path: Path) -> None:
@@ -52,22 +52,20 @@ def test_what_the_suite_does_not_have_is_left_out_and_said(tmp_path: Path) -> No
     candidate = results.samples[Arm.CANDIDATE][0]
     strange = replace(candidate, workload="of-its-own")
     samples = {**results.samples, Arm.CANDIDATE: (*results.samples[Arm.CANDIDATE], strange)}
-    found = by_suite(
-        replace(results, samples=samples), suite(tmp_path, "local"), Product.MILO, None
-    )
+    found = verify(replace(results, samples=samples), suite(tmp_path, "local"), Product.MILO, None)
     assert found.unknown == {strange.key}
-    assert strange.key not in {s.key for s in found.only().samples[Arm.CANDIDATE]}
-    assert found.only().samples[Arm.BASELINE] == found.results.samples[Arm.BASELINE]
+    assert strange.key not in {s.key for s in found.without_unknown().samples[Arm.CANDIDATE]}
+    assert found.without_unknown().samples[Arm.BASELINE] == found.results.samples[Arm.BASELINE]
 
 
 def test_results_of_another_product_are_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(BaselineError, match="of the product milo") as caught:
-        by_suite(honest(), suite(tmp_path, "local"), Product.REFERENCE, None)
+        verify(honest(), suite(tmp_path, "local"), Product.REFERENCE, None)
     assert "--product milo" in caught.value.hint
 
 
 def test_results_cannot_say_what_does_not_gate(tmp_path: Path) -> None:
     results = honest()
     keys = tuple(s.key for s in results.samples[Arm.CANDIDATE] if s.metric.gate)
-    judged = by_suite(replace(results, ungated=keys), suite(tmp_path, "local"), Product.MILO, None)
-    assert judged == by_suite(results, suite(tmp_path, "local"), Product.MILO, None)
+    judged = verify(replace(results, ungated=keys), suite(tmp_path, "local"), Product.MILO, None)
+    assert judged == verify(results, suite(tmp_path, "local"), Product.MILO, None)

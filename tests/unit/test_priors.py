@@ -28,7 +28,7 @@ from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHis
 from pipeline.model.subject import Arm, Product
 from pipeline.runs import baselines, preflight, priors, reports, run, suite_file, trust
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.history import nights
+from pipeline.runs.history import nightly_records
 from pipeline.runs.history.spreads_file import named_spreads, newest_spreads
 from pipeline.runs.priors import NO_PRIOR, NamedSpreads
 from pipeline.storage import codec
@@ -265,8 +265,10 @@ def test_nights_are_spreads_too(tmp_path: Path, no_shipped: Path) -> None:
     assert no_shipped.is_dir()
     path = tmp_path / "nights.txt"  # its schema says what it is, and no name
     for number in range(LEAST_RUNS):
-        nights.append(path, nights.night(measured(number)))
-    nights.append(path, nights.night(measured(20, load="sha256:another")))
+        nightly_records.append(path, nightly_records.nightly_record(measured(number)))
+    nightly_records.append(
+        path, nightly_records.nightly_record(measured(20, load="sha256:another"))
+    )
     by_nights = priors.chosen(asking(), named_spreads(str(path)))
     fed(*map(measured, range(LEAST_RUNS)))
     by_runs = priors.chosen(asking(), None)
@@ -410,9 +412,11 @@ def test_nights_and_runs_are_put_together_and_each_run_counts_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "nights.jsonl"
-    nights.append(path, nights.night(measured(99, load="sha256:of before")))
+    nightly_records.append(
+        path, nightly_records.nightly_record(measured(99, load="sha256:of before"))
+    )
     for number in range(LEAST_RUNS):
-        nights.append(path, nights.night(measured(number)))
+        nightly_records.append(path, nightly_records.nightly_record(measured(number)))
     folders = [stored(tmp_path / f"{at}", measured(at)) for at in (3, 30)]
     assert main.main(["baseline", "spreads", "--json", str(path), *map(str, folders)]) == 0
     found = codec.parse_spreads(capsys.readouterr().out.encode())
@@ -428,9 +432,9 @@ def test_nights_of_before_are_no_spreads(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "nights.jsonl"
-    nights.append(path, nights.night(measured(load="")))
+    nightly_records.append(path, nightly_records.nightly_record(measured(load="")))
     assert main.main(["baseline", "spreads", str(path)]) == Exit.NO_BASELINE
-    assert "nothing in it says how much its pairs varied" in capsys.readouterr().err
+    assert "no run in it says how much its pairs varied" in capsys.readouterr().err
 
 
 def test_runs_that_do_not_belong_together_are_not_put_together(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.judge.history import HistoryRule, judge
-from pipeline.model.history import Judged, Line, Step
+from pipeline.model.history import ChangePoint, HistorySeries, JudgedSeries
 from pipeline.model.metric import Scale
 from pipeline.render.history import history_text, marks, sparkline
 from tests.unit.test_history import noisy
@@ -19,16 +19,16 @@ def test_a_sparkline_shows_the_shape_in_as_much_room_as_there_is() -> None:
 @pytest.mark.parametrize("n", [10, 98, 99, 250, 1999])
 def test_the_mark_of_a_step_stands_below_its_point(n: int) -> None:
     for index in range(3, n - 3, 7):
-        step = Step(index, 0.1, 0.05, 0.15, is_worse=True)
+        step = ChangePoint(index, 0.1, 0.05, 0.15, is_worse=True)
         values = tuple(1.0 if number < index else 2.0 for number in range(n))
-        drawn = Judged(Line("x", values), (step,))
+        drawn = JudgedSeries(HistorySeries("x", values), (step,))
         column = len(marks(drawn, 98)) - 1
         assert set(sparkline(values, 98)[:column]) <= {"▁"}
         assert set(sparkline(values, 98)[column + 1 :]) <= {"█"}
 
 
 def test_hostile_names_are_shown_as_text() -> None:
-    line = Line("\x1b[31m<b>\n\u202ex", tuple(noisy((30, 1.0), (30, 2.0))), Scale.RATIO)
+    line = HistorySeries("\x1b[31m<b>\n\u202ex", tuple(noisy((30, 1.0), (30, 2.0))), Scale.RATIO)
     text = history_text([judge(line, HistoryRule())])
     assert "\x1b" not in text
     assert "\u202e" not in text

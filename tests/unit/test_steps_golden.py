@@ -8,7 +8,7 @@ import pytest
 
 from dev.benchmarks.agreement import covering, f1
 from pipeline.judge.history import HistoryRule, judge
-from pipeline.model.history import Line
+from pipeline.model.history import HistorySeries
 from pipeline.model.metric import Scale
 
 GOLDEN: dict[str, Any] = json.loads(
@@ -19,12 +19,12 @@ GOLDEN: dict[str, Any] = json.loads(
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_steps_that_otava_expects_in_its_series_are_found(name: str) -> None:
     body = GOLDEN[name]
-    line = Line(name, tuple(map(float, body["values"])), Scale(body["scale"]))
+    line = HistorySeries(name, tuple(map(float, body["values"])), Scale(body["scale"]))
     assert [step.index for step in judge(line, HistoryRule(least=0.0)).steps] == body["steps"]
 
 
 def test_only_large_steps_are_left_where_only_they_matter() -> None:
-    line = Line("tigerbeetle", tuple(map(float, GOLDEN["tigerbeetle"]["values"])))
+    line = HistorySeries("tigerbeetle", tuple(map(float, GOLDEN["tigerbeetle"]["values"])))
     assert [step.index for step in judge(line, HistoryRule(least=0.05)).steps] == [15, 71]
 
 

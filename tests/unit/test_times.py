@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.runs.history import dates, points_csv
+from pipeline.runs.history import points_csv, time_column
 from pipeline.runs.history.source import Meaning
 from pipeline.system.errors import ConfigError
 
@@ -155,11 +155,11 @@ def test_columns_of_one_series_each_may_be_in_another_order(tmp_path: Path) -> N
     # Read as numbers `b` comes first, as versions second: but it is alone in its series.
     path.write_text("time,value,series\n1.10,1,b\n1.9,1,a\n1.20,2,b\n")
     one, two = points_csv.read(path, Meaning()).series
-    assert [one.line.values, two.line.values] == [(1.0, 2.0), (1.0,)]
+    assert [one.series.values, two.series.values] == [(1.0, 2.0), (1.0,)]
 
 
 def test_so_many_versions_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dates, "MOST_VERSIONS", 3)
+    monkeypatch.setattr(time_column, "MAX_VERSIONS", 3)
     assert order(tmp_path, ["v1", "v2", "v3"]) == ["v1", "v2", "v3"]
     assert ":5: time: `v4` is not a version" in refusal(tmp_path, ["v1", "v2", "v3", "v4", "v5"])
     assert order(tmp_path, ["0.25", "0.5", "0.75", "1"]) == ["0.25", "0.5", "0.75", "1"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.results import ResultSet
-from pipeline.runs.history import branch, nights
+from pipeline.runs.history import branch, nightly_records
 from pipeline.runs.history.branch import Branch
 from pipeline.storage import codec
 from tests.github.fake import REPOSITORY, GitHub
@@ -95,7 +95,9 @@ def measured(age_h: float) -> ResultSet:
 def before(remote: Path, *ages_h: float) -> None:
     """Keep nights of the past."""
     for age_h in ages_h:
-        branch.append(Branch(str(remote), "history", PLACE), nights.night(measured(age_h)))
+        branch.append(
+            Branch(str(remote), "history", PLACE), nightly_records.nightly_record(measured(age_h))
+        )
 
 
 def states(github: GitHub) -> list[str]:
@@ -138,7 +140,7 @@ def test_a_silence_is_said_in_the_issue_and_a_fresh_night_is_not(
     assert states(github[0]) == []
     keep(None, fresh="48")
     assert states(github[0]) == ["open"]
-    assert "the newest night is 60 h old" in github[0].issues[1]["body"]
+    assert "the newest record is 60 h old" in github[0].issues[1]["body"]
 
 
 def test_a_night_of_the_future_is_said_in_the_issue_and_ends_no_silence(
@@ -147,10 +149,10 @@ def test_a_night_of_the_future_is_said_in_the_issue_and_ends_no_silence(
     before(remote, 60)
     keep(-24 * 365)
     assert states(github[0]) == ["open"]
-    assert "is yet to come" in github[0].issues[1]["body"]
+    assert "is in the future" in github[0].issues[1]["body"]
     assert kept(remote) == 1
     keep(None, fresh="48")
-    assert "the newest night is 60 h old" in github[0].issues[1]["body"]
+    assert "the newest record is 60 h old" in github[0].issues[1]["body"]
 
 
 def test_steps_and_suite_of_a_night_are_not_what_its_files_say(

@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.model.history import Place
+from pipeline.model.history import CommitRef
 from pipeline.model.metric import Better, Scale
-from pipeline.runs.history.dates import Times
-from pipeline.runs.history.source import Dated, Meaning, Source, dated
+from pipeline.runs.history.source import Meaning, SeriesPoints, Source, newest_points
+from pipeline.runs.history.time_column import TimeColumn
 from pipeline.storage.csv_file import BLOCK, Block, Column, CsvFile, Grown, numbering
 from pipeline.system.errors import ConfigError
 
-ALONE = "value"
+UNNAMED_SERIES = "value"
 """The name of the series of a file that names none."""
 
-MOST_SERIES = 20_000
+MAX_SERIES = 20_000
 """Of one file; each costs a fifth of a millisecond, however short it is."""
 
 _COLUMNS = (
@@ -50,7 +50,7 @@ def read(path: Path, default: Meaning, size: int = BLOCK) -> Source:
         ConfigError: The file cannot be used, with its line and what was expected there.
     """
     file = CsvFile(path, _COLUMNS, size)
-    times, series = Times(file), _Series(file, default)
+    times, series = TimeColumn(file), _Series(file, default)
     all_values, all_codes = Grown(), Grown()
     for block in file.blocks():
         times.add(block.first, block.texts["time"])
@@ -63,21 +63,21 @@ def read(path: Path, default: Meaning, size: int = BLOCK) -> Source:
     if is_twice.any():
         _refuse_twice(file, order, int(is_twice.argmax()))
     ends = np.searchsorted(codes[order], np.arange(len(meanings)), side="right")
-    found: list[Dated] = []
+    found: list[SeriesPoints] = []
     for (name, meaning), start, end in zip(meanings.items(), [0, *ends[:-1]], ends, strict=True):
         rows = order[start:end]
         is_sorted = bool((rows[1:] > rows[:-1]).all())
         said = () if is_sorted else ("the lines are not in the order of time; they were sorted",)
         days = None if times.days is None else times.days[rows]
-        found.append(dated(name, meaning, values[rows], rows, said, days=days))
+        found.append(newest_points(name, meaning, values[rows], rows, said, days=days))
 
-    def look(rows: AbstractSet[int], commits: AbstractSet[str]) -> Mapping[int, Place]:
+    def look(rows: AbstractSet[int], commits: AbstractSet[str]) -> Mapping[int, CommitRef]:
         has_commits = "commit" in file.columns
         named = file.rows_with("commit", commits) if has_commits and commits else []
         wanted = {*rows, *named}
         said = file.lookup(wanted, "commit") if has_commits else {}
         return {
-            row: Place(time.strip(" \t"), said.get(row, ""))
+            row: CommitRef(time.strip(" \t"), said.get(row, ""))
             for row, time in file.lookup(wanted, "time").items()
         }
 
@@ -96,7 +96,7 @@ class _Series:
     def add(self, block: Block) -> NDArray[np.int32]:
         """Return the number of the series of each row of a block, shape (rows,)."""
         rows = len(block.texts["time"])
-        names = block.texts.get("series") or [ALONE] * rows
+        names = block.texts.get("series") or [UNNAMED_SERIES] * rows
         for column, allowed in _MEANING.items():
             if column in block.texts:
                 for said in dict.fromkeys(zip(names, block.texts[column], strict=True)):
@@ -104,9 +104,9 @@ class _Series:
         found: NDArray[np.int32] = np.fromiter(
             map(self._numbers.__getitem__, names), np.int32, rows
         )
-        if len(self._numbers) > MOST_SERIES:
-            row = int((found == MOST_SERIES).argmax())
-            expected = f"one of the {MOST_SERIES:,} series before; a file has no more"
+        if len(self._numbers) > MAX_SERIES:
+            row = int((found == MAX_SERIES).argmax())
+            expected = f"one of the {MAX_SERIES:,} series before; a file has no more"
             self._file.refuse(block.first + row, "series", names[row], expected)
         return found
 
@@ -128,7 +128,7 @@ class _Series:
         if not expected and (before := self._said.setdefault((name, column), text)) != text:
             expected = f"`{before}`, as earlier in its series"
         if expected:
-            names = block.texts.get("series") or [ALONE] * len(block.texts[column])
+            names = block.texts.get("series") or [UNNAMED_SERIES] * len(block.texts[column])
             row = list(zip(names, block.texts[column], strict=True)).index(said)
             self._file.refuse(block.first + row, column, text, expected)
 

@@ -1,4 +1,4 @@
-"""Where the points of a history come from, and what is known of each."""
+"""The series of a history, as read from a file."""
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
@@ -9,44 +9,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.judge.history import NEWEST
-from pipeline.model.history import Line, Place
+from pipeline.model.history import CommitRef, HistorySeries
 from pipeline.model.metric import Better, Scale
 
-Look: TypeAlias = Callable[[AbstractSet[int], AbstractSet[str]], Mapping[int, Place]]
-"""From rows of the source and from commits to the places of those rows, and of all rows of those
-commits.  Places are looked up in the end, because ten million of them would fill the memory."""
+FindRefs: TypeAlias = Callable[[AbstractSet[int], AbstractSet[str]], Mapping[int, CommitRef]]
+"""Returns the time and commit of some rows of the source, and of all rows of some commits.  They
+are looked up at the end, because those of ten million rows would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What the values of a series mean."""
+    """Scale and direction of the values of a series."""
 
     scale: Scale = Scale.RATIO
     better: Better = Better.LOWER
 
 
 @dataclass(frozen=True, slots=True)
-class Dated:
+class SeriesPoints:
     """The points of one series.
 
     Attributes:
-        line: Its values.
-        rows: Row of the source of every point that is looked at, shape (n,).
+        series: Values of the points that are analysed.
+        rows: Row of the source of each of these points, shape (n,).
     """
 
-    line: Line
+    series: HistorySeries
     rows: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Every series of a file."""
+    """Every series of a file, and the lookup of times and commits."""
 
-    series: tuple[Dated, ...]
-    look: Look
+    series: tuple[SeriesPoints, ...]
+    find_refs: FindRefs
 
 
-def dated(
+def newest_points(
     name: str,
     meaning: Meaning,
     values: NDArray[np.float64],
@@ -54,21 +54,20 @@ def dated(
     notes: tuple[str, ...] = (),
     *,
     days: NDArray[np.int64] | None = None,
-) -> Dated:
-    """Return the newest points of a series.
+) -> SeriesPoints:
+    """Return the newest points of a series, at most `NEWEST`.
 
     Args:
-        name: Of the series.
-        meaning: Of its values.
-        values: Shape (n,), in the order of time.
-        rows: Shape (n,), of the source.
-        notes: What a reader should know.
-        days: Days since 1970-01-01 of each point, in UTC, shape (n,); None where there are no
-            dates.
+        name: Name of the series.
+        meaning: Scale and direction of its values.
+        values: Values in the order of time, shape (n,).
+        rows: Row of the source of each value, shape (n,).
+        notes: Remarks for the reader.
+        days: Days since 1970-01-01 in UTC of each point, shape (n,); None without dates.
     """
     left_out = max(0, len(values) - NEWEST)
     newest = tuple(values[left_out:].tolist())
-    # the first of January 1970 was a Thursday, and Monday is 0
+    # 1970-01-01 was a Thursday, and Monday is 0
     weekdays = () if days is None else tuple(((days[left_out:] + 3) % 7).tolist())
-    line = Line(name, newest, meaning.scale, meaning.better, left_out, notes, weekdays)
-    return Dated(line, rows[left_out:])
+    series = HistorySeries(name, newest, meaning.scale, meaning.better, left_out, notes, weekdays)
+    return SeriesPoints(series, rows[left_out:])

@@ -22,14 +22,14 @@ from pipeline.storage.csv_file import CsvFile, Grown, numbering
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import clipped
 
-Keys: TypeAlias = tuple[NDArray[Any], ...]
+SortKeys: TypeAlias = tuple[NDArray[Any], ...]
 """What decides the order of points, each of shape (points,); the first key decides first."""
 
 HINT = (
     "times are ISO 8601 (2025-03-01T02:00:00Z), seconds, milliseconds, microseconds or nanoseconds"
     " since 1970, whole numbers in order, or versions (v0.32.1)"
 )
-MOST_VERSIONS = 200_000
+MAX_VERSIONS = 200_000
 """More different versions than any product has."""
 
 _DAY_S = 86_400
@@ -99,7 +99,7 @@ class _Reading:
 
     how: str
     what: str
-    keys: Callable[[Sequence[str]], Keys]
+    keys: Callable[[Sequence[str]], SortKeys]
     all: list[Grown] = field(default_factory=lambda: [Grown(), Grown()])
     fails_at: tuple[int, str] | None = None
 
@@ -120,7 +120,7 @@ class _Reading:
                 grown.add(np.zeros(first - len(grown), dtype=key.dtype))
             grown.add(key[at])
 
-    def all_keys(self) -> Keys:
+    def all_keys(self) -> SortKeys:
         """Return the keys of all rows; one that few rows have is 0 for the others."""
         first, *others = [grown.whole() for grown in self.all if len(grown)]
         self.all.clear()
@@ -134,7 +134,7 @@ class _Reading:
         return True
 
 
-class Times:
+class TimeColumn:
     """The column of times of a file, of which blocks are added one after the other.
 
     Attributes:
@@ -210,7 +210,7 @@ class Times:
             self.days = keys[0] // (_DAY_S * 10**9)
         return order, is_same_series & (steps == 0)
 
-    def _keys(self, reading: _Reading) -> Keys:
+    def _keys(self, reading: _Reading) -> SortKeys:
         keys = reading.all_keys()
         if reading is not self._versions:
             return keys
@@ -218,11 +218,11 @@ class Times:
         ranks = np.array([ordered[key] for key in self._version_keys], dtype=np.int64)
         return (ranks[keys[0]],)
 
-    def _numbers_of_versions(self, texts: Sequence[str]) -> Keys:
+    def _numbers_of_versions(self, texts: Sequence[str]) -> SortKeys:
         for text in texts:
             if text in self._version_numbers:
                 continue
-            if len(self._version_keys) == MOST_VERSIONS or not _is_version(_shape(text)):
+            if len(self._version_keys) == MAX_VERSIONS or not _is_version(_shape(text)):
                 raise _UnreadableError
             self._version_keys.append(_version_key(text))
             self._version_numbers[text]
@@ -288,7 +288,7 @@ def _days_of_numbers(numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
     return days
 
 
-def _steps(keys: Keys, order: NDArray[np.int64]) -> NDArray[np.int8]:
+def _steps(keys: SortKeys, order: NDArray[np.int64]) -> NDArray[np.int8]:
     """Return of each row but the first: 1 when later than the one before, -1 earlier, 0 neither."""
     found = np.zeros(len(order) - 1, dtype=np.int8)
     for key in keys:
@@ -324,7 +324,7 @@ def _is_version(shape: str) -> bool:
     return len(shape) <= _LONGEST and _VERSION.fullmatch(shape) is not None
 
 
-def _number_keys(texts: Sequence[str]) -> Keys:
+def _number_keys(texts: Sequence[str]) -> SortKeys:
     """Return whole numbers, and fractions where there are any: a double would lose digits."""
     if not all(map(_is_number, set(map(_shape, texts)))):
         raise _UnreadableError
@@ -359,15 +359,15 @@ def _refuse_version() -> re.Match[str]:
     raise _UnreadableError
 
 
-def _date_keys(texts: Sequence[str]) -> Keys:
+def _date_keys(texts: Sequence[str]) -> SortKeys:
     return _nanoseconds(texts, _DATES)
 
 
-def _day_first_keys(texts: Sequence[str]) -> Keys:
+def _day_first_keys(texts: Sequence[str]) -> SortKeys:
     return _nanoseconds(texts, _DAY_FIRST)
 
 
-def _month_first_keys(texts: Sequence[str]) -> Keys:
+def _month_first_keys(texts: Sequence[str]) -> SortKeys:
     return _nanoseconds(texts, _MONTH_FIRST)
 
 
@@ -382,7 +382,7 @@ def _spans(shape: str, patterns: tuple[re.Pattern[str], ...]) -> Mapping[str, sl
     return None
 
 
-def _nanoseconds(texts: Sequence[str], patterns: tuple[re.Pattern[str], ...]) -> Keys:
+def _nanoseconds(texts: Sequence[str], patterns: tuple[re.Pattern[str], ...]) -> SortKeys:
     """Return nanoseconds since 1970 in UTC, which is also taken for that of a time without zone."""
     by_shape: dict[str, list[int]] = defaultdict(list)
     for number, text in enumerate(texts):

@@ -1,0 +1,230 @@
+"""`history`: append a run to a file of points, and find the change points of every series in it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.judge.history import HistoryRule, acknowledge, judge
+from pipeline.model.calibration import Calibration
+from pipeline.model.history import Acknowledgement, CommitRef, JudgedSeries
+from pipeline.model.metric import Scale
+from pipeline.model.results import ResultSet
+from pipeline.model.subject import Product
+from pipeline.runs import priors, suite_file
+from pipeline.runs.history import branch, nightly_records, points_csv
+from pipeline.runs.history.source import Meaning, SeriesPoints, Source
+from pipeline.runs.suite_file import Suite
+from pipeline.runs.verified import verify
+from pipeline.storage import acknowledged, artifact, codec
+from pipeline.system import paths
+from pipeline.system.errors import BaselineError, ConfigError, Exit
+from pipeline.system.log import log
+
+CALIBRATION = "calibration.json"
+"""Output of `baseline calibrate --json`, if it is kept in the folder of its run."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRequest:
+    """Arguments of `history`.
+
+    Attributes:
+        file: File of points, or its path on `branch`.
+        meaning: Scale and direction of series that do not say theirs.
+        append: Folder of a run to append first.
+        suite: Suite by which the appended run is read; None for its own words.
+        product: Product of the appended run.
+        branch: Branch of a git repository that holds the file.
+        remote: Repository of the branch.
+        fresh_hours: Greatest age of the newest record.
+        acknowledged: File of acknowledged change points.
+        least: Smallest change that matters, as a ratio or an amount; None for the default.
+        html: Path of the page to write.
+    """
+
+    file: Path
+    meaning: Meaning
+    append: Path | None = None
+    suite: str | None = None
+    product: Product = Product.MILO
+    branch: str | None = None
+    remote: str | None = None
+    fresh_hours: float | None = None
+    acknowledged: Path | None = None
+    least: float | None = None
+    html: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.branch is None and self.remote is not None:
+            raise ConfigError("--remote needs --branch")
+        if self.html and self.html.resolve() in {
+            path.resolve() for path in (self.file, self.acknowledged) if path
+        }:
+            raise ConfigError(f"--html {self.html}: this file is read; name another one")
+
+
+def read_history(request: HistoryRequest) -> list[JudgedSeries]:
+    """Return every series of a file with its change points; append a run first, if requested.
+
+    Raises:
+        PipelineError: The file, the run or the acknowledgements cannot be used.
+    """
+    if request.branch is None:
+        if request.append is not None:
+            is_new = nightly_records.append(request.file, _new_record(request, request.append))
+            _log_appended(request.file, is_new=is_new)
+        return _judge_file(request, request.file)
+    place = branch.Branch(request.remote or "origin", request.branch, os.fspath(request.file))
+    if request.append is not None:
+        is_new = branch.append(place, _new_record(request, request.append))
+        _log_appended(request.file, is_new=is_new)
+    with branch.checked_out(place) as copy:
+        return _judge_file(request, copy)
+
+
+def write_page(histories: Sequence[JudgedSeries], page: Path, least: float | None) -> bool:
+    """Write the HTML page; if that is not possible, log the reason and return False."""
+    from pipeline.render.history_page import history_html
+
+    is_written = codec.write_reports(
+        page.parent, {page.name: history_html(histories, HistoryRule(least))}
+    )
+    if is_written:
+        log.info("%s: written", page)
+    return is_written
+
+
+def exit_code(histories: Sequence[JudgedSeries], *, alarm: bool) -> Exit:
+    """Return the exit code: a regression only with `--alarm`."""
+    alarms = any(step.alarms for judged in histories for step in judged.steps)
+    return Exit.REGRESSION if alarm and alarms else Exit.NO_REGRESSION
+
+
+def _new_record(request: HistoryRequest, folder: Path) -> nightly_records.NightlyRecord:
+    """Return the record of a run to append; its files are untrusted.
+
+    Raises:
+        PipelineError: The file is of another kind, or the run cannot be used.
+    """
+    if not nightly_records.is_nightly_file(request.file):
+        raise ConfigError(f"{request.file}: a run can be appended to a .jsonl file only")
+    results = artifact.results_in(paths.measured(folder, paths.RESULTS).parent)
+    if request.suite is not None:
+        suite = suite_file.load(suite_file.path_of(request.suite)).suite
+        try:
+            results = verify(results, suite, request.product, None).without_unknown()
+        except BaselineError as error:
+            raise BaselineError(f"{folder}: {error}", hint=error.hint) from error
+        results = _without_foreign_load(results, suite, request.product)
+    return nightly_records.nightly_record(results, _calibration(folder))
+
+
+def _without_foreign_load(results: ResultSet, suite: Suite, product: Product) -> ResultSet:
+    """Return results without their load digest, if it is not that of our suite.
+
+    Our suite defines the metrics, so the spreads of another version of it cannot be used.
+    """
+    ours = priors.request(suite, product, results.interleave).conditions
+    if results.environment != ours.environment or results.load_digest == ours.load_digest:
+        return results
+    return replace(results, load_digest="")
+
+
+def _calibration(folder: Path) -> Calibration | None:
+    data = artifact.file_in(folder, CALIBRATION)
+    try:
+        return codec.parse_calibration(data) if data is not None else None
+    except ValueError as error:
+        raise BaselineError(f"{folder / CALIBRATION}: {error}") from error
+
+
+def _log_appended(path: Path, *, is_new: bool) -> None:
+    log.info("%s: %s", path, "added" if is_new else "was there already")
+
+
+def _judge_file(request: HistoryRequest, path: Path) -> list[JudgedSeries]:
+    if request.fresh_hours is not None:
+        nightly_records.require_fresh(path, request.fresh_hours)
+    acknowledgements = acknowledged.steps(request.acknowledged) if request.acknowledged else ()
+    rule = HistoryRule(request.least)
+    if nightly_records.is_nightly_file(path):
+        source = nightly_records.read(path)
+    else:
+        source = points_csv.read(path, request.meaning)
+    if (request.least or 0) > 1 and any(p.series.scale is Scale.RATIO for p in source.series):
+        raise ConfigError(
+            f"--least {request.least:g} is {100 * (request.least or 0):g} % of a ratio: no change"
+            " would be reported",
+            hint=f"write {request.least:g}%, if that is meant",
+        )
+    judged = [(points, judge(points.series, rule)) for points in source.series]
+    return _with_refs(source, judged, acknowledgements, with_ends=request.html is not None)
+
+
+def _with_refs(
+    source: Source,
+    judged: Sequence[tuple[SeriesPoints, JudgedSeries]],
+    acknowledgements: Sequence[Acknowledgement],
+    *,
+    with_ends: bool,
+) -> list[JudgedSeries]:
+    """Return series with the times and commits of their change points, and acknowledgements.
+
+    Args:
+        source: Lookup of times and commits.
+        judged: Every series, with at least one point.
+        acknowledgements: Acknowledged change points.
+        with_ends: Whether to look up the first and the last point of each series too.
+    """
+    rows = {
+        int(points.rows[index - points.series.left_out])
+        for points, series in judged
+        for step in series.steps
+        for index in (step.first - 1, step.index, step.last)
+    }
+    if with_ends:
+        rows |= {int(points.rows[at]) for points, _ in judged for at in (0, -1)}
+    commits = {one.commit for one in acknowledgements if one.commit}
+    refs = source.find_refs(rows, commits) if rows or commits else {}
+    names = {points.series.name for points, _ in judged}
+    for one in acknowledgements:
+        if one.series not in names:
+            log.warning("acknowledged in `%s`: there is no such series", one.series)
+    return [
+        acknowledge(
+            _series_with_refs(points, series, refs),
+            acknowledgements,
+            _indexes_of_commits(points, refs, commits),
+        )
+        for points, series in judged
+    ]
+
+
+def _series_with_refs(
+    points: SeriesPoints, judged: JudgedSeries, refs: Mapping[int, CommitRef]
+) -> JudgedSeries:
+    def ref(index: int) -> CommitRef:
+        return refs[int(points.rows[index - points.series.left_out])]
+
+    def end(at: int) -> CommitRef:
+        return refs.get(int(points.rows[at]), CommitRef(""))
+
+    steps = tuple(
+        replace(step, after=ref(step.index), before=ref(step.first - 1), until=ref(step.last))
+        for step in judged.steps
+    )
+    return replace(judged, steps=steps, first=end(0), last=end(-1))
+
+
+def _indexes_of_commits(
+    points: SeriesPoints, refs: Mapping[int, CommitRef], commits: set[str]
+) -> dict[str, list[int]]:
+    """Return the indexes of the points of each acknowledged commit."""
+    rows = {row: ref.commit for row, ref in refs.items() if ref.commit in commits}
+    indexes: dict[str, list[int]] = {}
+    if rows:
+        for index, row in enumerate(points.rows.tolist(), points.series.left_out):
+            if row in rows:
+                indexes.setdefault(rows[row], []).append(index)
+    return indexes
