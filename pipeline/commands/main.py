@@ -8,7 +8,7 @@ import contextlib
 import errno
 import io
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,7 +61,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     text, errors = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(text), contextlib.redirect_stderr(errors):
-            return _parser().parse_args(argv)
+            return build_parser().parse_args(argv)
     finally:
         output.show(text.getvalue())
         if errors.getvalue():
@@ -105,7 +105,8 @@ def _report_error(message: str, hint: str, exit_code: Exit) -> Exit:
     return exit_code
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, with every command."""
     parser = argparse.ArgumentParser(
         prog="milo-perf",
         description="Load the Milo API server, measure it, and judge one build against another.",
@@ -116,9 +117,17 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(commands)
-    for subparser in commands.choices.values():
+    for subparser in _subparsers(parser):
         _add_verbosity(subparser, default=argparse.SUPPRESS)
     return parser
+
+
+def _subparsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    for action in parser._actions:  # noqa: SLF001 (argparse has no public list of them)
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 (nor a public type)
+            for subparser in action.choices.values():
+                yield subparser
+                yield from _subparsers(subparser)
 
 
 def _add_verbosity(parser: argparse.ArgumentParser, *, default: object) -> None:
