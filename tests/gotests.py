@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.system import paths, processes
-from pipeline.system.errors import LaunchError
 from pipeline.toolchain import go
 from pipeline.toolchain.programs import needed
 
@@ -27,7 +26,6 @@ def go_tests(module: str, out: Path, *args: str, variables: Mapping[str, str] | 
         [str(chosen.path), "test", "-trimpath", "-buildvcs=false", *args],
         output=log,
         timeout_s=900,
-        error=LaunchError,
         env={**dict(chosen.environment), **(variables or {})},
         cwd=paths.ours("go", module),
     )

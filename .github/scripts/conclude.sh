@@ -30,7 +30,7 @@ case $DECIDED/$MEASURE in
 esac
 case $CODE in
   0 | 3) ;;
-  1 | 2 | 4 | 5 | 6 | 7 | 130) failed "The benchmark ended with exit code $CODE" "$CODE" ;;
+  1 | 2 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 130) failed "The benchmark ended with exit code $CODE" "$CODE" ;;
   '') failed 'The benchmark did not come to an end' 1 ;;
   *) failed 'The benchmark ended with an exit code that it does not have' 1 ;;
 esac

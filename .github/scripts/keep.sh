@@ -19,14 +19,14 @@ known=()
 [ ! -f "$ACKNOWLEDGED" ] || known=(--acknowledged "$ACKNOWLEDGED")
 history() {
   local code=0
-  "$PYTHON" -P -m pipeline history "$HISTORY" --branch "$BRANCH" --remote "$REMOTE" "${known[@]}" "$@" \
+  "$PYTHON" -P -m pipeline --error-file "$NIGHT.error" history "$HISTORY" --branch "$BRANCH" --remote "$REMOTE" "${known[@]}" "$@" \
     2> "$NIGHT.log" || code=$?
   cat "$NIGHT.log" >&2
   return "$code"
 }
 said() { # why there is no night to judge takes the place of its results
   rm -f "$NIGHT/results.json" "$NIGHT/steps.json"
-  sed -n '/^error: /,$p' "$NIGHT.log" > "$NIGHT/error.txt"
+  mv "$NIGHT.error" "$NIGHT/error.txt" || tail -n 20 "$NIGHT.log" > "$NIGHT/error.txt" # a crash has its traceback only
 }
 
 if [ -n "$FRESH" ]; then

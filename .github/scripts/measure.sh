@@ -42,13 +42,13 @@ arguments=(--suite "$SUITE" --candidate "$CANDIDATE" --against "$BASELINE" --pai
 
 cd "$SUBJECT"
 code=0
-log="$ARMS.log"
-{ "$PYTHON" -P -m pipeline run "${arguments[@]}" 2>&1 >&3 | tee "$log" >&2; } 3>&1 || code=$?
+log="$ARMS.log" error="$ARMS.error"
+{ "$PYTHON" -P -m pipeline --error-file "$error" run "${arguments[@]}" 2>&1 >&3 | tee "$log" >&2; } 3>&1 || code=$?
 mkdir -p "$OUT"
 mv "$log" "$OUT/pipeline.log"
 case $code in
   0 | 3 | 4) ;;
-  *) grep -A 20 '^error: ' "$OUT/pipeline.log" > "$OUT/error.txt" || tail -n 20 "$OUT/pipeline.log" > "$OUT/error.txt" ;;
+  *) mv "$error" "$OUT/error.txt" || tail -n 20 "$OUT/pipeline.log" > "$OUT/error.txt" ;; # a crash has its traceback only
 esac
 echo "exit-code=$code" >> "$GITHUB_OUTPUT"
 [ -f "$OUT/verdict.json" ] || exit 0

@@ -32,7 +32,7 @@ _AGENT = """
 import sys
 from pathlib import Path
 from pipeline.environments.load_agent import LoadAgent
-from pipeline.errors import LoadError
+from pipeline.system.errors import LoadError
 data = Path(sys.argv[1]).read_bytes()
 class Answer:
     proxy = lambda self, *_, **__: self
@@ -45,7 +45,7 @@ _ARTIFACT = """
 import sys
 from pathlib import Path
 from pipeline.artifact import open_artifact
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 from pipeline.judge import policy
 from pipeline.render.markdown import markdown
 try: markdown(policy.report(open_artifact(Path(sys.argv[1]))))

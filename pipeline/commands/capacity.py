@@ -11,7 +11,7 @@ from pipeline.system.errors import ConfigError, Exit
 _EXITS = (
     "exit codes: 0 answered, also with an open interval; 1 crash, 2 bad arguments or configuration,"
     " 5 a subject did not start, 6 the load was not applied as asked, 7 nothing to resume,"
-    " 130 interrupted"
+    " 8 disk full or a folder that cannot be used, 130 interrupted"
 )
 _FIXED = (
     *("candidate", "limit", "start", "projects", "object_bytes", "rate", "hold", "seed", "build"),

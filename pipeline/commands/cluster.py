@@ -11,8 +11,8 @@ from pipeline.system.errors import ConfigError, Exit
 
 _EXITS = (
     "exit codes: 0 done, or nothing to do; 2 arguments, permissions, or a budget that does not"
-    " allow it; 5 Google or the cluster refuses or does not answer, a cluster did not come up, or"
-    " something is older than twice its limit"
+    " allow it; 5 Google or the cluster refuses, a cluster did not come up, or something is older"
+    " than twice its limit; 9 Google or the cluster does not answer"
 )
 
 

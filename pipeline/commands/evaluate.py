@@ -9,7 +9,8 @@ from pipeline.system.errors import ConfigError, Exit
 
 _EXITS = (
     "exit codes: 0 evaluated, 1 crash, 2 bad arguments or configuration, 5 the build did not start,"
-    " 6 a driver is missing or its load could not be applied, 130 interrupted"
+    " 6 a driver is missing or its load could not be applied, 8 disk full or a folder"
+    " that cannot be used, 130 interrupted"
 )
 _FIXED = ("candidate", "build", "suite", "repetitions", "seed")
 

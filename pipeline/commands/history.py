@@ -18,8 +18,9 @@ _EPILOG = (
     " is what --append writes: one line for each night, each metric set against the reference build"
     " of the same run"
     " -- exit codes: 0 looked, 2 a file that cannot be used, 3 a step for the worse with --alarm,"
-    " 6 a run without a valid pair, or a file or branch that cannot be written,"
-    " 7 a run or a .jsonl file that cannot be read, a branch that lost nights, or --fresh"
+    " 6 a run without a valid pair,"
+    " 7 a run or a .jsonl file that cannot be read, a branch that lost nights, or --fresh,"
+    " 8 a file that cannot be written, 9 no answer from the repository, 10 a push that was refused"
 )
 
 
@@ -92,7 +93,7 @@ def _history(args: argparse.Namespace) -> Exit:
     )
     exit_code = run.exit_code(series, alarm=args.alarm)
     if args.html is not None and not run.write_page(series, args.html, args.least):
-        return exit_code or Exit.WRONG_LOAD
+        return exit_code or Exit.STORAGE
     return exit_code
 
 

@@ -40,7 +40,8 @@ COMMANDS = (
 _EXITS = (
     "exit codes: 0 no regression, 1 crash, 2 bad arguments or configuration, 3 regression,"
     " 4 inconclusive with --strict, 5 a subject did not start, 6 the load was not applied as asked,"
-    " 7 baseline missing or unreadable, 130 interrupted"
+    " 7 baseline missing or unreadable, 8 disk full or a folder that cannot be used, 9 a service"
+    " such as GitHub does not answer, 10 a publication was refused, 130 interrupted"
 )
 
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _catch_signals()
     exit_code = _exit_code(args)
     if exit_code is Exit.NO_REGRESSION and output.has_failed():
-        return Exit.WRONG_LOAD
+        return Exit.STORAGE
     return exit_code
 
 
@@ -75,7 +76,7 @@ def _exit_code(args: argparse.Namespace) -> Exit:
         return Exit(args.command(args))
     except PipelineError as error:
         log.log.debug("where it was raised:", exc_info=True)
-        return _report_error(f"{error}", error.hint, error.exit_code)
+        return _report_error(args, f"{error}", error.hint, error.exit_code)
     except KeyboardInterrupt:
         output.tell("interrupted: everything that was started is stopped")
         return Exit.INTERRUPTED
@@ -83,6 +84,7 @@ def _exit_code(args: argparse.Namespace) -> Exit:
         if (error.name or "pipeline").startswith("pipeline"):
             raise
         return _report_error(
+            args,
             f"the Python package `{error.name}` is not installed",
             "in a clone: `python3 -m venv .venv && .venv/bin/pip install .`, or `nox -s perf`",
             Exit.NOT_STARTED,
@@ -91,17 +93,22 @@ def _exit_code(args: argparse.Namespace) -> Exit:
         log.log.debug("where it was raised:", exc_info=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             message = f"the disk is full: {error.filename or 'a file'}"
-            return _report_error(message, hint_for(error), Exit.WRONG_LOAD)
+            return _report_error(args, message, hint_for(error), Exit.STORAGE)
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
             message = f"{error.filename}: {error.strerror}"
-            return _report_error(message, hint_for(error), Exit.BAD_ARGUMENTS)
+            return _report_error(args, message, hint_for(error), Exit.STORAGE)
         raise
 
 
-def _report_error(message: str, hint: str, exit_code: Exit) -> Exit:
-    output.tell(f"error: {message}")
-    if hint:
-        output.tell(f"hint: {hint}")
+def _report_error(args: argparse.Namespace, message: str, hint: str, exit_code: Exit) -> Exit:
+    """Print an error and its hint, write them to the file of `--error-file`; return the code."""
+    text = f"error: {message}\nhint: {hint}" if hint else f"error: {message}"
+    output.tell(text)
+    if args.error_file is not None:
+        try:
+            args.error_file.write_text(f"{text}\n", encoding="utf-8")
+        except OSError as error:
+            log.log.warning("%s: cannot be written: %s", args.error_file, error.strerror)
     return exit_code
 
 
@@ -113,6 +120,12 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EXITS,
     )
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version")
+    parser.add_argument(
+        "--error-file",
+        type=Path,
+        metavar="FILE",
+        help="if the command fails, also write the error and its hint to this file",
+    )
     _add_verbosity(parser, default=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:

@@ -18,8 +18,8 @@ _EPILOG = (
     " `history --json` prints. The verdict is decided again. From the environment: GITHUB_TOKEN or"
     " the file GITHUB_TOKEN_FILE, GITHUB_REPOSITORY, GITHUB_API_URL, GITHUB_SERVER_URL,"
     " GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_RUN_ID, GITHUB_STEP_SUMMARY"
-    " -- exit codes: 0 published, or nothing to say; 2 arguments, event or permissions that cannot"
-    " be used; 6 GitHub does not answer"
+    " -- exit codes: 0 published, or nothing to say; 2 arguments or event that cannot"
+    " be used; 8 a file that cannot be written; 9 GitHub does not answer; 10 GitHub refuses"
 )
 
 

@@ -142,9 +142,9 @@ class _Launch:
                 service = attempt.enter_context(self._started("prometheus", self._argv(port)))
                 try:
                     service.wait_ready(partial(http_client.answers, f"{url}/-/ready"), _READY_S)
-                except LoadError:
-                    in_use = tls.IN_USE in processes.last(service.output)
-                    if not (left and service.ended() and in_use):
+                except processes.CommandError as error:
+                    in_use = tls.IN_USE in processes.log_tail(service.output)
+                    if not (left and error.status and in_use):
                         raise
                     log.info("the port of Prometheus was taken meanwhile; trying another")
                     continue
@@ -174,7 +174,7 @@ class _Launch:
         return [str(self.programs["prometheus"].path), *args]
 
     def _started(self, name: str, argv: list[str]) -> AbstractContextManager[processes.Service]:
-        return processes.started(argv, name=name, output=self.out / f"{name}.log", error=LoadError)
+        return processes.background(argv, name=name, output=self.out / f"{name}.log")
 
 
 def _wait_until_scraped(door: Monitored, scrape_s: float) -> None:
@@ -206,9 +206,10 @@ def _wait_until_scraped(door: Monitored, scrape_s: float) -> None:
 def _ended(service: processes.Service, others: Callable[[], None]) -> Callable[[], None]:
     def check() -> None:
         others()
-        if how := service.ended():
+        if status := service.exit_status():
             raise LoadError(
-                f"{service.name} {how} while it was needed", hint=processes.last(service.output)
+                f"{service.name} {status} while it was needed",
+                hint=processes.log_tail(service.output),
             )
 
     return check

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from pipeline.system import http_client
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import LoadError, NetworkError
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def targets(url: str) -> tuple[ScrapeTarget, ...]:
 def _data(url: str, what: str, parameters: Mapping[str, str]) -> Any:  # noqa: ANN401 (parsed JSON)
     try:
         text = http_client.text(f"{url.rstrip('/')}/api/v1/{what}?{urlencode(parameters)}")
-    except LoadError as error:
+    except NetworkError as error:
         raise LoadError(
             f"Prometheus at {url} does not give an answer: {error}",
             hint="is it there, and not too busy? its log is prometheus.log, if we started it",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import StorageError
 
 REMOVED = "[removed]"
 MOST_CHARACTERS = 2**16
@@ -98,7 +98,7 @@ def scrub_file(path: Path, known: Sequence[str] = ()) -> None:
         known: See `scrubbed`.
 
     Raises:
-        LoadError: It cannot be read or written; the file is then as it was.
+        StorageError: It cannot be read or written; the file is then as it was.
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -112,7 +112,7 @@ def scrub_file(path: Path, known: Sequence[str] = ()) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise LoadError(
+        raise StorageError(
             f"{path}: cannot be freed of credentials: {error.strerror}",
             hint="it may hold some: do not hand it on",
         ) from error

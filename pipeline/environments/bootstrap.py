@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm
 from pipeline.system import http_client
-from pipeline.system.errors import LaunchError, LoadError
+from pipeline.system.errors import LaunchError, LoadError, NetworkError
 
 API = "/apis/resourcemanager.miloapis.com/v1alpha1"
 ORGANIZATION = "milo-perf"
@@ -156,7 +156,7 @@ def _until(
 def _create(target: Target, token: str, path: str, body: object) -> None:
     try:
         http_client.call("POST", f"{target.url}{path}", body, ca_file=target.ca_file, token=token)
-    except LoadError as error:
+    except NetworkError as error:
         _still_there(target)
         raise LaunchError(f"the server is up but refused a first object: {error}") from error
 
@@ -174,7 +174,7 @@ def _get(target: Target, token: str, path: str) -> dict[str, Any]:
         _, found = http_client.call(
             "GET", f"{target.url}{path}", ca_file=target.ca_file, token=token
         )
-    except LoadError:
+    except NetworkError:
         return {}
     return found if isinstance(found, dict) else {}
 

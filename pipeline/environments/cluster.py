@@ -243,8 +243,8 @@ class _Arm:
 
     def _check(self, pods: Pods) -> None:
         for one in self.reached.values():
-            if how := one.ended():
-                raise LoadError(f"the way to a component of the {self.arm} {how} under load")
+            if status := one.exit_status():
+                raise LoadError(f"the way to a component of the {self.arm} {status} under load")
         pods.check(self.applied)
 
 

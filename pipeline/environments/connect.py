@@ -11,7 +11,6 @@ from typing import Protocol
 from pipeline.model.ports import Program
 from pipeline.model.subject import Arm
 from pipeline.system import processes
-from pipeline.system.errors import LaunchError
 from pipeline.system.tls import ADDRESS
 
 COMPONENTS = ("server", "etcd", "manager")
@@ -32,10 +31,15 @@ class ServiceRef:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where a component answers: host and port, and how the way to it ended, empty while open."""
+    """Where a component answers.
+
+    Attributes:
+        address: Host and port.
+        exit_status: Function that returns how the port-forward ended; None while it is open.
+    """
 
     address: str
-    ended: Callable[[], str] = lambda: ""
+    exit_status: Callable[[], processes.ExitStatus | None] = lambda: None
 
 
 class Connector(Protocol):
@@ -109,11 +113,10 @@ class PortForwardConnector:
         """See `Connector.open`."""
         log = out / f"forward-{end.component}-{end.arm}.log"
         service = stack.enter_context(
-            processes.started(
+            processes.background(
                 self._argv(end),
                 name=f"the port-forward to {end.component} of the {end.arm}",
                 output=log,
-                error=LaunchError,
             )
         )
         found: list[str] = []
@@ -124,7 +127,7 @@ class PortForwardConnector:
             return bool(found)
 
         service.wait_ready(is_open, _FORWARD_S)
-        return Connection(f"{ADDRESS}:{found[0]}", service.ended)
+        return Connection(f"{ADDRESS}:{found[0]}", service.exit_status)
 
     def _argv(self, end: ServiceRef) -> list[str]:
         config = [f"--kubeconfig={Path(self.kubeconfig).expanduser()}"] if self.kubeconfig else []

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.pods import Pods
 from pipeline.model.ports import ResourceUsage
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import NetworkError
 
 _PROC = Path("/proc")
 
@@ -46,7 +46,7 @@ def read_usage(api: Api, pods: Pods, components: Iterable[str]) -> dict[str, Res
     """Return the last sample of each component's usage; a kubelet samples every 10 to 15 s.
 
     Raises:
-        LoadError: A kubelet did not answer, or we may not ask it.
+        NetworkError: A kubelet did not answer, or we may not ask it.
     """
     names = set(components)
     try:
@@ -54,7 +54,7 @@ def read_usage(api: Api, pods: Pods, components: Iterable[str]) -> dict[str, Res
         paths = [f"/api/v1/nodes/{node}/proxy/stats/summary" for node in nodes]
         summaries = [api.request("GET", path) for path in paths]
     except ClusterError as error:
-        raise LoadError(
+        raise NetworkError(
             f"the kubelet's summary cannot be read: {error}", hint=error.hint
         ) from error
     usage = {}

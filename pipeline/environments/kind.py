@@ -244,7 +244,6 @@ class KindCluster:
                     [str(self.program.path), *arguments],
                     output=output,
                     timeout_s=timeout_s,
-                    error=LaunchError,
                 )
         except PipelineError as error:
             raise LaunchError(

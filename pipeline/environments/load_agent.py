@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pipeline.environments.api import Api, ClusterError, namespace_path
 from pipeline.storage import strict_json
 from pipeline.storage.strict_json import Bounds
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import LoadError, StorageError
 from pipeline.system.log import log
 from pipeline.system.sanitize import clipped
 
@@ -168,7 +168,7 @@ class LoadAgent:
         except urllib3.exceptions.HTTPError as error:
             return f"the answer broke off after {size} bytes ({type(error).__name__})"
         except OSError as error:
-            raise LoadError(f"{path}: cannot be written: {error.strerror}") from error
+            raise StorageError.unwritable(path, error) from error
         finally:
             response.release_conn()
         if size != file.size:

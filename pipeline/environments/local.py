@@ -89,7 +89,7 @@ class LocalEnvironment:
                     hint='say --environment kind, or a file with kind = "remote"',
                 )
         out = out.absolute()  # a server runs in its own folder
-        with private_folder(out) as private, processes.stopped_together(_GRACE_S) as stack:
+        with private_folder(out) as private, processes.stop_together(_GRACE_S) as stack:
             launch = _Launch(self, stack, pki.create(private / "pki"), private, out)
             stores = launch.up({arm: partial(launch.store, arm) for arm in artifacts}, "/health")
             servers = launch.up(
@@ -167,11 +167,10 @@ class _Launch:
         self, argv: Sequence[str], component: str, arm: Arm, variables: Mapping[str, str]
     ) -> processes.Service:
         return self.stack.enter_context(
-            processes.started(
+            processes.background(
                 argv,
                 name=f"{component} of the {arm}",
                 output=self.out / f"{component}-{arm}.log",
-                error=LaunchError,
                 env=variables,
                 cwd=self.out,
             )
@@ -187,14 +186,14 @@ class _Launch:
                 ready = partial(http_client.answers, f"{one.url}{path}", ca_file=ca_file)
                 try:
                     one.service.wait_ready(ready, self.environment.settings.ready_s)
-                except LaunchError as error:
-                    said = processes.last(one.service.output)
+                except processes.CommandError as error:
+                    said = processes.log_tail(one.service.output)
                     if flag := _UNKNOWN_FLAG.search(said):
                         raise LaunchError(
                             f"{one.service.name} does not know the flag `{flag[1]}`",
                             hint="this version of Milo does not have it: leave it out of the spec",
                         ) from error
-                    if not (left and one.service.ended() and tls.IN_USE in said):
+                    if not (left and error.status and tls.IN_USE in said):
                         raise
                     log.info("%s: its port was taken meanwhile; trying another", one.service.name)
                     up[arm] = starts[arm]()
@@ -206,10 +205,10 @@ class _Launch:
 def _target(components: Mapping[str, _Up], credentials: pki.Credentials) -> Target:
     def check() -> None:
         for one in components.values():
-            if how := one.service.ended():
+            if status := one.service.exit_status():
                 raise SubjectDiedError(
-                    f"{one.service.name} {how} while it was measured",
-                    hint=processes.last(one.service.output),
+                    f"{one.service.name} {status} while it was measured",
+                    hint=processes.log_tail(one.service.output),
                 )
 
     return Target(

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm, Product, Subject
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import StorageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +202,12 @@ class Target:
         """Return the bearer token of an administrator.
 
         Raises:
-            LoadError: Its file cannot be read.
+            StorageError: Its file cannot be read.
         """
         try:
             return self.admin_token_file.read_text(encoding="utf-8")
         except OSError as error:
-            raise LoadError(
+            raise StorageError(
                 f"the administrator's token cannot be read: {error.strerror}"
             ) from error
 

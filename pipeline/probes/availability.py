@@ -15,7 +15,7 @@ from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
 from pipeline.probes.gaps import Pulse
 from pipeline.system import http_client
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import NetworkError, ProbeError, StorageError
 from pipeline.system.periodic import repeated
 
 PERIOD_S = 0.1
@@ -45,7 +45,7 @@ class Availability:
         """See `Probe.watch`; writes `availability.csv` into `out` when it is asked for readings.
 
         Raises:
-            LoadError: The server refused the ConfigMap.
+            ProbeError: The server refused the ConfigMap.
         """
         watch = _Watch(out, *_connections(target), Pulse(PERIOD_S))
         thread = threading.Thread(target=watch.follow, name="availability probe", daemon=True)
@@ -105,7 +105,7 @@ class _Watch:
         """See `Watch.readings`.
 
         Raises:
-            LoadError: Nothing was tried during the span, or not for a part of it.
+            ProbeError: Nothing was tried during the span, or not for a part of it.
         """
         self.pulse.require_steady(span, "availability probe")
         with self.lock:
@@ -133,11 +133,11 @@ def summary(tries: Sequence[Try], span: Span) -> tuple[Reading, ...]:
         span: Tries that began in it count.
 
     Raises:
-        LoadError: There is none.
+        ProbeError: There is none.
     """
     within = [one for one in tries if span.start_s <= one.start_s <= span.end_s]
     if not within:
-        raise LoadError("availability probe: nothing was tried during the load")
+        raise ProbeError("availability probe: nothing was tried during the load")
     ready = [(one.is_ready, one.ready_s - one.start_s) for one in within]
     written = [(one.is_written, one.end_s - one.ready_s) for one in within]
     answered = [one.end_s for one in within if one.is_ready and one.is_written]
@@ -162,7 +162,7 @@ def _connections(target: Target) -> tuple[http_client.Connection, http_client.Co
     try:
         token = target.admin_token_file.read_text(encoding="utf-8")
     except OSError as error:
-        raise LoadError(f"availability probe: no token: {error.strerror}") from error
+        raise ProbeError(f"availability probe: no token: {error.strerror}") from error
     asking, writing = (
         http_client.Connection(target.url, ca_file=target.ca_file, token=token, timeout_s=TIMEOUT_S)
         for _ in range(2)
@@ -175,7 +175,7 @@ def _create(connection: http_client.Connection) -> None:
     status, said = connection.ask("POST", _PATH, json.dumps(body))
     if status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
         text = said[:200].decode(errors="replace")
-        raise LoadError(f"availability probe: its ConfigMap was refused: {status}: {text}")
+        raise ProbeError(f"availability probe: its ConfigMap was refused: {status}: {text}")
 
 
 def _is_answered(
@@ -183,7 +183,7 @@ def _is_answered(
 ) -> bool:
     try:
         return connection.ask(method, path, body, _MERGE)[0] == HTTPStatus.OK
-    except LoadError:
+    except NetworkError:
         return False
 
 
@@ -196,4 +196,4 @@ def _write(path: Path, tries: Sequence[Try]) -> None:
                 answers = (int(one.is_ready), int(one.is_written))
                 rows.writerow([one.start_s, one.ready_s, one.end_s, *answers])
     except OSError as error:
-        raise LoadError(f"{path}: cannot be written: {error.strerror}") from error
+        raise StorageError.unwritable(path, error) from error

@@ -17,7 +17,7 @@ from pipeline.model.ports import (
 from pipeline.model.results import Reading
 from pipeline.probes.gaps import require_looks
 from pipeline.probes.process import keep, rise
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import NetworkError, ProbeError
 from pipeline.system.log import log
 from pipeline.system.periodic import repeated
 
@@ -40,7 +40,7 @@ class Containers:
         """See `Probe.watch`; writes `containers.csv` into `out`.
 
         Raises:
-            LoadError: Nobody says what containers use.
+            ProbeError: Nobody says what containers use.
         """
         if target.usage is None:
             yield _Watch(None)
@@ -64,7 +64,7 @@ class _Watch:
         """Add what is new of each container.
 
         Raises:
-            LoadError: Nobody says.
+            ProbeError: Nobody says.
         """
         found = self.usage() if self.usage else {}
         with self.lock:
@@ -77,14 +77,14 @@ class _Watch:
         """Look, and go on where nobody says just now."""
         try:
             self.look()
-        except LoadError as error:
+        except (NetworkError, ProbeError) as error:
             log.debug("containers probe: %s", error)
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """See `Watch.readings`; waits for the kubelets' first look after the span.
 
         Raises:
-            LoadError: A container was not seen over the whole span.
+            ProbeError: A container was not seen over the whole span.
         """
         if self.usage is None:
             return ()
@@ -111,7 +111,7 @@ def summary(component: str, seen: Sequence[ResourceUsage], span: Span) -> tuple[
     Of a span between two looks, memory is that of the look after it.
 
     Raises:
-        LoadError: The container was not seen over the whole span, or not for a part of it.
+        ProbeError: The container was not seen over the whole span, or not for a part of it.
     """
     times_s = [one.time_s for one in seen]
     require_looks(times_s, span, _KUBELET_S, f"containers probe: {component}")

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
 from pipeline.system import http_client
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import ProbeError, StorageError
 from pipeline.system.log import log
 
 PREFIX = "/projects/"
@@ -52,10 +52,10 @@ class Etcd:
         """See `Probe.watch`; writes `etcd-keys-before.json`, and `-after` when asked.
 
         Raises:
-            LoadError: etcd did not answer as expected.
+            ProbeError: etcd did not answer as expected.
         """
         if not target.etcd_url:
-            raise LoadError("etcd probe: etcd of this target cannot be reached")
+            raise ProbeError("etcd probe: etcd of this target cannot be reached")
         yield _Watch(target.etcd_url, out, look(target.etcd_url, out / "etcd-keys-before.json"))
 
 
@@ -114,7 +114,7 @@ def look(url: str, path: Path) -> Look:
     """Return what etcd holds, and write the number of keys of each type to a file.
 
     Raises:
-        LoadError: etcd did not answer as expected, or the file cannot be written.
+        ProbeError: etcd did not answer as expected, or the file cannot be written.
     """
     status = _ask(url, "maintenance/status", {})
     count, revision = _count(url, PREFIX)
@@ -131,7 +131,7 @@ def look(url: str, path: Path) -> Look:
     try:
         path.write_text(json.dumps(counts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     except OSError as error:
-        raise LoadError(f"{path}: cannot be written: {error.strerror}") from error
+        raise StorageError.unwritable(path, error) from error
     return Look(
         keys=count,
         revision=revision,
@@ -146,7 +146,7 @@ def keys(url: str, prefix: str) -> int:
     """Return how many keys begin with a prefix that ends in `/`.
 
     Raises:
-        LoadError: etcd did not answer as expected.
+        ProbeError: etcd did not answer as expected.
     """
     return _count(url, prefix)[0]
 
@@ -155,7 +155,7 @@ def listed(url: str, first: bytes, end: bytes) -> list[str] | None:
     """Return every key from the first to before the end; None where there are too many.
 
     Raises:
-        LoadError: etcd did not answer as expected.
+        ProbeError: etcd did not answer as expected.
     """
     found: list[str] = []
     while len(found) <= MOST_KEYS:
@@ -164,7 +164,7 @@ def listed(url: str, first: bytes, end: bytes) -> list[str] | None:
         try:
             page = [base64.b64decode(one["key"]) for one in answer.get("kvs", ())]
         except (KeyError, TypeError, ValueError) as error:
-            raise LoadError(f"etcd probe: {url} answered with no keys") from error
+            raise ProbeError(f"etcd probe: {url} answered with no keys") from error
         found += [key.decode(errors="replace") for key in page]
         if not page or not answer.get("more"):
             return found
@@ -232,7 +232,7 @@ def _count(url: str, prefix: str) -> tuple[int, int]:
 def _ask(url: str, what: str, body: object) -> Mapping[str, Any]:
     _, answer = http_client.call("POST", f"{url}/v3/{what}", body)
     if not isinstance(answer, Mapping):
-        raise LoadError(f"etcd probe: {url} answered with no object")
+        raise ProbeError(f"etcd probe: {url} answered with no object")
     return answer
 
 
@@ -240,7 +240,7 @@ def _number(url: str, answer: Mapping[str, Any], name: str) -> int:
     try:
         return int(answer.get(name, 0))  # etcd leaves a zero out
     except (TypeError, ValueError) as error:
-        raise LoadError(f"etcd probe: {url} answered with no {name}") from error
+        raise ProbeError(f"etcd probe: {url} answered with no {name}") from error
 
 
 def _after(prefix: str) -> bytes:

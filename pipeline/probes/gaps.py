@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from pipeline.model.ports import Span
 from pipeline.system.clock import SteadyClock
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import ProbeError
 from pipeline.system.periodic import repeated
 
 PERIODS = 3.0
@@ -45,12 +45,12 @@ def require_looks(times_s: Sequence[float], span: Span, period_s: float, what: s
         what: Such as `process probe: server`, for the message.
 
     Raises:
-        LoadError: It was not.
+        ProbeError: It was not.
     """
     if not times_s or times_s[0] > span.start_s or times_s[-1] < span.end_s:
-        raise LoadError(f"{what} was not seen over the whole load")
+        raise ProbeError(f"{what} was not seen over the whole load")
     if gap := gap_s(times_s, span, period_s):
-        raise LoadError(f"{what} was not seen for {gap:.1f} s of the load")
+        raise ProbeError(f"{what} was not seen for {gap:.1f} s of the load")
 
 
 @dataclass(slots=True)
@@ -79,13 +79,13 @@ class Pulse:
         """Return if this program ran during all of a span.
 
         Raises:
-            LoadError: It stood still.
+            ProbeError: It stood still.
         """
         stood = [
             end - start for start, end in self.gaps if start < span.end_s and end > span.start_s
         ]
         if stood:
-            raise LoadError(f"{probe}: it stood still for {max(stood):.1f} s of the load")
+            raise ProbeError(f"{probe}: it stood still for {max(stood):.1f} s of the load")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
 from pipeline.probes.scrape import Selection, access, fetch, read
 from pipeline.system import http_client
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import ProbeError
 
 _COMPONENTS = ("server", "manager")
 _ALLOCATED = Selection("go_memstats_heap_alloc_bytes", {})
@@ -32,7 +32,7 @@ class Heap:
         """See `Probe.watch`.
 
         Raises:
-            LoadError: A component did not answer, or does not report its heap.
+            ProbeError: A component did not answer, or does not report its heap.
         """
         yield _Watch(target, heaps(target))
 
@@ -59,7 +59,7 @@ def heaps(target: Target) -> dict[str, float]:
     """Return bytes in use by component, after two collections of garbage.
 
     Raises:
-        LoadError: A component did not answer, or does not report its heap.
+        ProbeError: A component did not answer, or does not report its heap.
     """
     components = [name for name in _COMPONENTS if name in target.metrics]
     for component in components:
@@ -75,5 +75,5 @@ def heaps(target: Target) -> dict[str, float]:
 def _heap(target: Target, component: str) -> float:
     found = read(fetch(target, component), [_ALLOCATED]).select(_ALLOCATED)
     if not found or not math.isfinite(found[0].value):
-        raise LoadError(f"heap probe: {component} does not report {_ALLOCATED.sample}")
+        raise ProbeError(f"heap probe: {component} does not report {_ALLOCATED.sample}")
     return found[0].value

@@ -10,7 +10,7 @@ from statistics import median
 
 from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import StorageError
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _BLOCK = b"\0" * 4096
@@ -44,7 +44,7 @@ class _Watch:
         """See `Watch.readings`.
 
         Raises:
-            LoadError: `out` cannot be written.
+            StorageError: `out` cannot be written.
         """
         found = [
             Reading("machine.steal_share", steal_share(self.before_s, _times_s()), "1"),
@@ -93,7 +93,7 @@ def fsync_s(folder: Path) -> float:
     """Return the median time, in seconds, that 4 kB need to be safe on the disk of a folder.
 
     Raises:
-        LoadError: The folder cannot be written.
+        StorageError: The folder cannot be written.
     """
     path = folder / "fsync"
     times_s = []
@@ -106,7 +106,7 @@ def fsync_s(folder: Path) -> float:
                 times_s.append(time.perf_counter() - began)
         path.unlink()
     except OSError as error:
-        raise LoadError(f"machine probe: {path}: cannot be written: {error.strerror}") from error
+        raise StorageError.unwritable(path, error, prefix="machine probe: ") from error
     return median(times_s)
 
 

@@ -146,7 +146,7 @@ def summary(component: str, seen: Sequence[Observation], span: Span) -> tuple[Re
     Of a span between two looks, memory, threads and files are those of the look after it.
 
     Raises:
-        LoadError: The process was not seen over the whole span, or not for a part of it.
+        ProbeError: The process was not seen over the whole span, or not for a part of it.
     """
     times_s = [o.time_s for o in seen]
     require_looks(times_s, span, PERIOD_S, f"process probe: {component}")

@@ -15,7 +15,7 @@ from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
 from pipeline.probes.gaps import Pulse, pulse
 from pipeline.system import http_client
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import NetworkError, ProbeError
 from pipeline.system.log import log
 
 PATH = "/apis/resourcemanager.miloapis.com/v1alpha1/projects"
@@ -56,7 +56,7 @@ class Projects:
         """See `Probe.watch`.
 
         Raises:
-            LoadError: The server refused to list or to watch.
+            ProbeError: The server refused to list or to watch.
         """
         stream = _Stream(target)
         stream.list_anew()
@@ -64,7 +64,7 @@ class Projects:
         thread.start()
         try:
             if not stream.open.wait(_CONNECT_S):
-                raise LoadError(f"projects probe: no watch: {stream.error or 'no answer'}")
+                raise ProbeError(f"projects probe: no watch: {stream.error or 'no answer'}")
             with pulse(_PULSE_S, "pulse of the projects probe") as beating:
                 yield _Watch(stream, beating)
         finally:
@@ -147,13 +147,13 @@ class _Watch:
         """See `Watch.readings`.
 
         Raises:
-            LoadError: The watch broke and could not be opened again, or this program stood
+            ProbeError: The watch broke and could not be opened again, or this program stood
                 still.
         """
         self.pulse.require_steady(span, "projects probe")
         with self.stream.lock:
             if self.stream.error:
-                raise LoadError(f"projects probe: the watch broke: {self.stream.error}")
+                raise ProbeError(f"projects probe: the watch broke: {self.stream.error}")
             return tuple(self.stream.lives.readings(time.monotonic()))
 
 
@@ -164,7 +164,7 @@ class _Stream:
         try:
             self._token = target.admin_token_file.read_text(encoding="utf-8")
         except OSError as error:
-            raise LoadError(f"projects probe: no token: {error.strerror}") from error
+            raise ProbeError(f"projects probe: no token: {error.strerror}") from error
         self._target = target
         self._version = ""
         self._stop = threading.Event()
@@ -180,20 +180,20 @@ class _Stream:
         """Note the version of the store; what is there already does not count.
 
         Raises:
-            LoadError: The server refused.
+            ProbeError: The server refused.
         """
         _, body = self._connection.ask("GET", f"{PATH}?limit=1")
         try:
             self._version = str(json.loads(body)["metadata"]["resourceVersion"])
         except (KeyError, RecursionError, TypeError, ValueError) as error:
-            raise LoadError("projects probe: the list of Projects has no version") from error
+            raise ProbeError("projects probe: the list of Projects has no version") from error
 
     def follow(self) -> None:
         """Watch until stopped; whatever goes wrong is kept in `error` until the watch is back."""
         while not self._stop.is_set():
             try:
                 self._once()
-            except LoadError as error:
+            except (NetworkError, ProbeError) as error:
                 if not self._stop.is_set():
                     self._note(str(error))
                     self._stop.wait(_AGAIN_S)
@@ -211,7 +211,7 @@ class _Stream:
         if status == HTTPStatus.GONE:
             self._forgotten()
         elif status != HTTPStatus.OK:
-            raise LoadError(f"{PATH}: {status}")
+            raise ProbeError(f"{PATH}: {status}")
         else:
             self._note("")
             self.open.set()
@@ -233,13 +233,13 @@ class _Stream:
             if kind == "ERROR":
                 if project.get("code") == HTTPStatus.GONE:
                     return False
-                raise LoadError(f"{PATH}: {project.get('message', 'an error')}")
+                raise ProbeError(f"{PATH}: {project.get('message', 'an error')}")
             self._version = str(project["metadata"]["resourceVersion"])
             if kind != "BOOKMARK":
                 with self.lock:
                     self.lives.event(kind, project, at)
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-            raise LoadError(f"{PATH}: not an event of a watch: {line[:80]!r}") from error
+            raise ProbeError(f"{PATH}: not an event of a watch: {line[:80]!r}") from error
         return True
 
     def _forgotten(self) -> None:

@@ -13,7 +13,7 @@ from pipeline.model.results import Reading
 from pipeline.probes.curated import CURATED, Curated, Kind
 from pipeline.probes.scrape import Line, Scrape, Selection, fetch, keep, read
 from pipeline.system.clock import SteadyClock
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import ProbeError
 from pipeline.system.log import log
 
 _STARTED = Selection("process_start_time_seconds", {})
@@ -38,7 +38,7 @@ class Prometheus:
         """See `Probe.watch`.
 
         Raises:
-            LoadError: A component did not answer.
+            ProbeError: A component did not answer.
         """
         clock = SteadyClock()
         yield _Watch(target, out, _scrapes(target, out, "before"), clock, clock.now_s())
@@ -85,8 +85,8 @@ def _scrapes(target: Target, out: Path, when: str) -> dict[str, Scrape]:
         keep(out / f"{component}-{when}.prom.gz", text)
         try:
             found[component] = scrape(component, text)
-        except LoadError as error:
-            raise LoadError(f"prometheus probe: {component}: {error}") from error
+        except ProbeError as error:
+            raise ProbeError(f"prometheus probe: {component}: {error}") from error
     return found
 
 
@@ -94,7 +94,7 @@ def scrape(component: str, text: str) -> Scrape:
     """Return what the readings of a component need of its text.
 
     Raises:
-        LoadError: It is not Prometheus text.
+        ProbeError: It is not Prometheus text.
     """
     wanted = [selection for one in _of(component) for selection in one.selections]
     return read(text, [_STARTED, *wanted])
@@ -164,7 +164,7 @@ def buckets(selection: Selection, before: Scrape, after: Scrape) -> dict[float, 
     """Return how many values of the load were at most each bound, all series together.
 
     Raises:
-        LoadError: A bucket has no bound.
+        ProbeError: A bucket has no bound.
     """
     counts: dict[float, float] = {}
     for sign, scrape in ((1, after), (-1, before)):
@@ -179,4 +179,4 @@ def _bound(line: Line, selection: Selection) -> float:
         return float(line.labels["le"])
     except (KeyError, ValueError):
         said = f"a line of {selection.sample} has no bound `le`"
-        raise LoadError(f"prometheus probe: not Prometheus text: {said}") from None
+        raise ProbeError(f"prometheus probe: not Prometheus text: {said}") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.model.ports import Target
 from pipeline.system import http_client
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import ProbeError, StorageError
 from pipeline.system.sanitize import clipped
 
 Labels = Mapping[str, tuple[str, ...]]
@@ -63,7 +63,8 @@ def fetch(target: Target, component: str) -> str:
     """Return the Prometheus text of one component.
 
     Raises:
-        LoadError: It did not answer, or the token cannot be read.
+        NetworkError: The component did not answer.
+        StorageError: The token cannot be read.
     """
     url = target.metrics[component]
     ca_file, token = access(target, url)
@@ -74,7 +75,7 @@ def access(target: Target, url: str) -> tuple[Path | None, str]:
     """Return the authority and the token for a URL of a component; neither for plain HTTP.
 
     Raises:
-        LoadError: The token cannot be read.
+        StorageError: The token cannot be read.
     """
     if not url.startswith("https:"):
         return None, ""
@@ -85,19 +86,19 @@ def keep(path: Path, text: str) -> None:
     """Write a text, compressed.
 
     Raises:
-        LoadError: It cannot be written.
+        StorageError: It cannot be written.
     """
     try:
         path.write_bytes(gzip.compress(text.encode(), compresslevel=1, mtime=0))
     except OSError as error:
-        raise LoadError(f"{path}: cannot be written: {error.strerror}") from error
+        raise StorageError.unwritable(path, error) from error
 
 
 def read(text: str, wanted: Iterable[Selection]) -> Scrape:
     """Return what is asked for of a text.
 
     Raises:
-        LoadError: A line that is asked for is not Prometheus text.
+        ProbeError: A line that is asked for is not Prometheus text.
     """
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -120,7 +121,7 @@ def read(text: str, wanted: Iterable[Selection]) -> Scrape:
                 value = float(sample.value)  # the library reads `7` as an int
                 samples.setdefault(sample.name, []).append(Line(sample.labels, value))
     except (OverflowError, ValueError) as error:
-        raise LoadError(f"not Prometheus text: {clipped(f'{error}', _SENTENCE)}") from error
+        raise ProbeError(f"not Prometheus text: {clipped(f'{error}', _SENTENCE)}") from error
     return Scrape(frozenset(families), {name: tuple(found) for name, found in samples.items()})
 
 

@@ -18,7 +18,7 @@ from pipeline.probes.process import observation
 from pipeline.probes.scrape import access, plain
 from pipeline.system import http_client
 from pipeline.system.clock import SteadyClock
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import NetworkError, ProbeError, StorageError
 from pipeline.system.log import log
 
 PERIOD_S = 1.0
@@ -46,7 +46,7 @@ class Series:
         """See `Probe.watch`; writes `series.csv` into `out` when it is asked for readings.
 
         Raises:
-            LoadError: A component cannot be asked, such as when its token cannot be read.
+            ProbeError: A component cannot be asked, such as when its token cannot be read.
         """
         watch = _Watch(target, out, _connections(target))
         thread = threading.Thread(target=watch.follow, name="series probe", daemon=True)
@@ -105,7 +105,7 @@ class _Watch:
         """See `Watch.readings`.
 
         Raises:
-            LoadError: The load has too few cycles, or every series has a gap.
+            ProbeError: The load has too few cycles, or every series has a gap.
         """
         self.ended.set()
         self.look()  # the last one may be from before the end of the last cycle
@@ -113,12 +113,12 @@ class _Watch:
             seen = {name: tuple(points) for name, points in self.seen.items()}
         _write(self.out / "series.csv", seen)
         if len(span.marks) < FEWEST:
-            raise LoadError(
+            raise ProbeError(
                 f"series probe: a slope needs {FEWEST} cycles, and the load had {len(span.marks)}"
             )
         whole = {name: points for name, points in seen.items() if _is_whole(name, points, span)}
         if seen and not whole:
-            raise LoadError(
+            raise ProbeError(
                 f"series probe: nothing was seen for more than {PERIODS * PERIOD_S:g} s of the load"
             )
         return tuple(
@@ -142,7 +142,7 @@ class _Watch:
         for component, one in self.scraped.items():
             try:
                 _, text = one.connection.ask("GET", one.path)
-            except LoadError as error:
+            except (NetworkError, ProbeError, StorageError) as error:
                 log.debug("series probe: %s", error)
                 continue
             for name, family in _FAMILIES.items():
@@ -156,7 +156,7 @@ class _Watch:
         if self.target.etcd_url:
             try:
                 yield "etcd.keys", keys(self.target.etcd_url, PREFIX)
-            except LoadError as error:
+            except (NetworkError, ProbeError, StorageError) as error:
                 log.debug("series probe: %s", error)
 
 
@@ -198,4 +198,4 @@ def _write(path: Path, seen: Mapping[str, Sequence[Point]]) -> None:
             rows.writerow(["series", "time_s", "value"])
             rows.writerows((name, *point) for name, points in seen.items() for point in points)
     except OSError as error:
-        raise LoadError(f"{path}: cannot be written: {error.strerror}") from error
+        raise StorageError.unwritable(path, error) from error

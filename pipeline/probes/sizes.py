@@ -3,7 +3,7 @@
 from pipeline.model.ports import Target
 from pipeline.model.results import Reading
 from pipeline.probes.scrape import fetch, plain
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import NetworkError, ProbeError, StorageError
 from pipeline.system.log import log
 
 _GOROUTINES = "go_goroutines"
@@ -19,7 +19,7 @@ def sizes(target: Target) -> tuple[Reading, ...]:
     for component in target.metrics:
         try:
             text = b"\n" + fetch(target, component).encode()
-        except LoadError as error:
+        except (NetworkError, ProbeError, StorageError) as error:
             log.warning("%s does not say how large it is: %s", component, error)
             continue
         if (goroutines := plain(text, _GOROUTINES)) is not None:

@@ -13,7 +13,7 @@ from pipeline.publish.event import Event
 from pipeline.publish.github import GitHub, UnsureError
 from pipeline.render import rows
 from pipeline.render.comment import Kind, answer_of, comment
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import PublishError
 
 CONCLUSIONS: Final = {
     Outcome.PASSED: "success",
@@ -108,7 +108,7 @@ def start(github: GitHub, author: str, body: Mapping[str, Any]) -> str:
         except UnsureError:
             continue  # and look whether it is there
         return f"{said}: in progress"
-    raise LoadError(f"{said}: nobody knows whether it was created", hint="run this again")
+    raise PublishError(f"{said}: nobody knows whether it was created", hint="run this again")
 
 
 def complete(
@@ -146,7 +146,7 @@ def complete(
                 continue  # and look whether it is there
         for number, change in changes:
             github.replace(f"/check-runs/{number}", change)
-    raise LoadError(f"{said}: somebody changes it as fast as we do", hint="run this again")
+    raise PublishError(f"{said}: somebody changes it as fast as we do", hint="run this again")
 
 
 @dataclass(frozen=True, slots=True)

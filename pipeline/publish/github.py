@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from pipeline.system import http_client
-from pipeline.system.errors import ConfigError, LoadError, PipelineError
+from pipeline.system.errors import NetworkError, PipelineError, PublishError
 from pipeline.system.http_client import Answer
 from pipeline.system.log import log
 
@@ -26,15 +26,15 @@ _PERMISSIONS = (
 )
 
 
-class GoneError(ConfigError):
+class GoneError(PublishError):
     """What is asked for is not there, or is not there any more."""
 
 
-class TooLongError(ConfigError):
+class TooLongError(PublishError):
     """GitHub refuses a text because of its length."""
 
 
-class UnsureError(LoadError):
+class UnsureError(NetworkError):
     """Nobody knows whether something was created: look before it is asked for again."""
 
 
@@ -86,12 +86,12 @@ class GitHub:
 
         Raises:
             GoneError: Nothing is.
-            ConfigError: The token may not see it.
-            LoadError: GitHub does not answer.
+            PublishError: The token may not see it.
+            NetworkError: GitHub does not answer.
         """
         body = self._ask("GET", self._url(path)).body
         if not isinstance(body, dict):
-            raise LoadError(f"GET {self._url(path)}: no object in the answer")
+            raise NetworkError(f"GET {self._url(path)}: no object in the answer")
         return body
 
     def pages(self, path: str, key: str = "", **query: str) -> Iterator[Any]:
@@ -108,11 +108,11 @@ class GitHub:
         url = f"{self._url(path)}?{urlencode({'per_page': '100', **query})}"
         while url:
             if urlsplit(url)[:2] != urlsplit(self.api_url)[:2]:
-                raise LoadError(f"{self._url(path)}: the next page is on another host")
+                raise NetworkError(f"{self._url(path)}: the next page is on another host")
             answer = self._ask("GET", url)
             found = answer.body.get(key) if key and isinstance(answer.body, dict) else answer.body
             if not isinstance(found, list):
-                raise LoadError(f"GET {url}: no list in the answer")
+                raise NetworkError(f"GET {url}: no list in the answer")
             yield from found
             url = answer.next_url
 
@@ -122,8 +122,8 @@ class GitHub:
         Raises:
             UnsureError: It may have been created; some time has passed since.
             TooLongError: See there.
-            ConfigError: It is refused.
-            LoadError: GitHub does not let us, for longer than we wait.
+            PublishError: It is refused.
+            NetworkError: GitHub does not let us, for longer than we wait.
         """
         answer = self._ask("POST", self._url(path), body)
         if not isinstance(answer.body, dict) or "id" not in answer.body:
@@ -169,7 +169,7 @@ class GitHub:
                     token=self.token,
                     timeout_s=(self.waits.connect, self.waits.answer),
                 )
-            except LoadError as error:
+            except NetworkError as error:
                 self._wait(broken, str(error))
                 if method == "POST":
                     raise UnsureError(str(error)) from error
@@ -197,7 +197,7 @@ class GitHub:
 
     def _wait(self, seconds: float, why: str) -> None:
         if self._waited + seconds > self.waits.total:
-            raise LoadError(
+            raise NetworkError(
                 f"{why}; to wait {seconds:.0f} s more is longer than"
                 f" {self.waits.total:.0f} s in all",
                 hint="run this job again later; nothing is posted twice",
@@ -241,19 +241,19 @@ def _refused(answer: Answer, url: str, said: str) -> PipelineError:
     """Return what it means that GitHub refuses something, and what to try."""
     match answer.status:
         case 401:
-            found = ConfigError(f"{said}: the token is not accepted", hint="is it still valid?")
+            found = PublishError(f"{said}: the token is not accepted", hint="is it still valid?")
         case 403:
             hint = "`permissions:` of a job can only shrink what its caller gives; forks read only"
-            found = ConfigError(f"{said}{_needed(url)}", hint=hint)
+            found = PublishError(f"{said}{_needed(url)}", hint=hint)
         case 404 | 410:
             hint = "a token that may not see something is told that it is not there"
             found = GoneError(said, hint=hint)
         case 422 if _TOO_LONG.search(_message(answer)):
             found = TooLongError(said)
         case 301 | 302 | 307 | 308:
-            found = ConfigError(f"{said}: the repository has moved", hint="set GITHUB_REPOSITORY")
+            found = PublishError(f"{said}: the repository has moved", hint="set GITHUB_REPOSITORY")
         case _:
-            found = ConfigError(said)
+            found = PublishError(said)
     return found
 
 

@@ -15,7 +15,7 @@ from pipeline.model.traces import Traces
 from pipeline.render.comment import OF_A_FORK, answer_of
 from pipeline.render.html import html
 from pipeline.storage import codec
-from pipeline.system.errors import ConfigError
+from pipeline.system.errors import ConfigError, StorageError, hint_for
 
 _NONE: Final = "page: none, because there is no report"
 
@@ -28,7 +28,8 @@ def write(publication: Publication, path: Path | None) -> str:
         path: Of the file; its folder is made.
 
     Raises:
-        ConfigError: There is no path, or it cannot be written.
+        ConfigError: There is no path.
+        StorageError: The file cannot be written.
     """
     if path is None:
         raise ConfigError("--to page needs a file to write", hint="add --page FILE")
@@ -39,7 +40,9 @@ def write(publication: Publication, path: Path | None) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path}: the page cannot be written: {error.strerror}") from error
+        raise StorageError(
+            f"{path}: the page cannot be written: {error.strerror}", hint=hint_for(error)
+        ) from error
     return f"page: written to {path}"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.model.publication import Outcome, Publication
 from pipeline.publish import checks
 from pipeline.render.comment import Kind, answer_of, comment
-from pipeline.system.errors import ConfigError
+from pipeline.system.errors import ConfigError, StorageError, hint_for
 
 MOST_ANNOTATIONS = 10
 """Of a step, that GitHub shows."""
@@ -19,7 +19,8 @@ def write(publication: Publication, path: Path) -> str:
     """Add the summary to the file of the step, and return what was done in a sentence.
 
     Raises:
-        ConfigError: The file cannot be written, or has no room left.
+        ConfigError: The file has no room left.
+        StorageError: The file cannot be written.
     """
     text = f"{comment(publication, Kind.PLAIN)}\n"
     try:
@@ -29,7 +30,9 @@ def write(publication: Publication, path: Path) -> str:
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise ConfigError(f"{path}: the summary cannot be written: {error.strerror}") from error
+        raise StorageError(
+            f"{path}: the summary cannot be written: {error.strerror}", hint=hint_for(error)
+        ) from error
     return "summary: written"
 
 

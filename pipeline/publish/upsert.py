@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.publish.github import GoneError, TooLongError, UnsureError
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import PublishError
 from pipeline.system.log import log
 
 _ROUNDS = 8
@@ -81,7 +81,7 @@ def upsert(
             new = None  # somebody deleted it meanwhile
         except UnsureError as error:
             log.info("looking whether it is there: %s", error)
-    raise LoadError(f"{place.what}: somebody changes it as fast as we do", hint="run this again")
+    raise PublishError(f"{place.what}: somebody changes it as fast as we do", hint="run this again")
 
 
 def is_ours(one: Mapping[str, Any], marker: str, author: str) -> bool:

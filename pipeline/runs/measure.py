@@ -9,7 +9,7 @@ each build.  Three rules decide what a trial counts for:
 - A pair is **invalid** when the load was not applied as asked, when the machine's clock was set, or
   when both builds failed.  None of its values are kept, and another pair replaces it.
 - Three things are **never blamed on a build**: servers that somebody removed, both servers dying at
-  once, and a full disk.  They end the run with a LoadError.
+  once, and a full disk.  They end the run with an error.
 
 A probe that fails is a warning and a missing metric; it never fails a trial.
 """
@@ -37,8 +37,14 @@ from pipeline.runs.samples import (
 )
 from pipeline.runs.suite_file import Workload
 from pipeline.system.clock import watched_clock
-from pipeline.system.errors import LoadError, SubjectDiedError
+from pipeline.system.errors import (
+    LoadError,
+    NetworkError,
+    StorageError,
+    SubjectDiedError,
+)
 from pipeline.system.log import log, step
+from pipeline.system.processes import CommandError
 from pipeline.system.progress import Progress
 
 StopCondition = Callable[[ResultSet], bool]
@@ -263,11 +269,12 @@ def _measure_workload(
     driver = harness.drivers[workload.name]
     try:
         load, probed = apply_load(driver, probes, targets, seed, out=folder, probe_out=folder)
-    except LoadError as error:
+    except (CommandError, LoadError, NetworkError, StorageError) as error:
         what = f"pair {launch.pair}, {workload.name}: {error}"
         deaths = _deaths(targets, workload.name)
         if not deaths or len(deaths) == len(Arm):  # both at once: the machine is at fault
-            raise LoadError(what, hint=error.hint) from error
+            kind = StorageError if isinstance(error, StorageError) else LoadError
+            raise kind(what, hint=error.hint) from error
         _require_disk_space(launch.out, what)
         for arm, failure in deaths.items():
             launch.failures[arm].append(failure)
@@ -350,10 +357,10 @@ def _require_disk_space(out: Path, error: str) -> None:
     """Return if the disk is not full; on a full disk it is chance which build dies first.
 
     Raises:
-        LoadError: The disk is full.
+        StorageError: The disk is full.
     """
     if shutil.disk_usage(out).free < _MIN_FREE_BYTES:
-        raise LoadError(
+        raise StorageError(
             f"{out}: the disk is full, so the process that ended does not count against its build:"
             f" {error}",
             hint="make room, then go on with `run --resume`",
@@ -385,7 +392,7 @@ class ProbeResults:
         """Record the failure of a probe and go on; its readings are missing then."""
         try:
             yield
-        except LoadError as error:
+        except (LoadError, NetworkError, StorageError) as error:
             self.failures.append(str(error))
 
     def restarted(self) -> list[str]:

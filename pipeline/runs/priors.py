@@ -29,7 +29,7 @@ from pipeline.model.subject import Product
 from pipeline.runs.suite_file import Suite, load_digest
 from pipeline.storage import codec
 from pipeline.system import paths
-from pipeline.system.errors import BaselineError, ConfigError, LoadError
+from pipeline.system.errors import BaselineError, ConfigError, StorageError
 from pipeline.system.lock import alone
 from pipeline.system.log import log
 
@@ -133,7 +133,7 @@ def feed(report: Report) -> bool:
             before, new = _kept(path, conditions), run_spreads(report.results)
             history = with_run(before, new, datetime.now(UTC))
             codec.write_spreads(path, history)
-    except (BaselineError, ConfigError, LoadError, OSError) as error:
+    except (BaselineError, ConfigError, StorageError, OSError) as error:
         log.warning("how much the pairs varied is not kept for later runs: %s", error)
         return False
     log.debug("how much the pairs varied is kept: %s runs in %s", len(history.runs), path)
@@ -164,7 +164,7 @@ def _of_named(asked: PriorRequest, named: NamedSpreads) -> Prior | None:
 def _of_this_machine(asked: PriorRequest) -> Prior | None:
     try:
         history = _kept(_path(asked.conditions), asked.conditions)
-    except (BaselineError, ConfigError, OSError) as error:
+    except (BaselineError, ConfigError, StorageError, OSError) as error:
         log.warning("what earlier runs on this machine say is not used: %s", error)
         return None
     return prior(history, asked, SpreadOrigin.HERE)

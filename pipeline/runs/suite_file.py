@@ -316,7 +316,7 @@ def keep(loaded: LoadedSuite, folder: Path) -> None:
     """Copy a suite and the scripts beside it into a folder, so that it can be run from there.
 
     Raises:
-        LoadError: A file cannot be written.
+        StorageError: A file cannot be written.
     """
     codec.write_text(folder / SUITE, loaded.text)
     keep_files(loaded.suite, folder)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.model.subject import Subject
 from pipeline.system import paths
-from pipeline.system.errors import ConfigError
+from pipeline.system.errors import ConfigError, StorageError
 from pipeline.system.log import log
 from pipeline.system.sanitize import clipped
 
@@ -94,7 +94,7 @@ def note(begun: Begun, out: Path, name: str = _BEGUN) -> None:
         folder = paths.state()
         with (folder / name).open("a", encoding="utf-8", errors="replace") as file:
             file.write(line.replace("\n", " ") + "\n")
-    except (ConfigError, OSError) as error:
+    except (StorageError, OSError) as error:
         log.warning(
             "`%s` will ask for --trust, because this run is not noted: %s", begun.command, error
         )
@@ -144,7 +144,7 @@ def _ours(text: str) -> str:
 
 
 def _noted(name: str) -> frozenset[str]:
-    with suppress(ConfigError, OSError):
+    with suppress(StorageError, OSError):
         text = (paths.state() / name).read_text(encoding="utf-8", errors="replace")
         return frozenset(line.partition(" ")[0] for line in text.splitlines())
     return frozenset()

@@ -22,7 +22,7 @@ from pipeline.model.sizing import Need
 from pipeline.model.spreads import SpreadHistory
 from pipeline.storage import strict_json
 from pipeline.storage.verdict_file import JudgedBody, VerdictBody, judged_body, verdict_body
-from pipeline.system.errors import BaselineError, LoadError, hint_for
+from pipeline.system.errors import BaselineError, StorageError, hint_for
 from pipeline.system.log import log
 from pipeline.system.sanitize import clipped
 
@@ -250,12 +250,12 @@ def write_text(path: Path, text: str) -> None:
     """Replace a text file, all or nothing, so that a full disk leaves the old one readable.
 
     Raises:
-        LoadError: It cannot be written.
+        StorageError: It cannot be written.
     """
     try:
         _replace(path, text)
     except OSError as error:
-        raise LoadError(
+        raise StorageError(
             f"{path}: cannot be written: {error.strerror}", hint=hint_for(error)
         ) from error
 

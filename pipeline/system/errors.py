@@ -1,18 +1,24 @@
-"""What can go wrong, each with its own exit code.
+"""The errors of the pipeline, each class with its own exit code.
 
-Codes 1 and 2 stay Python's own (a crash, bad arguments), so a workflow tells "slower" from
-"broken" by the number alone.  A regression is not in this file: it is an answer, not an error.
+Codes 1 and 2 are Python's own (a crash, bad arguments), so a workflow can tell "slower" from
+"broken" by the number alone.  A regression is an answer and not an error, so it is not here.
 
     PipelineError
-    ├── ConfigError       2
-    ├── LaunchError       5
-    ├── LoadError         6
-    │   └── SubjectDiedError   a result where it happens in one arm only; see `measure`
-    └── BaselineError     7
+    ├── ConfigError               2
+    ├── LaunchError               5
+    │   └── CommandError              a program failed; see `processes`
+    ├── LoadError                 6
+    │   ├── ProbeError                the metric is missing; the trial counts
+    │   └── SubjectDiedError          a result if it happens in one arm only; see `measure`
+    ├── BaselineError             7
+    ├── StorageError              8
+    ├── NetworkError              9
+    └── PublishError             10
 """
 
 import errno
 from enum import IntEnum
+from pathlib import Path
 from typing import ClassVar
 
 from pipeline.system.redact import redacted
@@ -29,6 +35,9 @@ class Exit(IntEnum):
     NOT_STARTED = 5
     WRONG_LOAD = 6
     NO_BASELINE = 7
+    STORAGE = 8
+    NETWORK = 9
+    NOT_PUBLISHED = 10
     INTERRUPTED = 130
 
 
@@ -60,6 +69,10 @@ class LoadError(PipelineError):
     exit_code = Exit.WRONG_LOAD
 
 
+class ProbeError(LoadError):
+    """A probe could not observe a target: a warning, and the metric is missing."""
+
+
 class SubjectDiedError(LoadError):
     """A server, controller-manager or etcd ended by itself under load; its log is in the hint."""
 
@@ -70,8 +83,31 @@ class BaselineError(PipelineError):
     exit_code = Exit.NO_BASELINE
 
 
+class StorageError(PipelineError):
+    """The disk is full, or a file or folder cannot be read or written."""
+
+    exit_code = Exit.STORAGE
+
+    @classmethod
+    def unwritable(cls, path: Path, error: OSError, *, prefix: str = "") -> "StorageError":
+        """Return the error for a file or folder that could not be written."""
+        return cls(f"{prefix}{path}: cannot be written: {error.strerror}", hint=hint_for(error))
+
+
+class NetworkError(PipelineError):
+    """An HTTP service does not answer, refuses a request or answers with something else."""
+
+    exit_code = Exit.NETWORK
+
+
+class PublishError(PipelineError):
+    """A publication was refused: GitHub does not accept a text, or git a push."""
+
+    exit_code = Exit.NOT_PUBLISHED
+
+
 def hint_for(error: OSError) -> str:
-    """Return what to try after a file could not be written."""
+    """Return the hint for a file that could not be written, or "" if there is none."""
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return "make room on that disk, then repeat the command; what was measured is kept"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import NetworkError, StorageError
 
 _TIMEOUT_S = 10.0
 
@@ -32,7 +32,7 @@ def text(url: str, *, ca_file: Path | None = None, token: str = "") -> str:
     """Return the body of a GET.
 
     Raises:
-        LoadError: No answer, or not 2xx.
+        NetworkError: No answer, or not 2xx.
     """
     return str(_send("GET", url, ca_file, token, None).text)
 
@@ -41,7 +41,7 @@ def content(url: str, *, ca_file: Path | None = None, token: str = "") -> bytes:
     """Return the body of a GET that is not text.
 
     Raises:
-        LoadError: No answer, or not 2xx.
+        NetworkError: No answer, or not 2xx.
     """
     return bytes(_send("GET", url, ca_file, token, None).content)
 
@@ -52,7 +52,7 @@ def call(
     """Send JSON and return the status with the parsed answer; 404 and 409 are answers too.
 
     Raises:
-        LoadError: No answer, another status that is not 2xx, or no JSON in it.
+        NetworkError: No answer, another status that is not 2xx, or no JSON in it.
     """
     import requests
 
@@ -60,7 +60,7 @@ def call(
     try:
         return response.status_code, response.json()
     except (requests.JSONDecodeError, RecursionError) as error:
-        raise LoadError(f"{method} {url}: the answer is not JSON") from error
+        raise NetworkError(f"{method} {url}: the answer is not JSON") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def exchange(
         timeout_s: Longest wait for a connection, and for a part of the answer.
 
     Raises:
-        LoadError: No answer, so that it is not known whether anything was done.
+        NetworkError: No answer, so that it is not known whether anything was done.
     """
     import requests
 
@@ -124,7 +124,7 @@ def exchange(
             )
     except requests.RequestException as error:
         kind = type(error).__name__
-        raise LoadError(f"{method} {url}: no answer: {kind}") from None
+        raise NetworkError(f"{method} {url}: no answer: {kind}") from None
     try:
         parsed = response.json() if response.content else None
     except (requests.JSONDecodeError, RecursionError):
@@ -161,7 +161,7 @@ class Connection:
             timeout_s: Longest wait for a part of an answer.
 
         Raises:
-            LoadError: The PEM file cannot be read.
+            StorageError: The PEM file cannot be read.
         """
         parts = urlsplit(url)
         self._url = url
@@ -177,7 +177,7 @@ class Connection:
         try:
             context = ssl.create_default_context(cafile=ca_file)
         except OSError as error:
-            raise LoadError(f"{ca_file}: not an authority: {error}") from error
+            raise StorageError(f"{ca_file}: not an authority: {error}") from error
         self._http = HTTPSConnection(host, timeout=timeout_s, context=context)
 
     def ask(
@@ -186,7 +186,7 @@ class Connection:
         """Return the status and the body of an answer.
 
         Raises:
-            LoadError: No answer in time, or the connection was stopped.
+            NetworkError: No answer in time, or the connection was stopped.
         """
         status = self._begin(method, path, body, content_type)
         try:
@@ -198,7 +198,7 @@ class Connection:
         """Ask for a stream and return the status; its lines are still to come.
 
         Raises:
-            LoadError: No answer in time, or the connection was stopped.
+            NetworkError: No answer in time, or the connection was stopped.
         """
         status = self._begin("GET", path, "", "")
         if self._sock:
@@ -209,7 +209,7 @@ class Connection:
         """Yield each line of the stream as it comes, until the server ends it or it is stopped.
 
         Raises:
-            LoadError: The connection broke.
+            NetworkError: The connection broke.
         """
         try:
             while line := self._answer().readline():
@@ -260,9 +260,9 @@ class Connection:
             raise HTTPException("nothing was asked")
         return self._response
 
-    def _broken(self, path: str, error: Exception) -> LoadError:
+    def _broken(self, path: str, error: Exception) -> NetworkError:
         self._http.close()
-        return LoadError(f"{self._url}{path}: no answer: {type(error).__name__}")
+        return NetworkError(f"{self._url}{path}: no answer: {type(error).__name__}")
 
 
 def _send(method: str, url: str, ca_file: Path | None, token: str, body: object) -> Any:  # noqa: ANN401 (requests is imported late)
@@ -274,11 +274,11 @@ def _send(method: str, url: str, ca_file: Path | None, token: str, body: object)
             method, url, json=body, **_options(ca_file, token, _TIMEOUT_S)
         )
     except requests.Timeout as error:
-        raise LoadError(f"{method} {url}: no answer in {_TIMEOUT_S:g} s") from error
+        raise NetworkError(f"{method} {url}: no answer in {_TIMEOUT_S:g} s") from error
     except requests.RequestException as error:
-        raise LoadError(f"{method} {url}: no answer: {type(error).__name__}") from error
+        raise NetworkError(f"{method} {url}: no answer: {type(error).__name__}") from error
     if not response.ok and response.status_code not in fine:
-        raise LoadError(f"{method} {url}: {response.status_code}: {response.text[:300].strip()}")
+        raise NetworkError(f"{method} {url}: {response.status_code}: {response.text[:300].strip()}")
     return response
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from pipeline.system.errors import BaselineError, ConfigError
+from pipeline.system.errors import BaselineError, ConfigError, StorageError
 
 RESULTS, CAPACITY, EVALUATION = "results.json", "capacity.json", "evaluation.json"
 """What each kind of folder that is measured into holds, by which it is known."""
@@ -41,7 +41,7 @@ def cache() -> Path:
     """Return the user's cache folder for this program, made if needed.
 
     Raises:
-        ConfigError: It cannot be written.
+        StorageError: It cannot be written.
     """
     folder = platformdirs.user_cache_dir("milo-perf", appauthor=False)
     return _made(Path(folder), "cache", "XDG_CACHE_HOME")
@@ -51,7 +51,7 @@ def state() -> Path:
     """Return the user's folder for what this program notes of its runs, made if needed.
 
     Raises:
-        ConfigError: It cannot be written.
+        StorageError: It cannot be written.
     """
     folder = platformdirs.user_state_dir("milo-perf", appauthor=False)
     return _made(Path(folder), "state", "XDG_STATE_HOME")
@@ -61,7 +61,7 @@ def _made(folder: Path, what: str, variable: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(
+        raise StorageError(
             f"{folder}: the {what} folder cannot be made: {error.strerror}",
             hint=f"set {variable} to a folder that you can write",
         ) from error
@@ -76,7 +76,8 @@ def require_new_folder(folder: Path, *, resume: str) -> None:
         resume: Command that goes on with what is in a folder, such as `run --resume`.
 
     Raises:
-        ConfigError: It is not empty, is no folder, or cannot be written.
+        ConfigError: It is not empty.
+        StorageError: It is no folder, or cannot be written.
     """
     try:
         if folder.exists() and any(folder.iterdir()):
@@ -88,7 +89,7 @@ def require_new_folder(folder: Path, *, resume: str) -> None:
         with tempfile.TemporaryFile(dir=nearest):
             pass  # root may write anywhere by its permissions, but not on a read-only disk
     except OSError as error:
-        raise ConfigError(
+        raise StorageError(
             f"{folder}: the folder for the results cannot be used: {error.strerror}",
             hint="give --out a new folder in a place that you can write",
         ) from error

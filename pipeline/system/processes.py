@@ -1,8 +1,8 @@
 """Run other programs: the only module that imports subprocess.
 
-Every program gets a process group of its own, so that its children can be stopped too, and a
-tether, so that it dies with this process (see tether.py).  Start programs from the main thread.
-Ctrl-C stops all of them at the same moment.
+Every program gets its own process group, so that its children are stopped with it, and dies with
+this process (see die_with_parent.py).  Start programs from the main thread.  Ctrl-C stops all of
+them at the same moment.
 """
 
 import os
@@ -17,77 +17,128 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.system.errors import PipelineError
+from pipeline.system.errors import LaunchError
 from pipeline.system.log import log
 from pipeline.system.redact import command_line
 from pipeline.system.sanitize import reason_lines
 
 GRACE_S = 10.0
-"""Seconds between asking a program to end and killing it."""
+"""Seconds from SIGTERM to SIGKILL."""
 
 INTERRUPTED_GRACE_S = 2.0
-"""The same once the user has interrupted us: nobody needs what the program would still write."""
+"""Seconds from SIGTERM to SIGKILL after Ctrl-C, when nobody waits for the output."""
 
 TAIL_LINES = 12
 _TAIL_BYTES = 65_536  # of a log: the stack of a panic can be long
 _POLL_S = 0.05
 _running: list["Service"] = []
-_TETHER = Path(__file__).with_name("die_with_parent.py")
+_DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """How a program ended; as text, the rest of a sentence such as `exited with 1`.
+
+    Attributes:
+        returncode: Exit code, or the negative number of the signal that killed the program.
+    """
+
+    returncode: int
+
+    @property
+    def is_success(self) -> bool:
+        """True if the program exited with 0."""
+        return self.returncode == 0
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code; None if a signal killed the program."""
+        return self.returncode if self.returncode >= 0 else None
+
+    def __str__(self) -> str:
+        if self.returncode < 0:
+            return f"was killed by signal {-self.returncode}"
+        return f"exited with {self.returncode}"
+
+
+class CommandError(LaunchError):
+    """A program failed, did not start, or was still running at its deadline."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        status: ExitStatus | None,
+        tail: str,
+        *,
+        message: str = "",
+    ) -> None:
+        """Describe the failure.
+
+        Args:
+            argv: Program and arguments.
+            status: Exit status; None if the program never ran, or was stopped at its deadline.
+            tail: Last lines of the program's output under a heading, or what to do; the hint.
+            message: What happened; by default the command line and its exit status.
+        """
+        super().__init__(message or f"`{command_line(argv)}` {status}", hint=tail)
+        self.argv = tuple(argv)
+        self.status = status
+        self.tail = tail
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A program that runs beside us.
+    """A program that runs in the background.
 
     Attributes:
-        name: For messages, such as `etcd of the candidate`.
+        name: Name in messages, such as `etcd of the candidate`.
+        argv: Program and arguments.
         process: The running program.
-        output: The file that its output goes to.
-        error: What to raise when it dies before it is ready.
+        output: File that receives stdout and stderr.
     """
 
     name: str
+    argv: tuple[str, ...]
     process: "subprocess.Popen[bytes]"
     output: Path
-    error: type[PipelineError]
 
     @property
     def pid(self) -> int:
         """Process id, and id of the process group."""
         return self.process.pid
 
-    def ended(self) -> str:
-        """Return how it ended, as the rest of a sentence; empty while it runs."""
+    def exit_status(self) -> ExitStatus | None:
+        """Return how the program ended; None while it runs."""
         code = self.process.poll()
-        if code is None:
-            return ""
-        return f"was killed by signal {-code}" if code < 0 else f"exited with {code}"
+        return None if code is None else ExitStatus(code)
 
-    def wait_ready(self, ready: Callable[[], bool], timeout_s: float) -> None:
-        """Return once `ready()` is true.
+    def wait_ready(self, is_ready: Callable[[], bool], timeout_s: float) -> None:
+        """Return once `is_ready()` is true.
 
         Raises:
-            PipelineError: `error`, as soon as the program ends, or after `timeout_s` seconds.
+            CommandError: The program ended before that, or was not ready after `timeout_s` seconds.
         """
         deadline = time.monotonic() + timeout_s
-        while not ready():
-            if how := self.ended():
-                raise self.error(f"{self.name} {how} before it was ready", hint=last(self.output))
+        while not is_ready():
+            if status := self.exit_status():
+                raise self._not_ready(status, f"{status} before it was ready")
             if time.monotonic() > deadline:
-                raise self.error(
-                    f"{self.name} was not ready after {timeout_s:g} s", hint=last(self.output)
-                )
+                raise self._not_ready(None, f"was not ready after {timeout_s:g} s")
             time.sleep(_POLL_S)
+
+    def _not_ready(self, status: ExitStatus | None, problem: str) -> CommandError:
+        message = f"{self.name} {problem}"
+        return CommandError(self.argv, status, log_tail(self.output), message=message)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program that is to run to its end beside others.
+    """A program for `run_all`.
 
     Attributes:
-        name: For messages, such as `clusterloader2 of the candidate`.
+        name: Name in messages, such as `clusterloader2 of the candidate`.
         argv: Program and arguments; never a shell string.
-        output: Where stdout and stderr go together.
+        output: File that receives stdout and stderr.
         env: Variables to add to this process's own.
     """
 
@@ -98,75 +149,63 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CommandResult:
     """How and when a program ended.
 
     Attributes:
-        code: Its exit code; below 0 the number of the signal that killed it.
-        start_s: When it was started, in seconds of Unix time.
-        end_s: When its end was seen.
-        gave_up: True if it was still running at the deadline, and was stopped.
+        status: Exit status.
+        start_s: Start, in seconds of Unix time.
+        end_s: Time at which the end was noticed, in seconds of Unix time.
+        timed_out: True if it was still running at the deadline and was stopped.
     """
 
-    code: int
+    status: ExitStatus
     start_s: float
     end_s: float
-    gave_up: bool = False
+    timed_out: bool = False
 
 
-def together(
+def run_all(
     commands: Sequence[Command],
     *,
     timeout_s: float,
-    error: type[PipelineError],
     hide: tuple[str, ...] = (),
     check: Callable[[], None] = lambda: None,
-) -> tuple[Ended, ...]:
-    """Run programs side by side to their ends, and return those ends in the order given.
+) -> tuple[CommandResult, ...]:
+    """Run programs side by side until all have ended; return their results in the given order.
 
     Args:
-        commands: To start, all at once.
-        timeout_s: Seconds until all that still run are stopped.
-        error: What to raise when one cannot be started.
-        hide: Beginnings of the names of our own variables that they must not see.
-        check: Called often while they run; what it raises stops them.
+        commands: Programs, all started at once.
+        timeout_s: Seconds after which the programs that still run are stopped.
+        hide: Prefixes of environment variables that the programs must not see.
+        check: Function called often while they run; an exception from it stops them.
 
     Raises:
-        PipelineError: `error`.
+        CommandError: One could not be started.
     """
     with ExitStack() as stack:
         services: list[Service] = []
         starts: list[float] = []
         for one in commands:
             starts.append(time.time())
-            services.append(
-                stack.enter_context(
-                    started(
-                        one.argv,
-                        name=one.name,
-                        output=one.output,
-                        env=one.env,
-                        hide=hide,
-                        error=error,
-                    )
-                )
-            )
+            program = background(one.argv, name=one.name, output=one.output, env=one.env, hide=hide)
+            services.append(stack.enter_context(program))
         deadline = time.monotonic() + timeout_s
-        ended: dict[int, Ended] = {}
-        while len(ended) < len(services):
+        results: dict[int, CommandResult] = {}
+        while len(results) < len(services):
             check()
-            late = time.monotonic() > deadline
-            running = [one for one in services if one.process.poll() is None]
-            if late:
+            is_late = time.monotonic() > deadline
+            running = [one for one in services if one.exit_status() is None]
+            if is_late:
                 stop(running)
             for number, service in enumerate(services):
-                code = service.process.poll()
-                if code is not None and number not in ended:
-                    gave_up = late and service in running
-                    ended[number] = Ended(code, starts[number], time.time(), gave_up)
+                status = service.exit_status()
+                if status is not None and number not in results:
+                    timed_out = is_late and service in running
+                    results[number] = CommandResult(status, starts[number], time.time(), timed_out)
             time.sleep(_POLL_S)
     check()
-    return tuple(ended[number] for number in range(len(services)))
+    return tuple(results[number] for number in range(len(services)))
 
 
 def run(
@@ -174,54 +213,50 @@ def run(
     *,
     output: Path,
     timeout_s: float,
-    error: type[PipelineError],
     env: Mapping[str, str] | None = None,
     hide: tuple[str, ...] = (),
     cwd: Path | None = None,
     check: Callable[[], None] = lambda: None,
     tick: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run a program to its end, its output going to a file.
+    """Run a program to its end, with its output in a file.
 
     Args:
         argv: Program and arguments; never a shell string.
-        output: Where stdout and stderr go together, for people and for artifacts.
-        timeout_s: Seconds until the program and its children are stopped.
-        error: What to raise when the program fails.
+        output: File that receives stdout and stderr, for people and for artifacts.
+        timeout_s: Seconds after which the program and its children are stopped.
         env: Variables to add to this process's own.
-        hide: Beginnings of the names of our own variables that the program must not see.
-        cwd: Folder to run in.
-        check: Called often while the program runs; what it raises stops the program.
-        tick: Called about once a second, for progress.
+        hide: Prefixes of environment variables that the program must not see.
+        cwd: Working directory.
+        check: Function called often while the program runs; an exception from it stops the program.
+        tick: Function called about once a second, for progress.
 
     Raises:
-        PipelineError: `error`, when it cannot be started, exits non-zero or takes too long.
+        CommandError: It could not be started, did not exit with 0, or took too long.
     """
-    with started(
-        argv, name=f"`{argv[0]}`", output=output, env=env, hide=hide, cwd=cwd, error=error
+    with background(
+        argv, name=f"`{argv[0]}`", output=output, env=env, hide=hide, cwd=cwd
     ) as program:
         deadline = time.monotonic() + timeout_s
         next_tick = 0.0
-        while not (how := program.ended()):
+        while (status := program.exit_status()) is None:
             check()
             now = time.monotonic()
             if now > deadline:
-                raise error(
-                    f"`{command_line(argv)}` was still running after {timeout_s:g} s",
-                    hint=last(output),
-                )
+                message = f"`{command_line(argv)}` was still running after {timeout_s:g} s"
+                raise CommandError(argv, None, log_tail(output), message=message)
             if now >= next_tick:
                 tick()
                 next_tick = now + 1.0
             with suppress(subprocess.TimeoutExpired):
                 program.process.wait(4 * _POLL_S)
     check()
-    if how != "exited with 0":
-        raise error(f"`{command_line(argv)}` {how}", hint=last(output))
+    if not status.is_success:
+        raise CommandError(argv, status, log_tail(output))
 
 
 def cpu_of_children_s() -> float:
-    """Return the CPU seconds of all programs that we started and that have ended."""
+    """Return the CPU time, in seconds, of all programs that we started and that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -233,13 +268,13 @@ def capture(
     cwd: Path | None = None,
     errors: str = "replace",
 ) -> str | None:
-    """Return what a quick program prints to stdout, or None when it fails or is not there.
+    """Return the stdout of a quick program; None if it fails or is not installed.
 
     Args:
         argv: Program and arguments; never a shell string.
-        timeout_s: Seconds until it is stopped.
+        timeout_s: Seconds after which it is stopped.
         cwd: Folder to run in.
-        errors: What becomes of bytes that are not UTF-8, as `bytes.decode` calls it.
+        errors: Handling of bytes that are not UTF-8, as in `bytes.decode`.
     """
     try:
         done = subprocess.run(
@@ -257,30 +292,42 @@ def capture(
 
 
 @contextmanager
-def started(
+def background(
     argv: Sequence[str],
     *,
     name: str,
     output: Path,
-    error: type[PipelineError],
     env: Mapping[str, str] | None = None,
     hide: tuple[str, ...] = (),
     cwd: Path | None = None,
 ) -> Iterator[Service]:
-    """Keep a program running while the block runs; stop its whole group on leaving.
+    """Run a program while the block runs, and stop its process group at the end.
 
-    When the block is interrupted, every other program that runs is stopped at the same moment.
+    If Ctrl-C interrupts the block, every other running program is stopped at the same moment.
+
+    Raises:
+        CommandError: The program is not installed.
     """
     log.debug("$ %s", command_line(argv))
     program = shutil.which(argv[0])
     if program is None:
-        raise error(
-            f"`{argv[0]}` is not there, or not executable",
-            hint="`python -m pipeline doctor` says what is missing and how to get it",
+        raise CommandError(
+            argv,
+            None,
+            "`python -m pipeline doctor` says what is missing and how to get it",
+            message=f"`{argv[0]}` is not there, or not executable",
         )
     with output.open("ab") as sink:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), program, *argv[1:]],
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                str(_DIE_WITH_PARENT),
+                str(os.getpid()),
+                program,
+                *argv[1:],
+            ],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -288,7 +335,7 @@ def started(
             cwd=cwd,
             start_new_session=True,  # so that we can stop its children too
         )
-    service = Service(name, process, output, error)
+    service = Service(name, tuple(argv), process, output)
     _running.append(service)
     try:
         yield service
@@ -303,24 +350,24 @@ def _visible(hide: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(hide)}
 
 
-def last(path: Path, lines: int = TAIL_LINES) -> str:
-    """Return the last lines of a log under a heading; of a crash, those that say why."""
+def log_tail(path: Path, lines: int = TAIL_LINES) -> str:
+    """Return the last lines of a log under a heading; of a crash, the lines with the reason."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
             text = file.read().decode("utf-8", errors="replace")
     except OSError as error:
         return f"its output, {path}, cannot be read: {error.strerror}"
-    found = [line[:300] for line in reason_lines(text.splitlines(), lines)]
-    return f"its last lines, of {path}:\n" + "\n".join(f"  {line}" for line in found)
+    tail = [f"  {line[:300]}" for line in reason_lines(text.splitlines(), lines)]
+    return f"its last lines, of {path}:\n" + "\n".join(tail)
 
 
 @contextmanager
-def stopped_together(grace_s: float) -> Iterator[ExitStack]:
-    """Enter with a stack for programs; on leaving, all that were started inside stop at once.
+def stop_together(grace_s: float) -> Iterator[ExitStack]:
+    """Yield a stack for programs; at the end, stop all that were started in the block at once.
 
     Args:
-        grace_s: Seconds that all of them together have.
+        grace_s: Seconds from SIGTERM to SIGKILL, for all of them together.
     """
     before = list(_running)
     with ExitStack() as stack:
@@ -331,25 +378,25 @@ def stopped_together(grace_s: float) -> Iterator[ExitStack]:
 
 
 def stop(services: Sequence[Service], grace_s: float | None = None) -> None:
-    """End programs with their children: ask all at once, then kill those that still run.
+    """Stop programs and their children: SIGTERM to all at once, then SIGKILL to the rest.
 
     Args:
-        services: Those that were stopped before are left alone.
-        grace_s: Seconds that all of them together have; `GRACE_S` if not given.
+        services: Programs; those that were stopped before are ignored.
+        grace_s: Seconds from SIGTERM to SIGKILL, for all of them together; by default `GRACE_S`.
     """
-    asked = [service for service in services if service in _running]
+    stopping = [service for service in services if service in _running]
     deadline = time.monotonic() + (GRACE_S if grace_s is None else grace_s)
     try:
-        for service in asked:
+        for service in stopping:
             with suppress(ProcessLookupError):
                 os.killpg(service.pid, signal.SIGTERM)
-        for service in asked:
+        for service in stopping:
             with suppress(subprocess.TimeoutExpired):
                 service.process.wait(max(0.0, deadline - time.monotonic()))
     finally:  # also when a second Ctrl-C ends the wait
-        for service in asked:
+        for service in stopping:
             with suppress(ProcessLookupError):
                 os.killpg(service.pid, signal.SIGKILL)
-        for service in asked:
+        for service in stopping:
             service.process.wait()
             _running.remove(service)

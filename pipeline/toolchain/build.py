@@ -185,12 +185,11 @@ def _compile(recipe: Recipe, go: Go, out: Path, output: Path) -> None:
             argv,
             output=output,
             timeout_s=_TIMEOUT_S,
-            error=LaunchError,
             env=dict(go.environment),
             cwd=recipe.module,
             tick=elapsed(recipe.title),
         )
-    except LaunchError as error:
+    except processes.CommandError as error:
         again = shlex.join([*(f"{name}={value}" for name, value in go.environment), *argv])
         raise LaunchError(
             f"{recipe.title} could not be built in {recipe.module}: {error}",

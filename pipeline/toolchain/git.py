@@ -68,13 +68,15 @@ def extract(tree_id: str, checkout: Path, into: Path) -> None:
         )
     with tempfile.TemporaryDirectory() as aside:
         archive = Path(aside, "source.zip")
-        processes.run(
-            ["git", "archive", "--format=zip", f"--output={archive}", tree_id],
-            output=Path(aside, "log"),
-            timeout_s=_TIMEOUT_S,
-            error=BaselineError,
-            cwd=Path(top),  # from a folder below, git would look for that folder in the tree
-        )
+        try:
+            processes.run(
+                ["git", "archive", "--format=zip", f"--output={archive}", tree_id],
+                output=Path(aside, "log"),
+                timeout_s=_TIMEOUT_S,
+                cwd=Path(top),  # from a folder below, git would look for that folder in the tree
+            )
+        except processes.CommandError as error:
+            raise BaselineError(str(error), hint=error.hint) from error
         with zipfile.ZipFile(archive) as source:  # keeps to the folder: no links, no `..`
             source.extractall(into)
 
@@ -114,7 +116,6 @@ def worktree(folder: Path, commit_id: str, place: Path) -> Iterator[None]:
             [*command, "add", "--detach", str(place), commit_id],
             output=Path(aside, "log"),
             timeout_s=_TIMEOUT_S,
-            error=LaunchError,
         )
     try:
         yield

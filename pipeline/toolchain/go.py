@@ -164,9 +164,8 @@ def _fetch(folder: Path) -> None:
             ],
             output=paths.cache() / "go-fetch.log",
             timeout_s=_FETCH_TIMEOUT_S,
-            error=LaunchError,
         )
-    except LaunchError as error:
+    except processes.CommandError as error:
         raise LaunchError(
             f"Go {pinned()} could not be fetched: {error}",
             hint=f"{error.hint}\nor install Go yourself, and put its `go` on the path",

@@ -298,10 +298,9 @@ def _run(argv: list[str], title: str, place: Path, output: Path, chosen: go.Go) 
             argv,
             output=output,
             timeout_s=_BUILD_TIMEOUT_S,
-            error=LaunchError,
             env={"PATH": path, **{k: v for k, v in chosen.environment if k == "GOROOT"}},
             cwd=place,
             tick=elapsed(title),
         )
-    except LaunchError as error:
+    except processes.CommandError as error:
         raise LaunchError(f"{title} could not be built: {error}", hint=error.hint) from error

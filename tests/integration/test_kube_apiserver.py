@@ -25,7 +25,6 @@ from pipeline.environments.kind import free_ports
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Product, Subject
 from pipeline.system import http_client, processes, tls
-from pipeline.system.errors import LaunchError
 from tests.products import products
 
 BINARY = os.environ.get("KUBE_APISERVER_BIN", "")
@@ -63,9 +62,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             *("--service-cluster-ip-range=10.0.0.0/16", "--endpoint-reconciler-type=none"),
         ]
         _, service = (
-            stack.enter_context(
-                processes.started(argv, name=name, output=out / f"{name}.log", error=LaunchError)
-            )
+            stack.enter_context(processes.background(argv, name=name, output=out / f"{name}.log"))
             for name, argv in (("etcd", etcd), ("kube-apiserver", server))
         )
         url = f"https://127.0.0.1:{port}"

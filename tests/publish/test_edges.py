@@ -237,16 +237,16 @@ def test_one_target_that_fails_does_not_keep_the_others_from_being_told(
 ) -> None:
     fake.faults = [Fault("POST .*/comments", "forbidden")]
     code, out, err = publish(SLOW, "--to", "comment", "--to", "check")
-    assert code == 2
+    assert code == 10
     assert "permission `pull-requests: write`" in err
     assert "check `milo-perf / mine`: failure" in out
     assert [check["conclusion"] for check in fake.checks.values()] == ["failure"]
 
 
-def test_a_github_that_does_not_answer_is_exit_6(fake: Fake, publish: Publish) -> None:
+def test_a_github_that_does_not_answer_is_exit_9(fake: Fake, publish: Publish) -> None:
     fake.faults = [Fault("GET", "limited", seconds=3600)]
     code, _, err = publish(SLOW, "--to", "comment")
-    assert code == 6
+    assert code == 9
     assert "3600 s more" in err
 
 
@@ -265,7 +265,7 @@ def test_the_missing_permission_is_named(
     fake.faults = [Fault(path, "forbidden")]
     to = ("--to", "check", "--to", "comment", "--to", "issue")
     code, _, err = publish(SLOW, *to)
-    assert code == 2
+    assert code == 10
     assert f"needs the permission `{permission}`" in err
 
 

@@ -13,7 +13,7 @@ import pytest
 from pipeline.publish import upsert
 from pipeline.publish.github import GitHub, TooLongError, Waits
 from pipeline.publish.stages import comments_of
-from pipeline.system.errors import ConfigError, LoadError
+from pipeline.system.errors import NetworkError, PublishError
 from tests.github.answers import BOT
 from tests.github.fake import Fault
 from tests.github.fake import GitHub as Fake
@@ -182,7 +182,7 @@ def test_a_limit_that_says_nothing_is_waited_for_a_minute_then_two(fake: Fake) -
 def test_to_wait_longer_than_we_may_is_an_error_that_posts_nothing(fake: Fake) -> None:
     fake.faults = [Fault(COMMENTS, "limited", seconds=3600)]
     slept = Slept()
-    with pytest.raises(LoadError, match=r"to wait 3600 s more is longer than 600 s"):
+    with pytest.raises(NetworkError, match=r"to wait 3600 s more is longer than 600 s"):
         put(fake, RED, slept=slept)
     assert slept == []
     assert fake.comments == {}
@@ -191,7 +191,7 @@ def test_to_wait_longer_than_we_may_is_an_error_that_posts_nothing(fake: Fake) -
 def test_a_github_that_stays_broken_is_an_error_after_ten_minutes(fake: Fake) -> None:
     fake.faults = [Fault("GET", "broken", times=10_000)]
     slept = Slept()
-    with pytest.raises(LoadError, match="502 Server Error"):
+    with pytest.raises(NetworkError, match="502 Server Error"):
         put(fake, RED, slept=slept)
     assert 200 < sum(slept) <= 600
 
@@ -226,7 +226,7 @@ def test_a_text_that_just_fits_is_posted_whole(fake: Fake, length: int) -> None:
 
 def test_a_missing_permission_is_named(fake: Fake) -> None:
     fake.faults = [Fault(COMMENTS, "forbidden")]
-    with pytest.raises(ConfigError, match=r"integration: .* permission `pull-requests: write`"):
+    with pytest.raises(PublishError, match=r"integration: .* permission `pull-requests: write`"):
         put(fake, RED)
     assert fake.comments == {}
     assert sum(one.startswith("POST") for one in fake.asked) == 1
@@ -235,7 +235,7 @@ def test_a_missing_permission_is_named(fake: Fake) -> None:
 def test_a_token_that_is_not_accepted_is_said_and_not_shown(fake: Fake) -> None:
     with fake.serving() as url:
         github = replace(client(url), token="wrong-token")
-        with pytest.raises(ConfigError, match="not accepted") as caught:
+        with pytest.raises(PublishError, match="not accepted") as caught:
             upsert.upsert(comments_of(github, 5), MARKER, BOT, [RED], may_create=True)
     assert "wrong-token" not in f"{caught.value!r} {caught.value} {github!r}"
 
@@ -267,7 +267,7 @@ def test_a_redirect_to_another_host_does_not_take_the_token_along(fake: Fake) ->
 def test_a_change_is_not_sent_after_a_redirect(fake: Fake) -> None:
     fake.elsewhere = "http://127.0.0.1:9/"
     fake.faults = [Fault(COMMENTS, "moved")]
-    with pytest.raises(ConfigError, match="has moved"):
+    with pytest.raises(PublishError, match="has moved"):
         put(fake, RED)
 
 
@@ -279,5 +279,5 @@ def test_a_next_page_on_another_host_is_not_asked_for() -> None:
         one.end_headers()
         one.wfile.write(b"[]")
 
-    with answering(answer) as url, pytest.raises(LoadError, match="on another host"):
+    with answering(answer) as url, pytest.raises(NetworkError, match="on another host"):
         list(client(url).pages("/issues/5/comments"))

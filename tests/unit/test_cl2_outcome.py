@@ -21,7 +21,7 @@ from pipeline.drivers.clusterloader2.reported import (
     Summary,
 )
 from pipeline.model.subject import Arm
-from pipeline.system.processes import Ended
+from pipeline.system.processes import CommandResult, ExitStatus
 
 ASKED = Asked(rate=20.0, objects=200, burst=1, max_rate_error=0.03)
 START_S = datetime(2026, 11, 23, 21, 19, 20, tzinfo=UTC).timestamp()
@@ -52,7 +52,7 @@ def result(
         (Overall("objects", 20.0, ""),), steps or GOOD, (), tuple(missing), tuple(empty)
     )
     job = Job(Arm.CANDIDATE, "p-0", Path("cl2_configs/object-crud.yaml"), Path("out"))
-    return Result(job, Ended(code, START_S, START_S + 30), report, START_S + 3)
+    return Result(job, CommandResult(ExitStatus(code), START_S, START_S + 30), report, START_S + 3)
 
 
 def said(one: Result, asked: Asked | None = ASKED) -> list[str]:
@@ -82,7 +82,9 @@ def test_a_failed_step_and_a_failed_measurement_are_told_apart() -> None:
 def test_a_process_that_does_not_end_is_told_of_the_build() -> None:
     one = result()
     stuck = dataclasses.replace(
-        one, ended=Ended(-15, START_S, START_S + 90, gave_up=True), report=Report((), (), ())
+        one,
+        ended=CommandResult(ExitStatus(-15), START_S, START_S + 90, timed_out=True),
+        report=Report((), (), ()),
     )
     assert refused(stuck) == ["it had not ended after 90 s"]
     assert said(stuck) == []
@@ -154,12 +156,12 @@ def test_cycles_are_loads_of_the_same_size() -> None:
 
 
 def test_the_load_begins_when_the_log_says_so() -> None:
-    began = outcome.began(LOG, Ended(0, START_S, START_S + 20))
+    began = outcome.began(LOG, CommandResult(ExitStatus(0), START_S, START_S + 20))
     assert began - START_S == pytest.approx(3.503168, abs=1e-5)
 
 
 def test_without_a_word_in_the_log_the_load_begins_with_the_process() -> None:
-    assert outcome.began("", Ended(0, START_S, START_S + 20)) == START_S
+    assert outcome.began("", CommandResult(ExitStatus(0), START_S, START_S + 20)) == START_S
 
 
 def test_the_load_ends_with_its_last_step_and_not_with_the_process() -> None:
@@ -205,7 +207,7 @@ def test_a_config_that_failed_before_its_first_step_says_so() -> None:
     overall = (Overall("objects", 0.1, "namespaces cannot be listed"),)
     failed = dataclasses.replace(
         one,
-        ended=Ended(1, START_S, START_S + 1),
+        ended=CommandResult(ExitStatus(1), START_S, START_S + 1),
         report=dataclasses.replace(one.report, steps=(), overall=overall),
     )
     assert said(failed) == ["it failed before its first step: namespaces cannot be listed"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.drivers.clusterloader2.forms import seconds
 from pipeline.drivers.clusterloader2.report import Expected, Report, make_portable, read_report
 from pipeline.drivers.clusterloader2.reported import Availability
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import StorageError
 from tests import cl2
 from tests.cl2 import RECORDED, as_written, case, named, recorded
 
@@ -159,7 +159,7 @@ def test_names_that_github_refuses_are_made_portable_and_read_the_same(tmp_path:
 def test_a_file_that_cannot_be_renamed_is_said(tmp_path: Path) -> None:
     folder = cl2.report(tmp_path / "r")
     (folder / named("Timer").replace(":", "-")).mkdir()
-    with pytest.raises(LoadError, match=r"Timer_.*: cannot be renamed"):
+    with pytest.raises(StorageError, match=r"Timer_.*: cannot be renamed"):
         make_portable(folder)
 
 

@@ -17,7 +17,7 @@ from pipeline.drivers.clusterloader2.summaries import (
     write_resource_usage,
     write_summary,
 )
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import LoadError, StorageError
 from tests import cl2
 from tests.conftest import GOLDEN
 
@@ -52,7 +52,7 @@ def test_the_files_are_named_as_clusterloader2_names_them(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot be written"):
         write_resource_usage(tmp_path / "none", "c", {"server": LOOKS}, AT)
 
 

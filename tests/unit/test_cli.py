@@ -116,6 +116,21 @@ def test_bad_input_is_one_clear_sentence_with_its_exit_code(
     assert "Traceback" not in stderr
 
 
+def test_an_error_and_its_hint_are_written_to_the_file_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "error.txt"
+    code, _, stderr = told(capsys, "--error-file", str(file), "compare", "/nonexistent")
+
+    assert code == 7
+    assert file.read_text() == stderr
+    assert stderr.startswith("error: ")
+
+    file.unlink()
+    told(capsys, "--error-file", str(file), "plan", "--suite", "smoke")
+    assert not file.exists()
+
+
 def test_a_folder_that_is_meant_is_named(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

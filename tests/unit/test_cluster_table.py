@@ -125,7 +125,7 @@ def ended(environment: ClusterEnvironment, out: Path) -> str:
         if error.errno != errno.EFBIG:
             raise
         # As `main` ends, for a disk that is full.
-        return str(int(Exit.WRONG_LOAD))
+        return str(int(Exit.STORAGE))
     except KeyboardInterrupt:
         return str(int(Exit.INTERRUPTED))
     return "invalid" if any(one.lost for one in done) else "goes on"

@@ -16,7 +16,7 @@ from pipeline.model.report import Verdict
 from pipeline.model.results import Interleave, Machine, ResultSet, Sample, Tool, Trial
 from pipeline.model.subject import Arm, Subject
 from pipeline.storage import codec, verdict_file
-from pipeline.system.errors import BaselineError, Exit, LoadError
+from pipeline.system.errors import BaselineError, Exit, StorageError
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATENCY = Metric("create_p50", "s", Better.LOWER, margin=0.05, gate=True)
@@ -146,7 +146,7 @@ def test_a_write_that_fails_leaves_the_old_file_whole(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(LoadError, match="No space left on device"):
+    with pytest.raises(StorageError, match="No space left on device"):
         codec.write_results(path, results(3))
 
     assert codec.read_results(path) == results(2)

@@ -13,7 +13,7 @@ from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Program, Target
 from pipeline.probes.sizes import sizes
 from pipeline.runs.capacity.fill import fill, probing, ready_timeout_s
-from pipeline.system.errors import LoadError
+from pipeline.system.processes import CommandError
 from tests.loopback import Request, answering, values
 
 ASKED = Question(
@@ -100,7 +100,7 @@ def test_objects_are_counted_in_every_project_and_what_is_missing_says_why(tmp_p
 
 
 def test_a_k6_that_fails_altogether_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match="exited with 107"):
+    with pytest.raises(CommandError, match="exited with 107"):
         fill(
             ASKED,
             Things.OBJECTS,

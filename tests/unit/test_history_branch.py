@@ -17,7 +17,7 @@ from pipeline.runs.history import branch, nightly_records
 from pipeline.runs.history.branch import Branch
 from pipeline.runs.history.nightly_records import NightlyRecord
 from pipeline.storage import codec
-from pipeline.system.errors import BaselineError, ConfigError, Exit, LoadError
+from pipeline.system.errors import BaselineError, ConfigError, Exit, NetworkError, PublishError
 from tests.builders import LATENCY, NOW, results
 from tests.pages import metric
 
@@ -233,7 +233,7 @@ def test_a_repository_that_refuses_is_an_error_with_its_words(remote: Path, plac
     hook.write_text("#!/bin/sh\necho protected by a rule >&2\nexit 1\n")
     hook.chmod(0o755)
     waits: list[float] = []
-    with pytest.raises(LoadError, match="could not be pushed to history") as caught:
+    with pytest.raises(PublishError, match="could not be pushed to history") as caught:
         branch.append(place, night(0), waits.append)
     assert "protected by a rule" in caught.value.hint
     assert len(waits) == 3
@@ -241,7 +241,7 @@ def test_a_repository_that_refuses_is_an_error_with_its_words(remote: Path, plac
 
 def test_a_repository_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     nowhere = Branch(str(tmp_path / "nowhere"), "history", FILE)
-    with pytest.raises(LoadError, match="ls-remote"):
+    with pytest.raises(NetworkError, match="ls-remote"):
         kept(nowhere)
 
 

@@ -217,5 +217,5 @@ def test_the_page_never_takes_the_place_of_what_is_read(
     assert main(["history", str(csv), "--html", str(tmp_path / "." / "x.csv")]) == 2
     assert "this file is read" in capsys.readouterr().err
     assert csv.read_text() == "time,value\n1,2\n"
-    assert main(["history", str(csv), "--html", str(tmp_path / "none" / "x.html")]) == 6
+    assert main(["history", str(csv), "--html", str(tmp_path / "none" / "x.html")]) == 8
     assert "cannot be written" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from pipeline.model.subject import Arm
 from pipeline.runs import measure
 from pipeline.runs.plan import Plan
 from pipeline.runs.suite_file import Suite
-from pipeline.system.errors import LaunchError, LoadError
+from pipeline.system.errors import LaunchError, LoadError, StorageError
 from tests.fakes import (
     Bench,
     FakeDriver,
@@ -229,7 +229,7 @@ def test_a_build_that_dies_on_a_full_disk_has_not_failed(
     full = SimpleNamespace(total=2**30, used=2**30, free=2**20)
     monkeypatch.setattr("pipeline.runs.measure.shutil.disk_usage", lambda _: full)
     bench = dying(suite, tmp_path, {0: (Arm.CANDIDATE,)})
-    with pytest.raises(LoadError, match=r"the disk is full.*server of the candidate exited"):
+    with pytest.raises(StorageError, match=r"the disk is full.*server of the candidate exited"):
         list(bench.run())
 
 

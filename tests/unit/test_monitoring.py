@@ -14,6 +14,7 @@ from pipeline.drivers.monitoring import Monitored, monitored
 from pipeline.drivers.monitoring_config import METRICS, Seen, configuration
 from pipeline.model.ports import Program, Target
 from pipeline.system.errors import LoadError
+from pipeline.system.processes import CommandError
 from tests.loopback import serving, target
 from tests.unit.test_prometheus_api import data
 
@@ -145,7 +146,7 @@ def test_a_prometheus_that_does_not_start_is_an_error_with_its_last_words(
     found = programs(tmp_path)
     found["prometheus"] = script(tmp_path / "bin" / "other", "raise SystemExit('no such flag')")
     with (
-        pytest.raises(LoadError, match="prometheus exited with 1") as caught,
+        pytest.raises(CommandError, match="prometheus exited with 1") as caught,
         monitored(watched(), found, *folders, scrape_s=1),
     ):
         pytest.fail("it is not watched")

@@ -62,7 +62,7 @@ def ended(
     code = 'set -o noglob; "$@" 2>&1 | ' + reader + "; exit ${PIPESTATUS[0]}"
     done = subprocess.run(
         ["bash", "-c", code, "bash", sys.executable, "-m", "pipeline", *words],
-        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), **variables},
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2]), **variables},
         cwd=place,
         capture_output=True,
         text=True,
@@ -90,7 +90,7 @@ def test_a_reader_that_has_gone_does_not_change_the_exit_code(place: Path, name:
 def test_a_closed_output_does_not_change_the_exit_code(place: Path) -> None:
     for closed in (">&-", "2>&-", ">&- 2>&-"):
         words = ["-c", f"{sys.executable} -m pipeline compare run {closed}"]
-        root = str(Path(cli.__file__).parents[1])
+        root = str(Path(cli.__file__).parents[2])
         done = subprocess.run(
             ["bash", *words], env={**os.environ, "PYTHONPATH": root}, cwd=place, check=False
         )
@@ -100,7 +100,7 @@ def test_a_closed_output_does_not_change_the_exit_code(place: Path) -> None:
 def test_a_disk_without_room_for_the_output_is_no_pass_and_keeps_a_red_one(place: Path) -> None:
     for words, code in ((["compare", "run"], 3), (["render", "run"], 6)):
         line = f"{sys.executable} -m pipeline {' '.join(words)} > /dev/full"
-        root = str(Path(cli.__file__).parents[1])
+        root = str(Path(cli.__file__).parents[2])
         done = subprocess.run(
             ["bash", "-c", line],
             env={**os.environ, "PYTHONPATH": root},
@@ -176,7 +176,7 @@ def test_the_first_line_is_the_answer_wherever_it_is_printed(
 )
 def test_a_terminal_that_takes_no_escapes_gets_none(place: Path, variables: dict[str, str]) -> None:
     code = (
-        "from pipeline import output, progress, log\n"
+        "from pipeline.system import output, progress, log\n"
         "log.configure(verbose=False)\n"
         "with progress.shown() as shown: shown.stage('pair 1', 90.0)"
     )
@@ -193,7 +193,7 @@ def on_a_terminal(place: Path, words: list[str], variables: dict[str, str]) -> s
     """Return what Python prints on a terminal of 80 columns."""
     main, other = os.openpty()
     env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM", "COLUMNS")}
-    env |= {"PYTHONPATH": str(Path(cli.__file__).parents[1]), **variables}
+    env |= {"PYTHONPATH": str(Path(cli.__file__).parents[2]), **variables}
     with subprocess.Popen(
         [sys.executable, *words], stdin=other, stdout=other, stderr=other, env=env, cwd=place
     ):
@@ -234,7 +234,7 @@ def test_a_page_that_cannot_be_written_keeps_the_alarm_and_is_no_pass(
     assert "30 points" in said.out
     assert "x.html cannot be written: No such file or directory" in said.err
     assert "hint: make its folder first" in said.err
-    assert cli.main(words) == Exit.WRONG_LOAD
+    assert cli.main(words) == Exit.STORAGE
 
 
 @pytest.mark.parametrize("below", ["", "deeper"])
@@ -251,7 +251,7 @@ def test_a_new_folder_that_cannot_be_made_is_one_sentence_before_anything_starts
 ) -> None:
     (tmp_path / "file").write_text("x")
     out = tmp_path / "file" / below
-    assert cli.main([*words, "--out", str(out)]) == Exit.BAD_ARGUMENTS
+    assert cli.main([*words, "--out", str(out)]) == Exit.STORAGE
     said = capsys.readouterr().err
     assert said.splitlines() == [
         f"error: {out}: the folder for the results cannot be used: Not a directory",
@@ -280,7 +280,7 @@ def test_what_may_not_be_touched_is_one_sentence(
         raise PermissionError(13, "Permission denied", "/cache/run.lock")
 
     monkeypatch.setattr(codec, "read_results", refused)
-    assert cli.main(["compare", str(place / "run")]) == Exit.BAD_ARGUMENTS
+    assert cli.main(["compare", str(place / "run")]) == Exit.STORAGE
     said = capsys.readouterr().err
     assert "error: /cache/run.lock: Permission denied" in said
     assert "hint: look at the permissions" in said

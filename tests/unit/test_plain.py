@@ -29,8 +29,8 @@ def test_the_lines_that_say_why_a_program_died_are_shown(said: str, tmp_path: Pa
     log.write_text("\n".join(lines))
 
     assert reason_lines(lines, 3) == [said, "goroutine 2497 [running]:", STACK[0]]
-    assert said in processes.last(log)
-    assert said in "\n".join(reason_lines(processes.last(log).splitlines(), 3))
+    assert said in processes.log_tail(log)
+    assert said in "\n".join(reason_lines(processes.log_tail(log).splitlines(), 3))
 
 
 def test_of_several_the_last_counts() -> None:

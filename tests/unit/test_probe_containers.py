@@ -13,7 +13,7 @@ from pipeline.environments.pods import Pods
 from pipeline.model.ports import ResourceUsage, Span
 from pipeline.probes import containers
 from pipeline.probes.containers import Containers, summary
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import LoadError, NetworkError
 from tests.clusters import FakeCluster, running
 from tests.loopback import target, values
 
@@ -118,7 +118,7 @@ def test_a_kubelet_that_may_not_be_asked_is_a_failed_probe(tmp_path: Path) -> No
         api = Api(str(config), retry_s=0.1)
         config.unlink()
         cluster.token = "another"
-        with pytest.raises(LoadError, match="summary cannot be read"):
+        with pytest.raises(NetworkError, match="summary cannot be read"):
             read_usage(api, Pods(api, "ours", "baseline"), ["server"])
 
 

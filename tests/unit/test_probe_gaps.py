@@ -93,8 +93,8 @@ def test_a_pulse_that_missed_beats_says_for_how_long() -> None:
 _WATCHED = """
 import os, sys, time
 from pathlib import Path
-from pipeline.errors import LoadError
-from pipeline.ports import Span, Target
+from pipeline.system.errors import LoadError
+from pipeline.model.ports import Span, Target
 from pipeline.probes.gaps import pulse
 from pipeline.probes.process import Process
 nowhere, out = Path("/nonexistent"), Path(sys.argv[1])

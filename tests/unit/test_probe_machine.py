@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.model.ports import Span
 from pipeline.probes.machine import Machine, fsync_s, steal_share, throttled
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import StorageError
 from tests.loopback import target, values
 
 
@@ -51,7 +51,7 @@ def test_a_disk_is_timed_and_left_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot be written"):
         fsync_s(tmp_path / "nowhere")
 
 

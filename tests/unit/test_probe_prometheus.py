@@ -10,7 +10,7 @@ from pipeline.model.ports import Span
 from pipeline.probes.curated import CURATED, Kind
 from pipeline.probes.prometheus import Prometheus, readings, scrape
 from pipeline.probes.scrape import Selection, read
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import LoadError, NetworkError, StorageError
 from tests.loopback import serving, target, values
 
 # Names, labels and bounds are those of Milo v0.30.0 and etcd 3.6; the numbers are made up.
@@ -181,14 +181,14 @@ def test_the_probe_scrapes_before_and_after_and_keeps_both_texts(tmp_path: Path)
 
 def test_a_server_that_does_not_answer_is_an_error_of_the_probe(tmp_path: Path) -> None:
     dead = target("http://127.0.0.1:1")
-    with pytest.raises(LoadError, match="no answer"), Prometheus().watch(dead, tmp_path):
+    with pytest.raises(NetworkError, match="no answer"), Prometheus().watch(dead, tmp_path):
         pass
 
 
 def test_a_token_that_cannot_be_read_is_an_error_of_the_probe(tmp_path: Path) -> None:
     guarded = target("https://127.0.0.1:1")
     with (
-        pytest.raises(LoadError, match="token cannot be read"),
+        pytest.raises(StorageError, match="token cannot be read"),
         Prometheus().watch(guarded, tmp_path),
     ):
         pass

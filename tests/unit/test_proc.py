@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from pipeline.system import processes
-from pipeline.system.errors import LaunchError, LoadError
+from pipeline.system.errors import LoadError
+from pipeline.system.processes import CommandError, ExitStatus
 
 PYTHON = sys.executable
 
@@ -34,7 +35,7 @@ def gone(pid: int) -> bool:
 
 
 def test_output_goes_to_the_file(tmp_path: Path) -> None:
-    processes.run(python("print('hello')"), output=tmp_path / "log", timeout_s=20, error=LoadError)
+    processes.run(python("print('hello')"), output=tmp_path / "log", timeout_s=20)
 
     assert (tmp_path / "log").read_text() == "hello\n"
 
@@ -48,7 +49,6 @@ def test_variables_that_must_not_be_seen_are_hidden(
         python(code),
         output=tmp_path / "log",
         timeout_s=20,
-        error=LoadError,
         env={"K6_OWN": "1"},
         hide=("K6_",),
     )
@@ -57,29 +57,28 @@ def test_variables_that_must_not_be_seen_are_hidden(
 
 
 def test_a_failure_says_how_it_ended_and_what_it_said_last(tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match="exited with 3") as caught:
+    with pytest.raises(CommandError, match="exited with 3") as caught:
         processes.run(
             python("print('no such thing'); raise SystemExit(3)"),
             output=tmp_path / "log",
             timeout_s=20,
-            error=LoadError,
         )
 
     assert "no such thing" in caught.value.hint
+    assert caught.value.status == ExitStatus(3)
 
 
 def test_a_missing_program_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(LaunchError, match="`no-such-program` is not there"):
-        processes.run(["no-such-program"], output=tmp_path / "log", timeout_s=5, error=LaunchError)
+    with pytest.raises(CommandError, match="`no-such-program` is not there"):
+        processes.run(["no-such-program"], output=tmp_path / "log", timeout_s=5)
 
 
 def test_a_program_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match=r"still running after 0\.5 s"):
+    with pytest.raises(CommandError, match=r"still running after 0\.5 s"):
         processes.run(
             python("import time; time.sleep(60)"),
             output=tmp_path / "log",
             timeout_s=0.5,
-            error=LoadError,
         )
 
 
@@ -93,7 +92,6 @@ def test_what_the_check_raises_stops_the_program(tmp_path: Path) -> None:
             python("import time; time.sleep(60)"),
             output=tmp_path / "log",
             timeout_s=60,
-            error=LoadError,
             check=check,
         )
 
@@ -107,7 +105,7 @@ def test_leaving_stops_the_children_of_a_program_too(tmp_path: Path) -> None:
         "print(child.pid, flush=True); time.sleep(60)"
     )
     log = tmp_path / "log"
-    with processes.started(python(code), name="parent", output=log, error=LaunchError) as service:
+    with processes.background(python(code), name="parent", output=log) as service:
         service.wait_ready(lambda: bool(log.read_text().strip()), 20)
         child = int(log.read_text())
 
@@ -122,10 +120,10 @@ def test_a_program_that_ignores_sigterm_is_killed(
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN);"
     code = f"{deaf} print(1, flush=True); time.sleep(60)"
     log = tmp_path / "log"
-    with processes.started(python(code), name="deaf", output=log, error=LaunchError) as service:
+    with processes.background(python(code), name="deaf", output=log) as service:
         service.wait_ready(lambda: bool(log.read_text()), 20)
 
-    assert service.ended() == "was killed by signal 9"
+    assert f"{service.exit_status()}" == "was killed by signal 9"
 
 
 def has_spoken(log: Path) -> Callable[[], bool]:
@@ -159,7 +157,7 @@ def start_two(stack: ExitStack, tmp_path: Path) -> list[processes.Service]:
     services = []
     for name in ("first", "second"):
         log = tmp_path / f"{name}.log"
-        started = processes.started(deaf(name, tmp_path), name=name, output=log, error=LaunchError)
+        started = processes.background(deaf(name, tmp_path), name=name, output=log)
         services.append(stack.enter_context(started))
         services[-1].wait_ready(has_spoken(log), 20)
     return services
@@ -168,10 +166,10 @@ def start_two(stack: ExitStack, tmp_path: Path) -> list[processes.Service]:
 def test_programs_that_are_stopped_together_are_all_told_before_one_is_killed(
     tmp_path: Path,
 ) -> None:
-    with processes.stopped_together(60) as stack:
+    with processes.stop_together(60) as stack:
         services = start_two(stack, tmp_path)
 
-    assert [service.ended() for service in services] == ["exited with 0"] * 2
+    assert [service.exit_status() for service in services] == [ExitStatus(0)] * 2
 
 
 def test_an_interruption_stops_all_programs_at_once(
@@ -187,7 +185,7 @@ def test_an_interruption_stops_all_programs_at_once(
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert [service.ended() for service in services] == ["exited with 0"] * 2
+    assert [service.exit_status() for service in services] == [ExitStatus(0)] * 2
 
 
 def test_programs_that_do_not_listen_share_one_grace(
@@ -206,9 +204,7 @@ def test_programs_that_do_not_listen_share_one_grace(
         for name in ("first", "second", "third"):
             log = tmp_path / name
             service = stack.enter_context(
-                processes.started(
-                    python(f"{code} time.sleep(600)"), name=name, output=log, error=LaunchError
-                )
+                processes.background(python(f"{code} time.sleep(600)"), name=name, output=log)
             )
             service.wait_ready(has_spoken(log), 20)
         monkeypatch.setattr(subprocess.Popen, "wait", wait)
@@ -232,7 +228,7 @@ def test_a_second_interruption_kills_at_once(
         raise KeyboardInterrupt
 
     def interrupted() -> None:
-        with processes.started(argv, name="deaf", output=log, error=LaunchError) as service:
+        with processes.background(argv, name="deaf", output=log) as service:
             ended.append(service)
             service.wait_ready(has_spoken(log), 20)
             monkeypatch.setattr(subprocess.Popen, "wait", interrupted_while_it_waits)
@@ -240,15 +236,15 @@ def test_a_second_interruption_kills_at_once(
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert ended[0].ended() == "was killed by signal 9"
+    assert f"{ended[0].exit_status()}" == "was killed by signal 9"
 
 
 def test_a_death_before_readiness_is_told_at_once_with_the_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with (
-        pytest.raises(LaunchError, match="etcd exited with 1 before it was ready") as caught,
-        processes.started(
-            python("raise SystemExit('bad flag')"), name="etcd", output=log, error=LaunchError
+        pytest.raises(CommandError, match="etcd exited with 1 before it was ready") as caught,
+        processes.background(
+            python("raise SystemExit('bad flag')"), name="etcd", output=log
         ) as service,
     ):
         service.wait_ready(lambda: False, 60)
@@ -258,12 +254,11 @@ def test_a_death_before_readiness_is_told_at_once_with_the_last_lines(tmp_path: 
 
 def test_never_ready_is_an_error_after_the_time(tmp_path: Path) -> None:
     with (
-        pytest.raises(LaunchError, match=r"was not ready after 0\.2 s"),
-        processes.started(
+        pytest.raises(CommandError, match=r"was not ready after 0\.2 s"),
+        processes.background(
             python("import time; time.sleep(60)"),
             name="server",
             output=tmp_path / "log",
-            error=LaunchError,
         ) as service,
     ):
         service.wait_ready(lambda: False, 0.2)
@@ -271,10 +266,10 @@ def test_never_ready_is_an_error_after_the_time(tmp_path: Path) -> None:
 
 def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from pipeline import proc;"
-        "from pipeline.system.errors import LoadError\n"
-        "with proc.started([sys.executable, '-c', 'import time; time.sleep(60)'], name='x',"
-        f" output=Path({str(tmp_path / 'log')!r}), error=LoadError) as service:\n"
+        "import sys, time; from pathlib import Path; "
+        "from pipeline.system import processes\n"
+        "with processes.background([sys.executable, '-c', 'import time; time.sleep(60)'], name='x',"
+        f" output=Path({str(tmp_path / 'log')!r})) as service:\n"
         "    print(service.pid, flush=True)\n"
         "    time.sleep(60)\n"
     )
@@ -295,10 +290,8 @@ def test_capture_returns_none_for_what_fails_or_is_not_there() -> None:
 def test_output_that_is_not_utf_8_is_shown_as_far_as_it_can_be(tmp_path: Path) -> None:
     code = "import sys; sys.stdout.buffer.write(b'na\\xefve \\xff\\r\\n'); sys.stdout.flush()"
     assert processes.capture(python(code)) == "na\ufffdve \ufffd\n"
-    with pytest.raises(LoadError) as caught:
-        processes.run(
-            python(f"{code}; sys.exit(1)"), output=tmp_path / "log", timeout_s=20, error=LoadError
-        )
+    with pytest.raises(CommandError) as caught:
+        processes.run(python(f"{code}; sys.exit(1)"), output=tmp_path / "log", timeout_s=20)
     assert "na\ufffdve" in caught.value.hint
 
 
@@ -307,29 +300,27 @@ def command(code: str, tmp_path: Path, name: str) -> processes.Command:
 
 
 def test_programs_side_by_side_each_end_in_their_own_way(tmp_path: Path) -> None:
-    ended = processes.together(
+    ended = processes.run_all(
         [
             command("import time; time.sleep(0.5); raise SystemExit(3)", tmp_path, "slow"),
             command("import os; print(os.environ['TOLD'])", tmp_path, "quick"),
         ],
         timeout_s=20,
-        error=LoadError,
     )
 
-    assert [one.code for one in ended] == [3, 0]
+    assert [one.status.exit_code for one in ended] == [3, 0]
     assert ended[0].end_s > ended[1].end_s
     assert (tmp_path / "quick.log").read_text() == "quick\n"
 
 
 def test_one_that_takes_too_long_is_stopped_and_says_so(tmp_path: Path) -> None:
     wait = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
-    first, second = processes.together(
+    first, second = processes.run_all(
         [command("", tmp_path, "first"), command(wait, tmp_path, "second")],
         timeout_s=1,
-        error=LoadError,
     )
 
-    assert (first.code, first.gave_up, second.gave_up) == (0, False, True)
+    assert (first.status.exit_code, first.timed_out, second.timed_out) == (0, False, True)
     assert gone(int((tmp_path / "second.log").read_text()))
 
 

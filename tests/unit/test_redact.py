@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.system import log, processes
-from pipeline.system.errors import LoadError
 from pipeline.system.redact import REMOVED, command_line, redacted
 
 SECRET = "s3cr3t-Pa55word-4711"
@@ -93,12 +92,11 @@ def test_verbose_logs_errors_and_last_lines_show_no_password(
     url = f"https://user:{SECRET}@localhost/milo.git"
     log.configure(verbose=True)
     code = f"import sys; print('cannot reach {url}'); sys.exit(1)"
-    with pytest.raises(LoadError) as caught:
+    with pytest.raises(processes.CommandError) as caught:
         processes.run(
             ["python3", "-c", code, url, "--token", SECRET],
             output=tmp_path / "log",
             timeout_s=20,
-            error=LoadError,
         )
     log.log.debug("where it was raised:", exc_info=caught.value)
     stderr = capsys.readouterr().err

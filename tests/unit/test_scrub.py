@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.drivers import scrub
 from pipeline.drivers.scrub import REMOVED, scrub_file, scrubbed
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import StorageError
 
 # Made up, and put together here, so that no scanner takes them for real ones.
 OPAQUE = "0f9c" * 8 + "OPAQUE"
@@ -139,7 +139,7 @@ def test_a_file_is_replaced_all_or_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_said_and_nothing_is_left(tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match=r"none\.log: cannot be freed of credentials") as refused:
+    with pytest.raises(StorageError, match=r"none\.log: cannot be freed of credentials") as refused:
         scrub_file(tmp_path / "none.log")
     assert "do not hand it on" in refused.value.hint
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.environments import pki
 from pipeline.system import http_client
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import LoadError, NetworkError, StorageError
 from tests.loopback import NOWHERE, Request, answering
 
 
@@ -49,19 +49,19 @@ def test_a_server_that_hangs_is_given_up_after_the_timeout() -> None:
     with answering(lambda _request, _body: free.wait(20)) as url:
         connection = http_client.Connection(url, timeout_s=0.2)
         began = time.monotonic()
-        with pytest.raises(LoadError, match="no answer: TimeoutError"):
+        with pytest.raises(NetworkError, match="no answer: TimeoutError"):
             connection.ask("GET", "/")
         assert time.monotonic() - began < 2
         free.set()
 
 
 def test_nothing_that_listens_is_an_error() -> None:
-    with pytest.raises(LoadError, match="no answer: ConnectionRefusedError"):
+    with pytest.raises(NetworkError, match="no answer: ConnectionRefusedError"):
         http_client.Connection("http://127.0.0.1:1").ask("GET", "/")
 
 
 def test_an_authority_that_cannot_be_read_is_an_error() -> None:
-    with pytest.raises(LoadError, match="not an authority"):
+    with pytest.raises(StorageError, match="not an authority"):
         http_client.Connection("https://127.0.0.1:1", ca_file=NOWHERE)
 
 

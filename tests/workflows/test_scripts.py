@@ -284,7 +284,9 @@ def pipeline(tmp_path: Path) -> Path:
     program = tmp_path / "python"
     program.write_text(
         f'#!/bin/sh\ncase "$*" in *import*) shift $(($# - 1)); echo improved; exit;; esac\n'
-        f'echo "$@" >> {tmp_path}/asked\necho "error: it went wrong" >&2\n'
+        f'echo "$@" >> {tmp_path}/asked\necho "the last line" >&2\n'
+        'case "$*" in *--error-file*) while [ "$1" != --error-file ]; do shift; done;\n'
+        f'  [ "$(cat {tmp_path}/code)" -lt 5 ] || echo "error: it went wrong" > "$2";; esac\n'
         f"exit $(cat {tmp_path}/code)\n"
     )
     program.chmod(0o755)
@@ -316,7 +318,7 @@ def measured(tmp_path: Path, pipeline: Path, **more: object) -> dict[str, str]:
     return dict(line.split("=", 1) for line in output.read_text().splitlines())
 
 
-@pytest.mark.parametrize("code", [0, 3, 4, 5, 6])
+@pytest.mark.parametrize("code", [0, 3, 4, 5, 6, 8, 10])
 def test_the_exit_code_of_the_pipeline_survives(code: int, tmp_path: Path, pipeline: Path) -> None:
     (tmp_path / "code").write_text(str(code))
     assert measured(tmp_path, pipeline)["exit-code"] == str(code)

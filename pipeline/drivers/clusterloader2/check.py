@@ -70,8 +70,8 @@ def _expanded(config: Path, overrides: Mapping[str, object], expander: Program) 
         given.write_text(json.dumps(overrides), encoding="utf-8")
         argv = [str(expander.path), "-overrides", str(given), str(config)]
         try:
-            processes.run(argv, output=output, timeout_s=_TIMEOUT_S, error=LaunchError)
-        except LaunchError as error:
+            processes.run(argv, output=output, timeout_s=_TIMEOUT_S)
+        except processes.CommandError as error:
             said = output.read_text(encoding="utf-8", errors="replace") if output.exists() else ""
             if not (faults := [line for line in said.splitlines() if _FAULT.match(line)]):
                 raise

@@ -249,7 +249,7 @@ class _Run:
         if ran.lost:
             return results, ran.cpu, ran.lost
         for job, one in zip(batch.jobs, ran.ended, strict=True):
-            if one.gave_up:
+            if one.timed_out:
                 results[job.arm].append(Result(job, one, Report((), (), ()), one.start_s))
                 continue
             require_report(job, one)

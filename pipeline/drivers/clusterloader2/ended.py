@@ -8,23 +8,22 @@ from pipeline.drivers.clusterloader2.report import make_portable, read_report
 from pipeline.drivers.clusterloader2.reported import Expected
 from pipeline.system import processes
 from pipeline.system.errors import LoadError
-from pipeline.system.processes import Ended
+from pipeline.system.processes import CommandResult
 
 
-def require_report(job: Job, ended: Ended) -> None:
+def require_report(job: Job, ended: CommandResult) -> None:
     """Return if a process came as far as a report.
 
     Raises:
         LoadError: It did not.
     """
     if not (job.report / "junit.xml").is_file():
-        how = (
-            f"was killed by signal {-ended.code}" if ended.code < 0 else f"exited with {ended.code}"
+        raise LoadError(
+            f"{job.name} {ended.status} before its first step", hint=processes.log_tail(job.log)
         )
-        raise LoadError(f"{job.name} {how} before its first step", hint=processes.last(job.log))
 
 
-def result_of(job: Job, ended: Ended, expected: Sequence[Expected]) -> Result:
+def result_of(job: Job, ended: CommandResult, expected: Sequence[Expected]) -> Result:
     """Return what a process left.
 
     Raises:

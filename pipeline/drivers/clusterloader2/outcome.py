@@ -16,7 +16,7 @@ from pipeline.drivers.clusterloader2.reported import Report, Step
 from pipeline.model.ports import Span
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.system.processes import Ended
+from pipeline.system.processes import CommandResult
 
 NOT_READY = "projects_never_ready"
 WAIT = "wait for projects"
@@ -43,7 +43,7 @@ class Result:
     """
 
     job: Job
-    ended: Ended
+    ended: CommandResult
     report: Report
     start_s: float
 
@@ -92,7 +92,7 @@ class Asked:
         return self.objects / KINDS - self.burst
 
 
-def began(log: str, ended: Ended) -> float:
+def began(log: str, ended: CommandResult) -> float:
     """Return when the steps of a process began, from its log; else when it was started.
 
     Args:
@@ -117,7 +117,7 @@ def refusals(result: Result) -> Iterator[str]:
     Args:
         result: Of the process.
     """
-    if result.ended.gave_up:
+    if result.ended.timed_out:
         yield f"it had not ended after {result.ended.end_s - result.ended.start_s:.0f} s"
     for step in result.report.steps:
         if step.failure and not step.measurement:
@@ -145,7 +145,7 @@ def problems(result: Result, asked: Asked | None) -> Iterator[str]:
         result: Of the process.
         asked: Its load; None where its rate does not matter.
     """
-    if result.ended.gave_up:
+    if result.ended.timed_out:
         return
     for step in result.report.steps:
         if step.failure and step.measurement and not _is_wait(step):
@@ -160,8 +160,8 @@ def problems(result: Result, asked: Asked | None) -> Iterator[str]:
         failures = [one.failure for one in result.report.overall if one.failure]
         yield from (f"it failed before its first step: {_short(said)}" for said in failures)
     failed = steps or any(one.failure for one in result.report.overall)
-    if result.ended.code and not failed:
-        yield f"it exited with {result.ended.code}, and nothing in its report failed"
+    if not (result.ended.status.is_success or failed):
+        yield f"it {result.ended.status}, and nothing in its report failed"
     if asked is not None and _off_s(result, asked) > 0:
         yield _rate_said(rate(result, asked) or 0.0, asked)
 

@@ -23,8 +23,7 @@ from pipeline.model.ports import (
 )
 from pipeline.model.subject import Arm
 from pipeline.system import processes
-from pipeline.system.errors import LoadError
-from pipeline.system.processes import Ended
+from pipeline.system.processes import CommandResult, ExitStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class Ran:
         lost: A sentence for each that there is nothing of.
     """
 
-    ended: Sequence[Ended]
+    ended: Sequence[CommandResult]
     cpu: float
     lost: Sequence[str] = ()
 
@@ -80,7 +79,7 @@ def here(batch: Batch) -> Ran:
     """Run all on this machine.
 
     Raises:
-        LoadError: One could not be started.
+        CommandError: One could not be started.
     """
     commands = [
         processes.Command(job.name, batch.argv(batch.program.path, job), job.log, {"TZ": "UTC"})
@@ -88,10 +87,9 @@ def here(batch: Batch) -> Ran:
     ]
     used_s, began = processes.cpu_of_children_s(), time.monotonic()
     try:
-        ended = processes.together(
+        ended = processes.run_all(
             commands,
             timeout_s=batch.timeout_s,
-            error=LoadError,
             hide=("CL2_",),
             check=batch.check,
         )
@@ -178,7 +176,7 @@ def in_pods(
         for job, one in zip(batch.jobs, done, strict=True)
         if one.lost
     ]
-    ended = [Ended(one.exit, one.began_s, one.ended_s) for one in done]
+    ended = [CommandResult(ExitStatus(one.exit), one.began_s, one.ended_s) for one in done]
     return Ran(ended, max(one.cpu_share for one in done), lost)
 
 

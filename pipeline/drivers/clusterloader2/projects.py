@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm
 from pipeline.system import http_client
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import NetworkError, StorageError
 from pipeline.system.log import log
 
 _API = "/apis/resourcemanager.miloapis.com/v1alpha1"
@@ -66,14 +66,17 @@ def deleted(targets: Mapping[Arm, Target], run: str) -> None:
             for kind in (_PROJECTS, _NAMESPACES, _ORGANIZATIONS):
                 for name in _names(target, token, kind, run):
                     _call(target, token, "DELETE", f"{kind}/{name}")
-        except LoadError as error:
+        except (NetworkError, StorageError) as error:
             log.warning("what ClusterLoader2 made in the %s may still be there: %s", arm, error)
 
 
 def _count(target: Target, run: str) -> int:
     try:
         return len(_names(target, target.admin_token(), _PROJECTS, run))
-    except LoadError:  # under load an answer may be late: there may be one, so ask again
+    except (
+        NetworkError,
+        StorageError,
+    ):  # under load an answer may be late: there may be one, so ask again
         return 1
 
 

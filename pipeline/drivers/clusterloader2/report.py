@@ -25,7 +25,7 @@ from pipeline.drivers.clusterloader2.reported import (
     Step,
     Summary,
 )
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import LoadError, StorageError
 
 __all__ = [
     "Expected",
@@ -91,7 +91,7 @@ def make_portable(folder: Path) -> None:
     A name with `:` makes GitHub refuse the whole artifact; a report reads the same afterwards.
 
     Raises:
-        LoadError: A file cannot be renamed.
+        StorageError: A file cannot be renamed.
     """
     for path in sorted(folder.iterdir()):
         portable = path.with_name(_UNPORTABLE.sub("-", path.name))
@@ -100,7 +100,7 @@ def make_portable(folder: Path) -> None:
         try:
             path.rename(portable)
         except OSError as error:
-            raise LoadError(f"{path}: cannot be renamed: {error.strerror}") from error
+            raise StorageError(f"{path}: cannot be renamed: {error.strerror}") from error
 
 
 def _files(folder: Path) -> Iterator[Path]:

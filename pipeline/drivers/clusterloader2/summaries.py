@@ -123,7 +123,7 @@ def write_summary(
         at: Of a time zone that is known.
 
     Raises:
-        LoadError: It cannot be written.
+        StorageError: It cannot be written.
     """
     time = at.isoformat(timespec="seconds").replace("+00:00", "Z")
     path = folder / f"{name}_{config}_{time}.json"

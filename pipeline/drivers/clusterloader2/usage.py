@@ -17,7 +17,7 @@ from pipeline.drivers.clusterloader2.reported import ETCD, USAGE, Expected
 from pipeline.drivers.clusterloader2.summaries import Look, write_etcd_metrics, write_resource_usage
 from pipeline.model.ports import KUBELET_FINAL_SAMPLE_TIMEOUT_S, KUBELET_POLL_INTERVAL_S, Target
 from pipeline.system import http_client
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import LoadError, NetworkError
 from pipeline.system.log import log
 from pipeline.system.periodic import repeated
 
@@ -120,7 +120,7 @@ def _containers(target: Target) -> Callable[[], dict[str, Look]]:
     def see() -> dict[str, Look]:
         try:
             found = usage()
-        except LoadError as error:
+        except (LoadError, NetworkError) as error:
             log.debug("what containers use is not told: %s", error)
             return {}
         return {name: Look(one.time_s, one.cpu_s, one.memory) for name, one in found.items()}

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm
 from pipeline.system import http_client
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import LoadError, NetworkError
 
 _PATH = "/api/v1/namespaces/default"
 _JSON, _MERGE = "application/json", "application/merge-patch+json"
@@ -28,7 +28,8 @@ def warmed(targets: Mapping[Arm, Target], run: str) -> None:
         run: Name of the load, with which the name of the object begins.
 
     Raises:
-        LoadError: A server does not answer, or refuses.
+        LoadError: A server refuses.
+        NetworkError: A server does not answer.
     """
     for arm, target in targets.items():
         connection = http_client.Connection(
@@ -50,8 +51,8 @@ def _each(connection: http_client.Connection, path: str, kind: str, name: str, a
         _ask(connection, arm, "GET", one)
         _ask(connection, arm, "GET", path)
         _ask(connection, arm, "PATCH", one, changed)
-    except LoadError:
-        with suppress(LoadError):
+    except (LoadError, NetworkError):
+        with suppress(LoadError, NetworkError):
             _ask(connection, arm, "DELETE", one)
         raise
     _ask(connection, arm, "DELETE", one)

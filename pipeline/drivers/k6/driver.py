@@ -4,8 +4,6 @@ k6 runs one of `k6_scripts/`, writes raw points, and judges nothing.
 """
 
 import os
-import re
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,15 +90,11 @@ class K6Driver:
                 command,
                 output=out / LOG,
                 timeout_s=self.settings.longest_s + SLACK_S,
-                error=LoadError,
                 env=env,
                 hide=("K6_",),  # the user's own would change the load
                 check=check,
             )
-        except LoadError as error:
-            ended = re.escape(f"`{shlex.join(command)}` exited with ") + r"(\d+)"
-            if (found := re.fullmatch(ended, str(error))) is None:
-                raise
-            raise LoadError(
-                f"k6 {self.settings.script} {meaning(int(found[1]))}", hint=error.hint
-            ) from error
+        except processes.CommandError as error:
+            code = error.status.exit_code if error.status else None
+            message = str(error) if code is None else f"k6 {self.settings.script} {meaning(code)}"
+            raise LoadError(message, hint=error.hint) from error

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.system.errors import ConfigError, LaunchError, PipelineError
+from pipeline.system.errors import ConfigError, LaunchError, NetworkError, PipelineError
 
 ENDPOINT = "MILO_PERF_GOOGLE_API"
 """Variable with the address of a stand-in for Google, which must be on loopback."""
@@ -112,7 +112,8 @@ def asking(what: str, permission: str) -> Iterator[None]:
         ThereError: It is there already.
         BusyError: Something else is being done to it.
         ConfigError: We may not, or it is asked for wrongly.
-        LaunchError: There is no quota, or Google does not answer.
+        LaunchError: There is no quota.
+        NetworkError: Google does not answer.
     """
     from google.api_core import exceptions
     from google.auth.exceptions import GoogleAuthError
@@ -121,7 +122,7 @@ def asking(what: str, permission: str) -> Iterator[None]:
         yield
     except exceptions.RetryError as error:
         cause = error.cause or error
-        raise LaunchError(
+        raise NetworkError(
             f"Google could not {what} for {PATIENCE_S:.0f} s: {_said(cause)}",
             hint="try again later; what is left behind is swept",
         ) from error
@@ -130,7 +131,7 @@ def asking(what: str, permission: str) -> Iterator[None]:
     except GoogleAuthError as error:
         raise _unknown_to_google(error) from error
     except OSError as error:
-        raise LaunchError(f"Google does not answer: {what}: {type(error).__name__}") from error
+        raise NetworkError(f"Google does not answer: {what}: {type(error).__name__}") from error
 
 
 def _said(error: Any) -> str:  # noqa: ANN401 (as above)

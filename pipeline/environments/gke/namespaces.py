@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.environments.gke.values import OURS, Found, Kind
 from pipeline.environments.manifests import EXPIRES, MANAGED, RUN
-from pipeline.system.errors import ConfigError, LaunchError
+from pipeline.system.errors import ConfigError, NetworkError
 from pipeline.system.log import log
 
 _TIMEOUT_S = 30.0
@@ -79,9 +79,9 @@ class Namespaces:
             if error.status in (401, 403):
                 hint = "log in again, or let the account list and delete namespaces"
                 raise ConfigError(message, hint=hint) from error
-            raise LaunchError(message, hint="try again later") from error
+            raise NetworkError(message, hint="try again later") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise LaunchError(
+            raise NetworkError(
                 f"the cluster of `{self.context}` does not answer: {what}: {type(error).__name__}",
                 hint="try `kubectl get --raw /readyz` with the same context",
             ) from error

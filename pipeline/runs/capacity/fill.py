@@ -70,7 +70,8 @@ def fill(
         check: Called often; what it raises ends the filling.
 
     Raises:
-        LoadError: k6 failed, and not only some of what it sent.
+        CommandError: k6 failed, and not only some of what it sent.
+        LoadError: What `check` raises.
     """
     asked = len(span) * (question.projects if things is Things.OBJECTS else 1)
     settings = K6(
@@ -89,12 +90,11 @@ def fill(
             argv(program, settings, out, paths.ours(SCRIPTS)),
             output=out / LOG,
             timeout_s=2 * settings.longest_s,
-            error=LoadError,
             env=environment(settings, {Arm.CANDIDATE: target}, out, question.seed),
             hide=("K6_",),
             check=check,
         )
-    except LoadError:
+    except (LoadError, processes.CommandError):
         if reason := unprepared(out, [Arm.CANDIDATE]).get(Arm.CANDIDATE, ""):
             return Filled(asked=asked, missing=asked, mostly=reason, ready_s=None)
         raise

@@ -22,8 +22,16 @@ from pipeline.runs.capacity.quantities import has_settled, is_steady, values_of
 from pipeline.runs.capacity.search_loop import Measured, OutOfRoomError, OutOfTimeError
 from pipeline.runs.plan import derive_seed
 from pipeline.system.clock import watched_clock
-from pipeline.system.errors import ConfigError, LoadError, SubjectDiedError
+from pipeline.system.errors import (
+    ConfigError,
+    LoadError,
+    NetworkError,
+    ProbeError,
+    StorageError,
+    SubjectDiedError,
+)
 from pipeline.system.log import log
+from pipeline.system.processes import CommandError
 
 MOST_HOLDS = 3
 """So many holds a step has at most until one is steady."""
@@ -107,12 +115,13 @@ class _Launch:
             settled = self._settled(self.projects - before)
             measured = self._held(values)
             return dataclasses.replace(measured, is_steady=measured.is_steady and settled)
-        except LoadError as error:
+        except (CommandError, LoadError, NetworkError, StorageError) as error:
             try:
                 self.target.check()
             except SubjectDiedError as died:
                 return Measured({}, str(died))
-            raise LoadError(f"launch {self.number}, N = {n}: {error}", hint=error.hint) from error
+            kind = StorageError if isinstance(error, StorageError) else LoadError
+            raise kind(f"launch {self.number}, N = {n}: {error}", hint=error.hint) from error
 
     def _filled(self, n: int) -> tuple[float | None, str]:
         """Fill up to N; return the time to Ready of what was added last, and what failed.
@@ -208,7 +217,7 @@ class _Launch:
                 seen = process.readings(span)
                 steady = is_steady(*(process.readings(half) for half in halves))
                 gaps = []
-            except LoadError as error:  # a gap, unless the build has died
+            except ProbeError as error:  # a gap, unless the build has died
                 self.target.check()
                 seen, steady, gaps = (), False, [str(error)]
             readings = [*seen, *sizes(target)]

@@ -22,8 +22,9 @@ from pipeline.runs.plan import derive_seed
 from pipeline.runs.samples import trial_values
 from pipeline.runs.suite_file import Suite, Workload
 from pipeline.system.clock import SteadyClock, watched_clock
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import LoadError, NetworkError
 from pipeline.system.log import log
+from pipeline.system.processes import CommandError
 from pipeline.system.progress import Progress
 
 RATES = (25.0, 50.0, 100.0, 200.0, 400.0, 800.0)
@@ -192,7 +193,7 @@ class Bench:
                     out=own,
                     probe_out=_new(out.with_name(f"{out.name}-probes")),
                 )
-        except LoadError as error:
+        except (CommandError, LoadError, NetworkError) as error:
             target.check()  # a dead build is no fault of the driver's
             return None, (), (str(error),)
         slow = (*load.failing.values(), *load.failed.values())

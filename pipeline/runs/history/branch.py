@@ -19,8 +19,15 @@ from typing import Final
 from pipeline.runs.history import nightly_records
 from pipeline.runs.history.nightly_records import NightlyRecord
 from pipeline.system import processes
-from pipeline.system.errors import BaselineError, ConfigError, LoadError
+from pipeline.system.errors import (
+    BaselineError,
+    ConfigError,
+    NetworkError,
+    PublishError,
+    StorageError,
+)
 from pipeline.system.log import log
+from pipeline.system.processes import CommandError
 
 _TIMEOUT_S: Final = 120.0
 _MAX_PUSHES: Final = 12
@@ -63,7 +70,7 @@ def checked_out(branch: Branch) -> Iterator[Path]:
 
     Raises:
         BaselineError: Records that were there are gone, or the file cannot be read.
-        LoadError: The repository does not answer.
+        NetworkError: The repository does not answer.
     """
     with _clone(branch) as clone:
         _fetch(clone, branch)
@@ -80,7 +87,8 @@ def append(branch: Branch, new: NightlyRecord, sleep: Callable[[float], None] = 
 
     Raises:
         BaselineError: As `checked_out`; nothing is pushed.
-        LoadError: The repository does not answer, or refuses the commit.
+        NetworkError: The repository does not answer.
+        PublishError: The repository refuses the commit.
     """
     with _clone(branch) as clone:
         refused = 0
@@ -95,12 +103,12 @@ def append(branch: Branch, new: NightlyRecord, sleep: Callable[[float], None] = 
             _git(clone, *_AUTHOR, "commit", "--quiet", "--message", message)
             try:
                 _git(clone, "push", "--quiet", "--atomic", "origin", *refs)
-            except LoadError as error:
+            except CommandError as error:
                 sleep(random.uniform(0, _WAIT_S * attempt))  # noqa: S311 (jitter, not a secret)
                 tip = _fetch(clone, branch)
                 refused = 0 if tip != before else refused + 1
                 if refused == _MAX_REFUSED or attempt == _MAX_PUSHES:
-                    raise LoadError(
+                    raise PublishError(
                         f"the record could not be pushed to {branch.name}: {error}", hint=error.hint
                     ) from error
                 log.info("%s: another job has pushed; appending to that", branch.name)
@@ -147,7 +155,7 @@ def _fetch(clone: Path, branch: Branch) -> str | None:
 
     Raises:
         BaselineError: Records that were there are gone.
-        LoadError: The repository does not answer.
+        NetworkError: The repository does not answer.
     """
     tip, seen = _fetch_refs(clone, branch)
     hint = (
@@ -181,11 +189,13 @@ def _fetch(clone: Path, branch: Branch) -> str | None:
 def _fetch_refs(clone: Path, branch: Branch) -> tuple[str | None, str | None]:
     """Fetch the branch and our reference, and return the commit of each that exists."""
     names = {_TIP: f"refs/heads/{branch.name}", _SEEN: branch.seen}
-    listing = _git(clone, "ls-remote", "origin", *names.values())
+    listing = _ask_remote(clone, "ls-remote", "origin", *names.values())
     existing = {line.partition("\t")[2] for line in listing.splitlines()}
     refspecs = [f"+{name}:{ours}" for ours, name in names.items() if name in existing]
     if refspecs:  # all commits, but only the files that are read
-        _git(clone, "fetch", "--quiet", "--no-tags", "--filter=blob:none", "origin", *refspecs)
+        _ask_remote(
+            clone, "fetch", "--quiet", "--no-tags", "--filter=blob:none", "origin", *refspecs
+        )
     tip, seen = (
         _capture(clone, "rev-parse", "--verify", f"{ours}^{{commit}}").strip()
         if name in existing
@@ -240,26 +250,37 @@ def _capture(folder: Path, *arguments: str, errors: str = "replace") -> str:
     """Return what git prints to stdout, without its warnings.
 
     Raises:
-        LoadError: The command fails.
+        StorageError: The command fails.
     """
     text = processes.capture(["git", *arguments], cwd=folder, timeout_s=_TIMEOUT_S, errors=errors)
     if text is None:
-        raise LoadError(f"`git {' '.join(arguments)}` failed in a fresh clone of the history")
+        raise StorageError(f"`git {' '.join(arguments)}` failed in a fresh clone of the history")
     return text
+
+
+def _ask_remote(clone: Path, *arguments: str) -> str:
+    """Return what git prints when it asks the repository.
+
+    Raises:
+        NetworkError: The repository does not answer; the hint has git's last lines.
+    """
+    try:
+        return _git(clone, *arguments)
+    except CommandError as error:
+        raise NetworkError(str(error), hint=error.hint) from error
 
 
 def _git(folder: Path, *arguments: str) -> str:
     """Run git, and return what it prints, warnings included.
 
     Raises:
-        LoadError: It fails; the hint has its last lines.
+        CommandError: It fails.
     """
     with tempfile.NamedTemporaryFile(prefix="git-", suffix=".log") as output:
         processes.run(
             ["git", *arguments],
             output=Path(output.name),
             timeout_s=_TIMEOUT_S,
-            error=LoadError,
             env={"GIT_TERMINAL_PROMPT": "0"},
             hide=("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"),
             cwd=folder,

@@ -228,7 +228,7 @@ def append(path: Path, new: NightlyRecord) -> bool:
     Raises:
         BaselineError: The record is from the future, or a complete line cannot be read; nothing is
             written.
-        LoadError: The file cannot be written.
+        StorageError: The file cannot be written.
     """
     require_not_future(new)
     before = load(path) if path.exists() else []
