@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-from pipeline.drivers.clusterloader2.report import Expected
+from pipeline.drivers.clusterloader2.wire import ExpectedSummary
 from tests.conftest import GOLDEN
 
 RECORDED = ("projects", "objects-fast", "prometheus", "violation")
@@ -20,7 +20,7 @@ TIMED = {
     "version": "v1",
     "dataItems": [{"data": {"total": 7.5}, "unit": "s", "labels": {"test": "phases"}}],
 }
-ASKED = (Expected("Timer", "Timer"), Expected("APIAvailability", "Avail"))
+ASKED = (ExpectedSummary("Timer", "Timer"), ExpectedSummary("APIAvailability", "Avail"))
 
 
 def recorded(name: str) -> Path:

@@ -5,30 +5,22 @@ import random
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.drivers.clusterloader2.reported import (
-    AVAILABILITY,
-    ETCD,
-    LATENCY,
-    QUERY,
-    TIMER,
-    USAGE,
-)
-from pipeline.drivers.clusterloader2.summaries import PERCENTILES, write_summary
+from pipeline.drivers.clusterloader2.wire import AVAILABILITY, LATENCY, QUERY, TIMER
 from pipeline.model.perfdata import VERSION
 
 REPORTS = 100
 _RUNS = 3
-_STEPS, _KINDS, _QUERIES, _COMPONENTS = 60, 120, 4, 3
+_STEPS, _KINDS, _QUERIES = 60, 120, 4
 _CONFIG = "milo-objects"
 _VERBS = ("POST", "GET", "LIST", "PUT", "PATCH", "DELETE")
 # Run in a process of its own, with pydantic loaded: the figure is of reading, not of an import.
 _READ = """
 import json, sys, time
 from pathlib import Path
-from pipeline.drivers.clusterloader2.report import read_report, readings
+from pipeline.drivers.clusterloader2.readings import readings
+from pipeline.drivers.clusterloader2.report import read_report
 folders = sorted(Path(sys.argv[1]).iterdir())
 began, used = time.perf_counter(), time.process_time()
 found = sum(len(readings(read_report(folder, ()))) for folder in folders)
@@ -67,16 +59,14 @@ def _report(folder: Path, draw: random.Random) -> None:
     overall = f'<testcase name="{_CONFIG} overall (objects.yaml)" time="17.5"/>'
     (folder / "junit.xml").write_text(f'<testsuite tests="0">{overall}{cases}</testsuite>')
     for name, body in _bodies(draw).items():
-        write_summary(folder, name, _CONFIG, body, datetime(2026, 1, 1, tzinfo=UTC))
+        path = folder / f"{name}_{_CONFIG}_2026-01-01T00:00:00Z.json"
+        path.write_text(json.dumps(body, indent=2))
 
 
 def _bodies(draw: random.Random) -> dict[str, dict[str, object]]:
     def items(found: list[dict[str, object]]) -> dict[str, object]:
         return {"version": VERSION, "dataItems": found}
 
-    buckets = {f"{0.001 * 2**i:g}": 10 * i for i in range(14)} | {"+Inf": 140}
-    histogram = [{"labels": {"__name__": "x"}, "buckets": buckets}]
-    fields = ("backendCommit", "snapshotSaveTotal", "walFsync")
     latencies: list[dict[str, object]] = [
         {
             "data": {f"Perc{p}": draw.uniform(25, 900) for p in (50, 90, 99)},
@@ -105,15 +95,6 @@ def _bodies(draw: random.Random) -> dict[str, dict[str, object]]:
             "hostMetrics": None,
         },
         f"{LATENCY}_simple": items(latencies),
-        USAGE: {
-            f"{p}": [{"Name": f"c{c}", "CPU": 0.5, "Mem": 10**8} for c in range(_COMPONENTS)]
-            for p in PERCENTILES
-        },
-        ETCD: {
-            **{f"{field}Duration": histogram for field in fields},
-            "peerRoundTripTime": [],
-            "maxDatabaseSize": 1e6,
-        },
         **queries,
     }
 

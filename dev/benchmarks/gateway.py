@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from pipeline import toolchain
-from pipeline.drivers.monitoring import Monitored, monitored
+from pipeline.drivers.monitoring import MonitoredEndpoint, monitor
 from pipeline.environments.local import LocalSettings
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm, parse_spec
@@ -61,20 +61,20 @@ def main(_argv: list[str]) -> None:
         with (
             environment.launch(artifacts, Path(folder) / "environment") as targets,
             answering(lambda request, _: request.say(_TARGETS)) as prometheus_url,
-            monitored(
+            monitor(
                 targets[Arm.CANDIDATE],
                 programs,
                 Path(folder) / "out",
                 Path(folder) / "private",
                 scrape_s=1,
                 prometheus_url=prometheus_url,
-            ) as door,
+            ) as endpoint,
         ):
             target = targets[Arm.CANDIDATE]
             direct = _connection(target, target.url, target.ca_file)
-            through = _connection(target, door.url, door.ca_file)
+            through = _connection(target, endpoint.url, endpoint.ca_file)
             latency(direct, through)
-            cpu(through, door, target, str(programs["gateway"].path), Path(folder))
+            cpu(through, endpoint, target, str(programs["gateway"].path), Path(folder))
 
 
 def latency(direct: http_client.Connection, through: http_client.Connection) -> None:
@@ -97,7 +97,11 @@ def latency(direct: http_client.Connection, through: http_client.Connection) -> 
 
 
 def cpu(
-    through: http_client.Connection, door: Monitored, target: Target, path: str, out: Path
+    through: http_client.Connection,
+    endpoint: MonitoredEndpoint,
+    target: Target,
+    path: str,
+    out: Path,
 ) -> None:
     """Ask at a rate in both ways of HTTP, in turn, and print the CPU of the gateway for each."""
     (process,) = [
@@ -110,7 +114,7 @@ def cpu(
 
     asked: dict[str, Callable[[], int]] = {
         "HTTP/1.1, one connection": lambda: _one_by_one(through),
-        "HTTP/2 of k6, 8 connections": lambda: _by_k6(door, target, out),
+        "HTTP/2 of k6, 8 connections": lambda: _by_k6(endpoint, target, out),
     }
     used: dict[str, list[tuple[float, float, int]]] = {name: [] for name in asked}
     for _ in range(_ROUNDS):
@@ -139,14 +143,14 @@ def _one_by_one(through: http_client.Connection) -> int:
     return count
 
 
-def _by_k6(door: Monitored, target: Target, out: Path) -> int:
+def _by_k6(endpoint: MonitoredEndpoint, target: Target, out: Path) -> int:
     script, summary = out / "rated.js", out / "summary.json"
     script.write_text(_SCRIPT.replace("RATE", f"{_RATE:g}").replace("SECONDS", f"{_RATED_S:g}"))
     environment = {
         **os.environ,
-        "URL": f"{door.url}{_PATH}",
+        "URL": f"{endpoint.url}{_PATH}",
         "TOKEN": target.token_file.read_text(),
-        "SSL_CERT_FILE": str(door.ca_file),
+        "SSL_CERT_FILE": str(endpoint.ca_file),
         "SUMMARY": str(summary),
     }
     command = [str(toolchain.k6().path), "run", "--quiet", "--address=", str(script)]

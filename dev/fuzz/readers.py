@@ -18,8 +18,9 @@ from pathlib import Path
 
 from dev.fuzz.mutate import FILE
 from pipeline.commands import judge as judge_command
-from pipeline.drivers.clusterloader2.report import read_report, readings
-from pipeline.drivers.clusterloader2.report import warnings as cl2_warnings
+from pipeline.drivers.clusterloader2.readings import readings
+from pipeline.drivers.clusterloader2.readings import warnings as cl2_warnings
+from pipeline.drivers.clusterloader2.report import read_report
 from pipeline.drivers.k6.summarize import read_points
 from pipeline.environments.load_agent import LoadAgent
 from pipeline.environments.registry import read_environment

@@ -4,11 +4,11 @@ Drivers, environments and probes implement these protocols.  A driver knows no e
 environment no driver.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm, Product, Subject
@@ -248,6 +248,30 @@ class Load:
     warnings: tuple[str, ...] = ()
     failing: Mapping[Arm, str] = field(default_factory=dict)
     failed: Mapping[Arm, str] = field(default_factory=dict)
+
+    @classmethod
+    def without_readings(
+        cls,
+        arms: Iterable[Arm],
+        span: Span,
+        failed: Mapping[Arm, str] | None = None,
+        invalid: Sequence[str] = (),
+    ) -> Self:
+        """Return a load that was given up before its end.
+
+        Args:
+            arms: Loaded arms.
+            span: Time from the beginning of the load to its end.
+            failed: Reasons by the arms whose build failed.
+            invalid: Reasons that lie with the load generator.
+        """
+        arms = tuple(arms)
+        return cls(
+            dict.fromkeys(arms, ()),
+            dict.fromkeys(arms, span),
+            tuple(invalid),
+            failed=failed or {},
+        )
 
 
 class Environment(Protocol):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2.check import check
-from pipeline.drivers.clusterloader2.reported import Expected
+from pipeline.drivers.clusterloader2.wire import ExpectedSummary
 from pipeline.model.ports import Program
 from pipeline.system.errors import ConfigError
 from pipeline.toolchain.expand import expander
@@ -88,10 +88,10 @@ def test_a_config_is_known_by_the_reports_that_it_leaves(folder: Path, expand: P
     checked = check(folder / "config.yaml", {"CL2_N": 2, "CL2_M": 1}, expand)
 
     assert checked.expected == (
-        Expected("APIAvailability", "Up"),
-        Expected("GenericPrometheusQuery", "Mean", "GenericPrometheusQuery Mean"),
-        Expected("APIResponsivenessPrometheus", "SLI", "SLI"),
-        Expected("Timer", "Timer"),
+        ExpectedSummary("APIAvailability", "Up"),
+        ExpectedSummary("GenericPrometheusQuery", "Mean", "GenericPrometheusQuery Mean"),
+        ExpectedSummary("APIResponsivenessPrometheus", "SLI", "SLI"),
+        ExpectedSummary("Timer", "Timer"),
     )
     assert checked.unused == ("CL2_M",)
 

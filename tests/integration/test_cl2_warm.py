@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.drivers.clusterloader2.warm import warmed
+from pipeline.drivers.clusterloader2.warm_up import warm_up
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError
@@ -37,7 +37,7 @@ class Server:
 def test_each_kind_is_made_read_listed_changed_and_deleted(tmp_path: Path) -> None:
     server = Server(tmp_path, {})
     with answering(server.answer) as url:
-        warmed(server.targets(url), "perf-1")
+        warm_up(server.targets(url), "perf-1")
     path = ONE.rpartition("/")[0]
     assert server.asked[:5] == [
         *(f"POST {path}", f"GET {ONE}", f"GET {path}", f"PATCH {ONE}", f"DELETE {ONE}")
@@ -48,7 +48,7 @@ def test_each_kind_is_made_read_listed_changed_and_deleted(tmp_path: Path) -> No
 def test_a_server_that_fails_now_and_then_is_loaded_all_the_same(tmp_path: Path) -> None:
     server = Server(tmp_path, {"POST": [500, 409], "DELETE": [503, 500]})
     with answering(server.answer) as url:
-        warmed(server.targets(url), "perf-1")
+        warm_up(server.targets(url), "perf-1")
     assert server.asked.count(f"DELETE {ONE}") == 3
 
 
@@ -58,5 +58,5 @@ def test_what_was_made_is_deleted_where_the_rest_is_refused(tmp_path: Path) -> N
         answering(server.answer) as url,
         pytest.raises(LoadError, match=f"refused PATCH {ONE}: 403"),
     ):
-        warmed(server.targets(url), "perf-1")
+        warm_up(server.targets(url), "perf-1")
     assert server.asked[-1] == f"DELETE {ONE}"

@@ -9,24 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.drivers.clusterloader2 import files, report
+from pipeline.drivers.clusterloader2 import report
+from pipeline.drivers.clusterloader2.readings import readings, warnings
 from pipeline.drivers.clusterloader2.report import read_report
 from pipeline.system.errors import LoadError
 from tests import cl2
 from tests.cl2 import case, junit, named
 
 TIMER = json.dumps(cl2.TIMED)
-ETCD = {
-    "backendCommitDuration": [{"labels": {}, "buckets": {"0.001": 5, "+Inf": 9}}],
-    "snapshotSaveTotalDuration": [],
-    "peerRoundTripTime": [],
-    "walFsyncDuration": [],
-    "maxDatabaseSize": 1.0,
-}
-
-
-def etcd(buckets: object) -> str:
-    return json.dumps({**ETCD, "backendCommitDuration": [{"labels": {}, "buckets": buckets}]})
 
 
 def changed(old: str, new: str) -> str:
@@ -71,30 +61,6 @@ def changed(old: str, new: str) -> str:
             json.dumps(cl2.AVAILABLE).replace("1m2.5s", "soon"),
             "`soon` is no duration",
             id="duration",
-        ),
-        pytest.param("ResourceUsageSummary", "[]", "an object is expected", id="usage list"),
-        pytest.param("ResourceUsageSummary", '{"101": []}', "no percentile", id="percentile"),
-        pytest.param("ResourceUsageSummary", '{"٣": []}', "no percentile", id="other digits"),
-        pytest.param(
-            "ResourceUsageSummary",
-            '{"50": [{"Name": "a", "CPU": -1, "Mem": 1}]}',
-            "uses.0.CPU",
-            id="negative",
-        ),
-        pytest.param(
-            "ResourceUsageSummary",
-            '{"50": [{"Name": "a", "CPU": 1, "Mem": 1.5}]}',
-            "uses.0.Mem",
-            id="half a byte",
-        ),
-        pytest.param("EtcdMetrics", "{}", "backendCommitDuration", id="no etcd"),
-        pytest.param("EtcdMetrics", etcd({"0.001": 5, "+Inf": 4}), "do not rise", id="falls"),
-        pytest.param("EtcdMetrics", etcd({"0.001": 5}), "do not rise to", id="no +Inf"),
-        pytest.param("EtcdMetrics", etcd({"x": 5}), "`x` is no bound", id="bound"),
-        pytest.param("EtcdMetrics", etcd({"nan": 5}), "`nan` is no bound", id="bound NaN"),
-        pytest.param("EtcdMetrics", etcd({"+Inf": 2.5}), "buckets.+Inf", id="half a value"),
-        pytest.param(
-            "EtcdMetrics", etcd({"+Inf": 10**400}), "too large a number", id="endless count"
         ),
     ],
 )
@@ -179,7 +145,7 @@ def _folder(path: Path) -> None:
 
 def _large(path: Path) -> None:
     with path.open("r+b") as file:
-        file.truncate(files.MOST_BYTES + 1)
+        file.truncate(report.MAX_FILE_BYTES + 1)
 
 
 def _latin(path: Path) -> None:
@@ -217,7 +183,7 @@ def test_a_run_that_left_no_junit_file_did_not_come_to_its_end(tmp_path: Path) -
     assert "clusterloader2.log" in refused.value.hint
 
 
-@pytest.mark.parametrize("limit", ["MOST_FILES", "MOST_BYTES"])
+@pytest.mark.parametrize("limit", ["MAX_FILES", "MAX_REPORT_BYTES"])
 def test_a_folder_without_end_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
@@ -233,7 +199,7 @@ def test_a_folder_without_end_is_refused(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
-    name=st.sampled_from(["junit.xml", *map(named, ("Timer", "APIAvailability", "EtcdMetrics"))]),
+    name=st.sampled_from(["junit.xml", *map(named, ("Timer", "APIAvailability"))]),
     at=st.integers(0, 2_000),
     put=st.binary(max_size=8),
     cut=st.integers(0, 40),
@@ -241,16 +207,15 @@ def test_a_folder_without_end_is_refused(
 def test_damage_anywhere_is_read_or_refused_and_never_a_crash(
     tmp_path: Path, name: str, at: int, put: bytes, cut: int
 ) -> None:
-    bodies = {"Timer": cl2.TIMED, "APIAvailability": cl2.AVAILABLE, "EtcdMetrics": ETCD}
-    folder = cl2.report(tmp_path / "report", bodies)
+    folder = cl2.report(tmp_path / "report")
     whole = (folder / name).read_bytes()
     start = at % len(whole)
     (folder / name).write_bytes(whole[:start] + put + whole[start + cut :])
     said = ""
     try:
         found = read_report(folder, ())
-        report.readings(found)
-        report.warnings(found)
+        readings(found)
+        warnings(found)
     except LoadError as error:
         said = f"{error}"
     assert said == "" or f"{folder / name}: " in said

@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 
 from pipeline.drivers.clusterloader2 import outcome
-from pipeline.drivers.clusterloader2.outcome import Asked, Result
-from pipeline.drivers.clusterloader2.phases import Job
-from pipeline.drivers.clusterloader2.reported import (
+from pipeline.drivers.clusterloader2.outcome import ProcessLoad, ProcessResult
+from pipeline.drivers.clusterloader2.phases import ProcessJob
+from pipeline.drivers.clusterloader2.wire import (
     AVAILABILITY,
     TIMER,
-    Availability,
-    Expected,
-    Overall,
-    Report,
-    Step,
-    Summary,
+    ApiAvailability,
+    ClusterLoader2Report,
+    ExpectedSummary,
+    ReportedConfig,
+    ReportedStep,
+    ReportSummary,
 )
 from pipeline.model.subject import Arm
 from pipeline.system.processes import CommandResult, ExitStatus
 
-ASKED = Asked(rate=20.0, objects=200, burst=1, max_rate_error=0.03)
+ASKED = ProcessLoad(rate=20.0, objects=200, burst=1, max_rate_error=0.03)
 START_S = datetime(2026, 11, 23, 21, 19, 20, tzinfo=UTC).timestamp()
 LOG = """\
 I1123 21:19:23.482703   21252 clusterloader.go:295] Listening on 52919
@@ -33,8 +33,8 @@ I1123 21:19:23.503168   21252 clusterloader.go:266] Running objects.yaml
 
 def step(
     number: int, name: str, duration_s: float, measurement: str = "", failure: str = ""
-) -> Step:
-    return Step("objects", number, name, measurement, duration_s, failure)
+) -> ReportedStep:
+    return ReportedStep("objects", number, name, measurement, duration_s, failure)
 
 
 GOOD = (
@@ -46,21 +46,26 @@ GOOD = (
 
 
 def result(
-    *steps: Step, code: int = 0, missing: Sequence[Expected] = (), empty: Sequence[Expected] = ()
-) -> Result:
-    report = Report(
-        (Overall("objects", 20.0, ""),), steps or GOOD, (), tuple(missing), tuple(empty)
+    *steps: ReportedStep,
+    code: int = 0,
+    missing: Sequence[ExpectedSummary] = (),
+    empty: Sequence[ExpectedSummary] = (),
+) -> ProcessResult:
+    report = ClusterLoader2Report(
+        (ReportedConfig("objects", 20.0, ""),), steps or GOOD, (), tuple(missing), tuple(empty)
     )
-    job = Job(Arm.CANDIDATE, "p-0", Path("cl2_configs/object-crud.yaml"), Path("out"))
-    return Result(job, CommandResult(ExitStatus(code), START_S, START_S + 30), report, START_S + 3)
+    job = ProcessJob(Arm.CANDIDATE, "p-0", Path("cl2_configs/object-crud.yaml"), Path("out"))
+    return ProcessResult(
+        job, CommandResult(ExitStatus(code), START_S, START_S + 30), report, START_S + 3
+    )
 
 
-def said(one: Result, asked: Asked | None = ASKED) -> list[str]:
+def said(one: ProcessResult, asked: ProcessLoad | None = ASKED) -> list[str]:
     return list(outcome.problems(one, asked))
 
 
-def refused(one: Result) -> list[str]:
-    return list(outcome.refusals(one))
+def refused(one: ProcessResult) -> list[str]:
+    return list(outcome.build_failures(one))
 
 
 def test_a_run_as_asked_counts() -> None:
@@ -84,19 +89,19 @@ def test_a_process_that_does_not_end_is_told_of_the_build() -> None:
     stuck = dataclasses.replace(
         one,
         ended=CommandResult(ExitStatus(-15), START_S, START_S + 90, timed_out=True),
-        report=Report((), (), ()),
+        report=ClusterLoader2Report(),
     )
     assert refused(stuck) == ["it had not ended after 90 s"]
     assert said(stuck) == []
 
 
 def test_a_report_that_was_asked_for_and_is_missing_is_no_success() -> None:
-    found = said(result(missing=[Expected(TIMER, "Timer")]))
+    found = said(result(missing=[ExpectedSummary(TIMER, "Timer")]))
     assert found == ["there is no report of Timer (measurement Timer), which the config asked for"]
 
 
 def test_a_report_without_a_number_is_no_success() -> None:
-    assert said(result(empty=[Expected(TIMER, "Timer")])) == [
+    assert said(result(empty=[ExpectedSummary(TIMER, "Timer")])) == [
         "the report of Timer (measurement Timer) has no number"
     ]
 
@@ -141,27 +146,27 @@ def test_a_slow_rate_may_be_the_builds_and_a_fast_one_is_the_loads(
 ) -> None:
     # 100 actions at 10 a second: 99 intervals, 9.9 s.
     one = result(step(2, "create objects", duration_s))
-    assert bool(outcome.is_slow(one, ASKED)) is is_slow
+    assert outcome.is_slow(one, ASKED) is is_slow
     assert bool(said(one)) is is_fast
 
 
 def test_steps_that_only_start_and_stop_a_timer_are_not_the_load() -> None:
     steps = (step(1, "begin create objects", 0.01, "Timer"), step(2, "create objects", 9.9))
-    assert outcome.rate(result(*steps), ASKED) == pytest.approx(20.0)
+    assert outcome.object_rate(result(*steps), ASKED) == pytest.approx(20.0)
 
 
 def test_cycles_are_loads_of_the_same_size() -> None:
     steps = (step(1, "cycle 1 create objects", 9.9), step(3, "cycle 2 create objects", 9.9))
-    assert outcome.rate(result(*steps), ASKED) == pytest.approx(20.0)
+    assert outcome.object_rate(result(*steps), ASKED) == pytest.approx(20.0)
 
 
 def test_the_load_begins_when_the_log_says_so() -> None:
-    began = outcome.began(LOG, CommandResult(ExitStatus(0), START_S, START_S + 20))
+    began = outcome.steps_start_s(LOG, CommandResult(ExitStatus(0), START_S, START_S + 20))
     assert began - START_S == pytest.approx(3.503168, abs=1e-5)
 
 
 def test_without_a_word_in_the_log_the_load_begins_with_the_process() -> None:
-    assert outcome.began("", CommandResult(ExitStatus(0), START_S, START_S + 20)) == START_S
+    assert outcome.steps_start_s("", CommandResult(ExitStatus(0), START_S, START_S + 20)) == START_S
 
 
 def test_the_load_ends_with_its_last_step_and_not_with_the_process() -> None:
@@ -182,38 +187,38 @@ def test_the_ends_of_cycles_are_marks() -> None:
 
 def test_processes_of_one_arm_are_one_load() -> None:
     slow = dataclasses.replace(result(step(2, "create objects", 19.8)))
-    readings = {r.name: r.value for r in outcome.combined([result(), slow], ASKED)}
+    readings = {r.name: r.value for r in outcome.combine_readings([result(), slow], ASKED)}
     assert readings["cl2.step{step=create objects}"] == pytest.approx((9.95 + 19.8) / 2)
     assert readings["cl2.rate"] == pytest.approx(2 * 99 / 9.95 + 2 * 99 / 19.8)
 
 
 def test_the_worst_availability_of_an_arm_is_its_own() -> None:
-    def available(share: float, gap_s: float) -> Result:
+    def available(share: float, gap_s: float) -> ProcessResult:
         at = datetime(2026, 11, 23, tzinfo=UTC)
-        summary = Summary(AVAILABILITY, AVAILABILITY, at, Availability(share, gap_s))
+        summary = ReportSummary(AVAILABILITY, AVAILABILITY, at, ApiAvailability(share, gap_s))
         one = result()
         return dataclasses.replace(
             one, report=dataclasses.replace(one.report, summaries=(summary,))
         )
 
     both = [available(1.0, 0.0), available(0.9, 2.0)]
-    readings = {r.name: r.value for r in outcome.combined(both, ASKED)}
+    readings = {r.name: r.value for r in outcome.combine_readings(both, ASKED)}
     assert readings["cl2.availability_share"] == 0.9
     assert readings["cl2.longest_gap"] == 2.0
 
 
 def test_a_config_that_failed_before_its_first_step_says_so() -> None:
     one = result()
-    overall = (Overall("objects", 0.1, "namespaces cannot be listed"),)
+    configs = (ReportedConfig("objects", 0.1, "namespaces cannot be listed"),)
     failed = dataclasses.replace(
         one,
         ended=CommandResult(ExitStatus(1), START_S, START_S + 1),
-        report=dataclasses.replace(one.report, steps=(), overall=overall),
+        report=dataclasses.replace(one.report, steps=(), configs=configs),
     )
     assert said(failed) == ["it failed before its first step: namespaces cannot be listed"]
 
 
 def test_counts_of_an_arm_are_added_up() -> None:
     both = [result(), result()]
-    readings = {r.name: r.value for r in outcome.combined(both, ASKED)}
+    readings = {r.name: r.value for r in outcome.combine_readings(both, ASKED)}
     assert readings["cl2.step{step=create objects}/count"] == 2

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.drivers.clusterloader2.report import read_report, readings, warnings
-from pipeline.drivers.clusterloader2.reported import AVAILABILITY, LATENCY
+from pipeline.drivers.clusterloader2.readings import readings, warnings
+from pipeline.drivers.clusterloader2.report import read_report
+from pipeline.drivers.clusterloader2.wire import AVAILABILITY, LATENCY
 from pipeline.model.results import Reading
 from pipeline.model.units import BASE_UNITS
 from tests import cl2
@@ -147,39 +148,3 @@ def test_latencies_below_the_first_bucket_come_with_a_warning(tmp_path: Path) ->
     assert "1 of 3 kinds of requests are below 50 ms" in said[0]
     high = perfdata(latency(60, 90, Verb="GET"))
     assert told(cl2.report(tmp_path / "high", {LATENCY: high})) == ()
-
-
-def test_a_kubelet_s_summary_yields_processors_and_bytes(tmp_path: Path) -> None:
-    body = {
-        "50": [{"Name": "milo-0/apiserver", "CPU": 0.25, "Mem": 1024}],
-        "100": [{"Name": "milo-0/apiserver", "CPU": 1.5, "Mem": 4096}],
-    }
-    found = of(cl2.report(tmp_path / "report", {"ResourceUsageSummary": body}))
-    cpu, memory = ("{component=milo-0/apiserver}/p100" for _ in range(2))
-    assert found[f"cl2.cpu{cpu}"] == Reading(f"cl2.cpu{cpu}", 1.5, "1")
-    assert found[f"cl2.memory{memory}"] == Reading(f"cl2.memory{memory}", 4096.0, "B")
-    assert found["cl2.cpu{component=milo-0/apiserver}/p50"].value == 0.25
-
-
-def test_etcd_tells_the_share_that_was_fast_and_the_largest_database(tmp_path: Path) -> None:
-    def histogram(**buckets: int) -> dict[str, object]:
-        return {"labels": {"__name__": "x"}, "buckets": buckets}
-
-    two = [histogram(**{"0.008": 90, "0.016": 99, "+Inf": 100}) for _ in range(2)]
-    body = {
-        "backendCommitDuration": [histogram(**{"0.008": 0, "+Inf": 0})],
-        "snapshotSaveTotalDuration": [],
-        "peerRoundTripTime": two[:1],
-        "walFsyncDuration": two,
-        "maxDatabaseSize": 2.5e6,
-    }
-    found = of(cl2.report(tmp_path / "report", {"EtcdMetrics": body}))
-    wal = "cl2.etcd{metric=wal_fsync}"
-    assert found[f"{wal}/count"].value == 200
-    assert found[f"{wal}/share_8ms"] == Reading(f"{wal}/share_8ms", 0.9, "1", of=200.0)
-    assert found[f"{wal}/p99"].value == pytest.approx(0.016)
-    assert found[f"{wal}/p99_width"].value == pytest.approx(0.008)
-    assert "cl2.etcd{metric=peer_round_trip}/share_8ms" not in found
-    assert "cl2.etcd{metric=backend_commit}/count" not in found
-    size = "cl2.etcd{metric=database_size}"
-    assert found[size] == Reading(size, 2.5e6, "B")

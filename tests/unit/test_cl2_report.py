@@ -8,18 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.drivers.clusterloader2.forms import seconds
-from pipeline.drivers.clusterloader2.report import Expected, Report, make_portable, read_report
-from pipeline.drivers.clusterloader2.reported import Availability
+from pipeline.drivers.clusterloader2.report import make_portable, read_report
+from pipeline.drivers.clusterloader2.wire import (
+    ApiAvailability,
+    ClusterLoader2Report,
+    ExpectedSummary,
+    parse_duration,
+)
 from pipeline.system.errors import StorageError
 from tests import cl2
 from tests.cl2 import RECORDED, as_written, case, named, recorded
 
 SMOKE = (
-    Expected("Timer", "Timer"),
-    Expected("APIAvailability", "Avail"),
-    Expected("APIResponsivenessPrometheus", "APIResp", "APIResponsivenessPrometheus_simple"),
-    Expected("GenericPrometheusQuery", "GQ", "GenericPrometheusQuery My Metric"),
+    ExpectedSummary("Timer", "Timer"),
+    ExpectedSummary("APIAvailability", "Avail"),
+    ExpectedSummary("APIResponsivenessPrometheus", "APIResp", "APIResponsivenessPrometheus_simple"),
+    ExpectedSummary("GenericPrometheusQuery", "GQ", "GenericPrometheusQuery My Metric"),
 )
 
 
@@ -35,7 +39,7 @@ def test_a_recorded_report_reads_the_same_with_the_names_that_it_had(
 def test_the_cases_are_counted_as_the_counts_of_the_file_are_always_0() -> None:
     found = read_report(recorded("projects"), ())
     assert 'tests="0"' in (recorded("projects") / "junit.xml").read_text()
-    assert [(one.config, one.duration_s) for one in found.overall] == [
+    assert [(one.config, one.duration_s) for one in found.configs] == [
         ("milo-projects", 12.419800959)
     ]
     assert len(found.steps) == 9
@@ -49,7 +53,7 @@ def test_a_failed_measurement_is_named_with_what_it_said() -> None:
     found = read_report(recorded("violation"), SMOKE)
     failed = [step for step in found.steps if step.failure]
     assert [(step.name, step.measurement) for step in failed] == [("gather", "GQ")]
-    assert failed[0].failure == found.overall[0].failure
+    assert failed[0].failure == found.configs[0].failure
     assert failed[0].failure.startswith("[measurement call GenericPrometheusQuery - GQ error: My")
     assert found.missing == ()
 
@@ -62,15 +66,15 @@ def test_every_summary_of_a_run_with_prometheus_is_there() -> None:
 
 
 def test_a_summary_that_was_asked_for_and_is_not_there_is_missing() -> None:
-    etcd = Expected("EtcdMetrics", "Etcd")
-    found = read_report(recorded("prometheus"), (*SMOKE, etcd))
-    assert found.missing == (etcd,)
-    assert f"{etcd}" == "EtcdMetrics (measurement Etcd)"
+    other = ExpectedSummary("GenericPrometheusQuery", "Other", "GenericPrometheusQuery Other")
+    found = read_report(recorded("prometheus"), (*SMOKE, other))
+    assert found.missing == (other,)
+    assert f"{other}" == "GenericPrometheusQuery Other (measurement Other)"
 
 
 def test_two_measurements_of_one_name_need_two_files(tmp_path: Path) -> None:
     folder = cl2.report(tmp_path / "report")
-    two = (Expected("Timer", "One"), Expected("Timer", "Two"))
+    two = (ExpectedSummary("Timer", "One"), ExpectedSummary("Timer", "Two"))
     assert read_report(folder, two).missing == (two[1],)
     (folder / named("Timer", at="2026-11-23T21:20:56Z")).write_text(json.dumps(cl2.TIMED))
     assert read_report(folder, two).missing == ()
@@ -81,25 +85,12 @@ def test_two_measurements_of_one_name_need_two_files(tmp_path: Path) -> None:
     [
         pytest.param("Timer", {"version": "v1", "dataItems": None}, "Timer", id="no items"),
         pytest.param("GenericPrometheusQuery Q", cl2.perfdata(({}, "s", {})), "", id="no data"),
-        pytest.param("ResourceUsageSummary", {}, "ResourceUsageSummary", id="no looks"),
-        pytest.param(
-            "EtcdMetrics",
-            {
-                "backendCommitDuration": [],
-                "snapshotSaveTotalDuration": [],
-                "peerRoundTripTime": [],
-                "walFsyncDuration": [],
-                "maxDatabaseSize": 0,
-            },
-            "EtcdMetrics",
-            id="no etcd",
-        ),
     ],
 )
 def test_a_summary_without_a_number_is_not_taken_for_an_answer(
     tmp_path: Path, summary: str, body: object, method: str
 ) -> None:
-    asked = Expected(method or "GenericPrometheusQuery", "it", summary)
+    asked = ExpectedSummary(method or "GenericPrometheusQuery", "it", summary)
     found = read_report(cl2.report(tmp_path / "report", {summary: body}), (asked,))
     assert (found.missing, found.empty) == ((), (asked,))
 
@@ -119,7 +110,7 @@ def test_the_name_of_a_summary_is_told_from_that_of_the_config(
     folder = cl2.report(tmp_path / "report", {}, [case(f"{config} overall (x.yaml)")])
     (folder / f"{file}_{cl2.AT}.json").write_text(json.dumps(cl2.perfdata()))
     method = "GenericPrometheusQuery" if name.startswith("Gen") else "APIResponsivenessPrometheus"
-    asked = Expected(method, "it", name)
+    asked = ExpectedSummary(method, "it", name)
     found = read_report(folder, (asked,))
     assert [(s.name, s.method) for s in found.summaries] == [(name, method)]
     assert found.missing == ()
@@ -138,7 +129,7 @@ def test_a_config_that_failed_before_its_first_step_is_a_report(tmp_path: Path) 
     said = ":0\n[config reading error: no such file]\n:0"
     folder = cl2.report(tmp_path / "r", {}, [case(" overall (x.yaml)", "0.1", said)])
     found = read_report(folder, cl2.ASKED)
-    assert found.overall[0].failure == "[config reading error: no such file]"
+    assert found.configs[0].failure == "[config reading error: no such file]"
     assert found.steps == ()
     assert found.missing == cl2.ASKED
 
@@ -152,7 +143,7 @@ def test_names_that_github_refuses_are_made_portable_and_read_the_same(tmp_path:
     assert not any(set(path.name) & set('":<>|*?') for path in folder.iterdir())
     after = read_report(folder, ())
     assert [s.at for s in after.summaries] == [s.at for s in before.summaries]
-    assert (after.overall, after.steps) == (before.overall, before.steps)
+    assert (after.configs, after.steps) == (before.configs, before.steps)
     assert [s.content for s in after.summaries] == [s.content for s in before.summaries]
 
 
@@ -166,7 +157,7 @@ def test_a_file_that_cannot_be_renamed_is_said(tmp_path: Path) -> None:
 def test_the_availability_is_a_share_and_the_gap_is_in_seconds(tmp_path: Path) -> None:
     found = read_report(cl2.report(tmp_path / "r"), ())
     assert [s.content for s in found.summaries if s.method == "APIAvailability"] == [
-        Availability(0.995, 62.5)
+        ApiAvailability(0.995, 62.5)
     ]
 
 
@@ -182,24 +173,24 @@ def test_the_availability_is_a_share_and_the_gap_is_in_seconds(tmp_path: Path) -
     ],
 )
 def test_durations_of_go_are_read(text: str, expected: float) -> None:
-    assert seconds(text) == pytest.approx(expected)
+    assert parse_duration(text) == pytest.approx(expected)
 
 
 @settings(deadline=None)
 @given(st.integers(0, 300), st.integers(0, 59), st.integers(0, 59_999))
 def test_any_duration_that_go_writes_is_read(hours: int, minutes: int, ms: int) -> None:
     text = f"{hours}h{minutes}m{ms / 1000:g}s" if hours else f"{minutes}m{ms / 1000:g}s"
-    assert seconds(text) == pytest.approx(3600 * hours + 60 * minutes + ms / 1000)
+    assert parse_duration(text) == pytest.approx(3600 * hours + 60 * minutes + ms / 1000)
 
 
 @pytest.mark.parametrize("text", ["", "5", "s", "-1s", "1 s", "1s ", "1.2.3s", "1d", "٣s", "1e3s"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no duration"):
-        seconds(text)
+        parse_duration(text)
 
 
 def test_a_hundred_reports_are_read(tmp_path: Path) -> None:
-    found: list[Report] = []
+    found: list[ClusterLoader2Report] = []
     for number in range(100):
         folder = as_written(RECORDED[number % len(RECORDED)], tmp_path / f"{number}")
         found.append(read_report(folder, SMOKE[:2]))

@@ -3,6 +3,7 @@
 import json
 import stat
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,13 +11,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.drivers.monitoring import Monitored, monitored
-from pipeline.drivers.monitoring_config import METRICS, Seen, configuration
+from pipeline.drivers.monitoring import (
+    METRICS,
+    ScrapeSource,
+    active_targets,
+    monitor,
+    prometheus_config,
+)
 from pipeline.model.ports import Program, Target
-from pipeline.system.errors import LoadError
+from pipeline.system import http_client
+from pipeline.system.errors import Exit, LoadError
 from pipeline.system.processes import CommandError
-from tests.loopback import serving, target
-from tests.unit.test_prometheus_api import data
+from tests.loopback import Request, answering, serving, target
 
 # What passes for a gateway: it writes an address, and stays.
 GATEWAY = """
@@ -50,6 +56,11 @@ class Handler(BaseHTTPRequestHandler):
 host, port = flags["--web.listen-address"].split(":")
 HTTPServer((host, int(port)), Handler).serve_forever()
 """
+
+
+def data(content: object) -> str:
+    """Return an answer of Prometheus' API."""
+    return json.dumps({"status": "success", "data": content})
 
 
 def script(path: Path, code: str) -> Program:
@@ -96,13 +107,13 @@ def left(folder: Path) -> list[int]:
 
 
 def test_both_are_started_and_stopped(tmp_path: Path, folders: tuple[Path, Path]) -> None:
-    with monitored(watched(), programs(tmp_path), *folders, scrape_s=1) as door:
-        assert door.url == "https://127.0.0.1:4"
-        assert door.ca_file.is_relative_to(folders[1])
-        door.check()
+    with monitor(watched(), programs(tmp_path), *folders, scrape_s=1) as endpoint:
+        assert endpoint.url == "https://127.0.0.1:4"
+        assert endpoint.ca_file.is_relative_to(folders[1])
+        endpoint.check()
     said = (folders[0] / "gateway.log").read_text()
     assert "--upstream=https://127.0.0.1:1" in said
-    assert f"--prometheus={door.prometheus_url}" in said
+    assert f"--prometheus={endpoint.prometheus_url}" in said
     assert left(tmp_path) == []
 
 
@@ -111,8 +122,8 @@ def test_a_port_that_is_taken_meanwhile_is_tried_again(
 ) -> None:
     found = programs(tmp_path)
     (tmp_path / "bin" / "taken").touch()
-    with monitored(watched(), found, *folders, scrape_s=1) as door:
-        door.check()
+    with monitor(watched(), found, *folders, scrape_s=1) as endpoint:
+        endpoint.check()
     assert "address already in use" in (folders[0] / "prometheus.log").read_text()
 
 
@@ -131,10 +142,10 @@ def test_a_component_that_is_not_scraped_is_named(
     says: str,
 ) -> None:
     found = programs(tmp_path, {"etcd": health})
-    monkeypatch.setattr("pipeline.drivers.monitoring._SCRAPED_S", 0.2)
+    monkeypatch.setattr("pipeline.drivers.monitoring._SCRAPE_TIMEOUT_S", 0.2)
     with (
         pytest.raises(LoadError, match=says),
-        monitored(watched(), found, *folders, scrape_s=0.1),
+        monitor(watched(), found, *folders, scrape_s=0.1),
     ):
         pytest.fail("it is not watched")
     assert left(tmp_path) == []
@@ -147,7 +158,7 @@ def test_a_prometheus_that_does_not_start_is_an_error_with_its_last_words(
     found["prometheus"] = script(tmp_path / "bin" / "other", "raise SystemExit('no such flag')")
     with (
         pytest.raises(CommandError, match="prometheus exited with 1") as caught,
-        monitored(watched(), found, *folders, scrape_s=1),
+        monitor(watched(), found, *folders, scrape_s=1),
     ):
         pytest.fail("it is not watched")
     assert "no such flag" in caught.value.hint
@@ -161,19 +172,19 @@ def test_a_prometheus_that_exists_needs_as_many_targets_as_clusterloader2_waits_
     count: int,
 ) -> None:
     one = {"labels": {"job": "x"}, "scrapeUrl": "u", "health": "up", "lastError": ""}
-    monkeypatch.setattr("pipeline.drivers.monitoring._SCRAPED_S", 0.2)
+    monkeypatch.setattr("pipeline.drivers.monitoring._SCRAPE_TIMEOUT_S", 0.2)
     with (
         serving(data({"activeTargets": [one] * count})) as url,
         pytest.raises(LoadError, match=f"has {count} targets, and ClusterLoader2 waits for 4"),
-        monitored(watched(), programs(tmp_path), *folders, scrape_s=0.1, prometheus_url=url),
+        monitor(watched(), programs(tmp_path), *folders, scrape_s=0.1, prometheus_url=url),
     ):
         pytest.fail("it is not watched")
 
 
 def test_every_component_is_scraped_and_only_https_has_the_token(tmp_path: Path) -> None:
-    seen = Seen(watched().metrics, watched().ca_file, watched().admin_token_file)
+    seen = ScrapeSource(watched().metrics, watched().ca_file, watched().admin_token_file)
     gateway_at = (f"https://127.0.0.1:4{METRICS}", tmp_path / "ca")
-    found = configuration(seen, "http://127.0.0.1:3", gateway_at, 2.5, [Path("/rules.yml")])
+    found = prometheus_config(seen, "http://127.0.0.1:3", gateway_at, 2.5, [Path("/rules.yml")])
     assert found["global"]["scrape_interval"] == "2500ms"
     assert found["rule_files"] == ["/rules.yml"]
     server, etcd, itself, gateway = found["scrape_configs"]
@@ -194,9 +205,37 @@ def test_every_component_is_scraped_and_only_https_has_the_token(tmp_path: Path)
     json.dumps(found)
 
 
-def test_a_query_with_no_answer_is_an_error_and_not_a_silent_pass(tmp_path: Path) -> None:
-    nothing = data({"resultType": "vector", "result": []})
-    with serving(nothing) as url:
-        door = Monitored("https://127.0.0.1:4", tmp_path, url, lambda: None)
-        with pytest.raises(LoadError, match="Prometheus has nothing for `x`"):
-            door.query("x")
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("<html>log in</html>", id="a page"),
+        pytest.param("[]", id="no object"),
+        pytest.param(data(None), id="no data"),
+        pytest.param(data({"activeTargets": [{}]}), id="a target without a job"),
+    ],
+)
+def test_an_answer_that_is_not_prometheus_is_refused(text: str) -> None:
+    with serving(text) as url, pytest.raises(LoadError, match="not answer like a Prometheus"):
+        active_targets(url)
+
+
+def test_a_prometheus_that_is_not_there_is_named() -> None:
+    url = "http://127.0.0.1:1"
+    with pytest.raises(LoadError, match=f"Prometheus at {url} .*no answer") as caught:
+        active_targets(url)
+    assert caught.value.exit_code is Exit.WRONG_LOAD
+
+
+def test_a_slow_prometheus_is_named_with_its_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_client, "_TIMEOUT_S", 0.1)
+    ended = threading.Event()
+
+    def answer(request: Request, _body: bytes) -> None:
+        ended.wait(10)
+        request.say(data({"activeTargets": []}))
+
+    with answering(answer) as url:
+        with pytest.raises(LoadError, match=r"no answer in 0\.1 s"):
+            active_targets(url)
+        ended.set()

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.drivers.clusterloader2.files import read_json
-from pipeline.drivers.clusterloader2.forms import items
-from pipeline.drivers.clusterloader2.report import read_report
+from pipeline.drivers.clusterloader2.report import read_json, read_report
+from pipeline.drivers.clusterloader2.wire import parse_perfdata
 from pipeline.judge import policy
 from pipeline.model.perfdata import Item
 from pipeline.model.subject import Arm
@@ -30,14 +29,14 @@ RECORDED_FILES = [
 def again(tmp_path: Path, text: str) -> tuple[Item, ...]:
     path = tmp_path / "perfdata.json"
     path.write_text(text, encoding="utf-8")
-    return items(path, read_json(path))
+    return parse_perfdata(path, read_json(path))
 
 
 @pytest.mark.parametrize("path", RECORDED_FILES)
 def test_items_of_a_recorded_report_are_the_same_after_a_round_trip(
     path: Path, tmp_path: Path
 ) -> None:
-    found = items(path, read_json(path))
+    found = parse_perfdata(path, read_json(path))
     assert found
     assert all(item.data for item in found)
     assert again(tmp_path, perfdata_text(found, {})) == found

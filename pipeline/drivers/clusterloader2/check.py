@@ -1,8 +1,8 @@
-"""Check a config of ClusterLoader2 before anything is started, and say which reports it will leave.
+"""Check a ClusterLoader2 config before a run, and list the summaries that it will write.
 
-ClusterLoader2 passes over unknown keys and parameters, leaves out measurements that it cannot make,
-and finds much of the rest in the middle of a run.  Here all of it is an error, with file and line.
-The program `expand` does what is Go: templates, modules, lines.
+ClusterLoader2 ignores unknown keys and parameters, skips measurements that it cannot make, and
+finds other errors in the middle of a run.  Here each of them is an error with file and line.
+The Go program `expand` evaluates templates, modules and line numbers.
 """
 
 import difflib
@@ -17,54 +17,62 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.drivers.clusterloader2 import config as schema
-from pipeline.drivers.clusterloader2.config import Config, Expanded, Measurement, Part
-from pipeline.drivers.clusterloader2.methods import METHODS, NEEDED, Query
-from pipeline.drivers.clusterloader2.reported import QUERY, TIMER, Expected
+from pipeline.drivers.clusterloader2.config import (
+    METHOD_PARAMETERS,
+    REQUIRED_PARAMETERS,
+    ConfigDocument,
+    ConfigPart,
+    ExpandedConfig,
+    MeasurementCall,
+)
+from pipeline.drivers.clusterloader2.wire import QUERY, TIMER, ExpectedSummary
 from pipeline.model.ports import Program
 from pipeline.system import processes
 from pipeline.system.errors import ConfigError, LaunchError
 
 _TIMEOUT_S = 60.0
-_FAULT = re.compile(r".+:\d+: ")  # FILE:LINE: what is wrong, as `expand` says it
+_FAULT = re.compile(r".+:\d+: ")  # FILE:LINE: message, as `expand` prints it
 
-_Where = tuple[int | str, ...]
-"""Keys and numbers that lead to a part of a config."""
+_Location = tuple[int | str, ...]
+"""Keys and indexes that lead to a part of a config."""
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """A config that can be run.
+class CheckedConfig:
+    """A config without errors.
 
     Attributes:
-        expected: The reports that it leaves; a run without one of them is not whole.
-        unused: Parameters that it was given and does not read.
+        expected: Summaries that it writes; a run without one of them is incomplete.
+        unused: Given parameters that it does not read.
     """
 
-    expected: tuple[Expected, ...]
+    expected: tuple[ExpectedSummary, ...]
     unused: tuple[str, ...]
 
 
-def check(config: Path, overrides: Mapping[str, bool | float | str], expander: Program) -> Checked:
-    """Return what a config leaves, once it is sure that it can be run.
+def check(
+    config: Path, overrides: Mapping[str, bool | float | str], expander: Program
+) -> CheckedConfig:
+    """Return the summaries of a config that can be run.
 
     Args:
-        config: Its file, beside its modules and templates.
-        overrides: Its parameters.
+        config: File of the config, beside its modules and templates.
+        overrides: Parameters of the config.
         expander: The program `expand`.
 
     Raises:
-        ConfigError: Naming the file, the line and what is wrong there.
-        LaunchError: `expand` does not do its work.
+        ConfigError: The config has an error; the message names file, line and error.
+        LaunchError: `expand` failed.
     """
-    expanded = _expanded(config, overrides, expander)
+    expanded = _expand(config, overrides, expander)
     faults = list(_faults(expanded))
     if faults:
         first, *others = dict.fromkeys(faults)
         raise ConfigError(first, hint="\n".join(others))
-    return Checked(tuple(_expected(_config(expanded))), expanded.unused)
+    return CheckedConfig(tuple(_expected(_validate(expanded))), expanded.unused)
 
 
-def _expanded(config: Path, overrides: Mapping[str, object], expander: Program) -> Expanded:
+def _expand(config: Path, overrides: Mapping[str, object], expander: Program) -> ExpandedConfig:
     with tempfile.TemporaryDirectory(prefix="expand-") as folder:
         given, output = Path(folder, "overrides.json"), Path(folder, "expanded.json")
         given.write_text(json.dumps(overrides), encoding="utf-8")
@@ -72,45 +80,42 @@ def _expanded(config: Path, overrides: Mapping[str, object], expander: Program) 
         try:
             processes.run(argv, output=output, timeout_s=_TIMEOUT_S)
         except processes.CommandError as error:
-            said = output.read_text(encoding="utf-8", errors="replace") if output.exists() else ""
-            if not (faults := [line for line in said.splitlines() if _FAULT.match(line)]):
+            text = output.read_text(encoding="utf-8", errors="replace") if output.exists() else ""
+            if not (faults := [line for line in text.splitlines() if _FAULT.match(line)]):
                 raise
             raise ConfigError(faults[0], hint="\n".join(faults[1:])) from error
-        said = output.read_text(encoding="utf-8", errors="replace")
+        text = output.read_text(encoding="utf-8", errors="replace")
     try:
-        return Expanded.model_validate_json(said)
+        return ExpandedConfig.model_validate_json(text)
     except ValidationError as error:
         raise LaunchError(
-            f"{expander.path} does not print what a config expands to", hint=said[:1000]
+            f"{expander.path} does not print what a config expands to", hint=text[:1000]
         ) from error
 
 
-def _config(expanded: Expanded) -> Config:
-    return Config.model_validate_json(json.dumps(expanded.config))
+def _validate(expanded: ExpandedConfig) -> ConfigDocument:
+    return ConfigDocument.model_validate_json(json.dumps(expanded.config))
 
 
-def _faults(expanded: Expanded) -> Iterator[str]:
-    """Yield what is wrong, first where types are, as the rest can only be told without these."""
+def _faults(expanded: ExpandedConfig) -> Iterator[str]:
+    """Yield all errors; errors of types come first, because the other checks need correct types."""
     try:
-        config = _config(expanded)
+        config = _validate(expanded)
     except ValidationError as error:
-        yield from _of_types(expanded, error)
+        for one in _unknown_keys_first(error):
+            location = one["loc"]
+            message = _describe(one, "key", _known_keys())
+            yield f"{_place(expanded, location)}: {location[-1]}: {message}"
         return
-    yield from _of_phases(expanded, config)
-    wrong = list(_of_measurements(expanded, config))
+    yield from _phase_faults(expanded, config)
+    wrong = list(_measurement_faults(expanded, config))
     yield from wrong
     if not wrong:
-        yield from _of_order(expanded, config)
-        yield from _of_gathering(expanded, config)
+        yield from _order_faults(expanded, config)
+        yield from _gathering_faults(expanded, config)
 
 
-def _of_types(expanded: Expanded, error: ValidationError) -> Iterator[str]:
-    for one in _unknown_first(error):
-        where = one["loc"]
-        yield f"{_place(expanded, where)}: {where[-1]}: {_said(one, 'key', _keys())}"
-
-
-def _of_phases(expanded: Expanded, config: Config) -> Iterator[str]:
+def _phase_faults(expanded: ExpandedConfig, config: ConfigDocument) -> Iterator[str]:
     sets = [one.name for one in config.tuning_sets]
     for number, one in enumerate(config.tuning_sets):
         at = _place(expanded, ("tuningSets", number))
@@ -126,133 +131,133 @@ def _of_phases(expanded: Expanded, config: Config) -> Iterator[str]:
                 " measurements"
             )
         for index, phase in enumerate(step.phases):
-            below = ("steps", number, "phases", index)
+            location = ("steps", number, "phases", index)
             if phase.tuning_set not in sets:
-                near = _nearest(phase.tuning_set, sets)
-                at = _place(expanded, (*below, "tuningSet"))
+                near = _suggest(phase.tuning_set, sets)
+                at = _place(expanded, (*location, "tuningSet"))
                 yield f"{at}: there is no tuning set `{phase.tuning_set}`{near}"
             spaces = phase.namespace_range
             if spaces and phase.namespace_list is not None:
-                yield f"{_place(expanded, below)}: namespaces are given twice"
+                yield f"{_place(expanded, location)}: namespaces are given twice"
             if spaces and spaces.max < spaces.min:
-                at = _place(expanded, (*below, "namespaceRange"))
+                at = _place(expanded, (*location, "namespaceRange"))
                 yield f"{at}: there is no namespace from {spaces.min} to {spaces.max}"
 
 
-def _calls(config: Config) -> Iterator[tuple[_Where, Measurement]]:
-    """Yield every call of a measurement, and where it is."""
+def _calls(config: ConfigDocument) -> Iterator[tuple[_Location, MeasurementCall]]:
+    """Yield every call of a measurement with its location."""
     for number, step in enumerate(config.steps):
         for index, call in enumerate(step.measurements):
             yield ("steps", number, "measurements", index), call
 
 
-def _of_measurements(expanded: Expanded, config: Config) -> Iterator[str]:
-    for where, call in _calls(config):
-        if (params := METHODS.get(call.method)) is None:
-            near = _nearest(call.method, METHODS)
+def _measurement_faults(expanded: ExpandedConfig, config: ConfigDocument) -> Iterator[str]:
+    for location, call in _calls(config):
+        if (parameters := METHOD_PARAMETERS.get(call.method)) is None:
+            near = _suggest(call.method, METHOD_PARAMETERS)
             yield (
-                f"{_place(expanded, (*where, 'method'))}: `{call.method}` is no measurement that an"
-                f" API server is enough for{near}"
+                f"{_place(expanded, (*location, 'method'))}: `{call.method}` is no measurement that"
+                f" an API server is enough for{near}"
             )
             continue
         try:
-            params.model_validate_json(json.dumps(call.params))
+            parameters.model_validate_json(json.dumps(call.params))
         except ValidationError as error:
-            for one in _unknown_first(error):
-                at = _place(expanded, (*where, "params", *one["loc"]))
+            for one in _unknown_keys_first(error):
+                at = _place(expanded, (*location, "params", *one["loc"]))
                 name = ".".join(map(str, one["loc"]))
-                known = _keys() if one["loc"][1:] else _names(params)
-                yield f"{at}: {call.method}: {name}: {_said(one, 'parameter', known)}"
+                known = _known_keys() if one["loc"][1:] else _key_names(parameters)
+                yield f"{at}: {call.method}: {name}: {_describe(one, 'parameter', known)}"
             continue
         action = call.params.get("action", "")
-        for name in NEEDED.get((call.method, action), ()):
+        for name in REQUIRED_PARAMETERS.get((call.method, action), ()):
             if not call.params.get(name):
-                at = _place(expanded, (*where, "params"))
+                at = _place(expanded, (*location, "params"))
                 yield f"{at}: {call.method}: `{action}` needs `{name}`"
 
 
-def _of_order(expanded: Expanded, config: Config) -> Iterator[str]:
-    """Yield what would stop a step, leave no report, or leave one over another."""
-    open_timers: dict[tuple[str, str], _Where] = {}
-    started: dict[tuple[str, str], _Where] = {}
-    reports: set[str] = set()
+def _order_faults(expanded: ExpandedConfig, config: ConfigDocument) -> Iterator[str]:
+    """Yield calls that fail a step, leave no summary, or overwrite another summary."""
+    open_timers: dict[tuple[str, str], _Location] = {}
+    started: dict[tuple[str, str], _Location] = {}
+    summaries: set[str] = set()
     names = iter(_expected(config))
-    for where, call in _calls(config):
-        at, label = _place(expanded, where), call.params.get("label", "")
+    for location, call in _calls(config):
+        at, label = _place(expanded, location), call.params.get("label", "")
         key, action = (call.method, call.identifier), call.params.get("action")
         if action == "start":
-            started[key] = where
+            started[key] = location
         if action == "start" and call.method == TIMER:
-            open_timers[call.identifier, label] = where
+            open_timers[call.identifier, label] = location
         if action == "stop" and open_timers.pop((call.identifier, label), None) is None:
             yield f"{at}: {call.method}: `{label}` is stopped and was not started"
         if action == "gather":
             if started.pop(key, None) is None:
                 yield f"{at}: {call.method} `{call.identifier}` is gathered and was not started"
-            if (name := next(names).name) in reports:
+            if (name := next(names).name) in summaries:
                 yield f"{at}: a second report is called {name}, and may take the place of the first"
-            reports.add(name)
-    for (method, identifier), where in started.items():
-        yield f"{_place(expanded, where)}: {method} `{identifier}` is started and not gathered"
-    for (_, label), where in open_timers.items():
-        yield f"{_place(expanded, where)}: {TIMER}: `{label}` is started and not stopped"
+            summaries.add(name)
+    for (method, identifier), location in started.items():
+        yield f"{_place(expanded, location)}: {method} `{identifier}` is started and not gathered"
+    for (_, label), location in open_timers.items():
+        yield f"{_place(expanded, location)}: {TIMER}: `{label}` is started and not stopped"
 
 
-def _of_gathering(expanded: Expanded, config: Config) -> Iterator[str]:
-    """Yield what is gathered beside something else: its report may be lost, without a word."""
-    for where, call in _calls(config):
-        beside = len(config.steps[int(where[1])].measurements) - 1
-        if call.params.get("action") == "gather" and beside:
+def _gathering_faults(expanded: ExpandedConfig, config: ConfigDocument) -> Iterator[str]:
+    """Yield summaries that are gathered beside another measurement and may be lost silently."""
+    for location, call in _calls(config):
+        others = len(config.steps[int(location[1])].measurements) - 1
+        if call.params.get("action") == "gather" and others:
             yield (
-                f"{_place(expanded, where)}: {call.method} `{call.identifier}` must be gathered in"
-                " a step of its own, or ClusterLoader2 may lose its report"
+                f"{_place(expanded, location)}: {call.method} `{call.identifier}` must be gathered"
+                " in a step of its own, or ClusterLoader2 may lose its report"
             )
 
 
-def _expected(config: Config) -> Iterator[Expected]:
-    """Yield the reports of a config, in the order in which it gathers them."""
-    queries: dict[str, str] = {}  # what they were called when they were started
+def _expected(config: ConfigDocument) -> Iterator[ExpectedSummary]:
+    """Yield the summaries of a config, in the order in which it gathers them."""
+    queries: dict[str, str] = {}  # metric names by identifier, which only `start` has
     for _, call in _calls(config):
         summary, action = call.params.get("summaryName", ""), call.params.get("action")
         if call.method == QUERY:
             queries.setdefault(call.identifier, call.params.get("metricName", ""))
             summary = f"{QUERY} {queries[call.identifier]}"
         if action == "gather":
-            yield Expected(call.method, call.identifier, summary)
+            yield ExpectedSummary(call.method, call.identifier, summary)
 
 
-def _unknown_first(error: ValidationError) -> list[ErrorDetails]:
-    """Return what is wrong, beginning with unknown names: one misspelt is often another missing."""
+def _unknown_keys_first(error: ValidationError) -> list[ErrorDetails]:
+    """Return the errors, unknown keys first: a misspelt key is often another one missing."""
     return sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
 
 
-def _said(error: ErrorDetails, what: str, known: Iterable[str]) -> str:
+def _describe(error: ErrorDetails, what: str, known: Iterable[str]) -> str:
     if error["type"] == "extra_forbidden":
-        return f"unknown {what}{_nearest(str(error['loc'][-1]), known)}"
-    said = error["msg"].removeprefix("Value error, ")
-    return said[:1].lower() + said[1:]
+        return f"unknown {what}{_suggest(str(error['loc'][-1]), known)}"
+    text = error["msg"].removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]
 
 
-def _place(expanded: Expanded, where: Sequence[int | str]) -> str:
-    """Return `FILE:LINE` of a part of a config, or of the nearest part around it that is there."""
-    for length in range(len(where), -1, -1):
-        pointer = "".join(f"/{part}" for part in where[:length])
+def _place(expanded: ExpandedConfig, location: Sequence[int | str]) -> str:
+    """Return `FILE:LINE` of a part of a config, or of the nearest enclosing part."""
+    for length in range(len(location), -1, -1):
+        pointer = "".join(f"/{part}" for part in location[:length])
         if pointer in expanded.places:
             return expanded.places[pointer]
     return expanded.places[""]
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def _suggest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean `{near[0]}`?" if near else ""
 
 
-def _names(model: type[BaseModel]) -> list[str]:
+def _key_names(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _keys() -> list[str]:
-    parts: list[object] = list(vars(schema).values())
-    models: list[type[Part]] = [Query]
-    models += [part for part in parts if isinstance(part, type) and issubclass(part, Part)]
-    return sorted({name for model in models for name in _names(model)})
+def _known_keys() -> list[str]:
+    """Return the keys of all parts of a config, without the parameters of measurements."""
+    parts = [one for one in vars(schema).values() if isinstance(one, type)]
+    models = {one for one in parts if issubclass(one, ConfigPart)} - {*METHOD_PARAMETERS.values()}
+    return sorted({name for model in models for name in _key_names(model)})

@@ -1,4 +1,4 @@
-"""Where ClusterLoader2 finds a server: at the server itself, or at a gateway before it."""
+"""Endpoints at which ClusterLoader2 reaches the servers: directly, or through a gateway."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.drivers.clusterloader2.phases import CONFIGS
-from pipeline.drivers.monitoring import monitored
+from pipeline.drivers.monitoring import monitor
 from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm
 from pipeline.system import paths
@@ -14,54 +14,52 @@ from pipeline.system.errors import ConfigError
 from pipeline.system.private_folder import private_folder
 
 SCRAPE_S = 2.0
-"""Between two scrapes of a Prometheus of our own: the text of Milo has 17,000 lines."""
-
+"""Scrape interval of our own Prometheus, in seconds: Milo's text has 17,000 lines."""
 
 RULES = "prometheus/rules.yml"
-"""Recording rules of such a Prometheus, below the configs."""
+"""Recording rules of our own Prometheus, relative to the configs."""
 
 _ARM = "{arm}"
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """How a client reaches a server.
+class Endpoint:
+    """The way by which a client reaches a server.
 
     Attributes:
         url: Base URL, without a trailing slash.
-        ca_file: PEM file of the authority that signed the certificate that is shown there.
-        token_file: Holds the bearer token of the load's user.
-        check: Raises LoadError when what stands before the server has ended.
-        counts: Returns how many requests what stands there has passed, answered, refused, and how
-            many failed; nothing where nothing stands there.
+        ca_file: PEM file of the authority that signed the certificate shown there.
+        token_file: File with the bearer token of the load's user.
+        check: Function that raises LoadError when a gateway before the server has ended.
+        counts: Function that returns the gateway's request counts by outcome (passed, answered,
+            refused, failed); empty if the client talks to the server directly.
     """
 
     url: str
     ca_file: Path
     token_file: Path
-    check: Callable[[], None]
-    counts: Callable[[], Mapping[str, int]]
+    check: Callable[[], None] = lambda: None
+    counts: Callable[[], Mapping[str, int]] = dict
 
 
 @contextmanager
-def doors(
+def open_endpoints(
     targets: Mapping[Arm, Target],
     out: Path,
     watchers: Mapping[str, Program],
     prometheus_url: str = "",
-) -> Iterator[Mapping[Arm, Door]]:
-    """Open a door to every target; leaving closes them.
+) -> Iterator[Mapping[Arm, Endpoint]]:
+    """Open an endpoint for every target; leaving the context closes them.
 
     Args:
-        targets: One or both arms.
-        out: Existing folder for what a Prometheus and a gateway leave.
-        watchers: `gateway`, and `prometheus` unless there is one already; nothing where nobody is
-            to watch.
-        prometheus_url: Of a Prometheus that exists; `{arm}` in it stands for the arm.
+        targets: Targets of one or both arms.
+        out: Existing folder for the files of a Prometheus and a gateway.
+        watchers: `gateway`, and `prometheus` unless one exists; empty to start neither.
+        prometheus_url: URL of an existing Prometheus; `{arm}` in it stands for the arm.
 
     Raises:
-        ConfigError: One Prometheus is to be asked about both arms.
-        LoadError: A Prometheus or a gateway did not start, or a component is not seen by it.
+        ConfigError: One Prometheus would be asked about both arms.
+        LoadError: A Prometheus or a gateway did not start, or a component is not scraped.
     """
     if prometheus_url and len(targets) > 1 and _ARM not in prometheus_url:
         raise ConfigError(
@@ -71,43 +69,27 @@ def doors(
             f" http://prometheus-{_ARM}:9090; or leave it out, and both are started",
         )
     with ExitStack() as stack:
-        opened = {}
+        endpoints = {}
         for arm, target in targets.items():
-            if watchers:
-                folder = out / arm / "monitoring"
-                url = prometheus_url.replace(_ARM, arm)
-                opened[arm] = _watched(stack, target, folder, watchers, url)
-            else:
-                opened[arm] = Door(
-                    target.url,
-                    target.ca_file.absolute(),
-                    target.token_file.absolute(),
-                    lambda: None,
-                    dict,
+            url, ca_file, token_file = target.url, target.ca_file, target.token_file.absolute()
+            if not watchers:
+                endpoints[arm] = Endpoint(url, ca_file.absolute(), token_file)
+                continue
+            folder = out / arm / "monitoring"
+            folder.mkdir(parents=True)
+            monitored = stack.enter_context(
+                monitor(
+                    target,
+                    watchers,
+                    folder,
+                    stack.enter_context(private_folder(folder)),
+                    scrape_s=SCRAPE_S,
+                    rules=[paths.ours(CONFIGS, RULES)],
+                    prometheus_url=prometheus_url.replace(_ARM, arm),
                 )
-        yield opened
-
-
-def _watched(
-    stack: ExitStack,
-    target: Target,
-    out: Path,
-    watchers: Mapping[str, Program],
-    prometheus_url: str,
-) -> Door:
-    out.mkdir(parents=True)
-    private = stack.enter_context(private_folder(out))
-    rules = [paths.ours(CONFIGS, RULES)]
-    found = stack.enter_context(
-        monitored(
-            target,
-            watchers,
-            out,
-            private,
-            scrape_s=SCRAPE_S,
-            rules=rules,
-            prometheus_url=prometheus_url,
-        )
-    )
-    token = target.token_file.absolute()
-    return Door(found.url, found.ca_file.absolute(), token, found.check, found.counts)
+            )
+            ca_file = monitored.ca_file.absolute()
+            endpoints[arm] = Endpoint(
+                monitored.url, ca_file, token_file, monitored.check, monitored.counts
+            )
+        yield endpoints

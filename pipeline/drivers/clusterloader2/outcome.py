@@ -1,8 +1,7 @@
-"""What came of ClusterLoader2's processes: which failed, how, and how fast each of them was.  Pure.
+"""Interpret how the processes of ClusterLoader2 ended: which failed, how, and how fast each was.
 
-ClusterLoader2 exits with 1 for everything, and says "Success" where it measured nothing.  So a
-start-up that failed, a step that failed, a measurement that failed and a report that is missing
-are told apart by what it left.
+ClusterLoader2 exits with 1 for every error, and reports success if it measured nothing.  So its
+files decide whether the start-up, a step, a measurement or a summary failed.
 """
 
 import re
@@ -10,51 +9,60 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipeline.drivers.clusterloader2.phases import KINDS, Job
-from pipeline.drivers.clusterloader2.report import readings
-from pipeline.drivers.clusterloader2.reported import Report, Step
+from pipeline.drivers.clusterloader2.phases import KINDS, ProcessJob
+from pipeline.drivers.clusterloader2.readings import readings
+from pipeline.drivers.clusterloader2.report import JUNIT, make_portable, read_report
+from pipeline.drivers.clusterloader2.wire import (
+    ClusterLoader2Report,
+    ExpectedSummary,
+    ReportedStep,
+)
 from pipeline.model.ports import Span
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
+from pipeline.system import processes
+from pipeline.system.errors import LoadError
 from pipeline.system.processes import CommandResult
 
 NOT_READY = "projects_never_ready"
 WAIT = "wait for projects"
 
 ANSWER_S = 0.25
-"""A step ends with its last answer, which may come so much later, and is no fault of the rate."""
+"""Delay of a step's last answer that does not count as a wrong rate, in seconds."""
 
 _CREATE = re.compile(r"(cycle \d+ )?create objects")
 
-# The head of a line of klog: month, day and time, in UTC as we ask for.
-_RUNNING = re.compile(r"^I(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6}) .*\] Running ", re.MULTILINE)
+# The head of a line of klog: month, day and time, in UTC as we configure it.
+_FIRST_STEP = re.compile(
+    r"^I(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6}) .*\] Running ", re.MULTILINE
+)
 _SUCCESSFUL = re.compile(r"\bsuccessful=(\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """One process that came to its end with a report.
+class ProcessResult:
+    """One process that ended.
 
     Attributes:
-        job: What it was run for.
-        ended: How.
-        report: What it left.
-        start_s: When its steps began, in seconds of Unix time.
+        job: The job of the process.
+        ended: How the process ended.
+        report: The report; empty if the process was stopped.
+        start_s: Unix time at which its steps began.
     """
 
-    job: Job
+    job: ProcessJob
     ended: CommandResult
-    report: Report
+    report: ClusterLoader2Report
     start_s: float
 
     @property
     def end_s(self) -> float:
-        """When its steps were over; the namespaces are deleted after that."""
+        """Unix time at which the steps were over; the namespaces are deleted after that."""
         return self.start_s + sum(self._durations_s.values())
 
     @property
     def marks(self) -> tuple[float, ...]:
-        """Ends of its cycles, rising; none of a load without cycles."""
+        """Ends of its cycles, rising; empty for a load without cycles."""
         cycles = {s.number for s in self.report.steps if s.name.startswith("end cycle ")}
         return tuple(
             self.start_s + sum(d for n, d in self._durations_s.items() if n <= number)
@@ -63,7 +71,7 @@ class Result:
 
     @property
     def _durations_s(self) -> dict[int, float]:
-        """Return how long each step took, by its number; its measurements run side by side."""
+        """Duration of each step by its number; the measurements of a step run concurrently."""
         longest: dict[int, float] = {}
         for step in self.report.steps:
             longest[step.number] = max(longest.get(step.number, 0.0), step.duration_s)
@@ -71,14 +79,14 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What one process was asked for.
+class ProcessLoad:
+    """The load that one process has to apply.
 
     Attributes:
         rate: Objects per second.
-        objects: It was to create, both kinds together.
-        burst: Actions that begin at once.
-        max_rate_error: How far the rate may be off, as a share.
+        objects: Number of objects to create, both kinds together.
+        burst: Number of actions that begin at once.
+        max_rate_error: Allowed deviation of the rate, as a share.
     """
 
     rate: float
@@ -88,175 +96,192 @@ class Asked:
 
     @property
     def intervals(self) -> float:
-        """Intervals between the first action and the last: those of a burst begin at once."""
+        """Number of intervals between actions; those of the first burst begin at once."""
         return self.objects / KINDS - self.burst
 
 
-def began(log: str, ended: CommandResult) -> float:
-    """Return when the steps of a process began, from its log; else when it was started.
+def read_result(
+    job: ProcessJob, ended: CommandResult, expected: Sequence[ExpectedSummary]
+) -> ProcessResult:
+    """Return the result of a process that ended.
+
+    Raises:
+        LoadError: The process wrote no report, or the report cannot be read.
+    """
+    if ended.timed_out:
+        return ProcessResult(job, ended, ClusterLoader2Report(), ended.start_s)
+    if not (job.report / JUNIT).is_file():
+        raise LoadError(
+            f"{job.name} {ended.status} before its first step", hint=processes.log_tail(job.log)
+        )
+    report = read_report(job.report, expected)
+    make_portable(job.report)
+    log = job.log.read_text(encoding="utf-8", errors="replace")
+    return ProcessResult(job, ended, report, steps_start_s(log, ended))
+
+
+def steps_start_s(log: str, ended: CommandResult) -> float:
+    """Return the Unix time at which the steps of a process began.
 
     Args:
-        log: In which times are UTC, without a year.
-        ended: For the year, and where the log does not say.
+        log: Log of the process, with times in UTC and without a year.
+        ended: Start time of the process, for the year, and as the answer if the log has none.
     """
-    if (found := _RUNNING.search(log)) is None:
+    if (match := _FIRST_STEP.search(log)) is None:
         return ended.start_s
     year = datetime.fromtimestamp(ended.start_s, UTC).year
-    month, day, hour, minute, second, micro = map(int, found.groups())
-    said = datetime(year, month, day, hour, minute, second, micro, tzinfo=UTC).timestamp()
-    return said if abs(said - ended.start_s) < 86_400 else ended.start_s
+    month, day, hour, minute, second, micro = map(int, match.groups())
+    start_s = datetime(year, month, day, hour, minute, second, micro, tzinfo=UTC).timestamp()
+    return start_s if abs(start_s - ended.start_s) < 86_400 else ended.start_s
 
 
-def refusals(result: Result) -> Iterator[str]:
-    """Yield what the build did not do for a process, as sentences without its name.
+def build_failures(result: ProcessResult) -> Iterator[str]:
+    """Yield how the build failed a process, as sentences without the name of the process.
 
-    ClusterLoader2 tries a request several times before a step fails, so a step that failed says
-    that the build refused, or did not answer in time.  A Project that is not Ready in time is
-    counted instead, see `never_ready`.
-
-    Args:
-        result: Of the process.
+    ClusterLoader2 retries a request several times before a step fails, so a failed step means that
+    the build refused it or did not answer in time.  Projects that were not Ready in time are
+    counted instead; see `never_ready`.
     """
     if result.ended.timed_out:
         yield f"it had not ended after {result.ended.end_s - result.ended.start_s:.0f} s"
     for step in result.report.steps:
         if step.failure and not step.measurement:
-            yield f"the step of `{step.name}` failed: {_short(step.failure)}"
+            yield f"the step of `{step.name}` failed: {_shorten(step.failure)}"
 
 
-def is_slow(result: Result, asked: Asked) -> str:
-    """Return how much slower than asked a process was; empty where it was not.
+def is_slow(result: ProcessResult, load: ProcessLoad) -> bool:
+    """Return whether a process was slower than its load.
 
-    It waits for answers, so a slow build can be the reason; where all builds are slow, so can be
-    the process.
+    ClusterLoader2 waits for answers, so a slow build can be the reason.  If all builds are slow,
+    the process can be.
     """
-    achieved, off_s = rate(result, asked), _off_s(result, asked)
-    if achieved is None or off_s >= 0:
-        return ""
-    return _rate_said(achieved, asked)
+    return _excess_s(result, load) < 0
 
 
-def problems(result: Result, asked: Asked | None) -> Iterator[str]:
-    """Yield what ClusterLoader2 did not do, as sentences without its name: it does not count then.
+def describe_rate(result: ProcessResult, load: ProcessLoad) -> str:
+    """Return the achieved and the asked rate as a sentence without the name of the process."""
+    return (
+        f"it created {object_rate(result, load) or 0.0:.4g} objects per second, and"
+        f" {load.rate:.4g} were asked, within {load.max_rate_error:.0%}"
+    )
 
-    What the build did not do is told by `refusals` and `is_slow`.
+
+def problems(result: ProcessResult, load: ProcessLoad | None) -> Iterator[str]:
+    """Yield what ClusterLoader2 itself did wrong, so that its numbers do not count.
+
+    The sentences do not have the name of the process.  `build_failures` and `is_slow` tell what
+    the build did wrong.
 
     Args:
-        result: Of the process.
-        asked: Its load; None where its rate does not matter.
+        result: Result of the process.
+        load: Load of the process; None if its rate does not matter.
     """
     if result.ended.timed_out:
         return
     for step in result.report.steps:
         if step.failure and step.measurement and not _is_wait(step):
             what = f"the measurement {step.measurement} of `{step.name}`"
-            yield f"{what} failed: {_short(step.failure)}"
+            yield f"{what} failed: {_shorten(step.failure)}"
     for missing in result.report.missing:
         yield f"there is no report of {missing}, which the config asked for"
     for empty in result.report.empty:
         yield f"the report of {empty} has no number"
-    steps = any(step.failure for step in result.report.steps)
-    if not steps:
-        failures = [one.failure for one in result.report.overall if one.failure]
-        yield from (f"it failed before its first step: {_short(said)}" for said in failures)
-    failed = steps or any(one.failure for one in result.report.overall)
-    if not (result.ended.status.is_success or failed):
+    has_failed_step = any(step.failure for step in result.report.steps)
+    failures = [one.failure for one in result.report.configs if one.failure]
+    if not has_failed_step:
+        yield from (f"it failed before its first step: {_shorten(one)}" for one in failures)
+    if not (result.ended.status.is_success or has_failed_step or failures):
         yield f"it {result.ended.status}, and nothing in its report failed"
-    if asked is not None and _off_s(result, asked) > 0:
-        yield _rate_said(rate(result, asked) or 0.0, asked)
+    if load is not None and _excess_s(result, load) > 0:
+        yield describe_rate(result, load)
 
 
-def rate(result: Result, asked: Asked) -> float | None:
-    """Return the objects per second that were begun, or None where nothing was created."""
+def object_rate(result: ProcessResult, load: ProcessLoad) -> float | None:
+    """Return the objects per second that were begun, or None if nothing was created."""
     durations = [s.duration_s for s in result.report.steps if _CREATE.fullmatch(s.name)]
-    if not durations or asked.intervals < 1:
+    if not durations or load.intervals < 1:
         return None
-    return KINDS * len(durations) * asked.intervals / sum(durations)
+    return KINDS * len(durations) * load.intervals / sum(durations)
 
 
-def never_ready(results: Iterable[Result], projects: int) -> int:
-    """Return how many Projects were not Ready in time, as the steps that waited for them say."""
+def never_ready(results: Iterable[ProcessResult], projects: int) -> int:
+    """Return the number of Projects that were not Ready in time, by the steps that waited."""
     missing = 0
     for step in (step for result in results for step in result.report.steps if _is_wait(step)):
         if step.failure:
-            found = _SUCCESSFUL.search(step.failure)
-            missing += projects - int(found[1]) if found else projects
+            match = _SUCCESSFUL.search(step.failure)
+            missing += projects - int(match[1]) if match else projects
     return missing
 
 
-def combined(results: Sequence[Result], asked: Asked) -> Iterator[Reading]:
-    """Yield the readings of one arm from those of all its processes.
+def combine_readings(results: Sequence[ProcessResult], load: ProcessLoad) -> Iterator[Reading]:
+    """Yield the readings of one arm, combined over its processes.
 
     A duration or a latency is the mean over the processes, an availability the worst, a count or
     a rate the sum.
 
     Args:
-        results: Of one arm; at least one.
-        asked: The load of each.
+        results: Results of one arm; at least one.
+        load: Load of each process.
     """
-    found: dict[tuple[str, str], list[float]] = {}
+    values_of: dict[tuple[str, str], list[float]] = {}
     for result in results:
         for reading in readings(result.report):
-            found.setdefault((reading.name, reading.unit), []).append(reading.value)
-    for (name, unit), values in found.items():
-        yield Reading(name, _one(name, values), unit)
-    rates = [value for result in results if (value := rate(result, asked)) is not None]
+            values_of.setdefault((reading.name, reading.unit), []).append(reading.value)
+    for (name, unit), values in values_of.items():
+        yield Reading(name, _combine(name, values), unit)
+    rates = [value for result in results if (value := object_rate(result, load)) is not None]
     if rates:
         yield Reading("cl2.rate", sum(rates), "1/s")
 
 
-def spans(results: Mapping[Arm, Sequence[Result]], ends: Mapping[Arm, float]) -> dict[Arm, Span]:
-    """Return when the load of each arm began and ended.
+def spans(
+    results: Mapping[Arm, Sequence[ProcessResult]], ends: Mapping[Arm, float]
+) -> dict[Arm, Span]:
+    """Return the span of each arm's load.
 
     Args:
-        results: Of the stage that is measured.
-        ends: When what was deleted was gone, where that is part of the load; in Unix time.
+        results: Results of the measured stage.
+        ends: Unix time at which deleted Projects were gone, by the arms in which that is part of
+            the load.
     """
     return {
         arm: Span(
             min(result.start_s for result in of_arm),
-            max([*(result.end_s for result in of_arm), *_present(ends.get(arm))]),
+            max([*(result.end_s for result in of_arm), *([ends[arm]] if arm in ends else [])]),
             of_arm[0].marks,
         )
         for arm, of_arm in results.items()
     }
 
 
-def _present(value: float | None) -> list[float]:
-    return [] if value is None else [value]
-
-
-def _one(name: str, values: Sequence[float]) -> float:
+def _combine(name: str, values: Sequence[float]) -> float:
     if name == "cl2.availability_share":
         return min(values)
     if name == "cl2.longest_gap":
         return max(values)
-    if name.endswith(("/count", "/slow_count")) and not name.startswith("cl2.etcd"):
+    if name.endswith(("/count", "/slow_count")):
         return sum(values)
     return sum(values) / len(values)
 
 
-def _off_s(result: Result, asked: Asked) -> float:
-    """Return how many seconds too short the creation took, below 0 too long; 0 within the limit."""
-    achieved = rate(result, asked)
+def _excess_s(result: ProcessResult, load: ProcessLoad) -> float:
+    """Return by how many seconds the creation was too short; negative if it was too long.
+
+    Within the allowed deviation it is 0.
+    """
+    achieved = object_rate(result, load)
     if achieved is None:
         return 0.0
-    wanted_s = asked.intervals / (asked.rate / KINDS)
-    off_s = wanted_s - wanted_s * asked.rate / achieved
-    return off_s if abs(off_s) > asked.max_rate_error * wanted_s + ANSWER_S else 0.0
+    wanted_s = load.intervals / (load.rate / KINDS)
+    excess_s = wanted_s - wanted_s * load.rate / achieved
+    return excess_s if abs(excess_s) > load.max_rate_error * wanted_s + ANSWER_S else 0.0
 
 
-def _rate_said(achieved: float, asked: Asked) -> str:
-    return (
-        f"it created {achieved:.4g} objects per second, and {asked.rate:.4g} were asked,"
-        f" within {asked.max_rate_error:.0%}"
-    )
-
-
-def _is_wait(step: Step) -> bool:
+def _is_wait(step: ReportedStep) -> bool:
     return step.name == WAIT and bool(step.measurement)
 
 
-def _short(text: str) -> str:
-    first = " ".join(text.split())
-    return first if len(first) <= 300 else f"{first[:297]}..."
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 300 else f"{line[:297]}..."

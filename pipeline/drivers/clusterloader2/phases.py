@@ -1,7 +1,7 @@
-"""What ClusterLoader2 is run for, in order: one process for each arm and control plane.  Pure.
+"""The stages of a ClusterLoader2 load: one process for each arm and control plane.
 
-ClusterLoader2 speaks to one control plane in a process.  So a load inside of Projects is two
-stages: make the Projects at the root, then load each of them with a process of its own.
+A ClusterLoader2 process knows one control plane.  So a load inside Projects has two stages: create
+the Projects at the root, then load each of them with a process of its own.
 """
 
 import json
@@ -14,10 +14,10 @@ from pathlib import Path
 from pipeline.model.subject import Arm
 
 CLIENT_RATE = 100.0
-"""Requests per second at which ClusterLoader2 holds back each of its clients, without a word."""
+"""Requests per second to which ClusterLoader2 limits each of its clients, without a message."""
 
 CATCH_UP_S = 0.2
-"""So long a process may be late with its actions and still make up for it."""
+"""Delay of its actions that a process can make up for, in seconds."""
 
 REQUESTS_PER_ACTION = 4
 """Requests of the costliest action: read and change a Secret, read and change a ConfigMap."""
@@ -26,45 +26,45 @@ CONFIGS = "cl2_configs"
 """Folder of the configs, the modules and the templates."""
 
 KINDS = 2
-"""Secrets and ConfigMaps: an action creates one of each."""
+"""Number of objects that an action creates: a Secret and a ConfigMap."""
 
 LOG = "clusterloader2.log"
 
 MAKE, FILL, COLLECT = "projects", "object-fill", "garbage-collection"
-"""Configs that make Projects, fill them, and delete them."""
+"""Configs that create Projects, fill them, and delete them."""
 
 
-class Where(StrEnum):
-    """The control plane that a load goes to."""
+class ControlPlane(StrEnum):
+    """The control planes that a load goes to."""
 
     ROOT = "root"
     PROJECTS = "projects"
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """One config, run once for each arm, or once for each Project of each arm, side by side.
+class LoadStage:
+    """One config, run once for each arm, or concurrently for each Project of each arm.
 
     Attributes:
         config: Name of a file in `cl2_configs/`.
-        where: Which control planes it loads.
-        is_measured: Whether its numbers are those of the load.
+        where: Control planes that it loads.
+        is_measured: Whether its readings are those of the load.
     """
 
     config: str
-    where: Where
+    where: ControlPlane
     is_measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One process of ClusterLoader2.
+class ProcessJob:
+    """The job of one ClusterLoader2 process.
 
     Attributes:
-        arm: Whose control plane it loads.
+        arm: Arm that it loads.
         project: Name of the Project; empty for the root.
-        config: Its test config.
-        folder: Existing; receives its kubeconfig, overrides, log and report.
+        config: File of the test config.
+        folder: Existing folder for its kubeconfig, overrides, log and report.
     """
 
     arm: Arm
@@ -74,13 +74,13 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What it is, for messages."""
+        """Display name, for messages."""
         inside = f" in {self.project}" if self.project else ""
         return f"clusterloader2 {self.config.stem} of the {self.arm}{inside}"
 
     @property
     def log(self) -> Path:
-        """Where its output goes."""
+        """File of its output."""
         return self.folder / LOG
 
     @property
@@ -90,43 +90,40 @@ class Job:
 
     @property
     def kubeconfig(self) -> Path:
-        """How it finds the server; holds the path of a token and not the token."""
+        """Kubeconfig; it has the path of a token file and not the token."""
         return self.folder / "kubeconfig"
 
     @property
     def overrides(self) -> Path:
-        """Its parameters."""
+        """File of its parameters."""
         return self.folder / "overrides.yaml"
 
 
-def stages(config: str, where: Where) -> tuple[Stage, ...]:
+def stages(config: str, where: ControlPlane) -> tuple[LoadStage, ...]:
     """Return the stages of a load, of which one is measured."""
+    create = LoadStage(MAKE, ControlPlane.ROOT)
     if config == COLLECT:
         return (
-            Stage(MAKE, Where.ROOT),
-            Stage(FILL, Where.PROJECTS),
-            Stage(COLLECT, Where.ROOT, is_measured=True),
+            create,
+            LoadStage(FILL, ControlPlane.PROJECTS),
+            LoadStage(COLLECT, ControlPlane.ROOT, is_measured=True),
         )
-    if where is Where.PROJECTS:
-        return (
-            Stage(MAKE, Where.ROOT),
-            Stage(config, Where.PROJECTS, is_measured=True),
-        )
-    return (Stage(config, Where.ROOT, is_measured=True),)
+    measured = LoadStage(config, where, is_measured=True)
+    return (create, measured) if where is ControlPlane.PROJECTS else (measured,)
 
 
-def project(run: str, number: int) -> str:
-    """Return the name of a Project that `projects.yaml` makes.
+def project_name(run: str, number: int) -> str:
+    """Return the name of a Project that `projects.yaml` creates.
 
     Args:
-        run: Its label, and the beginning of all names.
-        number: From 0.
+        run: Name of the load, with which all names begin.
+        number: Number of the Project, from 0.
     """
     return f"{run}-project-{number}"
 
 
-def clients(rate: float) -> int:
-    """Return how many clients an asked rate needs, so that none of them holds it back.
+def client_count(rate: float) -> int:
+    """Return the number of clients so that ClusterLoader2's client limit does not slow the load.
 
     Args:
         rate: Objects per second, two to an action.
@@ -134,8 +131,8 @@ def clients(rate: float) -> int:
     return max(1, math.ceil(rate / 2 * REQUESTS_PER_ACTION / CLIENT_RATE))
 
 
-def burst(rate: float) -> int:
-    """Return how many actions may begin at once, so that a moment of delay is made up for.
+def burst_size(rate: float) -> int:
+    """Return the number of actions that may begin at once, to make up for a short delay.
 
     Args:
         rate: Objects per second, two to an action.
@@ -143,10 +140,14 @@ def burst(rate: float) -> int:
     return max(1, round(rate / 2 * CATCH_UP_S))
 
 
-def argv(program: Path, job: Job, rate: float) -> list[str]:
-    """Return the command of a job; it holds no credential.
+def argv(program: Path, job: ProcessJob, rate: float, *, has_prometheus: bool) -> list[str]:
+    """Return the command of a job; it has no credential.
 
-    The three switches that make ClusterLoader2 work where there are no nodes are always there.
+    Args:
+        program: Path of ClusterLoader2.
+        job: The job.
+        rate: Objects per second of the process.
+        has_prometheus: Whether ClusterLoader2 uses a Prometheus, which exists already.
     """
     return [
         str(program),
@@ -155,19 +156,19 @@ def argv(program: Path, job: Job, rate: float) -> list[str]:
         f"--testconfig={job.config}",
         f"--testoverrides={job.overrides}",
         f"--report-dir={job.report}",
-        "--nodes=1",
+        "--nodes=1",  # with the next three, it works on a server without nodes
         "--skip-cluster-verification",
         "--enable-exec-service=false",
         "--master-endpoint=localhost",
-        f"--k8s-clients-number={clients(rate)}",
-        "--port=0",  # of its profiles: one that is free, so that many can run at once
+        f"--k8s-clients-number={client_count(rate)}",
+        "--port=0",  # of its profiles: a free port, so that many processes can run at once
         "--v=1",  # from 2 on it prints the kubeconfig
+        *(
+            ["--enable-prometheus-server=true", "--tear-down-prometheus-server=false"]
+            if has_prometheus
+            else []
+        ),
     ]
-
-
-def with_prometheus() -> list[str]:
-    """Return the arguments that let ClusterLoader2 use a Prometheus that is there already."""
-    return ["--enable-prometheus-server=true", "--tear-down-prometheus-server=false"]
 
 
 def overrides(values: Mapping[str, bool | float | str]) -> str:

@@ -1,6 +1,7 @@
-"""Run the processes of one stage side by side: here, or each in a pod of its own."""
+"""Run the processes of one stage side by side: on this machine, or each in a load pod."""
 
 import dataclasses
+import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.drivers.clusterloader2 import phases
-from pipeline.drivers.clusterloader2.phases import LOG, Job
+from pipeline.drivers.clusterloader2.endpoint import RULES, SCRAPE_S, Endpoint
+from pipeline.drivers.clusterloader2.phases import LOG, ProcessJob
+from pipeline.drivers.clusterloader2.settings import ClusterLoader2
+from pipeline.drivers.monitoring import (
+    METRICS,
+    ScrapeSource,
+    gateway_args,
+    prometheus_args,
+    prometheus_config,
+)
 from pipeline.drivers.scrub import scrub_file
 from pipeline.model.ports import (
     FILES_IN_POD,
@@ -20,27 +30,35 @@ from pipeline.model.ports import (
     PodWork,
     Program,
     Sidecar,
+    Target,
 )
 from pipeline.model.subject import Arm
-from pipeline.system import processes
+from pipeline.system import processes, tls
+from pipeline.system.errors import ConfigError
+from pipeline.system.private_folder import private_folder
 from pipeline.system.processes import CommandResult, ExitStatus
+
+_GATEWAY = f"{tls.ADDRESS}:9443"
+_PROMETHEUS = f"{tls.ADDRESS}:9090"
+_PROMETHEUS_DATA = Path("/tmp/prometheus")  # noqa: S108 (each pod has its own)
+_IDENTITY = tls.Identity(*(SECRETS_IN_POD / f"gateway.{end}" for end in ("ca", "crt", "key")))
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """What is run side by side.
+class ProcessBatch:
+    """Processes that run side by side.
 
     Attributes:
-        jobs: One for each process.
+        jobs: One job for each process.
         program: ClusterLoader2.
         rate: Objects per second of one process.
-        has_prometheus: Whether it is to ask a Prometheus.
-        timeout_s: Seconds after which it is given up.
-        tokens: That no log may show.
-        check: Raises LoadError when something that the load needs has died.
+        has_prometheus: Whether the processes query a Prometheus.
+        timeout_s: Seconds after which a process is given up.
+        tokens: Tokens that no log may show.
+        check: Function that raises LoadError when a target or a gateway has died.
     """
 
-    jobs: Sequence[Job]
+    jobs: Sequence[ProcessJob]
     program: Program
     rate: float
     has_prometheus: bool
@@ -48,26 +66,26 @@ class Batch:
     tokens: Sequence[str]
     check: Callable[[], None]
 
-    def argv(self, program: Path, job: Job) -> list[str]:
+    def argv(self, job: ProcessJob) -> list[str]:
         """Return the command of one process."""
-        more = phases.with_prometheus() if self.has_prometheus else []
-        return [*phases.argv(program, job, self.rate), *more]
+        return phases.argv(self.program.path, job, self.rate, has_prometheus=self.has_prometheus)
 
-    def scrub(self) -> None:
-        """Take credentials out of every log that there is."""
+    def scrub_logs(self) -> None:
+        """Remove credentials from every log that exists."""
         for job in self.jobs:
             if job.log.exists():
                 scrub_file(job.log, self.tokens)
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """How the processes ended, in the order of their jobs; and what they used.
+class BatchResult:
+    """How the processes of a batch ended, in the order of their jobs.
 
     Attributes:
-        ended: One for each.
-        cpu: Share of the processors that they might use, between 0 and 1; of pods the largest.
-        lost: A sentence for each that there is nothing of.
+        ended: One value for each process.
+        cpu: Share of the available processors that they used, between 0 and 1; with pods, the
+            largest share of one pod.
+        lost: One sentence for each process that left nothing.
     """
 
     ended: Sequence[CommandResult]
@@ -75,15 +93,14 @@ class Ran:
     lost: Sequence[str] = ()
 
 
-def here(batch: Batch) -> Ran:
-    """Run all on this machine.
+def run_locally(batch: ProcessBatch) -> BatchResult:
+    """Run all processes on this machine.
 
     Raises:
-        CommandError: One could not be started.
+        CommandError: A process could not be started.
     """
     commands = [
-        processes.Command(job.name, batch.argv(batch.program.path, job), job.log, {"TZ": "UTC"})
-        for job in batch.jobs
+        processes.Command(job.name, batch.argv(job), job.log, {"TZ": "UTC"}) for job in batch.jobs
     ]
     used_s, began = processes.cpu_of_children_s(), time.monotonic()
     try:
@@ -94,102 +111,190 @@ def here(batch: Batch) -> Ran:
             check=batch.check,
         )
     finally:
-        batch.scrub()
+        batch.scrub_logs()
     machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
-    return Ran(ended, (processes.cpu_of_children_s() - used_s) / machine_s)
+    return BatchResult(ended, (processes.cpu_of_children_s() - used_s) / machine_s)
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """What each pod needs beside ClusterLoader2, to see the server of its arm.
+class PodRunner:
+    """Runs each process of a batch in a load pod.
 
     Attributes:
-        program: It.
-        args: For each arm, with paths as a pod sees them.
-        address: At which it listens, in every pod.
+        pods: The load pods.
+        targets: Targets of one or both arms.
+        watchers: Prometheus and gateway, which run beside each process; empty for neither.
+        secrets: Files that all pods need, by path relative to `SECRETS_IN_POD`.
     """
 
-    program: Program
-    args: Mapping[Arm, tuple[str, ...]]
-    address: str
+    pods: LoadPods
+    targets: Mapping[Arm, Target]
+    watchers: Mapping[str, Program]
+    secrets: Mapping[str, bytes]
+
+    def endpoints(self) -> dict[Arm, Endpoint]:
+        """Return the endpoint of each server as the pods reach it."""
+        return {
+            arm: Endpoint(
+                f"https://{_GATEWAY}" if self.watchers else target.url_in_pods,
+                _IDENTITY.ca if self.watchers else SECRETS_IN_POD / f"{arm}.ca",
+                SECRETS_IN_POD / f"{arm}.token",
+            )
+            for arm, target in self.targets.items()
+        }
+
+    def run(self, batch: ProcessBatch, out: Path) -> BatchResult:
+        """Run all processes of a batch, each in a pod.
+
+        Args:
+            batch: Jobs whose kubeconfigs have paths as a pod sees them.
+            out: Folder for the files of the pods; removed again if it stays empty.
+
+        Raises:
+            LoadError: The pods could not be started, or a target has died.
+        """
+        out.mkdir()
+        results = self.pods.run(self._work(batch), out, batch.check)
+        try:
+            for job, one in zip(batch.jobs, results, strict=True):
+                _move_files(job, one)
+        finally:
+            batch.scrub_logs()
+            with suppress(OSError):
+                for path in out.glob("pod*-load.log"):  # the cluster's copy of the same log
+                    path.unlink()
+        if not any(out.iterdir()):
+            out.rmdir()
+        lost = [
+            f"{job.name}: {one.name} was lost: {one.lost}"
+            for job, one in zip(batch.jobs, results, strict=True)
+            if one.lost
+        ]
+        ended = [CommandResult(ExitStatus(one.exit), one.began_s, one.ended_s) for one in results]
+        return BatchResult(ended, max(one.cpu_share for one in results), lost)
+
+    def _work(self, batch: ProcessBatch) -> PodWork:
+        root = batch.jobs[0].config.parent  # see `LoadFromFiles.laid_out`
+        secrets = dict(self.secrets)
+        args = []
+        for number, job in enumerate(batch.jobs):
+            for path in (job.kubeconfig, job.overrides):
+                secrets[f"{number}/{path.name}"] = path.read_bytes()
+            inside = dataclasses.replace(
+                job,
+                config=FILES_IN_POD / job.config.relative_to(root),
+                folder=SECRETS_IN_POD / f"{number}",
+            )
+            args.append(_report_in_pod(batch.argv(inside)[1:]))
+        return PodWork(
+            name=f"clusterloader2 {batch.jobs[0].config.stem}",
+            program=batch.program,
+            args=tuple(args),
+            log=LOG,
+            variables={"TZ": "UTC"},
+            files={
+                path.relative_to(root).as_posix(): path.read_bytes()
+                for path in root.rglob("*.y*ml")
+            },
+            secrets=secrets,
+            timeout_s=batch.timeout_s,
+            sidecars=self._sidecars([job.arm for job in batch.jobs]) if self.watchers else (),
+        )
+
+    def _sidecars(self, arms: Sequence[Arm]) -> tuple[Sidecar, ...]:
+        prometheus = tuple(
+            prometheus_args(SECRETS_IN_POD / _prometheus_config(arm), _PROMETHEUS_DATA, _PROMETHEUS)
+            for arm in arms
+        )
+        gateway = tuple(
+            (
+                *gateway_args(
+                    self.targets[arm].url_in_pods,
+                    SECRETS_IN_POD / f"{arm}.ca",
+                    f"http://{_PROMETHEUS}",
+                    _IDENTITY,
+                ),
+                f"--port={_GATEWAY.rpartition(':')[2]}",
+            )
+            for arm in arms
+        )
+        return (
+            Sidecar(self.watchers["prometheus"], prometheus, _PROMETHEUS),
+            Sidecar(self.watchers["gateway"], gateway, _GATEWAY),
+        )
 
 
-def in_pods(
-    batch: Batch,
-    pods: LoadPods,
-    secrets: Mapping[str, bytes],
-    beside: Sequence[Beside],
+def pod_runner(
+    targets: Mapping[Arm, Target],
+    settings: ClusterLoader2,
+    watchers: Mapping[str, Program],
     out: Path,
-) -> Ran:
-    """Run each in a pod.
+) -> PodRunner | None:
+    """Return the runner for load pods, or None if the load comes from this machine.
 
     Args:
-        batch: Whose jobs hold paths as a pod sees them in their kubeconfigs.
-        pods: Where they run.
-        secrets: That all of them need, by path below `SECRETS_IN_POD`.
-        beside: What else runs in each pod, in the order in which it is started.
-        out: Existing folder; receives a folder for each pod.
+        targets: Targets of one or both arms.
+        settings: Settings of the load.
+        watchers: Prometheus and gateway; empty if the servers are not watched.
+        out: Existing folder, for keys that are removed at once.
 
     Raises:
-        LoadError: The pods could not be started, or something that the load needs has died.
+        ConfigError: The settings name an existing Prometheus.
     """
-    root = batch.jobs[0].config.parent  # see `LoadFromFiles.laid_out`
-    inside = [
-        dataclasses.replace(
-            job,
-            config=FILES_IN_POD / job.config.relative_to(root),
-            folder=SECRETS_IN_POD / f"{number}",
+    pods = next((target.pods for target in targets.values() if target.pods), None)
+    if pods is None:
+        return None
+    if settings.prometheus_url:
+        raise ConfigError(
+            "load pods bring a Prometheus of their own, and `prometheus_url` names another",
+            hint="leave `prometheus_url` out of the workload",
         )
-        for number, job in enumerate(batch.jobs)
-    ]
-    given = dict(secrets)
-    for number, job in enumerate(batch.jobs):
-        for path in (job.kubeconfig, job.overrides):
-            given[f"{number}/{path.name}"] = path.read_bytes()
-    work = PodWork(
-        name=f"clusterloader2 {batch.jobs[0].config.stem}",
-        program=batch.program,
-        args=tuple(_args(batch.argv(batch.program.path, job)) for job in inside),
-        log=LOG,
-        variables={"TZ": "UTC"},
-        files={
-            path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.y*ml")
-        },
-        secrets=given,
-        timeout_s=batch.timeout_s,
-        sidecars=tuple(
-            Sidecar(one.program, tuple(one.args[job.arm] for job in batch.jobs), one.address)
-            for one in beside
-        ),
-    )
-    done = pods.run(work, out, batch.check)
-    try:
-        for job, one in zip(batch.jobs, done, strict=True):
-            _sorted(job, one)
-    finally:
-        batch.scrub()
-        with suppress(OSError):
-            for path in out.glob("pod*-load.log"):  # the same, as the cluster kept it
-                path.unlink()
-    lost = [
-        f"{job.name}: {one.name} was lost: {one.lost}"
-        for job, one in zip(batch.jobs, done, strict=True)
-        if one.lost
-    ]
-    ended = [CommandResult(ExitStatus(one.exit), one.began_s, one.ended_s) for one in done]
-    return Ran(ended, max(one.cpu_share for one in done), lost)
+    secrets: dict[str, bytes] = {}
+    for arm, target in targets.items():
+        secrets[f"{arm}.ca"] = target.ca_file.read_bytes()
+        secrets[f"{arm}.token"] = target.token_file.read_bytes()
+        if watchers:
+            secrets[_admin_token(arm)] = target.admin_token_file.read_bytes()
+            source = ScrapeSource(
+                target.metrics_in_pods,
+                SECRETS_IN_POD / f"{arm}.ca",
+                SECRETS_IN_POD / _admin_token(arm),
+            )
+            config = prometheus_config(
+                source,
+                f"http://{_PROMETHEUS}",
+                (f"https://{_GATEWAY}{METRICS}", _IDENTITY.ca),
+                SCRAPE_S,
+                [FILES_IN_POD / RULES],
+            )
+            secrets[_prometheus_config(arm)] = json.dumps(config).encode()
+    if watchers:  # one identity for all gateways, because all have the same address
+        with private_folder(out) as private:
+            made = tls.identity(private)
+            secrets[_IDENTITY.ca.name] = made.ca.read_bytes()
+            secrets[_IDENTITY.certificate.name] = made.certificate.read_bytes()
+            secrets[_IDENTITY.key.name] = made.key.read_bytes()
+    return PodRunner(pods, targets, watchers, secrets)
 
 
-def _args(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the arguments of a command in a pod, whose report is what it keeps."""
-    report = "--report-dir="
-    return tuple(f"{report}{RESULTS_IN_POD}" if a.startswith(report) else a for a in argv[1:])
+def _admin_token(arm: Arm) -> str:
+    return f"{arm}.admin-token"
 
 
-def _sorted(job: Job, one: PodResult) -> None:
-    """Put what a pod kept where a process here would have written it."""
-    if one.lost:
+def _prometheus_config(arm: Arm) -> str:
+    return f"{arm}.prometheus.json"
+
+
+def _report_in_pod(args: Sequence[str]) -> tuple[str, ...]:
+    """Return arguments with the report's folder replaced by the folder that a pod keeps."""
+    option = "--report-dir="
+    return tuple(f"{option}{RESULTS_IN_POD}" if a.startswith(option) else a for a in args)
+
+
+def _move_files(job: ProcessJob, result: PodResult) -> None:
+    """Move the files of a pod to the places where a local process writes them."""
+    if result.lost:
         return
-    for path in one.folder.iterdir():
+    for path in result.folder.iterdir():
         path.rename(job.log if path.name == LOG else job.report / path.name)
-    one.folder.rmdir()
+    result.folder.rmdir()

@@ -1,6 +1,6 @@
-"""The Projects that a load of ClusterLoader2 made: wait for their end, or bring it about.
+"""Wait for the deletion of the Projects of a load, and delete everything that a load created.
 
-ClusterLoader2 cannot wait for something to be gone, and leaves what it made when it is stopped.
+ClusterLoader2 cannot wait for a deletion, and leaves its objects behind when it is stopped.
 """
 
 import time
@@ -20,19 +20,19 @@ _NAMESPACES = "/api/v1/namespaces"
 _POLL_S = 0.1
 
 
-def gone(
+def wait_until_gone(
     targets: Mapping[Arm, Target], run: str, timeout_s: float
 ) -> tuple[dict[Arm, float], dict[Arm, int]]:
-    """Wait until no arm has a Project of a load any more.
+    """Wait until no arm has a Project of a load.
 
     Args:
-        targets: That were loaded.
+        targets: Targets that were loaded.
         run: Name of the load.
-        timeout_s: Seconds to wait at most, for all arms together.
+        timeout_s: Maximum seconds to wait, for all arms together.
 
     Returns:
-        When each arm was seen without them, or given up, in seconds of Unix time; and how many
-        Projects each had then.
+        Unix time at which the Projects of each arm were gone or the wait ended, and the number of
+        Projects that each arm still had.
 
     Raises:
         LoadError: A component died meanwhile.
@@ -53,11 +53,11 @@ def gone(
     return ends, left
 
 
-def deleted(targets: Mapping[Arm, Target], run: str) -> None:
-    """Ask for the end of everything that a load made; an arm that does not answer is left alone.
+def delete_objects(targets: Mapping[Arm, Target], run: str) -> None:
+    """Delete everything that a load created, without waiting; log an arm that does not answer.
 
     Args:
-        targets: That were loaded.
+        targets: Targets that were loaded.
         run: Name of the load, with which the names of its namespaces begin.
     """
     for arm, target in targets.items():
@@ -73,20 +73,16 @@ def deleted(targets: Mapping[Arm, Target], run: str) -> None:
 def _count(target: Target, run: str) -> int:
     try:
         return len(_names(target, target.admin_token(), _PROJECTS, run))
-    except (
-        NetworkError,
-        StorageError,
-    ):  # under load an answer may be late: there may be one, so ask again
+    except (NetworkError, StorageError):  # maybe late under load: assume one, and ask again
         return 1
 
 
 def _names(target: Target, token: str, kind: str, run: str) -> list[str]:
-    """Return the names of the objects of a kind that a load made."""
-    found = _call(target, token, "GET", kind)
-    names = [one["metadata"]["name"] for one in found.get("items", [])]
+    objects = _call(target, token, "GET", kind).get("items", [])
+    names = [one["metadata"]["name"] for one in objects]
     return [name for name in names if name.startswith(f"{run}-")]
 
 
 def _call(target: Target, token: str, method: str, path: str) -> dict[str, Any]:
-    _, found = http_client.call(method, f"{target.url}{path}", ca_file=target.ca_file, token=token)
-    return found if isinstance(found, dict) else {}
+    _, body = http_client.call(method, f"{target.url}{path}", ca_file=target.ca_file, token=token)
+    return body if isinstance(body, dict) else {}

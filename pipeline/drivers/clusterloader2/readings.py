@@ -1,85 +1,69 @@
-"""The readings of a report of ClusterLoader2, and what a reader of them must know.
+"""The readings of a ClusterLoader2 report, and warnings for their reader.
 
-| reading | unit | what |
+| reading | unit | meaning |
 | :-- | :-- | :-- |
-| `cl2.step{step=create objects}` | s | how long the steps of that name took, all together |
-| `cl2.step{step=create objects}/count` | 1 | how many they were |
-| `cl2.timer{label=total}` | s | between the start and the stop of a Timer |
-| `cl2.availability_share` | 1 | probes of `/readyz` that were answered, as a share |
-| `cl2.longest_gap` | s | probes failed in a row, times the period: 0 or a multiple of it |
-| `cl2.api_latency{verb=POST,resource=secrets,scope=resource}/p50` | s | p50, p90, p99: by the \
-server, without webhooks and queueing; `subresource=` stands before `scope` where there is one |
-| …`/p50_width` | s | how far that can be off: the bucket that it lies in |
-| …`/count`, …`/slow_count` | 1 | requests; of those, slower than 1 s, a list than 5 or 30 s |
-| `cl2.query{name=Queue,verb=POST}/Perc99` | its own | of a GenericPrometheusQuery: by the names \
+| `cl2.step{step=create objects}` | s | total duration of the steps of that name |
+| `cl2.step{step=create objects}/count` | 1 | number of these steps |
+| `cl2.timer{label=total}` | s | time between the start and the stop of a Timer |
+| `cl2.availability_share` | 1 | share of `/readyz` requests that were answered |
+| `cl2.longest_gap` | s | consecutive failures times the polling interval |
+| `cl2.api_latency{verb=POST,resource=secrets,scope=resource}/p50` | s | p50, p90, p99 on the \
+server, without webhooks and queueing; `subresource=` stands before `scope` if there is one |
+| …`/p50_width` | s | width of the histogram bucket that the percentile lies in |
+| …`/count`, …`/slow_count` | 1 | requests; of those, slower than 1 s (lists: 5 or 30 s) |
+| `cl2.query{name=Queue,verb=POST}/Perc99` | its own | GenericPrometheusQuery: by the names \
 of its queries and its dimensions |
-| `cl2.cpu{component=server}/p50` | 1 | p50, p90, p99, p100 over the looks: processors in use, \
-which ClusterLoader2 calls cores |
-| `cl2.memory{component=server}/p50` | B | the same of memory |
-| `cl2.etcd{metric=wal_fsync}/share_8ms` | 1 | that took at most 8 ms, as a share; of \
-`backend_commit` too |
-| `cl2.etcd{metric=wal_fsync}/p99`, …`/p99_width` | s | of `backend_commit`, `snapshot_save` and \
-`peer_round_trip` too |
-| `cl2.etcd{metric=wal_fsync}/count` | 1 | how many there were |
-| `cl2.etcd{metric=database_size}` | B | the largest that was seen |
 
-The measurements of a step run side by side, so the longest of them is the step.  Latencies of a
-summary that is not called as its measurement have `summary=NAME` as their first label.  EtcdMetrics
-has no sums, so no means can be told; those that ClusterLoader2 gathers itself count from the start
-of etcd, those of `summaries.py` from the start of the load.
+The measurements of a step run concurrently, so a step lasts as long as its longest measurement.
+If the name of a latency summary differs from its method, `summary=NAME` is the first label.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from pipeline.drivers.clusterloader2.reported import (
+from pipeline.drivers.clusterloader2.wire import (
     LATENCY,
     QUERY,
     TIMER,
-    Availability,
-    EtcdHistograms,
-    Report,
-    Step,
-    Summary,
-    Usage,
+    ApiAvailability,
+    ClusterLoader2Report,
+    ReportedStep,
+    ReportSummary,
 )
-from pipeline.judge.stats.histogram import quantile
 from pipeline.model.perfdata import Item
 from pipeline.model.results import Reading
 
-# Of `apiserver_request_sli_duration_seconds`, from the source of k8s.io/apiserver v0.34.
+# Buckets of `apiserver_request_sli_duration_seconds`, from the source of k8s.io/apiserver v0.34.
 _SLI_BOUNDS = (
     *(0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0),
     *(15.0, 20.0, 30.0, 45.0, 60.0),
 )
 _SLI_FLOOR_S = _SLI_BOUNDS[1]
-_WATCH_LIST = "WATCHLIST"  # of another histogram
+_WATCH_LIST = "WATCHLIST"  # has another histogram
 _PERCENTILES = {"Perc50": "p50", "Perc90": "p90", "Perc99": "p99"}
 _LABELS = {"verb": "Verb", "resource": "Resource", "subresource": "Subresource", "scope": "Scope"}
-_FAST_S = 0.008
-_ON_DISK = ("wal_fsync", "backend_commit")
-_UNITS = {"bytes": "B", "cores": "1", "count": "1"}  # other names of ours
+_UNITS = {"bytes": "B", "cores": "1", "count": "1"}  # in our names
 
 
-def readings(report: Report) -> tuple[Reading, ...]:
-    """Return all readings, each name once; of two summaries that tell the same, the later one's.
+def readings(report: ClusterLoader2Report) -> tuple[Reading, ...]:
+    """Return all readings, each name once; of two summaries with the same reading, the later one's.
 
-    What was not measured has no reading.
+    A quantity that was not measured has no reading.
     """
-    found: dict[str, Reading] = {one.name: one for one in _steps(report.steps)}
+    by_name = {one.name: one for one in _step_readings(report.steps)}
     for summary in report.summaries:
-        found |= {one.name: one for one in _of(summary)}
-    return tuple(found.values())
+        by_name |= {one.name: one for one in _summary_readings(summary)}
+    return tuple(by_name.values())
 
 
-def warnings(report: Report) -> tuple[str, ...]:
-    """Return what a reader of the readings must know, as sentences."""
-    said = []
-    latencies = [item for s in report.summaries if s.method == LATENCY for item in _items(s)]
-    low = [item for item in latencies if _is_counted(item) and _lowest(item) < _SLI_FLOOR_S]
+def warnings(report: ClusterLoader2Report) -> tuple[str, ...]:
+    """Return sentences about readings that may mislead."""
+    texts = []
+    latencies = [item for s in report.summaries if s.method == LATENCY for item in s.items]
+    low = [item for item in latencies if _has_requests(item) and _lowest(item) < _SLI_FLOOR_S]
     if low:
-        said.append(
+        texts.append(
             f"server-side latencies of {len(low)} of {len(latencies)} kinds of requests are below"
             f" {1e3 * _SLI_FLOOR_S:g} ms, where the server's SLI histogram starts: they are a"
             " guess, and a change below it cannot be seen"
@@ -87,109 +71,72 @@ def warnings(report: Report) -> tuple[str, ...]:
     counts = Counter(summary.name for summary in report.summaries)
     for name, count in counts.items():
         if count > 1:
-            said.append(f"{count} summaries are called {name}: where they tell the same, the last")
-    return tuple(said)
+            texts.append(f"{count} summaries are called {name}: where they tell the same, the last")
+    return tuple(texts)
 
 
-def _of(summary: Summary) -> Iterator[Reading]:
-    match summary.content:
-        case Availability(share, longest_gap_s):
-            yield Reading("cl2.availability_share", share, "1")
-            yield Reading("cl2.longest_gap", longest_gap_s, "s")
-        case Usage(percentiles):
-            for percentile, uses in sorted(percentiles.items()):
-                for use in uses:
-                    of = f"{_labelled({'component': use.name})}/p{percentile}"
-                    yield Reading(f"cl2.cpu{of}", use.cpu, "1")
-                    yield Reading(f"cl2.memory{of}", float(use.memory), "B")
-        case EtcdHistograms() as found:
-            yield from _etcd(found)
-        case items:
-            for item in items:
-                yield from _item(summary, item)
+def _summary_readings(summary: ReportSummary) -> Iterator[Reading]:
+    if isinstance(summary.content, ApiAvailability):
+        yield Reading("cl2.availability_share", summary.content.share, "1")
+        yield Reading("cl2.longest_gap", summary.content.longest_gap_s, "s")
+    for item in summary.items:
+        unit = _UNITS.get(item.unit, item.unit)
+        if summary.method == TIMER:
+            for label, value in item.data.items():
+                yield Reading(f"cl2.timer{_format_labels({'label': label})}", value, unit)
+        elif summary.method == QUERY:
+            name = summary.name.removeprefix(QUERY).strip()
+            prefix = f"cl2.query{_format_labels({'name': name, **item.labels})}"
+            for key, value in item.data.items():
+                yield Reading(f"{prefix}/{key}", value, unit)
+        elif summary.method == LATENCY:
+            yield from _latency_readings(summary, item)
 
 
-def _item(summary: Summary, item: Item) -> Iterator[Reading]:
-    if summary.method == TIMER:
-        for label, value in item.data.items():
-            yield Reading(f"cl2.timer{_labelled({'label': label})}", value, _unit(item))
-    elif summary.method == QUERY:
-        name = summary.name.removeprefix(QUERY).strip()
-        of = f"cl2.query{_labelled({'name': name, **item.labels})}"
-        for key, value in item.data.items():
-            yield Reading(f"{of}/{key}", value, _unit(item))
-    elif summary.method == LATENCY:
-        yield from _latency(summary, item)
-
-
-def _latency(summary: Summary, item: Item) -> Iterator[Reading]:
+def _latency_readings(summary: ReportSummary, item: Item) -> Iterator[Reading]:
     labels = {ours: item.labels.get(theirs, "") for ours, theirs in _LABELS.items()}
     if not labels["subresource"]:
         del labels["subresource"]
     if summary.name not in (LATENCY, f"{LATENCY}_simple"):
         labels = {"summary": summary.name, **labels}
-    of = f"cl2.api_latency{_labelled(labels)}"
+    prefix = f"cl2.api_latency{_format_labels(labels)}"
     for key, label in (("count", "Count"), ("slow_count", "SlowCount")):
         if item.labels.get(label, "").isdecimal():
-            yield Reading(f"{of}/{key}", float(item.labels[label]), "1")
-    if not _is_counted(item):
+            yield Reading(f"{prefix}/{key}", float(item.labels[label]), "1")
+    if not _has_requests(item):
         return
     for theirs, ours in _PERCENTILES.items():
         value = _seconds(item, theirs)
         if value is None:
             continue
-        yield Reading(f"{of}/{ours}", value, "s")
-        width = None if labels["verb"] == _WATCH_LIST else _width(value)
+        yield Reading(f"{prefix}/{ours}", value, "s")
+        width = None if labels["verb"] == _WATCH_LIST else _bucket_width(value)
         if width is not None:
-            yield Reading(f"{of}/{ours}_width", width, "s")
+            yield Reading(f"{prefix}/{ours}_width", width, "s")
 
 
-def _etcd(found: EtcdHistograms) -> Iterator[Reading]:
-    for metric, at_most in found.at_most.items():
-        of = f"cl2.etcd{_labelled({'metric': metric})}"
-        count = list(at_most.values())[-1] if at_most else 0.0
-        if not count:
-            continue
-        yield Reading(f"{of}/count", count, "1")
-        if metric in _ON_DISK and _FAST_S in at_most:
-            yield Reading(f"{of}/share_8ms", at_most[_FAST_S] / count, "1", of=count)
-        if (p99 := quantile(at_most, 0.99)) is not None:
-            yield Reading(f"{of}/p99", p99[0], "s")
-            yield Reading(f"{of}/p99_width", p99[1], "s")
-    if found.database_bytes is not None:
-        name = f"cl2.etcd{_labelled({'metric': 'database_size'})}"
-        yield Reading(name, found.database_bytes, "B")
-
-
-def _steps(steps: Sequence[Step]) -> Iterator[Reading]:
-    lasted: dict[tuple[str, int, str], float] = {}
+def _step_readings(steps: Sequence[ReportedStep]) -> Iterator[Reading]:
+    longest: dict[tuple[str, int, str], float] = {}
     for step in steps:
         key = (step.config, step.number, step.name)
-        lasted[key] = max(step.duration_s, lasted.get(key, 0.0))
+        longest[key] = max(step.duration_s, longest.get(key, 0.0))
     by_name: dict[str, list[float]] = {}
-    for (_, _, name), duration_s in lasted.items():
+    for (_, _, name), duration_s in longest.items():
         by_name.setdefault(name, []).append(duration_s)
     for name, durations in by_name.items():
-        of = f"cl2.step{_labelled({'step': name})}"
-        yield Reading(of, sum(durations), "s")
-        yield Reading(f"{of}/count", float(len(durations)), "1")
+        prefix = f"cl2.step{_format_labels({'step': name})}"
+        yield Reading(prefix, sum(durations), "s")
+        yield Reading(f"{prefix}/count", float(len(durations)), "1")
 
 
-def _items(summary: Summary) -> tuple[Item, ...]:
-    return summary.content if isinstance(summary.content, tuple) else ()
-
-
-def _is_counted(item: Item) -> bool:
-    """Return whether there was a request: without one, the quantiles mean nothing.
-
-    ClusterLoader2 makes a whole number of the NaN that they then are: the lowest that there is.
-    """
+def _has_requests(item: Item) -> bool:
+    """Return whether there was a request; without one, ClusterLoader2 turns NaN into an integer."""
     return item.labels.get("Count", "0") != "0"
 
 
 def _seconds(item: Item, percentile: str) -> float | None:
     value = item.data.get(percentile)
-    return None if value is None or value < 0 else value / 1e3  # they are in ms, always
+    return None if value is None or value < 0 else value / 1e3  # always milliseconds
 
 
 def _lowest(item: Item) -> float:
@@ -197,14 +144,10 @@ def _lowest(item: Item) -> float:
     return min(values, default=_SLI_FLOOR_S)
 
 
-def _width(value_s: float) -> float | None:
-    """Return the width of the SLI histogram's bucket that a value lies in; None beyond the last."""
+def _bucket_width(value_s: float) -> float | None:
+    """Return the width of the SLI histogram's bucket of a value; None beyond the last bucket."""
     return next((high - low for low, high in pairwise(_SLI_BOUNDS) if value_s <= high), None)
 
 
-def _unit(item: Item) -> str:
-    return _UNITS.get(item.unit, item.unit)
-
-
-def _labelled(labels: Mapping[str, str]) -> str:
+def _format_labels(labels: Mapping[str, str]) -> str:
     return "{" + ",".join(f"{name}={value}" for name, value in labels.items()) + "}"

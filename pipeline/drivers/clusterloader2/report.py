@@ -1,79 +1,86 @@
 """Read the folder that a run of ClusterLoader2 leaves: its steps, its summaries, what is missing.
 
-Of a run it writes `junit.xml` and, for each measurement that was gathered,
-`SUMMARY_CONFIG_TIME.json`; of a run that crashed it writes neither.  A measurement that found no
-Prometheus writes nothing and fails nothing, so what a config asks for is compared with what is
-there.
+A run writes `junit.xml` and, for each measurement that was gathered, `SUMMARY_CONFIG_TIME.json`; a
+run that crashed writes neither.  A measurement without a Prometheus writes no file and reports no
+failure, so the summaries that a config asks for are compared with the files.  The files may be
+damaged, endless, or not regular files.
 """
 
+import math
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any, NoReturn
+from xml.parsers import expat
 
-from pipeline.drivers.clusterloader2.files import HINT, read_json
-from pipeline.drivers.clusterloader2.forms import content
-from pipeline.drivers.clusterloader2.junit import read_junit
-from pipeline.drivers.clusterloader2.readings import readings, warnings
-from pipeline.drivers.clusterloader2.reported import (
+from pipeline.drivers.clusterloader2.wire import (
+    HINT,
     LATENCY,
     METHODS,
     QUERY,
-    Expected,
-    Report,
-    Step,
-    Summary,
+    ClusterLoader2Report,
+    ExpectedSummary,
+    ReportedConfig,
+    ReportedStep,
+    ReportSummary,
+    parse_summary,
 )
+from pipeline.storage import strict_json
 from pipeline.system.errors import LoadError, StorageError
+from pipeline.system.sanitize import clipped
 
-__all__ = [
-    "Expected",
-    "Report",
-    "Step",
-    "Summary",
-    "make_portable",
-    "read_report",
-    "readings",
-    "warnings",
-]
+JUNIT = "junit.xml"
 
-MOST_FILES = 1_000
-MOST_BYTES = 64 * 2**20
-"""Of all files of a report together."""
+MAX_FILE_BYTES = 8 * 2**20
+"""Size limit of one file; latencies of 1,000 kinds of requests have 0.3 MiB."""
+
+MAX_FILES = 1_000
+MAX_REPORT_BYTES = 64 * 2**20
+"""Limits of a whole report."""
 
 # The time has `:` as ClusterLoader2 writes it, and `-` after `make_portable`.
-_FILE = re.compile(
+_SUMMARY_FILE = re.compile(
     r"(?P<name>.+)_(?P<day>\d{4}-\d\d-\d\d)T(?P<time>\d\d[:-]\d\d[:-]\d\d)"
     r"(?P<zone>Z|[+-]\d\d[:-]\d\d)\.json",
     re.ASCII | re.DOTALL,
 )
 _UNPORTABLE = re.compile(r'[":<>|*?\r\n]')
+_STEP_CASE = re.compile(
+    r"(?P<config>.*?): \[step: (?P<number>\d{1,6})\] (?P<name>.*?)"
+    r"(?: \[\d{2,6}\] - (?P<measurement>.*))?",
+    re.DOTALL,
+)
+_CONFIG_CASE = re.compile(r"(?P<config>.*?) overall \(.*\)", re.DOTALL)
 
 
-def read_report(folder: Path, expected: Sequence[Expected]) -> Report:
-    """Return what a report says; files of measurements that we do not know are left alone.
+def read_report(folder: Path, expected: Sequence[ExpectedSummary]) -> ClusterLoader2Report:
+    """Return the content of a report; files of unknown measurements are ignored.
 
     Args:
-        folder: Of the report.
-        expected: The summaries that the config asks for.  Two that share a name need two files.
+        folder: Folder of the report.
+        expected: Summaries that the config asks for.  Two with the same name need two files.
 
     Raises:
-        LoadError: A file is missing that every run leaves, or one is not what ClusterLoader2
+        LoadError: A file that every run leaves is missing, or a file is not what ClusterLoader2
             writes: cut off, of another version, not a number, a link, too large.
     """
-    overall, steps = read_junit(folder)
-    configs = [one.config for one in overall]
-    names = {one.name: one.method for one in expected}
-    found = []
-    for path in _files(folder):
-        if (parts := _named(path, configs)) is None:
+    configs, steps = read_junit(folder)
+    config_names = [one.config for one in configs]
+    methods = {one.name: one.method for one in expected}
+    summaries = []
+    for path in _list_files(folder):
+        if (parts := _parse_file_name(path, config_names)) is None:
             continue
         name, at = parts
-        if method := _method(name, names):
-            found.append(Summary(name, method, at, content(path, method, read_json(path))))
-    found.sort(key=lambda summary: (summary.at, summary.name))
-    missing, empty, left = [], [], list(found)
+        if method := _method_of(name, methods):
+            content = parse_summary(path, method, read_json(path))
+            summaries.append(ReportSummary(name, method, at, content))
+    summaries.sort(key=lambda summary: (summary.at, summary.name))
+    missing, empty, left = [], [], list(summaries)
     for one in expected:
         summary = next((s for s in left if (s.name, s.method) == (one.name, one.method)), None)
         if summary is None:
@@ -82,13 +89,13 @@ def read_report(folder: Path, expected: Sequence[Expected]) -> Report:
         left.remove(summary)
         if summary.is_empty:
             empty.append(one)
-    return Report(overall, steps, tuple(found), tuple(missing), tuple(empty))
+    return ClusterLoader2Report(configs, steps, tuple(summaries), tuple(missing), tuple(empty))
 
 
 def make_portable(folder: Path) -> None:
-    """Rename the files of a report so that every system can hold them, and GitHub keep them.
+    """Rename the files of a report so that every file system and GitHub accept them.
 
-    A name with `:` makes GitHub refuse the whole artifact; a report reads the same afterwards.
+    A name with `:` makes GitHub refuse the whole artifact.  `read_report` reads both forms.
 
     Raises:
         StorageError: A file cannot be renamed.
@@ -103,15 +110,15 @@ def make_portable(folder: Path) -> None:
             raise StorageError(f"{path}: cannot be renamed: {error.strerror}") from error
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield every file of a report whose name ends as that of a summary does."""
+def _list_files(folder: Path) -> Iterator[Path]:
+    """Yield the JSON files of a report."""
     size = 0
     with os.scandir(folder) as entries:
         for number, entry in enumerate(entries, start=1):
             size += entry.stat(follow_symlinks=False).st_size
-            if number > MOST_FILES or size > MOST_BYTES:
+            if number > MAX_FILES or size > MAX_REPORT_BYTES:
                 raise LoadError(
-                    f"{folder}: more than {MOST_FILES} files or {MOST_BYTES >> 20} MiB, and no"
+                    f"{folder}: more than {MAX_FILES} files or {MAX_REPORT_BYTES >> 20} MiB, and no"
                     " report has so many",
                     hint=HINT,
                 )
@@ -119,32 +126,194 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield Path(entry.path)
 
 
-def _named(path: Path, configs: Sequence[str]) -> tuple[str, datetime] | None:
-    """Return the name and the time of a summary, or None where a file is none.
+def _parse_file_name(path: Path, configs: Sequence[str]) -> tuple[str, datetime] | None:
+    """Return the name and the time of a summary, or None if the file is not a summary.
 
-    Both the name of a summary and that of a config may have `_` in them, which parts the two.
+    Both the name of a summary and that of a config may contain `_`, which also separates the two.
     """
-    if (found := _FILE.fullmatch(path.name)) is None:
+    if (match := _SUMMARY_FILE.fullmatch(path.name)) is None:
         return None
     try:
-        zone = found["zone"]
+        zone = match["zone"]
         zone = zone[0] + zone[1:].replace("-", ":")
-        at = datetime.fromisoformat(f"{found['day']}T{found['time'].replace('-', ':')}{zone}")
+        at = datetime.fromisoformat(f"{match['day']}T{match['time'].replace('-', ':')}{zone}")
     except ValueError:
         return None
-    rest = found["name"]
+    rest = match["name"]
     for config in sorted(configs, key=len, reverse=True):
-        if cut := re.fullmatch(rf"(.+)_{re.escape(config)}(?:_[^_]+)?", rest, re.DOTALL):
-            return cut[1], at
+        if parts := re.fullmatch(rf"(.+)_{re.escape(config)}(?:_[^_]+)?", rest, re.DOTALL):
+            return parts[1], at
     return rest.partition("_")[0], at
 
 
-def _method(name: str, expected: dict[str, str]) -> str:
-    """Return the measurement whose summaries are called so; empty where we know none."""
+def _method_of(name: str, expected: dict[str, str]) -> str:
+    """Return the measurement whose summaries have this name; empty if it is unknown."""
     if name in expected:
         return expected[name]
     if name.startswith(f"{QUERY} "):
         return QUERY
-    if name.startswith(f"{LATENCY}_"):  # as upstream's own configs call those of a simple query
+    if name.startswith(f"{LATENCY}_"):  # upstream's own configs use it for a simple query
         return LATENCY
     return name if name in METHODS else ""
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Return the content of a regular file of limited size; links are not followed."""
+    try:
+        # O_NONBLOCK: a pipe would wait for a writer.  O_NOFOLLOW: a link may leave the report.
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            is_regular = stat.S_ISREG(os.fstat(number).st_mode)
+            content = b""
+            if is_regular:
+                with os.fdopen(number, "rb", closefd=False) as file:
+                    content = file.read(MAX_FILE_BYTES + 1)
+        finally:
+            os.close(number)
+    except OSError as error:
+        why = "a link, and a report has none" if path.is_symlink() else error.strerror
+        raise LoadError(f"{path}: cannot be read: {why}", hint=HINT) from error
+    if not is_regular:
+        raise LoadError(f"{path}: not a regular file", hint=HINT)
+    if len(content) > MAX_FILE_BYTES:
+        raise LoadError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB", hint=HINT)
+    return content
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401  # the caller checks the type
+    """Return the JSON value of a file of limited size, with finite numbers and unique keys.
+
+    Raises:
+        LoadError: The file cannot be read, or is not such JSON.
+    """
+    try:
+        return strict_json.loads(_read_bytes(path))
+    except ValueError as error:
+        raise LoadError(f"{path}: {error}", hint=HINT) from error
+
+
+def read_junit(folder: Path) -> tuple[tuple[ReportedConfig, ...], tuple[ReportedStep, ...]]:
+    """Return the configs and the steps in junit.xml.
+
+    Its counts are not read: `tests` is always 0.
+
+    Raises:
+        LoadError: The file is missing, or not what ClusterLoader2 writes.
+    """
+    path = folder / JUNIT
+    if not path.exists() and not path.is_symlink():
+        raise LoadError(
+            f"{path}: there is none, so ClusterLoader2 did not come to its end", hint=HINT
+        )
+    configs, steps = [], []
+    for case in _parse_cases(path):
+        failure = "\n".join(case.failures)
+        if match := _STEP_CASE.fullmatch(case.name):
+            steps.append(
+                ReportedStep(
+                    config=match["config"],
+                    number=int(match["number"]),
+                    name=match["name"],
+                    measurement=match["measurement"] or "",
+                    duration_s=case.duration_s,
+                    failure=failure,
+                )
+            )
+        elif match := _CONFIG_CASE.fullmatch(case.name):
+            configs.append(ReportedConfig(match["config"], case.duration_s, failure))
+        else:
+            raise LoadError(
+                f"{path}: `{clipped(case.name, 80)}` is neither a step nor a config", hint=HINT
+            )
+    if not configs:
+        raise LoadError(f"{path}: there is no config in it", hint=HINT)
+    return tuple(configs), tuple(steps)
+
+
+@dataclass(slots=True)
+class _JunitCase:
+    name: str
+    duration_s: float
+    failures: list[str] = field(default_factory=list)
+
+
+def _parse_cases(path: Path) -> list[_JunitCase]:
+    """Return the test cases of junit.xml.
+
+    expat refuses a document type here.  Entities that it declares are the only way in which a small
+    file grows or reads another file, so no hardened XML library is needed.
+    """
+    handler = _JunitHandler(path)
+    parser = expat.ParserCreate("utf-8")
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = handler.refuse_doctype
+    parser.StartElementHandler = handler.start
+    parser.CharacterDataHandler = handler.text
+    parser.EndElementHandler = handler.end
+    try:
+        parser.Parse(_read_bytes(path), True)  # noqa: FBT003  # expat has no name for it
+    except expat.ExpatError as error:
+        raise LoadError(f"{path}: not XML: {error}", hint=HINT) from error
+    return handler.cases
+
+
+@dataclass(slots=True)
+class _JunitHandler:
+    """Callbacks of expat."""
+
+    path: Path
+    cases: list[_JunitCase] = field(default_factory=list)
+    open_tags: list[str] = field(default_factory=list)
+
+    def refuse_doctype(self, *_: object) -> NoReturn:
+        raise LoadError(
+            f"{self.path}: it declares a document type, and a report has none", hint=HINT
+        )
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if not self.open_tags and tag not in ("testsuite", "testsuites"):
+            raise LoadError(
+                f"{self.path}: not JUnit: it begins with <{clipped(tag, 40)}>", hint=HINT
+            )
+        if tag == "testcase" and tag in self.open_tags:
+            raise LoadError(f"{self.path}: not JUnit: a case is in a case", hint=HINT)
+        self.open_tags.append(tag)
+        if tag == "testcase":
+            name = attributes.get("name", "")
+            self.cases.append(_JunitCase(name, _parse_seconds(self.path, attributes)))
+        elif self._is_in_failure():
+            self.cases[-1].failures.append("")
+
+    def text(self, text: str) -> None:
+        if self._is_in_failure():
+            self.cases[-1].failures[-1] += text
+
+    def end(self, _tag: str) -> None:
+        if self._is_in_failure():
+            self.cases[-1].failures[-1] = _clean_failure(self.cases[-1].failures[-1])
+        self.open_tags.pop()
+
+    def _is_in_failure(self) -> bool:
+        return self.open_tags[-2:] in (["testcase", "failure"], ["testcase", "error"])
+
+
+def _parse_seconds(path: Path, attributes: dict[str, str]) -> float:
+    text = attributes.get("time", "")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise LoadError(
+            f"{path}: the time of `{clipped(attributes.get('name', ''), 80)}` is"
+            f" `{clipped(text, 40)}`,"
+            " and no number of seconds",
+            hint=HINT,
+        )
+    return value
+
+
+def _clean_failure(text: str) -> str:
+    """Return a failure without the code locations around it, which are always empty."""
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line not in ("", ":0")) or "it failed"

@@ -1,9 +1,4 @@
-"""ClusterLoader2: builds state in phases, and measures with the servers' own metrics.
-
-It runs one of `cl2_configs/`, a process for each arm and control plane, and writes a report; it
-judges nothing that we read.  What it cannot say, such as the latency that a client sees, a probe
-or k6 must.
-"""
+"""Settings of a ClusterLoader2 load, as a suite declares them."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -19,11 +14,11 @@ from pydantic import (
 )
 
 from pipeline.drivers.clusterloader2 import phases
-from pipeline.drivers.clusterloader2.phases import CONFIGS, KINDS, Stage, Where
+from pipeline.drivers.clusterloader2.phases import CONFIGS, KINDS, ControlPlane, LoadStage
 from pipeline.drivers.tree import LoadFromFiles, require_file
 from pipeline.system import paths
 
-_LONGEST, _SLACK_S = 3.0, 30.0
+_TIMEOUT_FACTOR, _TIMEOUT_SLACK_S = 3.0, 30.0
 
 
 class ClusterLoader2(LoadFromFiles):
@@ -31,26 +26,26 @@ class ClusterLoader2(LoadFromFiles):
 
     Attributes:
         kind: Always `clusterloader2`.
-        config: Name, without `.yaml`, of a file beside the suite, or in `cl2_configs/`.
-        where: The control plane that is loaded: the root, or `projects` Projects at once.
-        rate: Objects begun per second, for **each** arm, over all its Projects.
-        projects: How many Projects one launch makes in each arm.
-        objects: How many objects of each kind a phase creates in each control plane.
-        object_bytes: Data of an object, in bytes.
-        cycles: Of `churn`.
-        duration_s: Usual length of what is measured, in seconds.
-        ready_s: A Project may take that long to be Ready, and as long to be gone, in seconds.
-        prometheus: Whether a real Prometheus watches, so that ClusterLoader2's own measurements of
-            the server have values.
-        prometheus_url: Of one that exists and scrapes the server, so that none is started; with
-            `{arm}` in it for one of each build.
-        parameters: Of the config, beside those above; their names begin with `CL2_`.
-        max_rate_error: How far the objects per second may be off, as a share.
+        config: Name, without `.yaml`, of a file beside the suite or in `cl2_configs/`.
+        where: Loaded control plane: the root, or `projects` Projects at once.
+        rate: Objects begun per second for **each** arm, over all its Projects.
+        projects: Number of Projects that one launch creates in each arm.
+        objects: Number of objects of each kind that a phase creates in each control plane.
+        object_bytes: Size of an object's data, in bytes.
+        cycles: Number of cycles of the config `churn`.
+        duration_s: Usual length of the measured stage, in seconds.
+        ready_s: Seconds after which a Project that is not Ready, or not gone, is given up.
+        prometheus: Whether a real Prometheus scrapes the server, for ClusterLoader2's own
+            measurements of it.
+        prometheus_url: URL of an existing Prometheus that scrapes the server; `{arm}` in it stands
+            for the arm.  If empty, one is started.
+        parameters: Further parameters of the config; their names begin with `CL2_`.
+        max_rate_error: Allowed deviation of the objects per second, as a share.
         max_generator_cpu: Share of the machine's processors that ClusterLoader2 may use.
     """
 
     counted: ClassVar[str] = "objects"
-    """What the rate is of; of the config `project-lifecycle`, Projects."""
+    """Unit of the rate; of the config `project-lifecycle`, Projects."""
 
     raw_bytes_per_request: ClassVar[float] = 20.0
     """Size of reports and logs per request, in bytes; measured."""
@@ -61,7 +56,7 @@ class ClusterLoader2(LoadFromFiles):
 
     kind: Literal["clusterloader2"]
     config: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-    where: Where = Where.ROOT
+    where: ControlPlane = ControlPlane.ROOT
     rate: PositiveFloat
     projects: NonNegativeInt = 0
     objects: NonNegativeInt = 0
@@ -85,26 +80,26 @@ class ClusterLoader2(LoadFromFiles):
 
     @model_validator(mode="after")
     def _has_projects(self) -> Self:
-        if not self.projects and (self.where is Where.PROJECTS or self.stages[1:]):
+        if not self.projects and (self.where is ControlPlane.PROJECTS or self.stages[1:]):
             raise ValueError("give `projects`: this load is of Projects")
         return self
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the programs that this load wants."""
+        """Names of the programs that the load needs."""
         return ("clusterloader2", "expand", *self.watchers)
 
     @property
     def watchers(self) -> tuple[str, ...]:
-        """Names of the programs by which it sees the server, if it is to."""
+        """Names of the programs that watch the server; empty if `prometheus` is off."""
         if not self.prometheus:
             return ()
         return ("gateway",) if self.prometheus_url else ("gateway", "prometheus")
 
     @property
     def title(self) -> str:
-        """What it is, for people."""
-        inside = f" in {self.projects} Projects" if self.where is Where.PROJECTS else ""
+        """Display name of the load."""
+        inside = f" in {self.projects} Projects" if self.where is ControlPlane.PROJECTS else ""
         return f"clusterloader2 {self.config}{inside}"
 
     @property
@@ -119,32 +114,32 @@ class ClusterLoader2(LoadFromFiles):
 
     @property
     def longest_s(self) -> float:
-        """Seconds after which a stage is given up: a slow build may take it longer."""
-        return _LONGEST * self.duration_s + 2 * self.ready_s + _SLACK_S
+        """Seconds after which a stage is given up; a slow build takes longer than usual."""
+        return _TIMEOUT_FACTOR * self.duration_s + 2 * self.ready_s + _TIMEOUT_SLACK_S
 
     @property
     def most_s(self) -> float:
-        """Seconds that one launch spends on this load at most; the first stage given up ends it."""
+        """Maximum seconds that one launch spends on the load; a stage that is given up ends it."""
         return self.longest_s + (len(self.stages) - 1) * (self.duration_s + self.ready_s)
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
-        """What is run in order."""
+    def stages(self) -> tuple[LoadStage, ...]:
+        """Stages of the load, in order."""
         return phases.stages(self.config, self.where)
 
     def requests_expected(self, arms: int) -> int:
-        """Return about how many requests one run sends, of all arms."""
+        """Return the approximate number of requests of one run, over all arms."""
         places = self.projects if len(self.stages) > 1 else 1
         created = places * self.objects * KINDS + self.projects
         return arms * self.cycles * created * phases.REQUESTS_PER_ACTION
 
     @property
     def main(self) -> str:
-        """Name of the file of this load alone."""
+        """Name of the config that belongs to this load alone."""
         return f"{self.config}.yaml"
 
     def our_files(self) -> dict[str, Path]:
-        """Return all of our configs, since a load may run several of them."""
+        """Return all of our configs; a load may run several of them."""
         root = paths.ours(CONFIGS)
-        found = [path for path in root.rglob("*") if path.suffix in self.suffixes]
-        return {path.relative_to(root).as_posix(): path for path in found}
+        configs = [path for path in root.rglob("*") if path.suffix in self.suffixes]
+        return {path.relative_to(root).as_posix(): path for path in configs}

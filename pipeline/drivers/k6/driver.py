@@ -24,7 +24,7 @@ from pipeline.drivers.k6.command import (
 )
 from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import read_points
-from pipeline.drivers.k6.validity import given_up, judge
+from pipeline.drivers.k6.validity import judge
 from pipeline.model.ports import Load, Program, Span, Target
 from pipeline.model.subject import Arm
 from pipeline.system import processes
@@ -67,7 +67,7 @@ class K6Driver:
             for target in targets.values():
                 target.check()  # a build that died has failed in another way
             if failed := unprepared(out, targets):
-                return given_up(targets, Span(time.time(), time.time()), failed)
+                return Load.without_readings(targets, Span(time.time(), time.time()), failed)
             raise
         machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
         cpu = (processes.cpu_of_children_s() - used_s) / machine_s

@@ -20,7 +20,7 @@ from pipeline.drivers.k6.command import (
 from pipeline.drivers.k6.merge_pods import clock_was_set, merge, sent, share_of, unequal
 from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import read_points
-from pipeline.drivers.k6.validity import given_up, judge
+from pipeline.drivers.k6.validity import judge
 from pipeline.model.ports import (
     FILES_IN_POD,
     RESULTS_IN_POD,
@@ -68,7 +68,7 @@ def measure(
     for one in left:
         if one.exit:
             if failed := unprepared(one.folder, targets):
-                return given_up(targets, Span(time.time(), time.time()), failed)
+                return Load.without_readings(targets, Span(time.time(), time.time()), failed)
             said = complaints(one.folder / LOG)
             raise LoadError(
                 f"{one.name}: k6 {settings.script} {meaning(one.exit)}",

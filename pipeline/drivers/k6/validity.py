@@ -1,11 +1,11 @@
 """Was the load applied as asked?  Pure: what was asked and what was done in, a `Load` out."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import ArmPoints, Points
-from pipeline.model.ports import Load, Span
+from pipeline.model.ports import Load
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 
@@ -57,21 +57,6 @@ def judge(asked: K6, points: Points, cpu: float, complaints: Sequence[str]) -> L
         if found.failed_share > asked.max_failed_share
     }
     return Load(readings, spans, tuple(invalid), tuple(warnings), failing)
-
-
-def given_up(
-    arms: Iterable[Arm], span: Span, failed: Mapping[Arm, str], invalid: Sequence[str] = ()
-) -> Load:
-    """Return a load that did not come to its end, so that it has no readings.
-
-    Args:
-        arms: Arms that were to have load.
-        span: Time from its beginning to its end.
-        failed: Reason by the arms whose build failed.
-        invalid: Reasons that lie with the generator.
-    """
-    arms = tuple(arms)
-    return Load(dict.fromkeys(arms, ()), dict.fromkeys(arms, span), tuple(invalid), failed=failed)
 
 
 def _readings(asked: K6, found: ArmPoints, cpu: float) -> Iterator[Reading]:

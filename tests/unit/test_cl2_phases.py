@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.drivers.clusterloader2 import phases
-from pipeline.drivers.clusterloader2.phases import Job, Stage, Where
+from pipeline.drivers.clusterloader2.phases import ControlPlane, LoadStage, ProcessJob
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.model.subject import Arm
 from pipeline.system.kubeconfig import kubeconfig
@@ -20,12 +20,12 @@ def settings(**changes: Any) -> ClusterLoader2:  # noqa: ANN401 (any field, righ
     )
 
 
-def job(folder: Path, project: str = "") -> Job:
-    return Job(Arm.CANDIDATE, project, Path("cl2_configs/object-crud.yaml"), folder)
+def job(folder: Path, project: str = "") -> ProcessJob:
+    return ProcessJob(Arm.CANDIDATE, project, Path("cl2_configs/object-crud.yaml"), folder)
 
 
 def told(folder: Path, rate: float = 20) -> list[str]:
-    return phases.argv(Path("/bin/clusterloader2"), job(folder), rate)
+    return phases.argv(Path("/bin/clusterloader2"), job(folder), rate, has_prometheus=False)
 
 
 def test_the_switches_for_a_server_without_nodes_are_always_there(tmp_path: Path) -> None:
@@ -49,12 +49,12 @@ def test_its_log_never_shows_a_kubeconfig_and_its_port_never_collides(tmp_path: 
 )
 def test_no_client_is_asked_for_more_than_it_sends(rate: float, clients: int) -> None:
     # An action is two objects and at most four requests.
-    assert phases.clients(rate) == clients
+    assert phases.client_count(rate) == clients
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(2, 1), (20, 2), (200, 20)])
 def test_a_moment_of_delay_can_be_made_up_for(rate: float, burst: int) -> None:
-    assert phases.burst(rate) == burst
+    assert phases.burst_size(rate) == burst
 
 
 def test_a_kubeconfig_names_the_file_of_the_token_and_not_the_token(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_a_kubeconfig_names_the_file_of_the_token_and_not_the_token(tmp_path: Pa
 
 def test_a_load_in_projects_makes_them_first() -> None:
     assert settings(where="projects", projects=3).stages == (
-        Stage("projects", Where.ROOT),
-        Stage("object-crud", Where.PROJECTS, is_measured=True),
+        LoadStage("projects", ControlPlane.ROOT),
+        LoadStage("object-crud", ControlPlane.PROJECTS, is_measured=True),
     )
 
 
@@ -79,7 +79,7 @@ def test_garbage_collection_fills_the_projects_that_it_deletes() -> None:
 
 
 def test_a_load_at_the_root_is_one_stage() -> None:
-    assert settings().stages == (Stage("object-crud", Where.ROOT, is_measured=True),)
+    assert settings().stages == (LoadStage("object-crud", ControlPlane.ROOT, is_measured=True),)
 
 
 @pytest.mark.parametrize(

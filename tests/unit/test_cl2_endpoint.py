@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.drivers.clusterloader2.endpoint import doors
+from pipeline.drivers.clusterloader2.endpoint import open_endpoints
 from pipeline.model.ports import Program
 from pipeline.model.subject import Arm
 from pipeline.system.errors import ConfigError, LoadError
@@ -18,7 +18,7 @@ def test_one_prometheus_is_not_asked_about_two_builds(tmp_path: Path) -> None:
     both = dict.fromkeys(Arm, target("https://127.0.0.1:1"))
     with (
         pytest.raises(ConfigError, match="the sum of them") as caught,
-        doors(both, tmp_path, NOTHING, "http://prometheus:9090"),
+        open_endpoints(both, tmp_path, NOTHING, "http://prometheus:9090"),
     ):
         pytest.fail("it is opened")
     assert "{arm}" in caught.value.hint
@@ -31,7 +31,7 @@ def test_each_build_has_a_prometheus_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     with (
         pytest.raises(LoadError, match=r"127\.0\.0\.1:1/for-"),  # there is none
-        doors(both, out, programs(tmp_path), "http://127.0.0.1:1/for-{arm}"),
+        open_endpoints(both, out, programs(tmp_path), "http://127.0.0.1:1/for-{arm}"),
     ):
         pytest.fail("it is opened")
     (said,) = [log.read_text() for log in out.rglob("gateway.log")]
