@@ -101,7 +101,7 @@ def _remote(settings: RemoteSettings) -> Iterator[Check]:
     yield _room(api, settings)
     if not settings.registry:
         found = "not set, so the cluster gets no image of etcd, nor of a build that is a program"
-        fix = 'registry = "…" in [environment], and push what `python -m pipeline pack` writes'
+        fix = 'registry = "…" in [environment], and push what `milo-perf pack` writes'
         yield Check("registry", Status.MISSING, found, fix)
 
 

@@ -74,7 +74,7 @@ def pack(
     except OSError as error:
         raise LaunchError(
             f"{name} could not be packed into an image: {error.filename}: {error.strerror}",
-            hint="`python -m pipeline doctor` shows how much room the cache has, and where it is",
+            hint="`milo-perf doctor` shows how much room the cache has, and where it is",
         ) from error
     return Image(reference, archive)
 

@@ -251,7 +251,7 @@ class KindCluster:
             ) from error
 
     def _again(self) -> str:
-        return "`python -m pipeline kind down` deletes it; or set another `name` in [environment]"
+        return "`milo-perf kind down` deletes it; or set another `name` in [environment]"
 
 
 def _reason(said: str) -> str:

@@ -73,7 +73,7 @@ class LaunchNamespace:
         """Say that it is still there."""
         log.warning(
             "left in the cluster: %s: %s; delete it with kubectl, or let"
-            " `python -m pipeline cluster sweep --context NAME --delete` do that when it expires",
+            " `milo-perf cluster sweep --context NAME --delete` do that when it expires",
             self.name,
             why,
         )

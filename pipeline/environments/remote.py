@@ -79,7 +79,7 @@ class RemoteSettings(ClusterSettings):
         if not self.registry:
             raise ConfigError(
                 f"the cluster cannot get an image of {name}: no `registry` is set",
-                hint="push what `python -m pipeline pack` writes to a registry, and set `registry`"
+                hint="push what `milo-perf pack` writes to a registry, and set `registry`"
                 " in [environment]; or give image:REF@sha256:… for the builds",
             )
         return pack(name, programs, digest, self.registry)

@@ -85,7 +85,7 @@ def reproduce(wanted: Asked, origin: Origin) -> str:
     suite = paths.named(wanted.suite)
     pairs = "auto" if wanted.pairs is None else f"{wanted.pairs}"
     words = [
-        *("python -m pipeline run --suite", shlex.quote(suite)),
+        *("milo-perf run --suite", shlex.quote(suite)),
         *("--candidate", arms[0], "--against", arms[1], "--pairs", pairs),
     ]
     if wanted.build and wanted.product is Product.MILO:

@@ -63,7 +63,7 @@ def headline(capacity: Capacity) -> str:
 def reproduce(capacity: Capacity) -> str:
     """Return the command that asks the same again, quoted for a shell."""
     asked = capacity.question
-    words = ["python", "-m", "pipeline", "capacity", asked.things]
+    words = ["milo-perf", "capacity", asked.things]
     words += ["--subject", capacity.subject.spec]
     for limit in asked.limits:
         words += ["--limit", limit.text]

@@ -427,7 +427,7 @@ def reproduce(report: Report) -> str:
         ("--baseline", results.stored.name) if results.stored else ("--against", _pinned(baseline))
     )
     words = [
-        *("python", "-m", "pipeline", "run", "--suite", results.suite_path or results.suite),
+        *("milo-perf", "run", "--suite", results.suite_path or results.suite),
         *("--candidate", _pinned(results.subjects[Arm.CANDIDATE])),
         *against,
         *("--pairs", "auto" if is_auto else f"{results.pairs_asked}"),

@@ -124,7 +124,7 @@ def require(begun: Begun, out: Path, *, is_trusted: bool) -> None:
     if is_trusted:
         note(begun, out, _TRUSTED)
     elif not is_known(begun):
-        command = f"python -m pipeline {begun.command} {shlex.quote(str(out))} --trust"
+        command = f"milo-perf {begun.command} {shlex.quote(str(out))} --trust"
         raise ConfigError(
             f"{out} was not begun here by you, or was changed since, and to go on with it executes"
             " what it says",

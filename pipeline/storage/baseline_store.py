@@ -28,7 +28,7 @@ class Directory:
             raise BaselineError(
                 f"there is no baseline `{name}` in {self.path}",
                 hint=f"known: {', '.join(self.names()) or 'none'};"
-                " `python -m pipeline baseline save DIR NAME` keeps the candidate of a run",
+                " `milo-perf baseline save DIR NAME` keeps the candidate of a run",
             )
         return codec.read_baseline(file)
 

@@ -314,7 +314,7 @@ def background(
         raise CommandError(
             argv,
             None,
-            "`python -m pipeline doctor` says what is missing and how to get it",
+            "`milo-perf doctor` says what is missing and how to get it",
             message=f"`{argv[0]}` is not there, or not executable",
         )
     with output.open("ab") as sink:

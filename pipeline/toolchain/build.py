@@ -78,7 +78,7 @@ def once(binary: Path, title: str, make: Callable[[Path, Path], None]) -> Binary
     except OSError as error:
         raise LaunchError(
             f"{title} could not be built: {error.filename}: {error.strerror}",
-            hint="`python -m pipeline doctor` shows how much room the cache has, and where it is",
+            hint="`milo-perf doctor` shows how much room the cache has, and where it is",
         ) from error
 
 

@@ -120,7 +120,7 @@ def test_to_go_on_with_a_folder_from_elsewhere_executes_nothing_that_is_in_it(
     assert f"{out} was not begun here by you" in said
     assert subject.spec in said
     assert f"built by: {subject.facts['build']}" in said
-    assert f"python -m pipeline {verb} --resume '{out}' --trust" in said
+    assert f"milo-perf {verb} --resume '{out}' --trust" in said
     assert not (tmp_path / "executed").exists()
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 

@@ -47,7 +47,7 @@ def test_the_command_of_our_own_pull_request_is_of_what_github_and_the_workflow_
     for body in (*fake.bodies(), check["output"]["summary"]):
         (command,) = blocks(body)
         assert command == (
-            f"python -m pipeline run --suite pr --candidate source:.@{HEAD} --against"
+            f"milo-perf run --suite pr --candidate source:.@{HEAD} --against"
             f" source:.@{left} --pairs auto --build 'go build -o {{out}} ./cmd/milo'"
         )
 
@@ -92,6 +92,6 @@ def test_the_command_is_one_that_a_shell_reads_as_meant(product: Product) -> Non
     wanted = Asked(suite="a b.toml", product=product, pairs=7, build="make 'x y' {out}")
     said = reproduce(wanted, ORIGIN)
     words = shlex.split(re.sub(r"\$\((?:[^()]|\([^()]*\))*\)", "COMMIT", said))
-    assert words[:6] == ["python", "-m", "pipeline", "run", "--suite", "a b.toml"]
+    assert words[:4] == ["milo-perf", "run", "--suite", "a b.toml"]
     assert ("make 'x y' {out}" in words) is (product is Product.MILO)
     assert words[words.index("--pairs") + 1] == "7"

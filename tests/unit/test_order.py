@@ -28,7 +28,7 @@ from pipeline.storage import codec, verdict_file
 from tests.builders import COUNT, LATENCY, THROUGHPUT, results
 from tests.unit.test_answer import BASE, LIST, row
 
-COMMAND = "python -m pipeline run --resume 'out/a b' --pairs 4"
+COMMAND = "milo-perf run --resume 'out/a b' --pairs 4"
 MIXED = results(
     row(replace(LATENCY, name="create_p95")),
     row(LIST, 1.1, spread=60),

@@ -108,7 +108,7 @@ def test_a_report(name: str, golden: Callable[[str, str], None]) -> None:
 def test_no_line_is_wider_than_asked_but_the_command(name: str, width: int) -> None:
     lines = text(policy.report(case(name)), width=width).splitlines()
     assert max(map(len, lines[:-1])) <= width
-    assert lines[-1].startswith("  python -m pipeline run --suite pr --candidate ")
+    assert lines[-1].startswith("  milo-perf run --suite pr --candidate ")
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -84,8 +84,7 @@ class Clusters:
             if not self._is_undone(order) and isinstance(error, KeyboardInterrupt):
                 raise LaunchError(
                     f"interrupted while the cluster {order.name} was made, and it may be left",
-                    hint=f"python -m pipeline cluster delete --run {order.run} --project"
-                    f" {order.project}",
+                    hint=f"milo-perf cluster delete --run {order.run} --project {order.project}",
                 ) from error
             raise
         return expires_s
@@ -165,7 +164,7 @@ class Clusters:
             if status not in ("PROVISIONING", "RECONCILING") or time.monotonic() > deadline:
                 raise LaunchError(
                     f"there is a cluster {order.name}, and it is {status.lower()}",
-                    hint="`python -m pipeline cluster delete`, and wait until it is gone",
+                    hint="`milo-perf cluster delete`, and wait until it is gone",
                 )
             time.sleep(self.pause_s)
 
@@ -188,7 +187,7 @@ class Clusters:
         except KeyboardInterrupt:
             log.warning("not waiting until the cluster %s can be deleted", order.name)
         log.error(
-            "the cluster %s may be left: delete it with `python -m pipeline cluster delete`,"
+            "the cluster %s may be left: delete it with `milo-perf cluster delete`,"
             " or the sweeper does once it has expired",
             order.name,
         )

@@ -81,7 +81,7 @@ def shown(found: Evaluation) -> str:
     """Return the document, which names no folder of whoever measured."""
     spec = _spec(found)
     named = replace(found, subject=replace(found.subject, spec=spec))
-    return document(named, f"python -m pipeline evaluate --candidate {shlex.quote(spec)}")
+    return document(named, f"milo-perf evaluate --candidate {shlex.quote(spec)}")
 
 
 def _spec(found: Evaluation) -> str:
