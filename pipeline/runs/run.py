@@ -261,7 +261,7 @@ def _measure(
     added = plan.pairs - len(kept.valid_pairs) if results != kept else None
 
     def state() -> tuple[object, ...]:
-        return (f"{latest.pairs} pairs", *(("--pairs", added) if added is not None else ()))
+        return (f"{latest.pairs} of {plan.pairs} pairs", *(("--pairs", added) if added is not None else ()))
 
     with (
         folder.measuring(state),
