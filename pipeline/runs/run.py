@@ -261,7 +261,8 @@ def _measure(
     added = plan.pairs - len(kept.valid_pairs) if results != kept else None
 
     def state() -> tuple[object, ...]:
-        return (f"{latest.pairs} of {plan.pairs} pairs", *(("--pairs", added) if added is not None else ()))
+        arguments = () if added is None else ("--pairs", added)
+        return (f"{latest.pairs} of {plan.pairs} pairs", *arguments)
 
     with (
         folder.measuring(state),
