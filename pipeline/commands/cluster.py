@@ -1,13 +1,24 @@
 """`cluster`: create, list, delete and sweep clusters on Google Cloud."""
 
 import argparse
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.commands import options
-from pipeline.environments.gke.values import OURS, USUAL
+from pipeline.environments.gke.resources import DEFAULT_POOLS, OURS
 from pipeline.system import output
 from pipeline.system.durations import duration_s, positive
-from pipeline.system.errors import ConfigError, Exit
+from pipeline.system.errors import ConfigError, Exit, LaunchError
+from pipeline.system.log import log
+
+if TYPE_CHECKING:
+    from pipeline.environments.gke.sweep import CloudProject, ResourceScope
+    from pipeline.environments.gke.sweep_policy import Decision, SweepPolicy
+
+POLL_S = 10.0
+"""Seconds between two polls of what is being created or deleted."""
 
 _EXITS = (
     "exit codes: 0 done, or nothing to do; 2 arguments, permissions, or a budget that does not"
@@ -22,36 +33,149 @@ def add(commands: "options.Commands") -> None:
         "cluster", help="make a cluster on Google Cloud for a night; sweep up what is left behind"
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    _add_create(verbs.add_parser("create", help="make one, within a budget", epilog=_EXITS))
+    create = verbs.add_parser("create", help="create a cluster, within a budget", epilog=_EXITS)
+    _add_create(create)
+    create.set_defaults(command=_create)
 
-    delete = verbs.add_parser("delete", help="delete what is of one run", epilog=_EXITS)
+    delete = verbs.add_parser("delete", help="delete what belongs to one run", epilog=_EXITS)
     delete.add_argument("--run", required=True, metavar="NAME", help="as it was created")
     delete.add_argument("--project", required=True, metavar="ID")
     _add_common(delete)
+    delete.set_defaults(command=_delete)
 
-    listed = verbs.add_parser("list", help="print what is ours; delete nothing", epilog=_EXITS)
-    _add_places(listed)
-    _add_common(listed)
+    list_ = verbs.add_parser("list", help="print our resources; delete nothing", epilog=_EXITS)
+    _add_places(list_)
+    _add_common(list_)
+    list_.set_defaults(command=_list)
 
     sweep = verbs.add_parser("sweep", help="delete what has expired", epilog=_EXITS)
     _add_places(sweep)
     _add_common(sweep)
     sweep.add_argument(
-        "--delete", action="store_true", help="really; without it only what would be is printed"
+        "--delete", action="store_true", help="delete; without it only print what would be deleted"
     )
-    parser.set_defaults(command=_cluster)
+    sweep.set_defaults(command=_sweep)
 
 
-def _cluster(args: argparse.Namespace) -> Exit:
-    if args.verb in ("list", "sweep") and not args.project and not args.context:
+def _create(args: argparse.Namespace) -> Exit:
+    from pipeline.environments.gke import cost
+    from pipeline.environments.gke import output as gke_output
+    from pipeline.environments.gke.clusters import Clusters
+    from pipeline.environments.gke.resources import ClusterSpec, NodePool
+
+    spec = ClusterSpec(
+        project=args.project,
+        location=args.location,
+        run=args.run,
+        life_s=args.expires_in,
+        pools=(
+            NodePool("server", args.server_type, args.server_nodes, is_spot=False),
+            NodePool("load", args.load_type, args.load_nodes, is_spot=True),
+        ),
+        account=args.account,
+        network=args.network,
+        subnetwork=args.subnetwork,
+        channel=args.channel.upper(),
+    )
+    prices = cost.prices(args.prices)
+    estimate = cost.estimate(spec, prices, args.budget_usd)
+    show = gke_output.estimate_json if args.json else gke_output.estimate_text
+    output.show(show(spec, estimate))
+    estimate.require_within()
+    if args.dry_run:
+        return Exit.NO_REGRESSION
+    expires_s = Clusters(spec.project, prices, POLL_S).create(spec)
+    expires = datetime.fromtimestamp(expires_s, UTC)
+    log.info("%s is running until %s UTC", spec.name, expires.strftime("%Y-%m-%d %H:%M"))
+    log.info(
+        "kubeconfig: gcloud container clusters get-credentials %s --location %s --project %s"
+        " --dns-endpoint",
+        spec.name,
+        spec.location,
+        spec.project,
+    )
+    return Exit.NO_REGRESSION
+
+
+def _delete(args: argparse.Namespace) -> Exit:
+    from pipeline.environments.gke import sweep
+    from pipeline.environments.gke.resources import require_run
+    from pipeline.environments.gke.sweep_policy import SweepPolicy
+
+    require_run(args.run)
+    project = _project(args)
+    policy = SweepPolicy(owner=args.project, account=args.account, run=args.run)
+    decisions = sweep.list_decisions(project, policy)
+    _show(args, [one for one in decisions if one.resource.run == args.run], project)
+    sweep.delete_expired(project, policy, pause_s=POLL_S)
+    log.info("nothing of run %s is left in %s", args.run, args.project)
+    return Exit.NO_REGRESSION
+
+
+def _list(args: argparse.Namespace) -> Exit:
+    from pipeline.environments.gke import sweep
+
+    for scope, policy in _scopes(args):
+        _show(args, sweep.list_decisions(scope, policy), scope)
+    return Exit.NO_REGRESSION
+
+
+def _sweep(args: argparse.Namespace) -> Exit:
+    from pipeline.environments.gke import sweep
+
+    overdue = []
+    for scope, policy in _scopes(args):
+        decisions = sweep.list_decisions(scope, policy)
+        _show(args, decisions, scope)
+        overdue += [sweep.describe(one.resource) for one in decisions if one.is_overdue]
+        if args.delete:
+            sweep.delete_expired(scope, policy, pause_s=POLL_S)
+    if overdue:
+        raise LaunchError(
+            f"older than twice its lifetime: {', '.join(overdue)}",
+            hint="the sweeper has not run, or could not delete it: look at its last runs",
+        )
+    return Exit.NO_REGRESSION
+
+
+def _scopes(args: argparse.Namespace) -> "Iterator[tuple[ResourceScope, SweepPolicy]]":
+    """Yield the cluster and the project that the arguments name.
+
+    Raises:
+        ConfigError: They name neither.
+    """
+    from pipeline.environments.gke.namespaces import Namespaces
+    from pipeline.environments.gke.sweep_policy import SweepPolicy
+
+    if not args.project and not args.context:
         raise ConfigError(
             f"cluster {args.verb}: where?", hint="--project ID, --context NAME, or both"
         )
-    from pipeline.environments.gke import actions
+    if args.context:
+        yield Namespaces(args.context), SweepPolicy(owner=args.context, prefix=args.prefix)
+    if args.project:
+        yield _project(args), SweepPolicy(owner=args.project, account=args.account, prefix=OURS)
 
-    for text in actions.carried_out(args):
-        output.show(text)
-    return Exit.NO_REGRESSION
+
+def _project(args: argparse.Namespace) -> "CloudProject":
+    from pipeline.environments.gke import cost
+    from pipeline.environments.gke.clusters import Clusters
+    from pipeline.environments.gke.compute import Leftovers
+    from pipeline.environments.gke.resources import require_project
+    from pipeline.environments.gke.sweep import CloudProject
+
+    require_project(args.project)
+    prices = cost.prices(args.prices)
+    return CloudProject(Clusters(args.project, prices), Leftovers(args.project, prices))
+
+
+def _show(
+    args: argparse.Namespace, decisions: "Sequence[Decision]", scope: "ResourceScope"
+) -> None:
+    from pipeline.environments.gke import output as gke_output
+
+    show = gke_output.resources_json if args.json else gke_output.resources_text
+    output.show(show(decisions, scope.now_s))
 
 
 def _add_create(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +196,7 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--expires-in", type=duration_s, default=3 * 3600.0, metavar="TIME", help="default: 3h"
     )
-    for pool in USUAL:
+    for pool in DEFAULT_POOLS:
         parser.add_argument(
             f"--{pool.name}-type",
             default=pool.machine_type,

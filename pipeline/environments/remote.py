@@ -10,6 +10,7 @@ from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.connect import PortForwardConnector
+from pipeline.environments.gke.resources import POOL_LABEL
 from pipeline.environments.images import Image, pack
 from pipeline.model.ports import Program
 from pipeline.system.errors import ConfigError
@@ -44,6 +45,11 @@ class RemoteSettings(ClusterSettings):
             "context": self.context or "current",
             **self.facts_of_load,
         }
+
+    @property
+    def is_gke(self) -> bool:
+        """Whether this is GKE: a context that gcloud wrote, or nodes that `cluster create` made."""
+        return self.context.startswith("gke_") or POOL_LABEL in self.node_selector
 
     def api(self) -> Api:
         """Return a client of the cluster; see `Api`."""

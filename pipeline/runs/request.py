@@ -5,12 +5,14 @@ import os
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import toolchain
 from pipeline.environments import registry
+from pipeline.environments.gke import cost
 from pipeline.environments.registry import AnyEnvironment
+from pipeline.environments.remote import RemoteSettings
 from pipeline.judge.interim import looks_up_to
 from pipeline.model.metric import Scale
 from pipeline.model.plan import PlanSummary
@@ -170,7 +172,11 @@ def preview(request: RunRequest) -> tuple[PlanSummary, Need]:
     _, plan = resolve_plan(request)
     specs = [spec_of(spec) for spec in (request.candidate, request.against) if spec]
     preflight.require(plan, specs, Path("out"))
-    return plan.summary(), preflight.needed(plan, specs)
+    summary, environment = plan.summary(), plan.suite.environment
+    if isinstance(environment, RemoteSettings) and environment.is_gke:
+        price = cost.run_cost(plan.duration_s, environment.load_pods, cost.prices())
+        summary = replace(summary, on_gke=str(price))
+    return summary, preflight.needed(plan, specs)
 
 
 def _resolve_builds(

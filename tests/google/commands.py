@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.commands import main
-from pipeline.environments.gke.values import labels
+from pipeline.environments.gke.resources import labels
 from tests.google.fake import PROJECT, START_S, ZONE, Google
 
 ACCOUNT = f"nodes@{PROJECT}.iam.gserviceaccount.com"

@@ -2,19 +2,22 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.environments.gke.cost import estimate, night, prices
-from pipeline.environments.gke.values import Order, Pool
-from pipeline.system.errors import ConfigError
+from pipeline.commands import main
+from pipeline.environments.gke.cost import estimate, prices, run_cost
+from pipeline.environments.gke.resources import ClusterSpec, NodePool
+from pipeline.system.errors import ConfigError, Exit
 
 SERVER, LOAD = (
-    Pool("server", "n2-standard-8", 2, is_spot=False),
-    Pool("load", "n2-standard-4", 3, is_spot=True),
+    NodePool("server", "n2-standard-8", 2, is_spot=False),
+    NodePool("load", "n2-standard-4", 3, is_spot=True),
 )
 
 
-def order(*pools: Pool, location: str = "us-central1-a", hours: float = 3.0, **parts: str) -> Order:
+def order(
+    *pools: NodePool, location: str = "us-central1-a", hours: float = 3.0, **parts: str
+) -> ClusterSpec:
     usual = {"project": "perf-nights", "run": "7-1", "account": "n@x"}
-    return Order(location=location, life_s=hours * 3600, pools=pools, **{**usual, **parts})
+    return ClusterSpec(location=location, life_s=hours * 3600, pools=pools, **{**usual, **parts})
 
 
 def test_an_estimate_is_the_fee_and_the_machines_with_their_disks() -> None:
@@ -29,12 +32,12 @@ def test_an_estimate_is_the_fee_and_the_machines_with_their_disks() -> None:
 
 def test_a_run_costs_as_long_as_it_takes_with_what_is_around_it() -> None:
     table = prices()
-    one, four = (night(2700.0, pods, table) for pods in (1, 4))
+    one, four = (run_cost(2700.0, pods, table) for pods in (1, 4))
     load = table.machine(LOAD)
     assert load is not None
     assert four.usd - one.usd == pytest.approx(3 * load)  # 45 minutes and 15 around them
     assert four.machines == "2 n2-standard-8 and 4 n2-standard-4 (spot)"
-    assert night(2700.0, 0, table).machines == "2 n2-standard-8"
+    assert run_cost(2700.0, 0, table).machines == "2 n2-standard-8"
 
 
 def test_a_night_that_nobody_deletes_is_counted_until_the_sweeper_has_been() -> None:
@@ -76,8 +79,8 @@ def test_no_budget_that_allows_everything_or_nothing_is_taken(budget: float) -> 
 
 
 def test_a_machine_without_a_price_is_refused_and_says_which_have_one() -> None:
-    with pytest.raises(ConfigError, match="no price is known for z9-mega-1") as raised:
-        estimate(order(Pool("server", "z9-mega-1", 1, is_spot=False)), prices(), 9.0)
+    with pytest.raises(ConfigError, match="no price for z9-mega-1") as raised:
+        estimate(order(NodePool("server", "z9-mega-1", 1, is_spot=False)), prices(), 9.0)
     assert "n2-standard-8" in raised.value.hint
 
 
@@ -113,10 +116,14 @@ def test_a_file_of_prices_that_cannot_be_used_is_named(
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        pytest.param({"run": "A night"}, "no name of a run", id="run"),
-        pytest.param({"run": "x" * 31}, "no name of a run", id="run too long for a cluster's name"),
-        pytest.param({"project": "123456"}, "no id of a project", id="number of a project"),
-        pytest.param({"location": "../zones"}, "no zone", id="zone"),
+        pytest.param({"run": "A night"}, "cannot be the name of a run", id="run"),
+        pytest.param(
+            {"run": "x" * 31}, "cannot be the name of a run", id="run too long for a cluster's name"
+        ),
+        pytest.param(
+            {"project": "123456"}, "not the id of a Google Cloud project", id="number of a project"
+        ),
+        pytest.param({"location": "../zones"}, "not a zone", id="zone"),
     ],
 )
 def test_an_order_that_google_would_misread_cannot_be_made(
@@ -130,3 +137,24 @@ def test_no_cluster_may_be_asked_for_longer_than_a_day() -> None:
     for hours in (25, float("inf"), float("nan"), 0, -1):
         with pytest.raises(ConfigError, match=f"24 h at most, not {hours:g} h"):
             order(SERVER, hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_priced"),
+    [
+        pytest.param(
+            'context = "gke_perf-nights_us-central1-a_perf"', True, id="context of gcloud"
+        ),
+        pytest.param('node_selector = { "milo-perf/pool" = "server" }', True, id="our node pool"),
+        pytest.param('context = "perf"', False, id="any cluster"),
+        pytest.param("", False, id="the current context"),
+    ],
+)
+def test_a_plan_has_a_price_only_on_gke(
+    environment: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, is_priced: bool
+) -> None:
+    path = tmp_path / "remote.toml"
+    path.write_text(f'[environment]\nkind = "remote"\n{environment}\n')
+    command = ["plan", "--suite", "pr", "--candidate", "reference", "--environment", str(path)]
+    assert main.main([*command, "--load-pods", "2"]) == Exit.NO_REGRESSION
+    assert ("on GKE" in capsys.readouterr().out) is is_priced

@@ -68,7 +68,7 @@ def test_a_cluster_of_that_name_and_of_somebody_else_is_left_alone(
 ) -> None:
     cloud.cluster(NAME)
     assert create() == Exit.NOT_STARTED
-    assert "not of this run" in capsys.readouterr().err
+    assert "belongs to another run" in capsys.readouterr().err
     assert (ZONE, NAME) in cloud.clusters
 
 
@@ -136,7 +136,7 @@ def test_a_pipeline_that_ends_while_a_cluster_is_made_leaves_one_that_is_swept(
         patch.setattr(time, "sleep", killed)
         assert create() == Exit.NOT_STARTED  # and not that everything is stopped
     said = capsys.readouterr().err
-    assert f"interrupted while the cluster {NAME} was made, and it may be left" in said
+    assert f"interrupted while the cluster {NAME} was created; it may still exist" in said
     assert "cluster delete --run 7-1" in said
     assert cloud.names() == [f"gke-{NAME}-0a1b2c3d-all", NAME]  # Google was too busy to delete it
     assert sweep("--delete") == Exit.NO_REGRESSION

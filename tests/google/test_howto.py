@@ -43,10 +43,10 @@ def test_the_costs_of_the_howto_are_those_that_are_printed(
     assert cloud.asked == []
     said = capsys.readouterr().out
     for what in (
-        "fee of the cluster",
+        "management fee",
         "server: 2 x n2-standard-8",
         "load: 2 x n2-standard-4",
-        "in all",
+        "total",
     ):
         row = re.search(rf"\| {what}[^|]*\| ([0-9.]+) \|", HOWTO)
         assert row, what

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.commands import main
-from pipeline.environments.gke import actions
+from pipeline.commands import cluster, main
 from pipeline.system.errors import Exit
 from tests.loopback import Request, answering
 
@@ -89,7 +88,7 @@ def formatted(seconds: float) -> str:
 
 @pytest.fixture
 def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubernetes]:
-    monkeypatch.setattr(actions, "PAUSE_S", 0.0)
+    monkeypatch.setattr(cluster, "POLL_S", 0.0)
     state = Kubernetes()
     with answering(state.answer) as url:
         config = {

@@ -4,11 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pipeline.environments.gke import sweep as sweeping
+from pipeline.environments.gke.clusters import Clusters
 from pipeline.environments.gke.compute import Leftovers
 from pipeline.environments.gke.cost import prices
-from pipeline.environments.gke.gke import Clusters
-from pipeline.environments.gke.sweep_policy import Rules
-from pipeline.environments.gke.values import labels
+from pipeline.environments.gke.resources import labels
+from pipeline.environments.gke.sweep_policy import SweepPolicy
 from pipeline.system.errors import Exit
 from tests.google.commands import HOUR_S, delete, disk, night, sweep
 from tests.google.fake import PROJECT, START_S, Google
@@ -83,8 +83,8 @@ def test_what_is_older_than_twice_its_limit_is_loud_even_when_it_is_deleted_now(
     assert sweep() == Exit.NOT_STARTED
     assert sweep("--delete") == Exit.NOT_STARTED
     said = capsys.readouterr()
-    assert "older than twice its limit: the cluster milo-perf-7-1" in said.err
-    assert "LATE" in said.out
+    assert "older than twice its lifetime: the cluster milo-perf-7-1" in said.err
+    assert "OVERDUE" in said.out
     assert cloud.names() == []
 
 
@@ -92,12 +92,13 @@ def test_two_sweepers_at_once_leave_nothing_and_neither_fails(cloud: Google) -> 
     left_behind(cloud)
     others = of_others(cloud)
     project = [
-        sweeping.Project(Clusters(PROJECT, prices()), Leftovers(PROJECT, prices()))
+        sweeping.CloudProject(Clusters(PROJECT, prices()), Leftovers(PROJECT, prices()))
         for _ in range(2)
     ]
     with ThreadPoolExecutor(2) as both:
         found = both.map(
-            lambda one: sweeping.swept(one, Rules(owner=PROJECT), pause_s=0.0), project
+            lambda one: sweeping.delete_expired(one, SweepPolicy(owner=PROJECT), pause_s=0.0),
+            project,
         )
         deleted = [len(one) for one in found]
     assert sum(deleted) >= 6
@@ -128,7 +129,7 @@ def test_a_zone_that_cannot_be_looked_into_stops_the_sweep(
 def test_google_that_does_not_answer_is_an_error_and_deletes_nothing(
     cloud: Google, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.environments.gke.google.PATIENCE_S", 0.2)
+    monkeypatch.setattr("pipeline.environments.gke.google.RETRY_TIMEOUT_S", 0.2)
     left_behind(cloud)
     before = cloud.names()
     cloud.faults = [Fault("GET .*/firewalls", 503, times=1000)]

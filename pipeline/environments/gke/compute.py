@@ -1,38 +1,42 @@
-"""What clusters leave behind in a project: disks, addresses, load balancers, firewall rules."""
+"""Resources that clusters leave behind: disks, addresses, load balancers, firewall rules."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from pipeline.environments.gke import google
+from pipeline.environments.gke.clusters import label_fields, project_of, unix_time
 from pipeline.environments.gke.cost import Prices
-from pipeline.environments.gke.gke import project_of, seconds, told
-from pipeline.environments.gke.values import Found, Kind, cluster_of_tags, name_of
+from pipeline.environments.gke.resources import (
+    CloudResource,
+    ResourceKind,
+    cluster_name,
+    cluster_of_tags,
+)
 from pipeline.system.log import log
 
-_CLUSTER = "goog-k8s-cluster-name"  # a label that GKE puts on what it makes for a cluster
+_CLUSTER = "goog-k8s-cluster-name"  # label that GKE puts on the resources of a cluster
 
 _LISTS = {
-    Kind.DISK: ("DisksClient", "disks"),
-    Kind.ADDRESS: ("AddressesClient", "addresses"),
-    Kind.BALANCER: ("ForwardingRulesClient", "forwarding_rules"),
+    ResourceKind.DISK: ("DisksClient", "disks"),
+    ResourceKind.ADDRESS: ("AddressesClient", "addresses"),
+    ResourceKind.BALANCER: ("ForwardingRulesClient", "forwarding_rules"),
 }
-# By kind and scope: the client, and how it calls the name of one.
+# By kind and scope: the client, and the name of its argument.
 _DELETES = {
-    (Kind.DISK, "zones"): ("DisksClient", "disk"),
-    (Kind.DISK, "regions"): ("RegionDisksClient", "disk"),
-    (Kind.ADDRESS, "regions"): ("AddressesClient", "address"),
-    (Kind.ADDRESS, "global"): ("GlobalAddressesClient", "address"),
-    (Kind.BALANCER, "regions"): ("ForwardingRulesClient", "forwarding_rule"),
-    (Kind.BALANCER, "global"): ("GlobalForwardingRulesClient", "forwarding_rule"),
-    (Kind.FIREWALL, "global"): ("FirewallsClient", "firewall"),
+    (ResourceKind.DISK, "zones"): ("DisksClient", "disk"),
+    (ResourceKind.DISK, "regions"): ("RegionDisksClient", "disk"),
+    (ResourceKind.ADDRESS, "regions"): ("AddressesClient", "address"),
+    (ResourceKind.ADDRESS, "global"): ("GlobalAddressesClient", "address"),
+    (ResourceKind.BALANCER, "regions"): ("ForwardingRulesClient", "forwarding_rule"),
+    (ResourceKind.BALANCER, "global"): ("GlobalForwardingRulesClient", "forwarding_rule"),
+    (ResourceKind.FIREWALL, "global"): ("FirewallsClient", "firewall"),
 }
 PERMISSIONS = {
-    Kind.DISK: "compute.disks",
-    Kind.ADDRESS: "compute.addresses",
-    Kind.BALANCER: "compute.forwardingRules",
-    Kind.FIREWALL: "compute.firewalls",
+    ResourceKind.DISK: "compute.disks",
+    ResourceKind.ADDRESS: "compute.addresses",
+    ResourceKind.BALANCER: "compute.forwardingRules",
+    ResourceKind.FIREWALL: "compute.firewalls",
 }
 
 
@@ -41,101 +45,103 @@ class Leftovers:
     """The disks, addresses, load balancers and firewall rules of one project.
 
     Attributes:
-        project: Its id.
-        prices: By which they are counted.
+        project: Id of the project.
+        prices: Prices of the resources.
     """
 
     project: str
     prices: Prices
 
-    def look(self) -> list[Found]:
-        """Return all of them, whoever made them.
+    def list_resources(self) -> list[CloudResource]:
+        """Return all of them, including those of others.
 
         Raises:
             PipelineError: Google refuses.
         """
-        found = []
+        resources = []
         for kind, (client, key) in _LISTS.items():
-            with google.asking(f"list every {kind}", f"{PERMISSIONS[kind]}.list"):
+            with google.translate_errors(f"list every {kind}", f"{PERMISSIONS[kind]}.list"):
                 pages = _client(client).aggregated_list(project=self.project, retry=google.retry())
-                found += [
+                resources += [
                     self._labelled(kind, scope, one)
                     for scope, scoped in pages
                     for one in getattr(scoped, key)
                 ]
-        return found + list(self._rules())
+        return resources + self._firewall_rules()
 
-    def delete(self, found: Found) -> bool:
-        """Begin to delete one; return whether Google has begun. One that is gone is fine.
+    def delete(self, resource: CloudResource) -> bool:
+        """Begin to delete a resource; return False if it is busy. It is fine if it is gone.
 
         Raises:
             PipelineError: Google refuses.
         """
-        scope, _, place = found.where.partition("/")
-        client, key = _DELETES[found.kind, scope]
+        scope, _, place = resource.where.partition("/")
+        client, key = _DELETES[resource.kind, scope]
         at = {scope.removesuffix("s"): place} if place else {}
         try:
-            with google.asking(
-                f"delete the {found.kind} {found.name}", f"{PERMISSIONS[found.kind]}.delete"
+            with google.translate_errors(
+                f"delete the {resource.kind} {resource.name}",
+                f"{PERMISSIONS[resource.kind]}.delete",
             ):
                 _client(client).delete_unary(
-                    project=self.project, **at, **{key: found.name}, retry=google.retry()
+                    project=self.project, **at, **{key: resource.name}, retry=google.retry()
                 )
-        except google.GoneError:
-            log.info("the %s %s was gone already", found.kind, found.name)
+        except google.NotFoundError:
+            log.info("the %s %s was gone already", resource.kind, resource.name)
         except google.BusyError as error:
-            log.info("the %s %s cannot be deleted yet: %s", found.kind, found.name, error)
+            log.info("the %s %s cannot be deleted yet: %s", resource.kind, resource.name, error)
             return False
         return True
 
-    def _labelled(self, kind: Kind, scope: str, one: Any) -> Found:  # noqa: ANN401 (the library's)
-        said = dict(one.labels)
-        labels = told(said)
-        cluster = said.get(_CLUSTER, "")
-        if not cluster and labels["run"] and one.name.startswith(name_of(labels["run"])):
-            cluster = name_of(labels["run"])
+    def _labelled(self, kind: ResourceKind, scope: str, one: Any) -> CloudResource:  # noqa: ANN401 (the library's)
+        labels = label_fields(one.labels)
+        cluster = one.labels.get(_CLUSTER, "")
+        if not cluster and labels["run"] and one.name.startswith(cluster_name(labels["run"])):
+            cluster = cluster_name(labels["run"])
         place = scope.rpartition("/")[2]
-        if kind is Kind.DISK:
+        if kind is ResourceKind.DISK:
             usd = self.prices.disk(one.type_.rpartition("/")[2], one.size_gb)
         else:
             usd = self.prices.other_per_hour.get(kind, 0.0)
-        return Found(
+        return CloudResource(
             kind=kind,
             name=one.name,
             where=scope,
             owner=project_of(one.self_link),
-            created_s=seconds(one.creation_timestamp),
+            created_s=unix_time(one.creation_timestamp),
             cluster=cluster,
-            is_ending=kind is Kind.DISK and one.status == "DELETING",
-            is_used=kind is not Kind.BALANCER and bool(one.users),
+            is_ending=kind is ResourceKind.DISK and one.status == "DELETING",
+            is_used=kind is not ResourceKind.BALANCER and bool(one.users),
             usd_per_hour=usd * self.prices.factor(place),
             **labels,
         )
 
-    def _rules(self) -> Iterator[Found]:
-        with google.asking("list every firewall rule", "compute.firewalls.list"):
+    def _firewall_rules(self) -> list[CloudResource]:
+        with google.translate_errors("list every firewall rule", "compute.firewalls.list"):
             rules = list(
                 _client("FirewallsClient").list(project=self.project, retry=google.retry())
             )
-        for rule in rules:
-            yield Found(
-                kind=Kind.FIREWALL,
+        return [
+            CloudResource(
+                kind=ResourceKind.FIREWALL,
                 name=rule.name,
                 where="global",
                 owner=project_of(rule.self_link),
-                created_s=seconds(rule.creation_timestamp),
+                created_s=unix_time(rule.creation_timestamp),
                 cluster=cluster_of_tags(list(rule.target_tags)),
                 usd_per_hour=0.0,
             )
+            for rule in rules
+        ]
 
 
 @cache
 def _module() -> Any:  # noqa: ANN401 (as above)
-    with google.installed():
+    with google.importing_extra():
         from google.cloud import compute_v1
 
     return compute_v1
 
 
 def _client(name: str) -> Any:  # noqa: ANN401 (as above)
-    return getattr(_module(), name)(transport="rest", **google.options())
+    return getattr(_module(), name)(transport="rest", **google.client_options())

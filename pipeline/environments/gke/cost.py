@@ -1,4 +1,4 @@
-"""What a cluster costs, before it is made and while it is there."""
+"""The cost of a cluster: an estimate before it is created, and its price while it exists."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,20 +8,20 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.environments.gke.values import USUAL, Order, Pool
+from pipeline.environments.gke.resources import DEFAULT_POOLS, ClusterSpec, NodePool
 from pipeline.storage import toml_file
 from pipeline.system.errors import ConfigError
 
-SWEPT_AFTER_S = 2 * 3600.0
-"""How long after its end a cluster may be billed: the sweeper comes hourly, and takes a while."""
+SWEEP_DELAY_S = 2 * 3600.0
+"""How long after its expiry a cluster may be billed: the sweeper runs every hour."""
 
-AROUND_S = 15 * 60.0
-"""Before and after a run, while the cluster is made and deleted; not measured."""
+CLUSTER_SETUP_S = 15 * 60.0
+"""Time to create and delete a cluster, before and after a run; not measured."""
 
 BOOT_DISK = "pd-balanced"
 
-_OURS = Path(__file__).with_name("prices.toml")
-_HOURS_OF_MONTH = 730.0
+_DEFAULT_PRICES = Path(__file__).with_name("prices.toml")
+_HOURS_PER_MONTH = 730.0
 _Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -29,15 +29,15 @@ class Prices(BaseModel):
     """Prices in US dollars.
 
     Attributes:
-        as_of: Month of the table.
-        source: Where the numbers are from.
-        region: Whose prices they are.
+        as_of: Month of the prices.
+        source: Source of the prices.
+        region: Region of the prices.
         elsewhere: Factor for every other region.
-        spot: Factor for a machine that Google may take back.
-        cluster_per_hour: Fee of a cluster.
-        machine_per_hour: By type, on demand.
-        disk_per_gib_month: By type.
-        other_per_hour: By kind.
+        spot: Factor for spot VMs.
+        cluster_per_hour: Management fee of a cluster.
+        machine_per_hour: On-demand price by machine type.
+        disk_per_gib_month: Price by disk type.
+        other_per_hour: Price by kind of resource.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -53,25 +53,25 @@ class Prices(BaseModel):
     other_per_hour: Mapping[str, _Price]
 
     def factor(self, location: str) -> float:
-        """Return how much dearer a zone or region is counted."""
+        """Return the price factor of a zone or region."""
         is_here = location == self.region or location.startswith(f"{self.region}-")
         return 1.0 if is_here else self.elsewhere
 
-    def machine(self, pool: Pool) -> float | None:
-        """Return what one machine of a pool costs in an hour, its disk included; None unknown."""
-        found = self.machine_per_hour.get(pool.machine_type)
-        if found is None:
+    def machine(self, pool: NodePool) -> float | None:
+        """Return the hourly price of one machine of a pool with its disk; None if unknown."""
+        price = self.machine_per_hour.get(pool.machine_type)
+        if price is None:
             return None
         share = self.spot if pool.is_spot else 1.0
-        return found * share + self.disk(BOOT_DISK, pool.disk_gib)
+        return price * share + self.disk(BOOT_DISK, pool.disk_gib)
 
     def disk(self, kind: str, gib: float) -> float:
-        """Return what a disk costs in an hour; of an unknown kind, what the dearest does."""
-        known = self.disk_per_gib_month
-        return known.get(kind, max(known.values(), default=0.0)) * gib / _HOURS_OF_MONTH
+        """Return the hourly price of a disk; an unknown kind has the highest price."""
+        prices = self.disk_per_gib_month
+        return prices.get(kind, max(prices.values(), default=0.0)) * gib / _HOURS_PER_MONTH
 
-    def cluster(self, location: str, pools: Sequence[Pool]) -> float | None:
-        """Return what a cluster costs in an hour; None where a machine has no price."""
+    def cluster(self, location: str, pools: Sequence[NodePool]) -> float | None:
+        """Return the hourly price of a cluster; None if a machine has no known price."""
         each = [(pool.nodes, self.machine(pool)) for pool in pools]
         known = [nodes * price for nodes, price in each if price is not None]
         if len(known) < len(each):
@@ -80,13 +80,13 @@ class Prices(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CostLine:
     """A row of an estimate.
 
     Attributes:
-        what: In words.
-        count: How many.
-        usd_per_hour: All of them together.
+        what: Description of the item.
+        count: Number of items.
+        usd_per_hour: Price of all of them.
     """
 
     what: str
@@ -96,17 +96,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What an order would cost.
+    """The cost of a cluster that is to be created.
 
     Attributes:
-        lines: By part.
+        lines: Cost of each part.
         life_h: Hours until it expires.
-        billed_h: Hours that it may be billed at most, if only the sweeper deletes it.
-        budget_usd: What may be spent.
-        prices: As of when and where from.
+        billed_h: Maximum hours that it is billed, if only the sweeper deletes it.
+        budget_usd: Maximum cost.
+        prices: Prices used.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[CostLine, ...]
     life_h: float
     billed_h: float
     budget_usd: float
@@ -114,24 +114,24 @@ class Estimate:
 
     @property
     def usd_per_hour(self) -> float:
-        """All lines together."""
+        """Hourly price of the cluster."""
         return sum(line.usd_per_hour for line in self.lines)
 
     @property
     def usd(self) -> float:
-        """Until it expires."""
+        """Cost until it expires."""
         return self.usd_per_hour * self.life_h
 
     @property
     def usd_at_most(self) -> float:
-        """Until the sweeper has deleted it."""
+        """Cost until the sweeper has deleted it."""
         return self.usd_per_hour * self.billed_h
 
     def require_within(self) -> None:
-        """Return if the most that it may cost is within the budget.
+        """Return if the maximum cost is within the budget.
 
         Raises:
-            ConfigError: It is not.
+            ConfigError: It exceeds the budget.
         """
         if not self.usd_at_most <= self.budget_usd:
             raise ConfigError(
@@ -142,12 +142,12 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
-    """What a run would cost on a cluster of its own.
+class RunCost:
+    """The cost of a run on a cluster that is created for it.
 
     Attributes:
-        usd: In all.
-        machines: That it would have.
+        usd: Total cost.
+        machines: Machines of the cluster, in words.
         as_of: Month of the prices.
     """
 
@@ -155,65 +155,67 @@ class Night:
     machines: str
     as_of: str
 
+    def __str__(self) -> str:
+        """Return the cost in words."""
+        return f"about {self.usd:.2f} USD on {self.machines}, prices of {self.as_of}"
 
-def estimate(order: Order, prices: Prices, budget_usd: float) -> Estimate:
-    """Return what an order would cost.
 
-    In a region, each pool has its nodes in every zone that GKE takes by itself.
+def estimate(spec: ClusterSpec, prices: Prices, budget_usd: float) -> Estimate:
+    """Return the cost of a cluster; in a region, each pool has its nodes in several zones.
 
     Raises:
-        ConfigError: A type of machine has no price, or the budget is not a finite number above 0.
+        ConfigError: A machine type has no price, or the budget is not a finite number above 0.
     """
     if not (math.isfinite(budget_usd) and budget_usd > 0):
         raise ConfigError(f"a budget of {budget_usd:g} USD is not a finite number above zero")
-    factor = prices.factor(order.location)
-    lines = [Line("fee of the cluster", 1, prices.cluster_per_hour * factor)]
-    for pool in order.pools:
+    factor = prices.factor(spec.location)
+    lines = [CostLine("management fee", 1, prices.cluster_per_hour * factor)]
+    for pool in spec.pools:
         each = prices.machine(pool)
         if each is None:
             raise ConfigError(
-                f"no price is known for {pool.machine_type}, so its cost cannot be estimated",
+                f"the cost cannot be estimated: no price for {pool.machine_type}",
                 hint=f'--prices FILE with [machine_per_hour] "{pool.machine_type}" = USD, or one of'
                 f" {', '.join(sorted(prices.machine_per_hour))}",
             )
         kind = "spot" if pool.is_spot else "on demand"
         what = f"{pool.name}: {pool.machine_type}, {kind}, {pool.disk_gib} GiB"
-        if order.zones > 1:
-            what += f", {order.zones} zones"
-        nodes = pool.nodes * order.zones
-        lines.append(Line(what, nodes, nodes * each * factor))
-    life_h = order.life_s / 3600
-    return Estimate(tuple(lines), life_h, life_h + SWEPT_AFTER_S / 3600, budget_usd, prices)
+        if spec.zones > 1:
+            what += f", {spec.zones} zones"
+        nodes = pool.nodes * spec.zones
+        lines.append(CostLine(what, nodes, nodes * each * factor))
+    life_h = spec.life_s / 3600
+    return Estimate(tuple(lines), life_h, life_h + SWEEP_DELAY_S / 3600, budget_usd, prices)
 
 
-def night(duration_s: float, load_pods: int, known: Prices) -> Night:
-    """Return what a run would cost on a cluster that is made for it, as `cluster create` does.
+def run_cost(duration_s: float, load_pods: int, known: Prices) -> RunCost:
+    """Return the cost of a run on a cluster that `cluster create` makes for it.
 
     Args:
-        duration_s: Of the run.
-        load_pods: Each gets a machine of its own; with none, there are no machines for the load.
+        duration_s: Duration of the run in seconds.
+        load_pods: Number of load pods, each of which gets its own machine.
         known: Prices.
     """
-    pools = [replace(one, nodes=load_pods) if one.name == "load" else one for one in USUAL]
+    pools = [replace(one, nodes=load_pods) if one.name == "load" else one for one in DEFAULT_POOLS]
     pools = [one for one in pools if one.nodes]
-    life_h = (duration_s + AROUND_S) / 3600
-    each_h = known.cluster(known.region, pools) or 0.0  # all of these have a price
-    written = " and ".join(
+    life_h = (duration_s + CLUSTER_SETUP_S) / 3600
+    usd_per_h = known.cluster(known.region, pools) or 0.0  # all of these have a price
+    machines = " and ".join(
         f"{one.nodes} {one.machine_type}{' (spot)' if one.is_spot else ''}" for one in pools
     )
-    return Night(each_h * life_h, written, known.as_of)
+    return RunCost(usd_per_h * life_h, machines, known.as_of)
 
 
 def prices(over: Path | None = None) -> Prices:
-    """Return our prices, with those of a file put over them.
+    """Return the default prices, overridden by those of a file.
 
     Args:
-        over: TOML with some of the keys of our table; None for none.
+        over: TOML file with some of the keys of the default prices; None for no file.
 
     Raises:
-        ConfigError: The file cannot be read, or has another key, or a value that is no price.
+        ConfigError: The file cannot be read, has an unknown key, or a value that is not a price.
     """
-    table = _read(_OURS)
+    table = _read(_DEFAULT_PRICES)
     if over is not None:
         for key, value in _read(over).items():
             is_both = isinstance(value, dict) and isinstance(table.get(key), dict)
@@ -224,7 +226,7 @@ def prices(over: Path | None = None) -> Prices:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ConfigError(
-            f"{over}: {where}: {first['msg']}", hint=f"its keys are those of {_OURS.name}"
+            f"{over}: {where}: {first['msg']}", hint=f"its keys are those of {_DEFAULT_PRICES.name}"
         ) from error
 
 

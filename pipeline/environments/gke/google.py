@@ -1,7 +1,7 @@
-"""Speak with Google Cloud: who we are, what is repeated, what a refusal means.
+"""Requests to Google Cloud: credentials, retries, and what a refusal means.
 
-The libraries are an extra (`gke`) and are imported late.  They speak REST here and not gRPC, so
-that what is tested against a fake is what runs.
+The libraries are an extra (`gke`) and are imported late.  They use REST and not gRPC, so that the
+code that is tested against a fake is the code that runs.
 """
 
 import os
@@ -13,38 +13,38 @@ from typing import Any
 from pipeline.system.errors import ConfigError, LaunchError, NetworkError, PipelineError
 
 ENDPOINT = "MILO_PERF_GOOGLE_API"
-"""Variable with the address of a stand-in for Google, which must be on loopback."""
+"""Variable with the address of a fake Google, which must be on loopback."""
 
-PATIENCE_S = 60.0
-"""How long a request is repeated that Google is too busy for."""
+RETRY_TIMEOUT_S = 60.0
+"""How long a request is retried while Google is busy."""
 
-FIRST_PAUSE_S = 1.0
-"""Before a request is repeated for the first time; it doubles."""
+FIRST_RETRY_S = 1.0
+"""Delay of the first retry; it doubles."""
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _LOOPBACK = r"http://127\.0\.0\.1:[0-9]{1,5}"
 _INSTALL = "in a clone and a virtual environment: `python3 -m pip install '.[gke]'`"
 
 
-class GoneError(LaunchError):
-    """What is asked for is not there, or is not there any more."""
+class NotFoundError(LaunchError):
+    """The resource does not exist, or no longer."""
 
 
-class ThereError(LaunchError):
-    """What is to be made is there already."""
+class ExistsError(LaunchError):
+    """The resource to create exists already."""
 
 
 class BusyError(LaunchError):
-    """Something else is being done to it, so it cannot be changed now."""
+    """Another operation on the resource is in progress."""
 
 
-def options() -> dict[str, Any]:
-    """Return the arguments of every client: credentials, and where Google is.
+def client_options() -> dict[str, Any]:
+    """Return the arguments of every client: credentials and endpoint.
 
     Raises:
         ConfigError: There are no credentials, or the extra is not installed.
     """
-    with installed():
+    with importing_extra():
         import google.auth
         import google.auth.exceptions
         from google.api_core.client_options import ClientOptions
@@ -63,13 +63,13 @@ def options() -> dict[str, Any]:
     try:
         credentials, _ = google.auth.default(scopes=[_SCOPE])
     except google.auth.exceptions.GoogleAuthError as error:
-        raise _unknown_to_google(error) from error
+        raise _credentials_error(error) from error
     return {"credentials": credentials}
 
 
 @contextmanager
-def installed() -> Iterator[None]:
-    """Say how the extra is installed, where something in the block cannot be imported.
+def importing_extra() -> Iterator[None]:
+    """Explain how to install the extra if an import in the block fails.
 
     Raises:
         ConfigError: It is not installed.
@@ -84,11 +84,11 @@ def installed() -> Iterator[None]:
 
 
 def retry() -> Any:  # noqa: ANN401 (the library has no types that we follow)
-    """Return how a request is repeated: while Google is too busy or breaks, a minute in all."""
+    """Return the retry policy: while Google is busy or fails, up to `RETRY_TIMEOUT_S`."""
     from google.api_core import exceptions
     from google.api_core.retry import Retry, if_exception_type
 
-    busy = if_exception_type(
+    is_transient = if_exception_type(
         exceptions.TooManyRequests,
         exceptions.InternalServerError,
         exceptions.BadGateway,
@@ -96,23 +96,25 @@ def retry() -> Any:  # noqa: ANN401 (the library has no types that we follow)
         exceptions.GatewayTimeout,
         OSError,  # of the connection
     )
-    return Retry(predicate=busy, initial=FIRST_PAUSE_S, maximum=15.0, timeout=PATIENCE_S)
+    return Retry(
+        predicate=is_transient, initial=FIRST_RETRY_S, maximum=15.0, timeout=RETRY_TIMEOUT_S
+    )
 
 
 @contextmanager
-def asking(what: str, permission: str) -> Iterator[None]:
-    """Say what a refusal in the block means.
+def translate_errors(what: str, permission: str) -> Iterator[None]:
+    """Translate errors of Google's libraries in the block to ours.
 
     Args:
-        what: Is asked for, in words.
-        permission: Of IAM, that it takes.
+        what: Action in words, such as `list the clusters`.
+        permission: IAM permission that the action needs.
 
     Raises:
-        GoneError: It is not there.
-        ThereError: It is there already.
-        BusyError: Something else is being done to it.
-        ConfigError: We may not, or it is asked for wrongly.
-        LaunchError: There is no quota.
+        NotFoundError: The resource does not exist.
+        ExistsError: The resource exists already.
+        BusyError: Another operation on it is in progress.
+        ConfigError: The permission is missing, or the request is not valid.
+        LaunchError: The quota is exceeded.
         NetworkError: Google does not answer.
     """
     from google.api_core import exceptions
@@ -123,47 +125,46 @@ def asking(what: str, permission: str) -> Iterator[None]:
     except exceptions.RetryError as error:
         cause = error.cause or error
         raise NetworkError(
-            f"Google could not {what} for {PATIENCE_S:.0f} s: {_said(cause)}",
-            hint="try again later; what is left behind is swept",
+            f"Google could not {what} for {RETRY_TIMEOUT_S:.0f} s: {_message(cause)}",
+            hint="try again later; the sweeper deletes what is left behind",
         ) from error
     except exceptions.GoogleAPICallError as error:
-        raise _refusal(what, permission, error.code, _said(error)) from error
+        raise _error_for(what, permission, error.code, _message(error)) from error
     except GoogleAuthError as error:
-        raise _unknown_to_google(error) from error
+        raise _credentials_error(error) from error
     except OSError as error:
         raise NetworkError(f"Google does not answer: {what}: {type(error).__name__}") from error
 
 
-def _said(error: Any) -> str:  # noqa: ANN401 (as above)
+def _message(error: Any) -> str:  # noqa: ANN401 (as above)
     return str(getattr(error, "message", "") or error)[:400]
 
 
-def _refusal(what: str, permission: str, code: object, said: str) -> PipelineError:
-    """Return what it means that Google refuses something."""
-    message = f"Google refused to {what}: {int(code) if isinstance(code, int) else code}: {said}"
-    found: PipelineError
+def _error_for(what: str, permission: str, code: object, reason: str) -> PipelineError:
+    message = f"Google refused to {what}: {int(code) if isinstance(code, int) else code}: {reason}"
+    error: PipelineError
     match code:
         case 404:
-            found = GoneError(message)
+            error = NotFoundError(message)
         case 409:
-            found = ThereError(message)
-        case 400 if re.search(r"incompatible operation|in use|not ready", said, re.IGNORECASE):
-            found = BusyError(message)
-        case 403 | 429 if re.search(r"quota", said, re.IGNORECASE):
+            error = ExistsError(message)
+        case 400 if re.search(r"incompatible operation|in use|not ready", reason, re.IGNORECASE):
+            error = BusyError(message)
+        case 403 | 429 if re.search(r"quota", reason, re.IGNORECASE):
             hint = "fewer or smaller nodes, another zone, or a higher quota of the project"
-            found = LaunchError(message, hint=hint)
+            error = LaunchError(message, hint=hint)
         case 401 | 403:
             hint = f"the account needs {permission}; docs/howto/gke.md has every permission"
-            found = ConfigError(message, hint=hint)
+            error = ConfigError(message, hint=hint)
         case 400:
-            found = ConfigError(message)
+            error = ConfigError(message)
         case _:
-            found = LaunchError(message)
-    return found
+            error = LaunchError(message)
+    return error
 
 
-def _unknown_to_google(error: Exception) -> ConfigError:
+def _credentials_error(error: Exception) -> ConfigError:
     return ConfigError(
-        f"Google does not know who we are: {str(error).splitlines()[0][:300]}",
+        f"no credentials for Google Cloud: {str(error).splitlines()[0][:300]}",
         hint="`gcloud auth application-default login`, or in a workflow google-github-actions/auth",
     )

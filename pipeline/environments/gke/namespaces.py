@@ -1,12 +1,11 @@
-"""Namespaces of ours in any cluster that a kubeconfig leads to."""
+"""Our namespaces in any cluster of a kubeconfig."""
 
 import os
 from dataclasses import dataclass, field
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from pipeline.environments.gke.values import OURS, Found, Kind
+from pipeline.environments.gke.resources import OURS, CloudResource, ResourceKind
 from pipeline.environments.manifests import EXPIRES, MANAGED, RUN
 from pipeline.system.errors import ConfigError, NetworkError
 from pipeline.system.log import log
@@ -16,11 +15,11 @@ _TIMEOUT_S = 30.0
 
 @dataclass(slots=True)
 class Namespaces:
-    """The namespaces of the cluster that a context leads to.
+    """The namespaces of one cluster.
 
     Attributes:
-        context: Its name in the kubeconfig.
-        now_s: Unix time by the cluster's clock, as of the last look.
+        context: Context of the kubeconfig.
+        now_s: Unix time by the cluster's clock, as of the last list.
     """
 
     context: str
@@ -28,52 +27,52 @@ class Namespaces:
     _core: Any = field(default=None)
 
     def __post_init__(self) -> None:
-        self._core = _connected(self.context)
+        self._core = _client(self.context)
 
-    def look(self) -> list[Found]:
-        """Return every namespace that carries our label.
+    def list_resources(self) -> list[CloudResource]:
+        """Return every namespace with our label.
 
         Raises:
-            ConfigError: We may not list them.
+            ConfigError: The account may not list them.
             LaunchError: The cluster does not answer.
         """
-        answer, _, headers = self._asked(
+        answer, _, headers = self._request(
             "list namespaces",
             self._core.list_namespace_with_http_info,
             label_selector=f"{MANAGED}={OURS}",
         )
         self.now_s = parsedate_to_datetime(headers["Date"]).timestamp()
-        return [self._found(one.metadata, one.status.phase) for one in answer.items]
+        return [self._resource(one.metadata, one.status.phase) for one in answer.items]
 
-    def delete(self, found: Found) -> bool:
-        """Begin to delete a namespace with all that is in it; one that is gone is fine.
+    def delete(self, resource: CloudResource) -> bool:
+        """Begin to delete a namespace; it is fine if it is gone.
 
-        Only the one that was found is deleted: of another of the same name, the UID is another.
+        The UID is a precondition, so a new namespace of the same name is not deleted.
 
         Raises:
-            PipelineError: As `look`.
+            PipelineError: As `list_resources`.
         """
-        answer = self._asked(
-            f"delete the namespace {found.name}",
+        answer = self._request(
+            f"delete the namespace {resource.name}",
             self._core.delete_namespace_with_http_info,
-            name=found.name,
-            body={"preconditions": {"uid": found.uid}},
+            name=resource.name,
+            body={"preconditions": {"uid": resource.uid}},
         )
         if answer is None:
-            log.info("the namespace %s was gone already", found.name)
+            log.info("the namespace %s was gone already", resource.name)
         return True
 
-    def _asked(self, what: str, ask: Any, **query: object) -> Any:  # noqa: ANN401 (no types)
-        """Return the answer with its status and headers, or None where there is nothing."""
+    def _request(self, what: str, method: Any, **query: object) -> Any:  # noqa: ANN401 (no types)
+        """Return the answer with its status and headers; None if the object does not exist."""
         import urllib3
         from kubernetes.client import ApiException
 
         try:
-            return ask(**query, _request_timeout=_TIMEOUT_S)
+            return method(**query, _request_timeout=_TIMEOUT_S)
         except ApiException as error:
             if error.status == 404:
                 return None
-            if error.status == 409:  # somebody else deletes it, too, or has made it anew
+            if error.status == 409:  # it is being deleted, or was created anew
                 return ()
             message = f"the cluster of `{self.context}` refused to {what}: {error.status}"
             if error.status in (401, 403):
@@ -86,24 +85,23 @@ class Namespaces:
                 hint="try `kubectl get --raw /readyz` with the same context",
             ) from error
 
-    def _found(self, said: Any, phase: str) -> Found:  # noqa: ANN401 (as above)
-        labels, annotations = said.labels or {}, said.annotations or {}
-        created: datetime = said.creation_timestamp
-        return Found(
-            kind=Kind.NAMESPACE,
-            name=said.name,
+    def _resource(self, metadata: Any, phase: str) -> CloudResource:  # noqa: ANN401 (as above)
+        labels, annotations = metadata.labels or {}, metadata.annotations or {}
+        return CloudResource(
+            kind=ResourceKind.NAMESPACE,
+            name=metadata.name,
             where=self.context,
             owner=self.context,
-            created_s=created.timestamp(),
+            created_s=metadata.creation_timestamp.timestamp(),
             is_labelled=labels.get(MANAGED) == OURS,
             run=labels.get(RUN, ""),
             expires=annotations.get(EXPIRES, ""),
             is_ending=phase == "Terminating",
-            uid=said.uid or "",
+            uid=metadata.uid or "",
         )
 
 
-def _connected(context: str) -> Any:  # noqa: ANN401 (as above)
+def _client(context: str) -> Any:  # noqa: ANN401 (as above)
     from kubernetes import client, config
 
     settings = client.Configuration()
@@ -116,7 +114,7 @@ def _connected(context: str) -> Any:  # noqa: ANN401 (as above)
     except (config.ConfigException, OSError, ValueError, TypeError) as error:
         raise ConfigError(
             f"no cluster can be reached through the context `{context}`: {error}",
-            hint="`kubectl config get-contexts` shows which there are",
+            hint="`kubectl config get-contexts` lists the contexts",
         ) from error
     if settings.host.startswith(("https://127.0.0.1", "http://127.0.0.1", "https://localhost")):
         settings.proxy = None

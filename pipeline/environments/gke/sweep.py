@@ -1,46 +1,41 @@
-"""Delete what may be deleted, look again until it is gone, and say what is left."""
+"""Delete what may be deleted, and wait until it is gone."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from pipeline.environments.gke.clusters import Clusters
 from pipeline.environments.gke.compute import Leftovers
-from pipeline.environments.gke.gke import Clusters
-from pipeline.environments.gke.sweep_policy import Decision, Rules, decided
-from pipeline.environments.gke.values import Found, Kind
+from pipeline.environments.gke.resources import CloudResource, ResourceKind
+from pipeline.environments.gke.sweep_policy import Decision, SweepPolicy, decide
 from pipeline.system.errors import LaunchError, PipelineError
 from pipeline.system.log import log
 
-GONE_S = 30 * 60.0
-"""How long is waited until everything is gone: a cluster takes about ten minutes."""
+DELETE_TIMEOUT_S = 30 * 60.0
+"""How long to wait until everything is gone; a cluster takes about ten minutes."""
 
 
-class Place(Protocol):
-    """Where things of ours are."""
+class ResourceScope(Protocol):
+    """A project or a cluster in which resources are listed and deleted."""
 
     @property
     def now_s(self) -> float:
-        """Unix time by its own clock, as of the last look."""
+        """Unix time by its own clock, as of the last list."""
         ...
 
-    def look(self) -> list[Found]:
-        """Return everything that is there."""
+    def list_resources(self) -> Sequence[CloudResource]:
+        """Return every resource."""
         ...
 
-    def delete(self, found: Found) -> bool:
-        """Begin to delete one; return whether it has begun."""
+    def delete(self, resource: CloudResource) -> bool:
+        """Begin to delete a resource; return False if it is busy."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
-    """A project of Google Cloud: its clusters, and what they left behind.
-
-    Attributes:
-        clusters: See there.
-        leftovers: See there.
-    """
+class CloudProject:
+    """A project of Google Cloud: its clusters, and what they left behind."""
 
     clusters: Clusters
     leftovers: Leftovers
@@ -50,90 +45,89 @@ class Project:
         """Unix time by Google's clock."""
         return self.clusters.now_s
 
-    def look(self) -> list[Found]:
-        """Return everything; see `Place`."""
-        return [*self.clusters.look(), *self.leftovers.look()]
+    def list_resources(self) -> Sequence[CloudResource]:
+        """Return every resource; see `ResourceScope`."""
+        return [*self.clusters.list_resources(), *self.leftovers.list_resources()]
 
-    def delete(self, found: Found) -> bool:
-        """Begin to delete one; see `Place`."""
-        where = self.clusters if found.kind is Kind.CLUSTER else self.leftovers
-        return where.delete(found)
-
-
-def looked(place: Place, rules: Rules) -> list[Decision]:
-    """Return what is ours there, and what may happen to it."""
-    found = place.look()
-    names = frozenset(one.name for one in found if one.kind is Kind.CLUSTER)
-    every = decided(found, replace(rules, clusters=names), place.now_s)
-    return [decision for decision in every if decision.is_ours]
+    def delete(self, resource: CloudResource) -> bool:
+        """Begin to delete a resource; see `ResourceScope`."""
+        is_cluster = resource.kind is ResourceKind.CLUSTER
+        return (self.clusters if is_cluster else self.leftovers).delete(resource)
 
 
-def swept(
-    place: Place,
-    rules: Rules,
+def list_decisions(scope: ResourceScope, policy: SweepPolicy) -> list[Decision]:
+    """Return our resources, and what may happen to each."""
+    resources = scope.list_resources()
+    clusters = frozenset(one.name for one in resources if one.kind is ResourceKind.CLUSTER)
+    policy = replace(policy, clusters=clusters)
+    decisions = [decide(resource, policy, scope.now_s) for resource in resources]
+    return [decision for decision in decisions if decision.is_ours]
+
+
+def delete_expired(
+    scope: ResourceScope,
+    policy: SweepPolicy,
     *,
     pause_s: float = 10.0,
-    gone_s: float = GONE_S,
-) -> list[Found]:
-    """Delete what may be deleted until nothing is left of it; return what was deleted.
+    timeout_s: float = DELETE_TIMEOUT_S,
+) -> Sequence[CloudResource]:
+    """Delete what may be deleted, wait until it is gone, and return it.
 
-    Clusters go first, and what they held is looked for again once they are gone. Who else deletes
-    the same at the same time is no matter.
+    Clusters go first; what they used is listed again once they are gone.  Several sweepers may
+    delete the same resources at the same time.
 
     Args:
-        place: Where.
-        rules: What may be deleted.
-        pause_s: Between two looks, in seconds.
-        gone_s: Longest that all of it may take, in seconds.
+        scope: Project or cluster.
+        policy: What may be deleted.
+        pause_s: Seconds between two lists.
+        timeout_s: Seconds for all of it.
 
     Raises:
-        LaunchError: Something could not be deleted, or is not gone in time.
+        LaunchError: A resource could not be deleted, or is not gone in time.
     """
-    deadline = time.monotonic() + gone_s
-    begun: dict[tuple[Kind, str, str, str], Found] = {}
-    refused: dict[tuple[Kind, str, str, str], PipelineError] = {}
+    deadline = time.monotonic() + timeout_s
+    deleting: dict[tuple[ResourceKind, str, str, str], CloudResource] = {}
+    errors: dict[tuple[ResourceKind, str, str, str], PipelineError] = {}
     while True:
-        decisions = looked(place, rules)
-        now = {decision.found.key: decision for decision in decisions}
+        decisions = list_decisions(scope, policy)
         for decision in decisions:
-            key = decision.found.key
-            if decision.is_deleted and key not in begun and key not in refused:
+            resource = decision.resource
+            if decision.is_deleted and resource.key not in deleting.keys() | errors:
                 try:
-                    if place.delete(decision.found):
-                        begun[key] = decision.found
-                        log.info("deleting the %s %s", decision.found.kind, decision.found.name)
+                    if scope.delete(resource):
+                        deleting[resource.key] = resource
+                        log.info("deleting the %s %s", resource.kind, resource.name)
                 except PipelineError as error:
                     log.warning("%s", error)
-                    refused[key] = error
-        left = [
-            key
-            for key, decision in now.items()
-            if key not in refused
-            and (decision.is_deleted or key in begun or _is_going(decision.found, rules.run))
+                    errors[resource.key] = error
+        remaining = [
+            decision.resource
+            for decision in decisions
+            if decision.resource.key not in errors
+            and (
+                decision.is_deleted
+                or decision.resource.key in deleting
+                or _is_terminating(decision.resource, policy.run)
+            )
         ]
-        if not left:
+        if not remaining:
             break
         if time.monotonic() > deadline:
-            names = _listed([now[key].found for key in left])
             raise LaunchError(
-                f"not gone after {gone_s / 60:.0f} min: {names}",
+                f"not gone after {timeout_s / 60:.0f} min: {', '.join(map(describe, remaining))}",
                 hint="run it again; the console of Google Cloud shows what holds it",
             )
         time.sleep(pause_s)
-    if refused:
-        raise next(iter(refused.values()))
-    return list(begun.values())
+    if errors:
+        raise next(iter(errors.values()))
+    return list(deleting.values())
 
 
-def late(decisions: Sequence[Decision]) -> str:
-    """Return what is older than twice its limit, in words; empty if nothing is."""
-    return _listed([decision.found for decision in decisions if decision.is_late])
+def _is_terminating(resource: CloudResource, run: str) -> bool:
+    """Return True if the resource belongs to the run being deleted and is already terminating."""
+    return bool(run) and resource.run == run and resource.is_ending
 
 
-def _is_going(found: Found, run: str) -> bool:
-    """Whether somebody else deletes what is of the one run that we delete."""
-    return bool(run) and found.run == run and found.is_ending
-
-
-def _listed(found: Sequence[Found]) -> str:
-    return ", ".join(f"the {one.kind} {one.name} in {one.where}" for one in found)
+def describe(resource: CloudResource) -> str:
+    """Return a resource in words."""
+    return f"the {resource.kind} {resource.name} in {resource.where}"

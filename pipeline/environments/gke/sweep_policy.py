@@ -1,30 +1,41 @@
-"""What the sweeper may delete: pure, so that every case can be written in a table."""
+"""Which resources the sweeper may delete.  Pure, so that every case is tested in a table."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.environments.gke.values import LONGEST_LIFE_S, OURS, Found, Kind, name_of
-
-SKEW_S = 600.0
-"""How far clocks may differ: so long after its end is something left alone."""
-
-_LEAST_S = (
-    3600.0  # a disk may be made a minute before the end, and nobody is late a minute after it
+from pipeline.environments.gke.resources import (
+    MAX_LIFETIME_S,
+    OURS,
+    CloudResource,
+    ResourceKind,
+    cluster_name,
 )
-_LEFTOVERS = (Kind.DISK, Kind.ADDRESS, Kind.BALANCER, Kind.FIREWALL)
+
+CLOCK_SKEW_S = 600.0
+"""Grace period after expiry, because clocks may differ."""
+
+_MIN_LIFETIME_S = 3600.0
+"""Minimum lifetime used for the overdue check, so that a disk created shortly before expiry is not
+reported at once."""
+
+_LEFTOVERS = (
+    ResourceKind.DISK,
+    ResourceKind.ADDRESS,
+    ResourceKind.BALANCER,
+    ResourceKind.FIREWALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class SweepPolicy:
     """What may be deleted.
 
     Attributes:
-        owner: The one project, or context, that is swept.
-        clusters: Names of the clusters that are there.
-        account: Service account that the nodes of our clusters have; empty for any.
-        run: Only what is of this run, whether expired or not; empty for all that is expired.
-        prefix: Of the names of namespaces.
+        owner: The only project, or context, that is swept.
+        clusters: Names of the clusters that exist.
+        account: Service account of our clusters' nodes; empty for any.
+        run: Run whose resources are deleted, expired or not; empty for everything that is expired.
+        prefix: Prefix of the names of namespaces.
     """
 
     owner: str
@@ -36,118 +47,108 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What happens to something that was found.
+    """What happens to a resource.
 
     Attributes:
-        found: See there.
-        is_ours: Whether it is ours at all; what is not is not even shown.
+        resource: The resource.
+        is_ours: Whether it is ours; resources of others are not even printed.
         is_deleted: Whether it may be deleted.
-        why: In words.
-        is_late: Whether it is older than twice its limit: sweeping has not worked for long.
+        reason: Reason in words.
+        is_overdue: Whether it is older than twice its lifetime: the sweeper has not worked.
     """
 
-    found: Found
+    resource: CloudResource
     is_ours: bool
     is_deleted: bool
-    why: str
-    is_late: bool = False
+    reason: str
+    is_overdue: bool = False
 
 
-def decided(found: Iterable[Found], rules: Rules, now_s: float) -> list[Decision]:
-    """Return what happens to each.
+def decide(resource: CloudResource, policy: SweepPolicy, now_s: float) -> Decision:
+    """Return what happens to a resource.
 
     Args:
-        found: In any order.
-        rules: See there.
-        now_s: Unix time by the clock of whoever said when things were created.
+        resource: The resource.
+        policy: What may be deleted.
+        now_s: Unix time by the clock that stamped the creation time.
     """
-    return [decide(one, rules, now_s) for one in found]
-
-
-def decide(found: Found, rules: Rules, now_s: float) -> Decision:
-    """Return what happens to one thing; see `decided`."""
-    foreign = _foreign(found, rules)
-    if foreign:
-        return Decision(found, is_ours=False, is_deleted=False, why=foreign)
-    kept = _kept(found, rules, now_s)
-    life_s = _life_s(found)
-    limit_s = LONGEST_LIFE_S if life_s is None else min(max(life_s, _LEAST_S), LONGEST_LIFE_S)
-    is_late = now_s > found.created_s + 2 * limit_s + SKEW_S
+    if foreign := _foreign_reason(resource, policy):
+        return Decision(resource, is_ours=False, is_deleted=False, reason=foreign)
+    keep = _keep_reason(resource, policy, now_s)
+    life_s = _lifetime_s(resource)
+    limit_s = (
+        MAX_LIFETIME_S if life_s is None else min(max(life_s, _MIN_LIFETIME_S), MAX_LIFETIME_S)
+    )
     return Decision(
-        found,
+        resource,
         is_ours=True,
-        is_deleted=not kept,
-        why=kept or (f"of run {rules.run}" if rules.run else "expired"),
-        is_late=is_late,
+        is_deleted=keep is None,
+        reason=keep or (f"of run {policy.run}" if policy.run else "expired"),
+        is_overdue=now_s > resource.created_s + 2 * limit_s + CLOCK_SKEW_S,
     )
 
 
-def _foreign(found: Found, rules: Rules) -> str:
-    """Return why something is not ours; empty if it is."""
-    if found.owner != rules.owner:
-        return f"of {found.owner or 'an unknown project'}, which is not swept"
-    if found.kind is Kind.FIREWALL:  # these cannot have labels: tag and name are all there is
-        is_named = found.name.startswith(f"gke-{found.cluster}-")
-        return "" if found.cluster and is_named else "not a rule of a cluster of ours"
-    if not found.is_labelled:
+def _foreign_reason(resource: CloudResource, policy: SweepPolicy) -> str | None:
+    """Return the reason why a resource is not ours; None if it is ours."""
+    if resource.owner != policy.owner:
+        return f"of {resource.owner or 'an unknown project'}, which is not swept"
+    if resource.kind is ResourceKind.FIREWALL:  # cannot have labels: only a tag and a name
+        is_named = resource.name.startswith(f"gke-{resource.cluster}-")
+        return None if resource.cluster and is_named else "not a rule of a cluster of ours"
+    if not resource.is_labelled:
         return "without our label"
-    if not _is_named(found, rules):
-        return "named otherwise than its label says"
-    if found.account and rules.account and found.account != rules.account:
-        return f"its nodes are {found.account}, not {rules.account}"
-    return ""
+    if not _has_name_of_run(resource, policy):
+        return "its name does not match its label"
+    if resource.account and policy.account and resource.account != policy.account:
+        return f"its nodes are {resource.account}, not {policy.account}"
+    return None
 
 
-def _is_named(found: Found, rules: Rules) -> bool:
-    """Whether the name is what the label makes it."""
-    if not found.run:
+def _has_name_of_run(resource: CloudResource, policy: SweepPolicy) -> bool:
+    """Return whether the name is the one that follows from the label."""
+    if not resource.run:
         return False
-    if found.kind is Kind.NAMESPACE:
-        return bool(re.fullmatch(f"{re.escape(f'{rules.prefix}-{found.run}')}(-.+)?", found.name))
-    return found.cluster == name_of(found.run)
+    if resource.kind is ResourceKind.NAMESPACE:
+        prefix = re.escape(f"{policy.prefix}-{resource.run}")
+        return bool(re.fullmatch(f"{prefix}(-.+)?", resource.name))
+    return resource.cluster == cluster_name(resource.run)
 
 
-def _kept(found: Found, rules: Rules, now_s: float) -> str:
-    """Return why something of ours is kept; empty if it is deleted."""
-    if rules.run and not _is_of_run(found, rules.run):
-        return f"not of run {rules.run}"
-    if found.is_ending:
+def _keep_reason(resource: CloudResource, policy: SweepPolicy, now_s: float) -> str | None:
+    """Return the reason why a resource of ours is kept; None if it is deleted."""
+    if policy.run and not _is_of_run(resource, policy.run):
+        return f"not of run {policy.run}"
+    if resource.is_ending:
         return "being deleted already"
-    if found.kind in _LEFTOVERS and _has_cluster(found, rules.clusters):
+    # Google truncates long cluster names in tags
+    has_cluster = any(name.startswith(resource.cluster) for name in policy.clusters)
+    if resource.kind in _LEFTOVERS and has_cluster:
         return "goes with its cluster"
-    if found.is_used:
+    if resource.is_used:
         return "in use"
-    return "" if rules.run else _too_early(found, now_s)
+    return None if policy.run else _too_early_reason(resource, now_s)
 
 
-def _too_early(found: Found, now_s: float) -> str:
-    """Return why something has not expired; empty if it has."""
-    life_s = _life_s(found)
+def _too_early_reason(resource: CloudResource, now_s: float) -> str | None:
+    """Return the reason why a resource has not expired; None if it has."""
+    life_s = _lifetime_s(resource)
     if life_s is None:
-        return "no time at which it expires"
-    if life_s > LONGEST_LIFE_S + SKEW_S:
-        return f"its label gives it {life_s / 3600:.0f} h, more than anybody may ask for"
-    left_s = found.created_s + life_s + SKEW_S - now_s
-    return f"expires in {max(left_s, 60) / 60:.0f} min" if left_s > 0 else ""
+        return "no expiry time"
+    if life_s > MAX_LIFETIME_S + CLOCK_SKEW_S:
+        return f"its label gives it {life_s / 3600:.0f} h, more than the maximum"
+    left_s = resource.created_s + life_s + CLOCK_SKEW_S - now_s
+    return f"expires in {max(left_s, 60) / 60:.0f} min" if left_s > 0 else None
 
 
-def _life_s(found: Found) -> float | None:
-    """Return how long something was to live, in seconds; None if nobody said so."""
-    if found.kind is Kind.FIREWALL:
-        return LONGEST_LIFE_S
-    return int(found.expires) - found.created_s if _is_time(found.expires) else None
+def _lifetime_s(resource: CloudResource) -> float | None:
+    """Return the lifetime that was requested, in seconds; None if unknown."""
+    if resource.kind is ResourceKind.FIREWALL:
+        return MAX_LIFETIME_S
+    is_time = re.fullmatch(r"[0-9]{9,11}", resource.expires)
+    return int(resource.expires) - resource.created_s if is_time else None
 
 
-def _is_time(text: str) -> bool:
-    return bool(re.fullmatch(r"[0-9]{9,11}", text))
-
-
-def _is_of_run(found: Found, run: str) -> bool:
-    if found.kind is Kind.FIREWALL:
-        return found.cluster == name_of(run)
-    return found.run == run
-
-
-def _has_cluster(found: Found, clusters: frozenset[str]) -> bool:
-    """Whether its cluster is there; Google cuts long names short in tags."""
-    return any(name.startswith(found.cluster) for name in clusters)
+def _is_of_run(resource: CloudResource, run: str) -> bool:
+    if resource.kind is ResourceKind.FIREWALL:
+        return resource.cluster == cluster_name(run)
+    return resource.run == run
