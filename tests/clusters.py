@@ -185,7 +185,7 @@ class FakeCluster:
         asked = urllib.request.Request(
             f"http://127.0.0.1:{self.doors[name]}/{rest.partition('/proxy/')[2]}",
             data=body or None,
-            headers={"X-Keeper-Token": request.headers.get("X-Keeper-Token", "")},
+            headers={"X-Agent-Token": request.headers.get("X-Agent-Token", "")},
             method=request.command,
         )
         try:

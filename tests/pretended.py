@@ -1,4 +1,4 @@
-"""Keepers of load pods that do as they are told, for tests of what becomes of a load."""
+"""Agents of load pods that do as they are told, for tests of what becomes of a load."""
 
 import base64
 import hashlib
@@ -30,7 +30,7 @@ WORK = PodWork(
 
 @dataclass
 class Pretended:
-    """What the keeper of one pod does.
+    """What the agent of one pod does.
 
     Attributes:
         setup_fails: Its setup.
@@ -55,9 +55,9 @@ class Pretended:
     asked: list[str] = field(default_factory=list)
 
     def answer(self, request: Request, body: bytes) -> None:
-        what = f"{request.command} {request.path.removeprefix('/keeper/')}"
+        what = f"{request.command} {request.path.removeprefix('/agent/')}"
         self.asked.append(what)
-        if request.headers.get("X-Keeper-Token") != self.token:
+        if request.headers.get("X-Agent-Token") != self.token:
             refuse(request, 403, "unknown token")
             return
         match what:
@@ -97,15 +97,15 @@ class Pretended:
 
 
 def serving(
-    stack: ExitStack, keepers: Mapping[str, Pretended]
+    stack: ExitStack, agents: Mapping[str, Pretended]
 ) -> Callable[[Object, FakeCluster], None]:
-    """Return what lets each load pod of a fake cluster be answered for by its keeper."""
+    """Return what lets each load pod of a fake cluster be answered for by its agent."""
 
     def serve(pod: Object, cluster: FakeCluster) -> None:
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         secret = cluster.objects[f"/api/v1/namespaces/{namespace}/secrets/load-0"]
-        keepers[name].token = base64.b64decode(secret["data"]["keeper.token"]).decode()
-        url = stack.enter_context(answering(keepers[name].answer))
+        agents[name].token = base64.b64decode(secret["data"]["agent.token"]).decode()
+        url = stack.enter_context(answering(agents[name].answer))
         cluster.doors[name] = int(url.rpartition(":")[2])
 
     return serve

@@ -86,11 +86,11 @@ def looks(data: bytes) -> None:
 
 def agent(data: bytes) -> None:
     """Take the answer of a load agent for a state, for what a setup returned, and for a file."""
-    keeper = LoadAgent(_Answer(data), "n", "pod", "load pod 1 of 2", "token", 0.0)  # type: ignore[arg-type]  # all that is asked of it
+    agent = LoadAgent(_Answer(data), "n", "pod", "load pod 1 of 2", "token", 0.0)  # type: ignore[arg-type]  # all that is asked of it
     with _refusing():
-        keeper.setup()
+        agent.run_setup()
     with _refusing():
-        keeper.take(keeper.state().files, _folder())
+        agent.download(agent.state().files, _folder())
 
 
 def suite(data: bytes) -> None:

@@ -19,39 +19,39 @@ import (
 )
 
 const (
-	stopping = 10 * time.Second // that a program has to end by itself
-	patience = 20 * time.Second // until what it needs beside it listens
+	stopTimeout  = 10 * time.Second // from the interrupt of a program to its end
+	readyTimeout = 20 * time.Second // from the start of a sidecar until it listens
 )
 
-// kept is a file that waits to be taken.
-type kept struct {
+// resultFile is a file that waits to be downloaded.
+type resultFile struct {
 	Name   string `json:"name"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
 }
 
-// outcome says how the program ended, and what it left.
+// outcome is how the program ended, and the files that it left.
 type outcome struct {
-	Exit     int     `json:"exit"`
-	Began    float64 `json:"began"` // in seconds of Unix time
-	Ended    float64 `json:"ended"`
-	CPUShare float64 `json:"cpu_share"` // of the processors that it may use, while it ran
-	Files    []kept  `json:"files"`
-	Error    string  `json:"error,omitempty"` // why the files cannot be told
+	Exit     int          `json:"exit"`
+	Began    float64      `json:"began"` // in seconds of Unix time
+	Ended    float64      `json:"ended"`
+	CPUShare float64      `json:"cpu_share"` // CPU time used, as a share of what was available
+	Files    []resultFile `json:"files"`
+	Error    string       `json:"error,omitempty"` // why the program or its files are missing
 }
 
-// child is the program; the outcome is there once `ended` is closed.
+// child is the program. Its outcome is set once `ended` is closed.
 type child struct {
-	begin   chan struct{} // lets one begin that was not started at once
+	begin   chan struct{} // starts a program other than k6
 	ended   chan struct{}
 	outcome outcome
 }
 
-// start starts k6, paused, without setup, because whoever asks says when each of these happens;
-// another program starts when it is told to, after those that it needs beside it.
-func start(ctx context.Context, given settings, share []string) (*child, error) {
+// start starts k6, paused and without its setup: the client requests both over HTTP.
+// Another program starts when the client says so, after its sidecars.
+func start(ctx context.Context, config settings, share []string) (*child, error) {
 	started := &child{begin: make(chan struct{}, 1), ended: make(chan struct{})}
-	if given.rest == "" {
+	if config.rest == "" {
 		go func() {
 			defer close(started.ended)
 			select {
@@ -59,80 +59,80 @@ func start(ctx context.Context, given settings, share []string) (*child, error) 
 			case <-ctx.Done():
 				return
 			}
-			stop, err := helped(ctx, given)
+			stop, err := startSidecars(ctx, config)
 			defer stop()
 			if err != nil {
 				started.outcome = outcome{Exit: exitFailed, Error: err.Error()}
 				return
 			}
-			started.outcome = ran(ctx, given, given.args, nil)
+			started.outcome = runProgram(ctx, config, config.args, nil)
 		}()
 		return started, nil
 	}
-	flags := []string{"run", "--paused", "--no-setup", "--no-teardown", "--address=" + given.rest}
+	flags := []string{"run", "--paused", "--no-setup", "--no-teardown", "--address=" + config.rest}
 	failed := make(chan error, 1)
 	go func() {
 		defer close(started.ended)
-		started.outcome = ran(ctx, given, slices.Concat(flags, share, given.args), failed)
+		started.outcome = runProgram(ctx, config, slices.Concat(flags, share, config.args), failed)
 	}()
 	return started, <-failed
 }
 
-// ran runs the program to its end; whether it started is said, where somebody wants to know.
-func ran(ctx context.Context, given settings, args []string, said chan<- error) outcome {
-	output, err := os.Create(filepath.Join(given.folder, given.log))
-	command := exec.CommandContext(ctx, given.program, args...)
+// runProgram runs the program to its end. It sends whether it started, unless the channel is nil.
+func runProgram(ctx context.Context, config settings, args []string, started chan<- error) outcome {
+	output, err := os.Create(filepath.Join(config.folder, config.log))
+	command := exec.CommandContext(ctx, config.program, args...)
 	if err == nil {
 		command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) }
-		command.WaitDelay = stopping
+		command.WaitDelay = stopTimeout
 		command.Stdout = io.MultiWriter(output, os.Stdout)
 		command.Stderr = command.Stdout
 		err = command.Start()
 	}
-	if said != nil {
-		said <- err
+	if started != nil {
+		started <- err
 	}
 	if err != nil {
 		return outcome{Exit: exitFailed, Error: err.Error()}
 	}
 	began := time.Now()
 	if err := command.Wait(); err != nil {
-		slog.Info("the program did not end well", "error", err)
+		slog.Info("the program failed", "error", err)
 	}
 	_ = output.Close()
-	found := ended(command.ProcessState, began, given.folder)
+	found := newOutcome(command.ProcessState, began, config.folder)
 	slog.Info("the program ended", "exit", found.Exit, "files", len(found.Files))
 	return found
 }
 
-// helped starts what the program needs beside it, one after the other, and
-// returns what stops them, once the last one listens.
-func helped(ctx context.Context, given settings) (func(), error) {
+// startSidecars starts the sidecars in order, each once the one before listens,
+// and returns a function that stops them.
+func startSidecars(ctx context.Context, config settings) (func(), error) {
 	var started []*exec.Cmd
 	stop := func() {
 		for _, one := range started {
 			_ = one.Process.Kill()
 		}
 	}
-	for _, one := range given.helpers {
+	for _, one := range config.sidecars {
 		command := exec.CommandContext(ctx, one.command[0], one.command[1:]...)
 		command.Stdout, command.Stderr = os.Stdout, os.Stderr
 		if err := command.Start(); err != nil {
 			return stop, err
 		}
 		started = append(started, command)
-		if err := listens(command, one.At); err != nil {
+		if err := waitListening(command, one.At); err != nil {
 			return stop, err
 		}
 	}
 	return stop, nil
 }
 
-// listens returns once a program can be reached.
-func listens(command *exec.Cmd, at string) error {
+// waitListening returns once a program accepts connections.
+func waitListening(command *exec.Cmd, at string) error {
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
-	for end := time.Now().Add(patience); time.Now().Before(end); {
+	for end := time.Now().Add(readyTimeout); time.Now().Before(end); {
 		connection, err := net.DialTimeout("tcp", at, time.Second)
 		if err == nil {
 			return connection.Close()
@@ -143,10 +143,10 @@ func listens(command *exec.Cmd, at string) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("nothing listens at %s after %v", at, patience)
+	return fmt.Errorf("nothing listens at %s after %v", at, readyTimeout)
 }
 
-func ended(state *os.ProcessState, began time.Time, folder string) outcome {
+func newOutcome(state *os.ProcessState, began time.Time, folder string) outcome {
 	lasted := time.Since(began)
 	used := state.UserTime() + state.SystemTime()
 	might := lasted * time.Duration(runtime.GOMAXPROCS(0))
@@ -164,13 +164,13 @@ func ended(state *os.ProcessState, began time.Time, folder string) outcome {
 	return found
 }
 
-// digests returns the files of a folder, by name.
-func digests(folder string) ([]kept, error) {
+// digests returns the regular files of a folder, with size and checksum.
+func digests(folder string) ([]resultFile, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return nil, err
 	}
-	files := []kept{}
+	files := []resultFile{}
 	for _, entry := range entries {
 		if !entry.Type().IsRegular() {
 			continue
@@ -184,7 +184,7 @@ func digests(folder string) ([]kept, error) {
 		if err := errors.Join(err, file.Close()); err != nil {
 			return nil, err
 		}
-		files = append(files, kept{entry.Name(), size, hex.EncodeToString(hash.Sum(nil))})
+		files = append(files, resultFile{entry.Name(), size, hex.EncodeToString(hash.Sum(nil))})
 	}
 	return files, nil
 }

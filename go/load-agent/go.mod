@@ -1,4 +1,4 @@
-// What runs a load generator in a Pod, and keeps what it measured.
-module github.com/milo-os/milo-perf/keeper
+// Runs a load generator in a Pod, and serves its results until they are downloaded.
+module github.com/milo-os/milo-perf/go/load-agent
 
 go 1.24.0

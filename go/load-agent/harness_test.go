@@ -23,7 +23,7 @@ const (
 	points = "metric_name,timestamp\nhttp_reqs,1\n"
 )
 
-// TestMain is also k6, where the keeper of a test starts this program.
+// TestMain is also k6, when the agent under test starts this program.
 func TestMain(m *testing.M) {
 	if folder := os.Getenv("FAKE_K6"); folder != "" {
 		os.Exit(fakeK6(folder, os.Args[1:]))
@@ -81,8 +81,8 @@ func fakeREST(folder string, args []string) http.Handler {
 
 func notify(c chan<- os.Signal) { signal.Notify(c, syscall.SIGINT) }
 
-// keeperOf runs a keeper, and returns how it is asked, and where its exit code comes.
-func keeperOf(t *testing.T, args []string, more map[string]string) (func(method, path, known string, body []byte) (int, []byte), <-chan int, string) {
+// agentOf runs an agent, and returns a client function, a channel with its exit code, and its folder.
+func agentOf(t *testing.T, args []string, more map[string]string) (func(method, path, known string, body []byte) (int, []byte), <-chan int, string) {
 	t.Helper()
 	folder := t.TempDir()
 	t.Setenv("FAKE_K6", folder)
@@ -92,9 +92,9 @@ func keeperOf(t *testing.T, args []string, more map[string]string) (func(method,
 	}
 	address := free(t)
 	env := map[string]string{
-		"KEEPER_PROGRAM": os.Args[0], "KEEPER_FOLDER": folder, "KEEPER_TOKEN_FILE": tokenFile,
-		"KEEPER_LISTEN": address, "KEEPER_REST": free(t), "KEEPER_LOG": "k6.log", "KEEPER_ARGS": `[["--out=csv=x","script.js"]]`,
-		"KEEPER_PODS": "1", "KEEPER_KEEP": "1m",
+		"AGENT_PROGRAM": os.Args[0], "AGENT_FOLDER": folder, "AGENT_TOKEN_FILE": tokenFile,
+		"AGENT_LISTEN": address, "AGENT_REST": free(t), "AGENT_LOG": "k6.log", "AGENT_ARGS": `[["--out=csv=x","script.js"]]`,
+		"AGENT_PODS": "1", "AGENT_KEEP": "1m",
 	}
 	for name, value := range more {
 		env[name] = value
@@ -141,7 +141,7 @@ func until(t *testing.T, what string, is func() bool) {
 	t.Fatal("never " + what)
 }
 
-// interrupt ends the keeper of this process, as a Pod that is deleted is told to end.
+// interrupt sends SIGTERM to the agent in this process, as the kubelet does to a deleted Pod.
 func interrupt(t *testing.T, code <-chan int) {
 	t.Helper()
 	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {

@@ -1,8 +1,8 @@
-// Keeper runs one load generator in a Pod: it starts with the others, does its
-// share of the load, and keeps what it measured until somebody has taken it.
+// The load agent runs one load generator in a Pod. It starts the program when the
+// client says so, and serves its results until the client has downloaded them.
 //
-// It is told what to do by its environment, because a Pod of the k6-operator has
-// arguments of the operator's own; of those, only the share of the load counts.
+// Its settings are environment variables, because the arguments of a Pod of the
+// k6-operator are the operator's. Of those, it uses only the execution segment.
 package main
 
 import (
@@ -24,153 +24,153 @@ import (
 const (
 	exitFailed = 1
 	exitUsage  = 2
-	drain      = 2 * time.Second // for an answer that is being written
+	drain      = 2 * time.Second // for a response that is being written
 )
 
 // settings are read once, from the environment.
 type settings struct {
-	program string        // path of k6, or of another program
-	args    []string      // its own; of k6 those after `run`
-	helpers []helper      // what another program needs beside it
-	log     string        // name of the file that gets what the program says
-	folder  string        // all files in it are kept
-	token   string        // who asks for anything but the status must know it
-	pods    int           // that share the load
-	listen  string        // address of ours
-	rest    string        // address of k6's REST API; empty for a program that has none
-	keep    time.Duration // how long points wait to be taken
+	program  string        // path of k6, or of another load generator
+	args     []string      // arguments of the program; for k6, those after `run`
+	sidecars []sidecar     // programs that run beside it, in start order
+	log      string        // name of the file for the program's output
+	folder   string        // folder whose files are served as results
+	token    string        // required by every endpoint except the status
+	pods     int           // number of Pods that share the load
+	listen   string        // our address
+	rest     string        // address of k6's REST API; empty for other programs
+	keep     time.Duration // how long the results wait to be downloaded
 }
 
-// helper is a program that another needs beside it.
-type helper struct {
+// sidecar is a program that runs beside the load generator.
+type sidecar struct {
 	Commands [][]string `json:"commands"` // one for all Pods, or one for each
-	At       string     `json:"at"`       // address at which it listens
-	command  []string   // of this Pod
+	At       string     `json:"at"`       // address on which it listens
+	command  []string   // command for this Pod
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Getenv)) }
 
 func run(args []string, env func(string) string) int {
-	given, err := read(env)
+	config, err := read(env)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "keeper:", err)
+		fmt.Fprintln(os.Stderr, "load-agent:", err)
 		return exitUsage
 	}
 	var share []string
-	if given.rest != "" {
-		if share, err = segment(args, env("JOB_COMPLETION_INDEX"), given.pods); err != nil {
-			fmt.Fprintln(os.Stderr, "keeper:", err)
+	if config.rest != "" {
+		if share, err = segment(args, env("JOB_COMPLETION_INDEX"), config.pods); err != nil {
+			fmt.Fprintln(os.Stderr, "load-agent:", err)
 			return exitUsage
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	listener, err := net.Listen("tcp", given.listen)
+	listener, err := net.Listen("tcp", config.listen)
 	if err != nil {
-		slog.Error("keeper cannot listen", "error", err)
+		slog.Error("the load agent cannot listen", "error", err)
 		return exitFailed
 	}
-	child, err := start(ctx, given, share)
+	child, err := start(ctx, config, share)
 	if err != nil {
-		slog.Error("keeper cannot start k6", "error", err)
+		slog.Error("the load agent cannot start k6", "error", err)
 		return exitFailed
 	}
-	taken := make(chan struct{}, 1)
-	server := &http.Server{Handler: handler(given, child, taken), ReadHeaderTimeout: 10 * time.Second}
+	downloaded := make(chan struct{}, 1)
+	server := &http.Server{Handler: handler(config, child, downloaded), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }()
-	code := wait(ctx, child, taken, given.keep)
-	ending, cancel := context.WithTimeout(context.Background(), drain)
+	code := wait(ctx, child, downloaded, config.keep)
+	draining, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	_ = server.Shutdown(ending)
+	_ = server.Shutdown(draining)
 	return code
 }
 
-// wait returns the exit code of the Pod: 0 once the points were taken.
-func wait(ctx context.Context, child *child, taken <-chan struct{}, keep time.Duration) int {
+// wait returns the exit code of the Pod: 0 once the results were downloaded.
+func wait(ctx context.Context, child *child, downloaded <-chan struct{}, keep time.Duration) int {
 	select {
 	case <-child.ended:
 	case <-ctx.Done():
-		<-child.ended // it was told to end, by the same context
+		<-child.ended // the same context has interrupted it
 		return exitFailed
 	}
 	select {
-	case <-taken:
+	case <-downloaded:
 		return 0
 	case <-time.After(keep):
-		slog.Error("nobody took the points", "after", keep)
+		slog.Error("the results were not downloaded", "after", keep)
 	case <-ctx.Done():
 	}
 	return exitFailed
 }
 
 func read(env func(string) string) (settings, error) {
-	found := settings{
-		program: env("KEEPER_PROGRAM"), folder: env("KEEPER_FOLDER"),
-		listen: env("KEEPER_LISTEN"), rest: env("KEEPER_REST"), log: env("KEEPER_LOG"),
+	config := settings{
+		program: env("AGENT_PROGRAM"), folder: env("AGENT_FOLDER"),
+		listen: env("AGENT_LISTEN"), rest: env("AGENT_REST"), log: env("AGENT_LOG"),
 	}
 	for name, value := range map[string]string{
-		"KEEPER_PROGRAM": found.program, "KEEPER_FOLDER": found.folder,
-		"KEEPER_LISTEN": found.listen, "KEEPER_LOG": found.log,
+		"AGENT_PROGRAM": config.program, "AGENT_FOLDER": config.folder,
+		"AGENT_LISTEN": config.listen, "AGENT_LOG": config.log,
 	} {
 		if value == "" {
-			return found, fmt.Errorf("%s is not set", name)
+			return config, fmt.Errorf("%s is not set", name)
 		}
 	}
 	var err error
-	if found.args, err = args(env); err != nil {
-		return found, err
+	if config.args, err = args(env); err != nil {
+		return config, err
 	}
-	if found.helpers, err = helpers(env); err != nil {
-		return found, err
+	if config.sidecars, err = sidecars(env); err != nil {
+		return config, err
 	}
-	if found.pods, err = strconv.Atoi(env("KEEPER_PODS")); err != nil || found.pods < 1 {
-		return found, errors.New("KEEPER_PODS is no number from 1 up")
+	if config.pods, err = strconv.Atoi(env("AGENT_PODS")); err != nil || config.pods < 1 {
+		return config, errors.New("AGENT_PODS is not a number from 1")
 	}
-	if found.keep, err = time.ParseDuration(env("KEEPER_KEEP")); err != nil {
-		return found, fmt.Errorf("KEEPER_KEEP: %w", err)
+	if config.keep, err = time.ParseDuration(env("AGENT_KEEP")); err != nil {
+		return config, fmt.Errorf("AGENT_KEEP: %w", err)
 	}
-	token, err := os.ReadFile(env("KEEPER_TOKEN_FILE"))
+	token, err := os.ReadFile(env("AGENT_TOKEN_FILE"))
 	if err != nil {
-		return found, fmt.Errorf("KEEPER_TOKEN_FILE: %w", err)
+		return config, fmt.Errorf("AGENT_TOKEN_FILE: %w", err)
 	}
-	if found.token = strings.TrimSpace(string(token)); found.token == "" {
-		return found, errors.New("KEEPER_TOKEN_FILE is empty")
+	if config.token = strings.TrimSpace(string(token)); config.token == "" {
+		return config, errors.New("AGENT_TOKEN_FILE is empty")
 	}
-	return found, nil
+	return config, nil
 }
 
 func args(env func(string) string) ([]string, error) {
 	var each [][]string
-	if err := json.Unmarshal([]byte(env("KEEPER_ARGS")), &each); err != nil {
-		return nil, fmt.Errorf("KEEPER_ARGS is no list of lists of strings: %w", err)
+	if err := json.Unmarshal([]byte(env("AGENT_ARGS")), &each); err != nil {
+		return nil, fmt.Errorf("AGENT_ARGS is not a list of lists of strings: %w", err)
 	}
-	return own("KEEPER_ARGS", each, env)
+	return ofPod("AGENT_ARGS", each, env)
 }
 
-func helpers(env func(string) string) ([]helper, error) {
-	var found []helper
-	text := env("KEEPER_HELPERS")
+func sidecars(env func(string) string) ([]sidecar, error) {
+	var found []sidecar
+	text := env("AGENT_SIDECARS")
 	if text == "" {
 		return nil, nil
 	}
 	if err := json.Unmarshal([]byte(text), &found); err != nil {
-		return nil, fmt.Errorf("KEEPER_HELPERS is no list of helpers: %w", err)
+		return nil, fmt.Errorf("AGENT_SIDECARS is not a list of sidecars: %w", err)
 	}
 	for i := range found {
-		command, err := own("KEEPER_HELPERS", found[i].Commands, env)
+		command, err := ofPod("AGENT_SIDECARS", found[i].Commands, env)
 		if err != nil {
 			return nil, err
 		}
 		if len(command) == 0 {
-			return nil, errors.New("KEEPER_HELPERS has an empty command")
+			return nil, errors.New("AGENT_SIDECARS has an empty command")
 		}
 		found[i].command = command
 	}
 	return found, nil
 }
 
-// own returns the strings of a Pod: those of all, or the ones at its index.
-func own(variable string, each [][]string, env func(string) string) ([]string, error) {
+// ofPod returns the only list, or the one at the index of this Pod.
+func ofPod(variable string, each [][]string, env func(string) string) ([]string, error) {
 	if len(each) == 1 {
 		return each[0], nil
 	}

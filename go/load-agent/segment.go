@@ -11,8 +11,8 @@ const (
 	sequenceFlag = "--execution-segment-sequence="
 )
 
-// segment returns the flags that give a Pod its share of the load: those that it was
-// started with, as the k6-operator does, or else what follows from its index in a Job.
+// segment returns k6's execution segment flags for a Pod: those in its arguments, which
+// the k6-operator sets, or otherwise those for its index in an Indexed Job.
 func segment(args []string, index string, pods int) ([]string, error) {
 	var given []string
 	for _, arg := range args {

@@ -12,78 +12,78 @@ import (
 )
 
 const (
-	tokenHeader = "X-Keeper-Token" // an API server takes `Authorization` out of what it passes on
+	tokenHeader = "X-Agent-Token" // the API server removes `Authorization` when it proxies a request
 	statusPath  = "/v1/status"
 	setupPath   = "/v1/setup"
-	largest     = 64 << 20 // bytes of what a setup returns
+	maxSetup    = 64 << 20 // bytes of a setup's result
 	resume      = `{"data":{"type":"status","id":"default","attributes":{"paused":false}}}`
 )
 
-// status is what is said before and after k6 ends.
+// status is the answer to GET /agent/state, and to probes.
 type status struct {
 	Running bool `json:"running"`
 	*outcome
 }
 
-func handler(given settings, child *child, taken chan<- struct{}) http.Handler {
+func handler(config settings, child *child, downloaded chan<- struct{}) http.Handler {
 	open := http.NewServeMux()
-	// The operator asks until a Pod answers, and then tells it to go on: it goes on when we do.
-	open.HandleFunc("GET "+statusPath, alive(given, child))
-	open.HandleFunc("PATCH "+statusPath, alive(given, child))
+	// The operator polls until a Pod answers, and then resumes k6. We answer, and resume it later.
+	open.HandleFunc("GET "+statusPath, alive(config, child))
+	open.HandleFunc("PATCH "+statusPath, alive(config, child))
 
 	ours := http.NewServeMux()
-	if given.rest == "" {
-		ours.HandleFunc("POST /keeper/start", begin(child))
+	if config.rest == "" {
+		ours.HandleFunc("POST /agent/start", startProgram(child))
 	} else {
-		ours.HandleFunc("POST /keeper/start", pass(given, http.MethodPatch, statusPath, []byte(resume)))
-		paused(ours, given)
+		ours.HandleFunc("POST /agent/start", proxy(config, http.MethodPatch, statusPath, []byte(resume)))
+		setupRoutes(ours, config)
 	}
-	ours.HandleFunc("GET /keeper/state", func(w http.ResponseWriter, _ *http.Request) { say(w, now(child)) })
-	ours.HandleFunc("GET /keeper/files/{name}", func(w http.ResponseWriter, r *http.Request) {
-		give(w, r, given.folder, now(child))
+	ours.HandleFunc("GET /agent/state", func(w http.ResponseWriter, _ *http.Request) { write(w, currentStatus(child)) })
+	ours.HandleFunc("GET /agent/files/{name}", func(w http.ResponseWriter, r *http.Request) {
+		serveFile(w, r, config.folder, currentStatus(child))
 	})
-	ours.HandleFunc("POST /keeper/taken", func(w http.ResponseWriter, _ *http.Request) {
-		state := now(child)
+	ours.HandleFunc("POST /agent/downloaded", func(w http.ResponseWriter, _ *http.Request) {
+		state := currentStatus(child)
 		if state.Running {
 			http.Error(w, "the program still runs", http.StatusConflict)
 			return
 		}
-		say(w, state)
+		write(w, state)
 		select {
-		case taken <- struct{}{}:
-		default: // it was said before
+		case downloaded <- struct{}{}:
+		default: // a repeated request
 		}
 	})
-	open.Handle("/keeper/", known(given.token, ours))
+	open.Handle("/agent/", requireToken(config.token, ours))
 	return open
 }
 
-// paused answers what is asked of a k6 before it starts.
-func paused(ours *http.ServeMux, given settings) {
-	ours.HandleFunc("POST /keeper/setup", pass(given, http.MethodPost, setupPath, nil))
-	ours.HandleFunc("PUT /keeper/setup", func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, largest))
+// setupRoutes adds the endpoints of k6's setup: run it, or set the result of another Pod's.
+func setupRoutes(ours *http.ServeMux, config settings) {
+	ours.HandleFunc("POST /agent/setup", proxy(config, http.MethodPost, setupPath, nil))
+	ours.HandleFunc("PUT /agent/setup", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSetup))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
 			return
 		}
-		pass(given, http.MethodPut, setupPath, body)(w, r)
+		proxy(config, http.MethodPut, setupPath, body)(w, r)
 	})
 }
 
-// begin lets a program begin that was not started at once.
-func begin(child *child) http.HandlerFunc {
+// startProgram starts a program other than k6.
+func startProgram(child *child) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		say(w, now(child))
+		write(w, currentStatus(child))
 		select {
 		case child.begin <- struct{}{}:
-		default: // it was said before
+		default: // a repeated request
 		}
 	}
 }
 
-// known lets only those pass who know the token.
-func known(token string, next http.Handler) http.Handler {
+// requireToken refuses requests without the token.
+func requireToken(token string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if subtle.ConstantTimeCompare([]byte(r.Header.Get(tokenHeader)), []byte(token)) != 1 {
 			http.Error(w, "unknown token", http.StatusForbidden)
@@ -93,7 +93,7 @@ func known(token string, next http.Handler) http.Handler {
 	})
 }
 
-func now(child *child) status {
+func currentStatus(child *child) status {
 	select {
 	case <-child.ended:
 		return status{outcome: &child.outcome}
@@ -102,24 +102,24 @@ func now(child *child) status {
 	}
 }
 
-// alive answers a probe: with k6's own status, and still well once k6 has ended, because a Pod
-// that does not answer is killed with all that it keeps.
-func alive(given settings, child *child) http.HandlerFunc {
-	asks := pass(given, http.MethodGet, statusPath, nil)
+// alive answers a probe with k6's own status, and with 200 once k6 has ended: a Pod whose probe
+// fails is killed, and its results are lost.
+func alive(config settings, child *child) http.HandlerFunc {
+	ask := proxy(config, http.MethodGet, statusPath, nil)
 	return func(w http.ResponseWriter, r *http.Request) {
-		if state := now(child); !state.Running || given.rest == "" {
-			say(w, state)
+		if state := currentStatus(child); !state.Running || config.rest == "" {
+			write(w, state)
 			return
 		}
-		asks(w, r)
+		ask(w, r)
 	}
 }
 
-// pass asks k6's REST API, and answers with what it said.
-func pass(given settings, method, path string, body []byte) http.HandlerFunc {
+// proxy sends a request to k6's REST API, and returns its answer.
+func proxy(config settings, method, path string, body []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		request, err := http.NewRequestWithContext(
-			r.Context(), method, "http://"+given.rest+path, bytes.NewReader(body),
+			r.Context(), method, "http://"+config.rest+path, bytes.NewReader(body),
 		)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -140,8 +140,8 @@ func pass(given settings, method, path string, body []byte) http.HandlerFunc {
 	}
 }
 
-// give serves one file that is kept; a part of it where that is asked for.
-func give(w http.ResponseWriter, r *http.Request, folder string, state status) {
+// serveFile serves one result file, or a range of it.
+func serveFile(w http.ResponseWriter, r *http.Request, folder string, state status) {
 	if state.Running {
 		http.Error(w, "the program still runs", http.StatusConflict)
 		return
@@ -169,7 +169,7 @@ func give(w http.ResponseWriter, r *http.Request, folder string, state status) {
 	http.Error(w, "there is no such file", http.StatusNotFound)
 }
 
-func say(w http.ResponseWriter, what any) {
+func write(w http.ResponseWriter, what any) {
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(what); err != nil {
 		slog.Warn("an answer was cut off", "error", err)

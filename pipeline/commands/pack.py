@@ -62,15 +62,15 @@ def _load_images() -> Iterator[tuple[str, Mapping[str, Path], str]]:
     from pipeline import toolchain
     from pipeline.environments.images import load_image
 
-    keeper = toolchain.keeper()
-    yield load_image(keeper, toolchain.k6())
+    agent = toolchain.load_agent()
+    yield load_image(agent, toolchain.k6())
     try:
         program = toolchain.clusterloader2()
     except PipelineError as error:
         log.info("no image of load pods with ClusterLoader2: %s", error)
         return
-    yield load_image(keeper, program)
+    yield load_image(agent, program)
     try:
-        yield load_image(keeper, program, toolchain.prometheus(), toolchain.gateway())
+        yield load_image(agent, program, toolchain.prometheus(), toolchain.gateway())
     except PipelineError as error:
         log.info("no image of load pods with a Prometheus: %s", error)

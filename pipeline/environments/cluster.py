@@ -15,9 +15,9 @@ from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.connect import Connection, Connector, ServiceRef, until
 from pipeline.environments.containers import find_processes, read_usage
 from pipeline.environments.images import Image
-from pipeline.environments.load_pods import TICK_S, ClusterPods
+from pipeline.environments.load_pods import POLL_S, ClusterPods
 from pipeline.environments.manifests import Component, NamespaceSpec
-from pipeline.environments.namespaces import LaunchNamespace, remove
+from pipeline.environments.namespaces import LaunchNamespace, delete_namespaces
 from pipeline.environments.pods import Pods
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.subject import Arm, Product
@@ -43,7 +43,7 @@ class ClusterEnvironment:
             swapped between pairs; empty for the scheduler's choice.
         is_here: Whether the cluster may run on the kernel of this machine.
         run: Id of the run.
-        tick_s: See `ClusterPods`.
+        poll_s: Seconds between two requests to the agents of load pods.
     """
 
     settings: ClusterSettings
@@ -54,7 +54,7 @@ class ClusterEnvironment:
     nodes: Sequence[str] = ()
     is_here: bool = False
     run: str = field(default_factory=lambda: secrets.token_hex(4))
-    tick_s: float = TICK_S
+    poll_s: float = POLL_S
     _launches: Iterator[int] = field(default_factory=itertools.count)
 
     @contextmanager
@@ -82,11 +82,11 @@ class ClusterEnvironment:
             }
             images = {arm: (one.etcd_image(), one.image()) for arm, one in arms.items()}
             pods = self._load_pods(number) if settings.load_pods else None
-            of_load = [self._home(pods.place)] if pods else []
-            stack.callback(remove, [*homes.values(), *of_load], settings.gone_s)
+            of_load = [self._home(pods.spec)] if pods else []
+            stack.callback(delete_namespaces, [*homes.values(), *of_load], settings.gone_s)
             stack.callback(_keep_logs, list(arms.values()))  # first, and deletion comes after all
             if pods:
-                pods.begin(*of_load)
+                pods.create_namespace(*of_load)
             for arm, one in arms.items():
                 one.begin()
                 one.apply(components.etcd(settings, images[arm][0]))
@@ -131,10 +131,10 @@ class ClusterEnvironment:
     def _load_pods(self, number: int) -> ClusterPods:
         return ClusterPods(
             api=self.api,
-            place=self._somewhere("load", number),
-            keeper=self.programs["keeper"],
+            spec=self._somewhere("load", number),
+            agent=self.programs["load-agent"],
             image=self.image,
-            tick_s=self.tick_s,
+            poll_s=self.poll_s,
         )
 
     def _pull_secret(self) -> Mapping[str, str]:
@@ -191,7 +191,7 @@ class _Arm:
     def begin(self) -> None:
         ports = tuple(components.PORTS.values()) if self.place.node_ports else ()
         is_one = self.place.settings.load_pods > 0
-        self.home.make(manifests.namespace(self.place, ports, is_one_of_run=is_one))
+        self.home.create(manifests.namespace(self.place, ports, is_one_of_run=is_one))
 
     def apply(self, component: Component) -> None:
         for manifest in manifests.component(self.place, component):

@@ -97,7 +97,7 @@ class ClusterSettings(Settings):
     @property
     def needs_of_load(self) -> tuple[str, ...]:
         """Names of the programs that load pods want."""
-        return ("keeper",) if self.load_pods else ()
+        return ("load-agent",) if self.load_pods else ()
 
     @property
     def facts_of_load(self) -> dict[str, str]:

@@ -80,22 +80,22 @@ def pack(
 
 
 def load_image(
-    keeper: Program, generator: Program, *helpers: Program
+    agent: Program, generator: Program, *sidecars: Program
 ) -> tuple[str, Mapping[str, Path], str]:
     """Return name, programs and digest of the image of load pods.
 
-    The keeper is where the k6-operator looks for k6.
+    The agent has the path at which the k6-operator starts k6.
     """
-    programs = {"bin/k6": keeper, GENERATOR: generator}
-    programs |= {helper_path(number): one for number, one in enumerate(helpers)}
+    programs = {"bin/k6": agent, GENERATOR: generator}
+    programs |= {sidecar_path(number): one for number, one in enumerate(sidecars)}
     digests = " ".join(one.digest for one in programs.values())
     both = hashlib.sha256(digests.encode()).hexdigest()
     return "load", {name: one.path for name, one in programs.items()}, f"sha256:{both}"
 
 
-def helper_path(number: int) -> str:
+def sidecar_path(number: int) -> str:
     """Return where a load pod has a program that another needs beside it, without the slash."""
-    return f"helper-{number}"
+    return f"sidecar-{number}"
 
 
 def is_static(binary: Path) -> bool:

@@ -16,23 +16,23 @@ from pipeline.system.log import log
 from pipeline.system.sanitize import clipped
 
 PORT = 6565
-"""Of the keeper; it is that of k6 itself, because the k6-operator asks there."""
+"""Port of the agent.  It is k6's own port, because the k6-operator polls that one."""
 
-_HEADER = "X-Keeper-Token"
-_TRIES = 3
+_HEADER = "X-Agent-Token"
+_ATTEMPTS = 3
 _CHUNK = 1 << 20
 _BOUNDS = Bounds(size=16 * 2**20, values=100_000, characters=2**20, number=2.0**63)
-"""Of an answer: what a setup returns are names, and what was kept are files."""
+"""Limits of a JSON answer: object names from a setup, or a list of result files."""
 
-_LONGEST_NAME = 255  # bytes, which is what Linux has
-_SENTENCE = 300  # characters of an answer that are worth quoting
-_ANSWER_S = 60.0
-_SETUP_S = 330.0  # longer than any script gives its setup
+_MAX_NAME = 255  # bytes, the limit of Linux
+_MAX_QUOTE = 300  # characters of an answer in an error message
+_TIMEOUT_S = 60.0
+_SETUP_TIMEOUT_S = 330.0  # longer than the setup timeout of any script
 
 
 @dataclass(frozen=True, slots=True)
 class PodFile:
-    """A file that waits in a pod: its name, its size in bytes, and its SHA-256 in hexadecimal."""
+    """A result file in a pod: name, size in bytes, and SHA-256 in hexadecimal."""
 
     name: str
     size: int
@@ -41,7 +41,16 @@ class PodFile:
 
 @dataclass(frozen=True, slots=True)
 class AgentState:
-    """How far a pod is; of one that has ended, how its program did, and what it left."""
+    """State of the program in a load pod.
+
+    Attributes:
+        is_running: True until the program has ended.
+        exit: Exit code of the program.
+        began_s: Unix time at which the program began.
+        ended_s: Unix time at which the program ended.
+        cpu_share: Share of the pod's processors that the program used, between 0 and 1.
+        files: Result files of the program.
+    """
 
     is_running: bool
     exit: int = 0
@@ -53,15 +62,15 @@ class AgentState:
 
 @dataclass(frozen=True, slots=True)
 class LoadAgent:
-    """One load pod.
+    """A client of the agent of one load pod.
 
     Attributes:
-        api: Of the cluster.
-        namespace: Of the pod.
-        pod: Its name.
-        title: For people, such as `load pod 2 of 4`.
-        token: That it knows us by.
-        pause_s: Seconds before a file is taken again.
+        api: Client of the cluster.
+        namespace: Namespace of the pod.
+        pod: Name of the pod.
+        title: Display name, such as `load pod 2 of 4`.
+        token: Secret token of the load, which the agent requires.
+        pause_s: Seconds between two attempts to download a file.
     """
 
     api: Api
@@ -71,156 +80,161 @@ class LoadAgent:
     token: str = field(repr=False)
     pause_s: float
 
-    def setup(self) -> object:
-        """Let k6 run the setup of its script, and return what that returned.
+    def run_setup(self) -> object:
+        """Run the setup of the k6 script, and return its result.
 
         Raises:
-            LoadError: It failed, or there was no answer.
+            LoadError: The setup failed, or there was no answer.
         """
-        said = self._json("POST", "setup", once_s=_SETUP_S)
-        return _data(said)
+        return _setup_data(self._json("POST", "setup", single_try_s=_SETUP_TIMEOUT_S))
 
-    def be_given(self, data: object) -> None:
-        """Tell k6 what the setup in another pod returned.
+    def set_setup_data(self, data: object) -> None:
+        """Give k6 the result of the setup that ran in another pod.
 
         Raises:
-            LoadError: It was refused, or there was no answer.
+            LoadError: The request was refused, or there was no answer.
         """
         self._json("PUT", "setup", data)
 
     def start(self) -> None:
-        """Let the load begin.
+        """Start the load.
 
         Raises:
-            LoadError: It was refused, or there was no answer.
+            LoadError: The request was refused, or there was no answer.
         """
         self._json("POST", "start")
 
     def state(self) -> AgentState:
-        """Return how far it is.
+        """Return the state of the program.
 
         Raises:
-            LoadError: It did not answer as a keeper does.
+            LoadError: The answer is not that of an agent.
         """
-        said = self._json("GET", "state")
+        answer = self._json("GET", "state")
         try:
-            if said["running"]:
+            if answer["running"]:
                 return AgentState(is_running=True)
-            if said.get("error"):
-                raise LoadError(f"{self.title}: {clipped(str(said['error']), _SENTENCE)}")
+            if answer.get("error"):
+                raise LoadError(f"{self.title}: {clipped(str(answer['error']), _MAX_QUOTE)}")
             files = tuple(
                 PodFile(str(one["name"]), int(one["size"]), str(one["sha256"]))
-                for one in said["files"]
+                for one in answer["files"]
             )
             return AgentState(
                 is_running=False,
-                exit=int(said["exit"]),
-                began_s=float(said["began"]),
-                ended_s=float(said["ended"]),
-                cpu_share=float(said["cpu_share"]),
+                exit=int(answer["exit"]),
+                began_s=float(answer["began"]),
+                ended_s=float(answer["ended"]),
+                cpu_share=float(answer["cpu_share"]),
                 files=files,
             )
         except (KeyError, OverflowError, TypeError, ValueError) as error:
-            shown = clipped(str(said), _SENTENCE)
-            raise LoadError(f"{self.title} does not answer as a keeper does: {shown}") from error
+            quoted = clipped(str(answer), _MAX_QUOTE)
+            raise LoadError(f"{self.title}: this is not an agent's answer: {quoted}") from error
 
-    def take(self, files: tuple[PodFile, ...], folder: Path) -> None:
-        """Copy what it kept, and let the pod end once all of it is here.
+    def download(self, files: tuple[PodFile, ...], folder: Path) -> None:
+        """Download result files, verify size and checksum, and let the pod end.
 
         Raises:
-            LoadError: A file did not arrive as it was there.
+            LoadError: A file did not arrive whole.
         """
         for file in files:
-            if not _is_name(file.name):
+            if not _is_file_name(file.name):
                 raise LoadError(
                     f"{self.title} names a file that is a path, or too long: {file.name[:60]!r}"
                 )
-            self._take(file, folder / file.name)
-        self._json("POST", "taken")
+            self._download(file, folder / file.name)
+        self._json("POST", "downloaded")
 
-    def _take(self, file: PodFile, path: Path) -> None:
+    def _download(self, file: PodFile, path: Path) -> None:
         why = ""
-        for _ in range(_TRIES):
+        for _ in range(_ATTEMPTS):
             try:
-                if not (why := self._differs(file, path)):
-                    return
+                self._download_once(file, path)
             except LoadError as error:
                 why = str(error)
-            log.warning("%s: %s: %s; taking it again", self.title, file.name, why)
+            else:
+                return
+            log.warning("%s: %s: %s; downloading it again", self.title, file.name, why)
             time.sleep(self.pause_s)
         raise LoadError(f"{self.title}: {file.name} did not arrive whole: {why}")
 
-    def _differs(self, file: PodFile, path: Path) -> str:
-        """Copy a file, and say what is different about it; nothing where it is the same."""
+    def _download_once(self, file: PodFile, path: Path) -> None:
         import urllib3
 
-        hashed, size = hashlib.sha256(), 0
-        response = self._asked("GET", f"files/{quote(file.name)}")
+        checksum, size = hashlib.sha256(), 0
+        response = self._send("GET", f"files/{quote(file.name)}")
         try:
             with path.open("wb") as out:
                 for chunk in response.stream(_CHUNK):
-                    hashed.update(chunk)
+                    checksum.update(chunk)
                     size += len(chunk)
                     if size > file.size:
-                        response.close()  # there is more of it, which nobody reads
-                        return f"more than {file.size} bytes came"
+                        response.close()  # without reading the rest
+                        raise LoadError(f"more than {file.size} bytes came")
                     out.write(chunk)
         except urllib3.exceptions.HTTPError as error:
-            return f"the answer broke off after {size} bytes ({type(error).__name__})"
+            kind = type(error).__name__
+            raise LoadError(f"the answer broke off after {size} bytes ({kind})") from error
         except OSError as error:
             raise StorageError.unwritable(path, error) from error
         finally:
             response.release_conn()
         if size != file.size:
-            return f"{size} of {file.size} bytes came"
-        return "" if hashed.hexdigest() == file.digest else "its checksum is another"
+            raise LoadError(f"{size} of {file.size} bytes came")
+        if checksum.hexdigest() != file.digest:
+            raise LoadError("its checksum differs")
 
     def _json(
-        self, method: str, what: str, body: object = None, *, once_s: float = 0.0
+        self, method: str, endpoint: str, body: object = None, *, single_try_s: float = 0.0
     ) -> Mapping[str, Any]:
         import urllib3
 
-        response = self._asked(method, what, body, once_s=once_s)
+        response = self._send(method, endpoint, body, single_try_s=single_try_s)
         try:
             data = response.read(_BOUNDS.size + 1)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             response.close()
             kind = type(error).__name__
-            raise LoadError(f"{self.title}: {what}: the answer broke off ({kind})") from error
+            raise LoadError(f"{self.title}: {endpoint}: the answer broke off ({kind})") from error
         if len(data) > _BOUNDS.size:
-            response.close()  # there is more of it, which nobody reads
+            response.close()  # without reading the rest
         response.release_conn()
         try:
-            said = strict_json.loads(data, _BOUNDS)
+            answer = strict_json.loads(data, _BOUNDS)
         except ValueError as error:
-            raise LoadError(f"{self.title} answered {what} with something else: {error}") from error
-        return said if isinstance(said, dict) else {}
+            raise LoadError(
+                f"{self.title}: {endpoint}: the answer cannot be read: {error}"
+            ) from error
+        return answer if isinstance(answer, dict) else {}
 
-    def _asked(self, method: str, what: str, body: object = None, *, once_s: float = 0.0) -> Any:  # noqa: ANN401 (an answer of urllib3)
-        """Return an answer; what takes so many seconds and must not be done twice is asked once."""
+    def _send(
+        self, method: str, endpoint: str, body: object = None, *, single_try_s: float = 0.0
+    ) -> Any:  # noqa: ANN401 (a response of urllib3)
+        """Send a request; with `single_try_s`, wait so long and do not retry."""
         pods = namespace_path(self.namespace, "pods")
         try:
             return self.api.proxy(
                 method,
-                f"{pods}/{self.pod}:{PORT}/proxy/keeper/{what}",
+                f"{pods}/{self.pod}:{PORT}/proxy/agent/{endpoint}",
                 headers={_HEADER: self.token},
                 body=body,
-                timeout_s=once_s or _ANSWER_S,
-                is_retried=not once_s,
+                timeout_s=single_try_s or _TIMEOUT_S,
+                is_retried=not single_try_s,
             )
         except ClusterError as error:
-            raise LoadError(f"{self.title}: {what}: {error}", hint=error.hint) from error
+            raise LoadError(f"{self.title}: {endpoint}: {error}", hint=error.hint) from error
 
 
-def _data(said: Mapping[str, Any]) -> object:
-    """Return what a setup returned, in k6's answer."""
-    found: object = said
+def _setup_data(answer: Mapping[str, Any]) -> object:
+    """Return the result of a setup, from k6's answer."""
+    data: object = answer
     for key in ("data", "attributes", "data"):
-        found = found.get(key) if isinstance(found, dict) else None
-    return found
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
 
 
-def _is_name(name: str) -> bool:
-    """Return whether a file can have this name in a folder of ours."""
+def _is_file_name(name: str) -> bool:
+    """Return True if a file in a folder of ours can have this name."""
     is_one = Path(name).name == name and name not in ("", "..")
-    return is_one and name.isprintable() and len(name.encode()) <= _LONGEST_NAME
+    return is_one and name.isprintable() and len(name.encode()) <= _MAX_NAME

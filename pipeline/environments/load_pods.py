@@ -1,18 +1,18 @@
-"""Pods that a load comes from: an Indexed Job, or a TestRun of the k6-operator that makes them."""
+"""Apply a load with pods: an Indexed Job, or a TestRun of the k6-operator."""
 
 import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as Unfinished
+from concurrent.futures import TimeoutError as NotDoneError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.environments import manifests
 from pipeline.environments.api import Api, ClusterError
-from pipeline.environments.images import GENERATOR, Image, helper_path, load_image
+from pipeline.environments.images import GENERATOR, Image, load_image, sidecar_path
 from pipeline.environments.load_agent import PORT, AgentState, LoadAgent
 from pipeline.environments.manifests import LOAD, LoadSpec, NamespaceSpec
 from pipeline.environments.namespaces import LaunchNamespace
@@ -21,16 +21,16 @@ from pipeline.model.ports import RESULTS_IN_POD, SECRETS_IN_POD, PodResult, PodW
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log
 
-TICK_S = 0.5
-"""Between two questions about a load."""
+POLL_S = 0.5
+"""Seconds between two requests to the agents of a load."""
 
 OPERATOR = "/apis/k6.io/v1alpha1"
 _OPERATOR_RESOURCE = "testruns.k6.io"
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _JOB_NAMES = ("batch.kubernetes.io/job-name", "job-name")
-_TOKEN = "keeper.token"  # noqa: S105 (the name of a file)
-_LOOK = 6  # ticks between two looks at the list of Pods
+_TOKEN = "agent.token"  # noqa: S105 (the name of a file)
+_POLLS_PER_LIST = 6  # requests to agents for each one for the list of Pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,95 +38,95 @@ class ClusterPods:
     """Implements `LoadPods` in a namespace of its own.
 
     Attributes:
-        api: Of the cluster.
-        place: The namespace, and the settings of the environment.
-        keeper: The program that runs k6 in a pod.
-        image: See `ClusterEnvironment`.
-        tick_s: Seconds between two questions, so that the API of the cluster gets few of them.
+        api: Client of the cluster.
+        spec: Spec of the namespace, with the settings of the environment.
+        agent: Program that runs the load generator in a pod.
+        image: Function that makes an image, as in `ClusterEnvironment`.
+        poll_s: Seconds between two requests to the agents.
     """
 
     api: Api
-    place: NamespaceSpec
-    keeper: Program
+    spec: NamespaceSpec
+    agent: Program
     image: Callable[[str, Mapping[str, Path], str], Image]
-    tick_s: float = TICK_S
+    poll_s: float = POLL_S
     _runs: Iterator[int] = field(default_factory=itertools.count)
 
-    def begin(self, home: LaunchNamespace | None = None) -> None:
-        """Make the namespace.
+    def create_namespace(self, namespace: LaunchNamespace | None = None) -> None:
+        """Create the namespace.
 
         Args:
-            home: The namespace, which learns its UID; None where nobody deletes it.
+            namespace: Handle that deletes the namespace later; None if the caller never does.
 
         Raises:
-            ClusterError: It was refused.
+            ClusterError: The request was refused.
         """
-        home = home or LaunchNamespace(self.api, self.place.namespace, self.place.run)
-        home.make(manifests.namespace(self.place, [PORT], is_one_of_run=True))
+        namespace = namespace or LaunchNamespace(self.api, self.spec.namespace, self.spec.run)
+        namespace.create(manifests.namespace(self.spec, [PORT], is_one_of_run=True))
 
     def run(self, work: PodWork, out: Path, check: Callable[[], None]) -> tuple[PodResult, ...]:
         """See `LoadPods.run`."""
-        spec, token = self._spec(work)
-        pods = Pods(self.api, self.place.namespace, "load", name_of=_keys(spec.name))
-        names = [f"pod {number}" for number in range(1, spec.pods + 1)]
+        load, token = self._load_spec(work)
+        pods = Pods(self.api, self.spec.namespace, "load", name_of=_pod_names(load.name))
+        names = [f"pod {number}" for number in range(1, load.pods + 1)]
         try:
-            for manifest in manifests.load(self.place, spec):
+            for manifest in manifests.load(self.spec, load):
                 self.api.apply(manifest)
-            pods.wait_ready(names, self.place.settings.ready_s)
-            found = pods.by_name(pods.read())
-            keepers = [
+            pods.wait_ready(names, self.spec.settings.ready_s)
+            ready = pods.by_name(pods.read())
+            agents = [
                 LoadAgent(
                     self.api,
-                    self.place.namespace,
-                    str(found[name]["metadata"]["name"]),
-                    f"load {name} of {spec.pods}",
+                    self.spec.namespace,
+                    str(ready[name]["metadata"]["name"]),
+                    f"load {name} of {load.pods}",
                     token,
-                    self.tick_s,
+                    self.poll_s,
                 )
                 for name in names
-                if name in found
+                if name in ready
             ]
-            if len(keepers) < spec.pods:
-                raise LoadError(f"only {len(keepers)} of {spec.pods} load pods are there")
-            watch = _Watch(keepers, names, pods, check, self.tick_s)
+            if len(agents) < load.pods:
+                raise LoadError(f"only {len(agents)} of {load.pods} load pods are there")
+            watch = _LoadWatch(agents, names, pods, check, self.poll_s)
             try:
-                _start(keepers, check, self.tick_s, has_setup=bool(work.control_address))
+                _start(agents, check, self.poll_s, has_setup=bool(work.control_address))
             except LoadError:
-                if not (ended := watch.ended_early()):
+                if not (ends := watch.early_ends()):
                     raise
             else:
-                ended = watch.ended(work.timeout_s)
-            return tuple(_taken(one, ended[one.title], out) for one in keepers)
+                ends = watch.wait(work.timeout_s)
+            return tuple(_result(one, ends[one.title], out) for one in agents)
         except ClusterError as error:
             raise LoadError(f"the load pods: {error}", hint=error.hint) from error
         finally:
             pods.save_logs(names, out)
 
-    def _spec(self, work: PodWork) -> tuple[LoadSpec, str]:
+    def _load_spec(self, work: PodWork) -> tuple[LoadSpec, str]:
         import json
 
-        settings = self.place.settings
+        settings = self.spec.settings
         token = secrets.token_hex(24)
-        helpers = [one.program for one in work.sidecars]
-        name, programs, digest = load_image(self.keeper, work.program, *helpers)
+        sidecars = [one.program for one in work.sidecars]
+        name, programs, digest = load_image(self.agent, work.program, *sidecars)
         is_divided = bool(work.control_address)
         pods = settings.load_pods if is_divided else len(work.args)
         variables = {
-            "KEEPER_PROGRAM": f"/{GENERATOR}",
-            "KEEPER_ARGS": json.dumps(work.args),
-            "KEEPER_LOG": work.log,
-            "KEEPER_FOLDER": str(RESULTS_IN_POD),
-            "KEEPER_TOKEN_FILE": str(SECRETS_IN_POD / _TOKEN),
-            "KEEPER_PODS": str(pods),
-            "KEEPER_LISTEN": f":{PORT}",
-            "KEEPER_KEEP": f"{settings.load.keep_m}m",
-            **({"KEEPER_REST": work.control_address} if is_divided else {}),
+            "AGENT_PROGRAM": f"/{GENERATOR}",
+            "AGENT_ARGS": json.dumps(work.args),
+            "AGENT_LOG": work.log,
+            "AGENT_FOLDER": str(RESULTS_IN_POD),
+            "AGENT_TOKEN_FILE": str(SECRETS_IN_POD / _TOKEN),
+            "AGENT_PODS": str(pods),
+            "AGENT_LISTEN": f":{PORT}",
+            "AGENT_KEEP": f"{settings.load.keep_m}m",
+            **({"AGENT_REST": work.control_address} if is_divided else {}),
         }
         if work.sidecars:
-            variables["KEEPER_HELPERS"] = json.dumps(
+            variables["AGENT_SIDECARS"] = json.dumps(
                 [
                     {
-                        "commands": [[f"/{helper_path(number)}", *args] for args in one.args],
+                        "commands": [[f"/{sidecar_path(number)}", *args] for args in one.args],
                         "at": one.address,
                     }
                     for number, one in enumerate(work.sidecars)
@@ -137,7 +137,7 @@ class ClusterPods:
             and settings.load.k6_operator == "auto"
             and self._has_operator()
         )
-        spec = LoadSpec(
+        load = LoadSpec(
             name=f"load-{next(self._runs)}",
             image=self.image(name, programs, digest).reference,
             pods=pods,
@@ -150,135 +150,140 @@ class ClusterPods:
         )
         how = "a TestRun of the k6-operator" if by_operator else "an Indexed Job"
         log.info("%s: %s load pods, by %s", work.name, pods, how)
-        return spec, token
+        return load, token
 
     def _has_operator(self) -> bool:
-        found = self.api.request_or_none("GET", OPERATOR)
-        return found is not None and any(
-            one.get("name") == "testruns" for one in found.get("resources", ())
-        )
+        group = self.api.request_or_none("GET", OPERATOR) or {}
+        return any(one.get("name") == "testruns" for one in group.get("resources", ()))
 
 
-def _keys(name: str) -> Callable[[Pod], str]:
-    """Return what calls the pods of one load `pod 1` and so on, and no others anything."""
+def _pod_names(load: str) -> Callable[[Pod], str]:
+    """Return a function that maps a Pod of a load to `pod 1`, `pod 2`, …, any other to ""."""
 
-    def key(pod: Pod) -> str:
+    def name_of(pod: Pod) -> str:
         labels = pod["metadata"].get("labels", {})
-        if labels.get(LOAD) != name:
+        if labels.get(LOAD) != load:
             return ""
-        if number := _number_of(labels, name):
+        if number := _operator_number(labels, load):
             return f"pod {number}"
         return f"pod {int(labels[_INDEX]) + 1}" if labels.get(_INDEX, "").isdigit() else ""
 
-    return key
+    return name_of
 
 
-def _number_of(labels: Mapping[str, Any], name: str) -> str:
-    """Return the number that the k6-operator gave a runner, from 1; empty for a pod of a Job."""
+def _operator_number(labels: Mapping[str, Any], load: str) -> str:
+    """Return the number, from 1, that the k6-operator gave a Pod; empty for a Pod of our Job."""
     job = next((str(labels[one]) for one in _JOB_NAMES if one in labels), "")
-    number = job.removeprefix(f"{name}-")
+    number = job.removeprefix(f"{load}-")
     return number if number.isdigit() and number != job else ""
 
 
 def _start(
-    keepers: Sequence[LoadAgent], check: Callable[[], None], tick_s: float, *, has_setup: bool
+    agents: Sequence[LoadAgent], check: Callable[[], None], poll_s: float, *, has_setup: bool
 ) -> None:
-    """Run the setup in the first pod, tell the others what it returned, and let all begin."""
-    with ThreadPoolExecutor(max(1, len(keepers)), "load pods") as pool:
+    """Run the setup in the first pod, give its result to the others, and start all of them."""
+    with ThreadPoolExecutor(max(1, len(agents)), "load pods") as pool:
         if not has_setup:
-            list(pool.map(LoadAgent.start, keepers))
+            list(pool.map(LoadAgent.start, agents))
             return
         try:
-            setup = pool.submit(keepers[0].setup)
+            setup = pool.submit(agents[0].run_setup)
             while True:
                 try:
-                    data = setup.result(timeout=tick_s)
+                    data = setup.result(timeout=poll_s)
                     break
-                except Unfinished:
+                except NotDoneError:
                     check()
-            list(pool.map(lambda one: one.be_given(data), keepers[1:]))
-            list(pool.map(LoadAgent.start, keepers))
+            list(pool.map(lambda one: one.set_setup_data(data), agents[1:]))
+            list(pool.map(LoadAgent.start, agents))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Watch:
-    """Looks after pods until all have ended."""
+_End = AgentState | str
+"""How a pod ended: the final state of its program, or the reason why its results are lost."""
 
-    keepers: Sequence[LoadAgent]
+
+@dataclass(frozen=True, slots=True)
+class _LoadWatch:
+    """Polls the agents of a load until all programs have ended."""
+
+    agents: Sequence[LoadAgent]
     names: Sequence[str]
     pods: Pods
     check: Callable[[], None]
-    tick_s: float
+    poll_s: float
 
-    def ended(self, longest_s: float) -> dict[str, AgentState | str]:
-        """Return how each ended, by its title, or why there is nothing of it.
+    def wait(self, timeout_s: float) -> dict[str, _End]:
+        """Return how each pod ended, by its title.
 
         Raises:
             LoadError: A target died, or the cluster does not answer.
         """
-        done: dict[str, AgentState | str] = {}
-        deadline, looked = time.monotonic() + longest_s, 0.0
-        turns = itertools.cycle(self.keepers)
-        while len(done) < len(self.keepers):
+        ends: dict[str, _End] = {}
+        deadline, listed_s = time.monotonic() + timeout_s, 0.0
+        turns = itertools.cycle(self.agents)
+        while len(ends) < len(self.agents):
             self.check()
-            if time.monotonic() - looked > _LOOK * self.tick_s:
-                looked = time.monotonic()
-                done |= {title: why for title, why in self._lost().items() if title not in done}
-            one = next(turns)
-            if one.title not in done:
-                self._ask(one, done)
-                time.sleep(self.tick_s)
+            if time.monotonic() - listed_s > _POLLS_PER_LIST * self.poll_s:
+                listed_s = time.monotonic()
+                ends |= {title: why for title, why in self._losses().items() if title not in ends}
+            agent = next(turns)
+            if agent.title not in ends:
+                self._poll(agent, ends)
+                time.sleep(self.poll_s)
             if time.monotonic() > deadline:
-                late = f"it had not ended after {longest_s:.0f} s"
-                return {one.title: done.get(one.title, late) for one in self.keepers}
-        return done
+                late = f"it had not ended after {timeout_s:.0f} s"
+                return {one.title: ends.get(one.title, late) for one in self.agents}
+        return ends
 
-    def ended_early(self) -> dict[str, AgentState | str]:
-        """Return the same of pods that could not begin; empty where k6 runs in all of them.
+    def early_ends(self) -> dict[str, _End]:
+        """Return how each pod ended if one could not begin; empty if all programs run.
 
         Raises:
-            LoadError: One does not answer.
+            LoadError: An agent does not answer.
         """
-        early = {one.title: now for one in self.keepers if not (now := one.state()).is_running}
-        if not early:
+        states = {one.title: one.state() for one in self.agents}
+        if all(state.is_running for state in states.values()):
             return {}
-        return {one.title: early.get(one.title, "others did not begin") for one in self.keepers}
+        return {
+            title: "others did not begin" if state.is_running else state
+            for title, state in states.items()
+        }
 
-    def _ask(self, one: LoadAgent, done: dict[str, AgentState | str]) -> None:
+    def _poll(self, agent: LoadAgent, ends: dict[str, _End]) -> None:
         try:
-            now = one.state()
+            state = agent.state()
         except LoadError as error:
-            if one.title not in (lost := self._lost()):
+            if agent.title not in (losses := self._losses()):
                 raise
-            done[one.title] = lost[one.title]
+            ends[agent.title] = losses[agent.title]
             log.debug("%s", error)
             return
-        if not now.is_running:
-            done[one.title] = now
+        if not state.is_running:
+            ends[agent.title] = state
 
-    def _lost(self) -> dict[str, str]:
-        """Return why there is nothing more of some pods; asks the cluster once."""
-        seen = self.pods.by_name(self.pods.read())
-        found = {}
-        for name, one in zip(self.names, self.keepers, strict=True):
-            pod = seen.get(name)
-            if pod is None or pod["metadata"]["name"] != one.pod:
-                found[one.title] = "it was deleted"
-            elif (now := pod_state(pod)).is_final:
-                found[one.title] = f"it {now.why}"
-        return found
+    def _losses(self) -> dict[str, str]:
+        """Return the reason why the results of a pod are lost, by title, for pods that ended."""
+        pods = self.pods.by_name(self.pods.read())
+        losses = {}
+        for name, agent in zip(self.names, self.agents, strict=True):
+            pod = pods.get(name)
+            if pod is not None and pod["metadata"]["name"] != agent.pod:
+                pod = None  # a new Pod in its place
+            if (state := pod_state(pod)).is_final:
+                losses[agent.title] = f"it {state.why}"
+        return losses
 
 
-def _taken(one: LoadAgent, ended: AgentState | str, out: Path) -> PodResult:
-    folder = out / one.title.replace(" ", "-")
-    if isinstance(ended, str):
-        return PodResult(one.title, folder, lost=ended)
+def _result(agent: LoadAgent, end: _End, out: Path) -> PodResult:
+    folder = out / agent.title.replace(" ", "-")
+    if isinstance(end, str):
+        return PodResult(agent.title, folder, lost=end)
     folder.mkdir()
     try:
-        one.take(ended.files, folder)
+        agent.download(end.files, folder)
     except LoadError as error:
-        return PodResult(one.title, folder, lost=str(error))
-    return PodResult(one.title, folder, ended.exit, ended.began_s, ended.ended_s, ended.cpu_share)
+        return PodResult(agent.title, folder, lost=str(error))
+    return PodResult(agent.title, folder, end.exit, end.began_s, end.ended_s, end.cpu_share)

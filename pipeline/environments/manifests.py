@@ -145,7 +145,7 @@ class LoadSpec:
 
     Attributes:
         name: Of all that is applied for it.
-        image: Reference of the image with the keeper and k6.
+        image: Reference of the image with the load agent and the load generator.
         pods: How many there are.
         by_operator: Whether the k6-operator makes them.
         script: Name of the file that is run.

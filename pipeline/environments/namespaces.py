@@ -1,4 +1,4 @@
-"""Namespaces of ours: made, deleted when a launch ends, and named where that did not work."""
+"""Create the namespaces of a launch, delete them at its end, and report those that are left."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from pipeline.system.log import log
 class LaunchNamespace:
     """One namespace of a launch.
 
-    It is deleted by its UID, so that a namespace that somebody has made anew under the same name
+    It is deleted by UID, so that a namespace that somebody has created again under the same name
     is left alone.
 
     Attributes:
-        api: Of the cluster.
-        name: Of the namespace.
-        run: Id of the run, which is in its labels.
-        uid: As the cluster answered when it was made; empty before.
+        api: Client of the cluster.
+        name: Name of the namespace.
+        run: Id of the run, which is one of its labels.
+        uid: UID of the namespace; empty until the cluster has answered.
     """
 
     api: Api
@@ -31,46 +31,45 @@ class LaunchNamespace:
 
     @property
     def path(self) -> str:
-        """Of the namespace."""
+        """API path of the namespace."""
         return namespace_path(self.name)
 
-    def make(self, manifests: Sequence[Mapping[str, Any]]) -> None:
-        """Apply the namespace, and what belongs to it.
+    def create(self, manifests: Sequence[Mapping[str, Any]]) -> None:
+        """Apply the manifests of the namespace and of the objects in it.
 
         Raises:
-            ClusterError: It was refused.
+            ClusterError: A request was refused.
         """
         for manifest in manifests:
-            answer = self.api.apply(manifest)
+            applied = self.api.apply(manifest)
             if manifest["kind"] == "Namespace":
-                self.uid = _uid(answer)
+                self.uid = _uid(applied)
 
-    def is_deleted(self) -> bool:
-        """Begin to delete it; say whether the cluster took that."""
+    def delete(self) -> bool:
+        """Begin to delete the namespace, and return True if it is going to disappear."""
         try:
-            self.uid = self.uid or self._uid_of_run()
+            self.uid = self.uid or self._find_uid()
             if not self.uid:
                 return False
             self.api.delete(self.path, self.uid)
         except ClusterError as error:
-            if error.status == 409 and self._is_another():
-                return False
-            if error.status != 409:  # otherwise it is being deleted already
-                self.is_left(str(error))
-                return False
+            if error.status == 409:  # it is terminating already, or it is another one
+                return not self._is_replaced()
+            self.warn_left(str(error))
+            return False
         return True
 
     def is_gone(self) -> bool:
-        """Return whether it is there no more.
+        """Return True if the namespace no longer exists.
 
         Raises:
             ClusterError: The cluster does not answer.
         """
-        found = self.api.request_or_none("GET", self.path)
-        return found is None or _uid(found) != self.uid
+        namespace = self.api.request_or_none("GET", self.path)
+        return namespace is None or _uid(namespace) != self.uid
 
-    def is_left(self, why: str) -> None:
-        """Say that it is still there."""
+    def warn_left(self, why: str) -> None:
+        """Log that the namespace is still there, and how to delete it."""
         log.warning(
             "left in the cluster: %s: %s; delete it with kubectl, or let"
             " `milo-perf cluster sweep --context NAME --delete` do that when it expires",
@@ -78,46 +77,45 @@ class LaunchNamespace:
             why,
         )
 
-    def _uid_of_run(self) -> str:
-        """Return the UID of the namespace if it is of this run: the answer may have been lost."""
-        found = self.api.request_or_none("GET", self.path)
-        labels = (found or {}).get("metadata", {}).get("labels") or {}
-        return _uid(found or {}) if labels.get(RUN) == self.run else ""
+    def _find_uid(self) -> str:
+        """Return the UID of a namespace of this run whose creation was not answered."""
+        namespace = self.api.request_or_none("GET", self.path) or {}
+        labels = namespace.get("metadata", {}).get("labels") or {}
+        return _uid(namespace) if labels.get(RUN) == self.run else ""
 
-    def _is_another(self) -> bool:
-        """Return whether somebody has made the namespace anew, and say so."""
+    def _is_replaced(self) -> bool:
         try:
-            is_another = self.is_gone()
+            is_replaced = self.is_gone()
         except ClusterError:
             return False
-        if is_another:
+        if is_replaced:
             log.warning("the namespace %s is not the one of this run: it is left alone", self.name)
-        return is_another
+        return is_replaced
 
 
-def _uid(found: Mapping[str, Any]) -> str:
-    return str(found.get("metadata", {}).get("uid", ""))
+def _uid(namespace: Mapping[str, Any]) -> str:
+    return str(namespace.get("metadata", {}).get("uid", ""))
 
 
-def remove(homes: Sequence[LaunchNamespace], gone_s: float) -> None:
+def delete_namespaces(namespaces: Sequence[LaunchNamespace], timeout_s: float) -> None:
     """Delete namespaces, and wait until they are gone; Ctrl-C ends only the waiting."""
     try:
-        _wait_gone([one for one in homes if one.is_deleted()], gone_s)
+        _wait_gone([one for one in namespaces if one.delete()], timeout_s)
     except KeyboardInterrupt:
-        for one in homes:
-            one.is_deleted()
+        for one in namespaces:
+            one.delete()
         raise
 
 
-def _wait_gone(left: list[LaunchNamespace], gone_s: float) -> None:
+def _wait_gone(left: list[LaunchNamespace], timeout_s: float) -> None:
     def are_gone() -> bool:
         left[:] = [one for one in left if not one.is_gone()]
         return not left
 
-    what = f"it is not gone after {gone_s:g} s"
+    why = f"it is not gone after {timeout_s:g} s"
     try:
-        until(are_gone, gone_s, pause_s=0.5)
+        until(are_gone, timeout_s, pause_s=0.5)
     except ClusterError as error:
-        what = str(error)
+        why = str(error)
     for one in left:
-        one.is_left(what)
+        one.warn_left(why)

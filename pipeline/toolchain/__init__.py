@@ -11,8 +11,8 @@ from pipeline.toolchain.connections import shares_connections
 from pipeline.toolchain.expand import expander
 from pipeline.toolchain.faults import FAULTS
 from pipeline.toolchain.free_resources import room
-from pipeline.toolchain.keeper import keeper
 from pipeline.toolchain.kind import kind, kubectl
+from pipeline.toolchain.load_agent import load_agent
 from pipeline.toolchain.machine import machine
 from pipeline.toolchain.milo import BASELINE_BINARY, BINARY
 from pipeline.toolchain.monitoring import gateway, prometheus
@@ -28,7 +28,7 @@ PROGRAMS: Mapping[str, Callable[[], Program]] = MappingProxyType(
         "expand": expander,
         "gateway": gateway,
         "prometheus": prometheus,
-        "keeper": keeper,
+        "load-agent": load_agent,
         "kind": kind,
         "kubectl": kubectl,
     }
@@ -70,9 +70,9 @@ __all__ = [
     "first_builds",
     "gateway",
     "k6",
-    "keeper",
     "kind",
     "kubectl",
+    "load_agent",
     "machine",
     "machine_with",
     "ourselves",

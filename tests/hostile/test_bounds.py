@@ -238,7 +238,7 @@ class _Answering:
         pass
 
 
-def _keeper(data: bytes) -> LoadAgent:
+def _agent(data: bytes) -> LoadAgent:
     return LoadAgent(_Answering(data), "n", "p", "load pod 1 of 2", "token", 0.0)  # type: ignore[arg-type]  # all that is asked of it
 
 
@@ -267,14 +267,14 @@ _STATE = {"running": False, "exit": 0, "began": 1.0, "ended": 2.0, "cpu_share": 
 )
 def test_a_load_agent_that_answers_with_something_else_is_one_sentence(data: bytes) -> None:
     with pytest.raises(LoadError, match="load pod 1 of 2") as caught:
-        _keeper(data).state()
+        _agent(data).state()
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize("data", [b'{"data": 3}', b'{"data": {"attributes": []}}', b"[]"])
 def test_a_setup_that_returns_something_else_returned_nothing(data: bytes) -> None:
-    assert _keeper(data).setup() is None
+    assert _agent(data).run_setup() is None
 
 
 @pytest.mark.parametrize(
@@ -282,19 +282,19 @@ def test_a_setup_that_returns_something_else_returned_nothing(data: bytes) -> No
 )
 def test_a_load_agent_cannot_choose_where_its_files_go(tmp_path: Path, name: str) -> None:
     state = _STATE | {"files": [{"name": name, "size": 1, "sha256": "0"}]}
-    keeper = _keeper(json.dumps(state).encode())
+    agent = _agent(json.dumps(state).encode())
     with pytest.raises(LoadError, match="names a file that is a path"):
-        keeper.take(keeper.state().files, tmp_path)
+        agent.download(agent.state().files, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_load_agent_that_sends_more_than_it_told_is_cut_short(tmp_path: Path) -> None:
-    keeper = _keeper(b"x" * (5 * 2**20))
-    state = _keeper(
+    agent = _agent(b"x" * (5 * 2**20))
+    state = _agent(
         json.dumps(_STATE | {"files": [{"name": "a", "size": 10, "sha256": "0"}]}).encode()
     ).state()
     with pytest.raises(LoadError, match="more than 10 bytes came"):
-        keeper.take(state.files, tmp_path)
+        agent.download(state.files, tmp_path)
     assert (tmp_path / "a").stat().st_size == 0
 
 

@@ -1,4 +1,4 @@
-"""Each process of ClusterLoader2 in a pod of its own, by real keepers, played by a stand-in."""
+"""Each process of ClusterLoader2 in a pod of its own, by real load agents, played by a stand-in."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ from pipeline.system.errors import ConfigError, LoadError
 from pipeline.system.tls import identity
 from tests.cl2_bench import GOOD, Bench
 from tests.clusters import FakeCluster, running
-from tests.keepers import keepers
+from tests.load_agents import load_agents
 from tests.loopback import answering, values
 
 pytestmark = pytest.mark.real
@@ -69,17 +69,19 @@ def stand(tmp_path: Path) -> Iterator[Stand]:
         prometheus.write_text(PROMETHEUS)
         prometheus.chmod(0o755)
         serve = stack.enter_context(
-            keepers(tmp_path / "pods", toolchain.keeper(), program, prometheus, gateway.path)
+            load_agents(
+                tmp_path / "pods", toolchain.load_agent(), program, prometheus, gateway.path
+            )
         )
         cluster = FakeCluster(serves=serve, operator=True)
         pods = ClusterPods(
             api=Api(str(stack.enter_context(running(cluster, tmp_path)))),
-            place=NamespaceSpec("load", "1", "load", 1, ClusterSettings(ready_s=20, load_pods=7)),
-            keeper=toolchain.keeper(),
+            spec=NamespaceSpec("load", "1", "load", 1, ClusterSettings(ready_s=20, load_pods=7)),
+            agent=toolchain.load_agent(),
             image=lambda name, *_: Image(name, Path("none")),
-            tick_s=0.05,
+            poll_s=0.05,
         )
-        pods.begin()
+        pods.create_namespace()
         bench.pods = pods
         bench.more = {"gateway": gateway, "prometheus": Program(prometheus, "1", "sha256:01")}
         yield Stand(bench, cluster, stack.enter_context(answering(bench.answer)))

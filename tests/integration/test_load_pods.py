@@ -1,4 +1,4 @@
-"""Several k6 in real keepers do one load together, as one k6 alone would."""
+"""Several k6 in real load agents do one load together, as one k6 alone would."""
 
 import dataclasses
 from collections import Counter
@@ -23,7 +23,7 @@ from pipeline.model.subject import Arm, parse_spec
 from pipeline.system.errors import LoadError
 from tests.clusters import FakeCluster, running
 from tests.gotests import go_tests
-from tests.keepers import keepers
+from tests.load_agents import load_agents
 
 pytestmark = pytest.mark.real
 
@@ -48,20 +48,20 @@ def launched(tmp_path: Path, count: int, *, operator: bool) -> Iterator[dict[Arm
     environment = LocalSettings().environment(toolchain.etcd())
     with (
         environment.launch(dict.fromkeys(Arm, artifact), _made(tmp_path / "servers")) as targets,
-        keepers(tmp_path / "pods", toolchain.keeper(), toolchain.k6().path) as serve,
+        load_agents(tmp_path / "pods", toolchain.load_agent(), toolchain.k6().path) as serve,
     ):
         cluster = FakeCluster(serves=serve, operator=operator)
         with running(cluster, tmp_path) as config:
             pods = ClusterPods(
                 api=Api(str(config)),
-                place=NamespaceSpec(
+                spec=NamespaceSpec(
                     "load", "1", "load", 1, ClusterSettings(ready_s=20, load_pods=count)
                 ),
-                keeper=toolchain.keeper(),
+                agent=toolchain.load_agent(),
                 image=lambda name, *_: Image(name, Path("none")),
-                tick_s=0.1,
+                poll_s=0.1,
             )
-            pods.begin()
+            pods.create_namespace()
             yield {
                 arm: dataclasses.replace(one, pods=pods, url_in_pods=one.url)
                 for arm, one in targets.items()
@@ -73,9 +73,9 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def test_the_go_tests_of_the_keeper_pass(tmp_path: Path) -> None:
+def test_the_go_tests_of_the_load_agent_pass(tmp_path: Path) -> None:
     said = go_tests("load-agent", tmp_path, "-count=1", "-v", ".")
-    assert "ok  \tgithub.com/milo-os/milo-perf/keeper" in said
+    assert "ok  \tgithub.com/milo-os/milo-perf/go/load-agent" in said
     assert said.count("--- PASS") >= 9
 
 

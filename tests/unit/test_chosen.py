@@ -181,8 +181,8 @@ def test_load_pods_are_put_into_what_was_written(tmp_path: Path, written: str) -
     found = with_load_pods(before, 4)
     assert found == before.model_copy(update={"load_pods": 4})
     assert found.facts["load pods"] == "4"
-    assert "keeper" in found.needs
-    assert "keeper" not in read_environment("kind").needs
+    assert "load-agent" in found.needs
+    assert "load-agent" not in read_environment("kind").needs
 
 
 def test_no_process_of_this_machine_is_a_load_pod() -> None:

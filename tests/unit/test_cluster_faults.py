@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.environments.api import Api
 from pipeline.environments.manifests import RUN
-from pipeline.environments.namespaces import LaunchNamespace, remove
+from pipeline.environments.namespaces import LaunchNamespace, delete_namespaces
 from pipeline.model.subject import Arm
 from pipeline.system.errors import LaunchError
 from tests.clusters import Fault
@@ -113,7 +113,7 @@ def test_of_a_namespace_whose_creation_was_not_answered_the_label_decides(
         "metadata": {"name": home.name, "labels": {RUN: run}},
     }
     lab.environment.api.apply(manifest)
-    remove([home], gone_s=1.0)
+    delete_namespaces([home], timeout_s=1.0)
 
     assert len(lab.cluster.of("Namespace")) == left
 

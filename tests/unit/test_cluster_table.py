@@ -47,10 +47,10 @@ STAGES = {
     "apply Pod": ("PATCH", "/pods/"),
     "wait for Pod": ("GET", "/pods"),
     "apply Job": ("PATCH", "/jobs/"),
-    "set up": ("POST", "/keeper/setup"),
-    "start load": ("POST", "/keeper/start"),
-    "under load": ("GET", "/keeper/state"),
-    "take points": ("GET", "/keeper/files/"),
+    "set up": ("POST", "/agent/setup"),
+    "start load": ("POST", "/agent/start"),
+    "under load": ("GET", "/agent/state"),
+    "take points": ("GET", "/agent/files/"),
     "collect logs": ("GET", "/log"),
     "delete": ("DELETE", "/api/v1/namespaces/"),
 }
@@ -85,16 +85,16 @@ def lab(
 ) -> Iterator[tuple[FakeCluster, ClusterEnvironment]]:
     """Pretend a cluster; `told` is called once the load is asked how far it is."""
     first = free_ports()
-    keeper = Pretended(runs=runs)
+    agent = Pretended(runs=runs)
     with ExitStack() as stack:
         serve = stack.enter_context(products(first, FIRST_NODE_PORT))
-        keep = serving(stack, {"load-0-0-abcde": keeper})
+        keep = serving(stack, {"load-0-0-abcde": agent})
         cluster = FakeCluster(
-            serves=lambda pod, of: (keep if pod["metadata"]["name"] in KEEPERS else serve)(pod, of)
+            serves=lambda pod, of: (keep if pod["metadata"]["name"] in AGENTS else serve)(pod, of)
         )
-        keeper.before_state = lambda: told(cluster)
+        agent.before_state = lambda: told(cluster)
         config = stack.enter_context(running(cluster, folder))
-        programs = {name: Program(Path(name), "1", "sha256:00") for name in ("etcd", "keeper")}
+        programs = {name: Program(Path(name), "1", "sha256:00") for name in ("etcd", "load-agent")}
         yield (
             cluster,
             ClusterEnvironment(
@@ -103,12 +103,12 @@ def lab(
                 programs=programs,
                 connector=NodePortConnector(first),
                 image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
-                tick_s=0.01,
+                poll_s=0.01,
             ),
         )
 
 
-KEEPERS = ("load-0-0-abcde",)
+AGENTS = ("load-0-0-abcde",)
 
 
 def ended(environment: ClusterEnvironment, out: Path) -> str:

@@ -25,15 +25,15 @@ from tests.pretended import POINTS, WORK, Pretended, serving
 
 @dataclass
 class Crew:
-    """Load pods of a fake cluster, with keepers that do as they are told."""
+    """Load pods of a fake cluster, with agents that do as they are told."""
 
     cluster: FakeCluster
     pods: ClusterPods
     out: Path
-    keepers: dict[str, Pretended]
+    agents: dict[str, Pretended]
 
     def run(self, work: PodWork = WORK) -> tuple[PodResult, ...]:
-        self.pods.begin()
+        self.pods.create_namespace()
         return self.pods.run(work, self.out, lambda: None)
 
     def change(self, pod: str, status: Object | None) -> None:
@@ -46,19 +46,19 @@ class Crew:
 
 
 def crew_of(stack: ExitStack, tmp_path: Path, settings: ClusterSettings) -> Crew:
-    keepers = {f"load-0-{index}-abcde": Pretended() for index in range(settings.load_pods)}
-    cluster = FakeCluster(serves=serving(stack, keepers))
+    agents = {f"load-0-{index}-abcde": Pretended() for index in range(settings.load_pods)}
+    cluster = FakeCluster(serves=serving(stack, agents))
     config = stack.enter_context(running(cluster, tmp_path))
     pods = ClusterPods(
         api=Api(str(config), retry_s=3, pause_s=0.01),
-        place=NamespaceSpec("milo-perf-1-000-load", "1", "load", 1_800_000_000, settings),
-        keeper=Program(Path("keeper"), "ours", "sha256:22"),
+        spec=NamespaceSpec("milo-perf-1-000-load", "1", "load", 1_800_000_000, settings),
+        agent=Program(Path("load-agent"), "ours", "sha256:22"),
         image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
-        tick_s=0.02,
+        poll_s=0.02,
     )
     out = tmp_path / "out"
     out.mkdir()
-    return Crew(cluster, pods, out, keepers)
+    return Crew(cluster, pods, out, agents)
 
 
 @pytest.fixture
@@ -73,19 +73,19 @@ def test_one_sets_up_all_begin_and_their_points_are_taken(crew: Crew) -> None:
     assert [one.name for one in done] == [f"load pod {number} of 3" for number in (1, 2, 3)]
     assert all(one.exit == 0 and not one.lost and one.cpu_share == 0.25 for one in done)
     assert all((one.folder / "points.csv.gz").read_bytes() == POINTS for one in done)
-    first, *others = crew.keepers.values()
+    first, *others = crew.agents.values()
     assert first.asked[:2] == ["POST setup", "POST start"]
     for one in others:
         assert one.asked[:2] == ["PUT setup", "POST start"]
         assert one.given == {"names": ["a"]}
-    assert all(one.asked[-1] == "POST taken" for one in crew.keepers.values())
+    assert all(one.asked[-1] == "POST downloaded" for one in crew.agents.values())
 
 
 def test_what_is_applied_is_what_kubernetes_takes_and_shows_no_token(crew: Crew) -> None:
     crew.run()
     applied = [one for one in crew.cluster.objects.values() if one["kind"] != "Pod"]
     assert {one["kind"] for one in applied} >= {"ConfigMap", "Secret", "Job", "NetworkPolicy"}
-    tokens = {one.token for one in crew.keepers.values()} | {"hidden-from-all"}
+    tokens = {one.token for one in crew.agents.values()} | {"hidden-from-all"}
     for one in applied:
         for version in ("1.32", "1.33", "1.34"):
             kubernetes_validate.validate(one, version, strict=True)
@@ -94,11 +94,11 @@ def test_what_is_applied_is_what_kubernetes_takes_and_shows_no_token(crew: Crew)
 
 
 def test_the_api_of_the_cluster_gets_few_questions(crew: Crew) -> None:
-    for one in crew.keepers.values():
+    for one in crew.agents.values():
         one.runs = 2
     before = len(crew.cluster.asked)
     crew.run()
-    states = sum(one.asked.count("GET state") for one in crew.keepers.values())
+    states = sum(one.asked.count("GET state") for one in crew.agents.values())
     assert states == 9
     assert len(crew.cluster.asked) - before < 40
 
@@ -117,7 +117,7 @@ def test_the_api_of_the_cluster_gets_few_questions(crew: Crew) -> None:
 def test_a_pod_that_is_lost_under_load_is_named_and_the_others_are_kept(
     crew: Crew, status: Object | None, why: str
 ) -> None:
-    crew.keepers["load-0-1-abcde"].runs = 1000
+    crew.agents["load-0-1-abcde"].runs = 1000
     threading.Timer(0.2, lambda: crew.change("load-0-1-abcde", status)).start()
     first, second, third = crew.run()
 
@@ -128,7 +128,7 @@ def test_a_pod_that_is_lost_under_load_is_named_and_the_others_are_kept(
 
 
 def test_a_pod_that_does_not_end_is_late(crew: Crew) -> None:
-    crew.keepers["load-0-2-abcde"].runs = 1000
+    crew.agents["load-0-2-abcde"].runs = 1000
     work = PodWork(**{**_fields(WORK), "timeout_s": 1.0})
     *others, third = crew.run(work)
     assert third.lost == "it had not ended after 1 s"
@@ -141,35 +141,35 @@ def _fields(work: PodWork) -> dict[str, Any]:
 
 @pytest.mark.parametrize("how", ["damaged", "short"])
 def test_points_that_come_otherwise_than_they_were_are_taken_again(crew: Crew, how: str) -> None:
-    setattr(crew.keepers["load-0-0-abcde"], how, 1)
-    setattr(crew.keepers["load-0-1-abcde"], how, 99)
+    setattr(crew.agents["load-0-0-abcde"], how, 1)
+    setattr(crew.agents["load-0-1-abcde"], how, 99)
     first, second, _ = crew.run()
     assert (first.folder / "points.csv.gz").read_bytes() == POINTS
     assert "load pod 2 of 3: points.csv.gz did not arrive whole" in second.lost
 
 
 def test_a_pod_that_names_a_path_writes_nothing(crew: Crew) -> None:
-    crew.keepers["load-0-0-abcde"].name = "../../escaped"
+    crew.agents["load-0-0-abcde"].name = "../../escaped"
     first, *_ = crew.run()
     assert "names a file that is a path" in first.lost
     assert not list(crew.out.parent.rglob("escaped"))
 
 
 def test_a_setup_that_fails_is_told_and_is_not_tried_again(crew: Crew) -> None:
-    crew.keepers["load-0-0-abcde"].setup_fails = True
+    crew.agents["load-0-0-abcde"].setup_fails = True
     with pytest.raises(LoadError, match=r"load pod 1 of 3: setup: .* 500: setup\(\) threw"):
         crew.run()
-    assert crew.keepers["load-0-0-abcde"].asked.count("POST setup") == 1
+    assert crew.agents["load-0-0-abcde"].asked.count("POST setup") == 1
 
 
 def test_a_target_that_dies_ends_the_load(crew: Crew) -> None:
-    for one in crew.keepers.values():
+    for one in crew.agents.values():
         one.runs = 1000
 
     def dead() -> None:
         raise LoadError("server of the candidate exited with 1 while it was measured")
 
-    crew.pods.begin()
+    crew.pods.create_namespace()
     with pytest.raises(LoadError, match="server of the candidate exited"):
         crew.pods.run(WORK, crew.out, dead)
 

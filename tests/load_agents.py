@@ -1,4 +1,4 @@
-"""Load pods as processes of this machine: the real keeper, and any program."""
+"""Load pods as processes of this machine: the real agent, and any program."""
 
 import base64
 import os
@@ -15,20 +15,20 @@ from pipeline.system import http_client
 from pipeline.system.tls import free_ports
 from tests.clusters import FakeCluster, Object
 
-_HELPER_PORTS = ("9443", "9090")
+_SIDECAR_PORTS = ("9443", "9090")
 
 
 @contextmanager
-def keepers(
-    folder: Path, keeper: Program, program: Path, *helpers: Path
+def load_agents(
+    folder: Path, agent: Program, program: Path, *sidecars: Path
 ) -> Iterator[Callable[[Object, FakeCluster], None]]:
-    """Run the keeper of each load pod that a fake cluster starts, until the block is left.
+    """Run the agent of each load pod that a fake cluster starts, until the block is left.
 
     Args:
         folder: For what each would have in a pod.
-        keeper: The program.
+        agent: The program.
         program: What it runs.
-        helpers: What that needs beside it; each gets a port of its own, as all are on one host.
+        sidecars: What that needs beside it; each gets a port of its own, as all are on one host.
     """
     running: list[subprocess.Popen[bytes]] = []
 
@@ -36,32 +36,32 @@ def keepers(
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         home = folder / name
         _write(home, pod["spec"], lambda kind, one: _found(cluster, namespace, kind, one))
-        port, rest, *others = free_ports(2 + len(_HELPER_PORTS))
-        beside = dict(zip(_HELPER_PORTS, map(str, others), strict=True))
+        port, rest, *others = free_ports(2 + len(_SIDECAR_PORTS))
+        beside = dict(zip(_SIDECAR_PORTS, map(str, others), strict=True))
         container = pod["spec"]["containers"][0]
         given = {one["name"]: _here(one["value"], home) for one in container["env"]}
-        if "KEEPER_HELPERS" in given:
-            text = _with_ports(given["KEEPER_HELPERS"], beside).replace(
+        if "AGENT_SIDECARS" in given:
+            text = _with_ports(given["AGENT_SIDECARS"], beside).replace(
                 "=/tmp/prometheus", f"={home}/data"
             )
-            for number, helper in enumerate(helpers):
-                text = text.replace(f'"/helper-{number}"', f'"{helper}"')
-            given["KEEPER_HELPERS"] = text
+            for number, sidecar in enumerate(sidecars):
+                text = text.replace(f'"/sidecar-{number}"', f'"{sidecar}"')
+            given["AGENT_SIDECARS"] = text
         index = pod["metadata"]["labels"].get("batch.kubernetes.io/job-completion-index", "")
         for path in (*home.glob("secrets/*/kubeconfig"), *home.glob("secrets/*.json")):
             path.write_text(_here(_with_ports(path.read_text(), beside), home))
         environment = {
             **os.environ,
             **given,
-            "KEEPER_PROGRAM": str(program),
-            "KEEPER_LISTEN": f"127.0.0.1:{port}",
-            **({"KEEPER_REST": f"127.0.0.1:{rest}"} if "KEEPER_REST" in given else {}),
+            "AGENT_PROGRAM": str(program),
+            "AGENT_LISTEN": f"127.0.0.1:{port}",
+            **({"AGENT_REST": f"127.0.0.1:{rest}"} if "AGENT_REST" in given else {}),
             "JOB_COMPLETION_INDEX": index,
         }
         with (home / "pod.log").open("wb") as log:
             running.append(
                 subprocess.Popen(
-                    [keeper.path, *pod["spec"]["_args"]],
+                    [agent.path, *pod["spec"]["_args"]],
                     env=environment,
                     stdout=log,
                     stderr=subprocess.STDOUT,

@@ -16,34 +16,34 @@ import (
 )
 
 func TestPointsAreKeptUntilTheyAreTaken(t *testing.T) {
-	ask, code, _ := keeperOf(t, nil, nil)
+	ask, code, _ := agentOf(t, nil, nil)
 	until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
-	if status, body := ask("POST", "/keeper/setup", token, nil); status != 200 || string(body) != `{"made":1}` {
+	if status, body := ask("POST", "/agent/setup", token, nil); status != 200 || string(body) != `{"made":1}` {
 		t.Fatalf("setup: %d %s", status, body)
 	}
-	if status, body := ask("GET", "/keeper/state", token, nil); status != 200 || !strings.Contains(string(body), `"running":true`) {
+	if status, body := ask("GET", "/agent/state", token, nil); status != 200 || !strings.Contains(string(body), `"running":true`) {
 		t.Fatalf("state: %d %s", status, body)
 	}
-	if status, _ := ask("POST", "/keeper/taken", token, nil); status != http.StatusConflict {
+	if status, _ := ask("POST", "/agent/downloaded", token, nil); status != http.StatusConflict {
 		t.Fatalf("taken before the end: %d", status)
 	}
-	if status, _ := ask("POST", "/keeper/start", token, nil); status != 200 {
+	if status, _ := ask("POST", "/agent/start", token, nil); status != 200 {
 		t.Fatalf("start: %d", status)
 	}
 	var state struct {
 		Running bool
 		Exit    int
-		Files   []kept
+		Files   []resultFile
 	}
 	until(t, "ended", func() bool {
-		_, body := ask("GET", "/keeper/state", token, nil)
+		_, body := ask("GET", "/agent/state", token, nil)
 		return json.Unmarshal(body, &state) == nil && !state.Running
 	})
 	if state.Exit != 0 || len(state.Files) != 3 {
 		t.Fatalf("%+v", state)
 	}
 	for _, file := range state.Files {
-		status, content := ask("GET", "/keeper/files/"+file.Name, token, nil)
+		status, content := ask("GET", "/agent/files/"+file.Name, token, nil)
 		hash := sha256.Sum256(content)
 		if status != 200 || int64(len(content)) != file.Size || hex.EncodeToString(hash[:]) != file.SHA256 {
 			t.Fatalf("%s: %d, %d bytes", file.Name, status, len(content))
@@ -52,7 +52,7 @@ func TestPointsAreKeptUntilTheyAreTaken(t *testing.T) {
 	if status, _ := ask("GET", statusPath, "", nil); status != 200 {
 		t.Fatalf("a Pod that keeps points must look alive: %d", status)
 	}
-	if status, _ := ask("POST", "/keeper/taken", token, nil); status != 200 {
+	if status, _ := ask("POST", "/agent/downloaded", token, nil); status != 200 {
 		t.Fatalf("taken: %d", status)
 	}
 	if got := <-code; got != 0 {
@@ -61,15 +61,15 @@ func TestPointsAreKeptUntilTheyAreTaken(t *testing.T) {
 }
 
 func TestNobodyStartsItWithoutTheToken(t *testing.T) {
-	ask, code, folder := keeperOf(t, nil, nil)
+	ask, code, folder := agentOf(t, nil, nil)
 	until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
 	for _, one := range []string{"POST setup", "PUT setup", "POST start", "POST taken", "GET state", "GET files/k6.log"} {
 		method, path, _ := strings.Cut(one, " ")
-		if status, _ := ask(method, "/keeper/"+path, "guessed", nil); status != http.StatusForbidden {
+		if status, _ := ask(method, "/agent/"+path, "guessed", nil); status != http.StatusForbidden {
 			t.Errorf("%s: %d", one, status)
 		}
 	}
-	// What the starter of the operator sends changes nothing: the keeper is told by its own.
+	// What the starter of the operator sends changes nothing: only our client starts the load.
 	if status, _ := ask("PATCH", statusPath, "", []byte(resume)); status != 200 {
 		t.Errorf("the operator's starter: %d", status)
 	}
@@ -85,12 +85,12 @@ func TestTheOperatorsShareIsTaken(t *testing.T) {
 		"run", "--quiet", "--execution-segment=1/3:2/3", "--execution-segment-sequence=0,1/3,2/3,1",
 		"/test/script.js", "--address=0.0.0.0:6565", "--paused", "--tag", "instance_id=2",
 	}
-	ask, code, folder := keeperOf(t, given, map[string]string{"KEEPER_PODS": "3"})
+	ask, code, folder := agentOf(t, given, map[string]string{"AGENT_PODS": "3"})
 	until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
-	if status, _ := ask("PUT", "/keeper/setup", token, []byte(`{"made":7}`)); status != 200 {
+	if status, _ := ask("PUT", "/agent/setup", token, []byte(`{"made":7}`)); status != 200 {
 		t.Fatal(status)
 	}
-	ask("POST", "/keeper/start", token, nil)
+	ask("POST", "/agent/start", token, nil)
 	var said struct {
 		Args  []string
 		Data  map[string]int
@@ -109,16 +109,16 @@ func TestTheOperatorsShareIsTaken(t *testing.T) {
 }
 
 func TestALoadThatK6RefusesIsToldWithItsLog(t *testing.T) {
-	ask, code, _ := keeperOf(t, nil, map[string]string{"KEEPER_ARGS": `[["refused"]]`})
+	ask, code, _ := agentOf(t, nil, map[string]string{"AGENT_ARGS": `[["refused"]]`})
 	until(t, "ended", func() bool {
-		status, body := ask("GET", "/keeper/state", token, nil)
+		status, body := ask("GET", "/agent/state", token, nil)
 		return status == 200 && strings.Contains(string(body), `"exit":104`)
 	})
-	if _, body := ask("GET", "/keeper/files/k6.log", token, nil); string(body) != "no such flag\n" {
+	if _, body := ask("GET", "/agent/files/k6.log", token, nil); string(body) != "no such flag\n" {
 		t.Fatalf("%q", body)
 	}
 	for _, name := range []string{"..%2f..%2fetc%2fpasswd", "none"} {
-		if status, _ := ask("GET", "/keeper/files/"+name, token, nil); status != http.StatusNotFound {
+		if status, _ := ask("GET", "/agent/files/"+name, token, nil); status != http.StatusNotFound {
 			t.Errorf("%s: %d", name, status)
 		}
 	}
@@ -126,7 +126,7 @@ func TestALoadThatK6RefusesIsToldWithItsLog(t *testing.T) {
 }
 
 func TestPointsThatNobodyTakesEndThePod(t *testing.T) {
-	_, code, _ := keeperOf(t, nil, map[string]string{"KEEPER_ARGS": `[["refused"]]`, "KEEPER_KEEP": "10ms"})
+	_, code, _ := agentOf(t, nil, map[string]string{"AGENT_ARGS": `[["refused"]]`, "AGENT_KEEP": "10ms"})
 	if got := <-code; got != exitFailed {
 		t.Fatal(got)
 	}
@@ -155,12 +155,12 @@ func TestShares(t *testing.T) {
 
 func TestWhatIsNotSetIsNamed(t *testing.T) {
 	whole := map[string]string{
-		"KEEPER_PROGRAM": "x", "KEEPER_FOLDER": "x", "KEEPER_LISTEN": "x", "KEEPER_REST": "x",
-		"KEEPER_ARGS": "[[]]", "KEEPER_LOG": "x", "KEEPER_PODS": "1", "KEEPER_KEEP": "1s", "KEEPER_TOKEN_FILE": "/dev/null",
+		"AGENT_PROGRAM": "x", "AGENT_FOLDER": "x", "AGENT_LISTEN": "x", "AGENT_REST": "x",
+		"AGENT_ARGS": "[[]]", "AGENT_LOG": "x", "AGENT_PODS": "1", "AGENT_KEEP": "1s", "AGENT_TOKEN_FILE": "/dev/null",
 	}
 	for name, wrong := range map[string]string{
-		"KEEPER_PROGRAM": "", "KEEPER_FOLDER": "", "KEEPER_LISTEN": "", "KEEPER_LOG": "",
-		"KEEPER_ARGS": "[]", "KEEPER_HELPERS": "gateway", "KEEPER_PODS": "0", "KEEPER_KEEP": "soon", "KEEPER_TOKEN_FILE": "/dev/null",
+		"AGENT_PROGRAM": "", "AGENT_FOLDER": "", "AGENT_LISTEN": "", "AGENT_LOG": "",
+		"AGENT_ARGS": "[]", "AGENT_SIDECARS": "gateway", "AGENT_PODS": "0", "AGENT_KEEP": "soon", "AGENT_TOKEN_FILE": "/dev/null",
 	} {
 		_, err := read(func(asked string) string {
 			if asked == name {
@@ -168,7 +168,7 @@ func TestWhatIsNotSetIsNamed(t *testing.T) {
 			}
 			return whole[asked]
 		})
-		if err == nil || !strings.Contains(err.Error(), name) && name != "KEEPER_TOKEN_FILE" {
+		if err == nil || !strings.Contains(err.Error(), name) && name != "AGENT_TOKEN_FILE" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -181,35 +181,35 @@ func TestAnotherProgramBeginsWhenItIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	ask, code, folder := keeperOf(t, nil, map[string]string{
-		"KEEPER_REST": "", "KEEPER_LOG": "cl2.log", "KEEPER_PODS": "2", "JOB_COMPLETION_INDEX": "1",
-		"KEEPER_ARGS":   `[["refused"],["refused","second"]]`,
-		"KEEPER_HELPER": `[["false"],["sleep","60"]]`, "KEEPER_HELPER_AT": listener.Addr().String(),
+	ask, code, folder := agentOf(t, nil, map[string]string{
+		"AGENT_REST": "", "AGENT_LOG": "cl2.log", "AGENT_PODS": "2", "JOB_COMPLETION_INDEX": "1",
+		"AGENT_ARGS":     `[["refused"],["refused","second"]]`,
+		"AGENT_SIDECARS": fmt.Sprintf(`[{"commands": [["false"],["sleep","60"]], "at": %q}]`, listener.Addr()),
 	})
 	until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
-	if status, _ := ask("POST", "/keeper/setup", token, nil); status != http.StatusNotFound {
+	if status, _ := ask("POST", "/agent/setup", token, nil); status != http.StatusNotFound {
 		t.Errorf("it has no setup: %d", status)
 	}
 	if entries, err := os.ReadDir(folder); err != nil || len(entries) > 0 {
 		t.Fatalf("it began before it was told: %v, %v", entries, err)
 	}
-	ask("POST", "/keeper/start", token, nil)
+	ask("POST", "/agent/start", token, nil)
 	var state struct {
 		Running      bool
 		Exit         int
 		Began, Ended float64
 	}
 	until(t, "ended", func() bool {
-		_, body := ask("GET", "/keeper/state", token, nil)
+		_, body := ask("GET", "/agent/state", token, nil)
 		return json.Unmarshal(body, &state) == nil && !state.Running
 	})
 	if state.Exit != 104 || state.Began < 1e9 || state.Ended < state.Began {
 		t.Fatalf("%+v", state)
 	}
-	if _, body := ask("GET", "/keeper/files/cl2.log", token, nil); string(body) != "no such flag\n" {
+	if _, body := ask("GET", "/agent/files/cl2.log", token, nil); string(body) != "no such flag\n" {
 		t.Fatalf("%q", body)
 	}
-	ask("POST", "/keeper/taken", token, nil)
+	ask("POST", "/agent/downloaded", token, nil)
 	if got := <-code; got != 0 {
 		t.Fatal(got)
 	}
@@ -219,27 +219,27 @@ func TestWhatIsNeededBesideAndDoesNotComeIsTold(t *testing.T) {
 	for command, said := range map[string]string{
 		"/nonexistent": "no such file", "false": "false ended before the load: exit status 1",
 	} {
-		helpers := fmt.Sprintf(`[{"commands": [["%s"]], "at": "127.0.0.1:1"}]`, command)
-		ask, code, _ := keeperOf(t, nil, map[string]string{"KEEPER_REST": "", "KEEPER_HELPERS": helpers})
+		given := fmt.Sprintf(`[{"commands": [["%s"]], "at": "127.0.0.1:1"}]`, command)
+		ask, code, _ := agentOf(t, nil, map[string]string{"AGENT_REST": "", "AGENT_SIDECARS": given})
 		until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
-		ask("POST", "/keeper/start", token, nil)
+		ask("POST", "/agent/start", token, nil)
 		until(t, "ended", func() bool {
-			_, body := ask("GET", "/keeper/state", token, nil)
+			_, body := ask("GET", "/agent/state", token, nil)
 			return strings.Contains(string(body), said)
 		})
 		interrupt(t, code)
 	}
 }
 
-func TestHelpersOfAnotherFormAreRefused(t *testing.T) {
+func TestSidecarsOfAnotherFormAreRefused(t *testing.T) {
 	for given, said := range map[string]string{
-		`{}`:                              "no list of helpers",
+		`{}`:                              "not a list of sidecars",
 		`[{"commands": [[]], "at": "x"}]`: "empty command",
 		`[{"commands": [], "at": "x"}]`:   "has 0 lists",
 		`[{"commands": [["a"], ["b"]]}]`:  "has 2 lists",
 	} {
-		_, err := helpers(func(name string) string {
-			if name == "KEEPER_HELPERS" {
+		_, err := sidecars(func(name string) string {
+			if name == "AGENT_SIDECARS" {
 				return given
 			}
 			return ""

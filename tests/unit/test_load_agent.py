@@ -48,15 +48,15 @@ class Pods:
         return Body(self.answer)
 
 
-def keeper(answer: bytes) -> LoadAgent:
+def agent(answer: bytes) -> LoadAgent:
     return LoadAgent(cast("Api", Pods(answer)), "perf", "load-1", "load pod 2 of 4", "token", 0.0)
 
 
 def understood(answer: bytes) -> tuple[AgentState, object] | None:
     """Return what an answer says, or None where it is refused in a sentence."""
     try:
-        one = keeper(answer)
-        return one.state(), one.setup()
+        one = agent(answer)
+        return one.state(), one.run_setup()
     except LoadError as error:
         refused = str(error)
     assert refused.startswith("load pod 2 of 4")
@@ -65,7 +65,7 @@ def understood(answer: bytes) -> tuple[AgentState, object] | None:
     return None
 
 
-def test_an_answer_of_a_keeper_is_understood() -> None:
+def test_an_answer_of_an_agent_is_understood() -> None:
     kept = {"name": "points.csv.gz", "size": 3, "sha256": "0123"}
     said = {**ENDED, "files": [kept], "data": {"attributes": {"data": {"names": ["a"]}}}}
 
@@ -102,4 +102,4 @@ def test_fields_of_any_kind_are_refused_in_a_sentence(said: dict[str, Any]) -> N
 @pytest.mark.parametrize("name", ["../points", "/etc/passwd", "a\0b", "", "..", "a/b", "x" * 300])
 def test_a_name_that_is_no_file_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(LoadError):
-        keeper(b"").take((PodFile(name, 0, ""),), tmp_path)
+        agent(b"").download((PodFile(name, 0, ""),), tmp_path)
