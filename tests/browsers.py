@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.system import paths
-from pipeline.system.lock import alone
+from pipeline.system.lock import exclusive_lock
 
 _HERE = Path(__file__).parent / "chromium"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -75,7 +75,7 @@ def _packages() -> Path:
     lock = (_HERE / "package-lock.json").read_bytes()
     folder = paths.cache() / f"page-tests-{hashlib.sha256(lock).hexdigest()[:16]}"
     done = folder / "fetched"
-    with alone(paths.cache() / "page-tests.lock", "fetching a browser", str(folder)):
+    with exclusive_lock(paths.cache() / "page-tests.lock", "fetching a browser", str(folder)):
         if not done.is_file():
             folder.mkdir(exist_ok=True)
             for name in ("package.json", "package-lock.json"):
@@ -90,7 +90,7 @@ def _unpacked(folder: Path) -> Path:
     """Return the folder of the fetched Chromium, unpacked by the first who asks."""
     unpacked, packed = folder / "chromium", folder / "node_modules" / "@sparticuz" / "chromium"
     done = folder / "unpacked"
-    with alone(paths.cache() / "page-tests.lock", "unpacking a browser", str(folder)):
+    with exclusive_lock(paths.cache() / "page-tests.lock", "unpacking a browser", str(folder)):
         if not done.is_file():
             unpacked.mkdir(exist_ok=True)
             script = str(_HERE / "unpack.js")

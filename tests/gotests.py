@@ -27,6 +27,6 @@ def go_tests(module: str, out: Path, *args: str, variables: Mapping[str, str] | 
         output=log,
         timeout_s=900,
         env={**dict(chosen.environment), **(variables or {})},
-        cwd=paths.ours("go", module),
+        cwd=paths.project_path("go", module),
     )
     return log.read_text()

@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         "--document",
         type=Path,
         metavar="FILE",
-        default=paths.ours("docs", "faults.md"),
+        default=paths.project_path("docs", "faults.md"),
         help="written once all rows are there (default: docs/faults.md)",
     )
     return parser

@@ -77,10 +77,10 @@ def main(_argv: list[str]) -> None:
             cpu(through, endpoint, target, str(programs["gateway"].path), Path(folder))
 
 
-def latency(direct: http_client.Connection, through: http_client.Connection) -> None:
+def latency(direct: http_client.ServerConnection, through: http_client.ServerConnection) -> None:
     """Ask one request each way, in random order, and print what the way through adds."""
     draw = random.Random(1)
-    seconds: dict[http_client.Connection, list[float]] = {direct: [], through: []}
+    seconds: dict[http_client.ServerConnection, list[float]] = {direct: [], through: []}
     for number in range(_PAIRS):
         for connection in draw.sample(list(seconds), 2):
             taken = _asked(connection)
@@ -97,7 +97,7 @@ def latency(direct: http_client.Connection, through: http_client.Connection) -> 
 
 
 def cpu(
-    through: http_client.Connection,
+    through: http_client.ServerConnection,
     endpoint: MonitoredEndpoint,
     target: Target,
     path: str,
@@ -133,7 +133,7 @@ def cpu(
     print(f"memory of the gateway: {process.memory_info().rss / 1e6:.0f} MB")
 
 
-def _one_by_one(through: http_client.Connection) -> int:
+def _one_by_one(through: http_client.ServerConnection) -> int:
     began, count = time.monotonic(), 0
     while (now := time.monotonic()) < began + _RATED_S:
         if (wait := began + count / _RATE - now) > 0:
@@ -161,11 +161,11 @@ def _by_k6(endpoint: MonitoredEndpoint, target: Target, out: Path) -> int:
     return int(found["count"])
 
 
-def _connection(target: Target, url: str, ca_file: Path) -> http_client.Connection:
-    return http_client.Connection(url, ca_file=ca_file, token=target.token_file.read_text())
+def _connection(target: Target, url: str, ca_file: Path) -> http_client.ServerConnection:
+    return http_client.ServerConnection(url, ca_file=ca_file, token=target.token_file.read_text())
 
 
-def _asked(connection: http_client.Connection) -> float:
+def _asked(connection: http_client.ServerConnection) -> float:
     began = time.perf_counter()
     status, _ = connection.ask("GET", _PATH)
     taken = time.perf_counter() - began

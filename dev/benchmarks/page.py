@@ -55,7 +55,7 @@ def _cpu_s() -> float:
 
 def _fill(out: Path) -> None:
     """Write the folder of a run: results, and for every pair raw points and looks."""
-    path = paths.ours("suites", "pr.toml")
+    path = paths.project_path("suites", "pr.toml")
     shutil.copy(path, out / "suite.toml")
     suite = suite_file.load(path).suite.of(Product.REFERENCE)
     metrics = [(w.name, m.metric()) for w in suite.workloads for m in w.metrics][:METRICS]

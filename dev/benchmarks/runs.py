@@ -132,6 +132,6 @@ def _unused(out: Path) -> Path:
 def _commit() -> str:
     """Return the commit that is checked out, marked when files were changed since; or nothing."""
     describe = ["describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
-    command = ["git", "-C", str(paths.ours()), *describe]
+    command = ["git", "-C", str(paths.project_path()), *describe]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     return done.stdout.strip()

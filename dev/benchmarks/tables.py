@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--against", type=Path, metavar="DIR", help="another clone, run in turn")
     parser.add_argument("--runs", type=int, default=1, help="of each command (default: 1)")
     args = parser.parse_args(argv)
-    clones = {"ours": paths.ours()} | ({"other": args.against} if args.against else {})
+    clones = {"ours": paths.project_path()} | ({"other": args.against} if args.against else {})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.csv"
         for what, (verb, lines) in _files(args.lines).items():

@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
     known = os.environ.get(DATA)
     parser.add_argument("--data", type=Path, default=known and Path(known), metavar="DIR")
     parser.add_argument(
-        "--document", type=Path, default=paths.ours("docs", "verdicts.md"), metavar="FILE"
+        "--document", type=Path, default=paths.project_path("docs", "verdicts.md"), metavar="FILE"
     )
     args = parser.parse_args(argv)
     if args.data is None or not (args.data / "azure-vm-noise").is_dir():

@@ -153,7 +153,7 @@ _SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "points": lambda: [_points(path) for path in sorted((_GOLDEN / "k6").glob("*.csv.gz"))],
     "looks": lambda: [_PROCESS.encode(), _SERIES.encode()],
     "agent": lambda: [json.dumps(body).encode() for body in (_STATE, _SETUP)],
-    "suite": lambda: [(paths.ours("suites") / "smoke.toml").read_bytes(), _PLACE.encode()],
+    "suite": lambda: [(paths.project_path("suites") / "smoke.toml").read_bytes(), _PLACE.encode()],
     "prometheus": lambda: [f"{_prometheus(3)}\n---\n{_prometheus(9)}".encode()],
     "judge": lambda: [_JUDGE.encode(), _JUDGE.encode("utf-16"), _quoted(_JUDGE)],
     "history": lambda: [

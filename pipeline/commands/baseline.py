@@ -69,7 +69,7 @@ def add(commands: "options.Commands") -> None:
 def _save(args: argparse.Namespace) -> Exit:
     from pipeline.runs import baselines
 
-    output.show(f"{baselines.save_baseline(args.dir, args.name)}\n")
+    output.print_stdout(f"{baselines.save_baseline(args.dir, args.name)}\n")
     return Exit.NO_REGRESSION
 
 
@@ -79,7 +79,7 @@ def _show(args: argparse.Namespace) -> Exit:
     from pipeline.storage import codec
 
     baseline = baselines.stored_baseline(args.name)
-    output.show(codec.baseline_json(baseline) if args.json else baseline_text(baseline))
+    output.print_stdout(codec.baseline_json(baseline) if args.json else baseline_text(baseline))
     return Exit.NO_REGRESSION
 
 
@@ -97,8 +97,8 @@ def _calibrate(args: argparse.Namespace) -> Exit:
     calibration, path = baselines.run_calibration(
         args, args.out or terminal.new_folder(f"calibrate-{args.suite}")
     )
-    text = calibration_text(calibration, **terminal.shape())
-    output.show(path.read_text() if args.json else text)
+    text = calibration_text(calibration, **terminal.width_and_color())
+    output.print_stdout(path.read_text() if args.json else text)
     log.log.info("stored in %s", path)
     return Exit.NO_REGRESSION
 
@@ -112,7 +112,7 @@ def _spreads(args: argparse.Namespace) -> Exit:
     of_files = {path: newest_spreads(path) for path in args.paths if path.is_file()}
     folders = [path for path in args.paths if path not in of_files]
     spreads = baselines.spreads_of(folders, of_files)
-    output.show(codec.spreads_json(spreads) if args.json else spreads_text(spreads))
+    output.print_stdout(codec.spreads_json(spreads) if args.json else spreads_text(spreads))
     if args.save:
         log.log.info("stored in %s", baselines.save_spreads(spreads))
     return Exit.NO_REGRESSION
@@ -123,7 +123,7 @@ def _list(args: argparse.Namespace) -> Exit:
     from pipeline.storage import codec
 
     names = baselines.baseline_names()
-    output.show(
+    output.print_stdout(
         codec.list_json("baselines", names) if args.json else "".join(f"{n}\n" for n in names)
     )
     return Exit.NO_REGRESSION

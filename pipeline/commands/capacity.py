@@ -5,7 +5,7 @@ import argparse
 from pipeline.commands import options
 from pipeline.runs.capacity.request import DEFAULT_BUDGET
 from pipeline.system import output, terminal
-from pipeline.system.durations import duration_s, positive
+from pipeline.system.durations import duration_s, positive_number
 from pipeline.system.errors import ConfigError, Exit
 
 _EXITS = (
@@ -56,7 +56,10 @@ def add(commands: "options.Commands") -> None:
         "--object-bytes", type=int, metavar="N", help="data of each object (default: 1000)"
     )
     parser.add_argument(
-        "--rate", type=positive, metavar="N", help="of the probing load, per second (default: 20)"
+        "--rate",
+        type=positive_number,
+        metavar="N",
+        help="of the probing load, per second (default: 20)",
     )
     parser.add_argument(
         "--hold", type=duration_s, metavar="TIME", help="length of a hold (default: 20s)"
@@ -77,5 +80,5 @@ def _capacity(args: argparse.Namespace) -> Exit:
 
     out = args.resume or args.out or terminal.new_folder(f"capacity-{args.things}")
     capacity = stages.answered(args, out)
-    output.show(stages.shown(capacity, is_json=args.json, **terminal.shape()))
+    output.print_stdout(stages.shown(capacity, is_json=args.json, **terminal.width_and_color()))
     return stages.exit_code(capacity)

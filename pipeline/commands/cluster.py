@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.commands import options
 from pipeline.environments.gke.resources import DEFAULT_POOLS, OURS
 from pipeline.system import output
-from pipeline.system.durations import duration_s, positive
+from pipeline.system.durations import duration_s, positive_number
 from pipeline.system.errors import ConfigError, Exit, LaunchError
 from pipeline.system.log import log
 
@@ -80,7 +80,7 @@ def _create(args: argparse.Namespace) -> Exit:
     prices = cost.prices(args.prices)
     estimate = cost.estimate(spec, prices, args.budget_usd)
     show = gke_output.estimate_json if args.json else gke_output.estimate_text
-    output.show(show(spec, estimate))
+    output.print_stdout(show(spec, estimate))
     estimate.require_within()
     if args.dry_run:
         return Exit.NO_REGRESSION
@@ -175,7 +175,7 @@ def _show(
     from pipeline.environments.gke import output as gke_output
 
     show = gke_output.resources_json if args.json else gke_output.resources_text
-    output.show(show(decisions, scope.now_s))
+    output.print_stdout(show(decisions, scope.now_s))
 
 
 def _add_create(parser: argparse.ArgumentParser) -> None:
@@ -191,7 +191,7 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
         "--account", required=True, metavar="EMAIL", help="service account of its nodes"
     )
     parser.add_argument(
-        "--budget-usd", required=True, type=positive, metavar="N", help="refused above it"
+        "--budget-usd", required=True, type=positive_number, metavar="N", help="refused above it"
     )
     parser.add_argument(
         "--expires-in", type=duration_s, default=3 * 3600.0, metavar="TIME", help="default: 3h"

@@ -26,5 +26,5 @@ def _doctor(args: argparse.Namespace) -> Exit:
         from pipeline.environments import cluster_checks
 
         checks += cluster_checks.checks(args.environment)
-    output.show(codec.list_json("checks", checks) if args.json else doctor.render(checks))
+    output.print_stdout(codec.list_json("checks", checks) if args.json else doctor.render(checks))
     return Exit.NOT_STARTED if doctor.is_missing(checks) else Exit.NO_REGRESSION

@@ -50,5 +50,7 @@ def _evaluate(args: argparse.Namespace) -> Exit:
 
     out = args.resume or args.out or terminal.new_folder("evaluate")
     evaluation = stages.evaluated(args, out)
-    output.show(codec.evaluation_json(evaluation) if args.json else stages.shown(evaluation))
+    output.print_stdout(
+        codec.evaluation_json(evaluation) if args.json else stages.shown(evaluation)
+    )
     return Exit.NO_REGRESSION

@@ -88,8 +88,10 @@ def _history(args: argparse.Namespace) -> Exit:
     from pipeline.runs.history import history_json, run
 
     series = run.read_history(_request(args))
-    output.show(
-        history_json.history_json(series) if args.json else history_text(series, **terminal.shape())
+    output.print_stdout(
+        history_json.history_json(series)
+        if args.json
+        else history_text(series, **terminal.width_and_color())
     )
     exit_code = run.exit_code(series, alarm=args.alarm)
     if args.html is not None and not run.write_page(series, args.html, args.least):

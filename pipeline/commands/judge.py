@@ -69,7 +69,7 @@ def read_findings(args: argparse.Namespace) -> "list[Finding]":
 
 def print_findings(findings: "Sequence[Finding]", *, is_json: bool) -> None:
     """Print findings as JSON, or as text in the shape of the terminal."""
-    output.show(findings_text(findings, is_json=is_json))
+    output.print_stdout(findings_text(findings, is_json=is_json))
 
 
 def findings_text(findings: "Sequence[Finding]", *, is_json: bool) -> str:
@@ -80,7 +80,7 @@ def findings_text(findings: "Sequence[Finding]", *, is_json: bool) -> str:
         return codec.judged_json(findings)
     from pipeline.render.text import judged_text
 
-    return judged_text(findings, **terminal.shape())
+    return judged_text(findings, **terminal.width_and_color())
 
 
 def exit_code(findings: "Sequence[Finding]", *, strict: bool) -> Exit:

@@ -29,7 +29,7 @@ def _create(args: argparse.Namespace) -> Exit:
     if not cluster.is_there():
         cluster.make()
     cluster.found()
-    output.show(
+    output.print_stdout(
         f"the kind cluster {cluster.settings.name} is up; its kubeconfig: {cluster.kubeconfig}\n"
     )
     return Exit.NO_REGRESSION

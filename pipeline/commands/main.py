@@ -64,9 +64,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         with contextlib.redirect_stdout(text), contextlib.redirect_stderr(errors):
             return build_parser().parse_args(argv)
     finally:
-        output.show(text.getvalue())
+        output.print_stdout(text.getvalue())
         if errors.getvalue():
-            output.tell(errors.getvalue().removesuffix("\n"))
+            output.print_stderr(errors.getvalue().removesuffix("\n"))
 
 
 def _exit_code(args: argparse.Namespace) -> Exit:
@@ -78,7 +78,7 @@ def _exit_code(args: argparse.Namespace) -> Exit:
         log.log.debug("where it was raised:", exc_info=True)
         return _report_error(args, f"{error}", error.hint, error.exit_code)
     except KeyboardInterrupt:
-        output.tell("interrupted: everything that was started is stopped")
+        output.print_stderr("interrupted: everything that was started is stopped")
         return Exit.INTERRUPTED
     except ModuleNotFoundError as error:
         if (error.name or "pipeline").startswith("pipeline"):
@@ -103,7 +103,7 @@ def _exit_code(args: argparse.Namespace) -> Exit:
 def _report_error(args: argparse.Namespace, message: str, hint: str, exit_code: Exit) -> Exit:
     """Print an error and its hint, write them to the file of `--error-file`; return the code."""
     text = f"error: {message}\nhint: {hint}" if hint else f"error: {message}"
-    output.tell(text)
+    output.print_stderr(text)
     if args.error_file is not None:
         try:
             args.error_file.write_text(f"{text}\n", encoding="utf-8")
@@ -180,9 +180,9 @@ def _remove_leftovers(args: argparse.Namespace) -> None:
     folders = [getattr(args, name, None) for name in ("dir", "out", "resume")]
     for folder in folders:
         if isinstance(folder, Path):
-            from pipeline.system.private_folder import remove_left
+            from pipeline.system.private_folder import remove_leftovers
 
-            remove_left(folder)
+            remove_leftovers(folder)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

@@ -27,7 +27,7 @@ def _pack(args: argparse.Namespace) -> Exit:
     for reference, archive in write_images(
         args.spec, args.registry, args.build, load_pods=args.load_pods
     ):
-        output.show(f"{shlex.join(['crane', 'push', str(archive), reference])}\n")
+        output.print_stdout(f"{shlex.join(['crane', 'push', str(archive), reference])}\n")
     return Exit.NO_REGRESSION
 
 

@@ -21,5 +21,5 @@ def _plan(args: argparse.Namespace) -> Exit:
     from pipeline.storage import codec
 
     plan, need = preview(run.request(args))
-    output.show(codec.plan_json(plan, need) if args.json else plan_text(plan, need))
+    output.print_stdout(codec.plan_json(plan, need) if args.json else plan_text(plan, need))
     return Exit.NO_REGRESSION

@@ -111,7 +111,7 @@ def _publish(args: argparse.Namespace) -> Exit:
     from pipeline.publish import stages
 
     for text in stages.publish(args):
-        output.show(f"{text}\n")
+        output.print_stdout(f"{text}\n")
     return Exit.NO_REGRESSION
 
 

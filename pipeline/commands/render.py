@@ -21,5 +21,5 @@ def _render(args: argparse.Namespace) -> Exit:
     from pipeline.runs import reports
 
     report = reports.compare(args.dir)
-    output.show(reports.render(report, args.dir, args.format, **terminal.shape()))
+    output.print_stdout(reports.render(report, args.dir, args.format, **terminal.width_and_color()))
     return Exit.NO_REGRESSION

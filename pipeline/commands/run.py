@@ -154,9 +154,9 @@ def print_answer(args: argparse.Namespace, report: "Report", next_step: str = ""
 
     exit_code = policy.exit_code(report, strict=args.strict)
     if args.json:
-        output.show(codec.verdict_json(report, exit_code, words.answer(report), next_step))
+        output.print_stdout(codec.verdict_json(report, exit_code, words.answer(report), next_step))
     else:
-        output.show(text(report, **terminal.shape(), next_step=next_step))
+        output.print_stdout(text(report, **terminal.width_and_color(), next_step=next_step))
     return exit_code
 
 

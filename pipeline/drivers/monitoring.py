@@ -110,7 +110,7 @@ def monitor(
     Raises:
         LoadError: A program did not start, or a component is not scraped.
     """
-    identity = tls.identity(private / "gateway")
+    identity = tls.create_identity(private / "gateway")
     launch = _MonitorLaunch(target, programs, out.absolute(), private.absolute(), identity)
     with ExitStack() as stack:
         if prometheus_url:
@@ -129,13 +129,13 @@ class _MonitorLaunch:
     programs: Mapping[str, Program]
     out: Path
     private: Path
-    identity: tls.Identity
+    identity: tls.ServerIdentity
 
     def both(self, stack: ExitStack, scrape_s: float, rules: Sequence[Path]) -> MonitoredEndpoint:
         """Start both; try another port if another process took Prometheus's meanwhile."""
         target = self.target
         source = ScrapeSource(target.metrics, target.ca_file, target.admin_token_file)
-        for left in reversed(range(tls.TRIES)):
+        for left in reversed(range(tls.MAX_STARTS)):
             with ExitStack() as attempt:
                 (port,) = tls.free_ports(1)
                 url = f"http://{tls.ADDRESS}:{port}"
@@ -149,7 +149,7 @@ class _MonitorLaunch:
                         partial(http_client.answers, f"{url}/-/ready"), _READY_TIMEOUT_S
                     )
                 except processes.CommandError as error:
-                    in_use = tls.IN_USE in processes.log_tail(service.output)
+                    in_use = tls.ADDRESS_IN_USE in processes.log_tail(service.output)
                     if not (left and error.status and in_use):
                         raise
                     log.info("the port of Prometheus was taken meanwhile; trying another")
@@ -268,7 +268,7 @@ def prometheus_args(config: Path, data: Path, address: str) -> tuple[str, ...]:
 
 
 def gateway_args(
-    url: str, ca_file: Path, prometheus_url: str, identity: tls.Identity
+    url: str, ca_file: Path, prometheus_url: str, identity: tls.ServerIdentity
 ) -> tuple[str, ...]:
     """Return the arguments of a gateway, except for its address.
 

@@ -53,7 +53,7 @@ class LoadFromFiles(Settings):
 
     def our_files(self) -> dict[str, Path]:
         """Return those files of ours that such a load uses, by their path in the tree."""
-        return self._found(files.ours(self.root))
+        return self._found(files.project_path(self.root))
 
     def tree(self) -> dict[str, Path]:
         """Return every file that decides what is measured, by its path in the tree."""
@@ -63,7 +63,7 @@ class LoadFromFiles(Settings):
     def laid_out(self) -> Iterator[Path]:
         """Yield a folder with the whole tree: ours, or a copy where some of it is not."""
         if not self.own_files():
-            yield files.ours(self.root)
+            yield files.project_path(self.root)
             return
         with tempfile.TemporaryDirectory(prefix="milo-perf-load-") as folder:
             copy(self.tree(), Path(folder))
@@ -83,7 +83,7 @@ def require_file(settings: type[LoadFromFiles], name: str, context: object) -> N
         ValueError: It is not.
     """
     folder = context.get(FOLDER) if isinstance(context, Mapping) else None
-    ours = files.ours(settings.root)
+    ours = files.project_path(settings.root)
     if folder is None or (folder / name).is_file() or (ours / name).is_file():
         return
     known = sorted(path.name for path in ours.iterdir() if path.suffix in settings.suffixes)

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from pipeline.system.errors import ConfigError, LaunchError
 from pipeline.system.log import log
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 FIELD_MANAGER = "milo-perf"
 RETRY_S = 60.0
@@ -341,7 +341,7 @@ def _message(error: Any) -> str:  # noqa: ANN401 (the library has no types)
     try:
         message = json.loads(body)["message"]
     except (ValueError, RecursionError):  # text, from a proxy in front of the API server
-        message = clipped(str(body).strip(), _MAX_MESSAGE) or error.reason
+        message = truncate(str(body).strip(), _MAX_MESSAGE) or error.reason
     except (KeyError, TypeError):
         message = error.reason
     return str(message)[:_MAX_MESSAGE]

@@ -17,7 +17,7 @@ from pathlib import Path
 from pipeline.model.ports import Program
 from pipeline.system import paths
 from pipeline.system.errors import LaunchError
-from pipeline.system.lock import alone
+from pipeline.system.lock import exclusive_lock
 
 REPOSITORY = "milo-perf.invalid"
 """Where the images of an archive seem to be from: a name that no registry can have."""
@@ -66,7 +66,7 @@ def pack(
                     " mostly are; a build may also be an image, as image:REF@sha256:…",
                 )
         archive.parent.mkdir(parents=True, exist_ok=True)
-        with alone(archive.with_suffix(".lock"), f"packing {name}"):
+        with exclusive_lock(archive.with_suffix(".lock"), f"packing {name}"):
             if not archive.is_file():
                 partial = archive.with_suffix(".partial")
                 _write(partial, reference, programs)

@@ -21,7 +21,7 @@ from pipeline.model.ports import Program
 from pipeline.model.subject import Arm
 from pipeline.system import paths, processes
 from pipeline.system.errors import LaunchError, PipelineError
-from pipeline.system.lock import alone
+from pipeline.system.lock import exclusive_lock
 from pipeline.system.log import log, step
 from pipeline.system.tls import ADDRESS
 
@@ -239,7 +239,7 @@ class KindCluster:
         output = self.folder / "kind.log"
         output.unlink(missing_ok=True)
         try:
-            with alone(paths.cache() / "kind.lock", "changing a kind cluster"):
+            with exclusive_lock(paths.cache() / "kind.lock", "changing a kind cluster"):
                 processes.run(
                     [str(self.program.path), *arguments],
                     output=output,

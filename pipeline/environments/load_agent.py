@@ -13,7 +13,7 @@ from pipeline.storage import strict_json
 from pipeline.storage.strict_json import Bounds
 from pipeline.system.errors import LoadError, StorageError
 from pipeline.system.log import log
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 PORT = 6565
 """Port of the agent.  It is k6's own port, because the k6-operator polls that one."""
@@ -115,7 +115,7 @@ class LoadAgent:
             if answer["running"]:
                 return AgentState(is_running=True)
             if answer.get("error"):
-                raise LoadError(f"{self.title}: {clipped(str(answer['error']), _MAX_QUOTE)}")
+                raise LoadError(f"{self.title}: {truncate(str(answer['error']), _MAX_QUOTE)}")
             files = tuple(
                 PodFile(str(one["name"]), int(one["size"]), str(one["sha256"]))
                 for one in answer["files"]
@@ -129,7 +129,7 @@ class LoadAgent:
                 files=files,
             )
         except (KeyError, OverflowError, TypeError, ValueError) as error:
-            quoted = clipped(str(answer), _MAX_QUOTE)
+            quoted = truncate(str(answer), _MAX_QUOTE)
             raise LoadError(f"{self.title}: this is not an agent's answer: {quoted}") from error
 
     def download(self, files: tuple[PodFile, ...], folder: Path) -> None:

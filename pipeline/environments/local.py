@@ -180,7 +180,7 @@ class _Launch:
         """Start all, then wait for all; where another program took a port meanwhile, start anew."""
         up = {arm: start() for arm, start in starts.items()}
         for arm in starts:
-            for left in reversed(range(tls.TRIES)):
+            for left in reversed(range(tls.MAX_STARTS)):
                 one = up[arm]
                 ca_file = self.credentials.ca if one.url.startswith("https:") else None
                 ready = partial(http_client.answers, f"{one.url}{path}", ca_file=ca_file)
@@ -193,7 +193,7 @@ class _Launch:
                             f"{one.service.name} does not know the flag `{flag[1]}`",
                             hint="this version of Milo does not have it: leave it out of the spec",
                         ) from error
-                    if not (left and error.status and tls.IN_USE in said):
+                    if not (left and error.status and tls.ADDRESS_IN_USE in said):
                         raise
                     log.info("%s: its port was taken meanwhile; trying another", one.service.name)
                     up[arm] = starts[arm]()

@@ -226,7 +226,10 @@ def rights(*, with_load: bool = False) -> list[Manifest]:
     import yaml
 
     names = ("rights.yaml", *(("rights-load.yaml",) if with_load else ()))
-    roles = [yaml.safe_load(paths.ours("deploy", one).read_text(encoding="utf-8")) for one in names]
+    roles = [
+        yaml.safe_load(paths.project_path("deploy", one).read_text(encoding="utf-8"))
+        for one in names
+    ]
     return [rule for role in roles for rule in role["rules"]]
 
 
@@ -250,7 +253,7 @@ def _templates() -> "Environment":
     import jinja2
 
     templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(paths.ours("deploy")),
+        loader=jinja2.FileSystemLoader(paths.project_path("deploy")),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 (YAML, in which every value is written as JSON)
     )

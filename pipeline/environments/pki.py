@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pipeline.system import tls
-from pipeline.system.kubeconfig import kubeconfig as kubeconfig_text
+from pipeline.system.kubeconfig import kubeconfig_json as kubeconfig_text
 
 ADMIN_GROUP = "system:masters"
 LOAD_GROUP = "milo-perf:load"
@@ -53,7 +53,7 @@ def create(folder: Path, *more: str) -> Credentials:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    server = tls.identity(folder, SERVER, *more)
+    server = tls.create_identity(folder, SERVER, *more)
     account_key = ec.generate_private_key(ec.SECP256R1())
     admin, manager, load = (secrets.token_hex(24) for _ in range(3))
     users = (

@@ -12,7 +12,7 @@ from pipeline.environments.local import LocalSettings
 from pipeline.environments.remote import RemoteSettings
 from pipeline.storage import toml_file
 from pipeline.system.errors import ConfigError
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 # The registry: a new environment is one name here and one file.
 AnyEnvironment = Annotated[
@@ -111,4 +111,4 @@ def read(text: str, name: str) -> AnyEnvironment:
 def _sentence(name: str, loc: tuple[int | str, ...], message: str) -> str:
     where = ".".join(["environment", *(str(part) for part in loc[1:])])  # the first is the kind
     said = "unknown key" if message.startswith("Extra inputs") else message
-    return f"{name}: {clipped(where, _SENTENCE)}: {clipped(said, _SENTENCE)}"
+    return f"{name}: {truncate(where, _SENTENCE)}: {truncate(said, _SENTENCE)}"

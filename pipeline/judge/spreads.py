@@ -21,7 +21,7 @@ from pipeline.model.spreads import (
     SpreadHistory,
 )
 from pipeline.model.subject import Arm, parse_spec
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 LEAST_RUNS = 10
 """Earlier runs that a prior needs, of the suite and of each metric: the mean of so many variances
@@ -185,8 +185,8 @@ def machine_class(fingerprint: Mapping[str, str]) -> str:
     gib = 2 ** round(math.log2(max(1, int(size[1])))) if size else None
     architecture = fingerprint.get("architecture", "unknown")
     return (
-        f"{clipped(system, _SHOWN)} {clipped(architecture, _SHOWN)} with {clipped(cores, _SHOWN)}"
-        f" {'core' if cores == '1' else 'cores'} and"
+        f"{truncate(system, _SHOWN)} {truncate(architecture, _SHOWN)}"
+        f" with {truncate(cores, _SHOWN)} {'core' if cores == '1' else 'cores'} and"
         f" {'unknown memory' if gib is None else f'about {gib} GiB'}"
     )
 
@@ -234,7 +234,7 @@ def prior(
     there = request.machine
     same = [run for run in runs if there is not None and run.machine == there]
     alike = [run for run in runs if there is not None and _class(run) == machine_class(there)]
-    of_name = f" of {clipped(name, _SHOWN)}" if name else ""
+    of_name = f" of {truncate(name, _SHOWN)}" if name else ""
     freedom = FREEDOM
     if origin is not SpreadOrigin.SHIPPED and len(same) >= LEAST_RUNS:
         chosen = _newest(same)

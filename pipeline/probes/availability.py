@@ -16,7 +16,7 @@ from pipeline.model.results import Reading
 from pipeline.probes.gaps import Pulse
 from pipeline.system import http_client
 from pipeline.system.errors import NetworkError, ProbeError, StorageError
-from pipeline.system.periodic import repeated
+from pipeline.system.periodic import run_periodically
 
 PERIOD_S = 0.1
 TIMEOUT_S = 1.0
@@ -52,7 +52,7 @@ class Availability:
         try:
             _create(watch.writing)
             thread.start()
-            with repeated(watch.pulse.beat, PERIOD_S, "pulse of the availability probe"):
+            with run_periodically(watch.pulse.beat, PERIOD_S, "pulse of the availability probe"):
                 yield watch
         finally:
             watch.end()
@@ -75,8 +75,8 @@ class Try:
 @dataclass(slots=True)
 class _Watch:
     out: Path
-    asking: http_client.Connection
-    writing: http_client.Connection
+    asking: http_client.ServerConnection
+    writing: http_client.ServerConnection
     pulse: Pulse
     tries: list[Try] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -158,19 +158,23 @@ def _share(tries: Sequence[tuple[bool, float]]) -> float:
     return answered / (answered + missed)
 
 
-def _connections(target: Target) -> tuple[http_client.Connection, http_client.Connection]:
+def _connections(
+    target: Target,
+) -> tuple[http_client.ServerConnection, http_client.ServerConnection]:
     try:
         token = target.admin_token_file.read_text(encoding="utf-8")
     except OSError as error:
         raise ProbeError(f"availability probe: no token: {error.strerror}") from error
     asking, writing = (
-        http_client.Connection(target.url, ca_file=target.ca_file, token=token, timeout_s=TIMEOUT_S)
+        http_client.ServerConnection(
+            target.url, ca_file=target.ca_file, token=token, timeout_s=TIMEOUT_S
+        )
         for _ in range(2)
     )
     return asking, writing
 
 
-def _create(connection: http_client.Connection) -> None:
+def _create(connection: http_client.ServerConnection) -> None:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}}
     status, said = connection.ask("POST", _PATH, json.dumps(body))
     if status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
@@ -179,7 +183,7 @@ def _create(connection: http_client.Connection) -> None:
 
 
 def _is_answered(
-    connection: http_client.Connection, method: str, path: str, body: str = ""
+    connection: http_client.ServerConnection, method: str, path: str, body: str = ""
 ) -> bool:
     try:
         return connection.ask(method, path, body, _MERGE)[0] == HTTPStatus.OK

@@ -19,7 +19,7 @@ from pipeline.probes.gaps import require_looks
 from pipeline.probes.process import keep, rise
 from pipeline.system.errors import NetworkError, ProbeError
 from pipeline.system.log import log
-from pipeline.system.periodic import repeated
+from pipeline.system.periodic import run_periodically
 
 _PAUSE_S = 2.0
 _KUBELET_S = 15.0  # the longest that a kubelet waits between two looks of its own
@@ -48,7 +48,7 @@ class Containers:
         watch = _Watch(target.usage)
         watch.look()
         try:
-            with repeated(watch.try_look, KUBELET_POLL_INTERVAL_S, "containers probe"):
+            with run_periodically(watch.try_look, KUBELET_POLL_INTERVAL_S, "containers probe"):
                 yield watch
         finally:
             keep(out / "containers.csv", watch.seen, ("time_s", "cpu_s", "memory"))

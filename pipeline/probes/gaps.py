@@ -13,7 +13,7 @@ from itertools import pairwise
 from pipeline.model.ports import Span
 from pipeline.system.clock import SteadyClock
 from pipeline.system.errors import ProbeError
-from pipeline.system.periodic import repeated
+from pipeline.system.periodic import run_periodically
 
 PERIODS = 3.0
 """A longer time between two looks, in periods of the probe, is a gap."""
@@ -97,5 +97,5 @@ def pulse(period_s: float, name: str) -> Iterator[Pulse]:
         name: Of the thread.
     """
     found = Pulse(period_s)
-    with repeated(found.beat, period_s, name):
+    with run_periodically(found.beat, period_s, name):
         yield found

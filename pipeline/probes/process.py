@@ -14,7 +14,7 @@ from pipeline.model.results import Reading
 from pipeline.probes.gaps import require_looks
 from pipeline.system.clock import SteadyClock
 from pipeline.system.log import log
-from pipeline.system.periodic import repeated
+from pipeline.system.periodic import run_periodically
 
 if TYPE_CHECKING:
     import psutil
@@ -61,7 +61,7 @@ class Process:
         watch = _Watch(target.processes, {component: [] for component in target.processes})
         watch.look()
         try:
-            with repeated(watch.look, PERIOD_S, "process probe"):
+            with run_periodically(watch.look, PERIOD_S, "process probe"):
                 yield watch
         finally:
             keep(out / "process.csv", watch.seen, _COLUMNS)

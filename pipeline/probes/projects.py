@@ -168,7 +168,7 @@ class _Stream:
         self._target = target
         self._version = ""
         self._stop = threading.Event()
-        self._connection = http_client.Connection(
+        self._connection = http_client.ServerConnection(
             target.url, ca_file=target.ca_file, token=self._token
         )
         self.open = threading.Event()

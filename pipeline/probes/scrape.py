@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.model.ports import Target
 from pipeline.system import http_client
 from pipeline.system.errors import ProbeError, StorageError
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 Labels = Mapping[str, tuple[str, ...]]
 """Values that a label may have, by label; one that ends in `*` stands for all that begin so."""
@@ -121,7 +121,7 @@ def read(text: str, wanted: Iterable[Selection]) -> Scrape:
                 value = float(sample.value)  # the library reads `7` as an int
                 samples.setdefault(sample.name, []).append(Line(sample.labels, value))
     except (OverflowError, ValueError) as error:
-        raise ProbeError(f"not Prometheus text: {clipped(f'{error}', _SENTENCE)}") from error
+        raise ProbeError(f"not Prometheus text: {truncate(f'{error}', _SENTENCE)}") from error
     return Scrape(frozenset(families), {name: tuple(found) for name, found in samples.items()})
 
 

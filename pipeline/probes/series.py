@@ -63,7 +63,7 @@ class Series:
 class _Scraped:
     """Where a component is scraped: a connection of its own, and the path."""
 
-    connection: http_client.Connection
+    connection: http_client.ServerConnection
     path: str
 
 
@@ -71,7 +71,7 @@ def _connections(target: Target) -> dict[str, _Scraped]:
     found = {}
     for component, url in target.metrics.items():
         ca_file, token = access(target, url)
-        connection = http_client.Connection(url, ca_file=ca_file, token=token)
+        connection = http_client.ServerConnection(url, ca_file=ca_file, token=token)
         found[component] = _Scraped(connection, urlsplit(url).path)
     return found
 

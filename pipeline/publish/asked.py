@@ -82,7 +82,7 @@ def reproduce(wanted: Asked, origin: Origin) -> str:
         )
     else:
         arms = f"source:.@{head}", f"source:.@{left}"
-    suite = paths.named(wanted.suite)
+    suite = paths.portable_name(wanted.suite)
     pairs = "auto" if wanted.pairs is None else f"{wanted.pairs}"
     words = [
         *("milo-perf run --suite", shlex.quote(suite)),

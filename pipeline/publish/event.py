@@ -20,7 +20,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pipeline.model.publication import Origin
 from pipeline.publish.runner import Runner
 from pipeline.system.errors import ConfigError
-from pipeline.system.sanitize import clipped, plain
+from pipeline.system.sanitize import printable, truncate
 
 _SHA = r"^[0-9a-f]{40,64}$"
 _PULL = (
@@ -256,7 +256,9 @@ def _unnamed(body: _Event, name: str) -> str:
 def _unnamed_run(run: _Run, repository: _Repository | None) -> str:
     """Return why the commit of a workflow run need not be what it measured; empty if it is."""
     if run.event not in _NAMED:
-        return f"its workflow was started by `{plain(run.event)}`, and ran on the default branch"
+        return (
+            f"its workflow was started by `{printable(run.event)}`, and ran on the default branch"
+        )
     default = repository.default_branch if repository else ""
     if run.event == "workflow_dispatch" and default and run.head_branch == default:
         return "its workflow was started by hand on the default branch, maybe for another commit"
@@ -264,7 +266,7 @@ def _unnamed_run(run: _Run, repository: _Repository | None) -> str:
 
 
 def _names(keys: AbstractSet[str]) -> str:
-    return clipped(", ".join(sorted(keys - _COMMON - {"action"})), 60)
+    return truncate(", ".join(sorted(keys - _COMMON - {"action"})), 60)
 
 
 def _body(path: Path) -> _Event:

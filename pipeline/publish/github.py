@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 from pipeline.system import http_client
 from pipeline.system.errors import NetworkError, PipelineError, PublishError
-from pipeline.system.http_client import Answer
+from pipeline.system.http_client import HttpResponse
 from pipeline.system.log import log
 
 _BROKEN = (500, 502, 503, 504)
@@ -152,7 +152,7 @@ class GitHub:
     def _url(self, path: str) -> str:
         return f"{self.api_url}/repos/{self.repository}{path}"
 
-    def _ask(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> Answer:
+    def _ask(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> HttpResponse:
         headers = {
             "Accept": "application/vnd.github+json",
             "X-GitHub-Api-Version": self.version,
@@ -207,7 +207,7 @@ class GitHub:
         self.sleep(seconds)
 
 
-def _is_limited(answer: Answer) -> bool:
+def _is_limited(answer: HttpResponse) -> bool:
     """Whether we are too fast for GitHub, which then has done nothing."""
     if answer.status == 429:
         return True
@@ -218,7 +218,7 @@ def _is_limited(answer: Answer) -> bool:
     )
 
 
-def _asked(answer: Answer, otherwise: float) -> float:
+def _asked(answer: HttpResponse, otherwise: float) -> float:
     """Return the seconds that GitHub asks to wait."""
     after = answer.headers.get("retry-after", "")
     if re.fullmatch(r"\d{1,9}", after):
@@ -229,7 +229,7 @@ def _asked(answer: Answer, otherwise: float) -> float:
     return otherwise
 
 
-def _message(answer: Answer) -> str:
+def _message(answer: HttpResponse) -> str:
     """Return what GitHub says is wrong, after a space."""
     if not isinstance(answer.body, dict) or not answer.body.get("message"):
         return ""
@@ -237,7 +237,7 @@ def _message(answer: Answer) -> str:
     return f" {answer.body['message']}{f': {errors}' if errors else ''}"[:500]
 
 
-def _refused(answer: Answer, url: str, said: str) -> PipelineError:
+def _refused(answer: HttpResponse, url: str, said: str) -> PipelineError:
     """Return what it means that GitHub refuses something, and what to try."""
     match answer.status:
         case 401:

@@ -30,7 +30,7 @@ from pipeline.runs.suite_file import Suite
 from pipeline.runs.verified import VerifiedResults, some, verify
 from pipeline.storage import artifact
 from pipeline.system.errors import BaselineError, ConfigError
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 ERROR: Final = "error.txt"
 """What the pipeline said when it ended without results."""
@@ -255,7 +255,7 @@ def _reason(folder: Path, event: Event, error: BaselineError) -> str:
     if _has_results(folder):
         hint = f"\nhint: {error.hint}" if error.hint else ""
         return f"error: {str(error).removeprefix(f'{folder}: ')}{hint}"
-    ended = f"the workflow run that measured ended: {clipped(event.conclusion, 40)}"
+    ended = f"the workflow run that measured ended: {truncate(event.conclusion, 40)}"
     return _said(folder, ERROR) or (ended if event.conclusion else "the run left no results")
 
 
@@ -266,7 +266,7 @@ def _missed(wanted: Asked, known: Known) -> str:
         why = known.there if isinstance(known.there, str) else "there are too many"
         return f"the run measured nothing, and which files were changed cannot be told: {why}"
     if left := not_ignored(files, wanted.ignore):
-        said = clipped(some(left), 200)
+        said = truncate(some(left), 200)
         return f"the run measured nothing, though files were changed that count: {said}"
     return ""
 

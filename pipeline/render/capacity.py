@@ -8,7 +8,7 @@ from pipeline.model.capacity import Capacity, Outcome, Step, Things
 from pipeline.model.limit import Limit
 from pipeline.render.numbers import minutes, quantity
 from pipeline.render.paper import fits, paper, print_wrapped, written
-from pipeline.system.sanitize import plain
+from pipeline.system.sanitize import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +35,7 @@ def capacity_text(capacity: Capacity, *, width: int = 100, color: bool = False) 
     console = paper(width, color=color)
     console.print(headline(capacity), style="bold")
     for sentence in _sentences(capacity):
-        console.print(plain(sentence))
+        console.print(printable(sentence))
     if capacity.steps:
         _table(console, capacity)
         console.print("\nThe curve, each quantity as a share of its limit:", style="bold")
@@ -72,7 +72,7 @@ def reproduce(capacity: Capacity) -> str:
         words += ["--projects", f"{asked.projects}"]
     words += ["--object-bytes", f"{asked.object_bytes}", "--rate", f"{asked.rate:g}"]
     words += ["--hold", f"{asked.hold_s:g}s", "--seed", f"{asked.seed}"]
-    return plain(shlex.join(words))
+    return printable(shlex.join(words))
 
 
 def plot(capacity: Capacity, width: int) -> str:
@@ -147,7 +147,7 @@ def _table(console: "Console", capacity: Capacity) -> None:
             f"{step.n:,}",
             f"{step.launch}",
             *(_cell(step, limit) for limit in capacity.question.limits),
-            Text(plain(_outcome(step)), style=_STYLE[step.outcome]),
+            Text(printable(_outcome(step)), style=_STYLE[step.outcome]),
         )
     limits = [quantity(limit.below, limit.unit) for limit in capacity.question.limits]
     table.add_row("limit", "", *limits, "")
@@ -163,7 +163,7 @@ def _cards(console: "Console", capacity: Capacity) -> None:
     limits = capacity.question.limits
     for step in sorted(capacity.steps, key=lambda step: (step.n, step.launch)):
         title = f"N = {step.n:,}, launch {step.launch}: {_outcome(step)}"
-        print_wrapped(console, plain(title), style=_STYLE[step.outcome])
+        print_wrapped(console, printable(title), style=_STYLE[step.outcome])
         cells = (f"{limit.quantity} {_cell(step, limit)}" for limit in limits)
         print_wrapped(console, ", ".join(cells), indent=" " * 4)
     listed = (f"{limit.quantity} {quantity(limit.below, limit.unit)}" for limit in limits)

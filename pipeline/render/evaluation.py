@@ -15,7 +15,7 @@ from pipeline.judge.driver_choice import (
 )
 from pipeline.model.evaluation import Attempt, Evaluation, Rung, Seen
 from pipeline.render.numbers import minutes, quantity
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 _MAX_REASON = 160  # characters of the reason why a driver could not apply its load
 _NAMES = {"k6": "k6", "clusterloader2": "ClusterLoader2"}
@@ -156,7 +156,7 @@ def _faults(faults: Sequence[Seen]) -> str:
 
 def _regressed_metrics(fault: Seen, driver: str) -> str:
     if reason := fault.failed.get(driver):
-        return f"could not apply the load: {clipped(reason, _MAX_REASON)}"
+        return f"could not apply the load: {truncate(reason, _MAX_REASON)}"
     names = fault.red.get(driver, ())
     text = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return text or "-"

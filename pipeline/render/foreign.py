@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from pipeline.system.sanitize import clipped, plain
+from pipeline.system.sanitize import printable, truncate
 
 _HARMLESS = str.maketrans("`|<>@#", "'¦‹›＠＃")  # noqa: RUF001 (they look alike, and do nothing)
 _TO_LEFT = ("R", "AL", "AN")
@@ -17,12 +17,12 @@ def code(text: str) -> str:
 
 def harmless(text: str) -> str:
     """Return a foreign name, cut, without what Markdown, GitHub or a terminal would obey."""
-    return _left_to_right(clipped(text, _NAME).translate(_HARMLESS))
+    return _left_to_right(truncate(text, _NAME).translate(_HARMLESS))
 
 
 def block(text: str) -> str:
     """Return lines of foreign text, cut, that cannot end the block of code they stand in."""
-    lines = (plain(line).translate(_HARMLESS).rstrip() for line in text[:_BLOCK].splitlines())
+    lines = (printable(line).translate(_HARMLESS).rstrip() for line in text[:_BLOCK].splitlines())
     return _left_to_right("\n".join(lines).strip("\n") + ("…" if len(text) > _BLOCK else ""))
 
 

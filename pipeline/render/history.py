@@ -9,7 +9,7 @@ from pipeline.model.history import DRIFT_POINTS, ChangePoint, HistorySeries, Jud
 from pipeline.model.metric import Scale
 from pipeline.render.numbers import percent, share
 from pipeline.render.words import count
-from pipeline.system.sanitize import plain
+from pipeline.system.sanitize import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,7 +87,7 @@ def said(line: HistorySeries, step: ChangePoint) -> str:
     if step.after.commit:
         place += f"  {commits(step)}"
     reason = f"  acknowledged: {step.acknowledged}" if step.acknowledged else ""
-    return plain(f"{place}  {size(line, step)}  {direction(step)}{reason}")
+    return printable(f"{place}  {size(line, step)}  {direction(step)}{reason}")
 
 
 def mark(step: ChangePoint) -> str:
@@ -145,14 +145,14 @@ def _series(console: "Console", judged: JudgedSeries, width: int) -> None:
     many = count(len(judged.steps), "step") if judged.steps else "no step"
     if judged.needed is not None:
         many = "too short to tell"
-    console.print(plain(f"{line.name}: {points} points, {many}"), style="bold")
+    console.print(printable(f"{line.name}: {points} points, {many}"), style="bold")
     console.print(f"  {sparkline(line.values, width - 2)}")
     if judged.steps:
         console.print(f"  {marks(judged, width - 2)}")
     for step in judged.steps:
         console.print(f"  {said(line, step)}", style="red" if step.alarms else "", soft_wrap=True)
     for note in remarks(judged):
-        console.print(plain(f"  note: {note}"), soft_wrap=True)
+        console.print(printable(f"  note: {note}"), soft_wrap=True)
     console.print()
 
 

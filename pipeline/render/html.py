@@ -21,7 +21,7 @@ from pipeline.render import forest, order, page, pictures, words
 from pipeline.render.care import cautions
 from pipeline.render.names import described
 from pipeline.render.numbers import amount, interval, quantity, share
-from pipeline.system.sanitize import plain
+from pipeline.system.sanitize import printable
 
 MARKS = {
     Verdict.REGRESSED: "▶",
@@ -93,7 +93,7 @@ def _answer(report: Report, next_step: str, answer: str) -> dict[str, Any]:
     return {
         "word": said,
         "answer": rest,
-        "next_step": _raw_text(plain(next_step), _COMMAND) if next_step else "",
+        "next_step": _raw_text(printable(next_step), _COMMAND) if next_step else "",
         "verdict": report.verdict.value if measured else "invalid",
         "mark": MARKS[report.verdict] if measured else "!",
         "suite": report.results.suite,
@@ -236,7 +236,7 @@ def _files(traces: Traces) -> list[tuple[str, list[str]]]:
     def folder(path: str) -> str:
         return "/".join(path.split("/")[:2]) if "/" in path else ""
 
-    paths = map(plain, traces.files)  # a link of what cannot be written would be none
+    paths = map(printable, traces.files)  # a link of what cannot be written would be none
     return [(name, list(group)) for name, group in groupby(paths, key=folder)]
 
 

@@ -13,7 +13,7 @@ from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
 from pipeline.render import words
 from pipeline.render.numbers import amount, interval, share
-from pipeline.system.sanitize import plain
+from pipeline.system.sanitize import printable
 
 _TEXT = 2000  # characters of one text
 _HOST = "localhost"  # what the schema wants where it is not known: results do not say
@@ -162,5 +162,5 @@ def _numbers(finding: Finding) -> list[tuple[str, str]]:
 
 def _plain(text: str) -> str:
     """Return text that XML may hold: printable, in one line, not endless."""
-    said = plain(text)
+    said = printable(text)
     return said if len(said) <= _TEXT else f"{said[:_TEXT]}…"

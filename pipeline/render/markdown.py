@@ -15,7 +15,7 @@ from pipeline.render import order, words
 from pipeline.render.care import MOST, cautions
 from pipeline.render.names import described
 from pipeline.render.numbers import amount, interval, quantity, share
-from pipeline.system.sanitize import plain
+from pipeline.system.sanitize import printable
 
 if TYPE_CHECKING:  # loaded only when a report is rendered
     from jinja2 import Template
@@ -78,7 +78,7 @@ def escaped(value: object) -> str:
 
     A zero-width space keeps `@name` from calling a person, and an address from becoming a link.
     """
-    text = plain(str(value))
+    text = printable(str(value))
     if len(text) > _CELL:
         text = f"{text[:_CELL]}…"
     text = _CALLS_OR_LINKS.sub(
@@ -120,7 +120,7 @@ def _content(report: Report, rung: _Rung, next_step: str) -> dict[str, Any]:
         "icon": _icon(report),
         "answer": words.answer(report),
         "next_fence": verbatim(fence(next_step)),
-        "next_step": verbatim(unmarked(plain(next_step))) if next_step else "",
+        "next_step": verbatim(unmarked(printable(next_step))) if next_step else "",
         "counts": words.counts(report),
         "identity": words.identity(report),
         "detectable": words.detectable(report),

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from pipeline.model.metric import Metric
 from pipeline.model.report import Comparison
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 _STATISTIC = re.compile(r"(?P<of>.+)_(?:p(?P<percentile>\d\d)|(?P<word>mean|max|min))")
 _RESOURCE = re.compile(
@@ -32,7 +32,7 @@ _CAPITALS = {"cpu": "CPU", "gc": "GC", "http": "HTTP", "api": "API"}
 def readable(name: str) -> str:
     """Return a metric's name as words: `server CPU per request` of `server_cpu_per_request`."""
     words = (_CAPITALS.get(word, word) for word in re.split(r"[_\s]+", name))
-    return clipped(" ".join(words).strip() or name, _LONGEST)
+    return truncate(" ".join(words).strip() or name, _LONGEST)
 
 
 def label(comparison: Comparison, among: Iterable[Comparison]) -> str:
@@ -45,7 +45,7 @@ def label(comparison: Comparison, among: Iterable[Comparison]) -> str:
     name = comparison.metric.name
     alike = sum(other.metric.name == name for other in among)
     said = readable(name)
-    return f"{clipped(comparison.workload, _LONGEST)} {said}".strip() if alike > 1 else said
+    return f"{truncate(comparison.workload, _LONGEST)} {said}".strip() if alike > 1 else said
 
 
 def group_of(comparison: Comparison) -> str:

@@ -8,7 +8,7 @@ import hashlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pipeline.system.sanitize import plain
+from pipeline.system.sanitize import printable
 
 if TYPE_CHECKING:  # loaded only when a page is rendered
     from jinja2 import Environment
@@ -54,7 +54,7 @@ def _shown(value: object) -> object:
 
     if isinstance(value, Markup):
         return value
-    text = plain(str(value))
+    text = printable(str(value))
     return text if len(text) <= _CELL else f"{text[:_CELL]}…"
 
 

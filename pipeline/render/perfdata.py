@@ -13,7 +13,7 @@ from statistics import median
 from pipeline.model.perfdata import VERSION, Item
 from pipeline.model.report import Report
 from pipeline.model.subject import Arm
-from pipeline.system.sanitize import plain
+from pipeline.system.sanitize import printable
 
 
 def perfdata(report: Report) -> str:
@@ -73,4 +73,4 @@ def _item(item: Item) -> dict[str, object]:
 
 
 def _plain(labels: Mapping[str, str]) -> dict[str, str]:
-    return {plain(name): plain(value) for name, value in labels.items()}
+    return {printable(name): printable(value) for name, value in labels.items()}

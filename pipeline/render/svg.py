@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from pipeline.system.sanitize import plain
+from pipeline.system.sanitize import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +106,12 @@ def drawing(width: float, height: float, label: str, *children: str, **attribute
 
 def label(x: float, y: float, said: str, class_: str, anchor: str = "start") -> str:
     """Return a line of text; `anchor` is `start`, `middle` or `end`."""
-    return tag("text", escape(plain(said)), x=x, y=y, class_=class_, text_anchor=anchor)
+    return tag("text", escape(printable(said)), x=x, y=y, class_=class_, text_anchor=anchor)
 
 
 def hover(said: str) -> str:
     """Return what is shown when the pointer rests on the element that this is a child of."""
-    return tag("title", escape(plain(said)))
+    return tag("title", escape(printable(said)))
 
 
 def path(points: Iterable[tuple[float, float]]) -> str:
@@ -147,4 +147,4 @@ def cross(x: float, y: float, radius: float) -> str:
 
 
 def _attribute(value: float | str) -> str:
-    return escape(plain(value)) if isinstance(value, str) else number(value)
+    return escape(printable(value)) if isinstance(value, str) else number(value)

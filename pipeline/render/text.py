@@ -12,7 +12,7 @@ from pipeline.render.line import REACH, drawn
 from pipeline.render.names import described
 from pipeline.render.numbers import amount, interval, quantity
 from pipeline.render.paper import fits, fold, paper, print_wrapped, written
-from pipeline.system.sanitize import plain
+from pipeline.system.sanitize import printable
 
 if TYPE_CHECKING:  # loaded only when a report is printed
     from rich.console import Console
@@ -40,7 +40,7 @@ _CELLS: dict[str, Callable[[Finding], str]] = {
     "margin": lambda f: words.margins(f.comparison.metric),
     "verdict": lambda f: f.verdict.value,
     _DETECTABLE: lambda f: amount(f.comparison.metric, f.comparison.detectable_change),
-    _ABOUT: lambda f: plain(described(f.comparison.metric)),
+    _ABOUT: lambda f: printable(described(f.comparison.metric)),
 }
 _LEFT = (_DRAWN, "verdict", _ABOUT)
 _DROPPED = (_ABOUT, _DRAWN, _DETECTABLE, "margin", "stored", "at worst")
@@ -72,9 +72,9 @@ def _answer(console: "Console", report: Report, next_step: str) -> None:
     style = _STYLE[report.verdict] if words.is_measured(report) else "bold red"
     print_wrapped(console, words.answer(report), style=style)
     if next_step:
-        console.print(f"  {plain(next_step)}", soft_wrap=True)
+        console.print(f"  {printable(next_step)}", soft_wrap=True)
     for sentence in (words.identity(report), words.counts(report), words.detectable(report)):
-        print_wrapped(console, plain(sentence))
+        print_wrapped(console, printable(sentence))
 
 
 def judged_text(findings: Sequence[Finding], *, width: int = 100, color: bool = False) -> str:
@@ -111,7 +111,7 @@ def _findings(console: "Console", findings: Sequence[Finding], width: int) -> No
         if title == "What changed":
             _kept(console, findings)
     for said in _settled_by(doubtful):
-        print_wrapped(console, plain(said), indent="    ", first="  ")
+        print_wrapped(console, printable(said), indent="    ", first="  ")
     _key(console, columns or (), findings)
 
 
@@ -119,7 +119,7 @@ def _kept(console: "Console", findings: Sequence[Finding]) -> None:
     """Print where verdicts are kept from that an earlier look found."""
     for finding in findings:
         if said := words.kept(finding):
-            line = plain(f"{words.key(finding)}: {said}")
+            line = printable(f"{words.key(finding)}: {said}")
             print_wrapped(console, line, indent="    ", first="  ")
 
 
@@ -192,7 +192,7 @@ def _cards(console: "Console", groups: Sequence[tuple[str, Sequence[Finding]]], 
     """Print a metric with its verdict in one line, and its numbers below."""
     for title, group in groups:
         if title:
-            print_wrapped(console, plain(title), style="bold")
+            print_wrapped(console, printable(title), style="bold")
         for finding in group:
             comparison, style = finding.comparison, _STYLE[finding.verdict]
             verdict = f": {finding.verdict.value}"
@@ -209,7 +209,7 @@ def _cards(console: "Console", groups: Sequence[tuple[str, Sequence[Finding]]], 
 
 
 def _title(finding: Finding) -> str:
-    return f"{_gates(finding)} {plain(finding.comparison.metric.name)}"
+    return f"{_gates(finding)} {printable(finding.comparison.metric.name)}"
 
 
 def _gates(finding: Finding) -> str:
@@ -228,7 +228,7 @@ def _built(
         table.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=True)
     for title, group in groups:
         if title:
-            table.add_row(Text(fold(plain(title), name_width), style="bold"))
+            table.add_row(Text(fold(printable(title), name_width), style="bold"))
         for finding in group:
             name = Text(fold(_title(finding), name_width))
             style = _STYLE[finding.verdict]
@@ -259,7 +259,7 @@ def _section(console: "Console", title: str, lines: list[tuple[str, str]]) -> No
     for name, sentence in lines:
         if is_narrow:
             console.print(f"  {name}")
-            print_wrapped(console, plain(sentence), indent=" " * 4)
+            print_wrapped(console, printable(sentence), indent=" " * 4)
         else:
             first = f"  {name}".ljust(len(indent))
-            print_wrapped(console, plain(sentence), indent=indent, first=first)
+            print_wrapped(console, printable(sentence), indent=indent, first=first)

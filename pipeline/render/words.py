@@ -28,7 +28,7 @@ from pipeline.render.numbers import (
     share,
 )
 from pipeline.system.errors import Exit
-from pipeline.system.sanitize import clipped, plain
+from pipeline.system.sanitize import printable, truncate
 
 _LONGEST = 2_000  # characters of one line about builds or a machine
 
@@ -83,7 +83,7 @@ def answer(report: Report) -> str:
             Verdict.INCONCLUSIVE: _inconclusive,
         }
         said = say[report.verdict](report)
-    return plain(f"{verdict_word(report)}: {said}")
+    return printable(f"{verdict_word(report)}: {said}")
 
 
 def more_pairs(report: Report) -> int | None:
@@ -102,7 +102,7 @@ def _not_measured(report: Report) -> str:
     said = f"{valid or 'none'} of {count(results.pairs, 'pair')} {are} valid, {LEAST_PAIRS} needed"
     if not results.pairs:
         said = "no pair was measured"
-    return f"{said}; {clipped(reason, _REASON)}" if reason else said
+    return f"{said}; {truncate(reason, _REASON)}" if reason else said
 
 
 def _regressed(report: Report) -> str:
@@ -322,7 +322,7 @@ def method(report: Report) -> list[tuple[str, str]]:
         ("machine", _facts(results.machine)),
         (
             "tools",
-            clipped(
+            truncate(
                 ", ".join(f"{n} {tool.version}" for n, tool in sorted(results.tools.items())),
                 _LONGEST,
             ),
@@ -373,7 +373,7 @@ def _prior(report: Report) -> str:
     if prior is None:
         return "none: the spread of each metric is known from the pairs of this run alone"
     used = sum(finding.comparison.prior is not None for finding in report.findings)
-    source = clipped(prior.source, _LONGEST)
+    source = truncate(prior.source, _LONGEST)
     return (
         f"{source}: how much pairs varied there counts {prior.freedom:g} degrees of freedom, in"
         f" {count(used, 'metric')} of {len(report.findings)}"
@@ -438,7 +438,7 @@ def reproduce(report: Report) -> str:
     ]
     if command := results.subjects[Arm.CANDIDATE].facts.get("build"):
         words += ("--build", command)
-    return plain(shlex.join(words))
+    return printable(shlex.join(words))
 
 
 def key(finding: Finding) -> str:
@@ -507,12 +507,12 @@ def _short(digest: str) -> str:
 
 def _origin(subject: Subject) -> str:
     facts = (f"{name} {value}" for name, value in sorted(subject.facts.items()) if value)
-    return clipped(", ".join((_named(subject), *facts)), _LONGEST)
+    return truncate(", ".join((_named(subject), *facts)), _LONGEST)
 
 
 def _facts(machine: Machine) -> str:
     known = {**machine.fingerprint, **machine.facts}
-    return clipped(", ".join(f"{name} {value}" for name, value in known.items()), _LONGEST)
+    return truncate(", ".join(f"{name} {value}" for name, value in known.items()), _LONGEST)
 
 
 def _settled(report: Report) -> list[str]:

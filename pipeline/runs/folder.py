@@ -120,7 +120,7 @@ class RunFolder:
                 resuming needs beside the folder; called when the block is interrupted.
         """
         try:
-            with private_folder.measuring(self.path):
+            with private_folder.measurement_lock(self.path):
                 yield
         except (PipelineError, KeyboardInterrupt, OSError):
             done, *arguments = state()

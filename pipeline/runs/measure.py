@@ -36,7 +36,7 @@ from pipeline.runs.samples import (
     trial_values,
 )
 from pipeline.runs.suite_file import Workload
-from pipeline.system.clock import watched_clock
+from pipeline.system.clock import watch_clock
 from pipeline.system.errors import (
     LoadError,
     NetworkError,
@@ -238,7 +238,7 @@ def _measure_launch(
     left_s = plan.launch_s - plan.start_s
     with (
         step(f"{progress.title}, {' and '.join(launch.arms)}"),
-        watched_clock() as clock,
+        watch_clock() as clock,
         harness.environment.launch(artifacts, launch.out) as targets,
     ):
         for index, workload in enumerate(plan.suite.workloads):

@@ -30,7 +30,7 @@ from pipeline.runs.suite_file import Suite, load_digest
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError, StorageError
-from pipeline.system.lock import alone
+from pipeline.system.lock import exclusive_lock
 from pipeline.system.log import log
 
 _FOLDER = "spreads"
@@ -99,7 +99,7 @@ def shipped(asked: PriorRequest) -> Prior | None:
     Raises:
         BaselineError: The file cannot be read.
     """
-    path = shipped_path(paths.ours("baselines"), asked.conditions)
+    path = shipped_path(paths.project_path("baselines"), asked.conditions)
     return prior(codec.read_spreads(path), asked, SpreadOrigin.SHIPPED) if path.is_file() else None
 
 
@@ -129,7 +129,7 @@ def feed(report: Report) -> bool:
     try:
         path = _path(conditions)
         path.parent.mkdir(exist_ok=True)
-        with alone(path.parent / "spreads.lock", "keeping how much its pairs varied"):
+        with exclusive_lock(path.parent / "spreads.lock", "keeping how much its pairs varied"):
             before, new = _kept(path, conditions), run_spreads(report.results)
             history = with_run(before, new, datetime.now(UTC))
             codec.write_spreads(path, history)

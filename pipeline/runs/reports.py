@@ -23,7 +23,7 @@ def compare(out: Path) -> Report:
     Raises:
         BaselineError: They are missing or unreadable.
     """
-    return policy.report(codec.read_results(paths.measured(out, RESULTS)))
+    return policy.report(codec.read_results(paths.result_file(out, RESULTS)))
 
 
 def write(report: Report, out: Path, exit_code: Exit) -> bool:

@@ -106,7 +106,7 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
         PipelineError: Any of its kinds, as for `run`.
     """
     folder = RunFolder(out, "run")
-    results = kept = codec.read_results(paths.measured(out, RESULTS))
+    results = kept = codec.read_results(paths.result_file(out, RESULTS))
     stored = codec.read_request(folder.request)
     loaded = _stored_suite(folder, stored)
     folder.require_trusted(origin(folder, results, loaded.suite), is_trusted=is_trusted)
@@ -267,7 +267,7 @@ def _measure(
     with (
         folder.measuring(state),
         plan.suite.environment.opened(programs) as environment,
-        progress.shown() as shown,
+        progress.show_progress() as shown,
     ):
         on_disk = codec.read_results(folder.path / RESULTS)
         if (on_disk.pairs, on_disk.pairs_asked) != (kept.pairs, kept.pairs_asked):
@@ -340,13 +340,15 @@ def _announce(resolved: ResolvedRun) -> None:
 
 def _suite_path(request: RunRequest, out: Path) -> str:
     """Return how to name the suite in a command that others may read; empty for one of ours."""
-    return paths.named(request.suite, out / SUITE) if request.suite.endswith(".toml") else ""
+    return (
+        paths.portable_name(request.suite, out / SUITE) if request.suite.endswith(".toml") else ""
+    )
 
 
 def environment_path(request: RunRequest, out: Path) -> str:
     """Return how to name the environment in a command that others may read."""
     if request.environment.endswith(".toml"):
-        return paths.named(request.environment, out / ENVIRONMENT)
+        return paths.portable_name(request.environment, out / ENVIRONMENT)
     return request.environment
 
 

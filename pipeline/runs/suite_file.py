@@ -36,7 +36,7 @@ from pipeline.storage.settings import Settings
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError
 from pipeline.system.log import log
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 _KINDS = (*DRIVER_SETTINGS, "local", "kind", "remote")
 """Union tags that pydantic puts into the location of an error; they are not keys."""
@@ -280,9 +280,9 @@ def path_of(name: str) -> Path:
     """
     if name.endswith(".toml"):
         return Path(name)
-    path = paths.ours("suites", f"{name}.toml")
+    path = paths.project_path("suites", f"{name}.toml")
     if not re.fullmatch(_NAME, name) or not path.is_file():
-        known = sorted(file.stem for file in paths.ours("suites").glob("*.toml"))
+        known = sorted(file.stem for file in paths.project_path("suites").glob("*.toml"))
         raise ConfigError(
             f"there is no suite `{name}`",
             hint=f"known suites: {', '.join(known)}; or give the path of a .toml file",
@@ -412,7 +412,7 @@ def _error_text(path: Path, text: str, loc: Sequence[int | str], kind: str, mess
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(keys[-1]), _known_keys(), n=1)
         problem = "unknown key" + (f"; did you mean `{near[0]}`?" if near else "")
-    return f"{path}:{line}: {clipped(dotted, _MAX_TEXT)}: {clipped(problem, _MAX_TEXT)}"
+    return f"{path}:{line}: {truncate(dotted, _MAX_TEXT)}: {truncate(problem, _MAX_TEXT)}"
 
 
 def line_of(text: str, keys: Sequence[int | str]) -> int:

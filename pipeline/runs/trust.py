@@ -19,7 +19,7 @@ from pipeline.model.subject import Subject
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError, StorageError
 from pipeline.system.log import log
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 _BEGUN, _TRUSTED = "begun.txt", "trusted.txt"
 """What this user began on this machine; what was begun elsewhere, and somebody trusts."""
@@ -63,16 +63,16 @@ class Begun:
     def executes(self) -> Iterator[str]:
         """Yield in lines what going on with it would execute."""
         for name, one in self.subjects.items():
-            yield f"{name}: {clipped(one.spec, _SHOWN)}"
+            yield f"{name}: {truncate(one.spec, _SHOWN)}"
             if command := one.facts.get("build"):
-                yield f"  built by: {clipped(command, _SHOWN)}"
+                yield f"  built by: {truncate(command, _SHOWN)}"
         for name, text in self.texts.items():
             if suite := _ours(text):
                 yield f"{name}: the suite {suite} of this program"
                 continue
             lines = [line for line in text.splitlines() if line.strip()]
             yield f"{name}, {len(lines)} lines:"
-            yield from (f"  {clipped(line, _SHOWN)}" for line in lines[:_MOST_LINES])
+            yield from (f"  {truncate(line, _SHOWN)}" for line in lines[:_MOST_LINES])
             if len(lines) > _MOST_LINES:
                 yield "  …"
 
@@ -139,7 +139,7 @@ def require(begun: Begun, out: Path, *, is_trusted: bool) -> None:
 
 def _ours(text: str) -> str:
     """Return the name of the suite of ours that a text is, or empty."""
-    suites = paths.ours("suites").glob("*.toml")
+    suites = paths.project_path("suites").glob("*.toml")
     return next((path.stem for path in suites if path.read_text(encoding="utf-8") == text), "")
 
 

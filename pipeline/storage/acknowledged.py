@@ -24,7 +24,7 @@ from pipeline.model.history import Acknowledgement
 from pipeline.model.publication import Acceptance
 from pipeline.storage import strict_json, toml_file
 from pipeline.system.errors import ConfigError
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 _SENTENCE = 300  # characters of what a library says
 
@@ -96,7 +96,7 @@ def _read(path: Path) -> _File:
     except ValidationError as error:
         raise ConfigError(f"{path}: {strict_json.sentence(error)}", hint=_HINT) from error
     except (RecursionError, ValueError) as error:
-        said = clipped(f"{error}", _SENTENCE)
+        said = truncate(f"{error}", _SENTENCE)
         raise ConfigError(f"{path}: not JSON: {said}", hint=_HINT) from error
 
 
@@ -106,6 +106,6 @@ def _meant(path: Path, table: str, entries: list[Callable[[], _T]]) -> tuple[_T,
         try:
             found.append(entry())
         except ValueError as error:
-            said = clipped(f"{error}", _SENTENCE)
+            said = truncate(f"{error}", _SENTENCE)
             raise ConfigError(f"{path}: {table}.{number}: {said}", hint=_HINT) from error
     return tuple(found)

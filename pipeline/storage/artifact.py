@@ -20,7 +20,7 @@ from pipeline.model.results import ResultSet
 from pipeline.model.units import BASE_UNITS
 from pipeline.storage import codec, strict_json
 from pipeline.system.errors import BaselineError
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 RESULTS = "results.json"
 
@@ -144,7 +144,7 @@ def _of_folder(folder: Path, name: str, limits: Limits) -> bytes | None:
                 if files > limits.files:
                     raise ValueError(f"it has more than {limits.files} files")
                 found = entry.stat(follow_symlinks=False)
-                shown = clipped(os.path.relpath(entry.path, folder), _SHOWN)
+                shown = truncate(os.path.relpath(entry.path, folder), _SHOWN)
                 if stat.S_ISDIR(found.st_mode):
                     waiting.append((Path(entry.path), depth + 1))
                     continue
@@ -187,7 +187,7 @@ def _of_zip(path: Path, name: str, limits: Limits) -> bytes | None:
             with archive.open(found) as file:
                 return file.read(strict_json.FOREIGN.size + 1)
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError) as error:
-        said = clipped(f"{error}", _SHOWN)
+        said = truncate(f"{error}", _SHOWN)
         raise ValueError(f"not a zip that can be read: {said}") from error
 
 
@@ -213,7 +213,7 @@ def _entries(entries: Sequence[zipfile.ZipInfo], limits: Limits) -> None:
     size = 0
     seen: set[str] = set()
     for entry in entries:
-        shown = clipped(entry.filename, _SHOWN)
+        shown = truncate(entry.filename, _SHOWN)
         _inside(entry.orig_filename, shown, limits)
         if entry.filename in seen:
             raise ValueError(f"`{shown}` is there twice")
@@ -272,4 +272,4 @@ def _require(results: ResultSet, limits: Limits) -> None:
 
 def _named(name: str, of: str) -> None:
     if not _NAME.fullmatch(name):
-        raise ValueError(f"`{clipped(name, _SHOWN)}` cannot be the name of a {of}")
+        raise ValueError(f"`{truncate(name, _SHOWN)}` cannot be the name of a {of}")

@@ -24,7 +24,7 @@ from pipeline.storage import strict_json
 from pipeline.storage.verdict_file import JudgedBody, VerdictBody, judged_body, verdict_body
 from pipeline.system.errors import BaselineError, StorageError, hint_for
 from pipeline.system.log import log
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 # 1: the first version.  A field that is added later has a default, so that older files are read as
 # before (`of` and `looks` were); a version that does not know it refuses the file.
@@ -362,7 +362,7 @@ def _parsed(adapter: TypeAdapter[_T], data: bytes, schema: str, bounds: strict_j
 
 
 def _other_schema(found: object, schema: str) -> str:
-    said = f"its schema is {clipped(repr(found), 60)}, expected {schema!r}"
+    said = f"its schema is {truncate(repr(found), 60)}, expected {schema!r}"
     kind, _, version = schema.rpartition("/")
     newer = (
         re.fullmatch(rf"{re.escape(kind)}/(\d{{1,9}})", found) if isinstance(found, str) else None

@@ -28,7 +28,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 from unicodedata import name as character_name
 
 from pipeline.system.errors import ConfigError
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -193,8 +193,8 @@ class CsvFile:
         Raises:
             ConfigError: Always.
         """
-        shown = clipped(f"{value}", _SHOWN)
-        said = clipped(expected, _SENTENCE)
+        shown = truncate(f"{value}", _SHOWN)
+        said = truncate(expected, _SENTENCE)
         raise ConfigError(f"{self.at(row)}: {column}: `{shown}` is not {said}", hint=hint)
 
     def _opened(self, path: Path) -> IO[bytes]:
@@ -211,7 +211,7 @@ class CsvFile:
         except UnicodeError as error:
             raise ConfigError(f"{self.name}: not the UTF-16 that it begins as: {error}") from error
         except OSError as error:
-            said = clipped(error.strerror or f"{error}", _SENTENCE)
+            said = truncate(error.strerror or f"{error}", _SENTENCE)
             raise ConfigError(f"{self.name}: cannot be read: {said}") from error
         for magic, what in _PACKED.items():
             if begin.startswith(magic):
@@ -276,7 +276,7 @@ class CsvFile:
             )
         raise ConfigError(
             f"{where}: the column `{lacking[0]}` is missing; there are:"
-            f" {clipped(', '.join(names), _SENTENCE)}",
+            f" {truncate(', '.join(names), _SENTENCE)}",
             hint="the first line names the columns: " + ",".join(needed),
         )
 
@@ -344,7 +344,7 @@ class CsvFile:
         except csv.Error as error:
             raise ConfigError(
                 f"{self.name}:{_bad_line(text, part.line)}: no CSV that can be read:"
-                f" {clipped(str(error), _SENTENCE)}",
+                f" {truncate(str(error), _SENTENCE)}",
                 hint='a `"` before a value needs one that closes it, and is doubled inside',
             ) from error
         finally:
@@ -433,7 +433,7 @@ class CsvFile:
             for at in self._unnamed:
                 if not _is_blank(record[at : at + 1]):
                     raise ConfigError(
-                        f"{self.name}:{line}: `{clipped(record[at], _SHOWN)}` is in a column"
+                        f"{self.name}:{line}: `{truncate(record[at], _SHOWN)}` is in a column"
                         " without a name",
                         hint="write 101.2, not 101,2; or name the column in the first line",
                     )

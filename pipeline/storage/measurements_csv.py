@@ -19,7 +19,7 @@ from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
 from pipeline.model.subject import Arm
 from pipeline.storage.csv_file import BLOCK, Block, Column, CsvFile, Grown
 from pipeline.system.errors import ConfigError
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -195,7 +195,7 @@ class _Table:
                 tolerance=self._margin("tolerance", *tolerance, scale) if tolerance[0] else None,
             )
         except ValueError as error:
-            why = clipped(f"{error}", _SENTENCE)
+            why = truncate(f"{error}", _SENTENCE)
             what = why.removeprefix(name)
             named = (one for one in ("tolerance", "margin") if f": {one}" in what)
             row = said[next(named, "floor")][1]

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 MOST_DEPTH = 16
 """Of objects and lists in each other; ours have 6."""
@@ -89,20 +89,20 @@ def sentence(error: ValidationError) -> str:
     said = first["msg"].removeprefix("Value error, ")
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         said = "this version does not know the key"
-    return clipped(f"{where + ': ' if where else ''}{said}", _SENTENCE)
+    return truncate(f"{where + ': ' if where else ''}{said}", _SENTENCE)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the key `{clipped(twice, _SHOWN)}` is there twice")
+        raise ValueError(f"the key `{truncate(twice, _SHOWN)}` is there twice")
     return found
 
 
 def _whole(digits: str) -> int:
     if len(digits) > _DIGITS:  # Python itself refuses thousands, with an advice that is none here
-        raise ValueError(f"{clipped(digits, _SHOWN)} is too large a number")
+        raise ValueError(f"{truncate(digits, _SHOWN)} is too large a number")
     return int(digits)
 
 
@@ -136,7 +136,7 @@ def _inside(value: Any, bounds: Bounds) -> Iterable[Any]:  # noqa: ANN401 (JSON 
         case str():
             _text(value, bounds)
         case int() | float() if not abs(value) < bounds.number:
-            raise ValueError(f"{clipped(f'{value}', _SHOWN)} is too large a number")
+            raise ValueError(f"{truncate(f'{value}', _SHOWN)} is too large a number")
     return ()
 
 
@@ -146,4 +146,4 @@ def _text(text: str, bounds: Bounds) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"the text `{clipped(text, _SHOWN)}` is not Unicode") from None
+        raise ValueError(f"the text `{truncate(text, _SHOWN)}` is not Unicode") from None

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pipeline.system.periodic import repeated
+from pipeline.system.periodic import run_periodically
 
 STEP_S = 0.1
 """The clock was set if it is so far from where it would be by itself, in seconds."""
@@ -81,8 +81,8 @@ class ClockWatch:
 
 
 @contextmanager
-def watched_clock() -> Iterator[ClockWatch]:
+def watch_clock() -> Iterator[ClockWatch]:
     """Look at the clock of the machine twice a second while the block runs."""
     watch = ClockWatch()
-    with repeated(watch.look, _LOOK_S, "clock"):
+    with run_periodically(watch.look, _LOOK_S, "clock"):
         yield watch

@@ -4,7 +4,7 @@ import argparse
 import math
 import re
 
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _SHOWN = 40  # characters of a wrong argument that are worth quoting
@@ -19,12 +19,12 @@ def duration_s(text: str) -> float:
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
     seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
     if not (math.isfinite(seconds) and seconds > 0):
-        shown = clipped(text, _SHOWN)
+        shown = truncate(text, _SHOWN)
         raise argparse.ArgumentTypeError(f"`{shown}` is no time; write 90s, 30m or 1.5h")
     return seconds
 
 
-def positive(text: str) -> float:
+def positive_number(text: str) -> float:
     """Return a number that is finite and above zero.
 
     Raises:
@@ -35,6 +35,6 @@ def positive(text: str) -> float:
     except ValueError:
         number = math.nan
     if not (math.isfinite(number) and number > 0):
-        shown = clipped(text, _SHOWN)
+        shown = truncate(text, _SHOWN)
         raise argparse.ArgumentTypeError(f"`{shown}` is not a finite number above zero")
     return number

@@ -21,7 +21,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import ClassVar
 
-from pipeline.system.redact import redacted
+from pipeline.system.redact import redact
 
 
 class Exit(IntEnum):
@@ -47,8 +47,8 @@ class PipelineError(Exception):
     exit_code: ClassVar[Exit]
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(redacted(message))  # it may quote a URL, a command or a log
-        self.hint = redacted(hint)
+        super().__init__(redact(message))  # it may quote a URL, a command or a log
+        self.hint = redact(hint)
 
 
 class ConfigError(PipelineError):

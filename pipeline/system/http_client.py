@@ -64,7 +64,7 @@ def call(
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """What a service on the internet answered, whatever its status.
 
     Attributes:
@@ -88,7 +88,7 @@ def exchange(
     headers: Mapping[str, str],
     token: str,
     timeout_s: tuple[float, float],
-) -> Answer:
+) -> HttpResponse:
     """Send JSON to a service on the internet, and return whatever it answers.
 
     The proxy of the environment is used.  A GET follows redirects; the token stays with the host
@@ -129,7 +129,7 @@ def exchange(
         parsed = response.json() if response.content else None
     except (requests.JSONDecodeError, RecursionError):
         parsed = None
-    return Answer(
+    return HttpResponse(
         status=response.status_code,
         headers={name.lower(): value for name, value in response.headers.items()},
         body=parsed,
@@ -137,7 +137,7 @@ def exchange(
     )
 
 
-class Connection:
+class ServerConnection:
     """One connection to one server, kept open, for one thread; only `stop` is for any.
 
     It costs a tenth of what a request of the functions above costs, so it is for what is asked

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 
-def kubeconfig(url: str, ca_file: Path, token_file: Path, user: str) -> str:
+def kubeconfig_json(url: str, ca_file: Path, token_file: Path, user: str) -> str:
     """Return the text of one, with the paths of an authority and a token and not the token.
 
     Args:

@@ -11,7 +11,7 @@ _SAID_S = 10.0
 
 
 @contextmanager
-def alone(
+def exclusive_lock(
     path: Path, doing: str, note: str = "", *, died: Callable[[str], None] = lambda _: None
 ) -> Iterator[None]:
     """Hold a lock while the block runs, after waiting aloud for whoever has it.

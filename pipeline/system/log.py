@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.system import output
-from pipeline.system.redact import redacted
+from pipeline.system.redact import redact
 
 log = logging.getLogger("pipeline")
 
@@ -20,7 +20,7 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one line."""
-        output.tell(self.format(record))
+        output.print_stderr(self.format(record))
 
 
 class _Redacted(logging.Formatter):
@@ -28,7 +28,7 @@ class _Redacted(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record without what is secret."""
-        return redacted(super().format(record))
+        return redact(super().format(record))
 
 
 def configure(*, verbose: bool, quiet: bool = False) -> None:
@@ -46,10 +46,10 @@ def step(title: str) -> Iterator[None]:
     on_actions = os.environ.get("GITHUB_ACTIONS") == "true"
     started = time.monotonic()
     if on_actions:
-        output.tell(f"::group::{title}")
+        output.print_stderr(f"::group::{title}")
     try:
         yield
     finally:
         if on_actions:
-            output.tell("::endgroup::")
+            output.print_stderr("::endgroup::")
         log.info("%s: %.1f s", title, time.monotonic() - started)

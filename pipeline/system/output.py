@@ -42,15 +42,15 @@ def prepare() -> None:
             stream.reconfigure(errors=_ERRORS)
 
 
-def show(text: str) -> None:
+def print_stdout(text: str) -> None:
     """Print text, as it is, to standard output at once."""
     error = _write(sys.stdout, text)
     if error is not None and not isinstance(error, BrokenPipeError):
         _failed.append(error)
-        tell(f"error: standard output cannot be written: {error.strerror}")
+        print_stderr(f"error: standard output cannot be written: {error.strerror}")
 
 
-def tell(line: str) -> None:
+def print_stderr(line: str) -> None:
     """Print a line to standard error."""
     _write(sys.stderr, f"{line}\n")
 
@@ -60,7 +60,7 @@ def has_failed() -> bool:
     return bool(_failed)
 
 
-def takes_escapes(stream: TextIO | None) -> bool:
+def supports_escapes(stream: TextIO | None) -> bool:
     """Return whether a stream is a terminal that understands colours and a moving cursor."""
     if stream is None or not stream.isatty() or os.environ.get("NO_COLOR"):
         return False

@@ -27,7 +27,7 @@ _INSTALLED = _PACKAGE / "_files"
 _ROOT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
 
 
-def ours(*parts: str) -> Path:
+def project_path(*parts: str) -> Path:
     """Return the path of one of the project's files, such as `ours("suites", "pr.toml")`."""
     return _ROOT.joinpath(*parts)
 
@@ -95,7 +95,7 @@ def require_new_folder(folder: Path, *, resume: str) -> None:
         ) from error
 
 
-def measured(folder: Path, name: str) -> Path:
+def result_file(folder: Path, name: str) -> Path:
     """Return the file in a folder that holds what was measured, such as `results.json`.
 
     Args:
@@ -130,7 +130,7 @@ def measured(folder: Path, name: str) -> Path:
     )
 
 
-def named(written: str, kept: Path | None = None) -> str:
+def portable_name(written: str, kept: Path | None = None) -> str:
     """Return how to name a file in a command that others may read: never by an absolute path.
 
     Args:

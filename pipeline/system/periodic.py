@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def repeated(act: Callable[[], None], period_s: float, name: str) -> Iterator[None]:
+def run_periodically(act: Callable[[], None], period_s: float, name: str) -> Iterator[None]:
     """Act again and again while the block runs; leaving waits for what is being done.
 
     Args:

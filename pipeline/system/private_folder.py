@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.system import paths
-from pipeline.system.lock import alone
+from pipeline.system.lock import exclusive_lock
 from pipeline.system.log import log
 
 _NAME = "private"
@@ -37,7 +37,7 @@ def private_folder(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def measuring(out: Path) -> Iterator[None]:
+def measurement_lock(out: Path) -> Iterator[None]:
     """Be the only one who measures on this machine; remove what the one before left, if killed.
 
     Args:
@@ -46,15 +46,15 @@ def measuring(out: Path) -> Iterator[None]:
 
     def remove(folder: str) -> None:
         if Path(folder).is_absolute():
-            remove_left(Path(folder))
+            remove_leftovers(Path(folder))
 
     here = str(out.absolute())
     lock = paths.cache() / "run.lock"
-    with alone(lock, "measuring on this machine", here, died=remove):
+    with exclusive_lock(lock, "measuring on this machine", here, died=remove):
         yield
 
 
-def remove_left(out: Path) -> None:
+def remove_leftovers(out: Path) -> None:
     """Remove the private folders that a run that was killed has left below its folder."""
     for folder in _below(out):
         with suppress(OSError), _unused(folder):

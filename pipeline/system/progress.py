@@ -19,16 +19,16 @@ class Progress(Protocol):
 
 
 @contextmanager
-def shown() -> Iterator[Progress]:
+def show_progress() -> Iterator[Progress]:
     """Show progress while the block runs."""
-    if output.takes_escapes(sys.stderr):
+    if output.supports_escapes(sys.stderr):
         with _live() as progress:
             yield progress
     else:
         yield _Plain()
 
 
-def minutes(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a duration as people say it: `45 s`, `4 min 10 s`."""
     whole = max(0, round(seconds))
     return f"{whole} s" if whole < 90 else f"{whole // 60} min {whole % 60:02} s"
@@ -36,7 +36,7 @@ def minutes(seconds: float) -> str:
 
 class _Plain:
     def stage(self, title: str, left_s: float) -> None:
-        log.info("%s (about %s left)", title, minutes(left_s))
+        log.info("%s (about %s left)", title, format_duration(left_s))
 
 
 @contextmanager
@@ -52,7 +52,9 @@ def _live() -> Iterator[Progress]:
             if task.fields["until"] is None:
                 return Text("")
             left_s = float(task.fields["until"]) - time.monotonic()
-            return Text(f"{minutes(left_s)} left" if left_s > 0 else "finishing", style="cyan")
+            return Text(
+                f"{format_duration(left_s)} left" if left_s > 0 else "finishing", style="cyan"
+            )
 
     with Progress(
         SpinnerColumn(),

@@ -30,7 +30,7 @@ _RULES = tuple(
 )
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """Return a text without the passwords in its URLs, headers, options and variables."""
     for rule in _RULES:
         text = rule.sub(rf"\g<before>{REMOVED}\g<after>", text)
@@ -53,6 +53,6 @@ def command_line(argv: Iterable[str]) -> str:
         elif is_secret and equals and value:
             shown.append(f"{shlex.quote(name)}={REMOVED}")
         else:
-            shown.append(shlex.quote(redacted(word)))
+            shown.append(shlex.quote(redact(word)))
         is_value = is_secret and word.startswith("-") and not equals
     return " ".join(shown)

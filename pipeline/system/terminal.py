@@ -10,11 +10,11 @@ from typing import Any
 from pipeline.system import output
 
 
-def shape() -> dict[str, Any]:
+def width_and_color() -> dict[str, Any]:
     """Return the width of standard output, and whether it takes colours."""
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size((100, 24)).columns if is_terminal else 100
-    return {"width": width, "color": output.takes_escapes(sys.stdout)}
+    return {"width": width, "color": output.supports_escapes(sys.stdout)}
 
 
 def command(*words: object) -> str:

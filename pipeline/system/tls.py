@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ADDRESS = "127.0.0.1"
-IN_USE = "address already in use"  # what a server of Go says whose port was taken meanwhile
-TRIES = 3  # of starting one that finds its port taken
+ADDRESS_IN_USE = "address already in use"  # what a server of Go says whose port was taken meanwhile
+MAX_STARTS = 3  # of starting one that finds its port taken
 _LIFETIME = dt.timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ServerIdentity:
     """Paths of PEM files that only we can read.
 
     Attributes:
@@ -37,7 +37,7 @@ def free_ports(count: int) -> list[int]:
         return [int(sock.getsockname()[1]) for sock in held]
 
 
-def identity(folder: Path, *more: str) -> Identity:
+def create_identity(folder: Path, *more: str) -> ServerIdentity:
     """Make an authority and a server's certificate in a folder that is made if needed.
 
     Args:
@@ -86,7 +86,7 @@ def identity(folder: Path, *more: str) -> Identity:
         .sign(ca_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    return Identity(
+    return ServerIdentity(
         ca=private_file(folder / "ca.crt", ca.public_bytes(pem)),
         certificate=private_file(folder / "server.crt", certificate.public_bytes(pem)),
         key=private_file(

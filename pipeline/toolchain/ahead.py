@@ -39,4 +39,4 @@ def _recipes(names: set[str], product: Product) -> Iterator[Recipe]:
     if "etcd" in names:
         yield programs.etcd_recipe()
     if product is Product.REFERENCE:
-        yield recipe(paths.ours("go", "reference"))
+        yield recipe(paths.project_path("go", "reference"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.system import paths, processes
 from pipeline.system.errors import LaunchError
-from pipeline.system.lock import alone
+from pipeline.system.lock import exclusive_lock
 from pipeline.system.log import log
 from pipeline.toolchain.go import Go
 
@@ -132,7 +132,7 @@ def _once(binary: Path, title: str, make: Callable[[Path, Path], None]) -> Binar
     folder = binary.parent
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)  # used today: see _forget
-    with alone(folder / "lock", f"building {title}"):
+    with exclusive_lock(folder / "lock", f"building {title}"):
         kept = _whole(binary)
         if kept is None:
             partial = binary.with_suffix(".partial")

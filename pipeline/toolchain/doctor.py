@@ -81,7 +81,7 @@ def _binaries() -> Iterator[Check]:
     try:
         cache = paths.cache()
         need = programs.needed()
-        recipes = [programs.etcd_recipe(), recipe(paths.ours("go", "reference"))]
+        recipes = [programs.etcd_recipe(), recipe(paths.project_path("go", "reference"))]
     except PipelineError as error:
         yield Check("source and cache", Status.MISSING, str(error), error.hint)
         return
@@ -92,7 +92,7 @@ def _binaries() -> Iterator[Check]:
     fix = f"export XDG_CACHE_HOME=/a/larger/disk  # or: rm -r {shlex.quote(str(cache))}"
     room_gib = _RUN_GIB if all(built) else _BUILD_GIB
     yield condition.room("disk of the cache", cache, room_gib, fix)
-    yield condition.clock(cache, paths.ours("go", "etcd", "go.mod"))
+    yield condition.clock(cache, paths.project_path("go", "etcd", "go.mod"))
 
 
 def _go(found: go.Go | None, need: str) -> Check:

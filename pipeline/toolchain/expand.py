@@ -19,5 +19,5 @@ def expander() -> Program:
 
 def recipe() -> Recipe:
     """Return what is built for it."""
-    module = paths.ours("go", MODULE)
+    module = paths.project_path("go", MODULE)
     return Recipe("expand", "the checker of configs", module, "./expand", "about 20 seconds, 50 MB")

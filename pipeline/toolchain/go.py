@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.system import paths, processes
 from pipeline.system.errors import LaunchError
-from pipeline.system.lock import alone
+from pipeline.system.lock import exclusive_lock
 from pipeline.system.log import log
 
 _FETCH_TIMEOUT_S = 900.0
@@ -64,7 +64,7 @@ def find(need: str, fetch: Callable[[Path], None] | None = None) -> Go:
             hint=f"install Go {need} or newer, and put its `go` on the path",
         )
     folder = _folder(version)
-    with alone(folder.with_name(f"{folder.name}.lock"), f"fetching Go {version}"):
+    with exclusive_lock(folder.with_name(f"{folder.name}.lock"), f"fetching Go {version}"):
         if not _program(folder).is_file():
             log.info("no Go %s or newer on the path: fetching Go %s (about 70 MB)", need, version)
             partial = folder.with_name(f"{folder.name}.partial")
@@ -173,7 +173,7 @@ def _fetch(folder: Path) -> None:
 
 
 def _requirements() -> Path:
-    return paths.ours("locks", "go.txt")
+    return paths.project_path("locks", "go.txt")
 
 
 def _folder(version: str) -> Path:

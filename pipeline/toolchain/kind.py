@@ -49,7 +49,7 @@ def kind_recipe() -> Recipe:
     Raises:
         LaunchError: go/kind/go.mod cannot be read or does not name kind.
     """
-    return required("kind", paths.ours("go", "kind"), _MODULE, "about 1 minute, 150 MB")
+    return required("kind", paths.project_path("go", "kind"), _MODULE, "about 1 minute, 150 MB")
 
 
 def kubectl() -> Program:

@@ -12,5 +12,5 @@ def load_agent() -> Program:
     Raises:
         LaunchError: It cannot be built.
     """
-    module = paths.ours("go", "load-agent")
+    module = paths.project_path("go", "load-agent")
     return built(Recipe("load-agent", "the load agent", module, ".", "about 20 seconds"))

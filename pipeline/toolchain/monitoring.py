@@ -30,7 +30,11 @@ def gateway() -> Program:
 def gateway_recipe() -> Recipe:
     """Return what is built for it."""
     return Recipe(
-        "gateway", "the gateway", paths.ours("go", MODULE), "./gateway", "about 20 seconds, 50 MB"
+        "gateway",
+        "the gateway",
+        paths.project_path("go", MODULE),
+        "./gateway",
+        "about 20 seconds, 50 MB",
     )
 
 

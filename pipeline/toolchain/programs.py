@@ -44,7 +44,7 @@ def etcd_recipe() -> Recipe:
     Raises:
         LaunchError: go/etcd/go.mod cannot be read or does not name etcd.
     """
-    return required("etcd", paths.ours("go", "etcd"), _ETCD, "about 2 minutes, 500 MB")
+    return required("etcd", paths.project_path("go", "etcd"), _ETCD, "about 2 minutes, 500 MB")
 
 
 def required(name: str, module: Path, package: str, usual: str) -> Recipe:
@@ -76,7 +76,11 @@ def built(recipe: Recipe, version: str = "ours") -> Program:
     Raises:
         LaunchError: It cannot be built.
     """
-    modules = (recipe.module, paths.ours("go", "etcd"), paths.ours("go", "reference"))
+    modules = (
+        recipe.module,
+        paths.project_path("go", "etcd"),
+        paths.project_path("go", "reference"),
+    )
     binary = build(recipe, go.find(go.needed(*modules)))
     return Program(binary.path, version, binary.digest)
 
@@ -97,7 +101,7 @@ def chosen(variable: str, error: type[PipelineError], hint: str) -> Path | None:
 
 def needed() -> str:
     """Return the lowest Go version that builds both etcd and the reference server as they are."""
-    return go.needed(paths.ours("go", "etcd"), paths.ours("go", "reference"))
+    return go.needed(paths.project_path("go", "etcd"), paths.project_path("go", "reference"))
 
 
 def k6() -> Program:

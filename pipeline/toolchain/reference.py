@@ -26,7 +26,7 @@ def reference(spec: Spec, source: Path | None = None) -> Artifact:
         BaselineError: The spec's tree is not in this clone.
     """
     check(spec)
-    source = source or paths.ours("go", "reference")
+    source = source or paths.project_path("go", "reference")
     present = git.tree(source)
     if spec.revision in ("", present):
         return _built(spec, source, present, _modified(spec, source, present))
@@ -69,7 +69,7 @@ def _modified(spec: Spec, source: Path, present: str) -> str:
 
 
 def _built(spec: Spec, source: Path, tree: str, modified: str) -> Artifact:
-    chosen = go.find(go.needed(source, paths.ours("go", "etcd")))
+    chosen = go.find(go.needed(source, paths.project_path("go", "etcd")))
     binary = build(recipe(source), chosen)
     facts = {"tree": tree, "modified": modified, "go": chosen.version}
     arguments = tuple(f"--fault={name}={size}" for name, size in spec.settings)

@@ -28,7 +28,7 @@ def run(folder: Path, points: bytes, pairs: int = 1) -> ResultSet:
     values = [0.01] * pairs
     found = builders.results((_METRIC, values, values), specs=("reference", "reference"))
     codec.write_results(folder / "results.json", found)
-    (folder / "suite.toml").write_text(paths.ours("suites", "pr.toml").read_text())
+    (folder / "suite.toml").write_text(paths.project_path("suites", "pr.toml").read_text())
     packed = gzip.compress(POINTS_HEAD + points, 1)
     for pair in range(pairs):
         place = folder / "pairs" / f"{pair:03}" / "object-crud"

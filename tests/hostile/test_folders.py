@@ -62,7 +62,7 @@ def _evil(tmp_path: Path) -> Path:
 
 
 def run_of(subject: Subject, out: Path) -> None:
-    suite = paths.ours("suites", "smoke.toml")
+    suite = paths.project_path("suites", "smoke.toml")
     loaded = suite_file.load(suite)
     found = replace(
         builders.results((builders.LATENCY, [0.1], [0.1])),
@@ -92,7 +92,7 @@ def evaluation_of(subject: Subject, out: Path) -> None:
     codec.write_evaluation(
         out / EVALUATION, Evaluation(subject, Machine({}, {}), {}, AT, 2, 1, scripts=())
     )
-    (out / SUITE).write_text(paths.ours("suites", "drivers.toml").read_text())
+    (out / SUITE).write_text(paths.project_path("suites", "drivers.toml").read_text())
 
 
 FOLDERS = [

@@ -18,7 +18,7 @@ from tests.gotests import go_tests
 
 pytestmark = pytest.mark.real
 
-CONFIGS = sorted(paths.ours("cl2_configs").glob("*.yaml"))
+CONFIGS = sorted(paths.project_path("cl2_configs").glob("*.yaml"))
 EVERYTHING: Mapping[str, bool | float | str] = {
     "CL2_RUN": "perf-1",
     "CL2_PROJECTS": 3,
@@ -64,7 +64,7 @@ def test_a_config_that_we_ship_can_be_run_with_every_parameter(
 
 def test_every_parameter_is_read_somewhere_and_stands_in_the_readme(expand: Program) -> None:
     unused = [set(check(config, EVERYTHING, expand).unused) for config in CONFIGS]
-    readme = paths.ours("cl2_configs", "README.md").read_text(encoding="utf-8")
+    readme = paths.project_path("cl2_configs", "README.md").read_text(encoding="utf-8")
 
     assert not set.intersection(*unused)
     assert set(re.findall(r"^\| `(CL2_\w+)` \|", readme, re.MULTILINE)) == set(EVERYTHING)

@@ -19,7 +19,7 @@ from pipeline.environments.manifests import NamespaceSpec
 from pipeline.model.ports import Load, Program
 from pipeline.model.subject import Arm
 from pipeline.system.errors import ConfigError, LoadError
-from pipeline.system.tls import identity
+from pipeline.system.tls import create_identity
 from tests.cl2_bench import GOOD, Bench
 from tests.clusters import FakeCluster, running
 from tests.load_agents import load_agents
@@ -154,7 +154,7 @@ def test_a_prometheus_that_exists_is_refused_before_anything_starts(stand: Stand
 def test_a_gateway_and_a_prometheus_stand_beside_every_process(
     stand: Stand, tmp_path: Path
 ) -> None:
-    stand.bench.ca = identity(tmp_path / "server").ca
+    stand.bench.ca = create_identity(tmp_path / "server").ca
     # The stand-in asks at the address that it is told, as ClusterLoader2 would.
     ask = """
 import ssl, urllib.request

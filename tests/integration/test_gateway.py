@@ -25,7 +25,7 @@ from tests.loopback import Request, answering
 
 pytestmark = pytest.mark.real
 PROXY = "/api/v1/namespaces/monitoring/services/http:prometheus-k8s:9090/proxy/api/v1"
-RULES = paths.ours("cl2_configs", "prometheus", "rules.yml")
+RULES = paths.project_path("cl2_configs", "prometheus", "rules.yml")
 
 
 @pytest.fixture(scope="module")

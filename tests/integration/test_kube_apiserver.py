@@ -39,7 +39,7 @@ READY = {"type": "Ready", "status": "True"}
 def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Start a cluster without nodes; the path of the kubeconfig of its administrator."""
     out = tmp_path_factory.mktemp("kube")
-    identity = tls.identity(out / "pki")
+    identity = tls.create_identity(out / "pki")
     accounts = public(identity.key)
     (out / "tokens.csv").write_text('secret,admin,admin,"system:masters"\nweak,guest,guest,""\n')
     client, peer, port = tls.free_ports(3)

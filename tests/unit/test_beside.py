@@ -69,7 +69,7 @@ def test_a_script_beside_its_suite_is_run_with_our_lib(tmp_path: Path) -> None:
     driver = load_of(suite(tmp_path))
     with driver.laid_out() as root:
         assert (root / "mine.js").read_text() == SCRIPT
-        ours = paths.ours("k6_scripts", "lib")
+        ours = paths.project_path("k6_scripts", "lib")
         assert {p.name: p.read_bytes() for p in (root / "lib").iterdir()} == {
             p.name: p.read_bytes() for p in ours.glob("*.js")
         }
@@ -94,7 +94,7 @@ def test_ours_is_run_where_it_is_unless_one_of_its_name_stands_beside(tmp_path: 
     (tmp_path / "lib" / "api.js").write_text("throw 1")  # of something else
     loaded = suite_file.load(path)
     with load_of(path).laid_out() as root:
-        assert root == paths.ours("k6_scripts")
+        assert root == paths.project_path("k6_scripts")
     (tmp_path / "object_crud.js").write_text(SCRIPT)
     assert suite_file.load(path).digest != loaded.digest
 
@@ -116,7 +116,7 @@ def test_all_that_is_measured_by_is_in_the_digest_and_not_where_it_stands(tmp_pa
             assert suite_file.load(path).digest != before
         (here / other).unlink()
         (here / main).write_text(SCRIPT if driver == K6 else CONFIG)
-        for kept in (tmp_path / f"a-{main}", paths.ours("out", f"x-{tmp_path.name}")):
+        for kept in (tmp_path / f"a-{main}", paths.project_path("out", f"x-{tmp_path.name}")):
             kept.mkdir(parents=True)
             try:
                 suite_file.keep(loaded, kept)

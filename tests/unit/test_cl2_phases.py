@@ -11,7 +11,7 @@ from pipeline.drivers.clusterloader2 import phases
 from pipeline.drivers.clusterloader2.phases import ControlPlane, LoadStage, ProcessJob
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.model.subject import Arm
-from pipeline.system.kubeconfig import kubeconfig
+from pipeline.system.kubeconfig import kubeconfig_json
 
 
 def settings(**changes: Any) -> ClusterLoader2:  # noqa: ANN401 (any field, right or wrong)
@@ -60,7 +60,7 @@ def test_a_moment_of_delay_can_be_made_up_for(rate: float, burst: int) -> None:
 def test_a_kubeconfig_names_the_file_of_the_token_and_not_the_token(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("a secret")
-    text = kubeconfig("https://127.0.0.1:1", tmp_path / "ca.crt", token, "load")
+    text = kubeconfig_json("https://127.0.0.1:1", tmp_path / "ca.crt", token, "load")
     assert "a secret" not in text
     assert json.loads(text)["users"][0]["user"] == {"tokenFile": str(token)}
 

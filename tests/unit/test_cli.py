@@ -205,7 +205,11 @@ def test_a_run_never_overwrites_a_folder(
 def test_a_baseline_of_another_suite_is_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    text = paths.ours("suites", "pr.toml").read_text().replace("margin = 0.035", "margin = 0.036")
+    text = (
+        paths.project_path("suites", "pr.toml")
+        .read_text()
+        .replace("margin = 0.035", "margin = 0.036")
+    )
     (tmp_path / "pr.toml").write_text(text)
     code, _, stderr = told(
         capsys, "run", "--suite", tmp_path / "pr.toml", "--baseline", "reference-pr"
@@ -244,7 +248,7 @@ def test_baselines_can_be_listed_and_shown(capsys: pytest.CaptureFixture[str]) -
 def test_stored_baselines_are_readable_and_of_the_suites_as_they_are() -> None:
     from pipeline.runs import suite_file
 
-    for path in paths.ours("baselines").glob("*.json"):
+    for path in paths.project_path("baselines").glob("*.json"):
         baseline = codec.read_baseline(path)
         assert baseline.name == path.stem
         assert baseline.suite_digest == suite_file.load(suite_file.path_of(baseline.suite)).digest
@@ -252,7 +256,13 @@ def test_stored_baselines_are_readable_and_of_the_suites_as_they_are() -> None:
 
 def test_a_python_that_lacks_a_package_is_told_so() -> None:
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", CODE_WITHOUT_PACKAGES.format(root=str(paths.ours()))],
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            CODE_WITHOUT_PACKAGES.format(root=str(paths.project_path())),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -289,8 +299,8 @@ def test_help_loads_no_heavy_library(command: list[str]) -> None:
 
 
 def test_every_command_and_exit_code_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = paths.ours("docs", "commands.md").read_text()
-    codes = paths.ours("docs", "exit-codes.md").read_text()
+    commands = paths.project_path("docs", "commands.md").read_text()
+    codes = paths.project_path("docs", "exit-codes.md").read_text()
     with pytest.raises(SystemExit):
         main.main(["--help"])
     names = re.findall(r"(?m)^    (\w+) {2,}", capsys.readouterr().out)
@@ -303,7 +313,7 @@ def test_every_command_and_exit_code_is_documented(capsys: pytest.CaptureFixture
 
 
 def test_the_committed_schemas_are_valid_json() -> None:
-    for path in paths.ours("docs", "schemas").glob("*.json"):
+    for path in paths.project_path("docs", "schemas").glob("*.json"):
         assert json.loads(path.read_text())["type"] == "object"
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pipeline.system.clock import STEP_S, ClockWatch, SteadyClock, watched_clock
+from pipeline.system.clock import STEP_S, ClockWatch, SteadyClock, watch_clock
 
 
 class Setting:
@@ -22,7 +22,7 @@ def setting(monkeypatch: pytest.MonkeyPatch) -> Setting:
 
 
 def test_a_clock_that_nobody_sets_has_no_steps() -> None:
-    with watched_clock() as watch:
+    with watch_clock() as watch:
         time.sleep(0.05)
     assert watch.steps() == []
 
@@ -46,7 +46,7 @@ def test_a_step_that_is_taken_back_is_noticed(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.system.clock._LOOK_S", 0.01)
-    with watched_clock() as watch:
+    with watch_clock() as watch:
         setting.by_s = 60.0
         deadline_s = time.monotonic() + 10
         while not watch.farthest_s and time.monotonic() < deadline_s:

@@ -201,7 +201,7 @@ def test_a_description_does_not_change_what_a_suite_means_but_a_tolerance_does(
 
 
 def test_every_metric_that_we_ship_is_described_and_a_gating_one_has_a_tolerance() -> None:
-    for path in paths.ours("suites").glob("*.toml"):
+    for path in paths.project_path("suites").glob("*.toml"):
         for workload in suite_file.load(path).suite.workloads:
             for metric in workload.metrics:
                 assert metric.description, f"{path}: {workload.name}/{metric.name}"

@@ -202,7 +202,9 @@ PARTNERS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in paths.ours("suites").glob("*.toml")))
+@pytest.mark.parametrize(
+    "name", sorted(p.stem for p in paths.project_path("suites").glob("*.toml"))
+)
 def test_every_gating_time_has_a_gating_partner_that_counts_what_was_not_done(name: str) -> None:
     suite = suite_file.load(suite_file.path_of(name)).suite
     for workload in suite.workloads:

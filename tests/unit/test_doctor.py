@@ -136,11 +136,11 @@ def test_nothing_is_fetched_to_tell_what_a_milo_is(monkeypatch: pytest.MonkeyPat
 
 
 def test_ci_runs_exactly_the_line_of_the_readme_with_the_locked_nox() -> None:
-    readme = paths.ours("README.md").read_text(encoding="utf-8")
+    readme = paths.project_path("README.md").read_text(encoding="utf-8")
     lines = [line for line in readme.splitlines() if ".venv/bin/nox -s " in line]
     assert [line.rpartition(" ")[2] for line in lines] == ["perf", "tests"]
-    assert paths.ours(".ci", "run").read_text().splitlines()[-1] == lines[1]
-    locked = re.search(r"(?m)^nox==(\S+)", paths.ours("locks", "dev.txt").read_text())
+    assert paths.project_path(".ci", "run").read_text().splitlines()[-1] == lines[1]
+    locked = re.search(r"(?m)^nox==(\S+)", paths.project_path("locks", "dev.txt").read_text())
     assert locked
     for line in lines:
         assert "python3 -m venv .venv && " in line  # Debian's own Python refuses `pip install`

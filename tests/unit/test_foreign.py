@@ -23,7 +23,7 @@ from pipeline.runs.history import points_csv as history_table
 from pipeline.runs.history.source import Meaning
 from pipeline.storage import measurements_csv, strict_json
 from pipeline.system.errors import BaselineError, ConfigError, LoadError
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 from tests import pages
 from tests.builders import COUNT
 
@@ -150,6 +150,6 @@ def test_json_at_the_limits_is_read() -> None:
 
 
 def test_text_is_cut_and_made_one_line() -> None:
-    assert clipped("a\nb\x1bc", 10) == "a b?c"
-    assert clipped("x" * 11, 10) == "x" * 10 + "…"
-    assert clipped("x" * 10, 10) == "x" * 10
+    assert truncate("a\nb\x1bc", 10) == "a b?c"
+    assert truncate("x" * 11, 10) == "x" * 10 + "…"
+    assert truncate("x" * 10, 10) == "x" * 10

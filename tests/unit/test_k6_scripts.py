@@ -12,7 +12,7 @@ import pytest
 from pipeline import toolchain
 from pipeline.system import paths
 
-SCRIPTS = sorted(path.name for path in paths.ours("k6_scripts").glob("*.js"))
+SCRIPTS = sorted(path.name for path in paths.project_path("k6_scripts").glob("*.js"))
 OPEN = ["capacity.js", "noisy_neighbour.js", "object_crud.js", "project_lifecycle.js"]
 FIXED = [script for script in SCRIPTS if script not in OPEN]
 TURNS = """
@@ -56,7 +56,7 @@ def k6(env: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str
 
 
 def options(tmp_path: Path, script: str, **changes: str) -> dict[str, Any]:
-    path = str(paths.ours("k6_scripts", script))
+    path = str(paths.project_path("k6_scripts", script))
     done = k6(environment(tmp_path, **changes), "inspect", "--include-system-env-vars", path)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -65,7 +65,9 @@ def options(tmp_path: Path, script: str, **changes: str) -> dict[str, Any]:
 
 def turns(tmp_path: Path, iterations: int, **changes: str) -> list[dict[str, Any]]:
     script = tmp_path / "turns.js"
-    script.write_text(TURNS.format(lib=paths.ours("k6_scripts", "lib"), iterations=iterations))
+    script.write_text(
+        TURNS.format(lib=paths.project_path("k6_scripts", "lib"), iterations=iterations)
+    )
     arguments = ["run", "--quiet", "--address=", "--log-format=raw", str(script)]
     done = k6(environment(tmp_path, **changes), *arguments)
     assert done.returncode == 0, done.stderr
@@ -126,7 +128,9 @@ def test_every_connection_is_open_before_the_load_begins(tmp_path: Path, script:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_without_its_variables_says_which_one_is_missing(script: str) -> None:
-    done = k6({"K6_NO_USAGE_REPORT": "true"}, "inspect", str(paths.ours("k6_scripts", script)))
+    done = k6(
+        {"K6_NO_USAGE_REPORT": "true"}, "inspect", str(paths.project_path("k6_scripts", script))
+    )
     assert done.returncode != 0
     assert "ARMS is not set" in done.stderr
 
@@ -163,7 +167,7 @@ def test_an_arm_alone_gets_the_same_blocks(tmp_path: Path) -> None:
 
 
 def test_churn_refuses_projects_that_its_cycles_cannot_share(tmp_path: Path) -> None:
-    path = str(paths.ours("k6_scripts", "churn.js"))
+    path = str(paths.project_path("k6_scripts", "churn.js"))
     env = environment(tmp_path, PROJECTS="13")
     done = k6(env, "inspect", "--include-system-env-vars", path)
     assert "not a multiple of the 12 cycles" in done.stderr

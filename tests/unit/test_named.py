@@ -38,7 +38,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_no_path_tells_of_a_machine(here: Path, written: str, kept: str | None, named: str) -> None:
-    found = paths.named(written.format(here=here), Path(kept) if kept else None)
+    found = paths.portable_name(written.format(here=here), Path(kept) if kept else None)
     assert found == named
     assert not Path(found).is_absolute()
 

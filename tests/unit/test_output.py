@@ -120,7 +120,7 @@ def test_any_text_can_be_printed_and_what_an_encoding_has_stays(text: str, encod
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", stream)
         output.prepare()
-        output.show(text)
+        output.print_stdout(text)
     printed = raw.getvalue().decode(encoding)
     had = "".join(c for c in text if _has(c, encoding))
     rest = iter(printed)
@@ -143,7 +143,7 @@ def test_what_reports_draw_with_has_a_sign_of_its_own_in_ascii() -> None:
         stream = io.TextIOWrapper(raw, encoding="ascii")
         patch.setattr(sys, "stdout", stream)
         output.prepare()
-        output.show("····┊├●┤┊···► │ ─ ◄ ▲▼△▽ … −3 µs ▁▂▃▄▅▆▇█ ü")
+        output.print_stdout("····┊├●┤┊···► │ ─ ◄ ▲▼△▽ … −3 µs ▁▂▃▄▅▆▇█ ü")
     assert raw.getvalue() == b"----:[*]:---> | - < ^vAV ... -3 us _.,-=+*# ?"
 
 
@@ -155,7 +155,7 @@ def test_the_answer_can_be_read_in_every_encoding(encoding: str) -> None:
         stream = io.TextIOWrapper(raw, encoding=encoding)
         patch.setattr(sys, "stdout", stream)
         output.prepare()
-        output.show(said)
+        output.print_stdout(said)
     assert raw.getvalue().decode(encoding) == said.replace("−", "-")
 
 

@@ -474,7 +474,7 @@ def stale(path: Path) -> str:
 
 
 def test_shipped_spreads_are_of_the_suites_as_they_are(tmp_path: Path) -> None:
-    for path in paths.ours("baselines", "spreads").glob("*.json"):
+    for path in paths.project_path("baselines", "spreads").glob("*.json"):
         assert stale(path) == "", path
     smoke = suite_file.load(suite_file.path_of("smoke")).suite
     of = priors.request(smoke, Product.MILO, Interleave.REQUEST).conditions

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.commands import main
 from pipeline.system import paths
-from pipeline.system.private_folder import measuring, private_folder, remove_left
+from pipeline.system.private_folder import measurement_lock, private_folder, remove_leftovers
 
 _KILLED = """
 import sys, time
@@ -74,17 +74,17 @@ def test_the_next_command_that_is_given_the_folder_removes_what_a_killed_run_lef
 
 def test_the_next_run_removes_it_wherever_it_measures(tmp_path: Path) -> None:
     private = killed(tmp_path / "out")
-    with measuring(tmp_path / "another"):
+    with measurement_lock(tmp_path / "another"):
         assert not private.exists()
 
 
 def test_what_is_in_use_is_left_alone(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with run(out) as process:
-        remove_left(out)
+        remove_leftovers(out)
         assert (out / "pairs" / "000" / "private" / "admin.token").exists()
         process.kill()
-    remove_left(out)
+    remove_leftovers(out)
     assert not (out / "pairs" / "000" / "private").exists()
 
 
@@ -99,7 +99,7 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     (out / "pairs" / "000" / "private").symlink_to(ours)
     (out / "pairs" / "001").symlink_to(ours.parent)
     for folder in (tmp_path / "theirs", out, tmp_path / "nowhere"):
-        remove_left(folder)
+        remove_leftovers(folder)
 
     assert (theirs / "letters.txt").exists()
     assert (ours / "admin.token").exists()
@@ -108,5 +108,5 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("note", ["", "out", "/no/such/folder", "\udcff", "/\udcff"])
 def test_an_owner_who_left_nothing_that_can_be_used_is_no_error(note: str, tmp_path: Path) -> None:
     (paths.cache() / "run.owner").write_bytes(os.fsencode(note))
-    with measuring(tmp_path / os.fsdecode(b"na\xefve")):
+    with measurement_lock(tmp_path / os.fsdecode(b"na\xefve")):
         assert (paths.cache() / "run.owner").read_bytes().endswith(b"na\xefve")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.system import log, processes
-from pipeline.system.redact import REMOVED, command_line, redacted
+from pipeline.system.redact import REMOVED, command_line, redact
 
 SECRET = "s3cr3t-Pa55word-4711"
 secrets = st.text("abcdefXYZ0123456789.~+-", min_size=12, max_size=40).filter(
@@ -44,11 +44,11 @@ COMMANDS = [
 @pytest.mark.parametrize("text", TEXTS)
 @given(secret=secrets)
 def test_a_password_in_a_text_is_not_shown(text: str, secret: str) -> None:
-    shown = redacted(text.format(secret, secret))
+    shown = redact(text.format(secret, secret))
 
     assert secret not in shown
     assert REMOVED in shown
-    assert redacted(shown) == shown
+    assert redact(shown) == shown
 
 
 @pytest.mark.parametrize("argv", COMMANDS, ids=" ".join)
@@ -62,7 +62,7 @@ def test_a_password_in_a_command_is_not_shown(argv: list[str], secret: str) -> N
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1))
 def test_a_command_without_secrets_can_be_pasted(words: list[str]) -> None:
-    argv = [word for word in words if redacted(word) == word and "=" not in word]
+    argv = [word for word in words if redact(word) == word and "=" not in word]
     if any(command_line([word, "x"]).endswith(REMOVED) for word in argv):
         return  # the name of an option such as `--token`
 
@@ -83,7 +83,7 @@ def test_a_command_without_secrets_can_be_pasted(words: list[str]) -> None:
     ],
 )
 def test_an_ordinary_sentence_stays_as_it_is(text: str) -> None:
-    assert redacted(text) == text
+    assert redact(text) == text
 
 
 def test_verbose_logs_errors_and_last_lines_show_no_password(

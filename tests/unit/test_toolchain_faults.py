@@ -10,7 +10,7 @@ from pipeline.system import paths
 from pipeline.system.errors import ConfigError, Exit
 from pipeline.toolchain import FAULTS, check
 
-FAULTS_GO = paths.ours("go", "reference", "internal", "faults")
+FAULTS_GO = paths.project_path("go", "reference", "internal", "faults")
 
 
 def test_the_faults_are_those_of_the_reference_server() -> None:

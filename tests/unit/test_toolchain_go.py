@@ -82,7 +82,7 @@ def test_a_need_beyond_the_wheel_is_an_error_that_says_what_to_install() -> None
 
 
 def test_the_pinned_wheel_is_new_enough_for_what_we_build() -> None:
-    need = go.needed(paths.ours("go", "etcd"), paths.ours("go", "reference"))
+    need = go.needed(paths.project_path("go", "etcd"), paths.project_path("go", "reference"))
     assert go.is_enough(go.pinned(), need)
 
 

@@ -76,7 +76,7 @@ def test_the_recording_rules_say_what_is_known_of_known_counters(tmp_path: Path)
     except LoadError as error:
         pytest.skip(str(error))
     for arguments in (
-        ("check", "rules", str(files.ours("cl2_configs", "prometheus", "rules.yml"))),
+        ("check", "rules", str(files.project_path("cl2_configs", "prometheus", "rules.yml"))),
         ("test", "rules", str(Path(__file__).parents[1] / "prometheus" / "rules.yml")),
     ):
         processes.run(

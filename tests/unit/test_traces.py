@@ -51,7 +51,7 @@ LOAD = "arm={}&op=create&phase=load"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    shutil.copy(paths.ours("suites", "pr.toml"), tmp_path / "suite.toml")
+    shutil.copy(paths.project_path("suites", "pr.toml"), tmp_path / "suite.toml")
     for pair in range(2):
         base = tmp_path / "pairs" / f"{pair:03}" / "object-crud"
         tags = [LOAD.format(arm) for arm in Arm]
@@ -96,7 +96,7 @@ def test_an_invalid_pair_is_not_read(folder: Path) -> None:
 
 
 def test_arms_that_took_turns_have_folders_of_their_own(tmp_path: Path) -> None:
-    shutil.copy(paths.ours("suites", "pr.toml"), tmp_path / "suite.toml")
+    shutil.copy(paths.project_path("suites", "pr.toml"), tmp_path / "suite.toml")
     for arm in Arm:
         base = tmp_path / "pairs" / "000" / arm / "object-crud"
         write_points(base, [(2.0, LOAD.format(arm))])

@@ -23,7 +23,7 @@ def test_requests_share_a_connection() -> None:
         request.say(body.decode(), 201)
 
     with answering(answer) as url:
-        connection = http_client.Connection(url)
+        connection = http_client.ServerConnection(url)
         assert [connection.ask("PUT", "/", text) for text in ("a", "b")] == [
             (201, b"a"),
             (201, b"b"),
@@ -39,7 +39,7 @@ def test_a_connection_that_the_server_closed_is_opened_anew() -> None:
         request.close_connection = True  # without telling the client
 
     with answering(answer) as url:
-        connection = http_client.Connection(url)
+        connection = http_client.ServerConnection(url)
         assert [connection.ask("GET", "/")[0] for _ in range(3)] == [200] * 3
         connection.close()
 
@@ -47,7 +47,7 @@ def test_a_connection_that_the_server_closed_is_opened_anew() -> None:
 def test_a_server_that_hangs_is_given_up_after_the_timeout() -> None:
     free = threading.Event()
     with answering(lambda _request, _body: free.wait(20)) as url:
-        connection = http_client.Connection(url, timeout_s=0.2)
+        connection = http_client.ServerConnection(url, timeout_s=0.2)
         began = time.monotonic()
         with pytest.raises(NetworkError, match="no answer: TimeoutError"):
             connection.ask("GET", "/")
@@ -57,12 +57,12 @@ def test_a_server_that_hangs_is_given_up_after_the_timeout() -> None:
 
 def test_nothing_that_listens_is_an_error() -> None:
     with pytest.raises(NetworkError, match="no answer: ConnectionRefusedError"):
-        http_client.Connection("http://127.0.0.1:1").ask("GET", "/")
+        http_client.ServerConnection("http://127.0.0.1:1").ask("GET", "/")
 
 
 def test_an_authority_that_cannot_be_read_is_an_error() -> None:
     with pytest.raises(StorageError, match="not an authority"):
-        http_client.Connection("https://127.0.0.1:1", ca_file=NOWHERE)
+        http_client.ServerConnection("https://127.0.0.1:1", ca_file=NOWHERE)
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
@@ -78,7 +78,7 @@ def test_a_silent_stream_is_stopped_at_once(tmp_path: Path, *, secure: bool) -> 
 
     credentials = pki.create(tmp_path / "pki")
     with answering(stream, wrap=_tls(credentials) if secure else None) as url:
-        connection = http_client.Connection(url, ca_file=credentials.ca)
+        connection = http_client.ServerConnection(url, ca_file=credentials.ca)
         assert connection.begin("/") == 200
         lines = connection.lines()
         assert next(lines) == b"one\n"

@@ -32,7 +32,7 @@ from pipeline.model.ports import Load, Program, Span, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.system.errors import ConfigError
-from pipeline.system.kubeconfig import kubeconfig
+from pipeline.system.kubeconfig import kubeconfig_json
 
 _BUSY_GENERATOR = 0.5  # share of the processors above which a warning says that they are shared
 
@@ -286,7 +286,7 @@ class _LoadRun:
         job.report.mkdir()
         path = f"/projects/{project}/control-plane" if project else ""
         job.kubeconfig.write_text(
-            kubeconfig(f"{endpoint.url}{path}", endpoint.ca_file, endpoint.token_file, "load")
+            kubeconfig_json(f"{endpoint.url}{path}", endpoint.ca_file, endpoint.token_file, "load")
         )
         job.overrides.write_text(phases.overrides(self._overrides(stage)))
         return job

@@ -84,7 +84,7 @@ def open_endpoints(
                     folder,
                     stack.enter_context(private_folder(folder)),
                     scrape_s=SCRAPE_S,
-                    rules=[paths.ours(CONFIGS, RULES)],
+                    rules=[paths.project_path(CONFIGS, RULES)],
                     prometheus_url=prometheus_url.replace(_ARM, arm),
                 )
             )

@@ -41,7 +41,7 @@ from pipeline.system.processes import CommandResult, ExitStatus
 _GATEWAY = f"{tls.ADDRESS}:9443"
 _PROMETHEUS = f"{tls.ADDRESS}:9090"
 _PROMETHEUS_DATA = Path("/tmp/prometheus")  # noqa: S108 (each pod has its own)
-_IDENTITY = tls.Identity(*(SECRETS_IN_POD / f"gateway.{end}" for end in ("ca", "crt", "key")))
+_IDENTITY = tls.ServerIdentity(*(SECRETS_IN_POD / f"gateway.{end}" for end in ("ca", "crt", "key")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +270,7 @@ def pod_runner(
             secrets[_prometheus_config(arm)] = json.dumps(config).encode()
     if watchers:  # one identity for all gateways, because all have the same address
         with private_folder(out) as private:
-            made = tls.identity(private)
+            made = tls.create_identity(private)
             secrets[_IDENTITY.ca.name] = made.ca.read_bytes()
             secrets[_IDENTITY.certificate.name] = made.certificate.read_bytes()
             secrets[_IDENTITY.key.name] = made.key.read_bytes()

@@ -31,7 +31,7 @@ from pipeline.drivers.clusterloader2.wire import (
 )
 from pipeline.storage import strict_json
 from pipeline.system.errors import LoadError, StorageError
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 JUNIT = "junit.xml"
 
@@ -223,7 +223,7 @@ def read_junit(folder: Path) -> tuple[tuple[ReportedConfig, ...], tuple[Reported
             configs.append(ReportedConfig(match["config"], case.duration_s, failure))
         else:
             raise LoadError(
-                f"{path}: `{clipped(case.name, 80)}` is neither a step nor a config", hint=HINT
+                f"{path}: `{truncate(case.name, 80)}` is neither a step nor a config", hint=HINT
             )
     if not configs:
         raise LoadError(f"{path}: there is no config in it", hint=HINT)
@@ -273,7 +273,7 @@ class _JunitHandler:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         if not self.open_tags and tag not in ("testsuite", "testsuites"):
             raise LoadError(
-                f"{self.path}: not JUnit: it begins with <{clipped(tag, 40)}>", hint=HINT
+                f"{self.path}: not JUnit: it begins with <{truncate(tag, 40)}>", hint=HINT
             )
         if tag == "testcase" and tag in self.open_tags:
             raise LoadError(f"{self.path}: not JUnit: a case is in a case", hint=HINT)
@@ -305,8 +305,8 @@ def _parse_seconds(path: Path, attributes: dict[str, str]) -> float:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
         raise LoadError(
-            f"{path}: the time of `{clipped(attributes.get('name', ''), 80)}` is"
-            f" `{clipped(text, 40)}`,"
+            f"{path}: the time of `{truncate(attributes.get('name', ''), 80)}` is"
+            f" `{truncate(text, 40)}`,"
             " and no number of seconds",
             hint=HINT,
         )

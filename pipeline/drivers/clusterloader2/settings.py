@@ -140,6 +140,6 @@ class ClusterLoader2(LoadFromFiles):
 
     def our_files(self) -> dict[str, Path]:
         """Return all of our configs; a load may run several of them."""
-        root = paths.ours(CONFIGS)
+        root = paths.project_path(CONFIGS)
         configs = [path for path in root.rglob("*") if path.suffix in self.suffixes]
         return {path.relative_to(root).as_posix(): path for path in configs}

@@ -32,7 +32,7 @@ def warm_up(targets: Mapping[Arm, Target], run: str) -> None:
         NetworkError: A server does not answer.
     """
     for arm, target in targets.items():
-        connection = http_client.Connection(
+        connection = http_client.ServerConnection(
             target.url, ca_file=target.ca_file, token=target.admin_token()
         )
         try:
@@ -43,7 +43,7 @@ def warm_up(targets: Mapping[Arm, Target], run: str) -> None:
 
 
 def _send_each(
-    connection: http_client.Connection, path: str, kind: str, name: str, arm: Arm
+    connection: http_client.ServerConnection, path: str, kind: str, name: str, arm: Arm
 ) -> None:
     one = f"{path}/{name}"
     manifest = json.dumps({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}})
@@ -61,7 +61,7 @@ def _send_each(
 
 
 def _send(
-    connection: http_client.Connection,
+    connection: http_client.ServerConnection,
     arm: Arm,
     method: str,
     path: str,

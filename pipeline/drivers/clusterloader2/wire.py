@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from pipeline.model.perfdata import VERSION, Item
 from pipeline.storage import strict_json
 from pipeline.system.errors import LoadError
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 AVAILABILITY = "APIAvailability"
 LATENCY = "APIResponsivenessPrometheus"
@@ -211,7 +211,7 @@ def parse_perfdata(path: Path, body: object) -> tuple[Item, ...]:
     form = _validate(_WirePerfData, path, body)
     if form.version != VERSION:
         raise LoadError(
-            f"{path}: its version is `{clipped(form.version, 40)}`, and `{VERSION}` is read",
+            f"{path}: its version is `{truncate(form.version, 40)}`, and `{VERSION}` is read",
             hint=f"the `metricVersion` of a query must be {VERSION}",
         )
     return tuple(Item(one.data or {}, one.unit, one.labels or {}) for one in form.data_items or ())
@@ -225,7 +225,7 @@ def parse_duration(text: str) -> float:
     """
     parts = _DURATION_PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"`{clipped(text, 40)}` is no duration")
+        raise ValueError(f"`{truncate(text, 40)}` is no duration")
     return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
 
 

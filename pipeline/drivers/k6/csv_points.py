@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.system.errors import LoadError
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,7 +148,7 @@ def read_series(path: Path, allowed: Allowance | None = None) -> Iterator[Series
     except (EOFError, zlib.error) as error:
         raise LoadError(f"{path}: the file is cut off or damaged", hint=HINT) from error
     except (OSError, ArithmeticError, ValueError) as error:
-        said = clipped(f"{error}", _SENTENCE)
+        said = truncate(f"{error}", _SENTENCE)
         raise LoadError(f"{path}: not what k6 writes: {said}", hint=HINT) from error
 
 
@@ -237,7 +237,7 @@ class _Kinds:
     ) -> None:
         bad = ~((values >= 0) & (values < math.inf))
         if bad.any():
-            said = clipped(str(needed["metric_name"].iloc[int(bad.argmax())]), _SHOWN)
+            said = truncate(str(needed["metric_name"].iloc[int(bad.argmax())]), _SHOWN)
             message = f"{self.path}: a value of {said} is not a number from 0 up"
             raise LoadError(message, hint=HINT)
 

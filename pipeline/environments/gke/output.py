@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pipeline.environments.gke.cost import Estimate
 from pipeline.environments.gke.resources import ClusterSpec
 from pipeline.environments.gke.sweep_policy import Decision
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 
 def estimate_text(spec: ClusterSpec, estimate: Estimate) -> str:
@@ -92,8 +92,8 @@ def _row(decision: Decision, now_s: float) -> tuple[str, ...]:
     action = f"{'delete' if decision.is_deleted else 'keep'}: {decision.reason}"
     return (
         resource.kind,
-        clipped(resource.name, 63),
-        clipped(resource.where, 63),
+        truncate(resource.name, 63),
+        truncate(resource.where, 63),
         f"{(now_s - resource.created_s) / 3600:.1f} h",
         "unknown" if usd is None else f"{usd:.2f} USD",
         f"{action}; OVERDUE" if decision.is_overdue else action,

@@ -87,7 +87,7 @@ def fill(
     (out / _CA).write_text(target.ca_file.read_text(encoding="utf-8"), encoding="utf-8")
     try:
         processes.run(
-            argv(program, settings, out, paths.ours(SCRIPTS)),
+            argv(program, settings, out, paths.project_path(SCRIPTS)),
             output=out / LOG,
             timeout_s=2 * settings.longest_s,
             env=environment(settings, {Arm.CANDIDATE: target}, out, question.seed),
@@ -129,7 +129,7 @@ def ready_timeout_s(question: Question) -> float:
 
 def script() -> Path:
     """Return the path of the script."""
-    return paths.ours(SCRIPTS, SCRIPT)
+    return paths.project_path(SCRIPTS, SCRIPT)
 
 
 def _read(path: Path, asked: int) -> Filled:

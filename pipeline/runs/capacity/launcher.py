@@ -21,7 +21,7 @@ from pipeline.runs.capacity import fill
 from pipeline.runs.capacity.quantities import has_settled, is_steady, values_of
 from pipeline.runs.capacity.search_loop import Measured, OutOfRoomError, OutOfTimeError
 from pipeline.runs.plan import derive_seed
-from pipeline.system.clock import watched_clock
+from pipeline.system.clock import watch_clock
 from pipeline.system.errors import (
     ConfigError,
     LoadError,
@@ -208,7 +208,7 @@ class _Launch:
         target = dataclasses.replace(self.target, check=self._check)
         settings = fill.probing(self.bench.question, self.n)
         seed = derive_seed(self.bench.question.seed, self.number, self.n, hold)
-        with watched_clock() as clock, Process().watch(target, folder) as process:
+        with watch_clock() as clock, Process().watch(target, folder) as process:
             load = K6Driver(settings, self.bench.k6).measure({Arm.CANDIDATE: target}, folder, seed)
             span = load.spans[Arm.CANDIDATE]
             middle_s = (span.start_s + span.end_s) / 2

@@ -32,7 +32,7 @@ from pipeline.system.durations import duration_s
 from pipeline.system.errors import ConfigError, Exit, LoadError, PipelineError
 from pipeline.system.log import log
 from pipeline.system.paths import CAPACITY
-from pipeline.system.private_folder import measuring
+from pipeline.system.private_folder import measurement_lock
 
 REPORT_TEXT = "capacity.txt"
 CURVE = "capacity.svg"
@@ -185,7 +185,7 @@ def resume(out: Path, budget_s: float | None, *, is_trusted: bool = False) -> Ca
             trusted.
         PipelineError: As `start`.
     """
-    capacity = search.reopened(codec.read_capacity(paths.measured(out, CAPACITY)), budget_s)
+    capacity = search.reopened(codec.read_capacity(paths.result_file(out, CAPACITY)), budget_s)
     trust.require(_begun(capacity), out, is_trusted=is_trusted)
     built_by = capacity.subject.facts.get("build", "")
     artifact = toolchain.artifact(spec_of(capacity.subject.spec), built_by)
@@ -224,8 +224,8 @@ def _search(
     latest = capacity
     try:
         with (
-            measuring(out),
-            progress.shown() as shown,
+            measurement_lock(out),
+            progress.show_progress() as shown,
         ):
             ends_s = time.monotonic() + capacity.question.budget_s - capacity.spent_s
             bench = K6Bench(
@@ -286,6 +286,6 @@ def _has_enough_values(question: Question) -> None:
 
 def _load_digest() -> str:
     content = hashlib.sha256()
-    for path in (fill.script(), *sorted(paths.ours("k6_scripts", "lib").glob("*.js"))):
+    for path in (fill.script(), *sorted(paths.project_path("k6_scripts", "lib").glob("*.js"))):
         content.update(path.name.encode() + b"\0" + path.read_bytes())
     return f"sha256:{content.hexdigest()}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.system import processes
-from pipeline.system.periodic import repeated
+from pipeline.system.periodic import run_periodically
 
 _EVERY_S = 0.2
 
@@ -40,7 +40,7 @@ def watched(programs: set[Path]) -> Iterator[Use]:
         use.memory = max(use.memory, _memory(ours, names))
 
     try:
-        with repeated(look, _EVERY_S, "generators"):
+        with run_periodically(look, _EVERY_S, "generators"):
             yield use
     finally:
         use.cpu_s = processes.cpu_of_children_s() - before_s

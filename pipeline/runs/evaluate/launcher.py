@@ -21,7 +21,7 @@ from pipeline.runs.measure import apply_load
 from pipeline.runs.plan import derive_seed
 from pipeline.runs.samples import trial_values
 from pipeline.runs.suite_file import Suite, Workload
-from pipeline.system.clock import SteadyClock, watched_clock
+from pipeline.system.clock import SteadyClock, watch_clock
 from pipeline.system.errors import LoadError, NetworkError
 from pipeline.system.log import log
 from pipeline.system.processes import CommandError
@@ -184,7 +184,7 @@ class Bench:
         probes = (*DEFAULT_PROBES, *(OPT_IN_PROBES[name] for name in workload.probes))
         own = _new(out / "own")
         try:
-            with watched_clock() as clock:
+            with watch_clock() as clock:
                 load, probed = apply_load(
                     driver,
                     probes,

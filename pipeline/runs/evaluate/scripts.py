@@ -43,7 +43,7 @@ def _others(driver: DriverSettings) -> set[Path]:
     if not isinstance(driver, ClusterLoader2):
         return set()
     used = {f"{stage.config}.yaml" for stage in driver.stages}
-    return {path for path in files.ours(CONFIGS).glob("*.yaml") if path.name not in used}
+    return {path for path in files.project_path(CONFIGS).glob("*.yaml") if path.name not in used}
 
 
 def _count(paths: Iterable[Path]) -> tuple[int, int]:

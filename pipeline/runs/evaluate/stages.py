@@ -26,7 +26,7 @@ from pipeline.system import paths, progress, terminal
 from pipeline.system.errors import ConfigError, PipelineError
 from pipeline.system.log import log
 from pipeline.system.paths import EVALUATION
-from pipeline.system.private_folder import measuring
+from pipeline.system.private_folder import measurement_lock
 
 REPORT = "evaluation.md"
 _REPETITIONS = 5
@@ -39,7 +39,7 @@ def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
         PipelineError: Of every kind; what was measured until then is in the folder.
     """
     if args.resume:
-        paths.measured(out, EVALUATION)  # before its suite is looked for
+        paths.result_file(out, EVALUATION)  # before its suite is looked for
     loaded = suite_file.load(
         out / SUITE if args.resume else suite_file.path_of(args.suite or "drivers")
     )
@@ -120,7 +120,7 @@ def _made(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluatio
 
 def _reopened(out: Path) -> Evaluation:
     """Return an evaluation without the repetition that was interrupted."""
-    found = codec.read_evaluation(paths.measured(out, EVALUATION))
+    found = codec.read_evaluation(paths.result_file(out, EVALUATION))
     counts = [attempt.repetition for attempt in found.attempts]
     whole = max(map(counts.count, counts), default=0)
     kept = tuple(a for a in found.attempts if counts.count(a.repetition) == whole)
@@ -143,9 +143,9 @@ def _measured(found: Evaluation, loaded: LoadedSuite, out: Path) -> Iterator[Eva
         return
     programs = toolchain.programs_of(loaded.suite.needs)
     with (
-        measuring(out),
+        measurement_lock(out),
         loaded.suite.environment.opened(programs) as environment,
-        progress.shown() as told,
+        progress.show_progress() as told,
     ):
         bench = Bench(
             suite=loaded.suite.of(spec.product),

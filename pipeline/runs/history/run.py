@@ -109,7 +109,7 @@ def _new_record(request: HistoryRequest, folder: Path) -> nightly_records.Nightl
     """
     if not nightly_records.is_nightly_file(request.file):
         raise ConfigError(f"{request.file}: a run can be appended to a .jsonl file only")
-    results = artifact.results_in(paths.measured(folder, paths.RESULTS).parent)
+    results = artifact.results_in(paths.result_file(folder, paths.RESULTS).parent)
     if request.suite is not None:
         suite = suite_file.load(suite_file.path_of(request.suite)).suite
         try:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.storage.csv_file import CsvFile, Grown, numbering
 from pipeline.system.errors import ConfigError
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 SortKeys: TypeAlias = tuple[NDArray[Any], ...]
 """What decides the order of points, each of shape (points,); the first key decides first."""
@@ -268,7 +268,7 @@ class TimeColumn:
 
     def _texts(self, rows: Sequence[int]) -> Mapping[int, str]:
         found = self._file.lookup(rows, "time")
-        return {row: clipped(text, _SHOWN) for row, text in found.items()}
+        return {row: truncate(text, _SHOWN) for row, text in found.items()}
 
     def _refuse(self) -> None:
         best = max(self._readings, key=lambda reading: reading.fails_at or (0, ""))

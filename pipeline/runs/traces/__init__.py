@@ -17,7 +17,7 @@ from pipeline.runs.suite_file import Suite
 from pipeline.runs.traces.distributions import distributions
 from pipeline.runs.traces.tracks import LooksAllowance, tracked
 from pipeline.system.errors import ConfigError
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 SUITE = "suite.toml"
 _MOST_FILES = 2000
@@ -102,7 +102,7 @@ def _files(out: Path) -> tuple[str, ...]:
     """Return the paths of what the folder holds, the files of the whole run first."""
     kept = [out / "pairs"] if (out / "pairs").is_dir() else []
     below = sorted(
-        clipped(path.relative_to(out).as_posix(), _LONGEST_NAME)
+        truncate(path.relative_to(out).as_posix(), _LONGEST_NAME)
         for folder in kept
         for path in islice(folder.rglob("*"), _MOST_LOOKED_AT)
         if path.is_file() and path.suffix != ".pem"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Track, Tracked
-from pipeline.system.sanitize import clipped
+from pipeline.system.sanitize import truncate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,7 +145,7 @@ def _looks(folder: Path, unread: list[str], allowed: LooksAllowance) -> dict[str
         try:
             found |= read(csv.DictReader(io.StringIO(allowed.text(path), newline="")))
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-            said = clipped(f"{error!r}", _SENTENCE)
+            said = truncate(f"{error!r}", _SENTENCE)
             unread.append(f"{path.parent.name}/{name} cannot be read: {said}")
     return found
 
