@@ -212,6 +212,12 @@ class Target:
             ) from error
 
 
+def check_all(targets: Mapping[Arm, Target]) -> None:
+    """Raise the error of a target that has died or was taken away; see `Target.check`."""
+    for target in targets.values():
+        target.check()
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """The steady part of a load, in seconds of Unix time.

@@ -20,9 +20,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from pipeline.drivers import tree
+from pipeline.drivers import load_files
+from pipeline.drivers.load_files import FOLDER
 from pipeline.drivers.registry import DRIVER_SETTINGS, AnyDriverSettings
-from pipeline.drivers.tree import FOLDER
 from pipeline.environments.kind import KindSettings
 from pipeline.environments.local import LocalSettings
 from pipeline.environments.registry import AnyEnvironment
@@ -324,7 +324,7 @@ def keep(loaded: LoadedSuite, folder: Path) -> None:
 
 def keep_files(suite: Suite, folder: Path) -> None:
     """Copy the scripts beside a suite into a folder."""
-    tree.copy(own_files(suite), folder)
+    load_files.copy(own_files(suite), folder)
 
 
 def own_files(suite: Suite) -> dict[str, Path]:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.commands import main
 from pipeline.drivers.k6 import csv_points
-from pipeline.drivers.k6.csv_points import Allowance, read_series
+from pipeline.drivers.k6.csv_points import ReadBudget, read_series
 from pipeline.drivers.k6.summarize import read_points
 from pipeline.environments.load_agent import LoadAgent
 from pipeline.judge import policy
@@ -55,21 +55,21 @@ def test_points_from_elsewhere_that_are_too_much_are_refused(
 ) -> None:
     path = _points(tmp_path / "points.csv.gz", *parts)
     with pytest.raises(LoadError, match=said) as caught:
-        list(read_series(path, Allowance.foreign()))
+        list(read_series(path, ReadBudget.foreign()))
     assert str(caught.value).isprintable()
 
 
 def test_points_that_unpack_to_more_than_is_read_are_refused(tmp_path: Path) -> None:
     path = _points(tmp_path / "points.csv.gz", *[shapes.point() * 100] * 50)
     unpacked = len(gzip.decompress(path.read_bytes()))
-    assert list(read_series(path, Allowance(size=unpacked)))
+    assert list(read_series(path, ReadBudget(size=unpacked)))
     with pytest.raises(LoadError, match="larger, unpacked, than is read"):
-        list(read_series(path, Allowance(size=unpacked - 1)))
+        list(read_series(path, ReadBudget(size=unpacked - 1)))
 
 
 def test_what_several_files_may_hold_together_is_bounded(tmp_path: Path) -> None:
     path = _points(tmp_path / "points.csv.gz", shapes.point() * 100)
-    allowed = Allowance(lines=250)
+    allowed = ReadBudget(lines=250)
     for _ in range(2):
         list(read_series(path, allowed))
     with pytest.raises(LoadError, match="more points than"):
@@ -81,7 +81,7 @@ def test_a_page_says_which_points_of_a_folder_from_elsewhere_it_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = shapes.run(tmp_path, points=shapes.point() * 100, pairs=3)
-    monkeypatch.setattr(Allowance, "foreign", lambda: Allowance(lines=150))
+    monkeypatch.setattr(ReadBudget, "foreign", lambda: ReadBudget(lines=150))
     page = traces.read(tmp_path, found, is_ours=False)
     assert [one for one in page.unread if "more points than are read" in one]
     assert "raw times of 1 more files are not read" in page.unread
@@ -131,7 +131,7 @@ def test_many_kinds_of_points_are_counted_as_exactly_as_few(tmp_path: Path) -> N
 
 
 def test_k6_itself_may_write_more_than_a_stranger() -> None:
-    ours, foreign = Allowance(), Allowance.foreign()
+    ours, foreign = ReadBudget(), ReadBudget.foreign()
     assert ours.size > 100 * foreign.size
     assert ours.lines > 100 * foreign.lines
     assert csv_points._CHUNK_BYTES / csv_points._CHUNK > 500  # noqa: SLF001 (bytes of a line; k6 has 110)

@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -131,13 +132,24 @@ def test_a_process_that_does_not_come_to_a_report_is_told(
         stand.load(code)
 
 
-def test_a_pod_that_is_lost_makes_the_load_invalid_by_name(stand: Stand) -> None:
+def test_a_pod_that_is_lost_makes_the_load_invalid_by_name(stand: Stand, tmp_path: Path) -> None:
+    begun, lost = tmp_path / "begun", tmp_path / "lost"
+    begun.mkdir()
+
     def lose() -> None:
+        while len(list(begun.iterdir())) < len(Arm):
+            time.sleep(0.05)
         (path,) = [one for one in stand.cluster.objects if one.endswith("/pods/load-0-1-abcde")]
         stand.cluster.objects[path]["status"] = {"phase": "Failed", "reason": "Evicted"}
+        lost.touch()
 
-    threading.Timer(1.0, lose).start()
-    load = stand.load("time.sleep(4)\n" + GOOD)
+    threading.Thread(target=lose, daemon=True).start()
+    load = stand.load(
+        "import os\n"
+        f"pathlib.Path({str(begun)!r}, str(os.getpid())).touch()\n"
+        f"while not pathlib.Path({str(lost)!r}).exists(): time.sleep(0.05)\n"
+        f"time.sleep(4)\n{GOOD}"
+    )
     assert load.invalid == (
         "clusterloader2 object-crud of the candidate: load pod 2 of 2 was lost: it Evicted",
     )

@@ -18,7 +18,7 @@ from pipeline.environments.local import LocalSettings
 from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.system import http_client, paths
-from pipeline.system.errors import LoadError
+from pipeline.system.errors import LoadError, NetworkError
 from pipeline.toolchain.monitoring import gateway, prometheus
 from tests.gotests import go_tests
 from tests.loopback import Request, answering
@@ -103,7 +103,7 @@ def test_a_query_is_answered_and_what_is_not_known_is_refused(
             )
         )
         assert said["data"]["result"][0]["value"] == [0, "1"]
-        with pytest.raises(LoadError, match=r"404.*milo-perf gateway: it does not know"):
+        with pytest.raises(NetworkError, match=r"404.*milo-perf gateway: it does not know"):
             http_client.text(f"{endpoint.url}{prefix}{PROXY}/series", ca_file=endpoint.ca_file)
         expected = {"passed": 0, "failed": 0, "answered": 1, "unanswered": 0, "refused": 1}
         assert endpoint.counts() == expected

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.drivers.tree import LoadFromFiles
+from pipeline.drivers.load_files import LoadFromFiles
 from pipeline.environments.gke import cost
 from pipeline.environments.registry import read_environment
 from pipeline.runs import suite_file

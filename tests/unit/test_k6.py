@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pipeline.drivers.k6.command import argv, environment
 from pipeline.drivers.k6.driver import K6Driver
 from pipeline.drivers.k6.settings import K6
-from pipeline.drivers.k6.summarize import ArmPoints, Points
+from pipeline.drivers.k6.summarize import ArmSummary, PointsSummary
 from pipeline.drivers.k6.validity import judge
 from pipeline.model.ports import Program, Span, Target
 from pipeline.model.results import Reading
@@ -75,11 +75,11 @@ def points(  # a load of 10 iterations per second over 3 s, as asked
     dropped: int = 0,
     seconds: float = 3.0,
     baseline: Mapping[str, Any] | None = None,
-) -> Points:
+) -> PointsSummary:
     span = Span(100.0, 100.0 + seconds)
-    good = ArmPoints(span, (Reading("iterations", 30.0, "1"),), 30, 0.0, 0.0, "", {})
+    good = ArmSummary(span, (Reading("iterations", 30.0, "1"),), 30, 0.0, 0.0, "", {})
     changed = dataclasses.replace(good, **(baseline or {}))
-    return Points(dropped, {Arm.BASELINE: changed, Arm.CANDIDATE: good})
+    return PointsSummary(dropped, {Arm.BASELINE: changed, Arm.CANDIDATE: good})
 
 
 COPY = f"shutil.copy({str(GOLDEN / 'object_crud.csv.gz')!r}, points)"

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import numpy as np
 import pytest
 
-from pipeline.drivers.k6.summarize import Points, read_points
+from pipeline.drivers.k6.summarize import PointsSummary, read_points
 from pipeline.judge.stats.summary import fewest
 from pipeline.model.ports import Span
 from pipeline.model.subject import Arm
@@ -47,11 +47,11 @@ def written(tmp_path: Path, *lines: str, header: str = HEADER) -> Path:
     return path
 
 
-def read(tmp_path: Path, *lines: str, arms: Sequence[Arm] = (Arm.BASELINE,)) -> Points:
+def read(tmp_path: Path, *lines: str, arms: Sequence[Arm] = (Arm.BASELINE,)) -> PointsSummary:
     return read_points(written(tmp_path, *lines), arms)
 
 
-def values(points: Points, arm: Arm = Arm.BASELINE) -> dict[str, float]:
+def values(points: PointsSummary, arm: Arm = Arm.BASELINE) -> dict[str, float]:
     return {reading.name: reading.value for reading in points.arms[arm].readings}
 
 

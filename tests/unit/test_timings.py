@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.drivers.k6.csv_points import Series
+from pipeline.drivers.k6.csv_points import PointSeries
 from pipeline.drivers.k6.summarize import timings
 from pipeline.judge.stats.summary import QUANTILES, fewest
 
 
-def series(measured_ms: np.ndarray, first: int = 0) -> Series:
+def series(measured_ms: np.ndarray, first: int = 0) -> PointSeries:
     """Return points one second apart, from the first-th on."""
     times_us = 1_000_000 * np.arange(first, first + len(measured_ms))
-    return Series("x", {}, "200", "", True, times_us, measured_ms)  # noqa: FBT003 (a field)
+    return PointSeries("x", {}, "200", "", True, times_us, measured_ms)  # noqa: FBT003 (a field)
 
 
 @pytest.mark.parametrize("quantile", QUANTILES)

@@ -15,7 +15,7 @@ from pydantic import (
 
 from pipeline.drivers.clusterloader2 import phases
 from pipeline.drivers.clusterloader2.phases import CONFIGS, KINDS, ControlPlane, LoadStage
-from pipeline.drivers.tree import LoadFromFiles, require_file
+from pipeline.drivers.load_files import LoadFromFiles, require_file
 from pipeline.system import paths
 
 _TIMEOUT_FACTOR, _TIMEOUT_SLACK_S = 3.0, 30.0

@@ -1,4 +1,4 @@
-"""The command of k6: its arguments and variables, and what its exit code and its log mean."""
+"""The command line and environment of k6, and the meaning of its exit code and its log."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ POINTS = "points.csv.gz"
 LOG = "k6.log"
 CA = "ca.pem"
 SLACK_S = 300.0
-"""k6 with its set-up and the end of its last iterations may take that much longer than the load."""
+"""Seconds that k6 may take longer than the load, for its setup and its last iterations."""
 
 # From k6's source, errext/exitcodes; its documentation has no table of them.
 _EXIT_CODES = {
@@ -33,24 +33,24 @@ _EXIT_CODES = {
 
 
 def argv(program: Program, settings: K6, out: Path, scripts: Path) -> list[str]:
-    """Return the command of a k6 that runs alone: without its REST API, so that two can run.
+    """Return the command of a k6 without a REST API, so that two can run at once.
 
     Args:
         program: k6.
-        settings: The load.
+        settings: Settings of the load.
         out: Folder for the raw points.
-        scripts: Folder with the script, and with `lib/`.
+        scripts: Folder with the script and with `lib/`.
     """
     return [str(program.path), *arguments(scripts / settings.script, out), "--address="]
 
 
 def arguments(script: Path, out: Path) -> list[str]:
-    """Return the arguments of k6; what they must not show, such as tokens, is in files.
+    """Return the arguments of k6; secrets such as tokens are in files.
 
-    No summary is asked for in a way that k6 1 and 2 share: `handleSummary` in each script.
+    The summary is switched off by `handleSummary` in each script, which works in k6 1 and 2.
 
     Args:
-        script: To be run.
+        script: File of the script.
         out: Folder for the raw points.
     """
     return [
@@ -65,7 +65,7 @@ def arguments(script: Path, out: Path) -> list[str]:
 def environment(
     settings: K6, targets: Mapping[Arm, Target], out: Path, seed: int
 ) -> dict[str, str]:
-    """Return the variables that tell k6 and the script what to do."""
+    """Return the environment variables of k6 and of the script."""
     variables = {name: str(value) for name, value in settings.parameters.items()}
     variables |= {
         "ARMS": ",".join(targets),
@@ -80,7 +80,7 @@ def environment(
         "SETUP_S": f"{settings.setup_s:g}",
         "WARMUP_S": f"{settings.warmup_s:g}",
         "SSL_CERT_FILE": str(out / CA),
-        "GOGC": "400",  # k6 collects its garbage less often, and takes less from the builds
+        "GOGC": "400",  # fewer garbage collections leave more CPU to the builds
         "K6_AUTO_EXTENSION_RESOLUTION": "false",  # an import never downloads another k6
         "K6_CSV_TIME_FORMAT": "unix_micro",
         "K6_NO_USAGE_REPORT": "true",
@@ -99,36 +99,36 @@ def _amount(settings: K6, arms: int) -> dict[str, str]:
 
 
 def authorities(targets: Mapping[Arm, Target]) -> str:
-    """Return the certificates of the authorities of all targets, PEM."""
+    """Return the CA certificates of all targets as PEM."""
     return "".join(sorted({target.ca_file.read_text() for target in targets.values()}))
 
 
-def complaints(log: Path) -> list[str]:
-    """Return the messages of k6's log that are errors."""
+def log_errors(log: Path) -> list[str]:
+    """Return the error messages in a log of k6."""
     text = log.read_text(encoding="utf-8", errors="replace")
     lines = [line for line in text.splitlines() if "level=error" in line]
     return [re.sub(r"^.*?\bmsg=", "", line)[:200] for line in lines]
 
 
-def unprepared(folder: Path, arms: Iterable[Arm]) -> dict[Arm, str]:
-    """Return why the script's setup gave up, for each arm that it could not prepare.
+def setup_failures(folder: Path, arms: Iterable[Arm]) -> dict[Arm, str]:
+    """Return the reason by the arms that the script's setup gave up.
 
-    Empty where k6 failed for another reason.
+    The result is empty if k6 failed for another reason.
 
     Args:
-        folder: Where k6 left its points and its log.
-        arms: That were to have load.
+        folder: Folder with the points and the log of k6.
+        arms: Arms of the load.
     """
     try:
         failed = arms_not_prepared(folder / POINTS)
-    except LoadError:  # k6 was killed, or left nothing: another failure, which has its own error
+    except LoadError:  # k6 was killed, or left nothing: that failure has its own error
         return {}
-    said = next(iter(complaints(folder / LOG)), "")
-    reason = said.strip('"').removeprefix("Error: ").partition("\\n")[0]
+    text = next(iter(log_errors(folder / LOG)), "")
+    reason = text.strip('"').removeprefix("Error: ").partition("\\n")[0]
     return {arm: reason or "the setup was not done in time" for arm in arms if arm in failed}
 
 
-def meaning(code: int) -> str:
-    """Return what an exit code says."""
+def describe_exit(code: int) -> str:
+    """Return an exit code of k6 with its meaning, as the end of a sentence."""
     known = _EXIT_CODES.get(code)
     return f"exited with {code}" + (f": {known}" if known else "")

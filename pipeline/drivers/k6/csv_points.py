@@ -1,4 +1,4 @@
-"""Raw points as k6's `csv` output writes them: one line per metric and request."""
+"""Read raw points of k6's `csv` output: one line per metric and request."""
 
 import gzip
 import io
@@ -29,11 +29,11 @@ _TIMED_OUT = "1050"
 _OWN_FAULT = frozenset(
     {"1020", "1100", "1101", "1110", "1111", "1202", "1213", "1300", "1310", "1311"}
 )
-_SHOWN = 40  # characters of a name that are worth quoting
-_SENTENCE = 300  # characters of what a library says
+_MAX_NAME = 40  # characters of a quoted name
+_MAX_REASON = 300  # characters of a library's message
 _GROUP = ["metric_name", "extra_tags", "status", "error_code", "expected_response"]
 _COLUMNS = [*_GROUP, "timestamp", "metric_value"]
-# What k6 measures of itself and of each request, and nothing here needs.
+# Metrics that nothing here needs.
 _UNUSED = frozenset(
     {
         *(f"http_req_{part}" for part in ("blocked", "connecting", "tls_handshaking", "sending")),
@@ -46,13 +46,13 @@ _UNUSED = frozenset(
 
 
 @dataclass(slots=True)
-class Allowance:
-    """How much may still be read, of one file or of several together.
+class ReadBudget:
+    """Remaining amount that may be read, from one file or from several together.
 
     Attributes:
-        size: In bytes, unpacked.
-        lines: Of points.
-        kinds: Of points: combinations of metric, tags, status and error.
+        size: Bytes, uncompressed.
+        lines: Points.
+        kinds: Combinations of metric, tags, status and error.
     """
 
     size: int = 2**36
@@ -65,17 +65,17 @@ class Allowance:
         return self.size <= 0 or self.lines <= 0
 
     @classmethod
-    def foreign(cls) -> "Allowance":
-        """Return how much is read of a folder from elsewhere: seconds, and some ten MB."""
+    def foreign(cls) -> "ReadBudget":
+        """Return the budget for an untrusted folder: a few seconds, and some ten MB."""
         return cls(size=2 * 10**8, lines=1_500_000, kinds=2_000)
 
 
-class TooMuchError(ValueError):
-    """There are more points than are read."""
+class TooManyPointsError(ValueError):
+    """A file has more points than the budget allows."""
 
 
-class Series(NamedTuple):
-    """Points that agree in all that is written beside their numbers."""
+class PointSeries(NamedTuple):
+    """Points with the same metric, tags, status and error."""
 
     metric: str
     tags: Mapping[str, str]
@@ -87,44 +87,44 @@ class Series(NamedTuple):
 
     @property
     def later(self) -> bool:
-        """Whether the answers were `429`, and obeyed."""
+        """Whether the answers were `429`, and the script retried later."""
         return self.status == str(_LATER) and self.expected
 
     @property
     def failed(self) -> bool:
-        """Whether there was no answer, or a bad one."""
+        """Whether there was no answer, or an error status."""
         code = int(self.status) if self.status.isdigit() else 0
         return (code == 0 or code >= 400) and not self.expected
 
     @property
     def cut_off(self) -> bool:
-        """Whether the values are times at which k6 or the script gave up waiting."""
+        """Whether the values are times after which k6 or the script gave up."""
         return self.error_code == _TIMED_OUT or self.tags.get("cut") == "yes"
 
     @property
     def local_failure(self) -> bool:
-        """Whether k6 could not send the requests: nothing of it reached the build."""
+        """Whether k6 could not send the requests, so that nothing reached the build."""
         return self.failed and self.error_code in _OWN_FAULT
 
 
-def read_series(path: Path, allowed: Allowance | None = None) -> Iterator[Series]:
-    """Yield all points that are needed, in parts.
+def read_series(path: Path, budget: ReadBudget | None = None) -> Iterator[PointSeries]:
+    """Yield all needed points, in parts.
 
     Args:
-        path: Gzip.
-        allowed: How much may be read, which is taken from it; None for what k6 itself wrote here.
+        path: Compressed file of k6's `csv` output.
+        budget: Budget that is reduced by what is read; None for a file that k6 wrote here.
 
     Raises:
-        LoadError: Naming the file and what is wrong with it.
+        LoadError: The file is missing, cut off or not what k6 writes.
     """
     import numpy as np
     import pandas as pd
 
-    known = _Kinds(path, allowed or Allowance())
+    splitter = _Splitter(path, budget or ReadBudget())
     try:
         with (
             gzip.open(path, "rb") as unpacked,
-            _Bounded(unpacked, known.allowed) as bounded,
+            _BoundedStream(unpacked, splitter.budget) as bounded,
             pd.read_csv(
                 io.BufferedReader(bounded, _BUFFER),
                 usecols=_COLUMNS,
@@ -140,29 +140,29 @@ def read_series(path: Path, allowed: Allowance | None = None) -> Iterator[Series
                     chunk = next(chunks, None)
                 if chunk is None:
                     break
-                yield from known.parts(chunk)
-    except TooMuchError as error:
+                yield from splitter.parts(chunk)
+    except TooManyPointsError as error:
         raise LoadError(f"{path}: {error}", hint=HINT) from error
     except (FileNotFoundError, pd.errors.EmptyDataError) as error:
         raise LoadError(f"{path}: k6 wrote nothing", hint=HINT) from error
     except (EOFError, zlib.error) as error:
         raise LoadError(f"{path}: the file is cut off or damaged", hint=HINT) from error
     except (OSError, ArithmeticError, ValueError) as error:
-        said = truncate(f"{error}", _SENTENCE)
-        raise LoadError(f"{path}: not what k6 writes: {said}", hint=HINT) from error
+        why = truncate(f"{error}", _MAX_REASON)
+        raise LoadError(f"{path}: not what k6 writes: {why}", hint=HINT) from error
 
 
-class _Bounded(io.RawIOBase):
-    """A stream that ends with an error where it is longer than allowed, or one of its lines is."""
+class _BoundedStream(io.RawIOBase):
+    """A stream that raises an error if it, or one of its lines, is longer than allowed."""
 
-    def __init__(self, file: gzip.GzipFile, allowed: Allowance) -> None:
+    def __init__(self, file: gzip.GzipFile, budget: ReadBudget) -> None:
         super().__init__()
         self._file = file
-        self._allowed = allowed
+        self._allowed = budget
         self._chunk = 0
 
     def begin(self) -> None:
-        """Begin to count the bytes of another chunk of lines."""
+        """Start to count the bytes of the next chunk of lines."""
         self._chunk = 0
 
     def readable(self) -> bool:
@@ -173,38 +173,38 @@ class _Bounded(io.RawIOBase):
         self._chunk += count
         self._allowed.size -= count
         if self._allowed.size < 0:
-            raise TooMuchError("it is larger, unpacked, than is read")
+            raise TooManyPointsError("it is larger, unpacked, than is read")
         if self._chunk > _CHUNK_BYTES:
             raise ValueError("its lines are longer than those of k6")
         return count
 
 
 @dataclass(frozen=True, slots=True)
-class _Kinds:
-    """Splits points by all that is written beside their numbers."""
+class _Splitter:
+    """Splits points by metric, tags, status and error."""
 
     path: Path
-    allowed: Allowance
+    budget: ReadBudget
     tags: dict[tuple[str, ...], Mapping[str, str]] = field(default_factory=dict)
 
-    def parts(self, chunk: "pd.DataFrame") -> Iterator[Series]:
-        """Yield the points of a chunk by their kind, in the order in which each kind is first.
+    def parts(self, chunk: "pd.DataFrame") -> Iterator[PointSeries]:
+        """Yield the points of a chunk by their kind, in order of each kind's first point.
 
         Raises:
-            TooMuchError: There are more points, or kinds of them, than are allowed.
-            LoadError: A value is below zero, or is not finite.
+            TooManyPointsError: The budget is used up.
+            LoadError: A value is negative or not finite.
         """
         import numpy as np
 
-        self.allowed.lines -= len(chunk)
-        if self.allowed.lines < 0:
-            raise TooMuchError("it has more points than are read")
+        self.budget.lines -= len(chunk)
+        if self.budget.lines < 0:
+            raise TooManyPointsError("it has more points than are read")
         needed = chunk[~chunk["metric_name"].isin(_UNUSED)]
         if needed.empty:
             return
         values = needed["metric_value"].to_numpy()
         self._require_numbers(needed, values)
-        codes = _codes(needed)
+        codes = _kind_codes(needed)
         order = np.argsort(codes, kind="stable")
         ends = np.cumsum(np.bincount(codes))
         firsts = order[np.concatenate([[0], ends[:-1]])]
@@ -214,7 +214,7 @@ class _Kinds:
         begin = 0
         for key, end in zip(zip(*columns, strict=True), ends, strict=True):
             metric, _, status, error_code, expected = key
-            yield Series(
+            yield PointSeries(
                 metric,
                 self._tags(key),
                 status,
@@ -227,8 +227,8 @@ class _Kinds:
 
     def _tags(self, key: tuple[str, ...]) -> Mapping[str, str]:
         if key not in self.tags:
-            if len(self.tags) == self.allowed.kinds:
-                raise TooMuchError(f"it has more than {self.allowed.kinds} kinds of points")
+            if len(self.tags) == self.budget.kinds:
+                raise TooManyPointsError(f"it has more than {self.budget.kinds} kinds of points")
             self.tags[key] = dict(urllib.parse.parse_qsl(key[1]))
         return self.tags[key]
 
@@ -237,13 +237,13 @@ class _Kinds:
     ) -> None:
         bad = ~((values >= 0) & (values < math.inf))
         if bad.any():
-            said = truncate(str(needed["metric_name"].iloc[int(bad.argmax())]), _SHOWN)
-            message = f"{self.path}: a value of {said} is not a number from 0 up"
+            metric = truncate(str(needed["metric_name"].iloc[int(bad.argmax())]), _MAX_NAME)
+            message = f"{self.path}: a value of {metric} is not a number from 0 up"
             raise LoadError(message, hint=HINT)
 
 
-def _codes(needed: "pd.DataFrame") -> "np.ndarray[Any, np.dtype[np.int64]]":
-    """Return the number of the kind of each point, counted in the order of their first points."""
+def _kind_codes(needed: "pd.DataFrame") -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """Return a number for the kind of each point, counted in order of their first points."""
     import numpy as np
     import pandas as pd
 

@@ -5,11 +5,10 @@ k6 runs one of `k6_scripts/`, writes raw points, and judges nothing.
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.drivers.k6 import pods
 from pipeline.drivers.k6.command import (
     CA,
     LOG,
@@ -17,15 +16,16 @@ from pipeline.drivers.k6.command import (
     SLACK_S,
     argv,
     authorities,
-    complaints,
+    describe_exit,
     environment,
-    meaning,
-    unprepared,
+    log_errors,
+    setup_failures,
 )
+from pipeline.drivers.k6.pods import measure_in_pods
 from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import read_points
 from pipeline.drivers.k6.validity import judge
-from pipeline.model.ports import Load, Program, Span, Target
+from pipeline.model.ports import Load, Program, Span, Target, check_all
 from pipeline.model.subject import Arm
 from pipeline.system import processes
 from pipeline.system.errors import LoadError
@@ -33,10 +33,10 @@ from pipeline.system.errors import LoadError
 
 @dataclass(frozen=True, slots=True)
 class K6Driver:
-    """Applies one load with one k6; see the port `Driver`.
+    """Applies one load with k6; see the port `Driver`.
 
     Attributes:
-        settings: The load.
+        settings: Settings of the load.
         program: k6.
     """
 
@@ -47,54 +47,38 @@ class K6Driver:
         """Apply the load once.
 
         Args:
-            targets: One or both arms.
+            targets: Targets of one or both arms.
             out: Existing empty folder; receives the raw points and the log of k6.
-            seed: Of the arm and the work of each iteration.
+            seed: Random seed for the arm and the work of each iteration.
 
         Raises:
             LoadError: The load could not be applied, or k6 left nothing that can be read.
         """
+        settings = self.settings
         if any(target.pods for target in targets.values()):
-            return pods.measure(self.settings, self.program, targets, out, seed)
+            return measure_in_pods(settings, self.program, targets, out, seed)
         (out / CA).write_text(authorities(targets))
         used_s = processes.cpu_of_children_s()
         began = time.monotonic()
         try:
-            with self.settings.laid_out() as scripts:
-                command = argv(self.program, self.settings, out, scripts)
-                self._run(command, environment(self.settings, targets, out, seed), targets, out)
-        except LoadError:
-            for target in targets.values():
-                target.check()  # a build that died has failed in another way
-            if failed := unprepared(out, targets):
-                return Load.without_readings(targets, Span(time.time(), time.time()), failed)
-            raise
+            with settings.laid_out() as scripts:
+                processes.run(
+                    argv(self.program, settings, out, scripts),
+                    output=out / LOG,
+                    timeout_s=settings.longest_s + SLACK_S,
+                    env=environment(settings, targets, out, seed),
+                    hide=("K6_",),  # variables of the user would change the load
+                    check=lambda: check_all(targets),
+                )
+        except processes.CommandError as error:
+            check_all(targets)  # a build that died is the reason
+            if failed := setup_failures(out, targets):
+                now = time.time()
+                return Load.without_readings(targets, Span(now, now), failed)
+            code = error.status.exit_code if error.status else None
+            message = str(error) if code is None else f"k6 {settings.script} {describe_exit(code)}"
+            raise LoadError(message, hint=error.hint) from error
         machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
         cpu = (processes.cpu_of_children_s() - used_s) / machine_s
-        points = read_points(out / POINTS, list(targets), is_open=self.settings.rate is not None)
-        return judge(self.settings, points, cpu, complaints(out / LOG))
-
-    def _run(
-        self,
-        command: Sequence[str],
-        env: Mapping[str, str],
-        targets: Mapping[Arm, Target],
-        out: Path,
-    ) -> None:
-        def check() -> None:
-            for target in targets.values():
-                target.check()
-
-        try:
-            processes.run(
-                command,
-                output=out / LOG,
-                timeout_s=self.settings.longest_s + SLACK_S,
-                env=env,
-                hide=("K6_",),  # the user's own would change the load
-                check=check,
-            )
-        except processes.CommandError as error:
-            code = error.status.exit_code if error.status else None
-            message = str(error) if code is None else f"k6 {self.settings.script} {meaning(code)}"
-            raise LoadError(message, hint=error.hint) from error
+        points = read_points(out / POINTS, list(targets), is_open=settings.rate is not None)
+        return judge(settings, points, cpu, log_errors(out / LOG))

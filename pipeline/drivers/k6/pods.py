@@ -1,8 +1,13 @@
-"""k6 in load pods: the same script and the same points, from several machines."""
+"""Run k6 in load pods: the same script from several machines, and the points of all in one file."""
 
 import dataclasses
+import gzip
+import shutil
 import time
-from collections.abc import Mapping
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.drivers.k6.command import (
@@ -12,12 +17,12 @@ from pipeline.drivers.k6.command import (
     SLACK_S,
     arguments,
     authorities,
-    complaints,
+    describe_exit,
     environment,
-    meaning,
-    unprepared,
+    log_errors,
+    setup_failures,
 )
-from pipeline.drivers.k6.merge_pods import clock_was_set, merge, sent, share_of, unequal
+from pipeline.drivers.k6.csv_points import HINT, read_series
 from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import read_points
 from pipeline.drivers.k6.validity import judge
@@ -31,64 +36,67 @@ from pipeline.model.ports import (
     Program,
     Span,
     Target,
+    check_all,
 )
+from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError
 
-REST_ADDRESS = "127.0.0.1:6566"
-"""Address of k6's REST API in a load pod: not its default, at which the k6-operator asks."""
+_REST_ADDRESS = "127.0.0.1:6566"  # not k6's default, at which the k6-operator asks
+_STOPPED = 105  # exit code of a k6 that was stopped from outside
+_MAX_DELAY_S = 1.0  # pods are started one after the other
+_COMPRESSION = 1  # the file is read once or twice
+_MAX_HEADER_BYTES = 1_000
+_OBJECTS = ("secrets", "configmaps")
 
-_STOPPED = 105  # exit code of a k6 that was told to end
 
-
-def measure(
+def measure_in_pods(
     settings: K6, program: Program, targets: Mapping[Arm, Target], out: Path, seed: int
 ) -> Load:
     """Apply a load once, from pods; see the port `Driver`.
 
     Args:
-        settings: The load, of all pods together.
+        settings: Settings of the load, which the pods divide.
         program: k6.
-        targets: One or both arms, with the pods that the load comes from.
+        targets: Targets of one or both arms, with the pods of the load.
         out: Existing empty folder; receives a folder for each pod, and the points of all.
-        seed: Of the arm and the work of each iteration.
+        seed: Random seed for the arm and the work of each iteration.
 
     Raises:
         LoadError: The load could not be applied, or no pod left anything.
     """
-
-    def check() -> None:
-        for target in targets.values():
-            target.check()
-
     (pods,) = {id(one.pods): one.pods for one in targets.values() if one.pods}.values()
-    done = pods.run(_work(settings, program, targets, seed), out, check)
-    left = [one for one in done if not _is_lost(one)]
-    lost = [f"{one.name} was lost: {one.lost or 'k6 was stopped'}" for one in done if _is_lost(one)]
+    work = _work(settings, program, targets, seed)
+    results = pods.run(work, out, lambda: check_all(targets))
+    left = [one for one in results if not _is_lost(one)]
+    lost = [
+        f"{one.name} was lost: {one.lost or 'k6 was stopped'}" for one in results if _is_lost(one)
+    ]
     for one in left:
         if one.exit:
-            if failed := unprepared(one.folder, targets):
-                return Load.without_readings(targets, Span(time.time(), time.time()), failed)
-            said = complaints(one.folder / LOG)
+            if failed := setup_failures(one.folder, targets):
+                now = time.time()
+                return Load.without_readings(targets, Span(now, now), failed)
             raise LoadError(
-                f"{one.name}: k6 {settings.script} {meaning(one.exit)}",
-                hint="\n".join([*said[:3], f"its log: {one.folder / LOG}"]),
+                f"{one.name}: k6 {settings.script} {describe_exit(one.exit)}",
+                hint="\n".join([*log_errors(one.folder / LOG)[:3], f"its log: {one.folder / LOG}"]),
             )
     if not left:
         raise LoadError(f"no load pod left anything: {'; '.join(lost)}")
-    shares = {one.name: share_of(one.folder / POINTS) for one in left}
-    merge([one.folder / POINTS for one in left], out / POINTS)
+    shares = {one.name: read_share(one.folder / POINTS) for one in left}
+    merge_points([one.folder / POINTS for one in left], out / POINTS)
     for one in left:
-        (one.folder / POINTS).unlink()  # all of it is in the file of all
+        (one.folder / POINTS).unlink()  # the merged file has all of it
     points = read_points(out / POINTS, list(targets), is_open=settings.rate is not None)
-    said = [text for one in left for text in complaints(one.folder / LOG)]
-    load = judge(settings, points, max(one.cpu_share for one in left), said)
-    unfair = unequal(settings, len(targets), len(done), shares)
+    errors = [text for one in left for text in log_errors(one.folder / LOG)]
+    load = judge(settings, points, max(one.cpu_share for one in left), errors)
     readings = {
-        arm: (*found, *sent(str(arm), shares.values())) for arm, found in load.readings.items()
+        arm: (*of_arm, *pod_answers(str(arm), shares.values()))
+        for arm, of_arm in load.readings.items()
     }
-    clocks = [said for one in left for said in clock_was_set(shares[one.name], one)]
-    invalid = (*lost, *clocks, *unfair, *load.invalid)
+    clocks = [text for one in left for text in clock_jumps(shares[one.name], one)]
+    uneven = uneven_shares(settings, len(targets), len(results), shares)
+    invalid = (*lost, *clocks, *uneven, *load.invalid)
     return dataclasses.replace(load, readings=readings, invalid=invalid)
 
 
@@ -110,7 +118,7 @@ def _work(settings: K6, program: Program, targets: Mapping[Arm, Target], seed: i
         files={name: path.read_bytes() for name, path in settings.tree().items()},
         secrets={**tokens, CA: authorities(targets).encode()},
         timeout_s=settings.longest_s + SLACK_S,
-        control_address=REST_ADDRESS,
+        control_address=_REST_ADDRESS,
         operator_resource="testruns.k6.io",
     )
 
@@ -121,3 +129,148 @@ def _token(arm: Arm) -> str:
 
 def _is_lost(one: PodResult) -> bool:
     return bool(one.lost) or one.exit == _STOPPED
+
+
+@dataclass(frozen=True, slots=True)
+class PodShare:
+    """One pod's share of a load, by its points.
+
+    Attributes:
+        iterations: Number of iterations that ended under load, of all arms together.
+        dropped: Number of iterations that k6 could not start.
+        start_s: Unix time of its first request under load; None if it sent none.
+        answers: Number of answers about Secrets and ConfigMaps by arm and class of status, such as
+            `2xx`, in all phases but setup; `reads` counts the requests for one object.
+        times_s: Unix time of its first and of its last point; None if it wrote none.
+    """
+
+    iterations: int
+    dropped: int
+    start_s: float | None
+    answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    times_s: tuple[float, float] | None = None
+
+
+def read_share(path: Path) -> PodShare:
+    """Return the share of the pod that wrote a file of points.
+
+    Raises:
+        LoadError: The file is missing, cut off or not what k6 writes.
+    """
+    iterations = dropped = 0
+    starts: list[float] = []
+    answers: dict[str, Counter[str]] = {}
+    firsts, lasts = [], []
+    for series in read_series(path):
+        firsts.append(float(series.times_us.min()))
+        lasts.append(float(series.times_us.max()))
+        is_load = series.tags.get("phase") == "load"
+        if series.metric == "dropped_iterations":
+            dropped += int(series.measured.sum())
+        elif is_load and series.metric == "iterations" and "beside" not in series.tags:
+            iterations += len(series.measured)
+        elif is_load and series.metric == "http_req_duration":
+            starts.append(float((series.times_us - series.measured * 1e3).min()))
+        if series.metric == "http_req_duration" and series.tags.get("resource") in _OBJECTS:
+            of_arm = answers.setdefault(series.tags.get("arm", ""), Counter())
+            of_arm[f"{series.status[:1]}xx"] += len(series.measured)
+            if series.tags.get("op", "").startswith("get"):
+                of_arm["reads"] += len(series.measured)
+    return PodShare(
+        iterations,
+        dropped,
+        min(starts) / 1e6 if starts else None,
+        answers,
+        (min(firsts) / 1e6, max(lasts) / 1e6) if firsts else None,
+    )
+
+
+def clock_jumps(share: PodShare, pod: PodResult) -> Iterator[str]:
+    """Yield a sentence if a pod has points from outside the run time of its program.
+
+    The run time comes from a monotonic clock, so a difference means that Unix time was set.
+
+    Args:
+        share: Share of the pod.
+        pod: Result of the pod, with the run time of its program.
+    """
+    if share.times_s is None or not pod.ended_s:
+        return
+    first_s, last_s = share.times_s
+    off_s = max(pod.began_s - first_s, last_s - pod.ended_s)
+    if off_s > _MAX_DELAY_S:
+        yield f"{pod.name}: the clock of its node was set by about {off_s:.1f} s under load"
+
+
+def pod_answers(arm: str, shares: Iterable[PodShare]) -> Iterator[Reading]:
+    """Yield the answers that all pods got from a build, for a comparison with its own counters."""
+    total: Counter[str] = Counter()
+    for one in shares:
+        total.update(one.answers.get(arm, {}))
+    for what in ("2xx", "4xx", "5xx"):
+        yield Reading(f"pods.answers{{code={what}}}", float(total[what]), "1")
+    yield Reading("pods.reads", float(total["reads"]), "1")
+
+
+def uneven_shares(
+    settings: K6, arms: int, pods: int, shares: Mapping[str, PodShare]
+) -> Iterator[str]:
+    """Yield a sentence for each pod that did not do its share, or not when the others did.
+
+    k6 deals out the iterations of an open load in turn.  It deals out fixed work by VU, so one pod
+    may do more than another; there only the total counts.
+
+    Args:
+        settings: Settings of the load.
+        arms: Number of loaded arms.
+        pods: Number of pods, including those that were lost.
+        shares: Shares by the name of the pod.
+    """
+    begun = [one.start_s for one in shares.values() if one.start_s is not None]
+    first_s = min(begun, default=0.0)
+    rate = 0.0 if settings.rate is None else arms * settings.rate / pods
+    for name, one in shares.items():
+        if one.dropped:
+            yield f"{name} dropped {one.dropped} iterations, as all its VUs were busy"
+        wanted = rate * settings.duration_s
+        if rate and abs(one.iterations - wanted) > settings.max_rate_error * wanted + arms:
+            yield f"{name} ended {one.iterations} iterations, and its share is {wanted:.0f}"
+        round_s = 1 / rate if rate else 0.0
+        if one.start_s is not None and (late_s := one.start_s - first_s) > _MAX_DELAY_S + round_s:
+            yield f"{name} began {late_s:.1f} s after the first, or its node's clock is off"
+
+
+def merge_points(paths: Sequence[Path], out: Path) -> None:
+    """Write the points of several files to one file, without holding them in memory.
+
+    Args:
+        paths: Compressed files of k6's `csv` output.
+        out: New file of the same form.
+
+    Raises:
+        LoadError: A file is missing, cut off or has other columns than the first.
+    """
+    try:
+        with gzip.open(out, "wb", compresslevel=_COMPRESSION) as merged:
+            columns = b""
+            for path in paths:
+                columns = _append(path, merged, columns)
+    except OSError as error:
+        raise LoadError(
+            f"{out}: the points of the pods cannot be put together: {error.strerror or error}"
+        ) from error
+
+
+def _append(path: Path, merged: gzip.GzipFile, columns: bytes) -> bytes:
+    """Append a file without its header, unless it is the first; return the header."""
+    try:
+        with gzip.open(path, "rb") as part:
+            head = part.readline(_MAX_HEADER_BYTES)
+            if not head.endswith(b"\n") or head != (columns or head):
+                raise LoadError(f"{path}: its columns are not those of the first pod", hint=HINT)
+            if not columns:
+                merged.write(head)
+            shutil.copyfileobj(part, merged, 1 << 20)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise LoadError(f"{path}: the file is cut off or damaged", hint=HINT) from error
+    return head

@@ -17,16 +17,16 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.drivers.tree import LoadFromFiles, require_file
+from pipeline.drivers.load_files import LoadFromFiles, require_file
 
 SCRIPTS = "k6_scripts"
-_NAMED = r"[\w\s{},*$]*"  # what an import or an export names
+_NAMED = r"[\w\s{},*$]*"  # the names of an import or an export
 _IMPORT = re.compile(
     rf"""^\s*(?:import\b{_NAMED}|export\b{_NAMED}\bfrom\s*)['"]([^'"]+)['"]""", re.MULTILINE
 )
 
-_LONGEST = 5.0  # fixed work may take that many times its usual length
-_START_S = 1.0  # of fixed work, see k6_scripts/lib/work.js
+_TIMEOUT_FACTOR = 5.0  # fixed work may take so many times its usual length
+_START_S = 1.0  # delay before fixed work starts, see k6_scripts/lib/work.js
 
 
 class K6(LoadFromFiles):
@@ -35,35 +35,33 @@ class K6(LoadFromFiles):
     Attributes:
         kind: Always `k6`.
         script: Name of a file beside the suite, or in `k6_scripts/`.
-        rate: For an open load, iterations started per second for **each** arm, so that a build
-            gets the same load whether the arms are up together (k6 is then asked for twice as
-            many) or in turn.
-        iterations: For a fixed amount of work instead, how many iterations each arm must end.
-        duration_s: Length of the phase that is measured, in seconds; of fixed work, the usual one.
+        rate: Iterations started per second of an open load, for **each** arm.  A build gets the
+            same load whether the arms are up together (k6 then starts twice as many) or in turn.
+        iterations: Number of iterations that each arm must end, for fixed work instead.
+        duration_s: Length of the measured phase in seconds; for fixed work, its usual length.
         warmup_s: Length of the phase before an open load, at the same rate, in seconds.
-        projects: How many Projects one launch makes in each arm, as PROJECTS.
-        objects: How many objects the script puts into each of them before or as its load, as
-            OBJECTS.
-        object_bytes: Data of an object, in bytes, as OBJECT_BYTES.
-        parameters: The script's own; each goes to its environment.
+        projects: Number of Projects that one launch creates in each arm (PROJECTS).
+        objects: Number of objects that the script creates in each Project (OBJECTS).
+        object_bytes: Size of an object's data, in bytes (OBJECT_BYTES).
+        parameters: Further environment variables of the script.
         requests_per_iteration: Expected mean, for the estimates of `plan`.
-        request_timeout_s: Seconds after which a request is given up, as REQUEST_TIMEOUT_S.  It is
-            measured as "at least so long", and counted in `errors_share`.
-        deadline_s: Seconds after which something that the script follows, such as a Project that
-            is being deleted, is given up in the same way, as DEADLINE_S.
-        setup_s: Seconds that the script's setup may take, as SETUP_S.  A build that cannot be
-            prepared by then has failed the workload.
-        max_failed_share: Share of requests that may fail in every arm alike before the load is
-            invalid.  Of one arm only it is a measurement, however large.
-        max_rate_error: How far the iterations per second of an arm may be off, as a share.
+        request_timeout_s: Seconds after which a request is given up (REQUEST_TIMEOUT_S).  The time
+            counts as "at least so long", and the request in `errors_share`.
+        deadline_s: Seconds after which a longer operation, such as the deletion of a Project, is
+            given up in the same way (DEADLINE_S).
+        setup_s: Maximum seconds of the script's setup (SETUP_S).  A build that is not prepared by
+            then has failed the workload.
+        max_failed_share: Share of failed requests in every arm above which the load is invalid.
+            In one arm only, it is a measurement.
+        max_rate_error: Allowed deviation of an arm's iterations per second, as a share.
         max_generator_cpu: Share of the machine's processors that k6 may use.
     """
 
     counted: ClassVar[str] = "iterations"
-    """What the rate is of."""
+    """Unit of the rate."""
 
     raw_bytes_per_request: ClassVar[float] = 110.0
-    """Size of the raw points, compressed, per request, both in bytes; measured."""
+    """Size of the compressed raw points per request, in bytes; measured."""
 
     root: ClassVar[str] = SCRIPTS
     shared: ClassVar[tuple[str, ...]] = ("lib",)
@@ -114,67 +112,67 @@ class K6(LoadFromFiles):
         return self.warmup_s + self.duration_s
 
     def requests_expected(self, arms: int) -> int:
-        """Return about how many requests one run sends, warm-up and all arms included."""
+        """Return the approximate number of requests of one run, over all arms, with the warm-up."""
         each = self.iterations if self.rate is None else self.rate * self.load_s
         return round(arms * (each or 0) * self.requests_per_iteration)
 
     @property
     def longest_s(self) -> float:
-        """Seconds after which what is left of the load is given up, without the setup.
+        """Seconds after which the rest of the load is given up, without the setup.
 
-        An open load lasts as long as it lasts, and then its last iterations end.  Fixed work may
-        take a slow build longer, but every deadline in it is waited for.
+        An open load ends after its duration and the deadlines of its last iterations.  Fixed work
+        takes a slow build longer, and at least every deadline in it is waited for.
         """
         if self.rate is None:
-            return max(_LONGEST * self.load_s, self.load_s + self.deadline_s)
+            return max(_TIMEOUT_FACTOR * self.load_s, self.load_s + self.deadline_s)
         return self.load_s + self.held_s
 
     @property
     def held_s(self) -> float:
-        """Seconds that the last iteration may go on after the load: its deadlines, at most."""
+        """Maximum seconds that the last iteration goes on after the load."""
         return max(2 * self.request_timeout_s, self.deadline_s)
 
     @property
     def most_s(self) -> float:
-        """Seconds that one launch spends on this load at most, with the setup."""
+        """Maximum seconds that one launch spends on the load, with the setup."""
         return self.setup_s + _START_S + self.longest_s + self.request_timeout_s
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the programs that this load wants."""
+        """Names of the programs that the load needs."""
         return ("k6",)
 
     @property
     def main(self) -> str:
-        """Name of the file of this load alone."""
+        """Name of the script that belongs to this load alone."""
         return self.script
 
     @property
     def title(self) -> str:
-        """What it is, for people."""
+        """Display name of the load."""
         return f"k6 {self.script}"
 
 
 def _require_imports(own: Mapping[str, Path], tree: Mapping[str, Path]) -> None:
-    """Return if scripts import only what they will find, before anything is started.
+    """Require that the scripts beside a suite import only modules that exist.
 
     Args:
-        own: Scripts of somebody's own, by their path in the tree.
+        own: Scripts beside the suite, by their path in the tree.
         tree: All files of the load.
 
     Raises:
-        ValueError: Naming the file, the line and the import.
+        ValueError: An import does not exist; the message names file, line and import.
     """
     for name, path in own.items():
         text = path.read_text(encoding="utf-8", errors="replace")
-        for found in _IMPORT.finditer(text):
-            wanted = posixpath.normpath(posixpath.join(posixpath.dirname(name), found[1]))
-            is_k6 = found[1] == "k6" or found[1].startswith("k6/")
-            if is_k6 or (found[1].startswith(".") and wanted in tree):
+        for match in _IMPORT.finditer(text):
+            wanted = posixpath.normpath(posixpath.join(posixpath.dirname(name), match[1]))
+            is_k6 = match[1] == "k6" or match[1].startswith("k6/")
+            if is_k6 or (match[1].startswith(".") and wanted in tree):
                 continue
-            line = text.count("\n", 0, found.start(1)) + 1
+            line = text.count("\n", 0, match.start(1)) + 1
             lib = ", ".join(sorted(other for other in tree if "/" in other))
             raise ValueError(
-                f"{path}:{line}: it imports `{found[1]}`, and a script may import k6's own modules"
+                f"{path}:{line}: it imports `{match[1]}`, and a script may import k6's own modules"
                 f" and these files: {lib}"
             )

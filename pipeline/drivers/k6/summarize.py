@@ -1,44 +1,44 @@
-"""Read the raw points of k6: exact percentiles, one value per trial, nothing pooled.
+"""Summarize the raw points of k6: exact percentiles, one value per trial, nothing pooled.
 
-k6 writes one line per metric and request.  What counts is told by the tags that `k6_scripts/lib`
-sets: `arm`, `phase` (`connect`, `warmup`, `load`), `op`, `beside` on work that goes on beside the
-load, and `unit` on every custom metric that is made of times; a custom metric without `unit` is a
-counter.  Each point of the counter `cycles` is the end of a cycle: a mark of the span.
+k6 writes one line per metric and request.  The tags that `k6_scripts/lib` sets select the points:
+`arm`, `phase` (`connect`, `warmup`, `load`), `op`, `beside` on work beside the load, and `unit` on
+custom metrics made of times.  A custom metric without `unit` is a counter.  Each point of the
+counter `cycles` is the end of a cycle: a mark of the span.
 
-A time ends at a deadline: a request at its timeout (k6's error code 1050), what a script follows
-where it gives up (the tag `cut`).  Such a time is right-censored: the true one is at least as long.
+A deadline cuts a time off: a request at its timeout (k6's error code 1050), an operation that the
+script gave up (the tag `cut`).  Such a time is right-censored: the true one is at least as long.
 Percentiles that it may lie below are lower bounds, and so is the mean (`Reading.at_least`).
-Requests that were answered with an error, or not at all, are in `errors_share` and in no time: an
-error is not a fast answer.
+Requests without an answer or with an error are in `errors_share` and in no time: an error is not a
+fast answer.
 
-| reading | unit | what |
+| reading | unit | meaning |
 | :-- | :-- | :-- |
 | `http_req_duration/p50` | s | p50, p90, p95, p97, p99, mean; answers and timeouts under load |
-| `http_req_duration/p50_error` | s | how far chance within the trial moves that percentile |
-| `http_req_duration/p50_effective` | 1 | how many independent requests it is worth |
-| `http_req_duration/count` | 1 | how many they were |
+| `http_req_duration/p50_error` | s | error of that percentile from chance within the trial |
+| `http_req_duration/p50_effective` | 1 | number of independent requests that it is worth |
+| `http_req_duration/count` | 1 | number of requests |
 | `http_req_duration_relative/p97` … | 1 | the same of times over the median of their operation |
 | `NAME/p50` … | s | the same of a custom metric made of times, such as `project_ready` |
 | `errors_share` | 1 | share of requests under load without an answer in time, or with 400 and up |
-| `timed_out` | s | how long requests under load were waited for that were given up, together |
+| `timed_out` | s | total time of the requests under load that were given up |
 | `reads` | 1 | requests for one Secret or ConfigMap of the arm, in every phase but setup |
-| `reads_given_up` | 1 | how many of them were given up |
+| `reads_given_up` | 1 | number of these that were given up |
 | `cut_off` | 1 | times of the phase `load` that a deadline cut off |
-| `iterations` | 1 | iterations of the phase `load` that ended, but for those tagged `beside` |
-| `span` | s | length of the span: of fixed work, how long all of it took |
+| `iterations` | 1 | iterations of the phase `load` that ended, except those tagged `beside` |
+| `span` | s | length of the span; of fixed work, the duration of all of it |
 | `requests` | 1 | every request of the arm that began within the span, watches too |
-| `NAME` | 1 | sum of a counter over all phases but not setup, such as `projects_deleted` |
+| `NAME` | 1 | sum of a counter over all phases but setup, such as `projects_deleted` |
 
-Each is also there by operation, such as `http_req_duration{op=create}/p50`, where `op` is set.
-A "429, come back later" that was obeyed is no answer and no failure: the counter `retries` has it.
+Each reading also exists by operation, such as `http_req_duration{op=create}/p50`, if `op` is set.
+An obeyed "429, come back later" is no answer and no failure: the counter `retries` has it.
 
-`http_req_duration_relative` puts all operations on one scale, so that one percentile tells the tail
-of all requests: each time is divided by the median of its operation, pooled over the arms of this
-run of k6.  Both arms share each divisor, so a ratio of the arms is the same in any unit of time,
-and a time that was cut off stays a lower bound.  An operation counts as often as it was asked for;
-one with too few times for a median is left out.  Where only one arm has load (the arms take
-turns), the divisor is that arm's own median: then the reading is the tail compared with a typical
-request of the same build, and the medians alone tell that all requests became slower.
+`http_req_duration_relative` puts all operations on one scale, so that one percentile describes the
+tail of all requests: each time is divided by the median of its operation, pooled over the arms of
+this run of k6.  The arms share each divisor, so a ratio of the arms is the same in any unit of
+time, and a time that was cut off stays a lower bound.  An operation counts as often as it was
+requested; one with too few times for a median is left out.  If the arms take turns, the divisor is
+the arm's own median: the reading is then the tail relative to a typical request of the same build,
+and only the medians show that all requests became slower.
 """
 
 import math
@@ -48,7 +48,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.drivers.k6.csv_points import HINT, Series, read_series
+from pipeline.drivers.k6.csv_points import HINT, PointSeries, read_series
 from pipeline.judge.stats.summary import QUANTILES, fewest
 from pipeline.judge.stats.timings import readings_of
 from pipeline.model.ports import Span
@@ -65,8 +65,8 @@ _WATCH = "ws_sessions"
 _SENT = (_REQUEST, _WATCH)
 _MARK = "cycles"
 _NOT_PREPARED = "setup_failed"
-# k6 writes no counter that never counted: here that means 0.
-_ALWAYS = {
+# k6 writes no counter that never counted; these are 0 then.
+_DEFAULT_ZERO = {
     "retries",
     "projects_created",
     "projects_deleted",
@@ -76,19 +76,19 @@ _ALWAYS = {
 
 
 @dataclass(frozen=True, slots=True)
-class ArmPoints:
-    """What the points say of one arm.
+class ArmSummary:
+    """The points of one arm, summarized.
 
     Attributes:
-        span: From the first start of a request of the phase `load`, watches too: of an open load
-            to the last start of one, for all arms together; of fixed work to the last end of
-            anything, for each arm its own, because what was asked for last may take longest.
-        readings: See the module.
-        iterations: That ended, of the phase `load`.
-        failed_share: Of the requests of the phase `load`, between 0 and 1.
-        unsent_share: Of the same requests, those that k6 itself could not send.
-        failed_with: The most common failure, such as `status 500`; empty where there is none.
-        counters: Sum of each counter by name.
+        span: Time from the first start of a request of the phase `load`, watches too.  An open
+            load ends with the last start of a request, in all arms together.  Fixed work ends
+            with the last end of anything, in each arm, because the last request may take longest.
+        readings: Readings of the module's table.
+        iterations: Number of iterations of the phase `load` that ended.
+        failed_share: Share of failed requests of the phase `load`, between 0 and 1.
+        unsent_share: Share of the same requests that k6 itself could not send.
+        failed_with: Most common failure, such as `status 500`; empty if there is none.
+        counters: Sum of each counter, by name.
     """
 
     span: Span
@@ -101,24 +101,24 @@ class ArmPoints:
 
 
 @dataclass(frozen=True, slots=True)
-class Points:
-    """What the points of one k6 run say.
+class PointsSummary:
+    """The points of one k6 run, summarized.
 
     Attributes:
-        dropped: Iterations that k6 could not start, in any phase.
-        arms: By arm.
+        dropped: Number of iterations that k6 could not start, in any phase.
+        arms: Summary of each arm.
     """
 
     dropped: int
-    arms: Mapping[Arm, ArmPoints]
+    arms: Mapping[Arm, ArmSummary]
 
 
-def read_points(path: Path, arms: Sequence[Arm], *, is_open: bool = True) -> Points:
-    """Return what a file of k6's `csv` output says.
+def read_points(path: Path, arms: Sequence[Arm], *, is_open: bool = True) -> PointsSummary:
+    """Return the summary of a file of k6's `csv` output.
 
     Args:
-        path: Gzip, with times in microseconds.
-        arms: That had load; each must have requests.
+        path: Compressed file, with times in microseconds.
+        arms: Loaded arms; each must have requests.
         is_open: Whether the arms had an open load, and so one span.
 
     Raises:
@@ -136,17 +136,17 @@ def read_points(path: Path, arms: Sequence[Arm], *, is_open: bool = True) -> Poi
     dropped = sum(int(s.measured.sum()) for s in series if s.metric == "dropped_iterations")
     typical_ms = _medians_ms([s for arm in arms for s in series if _is_load(s, arm)])
     by_arm = {
-        arm: _arm([s for s in series if s.tags.get("arm") == arm], spans[arm], typical_ms)
+        arm: _summarize_arm([s for s in series if s.tags.get("arm") == arm], spans[arm], typical_ms)
         for arm in arms
     }
-    return Points(dropped, by_arm)
+    return PointsSummary(dropped, by_arm)
 
 
 def arms_not_prepared(path: Path) -> frozenset[str]:
-    """Return the arms that the setup of a script gave up on, by the counter `setup_failed`.
+    """Return the arms that a script's setup gave up, by the counter `setup_failed`.
 
     Args:
-        path: See `read_points`.
+        path: Compressed file of k6's `csv` output.
 
     Raises:
         LoadError: The file is missing, cut off or not what k6 writes.
@@ -155,7 +155,7 @@ def arms_not_prepared(path: Path) -> frozenset[str]:
     return frozenset(s.tags["arm"] for s in failed if "arm" in s.tags)
 
 
-def _span(load: Sequence[Series], *, is_open: bool) -> Span:
+def _span(load: Sequence[PointSeries], *, is_open: bool) -> Span:
     """Return the span of one arm's load, with the ends of its cycles."""
     starts = [_starts_us(s) for s in load if s.metric in _SENT]
     ends = starts if is_open else [s.times_us for s in load]
@@ -167,7 +167,9 @@ def _span(load: Sequence[Series], *, is_open: bool) -> Span:
     )
 
 
-def _arm(series: Sequence[Series], span: Span, typical_ms: Mapping[str, float]) -> ArmPoints:
+def _summarize_arm(
+    series: Sequence[PointSeries], span: Span, typical_ms: Mapping[str, float]
+) -> ArmSummary:
     load = [s for s in series if _is_load(s)]
     asked = [s for s in load if s.metric == _REQUEST and not s.later]
     iterations = sum(
@@ -198,16 +200,16 @@ def _arm(series: Sequence[Series], span: Span, typical_ms: Mapping[str, float]) 
         Reading("cut_off", float(sum(len(s.measured) for s in timed if s.cut_off)), "1"),
         Reading("span", span.end_s - span.start_s, "s"),
     ]
-    counted: dict[str, list[Series]] = {name: [] for name in _ALWAYS}
+    by_counter: dict[str, list[PointSeries]] = {name: [] for name in _DEFAULT_ZERO}
     for one in series:
-        if _is_counter(one) or one.metric in counted:
-            counted.setdefault(one.metric, []).append(one)
+        if _is_counter(one) or one.metric in by_counter:
+            by_counter.setdefault(one.metric, []).append(one)
     counters = [
         reading
-        for name, found in sorted(counted.items())
-        for reading in _counts(name, ((s, s.measured.tolist()) for s in found))
+        for name, of_name in sorted(by_counter.items())
+        for reading in _counts(name, ((s, s.measured.tolist()) for s in of_name))
     ]
-    return ArmPoints(
+    return ArmSummary(
         span=span,
         readings=(*readings, *counters),
         iterations=iterations,
@@ -218,50 +220,50 @@ def _arm(series: Sequence[Series], span: Span, typical_ms: Mapping[str, float]) 
     )
 
 
-def _is_load(series: Series, arm: Arm | None = None) -> bool:
+def _is_load(series: PointSeries, arm: Arm | None = None) -> bool:
     tags = series.tags
     return tags.get("phase") == "load" and (arm is None or tags.get("arm") == arm)
 
 
-def _is_time(series: Series) -> bool:
+def _is_time(series: PointSeries) -> bool:
     """Return whether a request was answered, or waited for until its deadline."""
     return series.metric == _REQUEST and not series.later and (series.cut_off or not series.failed)
 
 
-def _is_read(series: Series) -> bool:
+def _is_read(series: PointSeries) -> bool:
     tags = series.tags
     of_objects = tags.get("resource") in ("secrets", "configmaps")
     return series.metric == _REQUEST and of_objects and tags.get("op", "").startswith("get")
 
 
-def _is_counter(series: Series) -> bool:
+def _is_counter(series: PointSeries) -> bool:
     known = (_REQUEST, _WATCH, "iterations", "dropped_iterations")
     return "unit" not in series.tags and series.metric not in known
 
 
-def _failure(series: Series) -> str:
+def _failure(series: PointSeries) -> str:
     if series.status not in ("", "0"):
         return f"status {series.status}"
     return f"no answer (k6 error {series.error_code or 'unknown'})"
 
 
-def _starts_us(series: Series) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """Return when each request began, in microseconds of Unix time: k6 notes when it ended."""
+def _starts_us(series: PointSeries) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Return the start of each request in microseconds of Unix time; k6 notes its end."""
     if series.metric == _WATCH:
         return series.times_us.astype(float)  # when it opened
     return series.times_us - series.measured * 1e3
 
 
-def _within(series: Series, span: Span) -> float:
+def _within(series: PointSeries, span: Span) -> float:
     starts_s = _starts_us(series) / 1e6
     return float(((starts_s >= span.start_s) & (starts_s <= span.end_s)).sum())
 
 
-def _counts(name: str, found: Iterable[tuple[Series, Iterable[float]]]) -> Iterator[Reading]:
+def _counts(name: str, parts: Iterable[tuple[PointSeries, Iterable[float]]]) -> Iterator[Reading]:
     """Yield a sum over all operations, then one of each operation; exact in any order."""
     values: dict[str, list[float]] = {name: []}
-    for series, counted in found:
-        counts = list(counted)
+    for series, part in parts:
+        counts = list(part)
         values[name] += counts
         if any(counts) and (op := series.tags.get("op")):
             values.setdefault(f"{name}{{op={op}}}", []).extend(counts)
@@ -269,42 +271,42 @@ def _counts(name: str, found: Iterable[tuple[Series, Iterable[float]]]) -> Itera
         yield Reading(key, math.fsum(one), "1")
 
 
-def _timings(series: Sequence[Series]) -> Iterator[Reading]:
+def _timings(series: Sequence[PointSeries]) -> Iterator[Reading]:
     """Yield the summary of each metric made of times, over all operations and of each one."""
-    parts: dict[str, list[Series]] = defaultdict(list)
+    parts: dict[str, list[PointSeries]] = defaultdict(list)
     for one in series:
         parts[one.metric].append(one)
         if op := one.tags.get("op"):
             parts[f"{one.metric}{{op={op}}}"].append(one)
-    for name, found in sorted(parts.items()):
-        yield from timings(name, found)
+    for name, of_name in sorted(parts.items()):
+        yield from timings(name, of_name)
 
 
-def _medians_ms(load: Sequence[Series]) -> dict[str, float]:
-    """Return the median time of each operation that has enough times for one, all arms together.
+def _medians_ms(load: Sequence[PointSeries]) -> dict[str, float]:
+    """Return the median time of each operation with enough times, over all arms.
 
-    A median that lies among times that were cut off is too small by an unknown factor.  It is the
-    same factor for both arms, so it moves no comparison of them.
+    A median among times that were cut off is too small by an unknown factor.  The factor is the
+    same for both arms, so no comparison of them changes.
 
     Args:
         load: Points of the phase `load`, of all arms.
     """
     import numpy as np
 
-    parts: dict[str, list[Series]] = defaultdict(list)
+    parts: dict[str, list[PointSeries]] = defaultdict(list)
     for one in load:
         if _is_time(one):
             parts[one.tags.get("op", "")].append(one)
     medians = {}
-    for op, found in parts.items():
-        values = np.concatenate([part.measured for part in found])
+    for op, of_op in parts.items():
+        values = np.concatenate([part.measured for part in of_op])
         if len(values) >= fewest(QUANTILES["p50"]) and (median := float(np.median(values))) > 0:
             medians[op] = median
     return medians
 
 
-def _relative(waited: Sequence[Series], typical_ms: Mapping[str, float]) -> Iterator[Reading]:
-    """Yield the summary of the times of all operations, each divided by the typical one."""
+def _relative(waited: Sequence[PointSeries], typical_ms: Mapping[str, float]) -> Iterator[Reading]:
+    """Yield the summary of all times, each divided by the median of its operation."""
     parts = [part for part in waited if part.tags.get("op", "") in typical_ms]
     if parts:
         units_ms = [typical_ms[part.tags.get("op", "")] for part in parts]
@@ -312,15 +314,15 @@ def _relative(waited: Sequence[Series], typical_ms: Mapping[str, float]) -> Iter
 
 
 def timings(
-    name: str, parts: Sequence[Series], *, units_ms: Sequence[float] = ()
+    name: str, parts: Sequence[PointSeries], *, units_ms: Sequence[float] = ()
 ) -> Iterator[Reading]:
     """Yield counts, mean, percentiles and their errors; see `pipeline.judge.stats.summary`.
 
     Args:
-        name: What they are of.
-        parts: Of times, in milliseconds; at least one value in all.
-        units_ms: What the times of each part are divided by, above 0, for readings without a unit;
-            empty for readings in seconds.
+        name: Name of what took the times.
+        parts: Series of times in milliseconds; at least one value in all.
+        units_ms: Positive divisors of the times of each part, for readings without a unit; empty
+            for readings in seconds.
     """
     import numpy as np
 
@@ -329,6 +331,6 @@ def timings(
     lengths = [len(part.measured) for part in parts]
     values /= np.repeat(divisors, lengths)
     cut_off = np.repeat([part.cut_off for part in parts], lengths)
-    # By time and then by value: the same points give the same numbers, however they were written.
+    # Sorted, so that the same points give the same numbers in any order of the file.
     order = np.lexsort((values, np.concatenate([part.times_us for part in parts])))
     yield from readings_of(name, values[order], cut_off[order], unit="1" if units_ms else "s")

@@ -1,99 +1,97 @@
-"""Was the load applied as asked?  Pure: what was asked and what was done in, a `Load` out."""
+"""Decide whether k6 applied the load as asked, and build the `Load` from its points."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
 
 from pipeline.drivers.k6.settings import K6
-from pipeline.drivers.k6.summarize import ArmPoints, Points
+from pipeline.drivers.k6.summarize import ArmSummary, PointsSummary
 from pipeline.model.ports import Load
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 
-# Share of the machine's processors from which on a reader is told that k6 takes them from the
-# builds.  It makes no load invalid: it weighs on both arms alike.
 _BUSY_GENERATOR = 0.5
+"""CPU share above which we warn that k6 competes with the servers; both arms are affected."""
 
-_MOST_UNSENT = 0.02
-"""Share of an arm's requests that k6 may fail to send (DNS, TLS, no port of this machine left)."""
+_MAX_UNSENT = 0.02
+"""Share of an arm's requests that k6 may fail to send (DNS, TLS, no local port left)."""
 
 
-def judge(asked: K6, points: Points, cpu: float, complaints: Sequence[str]) -> Load:
-    """Return what was measured, and why it does not count where the generator failed.
+def judge(settings: K6, points: PointsSummary, cpu: float, log_errors: Sequence[str]) -> Load:
+    """Return the load with its readings, and reasons if the load is invalid.
 
-    Two things are told apart.  What the generator did not do makes the load invalid: iterations
-    that it dropped, requests that it could not send, a rate that it did not keep, a machine without
-    CPU for it.  What the build did not do is measured: errors and timeouts as `errors_share`, times
-    that a deadline cut off as lower bounds, and work that was not done as `unfinished_share`.  The
-    scripts have a VU for each iteration that can be under way, however slow a build is, so a build
-    never uses them up.
+    Failures of the load generator make the load invalid: dropped iterations, requests that could
+    not be sent, a wrong rate, too little CPU.  Failures of the build are measured: errors and
+    timeouts as `errors_share`, times that a deadline cut off as lower bounds, and missing work as
+    `unfinished_share`.  The scripts have a VU for each iteration that can be in progress, so a slow
+    build never uses up the VUs.
 
     Args:
-        asked: What was asked.
-        points: What k6 did.
+        settings: Settings of the load.
+        points: Summary of k6's points.
         cpu: Share of the machine's processors that k6 used, between 0 and 1.
-        complaints: Errors in k6's log.
+        log_errors: Errors in k6's log.
     """
-    invalid = [said for arm, found in points.arms.items() for said in _arm(asked, arm, found)]
+    invalid = [text for item in points.arms.items() for text in _arm_problems(settings, *item)]
     if points.dropped:
         invalid.append(f"k6 dropped {points.dropped} iterations: it had no free VU in time")
-    if cpu > asked.max_generator_cpu:
-        limit = asked.max_generator_cpu
+    if cpu > settings.max_generator_cpu:
+        limit = settings.max_generator_cpu
         invalid.append(f"k6 used {cpu:.0%} of the processors, and {limit:.0%} is the limit")
-    if asked.rate is not None:
-        invalid += _too_short(asked, asked.rate, points)
+    if settings.rate is not None:
+        lasted_s = max(one.span.end_s - one.span.start_s for one in points.arms.values())
+        least_s = (1 - settings.max_rate_error) * settings.duration_s - 1 / settings.rate
+        if lasted_s < least_s:
+            invalid.append(f"the load lasted {lasted_s:.1f} s, not {settings.duration_s:g} s")
     warnings = []
-    if complaints:
-        warnings.append(f"errors in k6's log: {len(complaints)}, the first: {complaints[0]}")
+    if log_errors:
+        warnings.append(f"errors in k6's log: {len(log_errors)}, the first: {log_errors[0]}")
     if cpu > _BUSY_GENERATOR:
         warnings.append(f"k6 used {cpu:.0%} of the processors that it shares with the builds")
-    readings = {arm: tuple(_readings(asked, found, cpu)) for arm, found in points.arms.items()}
-    spans = {arm: found.span for arm, found in points.arms.items()}
+    readings = {arm: tuple(_readings(settings, one, cpu)) for arm, one in points.arms.items()}
+    spans = {arm: one.span for arm, one in points.arms.items()}
     failing = {
         arm: (
-            f"{found.failed_share:.1%} of the {arm}'s requests failed, most with"
-            f" {found.failed_with}; {asked.max_failed_share:.1%} is the limit"
+            f"{one.failed_share:.1%} of the {arm}'s requests failed, most with"
+            f" {one.failed_with}; {settings.max_failed_share:.1%} is the limit"
         )
-        for arm, found in points.arms.items()
-        if found.failed_share > asked.max_failed_share
+        for arm, one in points.arms.items()
+        if one.failed_share > settings.max_failed_share
     }
     return Load(readings, spans, tuple(invalid), tuple(warnings), failing)
 
 
-def _readings(asked: K6, found: ArmPoints, cpu: float) -> Iterator[Reading]:
-    """Yield the readings of an arm; of fixed work also how much of it was not done."""
+def _readings(settings: K6, summary: ArmSummary, cpu: float) -> Iterator[Reading]:
+    """Yield the readings of an arm; for fixed work also the share that was not done."""
     unfinished = 0
-    if asked.iterations is not None:
-        unfinished = max(0, asked.iterations - found.iterations)
-        share = unfinished / asked.iterations
-        yield Reading("unfinished_share", share, "1", of=float(asked.iterations))
-    for reading in found.readings:
+    if settings.iterations is not None:
+        unfinished = max(0, settings.iterations - summary.iterations)
+        share = unfinished / settings.iterations
+        yield Reading("unfinished_share", share, "1", of=float(settings.iterations))
+    for reading in summary.readings:
         match reading.name:
             case "span" if unfinished:  # it ends with the work, which did not end
                 yield dataclasses.replace(reading, at_least=True)
-            case "cut_off":  # what was not begun, or interrupted, has no time at all
+            case "cut_off":  # work that was not begun, or was interrupted, has no time at all
                 yield dataclasses.replace(reading, value=reading.value + unfinished)
             case _:
                 yield reading
     yield Reading("generator_cpu_share", cpu, "1")
 
 
-def _too_short(asked: K6, rate: float, points: Points) -> Iterator[str]:
-    lasted_s = max(found.span.end_s - found.span.start_s for found in points.arms.values())
-    shortest_s = (1 - asked.max_rate_error) * asked.duration_s - 1 / rate
-    if lasted_s < shortest_s:
-        yield f"the load lasted {lasted_s:.1f} s, not {asked.duration_s:g} s"
-
-
-def _arm(asked: K6, arm: Arm, found: ArmPoints) -> Iterator[str]:
-    if found.unsent_share > _MOST_UNSENT:
+def _arm_problems(settings: K6, arm: Arm, summary: ArmSummary) -> Iterator[str]:
+    if summary.unsent_share > _MAX_UNSENT:
         yield (
-            f"k6 could not send {found.unsent_share:.1%} of the {arm}'s requests, most with"
-            f" {found.failed_with}; {_MOST_UNSENT:.1%} is the limit"
+            f"k6 could not send {summary.unsent_share:.1%} of the {arm}'s requests, most with"
+            f" {summary.failed_with}; {_MAX_UNSENT:.1%} is the limit"
         )
-    if asked.rate is not None:
-        wanted = asked.rate * asked.duration_s
-        if abs(found.iterations - wanted) > asked.max_rate_error * wanted + 1:  # 1: of rounding
-            rate = found.iterations / asked.duration_s
-            yield f"the {arm} got {rate:.3g} iterations per second, and {asked.rate:g} were asked"
-    elif asked.iterations is not None and found.iterations > asked.iterations:
-        yield f"the {arm} ended {found.iterations} iterations, and {asked.iterations} were asked"
+    if settings.rate is not None:
+        wanted = settings.rate * settings.duration_s
+        if abs(summary.iterations - wanted) > settings.max_rate_error * wanted + 1:
+            rate = summary.iterations / settings.duration_s
+            yield (
+                f"the {arm} got {rate:.3g} iterations per second, and {settings.rate:g} were asked"
+            )
+    elif settings.iterations is not None and summary.iterations > settings.iterations:
+        yield (
+            f"the {arm} ended {summary.iterations} iterations, and {settings.iterations} were asked"
+        )

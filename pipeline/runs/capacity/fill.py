@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.drivers.k6.command import LOG, POINTS, argv, environment, unprepared
+from pipeline.drivers.k6.command import LOG, POINTS, argv, environment, setup_failures
 from pipeline.drivers.k6.csv_points import read_series
 from pipeline.drivers.k6.settings import K6, SCRIPTS
 from pipeline.model.capacity import Question, Things
@@ -95,7 +95,7 @@ def fill(
             check=check,
         )
     except (LoadError, processes.CommandError):
-        if reason := unprepared(out, [Arm.CANDIDATE]).get(Arm.CANDIDATE, ""):
+        if reason := setup_failures(out, [Arm.CANDIDATE]).get(Arm.CANDIDATE, ""):
             return Filled(asked=asked, missing=asked, mostly=reason, ready_s=None)
         raise
     filled = _read(out / POINTS, asked)

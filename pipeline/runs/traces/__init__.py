@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from pipeline.drivers.k6.csv_points import Allowance
+from pipeline.drivers.k6.csv_points import ReadBudget
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product, parse_spec
 from pipeline.model.traces import Traces
@@ -38,7 +38,7 @@ def read(out: Path, results: ResultSet, *, is_ours: bool = True) -> Traces:
         is_ours: Whether the run was begun here; of a folder from elsewhere, only so much is read
             as takes seconds.
     """
-    points = Allowance() if is_ours else Allowance.foreign()
+    points = ReadBudget() if is_ours else ReadBudget.foreign()
     looks = LooksAllowance() if is_ours else LooksAllowance(FOREIGN_LOOKS)
     unread: list[str] = []
     reads = _reads(out, results, unread)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.drivers.k6.csv_points import Allowance, Series, read_series
+from pipeline.drivers.k6.csv_points import PointSeries, ReadBudget, read_series
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Distribution
 from pipeline.system.errors import LoadError
@@ -24,7 +24,7 @@ def distributions(
     folders: Sequence[Path],
     wanted: Collection[str],
     unread: list[str],
-    allowed: Allowance | None = None,
+    allowed: ReadBudget | None = None,
 ) -> dict[str, dict[Arm, Distribution]]:
     """Return the times of each series in each arm, all folders together.
 
@@ -39,7 +39,7 @@ def distributions(
     if not wanted:
         return {}
     parts: dict[str, dict[Arm, list[np.ndarray[Any, np.dtype[np.float64]]]]] = {}
-    allowed = allowed or Allowance()
+    allowed = allowed or ReadBudget()
     for number, folder in enumerate(folders):
         try:
             series = list(read_series(folder / "points.csv.gz", allowed))
@@ -83,7 +83,7 @@ def distribution(values: "np.ndarray[Any, np.dtype[np.float64]]") -> Distributio
     return Distribution(count, tuple(map(float, shares)), tuple(map(float, found)))
 
 
-def _arm(series: Series) -> Arm | None:
+def _arm(series: PointSeries) -> Arm | None:
     """Return whose load it is; None of what is no load, or no time."""
     is_time = series.metric == _REQUEST or "unit" in series.tags
     arm = series.tags.get("arm")
@@ -92,6 +92,6 @@ def _arm(series: Series) -> Arm | None:
     return Arm(arm)
 
 
-def _names(series: Series) -> tuple[str, ...]:
+def _names(series: PointSeries) -> tuple[str, ...]:
     op = series.tags.get("op")
     return (series.metric, *([f"{series.metric}{{op={op}}}"] if op else []))

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.drivers.k6.merge_pods import Share, clock_was_set, merge, sent, share_of, unequal
+from pipeline.drivers.k6.pods import (
+    PodShare,
+    clock_jumps,
+    merge_points,
+    pod_answers,
+    read_share,
+    uneven_shares,
+)
 from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import read_points
 from pipeline.model.ports import PodResult
@@ -42,60 +49,60 @@ def test_the_numbers_are_equal_to_the_bit_however_many_pods_wrote_them(
     text = gzip.decompress((GOLDEN / name).read_bytes()).decode()
     arms = [arm for arm in Arm if f"arm={arm}" in text]
     one = read_points(GOLDEN / name, arms)
-    merge(split(GOLDEN / name, tmp_path, pods, seed=pods), tmp_path / "all.csv.gz")
+    merge_points(split(GOLDEN / name, tmp_path, pods, seed=pods), tmp_path / "all.csv.gz")
     assert read_points(tmp_path / "all.csv.gz", arms) == one
 
 
 def test_the_shares_of_recorded_points_add_up(tmp_path: Path) -> None:
-    whole = share_of(GOLDEN / RECORDED[0])
-    parts = [share_of(path) for path in split(GOLDEN / RECORDED[0], tmp_path, 3, seed=1)]
+    whole = read_share(GOLDEN / RECORDED[0])
+    parts = [read_share(path) for path in split(GOLDEN / RECORDED[0], tmp_path, 3, seed=1)]
     assert whole.iterations == sum(one.iterations for one in parts) > 0
     assert whole.dropped == sum(one.dropped for one in parts)
     assert whole.start_s == min(one.start_s for one in parts if one.start_s)
 
 
-def told(asked: K6, shares: Sequence[Share], pods: int = 2) -> list[str]:
+def told(asked: K6, shares: Sequence[PodShare], pods: int = 2) -> list[str]:
     names = [f"load pod {number} of {pods}" for number in range(1, pods + 1)]
-    return list(unequal(asked, 2, pods, dict(zip(names, shares, strict=False))))
+    return list(uneven_shares(asked, 2, pods, dict(zip(names, shares, strict=False))))
 
 
 def test_equal_shares_are_no_news() -> None:
-    assert told(OPEN, [Share(600, 0, 10.0), Share(600, 0, 10.9)]) == []
-    assert told(OPEN, [Share(576, 0, 10.0), Share(624, 0, 10.0)]) == []
+    assert told(OPEN, [PodShare(600, 0, 10.0), PodShare(600, 0, 10.9)]) == []
+    assert told(OPEN, [PodShare(576, 0, 10.0), PodShare(624, 0, 10.0)]) == []
 
 
 def test_fixed_work_is_dealt_out_with_the_vus_that_do_it() -> None:
-    assert told(FIXED, [Share(240, 0, 10.0), Share(160, 0, 10.0)]) == []
-    assert told(FIXED, [Share(400, 0, 10.0), Share(0, 0, None)]) == []
-    (said,) = told(FIXED, [Share(200, 0, 10.0), Share(200, 0, 12.0)])
+    assert told(FIXED, [PodShare(240, 0, 10.0), PodShare(160, 0, 10.0)]) == []
+    assert told(FIXED, [PodShare(400, 0, 10.0), PodShare(0, 0, None)]) == []
+    (said,) = told(FIXED, [PodShare(200, 0, 10.0), PodShare(200, 0, 12.0)])
     assert "load pod 2 of 2 began 2.0 s after the first" in said
 
 
 @pytest.mark.parametrize(
     ("share", "said"),
     [
-        (Share(500, 0, 10.0), "load pod 2 of 2 ended 500 iterations, and its share is 600"),
-        (Share(0, 0, None), "load pod 2 of 2 ended 0 iterations, and its share is 600"),
-        (Share(600, 3, 10.0), "load pod 2 of 2 dropped 3 iterations, as all its VUs were busy"),
+        (PodShare(500, 0, 10.0), "load pod 2 of 2 ended 500 iterations, and its share is 600"),
+        (PodShare(0, 0, None), "load pod 2 of 2 ended 0 iterations, and its share is 600"),
+        (PodShare(600, 3, 10.0), "load pod 2 of 2 dropped 3 iterations, as all its VUs were busy"),
         (
-            Share(600, 0, 12.5),
+            PodShare(600, 0, 12.5),
             "load pod 2 of 2 began 2.5 s after the first, or its node's clock is off",
         ),
     ],
 )
-def test_a_pod_that_was_slower_or_late_is_named(share: Share, said: str) -> None:
-    assert told(OPEN, [Share(600, 0, 10.0), share]) == [said]
+def test_a_pod_that_was_slower_or_late_is_named(share: PodShare, said: str) -> None:
+    assert told(OPEN, [PodShare(600, 0, 10.0), share]) == [said]
 
 
 def test_the_share_of_a_pod_that_is_lost_is_nobodys() -> None:
-    assert told(OPEN, [Share(600, 0, 10.0)]) == []
+    assert told(OPEN, [PodShare(600, 0, 10.0)]) == []
 
 
 def test_points_of_another_form_are_refused(tmp_path: Path) -> None:
     first, second = split(GOLDEN / RECORDED[0], tmp_path, 2, seed=2)
     second.write_bytes(gzip.compress(b"metric_name,timestamp\nx,1\n"))
     with pytest.raises(LoadError, match=r"1\.csv\.gz: its columns are not those of the first pod"):
-        merge([first, second], tmp_path / "all.csv.gz")
+        merge_points([first, second], tmp_path / "all.csv.gz")
 
 
 @pytest.mark.parametrize("kept", [0, 30, -20])
@@ -103,16 +110,16 @@ def test_points_that_are_cut_off_are_refused(tmp_path: Path, kept: int) -> None:
     first, second = split(GOLDEN / RECORDED[0], tmp_path, 2, seed=3)
     second.write_bytes(second.read_bytes()[:kept])
     with pytest.raises(LoadError, match=r"1\.csv\.gz: (the file is cut off|its columns)"):
-        merge([first, second], tmp_path / "all.csv.gz")
+        merge_points([first, second], tmp_path / "all.csv.gz")
 
 
 def test_a_disk_that_is_full_is_told(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="cannot be put together: No such file"):
-        merge([GOLDEN / RECORDED[0]], tmp_path / "gone" / "all.csv.gz")
+        merge_points([GOLDEN / RECORDED[0]], tmp_path / "gone" / "all.csv.gz")
 
 
 def test_what_was_answered_is_counted_by_arm_and_class_of_code() -> None:
-    share = share_of(GOLDEN / "object_crud.csv.gz")
+    share = read_share(GOLDEN / "object_crud.csv.gz")
     lines = gzip.decompress((GOLDEN / "object_crud.csv.gz").read_bytes()).decode().splitlines()
     for arm in Arm:
         own = [
@@ -122,7 +129,7 @@ def test_what_was_answered_is_counted_by_arm_and_class_of_code() -> None:
             and f"arm={arm}" in line
             and ("resource=secrets" in line or "resource=configmaps" in line)
         ]
-        found = {reading.name: reading.value for reading in sent(arm, [share, share])}
+        found = {reading.name: reading.value for reading in pod_answers(arm, [share, share])}
         assert found["pods.reads"] == 2 * sum("op=get" in line for line in own) > 0
         assert sum(found[f"pods.answers{{code={code}xx}}"] for code in "245") == 2 * len(own)
 
@@ -131,8 +138,8 @@ def test_a_pod_that_had_nothing_to_do_is_no_error(tmp_path: Path) -> None:
     head = gzip.decompress((GOLDEN / "object_crud.csv.gz").read_bytes()).splitlines(keepends=True)
     idle = tmp_path / "idle.csv.gz"
     idle.write_bytes(gzip.compress(head[0]))
-    assert share_of(idle) == Share(0, 0, None)
-    merge([idle, GOLDEN / "object_crud.csv.gz"], tmp_path / "all.csv.gz")
+    assert read_share(idle) == PodShare(0, 0, None)
+    merge_points([idle, GOLDEN / "object_crud.csv.gz"], tmp_path / "all.csv.gz")
     one = read_points(GOLDEN / "object_crud.csv.gz", list(Arm))
     assert read_points(tmp_path / "all.csv.gz", list(Arm)) == one
 
@@ -146,13 +153,13 @@ def test_a_pod_whose_clock_was_set_under_load_is_named(
     times_s: tuple[float, float], off: str
 ) -> None:
     pod = PodResult("load pod 2 of 2", Path(), began_s=99.0, ended_s=131.0)
-    said = list(clock_was_set(Share(600, 0, 100.0, {}, times_s), pod))
+    said = list(clock_jumps(PodShare(600, 0, 100.0, {}, times_s), pod))
     expected = [f"load pod 2 of 2: the clock of its node was set by about {off} under load"]
     assert said == (expected if off else [])
 
 
 def test_the_times_of_a_share_are_those_of_its_first_and_last_point(tmp_path: Path) -> None:
-    whole = share_of(GOLDEN / RECORDED[0])
-    parts = [share_of(path) for path in split(GOLDEN / RECORDED[0], tmp_path, 3, seed=1)]
+    whole = read_share(GOLDEN / RECORDED[0])
+    parts = [read_share(path) for path in split(GOLDEN / RECORDED[0], tmp_path, 3, seed=1)]
     times = [one.times_s for one in parts if one.times_s]
     assert whole.times_s == (min(first for first, _ in times), max(last for _, last in times))
