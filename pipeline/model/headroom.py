@@ -1,28 +1,28 @@
-"""How much of a machine is left, and when that is too little."""
+"""The resources that a machine has left, and the reserves below which a measurement stops."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 MEMORY_RESERVE = 0.10
-"""Share of the machine's memory that stays free: below it the kernel begins to kill and to wait."""
+"""Share of the memory that must stay free: below it the kernel begins to reclaim and kill."""
 
 DISK_RESERVE = 2.0**30
-"""Bytes of the disk that stay free."""
+"""Bytes of the disk that must stay free."""
 
 FILES_SHARE = 0.90
-"""Share of the files that a process may open which it may reach."""
+"""Share of the open file limit that a process may reach."""
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """What a machine has left just now.
+class Headroom:
+    """The resources that a machine has left at one moment.
 
     Attributes:
-        memory: Bytes that programs can still get without swapping.
-        memory_total: Bytes of all memory that we may use.
-        disk: Free bytes where the output goes.
-        files: How many files one process may open at most.
-        open_files: How many it has open, by component of the target.
+        memory: Bytes of memory that programs can still get without swapping.
+        memory_total: Bytes of memory that we may use in total.
+        disk: Free bytes of the disk of the output folder.
+        files: Limit of open files of one process.
+        open_files: Open files of each component of the target.
     """
 
     memory: float
@@ -32,35 +32,35 @@ class Room:
     open_files: Mapping[str, int] = field(default_factory=dict)
 
 
-def left(room: Room) -> dict[str, float]:
-    """Return how much more of each quantity there may be; below zero where it is too much.
+def remaining(headroom: Headroom) -> dict[str, float]:
+    """Return how far each quantity can grow; negative if its reserve is exhausted.
 
     The names are those of limits (see `QUANTITIES`): memory and `db` in bytes, files by component.
     """
     files = {
-        f"files({component})": FILES_SHARE * room.files - count
-        for component, count in room.open_files.items()
+        f"files({component})": FILES_SHARE * headroom.files - count
+        for component, count in headroom.open_files.items()
     }
-    memory = room.memory - MEMORY_RESERVE * room.memory_total
-    return {"memory": memory, "db": room.disk - DISK_RESERVE, **files}
+    memory = headroom.memory - MEMORY_RESERVE * headroom.memory_total
+    return {"memory": memory, "db": headroom.disk - DISK_RESERVE, **files}
 
 
-def shortage(room: Room) -> str:
-    """Return which reserve is used up, as a sentence; empty while all are there."""
-    if room.memory < MEMORY_RESERVE * room.memory_total:
+def exhausted_reserve(headroom: Headroom) -> str | None:
+    """Return which reserve is exhausted, as a sentence; None if none is."""
+    if headroom.memory < MEMORY_RESERVE * headroom.memory_total:
         return (
-            f"the machine has {room.memory / 1e9:.1f} GB of memory left,"
-            f" and {MEMORY_RESERVE:.0%} of its {room.memory_total / 1e9:.1f} GB are the reserve"
+            f"the machine has {headroom.memory / 1e9:.1f} GB of memory left, and the reserve is"
+            f" {MEMORY_RESERVE:.0%} of its {headroom.memory_total / 1e9:.1f} GB"
         )
-    if room.disk < DISK_RESERVE:
+    if headroom.disk < DISK_RESERVE:
         return (
-            f"the disk has {room.disk / 1e9:.1f} GB left, and {DISK_RESERVE / 1e9:.1f} GB are"
-            " the reserve"
+            f"the disk has {headroom.disk / 1e9:.1f} GB left, and the reserve is"
+            f" {DISK_RESERVE / 1e9:.1f} GB"
         )
-    for component, count in room.open_files.items():
-        if count > FILES_SHARE * room.files:
+    for component, count in headroom.open_files.items():
+        if count > FILES_SHARE * headroom.files:
             return (
-                f"the {component} has {count} files open, and {room.files:.0f} is the limit of a"
-                " process (`ulimit -Hn`)"
+                f"the {component} has {count} files open, and the limit of a process is"
+                f" {headroom.files:.0f} (`ulimit -Hn`)"
             )
-    return ""
+    return None

@@ -27,7 +27,7 @@ from pipeline.publish.pull import Pull
 from pipeline.render import words
 from pipeline.runs import priors, suite_file
 from pipeline.runs.suite_file import Suite
-from pipeline.runs.verified import VerifiedResults, some, verify
+from pipeline.runs.verified import VerifiedResults, list_names, verify
 from pipeline.storage import artifact
 from pipeline.system.errors import BaselineError, ConfigError
 from pipeline.system.sanitize import truncate
@@ -212,7 +212,7 @@ def _by_ours(results: ResultSet, wanted: Asked) -> VerifiedResults:
     judged = _with_our_prior(judged, suite, wanted.product)
     gating = {key for key, metric in suite.of(wanted.product).by_key().items() if metric.gate}
     if others := sorted(gating & set(results.ungated) - set(judged.results.ungated)):
-        said = f"did not gate on its machine, and gates here: {some(others)}"
+        said = f"did not gate on its machine, and gates here: {list_names(others)}"
         judged = replace(judged, notes=(*judged.notes, said))
     return judged
 
@@ -228,8 +228,8 @@ def _with_our_prior(judged: VerifiedResults, suite: Suite, product: Product) -> 
         BaselineError: The spread file that the suite ships cannot be read.
     """
     results, notes = judged.results, judged.notes
-    asked = priors.request(suite, product, Interleave.REQUEST)
-    found = priors.shipped(asked)
+    asked = priors.prior_request(suite, product, Interleave.REQUEST)
+    found = priors.shipped_prior(asked)
     usual = (asked.conditions.environment, asked.conditions.interleave)
     if found and (results.environment, results.interleave) != usual:
         found = None
@@ -266,7 +266,7 @@ def _missed(wanted: Asked, known: Known) -> str:
         why = known.there if isinstance(known.there, str) else "there are too many"
         return f"the run measured nothing, and which files were changed cannot be told: {why}"
     if left := not_ignored(files, wanted.ignore):
-        said = truncate(some(left), 200)
+        said = truncate(list_names(left), 200)
         return f"the run measured nothing, though files were changed that count: {said}"
     return ""
 

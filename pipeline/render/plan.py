@@ -2,7 +2,7 @@
 
 from pipeline.model.plan import PlanSummary, WorkloadSummary
 from pipeline.model.results import Interleave
-from pipeline.model.sizing import Need
+from pipeline.model.sizing import ResourceEstimate
 from pipeline.render.numbers import minutes
 
 _HOW = {
@@ -11,7 +11,7 @@ _HOW = {
 }
 
 
-def plan_text(plan: PlanSummary, need: Need) -> str:
+def plan_text(plan: PlanSummary, need: ResourceEstimate) -> str:
     """Return what would run, how long, how much load, and how much of the machine."""
     requests = sum(workload.requests for workload in plan.workloads)
     most = "up to " if plan.looks else ""

@@ -56,7 +56,7 @@ def run_calibration(args: argparse.Namespace, out: Path) -> tuple[Calibration, P
         run.feed(policy.report(results), folder)
     _, plan = resolve_plan(replace(request, pairs=None))
     calibration = calibrate.calibration(runs, plan.pairs)
-    return calibration, calibration_gate.keep(calibration)
+    return calibration, calibration_gate.save(calibration)
 
 
 def _require_usable(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:

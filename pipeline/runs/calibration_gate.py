@@ -1,4 +1,4 @@
-"""What equal builds were measured to do on a machine: kept, found again, and what it excludes."""
+"""The calibration of a machine: store it, and exclude metrics that it cannot decide."""
 
 import hashlib
 from pathlib import Path
@@ -12,63 +12,64 @@ from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.log import log
 
-_SHOWN = 3  # metrics named in the log
+_MAX_NAMES = 3  # metrics named in the log
 
 
-def keep(calibration: Calibration) -> Path:
-    """Write a calibration where runs on this machine look for it, and return the path."""
+def save(calibration: Calibration) -> Path:
+    """Store a calibration for later runs on this machine, and return its path."""
     path = _path(calibration.suite, calibration.machine)
     path.parent.mkdir(parents=True, exist_ok=True)
     codec.write_calibration(path, calibration)
     return path
 
 
-def out_of_reach(
+def undecidable_metrics(
     plan: Plan, suite_digest: str, machine: Machine, prior: Prior | None = None
 ) -> tuple[str, ...]:
-    """Return the sample keys of gating metrics that this machine cannot decide in so many pairs.
+    """Return the sample keys of gating metrics that this machine cannot decide in the plan's pairs.
 
-    That is known from earlier runs where the run has a prior, and otherwise from a calibration of
-    the same suite on this machine, if there is one.
+    This follows from the prior of the run, otherwise from a calibration of the same suite on this
+    machine, if there is one.
 
     Args:
-        plan: Of the run, with the suite of one product.
-        suite_digest: See `ResultSet`.
-        machine: Where it runs.
-        prior: That its intervals lean on.
+        plan: Plan of the run, with the suite of one product.
+        suite_digest: Digest of the suite, as in `ResultSet`.
+        machine: Machine of the run.
+        prior: Prior of the run.
 
     Raises:
         BaselineError: The calibration cannot be read.
     """
     metrics = plan.suite.by_key()
-    found: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     source = ""
     if prior:
         source = prior.source
-        found = calibrate.out_of_reach_by(prior, metrics, plan.pairs, plan.looks)
-    elif known := _known(plan.suite.name, suite_digest, machine):
-        source = f"a calibration of {known.taken_at:%Y-%m-%d}, in {_path(known.suite, machine)}"
-        spreads = calibrate.spreads_of(known)
-        found = calibrate.out_of_reach(spreads, metrics, plan.pairs, plan.looks)
-    if found:
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        keys = calibrate.out_of_reach_by(prior, metrics, plan.pairs, plan.looks)
+    elif calibration := _stored(plan.suite.name, suite_digest, machine):
+        path = _path(calibration.suite, machine)
+        source = f"a calibration of {calibration.taken_at:%Y-%m-%d}, in {path}"
+        spreads = calibrate.spreads_of(calibration)
+        keys = calibrate.out_of_reach(spreads, metrics, plan.pairs, plan.looks)
+    if keys:
+        more = f" and {len(keys) - _MAX_NAMES} more" if len(keys) > _MAX_NAMES else ""
         log.warning(
-            "not gating on this machine, where %s pairs cannot decide it: %s%s (known from %s)",
+            "not gating, because %s pairs cannot decide it on this machine: %s%s (source: %s)",
             plan.pairs,
-            ", ".join(found[:_SHOWN]),
+            ", ".join(keys[:_MAX_NAMES]),
             more,
             source,
         )
-    return found
+    return keys
 
 
-def _known(suite: str, suite_digest: str, machine: Machine) -> Calibration | None:
-    """Return the calibration of a suite on a machine; None where there is none of it as it is."""
+def _stored(suite: str, suite_digest: str, machine: Machine) -> Calibration | None:
+    """Return the calibration of this version of a suite on a machine, if any."""
     path = _path(suite, machine)
     if not path.is_file():
         return None
-    known = codec.read_calibration(path)
-    return known if known.suite_digest == suite_digest else None
+    calibration = codec.read_calibration(path)
+    return calibration if calibration.suite_digest == suite_digest else None
 
 
 def _path(suite: str, machine: Machine) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.model.results import Machine
 from pipeline.model.subject import Subject
 from pipeline.runs import trust
-from pipeline.runs.trust import Begun
+from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec, toml_file
 from pipeline.system import paths, private_folder, terminal
 from pipeline.system.errors import ConfigError, PipelineError
@@ -62,7 +62,7 @@ class RunFolder:
         subjects: Mapping[str, Subject],
         files: Sequence[str] = (),
         suite_digest: str = "",
-    ) -> Begun:
+    ) -> RunOrigin:
         """Return what identifies this run, and decides what resuming it executes; see `trust`.
 
         Args:
@@ -73,13 +73,13 @@ class RunFolder:
         """
         names = [name for name in (REQUEST, *files) if (self.path / name).is_file()]
         texts = {name: toml_file.read(self.path / name, "the file") for name in names}
-        return Begun(f"{self.command} --resume", began, subjects, texts, suite_digest)
+        return RunOrigin(f"{self.command} --resume", began, subjects, texts, suite_digest)
 
-    def note(self, origin: Begun) -> None:
+    def note(self, origin: RunOrigin) -> None:
         """Note that the run was started here by this user, so that it is resumed unasked."""
         trust.note(origin, self.path)
 
-    def require_trusted(self, origin: Begun, *, is_trusted: bool) -> None:
+    def require_trusted(self, origin: RunOrigin, *, is_trusted: bool) -> None:
         """Refuse to resume what somebody else started, unless the user says to trust it.
 
         Raises:

@@ -1,67 +1,73 @@
-"""Refuse a run that this machine cannot carry, before anything of it starts."""
+"""Refuse a run that does not fit this machine, before anything starts."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import toolchain
 from pipeline.model import sizing
-from pipeline.model.headroom import Room
+from pipeline.model.headroom import Headroom
 from pipeline.model.results import Interleave
+from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.subject import Spec
 from pipeline.runs.plan import Plan
 from pipeline.system.errors import ConfigError
 
 
-def needed(plan: Plan, specs: Sequence[Spec], interleave: Interleave | None = None) -> sizing.Need:
-    """Return what a plan takes at its peak.
+def resource_estimate(
+    plan: Plan, specs: Sequence[Spec], interleave: Interleave | None = None
+) -> ResourceEstimate:
+    """Return the resources of a plan at its peak.
 
     Args:
-        plan: What would run.
-        specs: Of the builds that are known; the one that takes most counts.
-        interleave: Another than the plan's own.
+        plan: Plan of the run.
+        specs: Builds that are known; the largest one counts.
+        interleave: Override of the plan's interleaving.
     """
-    how = interleave or plan.interleave
     if not plan.suite.environment.is_here:
-        return sizing.Need(sizing.GENERATOR_MEMORY, sizing.GENERATOR_FILES, plan.peak_bytes)
-    needs = [sizing.need(_amount(plan), build, how, plan.peak_bytes) for build in _builds(specs)]
-    return max(needs, key=lambda need: (need.files, need.memory))
+        return ResourceEstimate(sizing.GENERATOR_MEMORY, sizing.GENERATOR_FILES, plan.peak_bytes)
+    estimates = [
+        sizing.estimate(_object_counts(plan), build, interleave or plan.interleave, plan.peak_bytes)
+        for build in _footprints(specs)
+    ]
+    return max(estimates, key=lambda estimate: (estimate.files, estimate.memory))
 
 
-def require(plan: Plan, specs: Sequence[Spec], out: Path, room: Room | None = None) -> None:
+def require(plan: Plan, specs: Sequence[Spec], out: Path, headroom: Headroom | None = None) -> None:
     """Return if a plan fits this machine.
 
     Args:
-        plan: What would run.
-        specs: Of the builds that are known.
-        out: Where the run's folder would be.
-        room: What the machine has left; read from it unless a test says otherwise.
+        plan: Plan of the run.
+        specs: Builds that are known.
+        out: Path of the run's folder.
+        headroom: Resources of the machine; None to read them.
 
     Raises:
-        ConfigError: It does not: what is too little, by how much, and what would fit.
+        ConfigError: It does not fit: which resource is short, by how much, and what would fit.
     """
-    room = toolchain.room(out) if room is None else room
-    if not (found := sizing.misfits(needed(plan, specs), room)):
+    headroom = headroom or toolchain.headroom(out)
+    shortfalls = sizing.shortfalls(resource_estimate(plan, specs), headroom)
+    if not shortfalls:
         return
-    made = _amount(plan)
+    counts = _object_counts(plan)
     most = min(
-        sizing.most_projects(made, build, plan.interleave, plan.peak_bytes, room)
-        for build in _builds(specs)
+        sizing.most_projects(counts, build, plan.interleave, plan.peak_bytes, headroom)
+        for build in _footprints(specs)
     )
-    hints = [f"{most} of its {made.projects} Projects would fit"] if most else []
-    if not sizing.misfits(needed(plan, specs, Interleave.TRIAL), room):
+    hints = [f"{most} of its {counts.projects} Projects would fit"] if most else []
+    if not sizing.shortfalls(resource_estimate(plan, specs, Interleave.TRIAL), headroom):
         hints.append("with --interleave trial it fits: one build is up at a time")
     raise ConfigError(
-        f"the suite {plan.suite.name} does not fit this machine: {'; '.join(found)}",
+        f"the suite {plan.suite.name} does not fit this machine: {'; '.join(shortfalls)}",
         hint="; ".join(hints) or "use a larger machine, or a smaller suite",
     )
 
 
-def _amount(plan: Plan) -> sizing.Amount:
+def _object_counts(plan: Plan) -> sizing.ObjectCounts:
     drivers = [workload.driver for workload in plan.suite.workloads]
-    return sizing.amount([(d.projects, d.objects, d.object_bytes) for d in drivers])
+    return sizing.object_counts([(d.projects, d.objects, d.object_bytes) for d in drivers])
 
 
-def _builds(specs: Sequence[Spec]) -> list[sizing.Footprint]:
+def _footprints(specs: Sequence[Spec]) -> list[sizing.Footprint]:
     return [
         sizing.footprint(spec.product, is_shared=toolchain.shares_connections(spec))
         for spec in specs

@@ -1,6 +1,6 @@
-"""Where the prior of a run comes from: a named file, earlier runs here, or what a suite ships.
+"""Choose the prior of a run: a named file, earlier runs on this machine, or a shipped one.
 
-Only runs that were measured by this user on this machine are kept here; see `feed`.
+The history of this machine holds only runs that this user measured on it; see `feed_history`.
 """
 
 import hashlib
@@ -34,16 +34,16 @@ from pipeline.system.lock import exclusive_lock
 from pipeline.system.log import log
 
 _FOLDER = "spreads"
-"""Name of the folder below the state of the user, and below `baselines/`."""
+"""Name of the folder in the user's state folder, and in `baselines/`."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedSpreads:
-    """Spreads that a person named, instead of those of this machine.
+    """Spreads of a file that the user named.
 
     Attributes:
-        name: Of the file; empty for no prior at all.
-        histories: What is in it, by different conditions.
+        name: Name of the file; empty for no prior.
+        histories: Histories in the file, one for each of its conditions.
     """
 
     name: str = ""
@@ -51,19 +51,19 @@ class NamedSpreads:
 
 
 NO_PRIOR = NamedSpreads()
-"""A run that asks for it has no prior."""
+"""The request for no prior."""
 
 
-def request(
+def prior_request(
     suite: Suite, product: Product, interleave: Interleave, machine: Machine | None = None
 ) -> PriorRequest:
-    """Return what is asked for by a run that begins now.
+    """Return the request of a run that starts now.
 
     Args:
-        suite: With the environment that the run is in.
-        product: That is measured.
+        suite: Suite, in the environment of the run.
+        product: Product to measure.
         interleave: How the trials of a pair share the machine.
-        machine: Where the run is measured; None where nobody can tell.
+        machine: Machine of the run; None if unknown.
     """
     of_product = suite.of(product)
     keys = [f"{w.name}/{metric.name}" for w in of_product.workloads for metric in w.metrics]
@@ -74,33 +74,35 @@ def request(
     )
 
 
-def chosen(asked: PriorRequest, named: NamedSpreads | None) -> Prior | None:
+def choose_prior(request: PriorRequest, named: NamedSpreads | None) -> Prior | None:
     """Return the prior of a run: the named one, this machine's, the shipped one, or none.
 
     Args:
-        asked: By the run.
-        named: What a person named, if anything.
+        request: Request of the run.
+        named: Spreads that the user named, if any.
 
     Raises:
         BaselineError: The spread file that the suite ships cannot be read.
     """
     if named == NO_PRIOR:
         return None
-    found = _of_named(asked, named) if named else None
-    found = found or _of_this_machine(asked) or shipped(asked)
-    if found:
-        log.info("prior of how much the pairs vary: %s", found.source)
-    return found
+    chosen = _named_prior(request, named) if named else None
+    chosen = chosen or _machine_prior(request) or shipped_prior(request)
+    if chosen:
+        log.info("prior of the variation between pairs: %s", chosen.source)
+    return chosen
 
 
-def shipped(asked: PriorRequest) -> Prior | None:
-    """Return the prior that the suite ships, if it ships one for what is measured as it is now.
+def shipped_prior(request: PriorRequest) -> Prior | None:
+    """Return the prior that is shipped for this version of the suite and load, if any.
 
     Raises:
         BaselineError: The file cannot be read.
     """
-    path = shipped_path(paths.project_path("baselines"), asked.conditions)
-    return prior(codec.read_spreads(path), asked, SpreadOrigin.SHIPPED) if path.is_file() else None
+    path = shipped_path(paths.project_path("baselines"), request.conditions)
+    if not path.is_file():
+        return None
+    return prior(codec.read_spreads(path), request, SpreadOrigin.SHIPPED)
 
 
 def shipped_path(baselines: Path, conditions: Conditions) -> Path:
@@ -108,49 +110,49 @@ def shipped_path(baselines: Path, conditions: Conditions) -> Path:
 
     Args:
         baselines: Folder of the stored baselines.
-        conditions: Of the spreads.
+        conditions: Conditions of the spreads.
     """
     return baselines / _FOLDER / f"{conditions.suite}-{conditions.product}.json"
 
 
-def feed(report: Report) -> bool:
-    """Keep how much the pairs of a run varied, and return whether it is kept.
+def feed_history(report: Report) -> bool:
+    """Add the spreads of a run to the history of this machine, and return whether they were added.
 
-    A run that says too little, or whose builds differ, is left out.  A file that cannot be read or
-    written is only logged: the answer of the run stands without it.
+    A run with too few pairs, or with different builds, is left out.  A file that cannot be read or
+    written is only logged, because the verdict of the run does not depend on it.
 
     Args:
-        report: Of a run that this user measured on this machine.
+        report: Report of a run that this user measured on this machine.
     """
     conditions = conditions_of(report.results)
     if conditions is None or (why := unfit(report)):
-        log.debug("no part of later priors: %s", why if conditions else "its load is not known")
+        log.debug("not used for later priors: %s", why if conditions else "its load is unknown")
         return False
     try:
         path = _path(conditions)
         path.parent.mkdir(exist_ok=True)
-        with exclusive_lock(path.parent / "spreads.lock", "keeping how much its pairs varied"):
-            before, new = _kept(path, conditions), run_spreads(report.results)
+        with exclusive_lock(path.parent / "spreads.lock", "storing the variation between pairs"):
+            before, new = _read_history(path, conditions), run_spreads(report.results)
             history = with_run(before, new, datetime.now(UTC))
             codec.write_spreads(path, history)
     except (BaselineError, ConfigError, StorageError, OSError) as error:
-        log.warning("how much the pairs varied is not kept for later runs: %s", error)
+        log.warning("the variation between pairs could not be stored for later runs: %s", error)
         return False
-    log.debug("how much the pairs varied is kept: %s runs in %s", len(history.runs), path)
+    log.debug("the variation between pairs is stored: %s runs in %s", len(history.runs), path)
     if len(history.runs) < LEAST_RUNS:
         log.info(
-            "%s of the %s runs are kept that the prior of this machine needs",
+            "%s of %s runs stored that a prior of this machine needs",
             len(history.runs),
             LEAST_RUNS,
         )
     return True
 
 
-def _of_named(asked: PriorRequest, named: NamedSpreads) -> Prior | None:
+def _named_prior(request: PriorRequest, named: NamedSpreads) -> Prior | None:
     for history in named.histories:
-        if found := prior(history, asked, SpreadOrigin.NAMED, named.name):
-            return found
-    number = max((len(usable(history, asked)) for history in named.histories), default=0)
+        if chosen := prior(history, request, SpreadOrigin.NAMED, named.name):
+            return chosen
+    number = max((len(usable(history, request)) for history in named.histories), default=0)
     log.warning(
         "%s has %s earlier runs of this suite, product, environment and load, and a prior needs"
         " %s: it is not used",
@@ -161,17 +163,17 @@ def _of_named(asked: PriorRequest, named: NamedSpreads) -> Prior | None:
     return None
 
 
-def _of_this_machine(asked: PriorRequest) -> Prior | None:
+def _machine_prior(request: PriorRequest) -> Prior | None:
     try:
-        history = _kept(_path(asked.conditions), asked.conditions)
+        history = _read_history(_path(request.conditions), request.conditions)
     except (BaselineError, ConfigError, StorageError, OSError) as error:
-        log.warning("what earlier runs on this machine say is not used: %s", error)
+        log.warning("earlier runs on this machine are not used: %s", error)
         return None
-    return prior(history, asked, SpreadOrigin.HERE)
+    return prior(history, request, SpreadOrigin.HERE)
 
 
-def _kept(path: Path, conditions: Conditions) -> SpreadHistory:
-    """Return what was kept on this machine; empty where nothing was.
+def _read_history(path: Path, conditions: Conditions) -> SpreadHistory:
+    """Return the history of this machine; empty if there is none.
 
     Raises:
         BaselineError: It cannot be read.
@@ -179,21 +181,21 @@ def _kept(path: Path, conditions: Conditions) -> SpreadHistory:
     if not path.exists():
         return SpreadHistory(conditions)
     try:
-        found = codec.read_spreads(path)
+        history = codec.read_spreads(path)
     except BaselineError as error:
         raise BaselineError(f"{error}; remove the file to begin a new one") from error
-    if found.conditions != conditions:
-        raise BaselineError(f"{path}: it is of other runs; remove it to begin a new one")
-    return found
+    if history.conditions != conditions:
+        raise BaselineError(f"{path}: it belongs to other runs; remove it to begin a new one")
+    return history
 
 
 def _path(conditions: Conditions) -> Path:
-    """Return where spreads are kept on this machine: one file for each of the conditions.
+    """Return the path of the history of some conditions on this machine.
 
     Raises:
         ConfigError: There is no folder for it.
     """
-    told = json.dumps(asdict(conditions), sort_keys=True)
-    digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+    text = json.dumps(asdict(conditions), sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     suite = re.sub(r"[^a-z0-9_-]", "_", conditions.suite)[:40]
     return paths.state() / _FOLDER / f"{suite}-{conditions.product}-{digest}.json"

@@ -18,7 +18,7 @@ from pipeline.model.metric import Scale
 from pipeline.model.plan import PlanSummary
 from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import Baseline
-from pipeline.model.sizing import Need
+from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.subject import Arm, Product, Spec, SpecKind, parse_spec
 from pipeline.runs import preflight, suite_file
 from pipeline.runs.plan import Plan
@@ -163,7 +163,7 @@ def in_environment(loaded: LoadedSuite, environment: AnyEnvironment) -> LoadedSu
     return loaded.model_copy(update={"suite": suite})
 
 
-def preview(request: RunRequest) -> tuple[PlanSummary, Need]:
+def preview(request: RunRequest) -> tuple[PlanSummary, ResourceEstimate]:
     """Return what `plan` prints: what would run, and what it needs of this machine.
 
     Raises:
@@ -176,7 +176,7 @@ def preview(request: RunRequest) -> tuple[PlanSummary, Need]:
     if isinstance(environment, RemoteSettings) and environment.is_gke:
         price = cost.run_cost(plan.duration_s, environment.load_pods, cost.prices())
         summary = replace(summary, on_gke=str(price))
-    return summary, preflight.needed(plan, specs)
+    return summary, preflight.resource_estimate(plan, specs)
 
 
 def _resolve_builds(

@@ -25,7 +25,7 @@ from pipeline.runs.history.spreads_file import named_spreads
 from pipeline.runs.plan import Plan
 from pipeline.runs.request import ResolvedRun, in_environment, max_pairs, resolve, spec_of
 from pipeline.runs.suite_file import SUITE, LoadedSuite, Suite
-from pipeline.runs.trust import Begun
+from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec, toml_file
 from pipeline.system import paths, progress
 from pipeline.system.errors import ConfigError
@@ -56,8 +56,8 @@ def run(request: RunRequest, out: Path) -> Report:
     artifacts = _build(resolved)
     programs = toolchain.programs_of(plan.suite.needs)
     machine = toolchain.machine_with(programs, plan.suite.environment.facts)
-    conditions = priors.request(plan.suite, resolved.product, plan.interleave, machine)
-    prior = priors.chosen(conditions, prior_spreads)
+    conditions = priors.prior_request(plan.suite, resolved.product, plan.interleave, machine)
+    prior = priors.choose_prior(conditions, prior_spreads)
     stored = resolved.stored
     results = ResultSet(
         suite=plan.suite.name,
@@ -79,7 +79,7 @@ def run(request: RunRequest, out: Path) -> Report:
         load_pods=request.load_pods,
         prior=prior,
         load_digest=conditions.conditions.load_digest,
-        ungated=calibration_gate.out_of_reach(plan, resolved.suite.digest, machine, prior),
+        ungated=calibration_gate.undecidable_metrics(plan, resolved.suite.digest, machine, prior),
     )
     folder.create(codec.request_json(resolved.to_store()))
     suite_file.keep(resolved.suite, out)
@@ -223,8 +223,8 @@ def feed(report: Report, out: Path) -> None:
     """
     with suppress(ConfigError):  # a file of the folder cannot be read
         suite = suite_file.load(out / SUITE).suite
-        if trust.is_begun_here(origin(RunFolder(out, "run"), report.results, suite)):
-            priors.feed(report)
+        if trust.is_started_here(origin(RunFolder(out, "run"), report.results, suite)):
+            priors.feed_history(report)
 
 
 def _build(resolved: ResolvedRun) -> dict[Arm, Artifact]:
@@ -307,7 +307,7 @@ def _workload_filter(plan: Plan) -> measure.WorkloadFilter:
     return policy.settled_workloads if plan.suite.settled == "leave-out" else lambda _: ()
 
 
-def origin(folder: RunFolder, results: ResultSet, suite: Suite) -> Begun:
+def origin(folder: RunFolder, results: ResultSet, suite: Suite) -> RunOrigin:
     """Return what identifies a run, and decides what resuming it executes; see `trust`."""
     files = [SUITE, *sorted(suite_file.own_files(suite))]  # scripts are executed too
     began = (results.taken_at, results.seed)

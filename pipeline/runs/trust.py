@@ -1,9 +1,9 @@
-"""Which folders were begun here: going on with any other executes what a stranger wrote.
+"""Remember which runs were started here: resuming another one executes what a stranger wrote.
 
-A folder says how its builds are made (a command), which programs they are, and where they run (a
-kubeconfig may start programs too).  A run that this user begins on this machine is noted outside
-of its folder, by a digest of all that; a folder that is not noted, or that was changed since, is
-gone on with only when somebody says so.
+The folder of a run says how its builds are made (a command), which programs they are, and where
+they run (a kubeconfig may start programs too).  A run that this user starts on this machine is
+recorded outside of its folder, by a digest of all that.  A folder that is not recorded, or that was
+changed since, is resumed only with `--trust`.
 """
 
 import hashlib
@@ -21,23 +21,23 @@ from pipeline.system.errors import ConfigError, StorageError
 from pipeline.system.log import log
 from pipeline.system.sanitize import truncate
 
-_BEGUN, _TRUSTED = "begun.txt", "trusted.txt"
-"""What this user began on this machine; what was begun elsewhere, and somebody trusts."""
+_STARTED, _TRUSTED = "begun.txt", "trusted.txt"
+"""Files of the runs that this user started on this machine, and of others that are trusted."""
 
-_SHOWN = 2_000  # characters of a command or a spec that are printed
-_MOST_LINES = 500  # of a file that is printed
+_MAX_CHARACTERS = 2_000  # printed of a command or a spec
+_MAX_LINES = 500  # printed of a file
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """What was begun, as its folder tells it.
+class RunOrigin:
+    """The identity of a run, as its folder states it, and what resuming it executes.
 
     Attributes:
-        command: That goes on with it, such as `run --resume`.
-        began: When, and its random seed: what tells it from others.
-        subjects: The builds, by what they are in it.
-        texts: Of files in the folder that decide what is executed, by name.
-        suite: Digest of what the suite means, its scripts included.
+        command: Command that resumes it, such as `run --resume`.
+        began: Start time and random seed.
+        subjects: Builds, by their role in the run.
+        texts: Files in the folder that decide what is executed, by name.
+        suite: Digest of the suite, scripts included.
     """
 
     command: str
@@ -48,7 +48,7 @@ class Begun:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all of it, in hexadecimal."""
+        """SHA-256 of the origin, in hexadecimal."""
         at, seed = self.began
         body = {
             "command": self.command,
@@ -61,89 +61,91 @@ class Begun:
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
     def executes(self) -> Iterator[str]:
-        """Yield in lines what going on with it would execute."""
+        """Yield lines that say what resuming it would execute."""
         for name, one in self.subjects.items():
-            yield f"{name}: {truncate(one.spec, _SHOWN)}"
+            yield f"{name}: {truncate(one.spec, _MAX_CHARACTERS)}"
             if command := one.facts.get("build"):
-                yield f"  built by: {truncate(command, _SHOWN)}"
+                yield f"  built by: {truncate(command, _MAX_CHARACTERS)}"
         for name, text in self.texts.items():
-            if suite := _ours(text):
-                yield f"{name}: the suite {suite} of this program"
+            if suite := _bundled_suite(text):
+                yield f"{name}: the bundled suite {suite}"
                 continue
             lines = [line for line in text.splitlines() if line.strip()]
             yield f"{name}, {len(lines)} lines:"
-            yield from (f"  {truncate(line, _SHOWN)}" for line in lines[:_MOST_LINES])
-            if len(lines) > _MOST_LINES:
+            yield from (f"  {truncate(line, _MAX_CHARACTERS)}" for line in lines[:_MAX_LINES])
+            if len(lines) > _MAX_LINES:
                 yield "  …"
 
 
-def note(begun: Begun, out: Path, name: str = _BEGUN) -> None:
-    """Note that something was begun here, so that it can be gone on with unasked.
+def note(origin: RunOrigin, out: Path, name: str = _STARTED) -> None:
+    """Record that a run was started here, so that it is resumed without a question.
 
-    Where that cannot be written, going on with it asks.
+    A record that cannot be written is only logged.
 
     Args:
-        begun: As its folder tells it.
-        out: The folder.
-        name: Of the file that it is noted in.
+        origin: Identity of the run.
+        out: Folder of the run.
+        name: Name of the file that gets the record.
     """
-    if is_known(begun):
+    if is_known(origin):
         return
-    line = f"{begun.digest} {datetime.now(UTC).isoformat()} {shlex.quote(str(out.absolute()))}"
+    line = f"{origin.digest} {datetime.now(UTC).isoformat()} {shlex.quote(str(out.absolute()))}"
     try:
         folder = paths.state()
         with (folder / name).open("a", encoding="utf-8", errors="replace") as file:
             file.write(line.replace("\n", " ") + "\n")
     except (StorageError, OSError) as error:
         log.warning(
-            "`%s` will ask for --trust, because this run is not noted: %s", begun.command, error
+            "`%s` will need --trust, because this run could not be recorded: %s",
+            origin.command,
+            error,
         )
 
 
-def is_known(begun: Begun) -> bool:
-    """Return whether something was begun here, or is trusted, and was not changed since."""
-    return begun.digest in _noted(_BEGUN) | _noted(_TRUSTED)
+def is_known(origin: RunOrigin) -> bool:
+    """Return whether a run was started here or is trusted, and is unchanged since."""
+    return origin.digest in _recorded(_STARTED) | _recorded(_TRUSTED)
 
 
-def is_begun_here(begun: Begun) -> bool:
-    """Return whether something was begun here, and was not changed since."""
-    return begun.digest in _noted(_BEGUN)
+def is_started_here(origin: RunOrigin) -> bool:
+    """Return whether a run was started here, and is unchanged since."""
+    return origin.digest in _recorded(_STARTED)
 
 
-def require(begun: Begun, out: Path, *, is_trusted: bool) -> None:
-    """Return if something was begun here and not changed since, or if somebody trusts it.
+def require(origin: RunOrigin, out: Path, *, is_trusted: bool) -> None:
+    """Return if a run was started here and is unchanged since, or if the user trusts it.
 
     Args:
-        begun: As the folder tells it.
-        out: The folder.
-        is_trusted: Whether somebody said so; it is then noted.
+        origin: Identity of the run.
+        out: Folder of the run.
+        is_trusted: Whether the user said `--trust`, which is recorded.
 
     Raises:
         ConfigError: Neither; the hint lists what would be executed.
     """
     if is_trusted:
-        note(begun, out, _TRUSTED)
-    elif not is_known(begun):
-        command = f"milo-perf {begun.command} {shlex.quote(str(out))} --trust"
+        note(origin, out, _TRUSTED)
+    elif not is_known(origin):
+        command = f"milo-perf {origin.command} {shlex.quote(str(out))} --trust"
         raise ConfigError(
-            f"{out} was not begun here by you, or was changed since, and to go on with it executes"
-            " what it says",
+            f"{out} was not started here by you, or was changed since: resuming it executes what it"
+            " says",
             hint="\n".join(
                 [
-                    *begun.executes(),
-                    f"if you trust whoever made the folder with all of this: {command}",
+                    *origin.executes(),
+                    f"if you trust whoever made this folder: {command}",
                 ]
             ),
         )
 
 
-def _ours(text: str) -> str:
-    """Return the name of the suite of ours that a text is, or empty."""
+def _bundled_suite(text: str) -> str | None:
+    """Return the name of the bundled suite with this text, if any."""
     suites = paths.project_path("suites").glob("*.toml")
-    return next((path.stem for path in suites if path.read_text(encoding="utf-8") == text), "")
+    return next((path.stem for path in suites if path.read_text(encoding="utf-8") == text), None)
 
 
-def _noted(name: str) -> frozenset[str]:
+def _recorded(name: str) -> frozenset[str]:
     with suppress(StorageError, OSError):
         text = (paths.state() / name).read_text(encoding="utf-8", errors="replace")
         return frozenset(line.partition(" ")[0] for line in text.splitlines())

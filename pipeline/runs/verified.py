@@ -1,7 +1,7 @@
-"""Results as a suite of ours means them, whatever they say of themselves.
+"""Verify results from elsewhere by our own suite.
 
-What is measured, in which unit, which way is better, how much it may worsen and whether that
-gates: all of it is from the suite.  Numbers alone are from the results.
+Only the numbers come from the results.  Metrics, units, directions, margins and gates come from the
+suite, whatever the results say of themselves.
 """
 
 import re
@@ -16,29 +16,29 @@ from pipeline.model.subject import Arm, Product, SpecKind
 from pipeline.runs.suite_file import Suite
 from pipeline.system.errors import BaselineError
 
-_NAMED: Final = 5
+_MAX_NAMES: Final = 5
 
 COUNTS: Final = (
     *("errors_share", "unfinished_share"),
     *("projects_never_ready", "projects.never_ready", "projects.never_ready_share"),
     *("projects_never_gone", "projects.never_gone"),
 )
-"""Readings that count what was not done before a deadline; each suite has one beside every time."""
+"""Readings that count what was not done before a deadline; suites have one for every time."""
 
 
 _HIDDEN: Final = re.compile(r"\.(files|threads)(_|$)")
-"""Readings of processes that are not told in every cluster."""
+"""Readings of processes that not every cluster has."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedResults:
-    """Results to be judged by us.
+    """Results with the metrics of our suite.
 
     Attributes:
-        results: With the metrics of the suite; those that it does not have do not gate.
-        notes: What a reader should know of that, each a sentence.
-        lacking: `workload/metric` of each gating metric that too few pairs have numbers of.
-        unknown: The metrics that the suite does not have.
+        results: Results; metrics that the suite does not have do not gate.
+        notes: Remarks for the reader, each a sentence.
+        lacking: `workload/metric` of each gating metric with too few values.
+        unknown: Metrics that the suite does not have.
     """
 
     results: ResultSet
@@ -47,7 +47,7 @@ class VerifiedResults:
     unknown: frozenset[str] = frozenset()
 
     def without_unknown(self) -> ResultSet:
-        """Return the results without what the suite does not have."""
+        """Return the results without metrics that the suite does not have."""
         samples = {
             arm: tuple(sample for sample in kept if sample.key not in self.unknown)
             for arm, kept in self.results.samples.items()
@@ -58,16 +58,16 @@ class VerifiedResults:
 def verify(
     results: ResultSet, suite: Suite, product: Product, pairs: int | None
 ) -> VerifiedResults:
-    """Return results as a suite means them, at the looks that were asked for.
+    """Return results with the metrics of a suite and the interim analyses that were requested.
 
     Args:
-        results: Of a run that anybody may have made up.
-        suite: That was to be measured.
-        product: That was to be measured.
-        pairs: A fixed number of pairs that was asked for; None for as many as the answer needs.
+        results: Results, which may be made up.
+        suite: Suite that was requested.
+        product: Product that was requested.
+        pairs: Fixed number of pairs that was requested; None for as many as the verdict needs.
 
     Raises:
-        BaselineError: They are of another suite or product, or no run could have left them.
+        BaselineError: The results are of another suite or product, or no run could produce them.
     """
     if suite.name != results.suite:
         raise BaselineError(f"its results are of the suite {results.suite}, not of {suite.name}")
@@ -89,7 +89,7 @@ def verify(
     reached = (*(looks or (most,)), valid) if is_longer else looks
     try:
         samples = {arm: _samples(results, arm, metrics) for arm in Arm}
-        found = replace(
+        verified = replace(
             results,
             samples=samples,
             pairs_asked=asked,
@@ -97,43 +97,43 @@ def verify(
             added=int(is_longer),
             ungated=(),
         )
-    except ValueError as error:  # a value that a metric of ours does not allow
+    except ValueError as error:  # a value that our metric does not allow
         raise BaselineError(f"its results: {error}") from error
     if looks and LEAST_PAIRS <= valid < looks[0]:
         many = f"{valid} valid pairs"
         raise BaselineError(f"it has {many}, and no run ends before the first look, at {looks[0]}")
-    _require_run(found, suite)
-    _require_counted(found, suite)
-    lacking = _lacking(found, suite)
-    said_of = (
+    _require_possible_pairs(verified, suite)
+    _require_counts(verified, suite)
+    lacking = _lacking(verified, suite)
+    remarks = (
         (others, "judged by our margins, not by those of its results"),
         (unknown, "not of our suite, so it does not gate"),
         (lacking, "gates, and too few pairs have numbers of it from both builds"),
     )
-    notes = [f"{what}: {some(names)}" for names, what in said_of if names]
+    notes = [f"{what}: {list_names(names)}" for names, what in remarks if names]
     if (results.pairs_asked, results.looks) != (most, looks):
         notes.append("judged by the number of pairs that was asked for, not by that of its results")
-    return VerifiedResults(found, tuple(notes), tuple(lacking), frozenset(unknown))
+    return VerifiedResults(verified, tuple(notes), tuple(lacking), frozenset(unknown))
 
 
-def some(names: list[str]) -> str:
-    """Return the first few of many names in words."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+def list_names(names: list[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more
 
 
 def _require_product(results: ResultSet, product: Product) -> None:
     spec = results.subjects[Arm.CANDIDATE].spec
-    found = Product.REFERENCE if spec.startswith(SpecKind.REFERENCE.value) else Product.MILO
-    if found is not product:
+    measured = Product.REFERENCE if spec.startswith(SpecKind.REFERENCE.value) else Product.MILO
+    if measured is not product:
         raise BaselineError(
-            f"its results are of the product {found}, and {product} was to be measured",
-            hint=f"`--product {found}`, if that is meant",
+            f"its results are of the product {measured}, and {product} was to be measured",
+            hint=f"`--product {measured}`, if that is meant",
         )
 
 
 def _require_pairs(results: ResultSet, suite: Suite) -> None:
-    """Refuse pairs that no run of ours leaves: too many invalid ones, or such with numbers."""
+    """Refuse pairs that no run produces: too many invalid ones, or invalid ones with values."""
     valid = set(results.valid_pairs)
     invalid = [pair for pair in range(results.pairs) if pair not in valid]
     if len(invalid) > suite.max_invalid:
@@ -144,28 +144,27 @@ def _require_pairs(results: ResultSet, suite: Suite) -> None:
     for samples in results.samples.values():
         for sample in samples:
             if any(sample.values[pair] is not None for pair in invalid):
-                said = f"a pair is said to be invalid, and has a number of {sample.key}"
-                raise BaselineError(said)
+                raise BaselineError(f"an invalid pair has a value of {sample.key}")
 
 
 def _samples(results: ResultSet, arm: Arm, ours: dict[str, Metric]) -> tuple[Sample, ...]:
-    """Return the samples of an arm by our metrics; one that is missing has no value."""
-    found = {sample.key: sample for sample in results.samples.get(arm, ())}
+    """Return the samples of an arm with our metrics; a missing sample has no values."""
+    by_key = {sample.key: sample for sample in results.samples.get(arm, ())}
     kept = [
         replace(sample, metric=ours.get(key, replace(sample.metric, gate=False)))
-        for key, sample in found.items()
+        for key, sample in by_key.items()
     ]
     nothing: tuple[None, ...] = (None,) * results.pairs
     missing = [
         Sample(key.partition("/")[0], metric, nothing)
         for key, metric in ours.items()
-        if key not in found
+        if key not in by_key
     ]
     return (*kept, *missing)
 
 
-def _require_run(results: ResultSet, suite: Suite) -> None:
-    """Refuse a workload that was left out before it can have been settled.
+def _require_possible_pairs(results: ResultSet, suite: Suite) -> None:
+    """Refuse a workload that was left out before the first interim analysis.
 
     Raises:
         BaselineError: Naming the workload.
@@ -180,11 +179,10 @@ def _require_run(results: ResultSet, suite: Suite) -> None:
             )
 
 
-def _require_counted(results: ResultSet, suite: Suite) -> None:
-    """Refuse a deadline that cut values off, where nothing is counted that was not done in time.
+def _require_counts(results: ResultSet, suite: Suite) -> None:
+    """Refuse values that a deadline cut off, if no count says that something was not done in time.
 
-    A metric of which a deadline cut both builds off does not gate, so that is not for the results
-    alone to say.
+    A metric that a deadline cut off in both builds does not gate, so results must prove it.
 
     Raises:
         BaselineError: Naming the metric.
@@ -202,16 +200,16 @@ def _require_counted(results: ResultSet, suite: Suite) -> None:
             for pair in range(results.pairs):
                 if sample.cutoff(pair) and not any(count.values[pair] for count in beside):
                     raise BaselineError(
-                        f"a deadline is said to have cut off {sample.key} of the {arm}, and all"
-                        " was done in time"
+                        f"a deadline cut off {sample.key} of the {arm}, but no count says that"
+                        " anything was not done in time"
                     )
 
 
 def _lacking(results: ResultSet, suite: Suite) -> list[str]:
-    """Return the gating metrics that more pairs than the suite lets a run lose say nothing of.
+    """Return the gating metrics without a value in more pairs than the suite allows to lose.
 
-    In a cluster of somebody else nobody may be able to count the open files of a process: a suite
-    that runs in one is not asked for them.
+    Open files and threads of a process are not needed in a cluster, where nobody may be able to
+    count them.
     """
     arms = [{s.key: s for s in results.samples[arm]} for arm in Arm]
     valid_of = {s.workload: results.pairs_of(s.workload) for arm in arms for s in arm.values()}
@@ -222,14 +220,14 @@ def _lacking(results: ResultSet, suite: Suite) -> list[str]:
         if suite.environment.kind != "local" and _HIDDEN.search(metric.select)
     }
 
-    def says(sample: Sample, pair: int) -> bool:
+    def has_value(sample: Sample, pair: int) -> bool:
         return sample.values[pair] is not None or sample.cutoff(pair) is not None
 
     def lacks(key: str) -> bool:
         valid = valid_of[key.partition("/")[0]]
-        if key in hidden and not any(says(arm[key], pair) for arm in arms for pair in valid):
+        if key in hidden and not any(has_value(arm[key], pair) for arm in arms for pair in valid):
             return False
-        both = sum(all(says(arm[key], pair) for arm in arms) for pair in valid)
+        both = sum(all(has_value(arm[key], pair) for arm in arms) for pair in valid)
         return both < max(LEAST_PAIRS, len(valid) - suite.max_invalid)
 
     return [key for key, sample in arms[0].items() if sample.metric.gate and lacks(key)]

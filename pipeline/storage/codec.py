@@ -18,7 +18,7 @@ from pipeline.model.plan import PlanSummary
 from pipeline.model.report import Finding, Report
 from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import Baseline, ResultSet
-from pipeline.model.sizing import Need
+from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.spreads import SpreadHistory
 from pipeline.storage import strict_json
 from pipeline.storage.verdict_file import JudgedBody, VerdictBody, judged_body, verdict_body
@@ -94,7 +94,7 @@ def baseline_json(baseline: Baseline) -> str:
     return _text({"schema": BASELINE, **_BASELINE.dump_python(baseline, mode="json")})
 
 
-def plan_json(plan: PlanSummary, need: Need) -> str:
+def plan_json(plan: PlanSummary, need: ResourceEstimate) -> str:
     """Return a plan as JSON: durations in s, sizes in B."""
     return _text({"schema": PLAN, "plan": asdict(plan), "need": asdict(need)})
 

@@ -10,7 +10,7 @@ from pipeline.toolchain.clusterloader2 import clusterloader2
 from pipeline.toolchain.connections import shares_connections
 from pipeline.toolchain.expand import expander
 from pipeline.toolchain.faults import FAULTS
-from pipeline.toolchain.free_resources import room
+from pipeline.toolchain.free_resources import headroom
 from pipeline.toolchain.kind import kind, kubectl
 from pipeline.toolchain.load_agent import load_agent
 from pipeline.toolchain.machine import machine
@@ -69,6 +69,7 @@ __all__ = [
     "expander",
     "first_builds",
     "gateway",
+    "headroom",
     "k6",
     "kind",
     "kubectl",
@@ -80,6 +81,5 @@ __all__ = [
     "programs_of",
     "prometheus",
     "reference",
-    "room",
     "shares_connections",
 ]

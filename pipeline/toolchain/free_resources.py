@@ -1,4 +1,4 @@
-"""Read how much of this machine is left."""
+"""Read the headroom of this machine."""
 
 import re
 import resource
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.model.headroom import Room
+from pipeline.model.headroom import Headroom
 from pipeline.toolchain.machine import available, memory
 
 
-def room(folder: Path, processes: Mapping[str, int] | None = None) -> Room:
-    """Return what is left just now.
+def headroom(folder: Path, processes: Mapping[str, int] | None = None) -> Headroom:
+    """Return the resources that this machine has left.
 
     Args:
-        folder: Where the output goes; it need not exist yet.
-        processes: Ids by component; one that is gone is left out.
+        folder: Output folder, which need not exist yet.
+        processes: Process ids by component; a process that ended is skipped.
     """
     import psutil
 
@@ -24,7 +24,7 @@ def room(folder: Path, processes: Mapping[str, int] | None = None) -> Room:
     for component, pid in (processes or {}).items():
         with suppress(psutil.Error):
             open_files[component] = psutil.Process(pid).num_fds()
-    return Room(
+    return Headroom(
         memory=available(),
         memory_total=memory(),
         disk=shutil.disk_usage(_existing(folder)).free,
@@ -34,12 +34,12 @@ def room(folder: Path, processes: Mapping[str, int] | None = None) -> Room:
 
 
 def files_limit() -> float:
-    """Return how many files a process may open: the hard limit, to which a Go program raises it."""
+    """Return the open file limit of a process: the hard one, to which Go programs raise theirs."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
         return float(hard)
-    found = re.search(r"\d+", Path("/proc/sys/fs/nr_open").read_text(encoding="utf-8"))
-    return float(found[0]) if found else float("inf")
+    match = re.search(r"\d+", Path("/proc/sys/fs/nr_open").read_text(encoding="utf-8"))
+    return float(match[0]) if match else float("inf")
 
 
 def _existing(folder: Path) -> Path:

@@ -18,7 +18,7 @@ from pipeline.model.subject import Arm, Subject
 from pipeline.runs import suite_file, trust
 from pipeline.runs.folder import REQUEST
 from pipeline.runs.suite_file import SUITE
-from pipeline.runs.trust import Begun
+from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError, Exit
@@ -117,7 +117,7 @@ def test_to_go_on_with_a_folder_from_elsewhere_executes_nothing_that_is_in_it(
     assert main.main([verb, "--resume", str(out)]) == Exit.BAD_ARGUMENTS
 
     said = capsys.readouterr().err
-    assert f"{out} was not begun here by you" in said
+    assert f"{out} was not started here by you" in said
     assert subject.spec in said
     assert f"built by: {subject.facts['build']}" in said
     assert f"milo-perf {verb} --resume '{out}' --trust" in said
@@ -138,8 +138,8 @@ def test_a_folder_that_somebody_trusts_is_gone_on_with_and_not_asked_about_again
         assert (tmp_path / "executed").exists()
 
 
-def begun(spec: str = "binary:./milo", **texts: str) -> Begun:
-    return Begun("run --resume", (AT, 7), {"candidate": Subject(spec, "sha256:00")}, texts)
+def begun(spec: str = "binary:./milo", **texts: str) -> RunOrigin:
+    return RunOrigin("run --resume", (AT, 7), {"candidate": Subject(spec, "sha256:00")}, texts)
 
 
 def test_what_was_begun_here_is_gone_on_with_unasked(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_what_was_begun_here_is_gone_on_with_unasked(tmp_path: Path) -> None:
     ],
 )
 def test_a_folder_that_was_changed_since_it_was_begun_here_is_asked_about(
-    tmp_path: Path, other: Begun
+    tmp_path: Path, other: RunOrigin
 ) -> None:
     trust.note(begun(), tmp_path)
     with pytest.raises(ConfigError, match="or was changed since") as caught:
@@ -193,8 +193,8 @@ def test_a_state_that_cannot_be_written_costs_a_question_and_no_run(
     monkeypatch.setattr("pipeline.system.log.log.propagate", True)
     state.parent.write_text("a file is in the way")
     trust.note(begun(), tmp_path)
-    assert "will ask for --trust" in caplog.text
-    with pytest.raises(ConfigError, match="was not begun here"):
+    assert "will need --trust" in caplog.text
+    with pytest.raises(ConfigError, match="was not started here"):
         trust.require(begun(), tmp_path, is_trusted=False)
     trust.require(begun(), tmp_path, is_trusted=True)
 

@@ -219,7 +219,7 @@ def test_a_prior_of_its_own_changes_nothing(value: float, which: str) -> None:
 def ship(monkeypatch: pytest.MonkeyPatch, folder: Path, value: float = 1e-4) -> str:
     """Let the suite `pr` ship spreads, and return the source of the prior that they give."""
     suite = suite_file.load(suite_file.path_of("pr")).suite
-    of = priors.request(suite, Product.MILO, Interleave.REQUEST)
+    of = priors.prior_request(suite, Product.MILO, Interleave.REQUEST)
     runs = tuple(
         RunSpreads(
             f"run-{at}",
@@ -231,7 +231,7 @@ def ship(monkeypatch: pytest.MonkeyPatch, folder: Path, value: float = 1e-4) -> 
     )
     codec.write_spreads(folder / "pr-milo.json", SpreadHistory(of.conditions, runs))
     monkeypatch.setattr(priors, "shipped_path", lambda *_: folder / "pr-milo.json")
-    found = priors.shipped(of)
+    found = priors.shipped_prior(of)
     assert found is not None
     return found.source
 
@@ -287,7 +287,9 @@ def test_who_measured_with_what_our_suite_ships_reads_no_note_of_it(
     ship(monkeypatch, tmp_path)
     suite = suite_file.load(suite_file.path_of("pr")).suite
     there = Machine({"logical cpus": "64"}, {})
-    theirs = priors.shipped(priors.request(suite, Product.MILO, Interleave.REQUEST, there))
+    theirs = priors.shipped_prior(
+        priors.prior_request(suite, Product.MILO, Interleave.REQUEST, there)
+    )
     assert theirs is not None
     assert "another class" in theirs.source
     found = published(changed("passed", prior=json.loads(json.dumps(asdict(theirs)))))
@@ -350,7 +352,7 @@ def test_a_metric_may_miss_as_many_pairs_as_the_suite_lets_a_run_lose(
 def test_pairs_are_not_made_invalid_to_lose_their_numbers() -> None:
     body = changed("regressed")
     body["trials"][0]["invalid"] = ["the load was not as asked"]
-    assert "is said to be invalid, and has a number" in published(body).reason
+    assert "an invalid pair has a value of" in published(body).reason
     for samples in body["samples"].values():
         for sample in samples:
             sample["values"][:3] = [None] * 3
@@ -367,7 +369,7 @@ def test_a_deadline_that_nothing_missed_did_not_cut_a_regression_off(arms: list[
         sample["cutoffs"] = ["at least"] * 5
     found = published(body)
     assert concluded(found) == "failure"
-    assert "all was done in time" in found.reason
+    assert "no count says that anything was not done in time" in found.reason
 
 
 def test_a_deadline_that_both_missed_is_what_the_judge_makes_of_it() -> None:

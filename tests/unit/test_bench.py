@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.capacity import Question, Things
-from pipeline.model.headroom import Room
+from pipeline.model.headroom import Headroom
 from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.subject import Arm, Subject
@@ -18,7 +18,7 @@ from pipeline.runs.capacity.launcher import K6Bench
 from pipeline.runs.capacity.search_loop import OutOfRoomError, OutOfTimeError
 from pipeline.system.errors import ConfigError, LoadError, SubjectDiedError
 
-MUCH = Room(memory=10e9, memory_total=20e9, disk=50e9, files=20_000, open_files={"server": 50})
+MUCH = Headroom(memory=10e9, memory_total=20e9, disk=50e9, files=20_000, open_files={"server": 50})
 
 
 @dataclass

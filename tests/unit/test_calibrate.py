@@ -157,15 +157,17 @@ def test_a_calibrated_machine_takes_the_gate_from_what_it_cannot_decide(
     monkeypatch.setattr(paths, "baselines", lambda: tmp_path)
     plan, digest = plan_of("pr")
     run = replace(equal(0.2), suite="pr", suite_digest=digest)
-    path = calibration_gate.keep(calibrate.calibration([run], 8))
-    assert calibration_gate.out_of_reach(plan, digest, run.machine) == ("object-crud/create_p50",)
+    path = calibration_gate.save(calibrate.calibration([run], 8))
+    assert calibration_gate.undecidable_metrics(plan, digest, run.machine) == (
+        "object-crud/create_p50",
+    )
     assert "where 8 pairs cannot decide it: object-crud/create_p50 (known" in caplog.text
     assert str(path) in caplog.text
     many = replace(plan, pairs=200, looks=())
-    assert not calibration_gate.out_of_reach(many, digest, run.machine)
-    assert not calibration_gate.out_of_reach(plan, "sha256:another suite", run.machine)
+    assert not calibration_gate.undecidable_metrics(many, digest, run.machine)
+    assert not calibration_gate.undecidable_metrics(plan, "sha256:another suite", run.machine)
     elsewhere = replace(run.machine, fingerprint={"cpu": "another"})
-    assert not calibration_gate.out_of_reach(plan, digest, elsewhere)
+    assert not calibration_gate.undecidable_metrics(plan, digest, elsewhere)
     assert codec.read_calibration(path).pairs == 20
 
 
@@ -175,10 +177,10 @@ def test_a_prior_is_believed_before_a_calibration(
     monkeypatch.setattr(paths, "baselines", lambda: tmp_path)
     plan, digest = plan_of("pr")
     run = replace(equal(0.2), suite="pr", suite_digest=digest)
-    calibration_gate.keep(calibrate.calibration([run], 8))
+    calibration_gate.save(calibrate.calibration([run], 8))
     spreads = {"object-crud/create_p50": Spread(0.01**2, 12), "object-crud/get_p50": Spread(1, 12)}
     prior = Prior("12 runs on this machine", 4.0, spreads)
-    assert calibration_gate.out_of_reach(plan, digest, run.machine, prior) == (
+    assert calibration_gate.undecidable_metrics(plan, digest, run.machine, prior) == (
         "object-crud/get_p50",
     )
 

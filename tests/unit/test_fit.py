@@ -6,26 +6,26 @@ from pathlib import Path
 import pytest
 
 from pipeline import toolchain
-from pipeline.model.headroom import Room
+from pipeline.model.headroom import Headroom
 from pipeline.model.request import RunRequest
 from pipeline.model.results import Interleave
 from pipeline.model.sizing import (
     MILO_SEPARATE,
     MILO_SHARED,
     REFERENCE,
-    Amount,
-    amount,
+    ObjectCounts,
+    estimate,
     footprint,
-    misfits,
     most_projects,
-    need,
+    object_counts,
+    shortfalls,
 )
 from pipeline.model.subject import Product, Spec, parse_spec
 from pipeline.runs import preflight, request, run, suite_file
 from pipeline.runs.plan import Plan
 from pipeline.system.errors import ConfigError, Exit
 
-PLENTY = Room(memory=1e12, memory_total=1e12, disk=1e12, files=1e6)
+PLENTY = Headroom(memory=1e12, memory_total=1e12, disk=1e12, files=1e6)
 SUITE = """
 name = "large"
 description = "many Projects in two workloads"
@@ -72,15 +72,15 @@ OLD, NEW, UNKNOWN = (
 def refused(
     plan: Plan, specs: list[Spec], memory: float = 1e12, files: float = 1e6, disk: float = 1e12
 ) -> ConfigError:
-    room = Room(memory, 1e12, disk, files)
+    room = Headroom(memory, 1e12, disk, files)
     with pytest.raises(ConfigError, match="the suite large does not fit this machine") as caught:
         preflight.require(plan, specs, Path("out"), room)
     return caught.value
 
 
 def test_projects_of_all_workloads_of_a_launch_add_up(tmp_path: Path) -> None:
-    found = preflight.needed(plan(tmp_path), [NEW])
-    half = preflight.needed(plan(tmp_path, projects=50), [NEW])
+    found = preflight.resource_estimate(plan(tmp_path), [NEW])
+    half = preflight.resource_estimate(plan(tmp_path, projects=50), [NEW])
     # 200 Projects at 25 MB, and 20,000 objects of 10 kB, in each of two builds
     assert found.memory == pytest.approx(
         2 * (430e6 + 200 * 25e6 + 20_000 * (2e3 + 4 * 10_000)) + 200e6
@@ -90,19 +90,21 @@ def test_projects_of_all_workloads_of_a_launch_add_up(tmp_path: Path) -> None:
 
 
 def test_both_builds_at_once_take_twice_the_memory_but_no_more_files_each(tmp_path: Path) -> None:
-    duet, trial = (preflight.needed(plan(tmp_path, interleave=how), [OLD]) for how in Interleave)
+    duet, trial = (
+        preflight.resource_estimate(plan(tmp_path, interleave=how), [OLD]) for how in Interleave
+    )
     assert duet.memory - 200e6 == pytest.approx(2 * (trial.memory - 200e6))
     assert duet.files == trial.files == 57 + 200 * 60 + 100
 
 
 def test_the_estimate_of_milo_is_what_was_measured() -> None:
-    made = amount([(50, 100, 1000)])  # 10,000 objects of 1,000 bytes in 50 Projects
-    assert made == Amount(50, 10_000, 10e6)
-    found = need(made, MILO_SHARED, Interleave.TRIAL, 0).memory - 200e6
+    made = object_counts([(50, 100, 1000)])  # 10,000 objects of 1,000 bytes in 50 Projects
+    assert made == ObjectCounts(50, 10_000, 10e6)
+    found = estimate(made, MILO_SHARED, Interleave.TRIAL, 0).memory - 200e6
     assert found == pytest.approx(1733e6, rel=0.05)
-    assert need(Amount(5, 0, 0), MILO_SEPARATE, Interleave.TRIAL, 0).files == pytest.approx(
-        332 + 100, rel=0.1
-    )
+    assert estimate(
+        ObjectCounts(5, 0, 0), MILO_SEPARATE, Interleave.TRIAL, 0
+    ).files == pytest.approx(332 + 100, rel=0.1)
 
 
 def test_a_suite_that_fits_is_not_refused(tmp_path: Path) -> None:
@@ -111,7 +113,9 @@ def test_a_suite_that_fits_is_not_refused(tmp_path: Path) -> None:
 
 def test_too_little_memory_says_how_much_is_missing_and_what_would_fit(tmp_path: Path) -> None:
     error = refused(plan(tmp_path), [NEW], memory=9e9)
-    assert "memory: a launch takes about 12.7 GB, and 9.0 GB are left, 3.7 GB too few" in str(error)
+    assert "memory: a launch needs about 12.7 GB, and 9.0 GB are available, 3.7 GB too few" in str(
+        error
+    )
     assert error.hint == (
         "135 of its 200 Projects would fit;"
         " with --interleave trial it fits: one build is up at a time"
@@ -131,7 +135,7 @@ def test_too_few_files_say_how_many_are_missing_and_what_would_fit(tmp_path: Pat
 
 def test_too_little_disk_says_how_much_is_missing(tmp_path: Path) -> None:
     error = refused(plan(tmp_path), [NEW], disk=0.5e9)
-    assert "disk: the run takes about 0.9 GB, and 0.5 GB are free, 0.4 GB too few" in str(error)
+    assert "disk: the run needs about 0.9 GB, and 0.5 GB are free, 0.4 GB too few" in str(error)
     assert "of its 200 Projects would fit" in error.hint
     assert "--interleave trial" in error.hint
 
@@ -149,11 +153,13 @@ def test_a_machine_without_room_for_two_builds_at_all_is_told_so(tmp_path: Path)
 
 def test_the_largest_number_that_fits_is_exact() -> None:
     room = dataclasses.replace(PLENTY, memory=5e9)
-    made = amount([(200, 50, 10_000)])
+    made = object_counts([(200, 50, 10_000)])
     most = most_projects(made, MILO_SHARED, Interleave.REQUEST, 0, room)
     for projects, expected in ((most, True), (most + 1, False)):
-        taken = need(amount([(projects, 50, 10_000)]), MILO_SHARED, Interleave.REQUEST, 0)
-        assert (not misfits(taken, room)) is expected
+        taken = estimate(
+            object_counts([(projects, 50, 10_000)]), MILO_SHARED, Interleave.REQUEST, 0
+        )
+        assert (not shortfalls(taken, room)) is expected
 
 
 def test_a_build_of_unknown_version_is_not_refused_for_what_only_old_ones_take(
@@ -188,7 +194,7 @@ def test_plan_and_run_refuse_before_anything_starts(
         pytest.fail("something was built or started")
 
     small = dataclasses.replace(PLENTY, memory=1e8)
-    monkeypatch.setattr(toolchain, "room", lambda _out: small)
+    monkeypatch.setattr(toolchain, "headroom", lambda _out: small)
     monkeypatch.setattr(toolchain, "artifact", nothing)
     asked = RunRequest("smoke", "reference", against="reference")
     with pytest.raises(ConfigError, match="the suite smoke does not fit"):

@@ -336,7 +336,7 @@ def test_a_spread_that_cannot_be_is_refused(
 
 def test_a_night_by_another_version_of_our_suite_is_no_part_of_a_prior(tmp_path: Path) -> None:
     suite = suite_file.load(suite_file.path_of("smoke")).suite
-    ours = priors.request(suite, Product.MILO, Interleave.REQUEST).conditions.load_digest
+    ours = priors.prior_request(suite, Product.MILO, Interleave.REQUEST).conditions.load_digest
     path = tmp_path / "nights.jsonl"
     for number, (load, place) in enumerate(
         [(ours, "local"), ("sha256:another", "local"), ("sha256:of a cluster", "kind")]

@@ -73,7 +73,7 @@ def measured(number: int = 0, ratio: float = 1.0, load: str = "sha256:load") -> 
 
 
 def fed(*runs: ResultSet) -> list[bool]:
-    return [priors.feed(policy.report(run)) for run in runs]
+    return [priors.feed_history(policy.report(run)) for run in runs]
 
 
 def asking(run: ResultSet | None = None) -> PriorRequest:
@@ -89,9 +89,9 @@ def kept(state: Path) -> list[SpreadHistory]:
 def test_runs_on_this_machine_feed_the_prior_of_the_next(state: Path, no_shipped: Path) -> None:
     assert no_shipped.is_dir()
     for number in range(LEAST_RUNS):
-        assert priors.chosen(asking(), None) is None
+        assert priors.choose_prior(asking(), None) is None
         fed(measured(number))
-    found = priors.chosen(asking(), None)
+    found = priors.choose_prior(asking(), None)
     assert found is not None
     assert found.source.startswith(f"{LEAST_RUNS} runs on this machine until ")
     assert found.freedom == 8
@@ -153,7 +153,7 @@ def test_a_file_that_cannot_be_read_is_said_and_never_replaced(
     (path,) = (state / "spreads").glob("*.json")
     path.write_text("{}")
     assert fed(measured(1)) == [False]
-    assert priors.chosen(asking(), None) is None
+    assert priors.choose_prior(asking(), None) is None
     assert path.read_text() == "{}"
     assert caplog.text.count(f"{path}: its schema is None") == 2
     assert "remove the file to begin a new one" in caplog.text
@@ -165,7 +165,7 @@ def test_a_file_of_other_runs_is_not_taken_for_ours(state: Path, no_shipped: Pat
     (path,) = (state / "spreads").glob("*.json")
     other = codec.read_spreads(path)
     codec.write_spreads(path, replace(other, conditions=replace(other.conditions, suite="another")))
-    assert priors.chosen(asking(), None) is None
+    assert priors.choose_prior(asking(), None) is None
     assert fed(measured(20)) == [False]
 
 
@@ -177,7 +177,7 @@ def test_a_folder_that_cannot_be_made_is_only_a_warning(
     path.parent.mkdir(parents=True)
     path.write_text("a file in the way")
     assert fed(measured()) == [False]
-    assert "is not kept for later runs" in caplog.text
+    assert "could not be stored for later runs" in caplog.text
     assert path.read_text() == "a file in the way"
 
 
@@ -222,7 +222,7 @@ def test_a_named_file_comes_before_this_machine_and_that_before_what_is_shipped(
     named = NamedSpreads("nights.jsonl", (history_of(suite="other"), history_of(value=0.25)))
 
     def source(given: NamedSpreads | None) -> str:
-        found = priors.chosen(asking(), given)
+        found = priors.choose_prior(asking(), given)
         return found.source if found else "none"
 
     assert source(None).startswith("10 runs that the suite ships, on debian ")
@@ -246,7 +246,7 @@ def test_a_named_file_without_use_is_said_and_the_next_is_taken(
     named: NamedSpreads, said: str, no_shipped: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     codec.write_spreads(no_shipped / "pr-milo.json", history_of())
-    found = priors.chosen(asking(), named)
+    found = priors.choose_prior(asking(), named)
     assert found is not None
     assert "that the suite ships" in found.source
     assert said in caplog.text
@@ -269,9 +269,9 @@ def test_nights_are_spreads_too(tmp_path: Path, no_shipped: Path) -> None:
     nightly_records.append(
         path, nightly_records.nightly_record(measured(20, load="sha256:another"))
     )
-    by_nights = priors.chosen(asking(), named_spreads(str(path)))
+    by_nights = priors.choose_prior(asking(), named_spreads(str(path)))
     fed(*map(measured, range(LEAST_RUNS)))
-    by_runs = priors.chosen(asking(), None)
+    by_runs = priors.choose_prior(asking(), None)
     assert by_nights is not None
     assert by_runs is not None
     assert by_nights.spreads == by_runs.spreads
@@ -454,7 +454,7 @@ def test_results_of_before_are_of_the_load_that_their_folder_tells(tmp_path: Pat
     folder = stored(tmp_path / "a", run)
     suite_file.keep(loaded, folder)
     found = baselines.spreads_of([folder]).conditions
-    assert found == priors.request(loaded.suite, Product.MILO, Interleave.REQUEST).conditions
+    assert found == priors.prior_request(loaded.suite, Product.MILO, Interleave.REQUEST).conditions
     codec.write_results(folder / "results.json", replace(run, suite_digest="sha256:0"))
     with pytest.raises(ConfigError, match="is not what it was"):
         baselines.spreads_of([folder])
@@ -467,7 +467,7 @@ def stale(path: Path) -> str:
     if path.name != f"{of.suite}-{of.product}.json":
         return "it has another name than its suite and product"
     suite = suite_file.load(suite_file.path_of(of.suite)).suite
-    asked = priors.request(suite, of.product, of.interleave)
+    asked = priors.prior_request(suite, of.product, of.interleave)
     if asked.conditions != of:
         return "the load of the suite has changed: record it again"
     return "" if prior(history, asked, SpreadOrigin.SHIPPED) else "too few runs"
@@ -477,7 +477,7 @@ def test_shipped_spreads_are_of_the_suites_as_they_are(tmp_path: Path) -> None:
     for path in paths.project_path("baselines", "spreads").glob("*.json"):
         assert stale(path) == "", path
     smoke = suite_file.load(suite_file.path_of("smoke")).suite
-    of = priors.request(smoke, Product.MILO, Interleave.REQUEST).conditions
+    of = priors.prior_request(smoke, Product.MILO, Interleave.REQUEST).conditions
     good = tmp_path / "smoke-milo.json"
     codec.write_spreads(good, replace(history_of(), conditions=of))
     assert stale(good) == ""
@@ -513,7 +513,7 @@ def measured_subject(spec: object) -> Any:  # noqa: ANN401 - a subject
 def fed_smoke() -> Conditions:
     """Feed runs of the suite smoke, and return what they share."""
     smoke = suite_file.load(suite_file.path_of("smoke")).suite
-    of = priors.request(smoke, Product.REFERENCE, Interleave.REQUEST).conditions
+    of = priors.prior_request(smoke, Product.REFERENCE, Interleave.REQUEST).conditions
     runs = (
         replace(
             measured(at, load=of.load_digest),

@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 
 from pipeline import toolchain
-from pipeline.model.headroom import Room, left, shortage
+from pipeline.model.headroom import Headroom, exhausted_reserve, remaining
 from pipeline.toolchain.machine import left_in
 
-ROOM = Room(
+ROOM = Headroom(
     memory=10e9, memory_total=20e9, disk=50e9, files=20_000, open_files={"server": 50, "etcd": 40}
 )
 
 
 def test_what_is_left_leaves_the_reserves_alone() -> None:
-    assert left(ROOM) == {
+    assert remaining(ROOM) == {
         "memory": 8e9,
         "db": 50e9 - 2**30,
         "files(server)": 17_950,
         "files(etcd)": 17_960,
     }
-    assert shortage(ROOM) == ""
+    assert exhausted_reserve(ROOM) is None
 
 
 @pytest.mark.parametrize(
@@ -31,23 +31,23 @@ def test_what_is_left_leaves_the_reserves_alone() -> None:
     [
         pytest.param(
             replace(ROOM, memory=1.9e9),
-            "the machine has 1.9 GB of memory left, and 10% of its 20.0 GB are the reserve",
+            "the machine has 1.9 GB of memory left, and the reserve is 10% of its 20.0 GB",
             id="memory",
         ),
         pytest.param(replace(ROOM, disk=1e9), "the disk has 1.0 GB left", id="disk"),
         pytest.param(
             replace(ROOM, open_files={"server": 50, "etcd": 18_001}),
-            "the etcd has 18001 files open, and 20000 is the limit of a process",
+            "the etcd has 18001 files open, and the limit of a process is 20000",
             id="files",
         ),
     ],
 )
-def test_a_reserve_that_is_used_up_is_named(room: Room, said: str) -> None:
-    assert shortage(room).startswith(said)
+def test_a_reserve_that_is_used_up_is_named(room: Headroom, said: str) -> None:
+    assert (exhausted_reserve(room) or "").startswith(said)
 
 
 def test_this_machine_has_something_left(tmp_path: Path) -> None:
-    found = toolchain.room(tmp_path / "not" / "yet", {"us": os.getpid(), "nobody": 2**22 + 1})
+    found = toolchain.headroom(tmp_path / "not" / "yet", {"us": os.getpid(), "nobody": 2**22 + 1})
     assert 0 < found.memory <= found.memory_total
     assert found.disk > 0
     assert found.files > 100

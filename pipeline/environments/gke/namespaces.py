@@ -34,7 +34,7 @@ class Namespaces:
 
         Raises:
             ConfigError: The account may not list them.
-            LaunchError: The cluster does not answer.
+            NetworkError: The cluster does not answer.
         """
         answer, _, headers = self._request(
             "list namespaces",

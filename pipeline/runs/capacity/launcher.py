@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.drivers.k6.driver import K6Driver
 from pipeline.model import headroom as rooms
 from pipeline.model.capacity import Question, Things
-from pipeline.model.headroom import Room
+from pipeline.model.headroom import Headroom
 from pipeline.model.ports import Artifact, Environment, Load, Program, Span, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
@@ -67,7 +67,7 @@ class K6Bench:
     k6: Program
     out: Path
     ends_s: float
-    room: Callable[[Target], Room]
+    room: Callable[[Target], Headroom]
 
     @contextmanager
     def launch(self, number: int) -> Iterator["_Launch"]:
@@ -101,7 +101,7 @@ class _Launch:
 
     def left(self) -> dict[str, float]:
         """See `Launch.left`."""
-        return rooms.left(self.bench.room(self.target))
+        return rooms.remaining(self.bench.room(self.target))
 
     def measure(self, n: int, tell: Callable[[str], None]) -> Measured:
         """See `Launch.measure`."""
@@ -232,5 +232,5 @@ class _Launch:
             raise OutOfTimeError
         if now_s - self.guarded_s >= _GUARD_S:
             self.guarded_s = now_s
-            if said := rooms.shortage(self.bench.room(self.target)):
+            if said := rooms.exhausted_reserve(self.bench.room(self.target)):
                 raise OutOfRoomError(said)

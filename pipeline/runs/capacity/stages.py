@@ -25,7 +25,7 @@ from pipeline.runs.capacity.launcher import K6Bench
 from pipeline.runs.capacity.request import DEFAULT_BUDGET
 from pipeline.runs.capacity.search_loop import steps
 from pipeline.runs.request import spec_of
-from pipeline.runs.trust import Begun
+from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
 from pipeline.system import paths, progress, terminal
 from pipeline.system.durations import duration_s
@@ -235,7 +235,7 @@ def _search(
                 k6=programs["k6"],
                 out=out,
                 ends_s=ends_s,
-                room=lambda target: toolchain.room(out, target.processes),
+                room=lambda target: toolchain.headroom(out, target.processes),
             )
             for latest in steps(capacity, bench, shown.stage, ends_s):
                 codec.write_capacity(out / CAPACITY, latest)
@@ -254,9 +254,9 @@ def _search(
     return latest
 
 
-def _begun(capacity: Capacity) -> Begun:
+def _begun(capacity: Capacity) -> RunOrigin:
     began = (capacity.taken_at, capacity.question.seed)
-    return Begun("capacity --resume", began, {"subject": capacity.subject}, {})
+    return RunOrigin("capacity --resume", began, {"subject": capacity.subject}, {})
 
 
 def _same(what: str, before: str, now: str) -> None:

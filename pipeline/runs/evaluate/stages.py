@@ -20,7 +20,7 @@ from pipeline.runs.evaluate.launcher import Bench
 from pipeline.runs.evaluate.scripts import scripts
 from pipeline.runs.request import spec_of
 from pipeline.runs.suite_file import SUITE, LoadedSuite
-from pipeline.runs.trust import Begun
+from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
 from pipeline.system import paths, progress, terminal
 from pipeline.system.errors import ConfigError, PipelineError
@@ -90,10 +90,10 @@ def _spec(found: Evaluation) -> str:
     return f"{kind}:{Path(place).name}" if place else kind
 
 
-def _begun(found: Evaluation, loaded: LoadedSuite) -> Begun:
+def _begun(found: Evaluation, loaded: LoadedSuite) -> RunOrigin:
     began = (found.taken_at, found.seed)
     subjects, texts = {"build": found.subject}, {SUITE: loaded.text}
-    return Begun("evaluate --resume", began, subjects, texts, loaded.digest)
+    return RunOrigin("evaluate --resume", began, subjects, texts, loaded.digest)
 
 
 def _made(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluation:

@@ -125,7 +125,7 @@ def _without_foreign_load(results: ResultSet, suite: Suite, product: Product) ->
 
     Our suite defines the metrics, so the spreads of another version of it cannot be used.
     """
-    ours = priors.request(suite, product, results.interleave).conditions
+    ours = priors.prior_request(suite, product, results.interleave).conditions
     if results.environment != ours.environment or results.load_digest == ours.load_digest:
         return results
     return replace(results, load_digest="")
