@@ -102,7 +102,7 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def verdicts(session: nox.Session) -> None:
-    """Write docs/verdicts.md: the judge on data with known answers, beside its peers."""
+    """Write docs/results/verdicts.csv: the judge on data with known answers, beside its peers."""
     _install(session, "dev")
     session.run("python", "-m", "dev.benchmarks", "verdicts", *session.posargs)
 

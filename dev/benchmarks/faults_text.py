@@ -10,7 +10,7 @@ from pipeline.model.metric import Scale
 from pipeline.model.report import Verdict
 from pipeline.storage.verdict_file import FindingBody
 
-_COLUMNS = ("fault", "suite", "verdict", "red metrics", "other red metrics", "time", "outcome")
+_COLUMNS = ("fault", "red metrics", "other red metrics", "outcome")
 _HEAD = """\
 # Faults
 
@@ -19,11 +19,7 @@ nothing in equal builds? The sizes were chosen before anything was measured.
 
 {measured}
 
-Repeat: `{command}`; one row: add `--only FAULT`; by hand:
-
-```
-milo-perf run --suite pr --candidate 'reference?FAULT=SIZE' --against reference
-```
+Repeat: `{command}`; one row: add `--only FAULT`.
 
 *Caught*: the verdict is `regressed`, and an expected metric is red. *Shown*: it does not gate.
 *Error N*: the run failed with [exit code N](exit-codes.md).
@@ -114,9 +110,9 @@ def document(rows: Sequence[Row], command: str) -> str:
     equal = [row for row in rows if row.fault.is_equal]
     parts = [_HEAD.format(measured=_measured(rows), command=command)]
     if faults:
-        parts.append(f"## Made worse\n\n{_count(faults)}.\n\n{_table(faults)}\n")
+        parts.append(f"## Made worse\n\n{_count(faults)}\n\n{_table(faults)}\n")
     if equal:
-        parts.append(f"## Nothing changed\n\n{_count(equal)}.\n\n{_table(equal)}\n")
+        parts.append(f"## Nothing changed\n\n{_count(equal)}\n\n{_table(equal)}\n")
     return "\n".join(parts)
 
 
@@ -126,9 +122,10 @@ def _measured(rows: Sequence[Row]) -> str:
     days = sorted({f"{verdict.taken_at:%Y-%m-%d}" for verdict in verdicts})
     machines = _distinct(_machine(row.run.machine) for row in rows if row.run.machine)
     commits = _distinct(f"`{row.run.commit}`" for row in rows if row.run.commit)
+    suites = _distinct(f"{one.suite}, {one.pairs_valid} pairs" for one in verdicts)
     when = f"on {' to '.join(dict.fromkeys((days[0], days[-1])))}" if days else ""
     what = f"commit {commits}" if commits else ""
-    return f"Measured {'; '.join(part for part in (when, machines, what) if part)}."
+    return f"Measured {'; '.join(part for part in (when, machines, suites, what) if part)}."
 
 
 def _machine(facts: dict[str, str]) -> str:
@@ -145,48 +142,34 @@ def _distinct(texts: Iterable[str]) -> str:
 
 def _count(rows: Sequence[Row]) -> str:
     outcomes = Counter(row.outcome for row in rows)
-    return f"Of {len(rows)}: " + ", ".join(f"{count} {what}" for what, count in outcomes.items())
+    count = ", ".join(f"{count} {what}" for what, count in outcomes.items())
+    seconds = [row.run.seconds for row in rows if row.run.seconds is not None]
+    ends = dict.fromkeys(map(_time, (min(seconds), max(seconds)))) if seconds else ()
+    took = f" A run took {' to '.join(ends)}." if ends else ""
+    return f"Of {len(rows)}: {count}.{took}"
 
 
 def _table(rows: Sequence[Row]) -> str:
-    lines = [_COLUMNS, (":--",) * len(_COLUMNS), *_cells(rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    """Return a table in which equal rows share a line."""
+    counts = Counter(map(_cells, rows))
+    lines = [f"| {' | '.join(_COLUMNS)} |", "|:--" * len(_COLUMNS) + "|"]
+    for (fault, *rest), count in counts.items():
+        name = f"{fault}, {count} runs" if count > 1 else fault
+        lines.append(f"| {' | '.join((name, *rest))} |")
+    return "\n".join(lines)
 
 
-def _cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """Return the cells of each row; runs that differ in their time only share one."""
-    seconds: dict[tuple[str, ...], list[float]] = {}
-    runs: Counter[tuple[str, ...]] = Counter()
-    for row in rows:
-        verdict = row.run.verdict
-        cells = (
-            _fault(row.fault),
-            f"{verdict.suite}, {verdict.pairs_valid} pairs" if verdict else "",
-            row.run.answer if verdict else "",
-            _metrics(row.red),
-            (_metrics(row.others) or "none") if verdict else "",
-            row.outcome,
-        )
-        runs[cells] += 1
-        seconds.setdefault(cells, []).extend(filter(None, [row.run.seconds]))
-    return [
-        (f"{fault}, {count} runs" if count > 1 else fault, *rest, _range(seconds[cells]), outcome)
-        for cells, count in runs.items()
-        for fault, *rest, outcome in [cells]
-    ]
+def _cells(row: Row) -> tuple[str, ...]:
+    if row.run.verdict is None:
+        return (_fault(row.fault), "", "", row.outcome)
+    others = _metrics(row.others) or "none"
+    return (_fault(row.fault), _metrics(row.red), others, f"{row.run.answer}, {row.outcome}")
 
 
 def _fault(fault: Fault) -> str:
     if not fault.size:
         return fault.name
     return f"`{fault.name}={fault.size}`{' in both' if fault.in_both else ''}"
-
-
-def _range(seconds: Sequence[float]) -> str:
-    ends = dict.fromkeys(
-        _time(end) for end in (min(seconds, default=None), max(seconds, default=None))
-    )
-    return " to ".join(ends)
 
 
 def _metrics(metrics: Iterable[FindingBody]) -> str:

@@ -1,4 +1,4 @@
-"""Measure the judge on data with known answers, beside its peers: docs/verdicts.md.
+"""Measure the judge on data with known answers, beside its peers: docs/results/verdicts.csv.
 
 `python -m dev.benchmarks verdicts --data DIR`, or the variable MILO_PERF_DATA.  DIR holds
 `azure-vm-noise` (Freischuetz et al., TUNA, EuroSys 2025; CC-BY-4.0), `benchstat` (the examples of
@@ -7,6 +7,8 @@ golang.org/x/perf), `milo-runs` (launches of two equal builds at once), and `tcp
 """
 
 import argparse
+import csv
+import io
 import os
 import platform
 import time
@@ -16,8 +18,6 @@ from pathlib import Path
 
 from dev.benchmarks import decides, judged, judged_model, steps
 from dev.benchmarks.judged import Row
-from pipeline.judge import policy
-from pipeline.judge.interim import LOOKS, shares_of
 from pipeline.storage import codec
 from pipeline.system import paths
 
@@ -44,7 +44,10 @@ def main(argv: list[str]) -> None:
     known = os.environ.get(DATA)
     parser.add_argument("--data", type=Path, default=known and Path(known), metavar="DIR")
     parser.add_argument(
-        "--document", type=Path, default=paths.project_path("docs", "verdicts.md"), metavar="FILE"
+        "--document",
+        type=Path,
+        default=paths.project_path("docs", "results", "verdicts.csv"),
+        metavar="FILE",
     )
     args = parser.parse_args(argv)
     if args.data is None or not (args.data / "azure-vm-noise").is_dir():
@@ -52,7 +55,7 @@ def main(argv: list[str]) -> None:
     began = time.monotonic()
     rows = []
     for row in _rows(args.data):
-        print(_line(row), flush=True)
+        print(f"{row.what} | {row.others} | {row.goal} | {row.ours}", flush=True)
         rows.append(row)
     codec.write_text(args.document, _document(rows, time.monotonic() - began))
 
@@ -67,28 +70,14 @@ def _rows(data: Path) -> Iterator[Row]:
     yield from steps.rows(data)
 
 
-def _line(row: Row) -> str:
-    met = "" if row.is_met else " **missed**"
-    return f"| {row.what} | {row.others} | {row.goal} | {row.ours}{met} |"
-
-
 def _document(rows: list[Row], seconds: float) -> str:
-    shares = zip(LOOKS, shares_of(len(LOOKS)), strict=True)
-    spent = ", ".join(f"{share:.0%} at {look}" for look, share in shares)
-    intro = f"""
-# Verdicts on data with known answers
-
-Written by `nox -s verdicts` on {datetime.now(UTC):%Y-%m-%d} ({platform.machine()}, {os.cpu_count()}
-cores, {seconds / 60:.0f} min). Margin {judged.MARGIN:.0%}, tuned to no series. In brackets: number
-of comparisons, reports or runs. *False*: share of series / change points per 100 points.
-
-| | others | goal | ours |
-| :-- | :-- | :-- | :-- |
-"""
-    constants = f"""
-
-Constants: alpha {policy.ALPHA:g} (Holm, at least {policy.LEAST_TESTS} tests), spent {spent} pairs;
-a pass excludes the tolerance at {policy.PASS_ALPHA:g} one-sided with half an interval within
-{policy.WIDEST:g} tolerances; between-run SD of unpaired groups {policy.APART:.0%}.
-"""
-    return intro.lstrip() + "\n".join(map(_line, rows)) + constants
+    """Return the rows as CSV; docs/verdicts.md sums them up."""
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {seconds / 60:.0f} min"
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("what", "others", "goal", "ours", "goal met"))
+    writer.writerows(
+        (row.what, row.others, row.goal, row.ours, "yes" if row.is_met else "no") for row in rows
+    )
+    writer.writerow(("measured", "", "", f"{datetime.now(UTC):%Y-%m-%d}, {machine}", ""))
+    return file.getvalue()

@@ -1,4 +1,4 @@
-"""docs/howto/gke.md, walked through as far as a fake Google goes."""
+"""docs/howto/gke.md and its setup.sh, checked as far as a fake Google goes."""
 
 import re
 import shlex
@@ -14,6 +14,7 @@ from tests.google.fake import PROJECT, ZONE, Google
 
 ROOT = Path(__file__).parents[2]
 HOWTO = (ROOT / "docs" / "howto" / "gke.md").read_text(encoding="utf-8")
+SETUP = (ROOT / "docs" / "examples" / "gke" / "setup.sh").read_text(encoding="utf-8")
 
 
 def typed() -> list[list[str]]:
@@ -58,7 +59,7 @@ def test_the_costs_of_the_howto_are_those_that_are_printed(
     assert "in 5 h: 5.49 USD" in said
 
 
-def test_every_permission_that_the_code_names_is_in_the_howto() -> None:
+def test_every_permission_that_the_code_names_is_in_the_setup() -> None:
     text = "".join(
         path.read_text() for path in (ROOT / "pipeline" / "environments" / "gke").glob("*.py")
     )
@@ -67,17 +68,17 @@ def test_every_permission_that_the_code_names_is_in_the_howto() -> None:
         f"{part}.{verb}" for part in compute.PERMISSIONS.values() for verb in ("list", "delete")
     }
     assert len(named) >= 12
-    (granted,) = re.findall(r"--permissions (\S+)", HOWTO)
+    (granted,) = re.findall(r"--permissions (\S+)", SETUP)
     assert named <= set(granted.split(","))
     for permission in granted.split(","):
-        assert permission in HOWTO.replace(granted, ""), permission
+        assert permission in SETUP.replace(granted, ""), permission
 
 
-def test_the_variables_of_the_workflows_are_set_in_the_howto() -> None:
+def test_the_variables_of_the_workflows_are_set_by_the_setup() -> None:
     texts = [
         (ROOT / ".github/workflows" / f"{name}.yml").read_text()
         for name in ("nightly-gke", "sweep")
     ]
     needed = set(re.findall(r"\$\{\{ vars\.(GKE_\w+) \}\}", "".join(texts)))
     assert len(needed) >= 6
-    assert needed <= set(re.findall(r"gh variable set (GKE_\w+)", HOWTO))
+    assert needed <= set(re.findall(r"gh variable set (GKE_\w+)", SETUP))

@@ -61,7 +61,7 @@ def test_a_comment(name: str, golden: Callable[[str, str], None]) -> None:
 def test_the_example_in_the_docs_is_what_is_written(
     section: Callable[[str, str, str], None],
 ) -> None:
-    first = comment(STATES["mixed"](), Kind.PLAIN).split("<details")[0]
+    first = comment(STATES["mixed"](), Kind.PLAIN).split("\nReproduce")[0]
     quoted = "\n".join(f"> {line}".rstrip() for line in first.strip().splitlines())
     section("../../docs/howto/read-a-comment.md", "example", quoted)
 
