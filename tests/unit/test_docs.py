@@ -53,9 +53,10 @@ def test_readme_and_docs_are_short() -> None:
     assert words <= MOST_WORDS
 
 
-@pytest.mark.parametrize("name", ["any-cluster", "kind"])
-def test_the_example_of_an_environment_can_be_read(name: str) -> None:
-    assert registry.read_environment(f"{ROOT / 'docs' / 'examples' / name}.toml")
+@pytest.mark.parametrize(("name", "kind"), [("any-cluster", "remote"), ("kind", "kind")])
+def test_the_example_of_an_environment_can_be_read(name: str, kind: str) -> None:
+    example = ROOT / "docs" / "examples" / f"{name}.toml"
+    assert registry.read_environment(str(example)).kind == kind
 
 
 def test_the_example_of_a_suite_can_be_read() -> None:
