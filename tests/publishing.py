@@ -35,7 +35,7 @@ def filled(
     if isinstance(results, str):
         (folder / "error.txt").write_text(results, encoding="utf-8")
     elif results is not None:
-        (folder / "results.json").write_text(codec.results_json(replace(results, suite=suite)))
+        (folder / "results.json").write_text(codec.RESULTS.dumps(replace(results, suite=suite)))
     for name, text in also.items():
         (folder / name).write_text(text, encoding="utf-8")
 

@@ -118,7 +118,7 @@ def _results(edit: Callable[[dict[str, Any]], object]) -> Make:
 
 
 def _folder(folder: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
-    body = json.loads(codec.results_json(pages.measured()))
+    body = json.loads(codec.RESULTS.dumps(pages.measured()))
     edit(body)
     (folder / "results.json").write_text(json.dumps(body, ensure_ascii=False), encoding="utf-8")
     return folder
@@ -140,7 +140,7 @@ def _most_values(metrics: int, values: int) -> Callable[[dict[str, Any]], object
             for number in range(metrics)
         )
         body.clear()
-        body |= json.loads(codec.results_json(builders.results(*rows)))
+        body |= json.loads(codec.RESULTS.dumps(builders.results(*rows)))
 
     return edit
 

@@ -61,7 +61,7 @@ def _fill(out: Path) -> None:
     metrics = [(w.name, m.metric()) for w in suite.workloads for m in w.metrics][:METRICS]
     draw = random.Random(1)
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    codec.write_results(
+    codec.RESULTS.write(
         out / "results.json",
         ResultSet(
             suite="pr",

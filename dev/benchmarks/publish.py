@@ -24,7 +24,7 @@ def main(_argv: list[str]) -> None:
     for name, (metrics, pairs) in _SIZES.items():
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "results.json"
-            codec.write_results(file, _results(metrics, pairs))
+            codec.RESULTS.write(file, _results(metrics, pairs))
             size = file.stat().st_size
             found = sorted(_measured(folder) for _ in range(_RUNS))
         seconds, cpu, memory = found[_RUNS // 2]

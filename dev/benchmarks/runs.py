@@ -102,7 +102,7 @@ def _read(out: Path) -> Run:
         seconds=notes.get("seconds"),
         commit=notes.get("commit", ""),
         verdict=verdict,
-        machine=codec.read_results(results).machine.fingerprint if results.exists() else {},
+        machine=codec.RESULTS.read(results).machine.fingerprint if results.exists() else {},
     )
 
 

@@ -53,7 +53,7 @@ _MOST = 1_000  # characters of a refusal
 def results(data: bytes) -> None:
     """Read results.json, judge it, and write every report of it."""
     with _refusing(ValueError):
-        _reported(codec.parse_results(data), len(data))
+        _reported(codec.RESULTS.parse(data), len(data))
 
 
 def zipped(data: bytes) -> None:

@@ -93,7 +93,7 @@ def _results() -> list[bytes]:
         pages.measured(),
         builders.results((builders.LATENCY, [0.1, 0.2, None], [0.1, 0.3, 0.2])),
     ]
-    return [codec.results_json(run).encode() for run in runs]
+    return [codec.RESULTS.dumps(run).encode() for run in runs]
 
 
 def _prometheus(count: int) -> str:
@@ -138,7 +138,7 @@ def _spreads() -> list[bytes]:
     conditions = Conditions("pr", Product.MILO, "local", Interleave.REQUEST, "sha256:load")
     run = run_spreads(pages.measured())
     runs = tuple(replace(run, run=f"{at}", time=run.time + timedelta(hours=at)) for at in range(12))
-    return [codec.spreads_json(SpreadHistory(conditions, runs)).encode(), *_nights()]
+    return [codec.SPREADS.dumps(SpreadHistory(conditions, runs)).encode(), *_nights()]
 
 
 def _nights() -> list[bytes]:

@@ -79,7 +79,7 @@ def _show(args: argparse.Namespace) -> Exit:
     from pipeline.storage import codec
 
     baseline = baselines.stored_baseline(args.name)
-    output.print_stdout(codec.baseline_json(baseline) if args.json else baseline_text(baseline))
+    output.print_stdout(codec.BASELINE.dumps(baseline) if args.json else baseline_text(baseline))
     return Exit.NO_REGRESSION
 
 
@@ -112,7 +112,7 @@ def _spreads(args: argparse.Namespace) -> Exit:
     of_files = {path: newest_spreads(path) for path in args.paths if path.is_file()}
     folders = [path for path in args.paths if path not in of_files]
     spreads = baselines.spreads_of(folders, of_files)
-    output.print_stdout(codec.spreads_json(spreads) if args.json else spreads_text(spreads))
+    output.print_stdout(codec.SPREADS.dumps(spreads) if args.json else spreads_text(spreads))
     if args.save:
         log.log.info("stored in %s", baselines.save_spreads(spreads))
     return Exit.NO_REGRESSION

@@ -51,6 +51,6 @@ def _evaluate(args: argparse.Namespace) -> Exit:
     out = args.resume or args.out or terminal.new_folder("evaluate")
     evaluation = stages.evaluated(args, out)
     output.print_stdout(
-        codec.evaluation_json(evaluation) if args.json else stages.shown(evaluation)
+        codec.EVALUATION.dumps(evaluation) if args.json else stages.shown(evaluation)
     )
     return Exit.NO_REGRESSION

@@ -53,7 +53,7 @@ def rendered(publication: Publication, report: Report) -> str:
     return html(
         noted,
         Traces(),
-        codec.results_json(report.results),
+        codec.RESULTS.dumps(report.results),
         answer=answer_of(publication),
         command=publication.command,
     )

@@ -44,7 +44,7 @@ def run_calibration(args: argparse.Namespace, out: Path) -> tuple[Calibration, P
     )
     if args.runs:
         runs = [
-            codec.read_results(paths.result_file(folder, paths.RESULTS)) for folder in args.runs
+            codec.RESULTS.read(paths.result_file(folder, paths.RESULTS)) for folder in args.runs
         ]
         folders = args.runs
     else:
@@ -118,7 +118,7 @@ def spreads_of(
 
 def _spreads_in(folder: Path) -> SpreadHistory | None:
     """Return the spreads of the run in a folder; None, with a warning, if they cannot be used."""
-    results = _with_load(codec.read_results(paths.result_file(folder, paths.RESULTS)), folder)
+    results = _with_load(codec.RESULTS.read(paths.result_file(folder, paths.RESULTS)), folder)
     conditions, why = conditions_of(results), unfit(policy.report(results))
     if conditions is None or why:
         log.warning("%s is left out: %s", folder, why)
@@ -144,7 +144,7 @@ def save_spreads(history: SpreadHistory) -> Path:
     """Write spreads to the file that is shipped with their suite, and return its path."""
     path = priors.shipped_path(paths.baselines(), history.conditions)
     path.parent.mkdir(parents=True, exist_ok=True)
-    codec.write_spreads(path, history)
+    codec.SPREADS.write(path, history)
     return path
 
 
@@ -154,7 +154,7 @@ def save_baseline(out: Path, name: str) -> Path:
     Raises:
         BaselineError: The run is unfinished, or its candidate cannot be built again.
     """
-    results = codec.read_results(paths.result_file(out, paths.RESULTS))
+    results = codec.RESULTS.read(paths.result_file(out, paths.RESULTS))
     valid = results.valid_pairs
     needed = results.looks[0] if results.looks else results.pairs_asked
     if len(valid) < needed:
@@ -209,7 +209,7 @@ def compare_with_stored(out: Path, name: str) -> Report:
     Raises:
         BaselineError: The run or the baseline cannot be used, or their suites differ.
     """
-    results = codec.read_results(paths.result_file(out, paths.RESULTS))
+    results = codec.RESULTS.read(paths.result_file(out, paths.RESULTS))
     stored = stored_baseline(name)
     if stored.suite_digest != results.suite_digest:
         raise BaselineError(

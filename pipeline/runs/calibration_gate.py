@@ -19,7 +19,7 @@ def save(calibration: Calibration) -> Path:
     """Store a calibration for later runs on this machine, and return its path."""
     path = _path(calibration.suite, calibration.machine)
     path.parent.mkdir(parents=True, exist_ok=True)
-    codec.write_calibration(path, calibration)
+    codec.CALIBRATION.write(path, calibration)
     return path
 
 
@@ -68,7 +68,7 @@ def _stored(suite: str, suite_digest: str, machine: Machine) -> Calibration | No
     path = _path(suite, machine)
     if not path.is_file():
         return None
-    calibration = codec.read_calibration(path)
+    calibration = codec.CALIBRATION.read(path)
     return calibration if calibration.suite_digest == suite_digest else None
 
 

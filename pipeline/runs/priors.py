@@ -102,7 +102,7 @@ def shipped_prior(request: PriorRequest) -> Prior | None:
     path = shipped_path(paths.project_path("baselines"), request.conditions)
     if not path.is_file():
         return None
-    return prior(codec.read_spreads(path), request, SpreadOrigin.SHIPPED)
+    return prior(codec.SPREADS.read(path), request, SpreadOrigin.SHIPPED)
 
 
 def shipped_path(baselines: Path, conditions: Conditions) -> Path:
@@ -134,7 +134,7 @@ def feed_history(report: Report) -> bool:
         with exclusive_lock(path.parent / "spreads.lock", "storing the variation between pairs"):
             before, new = _read_history(path, conditions), run_spreads(report.results)
             history = with_run(before, new, datetime.now(UTC))
-            codec.write_spreads(path, history)
+            codec.SPREADS.write(path, history)
     except (BaselineError, ConfigError, StorageError, OSError) as error:
         log.warning("the variation between pairs could not be stored for later runs: %s", error)
         return False
@@ -181,7 +181,7 @@ def _read_history(path: Path, conditions: Conditions) -> SpreadHistory:
     if not path.exists():
         return SpreadHistory(conditions)
     try:
-        history = codec.read_spreads(path)
+        history = codec.SPREADS.read(path)
     except BaselineError as error:
         raise BaselineError(f"{error}; remove the file to begin a new one") from error
     if history.conditions != conditions:

@@ -23,7 +23,7 @@ def compare(out: Path) -> Report:
     Raises:
         BaselineError: They are missing or unreadable.
     """
-    return policy.report(codec.read_results(paths.result_file(out, RESULTS)))
+    return policy.report(codec.RESULTS.read(paths.result_file(out, RESULTS)))
 
 
 def write(report: Report, out: Path, exit_code: Exit) -> bool:
@@ -56,7 +56,7 @@ def render(report: Report, out: Path, how: str, *, width: int = 100, color: bool
     """
     context = RenderContext(
         lambda: traces.read(out, report.results, is_ours=is_started_here(report.results, out)),
-        lambda: codec.results_json(report.results),
+        lambda: codec.RESULTS.dumps(report.results),
         next_step(report, out),
         width,
         color,

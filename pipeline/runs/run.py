@@ -81,12 +81,12 @@ def run(request: RunRequest, out: Path) -> Report:
         load_digest=conditions.conditions.load_digest,
         ungated=calibration_gate.undecidable_metrics(plan, resolved.suite.digest, machine, prior),
     )
-    folder.create(codec.request_json(resolved.to_store()))
+    folder.create(codec.REQUEST.dumps(resolved.to_store()))
     suite_file.keep(resolved.suite, out)
     if request.environment.endswith(".toml"):
         text = toml_file.read(Path(request.environment).expanduser(), "the environment")
         codec.write_text(out / ENVIRONMENT, text)
-    codec.write_results(out / RESULTS, results)
+    codec.RESULTS.write(out / RESULTS, results)
     folder.note(origin(folder, results, resolved.suite.suite))
     return _measure(plan, results, artifacts, programs, folder, kept=results)
 
@@ -106,8 +106,8 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
         PipelineError: Any of its kinds, as for `run`.
     """
     folder = RunFolder(out, "run")
-    results = kept = codec.read_results(paths.result_file(out, RESULTS))
-    stored = codec.read_request(folder.request)
+    results = kept = codec.RESULTS.read(paths.result_file(out, RESULTS))
+    stored = codec.REQUEST.read(folder.request)
     loaded = _stored_suite(folder, stored)
     folder.require_trusted(origin(folder, results, loaded.suite), is_trusted=is_trusted)
     _require_request_of(folder, stored, results)
@@ -269,13 +269,13 @@ def _measure(
         plan.suite.environment.opened(programs) as environment,
         progress.show_progress() as shown,
     ):
-        on_disk = codec.read_results(folder.path / RESULTS)
+        on_disk = codec.RESULTS.read(folder.path / RESULTS)
         if (on_disk.pairs, on_disk.pairs_asked) != (kept.pairs, kept.pairs_asked):
             raise ConfigError(
                 f"another process resumed {folder.path} in the meantime",
                 hint="type the command again, if more pairs are still wanted",
             )
-        codec.write_results(folder.path / RESULTS, results)
+        codec.RESULTS.write(folder.path / RESULTS, results)
         added = None  # from here on, results.json says how many pairs are wanted
         harness = measure.Harness(
             environment=environment,
@@ -293,7 +293,7 @@ def _measure(
             is_enough=_is_enough(plan),
             settled_workloads=_workload_filter(plan),
         ):
-            codec.write_results(folder.path / RESULTS, latest)
+            codec.RESULTS.write(folder.path / RESULTS, latest)
     return policy.report(latest)
 
 

@@ -101,7 +101,7 @@ def _results(path: Path, data: bytes | None, limits: Limits) -> ResultSet:
     if data is None:
         raise BaselineError(f"{path}: there is no {RESULTS} in it", hint=_HINT)
     try:
-        results = codec.parse_results(data)
+        results = codec.RESULTS.parse(data)
         _require(results, limits)
     except ValueError as error:
         raise BaselineError(f"{path}: {RESULTS}: {error}", hint=_HINT) from error

@@ -30,13 +30,13 @@ class Directory:
                 hint=f"known: {', '.join(self.names()) or 'none'};"
                 " `milo-perf baseline save DIR NAME` keeps the candidate of a run",
             )
-        return codec.read_baseline(file)
+        return codec.BASELINE.read(file)
 
     def save(self, baseline: Baseline) -> Path:
         """Write a baseline, all or nothing, and return its path."""
         file = self._file(baseline.name)
         file.parent.mkdir(parents=True, exist_ok=True)
-        codec.write_baseline(file, baseline)
+        codec.BASELINE.write(file, baseline)
         return file
 
     def names(self) -> list[str]:

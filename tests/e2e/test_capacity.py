@@ -18,7 +18,7 @@ QUICK = ("--hold", "3s", "--rate", "10", "--seed", "1")
 
 
 def known(out: Path) -> Capacity:
-    return codec.read_capacity(out / "capacity.json")
+    return codec.CAPACITY.read(out / "capacity.json")
 
 
 def has_steps(out: Path, count: int) -> Callable[[], bool]:

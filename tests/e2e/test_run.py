@@ -36,7 +36,7 @@ def test_equal_builds_are_not_red_and_everything_is_left_in_the_folder(
     stdout, _ = finished(process, Exit.NO_REGRESSION)
 
     verdict = verdict_of(out)
-    results = codec.read_results(out / "results.json")
+    results = codec.RESULTS.read(out / "results.json")
     jsonschema.validate(verdict, codec.schemas()["verdict-2.schema.json"])
     assert verdict["pairs_valid"] == 2
     assert (out / "report.txt").read_text().splitlines()[0] in stdout
@@ -53,8 +53,8 @@ def test_equal_builds_are_not_red_and_everything_is_left_in_the_folder(
     keys = next(s for s in results.samples[Arm.CANDIDATE] if s.metric.name == "keys_left")
     assert keys.values == (1.0, 1.0)
     (kept,) = (tmp_path / "state" / "milo-perf" / "spreads").glob("tiny-reference-*.json")
-    assert codec.read_spreads(kept).conditions.load_digest == results.load_digest
-    assert [one.time for one in codec.read_spreads(kept).runs] == [results.taken_at]
+    assert codec.SPREADS.read(kept).conditions.load_digest == results.load_digest
+    assert [one.time for one in codec.SPREADS.read(kept).runs] == [results.taken_at]
     assert {"etcd", "k6", "milo-perf"} <= set(results.tools)
     assert nothing_is_left(tmp_path, out)
 
@@ -84,14 +84,14 @@ def test_an_interrupted_run_leaves_nothing_running_and_goes_on_later(
     until(load_of_pair(out, 1), process)
     process.send_signal(number)
     _, stderr = finished(process, Exit.INTERRUPTED)
-    before = codec.read_results(out / "results.json")
+    before = codec.RESULTS.read(out / "results.json")
 
     assert f"run --resume {out}" in stderr
     assert nothing_is_left(tmp_path, out)
     assert before.valid_pairs == (0,)
 
     finished(command("run", "--resume", out), Exit.NO_REGRESSION)
-    after = codec.read_results(out / "results.json")
+    after = codec.RESULTS.read(out / "results.json")
     assert after.valid_pairs == (0, 1)
     assert after.trials[:2] == before.trials
 
@@ -124,7 +124,7 @@ def test_an_etcd_that_dies_in_the_middle_is_named_and_what_was_measured_stays(
     psutil.Process(victim).kill()
     finished(process, Exit.NO_REGRESSION)  # once may be chance
 
-    results = codec.read_results(out / "results.json")
+    results = codec.RESULTS.read(out / "results.json")
     assert results.valid_pairs == (0, 1)
     (failed,) = [trial for trial in results.trials if trial.failures]
     assert (failed.pair, failed.arm) == (1, Arm.CANDIDATE)
@@ -187,7 +187,7 @@ def test_a_full_disk_leaves_what_was_measured_readable(
         _fill(out / "filler")
         _, stderr = finished(process, Exit.WRONG_LOAD)
 
-        assert codec.read_results(out / "results.json").valid_pairs == (0,)
+        assert codec.RESULTS.read(out / "results.json").valid_pairs == (0,)
         assert "Traceback" not in stderr
     finally:
         subprocess.run(["umount", str(out)], check=True)

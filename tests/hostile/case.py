@@ -35,7 +35,7 @@ class Case:
 
 def body() -> dict[str, Any]:
     """Return an honest results.json, of a run with one regression."""
-    found: dict[str, Any] = json.loads(codec.results_json(pages.measured()))
+    found: dict[str, Any] = json.loads(codec.RESULTS.dumps(pages.measured()))
     return found
 
 
@@ -69,7 +69,7 @@ def packed(*entries: tuple[str | zipfile.ZipInfo, bytes], how: int = zipfile.ZIP
     """Return a zip with an honest results.json and other entries."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", how) as archive:
-        archive.writestr("results.json", codec.results_json(pages.measured()))
+        archive.writestr("results.json", codec.RESULTS.dumps(pages.measured()))
         for entry, data in entries:
             archive.writestr(entry, data)
     return file.getvalue()

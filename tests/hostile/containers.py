@@ -38,7 +38,7 @@ def _renamed(before: bytes, after: bytes) -> bytes:
 def _results_alone(packed_by: int) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", packed_by) as archive:
-        archive.writestr("results.json", codec.results_json(pages.measured()))
+        archive.writestr("results.json", codec.RESULTS.dumps(pages.measured()))
     return file.getvalue()
 
 
@@ -147,7 +147,7 @@ def _linked(at: Path) -> Path:
 
 
 def _linked_folder(at: Path) -> Path:
-    folder(at, codec.results_json(pages.measured()))
+    folder(at, codec.RESULTS.dumps(pages.measured()))
     (at / "pairs").symlink_to("/proc")
     return at
 
@@ -185,7 +185,7 @@ def _sparse(at: Path) -> Path:
 
 
 def _gzip_beside(at: Path) -> Path:
-    folder(at, codec.results_json(pages.measured()))
+    folder(at, codec.RESULTS.dumps(pages.measured()))
     (at / "results.json.gz").write_bytes(_GOOD)
     return at
 

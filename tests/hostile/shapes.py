@@ -27,7 +27,7 @@ def run(folder: Path, points: bytes, pairs: int = 1) -> ResultSet:
     """Write a run of the suite `pr` of one metric, each pair with these raw points."""
     values = [0.01] * pairs
     found = builders.results((_METRIC, values, values), specs=("reference", "reference"))
-    codec.write_results(folder / "results.json", found)
+    codec.RESULTS.write(folder / "results.json", found)
     (folder / "suite.toml").write_text(paths.project_path("suites", "pr.toml").read_text())
     packed = gzip.compress(POINTS_HEAD + points, 1)
     for pair in range(pairs):

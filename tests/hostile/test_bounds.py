@@ -154,7 +154,7 @@ def test_a_file_that_a_person_names_is_read_within_bounds(
 ) -> None:
     path = tmp_path / "results.json"
     path.write_bytes(body.encode("latin-1"))
-    for read in (codec.read_results, codec.read_capacity, codec.read_evaluation):
+    for read in (codec.RESULTS.read, codec.CAPACITY.read, codec.EVALUATION.read):
         with pytest.raises(BaselineError, match=said):
             read(path)
 
@@ -165,8 +165,8 @@ def test_the_most_pairs_that_a_run_may_have_can_be_read_again(tmp_path: Path) ->
     pairs = request.max_pairs(suite)
     named = [replace(metric, name=f"m{number}") for number, metric in enumerate(metrics)]
     found = builders.results(*((metric, [0.5] * pairs, [0.5] * pairs) for metric in named))
-    codec.write_results(tmp_path / "results.json", found)
-    assert codec.read_results(tmp_path / "results.json") == found
+    codec.RESULTS.write(tmp_path / "results.json", found)
+    assert codec.RESULTS.read(tmp_path / "results.json") == found
     assert pairs > 400
 
 

@@ -72,16 +72,16 @@ def run_of(subject: Subject, out: Path) -> None:
         subjects=dict.fromkeys(Arm, subject),
     )
     out.mkdir()
-    codec.write_results(out / RESULTS, found)
+    codec.RESULTS.write(out / RESULTS, found)
     (out / SUITE).write_text(loaded.text)
-    (out / REQUEST).write_text(codec.request_json(builders.stored_request(found)))
+    (out / REQUEST).write_text(codec.REQUEST.dumps(builders.stored_request(found)))
 
 
 def capacity_of(subject: Subject, out: Path) -> None:
     limits = parse_limits(["memory<4GB"])
     question = Question(Things.PROJECTS, limits, budget_s=60.0, start=5)
     out.mkdir()
-    codec.write_capacity(
+    codec.CAPACITY.write(
         out / CAPACITY,
         Capacity(question, subject, "local", "sha256:00", Machine({}, {}), {}, AT),
     )
@@ -89,7 +89,7 @@ def capacity_of(subject: Subject, out: Path) -> None:
 
 def evaluation_of(subject: Subject, out: Path) -> None:
     out.mkdir()
-    codec.write_evaluation(
+    codec.EVALUATION.write(
         out / EVALUATION, Evaluation(subject, Machine({}, {}), {}, AT, 2, 1, scripts=())
     )
     (out / SUITE).write_text(paths.project_path("suites", "drivers.toml").read_text())

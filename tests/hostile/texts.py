@@ -9,7 +9,7 @@ from pipeline.storage import codec
 from tests import pages
 from tests.hostile.case import Case, body, edited, sample, text
 
-_GOOD = codec.results_json(pages.measured())
+_GOOD = codec.RESULTS.dumps(pages.measured())
 _TEXT, _KEYS, _MEANING = "the strict JSON reader", "the schema", "what a result set means"
 _NAMES = "the names of suites"
 

@@ -59,7 +59,7 @@ def published(body: Mapping[str, Any] | None, **files: str) -> Publication:
 
 @cache
 def body_of(which: str) -> str:
-    return codec.results_json(of_commit(JUDGED[which], HEAD))
+    return codec.RESULTS.dumps(of_commit(JUDGED[which], HEAD))
 
 
 @cache
@@ -229,7 +229,7 @@ def ship(monkeypatch: pytest.MonkeyPatch, folder: Path, value: float = 1e-4) -> 
         )
         for at in range(10)
     )
-    codec.write_spreads(folder / "pr-milo.json", SpreadHistory(of.conditions, runs))
+    codec.SPREADS.write(folder / "pr-milo.json", SpreadHistory(of.conditions, runs))
     monkeypatch.setattr(priors, "shipped_path", lambda *_: folder / "pr-milo.json")
     found = priors.shipped_prior(of)
     assert found is not None

@@ -151,7 +151,7 @@ def kept_in(out: Path, found: ResultSet) -> Path:
     """Leave in a folder what the pipeline leaves there."""
     out.mkdir(parents=True, exist_ok=True)
     report = policy.report(found)
-    codec.write_results(out / "results.json", found)
+    codec.RESULTS.write(out / "results.json", found)
     code = policy.exit_code(report, strict=False)
     codec.write_text(out / "verdict.json", codec.verdict_json(report, code, "x"))
     return out

@@ -168,7 +168,7 @@ def test_a_calibrated_machine_takes_the_gate_from_what_it_cannot_decide(
     assert not calibration_gate.undecidable_metrics(plan, "sha256:another suite", run.machine)
     elsewhere = replace(run.machine, fingerprint={"cpu": "another"})
     assert not calibration_gate.undecidable_metrics(plan, digest, elsewhere)
-    assert codec.read_calibration(path).pairs == 20
+    assert codec.CALIBRATION.read(path).pairs == 20
 
 
 def test_a_prior_is_believed_before_a_calibration(
@@ -198,7 +198,7 @@ def test_what_does_not_gate_on_this_machine_is_shown_and_told_once() -> None:
     assert len(told) == 1
     assert "object-crud/create_p50" in told[0]
     assert not any("deadline" in said for said in report.warnings)
-    assert codec.parse_results(codec.results_json(found).encode()) == found
+    assert codec.RESULTS.parse(codec.RESULTS.dumps(found).encode()) == found
 
 
 def arguments(*runs: Path) -> argparse.Namespace:
@@ -207,7 +207,7 @@ def arguments(*runs: Path) -> argparse.Namespace:
 
 def kept(tmp_path: Path, name: str, run: ResultSet) -> Path:
     (tmp_path / name).mkdir()
-    codec.write_results(tmp_path / name / "results.json", run)
+    codec.RESULTS.write(tmp_path / name / "results.json", run)
     return tmp_path / name
 
 

@@ -224,13 +224,13 @@ def test_an_error_stops_the_servers_and_passes_on() -> None:
 def test_what_is_written_is_read_back_the_same(tmp_path: Path) -> None:
     path = tmp_path / "capacity.json"
     for known in FakeBench(files).search(capacity("files(server)<100", "memory<1GB")):
-        codec.write_capacity(path, known)
-        assert codec.read_capacity(path) == known
+        codec.CAPACITY.write(path, known)
+        assert codec.CAPACITY.read(path) == known
 
 
 def test_a_step_edited_into_nonsense_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "capacity.json"
-    codec.write_capacity(path, FakeBench(files).search(capacity())[-1])
+    codec.CAPACITY.write(path, FakeBench(files).search(capacity())[-1])
     path.write_text(path.read_text().replace('"n": 20', '"n": -20'))
     with pytest.raises(BaselineError, match="step at -20"):
-        codec.read_capacity(path)
+        codec.CAPACITY.read(path)

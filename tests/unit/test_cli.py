@@ -138,7 +138,7 @@ def test_a_folder_that_is_meant_is_named(
     for name in ("runs/old", "runs/new", "empty", "search"):
         Path(name).mkdir(parents=True)
     for number, name in enumerate(("old", "new")):
-        codec.write_results(Path("runs", name, "results.json"), pages.measured())
+        codec.RESULTS.write(Path("runs", name, "results.json"), pages.measured())
         os.utime(Path("runs", name, "results.json"), (number, number))
     Path("search/capacity.json").write_text("{}")
     newest = "newest first: runs/new, runs/old"
@@ -178,7 +178,7 @@ def test_a_binary_that_cannot_be_run_says_why(
 def test_a_run_is_rendered_in_every_format_and_judging_it_again_writes_the_page(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    codec.write_results(tmp_path / "results.json", pages.measured())
+    codec.RESULTS.write(tmp_path / "results.json", pages.measured())
     shown = {
         how: told(capsys, "render", tmp_path, "--format", how)[1]
         for how in ("text", "markdown", "html", "junit", "perfdata")
@@ -249,7 +249,7 @@ def test_stored_baselines_are_readable_and_of_the_suites_as_they_are() -> None:
     from pipeline.runs import suite_file
 
     for path in paths.project_path("baselines").glob("*.json"):
-        baseline = codec.read_baseline(path)
+        baseline = codec.BASELINE.read(path)
         assert baseline.name == path.stem
         assert baseline.suite_digest == suite_file.load(suite_file.path_of(baseline.suite)).digest
 

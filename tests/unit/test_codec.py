@@ -50,7 +50,7 @@ def results(pairs: int = 3) -> ResultSet:
 
 def edited(path: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
     """Write results, then change the file as a hand would."""
-    codec.write_results(path, results())
+    codec.RESULTS.write(path, results())
     body = json.loads(path.read_text())
     edit(body)
     path.write_text(json.dumps(body))
@@ -58,31 +58,31 @@ def edited(path: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
 
 
 def test_what_is_written_is_read_back_the_same(tmp_path: Path) -> None:
-    codec.write_results(tmp_path / "results.json", results())
+    codec.RESULTS.write(tmp_path / "results.json", results())
 
-    assert codec.read_results(tmp_path / "results.json") == results()
+    assert codec.RESULTS.read(tmp_path / "results.json") == results()
 
 
 def test_the_same_results_are_the_same_bytes(tmp_path: Path) -> None:
-    codec.write_results(tmp_path / "one", results())
-    codec.write_results(tmp_path / "two", results())
+    codec.RESULTS.write(tmp_path / "one", results())
+    codec.RESULTS.write(tmp_path / "two", results())
 
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(BaselineError, match=r"results\.json: no such file"):
-        codec.read_results(tmp_path / "results.json")
+        codec.RESULTS.read(tmp_path / "results.json")
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, -3])
 def test_a_truncated_file_is_an_error_not_an_empty_one(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "results.json"
-    codec.write_results(path, results())
+    codec.RESULTS.write(path, results())
     path.write_bytes(path.read_bytes()[:keep])
 
     with pytest.raises(BaselineError, match="not JSON"):
-        codec.read_results(path)
+        codec.RESULTS.read(path)
 
 
 def _sample(body: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def test_nonsense_is_refused_and_the_place_is_named(
     path = edited(tmp_path / "results.json", edit)
 
     with pytest.raises(BaselineError, match=said) as caught:
-        codec.read_results(path)
+        codec.RESULTS.read(path)
 
     assert caught.value.exit_code == Exit.NO_BASELINE
 
@@ -122,34 +122,34 @@ def test_nonsense_is_refused_and_the_place_is_named(
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_numbers_that_are_none_are_refused(tmp_path: Path, constant: str) -> None:
     path = tmp_path / "results.json"
-    codec.write_results(path, results())
+    codec.RESULTS.write(path, results())
     path.write_text(path.read_text().replace("0.011", constant))
 
     with pytest.raises(BaselineError):
-        codec.read_results(path)
+        codec.RESULTS.read(path)
 
 
 def test_json_that_is_no_object_is_refused(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("[1, 2]")
 
     with pytest.raises(BaselineError, match="its schema is None"):
-        codec.read_results(tmp_path / "results.json")
+        codec.RESULTS.read(tmp_path / "results.json")
 
 
 def test_a_write_that_fails_leaves_the_old_file_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "results.json"
-    codec.write_results(path, results(2))
+    codec.RESULTS.write(path, results(2))
 
     def full(_file: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StorageError, match="No space left on device"):
-        codec.write_results(path, results(3))
+        codec.RESULTS.write(path, results(3))
 
-    assert codec.read_results(path) == results(2)
+    assert codec.RESULTS.read(path) == results(2)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -164,7 +164,7 @@ def test_the_committed_schemas_are_those_of_the_models(
 
 
 def test_files_match_their_schemas(tmp_path: Path) -> None:
-    codec.write_results(tmp_path / "results.json", results())
+    codec.RESULTS.write(tmp_path / "results.json", results())
     report = policy.report(results())
 
     jsonschema.validate(
@@ -192,7 +192,7 @@ def test_a_value_below_zero_is_one_of_a_difference_only(tmp_path: Path) -> None:
         _sample(body)["metric"].update(scale="difference")
         _sample(body)["values"][0] = -1.5
 
-    read = codec.read_results(edited(tmp_path / "results.json", fall))
+    read = codec.RESULTS.read(edited(tmp_path / "results.json", fall))
 
     assert read.samples[Arm.BASELINE][0].values[0] == -1.5
     with pytest.raises(ValueError, match="below zero"):
@@ -201,7 +201,7 @@ def test_a_value_below_zero_is_one_of_a_difference_only(tmp_path: Path) -> None:
 
 def test_results_from_before_there_were_looks_are_read_as_they_were() -> None:
     path = Path(__file__).parents[1] / "golden" / "results" / "1-before-looks.json"
-    read = codec.read_results(path)
+    read = codec.RESULTS.read(path)
 
     assert read.looks == ()
     assert all(sample.of == () for samples in read.samples.values() for sample in samples)
@@ -223,14 +223,14 @@ def test_a_file_of_a_newer_version_says_who_can_read_it(
     path = edited(tmp_path / "results.json", lambda body: body.update(schema=schema))
 
     with pytest.raises(BaselineError, match=said):
-        codec.read_results(path)
+        codec.RESULTS.read(path)
 
 
 def test_a_key_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
     path = edited(tmp_path / "results.json", lambda body: _sample(body).update(weight=2))
 
     with pytest.raises(BaselineError, match=r"0\.weight: this version does not know the key"):
-        codec.read_results(path)
+        codec.RESULTS.read(path)
 
 
 def test_a_run_of_ours_is_read_again_however_much_it_measured(tmp_path: Path) -> None:
@@ -240,8 +240,8 @@ def test_a_run_of_ours_is_read_again_however_much_it_measured(tmp_path: Path) ->
         Sample(f"workload-{number}", LATENCY, (1e300,) * pairs, ()) for number in range(80)
     )
     full = dataclasses.replace(run, pairs_asked=pairs, samples=dict.fromkeys(Arm, many))
-    codec.write_results(tmp_path / "results.json", full)
+    codec.RESULTS.write(tmp_path / "results.json", full)
 
-    assert codec.read_results(tmp_path / "results.json") == full
+    assert codec.RESULTS.read(tmp_path / "results.json") == full
     with pytest.raises(ValueError, match="more than 50000 values"):
-        codec.parse_results((tmp_path / "results.json").read_bytes())
+        codec.RESULTS.parse((tmp_path / "results.json").read_bytes())

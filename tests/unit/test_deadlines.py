@@ -170,7 +170,7 @@ def test_equal_builds_that_are_cut_off_at_random_seldom_turn_red() -> None:
 
 def test_lower_bounds_are_kept_and_shown() -> None:
     found = cut_off(results((GONE, QUICK, CUT)), candidate=[1, 3])
-    again = codec.parse_results(codec.results_json(found).encode())
+    again = codec.RESULTS.parse(codec.RESULTS.dumps(found).encode())
     assert again == found
     shown = text(policy.report(found), width=140)
     assert ">= 1 min" in shown or ">= 60.0 s" in shown

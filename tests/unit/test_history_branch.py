@@ -100,7 +100,7 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path: Path, remote: Path) -> 
         folder.mkdir()
         found = results((LATENCY, [0.1, 0.1, 0.1], [0.11, 0.11, 0.11]))
         found = replace(found, taken_at=NOW + timedelta(days=number))
-        codec.write_results(folder / "results.json", found)
+        codec.RESULTS.write(folder / "results.json", found)
         command = ["history", "nights.jsonl", "--branch", "history", "--remote", str(remote)]
         writers.append(
             subprocess.Popen(
@@ -382,7 +382,7 @@ def test_a_run_that_is_added_is_read_as_an_artifact_is(
     edit(tmp_path)
     if not (tmp_path / "results.json").is_symlink() and not (tmp_path / "results.json").exists():
         found = results((LATENCY, [0.1, 0.1, 0.1], [0.11, 0.11, 0.11]))
-        codec.write_results(tmp_path / "results.json", found)
+        codec.RESULTS.write(tmp_path / "results.json", found)
     file = tmp_path / "nights.jsonl"
     assert main(["history", str(file), "--append", str(tmp_path)]) == Exit.NO_BASELINE
     assert said in capsys.readouterr().err
@@ -396,7 +396,7 @@ def test_a_run_says_neither_its_suite_nor_which_way_is_better(
     strange = metric("of_its_own")
     values = [0.1, 0.1, 0.1]
     found = results((flipped, values, values), (strange, values, values))
-    codec.write_results(tmp_path / "results.json", found)
+    codec.RESULTS.write(tmp_path / "results.json", found)
     file = tmp_path / "nights.jsonl"
     words = ["history", str(file), "--append", str(tmp_path)]
     assert main([*words, "--suite", "smoke"]) == Exit.NO_BASELINE

@@ -151,8 +151,8 @@ def test_both_trials_of_a_pair_leave_out_the_same() -> None:
 
 def test_results_come_back_from_their_file(tmp_path: Path) -> None:
     run = shortened(run_of(CALM[:5], WILD[:5]), 3)
-    codec.write_results(tmp_path / "results.json", run)
-    assert codec.read_results(tmp_path / "results.json") == run
+    codec.RESULTS.write(tmp_path / "results.json", run)
+    assert codec.RESULTS.read(tmp_path / "results.json") == run
 
 
 def test_the_report_says_when_a_workload_was_settled() -> None:

@@ -40,7 +40,7 @@ def run(number: int = 0, ratio: float = 1.1, *, machine: float = 1.0, **more: ob
 def folder(path: Path, found: ResultSet) -> Path:
     """Write a run's folder."""
     path.mkdir(parents=True, exist_ok=True)
-    codec.write_results(path / "results.json", found)
+    codec.RESULTS.write(path / "results.json", found)
     return path
 
 
@@ -193,7 +193,7 @@ def test_how_often_equal_builds_turn_red_is_a_series_too(tmp_path: Path) -> None
     equal = run(ratio=1.0)
     found = calibration([equal, run(1, ratio=1.01)], 3)
     added = folder(tmp_path / "run", equal)
-    codec.write_calibration(added / "calibration.json", found)
+    codec.CALIBRATION.write(added / "calibration.json", found)
     path = tmp_path / "equal.jsonl"
     assert main(["history", str(path), "--append", str(added), "--json"]) == 0
     (kept,) = nightly_records.load(path)

@@ -34,7 +34,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a run, a file of pairs and a file of nights, all of them red."""
     folder = tmp_path_factory.mktemp("place")
     (folder / "run").mkdir()
-    codec.write_results(folder / "run" / "results.json", pages.measured())
+    codec.RESULTS.write(folder / "run" / "results.json", pages.measured())
     (folder / "pairs.csv").write_text(PAIRS, encoding="utf-8")
     (folder / "nights.csv").write_text(NIGHTS, encoding="utf-8")
     return folder
@@ -214,7 +214,7 @@ def on_a_terminal(place: Path, words: list[str], variables: dict[str, str]) -> s
 def test_a_folder_that_cannot_be_written_still_gives_its_verdict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    codec.write_results(tmp_path / "results.json", pages.measured())
+    codec.RESULTS.write(tmp_path / "results.json", pages.measured())
     for name in ("verdict.json", "report.html"):
         (tmp_path / f"{name}.partial").mkdir()  # also root cannot write there
     assert cli.main(["compare", str(tmp_path)]) == Exit.REGRESSION
@@ -278,7 +278,7 @@ def test_what_may_not_be_touched_is_one_sentence(
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "/cache/run.lock")
 
-    monkeypatch.setattr(codec, "read_results", refused)
+    monkeypatch.setattr(codec.Document, "read", refused)
     assert cli.main(["compare", str(place / "run")]) == Exit.STORAGE
     said = capsys.readouterr().err
     assert "error: /cache/run.lock: Permission denied" in said

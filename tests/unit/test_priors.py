@@ -83,7 +83,7 @@ def asking(run: ResultSet | None = None) -> PriorRequest:
 
 
 def kept(state: Path) -> list[SpreadHistory]:
-    return [codec.read_spreads(path) for path in sorted((state / "spreads").glob("*.json"))]
+    return [codec.SPREADS.read(path) for path in sorted((state / "spreads").glob("*.json"))]
 
 
 def test_runs_on_this_machine_feed_the_prior_of_the_next(state: Path, no_shipped: Path) -> None:
@@ -163,8 +163,8 @@ def test_a_file_of_other_runs_is_not_taken_for_ours(state: Path, no_shipped: Pat
     assert no_shipped.is_dir()
     fed(*map(measured, range(LEAST_RUNS)))
     (path,) = (state / "spreads").glob("*.json")
-    other = codec.read_spreads(path)
-    codec.write_spreads(path, replace(other, conditions=replace(other.conditions, suite="another")))
+    other = codec.SPREADS.read(path)
+    codec.SPREADS.write(path, replace(other, conditions=replace(other.conditions, suite="another")))
     assert priors.choose_prior(asking(), None) is None
     assert fed(measured(20)) == [False]
 
@@ -218,7 +218,7 @@ def history_of(number: int = LEAST_RUNS, value: float = 0.25, **more: Any) -> Sp
 def test_a_named_file_comes_before_this_machine_and_that_before_what_is_shipped(
     no_shipped: Path,
 ) -> None:
-    codec.write_spreads(no_shipped / "pr-milo.json", history_of(value=0.5))
+    codec.SPREADS.write(no_shipped / "pr-milo.json", history_of(value=0.5))
     named = NamedSpreads("nights.jsonl", (history_of(suite="other"), history_of(value=0.25)))
 
     def source(given: NamedSpreads | None) -> str:
@@ -245,7 +245,7 @@ def test_a_named_file_comes_before_this_machine_and_that_before_what_is_shipped(
 def test_a_named_file_without_use_is_said_and_the_next_is_taken(
     named: NamedSpreads, said: str, no_shipped: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    codec.write_spreads(no_shipped / "pr-milo.json", history_of())
+    codec.SPREADS.write(no_shipped / "pr-milo.json", history_of())
     found = priors.choose_prior(asking(), named)
     assert found is not None
     assert "that the suite ships" in found.source
@@ -255,8 +255,8 @@ def test_a_named_file_without_use_is_said_and_the_next_is_taken(
 def test_what_is_written_is_read_back_the_same_and_is_what_its_schema_says(tmp_path: Path) -> None:
     history = history_of()
     path = tmp_path / "spreads.json"
-    codec.write_spreads(path, history)
-    assert codec.read_spreads(path) == history
+    codec.SPREADS.write(path, history)
+    assert codec.SPREADS.read(path) == history
     assert named_spreads(str(path)) == NamedSpreads("spreads.json", (history,))
     jsonschema.validate(json.loads(path.read_text()), codec.schemas()["spreads-1.schema.json"])
 
@@ -286,7 +286,7 @@ def test_an_empty_file_of_nights_has_nothing_yet(tmp_path: Path) -> None:
 
 
 def _with(edit: Callable[[dict[str, Any]], object]) -> bytes:
-    body = json.loads(codec.spreads_json(history_of()))
+    body = json.loads(codec.SPREADS.dumps(history_of()))
     edit(body)
     return json.dumps(body).encode()
 
@@ -366,7 +366,7 @@ JSON = st.recursive(
 def test_any_change_of_a_file_is_understood_or_refused_and_a_prior_of_it_can_be_read_again(
     data: st.DataObject,
 ) -> None:
-    body = json.loads(codec.spreads_json(history_of()))
+    body = json.loads(codec.SPREADS.dumps(history_of()))
     for _ in range(data.draw(st.integers(1, 3))):
         place: Any = body
         while isinstance(place, dict | list) and place:
@@ -377,16 +377,16 @@ def test_any_change_of_a_file_is_understood_or_refused_and_a_prior_of_it_can_be_
                 break
             place = place[key]
     with suppress(ValueError):
-        history = codec.parse_spreads(json.dumps(body).encode())
+        history = codec.SPREADS.parse(json.dumps(body).encode())
         found = prior(history, asking(), SpreadOrigin.NAMED, "x")
         run = replace(measured(), prior=found)
-        assert codec.parse_results(codec.results_json(run).encode()) == run
+        assert codec.RESULTS.parse(codec.RESULTS.dumps(run).encode()) == run
 
 
 def stored(folder: Path, run: ResultSet) -> Path:
     """Write a run's folder, as it was begun here."""
     folder.mkdir()
-    codec.write_results(folder / "results.json", run)
+    codec.RESULTS.write(folder / "results.json", run)
     return folder
 
 
@@ -399,8 +399,8 @@ def test_runs_are_put_together_for_a_suite_to_ship(
     assert main.main(["baseline", "spreads", *folders, "--save"]) == 0
     said = capsys.readouterr()
     path = tmp_path / "baselines" / "spreads" / "pr-milo.json"
-    assert codec.read_spreads(path) == baselines.spreads_of(list(map(Path, folders)))
-    assert len(codec.read_spreads(path).runs) == 11
+    assert codec.SPREADS.read(path) == baselines.spreads_of(list(map(Path, folders)))
+    assert len(codec.SPREADS.read(path).runs) == 11
     assert "red is left out: a gating metric regressed" in said.err
     assert said.out.startswith("11 runs of the suite pr with milo\n")
     assert KEY in said.out
@@ -419,12 +419,12 @@ def test_nights_and_runs_are_put_together_and_each_run_counts_once(
         nightly_records.append(path, nightly_records.nightly_record(measured(number)))
     folders = [stored(tmp_path / f"{at}", measured(at)) for at in (3, 30)]
     assert main.main(["baseline", "spreads", "--json", str(path), *map(str, folders)]) == 0
-    found = codec.parse_spreads(capsys.readouterr().out.encode())
+    found = codec.SPREADS.parse(capsys.readouterr().out.encode())
     assert len(found.runs) == LEAST_RUNS + 1
     assert found == baselines.spreads_of(
         [stored(tmp_path / f"x{n}", measured(n)) for n in (*range(LEAST_RUNS), 30)]
     )
-    (tmp_path / "spreads.json").write_text(codec.spreads_json(found))
+    (tmp_path / "spreads.json").write_text(codec.SPREADS.dumps(found))
     assert newest_spreads(tmp_path / "spreads.json") == found
 
 
@@ -455,14 +455,14 @@ def test_results_of_before_are_of_the_load_that_their_folder_tells(tmp_path: Pat
     suite_file.keep(loaded, folder)
     found = baselines.spreads_of([folder]).conditions
     assert found == priors.prior_request(loaded.suite, Product.MILO, Interleave.REQUEST).conditions
-    codec.write_results(folder / "results.json", replace(run, suite_digest="sha256:0"))
+    codec.RESULTS.write(folder / "results.json", replace(run, suite_digest="sha256:0"))
     with pytest.raises(ConfigError, match="is not what it was"):
         baselines.spreads_of([folder])
 
 
 def stale(path: Path) -> str:
     """Return what is wrong with a spread file that is shipped; empty where it can be used."""
-    history = codec.read_spreads(path)
+    history = codec.SPREADS.read(path)
     of = history.conditions
     if path.name != f"{of.suite}-{of.product}.json":
         return "it has another name than its suite and product"
@@ -479,11 +479,11 @@ def test_shipped_spreads_are_of_the_suites_as_they_are(tmp_path: Path) -> None:
     smoke = suite_file.load(suite_file.path_of("smoke")).suite
     of = priors.prior_request(smoke, Product.MILO, Interleave.REQUEST).conditions
     good = tmp_path / "smoke-milo.json"
-    codec.write_spreads(good, replace(history_of(), conditions=of))
+    codec.SPREADS.write(good, replace(history_of(), conditions=of))
     assert stale(good) == ""
-    codec.write_spreads(good, replace(history_of(9), conditions=of))
+    codec.SPREADS.write(good, replace(history_of(9), conditions=of))
     assert stale(good) == "too few runs"
-    codec.write_spreads(good, replace(history_of(), conditions=replace(of, load_digest="x")))
+    codec.SPREADS.write(good, replace(history_of(), conditions=replace(of, load_digest="x")))
     assert "has changed" in stale(good)
 
 
@@ -500,7 +500,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[RunReque
 
     def begin(request: RunRequest) -> ResultSet:
         report: Report = run.run(request, tmp_path / "run")
-        assert codec.read_results(tmp_path / "run" / "results.json") == report.results
+        assert codec.RESULTS.read(tmp_path / "run" / "results.json") == report.results
         return report.results
 
     return begin
@@ -590,7 +590,7 @@ def test_runs_that_calibrate_feed_where_they_were_begun_here(
         (LATENCY, [1.0] * 6, [1.0, 1.01, 0.99, 1.0, 1.02, 0.98]), specs=("reference", "reference")
     )
     run = replace(before, trials=ten.trials, samples=ten.samples, pairs_asked=6, looks=())
-    codec.write_results(tmp_path / "run" / "results.json", run)
+    codec.RESULTS.write(tmp_path / "run" / "results.json", run)
     other = stored(tmp_path / "stranger", replace(run, seed=run.seed + 1))
     found, _ = baselines.run_calibration(
         _arguments(tmp_path / "run", other), tmp_path / "calibrations"

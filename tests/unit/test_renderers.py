@@ -26,7 +26,7 @@ def test_a_renderer_in_the_registry_is_a_format_of_the_command(
     def suite_only(report: Report, context: RenderContext) -> str:
         return f"{report.results.suite} {context.load_results_json()[:1]}\n"
 
-    codec.write_results(tmp_path / "results.json", pages.measured())
+    codec.RESULTS.write(tmp_path / "results.json", pages.measured())
     monkeypatch.setitem(RENDERERS, "suite", suite_only)
     assert main(["render", str(tmp_path), "--format", "suite"]) == 0
     assert capsys.readouterr().out == f"{pages.measured().suite} {{\n"

@@ -51,8 +51,8 @@ def test_a_request_is_read_as_it_was_written(
     stored = StoredRequest(
         request, "sha256:00", request.candidate, request.against, 5, 1, (3, 5), 60.0, kind
     )
-    codec.write_text(path, codec.request_json(stored))
-    assert codec.read_request(path) == stored
+    codec.write_text(path, codec.REQUEST.dumps(stored))
+    assert codec.REQUEST.read(path) == stored
 
 
 def test_all_settings_of_a_run_are_restored(tmp_path: Path) -> None:
@@ -66,9 +66,9 @@ def test_all_settings_of_a_run_are_restored(tmp_path: Path) -> None:
     )
     resolved = resolve(request)
     folder = RunFolder(tmp_path / "out", "run")
-    folder.create(codec.request_json(resolved.to_store()))
+    folder.create(codec.REQUEST.dumps(resolved.to_store()))
 
-    stored = codec.read_request(folder.request)
+    stored = codec.REQUEST.read(folder.request)
 
     assert stored.request == request
     assert run.stored_environment(folder, stored) == KindSettings(keep=True, load_pods=3)
@@ -89,9 +89,9 @@ def folder(tmp_path: Path) -> Path:
         (builders.LATENCY, [0.1] * 3, [0.1] * 3), specs=("reference", "reference"), pairs_asked=5
     )
     results = replace(results, suite="smoke", suite_digest=loaded.digest)
-    codec.write_results(out / RESULTS, results)
+    codec.RESULTS.write(out / RESULTS, results)
     (out / SUITE).write_text(loaded.text)
-    (out / REQUEST).write_text(codec.request_json(builders.stored_request(results)))
+    (out / REQUEST).write_text(codec.REQUEST.dumps(builders.stored_request(results)))
     return out
 
 
@@ -163,7 +163,7 @@ def test_a_request_that_was_edited_is_not_resumed_unasked(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    results = codec.read_results(folder / RESULTS)
+    results = codec.RESULTS.read(folder / RESULTS)
     run_folder = RunFolder(folder, "run")
     suite = suite_file.load(folder / SUITE).suite
     run_folder.note(run.origin(run_folder, results, suite))

@@ -108,18 +108,18 @@ def measured_to_the_end(out: Path, *, gates: int) -> int:
     suite = tiny(out, gates=gates)
     digest = suite_file.load(out / SUITE).digest
     begun = replace(empty(suite), suite_digest=digest, looks=(3, 4), pairs_asked=4)
-    codec.write_results(out / RESULTS, begun)
+    codec.RESULTS.write(out / RESULTS, begun)
     folder = RunFolder(out, "run")
-    folder.create(codec.request_json(stored_request(begun)))
+    folder.create(codec.REQUEST.dumps(stored_request(begun)))
     folder.note(run.origin(folder, begun, suite))
     return main.main(["run", "--resume", str(out)])
 
 
 def test_pairs_are_added_to_those_that_are_there(ended: Path, measured: list[int]) -> None:
-    before = codec.read_results(ended / RESULTS)
+    before = codec.RESULTS.read(ended / RESULTS)
     assert main.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
     assert measured == [5, 6]
-    after = codec.read_results(ended / RESULTS)
+    after = codec.RESULTS.read(ended / RESULTS)
     assert (after.looks, after.added) == ((3, 4, 6), 1)
     assert after.of_first(4).samples == before.samples
 
@@ -140,7 +140,7 @@ def test_pairs_that_were_being_added_are_gone_on_with_like_any_others(
     inner = interrupt(monkeypatch, after=1)
     assert main.main(["run", "--resume", str(ended), "--pairs", "3"]) == Exit.INTERRUPTED
     assert f"run --resume {ended}\n" in capsys.readouterr().err
-    assert codec.read_results(ended / RESULTS).looks == (3, 4, 7)
+    assert codec.RESULTS.read(ended / RESULTS).looks == (3, 4, 7)
     assert measured == [5]
     monkeypatch.setattr(measure, "run_pairs", inner)
     assert main.main(["run", "--resume", str(ended)]) == Exit.NO_REGRESSION
@@ -170,11 +170,11 @@ def test_an_interruption_before_the_first_added_pair_says_how_many_there_were_to
     def waits(_: Path) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = codec.read_results(ended / RESULTS)
+    before = codec.RESULTS.read(ended / RESULTS)
     monkeypatch.setattr(private_folder, "measuring", waits)
     assert main.main(["run", "--resume", str(ended), "--pairs", "3"]) == Exit.INTERRUPTED
     assert f"run --resume {ended} --pairs 3\n" in capsys.readouterr().err
-    assert codec.read_results(ended / RESULTS) == before
+    assert codec.RESULTS.read(ended / RESULTS) == before
     assert measured == []
 
 
@@ -190,7 +190,7 @@ def test_what_another_process_measured_meanwhile_is_not_lost(
     monkeypatch.setattr(private_folder, "measuring", waits)
     assert main.main(["run", "--resume", str(ended), "--pairs", "1"]) == Exit.BAD_ARGUMENTS
     assert "another process resumed" in capsys.readouterr().err
-    assert codec.read_results(ended / RESULTS).pairs == 6
+    assert codec.RESULTS.read(ended / RESULTS).pairs == 6
 
 
 @pytest.mark.parametrize("pairs", ["0", "-2"])
@@ -213,14 +213,14 @@ def test_a_regression_is_not_measured_away(
 def test_a_budget_that_has_ended_a_run_is_kept_until_pairs_are_asked_for(
     ended: Path, measured: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results = codec.read_results(ended / RESULTS).of_first(3)
+    results = codec.RESULTS.read(ended / RESULTS).of_first(3)
     trials = tuple(replace(trial, duration_s=10.0) for trial in results.trials)
     short = replace(results, trials=trials, looks=(3, 8), pairs_asked=8, budget_s=35.0)
-    codec.write_results(ended / RESULTS, short)
+    codec.RESULTS.write(ended / RESULTS, short)
     assert main.main(["run", "--resume", str(ended)]) == Exit.NO_REGRESSION
     assert measured == []
     assert "the budget ends the run after 3 pairs" in capsys.readouterr().err
     assert main.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
     assert measured == [4, 5, 6, 7, 8]
-    after = codec.read_results(ended / RESULTS)
+    after = codec.RESULTS.read(ended / RESULTS)
     assert (after.looks, after.added, after.budget_s) == ((3, 8), 0, None)

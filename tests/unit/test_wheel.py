@@ -63,7 +63,7 @@ def test_every_suite_can_be_planned(installed: Pipeline, suite: str) -> None:
 
 
 def test_a_run_is_judged_and_rendered(installed: Pipeline, tmp_path: Path) -> None:
-    codec.write_results(tmp_path / "results.json", pages.measured())
+    codec.RESULTS.write(tmp_path / "results.json", pages.measured())
     report = policy.report(pages.measured())
     shown = reports.render(report, tmp_path, "markdown")
     assert installed("render", tmp_path, "--format", "markdown") == shown

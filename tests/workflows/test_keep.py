@@ -54,7 +54,7 @@ def keep(tmp_path: Path, github: tuple[GitHub, str], remote: Path) -> Keep:
         shutil.rmtree(night, ignore_errors=True)
         night.mkdir()
         if age_h is not None:
-            codec.write_results(night / "results.json", replace(measured(age_h), suite=suite))
+            codec.RESULTS.write(night / "results.json", replace(measured(age_h), suite=suite))
         for name, text in (also or {}).items():
             (night / name).write_text(text)
         if error:

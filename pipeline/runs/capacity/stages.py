@@ -83,7 +83,7 @@ def answered(args: argparse.Namespace, out: Path) -> Capacity:
 def shown(capacity: Capacity, *, is_json: bool, width: int, color: bool) -> str:
     """Return what is printed: capacity.json, or the report."""
     if is_json:
-        return codec.capacity_json(capacity)
+        return codec.CAPACITY.dumps(capacity)
     return capacity_text(capacity, width=width, color=color)
 
 
@@ -167,7 +167,7 @@ def start(wish: Wish, out: Path) -> Capacity:
         taken_at=datetime.now(UTC),
     )
     out.mkdir(parents=True, exist_ok=True)
-    codec.write_capacity(out / CAPACITY, capacity)
+    codec.CAPACITY.write(out / CAPACITY, capacity)
     trust.note(_begun(capacity), out)
     return _search(capacity, artifact, programs, out)
 
@@ -185,7 +185,7 @@ def resume(out: Path, budget_s: float | None, *, is_trusted: bool = False) -> Ca
             trusted.
         PipelineError: As `start`.
     """
-    capacity = search.reopened(codec.read_capacity(paths.result_file(out, CAPACITY)), budget_s)
+    capacity = search.reopened(codec.CAPACITY.read(paths.result_file(out, CAPACITY)), budget_s)
     trust.require(_begun(capacity), out, is_trusted=is_trusted)
     built_by = capacity.subject.facts.get("build", "")
     artifact = toolchain.artifact(spec_of(capacity.subject.spec), built_by)
@@ -204,7 +204,7 @@ def write(capacity: Capacity, out: Path) -> bool:
     return codec.write_reports(
         out,
         {
-            CAPACITY: codec.capacity_json(capacity),
+            CAPACITY: codec.CAPACITY.dumps(capacity),
             REPORT_TEXT: capacity_text(capacity),
             CURVE: curve_svg(capacity),
         },
@@ -238,7 +238,7 @@ def _search(
                 room=lambda target: toolchain.headroom(out, target.processes),
             )
             for latest in steps(capacity, bench, shown.stage, ends_s):
-                codec.write_capacity(out / CAPACITY, latest)
+                codec.CAPACITY.write(out / CAPACITY, latest)
     except (PipelineError, KeyboardInterrupt, OSError):
         log.warning(
             "stopped after %s steps; go on with: %s",

@@ -107,7 +107,7 @@ class Faults:
             if not kept.exists():
                 log.info("fault %s", candidate)
                 self._measure(candidate, fault, workload, folder)
-            yield codec.read_seen(kept)
+            yield codec.SEEN.read(kept)
 
     def _measure(self, candidate: str, fault: str, workload: str, folder: Path) -> None:
         """Measure a fault with both drivers, or with one where the other cannot apply its load."""
@@ -122,7 +122,7 @@ class Faults:
             for kind in {w.driver.kind for w in self.suite.workloads if failed} - set(failed):
                 row = self._alone(candidate, row, workload, kind)
         folder.mkdir(exist_ok=True)
-        codec.write_seen(folder / SEEN, row)
+        codec.SEEN.write(folder / SEEN, row)
 
     def _alone(self, candidate: str, row: Seen, workload: str, kind: str) -> Seen:
         """Return a row with what one driver alone sees of the fault."""

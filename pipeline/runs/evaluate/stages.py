@@ -52,7 +52,7 @@ def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
     try:
         for more in _measured(begun, loaded, out):
             found = replace(more, spent_s=begun.spent_s + time.monotonic() - began)
-            codec.write_evaluation(out / EVALUATION, found)
+            codec.EVALUATION.write(out / EVALUATION, found)
         if args.faults:
             rows = Faults(
                 loaded.suite,
@@ -65,7 +65,7 @@ def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
             for row in rows.rows():
                 kept = tuple(one for one in found.seen if one.fault != row.fault)
                 found = replace(found, seen=(*kept, row))
-                codec.write_evaluation(out / EVALUATION, found)
+                codec.EVALUATION.write(out / EVALUATION, found)
     except (PipelineError, KeyboardInterrupt, OSError):
         log.warning("stopped; go on with: %s", terminal.command("evaluate", "--resume", out))
         raise
@@ -114,13 +114,13 @@ def _made(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluatio
     )
     out.mkdir(parents=True, exist_ok=True)
     suite_file.keep(loaded, out)
-    codec.write_evaluation(out / EVALUATION, found)
+    codec.EVALUATION.write(out / EVALUATION, found)
     return found
 
 
 def _reopened(out: Path) -> Evaluation:
     """Return an evaluation without the repetition that was interrupted."""
-    found = codec.read_evaluation(paths.result_file(out, EVALUATION))
+    found = codec.EVALUATION.read(paths.result_file(out, EVALUATION))
     counts = [attempt.repetition for attempt in found.attempts]
     whole = max(map(counts.count, counts), default=0)
     kept = tuple(a for a in found.attempts if counts.count(a.repetition) == whole)

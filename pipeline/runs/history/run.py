@@ -134,7 +134,7 @@ def _without_foreign_load(results: ResultSet, suite: Suite, product: Product) ->
 def _calibration(folder: Path) -> Calibration | None:
     data = artifact.file_in(folder, CALIBRATION)
     try:
-        return codec.parse_calibration(data) if data is not None else None
+        return codec.CALIBRATION.parse(data) if data is not None else None
     except ValueError as error:
         raise BaselineError(f"{folder / CALIBRATION}: {error}") from error
 

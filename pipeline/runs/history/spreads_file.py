@@ -40,7 +40,7 @@ def _read(path: Path) -> tuple[SpreadHistory, ...]:
     if nightly_records.is_nightly_file(path) or _is_nightly(data):
         return nightly_records.spread_histories(nightly_records.parse(data, path))
     try:
-        return (codec.parse_spreads(data),)
+        return (codec.SPREADS.parse(data),)
     except ValueError as error:
         raise BaselineError(f"{path}: {error}", hint=hint) from error
 
