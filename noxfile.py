@@ -70,7 +70,7 @@ def _lint_workflows(session: nox.Session) -> None:
         ("vendor.dependabot", [".github/dependabot.yml"]),
     ):
         session.run("check-jsonschema", "--builtin-schema", schema, *files)
-    session.run("shellcheck", *_files(".github/scripts/*.sh"))
+    session.run("shellcheck", *_files(".github/scripts/*.sh"), *_files("docs/examples/*/*.sh"))
 
 
 def _files(pattern: str) -> list[str]:
