@@ -23,8 +23,8 @@ def _doctor(args: argparse.Namespace) -> Exit:
 
     checks = doctor.checks()
     if args.environment:
-        from pipeline.environments import cluster_checks
+        from pipeline.environments.registry import read_environment
 
-        checks += cluster_checks.checks(args.environment)
+        checks += read_environment(args.environment).checks()
     output.print_stdout(codec.list_json("checks", checks) if args.json else doctor.render(checks))
     return Exit.NOT_STARTED if doctor.is_missing(checks) else Exit.NO_REGRESSION

@@ -26,9 +26,9 @@ def add(commands: "options.Commands") -> None:
 
 def _create(args: argparse.Namespace) -> Exit:
     cluster = _cluster(args)
-    if not cluster.is_there():
-        cluster.make()
-    cluster.found()
+    if not cluster.exists():
+        cluster.create()
+    cluster.connect()
     output.print_stdout(
         f"the kind cluster {cluster.settings.name} is up; its kubeconfig: {cluster.kubeconfig}\n"
     )
@@ -36,7 +36,7 @@ def _create(args: argparse.Namespace) -> Exit:
 
 
 def _delete(args: argparse.Namespace) -> Exit:
-    _cluster(args).down()
+    _cluster(args).delete()
     return Exit.NO_REGRESSION
 
 

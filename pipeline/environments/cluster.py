@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipeline.environments import bootstrap, components, manifests, pki
-from pipeline.environments.api import Api
+from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.connect import Connection, Connector, ServiceRef, until
 from pipeline.environments.containers import find_processes, read_usage
@@ -246,6 +247,35 @@ class _Arm:
             if status := one.exit_status():
                 raise LoadError(f"the way to a component of the {self.arm} {status} under load")
         pods.check(self.applied)
+
+
+def choose_nodes(api: Api, settings: ClusterSettings) -> list[str]:
+    """Return the names of two nodes, one for each arm; empty to leave it to the scheduler.
+
+    They are the first by name that match the node selector, are ready and schedulable, and have
+    no taint. With tolerations in the settings, taints do not matter.
+    """
+    selector = ",".join(f"{name}={value}" for name, value in settings.node_selector.items())
+    try:
+        nodes = api.request("GET", "/api/v1/nodes", query={"labelSelector": selector})
+    except ClusterError as error:
+        log.warning("nodes cannot be listed, so the scheduler places both builds: %s", error)
+        return []
+    is_tolerant = bool(settings.tolerations)
+    names = sorted(
+        str(node["metadata"]["name"])
+        for node in nodes.get("items", ())
+        if _takes_pods(node, is_tolerant=is_tolerant)
+    )
+    return names[:2] if len(names) > 1 else []
+
+
+def _takes_pods(node: Mapping[str, Any], *, is_tolerant: bool) -> bool:
+    spec = node.get("spec", {})
+    taints = [t for t in spec.get("taints") or () if t.get("effect") != "PreferNoSchedule"]
+    conditions = node.get("status", {}).get("conditions") or ()
+    is_ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return is_ready and not spec.get("unschedulable") and (is_tolerant or not taints)
 
 
 def _inside(place: NamespaceSpec, component: str) -> str:

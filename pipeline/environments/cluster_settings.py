@@ -1,43 +1,41 @@
-"""Settings of every environment in which subjects are Pods of a cluster."""
+"""Settings that all environments share in which subjects are Pods of a cluster."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints
 
+from pipeline.model.subject import Product
 from pipeline.storage.settings import Settings
 
-MOST_PODS = 100
-"""Of load: each is asked for its points in turn."""
+MAX_LOAD_PODS = 100
+"""Most load pods of a run: their results are downloaded one after the other."""
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,20}[a-z0-9])?$")]
 
 
 class Resources(Settings):
-    """What one container gets: requests and limits are the same.
+    """Resources of one container; its requests equal its limits.
 
     Attributes:
-        cpu: Processors, also the container's GOMAXPROCS, rounded up; without a number it takes
-            what the node has left, as processes of one machine do.
-        memory_mib: Memory; nine tenths of it are the container's GOMEMLIMIT.
+        cpu: CPU limit, also the container's GOMAXPROCS, rounded up; None for no limit.
+        memory_mib: Memory limit; nine tenths of it are the container's GOMEMLIMIT.
     """
 
     cpu: PositiveFloat | None = None
     memory_mib: PositiveInt = 1024
 
-    @property
-    def written(self) -> str:
-        """What it is, for people."""
+    def __str__(self) -> str:
         return f"{'' if self.cpu is None else f'{self.cpu:g} CPU, '}{self.memory_mib} MiB"
 
 
 class LoadPodSettings(Settings):
-    """The pods that the load comes from, instead of this machine.
+    """Settings of the pods that apply the load.
 
     Attributes:
-        resources: Of each pod.
-        node_selector: Labels of the nodes that they may run on, instead of those of the builds.
-        k6_operator: Whether a k6-operator that is in the cluster makes them, or never.
-        keep_m: Minutes that a pod keeps its points, if nobody takes them.
+        resources: Resources of each pod.
+        node_selector: Labels of the nodes for these pods, instead of those for the builds.
+        k6_operator: `auto` to use a k6-operator if the cluster has one; `never` to use a Job.
+        keep_m: Minutes that a pod keeps its results if they are not downloaded.
     """
 
     resources: Resources = Resources(memory_mib=1024)
@@ -47,7 +45,7 @@ class LoadPodSettings(Settings):
 
 
 class Toleration(Settings):
-    """A taint that Pods may stand, as Kubernetes writes it."""
+    """A toleration of a taint, with the keys of Kubernetes."""
 
     key: str = ""
     operator: Literal["Exists", "Equal"] = "Equal"
@@ -56,26 +54,26 @@ class Toleration(Settings):
 
 
 class ClusterSettings(Settings):
-    """What the environments `kind` and `remote` share.
+    """Settings that `kind` and `remote` share.
 
     Attributes:
-        ready_s: Seconds that a Pod has to be Ready, its image pulled, and that a server has to make
-            a first Project.
-        gone_s: Seconds that the deletion of a namespace is waited for.
-        prefix: Of the name of every namespace.
-        expires_h: Hours after which a sweep may delete what a run that was killed has left.
-        registry: Where the images of `binary:`, `source:` and `reference` subjects and of etcd
-            are, such as `europe-docker.pkg.dev/me/perf`; empty where they are loaded.
-        pull_secret: `NAMESPACE/NAME` of a Secret with which images are pulled, or empty.
-        node_selector: Labels of the nodes that Pods may run on.
-        tolerations: Taints that they may stand.
-        storage_class: Of etcd's volume; empty for an emptyDir of the node.
+        ready_s: Seconds until a Pod must be Ready, image pull included, and until a server must
+            have made a first Project.
+        gone_s: Seconds to wait for the deletion of a namespace.
+        prefix: Prefix of the names of all namespaces.
+        expires_h: Hours after which a sweep may delete what a killed run has left.
+        registry: Registry with the images of etcd and of `binary:`, `source:` and `reference`
+            subjects, such as `europe-docker.pkg.dev/me/perf`; empty if images are loaded.
+        pull_secret: `NAMESPACE/NAME` of a Secret for pulling images; empty for none.
+        node_selector: Labels of the nodes for the builds.
+        tolerations: Tolerations of all Pods.
+        storage_class: Storage class of etcd's volume; empty for an emptyDir of the node.
         storage_gib: Size of that volume.
-        server: Of the API server.
-        manager: Of Milo's controller-manager.
-        etcd: Of etcd.
-        load_pods: How many pods share the load; 0 for this machine.
-        load: Of those pods.
+        server: Resources of the API server.
+        manager: Resources of Milo's controller-manager.
+        etcd: Resources of etcd.
+        load_pods: Number of pods that share the load; 0 if this machine applies it.
+        load: Settings of those pods.
     """
 
     ready_s: PositiveFloat = 120.0
@@ -91,32 +89,43 @@ class ClusterSettings(Settings):
     server: Resources = Resources(memory_mib=3072)
     manager: Resources = Resources(memory_mib=1024)
     etcd: Resources = Resources(memory_mib=1024)
-    load_pods: Annotated[int, Field(ge=0, le=MOST_PODS)] = 0
+    load_pods: Annotated[int, Field(ge=0, le=MAX_LOAD_PODS)] = 0
     load: LoadPodSettings = LoadPodSettings()
 
-    @property
-    def needs_of_load(self) -> tuple[str, ...]:
-        """Names of the programs that load pods want."""
-        return ("load-agent",) if self.load_pods else ()
+    starts_images: ClassVar[bool] = True
+    shows_processes: ClassVar[bool] = False
+    usual_start_s: ClassVar[float]
+    cluster_program: ClassVar[str]
+    direct_path: ClassVar[str]
 
     @property
-    def facts_of_load(self) -> dict[str, str]:
-        """What of the load makes numbers comparable only with those of the same."""
-        return {"load pods": str(self.load_pods)} if self.load_pods else {}
+    def needs(self) -> tuple[str, ...]:
+        """See `EnvironmentSettings.needs`."""
+        return ("etcd", self.cluster_program, *(("load-agent",) if self.load_pods else ()))
+
+    @property
+    def load_path(self) -> str:
+        """See `EnvironmentSettings.load_path`."""
+        return "within the cluster" if self.load_pods else self.direct_path
 
     @property
     def asks(self) -> str:
-        """What each build asks of the nodes, requests and limits alike."""
-        return ", ".join(
-            f"{name} {one.written}"
-            for name, one in (
-                ("server", self.server),
-                ("manager", self.manager),
-                ("etcd", self.etcd),
-            )
-        )
+        """See `EnvironmentSettings.asks`."""
+        return f"server {self.server}, manager {self.manager}, etcd {self.etcd}"
 
     @property
     def asks_for_load(self) -> str:
-        """What the pods that the load comes from ask of the nodes; empty for none."""
-        return f"{self.load_pods} of {self.load.resources.written}" if self.load_pods else ""
+        """See `EnvironmentSettings.asks_for_load`."""
+        return f"{self.load_pods} of {self.load.resources}" if self.load_pods else ""
+
+    def load_facts(self) -> dict[str, str]:
+        """Return the facts of the fingerprint that every cluster has."""
+        return {"load pods": str(self.load_pods)} if self.load_pods else {}
+
+    def start_s(self, product: Product) -> float:
+        """See `EnvironmentSettings.start_s`."""
+        return self.usual_start_s
+
+    def price(self, duration_s: float) -> str:
+        """See `EnvironmentSettings.price`."""
+        return ""

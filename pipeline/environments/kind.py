@@ -1,8 +1,9 @@
-"""Subjects in a kind cluster of our own: made, found again, and deleted."""
+"""Start subjects in a kind cluster, which is created and deleted here."""
 
 import hashlib
 import json
 import re
+import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.connect import COMPONENTS, FIRST_NODE_PORT, NodePortConnector
 from pipeline.environments.images import Image, pack
+from pipeline.model.health import Check, Status
 from pipeline.model.ports import Program
 from pipeline.model.subject import Arm
 from pipeline.system import paths, processes
@@ -24,22 +26,25 @@ from pipeline.system.errors import LaunchError, PipelineError
 from pipeline.system.lock import exclusive_lock
 from pipeline.system.log import log, step
 from pipeline.system.tls import ADDRESS
+from pipeline.toolchain.kind import kind, kind_recipe, own_kind
 
 _CONFIG_LABEL = "milo-perf/config"
 _PORT_LABEL = "milo-perf/port"
 _PORTS = len(Arm) * len(COMPONENTS)
+_ENGINES = ("docker", "podman", "nerdctl")
 _PORT_RANGE = range(32_000, 60_000, _PORTS)
 _UP_S, _DOWN_S, _LOAD_S = 900.0, 120.0, 300.0
+_RECREATE = "`milo-perf kind down` deletes it; or set another `name` in [environment]"
 _NO_ENGINE = "kind needs Docker or Podman: does `docker info` or `podman info` answer?"
 
 
 class KindSettings(ClusterSettings):
-    """A cluster of one node, in a container of this machine.
+    """Settings of a kind cluster: one node, in a container of this machine.
 
     Attributes:
-        name: Of the cluster.
-        node_image: Image of its node; empty for the one that kind itself names.
-        keep: Whether a cluster that a run has made stays when the run ends.
+        name: Name of the cluster.
+        node_image: Image of the node; empty for kind's default.
+        keep: True to keep a cluster that a run has created.
     """
 
     kind: Literal["kind"] = "kind"
@@ -47,37 +52,35 @@ class KindSettings(ClusterSettings):
     node_image: str = ""
     keep: bool = False
 
-    start_s: ClassVar[float] = 25.0
     is_here: ClassVar[bool] = True
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Names of the programs that it wants."""
-        return ("etcd", "kind", *self.needs_of_load)
+    usual_start_s: ClassVar[float] = 25.0
+    cluster_program: ClassVar[str] = "kind"
+    direct_path: ClassVar[str] = "loopback only"
 
     @property
     def facts(self) -> dict[str, str]:
-        """What makes its numbers comparable only with those of the same."""
-        return {
-            "environment": self.kind,
-            "node image": self.node_image or "of kind",
-            **self.facts_of_load,
-        }
+        """See `EnvironmentSettings.facts`."""
+        image = self.node_image or "of kind"
+        return {"environment": self.kind, "node image": image, **self.load_facts()}
+
+    def checks(self) -> list[Check]:
+        """See `EnvironmentSettings.checks`."""
+        return list(_checks(self))
 
     @contextmanager
-    def opened(self, programs: Mapping[str, Program]) -> Iterator[ClusterEnvironment]:
-        """Enter with what launches subjects; a cluster that was not there is made meanwhile.
+    def open(self, programs: Mapping[str, Program]) -> Iterator[ClusterEnvironment]:
+        """Enter with the cluster, which is created if it does not exist, and deleted at the end.
 
         Raises:
-            LaunchError: There is no engine, or the cluster cannot be made or is not ours.
+            LaunchError: There is no container engine, or the cluster cannot be created or used.
         """
         cluster = KindCluster(self, programs["kind"])
         with ExitStack() as stack:
-            if not cluster.is_there():
+            if not cluster.exists():
                 if not self.keep:
-                    stack.callback(cluster.down_if_made)
-                cluster.make()
-            api, port = cluster.found()
+                    stack.callback(cluster.delete_if_created)
+                cluster.create()
+            api, port = cluster.connect()
             yield ClusterEnvironment(
                 settings=self,
                 api=api,
@@ -90,11 +93,11 @@ class KindSettings(ClusterSettings):
 
 @dataclass(frozen=True, slots=True)
 class KindCluster:
-    """One cluster, by its name.
+    """A kind cluster, by its name.
 
     Attributes:
-        settings: Of the environment.
-        program: kind.
+        settings: Settings of the environment.
+        program: The program kind.
     """
 
     settings: KindSettings
@@ -103,30 +106,30 @@ class KindCluster:
 
     @property
     def folder(self) -> Path:
-        """Return where its configuration, kubeconfig and log are; it is there as long as it is."""
+        """Folder with configuration, kubeconfig and log; it exists as long as the cluster."""
         return paths.cache() / "kind" / self.settings.name
 
     @property
     def kubeconfig(self) -> Path:
-        """Return the path of its kubeconfig; yours is left alone."""
+        """Path of its kubeconfig; the user's own is not changed."""
         return self.folder / "kubeconfig"
 
-    def is_there(self) -> bool:
-        """Return whether there is a cluster of this name.
+    def exists(self) -> bool:
+        """Return True if there is a cluster of this name.
 
         Raises:
-            LaunchError: No engine answers.
+            LaunchError: No container engine answers.
         """
-        said = processes.capture([str(self.program.path), "get", "clusters"])
-        if said is None:
+        names = processes.capture([str(self.program.path), "get", "clusters"])
+        if names is None:
             raise LaunchError("kind cannot list its clusters", hint=_NO_ENGINE)
-        return self.settings.name in said.split()
+        return self.settings.name in names.split()
 
-    def make(self) -> None:
-        """Make the cluster; what is there of it is deleted when that fails.
+    def create(self) -> None:
+        """Create the cluster; delete it again if that fails.
 
         Raises:
-            LaunchError: It cannot be made.
+            LaunchError: The cluster cannot be created.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / "config.yaml"
@@ -134,53 +137,53 @@ class KindCluster:
         name = self.settings.name
         command = ["create", "cluster", f"--name={name}", f"--config={path}", "--wait=180s"]
         try:
-            with step(f"make the kind cluster {name}"):
+            with step(f"create the kind cluster {name}"):
                 self._run([*command, f"--kubeconfig={self.kubeconfig}"], _UP_S)
-        except BaseException:  # Ctrl-C too: a container of the engine does not end with us
-            self.down()
+        except BaseException:  # Ctrl-C too: the engine's containers do not end with us
+            self.delete()
             raise
 
-    def found(self) -> tuple[Api, int]:
+    def connect(self) -> tuple[Api, int]:
         """Return a client of the cluster, and its first port on loopback.
 
         Raises:
-            LaunchError: It is not one that we made with these settings.
+            LaunchError: The cluster was not created by us, or with other settings.
         """
         name = self.settings.name
-        said = processes.capture([str(self.program.path), "get", "kubeconfig", f"--name={name}"])
-        if not said:
-            raise LaunchError(f"kind gives no kubeconfig of the cluster {name}", hint=self._again())
+        text = processes.capture([str(self.program.path), "get", "kubeconfig", f"--name={name}"])
+        if not text:
+            raise LaunchError(f"kind gives no kubeconfig of the cluster {name}", hint=_RECREATE)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.kubeconfig.touch(mode=0o600)
-        self.kubeconfig.write_text(said, encoding="utf-8")
+        self.kubeconfig.write_text(text, encoding="utf-8")
         api = Api(str(self.kubeconfig))
         try:
             (node,) = api.request("GET", "/api/v1/nodes")["items"]
             labels = node["metadata"].get("labels", {})
         except (ClusterError, KeyError, ValueError) as error:
             raise LaunchError(
-                f"the cluster {name} is not as we make one: {error}", hint=self._again()
+                f"the cluster {name} is not one of ours: {error}", hint=_RECREATE
             ) from error
         if labels.get(_CONFIG_LABEL) != self._digest() or not labels.get(_PORT_LABEL):
             raise LaunchError(
-                f"the kind cluster {name} was made by somebody else, or with other settings",
-                hint=self._again(),
+                f"the kind cluster {name} was created by somebody else, or with other settings",
+                hint=_RECREATE,
             )
-        there = node.get("status", {}).get("images") or ()
-        self._loaded.update(name for image in there for name in image.get("names") or ())
+        images = node.get("status", {}).get("images") or ()
+        self._loaded.update(name for image in images for name in image.get("names") or ())
         return api, int(labels[_PORT_LABEL])
 
-    def down(self) -> None:
-        """Delete the cluster with all that is in it.
+    def delete(self) -> None:
+        """Delete the cluster.
 
         Raises:
-            LaunchError: We did not make one of this name, or it cannot be deleted.
+            LaunchError: We did not create it, or it cannot be deleted.
         """
         name = self.settings.name
         if not self.folder.is_dir():
             raise LaunchError(
-                f"milo-perf did not make a kind cluster {name} here, and deletes no other's",
-                hint=f"to delete it all the same: kind delete cluster --name {name}",
+                f"milo-perf did not create the kind cluster {name}, so it does not delete it",
+                hint=f"to delete it anyway: kind delete cluster --name {name}",
             )
         kubeconfig = f"--kubeconfig={self.kubeconfig}"
         self._run(["delete", "cluster", f"--name={name}", kubeconfig], _DOWN_S)
@@ -189,16 +192,16 @@ class KindCluster:
         self.folder.rmdir()
         log.info("the kind cluster %s is deleted", name)
 
-    def down_if_made(self) -> None:
-        """Delete the cluster unless that was done already, as after one that could not be made."""
+    def delete_if_created(self) -> None:
+        """Delete the cluster, unless a failed creation has deleted it already."""
         if self.folder.is_dir():
-            self.down()
+            self.delete()
 
     def image(self, name: str, programs: Mapping[str, Path], digest: str) -> Image:
-        """Return an image of programs that is on the node.
+        """Return an image of programs, loaded onto the node.
 
         Raises:
-            LaunchError: It cannot be packed or loaded.
+            LaunchError: The image cannot be packed or loaded.
         """
         image = pack(name, programs, digest)
         if image.reference not in self._loaded:
@@ -208,10 +211,10 @@ class KindCluster:
         return image
 
     def config(self, first_port: int) -> dict[str, Any]:
-        """Return what kind makes the cluster from.
+        """Return the configuration for `kind create cluster`.
 
         Args:
-            first_port: Of loopback, followed by one for each component of each arm.
+            first_port: First of the loopback ports, one for each component of each arm.
         """
         node: dict[str, Any] = {
             "role": "control-plane",
@@ -231,9 +234,9 @@ class KindCluster:
         return {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}
 
     def _digest(self) -> str:
-        """Return what tells clusters apart that need different settings; a label of a node."""
-        decides = [self.settings.node_image, self.program.version, FIRST_NODE_PORT, _PORTS]
-        return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+        """Return a digest of all that the cluster is created with; it is a label of the node."""
+        inputs = [self.settings.node_image, self.program.version, FIRST_NODE_PORT, _PORTS]
+        return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
 
     def _run(self, arguments: Sequence[str], timeout_s: float) -> None:
         output = self.folder / "kind.log"
@@ -247,26 +250,27 @@ class KindCluster:
                 )
         except PipelineError as error:
             raise LaunchError(
-                f"kind: {error}", hint=f"{_reason(error.hint)}{error.hint}"
+                f"kind: {error}", hint=f"{_advice(error.hint)}{error.hint}"
             ) from error
 
-    def _again(self) -> str:
-        return "`milo-perf kind down` deletes it; or set another `name` in [environment]"
 
-
-def _reason(said: str) -> str:
-    """Return what helps against a failure of kind, as a line; nothing where only its log can."""
-    if re.search(r"address already in use|port is already allocated", said):
-        return "a port was taken meanwhile: try again\n"
-    if re.search(r"failed to pull image|pull access denied|no such image", said, re.IGNORECASE):
+def _advice(output: str) -> str:
+    """Return a line with advice on a failure of kind, or "" if only its output can help."""
+    if re.search(r"address already in use|port is already allocated", output):
+        return "another program has taken a port: try again\n"
+    if re.search(r"failed to pull image|pull access denied|no such image", output, re.IGNORECASE):
         return "the node's image cannot be pulled: load it yourself, and set `node_image`\n"
-    if re.search(r"cannot connect to the docker daemon|permission denied", said, re.IGNORECASE):
+    if re.search(r"cannot connect to the docker daemon|permission denied", output, re.IGNORECASE):
         return f"{_NO_ENGINE}\n"
     return ""
 
 
 def free_ports() -> int:
-    """Return the first of as many ports of loopback in a row as are needed, all free just now."""
+    """Return the first of a range of free loopback ports, one for each component of each arm.
+
+    Raises:
+        LaunchError: There is no such range.
+    """
     for first in _PORT_RANGE:
         with ExitStack() as stack:
             try:
@@ -276,4 +280,48 @@ def free_ports() -> int:
             except OSError:
                 continue
             return first
-    raise LaunchError("no six ports in a row are free on loopback", hint="stop what has them")
+    raise LaunchError(
+        f"no {_PORTS} consecutive ports are free on loopback",
+        hint="stop the programs that use them",
+    )
+
+
+def _checks(settings: KindSettings) -> Iterator[Check]:
+    engine = _engine()
+    yield engine
+    try:
+        own = own_kind()
+        recipe = kind_recipe()
+    except PipelineError as error:
+        yield Check("kind", Status.MISSING, str(error), error.hint)
+        return
+    if own is None:
+        found = f"not on the path: {recipe.title} is built, unless it is in the cache"
+        yield Check("kind", Status.OK, found, cost=recipe.usual)
+        return
+    yield Check("kind", Status.OK, str(own))
+    if engine.status is Status.OK:
+        yield _cluster_check(settings)
+
+
+def _engine() -> Check:
+    name = next((one for one in _ENGINES if shutil.which(one)), "")
+    if not name:
+        found = f"none of {', '.join(_ENGINES)} is on the path"
+        return Check("container engine", Status.MISSING, found, "sudo apt-get install docker.io")
+    if processes.capture([name, "info"]) is None:
+        fix = f"start it, and check your permissions: {name} info"
+        return Check("container engine", Status.MISSING, f"`{name} info` fails", fix)
+    return Check("container engine", Status.OK, f"{name} answers")
+
+
+def _cluster_check(settings: KindSettings) -> Check:
+    try:
+        cluster = KindCluster(settings, kind())
+        if not cluster.exists():
+            found = "not there: a run creates it, and deletes it at its end"
+            return Check("kind cluster", Status.OK, found, cost="about a minute, without the image")
+        cluster.connect()
+    except PipelineError as error:
+        return Check("kind cluster", Status.MISSING, str(error), error.hint)
+    return Check("kind cluster", Status.OK, f"{settings.name} runs, and is ours")

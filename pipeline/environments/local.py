@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import PositiveFloat
 
 from pipeline.environments import bootstrap, commands, pki
+from pipeline.model.health import Check
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.subject import Arm, Product
 from pipeline.storage.settings import Settings
@@ -27,38 +28,45 @@ _UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag:? .*?(--?[A-Za-z][\w-]*
 
 
 class LocalSettings(Settings):
-    """Processes on this machine.
+    """Settings of subjects that are processes of this machine.
 
     Attributes:
-        ready_s: Seconds that a server has, from its start, to answer and to make a first Project.
+        ready_s: Seconds from the start of a server until it must answer, and must have made a
+            first Project.
     """
 
     kind: Literal["local"] = "local"
     ready_s: PositiveFloat = 60.0
 
     needs: ClassVar[tuple[str, ...]] = ("etcd",)
-    start_s: ClassVar[float] = 9.0
     is_here: ClassVar[bool] = True
+    starts_images: ClassVar[bool] = False
+    shows_processes: ClassVar[bool] = True
     load_pods: ClassVar[int] = 0
-
-    @property
-    def asks(self) -> str:
-        """What it takes of other machines: nothing."""
-        return ""
-
-    @property
-    def asks_for_load(self) -> str:
-        """What the load takes of other machines: nothing."""
-        return ""
+    load_path: ClassVar[str] = "loopback only"
+    asks: ClassVar[str] = ""
+    asks_for_load: ClassVar[str] = ""
 
     @property
     def facts(self) -> dict[str, str]:
-        """What makes its numbers comparable only with those of the same."""
+        """See `EnvironmentSettings.facts`."""
         return {"environment": self.kind}
 
+    def start_s(self, product: Product) -> float:
+        """See `EnvironmentSettings.start_s`."""
+        return 3.0 if product is Product.REFERENCE else 9.0
+
+    def price(self, duration_s: float) -> str:
+        """Return nothing: this machine is free."""
+        return ""
+
+    def checks(self) -> list[Check]:
+        """Return nothing: the doctor always checks this machine."""
+        return []
+
     @contextmanager
-    def opened(self, programs: Mapping[str, Program]) -> Iterator["LocalEnvironment"]:
-        """Enter with what launches subjects; there is nothing that launches share."""
+    def open(self, programs: Mapping[str, Program]) -> Iterator["LocalEnvironment"]:
+        """See `EnvironmentSettings.open`."""
         yield self.environment(programs["etcd"])
 
     def environment(self, etcd: Program) -> "LocalEnvironment":

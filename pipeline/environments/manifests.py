@@ -221,15 +221,12 @@ def quantities(resources: Resources) -> dict[str, str]:
     return found
 
 
-def rights(*, with_load: bool = False) -> list[Manifest]:
-    """Return the rules of the role in `deploy/rights.yaml`, and of that of load pods if wanted."""
+def rules(names: Sequence[str]) -> list[Manifest]:
+    """Return the access rules of roles, by the names of their files in `deploy/`."""
     import yaml
 
-    names = ("rights.yaml", *(("rights-load.yaml",) if with_load else ()))
-    roles = [
-        yaml.safe_load(paths.project_path("deploy", one).read_text(encoding="utf-8"))
-        for one in names
-    ]
+    files = [paths.project_path("deploy", name) for name in names]
+    roles = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
     return [rule for role in roles for rule in role["rules"]]
 
 

@@ -1,114 +1,115 @@
-"""Which environment a person chose: by name, or by a file with the table [environment]."""
+"""The list of environments: a new one is its settings, with its code, and one line here."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.kind import KindSettings
 from pipeline.environments.local import LocalSettings
 from pipeline.environments.remote import RemoteSettings
+from pipeline.model.ports import EnvironmentSettings
 from pipeline.storage import toml_file
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import truncate
 
-# The registry: a new environment is one name here and one file.
-AnyEnvironment = Annotated[
-    LocalSettings | KindSettings | RemoteSettings, Field(discriminator="kind")
-]
-NAMES = ("local", "kind", "remote")
-_MOST_COMPLAINTS = 20
-_SENTENCE = 300  # characters of a key, or of what is wrong with it
+ENVIRONMENT_SETTINGS: Mapping[str, type[BaseModel]] = {
+    "local": LocalSettings,
+    "kind": KindSettings,
+    "remote": RemoteSettings,
+}
+"""Settings of each environment, by its name."""
 
-_READ: TypeAdapter[LocalSettings | KindSettings | RemoteSettings] = TypeAdapter(AnyEnvironment)
+if TYPE_CHECKING:  # so the pipeline uses only members that the protocol names
+    AnyEnvironmentSettings = EnvironmentSettings
+else:
+    AnyEnvironmentSettings = Annotated[
+        Union[tuple(ENVIRONMENT_SETTINGS.values())],  # noqa: UP007 (the members are in a mapping)
+        Field(discriminator="kind"),
+    ]
+"""Type of an environment's settings in a suite."""
+
+_MAX_COMPLAINTS = 20
+_MAX_TEXT = 300  # characters of a key, or of a message about it
+
+_ADAPTER: TypeAdapter[EnvironmentSettings] = TypeAdapter(AnyEnvironmentSettings)
 
 
-def read_environment(name: str) -> AnyEnvironment:
+def read_environment(name: str) -> EnvironmentSettings:
     """Return the settings of an environment.
 
     Args:
-        name: `local`, `kind`, `remote`, or the path of a .toml file with the table [environment].
+        name: Name of an environment, or path of a .toml file with the table [environment].
 
     Raises:
         ConfigError: There is no such environment, or the file cannot be used.
     """
-    if name in NAMES:
+    if name in ENVIRONMENT_SETTINGS:
         return from_values({"kind": name}, name)
     if not name.endswith(".toml"):
         raise ConfigError(
             f"there is no environment `{name}`",
-            hint=f"write {', '.join(NAMES)}, or the path of a .toml file with [environment]",
+            hint=f"write {', '.join(ENVIRONMENT_SETTINGS)}, or the path of a .toml file with"
+            " [environment]",
         )
-    return read(toml_file.read(Path(name).expanduser(), "the environment"), name)
-
-
-def with_load_pods(settings: AnyEnvironment, count: int) -> AnyEnvironment:
-    """Return settings with another number of load pods.
-
-    Raises:
-        ConfigError: The environment has no pods, or the number is out of range.
-    """
-    if not isinstance(settings, ClusterSettings):
-        raise ConfigError(
-            f"--load-pods {count}: the environment {settings.kind} has no pods",
-            hint='say --environment kind, or the path of a file with kind = "remote"',
-        )
-    return from_values(settings.model_dump() | {"load_pods": count}, f"--load-pods {count}")
-
-
-def with_cluster_kept(settings: AnyEnvironment) -> AnyEnvironment:
-    """Return settings of kind that leave a cluster which is created for the run.
-
-    Raises:
-        ConfigError: The environment creates no cluster.
-    """
-    if not isinstance(settings, KindSettings):
-        raise ConfigError(
-            f"--keep: the environment {settings.kind} creates no cluster",
-            hint="only a kind cluster is created for a run, and deleted at its end",
-        )
-    return settings.model_copy(update={"keep": True})
-
-
-def from_values(table: Mapping[str, object], source: str) -> AnyEnvironment:
-    """Return the environment that a table describes.
-
-    Args:
-        table: Settings by key, with `kind`.
-        source: Name of the file or argument, for messages.
-
-    Raises:
-        ConfigError: Naming the key and what was expected there.
-    """
-    try:
-        return _READ.validate_python(table)
-    except ValidationError as error:
-        first, *others = [
-            _sentence(source, e["loc"], e["msg"]) for e in error.errors()[:_MOST_COMPLAINTS]
-        ]
-        raise ConfigError(first, hint="\n".join(others)) from error
-
-
-def read(text: str, name: str) -> AnyEnvironment:
-    """Return the environment that a text of TOML describes.
-
-    Args:
-        text: With one table, [environment].
-        name: Of its file, for messages.
-
-    Raises:
-        ConfigError: Naming the key and what was expected there.
-    """
-    tables = toml_file.parsed(text, name)
+    tables = toml_file.parsed(toml_file.read(Path(name).expanduser(), "the environment"), name)
     table = tables.get("environment")
     if not isinstance(table, Mapping) or len(tables) > 1:
         raise ConfigError(f"{name}: must have one table, [environment], and nothing else")
     return from_values(table, name)
 
 
-def _sentence(name: str, loc: tuple[int | str, ...], message: str) -> str:
-    where = ".".join(["environment", *(str(part) for part in loc[1:])])  # the first is the kind
-    said = "unknown key" if message.startswith("Extra inputs") else message
-    return f"{name}: {truncate(where, _SENTENCE)}: {truncate(said, _SENTENCE)}"
+def with_setting(
+    settings: EnvironmentSettings, key: str, value: object, option: str
+) -> EnvironmentSettings:
+    """Return the settings with another value of one key.
+
+    Args:
+        settings: The settings.
+        key: Key of the table [environment], such as `load_pods`.
+        value: New value.
+        option: Option that sets the key, for messages, such as `--load-pods 3`.
+
+    Raises:
+        ConfigError: The environment has no such key, or the value is not allowed.
+    """
+    able = [name for name, model in ENVIRONMENT_SETTINGS.items() if key in model.model_fields]
+    if settings.kind not in able:
+        raise ConfigError(
+            f"{option}: the environment {settings.kind} has no setting `{key}`",
+            hint=f"say --environment {able[0]}, or the path of a file with one of these kinds:"
+            f" {', '.join(able)}",
+        )
+    return from_values({**to_values(settings), key: value}, option)
+
+
+def to_values(settings: EnvironmentSettings) -> dict[str, Any]:
+    """Return the kind, and all values that are not the default, for JSON."""
+    values = _ADAPTER.dump_python(settings, mode="json", exclude_defaults=True)
+    return {"kind": settings.kind, **values}
+
+
+def from_values(table: Mapping[str, object], source: str) -> EnvironmentSettings:
+    """Return the settings that a table describes.
+
+    Args:
+        table: Values by key, with `kind`.
+        source: Name of the file or option, for messages.
+
+    Raises:
+        ConfigError: A key or a value is wrong.
+    """
+    try:
+        return _ADAPTER.validate_python(table)
+    except ValidationError as error:
+        first, *others = [
+            _complaint(source, e["loc"], e["msg"]) for e in error.errors()[:_MAX_COMPLAINTS]
+        ]
+        raise ConfigError(first, hint="\n".join(others)) from error
+
+
+def _complaint(source: str, location: tuple[int | str, ...], message: str) -> str:
+    key = ".".join(["environment", *(str(part) for part in location[1:])])  # the first is the kind
+    text = "unknown key" if message.startswith("Extra inputs") else message
+    return f"{source}: {truncate(key, _MAX_TEXT)}: {truncate(text, _MAX_TEXT)}"

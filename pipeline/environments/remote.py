@@ -1,27 +1,28 @@
-"""Subjects in any cluster that a kubeconfig leads to."""
+"""Start subjects in an existing cluster, which a kubeconfig names."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Literal
-from urllib.parse import urlencode
+from typing import ClassVar, Literal
 
-from pipeline.environments.api import Api, ClusterError
-from pipeline.environments.cluster import ClusterEnvironment
+from pipeline.environments import cluster_checks
+from pipeline.environments.api import Api
+from pipeline.environments.cluster import ClusterEnvironment, choose_nodes
 from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.connect import PortForwardConnector
 from pipeline.environments.gke.resources import POOL_LABEL
 from pipeline.environments.images import Image, pack
+from pipeline.model.health import Check
 from pipeline.model.ports import Program
 from pipeline.system.errors import ConfigError
 from pipeline.system.log import log
 
 
 class RemoteSettings(ClusterSettings):
-    """A cluster that is there.
+    """Settings of an existing cluster.
 
     Attributes:
-        kubeconfig: Its path; empty for the one that KUBECONFIG names, or the usual one.
+        kubeconfig: Path of the kubeconfig; empty for KUBECONFIG or the default path.
         context: Name of a context in it; empty for the current one.
     """
 
@@ -29,35 +30,45 @@ class RemoteSettings(ClusterSettings):
     kubeconfig: str = ""
     context: str = ""
 
-    start_s: ClassVar[float] = 30.0
     is_here: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Names of the programs that it wants."""
-        return ("etcd", "kubectl", *self.needs_of_load)
+    usual_start_s: ClassVar[float] = 30.0
+    cluster_program: ClassVar[str] = "kubectl"
+    direct_path: ClassVar[str] = "through the cluster's API"
 
     @property
     def facts(self) -> dict[str, str]:
-        """What makes its numbers comparable only with those of the same."""
-        return {
-            "environment": self.kind,
-            "context": self.context or "current",
-            **self.facts_of_load,
-        }
+        """See `EnvironmentSettings.facts`."""
+        context = self.context or "current"
+        return {"environment": self.kind, "context": context, **self.load_facts()}
 
     @property
     def is_gke(self) -> bool:
-        """Whether this is GKE: a context that gcloud wrote, or nodes that `cluster create` made."""
+        """True for a context that gcloud wrote, and for nodes that `cluster create` made."""
         return self.context.startswith("gke_") or POOL_LABEL in self.node_selector
 
+    def price(self, duration_s: float) -> str:
+        """Return the price on GKE; empty for any other cluster."""
+        if not self.is_gke:
+            return ""
+        from pipeline.environments.gke import cost
+
+        return str(cost.run_cost(duration_s, self.load_pods, cost.prices()))
+
     def api(self) -> Api:
-        """Return a client of the cluster; see `Api`."""
+        """Return a client of the cluster.
+
+        Raises:
+            ConfigError: The kubeconfig cannot be used.
+        """
         return Api(self.kubeconfig, self.context)
 
+    def checks(self) -> list[Check]:
+        """See `EnvironmentSettings.checks`."""
+        return list(cluster_checks.checks(self, self.context, self.api))
+
     @contextmanager
-    def opened(self, programs: Mapping[str, Program]) -> Iterator[ClusterEnvironment]:
-        """Enter with what launches subjects.
+    def open(self, programs: Mapping[str, Program]) -> Iterator[ClusterEnvironment]:
+        """Enter with the cluster.
 
         Raises:
             ConfigError: The kubeconfig cannot be used.
@@ -65,11 +76,11 @@ class RemoteSettings(ClusterSettings):
         """
         api = self.api()
         version = api.request("GET", "/version").get("gitVersion", "of an unknown version")
-        nodes = chosen_nodes(api, self)
+        nodes = choose_nodes(api, self)
         log.info(
             "the cluster is Kubernetes %s; the builds run on %s",
             version,
-            " and ".join(nodes[:2]) or "the nodes that the scheduler chooses",
+            " and ".join(nodes) or "the nodes that the scheduler chooses",
         )
         yield ClusterEnvironment(
             settings=self,
@@ -77,11 +88,11 @@ class RemoteSettings(ClusterSettings):
             programs=programs,
             connector=PortForwardConnector(programs["kubectl"], self.kubeconfig, self.context),
             image=self._image,
-            nodes=nodes[:2],
+            nodes=nodes,
         )
 
     def _image(self, name: str, programs: Mapping[str, Path], digest: str) -> Image:
-        """Return the image of programs in the registry, where somebody has pushed it."""
+        """Return the image of programs in the registry, to which somebody must have pushed it."""
         if not self.registry:
             raise ConfigError(
                 f"the cluster cannot get an image of {name}: no `registry` is set",
@@ -89,28 +100,3 @@ class RemoteSettings(ClusterSettings):
                 " in [environment]; or give image:REF@sha256:… for the builds",
             )
         return pack(name, programs, digest, self.registry)
-
-
-def chosen_nodes(api: Api, settings: ClusterSettings) -> list[str]:
-    """Return two nodes that the arms are put on, one each; or one or none for the scheduler.
-
-    They are the first by name of those that fit the selector, take Pods and have no taint, or of
-    all that fit where the settings have tolerations.
-    """
-    query = {"labelSelector": ",".join(f"{k}={v}" for k, v in settings.node_selector.items())}
-    try:
-        listed = api.request("GET", f"/api/v1/nodes?{urlencode(query)}").get("items", ())
-    except ClusterError as error:
-        log.warning("nodes cannot be listed, so the scheduler puts both builds: %s", error)
-        return []
-    fit = [node for node in listed if _takes_pods(node, is_tolerant=bool(settings.tolerations))]
-    found = sorted(str(node["metadata"]["name"]) for node in fit)
-    return found[:2] if len(found) > 1 else []
-
-
-def _takes_pods(node: Mapping[str, Any], *, is_tolerant: bool) -> bool:
-    spec = node.get("spec", {})
-    taints = [t for t in spec.get("taints") or () if t.get("effect") != "PreferNoSchedule"]
-    conditions = node.get("status", {}).get("conditions") or ()
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-    return ready and not spec.get("unschedulable") and (is_tolerant or not taints)

@@ -42,6 +42,7 @@ class PlanSummary:
         pair_s: Expected seconds of one pair.
         most_pair_s: Seconds of one pair with a build that reaches every deadline.
         least: Number of pairs that are measured whatever the budget is.
+        load_path: Path of the requests, in words.
         asks: Resources that the Pods of each build request.
         asks_for_load: Resources that the load pods request.
         on_gke: Cost on a GKE cluster that is made for the run; empty if not on GKE.
@@ -63,6 +64,7 @@ class PlanSummary:
     workloads: tuple[WorkloadSummary, ...]
     kept_bytes: float
     peak_bytes: float
+    load_path: str = "loopback only"
     asks: str = ""
     asks_for_load: str = ""
     load_pods: int = 0

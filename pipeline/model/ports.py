@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
 
+from pipeline.model.health import Check
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm, Product, Subject
 from pipeline.system.errors import StorageError
@@ -296,6 +297,90 @@ class Environment(Protocol):
 
         Raises:
             LaunchError: A subject did not become ready.
+        """
+        ...
+
+
+class EnvironmentSettings(Protocol):
+    """Settings of an environment, as a suite or a file declares them.
+
+    These are all members that the pipeline uses of them; everything else is the environment's own.
+    """
+
+    @property
+    def kind(self) -> str:
+        """Name of the environment, such as `local`."""
+        ...
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the programs that the environment needs."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """Facts of the fingerprint; results are comparable only where they agree."""
+        ...
+
+    @property
+    def is_here(self) -> bool:
+        """True if the subjects use memory and disk of this machine."""
+        ...
+
+    @property
+    def starts_images(self) -> bool:
+        """True if the environment can start a subject that is a container image."""
+        ...
+
+    @property
+    def shows_processes(self) -> bool:
+        """True if probes can always read the processes of a subject."""
+        ...
+
+    @property
+    def load_pods(self) -> int:
+        """Number of pods that apply the load; 0 if this machine does."""
+        ...
+
+    @property
+    def load_path(self) -> str:
+        """Path of the requests, in words, such as `loopback only`."""
+        ...
+
+    @property
+    def asks(self) -> str:
+        """Resources that the Pods of each build request; empty if there are none."""
+        ...
+
+    @property
+    def asks_for_load(self) -> str:
+        """Resources that the load pods request; empty if there are none."""
+        ...
+
+    def start_s(self, product: Product) -> float:
+        """Return the usual seconds from the start of a launch until all servers are ready."""
+        ...
+
+    def price(self, duration_s: float) -> str:
+        """Return the estimated price of a run in words; empty if it is free or unknown."""
+        ...
+
+    def checks(self) -> list[Check]:
+        """Return what a run would lack; nothing is changed.
+
+        Raises:
+            ConfigError: The settings cannot be used.
+        """
+        ...
+
+    def open(self, programs: Mapping[str, Program]) -> AbstractContextManager["Environment"]:
+        """Enter with the environment, which is created first if it does not exist.
+
+        Args:
+            programs: The programs that the settings need, by name.
+
+        Raises:
+            PipelineError: The environment cannot be used.
         """
         ...
 

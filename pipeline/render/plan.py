@@ -26,7 +26,7 @@ def plan_text(plan: PlanSummary, need: ResourceEstimate) -> str:
         f"  time         {_time(plan)}, builds not counted",
         f"  deadlines    with a slow or stuck build up to {plan.most_pair_s / 60:.1f} min a pair",
         *([f"  on GKE       {plan.on_gke}, made for it and deleted"] if plan.on_gke else []),
-        f"  load         about {requests:,} requests{_where(plan)}",
+        f"  load         about {requests:,} requests, {plan.load_path}",
         f"  memory       about {need.memory / 1e9:.1f} GB at its peak, k6 included",
         f"  open files   about {need.files:,.0f} at most, in one process",
         f"  disk         {need.disk / 1e6:.0f} MB at most, {plan.kept_bytes / 1e6:.0f} MB kept",
@@ -42,12 +42,6 @@ def plan_text(plan: PlanSummary, need: ResourceEstimate) -> str:
             f"  {workload.metrics} metrics; gating: {', '.join(workload.gating) or 'none'}",
         ]
     return "\n".join([*lines, "", "Nothing was started.", ""])
-
-
-def _where(plan: PlanSummary) -> str:
-    if plan.asks_for_load:
-        return ", within the cluster"
-    return ", through the cluster's API" if plan.environment == "remote" else ", loopback only"
 
 
 def pairs_of(plan: PlanSummary) -> str:

@@ -11,11 +11,9 @@ from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm, Product
 from pipeline.runs.suite_file import Suite, Workload
 
-# Seconds, measured on two cores: start and setup of k6, and how much sooner than Milo a product is
-# up as a local process.  They feed only the estimates of `plan` and, until the first pair has
-# ended, those of progress and of the budget.
+# Seconds for start and setup of k6, measured on two cores.  They feed only the estimates of `plan`
+# and, until the first pair has ended, those of progress and of the budget.
 _SETUP_S = {Product.MILO: 6.0, Product.REFERENCE: 1.2}
-_FASTER_START_S = {Product.MILO: 0.0, Product.REFERENCE: 6.0}
 
 _LAUNCH_BYTES = 80e6
 """Peak size of the raw data of one launch: etcd's write-ahead logs, logs and scrapes."""
@@ -105,6 +103,8 @@ class Plan:
             ),
             kept_bytes=self.kept_bytes,
             peak_bytes=self.peak_bytes,
+            load_path=environment.load_path,
+            on_gke=environment.price(self.duration_s),
             asks=environment.asks,
             load_pods=environment.load_pods,
             asks_for_load=environment.asks_for_load,
@@ -138,9 +138,7 @@ class Plan:
     @property
     def start_s(self) -> float:
         """Expected seconds until the servers are ready."""
-        environment = self.suite.environment
-        faster_s = _FASTER_START_S[self.product] if environment.kind == "local" else 0.0
-        return environment.start_s - faster_s
+        return self.suite.environment.start_s(self.product)
 
     def workload_s(self, workload: Workload) -> float:
         """Return the expected seconds of a workload, setup included."""
@@ -149,8 +147,9 @@ class Plan:
     @property
     def most_pair_s(self) -> float:
         """Seconds of one pair with a build that reaches every deadline."""
+        start_s = max(map(self.suite.environment.start_s, Product))
         loads_s = sum(_SETUP_S[self.product] + w.driver.most_s for w in self.suite.workloads)
-        return (self.suite.environment.start_s + loads_s) * self.launches / self.pairs
+        return (start_s + loads_s) * self.launches / self.pairs
 
     def requests(self) -> dict[str, int]:
         """Return the expected number of requests of each workload, over all pairs and both arms."""

@@ -5,17 +5,15 @@ import os
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import toolchain
 from pipeline.environments import registry
-from pipeline.environments.gke import cost
-from pipeline.environments.registry import AnyEnvironment
-from pipeline.environments.remote import RemoteSettings
 from pipeline.judge.interim import looks_up_to
 from pipeline.model.metric import Scale
 from pipeline.model.plan import PlanSummary
+from pipeline.model.ports import EnvironmentSettings
 from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import Baseline
 from pipeline.model.sizing import ResourceEstimate
@@ -59,7 +57,6 @@ class ResolvedRun:
 
     def to_store(self) -> StoredRequest:
         """Return the content of request.json."""
-        environment = self.plan.suite.environment
         return StoredRequest(
             request=self.request,
             suite_digest=self.suite.digest,
@@ -69,10 +66,7 @@ class ResolvedRun:
             looks=self.plan.looks,
             budget_s=self.plan.budget_s,
             seed=self.plan.seed,
-            environment={
-                "kind": environment.kind,
-                **environment.model_dump(mode="json", exclude_defaults=True),
-            },
+            environment=registry.to_values(self.plan.suite.environment),
         )
 
 
@@ -133,7 +127,7 @@ def max_pairs(suite: Suite) -> int:
     return min(MAX_PAIRS, strict_json.OURS.values // (len(Arm) * per_trial))
 
 
-def resolve_environment(request: RunRequest, default: AnyEnvironment) -> AnyEnvironment:
+def resolve_environment(request: RunRequest, default: EnvironmentSettings) -> EnvironmentSettings:
     """Return the environment of a request, with its overrides.
 
     Args:
@@ -145,19 +139,20 @@ def resolve_environment(request: RunRequest, default: AnyEnvironment) -> AnyEnvi
     """
     environment = registry.read_environment(request.environment) if request.environment else default
     if request.load_pods is not None:
-        environment = registry.with_load_pods(environment, request.load_pods)
+        option = f"--load-pods {request.load_pods}"
+        environment = registry.with_setting(environment, "load_pods", request.load_pods, option)
     if request.keep:
-        environment = registry.with_cluster_kept(environment)
+        environment = registry.with_setting(environment, "keep", value=True, option="--keep")
     for spec in (request.candidate, request.against):
-        if environment.kind == "local" and spec.startswith(f"{SpecKind.IMAGE}:"):
+        if not environment.starts_images and spec.startswith(f"{SpecKind.IMAGE}:"):
             raise ConfigError(
-                f"`{spec}` is a container image, and the environment local starts processes",
+                f"`{spec}` is a container image: the environment {environment.kind} starts none",
                 hint='say --environment kind, or the path of a file with kind = "remote"',
             )
     return environment
 
 
-def in_environment(loaded: LoadedSuite, environment: AnyEnvironment) -> LoadedSuite:
+def in_environment(loaded: LoadedSuite, environment: EnvironmentSettings) -> LoadedSuite:
     """Return a suite that runs elsewhere; its digest stays that of what it measures."""
     suite = loaded.suite.model_copy(update={"environment": environment})
     return loaded.model_copy(update={"suite": suite})
@@ -172,11 +167,7 @@ def preview(request: RunRequest) -> tuple[PlanSummary, ResourceEstimate]:
     _, plan = resolve_plan(request)
     specs = [spec_of(spec) for spec in (request.candidate, request.against) if spec]
     preflight.require(plan, specs, Path("out"))
-    summary, environment = plan.summary(), plan.suite.environment
-    if isinstance(environment, RemoteSettings) and environment.is_gke:
-        price = cost.run_cost(plan.duration_s, environment.load_pods, cost.prices())
-        summary = replace(summary, on_gke=str(price))
-    return summary, preflight.resource_estimate(plan, specs)
+    return plan.summary(), preflight.resource_estimate(plan, specs)
 
 
 def _resolve_builds(

@@ -12,7 +12,7 @@ from pipeline.environments import registry
 from pipeline.judge import policy
 from pipeline.judge.more import with_more
 from pipeline.judge.stored import stored_reference
-from pipeline.model.ports import Artifact, Program
+from pipeline.model.ports import Artifact, EnvironmentSettings, Program
 from pipeline.model.report import Report, Verdict
 from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import ResultSet, Tool
@@ -144,7 +144,7 @@ def _stored_suite(folder: RunFolder, stored: StoredRequest) -> LoadedSuite:
     return in_environment(loaded, stored_environment(folder, stored))
 
 
-def stored_environment(folder: RunFolder, stored: StoredRequest) -> registry.AnyEnvironment:
+def stored_environment(folder: RunFolder, stored: StoredRequest) -> EnvironmentSettings:
     """Return the environment of a run, as its request.json says.
 
     Raises:
@@ -266,7 +266,7 @@ def _measure(
 
     with (
         folder.measuring(state),
-        plan.suite.environment.opened(programs) as environment,
+        plan.suite.environment.open(programs) as environment,
         progress.show_progress() as shown,
     ):
         on_disk = codec.RESULTS.read(folder.path / RESULTS)

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -23,10 +24,7 @@ from pydantic_core import PydanticCustomError
 from pipeline.drivers import load_files
 from pipeline.drivers.load_files import FOLDER
 from pipeline.drivers.registry import DRIVER_SETTINGS, AnyDriverSettings
-from pipeline.environments.kind import KindSettings
-from pipeline.environments.local import LocalSettings
-from pipeline.environments.registry import AnyEnvironment
-from pipeline.environments.remote import RemoteSettings
+from pipeline.environments.registry import ENVIRONMENT_SETTINGS, AnyEnvironmentSettings
 from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
 from pipeline.model.subject import Product
 from pipeline.model.units import BASE_UNITS
@@ -38,7 +36,7 @@ from pipeline.system.errors import ConfigError
 from pipeline.system.log import log
 from pipeline.system.sanitize import truncate
 
-_KINDS = (*DRIVER_SETTINGS, "local", "kind", "remote")
+_KINDS = (*DRIVER_SETTINGS, *ENVIRONMENT_SETTINGS)
 """Union tags that pydantic puts into the location of an error; they are not keys."""
 
 SUITE = "suite.toml"
@@ -233,7 +231,7 @@ class Suite(Settings):
     stop_at_red: bool = False
     settled: Literal["keep", "leave-out"] = "keep"
     max_invalid: Annotated[int, Field(ge=0)] = 2
-    environment: AnyEnvironment
+    environment: AnyEnvironmentSettings
     workloads: Annotated[tuple[Workload, ...], Field(alias="workload", min_length=1)]
 
     @model_validator(mode="after")
@@ -244,8 +242,8 @@ class Suite(Settings):
     @property
     def needs(self) -> tuple[str, ...]:
         """Names of the programs that the environment and the drivers need, each once."""
-        users = (self.environment, *(workload.driver for workload in self.workloads))
-        return tuple(dict.fromkeys(name for user in users for name in user.needs))
+        needs = [self.environment.needs, *(workload.driver.needs for workload in self.workloads)]
+        return tuple(dict.fromkeys(itertools.chain.from_iterable(needs)))
 
     def by_key(self) -> dict[str, Metric]:
         """Return the metrics by sample key, for a suite of one product (see `of`)."""
@@ -461,9 +459,7 @@ def _known_keys() -> list[str]:
         Suite,
         Workload,
         MetricSettings,
-        LocalSettings,
-        KindSettings,
-        RemoteSettings,
+        *ENVIRONMENT_SETTINGS.values(),
         *DRIVER_SETTINGS.values(),
     )
     fields = [item for model in models for item in model.model_fields.items()]

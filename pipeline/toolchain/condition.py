@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.toolchain.health import Check, Status
+from pipeline.model.health import Check, Status
 from pipeline.toolchain.machine import clock_source
 
 _OPEN_FILES = 4096

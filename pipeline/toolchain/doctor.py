@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.model.health import Check, Status
 from pipeline.system import paths, processes
 from pipeline.system.errors import PipelineError
 from pipeline.toolchain import condition, go, monitoring, programs
 from pipeline.toolchain.build import Recipe, cached
 from pipeline.toolchain.clusterloader2 import clusterloader2
-from pipeline.toolchain.health import Check, Status
 from pipeline.toolchain.machine import cpus, memory, steal_share, stolen
 from pipeline.toolchain.milo import BASELINE_BINARY, BINARY, identified
 from pipeline.toolchain.reference import recipe

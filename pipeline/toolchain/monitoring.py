@@ -5,12 +5,12 @@ import re
 import shutil
 from pathlib import Path
 
+from pipeline.model.health import Check, Status
 from pipeline.model.ports import Program
 from pipeline.system import paths, processes
 from pipeline.system.errors import LoadError, PipelineError
 from pipeline.toolchain.build import Recipe, digest
 from pipeline.toolchain.expand import MODULE
-from pipeline.toolchain.health import Check, Status
 from pipeline.toolchain.programs import built
 
 PROMETHEUS = "PROMETHEUS_BIN"

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from pipeline import toolchain
-from pipeline.environments import cluster_checks
 from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.connect import FIRST_NODE_PORT, NodePortConnector
 from pipeline.environments.images import Image
 from pipeline.environments.kind import free_ports
+from pipeline.environments.registry import read_environment
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Product, Subject
 from pipeline.system import http_client, processes, tls
@@ -191,7 +191,7 @@ def test_who_has_no_rights_is_told_each_that_is_missing(config: Path, tmp_path: 
     )
     place = tmp_path / "place.toml"
     place.write_text(f'[environment]\nkind = "remote"\nkubeconfig = "{guest}"\n')
-    found = {check.name: check for check in cluster_checks.checks(str(place))}
+    found = {check.name: check for check in read_environment(str(place)).checks()}
 
     assert "create namespaces" in found["rights"].found
     with pytest.raises(ClusterError, match="403") as caught:
@@ -202,5 +202,5 @@ def test_who_has_no_rights_is_told_each_that_is_missing(config: Path, tmp_path: 
 def test_an_administrator_has_every_right(config: Path, tmp_path: Path) -> None:
     place = tmp_path / "place.toml"
     place.write_text(f'[environment]\nkind = "remote"\nkubeconfig = "{config}"\n')
-    found = {check.name: check for check in cluster_checks.checks(str(place))}
+    found = {check.name: check for check in read_environment(str(place)).checks()}
     assert found["rights"].found.startswith("all ")

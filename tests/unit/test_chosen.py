@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from pipeline import toolchain
+from pipeline.environments.cluster import choose_nodes
 from pipeline.environments.cluster_settings import Resources
 from pipeline.environments.kind import KindSettings
 from pipeline.environments.local import LocalSettings
-from pipeline.environments.registry import read_environment, with_cluster_kept, with_load_pods
-from pipeline.environments.remote import RemoteSettings, chosen_nodes
+from pipeline.environments.registry import read_environment, to_values, with_setting
+from pipeline.environments.remote import RemoteSettings
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.request import RunRequest
 from pipeline.model.subject import Arm, Product, Subject
@@ -89,10 +90,10 @@ def test_a_suite_runs_where_it_says_unless_it_is_told_otherwise() -> None:
 
 
 def test_keep_is_of_a_cluster_that_a_run_makes() -> None:
-    kept = with_cluster_kept(read_environment("kind"))
+    kept = with_setting(read_environment("kind"), "keep", value=True, option="--keep")
     assert isinstance(kept, KindSettings)
     assert kept.keep
-    with pytest.raises(ConfigError, match="--keep: the environment local creates no cluster"):
+    with pytest.raises(ConfigError, match="--keep: the environment local has no setting `keep`"):
         resolve_plan(RunRequest("smoke", "reference", environment="local", keep=True))
 
 
@@ -138,9 +139,9 @@ def test_two_nodes_without_taints_take_an_arm_each(tmp_path: Path) -> None:
     cluster.nodes += [node("1", unschedulable=True)]
     with running(cluster, tmp_path) as path:
         settings = RemoteSettings(kubeconfig=str(path))
-        assert chosen_nodes(settings.api(), settings) == ["a", "b"]
+        assert choose_nodes(settings.api(), settings) == ["a", "b"]
         cluster.nodes = [node("a")]
-        assert chosen_nodes(settings.api(), settings) == []
+        assert choose_nodes(settings.api(), settings) == []
 
 
 def test_a_remote_cluster_gets_images_from_a_registry_only(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_a_remote_cluster_gets_images_from_a_registry_only(tmp_path: Path) -> No
     with running(FakeCluster(), tmp_path) as path:
         settings = RemoteSettings(kubeconfig=str(path))
         programs = {"etcd": etcd, "kubectl": etcd}
-        with settings.opened(programs) as environment, pytest.raises(ConfigError) as caught:
+        with settings.open(programs) as environment, pytest.raises(ConfigError) as caught:
             environment.image("etcd", {"etcd": etcd.path}, etcd.digest)
     assert "pack" in caught.value.hint
 
@@ -178,28 +179,29 @@ def test_load_pods_are_put_into_what_was_written(tmp_path: Path, written: str) -
         )
         written = str(path)
     before = read_environment(written)
-    found = with_load_pods(before, 4)
-    assert found == before.model_copy(update={"load_pods": 4})
+    found = with_setting(before, "load_pods", 4, "--load-pods 4")
+    assert to_values(found) == {**to_values(before), "load_pods": 4}
     assert found.facts["load pods"] == "4"
     assert "load-agent" in found.needs
     assert "load-agent" not in read_environment("kind").needs
 
 
 def test_no_process_of_this_machine_is_a_load_pod() -> None:
-    with pytest.raises(ConfigError, match="--load-pods 3: the environment local has no pods"):
+    with pytest.raises(ConfigError, match="--load-pods 3: the environment local has no setting"):
         resolve_plan(RunRequest("smoke", "reference", load_pods=3))
 
 
 def test_load_pods_are_put_into_an_inline_table_too(tmp_path: Path) -> None:
     path = tmp_path / "perf.toml"
     path.write_text('environment = { kind = "kind" }\n')
-    assert with_load_pods(read_environment(str(path)), 4).load_pods == 4
+    found = with_setting(read_environment(str(path)), "load_pods", 4, "--load-pods 4")
+    assert found.load_pods == 4
 
 
 @pytest.mark.parametrize("count", [-1, 101])
 def test_a_number_of_load_pods_has_limits(count: int) -> None:
     with pytest.raises(ConfigError, match="load_pods"):
-        with_load_pods(read_environment("kind"), count)
+        with_setting(read_environment("kind"), "load_pods", count, "--load-pods")
 
 
 def test_a_plan_says_where_the_load_comes_from() -> None:

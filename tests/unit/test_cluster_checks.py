@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.environments import cluster_checks
-from pipeline.toolchain.health import Check, Status
+from pipeline.environments.registry import read_environment
+from pipeline.model.health import Check, Status
 from tests.clusters import FakeCluster, running
 
 
@@ -24,7 +25,7 @@ def checked(cluster: FakeCluster, folder: Path, more: str = "") -> dict[str, Che
     with running(cluster, folder) as path:
         place = folder / "place.toml"
         place.write_text(f'[environment]\nkind = "remote"\nkubeconfig = "{path}"\n{more}')
-        found = cluster_checks.checks(str(place))
+        found = read_environment(str(place)).checks()
     return {check.name: check for check in found}
 
 
@@ -33,8 +34,8 @@ def test_a_cluster_with_room_and_rights_is_fine(tmp_path: Path) -> None:
     found = checked(cluster, tmp_path, 'registry = "r"\nserver = { cpu = 2, memory_mib = 4096 }')
     assert found["cluster"].status is Status.OK
     assert found["rights"].status is Status.OK
-    assert found["room"].status is Status.OK
-    assert "both builds ask for 4.0 and 12.9" in found["room"].found
+    assert found["free resources"].status is Status.OK
+    assert "both builds request 4.0 and 12.9" in found["free resources"].found
     assert not [line for line in cluster.asked if line.startswith(("PATCH", "DELETE"))]
 
 
@@ -53,13 +54,13 @@ def test_too_little_room_is_told_before_anything_is_created(tmp_path: Path) -> N
         "spec": {"nodeName": "a", **there},
         "status": {"phase": "Running"},
     }
-    found = checked(cluster, tmp_path)["room"]
+    found = checked(cluster, tmp_path)["free resources"]
     assert found.status is Status.MISSING
     assert "1 nodes have 1.5 CPU and 7.5 GB left" in found.found
 
 
 def test_an_old_cluster_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_checks, "OLDEST", (1, 99))
+    monkeypatch.setattr(cluster_checks, "OLDEST_VERSION", (1, 99))
     assert checked(FakeCluster(), tmp_path)["cluster"].status is Status.MISSING
 
 
@@ -76,7 +77,7 @@ def test_without_a_registry_no_program_reaches_the_cluster(tmp_path: Path) -> No
 def test_a_kubeconfig_that_is_not_there_is_one_check(tmp_path: Path) -> None:
     place = tmp_path / "place.toml"
     place.write_text('[environment]\nkind = "remote"\nkubeconfig = "/nonexistent"\n')
-    found = {check.name: check for check in cluster_checks.checks(str(place))}
+    found = {check.name: check for check in read_environment(str(place)).checks()}
     assert found["cluster"].status is Status.MISSING
     assert "rights" not in found
 
@@ -84,7 +85,7 @@ def test_a_kubeconfig_that_is_not_there_is_one_check(tmp_path: Path) -> None:
 def test_kind_needs_an_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("KIND_BIN", raising=False)
-    found = {check.name: check for check in cluster_checks.checks("kind")}
+    found = {check.name: check for check in read_environment("kind").checks()}
     assert found["container engine"].status is Status.MISSING
     assert "is built" in found["kind"].found
 
@@ -96,12 +97,12 @@ def test_an_engine_that_does_not_answer_is_no_engine(
     engine.write_text("#!/bin/sh\nexit 1\n")
     engine.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = cluster_checks.checks("kind")[0]
+    found = read_environment("kind").checks()[0]
     assert (found.status, found.found) == (
         Status.MISSING,
-        "podman is there, and `podman info` fails",
+        "`podman info` fails",
     )
 
 
 def test_processes_of_this_machine_need_no_cluster() -> None:
-    assert cluster_checks.checks("local") == []
+    assert read_environment("local").checks() == []

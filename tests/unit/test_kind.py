@@ -80,32 +80,32 @@ def programs(lab: Lab) -> dict[str, Program]:
 def test_a_run_makes_the_cluster_and_deletes_it(lab: Lab) -> None:
     cluster = lab.of()
     lab.is_made(cluster)
-    with cluster.settings.opened(programs(lab)) as environment:
+    with cluster.settings.open(programs(lab)) as environment:
         assert environment.is_here
-        assert cluster.is_there()
+        assert cluster.exists()
 
-    assert not cluster.is_there()
+    assert not cluster.exists()
     assert not cluster.folder.exists()
 
 
 def test_a_cluster_that_was_there_is_used_and_stays(lab: Lab) -> None:
     cluster = lab.of()
-    cluster.make()
+    cluster.create()
     lab.is_made(cluster)
-    with cluster.settings.opened(programs(lab)):
+    with cluster.settings.open(programs(lab)):
         pass
 
-    assert cluster.is_there()
+    assert cluster.exists()
     assert len(lab.calls("create")) == 1
 
 
 def test_a_cluster_is_kept_where_that_is_asked_for(lab: Lab) -> None:
     cluster = lab.of(keep=True)
     lab.is_made(cluster)
-    with cluster.settings.opened(programs(lab)):
+    with cluster.settings.open(programs(lab)):
         pass
 
-    assert cluster.is_there()
+    assert cluster.exists()
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_a_cluster_that_is_not_ours_is_left_alone(lab: Lab, labels: dict[str, st
     (lab.here / "clusters").write_text("milo-perf")
     lab.cluster.nodes = [{"metadata": {"name": "n", "labels": labels}}]
     with (
-        pytest.raises(LaunchError, match="made by somebody else") as caught,
-        lab.of().settings.opened(programs(lab)),
+        pytest.raises(LaunchError, match="created by somebody else") as caught,
+        lab.of().settings.open(programs(lab)),
     ):
         pass
 
@@ -130,16 +130,16 @@ def test_a_cluster_that_is_not_ours_is_left_alone(lab: Lab, labels: dict[str, st
 
 def test_another_node_image_is_another_cluster(lab: Lab) -> None:
     cluster = lab.of()
-    cluster.make()
+    cluster.create()
     lab.is_made(cluster)
     with pytest.raises(LaunchError, match="with other settings"):
-        lab.of(node_image="kindest/node:v1.32.0").found()
+        lab.of(node_image="kindest/node:v1.32.0").connect()
 
 
 def test_a_cluster_that_nobody_here_made_is_not_deleted(lab: Lab) -> None:
     (lab.here / "clusters").write_text("milo-perf")
-    with pytest.raises(LaunchError, match="deletes no other's"):
-        lab.of().down()
+    with pytest.raises(LaunchError, match="so it does not delete it"):
+        lab.of().delete()
     assert not (lab.here / "calls").exists()
 
 
@@ -157,7 +157,7 @@ def test_a_cluster_that_cannot_be_made_is_told_why_and_leaves_nothing(
     lab.fails("create", says)
     with (
         pytest.raises(LaunchError, match="kind: ") as caught,
-        lab.of().settings.opened(programs(lab)),
+        lab.of().settings.open(programs(lab)),
     ):
         pass
 
@@ -170,7 +170,7 @@ def test_a_cluster_that_cannot_be_made_is_told_why_and_leaves_nothing(
 def test_an_engine_that_does_not_answer_is_told(lab: Lab) -> None:
     lab.fails("get", "no engine")
     with pytest.raises(LaunchError, match="cannot list") as caught:
-        lab.of().is_there()
+        lab.of().exists()
     assert "docker info" in caught.value.hint
 
 
@@ -192,10 +192,10 @@ def test_an_image_that_the_node_has_is_not_loaded_again(
     image = Image("milo-perf.invalid/milo:0", lab.here / "milo.tar")
     monkeypatch.setattr("pipeline.environments.kind.pack", lambda *_: image)
     cluster = lab.of()
-    cluster.make()
+    cluster.create()
     lab.is_made(cluster)
     lab.cluster.nodes[0]["status"] = {"images": [{"names": [image.reference]}]}
-    cluster.found()
+    cluster.connect()
     cluster.image("milo", {"milo": Path("x")}, "sha256:00")
 
     assert not lab.calls("load")
@@ -211,9 +211,9 @@ def test_every_component_of_both_arms_has_a_port_of_loopback(lab: Lab) -> None:
 
 def test_a_kubeconfig_is_for_our_eyes_only(lab: Lab) -> None:
     cluster = lab.of()
-    cluster.make()
+    cluster.create()
     lab.is_made(cluster)
-    cluster.found()
+    cluster.connect()
     assert cluster.kubeconfig.stat().st_mode & 0o777 == 0o600
 
 

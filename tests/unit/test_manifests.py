@@ -153,7 +153,7 @@ def test_only_a_node_port_opens_a_namespace() -> None:
 
 
 def test_the_role_is_one_that_kubernetes_takes() -> None:
-    rules = manifests.rights()
+    rules = manifests.rules(["rights.yaml"])
     role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.model.health import Status
 from pipeline.system import paths as files
 from pipeline.system import processes
 from pipeline.system.errors import Exit, LoadError
-from pipeline.toolchain.health import Status
 from pipeline.toolchain.monitoring import checks, prometheus, promtool
 
 

@@ -144,7 +144,7 @@ def _measured(found: Evaluation, loaded: LoadedSuite, out: Path) -> Iterator[Eva
     programs = toolchain.programs_of(loaded.suite.needs)
     with (
         measurement_lock(out),
-        loaded.suite.environment.opened(programs) as environment,
+        loaded.suite.environment.open(programs) as environment,
         progress.show_progress() as told,
     ):
         bench = Bench(
