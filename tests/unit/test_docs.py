@@ -62,3 +62,10 @@ def test_the_example_of_an_environment_can_be_read(name: str, kind: str) -> None
 def test_the_example_of_a_suite_can_be_read() -> None:
     suite = suite_file.load(ROOT / "docs" / "examples" / "discovery" / "discovery.toml").suite
     assert [workload.name for workload in suite.workloads] == ["discovery"]
+
+
+def test_the_glossary_has_each_term_once_in_alphabetical_order() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    terms = re.findall(r"(?m)^- \*\*(.+?)\*\*: ", text)
+    assert len(terms) > 40
+    assert terms == sorted(set(terms))
