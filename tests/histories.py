@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from pipeline.judge.history import HistoryRule, judge
+from pipeline.judge.history import HistoryRule, analyze_series
 from pipeline.model.history import CommitRef, HistorySeries, JudgedSeries
 from pipeline.model.metric import Better, Scale
 from tests.pages import HOSTILE
@@ -17,7 +17,7 @@ def points(*levels: tuple[int, float], size: float = 0.01) -> tuple[float, ...]:
 
 def placed(line: HistorySeries, *, reason: str = "") -> JudgedSeries:
     """Return a series with its steps, found as ever, each at a time and between two commits."""
-    judged = judge(line, HistoryRule())
+    judged = analyze_series(line, HistoryRule())
     steps = tuple(
         replace(
             step,

@@ -15,7 +15,7 @@ import numpy as np
 
 from dev.benchmarks.judged import MARGIN, NOBODY, Row
 from dev.benchmarks.known import azure, windows
-from pipeline.judge import evidence, policy, rows
+from pipeline.judge import constants, evidence, policy, rows
 from pipeline.model.metric import Better, Metric
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Finding, Verdict
@@ -86,7 +86,7 @@ def simulated(
             at = [name for name, *_ in _GATES].index(worse[0])
             found[:, at] += worse[1] * math.log1p(_GATES[at][2])
         at_look = _rows(metrics, np.exp(found), prior)
-        came.append(policy.at_looks(LOOKS, at_look, stops_at_red=True))
+        came.append(policy.judge_at_looks(LOOKS, at_look, stops_at_red=True))
     return _came(came)
 
 
@@ -109,7 +109,7 @@ def _row(metric: Metric, ratios: "np.ndarray[tuple[int, ...], np.dtype[np.float6
     pairs = len(ratios)
     found = evidence.of_pairs(metric, [1.0] * pairs, ratios.tolist())
     row = rows.Row("", metric, rows.GATE, dict.fromkeys(Arm), pairs, found, None, ())
-    return replace(row, deviation=found.error * math.sqrt(pairs))
+    return replace(row, pair_sd=found.standard_error * math.sqrt(pairs))
 
 
 def _came(found: list[tuple[Finding, ...]]) -> Came:
@@ -138,7 +138,9 @@ def decided() -> Iterator[Row]:
             name: simulated(Rule(freedom=d), noise=noise)
             for name, d in (("D = 4", 4.0), ("D = 8", 8.0))
         }
-        met = all(one.passed >= least and one.red <= policy.ALPHA for one in ours.values())
+        met = all(
+            one.passed >= least and one.red <= constants.FAMILY_ALPHA for one in ours.values()
+        )
         shown = "; ".join(f"{name} {_shown(one)}" for name, one in ours.items())
         what = f"28 equal gates, noise {noise:g} x the prior: pass/red/pairs ({_RUNS})"
         yield Row(what, others, goal, shown, met)
@@ -162,7 +164,7 @@ def real(data: Path) -> Iterator[Row]:
             reports = [
                 one for order in range(_ORDERS) for one in _reports(data, pairs, gates, order)
             ]
-            found = [policy.findings(one, policy.RULE) for one in reports]
+            found = [policy.findings(one, constants.RULE) for one in reports]
             red = fmean(any(f.verdict is Verdict.REGRESSED for f in one) for one in found)
             is_met = is_met and red <= _MOST_RED
             reds.append(f"{pairs} pairs: {red:.1%} of {len(found)}")

@@ -12,8 +12,8 @@ from dev.benchmarks import benchstat
 from dev.benchmarks.known import Series, Values, azure, duet, milo, windows
 from dev.benchmarks.ranks import mann_whitney, median_interval
 from pipeline.judge import policy
-from pipeline.judge.interim import LOOKS
-from pipeline.judge.rows import Measured
+from pipeline.judge.constants import LOOKS
+from pipeline.judge.rows import MetricValues
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Finding, Verdict
 
@@ -50,14 +50,14 @@ def measured(
     family: str = "",
     is_paired: bool = True,
     scale: Scale = Scale.RATIO,
-) -> Measured:
+) -> MetricValues:
     """Return a metric of two arms, less is better, with the margin of the table.
 
     On the scale of differences the margin is as large a share of the median of both arms.
     """
     level = 1.0 if scale is Scale.RATIO else median([*before, *after])
     metric = Metric(name, "1", Better.LOWER, MARGIN * level, gate=True, scale=scale)
-    return Measured(
+    return MetricValues(
         family or name, metric, array("d", before), array("d", after), is_paired=is_paired
     )
 
@@ -96,13 +96,13 @@ def equal(data: Path) -> list[Row]:
     sizes, reds, theirs = [], [], []
     for pairs in (5, 10, 20):
         known = chosen(data, pairs)
-        ours = policy.of_table([measured(name, *both) for name, both in known.items()])
+        ours = policy.judge_table([measured(name, *both) for name, both in known.items()])
         worse = np.mean([said.is_worse for said in benchstat.compared(known).values()])
         theirs.append(f"{100 * worse:.1f}")
         sizes.append(f"{len(ours)}")
         reds.append(share(ours, Verdict.REGRESSED))
     known = chosen(data, LOOKS[-1])
-    ours = policy.of_table([measured(n, *both) for n, both in known.items()], in_looks=True)
+    ours = policy.judge_table([measured(n, *both) for n, both in known.items()], stops_early=True)
     sizes.append(f"{len(ours)}")
     reds.append(share(ours, Verdict.REGRESSED))
     return [
@@ -127,7 +127,7 @@ def whole_reports(data: Path) -> list[Row]:
         red, theirs = [], []
         for number, report in enumerate(reports):
             table = [measured(n, *both, family=f"report {number}") for n, both in report]
-            found = policy.of_table(table, in_looks=in_looks)
+            found = policy.judge_table(table, stops_early=in_looks)
             red.append(any(f.verdict is Verdict.REGRESSED for f in found))
             if not in_looks:
                 theirs.append(any(s.is_worse for s in benchstat.compared(dict(report)).values()))
@@ -167,7 +167,7 @@ def other_machine(data: Path) -> list[Row]:
     )
     rows = []
     for scale, what in ((Scale.RATIO, ""), (Scale.DIFFERENCE, ", as differences")):
-        ours = policy.of_table(
+        ours = policy.judge_table(
             [measured(name, *both, is_paired=False, scale=scale) for name, both in known.items()]
         )
         red = share(ours, Verdict.REGRESSED)
@@ -188,7 +188,7 @@ def found_changes(data: Path) -> list[Row]:
     rows = []
     for factor, pairs, goal in ((1.1, 10, 0.92), (1.05, 20, 0.85)):
         known = chosen(data, pairs, factor)
-        ours = policy.of_table([measured(name, *both) for name, both in known.items()])
+        ours = policy.judge_table([measured(name, *both) for name, both in known.items()])
         series = {f.comparison.metric.name.rsplit("-", 1)[0] for f in ours}
         each = {
             one: share(
@@ -212,10 +212,10 @@ def found_changes(data: Path) -> list[Row]:
     passed = {}
     for pairs in (5, 10, 20):
         known = chosen(data, pairs, 1.05)
-        ours = policy.of_table([measured(name, *both) for name, both in known.items()])
+        ours = policy.judge_table([measured(name, *both) for name, both in known.items()])
         passed[f"{pairs} pairs"] = share(ours, Verdict.UNCHANGED)
-    ours = policy.of_table(
-        [measured(n, *both) for n, both in chosen(data, LOOKS[-1], 1.05).items()], in_looks=True
+    ours = policy.judge_table(
+        [measured(n, *both) for n, both in chosen(data, LOOKS[-1], 1.05).items()], stops_early=True
     )
     passed["auto"] = share(ours, Verdict.UNCHANGED)
     shown = ", ".join(f"{how}: {100 * rate:.2f}%" for how, rate in passed.items())
@@ -269,7 +269,7 @@ def pairs_used(data: Path) -> list[Row]:
             table = [
                 measured(f"m{i}", np.ones(LOOKS[-1]), factor * drawn[i]) for i in range(len(drawn))
             ]
-            found = policy.of_table(table, in_looks=True)
+            found = policy.judge_table(table, stops_early=True)
             used[name] = float(np.mean([f.comparison.pairs for f in found]))
         mean = float(np.mean([*used.values()]))
         what = "equal builds" if factor == 1 else f"{factor - 1:+.0%}"
@@ -288,7 +288,9 @@ def pairs_used(data: Path) -> list[Row]:
 def milo_builds(data: Path) -> list[Row]:
     """Return what is said of two versions of Milo, of which it is known what changed."""
     known = milo(data)
-    found = policy.of_table([measured(name, *both, family="milo") for name, both in known.items()])
+    found = policy.judge_table(
+        [measured(name, *both, family="milo") for name, both in known.items()]
+    )
     of = {
         verdict: [f.comparison.metric.name for f in found if f.verdict is verdict]
         for verdict in (Verdict.IMPROVED, Verdict.REGRESSED)

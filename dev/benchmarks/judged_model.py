@@ -22,7 +22,7 @@ def coverage() -> list[Row]:
             both = launches(random, pairs, 600, 0.05), launches(random, pairs, 600, 0.05, shift)
             for q, hit in ends.items():
                 before, after = (np.quantile(arm, q, axis=1) for arm in both)
-                (one,) = policy.of_table([measured("m", before, after)])
+                (one,) = policy.judge_table([measured("m", before, after)])
                 change = one.comparison.change
                 hit.append(change is not None and change.low <= 0.05 <= change.high)
         found |= {f"p{100 * q:.0f}, {pairs} pairs": float(np.mean(h)) for q, h in ends.items()}
@@ -53,7 +53,7 @@ def rounded() -> list[Row]:
                     measured(f"m{gate}", *values[gate], family="all", scale=scale)
                     for gate in range(gates)
                 ]
-                red += any(f.verdict is Verdict.REGRESSED for f in policy.of_table(table))
+                red += any(f.verdict is Verdict.REGRESSED for f in policy.judge_table(table))
             found[f"{scale}, noise {noise:g} steps"] = red / reports
     return [
         Row(
@@ -74,12 +74,12 @@ def power() -> list[Row]:
     for pairs in (5, 10, 20):
         for spread in (0.01, 0.03, 0.06):
             noise = np.exp(random.normal(0, spread, (2, 1500, pairs)))
-            said = policy.of_table(
+            said = policy.judge_table(
                 [measured(f"m{i}", np.ones(pairs), noise[0, i]) for i in range(noise.shape[1])]
             )
             printed = [f.comparison.detectable_change or 0.0 for f in said]
             size = float(np.median(printed))
-            again = policy.of_table(
+            again = policy.judge_table(
                 [
                     measured(f"m{i}", np.ones(pairs), (1 + size) * noise[1, i])
                     for i in range(noise.shape[1])

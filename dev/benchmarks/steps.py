@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dev.benchmarks import otava
 from dev.benchmarks.agreement import covering, f1
 from dev.benchmarks.judged import Row
-from pipeline.judge.history import HistoryRule, judge
+from pipeline.judge.history import HistoryRule, analyze_series
 from pipeline.model.history import HistorySeries
 from pipeline.model.metric import Scale
 
@@ -73,7 +73,7 @@ def _ours(series: Sequence[Values], least: float | None = None, seed: int = 0) -
     found = []
     for values in series:
         scale = Scale.RATIO if min(values) > 0 else Scale.DIFFERENCE
-        judged = judge(HistorySeries("", tuple(values), scale), HistoryRule(least, seed))
+        judged = analyze_series(HistorySeries("", tuple(values), scale), HistoryRule(least, seed))
         found.append([step.index for step in judged.steps])
     return found
 
@@ -150,7 +150,7 @@ def _kinds(interpreter: Path | None) -> list[Row]:
             told.append(f"{share:.1%}/{each:.2f}")
         if name == _DRIFT:
             lines = [HistorySeries("", tuple(values)) for values in series]
-            said = fmean(judge(line, HistoryRule()).drift is not None for line in lines)
+            said = fmean(analyze_series(line, HistoryRule()).drift is not None for line in lines)
             told[0] += f"; drift {said:.1%}"
             goals[0] = goals[0] and said >= 0.9
         made.append(

@@ -25,8 +25,8 @@ from pipeline.drivers.k6.summarize import read_points
 from pipeline.environments.load_agent import LoadAgent
 from pipeline.environments.registry import read_environment
 from pipeline.judge import policy
-from pipeline.judge.history import HistoryRule, judge
-from pipeline.judge.spreads import PriorRequest, SpreadOrigin, prior
+from pipeline.judge.history import HistoryRule, analyze_series
+from pipeline.judge.spreads import PriorRequest, SpreadOrigin, prior_from
 from pipeline.model.metric import Better, Scale
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
@@ -117,7 +117,7 @@ def judged(data: bytes) -> None:
     """Judge a CSV of measurements, and write what was found."""
     path = _file("table.csv", data)
     with _refusing():
-        found = policy.of_table(measurements_csv.measured(path), in_looks=len(data) % 2 == 0)
+        found = policy.judge_table(measurements_csv.measured(path), stops_early=len(data) % 2 == 0)
         judge_command.findings_text(found, is_json=True)
         judge_command.findings_text(found, is_json=False)
 
@@ -140,7 +140,7 @@ def spread_file(data: bytes) -> None:
         for history in named_spreads(str(_file("spreads.json", data))).histories:
             keys = {key for run in history.runs for key in run.metrics}
             asked = PriorRequest(history.conditions, keys, datetime.max.replace(tzinfo=UTC))
-            found = prior(history, asked, SpreadOrigin.NAMED, "a file")
+            found = prior_from(history, asked, SpreadOrigin.NAMED, "a file")
             _printable(found.source if found else "")
             if history.runs:
                 _printable(spreads_text(history))
@@ -241,7 +241,7 @@ def _reported(found: ResultSet, choice: int) -> None:
 
 def _steps(source: Source) -> None:
     for points in source.series:
-        judge(points.series, HistoryRule())
+        analyze_series(points.series, HistoryRule())
     source.find_refs({0}, {"x"})
 
 

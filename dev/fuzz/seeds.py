@@ -85,7 +85,7 @@ def _results() -> list[bytes]:
     share = Metric("errors_share", "1", Better.LOWER, 0.002, gate=True, scale=Scale.DIFFERENCE)
     counted = builders.results((share, [0.0, 0.01, 0.0], [0.02, 0.0, 0.01]))
     samples = {
-        arm: tuple(replace(one, of=(1000.0, 900.0, 1000.0)) for one in kept)
+        arm: tuple(replace(one, denominators=(1000.0, 900.0, 1000.0)) for one in kept)
         for arm, kept in counted.samples.items()
     }
     runs = [

@@ -58,12 +58,13 @@ def read_findings(args: argparse.Namespace) -> "list[Finding]":
     Raises:
         ConfigError: The file cannot be used.
     """
-    from pipeline.judge import policy
+    from pipeline.judge import constants, policy
     from pipeline.storage import measurements_csv
 
-    apart = 0.0 if args.same_machine else policy.APART
-    return policy.of_table(
-        measurements_csv.measured(args.file), in_looks=args.pairs == "auto", apart=apart
+    return policy.judge_table(
+        measurements_csv.measured(args.file),
+        stops_early=args.pairs == "auto",
+        between_run_sd=0.0 if args.same_machine else constants.BETWEEN_RUN_SD,
     )
 
 

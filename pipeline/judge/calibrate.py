@@ -1,4 +1,4 @@
-"""From runs of equal builds to what a suite can see on this machine, and how often it errs."""
+"""From runs of equal builds: the tolerances that work on a machine, and the false alarm rate."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipeline.judge import policy, scale
-from pipeline.judge.interim import looks_up_to
-from pipeline.judge.rows import Measured, Row, of_measured, of_results
+from pipeline.judge.interim import looks_up_to, rule_at
+from pipeline.judge.rows import MetricValues, Row, row_of_values, rows_of_results
 from pipeline.judge.spreads import ExactPairs, exact_pairs
-from pipeline.judge.stats.power import median_share, smallest_limit
-from pipeline.judge.stats.student import moments, quantile
-from pipeline.model.calibration import Calibration, Noise
+from pipeline.judge.stats.power import median_error_ratio, smallest_passing_limit
+from pipeline.judge.stats.student import mean_and_sd, quantile
+from pipeline.model.calibration import Calibration, MetricNoise
 from pipeline.model.metric import Metric
 from pipeline.model.prior import Prior
 from pipeline.model.report import Rule, Verdict
@@ -21,37 +21,40 @@ from pipeline.model.results import ResultSet
 if TYPE_CHECKING:
     import numpy as np
 
-LEAST_PAIRS = 5
-"""A spread from fewer says little."""
+MIN_CALIBRATION_PAIRS = 5
+"""Smallest number of pairs of a calibrated spread."""
 
 _REPORTS = 200
 _SEED = 20260101
 
 
-def calibration(runs: Sequence[ResultSet], most: int) -> Calibration:
-    """Return what equal builds do, from at least `LEAST_PAIRS` valid pairs.
+def calibration(runs: Sequence[ResultSet], max_pairs: int) -> Calibration:
+    """Return the spread, false alarms and smallest tolerance of each metric.
 
-    Reports are drawn from the pairs, each pair with its sides as they were or exchanged, all
-    metrics of a pair together: that is what equal builds could have shown as well.
+    The false alarm rates are from reports that are drawn from the pairs: the arms of each pair are
+    exchanged at random, for all metrics together, which equal builds could have shown as well.
+    Metrics with fewer than `MIN_CALIBRATION_PAIRS` pairs are left out.
 
     Args:
-        runs: Of one suite on one machine, the same build in both arms; at least one.
-        most: Number of pairs that a report may have.  Of a metric with fewer pairs than that, the
-            reports that are drawn have no more.
+        runs: Runs of one suite on one machine, with the same build in both arms; at least one.
+        max_pairs: Largest number of pairs of a report.  Drawn reports have no more than the metric
+            with fewest pairs.
     """
-    known = {k: p for k, p in _all_pairs(runs).items() if len(p.before) >= LEAST_PAIRS}
-    looks = looks_up_to(most)
+    known = {k: p for k, p in _all_pairs(runs).items() if len(p.before) >= MIN_CALIBRATION_PAIRS}
+    looks = looks_up_to(max_pairs)
     last = runs[-1]
-    rows = of_results(replace(last, ungated=()))
-    drawn = min([most, *(len(pairs.before) for pairs in known.values())])
-    alarms, red = _alarms(rows, known, looks_up_to(drawn) or (drawn,))
-    rule = policy.rule_at(most, looks)
+    rows = rows_of_results(replace(last, ungated=()))
+    drawn = min([max_pairs, *(len(pairs.before) for pairs in known.values())])
+    alarms, red = _false_alarms(rows, known, looks_up_to(drawn) or (drawn,))
+    rule = rule_at(max_pairs, looks)
     metrics = {
-        key: Noise(
+        key: MetricNoise(
             spread=spread,
             false_alarms=alarms[key],
             margin=row.metric.margin,
-            floor=floor(row.metric, spread, most, rule, known=len(pairs.before) - 1),
+            min_tolerance=min_tolerance(
+                row.metric, spread, max_pairs, rule, known=len(pairs.before) - 1
+            ),
             tolerance=row.metric.tolerance,
         )
         for row in rows
@@ -64,24 +67,26 @@ def calibration(runs: Sequence[ResultSet], most: int) -> Calibration:
         machine=last.machine,
         taken_at=max(run.taken_at for run in runs),
         pairs=sum(len(run.valid_pairs) for run in runs),
-        most=most,
+        max_pairs=max_pairs,
         false_alarms=red,
         metrics=metrics,
     )
 
 
-def floor(metric: Metric, spread: float, pairs: int, rule: Rule, known: float = math.inf) -> float:
+def min_tolerance(
+    metric: Metric, spread: float, pairs: int, rule: Rule, known: float = math.inf
+) -> float:
     """Return the smallest tolerance with which equal builds pass, at the power of the rule.
 
     Args:
-        metric: Gives the scale.
-        spread: Of a pair's difference, on the test's scale.
-        pairs: Of the report, at least 2.
-        rule: The constants that decide.
-        known: Degrees of freedom that the spread is known with.
+        metric: Metric, for its scale.
+        spread: Standard deviation of a pair's difference, on the test scale.
+        pairs: Number of pairs of the report, at least 2.
+        rule: Rule that decides.
+        known: Degrees of freedom of the spread.
     """
-    error = spread / math.sqrt(pairs)
-    limit = smallest_limit(error, pairs - 1, rule.pass_alpha, rule.power, known)
+    standard_error = spread / math.sqrt(pairs)
+    limit = smallest_passing_limit(standard_error, pairs - 1, rule.pass_alpha, rule.power, known)
     return abs(scale.change(metric, limit))
 
 
@@ -90,23 +95,23 @@ def out_of_reach(
     metrics: Mapping[str, Metric],
     pairs: int,
     looks: Sequence[int],
-    freedom: float = 0.0,
+    prior_degrees_of_freedom: float = 0.0,
 ) -> tuple[str, ...]:
-    """Return the gating metrics whose tolerance so many pairs of equal builds cannot exclude.
+    """Return the gating metrics whose tolerance cannot be excluded by a number of pairs.
 
-    Half of such an interval is wider than the tolerance, so that not even builds whose estimate is
-    exactly 0 would pass.
+    The half-width of their interval exceeds the tolerance, so even an estimate of exactly 0 would
+    not pass.
 
     Args:
-        spreads: Standard deviation of a pair's difference on the test's scale, by sample key.
-        metrics: Metrics by sample key; those without a spread are taken to be in reach.
-        pairs: That a run may have, at least 2.
-        looks: At which it may end.
-        freedom: Degrees of freedom that the spreads count for in the intervals of the run: those
-            of its prior, or 0 where the run has none.
+        spreads: Standard deviation of a pair's difference on the test scale, by sample key.
+        metrics: Metrics by sample key; those without a spread count as in reach.
+        pairs: Largest number of pairs of a run, at least 2.
+        looks: Looks of the run.
+        prior_degrees_of_freedom: Degrees of freedom of the prior of the run; 0 without one.
     """
-    rule = policy.rule_at(pairs, looks)
-    widths = quantile(1 - rule.pass_alpha, freedom + pairs - 1) / math.sqrt(pairs)
+    rule = rule_at(pairs, looks)
+    degrees_of_freedom = prior_degrees_of_freedom + pairs - 1
+    widths = quantile(1 - rule.pass_alpha, degrees_of_freedom) / math.sqrt(pairs)
     return tuple(
         key
         for key, metric in metrics.items()
@@ -116,45 +121,42 @@ def out_of_reach(
     )
 
 
-def out_of_reach_by(
+def out_of_reach_with_prior(
     prior: Prior, metrics: Mapping[str, Metric], pairs: int, looks: Sequence[int]
 ) -> tuple[str, ...]:
-    """Return the same for a run whose intervals lean on a prior; see `out_of_reach`."""
+    """Return the same for a run with a prior; see `out_of_reach`."""
     spreads = {key: math.sqrt(spread.variance) for key, spread in prior.spreads.items()}
-    return out_of_reach(spreads, metrics, pairs, looks, prior.freedom)
+    return out_of_reach(spreads, metrics, pairs, looks, prior.degrees_of_freedom)
 
 
-def spreads_of(found: Calibration) -> dict[str, float]:
-    """Return the standard deviation of a pair by sample key, as a calibration tells it.
-
-    The one of a sample lies below the true one more often than not, which is corrected.
-    """
-    share = median_share(found.pairs - 1)
-    return {key: noise.spread / share for key, noise in found.metrics.items()}
+def spreads_of(calibration: Calibration) -> dict[str, float]:
+    """Return the standard deviation of a pair by sample key, corrected for its median bias."""
+    ratio = median_error_ratio(calibration.pairs - 1)
+    return {key: noise.spread / ratio for key, noise in calibration.metrics.items()}
 
 
 def _all_pairs(runs: Sequence[ResultSet]) -> dict[str, ExactPairs]:
-    """Return the values of all pairs by sample key, of pairs that both arms have."""
-    found: dict[str, ExactPairs] = {}
+    """Return the values of the pairs of all runs by sample key."""
+    pooled: dict[str, ExactPairs] = {}
     for run in runs:
         for key, more in exact_pairs(run).items():
-            one = found.get(key, ExactPairs(more.metric, (), ()))
-            found[key] = replace(
+            one = pooled.get(key, ExactPairs(more.metric, (), ()))
+            pooled[key] = replace(
                 one, before=(*one.before, *more.before), after=(*one.after, *more.after)
             )
-    return found
+    return pooled
 
 
 def _spread(pairs: ExactPairs) -> float:
-    """Return the standard deviation of a pair's difference on the test's scale."""
+    """Return the standard deviation of a pair's difference on the test scale."""
     values = zip(pairs.before, pairs.after, strict=True)
-    return moments([scale.difference(pairs.metric, *both) for both in values])[1]
+    return mean_and_sd([scale.difference(pairs.metric, *both) for both in values])[1]
 
 
-def _alarms(
+def _false_alarms(
     rows: Sequence[Row], known: Mapping[str, ExactPairs], looks: Sequence[int]
 ) -> tuple[dict[str, float], float]:
-    """Return how often each metric, and a whole report, is red in reports drawn from pairs.
+    """Return the share of drawn reports in which each metric, and any gating metric, is red.
 
     No pair is in a report twice: it would agree with itself, and make the spread too small.
     """
@@ -167,8 +169,8 @@ def _alarms(
     for _ in range(_REPORTS):
         order = [int(at) for at in random.permutation(most)]
         swapped = random.random(most) < 0.5
-        drawn = {key: _drawn(pairs, order, swapped) for key, pairs in known.items()}
-        judged = policy.at_looks(looks, partial(_rows, rows, drawn))
+        drawn = {key: _draw(pairs, order, swapped) for key, pairs in known.items()}
+        judged = policy.judge_at_looks(looks, partial(_rows, rows, drawn))
         regressed = [f for f in judged if f.verdict is Verdict.REGRESSED]
         for finding in regressed:
             reds[finding.comparison.key] += 1
@@ -176,21 +178,21 @@ def _alarms(
     return {key: count / _REPORTS for key, count in reds.items()}, red / _REPORTS
 
 
-def _drawn(pairs: ExactPairs, order: Sequence[int], swapped: "np.ndarray[Any, Any]") -> Measured:
-    """Return the pairs of a metric in another order, some with their sides exchanged."""
+def _draw(pairs: ExactPairs, order: Sequence[int], swapped: "np.ndarray[Any, Any]") -> MetricValues:
+    """Return the pairs of a metric in another order, some with their arms exchanged."""
     both = [
         (pairs.after[at], pairs.before[at]) if swapped[at] else (pairs.before[at], pairs.after[at])
         for at in order
         if at < len(pairs.before)
     ]
     before, after = zip(*both, strict=True)
-    return Measured("", pairs.metric, before, after, is_paired=True)
+    return MetricValues("", pairs.metric, before, after, is_paired=True)
 
 
-def _rows(rows: Sequence[Row], drawn: Mapping[str, Measured], pairs: int) -> list[Row]:
-    """Return the rows of one drawn report with so many of its pairs."""
+def _rows(rows: Sequence[Row], drawn: Mapping[str, MetricValues], pairs: int) -> list[Row]:
+    """Return the rows of one drawn report with its first pairs."""
     return [
-        replace(row, evidence=of_measured(one, 0.0, pairs).evidence)
+        replace(row, evidence=row_of_values(one, 0.0, pairs).evidence)
         if (one := drawn.get(row.key))
         else replace(row, evidence=None)
         for row in rows

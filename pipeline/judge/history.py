@@ -1,4 +1,4 @@
-"""What we say about the history of a metric, and every constant that decides it."""
+"""Steps, drift and weekly rhythm in the history of a metric, and the constants that decide them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,212 +17,192 @@ from pipeline.model.history import (
 from pipeline.model.metric import Better, Scale
 
 if TYPE_CHECKING:
-    from pipeline.judge.stats.drift import Drift as FoundDrift
     from pipeline.judge.stats.noise import Floats
     from pipeline.judge.stats.student import Estimate
 
-SPLIT = 0.04
-"""Chance of seeing a step anywhere in a series without one, at most."""
+STEP_ALPHA = 0.04
+"""Largest probability of finding a step anywhere in a series without one."""
 
-BUMP = 0.01
-"""The same of a step and a step back."""
+BUMP_ALPHA = 0.01
+"""The same for a step and a step back."""
 
-SHORTEST = 3
-"""Fewest points between two steps.  To see a step it takes as many after it, too, but it may then
-be dated to the last of them."""
+MIN_SEGMENT = 3
+"""Smallest number of points between two steps.  A step also needs as many points after it to be
+found, but its index may then move to the last of them."""
 
-FEWEST = 9
-"""Points of a series that it takes to see any step.  Of 7 noisy points, the last three larger than
-the others, 2 of 35 orders are as extreme, which is more than `SPLIT`; of 9 it is 2 of 84."""
+MIN_POINTS = 9
+"""Smallest number of points of a series in which any step can be found.  Of 7 noisy points, the
+last three larger than the others, 2 of 35 orders are as extreme, which is more than `STEP_ALPHA`;
+of 9 points it is 2 of 84."""
 
-LEAST = 0.025
-"""The smallest step that matters, as a ratio; of amounts, every step that is shown matters."""
+MIN_CHANGE = 0.025
+"""Smallest step that matters, as a ratio; of amounts, every significant step matters."""
 
 CONFIDENCE = 0.95
-"""Of both sides of a step's interval together."""
+"""Two-sided confidence level of the interval of a step."""
 
-NEWEST = 2000
-"""Points of a series that are looked at, counted from its end: five years of nights."""
+MAX_POINTS = 2000
+"""Number of newest points of a series that are analyzed: five years of nights."""
 
-REACH = SHORTEST
-"""How far, in points, a step may be from the place for which it was acknowledged: further points
-can still move it a little."""
+ACKNOWLEDGE_REACH = MIN_SEGMENT
+"""Largest distance, in points, of a step from the place for which it was acknowledged: further
+points can still move a step a little."""
 
-_MOST = 700.0  # exp() of more is not a number
+_MAX_EXPONENT = 700.0  # exp() of more is not a number
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryRule:
-    """What decides, beside the constants of this module.
+    """Parameters that a user may set.
 
     Attributes:
-        least: The smallest step that matters, as a ratio or an amount; None is the default.
-        seed: Of the draws; only a measurement of the method has a reason to change it.
+        least: Smallest step that matters, as a ratio or an amount; None for the default.
+        seed: Random seed of the draws; only a measurement of the method needs to change it.
     """
 
     least: float | None = None
     seed: int = 0
 
-    def least_of(self, scale: Scale) -> float:
+    def min_change(self, scale: Scale) -> float:
         """Return the smallest step that matters, as a ratio or as an amount."""
         if self.least is not None:
             return self.least
-        return LEAST if scale is Scale.RATIO else 0.0
+        return MIN_CHANGE if scale is Scale.RATIO else 0.0
 
 
-def judge(line: HistorySeries, rule: HistoryRule) -> JudgedSeries:
-    """Return the steps of a series, and its drift; without places and acknowledgements.
+def analyze_series(series: HistorySeries, rule: HistoryRule) -> JudgedSeries:
+    """Return the steps, the drift and the weekly rhythm of a series.
 
-    A rhythm of the week is taken away first, then what drifts, and what is left has steps.
+    The weekly rhythm is removed first, then the drift, and then steps are found in the rest.  The
+    result has neither commits nor acknowledgements yet.
     """
     import numpy as np
 
-    from pipeline.judge.stats.steps import Search, ranges, spreads, steps
+    from pipeline.judge.stats.steps import StepSearch, find_steps, position_ranges, relative_spreads
+    from pipeline.judge.stats.student import Estimate
+    from pipeline.judge.stats.trend import fit_drift
 
-    notes = list(line.notes)
-    if line.left_out:
-        notes.append(f"the {line.left_out} oldest points are not looked at")
-    if len(line.values) < FEWEST:
-        return JudgedSeries(line, (), tuple(notes), needed=FEWEST)
-    least = _on_scale(line.scale, rule.least_of(line.scale))
-    search = Search(split=SPLIT, bump=BUMP, shortest=SHORTEST, seed=rule.seed)
-    values = np.asarray(line.values, dtype=np.float64)
-    values = np.log(values) if line.scale is Scale.RATIO else values
-    values, rhythm = _without_rhythm(line, values, least)
-    spread = spreads(values)
-    found = steps(values, search, spread)
-    drift = _drift_of(values, spread, found, least)
-    if drift is not None:
-        values = values - drift.path(len(values))
-        found = steps(values, search, spread)
-    sized = _that_matter(values, spread, found, least)
-    told = ranges(values, spread, [index for index, _ in sized])
+    notes = list(series.notes)
+    if series.left_out:
+        notes.append(f"the {series.left_out} oldest points are not looked at")
+    if len(series.values) < MIN_POINTS:
+        return JudgedSeries(series, (), tuple(notes), needed=MIN_POINTS)
+    least = rule.min_change(series.scale)
+    least = math.log1p(least) if series.scale is Scale.RATIO else least
+    search = StepSearch(split=STEP_ALPHA, bump=BUMP_ALPHA, shortest=MIN_SEGMENT, seed=rule.seed)
+    values = np.asarray(series.values, dtype=np.float64)
+    values = np.log(values) if series.scale is Scale.RATIO else values
+    values, rhythm = _remove_rhythm(series, values, least)
+    spread = relative_spreads(values)
+    steps = find_steps(values, search, spread)
+    drift = None
+    fit = fit_drift(values, spread, steps)
+    if fit is not None and abs(fit.slope) * (fit.end - fit.start) >= least:
+        values = values - fit.path(len(values))
+        steps = find_steps(values, search, spread)
+        slope = Estimate(
+            fit.slope * DRIFT_POINTS, fit.standard_error * DRIFT_POINTS, fit.degrees_of_freedom
+        )
+        drift = Drift(
+            series.left_out + fit.start, series.left_out + fit.end, *_change(series, slope)
+        )
+    sized = _steps_that_matter(values, spread, steps, least)
+    ranges = position_ranges(values, spread, [index for index, _ in sized])
     return JudgedSeries(
-        line,
+        series,
         tuple(
-            _step(line, index, size, within)
-            for (index, size), within in zip(sized, told, strict=True)
+            ChangePoint(
+                series.left_out + index,
+                *_change(series, size),
+                earliest=series.left_out + earliest,
+                latest=series.left_out + latest,
+            )
+            for (index, size), (earliest, latest) in zip(sized, ranges, strict=True)
         ),
         tuple(notes),
-        drift=_told(line, drift) if drift else None,
+        drift=drift,
         rhythm=rhythm,
     )
 
 
 def acknowledge(
-    judged: JudgedSeries,
+    analyzed: JudgedSeries,
     acknowledgements: Sequence[Acknowledgement],
     at: Mapping[str, Sequence[int]],
 ) -> JudgedSeries:
-    """Return a series with the reasons of the steps that somebody has explained.
+    """Return a series with the reason of each acknowledged step.
 
     Args:
-        judged: With any places.
-        acknowledgements: Of any series.
-        at: Indexes of the points of this series by commit; of the commits that are acknowledged.
+        analyzed: Series with its steps.
+        acknowledgements: Acknowledged steps of any series.
+        at: Indexes of the points of this series by acknowledged commit.
     """
-    steps, notes = list(judged.steps), list(judged.notes)
-    for said in (a for a in acknowledgements if a.series == judged.series.name):
-        points = [said.index] if said.index is not None else list(at.get(said.commit, ()))
+    steps, notes = list(analyzed.steps), list(analyzed.notes)
+    for one in (a for a in acknowledgements if a.series == analyzed.series.name):
+        points = [one.index] if one.index is not None else list(at.get(one.commit, ()))
         near = [
             (abs(step.index - point), number)
             for number, step in enumerate(steps)
             for point in points
-            if abs(step.index - point) <= REACH or step.first <= point <= step.last
+            if abs(step.index - point) <= ACKNOWLEDGE_REACH or step.first <= point <= step.last
         ]
         if near:
             _, number = min(near)
-            steps[number] = replace(steps[number], acknowledged=said.reason)
+            steps[number] = replace(steps[number], acknowledged=one.reason)
         else:
-            place = f"commit {said.commit}" if said.commit else f"index {said.index}"
+            place = f"commit {one.commit}" if one.commit else f"index {one.index}"
             notes.append(f"acknowledged at {place}, but there is no step (any more)")
-    return replace(judged, steps=tuple(steps), notes=tuple(notes))
+    return replace(analyzed, steps=tuple(steps), notes=tuple(notes))
 
 
-def _that_matter(
-    values: "Floats", spread: "Floats", found: Sequence[int], least: float
+def _remove_rhythm(
+    series: HistorySeries, values: "Floats", least: float
+) -> "tuple[Floats, WeeklyPattern | None]":
+    """Return a series without its weekly rhythm, and the rhythm if it is large enough to matter."""
+    import numpy as np
+
+    from pipeline.judge.stats.trend import DAYS, weekly_rhythm
+
+    is_dated = bool(series.weekdays)
+    days = np.asarray(series.weekdays if is_dated else range(len(values)), dtype=np.int64) % DAYS
+    rhythm = weekly_rhythm(values, days)
+    if rhythm is None or float(np.ptp(rhythm)) < least:
+        return values, None
+    changes = tuple(_as_change(series.scale, float(one)) for one in rhythm)
+    return values - rhythm[days], WeeklyPattern(changes, is_dated)
+
+
+def _steps_that_matter(
+    values: "Floats", spread: "Floats", steps: Sequence[int], least: float
 ) -> list[tuple[int, "Estimate"]]:
-    """Return steps with their sizes, without those that do not count, the smallest first."""
+    """Return (index, size) of each step; those that do not count are dropped, smallest first."""
     from pipeline.judge.stats.noise import step_sizes
 
-    left = list(found)
+    left = list(steps)
     while True:
         sizes = step_sizes(values, left, spread)
-        failing = [n for n, size in enumerate(sizes) if not _counts(size, least)]
+        failing = [n for n, size in enumerate(sizes) if not _matters(size, least)]
         if not failing:
             return list(zip(left, sizes, strict=True))
         del left[min(failing, key=lambda n: abs(sizes[n].mean))]
 
 
-def _counts(size: "Estimate", least: float) -> bool:
-    """Whether a step is large enough to matter, and surely not nothing."""
+def _matters(size: "Estimate", least: float) -> bool:
+    """Return True if a step is at least as large as `least` and its interval excludes 0."""
     low, high = size.interval(CONFIDENCE)
     return abs(size.mean) >= least and not low <= 0 <= high
 
 
-def _step(
-    line: HistorySeries, index: int, size: "Estimate", within: tuple[int, int]
-) -> ChangePoint:
+def _change(series: HistorySeries, size: "Estimate") -> tuple[float, float, float, bool]:
+    """Return (change, low, high, is_worse) of a size on the scale of the levels."""
     low, high = size.interval(CONFIDENCE)
-    earliest, latest = within
-    return ChangePoint(
-        index=line.left_out + index,
-        change=_shown(line.scale, size.mean),
-        low=_shown(line.scale, low),
-        high=_shown(line.scale, high),
-        is_worse=(size.mean > 0) is (line.better is Better.LOWER),
-        earliest=line.left_out + earliest,
-        latest=line.left_out + latest,
-    )
+    is_worse = (size.mean > 0) is (series.better is Better.LOWER)
+    change, low, high = (_as_change(series.scale, one) for one in (size.mean, low, high))
+    return change, low, high, is_worse
 
 
-def _without_rhythm(
-    line: HistorySeries, values: "Floats", least: float
-) -> "tuple[Floats, WeeklyPattern | None]":
-    """Return a series without what the days of its week differ by, and that."""
-    import numpy as np
-
-    from pipeline.judge.stats.weekly import DAYS, rhythm
-
-    is_dated = bool(line.weekdays)
-    days = np.asarray(line.weekdays if is_dated else range(len(values)), dtype=np.int64) % DAYS
-    found = rhythm(values, days)
-    if found is None or float(np.ptp(found)) < least:
-        return values, None
-    changes = tuple(_shown(line.scale, float(one)) for one in found)
-    return values - found[days], WeeklyPattern(changes, is_dated)
-
-
-def _drift_of(
-    values: "Floats", spread: "Floats", steps: Sequence[int], least: float
-) -> "FoundDrift | None":
-    """Return the drift that explains more than the steps do, if it is large enough to matter."""
-    from pipeline.judge.stats.drift import drift
-
-    found = drift(values, spread, steps)
-    if found is None or abs(found.slope) * (found.end - found.start) < least:
-        return None
-    return found
-
-
-def _told(line: HistorySeries, drift: "FoundDrift") -> Drift:
-    from pipeline.judge.stats.student import Estimate
-
-    size = Estimate(drift.slope * DRIFT_POINTS, drift.error * DRIFT_POINTS, drift.freedom)
-    low, high = size.interval(CONFIDENCE)
-    return Drift(
-        start=line.left_out + drift.start,
-        end=line.left_out + drift.end,
-        change=_shown(line.scale, size.mean),
-        low=_shown(line.scale, low),
-        high=_shown(line.scale, high),
-        is_worse=(size.mean > 0) is (line.better is Better.LOWER),
-    )
-
-
-def _on_scale(scale: Scale, change: float) -> float:
-    return math.log1p(change) if scale is Scale.RATIO else change
-
-
-def _shown(scale: Scale, size: float) -> float:
-    return math.expm1(max(-_MOST, min(_MOST, size))) if scale is Scale.RATIO else size
+def _as_change(scale: Scale, size: float) -> float:
+    """Return a difference of levels as a ratio, or as an amount on the difference scale."""
+    if scale is Scale.DIFFERENCE:
+        return size
+    return math.expm1(max(-_MAX_EXPONENT, min(_MAX_EXPONENT, size)))

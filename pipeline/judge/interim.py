@@ -1,65 +1,30 @@
-"""When a run is looked at, and how much of the chance of an error each look may spend."""
+"""Interim analyses ("looks"): when a run may end, and the rule at each number of pairs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-LOOKS = (3, 5, 8, 12, 20)
-"""Numbers of valid pairs at which a run may end."""
-
-FIRST_SHARE = 0.1
-"""Share of alpha that the first look spends, which knows the noise least."""
-
-NEXT_SHARE = 0.2
-"""Share that each look after it spends; the last one takes what is left.
-
-Of three looks .1, .2 and .7: most is kept for the look that has most pairs.  The chance of a false
-red at any look is at most the sum of what they spend, whatever the dependence between them.
-
-Source:
-    Bonferroni's inequality over looks; the idea of spending is Lan and DeMets, Biometrika 70
-    (1983), whose functions assume that many pairs are there from the first look on.
-"""
-
-RESERVE = 0.1
-"""Share of alpha that a run keeps back for looks that are added once it has ended.
-
-What has been spent cannot be spent again, so without it an added look could never say anything.
-"""
-
-ADDED_SHARE = 0.8
-"""Share of what is left of the reserve that each added look spends: it never runs out."""
+from pipeline.judge.constants import (
+    ADDED_SHARE,
+    FAMILY_ALPHA,
+    FIRST_SHARE,
+    LOOKS,
+    NEXT_SHARE,
+    PASS_ALPHA,
+    RESERVE,
+    RULE,
+)
+from pipeline.model.report import Rule
+from pipeline.model.results import ResultSet
 
 
 def looks_up_to(most: int) -> tuple[int, ...]:
-    """Return the looks of a run that may have as many valid pairs; none where there is but one."""
+    """Return the looks of a run with at most so many valid pairs; none if there is only one."""
     before = tuple(look for look in LOOKS if look < most)
     return (*before, most) if before else ()
 
 
-def share_of(pairs: int, looks: Sequence[int]) -> float:
-    """Return the share of alpha that may be spent now.
-
-    Args:
-        pairs: Valid ones so far; of a run that was stopped between two looks, the share of the
-            next one, which then never comes.
-        looks: Of the run, rising; none of a run of a fixed number of pairs.
-    """
-    if not looks:
-        return 1.0
-    now = next((at for at, look in enumerate(looks) if pairs <= look), len(looks) - 1)
-    return shares_of(len(looks))[now]
-
-
-def reserve_of(added: int) -> float:
-    """Return the share of alpha that a look spends which was added to a run that had ended.
-
-    Args:
-        added: How many looks were added before it.
-    """
-    return RESERVE * ADDED_SHARE * (1.0 - ADDED_SHARE) ** added
-
-
-def shares_of(looks: int) -> tuple[float, ...]:
-    """Return the share of alpha that each of so many looks spends; together they spend all.
+def alpha_shares(looks: int) -> tuple[float, ...]:
+    """Return the share of alpha that each look spends; they add up to 1.
 
     Args:
         looks: Number of looks, at least 1.
@@ -68,3 +33,69 @@ def shares_of(looks: int) -> tuple[float, ...]:
         return (1.0,)
     between = [min(NEXT_SHARE, (1.0 - FIRST_SHARE) / (looks - 1))] * (looks - 2)
     return (FIRST_SHARE, *between, 1.0 - FIRST_SHARE - sum(between))
+
+
+def alpha_share_at(pairs: int, looks: Sequence[int]) -> float:
+    """Return the share of alpha that may be spent now.
+
+    Args:
+        pairs: Number of valid pairs.  A run that was stopped between two looks spends the share of
+            the next one, which then never comes.
+        looks: Looks of the run, rising; none for a fixed number of pairs.
+    """
+    if not looks:
+        return 1.0
+    now = next((at for at, look in enumerate(looks) if pairs <= look), len(looks) - 1)
+    return alpha_shares(len(looks))[now]
+
+
+def reserve_share(added: int) -> float:
+    """Return the share of alpha that the next look spends which is added to an ended run.
+
+    Args:
+        added: Number of looks that were added before.
+    """
+    return RESERVE * ADDED_SHARE * (1.0 - ADDED_SHARE) ** added
+
+
+def rule_at(pairs: int, looks: Sequence[int]) -> Rule:
+    """Return the rule at a number of pairs.
+
+    Each look spends its share of alpha on red, and an equal share of the probability to pass
+    wrongly.  All looks together spend as much as a single analysis.
+
+    Args:
+        pairs: Number of valid pairs.
+        looks: Looks of the run; none for a fixed number of pairs.
+    """
+    if not looks:
+        return RULE
+    alpha = FAMILY_ALPHA * alpha_share_at(pairs, looks)
+    return replace(RULE, alpha=alpha, pass_alpha=PASS_ALPHA / len(looks))
+
+
+def rule_for(results: ResultSet, pairs: int) -> Rule:
+    """Return the rule for a run at a number of valid pairs.
+
+    A run keeps a reserve of both error probabilities, which added looks share: all looks together
+    spend no more than the total, however many are added.
+    """
+    looks = results.looks
+    planned, added = looks[: len(looks) - results.added], looks[len(looks) - results.added :]
+    last = planned[-1] if planned else results.pairs_asked
+    if pairs <= last or not added:
+        rule = rule_at(pairs, planned if len(planned) > 1 else ())
+        share = 1.0 - RESERVE
+    else:
+        rule, share = RULE, reserve_share(sum(look < pairs for look in added[:-1]))
+    return replace(rule, alpha=rule.alpha * share, pass_alpha=rule.pass_alpha * share)
+
+
+def rule_for_more(results: ResultSet) -> Rule:
+    """Return the rule for a run once it has more pairs."""
+    more = len(results.valid_pairs) + 1
+    if more <= results.pairs_asked:
+        return rule_for(results, more)
+    looks = (*(results.looks or (results.pairs_asked,)), more)
+    added = results.added + 1
+    return rule_for(replace(results, looks=looks, pairs_asked=more, added=added), more)

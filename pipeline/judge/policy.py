@@ -1,121 +1,55 @@
-"""What we say about the evidence, and every constant that decides it."""
+"""From evidence to verdicts: of a metric, of a table and of a run, with advice and exit code."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from pipeline.judge import scale
-from pipeline.judge.advice import advice
 from pipeline.judge.compare import compare
-from pipeline.judge.failures import failed_trials
-from pipeline.judge.interim import LOOKS, RESERVE, looks_up_to, reserve_of, share_of
-from pipeline.judge.rows import Measured, Row, of_family, of_results
-from pipeline.judge.run_warnings import doubts
-from pipeline.model.report import Comparison, Finding, Report, Rule, Verdict
-from pipeline.model.results import ResultSet
-from pipeline.system.errors import Exit
-
-ALPHA = 0.05
-"""Chance of any false red among the gating metrics of equal builds, at most."""
-
-LEAST_TESTS = 5
-"""A metric alone is tested as strictly as if it were one of so many: it errs one time in 100."""
-
-CONFIDENCE = 0.95
-"""Of both sides of an interval."""
-
-PASS_ALPHA = (1 - CONFIDENCE) / 2
-"""Chance to exclude a worsening that is there: the interval of a pass ends below the tolerance."""
-
-WIDEST = 1.5
-"""Half an interval may be as many tolerances wide for a pass: a wide one that ends below the
-tolerance is one that chance has moved far to the better side."""
-
-SUSPECT_MARGINS = 0.5
-"""An estimate of more margins than this, ..."""
-
-SUSPECT_ALPHA = 0.2
-"""... with a one-sided p of its own below this, keeps a run from passing before its last look.
-
-Without that rule, a run that could pass at its first look would hide small regressions: one of 1.5
-margins was found in 89 to 94 of 100 simulated runs, and is in 95 to 99 with it (docs/verdicts.md).
-"""
-
-POWER = 0.80
-"""Chance to find a change as large as the detectable change of a report."""
-
-APART = 0.05
-"""Standard deviation between two groups of equal builds that were not measured side by side: the
-machine, its neighbours and the hour.  Means of equal builds on virtual machines of one type
-differ by so much; see docs/verdicts.md."""
-
-LEAST_PAIRS = 2
-"""With fewer there is no spread, so no interval."""
-
-RULE = Rule(
-    alpha=ALPHA,
-    confidence=CONFIDENCE,
-    power=POWER,
-    least_tests=LEAST_TESTS,
-    pass_alpha=PASS_ALPHA,
-    widest=WIDEST,
-    apart=APART,
+from pipeline.judge.constants import (
+    BETWEEN_RUN_SD,
+    LOOKS,
+    MAX_ADVISED_PAIRS,
+    MIN_FAILURES,
+    MIN_PAIRS,
+    RULE,
+    SUSPECT_ALPHA,
+    SUSPECT_MARGINS,
 )
-"""The constants of one look at a fixed number of pairs."""
+from pipeline.judge.interim import looks_up_to, rule_at, rule_for, rule_for_more
+from pipeline.judge.rows import GATE, MetricValues, Row, rows_of_family, rows_of_results
+from pipeline.judge.run_warnings import run_warnings
+from pipeline.judge.stats.power import pairs_needed, values_needed
+from pipeline.model.metric import Better, Metric, Scale
+from pipeline.model.report import Advice, Change, Comparison, Finding, Report, Rule, Verdict
+from pipeline.model.results import ResultSet
+from pipeline.model.subject import Arm
+from pipeline.system.errors import ConfigError, Exit
 
+LAUNCH = "launch"
+"""Workload name of the metric below: a build fails a launch, whichever workload was running."""
 
-def rule_at(pairs: int, looks: Sequence[int]) -> Rule:
-    """Return the constants that decide now.
-
-    Each look spends its share of alpha on red, and an equal one of the chance to pass wrongly: what
-    all of them spend together is what one look at a fixed number of pairs would.
-
-    Args:
-        pairs: Number of valid pairs.
-        looks: At which a run may end; none of a run of a fixed number of pairs.
-    """
-    if not looks:
-        return RULE
-    alpha = ALPHA * share_of(pairs, looks)
-    return replace(RULE, alpha=alpha, pass_alpha=PASS_ALPHA / len(looks))
-
-
-def rule_of(results: ResultSet, pairs: int) -> Rule:
-    """Return the constants that decide a run at so many valid pairs.
-
-    A run keeps a part of both chances back, and looks that were added to it share that: all of its
-    looks together spend what there is, however many are added.
-    """
-    looks = results.looks
-    planned, added = looks[: len(looks) - results.added], looks[len(looks) - results.added :]
-    last = planned[-1] if planned else results.pairs_asked
-    if pairs <= last or not added:
-        rule = rule_at(pairs, planned if len(planned) > 1 else ())
-        share = 1.0 - RESERVE
-    else:
-        rule, share = RULE, reserve_of(sum(look < pairs for look in added[:-1]))
-    return replace(rule, alpha=rule.alpha * share, pass_alpha=rule.pass_alpha * share)
-
-
-def rule_of_more(results: ResultSet) -> Rule:
-    """Return the constants that will decide a run once it has more pairs."""
-    more = len(results.valid_pairs) + 1
-    if more <= results.pairs_asked:
-        return rule_of(results, more)
-    looks = (*(results.looks or (results.pairs_asked,)), more)
-    added = results.added + 1
-    return rule_of(replace(results, looks=looks, pairs_asked=more, added=added), more)
+FAILED_TRIALS = Metric(
+    name="failed_trials",
+    unit="1",
+    better=Better.LOWER,
+    margin=1.0,
+    gate=True,
+    scale=Scale.DIFFERENCE,
+)
+"""Number of trials in which a build failed.  It gates in every suite, and is shown unless 0."""
 
 
 def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
     """Return the verdict on one metric.
 
-    Worse, or better, needs a test that holds among all metrics of the family, and an estimate
-    beyond the margin.  The same needs an estimate within the margin, and an interval that is narrow
-    enough and ends below the tolerance.  What shows neither is inconclusive: a lack of evidence is
-    never a pass.
+    "Regressed" and "improved" need a significant test within the family, and an estimate beyond
+    the margin.  "Unchanged" needs an estimate within the margin, and a narrow enough interval that
+    ends below the tolerance.  Everything else is inconclusive: a lack of evidence is never a pass.
 
     Source:
-        Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987), one of whose two tests this is.
+        Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987): a pass is one of his two one-sided
+        tests.
     """
     metric, change = comparison.metric, comparison.change
     if change is None or comparison.p_worse is None or comparison.p_better is None:
@@ -125,8 +59,8 @@ def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
     margin, tolerance = scale.margin(metric), scale.tolerance(metric)
     worse = scale.worse(metric, change.estimate)
     if scale.is_above(worse, margin):
-        is_sure = comparison.p_worse < rule.alpha
-        return Verdict.REGRESSED if is_sure else Verdict.INCONCLUSIVE
+        is_significant = comparison.p_worse < rule.alpha
+        return Verdict.REGRESSED if is_significant else Verdict.INCONCLUSIVE
     if comparison.p_better < rule.alpha and scale.is_above(-worse, margin):
         return Verdict.IMPROVED
     if scale.hides_the_worst(metric, change.bound):
@@ -134,105 +68,167 @@ def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
     ends = [scale.worse(metric, change.low), scale.worse(metric, change.high)]
     worst = comparison.at_worst
     at_worst = max(ends) if worst is None else scale.worse(metric, worst)
-    is_narrow = abs(ends[1] - ends[0]) / 2 <= rule.widest * tolerance
+    is_narrow = abs(ends[1] - ends[0]) / 2 <= rule.max_half_width * tolerance
     is_pass = is_narrow and scale.is_above(tolerance, at_worst)
     return Verdict.UNCHANGED if is_pass else Verdict.INCONCLUSIVE
+
+
+def advise(comparison: Comparison, rule: Rule) -> Advice | None:
+    """Return the state of an inconclusive metric, and how many more pairs would settle it.
+
+    Args:
+        comparison: Comparison of the metric.
+        rule: Rule that decides at more pairs.
+
+    Returns:
+        None without an interval, and if values are missing from one arm: the warning about them
+        says why, and more pairs may lack values, too.
+    """
+    metric, change = comparison.metric, comparison.change
+    standard_error, freedom = comparison.standard_error, comparison.degrees_of_freedom
+    if change is None or standard_error is None or freedom is None or comparison.is_lopsided:
+        return None
+    margin, tolerance = scale.margin(metric), scale.tolerance(metric)
+    worse = scale.worse(metric, change.estimate)
+    low = min(scale.worse(metric, change.low), scale.worse(metric, change.high))
+    if not (scale.is_above(worse, margin) or scale.is_above(margin, worse)):
+        return Advice("the change is the margin itself, neither within it nor beyond", None)
+    if worse > margin:
+        alpha, effect, least = rule.alpha / comparison.tests, worse, margin
+    else:  # a pass must show that the worst is below the tolerance
+        alpha, effect, least = rule.pass_alpha, tolerance - max(worse, -tolerance), 0.0
+    if comparison.fixed_variance:
+        pairs = values_needed(
+            effect,
+            standard_error,
+            freedom,
+            comparison.pairs,
+            alpha=alpha,
+            margin=least,
+            wanted=rule.power,
+            most=MAX_ADVISED_PAIRS,
+            fixed_variance=comparison.fixed_variance,
+        )
+    else:
+        pairs = pairs_needed(
+            effect,
+            standard_error * math.sqrt(comparison.pairs),
+            alpha=alpha,
+            margin=least,
+            wanted=rule.power,
+            most=MAX_ADVISED_PAIRS,
+            known=freedom - (comparison.pairs - 1) if comparison.prior_sd else 0.0,
+        )
+    more = None if pairs is None else max(pairs - comparison.pairs, 1)
+    if worse <= margin:
+        shows = "worse, perhaps by less than the margin" if low > 0 else "too noisy to call"
+        return Advice(shows, more)
+    if low > 0:
+        return Advice(f"worse, but not certain enough among {comparison.tests} tests", more)
+    return Advice("worse by more than the margin, perhaps by chance", more)
 
 
 def findings(rows: Sequence[Row], rule: Rule, later: Rule | None = None) -> tuple[Finding, ...]:
     """Return the verdict on every row, in order, with advice on those that are inconclusive.
 
     Args:
-        rows: Of any families.
-        rule: The constants that decide.
-        later: Those that will decide when there are more pairs; the same where that is unknown.
+        rows: Rows of any families.
+        rule: Rule that decides.
+        later: Rule that decides at more pairs, for the advice; None if that is the same.
     """
-    found = []
+    judged = []
     for comparison in compare(rows, rule):
         verdict = decide(comparison, rule)
-        said = advice(comparison, later or rule) if verdict is Verdict.INCONCLUSIVE else None
-        found.append(Finding(comparison, verdict, advice=said))
-    return tuple(found)
+        advice = advise(comparison, later or rule) if verdict is Verdict.INCONCLUSIVE else None
+        judged.append(Finding(comparison, verdict, advice=advice))
+    return tuple(judged)
 
 
-def of_table(
-    measured: Sequence[Measured], *, in_looks: bool = False, apart: float = APART
+def judge_table(
+    values: Sequence[MetricValues],
+    *,
+    stops_early: bool = False,
+    between_run_sd: float = BETWEEN_RUN_SD,
 ) -> list[Finding]:
-    """Return the verdict on every metric of a table, each family judged by itself.
+    """Return the verdict on every metric of a table; each family is judged by itself.
 
     Args:
-        measured: Of any families.
-        in_looks: Whether to take only as many pairs as the answer needs, as a run does.
-        apart: Standard deviation between groups that are no pairs, as a ratio.
+        values: Values of metrics of any families.
+        stops_early: True to take only as many pairs as the answer needs, as a run does.
+        between_run_sd: Assumed standard deviation between groups that are not pairs, as a ratio.
     """
-    families: dict[str, list[Measured]] = {}
-    for one in measured:
+    families: dict[str, list[MetricValues]] = {}
+    for one in values:
         families.setdefault(one.family, []).append(one)
     return [
         finding
         for members in families.values()
-        for finding in _looked(members, in_looks=in_looks, apart=apart)
+        for finding in _judge_family(
+            members, stops_early=stops_early, between_run_sd=between_run_sd
+        )
     ]
 
 
-def _looked(members: Sequence[Measured], *, in_looks: bool, apart: float) -> tuple[Finding, ...]:
-    """Return the findings of one family, at the first look that settles them or the last."""
+def _judge_family(
+    members: Sequence[MetricValues], *, stops_early: bool, between_run_sd: float
+) -> tuple[Finding, ...]:
     most = max((min(len(m.before), len(m.after)) for m in members if m.is_paired), default=0)
-    looks = looks_up_to(min(most, LOOKS[-1])) if in_looks else ()
-    return at_looks(looks or (most,), lambda pairs: of_family(members, apart, pairs))
+    looks = looks_up_to(min(most, LOOKS[-1])) if stops_early else ()
+    return judge_at_looks(
+        looks or (most,), lambda pairs: rows_of_family(members, between_run_sd, pairs)
+    )
 
 
-def at_looks(
+def judge_at_looks(
     looks: Sequence[int],
     rows_at: Callable[[int], Sequence[Row]],
     *,
     stops_at_red: bool = False,
 ) -> tuple[Finding, ...]:
-    """Return the findings of the first look that may end a run, or of the last.
+    """Return the findings of the first look that may end a run, or of the last look.
 
     Args:
         looks: Numbers of pairs, at least one; a single one is a fixed number.
-        rows_at: Gives the rows of so many pairs.
-        stops_at_red: Whether one regression is enough to end.
+        rows_at: Returns the rows of a number of pairs.
+        stops_at_red: True if one regression is enough to end.
     """
     judged: tuple[Finding, ...] = ()
-    of_looks = looks if len(looks) > 1 else ()
-    for judged in _judged(looks, lambda pairs: (rule_at(pairs, of_looks), None), rows_at):
+    planned = looks if len(looks) > 1 else ()
+    for judged in _findings_by_look(looks, lambda pairs: (rule_at(pairs, planned), None), rows_at):
         if may_end(judged, stops_at_red=stops_at_red):
             break
     return judged
 
 
-def _judged(
-    reached: Iterable[int],
+def _findings_by_look(
+    numbers: Iterable[int],
     rules_at: Callable[[int], tuple[Rule, Rule | None]],
     rows_at: Callable[[int], Sequence[Row]],
     left_out_at: Callable[[int], Sequence[str]] = lambda _: (),
 ) -> Iterator[tuple[Finding, ...]]:
-    """Yield the findings at each number of pairs; what an earlier one has rejected is kept.
+    """Yield the findings at each number of pairs; rejections of earlier looks are kept.
 
     Args:
-        reached: Numbers of pairs, rising.
-        rules_at: Gives the constants that decide at so many pairs, and those of more; see
-            `findings`.
-        rows_at: Gives the rows of so many pairs.
-        left_out_at: Gives the workloads that had been settled before so many pairs.
+        numbers: Numbers of pairs, rising.
+        rules_at: Returns the rules of a number of pairs: the present and the later; see `findings`.
+        rows_at: Returns the rows of a number of pairs.
+        left_out_at: Returns the workloads that were settled before a number of pairs.
     """
     before: tuple[Finding, ...] = ()
-    for pairs in reached:
+    for pairs in numbers:
         now = findings(rows_at(pairs), *rules_at(pairs))
-        before = _kept(before, now, left_out_at(pairs))
+        before = _keep_rejections(before, now, left_out_at(pairs))
         yield before
 
 
-def _kept(
+def _keep_rejections(
     before: Sequence[Finding], now: Sequence[Finding], left_out: Sequence[str]
 ) -> tuple[Finding, ...]:
-    """Return the findings of now, with the rejections of earlier looks.
+    """Return the present findings with the rejections of earlier looks.
 
-    What is known of a workload that was left out since is what the look before found.  A look that
-    rejects has paid for it with its share of alpha, so that what later pairs show does not take it
-    back.  A regression is kept before an improvement.
+    A look that rejects has paid for it with its share of alpha, so later pairs do not revoke it.  A
+    regression is kept rather than an improvement.  A workload that was left out since keeps its
+    findings.
     """
     settled = {f.comparison.key: f for f in before if f.comparison.workload in left_out}
     rejected = {
@@ -252,23 +248,65 @@ def _kept(
 
 
 def report(results: ResultSet) -> Report:
-    """Judge a run: every metric, and what a reader must know of the run as a whole."""
+    """Return the judgement of a run: its findings, and warnings about the run as a whole."""
     valid = len(results.valid_pairs)
-    rule, later = rule_of(results, valid), rule_of_more(results)
-    reached = [*(look for look in results.looks if look < valid), valid]
-    then = {pairs: results.of_first(pairs) for pairs in reached}
-    *_, judged = _judged(
-        reached,
-        lambda pairs: (rule_of(results, pairs), later),
-        lambda pairs: of_results(then[pairs]),
-        lambda pairs: then[pairs].left_out,
+    rule, later = rule_for(results, valid), rule_for_more(results)
+    numbers = [*(look for look in results.looks if look < valid), valid]
+    results_at = {pairs: results.of_first(pairs) for pairs in numbers}
+    *_, judged = _findings_by_look(
+        numbers,
+        lambda pairs: (rule_for(results, pairs), later),
+        lambda pairs: rows_of_results(results_at[pairs]),
+        lambda pairs: results_at[pairs].left_out,
     )
-    found = (*failed_trials(results), *judged)
-    return Report(results, found, rule, doubts(results, found, is_settled=is_settled(found)))
+    judged = (*failed_trials(results), *judged)
+    warnings = run_warnings(results, judged, is_settled=is_settled(judged))
+    return Report(results, judged, rule, warnings)
+
+
+def failed_trials(results: ResultSet) -> tuple[Finding, ...]:
+    """Return the finding on failed trials; none if no trial of a valid pair failed.
+
+    The candidate is worse if it failed in two pairs or more and the baseline in none, and better
+    the other way round.  Anything between is inconclusive.  Pairs in which both failed are invalid,
+    and are not counted.
+    """
+    valid = set(results.valid_pairs)
+    baseline, candidate = (
+        sum(t.arm is arm and t.pair in valid and bool(t.failures) for t in results.trials)
+        for arm in Arm
+    )
+    if not baseline and not candidate:
+        return ()
+    if candidate >= MIN_FAILURES and not baseline:
+        verdict = Verdict.REGRESSED
+    elif baseline >= MIN_FAILURES and not candidate:
+        verdict = Verdict.IMPROVED
+    else:
+        verdict = Verdict.INCONCLUSIVE
+    change = float(candidate - baseline)
+    warning = (
+        f"the candidate failed in {candidate} of {len(valid)} pairs, the baseline in {baseline} of"
+        f" {len(valid)}; values of a failed workload are not counted"
+    )
+    comparison = Comparison(
+        workload=LAUNCH,
+        metric=FAILED_TRIALS,
+        baseline=float(baseline),
+        candidate=float(candidate),
+        change=Change(change, change, change),
+        p_worse=None,
+        p_better=None,
+        detectable_change=None,
+        pairs=len(valid),
+        warnings=(warning,),
+        family=GATE,
+    )
+    return (Finding(comparison, verdict),)
 
 
 def is_settled(findings: Iterable[Finding]) -> bool:
-    """Whether no gating metric could still be decided by more pairs."""
+    """Return True if more pairs could not decide any further gating metric."""
     return not any(
         f.comparison.metric.gate
         and f.verdict is Verdict.INCONCLUSIVE
@@ -278,11 +316,11 @@ def is_settled(findings: Iterable[Finding]) -> bool:
 
 
 def may_end(findings: Sequence[Finding], *, stops_at_red: bool = False) -> bool:
-    """Whether a run may end before its last look.
+    """Return True if a run may end before its last look.
 
     Args:
-        findings: Of the look.
-        stops_at_red: Whether one regression is enough.
+        findings: Findings of the look.
+        stops_at_red: True if one regression is enough.
     """
     gating = [f for f in findings if f.comparison.metric.gate]
     if stops_at_red and any(f.verdict is Verdict.REGRESSED for f in gating):
@@ -290,45 +328,18 @@ def may_end(findings: Sequence[Finding], *, stops_at_red: bool = False) -> bool:
     return is_settled(gating) and not any(is_suspect(f) for f in gating)
 
 
-def settled_workloads(results: ResultSet) -> tuple[str, ...]:
-    """Return the workloads that pairs after the last look need not run.
-
-    Every gating metric of such a workload was unchanged at that look, and none of it suspect.  A
-    workload that found a change goes on: what the builds leave behind it may differ too, and those
-    after it may measure that.  One that was left out before stays so.
-    """
-    valid = len(results.valid_pairs)
-    look = max((look for look in results.looks if look <= valid), default=0)
-    if not look or any(trial.failures for trial in results.trials):
-        return ()
-    of: dict[str, list[Finding]] = {}
-    for finding in report(results.of_first(look)).findings:
-        of.setdefault(finding.comparison.workload, []).append(finding)
-    settled = [
-        name
-        for name, found in of.items()
-        if name in results.left_out
-        or all(
-            f.verdict is Verdict.UNCHANGED and not is_suspect(f)
-            for f in found
-            if f.comparison.metric.gate
-        )
-    ]
-    return tuple(settled) if len(settled) < len(of) else results.left_out
-
-
 def is_suspect(finding: Finding) -> bool:
-    """Whether a pass may hide a regression that more pairs would show."""
+    """Return True if a pass may hide a regression that more pairs would show."""
     comparison = finding.comparison
-    change, p_alone = comparison.change, comparison.p_alone
-    if finding.verdict is not Verdict.UNCHANGED or change is None or p_alone is None:
+    change, p = comparison.change, comparison.p_unadjusted
+    if finding.verdict is not Verdict.UNCHANGED or change is None or p is None:
         return False
     worse = scale.worse(comparison.metric, change.estimate)
-    return p_alone < SUSPECT_ALPHA and worse > SUSPECT_MARGINS * scale.margin(comparison.metric)
+    return p < SUSPECT_ALPHA and worse > SUSPECT_MARGINS * scale.margin(comparison.metric)
 
 
 def is_enough(results: ResultSet) -> bool:
-    """Whether a run has all the pairs it needs: as many as asked, or a look that may end it."""
+    """Return True if a run needs no more pairs: it has all, or is at a look that may end it."""
     valid = len(results.valid_pairs)
     if valid >= results.pairs_asked:
         return True
@@ -337,14 +348,91 @@ def is_enough(results: ResultSet) -> bool:
     return may_end(report(results).findings, stops_at_red=results.stops_at_red)
 
 
-def exit_code(report: Report, *, strict: bool) -> Exit:
-    """Return how a process that judged should end.
+def settled_workloads(results: ResultSet) -> tuple[str, ...]:
+    """Return the workloads that pairs after the last look need not run.
+
+    Every gating metric of such a workload was unchanged at that look, and none was suspect.  A
+    workload with a change goes on: what the builds leave behind may differ, too, and later
+    workloads may measure that.  A workload that was left out before stays so.
+    """
+    valid = len(results.valid_pairs)
+    look = max((look for look in results.looks if look <= valid), default=0)
+    if not look or any(trial.failures for trial in results.trials):
+        return ()
+    by_workload: dict[str, list[Finding]] = {}
+    for finding in report(results.of_first(look)).findings:
+        by_workload.setdefault(finding.comparison.workload, []).append(finding)
+    settled = [
+        name
+        for name, own in by_workload.items()
+        if name in results.left_out
+        or all(
+            f.verdict is Verdict.UNCHANGED and not is_suspect(f)
+            for f in own
+            if f.comparison.metric.gate
+        )
+    ]
+    return tuple(settled) if len(settled) < len(by_workload) else results.left_out
+
+
+def with_more(results: ResultSet, more: int, *, is_over: bool) -> tuple[ResultSet, int]:
+    """Return results that may have more pairs, and the number of valid ones at which to stop.
+
+    Planned looks stay where they are.  Pairs beyond the last look get one more look at their end,
+    with the reserve of `interim.rule_for`.
 
     Args:
-        report: The judgement.
-        strict: Whether an inconclusive run is a failure.
+        results: Results of a run with at least one pair.
+        more: Number of further valid pairs.
+        is_over: True if the run's budget ended it.
+
+    Raises:
+        ConfigError: Every gating metric is settled, so more pairs could not change the answer.
     """
-    if len(report.results.valid_pairs) < LEAST_PAIRS:
+    valid = len(results.valid_pairs)
+    judged = report(results).findings
+    has_ended = valid >= results.pairs_asked or (valid in results.looks and may_end(judged))
+    if has_ended and is_settled(judged):
+        raise ConfigError(
+            f"after {valid} pairs every gating metric is settled, so more would not change the"
+            " answer",
+            hint="for more exact numbers start a new run with a larger --pairs",
+        )
+    looks, asked = _spent_looks(results, valid) if is_over else (results.looks, results.pairs_asked)
+    total, added = valid + more, results.added
+    if total > asked:
+        looks, asked, added, until = (*(looks or (asked,)), total), total, added + 1, total
+    else:
+        until = next((look for look in looks if look >= total), asked)
+    longer = replace(
+        results, looks=looks, pairs_asked=asked, added=added, stops_at_red=False, budget_s=None
+    )
+    return longer, until
+
+
+def _spent_looks(results: ResultSet, valid: int) -> tuple[tuple[int, ...], int]:
+    """Return the looks and the largest number of pairs of a run that its budget ended.
+
+    A run that ends between two looks was judged as at the next one, which is spent.
+    """
+    looks = results.looks
+    if valid in looks or valid >= results.pairs_asked:
+        return looks, results.pairs_asked
+    if not looks:
+        return (), valid
+    spent = next(look for look in looks if look > valid)
+    looks = tuple(valid if look == spent else look for look in looks)
+    return looks, looks[-1]
+
+
+def exit_code(report: Report, *, strict: bool) -> Exit:
+    """Return the exit code of a process that judged.
+
+    Args:
+        report: Judgement of the run.
+        strict: True if an inconclusive run is a failure.
+    """
+    if len(report.results.valid_pairs) < MIN_PAIRS:
         return Exit.WRONG_LOAD
     if report.verdict is Verdict.REGRESSED:
         return Exit.REGRESSION

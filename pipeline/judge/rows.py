@@ -1,46 +1,54 @@
-"""What is compared: the numbers of two arms, metric by metric, and what they show."""
+"""The values of two arms, metric by metric, and the evidence that they give."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.judge import coarse, evidence, scale
-from pipeline.judge.evidence import Evidence, OneSided
-from pipeline.judge.missing import lopsided
-from pipeline.judge.stats.moderated import MOST_WIDENED, Seen, widening
-from pipeline.judge.stats.student import Estimate
+from pipeline.judge import evidence, scale
+from pipeline.judge.constants import (
+    FREE_IMBALANCE,
+    IMBALANCE_ALPHA,
+    MAX_IMBALANCE,
+    MAX_VARIANCE_INFLATION,
+    MIN_PAIRS,
+)
+from pipeline.judge.evidence import Counted, Evidence, OneSided
+from pipeline.judge.resolution import allow_for_steps, is_count_that_varies
+from pipeline.judge.stats.student import Estimate, ObservedVariance, variance_inflation
 from pipeline.model.metric import Metric, Scale
 from pipeline.model.prior import Prior
 from pipeline.model.results import Cutoff, ResultSet, Sample
 from pipeline.model.subject import Arm
 
-OTHERS = "others"
-"""The family of the metrics that do not gate."""
-
 GATE = "gate"
-"""The family of those that do."""
+"""Family of the metrics that gate."""
+
+OTHERS = "others"
+"""Family of the metrics that do not gate."""
+
+_DIGITS = 9  # of a share; digits beyond are the rounding of doubles
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one metric has.
+    """The evidence on one metric.
 
     Attributes:
-        workload: Name of the workload; empty where there is none.
-        metric: What was measured.
-        family: Metrics among which its p is corrected.
-        means: By arm, over the pairs that both arms have, in `metric.unit`: those of which the
-            change is the ratio or the difference.  None when nothing was reported.
-        pairs: Number of pairs, or of values of the smaller arm where there are none.
-        evidence: None when there is too little of it.
-        stored: Median of a stored baseline, to be shown.
-        warnings: What a reader must know of the numbers.
-        cut_off: Arms of which a deadline cut values off: their means may be lower bounds.
-        deviation: Standard deviation of a pair's difference on the test's scale, as these pairs
-            alone show it; None where the evidence is not of pairs.
-        prior: The same by earlier runs, as it was used; None where it was not.
-        is_lopsided: Whether one arm lacks so many more values than the other that what is left
-            decides nothing.
+        workload: Name of the workload; empty without one.
+        metric: Metric that was measured.
+        family: Name of the metrics among which its p value is adjusted.
+        means: Means by arm over the pairs that both arms have, in `metric.unit`, such that the
+            change is their ratio or difference; None if nothing was reported.
+        pairs: Number of pairs; without pairs, number of values of the smaller arm.
+        evidence: Evidence; None if there is too little of it.
+        stored: Mean of a stored baseline, to be shown.
+        warnings: Sentences about the numbers.
+        cut_off: Arms with values that a deadline cut off: their means may be lower bounds.
+        pair_sd: Standard deviation of a pair's difference on the test scale, from these pairs
+            alone; None if the evidence is not from pairs.
+        prior_sd: The same from earlier runs, as it was used; None if it was not used.
+        is_lopsided: True if one arm lacks so many more values than the other that the rest decides
+            nothing.
     """
 
     workload: str
@@ -52,8 +60,8 @@ class Row:
     stored: float | None
     warnings: tuple[str, ...]
     cut_off: frozenset[Arm] = frozenset()
-    deviation: float | None = None
-    prior: float | None = None
+    pair_sd: float | None = None
+    prior_sd: float | None = None
     is_lopsided: bool = False
 
     @property
@@ -62,23 +70,238 @@ class Row:
         return f"{self.workload}/{self.metric.name}"
 
 
-def of_results(results: ResultSet) -> list[Row]:
-    """Return the rows of a run, in the suite's order; only valid pairs are in them."""
+@dataclass(frozen=True, slots=True)
+class MetricValues:
+    """The values of one metric in two arms, from any source.
+
+    Attributes:
+        family: Name of the metrics that are judged together.
+        metric: Metric of the values.
+        before: Values of the baseline; of pairs, only complete ones, in order.
+        after: Values of the candidate, likewise.
+        is_paired: True if values belong together in pairs.
+        denominators: Number of possible events of each value by arm, for a share of events;
+            otherwise empty.
+        warnings: Sentences about values that were left out.
+        cut_off: Arms with values that a deadline cut off, so that they are lower bounds.
+        lost: Number of missing values by arm.  The partner of a missing value of a pair is left
+            out, too.
+    """
+
+    family: str
+    metric: Metric
+    before: Sequence[float]
+    after: Sequence[float]
+    is_paired: bool
+    denominators: tuple[Sequence[float], ...] = ()
+    warnings: tuple[str, ...] = ()
+    cut_off: frozenset[Arm] = frozenset()
+    lost: Mapping[Arm, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MissingValues:
+    """The numbers of values that each arm lacks.
+
+    Attributes:
+        lost: Number of missing values by arm.
+        asked: Number of values that each arm was to have.
+        pairs: Number of complete pairs; None without pairs.
+    """
+
+    lost: Mapping[Arm, int]
+    asked: Mapping[Arm, int]
+    pairs: int | None = None
+
+    @property
+    def are_most(self) -> bool:
+        """True if most pairs are incomplete: the rest proves nothing."""
+        return self.pairs is not None and 0 < 2 * self.pairs < self.asked[Arm.BASELINE]
+
+    @property
+    def are_lopsided(self) -> bool:
+        """True if one arm lacks many more values than the other, and both have some.
+
+        Source:
+            Values that are not missing at random: Rubin, Inference and Missing Data, Biometrika 63
+            (1976).  The test is the binomial one of two rates: Przyborowski and Wilenski,
+            Homogeneity of Results in Testing Samples from Poisson Series, Biometrika 31 (1940).
+        """
+        from scipy.special import bdtrc
+
+        if self.are_most or any(self.lost[arm] == self.asked[arm] for arm in Arm):
+            return False
+        more, less = self._by_share()
+        difference = round(self._share(more) - self._share(less), _DIGITS)
+        if difference <= FREE_IMBALANCE:
+            return False
+        chance = self.asked[more] / (self.asked[more] + self.asked[less])
+        p = float(bdtrc(self.lost[more] - 1, self.lost[more] + self.lost[less], chance))
+        return difference > MAX_IMBALANCE or p < IMBALANCE_ALPHA
+
+    def warnings(self) -> list[str]:
+        """Return a sentence if the missing values make the metric inconclusive."""
+        if self.are_most:
+            asked = self.asked[Arm.BASELINE]
+            return [f"inconclusive: only {self.pairs} of {asked} pairs have a value in both arms"]
+        if not self.are_lopsided:
+            return []
+        more, less = self._by_share()
+        lacks = f"the {more} lacks {self.lost[more]} of {self.asked[more]} values"
+        others = f"the {less} {self.lost[less]}, and those that are missing may be the slow ones"
+        return [f"inconclusive: {lacks} and {others}"]
+
+    def _share(self, arm: Arm) -> float:
+        return self.lost[arm] / self.asked[arm]
+
+    def _by_share(self) -> tuple[Arm, Arm]:
+        more = max(Arm, key=self._share)
+        (less,) = (arm for arm in Arm if arm is not more)
+        return more, less
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedValues:
+    """The values that evidence is computed from.
+
+    Attributes:
+        before: Values of the baseline, at least two.
+        after: Values of the candidate, at least two.
+        counted: Trials of each arm, for a share of events; otherwise empty.
+        cut_off: Arms with values that a deadline cut off.
+        between_run_sd: Assumed standard deviation between two groups, as a ratio; None for pairs.
+        counts_vary: True if another count of the same report varies; see `allow_for_steps`.
+        is_exact: True if the values are known not to be rounded.
+    """
+
+    before: Sequence[float]
+    after: Sequence[float]
+    counted: Sequence[Sequence[Counted]] = ()
+    cut_off: frozenset[Arm] = frozenset()
+    between_run_sd: float | None = None
+    counts_vary: bool = False
+    is_exact: bool = False
+
+
+def evidence_for(metric: Metric, values: ComparedValues) -> tuple[Evidence, float | None]:
+    """Return the evidence of values, and their step if it is larger than the margin."""
+    if values.counted:
+        between_run_sd = values.between_run_sd or 0.0
+        return evidence.of_proportions(metric, *values.counted, between_run_sd=between_run_sd), None
+    before, after, step = values.before, values.after, None
+    if values.between_run_sd is None:
+        estimate = evidence.of_pairs(metric, before, after)
+    else:
+        estimate = evidence.of_groups(metric, before, after, values.between_run_sd)
+    if not values.is_exact:
+        estimate, step = allow_for_steps(
+            metric, estimate, before, after, counts_vary=values.counts_vary
+        )
+    if len(values.cut_off) == 1:
+        (arm,) = values.cut_off
+        return evidence.with_cut_off(metric, estimate, arm), step
+    return estimate, step
+
+
+def rows_of_results(results: ResultSet) -> list[Row]:
+    """Return the rows of a run, in the suite's order, from its valid pairs."""
     by_key = {arm: {s.key: s for s in results.samples.get(arm, ())} for arm in Arm}
     samples = {key: sample for arm in Arm for key, sample in by_key[arm].items()}
-    stored = results.stored.values if results.stored else {}
     arms = {key: {arm: by_key[arm].get(key) for arm in Arm} for key in samples}
     counts_vary = any(
-        coarse.is_count_that_varies(sample.metric, *zip(*pairs, strict=True))
+        is_count_that_varies(sample.metric, *zip(*pairs, strict=True))
         for key, sample in samples.items()
-        if not sample.of and (pairs := _pairs(arms[key], results.pairs_of(sample.workload)))
+        if not sample.denominators
+        and (pairs := _complete_pairs(arms[key], results.pairs_of(sample.workload)))
     )
     rows = [
-        _row(results, sample, arms[key], stored.get(key), counts_vary=counts_vary)
+        _row_of_sample(results, sample, arms[key], counts_vary=counts_vary)
         for key, sample in samples.items()
     ]
     rows = [ungated(row) if row.key in results.ungated else row for row in rows]
     return with_prior(rows, results.prior) if results.prior else rows
+
+
+def rows_of_family(members: Sequence[MetricValues], between_run_sd: float, pairs: int) -> list[Row]:
+    """Return the rows of metrics that are judged together, in order.
+
+    Args:
+        members: Values of the metrics.
+        between_run_sd: Assumed standard deviation between groups; see `evidence.of_groups`.
+        pairs: Number of pairs to take, from the first.
+    """
+    counts_vary = any(
+        is_count_that_varies(one.metric, one.before, one.after)
+        for one in members
+        if len(one.before) and len(one.after) and not one.denominators
+    )
+    return [row_of_values(one, between_run_sd, pairs, counts_vary=counts_vary) for one in members]
+
+
+def row_of_values(
+    values: MetricValues,
+    between_run_sd: float,
+    pairs: int | None = None,
+    *,
+    counts_vary: bool = False,
+) -> Row:
+    """Return the row of one metric.
+
+    Args:
+        values: Values of the metric.
+        between_run_sd: Assumed standard deviation between groups; see `evidence.of_groups`.
+        pairs: Number of pairs to take, from the first; None for all.
+        counts_vary: True if another count of the same report varies; see `allow_for_steps`.
+    """
+    metric, most = values.metric, pairs if values.is_paired else None
+    arms = {Arm.BASELINE: values.before[:most], Arm.CANDIDATE: values.after[:most]}
+    fewest = min(map(len, arms.values()))
+    missing = _missing_values(values)
+    warnings = [*values.warnings, *missing.warnings(), *_ratio_warnings(metric, arms)]
+    if fewest < MIN_PAIRS:
+        what = "pair" if values.is_paired else "value of an arm"
+        warnings.append(f"{fewest} {what} only, so there is no interval: at least two are needed")
+    elif not values.is_paired:
+        known = f", which set groups apart by {between_run_sd:.0%} (SD)" if between_run_sd else ""
+        warnings.append(f"not in pairs: the machine and the hour may differ{known}")
+    shown: Evidence | None = None
+    means = {arm: scale.mean(metric, own) for arm, own in arms.items()}
+    if len(values.cut_off) == len(Arm):
+        metric = replace(metric, gate=False)
+        warnings.append(_BOTH_CUT_OFF)
+    elif fewest >= MIN_PAIRS and not missing.are_most and _have_ratios(metric, arms):
+        counted: list[list[Counted]] = []
+        if metric.scale is Scale.DIFFERENCE and values.denominators:
+            counted = [
+                [(value * of, of) for value, of in zip(own, ofs[:most], strict=True)]
+                for own, ofs in zip(arms.values(), values.denominators, strict=True)
+            ]
+            means = dict(zip(arms, map(_pooled_share, counted), strict=True))
+        shown, step = evidence_for(
+            metric,
+            ComparedValues(
+                arms[Arm.BASELINE],
+                arms[Arm.CANDIDATE],
+                counted=counted,
+                cut_off=values.cut_off,
+                between_run_sd=None if values.is_paired else between_run_sd,
+                counts_vary=counts_vary,
+            ),
+        )
+        warnings += _step_warnings(metric, step)
+    return Row(
+        workload=values.family,
+        metric=metric,
+        family=values.family,
+        means=means,
+        pairs=fewest,
+        evidence=shown,
+        stored=None,
+        warnings=tuple(warnings),
+        cut_off=values.cut_off,
+        pair_sd=_pair_sd(shown, fewest) if values.is_paired else None,
+        is_lopsided=missing.are_lopsided,
+    )
 
 
 def ungated(row: Row) -> Row:
@@ -87,270 +310,187 @@ def ungated(row: Row) -> Row:
 
 
 def with_prior(rows: Sequence[Row], prior: Prior) -> list[Row]:
-    """Return rows whose errors lean on what earlier runs say of the spread of each metric.
+    """Return rows with errors that are moderated by the spreads of earlier runs.
 
-    Where the spreads of a workload lie together above those of earlier runs, the prior is widened
-    as much; where they lie far above, it does not hold and is not used.
+    If the spreads of a workload are larger than in earlier runs, the prior is widened as much; if
+    they are far larger, it is not used.
 
     Args:
-        rows: Of one run.
-        prior: Of the same suite; metrics that it does not know stay as they are.
+        rows: Rows of one run.
+        prior: Prior of the same suite; rows of metrics that it lacks stay as they are.
     """
-    seen: dict[str, list[Seen]] = {}
+    observed: dict[str, list[ObservedVariance]] = {}
     for row in rows:
-        if one := _seen(row, prior):
-            seen.setdefault(row.workload, []).append(one)
-    wider = {workload: widening(found) for workload, found in seen.items()}
-    return [_leaning(row, prior, wider.get(row.workload, 1.0)) for row in rows]
+        if one := _observed_variance(row, prior):
+            observed.setdefault(row.workload, []).append(one)
+    inflation = {
+        workload: variance_inflation(variances) for workload, variances in observed.items()
+    }
+    return [_moderated(row, prior, inflation.get(row.workload, 1.0)) for row in rows]
 
 
-def _seen(row: Row, prior: Prior) -> Seen | None:
-    """Return the variance of a metric here and in earlier runs; None where one is not known."""
-    spread = prior.spreads.get(row.key)
-    if row.evidence is None or row.deviation is None or not (spread and spread.variance):
-        return None
-    return Seen(row.deviation**2, row.evidence.freedom, spread.variance)
+def floor_notes(metric: Metric) -> tuple[str, ...]:
+    """Return a sentence about the floor that is subtracted from both arms, if there is one."""
+    what = f"{metric.floor:g} {metric.unit} that no build can save are subtracted from both arms"
+    return (f"{what} before the ratio",) if metric.floor else ()
 
 
-def _leaning(row: Row, prior: Prior, wider: float) -> Row:
-    seen = _seen(row, prior)
-    if row.evidence is None or seen is None or wider > MOST_WIDENED:
-        return row
-    variance = seen.prior * wider
-    leaning = evidence.moderated(row.evidence, row.pairs, variance, prior.freedom)
-    return replace(row, evidence=leaning, prior=math.sqrt(variance))
-
-
-def _deviation(found: Evidence | None, pairs: int) -> float | None:
-    """Return the standard deviation of a pair; None where the evidence is of something else."""
-    match found:
-        case Estimate() | OneSided():
-            return math.sqrt(max(0.0, found.error**2 - found.fixed) * pairs)
-        case _:
-            return None
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """The values of one metric in two arms, wherever they were measured.
-
-    Attributes:
-        family: Of metrics that are judged together.
-        metric: What the values mean.
-        before: Of the baseline; of pairs, those that have both arms, in order.
-        after: Of the candidate, likewise.
-        is_paired: Whether values belong together in pairs.
-        of: Of shares of events, how many there could have been, by arm; otherwise empty.
-        warnings: What became of values that are not here.
-        cut_off: Arms of which a deadline cut values off, so that they are lower bounds.
-        lost: How many values are not here, by the arm that lacks them; nothing where none is.  Of
-            pairs, the partner of each is not here either.
-    """
-
-    family: str
-    metric: Metric
-    before: Sequence[float]
-    after: Sequence[float]
-    is_paired: bool
-    of: tuple[Sequence[float], ...] = ()
-    warnings: tuple[str, ...] = ()
-    cut_off: frozenset[Arm] = frozenset()
-    lost: Mapping[Arm, int] = field(default_factory=dict)
-
-
-def of_family(members: Sequence[Measured], apart: float, pairs: int) -> list[Row]:
-    """Return the rows of metrics that are judged together, in order.
-
-    Args:
-        members: Their values.
-        apart: See `evidence.of_groups`.
-        pairs: Take only so many pairs, from the first.
-    """
-    counts_vary = any(
-        coarse.is_count_that_varies(one.metric, one.before, one.after)
-        for one in members
-        if len(one.before) and len(one.after) and not one.of
-    )
-    return [of_measured(one, apart, pairs, counts_vary=counts_vary) for one in members]
-
-
-def of_measured(
-    measured: Measured, apart: float, pairs: int | None = None, *, counts_vary: bool = False
-) -> Row:
-    """Return the row of one metric.
-
-    Args:
-        measured: Its values.
-        apart: See `evidence.of_groups`.
-        pairs: Take only so many pairs, from the first.
-        counts_vary: See `coarse.allowed_for`.
-    """
-    metric, most = measured.metric, pairs if measured.is_paired else None
-    arms = {Arm.BASELINE: measured.before[:most], Arm.CANDIDATE: measured.after[:most]}
-    before, after = arms.values()
-    measured_arms = measured.before, measured.after
-    fewest = min(len(before), len(after))
-    lost = {arm: measured.lost.get(arm, 0) for arm in Arm}
-    asked = {arm: len(values) + lost[arm] for arm, values in zip(Arm, measured_arms, strict=True)}
-    if measured.is_paired:
-        asked = dict.fromkeys(Arm, len(measured.before) + sum(lost.values()))
-    lacking = lacks_most(len(measured.before), asked[Arm.BASELINE]) if measured.is_paired else []
-    one_sided = [] if lacking else lopsided(lost, asked)
-    said = [*measured.warnings, *lacking, *one_sided, *floored(metric)]
-    said += without_ratios(metric, arms)
-    if fewest < 2:
-        what = "pair" if measured.is_paired else "value of an arm"
-        said.append(f"{fewest} {what} only, so there is no interval: at least two are needed")
-    elif not measured.is_paired:
-        apart_said = f", which set groups apart by {apart:.0%} (SD)" if apart else ""
-        said.append(f"not in pairs: the machine and the hour may differ{apart_said}")
-    found: Evidence | None = None
-    means = {arm: scale.mean(metric, values) for arm, values in arms.items()}
-    if cut := _both_cut_off(measured.cut_off):
-        metric = replace(metric, gate=False)
-        said += cut
-    elif fewest >= 2 and not lacking and not without_ratios(metric, arms):
-        if metric.scale is Scale.DIFFERENCE and measured.of:
-            counted = [
-                [(value * of, of) for value, of in zip(values, ofs[:most], strict=True)]
-                for values, ofs in zip(arms.values(), measured.of, strict=True)
-            ]
-            between = 0.0 if measured.is_paired else apart
-            found = evidence.of_shares(metric, *counted, apart=between)
-            means = dict(zip(arms, map(_pooled, counted), strict=True))
-        else:
-            if measured.is_paired:
-                found = evidence.of_pairs(metric, before, after)
-            else:
-                found = evidence.of_groups(metric, before, after, apart)
-            found, steps = coarse.allowed_for(metric, found, before, after, counts_vary=counts_vary)
-            said += steps
-        found = _bounded(metric, found, measured.cut_off)
-    return Row(
-        workload=measured.family,
-        metric=metric,
-        family=measured.family,
-        means=means,
-        pairs=fewest,
-        evidence=found,
-        stored=None,
-        warnings=tuple(said),
-        cut_off=measured.cut_off,
-        deviation=_deviation(found, fewest) if measured.is_paired else None,
-        is_lopsided=bool(one_sided),
-    )
-
-
-def _pairs(arms: Mapping[Arm, Sample | None], valid: Sequence[int]) -> list[tuple[float, float]]:
-    """Return the values of the valid pairs that both arms have."""
-    both = [arms[arm] for arm in Arm]
-    return [
-        (before, after)
-        for pair in valid
-        for before, after in [tuple(one.values[pair] if one else None for one in both)]
-        if before is not None and after is not None
-    ]
-
-
-def _row(
-    results: ResultSet,
-    shown: Sample,
-    arms: dict[Arm, Sample | None],
-    stored: float | None,
-    *,
-    counts_vary: bool,
+def _row_of_sample(
+    results: ResultSet, shown: Sample, arms: Mapping[Arm, Sample | None], *, counts_vary: bool
 ) -> Row:
     metric, valid = shown.metric, results.pairs_of(shown.workload)
-    values = {
-        arm: [sample.values[pair] if sample else None for pair in valid]
+    present = {
+        arm: [v for pair in valid if sample and (v := sample.values[pair]) is not None]
         for arm, sample in arms.items()
     }
-    present = {arm: [v for v in values[arm] if v is not None] for arm in Arm}
-    pairs = _pairs(arms, valid)
+    pairs = _complete_pairs(arms, valid)
     of_both = dict(zip(Arm, zip(*pairs, strict=True), strict=True)) if pairs else present
     means = {arm: scale.mean(metric, of_both[arm]) for arm in Arm}
-    without_ratio = without_ratios(metric, present)
-    is_share = metric.scale is Scale.DIFFERENCE and any(s and s.of for s in arms.values())
-    counted = {arm: _counted(arms[arm], valid) for arm in Arm} if is_share else {}
-    lacking = lacks_most(min([len(pairs), *map(len, counted.values())]), len(valid))
-    there = counted if is_share and all(counted.values()) else present
-    lost = {arm: len(valid) - len(there[arm]) for arm in Arm}
-    one_sided = [] if lacking else lopsided(lost, dict.fromkeys(Arm, len(valid)))
-    found: Evidence | None = None
-    steps: list[str] = []
+    is_share = metric.scale is Scale.DIFFERENCE and any(s and s.denominators for s in arms.values())
+    counted = {arm: _counted_trials(arms[arm], valid) for arm in Arm} if is_share else {}
+    used = counted if is_share and all(counted.values()) else present
+    missing = MissingValues(
+        lost={arm: len(valid) - len(used[arm]) for arm in Arm},
+        asked=dict.fromkeys(Arm, len(valid)),
+        pairs=min([len(pairs), *map(len, counted.values())]),
+    )
     cut_off = frozenset(
         arm
         for arm, sample in arms.items()
         if sample and any(sample.cutoff(pair) is Cutoff.AT_LEAST for pair in valid)
     )
-    not_gating = [*_both_cut_off(cut_off), *_never_done(arms, valid, len(pairs))]
+    not_gating = [_BOTH_CUT_OFF] if len(cut_off) == len(Arm) else []
+    not_gating += _never_done(arms, valid, len(pairs))
+    evidence_shown: Evidence | None = None
+    step: float | None = None
     if not_gating:
         metric = replace(metric, gate=False)
-    elif not without_ratio and not lacking and len(pairs) >= 2:
-        if not is_share:
-            both = [*zip(*pairs, strict=True)]
-            found = evidence.of_pairs(metric, *both)
-            if not _never_varied(results, shown.key):
-                found, steps = coarse.allowed_for(metric, found, *both, counts_vary=counts_vary)
-            found = _bounded(metric, found, cut_off)
-        elif all(counted.values()):
-            found = evidence.of_shares(metric, *counted.values())
-            means = {arm: _pooled(trials) for arm, trials in counted.items()}
+    elif (
+        len(pairs) >= MIN_PAIRS
+        and not missing.are_most
+        and _have_ratios(metric, present)
+        and all(counted.values())
+    ):
+        values = ComparedValues(
+            of_both[Arm.BASELINE],
+            of_both[Arm.CANDIDATE],
+            counted=tuple(counted.values()),
+            cut_off=cut_off,
+            counts_vary=counts_vary,
+            is_exact=_never_varied(results, shown.key),
+        )
+        evidence_shown, step = evidence_for(metric, values)
+        if counted:
+            means = {arm: _pooled_share(trials) for arm, trials in counted.items()}
     return Row(
         workload=shown.workload,
         metric=metric,
         family=GATE if metric.gate else OTHERS,
         means=means,
         pairs=len(pairs),
-        evidence=found,
-        stored=stored,
-        deviation=_deviation(found, len(pairs)),
-        is_lopsided=bool(one_sided),
+        evidence=evidence_shown,
+        stored=results.stored.values.get(shown.key) if results.stored else None,
+        pair_sd=_pair_sd(evidence_shown, len(pairs)),
+        is_lopsided=missing.are_lopsided,
         warnings=(
             *not_gating,
-            *_lower_bounds(cut_off),
-            *_missing(present, len(valid), len(pairs)),
-            *lacking,
-            *one_sided,
-            *_uncounted(counted, present),
-            *floored(metric),
-            *without_ratio,
-            *steps,
+            *(f"values of the {arm} are lower bounds: a deadline cut them off" for arm in cut_off),
+            *_reporting_warnings(present, len(valid), len(pairs)),
+            *missing.warnings(),
+            *_uncounted_warnings(counted, present),
+            *_ratio_warnings(metric, present),
+            *_step_warnings(metric, step),
         ),
         cut_off=cut_off,
     )
 
 
+def _complete_pairs(
+    arms: Mapping[Arm, Sample | None], valid: Sequence[int]
+) -> list[tuple[float, float]]:
+    """Return the values of the valid pairs that both arms have."""
+    baseline, candidate = (arms[arm] for arm in Arm)
+    if baseline is None or candidate is None:
+        return []
+    return [
+        (before, after)
+        for pair in valid
+        if (before := baseline.values[pair]) is not None
+        and (after := candidate.values[pair]) is not None
+    ]
+
+
+def _missing_values(values: MetricValues) -> MissingValues:
+    lost = {arm: values.lost.get(arm, 0) for arm in Arm}
+    if values.is_paired:
+        pairs = len(values.before)
+        return MissingValues(lost, dict.fromkeys(Arm, pairs + sum(lost.values())), pairs)
+    sizes = zip(Arm, (values.before, values.after), strict=True)
+    return MissingValues(lost, {arm: len(own) + lost[arm] for arm, own in sizes})
+
+
+def _counted_trials(sample: Sample | None, valid: Sequence[int]) -> list[Counted]:
+    """Return the counted events of each valid trial that could have any."""
+    if sample is None or not sample.denominators:
+        return []
+    trials = [(sample.values[pair], sample.denominators[pair]) for pair in valid]
+    return [(value * of, of) for value, of in trials if value is not None and of]
+
+
+def _pooled_share(trials: Sequence[Counted]) -> float:
+    """Return the share of events in all trials together."""
+    events, possible = (math.fsum(part) for part in zip(*trials, strict=True))
+    return events / possible
+
+
 def _never_varied(results: ResultSet, key: str) -> bool:
-    """Tell whether a metric did not vary in earlier runs: then it is a count, and not rounded."""
+    """Return True if a metric did not vary in earlier runs: then it is a count, and not rounded."""
     spread = results.prior.spreads.get(key) if results.prior else None
     return spread is not None and spread.variance == 0
 
 
-def _bounded(metric: Metric, found: Evidence, cut_off: frozenset[Arm]) -> Evidence:
-    """Return evidence that is open on the side on which a deadline hides the true values."""
-    if len(cut_off) == 1 and isinstance(found, Estimate):
-        (arm,) = cut_off
-        return evidence.cut_off(metric, found, arm)
-    return found
+def _pair_sd(shown: Evidence | None, pairs: int) -> float | None:
+    """Return the standard deviation of a pair; None if the evidence is not from pairs."""
+    match shown:
+        case Estimate() | OneSided():
+            return math.sqrt(max(0.0, shown.standard_error**2 - shown.fixed_variance) * pairs)
+        case _:
+            return None
 
 
-def _both_cut_off(cut_off: frozenset[Arm]) -> list[str]:
-    """Return why a metric of which both arms were cut off cannot be compared."""
-    if len(cut_off) < len(Arm):
-        return []
-    said = "a deadline cut both builds off, so this cannot be compared and does not gate"
-    return [f"{said}: how much was not done in time has a metric of its own"]
+def _observed_variance(row: Row, prior: Prior) -> ObservedVariance | None:
+    """Return the variance of a metric in this and in earlier runs; None if one is not known."""
+    spread = prior.spreads.get(row.key)
+    if row.evidence is None or row.pair_sd is None or not (spread and spread.variance):
+        return None
+    return ObservedVariance(row.pair_sd**2, row.evidence.degrees_of_freedom, spread.variance)
 
 
-def _lower_bounds(cut_off: frozenset[Arm]) -> list[str]:
-    """Return what a reader must know of values that a deadline cut off in one arm."""
-    return [f"values of the {arm} are lower bounds: a deadline cut them off" for arm in cut_off]
+def _moderated(row: Row, prior: Prior, inflation: float) -> Row:
+    observed = _observed_variance(row, prior)
+    if row.evidence is None or observed is None or inflation > MAX_VARIANCE_INFLATION:
+        return row
+    variance = observed.prior * inflation
+    shown = evidence.with_prior(row.evidence, row.pairs, variance, prior.degrees_of_freedom)
+    return replace(row, evidence=shown, prior_sd=math.sqrt(variance))
+
+
+def _have_ratios(metric: Metric, arms: Mapping[Arm, Sequence[float]]) -> bool:
+    """Return True unless a ratio metric has a value that is not above its floor."""
+    return metric.scale is Scale.DIFFERENCE or all(
+        not values or min(values) > metric.floor for values in arms.values()
+    )
+
+
+_BOTH_CUT_OFF = (
+    "a deadline cut both builds off, so this cannot be compared and does not gate: how much was not"
+    " done in time has a metric of its own"
+)
 
 
 def _never_done(arms: Mapping[Arm, Sample | None], valid: Sequence[int], pairs: int) -> list[str]:
-    """Return why a metric cannot be compared of which nothing was done before a deadline."""
-    if pairs >= 2 and not lacks_most(pairs, len(valid)):
+    """Return a sentence for each arm that a deadline left without values, if few pairs are left."""
+    if pairs >= MIN_PAIRS and 2 * pairs >= len(valid):
         return []
     return [
         f"in {never} of {len(valid)} trials of the {arm} too little of this was done before the"
@@ -361,36 +501,10 @@ def _never_done(arms: Mapping[Arm, Sample | None], valid: Sequence[int], pairs: 
     ]
 
 
-def lacks_most(pairs: int, asked: int) -> list[str]:
-    """Return a sentence if an arm lacks the metric in most pairs: then the rest proves nothing.
-
-    Args:
-        pairs: Number of pairs with a value in both arms.
-        asked: Number of all pairs.
-    """
-    if not 0 < 2 * pairs < asked:
-        return []
-    return [f"inconclusive: only {pairs} of {asked} pairs have a value in both arms"]
-
-
-def _counted(sample: Sample | None, valid: Sequence[int]) -> list[evidence.Counted]:
-    """Return the events, and of how many, of each valid trial in which there could be any."""
-    if sample is None or not sample.of:
-        return []
-    found = [(sample.values[pair], sample.of[pair]) for pair in valid]
-    return [(value * of, of) for value, of in found if value is not None and of]
-
-
-def _pooled(trials: Sequence[evidence.Counted]) -> float:
-    """Return the share of all trials together."""
-    events, of = (math.fsum(part) for part in zip(*trials, strict=True))
-    return events / of
-
-
-def _uncounted(
-    counted: Mapping[Arm, Sequence[evidence.Counted]], present: Mapping[Arm, Sequence[float]]
+def _uncounted_warnings(
+    counted: Mapping[Arm, Sequence[Counted]], present: Mapping[Arm, Sequence[float]]
 ) -> list[str]:
-    """Return a sentence for each arm with shares of nothing: they are left out, and are not 0."""
+    """Return a sentence for each arm with trials without possible events: they are left out."""
     return [
         f"the {arm} had no events to count in {len(present[arm]) - len(trials)} of"
         f" {len(present[arm])} trials, which are left out"
@@ -399,34 +513,45 @@ def _uncounted(
     ]
 
 
-def floored(metric: Metric) -> list[str]:
-    """Return a sentence on what is subtracted from both arms, if anything is."""
-    what = f"{metric.floor:g} {metric.unit} that no build can save are subtracted from both arms"
-    return [f"{what} before the ratio"] if metric.floor else []
-
-
-def without_ratios(metric: Metric, present: Mapping[Arm, Sequence[float]]) -> list[str]:
-    """Return a sentence for each arm with a value of which no ratio can be taken."""
+def _ratio_warnings(metric: Metric, arms: Mapping[Arm, Sequence[float]]) -> list[str]:
+    """Return a sentence for each arm with a value that has no ratio."""
     if metric.scale is Scale.DIFFERENCE:
         return []
     return [
         f"not comparable: the {arm} has a value of {min(values):g} {metric.unit}, and a ratio"
         f" needs values above {metric.floor:g}; use an absolute margin (scale `difference`)"
-        for arm, values in present.items()
+        for arm, values in arms.items()
         if values and min(values) <= metric.floor
     ]
 
 
-def _missing(present: Mapping[Arm, Sequence[float]], valid: int, pairs: int) -> list[str]:
-    """Return a sentence for each arm that lacks the metric, and for too few pairs."""
+def _step_warnings(metric: Metric, step: float | None) -> list[str]:
+    """Return a sentence about values that come in steps larger than the margin."""
+    if step is None:
+        return []
+    unit = "" if metric.unit == "1" else f" {metric.unit}"
+    margin = f"{metric.margin:.3g}{unit}"
+    if metric.scale is Scale.RATIO:
+        margin = f"{100 * metric.margin:.3g} %"
+    what = (
+        f"the values come in steps of {step:.3g}{unit}, which is more than the margin of {margin}"
+    )
+    advice = "record more digits, or make the margin at least one step"
+    return [f"{what}: one step proves nothing; {advice}"]
+
+
+def _reporting_warnings(
+    present: Mapping[Arm, Sequence[float]], valid: int, pairs: int
+) -> list[str]:
+    """Return a sentence for each arm that lacks values, and one for too few pairs."""
     if not valid:
         return ["no pair is valid, so there is nothing to compare"]
-    said = []
+    warnings = []
     for arm, values in present.items():
         if not values:
-            said.append(f"nothing was reported by the {arm}")
+            warnings.append(f"nothing was reported by the {arm}")
         elif len(values) < valid:
-            said.append(f"the {arm} reported it in {len(values)} of {valid} valid trials")
-    if pairs < 2 and all(present.values()):
-        said.append("both arms have a value in fewer than two pairs, so there is no interval")
-    return said
+            warnings.append(f"the {arm} reported it in {len(values)} of {valid} valid trials")
+    if pairs < MIN_PAIRS and all(present.values()):
+        warnings.append("both arms have a value in fewer than two pairs, so there is no interval")
+    return warnings

@@ -1,7 +1,7 @@
-"""The scale on which a metric is tested: logarithms of ratios, or differences; positive is worse.
+"""The test scale: logarithms of ratios, or differences; positive is worse.
 
-On this scale a margin is as far to one side of 0 as to the other, and a metric of which more is
-better mirrors one of which less is.
+On this scale margins are symmetric about 0, and a metric that improves upwards is the mirror image
+of one that improves downwards.
 """
 
 import math
@@ -11,42 +11,42 @@ from statistics import fmean
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound
 
-_MOST = 700.0  # exp() of more is not a number; no real change comes near
+_MAX_EXPONENT = 700.0  # exp() of more is not a number; no real change comes near
 _ROUNDING = 1e-9  # relative; a change of exactly the margin is not beyond it
 
 
 def difference(metric: Metric, baseline: float, candidate: float) -> float:
-    """Return how much worse the candidate is than the baseline, on the test's scale.
+    """Return the worsening from the baseline to the candidate, on the test scale.
 
     Args:
-        metric: Of both values; its floor is subtracted from them.
-        baseline: In the metric's unit; above its floor on the ratio scale.
-        candidate: The same.
+        metric: Metric of both values.
+        baseline: Value in the metric's unit; above its floor on the ratio scale.
+        candidate: Value in the metric's unit, likewise.
     """
-    return place(metric, candidate) - place(metric, baseline)
+    return position(metric, candidate) - position(metric, baseline)
 
 
-def place(metric: Metric, value: float) -> float:
-    """Return where a value lies on the test's scale: the higher, the worse.
+def position(metric: Metric, value: float) -> float:
+    """Return the position of a value on the test scale: the higher, the worse.
 
     Args:
-        metric: Of the value; its floor is subtracted from it.
-        value: In the metric's unit; above its floor on the ratio scale.
+        metric: Metric of the value; its floor is subtracted from ratios.
+        value: Value in the metric's unit; above its floor on the ratio scale.
     """
     up = math.log(value - metric.floor) if metric.scale is Scale.RATIO else value
-    return _oriented(metric, up)
+    return _orient(metric, up)
 
 
 def level(metric: Metric, before: Sequence[float], after: Sequence[float]) -> float:
-    """Return what a share of a metric's level is to be multiplied by to be on the test's scale.
+    """Return the factor from a share of a metric's level to the test scale.
 
-    On logarithms a share is a share everywhere.  On the scale of differences it is a share of the
-    mean size of the values, both arms alike; of a metric that is always 0 it is nothing.
+    For ratios it is 1.  For differences it is the mean size of the values, with equal weights of
+    both arms; it is 0 for a metric that is always 0.
 
     Args:
-        metric: Of the values.
-        before: Of the baseline, at least one, in the metric's unit.
-        after: Of the candidate, at least one.
+        metric: Metric of the values.
+        before: Values of the baseline, at least one, in the metric's unit.
+        after: Values of the candidate, at least one.
     """
     if metric.scale is Scale.RATIO:
         return 1.0
@@ -54,27 +54,31 @@ def level(metric: Metric, before: Sequence[float], after: Sequence[float]) -> fl
 
 
 def worse(metric: Metric, change: float) -> float:
-    """Return how much worse a change is, on the test's scale: the inverse of `change`."""
+    """Return a change as a worsening on the test scale: the inverse of `change`."""
     if metric.scale is Scale.RATIO:
-        return _oriented(metric, math.log1p(change) if change > -1 else -_MOST)
-    return _oriented(metric, change)
+        return _orient(metric, math.log1p(change) if change > -1 else -_MAX_EXPONENT)
+    return _orient(metric, change)
 
 
 def change(metric: Metric, worse: float) -> float:
-    """Return a worsening on the test's scale as a ratio, or as an amount in the unit."""
-    up = _oriented(metric, worse)
-    return math.expm1(max(-_MOST, min(_MOST, up))) if metric.scale is Scale.RATIO else up
+    """Return a worsening on the test scale as a ratio, or as an amount in the unit."""
+    up = _orient(metric, worse)
+    return (
+        math.expm1(max(-_MAX_EXPONENT, min(_MAX_EXPONENT, up)))
+        if metric.scale is Scale.RATIO
+        else up
+    )
 
 
 def mean(metric: Metric, values: Sequence[float]) -> float | None:
-    """Return the mean on the test's scale as a value: that of two arms differ by their change.
+    """Return the mean on the test scale as a value, so that the change is that of two means.
 
-    On the ratio scale it is the geometric mean of what is above the floor, with the floor added.
-    Where no ratio can be taken, it is the arithmetic mean.
+    On the ratio scale it is the geometric mean above the floor, plus the floor; or the arithmetic
+    mean if a value is not above the floor.  None without values.
 
     Args:
-        metric: Of all values.
-        values: In its unit, shape (n,); None is returned for none.
+        metric: Metric of all values.
+        values: Values in its unit, shape (n,).
     """
     if not values:
         return None
@@ -85,25 +89,25 @@ def mean(metric: Metric, values: Sequence[float]) -> float | None:
 
 
 def margin(metric: Metric) -> float:
-    """Return the metric's margin on the test's scale, above 0."""
+    """Return the metric's margin on the test scale, above 0."""
     return math.log1p(metric.margin) if metric.scale is Scale.RATIO else metric.margin
 
 
 def tolerance(metric: Metric) -> float:
-    """Return the worsening that a pass must exclude, on the test's scale, at least the margin."""
+    """Return the worsening that a pass must exclude, on the test scale, at least the margin."""
     return math.log1p(metric.tolerated) if metric.scale is Scale.RATIO else metric.tolerated
 
 
 def hides_the_worst(metric: Metric, bound: Bound) -> bool:
-    """Return whether a deadline leaves it open how much worse a change is."""
+    """Return True if a deadline hides how much worse a change is."""
     grows = Bound.AT_LEAST if metric.better is Better.LOWER else Bound.AT_MOST
     return bound is grows
 
 
 def is_above(one: float, other: float) -> bool:
-    """Whether one is larger, and not only by the rounding of doubles."""
+    """Return True if one number is larger by more than the rounding of doubles."""
     return one > other and not math.isclose(one, other, rel_tol=_ROUNDING)
 
 
-def _oriented(metric: Metric, up: float) -> float:
+def _orient(metric: Metric, up: float) -> float:
     return up if metric.better is Better.LOWER else 0.0 - up

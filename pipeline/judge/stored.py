@@ -1,10 +1,11 @@
-"""A stored baseline beside a run: is it of this machine, what did it say, does it still hold?"""
+"""A stored baseline beside a run: its differences, its rows, and whether its numbers still hold."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.judge import scale
-from pipeline.judge.rows import GATE, OTHERS, Measured, Row, of_measured
+from pipeline.judge.rows import GATE, OTHERS, MetricValues, Row, row_of_values
+from pipeline.model.report import RunWarning, WarningKind
 from pipeline.model.results import (
     Baseline,
     BaselineRef,
@@ -17,7 +18,7 @@ from pipeline.model.subject import Arm
 
 
 def stored_reference(stored: Baseline, machine: Machine) -> BaselineRef:
-    """Return what a report shows of a stored baseline; its numbers are never judged by."""
+    """Return the reference to a stored baseline that a report shows."""
     facts = sorted({*stored.machine.fingerprint, *machine.fingerprint})
     differences = tuple(
         f"{fact}: {there} there, {here} here"
@@ -42,89 +43,83 @@ def stored_reference(stored: Baseline, machine: Machine) -> BaselineRef:
     )
 
 
-def stored_pair(before: Baseline, after: Baseline, apart: float) -> list[Row]:
-    """Return the rows of two stored baselines that have a metric each; none of them gates."""
+def stored_pair(before: Baseline, after: Baseline, between_run_sd: float) -> list[Row]:
+    """Return the rows of the metrics that two stored baselines share; none of them gates."""
     there = {sample.key: sample for sample in before.samples}
     return [
-        _row(there[sample.key], sample, apart, gates=False)
+        _row(there[sample.key], sample, between_run_sd, gates=False)
         for sample in after.samples
         if sample.key in there
     ]
 
 
 def against_stored(
-    results: ResultSet, stored: Baseline, apart: float
-) -> tuple[list[Row], tuple[str, ...]]:
-    """Return the rows of a run's candidate against stored numbers, and what to know of them.
+    results: ResultSet, stored: Baseline, between_run_sd: float
+) -> tuple[list[Row], RunWarning]:
+    """Return the rows of a run's candidate against stored numbers, and a note about them.
 
-    They gate where the machine is the same and a canary says that it still is: the stored build,
-    measured again as the baseline of this run, has not moved by more than the margins.  Otherwise
-    they advise.
+    They gate if the machine is the same and a canary confirms it: the stored build, measured again
+    as the baseline of this run, has not moved by more than the margins.  Otherwise they advise.
 
     Args:
-        results: With the candidate.
-        stored: Of the same suite.
-        apart: See `evidence.of_groups`; nothing where the canary holds.
+        results: Results with the candidate.
+        stored: Stored baseline of the same suite.
+        between_run_sd: Assumed standard deviation between two runs, as a ratio; 0 is used if the
+            canary holds.
     """
-    reference = stored_reference(stored, results.machine)
-    doubts = [f"{difference}" for difference in reference.differences]
+    reasons = list(stored_reference(stored, results.machine).differences)
     valid = results.valid_pairs
-    arms = {arm: {s.key: _only(s, valid) for s in results.samples.get(arm, ())} for arm in Arm}
-    if not doubts and results.subjects[Arm.BASELINE].digest != stored.subject.digest:
-        doubts.append("the stored build was not measured again in this run, so nothing is known")
-    if not doubts:
-        doubts = _moved(stored.samples, arms[Arm.BASELINE])
+    baseline, candidate = (
+        {s.key: s.of_pairs(valid) for s in results.samples.get(arm, ())} for arm in Arm
+    )
+    if not reasons and results.subjects[Arm.BASELINE].digest != stored.subject.digest:
+        reasons.append("the stored build was not measured again in this run, so nothing is known")
+    if not reasons:
+        reasons = _moved_metrics(stored.samples, baseline)
     rows = [
-        _row(sample, after, apart if doubts else 0.0, gates=not doubts)
+        _row(sample, after, between_run_sd if reasons else 0.0, gates=not reasons)
         for sample in stored.samples
-        if (after := arms[Arm.CANDIDATE].get(sample.key)) is not None
+        if (after := candidate.get(sample.key)) is not None
     ]
-    if doubts:
-        why = "; ".join(doubts)
-        said = f"advice only: the numbers of {stored.name} do not hold here and now: {why}"
+    if reasons:
+        why = "; ".join(reasons)
+        note = f"advice only: the numbers of {stored.name} do not hold here and now: {why}"
     else:
-        said = f"{stored.name} is of this machine, and its build measured again agrees with it"
-    return rows, (said,)
+        note = f"{stored.name} is of this machine, and its build measured again agrees with it"
+    return rows, RunWarning(WarningKind.NOTE, note)
 
 
-def _moved(stored: Sequence[Sample], again: dict[str, Sample]) -> list[str]:
-    """Return a sentence for each gating metric of the canary that is off by more than its margin.
+def _moved_metrics(stored: Sequence[Sample], again: dict[str, Sample]) -> list[str]:
+    """Return a sentence for each gating metric of the canary that moved by more than its margin.
 
-    A shift counts that is larger than the margin and than its own error, twice: a canary that is
-    merely noisy says nothing.
+    The shift must also exceed twice its standard error: a canary that is merely noisy proves
+    nothing.
     """
-    said = []
+    sentences = []
     for sample in stored:
         if not sample.metric.gate or sample.key not in again:
             continue
-        row = _row(sample, again[sample.key], 0.0, gates=True)
-        if row.evidence is None:
+        shown = _row(sample, again[sample.key], 0.0, gates=True).evidence
+        if shown is None:
             continue
-        shift, error = abs(row.evidence.mean), row.evidence.error
-        if scale.is_above(shift, scale.margin(sample.metric)) and shift > 2 * error:
-            moved = scale.change(sample.metric, row.evidence.mean)
-            said.append(f"{sample.key} of the same build moved by {moved:+.3g}")
-    return said
+        shift = abs(shown.mean)
+        if scale.is_above(shift, scale.margin(sample.metric)) and shift > 2 * shown.standard_error:
+            moved = scale.change(sample.metric, shown.mean)
+            sentences.append(f"{sample.key} of the same build moved by {moved:+.3g}")
+    return sentences
 
 
-def _row(before: Sample, after: Sample, apart: float, *, gates: bool) -> Row:
+def _row(before: Sample, after: Sample, between_run_sd: float, *, gates: bool) -> Row:
     metric = replace(after.metric, gate=after.metric.gate and gates)
-    present = [tuple(v for v in sample.values if v is not None) for sample in (before, after)]
-    lost = {
-        arm: len(sample.values) - len(values)
-        for arm, sample, values in zip(Arm, (before, after), present, strict=True)
-    }
-    family = GATE if metric.gate else OTHERS
-    cut_off = frozenset(
-        arm
-        for arm, sample in ((Arm.BASELINE, before), (Arm.CANDIDATE, after))
-        if Cutoff.AT_LEAST in sample.cutoffs
+    samples = dict(zip(Arm, (before, after), strict=True))
+    present = {arm: [v for v in one.values if v is not None] for arm, one in samples.items()}
+    values = MetricValues(
+        GATE if metric.gate else OTHERS,
+        metric,
+        present[Arm.BASELINE],
+        present[Arm.CANDIDATE],
+        is_paired=False,
+        cut_off=frozenset(arm for arm, one in samples.items() if Cutoff.AT_LEAST in one.cutoffs),
+        lost={arm: len(one.values) - len(present[arm]) for arm, one in samples.items()},
     )
-    measured = Measured(
-        family, metric, present[0], present[1], is_paired=False, cut_off=cut_off, lost=lost
-    )
-    return replace(of_measured(measured, apart), workload=after.workload)
-
-
-def _only(sample: Sample, pairs: Sequence[int]) -> Sample:
-    return sample.of_pairs(pairs)
+    return replace(row_of_values(values, between_run_sd), workload=after.workload)

@@ -30,8 +30,7 @@ class Prior:
 
     Attributes:
         source: Where it comes from, for people, such as `14 runs on this machine`.
-        freedom: Degrees of freedom that each variance counts for, above 0: as if it came from
-            one more pair than that.
+        degrees_of_freedom: Weight of each variance, above 0.
         spreads: By sample key.
 
     Source:
@@ -41,9 +40,9 @@ class Prior:
     """
 
     source: str
-    freedom: float
+    degrees_of_freedom: float
     spreads: dict[str, Spread] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.freedom) and self.freedom > 0):
+        if not (math.isfinite(self.degrees_of_freedom) and self.degrees_of_freedom > 0):
             raise ValueError("freedom must be finite and above zero")

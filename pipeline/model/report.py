@@ -1,4 +1,4 @@
-"""What a comparison found, and what we say about it."""
+"""The judgement of a run: comparisons, verdicts, and the rule that decided."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,24 +18,24 @@ class Verdict(StrEnum):
 
 
 class Bound(StrEnum):
-    """What an estimated change says of the true one."""
+    """Whether an estimated change is a bound of the true one."""
 
     NONE = "none"
-    """It estimates it."""
+    """The estimate is no bound."""
 
     AT_LEAST = "at least"
-    """The true one is at least as large: a deadline cut off values of the candidate."""
+    """The true change is at least as large: a deadline cut off values of the candidate."""
 
     AT_MOST = "at most"
-    """The true one is at most as large: a deadline cut off values of the baseline."""
+    """The true change is at most as large: a deadline cut off values of the baseline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """An estimate with its confidence interval: low <= estimate <= high.
 
-    A ratio (0.1 is +10 %) or, on the difference scale, an amount in the metric's unit.  With a
-    bound, the interval is open on one side, and that end repeats the estimate.
+    All three are ratios (0.1 is +10 %) or, on the difference scale, amounts in the metric's unit.
+    With a bound, the interval is open on one side, and that end repeats the estimate.
     """
 
     low: float
@@ -46,40 +46,42 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The evidence for one metric: numbers only, no judgement.
+    """The evidence on one metric: numbers without a judgement.
+
+    "Test scale" is that of `judge.scale`: logarithms of ratios, or differences; positive is worse.
 
     Attributes:
         workload: Name of the workload.
-        metric: What was compared.
+        metric: Metric that was compared.
         baseline: Mean over the pairs that both arms have, in `metric.unit`, such that the change is
-            the ratio of both (above the floor) or their difference; None when nothing was reported.
-        candidate: The same of the candidate.
-        change: Mean over the pairs, with its interval; None when there are fewer than two pairs.
-        p_worse: One-sided p that the candidate is not worse, corrected for the number of metrics
-            in its family; None without a change.
-        p_better: The same for the other direction.
-        detectable_change: The smallest worsening that this run would have called a regression
-            with the stated power, on the scale of `change`; None without a change.
-        pairs: Number of pairs that both arms have a value of; without pairs, of values of the
-            arm that has fewer.
-        stored: The same mean of the stored baseline, shown and never judged by.
-        warnings: What a reader must know to trust this row.
-        family: Of metrics among which the p values are corrected.
-        tests: Number of tests that they are corrected for.
-        at_worst: The worst change that is not excluded at the rule's `pass_alpha`, on the scale of
+            the ratio of both means (above the floor) or their difference; None if nothing was
+            reported.
+        candidate: The same mean for the candidate.
+        change: Mean change over the pairs, with its interval; None with fewer than two pairs.
+        p_worse: One-sided p value of "the candidate is not worse", adjusted within the family; None
+            without a change.
+        p_better: One-sided p value of "the candidate is not better", likewise.
+        detectable_change: Smallest worsening that this run would have called a regression with
+            the stated power, on the scale of `change`; None without a change.
+        pairs: Number of pairs that both arms have; without pairs, number of values of the smaller
+            arm.
+        stored: Mean of the stored baseline, which is shown and does not decide.
+        warnings: Sentences about the numbers of this metric.
+        family: Name of the metrics among which the p values are adjusted.
+        tests: Number of tests that the p values are adjusted for.
+        at_worst: Worst change that is not excluded at the rule's `pass_alpha`, on the scale of
             `change`; None without a change, and where a deadline hides it.
-        error: Standard error on the test's scale; None without a change.
-        freedom: Its degrees of freedom; None without a change.
-        cut_off: Arms of which a deadline cut values off: their means may be lower bounds.
-        p_alone: One-sided p that the candidate is not worse, of this metric alone; None without a
-            change.
-        deviation: Standard deviation of a pair's difference on the test's scale, as these pairs
-            alone show it; None where there are no pairs.
-        prior: What earlier runs say of that deviation; None where nothing is known.
-        fixed: The part of the error's square that more pairs, or more values of each arm, do not
-            shrink.
-        is_lopsided: Whether one arm lacks so many more values than the other that what is left
-            decides nothing.
+        standard_error: Standard error of the mean change, on the test scale; None without a change.
+        degrees_of_freedom: Degrees of freedom of the standard error; None without a change.
+        cut_off: Arms with values that a deadline cut off: their means may be lower bounds.
+        p_unadjusted: One-sided p value of "the candidate is not worse" of this metric alone; None
+            without a change.
+        pair_sd: Standard deviation of a pair's difference on the test scale, from these pairs
+            alone; None without pairs.
+        prior_sd: The same from earlier runs, as it was used; None if it was not used.
+        fixed_variance: Part of the squared standard error that more values do not shrink.
+        is_lopsided: True if one arm lacks so many more values than the other that the rest decides
+            nothing.
     """
 
     workload: str
@@ -96,13 +98,13 @@ class Comparison:
     family: str = ""
     tests: int = 1
     at_worst: float | None = None
-    error: float | None = None
-    freedom: float | None = None
+    standard_error: float | None = None
+    degrees_of_freedom: float | None = None
     cut_off: tuple[Arm, ...] = ()
-    p_alone: float | None = None
-    deviation: float | None = None
-    prior: float | None = None
-    fixed: float = 0.0
+    p_unadjusted: float | None = None
+    pair_sd: float | None = None
+    prior_sd: float | None = None
+    fixed_variance: float = 0.0
     is_lopsided: bool = False
 
     @property
@@ -113,12 +115,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What an inconclusive metric shows, and what would settle it.
+    """The state of an inconclusive metric, and how many more pairs would settle it.
 
     Attributes:
-        shows: What can be said now, such as `worse by more than the margin, perhaps by chance`.
-        more_pairs: Number of further pairs, or of values of each group, that would most likely
-            settle it; None where no number that anybody waits for does.
+        shows: Present state, such as `worse by more than the margin, perhaps by chance`.
+        more_pairs: Number of further pairs, or of values per group, that would most likely settle
+            it; None if no reasonable number does.
     """
 
     shows: str
@@ -130,11 +132,10 @@ class Finding:
     """A comparison and the verdict on it.
 
     Attributes:
-        comparison: Of all pairs.
-        verdict: On them; or the one of an earlier look, which is kept.
-        kept: What an earlier look found, where the verdict is kept from there; its `pairs` says
-            from which.
-        advice: Of an inconclusive metric with an interval; otherwise None.
+        comparison: Comparison of all pairs.
+        verdict: Verdict on it, or the verdict of an earlier interim analysis, which is kept.
+        kept: Comparison of that earlier analysis, if the verdict is kept; its `pairs` says when.
+        advice: What would settle an inconclusive metric that has an interval; otherwise None.
     """
 
     comparison: Comparison
@@ -145,27 +146,62 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The constants that decided, so that a report can show them.
+    """The constants that decided, which a report shows; see `judge.constants`.
 
     Attributes:
-        alpha: Chance of any false red among the gating metrics of equal builds, at most; of a run
-            with several looks, that of this look.
-        confidence: Of every interval shown.
-        power: Chance to find a change as large as the detectable change.
-        least_tests: Number of tests that p values are corrected for, at least.
-        pass_alpha: Chance, at most, to exclude a worsening that is there.
-        widest: How wide half an interval may be for a pass, in tolerances.
-        apart: Standard deviation of what sets two groups apart that were not measured side by
-            side, as a ratio.
+        alpha: Largest probability of any false red among the gating metrics of equal builds; with
+            interim analyses, at this analysis.
+        confidence: Two-sided confidence level of every interval shown.
+        power: Probability to find a change as large as the detectable change.
+        min_family_size: Smallest number of tests that p values are adjusted for.
+        pass_alpha: Largest probability to exclude a worsening that is there.
+        max_half_width: Largest half-width of an interval for a pass, in tolerances.
+        between_run_sd: Assumed standard deviation between two separate runs of equal builds, as a
+            ratio.
     """
 
     alpha: float
     confidence: float
     power: float
-    least_tests: int
+    min_family_size: int
     pass_alpha: float
-    widest: float
-    apart: float
+    max_half_width: float
+    between_run_sd: float
+
+
+class WarningKind(StrEnum):
+    """The subject of a warning about a run; a report shows warnings of a kind together."""
+
+    NOTE = "note"
+    """A note of the command or the publisher, which says itself what to do."""
+
+    FAILURES = "failures"
+    """A build died, restarted or could not be prepared."""
+
+    LOAD = "load"
+    """Pairs are invalid, or fewer than asked for."""
+
+    METRICS = "metrics"
+    """Metrics cannot decide, or not as the suite intends."""
+
+    BUILDS = "builds"
+    """The arms differ in more than their source, or cannot be built again."""
+
+    TRIALS = "trials"
+    """Drivers and probes noticed something in trials that count."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunWarning:
+    """A reason to trust the answer of a run less.
+
+    Attributes:
+        kind: Subject of the warning.
+        text: One sentence.
+    """
+
+    kind: WarningKind
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,16 +209,21 @@ class Report:
     """All findings of one run; every output format renders this.
 
     Attributes:
-        results: What was measured.
-        findings: In the suite's order.
-        rule: The constants that decided.
-        warnings: What concerns the run as a whole.
+        results: Results that were judged.
+        findings: Findings in the suite's order.
+        rule: Constants that decided.
+        warnings: Warnings about the run as a whole, the gravest first.
     """
 
     results: ResultSet
     findings: tuple[Finding, ...]
     rule: Rule
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[RunWarning, ...] = ()
+
+    @property
+    def warning_texts(self) -> tuple[str, ...]:
+        """The text of each warning."""
+        return tuple(warning.text for warning in self.warnings)
 
     @property
     def gating(self) -> tuple[Finding, ...]:
@@ -191,7 +232,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst gating finding, which decides the exit code."""
-        found = {finding.verdict for finding in self.gating}
+        """The worst verdict of the gating metrics, which decides the exit code."""
+        verdicts = {finding.verdict for finding in self.gating}
         order = (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.IMPROVED, Verdict.UNCHANGED)
-        return next((v for v in order if v in found), Verdict.INCONCLUSIVE)
+        return next((v for v in order if v in verdicts), Verdict.INCONCLUSIVE)

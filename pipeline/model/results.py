@@ -29,14 +29,14 @@ class Reading:
         name: By which a metric selects it.
         value: In `unit`.
         unit: As the tool writes it.
-        of: Of a share of events, how many there could have been; None of anything else.
+        denominator: Number of events that a share is based on; None for other readings.
         at_least: True if a deadline cut observations off, so that the value is a lower bound.
     """
 
     name: str
     value: float
     unit: str
-    of: float | None = None
+    denominator: float | None = None
     at_least: bool = False
 
 
@@ -59,7 +59,8 @@ class Sample:
         metric: What the values mean.
         values: In `metric.unit`, shape (pairs,); None where the trial was invalid or the metric
             was not reported.
-        of: Of a share of events, how many there could have been, shape (pairs,); otherwise empty.
+        denominators: Number of events that each share is based on, shape (pairs,); empty for other
+            metrics.
         cutoffs: What a deadline did to each value, shape (pairs,), None where it did nothing;
             empty where no value was touched.
     """
@@ -67,7 +68,7 @@ class Sample:
     workload: str
     metric: Metric
     values: tuple[float | None, ...]
-    of: tuple[float | None, ...] = ()
+    denominators: tuple[float | None, ...] = ()
     cutoffs: tuple[Cutoff | None, ...] = ()
 
     def __post_init__(self) -> None:
@@ -79,13 +80,13 @@ class Sample:
             for value, cutoff in zip(self.values, self.cutoffs, strict=False)
         ):
             raise ValueError(f"{self.key}: `at least` needs a value, `nothing done` must have none")
-        if self.of and len(self.of) != len(self.values):
+        if self.denominators and len(self.denominators) != len(self.values):
             raise ValueError(f"{self.key}: `of` must have as many numbers as `values`")
-        if any(n is not None and not (math.isfinite(n) and n >= 1) for n in self.of):
+        if any(n is not None and not (math.isfinite(n) and n >= 1) for n in self.denominators):
             raise ValueError(f"{self.key}: every number in `of` must be finite and at least 1")
         if any(
             v is not None and n is not None and not 0 <= v <= 1
-            for v, n in zip(self.values, self.of, strict=False)
+            for v, n in zip(self.values, self.denominators, strict=False)
         ):
             raise ValueError(f"{self.key}: a share of events must be between 0 and 1")
         if any(v is not None and not self.metric.allows(v) for v in self.values):
@@ -112,7 +113,9 @@ class Sample:
         return replace(
             self,
             values=tuple(self.values[pair] for pair in pairs),
-            of=tuple(self.of[pair] for pair in pairs) if self.of else (),
+            denominators=(
+                tuple(self.denominators[pair] for pair in pairs) if self.denominators else ()
+            ),
             cutoffs=tuple(self.cutoffs[pair] for pair in pairs) if self.cutoffs else (),
         )
 

@@ -21,16 +21,16 @@ class PairSpread:
     Attributes:
         variance: Sample variance of a pair's difference on the test's scale: of the logarithm of a
             ratio, or of an amount in the metric's unit; at least 0 and below `MOST_VARIANCE`.
-        freedom: Its degrees of freedom: the number of pairs minus 1.
+        degrees_of_freedom: Degrees of freedom of the variance: the number of pairs minus 1.
     """
 
     variance: float
-    freedom: int
+    degrees_of_freedom: int
 
     def __post_init__(self) -> None:
         if not 0 <= self.variance < MOST_VARIANCE:
             raise ValueError("variance must be at least 0 and below 2^63")
-        if not 1 <= self.freedom <= MOST_FREEDOM:
+        if not 1 <= self.degrees_of_freedom <= MOST_FREEDOM:
             raise ValueError(f"freedom must be between 1 and {MOST_FREEDOM}")
 
 

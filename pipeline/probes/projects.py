@@ -10,7 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from pipeline.judge.stats.timings import readings_of
+from pipeline.judge.stats.summary import timing_readings
 from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
 from pipeline.probes.gaps import Pulse, pulse
@@ -267,7 +267,7 @@ def _late(waits: Sequence[tuple[float, float | None]], now: float) -> Iterator[R
     late = sum(wait_s > LATE_S for wait_s in shortest_s)
     known = late + sum(end is not None and end - begin <= LATE_S for begin, end in waits)
     if waits and known == len(waits):
-        yield Reading("projects.gone_late", late / known, "1", of=known)
+        yield Reading("projects.gone_late", late / known, "1", denominator=known)
 
 
 def _summary(
@@ -284,4 +284,4 @@ def _summary(
 
     times_s = np.array([(now if end is None else end) - begin for begin, end in waits], dtype=float)
     cut_off = np.array([end is None for _, end in waits], dtype=bool)
-    yield from readings_of(name, times_s, cut_off)
+    yield from timing_readings(name, times_s, cut_off)

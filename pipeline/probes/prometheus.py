@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.judge.stats.histogram import quantile
+from pipeline.judge.stats.summary import histogram_quantile
 from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
 from pipeline.probes.curated import CURATED, Curated, Kind
@@ -151,7 +151,7 @@ def _values(one: Curated, before: Scrape, after: Scrape) -> Iterator[tuple[str, 
             if rises[1] > 0:
                 yield "", max(rises[0], 0.0) / rises[1]
         case Kind.P99:
-            found = quantile(buckets(one.selections[0], before, after), _QUANTILE)
+            found = histogram_quantile(buckets(one.selections[0], before, after), _QUANTILE)
             yield from zip(("_p99", "_p99_width"), found or (), strict=False)
 
 

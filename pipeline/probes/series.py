@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline.judge.stats.slope import FEWEST, slope_interval
+from pipeline.judge.stats.student import MIN_SLOPE_POINTS, slope_interval
 from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
 from pipeline.probes.etcd import PREFIX, keys
@@ -112,9 +112,10 @@ class _Watch:
         with self.lock:
             seen = {name: tuple(points) for name, points in self.seen.items()}
         _write(self.out / "series.csv", seen)
-        if len(span.marks) < FEWEST:
+        if len(span.marks) < MIN_SLOPE_POINTS:
             raise ProbeError(
-                f"series probe: a slope needs {FEWEST} cycles, and the load had {len(span.marks)}"
+                f"series probe: a slope needs {MIN_SLOPE_POINTS} cycles, and the load had"
+                f" {len(span.marks)}"
             )
         whole = {name: points for name, points in seen.items() if _is_whole(name, points, span)}
         if seen and not whole:

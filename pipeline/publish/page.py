@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.model.publication import Publication
-from pipeline.model.report import Report
+from pipeline.model.report import Report, RunWarning, WarningKind
 from pipeline.model.traces import Traces
 from pipeline.render.comment import OF_A_FORK, answer_of
 from pipeline.render.html import html
@@ -48,8 +48,9 @@ def write(publication: Publication, path: Path | None) -> str:
 
 def rendered(publication: Publication, report: Report) -> str:
     """Return the page of a publication's report, with the publisher's notes among its warnings."""
-    said = (OF_A_FORK,) if publication.origin.is_fork else ()
-    noted = replace(report, warnings=(*said, *publication.notes, *report.warnings))
+    notes = (*((OF_A_FORK,) if publication.origin.is_fork else ()), *publication.notes)
+    warnings = (RunWarning(WarningKind.NOTE, note) for note in notes)
+    noted = replace(report, warnings=(*warnings, *report.warnings))
     return html(
         noted,
         Traces(),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.judge import acceptance, policy
-from pipeline.judge.calibrate import out_of_reach_by
+from pipeline.judge.calibrate import out_of_reach_with_prior
 from pipeline.judge.interim import looks_up_to
 from pipeline.model.prior import Prior
 from pipeline.model.publication import Acceptance, Outcome, Publication
@@ -240,14 +240,17 @@ def _with_our_prior(judged: VerifiedResults, suite: Suite, product: Product) -> 
     ungated: tuple[str, ...] = ()
     if found:
         metrics = suite.of(product).by_key()
-        ungated = out_of_reach_by(found, metrics, results.pairs_asked, results.looks)
+        ungated = out_of_reach_with_prior(found, metrics, results.pairs_asked, results.looks)
     found_results = replace(results, prior=found, ungated=ungated)
     return replace(judged, results=found_results, notes=notes)
 
 
 def _are_alike(theirs: Prior, ours: Prior | None) -> bool:
     """Return whether two priors decide alike, in whatever words they say where they come from."""
-    return ours is not None and (theirs.freedom, theirs.spreads) == (ours.freedom, ours.spreads)
+    return ours is not None and (theirs.degrees_of_freedom, theirs.spreads) == (
+        ours.degrees_of_freedom,
+        ours.spreads,
+    )
 
 
 def _reason(folder: Path, event: Event, error: BaselineError) -> str:

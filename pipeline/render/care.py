@@ -7,21 +7,23 @@ about, so that the ones that matter are read.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.judge.policy import is_settled
-from pipeline.judge.run_warnings import Kind, doubts_by_kind
-from pipeline.model.report import Finding, Report
+from pipeline.model.report import Finding, Report, WarningKind
 from pipeline.render import words
 
 MOST = 5
-"""Cautions in a report, at most: one for each kind of doubt."""
+"""Largest number of cautions in a report; each is one kind of warning."""
 
 _SENTENCES = 3  # of one kind
 _DO = {
-    Kind.FAILURES: "Read the logs of the build in the folder of the pair",
-    Kind.LOAD: "Repeat on a machine with less other work, or with less load",
-    Kind.METRICS: "Where values are missing nothing is decided: find out why, or do not gate on it",
-    Kind.BUILDS: "Build both from committed source with the same toolchain",
-    Kind.TRIALS: "A longer or heavier load makes metrics steadier; results.json names each trial",
+    WarningKind.FAILURES: "Read the logs of the build in the folder of the pair",
+    WarningKind.LOAD: "Repeat on a machine with less other work, or with less load",
+    WarningKind.METRICS: (
+        "Where values are missing nothing is decided: find out why, or do not gate on it"
+    ),
+    WarningKind.BUILDS: "Build both from committed source with the same toolchain",
+    WarningKind.TRIALS: (
+        "A longer or heavier load makes metrics steadier; results.json names each trial"
+    ),
 }
 
 
@@ -47,18 +49,15 @@ class Caution:
 
 
 def cautions(report: Report) -> list[Caution]:
-    """Return what to take care of in a report, at most one of each kind, the gravest first."""
-    settled = is_settled(report.findings)
-    found = doubts_by_kind(report.results, report.findings, is_settled=settled)
-    kind_of = {one.said: one.kind for one in found}
-    by_kind: dict[Kind | None, list[str]] = {kind: [] for kind in (None, *Kind)}
+    """Return the warnings of a report by kind, the gravest first."""
+    texts: dict[WarningKind, list[str]] = {kind: [] for kind in WarningKind}
     for warning in report.warnings:
-        by_kind[kind_of.get(warning)].append(warning)
-    by_kind[Kind.METRICS] += of_metrics(report.findings)
+        texts[warning.kind].append(warning.text)
+    texts[WarningKind.METRICS] += of_metrics(report.findings)
     return [
-        Caution(tuple(said[:_SENTENCES]), max(0, len(said) - _SENTENCES), _DO[kind] if kind else "")
-        for kind, said in by_kind.items()
-        if said
+        Caution(tuple(own[:_SENTENCES]), max(0, len(own) - _SENTENCES), _DO.get(kind, ""))
+        for kind, own in texts.items()
+        if own
     ][:MOST]
 
 

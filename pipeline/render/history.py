@@ -4,7 +4,14 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.judge.history import BUMP, CONFIDENCE, FEWEST, LEAST, SHORTEST, SPLIT
+from pipeline.judge.history import (
+    BUMP_ALPHA,
+    CONFIDENCE,
+    MIN_CHANGE,
+    MIN_POINTS,
+    MIN_SEGMENT,
+    STEP_ALPHA,
+)
 from pipeline.model.history import DRIFT_POINTS, ChangePoint, HistorySeries, JudgedSeries
 from pipeline.model.metric import Scale
 from pipeline.render.numbers import percent, share
@@ -39,9 +46,10 @@ def history_text(
         _series(console, judged, width)
     console.print(
         f"▲ up, ▼ down, △ ▽ acknowledged; (first to last): the points at which a step may have"
-        f" begun. Of equal points, {share(SPLIT + BUMP)} of the series show a step; it takes"
-        f" {FEWEST} points, {SHORTEST} of them after the step; ratios below {share(LEAST)} do not"
-        f" matter unless --least says so; intervals and ranges hold {share(CONFIDENCE)}.",
+        f" begun. Of equal points, {share(STEP_ALPHA + BUMP_ALPHA)} of the series show a step; it"
+        f" takes {MIN_POINTS} points, {MIN_SEGMENT} of them after the step; ratios below"
+        f" {share(MIN_CHANGE)} do not matter unless --least says so; intervals and ranges hold"
+        f" {share(CONFIDENCE)}.",
         style="dim",
     )
     return written(console)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.judge.history import (
-    BUMP,
+    ACKNOWLEDGE_REACH,
+    BUMP_ALPHA,
     CONFIDENCE,
-    FEWEST,
-    NEWEST,
-    REACH,
-    SHORTEST,
-    SPLIT,
+    MAX_POINTS,
+    MIN_POINTS,
+    MIN_SEGMENT,
+    STEP_ALPHA,
     HistoryRule,
 )
 from pipeline.model.history import ChangePoint, JudgedSeries
@@ -77,7 +77,7 @@ def headline(histories: Sequence[JudgedSeries]) -> Headline:
         )
     if all(map(_is_short, histories)):
         return Headline(
-            f"cannot tell: none of {len(histories)} series has {FEWEST} points",
+            f"cannot tell: none of {len(histories)} series has {MIN_POINTS} points",
             "not a pass: measure more often",
         )
     if drifts := sum(judged.drift is not None and judged.drift.is_worse for judged in histories):
@@ -109,13 +109,13 @@ def counts(histories: Sequence[JudgedSeries]) -> str:
 
 def method(rule: HistoryRule) -> list[tuple[str, str]]:
     """Return everything that decided, each with its name."""
-    ratio, amount = (rule.least_of(scale) for scale in (Scale.RATIO, Scale.DIFFERENCE))
+    ratio, amount = (rule.min_change(scale) for scale in (Scale.RATIO, Scale.DIFFERENCE))
     return [
         (
             "false steps",
             (
-                f"of series in which nothing happens, {share(SPLIT + BUMP)} show a step:"
-                f" {share(SPLIT)} for steps, {share(BUMP)} for a step and its step back"
+                f"of series in which nothing happens, {share(STEP_ALPHA + BUMP_ALPHA)} show a step:"
+                f" {share(STEP_ALPHA)} for steps, {share(BUMP_ALPHA)} for a step and its step back"
             ),
         ),
         (
@@ -128,8 +128,8 @@ def method(rule: HistoryRule) -> list[tuple[str, str]]:
         (
             "level",
             (
-                f"the median of its points; to be seen it takes {SHORTEST} points, and a series"
-                f" takes {FEWEST}"
+                f"the median of its points; to be seen it takes {MIN_SEGMENT} points, and a series"
+                f" takes {MIN_POINTS}"
             ),
         ),
         (
@@ -153,12 +153,12 @@ def method(rule: HistoryRule) -> list[tuple[str, str]]:
                 " size may differ a little from that between two medians"
             ),
         ),
-        ("looked at", f"the {NEWEST:,} newest points of a series"),
+        ("looked at", f"the {MAX_POINTS:,} newest points of a series"),
         (
             "acknowledged",
             (
-                f"a step at most {REACH} points from the place that somebody named, or whose range"
-                " contains it"
+                f"a step at most {ACKNOWLEDGE_REACH} points from the place that somebody named, or"
+                " whose range contains it"
             ),
         ),
         (

@@ -107,7 +107,7 @@ def _answer(report: Report, next_step: str, answer: str) -> dict[str, Any]:
         "more": max(0, len(changed) - _CHANGED),
         "method": words.method(report),
         "cautions": [str(caution) for caution in cautions(report)],
-        "warnings": report.warnings[:_LIST],
+        "warnings": report.warning_texts[:_LIST],
         "notes": notes[:_LIST],
         "unsaid": max(0, len(report.warnings) - _LIST) + max(0, len(notes) - _LIST),
         "invalid": [
@@ -164,7 +164,7 @@ def _row(finding: Finding, *, among_ratios: bool = False) -> dict[str, Any]:
         "margin": words.margins(metric),
         "detectable": amount(metric, comparison.detectable_change),
         "kept": words.kept(finding),
-        "advice": "; ".join((*words.advised(finding), *words.cautioned(finding))),
+        "advice": "; ".join((*words.advised(finding), *finding.comparison.warnings)),
         "plot": page.raw(forest.row(finding, among_ratios=among_ratios)),
     }
 
@@ -206,7 +206,7 @@ def _metric(
         "notes": (
             *filter(None, (words.kept(finding),)),
             *words.advised(finding),
-            *comparison.warnings,
+            *words.all_warnings(finding),
         ),
         "reading": reading,
         "drawn": [(caption, page.raw(picture)) for caption, picture in drawn if picture],

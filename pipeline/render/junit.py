@@ -33,7 +33,12 @@ def junit(report: Report) -> str:
         suite = _empty_suite(root, len(root), "the run", report, tests=1, errors=1)
         ET.SubElement(suite, "properties")
         case = _case(suite, report.results.suite, "is measured")
-        _said(case, "error", words.answer(report), "\n".join(report.warnings))
+        _said(
+            case,
+            "error",
+            words.answer(report),
+            "\n".join(report.warning_texts),
+        )
         _ends(suite, "")
     ET.indent(root)
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
@@ -127,7 +132,7 @@ def _sentence(report: Report, finding: Finding) -> str:
 
 
 def _why(finding: Finding) -> str:
-    said = (words.kept(finding), *words.advised(finding), *finding.comparison.warnings)
+    said = (words.kept(finding), *words.advised(finding), *words.all_warnings(finding))
     return "\n".join(filter(None, said))
 
 

@@ -157,7 +157,7 @@ def _row(finding: Finding) -> dict[str, str]:
         "at_worst": words.at_worst(finding),
         "margin": words.margins(metric),
         "detectable": amount(metric, comparison.detectable_change),
-        "advice": "; ".join((*words.cautioned(finding), *words.advised(finding))),
+        "advice": "; ".join((*finding.comparison.warnings, *words.advised(finding))),
     }
 
 

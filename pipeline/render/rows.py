@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.judge import scale
-from pipeline.judge.failures import LAUNCH
+from pipeline.judge.policy import LAUNCH
 from pipeline.model.publication import Publication
 from pipeline.model.report import Comparison, Finding, Verdict
 from pipeline.model.subject import Arm
@@ -104,7 +104,7 @@ def row(finding: Finding, publication: Publication) -> dict[str, Any]:
         "tolerance": _number(allowed(tolerated)),
         "at_worst": _number("-" if at_worst is None else brief(metric, at_worst, is_limit=True)),
         "detectable": _number(amount(metric, comparison.detectable_change)),
-        "settled_by": "; ".join((*words.cautioned(finding), *words.advised(finding))),
+        "settled_by": "; ".join((*finding.comparison.warnings, *words.advised(finding))),
     }
 
 

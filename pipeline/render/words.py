@@ -7,9 +7,9 @@ from dataclasses import replace
 from statistics import median
 
 from pipeline.judge import scale
-from pipeline.judge.failures import LAUNCH
-from pipeline.judge.policy import ALPHA, LEAST_PAIRS, exit_code
-from pipeline.judge.rows import floored
+from pipeline.judge.constants import FAMILY_ALPHA, MIN_PAIRS
+from pipeline.judge.policy import LAUNCH, exit_code
+from pipeline.judge.rows import floor_notes
 from pipeline.judge.run_warnings import facts
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Change, Comparison, Finding, Report, Verdict
@@ -99,7 +99,7 @@ def _not_measured(report: Report) -> str:
     valid = len(results.valid_pairs)
     reason = next((why for trial in results.trials for why in trial.invalid), "")
     are = "is" if valid == 1 else "are"
-    said = f"{valid or 'none'} of {count(results.pairs, 'pair')} {are} valid, {LEAST_PAIRS} needed"
+    said = f"{valid or 'none'} of {count(results.pairs, 'pair')} {are} valid, {MIN_PAIRS} needed"
     if not results.pairs:
         said = "no pair was measured"
     return f"{said}; {truncate(reason, _REASON)}" if reason else said
@@ -354,16 +354,16 @@ def method(report: Report) -> list[tuple[str, str]]:
 def _rule(report: Report) -> str:
     rule, looks = report.rule, report.results.looks
     when = f" over looks at {', '.join(map(str, looks))} pairs" if looks else ""
-    seen = f"{ALPHA:g} is spent{when}, a tenth of it on pairs that are added later; "
+    seen = f"{FAMILY_ALPHA:g} is spent{when}, a tenth of it on pairs that are added later; "
     equal = share(1 - 2 * rule.pass_alpha)
     return (
         "worse or better by more than the margin, at alpha"
         f" {rule.alpha:.4g} over all gating metrics (Holm; Benjamini-Hochberg over the others;"
-        f" at least {rule.least_tests} tests); {seen}intervals"
+        f" at least {rule.min_family_size} tests); {seen}intervals"
         f" {share(rule.confidence)}; unchanged when `at worst`, the end of the interval at {equal},"
-        f" is below the tolerance and half of the shown one is within {rule.widest:g} tolerances;"
-        " the detectable change is the smallest worsening called a regression with power"
-        f" {share(rule.power)}"
+        " is below the tolerance and half of the shown one is within"
+        f" {rule.max_half_width:g} tolerances; the detectable change is the smallest worsening"
+        f" called a regression with power {share(rule.power)}"
     )
 
 
@@ -372,11 +372,11 @@ def _prior(report: Report) -> str:
     prior = report.results.prior
     if prior is None:
         return "none: the spread of each metric is known from the pairs of this run alone"
-    used = sum(finding.comparison.prior is not None for finding in report.findings)
+    used = sum(finding.comparison.prior_sd is not None for finding in report.findings)
     source = truncate(prior.source, _LONGEST)
     return (
-        f"{source}: how much pairs varied there counts {prior.freedom:g} degrees of freedom, in"
-        f" {count(used, 'metric')} of {len(report.findings)}"
+        f"{source}: how much pairs varied there counts {prior.degrees_of_freedom:g} degrees of"
+        f" freedom, in {count(used, 'metric')} of {len(report.findings)}"
     )
 
 
@@ -384,7 +384,7 @@ def _floors(report: Report) -> str:
     """Return what is subtracted from both arms before a ratio, metric by metric."""
     found: dict[str, list[str]] = {}
     for finding in report.findings:
-        for said in floored(finding.comparison.metric):
+        for said in floor_notes(finding.comparison.metric):
             found.setdefault(said, []).append(key(finding))
     return "; ".join(f"{_listed(keys)}: {said}" for said, keys in found.items())
 
@@ -393,16 +393,14 @@ def notes(findings: Iterable[Finding]) -> list[tuple[str, str]]:
     """Return what is to be known of single metrics: pairs of a sentence and the metrics."""
     where: dict[str, list[str]] = {}
     for finding in findings:
-        for warning in cautioned(finding):
+        for warning in finding.comparison.warnings:
             where.setdefault(warning, []).append(key(finding))
     return [(warning, _listed(keys)) for warning, keys in where.items()]
 
 
-def cautioned(finding: Finding) -> tuple[str, ...]:
-    """Return the warnings of a metric; that its floor is subtracted is a fact and none."""
-    comparison = finding.comparison
-    routine = floored(comparison.metric)
-    return tuple(warning for warning in comparison.warnings if warning not in routine)
+def all_warnings(finding: Finding) -> tuple[str, ...]:
+    """Return the warnings of a metric, and the note that its floor is subtracted."""
+    return (*finding.comparison.warnings, *floor_notes(finding.comparison.metric))
 
 
 def advised(finding: Finding) -> tuple[str, ...]:
@@ -460,7 +458,7 @@ def at_worst(finding: Finding) -> str:
     if comparison.change is None:
         return "-"
     if comparison.at_worst is None:
-        return "-" if comparison.error is None else "unknown"
+        return "-" if comparison.standard_error is None else "unknown"
     return brief(comparison.metric, comparison.at_worst, is_limit=True).replace(MINUS, "-")
 
 

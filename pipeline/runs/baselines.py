@@ -9,8 +9,9 @@ from types import MappingProxyType
 
 from pipeline import toolchain
 from pipeline.environments.registry import read_environment
-from pipeline.judge import calibrate, policy
-from pipeline.judge.spreads import LEAST_RUNS, conditions_of, run_spreads, unfit, with_run
+from pipeline.judge import calibrate, constants, policy
+from pipeline.judge.constants import MIN_PRIOR_RUNS
+from pipeline.judge.spreads import require_usable, run_spreads, with_run
 from pipeline.judge.stored import against_stored, stored_pair
 from pipeline.model.calibration import Calibration
 from pipeline.model.report import Finding, Report
@@ -77,9 +78,10 @@ def _require_usable(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
         if results.machine.fingerprint != runs[0].machine.fingerprint:
             raise ConfigError(f"{folder}: measured on another machine, or with other tools")
     pairs = sum(len(results.valid_pairs) for results in runs)
-    if pairs < calibrate.LEAST_PAIRS:
+    if pairs < calibrate.MIN_CALIBRATION_PAIRS:
         raise ConfigError(
-            f"{pairs} valid pairs of equal builds are too few: {calibrate.LEAST_PAIRS} are needed"
+            f"{pairs} valid pairs of equal builds are too few:"
+            f" {calibrate.MIN_CALIBRATION_PAIRS} are needed"
         )
 
 
@@ -111,17 +113,18 @@ def spreads_of(
             merged = with_run(merged or SpreadHistory(part.conditions), spreads, now)
     if merged is None or not merged.runs:
         raise BaselineError("no run is left whose spreads could be kept")
-    if len(merged.runs) < LEAST_RUNS:
-        log.warning("%s runs: a prior needs %s", len(merged.runs), LEAST_RUNS)
+    if len(merged.runs) < MIN_PRIOR_RUNS:
+        log.warning("%s runs: a prior needs %s", len(merged.runs), MIN_PRIOR_RUNS)
     return merged
 
 
 def _spreads_in(folder: Path) -> SpreadHistory | None:
     """Return the spreads of the run in a folder; None, with a warning, if they cannot be used."""
     results = _with_load(codec.RESULTS.read(paths.result_file(folder, paths.RESULTS)), folder)
-    conditions, why = conditions_of(results), unfit(policy.report(results))
-    if conditions is None or why:
-        log.warning("%s is left out: %s", folder, why)
+    try:
+        conditions = require_usable(policy.report(results))
+    except BaselineError as error:
+        log.warning("%s is left out: %s", folder, error)
         return None
     return SpreadHistory(conditions, (run_spreads(results),))
 
@@ -163,7 +166,9 @@ def save_baseline(out: Path, name: str) -> Path:
             hint="finish it with `run --resume`",
         )
     subject = toolchain.pinned(results.subjects[Arm.CANDIDATE])
-    samples = tuple(replace(s.of_pairs(valid), of=()) for s in results.samples[Arm.CANDIDATE])
+    samples = tuple(
+        replace(s.of_pairs(valid), denominators=()) for s in results.samples[Arm.CANDIDATE]
+    )
     return store().save(
         Baseline(
             name=name,
@@ -200,7 +205,9 @@ def differences(first: str, second: str) -> list[Finding]:
             f"the baselines `{first}` and `{second}` are of different suites, or versions of one",
             hint="record both again with one version of the suite",
         )
-    return list(policy.findings(stored_pair(before, after, policy.APART), policy.RULE))
+    return list(
+        policy.findings(stored_pair(before, after, constants.BETWEEN_RUN_SD), constants.RULE)
+    )
 
 
 def compare_with_stored(out: Path, name: str) -> Report:
@@ -215,5 +222,5 @@ def compare_with_stored(out: Path, name: str) -> Report:
         raise BaselineError(
             f"{out} was measured by another suite, or version of it, than the baseline `{name}`"
         )
-    rows, warnings = against_stored(results, stored, policy.APART)
-    return Report(results, policy.findings(rows, policy.RULE), policy.RULE, warnings)
+    rows, warning = against_stored(results, stored, constants.BETWEEN_RUN_SD)
+    return Report(results, policy.findings(rows, constants.RULE), constants.RULE, (warning,))

@@ -45,7 +45,7 @@ def undecidable_metrics(
     source = ""
     if prior:
         source = prior.source
-        keys = calibrate.out_of_reach_by(prior, metrics, plan.pairs, plan.looks)
+        keys = calibrate.out_of_reach_with_prior(prior, metrics, plan.pairs, plan.looks)
     elif calibration := _stored(plan.suite.name, suite_digest, machine):
         path = _path(calibration.suite, machine)
         source = f"a calibration of {calibration.taken_at:%Y-%m-%d}, in {path}"

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
-from pipeline.judge.interim import LOOKS
+from pipeline.judge.constants import LOOKS
 from pipeline.model.plan import PlanSummary, WorkloadSummary
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm, Product

@@ -10,15 +10,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.judge.constants import MIN_PRIOR_RUNS
 from pipeline.judge.spreads import (
-    LEAST_RUNS,
     PriorRequest,
     SpreadOrigin,
-    conditions_of,
-    prior,
+    prior_from,
+    require_usable,
     run_spreads,
-    unfit,
-    usable,
+    usable_runs,
     with_run,
 )
 from pipeline.model.prior import Prior
@@ -102,7 +101,7 @@ def shipped_prior(request: PriorRequest) -> Prior | None:
     path = shipped_path(paths.project_path("baselines"), request.conditions)
     if not path.is_file():
         return None
-    return prior(codec.SPREADS.read(path), request, SpreadOrigin.SHIPPED)
+    return prior_from(codec.SPREADS.read(path), request, SpreadOrigin.SHIPPED)
 
 
 def shipped_path(baselines: Path, conditions: Conditions) -> Path:
@@ -124,9 +123,10 @@ def feed_history(report: Report) -> bool:
     Args:
         report: Report of a run that this user measured on this machine.
     """
-    conditions = conditions_of(report.results)
-    if conditions is None or (why := unfit(report)):
-        log.debug("not used for later priors: %s", why if conditions else "its load is unknown")
+    try:
+        conditions = require_usable(report)
+    except BaselineError as error:
+        log.debug("not used for later priors: %s", error)
         return False
     try:
         path = _path(conditions)
@@ -139,26 +139,26 @@ def feed_history(report: Report) -> bool:
         log.warning("the variation between pairs could not be stored for later runs: %s", error)
         return False
     log.debug("the variation between pairs is stored: %s runs in %s", len(history.runs), path)
-    if len(history.runs) < LEAST_RUNS:
+    if len(history.runs) < MIN_PRIOR_RUNS:
         log.info(
             "%s of %s runs stored that a prior of this machine needs",
             len(history.runs),
-            LEAST_RUNS,
+            MIN_PRIOR_RUNS,
         )
     return True
 
 
 def _named_prior(request: PriorRequest, named: NamedSpreads) -> Prior | None:
     for history in named.histories:
-        if chosen := prior(history, request, SpreadOrigin.NAMED, named.name):
+        if chosen := prior_from(history, request, SpreadOrigin.NAMED, named.name):
             return chosen
-    number = max((len(usable(history, request)) for history in named.histories), default=0)
+    number = max((len(usable_runs(history, request)) for history in named.histories), default=0)
     log.warning(
         "%s has %s earlier runs of this suite, product, environment and load, and a prior needs"
         " %s: it is not used",
         named.name,
         number or "no",
-        LEAST_RUNS,
+        MIN_PRIOR_RUNS,
     )
     return None
 
@@ -169,7 +169,7 @@ def _machine_prior(request: PriorRequest) -> Prior | None:
     except (BaselineError, ConfigError, StorageError, OSError) as error:
         log.warning("earlier runs on this machine are not used: %s", error)
         return None
-    return prior(history, request, SpreadOrigin.HERE)
+    return prior_from(history, request, SpreadOrigin.HERE)
 
 
 def _read_history(path: Path, conditions: Conditions) -> SpreadHistory:

@@ -10,7 +10,7 @@ from pipeline import toolchain
 from pipeline.drivers.registry import driver_of
 from pipeline.environments import registry
 from pipeline.judge import policy
-from pipeline.judge.more import with_more
+from pipeline.judge.policy import with_more
 from pipeline.judge.stored import stored_reference
 from pipeline.model.ports import Artifact, EnvironmentSettings, Program
 from pipeline.model.report import Report, Verdict

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from pipeline.judge.stats.summary import EFFECTIVE, ERROR, QUANTILES, fewest
+from pipeline.judge.stats.summary import EFFECTIVE, ERROR, QUANTILES, min_values
 from pipeline.model.metric import Scale
 from pipeline.model.results import Cutoff, Reading, ResultSet, Sample, Trial
 from pipeline.model.subject import Arm
@@ -24,26 +24,26 @@ class TrialValues:
 
     Attributes:
         values: Values in the unit of the metric.
-        of: Number of events a proportion is based on.
+        denominators: Number of events a proportion is based on.
         cutoffs: What a deadline did to the values that it touched or prevented.
         missing: A sentence for each metric that has no value.
     """
 
     values: dict[str, float] = field(default_factory=dict)
-    of: dict[str, float] = field(default_factory=dict)
+    denominators: dict[str, float] = field(default_factory=dict)
     cutoffs: dict[str, Cutoff] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
     def update(self, other: "TrialValues") -> None:
         """Add the values of another workload of the same trial."""
         self.values.update(other.values)
-        self.of.update(other.of)
+        self.denominators.update(other.denominators)
         self.cutoffs.update(other.cutoffs)
         self.missing.extend(other.missing)
 
     def drop(self, workload: str) -> None:
         """Remove the values of a workload that one of the builds failed."""
-        for by_key in (self.values, self.of, self.cutoffs):
+        for by_key in (self.values, self.denominators, self.cutoffs):
             for key in [key for key in by_key if key.startswith(f"{workload}/")]:
                 del by_key[key]
 
@@ -87,7 +87,7 @@ def _extend_sample(sample: Sample, trial: TrialValues) -> Sample:
     return replace(
         sample,
         values=(*sample.values, trial.values.get(sample.key)),
-        of=_extend(sample.of, trial.of.get(sample.key), pairs),
+        denominators=_extend(sample.denominators, trial.denominators.get(sample.key), pairs),
         cutoffs=_extend(sample.cutoffs, trial.cutoffs.get(sample.key), pairs),
     )
 
@@ -184,8 +184,8 @@ def trial_values(workload: Workload, readings: Sequence[Reading]) -> TrialValues
         trial.values[key] = value
         if reading.at_least:
             trial.cutoffs[key] = Cutoff.AT_LEAST
-        if reading.of and not metric.per:
-            trial.of[key] = reading.of
+        if reading.denominator and not metric.per:
+            trial.denominators[key] = reading.denominator
     return trial
 
 
@@ -203,7 +203,7 @@ def _withheld_percentile(select: str, by_name: Mapping[str, Reading]) -> str | N
         return None
     return (
         f"{percentile} of {count.value:.0f} values is withheld: with fewer than"
-        f" {fewest(quantile)} it has no confidence interval"
+        f" {min_values(quantile)} it has no confidence interval"
     )
 
 
@@ -223,9 +223,9 @@ def short_trial_warnings(workload: Workload, readings: Sequence[Reading]) -> lis
         quantile = QUANTILES[metric.select.rpartition("/")[2]]
         above_floor = value - metric.floor
         allowed = metric.margin * (above_floor if metric.scale is Scale.RATIO else 1.0)
-        if quantile > 0.5 and values[f"{metric.select}{EFFECTIVE}"] < fewest(quantile):
+        if quantile > 0.5 and values[f"{metric.select}{EFFECTIVE}"] < min_values(quantile):
             warnings.append(
-                f"{metric.name}: its requests are worth fewer than the {fewest(quantile)}"
+                f"{metric.name}: its requests are worth fewer than the {min_values(quantile)}"
                 " independent ones that it needs: the trial is too short"
             )
         elif error > allowed > 0:

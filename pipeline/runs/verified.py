@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from pipeline.judge.constants import MIN_PAIRS
 from pipeline.judge.interim import looks_up_to
-from pipeline.judge.policy import LEAST_PAIRS
 from pipeline.model.metric import Metric
 from pipeline.model.results import ResultSet, Sample
 from pipeline.model.subject import Arm, Product, SpecKind
@@ -99,7 +99,7 @@ def verify(
         )
     except ValueError as error:  # a value that our metric does not allow
         raise BaselineError(f"its results: {error}") from error
-    if looks and LEAST_PAIRS <= valid < looks[0]:
+    if looks and MIN_PAIRS <= valid < looks[0]:
         many = f"{valid} valid pairs"
         raise BaselineError(f"it has {many}, and no run ends before the first look, at {looks[0]}")
     _require_possible_pairs(verified, suite)
@@ -228,6 +228,6 @@ def _lacking(results: ResultSet, suite: Suite) -> list[str]:
         if key in hidden and not any(has_value(arm[key], pair) for arm in arms for pair in valid):
             return False
         both = sum(all(has_value(arm[key], pair) for arm in arms) for pair in valid)
-        return both < max(LEAST_PAIRS, len(valid) - suite.max_invalid)
+        return both < max(MIN_PAIRS, len(valid) - suite.max_invalid)
 
     return [key for key, sample in arms[0].items() if sample.metric.gate and lacks(key)]

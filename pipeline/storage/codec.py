@@ -28,11 +28,27 @@ from pipeline.system.sanitize import truncate
 
 _T = TypeVar("_T")
 
+_KEYS = {
+    "degrees_of_freedom": "freedom",
+    "denominators": "of",
+    "max_pairs": "most",
+    "min_tolerance": "floor",
+}
+"""Keys in JSON of fields that have another name in the code."""
+
+
+def _key(field: str) -> str:
+    return _KEYS.get(field, field)
+
+
 # A key that we do not know is refused, at every depth: it may be what decides in a newer version.
+_STORED = ConfigDict(
+    extra="forbid", allow_inf_nan=False, alias_generator=_key, serialize_by_alias=True
+)
 for _stored in (
     *(Baseline, Calibration, Capacity, ResultSet, RunRequest, SpreadHistory, StoredRequest),
 ):
-    with_config(ConfigDict(extra="forbid", allow_inf_nan=False))(_stored)
+    with_config(_STORED)(_stored)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pipeline.judge.rows import Measured
+from pipeline.judge.rows import MetricValues
 from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
 from pipeline.model.subject import Arm
 from pipeline.storage.csv_file import BLOCK, Block, Column, CsvFile, Grown
@@ -67,7 +67,7 @@ _SAME = ("unit", "better", "floor", "margin", "tolerance", "scale")
 """Columns that say one thing of a metric, in any of its rows or in all."""
 
 
-def measured(path: Path, size: int = BLOCK) -> list[Measured]:
+def measured(path: Path, size: int = BLOCK) -> list[MetricValues]:
     """Return the values of every metric, in the order in which the file names them.
 
     Args:
@@ -95,7 +95,7 @@ class _Table:
         self._metric, self._arm, self._pair, self._value, *of = (one.whole() for one in columns)
         self._of = of[0] if of else None
 
-    def metrics(self) -> Iterator[Measured]:
+    def metrics(self) -> Iterator[MetricValues]:
         """Yield the values of each metric, in the order in which the file names them."""
         import numpy as np
 
@@ -154,7 +154,7 @@ class _Table:
                 expected = f"`{before}`, as in an earlier row of this metric"
                 self._file.refuse(row, column, text, expected)
 
-    def _measured(self, family: str, name: str, rows: "Rows") -> Measured:
+    def _measured(self, family: str, name: str, rows: "Rows") -> MetricValues:
         metric = self._described(family, name, int(rows[0]))
         self._check_sizes(metric, rows)
         arms = [rows[self._arm[rows] == number] for number in _ARMS.values()]
@@ -175,7 +175,7 @@ class _Table:
             of = ()
         before, after = (array("d", self._value[arm].tobytes()) for arm in arms)
         said = tuple(warnings)
-        return Measured(family, metric, before, after, is_paired, of, said, lost=lost)
+        return MetricValues(family, metric, before, after, is_paired, of, said, lost=lost)
 
     def _described(self, family: str, name: str, first: int) -> Metric:
         """Return what the rows of a metric say of it."""

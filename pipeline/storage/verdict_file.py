@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.judge.rows import floor_notes
 from pipeline.judge.run_warnings import facts
 from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Advice, Bound, Change, Comparison, Finding, Report, Rule, Verdict
@@ -134,6 +135,18 @@ class FailedTrial(_Strict):
     failures: tuple[Failure, ...]
 
 
+class RuleBody(_Strict):
+    """The constants that decided; see `Rule`."""
+
+    alpha: float
+    confidence: float
+    power: float
+    least_tests: int
+    pass_alpha: float
+    widest: float
+    apart: float
+
+
 class VerdictBody(_Strict):
     """verdict.json: what a machine needs to act on a run."""
 
@@ -152,7 +165,7 @@ class VerdictBody(_Strict):
     pairs_asked: int
     pairs_valid: int
     looks: tuple[int, ...]
-    rule: Rule
+    rule: RuleBody
     findings: tuple[FindingBody, ...]
     metrics: Annotated[
         tuple[MetricBody, ...],
@@ -201,11 +214,11 @@ def verdict_body(report: Report, exit_code: int, answer: str, next_step: str) ->
         pairs_asked=results.pairs_asked,
         pairs_valid=len(results.valid_pairs),
         looks=results.looks,
-        rule=report.rule,
+        rule=_rule_body(report.rule),
         findings=tuple(map(finding_body, report.findings)),
         metrics=tuple(map(_metric_body, report.findings)),
         facts=facts(results),
-        warnings=report.warnings,
+        warnings=report.warning_texts,
         invalid_trials=tuple(
             InvalidTrial(pair=trial.pair, arm=trial.arm, reasons=trial.invalid)
             for trial in results.trials
@@ -216,6 +229,18 @@ def verdict_body(report: Report, exit_code: int, answer: str, next_step: str) ->
             for trial in results.trials
             if trial.failures
         ),
+    )
+
+
+def _rule_body(rule: Rule) -> RuleBody:
+    return RuleBody(
+        alpha=rule.alpha,
+        confidence=rule.confidence,
+        power=rule.power,
+        least_tests=rule.min_family_size,
+        pass_alpha=rule.pass_alpha,
+        widest=rule.max_half_width,
+        apart=rule.between_run_sd,
     )
 
 
@@ -251,7 +276,7 @@ def finding_body(finding: Finding) -> FindingBody:
         stored=comparison.stored,
         kept=finding.kept and _kept_body(finding.kept),
         advice=finding.advice,
-        warnings=comparison.warnings,
+        warnings=(*comparison.warnings, *floor_notes(metric)),
         smallest_detectable=comparison.detectable_change,
     )
 
@@ -302,5 +327,5 @@ def _metric_body(finding: Finding) -> MetricBody:
         verdict=finding.verdict,
         pairs=comparison.pairs,
         stored=comparison.stored,
-        warnings=comparison.warnings,
+        warnings=(*comparison.warnings, *floor_notes(metric)),
     )

@@ -212,8 +212,8 @@ def test_a_report_repeats_only_so_many_warnings_of_trials() -> None:
         (builders.LATENCY, [0.1, 0.1], [0.1, 0.1]), warnings=tuple(f"w{n}" for n in range(1_000))
     )
     report = policy.report(found)
-    assert "800 more warnings of trials are in results.json" in report.warnings
-    assert len(report.warnings) < 220
+    assert "800 more warnings of trials are in results.json" in report.warning_texts
+    assert len(report.warning_texts) < 220
 
 
 class _Answering:

@@ -248,7 +248,7 @@ def test_the_prior_is_the_one_that_our_suite_ships(
     assert found.report is not None
     prior = found.report.results.prior
     assert prior is not None
-    assert (prior.source, prior.freedom) == (source, 4.0)
+    assert (prior.source, prior.degrees_of_freedom) == (source, 4.0)
     assert {one.variance for one in prior.spreads.values()} == {1e-4}
     assert any("not by the one in its results" in note for note in found.notes) is bool(own)
 
@@ -278,7 +278,7 @@ def test_what_our_prior_says_cannot_be_decided_does_not_gate_there_either(
     gating = {f.comparison.key for f in found.report.gating}
     assert key not in gating
     assert not any("did not gate on its machine" in note for note in found.notes)
-    assert any("cannot exclude their tolerance" in said for said in found.report.warnings)
+    assert any("cannot exclude their tolerance" in said for said in found.report.warning_texts)
 
 
 def test_who_measured_with_what_our_suite_ships_reads_no_note_of_it(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.judge import policy
-from pipeline.judge.more import with_more
+from pipeline.judge.policy import with_more
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Change, Finding, Verdict
 from pipeline.model.results import Cutoff, Failure, ResultSet

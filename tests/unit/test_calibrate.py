@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.judge import calibrate, policy
+from pipeline.judge import calibrate, constants, policy
 from pipeline.judge.interim import looks_up_to
 from pipeline.model.metric import Metric
 from pipeline.model.prior import Prior, Spread
@@ -45,8 +45,8 @@ def test_the_spread_is_that_of_a_pair_and_equal_builds_are_seldom_red() -> None:
     assert latency.spread == pytest.approx(0.03, rel=0.35)
     assert latency.false_alarms <= 0.03
     assert found.false_alarms <= 0.05
-    assert (count.spread, count.floor, count.false_alarms) == (0, 0, 0)
-    assert (found.pairs, found.most) == (20, 8)
+    assert (count.spread, count.min_tolerance, count.false_alarms) == (0, 0, 0)
+    assert (found.pairs, found.max_pairs) == (20, 8)
 
 
 def test_runs_are_taken_together() -> None:
@@ -59,14 +59,14 @@ def test_runs_are_taken_together() -> None:
 def test_a_margin_of_the_floor_lets_equal_builds_pass_as_often_as_promised(pairs: int) -> None:
     random = np.random.default_rng(pairs)
     spread = 0.03
-    least = calibrate.floor(LATENCY, spread, pairs, policy.RULE)
+    least = calibrate.min_tolerance(LATENCY, spread, pairs, constants.RULE)
     metric = replace(LATENCY, margin=least)
     passed = 0
     for _ in range(400):
         after = [float(v) for v in np.exp(random.normal(0, spread, pairs))]
         report = policy.report(results((metric, [1.0] * pairs, after)))
         passed += report.verdict == "unchanged"
-    assert passed / 400 == pytest.approx(policy.POWER, abs=0.08)
+    assert passed / 400 == pytest.approx(constants.POWER, abs=0.08)
 
 
 @pytest.mark.parametrize("known", [4, 9, 19])
@@ -76,12 +76,12 @@ def test_so_does_one_from_a_spread_that_is_estimated(
     known: int, pairs: int, pass_alpha: float
 ) -> None:
     random, draws = np.random.default_rng(pairs), 20_000
-    rule = replace(policy.RULE, pass_alpha=pass_alpha)
-    unit = math.log1p(calibrate.floor(LATENCY, 1e-3, pairs, rule, known=known)) / 1e-3
+    rule = replace(constants.RULE, pass_alpha=pass_alpha)
+    unit = math.log1p(calibrate.min_tolerance(LATENCY, 1e-3, pairs, rule, known=known)) / 1e-3
     limits = unit * np.sqrt(random.chisquare(known, draws) / known)
     d = random.normal(size=(draws, pairs))
     half = stats.t.isf(pass_alpha, pairs - 1) * d.std(axis=1, ddof=1) / math.sqrt(pairs)
-    assert (d.mean(axis=1) + half < limits).mean() == pytest.approx(policy.POWER, abs=0.02)
+    assert (d.mean(axis=1) + half < limits).mean() == pytest.approx(constants.POWER, abs=0.02)
 
 
 def test_the_rate_of_false_alarms_is_the_one_that_is_stated() -> None:
@@ -194,10 +194,10 @@ def test_what_does_not_gate_on_this_machine_is_shown_and_told_once() -> None:
     assert [f.comparison.metric.name for f in report.gating] == [COUNT.name]
     (shown,) = [f for f in report.findings if f.comparison.metric.name == METRIC.name]
     assert shown.verdict is Verdict.INCONCLUSIVE
-    told = [said for said in report.warnings if "cannot exclude their tolerance" in said]
+    told = [said for said in report.warning_texts if "cannot exclude their tolerance" in said]
     assert len(told) == 1
     assert "object-crud/create_p50" in told[0]
-    assert not any("deadline" in said for said in report.warnings)
+    assert not any("deadline" in said for said in report.warning_texts)
     assert codec.RESULTS.parse(codec.RESULTS.dumps(found).encode()) == found
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.judge import policy
-from pipeline.judge.rows import Measured
-from pipeline.judge.stats.resolution import step_of
+from pipeline.judge import constants, policy
+from pipeline.judge.resolution import common_step
+from pipeline.judge.rows import MetricValues
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Finding, Verdict
@@ -22,14 +22,14 @@ COUNT = Metric("n", "1", Better.LOWER, margin=0.5, gate=True, scale=Scale.DIFFER
 AMOUNT = replace(COUNT, unit="s")
 
 
-def judged(*measured: Measured, apart: float = 0.0) -> list[Finding]:
-    return policy.of_table(measured, apart=apart)
+def judged(*measured: MetricValues, between_run_sd: float = 0.0) -> list[Finding]:
+    return policy.judge_table(measured, between_run_sd=between_run_sd)
 
 
 def pairs(
     metric: Metric, before: list[float], after: list[float], *, is_paired: bool = True
-) -> Measured:
-    return Measured("f", metric, array("d", before), array("d", after), is_paired=is_paired)
+) -> MetricValues:
+    return MetricValues("f", metric, array("d", before), array("d", after), is_paired=is_paired)
 
 
 def verdict(
@@ -40,7 +40,7 @@ def verdict(
 
 def rounded(
     random: np.random.Generator, metric: Metric, noise: float, values: int, *, is_paired: bool
-) -> Measured:
+) -> MetricValues:
     """Return equal builds of which a clock tells whole steps, one of them about 10 % of a value."""
     level = 10 + random.uniform()
     before, after = np.round(random.normal(level, noise, (2, values)))
@@ -70,7 +70,7 @@ def test_reports_of_equal_builds_whose_values_are_rounded_are_seldom_red(
             )
         )
         reds += any(one.verdict is Verdict.REGRESSED for one in found)
-    assert reds / reports <= policy.ALPHA + 2 * np.sqrt(policy.ALPHA / reports)
+    assert reds / reports <= constants.FAMILY_ALPHA + 2 * np.sqrt(constants.FAMILY_ALPHA / reports)
 
 
 @pytest.mark.parametrize(("number", "is_paired"), [(3, True), (8, True), (40, True), (4, False)])
@@ -160,14 +160,14 @@ def test_many_rounded_values_that_vary_tell_less_than_a_step() -> None:
 )
 def test_the_step_of_values_is_their_largest_common_divisor(counts: list[int], step: float) -> None:
     expected = step * np.gcd.reduce(counts)
-    assert step_of([step * n for n in counts], step / 2) == pytest.approx(expected, rel=1e-6)
+    assert common_step([step * n for n in counts], step / 2) == pytest.approx(expected, rel=1e-6)
 
 
 @given(st.lists(st.floats(0.9, 1.1), min_size=3, max_size=8, unique=True), st.integers(-200, 200))
 def test_values_with_all_their_digits_have_no_step_that_matters(
     values: list[float], power: int
 ) -> None:
-    found = step_of([v * 10.0**power for v in values], 0.03 * 0.9 * 10.0**power)
+    found = common_step([v * 10.0**power for v in values], 0.03 * 0.9 * 10.0**power)
     digits = [round(v, 6) for v in values]
     if all(abs(v - d) > 1e-9 for v, d in zip(values, digits, strict=True)):
         assert found is None
@@ -187,7 +187,7 @@ def test_values_with_all_their_digits_have_no_step_that_matters(
     ],
 )
 def test_of_two_values_the_last_digit_is_the_step(values: list[float], step: float | None) -> None:
-    found = step_of(values, 0.0)
+    found = common_step(values, 0.0)
     assert found == (step if step is None else pytest.approx(step))
 
 

@@ -204,7 +204,7 @@ def test_results_from_before_there_were_looks_are_read_as_they_were() -> None:
     read = codec.RESULTS.read(path)
 
     assert read.looks == ()
-    assert all(sample.of == () for samples in read.samples.values() for sample in samples)
+    assert all(sample.denominators == () for samples in read.samples.values() for sample in samples)
     assert read.valid_pairs == (0, 1, 3)
     assert policy.report(read).verdict is Verdict.REGRESSED
 

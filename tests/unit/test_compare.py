@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline.judge import compare as judge
-from pipeline.judge.policy import RULE, decide
-from pipeline.judge.rows import of_results
+from pipeline.judge.constants import RULE
+from pipeline.judge.policy import decide
+from pipeline.judge.rows import rows_of_results
 from pipeline.model.metric import Better, Metric
-from pipeline.model.report import Comparison, Verdict
+from pipeline.model.report import Comparison, Finding, Verdict
 from pipeline.model.results import BaselineRef, ResultSet, Sample
 from pipeline.model.subject import Arm
+from pipeline.storage.verdict_file import finding_body
 from tests.builders import COUNT, LATENCY, NOW, THROUGHPUT, results
 
 PAIR = st.tuples(st.floats(0.5, 2.0), st.floats(0.9, 1.2))
@@ -23,7 +25,7 @@ Pairs = list[tuple[float, float]]
 
 
 def compare(run: ResultSet) -> tuple[Comparison, ...]:
-    return judge.compare(of_results(run), RULE)
+    return judge.compare(rows_of_results(run), RULE)
 
 
 def one(metric: Metric, before: list[float], after: list[float]) -> Comparison:
@@ -61,8 +63,8 @@ def test_a_ratio_is_tested_on_logarithms() -> None:
     assert (low, high) == pytest.approx((expected.low, expected.high))
     assert mean == pytest.approx(sum(d) / 4)
     p = stats.ttest_1samp(d, 0, alternative="greater").pvalue
-    assert p_worse == pytest.approx(RULE.least_tests * p)
-    assert p_better == min(1.0, RULE.least_tests * (1 - p))
+    assert p_worse == pytest.approx(RULE.min_family_size * p)
+    assert p_better == min(1.0, RULE.min_family_size * (1 - p))
 
 
 def test_a_count_is_tested_on_differences() -> None:
@@ -104,7 +106,8 @@ def test_a_floor_is_subtracted_and_said() -> None:
     floored = one(replace(LATENCY, floor=0.05), [0.06, 0.06], [0.061, 0.061])
     assert floored.change is not None
     assert floored.change.estimate == pytest.approx(0.1)
-    assert "subtracted" in floored.warnings[0]
+    body = finding_body(Finding(floored, Verdict.INCONCLUSIVE))
+    assert any("subtracted" in warning for warning in body.warnings)
 
 
 @given(PAIRS)
@@ -216,7 +219,7 @@ def test_a_share_of_counted_events_is_tested_by_its_score() -> None:
     metric = replace(COUNT, name="errors", margin=0.002)
     run = results((metric, [0.0, 0.0, 0.0], [0.01, 0.0, 0.02]))
     counted: dict[Arm, tuple[Sample, ...]] = {
-        arm: (replace(sample, of=(1000.0, 1000.0, 1000.0)),)
+        arm: (replace(sample, denominators=(1000.0, 1000.0, 1000.0)),)
         for arm, (sample,) in run.samples.items()
     }
     (c,) = compare(replace(run, samples=counted))
@@ -233,10 +236,10 @@ def _shares(of: tuple[float | None, ...]) -> Comparison:
     metric = replace(COUNT, name="errors", margin=0.002)
     run = results((metric, [0.0] * len(of), [0.0] * len(of)))
     (before,), (after,) = (run.samples[arm] for arm in Arm)
-    full = replace(before, of=(1000.0,) * len(of))
+    full = replace(before, denominators=(1000.0,) * len(of))
     samples: dict[Arm, tuple[Sample, ...]] = {
         Arm.BASELINE: (full,),
-        Arm.CANDIDATE: (replace(after, of=of),),
+        Arm.CANDIDATE: (replace(after, denominators=of),),
     }
     (c,) = compare(replace(run, samples=samples))
     return c

@@ -104,8 +104,8 @@ def test_a_metric_of_which_both_arms_were_cut_off_does_not_gate_and_the_run_says
     report = policy.report(exact)
     assert [f.verdict for f in report.gating] == [Verdict.UNCHANGED]
     assert report.verdict is Verdict.UNCHANGED
-    assert "did not gate" in " ".join(report.warnings)
-    assert "object-crud/gone_p50" in " ".join(report.warnings)
+    assert "did not gate" in " ".join(report.warning_texts)
+    assert "object-crud/gone_p50" in " ".join(report.warning_texts)
     assert "a deadline cut both builds off" in " ".join(report.findings[0].comparison.warnings)
 
 

@@ -19,7 +19,7 @@ from tests.unit.test_policy import NOISY, ROW, SAME, STEADY
 )
 def test_a_run_that_ended_before_it_was_settled_says_so(after: list[float], said: str) -> None:
     run = replace(results((LATENCY, STEADY, after), pairs_asked=8), looks=(3, 5, 8))
-    assert said in " ".join(policy.report(run).warnings)
+    assert said in " ".join(policy.report(run).warning_texts)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.commands.main import main
-from pipeline.judge.history import FEWEST, HistoryRule, acknowledge, judge
+from pipeline.judge.history import MIN_POINTS, HistoryRule, acknowledge, analyze_series
 from pipeline.judge.stats.noise import Floats
-from pipeline.judge.stats.weekly import rhythm
+from pipeline.judge.stats.trend import weekly_rhythm
 from pipeline.model.history import Acknowledgement, HistorySeries, JudgedSeries
 from pipeline.model.metric import Better, Scale
 from pipeline.render.history import history_text
@@ -76,7 +76,7 @@ def mondays(draw: Draw) -> Floats:
 
 
 def judged(values: Floats, **more: object) -> JudgedSeries:
-    return judge(HistorySeries("x", tuple(values.tolist()), **more), RULE)  # type: ignore[arg-type]  # any of Line's
+    return analyze_series(HistorySeries("x", tuple(values.tolist()), **more), RULE)  # type: ignore[arg-type]  # any of Line's
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_rhythm_is_seldom_seen_where_there_is_none(rho: float) -> None:
         x = np.random.default_rng(seed).normal(size=84)
         for n in range(1, 84):
             x[n] += rho * x[n - 1]
-        seen += rhythm(x, np.arange(84) % 7) is not None
+        seen += weekly_rhythm(x, np.arange(84) % 7) is not None
     assert seen <= 7
 
 
@@ -267,33 +267,33 @@ def test_an_acknowledgement_within_the_range_fits() -> None:
     assert not said.steps[0].acknowledged
 
 
-@pytest.mark.parametrize("n", range(FEWEST))
+@pytest.mark.parametrize("n", range(MIN_POINTS))
 def test_of_too_few_points_it_is_said_how_many_are_needed(
     n: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     values = [100.0] * (n - n // 2) + [200.0] * (n // 2)
-    found = judge(HistorySeries("x", tuple(values)), RULE)
-    assert (found.steps, found.needed) == ((), FEWEST)
+    found = analyze_series(HistorySeries("x", tuple(values)), RULE)
+    assert (found.steps, found.needed) == ((), MIN_POINTS)
     if n:
         path = csv(tmp_path / "x.csv", values)
         assert main(["history", str(path), "--alarm"]) == 0
         out = capsys.readouterr().out
         assert "too short to tell" in out
-        assert f"{FEWEST} are needed" in out
+        assert f"{MIN_POINTS} are needed" in out
         assert "no step" not in out
         main(["history", str(path), "--json"])
         (series,) = json.loads(capsys.readouterr().out)["series"]
-        assert series["too_short"] == {"points": n, "needed": FEWEST}
+        assert series["too_short"] == {"points": n, "needed": MIN_POINTS}
 
 
-@pytest.mark.parametrize("n", [FEWEST, FEWEST + 1, FEWEST + 3])
+@pytest.mark.parametrize("n", [MIN_POINTS, MIN_POINTS + 1, MIN_POINTS + 3])
 def test_of_as_many_as_are_needed_a_large_step_is_seen(n: int) -> None:
     hits = 0
     for seed in range(40):
         values = noisy(np.random.default_rng([seed, n]), n)
         values[n - 3 :] *= 2
         hits += bool(
-            judge(HistorySeries("x", tuple(values.tolist())), HistoryRule(seed=seed)).steps
+            analyze_series(HistorySeries("x", tuple(values.tolist())), HistoryRule(seed=seed)).steps
         )
     assert hits >= 34
 

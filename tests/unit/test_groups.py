@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.judge import policy
-from pipeline.judge.rows import Measured
+from pipeline.judge import constants, policy
+from pipeline.judge.rows import MetricValues
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Finding, Verdict
 
@@ -15,18 +15,22 @@ RATIO = Metric("m", "1", Better.LOWER, margin=0.03, gate=True)
 COMPARISONS = 400
 
 
-def measured(metric: Metric, before: np.ndarray, after: np.ndarray, *, of: float = 0.0) -> Measured:
+def measured(
+    metric: Metric, before: np.ndarray, after: np.ndarray, *, of: float = 0.0
+) -> MetricValues:
     ofs = tuple(array("d", [of] * len(arm)) for arm in (before, after)) if of else ()
     arms = array("d", before), array("d", after)
-    return Measured(metric.name, metric, *arms, is_paired=False, of=ofs)
+    return MetricValues(metric.name, metric, *arms, is_paired=False, denominators=ofs)
 
 
-def judged(many: list[Measured], apart: float = policy.APART) -> list[Finding]:
+def judged(
+    many: list[MetricValues], between_run_sd: float = constants.BETWEEN_RUN_SD
+) -> list[Finding]:
     named = [
         replace(one, family=f"{number}", metric=replace(one.metric, name=f"{number}"))
         for number, one in enumerate(many)
     ]
-    return policy.of_table(named, apart=apart)
+    return policy.judge_table(named, between_run_sd=between_run_sd)
 
 
 def share(findings: list[Finding], verdict: Verdict) -> float:
@@ -37,7 +41,7 @@ def machines(
     random: np.random.Generator, level: float, values: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return equal builds on two machines, which differ by as much as is allowed for."""
-    factors = np.exp(random.normal(0, policy.APART / np.sqrt(2), 2))
+    factors = np.exp(random.normal(0, constants.BETWEEN_RUN_SD / np.sqrt(2), 2))
     before, after = (level * f * np.exp(random.normal(0, 0.005, values)) for f in factors)
     return before, after
 
@@ -54,7 +58,7 @@ def test_equal_builds_on_two_machines_are_seldom_red(
     metric = replace(RATIO, better=better, scale=scale, margin=margin)
     many = [measured(metric, *machines(random, level, values)) for _ in range(COMPARISONS)]
     assert share(judged(many), Verdict.REGRESSED) <= 0.02
-    assert share(judged(many, apart=0.0), Verdict.REGRESSED) > 0.1
+    assert share(judged(many, between_run_sd=0.0), Verdict.REGRESSED) > 0.1
 
 
 @pytest.mark.parametrize("level", [0.02, 0.3, 0.9])
@@ -67,7 +71,7 @@ def test_so_are_shares_of_many_events(level: float) -> None:
         before, after = (random.binomial(int(of), share) / of for share in shares)
         many.append(measured(metric, before, after, of=of))
     assert share(judged(many), Verdict.REGRESSED) <= 0.02
-    assert share(judged(many, apart=0.0), Verdict.REGRESSED) > 0.1
+    assert share(judged(many, between_run_sd=0.0), Verdict.REGRESSED) > 0.1
 
 
 @pytest.mark.parametrize(
@@ -100,12 +104,12 @@ def test_the_part_that_more_values_do_not_shrink_is_known() -> None:
         few, many = (
             judged([measured(metric, *machines(random, 7.0, n))])[0].comparison for n in (3, 5000)
         )
-        assert few.error is not None
-        assert many.error is not None
+        assert few.standard_error is not None
+        assert many.standard_error is not None
         level = 1.0 if scale is Scale.RATIO else 7.0
-        assert few.fixed == pytest.approx((policy.APART * level) ** 2, rel=0.2)
-        assert few.fixed < few.error**2
-        assert many.error**2 == pytest.approx(many.fixed, rel=0.01)
+        assert few.fixed_variance == pytest.approx((constants.BETWEEN_RUN_SD * level) ** 2, rel=0.2)
+        assert few.fixed_variance < few.standard_error**2
+        assert many.standard_error**2 == pytest.approx(many.fixed_variance, rel=0.01)
 
 
 @pytest.mark.parametrize("scale", Scale)

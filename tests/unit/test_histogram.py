@@ -2,17 +2,17 @@
 
 import pytest
 
-from pipeline.judge.stats.histogram import quantile
+from pipeline.judge.stats.summary import histogram_quantile
 
 
 def test_without_a_value_there_is_no_quantile() -> None:
-    assert quantile({}, 0.5) is None
-    assert quantile({0.1: 0.0, float("inf"): 0.0}, 0.5) is None
+    assert histogram_quantile({}, 0.5) is None
+    assert histogram_quantile({0.1: 0.0, float("inf"): 0.0}, 0.5) is None
 
 
 def test_a_quantile_beyond_the_last_bound_is_refused() -> None:
-    assert quantile({0.1: 90.0, 60.0: 98.0, float("inf"): 100.0}, 0.99) is None
-    assert quantile({0.1: 90.0, 60.0: 99.5, float("inf"): 100.0}, 0.99) is not None
+    assert histogram_quantile({0.1: 90.0, 60.0: 98.0, float("inf"): 100.0}, 0.99) is None
+    assert histogram_quantile({0.1: 90.0, 60.0: 99.5, float("inf"): 100.0}, 0.99) is not None
 
 
 @pytest.mark.parametrize("q", [0.1, 0.5, 0.9])
@@ -21,7 +21,7 @@ def test_a_quantile_is_off_by_no_more_than_the_width(q: float) -> None:
     true = [i / 1000 for i in range(1, 1000)]
     at_most = {bound: float(sum(value <= bound for value in true)) for bound in bounds}
 
-    seen = quantile(at_most, q)
+    seen = histogram_quantile(at_most, q)
 
     assert seen is not None
     assert abs(seen[0] - q) <= seen[1]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline.commands import history
 from pipeline.commands.main import main
-from pipeline.judge.history import FEWEST, HistoryRule, acknowledge, judge
+from pipeline.judge.history import MIN_POINTS, HistoryRule, acknowledge, analyze_series
 from pipeline.model.history import Acknowledgement, ChangePoint, HistorySeries, JudgedSeries
 from pipeline.model.metric import Better
 from pipeline.runs.history import points_csv
@@ -94,7 +94,7 @@ def _series(path: Path, size: int = 1_000_000) -> list[tuple[JudgedSeries, list[
     for one in sorted(source.series, key=lambda one: one.series.name):
         places = source.find_refs(set(one.rows.tolist()), set())
         there = [places[row] for row in one.rows.tolist()]
-        judged = dataclasses.replace(judge(one.series, HistoryRule()), notes=())
+        judged = dataclasses.replace(analyze_series(one.series, HistoryRule()), notes=())
         series = dataclasses.replace(judged.series, notes=())
         times, commits = ([getattr(p, name) for p in there] for name in ("time", "commit"))
         found.append((dataclasses.replace(judged, series=series), times, commits))
@@ -260,9 +260,9 @@ def test_constant_values_have_no_step_and_no_interval_is_divided_by_zero(
 
 
 def test_a_series_too_short_has_no_step_and_says_so() -> None:
-    judged = judge(HistorySeries("x", (1.0, 9.0, 9.0)), HistoryRule())
+    judged = analyze_series(HistorySeries("x", (1.0, 9.0, 9.0)), HistoryRule())
     assert judged.steps == ()
-    assert judged.needed == FEWEST
+    assert judged.needed == MIN_POINTS
 
 
 def test_the_oldest_points_of_a_long_series_are_left_out_and_counted(
@@ -276,8 +276,8 @@ def test_the_oldest_points_of_a_long_series_are_left_out_and_counted(
 
 def test_a_step_too_small_to_matter_is_left_out_unless_asked_for() -> None:
     line = HistorySeries("x", noisy((100, 1.0), (100, 1.015), sd=0.002))
-    assert judge(line, HistoryRule()).steps == ()
-    (step,) = judge(line, HistoryRule(least=0.01)).steps
+    assert analyze_series(line, HistoryRule()).steps == ()
+    (step,) = analyze_series(line, HistoryRule(least=0.01)).steps
     assert step.index == 100
 
 
@@ -286,7 +286,7 @@ def test_a_step_too_small_to_matter_is_left_out_unless_asked_for() -> None:
     [(Better.LOWER, 1.2, True), (Better.LOWER, 0.8, False), (Better.HIGHER, 0.8, True)],
 )
 def test_worse_is_away_from_better(better: Better, change: float, worse: bool) -> None:  # noqa: FBT001 (of a table)
-    (step,) = judge(
+    (step,) = analyze_series(
         HistorySeries("x", noisy((40, 1.0), (40, change)), better=better), HistoryRule()
     ).steps
     assert step.is_worse is worse

@@ -16,7 +16,7 @@ from scipy import stats
 from pipeline.commands import judge
 from pipeline.commands.main import main
 from pipeline.judge import policy
-from pipeline.judge.interim import LOOKS
+from pipeline.judge.constants import LOOKS
 from pipeline.storage.measurements_csv import measured
 from pipeline.system.errors import ConfigError
 
@@ -285,7 +285,7 @@ def test_hostile_names_are_shown_as_text(
 
 def judged(path: Path, size: int = 1_000_000) -> dict[tuple[str, str], dict[str, Any]]:
     """Return what `--json` says of each metric, by family and name."""
-    findings = policy.of_table(measured(path, size))
+    findings = policy.judge_table(measured(path, size))
     body = json.loads(judge.findings_text(findings, is_json=True))["findings"]
     return {(one["family"], one["metric"]): one for one in body}
 

@@ -196,7 +196,7 @@ def test_fixed_work_that_a_build_does_not_end_is_measured_as_a_share() -> None:
     load = judge(fixed(), points(baseline=slow), 0.2, [])
     found = {reading.name: reading for reading in load.readings[Arm.BASELINE]}
     assert load.invalid == ()
-    assert (found["unfinished_share"].value, found["unfinished_share"].of) == (0.2, 30)
+    assert (found["unfinished_share"].value, found["unfinished_share"].denominator) == (0.2, 30)
     assert found["span"].at_least
     assert found["cut_off"].value == 8
     other = {reading.name: reading for reading in load.readings[Arm.CANDIDATE]}

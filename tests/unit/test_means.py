@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.judge import policy, scale
-from pipeline.judge.rows import Measured, of_measured
+from pipeline.judge.rows import MetricValues, row_of_values
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Comparison
 from pipeline.model.results import Sample
@@ -56,8 +56,8 @@ def test_a_difference_is_that_of_the_values_beside_it(
     after=st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=9),
 )
 def test_so_it_is_with_groups_that_are_no_pairs(before: list[float], after: list[float]) -> None:
-    measured = Measured("f", LATENCY, before, after, is_paired=False)
-    row = of_measured(measured, apart=0.0)
+    measured = MetricValues("f", LATENCY, before, after, is_paired=False)
+    row = row_of_values(measured, between_run_sd=0.0)
     baseline, candidate = (row.means[arm] or 0.0 for arm in Arm)
     assert row.evidence is not None
     assert math.isclose(candidate / baseline, math.exp(row.evidence.mean), rel_tol=1e-6)
@@ -74,7 +74,7 @@ def test_a_share_is_that_of_all_trials_together(trials: list[tuple[int, int, int
     share = Metric("s", "1", Better.LOWER, margin=0.01, gate=True, scale=Scale.DIFFERENCE)
     run = results((share, [x / n for x, _, n, _ in trials], [y / m for _, y, _, m in trials]))
     samples: dict[Arm, tuple[Sample, ...]] = {
-        arm: (replace(run.samples[arm][0], of=tuple(float(t[2 + at]) for t in trials)),)
+        arm: (replace(run.samples[arm][0], denominators=tuple(float(t[2 + at]) for t in trials)),)
         for at, arm in enumerate(Arm)
     }
     (finding,) = policy.report(replace(run, samples=samples)).findings

@@ -267,7 +267,7 @@ def test_a_build_that_dies_is_a_result(
     finding = report.findings[0]
     assert (finding.comparison.metric.name, finding.verdict) == ("failed_trials", verdict)
     assert policy.exit_code(report, strict=False) == code
-    assert "panic: no" in "".join(report.warnings)
+    assert "panic: no" in "".join(report.warning_texts)
 
 
 def test_an_arm_that_cannot_be_prepared_has_failed_the_workload(
@@ -282,7 +282,7 @@ def test_an_arm_that_cannot_be_prepared_has_failed_the_workload(
     *_, results = Bench(suite, tmp_path, FakeDriver([late])).run()
     report = policy.report(results)
     assert report.findings[0].verdict == "regressed"
-    assert "crud: setup was not done within 90 s" in " ".join(report.warnings)
+    assert "crud: setup was not done within 90 s" in " ".join(report.warning_texts)
 
 
 @pytest.mark.parametrize("interleave", list(Interleave))

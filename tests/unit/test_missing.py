@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.judge import policy
-from pipeline.judge.missing import lopsided
+from pipeline.judge import constants, policy
+from pipeline.judge.rows import MissingValues
 from pipeline.judge.stored import against_stored
 from pipeline.model.metric import Metric
 from pipeline.model.report import Finding, Verdict
@@ -44,15 +44,15 @@ def in_a_table(metric: Metric, before: Values, after: Values, path: Path) -> Fin
             if value is not None
         ]
     (path / "table.csv").write_text("\n".join([*lines, ""]))
-    (found,) = policy.of_table(measurements_csv.measured(path / "table.csv"))
+    (found,) = policy.judge_table(measurements_csv.measured(path / "table.csv"))
     return found
 
 
 def beside_stored_numbers(metric: Metric, before: Values, after: Values, _: Path) -> Finding:
     run = results((metric, [1000.0] * len(before), after))
     stored = kept(results((metric, before, before)))
-    rows, _said = against_stored(run, stored, policy.APART)
-    (found,) = policy.findings(rows, policy.RULE)
+    rows, _said = against_stored(run, stored, constants.BETWEEN_RUN_SD)
+    (found,) = policy.findings(rows, constants.RULE)
     return found
 
 
@@ -97,7 +97,9 @@ def test_a_run_goes_on_where_more_pairs_may_settle_what_one_arm_lacks() -> None:
 def test_arms_of_different_sizes_lack_nothing(tmp_path: Path) -> None:
     lines = [",baseline,m,1000"] * 20 + [",candidate,m,1000"] * 3
     (tmp_path / "table.csv").write_text("\n".join(["pair,arm,metric,value", *lines, ""]))
-    (found,) = policy.of_table(measurements_csv.measured(tmp_path / "table.csv"), apart=0.0)
+    (found,) = policy.judge_table(
+        measurements_csv.measured(tmp_path / "table.csv"), between_run_sd=0.0
+    )
     assert found.verdict is Verdict.UNCHANGED
 
 
@@ -110,9 +112,10 @@ def test_a_loss_is_judged_alike_in_both_arms_and_the_more_the_worse(
 ) -> None:
     before, after = min(before, of_before), min(after, of_after)
     asked = {Arm.BASELINE: of_before, Arm.CANDIDATE: of_after}
-    found = lopsided({Arm.BASELINE: before, Arm.CANDIDATE: after}, asked)
+    found = MissingValues({Arm.BASELINE: before, Arm.CANDIDATE: after}, asked).are_lopsided
     mirror = dict(zip(Arm, reversed(asked.values()), strict=True))
-    assert bool(found) == bool(lopsided({Arm.BASELINE: after, Arm.CANDIDATE: before}, mirror))
+    mirrored = MissingValues({Arm.BASELINE: after, Arm.CANDIDATE: before}, mirror)
+    assert found == mirrored.are_lopsided
     apart = after / of_after - before / of_before
     if before == of_before or after == of_after:
         assert not found  # there is nothing to compare at all
@@ -121,12 +124,13 @@ def test_a_loss_is_judged_alike_in_both_arms_and_the_more_the_worse(
     if abs(apart) <= 0.05 - 1e-6:
         assert not found
     if found and apart > 0 and after + 1 < of_after:
-        assert lopsided({Arm.BASELINE: before, Arm.CANDIDATE: after + 1}, asked)
+        assert MissingValues({Arm.BASELINE: before, Arm.CANDIDATE: after + 1}, asked).are_lopsided
 
 
 def test_a_smaller_loss_counts_where_chance_does_not_explain_it() -> None:
     def is_said(pairs: int, lost: int) -> bool:
-        return bool(lopsided({Arm.BASELINE: 0, Arm.CANDIDATE: lost}, dict.fromkeys(Arm, pairs)))
+        asked = dict.fromkeys(Arm, pairs)
+        return MissingValues({Arm.BASELINE: 0, Arm.CANDIDATE: lost}, asked).are_lopsided
 
     assert is_said(100, 7)
     assert not is_said(100, 6)

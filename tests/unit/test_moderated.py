@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.judge import policy, scale
-from pipeline.judge.rows import of_results
-from pipeline.judge.stats.moderated import Seen, moderated, widening
-from pipeline.judge.stats.student import Estimate
+from pipeline.judge import constants, policy, scale
+from pipeline.judge.rows import rows_of_results
+from pipeline.judge.stats.student import Estimate, ObservedVariance, moderate, variance_inflation
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Finding, Verdict
@@ -25,30 +24,32 @@ KNOWN = Prior("12 runs on this machine", 4.0, {})
 
 
 def test_a_moderated_variance_is_the_mean_by_degrees_of_freedom() -> None:
-    found = moderated(Estimate(0.1, 0.3 / math.sqrt(3), 2), 3, prior=0.01, freedom=8.0)
+    found = moderate(
+        Estimate(0.1, 0.3 / math.sqrt(3), 2), 3, prior_variance=0.01, prior_degrees_of_freedom=8.0
+    )
     assert found.mean == 0.1
-    assert found.freedom == 10
-    assert found.error == pytest.approx(math.sqrt((8 * 0.01 + 2 * 0.09) / 10 / 3))
+    assert found.degrees_of_freedom == 10
+    assert found.standard_error == pytest.approx(math.sqrt((8 * 0.01 + 2 * 0.09) / 10 / 3))
 
 
-@given(seen=SOME, prior=SOME, freedom=st.floats(0.1, 100), pairs=st.integers(2, 50))
+@given(seen=SOME, prior=SOME, degrees_of_freedom=st.floats(0.1, 100), pairs=st.integers(2, 50))
 def test_a_moderated_variance_lies_between_the_two(
     seen: float, prior: float, freedom: float, pairs: int
 ) -> None:
-    found = moderated(Estimate(0.0, math.sqrt(seen / pairs), pairs - 1), pairs, prior, freedom)
-    variance = found.error**2 * pairs
+    found = moderate(Estimate(0.0, math.sqrt(seen / pairs), pairs - 1), pairs, prior, freedom)
+    variance = found.standard_error**2 * pairs
     assert min(seen, prior) * (1 - 1e-9) <= variance <= max(seen, prior) * (1 + 1e-9)
-    assert found.freedom > pairs - 1
+    assert found.degrees_of_freedom > pairs - 1
 
 
 @given(st.lists(st.tuples(SOME, st.integers(1, 20), SOME), max_size=30), SOME)
 def test_a_run_is_never_taken_to_be_quieter_than_it_has_shown(
     many: list[tuple[float, int, float]], unit: float
 ) -> None:
-    seen = [Seen(*one) for one in many]
-    assert widening(seen) >= 1
-    other = [Seen(v * unit, f, p * unit) for v, f, p in many]
-    assert widening(other) == pytest.approx(widening(seen))
+    seen = [ObservedVariance(*one) for one in many]
+    assert variance_inflation(seen) >= 1
+    other = [ObservedVariance(v * unit, f, p * unit) for v, f, p in many]
+    assert variance_inflation(other) == pytest.approx(variance_inflation(seen))
 
 
 @pytest.mark.parametrize("noise", [0.5, 1.0, 2.0, 3.0])
@@ -56,9 +57,9 @@ def test_a_run_is_never_taken_to_be_quieter_than_it_has_shown(
 def test_the_widening_is_how_much_noisier_the_run_is(noise: float, pairs: int) -> None:
     random = np.random.default_rng(pairs)
     found = [
-        widening(
+        variance_inflation(
             [
-                Seen(v, pairs - 1, 1.0)
+                ObservedVariance(v, pairs - 1, 1.0)
                 for v in noise**2 * random.chisquare(pairs - 1, 40) / (pairs - 1)
             ]
         )
@@ -109,7 +110,7 @@ def share(verdict: Verdict, runs: int, **settings: object) -> float:
 
 @pytest.mark.parametrize("noise", [1.0, 2.0, 3.0])
 def test_equal_builds_are_seldom_red_also_where_the_prior_is_too_small(noise: float) -> None:
-    assert share(Verdict.REGRESSED, 100, noise=noise) <= policy.ALPHA
+    assert share(Verdict.REGRESSED, 100, noise=noise) <= constants.FAMILY_ALPHA
 
 
 def test_equal_builds_pass_at_few_pairs_where_the_noise_is_known() -> None:
@@ -146,14 +147,14 @@ def test_a_build_that_is_worse_by_the_tolerance_hardly_ever_passes(
 def test_a_count_that_never_varied_keeps_its_own_spread() -> None:
     run = results((LATENCY, [1.0, 1.0, 1.0], [1.1, 1.2, 1.15]))
     known = Prior("12 runs", 8.0, {"object-crud/create_p50": Spread(0.0, 12)})
-    assert of_results(replace(run, prior=known)) == of_results(run)
+    assert rows_of_results(replace(run, prior=known)) == rows_of_results(run)
 
 
 def test_a_prior_that_does_not_hold_is_not_used() -> None:
     metrics = [replace(LATENCY, name=f"m{at}") for at in range(9)]
     run = results(*((m, [1.0] * 4, [1.0, 1.2, 0.9, 1.1]) for m in metrics))
     known = Prior("12 runs", 8.0, {f"object-crud/{m.name}": Spread(1e-6, 12) for m in metrics})
-    assert of_results(replace(run, prior=known)) == of_results(run)
+    assert rows_of_results(replace(run, prior=known)) == rows_of_results(run)
 
 
 @pytest.mark.parametrize(("later", "verdict"), [(1.0, Verdict.REGRESSED), (1.3, Verdict.REGRESSED)])

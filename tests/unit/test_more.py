@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.judge import policy
-from pipeline.judge.interim import looks_up_to
-from pipeline.judge.more import with_more
-from pipeline.judge.policy import ALPHA, PASS_ALPHA, rule_of
+from pipeline.judge import constants, policy
+from pipeline.judge.constants import FAMILY_ALPHA, PASS_ALPHA
+from pipeline.judge.interim import looks_up_to, rule_for
+from pipeline.judge.policy import with_more
 from pipeline.judge.stats.student import quantile
 from pipeline.model.report import Rule, Verdict
 from pipeline.model.results import ResultSet
@@ -68,16 +68,16 @@ def test_all_looks_together_spend_what_there_is_however_many_are_added(
 ) -> None:
     looks = () if is_fixed else looks_up_to(most)
     run = replace(noisy(2, asked=most), looks=looks)
-    planned = {look: rule_of(run, look) for look in looks or (most,)}
+    planned = {look: rule_for(run, look) for look in looks or (most,)}
     for extra in more:
         total = run.pairs_asked + extra
         looks = (*(run.looks or (run.pairs_asked,)), total)
         run = replace(run, looks=looks, pairs_asked=total, added=run.added + 1)
-    rules = [rule_of(run, look) for look in run.looks or (most,)]
-    assert sum(rule.alpha for rule in rules) <= ALPHA + 1e-12
+    rules = [rule_for(run, look) for look in run.looks or (most,)]
+    assert sum(rule.alpha for rule in rules) <= FAMILY_ALPHA + 1e-12
     assert sum(rule.pass_alpha for rule in rules) <= PASS_ALPHA + 1e-12
     assert min(rule.alpha for rule in rules) > 0
-    assert {look: rule_of(run, look) for look in planned} == planned
+    assert {look: rule_for(run, look) for look in planned} == planned
 
 
 @pytest.mark.parametrize("looks", [(3, 5, 8), (3, 5, 8, 12)])
@@ -129,17 +129,17 @@ def test_equal_builds_are_seldom_red_also_where_pairs_are_added(
     t = mean * np.sqrt(pairs * np.maximum(pairs - 1, 1) / np.maximum(squares, 1e-300))
 
     def critical(rule: Rule, at: int) -> float:
-        return quantile(1 - rule.alpha / rule.least_tests, at - 1)
+        return quantile(1 - rule.alpha / rule.min_family_size, at - 1)
 
     red = np.zeros(runs, dtype=bool)
     for look in planned:
-        red |= t[:, look - 1] > critical(rule_of(longer, look), look)
-    bounds = np.array([np.inf, *(critical(rule_of(longer, most), at) for at in pairs[1:])])
+        red |= t[:, look - 1] > critical(rule_for(longer, look), look)
+    bounds = np.array([np.inf, *(critical(rule_for(longer, most), at) for at in pairs[1:])])
     end = np.full(runs, 2 * first)
     if chooses != "as many again":  # the worst that Proschan and Hunsberger (1995) allow for
         bound = bounds[2 * first - 1]
         now = np.clip(t[:, first - 1], 0.1, bound - 0.1)
         end = np.clip(np.ceil(first * bound**2 / now**2), first + 1, most).astype(int)
     red |= t[np.arange(runs), end - 1] > bounds[end - 1]
-    stated = ALPHA / policy.LEAST_TESTS
+    stated = FAMILY_ALPHA / constants.MIN_FAMILY_SIZE
     assert red.mean() <= stated + 3 * (stated / runs) ** 0.5

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.judge import policy
-from pipeline.judge.run_warnings import Kind
 from pipeline.model.metric import Better, Metric, Scale
-from pipeline.model.report import Finding, Report, Verdict
+from pipeline.model.report import Finding, Report, RunWarning, Verdict, WarningKind
 from pipeline.model.results import Failure, ResultSet
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Traces
@@ -136,19 +135,20 @@ def test_there_are_five_warnings_at_most_and_each_says_what_to_do(
     )
     report = policy.report(replace(run, trials=trials))
     found = cautions(report)
-    assert len(found) <= MOST == len(Kind)
+    assert len(found) <= MOST == len(WarningKind)
     assert all(caution.do and str(caution).endswith(f"{caution.do}.") for caution in found)
     shown = text(report, width=10_000).partition("\nWarnings\n")[2].partition("\n\n")[0]
     assert shown.count("  - ") == len(found)
     counted = sum(len(caution.said) + caution.more for caution in found)
-    assert counted == len(report.warnings) + len(words.notes(report.findings))
+    assert counted == len(report.warning_texts) + len(words.notes(report.findings))
     body = json.loads(codec.verdict_json(report, 0, "x"))
-    assert body["warnings"] == list(report.warnings)
+    assert body["warnings"] == list(report.warning_texts)
 
 
 def test_a_warning_from_elsewhere_is_said_as_it_is() -> None:
     report = replace(
-        policy.report(results(row(LATENCY))), warnings=("advice only: another machine",)
+        policy.report(results(row(LATENCY))),
+        warnings=(RunWarning(WarningKind.NOTE, "advice only: another machine"),),
     )
     assert [str(caution) for caution in cautions(report)] == ["advice only: another machine"]
 

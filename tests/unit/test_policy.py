@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.judge import policy
+from pipeline.judge import constants, interim, policy
 from pipeline.judge.compare import compare
-from pipeline.judge.rows import of_results
+from pipeline.judge.rows import rows_of_results
 from pipeline.judge.run_warnings import facts
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Change, Comparison, Finding, Report, Verdict
@@ -219,7 +219,7 @@ SAME_BINARY = dict.fromkeys(Arm, "b" * 64)
     ],
 )
 def test_a_doubt_about_the_run_is_said(run: ResultSet, said: str) -> None:
-    assert any(said in warning for warning in policy.report(run).warnings)
+    assert any(said in warning for warning in policy.report(run).warning_texts)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_doubt_about_the_run_is_said(run: ResultSet, said: str) -> None:
 )
 def test_a_fact_is_no_doubt(run: ResultSet, said: str) -> None:
     assert any(said in fact for fact in facts(run))
-    assert policy.report(run).warnings == ()
+    assert policy.report(run).warning_texts == ()
     assert any(said in sentence for _, sentence in words.method(policy.report(run)))
 
 
@@ -260,11 +260,11 @@ def test_warnings_of_a_kind_are_one() -> None:
             for t in results(ROW).trials
         ),
     )
-    assert policy.report(many).warnings == (
+    assert policy.report(many).warning_texts == (
         "object-crud/create_p50, object-crud/files: too short (every trial)",
     )
     invalid = results(ROW, invalid={1: "slow", 3: "slow", 4: "dead"})
-    assert policy.report(invalid).warnings[-2:] == (
+    assert policy.report(invalid).warning_texts[-2:] == (
         "pairs 1, 3 (baseline and candidate) are invalid and not counted: slow",
         "pair 4 (baseline and candidate) is invalid and not counted: dead",
     )
@@ -273,7 +273,7 @@ def test_warnings_of_a_kind_are_one() -> None:
 def test_a_warning_of_some_trials_names_them() -> None:
     run = results(ROW)
     trials = [replace(t, warnings=("slow",)) if t.pair in {1, 3} else t for t in run.trials[:-1]]
-    said = policy.report(replace(run, trials=(*trials, run.trials[-1]))).warnings
+    said = policy.report(replace(run, trials=(*trials, run.trials[-1]))).warning_texts
     assert said == ("slow (baseline of pair 1, 3; candidate of pair 1, 3)",)
 
 
@@ -283,7 +283,7 @@ def test_different_settings_of_one_binary_are_not_the_same() -> None:
 
 
 def test_a_quiet_run_of_milo_has_no_warnings() -> None:
-    assert policy.report(results(ROW)).warnings == ()
+    assert policy.report(results(ROW)).warning_texts == ()
 
 
 @pytest.mark.parametrize(
@@ -324,19 +324,20 @@ def test_equal_builds_are_seldom_red_and_a_detectable_change_often_is() -> None:
         base = [1.0] * 5
         rows = [(m, base, list(np.exp(random.normal(0, 0.03, 5)))) for m in metrics]
         findings = [
-            Finding(c, policy.decide(c)) for c in compare(of_results(results(*rows)), policy.RULE)
+            Finding(c, policy.decide(c))
+            for c in compare(rows_of_results(results(*rows)), constants.RULE)
         ]
         reds += any(f.verdict is Verdict.REGRESSED for f in findings)
         shifted = [(m, base, list(np.exp(random.normal(0.0927, 0.03, 5)))) for m in metrics]
-        (first, *_) = compare(of_results(results(*shifted)), policy.RULE)
+        (first, *_) = compare(rows_of_results(results(*shifted)), constants.RULE)
         seen += policy.decide(first) is Verdict.REGRESSED
-    assert reds / runs <= policy.ALPHA + 3 * (policy.ALPHA / runs) ** 0.5
+    assert reds / runs <= constants.FAMILY_ALPHA + 3 * (constants.FAMILY_ALPHA / runs) ** 0.5
     assert seen / runs > 0.9  # Holm is less strict once the others are found
 
 
 def test_the_rule_in_a_report_is_the_rule_that_decided() -> None:
     run = results((LATENCY, STEADY, SAME))
-    assert policy.report(run).rule == policy.rule_of(run, 5)
-    assert pytest.approx(1 - 2 * policy.RULE.pass_alpha) == policy.RULE.confidence
+    assert policy.report(run).rule == interim.rule_for(run, 5)
+    assert pytest.approx(1 - 2 * constants.RULE.pass_alpha) == constants.RULE.confidence
     run = replace(results(ROW, pairs_asked=8), looks=(3, 5, 8))
-    assert policy.report(run).rule == policy.rule_of(run, 5)
+    assert policy.report(run).rule == interim.rule_for(run, 5)

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.judge.policy import ALPHA, PASS_ALPHA, POWER
+from pipeline.judge.constants import FAMILY_ALPHA, PASS_ALPHA, POWER
 from pipeline.judge.stats.power import (
-    detectable_at,
+    detectable_effect_at,
     is_out_of_reach,
-    median_share,
+    median_error_ratio,
     pairs_needed,
     power,
-    smallest_detectable,
+    smallest_detectable_effect,
     values_needed,
 )
 
@@ -65,9 +65,9 @@ def test_with_a_margin_that_decides_alone_it_is_normal() -> None:
 def test_what_is_called_detectable_is_detected_that_often(
     pairs: int, deviation: float, family: int
 ) -> None:
-    margin, alpha = math.log1p(0.05), ALPHA / family
+    margin, alpha = math.log1p(0.05), FAMILY_ALPHA / family
     error = deviation / math.sqrt(pairs)
-    effect = smallest_detectable(error, pairs - 1, alpha, margin, POWER)
+    effect = smallest_detectable_effect(error, pairs - 1, alpha, margin, POWER)
     random = np.random.default_rng([pairs, family, round(1000 * deviation)])
     rate = rejected(random.normal(effect, deviation, (DRAWS, pairs)), alpha, margin).mean()
     say(f"{pairs} pairs, spread {deviation:g}, {family} metrics: {effect:.3f} seen {rate:.3f}")
@@ -76,20 +76,20 @@ def test_what_is_called_detectable_is_detected_that_often(
 
 
 def test_without_spread_the_margin_itself_is_detectable() -> None:
-    assert smallest_detectable(0.0, 4, 0.05, 0.1, POWER) == 0.1
+    assert smallest_detectable_effect(0.0, 4, 0.05, 0.1, POWER) == 0.1
 
 
 @pytest.mark.parametrize("pairs", [3, 5, 20])
 def test_the_spread_of_a_few_pairs_is_taken_for_what_it_likely_is(pairs: int) -> None:
     random = np.random.default_rng(pairs)
     seen = random.normal(size=(DRAWS, pairs)).std(axis=1, ddof=1)
-    assert np.median(seen) == pytest.approx(median_share(pairs - 1), rel=0.02)
-    assert median_share(math.inf) == 1.0
+    assert np.median(seen) == pytest.approx(median_error_ratio(pairs - 1), rel=0.02)
+    assert median_error_ratio(math.inf) == 1.0
 
 
 def test_a_known_error_needs_a_normal_quantile() -> None:
     expected = stats.norm.isf(0.01) + stats.norm.ppf(POWER)
-    assert smallest_detectable(1.0, math.inf, 0.01, 0.0, POWER) == pytest.approx(expected)
+    assert smallest_detectable_effect(1.0, math.inf, 0.01, 0.0, POWER) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -102,10 +102,12 @@ def test_false_alarms_of_equal_builds(noise: str, pairs: int, margin: float) -> 
     d = (shared + own) / math.sqrt(2)  # metrics of one launch vary together
     any_red = np.zeros(draws, dtype=bool)
     for metric in range(metrics):  # Holm rejects anything at all exactly when this does
-        any_red |= rejected(d[:, metric], ALPHA / metrics, margin)
+        any_red |= rejected(d[:, metric], FAMILY_ALPHA / metrics, margin)
     say(f"{noise}, {pairs} pairs, margin {margin:g}: any false red {any_red.mean():.4f}")
     if noise != "skewed to better":  # a log ratio of equal builds is symmetric: shown only
-        assert any_red.mean() <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / draws)
+        assert any_red.mean() <= FAMILY_ALPHA + 3 * math.sqrt(
+            FAMILY_ALPHA * (1 - FAMILY_ALPHA) / draws
+        )
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -154,7 +156,7 @@ def test_pairs_needed_at_the_edges(effect: float, deviation: float, needed: int 
 
 @pytest.mark.parametrize("freedom", [4.0, 8.0], ids=["prior of 4", "prior of 8"])
 @pytest.mark.parametrize("pairs", [3, 5, 8])
-@pytest.mark.parametrize("alpha", [ALPHA / 5, ALPHA / 28, 0.1 * ALPHA / 28])
+@pytest.mark.parametrize("alpha", [FAMILY_ALPHA / 5, FAMILY_ALPHA / 28, 0.1 * FAMILY_ALPHA / 28])
 @pytest.mark.parametrize("margin", [0.0, math.log1p(0.05)], ids=["no margin", "margin 5 %"])
 def test_with_a_prior_every_print_is_honest(
     freedom: float, pairs: int, alpha: float, margin: float
@@ -166,7 +168,7 @@ def test_with_a_prior_every_print_is_honest(
     d = random.normal(size=(draws, pairs)) * true[:, None]
     seen, both = d.var(axis=1, ddof=1), freedom + pairs - 1
     error = np.sqrt((freedom * typical**2 + (pairs - 1) * seen) / both / pairs)
-    per_error = [detectable_at(one, both, alpha, margin, POWER) for one in error]
+    per_error = [detectable_effect_at(one, both, alpha, margin, POWER) for one in error]
     mean = d.mean(axis=1) + per_error
     is_red = (mean / error > stats.t.isf(alpha, both)) & (mean > margin)
     rates = [is_red[part].mean() for part in np.array_split(seen.argsort(), bins)]
@@ -193,11 +195,13 @@ def test_no_number_of_values_makes_up_for_what_sets_two_groups_apart(
     effect: float, now: int
 ) -> None:
     """What is promised suffices, by simulation; what is out of reach, no number would see."""
-    apart, spread, margin, alpha = 0.05, 0.1, 0.05, 0.01
-    error = math.sqrt(apart**2 + 2 * spread**2 / now)
+    between_run_sd, spread, margin, alpha = 0.05, 0.1, 0.05, 0.01
+    error = math.sqrt(between_run_sd**2 + 2 * spread**2 / now)
     rule = {"alpha": alpha, "margin": margin, "wanted": POWER}
-    needed = values_needed(effect, error, 2 * now, now, most=5000, fixed=apart**2, **rule)
-    out_of_reach = is_out_of_reach(effect, apart**2, **rule)
+    needed = values_needed(
+        effect, error, 2 * now, now, most=5000, fixed_variance=between_run_sd**2, **rule
+    )
+    out_of_reach = is_out_of_reach(effect, between_run_sd**2, **rule)
     assert out_of_reach == (effect < 0.158)
     assert (needed is None) == out_of_reach
     random = np.random.default_rng([round(1000 * effect), now])
@@ -205,10 +209,10 @@ def test_no_number_of_values_makes_up_for_what_sets_two_groups_apart(
     means, deviations = [], []
     for machine in (0.0, 1.0):
         own = random.normal(machine * effect, spread / math.sqrt(number), draws)
-        means.append(own + random.normal(0, apart / math.sqrt(2), draws))
+        means.append(own + random.normal(0, between_run_sd / math.sqrt(2), draws))
         deviations.append(spread * np.sqrt(random.chisquare(number - 1, draws) / (number - 1)))
     first, second = (found**2 / number for found in deviations)
-    variance = first + second + apart**2
+    variance = first + second + between_run_sd**2
     freedom = variance**2 / ((first**2 + second**2) / (number - 1))
     shift = means[1] - means[0]
     is_red = (shift / np.sqrt(variance) > stats.t.isf(alpha, freedom)) & (shift > margin)

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from pipeline import toolchain
 from pipeline.commands import main
 from pipeline.judge import policy
-from pipeline.judge.spreads import LEAST_RUNS, PriorRequest, SpreadOrigin, conditions_of, prior
+from pipeline.judge.constants import MIN_PRIOR_RUNS
+from pipeline.judge.spreads import PriorRequest, SpreadOrigin, conditions_of, prior_from
 from pipeline.model.ports import Artifact
 from pipeline.model.report import Report
 from pipeline.model.request import RunRequest
@@ -88,13 +89,13 @@ def kept(state: Path) -> list[SpreadHistory]:
 
 def test_runs_on_this_machine_feed_the_prior_of_the_next(state: Path, no_shipped: Path) -> None:
     assert no_shipped.is_dir()
-    for number in range(LEAST_RUNS):
+    for number in range(MIN_PRIOR_RUNS):
         assert priors.choose_prior(asking(), None) is None
         fed(measured(number))
     found = priors.choose_prior(asking(), None)
     assert found is not None
-    assert found.source.startswith(f"{LEAST_RUNS} runs on this machine until ")
-    assert found.freedom == 8
+    assert found.source.startswith(f"{MIN_PRIOR_RUNS} runs on this machine until ")
+    assert found.degrees_of_freedom == 8
     assert 0 < found.spreads[KEY].variance < 1e-3
     (history,) = kept(state)
     assert history.conditions == asking().conditions
@@ -108,7 +109,7 @@ def test_a_run_feeds_once_however_often_it_is_resumed(state: Path) -> None:
     longer = replace(run, trials=longer.trials, samples=longer.samples, pairs_asked=5)
     assert fed(run, run, longer, longer) == [True] * 4
     (history,) = kept(state)
-    assert [one.metrics[KEY].freedom for one in history.runs] == [4]
+    assert [one.metrics[KEY].degrees_of_freedom for one in history.runs] == [4]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_a_file_that_cannot_be_read_is_said_and_never_replaced(
 
 def test_a_file_of_other_runs_is_not_taken_for_ours(state: Path, no_shipped: Path) -> None:
     assert no_shipped.is_dir()
-    fed(*map(measured, range(LEAST_RUNS)))
+    fed(*map(measured, range(MIN_PRIOR_RUNS)))
     (path,) = (state / "spreads").glob("*.json")
     other = codec.SPREADS.read(path)
     codec.SPREADS.write(path, replace(other, conditions=replace(other.conditions, suite="another")))
@@ -201,7 +202,7 @@ def test_two_processes_that_feed_at_once_lose_nothing(state: Path) -> None:
     assert not list((state / "spreads").glob("*.partial"))
 
 
-def history_of(number: int = LEAST_RUNS, value: float = 0.25, **more: Any) -> SpreadHistory:  # noqa: ANN401 - any field of the conditions
+def history_of(number: int = MIN_PRIOR_RUNS, value: float = 0.25, **more: Any) -> SpreadHistory:  # noqa: ANN401 - any field of the conditions
     """Return spreads of another machine of the same class."""
     runs = tuple(
         RunSpreads(
@@ -227,7 +228,7 @@ def test_a_named_file_comes_before_this_machine_and_that_before_what_is_shipped(
 
     assert source(None).startswith("10 runs that the suite ships, on debian ")
     assert source(named).startswith("10 runs of nights.jsonl on machines of this class ")
-    fed(*map(measured, range(LEAST_RUNS)))
+    fed(*map(measured, range(MIN_PRIOR_RUNS)))
     assert source(None).startswith("10 runs on this machine")
     assert source(named).startswith("10 runs of nights.jsonl ")
     assert source(NO_PRIOR) == "none"
@@ -264,18 +265,18 @@ def test_what_is_written_is_read_back_the_same_and_is_what_its_schema_says(tmp_p
 def test_nights_are_spreads_too(tmp_path: Path, no_shipped: Path) -> None:
     assert no_shipped.is_dir()
     path = tmp_path / "nights.txt"  # its schema says what it is, and no name
-    for number in range(LEAST_RUNS):
+    for number in range(MIN_PRIOR_RUNS):
         nightly_records.append(path, nightly_records.nightly_record(measured(number)))
     nightly_records.append(
         path, nightly_records.nightly_record(measured(20, load="sha256:another"))
     )
     by_nights = priors.choose_prior(asking(), named_spreads(str(path)))
-    fed(*map(measured, range(LEAST_RUNS)))
+    fed(*map(measured, range(MIN_PRIOR_RUNS)))
     by_runs = priors.choose_prior(asking(), None)
     assert by_nights is not None
     assert by_runs is not None
     assert by_nights.spreads == by_runs.spreads
-    assert by_nights.freedom == 8
+    assert by_nights.degrees_of_freedom == 8
     assert by_nights.source.startswith("10 runs of nights.txt on this machine until ")
 
 
@@ -378,7 +379,7 @@ def test_any_change_of_a_file_is_understood_or_refused_and_a_prior_of_it_can_be_
             place = place[key]
     with suppress(ValueError):
         history = codec.SPREADS.parse(json.dumps(body).encode())
-        found = prior(history, asking(), SpreadOrigin.NAMED, "x")
+        found = prior_from(history, asking(), SpreadOrigin.NAMED, "x")
         run = replace(measured(), prior=found)
         assert codec.RESULTS.parse(codec.RESULTS.dumps(run).encode()) == run
 
@@ -415,14 +416,14 @@ def test_nights_and_runs_are_put_together_and_each_run_counts_once(
     nightly_records.append(
         path, nightly_records.nightly_record(measured(99, load="sha256:of before"))
     )
-    for number in range(LEAST_RUNS):
+    for number in range(MIN_PRIOR_RUNS):
         nightly_records.append(path, nightly_records.nightly_record(measured(number)))
     folders = [stored(tmp_path / f"{at}", measured(at)) for at in (3, 30)]
     assert main.main(["baseline", "spreads", "--json", str(path), *map(str, folders)]) == 0
     found = codec.SPREADS.parse(capsys.readouterr().out.encode())
-    assert len(found.runs) == LEAST_RUNS + 1
+    assert len(found.runs) == MIN_PRIOR_RUNS + 1
     assert found == baselines.spreads_of(
-        [stored(tmp_path / f"x{n}", measured(n)) for n in (*range(LEAST_RUNS), 30)]
+        [stored(tmp_path / f"x{n}", measured(n)) for n in (*range(MIN_PRIOR_RUNS), 30)]
     )
     (tmp_path / "spreads.json").write_text(codec.SPREADS.dumps(found))
     assert newest_spreads(tmp_path / "spreads.json") == found
@@ -470,7 +471,7 @@ def stale(path: Path) -> str:
     asked = priors.prior_request(suite, of.product, of.interleave)
     if asked.conditions != of:
         return "the load of the suite has changed: record it again"
-    return "" if prior(history, asked, SpreadOrigin.SHIPPED) else "too few runs"
+    return "" if prior_from(history, asked, SpreadOrigin.SHIPPED) else "too few runs"
 
 
 def test_shipped_spreads_are_of_the_suites_as_they_are(tmp_path: Path) -> None:
@@ -520,7 +521,7 @@ def fed_smoke() -> Conditions:
             suite="smoke",
             subjects=dict.fromkeys(Arm, measured_subject("reference")),
         )
-        for at in range(LEAST_RUNS)
+        for at in range(MIN_PRIOR_RUNS)
     )
     assert all(fed(*runs))
     return of

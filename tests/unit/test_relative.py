@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.drivers.k6.summarize import read_points
-from pipeline.judge.stats.summary import fewest
+from pipeline.judge.stats.summary import min_values
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from tests.unit.test_points import GOLDEN, line, of, written
@@ -144,7 +144,9 @@ def test_a_slow_share_of_all_requests_is_seen_and_one_of_the_smallest_operation_
     assert ratio({"list"}) < 1.2
 
 
-@pytest.mark.parametrize(("count", "counts"), [(fewest(0.5) - 1, False), (fewest(0.5), True)])
+@pytest.mark.parametrize(
+    ("count", "counts"), [(min_values(0.5) - 1, False), (min_values(0.5), True)]
+)
 def test_an_operation_with_too_few_times_for_a_median_is_left_out(
     tmp_path: Path, count: int, *, counts: bool
 ) -> None:

@@ -71,9 +71,12 @@ def test_the_margin_is_that_of_what_is_above_the_floor() -> None:
 
 
 def test_a_share_of_events_knows_of_how_many() -> None:
-    shares = [Reading("errors_share", 0.01, "s", of=400.0), Reading("server.cpu", 1.0, "s")]
-    assert trial_values(workload("errors_share"), shares).of == {"w/m": 400.0}
-    assert trial_values(workload("server.cpu"), shares).of == {}
+    shares = [
+        Reading("errors_share", 0.01, "s", denominator=400.0),
+        Reading("server.cpu", 1.0, "s"),
+    ]
+    assert trial_values(workload("errors_share"), shares).denominators == {"w/m": 400.0}
+    assert trial_values(workload("server.cpu"), shares).denominators == {}
 
 
 def test_a_lower_bound_stays_one() -> None:

@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import linregress, t
 
-from pipeline.judge.stats.slope import FEWEST, slope_interval
+from pipeline.judge.stats.student import MIN_SLOPE_POINTS, slope_interval
 
 WHOLE = st.integers(-1_000_000, 1_000_000)
-NUMBERS = st.lists(WHOLE, min_size=FEWEST, max_size=30).filter(lambda found: len(set(found)) > 1)
+NUMBERS = st.lists(WHOLE, min_size=MIN_SLOPE_POINTS, max_size=30).filter(
+    lambda found: len(set(found)) > 1
+)
 
 
 @given(NUMBERS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.judge.history import HistoryRule, judge
+from pipeline.judge.history import HistoryRule, analyze_series
 from pipeline.model.history import ChangePoint, HistorySeries, JudgedSeries
 from pipeline.model.metric import Scale
 from pipeline.render.history import history_text, marks, sparkline
@@ -29,6 +29,6 @@ def test_the_mark_of_a_step_stands_below_its_point(n: int) -> None:
 
 def test_hostile_names_are_shown_as_text() -> None:
     line = HistorySeries("\x1b[31m<b>\n\u202ex", tuple(noisy((30, 1.0), (30, 2.0))), Scale.RATIO)
-    text = history_text([judge(line, HistoryRule())])
+    text = history_text([analyze_series(line, HistoryRule())])
     assert "\x1b" not in text
     assert "\u202e" not in text

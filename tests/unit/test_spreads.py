@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.judge import policy, spreads
-from pipeline.judge.spreads import LEAST_RUNS, WINDOW, PriorRequest, SpreadOrigin
+from pipeline.judge.constants import MIN_PRIOR_RUNS, PRIOR_WINDOW
+from pipeline.judge.spreads import PriorRequest, SpreadOrigin
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.prior import Prior
 from pipeline.model.results import Cutoff, Failure, Interleave, ResultSet
 from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm, Product
+from pipeline.system.errors import BaselineError
 from tests.builders import COUNT, LATENCY, NOW, THROUGHPUT, results
 
 KEY = "object-crud/create_p50"
@@ -36,7 +38,7 @@ ASKING = PriorRequest(OF, (KEY,), NOW + timedelta(days=1), HERE)
 
 
 def earlier(
-    number: int = LEAST_RUNS,
+    number: int = MIN_PRIOR_RUNS,
     *,
     machine: dict[str, str] = HERE,
     value: float = 0.01,
@@ -55,7 +57,7 @@ def earlier(
 def prior_of(
     runs: list[RunSpreads], origin: SpreadOrigin = SpreadOrigin.HERE, asking: PriorRequest = ASKING
 ) -> Prior | None:
-    return spreads.prior(SpreadHistory(OF, tuple(runs)), asking, origin)
+    return spreads.prior_from(SpreadHistory(OF, tuple(runs)), asking, origin)
 
 
 def run(*rows: object, **more: object) -> ResultSet:
@@ -78,7 +80,7 @@ def test_the_spread_is_the_variance_of_the_differences_of_pairs(
     assert found[KEY].variance == pytest.approx(ratios, rel=1e-6, abs=1e-18)
     amounts = variance(y - x for x, y in pairs)
     assert found["object-crud/files"].variance == pytest.approx(amounts, rel=1e-6, abs=1e-12)
-    assert {one.freedom for one in found.values()} == {len(pairs) - 1}
+    assert {one.degrees_of_freedom for one in found.values()} == {len(pairs) - 1}
 
 
 def test_a_build_that_is_slower_by_a_factor_does_not_vary_more() -> None:
@@ -106,7 +108,7 @@ def with_cutoff(cutoff: Cutoff) -> ResultSet:
 def of_events() -> ResultSet:
     found = run((SHARE, [0.0, 0.1, 0.0], [0.1, 0.0, 0.0]))
     samples = {
-        arm: tuple(replace(sample, of=(100.0, 100.0, 100.0)) for sample in kept)
+        arm: tuple(replace(sample, denominators=(100.0, 100.0, 100.0)) for sample in kept)
         for arm, kept in found.samples.items()
     }
     return replace(found, samples=samples)
@@ -133,7 +135,7 @@ def test_what_is_not_compared_by_pairs_has_no_spread(found: ResultSet) -> None:
 
 def test_a_pair_without_a_value_is_left_out() -> None:
     found = spreads.pair_spreads(run((LATENCY, [1.0, None, 2.0, 3.0], [1.1, 1.0, 2.0, 3.0])))
-    assert found[KEY].freedom == 2
+    assert found[KEY].degrees_of_freedom == 2
 
 
 @given(st.permutations(range(12)), st.lists(st.floats(0, 1e6), min_size=12, max_size=12))
@@ -157,8 +159,8 @@ def test_the_order_of_runs_does_not_matter(order: list[int], variances: list[flo
 
 @pytest.mark.parametrize("origin", list(SpreadOrigin))
 def test_fewer_than_ten_runs_are_no_prior(origin: SpreadOrigin) -> None:
-    assert prior_of(earlier(LEAST_RUNS - 1), origin) is None
-    assert prior_of(earlier(LEAST_RUNS), origin) is not None
+    assert prior_of(earlier(MIN_PRIOR_RUNS - 1), origin) is None
+    assert prior_of(earlier(MIN_PRIOR_RUNS), origin) is not None
 
 
 def test_a_metric_needs_as_many_runs_of_its_own() -> None:
@@ -183,14 +185,14 @@ def test_only_metrics_of_the_suite_are_in_a_prior() -> None:
 
 def test_only_the_newest_runs_count() -> None:
     old = earlier(50, value=100.0, first=NOW - timedelta(days=90), name="old")
-    found = prior_of([*old, *earlier(WINDOW)])
+    found = prior_of([*old, *earlier(PRIOR_WINDOW)])
     assert found is not None
-    assert found.spreads[KEY].runs == WINDOW
+    assert found.spreads[KEY].runs == PRIOR_WINDOW
     assert found.spreads[KEY].variance == pytest.approx(0.01)
     history = SpreadHistory(OF)
-    for one in [*earlier(WINDOW), *old]:  # what is fed late is not newer for that
+    for one in [*earlier(PRIOR_WINDOW), *old]:  # what is fed late is not newer for that
         history = spreads.with_run(history, one, NOW)
-    assert list(history.runs) == earlier(WINDOW)
+    assert list(history.runs) == earlier(PRIOR_WINDOW)
 
 
 def test_only_earlier_runs_count() -> None:
@@ -212,7 +214,7 @@ def test_only_earlier_runs_count() -> None:
 )
 @pytest.mark.parametrize("origin", list(SpreadOrigin))
 def test_runs_under_other_conditions_are_no_prior(other: Conditions, origin: SpreadOrigin) -> None:
-    assert spreads.prior(SpreadHistory(other, tuple(earlier())), ASKING, origin) is None
+    assert spreads.prior_from(SpreadHistory(other, tuple(earlier())), ASKING, origin) is None
 
 
 @pytest.mark.parametrize(
@@ -291,9 +293,9 @@ def test_a_prior_says_where_it_is_from_and_counts_for_as_much_as_that_is_worth(
 ) -> None:
     name = "nights.jsonl" if origin is SpreadOrigin.NAMED else ""
     asking = replace(ASKING, now=now)
-    found = spreads.prior(SpreadHistory(OF, tuple(runs)), asking, origin, name)
+    found = spreads.prior_from(SpreadHistory(OF, tuple(runs)), asking, origin, name)
     assert found is not None
-    assert (found.freedom, found.source) == (freedom, said)
+    assert (found.degrees_of_freedom, found.source) == (freedom, said)
 
 
 def test_runs_of_another_class_of_machine_are_no_prior_unless_somebody_says_so() -> None:
@@ -345,9 +347,12 @@ def failed(found: ResultSet) -> ResultSet:
     ],
 )
 def test_runs_that_say_too_little_or_differ_are_unfit(found: ResultSet, why: str) -> None:
-    said = spreads.unfit(policy.report(found))
-    assert why in said
-    assert bool(said) is bool(why)
+    report = policy.report(found)
+    if not why:
+        assert spreads.require_usable(report) == spreads.conditions_of(found)
+        return
+    with pytest.raises(BaselineError, match=why):
+        spreads.require_usable(report)
 
 
 def test_a_run_that_was_resumed_is_there_once() -> None:
@@ -358,7 +363,7 @@ def test_a_run_that_was_resumed_is_there_once() -> None:
 
 
 def test_a_run_of_a_wrong_clock_takes_no_place_of_others() -> None:
-    wrong = earlier(WINDOW, first=NOW + timedelta(days=1000), name="wrong")
+    wrong = earlier(PRIOR_WINDOW, first=NOW + timedelta(days=1000), name="wrong")
     (right,) = earlier(1)
     history = spreads.with_run(SpreadHistory(OF, tuple(wrong)), right, NOW)
     assert history.runs == (right,)
@@ -387,8 +392,8 @@ def test_runs_that_end_early_because_they_varied_little_do_not_shrink_the_prior(
     ]
     pooled = [
         found.spreads[KEY].variance
-        for at in range(0, 4000, WINDOW)
-        if (found := prior_of(runs[at : at + WINDOW]))
+        for at in range(0, 4000, PRIOR_WINDOW)
+        if (found := prior_of(runs[at : at + PRIOR_WINDOW]))
     ]
     assert fmean(pooled) == pytest.approx(1, abs=0.03)
     assert fmean(one.variance for one in kept) < 0.9

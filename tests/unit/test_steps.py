@@ -8,18 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from pipeline.judge.stats.contrasts import bumps, largest, splits
-from pipeline.judge.stats.noise import Floats, autocorrelation, noise, step_sizes
-from pipeline.judge.stats.steps import Search, spreads
-from pipeline.judge.stats.steps import steps as steps_of
+from pipeline.judge.stats.contrasts import bumps, largest_contrast, splits
+from pipeline.judge.stats.noise import Floats, autocorrelation, robust_residuals, step_sizes
+from pipeline.judge.stats.steps import StepSearch, relative_spreads
+from pipeline.judge.stats.steps import find_steps as steps_of
 from pipeline.judge.stats.student import Estimate
 
-SEARCH = Search(split=0.04, bump=0.01)
+SEARCH = StepSearch(split=0.04, bump=0.01)
 
 
-def steps(values: Floats, search: Search) -> list[int]:
+def steps(values: Floats, search: StepSearch) -> list[int]:
     """Return the steps of a series, however much each of its points varies."""
-    return steps_of(values, search, spreads(values))
+    return steps_of(values, search, relative_spreads(values))
 
 
 def step_size(before: Floats, after: Floats) -> Estimate:
@@ -158,12 +158,12 @@ def test_a_step_of_two_deviations_is_found_within_ten_points() -> None:
 )
 def test_a_search_that_cannot_be_is_refused(search: dict[str, float], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Search(**{"split": 0.04, "bump": 0.01, **search})  # type: ignore[arg-type]  # any parameter
+        StepSearch(**{"split": 0.04, "bump": 0.01, **search})  # type: ignore[arg-type]  # any parameter
 
 
 def test_the_largest_contrast_is_the_two_sample_t_of_the_best_split() -> None:
     values = series((12, 0.0), (9, 0.05))
-    (found,), (best,) = largest(values[None], splits([0, 21], 3), [0, 21])
+    (found,), (best,) = largest_contrast(values[None], splits([0, 21], 3), [0, 21])
     k = int(splits([0, 21], 3).j[best])
     before, after = values[:k], values[k:]
     pooled = (before.var() * k + after.var() * (21 - k)) / (21 - 2)
@@ -190,15 +190,15 @@ def test_autocorrelation_is_nothing_where_it_may_be_chance() -> None:
 def test_a_score_is_bounded_and_constants_have_none() -> None:
     values = series((30, 0.0))
     values[3] = 99.0
-    found = noise(values, [0, 30], np.ones(30))
+    found = robust_residuals(values, [0, 30], np.ones(30))
     assert found is not None
     assert np.abs(found.scores).max() == 3.0
-    assert noise(np.full(9, 1.5), [0, 9], np.ones(9)) is None
+    assert robust_residuals(np.full(9, 1.5), [0, 9], np.ones(9)) is None
 
 
 def test_the_size_of_a_step_without_noise_is_exact() -> None:
     size = step_size(np.full(3, 2.0), np.full(5, 2.5))
-    assert (size.mean, size.error) == (0.5, 0.0)
+    assert (size.mean, size.standard_error) == (0.5, 0.0)
 
 
 @pytest.mark.parametrize(

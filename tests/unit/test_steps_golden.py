@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dev.benchmarks.agreement import covering, f1
-from pipeline.judge.history import HistoryRule, judge
+from pipeline.judge.history import HistoryRule, analyze_series
 from pipeline.model.history import HistorySeries
 from pipeline.model.metric import Scale
 
@@ -20,12 +20,14 @@ GOLDEN: dict[str, Any] = json.loads(
 def test_the_steps_that_otava_expects_in_its_series_are_found(name: str) -> None:
     body = GOLDEN[name]
     line = HistorySeries(name, tuple(map(float, body["values"])), Scale(body["scale"]))
-    assert [step.index for step in judge(line, HistoryRule(least=0.0)).steps] == body["steps"]
+    assert [step.index for step in analyze_series(line, HistoryRule(least=0.0)).steps] == body[
+        "steps"
+    ]
 
 
 def test_only_large_steps_are_left_where_only_they_matter() -> None:
     line = HistorySeries("tigerbeetle", tuple(map(float, GOLDEN["tigerbeetle"]["values"])))
-    assert [step.index for step in judge(line, HistoryRule(least=0.05)).steps] == [15, 71]
+    assert [step.index for step in analyze_series(line, HistoryRule(least=0.05)).steps] == [15, 71]
 
 
 def test_the_right_points_have_full_marks_and_near_ones_too() -> None:

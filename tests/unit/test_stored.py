@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.judge import policy
+from pipeline.judge import constants, policy
 from pipeline.judge.stored import against_stored, stored_pair
 from pipeline.model.report import Report, Verdict
 from pipeline.model.results import Baseline, Machine, ResultSet
@@ -19,14 +19,14 @@ STORED = kept(results((LATENCY, STEADY, STEADY)))
 
 
 def judged(run: ResultSet, stored: Baseline = STORED) -> Report:
-    rows, warnings = against_stored(run, stored, policy.APART)
-    return Report(run, policy.findings(rows, policy.RULE), policy.RULE, warnings)
+    rows, warning = against_stored(run, stored, constants.BETWEEN_RUN_SD)
+    return Report(run, policy.findings(rows, constants.RULE), constants.RULE, (warning,))
 
 
 def test_numbers_of_this_machine_gate_while_the_canary_holds() -> None:
     report = judged(results((LATENCY, STEADY, SLOW)))
     assert report.verdict is Verdict.REGRESSED
-    assert "agrees with it" in report.warnings[0]
+    assert "agrees with it" in report.warning_texts[0]
     assert judged(results((LATENCY, STEADY, STEADY))).verdict is Verdict.UNCHANGED
 
 
@@ -59,13 +59,15 @@ def test_otherwise_they_advise_and_nothing_is_red(
     report = judged(run, stored)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert not report.gating
-    assert said in report.warnings[0]
+    assert said in report.warning_texts[0]
     assert report.findings[0].comparison.change is not None
 
 
 def test_two_baselines_are_compared_as_groups_and_never_gate() -> None:
     other = kept(results((LATENCY, SLOW, SLOW)))
-    (finding,) = policy.findings(stored_pair(STORED, other, policy.APART), policy.RULE)
+    (finding,) = policy.findings(
+        stored_pair(STORED, other, constants.BETWEEN_RUN_SD), constants.RULE
+    )
     assert finding.comparison.change is not None
     assert finding.comparison.change.estimate == pytest.approx(0.5)
     assert finding.verdict is Verdict.REGRESSED

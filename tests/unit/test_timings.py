@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.drivers.k6.csv_points import PointSeries
 from pipeline.drivers.k6.summarize import timings
-from pipeline.judge.stats.summary import QUANTILES, fewest
+from pipeline.judge.stats.summary import QUANTILES, min_values
 
 
 def series(measured_ms: np.ndarray, first: int = 0) -> PointSeries:
@@ -20,7 +20,7 @@ def series(measured_ms: np.ndarray, first: int = 0) -> PointSeries:
 
 @pytest.mark.parametrize("quantile", QUANTILES)
 def test_a_percentile_of_too_few_values_is_missing_and_not_a_guess(quantile: str) -> None:
-    least = fewest(QUANTILES[quantile])
+    least = min_values(QUANTILES[quantile])
     names = [
         {reading.name for reading in timings("x", [series(np.arange(1.0, n + 1))])}
         for n in (least - 1, least)

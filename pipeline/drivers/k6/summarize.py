@@ -49,8 +49,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.drivers.k6.csv_points import HINT, PointSeries, read_series
-from pipeline.judge.stats.summary import QUANTILES, fewest
-from pipeline.judge.stats.timings import readings_of
+from pipeline.judge.stats.summary import QUANTILES, min_values, timing_readings
 from pipeline.model.ports import Span
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
@@ -188,7 +187,7 @@ def _summarize_arm(
         *_timings(timed),
         *_relative(waited, typical_ms),
         *_counts("requests", ((s, [_within(s, span)]) for s in series if s.metric in _SENT)),
-        Reading("errors_share", share, "1", of=float(answered) or None),
+        Reading("errors_share", share, "1", denominator=float(answered) or None),
         Reading("iterations", float(iterations), "1"),
         Reading("reads", float(sum(len(s.measured) for s in series if _is_read(s))), "1"),
         Reading(
@@ -300,7 +299,7 @@ def _medians_ms(load: Sequence[PointSeries]) -> dict[str, float]:
     medians = {}
     for op, of_op in parts.items():
         values = np.concatenate([part.measured for part in of_op])
-        if len(values) >= fewest(QUANTILES["p50"]) and (median := float(np.median(values))) > 0:
+        if len(values) >= min_values(QUANTILES["p50"]) and (median := float(np.median(values))) > 0:
             medians[op] = median
     return medians
 
@@ -333,4 +332,4 @@ def timings(
     cut_off = np.repeat([part.cut_off for part in parts], lengths)
     # Sorted, so that the same points give the same numbers in any order of the file.
     order = np.lexsort((values, np.concatenate([part.times_us for part in parts])))
-    yield from readings_of(name, values[order], cut_off[order], unit="1" if units_ms else "s")
+    yield from timing_readings(name, values[order], cut_off[order], unit="1" if units_ms else "s")

@@ -66,7 +66,7 @@ def _readings(settings: K6, summary: ArmSummary, cpu: float) -> Iterator[Reading
     if settings.iterations is not None:
         unfinished = max(0, settings.iterations - summary.iterations)
         share = unfinished / settings.iterations
-        yield Reading("unfinished_share", share, "1", of=float(settings.iterations))
+        yield Reading("unfinished_share", share, "1", denominator=float(settings.iterations))
     for reading in summary.readings:
         match reading.name:
             case "span" if unfinished:  # it ends with the work, which did not end

@@ -1,8 +1,8 @@
 """Differences of levels within a series, and the largest of them.
 
-A *contrast* sets a stretch [i, j) of a segment [s, e) against the rest of that segment.  A *split*
-is a contrast whose stretch begins with its segment: one step.  A *bump* lies inside it: a step and
-a step back, which no split can see while it is short.
+A *contrast* compares a stretch [i, j) of a segment [s, e) with the rest of that segment.  A *split*
+is a contrast whose stretch begins at the start of its segment: one step.  A *bump* lies inside its
+segment: a step and a step back, which no split can detect while it is short.
 """
 
 import itertools
@@ -18,9 +18,9 @@ from pipeline.judge.stats.noise import Floats
 
 Indexes: TypeAlias = NDArray[np.int64]
 
-_GROWTH = 2**0.25  # from one length of a bump to the next
+_GROWTH = 2**0.25  # ratio of the lengths of two successive bumps
 _PARTS = 8  # bumps begin at every eighth of their length
-_NONE = 1e-12  # a variance of scores, which are of size 1, below it is rounding
+_ROUNDING = 1e-12  # a smaller variance of scores, which are about 1, is the rounding of doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,21 @@ class Contrasts:
 
 
 def splits(bounds: Sequence[int], shortest: int) -> Contrasts:
-    """Return every split that leaves at least `shortest` points on both sides."""
+    """Return every split that leaves at least `shortest` points on both sides.
+
+    Args:
+        bounds: First index of each segment, ascending from 0, and the number of points.
+        shortest: Smallest number of points on each side.
+    """
     parts = []
     for start, end in itertools.pairwise(bounds):
         j = np.arange(start + shortest, end - shortest + 1, dtype=np.int64)
         parts.append((np.full_like(j, start), j, start, end))
-    return _joined(parts)
+    return _concatenate(parts)
 
 
 def bumps(bounds: Sequence[int], shortest: int) -> Contrasts:
-    """Return bumps of lengths in ratios, at places in eighths of the length, as for `splits`.
+    """Return a grid of bumps: lengths grow by a ratio, starts are an eighth of the length apart.
 
     Source:
         Olshen, Venkatraman, Lucito and Wigler, Circular Binary Segmentation, Biostatistics 5
@@ -57,24 +62,27 @@ def bumps(bounds: Sequence[int], shortest: int) -> Contrasts:
     for start, end in itertools.pairwise(bounds):
         i, j = _stretches(end - start, shortest)
         parts.append((i + start, j + start, start, end))
-    return _joined(parts)
+    return _concatenate(parts)
 
 
-def near(contrasts: Contrasts, number: int, shortest: int) -> Contrasts:
-    """Return the bumps of which one on the grid may be a coarse picture."""
-    i, j, s, e = (int(part[number]) for part in _parts(contrasts))
+def nearby_bumps(contrasts: Contrasts, number: int, shortest: int) -> Contrasts:
+    """Return all bumps that are closer to a bump of the grid than to the next one."""
+    parts = (contrasts.i, contrasts.j, contrasts.s, contrasts.e)
+    i, j, s, e = (int(part[number]) for part in parts)
     reach = max(1, (j - i) // _PARTS)
     starts = np.arange(max(s + shortest, i - reach), i + reach + 1, dtype=np.int64)
     ends = np.arange(j - reach, min(e - shortest, j + reach) + 1, dtype=np.int64)
     first, last = (grid.ravel() for grid in np.meshgrid(starts, ends))
     is_long = last - first >= shortest
-    return _joined([(first[is_long], last[is_long], s, e)])
+    return _concatenate([(first[is_long], last[is_long], s, e)])
 
 
-def largest(series: Floats, contrasts: Contrasts, bounds: Sequence[int]) -> tuple[Floats, Indexes]:
-    """Return the largest standardized contrast of each row, and its number; shape (rows,) each.
+def largest_contrast(
+    series: Floats, contrasts: Contrasts, bounds: Sequence[int]
+) -> tuple[Floats, Indexes]:
+    """Return the largest standardized contrast of each row and its index, shape (rows,) each.
 
-    Standardized by what varies about the levels once that contrast is taken away, too.
+    Contrasts are standardized by the residual spread about the levels with that contrast.
 
     Args:
         series: Shape (rows, n).
@@ -92,24 +100,20 @@ def largest(series: Floats, contrasts: Contrasts, bounds: Sequence[int]) -> tupl
     difference *= np.sqrt(size / (inside * (size - inside)))
     np.abs(difference, out=difference)
     best = difference.argmax(axis=1)
-    found = difference[np.arange(rows), best]
-    left = ((series - means(series, bounds)) ** 2).sum(axis=1) - found**2
-    return found / np.sqrt(np.maximum(left, _NONE * n) / max(1, n - len(bounds))), best
+    strongest = difference[np.arange(rows), best]
+    left = ((series - segment_means(series, bounds)) ** 2).sum(axis=1) - strongest**2
+    return strongest / np.sqrt(np.maximum(left, _ROUNDING * n) / max(1, n - len(bounds))), best
 
 
-def means(series: Floats, bounds: Sequence[int]) -> Floats:
-    """Return the mean of its segment at every point, in the shape of the series: (…, n)."""
-    found = np.empty_like(series)
+def segment_means(series: Floats, bounds: Sequence[int]) -> Floats:
+    """Return the mean of its segment at every point, shape (..., n) as the series."""
+    levels = np.empty_like(series)
     for start, end in itertools.pairwise(bounds):
-        found[..., start:end] = series[..., start:end].mean(axis=-1, keepdims=True)
-    return found
+        levels[..., start:end] = series[..., start:end].mean(axis=-1, keepdims=True)
+    return levels
 
 
-def _parts(contrasts: Contrasts) -> tuple[Indexes, Indexes, Indexes, Indexes]:
-    return contrasts.i, contrasts.j, contrasts.s, contrasts.e
-
-
-def _joined(parts: Sequence[tuple[Indexes, Indexes, int, int]]) -> Contrasts:
+def _concatenate(parts: Sequence[tuple[Indexes, Indexes, int, int]]) -> Contrasts:
     return Contrasts(
         np.concatenate([i for i, _, _, _ in parts]),
         np.concatenate([j for _, j, _, _ in parts]),

@@ -1,13 +1,13 @@
-"""Many tests at once: p values corrected for their number."""
+"""P values adjusted for the number of tests."""
 
 from collections.abc import Sequence
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p values, in the order given.
+    """Return p values adjusted by Holm's method, in the order given.
 
-    Rejecting where the adjusted p is below alpha keeps the chance of any false rejection below
-    alpha, whatever the dependence between the tests.
+    Rejecting where the adjusted p is below alpha keeps the family-wise error rate below alpha,
+    whatever the dependence between the tests.
 
     Args:
         p_values: Shape (m,), each from 0 to 1; may be empty.
@@ -24,10 +24,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Return Benjamini and Hochberg's adjusted p values, in the order given.
+    """Return p values adjusted by Benjamini and Hochberg's method, in the order given.
 
-    Rejecting where the adjusted p is below alpha keeps the expected share of false ones among the
-    rejections below alpha, for tests that are independent or depend positively.
+    Rejecting where the adjusted p is below alpha keeps the false discovery rate below alpha, for
+    tests that are independent or positively dependent.
 
     Args:
         p_values: Shape (m,), each from 0 to 1; may be empty.

@@ -1,4 +1,4 @@
-"""What is left of a series when its levels are taken away: how much it varies, how alike it is."""
+"""The residuals of a series about its levels: their robust spread and their autocorrelation."""
 
 import itertools
 import math
@@ -14,22 +14,22 @@ from pipeline.judge.stats.student import Estimate
 Floats: TypeAlias = NDArray[np.float64]
 
 CLIP = 3.0
-"""A point counts for at most so many deviations from its level, so one spike makes no step."""
+"""Largest score of a point, in standard deviations from its level: one spike makes no step."""
 
-_RHO_MOST = 0.99
-_ALIKE = 1.645  # one-sided 5 %: an autocorrelation above this / sqrt(n) is not chance
-_TO_SD = 1.4826  # of the median absolute deviation, for normal noise
-_NONE = 1e-12  # relative: a spread below it is the rounding of doubles
+_MAX_RHO = 0.99
+_RHO_CRITICAL = 1.645  # one-sided 5 %: an autocorrelation above this / sqrt(n) is not chance
+_MAD_TO_SD = 1.4826  # standard deviation per median absolute deviation of normal noise
+_ROUNDING = 1e-12  # relative: a spread below it is the rounding of doubles
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
-    """A series as levels and bounded deviations from them.
+class RobustResiduals:
+    """A series as levels and clipped scores about them.
 
     Attributes:
         levels: Median of its segment at every point, shape (n,), in the unit of the series.
-        scores: Shape (n,), in standard deviations, at most `CLIP` to either side.
-        deviations: What a score of 1 is at every point, shape (n,), in the unit of the series;
+        scores: Standard deviations from the level, shape (n,), clipped to +-`CLIP`.
+        deviations: Standard deviation at every point, shape (n,), in the unit of the series;
             above 0.
     """
 
@@ -43,13 +43,15 @@ class Noise:
         return self.levels + self.scores * self.deviations
 
 
-def noise(values: Floats, bounds: Sequence[int], spread: Floats) -> Noise | None:
-    """Return what a series is about its levels; None where it does not vary about them.
+def robust_residuals(
+    values: Floats, bounds: Sequence[int], spread: Floats
+) -> RobustResiduals | None:
+    """Return the levels of a series and its residuals about them; None if it does not vary.
 
     Args:
         values: Shape (n,), finite.
         bounds: First index of each segment, ascending from 0, and n.
-        spread: How much each point varies, relative to the others, shape (n,), above 0.
+        spread: Relative standard deviation of each point, shape (n,), above 0.
 
     Source:
         Bounded scores by the median absolute deviation: Huber, Robust Statistics (1981).
@@ -62,11 +64,11 @@ def noise(values: Floats, bounds: Sequence[int], spread: Floats) -> Noise | None
     if not deviation:
         return None
     scores = np.clip(residuals / deviation, -CLIP, CLIP)
-    return Noise(levels, scores, deviation * spread)
+    return RobustResiduals(levels, scores, deviation * spread)
 
 
 def autocorrelation(residuals: Floats) -> float:
-    """Return how alike neighbours are: 0 where that may be chance, at most 0.99.
+    """Return the lag-1 autocorrelation: 0 where that may be chance, at most 0.99.
 
     Args:
         residuals: Shape (n,), of mean 0 in every segment.
@@ -80,29 +82,29 @@ def autocorrelation(residuals: Floats) -> float:
         return 0.0
     rho = float(residuals[1:] @ residuals[:-1]) / squares
     rho += (1 + 3 * rho) / n
-    return min(rho, _RHO_MOST) if rho > _ALIKE / math.sqrt(n) else 0.0
+    return min(rho, _MAX_RHO) if rho > _RHO_CRITICAL / math.sqrt(n) else 0.0
 
 
 def step_sizes(values: Floats, steps: Sequence[int], spread: Floats) -> list[Estimate]:
-    """Return how far the level went at each step.
+    """Return the change of the level at each step.
 
-    Levels are means of what is not a spike.  But for what `spread` says, all segments are taken to
-    vary alike, because some may have a few points only.  Where neighbours are alike, n points are
-    worth n(1 - rho)/(1 + rho) independent ones.  The place of a step was chosen for being the
-    largest, so a step found late or barely is overstated.
+    Levels are means of the series without its spikes.  Apart from `spread`, all segments share one
+    variance, because some may have only a few points.  With autocorrelation rho, n points count as
+    n(1 - rho)/(1 + rho) independent ones.  A step is where the change is largest, so a step that
+    is recent or barely significant is overstated.
 
     Args:
         values: Shape (n,), any unit.
         steps: First index of each new level, ascending.
-        spread: How much each point varies, relative to the others, shape (n,), above 0.
+        spread: Relative standard deviation of each point, shape (n,), above 0.
 
     Source:
-        Worth of dependent points: Bayley and Hammersley, The "Effective" Number of Independent
-        Observations in an Autocorrelated Time Series, Supplement to JRSS 8 (1946).
+        Effective number of dependent points: Bayley and Hammersley, The "Effective" Number of
+        Independent Observations in an Autocorrelated Time Series, Supplement to JRSS 8 (1946).
     """
     bounds = [0, *steps, len(values)]
     segments = [slice(start, end) for start, end in itertools.pairwise(bounds)]
-    about = noise(values, bounds, spread)
+    about = robust_residuals(values, bounds, spread)
     if about is None:
         levels = [float(np.median(values[one])) for one in segments]
         return [Estimate(b - a, 0.0, math.inf) for a, b in itertools.pairwise(levels)]
@@ -111,14 +113,14 @@ def step_sizes(values: Floats, steps: Sequence[int], spread: Floats) -> list[Est
     residuals = (about.bounded - np.repeat(levels, sizes)) / spread
     rho = autocorrelation(residuals)
     share = (1 - rho) / (1 + rho)
-    freedom = max(1.0, len(values) * share - len(segments))
-    variance = float(residuals @ residuals) * share / freedom
+    degrees_of_freedom = max(1.0, len(values) * share - len(segments))
+    variance = float(residuals @ residuals) * share / degrees_of_freedom
     errors = [
         variance * float((spread[one] ** 2).mean()) / (size * share)
         for one, size in zip(segments, sizes, strict=True)
     ]
     return [
-        Estimate(after - before, math.sqrt(left + right), freedom)
+        Estimate(after - before, math.sqrt(left + right), degrees_of_freedom)
         for (before, after), (left, right) in zip(
             itertools.pairwise(levels), itertools.pairwise(errors), strict=True
         )
@@ -126,9 +128,9 @@ def step_sizes(values: Floats, steps: Sequence[int], spread: Floats) -> list[Est
 
 
 def _deviation(residuals: Floats, size: float) -> float:
-    """Return the robust standard deviation; 0 where all there is are the roundings of doubles."""
-    least = _NONE * max(size, float(np.finfo(np.float64).tiny))
-    robust = _TO_SD * float(np.median(np.abs(residuals - np.median(residuals))))
+    """Return the robust standard deviation; 0 if all variation is the rounding of doubles."""
+    least = _ROUNDING * max(size, float(np.finfo(np.float64).tiny))
+    robust = _MAD_TO_SD * float(np.median(np.abs(residuals - np.median(residuals))))
     if robust > least:
         return robust
     plain = float(residuals.std())

@@ -1,7 +1,7 @@
-"""What a t test with a margin can see: power, smallest detectable effect, pairs needed.
+"""Power of a t test with a margin: chance to reject, smallest detectable effect, pairs needed.
 
-The rule looked at rejects when t is above its critical value and the mean is above the margin.
-Effects, margins and errors share one unit; positive is the direction looked in.
+The test rejects if t is above its critical value and the mean is above the margin.  Effects,
+margins and errors share one unit; positive is the direction tested.
 """
 
 import math
@@ -12,137 +12,130 @@ from typing import Any
 from pipeline.judge.stats.student import quantile
 
 _NODES = 96
-_NEGLIGIBLE = 1e-9  # a spread this small beside the margin is none
+_NEGLIGIBLE = 1e-9  # an error this small, relative to the margin, counts as 0
 
 
-def power(effect: float, error: float, freedom: float, alpha: float, margin: float) -> float:
-    """Return the chance that the rule rejects.
+def power(
+    effect: float, standard_error: float, degrees_of_freedom: float, alpha: float, margin: float
+) -> float:
+    """Return the probability that the test rejects.
 
     Exact for normal values: the mean and its estimated standard error s are independent, so the
-    chance is that of a normal mean above max(margin, t * s), averaged over s.  The two conditions
-    taken one by one would promise too much, because both must hold.
+    power is the probability of a normal mean above max(margin, t * s), averaged over s.
 
     Args:
         effect: True mean.
-        error: Its true standard error, above 0.
-        freedom: Degrees of freedom that the error is known with; may be infinite.
+        standard_error: True standard error of the mean, above 0.
+        degrees_of_freedom: Degrees of freedom of the estimated error; may be infinite.
         alpha: One-sided level of the t test.
-        margin: At least 0.
+        margin: Smallest mean that is rejected, at least 0.
 
     Source:
         The first condition alone is the noncentral t: Johnson and Welch, Biometrika 31 (1940).
     """
-    thresholds, weights = _thresholds(error, freedom, alpha, margin)
-    return _chance(effect / error, thresholds, weights)
+    thresholds, weights = _thresholds(standard_error, degrees_of_freedom, alpha, margin)
+    return _power_at(effect / standard_error, thresholds, weights)
 
 
-def smallest_detectable(
-    error: float, freedom: float, alpha: float, margin: float, wanted: float
+def smallest_detectable_effect(
+    standard_error: float, degrees_of_freedom: float, alpha: float, margin: float, wanted: float
 ) -> float:
-    """Return the smallest effect that the rule rejects with the wanted power.
+    """Return the smallest effect that the test rejects with the wanted power.
 
-    Without any spread that is the margin itself: all above it is seen.
+    Without any spread that is the margin itself.
 
     Args:
-        error: Standard error taken for the true one, such as the observed one over
-            `median_share`; at least 0.
-        freedom: Degrees of freedom that it is known with; may be infinite.
+        standard_error: Standard error taken as the true one, such as the observed one over
+            `median_error_ratio`; at least 0.
+        degrees_of_freedom: Degrees of freedom of the estimated error; may be infinite.
         alpha: One-sided level of the t test.
-        margin: At least 0.
-        wanted: The power, between 0 and 1.
+        margin: Smallest mean that is rejected, at least 0.
+        wanted: Wanted power, between 0 and 1.
     """
-    if error <= _NEGLIGIBLE * margin:
+    if standard_error <= _NEGLIGIBLE * margin:
         return margin
-    thresholds, weights = _thresholds(error, freedom, alpha, margin)
-    low, high = 0.0, max(1.0, 2 * margin / error)
-    while _chance(high, thresholds, weights) < wanted:
-        low, high = high, 2 * high
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _chance(middle, thresholds, weights) < wanted:
-            low = middle
-        else:
-            high = middle
-    return high * error
+    thresholds, weights = _thresholds(standard_error, degrees_of_freedom, alpha, margin)
+    smallest = _smallest_with_power(
+        lambda standard: _power_at(standard, thresholds, weights),
+        wanted,
+        max(1.0, 2 * margin / standard_error),
+    )
+    return smallest * standard_error
 
 
-def detectable_at(
-    error: float, freedom: float, alpha: float, margin: float, wanted: float
+def detectable_effect_at(
+    standard_error: float, degrees_of_freedom: float, alpha: float, margin: float, wanted: float
 ) -> float:
-    """Return the smallest effect that is rejected by a run which shows just this error.
+    """Return the smallest effect that a run with exactly this observed error rejects.
 
-    Given the observed error, the rule is one threshold on the mean, and the mean is off the true
-    effect by a t value times that error.  This holds for each observed error where its freedom
-    counts a prior that the true variances follow; without one it holds only on average, and
-    `smallest_detectable` says what the next run would see.
+    Given the observed error, the test is one threshold on the mean, and the mean differs from the
+    true effect by a t value times that error.  This holds for each observed error if its degrees
+    of freedom include a prior that the true variances follow.  Without one it holds only on
+    average; use `smallest_detectable_effect` there.
 
     Args:
-        error: Standard error as the test uses it, such as a moderated one; at least 0.
-        freedom: Degrees of freedom that it is known with; may be infinite.
+        standard_error: Standard error as the test uses it, such as a moderated one; at least 0.
+        degrees_of_freedom: Degrees of freedom of that error; may be infinite.
         alpha: One-sided level of the t test.
-        margin: At least 0.
-        wanted: The power, between 0 and 1.
+        margin: Smallest mean that is rejected, at least 0.
+        wanted: Wanted power, between 0 and 1.
 
     Source:
         The posterior of a normal mean under a scaled inverse chi-squared prior of its variance:
         Gelman and others, Bayesian Data Analysis, 3rd ed., section 3.2.
     """
-    threshold = max(margin, quantile(1 - alpha, freedom) * error)
-    return threshold + quantile(wanted, freedom) * error
+    threshold = max(margin, quantile(1 - alpha, degrees_of_freedom) * standard_error)
+    return threshold + quantile(wanted, degrees_of_freedom) * standard_error
 
 
-def smallest_limit(
-    error: float, freedom: float, alpha: float, wanted: float, known: float = math.inf
+def smallest_passing_limit(
+    standard_error: float,
+    degrees_of_freedom: float,
+    alpha: float,
+    wanted: float,
+    known: float = math.inf,
 ) -> float:
-    """Return the limit below which an interval around an effect of 0 ends so often.
+    """Return the limit that an interval about a true effect of 0 stays below, with a probability.
 
     Args:
-        error: Standard error as it was estimated before, from other values; at least 0.
-        freedom: Degrees of freedom that the interval will have; may be infinite.
-        alpha: Chance of one side of the interval.
-        wanted: How often, between 0 and 1.
-        known: Degrees of freedom that `error` is known with; infinite where it is the true one.
+        standard_error: Standard error estimated before, from other values; at least 0.
+        degrees_of_freedom: Degrees of freedom that the interval will have; may be infinite.
+        alpha: One-sided level of the interval.
+        wanted: Wanted probability, between 0 and 1.
+        known: Degrees of freedom of `standard_error`; infinite if it is the true one.
     """
     import numpy as np
     from scipy.special import gammaincinv, ndtr
 
-    if error == 0:
+    if standard_error == 0:
         return 0.0
-    thresholds, weights = _thresholds(1.0, freedom, alpha, 0.0)
-    seen, parts = np.ones(1), np.ones(1)  # the estimated error, as shares of the true one
+    thresholds, weights = _thresholds(1.0, degrees_of_freedom, alpha, 0.0)
+    ratios, parts = np.ones(1), np.ones(1)  # of the estimated error to the true one
     if not math.isinf(known):
         nodes, parts = _legendre()
-        seen = np.sqrt(2 * gammaincinv(known / 2, nodes) / known)
-    low, high = 0.0, 1.0
-
-    def reached(limit: float) -> float:
-        return float(parts @ ndtr(limit * seen[:, None] - thresholds) @ weights)
-
-    while reached(high) < wanted:
-        low, high = high, 2 * high
-    for _ in range(60):
-        middle = (low + high) / 2
-        if reached(middle) < wanted:
-            low = middle
-        else:
-            high = middle
-    return high * error
+        ratios = np.sqrt(2 * gammaincinv(known / 2, nodes) / known)
+    smallest = _smallest_with_power(
+        lambda limit: float(parts @ ndtr(limit * ratios[:, None] - thresholds) @ weights),
+        wanted,
+        1.0,
+    )
+    return smallest * standard_error
 
 
-def median_share(freedom: float) -> float:
-    """Return the median of an observed standard error, as a share of the true one.
+def median_error_ratio(degrees_of_freedom: float) -> float:
+    """Return the median of an observed standard error, as a ratio of the true one.
 
-    A few values show less than the true spread more often than not: with 4 degrees of freedom 92 %
-    of it in the median.  Power promised from the observed spread would be missed as often.
+    A few values underestimate the spread more often than not: with 4 degrees of freedom the median
+    is 92 % of it.  Power computed from the observed spread alone would be too optimistic.
 
     Args:
-        freedom: Degrees of freedom of the error; may be infinite.
+        degrees_of_freedom: Degrees of freedom of the error; may be infinite.
     """
     from scipy.special import gammaincinv
 
-    if math.isinf(freedom):
+    if math.isinf(degrees_of_freedom):
         return 1.0
-    return math.sqrt(2 * float(gammaincinv(freedom / 2, 0.5)) / freedom)
+    return math.sqrt(2 * float(gammaincinv(degrees_of_freedom / 2, 0.5)) / degrees_of_freedom)
 
 
 def pairs_needed(
@@ -155,16 +148,16 @@ def pairs_needed(
     most: int,
     known: float = 0.0,
 ) -> int | None:
-    """Return how many pairs reject with the wanted power; None when `most` are too few.
+    """Return the number of pairs that gives the wanted power; None if `most` pairs do not.
 
     Args:
-        effect: Taken for the true mean.
-        deviation: Taken for the true standard deviation of a difference, at least 0.
+        effect: Mean, taken as the true one.
+        deviation: Standard deviation of a difference, taken as the true one; at least 0.
         alpha: One-sided level of the t test.
-        margin: At least 0.
-        wanted: The power, between 0 and 1.
-        most: Where to give up.
-        known: Degrees of freedom that the deviation is known with beside those of the pairs.
+        margin: Smallest mean that is rejected, at least 0.
+        wanted: Wanted power, between 0 and 1.
+        most: Largest number of pairs to try.
+        known: Degrees of freedom of the deviation in addition to those of the pairs.
     """
     if effect <= margin:
         return None
@@ -172,111 +165,127 @@ def pairs_needed(
         return 2
 
     def suffice(pairs: int) -> bool:
-        error = deviation / math.sqrt(pairs)
-        return power(effect, error, pairs - 1 + known, alpha, margin) >= wanted
+        standard_error = deviation / math.sqrt(pairs)
+        return power(effect, standard_error, pairs - 1 + known, alpha, margin) >= wanted
 
-    return _fewest(suffice, most)
+    return _smallest_number(suffice, most)
 
 
 def values_needed(
     effect: float,
-    error: float,
-    freedom: float,
+    standard_error: float,
+    degrees_of_freedom: float,
     values: int,
     *,
     alpha: float,
     margin: float,
     wanted: float,
     most: int,
-    fixed: float = 0.0,
+    fixed_variance: float = 0.0,
 ) -> int | None:
-    """Return how many values of each group reject with the wanted power; None if `most` do not.
+    """Return the number of values per group that gives the wanted power; None if `most` do not.
 
-    More values shrink what varies between values, and leave what sets the groups apart.
+    More values shrink the standard error, but not the part of it that is `fixed_variance`.
 
     Args:
-        effect: Taken for the true difference of the groups.
-        error: Standard error of it now, taken for the true one; at least 0.
-        freedom: Degrees of freedom of that error; may be infinite.
-        values: Number of values of each group now, at least 2.
+        effect: Difference of the groups, taken as the true one.
+        standard_error: Present standard error of the effect, taken as the true one; at least 0.
+        degrees_of_freedom: Degrees of freedom of that error; may be infinite.
+        values: Present number of values per group, at least 2.
         alpha: One-sided level of the t test.
-        margin: At least 0.
-        wanted: The power, between 0 and 1.
-        most: Where to give up, at least 2.
-        fixed: The part of the error's square that more values do not shrink.
+        margin: Smallest mean that is rejected, at least 0.
+        wanted: Wanted power, between 0 and 1.
+        most: Largest number of values to try, at least 2.
+        fixed_variance: Part of the squared error that more values do not shrink.
     """
     if effect <= margin or is_out_of_reach(
-        effect, fixed, alpha=alpha, margin=margin, wanted=wanted
+        effect, fixed_variance, alpha=alpha, margin=margin, wanted=wanted
     ):
         return None
-    shrinks = max(0.0, error**2 - fixed)
+    shrinks = max(0.0, standard_error**2 - fixed_variance)
 
     def suffice(number: int) -> bool:
-        variance = fixed + shrinks * values / number
+        variance = fixed_variance + shrinks * values / number
         if variance <= (_NEGLIGIBLE * margin) ** 2:
             return True
-        # Satterthwaite's, of as many times the values: only what shrinks is uncertain.
-        share = 0.0 if error == 0 else error**2 / variance * values / number
-        uncertain = share**2 / freedom * (values - 1) / (number - 1)
+        # Satterthwaite's degrees of freedom: only the part that shrinks is uncertain.
+        share = 0.0 if standard_error == 0 else standard_error**2 / variance * values / number
+        uncertain = share**2 / degrees_of_freedom * (values - 1) / (number - 1)
         known = 1 / uncertain if uncertain > 0 else math.inf
         return power(effect, math.sqrt(variance), known, alpha, margin) >= wanted
 
-    return _fewest(suffice, most)
+    return _smallest_number(suffice, most)
 
 
 def is_out_of_reach(
-    effect: float, fixed: float, *, alpha: float, margin: float, wanted: float
+    effect: float, fixed_variance: float, *, alpha: float, margin: float, wanted: float
 ) -> bool:
-    """Tell whether no number of values rejects with the wanted power.
+    """Return True if no number of values gives the wanted power.
 
     Args:
-        effect: Taken for the true difference of two groups.
-        fixed: The part of the error's square that more values do not shrink.
+        effect: Difference of two groups, taken as the true one.
+        fixed_variance: Part of the squared error that more values do not shrink.
         alpha: One-sided level of the test.
-        margin: At least 0.
-        wanted: The power, between 0 and 1.
+        margin: Smallest mean that is rejected, at least 0.
+        wanted: Wanted power, between 0 and 1.
     """
-    if fixed <= 0:
+    if fixed_variance <= 0:
         return effect <= margin
-    return effect < detectable_at(math.sqrt(fixed), math.inf, alpha, margin, wanted)
+    return effect < detectable_effect_at(math.sqrt(fixed_variance), math.inf, alpha, margin, wanted)
 
 
-def _fewest(suffice: Callable[[int], bool], most: int) -> int | None:
-    """Return the smallest number from 2 that suffices; None where `most` does not."""
-    if not suffice(most):
+def _smallest_with_power(power_of: Callable[[float], float], wanted: float, high: float) -> float:
+    """Return the smallest number with the wanted power, by doubling `high` and then bisection."""
+    low = 0.0
+    while power_of(high) < wanted:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        if power_of(middle) < wanted:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _smallest_number(suffices: Callable[[int], bool], most: int) -> int | None:
+    """Return the smallest whole number from 2 that suffices; None if `most` does not."""
+    if not suffices(most):
         return None
     low, high = 1, most
     while high - low > 1:
         middle = (low + high) // 2
-        if suffice(middle):
+        if suffices(middle):
             high = middle
         else:
             low = middle
     return high
 
 
-def _chance(standard: float, thresholds: Any, weights: Any) -> float:  # noqa: ANN401 (numpy loads late)
+def _power_at(standard: float, thresholds: Any, weights: Any) -> float:  # noqa: ANN401 (numpy loads late)
     from scipy.special import ndtr
 
     return float(weights @ ndtr(standard - thresholds))
 
 
-def _thresholds(error: float, freedom: float, alpha: float, margin: float) -> tuple[Any, Any]:
-    """Return what the standardized mean must exceed, with the chance of each; both (nodes,).
+def _thresholds(
+    standard_error: float, degrees_of_freedom: float, alpha: float, margin: float
+) -> tuple[Any, Any]:
+    """Return thresholds of the standardized mean and their probabilities, shape (nodes,) each.
 
-    Below the s at which the two conditions meet, the margin is the harder one and the threshold
-    is constant: one node.  Above it, Gauss-Legendre over the distribution of s.
+    Below the s at which the two conditions meet, the margin decides and the threshold is constant:
+    one node.  Above it, Gauss-Legendre quadrature over the distribution of s.
     """
     import numpy as np
     from scipy.special import gammainc, gammaincinv
 
-    critical, least = quantile(1 - alpha, freedom), margin / error
-    if math.isinf(freedom):
+    critical, least = quantile(1 - alpha, degrees_of_freedom), margin / standard_error
+    if math.isinf(degrees_of_freedom):
         return np.array([max(least, critical)]), np.ones(1)
-    below = float(gammainc(freedom / 2, freedom / 2 * (least / critical) ** 2))
+    half = degrees_of_freedom / 2
+    below = float(gammainc(half, half * (least / critical) ** 2))
     nodes, weights = _legendre()
-    chances = below + (1 - below) * nodes
-    scale = np.sqrt(2 * gammaincinv(freedom / 2, chances) / freedom)
+    scale = np.sqrt(2 * gammaincinv(half, below + (1 - below) * nodes) / degrees_of_freedom)
     return (
         np.concatenate(([least], np.maximum(least, critical * scale))),
         np.concatenate(([below], (1 - below) * weights)),
@@ -285,7 +294,7 @@ def _thresholds(error: float, freedom: float, alpha: float, margin: float) -> tu
 
 @lru_cache(maxsize=1)
 def _legendre() -> tuple[Any, Any]:
-    """Return nodes and weights on 0 to 1, shape (nodes,) each."""
+    """Return Gauss-Legendre nodes and weights on 0 to 1, shape (nodes,) each."""
     import numpy as np
 
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)

@@ -1,100 +1,208 @@
-"""A mean and how far it may be off: the t interval and test, of pairs and of two groups."""
+"""Student's t: means with standard errors, their intervals and tests, and moderated variances."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its standard error, which is known as well as its degrees of freedom allow.
+    """A mean with its standard error.
 
     Attributes:
-        mean: Any unit.
-        error: Standard error, in the same unit, at least 0.
-        freedom: Degrees of freedom of the error, above 0; infinite where the error is known.
-        fixed: The part of the error's square that more values do not shrink, such as what sets two
-            machines apart; at most the square.
+        mean: Estimated mean, any unit.
+        standard_error: Standard error of the mean, in the same unit, at least 0.
+        degrees_of_freedom: Degrees of freedom of the standard error, above 0; infinite where the
+            error is known.
+        fixed_variance: Part of the squared standard error that more values do not shrink, such as
+            the variance between two machines; at most the square.
 
     Source:
         Student, The Probable Error of a Mean, Biometrika 6 (1908).
     """
 
     mean: float
-    error: float
-    freedom: float
-    fixed: float = 0.0
+    standard_error: float
+    degrees_of_freedom: float
+    fixed_variance: float = 0.0
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """Return (low, high), where the true mean lies with the given confidence.
+        """Return the confidence interval (low, high) of the mean.
 
         Args:
-            confidence: Of both sides together, between 0 and 1.
+            confidence: Two-sided confidence level, between 0 and 1.
         """
-        half = self.error * quantile((1 + confidence) / 2, self.freedom)
+        half = self.standard_error * quantile((1 + confidence) / 2, self.degrees_of_freedom)
         return self.mean - half, self.mean + half
 
     def p_above_zero(self) -> float:
-        """Return the one-sided p that the true mean is not above 0.
+        """Return the one-sided p value of the null hypothesis that the mean is at most 0.
 
-        Without any spread there is nothing to test against: p is 0 when the mean is above 0, else
-        1.  That is the limit of the t test, and what a count that never varies asks for.
+        Without any spread there is nothing to test against: p is 0 if the mean is above 0, else 1.
+        That is the limit of the t test, and the right answer for a count that never varies.
         """
-        if self.error == 0:
+        if self.standard_error == 0:
             return 0.0 if self.mean > 0 else 1.0
-        return tail(self.mean / self.error, self.freedom)
+        return upper_tail(self.mean / self.standard_error, self.degrees_of_freedom)
 
 
-def of_pairs(differences: Sequence[float]) -> Estimate:
+def paired_estimate(differences: Sequence[float]) -> Estimate:
     """Return the mean of paired differences.
 
     Args:
         differences: Shape (n,), n >= 2, any unit.
 
     Raises:
-        ValueError: Fewer than two, which have no spread.
+        ValueError: There are fewer than two differences.
     """
-    mean, deviation = moments(differences)
+    mean, deviation = mean_and_sd(differences)
     return Estimate(mean, deviation / math.sqrt(len(differences)), len(differences) - 1)
 
 
-def of_groups(before: Sequence[float], after: Sequence[float], *, apart: float = 0.0) -> Estimate:
-    """Return the difference of the means of two groups whose spreads may differ.
+def grouped_estimate(
+    before: Sequence[float], after: Sequence[float], *, between_run_sd: float = 0.0
+) -> Estimate:
+    """Return the difference of the means of two groups with unequal variances (Welch).
 
     Args:
         before: Shape (m,), m >= 2, any unit.
         after: Shape (n,), n >= 2, the same unit.
-        apart: Standard deviation of what sets two groups apart though nothing changed, such as
-            the machines they were measured on; taken for known.
+        between_run_sd: Standard deviation between two groups of equal builds, such as that of the
+            machines they were measured on, in the same unit; taken as known.
 
     Raises:
-        ValueError: Fewer than two values in a group.
+        ValueError: A group has fewer than two values.
 
     Source:
         Welch, The Generalization of `Student's` Problem when Several Different Population
         Variances are Involved, Biometrika 34 (1947); degrees of freedom by Satterthwaite,
         Biometrics Bulletin 2 (1946), to which a known variance adds none.
     """
-    (mean_before, deviation_before), (mean_after, deviation_after) = moments(before), moments(after)
-    first, second = deviation_before**2 / len(before), deviation_after**2 / len(after)
-    variance = first + second + apart**2
+    (mean_before, sd_before), (mean_after, sd_after) = mean_and_sd(before), mean_and_sd(after)
+    first, second = sd_before**2 / len(before), sd_after**2 / len(after)
+    variance = first + second + between_run_sd**2
     uncertain = 0.0  # in shares of the variance, whose squares neither overflow nor vanish
     if variance > 0:
         uncertain = (first / variance) ** 2 / (len(before) - 1)
         uncertain += (second / variance) ** 2 / (len(after) - 1)
-    freedom = 1 / uncertain if uncertain > 0 else math.inf
-    return Estimate(mean_after - mean_before, math.sqrt(variance), freedom, fixed=apart**2)
+    degrees_of_freedom = 1 / uncertain if uncertain > 0 else math.inf
+    return Estimate(
+        mean_after - mean_before,
+        math.sqrt(variance),
+        degrees_of_freedom,
+        fixed_variance=between_run_sd**2,
+    )
 
 
-def moments(values: Sequence[float]) -> tuple[float, float]:
+MIN_SLOPE_POINTS = 3
+"""Smallest number of points of a slope with an interval: a line through two points fits exactly."""
+
+
+def slope_interval(
+    at: Sequence[float], values: Sequence[float], confidence: float
+) -> tuple[float, float, float]:
+    """Return (low, slope, high) of the least-squares line, with a t interval.
+
+    The interval assumes independent normal residuals of constant variance.
+
+    Args:
+        at: Shape (n,), n >= `MIN_SLOPE_POINTS`, not all equal.
+        values: Shape (n,), any unit; the results are in that unit per unit of `at`.
+        confidence: Two-sided confidence level, between 0 and 1.
+
+    Raises:
+        ValueError: There are too few points, or all are at the same place.
+
+    Source:
+        Draper and Smith, Applied Regression Analysis, 3rd ed., section 1.4.
+    """
+    n = len(at)
+    if n < MIN_SLOPE_POINTS or n != len(values) or min(at) == max(at):
+        raise ValueError(f"a slope needs at least {MIN_SLOPE_POINTS} points at different places")
+    centre, mean = fmean(at), fmean(values)
+    spread = math.fsum((x - centre) ** 2 for x in at)
+    slope = math.fsum((x - centre) * y for x, y in zip(at, values, strict=True)) / spread
+    squares = math.fsum(
+        (y - mean - slope * (x - centre)) ** 2 for x, y in zip(at, values, strict=True)
+    )
+    half = quantile((1 + confidence) / 2, n - 2) * math.sqrt(squares / (n - 2) / spread)
+    return slope - half, slope, slope + half
+
+
+def moderate(
+    estimate: Estimate, pairs: int, prior_variance: float, prior_degrees_of_freedom: float
+) -> Estimate:
+    """Return a paired estimate whose variance is averaged with a prior one ("moderated" variance).
+
+    With three to five pairs, most of an interval's width is the uncertainty of the standard
+    deviation itself, which earlier runs of the same metric know better.  Each variance is weighted
+    by its degrees of freedom, and the degrees of freedom add up.  `fixed_variance` is no variance
+    of pairs, and stays.
+
+    Args:
+        estimate: Mean of paired differences.
+        pairs: Number of pairs.
+        prior_variance: Variance of a paired difference in earlier runs, above 0.
+        prior_degrees_of_freedom: Weight of that variance, above 0.
+
+    Source:
+        Smyth, Linear Models and Empirical Bayes Methods for Assessing Differential Expression in
+        Microarray Experiments, Statist. Appl. Genet. Mol. Biol. 3 (2004), section 3.
+    """
+    both = prior_degrees_of_freedom + estimate.degrees_of_freedom
+    observed = (estimate.standard_error**2 - estimate.fixed_variance) * pairs
+    variance = (
+        prior_degrees_of_freedom * prior_variance + estimate.degrees_of_freedom * observed
+    ) / both
+    standard_error = math.sqrt(variance / pairs + estimate.fixed_variance)
+    return Estimate(estimate.mean, standard_error, both, estimate.fixed_variance)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedVariance:
+    """The variance of one metric in this run beside that in earlier runs.
+
+    Attributes:
+        variance: Variance of the paired differences of this run, at least 0.
+        degrees_of_freedom: Degrees of freedom of that variance, above 0.
+        prior: Mean variance in earlier runs, above 0, in the same unit.
+    """
+
+    variance: float
+    degrees_of_freedom: float
+    prior: float
+
+
+def variance_inflation(observed: Sequence[ObservedVariance]) -> float:
+    """Return how many times larger the variances of a run are than in earlier runs, at least 1.
+
+    That is the median over metrics of the observed variance over the prior one, each ratio divided
+    by its median under chance.  It is at least 1, so that a quiet run is not taken to be quieter
+    than it has shown; and 1 without metrics.
+
+    Args:
+        observed: Variances of metrics that were measured together, and vary together.
+    """
+    from scipy.special import gammaincinv
+
+    ratios = [
+        one.variance
+        / one.prior
+        / (2 * float(gammaincinv(one.degrees_of_freedom / 2, 0.5)) / one.degrees_of_freedom)
+        for one in observed
+    ]
+    return max(1.0, median(ratios)) if ratios else 1.0
+
+
+def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
     """Return (mean, standard deviation); the deviation of equal values is exactly 0.
 
     Args:
         values: Shape (n,), n >= 2, any unit; the results have the same unit.
 
     Raises:
-        ValueError: Fewer than two values, which have no spread.
+        ValueError: There are fewer than two values.
     """
     if len(values) < 2:
         raise ValueError("a spread needs at least two values")
@@ -105,15 +213,17 @@ def moments(values: Sequence[float]) -> tuple[float, float]:
     return mean, math.sqrt(squares / (len(values) - 1))
 
 
-def quantile(chance: float, freedom: float) -> float:
-    """Return the quantile of Student's distribution; of the normal one for infinite freedom."""
+def quantile(probability: float, degrees_of_freedom: float) -> float:
+    """Return a quantile of Student's distribution; infinite degrees of freedom are the normal."""
     from scipy.special import ndtri, stdtrit
 
-    return float(ndtri(chance) if math.isinf(freedom) else stdtrit(freedom, chance))
+    if math.isinf(degrees_of_freedom):
+        return float(ndtri(probability))
+    return float(stdtrit(degrees_of_freedom, probability))
 
 
-def tail(t: float, freedom: float) -> float:
-    """Return the chance of more than t under Student's distribution, or the normal one."""
+def upper_tail(t: float, degrees_of_freedom: float) -> float:
+    """Return the probability of more than t under Student's distribution, or the normal one."""
     from scipy.special import ndtr, stdtr
 
-    return float(ndtr(-t) if math.isinf(freedom) else stdtr(freedom, -t))
+    return float(ndtr(-t) if math.isinf(degrees_of_freedom) else stdtr(degrees_of_freedom, -t))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline import toolchain
 from pipeline.environments.local import LocalSettings
-from pipeline.judge.stats.summary import QUANTILES, fewest
+from pipeline.judge.stats.summary import QUANTILES, min_values
 from pipeline.model.capacity import Capacity, Ended, Question, Things
 from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Artifact, Program
@@ -275,7 +275,7 @@ def _has_enough_values(question: Question) -> None:
         )
     for limit in question.limits:
         quantile = QUANTILES.get(limit.quantity.partition("(")[0])
-        needed = fewest(quantile) if quantile else 0
+        needed = min_values(quantile) if quantile else 0
         if question.rate * question.hold_s < 1.05 * needed:  # one may be lost at either end
             raise ConfigError(
                 f"`{limit.text}` needs {needed} requests in a hold, and"

@@ -201,7 +201,7 @@ def _relative_value(
         unit=metric.unit,
         pairs=len(differences),
         variance=spread.variance if spread else None,
-        freedom=spread.freedom if spread else None,
+        freedom=spread.degrees_of_freedom if spread else None,
     )
 
 

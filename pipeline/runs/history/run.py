@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.judge.history import HistoryRule, acknowledge, judge
+from pipeline.judge.history import HistoryRule, acknowledge, analyze_series
 from pipeline.model.calibration import Calibration
 from pipeline.model.history import Acknowledgement, CommitRef, JudgedSeries
 from pipeline.model.metric import Scale
@@ -158,7 +158,7 @@ def _judge_file(request: HistoryRequest, path: Path) -> list[JudgedSeries]:
             " would be reported",
             hint=f"write {request.least:g}%, if that is meant",
         )
-    judged = [(points, judge(points.series, rule)) for points in source.series]
+    judged = [(points, analyze_series(points.series, rule)) for points in source.series]
     return _with_refs(source, judged, acknowledgements, with_ends=request.html is not None)
 
 

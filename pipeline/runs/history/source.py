@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.judge.history import NEWEST
+from pipeline.judge.history import MAX_POINTS
 from pipeline.model.history import CommitRef, HistorySeries
 from pipeline.model.metric import Better, Scale
 
@@ -65,7 +65,7 @@ def newest_points(
         notes: Remarks for the reader.
         days: Days since 1970-01-01 in UTC of each point, shape (n,); None without dates.
     """
-    left_out = max(0, len(values) - NEWEST)
+    left_out = max(0, len(values) - MAX_POINTS)
     newest = tuple(values[left_out:].tolist())
     # 1970-01-01 was a Thursday, and Monday is 0
     weekdays = () if days is None else tuple(((days[left_out:] + 3) % 7).tolist())

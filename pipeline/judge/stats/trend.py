@@ -1,0 +1,216 @@
+"""A slow drift and a weekly rhythm of a series: changes that are no steps."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+from scipy.special import fdtrc
+
+from pipeline.judge.stats.noise import Floats, autocorrelation, robust_residuals
+from pipeline.judge.stats.student import upper_tail
+
+DRIFT_CHANCE = 0.001
+"""Largest probability of finding a drift in a series without one."""
+
+MIN_DRIFT_POINTS = 20
+"""Smallest number of points in which a drift can be found."""
+
+_PARTS = 4  # a drift may begin or end at a quarter of the series
+_STEP_COST = 2.0  # penalty of a step, times log n: for its size and its place
+_MARGIN = 3.0  # by how much a drift must be better than steps alone, which alarm
+_EDGE_COST = 4.0  # penalty of beginning or ending within the series
+_ROUNDS = 4  # of fitting and clipping the spikes about the fit
+_MIN_DEGREES_OF_FREEDOM = 3
+_ROUNDING = 1e-20  # relative to a sum of squares: the rounding of doubles
+
+
+@dataclass(frozen=True, slots=True)
+class DriftFit:
+    """A steady change from one point to the next.
+
+    Attributes:
+        start: Index of its first point.
+        end: Index of its last point.
+        slope: Change from one point to the next, in the unit of the series.
+        standard_error: Standard error of the slope, in the same unit.
+        degrees_of_freedom: Degrees of freedom of the standard error.
+    """
+
+    start: int
+    end: int
+    slope: float
+    standard_error: float
+    degrees_of_freedom: float
+
+    def path(self, n: int) -> Floats:
+        """Return the cumulative change at each of n points, shape (n,); 0 before the drift."""
+        return self.slope * _ramp(n, self.start, self.end)
+
+
+def fit_drift(values: Floats, spread: Floats, steps: Sequence[int]) -> DriftFit | None:
+    """Return the drift that fits a series better than its steps do; None if none does.
+
+    Both are fitted by least squares to the series without its spikes, and are compared by a
+    penalized residual variance, which allows for autocorrelation.
+
+    Args:
+        values: Shape (n,), on the scale on which levels are compared.
+        spread: Relative standard deviation of each point, shape (n,).
+        steps: Indexes of the steps that were found without a drift, ascending.
+
+    Source:
+        A cost of 2 log n for each change point: Yao, Estimating the Number of Change-Points via
+        Schwarz' Criterion, Statistics and Probability Letters 6 (1988).
+    """
+    n = len(values)
+    if n < MIN_DRIFT_POINTS:
+        return None
+    stretches = {(0, n - 1)}
+    for part in range(1, _PARTS):
+        middle = part * n // _PARTS
+        stretches |= {
+            (s, e) for s, e in ((0, middle), (middle, n - 1)) if e - s >= MIN_DRIFT_POINTS
+        }
+    best: tuple[float, DriftFit] | None = None
+    for start, end in sorted(stretches):
+        candidate = _compare_with_steps(values, spread, list(steps), start, end)
+        if candidate is not None and (best is None or candidate[0] > best[0]):
+            best = candidate
+    return best[1] if best else None
+
+
+def _compare_with_steps(
+    values: Floats, spread: Floats, steps: list[int], start: int, end: int
+) -> tuple[float, DriftFit] | None:
+    """Return the gain of a drift over the steps alone, and the drift; None if it gains nothing.
+
+    Steps that explain too little beside the drift are removed, the smallest first.
+    """
+    n = len(values)
+    ramp = _ramp(n, start, end)
+    columns = np.column_stack(
+        [np.ones(n), *((np.arange(n) >= k).astype(float) for k in steps), ramp]
+    )
+    weighted = columns / spread[:, None]
+    fit = _fit(values, spread, [0, *steps, n], weighted)
+    if fit is None:
+        return None
+    clean, residuals = fit
+    rho = autocorrelation(residuals)
+    variance = float(residuals @ residuals) / (n - len(steps) - 2) * (1 + rho) / (1 - rho)
+    square = float(clean @ clean)
+    variance = max(variance, _ROUNDING * square, float(np.finfo(np.float64).tiny))
+    gram, product = weighted.T @ weighted, weighted.T @ clean
+    price = _STEP_COST * math.log(n)
+    slope_at = len(steps) + 1
+    levels = np.linalg.solve(gram[:slope_at, :slope_at], product[:slope_at])
+    alone = (square - float(product[:slope_at] @ levels)) / variance + price * len(steps)
+    kept = list(range(slope_at + 1))
+    while True:
+        inverse = np.linalg.pinv(gram[np.ix_(kept, kept)])
+        coefficients = inverse @ product[kept]
+        if len(kept) == 2:
+            break
+        # the squares that each step explains beside all others
+        explained = coefficients[1:-1] ** 2 / np.diag(inverse)[1:-1] / variance
+        least = int(explained.argmin())
+        if explained[least] >= price:
+            break
+        del kept[1 + least]
+    now = (square - float(product[kept] @ coefficients)) / variance
+    edges = int(start > 0) + int(end < n - 1)
+    cost = now + price * (len(kept) - 1) + _EDGE_COST * edges + _MARGIN
+    if steps and cost >= alone:
+        return None
+    slope = float(coefficients[-1])
+    standard_error = math.sqrt(max(0.0, float(inverse[-1, -1]) * variance))
+    degrees_of_freedom = max(1.0, n * (1 - rho) / (1 + rho) - len(kept))
+    if standard_error:
+        p = 2 * upper_tail(abs(slope) / standard_error, degrees_of_freedom)
+        if p > DRIFT_CHANCE:
+            return None
+    return alone - cost, DriftFit(start, end, slope, standard_error, degrees_of_freedom)
+
+
+def _fit(
+    values: Floats, spread: Floats, bounds: list[int], columns: Floats
+) -> tuple[Floats, Floats] | None:
+    """Return the series without its spikes and its residuals, both divided by `spread`.
+
+    None if the series does not vary, or has hardly more points than parameters.
+    """
+    about = robust_residuals(values, bounds, spread)
+    n, parameters = columns.shape
+    if about is None or n - parameters < _MIN_DEGREES_OF_FREEDOM:
+        return None
+    raw, clean = values / spread, about.bounded / spread
+    solve = np.linalg.pinv(columns)
+    for _ in range(_ROUNDS):
+        fitted = columns @ (solve @ clean)
+        off = robust_residuals(raw - fitted, [0, n], np.ones(n))
+        if off is None:  # the fit is exact, up to the rounding of doubles
+            return raw, np.zeros(n)
+        clean = fitted + off.bounded
+    return clean, clean - columns @ (solve @ clean)
+
+
+def _ramp(n: int, start: int, end: int) -> Floats:
+    ramp: Floats = np.clip(np.arange(n, dtype=np.float64), start, end) - start
+    return ramp
+
+
+DAYS = 7
+RHYTHM_CHANCE = 0.001
+"""Largest probability of finding a rhythm in a series without one."""
+
+MIN_RHYTHM_POINTS = 3 * DAYS
+"""Smallest number of points in which a rhythm can be found: three weeks."""
+
+_MIN_POINTS_OF_A_DAY = 3
+
+
+def weekly_rhythm(values: Floats, days: NDArray[np.int64]) -> Floats | None:
+    """Return the difference of each day of the week from a typical day; None without a rhythm.
+
+    Days are compared by their residuals about the running median of a week, which follows steps
+    and drifts and includes every day once.
+
+    Args:
+        values: Shape (n,), finite, on the scale on which levels are compared.
+        days: Day of the week of each point, 0 to 6, shape (n,).
+
+    Returns:
+        Shape (7,), in the unit of the series; 0 for a day with fewer than three points.
+
+    Source:
+        Analysis of variance: Fisher, Statistical Methods for Research Workers (1925); the running
+        median of one period: Cleveland and others, STL, Journal of Official Statistics 6 (1990).
+    """
+    n = len(values)
+    if n < MIN_RHYTHM_POINTS:
+        return None
+    around = values - median_filter(values, DAYS, mode="nearest")
+    about = robust_residuals(around, [0, n], np.ones(n))
+    if about is None:
+        return None
+    rhythm = np.zeros(DAYS)
+    often = [day for day in range(DAYS) if (days == day).sum() >= _MIN_POINTS_OF_A_DAY]
+    if len(often) < 2:
+        return None
+    is_in = np.isin(days, often)
+    scores = about.scores[is_in]
+    scores = scores - scores.mean()
+    of_days = [scores[days[is_in] == day] for day in often]
+    between = sum(len(one) * float(one.mean()) ** 2 for one in of_days)
+    within = float(scores @ scores) - between
+    top, bottom = len(often) - 1, len(scores) - len(often)
+    ratio = between / top / max(within / bottom, 1e-12)
+    if float(fdtrc(top, bottom, ratio)) > RHYTHM_CHANCE:
+        return None
+    for day in often:
+        rhythm[day] = float(np.median(around[days == day]))
+    rhythm[often] -= float(np.median(rhythm[often]))
+    return rhythm
