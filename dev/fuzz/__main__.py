@@ -2,7 +2,7 @@
 
 Each reader runs in a process of its own, from its seeds, until the time is over or something is
 found. What made a reader fail is kept in the folder and named. At the end come rows for the table
-of docs/security.md.
+of docs/results/fuzzing.csv.
 """
 
 import argparse
