@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing by atheris: `python -m dev.fuzz --seconds 600 results points`.
 
 Each reader runs in a process of its own, from its seeds, until the time is over or something is
-found. What made a reader fail is kept in the folder and named. At the end come rows for the table
-of docs/results/fuzzing.csv.
+found. What made a reader fail is kept in the folder and named. It prints
+rows of docs/results/fuzzing.csv at the end.
 """
 
 import argparse
@@ -30,10 +30,9 @@ def main() -> int:
     if unknown := [name for name in args.readers if name not in READERS]:
         parser.error(f"`{unknown[0]}` is not one of {', '.join(READERS)}")
     rows = [_fuzz(name, args.seconds, args.out) for name in args.readers or READERS]
-    print("| reader | inputs | seconds | crashes | hangs | corpus |")
-    print("| :-- | --: | --: | --: | --: | --: |")
+    print("reader,inputs,seconds,crashes,hangs,corpus")
     for name, *rest in rows:
-        print(f"| {name} | {' | '.join(f'{number:,}' for number in rest)} |")
+        print(",".join([name, *map(str, rest)]))
     return sum(crashes + hangs for _, _, _, crashes, hangs, _ in rows)
 
 

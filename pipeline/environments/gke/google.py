@@ -154,7 +154,7 @@ def _error_for(what: str, permission: str, code: object, reason: str) -> Pipelin
             hint = "fewer or smaller nodes, another zone, or a higher quota of the project"
             error = LaunchError(message, hint=hint)
         case 401 | 403:
-            hint = f"the account needs {permission}; docs/examples/gke/setup.sh grants every permission"
+            hint = f"the account needs {permission}; docs/examples/gke/setup.sh grants them all"
             error = ConfigError(message, hint=hint)
         case 400:
             error = ConfigError(message)
