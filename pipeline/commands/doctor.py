@@ -11,7 +11,7 @@ def add(commands: "options.Commands") -> None:
     """Add the command."""
     parser = commands.add_parser("doctor", help="print what is missing and how to get it")
     parser.add_argument(
-        "--environment", metavar="NAME|FILE", help="also check kind, or a cluster, for a run"
+        "--environment", metavar="NAME|FILE", help="also check an environment, such as kind"
     )
     options.add_json(parser, "the checks")
     parser.set_defaults(command=_doctor)

@@ -73,7 +73,7 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--environment",
         metavar="NAME|FILE",
-        help="local, kind, remote, or a .toml file (default: the suite's)",
+        help="name of an environment, or a .toml file with [environment] (default: the suite's)",
     )
     parser.add_argument(
         "--keep",

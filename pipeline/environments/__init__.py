@@ -1,1 +1,1 @@
-"""Where subjects run.  A new one is a file here and a name in config.py."""
+"""Environments start subjects: processes of this machine, or Pods of a cluster."""

@@ -1,5 +1,6 @@
 """Where a suite runs is chosen by name or by a file, and no choice changes what it measures."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pipeline.environments.kind import KindSettings
 from pipeline.environments.local import LocalSettings
 from pipeline.environments.registry import read_environment, to_values, with_setting
 from pipeline.environments.remote import RemoteSettings
-from pipeline.model.ports import Artifact, Program
+from pipeline.model.ports import Artifact, EnvironmentSettings, Program
 from pipeline.model.request import RunRequest
 from pipeline.model.subject import Arm, Product, Subject
 from pipeline.runs import suite_file
@@ -37,11 +38,16 @@ def written(folder: Path, text: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("local", LocalSettings), ("kind", KindSettings), ("remote", RemoteSettings)]
-)
-def test_a_name_means_the_defaults(name: str, kind: type) -> None:
-    assert read_environment(name) == kind()
+SETTINGS: dict[str, Callable[[], EnvironmentSettings]] = {
+    "local": LocalSettings,
+    "kind": KindSettings,
+    "remote": RemoteSettings,
+}
+
+
+@pytest.mark.parametrize(("name", "kind"), SETTINGS.items())
+def test_a_name_means_the_defaults(name: str, kind: Callable[[], EnvironmentSettings]) -> None:
+    assert read_environment(name) == kind()  # mypy holds each class to the protocol above
 
 
 def test_a_file_has_all_settings_in_one_table(tmp_path: Path) -> None:
