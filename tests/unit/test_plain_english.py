@@ -14,8 +14,6 @@ PACKAGES = sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.p
 NOT_YET = {
     "drivers",
     "environments",
-    "judge",
-    "model",
     "probes",
     "publish",
     "render",
