@@ -8,7 +8,7 @@ from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Report
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
-from pipeline.model.traces import Distribution, Traces, Track, Tracked
+from pipeline.model.traces import Distribution, Traces, Track, TrackPair
 from tests.builders import results
 
 HOSTILE = (
@@ -83,9 +83,9 @@ def traces() -> Traces:
             Arm.CANDIDATE: distribution(median * factor, 0.12),
         }
 
-    def tracked(name: str, unit: str, size: float, factor: float) -> Tracked:
+    def tracked(name: str, unit: str, size: float, factor: float) -> TrackPair:
         tracks = {Arm.BASELINE: track(size), Arm.CANDIDATE: track(size * factor)}
-        return Tracked("object-crud", name, unit, tracks)
+        return TrackPair("object-crud", name, unit, tracks)
 
     return Traces(
         reads={f"object-crud/{name}": select for name, select in READS.items()},

@@ -61,7 +61,7 @@ def run(*rows: Row, **rest: object) -> ResultSet:
 def published(
     of: ResultSet, *acceptances: Acceptance, origin: Origin = ORIGIN, key: str = "pr"
 ) -> Publication:
-    found = acceptance.published(key, origin, policy.report(of), acceptances, today=TODAY)
+    found = acceptance.publication_of(key, origin, policy.report(of), acceptances, today=TODAY)
     wanted = Asked(suite=key, build="go build -o {out} ./cmd/milo")
     report = found.report
     more = words.more_pairs(report) if report else None
@@ -132,7 +132,7 @@ _MADE: dict[str, Callable[[], Publication]] = {
             invalid=dict.fromkeys(range(1, 5), "object-crud: k6 dropped 12 iterations"),
         )
     ),
-    "broken-start": lambda: acceptance.broken(
+    "broken-start": lambda: acceptance.broken_publication(
         "pr",
         ORIGIN,
         "error: milo (candidate) did not answer /readyz within 60 s\n"
@@ -142,9 +142,12 @@ _MADE: dict[str, Callable[[], Publication]] = {
         "pr", Outcome.SKIPPED, ORIGIN, reason="only files that are ignored were changed"
     ),
     "waiting": lambda: Publication(
-        "pr", Outcome.WAITING, ORIGIN, reason="a maintainer has to look at this push of a fork"
+        "pr",
+        Outcome.WAITING,
+        ORIGIN,
+        reason="a maintainer has to look at this push of a fork",
     ),
-    "missing-baseline": lambda: acceptance.broken(
+    "missing-baseline": lambda: acceptance.broken_publication(
         "pr", ORIGIN, "error: there is no baseline `milo-main` in baselines\nhint: known: none"
     ),
     "incomplete": lambda: replace(
@@ -153,7 +156,10 @@ _MADE: dict[str, Callable[[], Publication]] = {
         lacking=frozenset({"object-crud/create_p50"}),
     ),
     "stopped": lambda: Publication(
-        "pr", Outcome.STOPPED, ORIGIN, reason="the workflow run that was to measure was cancelled"
+        "pr",
+        Outcome.STOPPED,
+        ORIGIN,
+        reason="the workflow run that was to measure was cancelled",
     ),
     "other-machine": lambda: published(_other_machine()),
     "acknowledged": lambda: published(run(*SLOW), accepted()),

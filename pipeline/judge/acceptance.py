@@ -11,7 +11,7 @@ from pipeline.model.report import Finding, Report, Verdict
 from pipeline.system.errors import Exit
 
 
-def published(
+def publication_of(
     key: str,
     origin: Origin,
     report: Report,
@@ -42,7 +42,7 @@ def published(
     return replace(found, outcome=_outcome(report, accepted), expired=tuple(expired))
 
 
-def broken(key: str, origin: Origin, reason: str) -> Publication:
+def broken_publication(key: str, origin: Origin, reason: str) -> Publication:
     """Return what is published where there are no numbers to judge."""
     return Publication(key, Outcome.BROKEN, origin, reason=reason)
 

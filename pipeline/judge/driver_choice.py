@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import fmean, median
 
-from pipeline.model.evaluation import Attempt, Evaluation, Seen
+from pipeline.model.evaluation import Evaluation, FaultDetection, WorkloadAttempt
 
 DRIVERS = ("k6", "clusterloader2")
 """Kinds of the compared drivers, in the order shown."""
@@ -88,17 +88,17 @@ def workloads(evaluation: Evaluation) -> tuple[str, ...]:
     return tuple(sorted({attempt.workload for attempt in evaluation.attempts}))
 
 
-def attempts_of(evaluation: Evaluation, workload: str, driver: str) -> list[Attempt]:
+def attempts_of(evaluation: Evaluation, workload: str, driver: str) -> list[WorkloadAttempt]:
     """Return the attempts of one driver at one workload."""
     return [a for a in evaluation.attempts if (a.workload, a.driver) == (workload, driver)]
 
 
-def valid_share(attempts: Sequence[Attempt]) -> float:
+def valid_share(attempts: Sequence[WorkloadAttempt]) -> float:
     """Return the share of attempts that are valid."""
     return fmean(not attempt.invalid for attempt in attempts)
 
 
-def cpu_cost(attempts: Iterable[Attempt]) -> float | None:
+def cpu_cost(attempts: Iterable[WorkloadAttempt]) -> float | None:
     """Return the median CPU seconds for a thousand requests; None without a valid attempt."""
     costs = [1000 * a.cpu_s / a.requests for a in attempts if a.requests and not a.invalid]
     return median(costs) if costs else None
@@ -134,7 +134,7 @@ def _choose(workload: str, scores: tuple[DriverScore, ...]) -> DriverChoice:
     return DriverChoice(workload, owner.driver if owner else None, reason, scores)
 
 
-def _faults_detected(seen: Sequence[Seen], workload: str, driver: str) -> int | None:
+def _faults_detected(seen: Sequence[FaultDetection], workload: str, driver: str) -> int | None:
     if not seen:
         return None
     return sum(

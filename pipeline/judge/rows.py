@@ -218,7 +218,7 @@ def rows_of_results(results: ResultSet) -> list[Row]:
         _row_of_sample(results, sample, arms[key], counts_vary=counts_vary)
         for key, sample in samples.items()
     ]
-    rows = [ungated(row) if row.key in results.ungated else row for row in rows]
+    rows = [without_gate(row) if row.key in results.ungated else row for row in rows]
     return with_prior(rows, results.prior) if results.prior else rows
 
 
@@ -304,7 +304,7 @@ def row_of_values(
     )
 
 
-def ungated(row: Row) -> Row:
+def without_gate(row: Row) -> Row:
     """Return a row that is only shown."""
     return replace(row, metric=replace(row.metric, gate=False), family=OTHERS)
 

@@ -10,7 +10,7 @@ from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
 
 
-class Things(StrEnum):
+class CountedResource(StrEnum):
     """What is counted by N."""
 
     PROJECTS = "projects"
@@ -20,7 +20,7 @@ class Things(StrEnum):
     """Secrets and ConfigMaps in each of a fixed number of Projects."""
 
 
-class Ended(StrEnum):
+class SearchEnd(StrEnum):
     """Why a search ended."""
 
     FOUND = "found"
@@ -36,7 +36,7 @@ class Ended(StrEnum):
     """The load could not be applied as asked."""
 
 
-class Outcome(StrEnum):
+class StepOutcome(StrEnum):
     """What one step says about its N."""
 
     HELD = "held"
@@ -46,7 +46,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CapacityQuestion:
     """What a person wants to know, and how closely to look.
 
     Attributes:
@@ -63,7 +63,7 @@ class Question:
         seed: Of every random choice.
     """
 
-    things: Things
+    things: CountedResource
     limits: tuple[Limit, ...]
     budget_s: float
     start: int
@@ -87,7 +87,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CapacityStep:
     """One measurement at one N.
 
     Attributes:
@@ -124,15 +124,15 @@ class Step:
                 raise ValueError(f"step at {self.n}: `{name}` or its value cannot be")
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> StepOutcome:
         """What the step says about its N."""
         if self.broke or self.failed:
-            return Outcome.BROKE
-        return Outcome.INVALID if self.invalid else Outcome.HELD
+            return StepOutcome.BROKE
+        return StepOutcome.INVALID if self.invalid else StepOutcome.HELD
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CapacityAnswer:
     """The edge, as an interval.
 
     Attributes:
@@ -169,16 +169,16 @@ class Capacity:
         ended_by: The same as a sentence that a person can act on; empty while it goes on.
     """
 
-    question: Question
+    question: CapacityQuestion
     subject: Subject
     environment: str
     load_digest: str
     machine: Machine
     tools: dict[str, Tool]
     taken_at: datetime
-    steps: tuple[Step, ...] = ()
-    answer: Answer = Answer(0, None)
-    ended: Ended | None = None
+    steps: tuple[CapacityStep, ...] = ()
+    answer: CapacityAnswer = CapacityAnswer(0, None)
+    ended: SearchEnd | None = None
     ended_by: str = ""
 
     @property

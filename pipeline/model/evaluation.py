@@ -8,7 +8,7 @@ from pipeline.model.subject import Subject
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class WorkloadAttempt:
     """One workload, applied once by one driver.
 
     Attributes:
@@ -45,7 +45,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class LoadLevel:
     """One size of a load, applied once by one driver, to find the largest that it holds.
 
     Attributes:
@@ -70,7 +70,7 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class WorkloadSource:
     """What a workload is written in.
 
     Attributes:
@@ -89,7 +89,7 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FaultDetection:
     """A known fault, and the metrics of each driver's workloads that turned red.
 
     Attributes:
@@ -132,7 +132,7 @@ class Evaluation:
     repetitions: int
     seed: int
     spent_s: float = 0.0
-    scripts: tuple[Script, ...] = ()
-    attempts: tuple[Attempt, ...] = ()
-    rungs: tuple[Rung, ...] = ()
-    seen: tuple[Seen, ...] = field(default_factory=tuple)
+    scripts: tuple[WorkloadSource, ...] = ()
+    attempts: tuple[WorkloadAttempt, ...] = ()
+    rungs: tuple[LoadLevel, ...] = ()
+    seen: tuple[FaultDetection, ...] = field(default_factory=tuple)

@@ -35,7 +35,11 @@ class Outcome(StrEnum):
     @property
     def is_result(self) -> bool:
         """Whether a build was measured, or broke while it was."""
-        return self not in (Outcome.SKIPPED, Outcome.WAITING, Outcome.STOPPED)
+        return self not in (
+            Outcome.SKIPPED,
+            Outcome.WAITING,
+            Outcome.STOPPED,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class Tracked:
+class TrackPair:
     """A quantity over time in both arms.
 
     Attributes:
@@ -76,6 +76,6 @@ class Traces:
 
     reads: dict[str, str] = field(default_factory=dict)
     distributions: dict[tuple[str, str], dict[Arm, Distribution]] = field(default_factory=dict)
-    tracked: tuple[Tracked, ...] = ()
+    tracked: tuple[TrackPair, ...] = ()
     files: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()

@@ -66,7 +66,10 @@ def is_wrong(publication: Publication) -> bool:
 
     Nor is it news each night that an environment does not report a metric.
     """
-    return bool(publication.alarms) or publication.outcome in (Outcome.REGRESSED, Outcome.BROKEN)
+    return bool(publication.alarms) or publication.outcome in (
+        Outcome.REGRESSED,
+        Outcome.BROKEN,
+    )
 
 
 def title(publication: Publication) -> str:

@@ -243,7 +243,11 @@ def needs_attention(found: Publication) -> bool:
     improvement as a whole, and when the run broke or lacks numbers.  A pass, an inconclusive run
     and an accepted regression only update a comment that is there; the check says the rest.
     """
-    if found.outcome in (Outcome.REGRESSED, Outcome.INCOMPLETE, Outcome.BROKEN):
+    if found.outcome in (
+        Outcome.REGRESSED,
+        Outcome.INCOMPLETE,
+        Outcome.BROKEN,
+    ):
         return True
     is_improved = found.report is not None and found.report.verdict is Verdict.IMPROVED
     return found.outcome is Outcome.PASSED and is_improved

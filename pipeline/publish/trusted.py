@@ -97,11 +97,14 @@ def publication(
         judged = _by_ours(results, wanted)
         report = policy.report(judged.results)
     except BaselineError as error:
-        return acceptance.broken(key, event.origin, _reason(folder, event, error))
+        return acceptance.broken_publication(key, event.origin, _reason(folder, event, error))
     if said := _said(folder, ERROR):  # some pairs are there, and the run did not come to its end
-        return acceptance.broken(key, event.origin, said)
-    found = acceptance.published(key, event.origin, report, acceptances, today=now.date())
-    if judged.lacking and found.outcome not in (Outcome.REGRESSED, Outcome.BROKEN):
+        return acceptance.broken_publication(key, event.origin, said)
+    found = acceptance.publication_of(key, event.origin, report, acceptances, today=now.date())
+    if judged.lacking and found.outcome not in (
+        Outcome.REGRESSED,
+        Outcome.BROKEN,
+    ):
         found = replace(found, outcome=Outcome.INCOMPLETE)
     return replace(
         found,
@@ -127,7 +130,10 @@ def _not_measured(
     What the artifact says of it is only a reason to look.
     """
     if event.conclusion in _STOPPED:
-        return Outcome.STOPPED, f"the workflow run that was to measure was {event.conclusion}"
+        return (
+            Outcome.STOPPED,
+            f"the workflow run that was to measure was {event.conclusion}",
+        )
     has_results = _has_results(folder)
     is_fork = event.is_of_pull and event.origin.is_fork
     missed = ""

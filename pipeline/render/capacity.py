@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.model.capacity import Capacity, Outcome, Step, Things
+from pipeline.model.capacity import Capacity, CapacityStep, CountedResource, StepOutcome
 from pipeline.model.limit import Limit
 from pipeline.render.numbers import minutes, quantity
 from pipeline.render.paper import fits, paper, print_wrapped, written
@@ -21,7 +21,7 @@ _HEIGHT = 11
 _TOP = 1.25
 """Shares of a limit at the top of the plot; what is above is drawn there."""
 
-_STYLE = {Outcome.HELD: "green", Outcome.BROKE: "bold red", Outcome.INVALID: "yellow"}
+_STYLE = {StepOutcome.HELD: "green", StepOutcome.BROKE: "bold red", StepOutcome.INVALID: "yellow"}
 
 
 def capacity_text(capacity: Capacity, *, width: int = 100, color: bool = False) -> str:
@@ -68,7 +68,7 @@ def reproduce(capacity: Capacity) -> str:
     for limit in asked.limits:
         words += ["--limit", limit.text]
     words += ["--budget", f"{asked.budget_s:g}s", "--start", f"{asked.start}"]
-    if asked.things is Things.OBJECTS:
+    if asked.things is CountedResource.OBJECTS:
         words += ["--projects", f"{asked.projects}"]
     words += ["--object-bytes", f"{asked.object_bytes}", "--rate", f"{asked.rate:g}"]
     words += ["--hold", f"{asked.hold_s:g}s", "--seed", f"{asked.seed}"]
@@ -107,7 +107,9 @@ def plot(capacity: Capacity, width: int) -> str:
 
 def _sentences(capacity: Capacity) -> list[str]:
     asked, found = capacity.question, capacity.answer
-    of_which = f" in each of {asked.projects} Projects" if asked.things is Things.OBJECTS else ""
+    of_which = (
+        f" in each of {asked.projects} Projects" if asked.things is CountedResource.OBJECTS else ""
+    )
     measured = (
         f"Measured {capacity.subject.spec} ({capacity.subject.digest[:19]}) in"
         f" {len(capacity.steps)} steps and {minutes(capacity.spent_s)};"
@@ -115,10 +117,10 @@ def _sentences(capacity: Capacity) -> list[str]:
     )
     sentences = [measured]
     if found.held:
-        times = sum(s.n == found.held and s.outcome is Outcome.HELD for s in capacity.steps)
+        times = sum(s.n == found.held and s.outcome is StepOutcome.HELD for s in capacity.steps)
         sentences.append(f"N = {found.held:,} held {_times(times)}, and all below it.")
     if found.broke is not None:
-        times = sum(s.n == found.broke and s.outcome is Outcome.BROKE for s in capacity.steps)
+        times = sum(s.n == found.broke and s.outcome is StepOutcome.BROKE for s in capacity.steps)
         sentences.append(f"N = {found.broke:,} broke {_times(times)}, and all above it.")
     if found.disagreed and found.broke is not None:
         listed = ", ".join(f"{n:,}" for n in found.disagreed)
@@ -170,12 +172,12 @@ def _cards(console: "Console", capacity: Capacity) -> None:
     print_wrapped(console, f"limits: {', '.join(listed)}")
 
 
-def _cell(step: Step, limit: Limit) -> str:
+def _cell(step: CapacityStep, limit: Limit) -> str:
     shown = quantity(step.values.get(limit.quantity), limit.unit)
     return f"{shown} !" if limit.quantity in step.broke else shown
 
 
-def _outcome(step: Step) -> str:
+def _outcome(step: CapacityStep) -> str:
     why = step.failed or "; ".join(step.invalid)
     return f"{step.outcome}{f': {why}' if why else ''}"
 
@@ -187,7 +189,7 @@ def _written(capacity: Capacity, name: str) -> str:
 
 def _things(capacity: Capacity) -> str:
     asked = capacity.question
-    return "Projects" if asked.things is Things.PROJECTS else "objects a Project"
+    return "Projects" if asked.things is CountedResource.PROJECTS else "objects a Project"
 
 
 def _times(times: int) -> str:

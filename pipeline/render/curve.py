@@ -1,6 +1,6 @@
 """Draw the curve of a capacity as an SVG file: N against each limited quantity."""
 
-from pipeline.model.capacity import Capacity, Outcome, Things
+from pipeline.model.capacity import Capacity, CountedResource, StepOutcome
 from pipeline.model.limit import Limit
 from pipeline.render import svg
 from pipeline.render.capacity import headline
@@ -26,7 +26,11 @@ def curve_svg(capacity: Capacity) -> str:
     limits = capacity.question.limits
     height = _TITLE + _FRAME.height * len(limits) + _AXIS
     title = headline(capacity).replace("`", "")
-    unit = "Projects" if capacity.question.things is Things.PROJECTS else "objects in each Project"
+    unit = (
+        "Projects"
+        if capacity.question.things is CountedResource.PROJECTS
+        else "objects in each Project"
+    )
     middle = (_FRAME.left + _FRAME.width - _FRAME.right) / 2
     panels = (
         svg.tag(
@@ -54,7 +58,7 @@ def _panel(capacity: Capacity, limit: Limit) -> list[str]:
     points = sorted(
         (step.n, step.values[limit.quantity], step.outcome)
         for step in capacity.steps
-        if limit.quantity in step.values and step.outcome is not Outcome.INVALID
+        if limit.quantity in step.values and step.outcome is not StepOutcome.INVALID
     )
     numbers = sorted(step.n for step in capacity.steps)
     x = _FRAME.across(numbers[0] / _PADDING, numbers[-1] * _PADDING, is_log=True)
@@ -88,8 +92,8 @@ def _panel(capacity: Capacity, limit: Limit) -> list[str]:
     return parts
 
 
-def _mark(x: float, y: float, outcome: Outcome) -> str:
+def _mark(x: float, y: float, outcome: StepOutcome) -> str:
     """Return a dot for a step that held and a cross for one that broke."""
-    if outcome is Outcome.HELD:
+    if outcome is StepOutcome.HELD:
         return svg.tag("circle", cx=x, cy=y, r=4.0, class_="held")
     return svg.tag("path", d=svg.cross(x, y, 4), class_="broke")

@@ -13,7 +13,7 @@ from pipeline.judge.driver_choice import (
     valid_share,
     workloads,
 )
-from pipeline.model.evaluation import Attempt, Evaluation, Rung, Seen
+from pipeline.model.evaluation import Evaluation, FaultDetection, LoadLevel, WorkloadAttempt
 from pipeline.render.numbers import minutes, quantity
 from pipeline.system.sanitize import truncate
 
@@ -125,7 +125,7 @@ def _attempts(evaluation: Evaluation) -> str:
     return _table(head, rows, right=4)
 
 
-def _faults(faults: Sequence[Seen]) -> str:
+def _faults(faults: Sequence[FaultDetection]) -> str:
     rows = [
         (
             f"`{fault.fault}`",
@@ -154,7 +154,7 @@ def _faults(faults: Sequence[Seen]) -> str:
     )
 
 
-def _regressed_metrics(fault: Seen, driver: str) -> str:
+def _regressed_metrics(fault: FaultDetection, driver: str) -> str:
     if reason := fault.failed.get(driver):
         return f"could not apply the load: {truncate(reason, _MAX_REASON)}"
     names = fault.red.get(driver, ())
@@ -162,7 +162,7 @@ def _regressed_metrics(fault: Seen, driver: str) -> str:
     return text or "-"
 
 
-def _load_levels(levels: Sequence[Rung]) -> str:
+def _load_levels(levels: Sequence[LoadLevel]) -> str:
     rows = [
         (
             _NAMES[level.driver],
@@ -199,7 +199,7 @@ def _integration(evaluation: Evaluation) -> str:
     return _table((*head, "CPU for 1,000 requests"), rows, right=6)
 
 
-def _spread(metric: str, attempts: Sequence[Attempt]) -> float | None:
+def _spread(metric: str, attempts: Sequence[WorkloadAttempt]) -> float | None:
     """Return the coefficient of variation over the launches; None with fewer than two values."""
     values = [a.values[metric] for a in attempts if metric in a.values and not a.invalid]
     if len(values) < 2 or fmean(values) <= 0:

@@ -16,7 +16,7 @@ from pipeline.judge import scale
 from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
-from pipeline.model.traces import Distribution, Traces, Tracked
+from pipeline.model.traces import Distribution, Traces, TrackPair
 from pipeline.render import forest, order, page, pictures, words
 from pipeline.render.care import cautions
 from pipeline.render.names import described
@@ -181,7 +181,7 @@ def _workloads(report: Report, traces: Traces) -> list[dict[str, Any]]:
 
 
 def _metric(
-    report: Report, finding: Finding, traces: Traces, tracked: dict[str, Tracked]
+    report: Report, finding: Finding, traces: Traces, tracked: dict[str, TrackPair]
 ) -> dict[str, Any]:
     comparison, key = finding.comparison, words.key(finding)
     values = {
@@ -218,7 +218,7 @@ def _counted(arms: dict[Arm, Distribution]) -> str:
     return f"all raw times, {counts} of them, valid pairs together"
 
 
-def _over_time(tracked: Tracked) -> str:
+def _over_time(tracked: TrackPair) -> str:
     most = max(len(track.times_s) for track in tracked.tracks.values())
     few = ", before the load and after it" if most <= pictures.FEW_LOOKS else ""
     return f"{tracked.name} over time{few}"

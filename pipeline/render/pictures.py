@@ -8,7 +8,7 @@ from itertools import chain
 
 from pipeline.model.metric import Metric
 from pipeline.model.subject import Arm
-from pipeline.model.traces import Distribution, Tracked
+from pipeline.model.traces import Distribution, TrackPair
 from pipeline.render import svg
 from pipeline.render.frame import Frame
 from pipeline.render.numbers import quantity
@@ -97,7 +97,7 @@ def cumulative(arms: Mapping[Arm, Distribution], q: float | None) -> str:
     return svg.drawing(FRAME.width, FRAME.height, label, *parts)
 
 
-def over_time(tracked: Tracked) -> str:
+def over_time(tracked: TrackPair) -> str:
     """Return the median of the pairs over time, in a band from the smallest to the largest."""
     tracks = tracked.tracks
     spread = [v for t in tracks.values() for v in chain(t.low, t.high)]

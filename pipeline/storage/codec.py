@@ -13,7 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
-from pipeline.model.evaluation import Evaluation, Seen
+from pipeline.model.evaluation import Evaluation, FaultDetection
 from pipeline.model.plan import PlanSummary
 from pipeline.model.report import Finding, Report
 from pipeline.model.request import RunRequest, StoredRequest
@@ -141,7 +141,9 @@ SPREADS = Document(
     TypeAdapter(SpreadHistory), "milo-perf.spreads/1", "`baseline spreads DIR... --save` writes one"
 )
 EVALUATION = Document(TypeAdapter(Evaluation), "milo-perf.evaluation/1", "start a new evaluation")
-SEEN = Document(TypeAdapter(Seen), "milo-perf.seen/1", "remove the file to measure the fault again")
+SEEN = Document(
+    TypeAdapter(FaultDetection), "milo-perf.seen/1", "remove the file to measure the fault again"
+)
 PLAN = "milo-perf.plan/1"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from pipeline.model.capacity import Capacity, Ended
+from pipeline.model.capacity import Capacity, SearchEnd
 from pipeline.storage import codec
 from pipeline.system.errors import Exit
 from tests.running import Command, finished, nothing_is_left, until
@@ -39,7 +39,7 @@ def test_the_edge_of_a_limit_is_found_and_everything_is_left_in_the_folder(
 
     jsonschema.validate(body, codec.schemas()["capacity-1.schema.json"])
     assert body == json.loads((out / "capacity.json").read_text())
-    assert found.ended in (Ended.FOUND, Ended.BUDGET)
+    assert found.ended in (SearchEnd.FOUND, SearchEnd.BUDGET)
     assert found.answer.first == ("goroutines(server)",)
     assert found.answer.broke is not None
     assert 0 < found.answer.held < found.answer.broke <= 2 * found.answer.held
@@ -64,7 +64,7 @@ def test_objects_are_counted_in_each_project_and_a_budget_leaves_the_interval_op
     stdout, _ = finished(process, Exit.NO_REGRESSION)
     found = known(out)
 
-    assert found.ended is Ended.BUDGET
+    assert found.ended is SearchEnd.BUDGET
     assert found.answer.broke is None
     assert found.answer.held == found.steps[-1].n >= 20
     assert {step.launch for step in found.steps} == {0}
@@ -94,5 +94,5 @@ def test_an_interrupted_search_leaves_nothing_running_and_goes_on_later(
     assert after.steps[: len(before.steps)] == before.steps
     assert after.steps[len(before.steps)].n == 2 * before.steps[-1].n
     assert after.steps[len(before.steps)].launch == before.steps[-1].launch + 1
-    assert after.ended is Ended.BUDGET
+    assert after.ended is SearchEnd.BUDGET
     assert nothing_is_left(tmp_path, out)

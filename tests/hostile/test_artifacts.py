@@ -76,7 +76,7 @@ def _only_text(report: Report) -> None:
 
 
 def _comment(report: Report) -> str:
-    found = acceptance.published("pr", publications.ORIGIN, report, today=publications.TODAY)
+    found = acceptance.publication_of("pr", publications.ORIGIN, report, today=publications.TODAY)
     return comment(found)
 
 

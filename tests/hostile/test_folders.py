@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.commands import main
-from pipeline.model.capacity import Capacity, Question, Things
+from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine
@@ -79,7 +79,7 @@ def run_of(subject: Subject, out: Path) -> None:
 
 def capacity_of(subject: Subject, out: Path) -> None:
     limits = parse_limits(["memory<4GB"])
-    question = Question(Things.PROJECTS, limits, budget_s=60.0, start=5)
+    question = CapacityQuestion(CountedResource.PROJECTS, limits, budget_s=60.0, start=5)
     out.mkdir()
     codec.CAPACITY.write(
         out / CAPACITY,

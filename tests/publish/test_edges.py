@@ -271,5 +271,5 @@ def test_the_missing_permission_is_named(
 
 def test_a_night_that_only_could_not_be_judged_opens_no_issue() -> None:
     inconclusive = publications.STATES["inconclusive"]()
-    broken = acceptance.broken("pr", publications.ORIGIN, "x")
+    broken = acceptance.broken_publication("pr", publications.ORIGIN, "x")
     assert [issues.is_wrong(one) for one in (inconclusive, broken)] == [False, True]

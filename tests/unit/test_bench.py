@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model.capacity import Question, Things
+from pipeline.model.capacity import CapacityQuestion, CountedResource
 from pipeline.model.headroom import Headroom
 from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Artifact, Program, Target
@@ -59,7 +59,9 @@ def bench(folder: Path, *limits: str, k6: str = "time.sleep(60)") -> K6Bench:
     program.write_text(f"#!{sys.executable}\nimport sys, time\n{k6}\n")
     program.chmod(0o755)
     return K6Bench(
-        question=Question(Things.PROJECTS, parse_limits(limits or ["db<1GB"]), 60, 5),
+        question=CapacityQuestion(
+            CountedResource.PROJECTS, parse_limits(limits or ["db<1GB"]), 60, 5
+        ),
         environment=FakeEnvironment(folder),
         artifact=Artifact(Subject("reference", "sha256:aa"), folder / "server"),
         k6=Program(program, "1.1.0", "sha256:00"),

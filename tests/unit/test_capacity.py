@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model.capacity import Capacity, Ended, Question, Things
+from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource, SearchEnd
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
@@ -21,8 +21,11 @@ Measure = Callable[[int], Measured]
 
 
 def capacity(*limits: str, **changes: object) -> Capacity:
-    asked = Question(
-        Things.PROJECTS, parse_limits(limits or ["files(server)<100"]), budget_s=1000, start=10
+    asked = CapacityQuestion(
+        CountedResource.PROJECTS,
+        parse_limits(limits or ["files(server)<100"]),
+        budget_s=1000,
+        start=10,
     )
     return Capacity(
         question=replace(asked, **changes),  # type: ignore[arg-type]  # any field
@@ -97,7 +100,7 @@ def test_a_search_yields_after_each_step_and_says_at_last_why_it_ended() -> None
     assert (last.answer.held, last.answer.broke) == (95, 104)
     assert last.answer.first == ("files(server)",)
     assert before.ended is None
-    assert last.ended is Ended.FOUND
+    assert last.ended is SearchEnd.FOUND
     assert last.steps == before.steps
     assert not bench.is_up
     assert bench.told[:2] == ["N = 10: start the servers", "N = 10: hold"]
@@ -120,17 +123,17 @@ def test_time_that_was_spent_before_an_interruption_counts() -> None:
 
     last = FakeBench(files, seconds=100).search(first)[-1]
 
-    assert last.ended is Ended.BUDGET
+    assert last.ended is SearchEnd.BUDGET
     assert last.spent_s <= 1000
 
 
 def test_a_search_can_be_reopened_with_a_larger_budget() -> None:
     ended = FakeBench(files, seconds=100).search(capacity())[-1]
-    assert ended.ended is Ended.BUDGET
+    assert ended.ended is SearchEnd.BUDGET
 
     last = FakeBench(files, seconds=100).search(search.reopened(ended, 1e6))[-1]
 
-    assert last.ended is Ended.FOUND
+    assert last.ended is SearchEnd.FOUND
     assert last.steps[: len(ended.steps)] == ended.steps
 
 
@@ -141,7 +144,7 @@ def test_a_build_that_dies_has_broken_and_the_next_step_gets_a_new_launch() -> N
     bench = FakeBench(dies)
     last = bench.search(capacity())[-1]
 
-    assert last.ended is Ended.FOUND
+    assert last.ended is SearchEnd.FOUND
     assert last.answer.first == ("alive",)
     assert last.answer.held < 60 <= (last.answer.broke or 0)
     assert len(bench.launches) == len(set(bench.launches))
@@ -152,7 +155,7 @@ def test_what_broke_under_a_load_that_was_too_light_broke() -> None:
         return replace(files(n), invalid=("k6 dropped 3 iterations",) if n > 100 else ())
 
     last = FakeBench(light).search(capacity())[-1]
-    assert last.ended is Ended.FOUND
+    assert last.ended is SearchEnd.FOUND
     assert not [step for step in last.steps if step.invalid]
 
 
@@ -161,7 +164,7 @@ def test_a_load_that_is_never_as_asked_ends_the_search() -> None:
         return replace(files(n), invalid=("k6 dropped 3 iterations",) if n > 15 else ())
 
     last = FakeBench(light).search(capacity())[-1]
-    assert last.ended is Ended.LOAD
+    assert last.ended is SearchEnd.LOAD
     assert last.ended_by == "N = 20 was invalid 2 times: k6 dropped 3 iterations"
     assert (last.answer.held, last.answer.broke) == (10, None)
     assert stages.exit_code(last) is Exit.WRONG_LOAD
@@ -169,7 +172,7 @@ def test_a_load_that_is_never_as_asked_ends_the_search() -> None:
 
 def test_a_limited_quantity_that_nothing_reports_makes_a_step_invalid() -> None:
     last = FakeBench(files).search(capacity("memory<1GB"))[-1]
-    assert last.ended is Ended.LOAD
+    assert last.ended is SearchEnd.LOAD
     assert "memory was not measured" in last.ended_by
 
 
@@ -177,18 +180,18 @@ def test_a_limited_quantity_that_nothing_reports_makes_a_step_invalid() -> None:
     ("error", "why", "said"),
     [
         pytest.param(
-            OutOfTimeError(), Ended.BUDGET, "the budget ended before N = 40", id="deadline"
+            OutOfTimeError(), SearchEnd.BUDGET, "the budget ended before N = 40", id="deadline"
         ),
         pytest.param(
             OutOfRoomError("the disk has 0.5 GB left"),
-            Ended.MACHINE,
+            SearchEnd.MACHINE,
             "on the way to N = 40: the disk has 0.5 GB left",
             id="machine",
         ),
     ],
 )
 def test_a_step_that_is_cut_short_ends_the_search_with_what_is_known(
-    error: Exception, why: Ended, said: str
+    error: Exception, why: SearchEnd, said: str
 ) -> None:
     def cut(n: int) -> Measured:
         if n == 40:
@@ -207,7 +210,7 @@ def test_a_step_that_is_cut_short_ends_the_search_with_what_is_known(
 
 def test_the_machine_stops_a_search_before_it_gives_out() -> None:
     last = FakeBench(files, room={"files(server)": 30.0}).search(capacity("files(server)<9999"))[-1]
-    assert last.ended is Ended.MACHINE
+    assert last.ended is SearchEnd.MACHINE
     assert "the build may hold more on a larger one" in last.ended_by
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.model.capacity import Question, Step, Things
+from pipeline.model.capacity import CapacityQuestion, CapacityStep, CountedResource
 from pipeline.model.limit import parse_limits
 from pipeline.runs.capacity import stages
 from pipeline.system.errors import ConfigError
@@ -44,10 +44,10 @@ def test_a_wish_has_defaults_of_its_own_for_projects_and_objects() -> None:
 def test_a_question_or_a_step_that_means_nothing_cannot_be_made() -> None:
     limits = parse_limits(["db<1GB"])
     with pytest.raises(ValueError, match="budget_s"):
-        Question(Things.PROJECTS, limits, budget_s=float("inf"), start=5)
+        CapacityQuestion(CountedResource.PROJECTS, limits, budget_s=float("inf"), start=5)
     with pytest.raises(ValueError, match="limits"):
-        Question(Things.PROJECTS, (), budget_s=60, start=5)
+        CapacityQuestion(CountedResource.PROJECTS, (), budget_s=60, start=5)
     with pytest.raises(ValueError, match="cannot be"):
-        Step(1, 0, NOW, 1.0, {"latency": 1.0})
+        CapacityStep(1, 0, NOW, 1.0, {"latency": 1.0})
     with pytest.raises(ValueError, match="duration_s"):
-        Step(1, 0, NOW, -1.0, {})
+        CapacityStep(1, 0, NOW, -1.0, {})

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.judge import policy
-from pipeline.model.evaluation import Seen
+from pipeline.model.evaluation import FaultDetection
 from pipeline.model.metric import Metric
 from pipeline.model.report import Report
 from pipeline.model.request import RunRequest
@@ -84,7 +84,9 @@ def test_where_one_driver_cannot_load_the_faulty_build_the_other_does_alone(
     for name, (size, _) in LOOKED_FOR.items():
         if name != "errors":
             (tmp_path / name).mkdir()
-            codec.SEEN.write(tmp_path / name / "seen.json", Seen(f"{name}={size}", 3, {}, {}))
+            codec.SEEN.write(
+                tmp_path / name / "seen.json", FaultDetection(f"{name}={size}", 3, {}, {})
+            )
     (row,) = [row for row in faults(tmp_path).rows() if row.fault == "errors=1%"]
     assert asked == [["object-crud-k6", "object-crud-cl2"], ["object-crud-k6"]]
     assert row.red == {"k6": ("object-crud-k6/get_p50",)}
@@ -96,7 +98,7 @@ def test_where_one_driver_cannot_load_the_faulty_build_the_other_does_alone(
 def test_a_fault_that_was_measured_is_not_measured_again(tmp_path: Path) -> None:
     for name, (size, _) in LOOKED_FOR.items():
         (tmp_path / name).mkdir()
-        codec.SEEN.write(tmp_path / name / "seen.json", Seen(f"{name}={size}", 3, {}, {}))
+        codec.SEEN.write(tmp_path / name / "seen.json", FaultDetection(f"{name}={size}", 3, {}, {}))
     rows = list(faults(tmp_path).rows())
     assert [row.fault for row in rows] == [
         f"{name}={size}" for name, (size, _) in LOOKED_FOR.items()

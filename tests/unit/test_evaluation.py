@@ -8,7 +8,7 @@ import pytest
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6.settings import K6
 from pipeline.judge.driver_choice import choose_drivers
-from pipeline.model.evaluation import Attempt, Evaluation, Rung, Seen
+from pipeline.model.evaluation import Evaluation, FaultDetection, LoadLevel, WorkloadAttempt
 from pipeline.model.ports import DriverSettings
 from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
@@ -21,8 +21,10 @@ from pipeline.runs.evaluate.stages import shown
 SUITE = suite_file.load(suite_file.path_of("drivers")).suite
 
 
-def attempt(driver: str, cpu_s: float = 1.0, *, invalid: str = "", **values: float) -> Attempt:
-    return Attempt(
+def attempt(
+    driver: str, cpu_s: float = 1.0, *, invalid: str = "", **values: float
+) -> WorkloadAttempt:
+    return WorkloadAttempt(
         workload="object-crud",
         driver=driver,
         repetition=0,
@@ -40,7 +42,7 @@ def attempt(driver: str, cpu_s: float = 1.0, *, invalid: str = "", **values: flo
     )
 
 
-def evaluation(*attempts: Attempt, seen: tuple[Seen, ...] = ()) -> Evaluation:
+def evaluation(*attempts: WorkloadAttempt, seen: tuple[FaultDetection, ...] = ()) -> Evaluation:
     return Evaluation(
         subject=Subject("binary:milo", "sha256:" + "a" * 64, {}),
         machine=Machine({"cpu": "a cpu", "logical cpus": "2"}, {}),
@@ -51,14 +53,14 @@ def evaluation(*attempts: Attempt, seen: tuple[Seen, ...] = ()) -> Evaluation:
         spent_s=1200,
         scripts=scripts(SUITE),
         attempts=attempts,
-        rungs=(Rung("k6", 100, "rate", 99.0, 8.0, 0.2, 60e6, ()),),
+        rungs=(LoadLevel("k6", 100, "rate", 99.0, 8.0, 0.2, 60e6, ()),),
         seen=seen,
     )
 
 
-def seen(fault: str, *drivers: str) -> Seen:
+def seen(fault: str, *drivers: str) -> FaultDetection:
     red: dict[str, tuple[str, ...]] = dict.fromkeys(drivers, ("object-crud-x/create_p50",))
-    return Seen(fault, 3, red, {one: names for one, names in red.items() if one == "k6"})
+    return FaultDetection(fault, 3, red, {one: names for one, names in red.items() if one == "k6"})
 
 
 def owner(found: Evaluation) -> tuple[str | None, str]:
@@ -153,7 +155,7 @@ def test_both_drivers_are_asked_for_the_same_amount(what: str) -> None:
 
 
 def test_a_fault_under_which_a_driver_cannot_apply_its_load_says_so() -> None:
-    row = Seen(
+    row = FaultDetection(
         "errors=5%", 5, {"k6": ("object-crud-k6/errors_share",)}, {}, {"clusterloader2": "no"}
     )
     text = document(evaluation(attempt("k6"), attempt("clusterloader2"), seen=(row,)), "again")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model.capacity import Question, Things
+from pipeline.model.capacity import CapacityQuestion, CountedResource
 from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Program, Target
 from pipeline.probes.sizes import sizes
@@ -16,8 +16,12 @@ from pipeline.runs.capacity.fill import fill, probing, ready_timeout_s
 from pipeline.system.processes import CommandError
 from tests.loopback import Request, answering, values
 
-ASKED = Question(
-    Things.PROJECTS, parse_limits(["p99(get)<1s", "db<1GB"]), budget_s=60, start=5, projects=2
+ASKED = CapacityQuestion(
+    CountedResource.PROJECTS,
+    parse_limits(["p99(get)<1s", "db<1GB"]),
+    budget_s=60,
+    start=5,
+    projects=2,
 )
 HEADER = "metric_name,timestamp,metric_value,error_code,expected_response,extra_tags,status\n"
 READY = [100, 200, 300, 400, 2100]  # ms
@@ -71,7 +75,7 @@ def test_projects_are_numbered_on_and_the_time_to_ready_is_of_those_added(tmp_pa
     folder = out(tmp_path)
     filled = fill(
         ASKED,
-        Things.PROJECTS,
+        CountedResource.PROJECTS,
         range(5, 10),
         target(tmp_path),
         program=k6(tmp_path, rows(5)),
@@ -89,7 +93,7 @@ def test_projects_are_numbered_on_and_the_time_to_ready_is_of_those_added(tmp_pa
 def test_objects_are_counted_in_every_project_and_what_is_missing_says_why(tmp_path: Path) -> None:
     filled = fill(
         ASKED,
-        Things.OBJECTS,
+        CountedResource.OBJECTS,
         range(100, 105),
         target(tmp_path),
         program=k6(tmp_path, rows(7)),
@@ -103,7 +107,7 @@ def test_a_k6_that_fails_altogether_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="exited with 107"):
         fill(
             ASKED,
-            Things.OBJECTS,
+            CountedResource.OBJECTS,
             range(5),
             target(tmp_path),
             program=k6(tmp_path, "", "sys.exit(107)"),
@@ -114,7 +118,7 @@ def test_a_k6_that_fails_altogether_is_an_error(tmp_path: Path) -> None:
 
 def test_the_probing_load_reaches_everything_that_was_filled() -> None:
     projects = probing(ASKED, 400)
-    objects = probing(replace(ASKED, things=Things.OBJECTS), 400)
+    objects = probing(replace(ASKED, things=CountedResource.OBJECTS), 400)
     assert projects.projects == 400
     assert objects.projects == 2
     assert (projects.rate, projects.duration_s) == (20, 20)

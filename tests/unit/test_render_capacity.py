@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.model.capacity import Capacity, Ended, Question, Step, Things
+from pipeline.model.capacity import (
+    Capacity,
+    CapacityQuestion,
+    CapacityStep,
+    CountedResource,
+    SearchEnd,
+)
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine
 from pipeline.model.subject import Subject
@@ -17,8 +23,8 @@ from pipeline.runs.capacity.search import added
 from tests.builders import NOW
 
 EMPTY = Capacity(
-    question=Question(
-        Things.PROJECTS,
+    question=CapacityQuestion(
+        CountedResource.PROJECTS,
         parse_limits(["p99(get)<1s", "memory(server)<1GiB", "ready<60s"]),
         budget_s=1800,
         start=50,
@@ -33,12 +39,14 @@ EMPTY = Capacity(
 )
 
 
-def known(*seen: tuple[int, float], ended: Ended | None = Ended.FOUND, said: str = "") -> Capacity:
+def known(
+    *seen: tuple[int, float], ended: SearchEnd | None = SearchEnd.FOUND, said: str = ""
+) -> Capacity:
     """Return a search that saw these N, each with its p99 in s; 1 s and more broke."""
     capacity = EMPTY
     for launch, (n, p99_s) in enumerate(seen):
         values = {"p99(get)": p99_s, "memory(server)": 2e6 * n + 165e6, "ready": 0.2}
-        step = Step(n, launch, NOW, 30.0, values, broke=("p99(get)",) if p99_s >= 1 else ())
+        step = CapacityStep(n, launch, NOW, 30.0, values, broke=("p99(get)",) if p99_s >= 1 else ())
         capacity = added(capacity, step)
     said = said or "the edge is found, and both of its sides were measured again"
     return replace(capacity, ended=ended, ended_by=said if ended else "")
@@ -46,7 +54,9 @@ def known(*seen: tuple[int, float], ended: Ended | None = Ended.FOUND, said: str
 
 FOUND = known((50, 0.1), (100, 0.3), (200, 2.4), (141, 0.7), (153, 1.1), (141, 0.8), (153, 1.2))
 DISAGREED = known((50, 0.1), (100, 0.3), (200, 2.4), (141, 0.7), (141, 1.1), (100, 0.2), (200, 2))
-OPEN = known((50, 0.1), (100, 0.3), ended=Ended.MACHINE, said="the machine carries about N = 105")
+OPEN = known(
+    (50, 0.1), (100, 0.3), ended=SearchEnd.MACHINE, said="the machine carries about N = 105"
+)
 
 
 @pytest.mark.parametrize(
@@ -77,8 +87,10 @@ def test_the_first_line_is_the_answer(capacity: Capacity, said: str) -> None:
 
 
 def test_a_step_says_what_failed_and_whether_it_was_steady() -> None:
-    died = Step(100, 1, NOW, 9.0, {}, failed="server of the candidate exited with 2")
-    invalid = Step(60, 2, NOW, 9.0, {}, invalid=("k6 dropped 3 iterations",), is_steady=False)
+    died = CapacityStep(100, 1, NOW, 9.0, {}, failed="server of the candidate exited with 2")
+    invalid = CapacityStep(
+        60, 2, NOW, 9.0, {}, invalid=("k6 dropped 3 iterations",), is_steady=False
+    )
     capacity = added(added(known((50, 0.1), ended=None), died), invalid)
     shown = " ".join(capacity_text(capacity).split())
     assert "50 TO 100 Projects: `alive` broke first" in shown
@@ -117,7 +129,9 @@ def test_the_same_again_is_a_command_with_everything_in_it() -> None:
     command = reproduce(FOUND)
     assert "--limit 'p99(get)<1s' --limit 'memory(server)<1GiB'" in command
     assert "--seed 7" in command
-    objects = replace(FOUND, question=replace(FOUND.question, things=Things.OBJECTS, projects=4))
+    objects = replace(
+        FOUND, question=replace(FOUND.question, things=CountedResource.OBJECTS, projects=4)
+    )
     assert "capacity objects" in reproduce(objects)
     assert "--projects 4" in reproduce(objects)
 
@@ -139,6 +153,6 @@ def test_the_picture_shows_the_edge_where_one_is_known() -> None:
 
 
 def test_a_step_without_values_draws_the_limits_alone() -> None:
-    picture = curve_svg(added(EMPTY, Step(5, 0, NOW, 1.0, {}, failed="it died")))
+    picture = curve_svg(added(EMPTY, CapacityStep(5, 0, NOW, 1.0, {}, failed="it died")))
     assert 'class="limit"' in picture
     assert 'class="line"' not in picture

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.model.capacity import Ended, Outcome, Question, Step, Things
+from pipeline.model.capacity import (
+    CapacityQuestion,
+    CapacityStep,
+    CountedResource,
+    SearchEnd,
+    StepOutcome,
+)
 from pipeline.model.limit import parse_limits
 from pipeline.runs.capacity.search import (
     FIXED_S,
@@ -29,20 +35,22 @@ LIMITS = parse_limits(["files(server)<100", "memory<1GB"])
 MUCH_S = 1e9
 
 
-def question(**changes: float) -> Question:
-    fresh = Question(Things.PROJECTS, LIMITS, budget_s=MUCH_S, start=5)
+def question(**changes: float) -> CapacityQuestion:
+    fresh = CapacityQuestion(CountedResource.PROJECTS, LIMITS, budget_s=MUCH_S, start=5)
     return replace(fresh, **changes)  # type: ignore[arg-type]  # numbers of every field
 
 
-def step(n: int, outcome: Outcome = Outcome.HELD, launch: int = 0, seconds: float = 1.0) -> Step:
-    return Step(
+def step(
+    n: int, outcome: StepOutcome = StepOutcome.HELD, launch: int = 0, seconds: float = 1.0
+) -> CapacityStep:
+    return CapacityStep(
         n=n,
         launch=launch,
         started_at=NOW,
         duration_s=seconds,
         values={"files(server)": float(n), "memory": 1e6 * n},
-        broke=("files(server)",) if outcome is Outcome.BROKE else (),
-        invalid=("k6 dropped 3 iterations",) if outcome is Outcome.INVALID else (),
+        broke=("files(server)",) if outcome is StepOutcome.BROKE else (),
+        invalid=("k6 dropped 3 iterations",) if outcome is StepOutcome.INVALID else (),
     )
 
 
@@ -50,14 +58,14 @@ def step(n: int, outcome: Outcome = Outcome.HELD, launch: int = 0, seconds: floa
 class Machine:
     """Stands in for launches: says what a step at N gives, and how long it takes."""
 
-    outcome: Callable[[int], Outcome]
+    outcome: Callable[[int], StepOutcome]
     seconds: Callable[[int, bool], float] = lambda _n, _is_fresh: 1.0
     reachable: int | None = None
-    steps: list[Step] = field(default_factory=list)
+    steps: list[CapacityStep] = field(default_factory=list)
     asked: list[Measure] = field(default_factory=list)
     launch: int = -1
 
-    def search(self, asked: Question, most_steps: int = 500) -> Stop:
+    def search(self, asked: CapacityQuestion, most_steps: int = 500) -> Stop:
         for _ in range(most_steps):
             left_s = asked.budget_s - sum(step.duration_s for step in self.steps)
             action = next_action(asked, self.steps, left_s=left_s, reachable=self.reachable)
@@ -70,8 +78,8 @@ class Machine:
         pytest.fail(f"it goes on after {most_steps} steps: {[a.n for a in self.asked][-20:]}")
 
 
-def edge_at(edge: int) -> Callable[[int], Outcome]:
-    return lambda n: Outcome.BROKE if n >= edge else Outcome.HELD
+def edge_at(edge: int) -> Callable[[int], StepOutcome]:
+    return lambda n: StepOutcome.BROKE if n >= edge else StepOutcome.HELD
 
 
 @pytest.mark.parametrize("start", [1, 5, 64])
@@ -82,7 +90,7 @@ def test_a_sharp_edge_is_found_within_the_resolution(edge: int, start: int) -> N
     stopped = machine.search(question(start=start))
     found = answer(machine.steps)
 
-    assert stopped.why is Ended.FOUND
+    assert stopped.why is SearchEnd.FOUND
     assert found.broke is not None
     assert found.held < edge <= found.broke
     assert found.broke - found.held <= max(1, 0.1 * found.held)
@@ -101,7 +109,7 @@ def test_both_sides_of_the_edge_are_measured_again_in_launches_of_their_own() ->
 
 def test_a_build_that_holds_nothing_is_said_to() -> None:
     machine = Machine(edge_at(1))
-    assert machine.search(question()).why is Ended.FOUND
+    assert machine.search(question()).why is SearchEnd.FOUND
     assert (answer(machine.steps).held, answer(machine.steps).broke) == (0, 1)
 
 
@@ -124,20 +132,20 @@ def test_with_noise_the_interval_holds_what_is_certain_and_the_search_ends(
 ) -> None:
     draw = random.Random(seed)
 
-    def noisy(n: int) -> Outcome:
-        return Outcome.BROKE if n >= edge * draw.lognormvariate(0, width) else Outcome.HELD
+    def noisy(n: int) -> StepOutcome:
+        return StepOutcome.BROKE if n >= edge * draw.lognormvariate(0, width) else StepOutcome.HELD
 
     machine = Machine(noisy)
     stopped = machine.search(question(start=start))
     found = answer(machine.steps)
 
-    assert stopped.why is Ended.FOUND
+    assert stopped.why is SearchEnd.FOUND
     assert found.broke is not None
     for one in machine.steps:
         if one.n <= found.held:
-            assert one.outcome is Outcome.HELD
+            assert one.outcome is StepOutcome.HELD
         if one.n >= found.broke:
-            assert one.outcome is Outcome.BROKE
+            assert one.outcome is StepOutcome.BROKE
         if one.n in found.disagreed:
             assert found.held < one.n < found.broke
     assert sum(s.n == found.broke for s in machine.steps) >= 2
@@ -149,7 +157,7 @@ def test_with_little_noise_the_edge_is_near_the_truth() -> None:
         draw = random.Random(seed)
         machine = Machine(
             lambda n, d=draw: (  # type: ignore[misc]
-                Outcome.BROKE if n >= 400 * d.lognormvariate(0, 0.03) else Outcome.HELD
+                StepOutcome.BROKE if n >= 400 * d.lognormvariate(0, 0.03) else StepOutcome.HELD
             )
         )
         machine.search(question())
@@ -178,7 +186,7 @@ def test_a_search_ends_within_its_budget_where_steps_take_as_long_as_expected(
     stopped = machine.search(question(budget_s=budget_s, hold_s=hold_s))
     spent_s = sum(step.duration_s for step in machine.steps)
 
-    assert stopped.why in (Ended.FOUND, Ended.BUDGET)
+    assert stopped.why in (SearchEnd.FOUND, SearchEnd.BUDGET)
     assert spent_s <= budget_s or len(machine.steps) == 1  # the first step has nothing to go by
 
 
@@ -187,7 +195,7 @@ def test_an_interval_stays_open_where_the_budget_ends_first() -> None:
     machine.seconds = lambda n, _is_fresh: 20.0 + n
     stopped = machine.search(question(budget_s=100.0, hold_s=10.0))
     found = answer(machine.steps)
-    assert stopped.why is Ended.BUDGET
+    assert stopped.why is SearchEnd.BUDGET
     assert "N = 40, would take about 62 s, and 5 s of the budget are left" in stopped.said
     assert (found.held, found.broke, found.first) == (20, None, ())
 
@@ -198,7 +206,7 @@ def test_nothing_beyond_what_the_machine_carries_is_asked(edge: int, most: int, 
     stopped = machine.search(question(start=start))
     assert all(a.n <= most for a in machine.asked[1:] if a.n > start)
     if edge > max(most, start):
-        assert stopped.why is Ended.MACHINE
+        assert stopped.why is SearchEnd.MACHINE
         assert f"N = {most}" in stopped.said
         assert answer(machine.steps).held >= most / 1.1 or start > most
 
@@ -219,18 +227,18 @@ def test_what_an_interrupted_search_measured_is_not_measured_again() -> None:
 
 
 def test_an_invalid_step_says_nothing_is_measured_again_and_then_gives_up() -> None:
-    steps = [step(5), step(10, Outcome.INVALID)]
+    steps = [step(5), step(10, StepOutcome.INVALID)]
     assert next_action(question(), steps, left_s=MUCH_S) == Measure(10, is_fresh=True)
 
-    steps.append(step(10, Outcome.INVALID, launch=1))
+    steps.append(step(10, StepOutcome.INVALID, launch=1))
     assert next_action(question(), steps, left_s=MUCH_S) == Stop(
-        Ended.LOAD, "N = 10 was invalid 2 times: k6 dropped 3 iterations"
+        SearchEnd.LOAD, "N = 10 was invalid 2 times: k6 dropped 3 iterations"
     )
     assert answer(steps) == answer([step(5)])
 
 
 def test_an_invalid_step_that_is_valid_later_lets_the_search_go_on() -> None:
-    steps = [step(5), step(10, Outcome.INVALID), step(10, launch=1)]
+    steps = [step(5), step(10, StepOutcome.INVALID), step(10, launch=1)]
     assert next_action(question(), steps, left_s=MUCH_S) == Measure(20, is_fresh=False)
 
 
@@ -255,7 +263,7 @@ def test_an_invalid_step_that_is_valid_later_lets_the_search_go_on() -> None:
 def test_an_answer_is_what_held_and_what_broke_every_time(
     seen: Sequence[tuple[int, bool]], expected: tuple[int, int | None, tuple[int, ...]]
 ) -> None:
-    steps = [step(n, Outcome.HELD if is_held else Outcome.BROKE) for n, is_held in seen]
+    steps = [step(n, StepOutcome.HELD if is_held else StepOutcome.BROKE) for n, is_held in seen]
     found = answer(steps)
     assert (found.held, found.broke, found.disagreed) == expected
 
@@ -263,8 +271,8 @@ def test_an_answer_is_what_held_and_what_broke_every_time(
 def test_what_broke_first_is_what_broke_at_the_smallest_n() -> None:
     steps = [
         step(5),
-        replace(step(40, Outcome.BROKE), broke=("memory",)),
-        replace(step(20, Outcome.BROKE), broke=("files(server)", "memory")),
+        replace(step(40, StepOutcome.BROKE), broke=("memory",)),
+        replace(step(20, StepOutcome.BROKE), broke=("files(server)", "memory")),
         replace(step(20), failed="the server died"),
     ]
     assert answer(steps).first == ("files(server)", "memory", "alive")

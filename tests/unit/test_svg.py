@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.model.metric import Scale
 from pipeline.model.subject import Arm
-from pipeline.model.traces import Distribution, Track, Tracked
+from pipeline.model.traces import Distribution, Track, TrackPair
 from pipeline.render import forest, pictures, svg
 from tests import pages
 
@@ -93,7 +93,7 @@ def test_two_looks_are_marks_and_many_a_line() -> None:
     def drawn(count: int) -> str:
         values = tuple(float(i) for i in range(count))
         track = Track(values, values, values, values)
-        return pictures.over_time(Tracked("w", "server.goroutines", "1", {Arm.CANDIDATE: track}))
+        return pictures.over_time(TrackPair("w", "server.goroutines", "1", {Arm.CANDIDATE: track}))
 
     assert drawn(2).count('class="dot candidate"') == 2
     assert 'class="line' not in drawn(2)

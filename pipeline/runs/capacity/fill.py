@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.drivers.k6.command import LOG, POINTS, argv, environment, setup_failures
 from pipeline.drivers.k6.csv_points import read_series
 from pipeline.drivers.k6.settings import K6, SCRIPTS
-from pipeline.model.capacity import Question, Things
+from pipeline.model.capacity import CapacityQuestion, CountedResource
 from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm
 from pipeline.system import paths, processes
@@ -49,8 +49,8 @@ class Filled:
 
 
 def fill(
-    question: Question,
-    things: Things,
+    question: CapacityQuestion,
+    things: CountedResource,
     span: range,
     target: Target,
     *,
@@ -73,7 +73,7 @@ def fill(
         CommandError: k6 failed, and not only some of what it sent.
         LoadError: What `check` raises.
     """
-    asked = len(span) * (question.projects if things is Things.OBJECTS else 1)
+    asked = len(span) * (question.projects if things is CountedResource.OBJECTS else 1)
     settings = K6(
         kind="k6",
         script=SCRIPT,
@@ -103,7 +103,7 @@ def fill(
     return filled
 
 
-def probing(question: Question, n: int) -> K6:
+def probing(question: CapacityQuestion, n: int) -> K6:
     """Return the load that probes a build with N things."""
     times_s = [x.below for x in question.limits if x.unit == "s" and x.quantity != "ready"]
     longest_s = _OF_A_LIMIT * max(times_s, default=0.0)
@@ -113,7 +113,7 @@ def probing(question: Question, n: int) -> K6:
         rate=question.rate,
         duration_s=question.hold_s,
         warmup_s=_WARMUP_S,
-        projects=n if question.things is Things.PROJECTS else question.projects,
+        projects=n if question.things is CountedResource.PROJECTS else question.projects,
         object_bytes=question.object_bytes,
         requests_per_iteration=OPERATIONS_PER_ITERATION,
         request_timeout_s=min(max(longest_s, _LEAST_TIMEOUT_S), _MOST_TIMEOUT_S),
@@ -121,7 +121,7 @@ def probing(question: Question, n: int) -> K6:
     )
 
 
-def ready_timeout_s(question: Question) -> float:
+def ready_timeout_s(question: CapacityQuestion) -> float:
     """Return how many seconds a Project may take: twice its limit, where that is longer."""
     limits_s = [limit.below for limit in question.limits if limit.quantity == "ready"]
     return max([READY_TIMEOUT_S, *(2 * limit_s for limit_s in limits_s)])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.drivers.k6.driver import K6Driver
 from pipeline.model import headroom as rooms
-from pipeline.model.capacity import Question, Things
+from pipeline.model.capacity import CapacityQuestion, CountedResource
 from pipeline.model.headroom import Headroom
 from pipeline.model.ports import Artifact, Environment, Load, Program, Span, Target
 from pipeline.model.results import Reading
@@ -61,7 +61,7 @@ class K6Bench:
         room: Tells what the machine has left, given the processes by component.
     """
 
-    question: Question
+    question: CapacityQuestion
     environment: Environment
     artifact: Artifact
     k6: Program
@@ -130,10 +130,10 @@ class _Launch:
         says the same of it as one that has doubled up to it.
         """
         question = self.bench.question
-        if question.things is Things.OBJECTS:
+        if question.things is CountedResource.OBJECTS:
             if not self.projects:
-                made = self._fill(Things.PROJECTS, range(question.projects))
-                if failed := self._missing(Things.PROJECTS, made):
+                made = self._fill(CountedResource.PROJECTS, range(question.projects))
+                if failed := self._missing(CountedResource.PROJECTS, made):
                     return None, failed
         elif self.n < n // 2:
             made = self._fill(question.things, range(self.n, n // 2))
@@ -142,7 +142,7 @@ class _Launch:
         made = self._fill(question.things, range(self.n, n))
         return made.ready_s, self._missing(question.things, made)
 
-    def _fill(self, things: Things, span: range) -> fill.Filled:
+    def _fill(self, things: CountedResource, span: range) -> fill.Filled:
         self.tell(f"make {things} {span.start + 1} to {span.stop}")
         folder = self.out / f"{span.stop:07}-{things}"
         folder.mkdir()
@@ -155,19 +155,19 @@ class _Launch:
             out=folder,
             check=self._check,
         )
-        if things is Things.PROJECTS:
+        if things is CountedResource.PROJECTS:
             self.projects = span.stop
         if things is self.bench.question.things:
             self.n = span.stop
         return made
 
-    def _missing(self, things: Things, made: fill.Filled) -> str:
+    def _missing(self, things: CountedResource, made: fill.Filled) -> str:
         if not made.missing:
             return ""
         question = self.bench.question
         mostly = f"; most bad answers were {made.mostly}" if made.mostly else ""
         what = f"{made.missing} of {made.asked} {things} that were added"
-        if things is Things.OBJECTS:
+        if things is CountedResource.OBJECTS:
             return f"{what} could not be made{mostly}"
         return f"{what} were not Ready within {fill.ready_timeout_s(question):g} s{mostly}"
 

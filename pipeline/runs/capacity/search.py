@@ -12,7 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from pipeline.model.capacity import Answer, Capacity, Ended, Outcome, Question, Step
+from pipeline.model.capacity import (
+    Capacity,
+    CapacityAnswer,
+    CapacityQuestion,
+    CapacityStep,
+    SearchEnd,
+    StepOutcome,
+)
 
 INVALID_AT_MOST = 2
 """So often one N may be invalid before the search gives up."""
@@ -37,12 +44,16 @@ class Measure:
 class Stop:
     """Measure no more."""
 
-    why: Ended
+    why: SearchEnd
     said: str
 
 
 def next_action(
-    question: Question, steps: Sequence[Step], *, left_s: float, reachable: int | None = None
+    question: CapacityQuestion,
+    steps: Sequence[CapacityStep],
+    *,
+    left_s: float,
+    reachable: int | None = None,
 ) -> Measure | Stop:
     """Return what to do now.
 
@@ -56,24 +67,24 @@ def next_action(
     if isinstance(action, Stop):
         return action
     if left_s <= 0:
-        return Stop(Ended.BUDGET, f"the budget of {question.budget_s:g} s is over")
+        return Stop(SearchEnd.BUDGET, f"the budget of {question.budget_s:g} s is over")
     if steps and (needed_s := expected_s(question, steps, action)) > left_s:
         return Stop(
-            Ended.BUDGET,
+            SearchEnd.BUDGET,
             f"the next step, N = {action.n}, would take about {needed_s:.0f} s,"
             f" and {left_s:.0f} s of the budget are left",
         )
     return action
 
 
-def answer(steps: Sequence[Step]) -> Answer:
+def answer(steps: Sequence[CapacityStep]) -> CapacityAnswer:
     """Return the edge that the steps show; an interval from nothing to nothing without any."""
     counts = _counts(steps)
     held = {n for n, (holds, _) in counts.items() if holds}
     broke = {n for n, (_, breaks) in counts.items() if breaks}
     low = max((n for n in held if n < min(broke, default=math.inf)), default=0)
     high = min((n for n in broke if n > max(held, default=0)), default=None)
-    return Answer(
+    return CapacityAnswer(
         held=low,
         broke=high,
         first=_first(steps, min(broke, default=None)),
@@ -81,7 +92,7 @@ def answer(steps: Sequence[Step]) -> Answer:
     )
 
 
-def added(capacity: Capacity, step: Step) -> Capacity:
+def added(capacity: Capacity, step: CapacityStep) -> Capacity:
     """Return what is known with one more step."""
     steps = (*capacity.steps, step)
     return replace(capacity, steps=steps, answer=answer(steps))
@@ -95,7 +106,7 @@ def reopened(capacity: Capacity, budget_s: float | None) -> Capacity:
     return replace(capacity, question=question, ended=None, ended_by="")
 
 
-def broken(question: Question, values: dict[str, float]) -> tuple[str, ...]:
+def broken(question: CapacityQuestion, values: dict[str, float]) -> tuple[str, ...]:
     """Return the quantities at or above their limit, the farthest first."""
     shares = {
         limit.quantity: values[limit.quantity] / limit.below
@@ -105,12 +116,12 @@ def broken(question: Question, values: dict[str, float]) -> tuple[str, ...]:
     return tuple(sorted((q for q in shares if shares[q] >= 1), key=lambda q: -shares[q]))
 
 
-def unmeasured(question: Question, values: dict[str, float]) -> tuple[str, ...]:
+def unmeasured(question: CapacityQuestion, values: dict[str, float]) -> tuple[str, ...]:
     """Return the limited quantities that a step has no value of."""
     return tuple(limit.quantity for limit in question.limits if limit.quantity not in values)
 
 
-def expected_s(question: Question, steps: Sequence[Step], action: Measure) -> float:
+def expected_s(question: CapacityQuestion, steps: Sequence[CapacityStep], action: Measure) -> float:
     """Return about how many seconds a step takes, from at least one step before it.
 
     The second step adds as much as the first, and needs no launch.  Later ones add twice as much
@@ -129,7 +140,7 @@ def expected_s(question: Question, steps: Sequence[Step], action: Measure) -> fl
     return sum(step.duration_s for step in grown) * min(1.0, action.n / top)
 
 
-def reachable(steps: Sequence[Step], room: dict[str, float]) -> int | None:
+def reachable(steps: Sequence[CapacityStep], room: dict[str, float]) -> int | None:
     """Return the largest N that the machine carries if the present launch grows on as it did.
 
     Args:
@@ -151,9 +162,11 @@ def reachable(steps: Sequence[Step], room: dict[str, float]) -> int | None:
     return math.floor(min(most)) if most else None
 
 
-def _wanted(question: Question, steps: Sequence[Step], reachable: int | None) -> Measure | Stop:
+def _wanted(
+    question: CapacityQuestion, steps: Sequence[CapacityStep], reachable: int | None
+) -> Measure | Stop:
     counts = _counts(steps)
-    if steps and steps[-1].outcome is Outcome.INVALID:
+    if steps and steps[-1].outcome is StepOutcome.INVALID:
         return _once_more(steps)
     if not counts:
         return Measure(question.start, is_fresh=True)
@@ -164,7 +177,7 @@ def _wanted(question: Question, steps: Sequence[Step], reachable: int | None) ->
 
 
 def _inwards(
-    question: Question, counts: dict[int, tuple[int, int]], held: int, broke: int
+    question: CapacityQuestion, counts: dict[int, tuple[int, int]], held: int, broke: int
 ) -> Measure | Stop:
     """Narrow what is between the two sides of the edge, then measure both again."""
     smallest = min(n for n, (_, breaks) in counts.items() if breaks)
@@ -178,49 +191,51 @@ def _inwards(
     for side in (held, broke):
         if side and sum(counts[side]) < question.repeats:
             return Measure(side, is_fresh=True)
-    return Stop(Ended.FOUND, "the edge is found, and both of its sides were measured again")
+    return Stop(SearchEnd.FOUND, "the edge is found, and both of its sides were measured again")
 
 
-def _upwards(question: Question, top: int, reachable: int | None) -> Measure | Stop:
+def _upwards(question: CapacityQuestion, top: int, reachable: int | None) -> Measure | Stop:
     """Double, or go as far as the machine carries where that is not as far."""
     if reachable is None or reachable >= 2 * top:
         return Measure(2 * top, is_fresh=False)
     if reachable > top * (1 + question.resolution):
         return Measure(reachable, is_fresh=False)
     return Stop(
-        Ended.MACHINE,
+        SearchEnd.MACHINE,
         f"the machine carries about N = {reachable}, as far as memory, open files and disk grow on"
         " as they did; the build may hold more on a larger one",
     )
 
 
-def _once_more(steps: Sequence[Step]) -> Measure | Stop:
+def _once_more(steps: Sequence[CapacityStep]) -> Measure | Stop:
     """Measure an invalid step again, or give up."""
     last = steps[-1]
-    tries = sum(step.n == last.n and step.outcome is Outcome.INVALID for step in steps)
+    tries = sum(step.n == last.n and step.outcome is StepOutcome.INVALID for step in steps)
     if tries < INVALID_AT_MOST:
         return Measure(last.n, is_fresh=True)
-    return Stop(Ended.LOAD, f"N = {last.n} was invalid {tries} times: {'; '.join(last.invalid)}")
+    return Stop(
+        SearchEnd.LOAD, f"N = {last.n} was invalid {tries} times: {'; '.join(last.invalid)}"
+    )
 
 
-def _counts(steps: Sequence[Step]) -> dict[int, tuple[int, int]]:
+def _counts(steps: Sequence[CapacityStep]) -> dict[int, tuple[int, int]]:
     """Return how often each N held and broke; an N that was only invalid is not in it."""
     counts: dict[int, tuple[int, int]] = {}
     for step in steps:
-        if step.outcome is not Outcome.INVALID:
+        if step.outcome is not StepOutcome.INVALID:
             holds, breaks = counts.get(step.n, (0, 0))
-            is_held = step.outcome is Outcome.HELD
+            is_held = step.outcome is StepOutcome.HELD
             counts[step.n] = (holds + is_held, breaks + (not is_held))
     return counts
 
 
-def _first(steps: Sequence[Step], n: int | None) -> tuple[str, ...]:
+def _first(steps: Sequence[CapacityStep], n: int | None) -> tuple[str, ...]:
     """Return all that broke at one N, in the order of the first step that broke there."""
-    broke = [s for s in steps if s.n == n and s.outcome is Outcome.BROKE]
+    broke = [s for s in steps if s.n == n and s.outcome is StepOutcome.BROKE]
     names = [name for s in broke for name in ((ALIVE,) if s.failed else s.broke)]
     return tuple(dict.fromkeys(names))
 
 
-def _is_alone(steps: Sequence[Step], step: Step) -> bool:
+def _is_alone(steps: Sequence[CapacityStep], step: CapacityStep) -> bool:
     """Tell whether a step had a launch of its own."""
     return step.launch != steps[0].launch and sum(s.launch == step.launch for s in steps) == 1

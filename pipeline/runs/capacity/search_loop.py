@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from pipeline.model.capacity import Capacity, Ended, Question, Step
+from pipeline.model.capacity import Capacity, CapacityQuestion, CapacityStep, SearchEnd
 from pipeline.runs.capacity import search
 from pipeline.system.log import log
 
@@ -111,14 +111,14 @@ def steps(
                 measured = launch.measure(action.n, told)
             except OutOfTimeError:
                 said = f"the budget ended before N = {action.n} was measured"
-                yield replace(capacity, ended=Ended.BUDGET, ended_by=said)
+                yield replace(capacity, ended=SearchEnd.BUDGET, ended_by=said)
                 return
             except OutOfRoomError as error:
                 said = f"the machine gave out on the way to N = {action.n}: {error}"
-                yield replace(capacity, ended=Ended.MACHINE, ended_by=said)
+                yield replace(capacity, ended=SearchEnd.MACHINE, ended_by=said)
                 return
             duration_s = round(clock() - began_s, 3)
-            step = Step(action.n, number, began_at, duration_s, measured.values)
+            step = CapacityStep(action.n, number, began_at, duration_s, measured.values)
             step = _judged(capacity.question, step, measured)
             capacity = search.added(capacity, step)
             log.info("N = %s: %s", step.n, _said(step))
@@ -128,7 +128,7 @@ def steps(
                 launch = None
 
 
-def _judged(question: Question, step: Step, measured: Measured) -> Step:
+def _judged(question: CapacityQuestion, step: CapacityStep, measured: Measured) -> CapacityStep:
     """Return a step with what broke; what did not count is no reason where something did.
 
     A load that was lighter than asked makes a build look better, so what broke under it broke.
@@ -146,6 +146,6 @@ def _judged(question: Question, step: Step, measured: Measured) -> Step:
     )
 
 
-def _said(step: Step) -> str:
+def _said(step: CapacityStep) -> str:
     why = step.failed or ", ".join(step.broke) or "; ".join(step.invalid)
     return f"{step.outcome}{f' ({why})' if why else ''}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline import toolchain
 from pipeline.environments.local import LocalSettings
 from pipeline.judge.stats.summary import QUANTILES, min_values
-from pipeline.model.capacity import Capacity, Ended, Question, Things
+from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource, SearchEnd
 from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.results import Tool
@@ -37,7 +37,7 @@ from pipeline.system.private_folder import measurement_lock
 REPORT_TEXT = "capacity.txt"
 CURVE = "capacity.svg"
 
-STARTS = {Things.PROJECTS: 5, Things.OBJECTS: 100}
+STARTS = {CountedResource.PROJECTS: 5, CountedResource.OBJECTS: 100}
 """The first N, unless another is asked for."""
 
 LEAST_HOLD_S = 3.0
@@ -108,16 +108,16 @@ def wish(args: argparse.Namespace) -> Wish:
     )
 
 
-def question_of(wish: Wish) -> Question:
+def question_of(wish: Wish) -> CapacityQuestion:
     """Return what a wish means.
 
     Raises:
         ConfigError: It cannot be answered.
     """
-    things = Things(wish.things)
+    things = CountedResource(wish.things)
     try:
         limits = parse_limits(wish.limits)
-        question = Question(
+        question = CapacityQuestion(
             things=things,
             limits=limits,
             budget_s=wish.budget_s,
@@ -130,12 +130,12 @@ def question_of(wish: Wish) -> Question:
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    if things is Things.PROJECTS and wish.projects is not None:
+    if things is CountedResource.PROJECTS and wish.projects is not None:
         raise ConfigError(
             "--projects says in how many Projects the objects are, and has no meaning here",
             hint="`capacity objects`, or --start for the first number of Projects",
         )
-    if things is Things.OBJECTS and any(limit.quantity == "ready" for limit in limits):
+    if things is CountedResource.OBJECTS and any(limit.quantity == "ready" for limit in limits):
         raise ConfigError(
             "`ready` is the time of Projects that are added, and `capacity objects` adds none",
             hint="`capacity projects`, or a limit of p99(create)",
@@ -213,7 +213,7 @@ def write(capacity: Capacity, out: Path) -> bool:
 
 def exit_code(capacity: Capacity) -> Exit:
     """Return how the process ends: an answer is success, whatever it is."""
-    if capacity.ended is Ended.LOAD or not capacity.steps:
+    if capacity.ended is SearchEnd.LOAD or not capacity.steps:
         return Exit.WRONG_LOAD
     return Exit.NO_REGRESSION
 
@@ -267,7 +267,7 @@ def _same(what: str, before: str, now: str) -> None:
         )
 
 
-def _has_enough_values(question: Question) -> None:
+def _has_enough_values(question: CapacityQuestion) -> None:
     """Return if a hold has enough requests for each percentile that has a limit."""
     if question.hold_s < LEAST_HOLD_S:
         raise ConfigError(

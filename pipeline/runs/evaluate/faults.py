@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline.model.evaluation import Seen
+from pipeline.model.evaluation import FaultDetection
 from pipeline.model.report import Report, Verdict
 from pipeline.model.request import RunRequest
 from pipeline.runs import run, suite_file
@@ -94,7 +94,7 @@ class Faults:
     out: Path
     is_trusted: bool = False
 
-    def rows(self) -> Iterator[Seen]:
+    def rows(self) -> Iterator[FaultDetection]:
         """Yield a row for each fault; one that was measured is not measured again.
 
         Raises:
@@ -118,13 +118,15 @@ class Faults:
         except LoadError as error:
             log.warning("%s: %s", candidate, error)
             failed = [w.driver.kind for w in self.suite.workloads if f" {w.name}: " in f"{error}"]
-            row = Seen(name, 0, {}, {}, {kind: str(error) for kind in failed})
+            row = FaultDetection(name, 0, {}, {}, {kind: str(error) for kind in failed})
             for kind in {w.driver.kind for w in self.suite.workloads if failed} - set(failed):
                 row = self._alone(candidate, row, workload, kind)
         folder.mkdir(exist_ok=True)
         codec.SEEN.write(folder / SEEN, row)
 
-    def _alone(self, candidate: str, row: Seen, workload: str, kind: str) -> Seen:
+    def _alone(
+        self, candidate: str, row: FaultDetection, workload: str, kind: str
+    ) -> FaultDetection:
         """Return a row with what one driver alone sees of the fault."""
         folder = self.out / f"{row.fault.partition('=')[0]}-{kind}"
         try:
@@ -145,7 +147,7 @@ class Faults:
         )
         return run.run(request, folder)
 
-    def seen(self, fault: str, report: Report) -> Seen:
+    def seen(self, fault: str, report: Report) -> FaultDetection:
         """Return which gating metrics of which driver are red in a report."""
         red: dict[str, list[str]] = {}
         own: dict[str, list[str]] = {}
@@ -164,7 +166,7 @@ class Faults:
             if select.startswith(_OWN[kind]):
                 own.setdefault(kind, []).append(key)
         pairs = len(report.results.valid_pairs)
-        return Seen(fault, pairs, _frozen(red), _frozen(own))
+        return FaultDetection(fault, pairs, _frozen(red), _frozen(own))
 
 
 def only(text: str, name: str, kind: str = "") -> str:

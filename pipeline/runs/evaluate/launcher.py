@@ -11,7 +11,7 @@ from random import Random
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.registry import driver_of
-from pipeline.model.evaluation import Attempt, Rung
+from pipeline.model.evaluation import LoadLevel, WorkloadAttempt
 from pipeline.model.ports import Artifact, DriverSettings, Environment, Load, Program, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
@@ -60,7 +60,7 @@ class Bench:
     out: Path
     progress: Progress
 
-    def attempts(self, repetitions: range, of: int, seed: int) -> Iterator[Attempt]:
+    def attempts(self, repetitions: range, of: int, seed: int) -> Iterator[WorkloadAttempt]:
         """Yield each workload by each driver, in an order drawn anew for each launch.
 
         Args:
@@ -88,7 +88,7 @@ class Bench:
                     )
                     yield replace(attempt, repetition=repetition)
 
-    def rungs(self, seed: int) -> Iterator[Rung]:
+    def rungs(self, seed: int) -> Iterator[LoadLevel]:
         """Yield ever larger loads of each driver, up to the first that it does not hold.
 
         Raises:
@@ -116,7 +116,7 @@ class Bench:
     def _of(self, name: str) -> Sequence[Workload]:
         return [w for w in self.suite.workloads if workload_of(w) == name]
 
-    def _attempt(self, workload: Workload, target: Target, out: Path, seed: int) -> Attempt:
+    def _attempt(self, workload: Workload, target: Target, out: Path, seed: int) -> WorkloadAttempt:
         clock = SteadyClock()
         began = clock.now_s()
         with watched(self._paths(workload.driver)) as use:
@@ -128,7 +128,7 @@ class Bench:
         requests = _value(readings, "server.requests")
         span = load.spans[_ARM] if load else None
         kept = [path for path in out.rglob("*") if path.is_file()]
-        return Attempt(
+        return WorkloadAttempt(
             workload=workload_of(workload),
             driver=workload.driver.kind,
             repetition=0,
@@ -154,7 +154,7 @@ class Bench:
         *,
         what: str,
         size: float,
-    ) -> Rung:
+    ) -> LoadLevel:
         workload = self.suite.workloads[0].model_copy(update={"driver": driver, "probes": ()})
         began = time.monotonic()
         with watched(self._paths(driver)) as use:
@@ -165,7 +165,7 @@ class Bench:
         cut_off = _value(readings, "cut_off")
         if cut_off and not invalid:  # the build does not hold this load, whoever sends it
             invalid = (f"{cut_off:.0f} answers did not come in time",)
-        return Rung(
+        return LoadLevel(
             driver=driver.kind,
             asked=size,
             what=what,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.drivers.clusterloader2.phases import CONFIGS
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
-from pipeline.model.evaluation import Script
+from pipeline.model.evaluation import WorkloadSource
 from pipeline.model.ports import DriverSettings
 from pipeline.runs.evaluate.launcher import workload_of
 from pipeline.runs.suite_file import Suite
@@ -14,13 +14,13 @@ from pipeline.system import paths as files
 _COMMENTS = ("//", "/*", "*", "#")
 
 
-def scripts(suite: Suite) -> tuple[Script, ...]:
+def scripts(suite: Suite) -> tuple[WorkloadSource, ...]:
     """Return what every workload of a suite is written in."""
     found = []
     for workload in suite.workloads:
         own, shared = _files(workload.driver)
         found.append(
-            Script(
+            WorkloadSource(
                 workload=workload_of(workload),
                 driver=workload.driver.kind,
                 files=(len(own), len(shared)),

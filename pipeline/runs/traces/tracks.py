@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.model.subject import Arm
-from pipeline.model.traces import Track, Tracked
+from pipeline.model.traces import Track, TrackPair
 from pipeline.system.sanitize import truncate
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def tracked(
     places: Mapping[Arm, Sequence[Path]],
     unread: list[str],
     allowed: LooksAllowance | None = None,
-) -> list[Tracked]:
+) -> list[TrackPair]:
     """Return every quantity that both the probes and the folder kept over time.
 
     Args:
@@ -78,7 +78,7 @@ def tracked(
         tracks = {
             arm: track(pairs, is_counter=unit == "cores") for arm, pairs in seen[name].items()
         }
-        found.append(Tracked(workload, name, unit, tracks))
+        found.append(TrackPair(workload, name, unit, tracks))
     return found
 
 
