@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.system import paths, processes
 from pipeline.toolchain import go
-from pipeline.toolchain.programs import needed
+from pipeline.toolchain.programs import minimum_go
 
 
 def go_tests(module: str, out: Path, *args: str, variables: Mapping[str, str] | None = None) -> str:
@@ -21,7 +21,7 @@ def go_tests(module: str, out: Path, *args: str, variables: Mapping[str, str] | 
     Raises:
         LaunchError: One failed.
     """
-    chosen, log = go.find(needed()), out / "go-test.log"
+    chosen, log = go.find(minimum_go()), out / "go-test.log"
     processes.run(
         [str(chosen.path), "test", "-trimpath", "-buildvcs=false", *args],
         output=log,

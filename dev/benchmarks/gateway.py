@@ -19,7 +19,7 @@ from pipeline.environments.local import LocalSettings
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.system import http_client
-from pipeline.toolchain.monitoring import gateway
+from pipeline.toolchain.programs import gateway
 from tests.loopback import answering
 
 _PAIRS = 3000
@@ -52,7 +52,7 @@ _TARGETS = (
 
 def main(_argv: list[str]) -> None:
     """Print the latency of pairs of one request each way, and the CPU at a rate."""
-    artifacts = {Arm.CANDIDATE: toolchain.reference(parse_spec("reference"))}
+    artifacts = {Arm.CANDIDATE: toolchain.build_reference(parse_spec("reference"))}
     programs = {"gateway": gateway()}
     with tempfile.TemporaryDirectory() as folder:
         for name in ("environment", "out", "private"):

@@ -165,7 +165,7 @@ def save_baseline(out: Path, name: str) -> Path:
             f"{out}: {len(valid)} of {needed} pairs were measured",
             hint="finish it with `run --resume`",
         )
-    subject = toolchain.pinned(results.subjects[Arm.CANDIDATE])
+    subject = toolchain.pin(results.subjects[Arm.CANDIDATE])
     samples = tuple(
         replace(s.of_pairs(valid), denominators=()) for s in results.samples[Arm.CANDIDATE]
     )

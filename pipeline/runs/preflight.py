@@ -69,6 +69,6 @@ def _object_counts(plan: Plan) -> sizing.ObjectCounts:
 
 def _footprints(specs: Sequence[Spec]) -> list[sizing.Footprint]:
     return [
-        sizing.footprint(spec.product, is_shared=toolchain.shares_connections(spec))
+        sizing.footprint(spec.product, is_shared=toolchain.shares_etcd_connections(spec))
         for spec in specs
     ]

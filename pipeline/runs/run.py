@@ -358,4 +358,4 @@ def _rebuild(subject: Subject) -> Artifact:
 
 def _tools(programs: Mapping[str, Program]) -> dict[str, Tool]:
     tools = {name: Tool(program.version, program.digest) for name, program in programs.items()}
-    return {**tools, "milo-perf": toolchain.ourselves()}
+    return {**tools, "milo-perf": toolchain.own_version()}

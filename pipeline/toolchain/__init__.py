@@ -5,20 +5,23 @@ from types import MappingProxyType
 
 from pipeline.model.ports import Program
 from pipeline.model.results import Machine
-from pipeline.toolchain.ahead import first_builds
-from pipeline.toolchain.clusterloader2 import clusterloader2
-from pipeline.toolchain.connections import shares_connections
-from pipeline.toolchain.expand import expander
-from pipeline.toolchain.faults import FAULTS
-from pipeline.toolchain.free_resources import headroom
-from pipeline.toolchain.kind import kind, kubectl
-from pipeline.toolchain.load_agent import load_agent
-from pipeline.toolchain.machine import machine
-from pipeline.toolchain.milo import BASELINE_BINARY, BINARY
-from pipeline.toolchain.monitoring import gateway, prometheus
-from pipeline.toolchain.programs import etcd, k6, ourselves
-from pipeline.toolchain.reference import reference
-from pipeline.toolchain.subjects import artifact, check, pinned
+from pipeline.toolchain.machine import headroom, read_machine
+from pipeline.toolchain.milo import BASELINE_BINARY, BINARY, shares_etcd_connections
+from pipeline.toolchain.programs import (
+    clusterloader2,
+    etcd,
+    expander,
+    first_builds,
+    gateway,
+    k6,
+    kind,
+    kubectl,
+    load_agent,
+    own_version,
+    prometheus,
+)
+from pipeline.toolchain.reference import FAULTS, build_reference
+from pipeline.toolchain.subjects import artifact, check, pin
 
 PROGRAMS: Mapping[str, Callable[[], Program]] = MappingProxyType(
     {
@@ -33,28 +36,28 @@ PROGRAMS: Mapping[str, Callable[[], Program]] = MappingProxyType(
         "kubectl": kubectl,
     }
 )
-"""What finds or builds each program that a run may want, by its name."""
+"""Functions that find or build each program, by its name."""
 
 
 def programs_of(names: Iterable[str]) -> dict[str, Program]:
-    """Return programs by their names, each built if it is not yet.
+    """Return programs by their names, each built if it is not in the cache.
 
     Raises:
-        PipelineError: One is missing, something else, or cannot be built.
+        PipelineError: One is missing, is another program, or cannot be built.
     """
     return {name: PROGRAMS[name]() for name in names}
 
 
 def machine_with(programs: Mapping[str, Program], facts: Mapping[str, str]) -> Machine:
-    """Return this machine; its fingerprint has the versions of programs, and facts of where we run.
+    """Return this machine, with versions of programs and facts of the environment as fingerprint.
 
     Args:
-        programs: By name, those that take part.
-        facts: Of the environment.
+        programs: Programs that take part, by name.
+        facts: Facts of the environment.
     """
-    found = machine()
+    machine = read_machine()
     versions = {name: program.version for name, program in programs.items()}
-    return Machine({**found.fingerprint, **versions, **facts}, found.facts)
+    return Machine({**machine.fingerprint, **versions, **facts}, machine.facts)
 
 
 __all__ = [
@@ -63,6 +66,7 @@ __all__ = [
     "FAULTS",
     "PROGRAMS",
     "artifact",
+    "build_reference",
     "check",
     "clusterloader2",
     "etcd",
@@ -74,12 +78,11 @@ __all__ = [
     "kind",
     "kubectl",
     "load_agent",
-    "machine",
     "machine_with",
-    "ourselves",
-    "pinned",
+    "own_version",
+    "pin",
     "programs_of",
     "prometheus",
-    "reference",
-    "shares_connections",
+    "read_machine",
+    "shares_etcd_connections",
 ]

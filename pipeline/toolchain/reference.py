@@ -1,24 +1,77 @@
-"""Build the reference server: from the source as it stands, or as git once stored it."""
+"""The embedded reference server: check its faults, and build it from any of its versions."""
 
+import difflib
+import math
+import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.model.ports import Artifact
 from pipeline.model.subject import Spec, Subject, parse_spec
 from pipeline.system import paths
-from pipeline.system.errors import BaselineError
+from pipeline.system.errors import BaselineError, ConfigError
 from pipeline.toolchain import git, go
 from pipeline.toolchain.build import Recipe, build
-from pipeline.toolchain.faults import check
+
+FAULTS = {
+    "slow-create": "duration",
+    "slow-list": "duration",
+    "slow-tail": "share:duration",
+    "cpu": "duration",
+    "leak-memory": "bytes",
+    "leak-goroutines": "rate",
+    "leak-project-goroutines": "count",
+    "leak-files": "count",
+    "orphans": "count",
+    "errors": "share",
+    "hang": "share",
+    "slow-ready": "duration",
+    "never-ready": "share",
+    "project-lock": "duration",
+    "slow-gc": "duration",
+    "stuck-gc": "share",
+    "crash-after": "duration",
+}
+"""Type of each fault's size; the server's own table is in go/reference/internal/faults."""
+
+_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
+_DURATION = re.compile(rf"0|(?:{_NUMBER}(?:ns|us|µs|ms|s|m|h))+")
+_BYTES = re.compile(rf"({_NUMBER})(GiB|MiB|KiB|B|)")
+_SHARE = re.compile(rf"({_NUMBER})(%?)")
+_FACTOR = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1, "": 1}
+_MAX_BYTES = 2**30
+_MAX_RATE = 1_000_000
 
 
-def reference(spec: Spec, source: Path | None = None) -> Artifact:
-    """Return the reference server that a spec names, built if it is not yet.
+def check(spec: Spec) -> None:
+    """Return if the server accepts every fault of a spec, so that a typing error costs no build.
+
+    Raises:
+        ConfigError: Naming the fault, and the nearest known name or an example of its size.
+    """
+    for name, size in spec.settings:
+        if name not in FAULTS:
+            near = difflib.get_close_matches(name, FAULTS, n=1, cutoff=0.0)[0]
+            raise ConfigError(
+                f"`{spec}`: the reference has no fault `{name}`; did you mean `{near}`?",
+                hint=f"known faults: {', '.join(FAULTS)}",
+            )
+        is_size, example = _SIZES[FAULTS[name]]
+        if not is_size(size):
+            raise ConfigError(
+                f"`{spec}`: `{size}` is not a {FAULTS[name]}, which `{name}` needs",
+                hint=f"write it like {example}",
+            )
+
+
+def build_reference(spec: Spec, source: Path | None = None) -> Artifact:
+    """Return the reference server of a spec, built if it is not in the cache.
 
     Args:
-        spec: With a tree id for a source of the past, and the faults to start it with.
-        source: Folder of the present source; the project's own unless a test brings another.
+        spec: Spec; its revision is the git tree of a past source, or empty for the present one.
+        source: Folder of the present source; by default the project's own.
 
     Raises:
         ConfigError: The server does not know a fault.
@@ -29,22 +82,22 @@ def reference(spec: Spec, source: Path | None = None) -> Artifact:
     source = source or paths.project_path("go", "reference")
     present = git.tree(source)
     if spec.revision in ("", present):
-        return _built(spec, source, present, _modified(spec, source, present))
+        return _build(spec, source, present, _modified(spec, source, present))
     with tempfile.TemporaryDirectory(prefix="reference-") as past:
         git.extract(spec.revision, source, Path(past))
-        return _built(spec, Path(past), spec.revision, "no")
+        return _build(spec, Path(past), spec.revision, "no")
 
 
 def recipe(source: Path) -> Recipe:
-    """Return what is built for the reference server."""
+    """Return the recipe for the reference server."""
     return Recipe("reference", "the reference server", source, ".", "about 5 minutes, 2.5 GB")
 
 
-def pinned(subject: Subject) -> Subject:
-    """Return a subject whose spec names its source by tree id, so that it can be made again.
+def pin(subject: Subject) -> Subject:
+    """Return a subject whose spec names its source by tree id, so that it can be built again.
 
     Raises:
-        BaselineError: Its source is not known, or was never committed.
+        BaselineError: Its source is unknown, or was never committed.
     """
     tree = subject.facts.get("tree", "")
     if not tree:
@@ -61,16 +114,54 @@ def pinned(subject: Subject) -> Subject:
     return replace(subject, spec=str(replace(parse_spec(subject.spec), revision=tree)))
 
 
-def _modified(spec: Spec, source: Path, present: str) -> str:
-    """Return whether the source differs from the last commit: `yes`, `no` or `unknown`."""
-    if not present:
+def _modified(spec: Spec, source: Path, present: str | None) -> str:
+    """Return `yes` if the source differs from the last commit, `no`, or `unknown` without git."""
+    if present is None:
         return "unknown"
     return "no" if present in (spec.revision, git.committed_tree(source)) else "yes"
 
 
-def _built(spec: Spec, source: Path, tree: str, modified: str) -> Artifact:
-    chosen = go.find(go.needed(source, paths.project_path("go", "etcd")))
+def _build(spec: Spec, source: Path, tree: str | None, modified: str) -> Artifact:
+    chosen = go.find(go.minimum_version(source, paths.project_path("go", "etcd")))
     binary = build(recipe(source), chosen)
-    facts = {"tree": tree, "modified": modified, "go": chosen.version}
+    facts = {"tree": tree or "", "modified": modified, "go": chosen.version}
     arguments = tuple(f"--fault={name}={size}" for name, size in spec.settings)
     return Artifact(Subject(str(spec), binary.digest, facts), binary.path, arguments=arguments)
+
+
+def _is_duration(text: str) -> bool:
+    return _DURATION.fullmatch(text) is not None
+
+
+def _is_bytes(text: str) -> bool:
+    match = _BYTES.fullmatch(text)
+    size = float(match[1]) * _FACTOR[match[2]] if match else math.inf
+    return size <= _MAX_BYTES and size == math.trunc(size)
+
+
+def _is_rate(text: str) -> bool:
+    return re.fullmatch(_NUMBER, text) is not None and float(text) <= _MAX_RATE
+
+
+def _is_count(text: str) -> bool:
+    return _is_rate(text) and float(text).is_integer()
+
+
+def _is_share(text: str) -> bool:
+    match = _SHARE.fullmatch(text)
+    return match is not None and float(match[1]) <= (100 if match[2] else 1)
+
+
+def _is_share_of_duration(text: str) -> bool:
+    share, colon, duration = text.partition(":")
+    return bool(colon) and _is_share(share) and _is_duration(duration)
+
+
+_SIZES: dict[str, tuple[Callable[[str], bool], str]] = {
+    "duration": (_is_duration, "20ms, 200us or 1.5s"),
+    "bytes": (_is_bytes, "512B, 4KiB or 1MiB, up to 1GiB"),
+    "rate": (_is_rate, "1 or 0.1"),
+    "count": (_is_count, "1 or 20"),
+    "share": (_is_share, "0.5% or 0.005"),
+    "share:duration": (_is_share_of_duration, "5%:20ms"),
+}

@@ -88,7 +88,7 @@ _DEAF = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
 def built() -> None:
     """Build everything once, so that no test waits for a compiler."""
     toolchain.etcd()
-    toolchain.reference(parse_spec("reference"))
+    toolchain.build_reference(parse_spec("reference"))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pipeline.drivers.clusterloader2.check import check
 from pipeline.drivers.clusterloader2.wire import ExpectedSummary
 from pipeline.model.ports import Program
 from pipeline.system.errors import ConfigError
-from pipeline.toolchain.expand import expander
+from pipeline.toolchain.programs import expander
 
 pytestmark = pytest.mark.real
 

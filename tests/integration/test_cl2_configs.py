@@ -13,7 +13,7 @@ import pytest
 from pipeline.drivers.clusterloader2.check import check
 from pipeline.model.ports import Program
 from pipeline.system import paths
-from pipeline.toolchain.expand import expander
+from pipeline.toolchain.programs import expander
 from tests.gotests import go_tests
 
 pytestmark = pytest.mark.real

@@ -19,7 +19,7 @@ from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.system import http_client, paths
 from pipeline.system.errors import LoadError, NetworkError
-from pipeline.toolchain.monitoring import gateway, prometheus
+from pipeline.toolchain.programs import gateway, prometheus
 from tests.gotests import go_tests
 from tests.loopback import Request, answering
 
@@ -30,7 +30,7 @@ RULES = paths.project_path("cl2_configs", "prometheus", "rules.yml")
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    artifacts = {Arm.CANDIDATE: toolchain.reference(parse_spec("reference"))}
+    artifacts = {Arm.CANDIDATE: toolchain.build_reference(parse_spec("reference"))}
     environment = LocalSettings().environment(toolchain.etcd())
     with environment.launch(artifacts, tmp_path_factory.mktemp("reference")) as targets:
         yield targets[Arm.CANDIDATE]

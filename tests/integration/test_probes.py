@@ -22,7 +22,7 @@ PROJECT = "life-probes-test-1"
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, float]]:
     """Watch a Project come and go, with a Secret in it."""
     out = tmp_path_factory.mktemp("probes")
-    artifacts = {Arm.CANDIDATE: toolchain.reference(parse_spec("reference"))}
+    artifacts = {Arm.CANDIDATE: toolchain.build_reference(parse_spec("reference"))}
     environment = LocalSettings().environment(toolchain.etcd())
     with environment.launch(artifacts, out) as targets, ExitStack() as stack:
         target = targets[Arm.CANDIDATE]

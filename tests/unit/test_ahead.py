@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.model.subject import Product
-from pipeline.toolchain import ahead, go
+from pipeline.toolchain import go, programs
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ def test_only_what_is_needed_is_built() -> None:
 
 @pytest.mark.usefixtures("nothing_built")
 def test_the_go_that_is_fetched_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(go, "present", lambda _: None)
-    assert f"Go {go.pinned()}" in toolchain.first_builds(("etcd",), Product.MILO)[-1]
+    monkeypatch.setattr(go, "find_local", lambda _: None)
+    assert f"Go {go.pinned_version()}" in toolchain.first_builds(("etcd",), Product.MILO)[-1]
 
 
 def test_a_later_run_says_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(ahead, "cached", lambda *_: tmp_path)
+    monkeypatch.setattr(programs, "cached_path", lambda *_: tmp_path)
     assert toolchain.first_builds(("etcd",), Product.REFERENCE) == []

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.model.health import Check, Status
 from pipeline.system import paths
-from pipeline.toolchain import condition, doctor
-from pipeline.toolchain.doctor import Check, Status
+from pipeline.toolchain import doctor
 
 
 @pytest.fixture
@@ -61,27 +61,25 @@ def test_a_cache_that_cannot_be_made_is_missing(
 @pytest.mark.parametrize(
     ("check", "status"),
     [
-        pytest.param(condition.judge_open_files(4096, 8192), Status.OK, id="enough files"),
-        pytest.param(condition.judge_open_files(-1, -1), Status.OK, id="no limit of files"),
-        pytest.param(condition.judge_open_files(1024, 8192), Status.MISSING, id="soft limit"),
-        pytest.param(condition.judge_open_files(1024, 1024), Status.MISSING, id="hard limit"),
-        pytest.param(condition.load(1.0, 2), Status.OK, id="half busy"),
-        pytest.param(condition.load(1.1, 2), Status.WARNING, id="more than half busy"),
-        pytest.param(condition.steal(0.0), Status.OK, id="nothing stolen"),
-        pytest.param(condition.steal(0.1), Status.WARNING, id="time stolen"),
-        pytest.param(condition.judge_clock("tsc", 0.0, 60.0), Status.OK, id="good clock"),
-        pytest.param(condition.judge_clock("", 0.0, 60.0), Status.OK, id="clock without a name"),
-        pytest.param(condition.judge_clock("hpet", 0.0, 60.0), Status.WARNING, id="slow clock"),
-        pytest.param(condition.judge_clock("tsc", 9.0, 60.0), Status.WARNING, id="clock differs"),
-        pytest.param(
-            condition.judge_clock("tsc", 0.0, -60.0), Status.WARNING, id="clock is behind"
-        ),
-        pytest.param(condition.size(2, 4 * 2**30), Status.OK, id="large enough"),
-        pytest.param(condition.size(1, 4 * 2**30), Status.WARNING, id="one CPU"),
-        pytest.param(condition.size(2, 2 * 2**30), Status.WARNING, id="little memory"),
-        pytest.param(condition.room("disk", Path("/"), 0, "x"), Status.OK, id="room"),
-        pytest.param(condition.room("disk", Path("/"), 1e9, "x"), Status.MISSING, id="no room"),
-        pytest.param(condition.port(), Status.OK, id="a port"),
+        pytest.param(doctor.check_open_files(4096, 8192), Status.OK, id="enough files"),
+        pytest.param(doctor.check_open_files(-1, -1), Status.OK, id="no limit of files"),
+        pytest.param(doctor.check_open_files(1024, 8192), Status.MISSING, id="soft limit"),
+        pytest.param(doctor.check_open_files(1024, 1024), Status.MISSING, id="hard limit"),
+        pytest.param(doctor.check_load(1.0, 2), Status.OK, id="half busy"),
+        pytest.param(doctor.check_load(1.1, 2), Status.WARNING, id="more than half busy"),
+        pytest.param(doctor.check_steal(0.0), Status.OK, id="nothing stolen"),
+        pytest.param(doctor.check_steal(0.1), Status.WARNING, id="time stolen"),
+        pytest.param(doctor.check_clock("tsc", 0.0, 60.0), Status.OK, id="good clock"),
+        pytest.param(doctor.check_clock("", 0.0, 60.0), Status.OK, id="clock without a name"),
+        pytest.param(doctor.check_clock("hpet", 0.0, 60.0), Status.WARNING, id="slow clock"),
+        pytest.param(doctor.check_clock("tsc", 9.0, 60.0), Status.WARNING, id="clock differs"),
+        pytest.param(doctor.check_clock("tsc", 0.0, -60.0), Status.WARNING, id="clock is behind"),
+        pytest.param(doctor.check_size(2, 4 * 2**30), Status.OK, id="large enough"),
+        pytest.param(doctor.check_size(1, 4 * 2**30), Status.WARNING, id="one CPU"),
+        pytest.param(doctor.check_size(2, 2 * 2**30), Status.WARNING, id="little memory"),
+        pytest.param(doctor.check_disk("disk", Path("/"), 0, "x"), Status.OK, id="room"),
+        pytest.param(doctor.check_disk("disk", Path("/"), 1e9, "x"), Status.MISSING, id="no room"),
+        pytest.param(doctor.check_port(), Status.OK, id="a port"),
     ],
 )
 def test_the_machine_is_judged_and_what_is_wrong_has_a_fix(check: Check, status: Status) -> None:
@@ -90,8 +88,8 @@ def test_the_machine_is_judged_and_what_is_wrong_has_a_fix(check: Check, status:
 
 
 def test_the_soft_limit_can_be_raised_by_anybody_and_the_hard_one_by_root() -> None:
-    assert condition.judge_open_files(1024, 8192).fix == "ulimit -n 4096"
-    assert condition.judge_open_files(1024, 1024).fix.startswith("sudo prlimit")
+    assert doctor.check_open_files(1024, 8192).fix == "ulimit -n 4096"
+    assert doctor.check_open_files(1024, 1024).fix.startswith("sudo prlimit")
 
 
 def test_the_text_has_marks_costs_and_what_to_type() -> None:

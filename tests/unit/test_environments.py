@@ -117,7 +117,7 @@ def test_an_image_is_named_by_its_digest_and_takes_settings_of_milo() -> None:
     assert artifact.variables == {"GOGC": "50"}
     assert artifact.arguments == ("--v=2",)
     assert artifact.subject.digest == f"sha256:{'a' * 64}"
-    assert toolchain.pinned(artifact.subject) == artifact.subject
+    assert toolchain.pin(artifact.subject) == artifact.subject
 
 
 def test_no_process_is_started_from_an_image(tmp_path: Path) -> None:

@@ -175,16 +175,16 @@ def test_the_version_is_told_by_a_revision_or_by_a_flag_in_the_binary(tmp_path: 
     def said(content: bytes) -> bool | None:
         path = tmp_path / f"milo-{len(content)}"
         path.write_bytes(content)
-        return toolchain.shares_connections(parse_spec(f"binary:{path}"))
+        return toolchain.shares_etcd_connections(parse_spec(f"binary:{path}"))
 
     assert said(b"\0--shared-etcd-client-pool-size\0") is True
     assert said(b"\0--etcd-servers\0") is False
     assert said(b"") is None
-    assert toolchain.shares_connections(OLD) is False
-    assert toolchain.shares_connections(NEW) is True
-    assert toolchain.shares_connections(parse_spec("source:milo@main")) is None
-    assert toolchain.shares_connections(parse_spec("reference")) is None
-    assert toolchain.shares_connections(UNKNOWN) is None
+    assert toolchain.shares_etcd_connections(OLD) is False
+    assert toolchain.shares_etcd_connections(NEW) is True
+    assert toolchain.shares_etcd_connections(parse_spec("source:milo@main")) is None
+    assert toolchain.shares_etcd_connections(parse_spec("reference")) is None
+    assert toolchain.shares_etcd_connections(UNKNOWN) is None
 
 
 def test_plan_and_run_refuse_before_anything_starts(

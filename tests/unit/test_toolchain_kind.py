@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.system.errors import LaunchError
-from pipeline.toolchain.kind import KIND, KUBECTL, kind_recipe, own_kind
+from pipeline.toolchain.programs import KIND, KUBECTL, kind_recipe, user_kind
 
 
 def script(path: Path, says: str) -> Path:
@@ -54,7 +54,7 @@ def test_a_chosen_program_that_is_not_there_is_told(
 
 def test_without_kind_one_is_built_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert own_kind() is None
+    assert user_kind() is None
     recipe = kind_recipe()
     assert recipe.title == "kind 0.33.0"
     assert recipe.package == "sigs.k8s.io/kind"

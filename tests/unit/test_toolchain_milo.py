@@ -14,7 +14,7 @@ from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError, Exit, LaunchError
 from pipeline.toolchain import go, milo
 from pipeline.toolchain.build import digest
-from pipeline.toolchain.programs import needed
+from pipeline.toolchain.programs import minimum_go
 
 MAIN = 'package main\n\nfunc main() { println("milo %s") }\n'
 
@@ -22,7 +22,7 @@ MAIN = 'package main\n\nfunc main() { println("milo %s") }\n'
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what is built here away from the user's cache; without MILO_BIN of the user."""
-    chosen = go.find(needed())  # before the cache is another: it may be in there
+    chosen = go.find(minimum_go())  # before the cache is another: it may be in there
     monkeypatch.setenv("PATH", str(chosen.path.parent), prepend=os.pathsep)
     for name, value in chosen.environment:
         monkeypatch.setenv(name, value)
@@ -71,7 +71,7 @@ def test_a_source_is_built_from_its_revision_and_the_checkout_stays_as_it_is(
     assert said(built.binary) == "milo v1"
     assert built.product is Product.MILO
     assert built.subject.facts["revision"] == git(repository, "rev-parse", "v1")
-    assert built.subject.facts["go"] == go.find(needed()).version
+    assert built.subject.facts["go"] == go.find(minimum_go()).version
     assert (repository / "main.go").read_text() == "this is not Go"
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
@@ -169,7 +169,7 @@ def test_a_binary_kept_as_a_baseline_is_found_by_its_digest(
     shutil.copy2(made, binary)
     subject = toolchain.artifact(parse_spec(f"binary:{binary}?env.GOGC=50")).subject
 
-    pinned = toolchain.pinned(subject)
+    pinned = toolchain.pin(subject)
     assert pinned.spec == f"binary@{subject.digest}?env.GOGC=50"
     assert str(tmp_path) not in pinned.spec
     binary.unlink()
@@ -187,13 +187,13 @@ def test_a_binary_that_was_replaced_meanwhile_is_not_kept(tmp_path: Path) -> Non
     binary = tmp_path / "milo"
     binary.write_text("another")
     with pytest.raises(BaselineError, match="is not the binary that was measured any more"):
-        toolchain.pinned(Subject(f"binary:{binary}", "sha256:" + "0" * 64))
+        toolchain.pin(Subject(f"binary:{binary}", "sha256:" + "0" * 64))
 
 
 def test_a_source_kept_as_a_baseline_is_named_by_its_commit(repository: Path) -> None:
     subject = toolchain.artifact(parse_spec(f"source:{repository}@v1"), BUILD).subject
     commit = git(repository, "rev-parse", "v1")
-    assert toolchain.pinned(subject).spec == f"source:{repository}@{commit}"
+    assert toolchain.pin(subject).spec == f"source:{repository}@{commit}"
     assert subject.facts["build"] == BUILD
 
 

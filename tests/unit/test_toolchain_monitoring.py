@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model.health import Status
+from pipeline.model.health import Check, Status
 from pipeline.system import paths as files
 from pipeline.system import processes
 from pipeline.system.errors import Exit, LoadError
-from pipeline.toolchain.monitoring import checks, prometheus, promtool
+from pipeline.toolchain import doctor
+from pipeline.toolchain.programs import prometheus, promtool
 
 
 def write(folder: Path, name: str, says: str = "{name}, version 2.42.0+ds (branch: x)") -> Path:
@@ -16,6 +17,10 @@ def write(folder: Path, name: str, says: str = "{name}, version 2.42.0+ds (branc
     path.write_text(f"#!/bin/sh\necho '{says.format(name=name)}'\n")
     path.chmod(0o755)
     return path
+
+
+def monitoring_checks() -> list[Check]:
+    return [check for check in doctor.checks() if check.name in ("prometheus", "promtool")]
 
 
 def test_prometheus_bin_wins_and_promtool_is_the_one_beside_it(
@@ -27,7 +32,7 @@ def test_prometheus_bin_wins_and_promtool_is_the_one_beside_it(
     assert [one.path for one in found] == paths
     assert {one.version for one in found} == {"2.42.0+ds"}
     assert all(one.digest.startswith("sha256:") for one in found)
-    assert [check.status for check in checks()] == [Status.OK, Status.OK]
+    assert [check.status for check in monitoring_checks()] == [Status.OK, Status.OK]
 
 
 def test_without_prometheus_bin_it_is_the_first_on_the_path(
@@ -48,7 +53,7 @@ def test_where_there_is_none_it_is_said_how_to_get_one_and_only_warned(
         prometheus()
     assert caught.value.exit_code is Exit.WRONG_LOAD
     assert "apt-get install prometheus" in caught.value.hint
-    found = checks()
+    found = monitoring_checks()
     assert [check.name for check in found] == ["prometheus", "promtool"]
     assert {check.status for check in found} == {Status.WARNING}
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.system.errors import Exit, LoadError
-from pipeline.toolchain import k6, machine, ourselves, programs
-from pipeline.toolchain.clusterloader2 import clusterloader2
+from pipeline.toolchain import k6, own_version, programs, read_machine
 from pipeline.toolchain.machine import cpu_model, steal_share
+from pipeline.toolchain.programs import clusterloader2
 
 
 def write_k6(path: Path, version: str) -> Path:
@@ -78,8 +78,8 @@ def test_etcd_is_of_the_version_that_the_module_names() -> None:
 
 
 def test_our_own_digest_is_of_the_code() -> None:
-    assert ourselves() == ourselves()
-    assert ourselves().digest.startswith("sha256:")
+    assert own_version() == own_version()
+    assert own_version().digest.startswith("sha256:")
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_a_machine_is_described_the_same_twice_and_without_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    found = machine()
-    assert found.fingerprint == machine().fingerprint
+    found = read_machine()
+    assert found.fingerprint == read_machine().fingerprint
     assert set(found.fingerprint) == {
         *("cpu", "architecture", "logical cpus", "memory", "os", "kernel")
     }

@@ -8,7 +8,7 @@ import pytest
 from pipeline.model.ports import Artifact
 from pipeline.model.subject import Subject, parse_spec
 from pipeline.system.errors import BaselineError, ConfigError, Exit
-from pipeline.toolchain import git, pinned, reference
+from pipeline.toolchain import build_reference, git, pin
 
 # Answers like Go; what it builds is main.go.
 GO = """#!/bin/sh
@@ -60,7 +60,7 @@ def committed(source: Path, revision: str = "HEAD") -> str:
 
 
 def artifact(source: Path, spec: str) -> Artifact:
-    return reference(parse_spec(spec), source)
+    return build_reference(parse_spec(spec), source)
 
 
 def test_the_tree_of_committed_source_is_that_of_git(source: Path) -> None:
@@ -104,7 +104,7 @@ def test_source_outside_a_clone_builds_and_has_no_tree(
     found = artifact(source, "reference")
     assert found.subject.facts == {"tree": "", "modified": "unknown", "go": "1.26.8"}
     with pytest.raises(BaselineError, match="outside a git clone"):
-        pinned(found.subject)
+        pin(found.subject)
     with pytest.raises(BaselineError, match="not in a git clone"):
         artifact(source, f"reference@{'0' * 40}")
 
@@ -169,9 +169,9 @@ def test_an_unknown_fault_builds_nothing(source: Path, tmp_path: Path) -> None:
 
 def test_a_pinned_subject_can_be_built_again_after_the_source_has_moved_on(source: Path) -> None:
     before = artifact(source, "reference?cpu=1ms").subject
-    kept = pinned(before)
+    kept = pin(before)
     assert kept.spec == f"reference@{committed(source)}?cpu=1ms"
-    assert pinned(kept) == kept
+    assert pin(kept) == kept
     change(source, "third")
     again = artifact(source, kept.spec).subject
     assert (again.digest, again.facts) == (before.digest, before.facts)
@@ -180,10 +180,10 @@ def test_a_pinned_subject_can_be_built_again_after_the_source_has_moved_on(sourc
 def test_source_that_is_not_committed_cannot_be_pinned(source: Path) -> None:
     change(source, "third")
     with pytest.raises(BaselineError) as caught:
-        pinned(artifact(source, "reference").subject)
+        pin(artifact(source, "reference").subject)
     assert caught.value.hint == "commit the folder go/reference/, then measure again"
 
 
 def test_a_subject_that_says_nothing_of_its_source_cannot_be_pinned() -> None:
     with pytest.raises(BaselineError):
-        pinned(Subject("reference", "sha256:0"))
+        pin(Subject("reference", "sha256:0"))

@@ -162,7 +162,7 @@ def start(wish: Wish, out: Path) -> Capacity:
         machine=toolchain.machine_with(programs, LocalSettings().facts),
         tools={
             **{name: Tool(found.version, found.digest) for name, found in programs.items()},
-            "milo-perf": toolchain.ourselves(),
+            "milo-perf": toolchain.own_version(),
         },
         taken_at=datetime.now(UTC),
     )
