@@ -46,6 +46,19 @@ def test_every_link_and_anchor_resolves(path: Path) -> None:
         assert not anchor or anchor in _anchors(target), link
 
 
+@pytest.mark.parametrize(
+    "path",
+    _tracked("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/*.md"),
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_every_path_of_the_project_that_is_named_exists(path: Path) -> None:
+    text = re.sub(r"(?ms)^```.*?^```$", "", path.read_text(encoding="utf-8"))
+    tops = {one.name for folder in (ROOT, ROOT / "pipeline") for one in folder.iterdir()}
+    for name in re.findall(r"`([a-z][a-z0-9_]*/[a-z0-9_/.-]*)`", text):
+        if name.split("/")[0] in tops:
+            assert (ROOT / name).exists() or (ROOT / "pipeline" / name).exists(), name
+
+
 def test_readme_and_docs_are_short() -> None:
     files = _tracked("README.md", "docs/*.md")
     assert len(files) > 20
