@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from pipeline.environments import pki
 from pipeline.model.ports import Probe, Span, Target
-from pipeline.probes.curated import CURATED, Kind
-from pipeline.probes.prometheus import scrape
+from pipeline.probes.curated import CURATED_METRICS, Reduction
+from pipeline.probes.prometheus import select_lines
 from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
 
 _RUNS = 9
@@ -76,7 +76,7 @@ def main(_argv: list[str]) -> None:
     for _ in range(_RUNS):
         began = time.process_time()
         for _arm in range(2):
-            scrape("server", text)
+            select_lines("server", text)
         seconds.append(time.process_time() - began)
     size = f"{len(text) / 1e6:.1f} MB, {text.count(chr(10))} lines"
     print(f"two texts of an API server ({size} each): {statistics.median(seconds):.3f} s")
@@ -148,11 +148,11 @@ def metrics(size: int) -> str:
     """Return a Prometheus text of about as many bytes: what is read, among much that is not."""
     lines = ["# TYPE process_start_time_seconds gauge", "process_start_time_seconds 1.8e+09"]
     lines += ["# TYPE go_memstats_heap_alloc_bytes gauge", "go_memstats_heap_alloc_bytes 1e+08"]
-    for family in sorted({one.family for one in CURATED}):
-        kinds = {one.kind for one in CURATED if one.family == family}
-        if kinds & {Kind.MEAN, Kind.P99}:
+    for family in sorted({one.family for one in CURATED_METRICS}):
+        kinds = {one.reduction for one in CURATED_METRICS if one.family == family}
+        if kinds & {Reduction.MEAN, Reduction.P99}:
             lines += _histogram(family)
-        elif Kind.COUNT in kinds:
+        elif Reduction.COUNT in kinds:
             lines.append(f"# TYPE {family} counter")
             lines += [f"{family}{{{labels}}} 5" for labels in _labels()]
         else:

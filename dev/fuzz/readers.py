@@ -107,10 +107,10 @@ def metrics(data: bytes) -> None:
     first, _, second = said.partition("\n---\n")
     component = ("server", "etcd", "manager")[len(data) % 3]
     with _refusing():
-        before = prometheus.scrape(component, first)
-        after = prometheus.scrape(component, second or first)
+        before = prometheus.select_lines(component, first)
+        after = prometheus.select_lines(component, second or first)
         list(prometheus.readings(component, before, after))
-    scrape.plain(data, "go_goroutines")
+    scrape.read_plain_value(data, "go_goroutines")
 
 
 def judged(data: bytes) -> None:

@@ -17,7 +17,7 @@ from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.results import Interleave
 from pipeline.model.spreads import Conditions, SpreadHistory
 from pipeline.model.subject import Product
-from pipeline.probes.curated import CURATED, Kind
+from pipeline.probes.curated import CURATED_METRICS, Reduction
 from pipeline.runs.history import nightly_records
 from pipeline.storage import codec
 from pipeline.system import paths
@@ -99,10 +99,10 @@ def _results() -> list[bytes]:
 def _prometheus(count: int) -> str:
     """Return the text of a component that has every family that is read."""
     lines = [f"process_start_time_seconds 1.7e+09\ngo_goroutines {count}77"]
-    for one in CURATED:
+    for one in CURATED_METRICS:
         lines.append(f"# TYPE {one.family} {'histogram' if len(one.selections) > 1 else 'gauge'}")
         labels = ",".join(f'{k}="{v[0].replace("*", "00")}"' for k, v in one.labels.items())
-        bounds = ("0.005", "0.1", "+Inf") if one.kind is Kind.P99 else ("",)
+        bounds = ("0.005", "0.1", "+Inf") if one.reduction is Reduction.P99 else ("",)
         for selection in one.selections:
             for number, bound in enumerate(bounds):
                 both = ",".join(filter(None, (labels, f'le="{bound}"' if bound else "")))

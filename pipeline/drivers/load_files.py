@@ -1,4 +1,4 @@
-"""The files that a load is made of: ours, with those beside a suite of somebody's own over them."""
+"""The files of a load: those of this project, and those beside a suite, which take precedence."""
 
 import shutil
 import tempfile
@@ -13,47 +13,47 @@ from pipeline.storage.settings import Settings
 from pipeline.system import paths as files
 
 FOLDER = "folder"
-"""Name in pydantic's context of the folder that a suite was read from."""
+"""Key of the suite's folder in pydantic's context."""
 
 
 class LoadFromFiles(Settings):
-    """Settings of a load that is a script or a config, which uses other files.
+    """Settings of a load that is a script or a config with other files.
 
-    Where the script or config stands beside the suite, it is the one that is used, and so are the
-    files in the folders beside it that have the names of ours, such as `lib/`.  All other files
-    are ours.  A load is run from a folder with exactly these files, so that everything in it is
-    part of the suite's digest.
+    A script or config beside the suite takes precedence over ours, and so do the files in the
+    folders beside it that have the names of ours, such as `lib/`.  All other files are ours.  A
+    load runs in a folder with exactly these files, so that all of them are part of the suite's
+    digest.
     """
 
     root: ClassVar[str]
-    """Our folder of them."""
+    """Our folder of scripts or configs."""
 
     shared: ClassVar[tuple[str, ...]]
-    """Folders below it whose files others use."""
+    """Folders in it whose files other scripts use."""
 
     suffixes: ClassVar[tuple[str, ...]]
 
     _folder: Path | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:  # noqa: ANN401 (pydantic's own signature)
-        """Keep where the suite is; see `FOLDER`."""
+        """Keep the folder of the suite; see `FOLDER`."""
         if isinstance(context, Mapping):
             self._folder = context.get(FOLDER)
 
     @property
     def main(self) -> str:
-        """Name of the file of this load alone."""
+        """Name of the script or config that belongs to this load alone."""
         raise NotImplementedError
 
     def own_files(self) -> dict[str, Path]:
-        """Return the files beside the suite that are used, by their path in the tree of ours."""
+        """Return the used files beside the suite, by their path in the tree."""
         if self._folder is None or not (self._folder / self.main).is_file():
             return {}
-        return self._found(self._folder)
+        return self._files_in(self._folder)
 
     def our_files(self) -> dict[str, Path]:
-        """Return those files of ours that such a load uses, by their path in the tree."""
-        return self._found(files.project_path(self.root))
+        """Return the used files of this project, by their path in the tree."""
+        return self._files_in(files.project_path(self.root))
 
     def tree(self) -> dict[str, Path]:
         """Return every file that decides what is measured, by its path in the tree."""
@@ -61,7 +61,7 @@ class LoadFromFiles(Settings):
 
     @contextmanager
     def laid_out(self) -> Iterator[Path]:
-        """Yield a folder with the whole tree: ours, or a copy where some of it is not."""
+        """Yield a folder with the whole tree: ours, or a copy if a file is beside the suite."""
         if not self.own_files():
             yield files.project_path(self.root)
             return
@@ -69,7 +69,7 @@ class LoadFromFiles(Settings):
             copy(self.tree(), Path(folder))
             yield Path(folder)
 
-    def _found(self, folder: Path) -> dict[str, Path]:
+    def _files_in(self, folder: Path) -> dict[str, Path]:
         paths = [folder / self.main] if (folder / self.main).is_file() else []
         for name in self.shared:
             paths += [p for p in (folder / name).rglob("*") if p.suffix in self.suffixes]
@@ -77,10 +77,10 @@ class LoadFromFiles(Settings):
 
 
 def require_file(settings: type[LoadFromFiles], name: str, context: object) -> None:
-    """Return if a script or config is there; without a suite's folder nothing is looked at.
+    """Require that a script or config exists; without a suite's folder, nothing is checked.
 
     Raises:
-        ValueError: It is not.
+        ValueError: The file does not exist.
     """
     folder = context.get(FOLDER) if isinstance(context, Mapping) else None
     ours = files.project_path(settings.root)

@@ -1,7 +1,7 @@
-"""Take credentials out of a log, such as that of ClusterLoader2, which can print its kubeconfig.
+"""Remove credentials from a log, such as that of ClusterLoader2, which can print its kubeconfig.
 
-What is taken out leaves `[removed]`, so that a reader sees that there was something.  A log is
-read line by line, so its size does not matter; a line too long to be looked at is left out whole.
+`[removed]` marks each place.  A log is read line by line, so its size does not matter; a line that
+is too long to check is left out.
 """
 
 import os
@@ -13,8 +13,8 @@ from typing import TextIO
 from pipeline.system.errors import StorageError
 
 REMOVED = "[removed]"
-MOST_CHARACTERS = 2**16
-"""Of a line.  With the bounds in the patterns it keeps the worst line below a second."""
+MAX_LINE = 2**16
+"""Length limit of a line.  With the bounds in the patterns, the worst line takes below a second."""
 
 _KEYS = (
     r"(?<![A-Za-z0-9])(?:(?:bearer|id|access|refresh)?[_-]?token|password|passwd|api[_-]?key"
@@ -44,7 +44,7 @@ _RULES = tuple(
         (r"(--(?:token|password)\s+)\S+", rf"\1{REMOVED}"),
     )
 )
-# In small letters; a line without any of them fits no rule, and most lines are such.
+# In lower case; a line without any of them matches no rule, and most lines are such.
 _SIGNS = (
     *("authorization", "cookie", "bearer", "basic", "://", "eyj", "ls0tls1crudjti", "-----begin"),
     *("token", "passw", "key", "secret", "data"),
@@ -55,25 +55,25 @@ _END = re.compile(r"-----END [A-Z0-9 ]{1,40}-----")
 _IN_PEM = re.compile(r"\s*(?:[A-Za-z0-9+/=]{0,100}|[A-Za-z-]{1,20}: [\w ,-]{1,200})\s*")
 
 
-def scrubbed(text: str, known: Sequence[str] = ()) -> str:
+def scrub(text: str, known: Sequence[str] = ()) -> str:
     """Return a text without credentials.
 
     Args:
-        text: Of a log.
-        known: Secrets that are known, which are taken out wherever they stand.
+        text: Text of a log.
+        known: Known secrets, which are removed wherever they stand.
     """
-    return "".join(scrubbed_lines(text.splitlines(keepends=True), known))
+    return "".join(scrub_lines(text.splitlines(keepends=True), known))
 
 
-def scrubbed_lines(lines: Iterable[str], known: Sequence[str] = ()) -> Iterator[str]:
-    """Yield lines without credentials; what stood in many lines leaves one.
+def scrub_lines(lines: Iterable[str], known: Sequence[str] = ()) -> Iterator[str]:
+    """Yield lines without credentials; a credential of many lines leaves one.
 
     Args:
-        lines: Each with its end.
-        known: See `scrubbed`.
+        lines: Lines with their ends.
+        known: Known secrets, which are removed wherever they stand.
     """
     in_pem = False
-    block: int | None = None  # indentation of a key whose value is in the lines below
+    block: int | None = None  # indentation of a key whose value is in the following lines
     for line in lines:
         if block is not None:
             if not line.strip() or _indent(line) > block:
@@ -82,23 +82,23 @@ def scrubbed_lines(lines: Iterable[str], known: Sequence[str] = ()) -> Iterator[
         if in_pem and (_END.search(line) or _IN_PEM.fullmatch(line)):
             in_pem = _END.search(line) is None
             continue
-        if _may_hold_some(line) and (found := _BLOCK.fullmatch(line)):
-            block = len(found["indent"])
-            yield f"{found['key']} {REMOVED}\n"
+        if _may_have_secret(line) and (match := _BLOCK.fullmatch(line)):
+            block = len(match["indent"])
+            yield f"{match['key']} {REMOVED}\n"
             continue
         in_pem = _BEGIN.search(line) is not None and _END.search(line) is None
-        yield _line(line, known)
+        yield _scrub_line(line, known)
 
 
 def scrub_file(path: Path, known: Sequence[str] = ()) -> None:
-    """Take credentials out of a file, all or nothing.
+    """Remove credentials from a file, all or nothing.
 
     Args:
-        path: Of a log; what is not UTF-8 is written as U+FFFD.
-        known: See `scrubbed`.
+        path: File of a log; bytes that are not UTF-8 become U+FFFD.
+        known: Known secrets, which are removed wherever they stand.
 
     Raises:
-        StorageError: It cannot be read or written; the file is then as it was.
+        StorageError: The file cannot be read or written, and is unchanged.
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -106,7 +106,7 @@ def scrub_file(path: Path, known: Sequence[str] = ()) -> None:
             path.open(encoding="utf-8", errors="replace", newline="") as file,
             partial.open("w", encoding="utf-8", newline="") as out,
         ):
-            out.writelines(scrubbed_lines(_lines(file), known))
+            out.writelines(scrub_lines(_lines(file), known))
             out.flush()
             os.fsync(out.fileno())
         partial.replace(path)
@@ -119,28 +119,28 @@ def scrub_file(path: Path, known: Sequence[str] = ()) -> None:
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    """Yield the lines of a file; one that is too long is replaced, as half of it may be secret."""
-    while line := file.readline(MOST_CHARACTERS):
-        if line.endswith("\n") or len(line) < MOST_CHARACTERS:
+    """Yield the lines of a file; one that is too long is replaced, because it may have a secret."""
+    while line := file.readline(MAX_LINE):
+        if line.endswith("\n") or len(line) < MAX_LINE:
             yield line
             continue
         while line and not line.endswith("\n"):
-            line = file.readline(MOST_CHARACTERS)
-        yield f"[a line of more than {MOST_CHARACTERS} characters was left out]\n"
+            line = file.readline(MAX_LINE)
+        yield f"[a line of more than {MAX_LINE} characters was left out]\n"
 
 
-def _line(line: str, known: Sequence[str]) -> str:
+def _scrub_line(line: str, known: Sequence[str]) -> str:
     for secret in known:
         if secret:
             line = line.replace(secret, REMOVED)
-    if not _may_hold_some(line):
+    if not _may_have_secret(line):
         return line
     for pattern, instead in _RULES:
         line = pattern.sub(instead, line)
     return line
 
 
-def _may_hold_some(line: str) -> bool:
+def _may_have_secret(line: str) -> bool:
     small = line.lower()
     return any(sign in small for sign in _SIGNS)
 

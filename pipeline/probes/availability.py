@@ -1,6 +1,5 @@
-"""How steadily a server answers: ten times a second, a question and a small write."""
+"""How steadily a server answers: a question and a small write, ten times a second."""
 
-import csv
 import json
 import threading
 import time
@@ -13,9 +12,9 @@ from pathlib import Path
 
 from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.probes.gaps import Pulse
+from pipeline.probes.sampling import Heartbeat, write_csv
 from pipeline.system import http_client
-from pipeline.system.errors import NetworkError, ProbeError, StorageError
+from pipeline.system.errors import NetworkError, ProbeError
 from pipeline.system.periodic import run_periodically
 
 PERIOD_S = 0.1
@@ -26,44 +25,62 @@ _MERGE = "application/merge-patch+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Availability:
-    """Asks `/readyz` and changes a ConfigMap of the root, on a connection each that is kept open.
+class AvailabilityProbe:
+    """Requests `/readyz` and changes a ConfigMap of the root, each on a connection of its own.
 
-    It yields, over the span: `availability.ready_share` and `availability.write_share` (1), the
-    share of tries that were answered with 200 within a second; a try that was not counts for as
-    many as would have been due meanwhile, because a server that hangs is not asked again before.
-    And `availability.longest_gap` (s), the longest time without a moment at which both were
-    answered; of a server that always answers it is about 0.1 s, the time between two tries.
+    Over the span it yields `availability.ready_share` and `availability.write_share` (1), the share
+    of requests that were answered with 200 within a second.  A failed request counts for as many as
+    would have been due meanwhile, because there is only one at a time.  And
+    `availability.longest_gap` (s), the longest time between two moments at which both were
+    answered; for a server that always answers it is about 0.1 s, the period.
 
-    Where this program itself stood still there are none of these: nobody asked.
+    If this program itself stood still, there is none of these readings.
 
-    The server and etcd have ten small writes a second more to do, so a workload must ask for it.
+    The probe adds ten small writes a second to the work of the server and etcd, so it is opt-in.
     """
 
     @contextmanager
-    def watch(self, target: Target, out: Path) -> Iterator["_Watch"]:
+    def watch(self, target: Target, out: Path) -> Iterator["_AvailabilityWatch"]:
         """See `Probe.watch`; writes `availability.csv` into `out` when it is asked for readings.
 
         Raises:
             ProbeError: The server refused the ConfigMap.
+            StorageError: The token cannot be read.
         """
-        watch = _Watch(out, *_connections(target), Pulse(PERIOD_S))
+        token = target.admin_token()
+        reader, writer = (
+            http_client.ServerConnection(
+                target.url, ca_file=target.ca_file, token=token, timeout_s=TIMEOUT_S
+            )
+            for _ in range(2)
+        )
+        watch = _AvailabilityWatch(out, reader, writer, Heartbeat(PERIOD_S))
         thread = threading.Thread(target=watch.follow, name="availability probe", daemon=True)
         try:
-            _create(watch.writing)
+            _create_config_map(writer)
             thread.start()
-            with run_periodically(watch.pulse.beat, PERIOD_S, "pulse of the availability probe"):
+            with run_periodically(
+                watch.heartbeat.beat, PERIOD_S, "heartbeat of the availability probe"
+            ):
                 yield watch
         finally:
-            watch.end()
+            watch.stop()
             if thread.ident:
                 thread.join()
             watch.close()
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
-    """One try: Unix time of its beginning and end in s, and whether each was answered."""
+class AvailabilityCheck:
+    """One pair of requests.
+
+    Attributes:
+        start_s: Unix time at which the question was sent.
+        ready_s: Unix time at which it was answered, and the write was sent.
+        end_s: Unix time at which the write was answered.
+        is_ready: Whether the question was answered with 200.
+        is_written: Whether the write was answered with 200.
+    """
 
     start_s: float
     ready_s: float
@@ -73,69 +90,74 @@ class Try:
 
 
 @dataclass(slots=True)
-class _Watch:
+class _AvailabilityWatch:
     out: Path
-    asking: http_client.ServerConnection
-    writing: http_client.ServerConnection
-    pulse: Pulse
-    tries: list[Try] = field(default_factory=list)
+    reader: http_client.ServerConnection
+    writer: http_client.ServerConnection
+    heartbeat: Heartbeat
+    checks: list[AvailabilityCheck] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    ended: threading.Event = field(default_factory=threading.Event)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     def follow(self) -> None:
-        """Try ten times a second until the end; while a try is not answered there is no other."""
-        unix_s = self.pulse.clock.offset_s
+        """Check ten times a second until stopped, one check at a time."""
+        unix_s = self.heartbeat.clock.offset_s
         due_s = time.monotonic()
         number = 0
-        while not self.ended.is_set():
+        while not self.stopped.is_set():
             start_s = time.monotonic()
-            is_ready = _is_answered(self.asking, "GET", "/readyz")
+            is_ready = _is_answered(self.reader, "GET", "/readyz")
             ready_s = time.monotonic()
             number += 1
             change = json.dumps({"data": {"number": str(number)}})
-            is_written = _is_answered(self.writing, "PATCH", f"{_PATH}/{NAME}", change)
+            is_written = _is_answered(self.writer, "PATCH", f"{_PATH}/{NAME}", change)
             end_s = time.monotonic()
             times_s = (unix_s + start_s, unix_s + ready_s, unix_s + end_s)
             with self.lock:
-                self.tries.append(Try(*times_s, is_ready, is_written))
-            due_s = max(due_s + PERIOD_S, end_s)  # what was missed is not made up for
-            self.ended.wait(max(0.0, due_s - end_s))
+                self.checks.append(AvailabilityCheck(*times_s, is_ready, is_written))
+            due_s = max(due_s + PERIOD_S, end_s)  # missed checks are not made up for
+            self.stopped.wait(max(0.0, due_s - end_s))
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """See `Watch.readings`.
 
         Raises:
-            ProbeError: Nothing was tried during the span, or not for a part of it.
+            ProbeError: A part of the span has no checks.
         """
-        self.pulse.require_steady(span, "availability probe")
+        self.heartbeat.require_steady(span, "availability probe")
         with self.lock:
-            tries = tuple(self.tries)
-        _write(self.out / "availability.csv", tries)
-        return summary(tries, span)
+            checks = tuple(self.checks)
+        rows = (
+            (one.start_s, one.ready_s, one.end_s, int(one.is_ready), int(one.is_written))
+            for one in checks
+        )
+        columns = ("start_s", "ready_s", "end_s", "is_ready", "is_written")
+        write_csv(self.out / "availability.csv", columns, rows)
+        return summarize_checks(checks, span)
 
-    def end(self) -> None:
-        """Stop trying, also where an answer is being waited for."""
-        self.ended.set()
-        for connection in (self.asking, self.writing):
+    def stop(self) -> None:
+        """Stop checking, even while a request waits for its answer."""
+        self.stopped.set()
+        for connection in (self.reader, self.writer):
             connection.stop()
 
     def close(self) -> None:
-        """Close the connections, once nobody uses them any more."""
-        for connection in (self.asking, self.writing):
+        """Close the connections, once no thread uses them."""
+        for connection in (self.reader, self.writer):
             connection.close()
 
 
-def summary(tries: Sequence[Try], span: Span) -> tuple[Reading, ...]:
+def summarize_checks(checks: Sequence[AvailabilityCheck], span: Span) -> tuple[Reading, ...]:
     """Return the readings of a span.
 
     Args:
-        tries: In the order made.
-        span: Tries that began in it count.
+        checks: Checks in the order made.
+        span: Span in which checks that count began.
 
     Raises:
-        ProbeError: There is none.
+        ProbeError: No check began in the span.
     """
-    within = [one for one in tries if span.start_s <= one.start_s <= span.end_s]
+    within = [one for one in checks if span.start_s <= one.start_s <= span.end_s]
     if not within:
         raise ProbeError("availability probe: nothing was tried during the load")
     ready = [(one.is_ready, one.ready_s - one.start_s) for one in within]
@@ -144,41 +166,25 @@ def summary(tries: Sequence[Try], span: Span) -> tuple[Reading, ...]:
     inside = [moment for moment in answered if moment < span.end_s]
     gaps = [after - before for before, after in pairwise((span.start_s, *inside, span.end_s))]
     return (
-        Reading("availability.ready_share", _share(ready), "1"),
-        Reading("availability.write_share", _share(written), "1"),
+        Reading("availability.ready_share", _answered_share(ready), "1"),
+        Reading("availability.write_share", _answered_share(written), "1"),
         Reading("availability.longest_gap", max(gaps), "s"),
     )
 
 
-def _share(tries: Sequence[tuple[bool, float]]) -> float:
-    answered = sum(is_answered for is_answered, _ in tries)
+def _answered_share(requests: Sequence[tuple[bool, float]]) -> float:
+    answered = sum(is_answered for is_answered, _ in requests)
     missed = sum(
-        max(1, int(lasted_s / PERIOD_S)) for is_answered, lasted_s in tries if not is_answered
+        max(1, int(lasted_s / PERIOD_S)) for is_answered, lasted_s in requests if not is_answered
     )
     return answered / (answered + missed)
 
 
-def _connections(
-    target: Target,
-) -> tuple[http_client.ServerConnection, http_client.ServerConnection]:
-    try:
-        token = target.admin_token_file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ProbeError(f"availability probe: no token: {error.strerror}") from error
-    asking, writing = (
-        http_client.ServerConnection(
-            target.url, ca_file=target.ca_file, token=token, timeout_s=TIMEOUT_S
-        )
-        for _ in range(2)
-    )
-    return asking, writing
-
-
-def _create(connection: http_client.ServerConnection) -> None:
+def _create_config_map(connection: http_client.ServerConnection) -> None:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}}
-    status, said = connection.ask("POST", _PATH, json.dumps(body))
+    status, answer = connection.ask("POST", _PATH, json.dumps(body))
     if status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
-        text = said[:200].decode(errors="replace")
+        text = answer[:200].decode(errors="replace")
         raise ProbeError(f"availability probe: its ConfigMap was refused: {status}: {text}")
 
 
@@ -189,15 +195,3 @@ def _is_answered(
         return connection.ask(method, path, body, _MERGE)[0] == HTTPStatus.OK
     except NetworkError:
         return False
-
-
-def _write(path: Path, tries: Sequence[Try]) -> None:
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file)
-            rows.writerow(["start_s", "ready_s", "end_s", "is_ready", "is_written"])
-            for one in tries:
-                answers = (int(one.is_ready), int(one.is_written))
-                rows.writerow([one.start_s, one.ready_s, one.end_s, *answers])
-    except OSError as error:
-        raise StorageError.unwritable(path, error) from error

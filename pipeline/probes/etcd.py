@@ -1,4 +1,4 @@
-"""What a load leaves in etcd, and what it wrote there, asked through etcd's JSON gateway."""
+"""What a load leaves in etcd and what it wrote there, through etcd's JSON gateway."""
 
 import base64
 import json
@@ -18,37 +18,37 @@ from pipeline.system.log import log
 
 PREFIX = "/projects/"
 
-MOST_KEYS = 200_000
-"""How many keys are listed on either side of `PREFIX`; of more, only the number is told."""
+MAX_LISTED_KEYS = 200_000
+"""Number of keys on either side of `PREFIX` above which they are counted and not listed."""
 
 _PAGE = 5_000
 _FIRST, _END = b"\0", b"\0"  # as a key, the first of all; as an end, none
-_PASSING = ("events", "leases")  # etcd drops them itself after a while
+_TRANSIENT = ("events", "leases")  # etcd deletes them itself after a while
 _PROJECT = re.compile(r"/resourcemanager\.miloapis\.com/projects/([^/]+)$")
 
-# What the scripts in k6_scripts/ call the Projects that they make.
+# Names of the Projects that the scripts in k6_scripts/ create.
 _NAME = re.compile(r"(?:burst|life|crud|fill|touch|noise|churn|gc|idle)-[a-z0-9]+-[a-z0-9]+-[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Etcd:
-    """Looks before the load and after it.
+class EtcdProbe:
+    """Takes a snapshot before the load and one after it.
 
-    It yields, all but the sizes as differences and never below zero:
+    All readings but the sizes are differences, and never below zero:
 
-    - `etcd.keys_added` (1): keys below `/projects/`, where the objects of Projects are.
-    - `etcd.keys_left` (1): of those, the keys of Projects that are not there any more.
+    - `etcd.keys_added` (1): keys below `/projects/`, which are the objects in Projects.
+    - `etcd.keys_left` (1): those of them whose Project does not exist any more.
     - `etcd.revisions` (1): changes of the store, each a write or a deletion.
-    - `etcd.names_left` (1): keys elsewhere that name a Project of a load that is not there any
-      more; events and leases, which pass by themselves, are not counted.
-    - `etcd.db_bytes`, `etcd.db_bytes_added` and `etcd.db_used_bytes` (B): the file, how far it
-      grew, and how much of it is in use; deletions free nothing until etcd compacts.
+    - `etcd.names_left` (1): keys elsewhere that name a Project of a load that does not exist any
+      more; events and leases, which expire, are not counted.
+    - `etcd.db_bytes`, `etcd.db_bytes_added` and `etcd.db_used_bytes` (B): size of the file, its
+      growth, and its used part; deletions free nothing until etcd compacts.
 
     The number of keys of each type is kept in `out`.
     """
 
     @contextmanager
-    def watch(self, target: Target, out: Path) -> Iterator["_Watch"]:
+    def watch(self, target: Target, out: Path) -> Iterator["_EtcdWatch"]:
         """See `Probe.watch`; writes `etcd-keys-before.json`, and `-after` when asked.
 
         Raises:
@@ -56,48 +56,49 @@ class Etcd:
         """
         if not target.etcd_url:
             raise ProbeError("etcd probe: etcd of this target cannot be reached")
-        yield _Watch(target.etcd_url, out, look(target.etcd_url, out / "etcd-keys-before.json"))
+        before = take_snapshot(target.etcd_url, out / "etcd-keys-before.json")
+        yield _EtcdWatch(target.etcd_url, out, before)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """etcd at one moment.
+class EtcdSnapshot:
+    """The content of etcd at one point in time.
 
     Attributes:
-        keys: Below `PREFIX`.
-        revision: Of the store.
+        key_count: Number of keys below `PREFIX`.
+        revision: Revision of the store.
         db_bytes: Size of its file.
-        db_used_bytes: How much of that is in use.
-        left: Keys that name a Project that is not there any more, or None where there are too
-            many keys to be listed.
-        orphans: Keys below `PREFIX` of Projects that are not there, or None as above.
+        db_used_bytes: Used part of the file.
+        names_left: Keys that name a Project that does not exist any more; None if there are too
+            many keys to list.
+        orphaned_keys: Keys below `PREFIX` of Projects that do not exist; None as above.
     """
 
-    keys: int
+    key_count: int
     revision: int
     db_bytes: int
     db_used_bytes: int
-    left: frozenset[str] | None
-    orphans: frozenset[str] | None
+    names_left: frozenset[str] | None
+    orphaned_keys: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Watch:
+class _EtcdWatch:
     url: str
     out: Path
-    before: Look
+    before: EtcdSnapshot
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """See `Watch.readings`."""
-        before, after = self.before, look(self.url, self.out / "etcd-keys-after.json")
-        found = {
-            "keys_added": after.keys - before.keys,
+        before, after = self.before, take_snapshot(self.url, self.out / "etcd-keys-after.json")
+        counts = {
+            "keys_added": after.key_count - before.key_count,
             "revisions": after.revision - before.revision,
         }
-        if before.left is not None and after.left is not None:
-            found["names_left"] = len(after.left - before.left)
-        if before.orphans is not None and after.orphans is not None:
-            found["keys_left"] = len(after.orphans - before.orphans)
+        if before.names_left is not None and after.names_left is not None:
+            counts["names_left"] = len(after.names_left - before.names_left)
+        if before.orphaned_keys is not None and after.orphaned_keys is not None:
+            counts["keys_left"] = len(after.orphaned_keys - before.orphaned_keys)
         sizes = {
             "db_bytes": after.db_bytes,
             "db_bytes_added": after.db_bytes - before.db_bytes,
@@ -105,45 +106,47 @@ class _Watch:
         }
         return tuple(
             Reading(f"etcd.{name}", max(value, 0), unit)
-            for unit, values in (("1", found), ("B", sizes))
+            for unit, values in (("1", counts), ("B", sizes))
             for name, value in values.items()
         )
 
 
-def look(url: str, path: Path) -> Look:
-    """Return what etcd holds, and write the number of keys of each type to a file.
+def take_snapshot(url: str, path: Path) -> EtcdSnapshot:
+    """Return the content of etcd, and write the number of keys of each type to a file.
 
     Raises:
-        ProbeError: etcd did not answer as expected, or the file cannot be written.
+        ProbeError: etcd did not answer as expected.
+        StorageError: The file cannot be written.
     """
     status = _ask(url, "maintenance/status", {})
-    count, revision = _count(url, PREFIX)
-    end = _after(PREFIX)
-    ours = listed(url, PREFIX.encode(), end)
-    before, behind = listed(url, _FIRST, PREFIX.encode()), listed(url, end, _END)
+    key_count, revision = _count(url, PREFIX)
+    end = _range_end(PREFIX)
+    ours = list_keys(url, PREFIX.encode(), end)
+    before, behind = list_keys(url, _FIRST, PREFIX.encode()), list_keys(url, end, _END)
     others = None if before is None or behind is None else [*before, *behind]
     counts = {
-        "projects": None if ours is None else types([key[len(PREFIX) :] for key in ours]),
-        "others": None if others is None else types(others),
+        "projects": None if ours is None else count_types([key[len(PREFIX) :] for key in ours]),
+        "others": None if others is None else count_types(others),
     }
     if ours is None or others is None:
-        log.warning("etcd probe: more than %s keys, so they are not listed", MOST_KEYS)
+        log.warning("etcd probe: more than %s keys, so they are not listed", MAX_LISTED_KEYS)
     try:
         path.write_text(json.dumps(counts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     except OSError as error:
         raise StorageError.unwritable(path, error) from error
-    return Look(
-        keys=count,
+    orphans = None if ours is None or others is None else frozenset(orphaned_keys(ours, others))
+    return EtcdSnapshot(
+        key_count=key_count,
         revision=revision,
         db_bytes=_number(url, status, "dbSize"),
         db_used_bytes=_number(url, status, "dbSizeInUse"),
-        left=None if others is None else frozenset(left(others)),
-        orphans=None if ours is None or others is None else frozenset(orphans(ours, others)),
+        names_left=None if others is None else frozenset(names_left(others)),
+        orphaned_keys=orphans,
     )
 
 
-def keys(url: str, prefix: str) -> int:
-    """Return how many keys begin with a prefix that ends in `/`.
+def count_keys(url: str, prefix: str) -> int:
+    """Return the number of keys that begin with a prefix, which ends in `/`.
 
     Raises:
         ProbeError: etcd did not answer as expected.
@@ -151,55 +154,54 @@ def keys(url: str, prefix: str) -> int:
     return _count(url, prefix)[0]
 
 
-def listed(url: str, first: bytes, end: bytes) -> list[str] | None:
-    """Return every key from the first to before the end; None where there are too many.
+def list_keys(url: str, first: bytes, end: bytes) -> list[str] | None:
+    """Return every key from the first to before the end; None if there are too many.
 
     Raises:
         ProbeError: etcd did not answer as expected.
     """
-    found: list[str] = []
-    while len(found) <= MOST_KEYS:
-        body = {"key": _text(first), "range_end": _text(end), "keys_only": True, "limit": _PAGE}
+    keys: list[str] = []
+    while len(keys) <= MAX_LISTED_KEYS:
+        body = {"key": _encode(first), "range_end": _encode(end), "keys_only": True, "limit": _PAGE}
         answer = _ask(url, "kv/range", body)
         try:
             page = [base64.b64decode(one["key"]) for one in answer.get("kvs", ())]
         except (KeyError, TypeError, ValueError) as error:
             raise ProbeError(f"etcd probe: {url} answered with no keys") from error
-        found += [key.decode(errors="replace") for key in page]
+        keys += [key.decode(errors="replace") for key in page]
         if not page or not answer.get("more"):
-            return found
+            return keys
         first = page[-1] + b"\0"
     return None
 
 
-def types(found: Sequence[str]) -> dict[str, int]:
-    """Return how many keys there are of each type, such as `secrets` or `iam.miloapis.com/users`.
+def count_types(keys: Sequence[str]) -> dict[str, int]:
+    """Return the number of keys of each type, such as `secrets` or `iam.miloapis.com/users`.
 
     Args:
-        found: Keys of which the first part, a prefix or the name of a Project, is not looked at.
+        keys: Keys whose first part, a prefix or the name of a Project, is ignored.
     """
-    return dict(Counter(map(_type, found)))
+    return dict(Counter(map(_type, keys)))
 
 
-def left(found: Sequence[str]) -> list[str]:
+def names_left(keys: Sequence[str]) -> list[str]:
     """Return the keys that name a Project of a load that is not among them.
 
     Args:
-        found: All keys that are not below `PREFIX`.
+        keys: All keys that are not below `PREFIX`.
     """
-    projects = _projects(found)
+    projects = _projects(keys)
     return [
         key
-        for key in found
-        if _type(key) not in _PASSING and not projects.issuperset(_NAME.findall(key))
+        for key in keys
+        if _type(key) not in _TRANSIENT and not projects.issuperset(_NAME.findall(key))
     ]
 
 
-def orphans(ours: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Return the keys below `PREFIX` of Projects that are not there.
+def orphaned_keys(ours: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return the keys below `PREFIX` of Projects that do not exist.
 
-    A living Project may get keys of its own at any time, so that only these tell what a deletion
-    left behind.
+    A living Project may get keys at any time, so only these were left behind by a deletion.
 
     Args:
         ours: All keys below `PREFIX`.
@@ -222,15 +224,15 @@ def _type(key: str) -> str:
 
 def _count(url: str, prefix: str) -> tuple[int, int]:
     """Return the number of keys below a prefix, and the revision of the store."""
-    body = {"key": _text(prefix.encode()), "range_end": _text(_after(prefix)), "count_only": True}
-    answer = _ask(url, "kv/range", body)
+    first, end = _encode(prefix.encode()), _encode(_range_end(prefix))
+    answer = _ask(url, "kv/range", {"key": first, "range_end": end, "count_only": True})
     header = answer.get("header")
     revision = _number(url, header, "revision") if isinstance(header, Mapping) else 0
     return _number(url, answer, "count"), revision
 
 
-def _ask(url: str, what: str, body: object) -> Mapping[str, Any]:
-    _, answer = http_client.call("POST", f"{url}/v3/{what}", body)
+def _ask(url: str, path: str, body: object) -> Mapping[str, Any]:
+    _, answer = http_client.call("POST", f"{url}/v3/{path}", body)
     if not isinstance(answer, Mapping):
         raise ProbeError(f"etcd probe: {url} answered with no object")
     return answer
@@ -243,9 +245,9 @@ def _number(url: str, answer: Mapping[str, Any], name: str) -> int:
         raise ProbeError(f"etcd probe: {url} answered with no {name}") from error
 
 
-def _after(prefix: str) -> bytes:
+def _range_end(prefix: str) -> bytes:
     return (prefix[:-1] + chr(ord(prefix[-1]) + 1)).encode()
 
 
-def _text(key: bytes) -> str:
+def _encode(key: bytes) -> str:
     return base64.b64encode(key).decode()

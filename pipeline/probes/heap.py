@@ -1,4 +1,4 @@
-"""What the components hold on to: the Go heap after its garbage is collected."""
+"""Live memory of the components: the Go heap after a garbage collection."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,37 +8,37 @@ from pathlib import Path
 
 from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.probes.scrape import Selection, access, fetch, read
+from pipeline.probes.scrape import LineSelection, credentials_for, fetch_text, parse_scrape
 from pipeline.system import http_client
 from pipeline.system.errors import ProbeError
 
 _COMPONENTS = ("server", "manager")
-_ALLOCATED = Selection("go_memstats_heap_alloc_bytes", {})
-_COLLECTIONS = 2  # a pool gives up what it holds only at the second
+_ALLOCATED = LineSelection("go_memstats_heap_alloc_bytes", {})
+_COLLECTIONS = 2  # a sync.Pool releases its objects only in the second one
 
 
 @dataclass(frozen=True, slots=True)
-class Heap:
-    """Collects garbage before the load and after it, which is why a workload must ask for it.
+class HeapProbe:
+    """Forces garbage collections before and after the load, so it is opt-in.
 
     It yields `COMPONENT.heap` and `COMPONENT.heap_added` (B, the second never below zero) for the
-    API server and the controller-manager: memory of objects that are in use, without the garbage
-    of which the resident memory is half made.  etcd is left out: it has the profile that collects
-    only with `--enable-pprof`, and its data is outside the Go heap in any case.
+    API server and the controller-manager: memory of objects in use, without garbage, which is half
+    of the resident memory.  etcd is left out: it needs `--enable-pprof` for the profile that
+    collects, and its data is outside the Go heap.
     """
 
     @contextmanager
-    def watch(self, target: Target, out: Path) -> Iterator["_Watch"]:
+    def watch(self, target: Target, out: Path) -> Iterator["_HeapWatch"]:
         """See `Probe.watch`.
 
         Raises:
             ProbeError: A component did not answer, or does not report its heap.
         """
-        yield _Watch(target, heaps(target))
+        yield _HeapWatch(target, heap_sizes(target))
 
 
 @dataclass(frozen=True, slots=True)
-class _Watch:
+class _HeapWatch:
     target: Target
     before: Mapping[str, float]
 
@@ -46,17 +46,17 @@ class _Watch:
         """See `Watch.readings`."""
         return tuple(
             reading
-            for component, size in heaps(self.target).items()
+            for component, size in heap_sizes(self.target).items()
             for reading in (
                 Reading(f"{component}.heap", size, "B"),
-                # Below 0 the caches of an earlier load were given back: that is no leak.
+                # Below 0, caches of an earlier load were released.
                 Reading(f"{component}.heap_added", max(size - self.before[component], 0.0), "B"),
             )
         )
 
 
-def heaps(target: Target) -> dict[str, float]:
-    """Return bytes in use by component, after two collections of garbage.
+def heap_sizes(target: Target) -> dict[str, float]:
+    """Return the bytes in use by component, after two garbage collections.
 
     Raises:
         ProbeError: A component did not answer, or does not report its heap.
@@ -64,16 +64,14 @@ def heaps(target: Target) -> dict[str, float]:
     components = [name for name in _COMPONENTS if name in target.metrics]
     for component in components:
         url = target.metrics[component].removesuffix("/metrics") + "/debug/pprof/heap?gc=1"
-        ca_file, token = access(target, url)
+        ca_file, token = credentials_for(target, url)
         for _ in range(_COLLECTIONS):
-            http_client.content(
-                url, ca_file=ca_file, token=token
-            )  # the profile itself is of no interest
-    return {component: _heap(target, component) for component in components}
+            http_client.content(url, ca_file=ca_file, token=token)  # the profile is not used
+    return {component: _heap_size(target, component) for component in components}
 
 
-def _heap(target: Target, component: str) -> float:
-    found = read(fetch(target, component), [_ALLOCATED]).select(_ALLOCATED)
-    if not found or not math.isfinite(found[0].value):
+def _heap_size(target: Target, component: str) -> float:
+    lines = parse_scrape(fetch_text(target, component), [_ALLOCATED]).select(_ALLOCATED)
+    if not lines or not math.isfinite(lines[0].value):
         raise ProbeError(f"heap probe: {component} does not report {_ALLOCATED.sample}")
-    return found[0].value
+    return lines[0].value

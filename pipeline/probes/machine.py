@@ -1,4 +1,4 @@
-"""What the machine itself did to a measurement: time stolen, load, throttling and a slow disk."""
+"""Disturbances by the machine: stolen CPU time, load, CPU throttling and a slow disk."""
 
 import os
 import time
@@ -18,24 +18,23 @@ _WRITES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """Looks before the load and after it; both arms of a duet see the same machine.
+class MachineProbe:
+    """Reads counters before and after the load; both arms of a duet see the same machine.
 
-    It yields `machine.steal_share` (1), the share of the processors' time that the hypervisor gave
-    to others; `machine.load` (1), the mean number of programs that ran or waited in the last
-    minute; `machine.throttled` (1), how often the processors were taken from our control group,
-    where it can be; and `machine.fsync` (s), the median of five times that 4 kB need to be safe on
-    the disk of `out`, after the load, so that it is in nobody's way.
+    It yields `machine.steal_share` (1), the share of CPU time that the hypervisor gave to others;
+    `machine.load` (1), the load average of the last minute; `machine.throttled` (1), the number of
+    times that our control group was throttled, if it has a CPU limit; and `machine.fsync` (s), the
+    median of five writes of 4 kB with fsync on the disk of `out`, after the load.
     """
 
     @contextmanager
-    def watch(self, target: Target, out: Path) -> Iterator["_Watch"]:
+    def watch(self, target: Target, out: Path) -> Iterator["_MachineWatch"]:
         """See `Probe.watch`."""
-        yield _Watch(out, _times_s(), throttled())
+        yield _MachineWatch(out, _times_s(), throttle_count())
 
 
 @dataclass(frozen=True, slots=True)
-class _Watch:
+class _MachineWatch:
     out: Path
     before_s: Mapping[str, float]
     throttled: int | None
@@ -46,34 +45,34 @@ class _Watch:
         Raises:
             StorageError: `out` cannot be written.
         """
-        found = [
+        readings = [
             Reading("machine.steal_share", steal_share(self.before_s, _times_s()), "1"),
             Reading("machine.load", os.getloadavg()[0], "1"),
         ]
-        now = throttled()
+        now = throttle_count()
         if now is not None and self.throttled is not None:
-            found.append(Reading("machine.throttled", max(0, now - self.throttled), "1"))
-        return (*found, Reading("machine.fsync", fsync_s(self.out), "s"))
+            readings.append(Reading("machine.throttled", max(0, now - self.throttled), "1"))
+        return (*readings, Reading("machine.fsync", fsync_s(self.out), "s"))
 
 
 def steal_share(before_s: Mapping[str, float], after_s: Mapping[str, float]) -> float:
-    """Return the share of stolen time, from the seconds in each state; time of guests is in user's.
+    """Return the share of stolen CPU time; the time of guests is a part of `user`.
 
     Args:
-        before_s: Seconds since the machine began, by state.
-        after_s: The same, later.
+        before_s: CPU seconds since boot, by state.
+        after_s: The same values, later.
     """
     passed = {name: max(0.0, after_s[name] - before_s[name]) for name in before_s}
     total = sum(value for name, value in passed.items() if not name.startswith("guest"))
     return passed.get("steal", 0.0) / total if total else 0.0
 
 
-def throttled(root: Path = _CGROUPS, ours: Path = Path("/proc/self/cgroup")) -> int | None:
-    """Return how often our control group was throttled; None where none has a limit to reach.
+def throttle_count(root: Path = _CGROUPS, ours: Path = Path("/proc/self/cgroup")) -> int | None:
+    """Return the number of times that our control group was throttled; None without a CPU limit.
 
     Args:
-        root: Where control groups are mounted.
-        ours: The file that names ours.
+        root: Mount point of the control groups.
+        ours: File with the name of our control group.
     """
     try:
         lines = ours.read_text().splitlines()
@@ -90,7 +89,7 @@ def throttled(root: Path = _CGROUPS, ours: Path = Path("/proc/self/cgroup")) -> 
 
 
 def fsync_s(folder: Path) -> float:
-    """Return the median time, in seconds, that 4 kB need to be safe on the disk of a folder.
+    """Return the median seconds of a write of 4 kB with fsync in a folder.
 
     Raises:
         StorageError: The folder cannot be written.

@@ -1,6 +1,5 @@
-"""CPU, memory, threads, open files and disk of each process of a target, read from the kernel."""
+"""CPU, memory, threads, open files and disk I/O of a target's processes, from the kernel."""
 
-import csv
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +10,14 @@ from typing import TYPE_CHECKING
 
 from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.probes.gaps import require_looks
+from pipeline.probes.sampling import (
+    counter_rise,
+    require_complete,
+    samples_within,
+    try_write_csv,
+    usage_readings,
+)
 from pipeline.system.clock import SteadyClock
-from pipeline.system.log import log
 from pipeline.system.periodic import run_periodically
 
 if TYPE_CHECKING:
@@ -25,10 +29,17 @@ _CPUCLOCK_SCHED = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
-    """One look at one process: Unix time and CPU in s, memory and what went to disks in B.
+class ProcessObservation:
+    """One sample of a process; a value that another user's process hides is None.
 
-    What we may not know, because the process is another user's, is None.
+    Attributes:
+        time_s: Unix time.
+        cpu_s: CPU time since the process started, in seconds.
+        memory: Resident memory in bytes.
+        threads: Number of threads.
+        files: Number of open files.
+        read: Bytes read from disks.
+        written: Bytes written to disks.
     """
 
     time_s: float
@@ -41,64 +52,64 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
-    """Looks at every process twice a second.
+class ProcessProbe:
+    """Samples every process twice a second.
 
-    It yields, for each component, over the span: `COMPONENT.cpu` (s), `COMPONENT.memory_mean` and
-    `COMPONENT.memory_max` (B, resident), `COMPONENT.threads` and `COMPONENT.files` (1, the largest
-    seen), `COMPONENT.read` and `COMPONENT.written` (B, from and to disks, where the kernel tells).
+    For each component it yields, over the span: `COMPONENT.cpu` (s), `COMPONENT.memory_mean` and
+    `COMPONENT.memory_max` (B, resident), `COMPONENT.threads` and `COMPONENT.files` (1, maximum),
+    `COMPONENT.read` and `COMPONENT.written` (B, disk I/O, if the kernel tells).
 
-    And `COMPONENT.memory_added` (B) and `COMPONENT.files_added` (1): the look after the load less
-    the one before it, and 0 where there is less than before: then the build gave back what an
-    earlier load had taken, and added nothing.
+    And `COMPONENT.memory_added` (B) and `COMPONENT.files_added` (1): the last sample less the first
+    one, and 0 if it is negative: then the build gave back what an earlier load had taken.
 
-    A process that was not seen for three periods has no readings: nobody knows what it did then.
+    A process without samples for three periods has no readings.
     """
 
     @contextmanager
-    def watch(self, target: Target, out: Path) -> Iterator["_Watch"]:
+    def watch(self, target: Target, out: Path) -> Iterator["_ProcessWatch"]:
         """See `Probe.watch`; writes `process.csv` into `out`."""
-        watch = _Watch(target.processes, {component: [] for component in target.processes})
-        watch.look()
+        watch = _ProcessWatch(target.processes, {name: [] for name in target.processes})
+        watch.sample()
         try:
-            with run_periodically(watch.look, PERIOD_S, "process probe"):
+            with run_periodically(watch.sample, PERIOD_S, "process probe"):
                 yield watch
         finally:
-            keep(out / "process.csv", watch.seen, _COLUMNS)
+            rows = (
+                (component, *(getattr(one, name) for name in _COLUMNS))
+                for component, samples in watch.samples.items()
+                for one in samples
+            )
+            try_write_csv(out / "process.csv", ("component", *_COLUMNS), rows)
 
 
 @dataclass(frozen=True, slots=True)
-class _Watch:
+class _ProcessWatch:
     processes: Mapping[str, int]
-    seen: dict[str, list[Observation]]
+    samples: dict[str, list[ProcessObservation]]
     clock: SteadyClock = field(default_factory=SteadyClock)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def look(self) -> None:
-        """Add one observation of each process that still lives."""
-        with self.lock:  # so that times rise, whoever looks
+    def sample(self) -> None:
+        """Add a sample of each process that still lives."""
+        with self.lock:  # so that times rise in any thread
             for component, pid in self.processes.items():
-                if (found := observation(pid, self.clock)) is not None:
-                    self.seen[component].append(found)
+                if (one := observe_process(pid, self.clock)) is not None:
+                    self.samples[component].append(one)
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """See `Watch.readings`."""
-        self.look()  # the last one may be from before the end of the span
+        self.sample()  # the last one may be from before the end of the span
         with self.lock:
-            seen = {component: tuple(found) for component, found in self.seen.items()}
-        return tuple(
-            reading
-            for component, found in seen.items()
-            for reading in summary(component, found, span)
-        )
+            samples = {component: tuple(ones) for component, ones in self.samples.items()}
+        return tuple(r for item in samples.items() for r in summarize_process(*item, span))
 
 
-def observation(pid: int, clock: SteadyClock | None = None) -> Observation | None:
-    """Return one look at a process, or None when it is gone.
+def observe_process(pid: int, clock: SteadyClock | None = None) -> ProcessObservation | None:
+    """Return a sample of a process, or None if the process has ended.
 
     Args:
-        pid: Of the process.
-        clock: By which the look is dated; None for one that is read now.
+        pid: Process id.
+        clock: Clock of the sample's time; None for a new one.
     """
     import psutil
 
@@ -106,21 +117,20 @@ def observation(pid: int, clock: SteadyClock | None = None) -> Observation | Non
     try:
         process = psutil.Process(pid)
         with process.oneshot():
-            return Observation(
+            return ProcessObservation(
                 time_s=clock.now_s(),
                 # The process's own clock, in nanoseconds: /proc counts in ticks of 10 ms.
                 cpu_s=time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED),
                 memory=process.memory_info().rss,
                 threads=process.num_threads(),
-                files=_files(process),
-                **_disk(process),
+                files=_open_files(process),
+                **_disk_io(process),
             )
     except (psutil.Error, OSError):
         return None
 
 
-def _files(process: "psutil.Process") -> int | None:
-    """Return how many files are open, or None where we may not know."""
+def _open_files(process: "psutil.Process") -> int | None:
     import psutil
 
     try:
@@ -129,8 +139,7 @@ def _files(process: "psutil.Process") -> int | None:
         return None
 
 
-def _disk(process: "psutil.Process") -> dict[str, int]:
-    """Return what went from and to disks; nothing where we may not know."""
+def _disk_io(process: "psutil.Process") -> dict[str, int]:
     import psutil
 
     try:
@@ -140,74 +149,32 @@ def _disk(process: "psutil.Process") -> dict[str, int]:
     return {"read": counters.read_bytes, "written": counters.write_bytes}
 
 
-def summary(component: str, seen: Sequence[Observation], span: Span) -> tuple[Reading, ...]:
-    """Return the readings of one process over a span; CPU is interpolated at both of its ends.
-
-    Of a span between two looks, memory, threads and files are those of the look after it.
+def summarize_process(
+    component: str, samples: Sequence[ProcessObservation], span: Span
+) -> tuple[Reading, ...]:
+    """Return the readings of one process over a span.
 
     Raises:
-        ProbeError: The process was not seen over the whole span, or not for a part of it.
+        ProbeError: A part of the span has no samples.
     """
-    times_s = [o.time_s for o in seen]
-    require_looks(times_s, span, PERIOD_S, f"process probe: {component}")
-    within = [o for o in seen if span.start_s <= o.time_s <= span.end_s]
-    within = within or [next(o for o in seen if o.time_s >= span.end_s)]
-    memory = [o.memory for o in within]
-    first, last = seen[0], seen[-1]
-    found = [
-        Reading(f"{component}.cpu", rise(times_s, [o.cpu_s for o in seen], span), "s"),
-        Reading(f"{component}.memory_mean", sum(memory) / len(memory), "B"),
-        Reading(f"{component}.memory_max", max(memory), "B"),
-        Reading(f"{component}.memory_added", max(0, last.memory - first.memory), "B"),
-        Reading(f"{component}.threads", max(o.threads for o in within), "1"),
+    times_s = [one.time_s for one in samples]
+    require_complete(times_s, span, PERIOD_S, f"process probe: {component}")
+    within = samples_within(samples, span)
+    readings = [
+        *usage_readings(component, samples, span),
+        Reading(f"{component}.threads", max(one.threads for one in within), "1"),
     ]
-    files = [o.files for o in within if o.files is not None]
-    if files and first.files is not None and last.files is not None:
-        found += [
+    first, last = samples[0].files, samples[-1].files
+    files = [one.files for one in within if one.files is not None]
+    if files and first is not None and last is not None:
+        readings += [
             Reading(f"{component}.files", max(files), "1"),
-            Reading(f"{component}.files_added", max(0, last.files - first.files), "1"),
+            Reading(f"{component}.files_added", max(0, last - first), "1"),
         ]
-    for name, counts in (("read", [o.read for o in seen]), ("written", [o.written for o in seen])):
-        known = [count for count in counts if count is not None]
-        if len(known) == len(counts):
-            found.append(Reading(f"{component}.{name}", rise(times_s, known, span), "B"))
-    return tuple(found)
-
-
-def rise(times_s: Sequence[float], counts: Sequence[float], span: Span) -> float:
-    """Return how far a counter rose over a span, interpolated at both of its ends.
-
-    Args:
-        times_s: Of each look, rising; the first before the span, the last after it.
-        counts: What was seen at each.
-        span: The part that counts.
-    """
-    return _count_at(times_s, counts, span.end_s) - _count_at(times_s, counts, span.start_s)
-
-
-def _count_at(times_s: Sequence[float], counts: Sequence[float], time_s: float) -> float:
-    after = next(i for i, at in enumerate(times_s) if at >= time_s)
-    before = max(after - 1, 0)
-    lasted_s = times_s[after] - times_s[before]
-    if lasted_s == 0:
-        return counts[after]
-    share = (time_s - times_s[before]) / lasted_s
-    return counts[before] + share * (counts[after] - counts[before])
-
-
-def keep(path: Path, seen: Mapping[str, Sequence[object]], names: Sequence[str]) -> None:
-    """Write what was seen; a full disk is no reason to lose what is measured.
-
-    Args:
-        path: CSV.
-        seen: Looks by component.
-        names: Fields of a look, which are the columns after the component.
-    """
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file)
-            rows.writerow(["component", *names])
-            for component, found in seen.items():
-                rows.writerows([component, *(getattr(o, name) for name in names)] for o in found)
-    except OSError as error:
-        log.warning("%s: cannot be written: %s", path, error.strerror)
+    for name in ("read", "written"):
+        counts = [getattr(one, name) for one in samples]
+        if None not in counts:
+            readings.append(
+                Reading(f"{component}.{name}", counter_rise(times_s, counts, span), "B")
+            )
+    return tuple(readings)

@@ -1,4 +1,4 @@
-"""How long Projects take to become Ready and to go, seen through one watch on all of them."""
+"""How long Projects take to become Ready and to be deleted, through one watch on all of them."""
 
 import json
 import threading
@@ -13,91 +13,92 @@ from typing import Any
 from pipeline.judge.stats.summary import timing_readings
 from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.probes.gaps import Pulse, pulse
+from pipeline.probes.sampling import Heartbeat, heartbeat
 from pipeline.system import http_client
 from pipeline.system.errors import NetworkError, ProbeError
 from pipeline.system.log import log
 
 PATH = "/apis/resourcemanager.miloapis.com/v1alpha1/projects"
 _CONNECT_S = 10.0
-_PULSE_S = 0.5
-_AGAIN_S = 0.5  # between two attempts to watch, where the last one was refused
+_HEARTBEAT_S = 0.5
+_RETRY_S = 0.5  # between two attempts to watch
 
 LATE_S = 20.0
-"""A Project that needs longer to be gone has waited for a controller to look again: Milo needs 7 to
-14 s where none has to, and looks again after 30 s or more."""
+"""A deletion that takes longer has waited for a controller's retry: Milo needs 7 to 14 s without a
+retry, and retries after 30 s or more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Projects:
-    """Watches all Projects through one stream, which costs a server what one client costs.
+class ProjectsProbe:
+    """Watches all Projects through one stream, which costs a server as much as one client.
 
-    Only Projects that were first seen while it watched count, those of the warm-up too.  It yields:
+    Only Projects that were created during the watch count, with those of the warm-up.  It yields:
 
-    - `projects.created` (1): how many they are.
-    - `projects.ready/STAT`: from first seen to Ready, where STAT is `count`, `mean`, `p50`, `p90`,
-      `p95` or `p99` (s, and 1 for the count); see `pipeline.judge.stats.summary`.
-    - `projects.gone/STAT`: from first seen with a time of deletion to gone.  A Project that is
-      not Ready, or not gone, when the load has ended was waited for until then: its time is a
-      lower bound, and so is every STAT that it may change (`Reading.at_least`).
-    - `projects.gone_late` (1): share of deleted Projects that were not gone after `LATE_S`; nothing
-      where the load ended before that could be told of all of them.
-    - `projects.never_ready` (1): neither Ready nor deleted before that, when the load ended, and
-      `projects.never_ready_share` of those created.
-    - `projects.never_gone` (1): being deleted when the load ended.
-    - `projects.gaps` (1): how often the server had forgotten where the watch was.  Projects that
-      lived then are left out, because their times are unknown; a warning is logged.
+    - `projects.created` (1): their number.
+    - `projects.ready/STAT`: time from creation to Ready, where STAT is `count`, `mean`, `p50`,
+      `p90`, `p95` or `p99` (s, and 1 for the count); see `pipeline.judge.stats.summary`.
+    - `projects.gone/STAT`: time from the request of deletion to the end.  A Project that is not
+      Ready, or not gone, at the end of the load was waited for until then: its time is a lower
+      bound, and so is every STAT that it may change (`Reading.at_least`).
+    - `projects.gone_late` (1): share of deleted Projects that were not gone after `LATE_S`; absent
+      if the load ended before that was known of all of them.
+    - `projects.never_ready` (1): Projects that were neither Ready nor deleted at the end of the
+      load, and `projects.never_ready_share` of those created.
+    - `projects.never_gone` (1): Projects that were being deleted at the end of the load.
+    - `projects.gaps` (1): number of times that the server had dropped the watch's version.
+      Projects that lived then are left out, because their times are unknown; a warning is logged.
 
-    Times are those at which an event arrived, by a clock that nobody sets.
+    Times are arrival times of events, by the monotonic clock.
     """
 
     @contextmanager
-    def watch(self, target: Target, out: Path) -> Iterator["_Watch"]:
+    def watch(self, target: Target, out: Path) -> Iterator["_ProjectsWatch"]:
         """See `Probe.watch`.
 
         Raises:
             ProbeError: The server refused to list or to watch.
+            StorageError: The token cannot be read.
         """
-        stream = _Stream(target)
-        stream.list_anew()
+        stream = _ProjectStream(target)
+        stream.read_version()
         thread = threading.Thread(target=stream.follow, name="projects probe", daemon=True)
         thread.start()
         try:
             if not stream.open.wait(_CONNECT_S):
                 raise ProbeError(f"projects probe: no watch: {stream.error or 'no answer'}")
-            with pulse(_PULSE_S, "pulse of the projects probe") as beating:
-                yield _Watch(stream, beating)
+            with heartbeat(_HEARTBEAT_S, "heartbeat of the projects probe") as heart:
+                yield _ProjectsWatch(stream, heart)
         finally:
             stream.stop()
             thread.join()
 
 
 @dataclass(slots=True)
-class Life:
-    """When a Project was seen, in seconds of a monotonic clock; None where it was not."""
+class ProjectLifetime:
+    """Times of a Project's events, in seconds of the monotonic clock; None if not seen."""
 
-    seen: float
+    created: float
     ready: float | None = None
     deleted: float | None = None
     gone: float | None = None
 
 
 @dataclass(slots=True)
-class Lives:
-    """All Projects that were first seen while they were watched, by their unique id."""
+class ProjectLifetimes:
+    """All Projects that were created during the watch, by their UID."""
 
-    by_id: dict[str, Life] = field(default_factory=dict)
+    by_id: dict[str, ProjectLifetime] = field(default_factory=dict)
     created: int = 0
     gaps: int = 0
 
-    def event(self, kind: str, project: Mapping[str, Any], at: float) -> None:
-        """Take note of an event of the watch, such as `ADDED`."""
+    def add_event(self, kind: str, project: Mapping[str, Any], at: float) -> None:
+        """Add an event of the watch, such as `ADDED`."""
         metadata = project["metadata"]
         life = self.by_id.get(metadata["uid"])
         if life is None:
             if kind != "ADDED":
                 return
-            life = self.by_id[metadata["uid"]] = Life(at)
+            life = self.by_id[metadata["uid"]] = ProjectLifetime(at)
             self.created += 1
         if life.ready is None and _is_ready(project):
             life.ready = at
@@ -106,29 +107,28 @@ class Lives:
         if kind == "DELETED":
             life.gone = at
 
-    def gap(self) -> None:
-        """Forget every Project that may have changed unseen."""
+    def add_gap(self) -> None:
+        """Drop every Project that may have changed unseen."""
         self.gaps += 1
         self.by_id = {uid: life for uid, life in self.by_id.items() if life.gone is not None}
 
     def readings(self, now: float) -> Iterator[Reading]:
-        """Yield what `Projects` promises.
+        """Yield the readings of `ProjectsProbe`.
 
         Args:
-            now: When the load ended, by the clock of the events, in seconds: until then what is
-                not Ready or not gone was waited for.
+            now: End of the load in seconds, by the clock of the events.
         """
         lives = list(self.by_id.values())
         ready = [
-            (life.seen, life.ready)
+            (life.created, life.ready)
             for life in lives
             if life.ready is not None or life.deleted is None
         ]
         gone = [(life.deleted, life.gone) for life in lives if life.deleted is not None]
         yield Reading("projects.created", self.created, "1")
-        yield from _summary("projects.ready", ready, now)
-        yield from _summary("projects.gone", gone, now)
-        yield from _late(gone, now)
+        yield from _wait_summary("projects.ready", ready, now)
+        yield from _wait_summary("projects.gone", gone, now)
+        yield from _late_share(gone, now)
         never = sum(life.ready is None and life.deleted is None for life in lives)
         yield Reading("projects.never_ready", never, "1")
         if lives:
@@ -139,9 +139,9 @@ class Lives:
 
 
 @dataclass(frozen=True, slots=True)
-class _Watch:
-    stream: "_Stream"
-    pulse: Pulse
+class _ProjectsWatch:
+    stream: "_ProjectStream"
+    heartbeat: Heartbeat
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """See `Watch.readings`.
@@ -150,34 +150,29 @@ class _Watch:
             ProbeError: The watch broke and could not be opened again, or this program stood
                 still.
         """
-        self.pulse.require_steady(span, "projects probe")
+        self.heartbeat.require_steady(span, "projects probe")
         with self.stream.lock:
             if self.stream.error:
                 raise ProbeError(f"projects probe: the watch broke: {self.stream.error}")
             return tuple(self.stream.lives.readings(time.monotonic()))
 
 
-class _Stream:
-    """A watch that goes on where it was when the server ends it."""
+class _ProjectStream:
+    """A watch that continues at its last version when the server ends it."""
 
     def __init__(self, target: Target) -> None:
-        try:
-            self._token = target.admin_token_file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ProbeError(f"projects probe: no token: {error.strerror}") from error
-        self._target = target
         self._version = ""
         self._stop = threading.Event()
         self._connection = http_client.ServerConnection(
-            target.url, ca_file=target.ca_file, token=self._token
+            target.url, ca_file=target.ca_file, token=target.admin_token()
         )
         self.open = threading.Event()
         self.lock = threading.Lock()
-        self.lives = Lives()
+        self.lives = ProjectLifetimes()
         self.error = ""
 
-    def list_anew(self) -> None:
-        """Note the version of the store; what is there already does not count.
+    def read_version(self) -> None:
+        """Read the current version of the store, from which the watch starts.
 
         Raises:
             ProbeError: The server refused.
@@ -189,14 +184,14 @@ class _Stream:
             raise ProbeError("projects probe: the list of Projects has no version") from error
 
     def follow(self) -> None:
-        """Watch until stopped; whatever goes wrong is kept in `error` until the watch is back."""
+        """Watch until stopped; `error` has the last failure until the watch is reopened."""
         while not self._stop.is_set():
             try:
-                self._once()
+                self._watch_once()
             except (NetworkError, ProbeError) as error:
                 if not self._stop.is_set():
-                    self._note(str(error))
-                    self._stop.wait(_AGAIN_S)
+                    self._set_error(str(error))
+                    self._stop.wait(_RETRY_S)
             finally:
                 self._connection.close()
 
@@ -205,28 +200,28 @@ class _Stream:
         self._stop.set()
         self._connection.stop()
 
-    def _once(self) -> None:
+    def _watch_once(self) -> None:
         query = f"watch=true&allowWatchBookmarks=true&resourceVersion={self._version}"
         status = self._connection.begin(f"{PATH}?{query}")
         if status == HTTPStatus.GONE:
-            self._forgotten()
+            self._restart()
         elif status != HTTPStatus.OK:
             raise ProbeError(f"{PATH}: {status}")
         else:
-            self._note("")
+            self._set_error("")
             self.open.set()
-            self._read()
+            self._read_events()
 
-    def _read(self) -> None:
+    def _read_events(self) -> None:
         began = time.monotonic()
         for line in self._connection.lines():
-            if not self._event(line, time.monotonic()):
-                self._forgotten()
+            if not self._add_line(line, time.monotonic()):
+                self._restart()
                 return
-        self._stop.wait(max(0.0, began + _AGAIN_S - time.monotonic()))
+        self._stop.wait(max(0.0, began + _RETRY_S - time.monotonic()))
 
-    def _event(self, line: bytes, at: float) -> bool:
-        """Return whether the watch goes on after an event."""
+    def _add_line(self, line: bytes, at: float) -> bool:
+        """Add the event of a line; return whether the watch continues after it."""
         try:
             event = json.loads(line)
             kind, project = event["type"], event["object"]
@@ -237,21 +232,21 @@ class _Stream:
             self._version = str(project["metadata"]["resourceVersion"])
             if kind != "BOOKMARK":
                 with self.lock:
-                    self.lives.event(kind, project, at)
+                    self.lives.add_event(kind, project, at)
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise ProbeError(f"{PATH}: not an event of a watch: {line[:80]!r}") from error
         return True
 
-    def _forgotten(self) -> None:
+    def _restart(self) -> None:
         log.warning(
             "projects probe: the watch had a gap, and Projects that lived then are left out"
         )
         self._connection.close()
         with self.lock:
-            self.lives.gap()
-        self.list_anew()
+            self.lives.add_gap()
+        self.read_version()
 
-    def _note(self, error: str) -> None:
+    def _set_error(self, error: str) -> None:
         with self.lock:
             self.error = error
 
@@ -261,8 +256,8 @@ def _is_ready(project: Mapping[str, Any]) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def _late(waits: Sequence[tuple[float, float | None]], now: float) -> Iterator[Reading]:
-    """Yield the share of waits that were longer than `LATE_S`, where it is known of each."""
+def _late_share(waits: Sequence[tuple[float, float | None]], now: float) -> Iterator[Reading]:
+    """Yield the share of waits longer than `LATE_S`, if it is known of each wait."""
     shortest_s = [(now if end is None else end) - begin for begin, end in waits]
     late = sum(wait_s > LATE_S for wait_s in shortest_s)
     known = late + sum(end is not None and end - begin <= LATE_S for begin, end in waits)
@@ -270,15 +265,15 @@ def _late(waits: Sequence[tuple[float, float | None]], now: float) -> Iterator[R
         yield Reading("projects.gone_late", late / known, "1", denominator=known)
 
 
-def _summary(
+def _wait_summary(
     name: str, waits: Sequence[tuple[float, float | None]], now: float
 ) -> Iterator[Reading]:
-    """Yield the summary of waits; one that has not ended by now is a lower bound.
+    """Yield the summary of waits; one that has not ended is a lower bound.
 
     Args:
-        name: What they are of.
-        waits: When each began, and when it ended or None, in seconds of the clock of `now`.
-        now: In seconds.
+        name: Name of what was waited for.
+        waits: Start and end of each wait in seconds; None for one that has not ended.
+        now: End of the load in seconds, by the same clock.
     """
     import numpy as np
 

@@ -4,24 +4,30 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.model.ports import Probe
-from pipeline.probes.availability import Availability
-from pipeline.probes.containers import Containers
-from pipeline.probes.etcd import Etcd
-from pipeline.probes.heap import Heap
-from pipeline.probes.machine import Machine
-from pipeline.probes.process import Process
-from pipeline.probes.projects import Projects
-from pipeline.probes.prometheus import Prometheus
-from pipeline.probes.series import Series
+from pipeline.probes.availability import AvailabilityProbe
+from pipeline.probes.containers import ContainersProbe
+from pipeline.probes.etcd import EtcdProbe
+from pipeline.probes.heap import HeapProbe
+from pipeline.probes.machine import MachineProbe
+from pipeline.probes.process import ProcessProbe
+from pipeline.probes.projects import ProjectsProbe
+from pipeline.probes.prometheus import PrometheusProbe
+from pipeline.probes.series import SeriesProbe
 
-DEFAULT_PROBES: tuple[Probe, ...] = (Process(), Containers(), Prometheus(), Etcd(), Machine())
+DEFAULT_PROBES: tuple[Probe, ...] = (
+    ProcessProbe(),
+    ContainersProbe(),
+    PrometheusProbe(),
+    EtcdProbe(),
+    MachineProbe(),
+)
 """Probes that watch every workload."""
 
 OPT_IN_PROBES: Mapping[str, Probe] = {
-    "availability": Availability(),
-    "heap": Heap(),
-    "projects": Projects(),
-    "series": Series(),
+    "availability": AvailabilityProbe(),
+    "heap": HeapProbe(),
+    "projects": ProjectsProbe(),
+    "series": SeriesProbe(),
 }
 """Probes that watch the workloads that name them, because they are work for a server."""
 

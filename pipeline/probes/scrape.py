@@ -1,7 +1,7 @@
-"""Prometheus text: fetched, kept, and read only as far as it is asked for.
+"""Fetch Prometheus text and parse the needed lines of it.
 
 The text of Milo's API server has 17,000 lines.  The library's parser is exact about labels and
-escapes, and takes over half a second for all of them, so the lines are filtered first.
+escapes, but takes over half a second for all of them, so the lines are filtered first.
 """
 
 import gzip
@@ -10,56 +10,59 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.model.ports import Target
+from pipeline.model.results import Reading
 from pipeline.system import http_client
-from pipeline.system.errors import ProbeError, StorageError
+from pipeline.system.errors import NetworkError, ProbeError, StorageError
+from pipeline.system.log import log
 from pipeline.system.sanitize import truncate
 
-Labels = Mapping[str, tuple[str, ...]]
-"""Values that a label may have, by label; one that ends in `*` stands for all that begin so."""
+LabelValues = Mapping[str, tuple[str, ...]]
+"""Allowed values by label; a value that ends in `*` is a prefix."""
 
-
-_SENTENCE = 300  # characters of what a library says
+_MAX_REASON = 300  # characters of a library's message
+_GOROUTINES = "go_goroutines"
+_DATABASE = "etcd_mvcc_db_total_size_in_bytes"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line: its labels and its value, in the unit that its family is in."""
+class SampleLine:
+    """Labels and value of one line, in the unit of its family."""
 
     labels: Mapping[str, str]
     value: float
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Which lines are read: those of one sample name, such as `x_sum`, whose labels fit."""
+class LineSelection:
+    """Selects the lines of one sample name, such as `x_sum`, whose labels match."""
 
     sample: str
-    labels: Labels
+    labels: LabelValues
 
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What one text says.
+    """The parsed part of one text.
 
     Attributes:
-        families: Every family that it has, read or not.
-        samples: The lines that were asked for, by sample name.
+        families: Names of all families in the text, parsed or not.
+        samples: Parsed lines by sample name.
     """
 
     families: frozenset[str]
-    samples: Mapping[str, tuple[Line, ...]]
+    samples: Mapping[str, tuple[SampleLine, ...]]
 
-    def select(self, wanted: Selection) -> tuple[Line, ...]:
-        """Return the lines that a selection means."""
-        found = self.samples.get(wanted.sample, ())
-        return tuple(one for one in found if _fits(one.labels, wanted.labels))
+    def select(self, wanted: LineSelection) -> tuple[SampleLine, ...]:
+        """Return the lines of a selection."""
+        lines = self.samples.get(wanted.sample, ())
+        return tuple(one for one in lines if _matches_labels(one.labels, wanted.labels))
 
-    def total(self, wanted: Selection) -> float:
-        """Return the sum of the lines that a selection means; 0 where there are none."""
+    def total(self, wanted: LineSelection) -> float:
+        """Return the sum of the lines of a selection; 0 if there are none."""
         return sum(one.value for one in self.select(wanted))
 
 
-def fetch(target: Target, component: str) -> str:
+def fetch_text(target: Target, component: str) -> str:
     """Return the Prometheus text of one component.
 
     Raises:
@@ -67,12 +70,12 @@ def fetch(target: Target, component: str) -> str:
         StorageError: The token cannot be read.
     """
     url = target.metrics[component]
-    ca_file, token = access(target, url)
+    ca_file, token = credentials_for(target, url)
     return http_client.text(url, ca_file=ca_file, token=token)
 
 
-def access(target: Target, url: str) -> tuple[Path | None, str]:
-    """Return the authority and the token for a URL of a component; neither for plain HTTP.
+def credentials_for(target: Target, url: str) -> tuple[Path | None, str]:
+    """Return the CA file and the token for a URL of a component; neither for plain HTTP.
 
     Raises:
         StorageError: The token cannot be read.
@@ -82,11 +85,11 @@ def access(target: Target, url: str) -> tuple[Path | None, str]:
     return target.ca_file, target.admin_token()
 
 
-def keep(path: Path, text: str) -> None:
-    """Write a text, compressed.
+def write_compressed(path: Path, text: str) -> None:
+    """Write a text to a gzip file.
 
     Raises:
-        StorageError: It cannot be written.
+        StorageError: The file cannot be written.
     """
     try:
         path.write_bytes(gzip.compress(text.encode(), compresslevel=1, mtime=0))
@@ -94,11 +97,11 @@ def keep(path: Path, text: str) -> None:
         raise StorageError.unwritable(path, error) from error
 
 
-def read(text: str, wanted: Iterable[Selection]) -> Scrape:
-    """Return what is asked for of a text.
+def parse_scrape(text: str, wanted: Iterable[LineSelection]) -> Scrape:
+    """Return the selected lines of a text.
 
     Raises:
-        ProbeError: A line that is asked for is not Prometheus text.
+        ProbeError: A selected line is not Prometheus text.
     """
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -112,23 +115,23 @@ def read(text: str, wanted: Iterable[Selection]) -> Scrape:
             families.add(line.split(" ", 3)[2])
             continue
         name = line.partition(" ")[0].partition("{")[0]
-        if any(_may_fit(line, needles) for needles in by_name.get(name, ())):
+        if any(_may_match(line, needles) for needles in by_name.get(name, ())):
             lines.append(line)
-    samples: dict[str, list[Line]] = {}
+    samples: dict[str, list[SampleLine]] = {}
     try:
         for family in text_string_to_metric_families("\n".join(lines) + "\n"):
             for sample in family.samples:
                 value = float(sample.value)  # the library reads `7` as an int
-                samples.setdefault(sample.name, []).append(Line(sample.labels, value))
+                samples.setdefault(sample.name, []).append(SampleLine(sample.labels, value))
     except (OverflowError, ValueError) as error:
-        raise ProbeError(f"not Prometheus text: {truncate(f'{error}', _SENTENCE)}") from error
-    return Scrape(frozenset(families), {name: tuple(found) for name, found in samples.items()})
+        raise ProbeError(f"not Prometheus text: {truncate(f'{error}', _MAX_REASON)}") from error
+    return Scrape(frozenset(families), {name: tuple(ones) for name, ones in samples.items()})
 
 
-def plain(text: bytes, family: str) -> float | None:
-    """Return the value of a family without labels, or None; for who asks every second.
+def read_plain_value(text: bytes, family: str) -> float | None:
+    """Return the value of a family without labels, or None if the text has none.
 
-    It takes a hundredth of the time that `read` takes.
+    It takes a hundredth of the time of `parse_scrape`, for a probe that reads every second.
     """
     needle = f"\n{family} ".encode()
     at = text.find(needle)
@@ -142,8 +145,27 @@ def plain(text: bytes, family: str) -> float | None:
         return None
 
 
-def _needles(labels: Labels) -> tuple[tuple[str, ...], ...]:
-    """Return, for each label, the texts of which a line that fits must contain one."""
+def current_sizes(target: Target) -> tuple[Reading, ...]:
+    """Return the current `COMPONENT.goroutines` (1) and `etcd.db_bytes` (B).
+
+    A component that does not answer has no readings.
+    """
+    readings = []
+    for component in target.metrics:
+        try:
+            text = b"\n" + fetch_text(target, component).encode()
+        except (NetworkError, ProbeError, StorageError) as error:
+            log.warning("%s does not say how large it is: %s", component, error)
+            continue
+        if (goroutines := read_plain_value(text, _GOROUTINES)) is not None:
+            readings.append(Reading(f"{component}.goroutines", goroutines, "1"))
+        if component == "etcd" and (size := read_plain_value(text, _DATABASE)) is not None:
+            readings.append(Reading("etcd.db_bytes", size, "B"))
+    return tuple(readings)
+
+
+def _needles(labels: LabelValues) -> tuple[tuple[str, ...], ...]:
+    """Return, for each label, the texts of which a matching line contains one."""
     return tuple(
         tuple(
             f'{label}="{value[:-1]}' if value.endswith("*") else f'{label}="{value}"'
@@ -153,16 +175,16 @@ def _needles(labels: Labels) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _may_fit(line: str, needles: tuple[tuple[str, ...], ...]) -> bool:
+def _may_match(line: str, needles: tuple[tuple[str, ...], ...]) -> bool:
     return all(any(needle in line for needle in one) for one in needles)
 
 
-def _fits(labels: Mapping[str, str], wanted: Labels) -> bool:
+def _matches_labels(labels: Mapping[str, str], wanted: LabelValues) -> bool:
     return all(
-        any(_is(labels.get(label, ""), value) for value in values)
+        any(_matches_value(labels.get(label, ""), value) for value in values)
         for label, values in wanted.items()
     )
 
 
-def _is(value: str, wanted: str) -> bool:
+def _matches_value(value: str, wanted: str) -> bool:
     return value.startswith(wanted[:-1]) if wanted.endswith("*") else value == wanted

@@ -11,7 +11,7 @@ import pytest
 from pipeline.model.capacity import CapacityQuestion, CountedResource
 from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Program, Target
-from pipeline.probes.sizes import sizes
+from pipeline.probes.scrape import current_sizes
 from pipeline.runs.capacity.fill import fill, probing, ready_timeout_s
 from pipeline.system.processes import CommandError
 from tests.loopback import Request, answering, values
@@ -152,7 +152,7 @@ def test_sizes_are_what_a_component_says_and_never_guessed(tmp_path: Path) -> No
 
     with answering(answer) as url:
         metrics = {name: f"{url}/{name}" for name in ("server", "etcd", "manager")}
-        found = sizes(replace(target(tmp_path), metrics=metrics))
+        found = current_sizes(replace(target(tmp_path), metrics=metrics))
     assert values(found) == {
         "server.goroutines": 1200,
         "etcd.goroutines": 50,

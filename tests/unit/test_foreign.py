@@ -17,7 +17,7 @@ from pipeline.model.metric import Better, Scale
 from pipeline.model.results import Sample
 from pipeline.model.subject import Arm
 from pipeline.probes import prometheus
-from pipeline.probes.scrape import Selection, read
+from pipeline.probes.scrape import LineSelection, parse_scrape
 from pipeline.runs.history import nightly_records
 from pipeline.runs.history import points_csv as history_table
 from pipeline.runs.history.source import Meaning
@@ -50,16 +50,16 @@ def test_a_reader_understands_or_refuses_in_one_sentence(
 def test_a_counter_of_400_digits_is_an_error() -> None:
     text = f"# TYPE go_goroutines gauge\ngo_goroutines {DIGITS}\n"
     with pytest.raises(LoadError, match="not Prometheus text"):
-        prometheus.scrape("server", text)
+        prometheus.select_lines("server", text)
 
 
 def test_a_bucket_without_a_bound_is_an_error_that_names_it() -> None:
     name = "apiserver_request_duration_seconds"
     text = f'# TYPE {name} histogram\n{name}_bucket{{verb="GET",le="x"}} 3\n'
-    wanted = Selection(f"{name}_bucket", {})
-    found = read(text, [wanted])
+    wanted = LineSelection(f"{name}_bucket", {})
+    found = parse_scrape(text, [wanted])
     with pytest.raises(LoadError, match=f"{name}_bucket has no bound `le`"):
-        prometheus.buckets(wanted, found, found)
+        prometheus.load_buckets(wanted, found, found)
 
 
 @pytest.mark.parametrize("time", [DIGITS, "99999999999999999999", "1e308"])

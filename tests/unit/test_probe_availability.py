@@ -10,21 +10,30 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.ports import Span
-from pipeline.probes.availability import NAME, Availability, Try, summary
+from pipeline.probes.availability import (
+    NAME,
+    AvailabilityCheck,
+    AvailabilityProbe,
+    summarize_checks,
+)
 from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, target, values
 
 
-def one(start_s: float, ready_s: float, write_s: float, *, ready: bool, written: bool) -> Try:
-    return Try(start_s, start_s + ready_s, start_s + ready_s + write_s, ready, written)
+def one(
+    start_s: float, ready_s: float, write_s: float, *, ready: bool, written: bool
+) -> AvailabilityCheck:
+    return AvailabilityCheck(
+        start_s, start_s + ready_s, start_s + ready_s + write_s, ready, written
+    )
 
 
-def fine(start_s: float) -> Try:
+def fine(start_s: float) -> AvailabilityCheck:
     return one(start_s, 0.001, 0.004, ready=True, written=True)
 
 
 def test_a_server_that_always_answers_has_gaps_of_one_period() -> None:
-    seen = values(summary([fine(i / 10) for i in range(101)], Span(1.0, 9.0)))
+    seen = values(summarize_checks([fine(i / 10) for i in range(101)], Span(1.0, 9.0)))
 
     assert seen["availability.ready_share"] == 1
     assert seen["availability.write_share"] == 1
@@ -35,7 +44,7 @@ def test_a_try_that_hung_counts_for_those_that_were_due_meanwhile() -> None:
     hung = one(5.0, 0.001, 1.0, ready=True, written=False)
     tries = [*(fine(i / 10) for i in range(50)), hung, *(fine(6 + i / 10) for i in range(41))]
 
-    seen = values(summary(tries, Span(0.0, 10.0)))
+    seen = values(summarize_checks(tries, Span(0.0, 10.0)))
 
     assert seen["availability.ready_share"] == 1
     assert seen["availability.write_share"] == pytest.approx(91 / 101, abs=0.001)
@@ -45,7 +54,7 @@ def test_a_try_that_hung_counts_for_those_that_were_due_meanwhile() -> None:
 def test_a_server_that_never_answered_has_one_gap_as_long_as_the_load() -> None:
     refused = [one(i / 10, 0.001, 0.001, ready=False, written=False) for i in range(100)]
 
-    seen = values(summary(refused, Span(0.0, 10.0)))
+    seen = values(summarize_checks(refused, Span(0.0, 10.0)))
 
     assert seen == {
         "availability.ready_share": 0,
@@ -56,7 +65,7 @@ def test_a_server_that_never_answered_has_one_gap_as_long_as_the_load() -> None:
 
 def test_a_load_in_which_nothing_was_tried_is_an_error() -> None:
     with pytest.raises(LoadError, match="nothing was tried"):
-        summary([fine(0)], Span(5, 6))
+        summarize_checks([fine(0)], Span(5, 6))
 
 
 class Server:
@@ -88,7 +97,7 @@ def watched(server: Server, tmp_path: Path) -> Iterator[Callable[[Span], dict[st
     with answering(server.answer) as url:
         victim = target(url)
         object.__setattr__(victim, "admin_token_file", token)
-        with Availability().watch(victim, tmp_path) as watch:
+        with AvailabilityProbe().watch(victim, tmp_path) as watch:
             yield lambda span: values(watch.readings(span))
         server.free.set()
 

@@ -12,7 +12,7 @@ from pipeline.environments.containers import find_processes, read_usage
 from pipeline.environments.pods import Pods
 from pipeline.model.ports import ResourceUsage, Span
 from pipeline.probes import containers
-from pipeline.probes.containers import Containers, summary
+from pipeline.probes.containers import ContainersProbe, summarize_containers
 from pipeline.system.errors import LoadError, NetworkError
 from tests.clusters import FakeCluster, running
 from tests.loopback import target, values
@@ -25,7 +25,7 @@ LOOKS = [
 
 
 def test_cpu_is_interpolated_between_the_looks_of_the_kubelet() -> None:
-    found = values(summary("server", LOOKS, Span(5.0, 15.0)))
+    found = values(summarize_containers("server", LOOKS, Span(5.0, 15.0)))
     assert found["server.cpu"] == pytest.approx(3.0)
     assert found["server.memory_mean"] == 300
     assert found["server.memory_max"] == 300
@@ -33,7 +33,7 @@ def test_cpu_is_interpolated_between_the_looks_of_the_kubelet() -> None:
 
 
 def test_of_a_load_between_two_looks_memory_is_that_of_the_next() -> None:
-    found = values(summary("server", LOOKS, Span(12.0, 14.0)))
+    found = values(summarize_containers("server", LOOKS, Span(12.0, 14.0)))
     assert found["server.cpu"] == pytest.approx(0.8)
     assert found["server.memory_mean"] == 200
 
@@ -41,13 +41,13 @@ def test_of_a_load_between_two_looks_memory_is_that_of_the_next() -> None:
 @pytest.mark.parametrize("span", [Span(-1.0, 5.0), Span(5.0, 25.0)], ids=["before", "after"])
 def test_a_container_that_was_not_seen_all_the_time_has_no_readings(span: Span) -> None:
     with pytest.raises(LoadError, match="was not seen over the whole load"):
-        summary("server", LOOKS, span)
+        summarize_containers("server", LOOKS, span)
 
 
 def test_the_first_look_after_the_load_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(containers, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(containers, "_RETRY_S", 0.01)
     began = time.time()
     left = [
         ResourceUsage(began - 1, 1.0, 5),
@@ -58,7 +58,7 @@ def test_the_first_look_after_the_load_is_waited_for(
     def usage() -> Mapping[str, ResourceUsage]:
         return {"server": left.pop(0) if len(left) > 1 else left[0]}
 
-    with Containers().watch(replace(target(), usage=usage), tmp_path) as watch:
+    with ContainersProbe().watch(replace(target(), usage=usage), tmp_path) as watch:
         found = values(watch.readings(Span(began, began + 30)))
 
     assert found["server.memory_max"] == 7
@@ -66,7 +66,7 @@ def test_the_first_look_after_the_load_is_waited_for(
 
 
 def test_where_processes_are_seen_nobody_is_asked(tmp_path: Path) -> None:
-    with Containers().watch(target(pid=1), tmp_path) as watch:
+    with ContainersProbe().watch(target(pid=1), tmp_path) as watch:
         assert watch.readings(Span(0.0, 1.0)) == ()
     assert not list(tmp_path.iterdir())
 

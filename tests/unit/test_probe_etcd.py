@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.ports import Span
-from pipeline.probes.etcd import Etcd, keys, left, listed, orphans
+from pipeline.probes.etcd import EtcdProbe, count_keys, list_keys, names_left, orphaned_keys
 from pipeline.system.errors import LoadError, NetworkError, ProbeError
 from tests.loopback import Request, answering, serving, target, values
 
@@ -55,7 +55,7 @@ def test_what_is_there_after_is_told_less_what_was_there_before(
 ) -> None:
     etcd, url = store
     etcd.keys = ["/projects/a/secrets/default/s", "/registry/secrets/default/s"]
-    with Etcd().watch(target(url), tmp_path) as watch:
+    with EtcdProbe().watch(target(url), tmp_path) as watch:
         etcd.keys += [f"/projects/b/iam.miloapis.com/users/{i}" for i in range(7)]
         etcd.revision, etcd.size = 30, 10240
         seen = values(watch.readings(Span(0, 1)))
@@ -86,7 +86,7 @@ def test_keys_elsewhere_that_name_a_deleted_project_are_left() -> None:
         "compact_rev_key",
     ]
 
-    assert left(found) == [found[2], found[3]]
+    assert names_left(found) == [found[2], found[3]]
 
 
 def test_keys_of_deleted_projects_are_left_and_those_of_living_ones_are_not() -> None:
@@ -97,7 +97,7 @@ def test_keys_of_deleted_projects_are_left_and_those_of_living_ones_are_not() ->
         f"/projects/{DEAD}/secrets/default/s",
     ]
 
-    assert orphans(ours, [PROJECT + LIVE, PROJECT + "other"]) == ours[2:]
+    assert orphaned_keys(ours, [PROJECT + LIVE, PROJECT + "other"]) == ours[2:]
 
 
 def test_what_an_earlier_workload_left_is_not_told_again(
@@ -105,7 +105,7 @@ def test_what_an_earlier_workload_left_is_not_told_again(
 ) -> None:
     etcd, url = store
     etcd.keys = [f"/registry/roles/default/{DEAD}"]
-    with Etcd().watch(target(url), tmp_path) as watch:
+    with EtcdProbe().watch(target(url), tmp_path) as watch:
         etcd.keys.append(f"/registry/roles/default/{DEAD}-again")
         seen = values(watch.readings(Span(0, 1)))
 
@@ -116,15 +116,15 @@ def test_many_keys_are_listed_page_by_page(store: tuple[Store, str]) -> None:
     etcd, url = store
     etcd.keys = [f"/projects/p/secrets/default/{i:06}" for i in range(11_000)]
 
-    assert listed(url, b"/projects/", b"/projects0") == etcd.keys
+    assert list_keys(url, b"/projects/", b"/projects0") == etcd.keys
 
 
 def test_too_many_keys_are_not_listed_but_counted(
     store: tuple[Store, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.probes.etcd.MOST_KEYS", 10)
+    monkeypatch.setattr("pipeline.probes.etcd.MAX_LISTED_KEYS", 10)
     etcd, url = store
-    with Etcd().watch(target(url), tmp_path) as watch:
+    with EtcdProbe().watch(target(url), tmp_path) as watch:
         etcd.keys = [f"/registry/secrets/default/{i:06}" for i in range(6_000)]
         seen = values(watch.readings(Span(0, 1)))
 
@@ -136,21 +136,21 @@ def test_too_many_keys_are_not_listed_but_counted(
 
 def test_an_etcd_that_cannot_be_reached_is_an_error(tmp_path: Path) -> None:
     remote = target("https://x", etcd_url="")
-    with pytest.raises(LoadError, match="cannot be reached"), Etcd().watch(remote, tmp_path):
+    with pytest.raises(LoadError, match="cannot be reached"), EtcdProbe().watch(remote, tmp_path):
         pass
 
 
 def test_etcd_leaves_a_count_of_zero_out() -> None:
     with serving("{}") as url:
-        assert keys(url, "/projects/") == 0
+        assert count_keys(url, "/projects/") == 0
 
 
 @pytest.mark.parametrize("answer", ["not JSON", '{"count":"many"}', "[]"])
 def test_an_etcd_that_answers_nonsense_is_an_error(answer: str) -> None:
     with serving(answer) as url, pytest.raises((NetworkError, ProbeError)):
-        keys(url, "/projects/")
+        count_keys(url, "/projects/")
 
 
 def test_an_etcd_that_does_not_answer_is_an_error() -> None:
     with pytest.raises(NetworkError, match="no answer"):
-        keys("http://127.0.0.1:1", "/projects/")
+        count_keys("http://127.0.0.1:1", "/projects/")

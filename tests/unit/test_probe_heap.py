@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.ports import Span
-from pipeline.probes.heap import Heap
+from pipeline.probes.heap import HeapProbe
 from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, serving, target, values
 
@@ -31,7 +31,7 @@ def test_only_what_is_in_use_is_counted(tmp_path: Path) -> None:
     server = Server()
     with answering(server.answer) as url:
         watched = target(url, metrics={"server": f"{url}/metrics", "etcd": f"{url}/metrics"})
-        with Heap().watch(watched, tmp_path) as watch:
+        with HeapProbe().watch(watched, tmp_path) as watch:
             server.used = 1600
             seen = values(watch.readings(Span(0, 1)))
 
@@ -42,7 +42,7 @@ def test_a_heap_that_shrank_added_nothing(tmp_path: Path) -> None:
     server = Server()
     with answering(server.answer) as url:
         watched = target(url, metrics={"manager": f"{url}/metrics"})
-        with Heap().watch(watched, tmp_path) as watch:
+        with HeapProbe().watch(watched, tmp_path) as watch:
             server.used = 100
             seen = values(watch.readings(Span(0, 1)))
 
@@ -54,6 +54,6 @@ def test_a_server_that_does_not_report_its_heap_is_an_error(tmp_path: Path) -> N
         watched = target(url, metrics={"server": f"{url}/metrics"})
         with (
             pytest.raises(LoadError, match="server does not report go_memstats_heap_alloc_bytes"),
-            Heap().watch(watched, tmp_path),
+            HeapProbe().watch(watched, tmp_path),
         ):
             pass

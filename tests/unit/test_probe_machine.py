@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.ports import Span
-from pipeline.probes.machine import Machine, fsync_s, steal_share, throttled
+from pipeline.probes.machine import MachineProbe, fsync_s, steal_share, throttle_count
 from pipeline.system.errors import StorageError
 from tests.loopback import target, values
 
@@ -34,7 +34,7 @@ def test_throttling_is_told_where_there_is_a_limit(
     (tmp_path / "cpu.stat").write_text(stat)
     (tmp_path / "ours").write_text(ours)
 
-    assert throttled(tmp_path, tmp_path / "ours") == expected
+    assert throttle_count(tmp_path, tmp_path / "ours") == expected
 
 
 def test_throttling_is_told_by_the_first_version_of_control_groups_too(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_throttling_is_told_by_the_first_version_of_control_groups_too(tmp_path:
     (tmp_path / "cpu,cpuacct" / "us" / "cpu.stat").write_text("nr_periods 9\nnr_throttled 4\n")
     (tmp_path / "ours").write_text("2:cpu,cpuacct:/us\n1:memory:/us\n")
 
-    assert throttled(tmp_path, tmp_path / "ours") == 4
+    assert throttle_count(tmp_path, tmp_path / "ours") == 4
 
 
 def test_a_disk_is_timed_and_left_as_it_was(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_probe_tells_of_this_machine(tmp_path: Path) -> None:
-    with Machine().watch(target(), tmp_path) as watch:
+    with MachineProbe().watch(target(), tmp_path) as watch:
         seen = values(watch.readings(Span(0, 1)))
 
     assert 0 <= seen["machine.steal_share"] <= 1

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from pipeline.model.ports import Span
-from pipeline.probes.projects import Lives, Projects
+from pipeline.probes.projects import ProjectLifetimes, ProjectsProbe
 from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, target, values
 
@@ -32,18 +32,18 @@ def project(*arguments: object, **facts: bool) -> dict[str, object]:
     return found
 
 
-def seen(lives: Lives, now: float = 30.0) -> dict[str, float]:
+def seen(lives: ProjectLifetimes, now: float = 30.0) -> dict[str, float]:
     return values(tuple(lives.readings(now)))
 
 
 def test_times_are_from_first_seen_to_ready_and_from_deleted_to_gone() -> None:
-    lives = Lives()
-    lives.event("ADDED", project("ADDED", "a"), 10.0)
-    lives.event("MODIFIED", project("MODIFIED", "a", ready=True), 10.5)
-    lives.event("MODIFIED", project("MODIFIED", "a", ready=True), 11.0)
-    lives.event("MODIFIED", project("MODIFIED", "a", ready=True, deleted=True), 12.0)
-    lives.event("MODIFIED", project("MODIFIED", "a", deleted=True), 13.0)
-    lives.event("DELETED", project("DELETED", "a", deleted=True), 14.0)
+    lives = ProjectLifetimes()
+    lives.add_event("ADDED", project("ADDED", "a"), 10.0)
+    lives.add_event("MODIFIED", project("MODIFIED", "a", ready=True), 10.5)
+    lives.add_event("MODIFIED", project("MODIFIED", "a", ready=True), 11.0)
+    lives.add_event("MODIFIED", project("MODIFIED", "a", ready=True, deleted=True), 12.0)
+    lives.add_event("MODIFIED", project("MODIFIED", "a", deleted=True), 13.0)
+    lives.add_event("DELETED", project("DELETED", "a", deleted=True), 14.0)
 
     assert seen(lives) == {
         "projects.created": 1,
@@ -60,13 +60,13 @@ def test_times_are_from_first_seen_to_ready_and_from_deleted_to_gone() -> None:
 
 
 def test_what_never_became_ready_or_never_went_is_counted() -> None:
-    lives = Lives()
+    lives = ProjectLifetimes()
     for name in ("stuck", "going", "fine", "short"):
-        lives.event("ADDED", project("ADDED", name), 10.0)
-    lives.event("MODIFIED", project("MODIFIED", "fine", ready=True), 11.0)
-    lives.event("MODIFIED", project("MODIFIED", "going", ready=True), 11.0)
-    lives.event("MODIFIED", project("MODIFIED", "going", ready=True, deleted=True), 12.0)
-    lives.event("DELETED", project("DELETED", "short", deleted=True), 12.0)
+        lives.add_event("ADDED", project("ADDED", name), 10.0)
+    lives.add_event("MODIFIED", project("MODIFIED", "fine", ready=True), 11.0)
+    lives.add_event("MODIFIED", project("MODIFIED", "going", ready=True), 11.0)
+    lives.add_event("MODIFIED", project("MODIFIED", "going", ready=True, deleted=True), 12.0)
+    lives.add_event("DELETED", project("DELETED", "short", deleted=True), 12.0)
 
     found = seen(lives)
 
@@ -77,12 +77,12 @@ def test_what_never_became_ready_or_never_went_is_counted() -> None:
 
 
 def test_a_wait_that_did_not_end_is_as_long_as_it_was_watched_at_least() -> None:
-    lives = Lives()
+    lives = ProjectLifetimes()
     for name in ("a", "b", "c", "d", "e", "f"):
-        lives.event("ADDED", project("ADDED", name), 10.0)
-        lives.event("MODIFIED", project("MODIFIED", name, ready=True, deleted=True), 12.0)
+        lives.add_event("ADDED", project("ADDED", name), 10.0)
+        lives.add_event("MODIFIED", project("MODIFIED", name, ready=True, deleted=True), 12.0)
     for name in ("a", "b", "c", "d"):
-        lives.event("DELETED", project("DELETED", name, deleted=True), 20.0)
+        lives.add_event("DELETED", project("DELETED", name, deleted=True), 20.0)
 
     found = {reading.name: reading for reading in lives.readings(72.0)}
 
@@ -105,13 +105,13 @@ def test_a_wait_that_did_not_end_is_as_long_as_it_was_watched_at_least() -> None
 def test_a_project_that_is_gone_late_is_counted(
     gone_after: list[float | None], now: float, late: float | None
 ) -> None:
-    lives = Lives()
+    lives = ProjectLifetimes()
     for number, after in enumerate(gone_after):
         name = str(number)
-        lives.event("ADDED", project("ADDED", name), 0.0)
-        lives.event("MODIFIED", project("MODIFIED", name, deleted=True), 0.0)
+        lives.add_event("ADDED", project("ADDED", name), 0.0)
+        lives.add_event("MODIFIED", project("MODIFIED", name, deleted=True), 0.0)
         if after is not None:
-            lives.event("DELETED", project("DELETED", name, deleted=True), after)
+            lives.add_event("DELETED", project("DELETED", name, deleted=True), after)
     found = {reading.name: reading for reading in lives.readings(now)}
     if late is None:
         assert "projects.gone_late" not in found
@@ -121,21 +121,21 @@ def test_a_project_that_is_gone_late_is_counted(
 
 
 def test_a_project_that_was_there_before_counts_nowhere() -> None:
-    lives = Lives()
-    lives.event("MODIFIED", project("MODIFIED", "old", ready=True), 10.0)
-    lives.event("DELETED", project("DELETED", "old"), 11.0)
+    lives = ProjectLifetimes()
+    lives.add_event("MODIFIED", project("MODIFIED", "old", ready=True), 10.0)
+    lives.add_event("DELETED", project("DELETED", "old"), 11.0)
 
     assert seen(lives)["projects.created"] == 0
     assert "projects.never_ready_share" not in seen(lives)
 
 
 def test_projects_that_lived_in_a_gap_are_left_out() -> None:
-    lives = Lives()
-    lives.event("ADDED", project("ADDED", "before"), 9.0)
-    lives.event("DELETED", project("DELETED", "before"), 9.5)
-    lives.event("ADDED", project("ADDED", "in it"), 10.0)
-    lives.gap()
-    lives.event("MODIFIED", project("MODIFIED", "in it", ready=True), 20.0)
+    lives = ProjectLifetimes()
+    lives.add_event("ADDED", project("ADDED", "before"), 9.0)
+    lives.add_event("DELETED", project("DELETED", "before"), 9.5)
+    lives.add_event("ADDED", project("ADDED", "in it"), 10.0)
+    lives.add_gap()
+    lives.add_event("MODIFIED", project("MODIFIED", "in it", ready=True), 20.0)
 
     assert seen(lives)["projects.gaps"] == 1
     assert seen(lives)["projects.gone/count"] == 1
@@ -178,7 +178,7 @@ def watched(server: Server, tmp_path: Path) -> Iterator[Callable[[], dict[str, f
     with answering(server.answer) as url:
         one = target(url)
         object.__setattr__(one, "admin_token_file", token)
-        with Projects().watch(one, tmp_path) as watch:
+        with ProjectsProbe().watch(one, tmp_path) as watch:
             yield lambda: values(watch.readings(Span(0, 1)))
         server.over.set()
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.ports import Span
-from pipeline.probes.curated import CURATED, Kind
-from pipeline.probes.prometheus import Prometheus, readings, scrape
-from pipeline.probes.scrape import Selection, read
+from pipeline.probes.curated import CURATED_METRICS, Reduction
+from pipeline.probes.prometheus import PrometheusProbe, readings, select_lines
+from pipeline.probes.scrape import LineSelection, parse_scrape
 from pipeline.system.errors import LoadError, NetworkError, StorageError
 from tests.loopback import serving, target, values
 
@@ -42,7 +42,9 @@ def durations(total: float, *at_most: tuple[str, int]) -> str:
 
 
 def found(component: str, before: str, after: str) -> dict[str, float]:
-    return values(tuple(readings(component, scrape(component, before), scrape(component, after))))
+    return values(
+        tuple(readings(component, select_lines(component, before), select_lines(component, after)))
+    )
 
 
 def test_counters_are_what_the_load_added_by_verb_resource_and_class() -> None:
@@ -142,26 +144,26 @@ def test_numbers_that_are_none_are_not_reported() -> None:
 def test_escaped_quotes_and_commas_in_labels_are_read() -> None:
     text = 'x_total{path="a,\\"b\\"}",code="200"} 3\nx_total{path="",code="200"} 4\n'
 
-    assert read(text, [Selection("x_total", {"code": ("2*",)})]).total(
-        Selection("x_total", {"path": ('a,"b"}',)})
+    assert parse_scrape(text, [LineSelection("x_total", {"code": ("2*",)})]).total(
+        LineSelection("x_total", {"path": ('a,"b"}',)})
     ) == pytest.approx(3)
 
 
 def test_text_that_is_not_prometheus_is_an_error() -> None:
     with pytest.raises(LoadError, match="not Prometheus text"):
-        scrape("server", "go_goroutines many\n")
+        select_lines("server", "go_goroutines many\n")
 
 
 def test_every_reading_has_a_name_of_its_own() -> None:
-    names = [(one.component, one.name) for one in CURATED]
+    names = [(one.component, one.name) for one in CURATED_METRICS]
 
     assert len(set(names)) == len(names)
-    assert all(one.kind is Kind.COUNT for one in CURATED if one.beside)
+    assert all(one.reduction is Reduction.COUNT for one in CURATED_METRICS if one.beside)
 
 
 def test_the_probe_scrapes_before_and_after_and_keeps_both_texts(tmp_path: Path) -> None:
     texts = [_goroutines(40), _goroutines(42)]
-    with serving(*texts) as url, Prometheus().watch(target(url), tmp_path) as watch:
+    with serving(*texts) as url, PrometheusProbe().watch(target(url), tmp_path) as watch:
         seen = values(watch.readings(Span(0, 1)))
 
     assert seen == {"etcd.goroutines": 42, "etcd.goroutines_added": 2}
@@ -181,7 +183,7 @@ def test_the_probe_scrapes_before_and_after_and_keeps_both_texts(tmp_path: Path)
 
 def test_a_server_that_does_not_answer_is_an_error_of_the_probe(tmp_path: Path) -> None:
     dead = target("http://127.0.0.1:1")
-    with pytest.raises(NetworkError, match="no answer"), Prometheus().watch(dead, tmp_path):
+    with pytest.raises(NetworkError, match="no answer"), PrometheusProbe().watch(dead, tmp_path):
         pass
 
 
@@ -189,6 +191,6 @@ def test_a_token_that_cannot_be_read_is_an_error_of_the_probe(tmp_path: Path) ->
     guarded = target("https://127.0.0.1:1")
     with (
         pytest.raises(StorageError, match="token cannot be read"),
-        Prometheus().watch(guarded, tmp_path),
+        PrometheusProbe().watch(guarded, tmp_path),
     ):
         pass

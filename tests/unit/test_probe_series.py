@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.ports import Span
-from pipeline.probes.scrape import plain
-from pipeline.probes.series import Point, Series, slopes
+from pipeline.probes.scrape import read_plain_value
+from pipeline.probes.series import SeriesPoint, SeriesProbe, slopes
 from pipeline.system.errors import LoadError
 from tests.loopback import Request, answering, target, values
 
 MARKS = (10.0, 20.0, 30.0, 40.0)
 
 
-def found(points: list[Point]) -> dict[str, float]:
+def found(points: list[SeriesPoint]) -> dict[str, float]:
     return values(tuple(slopes("server.heap", points, MARKS)))
 
 
@@ -54,7 +54,7 @@ def test_a_series_that_ended_early_has_no_slope() -> None:
     ],
 )
 def test_a_plain_family(text: bytes, expected: float | None) -> None:
-    assert plain(text, "x") == expected
+    assert read_plain_value(text, "x") == expected
 
 
 class Leaking:
@@ -75,7 +75,7 @@ def test_all_that_can_be_read_has_a_slope(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("pipeline.probes.series.PERIOD_S", 0.1)
     with answering(Leaking().answer) as url:
         watched = target(url, pid=os.getpid(), metrics={"server": f"{url}/metrics"})
-        with Series().watch(watched, tmp_path) as watch:
+        with SeriesProbe().watch(watched, tmp_path) as watch:
             began = time.time()
             time.sleep(1.1)
             marks = tuple(began + 0.2 * i for i in range(1, 6))
@@ -90,7 +90,7 @@ def test_all_that_can_be_read_has_a_slope(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_load_without_cycles_is_an_error(tmp_path: Path) -> None:
     with (
-        Series().watch(target(metrics={}), tmp_path) as watch,
+        SeriesProbe().watch(target(metrics={}), tmp_path) as watch,
         pytest.raises(LoadError, match="needs 3 cycles, and the load had 1"),
     ):
         watch.readings(Span(0, 1, (1.0,)))
@@ -101,7 +101,7 @@ def test_a_component_that_does_not_answer_has_no_series_and_no_say_in_the_others
 ) -> None:
     dead = target(metrics={"server": "http://127.0.0.1:1/metrics"}, pid=os.getpid())
     now = time.time()
-    with Series().watch(dead, tmp_path) as watch:
+    with SeriesProbe().watch(dead, tmp_path) as watch:
         seen = values(watch.readings(Span(now, now + 1, (now - 2, now - 1, now))))
 
     assert "server.files_slope" in seen

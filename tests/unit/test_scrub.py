@@ -7,8 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.drivers import scrub
-from pipeline.drivers.scrub import REMOVED, scrub_file, scrubbed
+from pipeline.drivers.scrub import MAX_LINE, REMOVED, scrub, scrub_file
 from pipeline.system.errors import StorageError
 
 # Made up, and put together here, so that no scanner takes them for real ones.
@@ -82,7 +81,7 @@ KEPT = (
 
 def test_a_log_with_every_kind_of_credential_has_none_afterwards() -> None:
     assert all(secret in LOG.replace("\n      ", "") for secret in SECRETS)
-    found = scrubbed(LOG)
+    found = scrub(LOG)
     for secret in (*SECRETS, DATA[:60], DATA[60:], "45 45 45"):
         assert secret not in found
     for text in KEPT:
@@ -92,21 +91,21 @@ def test_a_log_with_every_kind_of_credential_has_none_afterwards() -> None:
 
 def test_a_log_without_credentials_stays_as_it_is() -> None:
     plain = "\n".join(line for line in KEPT if "proxy" not in line) + "\nno end of line"
-    assert scrubbed(plain) == plain
-    assert scrubbed("") == ""
+    assert scrub(plain) == plain
+    assert scrub("") == ""
 
 
 def test_what_was_scrubbed_is_not_changed_again() -> None:
-    assert scrubbed(scrubbed(LOG)) == scrubbed(LOG)
+    assert scrub(scrub(LOG)) == scrub(LOG)
 
 
 def test_a_secret_that_is_known_is_found_wherever_it_stands() -> None:
-    assert scrubbed(f"x{OPAQUE}y {OPAQUE}\n", [OPAQUE, ""]) == f"x{REMOVED}y {REMOVED}\n"
+    assert scrub(f"x{OPAQUE}y {OPAQUE}\n", [OPAQUE, ""]) == f"x{REMOVED}y {REMOVED}\n"
 
 
 def test_a_block_that_never_ends_does_not_take_the_rest_of_the_log() -> None:
     cut = "\n".join(PEM.splitlines()[:2]) + "\nI1123 21:19:48 clusterloader.go:278] Status: Fail\n"
-    found = scrubbed(cut)
+    found = scrub(cut)
     assert KEY_LINES[0] not in found
     assert "Status: Fail" in found
 
@@ -118,7 +117,7 @@ def test_a_block_that_never_ends_does_not_take_the_rest_of_the_log() -> None:
     "form", ["{}: {}", '"{}": "{}"', "{}={}", "{}:{}", "  - {}: '{}'", '{{\\"{}\\":\\"{}\\"}}']
 )
 def test_a_secret_key_has_no_value_in_any_form(key: str, form: str) -> None:
-    found = scrubbed(form.format(key, OPAQUE))
+    found = scrub(form.format(key, OPAQUE))
     assert OPAQUE not in found
     assert key in found
 
@@ -126,7 +125,7 @@ def test_a_secret_key_has_no_value_in_any_form(key: str, form: str) -> None:
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(st.characters(codec="utf-8"), max_size=200), st.text(max_size=200))
 def test_a_jwt_is_found_in_any_line_and_nothing_crashes(before: str, after: str) -> None:
-    assert JWT not in scrubbed(f"{before} {JWT} {after}")
+    assert JWT not in scrub(f"{before} {JWT} {after}")
 
 
 def test_a_file_is_replaced_all_or_nothing(tmp_path: Path) -> None:
@@ -134,7 +133,7 @@ def test_a_file_is_replaced_all_or_nothing(tmp_path: Path) -> None:
     path.write_bytes(LOG.encode() + b"\xff not UTF-8\r\n")
     scrub_file(path, ["21252"])
     text = path.read_bytes().decode()
-    assert text == scrubbed(LOG, ["21252"]) + "\ufffd not UTF-8\r\n"
+    assert text == scrub(LOG, ["21252"]) + "\ufffd not UTF-8\r\n"
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
@@ -150,7 +149,7 @@ def test_a_large_file_is_read_line_by_line_and_an_endless_line_is_left_out(tmp_p
     with path.open("w") as file:
         for _ in range(2_000):
             file.write(f"I1123 21:19:24 x.go:1] token: {OPAQUE}\n")
-        file.write(OPAQUE * scrub.MOST_CHARACTERS + "\nthe end\n")
+        file.write(OPAQUE * MAX_LINE + "\nthe end\n")
     scrub_file(path)
     lines = path.read_text().splitlines()
     assert lines[0] == f"I1123 21:19:24 x.go:1] token: {REMOVED}"
@@ -163,7 +162,7 @@ def test_a_large_file_is_read_line_by_line_and_an_endless_line_is_left_out(tmp_p
 
 def test_a_line_of_the_greatest_length_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "edge.log"
-    line = "x" * (scrub.MOST_CHARACTERS - 1)
+    line = "x" * (MAX_LINE - 1)
     for text in (f"{line}\nend", line, f"{line}y\nend"):
         path.write_text(text)
         scrub_file(path)

@@ -15,8 +15,8 @@ from pipeline.model.headroom import Headroom
 from pipeline.model.ports import Artifact, Environment, Load, Program, Span, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.probes.process import Process
-from pipeline.probes.sizes import sizes
+from pipeline.probes.process import ProcessProbe
+from pipeline.probes.scrape import current_sizes
 from pipeline.runs.capacity import fill
 from pipeline.runs.capacity.quantities import has_settled, is_steady, values_of
 from pipeline.runs.capacity.search_loop import Measured, OutOfRoomError, OutOfTimeError
@@ -175,13 +175,13 @@ class _Launch:
         """Leave the build alone until its goroutines have settled; tell whether they did."""
         self.tell("wait until it has settled")
         ends_s = time.monotonic() + SETTLE_MOST_S + SETTLE_PROJECT_S * added
-        seen = sizes(self.target)
+        seen = current_sizes(self.target)
         while time.monotonic() < ends_s:
             looks_s = time.monotonic() + SETTLE_S
             while time.monotonic() < looks_s:
                 self._check()
                 time.sleep(_POLL_S)
-            before, seen = seen, sizes(self.target)
+            before, seen = seen, current_sizes(self.target)
             if has_settled(before, seen, self.projects):
                 return True
         return False
@@ -208,7 +208,7 @@ class _Launch:
         target = dataclasses.replace(self.target, check=self._check)
         settings = fill.probing(self.bench.question, self.n)
         seed = derive_seed(self.bench.question.seed, self.number, self.n, hold)
-        with watch_clock() as clock, Process().watch(target, folder) as process:
+        with watch_clock() as clock, ProcessProbe().watch(target, folder) as process:
             load = K6Driver(settings, self.bench.k6).measure({Arm.CANDIDATE: target}, folder, seed)
             span = load.spans[Arm.CANDIDATE]
             middle_s = (span.start_s + span.end_s) / 2
@@ -220,7 +220,7 @@ class _Launch:
             except ProbeError as error:  # a gap, unless the build has died
                 self.target.check()
                 seen, steady, gaps = (), False, [str(error)]
-            readings = [*seen, *sizes(target)]
+            readings = [*seen, *current_sizes(target)]
         invalid = (*load.invalid, *gaps, *clock.steps())
         return dataclasses.replace(load, invalid=invalid), readings, steady
 

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from pipeline.model.ports import ResourceUsage, Span
 from pipeline.probes import containers, process, series
-from pipeline.probes.gaps import PERIODS, Pulse, gap_s, require_looks
-from pipeline.probes.process import PERIOD_S, Observation
+from pipeline.probes.process import PERIOD_S, ProcessObservation
+from pipeline.probes.sampling import MAX_GAP_PERIODS, Heartbeat, longest_gap_s, require_complete
 from pipeline.system.errors import LoadError
 
 SPAN = Span(10.0, 40.0)
 
 
-def looks(*times_s: float) -> list[Observation]:
+def looks(*times_s: float) -> list[ProcessObservation]:
     """Return looks at a process that uses one processor until 40 s, and none after that."""
-    return [Observation(at, min(at, 40.0), 100, 3, 7, 0, 0) for at in times_s]
+    return [ProcessObservation(at, min(at, 40.0), 100, 3, 7, 0, 0) for at in times_s]
 
 
 def every(period_s: float, start_s: float, end_s: float) -> list[float]:
@@ -30,27 +30,27 @@ def every(period_s: float, start_s: float, end_s: float) -> list[float]:
 
 
 def test_a_process_that_is_seen_all_the_time_has_its_cpu() -> None:
-    found = process.summary("server", looks(*every(PERIOD_S, 9, 41)), SPAN)
+    found = process.summarize_process("server", looks(*every(PERIOD_S, 9, 41)), SPAN)
     assert {one.name: one.value for one in found}["server.cpu"] == pytest.approx(30.0)
 
 
 def test_a_freeze_of_15_s_at_the_end_is_no_cpu_of_30_percent_less() -> None:
     frozen = [at for at in every(PERIOD_S, 9, 60) if not 35 < at < 50]
     with pytest.raises(LoadError, match=r"process probe: server was not seen for 15\.0 s"):
-        process.summary("server", looks(*frozen), SPAN)
+        process.summarize_process("server", looks(*frozen), SPAN)
 
 
 @pytest.mark.parametrize("by_s", [3600.0, -3600.0])
 def test_looks_that_a_clock_was_set_between_are_refused(by_s: float) -> None:
     stepped = [at + (by_s if at > 20 else 0) for at in every(PERIOD_S, 9, 41)]
     with pytest.raises(LoadError, match="process probe: server was not seen"):
-        process.summary("server", looks(*stepped), SPAN)
+        process.summarize_process("server", looks(*stepped), SPAN)
 
 
 def test_a_kubelet_that_did_not_look_for_a_minute_is_a_gap() -> None:
     seen = [ResourceUsage(at, at, 5) for at in (0.0, 15.0, 30.0, 90.0)]
     with pytest.raises(LoadError, match=r"containers probe: etcd was not seen for 60\.0 s"):
-        containers.summary("etcd", seen, Span(10.0, 80.0))
+        containers.summarize_containers("etcd", seen, Span(10.0, 80.0))
 
 
 def test_a_series_with_a_gap_has_no_slope_and_the_others_have() -> None:
@@ -61,9 +61,9 @@ def test_a_series_with_a_gap_has_no_slope_and_the_others_have() -> None:
 
 
 @given(
-    st.lists(st.floats(0.05, PERIODS - 0.01), min_size=40, max_size=60),
+    st.lists(st.floats(0.05, MAX_GAP_PERIODS - 0.01), min_size=40, max_size=60),
     st.integers(1, 30),
-    st.floats(PERIODS + 0.01, 100.0),
+    st.floats(MAX_GAP_PERIODS + 0.01, 100.0),
 )
 def test_gaps_of_the_span_count_and_no_others(
     periods: list[float], number: int, gap_periods: float
@@ -72,15 +72,15 @@ def test_gaps_of_the_span_count_and_no_others(
     for at, one in enumerate(periods):
         times.append(times[-1] + (gap_periods if at == number else one))
     before, after = times[number], times[number + 1]
-    assert gap_s(times, Span(before, after), 1.0) == after - before
-    assert gap_s(times, Span(0.0, before), 1.0) == 0.0
-    assert gap_s(times, Span(after, times[-1]), 1.0) == 0.0
+    assert longest_gap_s(times, Span(before, after), 1.0) == after - before
+    assert longest_gap_s(times, Span(0.0, before), 1.0) == 0.0
+    assert longest_gap_s(times, Span(after, times[-1]), 1.0) == 0.0
     with pytest.raises(LoadError):
-        require_looks(times, Span(times[0], times[-1]), 1.0, "x")
+        require_complete(times, Span(times[0], times[-1]), 1.0, "x")
 
 
 def test_a_pulse_that_missed_beats_says_for_how_long() -> None:
-    pulse = Pulse(0.1)
+    pulse = Heartbeat(0.1)
     pulse.beat()
     pulse.last_s -= 15.2
     pulse.beat()
@@ -95,18 +95,18 @@ import os, sys, time
 from pathlib import Path
 from pipeline.system.errors import LoadError
 from pipeline.model.ports import Span, Target
-from pipeline.probes.gaps import pulse
-from pipeline.probes.process import Process
+from pipeline.probes.sampling import heartbeat
+from pipeline.probes.process import ProcessProbe
 nowhere, out = Path("/nonexistent"), Path(sys.argv[1])
 target = Target("", nowhere, nowhere, nowhere, {"server": os.getpid()}, {}, "", lambda: None)
-with Process().watch(target, out) as watch, pulse(0.1, "pulse") as beating:
+with ProcessProbe().watch(target, out) as watch, heartbeat(0.1, "heartbeat") as heart:
     time.sleep(1.2)
-    began = beating.clock.now_s()
+    began = heart.clock.now_s()
     print("watching", flush=True)
     sys.stdin.readline()
     time.sleep(0.7)
-    span = Span(began, beating.clock.now_s())
-    for ask in (lambda: watch.readings(span), lambda: beating.require_steady(span, "pulse")):
+    span = Span(began, heart.clock.now_s())
+    for ask in (lambda: watch.readings(span), lambda: heart.require_steady(span, "heartbeat")):
         try:
             print("seen", ask(), flush=True)
         except LoadError as error:
@@ -125,9 +125,9 @@ def test_a_program_that_is_stopped_for_a_while_says_so(tmp_path: Path) -> None:
         assert program.stdout
         assert program.stdout.readline() == "watching\n"
         os.kill(program.pid, signal.SIGSTOP)
-        time.sleep(PERIODS * PERIOD_S + 0.7)
+        time.sleep(MAX_GAP_PERIODS * PERIOD_S + 0.7)
         os.kill(program.pid, signal.SIGCONT)
         said, _ = program.communicate("\n", timeout=60)
     first, second = said.splitlines()
     assert first.startswith("process probe: server was not seen for ")
-    assert second.startswith("pulse: it stood still for ")
+    assert second.startswith("heartbeat: it stood still for ")

@@ -1,0 +1,203 @@
+"""What sampling probes share: gaps between samples, counters over a span, and files of samples.
+
+A probe samples at an interval.  If it took no sample for more than `MAX_GAP_PERIODS` of its
+periods, because this program or the whole machine stood still, nobody knows what happened
+meanwhile: nothing is interpolated over such a gap.
+"""
+
+import csv
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from pipeline.model.ports import Span
+from pipeline.model.results import Reading
+from pipeline.system.clock import SteadyClock
+from pipeline.system.errors import ProbeError, StorageError
+from pipeline.system.log import log
+from pipeline.system.periodic import run_periodically
+
+MAX_GAP_PERIODS = 3.0
+"""A longer time between two samples, in periods of the probe, is a gap."""
+
+
+class UsageSample(Protocol):
+    """Resources of a process or container at one point in time; see `ResourceUsage`."""
+
+    @property
+    def time_s(self) -> float:
+        """Unix time in seconds."""
+        ...
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU time in seconds."""
+        ...
+
+    @property
+    def memory(self) -> int:
+        """Memory in bytes."""
+        ...
+
+
+_S = TypeVar("_S", bound=UsageSample)
+
+
+def longest_gap_s(times_s: Sequence[float], span: Span, period_s: float) -> float:
+    """Return the longest gap between two samples that overlaps a span, in seconds; 0 for none.
+
+    Args:
+        times_s: Unix times of the samples, in the order taken.
+        span: Span that must be covered.
+        period_s: Intended seconds between two samples.
+    """
+    gaps = [
+        abs(after - before)  # a sample earlier than the one before it: the clock was set
+        for before, after in pairwise(times_s)
+        if (after > span.start_s and before < span.end_s) or after < before
+    ]
+    return max((gap for gap in gaps if gap > MAX_GAP_PERIODS * period_s), default=0.0)
+
+
+def require_complete(times_s: Sequence[float], span: Span, period_s: float, what: str) -> None:
+    """Require samples over a whole span, without a gap.
+
+    Args:
+        times_s: Unix times of the samples, in the order taken.
+        span: Span that must be covered.
+        period_s: Intended seconds between two samples.
+        what: Probe and component for the message, such as `process probe: server`.
+
+    Raises:
+        ProbeError: A part of the span has no samples.
+    """
+    if not times_s or times_s[0] > span.start_s or times_s[-1] < span.end_s:
+        raise ProbeError(f"{what} was not seen over the whole load")
+    if gap := longest_gap_s(times_s, span, period_s):
+        raise ProbeError(f"{what} was not seen for {gap:.1f} s of the load")
+
+
+def usage_readings(
+    component: str, samples: Sequence[UsageSample], span: Span
+) -> tuple[Reading, ...]:
+    """Return the readings of CPU and memory over a span; CPU is interpolated at both ends.
+
+    If the span lies between two samples, the memory is that of the later one.
+
+    Args:
+        component: Name of the component.
+        samples: Samples over the whole span.
+        span: Span that counts.
+    """
+    memory = [one.memory for one in samples_within(samples, span)]
+    times_s = [one.time_s for one in samples]
+    added = max(0, samples[-1].memory - samples[0].memory)
+    return (
+        Reading(
+            f"{component}.cpu", counter_rise(times_s, [one.cpu_s for one in samples], span), "s"
+        ),
+        Reading(f"{component}.memory_mean", sum(memory) / len(memory), "B"),
+        Reading(f"{component}.memory_max", max(memory), "B"),
+        Reading(f"{component}.memory_added", added, "B"),
+    )
+
+
+def samples_within(samples: Sequence[_S], span: Span) -> Sequence[_S]:
+    """Return the samples in a span, or the first one after it if there is none."""
+    within = [one for one in samples if span.start_s <= one.time_s <= span.end_s]
+    return within or [next(one for one in samples if one.time_s >= span.end_s)]
+
+
+def counter_rise(times_s: Sequence[float], counts: Sequence[float], span: Span) -> float:
+    """Return the increase of a counter over a span, interpolated at both ends.
+
+    Args:
+        times_s: Unix times of the samples, rising; the first before the span, the last after it.
+        counts: Values of the counter at these times.
+        span: Span that counts.
+    """
+    return _count_at(times_s, counts, span.end_s) - _count_at(times_s, counts, span.start_s)
+
+
+def _count_at(times_s: Sequence[float], counts: Sequence[float], time_s: float) -> float:
+    after = next(i for i, at in enumerate(times_s) if at >= time_s)
+    before = max(after - 1, 0)
+    lasted_s = times_s[after] - times_s[before]
+    if lasted_s == 0:
+        return counts[after]
+    share = (time_s - times_s[before]) / lasted_s
+    return counts[before] + share * (counts[after] - counts[before])
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([columns, *rows])
+    except OSError as error:
+        raise StorageError.unwritable(path, error) from error
+
+
+def try_write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file; log a failure, because a full disk must not lose the readings."""
+    try:
+        write_csv(path, columns, rows)
+    except StorageError as error:
+        log.warning("%s", error)
+
+
+@dataclass(slots=True)
+class Heartbeat:
+    """Detects times at which this program stood still, for a probe that waits for events.
+
+    Attributes:
+        period_s: Seconds between two beats.
+        clock: Clock of the gaps.
+        gaps: Start and end of each time without a beat, in Unix time.
+        last_s: Monotonic time of the last beat.
+    """
+
+    period_s: float
+    clock: SteadyClock = field(default_factory=SteadyClock)
+    gaps: list[tuple[float, float]] = field(default_factory=list)
+    last_s: float = field(default_factory=time.monotonic)
+
+    def beat(self) -> None:
+        """Note that this program runs."""
+        now_s = time.monotonic()
+        if now_s - self.last_s > MAX_GAP_PERIODS * self.period_s:
+            self.gaps.append((self.clock.offset_s + self.last_s, self.clock.offset_s + now_s))
+        self.last_s = now_s
+
+    def require_steady(self, span: Span, probe: str) -> None:
+        """Require that this program ran during a whole span.
+
+        Raises:
+            ProbeError: The program stood still.
+        """
+        stood = [
+            end - start for start, end in self.gaps if start < span.end_s and end > span.start_s
+        ]
+        if stood:
+            raise ProbeError(f"{probe}: it stood still for {max(stood):.1f} s of the load")
+
+
+@contextmanager
+def heartbeat(period_s: float, name: str) -> Iterator[Heartbeat]:
+    """Beat while the block runs.
+
+    Args:
+        period_s: Seconds between two beats.
+        name: Name of the thread.
+    """
+    heart = Heartbeat(period_s)
+    with run_periodically(heart.beat, period_s, name):
+        yield heart
