@@ -1,12 +1,15 @@
 """`capacity`: find how much one build holds."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from pipeline.commands import options
-from pipeline.runs.capacity.request import DEFAULT_BUDGET
 from pipeline.system import output, terminal
 from pipeline.system.durations import duration_s, positive_number
 from pipeline.system.errors import ConfigError, Exit
+
+if TYPE_CHECKING:
+    from pipeline.model.request import CapacityRequest
 
 _EXITS = (
     "exit codes: 0 answered, also with an open interval; 1 crash, 2 bad arguments or configuration,"
@@ -43,7 +46,7 @@ def add(commands: "options.Commands") -> None:
         "--budget",
         type=duration_s,
         metavar="TIME",
-        help=f"for the search (default: {DEFAULT_BUDGET})",
+        help="time for the search (default: 30m)",
     )
     parser.add_argument("--start", type=int, metavar="N", help="the first N (default: 5, or 100)")
     parser.add_argument(
@@ -76,9 +79,44 @@ def _capacity(args: argparse.Namespace) -> Exit:
         raise ConfigError("what is counted cannot be changed by --resume", hint="start a new one")
     if args.resume is None and args.things is None:
         raise ConfigError("capacity of what?", hint="`capacity projects` or `capacity objects`")
-    from pipeline.runs.capacity import stages
+    from pipeline.render.capacity import capacity_text
+    from pipeline.runs.capacity import run
+    from pipeline.storage import codec
 
-    out = args.resume or args.out or terminal.new_folder(f"capacity-{args.things}")
-    capacity = stages.answered(args, out)
-    output.print_stdout(stages.shown(capacity, is_json=args.json, **terminal.width_and_color()))
-    return stages.exit_code(capacity)
+    if args.resume is not None:
+        out = args.resume
+        capacity = run.resume(out, args.budget, is_trusted=args.trust)
+    else:
+        out = args.out or terminal.new_folder(f"capacity-{args.things}")
+        capacity = run.run(_request(args), out)
+    run.write(capacity, out)
+    text = (
+        codec.CAPACITY.dumps(capacity)
+        if args.json
+        else capacity_text(capacity, **terminal.width_and_color())
+    )
+    output.print_stdout(text)
+    return run.exit_code(capacity)
+
+
+def _request(args: argparse.Namespace) -> "CapacityRequest":
+    from pipeline.model.capacity import CountedResource
+    from pipeline.model.request import CapacityRequest
+    from pipeline.runs.request import default_candidate
+
+    options_given = {
+        "budget_s": args.budget,
+        "object_bytes": args.object_bytes,
+        "rate": args.rate,
+        "hold_s": args.hold,
+    }
+    return CapacityRequest(
+        things=CountedResource(args.things),
+        limits=tuple(args.limit or ()),
+        candidate=args.candidate or default_candidate(),
+        build=args.build or "",
+        start=args.start,
+        projects=args.projects,
+        seed=args.seed,
+        **{name: value for name, value in options_given.items() if value is not None},
+    )

@@ -45,12 +45,10 @@ def _evaluate(args: argparse.Namespace) -> Exit:
         value = getattr(args, name)
         if value is not None and value < least:
             raise ConfigError(f"--{name} {value}: at least {least} are needed")
-    from pipeline.runs.evaluate import stages
+    from pipeline.runs.evaluate import run
     from pipeline.storage import codec
 
     out = args.resume or args.out or terminal.new_folder("evaluate")
-    evaluation = stages.evaluated(args, out)
-    output.print_stdout(
-        codec.EVALUATION.dumps(evaluation) if args.json else stages.shown(evaluation)
-    )
+    evaluation = run.evaluated(args, out)
+    output.print_stdout(codec.EVALUATION.dumps(evaluation) if args.json else run.shown(evaluation))
     return Exit.NO_REGRESSION

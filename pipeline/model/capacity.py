@@ -1,4 +1,4 @@
-"""How many Projects, or objects, a build holds: what was asked, measured and answered."""
+"""The capacity of a build in Projects or objects: the question, the steps and the edge."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pipeline.model.subject import Subject
 
 
 class CountedResource(StrEnum):
-    """What is counted by N."""
+    """What N counts."""
 
     PROJECTS = "projects"
     """Projects that exist and are Ready, each with one Secret."""
@@ -24,43 +24,43 @@ class SearchEnd(StrEnum):
     """Why a search ended."""
 
     FOUND = "found"
-    """The edge is known as finely as asked, and both of its sides were measured again."""
+    """The edge has the requested resolution, and both of its sides were measured again."""
 
     BUDGET = "budget"
-    """The time that it was given was over."""
+    """The time budget was over."""
 
     MACHINE = "machine"
-    """The machine would have given out before the build."""
+    """The machine would have reached a reserve before the build reached a limit."""
 
     LOAD = "load"
-    """The load could not be applied as asked."""
+    """The load could not be applied as requested."""
 
 
 class StepOutcome(StrEnum):
-    """What one step says about its N."""
+    """The result of one step at its N."""
 
     HELD = "held"
     BROKE = "broke"
     INVALID = "invalid"
-    """The load was not as asked, or a limited quantity was not measured: it says nothing."""
+    """The load was not as requested, or a limited quantity was not measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class CapacityQuestion:
-    """What a person wants to know, and how closely to look.
+    """The question of a search, with every default filled in.
 
     Attributes:
-        things: What is counted.
-        limits: What must stay below what, each on another quantity.
-        budget_s: Seconds that the search may take, builds not counted.
-        start: The first N.
-        projects: In how many Projects the objects are; without meaning for Projects.
+        things: What N counts.
+        limits: Limits, each of a different quantity.
+        budget_s: Time budget of the search in seconds, builds excluded.
+        start: First N.
+        projects: Number of Projects that hold the objects; unused if N counts Projects.
         object_bytes: Data of each object, in bytes.
-        rate: Iterations of the probing load per second, each of them one request per operation.
+        rate: Iterations of the probing load per second, each with one request per operation.
         hold_s: Seconds of one hold.
-        resolution: How far apart the two sides of the edge may be, as a share of the lower one.
+        resolution: Maximum gap between the sides of the edge, as a share of the lower one.
         repeats: How often both sides of the edge are measured.
-        seed: Of every random choice.
+        seed: Random seed of the search.
     """
 
     things: CountedResource
@@ -91,16 +91,16 @@ class CapacityStep:
     """One measurement at one N.
 
     Attributes:
-        n: Number of things that existed.
-        launch: Number of the launch, from 0; steps of one launch only grow.
-        started_at: UTC.
-        duration_s: Seconds from the end of the step before, a launch included where there was one.
-        values: By quantity (see `QUANTITIES`), in base units; what was not measured is absent.
+        n: Number of Projects or objects that existed.
+        launch: Number of the launch, from 0; N only grows within a launch.
+        started_at: Start time, UTC.
+        duration_s: Seconds since the end of the step before, including a launch if there was one.
+        values: Measured values by quantity (see `QUANTITIES`), in base units.
         broke: Quantities at or above their limit, the farthest first.
         failed: How the build failed altogether, such as a server that died; empty otherwise.
-        invalid: Why the step says nothing; empty otherwise, and wherever a limit broke.
-        holds: How many holds there were until one was steady.
-        is_steady: Whether the last one was.
+        invalid: Reasons why the step is invalid; empty if a limit broke.
+        holds: Number of holds until one was steady.
+        is_steady: Whether the last hold was steady.
     """
 
     n: int
@@ -125,7 +125,7 @@ class CapacityStep:
 
     @property
     def outcome(self) -> StepOutcome:
-        """What the step says about its N."""
+        """Whether the build held or broke at this N."""
         if self.broke or self.failed:
             return StepOutcome.BROKE
         return StepOutcome.INVALID if self.invalid else StepOutcome.HELD
@@ -133,16 +133,15 @@ class CapacityStep:
 
 @dataclass(frozen=True, slots=True)
 class CapacityAnswer:
-    """The edge, as an interval.
+    """The edge of a build's capacity, as an interval.
 
     Attributes:
-        held: The largest N that held every time, with nothing below it that ever broke; 0 where
-            none did.
-        broke: The smallest N that broke every time, with nothing above it that ever held; None
-            where nothing broke, so that the interval is open.
-        first: What broke at the smallest N that ever broke, the farthest first: quantities, or
-            `alive` where the build failed altogether.
-        disagreed: Every N that held at one time and broke at another; they are between the two.
+        held: Largest N that always held, with nothing below it that ever broke; 0 if none did.
+        broke: Smallest N that always broke, with nothing above it that ever held; None if nothing
+            broke, so that the interval is open.
+        first: Quantities that broke at the smallest broken N, the farthest first; `alive` if the
+            build failed altogether.
+        disagreed: Every N between the two, which held at one time and broke at another.
     """
 
     held: int
@@ -153,20 +152,20 @@ class CapacityAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """All that a search knows, from its first moment on.
+    """The state of a search, and its answer at the end.
 
     Attributes:
-        question: What was asked.
-        subject: What was measured.
+        question: Question of the search.
+        subject: Build that is measured.
         environment: Kind of the environment, such as `local`.
-        load_digest: `sha256:…` of the scripts that make the load.
-        machine: Where.
-        tools: By name.
-        taken_at: When it began, UTC.
-        steps: In the order measured.
-        answer: What the steps say.
-        ended: Why the search ended; None while it goes on.
-        ended_by: The same as a sentence that a person can act on; empty while it goes on.
+        load_digest: `sha256:…` of the scripts of the load.
+        machine: Machine of the search.
+        tools: Tools by name.
+        taken_at: Start time, UTC.
+        steps: Steps in the order measured.
+        answer: CapacityAnswer that the steps show.
+        ended: Reason why the search ended; None while it runs.
+        ended_by: The same in words; empty while it runs.
     """
 
     question: CapacityQuestion
@@ -183,5 +182,5 @@ class Capacity:
 
     @property
     def spent_s(self) -> float:
-        """Seconds that the steps took."""
+        """Seconds that the steps took, in total."""
         return sum(step.duration_s for step in self.steps)

@@ -1,10 +1,14 @@
-"""What a person asks `run` for, and what that was resolved to: the content of request.json."""
+"""The requests of `run`, `capacity` and `evaluate`: the content of request.json."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.model.capacity import CountedResource
 from pipeline.model.results import Interleave
+
+DEFAULT_CAPACITY_BUDGET_S = 1800.0
+"""Default time budget of `capacity`, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +71,55 @@ class StoredRequest:
     looks: tuple[int, ...] = ()
     budget_s: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityRequest:
+    """The arguments of `capacity`.
+
+    Attributes:
+        things: Whether N counts Projects or objects.
+        limits: Limits, such as `p99(get)<1s`.
+        candidate: Spec of the build under test.
+        build: Command that builds a source, with `{out}` for the path of the binary.
+        budget_s: Time budget in seconds, builds excluded.
+        start: First N; None for the default.
+        projects: Number of Projects that hold the objects; None for the default.
+        object_bytes: Data of each object, in bytes.
+        rate: Iterations of the probing load per second.
+        hold_s: Seconds of a hold.
+        seed: Random seed of the search; None to draw one.
+    """
+
+    things: CountedResource
+    limits: tuple[str, ...]
+    candidate: str = "reference"
+    build: str = ""
+    budget_s: float = DEFAULT_CAPACITY_BUDGET_S
+    start: int | None = None
+    projects: int | None = None
+    object_bytes: int = 1000
+    rate: float = 20.0
+    hold_s: float = 20.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateRequest:
+    """The arguments of `evaluate`.
+
+    Attributes:
+        suite: Name of a suite, or path of a .toml file, with each workload once for each driver.
+        candidate: Spec of the build.
+        build: Command that builds a source, with `{out}` for the path of the binary.
+        repetitions: Number of launches.
+        faults: Pairs that are measured for each known fault; None for no faults.
+        seed: Random seed of the evaluation; None to draw one.
+    """
+
+    suite: str = "drivers"
+    candidate: str = "reference"
+    build: str = ""
+    repetitions: int = 5
+    faults: int | None = None
+    seed: int | None = None

@@ -16,7 +16,7 @@ from pipeline.model.capacity import Capacity
 from pipeline.model.evaluation import Evaluation, FaultDetection
 from pipeline.model.plan import PlanSummary
 from pipeline.model.report import Finding, Report
-from pipeline.model.request import RunRequest, StoredRequest
+from pipeline.model.request import CapacityRequest, EvaluateRequest, RunRequest, StoredRequest
 from pipeline.model.results import Baseline, ResultSet
 from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.spreads import SpreadHistory
@@ -46,7 +46,8 @@ _STORED = ConfigDict(
     extra="forbid", allow_inf_nan=False, alias_generator=_key, serialize_by_alias=True
 )
 for _stored in (
-    *(Baseline, Calibration, Capacity, ResultSet, RunRequest, SpreadHistory, StoredRequest),
+    *(Baseline, Calibration, Capacity, CapacityRequest, EvaluateRequest),
+    *(ResultSet, RunRequest, SpreadHistory, StoredRequest),
 ):
     with_config(_STORED)(_stored)
 
@@ -137,6 +138,12 @@ REQUEST = Document(
     "milo-perf.request/1",
     "`compare` and `render` still read the results; start a new run",
 )
+CAPACITY_REQUEST = Document(
+    TypeAdapter(CapacityRequest), "milo-perf.capacity-request/1", "start a new search"
+)
+EVALUATE_REQUEST = Document(
+    TypeAdapter(EvaluateRequest), "milo-perf.evaluate-request/1", "start a new evaluation"
+)
 SPREADS = Document(
     TypeAdapter(SpreadHistory), "milo-perf.spreads/1", "`baseline spreads DIR... --save` writes one"
 )
@@ -224,7 +231,8 @@ def _replace(path: Path, text: str) -> None:
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each file, by file name."""
     documents: list[Document[Any]] = [
-        *(CALIBRATION, CAPACITY, EVALUATION, REQUEST, RESULTS, SPREADS)
+        *(CALIBRATION, CAPACITY, CAPACITY_REQUEST, EVALUATE_REQUEST),
+        *(EVALUATION, REQUEST, RESULTS, SPREADS),
     ]
     names = [one.schema.removeprefix("milo-perf.").replace("/", "-") for one in documents]
     return {

@@ -14,8 +14,8 @@ from pipeline.model.headroom import Headroom
 from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.subject import Arm, Subject
-from pipeline.runs.capacity.launcher import K6Bench
-from pipeline.runs.capacity.search_loop import OutOfRoomError, OutOfTimeError
+from pipeline.runs.capacity.launcher import K6Launcher
+from pipeline.runs.capacity.search_loop import BudgetExhaustedError, HeadroomExhaustedError
 from pipeline.system.errors import ConfigError, LoadError, SubjectDiedError
 
 MUCH = Headroom(memory=10e9, memory_total=20e9, disk=50e9, files=20_000, open_files={"server": 50})
@@ -54,11 +54,11 @@ class FakeEnvironment:
         )
 
 
-def bench(folder: Path, *limits: str, k6: str = "time.sleep(60)") -> K6Bench:
+def bench(folder: Path, *limits: str, k6: str = "time.sleep(60)") -> K6Launcher:
     program = folder / "k6"
     program.write_text(f"#!{sys.executable}\nimport sys, time\n{k6}\n")
     program.chmod(0o755)
-    return K6Bench(
+    return K6Launcher(
         question=CapacityQuestion(
             CountedResource.PROJECTS, parse_limits(limits or ["db<1GB"]), 60, 5
         ),
@@ -66,12 +66,12 @@ def bench(folder: Path, *limits: str, k6: str = "time.sleep(60)") -> K6Bench:
         artifact=Artifact(Subject("reference", "sha256:aa"), folder / "server"),
         k6=Program(program, "1.1.0", "sha256:00"),
         out=folder,
-        ends_s=time.monotonic() + 60,
-        room=lambda _target: MUCH,
+        deadline_s=time.monotonic() + 60,
+        headroom=lambda _target: MUCH,
     )
 
 
-def quiet(_said: str) -> None:
+def quiet(_what: str) -> None:
     pass
 
 
@@ -84,16 +84,16 @@ def test_a_limit_of_a_component_that_the_build_has_not_is_refused(tmp_path: Path
 
 
 def test_the_deadline_ends_a_filling(tmp_path: Path) -> None:
-    late = replace(bench(tmp_path), ends_s=time.monotonic() - 1)
-    with late.launch(0) as launch, pytest.raises(OutOfTimeError):
+    late = replace(bench(tmp_path), deadline_s=time.monotonic() - 1)
+    with late.launch(0) as launch, pytest.raises(BudgetExhaustedError):
         launch.measure(8, quiet)
 
 
 def test_a_machine_that_gives_out_ends_a_filling(tmp_path: Path) -> None:
-    small = replace(bench(tmp_path), room=lambda _target: replace(MUCH, memory=1e9))
+    small = replace(bench(tmp_path), headroom=lambda _target: replace(MUCH, memory=1e9))
     with (
         small.launch(0) as launch,
-        pytest.raises(OutOfRoomError, match=r"1\.0 GB of memory left"),
+        pytest.raises(HeadroomExhaustedError, match=r"1\.0 GB of memory left"),
     ):
         launch.measure(8, quiet)
 
@@ -118,4 +118,4 @@ def test_the_folder_of_an_interrupted_launch_is_made_anew(tmp_path: Path) -> Non
     left.mkdir(parents=True)
     with bench(tmp_path).launch(3) as launch:
         assert not left.exists()
-        assert launch.left()["memory"] == 8e9
+        assert launch.remaining()["memory"] == 8e9

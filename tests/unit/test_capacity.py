@@ -11,13 +11,18 @@ from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource,
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
-from pipeline.runs.capacity import search, stages
-from pipeline.runs.capacity.search_loop import Measured, OutOfRoomError, OutOfTimeError, steps
+from pipeline.runs.capacity import run, search
+from pipeline.runs.capacity.search_loop import (
+    BudgetExhaustedError,
+    HeadroomExhaustedError,
+    StepMeasurement,
+    run_search,
+)
 from pipeline.storage import codec
 from pipeline.system.errors import BaselineError, Exit, LoadError
 from tests.builders import NOW
 
-Measure = Callable[[int], Measured]
+Measure = Callable[[int], StepMeasurement]
 
 
 def capacity(*limits: str, **changes: object) -> Capacity:
@@ -64,13 +69,13 @@ class FakeBench:
         return self.now_s
 
     def search(self, begun: Capacity) -> list[Capacity]:
-        ends_s = self.now_s + begun.question.budget_s - begun.spent_s
+        deadline_s = self.now_s + begun.question.budget_s - begun.spent_s
 
-        def tell(what: str, left_s: float) -> None:
+        def on_progress(what: str, left_s: float) -> None:
             assert left_s <= begun.question.budget_s
             self.told.append(what)
 
-        return list(steps(begun, self, tell, ends_s, self.clock))
+        return list(run_search(begun, self, on_progress, deadline_s, self.clock))
 
 
 @dataclass
@@ -78,19 +83,19 @@ class FakeLaunch:
     bench: FakeBench
     n: int = 0
 
-    def measure(self, n: int, tell: Callable[[str], None]) -> Measured:
+    def measure(self, n: int, report_progress: Callable[[str], None]) -> StepMeasurement:
         assert n > self.n, "a launch only grows"
-        tell("hold")
+        report_progress("hold")
         self.bench.now_s += self.bench.seconds
         self.n = n
         return self.bench.measure(n)
 
-    def left(self) -> dict[str, float]:
+    def remaining(self) -> dict[str, float]:
         return self.bench.room
 
 
-def files(n: int) -> Measured:
-    return Measured({"files(server)": float(n)})
+def files(n: int) -> StepMeasurement:
+    return StepMeasurement({"files(server)": float(n)})
 
 
 def test_a_search_yields_after_each_step_and_says_at_last_why_it_ended() -> None:
@@ -131,15 +136,15 @@ def test_a_search_can_be_reopened_with_a_larger_budget() -> None:
     ended = FakeBench(files, seconds=100).search(capacity())[-1]
     assert ended.ended is SearchEnd.BUDGET
 
-    last = FakeBench(files, seconds=100).search(search.reopened(ended, 1e6))[-1]
+    last = FakeBench(files, seconds=100).search(search.reopen(ended, 1e6))[-1]
 
     assert last.ended is SearchEnd.FOUND
     assert last.steps[: len(ended.steps)] == ended.steps
 
 
 def test_a_build_that_dies_has_broken_and_the_next_step_gets_a_new_launch() -> None:
-    def dies(n: int) -> Measured:
-        return Measured({}, "server of the candidate exited with 2") if n >= 60 else files(n)
+    def dies(n: int) -> StepMeasurement:
+        return StepMeasurement({}, "server of the candidate exited with 2") if n >= 60 else files(n)
 
     bench = FakeBench(dies)
     last = bench.search(capacity())[-1]
@@ -151,7 +156,7 @@ def test_a_build_that_dies_has_broken_and_the_next_step_gets_a_new_launch() -> N
 
 
 def test_what_broke_under_a_load_that_was_too_light_broke() -> None:
-    def light(n: int) -> Measured:
+    def light(n: int) -> StepMeasurement:
         return replace(files(n), invalid=("k6 dropped 3 iterations",) if n > 100 else ())
 
     last = FakeBench(light).search(capacity())[-1]
@@ -160,14 +165,14 @@ def test_what_broke_under_a_load_that_was_too_light_broke() -> None:
 
 
 def test_a_load_that_is_never_as_asked_ends_the_search() -> None:
-    def light(n: int) -> Measured:
+    def light(n: int) -> StepMeasurement:
         return replace(files(n), invalid=("k6 dropped 3 iterations",) if n > 15 else ())
 
     last = FakeBench(light).search(capacity())[-1]
     assert last.ended is SearchEnd.LOAD
     assert last.ended_by == "N = 20 was invalid 2 times: k6 dropped 3 iterations"
     assert (last.answer.held, last.answer.broke) == (10, None)
-    assert stages.exit_code(last) is Exit.WRONG_LOAD
+    assert run.exit_code(last) is Exit.WRONG_LOAD
 
 
 def test_a_limited_quantity_that_nothing_reports_makes_a_step_invalid() -> None:
@@ -180,10 +185,13 @@ def test_a_limited_quantity_that_nothing_reports_makes_a_step_invalid() -> None:
     ("error", "why", "said"),
     [
         pytest.param(
-            OutOfTimeError(), SearchEnd.BUDGET, "the budget ended before N = 40", id="deadline"
+            BudgetExhaustedError(),
+            SearchEnd.BUDGET,
+            "the budget ended before N = 40",
+            id="deadline",
         ),
         pytest.param(
-            OutOfRoomError("the disk has 0.5 GB left"),
+            HeadroomExhaustedError("the disk has 0.5 GB left"),
             SearchEnd.MACHINE,
             "on the way to N = 40: the disk has 0.5 GB left",
             id="machine",
@@ -193,7 +201,7 @@ def test_a_limited_quantity_that_nothing_reports_makes_a_step_invalid() -> None:
 def test_a_step_that_is_cut_short_ends_the_search_with_what_is_known(
     error: Exception, why: SearchEnd, said: str
 ) -> None:
-    def cut(n: int) -> Measured:
+    def cut(n: int) -> StepMeasurement:
         if n == 40:
             raise error
         return files(n)
@@ -205,7 +213,7 @@ def test_a_step_that_is_cut_short_ends_the_search_with_what_is_known(
     assert said in last.ended_by
     assert last.answer.held == 20
     assert not bench.is_up
-    assert stages.exit_code(last) is Exit.NO_REGRESSION
+    assert run.exit_code(last) is Exit.NO_REGRESSION
 
 
 def test_the_machine_stops_a_search_before_it_gives_out() -> None:
@@ -215,7 +223,7 @@ def test_the_machine_stops_a_search_before_it_gives_out() -> None:
 
 
 def test_an_error_stops_the_servers_and_passes_on() -> None:
-    def wrong(n: int) -> Measured:
+    def wrong(n: int) -> StepMeasurement:
         raise LoadError(f"N = {n}: k6 exited with 107")
 
     bench = FakeBench(wrong)

@@ -5,7 +5,7 @@ import pytest
 from pipeline.model.limit import QUANTITIES
 from pipeline.model.ports import Span
 from pipeline.model.results import Reading
-from pipeline.runs.capacity.quantities import has_settled, is_steady, values_of
+from pipeline.runs.capacity.quantities import has_settled, is_steady, quantity_values
 
 
 def test_readings_become_the_quantities_that_can_have_limits() -> None:
@@ -19,7 +19,7 @@ def test_readings_become_the_quantities_that_can_have_limits() -> None:
         Reading("etcd.files", 7, "1"),
         Reading("server.goroutines", 1000, "1"),
     ]
-    found = values_of(readings, Span(100, 108))
+    found = quantity_values(readings, Span(100, 108))
     assert found == {
         "p99(get)": 0.25,
         "errors": 0.01,
@@ -31,7 +31,7 @@ def test_readings_become_the_quantities_that_can_have_limits() -> None:
         "goroutines(server)": 1000,
     }
     assert set(found) <= set(QUANTITIES)
-    assert values_of([], Span(0, 1)) == {}
+    assert quantity_values([], Span(0, 1)) == {}
 
 
 @pytest.mark.parametrize(("after", "steady"), [(104.9, True), (105.1, False), (94.9, False)])

@@ -11,8 +11,8 @@ from pipeline.model.report import Report
 from pipeline.model.request import RunRequest
 from pipeline.runs import run as run_module
 from pipeline.runs import suite_file
-from pipeline.runs.evaluate.faults import LOOKED_FOR, SIZES, Faults, only
-from pipeline.runs.evaluate.launcher import workload_of
+from pipeline.runs.evaluate.faults import FAULTS_TO_DETECT, SIZES, FaultTable, select_workload
+from pipeline.runs.evaluate.launcher import workload_name
 from pipeline.storage import codec
 from pipeline.system.errors import LoadError
 from tests.builders import results
@@ -28,8 +28,8 @@ def metric(workload: str, name: str) -> Metric:
     return next(m.metric() for m in found.metrics if m.name == name)
 
 
-def faults(out: Path) -> Faults:
-    return Faults(SUITE, TEXT, 3, 1, out)
+def faults(out: Path) -> FaultTable:
+    return FaultTable(SUITE, TEXT, 3, 1, out)
 
 
 def test_a_red_metric_belongs_to_the_driver_of_its_workload(tmp_path: Path) -> None:
@@ -56,12 +56,12 @@ def test_what_the_driver_itself_read_is_its_own(tmp_path: Path) -> None:
 
 
 def test_each_fault_is_looked_for_in_one_workload_by_both_drivers(tmp_path: Path) -> None:
-    assert set(LOOKED_FOR) == set(SIZES) - {"crash-after"}  # which no driver needs to see
-    for _, workload in LOOKED_FOR.values():
+    assert set(FAULTS_TO_DETECT) == set(SIZES) - {"crash-after"}  # which no driver needs to see
+    for _, workload in FAULTS_TO_DETECT.values():
         path = tmp_path / "suite.toml"
-        path.write_text(only(TEXT, workload))
+        path.write_text(select_workload(TEXT, workload))
         found = suite_file.load(path).suite.workloads
-        assert {workload_of(one) for one in found} == {workload}
+        assert {workload_name(one) for one in found} == {workload}
         assert {one.driver.kind for one in found} == {"k6", "clusterloader2"}
 
 
@@ -81,7 +81,7 @@ def test_where_one_driver_cannot_load_the_faulty_build_the_other_does_alone(
         return policy.report(found)
 
     monkeypatch.setattr(run_module, "run", run)
-    for name, (size, _) in LOOKED_FOR.items():
+    for name, (size, _) in FAULTS_TO_DETECT.items():
         if name != "errors":
             (tmp_path / name).mkdir()
             codec.SEEN.write(
@@ -96,10 +96,10 @@ def test_where_one_driver_cannot_load_the_faulty_build_the_other_does_alone(
 
 
 def test_a_fault_that_was_measured_is_not_measured_again(tmp_path: Path) -> None:
-    for name, (size, _) in LOOKED_FOR.items():
+    for name, (size, _) in FAULTS_TO_DETECT.items():
         (tmp_path / name).mkdir()
         codec.SEEN.write(tmp_path / name / "seen.json", FaultDetection(f"{name}={size}", 3, {}, {}))
     rows = list(faults(tmp_path).rows())
     assert [row.fault for row in rows] == [
-        f"{name}={size}" for name, (size, _) in LOOKED_FOR.items()
+        f"{name}={size}" for name, (size, _) in FAULTS_TO_DETECT.items()
     ]

@@ -14,9 +14,9 @@ from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
 from pipeline.render.evaluation import decision_reason, document
 from pipeline.runs import suite_file
-from pipeline.runs.evaluate.launcher import larger, workload_of
-from pipeline.runs.evaluate.scripts import scripts
-from pipeline.runs.evaluate.stages import shown
+from pipeline.runs.evaluate.launcher import scaled_load, workload_name
+from pipeline.runs.evaluate.run import shown
+from pipeline.runs.evaluate.scripts import script_sizes
 
 SUITE = suite_file.load(suite_file.path_of("drivers")).suite
 
@@ -51,7 +51,7 @@ def evaluation(*attempts: WorkloadAttempt, seen: tuple[FaultDetection, ...] = ()
         repetitions=2,
         seed=1,
         spent_s=1200,
-        scripts=scripts(SUITE),
+        scripts=script_sizes(SUITE),
         attempts=attempts,
         rungs=(LoadLevel("k6", 100, "rate", 99.0, 8.0, 0.2, 60e6, ()),),
         seen=seen,
@@ -123,13 +123,13 @@ def test_a_spread_is_that_of_the_launches() -> None:
 def test_every_workload_is_there_once_for_each_driver() -> None:
     by_driver: dict[str, list[str]] = {}
     for workload in SUITE.workloads:
-        by_driver.setdefault(workload.driver.kind, []).append(workload_of(workload))
+        by_driver.setdefault(workload.driver.kind, []).append(workload_name(workload))
     assert sorted(by_driver) == ["clusterloader2", "k6"]
     assert sorted(by_driver["k6"]) == sorted(by_driver["clusterloader2"])
 
 
 def test_what_is_written_for_a_workload_is_counted_without_comments() -> None:
-    found = {(one.workload, one.driver): one for one in scripts(SUITE)}
+    found = {(one.workload, one.driver): one for one in script_sizes(SUITE)}
     one = found["object-crud", "clusterloader2"]
     assert one.files[0] == 1
     assert 10 < one.lines[0] < 60
@@ -140,7 +140,7 @@ def test_what_is_written_for_a_workload_is_counted_without_comments() -> None:
 def test_both_drivers_are_asked_for_the_same_amount(what: str) -> None:
     name = "object-crud" if what == "rate" else "object-fill"
     drivers: list[DriverSettings] = [
-        larger(w.driver, what, 400) for w in SUITE.workloads if workload_of(w) == name
+        scaled_load(w.driver, what, 400) for w in SUITE.workloads if workload_name(w) == name
     ]
     k6, cl2 = sorted(drivers, key=lambda driver: driver.kind, reverse=True)
     assert isinstance(k6, K6)

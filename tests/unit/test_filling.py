@@ -12,7 +12,7 @@ from pipeline.model.capacity import CapacityQuestion, CountedResource
 from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Program, Target
 from pipeline.probes.scrape import current_sizes
-from pipeline.runs.capacity.fill import fill, probing, ready_timeout_s
+from pipeline.runs.capacity.fill import fill, probe_settings, ready_timeout_s
 from pipeline.system.processes import CommandError
 from tests.loopback import Request, answering, values
 
@@ -100,7 +100,7 @@ def test_objects_are_counted_in_every_project_and_what_is_missing_says_why(tmp_p
         out=out(tmp_path),
         check=lambda: None,
     )
-    assert (filled.asked, filled.missing, filled.mostly) == (10, 3, "status 500")
+    assert (filled.asked, filled.missing, filled.most_common_error) == (10, 3, "status 500")
 
 
 def test_a_k6_that_fails_altogether_is_an_error(tmp_path: Path) -> None:
@@ -117,8 +117,8 @@ def test_a_k6_that_fails_altogether_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_probing_load_reaches_everything_that_was_filled() -> None:
-    projects = probing(ASKED, 400)
-    objects = probing(replace(ASKED, things=CountedResource.OBJECTS), 400)
+    projects = probe_settings(ASKED, 400)
+    objects = probe_settings(replace(ASKED, things=CountedResource.OBJECTS), 400)
     assert projects.projects == 400
     assert objects.projects == 2
     assert (projects.rate, projects.duration_s) == (20, 20)
@@ -133,7 +133,7 @@ def test_slow_answers_are_waited_for_until_they_break_their_limit(
     limit: str, timeout_s: float
 ) -> None:
     asked = replace(ASKED, limits=parse_limits([limit]))
-    assert probing(asked, 5).request_timeout_s == timeout_s
+    assert probe_settings(asked, 5).request_timeout_s == timeout_s
 
 
 def test_a_project_has_longer_to_be_ready_than_its_limit() -> None:

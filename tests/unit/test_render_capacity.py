@@ -19,7 +19,7 @@ from pipeline.model.subject import Subject
 from pipeline.render.capacity import capacity_text, headline, plot, reproduce
 from pipeline.render.curve import curve_svg
 from pipeline.render.numbers import quantity
-from pipeline.runs.capacity.search import added
+from pipeline.runs.capacity.search import add_step
 from tests.builders import NOW
 
 EMPTY = Capacity(
@@ -47,7 +47,7 @@ def known(
     for launch, (n, p99_s) in enumerate(seen):
         values = {"p99(get)": p99_s, "memory(server)": 2e6 * n + 165e6, "ready": 0.2}
         step = CapacityStep(n, launch, NOW, 30.0, values, broke=("p99(get)",) if p99_s >= 1 else ())
-        capacity = added(capacity, step)
+        capacity = add_step(capacity, step)
     said = said or "the edge is found, and both of its sides were measured again"
     return replace(capacity, ended=ended, ended_by=said if ended else "")
 
@@ -91,7 +91,7 @@ def test_a_step_says_what_failed_and_whether_it_was_steady() -> None:
     invalid = CapacityStep(
         60, 2, NOW, 9.0, {}, invalid=("k6 dropped 3 iterations",), is_steady=False
     )
-    capacity = added(added(known((50, 0.1), ended=None), died), invalid)
+    capacity = add_step(add_step(known((50, 0.1), ended=None), died), invalid)
     shown = " ".join(capacity_text(capacity).split())
     assert "50 TO 100 Projects: `alive` broke first" in shown
     assert "broke: server of the candidate exited with 2" in shown
@@ -153,6 +153,6 @@ def test_the_picture_shows_the_edge_where_one_is_known() -> None:
 
 
 def test_a_step_without_values_draws_the_limits_alone() -> None:
-    picture = curve_svg(added(EMPTY, CapacityStep(5, 0, NOW, 1.0, {}, failed="it died")))
+    picture = curve_svg(add_step(EMPTY, CapacityStep(5, 0, NOW, 1.0, {}, failed="it died")))
     assert 'class="limit"' in picture
     assert 'class="line"' not in picture

@@ -19,15 +19,15 @@ from pipeline.model.capacity import (
 )
 from pipeline.model.limit import parse_limits
 from pipeline.runs.capacity.search import (
-    FIXED_S,
-    Measure,
-    Stop,
-    answer,
-    broken,
+    STEP_OVERHEAD_S,
+    MeasureStep,
+    StopSearch,
+    broken_limits,
     expected_s,
+    find_edge,
+    largest_feasible,
+    missing_quantities,
     next_action,
-    reachable,
-    unmeasured,
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -60,16 +60,16 @@ class Machine:
 
     outcome: Callable[[int], StepOutcome]
     seconds: Callable[[int, bool], float] = lambda _n, _is_fresh: 1.0
-    reachable: int | None = None
+    max_n: int | None = None
     steps: list[CapacityStep] = field(default_factory=list)
-    asked: list[Measure] = field(default_factory=list)
+    asked: list[MeasureStep] = field(default_factory=list)
     launch: int = -1
 
-    def search(self, asked: CapacityQuestion, most_steps: int = 500) -> Stop:
+    def search(self, asked: CapacityQuestion, most_steps: int = 500) -> StopSearch:
         for _ in range(most_steps):
             left_s = asked.budget_s - sum(step.duration_s for step in self.steps)
-            action = next_action(asked, self.steps, left_s=left_s, reachable=self.reachable)
-            if isinstance(action, Stop):
+            action = next_action(asked, self.steps, left_s=left_s, max_n=self.max_n)
+            if isinstance(action, StopSearch):
                 return action
             self.asked.append(action)
             self.launch += action.is_fresh or self.launch < 0
@@ -88,9 +88,9 @@ def test_a_sharp_edge_is_found_within_the_resolution(edge: int, start: int) -> N
     machine = Machine(edge_at(edge))
 
     stopped = machine.search(question(start=start))
-    found = answer(machine.steps)
+    found = find_edge(machine.steps)
 
-    assert stopped.why is SearchEnd.FOUND
+    assert stopped.reason is SearchEnd.FOUND
     assert found.broke is not None
     assert found.held < edge <= found.broke
     assert found.broke - found.held <= max(1, 0.1 * found.held)
@@ -101,7 +101,7 @@ def test_a_sharp_edge_is_found_within_the_resolution(edge: int, start: int) -> N
 def test_both_sides_of_the_edge_are_measured_again_in_launches_of_their_own() -> None:
     machine = Machine(edge_at(333))
     machine.search(question())
-    found = answer(machine.steps)
+    found = find_edge(machine.steps)
     for side in (found.held, found.broke):
         launches = [s.launch for s in machine.steps if s.n == side]
         assert len(launches) == len(set(launches)) == 2
@@ -109,8 +109,8 @@ def test_both_sides_of_the_edge_are_measured_again_in_launches_of_their_own() ->
 
 def test_a_build_that_holds_nothing_is_said_to() -> None:
     machine = Machine(edge_at(1))
-    assert machine.search(question()).why is SearchEnd.FOUND
-    assert (answer(machine.steps).held, answer(machine.steps).broke) == (0, 1)
+    assert machine.search(question()).reason is SearchEnd.FOUND
+    assert (find_edge(machine.steps).held, find_edge(machine.steps).broke) == (0, 1)
 
 
 def test_doubling_reuses_a_launch_and_closing_in_never_does() -> None:
@@ -137,9 +137,9 @@ def test_with_noise_the_interval_holds_what_is_certain_and_the_search_ends(
 
     machine = Machine(noisy)
     stopped = machine.search(question(start=start))
-    found = answer(machine.steps)
+    found = find_edge(machine.steps)
 
-    assert stopped.why is SearchEnd.FOUND
+    assert stopped.reason is SearchEnd.FOUND
     assert found.broke is not None
     for one in machine.steps:
         if one.n <= found.held:
@@ -161,7 +161,7 @@ def test_with_little_noise_the_edge_is_near_the_truth() -> None:
             )
         )
         machine.search(question())
-        found = answer(machine.steps)
+        found = find_edge(machine.steps)
         assert found.broke is not None
         assert found.broke <= 400 * 1.5
         assert found.held >= 400 / 1.5
@@ -180,13 +180,13 @@ def test_a_search_ends_within_its_budget_where_steps_take_as_long_as_expected(
     edge: int, budget_s: float, per_thing_s: float, hold_s: float
 ) -> None:
     def seconds(n: int, is_fresh: bool) -> float:  # noqa: FBT001 (as the simulation calls it)
-        return FIXED_S + hold_s + per_thing_s * (n if is_fresh else n / 2)
+        return STEP_OVERHEAD_S + hold_s + per_thing_s * (n if is_fresh else n / 2)
 
     machine = Machine(edge_at(edge), seconds)
     stopped = machine.search(question(budget_s=budget_s, hold_s=hold_s))
     spent_s = sum(step.duration_s for step in machine.steps)
 
-    assert stopped.why in (SearchEnd.FOUND, SearchEnd.BUDGET)
+    assert stopped.reason in (SearchEnd.FOUND, SearchEnd.BUDGET)
     assert spent_s <= budget_s or len(machine.steps) == 1  # the first step has nothing to go by
 
 
@@ -194,25 +194,25 @@ def test_an_interval_stays_open_where_the_budget_ends_first() -> None:
     machine = Machine(edge_at(10**6))
     machine.seconds = lambda n, _is_fresh: 20.0 + n
     stopped = machine.search(question(budget_s=100.0, hold_s=10.0))
-    found = answer(machine.steps)
-    assert stopped.why is SearchEnd.BUDGET
-    assert "N = 40, would take about 62 s, and 5 s of the budget are left" in stopped.said
+    found = find_edge(machine.steps)
+    assert stopped.reason is SearchEnd.BUDGET
+    assert "N = 40, would take about 62 s, and 5 s of the budget are left" in stopped.text
     assert (found.held, found.broke, found.first) == (20, None, ())
 
 
 @given(edge=st.integers(1, 10_000), most=st.integers(1, 10_000), start=st.integers(1, 100))
 def test_nothing_beyond_what_the_machine_carries_is_asked(edge: int, most: int, start: int) -> None:
-    machine = Machine(edge_at(edge), reachable=most)
+    machine = Machine(edge_at(edge), max_n=most)
     stopped = machine.search(question(start=start))
     assert all(a.n <= most for a in machine.asked[1:] if a.n > start)
     if edge > max(most, start):
-        assert stopped.why is SearchEnd.MACHINE
-        assert f"N = {most}" in stopped.said
-        assert answer(machine.steps).held >= most / 1.1 or start > most
+        assert stopped.reason is SearchEnd.MACHINE
+        assert f"N = {most}" in stopped.text
+        assert find_edge(machine.steps).held >= most / 1.1 or start > most
 
 
 def test_the_last_step_before_the_machine_gives_out_is_as_large_as_it_carries() -> None:
-    machine = Machine(edge_at(1000), reachable=70)
+    machine = Machine(edge_at(1000), max_n=70)
     machine.search(question())
     assert [a.n for a in machine.asked] == [5, 10, 20, 40, 70]
 
@@ -228,18 +228,18 @@ def test_what_an_interrupted_search_measured_is_not_measured_again() -> None:
 
 def test_an_invalid_step_says_nothing_is_measured_again_and_then_gives_up() -> None:
     steps = [step(5), step(10, StepOutcome.INVALID)]
-    assert next_action(question(), steps, left_s=MUCH_S) == Measure(10, is_fresh=True)
+    assert next_action(question(), steps, left_s=MUCH_S) == MeasureStep(10, is_fresh=True)
 
     steps.append(step(10, StepOutcome.INVALID, launch=1))
-    assert next_action(question(), steps, left_s=MUCH_S) == Stop(
+    assert next_action(question(), steps, left_s=MUCH_S) == StopSearch(
         SearchEnd.LOAD, "N = 10 was invalid 2 times: k6 dropped 3 iterations"
     )
-    assert answer(steps) == answer([step(5)])
+    assert find_edge(steps) == find_edge([step(5)])
 
 
 def test_an_invalid_step_that_is_valid_later_lets_the_search_go_on() -> None:
     steps = [step(5), step(10, StepOutcome.INVALID), step(10, launch=1)]
-    assert next_action(question(), steps, left_s=MUCH_S) == Measure(20, is_fresh=False)
+    assert next_action(question(), steps, left_s=MUCH_S) == MeasureStep(20, is_fresh=False)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_an_answer_is_what_held_and_what_broke_every_time(
     seen: Sequence[tuple[int, bool]], expected: tuple[int, int | None, tuple[int, ...]]
 ) -> None:
     steps = [step(n, StepOutcome.HELD if is_held else StepOutcome.BROKE) for n, is_held in seen]
-    found = answer(steps)
+    found = find_edge(steps)
     assert (found.held, found.broke, found.disagreed) == expected
 
 
@@ -275,34 +275,34 @@ def test_what_broke_first_is_what_broke_at_the_smallest_n() -> None:
         replace(step(20, StepOutcome.BROKE), broke=("files(server)", "memory")),
         replace(step(20), failed="the server died"),
     ]
-    assert answer(steps).first == ("files(server)", "memory", "alive")
+    assert find_edge(steps).first == ("files(server)", "memory", "alive")
 
 
 def test_a_quantity_at_its_limit_breaks_and_the_farthest_is_named_first() -> None:
-    assert broken(question(), {"files(server)": 99.9, "memory": 1e9}) == ("memory",)
-    assert broken(question(), {"files(server)": 300, "memory": 2e9}) == (
+    assert broken_limits(question(), {"files(server)": 99.9, "memory": 1e9}) == ("memory",)
+    assert broken_limits(question(), {"files(server)": 300, "memory": 2e9}) == (
         "files(server)",
         "memory",
     )
-    assert broken(question(), {}) == ()
-    assert unmeasured(question(), {"memory": 1.0}) == ("files(server)",)
+    assert broken_limits(question(), {}) == ()
+    assert missing_quantities(question(), {"memory": 1.0}) == ("files(server)",)
 
 
 def test_expected_times_come_from_the_steps_before() -> None:
     doubled = [step(5, seconds=10), step(10, seconds=12), step(20, seconds=16)]
     asked = question(hold_s=3.0)
-    assert expected_s(asked, doubled[:1], Measure(10, is_fresh=False)) == 10
-    assert expected_s(asked, doubled, Measure(40, is_fresh=False)) == 32 - 3 - 8
-    assert expected_s(asked, doubled[:2], Measure(20, is_fresh=False)) == 13
-    assert expected_s(asked, doubled, Measure(15, is_fresh=True)) == 38 * 15 / 20
+    assert expected_s(asked, doubled[:1], MeasureStep(10, is_fresh=False)) == 10
+    assert expected_s(asked, doubled, MeasureStep(40, is_fresh=False)) == 32 - 3 - 8
+    assert expected_s(asked, doubled[:2], MeasureStep(20, is_fresh=False)) == 13
+    assert expected_s(asked, doubled, MeasureStep(15, is_fresh=True)) == 38 * 15 / 20
     alone = [*doubled, step(14, launch=1, seconds=30)]
-    assert expected_s(asked, alone, Measure(28, is_fresh=True)) == 60
+    assert expected_s(asked, alone, MeasureStep(28, is_fresh=True)) == 60
 
 
 def test_what_the_machine_carries_is_told_by_the_growth_of_one_launch() -> None:
     steps = [step(10), step(20)]  # files grow by 1 each, memory by 1 MB
-    assert reachable(steps, {"files(server)": 30, "memory": 100e6}) == 50
-    assert reachable(steps, {"files(server)": -5}) == 20
-    assert reachable(steps, {"goroutines(server)": 1}) is None
-    assert reachable([step(10), step(20, launch=1)], {"memory": 1e6}) is None
-    assert reachable([step(10)], {"memory": 1e6}) is None
+    assert largest_feasible(steps, {"files(server)": 30, "memory": 100e6}) == 50
+    assert largest_feasible(steps, {"files(server)": -5}) == 20
+    assert largest_feasible(steps, {"goroutines(server)": 1}) is None
+    assert largest_feasible([step(10), step(20, launch=1)], {"memory": 1e6}) is None
+    assert largest_feasible([step(10)], {"memory": 1e6}) is None

@@ -1,4 +1,4 @@
-"""Fill a build with Projects or objects, with k6, and set up the load that probes it then."""
+"""Fill a build with Projects or objects by k6, and define the load that probes it afterwards."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -18,33 +18,32 @@ SCRIPT = "capacity.js"
 OPERATIONS_PER_ITERATION = 5
 
 READY_TIMEOUT_S = 120.0
-"""A Project that is not Ready by then is not filled; a limit of `ready` can make it later."""
+"""A Project that is not Ready by then counts as missing; a limit of `ready` can raise it."""
 
 FILL_S = 3600.0
-"""Usual seconds of a filling, for the form: the budget of a search ends one that is too long."""
+"""Nominal seconds of a fill; the budget of the search ends one that is too long."""
 
 _CA = "ca.pem"
 _READY = "project_ready"
 _WARMUP_S = 3.0
-_OF_A_LIMIT = 2.0  # a request is waited for twice as long as the longest limit of a time
-_LEAST_TIMEOUT_S, _MOST_TIMEOUT_S = 2.5, 30.0
+_TIMEOUT_PER_LIMIT = 2.0  # request timeout as a multiple of the longest limit of a time
+_MIN_TIMEOUT_S, _MAX_TIMEOUT_S = 2.5, 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """What came of a filling.
+class FillResult:
+    """The result of a fill.
 
     Attributes:
-        asked: Number of Projects, or of objects in all.
-        missing: How many of them are not there, or not Ready in time.
-        mostly: The most common bad answer, such as `status 500`; empty where there is none.
-        ready_s: 95 % of the Projects were Ready within so many seconds of the answer to their
-            creation; None without Projects.
+        asked: Number of Projects, or of objects in total, that were requested.
+        missing: Number of them that do not exist, or were not Ready in time.
+        most_common_error: Most common error, such as `status 500`; None without errors.
+        ready_s: 95th percentile of the seconds from creation to Ready; None without Projects.
     """
 
     asked: int
     missing: int
-    mostly: str
+    most_common_error: str | None
     ready_s: float | None
 
 
@@ -57,17 +56,17 @@ def fill(
     program: Program,
     out: Path,
     check: Callable[[], None],
-) -> Filled:
-    """Make Projects, or objects in every Project, and return once they are there.
+) -> FillResult:
+    """Create Projects, or objects in every Project, and return once they exist.
 
     Args:
-        question: What they are made for.
-        things: What to make.
-        span: Their numbers; those below it exist.
+        question: Question of the search.
+        things: Projects or objects.
+        span: Numbers of what to create; lower numbers exist.
         target: The build.
-        program: k6.
+        program: The k6 program.
         out: Existing empty folder for the log of k6.
-        check: Called often; what it raises ends the filling.
+        check: Function that is called often; an exception ends the fill.
 
     Raises:
         CommandError: k6 failed, and not only some of what it sent.
@@ -96,17 +95,17 @@ def fill(
         )
     except (LoadError, processes.CommandError):
         if reason := setup_failures(out, [Arm.CANDIDATE]).get(Arm.CANDIDATE, ""):
-            return Filled(asked=asked, missing=asked, mostly=reason, ready_s=None)
+            return FillResult(asked=asked, missing=asked, most_common_error=reason, ready_s=None)
         raise
-    filled = _read(out / POINTS, asked)
+    result = _read_result(out / POINTS, asked)
     (out / POINTS).unlink()  # hundreds of bytes for each object, and read only once
-    return filled
+    return result
 
 
-def probing(question: CapacityQuestion, n: int) -> K6:
-    """Return the load that probes a build with N things."""
+def probe_settings(question: CapacityQuestion, n: int) -> K6:
+    """Return the load that probes a build with N Projects or objects."""
     times_s = [x.below for x in question.limits if x.unit == "s" and x.quantity != "ready"]
-    longest_s = _OF_A_LIMIT * max(times_s, default=0.0)
+    longest_s = _TIMEOUT_PER_LIMIT * max(times_s, default=0.0)
     return K6(
         kind="k6",
         script=SCRIPT,
@@ -116,13 +115,13 @@ def probing(question: CapacityQuestion, n: int) -> K6:
         projects=n if question.things is CountedResource.PROJECTS else question.projects,
         object_bytes=question.object_bytes,
         requests_per_iteration=OPERATIONS_PER_ITERATION,
-        request_timeout_s=min(max(longest_s, _LEAST_TIMEOUT_S), _MOST_TIMEOUT_S),
-        max_failed_share=0.999,  # a share of errors is an answer here, and has a limit of its own
+        request_timeout_s=min(max(longest_s, _MIN_TIMEOUT_S), _MAX_TIMEOUT_S),
+        max_failed_share=0.999,  # errors are a result here, and may have their own limit
     )
 
 
 def ready_timeout_s(question: CapacityQuestion) -> float:
-    """Return how many seconds a Project may take: twice its limit, where that is longer."""
+    """Return the timeout of a Project to become Ready: at least twice its limit."""
     limits_s = [limit.below for limit in question.limits if limit.quantity == "ready"]
     return max([READY_TIMEOUT_S, *(2 * limit_s for limit_s in limits_s)])
 
@@ -132,20 +131,20 @@ def script() -> Path:
     return paths.project_path(SCRIPTS, SCRIPT)
 
 
-def _read(path: Path, asked: int) -> Filled:
+def _read_result(path: Path, asked: int) -> FillResult:
     import numpy as np
 
     series = list(read_series(path))
-    bad = Counter[str]()
+    errors = Counter[str]()
     for one in series:
         if one.metric == "http_req_duration" and one.failed:
             answered = one.status not in ("", "0")
-            bad[f"status {one.status}" if answered else "no answer"] += len(one.measured)
+            errors[f"status {one.status}" if answered else "no answer"] += len(one.measured)
     ready_ms = [one.measured for one in series if one.metric == _READY and not one.cut_off]
     made = round(sum(float(one.measured.sum()) for one in series if one.metric == "filled"))
-    return Filled(
+    return FillResult(
         asked=asked,
         missing=max(0, asked - made),
-        mostly=bad.most_common(1)[0][0] if bad else "",
+        most_common_error=errors.most_common(1)[0][0] if errors else None,
         ready_s=float(np.quantile(np.concatenate(ready_ms), 0.95)) / 1e3 if ready_ms else None,
     )

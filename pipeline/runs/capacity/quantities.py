@@ -1,4 +1,4 @@
-"""From readings to the quantities that have limits."""
+"""Compute the quantities that have limits from readings."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ STEADY = 0.05
 """A hold is steady when the mean memory of its two halves differs by no more than this share."""
 
 SETTLED_SHARE = 0.5
-"""After a filling, goroutines have settled when they change by less than this share of what one
-Project accounts for: a controller that takes one Project after the other is then done."""
+"""After a fill, goroutines have settled when they change by less than this share of the goroutines
+of one Project: then a controller that takes one Project after the other is done."""
 
 
-def values_of(readings: Sequence[Reading], span: Span) -> dict[str, float]:
-    """Return the value of each quantity that the readings tell, in its base unit.
+def quantity_values(readings: Sequence[Reading], span: Span) -> dict[str, float]:
+    """Return the value of each quantity that was measured, in its base unit.
 
-    Memory and files are the largest of the span, goroutines those after it, CPU is in cores.
+    Memory and files are maxima over the span, goroutines the value after it, CPU is in cores.
     """
     by_name = {reading.name: reading for reading in readings}
     units = {"memory_max": "B", "files": "1", "goroutines": "1", "cpu": "s", "errors_share": "1"}
@@ -41,20 +41,20 @@ def values_of(readings: Sequence[Reading], span: Span) -> dict[str, float]:
         "errors": ("errors_share", "1"),
         "db": ("etcd.db_bytes", "B"),
     }
-    found = {
+    values = {
         quantity: convert(by_name[name].value, by_name[name].unit, unit)
         for quantity, (name, unit) in names.items()
         if name in by_name
     }
     length_s = span.end_s - span.start_s
-    for quantity in [name for name in found if name.startswith("cpu(")]:
-        found[quantity] /= length_s
-    parts = [value for name, value in found.items() if name.startswith("memory(")]
-    return {**found, "memory": sum(parts)} if parts else found
+    for quantity in [name for name in values if name.startswith("cpu(")]:
+        values[quantity] /= length_s
+    parts = [value for name, value in values.items() if name.startswith("memory(")]
+    return {**values, "memory": sum(parts)} if parts else values
 
 
 def is_steady(first: Sequence[Reading], second: Sequence[Reading]) -> bool:
-    """Tell whether the readings of the two halves of a hold agree on all memory together."""
+    """Return whether the total memory is the same in both halves of a hold."""
     before, after = (
         sum(reading.value for reading in half if reading.name.endswith(".memory_mean"))
         for half in (first, second)
@@ -63,15 +63,15 @@ def is_steady(first: Sequence[Reading], second: Sequence[Reading]) -> bool:
 
 
 def has_settled(before: Sequence[Reading], after: Sequence[Reading], projects: int) -> bool:
-    """Tell whether goroutines, all components together, have stopped to grow or to fall.
+    """Return whether the total number of goroutines has stopped changing.
 
     Args:
-        before: With `COMPONENT.goroutines`; without any, nothing is there that could change.
-        after: The same some seconds later.
-        projects: How many there are, at least 1.
+        before: Readings `COMPONENT.goroutines`; without any, the build counts as settled.
+        after: The same readings some seconds later.
+        projects: Number of Projects, at least 1.
     """
     first, second = (
-        sum(reading.value for reading in some if reading.name.endswith(".goroutines"))
-        for some in (before, after)
+        sum(reading.value for reading in readings if reading.name.endswith(".goroutines"))
+        for readings in (before, after)
     )
     return abs(second - first) <= SETTLED_SHARE * first / projects

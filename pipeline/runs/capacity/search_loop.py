@@ -1,4 +1,4 @@
-"""Carry a search out: ask what is next, measure it, and keep each step at once."""
+"""Carry out a search: decide the next step, measure it, and record it at once."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,17 +12,17 @@ from pipeline.runs.capacity import search
 from pipeline.system.log import log
 
 
-class OutOfTimeError(Exception):
+class BudgetExhaustedError(Exception):
     """The budget is over in the middle of a step."""
 
 
-class OutOfRoomError(Exception):
-    """A reserve of the machine is used up; the message says which."""
+class HeadroomExhaustedError(Exception):
+    """A reserve of the machine is exhausted; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What one step found; see `Step` for the meaning of each."""
+class StepMeasurement:
+    """The result of one step; see `CapacityStep` for each field."""
 
     values: dict[str, float]
     failed: str = ""
@@ -31,121 +31,120 @@ class Measured:
     is_steady: bool = True
 
 
-class Launch(Protocol):
-    """One start of the servers, which only ever holds more."""
+class CapacityLaunch(Protocol):
+    """One start of the servers; its N only grows."""
 
     @property
     def n(self) -> int:
-        """How many things there are."""
+        """Number of Projects or objects that exist."""
         ...
 
-    def measure(self, n: int, tell: Callable[[str], None]) -> Measured:
+    def measure(self, n: int, report_progress: Callable[[str], None]) -> StepMeasurement:
         """Fill up to N, and measure there.
 
         Args:
-            n: More than there is.
-            tell: Told what is done.
+            n: New N, larger than the current one.
+            report_progress: Receiver of the current action, in words.
 
         Raises:
-            OutOfTimeError: The deadline is reached.
-            OutOfRoomError: The machine gives out.
-            LoadError: The load could not be applied, and the build still lives.
+            BudgetExhaustedError: The budget is over.
+            HeadroomExhaustedError: A reserve of the machine is exhausted.
+            LoadError: The load could not be applied, and the build is still alive.
         """
         ...
 
-    def left(self) -> dict[str, float]:
-        """Return how much more of each quantity the machine has; see `room.left`."""
+    def remaining(self) -> dict[str, float]:
+        """Return how far each quantity can grow on this machine; see `headroom.remaining`."""
         ...
 
 
-class Bench(Protocol):
-    """Where launches come from."""
+class Launcher(Protocol):
+    """Starts the servers of a search."""
 
-    def launch(self, number: int) -> AbstractContextManager[Launch]:
+    def launch(self, number: int) -> AbstractContextManager[CapacityLaunch]:
         """Start the servers anew; leaving the context stops them.
 
         Args:
-            number: Of the launch, for its folder.
+            number: Number of the launch, which names its folder.
         """
         ...
 
 
-def steps(
+def run_search(
     capacity: Capacity,
-    bench: Bench,
-    tell: Callable[[str, float], None],
-    ends_s: float,
+    launcher: Launcher,
+    on_progress: Callable[[str, float], None],
+    deadline_s: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Capacity]:
-    """Yield what is known after each step, and at last why the search ended.
+    """Yield the capacity after each step, and finally with the reason why the search ended.
 
     Args:
-        capacity: What is known so far; its steps are not measured again.
-        bench: Where launches come from.
-        tell: Told what is done, and how many seconds of the budget are left.
-        ends_s: When the budget is over, by the clock.
-        clock: Seconds that only rise.
+        capacity: Capacity with the steps until now, which are not measured again.
+        launcher: Starts the servers.
+        on_progress: Receiver of the current action and the remaining seconds of the budget.
+        deadline_s: End of the budget, by the clock.
+        clock: Monotonic clock, in seconds.
     """
     number = max((step.launch for step in capacity.steps), default=-1)
-    launch: Launch | None = None
+    launch: CapacityLaunch | None = None
     with ExitStack() as stack:
         while True:
-            carries = search.reachable(capacity.steps, launch.left()) if launch else None
+            max_n = search.largest_feasible(capacity.steps, launch.remaining()) if launch else None
             action = search.next_action(
-                capacity.question, capacity.steps, left_s=ends_s - clock(), reachable=carries
+                capacity.question, capacity.steps, left_s=deadline_s - clock(), max_n=max_n
             )
-            if isinstance(action, search.Stop):
-                yield replace(capacity, ended=action.why, ended_by=action.said)
+            if isinstance(action, search.StopSearch):
+                yield replace(capacity, ended=action.reason, ended_by=action.text)
                 return
-            began_s, began_at = clock(), datetime.now(UTC)
+            start_s, started_at = clock(), datetime.now(UTC)
 
-            def told(what: str, n: int = action.n) -> None:
-                tell(f"N = {n}: {what}", ends_s - clock())
+            def report_progress(what: str, n: int = action.n) -> None:
+                on_progress(f"N = {n}: {what}", deadline_s - clock())
 
             try:
                 if launch is None or action.is_fresh or launch.n >= action.n:
                     stack.close()
                     number += 1
-                    told("start the servers")
-                    launch = stack.enter_context(bench.launch(number))
-                measured = launch.measure(action.n, told)
-            except OutOfTimeError:
-                said = f"the budget ended before N = {action.n} was measured"
-                yield replace(capacity, ended=SearchEnd.BUDGET, ended_by=said)
+                    report_progress("start the servers")
+                    launch = stack.enter_context(launcher.launch(number))
+                measurement = launch.measure(action.n, report_progress)
+            except BudgetExhaustedError:
+                text = f"the budget ended before N = {action.n} was measured"
+                yield replace(capacity, ended=SearchEnd.BUDGET, ended_by=text)
                 return
-            except OutOfRoomError as error:
-                said = f"the machine gave out on the way to N = {action.n}: {error}"
-                yield replace(capacity, ended=SearchEnd.MACHINE, ended_by=said)
+            except HeadroomExhaustedError as error:
+                text = f"the machine gave out on the way to N = {action.n}: {error}"
+                yield replace(capacity, ended=SearchEnd.MACHINE, ended_by=text)
                 return
-            duration_s = round(clock() - began_s, 3)
-            step = CapacityStep(action.n, number, began_at, duration_s, measured.values)
-            step = _judged(capacity.question, step, measured)
-            capacity = search.added(capacity, step)
-            log.info("N = %s: %s", step.n, _said(step))
+            duration_s = round(clock() - start_s, 3)
+            step = CapacityStep(action.n, number, started_at, duration_s, measurement.values)
+            step = _judge(capacity.question, step, measurement)
+            capacity = search.add_step(capacity, step)
+            reason = step.failed or ", ".join(step.broke) or "; ".join(step.invalid)
+            log.info("N = %s: %s%s", step.n, step.outcome, f" ({reason})" if reason else "")
             yield capacity
-            if step.failed:  # there is nothing left to grow
+            if step.failed:  # the servers are dead
                 stack.close()
                 launch = None
 
 
-def _judged(question: CapacityQuestion, step: CapacityStep, measured: Measured) -> CapacityStep:
-    """Return a step with what broke; what did not count is no reason where something did.
+def _judge(
+    question: CapacityQuestion, step: CapacityStep, measurement: StepMeasurement
+) -> CapacityStep:
+    """Return a step with the limits that broke.
 
-    A load that was lighter than asked makes a build look better, so what broke under it broke.
+    A broken limit counts even if the load was invalid: a load lighter than requested makes a build
+    look better, not worse.
     """
-    broke = search.broken(question, measured.values)
-    absent = search.unmeasured(question, measured.values)
-    invalid = (*measured.invalid, *(f"{quantity} was not measured" for quantity in absent))
+    broke = search.broken_limits(question, measurement.values)
+    missing = search.missing_quantities(question, measurement.values)
+    invalid = (*measurement.invalid, *(f"{name} was not measured" for name in missing))
     return replace(
         step,
         broke=broke,
-        failed=measured.failed,
-        invalid=() if broke or measured.failed else invalid,
-        holds=measured.holds,
-        is_steady=measured.is_steady,
+        failed=measurement.failed,
+        invalid=() if broke or measurement.failed else invalid,
+        holds=measurement.holds,
+        is_steady=measurement.is_steady,
     )
-
-
-def _said(step: CapacityStep) -> str:
-    why = step.failed or ", ".join(step.broke) or "; ".join(step.invalid)
-    return f"{step.outcome}{f' ({why})' if why else ''}"

@@ -16,7 +16,7 @@ from pipeline.system import paths
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log
 
-SEEN = "seen.json"
+DETECTION_FILE = "seen.json"
 
 SIZES: Mapping[str, str] = MappingProxyType(
     {
@@ -47,7 +47,7 @@ LARGE_SIZES: Mapping[str, str] = MappingProxyType(
 )
 """Sizes with which a build hardly works.  That is a result too, and never an error of ours."""
 
-LOOKED_FOR: Mapping[str, tuple[str, str]] = MappingProxyType(
+FAULTS_TO_DETECT: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "slow-create": ("5ms", "object-crud"),
         "slow-list": ("6ms", "object-crud"),
@@ -75,7 +75,7 @@ _OWN = {"k6": ("http_req_duration", "errors_share", "project"), "clusterloader2"
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class FaultTable:
     """Where the rows are measured.
 
     Attributes:
@@ -100,10 +100,10 @@ class Faults:
         Raises:
             PipelineError: Of every kind but a load that could not be applied: that is a row.
         """
-        for fault, (size, workload) in LOOKED_FOR.items():
+        for fault, (size, workload) in FAULTS_TO_DETECT.items():
             candidate = f"reference?{fault}={size}"
             folder = self.out / fault
-            kept = folder / SEEN
+            kept = folder / DETECTION_FILE
             if not kept.exists():
                 log.info("fault %s", candidate)
                 self._measure(candidate, fault, workload, folder)
@@ -114,7 +114,9 @@ class Faults:
         self.out.mkdir(parents=True, exist_ok=True)
         name = candidate.partition("?")[2]
         try:
-            row = self.seen(name, self._report(candidate, only(self.text, workload), folder))
+            row = self.seen(
+                name, self._report(candidate, select_workload(self.text, workload), folder)
+            )
         except LoadError as error:
             log.warning("%s: %s", candidate, error)
             failed = [w.driver.kind for w in self.suite.workloads if f" {w.name}: " in f"{error}"]
@@ -122,7 +124,7 @@ class Faults:
             for kind in {w.driver.kind for w in self.suite.workloads if failed} - set(failed):
                 row = self._alone(candidate, row, workload, kind)
         folder.mkdir(exist_ok=True)
-        codec.SEEN.write(folder / SEEN, row)
+        codec.SEEN.write(folder / DETECTION_FILE, row)
 
     def _alone(
         self, candidate: str, row: FaultDetection, workload: str, kind: str
@@ -130,7 +132,7 @@ class Faults:
         """Return a row with what one driver alone sees of the fault."""
         folder = self.out / f"{row.fault.partition('=')[0]}-{kind}"
         try:
-            report = self._report(candidate, only(self.text, workload, kind), folder)
+            report = self._report(candidate, select_workload(self.text, workload, kind), folder)
         except LoadError as error:
             log.warning("%s, by %s alone: %s", candidate, kind, error)
             return replace(row, failed={**row.failed, kind: str(error)})
@@ -169,7 +171,7 @@ class Faults:
         return FaultDetection(fault, pairs, _frozen(red), _frozen(own))
 
 
-def only(text: str, name: str, kind: str = "") -> str:
+def select_workload(text: str, name: str, kind: str = "") -> str:
     """Return the TOML of a suite with only the workload of a name, by every driver or by one."""
     head, *tables = re.split(r"(?m)^(?=\[\[workload\]\])", text)
     named = [(table, re.search(r'(?m)^name = "(.+)-\w+"', table)) for table in tables]

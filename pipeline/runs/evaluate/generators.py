@@ -12,7 +12,7 @@ from pipeline.system.periodic import run_periodically
 _EVERY_S = 0.2
 
 
-class Use:
+class GeneratorUsage:
     """What the programs took; complete when the block has been left.
 
     Attributes:
@@ -26,13 +26,13 @@ class Use:
 
 
 @contextmanager
-def watched(programs: set[Path]) -> Iterator[Use]:
+def watch_generators(programs: set[Path]) -> Iterator[GeneratorUsage]:
     """Watch our own children that run one of some programs, while the block runs.
 
     Args:
         programs: Paths of their binaries.
     """
-    use, before_s = Use(), processes.cpu_of_children_s()
+    use, before_s = GeneratorUsage(), processes.cpu_of_children_s()
     names = {str(path.resolve()) for path in programs}
     ours = psutil.Process()
 

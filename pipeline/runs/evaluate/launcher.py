@@ -16,7 +16,7 @@ from pipeline.model.ports import Artifact, DriverSettings, Environment, Load, Pr
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
-from pipeline.runs.evaluate.generators import watched
+from pipeline.runs.evaluate.generators import watch_generators
 from pipeline.runs.measure import apply_load
 from pipeline.runs.plan import derive_seed
 from pipeline.runs.samples import trial_values
@@ -41,7 +41,7 @@ _ARM = Arm.CANDIDATE
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class EvaluationLauncher:
     """What an evaluation is made with.
 
     Attributes:
@@ -102,7 +102,7 @@ class Bench:
                     with ExitStack() as stack:
                         name = f"{what}-{kind}-{size:g}"
                         target, folder = self._launched(stack, name)
-                        driver = larger(one.driver, what, size)
+                        driver = scaled_load(one.driver, what, size)
                         rung = self._rung(driver, target, folder, seed, what=what, size=size)
                     yield rung
                     if rung.invalid:
@@ -114,12 +114,12 @@ class Bench:
         return targets[_ARM], folder
 
     def _of(self, name: str) -> Sequence[Workload]:
-        return [w for w in self.suite.workloads if workload_of(w) == name]
+        return [w for w in self.suite.workloads if workload_name(w) == name]
 
     def _attempt(self, workload: Workload, target: Target, out: Path, seed: int) -> WorkloadAttempt:
         clock = SteadyClock()
         began = clock.now_s()
-        with watched(self._paths(workload.driver)) as use:
+        with watch_generators(self._paths(workload.driver)) as use:
             load, readings, invalid = self._loaded(workload, target, out, seed)
         wall_s = clock.now_s() - began
         found = trial_values(workload, readings)
@@ -129,7 +129,7 @@ class Bench:
         span = load.spans[_ARM] if load else None
         kept = [path for path in out.rglob("*") if path.is_file()]
         return WorkloadAttempt(
-            workload=workload_of(workload),
+            workload=workload_name(workload),
             driver=workload.driver.kind,
             repetition=0,
             wall_s=wall_s,
@@ -157,7 +157,7 @@ class Bench:
     ) -> LoadLevel:
         workload = self.suite.workloads[0].model_copy(update={"driver": driver, "probes": ()})
         began = time.monotonic()
-        with watched(self._paths(driver)) as use:
+        with watch_generators(self._paths(driver)) as use:
             load, readings, invalid = self._loaded(workload, target, _new(out / "load"), seed)
         wall_s = time.monotonic() - began
         span_s = load.spans[_ARM].end_s - load.spans[_ARM].start_s if load else 0.0
@@ -204,12 +204,12 @@ class Bench:
         return {self.programs[name].path for name in driver.needs}
 
 
-def workload_of(workload: Workload) -> str:
+def workload_name(workload: Workload) -> str:
     """Return the name that a workload has for every driver."""
     return workload.name.rpartition("-")[0]
 
 
-def larger(driver: DriverSettings, what: str, size: float) -> DriverSettings:
+def scaled_load(driver: DriverSettings, what: str, size: float) -> DriverSettings:
     """Return a load of another size.
 
     Args:

@@ -7,21 +7,21 @@ from pipeline.drivers.clusterloader2.phases import CONFIGS
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.model.evaluation import WorkloadSource
 from pipeline.model.ports import DriverSettings
-from pipeline.runs.evaluate.launcher import workload_of
+from pipeline.runs.evaluate.launcher import workload_name
 from pipeline.runs.suite_file import Suite
 from pipeline.system import paths as files
 
 _COMMENTS = ("//", "/*", "*", "#")
 
 
-def scripts(suite: Suite) -> tuple[WorkloadSource, ...]:
+def script_sizes(suite: Suite) -> tuple[WorkloadSource, ...]:
     """Return what every workload of a suite is written in."""
     found = []
     for workload in suite.workloads:
         own, shared = _files(workload.driver)
         found.append(
             WorkloadSource(
-                workload=workload_of(workload),
+                workload=workload_name(workload),
                 driver=workload.driver.kind,
                 files=(len(own), len(shared)),
                 lines=(_count(own)[0], _count(shared)[0]),

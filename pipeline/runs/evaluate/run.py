@@ -15,9 +15,9 @@ from pipeline.model.evaluation import Evaluation
 from pipeline.model.results import Tool
 from pipeline.render.evaluation import document
 from pipeline.runs import suite_file, trust
-from pipeline.runs.evaluate.faults import Faults
-from pipeline.runs.evaluate.launcher import Bench
-from pipeline.runs.evaluate.scripts import scripts
+from pipeline.runs.evaluate.faults import FaultTable
+from pipeline.runs.evaluate.launcher import EvaluationLauncher
+from pipeline.runs.evaluate.scripts import script_sizes
 from pipeline.runs.request import spec_of
 from pipeline.runs.suite_file import SUITE, LoadedSuite
 from pipeline.runs.trust import RunOrigin
@@ -54,7 +54,7 @@ def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
             found = replace(more, spent_s=begun.spent_s + time.monotonic() - began)
             codec.EVALUATION.write(out / EVALUATION, found)
         if args.faults:
-            rows = Faults(
+            rows = FaultTable(
                 loaded.suite,
                 loaded.text,
                 args.faults,
@@ -110,7 +110,7 @@ def _made(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluatio
         taken_at=datetime.now(UTC),
         repetitions=args.repetitions or _REPETITIONS,
         seed=random.SystemRandom().randrange(2**31) if args.seed is None else args.seed,
-        scripts=scripts(loaded.suite),
+        scripts=script_sizes(loaded.suite),
     )
     out.mkdir(parents=True, exist_ok=True)
     suite_file.keep(loaded, out)
@@ -147,7 +147,7 @@ def _measured(found: Evaluation, loaded: LoadedSuite, out: Path) -> Iterator[Eva
         loaded.suite.environment.open(programs) as environment,
         progress.show_progress() as told,
     ):
-        bench = Bench(
+        bench = EvaluationLauncher(
             suite=loaded.suite.of(spec.product),
             environment=environment,
             artifact=artifact,

@@ -1,3 +1,0 @@
-"""What a person asks `capacity` for."""
-
-DEFAULT_BUDGET = "30m"

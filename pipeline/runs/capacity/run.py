@@ -1,0 +1,214 @@
+"""`capacity`: from a request to the capacity of a build, in a folder."""
+
+import hashlib
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline import toolchain
+from pipeline.environments.local import LocalSettings
+from pipeline.judge.stats.summary import QUANTILES, min_values
+from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource, SearchEnd
+from pipeline.model.limit import parse_limits
+from pipeline.model.ports import Artifact, Program
+from pipeline.model.request import CapacityRequest
+from pipeline.model.results import Tool
+from pipeline.render.capacity import capacity_text
+from pipeline.render.curve import curve_svg
+from pipeline.runs.capacity import fill, search
+from pipeline.runs.capacity.launcher import K6Launcher
+from pipeline.runs.capacity.search_loop import run_search
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.request import spec_of
+from pipeline.runs.trust import RunOrigin
+from pipeline.storage import codec
+from pipeline.system import paths, progress
+from pipeline.system.errors import ConfigError, Exit, LoadError
+from pipeline.system.log import log
+from pipeline.system.paths import CAPACITY
+
+REPORT_TEXT = "capacity.txt"
+CURVE = "capacity.svg"
+
+_DEFAULT_START = {CountedResource.PROJECTS: 5, CountedResource.OBJECTS: 100}
+_DEFAULT_PROJECTS = 3
+
+MIN_HOLD_S = 3.0
+"""Shortest hold whose halves can be compared: the probes read twice a second."""
+
+
+def question_of(request: CapacityRequest) -> CapacityQuestion:
+    """Return the question of a request.
+
+    Raises:
+        ConfigError: It cannot be answered.
+    """
+    things, limits = request.things, request.limits
+    seed = random.SystemRandom().randrange(2**31) if request.seed is None else request.seed
+    try:
+        question = CapacityQuestion(
+            things=things,
+            limits=parse_limits(limits),
+            budget_s=request.budget_s,
+            start=_DEFAULT_START[things] if request.start is None else request.start,
+            projects=_DEFAULT_PROJECTS if request.projects is None else request.projects,
+            object_bytes=request.object_bytes,
+            rate=request.rate,
+            hold_s=request.hold_s,
+            seed=seed,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if things is CountedResource.PROJECTS and request.projects is not None:
+        raise ConfigError(
+            "--projects is the number of Projects that hold objects: it needs `capacity objects`",
+            hint="`capacity objects`, or --start for the first number of Projects",
+        )
+    if things is CountedResource.OBJECTS and any(x.quantity == "ready" for x in question.limits):
+        raise ConfigError(
+            "`ready` is the time of new Projects, and `capacity objects` adds none",
+            hint="`capacity projects`, or a limit of p99(create)",
+        )
+    _require_enough_requests(question)
+    return question
+
+
+def _require_enough_requests(question: CapacityQuestion) -> None:
+    """Return if a hold has enough requests for each percentile that has a limit."""
+    if question.hold_s < MIN_HOLD_S:
+        raise ConfigError(f"--hold {question.hold_s:g}s: the minimum is {MIN_HOLD_S:g} s")
+    for limit in question.limits:
+        quantile = QUANTILES.get(limit.quantity.partition("(")[0])
+        needed = min_values(quantile) if quantile else 0
+        if question.rate * question.hold_s < 1.05 * needed:  # one may be lost at either end
+            raise ConfigError(
+                f"`{limit.text}` needs {needed} requests in a hold, and"
+                f" {question.rate:g} per second for {question.hold_s:g} s are too few",
+                hint="raise --hold or --rate, or limit a percentile that needs fewer",
+            )
+
+
+def run(request: CapacityRequest, out: Path) -> Capacity:
+    """Search from nothing, and leave everything in a new folder.
+
+    Args:
+        request: Arguments of the command.
+        out: Folder to create.
+
+    Raises:
+        PipelineError: Any of its kinds; what was measured until then is in the folder.
+    """
+    question = question_of(request)
+    folder = RunFolder(out, "capacity")
+    folder.require_new()
+    artifact = toolchain.artifact(spec_of(request.candidate), request.build)
+    programs = toolchain.programs_of(("etcd", "k6"))
+    tools = {name: Tool(program.version, program.digest) for name, program in programs.items()}
+    capacity = Capacity(
+        question=question,
+        subject=artifact.subject,
+        environment=LocalSettings().kind,
+        load_digest=_load_digest(),
+        machine=toolchain.machine_with(programs, LocalSettings().facts),
+        tools={**tools, "milo-perf": toolchain.own_version()},
+        taken_at=datetime.now(UTC),
+    )
+    folder.create(codec.CAPACITY_REQUEST.dumps(replace(request, seed=question.seed)))
+    codec.CAPACITY.write(out / CAPACITY, capacity)
+    folder.note(_origin(folder, capacity))
+    return _search(capacity, artifact, programs, folder)
+
+
+def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False) -> Capacity:
+    """Continue a search; measured steps are kept.
+
+    Args:
+        out: Folder of the search.
+        budget_s: New time budget, including the time spent until now; None for the old one.
+        is_trusted: True to execute what the folder says, even if somebody else started it.
+
+    Raises:
+        BaselineError: capacity.json or request.json is missing or cannot be read.
+        ConfigError: The request, the build, the load or the machine differs from when the search
+            started, or the folder is not trusted.
+        PipelineError: Any of its kinds, as for `run`.
+    """
+    folder = RunFolder(out, "capacity")
+    stored = codec.CAPACITY.read(paths.result_file(out, CAPACITY))
+    folder.require_trusted(_origin(folder, stored), is_trusted=is_trusted)
+    request = codec.CAPACITY_REQUEST.read(folder.request)
+    question = replace(question_of(request), budget_s=stored.question.budget_s)
+    for name in (field.name for field in fields(CapacityQuestion)):
+        before, now = (f"{getattr(one, name)}" for one in (stored.question, question))
+        folder.require_same(f"`{name}` in request.json", before, now)
+    capacity = search.reopen(stored, budget_s)
+    subject = capacity.subject
+    artifact = toolchain.artifact(spec_of(subject.spec), subject.facts.get("build", ""))
+    programs = toolchain.programs_of(("etcd", "k6"))
+    folder.require_same("the binary", subject.digest, artifact.subject.digest)
+    folder.require_same("the load's script", capacity.load_digest, _load_digest())
+    machine = toolchain.machine_with(programs, LocalSettings().facts)
+    folder.require_same_machine(capacity.machine, machine)
+    log.info("%s: %s steps are kept", out, len(capacity.steps))
+    return _search(capacity, artifact, programs, folder)
+
+
+def write(capacity: Capacity, out: Path) -> None:
+    """Write capacity.json and the reports into the folder of the search."""
+    files = {
+        CAPACITY: codec.CAPACITY.dumps(capacity),
+        REPORT_TEXT: capacity_text(capacity),
+        CURVE: curve_svg(capacity),
+    }
+    if codec.write_reports(out, files):
+        log.info("everything is in %s", out)
+
+
+def exit_code(capacity: Capacity) -> Exit:
+    """Return the exit code: every answer is a success."""
+    if capacity.ended is SearchEnd.LOAD or not capacity.steps:
+        return Exit.WRONG_LOAD
+    return Exit.NO_REGRESSION
+
+
+def _search(
+    capacity: Capacity, artifact: Artifact, programs: Mapping[str, Program], folder: RunFolder
+) -> Capacity:
+    latest, out = capacity, folder.path
+    with (
+        folder.measuring(lambda: (f"{len(latest.steps)} steps",)),
+        progress.show_progress() as shown,
+    ):
+        deadline_s = time.monotonic() + capacity.question.budget_s - capacity.spent_s
+        launcher = K6Launcher(
+            question=capacity.question,
+            environment=LocalSettings().environment(programs["etcd"]),
+            artifact=artifact,
+            k6=programs["k6"],
+            out=out,
+            deadline_s=deadline_s,
+            headroom=lambda target: toolchain.headroom(out, target.processes),
+        )
+        for latest in run_search(capacity, launcher, shown.stage, deadline_s):
+            codec.CAPACITY.write(out / CAPACITY, latest)
+    if not latest.steps:
+        raise LoadError(
+            f"nothing was measured: {latest.ended_by}",
+            hint="raise --budget: a start, a fill and a hold take about a minute",
+        )
+    return latest
+
+
+def _origin(folder: RunFolder, capacity: Capacity) -> RunOrigin:
+    began = (capacity.taken_at, capacity.question.seed)
+    return folder.origin(began, {"subject": capacity.subject})
+
+
+def _load_digest() -> str:
+    content = hashlib.sha256()
+    for path in (fill.script(), *sorted(paths.project_path("k6_scripts", "lib").glob("*.js"))):
+        content.update(path.name.encode() + b"\0" + path.read_bytes())
+    return f"sha256:{content.hexdigest()}"
