@@ -40,36 +40,38 @@ def add(commands: "options.Commands") -> None:
         "--limit",
         action="append",
         metavar="LIMIT",
-        help="what must hold, such as 'p99(get)<1s'; may be given several times",
+        help="upper bound, such as 'p99(get)<1s'; may be repeated",
     )
     parser.add_argument(
         "--budget",
         type=duration_s,
         metavar="TIME",
-        help="time for the search (default: 30m)",
+        help="time budget of the search (default: 30m)",
     )
-    parser.add_argument("--start", type=int, metavar="N", help="the first N (default: 5, or 100)")
+    parser.add_argument(
+        "--start", type=int, metavar="N", help="first N (default: 5 Projects, 100 objects)"
+    )
     parser.add_argument(
         "--projects",
         type=int,
         metavar="N",
-        help="in how many Projects the objects are (default: 3)",
+        help="number of Projects that hold the objects (default: 3)",
     )
     parser.add_argument(
-        "--object-bytes", type=int, metavar="N", help="data of each object (default: 1000)"
+        "--object-bytes", type=int, metavar="N", help="size of an object (default: 1000)"
     )
     parser.add_argument(
         "--rate",
         type=positive_number,
         metavar="N",
-        help="of the probing load, per second (default: 20)",
+        help="requests per second of the probing load (default: 20)",
     )
     parser.add_argument(
-        "--hold", type=duration_s, metavar="TIME", help="length of a hold (default: 20s)"
+        "--hold", type=duration_s, metavar="TIME", help="duration of one measurement (default: 20s)"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="random seed")
     options.add_out(parser)
-    options.add_json(parser, "capacity.json")
+    options.add_json(parser, "the answer")
     parser.set_defaults(command=_capacity)
 
 

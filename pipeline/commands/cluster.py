@@ -30,7 +30,7 @@ _EXITS = (
 def add(commands: "options.Commands") -> None:
     """Add the command with its own commands."""
     parser = commands.add_parser(
-        "cluster", help="make a cluster on Google Cloud for a night; sweep up what is left behind"
+        "cluster", help="create, list, delete and sweep clusters on Google Cloud"
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     create = verbs.add_parser("create", help="create a cluster, within a budget", epilog=_EXITS)

@@ -16,7 +16,7 @@ def add(commands: "options.Commands") -> None:
     parser.add_argument(
         "--baseline", metavar="NAME", help="judge by stored numbers, as far as they hold here"
     )
-    options.add_json(parser, "verdict.json")
+    options.add_json(parser, "the verdict")
     options.add_strict(parser)
     parser.set_defaults(command=_compare)
 

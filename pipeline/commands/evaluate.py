@@ -18,24 +18,30 @@ _FIXED = ("candidate", "build", "suite", "repetitions", "seed")
 def add(commands: "options.Commands") -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "evaluate", help="try the same workloads with every driver", epilog=_EXITS
+        "evaluate", help="run the same workloads with every driver", epilog=_EXITS
     )
     options.add_candidate(parser)
     options.add_build(parser)
-    parser.add_argument("--suite", help="each workload once a driver (default: drivers)")
-    parser.add_argument("--repetitions", type=int, metavar="N", help="launches (default: 5)")
+    parser.add_argument(
+        "--suite", help="suite with each workload once per driver (default: drivers)"
+    )
+    parser.add_argument(
+        "--repetitions", type=int, metavar="N", help="number of launches (default: 5)"
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="random seed")
     parser.add_argument(
         "--faults",
         type=int,
         metavar="PAIRS",
-        help="put each known fault into `reference` too, and see which driver's workloads are red;"
+        help="also inject each known fault into `reference`, and see which driver turns red;"
         " pairs of each (default: none; a fault takes minutes)",
     )
-    parser.add_argument("--document", type=Path, metavar="FILE", help="write the answer there too")
+    parser.add_argument(
+        "--document", type=Path, metavar="FILE", help="also write the answer to a file"
+    )
     options.add_out(parser)
     options.add_resume(parser, "resume an interrupted evaluation")
-    options.add_json(parser, "evaluation.json")
+    options.add_json(parser, "the evaluation")
     parser.set_defaults(command=_evaluate)
 
 

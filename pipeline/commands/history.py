@@ -13,72 +13,70 @@ if TYPE_CHECKING:
     from pipeline.runs.history.run import HistoryRequest
 
 _EPILOG = (
-    "FILE.csv, or - for standard input, has the columns time,value and where wanted"
-    " series,commit,scale,better; FILE.jsonl"
-    " is what --append writes: one line for each night, each metric set against the reference build"
-    " of the same run"
-    " -- exit codes: 0 looked, 2 a file that cannot be used, 3 a step for the worse with --alarm,"
-    " 6 a run without a valid pair,"
-    " 7 a run or a .jsonl file that cannot be read, a branch that lost nights, or --fresh,"
-    " 8 a file that cannot be written, 9 no answer from the repository, 10 a push that was refused"
+    "FILE.csv, or - for standard input, has the columns time,value and optionally"
+    " series,commit,scale,better. --append writes FILE.jsonl: one line per night, with each metric"
+    " relative to the reference build of the same run"
+    " -- exit codes: 0 done, 2 an unusable file, 3 an unexplained regression with --alarm,"
+    " 6 a run without a valid pair, 7 an unreadable run or .jsonl file, a branch that lost records,"
+    " or --fresh, 8 a file cannot be written, 9 the repository does not answer, 10 a refused push"
 )
 
 
 def add(commands: "options.Commands") -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "history", help="find the steps in a series of measurements", epilog=_EPILOG
+        "history", help="find change points in a series of measurements", epilog=_EPILOG
     )
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument(
-        "--append", type=Path, metavar="DIR", help="first add the run of a folder to FILE.jsonl"
+        "--append", type=Path, metavar="DIR", help="first add the run in a folder to FILE.jsonl"
     )
     parser.add_argument(
         "--suite",
         metavar="NAME|FILE",
-        help="with --append: that was to be measured; which way its metrics are better is then ours"
-        " to say",
+        help="with --append: suite of the run; it says which direction of each metric is better",
     )
     parser.add_argument(
         "--product",
         choices=("milo", "reference"),
         default="milo",
-        help="with --suite: that was to be measured (default: milo)",
+        help="with --suite: product that was measured (default: milo)",
     )
     parser.add_argument(
         "--branch",
         metavar="NAME",
         help="FILE.jsonl is on this branch of a git repository; --append pushes to it",
     )
+    parser.add_argument("--remote", metavar="URL", help="repository of --branch (default: origin)")
     parser.add_argument(
-        "--remote", metavar="URL", help="of the repository of --branch (default: origin)"
+        "--fresh", type=float, metavar="HOURS", help="exit with 7 if the newest record is older"
     )
     parser.add_argument(
-        "--fresh", type=float, metavar="HOURS", help="exit with 7 if the newest night is older"
-    )
-    parser.add_argument(
-        "--acknowledged", type=Path, metavar="FILE", help="TOML or JSON: steps that do not alarm"
+        "--acknowledged", type=Path, metavar="FILE", help="explained change points, as TOML or JSON"
     )
     parser.add_argument(
         "--scale",
         choices=("ratio", "difference"),
         default="ratio",
-        help="steps as ratios (default) or as amounts, for values that may be 0 or less",
+        help="changes as ratios (default), or as differences for values that may be 0 or less",
     )
     parser.add_argument("--better", choices=("lower", "higher"), default="lower")
     parser.add_argument(
         "--least",
         type=size,
         metavar="SIZE",
-        help="the smallest step that matters: 2.5%% (default) or 0.025; an amount with --scale"
-        " difference (default: every step)",
+        help="smallest change that matters: 2.5%% (default) or 0.025; an amount with --scale"
+        " difference (default: every change)",
     )
     options.add_json(parser, "the change points")
     parser.add_argument(
-        "--html", type=Path, metavar="OUT.html", help="also write a page with every series drawn"
+        "--html",
+        type=Path,
+        metavar="OUT.html",
+        help="also write a page with a chart of every series",
     )
     parser.add_argument(
-        "--alarm", action="store_true", help="exit with 3 at a step for the worse, if unexplained"
+        "--alarm", action="store_true", help="exit with 3 at an unexplained regression"
     )
     parser.set_defaults(command=_history)
 

@@ -14,15 +14,13 @@ if TYPE_CHECKING:  # these would load what `--help` does not need
     from pipeline.model.report import Finding
 
 _EPILOG = (
-    "FILE.csv, or - for standard input, has the columns pair,arm,metric,value,"
-    " and where wanted unit,better,family,floor,margin,tolerance,scale,of."
-    " arm is baseline or candidate; values without a pair are compared as two groups; family groups"
-    " metrics that are judged together; margin is the smallest change that can be a regression, and"
-    " tolerance the worsening that a pass must exclude, which is the margin unless it is stated;"
-    " scale is ratio or difference; of is how many events there could have been, where a value is a"
-    " share of events"
-    " -- exit codes: 0 no regression, 2 a file that cannot be used, 3 regression,"
-    " 4 inconclusive with --strict"
+    "FILE.csv, or - for standard input, has the columns pair,arm,metric,value and optionally"
+    " unit,better,family,floor,margin,tolerance,scale,of."
+    " arm: baseline or candidate. Values without a pair are compared as two groups."
+    " family: metrics that are corrected together. margin: smallest change that can be a"
+    " regression. tolerance: worsening that a pass must exclude (default: margin)."
+    " scale: ratio or difference. of: denominator of a value that is a proportion"
+    " -- exit codes: 0 no regression, 2 an unusable file, 3 regression, 4 inconclusive (--strict)"
 )
 
 
@@ -36,12 +34,12 @@ def add(commands: "options.Commands") -> None:
         "--pairs",
         choices=("all", "auto"),
         default="all",
-        help="auto: stop at the first look that settles a family, as a run does (default: all)",
+        help="auto: stop at the first decisive interim analysis, as a run does (default: all)",
     )
     parser.add_argument(
         "--same-machine",
         action="store_true",
-        help="values without pairs are of one machine at one time, so nothing else sets them apart",
+        help="values without pairs come from one machine at one time",
     )
     parser.set_defaults(command=_judge)
 

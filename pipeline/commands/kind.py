@@ -13,10 +13,10 @@ if TYPE_CHECKING:  # it would load what `--help` does not need
 
 def add(commands: "options.Commands") -> None:
     """Add the command with its own commands."""
-    kind = commands.add_parser("kind", help="make or delete the kind cluster of this machine")
+    kind = commands.add_parser("kind", help="create or delete the kind cluster of this machine")
     verbs = kind.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    up = verbs.add_parser("up", help="make the cluster, unless it is there; runs then use it")
-    down = verbs.add_parser("down", help="delete the cluster with all that is in it")
+    up = verbs.add_parser("up", help="create the cluster if it does not exist; runs then use it")
+    down = verbs.add_parser("down", help="delete the cluster and everything in it")
     for parser, command in ((up, _create), (down, _delete)):
         parser.add_argument(
             "--environment", metavar="FILE", help="a .toml file with the settings of kind"

@@ -1,4 +1,4 @@
-"""`publish`: tell GitHub what a run found."""
+"""`publish`: report a run to GitHub."""
 
 import argparse
 from pathlib import Path
@@ -13,83 +13,95 @@ API_VERSION = "2022-11-28"
 IGNORE = "docs/**\n**/*.md"
 
 _EPILOG = (
-    "DIR is the folder of a run or an unpacked artifact; of it only results.json is read, or"
-    " error.txt where a run ended without results, and for an issue steps.json, which is what"
-    " `history --json` prints. The verdict is decided again. From the environment: GITHUB_TOKEN or"
-    " the file GITHUB_TOKEN_FILE, GITHUB_REPOSITORY, GITHUB_API_URL, GITHUB_SERVER_URL,"
-    " GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_RUN_ID, GITHUB_STEP_SUMMARY"
-    " -- exit codes: 0 published, or nothing to say; 2 arguments or event that cannot"
-    " be used; 8 a file that cannot be written; 9 GitHub does not answer; 10 GitHub refuses"
+    "DIR is the folder of a run or an unpacked artifact. Only results.json is read, or error.txt of"
+    " a run without results, or, for an issue, steps.json (the output of `history --json`). The"
+    " verdict is decided again. Variables: GITHUB_TOKEN or the file GITHUB_TOKEN_FILE,"
+    " GITHUB_REPOSITORY, GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_EVENT_PATH, GITHUB_SHA,"
+    " GITHUB_RUN_ID, GITHUB_STEP_SUMMARY"
+    " -- exit codes: 0 published, or nothing to publish; 2 unusable arguments or event;"
+    " 8 a file cannot be written; 9 GitHub does not answer; 10 GitHub refuses"
 )
 
 
 def add(commands: "options.Commands") -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "publish", help="tell GitHub what a run found, again without harm", epilog=_EPILOG
+        "publish", help="report a run to GitHub; repeating it is safe", epilog=_EPILOG
     )
     parser.add_argument("dir", type=Path, metavar="DIR")
     parser.add_argument(
-        "--to", action="append", choices=TARGETS, required=True, help="may be repeated"
+        "--to",
+        action="append",
+        choices=TARGETS,
+        required=True,
+        help="where to publish; may be repeated",
     )
     parser.add_argument(
         "--comment",
         choices=("always", "changes", "never"),
         default="changes",
-        help="changes (default): create one when something regressed, improved or broke, or the"
-        " pull request has the label milo-perf-comment; update one that exists after every result",
+        help="when to create a comment; changes (default): when something regressed, improved or"
+        " broke, or the pull request has the label milo-perf-comment. Existing ones are updated",
     )
-    parser.add_argument("--start", action="store_true", help="only say that a check is in progress")
+    parser.add_argument("--start", action="store_true", help="only set the check to in progress")
     parser.add_argument(
-        "--key", metavar="SUITE", help="names comment, check and issue; default: the suite"
+        "--key", metavar="SUITE", help="key of comment, check and issue (default: the suite)"
     )
     parser.add_argument(
         "--suite",
         metavar="NAME|FILE",
-        help="that was to be measured, whose margins count (default: ours of the name in the"
-        " results)",
+        help="suite that decides, with its margins (default: the one that the results name)",
     )
     parser.add_argument(
         "--product",
         choices=("milo", "reference"),
         default="milo",
-        help="that was to be measured (default: milo)",
+        help="product that was to be measured (default: milo)",
     )
     parser.add_argument(
-        "--pairs", default="auto", metavar="N", help="that were asked for (default: auto)"
+        "--pairs",
+        default="auto",
+        metavar="N",
+        help="number of pairs that was asked for (default: auto)",
     )
     parser.add_argument(
         "--fail-on",
-        type=_by_its_name,
+        type=_fail_on,
         choices=("regression", "inconclusive", "never"),
         default="regression",
-        help="what turns the check red; `inconclusive`: that too (default: regression)",
+        help="verdict that turns the check red; inconclusive includes regression (default:"
+        " regression)",
     )
     parser.add_argument(
         "--ignore",
         default=IGNORE,
         metavar="PATTERNS",
-        help="git patterns of files that need no measurement, one a line (default: docs/** and"
+        help="git patterns of files that need no measurement, one per line (default: docs/** and"
         " **/*.md)",
     )
     parser.add_argument(
         "--fork-label",
         default="",
         metavar="LABEL",
-        help="that a pull request from a fork must have before its results count",
+        help="label that a pull request from a fork needs before its results count",
     )
     parser.add_argument(
-        "--build", default="", metavar="COMMAND", help="that builds a checkout, to be recommended"
+        "--build",
+        default="",
+        metavar="COMMAND",
+        help="command that builds a checkout, for the text",
     )
-    parser.add_argument("--event", type=Path, metavar="FILE", help="default: GITHUB_EVENT_PATH")
     parser.add_argument(
-        "--acknowledged", type=Path, metavar="FILE", help="TOML or JSON: regressions accepted"
+        "--event", type=Path, metavar="FILE", help="event (default: GITHUB_EVENT_PATH)"
+    )
+    parser.add_argument(
+        "--acknowledged", type=Path, metavar="FILE", help="accepted regressions, as TOML or JSON"
     )
     parser.add_argument(
         "--page", type=Path, metavar="FILE", help="HTML file to write for `--to page`"
     )
     parser.add_argument(
-        "--report-url", default="", metavar="URL", help="URL at which a browser opens that page"
+        "--report-url", default="", metavar="URL", help="URL of that page for a browser"
     )
     parser.add_argument(
         "--artifact-url", default="", metavar="URL", help="URL of the archives with all data"
@@ -98,12 +110,15 @@ def add(commands: "options.Commands") -> None:
         "--author",
         default=AUTHOR,
         metavar="LOGIN",
-        help=f"whose comments, checks and issues are ours (default: {AUTHOR})",
+        help=f"author of our comments, checks and issues (default: {AUTHOR})",
     )
     parser.add_argument(
-        "--api-version", default=API_VERSION, metavar="DATE", help=f"default: {API_VERSION}"
+        "--api-version",
+        default=API_VERSION,
+        metavar="DATE",
+        help=f"version of GitHub's API (default: {API_VERSION})",
     )
-    parser.add_argument("--dry-run", action="store_true", help="print it all, send nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print everything, send nothing")
     parser.set_defaults(command=_publish)
 
 
@@ -115,6 +130,6 @@ def _publish(args: argparse.Namespace) -> Exit:
     return Exit.NO_REGRESSION
 
 
-def _by_its_name(fail_on: str) -> str:
-    """Return what turns the check red, also where it is called as in the first version."""
+def _fail_on(fail_on: str) -> str:
+    """Return the value of --fail-on; `undecided` is an older name."""
     return "inconclusive" if fail_on == "undecided" else fail_on

@@ -34,7 +34,7 @@ def add(commands: "options.Commands") -> None:
         parser, "resume an interrupted run; with --pairs N, add N pairs to an inconclusive one"
     )
     options.add_out(parser)
-    options.add_json(parser, "verdict.json")
+    options.add_json(parser, "the verdict")
     options.add_strict(parser)
     parser.set_defaults(command=_run)
 

@@ -29,7 +29,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        pytest.param(["run", "--pairs", "1"], 2, "fewer than 2 pairs", id="one pair"),
+        pytest.param(["run", "--pairs", "1"], 2, "at least 2 pairs", id="one pair"),
         pytest.param(["run", "--pairs", "x"], 2, "a number or `auto`", id="pairs is a word"),
         pytest.param(["run", "--budget", "nan"], 2, "is no time", id="budget is no number"),
         pytest.param(["run", "--budget", "-5m"], 2, "--budget", id="budget below zero"),
