@@ -51,10 +51,26 @@ def _evaluate(args: argparse.Namespace) -> Exit:
         value = getattr(args, name)
         if value is not None and value < least:
             raise ConfigError(f"--{name} {value}: at least {least} are needed")
+    from pipeline.model.request import EvaluateRequest
     from pipeline.runs.evaluate import run
+    from pipeline.runs.request import default_candidate
     from pipeline.storage import codec
 
-    out = args.resume or args.out or terminal.new_folder("evaluate")
-    evaluation = run.evaluated(args, out)
-    output.print_stdout(codec.EVALUATION.dumps(evaluation) if args.json else run.shown(evaluation))
+    if args.resume is not None:
+        out = args.resume
+        evaluation = run.resume(out, args.faults, is_trusted=args.trust)
+    else:
+        out = args.out or terminal.new_folder("evaluate")
+        request = EvaluateRequest(
+            suite=args.suite or "drivers",
+            candidate=args.candidate or default_candidate(),
+            build=args.build or "",
+            repetitions=args.repetitions or 5,
+            faults=args.faults,
+            seed=args.seed,
+        )
+        evaluation = run.run(request, out)
+    run.write(evaluation, out, args.document)
+    text = codec.EVALUATION.dumps(evaluation) if args.json else run.report_text(evaluation)
+    output.print_stdout(text)
     return Exit.NO_REGRESSION

@@ -119,9 +119,14 @@ class RunFolder:
             state: Returns what was measured so far, such as `3 pairs`, and the arguments that
                 resuming needs beside the folder; called when the block is interrupted.
         """
+        with self.resumable(state), private_folder.measurement_lock(self.path):
+            yield
+
+    @contextmanager
+    def resumable(self, state: Callable[[], tuple[object, ...]]) -> Iterator[None]:
+        """Log how to resume when the block is interrupted; see `measuring`."""
         try:
-            with private_folder.measurement_lock(self.path):
-                yield
+            yield
         except (PipelineError, KeyboardInterrupt, OSError):
             done, *arguments = state()
             command = terminal.command(self.command, "--resume", self.path, *arguments)

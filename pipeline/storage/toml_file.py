@@ -1,8 +1,10 @@
-"""Read TOML that people wrote, with whatever editor they have."""
+"""Read TOML that people wrote, with any editor, and write TOML."""
 
 import codecs
 import difflib
+import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +79,21 @@ def parsed(text: str, name: str) -> dict[str, Any]:
         raise ConfigError(f"{name}: not TOML: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{name}: not TOML: it is nested too deeply") from error
+
+
+def dumps(table: Mapping[str, Any]) -> str:
+    """Return a table as TOML, with one line for each of its keys."""
+    return "".join(f"{json.dumps(key)} = {_value(value)}\n" for key, value in table.items())
+
+
+def _value(value: object) -> str:
+    match value:
+        case dict():
+            items = (f"{json.dumps(key)} = {_value(item)}" for key, item in value.items())
+            return f"{{ {', '.join(items)} }}"
+        case list():
+            return f"[{', '.join(map(_value, value))}]"
+        case str() | bool():
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return f"{value}"

@@ -15,8 +15,8 @@ from pipeline.model.subject import Subject
 from pipeline.render.evaluation import decision_reason, document
 from pipeline.runs import suite_file
 from pipeline.runs.evaluate.launcher import scaled_load, workload_name
-from pipeline.runs.evaluate.run import shown
-from pipeline.runs.evaluate.scripts import script_sizes
+from pipeline.runs.evaluate.run import report_text
+from pipeline.runs.evaluate.source_size import workload_sources
 
 SUITE = suite_file.load(suite_file.path_of("drivers")).suite
 
@@ -51,7 +51,7 @@ def evaluation(*attempts: WorkloadAttempt, seen: tuple[FaultDetection, ...] = ()
         repetitions=2,
         seed=1,
         spent_s=1200,
-        scripts=script_sizes(SUITE),
+        scripts=workload_sources(SUITE),
         attempts=attempts,
         rungs=(LoadLevel("k6", 100, "rate", 99.0, 8.0, 0.2, 60e6, ()),),
         seen=seen,
@@ -129,7 +129,7 @@ def test_every_workload_is_there_once_for_each_driver() -> None:
 
 
 def test_what_is_written_for_a_workload_is_counted_without_comments() -> None:
-    found = {(one.workload, one.driver): one for one in script_sizes(SUITE)}
+    found = {(one.workload, one.driver): one for one in workload_sources(SUITE)}
     one = found["object-crud", "clusterloader2"]
     assert one.files[0] == 1
     assert 10 < one.lines[0] < 60
@@ -166,6 +166,6 @@ def test_a_fault_under_which_a_driver_cannot_apply_its_load_says_so() -> None:
 def test_the_document_names_no_folder_of_whoever_measured() -> None:
     found = evaluation(attempt("k6"), attempt("clusterloader2"))
     subject = dataclasses.replace(found.subject, spec="binary:/home/me/milo-v0.30.0")
-    text = shown(dataclasses.replace(found, subject=subject))
+    text = report_text(dataclasses.replace(found, subject=subject))
     assert "/home/me" not in text
     assert text.count("binary:milo-v0.30.0") == 2

@@ -1,6 +1,6 @@
-"""Known faults of `reference`, and which driver's workloads turn red for each of them."""
+"""Measure which driver's workloads detect each known fault of `reference`."""
 
-import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from pipeline.model.report import Report, Verdict
 from pipeline.model.request import RunRequest
 from pipeline.runs import run, suite_file
 from pipeline.runs.suite_file import Suite
-from pipeline.storage import codec
+from pipeline.storage import codec, toml_file
 from pipeline.system import paths
 from pipeline.system.errors import LoadError
 from pipeline.system.log import log
@@ -38,14 +38,14 @@ SIZES: Mapping[str, str] = MappingProxyType(
         "crash-after": "20s",
     }
 )
-"""Sizes that were chosen before anything was measured: what a reviewer wants to hear of.  A latency
-a tenth to a sixth longer, a twentieth more CPU, one key or goroutine or file for each Project, one
-request in a hundred that is never answered."""
+"""Sizes that a reviewer should hear of, chosen before anything was measured: latency longer by a
+tenth to a sixth, a twentieth more CPU, one key, goroutine or file for each Project, one request in
+a hundred that is never answered."""
 
 LARGE_SIZES: Mapping[str, str] = MappingProxyType(
     {"slow-create": "5s", "slow-list": "5s", "errors": "20%", "slow-gc": "120s"}
 )
-"""Sizes with which a build hardly works.  That is a result too, and never an error of ours."""
+"""Sizes with which a build hardly works, which must be a result and never an error of ours."""
 
 FAULTS_TO_DETECT: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -66,25 +66,25 @@ FAULTS_TO_DETECT: Mapping[str, tuple[str, str]] = MappingProxyType(
         "stuck-gc": ("50%", "garbage-collection"),
     }
 )
-"""Ten times as large, where that can be (a load of which 2 % fail does not count), and the workload
-that is about it.  The question here is what a driver can see at all, in few pairs; how small a
-fault a suite sees is another table.  No driver is needed to see a crash."""
+"""Size and workload of each fault that drivers should detect.  The sizes are ten times larger where
+possible (a load of which 2 % fail is invalid), because the question is what a driver can detect at
+all, in few pairs.  Crashes need no driver to be detected."""
 
 _OWN = {"k6": ("http_req_duration", "errors_share", "project"), "clusterloader2": ("cl2.",)}
-"""With what the names of a driver's own readings begin; all others are of probes."""
+"""Prefixes of the names of a driver's own readings; all others come from probes."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultTable:
-    """Where the rows are measured.
+    """Measures the faults, and keeps the run of each in a folder.
 
     Attributes:
-        suite: Each workload once for each driver.
-        text: Of the suite, as TOML.
-        pairs: Of each row.
-        seed: Of every random choice.
-        out: Existing folder; each row gets a folder in it, and keeps it.
-        is_trusted: Whether a row that was not begun here may be gone on with.
+        suite: Suite with each workload once for each driver.
+        text: TOML of the suite.
+        pairs: Pairs of each run.
+        seed: Random seed of the runs.
+        out: Folder of the runs.
+        is_trusted: True to resume runs that were not started here.
     """
 
     suite: Suite
@@ -95,91 +95,94 @@ class FaultTable:
     is_trusted: bool = False
 
     def rows(self) -> Iterator[FaultDetection]:
-        """Yield a row for each fault; one that was measured is not measured again.
+        """Yield a row for each fault; a fault with a stored row is not measured again.
 
         Raises:
-            PipelineError: Of every kind but a load that could not be applied: that is a row.
+            PipelineError: Any of its kinds but LoadError, which becomes part of the row.
         """
         for fault, (size, workload) in FAULTS_TO_DETECT.items():
-            candidate = f"reference?{fault}={size}"
-            folder = self.out / fault
-            kept = folder / DETECTION_FILE
-            if not kept.exists():
-                log.info("fault %s", candidate)
-                self._measure(candidate, fault, workload, folder)
-            yield codec.SEEN.read(kept)
+            path = self.out / fault / DETECTION_FILE
+            if not path.exists():
+                setting = f"{fault}={size}"
+                log.info("fault %s", setting)
+                row = self._measure(setting, workload, self.out / fault)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                codec.SEEN.write(path, row)
+            yield codec.SEEN.read(path)
 
-    def _measure(self, candidate: str, fault: str, workload: str, folder: Path) -> None:
-        """Measure a fault with both drivers, or with one where the other cannot apply its load."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        name = candidate.partition("?")[2]
+    def _measure(self, setting: str, workload: str, folder: Path) -> FaultDetection:
+        """Measure a fault with both drivers; if one cannot apply its load, with each alone."""
         try:
-            row = self.seen(
-                name, self._report(candidate, select_workload(self.text, workload), folder)
+            return self.detection(setting, self._run(setting, workload, None, folder))
+        except LoadError as error:
+            log.warning("%s: %s", setting, error)
+        row = FaultDetection(setting, 0, {}, {})
+        for kind in sorted({one.driver.kind for one in self.suite.workloads}):
+            alone = folder.with_name(f"{folder.name}-{kind}")
+            try:
+                found = self.detection(setting, self._run(setting, workload, kind, alone))
+            except LoadError as error:
+                log.warning("%s, by %s alone: %s", setting, kind, error)
+                row = replace(row, failed={**row.failed, kind: str(error)})
+                continue
+            row = replace(
+                row,
+                pairs=max(row.pairs, found.pairs),
+                red={**row.red, **found.red},
+                own={**row.own, **found.own},
             )
-        except LoadError as error:
-            log.warning("%s: %s", candidate, error)
-            failed = [w.driver.kind for w in self.suite.workloads if f" {w.name}: " in f"{error}"]
-            row = FaultDetection(name, 0, {}, {}, {kind: str(error) for kind in failed})
-            for kind in {w.driver.kind for w in self.suite.workloads if failed} - set(failed):
-                row = self._alone(candidate, row, workload, kind)
-        folder.mkdir(exist_ok=True)
-        codec.SEEN.write(folder / DETECTION_FILE, row)
+        return row
 
-    def _alone(
-        self, candidate: str, row: FaultDetection, workload: str, kind: str
-    ) -> FaultDetection:
-        """Return a row with what one driver alone sees of the fault."""
-        folder = self.out / f"{row.fault.partition('=')[0]}-{kind}"
-        try:
-            report = self._report(candidate, select_workload(self.text, workload, kind), folder)
-        except LoadError as error:
-            log.warning("%s, by %s alone: %s", candidate, kind, error)
-            return replace(row, failed={**row.failed, kind: str(error)})
-        return replace(self.seen(row.fault, report), failed=row.failed)
-
-    def _report(self, candidate: str, text: str, folder: Path) -> Report:
+    def _run(self, setting: str, workload: str, kind: str | None, folder: Path) -> Report:
         if (folder / paths.RESULTS).exists():
             return run.resume(folder, is_trusted=self.is_trusted)
         suite = folder.with_suffix(".toml")
-        codec.write_text(suite, text)
+        suite.parent.mkdir(parents=True, exist_ok=True)
+        codec.write_text(suite, select_workload(self.text, workload, kind))
         suite_file.keep_files(self.suite, suite.parent)
         request = RunRequest(
-            str(suite), candidate, "reference", pairs=self.pairs, seed=self.seed, prior="none"
+            suite=str(suite),
+            candidate=f"reference?{setting}",
+            against="reference",
+            pairs=self.pairs,
+            seed=self.seed,
+            prior="none",
         )
         return run.run(request, folder)
 
-    def seen(self, fault: str, report: Report) -> FaultDetection:
+    def detection(self, fault: str, report: Report) -> FaultDetection:
         """Return which gating metrics of which driver are red in a report."""
         red: dict[str, list[str]] = {}
         own: dict[str, list[str]] = {}
-        selects = {
+        sources = {
             f"{workload.name}/{metric.name}": (workload.driver.kind, metric.select)
             for workload in self.suite.workloads
             for metric in workload.metrics
         }
         for finding in report.findings:
-            found = finding.comparison
-            if finding.verdict is not Verdict.REGRESSED or not found.metric.gate:
+            comparison = finding.comparison
+            if finding.verdict is not Verdict.REGRESSED or not comparison.metric.gate:
                 continue
-            key = f"{found.workload}/{found.metric.name}"
-            kind, select = selects[key]
+            key = f"{comparison.workload}/{comparison.metric.name}"
+            kind, select = sources[key]
             red.setdefault(kind, []).append(key)
             if select.startswith(_OWN[kind]):
                 own.setdefault(kind, []).append(key)
         pairs = len(report.results.valid_pairs)
-        return FaultDetection(fault, pairs, _frozen(red), _frozen(own))
+        return FaultDetection(fault, pairs, _sorted_names(red), _sorted_names(own))
 
 
-def select_workload(text: str, name: str, kind: str = "") -> str:
-    """Return the TOML of a suite with only the workload of a name, by every driver or by one."""
-    head, *tables = re.split(r"(?m)^(?=\[\[workload\]\])", text)
-    named = [(table, re.search(r'(?m)^name = "(.+)-\w+"', table)) for table in tables]
-    driver = re.compile(rf'(?m)^kind = "{kind or ".*"}"')
-    return head + "".join(
-        table for table, found in named if found and found[1] == name and driver.search(table)
-    )
+def select_workload(text: str, name: str, kind: str | None = None) -> str:
+    """Return the TOML of a suite with one workload only, for one driver or for all."""
+    suite = tomllib.loads(text)
+    suite["workload"] = [
+        workload
+        for workload in suite["workload"]
+        if workload["name"].rpartition("-")[0] == name
+        and kind in (None, workload["driver"]["kind"])
+    ]
+    return toml_file.dumps(suite)
 
 
-def _frozen(found: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
-    return {kind: tuple(sorted(names)) for kind, names in found.items()}
+def _sorted_names(by_kind: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    return {kind: tuple(sorted(names)) for kind, names in by_kind.items()}

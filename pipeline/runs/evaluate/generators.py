@@ -1,4 +1,4 @@
-"""What load generators take of the machine while they work: CPU by accounting, memory by looks."""
+"""Measure the resources of load generators: CPU by process accounting, memory by polling."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,15 +9,15 @@ import psutil
 from pipeline.system import processes
 from pipeline.system.periodic import run_periodically
 
-_EVERY_S = 0.2
+_POLL_S = 0.2
 
 
 class GeneratorUsage:
-    """What the programs took; complete when the block has been left.
+    """The resources of the programs; complete when the block has been left.
 
     Attributes:
         cpu_s: CPU seconds of all programs that ended meanwhile.
-        memory: Most memory that they had at once, in bytes; looked at five times a second.
+        memory: Peak memory of all programs together, in bytes.
     """
 
     def __init__(self) -> None:
@@ -27,10 +27,10 @@ class GeneratorUsage:
 
 @contextmanager
 def watch_generators(programs: set[Path]) -> Iterator[GeneratorUsage]:
-    """Watch our own children that run one of some programs, while the block runs.
+    """Measure the child processes that run some programs, while the block runs.
 
     Args:
-        programs: Paths of their binaries.
+        programs: Paths of the binaries.
     """
     use, before_s = GeneratorUsage(), processes.cpu_of_children_s()
     names = {str(path.resolve()) for path in programs}
@@ -40,7 +40,7 @@ def watch_generators(programs: set[Path]) -> Iterator[GeneratorUsage]:
         use.memory = max(use.memory, _memory(ours, names))
 
     try:
-        with run_periodically(look, _EVERY_S, "generators"):
+        with run_periodically(look, _POLL_S, "generators"):
             yield use
     finally:
         use.cpu_s = processes.cpu_of_children_s() - before_s

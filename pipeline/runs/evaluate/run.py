@@ -1,7 +1,5 @@
-"""The verb `evaluate`: from what was asked to a folder with the evaluation in it."""
+"""`evaluate`: from a request to an evaluation of the load drivers, in a folder."""
 
-import argparse
-import os
 import random
 import shlex
 import time
@@ -12,154 +10,179 @@ from pathlib import Path
 
 from pipeline import toolchain
 from pipeline.model.evaluation import Evaluation
+from pipeline.model.request import EvaluateRequest
 from pipeline.model.results import Tool
 from pipeline.render.evaluation import document
-from pipeline.runs import suite_file, trust
+from pipeline.runs import suite_file
 from pipeline.runs.evaluate.faults import FaultTable
 from pipeline.runs.evaluate.launcher import EvaluationLauncher
-from pipeline.runs.evaluate.scripts import script_sizes
+from pipeline.runs.evaluate.source_size import workload_sources
+from pipeline.runs.folder import RunFolder
 from pipeline.runs.request import spec_of
 from pipeline.runs.suite_file import SUITE, LoadedSuite
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
-from pipeline.system import paths, progress, terminal
-from pipeline.system.errors import ConfigError, PipelineError
+from pipeline.system import paths, progress
 from pipeline.system.log import log
 from pipeline.system.paths import EVALUATION
-from pipeline.system.private_folder import measurement_lock
 
 REPORT = "evaluation.md"
-_REPETITIONS = 5
 
 
-def evaluated(args: argparse.Namespace, out: Path) -> Evaluation:
-    """Carry out what the command line says, and leave every file of the answer in the folder.
+def run(request: EvaluateRequest, out: Path) -> Evaluation:
+    """Evaluate from nothing, and leave everything in a new folder.
+
+    Args:
+        request: Arguments of the command.
+        out: Folder to create.
 
     Raises:
-        PipelineError: Of every kind; what was measured until then is in the folder.
+        PipelineError: Any of its kinds; what was measured until then is in the folder.
     """
-    if args.resume:
-        paths.result_file(out, EVALUATION)  # before its suite is looked for
-    loaded = suite_file.load(
-        out / SUITE if args.resume else suite_file.path_of(args.suite or "drivers")
-    )
-    found = begun = _reopened(out) if args.resume else _made(args, loaded, out)
-    if args.resume:
-        trust.require(_begun(found, loaded), out, is_trusted=bool(args.trust))
-    else:
-        trust.note(_begun(found, loaded), out)
-    began = time.monotonic()
-    try:
-        for more in _measured(begun, loaded, out):
-            found = replace(more, spent_s=begun.spent_s + time.monotonic() - began)
-            codec.EVALUATION.write(out / EVALUATION, found)
-        if args.faults:
-            rows = FaultTable(
-                loaded.suite,
-                loaded.text,
-                args.faults,
-                found.seed,
-                out / "faults",
-                is_trusted=bool(args.trust),
-            )
-            for row in rows.rows():
-                kept = tuple(one for one in found.seen if one.fault != row.fault)
-                found = replace(found, seen=(*kept, row))
-                codec.EVALUATION.write(out / EVALUATION, found)
-    except (PipelineError, KeyboardInterrupt, OSError):
-        log.warning("stopped; go on with: %s", terminal.command("evaluate", "--resume", out))
-        raise
-    text = shown(found)
-    if codec.write_reports(out, {REPORT: text}):
-        log.info("everything is in %s", out)
-    if args.document:
-        codec.write_text(args.document, text)
-    return found
-
-
-def shown(found: Evaluation) -> str:
-    """Return the document, which names no folder of whoever measured."""
-    spec = _spec(found)
-    named = replace(found, subject=replace(found.subject, spec=spec))
-    return document(named, f"milo-perf evaluate --candidate {shlex.quote(spec)}")
-
-
-def _spec(found: Evaluation) -> str:
-    """Return the spec without the folder of whoever measured."""
-    kind, _, place = found.subject.spec.partition(":")
-    return f"{kind}:{Path(place).name}" if place else kind
-
-
-def _begun(found: Evaluation, loaded: LoadedSuite) -> RunOrigin:
-    began = (found.taken_at, found.seed)
-    subjects, texts = {"build": found.subject}, {SUITE: loaded.text}
-    return RunOrigin("evaluate --resume", began, subjects, texts, loaded.digest)
-
-
-def _made(args: argparse.Namespace, loaded: LoadedSuite, out: Path) -> Evaluation:
-    paths.require_new_folder(out, resume="evaluate --resume")
-    binary = os.environ.get(toolchain.BINARY, "")
-    candidate = args.candidate or (f"binary:{binary}" if binary else "reference")
-    spec = spec_of(candidate)
-    artifact = toolchain.artifact(spec, args.build or "")
+    loaded = suite_file.load(suite_file.path_of(request.suite))
+    folder = RunFolder(out, "evaluate")
+    folder.require_new()
+    artifact = toolchain.artifact(spec_of(request.candidate), request.build)
     programs = toolchain.programs_of(loaded.suite.needs)
-    found = Evaluation(
+    seed = random.SystemRandom().randrange(2**31) if request.seed is None else request.seed
+    request = replace(request, seed=seed)
+    evaluation = Evaluation(
         subject=artifact.subject,
         machine=toolchain.machine_with(programs, loaded.suite.environment.facts),
         tools={name: Tool(one.version, one.digest) for name, one in programs.items()},
         taken_at=datetime.now(UTC),
-        repetitions=args.repetitions or _REPETITIONS,
-        seed=random.SystemRandom().randrange(2**31) if args.seed is None else args.seed,
-        scripts=script_sizes(loaded.suite),
+        repetitions=request.repetitions,
+        seed=seed,
+        scripts=workload_sources(loaded.suite),
     )
-    out.mkdir(parents=True, exist_ok=True)
+    folder.create(codec.EVALUATE_REQUEST.dumps(request))
     suite_file.keep(loaded, out)
-    codec.EVALUATION.write(out / EVALUATION, found)
-    return found
+    codec.EVALUATION.write(out / EVALUATION, evaluation)
+    folder.note(_origin(folder, evaluation, loaded))
+    return _measure(request, evaluation, loaded, folder, is_trusted=False)
 
 
-def _reopened(out: Path) -> Evaluation:
-    """Return an evaluation without the repetition that was interrupted."""
-    found = codec.EVALUATION.read(paths.result_file(out, EVALUATION))
-    counts = [attempt.repetition for attempt in found.attempts]
+def resume(out: Path, faults: int | None = None, *, is_trusted: bool = False) -> Evaluation:
+    """Continue an evaluation; whole repetitions are kept.
+
+    Args:
+        out: Folder of the evaluation.
+        faults: Pairs to measure for each known fault; None for what was requested.
+        is_trusted: True to execute what the folder says, even if somebody else started it.
+
+    Raises:
+        BaselineError: evaluation.json or request.json is missing or cannot be read.
+        ConfigError: The suite or the build differs from when the evaluation started, or the folder
+            is not trusted.
+        PipelineError: Any of its kinds, as for `run`.
+    """
+    folder = RunFolder(out, "evaluate")
+    evaluation = codec.EVALUATION.read(paths.result_file(out, EVALUATION))
+    loaded = suite_file.load(out / SUITE)
+    folder.require_trusted(_origin(folder, evaluation, loaded), is_trusted=is_trusted)
+    request = codec.EVALUATE_REQUEST.read(folder.request)
+    for name in ("repetitions", "seed"):
+        before, now = f"{getattr(evaluation, name)}", f"{getattr(request, name)}"
+        folder.require_same(f"`{name}` in request.json", before, now)
+    if faults is not None and faults != request.faults:
+        request = replace(request, faults=faults)
+        folder.create(codec.EVALUATE_REQUEST.dumps(request))
+        folder.note(_origin(folder, evaluation, loaded))
+    counts = [attempt.repetition for attempt in evaluation.attempts]
     whole = max(map(counts.count, counts), default=0)
-    kept = tuple(a for a in found.attempts if counts.count(a.repetition) == whole)
-    return replace(found, attempts=kept)
+    kept = tuple(one for one in evaluation.attempts if counts.count(one.repetition) == whole)
+    evaluation = replace(evaluation, attempts=kept)
+    return _measure(request, evaluation, loaded, folder, is_trusted=is_trusted)
 
 
-def _measured(found: Evaluation, loaded: LoadedSuite, out: Path) -> Iterator[Evaluation]:
-    """Yield the evaluation after each attempt, and each rung, that is still to be made."""
-    built_by = found.subject.facts.get("build", "")
-    spec = spec_of(found.subject.spec)
-    artifact = toolchain.artifact(spec, built_by)
-    if artifact.subject.digest != found.subject.digest:
-        raise ConfigError(
-            f"the build is not what it was when the evaluation began: {found.subject.digest}, now"
-            f" {artifact.subject.digest}",
-            hint="start a new evaluation",
+def write(evaluation: Evaluation, out: Path, copy: Path | None) -> None:
+    """Write the report into the folder, and to another path if given."""
+    text = report_text(evaluation)
+    if codec.write_reports(out, {REPORT: text}):
+        log.info("everything is in %s", out)
+    if copy is not None:
+        codec.write_text(copy, text)
+
+
+def report_text(evaluation: Evaluation) -> str:
+    """Return the report; it names no folder of the machine that measured."""
+    kind, _, place = evaluation.subject.spec.partition(":")
+    spec = f"{kind}:{Path(place).name}" if place else kind
+    portable = replace(evaluation, subject=replace(evaluation.subject, spec=spec))
+    return document(portable, f"milo-perf evaluate --candidate {shlex.quote(spec)}")
+
+
+def _origin(folder: RunFolder, evaluation: Evaluation, loaded: LoadedSuite) -> RunOrigin:
+    files = [SUITE, *sorted(suite_file.own_files(loaded.suite))]
+    began = (evaluation.taken_at, evaluation.seed)
+    return folder.origin(began, {"build": evaluation.subject}, files, loaded.digest)
+
+
+def _measure(
+    request: EvaluateRequest,
+    evaluation: Evaluation,
+    loaded: LoadedSuite,
+    folder: RunFolder,
+    *,
+    is_trusted: bool,
+) -> Evaluation:
+    """Measure what an evaluation still lacks."""
+    path = folder.path / EVALUATION
+    latest, start_s = evaluation, time.monotonic()
+
+    def state() -> tuple[object, ...]:
+        return (f"{len(latest.attempts)} attempts",)
+
+    done = len({attempt.repetition for attempt in evaluation.attempts})
+    if done < evaluation.repetitions or not evaluation.rungs:
+        with folder.measuring(state):
+            for measured in _attempts_and_levels(evaluation, loaded, folder, done):
+                spent_s = evaluation.spent_s + time.monotonic() - start_s
+                latest = replace(measured, spent_s=spent_s)
+                codec.EVALUATION.write(path, latest)
+    if request.faults:
+        table = FaultTable(
+            loaded.suite,
+            loaded.text,
+            request.faults,
+            evaluation.seed,
+            folder.path / "faults",
+            is_trusted=is_trusted,
         )
-    done = len({attempt.repetition for attempt in found.attempts})
-    if done == found.repetitions and found.rungs:
-        return
+        with folder.resumable(state):
+            for row in table.rows():
+                others = (one for one in latest.seen if one.fault != row.fault)
+                latest = replace(latest, seen=(*others, row))
+                codec.EVALUATION.write(path, latest)
+    return latest
+
+
+def _attempts_and_levels(
+    evaluation: Evaluation, loaded: LoadedSuite, folder: RunFolder, done: int
+) -> Iterator[Evaluation]:
+    """Yield the evaluation after each missing attempt and load level."""
+    subject = evaluation.subject
+    spec = spec_of(subject.spec)
+    artifact = toolchain.artifact(spec, subject.facts.get("build", ""))
+    folder.require_same("the build", subject.digest, artifact.subject.digest)
     programs = toolchain.programs_of(loaded.suite.needs)
     with (
-        measurement_lock(out),
         loaded.suite.environment.open(programs) as environment,
-        progress.show_progress() as told,
+        progress.show_progress() as shown,
     ):
-        bench = EvaluationLauncher(
+        launcher = EvaluationLauncher(
             suite=loaded.suite.of(spec.product),
             environment=environment,
             artifact=artifact,
             programs=programs,
-            out=out,
-            progress=told,
+            out=folder.path,
+            progress=shown,
         )
-        left = range(done, found.repetitions)
-        for attempt in bench.attempts(left, found.repetitions, found.seed):
-            found = replace(found, attempts=(*found.attempts, attempt))
-            yield found
-        found = replace(found, rungs=())
-        for rung in bench.rungs(found.seed):
-            found = replace(found, rungs=(*found.rungs, rung))
-            yield found
+        repetitions = range(done, evaluation.repetitions)
+        for attempt in launcher.attempts(repetitions, evaluation.repetitions, evaluation.seed):
+            evaluation = replace(evaluation, attempts=(*evaluation.attempts, attempt))
+            yield evaluation
+        evaluation = replace(evaluation, rungs=())
+        for level in launcher.load_levels(evaluation.seed):
+            evaluation = replace(evaluation, rungs=(*evaluation.rungs, level))
+            yield evaluation

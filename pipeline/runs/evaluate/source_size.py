@@ -1,4 +1,4 @@
-"""How much has to be written for a workload: files, lines and words of what a driver is told."""
+"""Count the files, lines and words that a workload is written in, for each driver."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,48 +9,49 @@ from pipeline.model.evaluation import WorkloadSource
 from pipeline.model.ports import DriverSettings
 from pipeline.runs.evaluate.launcher import workload_name
 from pipeline.runs.suite_file import Suite
-from pipeline.system import paths as files
+from pipeline.system import paths
 
 _COMMENTS = ("//", "/*", "*", "#")
 
 
-def script_sizes(suite: Suite) -> tuple[WorkloadSource, ...]:
-    """Return what every workload of a suite is written in."""
-    found = []
+def workload_sources(suite: Suite) -> tuple[WorkloadSource, ...]:
+    """Return the size of the source of every workload of a suite."""
+    sources = []
     for workload in suite.workloads:
         own, shared = _files(workload.driver)
-        found.append(
+        (own_lines, own_words), (shared_lines, shared_words) = _count(own), _count(shared)
+        sources.append(
             WorkloadSource(
                 workload=workload_name(workload),
                 driver=workload.driver.kind,
                 files=(len(own), len(shared)),
-                lines=(_count(own)[0], _count(shared)[0]),
-                words=(_count(own)[1], _count(shared)[1]),
+                lines=(own_lines, shared_lines),
+                words=(own_words, shared_words),
             )
         )
-    return tuple(found)
+    return tuple(sources)
 
 
 def _files(driver: DriverSettings) -> tuple[list[Path], list[Path]]:
-    """Return the files that are only of this workload, and those that it shares with others."""
+    """Return the files of one workload only, and those that it shares with others."""
     tree = driver.tree()
-    own = [tree[driver.main]]
-    return own, sorted({*tree.values()} - {*own, *_others(driver)})
+    own = tree[driver.main]
+    return [own], sorted({*tree.values()} - {own, *_unused_configs(driver)})
 
 
-def _others(driver: DriverSettings) -> set[Path]:
-    """Return the configs of other workloads, which this one does not use."""
+def _unused_configs(driver: DriverSettings) -> set[Path]:
+    """Return the configs of other workloads."""
     if not isinstance(driver, ClusterLoader2):
         return set()
     used = {f"{stage.config}.yaml" for stage in driver.stages}
-    return {path for path in files.project_path(CONFIGS).glob("*.yaml") if path.name not in used}
+    return {path for path in paths.project_path(CONFIGS).glob("*.yaml") if path.name not in used}
 
 
-def _count(paths: Iterable[Path]) -> tuple[int, int]:
-    """Return the lines that are neither empty nor a comment, and the words in them."""
+def _count(files: Iterable[Path]) -> tuple[int, int]:
+    """Return the number of lines that are neither empty nor a comment, and of their words."""
     lines = [
         line
-        for path in paths
+        for path in files
         for line in path.read_text(encoding="utf-8").splitlines()
         if line.strip() and not line.strip().startswith(_COMMENTS)
     ]
