@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.environments.connect import until
+from pipeline.environments.connect import wait_until
 from pipeline.model.ports import Program
 from pipeline.system import http_client
 from pipeline.system.tls import free_ports
@@ -68,7 +68,7 @@ def load_agents(
                 )
             )
         cluster.doors[name] = port
-        assert until(lambda: http_client.answers(f"http://127.0.0.1:{port}/v1/status"), 20)
+        assert wait_until(lambda: http_client.answers(f"http://127.0.0.1:{port}/v1/status"), 20)
 
     try:
         yield serve

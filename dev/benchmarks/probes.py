@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.environments import pki
+from pipeline.environments.credentials import create_credentials
 from pipeline.model.ports import Probe, Span, Target
 from pipeline.probes.curated import CURATED_METRICS, Reduction
 from pipeline.probes.prometheus import select_lines
@@ -107,7 +107,7 @@ def cpu(probes: Sequence[Probe], target: Target, out: Path) -> tuple[float, floa
 @contextmanager
 def served(text: str, folder: Path) -> Iterator[Target]:
     """Start a server with TLS, and one without that stands for etcd; inside, the target."""
-    made = pki.create(folder / "pki")
+    made = create_credentials(folder / "pki")
     with (
         _started(folder / "server", text, str(made.certificate), str(made.key)) as server,
         _started(folder / "etcd", text[: text.index("\n", _ETCD_SIZE) + 1]) as etcd,

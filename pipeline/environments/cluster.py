@@ -1,4 +1,4 @@
-"""Subjects as Pods of a cluster, each build of each launch in a namespace of its own."""
+"""Start subjects as Pods of a cluster; each build of a launch gets its own namespace."""
 
 import itertools
 import secrets
@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.environments import bootstrap, components, manifests, pki
-from pipeline.environments.api import Api, ClusterError
+from pipeline.environments import bootstrap, components, manifests
+from pipeline.environments.api import Api, ClusterError, namespace_path
 from pipeline.environments.cluster_settings import ClusterSettings
-from pipeline.environments.connect import Connection, Connector, ServiceRef, until
+from pipeline.environments.connect import Connection, Connector, ServiceRef, wait_until
 from pipeline.environments.containers import find_processes, read_usage
+from pipeline.environments.credentials import SERVER, Credentials, create_credentials
 from pipeline.environments.images import Image
 from pipeline.environments.load_pods import POLL_S, ClusterPods
 from pipeline.environments.manifests import Component, NamespaceSpec
@@ -27,22 +28,23 @@ from pipeline.system.errors import LaunchError, LoadError
 from pipeline.system.log import log
 from pipeline.system.private_folder import private_folder
 
-_WAY_S = 20.0
+_ANSWER_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterEnvironment:
-    """Implements `Environment` in a cluster that is there.
+    """Implements `Environment` in an existing cluster.
 
     Attributes:
-        settings: Of every kind of cluster.
-        api: Of the cluster.
-        programs: By name: etcd, of which every build gets one, and what load pods need.
+        settings: Settings of the environment.
+        api: Client of the cluster.
+        programs: Programs by name: etcd, and what load pods need.
         connector: Connection to the components from this machine.
-        image: Makes an image of programs (name, paths, digest), and sees that the cluster gets it.
-        nodes: Nodes that the arms are put on, in the order in which they are started, which is
-            swapped between pairs; empty for the scheduler's choice.
-        is_here: Whether the cluster may run on the kernel of this machine.
+        image: Function that packs programs (name, paths, digest) into an image that the cluster
+            can use.
+        nodes: Nodes for the arms in start order, which is swapped between pairs; empty to leave it
+            to the scheduler.
+        is_here: True if the cluster may run on the kernel of this machine.
         run: Id of the run.
         poll_s: Seconds between two requests to the agents of load pods.
     """
@@ -67,63 +69,66 @@ class ClusterEnvironment:
         with ExitStack() as stack:
             private = stack.enter_context(private_folder(out))
             number = next(self._launches)
-            places = {arm: self._place(arm, at, number) for at, arm in enumerate(artifacts)}
-            credentials = pki.create(
-                private / "pki",
-                *(
-                    _inside(place, name)
-                    for place in places.values()
-                    for name in (pki.SERVER, "manager")
-                ),
-            )
-            homes = {arm: self._home(place) for arm, place in places.items()}
-            arms = {
-                arm: _Arm(self, arm, artifact, places[arm], homes[arm], credentials, out)
+            specs = {
+                arm: self._build_spec(arm, index, number) for index, arm in enumerate(artifacts)
+            }
+            hosts = [spec.host(name) for spec in specs.values() for name in (SERVER, "manager")]
+            credentials = create_credentials(private / "pki", *hosts)
+            token = credentials.admin_token.read_text()
+            builds = {
+                arm: _Build(self, arm, artifact, specs[arm], credentials, out)
                 for arm, artifact in artifacts.items()
             }
-            images = {arm: (one.etcd_image(), one.image()) for arm, one in arms.items()}
+            images = {arm: (build.etcd_image(), build.image()) for arm, build in builds.items()}
             pods = self._load_pods(number) if settings.load_pods else None
-            of_load = [self._home(pods.spec)] if pods else []
-            stack.callback(delete_namespaces, [*homes.values(), *of_load], settings.gone_s)
-            stack.callback(_keep_logs, list(arms.values()))  # first, and deletion comes after all
+            namespaces = [self._namespace(spec) for spec in specs.values()]
+            load_namespace = [self._namespace(pods.spec)] if pods else []
+            stack.callback(delete_namespaces, [*namespaces, *load_namespace], settings.gone_s)
+            stack.callback(_save_logs, list(builds.values()))  # runs before the deletion
             if pods:
-                pods.create_namespace(*of_load)
-            for arm, one in arms.items():
-                one.begin()
-                one.apply(components.etcd(settings, images[arm][0]))
-            self._ready(arms, "etcd")
-            for arm, one in arms.items():
-                one.apply(components.server(settings, images[arm][1], one.artifact, credentials))
-            self._ready(arms, "server")
-            targets = {arm: one.target(stack) for arm, one in arms.items()}
-            token = credentials.admin_token.read_text()
-            milo = {arm: one for arm, one in arms.items() if one.artifact.product is Product.MILO}
+                pods.create_namespace(*load_namespace)
+            for (arm, build), namespace in zip(builds.items(), namespaces, strict=True):
+                namespace.create(build.namespace_manifests())
+                build.apply(components.etcd_container(settings, images[arm][0]))
+            self._wait_ready(builds, "etcd")
+            for arm, build in builds.items():
+                build.apply(
+                    components.server_container(
+                        settings, images[arm][1], build.artifact, credentials
+                    )
+                )
+            self._wait_ready(builds, "server")
+            targets = {arm: build.target(stack) for arm, build in builds.items()}
             for arm, target in targets.items():
-                if arm in milo:
-                    bootstrap.definitions(target, token, str(arm), settings.ready_s)
-                bootstrap.authorise(target, token, pki.LOAD_GROUP)
-            for arm, one in milo.items():
-                one.apply(components.manager(settings, images[arm][1], one.artifact, credentials))
-            self._ready(milo, "manager")
-            targets |= {arm: one.target(stack) for arm, one in milo.items()}
-            bootstrap.projects(targets, token, settings.ready_s)
-            yield {arm: _loaded_by(pods, places[arm], one) for arm, one in targets.items()}
+                product = artifacts[arm].product
+                bootstrap.prepare_server(target, token, product, str(arm), settings.ready_s)
+            milo = {arm: one for arm, one in builds.items() if one.artifact.product is Product.MILO}
+            for arm, build in milo.items():
+                build.apply(
+                    components.manager_container(
+                        settings, images[arm][1], build.artifact, credentials
+                    )
+                )
+            self._wait_ready(milo, "manager")
+            targets |= {arm: build.target(stack) for arm, build in milo.items()}
+            bootstrap.create_first_projects(targets, token, settings.ready_s)
+            yield {arm: _with_pods(target, pods, specs[arm]) for arm, target in targets.items()}
 
-    def _home(self, place: NamespaceSpec) -> LaunchNamespace:
-        return LaunchNamespace(self.api, place.namespace, place.run)
+    def _namespace(self, spec: NamespaceSpec) -> LaunchNamespace:
+        return LaunchNamespace(self.api, spec.namespace, spec.run)
 
-    def _place(self, arm: Arm, at: int, number: int) -> NamespaceSpec:
+    def _build_spec(self, arm: Arm, index: int, number: int) -> NamespaceSpec:
         return replace(
-            self._somewhere(str(arm), number),
-            node=self.nodes[at % len(self.nodes)] if self.nodes else "",
+            self._spec(str(arm), number),
+            node=self.nodes[index % len(self.nodes)] if self.nodes else "",
             node_ports=self.connector.node_ports(arm),
         )
 
-    def _somewhere(self, whose: str, number: int) -> NamespaceSpec:
+    def _spec(self, role: str, number: int) -> NamespaceSpec:
         return NamespaceSpec(
-            namespace=f"{self.settings.prefix}-{self.run}-{number:03}-{whose}",
+            namespace=f"{self.settings.prefix}-{self.run}-{number:03}-{role}",
             run=self.run,
-            arm=whose,
+            arm=role,
             expires_s=round(time.time() + 3600 * self.settings.expires_h),
             settings=self.settings,
             pull_secret=self._pull_secret(),
@@ -132,120 +137,121 @@ class ClusterEnvironment:
     def _load_pods(self, number: int) -> ClusterPods:
         return ClusterPods(
             api=self.api,
-            spec=self._somewhere("load", number),
+            spec=self._spec("load", number),
             agent=self.programs["load-agent"],
             image=self.image,
             poll_s=self.poll_s,
         )
 
     def _pull_secret(self) -> Mapping[str, str]:
-        """Return the data of the Secret that the settings name.
+        """Return the data of the pull secret; empty for none.
 
         Raises:
-            LaunchError: It is not there, or we may not read it.
+            LaunchError: The Secret does not exist, or we may not read it.
         """
         if not self.settings.pull_secret:
             return {}
         namespace, _, name = self.settings.pull_secret.partition("/")
-        secret = self.api.request_or_none("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        path = f"{namespace_path(namespace, 'secrets')}/{name}"
+        secret = self.api.request_or_none("GET", path)
         if secret is None or secret.get("type") != "kubernetes.io/dockerconfigjson":
             raise LaunchError(
                 f"there is no pull secret {self.settings.pull_secret}",
-                hint="make it with `kubectl create secret docker-registry`",
+                hint="create it with `kubectl create secret docker-registry`",
             )
         return dict(secret["data"])
 
-    def _ready(self, arms: Mapping[Arm, "_Arm"], component: str) -> None:
-        for one in arms.values():
-            one.pods.wait_ready([component], self.settings.ready_s)
+    def _wait_ready(self, builds: Mapping[Arm, "_Build"], component: str) -> None:
+        for build in builds.values():
+            build.pods.wait_ready([component], self.settings.ready_s)
 
 
 @dataclass(frozen=True, slots=True)
-class _Arm:
+class _Build:
     """One build in one launch."""
 
     environment: ClusterEnvironment
     arm: Arm
     artifact: Artifact
-    place: NamespaceSpec
-    home: LaunchNamespace
-    credentials: pki.Credentials
+    spec: NamespaceSpec
+    credentials: Credentials
     out: Path
     applied: list[str] = field(default_factory=list)
-    reached: dict[str, Connection] = field(default_factory=dict)
+    connections: dict[str, Connection] = field(default_factory=dict)
 
     @property
     def pods(self) -> Pods:
-        return Pods(self.environment.api, self.place.namespace, str(self.arm))
+        return Pods(self.environment.api, self.spec.namespace, str(self.arm))
 
     def etcd_image(self) -> str:
         etcd = self.environment.programs["etcd"]
         return self.environment.image("etcd", {"etcd": etcd.path}, etcd.digest).reference
 
     def image(self) -> str:
-        one = self.artifact
-        if one.image:
-            return one.image
-        name = str(one.product)
-        return self.environment.image(name, {name: one.binary}, one.subject.digest).reference
+        if self.artifact.image:
+            return self.artifact.image
+        name, digest = str(self.artifact.product), self.artifact.subject.digest
+        return self.environment.image(name, {name: self.artifact.binary}, digest).reference
 
-    def begin(self) -> None:
-        ports = tuple(components.PORTS.values()) if self.place.node_ports else ()
-        is_one = self.place.settings.load_pods > 0
-        self.home.create(manifests.namespace(self.place, ports, is_one_of_run=is_one))
+    def namespace_manifests(self) -> list[manifests.Manifest]:
+        ports = tuple(components.PORTS.values()) if self.spec.node_ports else ()
+        has_load = self.spec.settings.load_pods > 0
+        return manifests.namespace(self.spec, ports, is_open_to_run=has_load)
 
     def apply(self, component: Component) -> None:
-        for manifest in manifests.component(self.place, component):
+        for manifest in manifests.component(self.spec, component):
             self.environment.api.apply(manifest)
         self.applied.append(component.name)
 
     def target(self, stack: ExitStack) -> Target:
-        """Return what the load and the probes need of all that is ready."""
+        """Return the target, whose components are all ready."""
         for name in self.applied:
-            if name not in self.reached:
-                connector = self.environment.connector
-                end = ServiceRef(self.place.namespace, self.arm, name, components.PORTS[name])
-                self.reached[name] = connector.open(stack, end, self.out)
+            if name not in self.connections:
+                service = ServiceRef(self.spec.namespace, self.arm, name, components.PORTS[name])
+                connection = self.environment.connector.open(stack, service, self.out)
+                self.connections[name] = connection
         urls = {
-            name: f"{'http' if name == 'etcd' else 'https'}://{one.address}"
-            for name, one in self.reached.items()
+            name: f"{'http' if name == 'etcd' else 'https'}://{connection.address}"
+            for name, connection in self.connections.items()
         }
-        self._answers(f"{urls['server']}/readyz")
-        pods = self.pods
-        seen = self._processes()
+        self._require_answer(f"{urls['server']}/readyz")
+        pods, pids = self.pods, self._pids()
         return Target(
             url=urls["server"],
             ca_file=self.credentials.ca,
             token_file=self.credentials.load_token,
             admin_token_file=self.credentials.admin_token,
-            processes=seen,
+            processes=pids,
             metrics={name: f"{url}/metrics" for name, url in urls.items()},
             etcd_url=urls["etcd"],
             check=partial(self._check, pods),
-            usage=None if seen else partial(read_usage, pods.api, pods, tuple(self.applied)),
+            usage=None if pids else partial(read_usage, pods.api, pods, tuple(self.applied)),
         )
 
-    def _processes(self) -> dict[str, int]:
+    def _pids(self) -> dict[str, int]:
         if not self.environment.is_here:
             return {}
         pods = {str(pod["metadata"]["name"]): pod for pod in self.pods.read()}
-        found = find_processes({name: pods[name] for name in self.applied if name in pods})
-        if not found:
-            log.debug("processes of containers are not seen: the kubelet is asked instead")
-        return found
+        pids = find_processes({name: pods[name] for name in self.applied if name in pods})
+        if not pids:
+            log.debug("the processes of containers are not visible; usage is that of the kubelet")
+        return pids
 
-    def _answers(self, url: str) -> None:
-        if not until(partial(http_client.answers, url, ca_file=self.credentials.ca), _WAY_S):
+    def _require_answer(self, url: str) -> None:
+        answers = partial(http_client.answers, url, ca_file=self.credentials.ca)
+        if not wait_until(answers, _ANSWER_TIMEOUT_S):
             raise LaunchError(
                 f"the server of the {self.arm} is Ready in the cluster, but {url} does not"
-                f" answer here after {_WAY_S:g} s",
+                f" answer here after {_ANSWER_TIMEOUT_S:g} s",
                 hint="is there a firewall between this machine and the node?",
             )
 
     def _check(self, pods: Pods) -> None:
-        for one in self.reached.values():
-            if status := one.exit_status():
-                raise LoadError(f"the way to a component of the {self.arm} {status} under load")
+        for connection in self.connections.values():
+            if status := connection.exit_status():
+                raise LoadError(
+                    f"the connection to a component of the {self.arm} {status} under load"
+                )
         pods.check(self.applied)
 
 
@@ -278,21 +284,16 @@ def _takes_pods(node: Mapping[str, Any], *, is_tolerant: bool) -> bool:
     return is_ready and not spec.get("unschedulable") and (is_tolerant or not taints)
 
 
-def _inside(place: NamespaceSpec, component: str) -> str:
-    """Return the name by which a component is found from all namespaces."""
-    return f"{component}.{place.namespace}.svc"
-
-
-def _loaded_by(pods: ClusterPods | None, place: NamespaceSpec, target: Target) -> Target:
-    """Return a target with how load pods reach it."""
+def _with_pods(target: Target, pods: ClusterPods | None, spec: NamespaceSpec) -> Target:
+    """Return a target with its addresses within the cluster, and the pods that apply the load."""
     urls = {
-        name: f"{url.split(':', 1)[0]}://{_inside(place, name)}:{components.PORTS[name]}"
+        name: f"{url.split(':', 1)[0]}://{spec.host(name)}:{components.PORTS[name]}"
         for name, url in target.metrics.items()
     }
     metrics = {name: f"{url}/metrics" for name, url in urls.items()}
-    return replace(target, pods=pods, url_in_pods=urls[pki.SERVER], metrics_in_pods=metrics)
+    return replace(target, pods=pods, url_in_pods=urls[SERVER], metrics_in_pods=metrics)
 
 
-def _keep_logs(arms: Sequence[_Arm]) -> None:
-    for one in arms:
-        one.pods.save_logs(one.applied, one.out)
+def _save_logs(builds: Sequence[_Build]) -> None:
+    for build in builds:
+        build.pods.save_logs(build.applied, build.out)

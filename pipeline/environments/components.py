@@ -1,28 +1,114 @@
-"""The processes of a build as containers: arguments, keys and tokens; pure but for reading."""
+"""The processes of a build: their command lines, and their containers in a cluster."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline.environments import commands, pki
 from pipeline.environments.cluster_settings import ClusterSettings
+from pipeline.environments.credentials import SERVER, Credentials
 from pipeline.environments.manifests import FOLDER, Component
-from pipeline.environments.pki import Credentials
 from pipeline.model.ports import Artifact
+from pipeline.model.subject import Product
 from pipeline.system.tls import ADDRESS
 
 PORTS: Mapping[str, int] = MappingProxyType({"server": 6443, "etcd": 2379, "manager": 10257})
-"""Of containers, by component."""
+"""Port of each component's container."""
 
 _WEBHOOK_PORT = 9443
 _ANYWHERE = "0.0.0.0"  # noqa: S104 (of a container, behind a network policy)
 _ETCD_URL = f"http://etcd:{PORTS['etcd']}"
-_SERVER_URL = f"https://{pki.SERVER}:{PORTS['server']}"
+_SERVER_URL = f"https://{SERVER}:{PORTS['server']}"
+_OPEN_PATHS = "/healthz,/readyz,/livez,/metrics,/debug/pprof/*"
 
 
-def etcd(settings: ClusterSettings, image: str) -> Component:
+def etcd_command(
+    binary: Path, data: Path, client: str, peer: str, advertised: str = ""
+) -> list[str]:
+    """Return the command of an etcd of one member.
+
+    Args:
+        binary: Path of etcd.
+        data: Folder for its data, which etcd creates.
+        client: URL on which it listens for clients.
+        peer: URL for other members, of which there are none.
+        advertised: URL that clients use; empty for the same.
+    """
+    return [
+        str(binary),
+        f"--data-dir={data}",
+        "--log-level=warn",
+        "--unsafe-no-fsync",  # the disk of the machine is not what we measure
+        "--quota-backend-bytes=8589934592",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={advertised or client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}",
+    ]
+
+
+def server_command(
+    artifact: Artifact, port: int, etcd_url: str, credentials: Credentials, host: str = ADDRESS
+) -> list[str]:
+    """Return the command of an API server; both products have the same flags."""
+    subcommand = ["apiserver"] if artifact.product is Product.MILO else []
+    return [
+        str(artifact.binary),
+        *subcommand,
+        f"--bind-address={host}",
+        f"--advertise-address={ADDRESS}",  # there may be no default route
+        f"--secure-port={port}",
+        f"--etcd-servers={etcd_url}",
+        "--etcd-prefix=/registry",
+        f"--tls-cert-file={credentials.certificate}",
+        f"--tls-private-key-file={credentials.key}",
+        f"--client-ca-file={credentials.ca}",
+        f"--token-auth-file={credentials.tokens}",
+        "--authorization-mode=RBAC",
+        "--service-account-issuer=https://milo-perf.invalid",
+        f"--service-account-key-file={credentials.service_account_key}",
+        "--v=0",
+        *artifact.arguments,
+    ]
+
+
+def manager_command(
+    artifact: Artifact,
+    port: int,
+    webhook_port: int,
+    kubeconfig: Path,
+    credentials: Credentials,
+    *,
+    host: str = ADDRESS,
+) -> list[str]:
+    """Return the command of Milo's controller-manager, whose infra cluster is Milo itself.
+
+    It always starts a server for webhooks, which needs a port and a certificate below `--cert-dir`.
+    """
+    return [
+        str(artifact.binary),
+        "controller-manager",
+        "--control-plane-scope=core",
+        "--leader-elect=false",
+        f"--kubeconfig={kubeconfig}",
+        f"--infra-cluster-kubeconfig={kubeconfig}",
+        f"--bind-address={host}",
+        f"--secure-port={port}",
+        f"--controller-runtime-webhook-port={webhook_port}",
+        f"--cert-dir={credentials.certificate.parent}",
+        f"--tls-cert-file={credentials.certificate}",
+        f"--tls-private-key-file={credentials.key}",
+        f"--client-ca-file={credentials.ca}",
+        "--authentication-skip-lookup",
+        f"--authorization-always-allow-paths={_OPEN_PATHS}",
+        "--v=0",
+        *artifact.manager_arguments,
+    ]
+
+
+def etcd_container(settings: ClusterSettings, image: str) -> Component:
     """Return an etcd of one member."""
-    argv = commands.etcd(
+    argv = etcd_command(
         Path("etcd"),
         Path("/data/etcd"),
         f"http://{_ANYWHERE}:{PORTS['etcd']}",
@@ -41,14 +127,14 @@ def etcd(settings: ClusterSettings, image: str) -> Component:
     )
 
 
-def server(
+def server_container(
     settings: ClusterSettings, image: str, artifact: Artifact, credentials: Credentials
 ) -> Component:
-    """Return an API server, which finds its etcd by name."""
+    """Return an API server, which finds its etcd by the name of the Service."""
     inside = credentials.inside(FOLDER)
-    argv = commands.server(artifact, PORTS["server"], _ETCD_URL, inside, _ANYWHERE)
-    ours = credentials
-    keys = (ours.ca, ours.certificate, ours.key, ours.service_account_key, ours.tokens)
+    argv = server_command(artifact, PORTS["server"], _ETCD_URL, inside, _ANYWHERE)
+    one = credentials
+    files = (one.ca, one.certificate, one.key, one.service_account_key, one.tokens)
     return Component(
         name="server",
         image=image,
@@ -58,18 +144,18 @@ def server(
         scheme="HTTPS",
         resources=settings.server,
         variables=artifact.variables,
-        secrets=_contents(keys),
+        secrets={path.name: path.read_bytes() for path in files},
     )
 
 
-def manager(
+def manager_container(
     settings: ClusterSettings, image: str, artifact: Artifact, credentials: Credentials
 ) -> Component:
-    """Return Milo's controller-manager, which finds its server by name."""
+    """Return Milo's controller-manager, which finds its server by the name of the Service."""
     inside = credentials.inside(FOLDER)
     kubeconfig = credentials.ca.with_name("manager.kubeconfig")
-    pki.kubeconfig(kubeconfig, _SERVER_URL, inside)
-    argv = commands.manager(
+    inside.write_manager_kubeconfig(kubeconfig, _SERVER_URL)
+    argv = manager_command(
         artifact,
         PORTS["manager"],
         _WEBHOOK_PORT,
@@ -77,8 +163,8 @@ def manager(
         inside,
         host=_ANYWHERE,
     )
-    ours = credentials
-    keys = (ours.ca, ours.certificate, ours.key, ours.manager_token, kubeconfig)
+    one = credentials
+    files = (one.ca, one.certificate, one.key, one.manager_token, kubeconfig)
     return Component(
         name="manager",
         image=image,
@@ -88,9 +174,5 @@ def manager(
         scheme="HTTPS",
         resources=settings.manager,
         variables=artifact.variables,
-        secrets=_contents(keys),
+        secrets={path.name: path.read_bytes() for path in files},
     )
-
-
-def _contents(paths: Sequence[Path]) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in paths}

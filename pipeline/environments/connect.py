@@ -1,10 +1,10 @@
-"""How a component in a cluster is reached from here: by a port of the node, or by port-forward."""
+"""Connect to a component in a cluster, by a port of the node or by `kubectl port-forward`."""
 
 import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,12 +16,19 @@ from pipeline.system.tls import ADDRESS
 COMPONENTS = ("server", "etcd", "manager")
 FIRST_NODE_PORT = 30081
 _FORWARDED = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) -> ")
-_FORWARD_S = 20.0
+_PORT_FORWARD_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceRef:
-    """A component in a cluster: the namespace and the name of its Pod, its arm, and its port."""
+    """A component in a cluster.
+
+    Attributes:
+        namespace: Namespace of the Pod and the Service.
+        arm: Arm of the build.
+        component: Name of the Pod and the Service.
+        port: Port of the container.
+    """
 
     namespace: str
     arm: Arm
@@ -31,10 +38,10 @@ class ServiceRef:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where a component answers.
+    """An open connection to a component.
 
     Attributes:
-        address: Host and port.
+        address: Host and port on this machine.
         exit_status: Function that returns how the port-forward ended; None while it is open.
     """
 
@@ -43,38 +50,38 @@ class Connection:
 
 
 class Connector(Protocol):
-    """What leads to the components of a namespace."""
+    """Opens connections to the components of a launch."""
 
     def node_ports(self, arm: Arm) -> Mapping[str, int]:
-        """Return the node port that each component of an arm is to have; nothing for none."""
+        """Return the node port that each component of an arm must have; empty for none."""
         ...
 
-    def open(self, stack: ExitStack, end: ServiceRef, out: Path) -> Connection:
-        """Return where a component answers, from now until the stack is closed.
+    def open(self, stack: ExitStack, service: ServiceRef, out: Path) -> Connection:
+        """Open a connection, which stays open until the stack is closed.
 
         Args:
-            stack: Closes the way.
-            end: The component, which is ready.
+            stack: Stack that closes the connection.
+            service: The component, which is ready.
             out: Folder for a log.
 
         Raises:
-            LaunchError: There is no way.
+            LaunchError: There is no connection.
         """
         ...
 
 
 def node_ports(arm: Arm) -> dict[str, int]:
-    """Return the node port of each component of an arm, in every kind cluster of ours."""
+    """Return the node port of each component of an arm; they are fixed in our kind clusters."""
     first = FIRST_NODE_PORT + list(Arm).index(arm) * len(COMPONENTS)
-    return {component: first + at for at, component in enumerate(COMPONENTS)}
+    return {component: first + index for index, component in enumerate(COMPONENTS)}
 
 
 @dataclass(frozen=True, slots=True)
 class NodePortConnector:
-    """Ports of loopback that lead to node ports, in the same order; see kind.py.
+    """Connects by loopback ports that are mapped to the node ports in the same order; see kind.py.
 
     Attributes:
-        first: Number of the first one.
+        first: First loopback port.
     """
 
     first: int
@@ -83,69 +90,67 @@ class NodePortConnector:
         """See `Connector.node_ports`."""
         return node_ports(arm)
 
-    def open(self, stack: ExitStack, end: ServiceRef, out: Path) -> Connection:
+    def open(self, stack: ExitStack, service: ServiceRef, out: Path) -> Connection:
         """See `Connector.open`."""
-        return Connection(
-            f"{ADDRESS}:{self.first + node_ports(end.arm)[end.component] - FIRST_NODE_PORT}"
-        )
+        offset = node_ports(service.arm)[service.component] - FIRST_NODE_PORT
+        return Connection(f"{ADDRESS}:{self.first + offset}")
 
 
 @dataclass(frozen=True, slots=True)
 class PortForwardConnector:
-    """`kubectl port-forward`, one for each component; all requests go through the cluster's API.
+    """Connects by one `kubectl port-forward` for each component, through the cluster's API.
 
     Attributes:
-        kubectl: The program.
-        kubeconfig: Its path, or empty for the usual one.
-        context: Name of a context in it, or empty for the current one.
+        kubectl: The program kubectl.
+        kubeconfig: Path of the kubeconfig; empty for the default one.
+        context: Name of a context in it; empty for the current one.
     """
 
     kubectl: Program
     kubeconfig: str = ""
     context: str = ""
-    _none: Mapping[str, int] = field(default_factory=dict)
 
     def node_ports(self, arm: Arm) -> Mapping[str, int]:
         """See `Connector.node_ports`."""
-        return self._none
+        return {}
 
-    def open(self, stack: ExitStack, end: ServiceRef, out: Path) -> Connection:
+    def open(self, stack: ExitStack, service: ServiceRef, out: Path) -> Connection:
         """See `Connector.open`."""
-        log = out / f"forward-{end.component}-{end.arm}.log"
-        service = stack.enter_context(
+        log = out / f"forward-{service.component}-{service.arm}.log"
+        process = stack.enter_context(
             processes.background(
-                self._argv(end),
-                name=f"the port-forward to {end.component} of the {end.arm}",
+                self._argv(service),
+                name=f"the port-forward to {service.component} of the {service.arm}",
                 output=log,
             )
         )
-        found: list[str] = []
+        ports: list[str] = []
 
         def is_open() -> bool:
             text = log.read_text(encoding="utf-8", errors="replace")
-            found[:] = _FORWARDED.findall(text)[:1]
-            return bool(found)
+            ports[:] = _FORWARDED.findall(text)[:1]
+            return bool(ports)
 
-        service.wait_ready(is_open, _FORWARD_S)
-        return Connection(f"{ADDRESS}:{found[0]}", service.exit_status)
+        process.wait_ready(is_open, _PORT_FORWARD_TIMEOUT_S)
+        return Connection(f"{ADDRESS}:{ports[0]}", process.exit_status)
 
-    def _argv(self, end: ServiceRef) -> list[str]:
+    def _argv(self, service: ServiceRef) -> list[str]:
         config = [f"--kubeconfig={Path(self.kubeconfig).expanduser()}"] if self.kubeconfig else []
         context = [f"--context={self.context}"] if self.context else []
         return [
             str(self.kubectl.path),
             *config,
             *context,
-            f"--namespace={end.namespace}",
+            f"--namespace={service.namespace}",
             "port-forward",
             f"--address={ADDRESS}",
-            f"pod/{end.component}",
-            f":{end.port}",
+            f"pod/{service.component}",
+            f":{service.port}",
         ]
 
 
-def until(condition: Callable[[], bool], timeout_s: float, pause_s: float = 0.2) -> bool:
-    """Return whether a condition came true within some seconds."""
+def wait_until(condition: Callable[[], bool], timeout_s: float, pause_s: float = 0.2) -> bool:
+    """Return True as soon as a condition is true, or False after the timeout."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
-"""Pack static programs into a container image, as an archive that every engine loads.
+"""Pack static programs into a container image, as an archive that every engine can load.
 
-The form is that of `docker save`: a layer, a configuration and a list, in one tar.  There is no
-base image, so nothing is fetched; see docs/decisions/0013-images-without-a-base.md.
+The format is that of `docker save`: a layer, a configuration and a list, in one tar file.  There
+is no base image, so nothing is fetched; see docs/decisions/0013-images-without-a-base.md.
 """
 
 import hashlib
@@ -20,19 +20,19 @@ from pipeline.system.errors import LaunchError
 from pipeline.system.lock import exclusive_lock
 
 REPOSITORY = "milo-perf.invalid"
-"""Where the images of an archive seem to be from: a name that no registry can have."""
+"""Repository of images that are only loaded, not pushed; no registry can have this name."""
 
 GENERATOR = "generator"
-"""Where a load pod has the program that applies the load."""
+"""Path of the load generator in a load pod, without the first slash."""
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-_INTERPRETER = 3  # the kind of a program header that names a dynamic loader
+_INTERPRETER = 3  # type of a program header that names a dynamic loader
 _USER = "65534:65534"
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image: its reference, and the archive that holds it."""
+    """An image: its reference, and the path of its archive."""
 
     reference: str
     archive: Path
@@ -41,17 +41,17 @@ class Image:
 def pack(
     name: str, programs: Mapping[str, Path], digest: str, repository: str = REPOSITORY
 ) -> Image:
-    """Return an image whose entry point is a program, from the cache where it is there.
+    """Return an image of static programs, from the cache if it is there.
 
     Args:
-        name: Of the image.
-        programs: By path in it, without the first slash; the first is the entry point.  All are
-            static, because there is no library beside them.
-        digest: `sha256:…` that tells them from others, which is the tag.
-        repository: What stands before the name in the reference.
+        name: Name of the image.
+        programs: Programs by path in the image, without the first slash; the first is the entry
+            point.
+        digest: Digest of the programs, `sha256:…`; its first digits are the tag.
+        repository: Repository of the reference.
 
     Raises:
-        LaunchError: A program is not static, or it cannot be read or packed.
+        LaunchError: A program is not static, or cannot be read or packed.
     """
     tag = digest.removeprefix("sha256:")[:16]
     reference = f"{repository}/{name}:{tag}"
@@ -61,9 +61,9 @@ def pack(
         for binary in programs.values():
             if not is_static(binary):
                 raise LaunchError(
-                    f"{binary} needs libraries of this machine, which an image does not have",
-                    hint="take one that is built with CGO_ENABLED=0, as releases of Go programs"
-                    " mostly are; a build may also be an image, as image:REF@sha256:…",
+                    f"{binary} is dynamically linked, and an image has no libraries",
+                    hint="build it with CGO_ENABLED=0, as most releases of Go programs are; or give"
+                    " an image instead of a program: image:REF@sha256:…",
                 )
         archive.parent.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(archive.with_suffix(".lock"), f"packing {name}"):
@@ -74,7 +74,7 @@ def pack(
     except OSError as error:
         raise LaunchError(
             f"{name} could not be packed into an image: {error.filename}: {error.strerror}",
-            hint="`milo-perf doctor` shows how much room the cache has, and where it is",
+            hint="`milo-perf doctor` shows where the cache is, and how much space is left",
         ) from error
     return Image(reference, archive)
 
@@ -82,34 +82,32 @@ def pack(
 def load_image(
     agent: Program, generator: Program, *sidecars: Program
 ) -> tuple[str, Mapping[str, Path], str]:
-    """Return name, programs and digest of the image of load pods.
+    """Return the name, programs and digest of the image of load pods.
 
     The agent has the path at which the k6-operator starts k6.
     """
     programs = {"bin/k6": agent, GENERATOR: generator}
     programs |= {sidecar_path(number): one for number, one in enumerate(sidecars)}
     digests = " ".join(one.digest for one in programs.values())
-    both = hashlib.sha256(digests.encode()).hexdigest()
-    return "load", {name: one.path for name, one in programs.items()}, f"sha256:{both}"
+    digest = hashlib.sha256(digests.encode()).hexdigest()
+    return "load", {name: one.path for name, one in programs.items()}, f"sha256:{digest}"
 
 
 def sidecar_path(number: int) -> str:
-    """Return where a load pod has a program that another needs beside it, without the slash."""
+    """Return the path of a sidecar in a load pod, without the first slash."""
     return f"sidecar-{number}"
 
 
 def is_static(binary: Path) -> bool:
-    """Return whether a program of Linux needs no dynamic loader.
+    """Return True if a program needs no dynamic loader.
 
     Raises:
-        LaunchError: It is no program of 64-bit Linux.
+        LaunchError: It is not a program for 64-bit Linux.
     """
     with binary.open("rb") as file:
         head = file.read(64)
         if len(head) < 64 or head[:6] != b"\x7fELF\x02\x01":
-            raise LaunchError(
-                f"{binary} is not a program of 64-bit Linux, which is what an image holds"
-            )
+            raise LaunchError(f"{binary} is not a program for 64-bit Linux, which an image needs")
         (table,) = struct.unpack_from("<Q", head, 32)
         size, count = struct.unpack_from("<HH", head, 54)
         file.seek(table)
@@ -138,11 +136,11 @@ def _write(path: Path, reference: str, programs: Mapping[str, Path]) -> None:
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
             "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "milo-perf"}],
         }
-        said = json.dumps(config, sort_keys=True).encode()
-        config_name = f"{hashlib.sha256(said).hexdigest()}.json"
+        content = json.dumps(config, sort_keys=True).encode()
+        config_name = f"{hashlib.sha256(content).hexdigest()}.json"
         entries = [{"Config": config_name, "RepoTags": [reference], "Layers": [f"{digest}.tar"]}]
         with tarfile.open(path, "w") as tar:
-            _add(tar, config_name, said)
+            _add(tar, config_name, content)
             tar.add(layer, f"{digest}.tar", filter=_plain)
             _add(tar, "manifest.json", json.dumps(entries).encode())
     finally:

@@ -62,7 +62,7 @@ class ClusterPods:
             ClusterError: The request was refused.
         """
         namespace = namespace or LaunchNamespace(self.api, self.spec.namespace, self.spec.run)
-        namespace.create(manifests.namespace(self.spec, [PORT], is_one_of_run=True))
+        namespace.create(manifests.namespace(self.spec, [PORT], is_open_to_run=True))
 
     def run(self, work: PodWork, out: Path, check: Callable[[], None]) -> tuple[PodResult, ...]:
         """See `LoadPods.run`."""

@@ -1,4 +1,4 @@
-"""Subjects as processes of this machine: etcd and servers of their own, on loopback only."""
+"""Start subjects as processes of this machine, each with its own etcd, on loopback only."""
 
 import re
 import shutil
@@ -11,7 +11,8 @@ from typing import ClassVar, Literal
 
 from pydantic import PositiveFloat
 
-from pipeline.environments import bootstrap, commands, pki
+from pipeline.environments import bootstrap, components
+from pipeline.environments.credentials import Credentials, create_credentials
 from pipeline.model.health import Check
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.subject import Arm, Product
@@ -22,7 +23,7 @@ from pipeline.system.log import log
 from pipeline.system.private_folder import private_folder
 
 _GRACE_S = 1.0
-"""Seconds that the programs of a launch have to end: what they would still write is thrown away."""
+"""Seconds until the programs of a launch are killed; what they would still write is not needed."""
 
 _UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag:? .*?(--?[A-Za-z][\w-]*)")
 
@@ -70,7 +71,7 @@ class LocalSettings(Settings):
         yield self.environment(programs["etcd"])
 
     def environment(self, etcd: Program) -> "LocalEnvironment":
-        """Return what launches subjects, each with an etcd of its own."""
+        """Return the environment; each subject gets its own etcd."""
         return LocalEnvironment(self, etcd)
 
 
@@ -93,30 +94,30 @@ class LocalEnvironment:
         for artifact in artifacts.values():
             if artifact.image:
                 raise ConfigError(
-                    f"`{artifact.subject.spec}` is a container image, and no process here",
+                    f"`{artifact.subject.spec}` is a container image, which cannot be a process",
                     hint='say --environment kind, or a file with kind = "remote"',
                 )
+        ready_s = self.settings.ready_s
         out = out.absolute()  # a server runs in its own folder
         with private_folder(out) as private, processes.stop_together(_GRACE_S) as stack:
-            launch = _Launch(self, stack, pki.create(private / "pki"), private, out)
-            stores = launch.up({arm: partial(launch.store, arm) for arm in artifacts}, "/health")
-            servers = launch.up(
+            credentials = create_credentials(private / "pki")
+            token = credentials.admin_token.read_text()
+            launch = _LocalLaunch(self, stack, credentials, private, out)
+            stores = launch.start({arm: partial(launch.etcd, arm) for arm in artifacts}, "/health")
+            servers = launch.start(
                 {
                     arm: partial(launch.server, arm, artifact, stores[arm].url)
                     for arm, artifact in artifacts.items()
                 },
                 "/readyz",
             )
-            token = launch.credentials.admin_token.read_text()
             targets = {
-                arm: _target({"server": servers[arm], "etcd": stores[arm]}, launch.credentials)
+                arm: _target({"server": servers[arm], "etcd": stores[arm]}, credentials)
                 for arm in artifacts
             }
             for arm, artifact in artifacts.items():
-                if artifact.product is Product.MILO:
-                    bootstrap.definitions(targets[arm], token, str(arm), self.settings.ready_s)
-                bootstrap.authorise(targets[arm], token, pki.LOAD_GROUP)
-            managers = launch.up(
+                bootstrap.prepare_server(targets[arm], token, artifact.product, str(arm), ready_s)
+            managers = launch.start(
                 {
                     arm: partial(launch.manager, arm, artifact, servers[arm].url)
                     for arm, artifact in artifacts.items()
@@ -124,52 +125,54 @@ class LocalEnvironment:
                 },
                 "/healthz",
             )
-            for arm, up in managers.items():
-                components = {"server": servers[arm], "manager": up, "etcd": stores[arm]}
-                targets[arm] = _target(components, launch.credentials)
-            bootstrap.projects(targets, token, self.settings.ready_s)
+            for arm, manager in managers.items():
+                parts = {"server": servers[arm], "manager": manager, "etcd": stores[arm]}
+                targets[arm] = _target(parts, credentials)
+            bootstrap.create_first_projects(targets, token, ready_s)
             yield targets
 
 
 @dataclass(frozen=True, slots=True)
-class _Up:
-    """A service and the base URL at which it answers."""
+class _RunningComponent:
+    """A process and the base URL at which it answers."""
 
     service: processes.Service
     url: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Launch:
-    """One launch: what it starts is stopped by its stack."""
+class _LocalLaunch:
+    """One launch: its stack stops every process that it starts."""
 
     environment: LocalEnvironment
     stack: ExitStack
-    credentials: pki.Credentials
+    credentials: Credentials
     private: Path
     out: Path
 
-    def store(self, arm: Arm) -> _Up:
+    def etcd(self, arm: Arm) -> _RunningComponent:
         client, peer = (f"http://{tls.ADDRESS}:{port}" for port in tls.free_ports(2))
         data = self.private / f"etcd-{arm}"
         shutil.rmtree(data, ignore_errors=True)
-        argv = commands.etcd(self.environment.etcd.path, data, client, peer)
-        return _Up(self._start(argv, "etcd", arm, {}), client)
+        argv = components.etcd_command(self.environment.etcd.path, data, client, peer)
+        return _RunningComponent(self._start(argv, "etcd", arm, {}), client)
 
-    def server(self, arm: Arm, artifact: Artifact, etcd_url: str) -> _Up:
+    def server(self, arm: Arm, artifact: Artifact, etcd_url: str) -> _RunningComponent:
         (port,) = tls.free_ports(1)
-        argv = commands.server(artifact, port, etcd_url, self.credentials)
-        url = f"https://{tls.ADDRESS}:{port}"
-        return _Up(self._start(argv, "server", arm, artifact.variables), url)
+        argv = components.server_command(artifact, port, etcd_url, self.credentials)
+        service = self._start(argv, "server", arm, artifact.variables)
+        return _RunningComponent(service, f"https://{tls.ADDRESS}:{port}")
 
-    def manager(self, arm: Arm, artifact: Artifact, server_url: str) -> _Up:
+    def manager(self, arm: Arm, artifact: Artifact, server_url: str) -> _RunningComponent:
         port, webhook_port = tls.free_ports(2)
         path = self.private / "pki" / f"manager-{arm}.kubeconfig"
         path.unlink(missing_ok=True)
-        kubeconfig = pki.kubeconfig(path, server_url, self.credentials)
-        argv = commands.manager(artifact, port, webhook_port, kubeconfig, self.credentials)
-        url = f"https://{tls.ADDRESS}:{port}"
-        return _Up(self._start(argv, "manager", arm, artifact.variables), url)
+        kubeconfig = self.credentials.write_manager_kubeconfig(path, server_url)
+        argv = components.manager_command(
+            artifact, port, webhook_port, kubeconfig, self.credentials
+        )
+        service = self._start(argv, "manager", arm, artifact.variables)
+        return _RunningComponent(service, f"https://{tls.ADDRESS}:{port}")
 
     def _start(
         self, argv: Sequence[str], component: str, arm: Arm, variables: Mapping[str, str]
@@ -184,35 +187,39 @@ class _Launch:
             )
         )
 
-    def up(self, starts: Mapping[Arm, Callable[[], _Up]], path: str) -> dict[Arm, _Up]:
-        """Start all, then wait for all; where another program took a port meanwhile, start anew."""
-        up = {arm: start() for arm, start in starts.items()}
+    def start(
+        self, starts: Mapping[Arm, Callable[[], _RunningComponent]], path: str
+    ) -> dict[Arm, _RunningComponent]:
+        """Start all, then wait for all; start one again if another program took its port."""
+        running = {arm: start() for arm, start in starts.items()}
         for arm in starts:
             for left in reversed(range(tls.MAX_STARTS)):
-                one = up[arm]
+                one = running[arm]
                 ca_file = self.credentials.ca if one.url.startswith("https:") else None
                 ready = partial(http_client.answers, f"{one.url}{path}", ca_file=ca_file)
                 try:
                     one.service.wait_ready(ready, self.environment.settings.ready_s)
                 except processes.CommandError as error:
-                    said = processes.log_tail(one.service.output)
-                    if flag := _UNKNOWN_FLAG.search(said):
+                    tail = processes.log_tail(one.service.output)
+                    if flag := _UNKNOWN_FLAG.search(tail):
                         raise LaunchError(
                             f"{one.service.name} does not know the flag `{flag[1]}`",
                             hint="this version of Milo does not have it: leave it out of the spec",
                         ) from error
-                    if not (left and error.status and tls.ADDRESS_IN_USE in said):
+                    if not (left and error.status and tls.ADDRESS_IN_USE in tail):
                         raise
-                    log.info("%s: its port was taken meanwhile; trying another", one.service.name)
-                    up[arm] = starts[arm]()
+                    log.info(
+                        "%s: another program took its port; trying another port", one.service.name
+                    )
+                    running[arm] = starts[arm]()
                 else:
                     break
-        return up
+        return running
 
 
-def _target(components: Mapping[str, _Up], credentials: pki.Credentials) -> Target:
+def _target(parts: Mapping[str, _RunningComponent], credentials: Credentials) -> Target:
     def check() -> None:
-        for one in components.values():
+        for one in parts.values():
             if status := one.service.exit_status():
                 raise SubjectDiedError(
                     f"{one.service.name} {status} while it was measured",
@@ -220,12 +227,12 @@ def _target(components: Mapping[str, _Up], credentials: pki.Credentials) -> Targ
                 )
 
     return Target(
-        url=components["server"].url,
+        url=parts["server"].url,
         ca_file=credentials.ca,
         token_file=credentials.load_token,
         admin_token_file=credentials.admin_token,
-        processes={name: one.service.pid for name, one in components.items()},
-        metrics={name: f"{one.url}/metrics" for name, one in components.items()},
-        etcd_url=components["etcd"].url,
+        processes={name: one.service.pid for name, one in parts.items()},
+        metrics={name: f"{one.url}/metrics" for name, one in parts.items()},
+        etcd_url=parts["etcd"].url,
         check=check,
     )

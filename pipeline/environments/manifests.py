@@ -1,4 +1,4 @@
-"""What is applied to a cluster: the templates of `deploy/`, filled in."""
+"""Render the manifests of `deploy/`, which are applied to a cluster."""
 
 import base64
 import math
@@ -22,25 +22,25 @@ RUN = "milo-perf/run"
 EXPIRES = "milo-perf/expires"
 OURS = "milo-perf"
 FOLDER = Path("/files")
-"""Where a container sees its keys and tokens."""
+"""Folder of a container with its keys and tokens."""
 
 _MEMORY_SHARE = 0.9
-"""Of the limit, GOMEMLIMIT: Go collects harder before the kernel kills."""
+"""GOMEMLIMIT as a share of the memory limit, so that Go collects harder before an OOM kill."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamespaceSpec:
-    """The namespace of one build in one launch.
+    """The namespace of a build, or of load pods, in one launch.
 
     Attributes:
-        namespace: Its name.
+        namespace: Name of the namespace.
         run: Id of the run.
-        arm: Of the build.
-        expires_s: Unix time after which anybody may delete it.
-        settings: Of the environment.
-        node: Name of the node that its Pods are put on, or empty for the scheduler's choice.
-        node_ports: By component, the port of every node that leads to it; empty for none.
-        pull_secret: Data of the Secret with which images are pulled, or empty.
+        arm: Arm of the build, or `load`.
+        expires_s: Unix time after which a sweep may delete it.
+        settings: Settings of the environment.
+        node: Name of the node for its Pods; empty to leave it to the scheduler.
+        node_ports: Node port by component; empty for none.
+        pull_secret: Data of the Secret for pulling images; empty for none.
     """
 
     namespace: str
@@ -54,8 +54,12 @@ class NamespaceSpec:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What everything in it is found by."""
+        """Labels of every object in the namespace."""
         return {MANAGED: OURS, RUN: self.run, "milo-perf/arm": self.arm}
+
+    def host(self, component: str) -> str:
+        """Return the host name of a component's Service, for all namespaces of the cluster."""
+        return f"{component}.{self.namespace}.svc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +68,15 @@ class Component:
 
     Attributes:
         name: `server`, `manager` or `etcd`.
-        image: Reference of its image, whose entry point is the program.
-        args: Of the program.
-        port: At which it answers.
-        ready_path: Answered with 200 once it is ready.
+        image: Reference of the image, whose entry point is the program.
+        args: Arguments of the program.
+        port: Port of the container.
+        ready_path: Path of the readiness probe.
         scheme: `HTTP` or `HTTPS`.
-        resources: What it gets.
-        variables: Of its environment, added to those that the resources set.
-        secrets: Content of its keys and tokens by name of the file.
-        data: Folder that must be writable and empty at first, or empty for none.
+        resources: Resources of the container.
+        variables: Environment variables, besides those for Go's limits.
+        secrets: Content of keys and tokens, by file name.
+        data: Folder of the data volume; empty for none.
     """
 
     name: str
@@ -88,42 +92,45 @@ class Component:
 
 
 def namespace(
-    place: NamespaceSpec, open_ports: Sequence[int], *, is_one_of_run: bool = False
+    spec: NamespaceSpec, open_ports: Sequence[int], *, is_open_to_run: bool = False
 ) -> list[Manifest]:
-    """Return a namespace with its account, its network policy and its pull secret.
+    """Return a namespace with its service account, network policy and pull secret.
 
     Args:
-        place: What it is of.
-        open_ports: Of containers, which may be spoken to from outside of it.
-        is_one_of_run: Whether it and all others of the run may speak with each other.
+        spec: Spec of the namespace.
+        open_ports: Container ports that accept connections from outside the namespace.
+        is_open_to_run: True to allow connections from the other namespaces of the run.
     """
-    return _rendered(
+    return _render(
         "namespace.yaml.j2",
-        namespace=place.namespace,
-        labels=place.labels,
-        annotations={EXPIRES: str(place.expires_s)},
+        namespace=spec.namespace,
+        labels=spec.labels,
+        annotations={EXPIRES: str(spec.expires_s)},
         open_ports=list(open_ports),
-        run={RUN: place.run} if is_one_of_run else {},
-        pull_secret=dict(place.pull_secret),
+        run={RUN: spec.run} if is_open_to_run else {},
+        pull_secret=dict(spec.pull_secret),
     )
 
 
-def component(place: NamespaceSpec, one: Component) -> list[Manifest]:
-    """Return what one component is made of."""
-    settings = place.settings
+def component(spec: NamespaceSpec, one: Component) -> list[Manifest]:
+    """Return the Pod, Service and other objects of one component."""
+    settings = spec.settings
     selector = dict(settings.node_selector)
-    if place.node:
-        selector["kubernetes.io/hostname"] = place.node
-    return _rendered(
+    if spec.node:
+        selector["kubernetes.io/hostname"] = spec.node
+    return _render(
         "component.yaml.j2",
         name=one.name,
-        namespace=place.namespace,
-        labels=place.labels,
+        namespace=spec.namespace,
+        labels=spec.labels,
         image=one.image,
         args=list(one.args),
-        env=[{"name": k, "value": v} for k, v in {**_go(one.resources), **one.variables}.items()],
+        env=[
+            {"name": k, "value": v}
+            for k, v in {**_go_limits(one.resources), **one.variables}.items()
+        ],
         port=one.port,
-        node_port=place.node_ports.get(one.name, 0),
+        node_port=spec.node_ports.get(one.name, 0),
         ready_path=one.ready_path,
         scheme=one.scheme,
         ready_s=math.ceil(settings.ready_s),
@@ -135,7 +142,7 @@ def component(place: NamespaceSpec, one: Component) -> list[Manifest]:
         storage_gib=settings.storage_gib,
         node_selector=selector,
         tolerations=[t.model_dump(exclude_defaults=True) for t in settings.tolerations],
-        pull_secret=bool(place.pull_secret),
+        pull_secret=bool(spec.pull_secret),
     )
 
 
@@ -144,15 +151,15 @@ class LoadSpec:
     """The pods of one load.
 
     Attributes:
-        name: Of all that is applied for it.
+        name: Name of every object of the load.
         image: Reference of the image with the load agent and the load generator.
-        pods: How many there are.
-        by_operator: Whether the k6-operator makes them.
-        script: Name of the file that is run.
-        files: That anybody may read, by path below `FILES_IN_POD`.
-        secrets: By path below `SECRETS_IN_POD`.
-        variables: Of the environment.
-        port: At which a pod answers.
+        pods: Number of pods.
+        by_operator: True if the k6-operator creates the pods.
+        script: Name of the script.
+        files: Content of public files, by path below `FILES_IN_POD`.
+        secrets: Content of secret files, by path below `SECRETS_IN_POD`.
+        variables: Environment variables.
+        port: Port of the load agent.
     """
 
     name: str
@@ -167,19 +174,19 @@ class LoadSpec:
 
 
 LOAD = "milo-perf/load"
-"""Label of the pods of one load, with its name."""
+"""Label of the pods of one load; its value is the name of the load."""
 
 
-def load(place: NamespaceSpec, one: LoadSpec) -> list[Manifest]:
-    """Return what the pods of one load are made of."""
-    settings = place.settings
+def load(spec: NamespaceSpec, one: LoadSpec) -> list[Manifest]:
+    """Return the objects of one load: files, secrets, and a Job or a TestRun."""
+    settings = spec.settings
     resources = settings.load.resources
-    variables = {**_go(resources), **one.variables}
-    return _rendered(
+    variables = {**_go_limits(resources), **one.variables}
+    return _render(
         "load.yaml.j2",
         name=one.name,
-        namespace=place.namespace,
-        labels=place.labels,
+        namespace=spec.namespace,
+        labels=spec.labels,
         pod_labels={LOAD: one.name},
         image=one.image,
         pods=one.pods,
@@ -200,12 +207,12 @@ def load(place: NamespaceSpec, one: LoadSpec) -> list[Manifest]:
         },
         node_selector=dict(settings.load.node_selector or settings.node_selector),
         tolerations=[t.model_dump(exclude_defaults=True) for t in settings.tolerations],
-        pull_secret=bool(place.pull_secret),
+        pull_secret=bool(spec.pull_secret),
     )
 
 
 def _key(path: str) -> str:
-    """Return the key of a file in a ConfigMap, which has no folders."""
+    """Return the key of a file in a ConfigMap, whose keys have no slashes."""
     return path.replace("/", "__")
 
 
@@ -214,11 +221,11 @@ def _encoded(content: bytes) -> str:
 
 
 def quantities(resources: Resources) -> dict[str, str]:
-    """Return resources as Kubernetes writes them."""
-    found = {"memory": f"{resources.memory_mib}Mi"}
+    """Return resources as quantities of Kubernetes."""
+    amounts = {"memory": f"{resources.memory_mib}Mi"}
     if resources.cpu is not None:
-        found["cpu"] = f"{round(resources.cpu * 1000)}m"
-    return found
+        amounts["cpu"] = f"{round(resources.cpu * 1000)}m"
+    return amounts
 
 
 def rules(names: Sequence[str]) -> list[Manifest]:
@@ -230,15 +237,15 @@ def rules(names: Sequence[str]) -> list[Manifest]:
     return [rule for role in roles for rule in role["rules"]]
 
 
-def _go(resources: Resources) -> dict[str, str]:
-    """Return what fixes how Go uses what it gets, whatever the node is."""
-    found = {"GOMEMLIMIT": f"{math.floor(_MEMORY_SHARE * resources.memory_mib)}MiB"}
+def _go_limits(resources: Resources) -> dict[str, str]:
+    """Return the variables that fix Go's limits, independently of the node."""
+    variables = {"GOMEMLIMIT": f"{math.floor(_MEMORY_SHARE * resources.memory_mib)}MiB"}
     if resources.cpu is not None:
-        found["GOMAXPROCS"] = str(math.ceil(resources.cpu))
-    return found
+        variables["GOMAXPROCS"] = str(math.ceil(resources.cpu))
+    return variables
 
 
-def _rendered(template: str, **values: object) -> list[Manifest]:
+def _render(template: str, **values: object) -> list[Manifest]:
     import yaml
 
     text = _templates().get_template(template).render(**values)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.environments.api import Api, ClusterError, namespace_path
-from pipeline.environments.connect import until
+from pipeline.environments.connect import wait_until
 from pipeline.environments.manifests import RUN
 from pipeline.system.log import log
 
@@ -114,7 +114,7 @@ def _wait_gone(left: list[LaunchNamespace], timeout_s: float) -> None:
 
     why = f"it is not gone after {timeout_s:g} s"
     try:
-        until(are_gone, timeout_s, pause_s=0.5)
+        wait_until(are_gone, timeout_s, pause_s=0.5)
     except ClusterError as error:
         why = str(error)
     for one in left:

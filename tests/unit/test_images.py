@@ -73,7 +73,7 @@ def test_an_archive_is_made_once(tmp_path: Path) -> None:
 
 def test_a_program_that_needs_libraries_is_refused(tmp_path: Path) -> None:
     binary = program(tmp_path / "x", interpreter=True)
-    with pytest.raises(LaunchError, match="needs libraries") as caught:
+    with pytest.raises(LaunchError, match="is dynamically linked") as caught:
         images.pack("milo", {"milo": binary}, digest(binary))
     assert "CGO_ENABLED=0" in caught.value.hint
 
@@ -85,7 +85,7 @@ def test_a_real_program_of_this_machine_is_told_by_its_loader() -> None:
 @pytest.mark.parametrize("content", [b"", b"#!/bin/sh\n", b"\x7fELF\x01" + bytes(80)])
 def test_what_is_no_program_of_linux_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
-    with pytest.raises(LaunchError, match="is not a program of 64-bit Linux"):
+    with pytest.raises(LaunchError, match="is not a program for 64-bit Linux"):
         images.pack("milo", {"milo": tmp_path / "x"}, "sha256:00")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.environments import pki
+from pipeline.environments.credentials import Credentials, create_credentials
 from pipeline.system import http_client
 from pipeline.system.errors import LoadError, NetworkError, StorageError
 from tests.loopback import NOWHERE, Request, answering
@@ -76,7 +76,7 @@ def test_a_silent_stream_is_stopped_at_once(tmp_path: Path, *, secure: bool) -> 
         request.wfile.write(b"4\r\none\n\r\n")
         free.wait(20)
 
-    credentials = pki.create(tmp_path / "pki")
+    credentials = create_credentials(tmp_path / "pki")
     with answering(stream, wrap=_tls(credentials) if secure else None) as url:
         connection = http_client.ServerConnection(url, ca_file=credentials.ca)
         assert connection.begin("/") == 200
@@ -94,7 +94,7 @@ def test_a_silent_stream_is_stopped_at_once(tmp_path: Path, *, secure: bool) -> 
         connection.close()
 
 
-def _tls(credentials: pki.Credentials) -> Callable[[ThreadingHTTPServer], None]:
+def _tls(credentials: Credentials) -> Callable[[ThreadingHTTPServer], None]:
     def wrap(server: ThreadingHTTPServer) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(credentials.certificate, credentials.key)

@@ -4,11 +4,11 @@ import ssl
 import stat
 from pathlib import Path
 
-from pipeline.environments import pki
+from pipeline.environments.credentials import create_credentials
 
 
 def test_every_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
-    pki.create(tmp_path / "pki")
+    create_credentials(tmp_path / "pki")
 
     assert stat.S_IMODE((tmp_path / "pki").stat().st_mode) == 0o700
     modes = {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "pki").iterdir()}
@@ -16,7 +16,7 @@ def test_every_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
 
 
 def test_a_client_that_trusts_the_authority_trusts_the_server(tmp_path: Path) -> None:
-    made = pki.create(tmp_path / "pki")
+    made = create_credentials(tmp_path / "pki")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(made.certificate, made.key)
     client = ssl.create_default_context(cafile=str(made.ca))
@@ -35,7 +35,7 @@ def test_a_client_that_trusts_the_authority_trusts_the_server(tmp_path: Path) ->
 
 
 def test_the_load_has_a_token_that_is_not_an_administrators(tmp_path: Path) -> None:
-    made = pki.create(tmp_path / "pki")
+    made = create_credentials(tmp_path / "pki")
     lines = [line.split(",") for line in made.tokens.read_text().splitlines()]
     users = {token: group for token, _, _, group in lines}
 
