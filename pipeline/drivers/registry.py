@@ -9,7 +9,10 @@ from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6.settings import K6
 from pipeline.model.ports import Driver, DriverSettings, Program
 
-DRIVER_SETTINGS: Mapping[str, type[BaseModel]] = {"k6": K6, "clusterloader2": ClusterLoader2}
+DRIVER_SETTINGS: Mapping[str, type[BaseModel]] = {
+    "k6": K6,
+    "clusterloader2": ClusterLoader2,
+}
 """Settings of each driver, by the `kind` that a suite names."""
 
 if TYPE_CHECKING:  # so the pipeline uses only members that the protocol names

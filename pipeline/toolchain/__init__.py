@@ -1,13 +1,13 @@
 """Get what a run needs: subjects and programs, built or found, and facts of this machine."""
 
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping
 
 from pipeline.model.ports import Program
 from pipeline.model.results import Machine
 from pipeline.toolchain.machine import headroom, read_machine
 from pipeline.toolchain.milo import BASELINE_BINARY, BINARY, shares_etcd_connections
 from pipeline.toolchain.programs import (
+    PROGRAMS,
     clusterloader2,
     etcd,
     expander,
@@ -22,21 +22,6 @@ from pipeline.toolchain.programs import (
 )
 from pipeline.toolchain.reference import FAULTS, build_reference
 from pipeline.toolchain.subjects import artifact, check, pin
-
-PROGRAMS: Mapping[str, Callable[[], Program]] = MappingProxyType(
-    {
-        "etcd": etcd,
-        "k6": k6,
-        "clusterloader2": clusterloader2,
-        "expand": expander,
-        "gateway": gateway,
-        "prometheus": prometheus,
-        "load-agent": load_agent,
-        "kind": kind,
-        "kubectl": kubectl,
-    }
-)
-"""Functions that find or build each program, by its name."""
 
 
 def programs_of(names: Iterable[str]) -> dict[str, Program]:

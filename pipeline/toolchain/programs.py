@@ -12,8 +12,9 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from pipeline.model.ports import Program
 from pipeline.model.results import Tool
@@ -347,6 +348,22 @@ def first_builds(names: Iterable[str], product: Product) -> list[str]:
     if local_go is None and (version := go.pinned_version()):
         sentences.append(f"it fetches Go {version} (70 MB), as there is no Go that will do")
     return sentences
+
+
+PROGRAMS: Mapping[str, Callable[[], Program]] = MappingProxyType(
+    {
+        "etcd": etcd,
+        "k6": k6,
+        "clusterloader2": clusterloader2,
+        "expand": expander,
+        "gateway": gateway,
+        "prometheus": prometheus,
+        "load-agent": load_agent,
+        "kind": kind,
+        "kubectl": kubectl,
+    }
+)
+"""Functions that find or build each program, by its name."""
 
 
 def _required(name: str, package: str, cost: str) -> Recipe:
