@@ -1,4 +1,4 @@
-"""Which regressions somebody has accepted, and what a run says because of it."""
+"""The publication of a run, with the regressions that have been accepted."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,14 +19,14 @@ def publication_of(
     *,
     today: date,
 ) -> Publication:
-    """Return what is published of a report.
+    """Return the publication of a report.
 
     Args:
-        key: See `Publication`.
-        origin: Of the run.
-        report: Judged by us, of numbers that may be anybody's.
-        acceptances: Of regressions; the first that covers one counts.
-        today: UTC; an acceptance counts until the end of its last day.
+        key: Key of the benchmark; see `Publication`.
+        origin: Origin of the run.
+        report: Report that we judged, of numbers from an untrusted artifact.
+        acceptances: Accepted regressions; the first that covers a regression counts.
+        today: Date in UTC; an acceptance counts until the end of its last day.
     """
     accepted: dict[str, Acceptance] = {}
     expired: dict[Acceptance, None] = {}
@@ -38,12 +38,18 @@ def publication_of(
             accepted[finding.comparison.key] = valid[0]
         else:
             expired |= dict.fromkeys(covering)
-    found = Publication(key, Outcome.PASSED, origin, report, accepted=accepted)
-    return replace(found, outcome=_outcome(report, accepted), expired=tuple(expired))
+    return Publication(
+        key,
+        _outcome(report, accepted),
+        origin,
+        report,
+        accepted=accepted,
+        expired=tuple(expired),
+    )
 
 
 def broken_publication(key: str, origin: Origin, reason: str) -> Publication:
-    """Return what is published where there are no numbers to judge."""
+    """Return the publication of a run without numbers to judge."""
     return Publication(key, Outcome.BROKEN, origin, reason=reason)
 
 

@@ -7,7 +7,7 @@ import math
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TypeAlias
 
 from pipeline.judge import scale
 from pipeline.judge.stats.proportions import ProportionDifference, proportion_difference
@@ -19,32 +19,6 @@ _DIGITS = 12  # of a difference; digits beyond are the rounding of doubles, not 
 
 Counted = tuple[float, float]
 """(events, possible events) of one trial."""
-
-
-class Evidence(Protocol):
-    """An estimate of how much worse the candidate is."""
-
-    @property
-    def mean(self) -> float:
-        """Return the estimate."""
-
-    @property
-    def standard_error(self) -> float:
-        """Return the standard error of the estimate."""
-
-    @property
-    def degrees_of_freedom(self) -> float:
-        """Return the degrees of freedom of the standard error."""
-
-    @property
-    def fixed_variance(self) -> float:
-        """Return the part of the squared error that more values do not shrink."""
-
-    def interval(self, confidence: float) -> tuple[float, float]:
-        """Return (low, high) at a two-sided confidence level."""
-
-    def p_above_zero(self) -> float:
-        """Return the one-sided p value of "the candidate is not worse"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +68,10 @@ class OneSided:
     def p_above_zero(self) -> float:
         """Return the one-sided p value of "the candidate is not worse"; 1 if it is unknown."""
         return self.estimate.p_above_zero() if self.is_least else 1.0
+
+
+Evidence: TypeAlias = Estimate | OneSided | ProportionDifference
+"""An estimate of how much worse the candidate is; all three have the same members."""
 
 
 def of_pairs(metric: Metric, before: Sequence[float], after: Sequence[float]) -> Estimate:

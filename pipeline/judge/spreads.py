@@ -21,7 +21,7 @@ from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Report, Verdict
 from pipeline.model.results import ResultSet
 from pipeline.model.spreads import (
-    MOST_VARIANCE,
+    MAX_VARIANCE,
     Conditions,
     PairSpread,
     RunSpreads,
@@ -102,7 +102,7 @@ def pair_spreads(results: ResultSet) -> dict[str, PairSpread]:
         estimate = evidence.of_pairs(pairs.metric, pairs.before, pairs.after)
         number = len(pairs.before)
         variance = number * estimate.standard_error * estimate.standard_error
-        if variance < MOST_VARIANCE:
+        if variance < MAX_VARIANCE:
             found[key] = PairSpread(variance, number - 1)
     return found
 

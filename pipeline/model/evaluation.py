@@ -1,4 +1,4 @@
-"""What an evaluation of load drivers measured."""
+"""The results of an evaluation of load drivers."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,18 +14,18 @@ class WorkloadAttempt:
     Attributes:
         workload: Name of the workload, the same for both drivers.
         driver: Kind of the driver, such as `k6`.
-        repetition: From 0; each is a launch of its own.
-        wall_s: From when the driver was asked until it had answered, in seconds.
-        start_s: Of these, until the load began: start of the tool, set-up, first touch.
-        span_s: How long the load lasted.
-        requests: That the server counted during the load.
-        cpu_s: CPU seconds of the tool and its helpers, in all.
-        memory: Most memory that they had at once, in bytes.
-        artifact: Size of what they left, compressed or not, in bytes.
-        files: Number of files that they left.
-        readings: Number of different readings that the driver itself gave.
-        values: Metrics of the workload by name, in their base units.
-        invalid: Why the load does not count.
+        repetition: Number of the repetition, from 0; each has its own launch.
+        wall_s: Duration of the driver's call in seconds.
+        start_s: Part of it before the load began: start of the tool, set-up, first requests.
+        span_s: Duration of the load in seconds.
+        requests: Number of requests that the server counted during the load.
+        cpu_s: CPU time of the tool and its helpers in seconds.
+        memory: Peak memory of them in bytes.
+        artifact: Size of their output files in bytes.
+        files: Number of their output files.
+        readings: Number of different readings from the driver itself.
+        values: Metrics of the workload by name, in base units.
+        invalid: Reasons why the load does not count.
     """
 
     workload: str
@@ -46,17 +46,17 @@ class WorkloadAttempt:
 
 @dataclass(frozen=True, slots=True)
 class LoadLevel:
-    """One size of a load, applied once by one driver, to find the largest that it holds.
+    """One level of a load, applied once by one driver, to find the largest that it can apply.
 
     Attributes:
         driver: Kind of the driver.
-        asked: Objects per second, or objects in all.
-        what: `rate` or `objects`.
+        asked: Objects per second, or number of objects.
+        what: Meaning of `asked`: `rate` or `objects`.
         requests_rate: Requests per second that the server counted.
-        span_s: How long the load lasted.
-        cpu_share: Of the machine's processors, that the tool used.
-        memory: Most memory that it had at once, in bytes.
-        invalid: Why it does not count; empty where the driver held it.
+        span_s: Duration of the load in seconds.
+        cpu_share: Share of the machine's processors that the tool used.
+        memory: Peak memory of the tool in bytes.
+        invalid: Reasons why it does not count; empty if the driver applied it.
     """
 
     driver: str
@@ -71,14 +71,14 @@ class LoadLevel:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSource:
-    """What a workload is written in.
+    """The size of a workload's source.
 
     Attributes:
-        workload: Its name.
+        workload: Name of the workload.
         driver: Kind of the driver.
-        files: Number of files that are only its own, and of those that it shares.
-        lines: Lines of its own that are neither empty nor a comment, and shared ones.
-        words: Words in these.
+        files: Number of its own files, and of shared files.
+        lines: Number of its own lines of code, and of shared lines.
+        words: Number of words in them.
     """
 
     workload: str
@@ -90,14 +90,14 @@ class WorkloadSource:
 
 @dataclass(frozen=True, slots=True)
 class FaultDetection:
-    """A known fault, and the metrics of each driver's workloads that turned red.
+    """The metrics of each driver's workloads that a known fault turned red.
 
     Attributes:
         fault: Spec setting, such as `slow-create=500us`.
-        pairs: Valid pairs of the run.
-        red: By kind of the driver, gating metrics that regressed, as WORKLOAD/METRIC.
-        own: Of these, those that only the driver's own numbers, and no probe, tell.
-        failed: By kind of the driver, why its load could not be applied to the faulty build.
+        pairs: Number of valid pairs of the run.
+        red: Gating metrics that regressed by kind of the driver, as WORKLOAD/METRIC.
+        own: Those among them that come from the driver itself, not from a probe.
+        failed: Reason why a driver could not load the faulty build, by kind of the driver.
     """
 
     fault: str
@@ -109,20 +109,20 @@ class FaultDetection:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Everything that was measured of two drivers on one build.
+    """The results of two drivers on one build.
 
     Attributes:
-        subject: The build.
-        machine: Where.
-        tools: By name.
-        taken_at: When it began, UTC.
-        repetitions: Asked for.
-        seed: Of the orders.
-        spent_s: Seconds that it took.
-        scripts: What the workloads are written in.
-        attempts: In the order made.
-        rungs: In the order made.
-        seen: Of the table of faults, which is measured on `reference`.
+        subject: Build that was loaded.
+        machine: Machine of the evaluation.
+        tools: Programs by name.
+        taken_at: Start time, UTC.
+        repetitions: Number of repetitions.
+        seed: Random seed of the orders.
+        spent_s: Duration in seconds.
+        scripts: Sources of the workloads.
+        attempts: Attempts in order.
+        rungs: Load levels in order.
+        seen: Detections of the known faults of `reference`.
     """
 
     subject: Subject

@@ -1,4 +1,4 @@
-"""What is measured, in which unit, and which way is better."""
+"""Metrics: their units, scales, margins, and the direction that is better."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class Better(StrEnum):
 
 
 class Scale(StrEnum):
-    """How two values of a metric are set against each other."""
+    """The way in which two values of a metric are compared."""
 
     RATIO = "ratio"
     """Relative: `candidate / baseline - 1`; both must be above zero."""
@@ -27,18 +27,18 @@ class Metric:
     """One number that a workload yields once per trial.
 
     Attributes:
-        name: Unique in its workload, such as `create_p99`.
+        name: Name, unique in its workload, such as `create_p99`.
         unit: Base unit of every stored value: `s`, `B`, `1/s`, or `1` for a count or a share.
-        better: Which direction is an improvement.
+        better: Direction of an improvement.
         margin: Smallest change that is worth a red verdict: a ratio (0.05 is 5 %) or, on the
             difference scale, an amount in `unit`.
-        gate: True when a regression of this metric turns the run red.
-        scale: How the arms are compared.
-        floor: Subtracted from both arms before the ratio, in `unit`: time or amount that no
-            build can save, such as a sleep.
+        gate: True if a regression of this metric turns the run red.
+        scale: Way in which the arms are compared.
+        floor: Time or amount in `unit` that no build can save, such as a sleep; it is subtracted
+            from both arms before the ratio.
         tolerance: Worsening that a pass must exclude, on the scale of `margin` and at least as
             large; None for the margin itself.
-        description: What it is, in a few words; empty where its name says it.
+        description: Description in a few words; empty if the name says it.
     """
 
     name: str
@@ -67,21 +67,51 @@ class Metric:
         return self.margin if self.tolerance is None else self.tolerance
 
     def allows(self, value: float) -> bool:
-        """Return whether a value can be one of this metric: finite and, for ratios, not below 0."""
+        """Return True if a value is valid for this metric: finite and, for ratios, not below 0."""
         return math.isfinite(value) and (value >= 0 or self.scale is Scale.DIFFERENCE)
 
 
-def ambiguous_margin(margin: float) -> str:
-    """Return what is unclear about a ratio that was written without a percent sign.
+def looks_like_percent(ratio: float) -> bool:
+    """Return True if a ratio without a percent sign was probably meant as a percentage.
 
-    Who writes 5 and means 5 % would see every regression below 500 % pass.
+    A user who writes 5 for 5 % would see every regression below 500 % pass.
 
     Args:
-        margin: A margin or tolerance as a plain number; 0.05 is 5 %.
+        ratio: Margin or tolerance as a plain number; 0.05 is 5 %.
     """
-    if not margin > 1:
-        return ""
+    return ratio > 1
+
+
+def percent_question(ratio: float) -> str:
+    """Return the question whether a ratio was meant as a percentage."""
     return (
-        f"`{margin:g}` is {100 * margin:g} %; did you mean {margin:g} %? Write `{margin:g}%` or"
-        f" `{100 * margin:g}%`"
+        f"`{ratio:g}` is {100 * ratio:g} %; did you mean {ratio:g} %? Write `{ratio:g}%` or"
+        f" `{100 * ratio:g}%`"
     )
+
+
+_BASE = {
+    "s": ("s", 1.0),
+    "ms": ("s", 1e-3),
+    "us": ("s", 1e-6),
+    "ns": ("s", 1e-9),
+    "B": ("B", 1.0),
+    "KiB": ("B", 2.0**10),
+    "MiB": ("B", 2.0**20),
+    "GiB": ("B", 2.0**30),
+    "1/s": ("1/s", 1.0),
+    "1": ("1", 1.0),
+}
+
+BASE_UNITS = tuple(sorted({base for base, _ in _BASE.values()}))
+
+
+def convert(value: float, unit: str, to: str) -> float:
+    """Return the value in another unit of the same quantity.
+
+    Raises:
+        ValueError: The units are of different quantities, or unknown.
+    """
+    if unit not in _BASE or to not in _BASE or _BASE[unit][0] != _BASE[to][0]:
+        raise ValueError(f"cannot convert {unit} to {to}")
+    return value * _BASE[unit][1] / _BASE[to][1]

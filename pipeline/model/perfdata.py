@@ -1,11 +1,11 @@
-"""PerfData: the form in which ClusterLoader2 writes numbers and perfdash reads them."""
+"""PerfData: the format of ClusterLoader2's numbers, which perfdash reads."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 VERSION = "v1"
-"""Of the form; the only one there has been."""
+"""Version of the format; there is only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +13,9 @@ class Item:
     """Numbers of one unit that belong together.
 
     Attributes:
-        data: By what each number is, such as `Perc99` or `median`; finite, in `unit`.
-        unit: As whoever measured it writes it.
-        labels: What it is of, such as `Verb: POST`.
+        data: Finite numbers in `unit` by statistic, such as `Perc99` or `median`.
+        unit: Unit as the measuring tool writes it.
+        labels: Labels, such as `Verb: POST`.
     """
 
     data: Mapping[str, float]

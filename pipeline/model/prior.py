@@ -1,4 +1,4 @@
-"""What earlier runs of a suite say of how much its metrics vary between pairs."""
+"""The prior of a run: the variances of its metrics in earlier runs."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How much the pairs of one metric vary, from earlier runs.
+    """The variance of the pairs of one metric in earlier runs.
 
     Attributes:
-        variance: Mean variance of a pair's difference on the test's scale: of the logarithm of a
+        variance: Mean variance of a pair's difference on the test scale: of the logarithm of a
             ratio, or of an amount in the metric's unit; finite, at least 0.
-        runs: Number of earlier runs that it is the mean of.
+        runs: Number of earlier runs.
     """
 
     variance: float
@@ -29,9 +29,9 @@ class Prior:
     """The prior distribution of the variances of a run's metrics.
 
     Attributes:
-        source: Where it comes from, for people, such as `14 runs on this machine`.
+        source: Description of its runs, such as `14 runs on this machine`.
         degrees_of_freedom: Weight of each variance, above 0.
-        spreads: By sample key.
+        spreads: Spreads by sample key.
 
     Source:
         Smyth, Linear Models and Empirical Bayes Methods for Assessing Differential Expression in

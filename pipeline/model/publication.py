@@ -1,4 +1,4 @@
-"""What is published of a run: its report, or why there is none, and what it belongs to."""
+"""A publication on GitHub: the report of a run, or the reason why there is none, and its origin."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,32 +9,32 @@ from pipeline.model.report import Report
 
 
 class Outcome(StrEnum):
-    """What a publication says in one word."""
+    """The outcome of a publication in one word."""
 
     PASSED = "passed"
     REGRESSED = "regressed"
     ACCEPTED = "accepted"
-    """Every regression that gates is one that somebody has accepted."""
+    """Every gating regression has been accepted."""
 
     INCONCLUSIVE = "inconclusive"
     INCOMPLETE = "incomplete"
-    """Nothing regressed, but metrics that gate have no numbers."""
+    """Nothing regressed, but gating metrics have no numbers."""
 
     BROKEN = "broken"
     """There are no numbers to judge."""
 
     SKIPPED = "skipped"
-    """Nothing was measured, because nothing was changed that could be."""
+    """Nothing was measured, because no change affects a measurement."""
 
     WAITING = "waiting"
-    """Nothing was measured, because a person has to look first."""
+    """Nothing was measured yet, because a person has to approve it."""
 
     STOPPED = "stopped"
     """The workflow run was cancelled or skipped before it had an answer."""
 
     @property
     def is_result(self) -> bool:
-        """Whether a build was measured, or broke while it was."""
+        """True if a build was measured, or broke while it was."""
         return self not in (
             Outcome.SKIPPED,
             Outcome.WAITING,
@@ -44,15 +44,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A regression that is known and is not to turn a run red.
+    """A known regression that does not turn a run red.
 
     Attributes:
-        metric: Of `workload/metric`; `*` and `?` stand for any characters and for one.
-        reason: Why it is accepted.
-        by: Who has accepted it.
-        until: The last day on which it counts, UTC.
-        most: The largest worsening that it covers: a ratio or, on the difference scale, an amount
-            in the metric's unit; None for any.
+        metric: Pattern of `workload/metric`; `*` matches any characters, `?` matches one.
+        reason: Reason why it is accepted.
+        by: Name of the person who accepted it.
+        until: Last day on which it counts, UTC.
+        most: Largest worsening that it covers: a ratio or, on the difference scale, an amount in
+            the metric's unit; None for any.
     """
 
     metric: str
@@ -71,11 +71,11 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """A step for the worse in a history, that nobody has explained.
+    """An unacknowledged regression in a history.
 
     Attributes:
-        series: Its name.
-        sentence: How large, since when, between which commits.
+        series: Name of the series.
+        sentence: Size, date and commits of the change.
     """
 
     series: str
@@ -84,19 +84,19 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a run comes from, as GitHub itself says it; nothing of it is from the artifact.
+    """The origin of a run, from GitHub's API; nothing in it comes from the artifact.
 
     Attributes:
-        head_sha: The commit that was measured.
-        run_url: Page of the workflow run; empty when unknown.
-        run_number: As its page shows it; 0 when unknown.
-        attempt: From 1.
-        artifact_url: Page from which everything that was measured can be had; empty when unknown.
-        report_url: Where a browser opens the report; empty when unknown.
-        is_fork: Whether the commit is of a repository whose authors may not write to ours.
-        pull: Number of the pull request; 0 when there is none, or when nobody can tell which.
-        base: Name of the branch that the pull request is for; empty when unknown.
-        base_sha: Commit at the tip of that branch; empty when unknown.
+        head_sha: Commit that was measured.
+        run_url: URL of the workflow run; empty if unknown.
+        run_number: Number of the workflow run; 0 if unknown.
+        attempt: Number of the attempt, from 1.
+        artifact_url: URL of the artifact with all measurements; empty if unknown.
+        report_url: URL of the report; empty if unknown.
+        is_fork: True if the commit is from a repository without write access to ours.
+        pull: Number of the pull request; 0 if there is none or it is unknown.
+        base: Target branch of the pull request; empty if unknown.
+        base_sha: Commit at the tip of that branch; empty if unknown.
     """
 
     head_sha: str = ""
@@ -113,21 +113,21 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Everything that a comment, a check or an issue says.
+    """The content of a comment, a check or an issue.
 
     Attributes:
-        key: Name of the suite, by which a comment is found again.
-        outcome: What it says in one word.
-        origin: Of the run.
-        report: None where there is nothing to judge.
-        reason: Why there is no report; foreign text.
-        accepted: By `workload/metric`: of a regression, who accepted it and why.
-        expired: Acceptances that would have covered a regression, had their day not passed.
-        notes: What the publisher adds, each a sentence.
-        alarms: Of the history that the run is kept in.
-        lacking: `workload/metric` of each gating metric that too few pairs have numbers of.
-        command: That measures the same commits again, built from nothing that an artifact says;
-            empty where there is none to recommend.
+        key: Key of the benchmark, usually the name of the suite; it identifies the comment.
+        outcome: Outcome in one word.
+        origin: Origin of the run.
+        report: Report of the run; None if there is nothing to judge.
+        reason: Reason why there is no report; untrusted text.
+        accepted: Acceptances of regressions by `workload/metric`.
+        expired: Expired acceptances that would have covered a regression.
+        notes: Notes of the publisher, each a sentence.
+        alarms: Alarms of the history that the run is part of.
+        lacking: `workload/metric` of each gating metric with too few values.
+        command: Command that measures the same commits again, made without data from the artifact;
+            empty if there is none to recommend.
     """
 
     key: str

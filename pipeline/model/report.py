@@ -18,10 +18,10 @@ class Verdict(StrEnum):
 
 
 class Bound(StrEnum):
-    """Whether an estimated change is a bound of the true one."""
+    """The relation of an estimated change to the true one."""
 
     NONE = "none"
-    """The estimate is no bound."""
+    """The estimate is not a bound."""
 
     AT_LEAST = "at least"
     """The true change is at least as large: a deadline cut off values of the candidate."""
@@ -135,7 +135,7 @@ class Finding:
         comparison: Comparison of all pairs.
         verdict: Verdict on it, or the verdict of an earlier interim analysis, which is kept.
         kept: Comparison of that earlier analysis, if the verdict is kept; its `pairs` says when.
-        advice: What would settle an inconclusive metric that has an interval; otherwise None.
+        advice: Advice on an inconclusive metric that has an interval; otherwise None.
     """
 
     comparison: Comparison

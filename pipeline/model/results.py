@@ -1,4 +1,4 @@
-"""What a run leaves behind."""
+"""The results of a run: subjects, machine, trials and samples."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from pipeline.model.subject import Arm, Subject
 
 
 class Interleave(StrEnum):
-    """How the two trials of a pair share the machine."""
+    """The order of the two trials of a pair."""
 
     REQUEST = "request"
     """Duet: both subjects are up, and each iteration of the load goes to one of them."""
@@ -26,9 +26,9 @@ class Reading:
     """One number as a driver or a probe reports it, in the tool's unit.
 
     Attributes:
-        name: By which a metric selects it.
-        value: In `unit`.
-        unit: As the tool writes it.
+        name: Name by which a metric selects it.
+        value: Value in `unit`.
+        unit: Unit as the tool writes it.
         denominator: Number of events that a share is based on; None for other readings.
         at_least: True if a deadline cut observations off, so that the value is a lower bound.
     """
@@ -41,13 +41,13 @@ class Reading:
 
 
 class Cutoff(StrEnum):
-    """What a deadline did to the value of one trial; see docs/statistics.md, "Deadlines"."""
+    """The effect of a deadline on the value of one trial; see docs/statistics.md, "Deadlines"."""
 
     AT_LEAST = "at least"
     """Observations were cut off: the value is a lower bound (right-censored)."""
 
     NOTHING_DONE = "nothing done"
-    """Nothing that the value is about was done before the deadline, so there is no value."""
+    """Nothing was done before the deadline, so there is no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,13 @@ class Sample:
 
     Attributes:
         workload: Name of the workload.
-        metric: What the values mean.
-        values: In `metric.unit`, shape (pairs,); None where the trial was invalid or the metric
-            was not reported.
+        metric: Metric of the values.
+        values: Values in `metric.unit`, shape (pairs,); None if the trial was invalid or did not
+            report the metric.
         denominators: Number of events that each share is based on, shape (pairs,); empty for other
             metrics.
-        cutoffs: What a deadline did to each value, shape (pairs,), None where it did nothing;
-            empty where no value was touched.
+        cutoffs: Effect of a deadline on each value, shape (pairs,), None without one; empty if no
+            value was affected.
     """
 
     workload: str
@@ -101,11 +101,11 @@ class Sample:
         return f"{self.workload}/{self.metric.name}"
 
     def cutoff(self, pair: int) -> Cutoff | None:
-        """Return what a deadline did to the value of a pair."""
+        """Return the effect of a deadline on the value of a pair."""
         return self.cutoffs[pair] if self.cutoffs else None
 
     def exact(self, pair: int) -> float | None:
-        """Return the value of a pair, or None where there is none or only a lower bound."""
+        """Return the value of a pair, or None if there is none or only a lower bound."""
         return None if self.cutoff(pair) else self.values[pair]
 
     def of_pairs(self, pairs: Sequence[int]) -> "Sample":
@@ -122,11 +122,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How a build failed while it was loaded: a result, not an error.
+    """A failure of a build under load: a result, not an error.
 
     Attributes:
-        what: What happened, in one sentence, such as `the server exited with 2 under object-crud`.
-        log: Last lines of the log of what failed; empty where there is none.
+        what: Event in one sentence, such as `the server exited with 2 under object-crud`.
+        log: Last lines of the component's log; empty without one.
     """
 
     what: str
@@ -139,14 +139,14 @@ class Trial:
 
     Attributes:
         pair: Number of the pair, from 0.
-        arm: Which side it is.
-        position: 0 when this arm was started first in its pair, 1 when second.
-        started_at: UTC.
-        duration_s: From the start of the subject to its end, in seconds.
-        invalid: Why the load was not as asked; empty when the trial counts.
-        warnings: What a reader should know of a trial that counts.
-        failures: How the build failed in it; such a trial counts, and lacks values.
-        left_out: Workloads that were not run in it, because earlier pairs had settled them.
+        arm: Arm of the trial.
+        position: 0 if this arm was started first in its pair, 1 if second.
+        started_at: Start time, UTC.
+        duration_s: Duration from the start of the subject to its end, in seconds.
+        invalid: Reasons why the load was not as asked; empty if the trial counts.
+        warnings: Warnings about a trial that counts.
+        failures: Failures of the build; such a trial counts, and lacks values.
+        left_out: Workloads that were not run, because earlier pairs had settled them.
     """
 
     pair: int
@@ -170,11 +170,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where a run was measured.
+    """The machine of a run.
 
     Attributes:
         fingerprint: Facts that must agree for stored numbers to be comparable.
-        facts: What else is worth knowing, such as the load when the run began.
+        facts: Other facts, such as the load when the run began.
     """
 
     fingerprint: dict[str, str]
@@ -183,7 +183,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A program that took part: its version and the `sha256:…` of its binary."""
+    """A program of a run: its version and the `sha256:…` of its binary."""
 
     version: str
     digest: str
@@ -194,11 +194,11 @@ class BaselineRef:
     """The stored baseline that a run was asked to compare with.
 
     Attributes:
-        name: Its name in the store.
-        taken_at: UTC.
-        same_machine: Whether its fingerprint is this machine's.
-        differences: Each fact of the fingerprint that differs, as a sentence.
-        digest: Of the binary that the stored numbers are of.
+        name: Name in the store.
+        taken_at: Time of its run, UTC.
+        same_machine: True if its fingerprint is this machine's.
+        differences: Facts of the fingerprint that differ, each as a sentence.
+        digest: Digest of the binary that was measured.
         values: Mean of its stored values by sample key, in the metric's unit.
     """
 
@@ -212,37 +212,35 @@ class BaselineRef:
 
 @dataclass(frozen=True, slots=True)
 class ResultSet:
-    """Everything one run measured, and where.
+    """All results of one run.
 
     Attributes:
         suite: Name of the suite.
-        suite_digest: `sha256:…` of what the suite means, its scripts included.
+        suite_digest: `sha256:…` of the suite's meaning, including its scripts.
         environment: Kind of the environment, such as `local`.
-        interleave: How the trials of a pair shared the machine.
-        pairs_asked: Number of valid pairs that the run was to have, or of several looks, at most.
-        seed: Of every random choice.
-        subjects: One per arm.
-        machine: Where it ran.
-        tools: By name.
-        taken_at: When the first trial began, UTC.
-        trials: In the order run, two per pair.
-        samples: Per arm, in the suite's order; `values[i]` belongs to pair i.
-        stored: The stored baseline that was named, if any.
-        looks: Numbers of valid pairs at which the run may end, rising to `pairs_asked`; none of a
-            run of a fixed number of pairs.
-        prior: What earlier runs say of how much its metrics vary; None where nothing is known.
-        stops_at_red: Whether the run ends at the first look that finds a regression.
-        added: How many of the last looks were added once the run had ended.
-        budget_s: No pair is started that would end later, in seconds of measuring from the first.
-        suite_path: The file of the suite as it can be named again, empty for a suite of ours.
-        place: The environment that was asked for as it can be named again, empty for the suite's
-            own; None where an older version did not keep it.
-        load_pods: Number of load pods that was asked for; None for what the environment says.
+        interleave: Order of the trials of a pair.
+        pairs_asked: Wanted number of valid pairs; with interim analyses, the largest number.
+        seed: Random seed of the run.
+        subjects: Subject of each arm.
+        machine: Machine of the run.
+        tools: Programs by name.
+        taken_at: Start time of the first trial, UTC.
+        trials: Trials in the order run, two per pair.
+        samples: Samples by arm, in the suite's order; `values[i]` belongs to pair i.
+        stored: Stored baseline that was named, if any.
+        looks: Numbers of valid pairs of the interim analyses, rising to `pairs_asked`; empty for a
+            fixed number of pairs.
+        prior: Variances of the metrics in earlier runs; None if unknown.
+        stops_at_red: True if the run ends at the first look with a regression.
+        added: Number of looks that were added after the run had ended.
+        budget_s: Time budget in seconds: no pair is started that would end later.
+        suite_path: Path of the suite's file; empty for a built-in suite.
+        place: Environment that was asked for; empty for the suite's own, None in old results.
+        load_pods: Number of load pods that was asked for; None for the environment's default.
         load_digest: Digest of the load and of the reading of each metric, see
-            `config.load_digest`; empty in results of before it was kept.
-        ungated: Sample keys of metrics that the suite gates on, and that do not gate in this run:
-            it was known before the first pair that so many pairs cannot exclude their tolerance
-            on this machine.
+            `suite_file.load_digest`; empty in old results.
+        ungated: Sample keys of gating metrics that do not gate in this run, because the number of
+            pairs cannot exclude their tolerance on this machine.
     """
 
     suite: str
@@ -327,12 +325,12 @@ class ResultSet:
 
     @property
     def valid_pairs(self) -> tuple[int, ...]:
-        """Numbers of the pairs both trials of which count."""
+        """Numbers of the pairs in which both trials count."""
         invalid = {trial.pair for trial in self.trials if trial.invalid}
         return tuple(pair for pair in range(self.pairs) if pair not in invalid)
 
     def pairs_of(self, workload: str) -> tuple[int, ...]:
-        """Return the numbers of the valid pairs in which a workload was run."""
+        """Return the numbers of the valid pairs that ran a workload."""
         absent = {trial.pair for trial in self.trials if workload in trial.left_out}
         return tuple(pair for pair in self.valid_pairs if pair not in absent)
 
@@ -344,15 +342,15 @@ class ResultSet:
 
     @property
     def measured_s(self) -> float:
-        """Seconds that all launches took; the two trials of a duet share one."""
+        """Total duration of all launches in seconds; the two trials of a duet share one."""
         shared = len(Arm) if self.interleave is Interleave.REQUEST else 1
         return sum(trial.duration_s for trial in self.trials) / shared
 
     def of_first(self, valid: int) -> "ResultSet":
-        """Return the results as they were when so many pairs were valid.
+        """Return the results as they were at a number of valid pairs.
 
         Args:
-            valid: Number of valid pairs, from 1; all is returned where there are no more.
+            valid: Number of valid pairs, from 1; all results are returned if there are no more.
         """
         if valid >= len(self.valid_pairs):
             return self
@@ -369,17 +367,17 @@ class ResultSet:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The candidate of a run, kept, with what is needed to measure it again.
+    """The stored candidate of a run, which can be measured again.
 
     Attributes:
-        name: By which it is asked for.
-        suite: Name of the suite that measured it.
-        suite_digest: See `ResultSet`.
-        subject: With a spec that makes the same build again.
-        machine: Where the numbers come from.
-        tools: By name.
-        taken_at: UTC.
-        samples: One value per valid trial.
+        name: Name in the store.
+        suite: Name of the suite.
+        suite_digest: Digest of the suite; see `ResultSet`.
+        subject: Subject, with a spec that makes the same build again.
+        machine: Machine of the run.
+        tools: Programs by name.
+        taken_at: Time of the run, UTC.
+        samples: Samples with one value per valid trial.
     """
 
     name: str

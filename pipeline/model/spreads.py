@@ -1,4 +1,4 @@
-"""How much pairs varied in earlier runs, kept so that later runs can have a prior."""
+"""The variances of pairs in earlier runs, which are stored for the priors of later runs."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,21 +6,20 @@ from datetime import datetime
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Product
 
-MOST_VARIANCE = 2.0**63
-"""A variance from here on is not kept: weighted sums of what is kept stay finite, and every file
-that it is written to can be read again."""
+MAX_VARIANCE = 2.0**63
+"""Limit of a stored variance: weighted sums stay finite, and every file can be read again."""
 
-MOST_FREEDOM = 10_000
-"""Degrees of freedom that one run can have; a run has at most 1,000 pairs."""
+MAX_DEGREES_OF_FREEDOM = 10_000
+"""Largest degrees of freedom of one run; a run has at most 1,000 pairs."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairSpread:
-    """How much the pairs of one metric varied in one run.
+    """The variance of the pairs of one metric in one run.
 
     Attributes:
-        variance: Sample variance of a pair's difference on the test's scale: of the logarithm of a
-            ratio, or of an amount in the metric's unit; at least 0 and below `MOST_VARIANCE`.
+        variance: Sample variance of a pair's difference on the test scale: of the logarithm of a
+            ratio, or of an amount in the metric's unit; at least 0 and below `MAX_VARIANCE`.
         degrees_of_freedom: Degrees of freedom of the variance: the number of pairs minus 1.
     """
 
@@ -28,19 +27,19 @@ class PairSpread:
     degrees_of_freedom: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.variance < MOST_VARIANCE:
+        if not 0 <= self.variance < MAX_VARIANCE:
             raise ValueError("variance must be at least 0 and below 2^63")
-        if not 1 <= self.degrees_of_freedom <= MOST_FREEDOM:
-            raise ValueError(f"freedom must be between 1 and {MOST_FREEDOM}")
+        if not 1 <= self.degrees_of_freedom <= MAX_DEGREES_OF_FREEDOM:
+            raise ValueError(f"freedom must be between 1 and {MAX_DEGREES_OF_FREEDOM}")
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpreads:
-    """How much the pairs of one run varied.
+    """The variances of the pairs of one run.
 
     Attributes:
-        run: Identifies the run; see `judge.spreads.run_id`.
-        time: When the run began, with a time zone.
+        run: Id of the run; see `judge.spreads.run_id`.
+        time: Start time of the run, with a time zone.
         machine: Fingerprint of the machine; see `Machine`.
         metrics: Spreads by sample key.
     """
@@ -57,13 +56,13 @@ class RunSpreads:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What must be equal for the pairs of two runs to vary alike, apart from the machine.
+    """The conditions under which the pairs of two runs vary alike, apart from the machine.
 
     Attributes:
         suite: Name of the suite.
         product: Product that was measured.
         environment: Kind of the environment, such as `local`.
-        interleave: How the trials of a pair shared the machine.
+        interleave: Order of the trials of a pair.
         load_digest: Digest of the load and of the reading of each metric; see
             `config.load_digest`.
     """
@@ -84,8 +83,8 @@ class SpreadHistory:
     """The spreads of several runs under the same conditions: the content of a spread file.
 
     Attributes:
-        conditions: Shared by all runs.
-        runs: In the order of time; no run twice.
+        conditions: Conditions of all runs.
+        runs: Runs in the order of time, each once.
     """
 
     conditions: Conditions

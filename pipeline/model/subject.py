@@ -24,7 +24,7 @@ class Arm(StrEnum):
 
 
 class SpecKind(StrEnum):
-    """How a subject is made."""
+    """The way to get a build."""
 
     REFERENCE = "reference"
     """Built from `go/reference/`."""
@@ -40,7 +40,7 @@ class SpecKind(StrEnum):
 
 
 class Product(StrEnum):
-    """What a subject is, and so how it is started and what it can be asked for."""
+    """The product that a subject is; it decides how it is started and what can be measured."""
 
     REFERENCE = "reference"
     MILO = "milo"
@@ -48,15 +48,14 @@ class Product(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a person writes to name a build.
+    """The text that names a build.
 
     Attributes:
-        kind: How it is made.
+        kind: Way to get the build.
         place: Path of a binary, folder of a repository, or name of an image; empty for the
             reference.
-        revision: Of a source, as git knows it; of the reference, the id of a git tree, or empty
-            for the source as it stands; of a binary, `sha256:…` where it is known by digest alone;
-            of an image, its `sha256:…`, because a tag can be moved.
+        revision: Git revision of a source; id of a git tree of the reference, or empty for its
+            present source; `sha256:…` of an image, or of a binary without a path.
         settings: Name and value of every fault, flag and variable, in the order written.
     """
 
@@ -73,7 +72,7 @@ class Spec:
 
     @property
     def product(self) -> Product:
-        """What the build is."""
+        """The product of the build."""
         return Product.REFERENCE if self.kind is SpecKind.REFERENCE else Product.MILO
 
 
@@ -81,7 +80,7 @@ def parse_spec(text: str) -> Spec:
     """Read a spec.
 
     Raises:
-        ValueError: Saying which part cannot be used.
+        ValueError: A part cannot be used.
     """
     shape = _SHAPE.fullmatch(text)
     if shape is None:
@@ -123,10 +122,10 @@ class Subject:
     """A build as it was measured.
 
     Attributes:
-        spec: Enough to make it again.
+        spec: Spec that makes the same build again.
         digest: `sha256:…` of the binary that was started.
-        facts: Where it comes from: source tree or revision, Go version, build flags, and whether
-            the source was changed since the last commit.
+        facts: Source tree or revision, Go version, build flags, and whether the source had
+            uncommitted changes.
     """
 
     spec: str

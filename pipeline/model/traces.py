@@ -1,4 +1,4 @@
-"""What a run's folder keeps beside the samples: raw times and looks at processes, made few."""
+"""Traces of a run: raw times and process samples, reduced to what a page can draw."""
 
 from dataclasses import dataclass, field
 
@@ -7,12 +7,12 @@ from pipeline.model.subject import Arm
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Raw times of one kind in one arm, all valid pairs together; to be looked at, never judged by.
+    """The distribution of raw times in one arm over all valid pairs; shown, not judged.
 
     Attributes:
-        count: How many there were.
-        shares: Rising from 0 to 1, at most a few hundred.
-        values: The quantile at each share, in s.
+        count: Number of times.
+        shares: Probabilities, rising from 0 to 1, at most a few hundred.
+        values: Quantile at each probability, in s.
     """
 
     count: int
@@ -29,10 +29,10 @@ class Track:
     """One quantity of one component over time in one arm, over all valid pairs.
 
     Attributes:
-        times_s: From the first look of a pair, rising.
-        low: Smallest of the pairs at each time, in the unit of the quantity.
-        middle: Median of the pairs.
-        high: Largest of the pairs.
+        times_s: Seconds since the first sample of a pair, rising.
+        low: Minimum over the pairs at each time, in the unit of the quantity.
+        middle: Median over the pairs.
+        high: Maximum over the pairs.
     """
 
     times_s: tuple[float, ...]
@@ -50,10 +50,10 @@ class TrackPair:
     """A quantity over time in both arms.
 
     Attributes:
-        workload: During which it was looked at.
+        workload: Name of the workload.
         name: Component and quantity, such as `server.memory`.
         unit: Base unit, or `cores` for CPU.
-        tracks: By arm.
+        tracks: Tracks by arm.
     """
 
     workload: str
@@ -64,14 +64,15 @@ class TrackPair:
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """Everything that a page shows beside the findings.
+    """All traces that a page shows beside the findings.
 
     Attributes:
         reads: Reading by `workload/metric`, such as `http_req_duration{op=get}/p50`.
-        distributions: By workload and series, such as `("object-crud", "http_req_duration")`.
-        tracked: In the order of workloads and components.
-        files: Paths of what the folder holds, relative to it.
-        unread: What could not be read, as sentences.
+        distributions: Distributions by workload and series, such as
+            `("object-crud", "http_req_duration")`.
+        tracked: Tracks in the order of workloads and components.
+        files: Paths of the files in the folder, relative to it.
+        unread: Sentences about files that could not be read.
     """
 
     reads: dict[str, str] = field(default_factory=dict)

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pipeline.judge.stats.summary import EFFECTIVE, ERROR, QUANTILES, min_values
-from pipeline.model.metric import Scale
+from pipeline.model.metric import Scale, convert
 from pipeline.model.results import Cutoff, Reading, ResultSet, Sample, Trial
 from pipeline.model.subject import Arm
-from pipeline.model.units import convert
 from pipeline.runs.suite_file import Suite, Workload
 
 _PODS = "pods."

@@ -25,9 +25,15 @@ from pipeline.drivers import load_files
 from pipeline.drivers.load_files import FOLDER
 from pipeline.drivers.registry import DRIVER_SETTINGS, AnyDriverSettings
 from pipeline.environments.registry import ENVIRONMENT_SETTINGS, AnyEnvironmentSettings
-from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
+from pipeline.model.metric import (
+    BASE_UNITS,
+    Better,
+    Metric,
+    Scale,
+    looks_like_percent,
+    percent_question,
+)
 from pipeline.model.subject import Product
-from pipeline.model.units import BASE_UNITS
 from pipeline.probes.registry import OptInProbe
 from pipeline.storage import codec, toml_file
 from pipeline.storage.settings import Settings
@@ -114,8 +120,9 @@ class MetricSettings(Settings):
             return metric
         for key in ("margin", "tolerance"):
             ratio = value.get(key)
-            if not isinstance(ratio, int | float) or not (doubt := ambiguous_margin(ratio)):
+            if not isinstance(ratio, int | float) or not looks_like_percent(ratio):
                 continue
+            doubt = percent_question(ratio)
             if ratio < _SURELY_PERCENT:
                 log.warning("%s: %s %s, in quotes", metric.name, key, doubt)
                 continue

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pipeline.model.metric import BASE_UNITS
 from pipeline.model.results import ResultSet
-from pipeline.model.units import BASE_UNITS
 from pipeline.storage import codec, strict_json
 from pipeline.system.errors import BaselineError
 from pipeline.system.sanitize import truncate

@@ -110,7 +110,10 @@ class Document(Generic[_T]):
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the file."""
-        schema = self.adapter.json_schema(mode="serialization")
+        text = json.dumps(self.adapter.json_schema(mode="serialization"))
+        for field, key in _KEYS.items():  # descriptions name the fields
+            text = text.replace(f"    {field}: ", f"    {key}: ")
+        schema: dict[str, Any] = json.loads(text)
         schema["properties"]["schema"] = {"const": self.schema, "type": "string"}
         schema["required"] = sorted([*schema.get("required", []), "schema"])
         return schema

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline.judge.rows import MetricValues
-from pipeline.model.metric import Better, Metric, Scale, ambiguous_margin
+from pipeline.model.metric import Better, Metric, Scale, looks_like_percent, percent_question
 from pipeline.model.subject import Arm
 from pipeline.storage.csv_file import BLOCK, Block, Column, CsvFile, Grown
 from pipeline.system.errors import ConfigError
@@ -205,8 +205,8 @@ class _Table:
         if text.endswith("%"):
             return self._number(column, text.removesuffix("%").rstrip(), row) / 100
         found = self._number(column, text, row)
-        if scale is Scale.RATIO and (doubt := ambiguous_margin(found)):
-            raise ConfigError(f"{self._file.at(row)}: {column}: {doubt}")
+        if scale is Scale.RATIO and looks_like_percent(found):
+            raise ConfigError(f"{self._file.at(row)}: {column}: {percent_question(found)}")
         return found
 
     def _number(self, column: str, text: str, row: int) -> float:

@@ -136,7 +136,18 @@ class FailedTrial(_Strict):
 
 
 class RuleBody(_Strict):
-    """The constants that decided; see `Rule`."""
+    """The constants that decided.
+
+    Attributes:
+        alpha: Largest probability of any false red among the gating metrics of equal builds; with
+            interim analyses, at this analysis.
+        confidence: Two-sided confidence level of every interval shown.
+        power: Probability to find a change as large as the detectable change.
+        least_tests: Smallest number of tests that p values are adjusted for.
+        pass_alpha: Largest probability to exclude a worsening that is there.
+        widest: Largest half-width of an interval for a pass, in tolerances.
+        apart: Assumed standard deviation between two separate runs of equal builds, as a ratio.
+    """
 
     alpha: float
     confidence: float

@@ -8,8 +8,8 @@ import pytest
 from pipeline.drivers.clusterloader2.readings import readings, warnings
 from pipeline.drivers.clusterloader2.report import read_report
 from pipeline.drivers.clusterloader2.wire import AVAILABILITY, LATENCY
+from pipeline.model.metric import BASE_UNITS
 from pipeline.model.results import Reading
-from pipeline.model.units import BASE_UNITS
 from tests import cl2
 from tests.cl2 import case, latency, named, perfdata, recorded
 

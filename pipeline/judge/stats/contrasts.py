@@ -86,7 +86,7 @@ def largest_contrast(
 
     Args:
         series: Shape (rows, n).
-        contrasts: At least one, within the segments of `bounds`.
+        contrasts: One or more contrasts within the segments of `bounds`.
         bounds: First index of each segment, ascending from 0, and n.
     """
     rows, n = series.shape

@@ -67,7 +67,7 @@ class ProportionDifference:
         return upper_tail(self._score(0.0), self.degrees_of_freedom)
 
     def _interval_end(self, end: float, critical: float) -> float:
-        """Return where the score reaches a critical value, between the estimate and an end."""
+        """Return the difference between the estimate and an end at which the score is critical."""
         inner, outer = self.mean, end
         for _ in range(_STEPS):
             middle = (inner + outer) / 2

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from pipeline.model.limit import COMPONENTS, OPERATIONS, STATISTICS
+from pipeline.model.metric import convert
 from pipeline.model.ports import Span
 from pipeline.model.results import Reading
-from pipeline.model.units import convert
 
 STEADY = 0.05
 """A hold is steady when the mean memory of its two halves differs by no more than this share."""
