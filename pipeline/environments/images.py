@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pipeline.model.ports import Program
 from pipeline.system import paths
-from pipeline.system.errors import LaunchError
+from pipeline.system.errors import LaunchError, StorageError
 from pipeline.system.lock import exclusive_lock
 
 REPOSITORY = "milo-perf.invalid"
@@ -51,7 +51,8 @@ def pack(
         repository: Repository of the reference.
 
     Raises:
-        LaunchError: A program is not static, or cannot be read or packed.
+        LaunchError: A program is not static.
+        StorageError: A program cannot be read, or the image cannot be written.
     """
     tag = digest.removeprefix("sha256:")[:16]
     reference = f"{repository}/{name}:{tag}"
@@ -72,7 +73,7 @@ def pack(
                 _write(partial, reference, programs)
                 partial.replace(archive)
     except OSError as error:
-        raise LaunchError(
+        raise StorageError(
             f"{name} could not be packed into an image: {error.filename}: {error.strerror}",
             hint="`milo-perf doctor` shows where the cache is, and how much space is left",
         ) from error

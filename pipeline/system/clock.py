@@ -1,8 +1,7 @@
-"""Time while something is measured: from the monotonic clock, which nobody can set.
+"""Time during a measurement: Unix time that is read once, then continued by the monotonic clock.
 
-The clock of the machine (Unix time) may be set at any moment, by NTP, by a person or when a virtual
-machine wakes up.  What a load generator writes is in Unix time, so ours is read once and then
-counted on, and a trial during which the clock was set does not count.
+The machine's clock (Unix time) may be set at any moment: by NTP, by a person, or when a virtual
+machine wakes up.  Load generators write Unix time, so a trial during which it was set is invalid.
 """
 
 import time
@@ -13,15 +12,15 @@ from dataclasses import dataclass, field
 from pipeline.system.periodic import run_periodically
 
 STEP_S = 0.1
-"""The clock was set if it is so far from where it would be by itself, in seconds."""
+"""Smallest difference to the monotonic clock, in seconds, that means that the clock was set."""
 
-_LOOK_S = 0.5
+_PERIOD_S = 0.5
 _TRIES = 5
-_CLOSE_S = 1e-4  # a look that took no longer was not interrupted
+_CLOSE_S = 1e-4  # a reading that took no longer was not interrupted
 
 
 def _offset_s() -> float:
-    """Return the Unix time at which the monotonic clock was 0, as exactly as it can be read."""
+    """Return the Unix time at which the monotonic clock was 0."""
     best_s, best = float("inf"), 0.0
     for _ in range(_TRIES):
         before_s = time.monotonic()
@@ -36,7 +35,7 @@ def _offset_s() -> float:
 
 @dataclass(frozen=True, slots=True)
 class SteadyClock:
-    """Unix time, read once and then counted on by the monotonic clock.
+    """Unix time that is read once, then continued by the monotonic clock.
 
     Attributes:
         offset_s: Unix time at which the monotonic clock was 0.
@@ -49,31 +48,31 @@ class SteadyClock:
         return self.offset_s + time.monotonic()
 
     def step_s(self) -> float:
-        """Return how far the clock of the machine was set since, in seconds; forward is above 0."""
+        """Return by how many seconds the machine's clock was set since; forward is positive."""
         return _offset_s() - self.offset_s
 
 
 @dataclass(slots=True)
 class ClockWatch:
-    """Notices when the clock of the machine is set.
+    """Detects that the machine's clock was set.
 
     Attributes:
-        clock: As it was when the watch began.
-        farthest_s: The largest step that was seen, in seconds; forward is above 0.
+        clock: Clock at the start.
+        farthest_s: Largest step seen, in seconds; forward is positive.
     """
 
     clock: SteadyClock = field(default_factory=SteadyClock)
     farthest_s: float = 0.0
 
-    def look(self) -> None:
-        """Note how far the clock was set."""
+    def sample(self) -> None:
+        """Record how far the clock was set."""
         step_s = self.clock.step_s()
         if abs(step_s) > abs(self.farthest_s):
             self.farthest_s = step_s
 
     def steps(self) -> list[str]:
-        """Return a sentence if the clock was set, or else nothing."""
-        self.look()
+        """Return one sentence if the clock was set, otherwise none."""
+        self.sample()
         if abs(self.farthest_s) < STEP_S:
             return []
         way = "forward" if self.farthest_s > 0 else "back"
@@ -82,7 +81,7 @@ class ClockWatch:
 
 @contextmanager
 def watch_clock() -> Iterator[ClockWatch]:
-    """Look at the clock of the machine twice a second while the block runs."""
+    """Check twice a second whether the machine's clock was set, while the block runs."""
     watch = ClockWatch()
-    with run_periodically(watch.look, _LOOK_S, "clock"):
+    with run_periodically(watch.sample, _PERIOD_S, "clock"):
         yield watch

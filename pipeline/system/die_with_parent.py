@@ -1,9 +1,8 @@
-"""Become another program that dies with the one that started it.
+"""Execute a program that the kernel kills when its parent dies (PR_SET_PDEATHSIG).
 
-Run as a script, in a bare interpreter (`python -I -S tether.py PARENT PROGRAM ARGUMENT…`): it asks
-the kernel to be killed when its parent is gone, then becomes PROGRAM.  A `kill -9` of the pipeline
-thus leaves nothing running.  The kernel watches the *thread* that started this process, so start it
-from the main thread.
+Usage: `python -I -S die_with_parent.py PARENT_PID PROGRAM ARGUMENT…`.  After a `kill -9` of the
+pipeline nothing keeps running.  The kernel watches the *thread* that started this process, so start
+it from the main thread.
 """
 
 import ctypes
@@ -15,7 +14,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(argv: list[str]) -> None:
-    """Set the death signal, make sure that the parent still lives, and become the program."""
+    """Set the signal, exit if the parent is gone already, and execute the program."""
     parent, program = int(argv[0]), argv[1]
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -1,4 +1,4 @@
-"""Numbers and durations that are typed as arguments."""
+"""Parse numbers and durations of the command line."""
 
 import argparse
 import math
@@ -7,20 +7,21 @@ import re
 from pipeline.system.sanitize import truncate
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_SHOWN = 40  # characters of a wrong argument that are worth quoting
+_SHOWN = 40  # characters of a wrong argument in a message
 
 
 def duration_s(text: str) -> float:
     """Return the seconds of `90s`, `30m` or `1.5h`.
 
     Raises:
-        argparse.ArgumentTypeError: It is none, or is not finite and above zero.
+        argparse.ArgumentTypeError: It is not a duration, or not finite and above zero.
     """
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
-    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
     if not (math.isfinite(seconds) and seconds > 0):
-        shown = truncate(text, _SHOWN)
-        raise argparse.ArgumentTypeError(f"`{shown}` is no time; write 90s, 30m or 1.5h")
+        raise argparse.ArgumentTypeError(
+            f"`{truncate(text, _SHOWN)}` is no time; write 90s, 30m or 1.5h"
+        )
     return seconds
 
 
@@ -35,6 +36,7 @@ def positive_number(text: str) -> float:
     except ValueError:
         number = math.nan
     if not (math.isfinite(number) and number > 0):
-        shown = truncate(text, _SHOWN)
-        raise argparse.ArgumentTypeError(f"`{shown}` is not a finite number above zero")
+        raise argparse.ArgumentTypeError(
+            f"`{truncate(text, _SHOWN)}` is not a finite number above zero"
+        )
     return number

@@ -1,4 +1,4 @@
-"""HTTP: the only module that imports requests or http.client."""
+"""HTTP clients: the only module that imports requests or http.client."""
 
 import socket
 import ssl
@@ -19,7 +19,7 @@ _TIMEOUT_S = 10.0
 
 
 def answers(url: str, *, ca_file: Path | None = None, token: str = "") -> bool:
-    """Return whether a GET is answered with 2xx."""
+    """Return True if a GET is answered with 2xx."""
     import requests
 
     try:
@@ -29,7 +29,7 @@ def answers(url: str, *, ca_file: Path | None = None, token: str = "") -> bool:
 
 
 def text(url: str, *, ca_file: Path | None = None, token: str = "") -> str:
-    """Return the body of a GET.
+    """Return the body of a GET as text.
 
     Raises:
         NetworkError: No answer, or not 2xx.
@@ -38,7 +38,7 @@ def text(url: str, *, ca_file: Path | None = None, token: str = "") -> str:
 
 
 def content(url: str, *, ca_file: Path | None = None, token: str = "") -> bytes:
-    """Return the body of a GET that is not text.
+    """Return the body of a GET as bytes.
 
     Raises:
         NetworkError: No answer, or not 2xx.
@@ -49,7 +49,7 @@ def content(url: str, *, ca_file: Path | None = None, token: str = "") -> bytes:
 def call(
     method: str, url: str, body: object = None, *, ca_file: Path | None = None, token: str = ""
 ) -> tuple[int, Any]:
-    """Send JSON and return the status with the parsed answer; 404 and 409 are answers too.
+    """Send JSON; return the status and the parsed body.  With a body, 404 and 409 are no errors.
 
     Raises:
         NetworkError: No answer, another status that is not 2xx, or no JSON in it.
@@ -65,13 +65,13 @@ def call(
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What a service on the internet answered, whatever its status.
+    """Response of a service on the internet, with any status.
 
     Attributes:
-        status: Of HTTP.
-        headers: By name in small letters.
-        body: Parsed JSON; None where there is none.
-        next_url: Of the page after this one, from `Link`; empty at the last.
+        status: HTTP status code.
+        headers: Headers, with names in lower case.
+        body: Parsed JSON; None if there is none.
+        next_url: URL of the next page, from `Link`; empty for the last page.
     """
 
     status: int
@@ -89,18 +89,18 @@ def exchange(
     token: str,
     timeout_s: tuple[float, float],
 ) -> HttpResponse:
-    """Send JSON to a service on the internet, and return whatever it answers.
+    """Send JSON to a service on the internet, and return its response.
 
-    The proxy of the environment is used.  A GET follows redirects; the token stays with the host
-    that was asked.
+    The proxy of the environment is used.  A GET follows redirects; the token is sent to the first
+    host only.
 
     Args:
-        method: Of HTTP.
-        url: With its query.
-        body: To send as JSON; None for none.
-        headers: To send.
-        token: Bearer token; it is in no message.
-        timeout_s: Longest wait for a connection, and for a part of the answer.
+        method: HTTP method.
+        url: URL with its query.
+        body: Request body, sent as JSON; None for no body.
+        headers: Request headers.
+        token: Bearer token; no message contains it.
+        timeout_s: Timeouts of the connection, and of each part of the response.
 
     Raises:
         NetworkError: No answer, so that it is not known whether anything was done.
@@ -112,13 +112,13 @@ def exchange(
         return request
 
     try:
-        with requests.Session() as session:  # of its own: this one may use a proxy
+        with requests.Session() as session:  # not the shared one: this may use a proxy
             response = session.request(
                 method,
                 url,
                 json=body,
                 headers=dict(headers),
-                auth=authorized,  # also keeps a .netrc of the user away
+                auth=authorized,  # also disables .netrc
                 timeout=timeout_s,
                 allow_redirects=method == "GET",
             )
@@ -138,10 +138,9 @@ def exchange(
 
 
 class ServerConnection:
-    """One connection to one server, kept open, for one thread; only `stop` is for any.
+    """A keep-alive connection to one server, for one thread; `stop` may be called from any.
 
-    It costs a tenth of what a request of the functions above costs, so it is for what is asked
-    many times a second or comes as a stream.
+    A request costs a tenth of the functions above, so it is for frequent requests and streams.
     """
 
     def __init__(
@@ -152,20 +151,19 @@ class ServerConnection:
         token: str = "",
         timeout_s: float = _TIMEOUT_S,
     ) -> None:
-        """Open nothing yet.
+        """Prepare a connection; the first request opens it.
 
         Args:
             url: Base URL, without a path.
             ca_file: PEM file of the authority that signed the server's certificate.
             token: Bearer token, or empty.
-            timeout_s: Longest wait for a part of an answer.
+            timeout_s: Timeout of each part of a response.
 
         Raises:
-            StorageError: The PEM file cannot be read.
+            StorageError: The CA file cannot be read.
         """
         parts = urlsplit(url)
         self._url = url
-        self._timeout_s = timeout_s
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._response: HTTPResponse | None = None
         self._sock: socket.socket | None = None
@@ -183,7 +181,7 @@ class ServerConnection:
     def ask(
         self, method: str, path: str, body: str = "", content_type: str = "application/json"
     ) -> tuple[int, bytes]:
-        """Return the status and the body of an answer.
+        """Send a request; return the status and the body.
 
         Raises:
             NetworkError: No answer in time, or the connection was stopped.
@@ -195,18 +193,18 @@ class ServerConnection:
             raise self._broken(path, error) from error
 
     def begin(self, path: str) -> int:
-        """Ask for a stream and return the status; its lines are still to come.
+        """Open a stream and return the status; `lines` returns its content.
 
         Raises:
             NetworkError: No answer in time, or the connection was stopped.
         """
         status = self._begin("GET", path, "", "")
         if self._sock:
-            self._sock.settimeout(None)  # a stream may be silent as long as it likes
+            self._sock.settimeout(None)  # a stream may be silent for any time
         return status
 
     def lines(self) -> Iterator[bytes]:
-        """Yield each line of the stream as it comes, until the server ends it or it is stopped.
+        """Yield each line of the stream until the server ends it or `stop` is called.
 
         Raises:
             NetworkError: The connection broke.
@@ -219,11 +217,11 @@ class ServerConnection:
                 raise self._broken("stream", error) from error
 
     def stop(self) -> None:
-        """End a stream, and whatever is waited for, at once; nothing can be asked any more."""
+        """End the stream or request that is running; no further request is possible."""
         self._stopped.set()
         if self._sock:
             with suppress(OSError):  # it may be closed already
-                # The socket's own: that of TLS would forget the state that a reader is using.
+                # Not the method of TLS, which would drop state that a reader still uses.
                 socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
@@ -231,13 +229,13 @@ class ServerConnection:
         self._http.close()
 
     def _begin(self, method: str, path: str, body: str, content_type: str) -> int:
-        kept_open = self._http.sock is not None
+        was_open = self._http.sock is not None
         try:
             try:
                 return self._send(method, path, body, content_type)
             except ConnectionError:
-                # A server may close a connection that it kept open.
-                if not kept_open or self._stopped.is_set():
+                # A server may close an idle connection: try again with a new one.
+                if not was_open or self._stopped.is_set():
                     raise
                 self._http.close()
                 return self._send(method, path, body, content_type)
@@ -257,7 +255,7 @@ class ServerConnection:
 
     def _answer(self) -> HTTPResponse:
         if self._response is None:
-            raise HTTPException("nothing was asked")
+            raise HTTPException("there was no request")
         return self._response
 
     def _broken(self, path: str, error: Exception) -> NetworkError:
@@ -268,7 +266,7 @@ class ServerConnection:
 def _send(method: str, url: str, ca_file: Path | None, token: str, body: object) -> Any:  # noqa: ANN401 (requests is imported late)
     import requests
 
-    fine = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT) if body is not None else ()
+    accepted = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT) if body is not None else ()
     try:
         response = _session().request(
             method, url, json=body, **_options(ca_file, token, _TIMEOUT_S)
@@ -277,7 +275,7 @@ def _send(method: str, url: str, ca_file: Path | None, token: str, body: object)
         raise NetworkError(f"{method} {url}: no answer in {_TIMEOUT_S:g} s") from error
     except requests.RequestException as error:
         raise NetworkError(f"{method} {url}: no answer: {type(error).__name__}") from error
-    if not response.ok and response.status_code not in fine:
+    if not response.ok and response.status_code not in accepted:
         raise NetworkError(f"{method} {url}: {response.status_code}: {response.text[:300].strip()}")
     return response
 
@@ -287,8 +285,8 @@ def _session() -> Any:  # noqa: ANN401 (requests is imported late)
     import requests
 
     session = requests.Session()
-    session.trust_env = False  # a proxy or a .netrc of the user has no part in a measurement
-    session.headers["Accept-Encoding"] = "identity"  # compressing would cost the server CPU
+    session.trust_env = False  # no proxy and no .netrc: they would change the measurement
+    session.headers["Accept-Encoding"] = "identity"  # compression would cost the server CPU
     return session
 
 

@@ -1,17 +1,17 @@
-"""A kubeconfig: how a client of Kubernetes finds a server, and as whom.  Pure."""
+"""Text of a kubeconfig file."""
 
 import json
 from pathlib import Path
 
 
 def kubeconfig_json(url: str, ca_file: Path, token_file: Path, user: str) -> str:
-    """Return the text of one, with the paths of an authority and a token and not the token.
+    """Return a kubeconfig with the paths of the CA and the token, but without the token.
 
     Args:
-        url: Of the server, with or without a path.
-        ca_file: PEM.
-        token_file: Holds the bearer token.
-        user: What the client calls itself; the server goes by the token.
+        url: URL of the server, with or without a path.
+        ca_file: PEM file of the authority.
+        token_file: File with the bearer token.
+        user: Name of the user in the file; the server identifies the client by the token.
     """
     cluster = {"server": url, "certificate-authority": str(ca_file)}
     return json.dumps(  # JSON is YAML

@@ -1,4 +1,4 @@
-"""Let one process at a time do what others can then use."""
+"""Locks between processes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,22 +7,22 @@ from pathlib import Path
 
 from pipeline.system.log import log
 
-_SAID_S = 10.0
+_LOG_PERIOD_S = 10.0
 
 
 @contextmanager
 def exclusive_lock(
-    path: Path, doing: str, note: str = "", *, died: Callable[[str], None] = lambda _: None
+    path: Path, doing: str, note: str = "", *, on_killed: Callable[[str], None] = lambda _: None
 ) -> Iterator[None]:
-    """Hold a lock while the block runs, after waiting aloud for whoever has it.
+    """Hold a lock while the block runs; wait for another holder, and log that.
 
-    The kernel frees the lock of a process that dies, however it dies.
+    The kernel frees the lock of a process that dies.
 
     Args:
-        path: File of the lock; it stays behind, empty.
-        doing: What the holder does, such as `building etcd`.
-        note: Told to those who wait.
-        died: Called with the note of the holder before, if it was killed.
+        path: File of the lock; it is left behind, empty.
+        doing: Activity in messages, such as `building etcd`.
+        note: Text that waiting processes log.
+        on_killed: Function that gets the note of the last holder if that was killed.
     """
     from filelock import FileLock, Timeout
 
@@ -34,14 +34,16 @@ def exclusive_lock(
         try:
             lock.acquire(timeout=wait_s)
         except Timeout:
-            wait_s = _SAID_S
+            wait_s = _LOG_PERIOD_S
             waited_s = time.monotonic() - began
-            log.info("another process is %s; waiting for it (%.0f s)", _who(owner, doing), waited_s)
+            log.info(
+                "another process is %s; waiting for it (%.0f s)", _holder(owner, doing), waited_s
+            )
         else:
             break
     try:
-        if left := _note(owner):
-            died(left)
+        if last_note := _note(owner):
+            on_killed(last_note)
         owner.write_text(note, encoding="utf-8", errors="surrogateescape")
         yield
     finally:
@@ -49,7 +51,7 @@ def exclusive_lock(
         lock.release()
 
 
-def _who(owner: Path, doing: str) -> str:
+def _holder(owner: Path, doing: str) -> str:
     note = _note(owner)
     return f"{doing} ({note})" if note else doing
 
@@ -57,5 +59,5 @@ def _who(owner: Path, doing: str) -> str:
 def _note(owner: Path) -> str:
     try:
         return owner.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:  # there is no holder, or it has just come or gone
+    except OSError:  # there is no holder, or it has just started or ended
         return ""

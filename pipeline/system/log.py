@@ -1,7 +1,4 @@
-"""One logger, to stderr; stdout belongs to results.
-
-On GitHub Actions a step becomes a folded group.
-"""
+"""The logger, which prints to stderr; stdout is for results."""
 
 import logging
 import os
@@ -16,7 +13,7 @@ log = logging.getLogger("pipeline")
 
 
 class _Stderr(logging.Handler):
-    """Prints to what is stderr at that moment: a live progress line takes its place for a while."""
+    """Prints to the current stderr, which a live progress line replaces for a while."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one line."""
@@ -24,10 +21,10 @@ class _Stderr(logging.Handler):
 
 
 class _Redacted(logging.Formatter):
-    """Shows no password, also not one that an exception in a traceback has."""
+    """Removes passwords, also from tracebacks."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the text of a record without what is secret."""
+        """Return the text of a record without passwords."""
         return redact(super().format(record))
 
 
@@ -42,7 +39,7 @@ def configure(*, verbose: bool, quiet: bool = False) -> None:
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Log how long a block took, and fold its lines on GitHub Actions."""
+    """Log the duration of a block; on GitHub Actions, its lines become a folded group."""
     on_actions = os.environ.get("GITHUB_ACTIONS") == "true"
     started = time.monotonic()
     if on_actions:

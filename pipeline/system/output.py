@@ -1,7 +1,7 @@
 """Print: the only module that writes to standard output and standard error.
 
-How a process ends is its answer, so printing never changes it: a reader that has gone is no error,
-and a character that the encoding of a stream lacks is printed as plain ASCII.
+The exit code is the answer of a command, so printing never changes it: a closed pipe is not an
+error, and characters that a stream's encoding lacks are replaced by ASCII.
 """
 
 import codecs
@@ -30,11 +30,11 @@ _ASCII = {
 }
 
 _failed: list[OSError] = []
-"""Why standard output could not be written, if it could not."""
+"""Errors of writing to standard output."""
 
 
 def prepare() -> None:
-    """Let standard output and standard error take any text; call once, before anything else."""
+    """Make standard output and standard error accept any text; call once, at the start."""
     _failed.clear()
     codecs.register_error(_ERRORS, _in_ascii)
     for stream in (sys.stdout, sys.stderr):
@@ -43,7 +43,7 @@ def prepare() -> None:
 
 
 def print_stdout(text: str) -> None:
-    """Print text, as it is, to standard output at once."""
+    """Print text to standard output, without a line break, and flush."""
     error = _write(sys.stdout, text)
     if error is not None and not isinstance(error, BrokenPipeError):
         _failed.append(error)
@@ -56,26 +56,26 @@ def print_stderr(line: str) -> None:
 
 
 def has_failed() -> bool:
-    """Return whether something that was shown is lost, though its reader was there."""
+    """Return True if standard output could not be written, except to a closed pipe."""
     return bool(_failed)
 
 
 def supports_escapes(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal that understands colours and a moving cursor."""
+    """Return True if a stream is a terminal with colours and cursor movement."""
     if stream is None or not stream.isatty() or os.environ.get("NO_COLOR"):
         return False
     return os.environ.get("TERM", "") not in _WITHOUT_ESCAPES
 
 
 def _write(stream: TextIO | None, text: str) -> OSError | None:
-    """Write to a stream, and return why it could not be written, if so."""
-    if stream is None:  # whoever started us has closed it
+    """Write to a stream; return the error if it cannot be written."""
+    if stream is None:  # it was closed before the start
         return None
     try:
         stream.write(text)
         stream.flush()
     except OSError as error:
-        # Python flushes once more when it ends, and an error then would change the exit code.
+        # Python flushes again at its end, and an error then would change the exit code.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
@@ -84,8 +84,8 @@ def _write(stream: TextIO | None, text: str) -> OSError | None:
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """Return what is printed instead of characters that an encoding lacks; see `codecs`."""
+    """Return the ASCII replacement of characters that an encoding lacks; see `codecs`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    lacking = error.object[error.start : error.end]
-    return "".join(_ASCII.get(character, "?") for character in lacking), error.end
+    characters = error.object[error.start : error.end]
+    return "".join(_ASCII.get(character, "?") for character in characters), error.end

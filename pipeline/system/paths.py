@@ -1,4 +1,4 @@
-"""Where our own files are, and what to do about a folder that cannot be written."""
+"""Paths of the project's files, of the user's cache, and of the folders of runs."""
 
 import os
 import shlex
@@ -10,17 +10,17 @@ import platformdirs
 from pipeline.system.errors import BaselineError, ConfigError, StorageError
 
 RESULTS, CAPACITY, EVALUATION = "results.json", "capacity.json", "evaluation.json"
-"""What each kind of folder that is measured into holds, by which it is known."""
+"""Result file of each kind of output folder."""
 
 _KINDS = {
     RESULTS: ("run", "compare"),
     CAPACITY: ("search of a capacity", "capacity --resume"),
     EVALUATION: ("evaluation", "evaluate --resume"),
 }
-_SHOWN = 3  # folders named in one hint
+_SUGGESTIONS = 3  # folders named in one hint
 
-MOST_BYTES = 2**19
-"""Of a suite or another file of settings; ours have 12 kB."""
+MAX_CONFIG_BYTES = 2**19
+"""Largest suite or other file of settings; ours have 12 kB."""
 
 _PACKAGE = Path(__file__).parents[1]
 _INSTALLED = _PACKAGE / "_files"
@@ -33,61 +33,61 @@ def project_path(*parts: str) -> Path:
 
 
 def baselines() -> Path:
-    """Return the folder of the stored baselines: the checkout's, or the current folder's own."""
+    """Return the folder of stored baselines: in the checkout, or `baselines` if installed."""
     return Path("baselines") if _INSTALLED.is_dir() else _ROOT / "baselines"
 
 
 def cache() -> Path:
-    """Return the user's cache folder for this program, made if needed.
+    """Return the user's cache folder for milo-perf, created if needed.
 
     Raises:
         StorageError: It cannot be written.
     """
     folder = platformdirs.user_cache_dir("milo-perf", appauthor=False)
-    return _made(Path(folder), "cache", "XDG_CACHE_HOME")
+    return _create(Path(folder), "cache", "XDG_CACHE_HOME")
 
 
 def state() -> Path:
-    """Return the user's folder for what this program notes of its runs, made if needed.
+    """Return the user's state folder for milo-perf, created if needed.
 
     Raises:
         StorageError: It cannot be written.
     """
     folder = platformdirs.user_state_dir("milo-perf", appauthor=False)
-    return _made(Path(folder), "state", "XDG_STATE_HOME")
+    return _create(Path(folder), "state", "XDG_STATE_HOME")
 
 
-def _made(folder: Path, what: str, variable: str) -> Path:
+def _create(folder: Path, what: str, variable: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"{folder}: the {what} folder cannot be made: {error.strerror}",
+            f"{folder}: the {what} folder cannot be created: {error.strerror}",
             hint=f"set {variable} to a folder that you can write",
         ) from error
     return folder
 
 
 def require_new_folder(folder: Path, *, resume: str) -> None:
-    """Make sure that a new folder can be made here, before hours are spent on what goes into it.
+    """Return if an output folder can be created, before hours are spent on its content.
 
     Args:
-        folder: To be made; it may be there already if it is empty.
-        resume: Command that goes on with what is in a folder, such as `run --resume`.
+        folder: Output folder; an empty one may exist.
+        resume: Command that continues an existing folder, such as `run --resume`.
 
     Raises:
-        ConfigError: It is not empty.
-        StorageError: It is no folder, or cannot be written.
+        ConfigError: The folder is not empty.
+        StorageError: It is a file, or cannot be written.
     """
     try:
         if folder.exists() and any(folder.iterdir()):
             raise ConfigError(
                 f"{folder} is not empty, and nothing that was measured is ever overwritten",
-                hint=f"leave --out away to get a new folder, or go on with `{resume}`",
+                hint=f"leave out --out to get a new folder, or go on with `{resume}`",
             )
         nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         with tempfile.TemporaryFile(dir=nearest):
-            pass  # root may write anywhere by its permissions, but not on a read-only disk
+            pass  # permissions do not tell: root may write anywhere, but not on a read-only disk
     except OSError as error:
         raise StorageError(
             f"{folder}: the folder for the results cannot be used: {error.strerror}",
@@ -96,14 +96,14 @@ def require_new_folder(folder: Path, *, resume: str) -> None:
 
 
 def result_file(folder: Path, name: str) -> Path:
-    """Return the file in a folder that holds what was measured, such as `results.json`.
+    """Return the path of the result file in an output folder.
 
     Args:
-        folder: Of a run, of a search or of an evaluation.
+        folder: Folder of a run, a search or an evaluation.
         name: `RESULTS`, `CAPACITY` or `EVALUATION`.
 
     Raises:
-        BaselineError: There is none; the hint names what is probably meant.
+        BaselineError: The folder has none; the hint names the folder that is probably meant.
     """
     path = folder / name
     if path.exists():
@@ -130,34 +130,33 @@ def result_file(folder: Path, name: str) -> Path:
     )
 
 
-def portable_name(written: str, kept: Path | None = None) -> str:
-    """Return how to name a file in a command that others may read: never by an absolute path.
+def portable_name(path: str, copy: Path | None = None) -> str:
+    """Return a path for a command that other people may read; it is never absolute.
 
     Args:
-        written: The path that a person gave.
-        kept: A copy of the file, which is named where that path tells of a machine; None where
-            there is none.
+        path: Path that a person typed.
+        copy: Copy of the file, which is named if `path` is outside of the current folder.
     """
-    given = Path(written)
-    if not (given.is_absolute() or written.startswith("~")):
-        return written
+    given = Path(path)
+    if not (given.is_absolute() or path.startswith("~")):
+        return path
     here = Path.cwd()
-    for path in (given.expanduser(), kept):
-        whole = path and Path(os.path.normpath(path.absolute()))
+    for one in (given.expanduser(), copy):
+        whole = one and Path(os.path.normpath(one.absolute()))
         if whole and whole.is_relative_to(here):
             return str(whole.relative_to(here))
     return given.name
 
 
 def _nearest(place: Path, name: str) -> str:
-    """Return a hint on the newest folders in a place, or in `out/`, that hold what is wanted."""
+    """Return a hint with the newest folders in a folder, or in `out/`, that have a result file."""
     kind, _ = _KINDS[name]
     for holder in (place, Path("out")):
         try:
-            found = sorted(holder.glob(f"*/{name}"), key=lambda path: -path.stat().st_mtime)
+            files = sorted(holder.glob(f"*/{name}"), key=lambda path: -path.stat().st_mtime)
         except OSError:
             continue
-        if found:
-            shown = ", ".join(shlex.quote(f"{path.parent}") for path in found[:_SHOWN])
-            return f"did you mean one of these, newest first: {shown}"
+        if files:
+            names = ", ".join(shlex.quote(f"{path.parent}") for path in files[:_SUGGESTIONS])
+            return f"did you mean one of these, newest first: {names}"
     return f"a {kind} says at its end where its folder is; by default it is below out/"

@@ -1,4 +1,4 @@
-"""Do something every so often, in a thread of its own, while a block runs."""
+"""Call a function periodically in a thread."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -7,20 +7,20 @@ from contextlib import contextmanager
 
 @contextmanager
 def run_periodically(act: Callable[[], None], period_s: float, name: str) -> Iterator[None]:
-    """Act again and again while the block runs; leaving waits for what is being done.
+    """Call a function periodically while the block runs; the end waits for a running call.
 
     Args:
-        act: For the first time after one period; what it raises ends the thread.
-        period_s: Seconds from the end of one act to the begin of the next.
-        name: Of the thread.
+        act: Function; first called after one period.  An exception from it ends the thread.
+        period_s: Seconds from the end of one call to the start of the next.
+        name: Name of the thread.
     """
     stop = threading.Event()
 
-    def go_on() -> None:
+    def loop() -> None:
         while not stop.wait(period_s):
             act()
 
-    thread = threading.Thread(target=go_on, name=name, daemon=True)
+    thread = threading.Thread(target=loop, name=name, daemon=True)
     thread.start()
     try:
         yield

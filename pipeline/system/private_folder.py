@@ -1,8 +1,7 @@
 """Folders for keys, tokens and the data of one launch, which are never kept.
 
-A run removes its own.  A run that was killed leaves them; the next run, and the next command that
-is given its folder, remove them.  The kernel holds a lock for whoever uses such a folder, so that
-those of a run that is still alive are left alone.
+A run removes its own.  If it was killed, the next run removes them, or the next command with the
+same output folder.  A file lock marks the folders of a run that is still alive.
 """
 
 import fcntl
@@ -18,18 +17,18 @@ from pipeline.system.log import log
 
 _NAME = "private"
 _MARK = ".milo-perf"
-_DEEPEST = 8  # faults/NAME/pairs/000/ARM/WORKLOAD/ARM/private, of `evaluate --faults`
+_MAX_DEPTH = 8  # faults/NAME/pairs/000/ARM/WORKLOAD/ARM/private, of `evaluate --faults`
 
 
 @contextmanager
 def private_folder(out: Path) -> Iterator[Path]:
-    """Enter with a new folder in a folder, which only we can read; it is removed on leaving."""
+    """Yield a new folder that only this user can read; it is removed at the end."""
     folder = out / _NAME
     folder.mkdir(mode=0o700)
     lock = os.open(folder / f"{_MARK}.new", os.O_CREAT | os.O_WRONLY, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        (folder / f"{_MARK}.new").rename(folder / _MARK)  # only now it can be seen
+        (folder / f"{_MARK}.new").rename(folder / _MARK)  # visible only when it is locked
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -38,10 +37,10 @@ def private_folder(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def measurement_lock(out: Path) -> Iterator[None]:
-    """Be the only one who measures on this machine; remove what the one before left, if killed.
+    """Hold the lock of measurements on this machine; clean up after a run that was killed.
 
     Args:
-        out: Folder of this run.
+        out: Output folder of this run.
     """
 
     def remove(folder: str) -> None:
@@ -50,21 +49,21 @@ def measurement_lock(out: Path) -> Iterator[None]:
 
     here = str(out.absolute())
     lock = paths.cache() / "run.lock"
-    with exclusive_lock(lock, "measuring on this machine", here, died=remove):
+    with exclusive_lock(lock, "measuring on this machine", here, on_killed=remove):
         yield
 
 
 def remove_leftovers(out: Path) -> None:
-    """Remove the private folders that a run that was killed has left below its folder."""
-    for folder in _below(out):
-        with suppress(OSError), _unused(folder):
+    """Remove the private folders of a killed run below its output folder."""
+    for folder in _private_folders(out):
+        with suppress(OSError), _lock_unused(folder):
             shutil.rmtree(folder, ignore_errors=True)
             log.info("removed %s, which a run that was killed had left", folder)
 
 
-def _below(out: Path) -> Iterator[Path]:
+def _private_folders(out: Path) -> Iterator[Path]:
     """Yield the private folders below a folder; links are not followed."""
-    deepest = len(out.parts) + _DEEPEST
+    deepest = len(out.parts) + _MAX_DEPTH
     for name, folders, _ in os.walk(out, followlinks=False):
         here = Path(name)
         if _NAME in folders:
@@ -76,11 +75,11 @@ def _below(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _unused(folder: Path) -> Iterator[None]:
+def _lock_unused(folder: Path) -> Iterator[None]:
     """Hold the lock of a private folder.
 
     Raises:
-        OSError: It is not one of ours, or somebody uses it.
+        OSError: It is not one of ours, or it is in use.
     """
     lock = os.open(folder / _MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:

@@ -1,4 +1,4 @@
-"""How far a run has come: a live line on a terminal, plain log lines elsewhere."""
+"""Progress of a run: a live line on a terminal, log lines elsewhere."""
 
 import sys
 import time
@@ -11,10 +11,10 @@ from pipeline.system.log import log
 
 
 class Progress(Protocol):
-    """What a stage tells the person who waits."""
+    """Receiver of progress reports."""
 
     def stage(self, title: str, left_s: float) -> None:
-        """Say what begins now, and how many seconds are left in all."""
+        """Report that a stage begins, and how many seconds are left in total."""
         ...
 
 
@@ -25,16 +25,16 @@ def show_progress() -> Iterator[Progress]:
         with _live() as progress:
             yield progress
     else:
-        yield _Plain()
+        yield _LogProgress()
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration as people say it: `45 s`, `4 min 10 s`."""
+    """Return a duration as text, such as `45 s` or `4 min 10 s`."""
     whole = max(0, round(seconds))
     return f"{whole} s" if whole < 90 else f"{whole // 60} min {whole % 60:02} s"
 
 
-class _Plain:
+class _LogProgress:
     def stage(self, title: str, left_s: float) -> None:
         log.info("%s (about %s left)", title, format_duration(left_s))
 
@@ -45,8 +45,8 @@ def _live() -> Iterator[Progress]:
     from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
     from rich.text import Text
 
-    class Left(ProgressColumn):
-        """Seconds left, counted down between two stages."""
+    class TimeLeft(ProgressColumn):
+        """Remaining time, counted down between two stages."""
 
         def render(self, task: Task) -> Text:
             if task.fields["until"] is None:
@@ -60,13 +60,13 @@ def _live() -> Iterator[Progress]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        Left(),
+        TimeLeft(),
         console=Console(stderr=True),
         transient=True,
     ) as bar:
 
-        class Live:
-            """Moves the bar by the share of time that has passed."""
+        class LiveProgress:
+            """Moves the bar by the share of the time that has passed."""
 
             began = time.monotonic()
             task = bar.add_task("starting", total=1.0, until=None)
@@ -77,4 +77,4 @@ def _live() -> Iterator[Progress]:
                 share = passed / (passed + max(left_s, 0.1))
                 bar.update(self.task, description=title, completed=share, until=now + left_s)
 
-        yield Live()
+        yield LiveProgress()

@@ -1,7 +1,7 @@
-"""Take passwords and tokens out of what is shown: command lines, URLs, errors and the log.
+"""Remove passwords and tokens from command lines, URLs, errors and log lines.
 
-The patterns are few, so that an ordinary sentence stays as it is.  Whole logs of other programs are
-another matter: see drivers/scrub.py.
+The patterns are few, so that ordinary sentences are not changed.  See drivers/scrub.py for whole
+logs of other programs.
 """
 
 import re
@@ -38,10 +38,10 @@ def redact(text: str) -> str:
 
 
 def command_line(argv: Iterable[str]) -> str:
-    """Return a command as a line that can be pasted, without what is secret in it.
+    """Return a command line that can be pasted, without secret values.
 
-    The name of an option or a variable says that its value is secret: `--token X`, `--token=X`,
-    `API_TOKEN=X`.  That of a file, such as `--token-file`, does not.
+    An option or variable is secret by its name: `--token X`, `--token=X`, `API_TOKEN=X`.  An option
+    for a file, such as `--token-file`, is not.
     """
     shown: list[str] = []
     is_value = False

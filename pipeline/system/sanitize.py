@@ -1,34 +1,34 @@
-"""Foreign text made harmless: one line, printable, of a known length."""
+"""Make untrusted text safe to print: one line, printable, of limited length."""
 
 import re
 from collections.abc import Sequence
 
-# A panic of Go, what its runtime calls fatal, and the last words of klog and of zap (etcd).
-_DEATH = re.compile(r"panic: |fatal error: |F\d{4} \d\d:\d\d:|\{\"level\":\"(?:fatal|panic)\"")
+# First lines of a Go panic, of a fatal error of its runtime, and of fatal logs of klog and zap.
+_FATAL = re.compile(r"panic: |fatal error: |F\d{4} \d\d:\d\d:|\{\"level\":\"(?:fatal|panic)\"")
 
 
 def printable(text: str) -> str:
-    """Return text without what a terminal or a browser would obey: one line, printable."""
-    if text.isprintable():  # nearly all of it, and a report has a million
+    """Replace characters that a terminal or browser would interpret; the result is one line."""
+    if text.isprintable():  # almost always, and a report has a million characters
         return text
     return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
 
 
-def truncate(text: str, most: int) -> str:
-    """Return plain text, cut where it is longer than so many characters."""
-    said = printable(text[: most + 1])
-    return said if len(said) <= most else f"{said[:most]}…"
+def truncate(text: str, limit: int) -> str:
+    """Return printable text of at most so many characters, and `…` if it was longer."""
+    shown = printable(text[: limit + 1])
+    return shown if len(shown) <= limit else f"{shown[:limit]}…"
 
 
-def reason_lines(lines: Sequence[str], most: int) -> list[str]:
-    """Return the lines of a program's log that say why it died; the last ones if none does.
+def reason_lines(lines: Sequence[str], limit: int) -> list[str]:
+    """Return the lines of a log that explain a crash; the last lines if none does.
 
-    The first line of a Go panic says why, and the stack below it is longer than anybody wants.
+    The first line of a Go panic has the reason; the stack below it is usually longer than `limit`.
 
     Args:
-        lines: Of the log, in order.
-        most: How many lines to return at most; empty ones are left out.
+        lines: Lines of the log, in order.
+        limit: Maximum number of lines; empty ones are left out.
     """
-    there = [line for line in lines if line.strip()]
-    starts = [at for at, line in enumerate(there) if _DEATH.match(line.lstrip())]
-    return there[starts[-1] :][:most] if starts else there[-most:]
+    filled = [line for line in lines if line.strip()]
+    starts = [at for at, line in enumerate(filled) if _FATAL.match(line.lstrip())]
+    return filled[starts[-1] :][:limit] if starts else filled[-limit:]

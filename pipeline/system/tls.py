@@ -1,4 +1,4 @@
-"""What a server on loopback needs: a free port, and a certificate for it."""
+"""Free ports of loopback, and TLS certificates for servers on them."""
 
 import datetime as dt
 import ipaddress
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ADDRESS = "127.0.0.1"
-ADDRESS_IN_USE = "address already in use"  # what a server of Go says whose port was taken meanwhile
-MAX_STARTS = 3  # of starting one that finds its port taken
+ADDRESS_IN_USE = "address already in use"  # error of a Go server whose port was taken meanwhile
+MAX_STARTS = 3  # of a server whose port was taken
 _LIFETIME = dt.timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """Paths of PEM files that only we can read.
+    """Paths of the PEM files of a server; only this user can read them.
 
     Attributes:
-        ca: Certificate of an authority that is made anew each time, and has no other use.
-        certificate: Signed by it, for localhost, 127.0.0.1 and what else was asked for.
-        key: Of that certificate.
+        ca: Certificate of an authority that was created for this server.
+        certificate: Certificate for localhost, 127.0.0.1 and further names, signed by it.
+        key: Private key of the certificate.
     """
 
     ca: Path
@@ -29,7 +29,7 @@ class ServerIdentity:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of loopback that nothing listens on just now."""
+    """Return ports of loopback on which nothing listens."""
     with ExitStack() as stack:
         held = [stack.enter_context(socket.socket()) for _ in range(count)]
         for sock in held:
@@ -37,12 +37,12 @@ def free_ports(count: int) -> list[int]:
         return [int(sock.getsockname()[1]) for sock in held]
 
 
-def create_identity(folder: Path, *more: str) -> ServerIdentity:
-    """Make an authority and a server's certificate in a folder that is made if needed.
+def create_identity(folder: Path, *names: str) -> ServerIdentity:
+    """Create an authority and a server's certificate.
 
     Args:
-        folder: Where they are written.
-        more: Other names of the server.
+        folder: Folder of the files, created if needed.
+        names: Further names of the server.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -71,14 +71,14 @@ def create_identity(folder: Path, *more: str) -> ServerIdentity:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(ca_key, hashes.SHA256())
     )
-    names = [
-        *(x509.DNSName(one) for one in ("localhost", *more)),
+    san = [
+        *(x509.DNSName(one) for one in ("localhost", *names)),
         x509.IPAddress(ipaddress.ip_address(ADDRESS)),
     ]
     certificate = (
         builder(name, key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectAlternativeName(san), critical=False)
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
             critical=False,
@@ -97,7 +97,7 @@ def create_identity(folder: Path, *more: str) -> ServerIdentity:
 
 
 def private_file(path: Path, content: bytes) -> Path:
-    """Write a file that only we can read, and return it."""
+    """Write a file that only this user can read, and return its path."""
     path.touch(mode=0o600)
     path.write_bytes(content)
     return path

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.system import paths, processes
-from pipeline.system.errors import LaunchError
+from pipeline.system.errors import LaunchError, StorageError
 from pipeline.system.lock import exclusive_lock
 from pipeline.system.log import log
 from pipeline.toolchain.go import Go
@@ -74,11 +74,12 @@ def build_once(binary: Path, title: str, make: Callable[[Path, Path], None]) -> 
 
     Raises:
         LaunchError: The binary cannot be built.
+        StorageError: The cache cannot be written.
     """
     try:
         return _build_locked(binary, title, make)
     except OSError as error:
-        raise LaunchError(
+        raise StorageError(
             f"{title} could not be built: {error.filename}: {error.strerror}",
             hint="`milo-perf doctor` shows how much room the cache has, and where it is",
         ) from error

@@ -45,7 +45,7 @@ def test_a_step_of_the_clock_is_named(setting: Setting, by_s: float, said: str) 
 def test_a_step_that_is_taken_back_is_noticed(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.system.clock._LOOK_S", 0.01)
+    monkeypatch.setattr("pipeline.system.clock._PERIOD_S", 0.01)
     with watch_clock() as watch:
         setting.by_s = 60.0
         deadline_s = time.monotonic() + 10

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.environments import images
 from pipeline.system import paths
-from pipeline.system.errors import LaunchError
+from pipeline.system.errors import LaunchError, StorageError
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ def test_what_is_no_program_of_linux_is_refused(tmp_path: Path, content: bytes) 
 
 
 def test_a_program_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(LaunchError, match="could not be packed into an image"):
+    with pytest.raises(StorageError, match="could not be packed into an image"):
         images.pack("milo", {"milo": tmp_path / "gone"}, "sha256:00")
 
 

@@ -16,9 +16,9 @@ from pipeline.system.private_folder import measurement_lock, private_folder, rem
 _KILLED = """
 import sys, time
 from pathlib import Path
-from pipeline.private import measuring, private_folder
+from pipeline.system.private_folder import measurement_lock, private_folder
 out = Path(sys.argv[1])
-with measuring(out), private_folder(out / "pairs" / "000") as private:
+with measurement_lock(out), private_folder(out / "pairs" / "000") as private:
     (private / "admin.token").write_text("secret")
     print("made", flush=True)
     time.sleep(60)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.system.errors import Exit, LaunchError
+from pipeline.system.errors import Exit, LaunchError, StorageError
 from pipeline.toolchain import build, go
 
 # Answers like Go; a build writes a line to `builds` beside the program, and copies main.go.
@@ -29,7 +29,7 @@ esac
 PROGRAM = """
 import sys
 from pathlib import Path
-from pipeline import log
+from pipeline.system import log
 from pipeline.toolchain import build, go
 log.configure(verbose=False)
 recipe = build.Recipe("server", "the server", Path(sys.argv[1]), ".", "a moment")
@@ -217,5 +217,5 @@ def test_what_nobody_used_for_a_month_is_forgotten(source: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_named(source: Path, tmp_path: Path) -> None:
     (tmp_path / "cache" / "milo-perf").mkdir(parents=True)
     (tmp_path / "cache" / "milo-perf" / "bin").write_text("in the way")
-    with pytest.raises(LaunchError, match=r"milo-perf/bin.*(exists|directory)"):
+    with pytest.raises(StorageError, match=r"milo-perf/bin.*(exists|directory)"):
         built(source)

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.environments.credentials import Credentials, create_credentials
 from pipeline.system import http_client
-from pipeline.system.errors import LoadError, NetworkError, StorageError
+from pipeline.system.errors import NetworkError, StorageError
 from tests.loopback import NOWHERE, Request, answering
 
 
@@ -89,7 +89,7 @@ def test_a_silent_stream_is_stopped_at_once(tmp_path: Path, *, secure: bool) -> 
         assert time.monotonic() - began < 2
         free.set()
         connection.close()
-        with pytest.raises(LoadError, match="ConnectionAbortedError"):
+        with pytest.raises(NetworkError, match="ConnectionAbortedError"):
             connection.ask("GET", "/")
         connection.close()
 
