@@ -160,7 +160,6 @@ class LoadPods(Protocol):
         Raises:
             LoadError: The pods could not be started, or a target died meanwhile.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +297,6 @@ class Environment(Protocol):
         Raises:
             LaunchError: A subject did not become ready.
         """
-        ...
 
 
 class EnvironmentSettings(Protocol):
@@ -310,60 +308,48 @@ class EnvironmentSettings(Protocol):
     @property
     def kind(self) -> str:
         """Name of the environment, such as `local`."""
-        ...
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Names of the programs that the environment needs."""
-        ...
 
     @property
     def facts(self) -> Mapping[str, str]:
         """Facts of the fingerprint; results are comparable only where they agree."""
-        ...
 
     @property
     def is_here(self) -> bool:
         """True if the subjects use memory and disk of this machine."""
-        ...
 
     @property
     def starts_images(self) -> bool:
         """True if the environment can start a subject that is a container image."""
-        ...
 
     @property
     def shows_processes(self) -> bool:
         """True if probes can always read the processes of a subject."""
-        ...
 
     @property
     def load_pods(self) -> int:
         """Number of pods that apply the load; 0 if this machine does."""
-        ...
 
     @property
     def load_path(self) -> str:
         """Path of the requests, in words, such as `loopback only`."""
-        ...
 
     @property
     def asks(self) -> str:
         """Resources that the Pods of each build request; empty if there are none."""
-        ...
 
     @property
     def asks_for_load(self) -> str:
         """Resources that the load pods request; empty if there are none."""
-        ...
 
     def start_s(self, product: Product) -> float:
         """Return the usual seconds from the start of a launch until all servers are ready."""
-        ...
 
     def price(self, duration_s: float) -> str:
         """Return the estimated price of a run in words; empty if it is free or unknown."""
-        ...
 
     def checks(self) -> list[Check]:
         """Return what a run would lack; nothing is changed.
@@ -371,7 +357,6 @@ class EnvironmentSettings(Protocol):
         Raises:
             ConfigError: The settings cannot be used.
         """
-        ...
 
     def open(self, programs: Mapping[str, Program]) -> AbstractContextManager["Environment"]:
         """Enter with the environment, which is created first if it does not exist.
@@ -382,7 +367,6 @@ class EnvironmentSettings(Protocol):
         Raises:
             PipelineError: The environment cannot be used.
         """
-        ...
 
 
 class DriverSettings(Protocol):
@@ -394,79 +378,63 @@ class DriverSettings(Protocol):
     @property
     def kind(self) -> str:
         """Name of the driver in a suite, such as `k6`."""
-        ...
 
     @property
     def title(self) -> str:
         """Display name of the load."""
-        ...
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Names of the programs that the load needs."""
-        ...
 
     @property
     def rate(self) -> float | None:
         """Rate of an open load in `counted` per second for each arm; None for fixed work."""
-        ...
 
     @property
     def counted(self) -> str:
         """Plural of the unit that the rate counts, such as `iterations`."""
-        ...
 
     @property
     def iterations(self) -> int | None:
         """Number of iterations of fixed work for each arm; None for an open load."""
-        ...
 
     @property
     def projects(self) -> int:
         """Number of Projects that one launch creates in each arm."""
-        ...
 
     @property
     def objects(self) -> int:
         """Number of objects in each Project, or in each control plane."""
-        ...
 
     @property
     def object_bytes(self) -> int:
         """Size of an object's data, in bytes."""
-        ...
 
     @property
     def load_s(self) -> float:
         """Expected seconds under load, without start and set-up."""
-        ...
 
     @property
     def most_s(self) -> float:
         """Maximum seconds that one launch spends on the load."""
-        ...
 
     @property
     def raw_bytes_per_request(self) -> float:
         """Size of the raw output for each request, in bytes."""
-        ...
 
     def requests_expected(self, arms: int) -> int:
         """Return the approximate number of requests of one run, over all arms."""
-        ...
 
     @property
     def main(self) -> str:
         """Name of the script or config that belongs to this load alone."""
-        ...
 
     def tree(self) -> dict[str, Path]:
         """Return every file that decides what is measured, by its relative path."""
-        ...
 
     def own_files(self) -> dict[str, Path]:
         """Return the files of `tree` that stand beside the suite instead of in this project."""
-        ...
 
 
 class Driver(Protocol):
@@ -483,7 +451,6 @@ class Driver(Protocol):
         Raises:
             LoadError: The load could not be applied, so nothing was measured.
         """
-        ...
 
 
 class Watch(Protocol):
@@ -491,7 +458,6 @@ class Watch(Protocol):
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """Return the readings of a span; called once, after the load."""
-        ...
 
 
 class Probe(Protocol):
@@ -504,4 +470,3 @@ class Probe(Protocol):
             target: The target.
             out: Existing folder for raw observations.
         """
-        ...

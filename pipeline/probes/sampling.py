@@ -31,17 +31,14 @@ class UsageSample(Protocol):
     @property
     def time_s(self) -> float:
         """Unix time in seconds."""
-        ...
 
     @property
     def cpu_s(self) -> float:
         """CPU time in seconds."""
-        ...
 
     @property
     def memory(self) -> int:
         """Memory in bytes."""
-        ...
 
 
 _S = TypeVar("_S", bound=UsageSample)

@@ -77,7 +77,7 @@ def points(  # a load of 10 iterations per second over 3 s, as asked
     baseline: Mapping[str, Any] | None = None,
 ) -> PointsSummary:
     span = Span(100.0, 100.0 + seconds)
-    good = ArmSummary(span, (Reading("iterations", 30.0, "1"),), 30, 0.0, 0.0, "", {})
+    good = ArmSummary(span, (Reading("iterations", 30.0, "1"),), 30, 0.0, 0.0, "")
     changed = dataclasses.replace(good, **(baseline or {}))
     return PointsSummary(dropped, {Arm.BASELINE: changed, Arm.CANDIDATE: good})
 
@@ -175,8 +175,10 @@ def test_a_load_that_was_not_as_asked_does_not_count_and_says_why(
 
 
 def test_a_project_that_is_never_ready_is_a_number_and_no_fault_of_the_load() -> None:
-    stuck = points(baseline={"counters": {"projects_never_ready": 2.0}})
-    assert judge(settings(), stuck, 0.2, []).invalid == ()
+    never_ready = Reading("projects_never_ready", 2.0, "1")
+    load = judge(settings(), points(baseline={"readings": (never_ready,)}), 0.2, [])
+    assert load.invalid == ()
+    assert never_ready in load.readings[Arm.BASELINE]
 
 
 def fixed(**changes: Any) -> K6:  # noqa: ANN401 (any field, right or wrong)

@@ -50,115 +50,89 @@ class MeasurementCall(ConfigPart):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class NamespaceRange(ConfigPart):
-    """A range of numbered namespaces, by default those that the config creates."""
-
+class _NamespaceRange(ConfigPart):
     min: _Count
     max: _Count
     basename: str = ""
 
 
-class LabelSelector(ConfigPart):
-    """Labels of objects."""
-
+class _LabelSelector(ConfigPart):
     match_labels: dict[str, str]
 
 
-class UnknownObjectOptions(ConfigPart):
-    """Selection of objects that another program created and that count too."""
-
-    label_selector: LabelSelector
+class _UnknownObjectOptions(ConfigPart):
+    label_selector: _LabelSelector
 
 
-class ObjectSpec(ConfigPart):
-    """A template, and the beginning of the names of its objects."""
-
+class _ObjectSpec(ConfigPart):
     basename: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
     object_template_path: _Name
     template_fill_map: dict[str, Any] = Field(default_factory=dict)
-    list_unknown_object_options: UnknownObjectOptions | None = None
+    list_unknown_object_options: _UnknownObjectOptions | None = None
 
 
-class ConfigPhase(ConfigPart):
-    """The number of objects after a phase, and the tuning set that leads there."""
-
-    namespace_range: NamespaceRange | None = None
+class _ConfigPhase(ConfigPart):
+    namespace_range: _NamespaceRange | None = None
     namespace_list: tuple[_Name, ...] | None = None
     replicas_per_namespace: _Count
     tuning_set: _Name
-    object_bundle: Annotated[tuple[ObjectSpec, ...], Field(min_length=1)]
+    object_bundle: Annotated[tuple[_ObjectSpec, ...], Field(min_length=1)]
 
 
-class ConfigStep(ConfigPart):
+class _ConfigStep(ConfigPart):
     """Phases or measurements that run concurrently; readings are selected by its name."""
 
     name: _Name
-    phases: tuple[ConfigPhase, ...] = ()
+    phases: tuple[_ConfigPhase, ...] = ()
     measurements: tuple[MeasurementCall, ...] = ()
 
 
-class QpsLoad(ConfigPart):
-    """Actions per second, with a pause after each."""
-
+class _QpsLoad(ConfigPart):
     qps: PositiveFloat
 
 
-class RandomizedLoad(ConfigPart):
-    """Average actions per second, with random pauses."""
-
+class _RandomizedLoad(ConfigPart):
     average_qps: PositiveFloat
 
 
-class GlobalQpsLoad(ConfigPart):
-    """Actions per second, over all phases that share the tuning set."""
-
+class _GlobalQpsLoad(ConfigPart):
     qps: PositiveFloat
     burst: PositiveInt
 
 
-class SteppedLoad(ConfigPart):
-    """Bursts of actions with a delay between them."""
-
+class _SteppedLoad(ConfigPart):
     burst_size: PositiveInt
     step_delay: _Duration
 
 
-class TimeLimitedLoad(ConfigPart):
-    """All actions within a time limit."""
-
+class _TimeLimitedLoad(ConfigPart):
     time_limit: _Duration
 
 
-class ParallelismLimitedLoad(ConfigPart):
-    """Actions as fast as possible, with a limit on concurrent ones."""
-
+class _ParallelismLimitedLoad(ConfigPart):
     parallelism_limit: PositiveInt
 
 
-class PoissonLoad(ConfigPart):
-    """Actions as a Poisson process."""
-
+class _PoissonLoad(ConfigPart):
     expected_actions_per_second: PositiveFloat
 
 
-class TuningSet(ConfigPart):
+class _TuningSet(ConfigPart):
     """The rate of a phase's actions: exactly one of the kinds of load."""
 
     name: _Name
     initial_delay: _Duration = "0s"
-    qps_load: QpsLoad | None = None
-    randomized_load: RandomizedLoad | None = None
-    stepped_load: SteppedLoad | None = None
-    time_limited_load: TimeLimitedLoad | None = None
-    randomized_time_limited_load: TimeLimitedLoad | None = None
-    parallelism_limited_load: ParallelismLimitedLoad | None = None
-    global_qps_load: Annotated[GlobalQpsLoad | None, Field(alias="globalQPSLoad")] = None
-    poisson_load: PoissonLoad | None = None
+    qps_load: _QpsLoad | None = None
+    randomized_load: _RandomizedLoad | None = None
+    stepped_load: _SteppedLoad | None = None
+    time_limited_load: _TimeLimitedLoad | None = None
+    randomized_time_limited_load: _TimeLimitedLoad | None = None
+    parallelism_limited_load: _ParallelismLimitedLoad | None = None
+    global_qps_load: Annotated[_GlobalQpsLoad | None, Field(alias="globalQPSLoad")] = None
+    poisson_load: _PoissonLoad | None = None
 
 
-class NamespaceOptions(ConfigPart):
-    """The namespaces that ClusterLoader2 creates."""
-
+class _NamespaceOptions(ConfigPart):
     number: PositiveInt = 1
     prefix: str = ""
     delete_stale_namespaces: bool = False
@@ -171,9 +145,9 @@ class ConfigDocument(ConfigPart):
     """A config with its modules expanded."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-    namespace: NamespaceOptions = NamespaceOptions()
-    tuning_sets: tuple[TuningSet, ...] = ()
-    steps: Annotated[tuple[ConfigStep, ...], Field(min_length=1)]
+    namespace: _NamespaceOptions = _NamespaceOptions()
+    tuning_sets: tuple[_TuningSet, ...] = ()
+    steps: Annotated[tuple[_ConfigStep, ...], Field(min_length=1)]
 
 
 class ExpandedConfig(BaseModel):
@@ -192,54 +166,42 @@ class ExpandedConfig(BaseModel):
     unused: tuple[str, ...]
 
 
-class TimerParameters(ConfigPart):
-    """Time between two steps; `gather` reports all timers by label."""
-
+class _TimerParameters(ConfigPart):
     action: Literal["start", "stop", "gather"]
     label: _Name | None = None
 
 
-class SleepParameters(ConfigPart):
-    """A pause."""
-
+class _SleepParameters(ConfigPart):
     duration: _Duration
 
 
-class ExecParameters(ConfigPart):
-    """A program that is run on this machine."""
-
+class _ExecParameters(ConfigPart):
     command: Annotated[tuple[str, ...], Field(min_length=1)]
     timeout: _Duration = "1h"
     retries: PositiveInt = 1
     backoff_delay: _Duration = "1s"
 
 
-class AvailabilityParameters(ConfigPart):
-    """Polling of `/readyz`."""
-
+class _AvailabilityParameters(ConfigPart):
     action: Literal["start", "pause", "unpause", "gather"]
     poll_frequency: _Duration | None = None
     threshold: float = 0.0
 
 
-class ObjectNamespaces(ConfigPart):
-    """Namespaces of the objects that are waited for."""
-
+class _ObjectNamespaces(ConfigPart):
     all_namespaces: bool = False
     min: _Count = 1
     max: _Count = 1
     prefix: str = ""
 
 
-class WaitParameters(ConfigPart):
-    """Wait until a number of objects has a condition."""
-
+class _WaitParameters(ConfigPart):
     object_group: str
     object_version: _Name
     object_resource: _Name
     min_desired_object_count: _Count
     max_failed_object_count: _Count = 0
-    namespace_range: ObjectNamespaces | None = None
+    namespace_range: _ObjectNamespaces | None = None
     label_selector: str = ""
     successful_conditions: tuple[_Condition, ...] = ()
     failed_conditions: tuple[_Condition, ...] = ()
@@ -247,9 +209,7 @@ class WaitParameters(ConfigPart):
     timeout: _Duration = "30m"
 
 
-class LatencyParameters(ConfigPart):
-    """Latency of requests by the server's SLI histogram."""
-
+class _LatencyParameters(ConfigPart):
     action: Literal["start", "gather"]
     use_simple_latency_query: bool = False
     summary_name: Annotated[str, Field(pattern=r"^[^/]+$")] = LATENCY
@@ -259,9 +219,7 @@ class LatencyParameters(ConfigPart):
     single_resource_threshold: _Duration = "1s"
 
 
-class PrometheusQuery(ConfigPart):
-    """One value, or one for each combination of the dimensions."""
-
+class _PrometheusQuery(ConfigPart):
     name: _Name
     query: _Name
     threshold: float | None = None
@@ -269,27 +227,25 @@ class PrometheusQuery(ConfigPart):
     require_samples: bool = False
 
 
-class QueryParameters(ConfigPart):
-    """Queries of a Prometheus; `gather` reports the results of the queries in `start`."""
-
+class _QueryParameters(ConfigPart):
     action: Literal["start", "gather"]
     metric_name: Annotated[str, Field(pattern=r"^[^/_]+$")] | None = None  # `_` ends it in a file's
     metric_version: _Name | None = None
     unit: _Name | None = None
     dimensions: tuple[_Name, ...] = ()
-    queries: tuple[PrometheusQuery, ...] = ()
+    queries: tuple[_PrometheusQuery, ...] = ()
     enable_violations: bool = False
 
 
 METHOD_PARAMETERS: Mapping[str, type[ConfigPart]] = MappingProxyType(
     {
-        TIMER: TimerParameters,
-        "Sleep": SleepParameters,
-        "Exec": ExecParameters,
-        AVAILABILITY: AvailabilityParameters,
-        "WaitForGenericK8sObjects": WaitParameters,
-        LATENCY: LatencyParameters,
-        QUERY: QueryParameters,
+        TIMER: _TimerParameters,
+        "Sleep": _SleepParameters,
+        "Exec": _ExecParameters,
+        AVAILABILITY: _AvailabilityParameters,
+        "WaitForGenericK8sObjects": _WaitParameters,
+        LATENCY: _LatencyParameters,
+        QUERY: _QueryParameters,
     }
 )
 """Schema of the parameters of each measurement that an API server is enough for."""

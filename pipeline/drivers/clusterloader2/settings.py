@@ -47,6 +47,8 @@ class ClusterLoader2(LoadFromFiles):
     counted: ClassVar[str] = "objects"
     """Unit of the rate; of the config `project-lifecycle`, Projects."""
 
+    iterations: ClassVar[None] = None  # the load has a rate
+
     raw_bytes_per_request: ClassVar[float] = 20.0
     """Size of reports and logs per request, in bytes; measured."""
 
@@ -101,11 +103,6 @@ class ClusterLoader2(LoadFromFiles):
         """Display name of the load."""
         inside = f" in {self.projects} Projects" if self.where is ControlPlane.PROJECTS else ""
         return f"clusterloader2 {self.config}{inside}"
-
-    @property
-    def iterations(self) -> None:
-        """None: the load has a rate."""
-        return
 
     @property
     def load_s(self) -> float:

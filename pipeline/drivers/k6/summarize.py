@@ -87,7 +87,6 @@ class ArmSummary:
         failed_share: Share of failed requests of the phase `load`, between 0 and 1.
         unsent_share: Share of the same requests that k6 itself could not send.
         failed_with: Most common failure, such as `status 500`; empty if there is none.
-        counters: Sum of each counter, by name.
     """
 
     span: Span
@@ -96,7 +95,6 @@ class ArmSummary:
     failed_share: float
     unsent_share: float
     failed_with: str
-    counters: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +213,6 @@ def _summarize_arm(
         failed_share=share,
         unsent_share=unsent,
         failed_with=max(failures, key=lambda name: failures[name], default=""),
-        counters={reading.name: reading.value for reading in counters},
     )
 
 
