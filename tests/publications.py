@@ -10,7 +10,7 @@ from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.publication import Acceptance, Origin, Outcome, Publication
 from pipeline.model.results import BaselineRef, Interleave, ResultSet
 from pipeline.publish.asked import Asked, reproduce
-from pipeline.render import words
+from pipeline.render import answer_line
 from tests.builders import NOW, results
 from tests.pages import HOSTILE, metric, wave
 
@@ -64,7 +64,7 @@ def published(
     found = acceptance.publication_of(key, origin, policy.report(of), acceptances, today=TODAY)
     wanted = Asked(suite=key, build="go build -o {out} ./cmd/milo")
     report = found.report
-    more = words.more_pairs(report) if report else None
+    more = answer_line.more_pairs(report) if report else None
     pairs = len(of.valid_pairs) + more if more else None
     return replace(found, command=reproduce(replace(wanted, pairs=pairs), origin))
 

@@ -31,10 +31,10 @@ from pipeline.model.metric import Better, Scale
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
 from pipeline.probes import prometheus, scrape
-from pipeline.render import words
+from pipeline.render import answer_line
+from pipeline.render.baseline import spreads_text
 from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
-from pipeline.render.spreads import spreads_text
 from pipeline.render.text import text
 from pipeline.runs import reports, suite_file
 from pipeline.runs.history import nightly_records
@@ -226,7 +226,7 @@ def _printable(said: str) -> None:
 
 def _reported(found: ResultSet, choice: int) -> None:
     report = policy.report(found)
-    verdict_body(report, policy.exit_code(report, strict=True), words.answer(report), "")
+    verdict_body(report, policy.exit_code(report, strict=True), answer_line.answer(report), "")
     match choice % 4:
         case 0:
             said = markdown(report)

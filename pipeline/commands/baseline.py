@@ -91,7 +91,7 @@ def _diff(args: argparse.Namespace) -> Exit:
 
 
 def _calibrate(args: argparse.Namespace) -> Exit:
-    from pipeline.render.calibration import calibration_text
+    from pipeline.render.baseline import calibration_text
     from pipeline.runs import baselines
 
     calibration, path = baselines.run_calibration(
@@ -104,7 +104,7 @@ def _calibrate(args: argparse.Namespace) -> Exit:
 
 
 def _spreads(args: argparse.Namespace) -> Exit:
-    from pipeline.render.spreads import spreads_text
+    from pipeline.render.baseline import spreads_text
     from pipeline.runs import baselines
     from pipeline.runs.history.spreads_file import newest_spreads
     from pipeline.storage import codec

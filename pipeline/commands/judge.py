@@ -77,9 +77,9 @@ def findings_text(findings: "Sequence[Finding]", *, is_json: bool) -> str:
         from pipeline.storage import codec
 
         return codec.judged_json(findings)
-    from pipeline.render.text import judged_text
+    from pipeline.render.text import findings_text
 
-    return judged_text(findings, **terminal.width_and_color())
+    return findings_text(findings, **terminal.width_and_color())
 
 
 def exit_code(findings: "Sequence[Finding]", *, strict: bool) -> Exit:

@@ -148,13 +148,15 @@ def conclude(args: argparse.Namespace, report: "Report", out: "Path") -> Exit:
 def print_answer(args: argparse.Namespace, report: "Report", next_step: str = "") -> Exit:
     """Print the answer as text or JSON, and return the exit code."""
     from pipeline.judge import policy
-    from pipeline.render import words
+    from pipeline.render import answer_line
     from pipeline.render.text import text
     from pipeline.storage import codec
 
     exit_code = policy.exit_code(report, strict=args.strict)
     if args.json:
-        output.print_stdout(codec.verdict_json(report, exit_code, words.answer(report), next_step))
+        output.print_stdout(
+            codec.verdict_json(report, exit_code, answer_line.answer(report), next_step)
+        )
     else:
         output.print_stdout(text(report, **terminal.width_and_color(), next_step=next_step))
     return exit_code

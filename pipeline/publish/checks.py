@@ -11,8 +11,14 @@ from pipeline.publish.answers import Answer
 from pipeline.publish.asked import FailOn
 from pipeline.publish.event import Event
 from pipeline.publish.github import GitHub, UnsureError
-from pipeline.render import rows
-from pipeline.render.comment import Kind, answer_of, comment
+from pipeline.render.comment import (
+    TextKind,
+    changed_findings,
+    comment,
+    finding_sentence,
+    publication_answer,
+    status,
+)
 from pipeline.system.errors import PublishError
 
 CONCLUSIONS: Final = {
@@ -66,8 +72,8 @@ def completed(
         "status": "completed",
         "conclusion": found,
         "output": {
-            "title": answer_of(publication),
-            "summary": comment(publication, Kind.PLAIN),
+            "title": publication_answer(publication),
+            "summary": comment(publication, TextKind.PLAIN),
             "annotations": annotations(publication),
         },
     }
@@ -77,13 +83,13 @@ def annotations(publication: Publication) -> list[dict[str, Any]]:
     """Return one annotation for each regression that gates and is not accepted."""
     reds = [
         finding
-        for finding in rows.moved(publication)
+        for finding in changed_findings(publication)
         if finding.verdict is Verdict.REGRESSED
         and finding.comparison.metric.gate
-        and rows.status(finding, publication) == "regressed"
+        and status(finding, publication) == "regressed"
     ]
     return [
-        {**_PLACE, "annotation_level": "failure", "message": rows.sentence(finding)}
+        {**_PLACE, "annotation_level": "failure", "message": finding_sentence(finding)}
         for finding in reds[:MOST_ANNOTATIONS]
     ]
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pipeline.model.publication import Alarm, Outcome, Publication
 from pipeline.publish import upsert
 from pipeline.publish.github import GitHub
-from pipeline.render.comment import Kind, answer_of, marker, shorter
+from pipeline.render.comment import TextKind, comment_bodies, marker, publication_answer
 from pipeline.render.numbers import percent
 from pipeline.storage import artifact, strict_json
 from pipeline.system.errors import ConfigError
@@ -74,7 +74,7 @@ def is_wrong(publication: Publication) -> bool:
 
 def title(publication: Publication) -> str:
     """Return the title of the issue."""
-    return f"Performance of {publication.key}: {answer_of(publication)}"
+    return f"Performance of {publication.key}: {publication_answer(publication)}"
 
 
 def send(github: GitHub, author: str, publication: Publication) -> str:
@@ -83,8 +83,8 @@ def send(github: GitHub, author: str, publication: Publication) -> str:
     Raises:
         PipelineError: GitHub does not answer, or does not let us.
     """
-    mark = marker(Kind.ISSUE, publication.key)
-    bodies = shorter(publication, Kind.ISSUE)
+    mark = marker(TextKind.ISSUE, publication.key)
+    bodies = comment_bodies(publication, TextKind.ISSUE)
     wrong = is_wrong(publication)
 
     def close(number: int, reason: str) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from pipeline.model.publication import Publication
 from pipeline.model.report import Report, RunWarning, WarningKind
 from pipeline.model.traces import Traces
-from pipeline.render.comment import OF_A_FORK, answer_of
+from pipeline.render.comment import FORK_WARNING, publication_answer
 from pipeline.render.html import html
 from pipeline.storage import codec
 from pipeline.system.errors import ConfigError, StorageError, hint_for
@@ -48,13 +48,13 @@ def write(publication: Publication, path: Path | None) -> str:
 
 def rendered(publication: Publication, report: Report) -> str:
     """Return the page of a publication's report, with the publisher's notes among its warnings."""
-    notes = (*((OF_A_FORK,) if publication.origin.is_fork else ()), *publication.notes)
+    notes = (*((FORK_WARNING,) if publication.origin.is_fork else ()), *publication.notes)
     warnings = (RunWarning(WarningKind.NOTE, note) for note in notes)
     noted = replace(report, warnings=(*warnings, *report.warnings))
     return html(
         noted,
         Traces(),
         codec.RESULTS.dumps(report.results),
-        answer=answer_of(publication),
+        answer=publication_answer(publication),
         command=publication.command,
     )

@@ -30,7 +30,7 @@ from pipeline.publish.github import GitHub
 from pipeline.publish.keys import checked
 from pipeline.publish.pull import Pull
 from pipeline.publish.runner import Runner
-from pipeline.render.comment import Kind, comment, marker, shorter
+from pipeline.render.comment import TextKind, comment, comment_bodies, marker
 from pipeline.storage import acknowledged
 from pipeline.system.errors import ConfigError, PipelineError
 from pipeline.system.log import log
@@ -173,7 +173,7 @@ def _summary(found: Publication, here: Runner) -> Iterator[str]:
     if path:
         yield summary.write(found, Path(path))
     else:
-        text = comment(found, Kind.PLAIN)
+        text = comment(found, TextKind.PLAIN)
         yield summary.quoted(text, is_in_actions=here.is_in_actions)
     if here.is_in_actions:
         yield from summary.commands(found)
@@ -203,9 +203,9 @@ def _foreseen(target: str, found: Publication, job: _Job) -> str:
         case "issue" if not issues.is_wrong(found):
             return "issue: an open one would be closed"
         case "issue":
-            return f"{issues.title(found)}\n{comment(found, Kind.ISSUE)}"
+            return f"{issues.title(found)}\n{comment(found, TextKind.ISSUE)}"
         case _:
-            return comment(found, Kind.COMMENT if target == "comment" else Kind.PLAIN)
+            return comment(found, TextKind.COMMENT if target == "comment" else TextKind.PLAIN)
 
 
 def _comment(found: Publication, job: _Job, github: GitHub) -> str:
@@ -228,9 +228,9 @@ def _comment(found: Publication, job: _Job, github: GitHub) -> str:
 
     return upsert.upsert(
         comments_of(github, job.there.number),
-        marker(Kind.COMMENT, found.key),
+        marker(TextKind.COMMENT, found.key),
         job.args.author,
-        shorter(found),
+        comment_bodies(found),
         may_create=is_wanted or needs_attention(found),
         reason_to_keep=reason_to_keep,
     )

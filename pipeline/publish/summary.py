@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.model.publication import Outcome, Publication
 from pipeline.publish import checks
-from pipeline.render.comment import Kind, answer_of, comment
+from pipeline.render.comment import TextKind, comment, publication_answer
 from pipeline.system.errors import ConfigError, StorageError, hint_for
 
 MOST_ANNOTATIONS = 10
@@ -22,7 +22,7 @@ def write(publication: Publication, path: Path) -> str:
         ConfigError: The file has no room left.
         StorageError: The file cannot be written.
     """
-    text = f"{comment(publication, Kind.PLAIN)}\n"
+    text = f"{comment(publication, TextKind.PLAIN)}\n"
     try:
         size = path.stat().st_size if path.exists() else 0
         if size + len(text.encode()) > MOST_BYTES:
@@ -39,9 +39,9 @@ def write(publication: Publication, path: Path) -> str:
 def commands(publication: Publication) -> list[str]:
     """Return the annotations of a step, as the commands that its runner obeys."""
     if publication.outcome in (Outcome.BROKEN, Outcome.INCOMPLETE):
-        return [_command("error", answer_of(publication))]
+        return [_command("error", publication_answer(publication))]
     if publication.outcome is Outcome.INCONCLUSIVE:
-        return [_command("warning", answer_of(publication))]
+        return [_command("warning", publication_answer(publication))]
     found = checks.annotations(publication)[:MOST_ANNOTATIONS]
     return [_command("error", one["message"]) for one in found]
 

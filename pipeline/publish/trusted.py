@@ -24,7 +24,7 @@ from pipeline.publish.asked import MOST_PAIRS, Asked, reproduce
 from pipeline.publish.event import Event
 from pipeline.publish.ignored import not_ignored
 from pipeline.publish.pull import Pull
-from pipeline.render import words
+from pipeline.render import answer_line
 from pipeline.runs import priors, suite_file
 from pipeline.runs.suite_file import Suite
 from pipeline.runs.verified import VerifiedResults, list_names, verify
@@ -116,7 +116,7 @@ def publication(
 
 def _settling(wanted: Asked, report: Report) -> Asked:
     """Return what was asked for, with the pairs that would settle an inconclusive run."""
-    more = words.more_pairs(report)
+    more = answer_line.more_pairs(report)
     if not more:
         return wanted
     return replace(wanted, pairs=min(len(report.results.valid_pairs) + more, MOST_PAIRS))

@@ -1,195 +1,270 @@
-"""The answer of a search for a terminal and for capacity.txt."""
+"""Render the answer of a capacity search: text for a terminal, and the curve as an SVG file."""
 
+import math
 import shlex
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.model.capacity import Capacity, CapacityStep, CountedResource, StepOutcome
 from pipeline.model.limit import Limit
-from pipeline.render.numbers import minutes, quantity
-from pipeline.render.paper import fits, paper, print_wrapped, written
+from pipeline.render import svg
+from pipeline.render.console import console_text, fits, print_wrapped, string_console, table
+from pipeline.render.numbers import duration, quantity
 from pipeline.system.sanitize import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 MARKS = "abcdefghijklmnopqrstuvwxyz"
-"""One letter for each limited quantity in the plot."""
+"""One letter for each limited quantity in the text plot."""
 
-_WIDE = 72  # characters from which on a cell that is too long is folded
-_HEIGHT = 11
-_TOP = 1.25
-"""Shares of a limit at the top of the plot; what is above is drawn there."""
+_WIDE = 72  # characters from which on a table folds its cells
+_PLOT_HEIGHT = 11
+_PLOT_TOP = 1.25
+"""Share of a limit at the top of the text plot; larger values are drawn there."""
 
 _STYLE = {StepOutcome.HELD: "green", StepOutcome.BROKE: "bold red", StepOutcome.INVALID: "yellow"}
+_FRAME = svg.Frame(800.0, 190.0, left=76.0, right=16.0, top=26.0)
+_TITLE_HEIGHT = 34.0
+_AXIS_HEIGHT = 22.0
+_PADDING = 1.08  # ratio between an end of the N axis and the nearest point
+_SVG_STYLE = """
+svg { background: #fff; font: 11px system-ui, sans-serif }
+text { fill: #59636e } .title { fill: #1b1f24; font-size: 13px; font-weight: 600 }
+.panel { fill: #1b1f24; font-size: 12px } path { fill: none }
+.grid { stroke: #e4e8ec } .zero { stroke: #a3adb8 } .line { stroke: #a3adb8; stroke-width: 1.5 }
+.limit { stroke: #b23c00; stroke-dasharray: 5 4; stroke-width: 1.5 }
+.edge { fill: #f0b23c; fill-opacity: .22 }
+.held { fill: #00694c } .broke { stroke: #b23c00; stroke-width: 2.5 }
+"""
 
 
 def capacity_text(capacity: Capacity, *, width: int = 100, color: bool = False) -> str:
-    """Render an answer, or what is known of one; the same search gives the same bytes.
+    """Render a search, finished or not; the same search gives the same bytes.
 
     Args:
-        capacity: To render.
-        width: Characters of a line.
-        color: Whether to add escape sequences of colour.
+        capacity: Search to render.
+        width: Line width in characters.
+        color: Whether to add escape sequences of color.
     """
-    console = paper(width, color=color)
+    console = string_console(width, color=color)
     console.print(headline(capacity), style="bold")
     for sentence in _sentences(capacity):
         console.print(printable(sentence))
     if capacity.steps:
-        _table(console, capacity)
+        _print_steps(console, capacity)
         console.print("\nThe curve, each quantity as a share of its limit:", style="bold")
-        console.print(plot(capacity, width))
-    console.print("\nThe same again:", style="bold")
-    console.print(f"  {reproduce(capacity)}", soft_wrap=True)
-    return written(console)
+        console.print(text_plot(capacity, width))
+    console.print("\nReproduce:", style="bold")
+    console.print(f"  {reproduce_command(capacity)}", soft_wrap=True)
+    return console_text(console)
 
 
 def headline(capacity: Capacity) -> str:
     """Return the answer in one line."""
-    found, things = capacity.answer, _things(capacity)
+    answer, things = capacity.answer, _things(capacity)
     if not capacity.steps:
         return f"NOTHING YET: no number of {things} was measured"
-    if found.broke is None and not found.held:
+    if answer.broke is None and not answer.held:
         return f"CANNOT TELL: no number of {things} held, or broke, every time"
-    if found.broke is None:
-        return f"AT LEAST {found.held:,} {things}: no limit broke"
-    first = " and ".join(f"`{_written(capacity, name)}`" for name in found.first)
-    if found.held == 0:
-        return f"LESS THAN {found.broke:,} {things}: {first} broke first"
-    return f"{found.held:,} TO {found.broke:,} {things}: {first} broke first"
+    if answer.broke is None:
+        return f"AT LEAST {answer.held:,} {things}: no limit broke"
+    limits = {limit.quantity: limit.text for limit in reversed(capacity.question.limits)}
+    first = " and ".join(f"`{limits.get(name, name)}`" for name in answer.first)
+    if answer.held == 0:
+        return f"LESS THAN {answer.broke:,} {things}: {first} broke first"
+    return f"{answer.held:,} TO {answer.broke:,} {things}: {first} broke first"
 
 
-def reproduce(capacity: Capacity) -> str:
-    """Return the command that asks the same again, quoted for a shell."""
-    asked = capacity.question
-    words = ["milo-perf", "capacity", asked.things]
+def reproduce_command(capacity: Capacity) -> str:
+    """Return the command that searches the same again, quoted for a shell."""
+    question = capacity.question
+    words = ["milo-perf", "capacity", question.things]
     words += ["--subject", capacity.subject.spec]
-    for limit in asked.limits:
+    for limit in question.limits:
         words += ["--limit", limit.text]
-    words += ["--budget", f"{asked.budget_s:g}s", "--start", f"{asked.start}"]
-    if asked.things is CountedResource.OBJECTS:
-        words += ["--projects", f"{asked.projects}"]
-    words += ["--object-bytes", f"{asked.object_bytes}", "--rate", f"{asked.rate:g}"]
-    words += ["--hold", f"{asked.hold_s:g}s", "--seed", f"{asked.seed}"]
+    words += ["--budget", f"{question.budget_s:g}s", "--start", f"{question.start}"]
+    if question.things is CountedResource.OBJECTS:
+        words += ["--projects", f"{question.projects}"]
+    words += ["--object-bytes", f"{question.object_bytes}", "--rate", f"{question.rate:g}"]
+    words += ["--hold", f"{question.hold_s:g}s", "--seed", f"{question.seed}"]
     return printable(shlex.join(words))
 
 
-def plot(capacity: Capacity, width: int) -> str:
-    """Return the curve as text: N to the right, in ratios, and shares of each limit upwards.
+def text_plot(capacity: Capacity, width: int) -> str:
+    """Return the curve as text: N on a logarithmic axis, and shares of each limit.
 
     Args:
-        capacity: With at least one step.
-        width: Characters of a line.
+        capacity: Search with at least one step.
+        width: Line width in characters.
     """
-    import math
-
-    asked = capacity.question
+    limits = capacity.question.limits
     numbers = sorted({step.n for step in capacity.steps})
     low, high = math.log(numbers[0]), math.log(numbers[-1])
     columns = max(20, min(72, width - 10))
-    rows = [[" "] * columns for _ in range(_HEIGHT + 1)]
-    at_limit = round(_HEIGHT / _TOP)
+    rows = [[" "] * columns for _ in range(_PLOT_HEIGHT + 1)]
+    at_limit = round(_PLOT_HEIGHT / _PLOT_TOP)
     rows[at_limit] = ["-"] * columns
-    for mark, limit in zip(MARKS, asked.limits, strict=False):
+    for mark, limit in zip(MARKS, limits, strict=False):
         for step in capacity.steps:
             if limit.quantity in step.values:
-                share = min(step.values[limit.quantity] / limit.below, _TOP)
+                share = min(step.values[limit.quantity] / limit.below, _PLOT_TOP)
                 along = (math.log(step.n) - low) / (high - low) if high > low else 0.5
-                rows[round(share / _TOP * _HEIGHT)][round(along * (columns - 1))] = mark
+                row = rows[round(share / _PLOT_TOP * _PLOT_HEIGHT)]
+                row[round(along * (columns - 1))] = mark
     labels = {at_limit: "100 %", 0: "0 %", round(at_limit / 2): "50 %"}
-    lines = [f"{labels.get(row, ''):>6} |{''.join(rows[row])}" for row in range(_HEIGHT, -1, -1)]
+    lines = [
+        f"{labels.get(row, ''):>6} |{''.join(rows[row])}" for row in range(_PLOT_HEIGHT, -1, -1)
+    ]
     ends = f"{numbers[0]:,}".ljust(columns - len(f"{numbers[-1]:,}")) + f"{numbers[-1]:,}"
-    keys = [f"{mark}  {limit.text}" for mark, limit in zip(MARKS, asked.limits, strict=False)]
+    keys = [f"{mark}  {limit.text}" for mark, limit in zip(MARKS, limits, strict=False)]
     axis = f"{'':>6} +{'-' * columns}"
     return "\n".join([*lines, axis, f"{'N':>6}  {ends}", *(f"{'':8}{key}" for key in keys)])
 
 
+def curve_svg(capacity: Capacity) -> str:
+    """Return the curve as an SVG file with a panel for each limit.
+
+    Args:
+        capacity: Search with at least one step; the same search gives the same bytes.
+    """
+    limits = capacity.question.limits
+    title = headline(capacity).replace("`", "")
+    height = _TITLE_HEIGHT + _FRAME.height * len(limits) + _AXIS_HEIGHT
+    panels = (
+        svg.tag(
+            "g",
+            *_panel(capacity, limit),
+            transform=f"translate(0 {svg.number(_TITLE_HEIGHT + _FRAME.height * at)})",
+        )
+        for at, limit in enumerate(limits)
+    )
+    middle = _FRAME.width / 2
+    drawing = svg.drawing(
+        _FRAME.width,
+        height,
+        title,
+        svg.tag("style", _SVG_STYLE),
+        svg.label(middle, 22, title, "title", "middle"),
+        *panels,
+        svg.label(middle, height - 10, f"N: {_things(capacity)}", "panel", "middle"),
+        xmlns="http://www.w3.org/2000/svg",
+    )
+    return f"{drawing}\n"
+
+
+def _panel(capacity: Capacity, limit: Limit) -> list[str]:
+    """Return one panel: the limit, the range of the answer, and a mark for each step."""
+    points = sorted(
+        (step.n, step.values[limit.quantity], step.outcome)
+        for step in capacity.steps
+        if limit.quantity in step.values and step.outcome is not StepOutcome.INVALID
+    )
+    numbers = sorted({step.n for step in capacity.steps})
+    x = _FRAME.x_axis(numbers[0] / _PADDING, numbers[-1] * _PADDING, is_log=True)
+    y = _FRAME.y_axis(0.0, 1.1 * max([limit.below, *(value for _, value, _ in points)]))
+    parts = []
+    answer = capacity.answer
+    if answer.held and answer.broke:
+        left, right = x.at(answer.held), x.at(answer.broke)
+        parts.append(
+            svg.tag(
+                "rect",
+                svg.tooltip(f"between {answer.held:,} and {answer.broke:,}"),
+                x=left,
+                y=_FRAME.top,
+                width=right - left,
+                height=_FRAME.height - _FRAME.bottom - _FRAME.top,
+                class_="edge",
+            )
+        )
+    parts += _FRAME.y_ticks(y, limit.unit)
+    parts += _FRAME.x_ticks([(x.at(n), f"{n:,}") for n in numbers])
+    parts.append(svg.label(_FRAME.left, _FRAME.top - 8, limit.text, "panel"))
+    line = [(_FRAME.left, y.at(limit.below)), (_FRAME.width - _FRAME.right, y.at(limit.below))]
+    parts.append(svg.tag("path", d=svg.path(line), class_="limit"))
+    places = [(x.at(n), y.at(value)) for n, value, _ in points]
+    if places:
+        parts.append(svg.tag("path", d=svg.path(places), class_="line"))
+    for (at_x, at_y), (_, _, outcome) in zip(places, points, strict=True):
+        if outcome is StepOutcome.HELD:
+            parts.append(svg.tag("circle", cx=at_x, cy=at_y, r=4.0, class_="held"))
+        else:
+            parts.append(svg.tag("path", d=svg.cross(at_x, at_y, 4), class_="broke"))
+    return parts
+
+
 def _sentences(capacity: Capacity) -> list[str]:
-    asked, found = capacity.question, capacity.answer
-    of_which = (
-        f" in each of {asked.projects} Projects" if asked.things is CountedResource.OBJECTS else ""
-    )
-    measured = (
-        f"Measured {capacity.subject.spec} ({capacity.subject.digest[:19]}) in"
-        f" {len(capacity.steps)} steps and {minutes(capacity.spent_s)};"
-        f" N counts {_things(capacity)}{of_which}."
-    )
-    sentences = [measured]
-    if found.held:
-        times = sum(s.n == found.held and s.outcome is StepOutcome.HELD for s in capacity.steps)
-        sentences.append(f"N = {found.held:,} held {_times(times)}, and all below it.")
-    if found.broke is not None:
-        times = sum(s.n == found.broke and s.outcome is StepOutcome.BROKE for s in capacity.steps)
-        sentences.append(f"N = {found.broke:,} broke {_times(times)}, and all above it.")
-    if found.disagreed and found.broke is not None:
-        listed = ", ".join(f"{n:,}" for n in found.disagreed)
-        sentences.append(f"Between the two the measurements disagree: {listed}.")
+    question, answer, steps = capacity.question, capacity.answer, capacity.steps
+    sentences = [
+        f"Measured {capacity.subject.spec} ({capacity.subject.digest[:19]}) in {len(steps)} steps"
+        f" and {duration(capacity.spent_s)}. N is the number of {_things(capacity)}"
+        + (
+            f" ({question.projects} Projects)."
+            if question.things is CountedResource.OBJECTS
+            else "."
+        )
+    ]
+    if answer.held:
+        times = sum(s.n == answer.held and s.outcome is StepOutcome.HELD for s in steps)
+        sentences.append(f"N = {answer.held:,} held {_times(times)}, and every smaller N held.")
+    if answer.broke is not None:
+        times = sum(s.n == answer.broke and s.outcome is StepOutcome.BROKE for s in steps)
+        sentences.append(f"N = {answer.broke:,} broke {_times(times)}, and every larger N broke.")
+    if answer.disagreed and answer.broke is not None:
+        numbers = ", ".join(f"{n:,}" for n in answer.disagreed)
+        sentences.append(f"Between these two, repeated measurements disagree: {numbers}.")
     if capacity.ended is None:
-        sentences.append("The search has not ended; --resume takes it up.")
+        sentences.append("The search has not ended; --resume continues it.")
     else:
         sentences.append(f"Ended ({capacity.ended}): {capacity.ended_by}.")
-    if loose := [f"{step.n:,}" for step in capacity.steps if not step.is_steady]:
+    if unsteady := [f"{step.n:,}" for step in steps if not step.is_steady]:
         sentences.append(
-            f"Not steady within its holds, to be read with care: N = {', '.join(loose)}."
+            f"Not steady within the hold time, so less certain: {', '.join(unsteady)}."
         )
     return sentences
 
 
-def _table(console: "Console", capacity: Capacity) -> None:
-    from rich.table import Table
+def _print_steps(console: "Console", capacity: Capacity) -> None:
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for column in ("N", "launch", *(limit.quantity for limit in capacity.question.limits)):
-        table.add_column(column, justify="right", overflow="fold")
-    table.add_column("outcome", overflow="fold")
-    for step in sorted(capacity.steps, key=lambda step: (step.n, step.launch)):
-        table.add_row(
+    limits = capacity.question.limits
+    steps = sorted(capacity.steps, key=lambda step: (step.n, step.launch))
+    built = table("N", "launch", *(limit.quantity for limit in limits))
+    built.add_column("outcome", overflow="fold")
+    for step in steps:
+        built.add_row(
             f"{step.n:,}",
             f"{step.launch}",
-            *(_cell(step, limit) for limit in capacity.question.limits),
+            *(_cell(step, limit) for limit in limits),
             Text(printable(_outcome(step)), style=_STYLE[step.outcome]),
         )
-    limits = [quantity(limit.below, limit.unit) for limit in capacity.question.limits]
-    table.add_row("limit", "", *limits, "")
+    built.add_row("limit", "", *(quantity(limit.below, limit.unit) for limit in limits), "")
     console.print()
-    if fits(console, table) or console.width >= _WIDE:
-        console.print(table)
-    else:
-        _cards(console, capacity)
-
-
-def _cards(console: "Console", capacity: Capacity) -> None:
-    """Print each step with its outcome in one line, and its numbers below."""
-    limits = capacity.question.limits
-    for step in sorted(capacity.steps, key=lambda step: (step.n, step.launch)):
+    if fits(console, built) or console.width >= _WIDE:
+        console.print(built)
+        return
+    for step in steps:
         title = f"N = {step.n:,}, launch {step.launch}: {_outcome(step)}"
         print_wrapped(console, printable(title), style=_STYLE[step.outcome])
         cells = (f"{limit.quantity} {_cell(step, limit)}" for limit in limits)
         print_wrapped(console, ", ".join(cells), indent=" " * 4)
-    listed = (f"{limit.quantity} {quantity(limit.below, limit.unit)}" for limit in limits)
-    print_wrapped(console, f"limits: {', '.join(listed)}")
+    texts = (f"{limit.quantity} {quantity(limit.below, limit.unit)}" for limit in limits)
+    print_wrapped(console, f"limits: {', '.join(texts)}")
 
 
 def _cell(step: CapacityStep, limit: Limit) -> str:
-    shown = quantity(step.values.get(limit.quantity), limit.unit)
-    return f"{shown} !" if limit.quantity in step.broke else shown
+    text = quantity(step.values.get(limit.quantity), limit.unit)
+    return f"{text} !" if limit.quantity in step.broke else text
 
 
 def _outcome(step: CapacityStep) -> str:
-    why = step.failed or "; ".join(step.invalid)
-    return f"{step.outcome}{f': {why}' if why else ''}"
-
-
-def _written(capacity: Capacity, name: str) -> str:
-    texts: Sequence[str] = [x.text for x in capacity.question.limits if x.quantity == name]
-    return texts[0] if texts else name
+    reason = step.failed or "; ".join(step.invalid)
+    return f"{step.outcome}{f': {reason}' if reason else ''}"
 
 
 def _things(capacity: Capacity) -> str:
-    asked = capacity.question
-    return "Projects" if asked.things is CountedResource.PROJECTS else "objects a Project"
+    is_projects = capacity.question.things is CountedResource.PROJECTS
+    return "Projects" if is_projects else "objects in each Project"
 
 
 def _times(times: int) -> str:

@@ -14,7 +14,7 @@ from pipeline.judge.driver_choice import (
     workloads,
 )
 from pipeline.model.evaluation import Evaluation, FaultDetection, LoadLevel, WorkloadAttempt
-from pipeline.render.numbers import minutes, quantity
+from pipeline.render.numbers import duration, quantity
 from pipeline.system.sanitize import truncate
 
 _MAX_REASON = 160  # characters of the reason why a driver could not apply its load
@@ -84,7 +84,7 @@ def _measured(evaluation: Evaluation) -> str:
     return (
         f"Measured on {evaluation.taken_at:%Y-%m-%d} with `{evaluation.subject.spec}`"
         f" (`{evaluation.subject.digest[:19]}`), {evaluation.repetitions} launches,"
-        f" {minutes(evaluation.spent_s)} in all, on {facts.get('cpu', 'a machine')},"
+        f" {duration(evaluation.spent_s)} in all, on {facts.get('cpu', 'a machine')},"
         f" {facts.get('logical cpus', '?')} cores; {tools}."
     )
 

@@ -1,4 +1,4 @@
-"""Histories for a terminal: a sparkline of each series, and a line for each step."""
+"""Render histories for a terminal: a sparkline of each series, and a line for each change point."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from pipeline.judge.history import (
 )
 from pipeline.model.history import DRIFT_POINTS, ChangePoint, HistorySeries, JudgedSeries
 from pipeline.model.metric import Scale
-from pipeline.render.numbers import percent, share
-from pipeline.render.words import count
+from pipeline.render.console import console_text, string_console
+from pipeline.render.numbers import count, percent, share
 from pipeline.system.sanitize import printable
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _MARKS = {(True, False): "▲", (False, False): "△", (True, True): "▼", (False, True): "▽"}
-_COMMIT = 12  # characters of a commit that tell it from others
+_COMMIT_LENGTH = 12
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _PLACES = ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th")
-_MUCH = 0.25  # of the largest: days that differ by less are not named
+_MIN_DAY = 0.25  # share of the largest change of a day from which on a day is named
 
 
 def history_text(
@@ -35,32 +35,30 @@ def history_text(
     """Render every series; the same histories give the same bytes.
 
     Args:
-        histories: To render.
-        width: Characters of a line.
-        color: Whether to add escape sequences of colour.
+        histories: Histories to render.
+        width: HistorySeries width in characters.
+        color: Whether to add escape sequences of color.
     """
-    from pipeline.render.paper import paper, written
-
-    console = paper(width, color=color)
-    for judged in histories:
-        _series(console, judged, width)
+    console = string_console(width, color=color)
+    for history in histories:
+        _print_series(console, history, width)
     console.print(
         f"▲ up, ▼ down, △ ▽ acknowledged; (first to last): the points at which a step may have"
-        f" begun. Of equal points, {share(STEP_ALPHA + BUMP_ALPHA)} of the series show a step; it"
-        f" takes {MIN_POINTS} points, {MIN_SEGMENT} of them after the step; ratios below"
-        f" {share(MIN_CHANGE)} do not matter unless --least says so; intervals and ranges hold"
+        f" begun. Of series without a change, {share(STEP_ALPHA + BUMP_ALPHA)} show a step. A step"
+        f" needs {MIN_POINTS} points, {MIN_SEGMENT} of them after it; ratios below"
+        f" {share(MIN_CHANGE)} are ignored unless --least says otherwise; intervals and ranges hold"
         f" {share(CONFIDENCE)}.",
         style="dim",
     )
-    return written(console)
+    return console_text(console)
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """Return values as blocks of eight heights, from the smallest to the largest of them.
+    """Return values as blocks of eight heights, from the smallest to the largest value.
 
     Args:
-        values: Shape (n,); where they are more than fit, each block is the mean of several.
-        width: Blocks, at most.
+        values: Shape (n,); if more values than blocks, each block is the mean of several.
+        width: Largest number of blocks.
     """
     if not len(values):
         return ""
@@ -74,66 +72,66 @@ def sparkline(values: Sequence[float], width: int) -> str:
     return "".join(_BLOCKS[round((mean - low) / (high - low) * top)] for mean in means)
 
 
-def marks(judged: JudgedSeries, width: int) -> str:
-    """Return a line of marks below the sparkline, one at each step."""
-    line = judged.series
+def step_marks(history: JudgedSeries, width: int) -> str:
+    """Return the line below the sparkline, with a mark at each step."""
+    line = history.series
     columns = min(width, len(line.values))
     cells = [" "] * columns
-    for step in judged.steps:
+    for step in history.steps:
         column = ((step.index - line.left_out + 1) * columns - 1) // len(line.values)
-        cells[column] = mark(step)
+        cells[column] = step_mark(step)
     return "".join(cells).rstrip()
 
 
-def said(line: HistorySeries, step: ChangePoint) -> str:
-    """Return a step in words: where, between which commits, how large, how sure."""
-    place = f"{mark(step)} {step.index}"
+def step_text(line: HistorySeries, step: ChangePoint) -> str:
+    """Return a step in one line: place, commits, size and interval, direction, reason."""
+    place = f"{step_mark(step)} {step.index}"
     if step.first < step.last:
         place += f" ({step.first} to {step.last})"
     if step.after.time:
         place += f"  {step.after.time}"
     if step.after.commit:
-        place += f"  {commits(step)}"
+        place += f"  {step_commits(step)}"
     reason = f"  acknowledged: {step.acknowledged}" if step.acknowledged else ""
-    return printable(f"{place}  {size(line, step)}  {direction(step)}{reason}")
+    return printable(f"{place}  {step_size(line, step)}  {step_direction(step)}{reason}")
 
 
-def mark(step: ChangePoint) -> str:
-    """Return the shape of a step: up or down, hollow where it is acknowledged."""
+def step_mark(step: ChangePoint) -> str:
+    """Return the shape of a step: up or down, hollow if it is acknowledged."""
     return _MARKS[not step.acknowledged, step.change < 0]
 
 
-def size(line: HistorySeries, step: ChangePoint) -> str:
+def step_size(line: HistorySeries, step: ChangePoint) -> str:
     """Return the change of a step and its interval: `+8.1 % [+7.4 %, +8.8 %]`."""
     return f"{_amount(line, step.change)} [{_amount(line, step.low)}, {_amount(line, step.high)}]"
 
 
-def commits(step: ChangePoint) -> str:
-    """Return the commits that a step lies between, the first not included; empty if unknown."""
+def step_commits(step: ChangePoint) -> str:
+    """Return the range of commits that caused a step, the first excluded; empty if unknown."""
     latest = step.until.commit or step.after.commit
-    return f"{step.before.commit[:_COMMIT]}..{latest[:_COMMIT]}" if latest else ""
+    return f"{step.before.commit[:_COMMIT_LENGTH]}..{latest[:_COMMIT_LENGTH]}" if latest else ""
 
 
-def direction(step: ChangePoint) -> str:
-    """Return `better` where a step went towards what is better, otherwise `worse`."""
+def step_direction(step: ChangePoint) -> str:
+    """Return `better` or `worse`."""
     return "worse" if step.is_worse else "better"
 
 
-def remarks(judged: JudgedSeries) -> list[str]:
-    """Return sentences about a series beside its steps: drift, rhythm, too few points, notes."""
-    line, found = judged.series, list[str]()
-    if judged.needed is not None:
+def series_notes(history: JudgedSeries) -> list[str]:
+    """Return sentences about a series: too few points, drift, rhythm, notes."""
+    line, notes = history.series, list[str]()
+    if history.needed is not None:
         points = count(len(line.values), "point")
-        found.append(f"too short to tell: {points}, and {judged.needed} are needed to see a step")
-    if drift := judged.drift:
+        notes.append(f"too short: {points}, and a step needs {history.needed}")
+    if drift := history.drift:
         interval = f"[{_amount(line, drift.low)}, {_amount(line, drift.high)}]"
-        towards = "worse" if drift.is_worse else "better"
-        found.append(
+        direction = "worse" if drift.is_worse else "better"
+        notes.append(
             f"drift of {_amount(line, drift.change)} per {DRIFT_POINTS} nights {interval},"
-            f" {towards}, from point {drift.start} to {drift.end}; a drift is no step and does not"
-            " alarm"
+            f" {direction}, from point {drift.start} to {drift.end}; a drift is not a step and"
+            " raises no alarm"
         )
-    if rhythm := judged.rhythm:
+    if rhythm := history.rhythm:
         name = "weekly rhythm" if rhythm.is_dated else "rhythm of seven points"
         most = max(map(abs, rhythm.changes))
         days = ", ".join(
@@ -141,25 +139,31 @@ def remarks(judged: JudgedSeries) -> list[str]:
             for day, change in zip(
                 _DAYS if rhythm.is_dated else _PLACES, rhythm.changes, strict=True
             )
-            if abs(change) >= most * _MUCH
+            if abs(change) >= most * _MIN_DAY
         )
-        found.append(f"{name}: {days} against the other days; removed before looking for steps")
-    return [*found, *judged.notes]
+        notes.append(f"{name}: {days} against the other days; removed before steps are detected")
+    return [*notes, *history.notes]
 
 
-def _series(console: "Console", judged: JudgedSeries, width: int) -> None:
-    line = judged.series
+def steps_count(history: JudgedSeries) -> str:
+    """Return how many steps a series has, or that it is too short."""
+    if history.needed is not None:
+        return "too short to tell"
+    return count(len(history.steps), "step") if history.steps else "no step"
+
+
+def _print_series(console: "Console", history: JudgedSeries, width: int) -> None:
+    line = history.series
     points = line.left_out + len(line.values)
-    many = count(len(judged.steps), "step") if judged.steps else "no step"
-    if judged.needed is not None:
-        many = "too short to tell"
-    console.print(printable(f"{line.name}: {points} points, {many}"), style="bold")
+    title = f"{line.name}: {points} points, {steps_count(history)}"
+    console.print(printable(title), style="bold")
     console.print(f"  {sparkline(line.values, width - 2)}")
-    if judged.steps:
-        console.print(f"  {marks(judged, width - 2)}")
-    for step in judged.steps:
-        console.print(f"  {said(line, step)}", style="red" if step.alarms else "", soft_wrap=True)
-    for note in remarks(judged):
+    if history.steps:
+        console.print(f"  {step_marks(history, width - 2)}")
+    for step in history.steps:
+        style = "red" if step.alarms else ""
+        console.print(f"  {step_text(line, step)}", style=style, soft_wrap=True)
+    for note in series_notes(history):
         console.print(printable(f"  note: {note}"), soft_wrap=True)
     console.print()
 

@@ -1,47 +1,46 @@
-"""A report as one HTML page, which needs nothing beside it and no script to be read.
+"""Render a report as one HTML page that needs no other file, and no script to be read.
 
-Names come from builds and suites that we do not know: everything is escaped by the template, what
-cannot be printed is replaced, and the page's own policy lets it load nothing and run only the
-script whose digest it names.
+Names come from builds and suites that we do not know: the template escapes everything, and the
+page's policy lets it load nothing and run only the script whose digest it names.
 """
 
 import base64
 import hashlib
 import re
-from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
-from pipeline.judge import scale
 from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Distribution, Traces, TrackPair
-from pipeline.render import forest, order, page, pictures, words
-from pipeline.render.care import cautions
-from pipeline.render.names import described
-from pipeline.render.numbers import amount, interval, quantity, share
+from pipeline.render import plots, rows, words
+from pipeline.render.answer_line import answer as answer_line
+from pipeline.render.answer_line import change_in_margins, is_measured
+from pipeline.render.numbers import amount, share
+from pipeline.render.templates import asset, raw, render_html, sha256_base64
 from pipeline.system.sanitize import printable
 
-MARKS = {
+VERDICT_SHAPES = {
     Verdict.REGRESSED: "▶",
     Verdict.IMPROVED: "◀",
     Verdict.UNCHANGED: "●",
     Verdict.INCONCLUSIVE: "◆",
 }
-"""The shape of each verdict, the same as in the drawings."""
+"""The shape of each verdict, the same as in the plots."""
 
-_CHANGED = 10  # rows in the first table
-_LIST = 200  # notes, warnings and reasons each
-_COMMAND = 20_000
+_SORT_ORDER = (Verdict.REGRESSED, Verdict.IMPROVED, Verdict.INCONCLUSIVE, Verdict.UNCHANGED)
+_MAX_CHANGED = 10  # rows in the first table
+_MAX_LIST = 200  # notes, warnings and reasons each
+_MAX_COMMAND = 20_000
 _SCRIPTS = ("sortable.min.js", "sortable.a11y.min.js")
 _QUANTILE = re.compile(r"/p(\d\d)$")
-_TRACKED = {"memory_mean": "memory", "memory_max": "memory", "memory_added": "memory"}
+_TRACKS = {"memory_mean": "memory", "memory_max": "memory", "memory_added": "memory"}
 _SCALES = {
     Scale.RATIO: ("Compared as ratios", "the axis is the change itself"),
     Scale.DIFFERENCE: (
         "Compared as amounts",
-        "they have no common unit, so each is drawn in margins of its own",
+        "amounts have no common unit, so the axis is in margins of each metric",
     ),
 }
 
@@ -58,210 +57,181 @@ def html(
     """Render the page; the same report and traces give the same bytes.
 
     Args:
-        report: What was found.
-        traces: What the run's folder keeps beside it.
-        results_json: The text of results.json, which the page carries along.
-        next_step: Command that would settle an inconclusive run; empty where there is none.
-        answer: The answer in one line; None for that of the report alone.
-        command: Command that measures the same again; empty for none, None for the one that the
-            report itself names.
+        report: Report to render.
+        traces: Raw data that the run's folder keeps.
+        results_json: Text of results.json, which the page contains.
+        next_step: Command that would settle an inconclusive run; empty if there is none.
+        answer: Answer in one line, if it is not that of the report.
+        command: Command that measures the same again, if it is not that of the report; empty for
+            none.
     """
-    again = words.reproduce(report) if command is None else command
-    return page.rendered(
+    command = words.reproduce_command(report) if command is None else command
+    script = "\n".join(asset(f"assets/{name}") for name in _SCRIPTS)
+    groups = rows.unchanged_groups(report.findings)
+    data = base64.b64encode(results_json.encode()).decode()
+    return render_html(
         "report.html.j2",
-        **_answer(report, next_step, answer or words.answer(report)),
-        **_grouped(report),
-        command=_raw_text(again, _COMMAND),
-        **_script(),
+        **_answer_section(report, next_step, answer or answer_line(report)),
+        unchanged=[(group.title, [_row(f) for f in group.findings]) for group in groups],
+        inconclusive=[_row(f) for f in rows.inconclusive_findings(report.findings)],
+        command=_escape_long(command),
+        script=raw(script),
+        script_digest=sha256_base64(script),
         tables=[_table(report, of) for of in Scale],
-        tally=[(v, MARKS[v], sum(f.verdict is v for f in report.findings)) for v in Verdict],
+        tally=[
+            (verdict, shape, sum(f.verdict is verdict for f in report.findings))
+            for verdict, shape in VERDICT_SHAPES.items()
+        ],
         workloads=_workloads(report, traces),
-        download=_data(results_json),
+        download=raw(f"data:application/json;base64,{data}"),
         files=_files(traces),
         unread=traces.unread,
-        axis=page.raw(forest.axis(Scale.RATIO)),
+        axis=raw(plots.interval_axis(Scale.RATIO)),
     )
 
 
-def _answer(report: Report, next_step: str, answer: str) -> dict[str, Any]:
-    """Return what a reader sees first, and what it rests on."""
-    measured = words.is_measured(report)
-    changed = order.changed(report.findings)
-    notes = words.notes(report.findings)
+def _answer_section(report: Report, next_step: str, answer: str) -> dict[str, Any]:
+    results = report.results
+    is_judged = is_measured(report)
+    changed = rows.changed_findings(report.findings)
+    notes = words.metric_notes(report.findings)
     has_tolerance = any(f.comparison.metric.tolerance is not None for f in report.findings)
-    said, _, rest = answer.partition(": ")
+    word, _, rest = answer.partition(": ")
     return {
-        "word": said,
+        "word": word,
         "answer": rest,
-        "next_step": _raw_text(printable(next_step), _COMMAND) if next_step else "",
-        "verdict": report.verdict.value if measured else "invalid",
-        "mark": MARKS[report.verdict] if measured else "!",
-        "suite": report.results.suite,
-        "counts": words.counts(report),
+        "next_step": _escape_long(printable(next_step)) if next_step else "",
+        "verdict": report.verdict.value if is_judged else "invalid",
+        "mark": VERDICT_SHAPES[report.verdict] if is_judged else "!",
+        "suite": results.suite,
+        "counts": words.verdict_counts(report),
         "identity": words.identity(report),
-        "detectable": words.detectable(report),
+        "sensitivity": words.sensitivity(report),
         "confidence": share(report.rule.confidence),
         "margin": "margin (tolerance)" if has_tolerance else "margin",
         "has_tolerance": has_tolerance,
-        "changed": [_row(f, among_ratios=True) for f in changed[:_CHANGED]],
-        "more": max(0, len(changed) - _CHANGED),
+        "changed": [_row(f, among_ratios=True) for f in changed[:_MAX_CHANGED]],
+        "more": max(0, len(changed) - _MAX_CHANGED),
         "method": words.method(report),
-        "cautions": [str(caution) for caution in cautions(report)],
-        "warnings": report.warning_texts[:_LIST],
-        "notes": notes[:_LIST],
-        "unsaid": max(0, len(report.warnings) - _LIST) + max(0, len(notes) - _LIST),
+        "warning_groups": [str(group) for group in words.warning_groups(report)],
+        "warnings": report.warning_texts[:_MAX_LIST],
+        "notes": notes[:_MAX_LIST],
+        "omitted": max(0, len(report.warnings) - _MAX_LIST) + max(0, len(notes) - _MAX_LIST),
         "invalid": [
-            (t.pair, t.arm.value, "; ".join(t.invalid)) for t in report.results.trials if t.invalid
-        ][:_LIST],
+            (t.pair, t.arm.value, "; ".join(t.invalid)) for t in results.trials if t.invalid
+        ][:_MAX_LIST],
         "metrics": len(report.findings),
         "gating": len(report.gating),
         "has_stored": any(f.comparison.stored is not None for f in report.findings),
     }
 
 
-def _grouped(report: Report) -> dict[str, Any]:
-    """Return what did not change, by operation and resource, and what could not be decided."""
-    groups = order.unchanged(report.findings)
-    return {
-        "unchanged": [(group.title, [_row(f) for f in group.findings]) for group in groups],
-        "inconclusive": [_row(f) for f in order.inconclusive(report.findings)],
-    }
-
-
 def _table(report: Report, of: Scale) -> dict[str, Any]:
     title, about = _SCALES[of]
-    rows = [_row(f) for f in report.findings if f.comparison.metric.scale is of]
-    return {"title": title, "about": about, "axis": page.raw(forest.axis(of)), "rows": rows}
+    table_rows = [_row(f) for f in report.findings if f.comparison.metric.scale is of]
+    return {
+        "title": title,
+        "about": about,
+        "axis": raw(plots.interval_axis(of)),
+        "rows": table_rows,
+    }
 
 
 def _row(finding: Finding, *, among_ratios: bool = False) -> dict[str, Any]:
     """Return one row of a table: what is shown, and the numbers that it is sorted by."""
     comparison = finding.comparison
     metric, change = comparison.metric, comparison.change
-    worse = 0.0 if change is None else scale.worse(metric, change.estimate) / scale.margin(metric)
+    name = words.finding_name(finding)
+    digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()
     return {
-        "id": _id(words.key(finding)),
+        **rows.cells(finding),
+        "id": f"m-{digest[:12]}",
         "workload": comparison.workload,
-        "name": metric.name,
+        "metric": metric.name,
         "gate": metric.gate,
         "more_is_better": metric.better is Better.HIGHER,
-        "verdict": finding.verdict.value,
-        "mark": MARKS[finding.verdict],
-        "rank": (
-            Verdict.REGRESSED,
-            Verdict.IMPROVED,
-            Verdict.INCONCLUSIVE,
-            Verdict.UNCHANGED,
-        ).index(finding.verdict),
-        "baseline": words.measured(finding, Arm.BASELINE),
-        "candidate": words.measured(finding, Arm.CANDIDATE),
-        "stored": quantity(comparison.stored, metric.unit),
-        "change": interval(metric, change),
+        "mark": VERDICT_SHAPES[finding.verdict],
+        "rank": _SORT_ORDER.index(finding.verdict),
         "estimate": amount(metric, change.estimate if change else None),
-        "worse": f"{worse:.4f}",
-        "about": described(metric),
-        "at_worst": words.at_worst(finding),
-        "margin": words.margins(metric),
-        "detectable": amount(metric, comparison.detectable_change),
-        "kept": words.kept(finding),
-        "advice": "; ".join((*words.advised(finding), *finding.comparison.warnings)),
-        "plot": page.raw(forest.row(finding, among_ratios=among_ratios)),
+        "worse": f"{change_in_margins(comparison):.4f}",
+        "plot": raw(plots.interval_plot(finding, among_ratios=among_ratios)),
     }
 
 
 def _workloads(report: Report, traces: Traces) -> list[dict[str, Any]]:
-    """Return the traces of each workload: its metrics, then what else was looked at."""
-    found = []
+    """Return the evidence of each workload: its metrics, then its resources over time."""
+    workloads = []
     for name, group in groupby(report.findings, key=lambda f: f.comparison.workload):
         tracked = {t.name: t for t in traces.tracked if t.workload == name}
         metrics = [_metric(report, finding, traces, tracked) for finding in group]
-        tracks = [(_over_time(t), page.raw(pictures.over_time(t))) for t in tracked.values()]
-        found.append({"name": name, "metrics": metrics, "tracks": tracks})
-    return found
+        tracks = [(_track_caption(t), raw(plots.over_time(t))) for t in tracked.values()]
+        workloads.append({"name": name, "metrics": metrics, "tracks": tracks})
+    return workloads
 
 
 def _metric(
     report: Report, finding: Finding, traces: Traces, tracked: dict[str, TrackPair]
 ) -> dict[str, Any]:
-    comparison, key = finding.comparison, words.key(finding)
+    comparison, results = finding.comparison, report.results
+    key = words.finding_name(finding)
     values = {
-        arm: next((s.values for s in report.results.samples.get(arm, ()) if s.key == key), ())
+        arm: next((s.values for s in results.samples.get(arm, ()) if s.key == key), ())
         for arm in Arm
     }
-    valid = set(report.results.valid_pairs)
-    invalid = [pair for pair in range(report.results.pairs) if pair not in valid]
-    drawn = [("pair by pair", pictures.pair_by_pair(comparison.metric, values, invalid))]
+    valid = set(results.valid_pairs)
+    invalid = [pair for pair in range(results.pairs) if pair not in valid]
+    pictures = [("pair by pair", plots.pair_by_pair(comparison.metric, values, invalid))]
     reading = traces.reads.get(key, "")
     if arms := traces.distributions.get((comparison.workload, reading.rpartition("/")[0])):
-        quantile = _QUANTILE.search(reading)
-        q = int(quantile[1]) / 100 if quantile else None
-        drawn.append((_counted(arms), pictures.cumulative(arms, q)))
-    if found := tracked.get(_track_of(reading)):
-        drawn.append((_over_time(found), pictures.over_time(found)))
+        match = _QUANTILE.search(reading)
+        q = int(match[1]) / 100 if match else None
+        pictures.append((_distribution_caption(arms), plots.cumulative(arms, q)))
+    if track := tracked.get(_track_name(reading)):
+        pictures.append((_track_caption(track), plots.over_time(track)))
     return {
         **_row(finding),
         "pairs": comparison.pairs,
-        "p_worse": _p(comparison.p_worse),
-        "p_better": _p(comparison.p_better),
-        "notes": (
-            *filter(None, (words.kept(finding),)),
-            *words.advised(finding),
-            *words.all_warnings(finding),
-        ),
+        "p_worse": _p_value(comparison.p_worse),
+        "p_better": _p_value(comparison.p_better),
+        "notes": words.explanations(finding),
         "reading": reading,
-        "drawn": [(caption, page.raw(picture)) for caption, picture in drawn if picture],
+        "pictures": [(caption, raw(picture)) for caption, picture in pictures if picture],
     }
 
 
-def _counted(arms: dict[Arm, Distribution]) -> str:
-    counts = " and ".join(f"{found.count:,}" for _, found in sorted(arms.items()))
-    return f"all raw times, {counts} of them, valid pairs together"
+def _distribution_caption(arms: dict[Arm, Distribution]) -> str:
+    counts = " and ".join(f"{one.count:,}" for _, one in sorted(arms.items()))
+    return f"{counts} raw times, all valid pairs together"
 
 
-def _over_time(tracked: TrackPair) -> str:
+def _track_caption(tracked: TrackPair) -> str:
     most = max(len(track.times_s) for track in tracked.tracks.values())
-    few = ", before the load and after it" if most <= pictures.FEW_LOOKS else ""
+    few = ", before the load and after it" if most <= plots.MAX_MARKED_POINTS else ""
     return f"{tracked.name} over time{few}"
 
 
-def _track_of(reading: str) -> str:
-    """Return what was looked at over time, of a reading such as `server.memory_mean`."""
-    component, _, what = reading.partition(".")
-    return f"{component}.{_TRACKED.get(what, what.removesuffix('_added'))}"
+def _track_name(reading: str) -> str:
+    """Return the track over time that belongs to a reading such as `server.memory_mean`."""
+    component, _, name = reading.partition(".")
+    return f"{component}.{_TRACKS.get(name, name.removesuffix('_added'))}"
 
 
 def _files(traces: Traces) -> list[tuple[str, list[str]]]:
-    """Return links to the files beside the page, by the pair that they are of."""
+    """Return links to the files beside the page, by the folder of their pair."""
 
     def folder(path: str) -> str:
         return "/".join(path.split("/")[:2]) if "/" in path else ""
 
-    paths = map(printable, traces.files)  # a link of what cannot be written would be none
+    paths = map(printable, traces.files)  # a link to an unprintable name would be broken
     return [(name, list(group)) for name, group in groupby(paths, key=folder)]
 
 
-def _p(value: float | None) -> str:
+def _p_value(value: float | None) -> str:
     return "-" if value is None else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
-def _id(key: str) -> str:
-    """Return a name for a link within the page, of any text."""
-    return f"m-{hashlib.sha256(key.encode(errors='backslashreplace')).hexdigest()[:12]}"
-
-
-def _data(text: str) -> Any:  # noqa: ANN401 (markupsafe loads late)
-    encoded = base64.b64encode(text.encode()).decode()
-    return page.raw(f"data:application/json;base64,{encoded}")
-
-
-def _raw_text(text: str, most: int) -> Any:  # noqa: ANN401 (markupsafe loads late)
+def _escape_long(text: str) -> Any:  # noqa: ANN401 (markupsafe loads late)
+    """Return escaped text that may be longer than a cell."""
     from markupsafe import escape
 
-    return escape(text if len(text) <= most else f"{text[:most]}…")
-
-
-@lru_cache(maxsize=1)
-def _script() -> dict[str, Any]:
-    """Return the script, and the digest by which the page's policy allows it."""
-    script = "\n".join(page.source(f"assets/{name}") for name in _SCRIPTS)
-    return {"script": page.raw(script), "script_digest": page.digest(script)}
+    return escape(text if len(text) <= _MAX_COMMAND else f"{text[:_MAX_COMMAND]}…")

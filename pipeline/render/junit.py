@@ -1,79 +1,69 @@
-"""A report as JUnit XML, for whatever shows the tests of a CI run.
+"""Render a report as JUnit XML, for CI systems that show the results of tests.
 
-One suite for each workload, one case for each metric: a regression that gates is a failure, what
-could not be decided is skipped with the reason, everything else passes.  Numbers are properties of
+Each workload is a suite and each metric a case: a regression that gates is a failure, an
+inconclusive metric is skipped with the reason, everything else passes.  Numbers are properties of
 the suite, because the schemas in use allow none in a case: Jenkins' `junit-10.xsd` and Windy Road's
-`JUnit.xsd`, of which this is valid by both.
+`JUnit.xsd`.  The output is valid by both.
 """
 
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
 from pipeline.model.report import Finding, Report, Verdict
-from pipeline.model.subject import Arm
-from pipeline.render import words
-from pipeline.render.numbers import amount, interval, share
+from pipeline.render import rows, words
+from pipeline.render.answer_line import answer, is_measured
+from pipeline.render.numbers import share
 from pipeline.system.sanitize import printable
 
-_TEXT = 2000  # characters of one text
-_HOST = "localhost"  # what the schema wants where it is not known: results do not say
+_MAX_TEXT = 2000  # characters
+_HOST = "localhost"  # the schema wants one; results do not name theirs
 
 
 def junit(report: Report) -> str:
     """Render a report; the same report gives the same bytes.
 
-    A run without enough valid pairs has a suite of its own, with an error: nothing in it was
-    tested, and a list of skipped cases could be taken for a pass.
+    A run without enough valid pairs has a suite of its own with an error, because a list of skipped
+    cases could be taken for a pass.
     """
     root = ET.Element("testsuites")
     groups = groupby(report.findings, key=lambda f: f.comparison.workload)
-    for number, (workload, findings) in enumerate(groups):
-        _suite(root, number, workload, report, list(findings))
-    if not words.is_measured(report):
-        suite = _empty_suite(root, len(root), "the run", report, tests=1, errors=1)
+    for workload, findings in groups:
+        _add_workload(root, workload, report, list(findings))
+    if not is_measured(report):
+        suite = _add_suite(root, "the run", report, tests=1, errors=1)
         ET.SubElement(suite, "properties")
-        case = _case(suite, report.results.suite, "is measured")
-        _said(
-            case,
-            "error",
-            words.answer(report),
-            "\n".join(report.warning_texts),
-        )
-        _ends(suite, "")
+        case = _add_case(suite, report.results.suite, "is measured")
+        _add_result(case, "error", answer(report), "\n".join(report.warning_texts))
+        _add_outputs(suite, "")
     ET.indent(root)
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
-def _suite(
-    root: ET.Element, number: int, workload: str, report: Report, findings: list[Finding]
-) -> None:
-    failed = [f for f in findings if _fails(f)]
-    skipped = [f for f in findings if f.verdict is Verdict.INCONCLUSIVE]
-    suite = _empty_suite(
-        *(root, number, workload, report),
+def _add_workload(root: ET.Element, workload: str, report: Report, findings: list[Finding]) -> None:
+    results = {f.comparison.key: result for f in findings if (result := _case_result(f))}
+    suite = _add_suite(
+        *(root, workload, report),
         tests=len(findings),
-        failures=len(failed),
-        skipped=len(skipped),
+        failures=list(results.values()).count("failure"),
+        skipped=list(results.values()).count("skipped"),
     )
     properties = ET.SubElement(suite, "properties")
-    ET.SubElement(properties, "property", name="answer", value=_plain(words.answer(report)))
+    ET.SubElement(properties, "property", name="answer", value=_printable(answer(report)))
     for finding in findings:
-        for name, value in _numbers(finding):
+        for name, value in _properties(finding):
             key = f"{finding.comparison.metric.name}.{name}"
-            ET.SubElement(properties, "property", name=_plain(key), value=_plain(value))
+            ET.SubElement(properties, "property", name=_printable(key), value=_printable(value))
     for finding in findings:
-        case = _case(suite, workload, finding.comparison.metric.name)
-        if _fails(finding):
-            _said(case, "failure", _sentence(report, finding), _why(finding))
-        elif finding.verdict is Verdict.INCONCLUSIVE:
-            _said(case, "skipped", _sentence(report, finding), _why(finding))
-    lines = (f"{words.key(f)}: {_sentence(report, f)}" for f in findings)
-    _ends(suite, "\n".join(_plain(line) for line in lines))
+        case = _add_case(suite, workload, finding.comparison.metric.name)
+        if result := _case_result(finding):
+            explanation = "\n".join(words.explanations(finding))
+            _add_result(case, result, _sentence(report, finding), explanation)
+    lines = (f"{words.finding_name(f)}: {_sentence(report, f)}" for f in findings)
+    _add_outputs(suite, "\n".join(map(_printable, lines)))
 
 
-def _empty_suite(
+def _add_suite(
     root: ET.Element,
-    number: int,
     name: str,
     report: Report,
     *,
@@ -85,9 +75,9 @@ def _empty_suite(
     return ET.SubElement(
         root,
         "testsuite",
-        name=_plain(name),
-        package=_plain(report.results.suite),
-        id=f"{number}",
+        name=_printable(name),
+        package=_printable(report.results.suite),
+        id=f"{len(root)}",
         timestamp=f"{report.results.taken_at:%Y-%m-%dT%H:%M:%S}",
         hostname=_HOST,
         tests=f"{tests}",
@@ -98,46 +88,42 @@ def _empty_suite(
     )
 
 
-def _case(suite: ET.Element, workload: str, name: str) -> ET.Element:
-    return ET.SubElement(suite, "testcase", name=_plain(name), classname=_plain(workload), time="0")
-
-
-def _ends(suite: ET.Element, said: str) -> None:
-    ET.SubElement(suite, "system-out").text = said
-    ET.SubElement(suite, "system-err").text = ""
-
-
-def _said(case: ET.Element, kind: str, message: str, text: str) -> None:
-    element = ET.SubElement(case, kind, message=_plain(message))
-    if kind != "skipped":
-        element.set("type", "regression" if kind == "failure" else "invalid")
-    element.text = "\n".join(_plain(line) for line in text.splitlines())
-
-
-def _fails(finding: Finding) -> bool:
-    return finding.verdict is Verdict.REGRESSED and finding.comparison.metric.gate
-
-
-def _sentence(report: Report, finding: Finding) -> str:
-    comparison = finding.comparison
-    metric = comparison.metric
-    return (
-        f"{finding.verdict.value}: {interval(metric, comparison.change)}"
-        f" ({share(report.rule.confidence)} interval), at worst {words.at_worst(finding)},"
-        f" margin {words.margins(metric)},"
-        f" from {words.measured(finding, Arm.BASELINE)}"
-        f" to {words.measured(finding, Arm.CANDIDATE)},"
-        f" detectable change {amount(metric, comparison.detectable_change)}"
+def _add_case(suite: ET.Element, workload: str, name: str) -> ET.Element:
+    return ET.SubElement(
+        suite, "testcase", name=_printable(name), classname=_printable(workload), time="0"
     )
 
 
-def _why(finding: Finding) -> str:
-    said = (words.kept(finding), *words.advised(finding), *words.all_warnings(finding))
-    return "\n".join(filter(None, said))
+def _add_outputs(suite: ET.Element, text: str) -> None:
+    ET.SubElement(suite, "system-out").text = text
+    ET.SubElement(suite, "system-err").text = ""
 
 
-def _numbers(finding: Finding) -> list[tuple[str, str]]:
-    """Return what is known of a finding, in base units; what is missing has no property."""
+def _add_result(case: ET.Element, result: str, message: str, text: str) -> None:
+    element = ET.SubElement(case, result, message=_printable(message))
+    if result != "skipped":
+        element.set("type", "regression" if result == "failure" else "invalid")
+    element.text = "\n".join(map(_printable, text.splitlines()))
+
+
+def _case_result(finding: Finding) -> str:
+    """Return the element of a case that does not pass; empty for one that passes."""
+    if finding.verdict is Verdict.REGRESSED and finding.comparison.metric.gate:
+        return "failure"
+    return "skipped" if finding.verdict is Verdict.INCONCLUSIVE else ""
+
+
+def _sentence(report: Report, finding: Finding) -> str:
+    cells = rows.cells(finding)
+    return (
+        f"{cells['verdict']}: {cells['change']} ({share(report.rule.confidence)} interval), at"
+        f" worst {cells['at_worst']}, margin {cells['margin']}, from {cells['baseline']} to"
+        f" {cells['candidate']}, detectable change {cells['detectable']}"
+    )
+
+
+def _properties(finding: Finding) -> list[tuple[str, str]]:
+    """Return the numbers of a finding in base units; a missing number has no property."""
     comparison = finding.comparison
     metric, change = comparison.metric, comparison.change
     numbers = {
@@ -154,7 +140,7 @@ def _numbers(finding: Finding) -> list[tuple[str, str]]:
         "p_better": comparison.p_better,
         "stored": comparison.stored,
     }
-    said = [
+    texts = [
         ("verdict", finding.verdict.value),
         ("gate", "yes" if metric.gate else "no"),
         ("unit", metric.unit),
@@ -162,10 +148,10 @@ def _numbers(finding: Finding) -> list[tuple[str, str]]:
         ("better", metric.better.value),
         ("pairs", f"{comparison.pairs}"),
     ]
-    return [*said, *((name, repr(value)) for name, value in numbers.items() if value is not None)]
+    return [*texts, *((name, repr(value)) for name, value in numbers.items() if value is not None)]
 
 
-def _plain(text: str) -> str:
-    """Return text that XML may hold: printable, in one line, not endless."""
-    said = printable(text)
-    return said if len(said) <= _TEXT else f"{said[:_TEXT]}…"
+def _printable(text: str) -> str:
+    """Return text that XML can contain: printable, on one line, truncated."""
+    line = printable(text)
+    return line if len(line) <= _MAX_TEXT else f"{line[:_MAX_TEXT]}…"

@@ -1,4 +1,4 @@
-"""The names of metrics as people read them: `create p50`, and what they are when nobody said it."""
+"""Make the names of metrics readable, and describe metrics without a description."""
 
 import re
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ _RESOURCE = re.compile(
     r"(?:(?P<component>server|etcd|manager)_)?(?P<what>cpu|memory|heap|goroutines|files|watchers|requests)"
     r"(?:_(?P<per>per_request))?"
 )
-_WORDS = {"mean": "mean", "max": "largest", "min": "smallest", "50": "median"}
-_THINGS = {
+_STATISTICS = {"mean": "mean", "max": "largest", "min": "smallest", "50": "median"}
+_RESOURCES = {
     "cpu": "CPU time",
     "memory": "resident memory",
     "heap": "live heap",
@@ -22,55 +22,55 @@ _THINGS = {
     "watchers": "watchers",
     "requests": "requests",
 }
-_OWNERS = {"server": "the API server", "etcd": "etcd", "manager": "the controller manager"}
-_KINDS = {"heap": "memory", "cpu": "CPU"}
+_COMPONENTS = {"server": "the API server", "etcd": "etcd", "manager": "the controller manager"}
+_GROUPS = {"heap": "memory", "cpu": "CPU"}
 _UNITS = {"s": "in seconds", "B": "in bytes", "1/s": "per second"}
-_LONGEST = 60  # characters of a name in a line
+_MAX_NAME = 60  # characters of a name in a line
 _CAPITALS = {"cpu": "CPU", "gc": "GC", "http": "HTTP", "api": "API"}
 
 
-def readable(name: str) -> str:
+def readable_name(name: str) -> str:
     """Return a metric's name as words: `server CPU per request` of `server_cpu_per_request`."""
     words = (_CAPITALS.get(word, word) for word in re.split(r"[_\s]+", name))
-    return truncate(" ".join(words).strip() or name, _LONGEST)
+    return truncate(" ".join(words).strip() or name, _MAX_NAME)
 
 
 def label(comparison: Comparison, among: Iterable[Comparison]) -> str:
-    """Return the readable name of a metric, with its workload where the name alone is ambiguous.
+    """Return the readable name of a metric, with its workload if the name is ambiguous.
 
     Args:
-        comparison: Of the metric.
+        comparison: Comparison of the metric.
         among: All comparisons of the report.
     """
     name = comparison.metric.name
-    alike = sum(other.metric.name == name for other in among)
-    said = readable(name)
-    return f"{truncate(comparison.workload, _LONGEST)} {said}".strip() if alike > 1 else said
+    is_ambiguous = sum(other.metric.name == name for other in among) > 1
+    workload = f"{truncate(comparison.workload, _MAX_NAME)} " if is_ambiguous else ""
+    return f"{workload}{readable_name(name)}".strip()
 
 
-def group_of(comparison: Comparison) -> str:
-    """Return what metrics of a workload belong together by: the operation, or the resource."""
+def group_name(comparison: Comparison) -> str:
+    """Return the operation or the resource of a metric, by which a report groups it."""
     name = comparison.metric.name
-    if found := _RESOURCE.fullmatch(name):
-        return _KINDS.get(found["what"], found["what"])
-    found = _STATISTIC.fullmatch(name)
-    return readable(found["of"] if found else name)
+    if resource := _RESOURCE.fullmatch(name):
+        return _GROUPS.get(resource["what"], resource["what"])
+    statistic = _STATISTIC.fullmatch(name)
+    return readable_name(statistic["of"] if statistic else name)
 
 
-def described(metric: Metric) -> str:
-    """Return what a metric is in a few words with its unit; by its name where nobody said it."""
+def describe_metric(metric: Metric) -> str:
+    """Return the description of a metric with its unit, derived from its name if it has none."""
     unit = _UNITS.get(metric.unit, "" if metric.unit == "1" else f"in {metric.unit}")
-    said = metric.description or _by_name(metric.name)
-    return f"{said}, {unit}" if unit and unit not in said else said
+    text = metric.description or _describe_name(metric.name)
+    return f"{text}, {unit}" if unit and unit not in text else text
 
 
-def _by_name(name: str) -> str:
-    if found := _RESOURCE.fullmatch(name):
-        what = _THINGS[found["what"]]
-        of = f" of {_OWNERS[found['component']]}" if found["component"] else ""
-        return f"{what}{of}{' per request' if found['per'] else ''}"
-    if found := _STATISTIC.fullmatch(name):
-        which = found["word"] or found["percentile"]
-        statistic = _WORDS.get(which, f"{which}th percentile")
-        return f"{statistic} of {readable(found['of'])}"
-    return readable(name)
+def _describe_name(name: str) -> str:
+    if match := _RESOURCE.fullmatch(name):
+        component = f" of {_COMPONENTS[match['component']]}" if match["component"] else ""
+        per_request = " per request" if match["per"] else ""
+        return f"{_RESOURCES[match['what']]}{component}{per_request}"
+    if match := _STATISTIC.fullmatch(name):
+        which = match["word"] or match["percentile"]
+        statistic = _STATISTICS.get(which, f"{which}th percentile")
+        return f"{statistic} of {readable_name(match['of'])}"
+    return readable_name(name)

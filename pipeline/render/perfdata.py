@@ -1,9 +1,9 @@
-"""PerfData: what perfdash, and others who know ClusterLoader2, read.
+"""Render PerfData, the format that perfdash and other tools around ClusterLoader2 read.
 
-perfdash draws each number of an item over the builds, and tells items apart by their labels: so
-these are the same in every run, and what differs from run to run are labels of the whole.  A
-number is of a metric over the trials that count, and is called what it is: `Perc50` would be taken
-for a percentile of requests.
+perfdash plots each number of an item over the builds and identifies items by their labels.  So the
+labels of an item are the same in every run, and what differs from run to run are labels of the
+whole file.  A number summarizes a metric over the valid trials and is named accordingly: `Perc50`
+would be taken for a percentile of requests.
 """
 
 import json
@@ -38,13 +38,21 @@ def perfdata_text(items: Sequence[Item], labels: Mapping[str, str]) -> str:
     """Return items as the text of a file; the same items give the same bytes.
 
     Args:
-        items: In the order written.
-        labels: Of all of them together.
+        items: Items in order.
+        labels: Labels of the whole file.
     """
+    data_items = [
+        {
+            "data": dict(item.data),
+            "unit": item.unit,
+            **({"labels": _printable(item.labels)} if item.labels else {}),
+        }
+        for item in items
+    ]
     body = {
         "version": VERSION,
-        "dataItems": [_item(item) for item in items],
-        **({"labels": _plain(labels)} if labels else {}),
+        "dataItems": data_items,
+        **({"labels": _printable(labels)} if labels else {}),
     }
     return json.dumps(body, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
@@ -53,24 +61,18 @@ def _items(report: Report, arm: Arm) -> Iterator[Item]:
     results = report.results
     for sample in results.samples.get(arm, ()):
         values = [v for pair in results.valid_pairs if (v := sample.exact(pair)) is not None]
-        if not values:
-            continue
-        yield Item(
-            {"median": median(values), "min": min(values), "max": max(values)},
-            sample.metric.unit,
-            {
-                "workload": sample.workload,
-                "metric": sample.metric.name,
-                "arm": arm.value,
-                "Count": f"{len(values)}",  # by this name perfdash leaves it out of what it draws
-            },
-        )
+        if values:
+            yield Item(
+                {"median": median(values), "min": min(values), "max": max(values)},
+                sample.metric.unit,
+                {
+                    "workload": sample.workload,
+                    "metric": sample.metric.name,
+                    "arm": arm.value,
+                    "Count": f"{len(values)}",  # perfdash does not plot a label of this name
+                },
+            )
 
 
-def _item(item: Item) -> dict[str, object]:
-    found: dict[str, object] = {"data": dict(item.data), "unit": item.unit}
-    return {**found, "labels": _plain(item.labels)} if item.labels else found
-
-
-def _plain(labels: Mapping[str, str]) -> dict[str, str]:
+def _printable(labels: Mapping[str, str]) -> dict[str, str]:
     return {printable(name): printable(value) for name, value in labels.items()}

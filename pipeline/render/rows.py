@@ -1,177 +1,94 @@
-"""The rows of a comment: what each says of its metric, in which order, and how many say it."""
+"""Choose and order the findings that a report shows, and format the cells of their rows."""
 
-import re
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from pipeline.judge import scale
-from pipeline.judge.policy import LAUNCH
-from pipeline.model.publication import Publication
-from pipeline.model.report import Comparison, Finding, Verdict
+from pipeline.model.report import Finding, Verdict
 from pipeline.model.subject import Arm
 from pipeline.render import words
-from pipeline.render.foreign import code, harmless
-from pipeline.render.markdown import escaped, verbatim
-from pipeline.render.names import label
-from pipeline.render.numbers import MINUS, allowed, amount, brief, brief_interval, interval
-
-_ICONS = {
-    "regressed": "❌",
-    "accepted": "🟡",
-    "missing": "❓",
-    "improved": "🟢",
-    "new": "🆕",
-    "unchanged": "▫️",
-    "inconclusive": "❓",
-}
-"""In the order in which rows are shown."""
-
-_WORSE, _BETTER = "█", "░"
-_MOST_BLOCKS = 6
-_HYPHEN = re.compile(r"(?<![\w.])-(?=\d)")  # of a number below zero
-_JOINED = "\u00a0"
+from pipeline.render.answer_line import at_worst_in_tolerances, change_in_margins
+from pipeline.render.names import describe_metric, group_name
+from pipeline.render.numbers import amount, interval, quantity
 
 
-def status(finding: Finding, publication: Publication) -> str:
-    """Return what a row says of its metric in one word."""
+@dataclass(frozen=True, slots=True)
+class FindingGroup:
+    """Unchanged metrics of one operation or resource of a workload."""
+
+    workload: str
+    name: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def title(self) -> str:
+        """Name of the group with its workload, such as `object-crud: create`."""
+        return ": ".join(part for part in (self.workload, self.name) if part)
+
+
+def cells(finding: Finding) -> dict[str, str]:
+    """Return the texts that a row of any format shows of a finding."""
     comparison = finding.comparison
-    if finding.comparison.key in publication.accepted:
-        return "accepted"
-    if comparison.baseline is None and comparison.candidate is not None:
-        return "new"
-    if comparison.candidate is None:
-        return "missing"
-    if finding.comparison.key in publication.lacking and finding.verdict is not Verdict.REGRESSED:
-        return "missing"
-    return finding.verdict.value
-
-
-def moved(publication: Publication) -> list[Finding]:
-    """Return what somebody should look at: regressed, then not measured, then improved.
-
-    Of each, the largest in margins comes first, and what gates before what does not.
-    """
-    found = [f for f in _findings(publication) if _is_moved(f, publication)]
-    order = list(_ICONS)
-    return sorted(words.worst_first(found), key=lambda f: order.index(status(f, publication)))
-
-
-def inconclusive(publication: Publication) -> list[Finding]:
-    """Return the gating metrics that could not be judged, the least certain first."""
-    found = (
-        [f for f in publication.report.gating if f.verdict is Verdict.INCONCLUSIVE]
-        if (publication.report)
-        else []
-    )
-    return [f for f in words.worst_first(found) if not _is_moved(f, publication)]
-
-
-def every(publication: Publication) -> list[Finding]:
-    """Return all findings: what moved first, what could not be judged last."""
-    order = list(_ICONS)
-    return sorted(_findings(publication), key=lambda f: order.index(status(f, publication)))
-
-
-def short_row(finding: Finding, publication: Publication) -> dict[str, Any]:
-    """Return the few cells of a row that is read first, in Markdown.
-
-    They are narrow, so that a phone shows them side by side.
-    """
-    comparison = finding.kept or finding.comparison
-    among = (f.comparison for f in _findings(publication))
+    metric = comparison.metric
     return {
-        "name": verbatim(code(label(comparison, among))),
-        "change": _number(_change(comparison)),
-        "bar": bar(comparison),
-        "icon": _ICONS[status(finding, publication)],
-        "status": _status(finding, publication),
+        "verdict": finding.verdict.value,
+        "name": words.finding_name(finding),
+        "about": describe_metric(metric),
+        "baseline": words.arm_mean(finding, Arm.BASELINE),
+        "candidate": words.arm_mean(finding, Arm.CANDIDATE),
+        "stored": quantity(comparison.stored, metric.unit),
+        "change": interval(metric, comparison.change),
+        "at_worst": words.at_worst_text(finding),
+        "margin": words.margin_and_tolerance(metric),
+        "detectable": amount(metric, comparison.detectable_change),
+        "kept": words.kept_text(finding),
+        "advice": "; ".join(filter(None, (*comparison.warnings, words.advice_text(finding)))),
     }
 
 
-def row(finding: Finding, publication: Publication) -> dict[str, Any]:
-    """Return all cells of a row, in Markdown."""
-    comparison = finding.comparison
-    metric, at_worst = comparison.metric, comparison.at_worst
-    tolerated = replace(metric, margin=metric.tolerated)
-    return {
-        "icon": _ICONS[status(finding, publication)],
-        "status": _status(finding, publication),
-        "name": verbatim(code(words.key(finding))),
-        "baseline": _number(words.measured(finding, Arm.BASELINE)),
-        "candidate": _number(words.measured(finding, Arm.CANDIDATE)),
-        "change": _number(interval(metric, comparison.change)),
-        "margin": _number(allowed(metric)),
-        "tolerance": _number(allowed(tolerated)),
-        "at_worst": _number("-" if at_worst is None else brief(metric, at_worst, is_limit=True)),
-        "detectable": _number(amount(metric, comparison.detectable_change)),
-        "settled_by": "; ".join((*finding.comparison.warnings, *words.advised(finding))),
-    }
-
-
-def bar(comparison: Comparison) -> str:
-    """Return a block for each margin of a change, at most six: dark for worse, light for better.
-
-    Changes of less than one and a half margins have one block.
-    """
-    if comparison.change is None:
-        return ""
-    metric = comparison.metric
-    margins = scale.worse(metric, comparison.change.estimate) / scale.margin(metric)
-    blocks = min(_MOST_BLOCKS, max(1, round(abs(margins))))
-    return (_WORSE if margins > 0 else _BETTER) * blocks if margins else ""
-
-
-def counts(publication: Publication) -> str:
-    """Return how many rows have each status, the gating ones apart from the others."""
-    findings = _findings(publication)
-    parts = []
-    for what, gates in (("gating", True), ("others", False)):
-        found = [status(f, publication) for f in findings if f.comparison.metric.gate is gates]
-        tally = ", ".join(f"{found.count(said)} {said}" for said in _ICONS if said in found)
-        parts += [f"{what}: {tally}"] if tally else []
-    return " · ".join(parts) or "no metrics"
-
-
-def sentence(finding: Finding) -> str:
-    """Return a row in one line of plain text, for an annotation."""
-    seen = finding if finding.kept is None else replace(finding, comparison=finding.kept)
-    comparison = seen.comparison
-    metric = comparison.metric
-    when = f", found at {words.count(comparison.pairs, 'pair')}" if finding.kept else ""
-    return (
-        f"{harmless(words.key(finding))}:"
-        f" {words.measured(seen, Arm.BASELINE)} to {words.measured(seen, Arm.CANDIDATE)},"
-        f" {interval(metric, comparison.change)}, margin {allowed(metric)}{when}"
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings by verdict, gating ones first, then by the size of the change."""
+    order = (Verdict.REGRESSED, Verdict.IMPROVED, Verdict.INCONCLUSIVE, Verdict.UNCHANGED)
+    return sorted(
+        findings,
+        key=lambda f: (
+            order.index(f.verdict),
+            not f.comparison.metric.gate,
+            -abs(change_in_margins(f.comparison)),
+        ),
     )
 
 
-def _findings(publication: Publication) -> tuple[Finding, ...]:
-    return publication.report.findings if publication.report else ()
+def changed_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Return regressions, then improvements, worst first."""
+    moved = (Verdict.REGRESSED, Verdict.IMPROVED)
+    return worst_first(f for f in findings if f.verdict in moved)
 
 
-def _is_moved(finding: Finding, publication: Publication) -> bool:
-    if finding.comparison.key in publication.lacking:
-        return True
-    return status(finding, publication) in ("regressed", "accepted", "improved")
+def inconclusive_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Return inconclusive findings: gating ones first, then by the worst possible change."""
+    return sorted(
+        (f for f in findings if f.verdict is Verdict.INCONCLUSIVE),
+        key=lambda f: (not f.comparison.metric.gate, -at_worst_in_tolerances(f)),
+    )
 
 
-def _status(finding: Finding, publication: Publication) -> str:
-    """Return what a row says of its metric: in one word, with what limits it."""
-    said = [status(finding, publication)]
-    if finding.kept:
-        said.append(f"found at {words.count(finding.kept.pairs, 'pair')}")
-    if not finding.comparison.metric.gate:
-        said.append("does not gate")
-    return ", ".join(said)
+def unchanged_groups(findings: Iterable[Finding]) -> list[FindingGroup]:
+    """Return unchanged findings by operation and resource, in the suite's order.
 
-
-def _change(comparison: Comparison) -> str:
-    if comparison.workload == LAUNCH:
-        return f"failed in {comparison.candidate or 0:g} of {words.count(comparison.pairs, 'pair')}"
-    return brief_interval(comparison.metric, comparison.change) if comparison.change else "-"
-
-
-def _number(text: str) -> Any:  # noqa: ANN401 (markupsafe loads late)
-    """Return a number that keeps its unit on its line; its interval may stand on the next."""
-    joined = _HYPHEN.sub(MINUS, escaped(text)).replace(" ", _JOINED)
-    return verbatim(re.sub(f"{_JOINED}(?=&#91;|\\()", " ", joined))
+    A finding that is alone in its group comes last in its workload, under `other`.
+    """
+    workloads: dict[str, dict[str, list[Finding]]] = {}
+    for finding in findings:
+        if finding.verdict is Verdict.UNCHANGED:
+            groups = workloads.setdefault(finding.comparison.workload, {})
+            groups.setdefault(group_name(finding.comparison), []).append(finding)
+    ordered = []
+    for workload, groups in workloads.items():
+        single = [members[0] for members in groups.values() if len(members) == 1]
+        several = {name: members for name, members in groups.items() if len(members) > 1}
+        if single:
+            several["other" if several else ""] = single
+        ordered += [
+            FindingGroup(workload, name, tuple(members)) for name, members in several.items()
+        ]
+    return ordered

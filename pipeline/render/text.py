@@ -1,22 +1,30 @@
-"""A report for a terminal and for report.txt."""
+"""Render a report for a terminal and for report.txt."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from pipeline.model.report import Finding, Report, Verdict
-from pipeline.model.subject import Arm
-from pipeline.render import order, words
-from pipeline.render.care import cautions, of_metrics
-from pipeline.render.line import REACH, drawn
-from pipeline.render.names import described
-from pipeline.render.numbers import amount, interval, quantity
-from pipeline.render.paper import fits, fold, paper, print_wrapped, written
+from pipeline.judge import scale
+from pipeline.model.metric import Metric
+from pipeline.model.report import Bound, Change, Finding, Report, Verdict
+from pipeline.render import rows, words
+from pipeline.render.answer_line import answer, findings_answer, findings_verdict, is_measured
+from pipeline.render.console import (
+    console_text,
+    fits,
+    fold_name,
+    print_wrapped,
+    string_console,
+    table,
+)
 from pipeline.system.sanitize import printable
 
 if TYPE_CHECKING:  # loaded only when a report is printed
     from rich.console import Console
     from rich.table import Table
+
+REACH = 3.0
+"""Margins from the middle of an interval line to its ends; an arrow marks what is beyond."""
 
 _STYLE = {
     Verdict.REGRESSED: "bold red",
@@ -24,238 +32,265 @@ _STYLE = {
     Verdict.UNCHANGED: "default",
     Verdict.INCONCLUSIVE: "yellow",
 }
-_LINE = 13
-_NAMES = (32, 24)  # characters of a metric's name before it is folded, in a wide or narrow table
-_NARROW = 40  # characters that a sentence wants beside its name
-_DRAWN = "better · worse"
+_LINE_WIDTH = 13
+_NAME_WIDTHS = (32, 24)  # characters of a metric's name before it is folded
+_MIN_SENTENCE = 40  # characters that a sentence needs beside its name
+_INTERVAL = "better · worse"
 _DETECTABLE = "detectable\nchange"
 _ABOUT = "what it is"
-_CELLS: dict[str, Callable[[Finding], str]] = {
-    "baseline": lambda f: words.measured(f, Arm.BASELINE),
-    "candidate": lambda f: words.measured(f, Arm.CANDIDATE),
-    "stored": lambda f: quantity(f.comparison.stored, f.comparison.metric.unit),
-    "change": lambda f: interval(f.comparison.metric, f.comparison.change),
-    _DRAWN: lambda f: drawn(f.comparison.metric, f.comparison.change, _LINE),
-    "at worst": words.at_worst,
-    "margin": lambda f: words.margins(f.comparison.metric),
-    "verdict": lambda f: f.verdict.value,
-    _DETECTABLE: lambda f: amount(f.comparison.metric, f.comparison.detectable_change),
-    _ABOUT: lambda f: printable(described(f.comparison.metric)),
+
+
+_COLUMN_CELLS = {
+    "baseline": "baseline",
+    "candidate": "candidate",
+    "stored": "stored",
+    "change": "change",
+    _INTERVAL: "interval",
+    "at worst": "at_worst",
+    "margin": "margin",
+    "verdict": "verdict",
+    _DETECTABLE: "detectable",
+    _ABOUT: "about",
 }
-_LEFT = (_DRAWN, "verdict", _ABOUT)
-_DROPPED = (_ABOUT, _DRAWN, _DETECTABLE, "margin", "stored", "at worst")
+"""The cell of each column; see `rows.cells`."""
+
+_LEFT_ALIGNED = (_INTERVAL, "verdict", _ABOUT)
+_OPTIONAL = (_ABOUT, _INTERVAL, _DETECTABLE, "margin", "stored", "at worst")
 _COLUMNS = tuple(
-    tuple(column for column in _CELLS if column not in _DROPPED[:dropped])
-    for dropped in range(len(_DROPPED) + 1)
+    tuple(column for column in _COLUMN_CELLS if column not in _OPTIONAL[:dropped])
+    for dropped in range(len(_OPTIONAL) + 1)
 )
-"""Columns of a table; the first of these that fits is taken, and a card for each metric if none."""
+"""Columns of a table, the first choice first; if none fits, each metric gets a card."""
+
+Groups = Sequence[tuple[str, Sequence[Finding]]]
 
 
 def text(report: Report, *, width: int = 100, color: bool = False, next_step: str = "") -> str:
     """Render the whole report; the same report gives the same bytes.
 
     Args:
-        report: To render.
-        width: Characters of a line; commands are never broken.
-        color: Whether to add escape sequences of colour.
-        next_step: Command that would settle an inconclusive run; empty where there is none.
+        report: Report to render.
+        width: Line width in characters; commands are never broken.
+        color: Whether to add escape sequences of color.
+        next_step: Command that would settle an inconclusive run; empty if there is none.
     """
-    console = paper(width, color=color)
-    _answer(console, report, next_step)
-    if report.findings:
-        _findings(console, report.findings, width)
-    _rest(console, report)
-    return written(console)
-
-
-def _answer(console: "Console", report: Report, next_step: str) -> None:
-    style = _STYLE[report.verdict] if words.is_measured(report) else "bold red"
-    print_wrapped(console, words.answer(report), style=style)
+    console = string_console(width, color=color)
+    style = _STYLE[report.verdict] if is_measured(report) else "bold red"
+    print_wrapped(console, answer(report), style=style)
     if next_step:
         console.print(f"  {printable(next_step)}", soft_wrap=True)
-    for sentence in (words.identity(report), words.counts(report), words.detectable(report)):
+    for sentence in (words.identity(report), words.verdict_counts(report)):
         print_wrapped(console, printable(sentence))
+    print_wrapped(console, printable(words.sensitivity(report)))
+    if report.findings:
+        _print_findings(console, report.findings, width)
+    warnings = [("-", str(group)) for group in words.warning_groups(report)]
+    _print_section(console, "Warnings", warnings)
+    _print_section(console, "Environment and method", words.method(report))
+    console.print("\nReproduce:", style="bold")
+    console.print(f"  {words.reproduce_command(report)}", soft_wrap=True)
+    return console_text(console)
 
 
-def judged_text(findings: Sequence[Finding], *, width: int = 100, color: bool = False) -> str:
-    """Render findings that are of no run, such as those of a table; the same give the same bytes.
+def findings_text(findings: Sequence[Finding], *, width: int = 100, color: bool = False) -> str:
+    """Render findings without a run, such as those of a CSV file.
 
     Args:
-        findings: In order; those of one family together.
-        width: Characters of a line.
-        color: Whether to add escape sequences of colour.
+        findings: Findings in order, those of one family together; all of them gate.
+        width: Line width in characters.
+        color: Whether to add escape sequences of color.
     """
-    console = paper(width, color=color)
-    reds = sum(finding.verdict is Verdict.REGRESSED for finding in findings)
-    style = _STYLE[Verdict.REGRESSED if reds else Verdict.UNCHANGED]
-    print_wrapped(console, words.tally(findings), style=style)
-    _findings(console, findings, width)
-    _section(console, "Metrics to read with care", [("-", said) for said in of_metrics(findings)])
-    return written(console)
+    console = string_console(width, color=color)
+    print_wrapped(console, findings_answer(findings), style=_STYLE[findings_verdict(findings)])
+    print_wrapped(console, words.tally(findings))
+    _print_findings(console, findings, width)
+    warnings = [("-", f"{names}: {text}") for text, names in words.metric_notes(findings)]
+    _print_section(console, "Warnings", warnings)
+    return console_text(console)
 
 
-def _findings(console: "Console", findings: Sequence[Finding], width: int) -> None:
-    """Print what changed, what did not, and last what could not be decided."""
-    doubtful = order.inconclusive(findings)
-    unchanged = [(group.title, group.findings) for group in order.unchanged(findings)]
-    columns = _fitting(console, findings)
+def interval_line(metric: Metric, change: Change | None, width: int) -> str:
+    """Return `··┊··│├─●─┤··`: the interval, with zero and the margin on either side.
+
+    Better is to the left and worse to the right.  Every line has the same scale in margins of its
+    metric, so lines can be compared.
+
+    Args:
+        metric: Metric with the margin and the direction.
+        change: Interval to draw; None gives an empty line.
+        width: Number of characters, odd, at least 7.
+    """
+    cells = ["·"] * width
+    middle, margin = width // 2, scale.margin(metric)
+    for at, mark in ((0, "│"), (-1, "┊"), (1, "┊")):
+        cells[middle + round(at * middle / REACH)] = mark
+    if change is None:
+        return "".join(cells)
+    low, estimate, high = (
+        middle + round(middle / REACH * max(-9.0, min(9.0, worse / margin)))
+        for worse in sorted(
+            scale.worse(metric, x) for x in (change.low, change.estimate, change.high)
+        )
+    )
+    last = width - 1
+    if scale.hides_the_worst(metric, change.bound):
+        high = width  # beyond the end: an arrow
+    elif change.bound is not Bound.NONE:
+        low = -1
+    for at in range(max(0, low), min(last, high) + 1):
+        cells[at] = "─"
+    if 0 <= low <= last:
+        cells[low] = "├"
+    if 0 <= high <= last:
+        cells[high] = "┤"
+    cells[max(0, min(last, estimate))] = "●"
+    if low < 0:
+        cells[0] = "◄"
+    if high > last:
+        cells[last] = "►"
+    return "".join(cells)
+
+
+def _print_findings(console: "Console", findings: Sequence[Finding], width: int) -> None:
+    """Print changed findings, then unchanged, then inconclusive ones."""
+    inconclusive = rows.inconclusive_findings(findings)
+    by_workload: dict[str, list[Finding]] = {}
+    for finding in inconclusive:
+        by_workload.setdefault(finding.comparison.workload, []).append(finding)
+    columns = _fitting_columns(console, findings)
     for title, groups in (
-        ("What changed", _by_workload(order.changed(findings))),
-        ("Unchanged", unchanged),
-        ("Inconclusive", _gathered(doubtful)),
+        ("What changed", _consecutive_workloads(rows.changed_findings(findings))),
+        ("Unchanged", [(g.title, g.findings) for g in rows.unchanged_groups(findings)]),
+        ("Inconclusive", list(by_workload.items())),
     ):
         if groups:
             console.print()
             console.print(title, style="bold underline")
-            _table(console, groups, columns, width)
+            _print_table(console, groups, columns, width)
         if title == "What changed":
-            _kept(console, findings)
-    for said in _settled_by(doubtful):
-        print_wrapped(console, printable(said), indent="    ", first="  ")
-    _key(console, columns or (), findings)
+            _print_kept(console, findings)
+    for sentence in _advice_sentences(inconclusive):
+        print_wrapped(console, printable(sentence), indent="    ", first="  ")
+    _print_legend(console, columns or (), findings)
 
 
-def _kept(console: "Console", findings: Sequence[Finding]) -> None:
-    """Print where verdicts are kept from that an earlier look found."""
+def _print_kept(console: "Console", findings: Sequence[Finding]) -> None:
     for finding in findings:
-        if said := words.kept(finding):
-            line = printable(f"{words.key(finding)}: {said}")
+        if kept := words.kept_text(finding):
+            line = printable(f"{words.finding_name(finding)}: {kept}")
             print_wrapped(console, line, indent="    ", first="  ")
 
 
-def _settled_by(findings: Sequence[Finding]) -> Iterator[str]:
-    """Yield what gating metrics show that could not be decided, and what would settle them."""
-    alike: dict[str, list[str]] = {}
+def _advice_sentences(findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield what inconclusive gating metrics show, and what would settle them."""
+    metrics: dict[str, list[str]] = {}
     for finding in findings:
-        if (said := finding.advice) and finding.comparison.metric.gate:
-            needs = f"{said.more_pairs}" if said.more_pairs else "more than is worth it"
-            alike.setdefault(said.shows, []).append(f"{words.key(finding)} ({needs})")
-    for shows, keys in alike.items():
-        yield f"{shows}; more pairs needed: {', '.join(keys)}"
+        if (advice := finding.advice) and finding.comparison.metric.gate:
+            needed = f"{advice.more_pairs}" if advice.more_pairs else "too many to be practical"
+            metrics.setdefault(advice.shows, []).append(f"{words.finding_name(finding)} ({needed})")
+    for shows, names in metrics.items():
+        yield f"{shows}; more pairs needed: {', '.join(names)}"
 
 
-def _gathered(findings: Sequence[Finding]) -> list[tuple[str, Sequence[Finding]]]:
-    """Return findings by workload, in the order in which workloads come first."""
-    groups: dict[str, list[Finding]] = {}
-    for finding in findings:
-        groups.setdefault(finding.comparison.workload, []).append(finding)
-    return list(groups.items())
-
-
-def _by_workload(findings: Sequence[Finding]) -> list[tuple[str, Sequence[Finding]]]:
-    """Return findings with their workload, as long as the order lets them stand together."""
+def _consecutive_workloads(findings: Sequence[Finding]) -> Groups:
+    """Return findings with their workload, grouped as far as the order allows."""
     grouped = groupby(findings, key=lambda f: f.comparison.workload)
     return [(workload, tuple(group)) for workload, group in grouped]
 
 
-def _table(
-    console: "Console",
-    groups: Sequence[tuple[str, Sequence[Finding]]],
-    columns: Sequence[str] | None,
-    width: int,
+def _print_table(
+    console: "Console", groups: Groups, columns: Sequence[str] | None, width: int
 ) -> None:
     if columns is None:
-        _cards(console, groups, width)
+        _print_cards(console, groups, width)
         return
-    found = (_built(groups, columns, name) for name in _NAMES)
-    table = next((table for table in found if fits(console, table)), None)
-    console.print(table or _built(groups, columns, _NAMES[-1]))
+    tables = [_table(groups, columns, name_width) for name_width in _NAME_WIDTHS]
+    console.print(next((one for one in tables if fits(console, one)), tables[-1]))
 
 
-def _key(console: "Console", columns: Sequence[str], findings: Sequence[Finding]) -> None:
-    said = ["* gates"]
-    if _DRAWN in columns:
-        said.append(f"┊ margin, │ zero, ● estimate; a line reaches {REACH:g} margins each way")
+def _print_legend(console: "Console", columns: Sequence[str], findings: Sequence[Finding]) -> None:
+    parts = ["* gates"]
+    if _INTERVAL in columns:
+        parts.append(f"┊ margin, │ zero, ● estimate; a line reaches {REACH:g} margins each way")
     if "at worst" in columns:
-        said.append("at worst: the worst change that is not excluded")
-    is_tolerant = any(f.comparison.metric.tolerance is not None for f in findings)
-    if "margin" in columns and is_tolerant:
-        said.append("margin: of a regression, in brackets the tolerance of a pass")
+        parts.append("at worst: the worst change that is not excluded")
+    has_tolerance = any(f.comparison.metric.tolerance is not None for f in findings)
+    if "margin" in columns and has_tolerance:
+        parts.append("margin: the limit for a regression, in brackets that for a pass")
     if _DETECTABLE in columns:
-        said.append("detectable change: the smallest one called a regression")
-    print_wrapped(console, "; ".join(said), style="dim")
+        parts.append("detectable change: the smallest worsening that is called a regression")
+    print_wrapped(console, "; ".join(parts), style="dim")
 
 
-def _fitting(console: "Console", findings: Sequence[Finding]) -> Sequence[str] | None:
+def _fitting_columns(console: "Console", findings: Sequence[Finding]) -> Sequence[str] | None:
     """Return the columns of tables that fit, or None if only cards do."""
     has_stored = any(finding.comparison.stored is not None for finding in findings)
-    groups = _by_workload(findings)
-    for row in _COLUMNS:
-        columns = [column for column in row if column != "stored" or has_stored]
-        for name in _NAMES if row is _COLUMNS[-1] else _NAMES[:1]:
-            if fits(console, _built(groups, columns, name)):
+    groups = _consecutive_workloads(findings)
+    for choice in _COLUMNS:
+        columns = [column for column in choice if column != "stored" or has_stored]
+        for name_width in _NAME_WIDTHS if choice is _COLUMNS[-1] else _NAME_WIDTHS[:1]:
+            if fits(console, _table(groups, columns, name_width)):
                 return columns
     return None
 
 
-def _cards(console: "Console", groups: Sequence[tuple[str, Sequence[Finding]]], width: int) -> None:
-    """Print a metric with its verdict in one line, and its numbers below."""
+def _print_cards(console: "Console", groups: Groups, width: int) -> None:
+    """Print each metric with its verdict in one line, and its numbers below."""
     for title, group in groups:
         if title:
             print_wrapped(console, printable(title), style="bold")
         for finding in group:
-            comparison, style = finding.comparison, _STYLE[finding.verdict]
-            verdict = f": {finding.verdict.value}"
-            name = fold(_title(finding), width - len(verdict)) + verdict
-            console.print(name, style=style, soft_wrap=True)
-            stored = f", stored {_CELLS['stored'](finding)}" if comparison.stored else ""
+            cells = rows.cells(finding)
+            verdict = f": {cells['verdict']}"
+            name = fold_name(_starred_name(finding), width - len(verdict)) + verdict
+            console.print(name, style=_STYLE[finding.verdict], soft_wrap=True)
+            stored = f", stored {cells['stored']}" if finding.comparison.stored else ""
             for line in (
-                _CELLS["change"](finding),
-                f"{_CELLS['baseline'](finding)} to {_CELLS['candidate'](finding)}{stored}",
-                f"at worst {words.at_worst(finding)}, margin {_CELLS['margin'](finding)}",
-                f"detectable change {_CELLS[_DETECTABLE](finding)}",
+                cells["change"],
+                f"{cells['baseline']} to {cells['candidate']}{stored}",
+                f"at worst {cells['at_worst']}, margin {cells['margin']}",
+                f"detectable change {cells['detectable']}",
             ):
                 print_wrapped(console, line, indent=" " * 4)
 
 
-def _title(finding: Finding) -> str:
-    return f"{_gates(finding)} {printable(finding.comparison.metric.name)}"
+def _starred_name(finding: Finding) -> str:
+    metric = finding.comparison.metric
+    return f"{'*' if metric.gate else ' '} {printable(metric.name)}"
 
 
-def _gates(finding: Finding) -> str:
-    return "*" if finding.comparison.metric.gate else " "
-
-
-def _built(
-    groups: Sequence[tuple[str, Sequence[Finding]]], columns: Sequence[str], name_width: int
-) -> "Table":
-    from rich.table import Table
+def _table(groups: Groups, columns: Sequence[str], name_width: int) -> "Table":
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("metric", no_wrap=True)
+    built = table()
+    built.add_column("metric", no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=True)
+        is_left = column in _LEFT_ALIGNED
+        built.add_column(column, justify="left" if is_left else "right", no_wrap=True)
     for title, group in groups:
         if title:
-            table.add_row(Text(fold(printable(title), name_width), style="bold"))
+            built.add_row(Text(fold_name(printable(title), name_width), style="bold"))
         for finding in group:
-            name = Text(fold(_title(finding), name_width))
-            style = _STYLE[finding.verdict]
-            cells = (
-                Text(_CELLS[c](finding), style=style if c == "verdict" else "") for c in columns
+            metric, change = finding.comparison.metric, finding.comparison.change
+            cells = rows.cells(finding)
+            cells["interval"] = interval_line(metric, change, _LINE_WIDTH)
+            style = {"verdict": _STYLE[finding.verdict]}
+            name = Text(fold_name(_starred_name(finding), name_width))
+            texts = (
+                Text(printable(cells[_COLUMN_CELLS[c]]), style=style.get(c, "")) for c in columns
             )
-            table.add_row(name, *cells)
-    return table
+            built.add_row(name, *texts)
+    return built
 
 
-def _rest(console: "Console", report: Report) -> None:
-    _section(console, "Warnings", [("-", str(caution)) for caution in cautions(report)])
-    _section(console, "Rests on", words.method(report))
-    console.print()
-    console.print("Reproduce:", style="bold")
-    console.print(f"  {words.reproduce(report)}", soft_wrap=True)
-
-
-def _section(console: "Console", title: str, lines: list[tuple[str, str]]) -> None:
-    """Print sentences, each beside its name, or below it where there is no room beside it."""
+def _print_section(console: "Console", title: str, lines: list[tuple[str, str]]) -> None:
+    """Print sentences beside their names, or below them on a narrow console."""
     if not lines:
         return
-    console.print()
-    console.print(title, style="bold")
+    console.print(f"\n{title}", style="bold")
     longest = max(len(name) for name, _ in lines)
     indent = " " * (2 + longest + (2 if longest > 1 else 1))
-    is_narrow = longest > 1 and console.width - len(indent) < _NARROW
+    is_narrow = longest > 1 and console.width - len(indent) < _MIN_SENTENCE
     for name, sentence in lines:
         if is_narrow:
             console.print(f"  {name}")

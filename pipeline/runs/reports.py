@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.judge import policy
 from pipeline.model.report import Report
-from pipeline.render import words
+from pipeline.render import answer_line
 from pipeline.render.registry import RENDERERS, RenderContext
 from pipeline.runs import traces
 from pipeline.runs.run import is_started_here
@@ -32,7 +32,7 @@ def write(report: Report, out: Path, exit_code: Exit) -> bool:
     return codec.write_reports(
         out,
         {
-            VERDICT: codec.verdict_json(report, exit_code, words.answer(report), step),
+            VERDICT: codec.verdict_json(report, exit_code, answer_line.answer(report), step),
             **{name: render(report, out, how) for name, how in _REPORTS.items()},
         },
     )
@@ -40,7 +40,7 @@ def write(report: Report, out: Path, exit_code: Exit) -> bool:
 
 def next_step(report: Report, out: Path) -> str:
     """Return the command that would settle an inconclusive run; empty if there is none."""
-    more = words.more_pairs(report)
+    more = answer_line.more_pairs(report)
     return terminal.command("run", "--resume", out, "--pairs", more) if more else ""
 
 

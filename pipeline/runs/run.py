@@ -18,7 +18,7 @@ from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import ResultSet, Tool
 from pipeline.model.subject import Arm, Spec, Subject
 from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
-from pipeline.render.plan import pairs_of
+from pipeline.render.plan import pairs_text
 from pipeline.runs import calibration_gate, measure, preflight, priors, suite_file, trust
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.history.spreads_file import named_spreads
@@ -332,7 +332,7 @@ def _announce(resolved: ResolvedRun) -> None:
         specs[Arm.CANDIDATE],
         specs[Arm.BASELINE],
         plan.suite.name,
-        pairs_of(plan.summary()),
+        pairs_text(plan.summary()),
     )
     for sentence in toolchain.first_builds(plan.suite.needs, resolved.product):
         log.info("%s", sentence)

@@ -7,7 +7,7 @@ import pytest
 from cmarkgfm.cmark import Options
 
 from pipeline.publish.page import write
-from pipeline.render.comment import answer_of, comment
+from pipeline.render.comment import comment, publication_answer
 from pipeline.system.sanitize import printable
 from tests.browser import Page
 from tests.publications import STATES
@@ -107,7 +107,7 @@ def test_the_page_that_is_linked_says_the_same_and_loads_nothing(
     assert write(publication, file) == f"page: written to {file}"
     chromium.open(file, width=400)
     said = " ".join(chromium.run("document.querySelector('h1').textContent").split())
-    assert said.partition(" ")[2] == " ".join(printable(answer_of(publication)).split())
+    assert said.partition(" ")[2] == " ".join(printable(publication_answer(publication)).split())
     assert chromium.requests() == []
     assert chromium.complaints() == []
     assert chromium.run("typeof pwned") == "undefined"

@@ -24,7 +24,7 @@ def test_it_is_read_without_a_request_a_complaint_or_scrolling_sideways(
 ) -> None:
     chromium.open(path, width=width)
     chromium.run("document.querySelectorAll('details').forEach(d => d.open = true)")
-    found = headline(histories.of_every_kind()).found
+    found = headline(histories.of_every_kind()).answer
     assert chromium.run("document.querySelector('h1').innerText") == found
     assert chromium.run("typeof pwned") == "undefined"
     assert chromium.run("document.querySelectorAll('img, script').length") == 0

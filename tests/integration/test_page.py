@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageFilter
 
-from pipeline.render import words
+from pipeline.render import answer_line, words
 from pipeline.render.html import html
 from tests import pages
 from tests.browser import Page, serious
@@ -61,9 +61,9 @@ def different(one: Image.Image, other: Image.Image) -> float:
 def test_it_shows_every_finding_and_the_same_words(shown: Page) -> None:
     report = pages.report()
     text = shown.run("document.body.innerText")
-    assert shown.run("document.querySelector('h1').innerText").endswith(words.answer(report))
-    assert words.counts(report) in text
-    assert words.reproduce(report) in text
+    assert shown.run("document.querySelector('h1').innerText").endswith(answer_line.answer(report))
+    assert words.verdict_counts(report) in text
+    assert words.reproduce_command(report) in text
     assert counted(shown, ".sortable tbody tr") == len(report.findings)
     assert counted(shown, "td.plot svg") >= len(report.findings)
     assert visible(shown, "#why details[open] .pictures svg") == 3  # regressed: open from the start

@@ -13,9 +13,9 @@ from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Change, Finding, Verdict
 from pipeline.model.results import Cutoff, Failure, ResultSet
 from pipeline.model.subject import Arm
-from pipeline.render import words
-from pipeline.render.names import readable
-from pipeline.render.numbers import brief, brief_interval
+from pipeline.render import answer_line
+from pipeline.render.names import readable_name
+from pipeline.render.numbers import brief_change, brief_interval
 from tests.builders import COUNT, LATENCY, THROUGHPUT, results
 
 BASE = [1.00, 1.02, 0.98, 1.01, 0.99]
@@ -33,7 +33,7 @@ def row(
 
 
 def answer(run: ResultSet) -> str:
-    return words.answer(policy.report(run))
+    return answer_line.answer(policy.report(run))
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,9 @@ def test_a_pass_says_the_typical_metric_and_the_one_nearest_its_tolerance() -> N
         ((1 / (1 + rate.at_worst) - 1) / 0.05, rate, "rate"),
         key=lambda one: one[0],
     )
-    typical = brief(LATENCY, middle, is_limit=True)
-    named = brief(worst[1].metric, worst[1].at_worst or 0.0, is_limit=True)
-    assert words.answer(report) == (
+    typical = brief_change(LATENCY, middle, is_limit=True)
+    named = brief_change(worst[1].metric, worst[1].at_worst or 0.0, is_limit=True)
+    assert answer_line.answer(report) == (
         f"PASS: no metric worse; at worst {typical} typical, {named} {worst[2]}"
     )
 
@@ -129,8 +129,8 @@ def test_one_metric_alone_is_not_called_typical() -> None:
     report = policy.report(results(row(THROUGHPUT)))
     at_worst = report.findings[0].comparison.at_worst or 0.0
     assert at_worst < 0
-    assert words.answer(report).endswith(
-        f"; at worst {brief(THROUGHPUT, at_worst, is_limit=True)} rate"
+    assert answer_line.answer(report).endswith(
+        f"; at worst {brief_change(THROUGHPUT, at_worst, is_limit=True)} rate"
     )
 
 
@@ -139,10 +139,10 @@ def test_an_inconclusive_run_says_how_bad_it_could_be_and_what_settles_it() -> N
     assert report.verdict is Verdict.INCONCLUSIVE
     (doubt,) = (f for f in report.gating if f.verdict is Verdict.INCONCLUSIVE)
     assert doubt.advice is not None
-    more = words.more_pairs(report)
+    more = answer_line.more_pairs(report)
     assert more == doubt.advice.more_pairs
-    worst = brief(LIST, doubt.comparison.at_worst or 0.0, is_limit=True)
-    assert words.answer(report) == (
+    worst = brief_change(LIST, doubt.comparison.at_worst or 0.0, is_limit=True)
+    assert answer_line.answer(report) == (
         f"INCONCLUSIVE: list p95 could be up to {worst} worse; {more} more pairs would settle it"
     )
 
@@ -150,24 +150,24 @@ def test_an_inconclusive_run_says_how_bad_it_could_be_and_what_settles_it() -> N
 @given(spread=st.floats(20, 90), factor=st.sampled_from([0.98, 1.0, 1.05, 1.12]))
 def test_the_pairs_that_are_asked_for_can_be_added(spread: float, factor: float) -> None:
     report = policy.report(results(row(LATENCY), row(LIST, factor, spread=spread)))
-    more = words.more_pairs(report)
+    more = answer_line.more_pairs(report)
     if more is not None:
         valid = len(report.results.valid_pairs)
         longer, until = with_more(report.results, more, is_over=False)
         assert until >= valid + more
         assert longer.pairs_asked >= until
-        assert f"; {more} more pair" in words.answer(report)
+        assert f"; {more} more pair" in answer_line.answer(report)
 
 
 def test_only_an_inconclusive_run_needs_more_pairs() -> None:
     for run in (results(row(LATENCY)), results(row(LATENCY, 2)), results()):
-        assert words.more_pairs(policy.report(run)) is None
+        assert answer_line.more_pairs(policy.report(run)) is None
 
 
 def test_pairs_are_no_help_for_what_no_number_of_them_settles() -> None:
     report = policy.report(results(row(LATENCY, spread=200), row(LIST, 1.05, spread=60)))
-    assert words.more_pairs(report) is None
-    assert words.answer(report).endswith("more pairs alone will hardly settle them")
+    assert answer_line.more_pairs(report) is None
+    assert answer_line.answer(report).endswith("more pairs alone will hardly settle them")
 
 
 def test_a_name_has_its_workload_only_where_it_is_ambiguous() -> None:
@@ -179,7 +179,7 @@ def test_a_name_has_its_workload_only_where_it_is_ambiguous() -> None:
     (finding,) = report.findings
     twin = replace(finding, comparison=replace(finding.comparison, workload="b"))
     two = replace(report, findings=(finding, replace(twin, verdict=Verdict.UNCHANGED)))
-    assert words.answer(two).startswith("REGRESSION: a create p50 +31 % ")
+    assert answer_line.answer(two).startswith("REGRESSION: a create p50 +31 % ")
 
 
 def test_a_build_that_dies_comes_before_everything() -> None:
@@ -199,7 +199,7 @@ def test_a_kept_verdict_shows_the_look_that_found_it() -> None:
     (found,) = report.findings
     calm = policy.report(results(row(LATENCY))).findings[0].comparison
     kept = Finding(calm, Verdict.REGRESSED, kept=replace(found.comparison, pairs=3))
-    said = words.answer(replace(report, findings=(kept,)))
+    said = answer_line.answer(replace(report, findings=(kept,)))
     assert said == "REGRESSION: create p50 +31 % (30 to 32 %) at 3 pairs"
 
 
@@ -227,15 +227,15 @@ def test_a_lower_bound_is_said_to_be_one() -> None:
     ],
 )
 def test_a_readable_name(name: str, expected: str) -> None:
-    assert readable(name) == expected
+    assert readable_name(name) == expected
 
 
 @given(change=st.floats(-0.99, 9.9))
 def test_a_limit_is_never_rounded_to_look_better(change: float) -> None:
-    shown = brief(LATENCY, change, is_limit=True).removesuffix(" %").replace("−", "-")
+    shown = brief_change(LATENCY, change, is_limit=True).removesuffix(" %").replace("−", "-")
     assert float(shown) / 100 >= change - 1e-9
     assert math.isclose(float(shown) / 100, change, rel_tol=0.11, abs_tol=1e-4)
-    other = brief(THROUGHPUT, change, is_limit=True).removesuffix(" %").replace("−", "-")
+    other = brief_change(THROUGHPUT, change, is_limit=True).removesuffix(" %").replace("−", "-")
     assert float(other) / 100 <= change + 1e-9
 
 
@@ -265,7 +265,7 @@ def test_the_line_says_what_the_rows_say(worse: list[float], spread: float, gate
         for i, factor in enumerate(worse)
     ]
     report = policy.report(results(*rows))
-    line = words.answer(report)
+    line = answer_line.answer(report)
     word = {
         Verdict.REGRESSED: "REGRESSION",
         Verdict.IMPROVED: "IMPROVED",

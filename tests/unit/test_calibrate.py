@@ -18,7 +18,7 @@ from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Verdict
 from pipeline.model.results import Interleave, Machine, ResultSet
 from pipeline.model.subject import Product
-from pipeline.render.calibration import calibration_text
+from pipeline.render.baseline import calibration_text
 from pipeline.runs import baselines, calibration_gate, suite_file
 from pipeline.runs.plan import Plan
 from pipeline.storage import codec
@@ -249,7 +249,7 @@ def test_a_narrow_terminal_keeps_the_names() -> None:
 
 def test_a_person_reads_the_worst_first() -> None:
     shown = calibration_text(calibrate.calibration([equal(0.1)], 8)).splitlines()
-    assert "1 of 2 tolerances below" in " ".join(shown[:2])
+    assert "1 of 2 tolerances are below" in " ".join(shown[:2])
     assert shown.index(next(x for x in shown if "create_p50" in x)) < shown.index(
         next(x for x in shown if "/files" in x)
     )

@@ -18,11 +18,10 @@ from pipeline.model.publication import Acceptance, Alarm, Outcome, Publication
 from pipeline.model.report import Change, Comparison, Finding, Verdict
 from pipeline.model.results import Failure
 from pipeline.model.subject import Arm
+from pipeline.render import answer_line
 from pipeline.render import comment as rendered
-from pipeline.render import rows, words
-from pipeline.render.comment import Kind, comment, marker, shorter
-from pipeline.render.foreign import block, code
-from pipeline.render.rows import status
+from pipeline.render.comment import TextKind, comment, comment_bodies, marker, status
+from pipeline.render.escape import code_block, code_span
 from tests import pages, publications
 from tests.publications import ORIGIN, SLOW, STATES, TODAY, published, run
 
@@ -61,7 +60,7 @@ def test_a_comment(name: str, golden: Callable[[str, str], None]) -> None:
 def test_the_example_in_the_docs_is_what_is_written(
     section: Callable[[str, str, str], None],
 ) -> None:
-    first = comment(STATES["mixed"](), Kind.PLAIN).split("\nReproduce")[0]
+    first = comment(STATES["mixed"](), TextKind.PLAIN).split("\nReproduce")[0]
     quoted = "\n".join(f"> {line}".rstrip() for line in first.strip().splitlines())
     section("../../docs/howto/read-a-comment.md", "example", quoted)
 
@@ -121,23 +120,25 @@ def test_the_first_line_is_the_answer_of_every_format(name: str) -> None:
     if publication.accepted or publication.lacking or not report:
         return
     if publication.outcome is Outcome.BROKEN:  # but for what an artifact says in sentences
-        assert words.answer(report).startswith(rendered.answer_of(publication))
+        assert answer_line.answer(report).startswith(rendered.publication_answer(publication))
         return
-    assert rendered.answer_of(publication) == words.answer(report)
+    assert rendered.publication_answer(publication) == answer_line.answer(report)
 
 
 @pytest.mark.parametrize("name", STATES)
 def test_the_first_screen_has_what_moved_the_links_and_the_command(name: str) -> None:
     publication = STATES[name]()
     first, *folded = comment(publication).split("<details")
-    moved = rows.moved(publication) if publication.outcome is not Outcome.BROKEN else []
+    moved = (
+        rendered.changed_findings(publication) if publication.outcome is not Outcome.BROKEN else []
+    )
     assert first.count("\n| `") == min(10, len(moved))
     assert f"[Open the report]({ORIGIN.report_url})" in first
     assert first.index("Open the report") < first.index("suite `pr`")
     is_plain_pass = publication.outcome is Outcome.PASSED and not moved
     assert ("```sh" in first) == bool(publication.command and not is_plain_pass)
     assert "❓ inconclusive" not in first
-    doubtful = rows.inconclusive(publication)
+    doubtful = rendered.inconclusive_findings(publication)
     if doubtful and publication.outcome is not Outcome.BROKEN and name != "truncated":
         (fold,) = (part for part in folded if "inconclusive metric" in part.split("</summary>")[0])
         assert sum("| `" in line for line in fold.splitlines()) == len(doubtful)
@@ -164,13 +165,13 @@ def finding(metric: Metric, change: float, **rest: object) -> Finding:
     ],
 )
 def test_a_bar_has_a_block_for_each_margin(metric: Metric, change: float, expected: str) -> None:
-    assert rows.bar(finding(metric, change).comparison) == expected
+    assert rendered.change_blocks(finding(metric, change).comparison) == expected
 
 
 @given(st.floats(-0.99, 50, allow_nan=False))
 @settings(deadline=None)
 def test_a_bar_is_short_and_says_which_way(change: float) -> None:
-    drawn = rows.bar(finding(publications.CREATE, change).comparison)
+    drawn = rendered.change_blocks(finding(publications.CREATE, change).comparison)
     assert len(drawn) <= 6
     assert set(drawn) <= ({"█"} if change > 0 else {"░"} if change < 0 else set())
 
@@ -207,13 +208,13 @@ def _all(publication: Publication) -> list[str]:
 @pytest.mark.parametrize("name", STATES)
 def test_it_fits_and_keeps_its_marker_on_every_rung(name: str) -> None:
     publication = STATES[name]()
-    is_pass = publication.outcome is Outcome.PASSED and not rows.moved(publication)
-    most = rendered.MOST_BYTES_OF_A_PASS if is_pass else rendered.MOST_BYTES
-    bodies = list(shorter(publication))
+    is_pass = publication.outcome is Outcome.PASSED and not rendered.changed_findings(publication)
+    most = rendered.MAX_BYTES_OF_A_PASS if is_pass else rendered.MAX_BYTES
+    bodies = list(comment_bodies(publication))
     assert len(bodies[0].encode()) <= most
     sizes = [len(body) for body in bodies]
     assert sizes == sorted(sizes, reverse=True)
-    assert {body.splitlines()[0] for body in bodies} == {marker(Kind.COMMENT, "pr")}
+    assert {body.splitlines()[0] for body in bodies} == {marker(TextKind.COMMENT, "pr")}
     assert {body.splitlines()[1] for body in bodies} == {bodies[0].splitlines()[1]}
 
 
@@ -221,8 +222,8 @@ def test_a_pass_of_60_metrics_with_long_names_stays_short() -> None:
     rows = [publications.row(pages.metric(f"{n:02}_{'x' * 70}"), 5e-3) for n in range(60)]
     publication = published(run(*rows, warnings=("w" * 600,)))
     assert publication.outcome is Outcome.PASSED
-    assert len(comment(publication).encode()) <= rendered.MOST_BYTES_OF_A_PASS
-    assert len(comment(publication, Kind.PLAIN).encode()) > 10_000
+    assert len(comment(publication).encode()) <= rendered.MAX_BYTES_OF_A_PASS
+    assert len(comment(publication, TextKind.PLAIN).encode()) > 10_000
 
 
 def test_a_body_that_could_not_be_shortened_still_fits() -> None:
@@ -236,8 +237,8 @@ def test_a_body_that_could_not_be_shortened_still_fits() -> None:
         alarms=tuple(Alarm(wide, wide) for _ in range(300)),
         origin=replace(ORIGIN, is_fork=True),
     )
-    for kind in Kind:
-        assert len(comment(publication, kind).encode()) <= rendered.MOST_BYTES
+    for kind in TextKind:
+        assert len(comment(publication, kind).encode()) <= rendered.MAX_BYTES
 
 
 def test_the_same_publication_gives_the_same_bytes() -> None:
@@ -294,11 +295,11 @@ NASTY = st.text(
 @given(NASTY)
 @settings(max_examples=100, deadline=None)
 def test_a_name_is_one_code_span_whatever_it_is(text: str) -> None:
-    page = shown(f"| a | b |\n| - | - |\n| {code(text)} | end |\n")
+    page = shown(f"| a | b |\n| - | - |\n| {code_span(text)} | end |\n")
     found = [tag for tag, _ in _Elements(page).found]
     assert found == ["table", "thead", "tr", "th", "th", "tbody", "tr", "td", "code", "td"]
     assert "<td>end</td>" in page
-    assert not set(code(text)[1:-1]) & set("`|<>@#\r\n\u202e\u200b\u2066\x00\x1b\u05d0")
+    assert not set(code_span(text)[1:-1]) & set("`|<>@#\r\n\u202e\u200b\u2066\x00\x1b\u05d0")
 
 
 @given(NASTY)
@@ -306,5 +307,5 @@ def test_a_name_is_one_code_span_whatever_it_is(text: str) -> None:
 def test_a_reason_is_one_block_of_code_whatever_it_is(text: str) -> None:
     page = shown(comment(acceptance.broken_publication("pr", ORIGIN, f"x{text}")))
     assert [tag for tag, _ in _Elements(page).found].count("pre") == 1
-    assert page.count("What next") == 1 + block(text).count("What next")
+    assert page.count("What next") == 1 + code_block(text).count("What next")
     assert _Elements(page).comments == [" milo-perf:comment v=1 key=pr "]

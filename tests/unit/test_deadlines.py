@@ -15,9 +15,8 @@ from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Finding, Verdict
 from pipeline.model.results import Cutoff, ResultSet, Sample
 from pipeline.model.subject import Arm
-from pipeline.render.line import drawn
 from pipeline.render.numbers import interval
-from pipeline.render.text import text
+from pipeline.render.text import interval_line, text
 from pipeline.runs import suite_file
 from pipeline.runs.history import nightly_records
 from pipeline.storage import codec
@@ -65,7 +64,7 @@ def test_a_candidate_that_was_cut_off_is_worse_by_at_least_so_much(metric: Metri
     assert change.bound is Bound.AT_LEAST
     assert interval(metric, change).startswith("at least +")
     assert interval(metric, change).endswith("...]")
-    assert drawn(metric, change, 13).endswith("►")
+    assert interval_line(metric, change, 13).endswith("►")
     assert (
         policy.exit_code(policy.report(cut_off(results((metric, QUICK, CUT)))), strict=False) == 3
     )

@@ -13,8 +13,8 @@ from pipeline.commands.main import main
 from pipeline.judge.history import HistoryRule
 from pipeline.model.history import ChangePoint, HistorySeries, JudgedSeries
 from pipeline.model.metric import Scale
-from pipeline.render import levels
-from pipeline.render.history_page import counts, headline, history_html
+from pipeline.render import history_page
+from pipeline.render.history_page import headline, history_html, step_counts
 from tests import histories
 from tests.unit.test_hostile import NAMES
 
@@ -74,7 +74,7 @@ def test_a_step_is_told_with_its_place_its_size_and_its_levels() -> None:
     (step,) = of().steps
     assert f"<td>{step.index} <small><bdi>night {step.index}</bdi></small></td>" in body
     assert f"<bdi>{step.before.commit}..{step.after.commit}</bdi>" in body
-    (_, before), (after, _) = levels.levels(of())
+    (_, before), (after, _) = history_page.levels(of())
     assert f'<td class="number">{before:.4g}</td>\n<td class="number">{after:.4g}</td>' in body
     assert after / before - 1 == pytest.approx(step.change, abs=0.01)
     assert "from night 0 to last night" in body
@@ -82,12 +82,12 @@ def test_a_step_is_told_with_its_place_its_size_and_its_levels() -> None:
 
 def test_an_acknowledged_step_is_hollow_has_its_reason_and_does_not_alarm() -> None:
     body = history_html([of(reason="audit log")], RULE)
-    assert "<h1>no unexplained step for the worse in 1 series</h1>" in body
+    assert "<h1>no unacknowledged regression in 1 series</h1>" in body
     assert '<td class="reason"><bdi>audit log</bdi></td>' in body
     assert body.count(">△</text>") == 1
     assert '<g class="is-unchanged">' in body
     alarming = history_html([of()], RULE)
-    assert "<h1>1 unexplained step for the worse in 1 of 1 series</h1>" in alarming
+    assert "<h1>1 unacknowledged regression in 1 of 1 series</h1>" in alarming
     assert '<g class="is-regressed">' in alarming
     assert ">▲</text>" in alarming
 
@@ -105,21 +105,21 @@ def test_an_acknowledged_step_is_hollow_has_its_reason_and_does_not_alarm() -> N
         pytest.param(
             [KINDS[4]], "cannot tell: none of 1 series has 9 points", "inconclusive", id="too short"
         ),
-        pytest.param([calm(), KINDS[4]], "no unexplained step", "unchanged", id="calm"),
-        pytest.param([calm(), of(), of()], "2 unexplained steps", "regressed", id="worse"),
+        pytest.param([calm(), KINDS[4]], "no unacknowledged regression", "unchanged", id="calm"),
+        pytest.param([calm(), of(), of()], "2 unacknowledged regressions", "regressed", id="worse"),
     ],
 )
 def test_the_headline_is_derived_from_the_steps(
     shown: list[JudgedSeries], found: str, verdict: str
 ) -> None:
     body = history_html(shown, RULE)
-    assert headline(shown).found.startswith(found)
-    assert f"<h1>{headline(shown).found}</h1>" in body
+    assert headline(shown).answer.startswith(found)
+    assert f"<h1>{headline(shown).answer}</h1>" in body
     assert f'<header class="answer is-{verdict}">' in body
 
 
 def test_steps_and_series_are_counted() -> None:
-    assert counts(KINDS) == (
+    assert step_counts(KINDS) == (
         "4 steps for the worse, 2 acknowledged; 1 for the better; 1 series without a step;"
         " 1 too short to tell"
     )
@@ -127,8 +127,8 @@ def test_steps_and_series_are_counted() -> None:
 
 def test_the_constants_shown_are_those_of_the_rule() -> None:
     body = history_html([calm()], HistoryRule(least=0.077))
-    assert "ratios below 7.7 % do not matter, nor amounts below 0.077" in body
-    assert "ratios below 2.5 % do not matter, amounts of any size do" in PAGE
+    assert "ratios below 7.7 % are ignored, amounts below 0.077 too" in body
+    assert "ratios below 2.5 % are ignored, amounts of any size count" in PAGE
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -149,18 +149,18 @@ def test_a_hostile_name_adds_no_element_and_nothing_unprintable(name: str) -> No
 def test_of_many_points_the_extremes_are_drawn() -> None:
     values = [1.0] * 5000
     values[1234], values[4000] = 9.0, 0.5
-    drawn = levels.thinned(values, 100)
+    drawn = history_page.thin_out(values, 100)
     assert len(drawn) <= 100
     assert {1234, 4000} <= set(drawn)
     assert drawn == sorted(drawn)
-    assert levels.thinned(values[:100], 100) == list(range(100))
+    assert history_page.thin_out(values[:100], 100) == list(range(100))
 
 
 def test_the_oldest_points_are_counted_where_a_series_is_drawn() -> None:
     line = HistorySeries("x", (1.0,) * 20 + (2.0,) * 20, left_out=100)
     judged = JudgedSeries(line, (ChangePoint(120, 1.0, 0.9, 1.1, is_worse=True),))
-    assert levels.levels(judged) == [(1.0, 1.0), (2.0, 2.0)]
-    assert ">120</text>" in levels.series(judged, 800, judged.steps)
+    assert history_page.levels(judged) == [(1.0, 1.0), (2.0, 2.0)]
+    assert ">120</text>" in history_page.series_plot(judged, 800, judged.steps)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_the_oldest_points_are_counted_where_a_series_is_drawn() -> None:
 )
 def test_any_values_can_be_drawn(values: tuple[float, ...]) -> None:
     judged = JudgedSeries(HistorySeries("x", values, scale=Scale.DIFFERENCE), ())
-    drawn = levels.series(judged, 800, ())
+    drawn = history_page.series_plot(judged, 800, ())
     assert 'class="dots"' in drawn
     assert "nan" not in drawn
     assert "inf" not in drawn
@@ -187,7 +187,7 @@ def test_30_series_of_1000_points_fit_in_2_mb(every: int) -> None:
     assert body.count('class="dots"') == 30
     assert len(body.encode()) < 2_000_000
     if len(steps) > 40:
-        assert f"{len(steps) - 40} older steps are drawn as levels only" in body
+        assert f"{len(steps) - 40} older steps are shown as levels only" in body
         assert f"{30 * len(steps) - 20} more" in body
 
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.model.report import Report
 from pipeline.render.html import html
 from pipeline.render.junit import junit
-from pipeline.render.markdown import MOST_CHARACTERS, markdown
+from pipeline.render.markdown import MAX_CHARACTERS, markdown
 from pipeline.render.perfdata import perfdata
 from pipeline.render.text import text
 from tests import pages
@@ -75,7 +75,7 @@ def test_a_table_of_markdown_has_as_many_cells_as_ever() -> None:
 
 def test_10_kb_in_every_name_make_no_report_too_long() -> None:
     report, traces = pages.hostile("x" * 10_240)
-    assert len(markdown(report)) < MOST_CHARACTERS
+    assert len(markdown(report)) < MAX_CHARACTERS
     assert len(html(report, traces, "{}")) < 500_000
     assert len(junit(report)) < 500_000
     assert max(map(len, text(report, width=80).splitlines()[:-1])) <= 80

@@ -10,7 +10,7 @@ import pytest
 from pipeline.judge import policy
 from pipeline.model.report import Report
 from pipeline.model.traces import Traces
-from pipeline.render import words
+from pipeline.render import answer_line
 from pipeline.render.html import html
 from tests import pages
 from tests.builders import LATENCY, results
@@ -73,7 +73,7 @@ def test_files_are_linked_as_they_are_called() -> None:
 def test_the_verdict_is_the_one_of_every_format(report: Report, shown: str) -> None:
     body = html(report, Traces(), "{}")
     assert shown in body
-    word, _, said = words.answer(report).partition(": ")
+    word, _, said = answer_line.answer(report).partition(": ")
     assert f"</span> {word}:</span> <bdi>{said}</bdi></h1>" in body
 
 
@@ -84,7 +84,7 @@ def test_what_was_invalid_is_listed_with_its_reason() -> None:
 def test_without_evidence_there_are_still_pairs() -> None:
     body = html(pages.report(), Traces(unread=("points are gone",)), "{}")
     assert body.count("pair by pair") == len(pages.METRICS)
-    assert "all raw times" not in body
+    assert " raw times, all valid pairs together" not in body
     assert "points are gone" in body
 
 
@@ -113,5 +113,5 @@ def test_30_metrics_of_20_pairs_fit_in_2_mb() -> None:
     report = policy.report(replace(run, samples=samples))
     body = html(report, replace(kept, reads=reads), "x" * 200_000)
     assert len(report.findings) >= 30
-    assert body.count("all raw times") >= 30
+    assert body.count(" raw times, all valid pairs together") >= 30
     assert len(body.encode()) < 2_000_000

@@ -7,7 +7,7 @@ import xmlschema
 
 from pipeline.judge import policy
 from pipeline.model.report import Report, Verdict
-from pipeline.render import words
+from pipeline.render import answer_line
 from pipeline.render.junit import junit
 from tests import pages
 from tests.builders import LATENCY, results
@@ -91,5 +91,5 @@ def test_numbers_are_properties_in_base_units() -> None:
 def test_a_run_that_was_not_measured_is_an_error_and_no_list_of_skipped_cases() -> None:
     root = ET.fromstring(junit(EMPTY))
     errors = list(root.iter("error"))
-    assert [e.get("message") for e in errors] == [words.answer(EMPTY)]
+    assert [e.get("message") for e in errors] == [answer_line.answer(EMPTY)]
     assert "dropped <3>" in (errors[0].text or "")

@@ -9,7 +9,7 @@ from pipeline.judge import policy
 from pipeline.model.request import RunRequest
 from pipeline.publish.asked import Asked
 from pipeline.publish.asked import reproduce as recommended
-from pipeline.render.words import reproduce
+from pipeline.render.words import reproduce_command
 from pipeline.runs.run import ENVIRONMENT, environment_path
 from pipeline.system import paths
 from tests.builders import LATENCY, results
@@ -64,20 +64,20 @@ def test_an_environment_is_named_by_a_file_that_is_there(
 def test_the_command_names_what_was_given() -> None:
     run = results((LATENCY, [1.0] * 5, [1.0] * 5))
     run = replace(run, suite_path="suites/mine.toml", place="ours.toml", environment="kind")
-    command = reproduce(policy.report(run))
+    command = reproduce_command(policy.report(run))
     assert "run --suite suites/mine.toml " in command
     assert "--environment ours.toml " in command
 
 
 def test_the_suites_own_environment_is_not_named() -> None:
     run = replace(results((LATENCY, [1.0] * 5, [1.0] * 5)), environment="kind", place="")
-    assert "--environment" not in reproduce(policy.report(run))
+    assert "--environment" not in reproduce_command(policy.report(run))
 
 
 def test_a_run_that_was_made_longer_is_repeated_with_all_its_pairs() -> None:
     run = results((LATENCY, [1.0] * 5, [1.0] * 5))
-    assert "--pairs 5 " in reproduce(policy.report(replace(run, looks=(3, 5), added=1)))
-    assert "--pairs auto " in reproduce(policy.report(replace(run, looks=(3, 5))))
+    assert "--pairs 5 " in reproduce_command(policy.report(replace(run, looks=(3, 5), added=1)))
+    assert "--pairs auto " in reproduce_command(policy.report(replace(run, looks=(3, 5))))
 
 
 def test_what_is_published_names_no_path_of_a_machine(here: Path) -> None:
@@ -89,4 +89,4 @@ def test_what_is_published_names_no_path_of_a_machine(here: Path) -> None:
 
 def test_load_pods_that_were_asked_for_are_named() -> None:
     run = replace(results((LATENCY, [1.0] * 5, [1.0] * 5)), place="kind", load_pods=2)
-    assert "--environment kind --load-pods 2 " in reproduce(policy.report(run))
+    assert "--environment kind --load-pods 2 " in reproduce_command(policy.report(run))

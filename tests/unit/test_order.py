@@ -16,13 +16,13 @@ from pipeline.model.report import Finding, Report, RunWarning, Verdict, WarningK
 from pipeline.model.results import Failure, ResultSet
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Traces
-from pipeline.render import order, words
-from pipeline.render.care import MOST, cautions
+from pipeline.render import answer_line, rows, words
 from pipeline.render.html import html
 from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
-from pipeline.render.names import described, group_of
+from pipeline.render.names import describe_metric, group_name
 from pipeline.render.text import text
+from pipeline.render.words import MAX_WARNING_GROUPS, warning_groups
 from pipeline.storage import codec, verdict_file
 from tests.builders import COUNT, LATENCY, THROUGHPUT, results
 from tests.unit.test_answer import BASE, LIST, row
@@ -57,7 +57,7 @@ def test_what_regressed_is_before_what_improved_and_doubts_are_last(width: int) 
     found = places(shown, ["rate", "update_p50", "get_p50", "create_p95", "list_p95"])
     assert found == sorted(found)
     assert places(
-        shown, ["Unchanged", "Inconclusive", "Warnings" if "Warnings" in shown else "Rests"]
+        shown, ["Unchanged", "Inconclusive", "Warnings" if "Warnings" in shown else "Environment"]
     )
 
 
@@ -116,7 +116,7 @@ WARNINGS = st.lists(
     modified=st.booleans(),
     lost=st.booleans(),
 )
-def test_there_are_five_warnings_at_most_and_each_says_what_to_do(
+def test_there_is_one_group_of_warnings_for_each_kind_and_each_says_what_to_do(
     said: list[list[str]],
     invalid: dict[int, str],
     dies: bool,  # noqa: FBT001 (hypothesis)
@@ -134,13 +134,13 @@ def test_there_are_five_warnings_at_most_and_each_says_what_to_do(
         for t in run.trials
     )
     report = policy.report(replace(run, trials=trials))
-    found = cautions(report)
-    assert len(found) <= MOST == len(WarningKind)
-    assert all(caution.do and str(caution).endswith(f"{caution.do}.") for caution in found)
+    found = warning_groups(report)
+    assert len(found) <= MAX_WARNING_GROUPS == len(WarningKind)
+    assert all(group.advice and str(group).endswith(f"{group.advice}.") for group in found)
     shown = text(report, width=10_000).partition("\nWarnings\n")[2].partition("\n\n")[0]
     assert shown.count("  - ") == len(found)
-    counted = sum(len(caution.said) + caution.more for caution in found)
-    assert counted == len(report.warning_texts) + len(words.notes(report.findings))
+    counted = sum(len(group.sentences) + group.more for group in found)
+    assert counted == len(report.warning_texts) + len(words.metric_notes(report.findings))
     body = json.loads(codec.verdict_json(report, 0, "x"))
     assert body["warnings"] == list(report.warning_texts)
 
@@ -150,14 +150,14 @@ def test_a_warning_from_elsewhere_is_said_as_it_is() -> None:
         policy.report(results(row(LATENCY))),
         warnings=(RunWarning(WarningKind.NOTE, "advice only: another machine"),),
     )
-    assert [str(caution) for caution in cautions(report)] == ["advice only: another machine"]
+    assert [str(caution) for caution in warning_groups(report)] == ["advice only: another machine"]
 
 
 def test_junit_has_the_answer() -> None:
     report = policy.report(MIXED)
     root = ET.fromstring(junit(report))
     told = [p.get("value") for p in root.iter("property") if p.get("name") == "answer"]
-    assert told == [words.answer(report)]
+    assert told == [answer_line.answer(report)]
 
 
 @pytest.mark.parametrize(
@@ -174,12 +174,12 @@ def test_junit_has_the_answer() -> None:
 def test_a_metric_that_nobody_described_is_described_by_its_name(
     name: str, unit: str, expected: str
 ) -> None:
-    assert described(Metric(name, unit, Better.LOWER, 0.1)) == expected
+    assert describe_metric(Metric(name, unit, Better.LOWER, 0.1)) == expected
 
 
 def test_a_description_of_the_suite_is_kept() -> None:
     metric = replace(LATENCY, description="how long a create takes")
-    assert described(metric) == "how long a create takes, in seconds"
+    assert describe_metric(metric) == "how long a create takes, in seconds"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_description_of_the_suite_is_kept() -> None:
 )
 def test_metrics_belong_together_by_operation_and_resource(name: str, expected: str) -> None:
     comparison = policy.report(results(row(replace(LATENCY, name=name)))).findings[0].comparison
-    assert group_of(comparison) == expected
+    assert group_name(comparison) == expected
 
 
 @given(verdicts=st.lists(st.sampled_from(Verdict), max_size=8))
@@ -205,8 +205,8 @@ def test_every_finding_is_shown_once(verdicts: list[Verdict]) -> None:
         Finding(replace(comparison, metric=replace(LATENCY, name=f"m{i}")), verdict)
         for i, verdict in enumerate(verdicts)
     ]
-    groups = [f for group in order.unchanged(findings) for f in group.findings]
-    shown = [*order.changed(findings), *groups, *order.inconclusive(findings)]
+    groups = [f for group in rows.unchanged_groups(findings) for f in group.findings]
+    shown = [*rows.changed_findings(findings), *groups, *rows.inconclusive_findings(findings)]
     assert sorted(f.comparison.metric.name for f in shown) == [
         f"m{i}" for i in range(len(findings))
     ]
@@ -217,7 +217,7 @@ OLD = {"margin", "floor", "gate", "scale", "unit", "pairs", "stored", "p_worse",
 
 def verdict(run: ResultSet) -> dict[str, object]:
     report = policy.report(run)
-    said = codec.verdict_json(report, 0, words.answer(report), COMMAND)
+    said = codec.verdict_json(report, 0, answer_line.answer(report), COMMAND)
     body: dict[str, object] = json.loads(said)
     jsonschema.validate(body, codec.schemas()["verdict-2.schema.json"])
     return body
@@ -235,7 +235,7 @@ def test_a_finding_has_one_shape_in_every_json() -> None:
 def test_the_verdict_has_the_answer_and_what_it_rests_on() -> None:
     body = verdict(MIXED)
     assert body["schema"] == verdict_file.VERDICT == "milo-perf.verdict/2"
-    assert body["answer"] == words.answer(policy.report(MIXED))
+    assert body["answer"] == answer_line.answer(policy.report(MIXED))
     assert body["next_step"] == COMMAND
     same = results(row(LATENCY), specs=("reference", "reference"))
     assert verdict(same)["facts"] == ["the embedded reference control plane was measured, not Milo"]
@@ -267,4 +267,4 @@ def test_an_amount_has_its_worst_in_its_unit() -> None:
     gone = replace(COUNT, name="gone", unit="s", scale=Scale.DIFFERENCE, margin=0.03)
     before = [0.030, 0.031, 0.029, 0.030, 0.030]
     report = policy.report(results((gone, before, [v + 0.001 for v in before])))
-    assert words.at_worst(report.findings[0]) == "+1 ms"
+    assert words.at_worst_text(report.findings[0]) == "+1 ms"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.commands import main as cli
 from pipeline.judge import policy
-from pipeline.render.words import answer
+from pipeline.render.answer_line import answer
 from pipeline.storage import codec
 from pipeline.system import output, terminal
 from pipeline.system.errors import Exit

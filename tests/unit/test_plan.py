@@ -10,12 +10,12 @@ from pipeline.judge.interim import looks_up_to
 from pipeline.model.request import RunRequest
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Product
-from pipeline.render.plan import pairs_of
+from pipeline.render.plan import pairs_text
 from pipeline.runs import request, suite_file
 from pipeline.runs.plan import Plan
 from tests.fakes import tiny
 
-LEAST = "but a run takes at least 3: about 31 s"
+LEAST = "but a run needs at least 3: about 31 s"
 PAIR_S = 10.2  # 5 s of load and 1 s before it, 3 s for the servers and 1.2 s for k6
 
 
@@ -28,14 +28,14 @@ def suite(tmp_path: Path) -> suite_file.Suite:
     ("pairs", "budget_pairs", "is_fixed", "said"),
     [
         (8, None, False, "3, 5 or 8 pairs of about 10 s"),
-        (8, 8.5, False, "3, 5 or 8 pairs of about 10 s; the budget of 87 s fits 8"),
-        (8, 7.2, False, "3, 5 or 7 pairs of about 10 s; the budget of 73 s fits 7"),
-        (8, 5.1, False, "3 or 5 pairs of about 10 s; the budget of 52 s fits 5"),
-        (8, 2.9, False, f"3 pairs of about 10 s; the budget of 30 s fits 2, {LEAST}"),
-        (8, 0.5, False, f"3 pairs of about 10 s; the budget of 5 s fits none, {LEAST}"),
-        (20, 17.648, False, "3, 5, 8, 12 or 17 pairs of about 10 s; the budget of 3 min fits 17"),
+        (8, 8.5, False, "3, 5 or 8 pairs of about 10 s; the budget of 87 s allows 8"),
+        (8, 7.2, False, "3, 5 or 7 pairs of about 10 s; the budget of 73 s allows 7"),
+        (8, 5.1, False, "3 or 5 pairs of about 10 s; the budget of 52 s allows 5"),
+        (8, 2.9, False, f"3 pairs of about 10 s; the budget of 30 s allows 2, {LEAST}"),
+        (8, 0.5, False, f"3 pairs of about 10 s; the budget of 5 s allows none, {LEAST}"),
+        (20, 17.648, False, "3, 5, 8, 12 or 17 pairs of about 10 s; the budget of 3 min allows 17"),
         (6, None, True, "6 pairs of about 10 s"),
-        (6, 4.5, True, "4 pairs of about 10 s; the budget of 46 s fits 4"),
+        (6, 4.5, True, "4 pairs of about 10 s; the budget of 46 s allows 4"),
     ],
 )
 def test_a_plan_says_how_many_pairs_fit(
@@ -44,7 +44,7 @@ def test_a_plan_says_how_many_pairs_fit(
     budget_s = None if budget_pairs is None else budget_pairs * PAIR_S
     looks = () if is_fixed else looks_up_to(pairs)
     plan = Plan(suite, pairs, Interleave.REQUEST, 1, looks, budget_s, Product.REFERENCE)
-    assert pairs_of(plan.summary()) == said
+    assert pairs_text(plan.summary()) == said
 
 
 @given(

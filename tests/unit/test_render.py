@@ -13,9 +13,10 @@ from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric
 from pipeline.model.report import Report
 from pipeline.model.results import BaselineRef, ResultSet
-from pipeline.render import words
-from pipeline.render.markdown import MARKER, MOST_CHARACTERS, escaped, markdown
-from pipeline.render.paper import fold
+from pipeline.render import answer_line, words
+from pipeline.render.console import fold_name
+from pipeline.render.escape import escape_markdown
+from pipeline.render.markdown import MARKER, MAX_CHARACTERS, markdown
 from pipeline.render.text import text
 from tests.builders import COUNT, LATENCY, NOW, THROUGHPUT, results
 
@@ -167,7 +168,7 @@ def test_no_word_of_a_sentence_is_split(width: int) -> None:
 
 @given(name=st.text("ab_/.- x", min_size=1), width=st.integers(8, 40))
 def test_a_folded_name_has_every_character_in_lines_that_fit(name: str, width: int) -> None:
-    lines = fold(name, width).split("\n")
+    lines = fold_name(name, width).split("\n")
     assert all(len(line) <= width for line in lines)
     assert "".join(lines).replace(" ", "") == name.replace(" ", "")
 
@@ -175,10 +176,10 @@ def test_a_folded_name_has_every_character_in_lines_that_fit(name: str, width: i
 @pytest.mark.parametrize("name", CASES)
 def test_the_verdict_line_says_what_the_rows_say(name: str) -> None:
     report = policy.report(case(name))
-    line = words.answer(report)
+    line = answer_line.answer(report)
     assert " ".join(text(report).split()).startswith(line)
     assert markdown(report).splitlines()[0] == MARKER
-    assert markdown(report).splitlines()[1].endswith(escaped(line))
+    assert markdown(report).splitlines()[1].endswith(escape_markdown(line))
 
 
 def test_the_constants_shown_are_those_of_the_rule() -> None:
@@ -215,22 +216,22 @@ def test_the_constants_shown_are_those_of_the_rule() -> None:
 )
 def test_the_command_measures_the_same_again(run: ResultSet, expected: str) -> None:
     report = policy.report(run)
-    assert expected in words.reproduce(report)
-    assert text(report).splitlines()[-1].strip() == words.reproduce(report)
+    assert expected in words.reproduce_command(report)
+    assert text(report).splitlines()[-1].strip() == words.reproduce_command(report)
 
 
 def test_the_command_names_the_source_that_was_measured() -> None:
     run = results(specs=("reference", "reference?cpu=1ms"))
     facts = {"tree": "a" * 40, "modified": "no"}
     subjects = {arm: replace(s, facts=facts) for arm, s in run.subjects.items()}
-    command = words.reproduce(policy.report(replace(run, subjects=subjects)))
+    command = words.reproduce_command(policy.report(replace(run, subjects=subjects)))
     assert f"'reference@{'a' * 40}?cpu=1ms' --against reference@{'a' * 40}" in command
 
 
 def test_the_command_says_how_a_source_was_built() -> None:
     run = results(specs=("source:.@main", "source:.@change"))
     subjects = {arm: replace(s, facts={"build": "make {out}"}) for arm, s in run.subjects.items()}
-    command = words.reproduce(policy.report(replace(run, subjects=subjects)))
+    command = words.reproduce_command(policy.report(replace(run, subjects=subjects)))
     assert command.endswith("--build 'make {out}'")
 
 
@@ -276,7 +277,7 @@ def test_a_hostile_name_is_only_a_name_on_a_terminal() -> None:
 
 @given(st.text(max_size=60))
 def test_escaped_text_stays_in_its_cell(name: str) -> None:
-    body = f"| a | b |\n| - | - |\n| x{escaped(name)} | y |\n"
+    body = f"| a | b |\n| - | - |\n| x{escape_markdown(name)} | y |\n"
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(body)
     assert [t.type for t in tokens].count("td_open") == 2
     kinds = {child.type for token in tokens for child in token.children or ()}
@@ -291,11 +292,11 @@ def test_a_report_is_never_too_long_for_github(many: int) -> None:
     ]
     report = policy.report(results(*rows))
     body = markdown(report)
-    assert len(body) < MOST_CHARACTERS
+    assert len(body) < MAX_CHARACTERS
     assert body.startswith(f"{MARKER}\n## ❔ INCONCLUSIVE: ")
-    assert "see report.txt" in body or "report.txt has everything" in body
+    assert "see report.txt" in body or "report.txt has the whole report" in body
 
 
 def test_a_command_of_any_length_fits() -> None:
     report = policy.report(results((LATENCY, BASE, BASE), specs=("milo", "x" * 100_000)))
-    assert len(markdown(report)) < MOST_CHARACTERS
+    assert len(markdown(report)) < MAX_CHARACTERS

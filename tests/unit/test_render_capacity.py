@@ -16,8 +16,13 @@ from pipeline.model.capacity import (
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine
 from pipeline.model.subject import Subject
-from pipeline.render.capacity import capacity_text, headline, plot, reproduce
-from pipeline.render.curve import curve_svg
+from pipeline.render.capacity import (
+    capacity_text,
+    curve_svg,
+    headline,
+    reproduce_command,
+    text_plot,
+)
 from pipeline.render.numbers import quantity
 from pipeline.runs.capacity.search import add_step
 from tests.builders import NOW
@@ -96,8 +101,8 @@ def test_a_step_says_what_failed_and_whether_it_was_steady() -> None:
     assert "50 TO 100 Projects: `alive` broke first" in shown
     assert "broke: server of the candidate exited with 2" in shown
     assert "invalid: k6 dropped 3 iterations" in shown
-    assert "to be read with care: N = 60." in shown
-    assert "--resume takes it up" in shown
+    assert "Not steady within the hold time, so less certain: 60." in shown
+    assert "--resume continues it" in shown
 
 
 @pytest.mark.parametrize("width", [30, 40, 60, 100])
@@ -119,21 +124,21 @@ def test_no_line_is_wider_than_asked_but_the_command() -> None:
 
 
 def test_the_plot_has_every_point_and_the_limit() -> None:
-    drawn = plot(FOUND, 80)
+    drawn = text_plot(FOUND, 80)
     assert all(mark in drawn for mark in "abc")
     assert "100 % |" in drawn
-    assert plot(known((5, 0.5)), 80)
+    assert text_plot(known((5, 0.5)), 80)
 
 
 def test_the_same_again_is_a_command_with_everything_in_it() -> None:
-    command = reproduce(FOUND)
+    command = reproduce_command(FOUND)
     assert "--limit 'p99(get)<1s' --limit 'memory(server)<1GiB'" in command
     assert "--seed 7" in command
     objects = replace(
         FOUND, question=replace(FOUND.question, things=CountedResource.OBJECTS, projects=4)
     )
-    assert "capacity objects" in reproduce(objects)
-    assert "--projects 4" in reproduce(objects)
+    assert "capacity objects" in reproduce_command(objects)
+    assert "--projects 4" in reproduce_command(objects)
 
 
 def test_the_picture_is_svg_with_a_panel_for_each_limit_and_the_same_bytes_each_time() -> None:

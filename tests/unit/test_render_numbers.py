@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Change
-from pipeline.render.line import drawn
-from pipeline.render.numbers import amount, interval, minutes, percent, quantity
+from pipeline.render.numbers import amount, duration, interval, percent, quantity
+from pipeline.render.text import interval_line
 from tests.builders import COUNT, LATENCY, THROUGHPUT
 
 MEMORY = Metric("server_memory", "B", Better.LOWER, margin=0.05, gate=True)
@@ -75,8 +75,8 @@ def test_an_interval_has_one_precision() -> None:
 def test_an_interval_is_drawn_from_better_to_worse(
     metric: Metric, change: Change | None, expected: str
 ) -> None:
-    assert drawn(metric, change, 13) == expected
+    assert interval_line(metric, change, 13) == expected
 
 
 def test_a_duration() -> None:
-    assert (minutes(45.2), minutes(250)) == ("45 s", "4 min 10 s")
+    assert (duration(45.2), duration(250)) == ("45 s", "4 min 10 s")

@@ -5,7 +5,7 @@ import pytest
 from pipeline.judge.history import HistoryRule, analyze_series
 from pipeline.model.history import ChangePoint, HistorySeries, JudgedSeries
 from pipeline.model.metric import Scale
-from pipeline.render.history import history_text, marks, sparkline
+from pipeline.render.history import history_text, sparkline, step_marks
 from tests.unit.test_history import noisy
 
 
@@ -22,7 +22,7 @@ def test_the_mark_of_a_step_stands_below_its_point(n: int) -> None:
         step = ChangePoint(index, 0.1, 0.05, 0.15, is_worse=True)
         values = tuple(1.0 if number < index else 2.0 for number in range(n))
         drawn = JudgedSeries(HistorySeries("x", values), (step,))
-        column = len(marks(drawn, 98)) - 1
+        column = len(step_marks(drawn, 98)) - 1
         assert set(sparkline(values, 98)[:column]) <= {"▁"}
         assert set(sparkline(values, 98)[column + 1 :]) <= {"█"}
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.model.metric import Scale
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Distribution, Track, TrackPair
-from pipeline.render import forest, pictures, svg
+from pipeline.render import plots, svg
 from tests import pages
 
 
@@ -59,32 +59,32 @@ def _x(drawing: str) -> float:
 
 def test_worse_is_to_the_right_whatever_is_better() -> None:
     findings = {f.comparison.metric.name: f for f in pages.report().findings}
-    middle = forest.WIDTH / 2
-    assert _x(forest.row(findings["create_p50"])) > middle
-    assert _x(forest.row(findings["server_memory"])) < middle
+    middle = plots.WIDTH / 2
+    assert _x(plots.interval_plot(findings["create_p50"])) > middle
+    assert _x(plots.interval_plot(findings["server_memory"])) < middle
     faster = next(f for f in pages.report().findings if f.comparison.metric.name == "rate")
-    assert "-0.01 %" in forest.row(faster)
-    assert "in margins" in forest.axis(Scale.DIFFERENCE)
-    assert "in margins" not in forest.axis(Scale.RATIO)
+    assert "-0.01 %" in plots.interval_plot(faster)
+    assert "in margins" in plots.interval_axis(Scale.DIFFERENCE)
+    assert "in margins" not in plots.interval_axis(Scale.RATIO)
     amount = findings["server_files"]
-    assert "in margins" in forest.row(amount, among_ratios=True)
+    assert "in margins" in plots.interval_plot(amount, among_ratios=True)
 
 
 def test_a_pair_without_a_value_has_no_mark_and_an_invalid_one_has_a_cross() -> None:
     values = {Arm.BASELINE: (1.0, None, 1.2), Arm.CANDIDATE: (1.1, 1.3, None)}
-    drawn = pictures.pair_by_pair(pages.METRICS[0][0], values, [2])
+    drawn = plots.pair_by_pair(pages.METRICS[0][0], values, [2])
     assert drawn.count('class="dot baseline"') == 1
     assert drawn.count('class="dot candidate"') == 2
     assert drawn.count('class="tie"') == 1
     assert drawn.count("✕") == 1
     nothing: dict[Arm, tuple[float | None, ...]] = dict.fromkeys(Arm, (None,))
-    assert pictures.pair_by_pair(pages.METRICS[0][0], nothing, []) == ""
+    assert plots.pair_by_pair(pages.METRICS[0][0], nothing, []) == ""
 
 
 def test_equal_values_have_an_axis() -> None:
     for value in (0.0, 5.0, -2.0):
         same = dict.fromkeys(Arm, (value, value))
-        drawn = pictures.pair_by_pair(pages.METRICS[6][0], same, [])
+        drawn = plots.pair_by_pair(pages.METRICS[6][0], same, [])
         assert "nan" not in drawn
         assert drawn.count('class="grid"') >= 2
 
@@ -93,7 +93,7 @@ def test_two_looks_are_marks_and_many_a_line() -> None:
     def drawn(count: int) -> str:
         values = tuple(float(i) for i in range(count))
         track = Track(values, values, values, values)
-        return pictures.over_time(TrackPair("w", "server.goroutines", "1", {Arm.CANDIDATE: track}))
+        return plots.over_time(TrackPair("w", "server.goroutines", "1", {Arm.CANDIDATE: track}))
 
     assert drawn(2).count('class="dot candidate"') == 2
     assert 'class="line' not in drawn(2)
@@ -104,7 +104,7 @@ def test_two_looks_are_marks_and_many_a_line() -> None:
 def test_a_tail_is_shown_from_where_it_begins() -> None:
     shares = tuple((i + 1) / 100 for i in range(100))
     curve = Distribution(100, shares, tuple(math.exp(s) for s in shares))
-    whole, tail = (pictures.cumulative({Arm.BASELINE: curve}, q) for q in (0.5, 0.99))
+    whole, tail = (plots.cumulative({Arm.BASELINE: curve}, q) for q in (0.5, 0.99))
     assert ">0 %<" in whole
     assert ">0 %<" not in tail
     assert ">80 %<" in tail

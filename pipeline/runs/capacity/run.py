@@ -16,8 +16,7 @@ from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.request import CapacityRequest
 from pipeline.model.results import Tool
-from pipeline.render.capacity import capacity_text
-from pipeline.render.curve import curve_svg
+from pipeline.render.capacity import capacity_text, curve_svg
 from pipeline.runs.capacity import fill, search
 from pipeline.runs.capacity.launcher import K6Launcher
 from pipeline.runs.capacity.search_loop import run_search

@@ -1,4 +1,4 @@
-"""What every text is written on: a console of rich that depends on nothing around it."""
+"""Render text with rich on a console that depends on nothing around it."""
 
 import re
 import textwrap
@@ -9,13 +9,16 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+_MAX_WHOLE_WORD = 200
+"""Longest word that is kept whole: paths are shorter, and a hostile name may have 10 kB."""
 
-def paper(width: int, *, color: bool) -> "Console":
-    """Return a console that keeps what is printed; the same prints give the same bytes.
+
+def string_console(width: int, *, color: bool) -> "Console":
+    """Return a console that prints to a string; the same prints give the same bytes.
 
     Args:
-        width: Characters of a line.
-        color: Whether to add escape sequences of colour.
+        width: Line width in characters.
+        color: Whether to add escape sequences of color.
     """
     from rich.console import Console
 
@@ -33,50 +36,56 @@ def paper(width: int, *, color: bool) -> "Console":
     )
 
 
-def written(console: "Console") -> str:
-    """Return what was printed on `paper`, without blanks at the ends of lines."""
+def console_text(console: "Console") -> str:
+    """Return the text printed on a string console, without blanks at the ends of lines."""
     text = console.file.getvalue() if isinstance(console.file, StringIO) else ""
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
+def table(*columns: str) -> "Table":
+    """Return an empty table with bold headers and no lines; the columns are aligned right."""
+    from rich.table import Table
+
+    built = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for column in columns:
+        built.add_column(column, justify="right", overflow="fold")
+    return built
+
+
 def fits(console: "Console", table: "Table") -> bool:
-    """Return whether a table has room on a console without folding any of its cells."""
+    """Return whether the console shows a table without folding any cell."""
     from rich.measure import Measurement
 
     wide = console.options.update(width=10_000, max_width=10_000)
     return Measurement.get(console, wide, table).maximum <= console.width
 
 
-_LONGEST = 200
-"""Characters of a word that is kept whole: paths are shorter, and a hostile name may be 10 kB."""
-
-
 def print_wrapped(
     console: "Console", text: str, *, style: str = "", indent: str = "", first: str | None = None
 ) -> None:
-    """Print a sentence on as many lines as it needs; a path or a command is kept whole.
+    """Print a paragraph on as many lines as it needs; a path or a command is kept whole.
 
     Args:
-        console: Of a known width.
+        console: Console to print on.
         text: One paragraph; nothing is printed if it is empty.
-        style: Of rich.
-        indent: Put before each line.
-        first: Put before the first line instead of `indent`.
+        style: Style of rich.
+        indent: Prefix of each line.
+        first: Prefix of the first line, if it is not `indent`.
     """
     lines = textwrap.wrap(
         text,
         console.width,
         initial_indent=indent if first is None else first,
         subsequent_indent=indent,
-        break_long_words=any(len(word) > _LONGEST for word in text.split()),
+        break_long_words=any(len(word) > _MAX_WHOLE_WORD for word in text.split()),
         break_on_hyphens=False,
     )
     for line in lines:
         console.print(line, style=style, soft_wrap=True)
 
 
-def fold(name: str, width: int) -> str:
-    """Return a name on lines of at most so many characters, broken after `_`, `.`, `/` or `-`."""
+def fold_name(name: str, width: int) -> str:
+    """Return a name on lines of at most `width` characters, broken after `_`, `.`, `/` or `-`."""
     lines = [""]
     for part in re.findall(r"[^\s_./-]*[\s_./-]?", name):
         rest = part
