@@ -53,7 +53,7 @@ def read_environment(name: str) -> EnvironmentSettings:
             hint=f"write {', '.join(ENVIRONMENT_SETTINGS)}, or the path of a .toml file with"
             " [environment]",
         )
-    tables = toml_file.parsed(toml_file.read(Path(name).expanduser(), "the environment"), name)
+    tables = toml_file.parse(toml_file.read(Path(name).expanduser(), "the environment"), name)
     table = tables.get("environment")
     if not isinstance(table, Mapping) or len(tables) > 1:
         raise ConfigError(f"{name}: must have one table, [environment], and nothing else")

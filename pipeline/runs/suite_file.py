@@ -303,7 +303,7 @@ def load(path: Path) -> LoadedSuite:
     """
     text = toml_file.read(path, "the suite")
     try:
-        tables = toml_file.parsed(text, f"{path}")
+        tables = toml_file.parse(text, f"{path}")
         suite = Suite.model_validate(tables, context={FOLDER: path.parent})
     except ValidationError as error:
         errors = error.errors()

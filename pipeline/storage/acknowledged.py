@@ -1,15 +1,15 @@
-"""The file of what is known and shall not alarm: TOML, or JSON of the same shape.
+"""Read the file of acknowledged change points and accepted regressions: TOML, or the same as JSON.
 
-[[acknowledged]]                  # a step of a history
+[[acknowledged]]                  # a change point of a history
 series = "object-crud/create_p50"
-commit = "4f1c2ab"                # of the first point after the step; or `index`
+commit = "4f1c2ab"                # of the first point after the change; or `index`
 reason = "audit log switched on"
 
 [[accepted]]                      # a regression of a run
-metric = "object-crud/create_*"   # of workload/metric
+metric = "object-crud/create_*"   # workload/metric
 reason = "audit log switched on"
 by = "ada"
-until = 2026-12-31                # the last day on which it counts
+until = 2026-12-31                # the last day on which it is valid
 most = 0.3                        # optional: the largest worsening that it covers
 """
 
@@ -26,39 +26,39 @@ from pipeline.storage import strict_json, toml_file
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import truncate
 
-_SENTENCE = 300  # characters of what a library says
+_SENTENCE = 300  # characters of a library's message
 
 _T = TypeVar("_T")
 
 
-class _Strict(BaseModel):
+class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class _Step(_Strict):
+class _AcknowledgedStep(_Entry):
     series: str
     reason: str
     commit: str = ""
     index: int | None = None
 
-    def meant(self) -> Acknowledgement:
+    def value(self) -> Acknowledgement:
         return Acknowledgement(self.series, self.reason, self.commit, self.index)
 
 
-class _Regression(_Strict):
+class _AcceptedRegression(_Entry):
     metric: str
     reason: str
     by: str
     until: Annotated[date, Field(strict=False)]  # JSON has it as text
     most: float | None = None
 
-    def meant(self) -> Acceptance:
+    def value(self) -> Acceptance:
         return Acceptance(self.metric, self.reason, self.by, self.until, self.most)
 
 
-class _File(_Strict):
-    acknowledged: list[_Step] = []
-    accepted: list[_Regression] = []
+class _AcknowledgedFile(_Entry):
+    acknowledged: list[_AcknowledgedStep] = []
+    accepted: list[_AcceptedRegression] = []
 
 
 _HINT = (
@@ -68,44 +68,44 @@ _HINT = (
 
 
 def steps(path: Path) -> tuple[Acknowledgement, ...]:
-    """Return the steps of histories that are acknowledged.
+    """Return the acknowledged change points.
 
     Raises:
-        ConfigError: The file cannot be read, or says something else.
+        ConfigError: The file cannot be read, or has another content.
     """
-    return _meant(path, "acknowledged", [entry.meant for entry in _read(path).acknowledged])
+    return _values(path, "acknowledged", [entry.value for entry in _read(path).acknowledged])
 
 
 def regressions(path: Path) -> tuple[Acceptance, ...]:
-    """Return the regressions that are accepted, those whose day has passed included.
+    """Return the accepted regressions, also those that have expired.
 
     Raises:
-        ConfigError: The file cannot be read, or says something else.
+        ConfigError: The file cannot be read, or has another content.
     """
-    return _meant(path, "accepted", [entry.meant for entry in _read(path).accepted])
+    return _values(path, "accepted", [entry.value for entry in _read(path).accepted])
 
 
-def _read(path: Path) -> _File:
+def _read(path: Path) -> _AcknowledgedFile:
     try:
         text = toml_file.read(path, "the file")
         is_json = path.suffix == ".json"
-        body = strict_json.loads(text.encode()) if is_json else toml_file.parsed(text, f"{path}")
-        return _File.model_validate(body)
+        body = strict_json.loads(text.encode()) if is_json else toml_file.parse(text, f"{path}")
+        return _AcknowledgedFile.model_validate(body)
     except ConfigError as error:
         raise ConfigError(f"{error}", hint=error.hint or _HINT) from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {strict_json.sentence(error)}", hint=_HINT) from error
     except (RecursionError, ValueError) as error:
-        said = truncate(f"{error}", _SENTENCE)
-        raise ConfigError(f"{path}: not JSON: {said}", hint=_HINT) from error
+        message = truncate(f"{error}", _SENTENCE)
+        raise ConfigError(f"{path}: not JSON: {message}", hint=_HINT) from error
 
 
-def _meant(path: Path, table: str, entries: list[Callable[[], _T]]) -> tuple[_T, ...]:
-    found = []
+def _values(path: Path, table: str, entries: list[Callable[[], _T]]) -> tuple[_T, ...]:
+    values = []
     for number, entry in enumerate(entries):
         try:
-            found.append(entry())
+            values.append(entry())
         except ValueError as error:
-            said = truncate(f"{error}", _SENTENCE)
-            raise ConfigError(f"{path}: {table}.{number}: {said}", hint=_HINT) from error
-    return tuple(found)
+            message = truncate(f"{error}", _SENTENCE)
+            raise ConfigError(f"{path}: {table}.{number}: {message}", hint=_HINT) from error
+    return tuple(values)

@@ -1,8 +1,7 @@
-"""Take the results out of an artifact that a stranger may have made: a folder, or a zip.
+"""Read the results of an untrusted artifact: a folder or a zip.
 
-A pull request's own code writes it, so all of it is data to be refused or to be shown as text.
-Only `results.json` is ever read of it: never `verdict.json`, whose verdict is decided again from
-the numbers, and never a report.
+The code of a pull request writes it.  Only `results.json` is read, and the verdict is decided again
+from its numbers; neither `verdict.json` nor a report is used.
 """
 
 import errno
@@ -27,15 +26,15 @@ RESULTS = "results.json"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much an artifact may be.
+    """Limits of an artifact.
 
     Attributes:
-        size: Of all its files together, in bytes; of a zip, packed and unpacked.
-        files: How many, folders included.
-        depth: Folders in each other.
-        ratio: How many times larger a file of a zip may be than it is packed.
-        metrics: Samples of an arm.
-        pairs: That a run was to have, or had.
+        size: Bytes of all files together; of a zip, compressed and uncompressed.
+        files: Number of files and folders.
+        depth: Depth of nested folders.
+        ratio: Compression ratio of a file in a zip.
+        metrics: Number of metrics of an arm.
+        pairs: Number of pairs, requested or measured.
     """
 
     size: int = 2**30
@@ -53,48 +52,48 @@ _HINT = "an artifact is what `run` leaves in its folder, as it is or as a zip"
 _SHOWN = 80
 _END = 22  # bytes of the record that ends a zip without a comment
 _ENTRY = 46 + 512  # bytes of an entry in the directory of a zip, with a long name
-_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def open_artifact(path: Path, *, limits: Limits = LIMITS) -> ResultSet:
     """Return the results of an artifact.
 
     Args:
-        path: A folder, or a zip.
-        limits: What it must keep to.
+        path: Path of a folder or a zip.
+        limits: Limits of the artifact.
 
     Raises:
-        BaselineError: There are none, or the artifact is refused: one sentence says which rule.
+        BaselineError: There are no results, or the artifact breaks a rule.
     """
     return _results(path, member(path, RESULTS, limits=limits), limits)
 
 
 def results_in(folder: Path, *, limits: Limits = LIMITS) -> ResultSet:
-    """Return the results in the folder of a run, of which nothing else is looked at.
+    """Return the results in the folder of a run; its other files are ignored.
 
     Args:
-        folder: May hold any number of raw points beside.
-        limits: What the results must keep to.
+        folder: Folder of the run.
+        limits: Limits of the results.
 
     Raises:
-        BaselineError: As `open_artifact`.
+        BaselineError: There are no results, or they break a rule.
     """
     return _results(folder, file_in(folder, RESULTS), limits)
 
 
 def file_in(folder: Path, name: str) -> bytes | None:
-    """Return one file of a folder, as much of it as is ever read; None where it lacks.
+    """Return a file of a folder, up to the size limit; None if it does not exist.
 
     Raises:
-        BaselineError: It is a link, or cannot be read.
+        BaselineError: The file is a link, or cannot be read.
     """
     try:
-        return _regular_bytes(folder / name)
+        return _read_check_regular(folder / name)
     except ValueError as error:
         raise BaselineError(f"{folder}: {error}", hint=_HINT) from error
     except OSError as error:
-        said = f"{folder}: {name} cannot be read: {error.strerror}"
-        raise BaselineError(said, hint=_HINT) from error
+        message = f"{folder}: {name} cannot be read: {error.strerror}"
+        raise BaselineError(message, hint=_HINT) from error
 
 
 def _results(path: Path, data: bytes | None, limits: Limits) -> ResultSet:
@@ -102,28 +101,28 @@ def _results(path: Path, data: bytes | None, limits: Limits) -> ResultSet:
         raise BaselineError(f"{path}: there is no {RESULTS} in it", hint=_HINT)
     try:
         results = codec.RESULTS.parse(data)
-        _require(results, limits)
+        _check_results(results, limits)
     except ValueError as error:
         raise BaselineError(f"{path}: {RESULTS}: {error}", hint=_HINT) from error
     return results
 
 
 def member(path: Path, name: str, *, limits: Limits = LIMITS) -> bytes | None:
-    """Return one file at the top of an artifact, after a look at all of it; None where it lacks.
+    """Check an artifact and return one file at its top; None if it does not exist.
 
     Args:
-        path: A folder, or a zip.
-        name: Of the file.
-        limits: What the artifact must keep to.
+        path: Path of a folder or a zip.
+        name: Name of the file.
+        limits: Limits of the artifact.
 
     Raises:
         BaselineError: The artifact is missing or is refused.
     """
     try:
         if path.is_dir():
-            return _of_folder(path, name, limits)
+            return _read_folder(path, name, limits)
         if path.is_file():
-            return _of_zip(path, name, limits)
+            return _read_zip(path, name, limits)
     except ValueError as error:
         raise BaselineError(f"{path}: {error}", hint=_HINT) from error
     except OSError as error:
@@ -131,7 +130,7 @@ def member(path: Path, name: str, *, limits: Limits = LIMITS) -> bytes | None:
     raise BaselineError(f"{path}: no such folder or file", hint=_HINT)
 
 
-def _of_folder(folder: Path, name: str, limits: Limits) -> bytes | None:
+def _read_folder(folder: Path, name: str, limits: Limits) -> bytes | None:
     size = files = 0
     waiting = [(folder, 0)]
     while waiting:
@@ -148,51 +147,51 @@ def _of_folder(folder: Path, name: str, limits: Limits) -> bytes | None:
                 if stat.S_ISDIR(found.st_mode):
                     waiting.append((Path(entry.path), depth + 1))
                     continue
-                _regular(found.st_mode, shown)
+                _check_regular(found.st_mode, shown)
                 size += found.st_size
-                _small(size, limits)
-    return _regular_bytes(folder / name)
+                _check_size(size, limits)
+    return _read_check_regular(folder / name)
 
 
-def _regular_bytes(path: Path) -> bytes | None:
+def _read_check_regular(path: Path) -> bytes | None:
     try:
-        with open(path, "rb", opener=_directly) as file:
-            _regular(os.fstat(file.fileno()).st_mode, path.name)
+        with open(path, "rb", opener=_open_no_follow) as file:
+            _check_regular(os.fstat(file.fileno()).st_mode, path.name)
             return file.read(strict_json.FOREIGN.size + 1)
     except FileNotFoundError:
         return None
     except IsADirectoryError:
         raise ValueError(f"`{path.name}` is a folder") from None
     except OSError as error:
-        if error.errno == errno.ELOOP:  # what O_NOFOLLOW says of a link
+        if error.errno == errno.ELOOP:  # the error of O_NOFOLLOW for a link
             raise ValueError(f"`{path.name}` is a link") from None
         raise
 
 
-def _directly(path: str, flags: int) -> int:
-    """Open not through a link, nor waiting for a pipe, that took a file's place meanwhile."""
+def _open_no_follow(path: str, flags: int) -> int:
+    """Open a file, but not a link or a pipe that replaced it meanwhile."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
-def _of_zip(path: Path, name: str, limits: Limits) -> bytes | None:
-    _small(path.stat().st_size, limits)
+def _read_zip(path: Path, name: str, limits: Limits) -> bytes | None:
+    _check_size(path.stat().st_size, limits)
     try:
-        _short_directory(path, limits)
+        _check_directory_size(path, limits)
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-            _entries(entries, limits)
+            _check_entries(entries, limits)
             found = next((entry for entry in entries if entry.filename == name), None)
             if found is None:
                 return None
             with archive.open(found) as file:
                 return file.read(strict_json.FOREIGN.size + 1)
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError) as error:
-        said = truncate(f"{error}", _SHOWN)
-        raise ValueError(f"not a zip that can be read: {said}") from error
+        message = truncate(f"{error}", _SHOWN)
+        raise ValueError(f"not a zip that can be read: {message}") from error
 
 
-def _short_directory(path: Path, limits: Limits) -> None:
-    """Refuse a zip whose directory would fill the memory before it could be looked at."""
+def _check_directory_size(path: Path, limits: Limits) -> None:
+    """Refuse a zip whose directory would fill the memory."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _END - 20))
@@ -207,29 +206,29 @@ def _short_directory(path: Path, limits: Limits) -> None:
         raise ValueError(f"it has more than {limits.files} files")
 
 
-def _entries(entries: Sequence[zipfile.ZipInfo], limits: Limits) -> None:
+def _check_entries(entries: Sequence[zipfile.ZipInfo], limits: Limits) -> None:
     if len(entries) > limits.files:
         raise ValueError(f"it has more than {limits.files} files")
     size = 0
     seen: set[str] = set()
     for entry in entries:
         shown = truncate(entry.filename, _SHOWN)
-        _inside(entry.orig_filename, shown, limits)
+        _check_path(entry.orig_filename, shown, limits)
         if entry.filename in seen:
             raise ValueError(f"`{shown}` is there twice")
         seen.add(entry.filename)
         mode = entry.external_attr >> 16
         if stat.S_IFMT(mode) and not stat.S_ISDIR(mode):
-            _regular(mode, shown)
-        if entry.flag_bits & 0x1 or entry.compress_type not in _PACKED:
+            _check_regular(mode, shown)
+        if entry.flag_bits & 0x1 or entry.compress_type not in _COMPRESSIONS:
             raise ValueError(f"`{shown}` is encrypted, or packed in a way that is not read")
         if entry.file_size > limits.ratio * max(1, entry.compress_size):
             raise ValueError(f"`{shown}` unpacks to more than {limits.ratio:g} times its size")
         size += entry.file_size
-        _small(size, limits)
+        _check_size(size, limits)
 
 
-def _inside(name: str, shown: str, limits: Limits) -> None:
+def _check_path(name: str, shown: str, limits: Limits) -> None:
     parts = PurePosixPath(name).parts
     if name.startswith("/") or ".." in parts or "\\" in name or ":" in name or "\0" in name:
         raise ValueError(f"`{shown}` points out of the artifact")
@@ -237,39 +236,39 @@ def _inside(name: str, shown: str, limits: Limits) -> None:
         raise ValueError(f"its folders are more than {limits.depth} deep")
 
 
-def _regular(mode: int, shown: str) -> None:
+def _check_regular(mode: int, shown: str) -> None:
     if stat.S_ISLNK(mode):
         raise ValueError(f"`{shown}` is a link")
     if not stat.S_ISREG(mode):
         raise ValueError(f"`{shown}` is neither a file nor a folder")
 
 
-def _small(size: int, limits: Limits) -> None:
+def _check_size(size: int, limits: Limits) -> None:
     if size > limits.size:
         raise ValueError(f"it is larger than {limits.size / 2**20:g} MiB")
 
 
-def _require(results: ResultSet, limits: Limits) -> None:
-    """Refuse what no suite of ours could have measured.
+def _check_results(results: ResultSet, limits: Limits) -> None:
+    """Refuse results that no suite could have measured.
 
     Raises:
-        ValueError: One sentence.
+        ValueError: The message names the rule.
     """
     if max(results.pairs_asked, results.pairs) > limits.pairs:
         raise ValueError(f"it has more than {limits.pairs} pairs")
-    _named(results.suite, "suite")
+    _check_name(results.suite, "suite")
     if results.stored is not None:
-        _named(results.stored.name, "stored baseline")
+        _check_name(results.stored.name, "stored baseline")
     for samples in results.samples.values():
         if len(samples) > limits.metrics:
             raise ValueError(f"it has more than {limits.metrics} metrics")
         for sample in samples:
-            _named(sample.workload, "workload")
-            _named(sample.metric.name, "metric")
+            _check_name(sample.workload, "workload")
+            _check_name(sample.metric.name, "metric")
             if sample.metric.unit not in BASE_UNITS:
                 raise ValueError(f"the unit of {sample.key} is not one of {', '.join(BASE_UNITS)}")
 
 
-def _named(name: str, of: str) -> None:
+def _check_name(name: str, of: str) -> None:
     if not _NAME.fullmatch(name):
         raise ValueError(f"`{truncate(name, _SHOWN)}` cannot be the name of a {of}")

@@ -1,4 +1,4 @@
-"""Baselines as files in a folder of the repository."""
+"""Stored baselines: files in a folder of the repository."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,11 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """One JSON file for each baseline."""
+    """A folder with one JSON file per baseline.
+
+    Attributes:
+        path: Path of the folder, which need not exist.
+    """
 
     path: Path
 
@@ -21,7 +25,7 @@ class Directory:
         """Return a baseline.
 
         Raises:
-            BaselineError: Missing or unreadable; unreadable is never taken for missing.
+            BaselineError: The baseline is missing or unreadable.
         """
         file = self._file(name)
         if not file.is_file():

@@ -1,9 +1,9 @@
-"""How every declared thing behaves: frozen, without unknown keys, and every number is finite."""
+"""Base model of everything in a suite: frozen, no unknown keys, finite numbers."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """Base of everything that is written in a suite."""
+    """Base class of the tables of a suite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -1,7 +1,7 @@
-"""Read JSON that anybody may have written: of known size, with one meaning, or refused.
+"""Parse untrusted JSON: limited in size and depth, without duplicate keys or infinite numbers.
 
-Python's own reader takes the last of two equal keys, makes infinity of 1e400 and ends in a
-RecursionError where brackets are deep; none of that may reach what decides.
+Python's own parser takes the last of two equal keys, turns 1e400 into infinity, and raises a
+RecursionError for deep nesting.
 """
 
 import json
@@ -15,19 +15,19 @@ from pydantic import ValidationError
 
 from pipeline.system.sanitize import truncate
 
-MOST_DEPTH = 16
-"""Of objects and lists in each other; ours have 6."""
+MAX_DEPTH = 16
+"""Largest depth of nested objects and lists; our files have 6."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much a file may be.
+    """Limits of a JSON file.
 
     Attributes:
-        size: In bytes.
-        values: Numbers, texts, lists and objects together.
-        characters: Of one text.
-        number: Above the size of every number.
+        size: Bytes of the file.
+        values: Total number of numbers, strings, lists and objects.
+        characters: Characters of one string.
+        number: Exclusive upper bound of the absolute value of numbers.
     """
 
     size: int
@@ -37,25 +37,25 @@ class Bounds:
 
 
 FOREIGN = Bounds(size=2 * 2**20, values=50_000, characters=20_000, number=2.0**63)
-"""Of what a stranger may send: 200 pairs of 100 metrics have 45,000 values, and squares of numbers
-are finite.  What is wrong with each value is found before any of it is said, which takes 100 MB
-for so many; and `[[],[],…` takes 25 times its size."""
+"""Limits of untrusted files: 200 pairs of 100 metrics have 45,000 values; squares of numbers are
+finite.  Validation collects the errors of all values first and needs about 100 MB for so many; a
+list such as `[[],[],…` needs 25 times its size."""
 
 OURS = Bounds(size=4 * 2**20, values=80_000, characters=5_000, number=math.inf)
-"""Of a file that a person named, which may be from elsewhere: 500 pairs of the suite `pr` have
-64,000 values.  `run` refuses more pairs than can be read again."""
+"""Limits of files that a person named: 500 pairs of the suite `pr` have 64,000 values.  `run`
+refuses more pairs than can be read again."""
 
-_DIGITS = 400  # of the largest double, and more
-_SHOWN = 40  # characters of a wrong text that are worth quoting
-_SENTENCE = 300  # characters of a refusal: names in it may be those of a stranger
+_DIGITS = 400  # more than the largest double has
+_SHOWN = 40  # characters of a wrong text in a message
+_SENTENCE = 300  # characters of a message, which may have untrusted names
 
 
 def loads(data: bytes, bounds: Bounds = FOREIGN) -> Any:  # noqa: ANN401 (JSON is of any type)
-    """Return what a JSON text says.
+    """Parse JSON.
 
     Args:
-        data: UTF-8.
-        bounds: That it must keep to.
+        data: Text in UTF-8.
+        bounds: Limits of the text.
 
     Raises:
         ValueError: One sentence, on one line, that says what is wrong.
@@ -69,63 +69,63 @@ def loads(data: bytes, bounds: Bounds = FOREIGN) -> Any:  # noqa: ANN401 (JSON i
         body = json.loads(
             data.decode(),
             object_pairs_hook=_object,
-            parse_constant=_no_number,
-            parse_int=_whole,
+            parse_constant=_constant,
+            parse_int=_integer,
         )
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8: {error.reason} at byte {error.start}") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from error
     except RecursionError:
-        raise ValueError(f"it is nested more than {MOST_DEPTH} deep") from None
+        raise ValueError(f"it is nested more than {MAX_DEPTH} deep") from None
     _check(body, bounds)
     return body
 
 
 def sentence(error: ValidationError) -> str:
-    """Return the first thing that pydantic found wrong, and where, on one line."""
+    """Return the first error of pydantic and its place, on one line."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(map(str, first["loc"]))
-    said = first["msg"].removeprefix("Value error, ")
+    problem = first["msg"].removeprefix("Value error, ")
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        said = "this version does not know the key"
-    return truncate(f"{where + ': ' if where else ''}{said}", _SENTENCE)
+        problem = "this version does not know the key"
+    return truncate(f"{where + ': ' if where else ''}{problem}", _SENTENCE)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the key `{truncate(twice, _SHOWN)}` is there twice")
-    return found
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        duplicate, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key `{truncate(duplicate, _SHOWN)}` is there twice")
+    return result
 
 
-def _whole(digits: str) -> int:
-    if len(digits) > _DIGITS:  # Python itself refuses thousands, with an advice that is none here
+def _integer(digits: str) -> int:
+    if len(digits) > _DIGITS:  # Python's own message gives advice that does not apply
         raise ValueError(f"{truncate(digits, _SHOWN)} is too large a number")
     return int(digits)
 
 
-def _no_number(name: str) -> NoReturn:
+def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number")
 
 
 def _check(body: Any, bounds: Bounds) -> None:  # noqa: ANN401 (JSON is of any type)
     level = [body]
     values = 0
-    for _ in range(MOST_DEPTH):
+    for _ in range(MAX_DEPTH):
         values += len(level)
         if values > bounds.values:
             raise ValueError(f"it has more than {bounds.values} values")
-        level = [value for one in level for value in _inside(one, bounds)]
+        level = [value for one in level for value in _checked_children(one, bounds)]
     if any(isinstance(value, dict | list) for value in level):
-        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+        raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
     for value in level:
-        _inside(value, bounds)
+        _checked_children(value, bounds)
 
 
-def _inside(value: Any, bounds: Bounds) -> Iterable[Any]:  # noqa: ANN401 (JSON is of any type)
-    """Return what is in a value, after a look at the value itself."""
+def _checked_children(value: Any, bounds: Bounds) -> Iterable[Any]:  # noqa: ANN401 (JSON is of any type)
+    """Check a value; return the values inside of it."""
     match value:
         case dict():
             for key in value:

@@ -1,4 +1,4 @@
-"""Read TOML that people wrote, with any editor, and write TOML."""
+"""Read TOML files that people wrote with any editor, and write TOML."""
 
 import codecs
 import difflib
@@ -10,34 +10,34 @@ from typing import Any
 
 from pipeline.system.errors import ConfigError
 
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # those of UTF-32 begin or end with them
-_MOST_BYTES = 2**19  # ours have 12 kB
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # also part of the marks of UTF-32
+_MAX_BYTES = 2**19  # ours have 12 kB
 
 
 def read(path: Path, what: str) -> str:
-    """Return the text of a file, without the mark that Notepad and PowerShell put before it.
+    """Return the text of a file, without the byte order mark of Notepad and PowerShell.
 
     Args:
-        path: Of the file.
-        what: It is to be, such as `the suite`, for messages.
+        path: Path of the file.
+        what: Name of the file in messages, such as `the suite`.
 
     Raises:
-        ConfigError: It cannot be read, or is not UTF-8.
+        ConfigError: The file cannot be read, or is not UTF-8.
     """
     try:
         with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
+            data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(
             f"{path}: {what} cannot be read: {error.strerror}", hint=_nearest(path)
         ) from error
-    if len(data) > _MOST_BYTES:
-        raise ConfigError(f"{path}: {what} cannot be read: it has more than {_MOST_BYTES:,} bytes")
-    return decoded(data, f"{path}")
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"{path}: {what} cannot be read: it has more than {_MAX_BYTES:,} bytes")
+    return decode(data, f"{path}")
 
 
 def _nearest(path: Path) -> str:
-    """Return which files of TOML are in the folder where one was looked for."""
+    """Return a hint with the TOML files in the folder of a missing one."""
     try:
         known = sorted(other.name for other in path.parent.glob("*.toml") if other != path)
     except OSError:
@@ -46,11 +46,11 @@ def _nearest(path: Path) -> str:
     return f"in {path.parent} there is {', '.join(near)}" if near else ""
 
 
-def decoded(data: bytes, name: str) -> str:
-    """Return bytes as text, without the mark of UTF-8.
+def decode(data: bytes, name: str) -> str:
+    """Decode UTF-8, with or without a byte order mark.
 
     Raises:
-        ConfigError: They are not UTF-8; UTF-16 is named.
+        ConfigError: The bytes are not UTF-8.
     """
     if data.startswith(_UTF16) or b"\0" in data[:4]:
         raise ConfigError(
@@ -67,11 +67,11 @@ def decoded(data: bytes, name: str) -> str:
         ) from error
 
 
-def parsed(text: str, name: str) -> dict[str, Any]:
-    """Return what a text of TOML says.
+def parse(text: str, name: str) -> dict[str, Any]:
+    """Parse TOML.
 
     Raises:
-        ConfigError: It is not TOML, with the line.
+        ConfigError: The text is not TOML; the message has the line.
     """
     try:
         return tomllib.loads(text)
@@ -82,7 +82,7 @@ def parsed(text: str, name: str) -> dict[str, Any]:
 
 
 def dumps(table: Mapping[str, Any]) -> str:
-    """Return a table as TOML, with one line for each of its keys."""
+    """Return a table as TOML, one line per key."""
     return "".join(f"{json.dumps(key)} = {_value(value)}\n" for key, value in table.items())
 
 

@@ -1,7 +1,4 @@
-"""verdict.json and what `judge` prints as JSON: what a machine needs to act on a verdict.
-
-A finding has one shape in all of them.
-"""
+"""The shape of verdict.json and of `judge --json`; a finding has the same shape in both."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,18 +18,18 @@ from pipeline.model.subject import Arm, Subject
 # When the meaning of a field changes, add a number here and a step that upgrades older files.
 VERDICT: Final = "milo-perf.verdict/2"
 
-# 1: the first version with a number; before it there was none, and its keys are still there.
+# 1: the first version with a number; keys of the version before it are still there.
 JUDGED: Final = "milo-perf.judged/1"
 
 _DEPRECATED: Any = {"deprecated": True}
 
 
-class _Strict(BaseModel):
+class _Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class KeptBody(_Strict):
-    """What an earlier look found, of a finding whose verdict is kept from there."""
+class KeptBody(_Body):
+    """Result of the interim analysis from which a verdict is kept."""
 
     pairs: int
     change: float | None
@@ -43,7 +40,7 @@ class KeptBody(_Strict):
     p_better: float | None
 
 
-class FindingBody(_Strict):
+class FindingBody(_Body):
     """One finding.
 
     `change`, `low`, `high`, `at_worst`, `margin`, `tolerance` and `detectable_change` are ratios
@@ -84,7 +81,7 @@ class FindingBody(_Strict):
     ]
 
 
-class ChangeBody(_Strict):
+class ChangeBody(_Body):
     """A ratio (0.1 is +10 %) or, where `scale` is `difference`, an amount in the unit."""
 
     low: float
@@ -93,7 +90,7 @@ class ChangeBody(_Strict):
     bound: Bound = Bound.NONE
 
 
-class MetricBody(_Strict):
+class MetricBody(_Body):
     """One finding in the shape of version 1."""
 
     workload: str
@@ -119,15 +116,15 @@ class MetricBody(_Strict):
     warnings: tuple[str, ...]
 
 
-class InvalidTrial(_Strict):
-    """A trial that never became a number."""
+class InvalidTrial(_Body):
+    """An invalid trial, whose values are not used."""
 
     pair: int
     arm: Arm
     reasons: tuple[str, ...]
 
 
-class FailedTrial(_Strict):
+class FailedTrial(_Body):
     """A trial in which a build died, restarted or could not be prepared."""
 
     pair: int
@@ -135,8 +132,8 @@ class FailedTrial(_Strict):
     failures: tuple[Failure, ...]
 
 
-class RuleBody(_Strict):
-    """The constants that decided.
+class RuleBody(_Body):
+    """Constants of the decision.
 
     Attributes:
         alpha: Largest probability of any false red among the gating metrics of equal builds; with
@@ -158,7 +155,7 @@ class RuleBody(_Strict):
     apart: float
 
 
-class VerdictBody(_Strict):
+class VerdictBody(_Body):
     """verdict.json: what a machine needs to act on a run."""
 
     schema_name: Literal["milo-perf.verdict/2"] = Field(default=VERDICT, alias="schema")
@@ -188,26 +185,26 @@ class VerdictBody(_Strict):
     failed_trials: tuple[FailedTrial, ...] = ()
 
 
-class JudgedBody(_Strict):
-    """What `judge --json` prints."""
+class JudgedBody(_Body):
+    """Output of `judge --json`."""
 
     schema_name: Literal["milo-perf.judged/1"] = Field(default=JUDGED, alias="schema")
     findings: tuple[FindingBody, ...]
 
 
 def judged_body(findings: Sequence[Finding]) -> JudgedBody:
-    """Return what `judge --json` says."""
+    """Return the body of `judge --json`."""
     return JudgedBody(findings=tuple(map(finding_body, findings)))
 
 
 def verdict_body(report: Report, exit_code: int, answer: str, next_step: str) -> VerdictBody:
-    """Return what verdict.json says.
+    """Return the body of verdict.json.
 
     Args:
-        report: The judgement.
-        exit_code: Of the process that judged.
+        report: Report of the run.
+        exit_code: Exit code of the process that judged.
         answer: The verdict in one line.
-        next_step: Command that would settle an inconclusive run; empty where there is none.
+        next_step: Command that would settle an inconclusive run; empty if there is none.
     """
     results = report.results
     return VerdictBody(
@@ -256,7 +253,7 @@ def _rule_body(rule: Rule) -> RuleBody:
 
 
 def finding_body(finding: Finding) -> FindingBody:
-    """Return a finding as every JSON output has it."""
+    """Return the body of a finding."""
     comparison, metric = finding.comparison, finding.comparison.metric
     low, estimate, high, bound = _parts(comparison.change)
     return FindingBody(
@@ -312,31 +309,13 @@ def _parts(change: Change | None) -> tuple[float | None, float | None, float | N
 
 
 def _metric_body(finding: Finding) -> MetricBody:
-    comparison, metric = finding.comparison, finding.comparison.metric
-    change = comparison.change
+    body = finding_body(finding).model_dump(include=set(MetricBody.model_fields) - {"change"})
+    change = finding.comparison.change
     return MetricBody(
-        workload=comparison.workload,
-        metric=metric.name,
-        unit=metric.unit,
-        direction=metric.better,
-        scale=metric.scale,
-        margin=metric.margin,
-        tolerance=metric.tolerated,
-        floor=metric.floor,
-        gate=metric.gate,
-        baseline=comparison.baseline,
-        candidate=comparison.candidate,
+        **body,
+        direction=finding.comparison.metric.better,
         change=change
         and ChangeBody(
             low=change.low, estimate=change.estimate, high=change.high, bound=change.bound
         ),
-        at_worst=comparison.at_worst,
-        p_worse=comparison.p_worse,
-        p_better=comparison.p_better,
-        detectable_change=comparison.detectable_change,
-        smallest_detectable=comparison.detectable_change,
-        verdict=finding.verdict,
-        pairs=comparison.pairs,
-        stored=comparison.stored,
-        warnings=(*comparison.warnings, *floor_notes(metric)),
     )

@@ -136,7 +136,7 @@ def test_json_of_equal_keys_is_refused_wherever_they_are() -> None:
 
 
 def test_json_at_the_limits_is_read() -> None:
-    deepest = b"[" * strict_json.MOST_DEPTH + b"]" * strict_json.MOST_DEPTH
+    deepest = b"[" * strict_json.MAX_DEPTH + b"]" * strict_json.MAX_DEPTH
     assert strict_json.loads(deepest)
     with pytest.raises(ValueError, match="nested more than"):
         strict_json.loads(b"[" + deepest + b"]")

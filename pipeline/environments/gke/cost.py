@@ -231,4 +231,4 @@ def prices(over: Path | None = None) -> Prices:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return toml_file.parsed(toml_file.read(path, "the file of prices"), f"{path}")
+    return toml_file.parse(toml_file.read(path, "the file of prices"), f"{path}")
