@@ -233,7 +233,7 @@ def active_targets(url: str) -> tuple[ActiveTarget, ...]:
         text = http_client.text(f"{url.rstrip('/')}/api/v1/targets?state=active")
     except NetworkError as error:
         raise LoadError(
-            f"Prometheus at {url} does not give an answer: {error}",
+            f"Prometheus at {url} does not answer: {error}",
             hint="is it there, and not too busy? its log is prometheus.log, if we started it",
         ) from error
     try:

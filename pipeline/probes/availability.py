@@ -159,7 +159,7 @@ def summarize_checks(checks: Sequence[AvailabilityCheck], span: Span) -> tuple[R
     """
     within = [one for one in checks if span.start_s <= one.start_s <= span.end_s]
     if not within:
-        raise ProbeError("availability probe: nothing was tried during the load")
+        raise ProbeError("availability probe: no request was sent during the load")
     ready = [(one.is_ready, one.ready_s - one.start_s) for one in within]
     written = [(one.is_written, one.end_s - one.ready_s) for one in within]
     answered = [one.end_s for one in within if one.is_ready and one.is_written]
@@ -185,7 +185,7 @@ def _create_config_map(connection: http_client.ServerConnection) -> None:
     status, answer = connection.ask("POST", _PATH, json.dumps(body))
     if status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
         text = answer[:200].decode(errors="replace")
-        raise ProbeError(f"availability probe: its ConfigMap was refused: {status}: {text}")
+        raise ProbeError(f"availability probe: the server refused its ConfigMap: {status}: {text}")
 
 
 def _is_answered(

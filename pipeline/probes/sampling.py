@@ -73,9 +73,9 @@ def require_complete(times_s: Sequence[float], span: Span, period_s: float, what
         ProbeError: A part of the span has no samples.
     """
     if not times_s or times_s[0] > span.start_s or times_s[-1] < span.end_s:
-        raise ProbeError(f"{what} was not seen over the whole load")
+        raise ProbeError(f"{what} has samples for a part of the load only")
     if gap := longest_gap_s(times_s, span, period_s):
-        raise ProbeError(f"{what} was not seen for {gap:.1f} s of the load")
+        raise ProbeError(f"{what} has no samples for {gap:.1f} s of the load")
 
 
 def usage_readings(
@@ -184,7 +184,9 @@ class Heartbeat:
             end - start for start, end in self.gaps if start < span.end_s and end > span.start_s
         ]
         if stood:
-            raise ProbeError(f"{probe}: it stood still for {max(stood):.1f} s of the load")
+            raise ProbeError(
+                f"{probe}: milo-perf itself did not run for {max(stood):.1f} s of the load"
+            )
 
 
 @contextmanager

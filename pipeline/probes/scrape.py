@@ -155,7 +155,7 @@ def current_sizes(target: Target) -> tuple[Reading, ...]:
         try:
             text = b"\n" + fetch_text(target, component).encode()
         except (NetworkError, ProbeError, StorageError) as error:
-            log.warning("%s does not say how large it is: %s", component, error)
+            log.warning("cannot read the sizes of %s: %s", component, error)
             continue
         if (goroutines := read_plain_value(text, _GOROUTINES)) is not None:
             readings.append(Reading(f"{component}.goroutines", goroutines, "1"))

@@ -120,7 +120,7 @@ class _SeriesWatch:
         whole = {name: points for name, points in series.items() if _is_whole(name, points, span)}
         if series and not whole:
             raise ProbeError(
-                "series probe: nothing was seen for more than"
+                "series probe: there are no samples for more than"
                 f" {MAX_GAP_PERIODS * PERIOD_S:g} s of the load"
             )
         return tuple(
@@ -189,5 +189,5 @@ def slopes(name: str, points: Sequence[SeriesPoint], marks: Sequence[float]) -> 
 def _is_whole(name: str, points: Sequence[SeriesPoint], span: Span) -> bool:
     """Return whether a series has no gap in the span; a warning names one that has."""
     if gap := longest_gap_s([time_s for time_s, _ in points], span, PERIOD_S):
-        log.warning("series probe: %s was not seen for %.1f s of the load", name, gap)
+        log.warning("series probe: %s has no samples for %.1f s of the load", name, gap)
     return not gap

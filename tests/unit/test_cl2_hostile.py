@@ -178,7 +178,7 @@ def test_what_is_no_file_of_a_usual_size_is_refused_at_once(
 def test_a_run_that_left_no_junit_file_did_not_come_to_its_end(tmp_path: Path) -> None:
     folder = cl2.report(tmp_path / "report")
     _remove(folder / "junit.xml")
-    with pytest.raises(LoadError, match="did not come to its end") as refused:
+    with pytest.raises(LoadError, match="did not finish") as refused:
         read_report(folder, ())
     assert "clusterloader2.log" in refused.value.hint
 

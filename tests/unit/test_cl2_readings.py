@@ -134,7 +134,7 @@ def test_of_two_summaries_that_tell_the_same_the_later_counts_and_that_is_said(
     assert of(folder)["cl2.availability_share"].value == 0.995  # 22:19 in UTC+1 is before 21:20
     path.rename(folder / named(AVAILABILITY, at="2026-11-23T22:19:57+01:00"))
     assert of(folder)["cl2.availability_share"].value == 0.5
-    assert any("2 summaries are called APIAvailability" in s for s in told(folder))
+    assert any("2 summaries are named APIAvailability" in s for s in told(folder))
 
 
 def told(folder: Path) -> tuple[str, ...]:

@@ -161,7 +161,7 @@ def test_a_load_as_asked_counts() -> None:
         ),
         pytest.param(
             {"baseline": {"iterations": 20}},
-            "the baseline got 6.67 iterations per second, and 10 were asked",
+            "the baseline got 6.67 iterations per second, but 10 were requested",
             id="too slow",
         ),
         pytest.param({"baseline": {"iterations": 40}}, "the baseline got 13.3", id="too fast"),
@@ -189,7 +189,7 @@ def test_fixed_work_counts_when_all_of_it_is_done_however_long_it_took() -> None
     assert judge(fixed(), points(seconds=0.5), 0.2, []).invalid == ()
     assert judge(fixed(), points(seconds=9), 0.2, []).invalid == ()
     (reason,) = judge(fixed(), points(baseline={"iterations": 31}), 0.2, []).invalid
-    assert reason == "the baseline ended 31 iterations, and 30 were asked"
+    assert reason == "the baseline ended 31 iterations, but 30 were requested"
 
 
 def test_fixed_work_that_a_build_does_not_end_is_measured_as_a_share() -> None:

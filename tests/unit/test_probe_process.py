@@ -93,7 +93,7 @@ def test_what_was_added_is_from_before_the_load_to_after_it() -> None:
 
 
 def test_a_span_that_was_not_watched_whole_is_an_error_not_a_guess() -> None:
-    with pytest.raises(LoadError, match="not seen over the whole load"):
+    with pytest.raises(LoadError, match="has samples for a part of the load only"):
         summarize_process("server", [look(1, 0), look(2, 0)], Span(0.5, 1.5))
 
 

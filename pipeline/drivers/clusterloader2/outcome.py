@@ -161,8 +161,8 @@ def is_slow(result: ProcessResult, load: ProcessLoad) -> bool:
 def describe_rate(result: ProcessResult, load: ProcessLoad) -> str:
     """Return the achieved and the asked rate as a sentence without the name of the process."""
     return (
-        f"it created {object_rate(result, load) or 0.0:.4g} objects per second, and"
-        f" {load.rate:.4g} were asked, within {load.max_rate_error:.0%}"
+        f"it created {object_rate(result, load) or 0.0:.4g} objects per second, but"
+        f" {load.rate:.4g} were requested, within {load.max_rate_error:.0%}"
     )
 
 

@@ -71,7 +71,9 @@ def warnings(report: ClusterLoader2Report) -> tuple[str, ...]:
     counts = Counter(summary.name for summary in report.summaries)
     for name, count in counts.items():
         if count > 1:
-            texts.append(f"{count} summaries are called {name}: where they tell the same, the last")
+            texts.append(
+                f"{count} summaries are named {name}: of equal readings, the last one counts"
+            )
     return tuple(texts)
 
 

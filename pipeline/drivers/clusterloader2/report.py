@@ -202,9 +202,7 @@ def read_junit(folder: Path) -> tuple[tuple[ReportedConfig, ...], tuple[Reported
     """
     path = folder / JUNIT
     if not path.exists() and not path.is_symlink():
-        raise LoadError(
-            f"{path}: there is none, so ClusterLoader2 did not come to its end", hint=HINT
-        )
+        raise LoadError(f"{path}: the file is missing, so ClusterLoader2 did not finish", hint=HINT)
     configs, steps = [], []
     for case in _parse_cases(path):
         failure = "\n".join(case.failures)

@@ -26,7 +26,7 @@ TIMER = "Timer"
 METHODS = (AVAILABILITY, LATENCY, QUERY, TIMER)
 """Measurements whose summaries are read, by the names that a config uses."""
 
-HINT = "clusterloader2.log beside the report says what ClusterLoader2 did"
+HINT = "see clusterloader2.log beside the report"
 
 _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _DURATION_PART = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(h|ms|m|s|us|µs|ns)", re.ASCII)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-HINT = "k6.log beside it says what k6 did"
+HINT = "see k6.log beside it"
 
 _CHUNK = 50_000  # lines held at once
 _CHUNK_BYTES = 2**25  # that so many lines may have: three times what those of k6 have

@@ -89,9 +89,11 @@ def _arm_problems(settings: K6, arm: Arm, summary: ArmSummary) -> Iterator[str]:
         if abs(summary.iterations - wanted) > settings.max_rate_error * wanted + 1:
             rate = summary.iterations / settings.duration_s
             yield (
-                f"the {arm} got {rate:.3g} iterations per second, and {settings.rate:g} were asked"
+                f"the {arm} got {rate:.3g} iterations per second, but {settings.rate:g} were"
+                " requested"
             )
     elif settings.iterations is not None and summary.iterations > settings.iterations:
         yield (
-            f"the {arm} ended {summary.iterations} iterations, and {settings.iterations} were asked"
+            f"the {arm} ended {summary.iterations} iterations, but {settings.iterations} were"
+            " requested"
         )
