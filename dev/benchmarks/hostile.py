@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from pipeline.model.metric import Better, Metric
 from pipeline.runs.history import nightly_records
-from pipeline.runs.traces import FOREIGN_LOOKS
+from pipeline.runs.traces import FOREIGN_BYTES
 from pipeline.storage import codec, strict_json
 from tests import builders, pages
 from tests.hostile import shapes
@@ -237,7 +237,7 @@ def _looks(names: int) -> Make:
         place.mkdir()
         rows = ["component,time_s,cpu_s,memory,threads,files,read,written\n"]
         rows += [f"c{n % names},{n},{n},{n},1,1,0,0\n" for n in range(500_000)]
-        (place / "process.csv").write_text("".join(rows)[:FOREIGN_LOOKS].rpartition("\n")[0])
+        (place / "process.csv").write_text("".join(rows)[:FOREIGN_BYTES].rpartition("\n")[0])
         return (*_PIPELINE, "render", str(folder), "--format", "html")
 
     return make

@@ -41,7 +41,7 @@ from pipeline.runs.history import nightly_records
 from pipeline.runs.history import points_csv as history_table
 from pipeline.runs.history.source import Meaning, Source
 from pipeline.runs.history.spreads_file import named_spreads
-from pipeline.runs.traces.tracks import LooksAllowance, tracked
+from pipeline.runs.traces.tracks import TextBudget, read_tracks
 from pipeline.storage import acknowledged, artifact, codec, measurements_csv
 from pipeline.storage.verdict_file import verdict_body
 from pipeline.system.errors import PipelineError
@@ -79,7 +79,7 @@ def looks(data: bytes) -> None:
         (_folder() / "looks").mkdir()
         _file(f"looks/{name}", data)
         unread: list[str] = []
-        tracked("crud", {arm: [_folder() / "looks"] for arm in Arm}, unread, LooksAllowance(2**24))
+        read_tracks("crud", {arm: [_folder() / "looks"] for arm in Arm}, unread, TextBudget(2**24))
         for said in unread:
             _printable(said)
 

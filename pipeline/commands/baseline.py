@@ -91,12 +91,14 @@ def _diff(args: argparse.Namespace) -> Exit:
 
 
 def _calibrate(args: argparse.Namespace) -> Exit:
+    from pipeline.model.request import RunRequest
     from pipeline.render.baseline import calibration_text
     from pipeline.runs import baselines
 
-    calibration, path = baselines.run_calibration(
-        args, args.out or terminal.new_folder(f"calibrate-{args.suite}")
-    )
+    build = args.candidate
+    request = RunRequest(suite=args.suite, candidate=build, against=build, pairs=args.pairs)
+    out = args.out or terminal.new_folder(f"calibrate-{args.suite}")
+    calibration, path = baselines.run_calibration(request, args.runs, out)
     text = calibration_text(calibration, **terminal.width_and_color())
     output.print_stdout(path.read_text() if args.json else text)
     log.log.info("stored in %s", path)

@@ -1,6 +1,5 @@
 """Stored baselines: save, compare and calibrate them, and collect spreads for a prior."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,12 +26,15 @@ from pipeline.system.errors import BaselineError, ConfigError
 from pipeline.system.log import log
 
 
-def run_calibration(args: argparse.Namespace, out: Path) -> tuple[Calibration, Path]:
+def run_calibration(
+    request: RunRequest, folders: Sequence[Path], out: Path
+) -> tuple[Calibration, Path]:
     """Measure a build against itself, or read runs that did, and store the calibration.
 
     Args:
-        args: Arguments of `baseline calibrate`.
-        out: Folder of the run to measure; unused where `args.runs` names runs.
+        request: Request of a run that compares a build with itself.
+        folders: Folders of such runs; empty to measure one.
+        out: Folder of the run to measure.
 
     Returns:
         The calibration, and the file that it is stored in.
@@ -40,14 +42,8 @@ def run_calibration(args: argparse.Namespace, out: Path) -> tuple[Calibration, P
     Raises:
         PipelineError: The run failed, or the given runs cannot be used.
     """
-    request = RunRequest(
-        suite=args.suite, candidate=args.candidate, against=args.candidate, pairs=args.pairs
-    )
-    if args.runs:
-        runs = [
-            codec.RESULTS.read(paths.result_file(folder, paths.RESULTS)) for folder in args.runs
-        ]
-        folders = args.runs
+    if folders:
+        runs = [codec.RESULTS.read(paths.result_file(folder, paths.RESULTS)) for folder in folders]
     else:
         report = run.run(request, out)
         reports.write(report, out, policy.exit_code(report, strict=False))

@@ -98,7 +98,7 @@ def test_a_page_says_which_points_of_a_folder_from_elsewhere_it_left_out(
         pytest.param(["server,nan,1,1,1,1,0,0"], "is not a number", id="no number"),
         pytest.param([f"c{n},0,1,1,1,1,0,0" for n in range(60)], "more than 100", id="names"),
         pytest.param(["server,0,1,1,1,1,0,0" + "\udcff"], "cannot be read", id="not UTF-8"),
-        pytest.param(["server,0,1,1,1,1,0,0"] * 500_000, "larger than is read", id="size"),
+        pytest.param(["server,0,1,1,1,1,0,0"] * 500_000, "too large to be read", id="size"),
     ],
 )
 def test_looks_from_elsewhere_that_cannot_be_are_left_out(
@@ -203,7 +203,7 @@ def test_a_history_of_more_metrics_than_are_read_is_refused(tmp_path: Path) -> N
     many = night.model_copy(update={"metrics": {f"a/{n}": value for n in range(301)}})
     path = tmp_path / "nights.jsonl"
     path.write_text(many.model_dump_json(by_alias=True) + "\n")
-    with pytest.raises(BaselineError, match="301 metrics, and 300 are read"):
+    with pytest.raises(BaselineError, match="301 metrics; the limit is 300"):
         nightly_records.load(path)
 
 

@@ -1,6 +1,5 @@
 """Calibration: what equal builds show, and margins that are below it."""
 
-import argparse
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from pipeline.judge.interim import looks_up_to
 from pipeline.model.metric import Metric
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Verdict
+from pipeline.model.request import RunRequest
 from pipeline.model.results import Interleave, Machine, ResultSet
 from pipeline.model.subject import Product
 from pipeline.render.baseline import calibration_text
@@ -161,7 +161,7 @@ def test_a_calibrated_machine_takes_the_gate_from_what_it_cannot_decide(
     assert calibration_gate.undecidable_metrics(plan, digest, run.machine) == (
         "object-crud/create_p50",
     )
-    assert "where 8 pairs cannot decide it: object-crud/create_p50 (known" in caplog.text
+    assert "8 pairs cannot decide it on this machine: object-crud/create_p50 (source" in caplog.text
     assert str(path) in caplog.text
     many = replace(plan, pairs=200, looks=())
     assert not calibration_gate.undecidable_metrics(many, digest, run.machine)
@@ -201,8 +201,7 @@ def test_what_does_not_gate_on_this_machine_is_shown_and_told_once() -> None:
     assert codec.RESULTS.parse(codec.RESULTS.dumps(found).encode()) == found
 
 
-def arguments(*runs: Path) -> argparse.Namespace:
-    return argparse.Namespace(suite="pr", subject="reference", pairs=20, runs=runs)
+REQUEST = RunRequest("pr", candidate="reference", against="reference", pairs=20)
 
 
 def kept(tmp_path: Path, name: str, run: ResultSet) -> Path:
@@ -230,13 +229,13 @@ def test_runs_that_do_not_belong_together_are_refused(
 ) -> None:
     runs = [kept(tmp_path, name, run) for name, run in {"a": equal(0.02), "b": other}.items()]
     with pytest.raises(ConfigError, match=said):
-        baselines.run_calibration(arguments(*runs), tmp_path)
+        baselines.run_calibration(REQUEST, runs, tmp_path)
 
 
 def test_too_few_pairs_are_refused(tmp_path: Path) -> None:
     run = kept(tmp_path, "a", equal(0.02, 4))
     with pytest.raises(ConfigError, match="4 valid pairs of equal builds are too few"):
-        baselines.run_calibration(arguments(run), tmp_path)
+        baselines.run_calibration(REQUEST, [run], tmp_path)
 
 
 def test_a_narrow_terminal_keeps_the_names() -> None:

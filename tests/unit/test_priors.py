@@ -443,7 +443,7 @@ def test_runs_that_do_not_belong_together_are_not_put_together(tmp_path: Path) -
         stored(tmp_path / "a", measured(0)),
         stored(tmp_path / "b", measured(1, load="sha256:another")),
     ]
-    with pytest.raises(ConfigError, match="b: of another suite, product, environment or load"):
+    with pytest.raises(ConfigError, match="b: its suite, product, environment or load differs"):
         baselines.spreads_of(folders)
     with pytest.raises(BaselineError, match="no run is left"):
         baselines.spreads_of([stored(tmp_path / "c", measured(2, ratio=2.0))])
@@ -457,7 +457,7 @@ def test_results_of_before_are_of_the_load_that_their_folder_tells(tmp_path: Pat
     found = baselines.spreads_of([folder]).conditions
     assert found == priors.prior_request(loaded.suite, Product.MILO, Interleave.REQUEST).conditions
     codec.RESULTS.write(folder / "results.json", replace(run, suite_digest="sha256:0"))
-    with pytest.raises(ConfigError, match="is not what it was"):
+    with pytest.raises(ConfigError, match="changed since the run"):
         baselines.spreads_of([folder])
 
 

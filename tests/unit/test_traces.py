@@ -13,7 +13,7 @@ import pytest
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm
 from pipeline.runs import traces
-from pipeline.runs.traces.distributions import MOST_STEPS, distribution
+from pipeline.runs.traces.distributions import MAX_STEPS, distribution
 from pipeline.runs.traces.tracks import BINS, track
 from pipeline.system import paths
 from tests.builders import LATENCY, results
@@ -153,7 +153,7 @@ def test_files_are_listed_but_for_keys(folder: Path) -> None:
 def test_a_curve_has_few_steps_and_both_ends(count: int) -> None:
     values = np.sort(np.random.default_rng(1).lognormal(size=count))
     found = distribution(values)
-    assert len(found.values) <= MOST_STEPS
+    assert len(found.values) <= MAX_STEPS
     assert found.values[-1] == values[-1]
     assert list(found.values) == sorted(found.values)
     assert list(found.shares) == sorted(found.shares)

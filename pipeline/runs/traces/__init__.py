@@ -1,7 +1,7 @@
-"""Read what a run's folder keeps beside its results, for the page that shows it.
+"""Read the raw data in a run's folder for the HTML page.
 
-Nothing here is judged by.  What is missing or damaged is said, and never keeps a page from being
-made: old runs keep less, and a folder may have been copied in part.
+No verdict depends on it.  Missing or damaged files are reported and never prevent a page: old runs
+keep less, and a folder may have been copied in part.
 """
 
 from collections.abc import Iterator
@@ -13,19 +13,19 @@ from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product, parse_spec
 from pipeline.model.traces import Traces
 from pipeline.runs import suite_file
-from pipeline.runs.suite_file import Suite
-from pipeline.runs.traces.distributions import distributions
-from pipeline.runs.traces.tracks import LooksAllowance, tracked
+from pipeline.runs.traces.distributions import read_distributions
+from pipeline.runs.traces.tracks import TextBudget, read_tracks
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import truncate
 
 SUITE = "suite.toml"
-_MOST_FILES = 2000
-_MOST_LOOKED_AT = 100_000
-_LONGEST_NAME = 400  # characters of a path
-FOREIGN_LOOKS = 2**23
-"""Bytes of looks that are read of a folder from elsewhere."""
 
+FOREIGN_BYTES = 2**23
+"""Bytes of probes' files that are read of an untrusted folder."""
+
+_MAX_FILES = 2000
+_MAX_SCANNED = 100_000
+_MAX_NAME = 400  # characters of a path
 _FIRST = ("verdict.json", "results.json", "report.txt", "report.md", SUITE)
 
 
@@ -33,41 +33,38 @@ def read(out: Path, results: ResultSet, *, is_ours: bool = True) -> Traces:
     """Return what can be read in the folder of a run.
 
     Args:
-        out: The folder.
-        results: Its results, of which only the valid pairs are read.
-        is_ours: Whether the run was begun here; of a folder from elsewhere, only so much is read
-            as takes seconds.
+        out: Folder of the run.
+        results: Results of the run; only its valid pairs are read.
+        is_ours: Whether the run was started here; the amount that is read of other folders is
+            limited to a few seconds.
     """
     points = ReadBudget() if is_ours else ReadBudget.foreign()
-    looks = LooksAllowance() if is_ours else LooksAllowance(FOREIGN_LOOKS)
+    texts = TextBudget() if is_ours else TextBudget(FOREIGN_BYTES)
     unread: list[str] = []
-    reads = _reads(out, results, unread)
-    wanted: dict[str, set[str]] = {}
+    reads = _selected_readings(out, results, unread)
+    series: dict[str, set[str]] = {}
     for key, select in reads.items():
-        wanted.setdefault(key.split("/")[0], set()).add(select.rpartition("/")[0])
-    workloads = list(dict.fromkeys(s.workload for arm in Arm for s in results.samples.get(arm, ())))
-    found, of_arm = {}, []
-    for workload in workloads:
+        series.setdefault(key.split("/")[0], set()).add(select.rpartition("/")[0])
+    distributions, tracks = {}, []
+    for workload in dict.fromkeys(s.workload for arm in Arm for s in results.samples.get(arm, ())):
         folders = [
-            folder for pair in results.valid_pairs for folder in _folders(out, pair, workload)
+            folder for pair in results.valid_pairs for folder in _point_folders(out, pair, workload)
         ]
-        for series, arms in distributions(
-            folders, wanted.get(workload, set()), unread, points
-        ).items():
-            found[workload, series] = arms
-        places = {arm: list(_places(out, results, workload, arm)) for arm in Arm}
-        of_arm += tracked(workload, places, unread, looks)
-    said = dict.fromkeys(sentence.replace(f"{out}/", "") for sentence in unread)
-    return Traces(reads, found, tuple(of_arm), _files(out), tuple(said))
+        by_series = read_distributions(folders, series.get(workload, set()), unread, points)
+        distributions.update({(workload, name): arms for name, arms in by_series.items()})
+        probe_folders = {arm: list(_probe_folders(out, results, workload, arm)) for arm in Arm}
+        tracks += read_tracks(workload, probe_folders, unread, texts)
+    sentences = dict.fromkeys(sentence.replace(f"{out}/", "") for sentence in unread)
+    return Traces(reads, distributions, tuple(tracks), _files(out), tuple(sentences))
 
 
-def _reads(out: Path, results: ResultSet, unread: list[str]) -> dict[str, str]:
-    """Return the reading of each metric, by `workload/metric`, as the folder's suite says."""
+def _selected_readings(out: Path, results: ResultSet, unread: list[str]) -> dict[str, str]:
+    """Return the reading of each metric, by `workload/metric`, from the suite in the folder."""
     if not (out / SUITE).is_file():
         unread.append(f"{SUITE} is not in the folder, so raw times belong to no metric")
         return {}
     try:
-        suite: Suite = suite_file.load(out / SUITE).suite.of(_product(results))
+        suite = suite_file.load(out / SUITE).suite.of(_product(results))
     except ConfigError as error:
         unread.append(f"{SUITE} cannot be used, so raw times belong to no metric: {error}")
         return {}
@@ -81,31 +78,30 @@ def _product(results: ResultSet) -> Product:
         return Product.MILO
 
 
-def _folders(out: Path, pair: int, workload: str) -> Iterator[Path]:
-    """Yield where the points of a pair are: one folder of a duet, otherwise one for each arm."""
+def _point_folders(out: Path, pair: int, workload: str) -> Iterator[Path]:
+    """Yield the folders with points of a pair: one of a duet, otherwise one for each arm."""
     folder = out / "pairs" / f"{pair:03}"
-    for place in (folder, *(folder / arm for arm in Arm)):
-        if (place / workload / "points.csv.gz").is_file():
-            yield place / workload
+    for parent in (folder, *(folder / arm for arm in Arm)):
+        if (parent / workload / "points.csv.gz").is_file():
+            yield parent / workload
 
 
-def _places(out: Path, results: ResultSet, workload: str, arm: Arm) -> Iterator[Path]:
-    """Yield where the probes of an arm wrote."""
+def _probe_folders(out: Path, results: ResultSet, workload: str, arm: Arm) -> Iterator[Path]:
+    """Yield the folders with the files of an arm's probes, one for each pair."""
     for pair in results.valid_pairs:
         folder = out / "pairs" / f"{pair:03}"
-        place = folder if results.interleave is Interleave.REQUEST else folder / arm
-        if (place / workload / arm).is_dir():
-            yield place / workload / arm
+        parent = folder if results.interleave is Interleave.REQUEST else folder / arm
+        if (parent / workload / arm).is_dir():
+            yield parent / workload / arm
 
 
 def _files(out: Path) -> tuple[str, ...]:
-    """Return the paths of what the folder holds, the files of the whole run first."""
-    kept = [out / "pairs"] if (out / "pairs").is_dir() else []
+    """Return the paths of the files in the folder, those of the whole run first."""
+    pairs = out / "pairs"
     below = sorted(
-        truncate(path.relative_to(out).as_posix(), _LONGEST_NAME)
-        for folder in kept
-        for path in islice(folder.rglob("*"), _MOST_LOOKED_AT)
+        truncate(path.relative_to(out).as_posix(), _MAX_NAME)
+        for path in islice(pairs.rglob("*") if pairs.is_dir() else (), _MAX_SCANNED)
         if path.is_file() and path.suffix != ".pem"
     )
     first = [name for name in _FIRST if (out / name).is_file()]
-    return tuple([*first, *below][:_MOST_FILES])
+    return tuple([*first, *below][:_MAX_FILES])
