@@ -192,7 +192,7 @@ def test_a_history_that_is_too_large_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\n" * (nightly_records.MAX_BYTES + 1))
     with pytest.raises(BaselineError, match="larger than 5 MiB") as caught:
         nightly_records.load(path)
-    assert "file of their own" in caught.value.hint
+    assert "to another file" in caught.value.hint
 
 
 def test_a_history_of_more_metrics_than_are_read_is_refused(tmp_path: Path) -> None:

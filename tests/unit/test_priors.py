@@ -1,6 +1,5 @@
 """Where priors come from: runs on this machine feed them, files of others are read, or refused."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -594,15 +593,13 @@ def test_runs_that_calibrate_feed_where_they_were_begun_here(
     codec.RESULTS.write(tmp_path / "run" / "results.json", run)
     other = stored(tmp_path / "stranger", replace(run, seed=run.seed + 1))
     found, _ = baselines.run_calibration(
-        _arguments(tmp_path / "run", other), tmp_path / "calibrations"
+        RunRequest("smoke", "reference", "reference", pairs=20),
+        [tmp_path / "run", other],
+        tmp_path / "calibrations",
     )
     assert found.pairs == 12
     (history,) = kept(state)
     assert len(history.runs) == 1
-
-
-def _arguments(*runs: Path) -> Any:  # noqa: ANN401 - a namespace
-    return argparse.Namespace(suite="smoke", candidate="reference", pairs=20, runs=list(runs))
 
 
 def test_reading_an_artifact_feeds_nothing(
