@@ -5,14 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.judge import scale
-from pipeline.judge.evidence import Evidence, OneSided, mirror
+from pipeline.judge.evidence import Evidence, mirror
 from pipeline.judge.rows import OTHERS, Row
 from pipeline.judge.stats.multiple import benjamini_hochberg, holm
-from pipeline.judge.stats.power import (
-    detectable_effect_at,
-    median_error_ratio,
-    smallest_detectable_effect,
-)
+from pipeline.judge.stats.power import MarginTest, median_error_ratio
+from pipeline.judge.stats.student import Estimate, EstimateBound
 from pipeline.model.metric import Better
 from pipeline.model.report import Bound, Change, Comparison, Rule
 from pipeline.model.subject import Arm
@@ -98,8 +95,9 @@ def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: in
 def _change(row: Row, shown: Evidence, confidence: float) -> Change:
     low, high = shown.interval(confidence)
     bound = Bound.NONE
-    if isinstance(shown, OneSided):
-        grows = shown.is_least == (row.metric.better is Better.LOWER)
+    if isinstance(shown, Estimate) and shown.bound:
+        is_lower = shown.bound is EstimateBound.LOWER
+        grows = is_lower == (row.metric.better is Better.LOWER)
         bound = Bound.AT_LEAST if grows else Bound.AT_MOST
         low, high = (end if math.isfinite(end) else shown.mean for end in (low, high))
     ends = [scale.change(row.metric, worse) for worse in (low, shown.mean, high)]
@@ -113,10 +111,11 @@ def _detectable_change(row: Row, shown: Evidence, rule: Rule, tests: int) -> flo
     With a prior it is that of this run, given the spread that it shows.  Without one, the spread
     of a few pairs is too uncertain for that, and it is that of a run with the most likely spread.
     """
-    rest = shown.degrees_of_freedom, rule.alpha / tests, scale.margin(row.metric), rule.power
+    test = MarginTest(rule.alpha / tests, scale.margin(row.metric), rule.power)
+    standard_error, degrees_of_freedom = shown.standard_error, shown.degrees_of_freedom
     if row.prior_sd is not None:
-        worse = detectable_effect_at(shown.standard_error, *rest)
+        worse = test.detectable_effect_at(standard_error, degrees_of_freedom)
     else:
-        ratio = median_error_ratio(shown.degrees_of_freedom)
-        worse = smallest_detectable_effect(shown.standard_error / ratio, *rest)
+        standard_error /= median_error_ratio(degrees_of_freedom)
+        worse = test.smallest_detectable_effect(standard_error, degrees_of_freedom)
     return scale.change(row.metric, worse)

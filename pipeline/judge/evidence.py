@@ -6,12 +6,12 @@ Everything here is on the test scale (see `scale`), where positive is worse.
 import math
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from pipeline.judge import scale
 from pipeline.judge.stats.proportions import ProportionDifference, proportion_difference
-from pipeline.judge.stats.student import Estimate, grouped_estimate, moderate, paired_estimate
+from pipeline.judge.stats.student import Estimate, EstimateBound, grouped_estimate, paired_estimate
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.subject import Arm
 
@@ -21,57 +21,8 @@ Counted = tuple[float, float]
 """(events, possible events) of one trial."""
 
 
-@dataclass(frozen=True, slots=True)
-class OneSided:
-    """An estimate from values of which some are lower bounds, because a deadline cut them off.
-
-    The values of one arm are too small, so the estimate is off in one known direction, and only
-    what that direction allows can be concluded.
-
-    Attributes:
-        estimate: Estimate computed as if no value had been cut off.
-        is_least: True if the true worsening is at least the estimate; otherwise it is at most that.
-
-    Source:
-        The mean of right-censored values is a lower bound: each value is at least its time of
-        censoring.  Klein and Moeschberger, Survival Analysis, 2nd ed., section 3.2.
-    """
-
-    estimate: Estimate
-    is_least: bool
-
-    @property
-    def mean(self) -> float:
-        """Return the estimate."""
-        return self.estimate.mean
-
-    @property
-    def standard_error(self) -> float:
-        """Return the standard error of the estimate."""
-        return self.estimate.standard_error
-
-    @property
-    def degrees_of_freedom(self) -> float:
-        """Return the degrees of freedom of the standard error."""
-        return self.estimate.degrees_of_freedom
-
-    @property
-    def fixed_variance(self) -> float:
-        """Return the part of the squared error that more values do not shrink."""
-        return self.estimate.fixed_variance
-
-    def interval(self, confidence: float) -> tuple[float, float]:
-        """Return (low, high) at a two-sided confidence level; the open end is infinite."""
-        low, high = self.estimate.interval(confidence)
-        return (low, math.inf) if self.is_least else (-math.inf, high)
-
-    def p_above_zero(self) -> float:
-        """Return the one-sided p value of "the candidate is not worse"; 1 if it is unknown."""
-        return self.estimate.p_above_zero() if self.is_least else 1.0
-
-
-Evidence: TypeAlias = Estimate | OneSided | ProportionDifference
-"""An estimate of how much worse the candidate is; all three have the same members."""
+Evidence: TypeAlias = Estimate | ProportionDifference
+"""An estimate of how much worse the candidate is; both have the same members."""
 
 
 def of_pairs(metric: Metric, before: Sequence[float], after: Sequence[float]) -> Estimate:
@@ -131,54 +82,29 @@ def of_proportions(
     )
 
 
-def with_cut_off(metric: Metric, estimate: Estimate, arm: Arm) -> OneSided:
+def with_cut_off(metric: Metric, estimate: Estimate, arm: Arm) -> Estimate:
     """Return the evidence if the values of one arm are lower bounds.
+
+    The values of that arm are too small, so the estimate is off in a known direction, and only
+    what that direction allows can be concluded.
 
     Args:
         metric: Metric of the values.
         estimate: Estimate from the values as they are.
         arm: Arm whose values were cut off.
     """
-    grows = arm is Arm.CANDIDATE
-    return OneSided(estimate, is_least=grows == (metric.better is Better.LOWER))
-
-
-def with_prior(
-    evidence: Evidence, pairs: int, prior_variance: float, prior_degrees_of_freedom: float
-) -> Evidence:
-    """Return the evidence of pairs with a moderated error; see `stats.student.moderate`.
-
-    Args:
-        evidence: Evidence of pairs; any other is returned as it is.
-        pairs: Number of pairs.
-        prior_variance: Variance of a pair in earlier runs, on the test scale, above 0.
-        prior_degrees_of_freedom: Weight of that variance.
-    """
-    match evidence:
-        case Estimate():
-            return moderate(evidence, pairs, prior_variance, prior_degrees_of_freedom)
-        case OneSided(estimate, is_least):
-            inner = moderate(estimate, pairs, prior_variance, prior_degrees_of_freedom)
-            return OneSided(inner, is_least=is_least)
-        case _:
-            return evidence
+    is_lower = (arm is Arm.CANDIDATE) == (metric.better is Better.LOWER)
+    return replace(estimate, bound=EstimateBound.LOWER if is_lower else EstimateBound.UPPER)
 
 
 def mirror(evidence: Evidence) -> Evidence:
     """Return the evidence with better and worse exchanged."""
-    match evidence:
-        case OneSided(estimate, is_least):
-            return OneSided(replace(estimate, mean=0.0 - estimate.mean), is_least=not is_least)
-        case ProportionDifference():
-            (x0, x1), (n0, n1) = evidence.events, evidence.denominators
-            return replace(evidence, events=(x1, x0), denominators=(n1, n0))
-        case _:
-            return Estimate(
-                0.0 - evidence.mean,
-                evidence.standard_error,
-                evidence.degrees_of_freedom,
-                evidence.fixed_variance,
-            )
+    if isinstance(evidence, ProportionDifference):
+        (x0, x1), (n0, n1) = evidence.events, evidence.denominators
+        return replace(evidence, events=(x1, x0), denominators=(n1, n0))
+    lower, upper = EstimateBound
+    bound = {None: None, lower: upper, upper: lower}[evidence.bound]
+    return replace(evidence, mean=0.0 - evidence.mean, bound=bound)
 
 
 def _digits(metric: Metric, before: Sequence[float], after: Sequence[float]) -> int:

@@ -19,7 +19,8 @@ from pipeline.judge.constants import (
 from pipeline.judge.interim import looks_up_to, rule_at, rule_for, rule_for_more
 from pipeline.judge.rows import GATE, MetricValues, Row, rows_of_family, rows_of_results
 from pipeline.judge.run_warnings import run_warnings
-from pipeline.judge.stats.power import pairs_needed, values_needed
+from pipeline.judge.stats.power import MarginTest
+from pipeline.judge.stats.student import Estimate
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Advice, Change, Comparison, Finding, Report, Rule, Verdict
 from pipeline.model.results import ResultSet
@@ -94,28 +95,17 @@ def advise(comparison: Comparison, rule: Rule) -> Advice | None:
     if not (scale.is_above(worse, margin) or scale.is_above(margin, worse)):
         return Advice("the change is the margin itself, neither within it nor beyond", None)
     if worse > margin:
-        alpha, effect, least = rule.alpha / comparison.tests, worse, margin
+        effect, test = worse, MarginTest(rule.alpha / comparison.tests, margin, rule.power)
     else:  # a pass must show that the worst is below the tolerance
-        alpha, effect, least = rule.pass_alpha, tolerance - max(worse, -tolerance), 0.0
+        effect = tolerance - max(worse, -tolerance)
+        test = MarginTest(rule.pass_alpha, 0.0, rule.power)
     if comparison.fixed_variance:
-        pairs = values_needed(
-            effect,
-            standard_error,
-            freedom,
-            comparison.pairs,
-            alpha=alpha,
-            margin=least,
-            wanted=rule.power,
-            most=MAX_ADVISED_PAIRS,
-            fixed_variance=comparison.fixed_variance,
-        )
+        now = Estimate(effect, standard_error, freedom, comparison.fixed_variance)
+        pairs = test.values_needed(effect, now, comparison.pairs, most=MAX_ADVISED_PAIRS)
     else:
-        pairs = pairs_needed(
+        pairs = test.pairs_needed(
             effect,
             standard_error * math.sqrt(comparison.pairs),
-            alpha=alpha,
-            margin=least,
-            wanted=rule.power,
             most=MAX_ADVISED_PAIRS,
             known=freedom - (comparison.pairs - 1) if comparison.prior_sd else 0.0,
         )

@@ -12,9 +12,9 @@ from pipeline.judge.constants import (
     MAX_VARIANCE_INFLATION,
     MIN_PAIRS,
 )
-from pipeline.judge.evidence import Counted, Evidence, OneSided
+from pipeline.judge.evidence import Counted, Evidence
 from pipeline.judge.resolution import allow_for_steps, is_count_that_varies
-from pipeline.judge.stats.student import Estimate, ObservedVariance, variance_inflation
+from pipeline.judge.stats.student import Estimate, ObservedVariance, moderate, variance_inflation
 from pipeline.model.metric import Metric, Scale
 from pipeline.model.prior import Prior
 from pipeline.model.results import Cutoff, ResultSet, Sample
@@ -451,11 +451,9 @@ def _never_varied(results: ResultSet, key: str) -> bool:
 
 def _pair_sd(shown: Evidence | None, pairs: int) -> float | None:
     """Return the standard deviation of a pair; None if the evidence is not from pairs."""
-    match shown:
-        case Estimate() | OneSided():
-            return math.sqrt(max(0.0, shown.standard_error**2 - shown.fixed_variance) * pairs)
-        case _:
-            return None
+    if not isinstance(shown, Estimate):
+        return None
+    return math.sqrt(max(0.0, shown.standard_error**2 - shown.fixed_variance) * pairs)
 
 
 def _observed_variance(row: Row, prior: Prior) -> ObservedVariance | None:
@@ -468,10 +466,11 @@ def _observed_variance(row: Row, prior: Prior) -> ObservedVariance | None:
 
 def _moderated(row: Row, prior: Prior, inflation: float) -> Row:
     observed = _observed_variance(row, prior)
-    if row.evidence is None or observed is None or inflation > MAX_VARIANCE_INFLATION:
+    if observed is None or inflation > MAX_VARIANCE_INFLATION:
         return row
-    variance = observed.prior * inflation
-    shown = evidence.with_prior(row.evidence, row.pairs, variance, prior.degrees_of_freedom)
+    variance, shown = observed.prior * inflation, row.evidence
+    if isinstance(shown, Estimate):
+        shown = moderate(shown, row.pairs, variance, prior.degrees_of_freedom)
     return replace(row, evidence=shown, prior_sd=math.sqrt(variance))
 
 

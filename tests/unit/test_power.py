@@ -12,15 +12,8 @@ import pytest
 from scipy import stats
 
 from pipeline.judge.constants import FAMILY_ALPHA, PASS_ALPHA, POWER
-from pipeline.judge.stats.power import (
-    detectable_effect_at,
-    is_out_of_reach,
-    median_error_ratio,
-    pairs_needed,
-    power,
-    smallest_detectable_effect,
-    values_needed,
-)
+from pipeline.judge.stats.power import MarginTest, median_error_ratio
+from pipeline.judge.stats.student import Estimate
 
 DRAWS = 20_000
 ERROR = 4 * math.sqrt(0.25 / DRAWS)  # four standard errors of a rate, at most
@@ -51,12 +44,16 @@ def test_without_a_margin_it_is_the_noncentral_t(pairs: int, effect: float) -> N
     critical = stats.t.isf(0.01, pairs - 1)
     expected = stats.nct.sf(critical, pairs - 1, effect * math.sqrt(pairs))
     error = 1 / math.sqrt(pairs)
-    assert power(effect, error, pairs - 1, 0.01, 0.0) == pytest.approx(expected, abs=2e-4)
+    assert MarginTest(0.01, 0.0, POWER).power(effect, error, pairs - 1) == pytest.approx(
+        expected, abs=2e-4
+    )
 
 
 def test_with_a_margin_that_decides_alone_it_is_normal() -> None:
     expected = stats.norm.sf((5.0 - 5.3) * math.sqrt(10))
-    assert power(5.3, math.sqrt(0.1), 9, 0.05, 5.0) == pytest.approx(expected, abs=1e-4)
+    assert MarginTest(0.05, 5.0, POWER).power(5.3, math.sqrt(0.1), 9) == pytest.approx(
+        expected, abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("pairs", [3, 5, 10])
@@ -67,7 +64,7 @@ def test_what_is_called_detectable_is_detected_that_often(
 ) -> None:
     margin, alpha = math.log1p(0.05), FAMILY_ALPHA / family
     error = deviation / math.sqrt(pairs)
-    effect = smallest_detectable_effect(error, pairs - 1, alpha, margin, POWER)
+    effect = MarginTest(alpha, margin, POWER).smallest_detectable_effect(error, pairs - 1)
     random = np.random.default_rng([pairs, family, round(1000 * deviation)])
     rate = rejected(random.normal(effect, deviation, (DRAWS, pairs)), alpha, margin).mean()
     say(f"{pairs} pairs, spread {deviation:g}, {family} metrics: {effect:.3f} seen {rate:.3f}")
@@ -76,7 +73,7 @@ def test_what_is_called_detectable_is_detected_that_often(
 
 
 def test_without_spread_the_margin_itself_is_detectable() -> None:
-    assert smallest_detectable_effect(0.0, 4, 0.05, 0.1, POWER) == 0.1
+    assert MarginTest(0.05, 0.1, POWER).smallest_detectable_effect(0.0, 4) == 0.1
 
 
 @pytest.mark.parametrize("pairs", [3, 5, 20])
@@ -89,7 +86,8 @@ def test_the_spread_of_a_few_pairs_is_taken_for_what_it_likely_is(pairs: int) ->
 
 def test_a_known_error_needs_a_normal_quantile() -> None:
     expected = stats.norm.isf(0.01) + stats.norm.ppf(POWER)
-    assert smallest_detectable_effect(1.0, math.inf, 0.01, 0.0, POWER) == pytest.approx(expected)
+    test = MarginTest(0.01, 0.0, POWER)
+    assert test.smallest_detectable_effect(1.0, math.inf) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -135,9 +133,10 @@ def test_a_true_worsening_of_the_margin_seldom_passes(pairs: int) -> None:
 
 
 def test_the_pairs_needed_are_the_first_that_suffice() -> None:
-    needed = pairs_needed(0.1, 0.08, alpha=0.01, margin=0.05, wanted=0.8, most=200)
+    test = MarginTest(0.01, 0.05, 0.8)
+    needed = test.pairs_needed(0.1, 0.08, most=200)
     assert needed is not None
-    now, before = (power(0.1, 0.08 / math.sqrt(k), k - 1, 0.01, 0.05) for k in (needed, needed - 1))
+    now, before = (test.power(0.1, 0.08 / math.sqrt(k), k - 1) for k in (needed, needed - 1))
     assert now >= 0.8 > before
 
 
@@ -150,8 +149,7 @@ def test_the_pairs_needed_are_the_first_that_suffice() -> None:
     ],
 )
 def test_pairs_needed_at_the_edges(effect: float, deviation: float, needed: int | None) -> None:
-    found = pairs_needed(effect, deviation, alpha=0.05, margin=0.05, wanted=0.8, most=200)
-    assert found == needed
+    assert MarginTest(0.05, 0.05, 0.8).pairs_needed(effect, deviation, most=200) == needed
 
 
 @pytest.mark.parametrize("freedom", [4.0, 8.0], ids=["prior of 4", "prior of 8"])
@@ -168,7 +166,8 @@ def test_with_a_prior_every_print_is_honest(
     d = random.normal(size=(draws, pairs)) * true[:, None]
     seen, both = d.var(axis=1, ddof=1), freedom + pairs - 1
     error = np.sqrt((freedom * typical**2 + (pairs - 1) * seen) / both / pairs)
-    per_error = [detectable_effect_at(one, both, alpha, margin, POWER) for one in error]
+    test = MarginTest(alpha, margin, POWER)
+    per_error = [test.detectable_effect_at(one, both) for one in error]
     mean = d.mean(axis=1) + per_error
     is_red = (mean / error > stats.t.isf(alpha, both)) & (mean > margin)
     rates = [is_red[part].mean() for part in np.array_split(seen.argsort(), bins)]
@@ -183,10 +182,10 @@ def test_with_a_prior_every_print_is_honest(
 def test_without_a_fixed_part_values_are_needed_as_pairs_are(
     effect: float, deviation: float, now: int
 ) -> None:
-    rule = {"alpha": 0.01, "margin": 0.05, "wanted": 0.8}
-    expected = pairs_needed(effect, deviation, most=200, **rule)
-    error = deviation / math.sqrt(now)
-    assert values_needed(effect, error, now - 1, now, most=200, **rule) == expected
+    test = MarginTest(0.01, 0.05, 0.8)
+    expected = test.pairs_needed(effect, deviation, most=200)
+    estimate = Estimate(effect, deviation / math.sqrt(now), now - 1)
+    assert test.values_needed(effect, estimate, now, most=200) == expected
 
 
 @pytest.mark.parametrize("effect", [0.06, 0.15, 0.165, 0.17, 0.2, 0.5])
@@ -197,11 +196,10 @@ def test_no_number_of_values_makes_up_for_what_sets_two_groups_apart(
     """What is promised suffices, by simulation; what is out of reach, no number would see."""
     between_run_sd, spread, margin, alpha = 0.05, 0.1, 0.05, 0.01
     error = math.sqrt(between_run_sd**2 + 2 * spread**2 / now)
-    rule = {"alpha": alpha, "margin": margin, "wanted": POWER}
-    needed = values_needed(
-        effect, error, 2 * now, now, most=5000, fixed_variance=between_run_sd**2, **rule
-    )
-    out_of_reach = is_out_of_reach(effect, between_run_sd**2, **rule)
+    test = MarginTest(alpha, margin, POWER)
+    estimate = Estimate(effect, error, 2 * now, fixed_variance=between_run_sd**2)
+    needed = test.values_needed(effect, estimate, now, most=5000)
+    out_of_reach = test.is_out_of_reach(effect, between_run_sd**2)
     assert out_of_reach == (effect < 0.158)
     assert (needed is None) == out_of_reach
     random = np.random.default_rng([round(1000 * effect), now])

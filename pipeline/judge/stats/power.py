@@ -6,86 +6,150 @@ margins and errors share one unit; positive is the direction tested.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from pipeline.judge.stats.student import quantile
+from pipeline.judge.stats.student import Estimate, quantile
 
 _NODES = 96
 _NEGLIGIBLE = 1e-9  # an error this small, relative to the margin, counts as 0
 
 
-def power(
-    effect: float, standard_error: float, degrees_of_freedom: float, alpha: float, margin: float
-) -> float:
-    """Return the probability that the test rejects.
+@dataclass(frozen=True, slots=True)
+class MarginTest:
+    """The test, and the power that is wanted of it.
 
-    Exact for normal values: the mean and its estimated standard error s are independent, so the
-    power is the probability of a normal mean above max(margin, t * s), averaged over s.
-
-    Args:
-        effect: True mean.
-        standard_error: True standard error of the mean, above 0.
-        degrees_of_freedom: Degrees of freedom of the estimated error; may be infinite.
-        alpha: One-sided level of the t test.
-        margin: Smallest mean that is rejected, at least 0.
-
-    Source:
-        The first condition alone is the noncentral t: Johnson and Welch, Biometrika 31 (1940).
-    """
-    thresholds, weights = _thresholds(standard_error, degrees_of_freedom, alpha, margin)
-    return _power_at(effect / standard_error, thresholds, weights)
-
-
-def smallest_detectable_effect(
-    standard_error: float, degrees_of_freedom: float, alpha: float, margin: float, wanted: float
-) -> float:
-    """Return the smallest effect that the test rejects with the wanted power.
-
-    Without any spread that is the margin itself.
-
-    Args:
-        standard_error: Standard error taken as the true one, such as the observed one over
-            `median_error_ratio`; at least 0.
-        degrees_of_freedom: Degrees of freedom of the estimated error; may be infinite.
+    Attributes:
         alpha: One-sided level of the t test.
         margin: Smallest mean that is rejected, at least 0.
         wanted: Wanted power, between 0 and 1.
     """
-    if standard_error <= _NEGLIGIBLE * margin:
-        return margin
-    thresholds, weights = _thresholds(standard_error, degrees_of_freedom, alpha, margin)
-    smallest = _smallest_with_power(
-        lambda standard: _power_at(standard, thresholds, weights),
-        wanted,
-        max(1.0, 2 * margin / standard_error),
-    )
-    return smallest * standard_error
 
+    alpha: float
+    margin: float
+    wanted: float
 
-def detectable_effect_at(
-    standard_error: float, degrees_of_freedom: float, alpha: float, margin: float, wanted: float
-) -> float:
-    """Return the smallest effect that a run with exactly this observed error rejects.
+    def power(self, effect: float, standard_error: float, degrees_of_freedom: float) -> float:
+        """Return the probability that the test rejects.
 
-    Given the observed error, the test is one threshold on the mean, and the mean differs from the
-    true effect by a t value times that error.  This holds for each observed error if its degrees
-    of freedom include a prior that the true variances follow.  Without one it holds only on
-    average; use `smallest_detectable_effect` there.
+        Exact for normal values: the mean and its estimated standard error s are independent, so the
+        power is the probability of a normal mean above max(margin, t * s), averaged over s.
 
-    Args:
-        standard_error: Standard error as the test uses it, such as a moderated one; at least 0.
-        degrees_of_freedom: Degrees of freedom of that error; may be infinite.
-        alpha: One-sided level of the t test.
-        margin: Smallest mean that is rejected, at least 0.
-        wanted: Wanted power, between 0 and 1.
+        Args:
+            effect: True mean.
+            standard_error: True standard error of the mean, above 0.
+            degrees_of_freedom: Degrees of freedom of the estimated error; may be infinite.
 
-    Source:
-        The posterior of a normal mean under a scaled inverse chi-squared prior of its variance:
-        Gelman and others, Bayesian Data Analysis, 3rd ed., section 3.2.
-    """
-    threshold = max(margin, quantile(1 - alpha, degrees_of_freedom) * standard_error)
-    return threshold + quantile(wanted, degrees_of_freedom) * standard_error
+        Source:
+            The first condition alone is the noncentral t: Johnson and Welch, Biometrika 31 (1940).
+        """
+        least = self.margin / standard_error
+        thresholds, weights = _thresholds(degrees_of_freedom, self.alpha, least)
+        return _power_at(effect / standard_error, thresholds, weights)
+
+    def smallest_detectable_effect(self, standard_error: float, degrees_of_freedom: float) -> float:
+        """Return the smallest effect that is rejected with the wanted power.
+
+        Without any spread that is the margin itself.
+
+        Args:
+            standard_error: Standard error taken as the true one, such as the observed one over
+                `median_error_ratio`; at least 0.
+            degrees_of_freedom: Degrees of freedom of the estimated error; may be infinite.
+        """
+        if standard_error <= _NEGLIGIBLE * self.margin:
+            return self.margin
+        least = self.margin / standard_error
+        thresholds, weights = _thresholds(degrees_of_freedom, self.alpha, least)
+        smallest = _smallest_with_power(
+            lambda standard: _power_at(standard, thresholds, weights),
+            self.wanted,
+            max(1.0, 2 * self.margin / standard_error),
+        )
+        return smallest * standard_error
+
+    def detectable_effect_at(self, standard_error: float, degrees_of_freedom: float) -> float:
+        """Return the smallest effect that a run with exactly this observed error rejects.
+
+        Given the observed error, the test is one threshold on the mean, and the mean differs from
+        the true effect by a t value times that error.  This holds for each observed error if its
+        degrees of freedom include a prior that the true variances follow.  Without one it holds
+        only on average; use `smallest_detectable_effect` there.
+
+        Args:
+            standard_error: Standard error as the test uses it, such as a moderated one; at least 0.
+            degrees_of_freedom: Degrees of freedom of that error; may be infinite.
+
+        Source:
+            The posterior of a normal mean under a scaled inverse chi-squared prior of its variance:
+            Gelman and others, Bayesian Data Analysis, 3rd ed., section 3.2.
+        """
+        critical = quantile(1 - self.alpha, degrees_of_freedom)
+        threshold = max(self.margin, critical * standard_error)
+        return threshold + quantile(self.wanted, degrees_of_freedom) * standard_error
+
+    def pairs_needed(
+        self, effect: float, deviation: float, *, most: int, known: float = 0.0
+    ) -> int | None:
+        """Return the number of pairs that gives the wanted power; None if `most` pairs do not.
+
+        Args:
+            effect: Mean, taken as the true one.
+            deviation: Standard deviation of a difference, taken as the true one; at least 0.
+            most: Largest number of pairs to try.
+            known: Degrees of freedom of the deviation in addition to those of the pairs.
+        """
+        if effect <= self.margin:
+            return None
+        if deviation <= _NEGLIGIBLE * self.margin:
+            return 2
+
+        def suffice(pairs: int) -> bool:
+            standard_error = deviation / math.sqrt(pairs)
+            return self.power(effect, standard_error, pairs - 1 + known) >= self.wanted
+
+        return _smallest_number(suffice, most)
+
+    def values_needed(self, effect: float, now: Estimate, values: int, *, most: int) -> int | None:
+        """Return the number of values per group that gives the wanted power; None if `most` do not.
+
+        More values shrink the standard error, but not the part of it that is `fixed_variance`.
+
+        Args:
+            effect: Difference of the groups, taken as the true one.
+            now: Present estimate of the difference; its standard error is taken as the true one.
+            values: Present number of values per group, at least 2.
+            most: Largest number of values to try, at least 2.
+        """
+        if effect <= self.margin or self.is_out_of_reach(effect, now.fixed_variance):
+            return None
+        shrinks = max(0.0, now.standard_error**2 - now.fixed_variance)
+
+        def suffice(number: int) -> bool:
+            variance = now.fixed_variance + shrinks * values / number
+            if variance <= (_NEGLIGIBLE * self.margin) ** 2:
+                return True
+            # Satterthwaite's degrees of freedom: only the part that shrinks is uncertain.
+            share = 0.0
+            if now.standard_error:
+                share = now.standard_error**2 / variance * values / number
+            uncertain = share**2 / now.degrees_of_freedom * (values - 1) / (number - 1)
+            known = 1 / uncertain if uncertain > 0 else math.inf
+            return self.power(effect, math.sqrt(variance), known) >= self.wanted
+
+        return _smallest_number(suffice, most)
+
+    def is_out_of_reach(self, effect: float, fixed_variance: float) -> bool:
+        """Return True if no number of values gives the wanted power.
+
+        Args:
+            effect: Difference of two groups, taken as the true one.
+            fixed_variance: Part of the squared error that more values do not shrink.
+        """
+        if fixed_variance <= 0:
+            return effect <= self.margin
+        return effect < self.detectable_effect_at(math.sqrt(fixed_variance), math.inf)
 
 
 def smallest_passing_limit(
@@ -109,7 +173,7 @@ def smallest_passing_limit(
 
     if standard_error == 0:
         return 0.0
-    thresholds, weights = _thresholds(1.0, degrees_of_freedom, alpha, 0.0)
+    thresholds, weights = _thresholds(degrees_of_freedom, alpha, 0.0)
     ratios, parts = np.ones(1), np.ones(1)  # of the estimated error to the true one
     if not math.isinf(known):
         nodes, parts = _legendre()
@@ -136,102 +200,6 @@ def median_error_ratio(degrees_of_freedom: float) -> float:
     if math.isinf(degrees_of_freedom):
         return 1.0
     return math.sqrt(2 * float(gammaincinv(degrees_of_freedom / 2, 0.5)) / degrees_of_freedom)
-
-
-def pairs_needed(
-    effect: float,
-    deviation: float,
-    *,
-    alpha: float,
-    margin: float,
-    wanted: float,
-    most: int,
-    known: float = 0.0,
-) -> int | None:
-    """Return the number of pairs that gives the wanted power; None if `most` pairs do not.
-
-    Args:
-        effect: Mean, taken as the true one.
-        deviation: Standard deviation of a difference, taken as the true one; at least 0.
-        alpha: One-sided level of the t test.
-        margin: Smallest mean that is rejected, at least 0.
-        wanted: Wanted power, between 0 and 1.
-        most: Largest number of pairs to try.
-        known: Degrees of freedom of the deviation in addition to those of the pairs.
-    """
-    if effect <= margin:
-        return None
-    if deviation <= _NEGLIGIBLE * margin:
-        return 2
-
-    def suffice(pairs: int) -> bool:
-        standard_error = deviation / math.sqrt(pairs)
-        return power(effect, standard_error, pairs - 1 + known, alpha, margin) >= wanted
-
-    return _smallest_number(suffice, most)
-
-
-def values_needed(
-    effect: float,
-    standard_error: float,
-    degrees_of_freedom: float,
-    values: int,
-    *,
-    alpha: float,
-    margin: float,
-    wanted: float,
-    most: int,
-    fixed_variance: float = 0.0,
-) -> int | None:
-    """Return the number of values per group that gives the wanted power; None if `most` do not.
-
-    More values shrink the standard error, but not the part of it that is `fixed_variance`.
-
-    Args:
-        effect: Difference of the groups, taken as the true one.
-        standard_error: Present standard error of the effect, taken as the true one; at least 0.
-        degrees_of_freedom: Degrees of freedom of that error; may be infinite.
-        values: Present number of values per group, at least 2.
-        alpha: One-sided level of the t test.
-        margin: Smallest mean that is rejected, at least 0.
-        wanted: Wanted power, between 0 and 1.
-        most: Largest number of values to try, at least 2.
-        fixed_variance: Part of the squared error that more values do not shrink.
-    """
-    if effect <= margin or is_out_of_reach(
-        effect, fixed_variance, alpha=alpha, margin=margin, wanted=wanted
-    ):
-        return None
-    shrinks = max(0.0, standard_error**2 - fixed_variance)
-
-    def suffice(number: int) -> bool:
-        variance = fixed_variance + shrinks * values / number
-        if variance <= (_NEGLIGIBLE * margin) ** 2:
-            return True
-        # Satterthwaite's degrees of freedom: only the part that shrinks is uncertain.
-        share = 0.0 if standard_error == 0 else standard_error**2 / variance * values / number
-        uncertain = share**2 / degrees_of_freedom * (values - 1) / (number - 1)
-        known = 1 / uncertain if uncertain > 0 else math.inf
-        return power(effect, math.sqrt(variance), known, alpha, margin) >= wanted
-
-    return _smallest_number(suffice, most)
-
-
-def is_out_of_reach(
-    effect: float, fixed_variance: float, *, alpha: float, margin: float, wanted: float
-) -> bool:
-    """Return True if no number of values gives the wanted power.
-
-    Args:
-        effect: Difference of two groups, taken as the true one.
-        fixed_variance: Part of the squared error that more values do not shrink.
-        alpha: One-sided level of the test.
-        margin: Smallest mean that is rejected, at least 0.
-        wanted: Wanted power, between 0 and 1.
-    """
-    if fixed_variance <= 0:
-        return effect <= margin
-    return effect < detectable_effect_at(math.sqrt(fixed_variance), math.inf, alpha, margin, wanted)
 
 
 def _smallest_with_power(power_of: Callable[[float], float], wanted: float, high: float) -> float:
@@ -268,10 +236,10 @@ def _power_at(standard: float, thresholds: Any, weights: Any) -> float:  # noqa:
     return float(weights @ ndtr(standard - thresholds))
 
 
-def _thresholds(
-    standard_error: float, degrees_of_freedom: float, alpha: float, margin: float
-) -> tuple[Any, Any]:
+def _thresholds(degrees_of_freedom: float, alpha: float, least: float) -> tuple[Any, Any]:
     """Return thresholds of the standardized mean and their probabilities, shape (nodes,) each.
+
+    `least` is the margin over the standard error.
 
     Below the s at which the two conditions meet, the margin decides and the threshold is constant:
     one node.  Above it, Gauss-Legendre quadrature over the distribution of s.
@@ -279,7 +247,7 @@ def _thresholds(
     import numpy as np
     from scipy.special import gammainc, gammaincinv
 
-    critical, least = quantile(1 - alpha, degrees_of_freedom), margin / standard_error
+    critical = quantile(1 - alpha, degrees_of_freedom)
     if math.isinf(degrees_of_freedom):
         return np.array([max(least, critical)]), np.ones(1)
     half = degrees_of_freedom / 2

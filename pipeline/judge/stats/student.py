@@ -2,8 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from statistics import fmean, median
+
+
+class EstimateBound(Enum):
+    """The side on which an estimate bounds the true value."""
+
+    LOWER = "lower"
+    UPPER = "upper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,31 +25,38 @@ class Estimate:
             error is known.
         fixed_variance: Part of the squared standard error that more values do not shrink, such as
             the variance between two machines; at most the square.
+        bound: Side on which the mean bounds the true one, if values were cut off; otherwise None.
 
     Source:
-        Student, The Probable Error of a Mean, Biometrika 6 (1908).
+        Student, The Probable Error of a Mean, Biometrika 6 (1908).  The mean of right-censored
+        values is a lower bound: Klein and Moeschberger, Survival Analysis, 2nd ed., section 3.2.
     """
 
     mean: float
     standard_error: float
     degrees_of_freedom: float
     fixed_variance: float = 0.0
+    bound: EstimateBound | None = None
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """Return the confidence interval (low, high) of the mean.
+        """Return the confidence interval (low, high) of the mean; a bound has one infinite end.
 
         Args:
             confidence: Two-sided confidence level, between 0 and 1.
         """
         half = self.standard_error * quantile((1 + confidence) / 2, self.degrees_of_freedom)
-        return self.mean - half, self.mean + half
+        low = -math.inf if self.bound is EstimateBound.UPPER else self.mean - half
+        return low, math.inf if self.bound is EstimateBound.LOWER else self.mean + half
 
     def p_above_zero(self) -> float:
         """Return the one-sided p value of the null hypothesis that the mean is at most 0.
 
-        Without any spread there is nothing to test against: p is 0 if the mean is above 0, else 1.
-        That is the limit of the t test, and the right answer for a count that never varies.
+        It is 1 if the mean is an upper bound.  Without any spread there is nothing to test against:
+        p is 0 if the mean is above 0, else 1.  That is the limit of the t test, and the right
+        answer for a count that never varies.
         """
+        if self.bound is EstimateBound.UPPER:
+            return 1.0
         if self.standard_error == 0:
             return 0.0 if self.mean > 0 else 1.0
         return upper_tail(self.mean / self.standard_error, self.degrees_of_freedom)
@@ -156,7 +171,7 @@ def moderate(
         prior_degrees_of_freedom * prior_variance + estimate.degrees_of_freedom * observed
     ) / both
     standard_error = math.sqrt(variance / pairs + estimate.fixed_variance)
-    return Estimate(estimate.mean, standard_error, both, estimate.fixed_variance)
+    return replace(estimate, standard_error=standard_error, degrees_of_freedom=both)
 
 
 @dataclass(frozen=True, slots=True)
