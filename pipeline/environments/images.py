@@ -103,7 +103,7 @@ def is_static(binary: Path) -> bool:
     """Return True if a program needs no dynamic loader.
 
     Raises:
-        LaunchError: It is not a program for 64-bit Linux.
+        LaunchError: The file is not a program for 64-bit Linux.
     """
     with binary.open("rb") as file:
         head = file.read(64)

@@ -12,7 +12,6 @@ PACKAGE = Path(__file__).parents[2] / "pipeline"
 PACKAGES = sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file())
 
 NOT_YET = {
-    "environments",
     "publish",
     "render",
     "runs",

@@ -138,7 +138,7 @@ class Clusters:
         """Wait until an operation is done.
 
         Raises:
-            LaunchError: It failed, or took too long.
+            LaunchError: The operation failed, or took too long.
         """
         name = f"projects/{spec.project}/locations/{spec.location}/operations/{operation_id}"
         deadline = time.monotonic() + CREATE_TIMEOUT_S
@@ -166,7 +166,7 @@ class Clusters:
         """Wait for an existing cluster of this run; return when it expires.
 
         Raises:
-            LaunchError: It belongs to somebody else, is being deleted, or does not come up.
+            LaunchError: The cluster is not ours, is being deleted, or does not come up.
         """
         deadline = time.monotonic() + CREATE_TIMEOUT_S
         while True:

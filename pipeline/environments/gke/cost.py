@@ -95,7 +95,7 @@ class CostLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class CostEstimate:
     """The cost of a cluster that is to be created.
 
     Attributes:
@@ -131,7 +131,7 @@ class Estimate:
         """Return if the maximum cost is within the budget.
 
         Raises:
-            ConfigError: It exceeds the budget.
+            ConfigError: The estimate exceeds the budget.
         """
         if not self.usd_at_most <= self.budget_usd:
             raise ConfigError(
@@ -160,7 +160,7 @@ class RunCost:
         return f"about {self.usd:.2f} USD on {self.machines}, prices of {self.as_of}"
 
 
-def estimate(spec: ClusterSpec, prices: Prices, budget_usd: float) -> Estimate:
+def estimate(spec: ClusterSpec, prices: Prices, budget_usd: float) -> CostEstimate:
     """Return the cost of a cluster; in a region, each pool has its nodes in several zones.
 
     Raises:
@@ -185,7 +185,7 @@ def estimate(spec: ClusterSpec, prices: Prices, budget_usd: float) -> Estimate:
         nodes = pool.nodes * spec.zones
         lines.append(CostLine(what, nodes, nodes * each * factor))
     life_h = spec.life_s / 3600
-    return Estimate(tuple(lines), life_h, life_h + SWEEP_DELAY_S / 3600, budget_usd, prices)
+    return CostEstimate(tuple(lines), life_h, life_h + SWEEP_DELAY_S / 3600, budget_usd, prices)
 
 
 def run_cost(duration_s: float, load_pods: int, known: Prices) -> RunCost:

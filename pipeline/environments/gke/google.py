@@ -72,7 +72,7 @@ def importing_extra() -> Iterator[None]:
     """Explain how to install the extra if an import in the block fails.
 
     Raises:
-        ConfigError: It is not installed.
+        ConfigError: The extra `gke` is not installed.
     """
     try:
         yield

@@ -50,7 +50,7 @@ class Namespaces:
         The UID is a precondition, so a new namespace of the same name is not deleted.
 
         Raises:
-            PipelineError: As `list_resources`.
+            PipelineError: The same errors as of `list_resources`.
         """
         answer = self._request(
             f"delete the namespace {resource.name}",

@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from pipeline.environments.gke.cost import Estimate
+from pipeline.environments.gke.cost import CostEstimate
 from pipeline.environments.gke.resources import ClusterSpec
 from pipeline.environments.gke.sweep_policy import Decision
 from pipeline.system.sanitize import truncate
 
 
-def estimate_text(spec: ClusterSpec, estimate: Estimate) -> str:
+def estimate_text(spec: ClusterSpec, estimate: CostEstimate) -> str:
     """Return a cost estimate as a table."""
     prices = estimate.prices
     rows = [
@@ -33,7 +33,7 @@ def estimate_text(spec: ClusterSpec, estimate: Estimate) -> str:
     return "\n".join(rows) + "\n"
 
 
-def estimate_json(spec: ClusterSpec, estimate: Estimate) -> str:
+def estimate_json(spec: ClusterSpec, estimate: CostEstimate) -> str:
     """Return a cost estimate as JSON."""
     body = {
         "name": spec.name,

@@ -185,7 +185,7 @@ def require_run(run: str) -> None:
     """Return if the name of a run can be part of a cluster's name.
 
     Raises:
-        ConfigError: It cannot.
+        ConfigError: The name cannot be part of one.
     """
     if not _RUN.fullmatch(run):
         raise ConfigError(
@@ -198,7 +198,7 @@ def require_project(project: str) -> None:
     """Return if this is the id of a project.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: The text is not the id of a project.
     """
     if not _PROJECT.fullmatch(project):
         raise ConfigError(
