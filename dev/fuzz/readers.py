@@ -117,7 +117,7 @@ def judged(data: bytes) -> None:
     """Judge a CSV of measurements, and write what was found."""
     path = _file("table.csv", data)
     with _refusing():
-        found = policy.judge_table(measurements_csv.measured(path), stops_early=len(data) % 2 == 0)
+        found = policy.judge_table(measurements_csv.read(path), stops_early=len(data) % 2 == 0)
         judge_command.findings_text(found, is_json=True)
         judge_command.findings_text(found, is_json=False)
 

@@ -60,7 +60,7 @@ def read_findings(args: argparse.Namespace) -> "list[Finding]":
     from pipeline.storage import measurements_csv
 
     return policy.judge_table(
-        measurements_csv.measured(args.file),
+        measurements_csv.read(args.file),
         stops_early=args.pairs == "auto",
         between_run_sd=0.0 if args.same_machine else constants.BETWEEN_RUN_SD,
     )

@@ -1,7 +1,7 @@
-"""Read CSV files that somebody else wrote: every fault with its line, a known amount of memory.
+"""Read untrusted CSV files in blocks: errors have their line, and memory is limited.
 
-A column is text or numbers because the format says so, never because of what it holds: `1.10`,
-`00048` and `7e12345` stay as they are where a name is expected.
+The caller declares which columns are numbers.  Text is never converted: `1.10`, `00048` and
+`7e12345` are kept as names.
 """
 
 import codecs
@@ -38,35 +38,35 @@ STDIN = Path("-")
 """The path that means standard input."""
 
 BLOCK = 1_000_000
-"""Bytes that are read at once; about 30 MB while they are taken apart."""
+"""Bytes that are read at once; parsing them takes about 30 MB."""
 
-MOST_COLUMNS = 1_000
-"""More columns than any table of measurements has."""
+MAX_COLUMNS = 1_000
+"""Maximum number of columns, more than any table of measurements has."""
 
-_LONGEST = 8_000_000  # bytes of one line, or of a quoted value over several lines
-_SHOWN = 40  # characters of a wrong value that are worth quoting
-_SENTENCE = 300  # characters of what a library says, or of a list of names
+_MAX_RECORD = 8_000_000  # bytes of one line, or of a quoted value over several lines
+_SHOWN = 40  # characters of a wrong value in a message
+_SENTENCE = 300  # characters of a library's message, or of a list of names
 _MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark is the beginning of its own
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark is its beginning
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_PACKED = {b"\x1f\x8b": "a gzip file", b"PK\x03\x04": "a zip file or an Excel workbook"}
-_TYPES = {"f8": "d", "i8": "q", "i4": "i", "i1": "b"}  # of arrays, by numpy's names
-_SEPARATOR_LINE = "sep="  # by which a spreadsheet tells another what separates columns
+_COMPRESSED = {b"\x1f\x8b": "a gzip file", b"PK\x03\x04": "a zip file or an Excel workbook"}
+_TYPES = {"f8": "d", "i8": "q", "i4": "i", "i1": "b"}  # type codes of arrays, by numpy's names
+_SEPARATOR_LINE = "sep="  # spreadsheets declare the separator of columns with it
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that a file has, or may have.
+    """A column of a file.
 
     Attributes:
-        name: In the first line of the file.
-        is_needed: Whether the file must have it.
-        is_number: Whether each value must be a finite number; otherwise it is text.  Where such a
-            column need not be there, a value may be empty, too.
+        name: Name in the first line of the file.
+        is_needed: True if the file must have the column.
+        is_number: True if each value must be a finite number, False for text.  A number may be
+            empty in a column that is not needed.
     """
 
     name: str
@@ -76,12 +76,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some rows of a file.
+    """Consecutive rows of a file.
 
     Attributes:
-        first: Number of the first row, from 0 through the whole file.
-        texts: Values of each column of text, shape (rows,).
-        numbers: Values of each column of numbers, shape (rows,); NaN where one is empty.
+        first: Number of the first row; the file begins with 0.
+        texts: Values of each text column, shape (rows,).
+        numbers: Values of each number column, shape (rows,); NaN for an empty value.
     """
 
     first: int
@@ -90,33 +90,32 @@ class Block:
 
 
 class CsvFile:
-    """A CSV file that is open for reading, as often as it takes, until nobody refers to it.
+    """An open CSV file, which can be read several times.
 
-    Rows are the lines with values, numbered from 0 after the line that names the columns; a line
-    without any value is no row.
+    Rows are numbered from 0 after the line with the names of the columns; blank lines are not rows.
 
     Attributes:
-        name: What errors call the file.
-        columns: Names of the known columns that it has.
+        name: Name of the file in messages.
+        columns: Names of the known columns in the file.
     """
 
     def __init__(self, path: Path, columns: Sequence[Column], size: int = BLOCK) -> None:
-        """Open a file and read the line that names its columns.
+        """Open a file and read the names of its columns.
 
         Args:
-            path: CSV in UTF-8, or in UTF-16 or UTF-32 with a byte order mark; `-` is standard
+            path: CSV file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark; `-` is standard
                 input.  A pipe is copied to a temporary file first.
-            columns: That are known, in any order; others are left out.
+            columns: Known columns, in any order; others are ignored.
             size: Bytes that are read at once.
 
         Raises:
-            ConfigError: The file is missing, empty or no such CSV; with the line.
+            ConfigError: The file is missing, empty or not such a CSV file.
         """
         self.name = "standard input" if path == STDIN else str(path)
         self._size = size
-        self._file = self._opened(path)
+        self._file = self._open(path)
         weakref.finalize(self, self._file.close)
-        self._newest = (0, b"")  # where the part begins that was read last, and the part
+        self._newest = (0, b"")  # offset and bytes of the last part that was read
         self._parts: list[_Part] = []
         self._header, self._begin = self._read_header()
         self._check_header(columns)
@@ -126,10 +125,10 @@ class CsvFile:
         self._unnamed = [at for at, name in enumerate(self._header) if not name]
 
     def blocks(self) -> Iterator[Block]:
-        """Yield every row, in blocks.
+        """Yield all rows, in blocks.
 
         Raises:
-            ConfigError: A line is no row, or a value is no number; with the line.
+            ConfigError: A line has a wrong number of values, or a value is not a number.
         """
         self._parts = []
         part, first = self._begin, 0
@@ -146,7 +145,7 @@ class CsvFile:
             )
 
     def lookup(self, rows: Iterable[int], column: str) -> dict[int, str]:
-        """Return the text of some rows in one column, after all blocks were read."""
+        """Return the texts of some rows in one column; call it after `blocks`."""
         at = self._header.index(column)
         wanted: dict[int, list[int]] = defaultdict(list)
         for row in rows:
@@ -159,7 +158,7 @@ class CsvFile:
         }
 
     def rows_with(self, column: str, texts: AbstractSet[str]) -> list[int]:
-        """Return the rows that have one of some texts in a column, after all blocks were read."""
+        """Return the rows with one of some texts in a column; call it after `blocks`."""
         at = self._header.index(column)
         return [
             part.first + number
@@ -169,13 +168,13 @@ class CsvFile:
         ]
 
     def line(self, row: int) -> int:
-        """Return the line on which a row begins, as an editor counts them, from 1."""
+        """Return the line number on which a row begins; an editor's first line is 1."""
         part = self._parts[self._part_of(row)]
         lines = (line for line, record in self._lines(part) if not _is_blank(record))
         return next(islice(lines, row - part.first, None))
 
-    def at(self, row: int) -> str:
-        """Return the file and the line of a row, as a message about it begins."""
+    def place(self, row: int) -> str:
+        """Return `FILE:LINE` of a row, for messages."""
         return f"{self.name}:{self.line(row)}"
 
     def refuse(
@@ -184,43 +183,42 @@ class CsvFile:
         """Raise the error of one value.
 
         Args:
-            row: Number of its row.
-            column: Name of its column.
-            value: As it was found.
-            expected: What was expected in its place.
-            hint: What to try.
+            row: Number of the row.
+            column: Name of the column.
+            value: Value in the file.
+            expected: Description of an accepted value.
+            hint: Advice.
 
         Raises:
             ConfigError: Always.
         """
-        shown = truncate(f"{value}", _SHOWN)
-        said = truncate(expected, _SENTENCE)
-        raise ConfigError(f"{self.at(row)}: {column}: `{shown}` is not {said}", hint=hint)
+        shown, wanted = truncate(f"{value}", _SHOWN), truncate(expected, _SENTENCE)
+        raise ConfigError(f"{self.place(row)}: {column}: `{shown}` is not {wanted}", hint=hint)
 
-    def _opened(self, path: Path) -> IO[bytes]:
-        """Return the file, or a copy of it, that can be read again and is in UTF-8."""
+    def _open(self, path: Path) -> IO[bytes]:
+        """Return the file, or a seekable copy in UTF-8."""
         try:
-            # Closed by what __init__ registers.
+            # __init__ registers its closing.
             file: IO[bytes] = os.fdopen(os.dup(0), "rb") if path == STDIN else path.open("rb")
             if path == STDIN or not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                file = _copied(file)
+                file = _copy(file)
             begin = file.read(4)
             encoding = next((name for mark, name in _MARKS.items() if begin.startswith(mark)), "")
             if encoding:
-                file = _in_utf8(file, encoding)
+                file = _to_utf8(file, encoding)
         except UnicodeError as error:
             raise ConfigError(f"{self.name}: not the UTF-16 that it begins as: {error}") from error
         except OSError as error:
-            said = truncate(error.strerror or f"{error}", _SENTENCE)
-            raise ConfigError(f"{self.name}: cannot be read: {said}") from error
-        for magic, what in _PACKED.items():
+            reason = truncate(error.strerror or f"{error}", _SENTENCE)
+            raise ConfigError(f"{self.name}: cannot be read: {reason}") from error
+        for magic, what in _COMPRESSED.items():
             if begin.startswith(magic):
                 file.close()
                 raise ConfigError(f"{self.name}: {what}, and not CSV", hint="unpack it first")
         return file
 
     def _read_header(self) -> tuple[list[str], "_Part"]:
-        """Return the names of the columns, without spaces around them, and where rows begin."""
+        """Return the names of the columns, and the part before the first row."""
         self._file.seek(0)
         begin = len(codecs.BOM_UTF8) if self._file.read(3) == codecs.BOM_UTF8 else 0
         part = _Part(end=begin, next_line=1)
@@ -241,9 +239,9 @@ class CsvFile:
         raise ConfigError(f"{self.name}: the file is empty")
 
     def _check_width(self, line: int, width: int) -> None:
-        if width > MOST_COLUMNS:
+        if width > MAX_COLUMNS:
             raise ConfigError(
-                f"{self.name}:{line}: {width} columns, and a table has at most {MOST_COLUMNS}",
+                f"{self.name}:{line}: {width} columns, and a table has at most {MAX_COLUMNS}",
                 hint="write one line for each value; a metric is a row, not a column",
             )
 
@@ -253,8 +251,8 @@ class CsvFile:
         for name in {column.name for column in columns} & set(names):
             if names.count(name) > 1:
                 raise ConfigError(f"{where}: the column `{name}` is there twice")
-        lacking = [name for name in needed if name not in names]
-        if not lacking:
+        missing = [name for name in needed if name not in names]
+        if not missing:
             return
         whole = ",".join(names)
         for separator, word in _SEPARATORS.items():
@@ -275,20 +273,20 @@ class CsvFile:
                 hint="name a history of nights `*.jsonl`",
             )
         raise ConfigError(
-            f"{where}: the column `{lacking[0]}` is missing; there are:"
+            f"{where}: the column `{missing[0]}` is missing; there are:"
             f" {truncate(', '.join(names), _SENTENCE)}",
             hint="the first line names the columns: " + ",".join(needed),
         )
 
     def _next_part(self, before: "_Part") -> "_Part":
-        """Return the part of the file after another one; it ends with a whole record."""
+        """Return the next part of the file; it ends at the end of a record."""
         offset, line, data = before.end, before.next_line, b""
         while True:
             self._file.seek(offset + len(data))
             more = self._file.read(self._size)
             data += more
             cut = _end_of_line(data) if more else len(data)
-            if not more or (cut and self._is_whole(data[:cut])):
+            if not more or (cut and self._ends_outside_quotes(data[:cut])):
                 self._newest = (offset, data[:cut])
                 return _Part(
                     end=offset + cut,
@@ -298,14 +296,14 @@ class CsvFile:
                     first=before.first,
                     is_last=not more,
                 )
-            if len(data) > _LONGEST:
+            if len(data) > _MAX_RECORD:
                 raise ConfigError(
-                    f"{self.name}:{line}: a line that does not end within {_LONGEST:,} bytes",
+                    f"{self.name}:{line}: a line that does not end within {_MAX_RECORD:,} bytes",
                     hint='is there a `"` without the one that closes the value?',
                 )
 
-    def _is_whole(self, data: bytes) -> bool:
-        """Whether no quoted value goes on beyond the data."""
+    def _ends_outside_quotes(self, data: bytes) -> bool:
+        """Return True if no quoted value continues after the data."""
         if b'"' not in data:
             return True
         text = data.decode(errors="replace")
@@ -335,10 +333,10 @@ class CsvFile:
             ) from error
 
     def _records(self, part: "_Part") -> list[list[str]]:
-        """Return the records of a part, blank lines among them."""
+        """Return the records of a part, with blank lines."""
         text = self._text(part)
         was_enabled = gc.isenabled()
-        gc.disable()  # no record refers to another, and looking for that takes half of the time
+        gc.disable()  # there are no cycles, and the collector takes half of the time
         try:
             return list(csv.reader(io.StringIO(text, newline=""), strict=True))
         except csv.Error as error:
@@ -352,7 +350,7 @@ class CsvFile:
                 gc.enable()
 
     def _lines(self, part: "_Part") -> Iterator[tuple[int, list[str]]]:
-        """Yield each record of a part, and the line on which it begins."""
+        """Yield each record of a part with the line on which it begins."""
         text = self._text(part)
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         line = part.line
@@ -361,27 +359,27 @@ class CsvFile:
             line = part.line + reader.line_num
 
     def _columns(self, part: "_Part") -> dict[int, list[str]]:
-        """Return the values of each known column of a part, by its place in a line."""
+        """Return the values of each known column of a part, by the column's index."""
         places = sorted({*self._at.values(), *self._unnamed})
         width = len(self._header)
-        fields = self._split(part)
+        fields = self._split_fast(part)
         if fields is not None and not _has_blank_row(fields, width):
             columns = {at: fields[at::width] for at in places}
         else:
             records = self._records(part)
             if set(map(len, records)) - {width}:
-                self._refuse_odd(part)
+                self._refuse_wrong_width(part)
             rows = [record for record in records if not _is_blank(record)]
             columns = {at: _column(rows, at) for at in places}
         if any(any(map(str.strip, columns[at])) for at in self._unnamed):
             self._refuse_unnamed(part)
         return columns
 
-    def _split(self, part: "_Part") -> list[str] | None:
-        """Return the fields of all lines of a part, one after the other, where splitting is enough.
+    def _split_fast(self, part: "_Part") -> list[str] | None:
+        """Return the fields of a part, line after line; None if it needs the CSV parser.
 
-        It is where nothing is quoted and all lines have the same number of fields, as in most
-        files; then it takes a third of the time.
+        Most files have no quotes and the same number of fields in each line; splitting them takes a
+        third of the parser's time.
         """
         import numpy as np
 
@@ -405,21 +403,21 @@ class CsvFile:
         except UnicodeDecodeError:
             return None
 
-    def _refuse_odd(self, part: "_Part") -> None:
-        """Raise the error of the first line with values too many, or too few."""
+    def _refuse_wrong_width(self, part: "_Part") -> None:
+        """Raise the error of the first line with too many or too few values."""
         width = len(self._header)
-        must = max(at for column, at in self._at.items() if column.is_needed)
+        last_needed = max(at for column, at in self._at.items() if column.is_needed)
         ends_short = part.is_last and not self._data(part).endswith((b"\n", b"\r"))
-        odd = [
+        wrong = [
             (line, record)
             for line, record in self._lines(part)
             if len(record) != width and not _is_blank(record)
         ]
         last = max((line for line, record in self._lines(part) if record), default=0)
-        for line, record in odd:
+        for line, record in wrong:
             is_long = not _is_blank(record[width:])
             is_cut = ends_short and line == last
-            if is_long or (len(record) < width and (len(record) <= must or is_cut)):
+            if is_long or (len(record) < width and (len(record) <= last_needed or is_cut)):
                 raise ConfigError(
                     f"{self.name}:{line}: {_values(len(record))}, and the first line names {width}",
                     hint="write 1234.5, not 1,234.5 or 1234,5; a text with a comma goes into"
@@ -452,40 +450,40 @@ class CsvFile:
     def _numbers(self, first: int, column: Column, texts: list[str]) -> "NDArray[np.float64]":
         import numpy as np
 
-        found = np.empty(len(texts))
+        numbers = np.empty(len(texts))
         try:
-            found[:] = np.fromiter(map(float, texts), np.float64, len(texts))
-            is_plain = _is_plain("".join(texts)) and bool(np.isfinite(found).all())
+            numbers[:] = np.fromiter(map(float, texts), np.float64, len(texts))
+            is_plain = _is_plain("".join(texts)) and bool(np.isfinite(numbers).all())
         except ValueError:
             is_plain = False
         if not is_plain:
             for row, text in enumerate(texts):
-                found[row] = self.number(first + row, column.name, text, not column.is_needed)
-        return found
+                numbers[row] = self.number(first + row, column.name, text, not column.is_needed)
+        return numbers
 
     def number(self, row: int, column: str, text: str, may_be_empty: bool = False) -> float:  # noqa: FBT001, FBT002
-        """Return the finite number that a value is; NaN where it is empty and may be.
+        """Parse a finite number; NaN for an empty value, if that is allowed.
 
         Args:
-            row: Number of its row.
-            column: Name of its column.
-            text: The value.
-            may_be_empty: Whether it need not be there.
+            row: Number of the row.
+            column: Name of the column.
+            text: Value in the file.
+            may_be_empty: True if an empty value is allowed.
 
         Raises:
-            ConfigError: It is none.
+            ConfigError: The value is not a finite number.
         """
         if may_be_empty and not text.strip(" \t"):
             return math.nan
         try:
-            found = float(text) if _is_plain(text) else None
+            number = float(text) if _is_plain(text) else None
         except ValueError:
-            found = None
-        if found is None:
-            self.refuse(row, column, text, "a number", _hint(text))
-        if not math.isfinite(found):
+            number = None
+        if number is None:
+            self.refuse(row, column, text, "a number", _number_hint(text))
+        if not math.isfinite(number):
             self.refuse(row, column, text, "a finite number")
-        return found
+        return number
 
     def _part_of(self, row: int) -> int:
         return bisect_right(self._parts, row, key=lambda part: part.first) - 1
@@ -493,15 +491,15 @@ class CsvFile:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A part of a file that begins and ends with a line.
+    """A part of a file, of whole records.
 
     Attributes:
-        end: Byte after its last one.
-        next_line: The line that begins there.
-        offset: Its first byte.
-        line: Its first line.
-        first: Number of its first row.
-        is_last: Whether the file ends there.
+        end: Offset of the byte after the part.
+        next_line: Line number of that byte.
+        offset: Offset of the first byte.
+        line: Line number of the first byte.
+        first: Number of the first row.
+        is_last: True if the file ends with this part.
     """
 
     end: int
@@ -512,57 +510,57 @@ class _Part:
     is_last: bool = False
 
 
-class Grown:
-    """Numbers that are added block by block, in one piece of memory.
+class GrowingArray:
+    """A numpy array that is built block by block in one piece of memory.
 
-    Thousands of small arrays would stay with the process after they were put together.
+    Concatenating thousands of small arrays would leave their memory with the process.
     """
 
     def __init__(self) -> None:
-        """Begin without any."""
+        """Create an empty array."""
         self._kind = ""
         self._numbers: array[int] | array[float] = array("b")
 
     def add(self, numbers: "NDArray[Any]") -> None:
-        """Add numbers, which are all of one type."""
+        """Append numbers, all of the same type."""
         if not self._kind:
             self._kind = numbers.dtype.str
             self._numbers = array(_TYPES[self._kind[-2:]])
         self._numbers.frombytes(numbers.tobytes())
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of elements."""
         return len(self._numbers)
 
-    def whole(self) -> "NDArray[Any]":
-        """Return all numbers; none may be added after that."""
+    def to_numpy(self) -> "NDArray[Any]":
+        """Return the array; nothing may be added after that."""
         import numpy as np
 
         return np.frombuffer(self._numbers, dtype=self._kind or "i1")
 
 
 def numbering() -> defaultdict[str, int]:
-    """Return a dictionary that gives every new text the next number, from 0."""
+    """Return a dictionary that assigns each new text the next number, from 0."""
     numbers: defaultdict[str, int] = defaultdict()
     numbers.default_factory = numbers.__len__
     return numbers
 
 
-def _copied(file: IO[bytes]) -> IO[bytes]:
-    copy = tempfile.TemporaryFile()  # noqa: SIM115 (closed by who asks for it)
+def _copy(file: IO[bytes]) -> IO[bytes]:
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
     with file:
         shutil.copyfileobj(file, copy)
     copy.seek(0)
     return copy
 
 
-def _in_utf8(file: IO[bytes], encoding: str) -> IO[bytes]:
-    copy = tempfile.TemporaryFile()  # noqa: SIM115 (closed by who asks for it)
+def _to_utf8(file: IO[bytes], encoding: str) -> IO[bytes]:
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
     file.seek(0)
     try:
         with io.TextIOWrapper(file, encoding=encoding, newline="") as text:
-            while some := text.read(BLOCK):
-                copy.write(some.encode())
+            while block := text.read(BLOCK):
+                copy.write(block.encode())
     except UnicodeError:
         copy.close()
         raise
@@ -570,7 +568,7 @@ def _in_utf8(file: IO[bytes], encoding: str) -> IO[bytes]:
 
 
 def _end_of_line(data: bytes) -> int:
-    """Return where the last whole line ends; an old Mac ends them by a carriage return alone."""
+    """Return the offset after the last line end; old Macs use a carriage return alone."""
     return max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1)) + 1
 
 
@@ -580,7 +578,7 @@ def _line_ends(data: bytes) -> int:
 
 
 def _bad_line(text: str, line: int) -> int:
-    """Return the line on which the first record begins that cannot be read."""
+    """Return the line of the first record that cannot be parsed."""
     bad = line
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     with suppress(csv.Error):
@@ -597,7 +595,7 @@ def _column(rows: list[list[str]], at: int) -> list[str]:
 
 
 def _has_blank_row(fields: list[str], width: int) -> bool:
-    """Whether all fields of a row are blank."""
+    """Return True if a row has blank fields only."""
     if all(map(str.strip, fields[::width])):
         return False
     rows = [row for row, text in enumerate(fields[::width]) if not text.strip()]
@@ -611,18 +609,18 @@ def _is_blank(values: Sequence[str]) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text has nothing of what only Python takes for numbers: `1_0`, other digits."""
+    """Return False for numbers that only Python accepts: `1_0`, digits of other scripts."""
     return text.isascii() and "_" not in text
 
 
-def _hint(text: str) -> str:
-    """Return why a value is no number though it looks like one; empty where it does not."""
+def _number_hint(text: str) -> str:
+    """Return the reason why a text that looks like a number is none; empty if it does not."""
     odd = next((c for c in text if not c.isascii()), "")
     if not text.strip():
         return "the value is missing"
     if odd:
-        named = character_name(odd, "a character").lower()
-        return f"it holds U+{ord(odd):04X} ({named}); write digits, `.` and `-` only"
+        name = character_name(odd, "a character").lower()
+        return f"it holds U+{ord(odd):04X} ({name}); write digits, `.` and `-` only"
     if "," in text:
         return "write 1234.5, not 1,234.5 or 1234,5"
     return ""

@@ -1,10 +1,9 @@
-"""Read a table of measurements that somebody else made: CSV in, values by metric out.
+"""Read a CSV file of measurements for the command `judge`.
 
-Columns: `pair,arm,metric,value`, and where wanted
-`unit,better,family,floor,margin,tolerance,scale,of`.
-`arm` is `baseline` or `candidate`; an empty `pair` means that values do not belong in pairs;
-`family` groups metrics that are judged together; `scale` is `ratio` or `difference`; `of` is how
-many events there could have been, where a value is a share of events.
+Columns: `pair,arm,metric,value`; optional: `unit,better,family,floor,margin,tolerance,scale,of`.
+`arm` is `baseline` or `candidate`.  Values with an empty `pair` are not paired.  `family` groups
+metrics that are judged together.  `scale` is `ratio` or `difference`.  `of` is the denominator of a
+value that is a share of events.
 """
 
 from array import array
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pipeline.judge.rows import MetricValues
 from pipeline.model.metric import Better, Metric, Scale, looks_like_percent, percent_question
 from pipeline.model.subject import Arm
-from pipeline.storage.csv_file import BLOCK, Block, Column, CsvFile, Grown
+from pipeline.storage.csv_file import BLOCK, Block, Column, CsvFile, GrowingArray
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import truncate
 
@@ -27,19 +26,19 @@ if TYPE_CHECKING:
 
     Rows: TypeAlias = NDArray[np.int32]
 
-_SENTENCE = 300  # characters of a refusal, in which a name may stand
+_SENTENCE = 300  # characters of a message, which may have a name from the file
 
 MARGIN = 0.03
-"""Of a metric that states none, as a ratio."""
+"""Margin of a metric without one, as a ratio."""
 
 LARGEST = {Scale.RATIO: 1e300, Scale.DIFFERENCE: 1e150}
-"""The largest size of a value: sums of values, and squares of differences, must be finite, too."""
+"""Largest absolute value: sums of values and squares of differences must be finite."""
 
 SMALLEST_DIFFERENCE = 1e-140
-"""The largest value of a metric on the difference scale may not be smaller: its squares are 0."""
+"""Lower bound of a metric's largest value on the difference scale: squares of less are 0."""
 
-MOST_EVENTS = 2.0**53
-"""Beyond it a double does not count."""
+MAX_EVENTS = 2.0**53
+"""Largest number of events: a double cannot count further."""
 
 _COLUMNS = (
     Column("pair"),
@@ -60,43 +59,43 @@ _ALLOWED: Mapping[str, Sequence[str]] = {
     "better": [better.value for better in Better],
     "scale": [scale.value for scale in Scale],
 }
-MOST_METRICS = 50_000
-"""Of one file, each in its family; each costs a tenth of a millisecond, however short it is."""
+MAX_METRICS = 50_000
+"""Maximum number of metrics in a file; judging one takes a tenth of a millisecond."""
 
-_SAME = ("unit", "better", "floor", "margin", "tolerance", "scale")
-"""Columns that say one thing of a metric, in any of its rows or in all."""
+_PER_METRIC = ("unit", "better", "floor", "margin", "tolerance", "scale")
+"""Columns with one value per metric, in one of its rows or in all."""
 
 
-def measured(path: Path, size: int = BLOCK) -> list[MetricValues]:
-    """Return the values of every metric, in the order in which the file names them.
+def read(path: Path, size: int = BLOCK) -> list[MetricValues]:
+    """Return the values of every metric, in the order of the file.
 
     Args:
-        path: CSV whose first line names the columns; see `CsvFile`.
+        path: Path of the file; see `CsvFile`.
         size: Bytes that are read at once.
 
     Raises:
-        ConfigError: The file cannot be used, with its line and what was expected there.
+        ConfigError: The file cannot be used; the message has the line and the accepted values.
     """
     return list(_Table(CsvFile(path, _COLUMNS, size)).metrics())
 
 
 class _Table:
-    """The columns of a file as arrays, from which each metric takes its rows."""
+    """The columns of a file as arrays."""
 
     def __init__(self, file: CsvFile) -> None:
         self._file = file
         self._numbers: defaultdict[tuple[str, str], int] = defaultdict()
         self._numbers.default_factory = self._numbers.__len__
         self._said: dict[tuple[int, str], tuple[str, int]] = {}
-        columns = [Grown() for _ in range(5 if "of" in file.columns else 4)]
+        columns = [GrowingArray() for _ in range(5 if "of" in file.columns else 4)]
         for block in file.blocks():
             for column, part in zip(columns, self._read(block), strict=True):
                 column.add(part)
-        self._metric, self._arm, self._pair, self._value, *of = (one.whole() for one in columns)
+        self._metric, self._arm, self._pair, self._value, *of = (one.to_numpy() for one in columns)
         self._of = of[0] if of else None
 
     def metrics(self) -> Iterator[MetricValues]:
-        """Yield the values of each metric, in the order in which the file names them."""
+        """Yield the values of each metric, in the order of the file."""
         import numpy as np
 
         order = self._metric.argsort(kind="stable").astype(np.int32)
@@ -106,7 +105,7 @@ class _Table:
             yield self._measured(family, name, order[start:end])
 
     def _read(self, block: Block) -> "tuple[NDArray[np.generic], ...]":
-        """Return the columns of a block that each row needs, and keep what its metrics say."""
+        """Return the columns of a block as arrays, and store the properties of its metrics."""
         import numpy as np
 
         texts, values = block.texts, block.numbers["value"]
@@ -114,9 +113,9 @@ class _Table:
         families = texts.get("family") or repeat("", rows)
         keys = zip(families, texts["metric"], strict=True)
         metric = np.fromiter(map(self._numbers.__getitem__, keys), np.int32, rows)
-        if len(self._numbers) > MOST_METRICS:
-            row = int((metric == MOST_METRICS).argmax())
-            expected = f"one of the {MOST_METRICS:,} metrics before; a file has no more"
+        if len(self._numbers) > MAX_METRICS:
+            row = int((metric == MAX_METRICS).argmax())
+            expected = f"one of the {MAX_METRICS:,} metrics before; a file has no more"
             self._file.refuse(block.first + row, "metric", texts["metric"][row], expected)
         arms = {text: _ARMS.get(text.strip(), -1) for text in set(texts["arm"])}
         arm = np.fromiter(map(arms.__getitem__, texts["arm"]), np.int8, rows)
@@ -124,16 +123,18 @@ class _Table:
             at = int((arm < 0).argmax())
             expected = " or ".join(f"`{name}`" for name in _ARMS)
             self._file.refuse(block.first + at, "arm", texts["arm"][at], expected)
-        for column in _SAME:
+        for column in _PER_METRIC:
             if column in texts and any(texts[column]):
-                self._learn(block.first, column, metric.tolist(), texts[column])
-        # Two of ten million names share one of 2^64 numbers once in 400,000 files.
+                self._add_properties(block.first, column, metric.tolist(), texts[column])
+        # 64-bit hashes: of ten million names, two collide in one of 400,000 files.
         pair = np.fromiter(map(hash, texts["pair"]), np.int64, rows)
         of = block.numbers.get("of")
         return (metric, arm, pair, values) if of is None else (metric, arm, pair, values, of)
 
-    def _learn(self, first: int, column: str, metric: list[int], texts: Sequence[str]) -> None:
-        """Keep what metrics say in a column; each may say nothing, but not two things."""
+    def _add_properties(
+        self, first: int, column: str, metric: list[int], texts: Sequence[str]
+    ) -> None:
+        """Store the values of a property column; a metric may not have two different values."""
         pairs = list(zip(metric, texts, strict=True))
         new = [
             (number, text, said)
@@ -155,7 +156,7 @@ class _Table:
                 self._file.refuse(row, column, text, expected)
 
     def _measured(self, family: str, name: str, rows: "Rows") -> MetricValues:
-        metric = self._described(family, name, int(rows[0]))
+        metric = self._metric_of(family, name, int(rows[0]))
         self._check_sizes(metric, rows)
         arms = [rows[self._arm[rows] == number] for number in _ARMS.values()]
         warnings: list[str] = []
@@ -177,10 +178,10 @@ class _Table:
         said = tuple(warnings)
         return MetricValues(family, metric, before, after, is_paired, of, said, lost=lost)
 
-    def _described(self, family: str, name: str, first: int) -> Metric:
-        """Return what the rows of a metric say of it."""
+    def _metric_of(self, family: str, name: str, first: int) -> Metric:
+        """Return a metric with the properties of its rows."""
         number = self._numbers[family, name]
-        said = {column: self._said.get((number, column), ("", first)) for column in _SAME}
+        said = {column: self._said.get((number, column), ("", first)) for column in _PER_METRIC}
         scale = Scale(said["scale"][0] or Scale.RATIO)
         margin, tolerance, floor = said["margin"], said["tolerance"], said["floor"]
         try:
@@ -199,24 +200,24 @@ class _Table:
             what = why.removeprefix(name)
             named = (one for one in ("tolerance", "margin") if f": {one}" in what)
             row = said[next(named, "floor")][1]
-            raise ConfigError(f"{self._file.at(row)}: {why}") from error
+            raise ConfigError(f"{self._file.place(row)}: {why}") from error
 
     def _margin(self, column: str, text: str, row: int, scale: Scale) -> float:
         if text.endswith("%"):
             return self._number(column, text.removesuffix("%").rstrip(), row) / 100
-        found = self._number(column, text, row)
-        if scale is Scale.RATIO and looks_like_percent(found):
-            raise ConfigError(f"{self._file.at(row)}: {column}: {percent_question(found)}")
-        return found
+        margin = self._number(column, text, row)
+        if scale is Scale.RATIO and looks_like_percent(margin):
+            raise ConfigError(f"{self._file.place(row)}: {column}: {percent_question(margin)}")
+        return margin
 
     def _number(self, column: str, text: str, row: int) -> float:
-        found = self._file.number(row, column, text)
-        if abs(found) > LARGEST[Scale.DIFFERENCE]:
+        number = self._file.number(row, column, text)
+        if abs(number) > LARGEST[Scale.DIFFERENCE]:
             self._file.refuse(row, column, text, f"at most {LARGEST[Scale.DIFFERENCE]:g}")
-        return found
+        return number
 
     def _check_sizes(self, metric: Metric, rows: "Rows") -> None:
-        """Refuse values whose squares or sums a double cannot hold."""
+        """Refuse values whose squares or sums overflow a double."""
         values, largest = self._value[rows], LARGEST[metric.scale]
         ends = [int(rows[int(values.argmin())]), int(rows[int(values.argmax())])]
         row = max(sorted(ends), key=lambda row: abs(self._value[row]))
@@ -229,7 +230,7 @@ class _Table:
             self._file.refuse(row, "value", shown, expected, "choose a smaller unit")
 
     def _paired(self, arms: "list[Rows]") -> "tuple[list[Rows], dict[Arm, int]]":
-        """Return the rows of both arms in the same order of pairs, and how many pairs lack each."""
+        """Return the rows of both arms by pair, and the number of pairs that each arm lacks."""
         import numpy as np
 
         pairs = [self._pair[arm] for arm in arms]
@@ -253,13 +254,13 @@ class _Table:
     def _events(
         self, metric: Metric, rows: "Rows", arms: "list[Rows]"
     ) -> "tuple[array[float], ...]":
-        """Return of each value how many events there could have been; nothing if no row says it."""
+        """Return the denominators of each value; none if no row has one."""
         import numpy as np
 
         if self._of is None or np.isnan(self._of[rows]).all():
             return ()
         of = self._of[rows]
-        if (wrong := ~((of >= 1) & (of <= MOST_EVENTS))).any():
+        if (wrong := ~((of >= 1) & (of <= MAX_EVENTS))).any():
             row = int(rows[int(wrong.argmax())])
             shown = "" if np.isnan(self._of[row]) else f"{self._of[row]:g}"
             expected = "a number of events from 1, as each value of this metric needs"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.storage.csv_file import MOST_COLUMNS, Column, CsvFile
+from pipeline.storage.csv_file import MAX_COLUMNS, Column, CsvFile
 from pipeline.system.errors import ConfigError
 
 COLUMNS = (
@@ -190,7 +190,7 @@ def test_a_hint_says_which_character_is_odd(tmp_path: Path) -> None:
     assert "1234.5" in refusal(written(tmp_path / "x.csv", 'name,value\na,"1,5"\n')).hint
 
 
-@pytest.mark.parametrize("columns", [MOST_COLUMNS + 1, 60_000, 3_000_000])
+@pytest.mark.parametrize("columns", [MAX_COLUMNS + 1, 60_000, 3_000_000])
 def test_too_many_columns_are_one_sentence(columns: int, tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     names = ",".join(f"c{n}" for n in range(columns))
@@ -201,7 +201,7 @@ def test_too_many_columns_are_one_sentence(columns: int, tmp_path: Path) -> None
 
 
 def test_many_columns_and_lines_without_values_take_little_memory(tmp_path: Path) -> None:
-    head = ",".join(["name", "value", *(f"c{n}" for n in range(MOST_COLUMNS - 2))])
+    head = ",".join(["name", "value", *(f"c{n}" for n in range(MAX_COLUMNS - 2))])
     path = written(tmp_path / "x.csv", f"{head}\n" + "\n" * 300_000 + "a,1\n" * 100_000)
     code = (
         "import re, sys; from pathlib import Path; import numpy;"

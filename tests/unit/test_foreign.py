@@ -103,7 +103,7 @@ def test_what_a_csv_has_is_quoted_short_and_printable(
     path = tmp_path / "table.csv"
     path.write_text(f"{head.replace('VALUE', value)}\n1,baseline,m,{value}\n")
     with pytest.raises(ConfigError) as caught:
-        measurements_csv.measured(path)
+        measurements_csv.read(path)
     said = str(caught.value)
     assert said.isprintable()
     assert len(said) < len(str(path)) + 400
@@ -125,7 +125,7 @@ def test_a_share_of_events_beyond_all_of_them_is_refused(tmp_path: Path, share: 
     rows = [f"{n},{arm},errors,0.1,0.01,difference,1000" for n, arm in enumerate(arms)]
     path.write_text("\n".join([head, *rows, f"2,candidate,errors,{share},0.01,difference,9", ""]))
     with pytest.raises(ConfigError, match=r"csv:5: value: .* is not a share from 0 to 1"):
-        measurements_csv.measured(path)
+        measurements_csv.read(path)
     with pytest.raises(ValueError, match="a share of events must be between 0 and 1"):
         Sample("w", COUNT, (0.5, float(share)), (10.0, 10.0))
 

@@ -17,7 +17,7 @@ from pipeline.commands import judge
 from pipeline.commands.main import main
 from pipeline.judge import policy
 from pipeline.judge.constants import LOOKS
-from pipeline.storage.measurements_csv import measured
+from pipeline.storage.measurements_csv import read
 from pipeline.system.errors import ConfigError
 
 HEAD = "pair,arm,metric,value"
@@ -132,7 +132,7 @@ def test_a_share_of_events_has_an_interval_though_there_are_none(
 def test_settings_of_a_metric_may_stand_in_its_first_row_alone(tmp_path: Path) -> None:
     first, *rest = paired([2.0, 2.0], [1.0, 1.0])
     lines = [f"{first},s,higher,0.5,5%", *(f"{line},,,," for line in rest)]
-    (one,) = measured(written(tmp_path, *lines, head=f"{HEAD},unit,better,floor,margin"))
+    (one,) = read(written(tmp_path, *lines, head=f"{HEAD},unit,better,floor,margin"))
     metric = one.metric
     assert (metric.unit, metric.better, metric.floor, metric.margin) == ("s", "higher", 0.5, 0.05)
 
@@ -264,7 +264,7 @@ def test_a_file_that_cannot_be_used_is_one_sentence(
 def test_another_encoding_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, *paired([1.0, 1.0], [1.0, 1.0], "größe"), encoding="latin-1")
     with pytest.raises(ConfigError, match="not UTF-8"):
-        measured(path)
+        read(path)
 
 
 def test_there_is_no_such_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -285,7 +285,7 @@ def test_hostile_names_are_shown_as_text(
 
 def judged(path: Path, size: int = 1_000_000) -> dict[tuple[str, str], dict[str, Any]]:
     """Return what `--json` says of each metric, by family and name."""
-    findings = policy.judge_table(measured(path, size))
+    findings = policy.judge_table(read(path, size))
     body = json.loads(judge.findings_text(findings, is_json=True))["findings"]
     return {(one["family"], one["metric"]): one for one in body}
 
@@ -304,7 +304,7 @@ def test_every_metric_of_every_family_is_judged_by_its_own_values(
         for pair in range(3)
         for arm in ("baseline", "candidate")
     ]
-    found = measured(written(tmp_path, *lines, head=f"{HEAD},family"))
+    found = read(written(tmp_path, *lines, head=f"{HEAD},family"))
     assert [(one.family, one.metric.name) for one in found] == [
         (f"f{f}", f"m{m}") for f in range(families) for m in range(metrics)
     ]
@@ -378,7 +378,7 @@ def test_neither_order_nor_blocks_nor_unit_change_a_verdict(  # noqa: PLR0917
 )
 def test_a_pass_excludes_the_tolerance(text: str, tolerance: float, tmp_path: Path) -> None:
     lines = [f"{line},{text}" for line in paired([1.0, 1.0], [1.0, 1.0], rest=",5%")]
-    (one,) = measured(written(tmp_path, *lines, head=f"{HEAD},margin,tolerance"))
+    (one,) = read(written(tmp_path, *lines, head=f"{HEAD},margin,tolerance"))
     assert (one.metric.margin, one.metric.tolerated) == pytest.approx((0.05, tolerance))
 
 
@@ -404,17 +404,17 @@ def test_a_tolerance_decides_what_passes(
 def test_a_tolerance_that_cannot_be_is_refused(tolerance: str, said: str, tmp_path: Path) -> None:
     path = written(tmp_path, f"0,baseline,m,1,5%,{tolerance}", head=f"{HEAD},margin,tolerance")
     with pytest.raises(ConfigError) as error:
-        measured(path)
+        read(path)
     assert said in str(error.value)
 
 
 def test_a_margin_is_a_number_up_to_1_or_has_a_percent_sign(tmp_path: Path) -> None:
     for text, margin in (("5%", 0.05), ("150 %", 1.5), ("0.5", 0.5), ("1", 1.0), ("", 0.03)):
         lines = [f"{line},{text}" for line in paired([2.0, 2.0], [1.0, 1.0])]
-        (one,) = measured(written(tmp_path, *lines, head=f"{HEAD},margin"))
+        (one,) = read(written(tmp_path, *lines, head=f"{HEAD},margin"))
         assert one.metric.margin == pytest.approx(margin)
     lines = paired([2.0, 2.0], [1.0, 1.0], rest=",5,difference")
-    (one,) = measured(written(tmp_path, *lines, head=f"{HEAD},margin,scale"))
+    (one,) = read(written(tmp_path, *lines, head=f"{HEAD},margin,scale"))
     assert one.metric.margin == 5.0
 
 
@@ -462,5 +462,5 @@ def test_the_file_says_what_the_numbers_say(pairs: list[tuple[float, float]]) ->
 
     before, after = map(list, zip(*pairs, strict=True))
     with tempfile.TemporaryDirectory() as folder:
-        (one,) = measured(written(Path(folder), *paired(before, after)))
+        (one,) = read(written(Path(folder), *paired(before, after)))
     assert (list(one.before), list(one.after)) == (before, after)

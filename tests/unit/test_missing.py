@@ -44,7 +44,7 @@ def in_a_table(metric: Metric, before: Values, after: Values, path: Path) -> Fin
             if value is not None
         ]
     (path / "table.csv").write_text("\n".join([*lines, ""]))
-    (found,) = policy.judge_table(measurements_csv.measured(path / "table.csv"))
+    (found,) = policy.judge_table(measurements_csv.read(path / "table.csv"))
     return found
 
 
@@ -97,9 +97,7 @@ def test_a_run_goes_on_where_more_pairs_may_settle_what_one_arm_lacks() -> None:
 def test_arms_of_different_sizes_lack_nothing(tmp_path: Path) -> None:
     lines = [",baseline,m,1000"] * 20 + [",candidate,m,1000"] * 3
     (tmp_path / "table.csv").write_text("\n".join(["pair,arm,metric,value", *lines, ""]))
-    (found,) = policy.judge_table(
-        measurements_csv.measured(tmp_path / "table.csv"), between_run_sd=0.0
-    )
+    (found,) = policy.judge_table(measurements_csv.read(tmp_path / "table.csv"), between_run_sd=0.0)
     assert found.verdict is Verdict.UNCHANGED
 
 

@@ -15,7 +15,7 @@ from pipeline.model.history import CommitRef
 from pipeline.model.metric import Better, Scale
 from pipeline.runs.history.source import Meaning, SeriesPoints, Source, newest_points
 from pipeline.runs.history.time_column import TimeColumn
-from pipeline.storage.csv_file import BLOCK, Block, Column, CsvFile, Grown, numbering
+from pipeline.storage.csv_file import BLOCK, Block, Column, CsvFile, GrowingArray, numbering
 from pipeline.system.errors import ConfigError
 
 UNNAMED_SERIES = "value"
@@ -51,12 +51,12 @@ def read(path: Path, default: Meaning, size: int = BLOCK) -> Source:
     """
     file = CsvFile(path, _COLUMNS, size)
     times, series = TimeColumn(file), _Series(file, default)
-    all_values, all_codes = Grown(), Grown()
+    all_values, all_codes = GrowingArray(), GrowingArray()
     for block in file.blocks():
         times.add(block.first, block.texts["time"])
         all_values.add(block.numbers["value"])
         all_codes.add(series.add(block))
-    values, codes = all_values.whole(), all_codes.whole()
+    values, codes = all_values.to_numpy(), all_codes.to_numpy()
     meanings = series.meanings()
     _check_values(file, values, codes, list(meanings.values()))
     order, is_twice = times.order(codes)
@@ -140,7 +140,7 @@ def _check_values(
     if (wrong := (values <= 0) & is_ratio).any():
         row = int(wrong.argmax())
         raise ConfigError(
-            f"{file.at(row)}: value: `{values[row]:g}` is not above 0, and steps are ratios",
+            f"{file.place(row)}: value: `{values[row]:g}` is not above 0, and steps are ratios",
             hint="`--scale difference`, or a column `scale`, asks for steps as amounts",
         )
     for scale, largest in _LARGEST.items():

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.storage.csv_file import CsvFile, Grown, numbering
+from pipeline.storage.csv_file import CsvFile, GrowingArray, numbering
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import truncate
 
@@ -100,7 +100,7 @@ class _Reading:
     how: str
     what: str
     keys: Callable[[Sequence[str]], SortKeys]
-    all: list[Grown] = field(default_factory=lambda: [Grown(), Grown()])
+    all: list[GrowingArray] = field(default_factory=lambda: [GrowingArray(), GrowingArray()])
     fails_at: tuple[int, str] | None = None
 
     def add(
@@ -122,7 +122,7 @@ class _Reading:
 
     def all_keys(self) -> SortKeys:
         """Return the keys of all rows; one that few rows have is 0 for the others."""
-        first, *others = [grown.whole() for grown in self.all if len(grown)]
+        first, *others = [grown.to_numpy() for grown in self.all if len(grown)]
         self.all.clear()
         return (first, *(np.append(key, np.zeros(len(first) - len(key))) for key in others))
 
@@ -244,8 +244,8 @@ class TimeColumn:
             names = ["order", *_UNITS.values()]
             said = [f"`{texts[row]}` in {names[unit[row]]}" for row in rows]
             raise ConfigError(
-                f"{self._file.at(rows[1])}: time: {said[1]} since 1970 by its size, and {said[0]}"
-                f" in line {self._file.line(rows[0])}; or both in one unit",
+                f"{self._file.place(rows[1])}: time: {said[1]} since 1970 by its size, and"
+                f" {said[0]} in line {self._file.line(rows[0])}; or both in one unit",
                 hint="write all times in one unit",
             )
 
@@ -264,7 +264,7 @@ class TimeColumn:
                 f" one order {one.how}, and in another {other.how}"
             )
             hint = "write `v1.10` for a version; give all numbers as many decimals"
-        raise ConfigError(f"{self._file.at(row)}: time: {said}", hint=hint)
+        raise ConfigError(f"{self._file.place(row)}: time: {said}", hint=hint)
 
     def _texts(self, rows: Sequence[int]) -> Mapping[int, str]:
         found = self._file.lookup(rows, "time")
