@@ -329,7 +329,7 @@ def is_suspect(finding: Finding) -> bool:
 
 
 def is_enough(results: ResultSet) -> bool:
-    """Return True if a run needs no more pairs: it has all, or is at a look that may end it."""
+    """Return True if a run has all pairs, or is at a look that may end it."""
     valid = len(results.valid_pairs)
     if valid >= results.pairs_asked:
         return True

@@ -4,7 +4,7 @@ A warning is a reason to trust the answer less.  A fact is not, such as that bot
 binary.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from pipeline.model.report import Finding, RunWarning, Verdict, WarningKind
 from pipeline.model.results import ResultSet, Trial
@@ -158,31 +158,26 @@ def _stored_build(results: ResultSet) -> Iterator[str]:
 
 def _trials(results: ResultSet) -> Iterator[str]:
     """Yield each warning of trials once, with its metrics and trials."""
-    names = {s.key: None for samples in results.samples.values() for s in samples}
+    names = {s.key for samples in results.samples.values() for s in samples}
     counted = [trial for trial in results.trials if not trial.invalid]
-    where: dict[str, dict[str, list[Trial]]] = {}
+    by_sentence: dict[str, dict[str, list[Trial]]] = {}
     for trial in counted:
         for warning in dict.fromkeys(trial.warnings):
             name, sentence = _split_metric(warning, names)
-            where.setdefault(sentence, {}).setdefault(name, []).append(trial)
-    if len(where) > _MAX_TRIAL_WARNINGS:
-        yield f"{len(where) - _MAX_TRIAL_WARNINGS} more warnings of trials are in results.json"
-    for sentence, seen in list(where.items())[:_MAX_TRIAL_WARNINGS]:
-        these = list(
-            dict.fromkeys(
-                _trial_list(
-                    trials,
-                    _trials_with(name.partition("/")[0] or sentence.partition(":")[0], counted),
-                )
-                for name, trials in seen.items()
-            )
-        )
-        which = these[0] if len(these) == 1 else "some trials"
-        of = ", ".join(name for name in seen if name)
-        yield f"{of}: {sentence} ({which})" if of else f"{sentence} ({which})"
+            by_sentence.setdefault(sentence, {}).setdefault(name, []).append(trial)
+    if (more := len(by_sentence) - _MAX_TRIAL_WARNINGS) > 0:
+        yield f"{more} more warnings of trials are in results.json"
+    for sentence, by_metric in list(by_sentence.items())[:_MAX_TRIAL_WARNINGS]:
+        lists = set()
+        for name, trials in by_metric.items():
+            workload = name.partition("/")[0] or sentence.partition(":")[0]
+            lists.add(_trial_list(trials, [t for t in counted if workload not in t.left_out]))
+        which = lists.pop() if len(lists) == 1 else "some trials"
+        metrics = ", ".join(filter(None, by_metric))
+        yield f"{metrics}: {sentence} ({which})" if metrics else f"{sentence} ({which})"
 
 
-def _split_metric(warning: str, names: Iterable[str]) -> tuple[str, str]:
+def _split_metric(warning: str, names: Collection[str]) -> tuple[str, str]:
     """Return (metric key, rest) of a warning that begins with a metric; else ("", warning)."""
     workload, _, rest = warning.partition(": ")
     metric, _, sentence = rest.partition(": ")
@@ -190,18 +185,13 @@ def _split_metric(warning: str, names: Iterable[str]) -> tuple[str, str]:
     return (name, sentence) if sentence and name in names else ("", warning)
 
 
-def _trials_with(workload: str, counted: Sequence[Trial]) -> list[Trial]:
-    """Return the trials that ran a workload."""
-    return [trial for trial in counted if workload not in trial.left_out]
-
-
-def _trial_list(seen: Sequence[Trial], counted: Sequence[Trial]) -> str:
-    if len(seen) == len(counted):
+def _trial_list(trials: Sequence[Trial], all_trials: Sequence[Trial]) -> str:
+    if len(trials) == len(all_trials):
         return "every trial"
     return "; ".join(
         f"{arm} of pair {', '.join(pairs)}"
         for arm in Arm
-        if (pairs := [str(trial.pair) for trial in seen if trial.arm is arm])
+        if (pairs := [str(trial.pair) for trial in trials if trial.arm is arm])
     )
 
 

@@ -68,18 +68,18 @@ def exact_pairs(results: ResultSet) -> dict[str, ExactPairs]:
     Pairs with a value that is missing, was cut off by a deadline, or has no ratio are left out.
     """
     baseline, candidate = ({s.key: s for s in results.samples.get(arm, ())} for arm in Arm)
-    found = {}
+    by_key = {}
     for key in (key for key in baseline if key in candidate):
         metric = baseline[key].metric
         pairs = [
             (before, after)
             for pair in results.valid_pairs
-            for before, after in ((baseline[key].exact(pair), candidate[key].exact(pair)),)
-            if before is not None and after is not None
-            if metric.scale is Scale.DIFFERENCE or min(before, after) > metric.floor
+            if (before := baseline[key].exact(pair)) is not None
+            and (after := candidate[key].exact(pair)) is not None
+            and (metric.scale is Scale.DIFFERENCE or min(before, after) > metric.floor)
         ]
-        found[key] = ExactPairs(metric, tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
-    return found
+        by_key[key] = ExactPairs(metric, tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
+    return by_key
 
 
 def pair_spreads(results: ResultSet) -> dict[str, PairSpread]:
@@ -89,7 +89,7 @@ def pair_spreads(results: ResultSet) -> dict[str, PairSpread]:
     that was cut off or has no ratio, because the other pairs vary too little.
     """
     samples = {arm: {s.key: s for s in results.samples.get(arm, ())} for arm in Arm}
-    found = {}
+    spreads = {}
     for key, pairs in exact_pairs(results).items():
         both = [samples[arm][key] for arm in Arm]
         complete = [
@@ -97,14 +97,14 @@ def pair_spreads(results: ResultSet) -> dict[str, PairSpread]:
         ]
         if any(s.denominators or any(map(s.cutoff, results.valid_pairs)) for s in both):
             continue
-        if len(pairs.before) < max(2, len(complete)):
+        number = len(pairs.before)
+        if number < max(2, len(complete)):
             continue
         estimate = evidence.of_pairs(pairs.metric, pairs.before, pairs.after)
-        number = len(pairs.before)
         variance = number * estimate.standard_error * estimate.standard_error
         if variance < MAX_VARIANCE:
-            found[key] = PairSpread(variance, number - 1)
-    return found
+            spreads[key] = PairSpread(variance, number - 1)
+    return spreads
 
 
 def run_id(results: ResultSet) -> str:
@@ -227,9 +227,8 @@ def prior_from(
         name: Name of the file that the user named.
     """
     runs = usable_runs(history, request)
-    there = request.machine
-    of_class = None if there is None else machine_class(there)
-    same = [run for run in runs if run.machine == there]
+    of_class = None if request.machine is None else machine_class(request.machine)
+    same = [run for run in runs if run.machine == request.machine]
     alike = [run for run in runs if machine_class(run.machine) == of_class]
     of_name = f" of {truncate(name, _MAX_SHOWN)}" if name else ""
     degrees_of_freedom = PRIOR_DEGREES_OF_FREEDOM
@@ -260,13 +259,13 @@ def _pool(runs: Sequence[RunSpreads], keys: Collection[str]) -> dict[str, Spread
 
     A run that varies little by chance ends at an early look, so an unweighted mean is too small.
     """
-    found = {}
+    spreads = {}
     for key in keys:
         known = [run.metrics[key] for run in runs if key in run.metrics]
         if len(known) >= MIN_PRIOR_RUNS:
             total = math.fsum(one.variance * one.degrees_of_freedom for one in known)
-            found[key] = Spread(total / sum(one.degrees_of_freedom for one in known), len(known))
-    return found
+            spreads[key] = Spread(total / sum(one.degrees_of_freedom for one in known), len(known))
+    return spreads
 
 
 def _newest(runs: Sequence[RunSpreads]) -> tuple[RunSpreads, ...]:

@@ -19,13 +19,11 @@ from pipeline.model.subject import Arm
 
 def stored_reference(stored: Baseline, machine: Machine) -> BaselineRef:
     """Return the reference to a stored baseline that a report shows."""
-    facts = sorted({*stored.machine.fingerprint, *machine.fingerprint})
+    theirs, ours = stored.machine.fingerprint, machine.fingerprint
     differences = tuple(
-        f"{fact}: {there} there, {here} here"
-        for fact in facts
-        for there in (stored.machine.fingerprint.get(fact, "unknown"),)
-        for here in (machine.fingerprint.get(fact, "unknown"),)
-        if there != here
+        f"{fact}: {theirs.get(fact, 'unknown')} there, {ours.get(fact, 'unknown')} here"
+        for fact in sorted({*theirs, *ours})
+        if theirs.get(fact, "unknown") != ours.get(fact, "unknown")
     )
     values = {
         sample.key: mean
@@ -45,11 +43,11 @@ def stored_reference(stored: Baseline, machine: Machine) -> BaselineRef:
 
 def stored_pair(before: Baseline, after: Baseline, between_run_sd: float) -> list[Row]:
     """Return the rows of the metrics that two stored baselines share; none of them gates."""
-    there = {sample.key: sample for sample in before.samples}
+    earlier = {sample.key: sample for sample in before.samples}
     return [
-        _row(there[sample.key], sample, between_run_sd, gates=False)
+        _row(earlier[sample.key], sample, between_run_sd, gates=False)
         for sample in after.samples
-        if sample.key in there
+        if sample.key in earlier
     ]
 
 
