@@ -1,4 +1,4 @@
-"""Values in steps larger than the margin: no certainty without spread, and what to do is said."""
+"""Values in steps larger than the margin: without spread nothing is certain, and a hint says so."""
 
 import itertools
 from array import array
