@@ -285,13 +285,17 @@ def _measure_workload(
             launch.failures[arm].append(Failure(f"{workload.name}: {reason}"))
         launch.failed_workloads.add(workload.name)
         return True
-    restarts = {arm: components for arm in launch.arms if (components := probed[arm].restarted())}
+    restarts = {
+        arm: components for arm in launch.arms if (components := probed[arm].restarted_components())
+    }
     for arm, components in restarts.items():
+        if not components:
+            continue
         what = f"the {' and the '.join(components)} of the {arm} restarted under {workload.name}"
         launch.failures[arm].append(Failure(what))
     for arm in launch.arms:
         _record_arm(workload, launch, arm, load, probed[arm])
-    return not restarts
+    return not any(restarts.values())
 
 
 def _record_arm(
@@ -395,7 +399,7 @@ class ProbeResults:
         except (LoadError, NetworkError, StorageError) as error:
             self.failures.append(str(error))
 
-    def restarted(self) -> list[str]:
+    def restarted_components(self) -> list[str]:
         """Return the components that restarted under load, such as `server`."""
         names = [
             reading.name.removesuffix(RESTARTS)

@@ -42,7 +42,8 @@ def require(plan: Plan, specs: Sequence[Spec], out: Path, headroom: Headroom | N
         headroom: Resources of the machine; None to read them.
 
     Raises:
-        ConfigError: It does not fit: which resource is short, by how much, and what would fit.
+        ConfigError: The plan does not fit; the message says which resource is short, by how much,
+            and what would fit.
     """
     headroom = headroom or toolchain.headroom(out)
     shortfalls = sizing.shortfalls(resource_estimate(plan, specs), headroom)

@@ -176,7 +176,7 @@ def _read_history(path: Path, conditions: Conditions) -> SpreadHistory:
     """Return the history of this machine; empty if there is none.
 
     Raises:
-        BaselineError: It cannot be read.
+        BaselineError: The file cannot be read.
     """
     if not path.exists():
         return SpreadHistory(conditions)

@@ -136,7 +136,7 @@ def test_a_search_can_be_reopened_with_a_larger_budget() -> None:
     ended = FakeBench(files, seconds=100).search(capacity())[-1]
     assert ended.ended is SearchEnd.BUDGET
 
-    last = FakeBench(files, seconds=100).search(search.reopen(ended, 1e6))[-1]
+    last = FakeBench(files, seconds=100).search(search.continue_search(ended, 1e6))[-1]
 
     assert last.ended is SearchEnd.FOUND
     assert last.steps[: len(ended.steps)] == ended.steps

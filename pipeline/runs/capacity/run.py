@@ -43,7 +43,7 @@ def question_of(request: CapacityRequest) -> CapacityQuestion:
     """Return the question of a request.
 
     Raises:
-        ConfigError: It cannot be answered.
+        ConfigError: The question cannot be answered.
     """
     things, limits = request.things, request.limits
     seed = random.SystemRandom().randrange(2**31) if request.seed is None else request.seed
@@ -143,7 +143,7 @@ def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False
     for name in (field.name for field in fields(CapacityQuestion)):
         before, now = (f"{getattr(one, name)}" for one in (stored.question, question))
         folder.require_same(f"`{name}` in request.json", before, now)
-    capacity = search.reopen(stored, budget_s)
+    capacity = search.continue_search(stored, budget_s)
     subject = capacity.subject
     artifact = toolchain.artifact(spec_of(subject.spec), subject.facts.get("build", ""))
     programs = toolchain.programs_of(("etcd", "k6"))

@@ -99,7 +99,7 @@ def add_step(capacity: Capacity, step: CapacityStep) -> Capacity:
     return replace(capacity, steps=steps, answer=find_edge(steps))
 
 
-def reopen(capacity: Capacity, budget_s: float | None) -> Capacity:
+def continue_search(capacity: Capacity, budget_s: float | None) -> Capacity:
     """Return a search that can continue, with another budget if given."""
     question = capacity.question
     if budget_s is not None:

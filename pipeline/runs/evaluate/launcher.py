@@ -235,7 +235,7 @@ def scaled_load(driver: DriverSettings, what: str, size: float) -> DriverSetting
             change = {"objects": round(size / 2 / max(1, driver.projects)), "rate": FILL_RATE}
             return driver.model_copy(update={**change, "duration_s": size / FILL_RATE + 5})
         case _:
-            raise AssertionError(f"nobody has said how a load of {driver.kind} becomes larger")
+            raise AssertionError(f"the load of {driver.kind} cannot be scaled")
 
 
 def _value(readings: Sequence[Reading], name: str) -> float:

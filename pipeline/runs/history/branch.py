@@ -86,7 +86,7 @@ def append(branch: Branch, new: NightlyRecord, sleep: Callable[[float], None] = 
         sleep: Function that waits between two attempts, in seconds.
 
     Raises:
-        BaselineError: As `checked_out`; nothing is pushed.
+        BaselineError: Same as `checked_out`; nothing is pushed.
         NetworkError: The repository does not answer.
         PublishError: The repository refuses the commit.
     """
@@ -274,7 +274,7 @@ def _git(folder: Path, *arguments: str) -> str:
     """Run git, and return what it prints, warnings included.
 
     Raises:
-        CommandError: It fails.
+        CommandError: The command fails.
     """
     with tempfile.NamedTemporaryFile(prefix="git-", suffix=".log") as output:
         processes.run(

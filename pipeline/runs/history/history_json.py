@@ -4,20 +4,17 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pipeline.model.history import ChangePoint, JudgedSeries
 from pipeline.model.metric import Better, Scale
+from pipeline.storage.settings import Settings
 
 # 1: the first version.
 HISTORY: Final = "milo-perf.history/1"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ChangeEntry(_Strict):
+class ChangeEntry(Settings):
     """A change point.
 
     Attributes:
@@ -50,7 +47,7 @@ class ChangeEntry(_Strict):
     acknowledged: str | None
 
 
-class DriftEntry(_Strict):
+class DriftEntry(Settings):
     """A slow, steady change, which does not alarm.
 
     Attributes:
@@ -70,7 +67,7 @@ class DriftEntry(_Strict):
     worse: bool
 
 
-class WeeklyEntry(_Strict):
+class WeeklyEntry(Settings):
     """A pattern of seven days, or points, that was removed before the analysis.
 
     Attributes:
@@ -83,7 +80,7 @@ class WeeklyEntry(_Strict):
     dated: bool
 
 
-class TooShort(_Strict):
+class TooShort(Settings):
     """A series with too few points to see any change.
 
     Attributes:
@@ -95,7 +92,7 @@ class TooShort(_Strict):
     needed: int
 
 
-class SeriesEntry(_Strict):
+class SeriesEntry(Settings):
     """One series.
 
     Attributes:
@@ -121,7 +118,7 @@ class SeriesEntry(_Strict):
     notes: tuple[str, ...]
 
 
-class HistoryAnswer(_Strict):
+class HistoryAnswer(Settings):
     """The output of `history --json`."""
 
     schema_name: Literal["milo-perf.history/1"] = Field(default=HISTORY, alias="schema")

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any, Final, Literal, Self
 
 import numpy as np
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from pipeline.judge import scale
 from pipeline.judge.spreads import conditions_of, pair_spreads, run_id
@@ -26,6 +26,7 @@ from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHis
 from pipeline.model.subject import Arm
 from pipeline.runs.history.source import Meaning, SeriesPoints, Source, newest_points
 from pipeline.storage import codec, strict_json
+from pipeline.storage.settings import Settings
 from pipeline.system.errors import BaselineError, LoadError
 from pipeline.system.log import log
 
@@ -47,11 +48,7 @@ CLOCK_SKEW: Final = timedelta(minutes=5)
 _EPOCH_DAY = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class NightlyValue(_Strict):
+class NightlyValue(Settings):
     """One metric of one record.
 
     Attributes:
@@ -91,7 +88,7 @@ class NightlyValue(_Strict):
         return PairSpread(self.variance, self.freedom)
 
 
-class NightlyRecord(_Strict):
+class NightlyRecord(Settings):
     """One line of the file.
 
     Attributes:
@@ -252,7 +249,7 @@ def load(path: Path) -> list[NightlyRecord]:
     """Return the records of a file, in the order of its lines.
 
     Raises:
-        BaselineError: It cannot be read, or a complete line is not a record.
+        BaselineError: The file cannot be read, or a complete line is not a record.
     """
     try:
         with path.open("rb") as file:
@@ -270,7 +267,7 @@ def parse(data: bytes, path: Path) -> list[NightlyRecord]:
         path: Path of the file, for messages.
 
     Raises:
-        BaselineError: As `load`.
+        BaselineError: Same as `load`.
     """
     if len(data) > MAX_BYTES:
         raise BaselineError(
@@ -313,7 +310,7 @@ def require_not_future(record: NightlyRecord) -> None:
     """Return if the run of a record has begun, allowing for clock skew.
 
     Raises:
-        BaselineError: It begins in the future; the record would stay the newest until then.
+        BaselineError: The run begins in the future; its record would stay the newest until then.
     """
     if record.is_in_future:
         raise BaselineError(
@@ -328,7 +325,7 @@ def require_fresh(path: Path, hours: float) -> None:
     Records from the future are ignored.
 
     Raises:
-        BaselineError: It is older, or see `load`.
+        BaselineError: The record is older, or the file cannot be read.
     """
     newest = max((one.time for one in load(path) if not one.is_in_future), default=None)
     age = (datetime.now(UTC) - newest).total_seconds() / 3600 if newest else None
@@ -344,7 +341,7 @@ def read(path: Path) -> Source:
     """Return the series of a file: one for each metric, relative to the newest reference build.
 
     Raises:
-        BaselineError: See `load`; or the file has no record.
+        BaselineError: The file cannot be read, or has no record.
     """
     lines = load(path)
     distinct = sorted(without_duplicates(lines), key=lambda record: record.time)

@@ -1,8 +1,7 @@
-"""Put the points of a history in the order of their times, or refuse times of two meanings.
+"""Sort the points of a history by time, or refuse times that are ambiguous.
 
-A column of times is read in one way throughout: as numbers, as dates or as versions.  Nothing but
-their order matters, so a column that can be read in two ways is refused only where the two put its
-points in a different order.
+A column of times has one format throughout: numbers, dates or versions.  Only the order matters, so
+a column that fits two formats is refused only if they sort its points differently.
 """
 
 import math
@@ -23,29 +22,29 @@ from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import truncate
 
 SortKeys: TypeAlias = tuple[NDArray[Any], ...]
-"""What decides the order of points, each of shape (points,); the first key decides first."""
+"""Sort keys of points, each of shape (points,); the first key is the primary one."""
 
 HINT = (
     "times are ISO 8601 (2025-03-01T02:00:00Z), seconds, milliseconds, microseconds or nanoseconds"
     " since 1970, whole numbers in order, or versions (v0.32.1)"
 )
 MAX_VERSIONS = 200_000
-"""More different versions than any product has."""
+"""Most different versions; no product has as many."""
 
 _DAY_S = 86_400
-_SHOWN = 40  # characters of a time that are worth quoting, and of the longest number
-_LONGEST = 200  # characters of a version
+_MAX_QUOTED = 40  # characters of a time in a message, and of the longest number
+_MAX_VERSION = 200  # characters
 _UNITS = {10**8: "seconds", 10**11: "milliseconds", 10**14: "microseconds", 10**17: "nanoseconds"}
-_YEARS = ("1678", "2262")  # between which nanoseconds since 1970 fit into 64 bits
+_YEARS = ("1678", "2262")  # range in which nanoseconds since 1970 fit into 64 bits
 _DIGITS = str.maketrans("123456789", "000000000")
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
     *("october", "november", "december"),
 )
 
-# All of these are of the shape of a text, in which every digit is 0.
+# All of these match the shape of a text, in which every digit is replaced by 0.
 _NUMBER = re.compile(r"[+-]?(?:0+(?:\.0*)?|\.0+)(?:[eE][+-]?00?)?")
-_ZONE = r"(?P<zone>Z|z|UTC|GMT|[+-]00(?::?00)?(?: [A-Z]{3,5})?)"  # the last as Go prints it
+_ZONE = r"(?P<zone>Z|z|UTC|GMT|[+-]00(?::?00)?(?: [A-Z]{3,5})?)"  # the last one is how Go prints it
 _CLOCK = (
     r"(?P<hour>00?):(?P<minute>00)(?::(?P<second>00)(?:[.,](?P<part>0+))?)?"
     rf"(?: ?(?P<half>[AaPp][Mm]))?(?: ?{_ZONE})?"
@@ -78,23 +77,23 @@ _VERSION = re.compile(
     r"(?:[-+~][0-9A-Za-z.+~-]+|\.?(?:alpha|beta|dev|post|pre|rc|a|b|c)[0-9A-Za-z.+~-]*)?"
 )
 _RELEASE = re.compile(r"v?([0-9]+(?:\.[0-9]+)*)(.*)")
-_DESCRIBED = re.compile(r"(.*)-([0-9]+)-g[0-9a-f]{4,40}")  # `git describe`: so many commits later
+_DESCRIBED = re.compile(r"(.*)-([0-9]+)-g[0-9a-f]{4,40}")  # of `git describe`
 
 
 class _UnreadableError(ValueError):
-    """A text has no meaning in some reading."""
+    """A text does not fit a format."""
 
 
 @dataclass
-class _Reading:
-    """One way to read a column of times.
+class _TimeFormat:
+    """One format of a column of times.
 
     Attributes:
-        how: How a person calls it.
-        what: What one such time is.
-        keys: Returns the keys of texts, or raises ValueError or OverflowError.
-        all: Each key of the rows so far.
-        fails_at: The first row whose text has no such meaning, and the text; None while all have.
+        how: Name of the format, such as `as dates`.
+        what: Name of one such time.
+        keys: Function that returns the keys of texts, or raises ValueError or OverflowError.
+        all: Keys of the rows until now.
+        fails_at: First row whose text does not fit, and the text; None while all fit.
     """
 
     how: str
@@ -106,7 +105,7 @@ class _Reading:
     def add(
         self, first: int, texts: Sequence[str], different: Sequence[str], at: NDArray[np.int32]
     ) -> None:
-        """Read one more block, of which each row has one of the different texts."""
+        """Add a block, each row of which has one of the different texts."""
         try:
             keys = self.keys(different)
         except (ValueError, OverflowError):
@@ -121,7 +120,7 @@ class _Reading:
             grown.add(key[at])
 
     def all_keys(self) -> SortKeys:
-        """Return the keys of all rows; one that few rows have is 0 for the others."""
+        """Return the keys of all rows; a key that only some rows have is 0 for the others."""
         first, *others = [grown.to_numpy() for grown in self.all if len(grown)]
         self.all.clear()
         return (first, *(np.append(key, np.zeros(len(first) - len(key))) for key in others))
@@ -135,26 +134,28 @@ class _Reading:
 
 
 class TimeColumn:
-    """The column of times of a file, of which blocks are added one after the other.
+    """The column of times of a file, to which blocks are added one by one.
 
     Attributes:
-        days: Days since 1970-01-01 of each row, in UTC, shape (rows,), once they were put in order;
-            None where the times have no days, such as versions.
+        days: Days since 1970-01-01 in UTC of each row, shape (rows,), once sorted; None if the
+            times have no days, such as versions.
     """
 
     def __init__(self, file: CsvFile) -> None:
-        """Begin without any time."""
+        """Start without any row."""
         self.days: NDArray[np.int64] | None = None
         self._file = file
         self._version_numbers = numbering()
         self._version_keys: list[tuple[Any, ...]] = []
-        self._numbers = _Reading("as numbers", "a number", _number_keys)
-        self._dates = _Reading("as dates", "a date", _date_keys)
-        self._day_first = _Reading("with the day first", "a date, the day first", _day_first_keys)
-        self._month_first = _Reading(
+        self._numbers = _TimeFormat("as numbers", "a number", _number_keys)
+        self._dates = _TimeFormat("as dates", "a date", _date_keys)
+        self._day_first = _TimeFormat(
+            "with the day first", "a date, the day first", _day_first_keys
+        )
+        self._month_first = _TimeFormat(
             "with the month first", "a date, the month first", _month_first_keys
         )
-        self._versions = _Reading("as versions", "a version", self._numbers_of_versions)
+        self._versions = _TimeFormat("as versions", "a version", self._numbers_of_versions)
         self._readings = (
             *(self._numbers, self._dates, self._day_first, self._month_first),
             self._versions,
@@ -164,11 +165,11 @@ class TimeColumn:
         """Add the times of a block.
 
         Args:
-            first: Number of its first row.
-            texts: Times as they are written, shape (rows,).
+            first: Number of the first row.
+            texts: Times as written, shape (rows,).
 
         Raises:
-            ConfigError: There is no way to read these as well as the times before.
+            ConfigError: No format fits these and the times before.
         """
         numbers = numbering()
         at = np.fromiter(map(numbers.__getitem__, texts), np.int32, len(texts))
@@ -180,17 +181,17 @@ class TimeColumn:
             self._refuse()
 
     def order(self, series: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the rows series by series in the order of time, and where two have the same time.
+        """Sort the rows by series and time, and mark repeated times.
 
         Args:
             series: Number of the series of each row, shape (rows,).
 
         Returns:
-            The order, shape (rows,), and of each of its rows but the first whether the row before
-            it is of the same series and the same time, shape (rows - 1,).
+            Order of the rows, shape (rows,); and for each but the first whether it has the same
+            series and time as the one before, shape (rows - 1,).
 
         Raises:
-            ConfigError: The times can be read in two ways that put them in a different order.
+            ConfigError: Two formats fit, and sort the rows differently.
         """
         first, *others = [reading for reading in self._readings if reading.fails_at is None]
         if first not in (self._numbers, self._versions):
@@ -210,7 +211,7 @@ class TimeColumn:
             self.days = keys[0] // (_DAY_S * 10**9)
         return order, is_same_series & (steps == 0)
 
-    def _keys(self, reading: _Reading) -> SortKeys:
+    def _keys(self, reading: _TimeFormat) -> SortKeys:
         keys = reading.all_keys()
         if reading is not self._versions:
             return keys
@@ -232,7 +233,7 @@ class TimeColumn:
     def _check_unit(
         self, numbers: NDArray[np.int64], order: NDArray[np.int64], is_same: NDArray[np.bool_]
     ) -> None:
-        """Refuse times since 1970 in several units, if the order depends on them."""
+        """Refuse times since 1970 in several units if the order depends on the units."""
         unit = np.searchsorted(list(_UNITS), numbers, "right")
         if len(np.unique(unit[unit > 0])) < 2:
             return
@@ -242,33 +243,33 @@ class TimeColumn:
             rows = _pair(order, wrong)
             texts = self._texts(rows)
             names = ["order", *_UNITS.values()]
-            said = [f"`{texts[row]}` in {names[unit[row]]}" for row in rows]
+            quoted = [f"`{texts[row]}` in {names[unit[row]]}" for row in rows]
             raise ConfigError(
-                f"{self._file.place(rows[1])}: time: {said[1]} since 1970 by its size, and"
-                f" {said[0]} in line {self._file.line(rows[0])}; or both in one unit",
+                f"{self._file.place(rows[1])}: time: {quoted[1]} since 1970 by its size, and"
+                f" {quoted[0]} in line {self._file.line(rows[0])}",
                 hint="write all times in one unit",
             )
 
-    def _refuse_both(self, one: _Reading, other: _Reading, rows: tuple[int, int]) -> None:
+    def _refuse_both(self, one: _TimeFormat, other: _TimeFormat, rows: tuple[int, int]) -> None:
         texts = self._texts(rows)
         if one is self._day_first:
             days = [_day(reading, texts[rows[0]]) for reading in (one, other)]
             row = rows[0] if days[0] != days[1] else rows[1]
             days = [_day(reading, texts[row]) for reading in (one, other)]
-            said = f"`{texts[row]}` is {days[0]} {one.how}, and {days[1]} {other.how}"
+            reason = f"`{texts[row]}` is {days[0]} {one.how}, and {days[1]} {other.how}"
             hint = "write dates as in 2025-03-01"
         else:
             row = rows[1]
-            said = (
+            reason = (
                 f"`{texts[row]}` and `{texts[rows[0]]}` of line {self._file.line(rows[0])} are in"
                 f" one order {one.how}, and in another {other.how}"
             )
             hint = "write `v1.10` for a version; give all numbers as many decimals"
-        raise ConfigError(f"{self._file.place(row)}: time: {said}", hint=hint)
+        raise ConfigError(f"{self._file.place(row)}: time: {reason}", hint=hint)
 
     def _texts(self, rows: Sequence[int]) -> Mapping[int, str]:
         found = self._file.lookup(rows, "time")
-        return {row: truncate(text, _SHOWN) for row, text in found.items()}
+        return {row: truncate(text, _MAX_QUOTED) for row, text in found.items()}
 
     def _refuse(self) -> None:
         best = max(self._readings, key=lambda reading: reading.fails_at or (0, ""))
@@ -279,7 +280,7 @@ class TimeColumn:
 
 
 def _days_of_numbers(numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Return the days of times since 1970, whose unit is told by their size; None of an order."""
+    """Return the days of times since 1970, whose size gives their unit; None for other numbers."""
     unit = np.searchsorted(list(_UNITS), numbers, "right")
     if not (unit > 0).all():
         return None
@@ -289,23 +290,23 @@ def _days_of_numbers(numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
 
 
 def _steps(keys: SortKeys, order: NDArray[np.int64]) -> NDArray[np.int8]:
-    """Return of each row but the first: 1 when later than the one before, -1 earlier, 0 neither."""
-    found = np.zeros(len(order) - 1, dtype=np.int8)
+    """Return 1 for each row later than the one before, -1 for earlier, 0 for equal."""
+    signs = np.zeros(len(order) - 1, dtype=np.int8)
     for key in keys:
         ordered = key[order]
         step = (ordered[1:] > ordered[:-1]).astype(np.int8) - (ordered[1:] < ordered[:-1])
-        found = np.where(found == 0, step, found)
-    return found
+        signs = np.where(signs == 0, step, signs)
+    return signs
 
 
 def _pair(order: NDArray[np.int64], where: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return the first two neighbours of an order for which something holds, by their rows."""
+    """Return the rows of the first two neighbours for which the condition holds."""
     at = int(where.argmax())
     first, second = sorted((int(order[at]), int(order[at + 1])))
     return first, second
 
 
-def _day(reading: _Reading, text: str) -> str:
+def _day(reading: _TimeFormat, text: str) -> str:
     (since,) = reading.keys([text])
     return str(since.astype("datetime64[ns]").astype("datetime64[D]")[0])
 
@@ -316,16 +317,16 @@ def _shape(text: str) -> str:
 
 @lru_cache(maxsize=10_000)
 def _is_number(shape: str) -> bool:
-    return len(shape) <= _SHOWN and _NUMBER.fullmatch(shape) is not None
+    return len(shape) <= _MAX_QUOTED and _NUMBER.fullmatch(shape) is not None
 
 
 @lru_cache(maxsize=10_000)
 def _is_version(shape: str) -> bool:
-    return len(shape) <= _LONGEST and _VERSION.fullmatch(shape) is not None
+    return len(shape) <= _MAX_VERSION and _VERSION.fullmatch(shape) is not None
 
 
 def _number_keys(texts: Sequence[str]) -> SortKeys:
-    """Return whole numbers, and fractions where there are any: a double would lose digits."""
+    """Return whole numbers, and fractions if there are any; a double would lose digits."""
     if not all(map(_is_number, set(map(_shape, texts)))):
         raise _UnreadableError
     try:
@@ -338,7 +339,7 @@ def _number_keys(texts: Sequence[str]) -> SortKeys:
 
 
 def _version_key(text: str) -> tuple[Any, ...]:
-    """Return what puts versions in order: 1.9, 1.10-rc.1, 1.10, 1.10-3-gabcd (of git), 1.11.
+    """Return the sort key of a version: 1.9, 1.10-rc.1, 1.10, 1.10-3-gabcd (of git), 1.11.
 
     Source:
         Semantic Versioning 2.0.0, section 11, but numbers inside words count as numbers: rc9, rc10.
@@ -373,7 +374,7 @@ def _month_first_keys(texts: Sequence[str]) -> SortKeys:
 
 @lru_cache(maxsize=10_000)
 def _spans(shape: str, patterns: tuple[re.Pattern[str], ...]) -> Mapping[str, slice] | None:
-    """Return where the parts of a date are in all texts of a shape; None if it is of no date."""
+    """Return the position of each part of a date in texts of a shape; None if it is no date."""
     for pattern in patterns:
         if found := pattern.fullmatch(shape):
             return {
@@ -383,7 +384,7 @@ def _spans(shape: str, patterns: tuple[re.Pattern[str], ...]) -> Mapping[str, sl
 
 
 def _nanoseconds(texts: Sequence[str], patterns: tuple[re.Pattern[str], ...]) -> SortKeys:
-    """Return nanoseconds since 1970 in UTC, which is also taken for that of a time without zone."""
+    """Return nanoseconds since 1970; a time without zone counts as UTC."""
     by_shape: dict[str, list[int]] = defaultdict(list)
     for number, text in enumerate(texts):
         by_shape[_shape(text)].append(number)
@@ -407,12 +408,12 @@ def _nanoseconds(texts: Sequence[str], patterns: tuple[re.Pattern[str], ...]) ->
 
 
 def _is_iso(shape: str, spans: Mapping[str, slice]) -> bool:
-    """Whether numpy can read dates of a shape as they are, up to `_end`."""
+    """Return whether numpy can read dates of a shape as they are, up to `_end`."""
     return "half" not in spans and _ISO.fullmatch(shape[: _end(spans)]) is not None
 
 
 def _end(spans: Mapping[str, slice]) -> int:
-    """Return where a date ends of which only the zone, or less than a nanosecond, follows."""
+    """Return the end of a date, before its zone and digits below a nanosecond."""
     if part := spans.get("part"):
         return int(min(part.stop, part.start + 9))
     names = ("second", "minute", "day", "month")
@@ -420,7 +421,7 @@ def _end(spans: Mapping[str, slice]) -> int:
 
 
 def _plain_date(text: str, spans: Mapping[str, slice]) -> str:
-    """Return a date as ISO 8601 has it, without its zone."""
+    """Return a date in ISO 8601, without its zone."""
     part = {name: text[span] for name, span in spans.items()}
     if "week" in part:
         day = date.fromisocalendar(
@@ -451,7 +452,7 @@ def _month(name: str) -> str:
 
 
 def _offsets(texts: Sequence[str], spans: Mapping[str, slice]) -> NDArray[np.int64] | int:
-    """Return how many nanoseconds the clocks of times are ahead of UTC."""
+    """Return the offsets from UTC in nanoseconds."""
     span = spans.get("zone") or spans.get("offset")
     if span is None:
         return 0
