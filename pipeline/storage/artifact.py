@@ -142,13 +142,13 @@ def _read_folder(folder: Path, name: str, limits: Limits) -> bytes | None:
                 files += 1
                 if files > limits.files:
                     raise ValueError(f"it has more than {limits.files} files")
-                found = entry.stat(follow_symlinks=False)
+                status = entry.stat(follow_symlinks=False)
                 shown = truncate(os.path.relpath(entry.path, folder), _SHOWN)
-                if stat.S_ISDIR(found.st_mode):
+                if stat.S_ISDIR(status.st_mode):
                     waiting.append((Path(entry.path), depth + 1))
                     continue
-                _check_regular(found.st_mode, shown)
-                size += found.st_size
+                _check_regular(status.st_mode, shown)
+                size += status.st_size
                 _check_size(size, limits)
     return _read_check_regular(folder / name)
 
@@ -180,10 +180,10 @@ def _read_zip(path: Path, name: str, limits: Limits) -> bytes | None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             _check_entries(entries, limits)
-            found = next((entry for entry in entries if entry.filename == name), None)
-            if found is None:
+            wanted = next((entry for entry in entries if entry.filename == name), None)
+            if wanted is None:
                 return None
-            with archive.open(found) as file:
+            with archive.open(wanted) as file:
                 return file.read(strict_json.FOREIGN.size + 1)
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError) as error:
         message = truncate(f"{error}", _SHOWN)

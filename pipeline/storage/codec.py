@@ -74,7 +74,7 @@ class Document(Generic[_T]):
         """Write a file, all or nothing, with sorted keys.
 
         Raises:
-            StorageError: It cannot be written.
+            StorageError: The file cannot be written.
         """
         write_text(path, self.dumps(value))
 
@@ -86,7 +86,7 @@ class Document(Generic[_T]):
         """Read a file.
 
         Raises:
-            BaselineError: It is missing, or not what `write` wrote.
+            BaselineError: The file is missing, or `write` did not write it.
         """
         try:
             with path.open("rb") as file:
@@ -101,7 +101,7 @@ class Document(Generic[_T]):
             raise BaselineError(f"{path}: {error}", hint=self.hint) from error
 
     def parse(self, data: bytes) -> _T:
-        """Return what a file holds that may come from an untrusted source.
+        """Return the content of a file that may come from an untrusted source.
 
         Raises:
             ValueError: One sentence; names in it are truncated and printable.
@@ -183,7 +183,7 @@ def write_text(path: Path, text: str) -> None:
     """Replace a text file, all or nothing: on a full disk the old one stays readable.
 
     Raises:
-        StorageError: It cannot be written.
+        StorageError: The file cannot be written.
     """
     try:
         _replace(path, text)

@@ -86,7 +86,7 @@ class _Table:
         self._file = file
         self._numbers: defaultdict[tuple[str, str], int] = defaultdict()
         self._numbers.default_factory = self._numbers.__len__
-        self._said: dict[tuple[int, str], tuple[str, int]] = {}
+        self._properties: dict[tuple[int, str], tuple[str, int]] = {}
         columns = [GrowingArray() for _ in range(5 if "of" in file.columns else 4)]
         for block in file.blocks():
             for column, part in zip(columns, self._read(block), strict=True):
@@ -137,21 +137,21 @@ class _Table:
         """Store the values of a property column; a metric may not have two different values."""
         pairs = list(zip(metric, texts, strict=True))
         new = [
-            (number, text, said)
+            (number, text, value)
             for number, text in dict.fromkeys(pairs)
-            if (said := text if column == "unit" else text.strip())
-            and self._said.get((number, column), ("", 0))[0] != said
+            if (value := text if column == "unit" else text.strip())
+            and self._properties.get((number, column), ("", 0))[0] != value
         ]
         if not new:
             return
         allowed = _ALLOWED.get(column)
         rows = dict(zip(reversed(pairs), range(first + len(pairs) - 1, first - 1, -1), strict=True))
-        for number, text, said in new:
+        for number, text, value in new:
             row = rows[number, text]
-            if allowed and said not in allowed:
+            if allowed and value not in allowed:
                 self._file.refuse(row, column, text, " or ".join(f"`{one}`" for one in allowed))
-            before, _ = self._said.setdefault((number, column), (said, row))
-            if before != said:
+            before, _ = self._properties.setdefault((number, column), (value, row))
+            if before != value:
                 expected = f"`{before}`, as in an earlier row of this metric"
                 self._file.refuse(row, column, text, expected)
 
@@ -175,20 +175,27 @@ class _Table:
             warnings.append("`of` is not used: it belongs to the scale `difference`")
             of = ()
         before, after = (array("d", self._value[arm].tobytes()) for arm in arms)
-        said = tuple(warnings)
-        return MetricValues(family, metric, before, after, is_paired, of, said, lost=lost)
+        return MetricValues(
+            family, metric, before, after, is_paired, of, tuple(warnings), lost=lost
+        )
 
     def _metric_of(self, family: str, name: str, first: int) -> Metric:
         """Return a metric with the properties of its rows."""
         number = self._numbers[family, name]
-        said = {column: self._said.get((number, column), ("", first)) for column in _PER_METRIC}
-        scale = Scale(said["scale"][0] or Scale.RATIO)
-        margin, tolerance, floor = said["margin"], said["tolerance"], said["floor"]
+        properties = {
+            column: self._properties.get((number, column), ("", first)) for column in _PER_METRIC
+        }
+        scale = Scale(properties["scale"][0] or Scale.RATIO)
+        margin, tolerance, floor = (
+            properties["margin"],
+            properties["tolerance"],
+            properties["floor"],
+        )
         try:
             return Metric(
                 name=name,
-                unit=said["unit"][0] or "1",
-                better=Better(said["better"][0] or Better.LOWER),
+                unit=properties["unit"][0] or "1",
+                better=Better(properties["better"][0] or Better.LOWER),
                 margin=self._margin("margin", *margin, scale) if margin[0] else MARGIN,
                 gate=True,
                 scale=scale,
@@ -199,7 +206,7 @@ class _Table:
             why = truncate(f"{error}", _SENTENCE)
             what = why.removeprefix(name)
             named = (one for one in ("tolerance", "margin") if f": {one}" in what)
-            row = said[next(named, "floor")][1]
+            row = properties[next(named, "floor")][1]
             raise ConfigError(f"{self._file.place(row)}: {why}") from error
 
     def _margin(self, column: str, text: str, row: int, scale: Scale) -> float:

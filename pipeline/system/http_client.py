@@ -107,7 +107,7 @@ def exchange(
     """
     import requests
 
-    def authorized(request: Any) -> Any:  # noqa: ANN401 (requests is imported late)
+    def authorize(request: Any) -> Any:  # noqa: ANN401 (requests is imported late)
         request.headers["Authorization"] = f"Bearer {token}"
         return request
 
@@ -118,7 +118,7 @@ def exchange(
                 url,
                 json=body,
                 headers=dict(headers),
-                auth=authorized,  # also disables .netrc
+                auth=authorize,  # also disables .netrc
                 timeout=timeout_s,
                 allow_redirects=method == "GET",
             )

@@ -41,7 +41,7 @@ def cache() -> Path:
     """Return the user's cache folder for milo-perf, created if needed.
 
     Raises:
-        StorageError: It cannot be written.
+        StorageError: The folder cannot be created.
     """
     folder = platformdirs.user_cache_dir("milo-perf", appauthor=False)
     return _create(Path(folder), "cache", "XDG_CACHE_HOME")
@@ -51,7 +51,7 @@ def state() -> Path:
     """Return the user's state folder for milo-perf, created if needed.
 
     Raises:
-        StorageError: It cannot be written.
+        StorageError: The folder cannot be created.
     """
     folder = platformdirs.user_state_dir("milo-perf", appauthor=False)
     return _create(Path(folder), "state", "XDG_STATE_HOME")
@@ -77,7 +77,7 @@ def require_new_folder(folder: Path, *, resume: str) -> None:
 
     Raises:
         ConfigError: The folder is not empty.
-        StorageError: It is a file, or cannot be written.
+        StorageError: The folder is a file, or cannot be written.
     """
     try:
         if folder.exists() and any(folder.iterdir()):

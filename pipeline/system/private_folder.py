@@ -79,7 +79,7 @@ def _lock_unused(folder: Path) -> Iterator[None]:
     """Hold the lock of a private folder.
 
     Raises:
-        OSError: It is not one of ours, or it is in use.
+        OSError: The folder is not one of ours, or is in use.
     """
     lock = os.open(folder / _MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:

@@ -108,7 +108,7 @@ class Service:
         return self.process.pid
 
     def exit_status(self) -> ExitStatus | None:
-        """Return how the program ended; None while it runs."""
+        """Return the exit status of the program; None while it runs."""
         code = self.process.poll()
         return None if code is None else ExitStatus(code)
 
@@ -232,7 +232,7 @@ def run(
         tick: Function called about once a second, for progress.
 
     Raises:
-        CommandError: It could not be started, did not exit with 0, or took too long.
+        CommandError: The program could not be started, failed, or took too long.
     """
     with background(
         argv, name=f"`{argv[0]}`", output=output, env=env, hide=hide, cwd=cwd

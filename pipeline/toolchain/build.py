@@ -54,7 +54,7 @@ def build(recipe: Recipe, go: Go) -> Binary:
     """Return a binary: from the cache, or built if it is missing or damaged.
 
     Raises:
-        LaunchError: It cannot be built; the hint has the last lines of Go's output.
+        LaunchError: The build failed; the hint has the last lines of Go's output.
     """
 
     def make(partial: Path, folder: Path) -> None:

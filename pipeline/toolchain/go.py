@@ -131,7 +131,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def _probe(program: Path, more: dict[str, str]) -> Go | None:
-    """Return what a `go` program reports about itself, or None if it does not run."""
+    """Return version and settings of a `go` program, or None if it does not run."""
     variables = _LOCAL | more
     assignments = [f"{name}={value}" for name, value in variables.items()]
     # In a folder without a go.mod, so that no module's settings apply.

@@ -94,7 +94,7 @@ def binary(spec: Spec) -> Artifact:
 
     Raises:
         ConfigError: Milo does not accept a setting.
-        LaunchError: It is missing, not executable or not Milo.
+        LaunchError: The file is missing, not executable or not Milo.
         BaselineError: The spec has a digest, and no binary on this machine has that digest.
     """
     check(spec)
@@ -205,7 +205,7 @@ def require_milo(path: Path) -> BuildInfo:
     """Return the build information of a Milo binary.
 
     Raises:
-        LaunchError: It is missing, not executable or not Milo.
+        LaunchError: The file is missing, not executable or not Milo.
     """
     if not path.is_file() or not os.access(path, os.X_OK):
         raise _not_executable(path)

@@ -81,7 +81,7 @@ def etcd() -> Program:
     """Return etcd, built if it is not in the cache.
 
     Raises:
-        LaunchError: It cannot be built.
+        LaunchError: The build failed.
     """
     return _build(etcd_recipe())
 
@@ -90,7 +90,7 @@ def expander() -> Program:
     """Return the program `expand`, built if it is not in the cache.
 
     Raises:
-        LaunchError: It cannot be built.
+        LaunchError: The build failed.
     """
     return _build(expand_recipe())
 
@@ -99,7 +99,7 @@ def gateway() -> Program:
     """Return the program `gateway`, built if it is not in the cache.
 
     Raises:
-        LaunchError: It cannot be built.
+        LaunchError: The build failed.
     """
     return _build(gateway_recipe())
 
@@ -108,7 +108,7 @@ def load_agent() -> Program:
     """Return the program that runs the load generator in a load pod, built if not in the cache.
 
     Raises:
-        LaunchError: It cannot be built.
+        LaunchError: The build failed.
     """
     module = paths.project_path("go", "load-agent")
     return _build(Recipe("load-agent", "the load agent", module, ".", "about 20 seconds"))
@@ -118,7 +118,7 @@ def kind() -> Program:
     """Return kind: KIND_BIN, or the first on the path, or one that is built.
 
     Raises:
-        LaunchError: It does not run, or it cannot be built.
+        LaunchError: The program does not run, or the build failed.
     """
     if (path := user_kind()) is None:
         return _build(kind_recipe())

@@ -75,7 +75,7 @@ def build_reference(spec: Spec, source: Path | None = None) -> Artifact:
 
     Raises:
         ConfigError: The server does not know a fault.
-        LaunchError: It cannot be built.
+        LaunchError: The build failed.
         BaselineError: The spec's tree is not in this clone.
     """
     check(spec)

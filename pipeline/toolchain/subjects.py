@@ -28,7 +28,7 @@ def artifact(spec: Spec, build: str = "") -> Artifact:
         build: Command that builds a source; see `milo.source`.
 
     Raises:
-        PipelineError: See `reference.build_reference`, `milo.binary` and `milo.source`.
+        PipelineError: The subject is missing, or its build failed.
     """
     match spec.kind:
         case SpecKind.REFERENCE:
@@ -49,7 +49,7 @@ def pin(subject: Subject) -> Subject:
     """Return a subject whose spec means the same build for as long as it can be built.
 
     Raises:
-        BaselineError: It cannot be built again.
+        BaselineError: The build cannot be repeated.
     """
     if parse_spec(subject.spec).product is Product.REFERENCE:
         return reference.pin(subject)

@@ -15,9 +15,6 @@ NOT_YET = {
     "publish",
     "render",
     "runs",
-    "storage",
-    "system",
-    "toolchain",
 }
 """Packages whose names are still being mended."""
 
