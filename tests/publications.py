@@ -9,7 +9,7 @@ from pipeline.judge import acceptance, policy
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.publication import Acceptance, Origin, Outcome, Publication
 from pipeline.model.results import BaselineRef, Interleave, ResultSet
-from pipeline.publish.asked import Asked, reproduce
+from pipeline.publish.options import PublishOptions, reproduce_command
 from pipeline.render import answer_line
 from tests.builders import NOW, results
 from tests.pages import HOSTILE, metric, wave
@@ -62,11 +62,11 @@ def published(
     of: ResultSet, *acceptances: Acceptance, origin: Origin = ORIGIN, key: str = "pr"
 ) -> Publication:
     found = acceptance.publication_of(key, origin, policy.report(of), acceptances, today=TODAY)
-    wanted = Asked(suite=key, build="go build -o {out} ./cmd/milo")
+    wanted = PublishOptions(suite=key, build="go build -o {out} ./cmd/milo")
     report = found.report
     more = answer_line.more_pairs(report) if report else None
     pairs = len(of.valid_pairs) + more if more else None
-    return replace(found, command=reproduce(replace(wanted, pairs=pairs), origin))
+    return replace(found, command=reproduce_command(replace(wanted, pairs=pairs), origin))
 
 
 def accepted(until: date = date(2026, 3, 1), **rest: object) -> Acceptance:
@@ -139,13 +139,13 @@ _MADE: dict[str, Callable[[], Publication]] = {
         "hint: its log is out/pr/pairs/000/candidate/milo.log",
     ),
     "skipped": lambda: Publication(
-        "pr", Outcome.SKIPPED, ORIGIN, reason="only files that are ignored were changed"
+        "pr", Outcome.SKIPPED, ORIGIN, reason="only ignored files were changed"
     ),
     "waiting": lambda: Publication(
         "pr",
         Outcome.WAITING,
         ORIGIN,
-        reason="a maintainer has to look at this push of a fork",
+        reason="a maintainer must review this push from a fork first",
     ),
     "missing-baseline": lambda: acceptance.broken_publication(
         "pr", ORIGIN, "error: there is no baseline `milo-main` in baselines\nhint: known: none"

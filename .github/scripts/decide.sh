@@ -28,10 +28,10 @@ while IFS= read -r pattern; do
 done <<< "$IGNORE"
 # Renames as what they are, a deletion and an addition: a file moved out of docs/ counts.
 changed=$(git -C "$SUBJECT" diff --name-only --no-renames "$base" "$head" -- "${pathspecs[@]}")
-[ -n "$changed" ] || answer no skipped 'only files that are ignored were changed'
+[ -n "$changed" ] || answer no skipped 'only ignored files were changed'
 
 # Of a fork one commit is measured for each time that somebody with write access puts the label on it.
 if [ "$IS_FORK" = true ] && [ -n "$FORK_LABEL" ] && [ "$LABEL" != "$FORK_LABEL" ]; then
-  answer wait waiting "a maintainer has to look at this push of a fork, and put the label $FORK_LABEL on it (off and on again)"
+  answer wait waiting "a maintainer must review this push from a fork, and add the label $FORK_LABEL (again, if it is there)"
 fi
 answer yes '' ''

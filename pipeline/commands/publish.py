@@ -123,9 +123,9 @@ def add(commands: "options.Commands") -> None:
 
 
 def _publish(args: argparse.Namespace) -> Exit:
-    from pipeline.publish import stages
+    from pipeline.publish import targets
 
-    for text in stages.publish(args):
+    for text in targets.publish(args):
         output.print_stdout(f"{text}\n")
     return Exit.NO_REGRESSION
 

@@ -1,9 +1,9 @@
-"""Which answer of several counts for a commit.
+"""Choose which of several answers counts for a commit.
 
 GitHub looks up a required check by its name on a commit, and several pull requests may have the
-same commit: a copied branch, or one branch with two bases.  So each answer is kept in a check of
-its own, marked with the pull request, its base and the workflow run; and every check of one name
-on a commit shows the worst answer that is still open.
+same commit: a copied branch, or one branch with two bases.  So each answer is stored in a check of
+its own, marked with the pull request, its base and the workflow run.  Every check of one name on a
+commit shows the worst answer that is still open.
 """
 
 import hashlib
@@ -14,13 +14,13 @@ from typing import Final
 
 from pipeline.model.publication import Outcome
 from pipeline.publish.event import Event
-from pipeline.publish.pull import Pull
+from pipeline.publish.pull import NoPullRequest, PullRequest
 
 COMMIT: Final = "commit"
-"""Who an answer is for where no pull request was measured, such as a push."""
+"""Asker of an answer if no pull request was measured, for example after a push."""
 
 UNKNOWN: Final = "?"
-"""Who an answer is for where several pull requests, or none that is open, could be meant."""
+"""Asker of an answer if no open pull request, or several, may be meant."""
 
 SEVERITY = ("success", "neutral", "action_required", "cancelled", "failure")
 """Conclusions of a check, the best first.  A required check passes with the first two."""
@@ -33,17 +33,17 @@ _MARK = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one workflow run says, and which pull request it says it of.
+class CheckAnswer:
+    """The answer of one workflow run, and the pull request that it is for.
 
     Attributes:
         asker: Number of the pull request, `COMMIT` or `UNKNOWN`.
-        base: Digest of the name of the branch that the pull request is for; `-` when unknown.
-        head: Digest of the repository and the branch of the commit; `-` when unknown.
-        run: Id of the workflow run: a later run has a larger one.
-        attempt: Of that run, from 1.
-        outcome: None while the run is in progress.
-        conclusion: Of a check that has only this answer; empty while in progress.
+        base: Digest of the name of the base branch; `-` if unknown.
+        head: Digest of the repository and the branch of the commit; `-` if unknown.
+        run: Id of the workflow run; a later run has a larger one.
+        attempt: Attempt of that run, from 1.
+        outcome: Outcome of the run; None while it is in progress.
+        conclusion: Conclusion of a check with only this answer; empty while in progress.
     """
 
     asker: str
@@ -65,55 +65,55 @@ class Answer:
 
     @property
     def slot(self) -> tuple[str, str, int]:
-        """What it has in common with the answers that it may replace."""
+        """The key that it shares with the answers that it may replace."""
         return self.asker, self.base, self.run if self.asker == UNKNOWN else 0
 
     @property
     def order(self) -> tuple[int, int]:
-        """By which a later answer is known."""
+        """The sort key of answers in time."""
         return self.run, self.attempt
 
     @property
     def severity(self) -> int:
-        """How bad its conclusion is."""
+        """The rank of its conclusion in `SEVERITY`."""
         return SEVERITY.index(self.conclusion)
 
 
-def parse(mark: str) -> Answer | None:
-    """Return the answer that a check is marked with; None where the mark is not ours."""
-    found = _MARK.fullmatch(mark)
-    if found is None:
+def parse_mark(mark: str) -> CheckAnswer | None:
+    """Return the answer that a check is marked with; None if the mark is not ours."""
+    match = _MARK.fullmatch(mark)
+    if match is None:
         return None
-    outcome, conclusion = found["outcome"], found["conclusion"]
+    outcome, conclusion = match["outcome"], match["conclusion"]
     if (outcome == "-") != (conclusion == "-"):
         return None
     if outcome != "-" and (outcome not in list(Outcome) or conclusion not in SEVERITY):
         return None
-    return Answer(
-        asker=found["asker"],
-        base=found["base"],
-        head=found["head"],
-        run=int(found["run"]),
-        attempt=int(found["attempt"]),
+    return CheckAnswer(
+        asker=match["asker"],
+        base=match["base"],
+        head=match["head"],
+        run=int(match["run"]),
+        attempt=int(match["attempt"]),
         outcome=None if outcome == "-" else Outcome(outcome),
         conclusion="" if conclusion == "-" else conclusion,
     )
 
 
-def asked(event: Event, there: Pull | str) -> Answer:
+def pending_answer(event: Event, pull: PullRequest | NoPullRequest) -> CheckAnswer:
     """Return the answer that a run is to give, without its outcome.
 
     Args:
-        event: What was measured.
-        there: The pull request of the event, or why it cannot be told.
+        event: Event of the run.
+        pull: Pull request of the event.
     """
     head = digest(f"{event.head_repository}:{event.head_branch}") if event.is_of_pull else "-"
     asker, base = COMMIT, "-"
-    if isinstance(there, Pull):
-        asker, base = f"{there.number}", digest(there.base)
+    if isinstance(pull, PullRequest):
+        asker, base = f"{pull.number}", digest(pull.base)
     elif event.is_of_pull:
         asker = UNKNOWN
-    return Answer(asker, base, head, event.run, event.origin.attempt)
+    return CheckAnswer(asker, base, head, event.run, event.origin.attempt)
 
 
 def digest(text: str) -> str:
@@ -121,11 +121,11 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def standing(answers: Iterable[Answer]) -> Answer | None:
+def effective_answer(answers: Iterable[CheckAnswer]) -> CheckAnswer | None:
     """Return the answer of one slot that counts.
 
-    A run that measured nothing never replaces a result: of results the latest counts, and of
-    answers without a result the latest that says why nobody has measured.
+    A run that measured nothing never replaces a result.  Of several results the latest counts; of
+    answers without a result, the latest that says why nothing was measured.
     """
     return max(
         (one for one in answers if one.outcome is not None),
@@ -139,36 +139,37 @@ def standing(answers: Iterable[Answer]) -> Answer | None:
 
 
 def open_answers(
-    answers: Collection[Answer], is_open: Callable[[Answer], bool]
-) -> dict[tuple[str, str, int], Answer]:
+    answers: Collection[CheckAnswer], is_open: Callable[[CheckAnswer], bool]
+) -> dict[tuple[str, str, int], CheckAnswer]:
     """Return the answers that count for a commit, by slot.
 
-    Left out are those of pull requests that are not open any more; of runs whose pull request
-    could not be told, once a later result of the same branch is certain; and of runs that
-    measured nothing, where another pull request for the same base was measured.
+    An answer does not count if its pull request is closed; if its pull request is unknown and a
+    later result of the same branch has a known one; or if its run measured nothing and another pull
+    request for the same base was measured.
 
     Args:
-        answers: All of one commit.
-        is_open: Whether the pull request of an answer is still open with this commit and base.
+        answers: All answers of one commit.
+        is_open: Function that tells whether the pull request of an answer is still open with this
+            commit and base.
     """
-    slots: dict[tuple[str, str, int], list[Answer]] = {}
+    slots: dict[tuple[str, str, int], list[CheckAnswer]] = {}
     for one in answers:
         slots.setdefault(one.slot, []).append(one)
-    found = {slot: best for slot, those in slots.items() if (best := standing(those))}
-    found = {slot: one for slot, one in found.items() if is_open(one)}
-    results = [one for one in found.values() if one.outcome and one.outcome.is_result]
-    sure = [one for one in results if one.asker != UNKNOWN]
+    effective = {slot: best for slot, those in slots.items() if (best := effective_answer(those))}
+    effective = {slot: one for slot, one in effective.items() if is_open(one)}
+    results = [one for one in effective.values() if one.outcome and one.outcome.is_result]
+    known = [one for one in results if one.asker != UNKNOWN]
 
-    def counts(one: Answer) -> bool:
+    def counts(one: CheckAnswer) -> bool:
         if one.asker == UNKNOWN:
-            return not any(s.head == one.head and s.order > one.order for s in sure)
+            return not any(s.head == one.head and s.order > one.order for s in known)
         if one.outcome is None or one.outcome.is_result:
             return True
-        return not any(s.base == one.base and s.slot != one.slot for s in sure)
+        return not any(s.base == one.base and s.slot != one.slot for s in known)
 
-    return {slot: one for slot, one in found.items() if counts(one)}
+    return {slot: one for slot, one in effective.items() if counts(one)}
 
 
-def worst(answers: Iterable[Answer]) -> Answer | None:
-    """Return the answer with the worst conclusion; of several, that of the latest run."""
+def worst_answer(answers: Iterable[CheckAnswer]) -> CheckAnswer | None:
+    """Return the answer with the worst conclusion; of equals, that of the latest run."""
     return max(answers, key=lambda one: (one.severity, one.order), default=None)

@@ -1,4 +1,4 @@
-"""The check of a commit: in progress from the start, always completed, never better than it is."""
+"""Create and complete the check of a commit, which shows the worst open answer."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,10 +7,10 @@ from typing import Any, Final
 from pipeline.model.publication import Outcome, Publication
 from pipeline.model.report import Verdict
 from pipeline.publish import answers
-from pipeline.publish.answers import Answer
-from pipeline.publish.asked import FailOn
+from pipeline.publish.answers import CheckAnswer
 from pipeline.publish.event import Event
 from pipeline.publish.github import GitHub, UnsureError
+from pipeline.publish.options import FailOn
 from pipeline.render.comment import (
     TextKind,
     changed_findings,
@@ -32,22 +32,22 @@ CONCLUSIONS: Final = {
     Outcome.WAITING: "action_required",
     Outcome.STOPPED: "cancelled",
 }
-MOST_ANNOTATIONS: Final = 50
-"""Of one request; GitHub refuses more."""
+MAX_ANNOTATIONS: Final = 50
+"""Number of annotations of one request; GitHub refuses more."""
 
 _ROUNDS: Final = 8
-_PLACE: Final = {"path": ".github", "start_line": 1, "end_line": 1}  # of a finding without a file
-_ALSO: Final = " | "
-"""Between what another answer adds to the title of a check and its own title."""
+_NO_FILE: Final = {"path": ".github", "start_line": 1, "end_line": 1}  # where annotations appear
+_TITLE_SEPARATOR: Final = " | "
+"""Text between the note about another answer and a check's own title."""
 
 
 def name_of(key: str) -> str:
-    """Return the name of the check, which a required check matches to the letter."""
+    """Return the exact name of the check, by which it can be required."""
     return f"milo-perf / {key}"
 
 
 def conclusion(outcome: Outcome, fail_on: FailOn) -> str:
-    """Return the conclusion of a check that has one answer only."""
+    """Return the conclusion of a check with a single answer."""
     usual = CONCLUSIONS[outcome]
     if fail_on is FailOn.NEVER and usual == "failure":
         return "neutral"
@@ -56,21 +56,21 @@ def conclusion(outcome: Outcome, fail_on: FailOn) -> str:
     return usual
 
 
-def started(key: str, event: Event, answer: Answer) -> dict[str, Any]:
-    """Return what is sent when the measuring begins."""
+def started_body(key: str, event: Event, answer: CheckAnswer) -> dict[str, Any]:
+    """Return the body of a check that is in progress."""
     return {**_common(key, event, answer), "status": "in_progress"}
 
 
-def completed(
-    publication: Publication, event: Event, answer: Answer, fail_on: FailOn = FailOn.REGRESSION
+def completed_body(
+    publication: Publication, event: Event, answer: CheckAnswer, fail_on: FailOn = FailOn.REGRESSION
 ) -> dict[str, Any]:
-    """Return what is sent when there is an answer, annotations included."""
-    found = conclusion(publication.outcome, fail_on)
-    answer = replace(answer, outcome=publication.outcome, conclusion=found)
+    """Return the body of a check with an answer, annotations included."""
+    result = conclusion(publication.outcome, fail_on)
+    answer = replace(answer, outcome=publication.outcome, conclusion=result)
     return {
         **_common(publication.key, event, answer),
         "status": "completed",
-        "conclusion": found,
+        "conclusion": result,
         "output": {
             "title": publication_answer(publication),
             "summary": comment(publication, TextKind.PLAIN),
@@ -80,8 +80,8 @@ def completed(
 
 
 def annotations(publication: Publication) -> list[dict[str, Any]]:
-    """Return one annotation for each regression that gates and is not accepted."""
-    reds = [
+    """Return an annotation for each gating regression that is not accepted."""
+    regressions = [
         finding
         for finding in changed_findings(publication)
         if finding.verdict is Verdict.REGRESSED
@@ -89,8 +89,8 @@ def annotations(publication: Publication) -> list[dict[str, Any]]:
         and status(finding, publication) == "regressed"
     ]
     return [
-        {**_PLACE, "annotation_level": "failure", "message": finding_sentence(finding)}
-        for finding in reds[:MOST_ANNOTATIONS]
+        {**_NO_FILE, "annotation_level": "failure", "message": finding_sentence(finding)}
+        for finding in regressions[:MAX_ANNOTATIONS]
     ]
 
 
@@ -98,69 +98,71 @@ def start(github: GitHub, author: str, body: Mapping[str, Any]) -> str:
     """Create a check that is in progress, and return what was done in a sentence.
 
     Args:
-        github: Where.
-        author: Login of the bot that we are; a check of another app is not ours.
-        body: Of `started`.
+        github: Repository on GitHub.
+        author: Login of our bot; checks of other apps are ignored.
+        body: Body from `started_body`.
 
     Raises:
-        PipelineError: GitHub does not answer, or does not let us.
+        PipelineError: GitHub does not answer or refuses.
     """
-    said, new = f"check `{body['name']}`", _answer_of(body)
+    name, new = f"check `{body['name']}`", _answer_of(body)
     for _ in range(_ROUNDS):
-        if any(c.is_running and c.answer.order == new.order for c in _ours(github, author, body)):
-            return f"{said}: in progress already"
+        if any(
+            c.is_running and c.answer.order == new.order for c in _our_checks(github, author, body)
+        ):
+            return f"{name}: in progress already"
         try:
             github.create("/check-runs", body)
         except UnsureError:
-            continue  # and look whether it is there
-        return f"{said}: in progress"
-    raise PublishError(f"{said}: nobody knows whether it was created", hint="run this again")
+            continue  # the next round finds it if it was created
+        return f"{name}: in progress"
+    raise PublishError(f"{name}: not known whether it was created", hint="run this command again")
 
 
 def complete(
-    github: GitHub, author: str, body: Mapping[str, Any], is_open: Callable[[Answer], bool]
+    github: GitHub, author: str, body: Mapping[str, Any], is_open: Callable[[CheckAnswer], bool]
 ) -> str:
-    """Give a commit an answer, and return what was done in a sentence.
+    """Add an answer to a commit, and return what was done in a sentence.
 
-    Every check of this name on the commit then shows the worst answer that is open.  Several of
-    us may do this at once: each looks again after its own last change, so whoever looks last
-    leaves all of them right.
+    Every check of this name on the commit then shows the worst open answer.  Several jobs may do
+    this at once: each reads the checks again after its own last change, so the last reader leaves
+    all of them correct.
 
     Args:
-        github: Where.
-        author: Login of the bot that we are; a check of another app is not ours.
-        body: Of `completed`.
-        is_open: Whether the pull request of another answer is still open with this commit.
+        github: Repository on GitHub.
+        author: Login of our bot; checks of other apps are ignored.
+        body: Body from `completed_body`.
+        is_open: Function that tells whether the pull request of another answer is still open.
 
     Raises:
-        PipelineError: GitHub does not answer, or does not let us.
+        PipelineError: GitHub does not answer or refuses.
     """
-    said, is_changed = f"check `{body['name']}`", False
-    made: Mapping[str, Any] | None = None
+    name, is_changed = f"check `{body['name']}`", False
+    created: Mapping[str, Any] | None = None
     for _ in range(_ROUNDS):
-        state = _State(_ours(github, author, body, made), body, is_open)
-        is_missing = state.stands and not state.mine
+        state = _CheckState(_our_checks(github, author, body, created), body, is_open)
+        is_missing = state.is_effective and not state.own_checks
         changes = state.changes()
         if not changes and not is_missing:
-            shown = f"{said}: {state.worst.conclusion}"
-            return shown if is_changed else f"{shown}, says it already"
+            result = f"{name}: {state.worst.conclusion}"
+            return result if is_changed else f"{result}, up to date"
         is_changed = True
         if is_missing:
             try:
-                made = github.create("/check-runs", state.new_body())
+                created = github.create("/check-runs", state.new_body())
             except UnsureError:
-                continue  # and look whether it is there
+                continue  # the next round finds it if it was created
         for number, change in changes:
             github.replace(f"/check-runs/{number}", change)
-    raise PublishError(f"{said}: somebody changes it as fast as we do", hint="run this again")
+    raise PublishError(f"{name}: another process keeps changing it", hint="run this command again")
 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """A check of ours, and the answer that it keeps."""
+    """A check of ours, and the answer stored in it."""
 
     run: Mapping[str, Any]
-    answer: Answer
+    answer: CheckAnswer
 
     @property
     def number(self) -> int:
@@ -171,50 +173,56 @@ class _Check:
         return bool(self.run["status"] != "completed")
 
     def output(self, name: str) -> str:
-        said = (self.run.get("output") or {}).get(name)
-        return str(said or "").replace("\r\n", "\n").strip()
+        text = (self.run.get("output") or {}).get(name)
+        return str(text or "").replace("\r\n", "\n").strip()
 
 
-class _State:
-    """The checks of one name on a commit, and what they are to show once there is a new answer.
+class _CheckState:
+    """The checks of one name on a commit, and what they must show with a new answer.
 
     Attributes:
-        mine: Checks that are to keep the new answer.
-        stands: Whether the new answer counts for its pull request.
-        worst: The answer that every check shows.
+        own_checks: Checks that store the new answer.
+        is_effective: Whether the new answer counts for its pull request.
+        worst: CheckAnswer that every check shows.
     """
 
     def __init__(
-        self, found: Sequence[_Check], body: Mapping[str, Any], is_open: Callable[[Answer], bool]
+        self,
+        existing: Sequence[_Check],
+        body: Mapping[str, Any],
+        is_open: Callable[[CheckAnswer], bool],
     ) -> None:
         new = _answer_of(body)
-        of_run = [c for c in found if new.run and c.answer.run == new.run]
-        begun = next((c.answer for c in of_run if c.answer.asker == new.asker), new)
-        self._is_moved = begun.base != new.base
-        if self._is_moved:  # what was measured is no answer for the new base
+        same_run = [c for c in existing if new.run and c.answer.run == new.run]
+        begun = next((c.answer for c in same_run if c.answer.asker == new.asker), new)
+        self._is_base_changed = begun.base != new.base
+        if self._is_base_changed:  # the result is no answer for the new base
             conclusion = max(new.conclusion, "cancelled", key=answers.SEVERITY.index)
             new = replace(new, base=begun.base, outcome=Outcome.STOPPED, conclusion=conclusion)
-        slot = [c for c in found if c.answer.slot == new.slot or c in of_run]
+        slot = [c for c in existing if c.answer.slot == new.slot or c in same_run]
         before = [c for c in slot if c.answer.order <= new.order]
         rivals = [c.answer for c in slot if not c.is_running and c.answer.slot == new.slot]
-        self.stands = answers.standing((new, *rivals)) is new
-        finished = [c for c in before if not c.is_running][-1:] if self.stands else []
-        self.mine = [c for c in before if c.is_running] or finished
-        self._found, self._body, self._new = found, body, new
-        kept = {c.number for c in self.mine}
-        every = [c.answer for c in found if c.number not in kept and not c.is_running]
+        self.is_effective = answers.effective_answer((new, *rivals)) is new
+        finished = [c for c in before if not c.is_running][-1:] if self.is_effective else []
+        self.own_checks = [c for c in before if c.is_running] or finished
+        self._existing, self._body, self._new = existing, body, new
+        own = {c.number for c in self.own_checks}
+        others = [c.answer for c in existing if c.number not in own and not c.is_running]
         counted = answers.open_answers(
-            (*every, new),
-            lambda one: is_open(one) or (one.slot == new.slot and not self._is_moved),
+            (*others, new),
+            lambda one: is_open(one) or (one.slot == new.slot and not self._is_base_changed),
         )
-        self.worst = answers.worst((*counted.values(), *([new] if self._is_moved else []))) or new
+        self.worst = (
+            answers.worst_answer((*counted.values(), *([new] if self._is_base_changed else [])))
+            or new
+        )
 
     def changes(self) -> list[tuple[int, dict[str, Any]]]:
-        """Return what is to be changed of each check, by its id."""
+        """Return the changes of each check, by its id."""
         return list(self._changes())
 
     def new_body(self) -> dict[str, Any]:
-        """Return what creates a check for the new answer."""
+        """Return the body of a check for the new answer."""
         output = {**self._body["output"], "title": self._title(self._new, self._own_title)}
         return {
             **self._body,
@@ -228,20 +236,22 @@ class _State:
         return str(self._body["output"]["title"])
 
     def _changes(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        mine = {c.number for c in self.mine}
-        for check in self._found:
-            if check.number in mine:
+        own = {c.number for c in self.own_checks}
+        for check in self._existing:
+            if check.number in own:
                 change = {k: v for k, v in self.new_body().items() if k != "head_sha"}
-                if not check.is_running:  # annotations are added to those there: they are sent once
+                if (
+                    not check.is_running
+                ):  # GitHub adds annotations to those there, so send them once
                     change["output"] = {
                         k: v for k, v in change["output"].items() if k != "annotations"
                     }
             elif check.is_running:
                 continue
             else:
-                own = check.output("title").rpartition(_ALSO)[2]
+                title = check.output("title").rpartition(_TITLE_SEPARATOR)[2]
                 texts = {
-                    "title": self._title(check.answer, own),
+                    "title": self._title(check.answer, title),
                     "summary": check.output("summary"),
                 }
                 change = {
@@ -251,14 +261,14 @@ class _State:
                     "conclusion": self.worst.conclusion,
                     "output": texts,
                 }
-            if check.is_running or not _says(check, change):
+            if check.is_running or not _is_up_to_date(check, change):
                 yield check.number, change
 
-    def _title(self, answer: Answer, own: str) -> str:
-        """Return the title of a check, which says so when another answer counts."""
+    def _title(self, answer: CheckAnswer, own: str) -> str:
+        """Return the title of a check, with a note if another answer counts."""
         worst = self.worst
-        if self._is_moved and answer == self._new:
-            return f"measured for a base that was changed since, run it again{_ALSO}{own}"
+        if self._is_base_changed and answer == self._new:
+            return f"the base branch has changed, run it again{_TITLE_SEPARATOR}{own}"
         if worst.conclusion == answer.conclusion:
             return own
         if worst.slot == answer.slot:
@@ -267,10 +277,10 @@ class _State:
             whose = f"#{worst.asker}, which has this commit too"
         else:
             whose = "another run of this commit"
-        return f"{worst.conclusion} of {whose}{_ALSO}{own}"
+        return f"{worst.conclusion} of {whose}{_TITLE_SEPARATOR}{own}"
 
 
-def _common(key: str, event: Event, answer: Answer) -> dict[str, Any]:
+def _common(key: str, event: Event, answer: CheckAnswer) -> dict[str, Any]:
     link = {"details_url": event.origin.run_url} if event.origin.run_url else {}
     return {
         "name": name_of(key),
@@ -280,22 +290,22 @@ def _common(key: str, event: Event, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _answer_of(body: Mapping[str, Any]) -> Answer:
-    found = answers.parse(body["external_id"])
-    if found is None:
-        raise AssertionError("our own mark is one that we can read")
-    return found
+def _answer_of(body: Mapping[str, Any]) -> CheckAnswer:
+    answer = answers.parse_mark(body["external_id"])
+    if answer is None:
+        raise AssertionError("our own mark must be readable")
+    return answer
 
 
-def _ours(
+def _our_checks(
     github: GitHub,
     author: str,
     body: Mapping[str, Any],
-    made: Mapping[str, Any] | None = None,
+    created: Mapping[str, Any] | None = None,
 ) -> list[_Check]:
-    """Return our checks of this name on this commit, the newest last; with one known to be there.
+    """Return our checks of this name on this commit, the newest last, with a created one.
 
-    Checks of an older version of ours carry no mark, and are left as they are.
+    Checks of an older version have no mark and are not changed.
     """
     runs = github.pages(
         f"/commits/{body['head_sha']}/check-runs",
@@ -305,15 +315,17 @@ def _ours(
     )
     app = author.removesuffix("[bot]")
     listed = [run for run in runs if (run.get("app") or {}).get("slug") == app]
-    found = {run["id"]: run for run in listed if run["name"] == body["name"]}
-    if made is not None:
-        found.setdefault(made["id"], made)
-    marked = ((run, answers.parse(str(run.get("external_id") or ""))) for run in found.values())
+    by_id = {run["id"]: run for run in listed if run["name"] == body["name"]}
+    if created is not None:
+        by_id.setdefault(created["id"], created)
+    marked = (
+        (run, answers.parse_mark(str(run.get("external_id") or ""))) for run in by_id.values()
+    )
     checks = [_Check(run, answer) for run, answer in marked if answer]
     return sorted(checks, key=lambda check: check.number)
 
 
-def _says(check: _Check, change: Mapping[str, Any]) -> bool:
+def _is_up_to_date(check: _Check, change: Mapping[str, Any]) -> bool:
     return (
         check.run.get("conclusion") == change["conclusion"]
         and check.run.get("external_id") == change["external_id"]

@@ -1,15 +1,17 @@
-"""The event that a workflow was started by: which commit, of which repository, which run.
+"""The event that started a workflow: which commit, of which repository, in which run.
 
-GitHub writes it, so it says who is who; but branch names in it are whatever somebody chose.
+GitHub writes the event and the runner's variables, so they can be trusted; but branch names in them
+are chosen by anybody.
 
 Not every event names the commit that was measured.  A workflow that a comment starts runs on the
-default branch, and GITHUB_SHA is that branch's last commit whatever was measured: such an event has
-no commit here, so that nothing is published on a commit that nobody measured.
+default branch, and GITHUB_SHA is that branch's last commit whatever was measured.  Such an event
+has no commit here, so that nothing is published on a commit that nobody measured.
 """
 
 import json
+import os
 import re
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,27 +20,105 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.model.publication import Origin
-from pipeline.publish.runner import Runner
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import printable, truncate
 
 _SHA = r"^[0-9a-f]{40,64}$"
-_PULL = (
-    "pull_request",
-    "pull_request_target",
-    "pull_request_review",
-    "pull_request_review_comment",
+_COMMIT_EVENTS = (
+    *("pull_request", "pull_request_target"),
+    *("pull_request_review", "pull_request_review_comment"),
+    *("push", "merge_group", "create", "release", "schedule", "workflow_dispatch"),
 )
-_NAMED = (*_PULL, "push", "merge_group", "create", "release", "schedule", "workflow_dispatch")
-"""Events whose workflow runs on the commit that is meant; of all others it is the default branch.
+"""Events whose workflow runs on the commit of the event; all others run on the default branch.
 
 Source: GitHub Docs, "Events that trigger workflows", column GITHUB_SHA.
 """
 
-_COMMON = frozenset({"repository", "sender", "organization", "enterprise", "installation"})
-"""Keys of every event; what has no other key is no event, and GITHUB_SHA is somebody's own word."""
+_COMMON_KEYS = frozenset({"repository", "sender", "organization", "enterprise", "installation"})
+"""Keys of every event.  A body without other keys is no event: somebody else set GITHUB_SHA."""
 
+_COMMIT_KEYS = frozenset({"after", "merge_group", "master_branch", "release", "schedule", "inputs"})
 _URL = re.compile(r"https?://[^\s<>()\"'\\`]+")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """The runner of a job, as its environment describes it.
+
+    Attributes:
+        variables: Environment variables by name.
+    """
+
+    variables: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return "Runner(…)"  # the token is in it
+
+    @property
+    def token(self) -> str:
+        """The token, from GITHUB_TOKEN_FILE or GITHUB_TOKEN.
+
+        Raises:
+            ConfigError: There is none, or it cannot stand in a header.
+        """
+        file = self.get("GITHUB_TOKEN_FILE")
+        try:
+            token = Path(file).read_text("utf-8").strip() if file else self.get("GITHUB_TOKEN")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"GITHUB_TOKEN_FILE: {file} cannot be read") from error
+        if not _TOKEN.fullmatch(token):
+            problem = "is not a token" if token else "is not set, so nothing can be sent"
+            hint = "in a workflow: `env: {GITHUB_TOKEN: ${{ github.token }}}`; or try --dry-run"
+            raise ConfigError(f"GITHUB_TOKEN {problem}", hint=hint)
+        return token
+
+    @property
+    def repository(self) -> str:
+        """The repository as `owner/name`.
+
+        Raises:
+            ConfigError: It is not set or malformed.
+        """
+        name = self.get("GITHUB_REPOSITORY")
+        if not _REPOSITORY.fullmatch(name):
+            problem = f"`{name}` is not owner/name" if name else "is not set"
+            raise ConfigError(f"GITHUB_REPOSITORY {problem}", hint="such as milo-os/milo")
+        return name
+
+    @property
+    def api_url(self) -> str:
+        """The URL of the API without a trailing slash, with the path of an Enterprise Server."""
+        return (self.get("GITHUB_API_URL") or "https://api.github.com").rstrip("/")
+
+    @property
+    def run_url(self) -> str:
+        """The page of this workflow run; empty outside of one."""
+        run = self.get("GITHUB_RUN_ID")
+        if not run.isdecimal():
+            return ""
+        server = (self.get("GITHUB_SERVER_URL") or "https://github.com").rstrip("/")
+        return f"{server}/{self.repository}/actions/runs/{run}"
+
+    @property
+    def is_in_actions(self) -> bool:
+        """Whether the runner obeys workflow commands in the output."""
+        return self.get("GITHUB_ACTIONS") == "true"
+
+    def get(self, name: str) -> str:
+        """Return a variable; empty if it is not set."""
+        return self.variables.get(name, "")
+
+    def number(self, name: str, default: int) -> int:
+        """Return a variable as a number."""
+        text = self.get(name)
+        return int(text) if text.isdecimal() else default
+
+
+def current_runner() -> Runner:
+    """Return the runner of this process."""
+    return Runner(dict(os.environ))
 
 
 class _Owner(BaseModel):
@@ -51,11 +131,11 @@ class _Repository(BaseModel):
     default_branch: str = ""
 
 
-class _Numbered(BaseModel):
+class _PullNumber(BaseModel):
     number: int
 
 
-class _Run(BaseModel):
+class _WorkflowRun(BaseModel):
     id: int = 0
     event: str
     head_sha: Annotated[str, Field(pattern=_SHA)]
@@ -67,36 +147,36 @@ class _Run(BaseModel):
     conclusion: str | None = None
     created_at: AwareDatetime | None = None
     run_started_at: AwareDatetime | None = None
-    pull_requests: list[_Numbered] = []
+    pull_requests: list[_PullNumber] = []
 
 
-class _Head(BaseModel):
+class _PullHead(BaseModel):
     sha: Annotated[str, Field(pattern=_SHA)]
     ref: str
     repo: _Repository | None = None
 
 
-class _Base(BaseModel):
+class _PullBase(BaseModel):
     sha: Annotated[str, Field(pattern=_SHA)]
     ref: str
 
 
-class _Pull(BaseModel):
+class _PullBody(BaseModel):
     number: int
-    head: _Head
-    base: _Base | None = None
+    head: _PullHead
+    base: _PullBase | None = None
 
 
 class _MergeGroup(BaseModel):
     head_sha: Annotated[str, Field(pattern=_SHA)]
 
 
-class _Event(BaseModel):
+class _EventBody(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     repository: _Repository | None = None
-    workflow_run: _Run | None = None
-    pull_request: _Pull | None = None
+    workflow_run: _WorkflowRun | None = None
+    pull_request: _PullBody | None = None
     merge_group: _MergeGroup | None = None
     deleted: bool = False
     inputs: dict[str, Any] | None = None
@@ -107,17 +187,17 @@ class Event:
     """What was measured, and for whom.
 
     Attributes:
-        origin: What a reader is told of it.
+        origin: Commit and links that a reader sees.
         is_of_pull: Whether a pull request was measured.
-        number: Of the pull request; 0 when the event does not say, as that of a `workflow_run`.
-        head_owner: Who owns the repository of the commit; empty when that is gone.
-        head_branch: Chosen by its author: it proves nothing.
-        head_repository: Id of the repository of the commit; 0 when that is gone.
-        conclusion: How the workflow run that measured ended; empty while it runs.
+        number: Number of the pull request; 0 if the event does not name it.
+        head_owner: Owner of the repository of the commit; empty if that is deleted.
+        head_branch: Branch of the commit; its author chose it, so it proves nothing.
+        head_repository: Id of the repository of the commit; 0 if that is deleted.
+        conclusion: Conclusion of the workflow run that measured; empty while it runs.
         run: Id of the workflow run that measured; 0 outside of one.
-        started_at: When this attempt of it began, UTC; None when the event does not say.
-        numbers: Of pull requests that GitHub names beside the run; it names none of a fork.
-        unnamed: Why the event does not name the commit that was measured; empty if it does.
+        started_at: Start of this attempt of the run, UTC; None if the event does not say.
+        numbers: Pull requests that GitHub names beside the run; it names none of a fork.
+        unknown_commit: Reason why the event does not name the measured commit; None if it does.
     """
 
     origin: Origin
@@ -130,93 +210,72 @@ class Event:
     run: int = 0
     started_at: datetime | None = None
     numbers: frozenset[int] = frozenset()
-    unnamed: str = ""
+    unknown_commit: str | None = None
 
     def require_commit(self) -> None:
-        """Return unless the event is known not to name the commit that was measured.
+        """Check that the event names the commit that was measured.
 
         Raises:
             ConfigError: It does not.
         """
-        if self.unnamed:
+        if self.unknown_commit is not None:
             raise ConfigError(
-                f"the event does not name the commit that was measured: {self.unnamed}",
+                f"the event does not name the commit that was measured: {self.unknown_commit}",
                 hint="measure in a workflow of `pull_request` or `push`, and publish from there or"
                 " from a `workflow_run` that follows it",
             )
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
-    """Addresses to link to; one that is no plain address is left out.
+class ReportLinks:
+    """Addresses to link to; one that is not a plain URL is ignored.
 
     Attributes:
-        report: Of the report, where a browser opens it; empty for none.
-        artifact: Of the archives of the run; empty for none.
+        report: URL of the report as a page; empty for none.
+        artifact: URL of the archives of the run; empty for none.
     """
 
     report: str = ""
     artifact: str = ""
 
 
-def read(path: Path | None, runner: Runner, links: Links) -> Event:
+def read_event(path: Path | None, runner: Runner, links: ReportLinks) -> Event:
     """Return the event.
 
     Args:
-        path: Its file; None for the one of the runner, or none at all outside of a workflow.
-        runner: Of this job.
-        links: To what somebody is to be led.
+        path: File of the event; None for the runner's, or for none outside of a workflow.
+        runner: Runner of this job.
+        links: Links for readers.
 
     Raises:
         ConfigError: The file cannot be read, or is no event.
     """
     named = runner.get("GITHUB_EVENT_PATH")
     file = path or (Path(named) if named else None)
-    body = _body(file) if file else _Event()
-    own_id = body.repository.id if body.repository else 0
-    if run := body.workflow_run:
-        repository = run.head_repository
-        unnamed = _unnamed_run(run, body.repository)
-        origin = Origin(
-            head_sha="" if unnamed else run.head_sha,
-            run_url=_address(run.html_url),
-            run_number=run.run_number,
-            attempt=run.run_attempt,
-            report_url=_address(links.report),
-            artifact_url=_address(links.artifact),
-            is_fork=repository is None or repository.id != own_id,
-        )
-        return Event(
-            origin=origin,
-            is_of_pull=run.event in ("pull_request", "pull_request_target"),
-            head_owner=repository.owner.login if repository else "",
-            head_branch=run.head_branch or "",
-            head_repository=repository.id if repository else 0,
-            conclusion=run.conclusion or "",
-            run=run.id or run.run_number,
-            started_at=run.run_started_at or run.created_at,
-            numbers=frozenset(pull.number for pull in run.pull_requests),
-            unnamed=unnamed,
-        )
+    body = _event_body(file) if file else _EventBody()
+    if body.workflow_run:
+        return _workflow_run_event(body.workflow_run, body.repository, links)
     pull = body.pull_request
     head = pull.head if pull else None
-    unnamed = "" if head else _unnamed(body, runner.get("GITHUB_EVENT_NAME") if not path else "")
+    name = runner.get("GITHUB_EVENT_NAME") if not path else ""
+    unknown = None if head else _unknown_commit(body, name)
     sha = body.merge_group.head_sha if body.merge_group else runner.get("GITHUB_SHA")
-    is_named = not unnamed and re.fullmatch(_SHA, sha) is not None
+    is_known = unknown is None and re.fullmatch(_SHA, sha) is not None
+    own_id = body.repository.id if body.repository else 0
     origin = Origin(
-        head_sha=head.sha if head else sha if is_named else "",
+        head_sha=head.sha if head else sha if is_known else "",
         run_url=runner.run_url,
         run_number=runner.number("GITHUB_RUN_NUMBER", 0),
         attempt=runner.number("GITHUB_RUN_ATTEMPT", 1),
-        report_url=_address(links.report),
-        artifact_url=_address(links.artifact),
+        report_url=_url(links.report),
+        artifact_url=_url(links.artifact),
         is_fork=head is not None and (head.repo is None or head.repo.id != own_id),
         base=pull.base.ref if pull and pull.base else "",
         base_sha=pull.base.sha if pull and pull.base else "",
     )
-    own_run = runner.number("GITHUB_RUN_ID", 0)
+    run = runner.number("GITHUB_RUN_ID", 0)
     if pull is None or head is None:
-        return Event(origin, run=own_run, unnamed=unnamed)
+        return Event(origin, run=run, unknown_commit=unknown)
     return Event(
         origin=origin,
         is_of_pull=True,
@@ -224,55 +283,77 @@ def read(path: Path | None, runner: Runner, links: Links) -> Event:
         head_owner=head.repo.owner.login if head.repo else "",
         head_branch=head.ref,
         head_repository=head.repo.id if head.repo else 0,
-        run=own_run,
+        run=run,
     )
 
 
-def _address(text: str) -> str:
-    """Return an address that can stand in Markdown; empty for anything else."""
+def _workflow_run_event(run: _WorkflowRun, own: _Repository | None, links: ReportLinks) -> Event:
+    repository = run.head_repository
+    unknown = _unknown_commit_of_run(run, own)
+    origin = Origin(
+        head_sha=run.head_sha if unknown is None else "",
+        run_url=_url(run.html_url),
+        run_number=run.run_number,
+        attempt=run.run_attempt,
+        report_url=_url(links.report),
+        artifact_url=_url(links.artifact),
+        is_fork=repository is None or repository.id != (own.id if own else 0),
+    )
+    return Event(
+        origin=origin,
+        is_of_pull=run.event in ("pull_request", "pull_request_target"),
+        head_owner=repository.owner.login if repository else "",
+        head_branch=run.head_branch or "",
+        head_repository=repository.id if repository else 0,
+        conclusion=run.conclusion or "",
+        run=run.id or run.run_number,
+        started_at=run.run_started_at or run.created_at,
+        numbers=frozenset(pull.number for pull in run.pull_requests),
+        unknown_commit=unknown,
+    )
+
+
+def _url(text: str) -> str:
+    """Return a URL that can stand in Markdown; empty for anything else."""
     return text if _URL.fullmatch(text) else ""
 
 
-def _unnamed(body: _Event, name: str) -> str:
-    """Return why the commit that a job runs on need not be what was measured; empty if it is.
+def _unknown_commit(body: _EventBody, name: str) -> str | None:
+    """Return why a job's commit need not be the measured one; None if it is.
 
     Args:
-        body: Of an event that is of no pull request.
-        name: What GitHub calls the event; empty if only its body is known.
+        body: Event that is not of a pull request.
+        name: GitHub's name of the event; empty if only its body is known.
     """
     keys = body.model_fields_set | set(body.model_extra or {})
-    if name and name not in _NAMED:
+    if name and name not in _COMMIT_EVENTS:
         return f"a workflow of `{name}` runs on the default branch"
     if body.deleted:
         return "a branch was deleted, and the workflow runs on the default branch"
     if "inputs" in keys and any(body.inputs.values() if body.inputs else ()):
         return "`workflow_dispatch` has inputs, which may ask for any commit"
-    own = {"after", "merge_group", "master_branch", "release", "schedule", "inputs"}
-    if name or keys <= _COMMON or keys & own:
-        return ""
-    return f"an event with `{_names(keys)}` starts its workflow on the default branch"
+    if name or keys <= _COMMON_KEYS or keys & _COMMIT_KEYS:
+        return None
+    names = truncate(", ".join(sorted(keys - _COMMON_KEYS - {"action"})), 60)
+    return f"an event with `{names}` starts its workflow on the default branch"
 
 
-def _unnamed_run(run: _Run, repository: _Repository | None) -> str:
-    """Return why the commit of a workflow run need not be what it measured; empty if it is."""
-    if run.event not in _NAMED:
+def _unknown_commit_of_run(run: _WorkflowRun, repository: _Repository | None) -> str | None:
+    """Return why the commit of a workflow run need not be the measured one; None if it is."""
+    if run.event not in _COMMIT_EVENTS:
         return (
             f"its workflow was started by `{printable(run.event)}`, and ran on the default branch"
         )
     default = repository.default_branch if repository else ""
     if run.event == "workflow_dispatch" and default and run.head_branch == default:
         return "its workflow was started by hand on the default branch, maybe for another commit"
-    return ""
+    return None
 
 
-def _names(keys: AbstractSet[str]) -> str:
-    return truncate(", ".join(sorted(keys - _COMMON - {"action"})), 60)
-
-
-def _body(path: Path) -> _Event:
-    hint = "it is the JSON that GITHUB_EVENT_PATH names in a workflow"
+def _event_body(path: Path) -> _EventBody:
+    hint = "it is the JSON file that GITHUB_EVENT_PATH names in a workflow"
     try:
-        return _Event.model_validate(json.loads(path.read_bytes()))
+        return _EventBody.model_validate(json.loads(path.read_bytes()))
     except OSError as error:
         raise ConfigError(
             f"{path}: the event cannot be read: {error.strerror}", hint=hint

@@ -1,4 +1,4 @@
-"""GitHub's REST API, as far as we call it: what is repeated, how long we wait, what an error means.
+"""Call GitHub's REST API, with retries, waits and errors that say what to do.
 
 Source:
     https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
@@ -16,7 +16,7 @@ from pipeline.system.errors import NetworkError, PipelineError, PublishError
 from pipeline.system.http_client import HttpResponse
 from pipeline.system.log import log
 
-_BROKEN = (500, 502, 503, 504)
+_SERVER_ERRORS = (500, 502, 503, 504)
 _TOO_LONG = re.compile(r"too long|maximum is|maxlength", re.IGNORECASE)
 _PERMISSIONS = (
     (r"/check-runs", "checks: write"),
@@ -27,28 +27,28 @@ _PERMISSIONS = (
 
 
 class GoneError(PublishError):
-    """What is asked for is not there, or is not there any more."""
+    """The requested object does not exist, or no longer."""
 
 
 class TooLongError(PublishError):
-    """GitHub refuses a text because of its length."""
+    """GitHub refuses a text because it is too long."""
 
 
 class UnsureError(NetworkError):
-    """Nobody knows whether something was created: look before it is asked for again."""
+    """It is unknown whether an object was created: check before creating it again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
-    """How patient we are, in seconds.
+class RetryDelays:
+    """Delays and timeouts in seconds.
 
     Attributes:
-        total: Longest that all waits may take together.
-        limited: After GitHub's limit was reached, where it does not say how long; doubles.
-        broken: After no answer or a broken one; doubles.
-        between: From one change to the next, as GitHub asks for.
-        connect: For a connection.
-        answer: For each part of an answer.
+        total: Longest time of all delays together.
+        limited: Delay after reaching GitHub's rate limit, unless it names one; doubles.
+        broken: Delay after no answer or a server error; doubles.
+        between: Delay between two changes, which GitHub asks for.
+        connect: Timeout of a connection.
+        answer: Timeout of each part of an answer.
     """
 
     total: float = 600.0
@@ -61,35 +61,35 @@ class Waits:
 
 @dataclass(slots=True)
 class GitHub:
-    """One repository, spoken to with one token.
+    """A repository on GitHub, with a token.
 
     Attributes:
-        api_url: Without a last slash; that of a GitHub Enterprise Server has a path.
-        repository: `owner/name`.
-        token: Of the workflow; it is in no message.
-        version: Of the API, a date.
-        waits: See there.
-        sleep: Of `time`; another one in tests.
+        api_url: URL without a trailing slash; on GitHub Enterprise Server it has a path.
+        repository: Repository as `owner/name`.
+        token: Token of the workflow; it appears in no message.
+        version: Version of the API, a date.
+        delays: Delays and timeouts.
+        sleep: Function `time.sleep`; another one in tests.
     """
 
     api_url: str
     repository: str
     token: str = field(repr=False)
     version: str
-    waits: Waits = Waits()
+    delays: RetryDelays = RetryDelays()
     sleep: Callable[[float], None] = time.sleep
     _waited: float = 0.0
     _changed: bool = False
 
     def get(self, path: str) -> Mapping[str, Any]:
-        """Return what is below the repository at a path.
+        """Return the object at a path below the repository.
 
         Raises:
-            GoneError: Nothing is.
+            GoneError: There is none.
             PublishError: The token may not see it.
             NetworkError: GitHub does not answer.
         """
-        body = self._ask("GET", self._url(path)).body
+        body = self._request("GET", self._url(path)).body
         if not isinstance(body, dict):
             raise NetworkError(f"GET {self._url(path)}: no object in the answer")
         return body
@@ -98,76 +98,80 @@ class GitHub:
         """Yield every entry of a list, page by page, to the last.
 
         Args:
-            path: Below the repository.
-            key: Of the list in each page; empty where a page is a list.
-            **query: What to ask for.
+            path: Path below the repository.
+            key: Key of the list in each page; empty if the page is a list.
+            **query: Query parameters.
 
         Raises:
-            PipelineError: As `get`; or a page is not what it should be.
+            PipelineError: GitHub does not answer or refuses, or a page is malformed.
         """
         url = f"{self._url(path)}?{urlencode({'per_page': '100', **query})}"
         while url:
             if urlsplit(url)[:2] != urlsplit(self.api_url)[:2]:
                 raise NetworkError(f"{self._url(path)}: the next page is on another host")
-            answer = self._ask("GET", url)
-            found = answer.body.get(key) if key and isinstance(answer.body, dict) else answer.body
-            if not isinstance(found, list):
+            answer = self._request("GET", url)
+            entries = answer.body.get(key) if key and isinstance(answer.body, dict) else answer.body
+            if not isinstance(entries, list):
                 raise NetworkError(f"GET {url}: no list in the answer")
-            yield from found
+            yield from entries
             url = answer.next_url
 
     def create(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 (JSON)
-        """Create something, and return it.
+        """Create an object, and return it.
 
         Raises:
-            UnsureError: It may have been created; some time has passed since.
-            TooLongError: See there.
+            UnsureError: It may have been created; a delay has passed since.
+            TooLongError: A text is too long.
             PublishError: It is refused.
-            NetworkError: GitHub does not let us, for longer than we wait.
+            NetworkError: GitHub does not answer within the total delay.
         """
-        answer = self._ask("POST", self._url(path), body)
+        answer = self._request("POST", self._url(path), body)
         if not isinstance(answer.body, dict) or "id" not in answer.body:
-            raise UnsureError(f"POST {self._url(path)}: the answer does not say what was created")
+            raise UnsureError(
+                f"POST {self._url(path)}: the answer does not name the created object"
+            )
         return answer.body
 
     def replace(self, path: str, body: Mapping[str, Any]) -> None:
-        """Change what is there; the same change again changes nothing more.
+        """Change an object; a repeated change has no effect.
 
         Raises:
-            PipelineError: As `get` and `create`.
+            PipelineError: GitHub does not answer or refuses.
         """
-        self._ask("PATCH", self._url(path), body)
+        self._request("PATCH", self._url(path), body)
 
     def delete(self, path: str) -> None:
-        """Delete something; it is no error that it is gone already.
+        """Delete an object; it may be deleted already.
 
         Raises:
-            PipelineError: As `get`.
+            PipelineError: GitHub does not answer or refuses.
         """
         try:
-            self._ask("DELETE", self._url(path))
+            self._request("DELETE", self._url(path))
         except GoneError:
-            log.info("%s was gone already", path)
+            log.info("%s was deleted already", path)
 
     def _url(self, path: str) -> str:
         return f"{self.api_url}/repos/{self.repository}{path}"
 
-    def _ask(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> HttpResponse:
+    def _request(
+        self, method: str, url: str, body: Mapping[str, Any] | None = None
+    ) -> HttpResponse:
         headers = {
             "Accept": "application/vnd.github+json",
             "X-GitHub-Api-Version": self.version,
             "User-Agent": "milo-perf",
         }
-        broken, limited = self.waits.broken, self.waits.limited
+        broken, limited = self.delays.broken, self.delays.limited
         if method != "GET":
-            self._apart()
+            self._delay_change()
         while True:
             try:
                 answer = http_client.exchange(
                     *(method, url, body),
                     headers=headers,
                     token=self.token,
-                    timeout_s=(self.waits.connect, self.waits.answer),
+                    timeout_s=(self.delays.connect, self.delays.answer),
                 )
             except NetworkError as error:
                 self._wait(broken, str(error))
@@ -177,38 +181,38 @@ class GitHub:
                 continue
             if answer.status < 300:
                 return answer
-            said = f"{method} {url}: {answer.status}{_message(answer)}"
+            problem = f"{method} {url}: {answer.status}{_message(answer)}"
             if _is_limited(answer):
-                self._wait(_asked(answer, limited), said)
+                self._wait(_retry_delay(answer, limited), problem)
                 limited *= 2
-            elif answer.status in _BROKEN:
-                self._wait(_asked(answer, broken), said)
+            elif answer.status in _SERVER_ERRORS:
+                self._wait(_retry_delay(answer, broken), problem)
                 if method == "POST":
-                    raise UnsureError(said)
+                    raise UnsureError(problem)
                 broken *= 2
             else:
-                raise _refused(answer, url, said)
+                raise _error_for(answer, url, problem)
 
-    def _apart(self) -> None:
-        """Keep changes apart; not the first one."""
+    def _delay_change(self) -> None:
+        """Wait before every change but the first."""
         if self._changed:
-            self.sleep(self.waits.between)
+            self.sleep(self.delays.between)
         self._changed = True
 
     def _wait(self, seconds: float, why: str) -> None:
-        if self._waited + seconds > self.waits.total:
+        if self._waited + seconds > self.delays.total:
             raise NetworkError(
-                f"{why}; to wait {seconds:.0f} s more is longer than"
-                f" {self.waits.total:.0f} s in all",
+                f"{why}; gave up, because another {seconds:.0f} s would exceed the limit of"
+                f" {self.delays.total:.0f} s",
                 hint="run this job again later; nothing is posted twice",
             )
-        log.warning("%s; again in %.0f s", why, seconds)
+        log.warning("%s; retrying in %.0f s", why, seconds)
         self._waited += seconds
         self.sleep(seconds)
 
 
 def _is_limited(answer: HttpResponse) -> bool:
-    """Whether we are too fast for GitHub, which then has done nothing."""
+    """Return whether GitHub refused the request because of its rate limit."""
     if answer.status == 429:
         return True
     return answer.status == 403 and (
@@ -218,47 +222,50 @@ def _is_limited(answer: HttpResponse) -> bool:
     )
 
 
-def _asked(answer: HttpResponse, otherwise: float) -> float:
-    """Return the seconds that GitHub asks to wait."""
+def _retry_delay(answer: HttpResponse, default: float) -> float:
+    """Return the delay that GitHub asks for, in seconds."""
     after = answer.headers.get("retry-after", "")
     if re.fullmatch(r"\d{1,9}", after):
         return float(after)
     reset = answer.headers.get("x-ratelimit-reset", "")
     if answer.headers.get("x-ratelimit-remaining") == "0" and re.fullmatch(r"\d{1,12}", reset):
         return max(1.0, float(reset) - time.time())
-    return otherwise
+    return default
 
 
 def _message(answer: HttpResponse) -> str:
-    """Return what GitHub says is wrong, after a space."""
+    """Return GitHub's error message after a space."""
     if not isinstance(answer.body, dict) or not answer.body.get("message"):
         return ""
     errors = answer.body.get("errors")
     return f" {answer.body['message']}{f': {errors}' if errors else ''}"[:500]
 
 
-def _refused(answer: HttpResponse, url: str, said: str) -> PipelineError:
-    """Return what it means that GitHub refuses something, and what to try."""
+def _error_for(answer: HttpResponse, url: str, problem: str) -> PipelineError:
+    """Return the error for a refused request, with a hint."""
     match answer.status:
         case 401:
-            found = PublishError(f"{said}: the token is not accepted", hint="is it still valid?")
+            return PublishError(f"{problem}: the token is not accepted", hint="is it still valid?")
         case 403:
-            hint = "`permissions:` of a job can only shrink what its caller gives; forks read only"
-            found = PublishError(f"{said}{_needed(url)}", hint=hint)
+            hint = (
+                "a job's `permissions:` can only reduce its caller's; workflows of forks only read"
+            )
+            return PublishError(f"{problem}{_missing_permission(url)}", hint=hint)
         case 404 | 410:
-            hint = "a token that may not see something is told that it is not there"
-            found = GoneError(said, hint=hint)
+            hint = "GitHub also answers so if the token may not see the object"
+            return GoneError(problem, hint=hint)
         case 422 if _TOO_LONG.search(_message(answer)):
-            found = TooLongError(said)
+            return TooLongError(problem)
         case 301 | 302 | 307 | 308:
-            found = PublishError(f"{said}: the repository has moved", hint="set GITHUB_REPOSITORY")
+            return PublishError(
+                f"{problem}: the repository has moved", hint="set GITHUB_REPOSITORY"
+            )
         case _:
-            found = PublishError(said)
-    return found
+            return PublishError(problem)
 
 
-def _needed(url: str) -> str:
-    """Return which permission a refused request needs, where we know."""
+def _missing_permission(url: str) -> str:
+    """Return the permission that a refused request needs; empty if unknown."""
     path = urlsplit(url).path
-    needed = next((what for how, what in _PERMISSIONS if re.search(how, path)), "")
-    return f": the job needs the permission `{needed}`" if needed else ""
+    permission = next((name for pattern, name in _PERMISSIONS if re.search(pattern, path)), "")
+    return f": the job needs the permission `{permission}`" if permission else ""

@@ -1,4 +1,4 @@
-"""One open issue for a suite that is watched every night: while something is wrong, no longer."""
+"""Keep one issue open for a nightly suite while something is wrong with it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +14,10 @@ from pipeline.storage import artifact, strict_json
 from pipeline.system.errors import ConfigError
 
 STEPS = "steps.json"
-"""What `history --json` prints, beside the results of the night."""
+"""Output of `history --json`, beside the results of the night."""
 
 
-class _Step(BaseModel):
+class _JsonStep(BaseModel):
     time: Annotated[str, Field(max_length=100)] = ""
     commit: str | None = None
     commit_before: str | None = None
@@ -27,44 +27,44 @@ class _Step(BaseModel):
     acknowledged: str | None = None
 
 
-class _Series(BaseModel):
+class _JsonSeries(BaseModel):
     series: str
     scale: str
-    changes: list[_Step]
+    changes: list[_JsonStep]
 
 
-class _Steps(BaseModel):
-    series: list[_Series]
+class _StepsFile(BaseModel):
+    series: list[_JsonSeries]
 
 
-def alarms(folder: Path) -> tuple[Alarm, ...]:
-    """Return the steps that alarm, from the file beside a night's results; none without a file.
+def read_alarms(folder: Path) -> tuple[Alarm, ...]:
+    """Return the unacknowledged regressions in the file beside a night's results, if there is one.
 
     Raises:
-        ConfigError: The file is not what `history --json` prints.
+        ConfigError: The file is no output of `history --json`.
     """
     data = artifact.member(folder, STEPS)
     if data is None:
         return ()
     hint = "write it with `history FILE.jsonl --json`"
     try:
-        found = _Steps.model_validate(strict_json.loads(data, strict_json.OURS))
+        steps = _StepsFile.model_validate(strict_json.loads(data, strict_json.OURS))
     except ValidationError as error:
         raise ConfigError(f"{STEPS}: {strict_json.sentence(error)}", hint=hint) from error
     except ValueError as error:
         raise ConfigError(f"{STEPS}: {error}", hint=hint) from error
     return tuple(
         Alarm(series.series, _sentence(series, step))
-        for series in found.series
+        for series in steps.series
         for step in series.changes
         if step.worse and not step.acknowledged
     )
 
 
-def is_wrong(publication: Publication) -> bool:
-    """Whether somebody should look: inconclusive nights are only noise.
+def needs_issue(publication: Publication) -> bool:
+    """Return whether something is wrong.
 
-    Nor is it news each night that an environment does not report a metric.
+    An inconclusive night is noise, and a metric that an environment never reports is no news.
     """
     return bool(publication.alarms) or publication.outcome in (
         Outcome.REGRESSED,
@@ -77,41 +77,43 @@ def title(publication: Publication) -> str:
     return f"Performance of {publication.key}: {publication_answer(publication)}"
 
 
-def send(github: GitHub, author: str, publication: Publication) -> str:
+def send_issue(github: GitHub, author: str, publication: Publication) -> str:
     """Open, update or close the issue, and return what was done in a sentence.
 
     Raises:
-        PipelineError: GitHub does not answer, or does not let us.
+        PipelineError: GitHub does not answer or refuses.
     """
     mark = marker(TextKind.ISSUE, publication.key)
     bodies = comment_bodies(publication, TextKind.ISSUE)
-    wrong = is_wrong(publication)
+    is_needed = needs_issue(publication)
 
     def close(number: int, reason: str) -> None:
         github.replace(f"/issues/{number}", {"state": "closed", "state_reason": reason})
 
-    place = upsert.Place(
-        what="issue",
-        listed=lambda: (
+    thread = upsert.CommentThread(
+        name="issue",
+        list_texts=lambda: (
             one for one in github.pages("/issues", state="open") if not one.get("pull_request")
         ),
         create=lambda body: github.create("/issues", {"title": title(publication), "body": body}),
         replace=lambda number, body: github.replace(
             f"/issues/{number}", {"title": title(publication), "body": body}
         ),
-        drop=lambda number: close(number, "not_planned"),
-        number="number",
+        delete=lambda number: close(number, "not_planned"),
+        number_key="number",
     )
-    said = upsert.upsert(place, mark, author, bodies, may_create=wrong)
-    if wrong:
-        return said
-    numbers = [int(one["number"]) for one in place.listed() if upsert.is_ours(one, mark, author)]
+    result = upsert.upsert(thread, mark, author, bodies, may_create=is_needed)
+    if is_needed:
+        return result
+    numbers = [
+        int(one["number"]) for one in thread.list_texts() if upsert.is_ours(one, mark, author)
+    ]
     for number in numbers:
         close(number, "completed")
-    return f"issue: closed {', '.join(f'#{n}' for n in numbers)}" if numbers else said
+    return f"issue: closed {', '.join(f'#{n}' for n in numbers)}" if numbers else result
 
 
-def _sentence(series: _Series, step: _Step) -> str:
+def _sentence(series: _JsonSeries, step: _JsonStep) -> str:
     size = percent(step.change) if series.scale == "ratio" else f"{step.change:+.3g}"
     latest = step.commit_latest or step.commit
     between = f", {(step.commit_before or '?')[:12]}..{latest[:12]}" if latest else ""

@@ -1,7 +1,8 @@
-"""Keep one text of ours in place: find it, write it once, and take back what came twice."""
+"""Keep one text of ours up to date: find it, create or replace it, and delete duplicates."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from pipeline.publish.github import GoneError, TooLongError, UnsureError
@@ -11,109 +12,122 @@ from pipeline.system.log import log
 _ROUNDS = 8
 
 
+class KeepReason(StrEnum):
+    """Why an existing text must not be replaced, in words."""
+
+    HAS_RESULT = "it has a result of this commit"
+    LATER_RUN = "a later run has written it"
+
+
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where texts stand, such as the comments of a pull request.
+class CommentThread:
+    """A place for texts, such as the comments of a pull request.
 
     Attributes:
-        what: In words.
-        listed: Returns everything that stands there, ours or not.
-        create: Posts a text and returns what was made of it.
-        replace: Replaces the text with a number by another one.
-        drop: Takes back the text with a number.
-        number: Which of its parts is the number of a text.
+        name: Name of the place in messages.
+        list_texts: Function that returns all texts of the place, ours or not.
+        create: Function that posts a text and returns the created object.
+        replace: Function that replaces the text with a number.
+        delete: Function that deletes the text with a number.
+        number_key: Key of a text's number.
     """
 
-    what: str
-    listed: Callable[[], Iterable[Mapping[str, Any]]]
+    name: str
+    list_texts: Callable[[], Iterable[Mapping[str, Any]]]
     create: Callable[[str], Mapping[str, Any]]
     replace: Callable[[int, str], None]
-    drop: Callable[[int], None]
-    number: str = "id"
+    delete: Callable[[int], None]
+    number_key: str = "id"
 
 
 def upsert(
-    place: Place,
+    thread: CommentThread,
     marker: str,
     author: str,
     bodies: Iterable[str],
     *,
     may_create: bool,
-    reason_to_keep: Callable[[str], str] = lambda _: "",
+    reason_to_keep: Callable[[str], KeepReason | None] = lambda _: None,
 ) -> str:
-    """Make one text of ours say what it should, and return what was done in a sentence.
+    """Create or replace our text, and return what was done in a sentence.
 
-    Of several of ours, which two runs at once may leave, the oldest stays.  A text that says the
-    same already is not written again.
+    Two runs at the same time may create two texts; the oldest stays.  A text that is up to date is
+    not written again.
 
     Args:
-        place: Where.
-        marker: By which ours begins.
-        author: Login of the bot that we are: a marker alone may be anybody's.
-        bodies: The text, then shorter ones for when GitHub finds it too long.
-        may_create: Whether to create one where there is none.
-        reason_to_keep: Why a text of ours must not be replaced by this one; empty if it may be.
+        thread: Place of the text.
+        marker: First line of our texts.
+        author: Login of our bot; anybody could copy the marker.
+        bodies: Text, then shorter ones in case GitHub finds it too long.
+        may_create: Whether to create a text if there is none.
+        reason_to_keep: Function that returns why our existing text must stay; None if it may be
+            replaced.
 
     Raises:
-        PipelineError: GitHub does not answer, or does not let us.
+        PipelineError: GitHub does not answer or refuses.
     """
     left, done = iter(bodies), ""
     body = next(left)
     new: Mapping[str, Any] | None = None
     for _ in range(_ROUNDS):
-        mine = _ours(place, marker, author, new)
-        if not mine and not may_create:
-            return f"{place.what}: there is none, and there is nothing to say"
-        if mine and not new and (why := reason_to_keep(str(mine[0].get("body") or ""))):
-            return f"{place.what}: left as it is, {why}"
+        ours = _list_ours(thread, marker, author, new)
+        if not ours and not may_create:
+            return f"{thread.name}: there is none, and there is nothing to say"
+        existing = str(ours[0].get("body") or "") if ours and not new else None
+        if existing is not None and (reason := reason_to_keep(existing)):
+            return f"{thread.name}: not changed, {reason}"
         try:
-            if mine:
-                return f"{place.what}: {_kept(place, mine, body, done)}"
-            new, done = place.create(body), "created"
+            if ours:
+                return f"{thread.name}: {_replace_first(thread, ours, body, done)}"
+            new, done = thread.create(body), "created"
         except TooLongError:
-            less = next(left, None)
-            if less is None:
+            shorter = next(left, None)
+            if shorter is None:
                 raise
-            body = less
+            body = shorter
         except GoneError:
-            if not mine:
+            if not ours:
                 raise
             new = None  # somebody deleted it meanwhile
         except UnsureError as error:
-            log.info("looking whether it is there: %s", error)
-    raise PublishError(f"{place.what}: somebody changes it as fast as we do", hint="run this again")
-
-
-def is_ours(one: Mapping[str, Any], marker: str, author: str) -> bool:
-    """Whether a text is ours: written by the bot that we are, and begun by our marker."""
-    user = one.get("user") or {}
-    return (
-        user.get("type") == "Bot"
-        and user.get("login") == author
-        and str(one.get("body") or "").startswith(marker)
+            log.info("checking whether it was created: %s", error)
+    raise PublishError(
+        f"{thread.name}: another process keeps changing it", hint="run this command again"
     )
 
 
-def _ours(
-    place: Place, marker: str, author: str, new: Mapping[str, Any] | None
+def is_ours(text: Mapping[str, Any], marker: str, author: str) -> bool:
+    """Return whether our bot wrote a text and it begins with our marker."""
+    user = text.get("user") or {}
+    return (
+        user.get("type") == "Bot"
+        and user.get("login") == author
+        and str(text.get("body") or "").startswith(marker)
+    )
+
+
+def _list_ours(
+    thread: CommentThread, marker: str, author: str, new: Mapping[str, Any] | None
 ) -> list[Mapping[str, Any]]:
-    """Return what is ours, the oldest first; with what we know to be there if a list lags."""
-    found = {one["id"]: one for one in place.listed() if is_ours(one, marker, author)}
+    """Return our texts, the oldest first, with a new one that a stale list may lack."""
+    ours = {one["id"]: one for one in thread.list_texts() if is_ours(one, marker, author)}
     if new is not None:
-        found.setdefault(new["id"], new)
-    return [found[number] for number in sorted(found)]
+        ours.setdefault(new["id"], new)
+    return [ours[number] for number in sorted(ours)]
 
 
-def _kept(place: Place, mine: Sequence[Mapping[str, Any]], body: str, done: str) -> str:
-    """Let the oldest be the only one and say what it should; return what was done."""
-    for extra in mine[1:]:  # of two runs at once, each may have created one
-        place.drop(int(extra[place.number]))
-    if _text(mine[0].get("body")) == _text(body):
-        return done or "says it already"
-    place.replace(int(mine[0][place.number]), body)
+def _replace_first(
+    thread: CommentThread, ours: Sequence[Mapping[str, Any]], body: str, done: str
+) -> str:
+    """Delete duplicates and replace the oldest text; return what was done."""
+    for duplicate in ours[1:]:
+        thread.delete(int(duplicate[thread.number_key]))
+    if _normalize(ours[0].get("body")) == _normalize(body):
+        return done or "up to date"
+    thread.replace(int(ours[0][thread.number_key]), body)
     return done or "updated"
 
 
-def _text(body: object) -> str:
-    """Return a text without what GitHub changes of it."""
+def _normalize(body: object) -> str:
+    """Return a text without the changes that GitHub makes to it."""
     return str(body or "").replace("\r\n", "\n").strip()

@@ -6,7 +6,7 @@ import cmarkgfm
 import pytest
 from cmarkgfm.cmark import Options
 
-from pipeline.publish.page import write
+from pipeline.publish.outputs import write_page
 from pipeline.render.comment import comment, publication_answer
 from pipeline.system.sanitize import printable
 from tests.browser import Page
@@ -104,7 +104,7 @@ def test_the_page_that_is_linked_says_the_same_and_loads_nothing(
 ) -> None:
     publication = STATES[name]()
     file = tmp_path / "milo-perf-pr.html"
-    assert write(publication, file) == f"page: written to {file}"
+    assert write_page(publication, file) == f"page: written to {file}"
     chromium.open(file, width=400)
     said = " ".join(chromium.run("document.querySelector('h1').textContent").split())
     assert said.partition(" ")[2] == " ".join(printable(publication_answer(publication)).split())

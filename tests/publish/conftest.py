@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.commands import main
 from pipeline.model.results import ResultSet
-from pipeline.publish import stages
+from pipeline.publish import targets
 from pipeline.publish.github import GitHub
 from tests.github.fake import REPOSITORY
 from tests.github.fake import GitHub as Fake
@@ -21,7 +21,7 @@ from tests.publishing import Publish, filled, finished
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "GitHub", partial(GitHub, sleep=lambda _: None))
+    monkeypatch.setattr(targets, "GitHub", partial(GitHub, sleep=lambda _: None))
     for name in [name for name in os.environ if name.startswith("GITHUB_")]:
         monkeypatch.delenv(name)
 

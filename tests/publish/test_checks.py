@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.model.publication import Outcome
 from pipeline.publish import answers, checks
-from pipeline.publish.answers import SEVERITY, Answer
+from pipeline.publish.answers import SEVERITY, CheckAnswer
 from pipeline.publish.event import Event
 from pipeline.publish.github import GitHub
 from tests.github.answers import BOT
@@ -92,7 +92,7 @@ def test_a_base_that_is_changed_while_it_is_measured_gets_no_answer_for_another(
         publish(FAST, *CHECK, event=of(5, run_attempt=attempt))
         assert shown(fake) == {"cancelled"}
         (check,) = fake.checks.values()
-        assert check["output"]["title"].startswith("measured for a base that was changed since")
+        assert check["output"]["title"].startswith("the base branch has changed, run it again")
     publish(FAST, *CHECK, event=of(5, 78))
     assert shown(fake) == {"success"}
 
@@ -194,7 +194,9 @@ def test_reports_at_the_same_time_end_with_the_worst(fake: Fake) -> None:
 
         def report(at: int, conclusion: str) -> None:
             outcome = Outcome.PASSED if conclusion == "success" else Outcome.REGRESSED
-            answer = Answer(f"{5 + at}", "0" * 11 + f"{at}", "-", 77 + at, 1, outcome, conclusion)
+            answer = CheckAnswer(
+                f"{5 + at}", "0" * 11 + f"{at}", "-", 77 + at, 1, outcome, conclusion
+            )
             checks.complete(github[at], BOT, body(answer), lambda _: True)
 
         threads = [
@@ -207,9 +209,9 @@ def test_reports_at_the_same_time_end_with_the_worst(fake: Fake) -> None:
     assert [check["conclusion"] for check in fake.checks.values()] == ["failure"] * 2
 
 
-def body(answer: Answer) -> dict[str, Any]:
+def body(answer: CheckAnswer) -> dict[str, Any]:
     return {
-        **checks.started("mine", Event(ORIGIN), answer),
+        **checks.started_body("mine", Event(ORIGIN), answer),
         "status": "completed",
         "conclusion": answer.conclusion,
         "output": {"title": "x", "summary": "y", "annotations": []},
@@ -229,13 +231,15 @@ def body(answer: Answer) -> dict[str, Any]:
     ],
 )
 def test_a_mark_that_is_not_ours_keeps_no_answer(mark: str) -> None:
-    assert answers.parse(mark) is None
+    assert answers.parse_mark(mark) is None
 
 
 DIGESTS = st.sampled_from(["0" * 12, "1" * 12])
 CONCLUDED = st.sampled_from(sorted(checks.CONCLUSIONS.items()))
 ANSWERS = st.builds(
-    lambda asker, base, head, run, attempt, said: Answer(asker, base, head, run, attempt, *said),
+    lambda asker, base, head, run, attempt, said: CheckAnswer(
+        asker, base, head, run, attempt, *said
+    ),
     st.sampled_from(["5", "7", answers.UNKNOWN, answers.COMMIT]),
     DIGESTS,
     DIGESTS,
@@ -246,21 +250,21 @@ ANSWERS = st.builds(
 
 
 @given(ANSWERS)
-def test_an_answer_is_read_as_it_was_marked(answer: Answer) -> None:
-    assert answers.parse(answer.mark) == answer
+def test_an_answer_is_read_as_it_was_marked(answer: CheckAnswer) -> None:
+    assert answers.parse_mark(answer.mark) == answer
     assert len(answer.mark) < 200
 
 
 @given(st.lists(ANSWERS, max_size=8), st.sets(st.sampled_from(["5", "7"])))
 def test_no_answer_of_an_open_pull_request_is_better_hidden(
-    found: list[Answer], closed: set[str]
+    found: list[CheckAnswer], closed: set[str]
 ) -> None:
-    def is_open(answer: Answer) -> bool:
+    def is_open(answer: CheckAnswer) -> bool:
         return answer.asker not in closed
 
-    worst = answers.worst(answers.open_answers(found, is_open).values())
+    worst = answers.worst_answer(answers.open_answers(found, is_open).values())
     for slot in {one.slot for one in found if is_open(one) and one.asker != answers.UNKNOWN}:
-        stands = answers.standing([one for one in found if one.slot == slot])
+        stands = answers.effective_answer([one for one in found if one.slot == slot])
         assert stands is not None
         if stands.outcome is not None and stands.outcome.is_result:
             assert worst is not None
@@ -268,8 +272,8 @@ def test_no_answer_of_an_open_pull_request_is_better_hidden(
 
 
 @given(st.lists(ANSWERS, min_size=1, max_size=8))
-def test_what_measured_nothing_never_stands_before_a_result(found: list[Answer]) -> None:
-    stands = answers.standing(found)
+def test_what_measured_nothing_never_stands_before_a_result(found: list[CheckAnswer]) -> None:
+    stands = answers.effective_answer(found)
     assert stands is not None
     assert stands.outcome is not None
     if any(one.outcome is not None and one.outcome.is_result for one in found):
@@ -277,16 +281,16 @@ def test_what_measured_nothing_never_stands_before_a_result(found: list[Answer])
 
 
 def test_an_answer_in_progress_does_not_stand() -> None:
-    running = Answer("5", "-", "-", 9, 1)
+    running = CheckAnswer("5", "-", "-", 9, 1)
     done = replace(running, run=1, outcome=Outcome.PASSED, conclusion="success")
-    assert answers.standing([running, done]) == done
-    assert answers.standing([running]) is None
+    assert answers.effective_answer([running, done]) == done
+    assert answers.effective_answer([running]) is None
 
 
 def test_answers_of_more_pull_requests_than_are_looked_up_count(
     fake: Fake, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.publish.stages.MOST_OTHERS", 1)
+    monkeypatch.setattr("pipeline.publish.targets.MAX_PULL_LOOKUPS", 1)
     for number in (6, 7):
         fake.add_pull(number, HEAD, repository=3000 + number, labels=[])
         head = {"id": 3000 + number, "owner": {"login": "eve"}}

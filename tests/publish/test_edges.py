@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.judge import acceptance
-from pipeline.publish import checks, issues, summary
+from pipeline.publish import checks, issues, outputs
 from tests import pages, publications
 from tests.github.answers import BOT
 from tests.github.fake import Fault
@@ -127,7 +127,7 @@ def test_the_summary_is_added_to_what_is_there(
 
 
 def test_no_text_in_a_log_is_a_command_to_the_runner() -> None:
-    said = summary.quoted("::error::x\n##[error]y", is_in_actions=True).splitlines()
+    said = outputs.quote_commands("::error::x\n##[error]y", is_in_actions=True).splitlines()
     token = said[0].removeprefix("::stop-commands::")
     assert len(token) == 32
     assert said[1:] == ["::error::x", "##[error]y", f"::{token}::"]
@@ -138,7 +138,7 @@ def test_at_most_ten_annotations_are_written_and_fifty_sent() -> None:
         publications.row(pages.metric(f"create_{number}_p50"), 5e-3, 1.5) for number in range(70)
     ]
     found = publications.published(publications.run(*rows))
-    assert len(summary.commands(found)) == 10
+    assert len(outputs.annotation_commands(found)) == 10
     assert len(checks.annotations(found)) == 50
 
 
@@ -196,7 +196,7 @@ def test_arguments_that_cannot_be_used_are_refused(
 def test_a_folder_of_no_suite_needs_a_key(publish: Publish) -> None:
     code, _, err = publish(None, "--to", "comment")
     assert code == 2
-    assert "without --key it is of no suite" in err
+    assert "without --key the suite is unknown" in err
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_a_github_that_does_not_answer_is_exit_9(fake: Fake, publish: Publish) -
     fake.faults = [Fault("GET", "limited", seconds=3600)]
     code, _, err = publish(SLOW, "--to", "comment")
     assert code == 9
-    assert "3600 s more" in err
+    assert "another 3600 s" in err
 
 
 @pytest.mark.parametrize(
@@ -272,4 +272,4 @@ def test_the_missing_permission_is_named(
 def test_a_night_that_only_could_not_be_judged_opens_no_issue() -> None:
     inconclusive = publications.STATES["inconclusive"]()
     broken = acceptance.broken_publication("pr", publications.ORIGIN, "x")
-    assert [issues.is_wrong(one) for one in (inconclusive, broken)] == [False, True]
+    assert [issues.needs_issue(one) for one in (inconclusive, broken)] == [False, True]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.publish import event as events
-from pipeline.publish.runner import Runner
+from pipeline.publish.event import Runner
 from tests.github.fake import GitHub as Fake
 from tests.publishing import SLOW, Publish, finished
 
@@ -86,6 +86,6 @@ def test_the_name_of_an_event_is_enough_to_refuse_it(tmp_path: Path, name: str) 
     file = tmp_path / "event.json"
     file.write_text("{}")
     runner = Runner({"GITHUB_EVENT_PATH": str(file), "GITHUB_EVENT_NAME": name, "GITHUB_SHA": SHA})
-    assert events.read(None, runner, events.Links()).origin.head_sha == ""
+    assert events.read_event(None, runner, events.ReportLinks()).origin.head_sha == ""
     runner = Runner({**runner.variables, "GITHUB_EVENT_NAME": "push"})
-    assert events.read(None, runner, events.Links()).origin.head_sha == SHA
+    assert events.read_event(None, runner, events.ReportLinks()).origin.head_sha == SHA

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.publish.ignored import not_ignored
+from pipeline.publish.pull import relevant_files
 from tests.workflows.acting import git
 
 PARTS = st.sampled_from(["docs", "a", "b.md", ".md", "x.go", "docs.go", "ä"])
@@ -43,15 +43,15 @@ def left_by_git(repository: Path, names: set[str], patterns: list[str]) -> list[
 @given(names=st.sets(NAMES, min_size=1, max_size=6), patterns=st.lists(PATTERNS, max_size=3))
 def test_it_leaves_what_git_leaves(repository: Path, names: set[str], patterns: list[str]) -> None:
     names = {n for n in names if not any(other.startswith(f"{n}/") for other in names)}
-    assert sorted(not_ignored(names, patterns)) == left_by_git(repository, names, patterns)
+    assert sorted(relevant_files(names, patterns)) == left_by_git(repository, names, patterns)
 
 
 @pytest.mark.parametrize("pattern", ["", "[a-z]*", "docs\\", "docs/[", "\\*"])
 def test_a_pattern_that_is_not_understood_covers_nothing(pattern: str) -> None:
-    assert not_ignored(["docs/a.md", "*"], [pattern]) == ["docs/a.md", "*"]
+    assert relevant_files(["docs/a.md", "*"], [pattern]) == ["docs/a.md", "*"]
 
 
 @pytest.mark.parametrize("name", ["docs/../main.go", "main.go\n.md/x", "docs", "Docs/x.md.go"])
 def test_no_odd_name_is_covered_by_accident(name: str) -> None:
-    covered = not not_ignored([name], ["docs/**", "**/*.md"])
+    covered = not relevant_files([name], ["docs/**", "**/*.md"])
     assert covered is (name == "docs/../main.go")

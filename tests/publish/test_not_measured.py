@@ -18,8 +18,8 @@ def concluded(fake: Fake) -> str:
 @pytest.mark.parametrize(
     ("note", "conclusion", "said"),
     [
-        ("skipped.txt", "neutral", "only files that are ignored were changed"),
-        ("waiting.txt", "action_required", "a maintainer has to look"),
+        ("skipped.txt", "neutral", "only ignored files were changed"),
+        ("waiting.txt", "action_required", "a maintainer must review"),
     ],
 )
 def test_the_check_says_why_in_our_words_and_a_comment_is_left_as_it_was(
@@ -35,7 +35,7 @@ def test_the_check_says_why_in_our_words_and_a_comment_is_left_as_it_was(
     assert check["conclusion"] == conclusion
     assert said in check["output"]["summary"]
     assert "a lie" not in check["output"]["summary"]
-    assert "left as it is" in printed
+    assert "not changed" in printed
     assert fake.bodies() == before
 
 

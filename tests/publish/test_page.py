@@ -99,8 +99,8 @@ def test_a_page_without_a_file_and_one_that_cannot_be_written_are_refused(
     assert "add --page FILE" in err
     (tmp_path / "file").write_text("")
     code, _, err = publish(SLOW, "--to", "page", "--page", str(tmp_path / "file" / "x.html"))
-    assert code == 2
-    assert "the page cannot be written" in err
+    assert code == 8
+    assert "cannot be written" in err
 
 
 def test_the_link_opens_the_page_and_otherwise_says_that_it_is_an_archive(

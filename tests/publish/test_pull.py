@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.publish import pull
 from pipeline.publish.event import Event
-from pipeline.publish.github import GitHub, Waits
-from pipeline.publish.pull import Pull
+from pipeline.publish.github import GitHub, RetryDelays
+from pipeline.publish.pull import NoPullRequest, PullRequest
 from tests.github.fake import BASE
 from tests.github.fake import GitHub as Fake
 from tests.publications import HEAD, ORIGIN
@@ -23,19 +23,20 @@ EVENT = Event(
 
 
 def client(url: str) -> GitHub:
-    return GitHub(url, "milo-os/milo", "secret-token", "2022-11-28", Waits(), lambda _: None)
+    return GitHub(url, "milo-os/milo", "secret-token", "2022-11-28", RetryDelays(), lambda _: None)
 
 
-def found(fake: Fake, event: Event = EVENT) -> Pull | str:
+def found(fake: Fake, event: Event = EVENT) -> PullRequest | str:
     with fake.serving() as url:
-        return pull.find(client(url), event)
+        result = pull.find_pull(client(url), event)
+    return result.reason if isinstance(result, NoPullRequest) else result
 
 
 def test_the_pull_request_is_found_by_its_commit_and_repository(fake: Fake) -> None:
     fake.add_pull(6, HEAD, repository=3000)  # the same branch name and commit in another fork
     fake.pulls[5]["labels"] = []
-    assert found(fake) == Pull(5, frozenset(), "main", BASE)
-    assert found(fake, replace(EVENT, number=5)) == Pull(5, frozenset(), "main", BASE)
+    assert found(fake) == PullRequest(5, frozenset(), "main", BASE)
+    assert found(fake, replace(EVENT, number=5)) == PullRequest(5, frozenset(), "main", BASE)
 
 
 @pytest.mark.parametrize("number", [0, 5])
@@ -56,7 +57,7 @@ def test_a_closed_pull_request_is_not_commented_on(fake: Fake, number: int) -> N
 def test_a_pull_request_whose_fork_is_gone_is_not_commented_on(fake: Fake, number: int) -> None:
     fake.pulls[5]["head"]["repo"] = None
     assert "no open pull request" in str(found(fake, replace(EVENT, number=number)))
-    assert "is gone" in str(found(fake, replace(EVENT, head_repository=0)))
+    assert "is deleted" in str(found(fake, replace(EVENT, head_repository=0)))
 
 
 def test_two_pull_requests_with_one_commit_are_both_left_alone(fake: Fake) -> None:
@@ -67,7 +68,7 @@ def test_two_pull_requests_with_one_commit_are_both_left_alone(fake: Fake) -> No
 def test_the_one_that_github_names_beside_the_run_is_it(fake: Fake) -> None:
     fake.add_pull(7, HEAD, base="release", labels=[])
     named = replace(EVENT, numbers=frozenset({7}))
-    assert found(fake, named) == Pull(7, frozenset(), "release", BASE)
+    assert found(fake, named) == PullRequest(7, frozenset(), "release", BASE)
     assert "#5, #7" in str(found(fake, replace(EVENT, numbers=frozenset({5, 7}))))
     assert "#5, #7" in str(found(fake, replace(EVENT, numbers=frozenset({99}))))
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.model.publication import Origin
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Product
-from pipeline.publish.asked import Asked, reproduce
+from pipeline.publish.options import PublishOptions, reproduce_command
 from tests.github.fake import BASE
 from tests.github.fake import GitHub as Fake
 from tests.publications import HEAD, ORIGIN
@@ -83,14 +83,14 @@ def test_an_artifact_says_nothing_in_the_first_lines_and_in_the_title(
     ],
 )
 def test_where_trusted_inputs_are_missing_there_is_no_command(origin: Origin) -> None:
-    assert reproduce(Asked(suite="pr"), origin) == ""
-    assert reproduce(Asked(), ORIGIN) == ""
+    assert reproduce_command(PublishOptions(suite="pr"), origin) == ""
+    assert reproduce_command(PublishOptions(), ORIGIN) == ""
 
 
 @pytest.mark.parametrize("product", list(Product))
 def test_the_command_is_one_that_a_shell_reads_as_meant(product: Product) -> None:
-    wanted = Asked(suite="a b.toml", product=product, pairs=7, build="make 'x y' {out}")
-    said = reproduce(wanted, ORIGIN)
+    wanted = PublishOptions(suite="a b.toml", product=product, pairs=7, build="make 'x y' {out}")
+    said = reproduce_command(wanted, ORIGIN)
     words = shlex.split(re.sub(r"\$\((?:[^()]|\([^()]*\))*\)", "COMMIT", said))
     assert words[:4] == ["milo-perf", "run", "--suite", "a b.toml"]
     assert ("make 'x y' {out}" in words) is (product is Product.MILO)

@@ -20,9 +20,9 @@ from pipeline.model.spreads import PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm, Product
 from pipeline.publish import checks, trusted
 from pipeline.publish.answers import SEVERITY
-from pipeline.publish.asked import Asked, FailOn
 from pipeline.publish.event import Event
-from pipeline.publish.pull import Pull
+from pipeline.publish.options import FailOn, PublishOptions
+from pipeline.publish.pull import PullRequest
 from pipeline.runs import priors, suite_file
 from pipeline.storage import codec
 from tests.builders import NOW
@@ -32,8 +32,8 @@ from tests.publications import CREATE, HEAD, ORIGIN, QUIET, row, run
 from tests.publishing import ALL, FAST, GATES, Publish, finished, honest, of_commit
 
 EVENT = Event(replace(ORIGIN, is_fork=True), is_of_pull=True, started_at=NOW, conclusion="success")
-WANTED = Asked(key="pr", suite="pr")
-KNOWN = trusted.Known(Pull(5, frozenset(), "main", BASE), lambda: ("main.go",))
+WANTED = PublishOptions(key="pr", suite="pr")
+KNOWN = trusted.GitHubFacts(PullRequest(5, frozenset(), "main", BASE), lambda: ("main.go",))
 JUDGED = {
     "passed": honest(),
     "regressed": honest(**{GATES: 1.31}),
@@ -263,7 +263,7 @@ def test_results_do_not_take_a_gate_away() -> None:
     assert forged_one.report is not None
     assert forged_one.report.findings == honest_one.report.findings
     assert set(forged_one.notes) - set(honest_one.notes) == {
-        f"did not gate on its machine, and gates here: {key}"
+        f"did not gate on its machine, but gates here: {key}"
     }
 
 
@@ -306,14 +306,14 @@ def test_results_of_another_way_to_measure_have_no_prior_and_that_is_said(
     found = published(changed("passed", prior=prior_of(1e6), **parts))
     assert found.report is not None
     assert found.report.results.prior is None
-    assert any("measured in another way" in note for note in found.notes)
+    assert any("another environment or order" in note for note in found.notes)
 
 
 def test_a_suite_that_is_not_ours_has_no_prior() -> None:
     with TemporaryDirectory(prefix="untrusted-") as made:
         body = changed("passed", suite="theirs", prior=prior_of(1e-12))
         (Path(made) / "results.json").write_text(json.dumps(body))
-        found = trusted.publication(Path(made), EVENT, (), Asked(key="theirs"), KNOWN)
+        found = trusted.publication(Path(made), EVENT, (), PublishOptions(key="theirs"), KNOWN)
     assert found.report is not None
     assert found.report.results.prior is None
 
@@ -432,7 +432,7 @@ def test_results_of_another_commit_are_refused(
         (timedelta(), ""),
         (timedelta(minutes=-4), ""),
         (timedelta(hours=-1), "before this workflow run began"),
-        (timedelta(days=40_000), "yet to come"),
+        (timedelta(days=40_000), "in the future"),
     ],
 )
 def test_results_older_than_the_run_or_yet_to_come_are_refused(away: timedelta, said: str) -> None:

@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 
 from pipeline.publish import upsert
-from pipeline.publish.github import GitHub, TooLongError, Waits
-from pipeline.publish.stages import comments_of
+from pipeline.publish.comments import comment_thread
+from pipeline.publish.github import GitHub, RetryDelays, TooLongError
 from pipeline.system.errors import NetworkError, PublishError
 from tests.github.answers import BOT
 from tests.github.fake import Fault
@@ -22,7 +22,7 @@ from tests.loopback import Request, answering
 MARKER = "<!-- milo-perf:comment v=1 key=pr -->"
 OTHER = "<!-- milo-perf:comment v=1 key=smoke -->"
 RED, GREEN = f"{MARKER}\n## red", f"{MARKER}\n## green"
-PATIENT = Waits()
+PATIENT = RetryDelays()
 COMMENTS = r"POST .*/issues/5/comments"
 
 
@@ -33,7 +33,7 @@ class Slept(list[float]):
         self.append(seconds)
 
 
-def client(url: str, slept: Slept | None = None, waits: Waits = PATIENT) -> GitHub:
+def client(url: str, slept: Slept | None = None, waits: RetryDelays = PATIENT) -> GitHub:
     sleep = Slept() if slept is None else slept
     return GitHub(url, "milo-os/milo", "secret-token", "2022-11-28", waits, sleep)
 
@@ -43,16 +43,16 @@ def put(
     *bodies: str,
     may_create: bool = True,
     slept: Slept | None = None,
-    waits: Waits = PATIENT,
+    waits: RetryDelays = PATIENT,
 ) -> str:
     with fake.serving() as url:
-        place = comments_of(client(url, slept, waits), 5)
+        place = comment_thread(client(url, slept, waits), 5)
         return upsert.upsert(place, MARKER, BOT, bodies, may_create=may_create)
 
 
 def test_a_comment_is_created_once_and_then_replaced_in_place(fake: Fake) -> None:
     assert put(fake, RED) == "comment on #5: created"
-    assert put(fake, RED) == "comment on #5: says it already"
+    assert put(fake, RED) == "comment on #5: up to date"
     assert put(fake, GREEN) == "comment on #5: updated"
     assert fake.bodies() == [GREEN]
     assert len(fake.writes()) == 2
@@ -98,7 +98,7 @@ def test_a_marker_that_is_not_ours_is_left_alone(fake: Fake, body: str, login: s
     assert put(fake, GREEN) == "comment on #5: created"
     assert fake.comments[planted]["body"] == body
     assert sorted(fake.bodies(login) + fake.bodies(BOT)).count(GREEN) >= 1
-    assert put(fake, GREEN) == "comment on #5: says it already"
+    assert put(fake, GREEN) == "comment on #5: up to date"
 
 
 def test_of_several_of_ours_the_oldest_stays(fake: Fake) -> None:
@@ -133,7 +133,7 @@ def test_two_runs_at_once_leave_one_comment(fake: Fake) -> None:
     with fake.serving() as url:
 
         def run(body: str) -> None:
-            place = comments_of(client(url), 5)
+            place = comment_thread(client(url), 5)
             said.append(upsert.upsert(place, MARKER, BOT, [body], may_create=True))
 
         runs = [threading.Thread(target=run, args=(body,)) for body in (RED, GREEN)]
@@ -167,7 +167,7 @@ def test_what_was_refused_is_asked_for_again(fake: Fake, fits: str, how: str) ->
     put(fake, GREEN, slept=slept)
     assert fake.bodies() == [GREEN]
     assert fake.faults == []
-    waits = [seconds for seconds in slept if seconds != Waits().between]
+    waits = [seconds for seconds in slept if seconds != RetryDelays().between]
     expected = {"limited": [7, 7], "broken": [2, 2] if fits == COMMENTS else [2, 4]}
     assert how == "spent" or waits == expected[how]
 
@@ -182,7 +182,7 @@ def test_a_limit_that_says_nothing_is_waited_for_a_minute_then_two(fake: Fake) -
 def test_to_wait_longer_than_we_may_is_an_error_that_posts_nothing(fake: Fake) -> None:
     fake.faults = [Fault(COMMENTS, "limited", seconds=3600)]
     slept = Slept()
-    with pytest.raises(NetworkError, match=r"to wait 3600 s more is longer than 600 s"):
+    with pytest.raises(NetworkError, match=r"another 3600 s would exceed the limit of 600 s"):
         put(fake, RED, slept=slept)
     assert slept == []
     assert fake.comments == {}
@@ -201,8 +201,8 @@ def test_a_slow_answer_is_waited_for_and_one_that_never_comes_is_not(fake: Fake)
     assert put(fake, RED) == "comment on #5: created"
     fake.faults = [Fault("GET", "slow", seconds=1)]
     slept = Slept()
-    put(fake, GREEN, slept=slept, waits=Waits(answer=0.2))
-    assert slept[0] == Waits().broken
+    put(fake, GREEN, slept=slept, waits=RetryDelays(answer=0.2))
+    assert slept[0] == RetryDelays().broken
     assert fake.bodies() == [GREEN]
 
 
@@ -236,7 +236,7 @@ def test_a_token_that_is_not_accepted_is_said_and_not_shown(fake: Fake) -> None:
     with fake.serving() as url:
         github = replace(client(url), token="wrong-token")
         with pytest.raises(PublishError, match="not accepted") as caught:
-            upsert.upsert(comments_of(github, 5), MARKER, BOT, [RED], may_create=True)
+            upsert.upsert(comment_thread(github, 5), MARKER, BOT, [RED], may_create=True)
     assert "wrong-token" not in f"{caught.value!r} {caught.value} {github!r}"
 
 

@@ -41,7 +41,7 @@ def test_to_publish_again_changes_nothing(fake: Fake, publish: Publish) -> None:
     code, out, _ = publish(SLOW, *TO_ALL)
     assert (dict(fake.comments), dict(fake.checks), len(fake.writes())) == before
     assert code == 0
-    assert out.count("says it already") == 2
+    assert out.count("up to date") == 2
 
 
 def test_a_report_that_comes_late_does_not_replace_what_a_later_run_has_written(
@@ -51,7 +51,7 @@ def test_a_report_that_comes_late_does_not_replace_what_a_later_run_has_written(
     assert publish(SLOW, *TO_ALL, event=finished(id=80, html_url=f"{url}80"))[0] == 0
     before = fake.bodies()
     said = publish(FAST, *TO_ALL, event=finished(id=79, html_url=f"{url}79"))[1]
-    assert "left as it is, a later run has written it" in said
+    assert "not changed, a later run has written it" in said
     assert fake.bodies() == before
     publish(FAST, *TO_ALL, event=finished(id=80, html_url=f"{url}80", run_attempt=2))
     assert "## ✅ PASS" in fake.bodies()[0]
@@ -186,7 +186,7 @@ def test_an_accepted_regression_is_green_until_its_day(
     assert accept(today) == "success"
     assert "🟡 `object-crud/create_p50` is accepted by `ada`" in fake.bodies()[0]
     assert accept(today - timedelta(days=1)) == "failure"
-    assert "which is over: why" in fake.bodies()[0]
+    assert "which has passed: why" in fake.bodies()[0]
     assert accept(today, "most = 0.2") == "failure"
     assert accept(today, "most = 0.5") == "success"
     assert len(fake.bodies()) == 1

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.judge import policy
 from pipeline.model.request import RunRequest
-from pipeline.publish.asked import Asked
-from pipeline.publish.asked import reproduce as recommended
+from pipeline.publish.options import PublishOptions
+from pipeline.publish.options import reproduce_command as recommended
 from pipeline.render.words import reproduce_command
 from pipeline.runs.run import ENVIRONMENT, environment_path
 from pipeline.system import paths
@@ -82,9 +82,9 @@ def test_a_run_that_was_made_longer_is_repeated_with_all_its_pairs() -> None:
 
 def test_what_is_published_names_no_path_of_a_machine(here: Path) -> None:
     assert "--suite suites/mine.toml " in recommended(
-        Asked(suite=f"{here}/suites/mine.toml"), ORIGIN
+        PublishOptions(suite=f"{here}/suites/mine.toml"), ORIGIN
     )
-    assert "--suite mine.toml " in recommended(Asked(suite="/home/me/mine.toml"), ORIGIN)
+    assert "--suite mine.toml " in recommended(PublishOptions(suite="/home/me/mine.toml"), ORIGIN)
 
 
 def test_load_pods_that_were_asked_for_are_named() -> None:

@@ -177,7 +177,7 @@ def test_a_pull_request_of_documentation_alone_is_green_and_measures_nothing(
     ran = stage.act("pull_request", pull(stage, changed), MEASURE)
     assert ran.code == 0, ran.log
     assert ran.jobs == {"Decide": "success", "Verdict": "success"}
-    assert "only files that are ignored were changed" in ran.log
+    assert "only ignored files were changed" in ran.log
     github.add_pull(7, changed, repository=FORK)
     github.change(7, "docs/guide.md", "README.md")
     assert stage.act("workflow_run", ended(changed, ran), REPORT).code == 0
