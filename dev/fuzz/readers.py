@@ -41,7 +41,7 @@ from pipeline.runs.history import nightly_records
 from pipeline.runs.history import points_csv as history_table
 from pipeline.runs.history.source import Meaning, Source
 from pipeline.runs.history.spreads_file import named_spreads
-from pipeline.runs.traces.tracks import TextBudget, read_tracks
+from pipeline.runs.traces import TextBudget, read_tracks
 from pipeline.storage import acknowledged, artifact, codec, measurements_csv
 from pipeline.storage.verdict_file import verdict_body
 from pipeline.system.errors import PipelineError

@@ -14,8 +14,7 @@ from pipeline.system.errors import ConfigError, Exit, LaunchError
 from pipeline.system.log import log
 
 if TYPE_CHECKING:
-    from pipeline.environments.gke.sweep import CloudProject, ResourceScope
-    from pipeline.environments.gke.sweep_policy import Decision, SweepPolicy
+    from pipeline.environments.gke.sweep import CloudProject, Decision, ResourceScope, SweepPolicy
 
 POLL_S = 10.0
 """Seconds between two polls of what is being created or deleted."""
@@ -100,7 +99,7 @@ def _create(args: argparse.Namespace) -> Exit:
 def _delete(args: argparse.Namespace) -> Exit:
     from pipeline.environments.gke import sweep
     from pipeline.environments.gke.resources import require_run
-    from pipeline.environments.gke.sweep_policy import SweepPolicy
+    from pipeline.environments.gke.sweep import SweepPolicy
 
     require_run(args.run)
     project = _project(args)
@@ -145,7 +144,7 @@ def _scopes(args: argparse.Namespace) -> "Iterator[tuple[ResourceScope, SweepPol
         ConfigError: They name neither.
     """
     from pipeline.environments.gke.namespaces import Namespaces
-    from pipeline.environments.gke.sweep_policy import SweepPolicy
+    from pipeline.environments.gke.sweep import SweepPolicy
 
     if not args.project and not args.context:
         raise ConfigError(

@@ -173,11 +173,7 @@ def _machine_prior(request: PriorRequest) -> Prior | None:
 
 
 def _read_history(path: Path, conditions: Conditions) -> SpreadHistory:
-    """Return the history of this machine; empty if there is none.
-
-    Raises:
-        BaselineError: The file cannot be read.
-    """
+    """Return the history of this machine; empty if there is none."""
     if not path.exists():
         return SpreadHistory(conditions)
     try:
@@ -190,11 +186,7 @@ def _read_history(path: Path, conditions: Conditions) -> SpreadHistory:
 
 
 def _path(conditions: Conditions) -> Path:
-    """Return the path of the history of some conditions on this machine.
-
-    Raises:
-        ConfigError: There is no folder for it.
-    """
+    """Return the path of the history of some conditions on this machine."""
     text = json.dumps(asdict(conditions), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     suite = re.sub(r"[^a-z0-9_-]", "_", conditions.suite)[:40]

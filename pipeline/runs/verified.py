@@ -164,11 +164,7 @@ def _samples(results: ResultSet, arm: Arm, ours: dict[str, Metric]) -> tuple[Sam
 
 
 def _require_possible_pairs(results: ResultSet, suite: Suite) -> None:
-    """Refuse a workload that was left out before the first interim analysis.
-
-    Raises:
-        BaselineError: Naming the workload.
-    """
+    """Refuse a workload that was left out before the first interim analysis."""
     valid = len(results.valid_pairs)
     least = min(valid, results.looks[0] if results.looks else valid)
     for workload in suite.workloads:

@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.environments.gke.resources import MAX_LIFETIME_S, CloudResource, ResourceKind
-from pipeline.environments.gke.sweep_policy import CLOCK_SKEW_S, SweepPolicy, decide
+from pipeline.environments.gke.sweep import CLOCK_SKEW_S, SweepPolicy, decide
 
 NOW_S, HOUR_S = 1_800_000_000.0, 3600.0
 NODES = "nodes@perf-nights.iam.gserviceaccount.com"

@@ -8,7 +8,7 @@ from pipeline.environments.gke.clusters import Clusters
 from pipeline.environments.gke.compute import Leftovers
 from pipeline.environments.gke.cost import prices
 from pipeline.environments.gke.resources import labels
-from pipeline.environments.gke.sweep_policy import SweepPolicy
+from pipeline.environments.gke.sweep import SweepPolicy
 from pipeline.system.errors import Exit
 from tests.google.commands import HOUR_S, delete, disk, night, sweep
 from tests.google.fake import PROJECT, START_S, Google

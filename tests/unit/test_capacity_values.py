@@ -5,7 +5,7 @@ import pytest
 from pipeline.model.limit import QUANTITIES
 from pipeline.model.ports import Span
 from pipeline.model.results import Reading
-from pipeline.runs.capacity.quantities import has_settled, is_steady, quantity_values
+from pipeline.runs.capacity.launcher import has_settled, is_steady, quantity_values
 
 
 def test_readings_become_the_quantities_that_can_have_limits() -> None:

@@ -13,8 +13,7 @@ import pytest
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm
 from pipeline.runs import traces
-from pipeline.runs.traces.distributions import MAX_STEPS, distribution
-from pipeline.runs.traces.tracks import BINS, track
+from pipeline.runs.traces import BINS, MAX_STEPS, distribution, track
 from pipeline.system import paths
 from tests.builders import LATENCY, results
 

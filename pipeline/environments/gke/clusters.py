@@ -135,11 +135,7 @@ class Clusters:
         return str(operation.name)
 
     def _wait(self, spec: ClusterSpec, operation_id: str) -> None:
-        """Wait until an operation is done.
-
-        Raises:
-            LaunchError: The operation failed, or took too long.
-        """
+        """Wait until an operation is done."""
         name = f"projects/{spec.project}/locations/{spec.location}/operations/{operation_id}"
         deadline = time.monotonic() + CREATE_TIMEOUT_S
         while True:
@@ -163,11 +159,7 @@ class Clusters:
             )
 
     def _adopt(self, spec: ClusterSpec) -> float:
-        """Wait for an existing cluster of this run; return when it expires.
-
-        Raises:
-            LaunchError: The cluster is not ours, is being deleted, or does not come up.
-        """
+        """Wait for an existing cluster of this run; return when it expires."""
         deadline = time.monotonic() + CREATE_TIMEOUT_S
         while True:
             with google.translate_errors(f"get the cluster {spec.name}", "container.clusters.get"):

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from pipeline.environments.gke.cost import CostEstimate
 from pipeline.environments.gke.resources import ClusterSpec
-from pipeline.environments.gke.sweep_policy import Decision
+from pipeline.environments.gke.sweep import Decision
 from pipeline.system.sanitize import truncate
 
 

@@ -3,10 +3,12 @@
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+
+import psutil
 
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6.settings import K6
@@ -16,16 +18,19 @@ from pipeline.model.ports import Artifact, DriverSettings, Environment, Load, Pr
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
-from pipeline.runs.evaluate.generators import watch_generators
 from pipeline.runs.measure import apply_load
 from pipeline.runs.plan import derive_seed
 from pipeline.runs.samples import trial_values
 from pipeline.runs.suite_file import Suite, Workload
+from pipeline.system import processes
 from pipeline.system.clock import SteadyClock, watch_clock
 from pipeline.system.errors import LoadError, NetworkError
 from pipeline.system.log import log
+from pipeline.system.periodic import run_periodically
 from pipeline.system.processes import CommandError
 from pipeline.system.progress import Progress
+
+_POLL_S = 0.2
 
 RATES = (25.0, 50.0, 100.0, 200.0, 400.0, 800.0)
 """Approximate requests per second that are tried in turn until a driver cannot keep up."""
@@ -36,6 +41,7 @@ AMOUNTS = (500, 2000, 8000)
 FILL_RATE = 200.0
 _LEVEL_S = 8.0
 _CRUD, _FILL = "object-crud", "object-fill"
+
 _REQUESTS_PER_OBJECT = 4.5  # of k6's object_crud.js
 _ARM = Arm.CANDIDATE
 
@@ -236,6 +242,49 @@ def scaled_load(driver: DriverSettings, what: str, size: float) -> DriverSetting
             return driver.model_copy(update={**change, "duration_s": size / FILL_RATE + 5})
         case _:
             raise AssertionError(f"the load of {driver.kind} cannot be scaled")
+
+
+class GeneratorUsage:
+    """The resources of the programs; complete when the block has been left.
+
+    Attributes:
+        cpu_s: CPU seconds of all programs that ended meanwhile.
+        memory: Peak memory of all programs together, in bytes.
+    """
+
+    def __init__(self) -> None:
+        self.cpu_s = 0.0
+        self.memory = 0.0
+
+
+@contextmanager
+def watch_generators(programs: set[Path]) -> Iterator[GeneratorUsage]:
+    """Measure the child processes that run some programs, while the block runs.
+
+    Args:
+        programs: Paths of the binaries.
+    """
+    use, before_s = GeneratorUsage(), processes.cpu_of_children_s()
+    names = {str(path.resolve()) for path in programs}
+    ours = psutil.Process()
+
+    def look() -> None:
+        use.memory = max(use.memory, _memory(ours, names))
+
+    try:
+        with run_periodically(look, _POLL_S, "generators"):
+            yield use
+    finally:
+        use.cpu_s = processes.cpu_of_children_s() - before_s
+
+
+def _memory(ours: psutil.Process, names: set[str]) -> float:
+    total = 0.0
+    for child in ours.children(recursive=True):
+        with suppress(psutil.Error):
+            if child.exe() in names:
+                total += child.memory_info().rss
+    return total
 
 
 def _value(readings: Sequence[Reading], name: str) -> float:

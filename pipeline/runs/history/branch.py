@@ -119,11 +119,7 @@ def append(branch: Branch, new: NightlyRecord, sleep: Callable[[float], None] = 
 
 
 def _require_new(path: Path, new: NightlyRecord) -> None:
-    """Refuse a record that would replace one: a shared file only grows.
-
-    Raises:
-        BaselineError: The file has a record of this run with other numbers.
-    """
+    """Refuse a record that would replace one: a shared file only grows."""
     records = nightly_records.load(path) if path.exists() else []
     if any(record.run == new.run and record != new for record in records):
         raise BaselineError(
@@ -151,12 +147,7 @@ def _clone(branch: Branch) -> Iterator[Path]:
 
 
 def _fetch(clone: Path, branch: Branch) -> str | None:
-    """Check out the branch as it is now, and return its commit; None for a new branch.
-
-    Raises:
-        BaselineError: Records that were there are gone.
-        NetworkError: The repository does not answer.
-    """
+    """Check out the branch as it is now, and return its commit; None for a new branch."""
     tip, seen = _fetch_refs(clone, branch)
     hint = (
         f"`git push --force origin {seen}:refs/heads/{branch.name}` brings it back;"
@@ -206,11 +197,7 @@ def _fetch_refs(clone: Path, branch: Branch) -> tuple[str | None, str | None]:
 
 
 def _require_regular_file(clone: Path, commit: str, branch: Branch) -> None:
-    """Refuse a path with a symbolic link in it, and a file that is too large.
-
-    Raises:
-        BaselineError: The path or the file cannot be used.
-    """
+    """Refuse a path with a symbolic link in it, and a file that is too large."""
     parts = PurePosixPath(branch.file).parts
     for depth in range(1, len(parts) + 1):
         name = "/".join(parts[:depth])
@@ -247,11 +234,7 @@ def _runs(clone: Path, commit: str, file: str) -> frozenset[str]:
 
 
 def _capture(folder: Path, *arguments: str, errors: str = "replace") -> str:
-    """Return what git prints to stdout, without its warnings.
-
-    Raises:
-        StorageError: The command fails.
-    """
+    """Return what git prints to stdout, without its warnings."""
     text = processes.capture(["git", *arguments], cwd=folder, timeout_s=_TIMEOUT_S, errors=errors)
     if text is None:
         raise StorageError(f"`git {' '.join(arguments)}` failed in a fresh clone of the history")
@@ -259,11 +242,7 @@ def _capture(folder: Path, *arguments: str, errors: str = "replace") -> str:
 
 
 def _ask_remote(clone: Path, *arguments: str) -> str:
-    """Return what git prints when it asks the repository.
-
-    Raises:
-        NetworkError: The repository does not answer; the hint has git's last lines.
-    """
+    """Return what git prints when it asks the repository."""
     try:
         return _git(clone, *arguments)
     except CommandError as error:
@@ -271,11 +250,7 @@ def _ask_remote(clone: Path, *arguments: str) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """Run git, and return what it prints, warnings included.
-
-    Raises:
-        CommandError: The command fails.
-    """
+    """Run git, and return what it prints, warnings included."""
     with tempfile.NamedTemporaryFile(prefix="git-", suffix=".log") as output:
         processes.run(
             ["git", *arguments],

@@ -102,11 +102,7 @@ def exit_code(histories: Sequence[JudgedSeries], *, alarm: bool) -> Exit:
 
 
 def _new_record(request: HistoryRequest, folder: Path) -> nightly_records.NightlyRecord:
-    """Return the record of a run to append; its files are untrusted.
-
-    Raises:
-        PipelineError: The file is of another kind, or the run cannot be used.
-    """
+    """Return the record of a run to append; its files are untrusted."""
     if not nightly_records.is_nightly_file(request.file):
         raise ConfigError(f"{request.file}: a run can be appended to a .jsonl file only")
     results = artifact.results_in(paths.result_file(folder, paths.RESULTS).parent)
