@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline.environments.credentials import LOAD_GROUP
+from pipeline.environments import manifests
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm, Product
 from pipeline.system import http_client
@@ -13,45 +13,11 @@ from pipeline.system.errors import LaunchError, LoadError, NetworkError
 API = "/apis/resourcemanager.miloapis.com/v1alpha1"
 ORGANIZATION = "milo-perf"
 FIRST_PROJECT = "milo-perf-first"
+_OBJECTS = "first-objects.yaml"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-_INFRA = "infrastructure.miloapis.com"
-_CONTROL_PLANES = f"/apis/{_INFRA}/v1alpha1/projectcontrolplanes"
+_CONTROL_PLANES = "/apis/infrastructure.miloapis.com/v1alpha1/projectcontrolplanes"
+_BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 _POLL_S = 0.05
-
-# The one type that Milo's controller-manager needs in its infra cluster, reduced to what its
-# controllers use: they create objects with an empty spec, and read conditions of the status.
-_CONTROL_PLANE = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": f"projectcontrolplanes.{_INFRA}"},
-    "spec": {
-        "group": _INFRA,
-        "scope": "Cluster",
-        "names": {
-            "kind": "ProjectControlPlane",
-            "listKind": "ProjectControlPlaneList",
-            "plural": "projectcontrolplanes",
-            "singular": "projectcontrolplane",
-        },
-        "versions": [
-            {
-                "name": "v1alpha1",
-                "served": True,
-                "storage": True,
-                "subresources": {"status": {}},
-                "schema": {
-                    "openAPIV3Schema": {
-                        "type": "object",
-                        "properties": {
-                            name: {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-                            for name in ("spec", "status")
-                        },
-                    }
-                },
-            }
-        ],
-    },
-}
 
 
 def prepare_server(
@@ -69,53 +35,20 @@ def prepare_server(
     Raises:
         LaunchError: The server refused, or does not serve its types in time.
     """
+    definition, binding, *_ = manifests.read(_OBJECTS)
     if product is Product.MILO:
-        wait_for_types(target, token, arm, timeout_s)
-    _bind_cluster_admin(target, token, LOAD_GROUP)
+        _create(target, token, _DEFINITIONS, definition)
+        problem = f"the server of the {arm} does not serve its own types"
+        _wait(lambda: _serves_types(target, token), target, timeout_s, problem)
+    _create(target, token, _BINDINGS, binding)
 
 
-def wait_for_types(target: Target, token: str, arm: str, timeout_s: float) -> None:
-    """Return once Milo serves its own types and the one that its controller-manager needs.
-
-    `/readyz` does not wait for them.
-
-    Args:
-        target: The server.
-        token: Token of an administrator.
-        arm: Name of the arm, for messages.
-        timeout_s: Seconds to wait.
-
-    Raises:
-        LaunchError: The types were refused, or are not served in time.
-    """
-    _create(target, token, _DEFINITIONS, _CONTROL_PLANE)
+def _serves_types(target: Target, token: str) -> bool:
+    """Return True if Milo serves its own types and our definition; `/readyz` does not wait."""
+    definitions = _get(target, token, _DEFINITIONS).get("items", [{}])
     paths = (f"{API}/organizations", f"{API}/projects", _CONTROL_PLANES)
-
-    def are_served() -> bool:
-        definitions = _get(target, token, _DEFINITIONS).get("items", [{}])
-        are_established = all(_has_condition(one, "Established") for one in definitions)
-        return are_established and all(_get(target, token, f"{path}?limit=1") for path in paths)
-
-    _wait(are_served, target, timeout_s, f"the server of the {arm} does not serve its own types")
-
-
-def _bind_cluster_admin(target: Target, token: str, group: str) -> None:
-    """Let a group do everything by a role; unlike for system:masters, rate limits still apply."""
-    _create(
-        target,
-        token,
-        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": "milo-perf-load"},
-            "roleRef": {
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": "ClusterRole",
-                "name": "cluster-admin",
-            },
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}],
-        },
+    return all(_has_condition(one, "Established") for one in definitions) and all(
+        _get(target, token, f"{path}?limit=1") for path in paths
     )
 
 
@@ -130,19 +63,7 @@ def create_first_projects(targets: Mapping[Arm, Target], token: str, timeout_s: 
     Raises:
         LaunchError: An object was refused or did not become Ready.
     """
-    version = "resourcemanager.miloapis.com/v1alpha1"
-    organization = {
-        "apiVersion": version,
-        "kind": "Organization",
-        "metadata": {"name": ORGANIZATION},
-        "spec": {"type": "Standard"},
-    }
-    project = {
-        "apiVersion": version,
-        "kind": "Project",
-        "metadata": {"name": FIRST_PROJECT},
-        "spec": {"ownerRef": {"kind": "Organization", "name": ORGANIZATION}},
-    }
+    *_, organization, project = manifests.read(_OBJECTS)
     for target in targets.values():
         _create(target, token, f"{API}/organizations", organization)
         _create(target, token, f"{API}/projects", project)

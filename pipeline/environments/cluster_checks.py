@@ -62,7 +62,9 @@ def _rights(api: Api, *, with_load: bool) -> Check:
     names = ("rights.yaml", "rights-load.yaml") if with_load else ("rights.yaml",)
     rights = [
         (group, resource, verb)
-        for rule in manifests.rules(names)
+        for name in names
+        for role in manifests.read(name)
+        for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]

@@ -1,10 +1,10 @@
 """The processes of a build: their command lines, and their containers in a cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline.environments.cluster_settings import ClusterSettings
+from pipeline.environments.cluster_settings import ClusterSettings, Resources
 from pipeline.environments.credentials import SERVER, Credentials
 from pipeline.environments.manifests import FOLDER, Component
 from pipeline.model.ports import Artifact
@@ -13,6 +13,11 @@ from pipeline.system.tls import ADDRESS
 
 PORTS: Mapping[str, int] = MappingProxyType({"server": 6443, "etcd": 2379, "manager": 10257})
 """Port of each component's container."""
+
+READY_PATHS: Mapping[str, str] = MappingProxyType(
+    {"server": "/readyz", "etcd": "/health", "manager": "/healthz"}
+)
+"""Path that answers 200 once a component is ready."""
 
 _WEBHOOK_PORT = 9443
 _ANYWHERE = "0.0.0.0"  # noqa: S104 (of a container, behind a network policy)
@@ -115,16 +120,7 @@ def etcd_container(settings: ClusterSettings, image: str) -> Component:
         f"http://{ADDRESS}:2380",
         _ETCD_URL,
     )
-    return Component(
-        name="etcd",
-        image=image,
-        args=argv[1:],
-        port=PORTS["etcd"],
-        ready_path="/health",
-        scheme="HTTP",
-        resources=settings.etcd,
-        data="/data",
-    )
+    return _container("etcd", image, argv, settings.etcd, data="/data")
 
 
 def server_container(
@@ -133,18 +129,10 @@ def server_container(
     """Return an API server, which finds its etcd by the name of the Service."""
     inside = credentials.inside(FOLDER)
     argv = server_command(artifact, PORTS["server"], _ETCD_URL, inside, _ANYWHERE)
-    one = credentials
-    files = (one.ca, one.certificate, one.key, one.service_account_key, one.tokens)
-    return Component(
-        name="server",
-        image=image,
-        args=argv[1:],
-        port=PORTS["server"],
-        ready_path="/readyz",
-        scheme="HTTPS",
-        resources=settings.server,
-        variables=artifact.variables,
-        secrets={path.name: path.read_bytes() for path in files},
+    own = (credentials.service_account_key, credentials.tokens)
+    files = (credentials.ca, credentials.certificate, credentials.key, *own)
+    return _container(
+        "server", image, argv, settings.server, variables=artifact.variables, files=files
     )
 
 
@@ -155,24 +143,34 @@ def manager_container(
     inside = credentials.inside(FOLDER)
     kubeconfig = credentials.ca.with_name("manager.kubeconfig")
     inside.write_manager_kubeconfig(kubeconfig, _SERVER_URL)
-    argv = manager_command(
-        artifact,
-        PORTS["manager"],
-        _WEBHOOK_PORT,
-        FOLDER / kubeconfig.name,
-        inside,
-        host=_ANYWHERE,
+    path = FOLDER / kubeconfig.name
+    argv = manager_command(artifact, PORTS["manager"], _WEBHOOK_PORT, path, inside, host=_ANYWHERE)
+    own = (credentials.manager_token, kubeconfig)
+    files = (credentials.ca, credentials.certificate, credentials.key, *own)
+    return _container(
+        "manager", image, argv, settings.manager, variables=artifact.variables, files=files
     )
-    one = credentials
-    files = (one.ca, one.certificate, one.key, one.manager_token, kubeconfig)
+
+
+def _container(
+    name: str,
+    image: str,
+    argv: Sequence[str],
+    resources: Resources,
+    *,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    files: Sequence[Path] = (),
+    data: str = "",
+) -> Component:
     return Component(
-        name="manager",
+        name=name,
         image=image,
         args=argv[1:],
-        port=PORTS["manager"],
-        ready_path="/healthz",
-        scheme="HTTPS",
-        resources=settings.manager,
-        variables=artifact.variables,
+        port=PORTS[name],
+        ready_path=READY_PATHS[name],
+        scheme="HTTP" if name == "etcd" else "HTTPS",
+        resources=resources,
+        variables=variables,
         secrets={path.name: path.read_bytes() for path in files},
+        data=data,
     )

@@ -103,13 +103,13 @@ class LocalEnvironment:
             credentials = create_credentials(private / "pki")
             token = credentials.admin_token.read_text()
             launch = _LocalLaunch(self, stack, credentials, private, out)
-            stores = launch.start({arm: partial(launch.etcd, arm) for arm in artifacts}, "/health")
+            stores = launch.start({arm: partial(launch.etcd, arm) for arm in artifacts}, "etcd")
             servers = launch.start(
                 {
                     arm: partial(launch.server, arm, artifact, stores[arm].url)
                     for arm, artifact in artifacts.items()
                 },
-                "/readyz",
+                "server",
             )
             targets = {
                 arm: _target({"server": servers[arm], "etcd": stores[arm]}, credentials)
@@ -123,7 +123,7 @@ class LocalEnvironment:
                     for arm, artifact in artifacts.items()
                     if artifact.product is Product.MILO
                 },
-                "/healthz",
+                "manager",
             )
             for arm, manager in managers.items():
                 parts = {"server": servers[arm], "manager": manager, "etcd": stores[arm]}
@@ -188,7 +188,7 @@ class _LocalLaunch:
         )
 
     def start(
-        self, starts: Mapping[Arm, Callable[[], _RunningComponent]], path: str
+        self, starts: Mapping[Arm, Callable[[], _RunningComponent]], component: str
     ) -> dict[Arm, _RunningComponent]:
         """Start all, then wait for all; start one again if another program took its port."""
         running = {arm: start() for arm, start in starts.items()}
@@ -196,7 +196,11 @@ class _LocalLaunch:
             for left in reversed(range(tls.MAX_STARTS)):
                 one = running[arm]
                 ca_file = self.credentials.ca if one.url.startswith("https:") else None
-                ready = partial(http_client.answers, f"{one.url}{path}", ca_file=ca_file)
+                ready = partial(
+                    http_client.answers,
+                    f"{one.url}{components.READY_PATHS[component]}",
+                    ca_file=ca_file,
+                )
                 try:
                     one.service.wait_ready(ready, self.environment.settings.ready_s)
                 except processes.CommandError as error:

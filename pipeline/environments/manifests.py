@@ -3,7 +3,7 @@
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,34 +115,16 @@ def namespace(
 def component(spec: NamespaceSpec, one: Component) -> list[Manifest]:
     """Return the Pod, Service and other objects of one component."""
     settings = spec.settings
-    selector = dict(settings.node_selector)
-    if spec.node:
-        selector["kubernetes.io/hostname"] = spec.node
+    node = {"kubernetes.io/hostname": spec.node} if spec.node else {}
     return _render(
         "component.yaml.j2",
-        name=one.name,
-        namespace=spec.namespace,
-        labels=spec.labels,
-        image=one.image,
-        args=list(one.args),
-        env=[
-            {"name": k, "value": v}
-            for k, v in {**_go_limits(one.resources), **one.variables}.items()
-        ],
-        port=one.port,
+        **_pod_values(spec, one, one.resources),
         node_port=spec.node_ports.get(one.name, 0),
-        ready_path=one.ready_path,
-        scheme=one.scheme,
-        ready_s=math.ceil(settings.ready_s),
-        resources=quantities(one.resources),
-        files={name: _encoded(content) for name, content in one.secrets.items()},
+        files={name: _encode(content) for name, content in one.secrets.items()},
         folder=str(FOLDER),
-        data=one.data,
         storage_class=settings.storage_class,
         storage_gib=settings.storage_gib,
-        node_selector=selector,
-        tolerations=[t.model_dump(exclude_defaults=True) for t in settings.tolerations],
-        pull_secret=bool(spec.pull_secret),
+        node_selector={**settings.node_selector, **node},
     )
 
 
@@ -180,35 +162,39 @@ LOAD = "milo-perf/load"
 def load(spec: NamespaceSpec, one: LoadSpec) -> list[Manifest]:
     """Return the objects of one load: files, secrets, and a Job or a TestRun."""
     settings = spec.settings
-    resources = settings.load.resources
-    variables = {**_go_limits(resources), **one.variables}
     return _render(
         "load.yaml.j2",
-        name=one.name,
-        namespace=spec.namespace,
-        labels=spec.labels,
+        **_pod_values(spec, one, settings.load.resources),
         pod_labels={LOAD: one.name},
-        image=one.image,
-        pods=one.pods,
-        operator=one.by_operator,
-        script=one.script,
-        files={_key(path): _encoded(content) for path, content in one.files.items()},
         items=[{"key": _key(path), "path": path} for path in one.files],
-        secrets={_key(path): _encoded(content) for path, content in one.secrets.items()},
+        data={_key(path): _encode(content) for path, content in one.files.items()},
         secret_items=[{"key": _key(path), "path": path} for path in one.secrets],
-        env=[{"name": name, "value": value} for name, value in variables.items()],
-        port=one.port,
-        ready_s=math.ceil(settings.ready_s),
-        resources=quantities(resources),
+        secret_data={_key(path): _encode(content) for path, content in one.secrets.items()},
         folders={
             "files": str(FILES_IN_POD),
             "secrets": str(SECRETS_IN_POD),
             "kept": str(RESULTS_IN_POD),
         },
         node_selector=dict(settings.load.node_selector or settings.node_selector),
-        tolerations=[t.model_dump(exclude_defaults=True) for t in settings.tolerations],
-        pull_secret=bool(spec.pull_secret),
     )
+
+
+def _pod_values(
+    spec: NamespaceSpec, one: Component | LoadSpec, resources: Resources
+) -> dict[str, Any]:
+    """Return the values that both templates of Pods have: all fields, and those of the spec."""
+    variables = {**_go_limits(resources), **one.variables}
+    settings = spec.settings
+    return {
+        **{field.name: getattr(one, field.name) for field in fields(one)},
+        "namespace": spec.namespace,
+        "labels": spec.labels,
+        "env": [{"name": name, "value": value} for name, value in variables.items()],
+        "ready_s": math.ceil(settings.ready_s),
+        "resources": quantities(resources),
+        "tolerations": [one.model_dump(exclude_defaults=True) for one in settings.tolerations],
+        "pull_secret": bool(spec.pull_secret),
+    }
 
 
 def _key(path: str) -> str:
@@ -216,7 +202,7 @@ def _key(path: str) -> str:
     return path.replace("/", "__")
 
 
-def _encoded(content: bytes) -> str:
+def _encode(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
@@ -228,13 +214,12 @@ def quantities(resources: Resources) -> dict[str, str]:
     return amounts
 
 
-def rules(names: Sequence[str]) -> list[Manifest]:
-    """Return the access rules of roles, by the names of their files in `deploy/`."""
+def read(name: str) -> list[Manifest]:
+    """Return the objects in a file of `deploy/` that is no template."""
     import yaml
 
-    files = [paths.project_path("deploy", name) for name in names]
-    roles = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
-    return [rule for role in roles for rule in role["rules"]]
+    text = paths.project_path("deploy", name).read_text(encoding="utf-8")
+    return [dict(one) for one in yaml.safe_load_all(text)]
 
 
 def _go_limits(resources: Resources) -> dict[str, str]:

@@ -214,6 +214,6 @@ def test_the_k6_operator_can_be_left_alone(tmp_path: Path) -> None:
 
 
 def test_every_right_that_load_pods_need_is_listed() -> None:
-    rules = manifests.rules(["rights-load.yaml"])
-    listed = {resource for rule in rules for resource in rule["resources"]}
+    (role,) = manifests.read("rights-load.yaml")
+    listed = {resource for rule in role["rules"] for resource in rule["resources"]}
     assert listed == {"configmaps", "jobs", "testruns", "pods/proxy"}

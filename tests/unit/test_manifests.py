@@ -5,8 +5,9 @@ from dataclasses import replace
 import kubernetes_validate
 import pytest
 
-from pipeline.environments import manifests
+from pipeline.environments import bootstrap, manifests
 from pipeline.environments.cluster_settings import ClusterSettings, Resources, Toleration
+from pipeline.environments.credentials import LOAD_GROUP
 from pipeline.environments.manifests import Component, Manifest, NamespaceSpec
 
 HOSTILE = "a\"b: {{ x }}\n- c # \N{SNOWMAN} '</script>&"
@@ -153,12 +154,16 @@ def test_only_a_node_port_opens_a_namespace() -> None:
 
 
 def test_the_role_is_one_that_kubernetes_takes() -> None:
-    rules = manifests.rules(["rights.yaml"])
-    role = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": "milo-perf"},
-        "rules": rules,
-    }
+    (role,) = manifests.read("rights.yaml")
     kubernetes_validate.validate(role, "1.34", strict=True)
-    assert not any("*" in (*rule["verbs"], *rule["resources"]) for rule in rules)
+    assert not any("*" in (*rule["verbs"], *rule["resources"]) for rule in role["rules"])
+
+
+def test_the_first_objects_have_the_names_that_everything_else_uses() -> None:
+    definition, binding, organization, project = manifests.read("first-objects.yaml")
+    kubernetes_validate.validate(definition, "1.34", strict=True)
+    kubernetes_validate.validate(binding, "1.34", strict=True)
+    assert binding["subjects"][0]["name"] == LOAD_GROUP
+    assert organization["metadata"]["name"] == bootstrap.ORGANIZATION
+    assert project["metadata"]["name"] == bootstrap.FIRST_PROJECT
+    assert project["spec"]["ownerRef"]["name"] == bootstrap.ORGANIZATION
