@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pipeline.model.ports import Program, Target
@@ -68,16 +68,8 @@ class ScrapeSource:
     token_file: Path
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveTarget:
-    """A scrape target as Prometheus' API reports it.
-
-    Attributes:
-        job: Name of its job.
-        url: URL that is scraped.
-        health: `up`, `down`, or `unknown` before the first scrape.
-        error: Error of the last scrape.
-    """
+class ActiveTarget(NamedTuple):
+    """A scrape target in Prometheus' API; its health is `up`, `down` or `unknown`."""
 
     job: str
     url: str

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
 from pipeline.probes.sampling import (
+    ProcessObservation,
     counter_rise,
     require_complete,
     samples_within,
@@ -26,29 +27,6 @@ if TYPE_CHECKING:
 PERIOD_S = 0.5
 _COLUMNS = ("time_s", "cpu_s", "memory", "threads", "files", "read", "written")
 _CPUCLOCK_SCHED = 2
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessObservation:
-    """One sample of a process; a value that another user's process hides is None.
-
-    Attributes:
-        time_s: Unix time.
-        cpu_s: CPU time since the process started, in seconds.
-        memory: Resident memory in bytes.
-        threads: Number of threads.
-        files: Number of open files.
-        read: Bytes read from disks.
-        written: Bytes written to disks.
-    """
-
-    time_s: float
-    cpu_s: float
-    memory: int
-    threads: int
-    files: int | None
-    read: int | None = None
-    written: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

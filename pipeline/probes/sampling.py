@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from pipeline.model.ports import Span
+from pipeline.model.ports import ResourceUsage, Span
 from pipeline.model.results import Reading
 from pipeline.system.clock import SteadyClock
 from pipeline.system.errors import ProbeError, StorageError
@@ -25,23 +25,30 @@ MAX_GAP_PERIODS = 3.0
 """A longer time between two samples, in periods of the probe, is a gap."""
 
 
-class UsageSample(Protocol):
-    """Resources of a process or container at one point in time; see `ResourceUsage`."""
+@dataclass(frozen=True, slots=True)
+class ProcessObservation:
+    """One sample of a process; a value that another user's process hides is None.
 
-    @property
-    def time_s(self) -> float:
-        """Unix time in seconds."""
+    Attributes:
+        time_s: Unix time.
+        cpu_s: CPU time since the process started, in seconds.
+        memory: Resident memory in bytes.
+        threads: Number of threads.
+        files: Number of open files.
+        read: Bytes read from disks.
+        written: Bytes written to disks.
+    """
 
-    @property
-    def cpu_s(self) -> float:
-        """CPU time in seconds."""
+    time_s: float
+    cpu_s: float
+    memory: int
+    threads: int
+    files: int | None
+    read: int | None = None
+    written: int | None = None
 
-    @property
-    def memory(self) -> int:
-        """Memory in bytes."""
 
-
-_S = TypeVar("_S", bound=UsageSample)
+_Sample = TypeVar("_Sample", ResourceUsage, ProcessObservation)
 
 
 def longest_gap_s(times_s: Sequence[float], span: Span, period_s: float) -> float:
@@ -78,9 +85,7 @@ def require_complete(times_s: Sequence[float], span: Span, period_s: float, what
         raise ProbeError(f"{what} has no samples for {gap:.1f} s of the load")
 
 
-def usage_readings(
-    component: str, samples: Sequence[UsageSample], span: Span
-) -> tuple[Reading, ...]:
+def usage_readings(component: str, samples: Sequence[_Sample], span: Span) -> tuple[Reading, ...]:
     """Return the readings of CPU and memory over a span; CPU is interpolated at both ends.
 
     If the span lies between two samples, the memory is that of the later one.
@@ -103,7 +108,7 @@ def usage_readings(
     )
 
 
-def samples_within(samples: Sequence[_S], span: Span) -> Sequence[_S]:
+def samples_within(samples: Sequence[_Sample], span: Span) -> Sequence[_Sample]:
     """Return the samples in a span, or the first one after it if there is none."""
     within = [one for one in samples if span.start_s <= one.time_s <= span.end_s]
     return within or [next(one for one in samples if one.time_s >= span.end_s)]

@@ -204,7 +204,12 @@ def _arm(series: PointSeries) -> Arm | None:
     """Return the arm of a series; None if it is not of the load, or not a time."""
     is_time = series.metric == _REQUEST or "unit" in series.tags
     arm = series.tags.get("arm")
-    if not is_time or series.later or series.tags.get("phase") != "load" or arm not in set(Arm):
+    if (
+        not is_time
+        or series.is_deferred
+        or series.tags.get("phase") != "load"
+        or arm not in set(Arm)
+    ):
         return None
     return Arm(arm)
 

@@ -11,11 +11,11 @@ import pytest
 from pipeline.model.ports import Span
 from pipeline.probes.process import (
     PERIOD_S,
-    ProcessObservation,
     ProcessProbe,
     observe_process,
     summarize_process,
 )
+from pipeline.probes.sampling import ProcessObservation
 from pipeline.system.errors import LoadError
 from tests.loopback import target, values
 

@@ -13,8 +13,14 @@ from hypothesis import strategies as st
 
 from pipeline.model.ports import ResourceUsage, Span
 from pipeline.probes import containers, process, series
-from pipeline.probes.process import PERIOD_S, ProcessObservation
-from pipeline.probes.sampling import MAX_GAP_PERIODS, Heartbeat, longest_gap_s, require_complete
+from pipeline.probes.process import PERIOD_S
+from pipeline.probes.sampling import (
+    MAX_GAP_PERIODS,
+    Heartbeat,
+    ProcessObservation,
+    longest_gap_s,
+    require_complete,
+)
 from pipeline.system.errors import LoadError
 
 SPAN = Span(10.0, 40.0)

@@ -1,5 +1,6 @@
 """Apply one load with ClusterLoader2: run every stage, and build a `Load` from the results."""
 
+import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -288,7 +289,7 @@ class _LoadRun:
         job.kubeconfig.write_text(
             kubeconfig_json(f"{endpoint.url}{path}", endpoint.ca_file, endpoint.token_file, "load")
         )
-        job.overrides.write_text(phases.overrides(self._overrides(stage)))
+        job.overrides.write_text(json.dumps(self._overrides(stage), indent=1) + "\n")
         return job
 
     def _overrides(self, stage: LoadStage) -> dict[str, bool | float | str]:

@@ -4,9 +4,7 @@ A ClusterLoader2 process knows one control plane.  So a load inside Projects has
 the Projects at the root, then load each of them with a process of its own.
 """
 
-import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -169,8 +167,3 @@ def argv(program: Path, job: ProcessJob, rate: float, *, has_prometheus: bool) -
             else []
         ),
     ]
-
-
-def overrides(values: Mapping[str, bool | float | str]) -> str:
-    """Return the text of a file of overrides."""
-    return json.dumps(values, indent=1) + "\n"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HINT = "see k6.log beside it"
 
 _CHUNK = 50_000  # lines held at once
-_CHUNK_BYTES = 2**25  # that so many lines may have: three times what those of k6 have
+_CHUNK_BYTES = 2**25  # size limit of so many lines: three times the size of k6's
 _BUFFER = 2**18
 _LATER = 429
 # From k6's source, lib/netext/httpext/error_codes.go; its documentation lists them too.
@@ -70,10 +70,6 @@ class ReadBudget:
         return cls(size=2 * 10**8, lines=1_500_000, kinds=2_000)
 
 
-class TooManyPointsError(ValueError):
-    """A file has more points than the budget allows."""
-
-
 class PointSeries(NamedTuple):
     """Points with the same metric, tags, status and error."""
 
@@ -86,7 +82,7 @@ class PointSeries(NamedTuple):
     measured: "np.ndarray[Any, np.dtype[np.float64]]"
 
     @property
-    def later(self) -> bool:
+    def is_deferred(self) -> bool:
         """Whether the answers were `429`, and the script retried later."""
         return self.status == str(_LATER) and self.expected
 
@@ -124,7 +120,7 @@ def read_series(path: Path, budget: ReadBudget | None = None) -> Iterator[PointS
     try:
         with (
             gzip.open(path, "rb") as unpacked,
-            _BoundedStream(unpacked, splitter.budget) as bounded,
+            _BoundedStream(path, unpacked, splitter.budget) as bounded,
             pd.read_csv(
                 io.BufferedReader(bounded, _BUFFER),
                 usecols=_COLUMNS,
@@ -135,14 +131,12 @@ def read_series(path: Path, budget: ReadBudget | None = None) -> Iterator[PointS
             ) as chunks,
         ):
             while True:
-                bounded.begin()
+                bounded.start_chunk()
                 with np.errstate(invalid="raise"):  # a time that no int64 can be
                     chunk = next(chunks, None)
                 if chunk is None:
                     break
                 yield from splitter.parts(chunk)
-    except TooManyPointsError as error:
-        raise LoadError(f"{path}: {error}", hint=HINT) from error
     except (FileNotFoundError, pd.errors.EmptyDataError) as error:
         raise LoadError(f"{path}: k6 wrote nothing", hint=HINT) from error
     except (EOFError, zlib.error) as error:
@@ -155,26 +149,24 @@ def read_series(path: Path, budget: ReadBudget | None = None) -> Iterator[PointS
 class _BoundedStream(io.RawIOBase):
     """A stream that raises an error if it, or one of its lines, is longer than allowed."""
 
-    def __init__(self, file: gzip.GzipFile, budget: ReadBudget) -> None:
+    def __init__(self, path: Path, file: gzip.GzipFile, budget: ReadBudget) -> None:
         super().__init__()
-        self._file = file
-        self._allowed = budget
-        self._chunk = 0
+        self._path, self._file, self._budget = path, file, budget
+        self._chunk_bytes = 0
 
-    def begin(self) -> None:
-        """Start to count the bytes of the next chunk of lines."""
-        self._chunk = 0
+    def start_chunk(self) -> None:
+        self._chunk_bytes = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 (any buffer)
         count = self._file.readinto(buffer)
-        self._chunk += count
-        self._allowed.size -= count
-        if self._allowed.size < 0:
-            raise TooManyPointsError("it is larger, unpacked, than is read")
-        if self._chunk > _CHUNK_BYTES:
+        self._chunk_bytes += count
+        self._budget.size -= count
+        if self._budget.size < 0:
+            raise LoadError(f"{self._path}: it is larger, unpacked, than is read", hint=HINT)
+        if self._chunk_bytes > _CHUNK_BYTES:
             raise ValueError("its lines are longer than those of k6")
         return count
 
@@ -191,19 +183,21 @@ class _Splitter:
         """Yield the points of a chunk by their kind, in order of each kind's first point.
 
         Raises:
-            TooManyPointsError: The budget is used up.
-            LoadError: A value is negative or not finite.
+            LoadError: The budget is used up, or a value is negative or not finite.
         """
         import numpy as np
 
         self.budget.lines -= len(chunk)
         if self.budget.lines < 0:
-            raise TooManyPointsError("it has more points than are read")
+            raise LoadError(f"{self.path}: it has more points than are read", hint=HINT)
         needed = chunk[~chunk["metric_name"].isin(_UNUSED)]
         if needed.empty:
             return
         values = needed["metric_value"].to_numpy()
-        self._require_numbers(needed, values)
+        if (bad := ~((values >= 0) & (values < math.inf))).any():
+            metric = truncate(str(needed["metric_name"].iloc[int(bad.argmax())]), _MAX_NAME)
+            message = f"{self.path}: a value of {metric} is not a number from 0 up"
+            raise LoadError(message, hint=HINT)
         codes = _kind_codes(needed)
         order = np.argsort(codes, kind="stable")
         ends = np.cumsum(np.bincount(codes))
@@ -228,18 +222,10 @@ class _Splitter:
     def _tags(self, key: tuple[str, ...]) -> Mapping[str, str]:
         if key not in self.tags:
             if len(self.tags) == self.budget.kinds:
-                raise TooManyPointsError(f"it has more than {self.budget.kinds} kinds of points")
+                message = f"{self.path}: it has more than {self.budget.kinds} kinds of points"
+                raise LoadError(message, hint=HINT)
             self.tags[key] = dict(urllib.parse.parse_qsl(key[1]))
         return self.tags[key]
-
-    def _require_numbers(
-        self, needed: "pd.DataFrame", values: "np.ndarray[Any, np.dtype[np.float64]]"
-    ) -> None:
-        bad = ~((values >= 0) & (values < math.inf))
-        if bad.any():
-            metric = truncate(str(needed["metric_name"].iloc[int(bad.argmax())]), _MAX_NAME)
-            message = f"{self.path}: a value of {metric} is not a number from 0 up"
-            raise LoadError(message, hint=HINT)
 
 
 def _kind_codes(needed: "pd.DataFrame") -> "np.ndarray[Any, np.dtype[np.int64]]":

@@ -168,7 +168,7 @@ def _summarize_arm(
     series: Sequence[PointSeries], span: Span, typical_ms: Mapping[str, float]
 ) -> ArmSummary:
     load = [s for s in series if _is_load(s)]
-    asked = [s for s in load if s.metric == _REQUEST and not s.later]
+    asked = [s for s in load if s.metric == _REQUEST and not s.is_deferred]
     iterations = sum(
         len(s.measured) for s in load if s.metric == "iterations" and "beside" not in s.tags
     )
@@ -223,7 +223,11 @@ def _is_load(series: PointSeries, arm: Arm | None = None) -> bool:
 
 def _is_time(series: PointSeries) -> bool:
     """Return whether a request was answered, or waited for until its deadline."""
-    return series.metric == _REQUEST and not series.later and (series.cut_off or not series.failed)
+    return (
+        series.metric == _REQUEST
+        and not series.is_deferred
+        and (series.cut_off or not series.failed)
+    )
 
 
 def _is_read(series: PointSeries) -> bool:
