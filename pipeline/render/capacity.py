@@ -79,7 +79,7 @@ def reproduce_command(capacity: Capacity) -> str:
     """Return the command that searches the same again, quoted for a shell."""
     question = capacity.question
     words = ["milo-perf", "capacity", question.things]
-    words += ["--subject", capacity.subject.spec]
+    words += ["--candidate", capacity.subject.spec]
     for limit in question.limits:
         words += ["--limit", limit.text]
     words += ["--budget", f"{question.budget_s:g}s", "--start", f"{question.start}"]

@@ -160,7 +160,7 @@ def test_a_namespace_that_somebody_else_deletes_is_no_matter(
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(403, Exit.BAD_ARGUMENTS), (401, Exit.BAD_ARGUMENTS), (500, Exit.NOT_STARTED)],
+    [(403, Exit.BAD_ARGUMENTS), (401, Exit.BAD_ARGUMENTS), (500, Exit.NETWORK)],
 )
 def test_a_refusal_names_the_namespace(
     kubernetes: Kubernetes, capsys: pytest.CaptureFixture[str], status: int, code: Exit

@@ -133,7 +133,7 @@ def test_google_that_does_not_answer_is_an_error_and_deletes_nothing(
     left_behind(cloud)
     before = cloud.names()
     cloud.faults = [Fault("GET .*/firewalls", 503, times=1000)]
-    assert sweep("--delete") == Exit.NOT_STARTED
+    assert sweep("--delete") == Exit.NETWORK
     assert cloud.names() == before
 
 

@@ -14,7 +14,6 @@ PACKAGES = sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.p
 NOT_YET = {
     "publish",
     "render",
-    "runs",
 }
 """Packages whose names are still being mended."""
 
