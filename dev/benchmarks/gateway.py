@@ -15,7 +15,7 @@ import psutil
 
 from pipeline import toolchain
 from pipeline.drivers.monitoring import MonitoredEndpoint, monitor
-from pipeline.environments.local import LocalSettings
+from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.system import http_client
@@ -57,7 +57,7 @@ def main(_argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("environment", "out", "private"):
             (Path(folder) / name).mkdir()
-        environment = LocalSettings().environment(toolchain.etcd())
+        environment = LocalEnvironment(LocalSettings(), toolchain.etcd())
         with (
             environment.launch(artifacts, Path(folder) / "environment") as targets,
             answering(lambda request, _: request.say(_TARGETS)) as prometheus_url,

@@ -68,11 +68,7 @@ class LocalSettings(Settings):
     @contextmanager
     def open(self, programs: Mapping[str, Program]) -> Iterator["LocalEnvironment"]:
         """See `EnvironmentSettings.open`."""
-        yield self.environment(programs["etcd"])
-
-    def environment(self, etcd: Program) -> "LocalEnvironment":
-        """Return the environment; each subject gets its own etcd."""
-        return LocalEnvironment(self, etcd)
+        yield LocalEnvironment(self, programs["etcd"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.drivers.monitoring import MonitoredEndpoint, monitor
-from pipeline.environments.local import LocalSettings
+from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.system import http_client, paths
@@ -31,7 +31,7 @@ RULES = paths.project_path("cl2_configs", "prometheus", "rules.yml")
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     artifacts = {Arm.CANDIDATE: toolchain.build_reference(parse_spec("reference"))}
-    environment = LocalSettings().environment(toolchain.etcd())
+    environment = LocalEnvironment(LocalSettings(), toolchain.etcd())
     with environment.launch(artifacts, tmp_path_factory.mktemp("reference")) as targets:
         yield targets[Arm.CANDIDATE]
 

@@ -16,7 +16,7 @@ from pipeline.environments.api import Api
 from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.images import Image
 from pipeline.environments.load_pods import ClusterPods
-from pipeline.environments.local import LocalSettings
+from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.environments.manifests import NamespaceSpec
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm, parse_spec
@@ -45,7 +45,7 @@ CRUD = K6(
 def launched(tmp_path: Path, count: int, *, operator: bool) -> Iterator[dict[Arm, Target]]:
     """Start two builds here, with load pods of a cluster that is pretended."""
     artifact = toolchain.artifact(parse_spec("reference"), "")
-    environment = LocalSettings().environment(toolchain.etcd())
+    environment = LocalEnvironment(LocalSettings(), toolchain.etcd())
     with (
         environment.launch(dict.fromkeys(Arm, artifact), _made(tmp_path / "servers")) as targets,
         load_agents(tmp_path / "pods", toolchain.load_agent(), toolchain.k6().path) as serve,

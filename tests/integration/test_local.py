@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.environments.local import LocalSettings
+from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Subject
 from pipeline.system.errors import Exit, LaunchError, LoadError
@@ -85,7 +85,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def test_both_arms_answer_inside_and_nothing_is_left_outside(tmp_path: Path, out: Path) -> None:
-    environment = LocalSettings().environment(etcd(tmp_path))
+    environment = LocalEnvironment(LocalSettings(), etcd(tmp_path))
     with environment.launch(server(tmp_path), out) as targets:
         assert len({target.url for target in targets.values()}) == 2
         for target in targets.values():
@@ -96,7 +96,7 @@ def test_both_arms_answer_inside_and_nothing_is_left_outside(tmp_path: Path, out
 
 
 def test_no_secret_is_in_an_argument(tmp_path: Path, out: Path) -> None:
-    environment = LocalSettings().environment(etcd(tmp_path))
+    environment = LocalEnvironment(LocalSettings(), etcd(tmp_path))
     with environment.launch(server(tmp_path), out) as targets:
         target = targets[Arm.BASELINE]
         tokens = [target.token_file.read_text(), target.admin_token_file.read_text()]
@@ -110,7 +110,7 @@ def test_a_server_that_dies_at_start_is_told_with_its_last_lines(tmp_path: Path,
     artifacts = server(tmp_path, before="sys.exit('panic: no such storage')")
     with (
         pytest.raises(LaunchError, match="exited with 1 before it was ready") as caught,
-        LocalSettings().environment(etcd(tmp_path)).launch(artifacts, out),
+        LocalEnvironment(LocalSettings(), etcd(tmp_path)).launch(artifacts, out),
     ):
         pass
 
@@ -123,7 +123,7 @@ def test_a_server_that_is_never_ready_is_given_up(tmp_path: Path, out: Path) -> 
     artifacts = server(tmp_path, status=500)
     with (
         pytest.raises(LaunchError, match="was not ready after 2 s"),
-        LocalSettings(ready_s=2).environment(etcd(tmp_path)).launch(artifacts, out),
+        LocalEnvironment(LocalSettings(ready_s=2), etcd(tmp_path)).launch(artifacts, out),
     ):
         pass
 
@@ -134,7 +134,7 @@ def test_a_server_whose_first_project_is_never_ready_is_given_up(tmp_path: Path,
     artifacts = server(tmp_path, ready="False")
     with (
         pytest.raises(LaunchError, match="its first Project was not Ready after 2 s"),
-        LocalSettings(ready_s=2).environment(etcd(tmp_path)).launch(artifacts, out),
+        LocalEnvironment(LocalSettings(ready_s=2), etcd(tmp_path)).launch(artifacts, out),
     ):
         pass
 
@@ -148,7 +148,7 @@ def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path, out: Path) 
         "    if not os.path.exists(marker):\n"
         "        open(marker, 'w').close(); sys.exit('listen: bind: address already in use')"
     )
-    environment = LocalSettings().environment(etcd(tmp_path))
+    environment = LocalEnvironment(LocalSettings(), etcd(tmp_path))
     with environment.launch(server(tmp_path, before=before), out) as targets:
         for target in targets.values():
             target.check()
@@ -162,7 +162,7 @@ def test_a_binary_that_is_not_executable_is_one_clear_error(tmp_path: Path, out:
     artifacts[Arm.BASELINE].binary.chmod(0o644)
     with (
         pytest.raises(LaunchError, match="not there, or not executable"),
-        LocalSettings().environment(etcd(tmp_path)).launch(artifacts, out),
+        LocalEnvironment(LocalSettings(), etcd(tmp_path)).launch(artifacts, out),
     ):
         pass
 
@@ -170,7 +170,7 @@ def test_a_binary_that_is_not_executable_is_one_clear_error(tmp_path: Path, out:
 
 
 def test_a_component_that_dies_later_is_named(tmp_path: Path, out: Path) -> None:
-    environment = LocalSettings().environment(etcd(tmp_path))
+    environment = LocalEnvironment(LocalSettings(), etcd(tmp_path))
     with environment.launch(server(tmp_path), out) as targets:
         target = targets[Arm.CANDIDATE]
         victim = psutil.Process(target.processes["etcd"])

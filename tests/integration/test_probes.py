@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.environments.bootstrap import API, ORGANIZATION
-from pipeline.environments.local import LocalSettings
+from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.model.ports import Span, Target
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
@@ -23,7 +23,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, float]]
     """Watch a Project come and go, with a Secret in it."""
     out = tmp_path_factory.mktemp("probes")
     artifacts = {Arm.CANDIDATE: toolchain.build_reference(parse_spec("reference"))}
-    environment = LocalSettings().environment(toolchain.etcd())
+    environment = LocalEnvironment(LocalSettings(), toolchain.etcd())
     with environment.launch(artifacts, out) as targets, ExitStack() as stack:
         target = targets[Arm.CANDIDATE]
         watches = [

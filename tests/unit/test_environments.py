@@ -9,7 +9,7 @@ from pipeline import toolchain
 from pipeline.environments.cluster import choose_nodes
 from pipeline.environments.cluster_settings import Resources
 from pipeline.environments.kind import KindSettings
-from pipeline.environments.local import LocalSettings
+from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.environments.registry import read_environment, to_values, with_setting
 from pipeline.environments.remote import RemoteSettings
 from pipeline.model.ports import Artifact, EnvironmentSettings, Program
@@ -122,7 +122,7 @@ def test_an_image_is_named_by_its_digest_and_takes_settings_of_milo() -> None:
 
 def test_no_process_is_started_from_an_image(tmp_path: Path) -> None:
     artifact = Artifact(Subject(IMAGE, "sha256:00"), Path(), image="x")
-    environment = LocalSettings().environment(Program(Path("etcd"), "3.6", "sha256:00"))
+    environment = LocalEnvironment(LocalSettings(), Program(Path("etcd"), "3.6", "sha256:00"))
     with (
         pytest.raises(ConfigError, match="is a container image"),
         environment.launch({Arm.CANDIDATE: artifact}, tmp_path),

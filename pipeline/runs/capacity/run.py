@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.environments.local import LocalSettings
+from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.judge.stats.summary import QUANTILES, min_values
 from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource, SearchEnd
 from pipeline.model.limit import parse_limits
@@ -184,7 +184,7 @@ def _search(
         deadline_s = time.monotonic() + capacity.question.budget_s - capacity.spent_s
         launcher = K6Launcher(
             question=capacity.question,
-            environment=LocalSettings().environment(programs["etcd"]),
+            environment=LocalEnvironment(LocalSettings(), programs["etcd"]),
             artifact=artifact,
             k6=programs["k6"],
             out=out,
