@@ -1,4 +1,4 @@
-// Programs that ClusterLoader2 needs beside it.
+// Programs that run beside ClusterLoader2: a gateway and a checker of configs.
 module github.com/milo-os/milo-perf/clusterloader2
 
 go 1.24.0

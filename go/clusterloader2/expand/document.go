@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// tree is a YAML document with the place of each of its parts.
+// tree is a YAML document with the position of each of its parts.
 type tree struct {
 	node  *yaml.Node
 	value any // of JSON: numbers are float64
@@ -52,8 +52,8 @@ func documents(from output) ([]tree, error) {
 	}
 }
 
-// throughJSON returns a value with the types that ClusterLoader2 sees, which
-// makes JSON of all YAML.
+// throughJSON returns a value with the types that ClusterLoader2 sees, because it
+// converts all YAML to JSON.
 func throughJSON(value any) (any, error) {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -76,8 +76,8 @@ func ofYAML(err error, from output) error {
 	return fault{from.at(line), "this is not YAML: " + text}
 }
 
-// places adds where the document and all below it is. A member of an object is
-// where its name is.
+// places adds the position of the document and of all its parts. The position of
+// a member of an object is that of its name.
 func (t tree) places(below string, found map[string]string) {
 	found[below] = t.from.at(t.node.Line).String()
 	t.each(func(name string, at place, child tree) {
@@ -88,7 +88,7 @@ func (t tree) places(below string, found map[string]string) {
 }
 
 // each calls visit for every member of an object and every item of an array;
-// other trees, and one that is not there, have none.
+// other trees, and nil, have none.
 func (t tree) each(visit func(name string, at place, child tree)) {
 	node := t.node
 	for node != nil && node.Kind == yaml.AliasNode {
@@ -108,7 +108,7 @@ func (t tree) each(visit func(name string, at place, child tree)) {
 }
 
 // member returns a member of an object, by name without regard to case, as Go
-// reads JSON; false where there is none.
+// reads JSON; false if there is none.
 func (t tree) member(name string) (tree, place, bool) {
 	var found tree
 	var where place

@@ -22,7 +22,7 @@ type Expanded struct {
 	Unused []string `json:"unused"`
 }
 
-// expansion is the work on one config.
+// expansion is the state of expanding one config.
 type expansion struct {
 	folder string
 	given  map[string]any  // parameters, by name
@@ -30,7 +30,7 @@ type expansion struct {
 	faults []error         // each once
 }
 
-// expand reads a config and all that it names.
+// expand reads a config and all files that it refers to.
 //
 // Source of the rules: kubernetes/perf-tests, clusterloader2/pkg/test/modules.go
 // and simple_test_executor.go, clusterloader2/pkg/config/template_provider.go.
@@ -99,9 +99,9 @@ func (w *expansion) add(err error) {
 	}
 }
 
-// load returns the object that a template comes to, or false and adds why not.
-// All that the template reads must be there, and it must read all of its own
-// parameters.
+// load returns the object that a template renders to, or adds a fault and returns
+// false. Every value that the template reads must be given, and it must read all
+// of its own parameters.
 func (w *expansion) load(path string, values map[string]any, own map[string]place, from place) (tree, bool) {
 	template, err := read(w.folder, path, from)
 	if err != nil {
@@ -155,7 +155,7 @@ func (w *expansion) agree(template source, values map[string]any, own map[string
 	return ok
 }
 
-// flatten adds the steps of a list, and those of its modules in their place.
+// flatten adds the steps of a list, with modules replaced by their steps.
 func (w *expansion) flatten(list tree, values map[string]any, depth int, steps *[]tree) {
 	list.each(func(_ string, _ place, step tree) {
 		module, from, isModule := step.member("module")
@@ -184,7 +184,7 @@ func (w *expansion) flatten(list tree, values map[string]any, depth int, steps *
 	})
 }
 
-// only adds a fault for every member of an object that does not belong there.
+// only adds a fault for every unknown member of an object.
 func (w *expansion) only(object tree, what string, names ...string) {
 	object.each(func(name string, at place, _ tree) {
 		if !slices.ContainsFunc(names, func(known string) bool { return strings.EqualFold(known, name) }) {
@@ -193,8 +193,8 @@ func (w *expansion) only(object tree, what string, names ...string) {
 	})
 }
 
-// reference returns the path that an object names, the parameters that it
-// gives, and all values that there are then.
+// reference returns the path in an object, its parameters, and all values that
+// the template at that path gets.
 func (w *expansion) reference(object tree, from place, path, params string, values map[string]any) (string, map[string]place, map[string]any, bool) {
 	named, _, _ := object.member(path)
 	text, isText := named.value.(string)

@@ -13,7 +13,7 @@ type place struct {
 
 func (p place) String() string { return p.file + ":" + strconv.Itoa(p.line) }
 
-// fault is something in a file that ClusterLoader2 could not use.
+// fault is a part of a file that ClusterLoader2 could not use.
 type fault struct {
 	at   place
 	text string

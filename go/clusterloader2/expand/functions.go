@@ -15,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// functions returns what ClusterLoader2 offers in templates: the same names,
+// functions returns the template functions of ClusterLoader2: the same names,
 // numbers of arguments and results. Random values are the same each time, so
 // that the same config expands to the same text.
 //
@@ -56,8 +56,8 @@ func functions(folder string) template.FuncMap {
 	}
 }
 
-// number returns a value as a number. It panics where that is none, which
-// text/template makes an error of the calling template.
+// number returns a value as a number. It panics if it is not one; text/template
+// turns the panic into an error of the calling template.
 func number(v any) float64 {
 	switch n := v.(type) {
 	case int:
@@ -155,8 +155,8 @@ func letters(random *rand.Rand, size int) string {
 	return string(found)
 }
 
-// includeFile cannot follow a relative path: that begins where the program of
-// ClusterLoader2 is.
+// includeFile cannot follow a relative path: ClusterLoader2 resolves it from the
+// folder of its own program.
 func includeFile(path string) (string, error) {
 	path = os.ExpandEnv(path)
 	if !filepath.IsAbs(path) {

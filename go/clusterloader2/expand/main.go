@@ -1,7 +1,7 @@
-// Expand prints a config of ClusterLoader2 as that runs it: templates executed,
-// modules flattened, every object template executed once; and from which file
-// and line each part is. What ClusterLoader2 would find out in the middle of a
-// run, or never, is an error here.
+// Expand prints a ClusterLoader2 config as ClusterLoader2 runs it: templates
+// executed, modules flattened, and every object template executed once. It prints
+// the file and line of each part. Mistakes that ClusterLoader2 would find in the
+// middle of a run, or never, are errors here.
 package main
 
 import (

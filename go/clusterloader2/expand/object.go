@@ -30,8 +30,8 @@ func (w *expansion) templates(step tree, values map[string]any) {
 
 var placeholder = regexp.MustCompile(`\{\{.*\}\}`)
 
-// deletion checks what is left of an object template when an object is deleted:
-// ClusterLoader2 takes all placeholders out then, and wants the kind to be there.
+// deletion checks an object template for deletion: ClusterLoader2 removes all
+// placeholders then, and needs the kind.
 func (w *expansion) deletion(created tree, path string) {
 	template, err := read(w.folder, path, place{created.from.path, 1})
 	if err != nil {

@@ -13,26 +13,26 @@ import (
 	"text/template/parse"
 )
 
-// source is a template as it stands in a file.
+// source is the text of a template in a file.
 type source struct {
 	path   string // for people
 	text   string
 	parsed *template.Template
 }
 
-// output is what a template came to, and from which line each of its lines is.
+// output is the result of a template, with the source line of each line.
 type output struct {
 	path  string
 	text  []byte
 	lines []int
 }
 
-// at returns where a line of the output is from; lines count from 1.
+// at returns the source position of a line of the output; lines count from 1.
 func (o output) at(line int) place {
 	return place{o.path, o.lines[max(0, min(line-1, len(o.lines)-1))]}
 }
 
-// plain returns a text that is no template.
+// plain returns a text that is not a template.
 func plain(path, text string) output {
 	found := output{path: path, text: []byte(text)}
 	for line := range 1 + strings.Count(text, "\n") {
@@ -41,8 +41,8 @@ func plain(path, text string) output {
 	return found
 }
 
-// read parses the template in a file of the config's folder. A path is taken as
-// ClusterLoader2 does: one with a slash in front is below the folder, too.
+// read parses the template in a file of the config's folder. Paths are resolved
+// like in ClusterLoader2: one with a leading slash is below the folder, too.
 func read(folder, path string, from place) (source, error) {
 	shown := filepath.Join(folder, path)
 	content, err := os.ReadFile(shown)
@@ -63,9 +63,9 @@ func read(folder, path string, from place) (source, error) {
 	return source{shown, string(content), parsed}, nil
 }
 
-// execute returns what the template comes to. To know from where each line is,
-// the text of the template gets a mark at every beginning of a line, which is
-// taken out of the output again.
+// execute returns the result of the template. To find the source of each line, it
+// puts a mark at the beginning of every line of the template, and removes the
+// marks from the output.
 func (s source) execute(values map[string]any) (output, error) {
 	marked, err := s.parsed.Clone()
 	if err != nil {

@@ -4,14 +4,14 @@ import (
 	"text/template/parse"
 )
 
-// use is a variable that a template reads, and the first place where it does.
+// use is a variable that a template reads, and the position of the first read.
 type use struct {
 	at       place
 	required bool // somewhere without DefaultParam
 }
 
-// variables returns what a template reads of the values it is given: `.name`,
-// and `$.name` where the dot is something else.
+// variables returns the values that a template reads: `.name`, and `$.name` where
+// the dot is something else.
 func (s source) variables() map[string]use {
 	found := reader{s, map[string]use{}}
 	found.node(s.parsed.Root, true)
@@ -23,8 +23,8 @@ type reader struct {
 	uses   map[string]use
 }
 
-// node looks through a part of a template; isRoot says whether the dot is there
-// what the template was given.
+// node visits a part of a template; isRoot is true if the dot there is the value
+// that the template was given.
 func (r reader) node(node parse.Node, isRoot bool) {
 	switch node := node.(type) {
 	case *parse.ListNode:

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// metricsPath is of the gateway's own metrics, at which no API server has anything.
+// metricsPath is the path of the gateway's own metrics, which no API server serves.
 const metricsPath = "/milo-perf/gateway/metrics"
 
-// counts says what became of requests.
+// counts are the numbers of requests by outcome.
 type counts struct {
 	passed, answered, refused, failed, unanswered atomic.Int64
 }
 
-// answer counts a query that Prometheus answered, or did not.
+// answer counts a query, by whether Prometheus answered it.
 func (c *counts) answer(answered bool) {
 	if answered {
 		c.answered.Add(1)
@@ -26,7 +26,7 @@ func (c *counts) answer(answered bool) {
 	}
 }
 
-// ServeHTTP answers with the counts, as Prometheus reads them.
+// ServeHTTP writes the counts in the text format of Prometheus.
 func (c *counts) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	fmt.Fprintln(w, "# HELP milo_perf_gateway_requests_total Requests by what became of them.")
@@ -45,7 +45,7 @@ func (c *counts) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// say answers with a Kubernetes Status of a failure, in the gateway's name.
+// say writes a Kubernetes Status of a failure in the gateway.
 func say(w http.ResponseWriter, code int, reason, message string) {
 	body, err := json.Marshal(map[string]any{
 		"kind": "Status", "apiVersion": "v1", "metadata": struct{}{}, "status": "Failure",
@@ -57,7 +57,7 @@ func say(w http.ResponseWriter, code int, reason, message string) {
 	write(w, code, string(body))
 }
 
-// write answers with JSON.
+// write writes a JSON answer.
 func write(w http.ResponseWriter, code int, body string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -65,10 +65,10 @@ func write(w http.ResponseWriter, code int, body string) {
 	fmt.Fprint(w, body)
 }
 
-// quiet keeps what happens thousands of times from being logged as often.
+// quiet limits repeated log messages to one per second.
 type quiet struct{ last atomic.Int64 }
 
-// mayLog returns whether nothing was logged in the last second.
+// mayLog returns true if nothing was logged in the last second.
 func (q *quiet) mayLog() bool {
 	now, last := time.Now().Unix(), q.last.Load()
 	return now != last && q.last.CompareAndSwap(last, now)

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// What ClusterLoader2 calls what it installs.
+// Names of the objects that ClusterLoader2 installs.
 const (
 	monitoring     = "/api/v1/namespaces/monitoring"
 	services       = monitoring + "/services/"
@@ -21,7 +21,7 @@ const (
 	storageClass   = "/apis/storage.k8s.io/v1/storageclasses/ssd"
 )
 
-// gateway decides who answers a request.
+// gateway routes a request: to the API server, to Prometheus, or to its own answers.
 type gateway struct {
 	pass       http.Handler
 	prometheus *prometheus
@@ -29,7 +29,7 @@ type gateway struct {
 	log        *slog.Logger
 }
 
-// ServeHTTP answers one request, or has it answered.
+// ServeHTTP handles one request.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := withinProject(r.URL.Path)
 	switch {
@@ -47,8 +47,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refuse says no to what would look like an answer of a Prometheus and be none,
-// or would take away what was never installed.
+// refuse rejects requests that would get a false answer in the name of Prometheus,
+// and deletions of objects that were never installed.
 func (g *gateway) refuse(w http.ResponseWriter, r *http.Request) {
 	g.counts.refused.Add(1)
 	g.log.Warn("refused", "method", r.Method, "path", r.URL.Path)
@@ -88,8 +88,8 @@ func isRefused(path, method string) bool {
 	return found && strings.HasPrefix(path, services) && (way == "proxy" || strings.HasPrefix(way, "proxy/"))
 }
 
-// isAnswered returns whether a request is a step of the installation. Where an
-// object of a test could be created by the same path, the name decides.
+// isAnswered returns true for a request of the installation. If the path is also
+// that of objects of a test, the name of the object decides.
 func isAnswered(path string, r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet:
@@ -108,15 +108,15 @@ func isAnswered(path string, r *http.Request) bool {
 	return false
 }
 
-// isWithin returns whether a path is of a collection in a namespace.
+// isWithin returns true for the path of a collection in a namespace.
 func isWithin(path, namespace string) bool {
 	_, inside, found := strings.Cut(path, "/namespaces/"+namespace+"/")
 	root := strings.HasPrefix(path, "/api/v1/") || strings.HasPrefix(path, "/apis/")
 	return found && root && !strings.Contains(inside, "/")
 }
 
-// created are the collections outside of the namespace `monitoring` that
-// ClusterLoader2 creates something in, and how to tell that it is this.
+// created are the collections outside of the namespace `monitoring` in which
+// ClusterLoader2 creates objects, each with a function that recognises its objects.
 var created = map[string]func(name string) bool{
 	"/api/v1/namespaces":                                      is("monitoring"),
 	"/api/v1/namespaces/kube-system/services":                 is("kube-proxy"),
@@ -141,7 +141,7 @@ func ends(suffix string) func(string) bool {
 	return func(found string) bool { return strings.HasSuffix(found, suffix) }
 }
 
-// install answers as a cluster would in which everything is there already.
+// install answers like a cluster in which everything is installed already.
 func install(w http.ResponseWriter, path, method string) {
 	switch {
 	case path == account+"/token":
@@ -161,12 +161,12 @@ func install(w http.ResponseWriter, path, method string) {
 	}
 }
 
-// largest is the largest body that is looked into, beyond what an API server
-// takes; what is larger is passed on.
+// largest is the largest body that is inspected; an API server takes no larger
+// one. Larger bodies are passed on.
 const largest = 4 << 20
 
-// name returns the name of the object in a request's body, empty where it has
-// none, and leaves the body as it was.
+// name returns the name of the object in a request's body, or "". It does not
+// consume the body.
 func name(r *http.Request) string {
 	var body bytes.Buffer
 	_, err := io.Copy(&body, io.LimitReader(r.Body, largest))
@@ -194,14 +194,14 @@ func name(r *http.Request) string {
 	return object.Metadata.Name
 }
 
-// broken is a reader that cannot be read.
+// broken is a reader that always fails.
 type broken struct{ err error }
 
 // Read implements io.Reader.
 func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
-// field returns the first field of a protobuf message that has a number and a
-// length, or nothing.
+// field returns the first length-delimited field with this number in a protobuf
+// message, or nothing.
 func field(message []byte, number uint64) []byte {
 	for len(message) > 0 {
 		tag, size := binary.Uvarint(message)

@@ -1,7 +1,7 @@
-// Gateway stands before one API server, for ClusterLoader2, which knows only a
-// Prometheus inside the cluster that it loads. Every request passes to the API
-// server as it came, but for those that are about that Prometheus: queries are
-// answered by a real one, and its installation is answered and not done.
+// Gateway is a proxy between ClusterLoader2 and one API server. ClusterLoader2 can
+// only use a Prometheus inside the cluster under test. The gateway sends queries
+// to an external Prometheus, and confirms the installation without doing it. It
+// passes all other requests to the API server unchanged.
 package main
 
 import (
@@ -31,7 +31,7 @@ const (
 	grace = time.Second
 )
 
-// options are the flags, checked.
+// options are the validated flags.
 type options struct {
 	upstream    *url.URL
 	authorities *x509.CertPool // nil for those of the system
@@ -110,7 +110,7 @@ func parse(arguments []string, stderr io.Writer) (*options, error) {
 	return found, nil
 }
 
-// base returns a URL that requests can be sent to.
+// base returns a validated base URL.
 func base(name, text string) (*url.URL, error) {
 	found, err := url.Parse(text)
 	if err != nil {
@@ -122,7 +122,7 @@ func base(name, text string) (*url.URL, error) {
 	return found, nil
 }
 
-// serve answers until the context ends.
+// serve handles requests until the context ends.
 func serve(ctx context.Context, opts *options, log *slog.Logger) error {
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", opts.port))
 	if err != nil {
@@ -148,7 +148,7 @@ func serve(ctx context.Context, opts *options, log *slog.Logger) error {
 	return nil
 }
 
-// newServer returns what is not listening yet.
+// newServer returns a server that does not listen yet.
 func newServer(opts *options, log *slog.Logger) *http.Server {
 	pass := newPass(opts, log)
 	handler := &gateway{
@@ -170,7 +170,7 @@ func newServer(opts *options, log *slog.Logger) *http.Server {
 	}
 }
 
-// announce writes the address, so that whoever reads the file reads all of it.
+// announce writes the address to a file atomically.
 func announce(path, address string) error {
 	if path == "" {
 		return nil

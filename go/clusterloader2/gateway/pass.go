@@ -13,20 +13,20 @@ import (
 	"time"
 )
 
-// dialTimeout is for a connection to the API server, its TLS included.
+// dialTimeout is the timeout of a connection to the API server, TLS included.
 const dialTimeout = 10 * time.Second
 
-// forwarded are headers that ReverseProxy drops, as it does not know who sent
-// them. Here it is the client of the API server, who may say what it likes.
+// forwarded are headers that ReverseProxy drops, because it does not trust the
+// sender. Here the sender is the API server's own client.
 var forwarded = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
 
-// added are headers that Go's server adds to an answer that has none of them.
+// added are headers that Go's server adds to an answer without them.
 var added = []string{"Content-Type", "Date"}
 
-// pass sends requests to the API server as they came, and its answers back.
+// pass sends requests to the API server unchanged, and its answers back.
 //
-// Each connection of a client has connections of its own to the API server:
-// their number is part of the load.
+// Each client connection has its own connections to the API server, because their
+// number is part of the load.
 type pass struct {
 	proxy   httputil.ReverseProxy
 	plain   *http.Transport // is copied for each connection of a client
@@ -38,7 +38,7 @@ type pass struct {
 	said    quiet
 }
 
-// transportKey is that of a connection's transport in the context of a request.
+// transportKey is the key of a connection's transport in the context of a request.
 type transportKey struct{}
 
 func newPass(opts *options, log *slog.Logger) *pass {
@@ -83,7 +83,7 @@ func transport(opts *options) *http.Transport {
 	}
 }
 
-// ServeHTTP passes one request, and counts those whose answer breaks off.
+// ServeHTTP passes one request, and counts answers that break off.
 func (p *pass) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		broken := recover()
@@ -102,7 +102,7 @@ func (p *pass) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.proxy.ServeHTTP(w, r)
 }
 
-// RoundTrip sends a request on the connection that belongs to the client's.
+// RoundTrip sends a request on the connection for the client's connection.
 func (p *pass) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("Upgrade") != "" {
 		return p.leaving.RoundTrip(r)
@@ -113,14 +113,14 @@ func (p *pass) RoundTrip(r *http.Request) (*http.Response, error) {
 	return p.plain.RoundTrip(r)
 }
 
-// opened gives a connection of a client its own transport.
+// opened gives a client connection its own transport.
 func (p *pass) opened(ctx context.Context, connection net.Conn) context.Context {
 	own := p.plain.Clone()
 	p.mine.Store(connection, own)
 	return context.WithValue(ctx, transportKey{}, own)
 }
 
-// changed closes what a connection of a client had, once it is closed.
+// changed closes the transport of a client connection once that is closed.
 func (p *pass) changed(connection net.Conn, state http.ConnState) {
 	if state != http.StateClosed && state != http.StateHijacked {
 		return
@@ -130,7 +130,7 @@ func (p *pass) changed(connection net.Conn, state http.ConnState) {
 	}
 }
 
-// failed answers in place of an API server that does not.
+// failed answers if the API server does not.
 func (p *pass) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		return // the client is gone
@@ -146,7 +146,7 @@ func (p *pass) warn(r *http.Request, err error) {
 	}
 }
 
-// buffers are used again and again, as answers are many.
+// buffers are reused, because there are many answers.
 type buffers struct{}
 
 var free = sync.Pool{New: func() any { return new([32 << 10]byte) }}

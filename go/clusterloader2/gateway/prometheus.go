@@ -18,7 +18,7 @@ const (
 	again = 200 * time.Millisecond
 )
 
-// prometheus asks a real one.
+// prometheus is a client of the external Prometheus.
 type prometheus struct {
 	base     *url.URL
 	patience time.Duration
@@ -31,9 +31,9 @@ func newPrometheus(base *url.URL, patience time.Duration, log *slog.Logger) *pro
 	return &prometheus{base, patience, &http.Client{Transport: own}, log}
 }
 
-// ask answers with what Prometheus says, whatever it is, and returns whether it
-// said anything. Nothing of the request but its query goes there: its token is
-// for the API server.
+// ask writes the answer of Prometheus, whatever it is, and returns true if there
+// was one. Only the query is sent to Prometheus: the token of the request is for
+// the API server.
 func (p *prometheus) ask(w http.ResponseWriter, r *http.Request, what string) bool {
 	ctx, cancel := context.WithTimeout(r.Context(), p.patience)
 	defer cancel()
@@ -61,7 +61,7 @@ func (p *prometheus) ask(w http.ResponseWriter, r *http.Request, what string) bo
 	return false
 }
 
-// get returns a whole answer, which is JSON, so that one that breaks off is an error.
+// get returns a complete JSON answer; one that breaks off is an error.
 func (p *prometheus) get(ctx context.Context, what, query string) (int, []byte, error) {
 	target := p.base.JoinPath("api/v1", what)
 	target.RawQuery = query
@@ -84,7 +84,7 @@ func (p *prometheus) get(ctx context.Context, what, query string) (int, []byte, 
 	return answer.StatusCode, body, nil
 }
 
-// waits returns whether Prometheus, or one of its targets, is still to come.
+// waits returns true if Prometheus, or one of its targets, is not up yet.
 func waits(status int, body []byte, err error) bool {
 	if err != nil || status != http.StatusOK {
 		return err != nil
