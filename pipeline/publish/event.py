@@ -79,7 +79,7 @@ class Runner:
         """The repository as `owner/name`.
 
         Raises:
-            ConfigError: It is not set or malformed.
+            ConfigError: GITHUB_REPOSITORY is not set or malformed.
         """
         name = self.get("GITHUB_REPOSITORY")
         if not _REPOSITORY.fullmatch(name):
@@ -216,7 +216,7 @@ class Event:
         """Check that the event names the commit that was measured.
 
         Raises:
-            ConfigError: It does not.
+            ConfigError: The commit is unknown.
         """
         if self.unknown_commit is not None:
             raise ConfigError(

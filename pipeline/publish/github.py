@@ -120,9 +120,9 @@ class GitHub:
         """Create an object, and return it.
 
         Raises:
-            UnsureError: It may have been created; a delay has passed since.
+            UnsureError: The object may have been created; a delay has passed since.
             TooLongError: A text is too long.
-            PublishError: It is refused.
+            PublishError: GitHub refuses.
             NetworkError: GitHub does not answer within the total delay.
         """
         answer = self._request("POST", self._url(path), body)

@@ -149,7 +149,7 @@ def _suite_of(folder: Path) -> str:
     """Return the suite that an artifact names.
 
     Raises:
-        ConfigError: It has no readable results.
+        ConfigError: The artifact has no readable results.
     """
     try:
         return artifact.open_artifact(folder).suite
