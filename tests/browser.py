@@ -182,10 +182,13 @@ def page(binary: Path, folder: Path, variables: Mapping[str, str], fonts: Path) 
 
 
 def _only(fonts: Path, folder: Path) -> dict[str, str]:
-    """Return the setting by which a browser sees one family only, the same on every machine."""
+    """Return the setting by which a browser sees DejaVu Sans only, the same on every machine."""
+    others = ("Serif", "Condensed", "ExtraLight", "Math")
+    rejected = "".join(f"<rejectfont><glob>*{one}*</glob></rejectfont>" for one in others)
     config = folder / "fonts.conf"
     config.write_text(
         f"<?xml version='1.0'?><fontconfig><dir>{fonts}</dir>"
+        f"<selectfont>{rejected}</selectfont>"
         f"<cachedir>{folder / 'fonts'}</cachedir></fontconfig>",
         encoding="utf-8",
     )
