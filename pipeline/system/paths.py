@@ -19,9 +19,6 @@ _KINDS = {
 }
 _SUGGESTIONS = 3  # folders named in one hint
 
-MAX_CONFIG_BYTES = 2**19
-"""Largest suite or other file of settings; ours have 12 kB."""
-
 _PACKAGE = Path(__file__).parents[1]
 _INSTALLED = _PACKAGE / "_files"
 _ROOT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent

@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, timedelta
 from functools import cache
 from pathlib import Path
@@ -292,7 +292,8 @@ def test_who_measured_with_what_our_suite_ships_reads_no_note_of_it(
     )
     assert theirs is not None
     assert "another class" in theirs.source
-    found = published(changed("passed", prior=json.loads(json.dumps(asdict(theirs)))))
+    results = codec.RESULTS.parse(body_of("passed").encode())
+    found = published(json.loads(codec.RESULTS.dumps(replace(results, prior=theirs))))
     assert found.report is not None
     assert found.report.results.prior is not None
     assert not any("prior" in note for note in found.notes)
