@@ -14,7 +14,7 @@ from pipeline.environments.credentials import create_credentials
 from pipeline.model.ports import Probe, Span, Target
 from pipeline.probes.curated import CURATED_METRICS, Reduction
 from pipeline.probes.prometheus import select_lines
-from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
+from pipeline.probes.registry import default_probes, opt_in_probes
 
 _RUNS = 9
 _WATCHED_S = 20.0
@@ -82,9 +82,11 @@ def main(_argv: list[str]) -> None:
     print(f"two texts of an API server ({size} each): {statistics.median(seconds):.3f} s")
     with tempfile.TemporaryDirectory() as folder, served(text, Path(folder)) as target:
         shares = {
-            **{name: cpu([probe], target, Path(folder)) for name, probe in OPT_IN_PROBES.items()},
-            "those that always watch": cpu(DEFAULT_PROBES, target, Path(folder)),
-            "all together": cpu([*DEFAULT_PROBES, *OPT_IN_PROBES.values()], target, Path(folder)),
+            **{name: cpu([probe], target, Path(folder)) for name, probe in opt_in_probes().items()},
+            "those that always watch": cpu(default_probes(), target, Path(folder)),
+            "all together": cpu(
+                [*default_probes(), *opt_in_probes().values()], target, Path(folder)
+            ),
         }
     for name, (share, once_s) in shares.items():
         print(f"{name}: {share:.2%} of one core for each arm, and {once_s:.2f} s before and after")

@@ -1,38 +1,49 @@
-"""The list of probes: a new probe is one file and one line here."""
+"""The list of probes: a new opt-in probe is one file, and its name and class here.
+
+The probes are imported when they are needed, because `plan` only needs their names.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.model.ports import Probe
-from pipeline.probes.availability import AvailabilityProbe
-from pipeline.probes.containers import ContainersProbe
-from pipeline.probes.etcd import EtcdProbe
-from pipeline.probes.heap import HeapProbe
-from pipeline.probes.machine import MachineProbe
-from pipeline.probes.process import ProcessProbe
-from pipeline.probes.projects import ProjectsProbe
-from pipeline.probes.prometheus import PrometheusProbe
-from pipeline.probes.series import SeriesProbe
 
-DEFAULT_PROBES: tuple[Probe, ...] = (
-    ProcessProbe(),
-    ContainersProbe(),
-    PrometheusProbe(),
-    EtcdProbe(),
-    MachineProbe(),
+OPT_IN_PROBES = (
+    "availability",
+    "heap",
+    "projects",
+    "series",
 )
-"""Probes that watch every workload."""
-
-OPT_IN_PROBES: Mapping[str, Probe] = {
-    "availability": AvailabilityProbe(),
-    "heap": HeapProbe(),
-    "projects": ProjectsProbe(),
-    "series": SeriesProbe(),
-}
-"""Probes that watch the workloads that name them, because they are work for a server."""
+"""Names of the probes that watch the workloads that name them: they are work for a server."""
 
 if TYPE_CHECKING:
     OptInProbe = str
 else:
-    OptInProbe = Literal[tuple(OPT_IN_PROBES)]
+    OptInProbe = Literal[OPT_IN_PROBES]
 """Type of a probe's name in a suite."""
+
+
+def default_probes() -> tuple[Probe, ...]:
+    """Return the probes that watch every workload."""
+    from pipeline.probes.containers import ContainersProbe
+    from pipeline.probes.etcd import EtcdProbe
+    from pipeline.probes.machine import MachineProbe
+    from pipeline.probes.process import ProcessProbe
+    from pipeline.probes.prometheus import PrometheusProbe
+
+    return (ProcessProbe(), ContainersProbe(), PrometheusProbe(), EtcdProbe(), MachineProbe())
+
+
+def opt_in_probes() -> Mapping[str, Probe]:
+    """Return the opt-in probes by name."""
+    from pipeline.probes.availability import AvailabilityProbe
+    from pipeline.probes.heap import HeapProbe
+    from pipeline.probes.projects import ProjectsProbe
+    from pipeline.probes.series import SeriesProbe
+
+    return {
+        "availability": AvailabilityProbe(),
+        "heap": HeapProbe(),
+        "projects": ProjectsProbe(),
+        "series": SeriesProbe(),
+    }

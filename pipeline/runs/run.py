@@ -17,7 +17,7 @@ from pipeline.model.report import Report, Verdict
 from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import ResultSet, Tool
 from pipeline.model.subject import Arm, Spec, Subject
-from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
+from pipeline.probes.registry import default_probes, opt_in_probes
 from pipeline.render.plan import pairs_text
 from pipeline.runs import calibration_gate, measure, preflight, priors, suite_file, trust
 from pipeline.runs.folder import RunFolder
@@ -280,8 +280,8 @@ def _measure(
         harness = measure.Harness(
             environment=environment,
             drivers={w.name: driver_of(w.driver, programs) for w in plan.suite.workloads},
-            probes=DEFAULT_PROBES,
-            opt_in_probes=OPT_IN_PROBES,
+            probes=default_probes(),
+            opt_in_probes=opt_in_probes(),
             artifacts=artifacts,
         )
         for latest in measure.run_pairs(

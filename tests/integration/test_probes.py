@@ -11,7 +11,7 @@ from pipeline.environments.bootstrap import API, ORGANIZATION
 from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.model.ports import Span, Target
 from pipeline.model.subject import Arm, parse_spec
-from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
+from pipeline.probes.registry import default_probes, opt_in_probes
 from pipeline.system import http_client
 from tests.loopback import values
 
@@ -28,7 +28,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, float]]
         target = targets[Arm.CANDIDATE]
         watches = [
             stack.enter_context(probe.watch(target, out))
-            for probe in (*DEFAULT_PROBES, *OPT_IN_PROBES.values())
+            for probe in (*default_probes(), *opt_in_probes().values())
         ]
         span = load(target)
         yield values(tuple(reading for watch in watches for reading in watch.readings(span)))

@@ -190,14 +190,14 @@ from pipeline import toolchain
 from pipeline.drivers.registry import driver_of
 from pipeline.model.ports import Span, Target
 from pipeline.model.subject import Arm
-from pipeline.probes.registry import OPT_IN_PROBES
+from pipeline.probes.registry import opt_in_probes
 from pipeline.runs import suite_file
 
 here = pathlib.Path()
 target = Target("https://x", here, here, here, {}, {}, "", check=lambda: None)
 (workload,) = suite_file.load(pathlib.Path("own.toml")).suite.workloads
 for name in workload.probes:
-    with OPT_IN_PROBES[name].watch(target, here) as watch:
+    with opt_in_probes()[name].watch(target, here) as watch:
         print(*[reading.name for reading in watch.readings(Span(0.0, 1.0))])
 if workload.driver.kind == "idle":
     driver = driver_of(workload.driver, toolchain.programs_of(workload.driver.needs))
@@ -341,10 +341,11 @@ def test_a_probe_touches_two_files_of_the_pipeline_and_a_test(project: Project) 
     project.add("pipeline/probes/disk.py", PROBE)
     project.insert(
         registry,
-        "from pipeline.probes.etcd import EtcdProbe",
-        "from pipeline.probes.disk import DiskProbe",
+        "    from pipeline.probes.heap import HeapProbe",
+        "    from pipeline.probes.disk import DiskProbe",
     )
-    project.insert(registry, '    "heap": HeapProbe(),', '    "disk": DiskProbe(),')
+    project.insert(registry, '    "heap",', '    "disk",')
+    project.insert(registry, '        "heap": HeapProbe(),', '        "disk": DiskProbe(),')
     assert len(project.touched) == 2
 
     driver = 'kind = "k6"\nscript = "object_crud.js"\nrate = 1.0\nduration_s = 1'

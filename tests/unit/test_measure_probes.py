@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.model.subject import Arm
-from pipeline.probes.registry import OPT_IN_PROBES, OptInProbe
+from pipeline.probes.registry import OPT_IN_PROBES, OptInProbe, opt_in_probes
 from pipeline.runs.suite_file import Suite
 from pipeline.system.errors import LoadError
 from tests.fakes import Bench, FakeDriver, FakeProbe, applied, tiny
@@ -51,6 +51,6 @@ def test_a_value_that_a_metric_cannot_have_is_missing_and_no_crash(
 
 def test_a_suite_may_name_each_opt_in_probe_and_no_other() -> None:
     names: TypeAdapter[str] = TypeAdapter(OptInProbe)
-    assert [names.validate_python(name) for name in OPT_IN_PROBES] == list(OPT_IN_PROBES)
+    assert [names.validate_python(name) for name in opt_in_probes()] == list(OPT_IN_PROBES)
     with pytest.raises(ValidationError):
         names.validate_python("process")

@@ -17,7 +17,7 @@ from pipeline.model.evaluation import LoadLevel, WorkloadAttempt
 from pipeline.model.ports import Artifact, DriverSettings, Environment, Load, Program, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.probes.registry import DEFAULT_PROBES, OPT_IN_PROBES
+from pipeline.probes.registry import default_probes, opt_in_probes
 from pipeline.runs.measure import apply_load
 from pipeline.runs.plan import derive_seed
 from pipeline.runs.samples import trial_values
@@ -189,7 +189,8 @@ class EvaluationLauncher:
     ) -> tuple[Load | None, tuple[Reading, ...], tuple[str, ...]]:
         """Apply a load while every probe watches; a load that failed has only the reason."""
         driver = driver_of(workload.driver, self.programs)
-        probes = (*DEFAULT_PROBES, *(OPT_IN_PROBES[name] for name in workload.probes))
+        opt_in = opt_in_probes()
+        probes = (*default_probes(), *(opt_in[name] for name in workload.probes))
         own = _new_folder(out / "own")
         try:
             with watch_clock() as clock:
