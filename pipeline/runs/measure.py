@@ -285,17 +285,15 @@ def _measure_workload(
             launch.failures[arm].append(Failure(f"{workload.name}: {reason}"))
         launch.failed_workloads.add(workload.name)
         return True
-    restarts = {
-        arm: components for arm in launch.arms if (components := probed[arm].restarted_components())
-    }
-    for arm, components in restarts.items():
-        if not components:
-            continue
-        what = f"the {' and the '.join(components)} of the {arm} restarted under {workload.name}"
-        launch.failures[arm].append(Failure(what))
+    has_restarted = False
     for arm in launch.arms:
+        if components := probed[arm].restarted_components():
+            names = " and the ".join(components)
+            what = f"the {names} of the {arm} restarted under {workload.name}"
+            launch.failures[arm].append(Failure(what))
+            has_restarted = True
         _record_arm(workload, launch, arm, load, probed[arm])
-    return not any(restarts.values())
+    return not has_restarted
 
 
 def _record_arm(

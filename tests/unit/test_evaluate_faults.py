@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dev.benchmarks.faults import SIZES
 from pipeline.judge import policy
 from pipeline.model.evaluation import FaultDetection
 from pipeline.model.metric import Metric
@@ -11,7 +12,7 @@ from pipeline.model.report import Report
 from pipeline.model.request import RunRequest
 from pipeline.runs import run as run_module
 from pipeline.runs import suite_file
-from pipeline.runs.evaluate.faults import FAULTS_TO_DETECT, SIZES, FaultTable, select_workload
+from pipeline.runs.evaluate.faults import FAULTS_TO_DETECT, FaultTable, select_workload
 from pipeline.runs.evaluate.launcher import workload_name
 from pipeline.storage import codec
 from pipeline.system.errors import LoadError
