@@ -25,7 +25,7 @@ def f1(annotations: Sequence[Collection[int]], found: Collection[int], margin: i
 
 
 def covering(annotations: Sequence[Collection[int]], found: Collection[int], points: int) -> float:
-    """Return how much of the annotators' segments ours cover, as the mean over annotators."""
+    """Return the share of the annotators' segments that ours cover, averaged over annotators."""
     ours = _segments(found, points)
     scores = [
         sum(
@@ -38,7 +38,7 @@ def covering(annotations: Sequence[Collection[int]], found: Collection[int], poi
 
 
 def _hits(true: Collection[int], found: Collection[int], margin: int) -> int:
-    """Return how many of the true points are met, each found point meeting one at most."""
+    """Return the number of true points that are found; each found point counts once."""
     left, hits = set(found), 0
     for point in sorted(true):
         near = [other for other in left if abs(other - point) <= margin]

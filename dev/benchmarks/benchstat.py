@@ -32,7 +32,7 @@ class Said:
     is_worse: bool
 
 
-def built() -> Path:
+def install() -> Path:
     """Return the program, built once and kept beside our other tools."""
     folder = files.cache() / "bin" / f"benchstat-{VERSION}"
     program = folder / "benchstat"
@@ -44,11 +44,11 @@ def built() -> Path:
     return program
 
 
-def compared(rows: Mapping[str, tuple[Values, Values]]) -> dict[str, Said]:
-    """Return what it says of each pair of groups, at its default alpha.
+def compare(rows: Mapping[str, tuple[Values, Values]]) -> dict[str, Said]:
+    """Return benchstat's result for each pair of groups, at its default alpha.
 
     Args:
-        rows: By name, without white space: values before and after, less is better.
+        rows: Values before and after, where less is better, by a name without white space.
     """
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, name) for name in ("before.txt", "after.txt")]
@@ -64,8 +64,8 @@ def compared(rows: Mapping[str, tuple[Values, Values]]) -> dict[str, Said]:
 
 
 def read(before: Path, after: Path, *options: str) -> dict[str, Said]:
-    """Return what it says of the times in two files of Go benchmarks, by name of the benchmark."""
-    command = [str(built()), "-format", "csv", *options, str(before), str(after)]
+    """Return benchstat's results for the times in two files of Go benchmarks, by benchmark."""
+    command = [str(install()), "-format", "csv", *options, str(before), str(after)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found, unit = {}, ""
     for line in csv.reader(done.stdout.splitlines()):

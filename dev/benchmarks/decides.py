@@ -58,14 +58,14 @@ class Came:
     pairs: float
 
 
-def simulated(
+def simulate_runs(
     rule: Rule, *, noise: float = 1.0, worse: tuple[str, float] | None = None, runs: int = _RUNS
 ) -> Came:
-    """Return what whole runs come to.
+    """Return the outcomes of simulated runs.
 
     Args:
         rule: To judge by.
-        noise: Of these runs, as a multiple of what the prior says.
+        noise: Noise of these runs, as a multiple of the prior's.
         worse: A metric, and by how many of its margins the candidate is worse in it.
         runs: How many to simulate.
     """
@@ -95,7 +95,7 @@ def _rows(
     after: "np.ndarray[tuple[int, int], np.dtype[np.float64]]",
     prior: Prior | None,
 ) -> Callable[[int], list[rows.Row]]:
-    """Return what gives the rows of the first pairs."""
+    """Return a function that gives the rows of the first pairs."""
 
     def at(pairs: int) -> list[rows.Row]:
         plain = [_row(m, values) for m, values in zip(metrics, after[:pairs].T, strict=True)]
@@ -119,7 +119,7 @@ def _came(found: list[tuple[Finding, ...]]) -> Came:
     return Came(fmean(passed), fmean(reds), fmean(one[0].comparison.pairs for one in found))
 
 
-def decided() -> Iterator[Row]:
+def measure_decisions() -> Iterator[Row]:
     """Yield how often equal builds pass, and how often a worse one is found."""
     rules = {
         "neither": Rule(has_tolerance=False, freedom=None),
@@ -132,21 +132,22 @@ def decided() -> Iterator[Row]:
         (3.0, "-", 0),
     ):
         others = "; ".join(
-            f"{name} {_shown(simulated(rule, noise=noise))}" for name, rule in rules.items()
+            f"{name} {_rates_text(simulate_runs(rule, noise=noise))}"
+            for name, rule in rules.items()
         )
         ours = {
-            name: simulated(Rule(freedom=d), noise=noise)
+            name: simulate_runs(Rule(freedom=d), noise=noise)
             for name, d in (("D = 4", 4.0), ("D = 8", 8.0))
         }
         met = all(
             one.passed >= least and one.red <= constants.FAMILY_ALPHA for one in ours.values()
         )
-        shown = "; ".join(f"{name} {_shown(one)}" for name, one in ours.items())
+        shown = "; ".join(f"{name} {_rates_text(one)}" for name, one in ours.items())
         what = f"28 equal gates, noise {noise:g} x the prior: pass/red/pairs ({_RUNS})"
         yield Row(what, others, goal, shown, met)
     for name in ("median 2", "cpu 0", "tail 2", "ready"):
-        by = {times: simulated(Rule(), worse=(name, times)) for times in (1.0, 1.5)}
-        shown = "; ".join(f"{times:g}: {_shown(one)}" for times, one in by.items())
+        by = {times: simulate_runs(Rule(), worse=(name, times)) for times in (1.0, 1.5)}
+        shown = "; ".join(f"{times:g}: {_rates_text(one)}" for times, one in by.items())
         what = f"{name} worse by margins, 27 equal ({_RUNS})"
         yield Row(what, NOBODY, "red ≥ 90 %", shown, by[1.5].red >= 0.9)
 
@@ -195,5 +196,5 @@ def _reports(data: Path, pairs: int, gates: int, order: int) -> Iterator[list[ro
         yield rows.with_prior([row for row, _ in report], Prior("", 4.0, spreads))
 
 
-def _shown(came: Came) -> str:
+def _rates_text(came: Came) -> str:
     return f"{came.passed:.0%}/{came.red:.1%}/{came.pairs:.1f}"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dev.benchmarks.faults_text import Fault, Row, document, line
-from dev.benchmarks.runs import kept, measured, new_folder
+from dev.benchmarks.runs import measure_run, new_folder, read_finished
 from pipeline.storage import codec
 from pipeline.system import paths
 
@@ -76,12 +76,12 @@ def main(argv: list[str]) -> None:
     for name, fault in asked.items():
         if args.only and fault.name not in args.only:
             continue
-        run = measured(
+        run = measure_run(
             out / name, args.suite, fault.candidate, against=fault.baseline, pairs=args.pairs
         )
         print(f"{name}: {line(Row(fault, run))}", flush=True)
         _write(out / "faults.md", asked, out, args)
-    if all(kept(out / name) for name in asked):
+    if all(read_finished(out / name) for name in asked):
         _write(args.document, asked, out, args)
         print(f"all rows are there, and the table is {args.document}")
     else:
@@ -89,7 +89,7 @@ def main(argv: list[str]) -> None:
 
 
 def rows(equal: int) -> dict[str, Fault]:
-    """Return what is put into `reference` in each row, by the name of the row's folder."""
+    """Return the fault of each row, by the name of the row's folder."""
     unchanged = {f"{EQUAL.name}-{number:02}": EQUAL for number in range(1, equal + 1)}
     small = {fault.name: fault for fault in FAULTS if fault.size == SIZES[fault.name]}
     large = {f"{fault.name}-large": fault for fault in FAULTS if fault not in small.values()}
@@ -97,12 +97,12 @@ def rows(equal: int) -> dict[str, Fault]:
 
 
 def _write(path: Path, asked: dict[str, Fault], out: Path, args: argparse.Namespace) -> None:
-    there = [Row(fault, run) for name, fault in asked.items() if (run := kept(out / name))]
+    there = [Row(fault, run) for name, fault in asked.items() if (run := read_finished(out / name))]
     codec.write_text(path, document(there, _command(args)))
 
 
 def _command(args: argparse.Namespace) -> str:
-    """Return what makes this table again from nothing."""
+    """Return the command that makes this table again."""
     words: Sequence[str] = ("nox", "-s", "faults", "--", "--equal", str(args.equal))
     words = (*words, *(("--suite", args.suite) if args.suite != _SUITE else ()))
     return " ".join((*words, *(("--pairs", str(args.pairs)) if args.pairs else ())))

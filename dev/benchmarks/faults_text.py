@@ -31,7 +31,7 @@ class Fault:
     """A worsening of known size, or none.
 
     Attributes:
-        name: Of a fault of `reference`, or a word for nothing changed.
+        name: Name of a fault of `reference`, or a word for equal builds.
         size: Chosen before it was measured; empty for nothing changed.
         expected: Patterns of WORKLOAD/METRIC; at least one metric of these is to be red.
         in_both: Whether the baseline has it too, so that both builds are equal.
@@ -58,7 +58,7 @@ class Fault:
         return self.candidate == self.baseline
 
     def expects(self, metric: FindingBody) -> bool:
-        """Return whether a metric is one of those that are to be red."""
+        """Return True if a metric is expected to be red."""
         return any(fnmatchcase(key(metric), pattern) for pattern in self.expected)
 
 
@@ -108,7 +108,7 @@ def document(rows: Sequence[Row], command: str) -> str:
     """
     faults = [row for row in rows if not row.fault.is_equal]
     equal = [row for row in rows if row.fault.is_equal]
-    parts = [_HEAD.format(measured=_measured(rows), command=command)]
+    parts = [_HEAD.format(measured=_provenance(rows), command=command)]
     if faults:
         parts.append(f"## Made worse\n\n{_count(faults)}\n\n{_table(faults)}\n")
     if equal:
@@ -116,7 +116,7 @@ def document(rows: Sequence[Row], command: str) -> str:
     return "\n".join(parts)
 
 
-def _measured(rows: Sequence[Row]) -> str:
+def _provenance(rows: Sequence[Row]) -> str:
     """Return when, where and of what, each as often as it differed."""
     verdicts = [row.run.verdict for row in rows if row.run.verdict]
     days = sorted({f"{verdict.taken_at:%Y-%m-%d}" for verdict in verdicts})

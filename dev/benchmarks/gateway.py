@@ -83,7 +83,7 @@ def latency(direct: http_client.ServerConnection, through: http_client.ServerCon
     seconds: dict[http_client.ServerConnection, list[float]] = {direct: [], through: []}
     for number in range(_PAIRS):
         for connection in draw.sample(list(seconds), 2):
-            taken = _asked(connection)
+            taken = _ask(connection)
             if number >= _PAIRS // 10:  # the first are for warming up
                 seconds[connection].append(taken)
     added = [b - a for a, b in zip(seconds[direct], seconds[through], strict=True)]
@@ -138,7 +138,7 @@ def _one_by_one(through: http_client.ServerConnection) -> int:
     while (now := time.monotonic()) < began + _RATED_S:
         if (wait := began + count / _RATE - now) > 0:
             time.sleep(wait)
-        _asked(through)
+        _ask(through)
         count += 1
     return count
 
@@ -165,7 +165,7 @@ def _connection(target: Target, url: str, ca_file: Path) -> http_client.ServerCo
     return http_client.ServerConnection(url, ca_file=ca_file, token=target.token_file.read_text())
 
 
-def _asked(connection: http_client.ServerConnection) -> float:
+def _ask(connection: http_client.ServerConnection) -> float:
     began = time.perf_counter()
     status, _ = connection.ask("GET", _PATH)
     taken = time.perf_counter() - began

@@ -125,7 +125,7 @@ def _folder(folder: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
 
 
 def _most_values(metrics: int, values: int) -> Callable[[dict[str, Any]], object]:
-    """Return what makes a run of as many metrics, and about as many values in all."""
+    """Return a function that makes a run of so many metrics, and about as many values in all."""
     pairs = max(2, (values - 2 * _OF_SAMPLE * metrics) // (2 * metrics + 20))
     draw = random.Random(1)
     columns = [[draw.lognormvariate(0, 0.1) for _ in range(pairs)] for _ in range(20)]
@@ -208,7 +208,7 @@ def _kinds() -> Iterator[bytes]:
     yield from [block] * 29
 
 
-def _used() -> Iterator[bytes]:
+def _point_blocks() -> Iterator[bytes]:
     block = b"".join(shapes.point(at, at % 97 + 1) for at in range(50_000))
     yield from [block] * 29
 
@@ -340,7 +340,7 @@ READERS: Mapping[str, Mapping[str, Make]] = {
         "40,000 wrong values": _artifact(_wrong_values),
     },
     "raw points (`render --format html`)": {
-        "1.5 million points": _page(_used),
+        "1.5 million points": _page(_point_blocks),
         "1.5 million points of 2,000 kinds": _page(_kinds),
         "450,000 points of 63 tags": _page(_many_tags),
         "a bomb of 2.7 GB": _page(_bomb),

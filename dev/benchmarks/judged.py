@@ -28,10 +28,10 @@ class Row:
     """One figure of the table.
 
     Attributes:
-        what: It is of.
+        what: Name of the figure.
         others: The best of others, as measured here or known.
         goal: What it is to be.
-        ours: As measured.
+        ours: Measured figure.
         is_met: Whether it reaches the goal.
     """
 
@@ -42,7 +42,7 @@ class Row:
     is_met: bool
 
 
-def measured(
+def measure_row(
     name: str,
     before: Values,
     after: Values,
@@ -63,19 +63,19 @@ def measured(
 
 
 def share(findings: Iterable[Finding], verdict: Verdict) -> float:
-    """Return how many findings have a verdict, as a share."""
+    """Return the share of findings with a verdict."""
     found = [finding.verdict is verdict for finding in findings]
     return sum(found) / len(found)
 
 
-def chosen(
+def neighbouring_runs(
     data: Path, pairs: int, factor: float = 1.0, most: int = _MOST
 ) -> dict[str, tuple[Values, Values]]:
     """Return comparisons of neighbouring runs on one machine, all series alike.
 
     Args:
         data: Folder of the data.
-        pairs: Of each comparison.
+        pairs: Number of pairs of each comparison.
         factor: What the candidate is multiplied by.
         most: Number of comparisons, at most; each series gives as many as the others, if it can.
     """
@@ -92,17 +92,19 @@ def chosen(
 
 
 def equal(data: Path) -> list[Row]:
-    """Return how often equal builds are called regressed, at fixed numbers and in looks."""
+    """Return the rate of false regressions, with fixed numbers of pairs and interim analyses."""
     sizes, reds, theirs = [], [], []
     for pairs in (5, 10, 20):
-        known = chosen(data, pairs)
-        ours = policy.judge_table([measured(name, *both) for name, both in known.items()])
-        worse = np.mean([said.is_worse for said in benchstat.compared(known).values()])
+        known = neighbouring_runs(data, pairs)
+        ours = policy.judge_table([measure_row(name, *both) for name, both in known.items()])
+        worse = np.mean([said.is_worse for said in benchstat.compare(known).values()])
         theirs.append(f"{100 * worse:.1f}")
         sizes.append(f"{len(ours)}")
         reds.append(share(ours, Verdict.REGRESSED))
-    known = chosen(data, LOOKS[-1])
-    ours = policy.judge_table([measured(n, *both) for n, both in known.items()], stops_early=True)
+    known = neighbouring_runs(data, LOOKS[-1])
+    ours = policy.judge_table(
+        [measure_row(n, *both) for n, both in known.items()], stops_early=True
+    )
     sizes.append(f"{len(ours)}")
     reds.append(share(ours, Verdict.REGRESSED))
     return [
@@ -117,20 +119,20 @@ def equal(data: Path) -> list[Row]:
 
 
 def whole_reports(data: Path) -> list[Row]:
-    """Return how often a report of 30 metrics is red on equal builds."""
+    """Return the rate of red reports of 30 metrics on equal builds."""
     rows = []
     for in_looks, pairs in ((False, 10), (True, LOOKS[-1])):
-        names = [*chosen(data, pairs, most=3 * _MOST).items()]
+        names = [*neighbouring_runs(data, pairs, most=3 * _MOST).items()]
         random = np.random.default_rng(_SEED)
         random.shuffle(names)
         reports = [names[at : at + 30] for at in range(0, len(names) - 29, 30)]
         red, theirs = [], []
         for number, report in enumerate(reports):
-            table = [measured(n, *both, family=f"report {number}") for n, both in report]
+            table = [measure_row(n, *both, family=f"report {number}") for n, both in report]
             found = policy.judge_table(table, stops_early=in_looks)
             red.append(any(f.verdict is Verdict.REGRESSED for f in found))
             if not in_looks:
-                theirs.append(any(s.is_worse for s in benchstat.compared(dict(report)).values()))
+                theirs.append(any(s.is_worse for s in benchstat.compare(dict(report)).values()))
         others = f"benchstat {100 * np.mean(theirs):.0f} %" if theirs else NOBODY
         how = "`--pairs auto`" if in_looks else f"{pairs} pairs"
         rows.append(
@@ -146,7 +148,7 @@ def whole_reports(data: Path) -> list[Row]:
 
 
 def other_machine(data: Path) -> list[Row]:
-    """Return how often a baseline from another machine of the same type makes equal builds red."""
+    """Return the rate of false regressions with a baseline from another machine of one type."""
     pairs, known = 10, {}
     by_name: dict[str, list[Series]] = {}
     for one in azure(data):
@@ -159,7 +161,7 @@ def other_machine(data: Path) -> list[Row]:
                     both = [one.costs[start : start + pairs] for one in (first, second)]
                     key = f"{name}-{first.machine}-{second.machine}-{start}"
                     known[key] = (both[start % 2], both[1 - start % 2])
-    said = benchstat.compared(known).values()
+    said = benchstat.compare(known).values()
     differ = np.mean([one.p < 0.05 for one in said])
     theirs = (
         f"benchstat {100 * np.mean([s.is_worse for s in said]):.0f} % slower,"
@@ -168,7 +170,7 @@ def other_machine(data: Path) -> list[Row]:
     rows = []
     for scale, what in ((Scale.RATIO, ""), (Scale.DIFFERENCE, ", as differences")):
         ours = policy.judge_table(
-            [measured(name, *both, is_paired=False, scale=scale) for name, both in known.items()]
+            [measure_row(name, *both, is_paired=False, scale=scale) for name, both in known.items()]
         )
         red = share(ours, Verdict.REGRESSED)
         rows.append(
@@ -184,11 +186,11 @@ def other_machine(data: Path) -> list[Row]:
 
 
 def found_changes(data: Path) -> list[Row]:
-    """Return how often known changes are found, and a larger one is called unchanged."""
+    """Return the rates of detected known changes, and of larger ones that are called unchanged."""
     rows = []
     for factor, pairs, goal in ((1.1, 10, 0.92), (1.05, 20, 0.85)):
-        known = chosen(data, pairs, factor)
-        ours = policy.judge_table([measured(name, *both) for name, both in known.items()])
+        known = neighbouring_runs(data, pairs, factor)
+        ours = policy.judge_table([measure_row(name, *both) for name, both in known.items()])
         series = {f.comparison.metric.name.rsplit("-", 1)[0] for f in ours}
         each = {
             one: share(
@@ -198,7 +200,7 @@ def found_changes(data: Path) -> list[Row]:
             for one in series
         }
         worst = min(each, key=lambda one: each[one])
-        theirs = np.mean([said.is_worse for said in benchstat.compared(known).values()])
+        theirs = np.mean([said.is_worse for said in benchstat.compare(known).values()])
         red = share(ours, Verdict.REGRESSED)
         rows.append(
             Row(
@@ -211,11 +213,12 @@ def found_changes(data: Path) -> list[Row]:
         )
     passed = {}
     for pairs in (5, 10, 20):
-        known = chosen(data, pairs, 1.05)
-        ours = policy.judge_table([measured(name, *both) for name, both in known.items()])
+        known = neighbouring_runs(data, pairs, 1.05)
+        ours = policy.judge_table([measure_row(name, *both) for name, both in known.items()])
         passed[f"{pairs} pairs"] = share(ours, Verdict.UNCHANGED)
     ours = policy.judge_table(
-        [measured(n, *both) for n, both in chosen(data, LOOKS[-1], 1.05).items()], stops_early=True
+        [measure_row(n, *both) for n, both in neighbouring_runs(data, LOOKS[-1], 1.05).items()],
+        stops_early=True,
     )
     passed["auto"] = share(ours, Verdict.UNCHANGED)
     shown = ", ".join(f"{how}: {100 * rate:.2f}%" for how, rate in passed.items())
@@ -223,8 +226,8 @@ def found_changes(data: Path) -> list[Row]:
     return [*rows, Row(what, NOBODY, "≤ 0.5 %", shown, max(passed.values()) <= 0.005)]
 
 
-def golden(data: Path) -> list[Row]:
-    """Return whether our own rank tests print what benchstat does, on its own examples."""
+def golden_agreement(data: Path) -> list[Row]:
+    """Compare our rank tests with benchstat's, on its own examples."""
     same = every = 0
     for names in (("old.txt", "new.txt"), ("crc-old.txt", "crc-new.txt")):
         before, after = (data / "benchstat" / name for name in names)
@@ -255,7 +258,7 @@ def _benchmarks(path: Path) -> Mapping[str, Sequence[float]]:
 
 
 def pairs_used(data: Path) -> list[Row]:
-    """Return how many pairs `auto` takes, at the spread of real launches in duet."""
+    """Return the number of pairs that `auto` takes, at the spread of real launches in duet."""
     random = np.random.default_rng(_SEED)
     rows = []
     for factor, goal in ((1.0, 8.0), (1.1, 4.0)):
@@ -267,7 +270,8 @@ def pairs_used(data: Path) -> list[Row]:
                 * np.sqrt(len(centred) / (len(centred) - 1))
             )
             table = [
-                measured(f"m{i}", np.ones(LOOKS[-1]), factor * drawn[i]) for i in range(len(drawn))
+                measure_row(f"m{i}", np.ones(LOOKS[-1]), factor * drawn[i])
+                for i in range(len(drawn))
             ]
             found = policy.judge_table(table, stops_early=True)
             used[name] = float(np.mean([f.comparison.pairs for f in found]))
@@ -286,10 +290,10 @@ def pairs_used(data: Path) -> list[Row]:
 
 
 def milo_builds(data: Path) -> list[Row]:
-    """Return what is said of two versions of Milo, of which it is known what changed."""
+    """Return the verdicts on two versions of Milo whose changes are known."""
     known = milo(data)
     found = policy.judge_table(
-        [measured(name, *both, family="milo") for name, both in known.items()]
+        [measure_row(name, *both, family="milo") for name, both in known.items()]
     )
     of = {
         verdict: [f.comparison.metric.name for f in found if f.verdict is verdict]

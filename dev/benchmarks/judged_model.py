@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dev.benchmarks.judged import Row, measured, share
+from dev.benchmarks.judged import Row, measure_row, share
 from dev.benchmarks.known import launches
 from pipeline.judge import policy
 from pipeline.model.metric import Scale
@@ -12,7 +12,7 @@ _SEED = 20261124
 
 
 def coverage() -> list[Row]:
-    """Return how often intervals hold the truth, in a model of launches with tails."""
+    """Return the coverage of intervals, in a model of launches with tails."""
     random = np.random.default_rng(_SEED)
     shift, runs = float(np.log(1.05)), 1500
     found: dict[str, float] = {}
@@ -22,7 +22,7 @@ def coverage() -> list[Row]:
             both = launches(random, pairs, 600, 0.05), launches(random, pairs, 600, 0.05, shift)
             for q, hit in ends.items():
                 before, after = (np.quantile(arm, q, axis=1) for arm in both)
-                (one,) = policy.judge_table([measured("m", before, after)])
+                (one,) = policy.judge_table([measure_row("m", before, after)])
                 change = one.comparison.change
                 hit.append(change is not None and change.low <= 0.05 <= change.high)
         found |= {f"p{100 * q:.0f}, {pairs} pairs": float(np.mean(h)) for q, h in ends.items()}
@@ -38,8 +38,8 @@ def coverage() -> list[Row]:
     ]
 
 
-def rounded() -> list[Row]:
-    """Return how often reports of equal builds are red whose values are rounded coarsely."""
+def rounded_reports() -> list[Row]:
+    """Return the rate of red reports on equal builds with coarsely rounded values."""
     random = np.random.default_rng(_SEED)
     gates, reports = 28, 100
     found: dict[str, float] = {}
@@ -50,7 +50,7 @@ def rounded() -> list[Row]:
                 levels = 10 + random.uniform(0, 1, (gates, 1, 1))
                 values = np.maximum(1, np.round(random.normal(levels, noise, (gates, 2, 3))))
                 table = [
-                    measured(f"m{gate}", *values[gate], family="all", scale=scale)
+                    measure_row(f"m{gate}", *values[gate], family="all", scale=scale)
                     for gate in range(gates)
                 ]
                 red += any(f.verdict is Verdict.REGRESSED for f in policy.judge_table(table))
@@ -68,20 +68,20 @@ def rounded() -> list[Row]:
 
 
 def power() -> list[Row]:
-    """Return how often a change as large as a report says it could see is seen."""
+    """Return the rate of detection of changes as large as the detectable change of a report."""
     random = np.random.default_rng(_SEED)
     found: dict[str, float] = {}
     for pairs in (5, 10, 20):
         for spread in (0.01, 0.03, 0.06):
             noise = np.exp(random.normal(0, spread, (2, 1500, pairs)))
             said = policy.judge_table(
-                [measured(f"m{i}", np.ones(pairs), noise[0, i]) for i in range(noise.shape[1])]
+                [measure_row(f"m{i}", np.ones(pairs), noise[0, i]) for i in range(noise.shape[1])]
             )
             printed = [f.comparison.detectable_change or 0.0 for f in said]
             size = float(np.median(printed))
             again = policy.judge_table(
                 [
-                    measured(f"m{i}", np.ones(pairs), (1 + size) * noise[1, i])
+                    measure_row(f"m{i}", np.ones(pairs), (1 + size) * noise[1, i])
                     for i in range(noise.shape[1])
                 ]
             )

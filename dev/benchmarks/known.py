@@ -20,7 +20,7 @@ class Series:
     """Runs of one program on one machine, in the order of time; nothing changed between them.
 
     Attributes:
-        name: Of the program.
+        name: Name of the program.
         machine: Number of the virtual machine.
         costs: Shape (n,), above 0, less is better.
     """
@@ -86,9 +86,9 @@ def launches(
     Args:
         random: Source of chance.
         runs: Number of launches.
-        requests: Of each launch.
+        requests: Number of requests of each launch.
         spread: Standard deviation of the level between launches, on logarithms.
-        shift: Of every level, on logarithms.
+        shift: Shift of every level, on the logarithmic scale.
 
     Returns:
         Shape (runs, requests); within a launch, logarithms follow an autoregression of order 1

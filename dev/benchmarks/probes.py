@@ -80,7 +80,7 @@ def main(_argv: list[str]) -> None:
         seconds.append(time.process_time() - began)
     size = f"{len(text) / 1e6:.1f} MB, {text.count(chr(10))} lines"
     print(f"two texts of an API server ({size} each): {statistics.median(seconds):.3f} s")
-    with tempfile.TemporaryDirectory() as folder, served(text, Path(folder)) as target:
+    with tempfile.TemporaryDirectory() as folder, serve(text, Path(folder)) as target:
         shares = {
             **{name: cpu([probe], target, Path(folder)) for name, probe in opt_in_probes().items()},
             "those that always watch": cpu(default_probes(), target, Path(folder)),
@@ -107,12 +107,12 @@ def cpu(probes: Sequence[Probe], target: Target, out: Path) -> tuple[float, floa
 
 
 @contextmanager
-def served(text: str, folder: Path) -> Iterator[Target]:
+def serve(text: str, folder: Path) -> Iterator[Target]:
     """Start a server with TLS, and one without that stands for etcd; inside, the target."""
     made = create_credentials(folder / "pki")
     with (
-        _started(folder / "server", text, str(made.certificate), str(made.key)) as server,
-        _started(folder / "etcd", text[: text.index("\n", _ETCD_SIZE) + 1]) as etcd,
+        _start(folder / "server", text, str(made.certificate), str(made.key)) as server,
+        _start(folder / "etcd", text[: text.index("\n", _ETCD_SIZE) + 1]) as etcd,
     ):
         yield Target(
             url=f"https://127.0.0.1:{server.port}",
@@ -135,7 +135,7 @@ class _Process(NamedTuple):
 
 
 @contextmanager
-def _started(file: Path, text: str, *pair: str) -> Iterator[_Process]:
+def _start(file: Path, text: str, *pair: str) -> Iterator[_Process]:
     file.write_text(text)
     command = [sys.executable, "-c", _SERVER, str(file), *pair]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

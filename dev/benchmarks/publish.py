@@ -26,7 +26,7 @@ def main(_argv: list[str]) -> None:
             file = Path(folder) / "results.json"
             codec.RESULTS.write(file, _results(metrics, pairs))
             size = file.stat().st_size
-            found = sorted(_measured(folder) for _ in range(_RUNS))
+            found = sorted(_measure(folder) for _ in range(_RUNS))
         seconds, cpu, memory = found[_RUNS // 2]
         print(
             f"publish: results.json {name}, {size / 1e6:.2f} MB: {seconds:.2f} s, of it CPU"
@@ -34,7 +34,7 @@ def main(_argv: list[str]) -> None:
         )
 
 
-def _measured(folder: str) -> tuple[float, float, float]:
+def _measure(folder: str) -> tuple[float, float, float]:
     """Return seconds, those of them on a CPU, and the largest memory in bytes, of one command."""
     command = [sys.executable, "-m", "pipeline", "publish", folder, *_TO]
     began = time.perf_counter()

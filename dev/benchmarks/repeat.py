@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from dev.benchmarks.runs import Run, key, measured, new_folder
+from dev.benchmarks.runs import Run, key, measure_run, new_folder
 from pipeline.storage.verdict_file import FindingBody
 
 
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
     runs = []
     for number in range(args.runs):
         folder = out / f"{number:02}"
-        run = measured(folder, args.suite, args.candidate, against=args.against)
+        run = measure_run(folder, args.suite, args.candidate, against=args.against)
         runs.append(run)
         print(f"run {number + 1} of {args.runs}: {run.answer}", *map(key, run.red), flush=True)
     print(summary(runs))

@@ -25,7 +25,7 @@ class Run:
     Attributes:
         code: Its exit code.
         seconds: How long it took; None where that was not written down.
-        commit: Of the pipeline and of `reference`; empty where that was not written down.
+        commit: Commit of the pipeline and of `reference`; empty if it is not known.
         verdict: Its verdict.json; None when it failed.
         machine: Facts of the machine by name; empty when it failed before it looked.
     """
@@ -58,7 +58,7 @@ def new_folder(name: str) -> Path:
     return Path("out") / f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
 
 
-def measured(
+def measure_run(
     out: Path, suite: str, candidate: str, *, against: str = "reference", pairs: int | None = None
 ) -> Run:
     """Return the run of a candidate that a folder has a verdict of; without one, run it now.
@@ -68,16 +68,16 @@ def measured(
     Raises:
         KeyboardInterrupt: The run was interrupted.
     """
-    before = kept(out)
+    before = read_finished(out)
     if before and before.verdict and before.verdict.subjects[Arm.CANDIDATE].spec == candidate:
         return before
     if out.exists():
-        out.rename(_unused(out))
+        out.rename(_unused_path(out))
     out.parent.mkdir(parents=True, exist_ok=True)
     arguments = ["--suite", suite, "--candidate", candidate, "--against", against]
     arguments += ["--pairs", str(pairs)] if pairs is not None else []
     commit, began = _commit(), time.monotonic()
-    code = _ended([*arguments, "--out", str(out)], out.with_name(f"{out.name}.log"))
+    code = _run_pipeline([*arguments, "--out", str(out)], out.with_name(f"{out.name}.log"))
     if code == Exit.INTERRUPTED:
         raise KeyboardInterrupt
     notes = {"code": code, "seconds": round(time.monotonic() - began, 1), "commit": commit}
@@ -86,7 +86,7 @@ def measured(
     return _read(out)
 
 
-def kept(out: Path) -> Run | None:
+def read_finished(out: Path) -> Run | None:
     """Return the run in a folder, also one that failed; None when none came to its end."""
     ended = (out / "verdict.json").exists() or (out / _NOTES).exists()
     return _read(out) if ended else None
@@ -110,7 +110,7 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _ended(arguments: list[str], log: Path) -> int:
+def _run_pipeline(arguments: list[str], log: Path) -> int:
     """Run the pipeline to its end and return its exit code; what interrupts us interrupts it."""
     command = [sys.executable, "-m", "pipeline", "run", "--json", *arguments]
     with log.open("a") as said, subprocess.Popen(command, stdout=said, stderr=said) as process:
@@ -122,7 +122,7 @@ def _ended(arguments: list[str], log: Path) -> int:
             raise
 
 
-def _unused(out: Path) -> Path:
+def _unused_path(out: Path) -> Path:
     number = 1
     while (aside := out.with_name(f"{out.name}.unfinished-{number}")).exists():
         number += 1

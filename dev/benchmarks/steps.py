@@ -54,8 +54,8 @@ def rows(data: Path) -> list[Row]:
         *_equal_points(data / "azure-vm-noise", interpreter),
         *_kinds(interpreter),
         _delay(interpreter),
-        *_annotated(data / "tcpd", interpreter),
-        *_golden(data / "otava", interpreter),
+        *_annotated_rows(data / "tcpd", interpreter),
+        *_golden_rows(data / "otava", interpreter),
         _speed(),
     ]
 
@@ -256,7 +256,7 @@ def _delay(interpreter: Path | None) -> Row:
     )
 
 
-def _annotated(folder: Path, interpreter: Path | None) -> list[Row]:
+def _annotated_rows(folder: Path, interpreter: Path | None) -> list[Row]:
     """Agreement with human annotators, one default for all series."""
     annotations = json.loads((folder / "annotations.json").read_text())
     series, marked = [], []
@@ -303,7 +303,7 @@ def _annotated(folder: Path, interpreter: Path | None) -> list[Row]:
     ]
 
 
-def _golden(folder: Path, interpreter: Path | None) -> list[Row]:
+def _golden_rows(folder: Path, interpreter: Path | None) -> list[Row]:
     """Otava's own test series: ours, asked for steps of any size, and otava in this run."""
     table = pd.read_csv(folder / "sample.csv")
     series = {

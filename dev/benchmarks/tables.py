@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
                 file.writelines(lines())
             for _ in range(args.runs):
                 for name, clone in clones.items():
-                    code, seconds, kilobytes = _measured(clone, verb, path)
+                    code, seconds, kilobytes = _measure(clone, verb, path)
                     print(
                         f"{what} ({path.stat().st_size / 1e6:.0f} MB), {name}: {seconds:.1f} s of"
                         f" CPU, {kilobytes / 1e3:.0f} MB, exit code {code}",
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
                     )
 
 
-def _measured(clone: Path, verb: str, path: Path) -> tuple[int, float, int]:
+def _measure(clone: Path, verb: str, path: Path) -> tuple[int, float, int]:
     done = subprocess.run(
         [sys.executable, "-c", _MEASURE, verb, str(path), "--json"],
         check=True,

@@ -27,14 +27,14 @@ _WITH_DATA: tuple[Callable[[Path], list[Row]], ...] = (
     judged.whole_reports,
     judged.other_machine,
     judged.found_changes,
-    judged.golden,
+    judged.golden_agreement,
     judged.pairs_used,
     judged.milo_builds,
 )
 _WITHOUT: tuple[Callable[[], list[Row]], ...] = (
     judged_model.coverage,
     judged_model.power,
-    judged_model.rounded,
+    judged_model.rounded_reports,
 )
 
 
@@ -65,7 +65,7 @@ def _rows(data: Path) -> Iterator[Row]:
         yield from with_data(data)
     for without in _WITHOUT:
         yield from without()
-    yield from decides.decided()
+    yield from decides.measure_decisions()
     yield from decides.real(data)
     yield from steps.rows(data)
 

@@ -101,7 +101,7 @@ def in_bytes(rng: random.Random, data: bytes) -> bytes:
 
 
 def of(reader: str) -> Mutate:
-    """Return how the inputs of a reader are changed while they stay of their kind."""
+    """Return the function that mutates inputs of a reader without changing their kind."""
     match reader:
         case "results" | "agent" | "spreads":
             return in_json

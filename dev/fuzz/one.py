@@ -18,13 +18,13 @@ def main() -> None:
     name = sys.argv.pop(1)
     of_its_kind = mutate.of(name)
 
-    def changed(data: bytes, most: int, seed: int) -> bytes:
+    def mutate_data(data: bytes, most: int, seed: int) -> bytes:
         rng = random.Random(seed)
         if rng.random() < 0.3:
             return bytes(atheris.Mutate(data, most))
         return of_its_kind(rng, data)[:most]
 
-    atheris.Setup(sys.argv, READERS[name], custom_mutator=changed)
+    atheris.Setup(sys.argv, READERS[name], custom_mutator=mutate_data)
     atheris.Fuzz()
 
 

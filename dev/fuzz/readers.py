@@ -53,14 +53,14 @@ _MOST = 1_000  # characters of a refusal
 def results(data: bytes) -> None:
     """Read results.json, judge it, and write every report of it."""
     with _refusing(ValueError):
-        _reported(codec.RESULTS.parse(data), len(data))
+        _render_report(codec.RESULTS.parse(data), len(data))
 
 
-def zipped(data: bytes) -> None:
+def open_zip(data: bytes) -> None:
     """Open an artifact that is a zip."""
     path = _file("artifact.zip", data)
     with _refusing():
-        _reported(artifact.open_artifact(path), len(data))
+        _render_report(artifact.open_artifact(path), len(data))
 
 
 def points(data: bytes) -> None:
@@ -113,7 +113,7 @@ def metrics(data: bytes) -> None:
     scrape.read_plain_value(data, "go_goroutines")
 
 
-def judged(data: bytes) -> None:
+def judge_csv(data: bytes) -> None:
     """Judge a CSV of measurements, and write what was found."""
     path = _file("table.csv", data)
     with _refusing():
@@ -171,13 +171,13 @@ def cluster_loader(data: bytes) -> None:
 
 READERS: dict[str, Callable[[bytes], None]] = {
     "results": results,
-    "artifact": zipped,
+    "artifact": open_zip,
     "points": points,
     "looks": looks,
     "agent": agent,
     "suite": suite,
     "prometheus": metrics,
-    "judge": judged,
+    "judge": judge_csv,
     "history": history,
     "nights": night_lines,
     "spreads": spread_file,
@@ -224,7 +224,7 @@ def _printable(said: str) -> None:
     assert [c for c in said if not c.isprintable() and c != "\n"] == [], said
 
 
-def _reported(found: ResultSet, choice: int) -> None:
+def _render_report(found: ResultSet, choice: int) -> None:
     report = policy.report(found)
     verdict_body(report, policy.exit_code(report, strict=True), answer_line.answer(report), "")
     match choice % 4:

@@ -110,12 +110,12 @@ def _prometheus(count: int) -> str:
     return "\n".join(lines)
 
 
-def _timed(time: str) -> str:
+def _with_times(time: str) -> str:
     """Return the history with other times, in which backslash 1 is the day."""
     return re.sub(r"2026-01-(..)T02:17:00Z", time, _HISTORY)
 
 
-def _quoted(table: str) -> bytes:
+def _quote(table: str) -> bytes:
     return re.sub(r"([^,\n]+)", r'"\1"', table).replace("\n", "\r\n").encode()
 
 
@@ -155,11 +155,14 @@ _SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "agent": lambda: [json.dumps(body).encode() for body in (_STATE, _SETUP)],
     "suite": lambda: [(paths.project_path("suites") / "smoke.toml").read_bytes(), _PLACE.encode()],
     "prometheus": lambda: [f"{_prometheus(3)}\n---\n{_prometheus(9)}".encode()],
-    "judge": lambda: [_JUDGE.encode(), _JUDGE.encode("utf-16"), _quoted(_JUDGE)],
+    "judge": lambda: [_JUDGE.encode(), _JUDGE.encode("utf-16"), _quote(_JUDGE)],
     "history": lambda: [
-        *(_timed(time).encode() for time in (r"\g<0>", r"\1", r"v1.\1", r"1740787200.0000000\1")),
-        _timed(r"\1/01/2026 3:04 PM").encode("utf-16"),
-        _quoted(_timed(r"\1 Jan 2026 10:00")),
+        *(
+            _with_times(time).encode()
+            for time in (r"\g<0>", r"\1", r"v1.\1", r"1740787200.0000000\1")
+        ),
+        _with_times(r"\1/01/2026 3:04 PM").encode("utf-16"),
+        _quote(_with_times(r"\1 Jan 2026 10:00")),
     ],
     "nights": _nights,
     "spreads": _spreads,

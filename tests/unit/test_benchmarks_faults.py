@@ -160,7 +160,7 @@ def kept_in(out: Path, found: ResultSet) -> Path:
 def test_a_row_that_has_a_verdict_is_not_run_again(tmp_path: Path) -> None:
     out = kept_in(tmp_path / "slow-create", measured(LATENCY))
     (out / "run.json").write_text(json.dumps({"code": 3, "seconds": 9.5, "commit": "abc"}))
-    run = runs.measured(out, "no-such-suite", SLOW.candidate)
+    run = runs.measure_run(out, "no-such-suite", SLOW.candidate)
 
     assert (run.code, run.seconds, run.commit) == (Exit.REGRESSION, 9.5, "abc")
     assert [runs.key(metric) for metric in run.red] == ["object-crud/create_p50"]
@@ -168,7 +168,7 @@ def test_a_row_that_has_a_verdict_is_not_run_again(tmp_path: Path) -> None:
 
 
 def test_a_verdict_without_notes_counts(tmp_path: Path) -> None:
-    run = runs.kept(kept_in(tmp_path / "x", measured()))
+    run = runs.read_finished(kept_in(tmp_path / "x", measured()))
 
     assert run is not None
     assert (run.code, run.seconds, run.commit) == (Exit.NO_REGRESSION, None, "")
@@ -189,20 +189,20 @@ def test_what_has_no_verdict_of_the_row_is_moved_aside_and_run_again(
             out.mkdir()
             (out / "suite.toml").write_text("")
     before = {path.name for path in out.iterdir()}
-    run = runs.measured(out, "no-such-suite", SLOW.candidate)
+    run = runs.measure_run(out, "no-such-suite", SLOW.candidate)
 
     assert run.answer == "error 2"
     assert {path.name for path in (tmp_path / "slow-create.unfinished-1").iterdir()} == before
     assert "no suite `no-such-suite`" in (tmp_path / "slow-create.log").read_text()
-    again = runs.kept(out)
+    again = runs.read_finished(out)
     assert again is not None
     assert again.code == Exit.BAD_ARGUMENTS
 
 
 def test_a_folder_in_which_nothing_ended_has_no_run(tmp_path: Path) -> None:
-    assert runs.kept(tmp_path / "nothing") is None
+    assert runs.read_finished(tmp_path / "nothing") is None
     (tmp_path / "results.json").write_text("{}")
-    assert runs.kept(tmp_path) is None
+    assert runs.read_finished(tmp_path) is None
 
 
 def test_the_document_is_written_once_every_row_is_there(
