@@ -279,7 +279,7 @@ def test_of_too_few_points_it_is_said_how_many_are_needed(
         assert main(["history", str(path), "--alarm"]) == 0
         out = capsys.readouterr().out
         assert "too short to tell" in out
-        assert f"{MIN_POINTS} are needed" in out
+        assert f"a step needs {MIN_POINTS}" in out
         assert "no step" not in out
         main(["history", str(path), "--json"])
         (series,) = json.loads(capsys.readouterr().out)["series"]

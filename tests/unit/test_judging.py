@@ -59,6 +59,22 @@ def test_pairs_are_judged_on_logarithms(tmp_path: Path, capsys: pytest.CaptureFi
     assert one["detectable_change"] > one["margin"] == 0.03
 
 
+@pytest.mark.parametrize(
+    ("after", "answer"),
+    [
+        pytest.param([1.2, 1.31, 1.09, 1.19], "REGRESSION: m +20 % (18 to 21 %)", id="slower"),
+        pytest.param([0.8, 0.89, 0.71, 0.81], "IMPROVED: m −20 %; nothing worse\n", id="faster"),
+        pytest.param([1.0, 1.1, 0.9, 1.001], "PASS: no metric worse; at worst ", id="equal"),
+        pytest.param([1.0, 1.4, 0.7, 1.2], "INCONCLUSIVE: m could be up to ", id="noisy"),
+    ],
+)
+def test_the_first_line_is_the_answer(
+    after: list[float], answer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["judge", str(written(tmp_path, *paired([1.0, 1.1, 0.9, 1.0], after)))])
+    assert capsys.readouterr().out.startswith(answer)
+
+
 def test_pairs_are_matched_by_name_whatever_their_order(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

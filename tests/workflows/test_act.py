@@ -134,7 +134,7 @@ def test_a_fault_is_red_and_its_fix_turns_the_same_comment_green(
 
     waiting = stage.act("pull_request", pull(stage, leaky), MEASURE)
     assert waiting.jobs == {"Decide": "success", "Verdict": "failure"}, waiting.log
-    assert "put the label perf on it" in waiting.log
+    assert "add the label perf" in waiting.log
     assert stage.act("workflow_run", ended(leaky, waiting), REPORT).code == 0
     assert newest(github, leaky)["conclusion"] == "action_required"
 
