@@ -119,11 +119,7 @@ class _AvailabilityWatch:
             self.stopped.wait(max(0.0, due_s - end_s))
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
-        """See `Watch.readings`.
-
-        Raises:
-            ProbeError: A part of the span has no checks.
-        """
+        """See `Watch.readings`."""
         self.heartbeat.require_steady(span, "availability probe")
         with self.lock:
             checks = tuple(self.checks)

@@ -66,11 +66,7 @@ class _ContainersWatch:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sample(self) -> None:
-        """Add the new sample of each container.
-
-        Raises:
-            ProbeError: No kubelet answers.
-        """
+        """Add the new sample of each container."""
         usage = self.usage() if self.usage else {}
         with self.lock:
             for component, one in usage.items():
@@ -86,11 +82,7 @@ class _ContainersWatch:
             log.debug("containers probe: %s", error)
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
-        """See `Watch.readings`; waits for the kubelets' first sample after the span.
-
-        Raises:
-            ProbeError: A part of the span has no samples.
-        """
+        """See `Watch.readings`; waits for the kubelets' first sample after the span."""
         if self.usage is None:
             return ()
         deadline = time.monotonic() + KUBELET_FINAL_SAMPLE_TIMEOUT_S

@@ -40,11 +40,7 @@ class _MachineWatch:
     throttled: int | None
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
-        """See `Watch.readings`.
-
-        Raises:
-            StorageError: `out` cannot be written.
-        """
+        """See `Watch.readings`."""
         readings = [
             Reading("machine.steal_share", steal_share(self.before_s, _times_s()), "1"),
             Reading("machine.load", os.getloadavg()[0], "1"),

@@ -144,12 +144,7 @@ class _ProjectsWatch:
     heartbeat: Heartbeat
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
-        """See `Watch.readings`.
-
-        Raises:
-            ProbeError: The watch broke and could not be opened again, or this program stood
-                still.
-        """
+        """See `Watch.readings`."""
         self.heartbeat.require_steady(span, "projects probe")
         with self.stream.lock:
             if self.stream.error:
@@ -172,11 +167,7 @@ class _ProjectStream:
         self.error = ""
 
     def read_version(self) -> None:
-        """Read the current version of the store, from which the watch starts.
-
-        Raises:
-            ProbeError: The server refused.
-        """
+        """Read the current version of the store, from which the watch starts."""
         _, body = self._connection.ask("GET", f"{PATH}?limit=1")
         try:
             self._version = str(json.loads(body)["metadata"]["resourceVersion"])
@@ -268,13 +259,7 @@ def _late_share(waits: Sequence[tuple[float, float | None]], now: float) -> Iter
 def _wait_summary(
     name: str, waits: Sequence[tuple[float, float | None]], now: float
 ) -> Iterator[Reading]:
-    """Yield the summary of waits; one that has not ended is a lower bound.
-
-    Args:
-        name: Name of what was waited for.
-        waits: Start and end of each wait in seconds; None for one that has not ended.
-        now: End of the load in seconds, by the same clock.
-    """
+    """Yield the summary of waits, each a start and an end; one without end is a lower bound."""
     import numpy as np
 
     times_s = np.array([(now if end is None else end) - begin for begin, end in waits], dtype=float)

@@ -101,11 +101,7 @@ class _SeriesWatch:
                 self.points.setdefault(name, []).append((at, value))
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
-        """See `Watch.readings`.
-
-        Raises:
-            ProbeError: The load has too few cycles, or every series has a gap.
-        """
+        """See `Watch.readings`."""
         self.stopped.set()
         self.sample()  # the last one may be from before the end of the last cycle
         with self.lock:

@@ -145,7 +145,6 @@ def _phase_faults(expanded: ExpandedConfig, config: ConfigDocument) -> Iterator[
 
 
 def _calls(config: ConfigDocument) -> Iterator[tuple[_Location, MeasurementCall]]:
-    """Yield every call of a measurement with its location."""
     for number, step in enumerate(config.steps):
         for index, call in enumerate(step.measurements):
             yield ("steps", number, "measurements", index), call

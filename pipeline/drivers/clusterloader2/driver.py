@@ -82,26 +82,15 @@ class ClusterLoader2Driver:
 
 @dataclass(slots=True)
 class _LoadNotes:
-    """What is known of a load while it runs, by arm.
-
-    Attributes:
-        never_ready: Number of Projects that were not Ready in time.
-        never_gone: Number of Projects that were not gone in time.
-        ends: Unix time at which the last Project was gone.
-        results: Results of the measured stage's processes.
-        cpu: Share of the processors that these processes used.
-        failed: How a build failed, so that the load could not go on.
-        slow: How a build may have made the load lighter than asked.
-        invalid: What ClusterLoader2 did wrong.
-    """
+    """What is known of a load while it runs: counts of Projects, results, and sentences."""
 
     never_ready: dict[Arm, int]
     never_gone: dict[Arm, int] = field(default_factory=dict)
-    ends: dict[Arm, float] = field(default_factory=dict)
+    ends: dict[Arm, float] = field(default_factory=dict)  # when the last Project was gone
     results: Mapping[Arm, list[ProcessResult]] = field(default_factory=dict)
     cpu: float = 0.0
-    failed: dict[Arm, str] = field(default_factory=dict)
-    slow: dict[Arm, str] = field(default_factory=dict)
+    failed: dict[Arm, str] = field(default_factory=dict)  # the load could not go on
+    slow: dict[Arm, str] = field(default_factory=dict)  # the load was lighter than requested
     invalid: list[str] = field(default_factory=list)
 
 
@@ -118,11 +107,6 @@ class _LoadRun:
     configs: Path
 
     def check(self, stage: LoadStage) -> CheckedConfig:
-        """Return the checked config of a stage.
-
-        Raises:
-            ConfigError: The config has an error.
-        """
         path = self.configs / f"{stage.config}.yaml"
         try:
             checked = check(path, self._overrides(stage), self.programs["expand"])
@@ -149,13 +133,7 @@ class _LoadRun:
         endpoints: Mapping[Arm, Endpoint],
         runner: PodRunner | None = None,
     ) -> Load:
-        """Run every stage, and return the load of the measured one.
-
-        Args:
-            checked: Config of each stage.
-            endpoints: Endpoint of each arm's server.
-            runner: Runner for load pods; None for this machine.
-        """
+        """Run every stage, on this machine or in pods, and return the load of the measured one."""
         notes = _LoadNotes(never_ready=dict.fromkeys(self.targets, 0))
         for number, stage in enumerate(self.settings.stages):
             began_s = time.time()
@@ -183,7 +161,6 @@ class _LoadRun:
     def _note(
         self, notes: _LoadNotes, stage: LoadStage, results: Mapping[Arm, Sequence[ProcessResult]]
     ) -> None:
-        """Note failures of the processes of a stage, and of the builds."""
         load = self._process_load(stage)
         for arm, of_arm in results.items():
             notes.never_ready[arm] += outcome.never_ready(of_arm, self.settings.projects)
@@ -198,7 +175,6 @@ class _LoadRun:
                     notes.slow.setdefault(arm, f"{name}: {rate}")
 
     def _to_load(self, notes: _LoadNotes, gateway_problems: Sequence[str]) -> Load:
-        """Return the load after its last stage."""
         spans = outcome.spans(notes.results, notes.ends)
         load = self._process_load(self._measured_stage)
         readings = {
@@ -266,7 +242,6 @@ class _LoadRun:
         return [phases.project_name(self.name, number) for number in range(self.settings.projects)]
 
     def _rate(self, stage: LoadStage) -> float:
-        """Return the objects per second of one process."""
         return self.settings.rate / len(self._projects(stage))
 
     def _process_load(self, stage: LoadStage) -> ProcessLoad:

@@ -266,10 +266,7 @@ def _combine(name: str, values: Sequence[float]) -> float:
 
 
 def _excess_s(result: ProcessResult, load: ProcessLoad) -> float:
-    """Return by how many seconds the creation was too short; negative if it was too long.
-
-    Within the allowed deviation it is 0.
-    """
+    """Return the seconds by which the creation was too short, or 0 within the allowed deviation."""
     achieved = object_rate(result, load)
     if achieved is None:
         return 0.0

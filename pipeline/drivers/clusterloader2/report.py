@@ -111,7 +111,6 @@ def make_portable(folder: Path) -> None:
 
 
 def _list_files(folder: Path) -> Iterator[Path]:
-    """Yield the JSON files of a report."""
     size = 0
     with os.scandir(folder) as entries:
         for number, entry in enumerate(entries, start=1):

@@ -180,11 +180,7 @@ class _Splitter:
     tags: dict[tuple[str, ...], Mapping[str, str]] = field(default_factory=dict)
 
     def parts(self, chunk: "pd.DataFrame") -> Iterator[PointSeries]:
-        """Yield the points of a chunk by their kind, in order of each kind's first point.
-
-        Raises:
-            LoadError: The budget is used up, or a value is negative or not finite.
-        """
+        """Yield the points of a chunk by their kind, in order of each kind's first point."""
         import numpy as np
 
         self.budget.lines -= len(chunk)

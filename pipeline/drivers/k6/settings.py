@@ -154,15 +154,7 @@ class K6(LoadFromFiles):
 
 
 def _require_imports(own: Mapping[str, Path], tree: Mapping[str, Path]) -> None:
-    """Require that the scripts beside a suite import only modules that exist.
-
-    Args:
-        own: Scripts beside the suite, by their path in the tree.
-        tree: All files of the load.
-
-    Raises:
-        ValueError: An import does not exist; the message names file, line and import.
-    """
+    """Raise ValueError if a script beside a suite imports a file that is not in the tree."""
     for name, path in own.items():
         text = path.read_text(encoding="utf-8", errors="replace")
         for match in _IMPORT.finditer(text):

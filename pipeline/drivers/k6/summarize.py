@@ -287,9 +287,6 @@ def _medians_ms(load: Sequence[PointSeries]) -> dict[str, float]:
 
     A median among times that were cut off is too small by an unknown factor.  The factor is the
     same for both arms, so no comparison of them changes.
-
-    Args:
-        load: Points of the phase `load`, of all arms.
     """
     import numpy as np
 
