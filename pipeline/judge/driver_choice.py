@@ -15,7 +15,7 @@ MIN_VALID_SHARE = 0.8
 
 
 class ChoiceReason(StrEnum):
-    """What decided which driver owns a workload."""
+    """The reason why a driver owns a workload."""
 
     NONE_VALID = "none valid"
     """No driver reached `MIN_VALID_SHARE`, so the workload has no owner."""
@@ -51,7 +51,7 @@ class DriverScore:
 
     @property
     def is_able(self) -> bool:
-        """Whether the driver can own the workload."""
+        """True if the driver can own the workload."""
         return self.valid >= MIN_VALID_SHARE
 
 
@@ -62,7 +62,7 @@ class DriverChoice:
     Attributes:
         workload: Name of the workload.
         owner: Kind of the driver; None if no driver can own it.
-        reason: What decided.
+        reason: Reason of the choice.
         scores: Results of every driver that tried the workload.
     """
 
