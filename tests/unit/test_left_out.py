@@ -158,7 +158,7 @@ def test_results_come_back_from_their_file(tmp_path: Path) -> None:
 def test_the_report_says_when_a_workload_was_settled() -> None:
     run = shortened(run_of(CALM[:5], WILD[:5]), 3)
     said = dict(words.method(policy.report(run)))["pairs"]
-    assert said.endswith("; one was settled after 3 and left out since")
+    assert said.endswith("; one was settled after 3 pairs and not run again")
 
 
 TWO = SUITE + SUITE[SUITE.index("[[workload]]") :].replace('"crud"', '"again"').replace(

@@ -32,7 +32,7 @@ def test_a_moderated_variance_is_the_mean_by_degrees_of_freedom() -> None:
     assert found.standard_error == pytest.approx(math.sqrt((8 * 0.01 + 2 * 0.09) / 10 / 3))
 
 
-@given(seen=SOME, prior=SOME, degrees_of_freedom=st.floats(0.1, 100), pairs=st.integers(2, 50))
+@given(seen=SOME, prior=SOME, freedom=st.floats(0.1, 100), pairs=st.integers(2, 50))
 def test_a_moderated_variance_lies_between_the_two(
     seen: float, prior: float, freedom: float, pairs: int
 ) -> None:
