@@ -15,6 +15,7 @@ from pipeline.judge.driver_choice import (
 )
 from pipeline.model.evaluation import Evaluation, FaultDetection, LoadLevel, WorkloadAttempt
 from pipeline.render.numbers import duration, quantity
+from pipeline.render.templates import raw, render_markdown
 from pipeline.system.sanitize import truncate
 
 _MAX_REASON = 160  # characters of the reason why a driver could not apply its load
@@ -28,23 +29,16 @@ def document(evaluation: Evaluation, command: str) -> str:
         evaluation: Evaluation to render.
         command: Command that repeats the evaluation.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(  # noqa: S701 (Markdown of our own measurements, for our own docs)
-        loader=PackageLoader("pipeline", "render"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-    )
-    return environment.get_template("evaluation.md.j2").render(
-        measured=_measured(evaluation),
-        command=command,
-        decision=_decision(evaluation),
-        scripts=_scripts(evaluation),
-        attempts=_attempts(evaluation),
-        faults=_faults(evaluation.seen) if evaluation.seen else "",
-        rungs=_load_levels(evaluation.rungs),
-        integration=_integration(evaluation),
+    return render_markdown(
+        "evaluation.md.j2",
+        measured=raw(_measured(evaluation)),
+        command=raw(command),
+        decision=raw(_decision(evaluation)),
+        scripts=raw(_scripts(evaluation)),
+        attempts=raw(_attempts(evaluation)),
+        faults=raw(_faults(evaluation.seen)) if evaluation.seen else "",
+        rungs=raw(_load_levels(evaluation.rungs)),
+        integration=raw(_integration(evaluation)),
     )
 
 
