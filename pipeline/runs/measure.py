@@ -263,6 +263,7 @@ def _measure_workload(
 
     Raises:
         LoadError: The load could not be applied, and no build is to blame.
+        StorageError: The disk is full, so nothing that fails counts against a build.
     """
     folder = _new_folder(launch.out / workload.name)
     probes = (*harness.probes, *(harness.opt_in_probes[name] for name in workload.probes))
@@ -271,11 +272,11 @@ def _measure_workload(
         load, probed = apply_load(driver, probes, targets, seed, out=folder, probe_out=folder)
     except (CommandError, LoadError, NetworkError, StorageError) as error:
         what = f"pair {launch.pair}, {workload.name}: {error}"
+        _require_disk_space(launch.out, what)
         deaths = _deaths(targets, workload.name)
         if not deaths or len(deaths) == len(Arm):  # both at once: the machine is at fault
             kind = StorageError if isinstance(error, StorageError) else LoadError
             raise kind(what, hint=error.hint) from error
-        _require_disk_space(launch.out, what)
         for arm, failure in deaths.items():
             launch.failures[arm].append(failure)
         return False
@@ -363,8 +364,7 @@ def _require_disk_space(out: Path, error: str) -> None:
     """
     if shutil.disk_usage(out).free < _MIN_FREE_BYTES:
         raise StorageError(
-            f"{out}: the disk is full, so the process that ended does not count against its build:"
-            f" {error}",
+            f"{out}: the disk is full, so this failure does not count against a build: {error}",
             hint="make room, then go on with `run --resume`",
         )
 

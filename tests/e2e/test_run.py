@@ -185,7 +185,7 @@ def test_a_full_disk_leaves_what_was_measured_readable(
         process = command("run", "--suite", suite, "--against", "reference", "--out", out)
         until(load_of_pair(out, 1), process)
         _fill(out / "filler")
-        _, stderr = finished(process, Exit.WRONG_LOAD)
+        _, stderr = finished(process, Exit.STORAGE)
 
         assert codec.RESULTS.read(out / "results.json").valid_pairs == (0,)
         assert "Traceback" not in stderr
