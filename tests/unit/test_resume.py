@@ -10,7 +10,6 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.commands import main
-from pipeline.drivers.k6.settings import K6
 from pipeline.environments.local import LocalSettings
 from pipeline.model.ports import Artifact, Load, Span
 from pipeline.model.results import Machine, Reading, ResultSet
@@ -77,10 +76,10 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(measure, "run_pairs", run_pairs)
-    monkeypatch.setattr(LocalSettings, "opened", opened)
-    monkeypatch.setattr(K6, "driver", lambda *_: None)
+    monkeypatch.setattr(LocalSettings, "open", opened)
+    monkeypatch.setattr(run, "driver_of", lambda *_: None)
     monkeypatch.setattr(preflight, "require", lambda *_: None)
-    monkeypatch.setattr(private_folder, "measuring", lambda _: nullcontext())
+    monkeypatch.setattr(private_folder, "measurement_lock", lambda _: nullcontext())
     monkeypatch.setattr(toolchain, "programs_of", lambda _: {})
     monkeypatch.setattr(toolchain, "machine_with", lambda *_: Machine({}, {}))
     monkeypatch.setattr(toolchain, "artifact", lambda *_: Artifact(SUBJECT, Path("x")))
@@ -171,7 +170,7 @@ def test_an_interruption_before_the_first_added_pair_says_how_many_there_were_to
         raise KeyboardInterrupt
 
     before = codec.RESULTS.read(ended / RESULTS)
-    monkeypatch.setattr(private_folder, "measuring", waits)
+    monkeypatch.setattr(private_folder, "measurement_lock", waits)
     assert main.main(["run", "--resume", str(ended), "--pairs", "3"]) == Exit.INTERRUPTED
     assert f"run --resume {ended} --pairs 3\n" in capsys.readouterr().err
     assert codec.RESULTS.read(ended / RESULTS) == before
@@ -183,11 +182,11 @@ def test_what_another_process_measured_meanwhile_is_not_lost(
 ) -> None:
     @contextmanager
     def waits(_: Path) -> Iterator[None]:
-        monkeypatch.setattr(private_folder, "measuring", lambda _: nullcontext())
+        monkeypatch.setattr(private_folder, "measurement_lock", lambda _: nullcontext())
         assert main.main(["run", "--resume", str(ended), "--pairs", "2"]) == Exit.NO_REGRESSION
         yield
 
-    monkeypatch.setattr(private_folder, "measuring", waits)
+    monkeypatch.setattr(private_folder, "measurement_lock", waits)
     assert main.main(["run", "--resume", str(ended), "--pairs", "1"]) == Exit.BAD_ARGUMENTS
     assert "another process resumed" in capsys.readouterr().err
     assert codec.RESULTS.read(ended / RESULTS).pairs == 6
