@@ -8,14 +8,14 @@ import pytest
 
 _SIGNALLED = """
 import os, signal, sys
-from pipeline.commands import main as cli
+from pipeline.commands import doctor, main
 number = int(sys.argv[1])
 def command(_):
     os.kill(os.getpid(), number)
     print("went on")
     return 0
-cli._doctor = command
-sys.exit(cli.main(["doctor"]))
+doctor._doctor = command
+sys.exit(main.main(["doctor"]))
 """
 
 
