@@ -22,6 +22,18 @@ class Scale(StrEnum):
     """Absolute: `candidate - baseline`, in the unit; for what may be 0, or below it as a slope."""
 
 
+class InvalidMetricError(ValueError):
+    """A metric that cannot be judged.
+
+    Attributes:
+        field: Name of the attribute of `Metric` that is wrong.
+    """
+
+    def __init__(self, metric: str, field: str, problem: str) -> None:
+        super().__init__(f"{metric}: {problem}")
+        self.field = field
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One number that a workload yields once per trial.
@@ -53,13 +65,15 @@ class Metric:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.margin) and self.margin > 0):
-            raise ValueError(f"{self.name}: margin must be finite and above zero")
+            raise InvalidMetricError(self.name, "margin", "margin must be finite and above zero")
         if not (math.isfinite(self.floor) and self.floor >= 0):
-            raise ValueError(f"{self.name}: floor must be finite and not below zero")
+            raise InvalidMetricError(self.name, "floor", "floor must be finite and not below zero")
         if self.floor and self.scale is Scale.DIFFERENCE:
-            raise ValueError(f"{self.name}: a floor has no meaning on the difference scale")
+            problem = "a floor has no meaning on the difference scale"
+            raise InvalidMetricError(self.name, "floor", problem)
         if not (math.isfinite(self.tolerated) and self.tolerated >= self.margin):
-            raise ValueError(f"{self.name}: tolerance must be finite and not below the margin")
+            problem = "tolerance must be finite and not below the margin"
+            raise InvalidMetricError(self.name, "tolerance", problem)
 
     @property
     def tolerated(self) -> float:

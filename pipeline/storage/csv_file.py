@@ -307,12 +307,7 @@ class CsvFile:
         if b'"' not in data:
             return True
         text = data.decode(errors="replace")
-        try:
-            for _ in csv.reader(io.StringIO(text, newline=""), strict=True):
-                pass
-        except csv.Error as error:
-            return "unexpected end of data" not in str(error)
-        return True
+        return _is_csv(text) or not _is_csv(f'{text}"')  # a quote closes it, or it is no CSV
 
     def _data(self, part: "_Part") -> bytes:
         offset, data = self._newest
@@ -575,6 +570,15 @@ def _end_of_line(data: bytes) -> int:
 def _line_ends(data: bytes) -> int:
     lone = data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else 0
     return data.count(b"\n") + lone
+
+
+def _is_csv(text: str) -> bool:
+    try:
+        for _ in csv.reader(io.StringIO(text, newline=""), strict=True):
+            pass
+    except csv.Error:
+        return False
+    return True
 
 
 def _bad_line(text: str, line: int) -> int:

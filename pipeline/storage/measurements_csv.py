@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline.judge.rows import MetricValues
-from pipeline.model.metric import Better, Metric, Scale, looks_like_percent, percent_question
+from pipeline.model.metric import (
+    Better,
+    InvalidMetricError,
+    Metric,
+    Scale,
+    looks_like_percent,
+    percent_question,
+)
 from pipeline.model.subject import Arm
 from pipeline.storage.csv_file import BLOCK, Block, Column, CsvFile, GrowingArray
 from pipeline.system.errors import ConfigError
@@ -202,12 +209,9 @@ class _Table:
                 floor=self._number("floor", *floor) if floor[0] else 0.0,
                 tolerance=self._margin("tolerance", *tolerance, scale) if tolerance[0] else None,
             )
-        except ValueError as error:
-            why = truncate(f"{error}", _SENTENCE)
-            what = why.removeprefix(name)
-            named = (one for one in ("tolerance", "margin") if f": {one}" in what)
-            row = properties[next(named, "floor")][1]
-            raise ConfigError(f"{self._file.place(row)}: {why}") from error
+        except InvalidMetricError as error:
+            place = self._file.place(properties[error.field][1])
+            raise ConfigError(f"{place}: {truncate(str(error), _SENTENCE)}") from error
 
     def _margin(self, column: str, text: str, row: int, scale: Scale) -> float:
         if text.endswith("%"):
