@@ -14,7 +14,7 @@ from pipeline.system.errors import Exit
 from tests.running import Command, finished, nothing_is_left, until
 
 pytestmark = pytest.mark.real
-QUICK = ("--hold", "3s", "--rate", "10", "--seed", "1")
+QUICK = ("--candidate", "reference", "--hold", "3s", "--rate", "10", "--seed", "1")
 
 
 def known(out: Path) -> Capacity:
@@ -68,7 +68,7 @@ def test_objects_are_counted_in_each_project_and_a_budget_leaves_the_interval_op
     assert found.answer.broke is None
     assert found.answer.held == found.steps[-1].n >= 20
     assert {step.launch for step in found.steps} == {0}
-    assert stdout.startswith(f"AT LEAST {found.answer.held:,} objects a Project")
+    assert stdout.startswith(f"AT LEAST {found.answer.held:,} objects in each Project")
     assert nothing_is_left(tmp_path, out)
 
 
