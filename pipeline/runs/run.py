@@ -1,7 +1,7 @@
 """`run`: from a request to measured results.  Here interfaces meet their implementations."""
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from pipeline.model.ports import Artifact, EnvironmentSettings, Program
 from pipeline.model.report import Report, Verdict
 from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import ResultSet, Tool
-from pipeline.model.subject import Arm, Spec, Subject
+from pipeline.model.subject import Arm
 from pipeline.probes.registry import default_probes, opt_in_probes
 from pipeline.render.plan import pairs_text
 from pipeline.runs import calibration_gate, measure, preflight, priors, suite_file, trust
@@ -28,7 +28,7 @@ from pipeline.runs.suite_file import SUITE, LoadedSuite, Suite
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec, toml_file
 from pipeline.system import paths, progress
-from pipeline.system.errors import ConfigError
+from pipeline.system.errors import ConfigError, PipelineError
 from pipeline.system.log import log
 from pipeline.system.paths import RESULTS
 
@@ -112,15 +112,21 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
     folder.require_trusted(origin(folder, results, loaded.suite), is_trusted=is_trusted)
     _require_request_of(folder, stored, results)
     folder.require_same("the suite or one of its scripts", results.suite_digest, loaded.digest)
-    specs = {arm: _stored_spec(folder, arm, results) for arm in Arm}
+    specs = {}
+    for arm in Arm:
+        with _named_field(folder, arm):
+            specs[arm] = spec_of(results.subjects[arm].spec)
     plan = _plan_of(results, loaded.suite.of(specs[Arm.CANDIDATE].product))
     if more is not None:
         results, plan = _with_more(results, plan, more)
     preflight.require(plan, list(specs.values()), out)
-    artifacts = {arm: _rebuild(results.subjects[arm]) for arm in Arm}
-    for arm, artifact in artifacts.items():
-        before = results.subjects[arm].digest
-        folder.require_same(f"the binary of the {arm}", before, artifact.subject.digest)
+    artifacts = {}
+    for arm, spec in specs.items():
+        subject = results.subjects[arm]
+        with _named_field(folder, arm):
+            artifacts[arm] = toolchain.artifact(spec, subject.facts.get("build", ""))
+        digest = artifacts[arm].subject.digest
+        folder.require_same(f"the binary of the {arm}", subject.digest, digest)
     programs = toolchain.programs_of(plan.suite.needs)
     machine = toolchain.machine_with(programs, plan.suite.environment.facts)
     folder.require_same_machine(results.machine, machine)
@@ -154,7 +160,7 @@ def stored_environment(folder: RunFolder, stored: StoredRequest) -> EnvironmentS
 
 
 def _require_request_of(folder: RunFolder, stored: StoredRequest, results: ResultSet) -> None:
-    """Refuse a request.json that is not of the results beside it.
+    """Refuse a request.json that does not belong to the results beside it.
 
     Raises:
         ConfigError: Naming the first field that differs.
@@ -175,15 +181,18 @@ def _require_request_of(folder: RunFolder, stored: StoredRequest, results: Resul
             )
 
 
-def _stored_spec(folder: RunFolder, arm: Arm, results: ResultSet) -> Spec:
+@contextmanager
+def _named_field(folder: RunFolder, name: str) -> Iterator[None]:
+    """Name the field of request.json in an error that its value causes."""
     try:
-        return spec_of(results.subjects[arm].spec)
-    except ConfigError as error:
-        raise ConfigError(f"{folder.request}: {arm}: {error}", hint=error.hint) from error
+        yield
+    except PipelineError as error:
+        error.args = (f"{folder.request}: {name}: {error}",)
+        raise
 
 
 def _plan_of(results: ResultSet, suite: Suite) -> Plan:
-    """Return the plan of the run that results are of."""
+    """Return the plan by which results were measured."""
     return Plan(
         suite,
         results.pairs_asked,
@@ -213,13 +222,13 @@ def _with_more(results: ResultSet, plan: Plan, more: int) -> tuple[ResultSet, Pl
 
 
 def feed(report: Report, out: Path) -> None:
-    """Keep how much the pairs of a run varied, for the priors of later runs on this machine.
+    """Store the spreads of a run, for the priors of later runs on this machine.
 
-    A run that was begun elsewhere is left out: its numbers are those of a stranger.
+    A run that was started elsewhere is left out.
 
     Args:
         report: Report of a run that ended by itself.
-        out: Its folder.
+        out: Folder of the run.
     """
     with suppress(ConfigError):  # a file of the folder cannot be read
         suite = suite_file.load(out / SUITE).suite
@@ -350,10 +359,6 @@ def environment_path(request: RunRequest, out: Path) -> str:
     if request.environment.endswith(".toml"):
         return paths.portable_name(request.environment, out / ENVIRONMENT)
     return request.environment
-
-
-def _rebuild(subject: Subject) -> Artifact:
-    return toolchain.artifact(spec_of(subject.spec), subject.facts.get("build", ""))
 
 
 def _tools(programs: Mapping[str, Program]) -> dict[str, Tool]:

@@ -156,6 +156,23 @@ def test_a_file_that_is_gone_is_named(
     assert main.main(["compare", str(folder)]) == Exit.NO_REGRESSION
 
 
+def test_a_build_that_is_gone_is_one_error_that_names_the_field(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = f"binary:{tmp_path}/milo"
+    results = codec.RESULTS.read(folder / RESULTS)
+    subjects = {a: replace(s, spec=gone) for a, s in results.subjects.items()}
+    results = replace(results, subjects=subjects)
+    codec.RESULTS.write(folder / RESULTS, results)
+    codec.REQUEST.write(folder / REQUEST, builders.stored_request(results))
+
+    assert main.main(["run", "--resume", str(folder), "--trust"]) == Exit.NOT_STARTED
+
+    (error,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error: ")]
+    assert f"{folder / REQUEST}: baseline: {tmp_path}/milo" in error
+    assert main.main(["compare", str(folder)]) == Exit.NO_REGRESSION
+
+
 def test_a_request_that_was_edited_is_not_resumed_unasked(
     folder: Path,
     tmp_path: Path,
