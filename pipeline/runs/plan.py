@@ -169,6 +169,11 @@ class Plan:
         return self.kept_bytes + _LAUNCH_BYTES
 
 
+def draw_seed(requested: int | None) -> int:
+    """Return the requested random seed, or a new one if none was requested."""
+    return random.SystemRandom().randrange(2**31) if requested is None else requested
+
+
 def derive_seed(seed: int, *parts: object) -> int:
     """Return the random seed of one part of a run; equal parts have equal seeds."""
     return zlib.crc32("/".join(map(str, (seed, *parts))).encode())

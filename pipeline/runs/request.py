@@ -2,7 +2,6 @@
 
 import math
 import os
-import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +12,13 @@ from pipeline.environments import registry
 from pipeline.judge.interim import looks_up_to
 from pipeline.model.metric import Scale
 from pipeline.model.plan import PlanSummary
-from pipeline.model.ports import EnvironmentSettings
+from pipeline.model.ports import Artifact, EnvironmentSettings
 from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import Baseline
 from pipeline.model.sizing import ResourceEstimate
-from pipeline.model.subject import Arm, Product, Spec, SpecKind, parse_spec
+from pipeline.model.subject import Arm, Product, Spec, SpecKind, Subject, parse_spec
 from pipeline.runs import preflight, suite_file
-from pipeline.runs.plan import Plan
+from pipeline.runs.plan import Plan, draw_seed
 from pipeline.runs.suite_file import LoadedSuite, Suite
 from pipeline.storage import strict_json
 from pipeline.storage.baseline_store import Directory
@@ -99,7 +98,7 @@ def resolve_plan(request: RunRequest) -> tuple[LoadedSuite, Plan]:
         raise ConfigError(f"a budget of {budget_s:g} s is not a finite number above zero")
     environment = resolve_environment(request, loaded.suite.environment)
     loaded = in_environment(loaded, environment)
-    seed = random.SystemRandom().randrange(2**31) if request.seed is None else request.seed
+    seed = draw_seed(request.seed)
     suite = loaded.suite.of(product)
     return loaded, Plan(suite, pairs, request.interleave, seed, looks, budget_s, product)
 
@@ -211,6 +210,15 @@ def spec_of(text: str) -> Spec:
         raise ConfigError(str(error)) from error
     toolchain.check(spec)
     return spec
+
+
+def rebuild(subject: Subject) -> Artifact:
+    """Return the build of a stored subject, built again if it is a source.
+
+    Raises:
+        PipelineError: The build is gone, or cannot be built.
+    """
+    return toolchain.artifact(spec_of(subject.spec), subject.facts.get("build", ""))
 
 
 def default_candidate() -> str:

@@ -15,7 +15,7 @@ from pipeline.judge.stored import stored_reference
 from pipeline.model.ports import Artifact, EnvironmentSettings, Program
 from pipeline.model.report import Report, Verdict
 from pipeline.model.request import RunRequest, StoredRequest
-from pipeline.model.results import ResultSet, Tool
+from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
 from pipeline.probes.registry import default_probes, opt_in_probes
 from pipeline.render.plan import pairs_text
@@ -23,7 +23,7 @@ from pipeline.runs import calibration_gate, measure, preflight, priors, suite_fi
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.history.spreads_file import named_spreads
 from pipeline.runs.plan import Plan
-from pipeline.runs.request import ResolvedRun, in_environment, max_pairs, resolve, spec_of
+from pipeline.runs.request import ResolvedRun, in_environment, max_pairs, rebuild, resolve, spec_of
 from pipeline.runs.suite_file import SUITE, LoadedSuite, Suite
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec, toml_file
@@ -69,7 +69,7 @@ def run(request: RunRequest, out: Path) -> Report:
         seed=plan.seed,
         subjects={arm: artifact.subject for arm, artifact in artifacts.items()},
         machine=machine,
-        tools=_tools(programs),
+        tools={**toolchain.tools_of(programs), "milo-perf": toolchain.own_version()},
         taken_at=datetime.now(UTC),
         stored=stored_reference(stored, machine) if stored else None,
         stops_at_red=plan.suite.stop_at_red,
@@ -121,10 +121,9 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
         results, plan = _with_more(results, plan, more)
     preflight.require(plan, list(specs.values()), out)
     artifacts = {}
-    for arm, spec in specs.items():
-        subject = results.subjects[arm]
+    for arm, subject in results.subjects.items():
         with _named_field(folder, arm):
-            artifacts[arm] = toolchain.artifact(spec, subject.facts.get("build", ""))
+            artifacts[arm] = rebuild(subject)
         digest = artifacts[arm].subject.digest
         folder.require_same(f"the binary of the {arm}", subject.digest, digest)
     programs = toolchain.programs_of(plan.suite.needs)
@@ -144,7 +143,7 @@ def _stored_suite(folder: RunFolder, stored: StoredRequest) -> LoadedSuite:
     if not path.is_file():
         raise ConfigError(
             f"{folder.request}: suite: {path} is gone",
-            hint="`compare` and `render` still read the results; start a new run",
+            hint=codec.REQUEST.hint,
         )
     loaded = suite_file.load(path)
     return in_environment(loaded, stored_environment(folder, stored))
@@ -177,7 +176,7 @@ def _require_request_of(folder: RunFolder, stored: StoredRequest, results: Resul
             raise ConfigError(
                 f"{folder.request}: {name}: is {asked}, and the results beside it are of"
                 f" {measured}",
-                hint="`compare` and `render` still read the results; start a new run",
+                hint=codec.REQUEST.hint,
             )
 
 
@@ -318,7 +317,7 @@ def _workload_filter(plan: Plan) -> measure.WorkloadFilter:
 
 def origin(folder: RunFolder, results: ResultSet, suite: Suite) -> RunOrigin:
     """Return what identifies a run, and decides what resuming it executes; see `trust`."""
-    files = [SUITE, *sorted(suite_file.own_files(suite))]  # scripts are executed too
+    files = suite_file.kept_names(suite)  # scripts are executed too
     began = (results.taken_at, results.seed)
     subjects = {str(arm): subject for arm, subject in results.subjects.items()}
     return folder.origin(began, subjects, files, results.suite_digest)
@@ -359,8 +358,3 @@ def environment_path(request: RunRequest, out: Path) -> str:
     if request.environment.endswith(".toml"):
         return paths.portable_name(request.environment, out / ENVIRONMENT)
     return request.environment
-
-
-def _tools(programs: Mapping[str, Program]) -> dict[str, Tool]:
-    tools = {name: Tool(program.version, program.digest) for name, program in programs.items()}
-    return {**tools, "milo-perf": toolchain.own_version()}

@@ -332,6 +332,11 @@ def keep_files(suite: Suite, folder: Path) -> None:
     load_files.copy(own_files(suite), folder)
 
 
+def kept_names(suite: Suite) -> list[str]:
+    """Return the names of what `keep` writes: the suite, and the scripts beside it."""
+    return [SUITE, *sorted(own_files(suite))]
+
+
 def own_files(suite: Suite) -> dict[str, Path]:
     """Return the scripts beside a suite that it uses, by relative path."""
     return {

@@ -19,6 +19,7 @@ from pipeline.toolchain.programs import (
     load_agent,
     own_version,
     prometheus,
+    tools_of,
 )
 from pipeline.toolchain.reference import FAULTS, build_reference
 from pipeline.toolchain.subjects import artifact, check, pin
@@ -70,4 +71,5 @@ __all__ = [
     "prometheus",
     "read_machine",
     "shares_etcd_connections",
+    "tools_of",
 ]

@@ -303,6 +303,11 @@ def minimum_go() -> str:
     )
 
 
+def tools_of(programs: Mapping[str, Program]) -> dict[str, Tool]:
+    """Return version and digest of each program, as results keep them."""
+    return {name: Tool(program.version, program.digest) for name, program in programs.items()}
+
+
 def own_version() -> Tool:
     """Return the version of this package, and a digest of its code."""
     from importlib import metadata

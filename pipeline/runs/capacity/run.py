@@ -1,7 +1,6 @@
 """`capacity`: from a request to the capacity of a build, in a folder."""
 
 import hashlib
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -15,13 +14,13 @@ from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource,
 from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.request import CapacityRequest
-from pipeline.model.results import Tool
 from pipeline.render.capacity import capacity_text, curve_svg
 from pipeline.runs.capacity import fill, search
 from pipeline.runs.capacity.launcher import K6Launcher
 from pipeline.runs.capacity.search_loop import run_search
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.request import spec_of
+from pipeline.runs.plan import draw_seed
+from pipeline.runs.request import rebuild, spec_of
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
 from pipeline.system import paths, progress
@@ -46,7 +45,7 @@ def question_of(request: CapacityRequest) -> CapacityQuestion:
         ConfigError: The question cannot be answered.
     """
     things, limits = request.things, request.limits
-    seed = random.SystemRandom().randrange(2**31) if request.seed is None else request.seed
+    seed = draw_seed(request.seed)
     try:
         question = CapacityQuestion(
             things=things,
@@ -105,14 +104,13 @@ def run(request: CapacityRequest, out: Path) -> Capacity:
     folder.require_new()
     artifact = toolchain.artifact(spec_of(request.candidate), request.build)
     programs = toolchain.programs_of(("etcd", "k6"))
-    tools = {name: Tool(program.version, program.digest) for name, program in programs.items()}
     capacity = Capacity(
         question=question,
         subject=artifact.subject,
         environment=LocalSettings().kind,
         load_digest=_load_digest(),
         machine=toolchain.machine_with(programs, LocalSettings().facts),
-        tools={**tools, "milo-perf": toolchain.own_version()},
+        tools={**toolchain.tools_of(programs), "milo-perf": toolchain.own_version()},
         taken_at=datetime.now(UTC),
     )
     folder.create(codec.CAPACITY_REQUEST.dumps(replace(request, seed=question.seed)))
@@ -145,7 +143,7 @@ def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False
         folder.require_same(f"`{name}` in request.json", before, now)
     capacity = search.continue_search(stored, budget_s)
     subject = capacity.subject
-    artifact = toolchain.artifact(spec_of(subject.spec), subject.facts.get("build", ""))
+    artifact = rebuild(subject)
     programs = toolchain.programs_of(("etcd", "k6"))
     folder.require_same("the binary", subject.digest, artifact.subject.digest)
     folder.require_same("the load's script", capacity.load_digest, _load_digest())

@@ -1,6 +1,5 @@
 """`evaluate`: from a request to an evaluation of the load drivers, in a folder."""
 
-import random
 import shlex
 import time
 from collections.abc import Iterator
@@ -11,14 +10,14 @@ from pathlib import Path
 from pipeline import toolchain
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.request import EvaluateRequest
-from pipeline.model.results import Tool
 from pipeline.render.evaluation import document
 from pipeline.runs import suite_file
 from pipeline.runs.evaluate.faults import FaultTable
 from pipeline.runs.evaluate.launcher import EvaluationLauncher
 from pipeline.runs.evaluate.source_size import workload_sources
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.request import spec_of
+from pipeline.runs.plan import draw_seed
+from pipeline.runs.request import rebuild, spec_of
 from pipeline.runs.suite_file import SUITE, LoadedSuite
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
@@ -44,12 +43,12 @@ def run(request: EvaluateRequest, out: Path) -> Evaluation:
     folder.require_new()
     artifact = toolchain.artifact(spec_of(request.candidate), request.build)
     programs = toolchain.programs_of(loaded.suite.needs)
-    seed = random.SystemRandom().randrange(2**31) if request.seed is None else request.seed
+    seed = draw_seed(request.seed)
     request = replace(request, seed=seed)
     evaluation = Evaluation(
         subject=artifact.subject,
         machine=toolchain.machine_with(programs, loaded.suite.environment.facts),
-        tools={name: Tool(one.version, one.digest) for name, one in programs.items()},
+        tools=toolchain.tools_of(programs),
         taken_at=datetime.now(UTC),
         repetitions=request.repetitions,
         seed=seed,
@@ -113,8 +112,8 @@ def report_text(evaluation: Evaluation) -> str:
 
 
 def _origin(folder: RunFolder, evaluation: Evaluation, loaded: LoadedSuite) -> RunOrigin:
-    files = [SUITE, *sorted(suite_file.own_files(loaded.suite))]
     began = (evaluation.taken_at, evaluation.seed)
+    files = suite_file.kept_names(loaded.suite)
     return folder.origin(began, {"build": evaluation.subject}, files, loaded.digest)
 
 
@@ -162,8 +161,7 @@ def _attempts_and_levels(
 ) -> Iterator[Evaluation]:
     """Yield the evaluation after each missing attempt and load level."""
     subject = evaluation.subject
-    spec = spec_of(subject.spec)
-    artifact = toolchain.artifact(spec, subject.facts.get("build", ""))
+    artifact = rebuild(subject)
     folder.require_same("the build", subject.digest, artifact.subject.digest)
     programs = toolchain.programs_of(loaded.suite.needs)
     with (
@@ -171,7 +169,7 @@ def _attempts_and_levels(
         progress.show_progress() as shown,
     ):
         launcher = EvaluationLauncher(
-            suite=loaded.suite.of(spec.product),
+            suite=loaded.suite.of(spec_of(subject.spec).product),
             environment=environment,
             artifact=artifact,
             programs=programs,
