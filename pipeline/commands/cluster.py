@@ -159,13 +159,11 @@ def _scopes(args: argparse.Namespace) -> "Iterator[tuple[ResourceScope, SweepPol
 def _project(args: argparse.Namespace) -> "CloudProject":
     from pipeline.environments.gke import cost
     from pipeline.environments.gke.clusters import Clusters
-    from pipeline.environments.gke.compute import Leftovers
     from pipeline.environments.gke.resources import require_project
     from pipeline.environments.gke.sweep import CloudProject
 
     require_project(args.project)
-    prices = cost.prices(args.prices)
-    return CloudProject(Clusters(args.project, prices), Leftovers(args.project, prices))
+    return CloudProject(Clusters(args.project, cost.prices(args.prices)))
 
 
 def _show(

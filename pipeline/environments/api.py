@@ -91,6 +91,8 @@ class Api:
         self._context = context or None
         self.retry_s = retry_s
         self._pause_s = pause_s
+        self.date = ""
+        """Date header of the last JSON answer, by the cluster's clock."""
         self._client = self._connect()
 
     def apply(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,16 +155,16 @@ class Api:
             headers["Content-Type"] = content_type
 
         def send() -> dict[str, Any]:
-            answer = self._client.call_api(
+            answer, _, answer_headers = self._client.call_api(
                 _url(path, query),
                 method,
                 header_params=headers,
                 body=body,
                 response_type="object",
                 auth_settings=["BearerToken"],
-                _return_http_data_only=True,
                 _request_timeout=timeout_s,
             )
+            self.date = answer_headers.get("Date", "")
             return answer if isinstance(answer, dict) else {}
 
         return self._with_retries(f"{method} {path}", send, self.retry_s)

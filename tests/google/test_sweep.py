@@ -5,7 +5,6 @@ import pytest
 
 from pipeline.environments.gke import sweep as sweeping
 from pipeline.environments.gke.clusters import Clusters
-from pipeline.environments.gke.compute import Leftovers
 from pipeline.environments.gke.cost import prices
 from pipeline.environments.gke.resources import labels
 from pipeline.environments.gke.sweep import SweepPolicy
@@ -91,10 +90,7 @@ def test_what_is_older_than_twice_its_limit_is_loud_even_when_it_is_deleted_now(
 def test_two_sweepers_at_once_leave_nothing_and_neither_fails(cloud: Google) -> None:
     left_behind(cloud)
     others = of_others(cloud)
-    project = [
-        sweeping.CloudProject(Clusters(PROJECT, prices()), Leftovers(PROJECT, prices()))
-        for _ in range(2)
-    ]
+    project = [sweeping.CloudProject(Clusters(PROJECT, prices())) for _ in range(2)]
     with ThreadPoolExecutor(2) as both:
         found = both.map(
             lambda one: sweeping.delete_expired(one, SweepPolicy(owner=PROJECT), pause_s=0.0),

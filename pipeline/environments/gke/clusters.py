@@ -24,7 +24,6 @@ from pipeline.environments.gke.resources import (
 from pipeline.system.errors import ConfigError, LaunchError, PipelineError
 from pipeline.system.log import log
 
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 CREATE_TIMEOUT_S = 30 * 60.0
 BUSY_TIMEOUT_S = 10 * 60.0
 """How long to wait for a cluster that is still being created, so that it can be deleted."""
@@ -60,10 +59,12 @@ class Clusters:
         Raises:
             PipelineError: Google refuses, or could not reach a zone, so the list is incomplete.
         """
-        with google.translate_errors("list the clusters", "container.clusters.list"):
-            answer = self._client.list_clusters(
-                parent=f"projects/{self.project}/locations/-", retry=google.retry()
-            )
+        answer = google.call(
+            "list the clusters",
+            "container.clusters.list",
+            self._client.list_clusters,
+            parent=f"projects/{self.project}/locations/-",
+        )
         if answer.missing_zones:
             raise LaunchError(
                 f"the list of clusters is incomplete: Google could not reach"
@@ -86,7 +87,7 @@ class Clusters:
             return self._adopt(spec)
         expires_s = self.now_s + spec.life_s
         try:
-            self._wait(spec, self._start_creation(spec, expires_s))
+            self._create_once(spec, expires_s)
         except google.ExistsError:  # a request whose answer was lost, or somebody else's
             return self._adopt(spec)
         except ConfigError:  # refused, so nothing was created
@@ -103,53 +104,39 @@ class Clusters:
     def delete(self, resource: CloudResource) -> bool:
         """Begin to delete a cluster; return False if it is busy and has to be tried again.
 
-        It is fine if the cluster is gone or being deleted already.
-
         Raises:
             PipelineError: Google refuses.
         """
-        name = f"projects/{self.project}/locations/{resource.where}/clusters/{resource.name}"
-        try:
-            with google.translate_errors(
-                f"delete the cluster {resource.name}", "container.clusters.delete"
-            ):
-                self._client.delete_cluster(name=name, retry=google.retry())
-        except google.NotFoundError:
-            log.info("the cluster %s was gone already", resource.name)
-        except google.BusyError as error:
-            log.info("the cluster %s is busy and cannot be deleted yet: %s", resource.name, error)
-            return False
-        return True
+        return google.begin_deletion(
+            f"cluster {resource.name}",
+            "container.clusters.delete",
+            self._client.delete_cluster,
+            name=f"projects/{self.project}/locations/{resource.where}/clusters/{resource.name}",
+        )
 
-    def _start_creation(self, spec: ClusterSpec, expires_s: float) -> str:
-        with google.translate_errors(
-            f"create the cluster {spec.name}", "container.clusters.create"
-        ):
-            operation = self._client.create_cluster(
-                request={
-                    "parent": f"projects/{spec.project}/locations/{spec.location}",
-                    "cluster": cluster_body(spec, expires_s),
-                },
-                retry=google.retry(),
-            )
-        return str(operation.name)
-
-    def _wait(self, spec: ClusterSpec, operation_id: str) -> None:
-        """Wait until an operation is done."""
-        name = f"projects/{spec.project}/locations/{spec.location}/operations/{operation_id}"
+    def _create_once(self, spec: ClusterSpec, expires_s: float) -> None:
+        """Create a cluster and wait until it is running."""
+        parent = f"projects/{spec.project}/locations/{spec.location}"
+        operation = google.call(
+            f"create the cluster {spec.name}",
+            "container.clusters.create",
+            self._client.create_cluster,
+            request={"parent": parent, "cluster": cluster_body(spec, expires_s)},
+        )
+        name = f"{parent}/operations/{operation.name}"
         deadline = time.monotonic() + CREATE_TIMEOUT_S
-        while True:
-            with google.translate_errors(
-                f"get the status of {spec.name}", "container.operations.get"
-            ):
-                operation = self._client.get_operation(name=name, retry=google.retry())
-            if operation.status.name == "DONE":
-                break
+        while operation.status.name != "DONE":
             if time.monotonic() > deadline:
                 raise LaunchError(
                     f"the cluster {spec.name} was not running after {CREATE_TIMEOUT_S / 60:.0f} min"
                 )
             time.sleep(self.pause_s)
+            operation = google.call(
+                f"get the status of {spec.name}",
+                "container.operations.get",
+                self._client.get_operation,
+                name=name,
+            )
         if operation.error.code or operation.error.message:
             raise LaunchError(
                 f"the cluster {spec.name} did not come up: {operation.error.message[:400]}",
@@ -162,8 +149,12 @@ class Clusters:
         """Wait for an existing cluster of this run; return when it expires."""
         deadline = time.monotonic() + CREATE_TIMEOUT_S
         while True:
-            with google.translate_errors(f"get the cluster {spec.name}", "container.clusters.get"):
-                cluster = self._client.get_cluster(name=_path(spec), retry=google.retry())
+            cluster = google.call(
+                f"get the cluster {spec.name}",
+                "container.clusters.get",
+                self._client.get_cluster,
+                name=f"projects/{spec.project}/locations/{spec.location}/clusters/{spec.name}",
+            )
             labels, status = label_fields(dict(cluster.resource_labels)), cluster.status.name
             if not labels["is_labelled"] or labels["run"] != spec.run:
                 raise LaunchError(f"the cluster {spec.name} exists, and belongs to another run")
@@ -227,12 +218,8 @@ class Clusters:
         )
 
 
-def _path(spec: ClusterSpec) -> str:
-    return f"projects/{spec.project}/locations/{spec.location}/clusters/{spec.name}"
-
-
 def label_fields(labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return what labels of Google Cloud say, as fields of `Found`."""
+    """Return labels of Google Cloud as fields of `CloudResource`."""
     return {
         "is_labelled": labels.get(MANAGED) == OURS,
         "run": labels.get(RUN, ""),
@@ -322,7 +309,7 @@ def _pool(pool: NodePool, account: str) -> dict[str, Any]:
             "disk_type": BOOT_DISK,
             "disk_size_gb": pool.disk_gib,
             "service_account": account,
-            "oauth_scopes": [_SCOPE],
+            "oauth_scopes": [google.SCOPE],
             "spot": pool.is_spot,
             "labels": {POOL_LABEL: pool.name},
             "taints": taints if pool.name == "server" else [],

@@ -1,6 +1,5 @@
 """Resources that clusters leave behind: disks, addresses, load balancers, firewall rules."""
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -13,7 +12,6 @@ from pipeline.environments.gke.resources import (
     cluster_name,
     cluster_of_tags,
 )
-from pipeline.system.log import log
 
 _CLUSTER = "goog-k8s-cluster-name"  # label that GKE puts on the resources of a cluster
 
@@ -40,99 +38,77 @@ PERMISSIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Leftovers:
-    """The disks, addresses, load balancers and firewall rules of one project.
+def list_leftovers(project: str, prices: Prices) -> list[CloudResource]:
+    """Return every such resource of a project, including those of others.
 
-    Attributes:
-        project: Id of the project.
-        prices: Prices of the resources.
+    Raises:
+        PipelineError: Google refuses.
     """
-
-    project: str
-    prices: Prices
-
-    def list_resources(self) -> list[CloudResource]:
-        """Return all of them, including those of others.
-
-        Raises:
-            PipelineError: Google refuses.
-        """
-        resources = []
-        for kind, (client, key) in _LISTS.items():
-            with google.translate_errors(f"list every {kind}", f"{PERMISSIONS[kind]}.list"):
-                pages = _client(client).aggregated_list(project=self.project, retry=google.retry())
-                resources += [
-                    self._labelled(kind, scope, one)
-                    for scope, scoped in pages
-                    for one in getattr(scoped, key)
-                ]
-        return resources + self._firewall_rules()
-
-    def delete(self, resource: CloudResource) -> bool:
-        """Begin to delete a resource; return False if it is busy. It is fine if it is gone.
-
-        Raises:
-            PipelineError: Google refuses.
-        """
-        scope, _, place = resource.where.partition("/")
-        client, key = _DELETES[resource.kind, scope]
-        at = {scope.removesuffix("s"): place} if place else {}
-        try:
-            with google.translate_errors(
-                f"delete the {resource.kind} {resource.name}",
-                f"{PERMISSIONS[resource.kind]}.delete",
-            ):
-                _client(client).delete_unary(
-                    project=self.project, **at, **{key: resource.name}, retry=google.retry()
-                )
-        except google.NotFoundError:
-            log.info("the %s %s was gone already", resource.kind, resource.name)
-        except google.BusyError as error:
-            log.info("the %s %s cannot be deleted yet: %s", resource.kind, resource.name, error)
-            return False
-        return True
-
-    def _labelled(self, kind: ResourceKind, scope: str, one: Any) -> CloudResource:  # noqa: ANN401 (the library's)
-        labels = label_fields(one.labels)
-        cluster = one.labels.get(_CLUSTER, "")
-        if not cluster and labels["run"] and one.name.startswith(cluster_name(labels["run"])):
-            cluster = cluster_name(labels["run"])
-        place = scope.rpartition("/")[2]
-        if kind is ResourceKind.DISK:
-            usd = self.prices.disk(one.type_.rpartition("/")[2], one.size_gb)
-        else:
-            usd = self.prices.other_per_hour.get(kind, 0.0)
-        return CloudResource(
-            kind=kind,
-            name=one.name,
-            where=scope,
-            owner=project_of(one.self_link),
-            created_s=unix_time(one.creation_timestamp),
-            cluster=cluster,
-            is_ending=kind is ResourceKind.DISK and one.status == "DELETING",
-            is_used=kind is not ResourceKind.BALANCER and bool(one.users),
-            usd_per_hour=usd * self.prices.factor(place),
-            **labels,
+    resources = []
+    for kind, (client, key) in _LISTS.items():
+        with google.translate_errors(f"list every {kind}", f"{PERMISSIONS[kind]}.list"):
+            pages = _client(client).aggregated_list(project=project, retry=google.retry())
+            resources += [
+                _labelled(kind, scope, one, prices)
+                for scope, scoped in pages
+                for one in getattr(scoped, key)
+            ]
+    with google.translate_errors("list every firewall rule", "compute.firewalls.list"):
+        rules = list(_client("FirewallsClient").list(project=project, retry=google.retry()))
+    return resources + [
+        CloudResource(
+            kind=ResourceKind.FIREWALL,
+            name=rule.name,
+            where="global",
+            owner=project_of(rule.self_link),
+            created_s=unix_time(rule.creation_timestamp),
+            cluster=cluster_of_tags(list(rule.target_tags)),
+            usd_per_hour=0.0,
         )
+        for rule in rules
+    ]
 
-    def _firewall_rules(self) -> list[CloudResource]:
-        with google.translate_errors("list every firewall rule", "compute.firewalls.list"):
-            rules = list(
-                _client("FirewallsClient").list(project=self.project, retry=google.retry())
-            )
-        return [
-            CloudResource(
-                kind=ResourceKind.FIREWALL,
-                name=rule.name,
-                where="global",
-                owner=project_of(rule.self_link),
-                created_s=unix_time(rule.creation_timestamp),
-                cluster=cluster_of_tags(list(rule.target_tags)),
-                usd_per_hour=0.0,
-            )
-            for rule in rules
-        ]
+
+def delete_leftover(project: str, resource: CloudResource) -> bool:
+    """Begin to delete a resource; return False if it is busy.
+
+    Raises:
+        PipelineError: Google refuses.
+    """
+    scope, _, place = resource.where.partition("/")
+    client, key = _DELETES[resource.kind, scope]
+    at = {scope.removesuffix("s"): place} if place else {}
+    return google.begin_deletion(
+        f"{resource.kind} {resource.name}",
+        f"{PERMISSIONS[resource.kind]}.delete",
+        _client(client).delete_unary,
+        project=project,
+        **at,
+        **{key: resource.name},
+    )
+
+
+def _labelled(kind: ResourceKind, scope: str, one: Any, prices: Prices) -> CloudResource:  # noqa: ANN401 (the library's)
+    labels = label_fields(one.labels)
+    cluster = one.labels.get(_CLUSTER, "")
+    if not cluster and labels["run"] and one.name.startswith(cluster_name(labels["run"])):
+        cluster = cluster_name(labels["run"])
+    if kind is ResourceKind.DISK:
+        usd = prices.disk(one.type_.rpartition("/")[2], one.size_gb)
+    else:
+        usd = prices.other_per_hour.get(kind, 0.0)
+    return CloudResource(
+        kind=kind,
+        name=one.name,
+        where=scope,
+        owner=project_of(one.self_link),
+        created_s=unix_time(one.creation_timestamp),
+        cluster=cluster,
+        is_ending=kind is ResourceKind.DISK and one.status == "DELETING",
+        is_used=kind is not ResourceKind.BALANCER and bool(one.users),
+        usd_per_hour=usd * prices.factor(scope.rpartition("/")[2]),
+        **labels,
+    )
 
 
 @cache

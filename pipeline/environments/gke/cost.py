@@ -81,13 +81,7 @@ class Prices(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CostLine:
-    """A row of an estimate.
-
-    Attributes:
-        what: Description of the item.
-        count: Number of items.
-        usd_per_hour: Price of all of them.
-    """
+    """A row of an estimate: a description, the number of items, and the price of all of them."""
 
     what: str
     count: int
@@ -128,11 +122,7 @@ class CostEstimate:
         return self.usd_per_hour * self.billed_h
 
     def require_within(self) -> None:
-        """Return if the maximum cost is within the budget.
-
-        Raises:
-            ConfigError: The estimate exceeds the budget.
-        """
+        """Raise ConfigError if the maximum cost exceeds the budget."""
         if not self.usd_at_most <= self.budget_usd:
             raise ConfigError(
                 f"the cluster may cost up to {self.usd_at_most:.2f} USD, more than the budget of"
@@ -143,13 +133,7 @@ class CostEstimate:
 
 @dataclass(frozen=True, slots=True)
 class RunCost:
-    """The cost of a run on a cluster that is created for it.
-
-    Attributes:
-        usd: Total cost.
-        machines: Machines of the cluster, in words.
-        as_of: Month of the prices.
-    """
+    """The cost of a run on a cluster that is created for it, with the month of the prices."""
 
     usd: float
     machines: str
@@ -191,10 +175,7 @@ def estimate(spec: ClusterSpec, prices: Prices, budget_usd: float) -> CostEstima
 def run_cost(duration_s: float, load_pods: int, known: Prices) -> RunCost:
     """Return the cost of a run on a cluster that `cluster create` makes for it.
 
-    Args:
-        duration_s: Duration of the run in seconds.
-        load_pods: Number of load pods, each of which gets its own machine.
-        known: Prices.
+    Each load pod gets its own machine.
     """
     pools = [replace(one, nodes=load_pods) if one.name == "load" else one for one in DEFAULT_POOLS]
     pools = [one for one in pools if one.nodes]
@@ -207,10 +188,7 @@ def run_cost(duration_s: float, load_pods: int, known: Prices) -> RunCost:
 
 
 def prices(over: Path | None = None) -> Prices:
-    """Return the default prices, overridden by those of a file.
-
-    Args:
-        over: TOML file with some of the keys of the default prices; None for no file.
+    """Return the default prices, overridden by those of a TOML file with some of the keys.
 
     Raises:
         ConfigError: The file cannot be read, has an unknown key, or a value that is not a price.

@@ -6,11 +6,12 @@ code that is tested against a fake is the code that runs.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from pipeline.system.errors import ConfigError, LaunchError, NetworkError, PipelineError
+from pipeline.system.log import log
 
 ENDPOINT = "MILO_PERF_GOOGLE_API"
 """Variable with the address of a fake Google, which must be on loopback."""
@@ -21,7 +22,7 @@ RETRY_TIMEOUT_S = 60.0
 FIRST_RETRY_S = 1.0
 """Delay of the first retry; it doubles."""
 
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _LOOPBACK = r"http://127\.0\.0\.1:[0-9]{1,5}"
 _INSTALL = "in a clone and a virtual environment: `python3 -m pip install '.[gke]'`"
 
@@ -39,11 +40,7 @@ class BusyError(LaunchError):
 
 
 def client_options() -> dict[str, Any]:
-    """Return the arguments of every client: credentials and endpoint.
-
-    Raises:
-        ConfigError: There are no credentials, or the extra is not installed.
-    """
+    """Return the arguments of every client, credentials and endpoint, or raise ConfigError."""
     with importing_extra():
         import google.auth
         import google.auth.exceptions
@@ -61,7 +58,7 @@ def client_options() -> dict[str, Any]:
             "client_options": ClientOptions(api_endpoint=endpoint),
         }
     try:
-        credentials, _ = google.auth.default(scopes=[_SCOPE])
+        credentials, _ = google.auth.default(scopes=[SCOPE])
     except google.auth.exceptions.GoogleAuthError as error:
         raise _credentials_error(error) from error
     return {"credentials": credentials}
@@ -69,11 +66,7 @@ def client_options() -> dict[str, Any]:
 
 @contextmanager
 def importing_extra() -> Iterator[None]:
-    """Explain how to install the extra if an import in the block fails.
-
-    Raises:
-        ConfigError: The extra `gke` is not installed.
-    """
+    """Raise ConfigError, which tells how to install the extra, if an import in the block fails."""
     try:
         yield
     except ImportError as error:
@@ -99,6 +92,33 @@ def retry() -> Any:  # noqa: ANN401 (the library has no types that we follow)
     return Retry(
         predicate=is_transient, initial=FIRST_RETRY_S, maximum=15.0, timeout=RETRY_TIMEOUT_S
     )
+
+
+def call(what: str, permission: str, method: Callable[..., Any], **arguments: object) -> Any:  # noqa: ANN401 (as above)
+    """Return the answer of one request, with retries; see `translate_errors` for the errors."""
+    with translate_errors(what, permission):
+        return method(**arguments, retry=retry())
+
+
+def begin_deletion(
+    title: str, permission: str, method: Callable[..., Any], **arguments: object
+) -> bool:
+    """Begin to delete a resource, which may be gone; return False if it is busy.
+
+    Args:
+        title: Kind and name of the resource.
+        permission: IAM permission that the deletion needs.
+        method: Method of a client.
+        arguments: Arguments of the method.
+    """
+    try:
+        call(f"delete the {title}", permission, method, **arguments)
+    except NotFoundError:
+        log.info("the %s was gone already", title)
+    except BusyError as error:
+        log.info("the %s is busy and cannot be deleted yet: %s", title, error)
+        return False
+    return True
 
 
 @contextmanager

@@ -1,33 +1,39 @@
 """Our namespaces in any cluster of a kubeconfig."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from pipeline.environments.api import Api, ClusterError, namespace_path
 from pipeline.environments.gke.resources import OURS, CloudResource, ResourceKind
 from pipeline.environments.manifests import EXPIRES, MANAGED, RUN
 from pipeline.system.errors import ConfigError, NetworkError
 from pipeline.system.log import log
 
-_TIMEOUT_S = 30.0
-
 
 @dataclass(slots=True)
 class Namespaces:
-    """The namespaces of one cluster.
-
-    Attributes:
-        context: Context of the kubeconfig.
-        now_s: Unix time by the cluster's clock, as of the last list.
-    """
+    """The namespaces of the cluster that a context of the kubeconfig names."""
 
     context: str
-    now_s: float = 0.0
-    _core: Any = field(default=None)
+    _api: Api = field(init=False)
 
     def __post_init__(self) -> None:
-        self._core = _client(self.context)
+        try:
+            self._api = Api(os.environ.get("KUBECONFIG", ""), self.context, retry_s=0.0)
+        except ConfigError as error:
+            raise ConfigError(
+                f"no cluster can be reached through the context `{self.context}`: {error}",
+                hint="`kubectl config get-contexts` lists the contexts",
+            ) from error
+
+    @property
+    def now_s(self) -> float:
+        """Unix time by the cluster's clock, as of the last list."""
+        return parsedate_to_datetime(self._api.date).timestamp()
 
     def list_resources(self) -> list[CloudResource]:
         """Return every namespace with our label.
@@ -36,86 +42,51 @@ class Namespaces:
             ConfigError: The account may not list them.
             NetworkError: The cluster does not answer.
         """
-        answer, _, headers = self._request(
-            "list namespaces",
-            self._core.list_namespace_with_http_info,
-            label_selector=f"{MANAGED}={OURS}",
-        )
-        self.now_s = parsedate_to_datetime(headers["Date"]).timestamp()
-        return [self._resource(one.metadata, one.status.phase) for one in answer.items]
+        query = {"labelSelector": f"{MANAGED}={OURS}"}
+        try:
+            answer = self._api.request("GET", "/api/v1/namespaces", query=query)
+        except ClusterError as error:
+            raise self._error("list namespaces", error) from error
+        return [self._resource(one) for one in answer.get("items", ())]
 
     def delete(self, resource: CloudResource) -> bool:
-        """Begin to delete a namespace; it is fine if it is gone.
+        """Begin to delete a namespace; it is fine if it is gone, or is being deleted.
 
         The UID is a precondition, so a new namespace of the same name is not deleted.
 
         Raises:
             PipelineError: The same errors as of `list_resources`.
         """
-        answer = self._request(
-            f"delete the namespace {resource.name}",
-            self._core.delete_namespace_with_http_info,
-            name=resource.name,
-            body={"preconditions": {"uid": resource.uid}},
-        )
-        if answer is None:
-            log.info("the namespace %s was gone already", resource.name)
+        try:
+            self._api.delete(namespace_path(resource.name), resource.uid)
+        except ClusterError as error:
+            if error.status != 409:
+                raise self._error(f"delete the namespace {resource.name}", error) from error
+            log.info("the namespace %s is being deleted, or is a new one", resource.name)
         return True
 
-    def _request(self, what: str, method: Any, **query: object) -> Any:  # noqa: ANN401 (no types)
-        """Return the answer with its status and headers; None if the object does not exist."""
-        import urllib3
-        from kubernetes.client import ApiException
+    def _error(self, what: str, error: ClusterError) -> ConfigError | NetworkError:
+        message = f"the cluster of `{self.context}` refused to {what}: {error.status}"
+        if error.status in (401, 403):
+            hint = "log in again, or let the account list and delete namespaces"
+            return ConfigError(message, hint=hint)
+        if error.status:
+            return NetworkError(message, hint="try again later")
+        message = f"the cluster of `{self.context}` does not answer: {what}: {error}"
+        return NetworkError(message, hint="try `kubectl get --raw /readyz` with the same context")
 
-        try:
-            return method(**query, _request_timeout=_TIMEOUT_S)
-        except ApiException as error:
-            if error.status == 404:
-                return None
-            if error.status == 409:  # it is being deleted, or was created anew
-                return ()
-            message = f"the cluster of `{self.context}` refused to {what}: {error.status}"
-            if error.status in (401, 403):
-                hint = "log in again, or let the account list and delete namespaces"
-                raise ConfigError(message, hint=hint) from error
-            raise NetworkError(message, hint="try again later") from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise NetworkError(
-                f"the cluster of `{self.context}` does not answer: {what}: {type(error).__name__}",
-                hint="try `kubectl get --raw /readyz` with the same context",
-            ) from error
-
-    def _resource(self, metadata: Any, phase: str) -> CloudResource:  # noqa: ANN401 (as above)
-        labels, annotations = metadata.labels or {}, metadata.annotations or {}
+    def _resource(self, namespace: Mapping[str, Any]) -> CloudResource:
+        metadata = namespace["metadata"]
+        labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
         return CloudResource(
             kind=ResourceKind.NAMESPACE,
-            name=metadata.name,
+            name=metadata["name"],
             where=self.context,
             owner=self.context,
-            created_s=metadata.creation_timestamp.timestamp(),
+            created_s=datetime.fromisoformat(metadata["creationTimestamp"]).timestamp(),
             is_labelled=labels.get(MANAGED) == OURS,
             run=labels.get(RUN, ""),
             expires=annotations.get(EXPIRES, ""),
-            is_ending=phase == "Terminating",
-            uid=metadata.uid or "",
+            is_ending=namespace["status"]["phase"] == "Terminating",
+            uid=metadata.get("uid", ""),
         )
-
-
-def _client(context: str) -> Any:  # noqa: ANN401 (as above)
-    from kubernetes import client, config
-
-    settings = client.Configuration()
-    try:
-        config.load_kube_config(
-            config_file=os.environ.get("KUBECONFIG") or None,
-            context=context,
-            client_configuration=settings,
-        )
-    except (config.ConfigException, OSError, ValueError, TypeError) as error:
-        raise ConfigError(
-            f"no cluster can be reached through the context `{context}`: {error}",
-            hint="`kubectl config get-contexts` lists the contexts",
-        ) from error
-    if settings.host.startswith(("https://127.0.0.1", "http://127.0.0.1", "https://localhost")):
-        settings.proxy = None
-    return client.CoreV1Api(client.ApiClient(settings))

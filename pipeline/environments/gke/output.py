@@ -49,12 +49,7 @@ def estimate_json(spec: ClusterSpec, estimate: CostEstimate) -> str:
 
 
 def resources_text(decisions: Sequence[Decision], now_s: float) -> str:
-    """Return our resources as a table: age, cost until now, and what happens to each.
-
-    Args:
-        decisions: Decisions on our resources.
-        now_s: Unix time by the clock of the project or cluster.
-    """
+    """Return our resources as a table: age, cost until now, and what happens to each."""
     if not decisions:
         return "no resource of milo-perf exists\n"
     head = ("kind", "name", "where", "age", "cost", "")

@@ -64,7 +64,6 @@ DEFAULT_POOLS = (
     NodePool("server", "n2-standard-8", 2, is_spot=False),
     NodePool("load", "n2-standard-4", 2, is_spot=True),
 )
-"""Default node pools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +181,7 @@ def cluster_of_tags(tags: list[str]) -> str:
 
 
 def require_run(run: str) -> None:
-    """Return if the name of a run can be part of a cluster's name.
-
-    Raises:
-        ConfigError: The name cannot be part of one.
-    """
+    """Raise ConfigError unless the name of a run can be part of a cluster's name."""
     if not _RUN.fullmatch(run):
         raise ConfigError(
             f"`{run}` cannot be the name of a run",
@@ -195,11 +190,7 @@ def require_run(run: str) -> None:
 
 
 def require_project(project: str) -> None:
-    """Return if this is the id of a project.
-
-    Raises:
-        ConfigError: The text is not the id of a project.
-    """
+    """Raise ConfigError unless a text can be the id of a project."""
     if not _PROJECT.fullmatch(project):
         raise ConfigError(
             f"`{project}` is not the id of a Google Cloud project",

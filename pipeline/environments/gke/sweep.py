@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pipeline.environments.gke.clusters import Clusters
-from pipeline.environments.gke.compute import Leftovers
+from pipeline.environments.gke.compute import PERMISSIONS, delete_leftover, list_leftovers
 from pipeline.environments.gke.resources import (
     MAX_LIFETIME_S,
     OURS,
@@ -24,13 +24,6 @@ CLOCK_SKEW_S = 600.0
 _MIN_LIFETIME_S = 3600.0
 """Minimum lifetime used for the overdue check, so that a disk created shortly before expiry is not
 reported at once."""
-
-_LEFTOVERS = (
-    ResourceKind.DISK,
-    ResourceKind.ADDRESS,
-    ResourceKind.BALANCER,
-    ResourceKind.FIREWALL,
-)
 
 DELETE_TIMEOUT_S = 30 * 60.0
 """How long to wait until everything is gone; a cluster takes about ten minutes."""
@@ -75,13 +68,7 @@ class Decision:
 
 
 def decide(resource: CloudResource, policy: SweepPolicy, now_s: float) -> Decision:
-    """Return what happens to a resource.
-
-    Args:
-        resource: The resource.
-        policy: What may be deleted.
-        now_s: Unix time by the clock that stamped the creation time.
-    """
+    """Return what happens to a resource; `now_s` is by the clock that stamped its creation."""
     if foreign := _foreign_reason(resource, policy):
         return Decision(resource, is_ours=False, is_deleted=False, reason=foreign)
     keep = _keep_reason(resource, policy, now_s)
@@ -126,13 +113,17 @@ def _has_name_of_run(resource: CloudResource, policy: SweepPolicy) -> bool:
 
 def _keep_reason(resource: CloudResource, policy: SweepPolicy, now_s: float) -> str | None:
     """Return the reason why a resource of ours is kept; None if it is deleted."""
-    if policy.run and not _is_of_run(resource, policy.run):
+    is_firewall = resource.kind is ResourceKind.FIREWALL
+    is_of_run = (
+        resource.cluster == cluster_name(policy.run) if is_firewall else resource.run == policy.run
+    )
+    if policy.run and not is_of_run:
         return f"not of run {policy.run}"
     if resource.is_ending:
         return "being deleted already"
     # Google truncates long cluster names in tags
     has_cluster = any(name.startswith(resource.cluster) for name in policy.clusters)
-    if resource.kind in _LEFTOVERS and has_cluster:
+    if has_cluster and resource.kind in PERMISSIONS:
         return "goes with its cluster"
     if resource.is_used:
         return "in use"
@@ -158,12 +149,6 @@ def _lifetime_s(resource: CloudResource) -> float | None:
     return int(resource.expires) - resource.created_s if is_time else None
 
 
-def _is_of_run(resource: CloudResource, run: str) -> bool:
-    if resource.kind is ResourceKind.FIREWALL:
-        return resource.cluster == cluster_name(run)
-    return resource.run == run
-
-
 class ResourceScope(Protocol):
     """A project or a cluster in which resources are listed and deleted."""
 
@@ -186,21 +171,22 @@ class CloudProject:
     """A project of Google Cloud: its clusters, and what they left behind."""
 
     clusters: Clusters
-    leftovers: Leftovers
 
     @property
     def now_s(self) -> float:
-        """Unix time by Google's clock."""
+        """See `ResourceScope.now_s`."""
         return self.clusters.now_s
 
     def list_resources(self) -> Sequence[CloudResource]:
-        """Return every resource; see `ResourceScope`."""
-        return [*self.clusters.list_resources(), *self.leftovers.list_resources()]
+        """See `ResourceScope.list_resources`."""
+        clusters = self.clusters.list_resources()  # first: a disk may be released with its cluster
+        return clusters + list_leftovers(self.clusters.project, self.clusters.prices)
 
     def delete(self, resource: CloudResource) -> bool:
-        """Begin to delete a resource; see `ResourceScope`."""
-        is_cluster = resource.kind is ResourceKind.CLUSTER
-        return (self.clusters if is_cluster else self.leftovers).delete(resource)
+        """See `ResourceScope.delete`."""
+        if resource.kind is ResourceKind.CLUSTER:
+            return self.clusters.delete(resource)
+        return delete_leftover(self.clusters.project, resource)
 
 
 def list_decisions(scope: ResourceScope, policy: SweepPolicy) -> list[Decision]:
@@ -221,14 +207,8 @@ def delete_expired(
 ) -> Sequence[CloudResource]:
     """Delete what may be deleted, wait until it is gone, and return it.
 
-    Clusters go first; what they used is listed again once they are gone.  Several sweepers may
-    delete the same resources at the same time.
-
-    Args:
-        scope: Project or cluster.
-        policy: What may be deleted.
-        pause_s: Seconds between two lists.
-        timeout_s: Seconds for all of it.
+    Clusters go first; what they used is listed again, every `pause_s`, once they are gone.  Several
+    sweepers may delete the same resources at the same time.
 
     Raises:
         LaunchError: A resource could not be deleted, or is not gone in time.
@@ -255,7 +235,7 @@ def delete_expired(
             and (
                 decision.is_deleted
                 or decision.resource.key in deleting
-                or _is_terminating(decision.resource, policy.run)
+                or (policy.run == decision.resource.run != "" and decision.resource.is_ending)
             )
         ]
         if not remaining:
@@ -269,11 +249,6 @@ def delete_expired(
     if errors:
         raise next(iter(errors.values()))
     return list(deleting.values())
-
-
-def _is_terminating(resource: CloudResource, run: str) -> bool:
-    """Return True if the resource belongs to the run being deleted and is already terminating."""
-    return bool(run) and resource.run == run and resource.is_ending
 
 
 def describe(resource: CloudResource) -> str:
