@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pipeline import toolchain
+from pipeline.model.ports import Artifact
 from pipeline.model.results import Machine
 from pipeline.model.subject import Subject
-from pipeline.runs import trust
+from pipeline.runs import suite_file
+from pipeline.runs.request import spec_of
+from pipeline.runs.suite_file import SUITE, LoadedSuite
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec, toml_file
 from pipeline.system import paths, private_folder, terminal
@@ -40,19 +44,11 @@ class RunFolder:
         return self.path / REQUEST
 
     def require_new(self) -> None:
-        """Make sure that the folder can be created, before hours are spent on its content.
-
-        Raises:
-            ConfigError: The folder is not empty, or cannot be written.
-        """
+        """Refuse a folder that is not empty or cannot be created; see `require_new_folder`."""
         paths.require_new_folder(self.path, resume=f"{self.command} --resume")
 
     def create(self, request: str) -> None:
-        """Create the folder with request.json in it.
-
-        Args:
-            request: Text of request.json.
-        """
+        """Create the folder, with the text of its request.json."""
         self.path.mkdir(parents=True, exist_ok=True)
         codec.write_text(self.request, request)
 
@@ -75,24 +71,62 @@ class RunFolder:
         texts = {name: toml_file.read(self.path / name, "the file") for name in names}
         return RunOrigin(f"{self.command} --resume", began, subjects, texts, suite_digest)
 
-    def note(self, origin: RunOrigin) -> None:
-        """Note that the run was started here by this user, so that it is resumed unasked."""
-        trust.note(origin, self.path)
-
-    def require_trusted(self, origin: RunOrigin, *, is_trusted: bool) -> None:
-        """Refuse to resume what somebody else started, unless the user says to trust it.
+    def suite(self) -> LoadedSuite:
+        """Return the suite in the folder.
 
         Raises:
-            ConfigError: The run was not started here, or its folder was changed since.
+            ConfigError: It is gone, or cannot be used.
         """
-        trust.require(origin, self.path, is_trusted=is_trusted)
+        path = self.path / SUITE
+        if not path.is_file():
+            raise ConfigError(f"{self.request}: suite: {path} is gone", hint=codec.REQUEST.hint)
+        return suite_file.load(path)
+
+    def require_request(self, fields: Mapping[str, tuple[object, object]]) -> None:
+        """Refuse a request.json that does not belong to the results beside it.
+
+        Args:
+            fields: What request.json says and what was measured, by field.
+
+        Raises:
+            ConfigError: Naming the first field that differs.
+        """
+        for name, (asked, measured) in fields.items():
+            if asked != measured:
+                raise ConfigError(
+                    f"{self.request}: {name}: is {asked}, and the results beside it are of"
+                    f" {measured}",
+                    hint=codec.REQUEST.hint,
+                )
+
+    @contextmanager
+    def naming(self, field: str) -> Iterator[None]:
+        """Name request.json and one of its fields in an error that its value causes."""
+        try:
+            yield
+        except PipelineError as error:
+            error.args = (f"{self.request}: {field}: {error}",)
+            raise
+
+    def rebuild(self, field: str, subject: Subject) -> Artifact:
+        """Return the build that was measured, built again if it is a source.
+
+        Args:
+            field: Field of request.json that names the build.
+            subject: The build.
+
+        Raises:
+            ConfigError: The binary is another one now.
+            LaunchError: The build is gone, or cannot be built.
+        """
+        with self.naming(field):
+            artifact = toolchain.artifact(spec_of(subject.spec), subject.facts.get("build", ""))
+        what = f"the binary of the {field}"
+        self.require_same(what, subject.digest, artifact.subject.digest)
+        return artifact
 
     def require_same(self, what: str, before: str, now: str) -> None:
-        """Refuse to resume when something differs from when the run started.
-
-        Raises:
-            ConfigError: The two differ.
-        """
+        """Raise ConfigError if something differs from when the run started."""
         if before != now:
             raise ConfigError(
                 f"{what} changed since the {self.command} in {self.path} started:"
@@ -101,11 +135,7 @@ class RunFolder:
             )
 
     def require_same_machine(self, before: Machine, now: Machine) -> None:
-        """Refuse to resume on another machine, or with other tools.
-
-        Raises:
-            ConfigError: A fact of the machine's fingerprint differs.
-        """
+        """Raise ConfigError on another machine, or with other tools."""
         for fact, value in now.fingerprint.items():
             self.require_same(
                 f"the machine's {fact}", before.fingerprint.get(fact, "unknown"), value

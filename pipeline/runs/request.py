@@ -12,11 +12,11 @@ from pipeline.environments import registry
 from pipeline.judge.interim import looks_up_to
 from pipeline.model.metric import Scale
 from pipeline.model.plan import PlanSummary
-from pipeline.model.ports import Artifact, EnvironmentSettings
+from pipeline.model.ports import EnvironmentSettings
 from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import Baseline
 from pipeline.model.sizing import ResourceEstimate
-from pipeline.model.subject import Arm, Product, Spec, SpecKind, Subject, parse_spec
+from pipeline.model.subject import Arm, Product, Spec, SpecKind, parse_spec
 from pipeline.runs import preflight, suite_file
 from pipeline.runs.plan import Plan, draw_seed
 from pipeline.runs.suite_file import LoadedSuite, Suite
@@ -210,15 +210,6 @@ def spec_of(text: str) -> Spec:
         raise ConfigError(str(error)) from error
     toolchain.check(spec)
     return spec
-
-
-def rebuild(subject: Subject) -> Artifact:
-    """Return the build of a stored subject, built again if it is a source.
-
-    Raises:
-        PipelineError: The build is gone, or cannot be built.
-    """
-    return toolchain.artifact(spec_of(subject.spec), subject.facts.get("build", ""))
 
 
 def default_candidate() -> str:

@@ -1,7 +1,6 @@
 """`run`: from a request to measured results.  Here interfaces meet their implementations."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +11,9 @@ from pipeline.environments import registry
 from pipeline.judge import policy
 from pipeline.judge.policy import with_more
 from pipeline.judge.stored import stored_reference
-from pipeline.model.ports import Artifact, EnvironmentSettings, Program
+from pipeline.model.ports import Artifact, Program
 from pipeline.model.report import Report, Verdict
-from pipeline.model.request import RunRequest, StoredRequest
+from pipeline.model.request import RunRequest
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
 from pipeline.probes.registry import default_probes, opt_in_probes
@@ -23,12 +22,12 @@ from pipeline.runs import calibration_gate, measure, preflight, priors, suite_fi
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.history.spreads_file import named_spreads
 from pipeline.runs.plan import Plan
-from pipeline.runs.request import ResolvedRun, in_environment, max_pairs, rebuild, resolve, spec_of
-from pipeline.runs.suite_file import SUITE, LoadedSuite, Suite
+from pipeline.runs.request import ResolvedRun, in_environment, max_pairs, resolve, spec_of
+from pipeline.runs.suite_file import SUITE, Suite
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec, toml_file
 from pipeline.system import paths, progress
-from pipeline.system.errors import ConfigError, PipelineError
+from pipeline.system.errors import ConfigError
 from pipeline.system.log import log
 from pipeline.system.paths import RESULTS
 
@@ -44,21 +43,25 @@ def run(request: RunRequest, out: Path) -> Report:
         out: Folder to create.
 
     Raises:
-        PipelineError: Any of its kinds; what was measured until then is in the folder.
+        PipelineError: What was measured until then is in the folder.
     """
     resolved = resolve(request)
     folder = RunFolder(out, "run")
     folder.require_new()
     prior_spreads = named_spreads(request.prior) if request.prior else None
-    plan = resolved.plan
-    preflight.require(plan, list(resolved.specs.values()), out)
+    plan, stored, specs = resolved.plan, resolved.stored, resolved.specs
+    preflight.require(plan, list(specs.values()), out)
     _announce(resolved)
-    artifacts = _build(resolved)
+    stored_command = stored.subject.facts.get("build", "") if stored else ""
+    artifacts = {
+        Arm.BASELINE: toolchain.artifact(specs[Arm.BASELINE], request.build or stored_command),
+        Arm.CANDIDATE: toolchain.artifact(specs[Arm.CANDIDATE], request.build),
+    }
     programs = toolchain.programs_of(plan.suite.needs)
     machine = toolchain.machine_with(programs, plan.suite.environment.facts)
+    is_own_suite = request.suite.endswith(".toml")
     conditions = priors.prior_request(plan.suite, resolved.product, plan.interleave, machine)
     prior = priors.choose_prior(conditions, prior_spreads)
-    stored = resolved.stored
     results = ResultSet(
         suite=plan.suite.name,
         suite_digest=resolved.suite.digest,
@@ -74,8 +77,8 @@ def run(request: RunRequest, out: Path) -> Report:
         stored=stored_reference(stored, machine) if stored else None,
         stops_at_red=plan.suite.stop_at_red,
         budget_s=plan.budget_s,
-        suite_path=_suite_path(request, out),
-        place=environment_path(request, out),
+        suite_path=paths.portable_name(request.suite, out / SUITE) if is_own_suite else "",
+        place=paths.portable_name(request.environment, out / ENVIRONMENT),
         load_pods=request.load_pods,
         prior=prior,
         load_digest=conditions.conditions.load_digest,
@@ -87,7 +90,7 @@ def run(request: RunRequest, out: Path) -> Report:
         text = toml_file.read(Path(request.environment).expanduser(), "the environment")
         codec.write_text(out / ENVIRONMENT, text)
     codec.RESULTS.write(out / RESULTS, results)
-    folder.note(origin(folder, results, resolved.suite.suite))
+    trust.note(origin(folder, results, resolved.suite.suite), out)
     return _measure(plan, results, artifacts, programs, folder, kept=results)
 
 
@@ -103,91 +106,38 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
         BaselineError: results.json or request.json is missing or cannot be read.
         ConfigError: The suite, a build, the environment or the machine differs from when the run
             started, or the folder is not trusted.
-        PipelineError: Any of its kinds, as for `run`.
+        PipelineError: As for `run`.
     """
     folder = RunFolder(out, "run")
     results = kept = codec.RESULTS.read(paths.result_file(out, RESULTS))
     stored = codec.REQUEST.read(folder.request)
-    loaded = _stored_suite(folder, stored)
-    folder.require_trusted(origin(folder, results, loaded.suite), is_trusted=is_trusted)
-    _require_request_of(folder, stored, results)
+    environment = registry.from_values(stored.environment, f"{folder.request}")
+    loaded = in_environment(folder.suite(), environment)
+    trust.require(origin(folder, results, loaded.suite), out, is_trusted=is_trusted)
+    folder.require_request(
+        {
+            "suite_digest": (stored.suite_digest, results.suite_digest),
+            "candidate": (stored.candidate, results.subjects[Arm.CANDIDATE].spec),
+            "baseline": (stored.baseline, results.subjects[Arm.BASELINE].spec),
+            "environment.kind": (stored.environment.get("kind"), results.environment),
+            "seed": (stored.seed, results.seed),
+        }
+    )
     folder.require_same("the suite or one of its scripts", results.suite_digest, loaded.digest)
     specs = {}
     for arm in Arm:
-        with _named_field(folder, arm):
+        with folder.naming(arm):
             specs[arm] = spec_of(results.subjects[arm].spec)
     plan = _plan_of(results, loaded.suite.of(specs[Arm.CANDIDATE].product))
     if more is not None:
         results, plan = _with_more(results, plan, more)
     preflight.require(plan, list(specs.values()), out)
-    artifacts = {}
-    for arm, subject in results.subjects.items():
-        with _named_field(folder, arm):
-            artifacts[arm] = rebuild(subject)
-        digest = artifacts[arm].subject.digest
-        folder.require_same(f"the binary of the {arm}", subject.digest, digest)
+    artifacts = {arm: folder.rebuild(arm, subject) for arm, subject in results.subjects.items()}
     programs = toolchain.programs_of(plan.suite.needs)
     machine = toolchain.machine_with(programs, plan.suite.environment.facts)
     folder.require_same_machine(results.machine, machine)
     log.info("%s: %s pairs are kept", out, results.pairs)
     return _measure(plan, results, artifacts, programs, folder, kept=kept)
-
-
-def _stored_suite(folder: RunFolder, stored: StoredRequest) -> LoadedSuite:
-    """Return the suite in the folder of a run, in the environment that the run uses.
-
-    Raises:
-        ConfigError: One of them is gone, or cannot be used.
-    """
-    path = folder.path / SUITE
-    if not path.is_file():
-        raise ConfigError(
-            f"{folder.request}: suite: {path} is gone",
-            hint=codec.REQUEST.hint,
-        )
-    loaded = suite_file.load(path)
-    return in_environment(loaded, stored_environment(folder, stored))
-
-
-def stored_environment(folder: RunFolder, stored: StoredRequest) -> EnvironmentSettings:
-    """Return the environment of a run, as its request.json says.
-
-    Raises:
-        ConfigError: Naming the field that cannot be used.
-    """
-    return registry.from_values(stored.environment, f"{folder.request}")
-
-
-def _require_request_of(folder: RunFolder, stored: StoredRequest, results: ResultSet) -> None:
-    """Refuse a request.json that does not belong to the results beside it.
-
-    Raises:
-        ConfigError: Naming the first field that differs.
-    """
-    fields: tuple[tuple[str, object, object], ...] = (
-        ("suite_digest", stored.suite_digest, results.suite_digest),
-        ("candidate", stored.candidate, results.subjects[Arm.CANDIDATE].spec),
-        ("baseline", stored.baseline, results.subjects[Arm.BASELINE].spec),
-        ("environment.kind", stored.environment.get("kind"), results.environment),
-        ("seed", stored.seed, results.seed),
-    )
-    for name, asked, measured in fields:
-        if asked != measured:
-            raise ConfigError(
-                f"{folder.request}: {name}: is {asked}, and the results beside it are of"
-                f" {measured}",
-                hint=codec.REQUEST.hint,
-            )
-
-
-@contextmanager
-def _named_field(folder: RunFolder, name: str) -> Iterator[None]:
-    """Name the field of request.json in an error that its value causes."""
-    try:
-        yield
-    except PipelineError as error:
-        error.args = (f"{folder.request}: {name}: {error}",)
-        raise
 
 
 def _plan_of(results: ResultSet, suite: Suite) -> Plan:
@@ -221,29 +171,9 @@ def _with_more(results: ResultSet, plan: Plan, more: int) -> tuple[ResultSet, Pl
 
 
 def feed(report: Report, out: Path) -> None:
-    """Store the spreads of a run, for the priors of later runs on this machine.
-
-    A run that was started elsewhere is left out.
-
-    Args:
-        report: Report of a run that ended by itself.
-        out: Folder of the run.
-    """
-    with suppress(ConfigError):  # a file of the folder cannot be read
-        suite = suite_file.load(out / SUITE).suite
-        if trust.is_started_here(origin(RunFolder(out, "run"), report.results, suite)):
-            priors.feed_history(report)
-
-
-def _build(resolved: ResolvedRun) -> dict[Arm, Artifact]:
-    """Build or find the binary of each arm."""
-    stored, command = resolved.stored, resolved.request.build
-    stored_command = stored.subject.facts.get("build", "") if stored else ""
-    specs = resolved.specs
-    return {
-        Arm.BASELINE: toolchain.artifact(specs[Arm.BASELINE], command or stored_command),
-        Arm.CANDIDATE: toolchain.artifact(specs[Arm.CANDIDATE], command),
-    }
+    """Store the spreads of a finished run for later priors, if it was started on this machine."""
+    if is_started_here(report.results, out, or_trusted=False):
+        priors.feed_history(report)
 
 
 def _measure(
@@ -298,16 +228,11 @@ def _measure(
             results,
             folder.path,
             shown,
-            is_enough=_is_enough(plan),
+            is_enough=lambda found: len(found.valid_pairs) >= plan.pairs or policy.is_enough(found),
             settled_workloads=_workload_filter(plan),
         ):
             codec.RESULTS.write(folder.path / RESULTS, latest)
     return policy.report(latest)
-
-
-def _is_enough(plan: Plan) -> measure.StopCondition:
-    """Return the condition that ends a run: it is decided, or has all pairs of the plan."""
-    return lambda results: len(results.valid_pairs) >= plan.pairs or policy.is_enough(results)
 
 
 def _workload_filter(plan: Plan) -> measure.WorkloadFilter:
@@ -323,11 +248,11 @@ def origin(folder: RunFolder, results: ResultSet, suite: Suite) -> RunOrigin:
     return folder.origin(began, subjects, files, results.suite_digest)
 
 
-def is_started_here(results: ResultSet, out: Path) -> bool:
+def is_started_here(results: ResultSet, out: Path, *, or_trusted: bool = True) -> bool:
     """Return whether this user started the run on this machine, or trusts its folder."""
     try:
         suite = suite_file.load(out / SUITE).suite
-        return trust.is_known(origin(RunFolder(out, "run"), results, suite))
+        return trust.is_known(origin(RunFolder(out, "run"), results, suite), or_trusted=or_trusted)
     except ConfigError:  # a file of the folder cannot be read
         return False
 
@@ -344,17 +269,3 @@ def _announce(resolved: ResolvedRun) -> None:
     )
     for sentence in toolchain.first_builds(plan.suite.needs, resolved.product):
         log.info("%s", sentence)
-
-
-def _suite_path(request: RunRequest, out: Path) -> str:
-    """Return how to name the suite in a command that others may read; empty for one of ours."""
-    return (
-        paths.portable_name(request.suite, out / SUITE) if request.suite.endswith(".toml") else ""
-    )
-
-
-def environment_path(request: RunRequest, out: Path) -> str:
-    """Return how to name the environment in a command that others may read."""
-    if request.environment.endswith(".toml"):
-        return paths.portable_name(request.environment, out / ENVIRONMENT)
-    return request.environment

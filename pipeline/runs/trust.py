@@ -102,14 +102,9 @@ def note(origin: RunOrigin, out: Path, name: str = _STARTED) -> None:
         )
 
 
-def is_known(origin: RunOrigin) -> bool:
-    """Return whether a run was started here or is trusted, and is unchanged since."""
-    return origin.digest in _recorded(_STARTED) | _recorded(_TRUSTED)
-
-
-def is_started_here(origin: RunOrigin) -> bool:
-    """Return whether a run was started here, and is unchanged since."""
-    return origin.digest in _recorded(_STARTED)
+def is_known(origin: RunOrigin, *, or_trusted: bool = True) -> bool:
+    """Return whether a run was started here, or is trusted, and is unchanged since."""
+    return origin.digest in _recorded(_STARTED) | (_recorded(_TRUSTED) if or_trusted else set())
 
 
 def require(origin: RunOrigin, out: Path, *, is_trusted: bool) -> None:
@@ -131,10 +126,7 @@ def require(origin: RunOrigin, out: Path, *, is_trusted: bool) -> None:
             f"{out} was not started here by you, or was changed since: resuming it executes what it"
             " says",
             hint="\n".join(
-                [
-                    *origin.executes(),
-                    f"if you trust whoever made this folder: {command}",
-                ]
+                [*origin.executes(), f"if you trust whoever made this folder: {command}"]
             ),
         )
 

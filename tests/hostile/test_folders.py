@@ -13,6 +13,7 @@ from pipeline.commands import main
 from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.limit import parse_limits
+from pipeline.model.request import CapacityRequest, EvaluateRequest
 from pipeline.model.results import Machine
 from pipeline.model.subject import Arm, Subject
 from pipeline.runs import suite_file, trust
@@ -85,6 +86,8 @@ def capacity_of(subject: Subject, out: Path) -> None:
         out / CAPACITY,
         Capacity(question, subject, "local", "sha256:00", Machine({}, {}), {}, AT),
     )
+    request = CapacityRequest(question.things, ("memory<4GB",), subject.spec, budget_s=60.0, seed=0)
+    codec.CAPACITY_REQUEST.write(out / REQUEST, request)
 
 
 def evaluation_of(subject: Subject, out: Path) -> None:
@@ -92,6 +95,7 @@ def evaluation_of(subject: Subject, out: Path) -> None:
     codec.EVALUATION.write(
         out / EVALUATION, Evaluation(subject, Machine({}, {}), {}, AT, 2, 1, scripts=())
     )
+    codec.EVALUATE_REQUEST.write(out / REQUEST, EvaluateRequest(candidate=subject.spec))
     (out / SUITE).write_text(paths.project_path("suites", "drivers.toml").read_text())
 
 
@@ -123,6 +127,25 @@ def test_to_go_on_with_a_folder_from_elsewhere_executes_nothing_that_is_in_it(
     assert f"milo-perf {verb} --resume '{out}' --trust" in said
     assert not (tmp_path / "executed").exists()
     assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize(("verb", "make"), FOLDERS)
+def test_a_request_that_cannot_be_read_is_named_before_anybody_is_asked_to_trust_it(
+    verb: str,
+    make: Callable[[Subject, Path], None],
+    subject: Subject,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    make(subject, out)
+    (out / REQUEST).write_text('{"schema": "nonsense/1"}')
+
+    assert main.main([verb, "--resume", str(out)]) == Exit.NO_BASELINE
+
+    said = capsys.readouterr().err
+    assert f"{out / REQUEST}: its schema" in said
+    assert "--trust" not in said
 
 
 def test_a_folder_that_somebody_trusts_is_gone_on_with_and_not_asked_about_again(

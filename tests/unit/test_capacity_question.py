@@ -65,7 +65,10 @@ def test_a_question_or_a_step_that_means_nothing_cannot_be_made() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "text"),
     [
-        pytest.param({"rate": 21.0}, ConfigError, "`rate` in request.json", id="changed"),
+        pytest.param(
+            {"rate": 21.0}, ConfigError, r"request\.json: rate: is 21\.0, and", id="changed"
+        ),
+        pytest.param({"rate": -1}, ConfigError, r"request\.json: .*rate", id="impossible"),
         pytest.param({"rate": "fast"}, BaselineError, "rate: Input should be", id="nonsense"),
         pytest.param(
             {"schema": "milo-perf.capacity-request/2"}, BaselineError, "newer", id="newer"

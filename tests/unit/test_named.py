@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.judge import policy
-from pipeline.model.request import RunRequest
 from pipeline.publish.options import PublishOptions
 from pipeline.publish.options import reproduce_command as recommended
 from pipeline.render.words import reproduce_command
-from pipeline.runs.run import ENVIRONMENT, environment_path
+from pipeline.runs.run import ENVIRONMENT
 from pipeline.system import paths
 from tests.builders import LATENCY, results
 from tests.publications import ORIGIN
@@ -56,8 +55,8 @@ def test_no_path_tells_of_a_machine(here: Path, written: str, kept: str | None, 
 def test_an_environment_is_named_by_a_file_that_is_there(
     here: Path, environment: str, named: str
 ) -> None:
-    request = RunRequest("pr", "milo", environment=environment.format(here=here))
-    assert environment_path(request, Path("out/x")) == named
+    copy = Path("out/x", ENVIRONMENT)
+    assert paths.portable_name(environment.format(here=here), copy) == named
     assert Path(named).name in ("", "kind", "ours.toml", ENVIRONMENT)
 
 

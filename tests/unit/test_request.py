@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.commands import main
+from pipeline.environments import registry
 from pipeline.environments.kind import KindSettings
 from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import Interleave
-from pipeline.runs import run, suite_file
+from pipeline.runs import run, suite_file, trust
 from pipeline.runs.folder import REQUEST, RunFolder
 from pipeline.runs.request import resolve
 from pipeline.runs.suite_file import SUITE
@@ -71,7 +72,8 @@ def test_all_settings_of_a_run_are_restored(tmp_path: Path) -> None:
     stored = codec.REQUEST.read(folder.request)
 
     assert stored.request == request
-    assert run.stored_environment(folder, stored) == KindSettings(keep=True, load_pods=3)
+    environment = registry.from_values(stored.environment, "request.json")
+    assert environment == KindSettings(keep=True, load_pods=3)
     assert (stored.budget_s, stored.seed, stored.looks) == (600.0, 7, resolved.plan.looks)
 
 
@@ -181,9 +183,8 @@ def test_a_request_that_was_edited_is_not_resumed_unasked(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     results = codec.RESULTS.read(folder / RESULTS)
-    run_folder = RunFolder(folder, "run")
     suite = suite_file.load(folder / SUITE).suite
-    run_folder.note(run.origin(run_folder, results, suite))
+    trust.note(run.origin(RunFolder(folder, "run"), results, suite), folder)
     body = json.loads((folder / REQUEST).read_text())
     body["request"]["build"] = "touch executed"
     (folder / REQUEST).write_text(json.dumps(body))

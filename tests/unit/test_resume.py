@@ -14,7 +14,7 @@ from pipeline.environments.local import LocalSettings
 from pipeline.model.ports import Artifact, Load, Span
 from pipeline.model.results import Machine, Reading, ResultSet
 from pipeline.model.subject import Arm, Subject
-from pipeline.runs import measure, preflight, run, suite_file
+from pipeline.runs import measure, preflight, run, suite_file, trust
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.plan import Plan
 from pipeline.runs.suite_file import SUITE
@@ -110,7 +110,7 @@ def measured_to_the_end(out: Path, *, gates: int) -> int:
     codec.RESULTS.write(out / RESULTS, begun)
     folder = RunFolder(out, "run")
     folder.create(codec.REQUEST.dumps(stored_request(begun)))
-    folder.note(run.origin(folder, begun, suite))
+    trust.note(run.origin(folder, begun, suite), out)
     return main.main(["run", "--resume", str(out)])
 
 

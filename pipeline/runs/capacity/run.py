@@ -15,12 +15,13 @@ from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.request import CapacityRequest
 from pipeline.render.capacity import capacity_text, curve_svg
+from pipeline.runs import trust
 from pipeline.runs.capacity import fill, search
 from pipeline.runs.capacity.launcher import K6Launcher
 from pipeline.runs.capacity.search_loop import run_search
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.plan import draw_seed
-from pipeline.runs.request import rebuild, spec_of
+from pipeline.runs.request import spec_of
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
 from pipeline.system import paths, progress
@@ -92,12 +93,8 @@ def _require_enough_requests(question: CapacityQuestion) -> None:
 def run(request: CapacityRequest, out: Path) -> Capacity:
     """Search from nothing, and leave everything in a new folder.
 
-    Args:
-        request: Arguments of the command.
-        out: Folder to create.
-
     Raises:
-        PipelineError: Any of its kinds; what was measured until then is in the folder.
+        PipelineError: What was measured until then is in the folder.
     """
     question = question_of(request)
     folder = RunFolder(out, "capacity")
@@ -115,7 +112,7 @@ def run(request: CapacityRequest, out: Path) -> Capacity:
     )
     folder.create(codec.CAPACITY_REQUEST.dumps(replace(request, seed=question.seed)))
     codec.CAPACITY.write(out / CAPACITY, capacity)
-    folder.note(_origin(folder, capacity))
+    trust.note(_origin(folder, capacity), out)
     return _search(capacity, artifact, programs, folder)
 
 
@@ -131,21 +128,23 @@ def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False
         BaselineError: capacity.json or request.json is missing or cannot be read.
         ConfigError: The request, the build, the load or the machine differs from when the search
             started, or the folder is not trusted.
-        PipelineError: Any of its kinds, as for `run`.
+        PipelineError: As for `run`.
     """
     folder = RunFolder(out, "capacity")
     stored = codec.CAPACITY.read(paths.result_file(out, CAPACITY))
-    folder.require_trusted(_origin(folder, stored), is_trusted=is_trusted)
     request = codec.CAPACITY_REQUEST.read(folder.request)
-    question = replace(question_of(request), budget_s=stored.question.budget_s)
-    for name in (field.name for field in fields(CapacityQuestion)):
-        before, now = (f"{getattr(one, name)}" for one in (stored.question, question))
-        folder.require_same(f"`{name}` in request.json", before, now)
+    trust.require(_origin(folder, stored), out, is_trusted=is_trusted)
+    with folder.naming("the search"):
+        question = replace(question_of(request), budget_s=stored.question.budget_s)
+    folder.require_request(
+        {
+            field.name: (getattr(question, field.name), getattr(stored.question, field.name))
+            for field in fields(CapacityQuestion)
+        }
+    )
     capacity = search.continue_search(stored, budget_s)
-    subject = capacity.subject
-    artifact = rebuild(subject)
+    artifact = folder.rebuild("candidate", capacity.subject)
     programs = toolchain.programs_of(("etcd", "k6"))
-    folder.require_same("the binary", subject.digest, artifact.subject.digest)
     folder.require_same("the load's script", capacity.load_digest, _load_digest())
     machine = toolchain.machine_with(programs, LocalSettings().facts)
     folder.require_same_machine(capacity.machine, machine)

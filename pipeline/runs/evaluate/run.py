@@ -11,14 +11,14 @@ from pipeline import toolchain
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.request import EvaluateRequest
 from pipeline.render.evaluation import document
-from pipeline.runs import suite_file
+from pipeline.runs import suite_file, trust
 from pipeline.runs.evaluate.faults import FaultTable
 from pipeline.runs.evaluate.launcher import EvaluationLauncher
 from pipeline.runs.evaluate.source_size import workload_sources
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.plan import draw_seed
-from pipeline.runs.request import rebuild, spec_of
-from pipeline.runs.suite_file import SUITE, LoadedSuite
+from pipeline.runs.request import spec_of
+from pipeline.runs.suite_file import LoadedSuite
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
 from pipeline.system import paths, progress
@@ -31,12 +31,8 @@ REPORT = "evaluation.md"
 def run(request: EvaluateRequest, out: Path) -> Evaluation:
     """Evaluate from nothing, and leave everything in a new folder.
 
-    Args:
-        request: Arguments of the command.
-        out: Folder to create.
-
     Raises:
-        PipelineError: Any of its kinds; what was measured until then is in the folder.
+        PipelineError: What was measured until then is in the folder.
     """
     loaded = suite_file.load(suite_file.path_of(request.suite))
     folder = RunFolder(out, "evaluate")
@@ -57,7 +53,7 @@ def run(request: EvaluateRequest, out: Path) -> Evaluation:
     folder.create(codec.EVALUATE_REQUEST.dumps(request))
     suite_file.keep(loaded, out)
     codec.EVALUATION.write(out / EVALUATION, evaluation)
-    folder.note(_origin(folder, evaluation, loaded))
+    trust.note(_origin(folder, evaluation, loaded), out)
     return _measure(request, evaluation, loaded, folder, is_trusted=False)
 
 
@@ -73,20 +69,23 @@ def resume(out: Path, faults: int | None = None, *, is_trusted: bool = False) ->
         BaselineError: evaluation.json or request.json is missing or cannot be read.
         ConfigError: The suite or the build differs from when the evaluation started, or the folder
             is not trusted.
-        PipelineError: Any of its kinds, as for `run`.
+        PipelineError: As for `run`.
     """
     folder = RunFolder(out, "evaluate")
     evaluation = codec.EVALUATION.read(paths.result_file(out, EVALUATION))
-    loaded = suite_file.load(out / SUITE)
-    folder.require_trusted(_origin(folder, evaluation, loaded), is_trusted=is_trusted)
     request = codec.EVALUATE_REQUEST.read(folder.request)
-    for name in ("repetitions", "seed"):
-        before, now = f"{getattr(evaluation, name)}", f"{getattr(request, name)}"
-        folder.require_same(f"`{name}` in request.json", before, now)
+    loaded = folder.suite()
+    trust.require(_origin(folder, evaluation, loaded), out, is_trusted=is_trusted)
+    folder.require_request(
+        {
+            "repetitions": (request.repetitions, evaluation.repetitions),
+            "seed": (request.seed, evaluation.seed),
+        }
+    )
     if faults is not None and faults != request.faults:
         request = replace(request, faults=faults)
         folder.create(codec.EVALUATE_REQUEST.dumps(request))
-        folder.note(_origin(folder, evaluation, loaded))
+        trust.note(_origin(folder, evaluation, loaded), out)
     counts = [attempt.repetition for attempt in evaluation.attempts]
     whole = max(map(counts.count, counts), default=0)
     kept = tuple(one for one in evaluation.attempts if counts.count(one.repetition) == whole)
@@ -161,8 +160,7 @@ def _attempts_and_levels(
 ) -> Iterator[Evaluation]:
     """Yield the evaluation after each missing attempt and load level."""
     subject = evaluation.subject
-    artifact = rebuild(subject)
-    folder.require_same("the build", subject.digest, artifact.subject.digest)
+    artifact = folder.rebuild("candidate", subject)
     programs = toolchain.programs_of(loaded.suite.needs)
     with (
         loaded.suite.environment.open(programs) as environment,
