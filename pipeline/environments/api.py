@@ -66,7 +66,11 @@ def namespace_path(namespace: str, plural: str = "") -> str:
 
 
 class Api:
-    """A client of one cluster, with the credentials of a kubeconfig."""
+    """A client of one cluster, with the credentials of a kubeconfig.
+
+    Each request raises ClusterError if it was refused, or if there was no answer within the retry
+    time.
+    """
 
     def __init__(
         self,
@@ -96,11 +100,7 @@ class Api:
         self._client = self._connect()
 
     def apply(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """Create or update an object by server-side apply, and return it as the cluster has it.
-
-        Raises:
-            ClusterError: The request was refused.
-        """
+        """Create or update an object by server-side apply, and return it as the cluster has it."""
         return self.request(
             "PATCH",
             object_path(manifest),
@@ -112,22 +112,13 @@ class Api:
     def delete(self, path: str, uid: str = "") -> None:
         """Begin to delete an object; do nothing if there is none.
 
-        Args:
-            path: API path of the object.
-            uid: UID that the object must have; empty for any.
-
-        Raises:
-            ClusterError: The request was refused; the status is 409 if the UID differs.
+        If a UID is given and the object has another one, the error has the status 409.
         """
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
         self.request_or_none("DELETE", path, options if uid else None)
 
     def request_or_none(self, method: str, path: str, body: object = None) -> dict[str, Any] | None:
-        """Return the JSON of an answer, or None if there is no such object.
-
-        Raises:
-            ClusterError: The request was refused.
-        """
+        """Return the JSON of an answer, or None if there is no such object."""
         try:
             return self.request(method, path, body)
         except ClusterError as error:
@@ -145,11 +136,7 @@ class Api:
         content_type: str = "application/json",
         timeout_s: float = 30.0,
     ) -> dict[str, Any]:
-        """Return the JSON of an answer.
-
-        Raises:
-            ClusterError: The request was refused, or there was no answer within the retry time.
-        """
+        """Return the JSON of an answer."""
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = content_type
@@ -170,11 +157,7 @@ class Api:
         return self._with_retries(f"{method} {path}", send, self.retry_s)
 
     def read_text(self, path: str, query: Mapping[str, str] | None = None) -> str:
-        """Return an answer that is text, such as a log.
-
-        Raises:
-            ClusterError: The request was refused, or there was no answer within the retry time.
-        """
+        """Return an answer that is text, such as a log."""
 
         def send() -> str:
             response = self._stream("GET", _url(path, query), {"Accept": "*/*"}, timeout=60.0)
@@ -201,9 +184,6 @@ class Api:
             body: JSON body, or None.
             timeout_s: Longest wait for the answer to begin, and between its parts.
             is_retried: True to retry while there is no answer.
-
-        Raises:
-            ClusterError: The request was refused, or there was no answer.
         """
         all_headers = {"Accept": "*/*", "Content-Type": "application/json", **headers}
         return self._with_retries(
@@ -213,14 +193,9 @@ class Api:
         )
 
     def watch(self, path: str, version: str, timeout_s: float) -> Iterator[dict[str, Any]]:
-        """Yield the changes of a list, until the time is over or the connection ends.
+        """Yield the changes of a list since a `resourceVersion`, until the time is over.
 
         A watch that breaks ends without an error; the caller reads the list again.
-
-        Args:
-            path: API path of the list.
-            version: `resourceVersion` of the known list.
-            timeout_s: Longest watch, in whole seconds.
         """
         import urllib3
         from kubernetes.client import ApiException

@@ -1,7 +1,6 @@
 """Check what a cluster lacks for a run, before anything is created in it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 from pipeline import toolchain
 from pipeline.environments import manifests
@@ -19,13 +18,7 @@ _REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 def checks(settings: ClusterSettings, context: str, connect: Callable[[], Api]) -> Iterator[Check]:
-    """Yield what a cluster lacks for a run; create nothing but reviews of access rights.
-
-    Args:
-        settings: Settings of the environment.
-        context: Name of the context, for messages; empty for the current one.
-        connect: Function that returns a client of the cluster.
-    """
+    """Yield what a cluster lacks for a run; create nothing but reviews of access rights."""
     try:
         kubectl = toolchain.kubectl()
         yield Check("kubectl", Status.OK, f"{kubectl.version} ({kubectl.path})")
@@ -117,13 +110,19 @@ def _free_resources(api: Api, settings: ClusterSettings) -> Check:
     except ClusterError as error:
         return Check("free resources", Status.WARNING, f"cannot be read: {error}")
     names = choose_nodes(api, settings) or [str(node["metadata"]["name"]) for node in nodes]
+    allocatable = [
+        one["status"]["allocatable"] for one in nodes if one["metadata"]["name"] in names
+    ]
+    requests = [
+        container.get("resources", {}).get("requests", {})
+        for pod in pods
+        if pod["spec"].get("nodeName") in names
+        and pod["status"].get("phase") not in ("Succeeded", "Failed")
+        for container in pod["spec"]["containers"]
+    ]
     free_cpu, free_memory = (
-        sum(
-            _amount(node["status"]["allocatable"], resource)
-            for node in nodes
-            if node["metadata"]["name"] in names
-        )
-        - sum(_requested(pod, resource) for pod in pods if _is_on(pod, names))
+        sum(_amount(one, resource) for one in allocatable)
+        - sum(_amount(one, resource) for one in requests)
         for resource in ("cpu", "memory")
     )
     parts = (settings.server, settings.manager, settings.etcd)
@@ -137,18 +136,6 @@ def _free_resources(api: Api, settings: ClusterSettings) -> Check:
         fix = "give less to server, manager and etcd in [environment], or choose larger nodes"
         return Check("free resources", Status.MISSING, found, fix)
     return Check("free resources", Status.OK, found)
-
-
-def _is_on(pod: Mapping[str, Any], nodes: Sequence[str]) -> bool:
-    has_ended = pod["status"].get("phase") in ("Succeeded", "Failed")
-    return pod["spec"].get("nodeName") in nodes and not has_ended
-
-
-def _requested(pod: Mapping[str, Any], resource: str) -> float:
-    containers = pod["spec"]["containers"]
-    return sum(
-        _amount(one.get("resources", {}).get("requests", {}), resource) for one in containers
-    )
 
 
 def _amount(quantities: Mapping[str, str], resource: str) -> float:

@@ -70,12 +70,6 @@ class Connector(Protocol):
         ...
 
 
-def node_ports(arm: Arm) -> dict[str, int]:
-    """Return the node port of each component of an arm; they are fixed in our kind clusters."""
-    first = FIRST_NODE_PORT + list(Arm).index(arm) * len(COMPONENTS)
-    return {component: first + index for index, component in enumerate(COMPONENTS)}
-
-
 @dataclass(frozen=True, slots=True)
 class NodePortConnector:
     """Connects by loopback ports that are mapped to the node ports in the same order; see kind.py.
@@ -87,12 +81,13 @@ class NodePortConnector:
     first: int
 
     def node_ports(self, arm: Arm) -> Mapping[str, int]:
-        """See `Connector.node_ports`."""
-        return node_ports(arm)
+        """Return the ports, which are fixed in our kind clusters."""
+        first = FIRST_NODE_PORT + list(Arm).index(arm) * len(COMPONENTS)
+        return {component: first + index for index, component in enumerate(COMPONENTS)}
 
     def open(self, stack: ExitStack, service: ServiceRef, out: Path) -> Connection:
         """See `Connector.open`."""
-        offset = node_ports(service.arm)[service.component] - FIRST_NODE_PORT
+        offset = self.node_ports(service.arm)[service.component] - FIRST_NODE_PORT
         return Connection(f"{ADDRESS}:{self.first + offset}")
 
 
@@ -117,9 +112,20 @@ class PortForwardConnector:
     def open(self, stack: ExitStack, service: ServiceRef, out: Path) -> Connection:
         """See `Connector.open`."""
         log = out / f"forward-{service.component}-{service.arm}.log"
+        config = [f"--kubeconfig={Path(self.kubeconfig).expanduser()}"] if self.kubeconfig else []
+        context = [f"--context={self.context}"] if self.context else []
         process = stack.enter_context(
             processes.background(
-                self._argv(service),
+                [
+                    str(self.kubectl.path),
+                    *config,
+                    *context,
+                    f"--namespace={service.namespace}",
+                    "port-forward",
+                    f"--address={ADDRESS}",
+                    f"pod/{service.component}",
+                    f":{service.port}",
+                ],
                 name=f"the port-forward to {service.component} of the {service.arm}",
                 output=log,
             )
@@ -133,20 +139,6 @@ class PortForwardConnector:
 
         process.wait_ready(is_open, _PORT_FORWARD_TIMEOUT_S)
         return Connection(f"{ADDRESS}:{ports[0]}", process.exit_status)
-
-    def _argv(self, service: ServiceRef) -> list[str]:
-        config = [f"--kubeconfig={Path(self.kubeconfig).expanduser()}"] if self.kubeconfig else []
-        context = [f"--context={self.context}"] if self.context else []
-        return [
-            str(self.kubectl.path),
-            *config,
-            *context,
-            f"--namespace={service.namespace}",
-            "port-forward",
-            f"--address={ADDRESS}",
-            f"pod/{service.component}",
-            f":{service.port}",
-        ]
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, pause_s: float = 0.2) -> bool:

@@ -19,10 +19,6 @@ def find_processes(pods: Mapping[str, Mapping[str, Any]], proc: Path = _PROC) ->
 
     They are visible if the cluster runs on the kernel of this machine, and not if its container
     engine runs in a virtual machine.
-
-    Args:
-        pods: Pod by component, with the id of its container in the status.
-        proc: Mount point of the proc file system.
     """
     containers = {}
     for component, pod in pods.items():
@@ -72,15 +68,11 @@ def _sample(container: Mapping[str, Any]) -> ResourceUsage | None:
     """Return the usage of a container, or None if its kubelet has no sample yet."""
     cpu, memory = container.get("cpu") or {}, container.get("memory") or {}
     try:
+        time = re.sub(r"(\.\d{6})\d+", r"\1", cpu["time"])  # Python reads no nanoseconds
         return ResourceUsage(
-            time_s=_unix_s(cpu["time"]),
+            time_s=datetime.fromisoformat(time).timestamp(),
             cpu_s=int(cpu["usageCoreNanoSeconds"]) / 1e9,
             memory=int(memory["workingSetBytes"]),
         )
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _unix_s(time: str) -> float:
-    """Return Unix time for a time of Kubernetes; Python reads microseconds, not nanoseconds."""
-    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", time)).timestamp()

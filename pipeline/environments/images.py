@@ -13,6 +13,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.model.ports import Program
 from pipeline.system import paths
@@ -100,11 +101,7 @@ def sidecar_path(number: int) -> str:
 
 
 def is_static(binary: Path) -> bool:
-    """Return True if a program needs no dynamic loader.
-
-    Raises:
-        LaunchError: The file is not a program for 64-bit Linux.
-    """
+    """Return True if a program needs no dynamic loader; it must be for 64-bit Linux."""
     with binary.open("rb") as file:
         head = file.read(64)
         if len(head) < 64 or head[:6] != b"\x7fELF\x02\x01":
@@ -123,10 +120,8 @@ def _write(path: Path, reference: str, programs: Mapping[str, Path]) -> None:
     try:
         with tarfile.open(layer, "w") as tar:
             for name, binary in programs.items():
-                entry = tarfile.TarInfo(name)
-                entry.size, entry.mode = binary.stat().st_size, 0o755
                 with binary.open("rb") as file:
-                    tar.addfile(entry, file)
+                    _add(tar, name, file, binary.stat().st_size, 0o755)
         with layer.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         config = {
@@ -140,21 +135,17 @@ def _write(path: Path, reference: str, programs: Mapping[str, Path]) -> None:
         content = json.dumps(config, sort_keys=True).encode()
         config_name = f"{hashlib.sha256(content).hexdigest()}.json"
         entries = [{"Config": config_name, "RepoTags": [reference], "Layers": [f"{digest}.tar"]}]
-        with tarfile.open(path, "w") as tar:
-            _add(tar, config_name, content)
-            tar.add(layer, f"{digest}.tar", filter=_plain)
-            _add(tar, "manifest.json", json.dumps(entries).encode())
+        manifest = json.dumps(entries).encode()
+        with tarfile.open(path, "w") as tar, layer.open("rb") as file:
+            _add(tar, config_name, io.BytesIO(content), len(content))
+            _add(tar, f"{digest}.tar", file, layer.stat().st_size)
+            _add(tar, "manifest.json", io.BytesIO(manifest), len(manifest))
     finally:
         layer.unlink(missing_ok=True)
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+def _add(tar: tarfile.TarFile, name: str, file: BinaryIO, size: int, mode: int = 0o644) -> None:
+    """Add a file without owner and time."""
     entry = tarfile.TarInfo(name)
-    entry.size = len(content)
-    tar.addfile(entry, io.BytesIO(content))
-
-
-def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    plain = tarfile.TarInfo(entry.name)
-    plain.size = entry.size
-    return plain
+    entry.size, entry.mode = size, mode
+    tar.addfile(entry, file)

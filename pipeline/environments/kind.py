@@ -69,11 +69,7 @@ class KindSettings(ClusterSettings):
 
     @contextmanager
     def open(self, programs: Mapping[str, Program]) -> Iterator[ClusterEnvironment]:
-        """Enter with the cluster, which is created if it does not exist, and deleted at the end.
-
-        Raises:
-            LaunchError: There is no container engine, or the cluster cannot be created or used.
-        """
+        """Enter with the cluster, which is created if it does not exist, and deleted at the end."""
         cluster = KindCluster(self, programs["kind"])
         with ExitStack() as stack:
             if not cluster.exists():
@@ -93,12 +89,7 @@ class KindSettings(ClusterSettings):
 
 @dataclass(frozen=True, slots=True)
 class KindCluster:
-    """A kind cluster, by its name.
-
-    Attributes:
-        settings: Settings of the environment.
-        program: The program kind.
-    """
+    """A kind cluster, by its name; each method raises LaunchError if kind or the cluster fails."""
 
     settings: KindSettings
     program: Program
@@ -115,22 +106,14 @@ class KindCluster:
         return self.folder / "kubeconfig"
 
     def exists(self) -> bool:
-        """Return True if there is a cluster of this name.
-
-        Raises:
-            LaunchError: No container engine answers.
-        """
+        """Return True if there is a cluster of this name."""
         names = processes.capture([str(self.program.path), "get", "clusters"])
         if names is None:
             raise LaunchError("kind cannot list its clusters", hint=_NO_ENGINE)
         return self.settings.name in names.split()
 
     def create(self) -> None:
-        """Create the cluster; delete it again if that fails.
-
-        Raises:
-            LaunchError: The cluster cannot be created.
-        """
+        """Create the cluster; delete it again if that fails."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / "config.yaml"
         path.write_text(json.dumps(self.config(free_ports())), encoding="utf-8")  # JSON is YAML
@@ -144,11 +127,7 @@ class KindCluster:
             raise
 
     def connect(self) -> tuple[Api, int]:
-        """Return a client of the cluster, and its first port on loopback.
-
-        Raises:
-            LaunchError: The cluster was not created by us, or with other settings.
-        """
+        """Return a client of a cluster with these settings, and its first port on loopback."""
         name = self.settings.name
         text = processes.capture([str(self.program.path), "get", "kubeconfig", f"--name={name}"])
         if not text:
@@ -174,11 +153,7 @@ class KindCluster:
         return api, int(labels[_PORT_LABEL])
 
     def delete(self) -> None:
-        """Delete the cluster.
-
-        Raises:
-            LaunchError: We did not create it, or it cannot be deleted.
-        """
+        """Delete the cluster, which must be ours."""
         name = self.settings.name
         if not self.folder.is_dir():
             raise LaunchError(
@@ -198,11 +173,7 @@ class KindCluster:
             self.delete()
 
     def image(self, name: str, programs: Mapping[str, Path], digest: str) -> Image:
-        """Return an image of programs, loaded onto the node.
-
-        Raises:
-            LaunchError: The image cannot be packed or loaded.
-        """
+        """Return an image of programs, loaded onto the node."""
         image = pack(name, programs, digest)
         if image.reference not in self._loaded:
             command = ["load", "image-archive", str(image.archive)]
@@ -211,11 +182,7 @@ class KindCluster:
         return image
 
     def config(self, first_port: int) -> dict[str, Any]:
-        """Return the configuration for `kind create cluster`.
-
-        Args:
-            first_port: First of the loopback ports, one for each component of each arm.
-        """
+        """Return the configuration for `kind create cluster`, with consecutive loopback ports."""
         node: dict[str, Any] = {
             "role": "control-plane",
             "labels": {_CONFIG_LABEL: self._digest(), _PORT_LABEL: str(first_port)},
@@ -255,7 +222,6 @@ class KindCluster:
 
 
 def _advice(output: str) -> str:
-    """Return a line with advice on a failure of kind, or "" if only its output can help."""
     if re.search(r"address already in use|port is already allocated", output):
         return "another program has taken a port: try again\n"
     if re.search(r"failed to pull image|pull access denied|no such image", output, re.IGNORECASE):
@@ -266,11 +232,7 @@ def _advice(output: str) -> str:
 
 
 def free_ports() -> int:
-    """Return the first of a range of free loopback ports, one for each component of each arm.
-
-    Raises:
-        LaunchError: There is no such range.
-    """
+    """Return the first of consecutive free loopback ports, one for each component of each arm."""
     for first in _PORT_RANGE:
         with ExitStack() as stack:
             try:

@@ -64,6 +64,8 @@ class AgentState:
 class LoadAgent:
     """A client of the agent of one load pod.
 
+    Each request raises LoadError if it was refused, or if there was no usable answer.
+
     Attributes:
         api: Client of the cluster.
         namespace: Namespace of the pod.
@@ -81,35 +83,22 @@ class LoadAgent:
     pause_s: float
 
     def run_setup(self) -> object:
-        """Run the setup of the k6 script, and return its result.
-
-        Raises:
-            LoadError: The setup failed, or there was no answer.
-        """
-        return _setup_data(self._json("POST", "setup", single_try_s=_SETUP_TIMEOUT_S))
+        """Run the setup of the k6 script, and return its result."""
+        data: object = self._json("POST", "setup", single_try_s=_SETUP_TIMEOUT_S)
+        for key in ("data", "attributes", "data"):  # the form of k6's answer
+            data = data.get(key) if isinstance(data, dict) else None
+        return data
 
     def set_setup_data(self, data: object) -> None:
-        """Give k6 the result of the setup that ran in another pod.
-
-        Raises:
-            LoadError: The request was refused, or there was no answer.
-        """
+        """Give k6 the result of the setup that ran in another pod."""
         self._json("PUT", "setup", data)
 
     def start(self) -> None:
-        """Start the load.
-
-        Raises:
-            LoadError: The request was refused, or there was no answer.
-        """
+        """Start the load."""
         self._json("POST", "start")
 
     def state(self) -> AgentState:
-        """Return the state of the program.
-
-        Raises:
-            LoadError: The answer is not that of an agent.
-        """
+        """Return the state of the program."""
         answer = self._json("GET", "state")
         try:
             if answer["running"]:
@@ -133,11 +122,7 @@ class LoadAgent:
             raise LoadError(f"{self.title}: this is not an agent's answer: {quoted}") from error
 
     def download(self, files: tuple[PodFile, ...], folder: Path) -> None:
-        """Download result files, verify size and checksum, and let the pod end.
-
-        Raises:
-            LoadError: A file did not arrive whole.
-        """
+        """Download result files, verify size and checksum, and let the pod end."""
         for file in files:
             if not _is_file_name(file.name):
                 raise LoadError(
@@ -226,15 +211,6 @@ class LoadAgent:
             raise LoadError(f"{self.title}: {endpoint}: {error}", hint=error.hint) from error
 
 
-def _setup_data(answer: Mapping[str, Any]) -> object:
-    """Return the result of a setup, from k6's answer."""
-    data: object = answer
-    for key in ("data", "attributes", "data"):
-        data = data.get(key) if isinstance(data, dict) else None
-    return data
-
-
 def _is_file_name(name: str) -> bool:
-    """Return True if a file in a folder of ours can have this name."""
     is_one = Path(name).name == name and name not in ("", "..")
     return is_one and name.isprintable() and len(name.encode()) <= _MAX_NAME

@@ -1,6 +1,8 @@
 """Apply a load with pods: an Indexed Job, or a TestRun of the k6-operator."""
 
 import itertools
+import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotDoneError
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pipeline.environments import manifests
 from pipeline.environments.api import Api, ClusterError
@@ -53,14 +54,7 @@ class ClusterPods:
     _runs: Iterator[int] = field(default_factory=itertools.count)
 
     def create_namespace(self, namespace: LaunchNamespace | None = None) -> None:
-        """Create the namespace.
-
-        Args:
-            namespace: Handle that deletes the namespace later; None if the caller never does.
-
-        Raises:
-            ClusterError: The request was refused.
-        """
+        """Create the namespace; with a handle, the caller can delete it later."""
         namespace = namespace or LaunchNamespace(self.api, self.spec.namespace, self.spec.run)
         namespace.create(manifests.namespace(self.spec, [PORT], is_open_to_run=True))
 
@@ -103,8 +97,6 @@ class ClusterPods:
             pods.save_logs(names, out)
 
     def _load_spec(self, work: PodWork) -> tuple[LoadSpec, str]:
-        import json
-
         settings = self.spec.settings
         token = secrets.token_hex(24)
         sidecars = [one.program for one in work.sidecars]
@@ -132,11 +124,10 @@ class ClusterPods:
                     for number, one in enumerate(work.sidecars)
                 ]
             )
-        by_operator = (
-            work.operator_resource == _OPERATOR_RESOURCE
-            and settings.load.k6_operator == "auto"
-            and self._has_operator()
-        )
+        by_operator = False
+        if work.operator_resource == _OPERATOR_RESOURCE and settings.load.k6_operator == "auto":
+            group = self.api.request_or_none("GET", OPERATOR) or {}
+            by_operator = any(one.get("name") == "testruns" for one in group.get("resources", ()))
         load = LoadSpec(
             name=f"load-{next(self._runs)}",
             image=self.image(name, programs, digest).reference,
@@ -152,10 +143,6 @@ class ClusterPods:
         log.info("%s: %s load pods, by %s", work.name, pods, how)
         return load, token
 
-    def _has_operator(self) -> bool:
-        group = self.api.request_or_none("GET", OPERATOR) or {}
-        return any(one.get("name") == "testruns" for one in group.get("resources", ()))
-
 
 def _pod_names(load: str) -> Callable[[Pod], str]:
     """Return a function that maps a Pod of a load to `pod 1`, `pod 2`, …, any other to ""."""
@@ -164,18 +151,12 @@ def _pod_names(load: str) -> Callable[[Pod], str]:
         labels = pod["metadata"].get("labels", {})
         if labels.get(LOAD) != load:
             return ""
-        if number := _operator_number(labels, load):
-            return f"pod {number}"
+        job = next((str(labels[one]) for one in _JOB_NAMES if one in labels), "")
+        if re.fullmatch(rf"{re.escape(load)}-[0-9]+", job):  # of the k6-operator, from 1
+            return f"pod {job.removeprefix(f'{load}-')}"
         return f"pod {int(labels[_INDEX]) + 1}" if labels.get(_INDEX, "").isdigit() else ""
 
     return name_of
-
-
-def _operator_number(labels: Mapping[str, Any], load: str) -> str:
-    """Return the number, from 1, that the k6-operator gave a Pod; empty for a Pod of our Job."""
-    job = next((str(labels[one]) for one in _JOB_NAMES if one in labels), "")
-    number = job.removeprefix(f"{load}-")
-    return number if number.isdigit() and number != job else ""
 
 
 def _start(
@@ -216,11 +197,7 @@ class _LoadWatch:
     poll_s: float
 
     def wait(self, timeout_s: float) -> dict[str, _End]:
-        """Return how each pod ended, by its title.
-
-        Raises:
-            LoadError: A target died, or the cluster does not answer.
-        """
+        """Return how each pod ended, by its title."""
         ends: dict[str, _End] = {}
         deadline, listed_s = time.monotonic() + timeout_s, 0.0
         turns = itertools.cycle(self.agents)
@@ -239,11 +216,7 @@ class _LoadWatch:
         return ends
 
     def early_ends(self) -> dict[str, _End]:
-        """Return how each pod ended if one could not begin; empty if all programs run.
-
-        Raises:
-            LoadError: An agent does not answer.
-        """
+        """Return how each pod ended if one could not begin; empty if all programs run."""
         states = {one.title: one.state() for one in self.agents}
         if all(state.is_running for state in states.values()):
             return {}

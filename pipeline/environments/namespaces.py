@@ -35,11 +35,7 @@ class LaunchNamespace:
         return namespace_path(self.name)
 
     def create(self, manifests: Sequence[Mapping[str, Any]]) -> None:
-        """Apply the manifests of the namespace and of the objects in it.
-
-        Raises:
-            ClusterError: A request was refused.
-        """
+        """Apply the manifests of the namespace and of the objects in it."""
         for manifest in manifests:
             applied = self.api.apply(manifest)
             if manifest["kind"] == "Namespace":
@@ -48,9 +44,12 @@ class LaunchNamespace:
     def delete(self) -> bool:
         """Begin to delete the namespace, and return True if it is going to disappear."""
         try:
-            self.uid = self.uid or self._find_uid()
-            if not self.uid:
-                return False
+            if not self.uid:  # its creation was not answered
+                namespace = self.api.request_or_none("GET", self.path) or {}
+                labels = namespace.get("metadata", {}).get("labels") or {}
+                if labels.get(RUN) != self.run:
+                    return False
+                self.uid = _uid(namespace)
             self.api.delete(self.path, self.uid)
         except ClusterError as error:
             if error.status == 409:  # it is terminating already, or it is another one
@@ -60,11 +59,7 @@ class LaunchNamespace:
         return True
 
     def is_gone(self) -> bool:
-        """Return True if the namespace no longer exists.
-
-        Raises:
-            ClusterError: The cluster does not answer.
-        """
+        """Return True if the namespace no longer exists."""
         namespace = self.api.request_or_none("GET", self.path)
         return namespace is None or _uid(namespace) != self.uid
 
@@ -76,12 +71,6 @@ class LaunchNamespace:
             self.name,
             why,
         )
-
-    def _find_uid(self) -> str:
-        """Return the UID of a namespace of this run whose creation was not answered."""
-        namespace = self.api.request_or_none("GET", self.path) or {}
-        labels = namespace.get("metadata", {}).get("labels") or {}
-        return _uid(namespace) if labels.get(RUN) == self.run else ""
 
     def _is_replaced(self) -> bool:
         try:
@@ -99,23 +88,21 @@ def _uid(namespace: Mapping[str, Any]) -> str:
 
 def delete_namespaces(namespaces: Sequence[LaunchNamespace], timeout_s: float) -> None:
     """Delete namespaces, and wait until they are gone; Ctrl-C ends only the waiting."""
-    try:
-        _wait_gone([one for one in namespaces if one.delete()], timeout_s)
-    except KeyboardInterrupt:
-        for one in namespaces:
-            one.delete()
-        raise
+    left: list[LaunchNamespace] = []
 
-
-def _wait_gone(left: list[LaunchNamespace], timeout_s: float) -> None:
     def are_gone() -> bool:
         left[:] = [one for one in left if not one.is_gone()]
         return not left
 
     why = f"it is not gone after {timeout_s:g} s"
     try:
+        left += [one for one in namespaces if one.delete()]
         wait_until(are_gone, timeout_s, pause_s=0.5)
     except ClusterError as error:
         why = str(error)
+    except KeyboardInterrupt:
+        for one in namespaces:
+            one.delete()
+        raise
     for one in left:
         one.warn_left(why)

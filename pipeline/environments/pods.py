@@ -58,8 +58,12 @@ def pod_state(pod: Pod | None) -> PodState:
     conditions = {c["type"]: c for c in status.get("conditions") or ()}
     for container in status.get("containerStatuses") or ():
         if (stopped := _stopped_state(container.get("state", {}))) is not None:
-            failed_itself = stopped.failed_itself and not _is_disrupted(pod, conditions)
-            return replace(stopped, failed_itself=failed_itself)
+            is_disrupted = (
+                "deletionTimestamp" in pod.get("metadata", {})
+                or conditions.get("DisruptionTarget", {}).get("status") == "True"
+                or status.get("reason") in _DISRUPTED
+            )
+            return replace(stopped, failed_itself=stopped.failed_itself and not is_disrupted)
     if status.get("phase") in ("Failed", "Succeeded"):
         why = ": ".join(filter(None, (status.get("reason", "Failed"), status.get("message", ""))))
         return PodState(why=why, is_final=True)
@@ -73,16 +77,6 @@ def pod_state(pod: Pod | None) -> PodState:
     if scheduled.get("status") == "False":
         why = f"{scheduled.get('reason', 'Pending')}: {scheduled.get('message', '')}"
     return PodState(why=why)
-
-
-def _is_disrupted(pod: Pod, conditions: Mapping[str, Any]) -> bool:
-    """Return True if a Pod was evicted, preempted or deleted."""
-    target = conditions.get("DisruptionTarget", {})
-    return (
-        "deletionTimestamp" in pod.get("metadata", {})
-        or target.get("status") == "True"
-        or pod.get("status", {}).get("reason") in _DISRUPTED
-    )
 
 
 def _stopped_state(container: Mapping[str, Any]) -> PodState | None:
@@ -140,7 +134,7 @@ class Pods:
                 return
             left_s = deadline - time.monotonic()
             if left_s <= 0:
-                self._require_ready(names, pods, timeout_s)
+                self._are_ready(names, pods, f" after {timeout_s:g} s")
             for event in self.api.watch(self.path, version, max(1.0, min(left_s, _WATCH_S))):
                 if event.get("type") == "ERROR":
                     break  # the version is too old: read the list again
@@ -176,11 +170,7 @@ class Pods:
                 )
 
     def read(self) -> Sequence[Pod]:
-        """Return all Pods of the namespace.
-
-        Raises:
-            ClusterError: The cluster does not answer, or refused.
-        """
+        """Return all Pods of the namespace."""
         return list(self.api.request("GET", self.path).get("items", ()))
 
     def by_name(self, pods: Iterable[Pod]) -> dict[str, Pod]:
@@ -216,33 +206,25 @@ class Pods:
     def _log_path(self, name: str) -> str:
         return f"{self.path}/{self._names.get(name, name)}/log"
 
-    def _are_ready(self, names: Sequence[str], pods: Mapping[str, Pod]) -> bool:
-        states = {name: pod_state(pods[name]) for name in names if name in pods}
-        for name, state in states.items():
-            if state.is_final:
+    def _are_ready(self, names: Sequence[str], pods: Mapping[str, Pod], late: str = "") -> bool:
+        """Return True if all are Ready; raise LaunchError if one ended, or if it is too late."""
+        states = [
+            pod_state(pods[name]) if name in pods else PodState(why="was not created")
+            for name in names
+        ]
+        for name, state in zip(names, states, strict=True):
+            if state.is_final or (late and not state.is_ready):
                 raise LaunchError(
-                    f"{name} of the {self.arm} was not ready: {state.why}",
+                    f"{name} of the {self.arm} was not ready{late}: {state.why}",
                     hint=f"{_hint(state.why)}{self.log_tail(name)}",
                 )
-            if state.why and self._logged.get(name) != state.why:
+            if name in pods and state.why and self._logged.get(name) != state.why:
                 self._logged[name] = state.why
                 log.info("%s of the %s: %s", name, self.arm, state.why)
-        return len(states) == len(names) and all(state.is_ready for state in states.values())
-
-    def _require_ready(
-        self, names: Sequence[str], pods: Mapping[str, Pod], timeout_s: float
-    ) -> None:
-        for name in names:
-            state = pod_state(pods[name]) if name in pods else PodState(why="was not created")
-            if not state.is_ready:
-                raise LaunchError(
-                    f"{name} of the {self.arm} was not ready after {timeout_s:g} s: {state.why}",
-                    hint=f"{_hint(state.why)}{self.log_tail(name)}",
-                )
+        return all(state.is_ready for state in states)
 
 
 def _hint(why: str) -> str:
-    """Return a line with advice, or an empty string if only the log can help."""
     if "Image" in why:
         return (
             "the cluster cannot get this image: see `registry`, `pull_secret` and the command"

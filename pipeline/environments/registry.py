@@ -63,13 +63,7 @@ def read_environment(name: str) -> EnvironmentSettings:
 def with_setting(
     settings: EnvironmentSettings, key: str, value: object, option: str
 ) -> EnvironmentSettings:
-    """Return the settings with another value of one key.
-
-    Args:
-        settings: The settings.
-        key: Key of the table [environment], such as `load_pods`.
-        value: New value.
-        option: Option that sets the key, for messages, such as `--load-pods 3`.
+    """Return the settings with another value of one key, from an option like `--load-pods 3`.
 
     Raises:
         ConfigError: The environment has no such key, or the value is not allowed.
@@ -91,11 +85,7 @@ def to_values(settings: EnvironmentSettings) -> dict[str, Any]:
 
 
 def from_values(table: Mapping[str, object], source: str) -> EnvironmentSettings:
-    """Return the settings that a table describes.
-
-    Args:
-        table: Values by key, with `kind`.
-        source: Name of the file or option, for messages.
+    """Return the settings that a table describes; `source` is the file or option, for messages.
 
     Raises:
         ConfigError: A key or a value is wrong.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -54,27 +55,15 @@ class RemoteSettings(ClusterSettings):
 
         return str(cost.run_cost(duration_s, self.load_pods, cost.prices()))
 
-    def api(self) -> Api:
-        """Return a client of the cluster.
-
-        Raises:
-            ConfigError: The kubeconfig cannot be used.
-        """
-        return Api(self.kubeconfig, self.context)
-
     def checks(self) -> list[Check]:
         """See `EnvironmentSettings.checks`."""
-        return list(cluster_checks.checks(self, self.context, self.api))
+        connect = partial(Api, self.kubeconfig, self.context)
+        return list(cluster_checks.checks(self, self.context, connect))
 
     @contextmanager
     def open(self, programs: Mapping[str, Program]) -> Iterator[ClusterEnvironment]:
-        """Enter with the cluster.
-
-        Raises:
-            ConfigError: The kubeconfig cannot be used.
-            LaunchError: The cluster does not answer.
-        """
-        api = self.api()
+        """See `EnvironmentSettings.open`."""
+        api = Api(self.kubeconfig, self.context)
         version = api.request("GET", "/version").get("gitVersion", "of an unknown version")
         nodes = choose_nodes(api, self)
         log.info(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import toolchain
+from pipeline.environments.api import Api
 from pipeline.environments.cluster import choose_nodes
 from pipeline.environments.cluster_settings import Resources
 from pipeline.environments.kind import KindSettings
@@ -145,9 +146,9 @@ def test_two_nodes_without_taints_take_an_arm_each(tmp_path: Path) -> None:
     cluster.nodes += [node("1", unschedulable=True)]
     with running(cluster, tmp_path) as path:
         settings = RemoteSettings(kubeconfig=str(path))
-        assert choose_nodes(settings.api(), settings) == ["a", "b"]
+        assert choose_nodes(Api(settings.kubeconfig), settings) == ["a", "b"]
         cluster.nodes = [node("a")]
-        assert choose_nodes(settings.api(), settings) == []
+        assert choose_nodes(Api(settings.kubeconfig), settings) == []
 
 
 def test_a_remote_cluster_gets_images_from_a_registry_only(tmp_path: Path) -> None:
@@ -162,11 +163,9 @@ def test_a_remote_cluster_gets_images_from_a_registry_only(tmp_path: Path) -> No
 
 def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path) -> None:
     with running(FakeCluster(), tmp_path) as path:
-        settings = RemoteSettings(kubeconfig=str(path))
-    api = settings.api()
-    api.retry_s = 0.1
+        pass
     with pytest.raises(LaunchError, match="did not answer"):
-        api.request("GET", "/version")
+        Api(str(path), retry_s=0.1).request("GET", "/version")
 
 
 @pytest.mark.parametrize(
