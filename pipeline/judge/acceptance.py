@@ -19,14 +19,9 @@ def publication_of(
     *,
     today: date,
 ) -> Publication:
-    """Return the publication of a report.
+    """Return the publication of a report that we judged, of numbers from an untrusted artifact.
 
-    Args:
-        key: Key of the benchmark; see `Publication`.
-        origin: Origin of the run.
-        report: Report that we judged, of numbers from an untrusted artifact.
-        acceptances: Accepted regressions; the first that covers a regression counts.
-        today: Date in UTC; an acceptance counts until the end of its last day.
+    The first acceptance that covers a regression counts, until the end (UTC) of its last day.
     """
     accepted: dict[str, Acceptance] = {}
     expired: dict[Acceptance, None] = {}

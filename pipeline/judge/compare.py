@@ -16,15 +16,11 @@ from pipeline.model.subject import Arm
 
 
 def compare(rows: Sequence[Row], rule: Rule) -> tuple[Comparison, ...]:
-    """Return the comparison of every row, in order.
+    """Return the comparison of every row, of any families, in order.
 
     P values are adjusted within each family: by Holm's method (family-wise error rate) where one
     red decides, and by Benjamini and Hochberg's (false discovery rate) among metrics that do not
     gate.
-
-    Args:
-        rows: Rows of any families.
-        rule: Constants to compute with.
     """
     worse, better = [1.0] * len(rows), [1.0] * len(rows)
     tests = [1] * len(rows)
