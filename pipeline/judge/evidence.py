@@ -26,13 +26,7 @@ Evidence: TypeAlias = Estimate | ProportionDifference
 
 
 def of_pairs(metric: Metric, before: Sequence[float], after: Sequence[float]) -> Estimate:
-    """Return the evidence of pairs.
-
-    Args:
-        metric: Metric of all values.
-        before: Values of the baseline, shape (n,), n >= 2.
-        after: Values of the candidate in the same pairs, shape (n,).
-    """
+    """Return the evidence of two or more pairs: values of the baseline and of the candidate."""
     worse = (scale.difference(metric, *pair) for pair in zip(before, after, strict=True))
     return paired_estimate(_round(worse, _digits(metric, before, after)))
 
@@ -66,13 +60,9 @@ def of_proportions(
     *,
     between_run_sd: float = 0.0,
 ) -> ProportionDifference:
-    """Return the evidence of counted events.
+    """Return the evidence of counted events: trials of the baseline and the candidate, one or more.
 
-    Args:
-        metric: Metric that is a share of events.
-        before: Trials of the baseline, at least one.
-        after: Trials of the candidate, at least one.
-        between_run_sd: Assumed standard deviation as for `of_groups`; 0 if the trials are pairs.
+    `between_run_sd` is that of `of_groups`; it is 0 if the trials are pairs.
     """
     levels = [[events / possible for events, possible in trials] for trials in (before, after)]
     if metric.better is Better.HIGHER:
@@ -87,11 +77,6 @@ def with_cut_off(metric: Metric, estimate: Estimate, arm: Arm) -> Estimate:
 
     The values of that arm are too small, so the estimate is off in a known direction, and only
     what that direction allows can be concluded.
-
-    Args:
-        metric: Metric of the values.
-        estimate: Estimate from the values as they are.
-        arm: Arm whose values were cut off.
     """
     is_lower = (arm is Arm.CANDIDATE) == (metric.better is Better.LOWER)
     return replace(estimate, bound=EstimateBound.LOWER if is_lower else EstimateBound.UPPER)

@@ -132,10 +132,7 @@ def acknowledge(
 ) -> JudgedSeries:
     """Return a series with the reason of each acknowledged step.
 
-    Args:
-        analyzed: Series with its steps.
-        acknowledgements: Acknowledged steps of any series.
-        at: Indexes of the points of this series by acknowledged commit.
+    `acknowledgements` may be of any series; `at` has the indexes of this series by commit.
     """
     steps, notes = list(analyzed.steps), list(analyzed.notes)
     for one in (a for a in acknowledgements if a.series == analyzed.series.name):

@@ -24,11 +24,7 @@ def looks_up_to(most: int) -> tuple[int, ...]:
 
 
 def alpha_shares(looks: int) -> tuple[float, ...]:
-    """Return the share of alpha that each look spends; they add up to 1.
-
-    Args:
-        looks: Number of looks, at least 1.
-    """
+    """Return the share of alpha that each of one or more looks spends; they add up to 1."""
     if looks == 1:
         return (1.0,)
     between = [min(NEXT_SHARE, (1.0 - FIRST_SHARE) / (looks - 1))] * (looks - 2)
@@ -36,12 +32,9 @@ def alpha_shares(looks: int) -> tuple[float, ...]:
 
 
 def alpha_share_at(pairs: int, looks: Sequence[int]) -> float:
-    """Return the share of alpha that may be spent now.
+    """Return the share of alpha that may be spent at a number of valid pairs; 1 without looks.
 
-    Args:
-        pairs: Number of valid pairs.  A run that was stopped between two looks spends the share of
-            the next one, which then never comes.
-        looks: Looks of the run, rising; none for a fixed number of pairs.
+    A run that was stopped between two looks spends the share of the next one, which never comes.
     """
     if not looks:
         return 1.0
@@ -50,23 +43,15 @@ def alpha_share_at(pairs: int, looks: Sequence[int]) -> float:
 
 
 def reserve_share(added: int) -> float:
-    """Return the share of alpha that the next look spends which is added to an ended run.
-
-    Args:
-        added: Number of looks that were added before.
-    """
+    """Return the share of alpha of the next look after an ended run and so many added looks."""
     return RESERVE * ADDED_SHARE * (1.0 - ADDED_SHARE) ** added
 
 
 def rule_at(pairs: int, looks: Sequence[int]) -> Rule:
-    """Return the rule at a number of pairs.
+    """Return the rule at a number of valid pairs; without looks, the number of pairs is fixed.
 
     Each look spends its share of alpha on red, and an equal share of the probability to pass
     wrongly.  All looks together spend as much as a single analysis.
-
-    Args:
-        pairs: Number of valid pairs.
-        looks: Looks of the run; none for a fixed number of pairs.
     """
     if not looks:
         return RULE

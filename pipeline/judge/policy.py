@@ -77,13 +77,8 @@ def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
 def advise(comparison: Comparison, rule: Rule) -> Advice | None:
     """Return the state of an inconclusive metric, and how many more pairs would settle it.
 
-    Args:
-        comparison: Comparison of the metric.
-        rule: Rule that decides at more pairs.
-
-    Returns:
-        None without an interval, and if values are missing from one arm: the warning about them
-        says why, and more pairs may lack values, too.
+    `rule` decides at more pairs.  None without an interval, and if values are missing from one
+    arm: the warning about them says why, and more pairs may lack values, too.
     """
     metric, change = comparison.metric, comparison.change
     standard_error, freedom = comparison.standard_error, comparison.degrees_of_freedom
@@ -121,10 +116,7 @@ def advise(comparison: Comparison, rule: Rule) -> Advice | None:
 def findings(rows: Sequence[Row], rule: Rule, later: Rule | None = None) -> tuple[Finding, ...]:
     """Return the verdict on every row, in order, with advice on those that are inconclusive.
 
-    Args:
-        rows: Rows of any families.
-        rule: Rule that decides.
-        later: Rule that decides at more pairs, for the advice; None if that is the same.
+    `later` is the rule that decides at more pairs, for the advice; None if that is the same.
     """
     judged = []
     for comparison in compare(rows, rule):
@@ -196,7 +188,7 @@ def _findings_by_look(
     rows_at: Callable[[int], Sequence[Row]],
     left_out_at: Callable[[int], Sequence[str]] = lambda _: (),
 ) -> Iterator[tuple[Finding, ...]]:
-    """Yield the findings at each number of pairs; rejections of earlier looks are kept.
+    """Yield the findings at each number of pairs, rising; rejections of earlier looks are kept.
 
     Args:
         numbers: Numbers of pairs, rising.
@@ -306,12 +298,7 @@ def is_settled(findings: Iterable[Finding]) -> bool:
 
 
 def may_end(findings: Sequence[Finding], *, stops_at_red: bool = False) -> bool:
-    """Return True if a run may end before its last look.
-
-    Args:
-        findings: Findings of the look.
-        stops_at_red: True if one regression is enough.
-    """
+    """Return True if a run may end at a look; `stops_at_red` if one regression is enough."""
     gating = [f for f in findings if f.comparison.metric.gate]
     if stops_at_red and any(f.verdict is Verdict.REGRESSED for f in gating):
         return True
@@ -416,12 +403,7 @@ def _spent_looks(results: ResultSet, valid: int) -> tuple[tuple[int, ...], int]:
 
 
 def exit_code(report: Report, *, strict: bool) -> Exit:
-    """Return the exit code of a process that judged.
-
-    Args:
-        report: Judgement of the run.
-        strict: True if an inconclusive run is a failure.
-    """
+    """Return the exit code of a process that judged; if strict, an inconclusive run fails."""
     if len(report.results.valid_pairs) < MIN_PAIRS:
         return Exit.WRONG_LOAD
     if report.verdict is Verdict.REGRESSED:

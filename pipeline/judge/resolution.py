@@ -33,15 +33,8 @@ def allow_for_steps(
     """Return an estimate with an error that covers rounding, and the step of the values.
 
     The estimate stays as it is, and the step is None, if the values are exact or if their step is
-    at most the margin.
-
-    Args:
-        metric: Metric of all values.
-        estimate: Estimate from the values, as if they were exact.
-        before: Values of the baseline.
-        after: Values of the candidate.
-        counts_vary: True if another count of the same report `is_count_that_varies`; then a count
-            that does not vary may be constant by chance.
+    at most the margin.  `counts_vary` says that another count of the same report
+    `is_count_that_varies`: then a count that does not vary may be constant by chance.
     """
     if _is_exact(metric, estimate, before, after, counts_vary=counts_vary):
         return estimate, None
@@ -54,13 +47,7 @@ def allow_for_steps(
 def step_above_margin(
     metric: Metric, before: Sequence[float], after: Sequence[float]
 ) -> float | None:
-    """Return the step of the values, in the metric's unit, if it is larger than the margin.
-
-    Args:
-        metric: Metric of all values.
-        before: Values of the baseline, at least one.
-        after: Values of the candidate, at least one.
-    """
+    """Return the step of the values, in the metric's unit, if it is larger than the margin."""
     smallest = min(min(arm) for arm in (before, after)) - metric.floor
     least = metric.margin * (smallest if metric.scale is Scale.RATIO else 1.0)
     step = common_step([*before[:_ENOUGH_VALUES], *after[:_ENOUGH_VALUES]], least)
@@ -68,13 +55,7 @@ def step_above_margin(
 
 
 def is_count_that_varies(metric: Metric, before: Sequence[float], after: Sequence[float]) -> bool:
-    """Return True if a count varies within an arm, in steps larger than its margin.
-
-    Args:
-        metric: Metric of all values.
-        before: Values of the baseline, at least one.
-        after: Values of the candidate, at least one.
-    """
+    """Return True if a count varies within an arm, in steps larger than its margin."""
     return (
         _is_count(metric)
         and not _is_constant(before, after)
@@ -86,14 +67,8 @@ def common_step(values: Sequence[float], least: float) -> float | None:
     """Return the largest step of which all values are multiples; None if it is below `least`.
 
     The common step of only two different values may be as large as their difference.  Then the last
-    significant digit is the step, if it is smaller: 1.0 and 1.5 come in steps of 0.1.
-
-    Args:
-        values: Any unit; the result has the same unit.
-        least: Smallest step of interest, in the same unit, at least 0.
-
-    Returns:
-        None also if there are no two different values, which have no step.
+    significant digit is the step, if it is smaller: 1.0 and 1.5 come in steps of 0.1.  Without two
+    different values there is no step.
     """
     sizes = sorted({abs(value) for value in values} - {0.0})
     different = len(set(values))

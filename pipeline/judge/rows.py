@@ -223,13 +223,7 @@ def rows_of_results(results: ResultSet) -> list[Row]:
 
 
 def rows_of_family(members: Sequence[MetricValues], between_run_sd: float, pairs: int) -> list[Row]:
-    """Return the rows of metrics that are judged together, in order.
-
-    Args:
-        members: Values of the metrics.
-        between_run_sd: Assumed standard deviation between groups; see `evidence.of_groups`.
-        pairs: Number of pairs to take, from the first.
-    """
+    """Return the rows of metrics that are judged together, in order, from their first pairs."""
     counts_vary = any(
         is_count_that_varies(one.metric, one.before, one.after)
         for one in members
@@ -310,14 +304,10 @@ def without_gate(row: Row) -> Row:
 
 
 def with_prior(rows: Sequence[Row], prior: Prior) -> list[Row]:
-    """Return rows with errors that are moderated by the spreads of earlier runs.
+    """Return the rows of a run with errors that are moderated by the spreads of earlier runs.
 
     If the spreads of a workload are larger than in earlier runs, the prior is widened as much; if
-    they are far larger, it is not used.
-
-    Args:
-        rows: Rows of one run.
-        prior: Prior of the same suite; rows of metrics that it lacks stay as they are.
+    they are far larger, it is not used.  Rows of metrics that the prior lacks stay as they are.
     """
     observed: dict[str, list[ObservedVariance]] = {}
     for row in rows:

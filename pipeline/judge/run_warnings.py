@@ -18,12 +18,9 @@ _MAX_TRIAL_WARNINGS = 200  # different warnings of trials in a report
 def run_warnings(
     results: ResultSet, findings: Iterable[Finding], *, is_settled: bool
 ) -> tuple[RunWarning, ...]:
-    """Return the warnings about a run, the gravest first.
+    """Return the warnings about a run and its findings, the gravest first.
 
-    Args:
-        results: Results of the run.
-        findings: Findings on them.
-        is_settled: True if more pairs could not decide any further gating metric.
+    `is_settled` says that more pairs could not decide any further gating metric.
     """
     texts = {
         WarningKind.FAILURES: _failures(results),

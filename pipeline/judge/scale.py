@@ -16,22 +16,14 @@ _ROUNDING = 1e-9  # relative; a change of exactly the margin is not beyond it
 
 
 def difference(metric: Metric, baseline: float, candidate: float) -> float:
-    """Return the worsening from the baseline to the candidate, on the test scale.
-
-    Args:
-        metric: Metric of both values.
-        baseline: Value in the metric's unit; above its floor on the ratio scale.
-        candidate: Value in the metric's unit, likewise.
-    """
+    """Return the worsening from the baseline to the candidate, on the test scale."""
     return position(metric, candidate) - position(metric, baseline)
 
 
 def position(metric: Metric, value: float) -> float:
     """Return the position of a value on the test scale: the higher, the worse.
 
-    Args:
-        metric: Metric of the value; its floor is subtracted from ratios.
-        value: Value in the metric's unit; above its floor on the ratio scale.
+    A value on the ratio scale is above the floor, which is subtracted.
     """
     up = math.log(value - metric.floor) if metric.scale is Scale.RATIO else value
     return _orient(metric, up)
@@ -42,11 +34,6 @@ def level(metric: Metric, before: Sequence[float], after: Sequence[float]) -> fl
 
     For ratios it is 1.  For differences it is the mean size of the values, with equal weights of
     both arms; it is 0 for a metric that is always 0.
-
-    Args:
-        metric: Metric of the values.
-        before: Values of the baseline, at least one, in the metric's unit.
-        after: Values of the candidate, at least one.
     """
     if metric.scale is Scale.RATIO:
         return 1.0
@@ -75,10 +62,6 @@ def mean(metric: Metric, values: Sequence[float]) -> float | None:
 
     On the ratio scale it is the geometric mean above the floor, plus the floor; or the arithmetic
     mean if a value is not above the floor.  None without values.
-
-    Args:
-        metric: Metric of all values.
-        values: Values in its unit, shape (n,).
     """
     if not values:
         return None

@@ -215,16 +215,11 @@ def usable_runs(history: SpreadHistory, request: PriorRequest) -> tuple[RunSprea
 def prior_from(
     history: SpreadHistory, request: PriorRequest, origin: SpreadOrigin, name: str = ""
 ) -> Prior | None:
-    """Return the prior from earlier runs; None if there are too few.
+    """Return the prior from the earlier runs of a store; None if there are too few.
 
     Runs of the same machine are preferred, then those of the same class of machine, if there are
-    `MIN_PRIOR_RUNS` of them.  Other machines count only if the history was shipped or named.
-
-    Args:
-        history: Earlier runs.
-        request: Run that asks.
-        origin: Store of the history.
-        name: Name of the file that the user named.
+    `MIN_PRIOR_RUNS` of them.  Other machines count only if the history was shipped or named; `name`
+    is the name of the file that the user named.
     """
     runs = usable_runs(history, request)
     of_class = None if request.machine is None else machine_class(request.machine)

@@ -58,12 +58,7 @@ def against_stored(
 
     They gate if the machine is the same and a canary confirms it: the stored build, measured again
     as the baseline of this run, has not moved by more than the margins.  Otherwise they advise.
-
-    Args:
-        results: Results with the candidate.
-        stored: Stored baseline of the same suite.
-        between_run_sd: Assumed standard deviation between two runs, as a ratio; 0 is used if the
-            canary holds.
+    `between_run_sd` is a ratio; 0 is used if the canary holds.
     """
     reasons = list(stored_reference(stored, results.machine).differences)
     valid = results.valid_pairs

@@ -89,9 +89,6 @@ def looks_like_percent(ratio: float) -> bool:
     """Return True if a ratio without a percent sign was probably meant as a percentage.
 
     A user who writes 5 for 5 % would see every regression below 500 % pass.
-
-    Args:
-        ratio: Margin or tolerance as a plain number; 0.05 is 5 %.
     """
     return ratio > 1
 

@@ -347,11 +347,7 @@ class ResultSet:
         return sum(trial.duration_s for trial in self.trials) / shared
 
     def of_first(self, valid: int) -> "ResultSet":
-        """Return the results as they were at a number of valid pairs.
-
-        Args:
-            valid: Number of valid pairs, from 1; all results are returned if there are no more.
-        """
+        """Return the results as they were at a number of valid pairs; all if there are no more."""
         if valid >= len(self.valid_pairs):
             return self
         pairs = range(self.valid_pairs[valid - 1] + 1)

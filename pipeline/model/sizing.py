@@ -95,10 +95,8 @@ class ResourceEstimate:
 def footprint(product: Product, *, is_shared: bool | None) -> Footprint:
     """Return the footprint of a build.
 
-    Args:
-        product: Product of the build.
-        is_shared: Whether Milo's storage shares connections to etcd; None if unknown, which counts
-            as shared so that nothing is refused that may fit.
+    `is_shared` says whether Milo's storage shares connections to etcd; None, for unknown, counts as
+    shared so that nothing is refused that may fit.
     """
     if product is Product.MILO and is_shared is False:
         return MILO_SEPARATE
@@ -108,9 +106,7 @@ def footprint(product: Product, *, is_shared: bool | None) -> Footprint:
 def object_counts(workloads: Sequence[tuple[int, int, int]]) -> ObjectCounts:
     """Return the objects that workloads create together.
 
-    Args:
-        workloads: Projects, objects of each kind in each Project, and bytes of an object, for each
-            workload.
+    Each workload has Projects, objects of each kind in each Project, and bytes of an object.
     """
     objects = [(OBJECT_KINDS * projects * count, size) for projects, count, size in workloads]
     return ObjectCounts(
@@ -125,11 +121,7 @@ def estimate(
 ) -> ResourceEstimate:
     """Return the resources of a run.
 
-    Args:
-        counts: Objects that one launch creates in each arm.
-        build: Footprint of each build.
-        interleave: Whether both builds run at the same time.
-        raw_bytes: Peak size of the folder, without the data of objects.
+    `raw_bytes` is the peak size of the folder, without the data of objects.
     """
     arms = 2 if interleave is Interleave.REQUEST else 1
     objects = counts.objects * OBJECT_MEMORY + COPIES_IN_MEMORY * counts.data

@@ -101,12 +101,7 @@ def parse_mark(mark: str) -> CheckAnswer | None:
 
 
 def pending_answer(event: Event, pull: PullRequest | NoPullRequest) -> CheckAnswer:
-    """Return the answer that a run is to give, without its outcome.
-
-    Args:
-        event: Event of the run.
-        pull: Pull request of the event.
-    """
+    """Return the answer that a run is to give, without its outcome."""
     head = digest(f"{event.head_repository}:{event.head_branch}") if event.is_of_pull else "-"
     asker, base = COMMIT, "-"
     if isinstance(pull, PullRequest):
@@ -143,14 +138,9 @@ def open_answers(
 ) -> dict[tuple[str, str, int], CheckAnswer]:
     """Return the answers that count for a commit, by slot.
 
-    An answer does not count if its pull request is closed; if its pull request is unknown and a
-    later result of the same branch has a known one; or if its run measured nothing and another pull
-    request for the same base was measured.
-
-    Args:
-        answers: All answers of one commit.
-        is_open: Function that tells whether the pull request of an answer is still open with this
-            commit and base.
+    An answer does not count if its pull request is closed (`is_open`: still open with this commit
+    and base); if its pull request is unknown and a later result of the same branch has a known one;
+    or if its run measured nothing and another pull request for the same base was measured.
     """
     slots: dict[tuple[str, str, int], list[CheckAnswer]] = {}
     for one in answers:

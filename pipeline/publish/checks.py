@@ -97,13 +97,7 @@ def annotations(publication: Publication) -> list[dict[str, Any]]:
 def start(github: GitHub, author: str, body: Mapping[str, Any]) -> str:
     """Create a check that is in progress, and return what was done in a sentence.
 
-    Args:
-        github: Repository on GitHub.
-        author: Login of our bot; checks of other apps are ignored.
-        body: Body from `started_body`.
-
-    Raises:
-        PipelineError: GitHub does not answer or refuses.
+    `body` is from `started_body`.  Checks of other apps than our bot, the author, are ignored.
     """
     name, new = f"check `{body['name']}`", _answer_of(body)
     for _ in range(_ROUNDS):
@@ -126,16 +120,8 @@ def complete(
 
     Every check of this name on the commit then shows the worst open answer.  Several jobs may do
     this at once: each reads the checks again after its own last change, so the last reader leaves
-    all of them correct.
-
-    Args:
-        github: Repository on GitHub.
-        author: Login of our bot; checks of other apps are ignored.
-        body: Body from `completed_body`.
-        is_open: Function that tells whether the pull request of another answer is still open.
-
-    Raises:
-        PipelineError: GitHub does not answer or refuses.
+    all of them correct.  `body` is from `completed_body`; `is_open` tells whether the pull request
+    of another answer is still open.
     """
     name, is_changed = f"check `{body['name']}`", False
     created: Mapping[str, Any] | None = None

@@ -30,15 +30,7 @@ def send_comment(
 ) -> str:
     """Create or update the comment, and return what was done in a sentence.
 
-    Args:
-        publication: Publication to show.
-        pull: Pull request to comment on.
-        github: Repository on GitHub.
-        author: Login of our bot.
-        when: `always`, `changes` or `never`: the results that create a comment.
-
-    Raises:
-        PipelineError: GitHub does not answer or refuses.
+    `when` names the results that create a comment: `always`, `changes` or `never`.
     """
     if when == "never":
         return "comment: none, as asked"

@@ -240,12 +240,7 @@ class ReportLinks:
 
 
 def read_event(path: Path | None, runner: Runner, links: ReportLinks) -> Event:
-    """Return the event.
-
-    Args:
-        path: File of the event; None for the runner's, or for none outside of a workflow.
-        runner: Runner of this job.
-        links: Links for readers.
+    """Return the event of a file; without a path that of the runner, or none outside of a workflow.
 
     Raises:
         ConfigError: The file cannot be read, or is no event.
@@ -321,9 +316,7 @@ def _url(text: str) -> str:
 def _unknown_commit(body: _EventBody, name: str) -> str | None:
     """Return why a job's commit need not be the measured one; None if it is.
 
-    Args:
-        body: Event that is not of a pull request.
-        name: GitHub's name of the event; empty if only its body is known.
+    `name` is GitHub's name of the event; empty if only its body is known.
     """
     keys = body.model_fields_set | set(body.model_extra or {})
     if name and name not in _COMMIT_EVENTS:

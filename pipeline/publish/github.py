@@ -63,6 +63,8 @@ class RetryDelays:
 class GitHub:
     """A repository on GitHub, with a token.
 
+    Every call raises a PipelineError if GitHub does not answer or refuses.
+
     Attributes:
         api_url: URL without a trailing slash; on GitHub Enterprise Server it has a path.
         repository: Repository as `owner/name`.
@@ -86,8 +88,6 @@ class GitHub:
 
         Raises:
             GoneError: There is none.
-            PublishError: The token may not see it.
-            NetworkError: GitHub does not answer.
         """
         body = self._request("GET", self._url(path)).body
         if not isinstance(body, dict):
@@ -95,16 +95,7 @@ class GitHub:
         return body
 
     def pages(self, path: str, key: str = "", **query: str) -> Iterator[Any]:
-        """Yield every entry of a list, page by page, to the last.
-
-        Args:
-            path: Path below the repository.
-            key: Key of the list in each page; empty if the page is a list.
-            **query: Query parameters.
-
-        Raises:
-            PipelineError: GitHub does not answer or refuses, or a page is malformed.
-        """
+        """Yield every entry of a list, page by page; `key` is that of the list in a page."""
         url = f"{self._url(path)}?{urlencode({'per_page': '100', **query})}"
         while url:
             if urlsplit(url)[:2] != urlsplit(self.api_url)[:2]:
@@ -122,8 +113,6 @@ class GitHub:
         Raises:
             UnsureError: The object may have been created; a delay has passed since.
             TooLongError: A text is too long.
-            PublishError: GitHub refuses.
-            NetworkError: GitHub does not answer within the total delay.
         """
         answer = self._request("POST", self._url(path), body)
         if not isinstance(answer.body, dict) or "id" not in answer.body:
@@ -133,19 +122,11 @@ class GitHub:
         return answer.body
 
     def replace(self, path: str, body: Mapping[str, Any]) -> None:
-        """Change an object; a repeated change has no effect.
-
-        Raises:
-            PipelineError: GitHub does not answer or refuses.
-        """
+        """Change an object; a repeated change has no effect."""
         self._request("PATCH", self._url(path), body)
 
     def delete(self, path: str) -> None:
-        """Delete an object; it may be deleted already.
-
-        Raises:
-            PipelineError: GitHub does not answer or refuses.
-        """
+        """Delete an object; it may be deleted already."""
         try:
             self._request("DELETE", self._url(path))
         except GoneError:

@@ -78,11 +78,7 @@ def title(publication: Publication) -> str:
 
 
 def send_issue(github: GitHub, author: str, publication: Publication) -> str:
-    """Open, update or close the issue, and return what was done in a sentence.
-
-    Raises:
-        PipelineError: GitHub does not answer or refuses.
-    """
+    """Open, update or close the issue, and return what was done in a sentence."""
     mark = marker(TextKind.ISSUE, publication.key)
     bodies = comment_bodies(publication, TextKind.ISSUE)
     is_needed = needs_issue(publication)

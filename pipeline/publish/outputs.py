@@ -26,10 +26,6 @@ def write_page(publication: Publication, path: Path | None) -> str:
     The page in an artifact is a stranger's and may run a script, so it is never passed on.  This
     one is rendered anew from the numbers, by the margins of our own suite.
 
-    Args:
-        publication: Publication; one without a report has no page.
-        path: File to write; its folder is created.
-
     Raises:
         ConfigError: There is no path.
         StorageError: The file cannot be written.

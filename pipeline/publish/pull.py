@@ -48,11 +48,7 @@ GITHUB_NOT_ASKED: Final = NoPullRequest("GitHub was not asked")
 
 
 def find_pull(github: GitHub, event: Event) -> PullRequest | NoPullRequest:
-    """Return the pull request of a run, or the reason why there is none.
-
-    Raises:
-        PipelineError: GitHub does not answer, or the token may not see pull requests.
-    """
+    """Return the pull request of a run, or the reason why there is none."""
     if not event.is_of_pull:
         return NoPullRequest("the run was not of a pull request")
     if not event.head_repository:
@@ -82,11 +78,7 @@ def find_pull(github: GitHub, event: Event) -> PullRequest | NoPullRequest:
 
 
 def base_of(github: GitHub, number: int, sha: str) -> str | None:
-    """Return the base branch of an open pull request with this commit; None if there is none.
-
-    Raises:
-        PipelineError: GitHub does not answer, or the token may not see pull requests.
-    """
+    """Return the base branch of an open pull request with this commit; None if there is none."""
     try:
         pull = github.get(f"/pulls/{number}")
     except GoneError:
@@ -96,11 +88,7 @@ def base_of(github: GitHub, number: int, sha: str) -> str | None:
 
 
 def changed_files(github: GitHub, number: int) -> tuple[str, ...] | None:
-    """Return every path that a pull request changes, both of a move; None if there are too many.
-
-    Raises:
-        PipelineError: GitHub does not answer, or the token may not see pull requests.
-    """
+    """Return every path that a pull request changes, both of a move; None if there are too many."""
     files = list(github.pages(f"/pulls/{number}/files"))
     if len(files) >= MAX_FILES:
         return None
@@ -117,12 +105,8 @@ def relevant_files(files: Iterable[str], ignored: Sequence[str]) -> list[str]:
     """Return the files that no pattern covers, so that they may affect performance.
 
     `decide.sh` gives the same patterns to git in the measuring job.  That job runs the workflow
-    file of the pull request, so its decision is repeated here.
-
-    Args:
-        files: Paths from the top of a repository.
-        ignored: Patterns of git's `:(top,glob)` pathspecs; one with `[` or a backslash covers
-            nothing.
+    file of the pull request, so its decision is repeated here.  Patterns are git's `:(top,glob)`
+    pathspecs; one with `[` or a backslash covers nothing.
     """
     patterns = [_pattern(pattern.encode()) for pattern in ignored if pattern]
     return [name for name in files if not any(one.fullmatch(name.encode()) for one in patterns)]

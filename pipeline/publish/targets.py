@@ -99,11 +99,7 @@ def _publish_to(
 
 
 def _job(args: argparse.Namespace, runner: Runner) -> PublishJob:
-    """Return the job, with GitHub's facts about the pull request.
-
-    Raises:
-        PipelineError: An argument cannot be used, or GitHub does not answer.
-    """
+    """Return the job, with GitHub's facts about the pull request."""
     event = read_event(args.event, runner, ReportLinks(args.report_url, args.artifact_url))
     needs_github = not args.dry_run and args.to != ["summary"]
     github = (

@@ -71,13 +71,6 @@ def publication(
 ) -> Publication:
     """Return the publication of an artifact; one that is refused has a reason instead of a report.
 
-    Args:
-        folder: Artifact, or folder of a run.
-        event: Event of the run.
-        acceptances: Accepted regressions.
-        options: What was to be measured, and how it is judged.
-        facts: GitHub's facts beside the event.
-
     Raises:
         ConfigError: There is no key, or the suite cannot be read.
         PipelineError: GitHub does not say which files were changed.
@@ -146,11 +139,7 @@ def _not_measured(
 
 
 def _suite_of(folder: Path) -> str:
-    """Return the suite that an artifact names.
-
-    Raises:
-        ConfigError: The artifact has no readable results.
-    """
+    """Return the suite that an artifact names."""
     try:
         return artifact.open_artifact(folder).suite
     except BaselineError as error:
@@ -160,11 +149,7 @@ def _suite_of(folder: Path) -> str:
 
 
 def _require_results_of(results: ResultSet, event: Event, now: datetime) -> None:
-    """Refuse results of another commit, and those that this run cannot have measured.
-
-    Raises:
-        BaselineError: The results are refused.
-    """
+    """Refuse results of another commit, and those that this run cannot have measured."""
     head = event.origin.head_sha
     candidate = results.subjects[Arm.CANDIDATE]
     source = _SOURCE.fullmatch(candidate.spec)

@@ -60,11 +60,7 @@ def upsert(
         author: Login of our bot; anybody could copy the marker.
         bodies: Text, then shorter ones in case GitHub finds it too long.
         may_create: Whether to create a text if there is none.
-        reason_to_keep: Function that returns why our existing text must stay; None if it may be
-            replaced.
-
-    Raises:
-        PipelineError: GitHub does not answer or refuses.
+        reason_to_keep: Function that returns why our existing text must stay; None if it need not.
     """
     left, done = iter(bodies), ""
     body = next(left)

@@ -35,13 +35,7 @@ def baseline_text(baseline: Baseline) -> str:
 
 
 def calibration_text(calibration: Calibration, *, width: int = 100, color: bool = False) -> str:
-    """Return how much equal builds differ, and the smallest usable tolerances, worst first.
-
-    Args:
-        calibration: Calibration to render.
-        width: Line width in characters.
-        color: Whether to add escape sequences of color.
-    """
+    """Return how much equal builds differ, and the smallest usable tolerances, worst first."""
     from rich.text import Text
 
     console = string_console(width, color=color)

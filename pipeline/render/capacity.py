@@ -39,13 +39,7 @@ text { fill: #59636e } .title { fill: #1b1f24; font-size: 13px; font-weight: 600
 
 
 def capacity_text(capacity: Capacity, *, width: int = 100, color: bool = False) -> str:
-    """Render a search, finished or not; the same search gives the same bytes.
-
-    Args:
-        capacity: Search to render.
-        width: Line width in characters.
-        color: Whether to add escape sequences of color.
-    """
+    """Render a search, finished or not; the same search gives the same bytes."""
     console = string_console(width, color=color)
     console.print(headline(capacity), style="bold")
     for sentence in _sentences(capacity):
@@ -91,12 +85,7 @@ def reproduce_command(capacity: Capacity) -> str:
 
 
 def text_plot(capacity: Capacity, width: int) -> str:
-    """Return the curve as text: N on a logarithmic axis, and shares of each limit.
-
-    Args:
-        capacity: Search with at least one step.
-        width: Line width in characters.
-    """
+    """Return the curve as text: N on a logarithmic axis, and shares of each limit."""
     limits = capacity.question.limits
     numbers = sorted({step.n for step in capacity.steps})
     low, high = math.log(numbers[0]), math.log(numbers[-1])
@@ -122,11 +111,7 @@ def text_plot(capacity: Capacity, width: int) -> str:
 
 
 def curve_svg(capacity: Capacity) -> str:
-    """Return the curve as an SVG file with a panel for each limit.
-
-    Args:
-        capacity: Search with at least one step; the same search gives the same bytes.
-    """
+    """Return the curve as an SVG file with a panel for each limit."""
     limits = capacity.question.limits
     title = headline(capacity).replace("`", "")
     height = _TITLE_HEIGHT + _FRAME.height * len(limits) + _AXIS_HEIGHT

@@ -126,12 +126,7 @@ def marker(kind: TextKind, key: str) -> str:
 
 
 def comment(publication: Publication, kind: TextKind = TextKind.COMMENT) -> str:
-    """Render a publication; a text that would be too long loses its folded parts first.
-
-    Args:
-        publication: Publication to render.
-        kind: What the text is for.
-    """
+    """Render a publication; a text that would be too long loses its folded parts first."""
     return next(comment_bodies(publication, kind))
 
 

@@ -14,12 +14,7 @@ _MAX_WHOLE_WORD = 200
 
 
 def string_console(width: int, *, color: bool) -> "Console":
-    """Return a console that prints to a string; the same prints give the same bytes.
-
-    Args:
-        width: Line width in characters.
-        color: Whether to add escape sequences of color.
-    """
+    """Return a console that prints to a string; the same prints give the same bytes."""
     from rich.console import Console
 
     return Console(
@@ -65,12 +60,7 @@ def print_wrapped(
 ) -> None:
     """Print a paragraph on as many lines as it needs; a path or a command is kept whole.
 
-    Args:
-        console: Console to print on.
-        text: One paragraph; nothing is printed if it is empty.
-        style: Style of rich.
-        indent: Prefix of each line.
-        first: Prefix of the first line, if it is not `indent`.
+    Nothing is printed if it is empty.  `indent` begins each line; `first` replaces it in the first.
     """
     lines = textwrap.wrap(
         text,

@@ -23,12 +23,7 @@ _NAMES = {"k6": "k6", "clusterloader2": "ClusterLoader2"}
 
 
 def document(evaluation: Evaluation, command: str) -> str:
-    """Return the whole document.
-
-    Args:
-        evaluation: Evaluation to render.
-        command: Command that repeats the evaluation.
-    """
+    """Return the whole document; the command repeats the evaluation."""
     return render_markdown(
         "evaluation.md.j2",
         measured=raw(_measured(evaluation)),

@@ -32,13 +32,7 @@ _MIN_DAY = 0.25  # share of the largest change of a day from which on a day is n
 def history_text(
     histories: Sequence[JudgedSeries], *, width: int = 100, color: bool = False
 ) -> str:
-    """Render every series; the same histories give the same bytes.
-
-    Args:
-        histories: Histories to render.
-        width: HistorySeries width in characters.
-        color: Whether to add escape sequences of color.
-    """
+    """Render every series; the same histories give the same bytes."""
     console = string_console(width, color=color)
     for history in histories:
         _print_series(console, history, width)
@@ -56,9 +50,7 @@ def history_text(
 def sparkline(values: Sequence[float], width: int) -> str:
     """Return values as blocks of eight heights, from the smallest to the largest value.
 
-    Args:
-        values: Shape (n,); if more values than blocks, each block is the mean of several.
-        width: Largest number of blocks.
+    If there are more values than blocks, each block is the mean of several.
     """
     if not len(values):
         return ""

@@ -64,12 +64,7 @@ class Headline:
 
 
 def history_html(histories: Sequence[JudgedSeries], rule: HistoryRule) -> str:
-    """Render the page; the same histories give the same bytes.
-
-    Args:
-        histories: Histories with places and acknowledgements.
-        rule: Rule that judged them.
-    """
+    """Render the page; the same histories give the same bytes."""
     alarms = [
         _row(number, history, at)
         for number, history in enumerate(histories)
@@ -168,23 +163,15 @@ def levels(history: JudgedSeries) -> list[tuple[float, float]]:
     """Return the level at the first and at the last point of every stretch between steps.
 
     A level is the median of its points; if the series drifts, of the points without the drift.
-
-    Args:
-        history: History with at least one point; n steps give n + 1 levels.
     """
     return [(line[0][1], line[-1][1]) for line in _level_lines(history)]
 
 
 def series_plot(history: JudgedSeries, max_dots: int, steps: Sequence[ChangePoint]) -> str:
-    """Return the plot of a series, with its points at equal distances.
+    """Return the plot of a series, with its points at equal distances; empty without points.
 
-    A dot is a point, and a horizontal line a level.  At a step, a bar is the interval of the level
-    after it, as seen from the level before.
-
-    Args:
-        history: History to draw; one without points gives an empty text.
-        max_dots: Largest number of dots, at least 2.
-        steps: Steps that get a mark and a bar; levels are those of all steps.
+    A dot is a point, and a horizontal line a level.  At each of `steps`, a bar is the interval of
+    the level after it, as seen from the level before.
     """
     line = history.series
     if not line.values:
@@ -212,12 +199,7 @@ def series_plot(history: JudgedSeries, max_dots: int, steps: Sequence[ChangePoin
 
 
 def thin_out(values: Sequence[float], most: int) -> list[int]:
-    """Return the points to draw: all, or the smallest and the largest of equal groups.
-
-    Args:
-        values: Shape (n,).
-        most: Largest number of points, at least 2.
-    """
+    """Return the points to draw: all, or the smallest and the largest of equal groups."""
     n = len(values)
     if n <= most:
         return list(range(n))

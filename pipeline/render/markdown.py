@@ -52,10 +52,6 @@ def markdown(report: Report, *, next_step: str = "") -> str:
     """Render a report; the same report gives the same bytes.
 
     A report that would be too long loses its folded parts first.
-
-    Args:
-        report: Report to render.
-        next_step: Command that would settle an inconclusive run; empty if there is none.
     """
     bodies = (
         render_markdown("report.md.j2", **_content(report, detail, next_step))

@@ -36,12 +36,7 @@ def readable_name(name: str) -> str:
 
 
 def label(comparison: Comparison, among: Iterable[Comparison]) -> str:
-    """Return the readable name of a metric, with its workload if the name is ambiguous.
-
-    Args:
-        comparison: Comparison of the metric.
-        among: All comparisons of the report.
-    """
+    """Return the readable name of a metric, with its workload if others have the same name."""
     name = comparison.metric.name
     is_ambiguous = sum(other.metric.name == name for other in among) > 1
     workload = f"{truncate(comparison.workload, _MAX_NAME)} " if is_ambiguous else ""

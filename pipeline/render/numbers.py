@@ -20,13 +20,7 @@ _MAX_PLACES = {Scale.RATIO: 2, Scale.DIFFERENCE: 9}  # decimals of a number in a
 
 
 def quantity(value: float | None, unit: str, *, signed: bool = False) -> str:
-    """Return a value with its unit: `5.21 ms`, `1.50 GiB`, `12.3 /s`; `-` for None.
-
-    Args:
-        value: Value in the base unit.
-        unit: Base unit.
-        signed: Whether to write a plus sign.
-    """
+    """Return a value in a base unit as text: `5.21 ms`, `1.50 GiB`, `12.3 /s`; `-` for None."""
     if value is None:
         return "-"
     factor, name = _unit_for(abs(value), unit)
@@ -91,10 +85,7 @@ def margin_text(metric: Metric) -> str:
 def brief_change(metric: Metric, change: float, *, is_limit: bool = False) -> str:
     """Return a change for a line of text with two significant digits: `+31 %`, `+4.3 ms`.
 
-    Args:
-        metric: Metric that changed.
-        change: Change on the metric's scale.
-        is_limit: Whether the change is a limit, which is rounded towards worse.
+    A limit is rounded towards worse.
     """
     if metric.scale is Scale.RATIO and abs(change) >= _MAX_PERCENT / 100:
         return f"{_percent(change, 0).replace('-', MINUS)} %"

@@ -35,12 +35,7 @@ def perfdata(report: Report) -> str:
 
 
 def perfdata_text(items: Sequence[Item], labels: Mapping[str, str]) -> str:
-    """Return items as the text of a file; the same items give the same bytes.
-
-    Args:
-        items: Items in order.
-        labels: Labels of the whole file.
-    """
+    """Return items as the text of a file with labels; the same items give the same bytes."""
     data_items = [
         {
             "data": dict(item.data),

@@ -37,10 +37,7 @@ _TAIL_FROM = 0.8
 def interval_plot(finding: Finding, *, among_ratios: bool = False) -> str:
     """Return the plot of one finding: interval, estimate, margin and detectable change.
 
-    Args:
-        finding: Finding to draw.
-        among_ratios: Whether the plot is below the axis of ratios, so that an amount must say that
-            it is in margins.
+    Below the axis of ratios, an amount says that it is in margins.
     """
     metric, change = finding.comparison.metric, finding.comparison.change
     middle = HEIGHT / 2
@@ -105,13 +102,7 @@ def interval_axis(of: Scale) -> str:
 def pair_by_pair(
     metric: Metric, values: Mapping[Arm, Sequence[float | None]], invalid: Sequence[int]
 ) -> str:
-    """Return both arms of every pair; a line connects the two values of a pair.
-
-    Args:
-        metric: Metric of the values.
-        values: Values by arm, shape (pairs,).
-        invalid: Numbers of the invalid pairs.
-    """
+    """Return both arms of every pair; a line connects the two values of a pair."""
     known = [v for arm in Arm for v in values[arm] if v is not None]
     if not known:
         return ""
@@ -143,9 +134,7 @@ def pair_by_pair(
 def cumulative(arms: Mapping[Arm, Distribution], q: float | None) -> str:
     """Return the cumulative distribution of request times, on a logarithmic axis.
 
-    Args:
-        arms: Distributions in s.
-        q: Quantile to mark, which the metric reads; None marks nothing.
+    `q` is the quantile to mark, which the metric reads; None marks nothing.
     """
     from_share = _TAIL_FROM if q is not None and q >= _TAIL else 0.0
     curves = {

@@ -35,12 +35,7 @@ class Renderer(Protocol):
     """A function that turns a report into one output format."""
 
     def __call__(self, report: "Report", context: RenderContext) -> str:
-        """Return the report as text.
-
-        Args:
-            report: Report to render.
-            context: Traces, next step and terminal of the reader.
-        """
+        """Return the report as text."""
 
 
 def _text(report: "Report", context: RenderContext) -> str:

@@ -61,11 +61,7 @@ class Frame:
         return Axis(low, high, self.height - self.bottom, self.top)
 
     def padded_y_axis(self, values: Sequence[float]) -> Axis:
-        """Return a y axis with padding around all values.
-
-        Args:
-            values: Shape (n,), n >= 1, any unit.
-        """
+        """Return a y axis with padding around one or more values."""
         low, high = min(values), max(values)
         padding = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
         below = low - padding
@@ -112,13 +108,7 @@ class Frame:
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """Return round numbers within a range: multiples of 1, 2 or 5 times a power of ten.
-
-    Args:
-        low: Lower end of the range.
-        high: Upper end, above `low`.
-        most: Largest number of ticks, at least 2.
-    """
+    """Return round numbers within a range: multiples of 1, 2 or 5 times a power of ten."""
     rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * by for by in (1, 2, 5, 10) if power * by >= rough * (1 - 1e-9))
@@ -149,13 +139,10 @@ def number(value: float) -> str:
 
 
 def tag(name: str, *children: str, **attributes: float | str) -> str:
-    """Return an element.
+    """Return an element with markup inside.
 
-    Args:
-        name: Name of the element.
-        *children: Markup inside the element.
-        **attributes: Attributes: numbers are coordinates, texts are escaped.  Underscores in a name
-            become hyphens; a trailing underscore is dropped (`class_` is `class`).
+    Numbers among the attributes are coordinates, and texts are escaped.  Underscores in a name
+    become hyphens; a trailing underscore is dropped (`class_` is `class`).
     """
     markup = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{_attribute(value)}"'
@@ -165,15 +152,7 @@ def tag(name: str, *children: str, **attributes: float | str) -> str:
 
 
 def drawing(width: float, height: float, aria_label: str, *children: str, **attributes: str) -> str:
-    """Return an `svg` element.
-
-    Args:
-        width: Width in pixels.
-        height: Height in pixels.
-        aria_label: Text for screen readers.
-        *children: Markup.
-        **attributes: Further attributes, such as `xmlns` in a file of its own.
-    """
+    """Return an `svg` element, with a text for screen readers."""
     view = f"0 0 {number(width)} {number(height)}"
     size: dict[str, float | str] = {"viewBox": view, "width": width, "height": height}
     return tag("svg", *children, **attributes, **size, role="img", aria_label=aria_label)

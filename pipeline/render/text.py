@@ -68,11 +68,7 @@ Groups = Sequence[tuple[str, Sequence[Finding]]]
 def text(report: Report, *, width: int = 100, color: bool = False, next_step: str = "") -> str:
     """Render the whole report; the same report gives the same bytes.
 
-    Args:
-        report: Report to render.
-        width: Line width in characters; commands are never broken.
-        color: Whether to add escape sequences of color.
-        next_step: Command that would settle an inconclusive run; empty if there is none.
+    `next_step` is the command that would settle an inconclusive run.  Commands are never broken.
     """
     console = string_console(width, color=color)
     style = _STYLE[report.verdict] if is_measured(report) else "bold red"
@@ -93,13 +89,7 @@ def text(report: Report, *, width: int = 100, color: bool = False, next_step: st
 
 
 def findings_text(findings: Sequence[Finding], *, width: int = 100, color: bool = False) -> str:
-    """Render findings without a run, such as those of a CSV file.
-
-    Args:
-        findings: Findings in order, those of one family together; all of them gate.
-        width: Line width in characters.
-        color: Whether to add escape sequences of color.
-    """
+    """Render findings without a run, such as those of a CSV file; all of them gate."""
     console = string_console(width, color=color)
     print_wrapped(console, findings_answer(findings), style=_STYLE[findings_verdict(findings)])
     print_wrapped(console, words.tally(findings))
@@ -113,12 +103,7 @@ def interval_line(metric: Metric, change: Change | None, width: int) -> str:
     """Return `··┊··│├─●─┤··`: the interval, with zero and the margin on either side.
 
     Better is to the left and worse to the right.  Every line has the same scale in margins of its
-    metric, so lines can be compared.
-
-    Args:
-        metric: Metric with the margin and the direction.
-        change: Interval to draw; None gives an empty line.
-        width: Number of characters, odd, at least 7.
+    metric, so lines can be compared.  The width is odd and at least 7.
     """
     cells = ["·"] * width
     middle, margin = width // 2, scale.margin(metric)

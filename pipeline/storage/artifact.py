@@ -56,11 +56,7 @@ _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def open_artifact(path: Path, *, limits: Limits = LIMITS) -> ResultSet:
-    """Return the results of an artifact.
-
-    Args:
-        path: Path of a folder or a zip.
-        limits: Limits of the artifact.
+    """Return the results of an artifact, a folder or a zip.
 
     Raises:
         BaselineError: There are no results, or the artifact breaks a rule.
@@ -70,10 +66,6 @@ def open_artifact(path: Path, *, limits: Limits = LIMITS) -> ResultSet:
 
 def results_in(folder: Path, *, limits: Limits = LIMITS) -> ResultSet:
     """Return the results in the folder of a run; its other files are ignored.
-
-    Args:
-        folder: Folder of the run.
-        limits: Limits of the results.
 
     Raises:
         BaselineError: There are no results, or they break a rule.
@@ -109,11 +101,6 @@ def _results(path: Path, data: bytes | None, limits: Limits) -> ResultSet:
 
 def member(path: Path, name: str, *, limits: Limits = LIMITS) -> bytes | None:
     """Check an artifact and return one file at its top; None if it does not exist.
-
-    Args:
-        path: Path of a folder or a zip.
-        name: Name of the file.
-        limits: Limits of the artifact.
 
     Raises:
         BaselineError: The artifact is missing or is refused.

@@ -194,13 +194,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_reports(folder: Path, texts: Mapping[str, str]) -> bool:
-    """Write files, and return True if all could be written; a failure is only logged.
+    """Write texts by file name, and return True if all could be written; a failure is only logged.
 
     The caller has printed the verdict already, so a file that is missing changes no answer.
-
-    Args:
-        folder: Folder of the files.
-        texts: Texts by file name.
     """
     lost: dict[str, list[str]] = {}
     hints: dict[str, None] = {}

@@ -179,14 +179,7 @@ class CsvFile:
     def refuse(
         self, row: int, column: str, value: object, expected: str, hint: str = ""
     ) -> NoReturn:
-        """Raise the error of one value.
-
-        Args:
-            row: Number of the row.
-            column: Name of the column.
-            value: Value in the file.
-            expected: Description of an accepted value.
-            hint: Advice.
+        """Raise the error of one value, with its line.
 
         Raises:
             ConfigError: Always.
@@ -372,12 +365,6 @@ class CsvFile:
 
     def number(self, row: int, column: str, text: str, may_be_empty: bool = False) -> float:  # noqa: FBT001, FBT002
         """Parse a finite number; NaN for an empty value, if that is allowed.
-
-        Args:
-            row: Number of the row.
-            column: Name of the column.
-            text: Value in the file.
-            may_be_empty: True if an empty value is allowed.
 
         Raises:
             ConfigError: The value is not a finite number.

@@ -76,10 +76,6 @@ _PER_METRIC = ("unit", "better", "floor", "margin", "tolerance", "scale")
 def read(path: Path, size: int = BLOCK) -> list[MetricValues]:
     """Return the values of every metric, in the order of the file.
 
-    Args:
-        path: Path of the file; see `CsvFile`.
-        size: Bytes that are read at once.
-
     Raises:
         ConfigError: The file cannot be used; the message has the line and the accepted values.
     """

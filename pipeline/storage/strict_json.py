@@ -51,11 +51,7 @@ _SENTENCE = 300  # characters of a message, which may have untrusted names
 
 
 def loads(data: bytes, bounds: Bounds = FOREIGN) -> Any:  # noqa: ANN401 (JSON is of any type)
-    """Parse JSON.
-
-    Args:
-        data: Text in UTF-8.
-        bounds: Limits of the text.
+    """Parse JSON in UTF-8 within bounds.
 
     Raises:
         ValueError: One sentence, on one line, that says what is wrong.

@@ -17,9 +17,7 @@ _MAX_BYTES = 2**19  # ours have 12 kB
 def read(path: Path, what: str) -> str:
     """Return the text of a file, without the byte order mark of Notepad and PowerShell.
 
-    Args:
-        path: Path of the file.
-        what: Name of the file in messages, such as `the suite`.
+    `what` names the file in messages, such as `the suite`.
 
     Raises:
         ConfigError: The file cannot be read, or is not UTF-8.

@@ -198,14 +198,7 @@ def judged_body(findings: Sequence[Finding]) -> JudgedBody:
 
 
 def verdict_body(report: Report, exit_code: int, answer: str, next_step: str) -> VerdictBody:
-    """Return the body of verdict.json.
-
-    Args:
-        report: Report of the run.
-        exit_code: Exit code of the process that judged.
-        answer: The verdict in one line.
-        next_step: Command that would settle an inconclusive run; empty if there is none.
-    """
+    """Return the body of verdict.json; the next step is a command that would settle the run."""
     results = report.results
     return VerdictBody(
         answer=answer,

@@ -39,9 +39,7 @@ class Contrasts:
 def splits(bounds: Sequence[int], shortest: int) -> Contrasts:
     """Return every split that leaves at least `shortest` points on both sides.
 
-    Args:
-        bounds: First index of each segment, ascending from 0, and the number of points.
-        shortest: Smallest number of points on each side.
+    `bounds` are the first index of each segment, ascending from 0, and the number of points.
     """
     parts = []
     for start, end in itertools.pairwise(bounds):
@@ -82,12 +80,8 @@ def largest_contrast(
 ) -> tuple[Floats, Indexes]:
     """Return the largest standardized contrast of each row and its index, shape (rows,) each.
 
-    Contrasts are standardized by the residual spread about the levels with that contrast.
-
-    Args:
-        series: Shape (rows, n).
-        contrasts: One or more contrasts within the segments of `bounds`.
-        bounds: First index of each segment, ascending from 0, and n.
+    The series have shape (rows, n), and the contrasts lie within the segments of `bounds`.  They
+    are standardized by the residual spread about the levels with that contrast.
     """
     rows, n = series.shape
     sums = np.concatenate((np.zeros((rows, 1)), np.cumsum(series, axis=1)), axis=1)

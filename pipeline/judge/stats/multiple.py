@@ -9,9 +9,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Rejecting where the adjusted p is below alpha keeps the family-wise error rate below alpha,
     whatever the dependence between the tests.
 
-    Args:
-        p_values: Shape (m,), each from 0 to 1; may be empty.
-
     Source:
         Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Statist. 6 (1979).
     """
@@ -28,9 +25,6 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
     Rejecting where the adjusted p is below alpha keeps the false discovery rate below alpha, for
     tests that are independent or positively dependent.
-
-    Args:
-        p_values: Shape (m,), each from 0 to 1; may be empty.
 
     Source:
         Benjamini and Hochberg, Controlling the False Discovery Rate, J. R. Statist. Soc. B 57

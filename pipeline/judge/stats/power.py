@@ -31,15 +31,10 @@ class MarginTest:
     wanted: float
 
     def power(self, effect: float, standard_error: float, degrees_of_freedom: float) -> float:
-        """Return the probability that the test rejects.
+        """Return the probability that the test rejects a true effect with a true standard error.
 
         Exact for normal values: the mean and its estimated standard error s are independent, so the
         power is the probability of a normal mean above max(margin, t * s), averaged over s.
-
-        Args:
-            effect: True mean.
-            standard_error: True standard error of the mean, above 0.
-            degrees_of_freedom: Degrees of freedom of the estimated error; may be infinite.
 
         Source:
             The first condition alone is the noncentral t: Johnson and Welch, Biometrika 31 (1940).
@@ -51,12 +46,8 @@ class MarginTest:
     def smallest_detectable_effect(self, standard_error: float, degrees_of_freedom: float) -> float:
         """Return the smallest effect that is rejected with the wanted power.
 
-        Without any spread that is the margin itself.
-
-        Args:
-            standard_error: Standard error taken as the true one, such as the observed one over
-                `median_error_ratio`; at least 0.
-            degrees_of_freedom: Degrees of freedom of the estimated error; may be infinite.
+        The standard error is taken as the true one; use the observed one over `median_error_ratio`.
+        Without any spread the effect is the margin itself.
         """
         if standard_error <= _NEGLIGIBLE * self.margin:
             return self.margin
@@ -77,10 +68,6 @@ class MarginTest:
         degrees of freedom include a prior that the true variances follow.  Without one it holds
         only on average; use `smallest_detectable_effect` there.
 
-        Args:
-            standard_error: Standard error as the test uses it, such as a moderated one; at least 0.
-            degrees_of_freedom: Degrees of freedom of that error; may be infinite.
-
         Source:
             The posterior of a normal mean under a scaled inverse chi-squared prior of its variance:
             Gelman and others, Bayesian Data Analysis, 3rd ed., section 3.2.
@@ -94,11 +81,8 @@ class MarginTest:
     ) -> int | None:
         """Return the number of pairs that gives the wanted power; None if `most` pairs do not.
 
-        Args:
-            effect: Mean, taken as the true one.
-            deviation: Standard deviation of a difference, taken as the true one; at least 0.
-            most: Largest number of pairs to try.
-            known: Degrees of freedom of the deviation in addition to those of the pairs.
+        Effect and deviation of a difference are taken as the true ones; `known` are degrees of
+        freedom of the deviation in addition to those of the pairs.
         """
         if effect <= self.margin:
             return None
@@ -114,13 +98,8 @@ class MarginTest:
     def values_needed(self, effect: float, now: Estimate, values: int, *, most: int) -> int | None:
         """Return the number of values per group that gives the wanted power; None if `most` do not.
 
-        More values shrink the standard error, but not the part of it that is `fixed_variance`.
-
-        Args:
-            effect: Difference of the groups, taken as the true one.
-            now: Present estimate of the difference; its standard error is taken as the true one.
-            values: Present number of values per group, at least 2.
-            most: Largest number of values to try, at least 2.
+        More values than the present ones shrink the standard error, but not the part of it that is
+        `fixed_variance`.  Effect and present error are taken as the true ones.
         """
         if effect <= self.margin or self.is_out_of_reach(effect, now.fixed_variance):
             return None
@@ -141,12 +120,7 @@ class MarginTest:
         return _smallest_number(suffice, most)
 
     def is_out_of_reach(self, effect: float, fixed_variance: float) -> bool:
-        """Return True if no number of values gives the wanted power.
-
-        Args:
-            effect: Difference of two groups, taken as the true one.
-            fixed_variance: Part of the squared error that more values do not shrink.
-        """
+        """Return True if no number of values gives the wanted power, at a true effect."""
         if fixed_variance <= 0:
             return effect <= self.margin
         return effect < self.detectable_effect_at(math.sqrt(fixed_variance), math.inf)
@@ -191,9 +165,6 @@ def median_error_ratio(degrees_of_freedom: float) -> float:
 
     A few values underestimate the spread more often than not: with 4 degrees of freedom the median
     is 92 % of it.  Power computed from the observed spread alone would be too optimistic.
-
-    Args:
-        degrees_of_freedom: Degrees of freedom of the error; may be infinite.
     """
     from scipy.special import gammaincinv
 

@@ -54,11 +54,7 @@ class ProportionDifference:
         return self.between_run_sd**2
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """Return (low, high), the differences that a score test does not reject.
-
-        Args:
-            confidence: Two-sided confidence level, between 0 and 1.
-        """
+        """Return (low, high), the differences that a two-sided score test does not reject."""
         critical = quantile((1 + confidence) / 2, self.degrees_of_freedom)
         return self._interval_end(-1.0, critical), self._interval_end(1.0, -critical)
 
@@ -96,11 +92,8 @@ def proportion_difference(
 ) -> ProportionDifference:
     """Return the difference of the pooled proportions, with the dispersion between trials.
 
-    Args:
-        before: (events, possible events) of each trial of the baseline; at least one trial.
-        after: The same for the candidate.
-        between_run_sd: Standard deviation between two runs of equal builds, as a difference of
-            proportions.
+    Each trial of a side is (events, possible events); `between_run_sd` is a difference of
+    proportions.
     """
     events, denominators = [], []
     chi, degrees_of_freedom = 0.0, 0

@@ -94,14 +94,10 @@ def find_steps(values: Floats, search: StepSearch, spread: Floats) -> list[int]:
 
 
 def relative_spreads(values: Floats, seed: int = 0) -> Floats:
-    """Return the relative standard deviation of each point; 1 everywhere if it does not change.
+    """Return the relative standard deviation of each point, shape (n,); 1 if it does not change.
 
     It is computed from the differences of neighbours, so that levels do not matter: a change of
     their size is searched for in the same way as a change of a level.
-
-    Args:
-        values: Shape (n,), finite; the result has the same shape.
-        seed: Random seed of the draws.
     """
     n = len(values)
     equal = np.ones(n)
@@ -341,10 +337,7 @@ def position_ranges(values: Floats, spread: Floats, steps: Sequence[int]) -> lis
 def _costs(values: Floats, spread: Floats, k: int) -> Floats | None:
     """Return the residual sum of squares of a step at each index from 1, shape (n - 1,).
 
-    Args:
-        values: Shape (n,), any unit.
-        spread: Relative standard deviation of each point, shape (n,).
-        k: Presumed index of the step; spikes about the two levels that it makes are clipped.
+    `k` is the presumed index of the step; spikes about the two levels that it makes are clipped.
     """
     about = robust_residuals(values, [0, k, len(values)], spread)
     if about is None:

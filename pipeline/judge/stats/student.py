@@ -39,11 +39,7 @@ class Estimate:
     bound: EstimateBound | None = None
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """Return the confidence interval (low, high) of the mean; a bound has one infinite end.
-
-        Args:
-            confidence: Two-sided confidence level, between 0 and 1.
-        """
+        """Return the two-sided interval (low, high) of the mean; a bound has one infinite end."""
         half = self.standard_error * quantile((1 + confidence) / 2, self.degrees_of_freedom)
         low = -math.inf if self.bound is EstimateBound.UPPER else self.mean - half
         return low, math.inf if self.bound is EstimateBound.LOWER else self.mean + half
@@ -63,14 +59,7 @@ class Estimate:
 
 
 def paired_estimate(differences: Sequence[float]) -> Estimate:
-    """Return the mean of paired differences.
-
-    Args:
-        differences: Shape (n,), n >= 2, any unit.
-
-    Raises:
-        ValueError: There are fewer than two differences.
-    """
+    """Return the mean of two or more paired differences."""
     mean, deviation = mean_and_sd(differences)
     return Estimate(mean, deviation / math.sqrt(len(differences)), len(differences) - 1)
 
@@ -192,12 +181,9 @@ class ObservedVariance:
 def variance_inflation(observed: Sequence[ObservedVariance]) -> float:
     """Return how many times larger the variances of a run are than in earlier runs, at least 1.
 
-    That is the median over metrics of the observed variance over the prior one, each ratio divided
-    by its median under chance.  It is at least 1, so that a quiet run is not taken to be quieter
-    than it has shown; and 1 without metrics.
-
-    Args:
-        observed: Variances of metrics that were measured together, and vary together.
+    That is the median over metrics, which vary together, of the observed variance over the prior
+    one, each ratio divided by its median under chance.  It is at least 1, so that a quiet run is
+    not taken to be quieter than it has shown; and 1 without metrics.
     """
     from scipy.special import gammaincinv
 
@@ -212,9 +198,6 @@ def variance_inflation(observed: Sequence[ObservedVariance]) -> float:
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
     """Return (mean, standard deviation); the deviation of equal values is exactly 0.
-
-    Args:
-        values: Shape (n,), n >= 2, any unit; the results have the same unit.
 
     Raises:
         ValueError: There are fewer than two values.

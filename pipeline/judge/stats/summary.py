@@ -103,9 +103,6 @@ def min_values(quantile: float) -> int:
 
     With fewer values the interval would end beyond the largest one: 6 for the median, 368 for p99.
 
-    Args:
-        quantile: Between 0 and 1.
-
     Source:
         David and Nagaraja, Order Statistics, 3rd ed., section 7.1.
     """
@@ -143,11 +140,8 @@ def histogram_quantile(
 def effective_sample_size(values: "Values", quantile: float) -> float:
     """Return the number of independent values that would estimate a quantile as precisely.
 
-    A quantile depends on which values are above it, so this uses the autocorrelation of that.
-
-    Args:
-        values: Shape (n,), n >= 2, in the order of time, any unit.
-        quantile: Between 0 and 1.
+    A quantile depends on which values are above it, so this uses the autocorrelation of that in the
+    order of time.
 
     Source:
         Geyer, Practical Markov Chain Monte Carlo, Statist. Sci. 7 (1992): the initial positive
@@ -170,11 +164,7 @@ def effective_sample_size(values: "Values", quantile: float) -> float:
 
 
 def quantile_standard_errors(values: "Values", quantiles: Sequence[float]) -> list[float]:
-    """Return the standard error of each quantile, by the stationary bootstrap.
-
-    Args:
-        values: Shape (n,), n >= 2, in the order of time, any unit; the results have the same unit.
-        quantiles: Each between 0 and 1.
+    """Return the standard error of each quantile of values in the order of time.
 
     Source:
         Politis and Romano, The Stationary Bootstrap, J. Amer. Statist. Assoc. 89 (1994).
@@ -195,10 +185,7 @@ def quantile_standard_errors(values: "Values", quantiles: Sequence[float]) -> li
 
 
 def block_length(values: "Values") -> float:
-    """Return the mean block length for the stationary bootstrap of dependent values, at least 1.
-
-    Args:
-        values: Shape (n,), n >= 2, in the order of time.
+    """Return the mean block length, at least 1, for the stationary bootstrap of dependent values.
 
     Source:
         Politis and White, Automatic Block-Length Selection for the Dependent Bootstrap,

@@ -175,15 +175,9 @@ _MIN_POINTS_OF_A_DAY = 3
 def weekly_rhythm(values: Floats, days: NDArray[np.int64]) -> Floats | None:
     """Return the difference of each day of the week from a typical day; None without a rhythm.
 
-    Days are compared by their residuals about the running median of a week, which follows steps
-    and drifts and includes every day once.
-
-    Args:
-        values: Shape (n,), finite, on the scale on which levels are compared.
-        days: Day of the week of each point, 0 to 6, shape (n,).
-
-    Returns:
-        Shape (7,), in the unit of the series; 0 for a day with fewer than three points.
+    Days (0 to 6 for each point) are compared by their residuals about the running median of a week,
+    which follows steps and drifts and includes every day once.  The result has shape (7,) and the
+    unit of the series; it is 0 for a day with fewer than three points.
 
     Source:
         Analysis of variance: Fisher, Statistical Methods for Research Workers (1925); the running
