@@ -149,7 +149,7 @@ class CsvFile:
         wanted: dict[_Start, list[int]] = defaultdict(list)
         for row in rows:
             wanted[self._start_of(row)].append(row)
-        found = {}
+        found: dict[int, str] = {}
         for start, few in wanted.items():
             texts = self._columns(start)[0][at]
             found.update((row, texts[row - start.row]) for row in few)
@@ -291,7 +291,7 @@ class CsvFile:
 
     def _parse(self, line: int, text: str) -> tuple[list[list[str]], int]:
         """Return the records of a text that begins on a line, and its number of lines."""
-        reader = _csv_reader(text)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         try:
             return list(reader), reader.line_num
         except csv.Error:
@@ -300,7 +300,7 @@ class CsvFile:
 
     def _records(self, line: int, text: str) -> Iterator[tuple[int, list[str]]]:
         """Yield each record of a text with the line on which it begins."""
-        reader = _csv_reader(text)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         begin = line
         try:
             for record in reader:
@@ -462,13 +462,9 @@ def _copy(file: IO[bytes]) -> IO[bytes]:
     return copy
 
 
-def _csv_reader(text: str) -> "csv._reader":
-    return csv.reader(io.StringIO(text, newline=""), strict=True)
-
-
 def _is_csv(text: str) -> bool:
     try:
-        list(_csv_reader(text))
+        list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error:
         return False
     return True
