@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from pipeline import toolchain
-from pipeline.drivers.monitoring import MonitoredEndpoint, monitor
+from pipeline.drivers.clusterloader2.endpoint import Endpoint, monitor
 from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm, parse_spec
@@ -98,7 +98,7 @@ def latency(direct: http_client.ServerConnection, through: http_client.ServerCon
 
 def cpu(
     through: http_client.ServerConnection,
-    endpoint: MonitoredEndpoint,
+    endpoint: Endpoint,
     target: Target,
     path: str,
     out: Path,
@@ -143,7 +143,7 @@ def _one_by_one(through: http_client.ServerConnection) -> int:
     return count
 
 
-def _by_k6(endpoint: MonitoredEndpoint, target: Target, out: Path) -> int:
+def _by_k6(endpoint: Endpoint, target: Target, out: Path) -> int:
     script, summary = out / "rated.js", out / "summary.json"
     script.write_text(_SCRIPT.replace("RATE", f"{_RATE:g}").replace("SECONDS", f"{_RATED_S:g}"))
     environment = {

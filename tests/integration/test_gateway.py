@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from pipeline import toolchain
-from pipeline.drivers.monitoring import MonitoredEndpoint, monitor
+from pipeline.drivers.clusterloader2.endpoint import Endpoint, monitor
 from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm, parse_spec
@@ -44,7 +44,7 @@ def program() -> Program:
 @contextmanager
 def opened(
     target: Target, program: Program, folder: Path, health: str = "up"
-) -> Iterator[MonitoredEndpoint]:
+) -> Iterator[Endpoint]:
     """Open a gateway whose Prometheus is one of the tests'."""
     one = {"labels": {"job": "etcd"}, "scrapeUrl": "http://x", "health": health, "lastError": "no"}
     answers = {
@@ -122,7 +122,7 @@ def test_a_gateway_that_ended_is_an_error(target: Target, program: Program, tmp_
             _checked_for(20, endpoint)  # its threads may end after it
 
 
-def _checked_for(seconds: float, endpoint: MonitoredEndpoint) -> None:
+def _checked_for(seconds: float, endpoint: Endpoint) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         endpoint.check()
@@ -132,7 +132,7 @@ def _checked_for(seconds: float, endpoint: MonitoredEndpoint) -> None:
 @pytest.fixture(scope="module")
 def watched(
     target: Target, program: Program, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[MonitoredEndpoint]:
+) -> Iterator[Endpoint]:
     """Open a gateway whose Prometheus is a real one, after a few requests."""
     try:
         programs = {"gateway": program, "prometheus": prometheus()}
@@ -154,12 +154,13 @@ def watched(
         asking.join()
 
 
-def query(endpoint: MonitoredEndpoint, expression: str) -> list[Any]:
+def query(endpoint: Endpoint, expression: str) -> list[Any]:
     """Return the series of an expression, once it has some: a busy machine is scraped late."""
-    url = f"{endpoint.prometheus_url}/api/v1/query?{urlencode({'query': expression})}"
+    url = f"{endpoint.url}{PROXY}/query?{urlencode({'query': expression})}"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        series: list[Any] = json.loads(http_client.text(url))["data"]["result"]
+        said = json.loads(http_client.text(url, ca_file=endpoint.ca_file))
+        series: list[Any] = said["data"]["result"]
         if series:
             return series
         time.sleep(0.5)
@@ -167,7 +168,7 @@ def query(endpoint: MonitoredEndpoint, expression: str) -> list[Any]:
 
 
 def test_a_real_prometheus_counts_the_requests_that_passed_the_gateway(
-    watched: MonitoredEndpoint,
+    watched: Endpoint,
 ) -> None:
     counter = 'apiserver_request_sli_duration_seconds_count{resource="namespaces",verb="LIST"}'
     assert query(watched, f"sum(increase({counter}[1m])) > 10")
@@ -192,11 +193,11 @@ def test_a_real_prometheus_counts_the_requests_that_passed_the_gateway(
         "job:process_resident_memory_bytes:sum",
     ],
 )
-def test_a_rule_has_values_of_a_real_server(watched: MonitoredEndpoint, rule: str) -> None:
+def test_a_rule_has_values_of_a_real_server(watched: Endpoint, rule: str) -> None:
     assert all(float(one["value"][1]) >= 0 for one in query(watched, rule))
 
 
-def test_what_clusterloader2_asks_is_answered_by_the_real_one(watched: MonitoredEndpoint) -> None:
+def test_what_clusterloader2_asks_is_answered_by_the_real_one(watched: Endpoint) -> None:
     query(watched, "apiserver:requests:rate1m")
     metric = "apiserver_request_sli_duration_seconds_bucket"
     asked = urlencode({"query": f"histogram_quantile(0.99, sum by (le) (rate({metric}[1m])))"})

@@ -11,9 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.drivers.monitoring import (
+from pipeline.drivers.clusterloader2.endpoint import (
     METRICS,
-    ScrapeSource,
     active_targets,
     monitor,
     prometheus_config,
@@ -113,7 +112,7 @@ def test_both_are_started_and_stopped(tmp_path: Path, folders: tuple[Path, Path]
         endpoint.check()
     said = (folders[0] / "gateway.log").read_text()
     assert "--upstream=https://127.0.0.1:1" in said
-    assert f"--prometheus={endpoint.prometheus_url}" in said
+    assert "--prometheus=http://127.0.0.1:" in said
     assert left(tmp_path) == []
 
 
@@ -142,7 +141,7 @@ def test_a_component_that_is_not_scraped_is_named(
     says: str,
 ) -> None:
     found = programs(tmp_path, {"etcd": health})
-    monkeypatch.setattr("pipeline.drivers.monitoring._SCRAPE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("pipeline.drivers.clusterloader2.endpoint._SCRAPE_TIMEOUT_S", 0.2)
     with (
         pytest.raises(LoadError, match=says),
         monitor(watched(), found, *folders, scrape_s=0.1),
@@ -172,7 +171,7 @@ def test_a_prometheus_that_exists_needs_as_many_targets_as_clusterloader2_waits_
     count: int,
 ) -> None:
     one = {"labels": {"job": "x"}, "scrapeUrl": "u", "health": "up", "lastError": ""}
-    monkeypatch.setattr("pipeline.drivers.monitoring._SCRAPE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("pipeline.drivers.clusterloader2.endpoint._SCRAPE_TIMEOUT_S", 0.2)
     with (
         serving(data({"activeTargets": [one] * count})) as url,
         pytest.raises(LoadError, match=f"has {count} targets, and ClusterLoader2 waits for 4"),
@@ -182,9 +181,10 @@ def test_a_prometheus_that_exists_needs_as_many_targets_as_clusterloader2_waits_
 
 
 def test_every_component_is_scraped_and_only_https_has_the_token(tmp_path: Path) -> None:
-    seen = ScrapeSource(watched().metrics, watched().ca_file, watched().admin_token_file)
     gateway_at = (f"https://127.0.0.1:4{METRICS}", tmp_path / "ca")
-    found = prometheus_config(seen, "http://127.0.0.1:3", gateway_at, 2.5, [Path("/rules.yml")])
+    found = prometheus_config(
+        watched(), "http://127.0.0.1:3", gateway_at, 2.5, [Path("/rules.yml")]
+    )
     assert found["global"]["scrape_interval"] == "2500ms"
     assert found["rule_files"] == ["/rules.yml"]
     server, etcd, itself, gateway = found["scrape_configs"]

@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.drivers.clusterloader2 import phases
-from pipeline.drivers.clusterloader2.endpoint import RULES, SCRAPE_S, Endpoint
-from pipeline.drivers.clusterloader2.phases import LOG, ProcessJob
-from pipeline.drivers.clusterloader2.settings import ClusterLoader2
-from pipeline.drivers.monitoring import (
+from pipeline.drivers.clusterloader2.endpoint import (
     METRICS,
-    ScrapeSource,
+    RULES,
+    SCRAPE_S,
+    Endpoint,
     gateway_args,
     prometheus_args,
     prometheus_config,
 )
+from pipeline.drivers.clusterloader2.phases import LOG, ProcessJob
+from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.scrub import scrub_file
 from pipeline.model.ports import (
     FILES_IN_POD,
     RESULTS_IN_POD,
     SECRETS_IN_POD,
     LoadPods,
-    PodResult,
     PodWork,
     Program,
     Sidecar,
@@ -94,21 +94,14 @@ class BatchResult:
 
 
 def run_locally(batch: ProcessBatch) -> BatchResult:
-    """Run all processes on this machine.
-
-    Raises:
-        CommandError: A process could not be started.
-    """
+    """Run all processes on this machine."""
     commands = [
         processes.Command(job.name, batch.argv(job), job.log, {"TZ": "UTC"}) for job in batch.jobs
     ]
     used_s, began = processes.cpu_of_children_s(), time.monotonic()
     try:
         ended = processes.run_all(
-            commands,
-            timeout_s=batch.timeout_s,
-            hide=("CL2_",),
-            check=batch.check,
+            commands, timeout_s=batch.timeout_s, hide=("CL2_",), check=batch.check
         )
     finally:
         batch.scrub_logs()
@@ -144,11 +137,7 @@ class PodRunner:
         }
 
     def run(self, batch: ProcessBatch, out: Path) -> BatchResult:
-        """Run all processes of a batch, each in a pod.
-
-        Args:
-            batch: Jobs whose kubeconfigs have paths as a pod sees them.
-            out: Folder for the files of the pods; removed again if it stays empty.
+        """Run all processes of a batch, whose kubeconfigs have paths as a pod sees them.
 
         Raises:
             LoadError: The pods could not be started, or a target has died.
@@ -157,7 +146,10 @@ class PodRunner:
         results = self.pods.run(self._work(batch), out, batch.check)
         try:
             for job, one in zip(batch.jobs, results, strict=True):
-                _move_files(job, one)
+                if not one.lost:  # move its files to where a local process writes them
+                    for path in one.folder.iterdir():
+                        path.rename(job.log if path.name == LOG else job.report / path.name)
+                    one.folder.rmdir()
         finally:
             batch.scrub_logs()
             with suppress(OSError):
@@ -185,7 +177,13 @@ class PodRunner:
                 config=FILES_IN_POD / job.config.relative_to(root),
                 folder=SECRETS_IN_POD / f"{number}",
             )
-            args.append(_report_in_pod(batch.argv(inside)[1:]))
+            option = "--report-dir="  # a pod keeps another folder than that of the job
+            args.append(
+                tuple(
+                    f"{option}{RESULTS_IN_POD}" if one.startswith(option) else one
+                    for one in batch.argv(inside)[1:]
+                )
+            )
         return PodWork(
             name=f"clusterloader2 {batch.jobs[0].config.stem}",
             program=batch.program,
@@ -202,10 +200,8 @@ class PodRunner:
         )
 
     def _sidecars(self, arms: Sequence[Arm]) -> tuple[Sidecar, ...]:
-        prometheus = tuple(
-            prometheus_args(SECRETS_IN_POD / _prometheus_config(arm), _PROMETHEUS_DATA, _PROMETHEUS)
-            for arm in arms
-        )
+        configs = [SECRETS_IN_POD / f"{arm}.prometheus.json" for arm in arms]
+        prometheus = tuple(prometheus_args(one, _PROMETHEUS_DATA, _PROMETHEUS) for one in configs)
         gateway = tuple(
             (
                 *gateway_args(
@@ -232,11 +228,7 @@ def pod_runner(
 ) -> PodRunner | None:
     """Return the runner for load pods, or None if the load comes from this machine.
 
-    Args:
-        targets: Targets of one or both arms.
-        settings: Settings of the load.
-        watchers: Prometheus and gateway; empty if the servers are not watched.
-        out: Existing folder, for keys that are removed at once.
+    `watchers` are Prometheus and gateway; keys that are removed at once are written into `out`.
 
     Raises:
         ConfigError: The settings name an existing Prometheus.
@@ -254,20 +246,21 @@ def pod_runner(
         secrets[f"{arm}.ca"] = target.ca_file.read_bytes()
         secrets[f"{arm}.token"] = target.token_file.read_bytes()
         if watchers:
-            secrets[_admin_token(arm)] = target.admin_token_file.read_bytes()
-            source = ScrapeSource(
-                target.metrics_in_pods,
-                SECRETS_IN_POD / f"{arm}.ca",
-                SECRETS_IN_POD / _admin_token(arm),
+            secrets[f"{arm}.admin-token"] = target.admin_token_file.read_bytes()
+            inside = dataclasses.replace(
+                target,
+                metrics=target.metrics_in_pods,
+                ca_file=SECRETS_IN_POD / f"{arm}.ca",
+                admin_token_file=SECRETS_IN_POD / f"{arm}.admin-token",
             )
             config = prometheus_config(
-                source,
+                inside,
                 f"http://{_PROMETHEUS}",
                 (f"https://{_GATEWAY}{METRICS}", _IDENTITY.ca),
                 SCRAPE_S,
                 [FILES_IN_POD / RULES],
             )
-            secrets[_prometheus_config(arm)] = json.dumps(config).encode()
+            secrets[f"{arm}.prometheus.json"] = json.dumps(config).encode()
     if watchers:  # one identity for all gateways, because all have the same address
         with private_folder(out) as private:
             made = tls.create_identity(private)
@@ -275,26 +268,3 @@ def pod_runner(
             secrets[_IDENTITY.certificate.name] = made.certificate.read_bytes()
             secrets[_IDENTITY.key.name] = made.key.read_bytes()
     return PodRunner(pods, targets, watchers, secrets)
-
-
-def _admin_token(arm: Arm) -> str:
-    return f"{arm}.admin-token"
-
-
-def _prometheus_config(arm: Arm) -> str:
-    return f"{arm}.prometheus.json"
-
-
-def _report_in_pod(args: Sequence[str]) -> tuple[str, ...]:
-    """Return arguments with the report's folder replaced by the folder that a pod keeps."""
-    option = "--report-dir="
-    return tuple(f"{option}{RESULTS_IN_POD}" if a.startswith(option) else a for a in args)
-
-
-def _move_files(job: ProcessJob, result: PodResult) -> None:
-    """Move the files of a pod to the places where a local process writes them."""
-    if result.lost:
-        return
-    for path in result.folder.iterdir():
-        path.rename(job.log if path.name == LOG else job.report / path.name)
-    result.folder.rmdir()

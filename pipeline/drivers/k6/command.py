@@ -33,14 +33,7 @@ _EXIT_CODES = {
 
 
 def argv(program: Program, settings: K6, out: Path, scripts: Path) -> list[str]:
-    """Return the command of a k6 without a REST API, so that two can run at once.
-
-    Args:
-        program: k6.
-        settings: Settings of the load.
-        out: Folder for the raw points.
-        scripts: Folder with the script and with `lib/`.
-    """
+    """Return the command of a k6 without a REST API, so that two can run at once."""
     return [str(program.path), *arguments(scripts / settings.script, out), "--address="]
 
 
@@ -48,10 +41,6 @@ def arguments(script: Path, out: Path) -> list[str]:
     """Return the arguments of k6; secrets such as tokens are in files.
 
     The summary is switched off by `handleSummary` in each script, which works in k6 1 and 2.
-
-    Args:
-        script: File of the script.
-        out: Folder for the raw points.
     """
     return [
         "run",
@@ -73,7 +62,6 @@ def environment(
         **({"PROJECTS": str(settings.projects)} if settings.projects else {}),
         **({"OBJECTS": str(settings.objects)} if settings.objects else {}),
         "OBJECT_BYTES": str(settings.object_bytes),
-        **_amount(settings, len(targets)),
         "DURATION_S": f"{settings.duration_s:g}",
         "REQUEST_TIMEOUT_S": f"{settings.request_timeout_s:g}",
         "DEADLINE_S": f"{settings.deadline_s:g}",
@@ -86,16 +74,15 @@ def environment(
         "K6_NO_USAGE_REPORT": "true",
         "NO_COLOR": "1",
     }
+    if settings.rate is None:
+        variables["ITERATIONS"] = str(settings.iterations)
+        variables["LONGEST_S"] = f"{settings.longest_s:g}"
+    else:
+        variables["RATE"] = f"{len(targets) * settings.rate:g}"
     for arm, target in targets.items():
         variables[f"{arm.upper()}_URL"] = target.url
         variables[f"{arm.upper()}_TOKEN_FILE"] = str(target.token_file)
     return variables
-
-
-def _amount(settings: K6, arms: int) -> dict[str, str]:
-    if settings.rate is None:
-        return {"ITERATIONS": str(settings.iterations), "LONGEST_S": f"{settings.longest_s:g}"}
-    return {"RATE": f"{arms * settings.rate:g}"}
 
 
 def authorities(targets: Mapping[Arm, Target]) -> str:
@@ -111,14 +98,7 @@ def log_errors(log: Path) -> list[str]:
 
 
 def setup_failures(folder: Path, arms: Iterable[Arm]) -> dict[Arm, str]:
-    """Return the reason by the arms that the script's setup gave up.
-
-    The result is empty if k6 failed for another reason.
-
-    Args:
-        folder: Folder with the points and the log of k6.
-        arms: Arms of the load.
-    """
+    """Return the reason by the arms that the script's setup gave up; empty for another failure."""
     try:
         failed = arms_not_prepared(folder / POINTS)
     except LoadError:  # k6 was killed, or left nothing: that failure has its own error

@@ -9,18 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.drivers.k6.command import (
-    CA,
-    LOG,
-    POINTS,
-    SLACK_S,
-    argv,
-    authorities,
-    describe_exit,
-    environment,
-    log_errors,
-    setup_failures,
-)
+from pipeline.drivers.k6 import command
+from pipeline.drivers.k6.command import CA, LOG, POINTS, SLACK_S
 from pipeline.drivers.k6.pods import measure_in_pods
 from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import read_points
@@ -33,52 +23,39 @@ from pipeline.system.errors import LoadError
 
 @dataclass(frozen=True, slots=True)
 class K6Driver:
-    """Applies one load with k6; see the port `Driver`.
-
-    Attributes:
-        settings: Settings of the load.
-        program: k6.
-    """
+    """Implements `Driver` with k6."""
 
     settings: K6
     program: Program
 
     def measure(self, targets: Mapping[Arm, Target], out: Path, seed: int) -> Load:
-        """Apply the load once.
-
-        Args:
-            targets: Targets of one or both arms.
-            out: Existing empty folder; receives the raw points and the log of k6.
-            seed: Random seed for the arm and the work of each iteration.
-
-        Raises:
-            LoadError: The load could not be applied, or k6 left nothing that can be read.
-        """
+        """See `Driver.measure`."""
         settings = self.settings
         if any(target.pods for target in targets.values()):
             return measure_in_pods(settings, self.program, targets, out, seed)
-        (out / CA).write_text(authorities(targets))
+        (out / CA).write_text(command.authorities(targets))
         used_s = processes.cpu_of_children_s()
         began = time.monotonic()
         try:
             with settings.laid_out() as scripts:
                 processes.run(
-                    argv(self.program, settings, out, scripts),
+                    command.argv(self.program, settings, out, scripts),
                     output=out / LOG,
                     timeout_s=settings.longest_s + SLACK_S,
-                    env=environment(settings, targets, out, seed),
+                    env=command.environment(settings, targets, out, seed),
                     hide=("K6_",),  # variables of the user would change the load
                     check=lambda: check_all(targets),
                 )
         except processes.CommandError as error:
             check_all(targets)  # a build that died is the reason
-            if failed := setup_failures(out, targets):
+            if failed := command.setup_failures(out, targets):
                 now = time.time()
                 return Load.without_readings(targets, Span(now, now), failed)
             code = error.status.exit_code if error.status else None
-            message = str(error) if code is None else f"k6 {settings.script} {describe_exit(code)}"
+            ended = "" if code is None else command.describe_exit(code)
+            message = f"k6 {settings.script} {ended}" if ended else str(error)
             raise LoadError(message, hint=error.hint) from error
         machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
         cpu = (processes.cpu_of_children_s() - used_s) / machine_s
         points = read_points(out / POINTS, list(targets), is_open=settings.rate is not None)
-        return judge(settings, points, cpu, log_errors(out / LOG))
+        return judge(settings, points, cpu, command.log_errors(out / LOG))

@@ -10,18 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.drivers.k6.command import (
-    CA,
-    LOG,
-    POINTS,
-    SLACK_S,
-    arguments,
-    authorities,
-    describe_exit,
-    environment,
-    log_errors,
-    setup_failures,
-)
+from pipeline.drivers.k6 import command
+from pipeline.drivers.k6.command import CA, LOG, POINTS, SLACK_S
 from pipeline.drivers.k6.csv_points import HINT, read_series
 from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import read_points
@@ -53,33 +43,26 @@ _OBJECTS = ("secrets", "configmaps")
 def measure_in_pods(
     settings: K6, program: Program, targets: Mapping[Arm, Target], out: Path, seed: int
 ) -> Load:
-    """Apply a load once, from pods; see the port `Driver`.
+    """Apply a load that the pods of its targets divide; see `Driver.measure`.
 
-    Args:
-        settings: Settings of the load, which the pods divide.
-        program: k6.
-        targets: Targets of one or both arms, with the pods of the load.
-        out: Existing empty folder; receives a folder for each pod, and the points of all.
-        seed: Random seed for the arm and the work of each iteration.
-
-    Raises:
-        LoadError: The load could not be applied, or no pod left anything.
+    `out` receives a folder for each pod, and the points of all.
     """
     (pods,) = {id(one.pods): one.pods for one in targets.values() if one.pods}.values()
     work = _work(settings, program, targets, seed)
     results = pods.run(work, out, lambda: check_all(targets))
-    left = [one for one in results if not _is_lost(one)]
+    left = [one for one in results if not one.lost and one.exit != _STOPPED]
     lost = [
-        f"{one.name} was lost: {one.lost or 'k6 was stopped'}" for one in results if _is_lost(one)
+        f"{one.name} was lost: {one.lost or 'k6 was stopped'}" for one in results if one not in left
     ]
     for one in left:
         if one.exit:
-            if failed := setup_failures(one.folder, targets):
+            if failed := command.setup_failures(one.folder, targets):
                 now = time.time()
                 return Load.without_readings(targets, Span(now, now), failed)
+            log = one.folder / LOG
             raise LoadError(
-                f"{one.name}: k6 {settings.script} {describe_exit(one.exit)}",
-                hint="\n".join([*log_errors(one.folder / LOG)[:3], f"its log: {one.folder / LOG}"]),
+                f"{one.name}: k6 {settings.script} {command.describe_exit(one.exit)}",
+                hint="\n".join([*command.log_errors(log)[:3], f"its log: {log}"]),
             )
     if not left:
         raise LoadError(f"no load pod left anything: {'; '.join(lost)}")
@@ -88,7 +71,7 @@ def measure_in_pods(
     for one in left:
         (one.folder / POINTS).unlink()  # the merged file has all of it
     points = read_points(out / POINTS, list(targets), is_open=settings.rate is not None)
-    errors = [text for one in left for text in log_errors(one.folder / LOG)]
+    errors = [text for one in left for text in command.log_errors(one.folder / LOG)]
     load = judge(settings, points, max(one.cpu_share for one in left), errors)
     readings = {
         arm: (*of_arm, *pod_answers(str(arm), shares.values()))
@@ -104,31 +87,25 @@ def _work(settings: K6, program: Program, targets: Mapping[Arm, Target], seed: i
     script = settings.script
     inside = {
         arm: dataclasses.replace(
-            target, url=target.url_in_pods, token_file=SECRETS_IN_POD / _token(arm)
+            target, url=target.url_in_pods, token_file=SECRETS_IN_POD / f"{arm}.token"
         )
         for arm, target in targets.items()
     }
-    tokens = {_token(arm): target.token_file.read_bytes() for arm, target in targets.items()}
+    tokens = {
+        inside[arm].token_file.name: one.token_file.read_bytes() for arm, one in targets.items()
+    }
     return PodWork(
         name=script,
         program=program,
-        args=(tuple(arguments(FILES_IN_POD / script, RESULTS_IN_POD)[1:]),),
+        args=(tuple(command.arguments(FILES_IN_POD / script, RESULTS_IN_POD)[1:]),),
         log=LOG,
-        variables=environment(settings, inside, SECRETS_IN_POD, seed),
+        variables=command.environment(settings, inside, SECRETS_IN_POD, seed),
         files={name: path.read_bytes() for name, path in settings.tree().items()},
-        secrets={**tokens, CA: authorities(targets).encode()},
+        secrets={**tokens, CA: command.authorities(targets).encode()},
         timeout_s=settings.longest_s + SLACK_S,
         control_address=_REST_ADDRESS,
         operator_resource="testruns.k6.io",
     )
-
-
-def _token(arm: Arm) -> str:
-    return f"{arm}.token"
-
-
-def _is_lost(one: PodResult) -> bool:
-    return bool(one.lost) or one.exit == _STOPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +129,7 @@ class PodShare:
 
 
 def read_share(path: Path) -> PodShare:
-    """Return the share of the pod that wrote a file of points.
-
-    Raises:
-        LoadError: The file is missing, cut off or not what k6 writes.
-    """
+    """Return the share of the pod that wrote a file of points; see `read_series` for errors."""
     iterations = dropped = 0
     starts: list[float] = []
     answers: dict[str, Counter[str]] = {}
@@ -189,10 +162,6 @@ def clock_jumps(share: PodShare, pod: PodResult) -> Iterator[str]:
     """Yield a sentence if a pod has points from outside the run time of its program.
 
     The run time comes from a monotonic clock, so a difference means that Unix time was set.
-
-    Args:
-        share: Share of the pod.
-        pod: Result of the pod, with the run time of its program.
     """
     if share.times_s is None or not pod.ended_s:
         return
@@ -218,13 +187,7 @@ def uneven_shares(
     """Yield a sentence for each pod that did not do its share, or not when the others did.
 
     k6 deals out the iterations of an open load in turn.  It deals out fixed work by VU, so one pod
-    may do more than another; there only the total counts.
-
-    Args:
-        settings: Settings of the load.
-        arms: Number of loaded arms.
-        pods: Number of pods, including those that were lost.
-        shares: Shares by the name of the pod.
+    may do more than another; there only the total counts.  `pods` includes those that were lost.
     """
     begun = [one.start_s for one in shares.values() if one.start_s is not None]
     first_s = min(begun, default=0.0)
@@ -242,10 +205,6 @@ def uneven_shares(
 
 def merge_points(paths: Sequence[Path], out: Path) -> None:
     """Write the points of several files to one file, without holding them in memory.
-
-    Args:
-        paths: Compressed files of k6's `csv` output.
-        out: New file of the same form.
 
     Raises:
         LoadError: A file is missing, cut off or has other columns than the first.

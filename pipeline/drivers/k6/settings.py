@@ -2,8 +2,6 @@
 
 import posixpath
 import re
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
@@ -95,7 +93,21 @@ class K6(LoadFromFiles):
 
     @model_validator(mode="after")
     def _imports_are_there(self) -> Self:
-        _require_imports(self.own_files(), self.tree())
+        """Require that a script beside a suite imports only files of the tree."""
+        tree = self.tree()
+        for name, path in self.own_files().items():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            for match in _IMPORT.finditer(text):
+                wanted = posixpath.normpath(posixpath.join(posixpath.dirname(name), match[1]))
+                is_k6 = match[1] == "k6" or match[1].startswith("k6/")
+                if is_k6 or (match[1].startswith(".") and wanted in tree):
+                    continue
+                line = text.count("\n", 0, match.start(1)) + 1
+                lib = ", ".join(sorted(other for other in tree if "/" in other))
+                raise ValueError(
+                    f"{path}:{line}: it imports `{match[1]}`, and a script may import k6's own"
+                    f" modules and these files: {lib}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -139,32 +151,15 @@ class K6(LoadFromFiles):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the programs that the load needs."""
+        """See `DriverSettings.needs`."""
         return ("k6",)
 
     @property
     def main(self) -> str:
-        """Name of the script that belongs to this load alone."""
+        """See `DriverSettings.main`."""
         return self.script
 
     @property
     def title(self) -> str:
-        """Display name of the load."""
+        """See `DriverSettings.title`."""
         return f"k6 {self.script}"
-
-
-def _require_imports(own: Mapping[str, Path], tree: Mapping[str, Path]) -> None:
-    """Raise ValueError if a script beside a suite imports a file that is not in the tree."""
-    for name, path in own.items():
-        text = path.read_text(encoding="utf-8", errors="replace")
-        for match in _IMPORT.finditer(text):
-            wanted = posixpath.normpath(posixpath.join(posixpath.dirname(name), match[1]))
-            is_k6 = match[1] == "k6" or match[1].startswith("k6/")
-            if is_k6 or (match[1].startswith(".") and wanted in tree):
-                continue
-            line = text.count("\n", 0, match.start(1)) + 1
-            lib = ", ".join(sorted(other for other in tree if "/" in other))
-            raise ValueError(
-                f"{path}:{line}: it imports `{match[1]}`, and a script may import k6's own modules"
-                f" and these files: {lib}"
-            )

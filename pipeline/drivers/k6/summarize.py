@@ -140,14 +140,7 @@ def read_points(path: Path, arms: Sequence[Arm], *, is_open: bool = True) -> Poi
 
 
 def arms_not_prepared(path: Path) -> frozenset[str]:
-    """Return the arms that a script's setup gave up, by the counter `setup_failed`.
-
-    Args:
-        path: Compressed file of k6's `csv` output.
-
-    Raises:
-        LoadError: The file is missing, cut off or not what k6 writes.
-    """
+    """Return the arms that a script's setup gave up, by the counter `setup_failed`."""
     failed = (s for s in read_series(path) if s.metric == _NOT_PREPARED)
     return frozenset(s.tags["arm"] for s in failed if "arm" in s.tags)
 
