@@ -12,10 +12,9 @@ from pathlib import Path
 
 from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.probes.sampling import Heartbeat, write_csv
+from pipeline.probes.sampling import Heartbeat, heartbeat, write_csv
 from pipeline.system import http_client
 from pipeline.system.errors import NetworkError, ProbeError
-from pipeline.system.periodic import run_periodically
 
 PERIOD_S = 0.1
 TIMEOUT_S = 1.0
@@ -41,12 +40,7 @@ class AvailabilityProbe:
 
     @contextmanager
     def watch(self, target: Target, out: Path) -> Iterator["_AvailabilityWatch"]:
-        """See `Probe.watch`; writes `availability.csv` into `out` when it is asked for readings.
-
-        Raises:
-            ProbeError: The server refused the ConfigMap.
-            StorageError: The token cannot be read.
-        """
+        """See `Probe.watch`; writes `availability.csv` into `out` when it is asked for readings."""
         token = target.admin_token()
         reader, writer = (
             http_client.ServerConnection(
@@ -54,20 +48,21 @@ class AvailabilityProbe:
             )
             for _ in range(2)
         )
-        watch = _AvailabilityWatch(out, reader, writer, Heartbeat(PERIOD_S))
-        thread = threading.Thread(target=watch.follow, name="availability probe", daemon=True)
-        try:
-            _create_config_map(writer)
-            thread.start()
-            with run_periodically(
-                watch.heartbeat.beat, PERIOD_S, "heartbeat of the availability probe"
-            ):
+        with heartbeat(PERIOD_S, "heartbeat of the availability probe") as heart:
+            watch = _AvailabilityWatch(out, reader, writer, heart)
+            thread = threading.Thread(target=watch.follow, name="availability probe", daemon=True)
+            try:
+                _create_config_map(writer)
+                thread.start()
                 yield watch
-        finally:
-            watch.stop()
-            if thread.ident:
-                thread.join()
-            watch.close()
+            finally:
+                watch.stopped.set()
+                for connection in (reader, writer):
+                    connection.stop()  # even while a request waits for its answer
+                if thread.ident:
+                    thread.join()
+                for connection in (reader, writer):
+                    connection.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,28 +126,9 @@ class _AvailabilityWatch:
         write_csv(self.out / "availability.csv", columns, rows)
         return summarize_checks(checks, span)
 
-    def stop(self) -> None:
-        """Stop checking, even while a request waits for its answer."""
-        self.stopped.set()
-        for connection in (self.reader, self.writer):
-            connection.stop()
-
-    def close(self) -> None:
-        """Close the connections, once no thread uses them."""
-        for connection in (self.reader, self.writer):
-            connection.close()
-
 
 def summarize_checks(checks: Sequence[AvailabilityCheck], span: Span) -> tuple[Reading, ...]:
-    """Return the readings of a span.
-
-    Args:
-        checks: Checks in the order made.
-        span: Span in which checks that count began.
-
-    Raises:
-        ProbeError: No check began in the span.
-    """
+    """Return the readings of the checks that began in a span, in which there must be one."""
     within = [one for one in checks if span.start_s <= one.start_s <= span.end_s]
     if not within:
         raise ProbeError("availability probe: no request was sent during the load")

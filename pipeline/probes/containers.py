@@ -36,11 +36,7 @@ class ContainersProbe:
 
     @contextmanager
     def watch(self, target: Target, out: Path) -> Iterator["_ContainersWatch"]:
-        """See `Probe.watch`; writes `containers.csv` into `out`.
-
-        Raises:
-            ProbeError: No kubelet answers.
-        """
+        """See `Probe.watch`; writes `containers.csv` into `out`."""
         if target.usage is None:
             yield _ContainersWatch(None)
             return
@@ -101,11 +97,7 @@ class _ContainersWatch:
 def summarize_containers(
     component: str, samples: Sequence[ResourceUsage], span: Span
 ) -> tuple[Reading, ...]:
-    """Return the readings of one container over a span.
-
-    Raises:
-        ProbeError: A part of the span has no samples.
-    """
+    """Return the readings of one container over a span; see `require_complete`."""
     times_s = [one.time_s for one in samples]
     require_complete(times_s, span, _KUBELET_PERIOD_S, f"containers probe: {component}")
     return usage_readings(component, samples, span)

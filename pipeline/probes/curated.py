@@ -7,6 +7,7 @@ the server sends to itself are counted like all others.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 from pipeline.probes.scrape import LabelValues, LineSelection
 
@@ -71,57 +72,35 @@ _GOROUTINES = "go_goroutines"
 _REQUESTS = "apiserver_request_total"
 _DURATION = "apiserver_request_duration_seconds"
 _CHILDREN = "projectstorage_child_creations_total"
+_REINITIALIZING = "projectstorage_reinitializing_errors_total"
 _QUEUE = "apiserver_flowcontrol"
+_REJECTED = f"{_QUEUE}_rejected_requests_total"
 _VERBS = ("GET", "LIST", "POST", "PUT", "PATCH", "DELETE", "DELETECOLLECTION")
 _OBJECTS = ("secrets", "configmaps")
 _USED = (*_OBJECTS, "projects")
+_ANSWERED = {"verb": _VERBS, "subresource": ("",)}
+
+_server, _etcd = (partial(CuratedMetric, component) for component in ("server", "etcd"))
 
 _SERVER = (
-    CuratedMetric("server", "requests", _REQUESTS, Reduction.COUNT),
-    CuratedMetric("server", "requests_429", _REQUESTS, Reduction.COUNT, labels={"code": ("429",)}),
-    CuratedMetric("server", "requests_5xx", _REQUESTS, Reduction.COUNT, labels={"code": ("5*",)}),
-    CuratedMetric("server", "storage_children", _CHILDREN, Reduction.COUNT),
-    CuratedMetric(
-        "server", "first_ready_mean", "projectstorage_first_ready_seconds", Reduction.MEAN, "s"
-    ),
-    CuratedMetric(
-        "server",
-        "reinitializing",
-        "projectstorage_reinitializing_errors_total",
-        Reduction.COUNT,
-        beside=_CHILDREN,
-    ),
-    CuratedMetric(
-        "server",
-        "rejected",
-        f"{_QUEUE}_rejected_requests_total",
-        Reduction.COUNT,
-        beside=f"{_QUEUE}_dispatched_requests_total",
-    ),
-    CuratedMetric(
-        "server", "queue_mean", f"{_QUEUE}_request_wait_duration_seconds", Reduction.MEAN, "s"
-    ),
-    CuratedMetric(
-        "server",
-        "duration",
-        _DURATION,
-        Reduction.P99,
-        "s",
-        {"resource": _USED, "verb": _VERBS, "subresource": ("",)},
-    ),
+    _server("requests", _REQUESTS, Reduction.COUNT),
+    _server("requests_429", _REQUESTS, Reduction.COUNT, labels={"code": ("429",)}),
+    _server("requests_5xx", _REQUESTS, Reduction.COUNT, labels={"code": ("5*",)}),
+    _server("storage_children", _CHILDREN, Reduction.COUNT),
+    _server("first_ready_mean", "projectstorage_first_ready_seconds", Reduction.MEAN, "s"),
+    _server("reinitializing", _REINITIALIZING, Reduction.COUNT, beside=_CHILDREN),
+    _server("rejected", _REJECTED, Reduction.COUNT, beside=f"{_QUEUE}_dispatched_requests_total"),
+    _server("queue_mean", f"{_QUEUE}_request_wait_duration_seconds", Reduction.MEAN, "s"),
+    _server("duration", _DURATION, Reduction.P99, "s", {"resource": _USED, **_ANSWERED}),
 )
 
 _ETCD = (
-    CuratedMetric("etcd", "requests", "grpc_server_handled_total", Reduction.COUNT),
-    CuratedMetric("etcd", "puts", "etcd_mvcc_put_total", Reduction.COUNT),
-    CuratedMetric("etcd", "watchers", "etcd_debugging_mvcc_watcher_total", Reduction.AFTER),
-    CuratedMetric("etcd", "watchers_added", "etcd_debugging_mvcc_watcher_total", Reduction.ADDED),
-    CuratedMetric(
-        "etcd", "fsync_mean", "etcd_disk_wal_fsync_duration_seconds", Reduction.MEAN, "s"
-    ),
-    CuratedMetric(
-        "etcd", "commit_mean", "etcd_disk_backend_commit_duration_seconds", Reduction.MEAN, "s"
-    ),
+    _etcd("requests", "grpc_server_handled_total", Reduction.COUNT),
+    _etcd("puts", "etcd_mvcc_put_total", Reduction.COUNT),
+    _etcd("watchers", "etcd_debugging_mvcc_watcher_total", Reduction.AFTER),
+    _etcd("watchers_added", "etcd_debugging_mvcc_watcher_total", Reduction.ADDED),
+    _etcd("fsync_mean", "etcd_disk_wal_fsync_duration_seconds", Reduction.MEAN, "s"),
+    _etcd("commit_mean", "etcd_disk_backend_commit_duration_seconds", Reduction.MEAN, "s"),
 )
 
 
@@ -129,29 +108,23 @@ def _object_metrics() -> Iterator[CuratedMetric]:
     """Yield answers about Secrets and ConfigMaps by status class, reads, and their total time."""
     for code in ("2xx", "4xx", "5xx"):
         labels = {"resource": _OBJECTS, "verb": _VERBS, "code": (f"{code[0]}*",)}
-        name = f"answers{{code={code}}}"
-        yield CuratedMetric("server", name, _REQUESTS, Reduction.COUNT, labels=labels)
+        yield _server(f"answers{{code={code}}}", _REQUESTS, Reduction.COUNT, labels=labels)
     labels = {"resource": _OBJECTS, "verb": ("GET",)}
-    yield CuratedMetric("server", "reads", _REQUESTS, Reduction.COUNT, labels=labels)
-    labels = {"resource": _OBJECTS, "verb": _VERBS, "subresource": ("",)}
-    yield CuratedMetric("server", "answer_time", _DURATION, Reduction.SUM, "s", labels=labels)
+    yield _server("reads", _REQUESTS, Reduction.COUNT, labels=labels)
+    yield _server("answer_time", _DURATION, Reduction.SUM, "s", {"resource": _OBJECTS, **_ANSWERED})
 
 
 def _request_metrics() -> Iterator[CuratedMetric]:
     """Yield requests by verb and by resource, and the mean duration of each pair of them."""
-    for verb in (*_VERBS, "WATCH"):
-        name = f"requests{{verb={verb}}}"
-        yield CuratedMetric("server", name, _REQUESTS, Reduction.COUNT, labels={"verb": (verb,)})
-    for resource in (*_USED, "namespaces"):
-        name = f"requests{{resource={resource}}}"
-        yield CuratedMetric(
-            "server", name, _REQUESTS, Reduction.COUNT, labels={"resource": (resource,)}
-        )
+    for label, values in (("verb", (*_VERBS, "WATCH")), ("resource", (*_USED, "namespaces"))):
+        for value in values:
+            name = f"requests{{{label}={value}}}"
+            yield _server(name, _REQUESTS, Reduction.COUNT, labels={label: (value,)})
     for resource in _USED:
         for verb in _VERBS:
             name = f"duration_mean{{verb={verb},resource={resource}}}"
             labels = {"verb": (verb,), "resource": (resource,), "subresource": ("",)}
-            yield CuratedMetric("server", name, _DURATION, Reduction.MEAN, "s", labels)
+            yield _server(name, _DURATION, Reduction.MEAN, "s", labels)
 
 
 CURATED_METRICS = (

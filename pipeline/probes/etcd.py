@@ -49,11 +49,7 @@ class EtcdProbe:
 
     @contextmanager
     def watch(self, target: Target, out: Path) -> Iterator["_EtcdWatch"]:
-        """See `Probe.watch`; writes `etcd-keys-before.json`, and `-after` when asked.
-
-        Raises:
-            ProbeError: etcd did not answer as expected.
-        """
+        """See `Probe.watch`; writes `etcd-keys-before.json`, and `-after` when asked."""
         if not target.etcd_url:
             raise ProbeError("etcd probe: etcd of this target cannot be reached")
         before = take_snapshot(target.etcd_url, out / "etcd-keys-before.json")
@@ -146,20 +142,12 @@ def take_snapshot(url: str, path: Path) -> EtcdSnapshot:
 
 
 def count_keys(url: str, prefix: str) -> int:
-    """Return the number of keys that begin with a prefix, which ends in `/`.
-
-    Raises:
-        ProbeError: etcd did not answer as expected.
-    """
+    """Return the number of keys that begin with a prefix, which ends in `/`."""
     return _count(url, prefix)[0]
 
 
 def list_keys(url: str, first: bytes, end: bytes) -> list[str] | None:
-    """Return every key from the first to before the end; None if there are too many.
-
-    Raises:
-        ProbeError: etcd did not answer as expected.
-    """
+    """Return every key from the first to before the end; None if there are too many."""
     keys: list[str] = []
     while len(keys) <= MAX_LISTED_KEYS:
         body = {"key": _encode(first), "range_end": _encode(end), "keys_only": True, "limit": _PAGE}
@@ -178,18 +166,13 @@ def list_keys(url: str, first: bytes, end: bytes) -> list[str] | None:
 def count_types(keys: Sequence[str]) -> dict[str, int]:
     """Return the number of keys of each type, such as `secrets` or `iam.miloapis.com/users`.
 
-    Args:
-        keys: Keys whose first part, a prefix or the name of a Project, is ignored.
+    The first part of a key, a prefix or the name of a Project, is ignored.
     """
     return dict(Counter(map(_type, keys)))
 
 
 def names_left(keys: Sequence[str]) -> list[str]:
-    """Return the keys that name a Project of a load that is not among them.
-
-    Args:
-        keys: All keys that are not below `PREFIX`.
-    """
+    """Return those of all keys outside of `PREFIX` that name a Project that is not among them."""
     projects = _projects(keys)
     return [
         key
@@ -202,10 +185,6 @@ def orphaned_keys(ours: Sequence[str], others: Sequence[str]) -> list[str]:
     """Return the keys below `PREFIX` of Projects that do not exist.
 
     A living Project may get keys at any time, so only these were left behind by a deletion.
-
-    Args:
-        ours: All keys below `PREFIX`.
-        others: All keys that are not.
     """
     projects = _projects(others)
     return [key for key in ours if key.removeprefix(PREFIX).partition("/")[0] not in projects]

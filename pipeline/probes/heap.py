@@ -29,11 +29,7 @@ class HeapProbe:
 
     @contextmanager
     def watch(self, target: Target, out: Path) -> Iterator["_HeapWatch"]:
-        """See `Probe.watch`.
-
-        Raises:
-            ProbeError: A component did not answer, or does not report its heap.
-        """
+        """See `Probe.watch`."""
         yield _HeapWatch(target, heap_sizes(target))
 
 
@@ -61,17 +57,14 @@ def heap_sizes(target: Target) -> dict[str, float]:
     Raises:
         ProbeError: A component did not answer, or does not report its heap.
     """
-    components = [name for name in _COMPONENTS if name in target.metrics]
-    for component in components:
+    sizes = {}
+    for component in filter(target.metrics.__contains__, _COMPONENTS):
         url = target.metrics[component].removesuffix("/metrics") + "/debug/pprof/heap?gc=1"
         ca_file, token = credentials_for(target, url)
         for _ in range(_COLLECTIONS):
             http_client.content(url, ca_file=ca_file, token=token)  # the profile is not used
-    return {component: _heap_size(target, component) for component in components}
-
-
-def _heap_size(target: Target, component: str) -> float:
-    lines = parse_scrape(fetch_text(target, component), [_ALLOCATED]).select(_ALLOCATED)
-    if not lines or not math.isfinite(lines[0].value):
-        raise ProbeError(f"heap probe: {component} does not report {_ALLOCATED.sample}")
-    return lines[0].value
+        lines = parse_scrape(fetch_text(target, component), [_ALLOCATED]).select(_ALLOCATED)
+        if not lines or not math.isfinite(lines[0].value):
+            raise ProbeError(f"heap probe: {component} does not report {_ALLOCATED.sample}")
+        sizes[component] = lines[0].value
+    return sizes

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -52,24 +52,15 @@ class _MachineWatch:
 
 
 def steal_share(before_s: Mapping[str, float], after_s: Mapping[str, float]) -> float:
-    """Return the share of stolen CPU time; the time of guests is a part of `user`.
-
-    Args:
-        before_s: CPU seconds since boot, by state.
-        after_s: The same values, later.
-    """
+    """Return the share of stolen CPU time, from CPU seconds since boot by state, of two times."""
     passed = {name: max(0.0, after_s[name] - before_s[name]) for name in before_s}
+    # The time of guests is a part of `user`.
     total = sum(value for name, value in passed.items() if not name.startswith("guest"))
     return passed.get("steal", 0.0) / total if total else 0.0
 
 
 def throttle_count(root: Path = _CGROUPS, ours: Path = Path("/proc/self/cgroup")) -> int | None:
-    """Return the number of times that our control group was throttled; None without a CPU limit.
-
-    Args:
-        root: Mount point of the control groups.
-        ours: File with the name of our control group.
-    """
+    """Return the number of times that our control group was throttled; None without a CPU limit."""
     try:
         lines = ours.read_text().splitlines()
     except OSError:
@@ -79,17 +70,15 @@ def throttle_count(root: Path = _CGROUPS, ours: Path = Path("/proc/self/cgroup")
         if controllers and "cpu" not in controllers.split(","):
             continue
         stat = root / controllers / path.strip("/") / "cpu.stat"
-        if (count := _count(stat, "nr_throttled")) is not None:
-            return count
+        with suppress(OSError):
+            counts = dict(line.split() for line in stat.read_text().splitlines())
+            if "nr_throttled" in counts:
+                return int(counts["nr_throttled"])
     return None
 
 
 def fsync_s(folder: Path) -> float:
-    """Return the median seconds of a write of 4 kB with fsync in a folder.
-
-    Raises:
-        StorageError: The folder cannot be written.
-    """
+    """Return the median seconds of a write of 4 kB with fsync in a folder."""
     path = folder / "fsync"
     times_s = []
     try:
@@ -103,14 +92,6 @@ def fsync_s(folder: Path) -> float:
     except OSError as error:
         raise StorageError.unwritable(path, error, prefix="machine probe: ") from error
     return median(times_s)
-
-
-def _count(path: Path, name: str) -> int | None:
-    try:
-        counts = dict(line.split() for line in path.read_text().splitlines())
-    except OSError:
-        return None
-    return int(counts[name]) if name in counts else None
 
 
 def _times_s() -> dict[str, float]:

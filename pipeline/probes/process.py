@@ -83,12 +83,7 @@ class _ProcessWatch:
 
 
 def observe_process(pid: int, clock: SteadyClock | None = None) -> ProcessObservation | None:
-    """Return a sample of a process, or None if the process has ended.
-
-    Args:
-        pid: Process id.
-        clock: Clock of the sample's time; None for a new one.
-    """
+    """Return a sample of a process, or None if the process has ended."""
     import psutil
 
     clock = clock or SteadyClock()
@@ -130,11 +125,7 @@ def _disk_io(process: "psutil.Process") -> dict[str, int]:
 def summarize_process(
     component: str, samples: Sequence[ProcessObservation], span: Span
 ) -> tuple[Reading, ...]:
-    """Return the readings of one process over a span.
-
-    Raises:
-        ProbeError: A part of the span has no samples.
-    """
+    """Return the readings of one process over a span; see `require_complete`."""
     times_s = [one.time_s for one in samples]
     require_complete(times_s, span, PERIOD_S, f"process probe: {component}")
     within = samples_within(samples, span)
@@ -152,7 +143,6 @@ def summarize_process(
     for name in ("read", "written"):
         counts = [getattr(one, name) for one in samples]
         if None not in counts:
-            readings.append(
-                Reading(f"{component}.{name}", counter_rise(times_s, counts, span), "B")
-            )
+            rise = counter_rise(times_s, counts, span)
+            readings.append(Reading(f"{component}.{name}", rise, "B"))
     return tuple(readings)

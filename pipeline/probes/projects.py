@@ -53,12 +53,7 @@ class ProjectsProbe:
 
     @contextmanager
     def watch(self, target: Target, out: Path) -> Iterator["_ProjectsWatch"]:
-        """See `Probe.watch`.
-
-        Raises:
-            ProbeError: The server refused to list or to watch.
-            StorageError: The token cannot be read.
-        """
+        """See `Probe.watch`."""
         stream = _ProjectStream(target)
         stream.read_version()
         thread = threading.Thread(target=stream.follow, name="projects probe", daemon=True)
@@ -113,17 +108,10 @@ class ProjectLifetimes:
         self.by_id = {uid: life for uid, life in self.by_id.items() if life.gone is not None}
 
     def readings(self, now: float) -> Iterator[Reading]:
-        """Yield the readings of `ProjectsProbe`.
-
-        Args:
-            now: End of the load in seconds, by the clock of the events.
-        """
+        """Yield the readings of `ProjectsProbe`; `now` is the end of the load, by that clock."""
         lives = list(self.by_id.values())
-        ready = [
-            (life.created, life.ready)
-            for life in lives
-            if life.ready is not None or life.deleted is None
-        ]
+        known = [life for life in lives if life.ready is not None or life.deleted is None]
+        ready = [(life.created, life.ready) for life in known]
         gone = [(life.deleted, life.gone) for life in lives if life.deleted is not None]
         yield Reading("projects.created", self.created, "1")
         yield from _wait_summary("projects.ready", ready, now)

@@ -13,7 +13,6 @@ from pipeline.probes.curated import CURATED_METRICS, CuratedMetric, Reduction
 from pipeline.probes.sampling import try_write_csv
 from pipeline.probes.scrape import (
     LineSelection,
-    SampleLine,
     Scrape,
     fetch_text,
     parse_scrape,
@@ -40,11 +39,7 @@ class PrometheusProbe:
 
     @contextmanager
     def watch(self, target: Target, out: Path) -> Iterator["_PrometheusWatch"]:
-        """See `Probe.watch`.
-
-        Raises:
-            ProbeError: A component did not answer.
-        """
+        """See `Probe.watch`."""
         clock = SteadyClock()
         yield _PrometheusWatch(target, out, _scrapes(target, out, "before"), clock, clock.now_s())
 
@@ -70,8 +65,8 @@ class _PrometheusWatch:
         try_write_csv(self.out / "goroutines.csv", ("series", "time_s", "value"), rows)
         return tuple(
             reading
-            for component, select_lines in after.items()
-            for reading in readings(component, self.before[component], select_lines)
+            for component, scrape in after.items()
+            for reading in readings(component, self.before[component], scrape)
         )
 
 
@@ -88,11 +83,7 @@ def _scrapes(target: Target, out: Path, when: str) -> dict[str, Scrape]:
 
 
 def select_lines(component: str, text: str) -> Scrape:
-    """Return the lines of a component's text that its readings need.
-
-    Raises:
-        ProbeError: The text is not Prometheus text.
-    """
+    """Return the lines of a component's text that its readings need."""
     wanted = [selection for one in _metrics_of(component) for selection in one.selections]
     return parse_scrape(text, [_STARTED, *wanted])
 
@@ -102,14 +93,10 @@ def readings(component: str, before: Scrape, after: Scrape) -> Iterator[Reading]
 
     A metric that a version does not have is not reported; it is never 0.  After a restart, counters
     and histograms have started anew, so only gauges are reported.
-
-    Args:
-        component: Name of the component, such as `server`.
-        before: Scrape before the load.
-        after: Scrape after the load.
     """
-    restarted = _has_restarted(before, after)
-    if restarted is not None:
+    starts = [[one.value for one in scrape.select(_STARTED)] for scrape in (before, after)]
+    restarted = all(starts) and starts[0] != starts[1]
+    if all(starts):
         yield Reading(f"{component}.restarts", float(restarted), "1")
     for one in _metrics_of(component):
         if restarted and one.reduction is not Reduction.AFTER:
@@ -124,13 +111,6 @@ def _metrics_of(component: str) -> tuple[CuratedMetric, ...]:
     return tuple(one for one in CURATED_METRICS if one.component in ("", component))
 
 
-def _has_restarted(before: Scrape, after: Scrape) -> bool | None:
-    times = [
-        [one.value for one in select_lines.select(_STARTED)] for select_lines in (before, after)
-    ]
-    return times[0] != times[1] if all(times) else None
-
-
 def _values(one: CuratedMetric, before: Scrape, after: Scrape) -> Iterator[tuple[str, float]]:
     """Yield the suffix of the name and the value; nothing if the text does not have the family."""
     if one.family not in after.families:
@@ -139,7 +119,7 @@ def _values(one: CuratedMetric, before: Scrape, after: Scrape) -> Iterator[tuple
         return
     if one.reduction is Reduction.ADDED and one.family not in before.families:
         return
-    rises = [_rise(selection, before, after) for selection in one.selections]
+    rises = [after.total(lines) - before.total(lines) for lines in one.selections]
     match one.reduction:
         case Reduction.AFTER:
             yield "", after.total(one.selections[0])
@@ -154,29 +134,17 @@ def _values(one: CuratedMetric, before: Scrape, after: Scrape) -> Iterator[tuple
             yield from zip(("_p99", "_p99_width"), p99 or (), strict=False)
 
 
-def _rise(selection: LineSelection, before: Scrape, after: Scrape) -> float:
-    """Return the increase from before to after; an absent series counts as 0."""
-    return after.total(selection) - before.total(selection)
-
-
 def load_buckets(selection: LineSelection, before: Scrape, after: Scrape) -> dict[float, float]:
-    """Return the number of values under load up to each bound, over all series.
-
-    Raises:
-        ProbeError: A bucket has no bound.
-    """
+    """Return the number of values under load up to each bound, over all series."""
     counts: dict[float, float] = {}
-    for sign, select_lines in ((1, after), (-1, before)):
-        for one in select_lines.select(selection):
-            bound = _bound(one, selection)
+    for sign, scrape in ((1, after), (-1, before)):
+        for one in scrape.select(selection):
+            try:
+                bound = float(one.labels["le"])
+            except (KeyError, ValueError):
+                raise ProbeError(
+                    f"prometheus probe: not Prometheus text: a line of {selection.sample} has no"
+                    " bound `le`"
+                ) from None
             counts[bound] = counts.get(bound, 0.0) + sign * one.value
     return dict(sorted(counts.items()))
-
-
-def _bound(line: SampleLine, selection: LineSelection) -> float:
-    try:
-        return float(line.labels["le"])
-    except (KeyError, ValueError):
-        raise ProbeError(
-            f"prometheus probe: not Prometheus text: a line of {selection.sample} has no bound `le`"
-        ) from None

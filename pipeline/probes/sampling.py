@@ -54,10 +54,7 @@ _Sample = TypeVar("_Sample", ResourceUsage, ProcessObservation)
 def longest_gap_s(times_s: Sequence[float], span: Span, period_s: float) -> float:
     """Return the longest gap between two samples that overlaps a span, in seconds; 0 for none.
 
-    Args:
-        times_s: Unix times of the samples, in the order taken.
-        span: Span that must be covered.
-        period_s: Intended seconds between two samples.
+    `times_s` are Unix times in the order taken.
     """
     gaps = [
         abs(after - before)  # a sample earlier than the one before it: the clock was set
@@ -69,12 +66,6 @@ def longest_gap_s(times_s: Sequence[float], span: Span, period_s: float) -> floa
 
 def require_complete(times_s: Sequence[float], span: Span, period_s: float, what: str) -> None:
     """Require samples over a whole span, without a gap.
-
-    Args:
-        times_s: Unix times of the samples, in the order taken.
-        span: Span that must be covered.
-        period_s: Intended seconds between two samples.
-        what: Probe and component for the message, such as `process probe: server`.
 
     Raises:
         ProbeError: A part of the span has no samples.
@@ -89,19 +80,13 @@ def usage_readings(component: str, samples: Sequence[_Sample], span: Span) -> tu
     """Return the readings of CPU and memory over a span; CPU is interpolated at both ends.
 
     If the span lies between two samples, the memory is that of the later one.
-
-    Args:
-        component: Name of the component.
-        samples: Samples over the whole span.
-        span: Span that counts.
     """
     memory = [one.memory for one in samples_within(samples, span)]
     times_s = [one.time_s for one in samples]
     added = max(0, samples[-1].memory - samples[0].memory)
+    cpu_s = counter_rise(times_s, [one.cpu_s for one in samples], span)
     return (
-        Reading(
-            f"{component}.cpu", counter_rise(times_s, [one.cpu_s for one in samples], span), "s"
-        ),
+        Reading(f"{component}.cpu", cpu_s, "s"),
         Reading(f"{component}.memory_mean", sum(memory) / len(memory), "B"),
         Reading(f"{component}.memory_max", max(memory), "B"),
         Reading(f"{component}.memory_added", added, "B"),
@@ -117,10 +102,7 @@ def samples_within(samples: Sequence[_Sample], span: Span) -> Sequence[_Sample]:
 def counter_rise(times_s: Sequence[float], counts: Sequence[float], span: Span) -> float:
     """Return the increase of a counter over a span, interpolated at both ends.
 
-    Args:
-        times_s: Unix times of the samples, rising; the first before the span, the last after it.
-        counts: Values of the counter at these times.
-        span: Span that counts.
+    `times_s` rise; the first is before the span, and the last after it.
     """
     return _count_at(times_s, counts, span.end_s) - _count_at(times_s, counts, span.start_s)
 
@@ -136,11 +118,7 @@ def _count_at(times_s: Sequence[float], counts: Sequence[float], time_s: float) 
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file.
-
-    Raises:
-        StorageError: The file cannot be written.
-    """
+    """Write a CSV file, or raise StorageError."""
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([columns, *rows])
@@ -180,11 +158,7 @@ class Heartbeat:
         self.last_s = now_s
 
     def require_steady(self, span: Span, probe: str) -> None:
-        """Require that this program ran during a whole span.
-
-        Raises:
-            ProbeError: The program stood still.
-        """
+        """Raise ProbeError unless this program ran during a whole span."""
         stood = [
             end - start for start, end in self.gaps if start < span.end_s and end > span.start_s
         ]
@@ -196,12 +170,7 @@ class Heartbeat:
 
 @contextmanager
 def heartbeat(period_s: float, name: str) -> Iterator[Heartbeat]:
-    """Beat while the block runs.
-
-    Args:
-        period_s: Seconds between two beats.
-        name: Name of the thread.
-    """
+    """Beat while the block runs."""
     heart = Heartbeat(period_s)
     with run_periodically(heart.beat, period_s, name):
         yield heart

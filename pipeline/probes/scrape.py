@@ -54,8 +54,14 @@ class Scrape:
 
     def select(self, wanted: LineSelection) -> tuple[SampleLine, ...]:
         """Return the lines of a selection."""
-        lines = self.samples.get(wanted.sample, ())
-        return tuple(one for one in lines if _matches_labels(one.labels, wanted.labels))
+        return tuple(
+            line
+            for line in self.samples.get(wanted.sample, ())
+            if all(
+                any(_matches(line.labels.get(label, ""), value) for value in values)
+                for label, values in wanted.labels.items()
+            )
+        )
 
     def total(self, wanted: LineSelection) -> float:
         """Return the sum of the lines of a selection; 0 if there are none."""
@@ -75,22 +81,14 @@ def fetch_text(target: Target, component: str) -> str:
 
 
 def credentials_for(target: Target, url: str) -> tuple[Path | None, str]:
-    """Return the CA file and the token for a URL of a component; neither for plain HTTP.
-
-    Raises:
-        StorageError: The token cannot be read.
-    """
+    """Return the CA file and the token for a URL of a component; neither for plain HTTP."""
     if not url.startswith("https:"):
         return None, ""
     return target.ca_file, target.admin_token()
 
 
 def write_compressed(path: Path, text: str) -> None:
-    """Write a text to a gzip file.
-
-    Raises:
-        StorageError: The file cannot be written.
-    """
+    """Write a text to a gzip file, or raise StorageError."""
     try:
         path.write_bytes(gzip.compress(text.encode(), compresslevel=1, mtime=0))
     except OSError as error:
@@ -179,12 +177,5 @@ def _may_match(line: str, needles: tuple[tuple[str, ...], ...]) -> bool:
     return all(any(needle in line for needle in one) for one in needles)
 
 
-def _matches_labels(labels: Mapping[str, str], wanted: LabelValues) -> bool:
-    return all(
-        any(_matches_value(labels.get(label, ""), value) for value in values)
-        for label, values in wanted.items()
-    )
-
-
-def _matches_value(value: str, wanted: str) -> bool:
+def _matches(value: str, wanted: str) -> bool:
     return value.startswith(wanted[:-1]) if wanted.endswith("*") else value == wanted

@@ -42,44 +42,30 @@ class SeriesProbe:
 
     @contextmanager
     def watch(self, target: Target, out: Path) -> Iterator["_SeriesWatch"]:
-        """See `Probe.watch`; writes `series.csv` into `out` when it is asked for readings.
-
-        Raises:
-            ProbeError: A component cannot be asked, such as when its token cannot be read.
-        """
-        watch = _SeriesWatch(target, out, _connections(target))
+        """See `Probe.watch`; writes `series.csv` into `out` when it is asked for readings."""
+        connections = {}
+        for component, url in target.metrics.items():
+            ca_file, token = credentials_for(target, url)
+            connections[component] = http_client.ServerConnection(url, ca_file=ca_file, token=token)
+        watch = _SeriesWatch(target, out, connections)
         thread = threading.Thread(target=watch.follow, name="series probe", daemon=True)
         thread.start()
         try:
             yield watch
         finally:
-            watch.stop()
+            watch.stopped.set()
+            for connection in connections.values():
+                connection.stop()  # even while a component is being waited for
             thread.join()
-            watch.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _ScrapeConnection:
-    """The connection by which a component is scraped, and the path of its text."""
-
-    connection: http_client.ServerConnection
-    path: str
-
-
-def _connections(target: Target) -> dict[str, _ScrapeConnection]:
-    connections = {}
-    for component, url in target.metrics.items():
-        ca_file, token = credentials_for(target, url)
-        connection = http_client.ServerConnection(url, ca_file=ca_file, token=token)
-        connections[component] = _ScrapeConnection(connection, urlsplit(url).path)
-    return connections
+            for connection in connections.values():
+                connection.close()
 
 
 @dataclass(slots=True)
 class _SeriesWatch:
     target: Target
     out: Path
-    scrapes: Mapping[str, _ScrapeConnection]
+    connections: Mapping[str, http_client.ServerConnection]
     points: dict[str, list[SeriesPoint]] = field(default_factory=dict)
     clock: SteadyClock = field(default_factory=SteadyClock)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -113,7 +99,12 @@ class _SeriesWatch:
                 f"series probe: a slope needs {MIN_SLOPE_POINTS} cycles, and the load had"
                 f" {len(span.marks)}"
             )
-        whole = {name: points for name, points in series.items() if _is_whole(name, points, span)}
+        whole = {}
+        for name, points in series.items():
+            if gap := longest_gap_s([time_s for time_s, _ in points], span, PERIOD_S):
+                log.warning("series probe: %s has no samples for %.1f s of the load", name, gap)
+            else:
+                whole[name] = points
         if series and not whole:
             raise ProbeError(
                 "series probe: there are no samples for more than"
@@ -125,21 +116,11 @@ class _SeriesWatch:
             for reading in slopes(name, points, span.marks)
         )
 
-    def stop(self) -> None:
-        """Stop sampling, even while a component is being waited for."""
-        self.stopped.set()
-        for one in self.scrapes.values():
-            one.connection.stop()
-
-    def close(self) -> None:
-        """Close the connections, once no thread uses them."""
-        for one in self.scrapes.values():
-            one.connection.close()
-
     def _values(self) -> Iterator[tuple[str, float]]:
-        for component, one in self.scrapes.items():
+        for component, connection in self.connections.items():
+            path = urlsplit(self.target.metrics[component]).path
             try:
-                _, text = one.connection.ask("GET", one.path)
+                _, text = connection.ask("GET", path)
             except (NetworkError, ProbeError, StorageError) as error:
                 log.debug("series probe: %s", error)
                 continue
@@ -162,12 +143,8 @@ def slopes(name: str, points: Sequence[SeriesPoint], marks: Sequence[float]) -> 
     """Yield the slope of a series per cycle, and its interval.
 
     The value of a cycle is the first one after its end; the last cycle may have the last one before
-    its end.  A series that ended earlier has no slope.
-
-    Args:
-        name: Name of the series, such as `server.heap`.
-        points: Points with rising times.
-        marks: Ends of the cycles in Unix time, rising, at least `MIN_SLOPE_POINTS`.
+    its end.  A series that ended earlier has no slope.  The marks are the rising ends of the cycles
+    in Unix time, at least `MIN_SLOPE_POINTS`.
     """
     after = [next((value for time_s, value in points if time_s >= mark), None) for mark in marks]
     values = [value for value in after if value is not None]
@@ -180,10 +157,3 @@ def slopes(name: str, points: Sequence[SeriesPoint], marks: Sequence[float]) -> 
     unit = _UNITS.get(name.partition(".")[2], "1")
     for suffix, value in (("", slope), ("_low", low), ("_high", high)):
         yield Reading(f"{name}_slope{suffix}", value, unit)
-
-
-def _is_whole(name: str, points: Sequence[SeriesPoint], span: Span) -> bool:
-    """Return whether a series has no gap in the span; a warning names one that has."""
-    if gap := longest_gap_s([time_s for time_s, _ in points], span, PERIOD_S):
-        log.warning("series probe: %s has no samples for %.1f s of the load", name, gap)
-    return not gap

@@ -22,6 +22,7 @@ from pipeline.probes.sampling import (
     require_complete,
 )
 from pipeline.system.errors import LoadError
+from tests.loopback import target
 
 SPAN = Span(10.0, 40.0)
 
@@ -59,11 +60,13 @@ def test_a_kubelet_that_did_not_look_for_a_minute_is_a_gap() -> None:
         containers.summarize_containers("etcd", seen, Span(10.0, 80.0))
 
 
-def test_a_series_with_a_gap_has_no_slope_and_the_others_have() -> None:
+def test_a_series_with_a_gap_has_no_slope_and_the_others_have(tmp_path: Path) -> None:
     whole = [(float(at), 1.0) for at in range(50)]
     gap = [(at, value) for at, value in whole if not 20 < at < 30]
-    assert series._is_whole("server.heap", whole, SPAN)  # noqa: SLF001
-    assert not series._is_whole("server.heap", gap, SPAN)  # noqa: SLF001
+    with series.SeriesProbe().watch(target(metrics={}), tmp_path) as watch:
+        watch.points.update({"server.heap": whole, "server.goroutines": gap})
+        found = watch.readings(Span(10.0, 40.0, tuple(map(float, range(12, 40, 3)))))
+    assert {one.name.partition("_")[0] for one in found} == {"server.heap"}
 
 
 @given(
