@@ -30,8 +30,11 @@ FAULTS = {
     "slow-ready": "duration",
     "never-ready": "share",
     "project-lock": "duration",
+    "deletion-lock": "duration",
     "slow-gc": "duration",
     "stuck-gc": "share",
+    "skip-finalizers": "share",
+    "slow-resume": "duration",
     "crash-after": "duration",
 }
 """Type of each fault's size; the server's own table is in go/reference/internal/faults."""

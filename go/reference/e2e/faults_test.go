@@ -40,6 +40,9 @@ var faultCases = map[string]faultCase{
 	"project-lock":            {"1s", readyTogether, together, 0, func(s *server) float64 { return max(readies(s), creates(s)) }},
 	"slow-tail":               {"50%:400ms", slowOf, 20, 21, func(s *server) float64 { return max(namespacesMade(s), watchStarts(s)) }},
 	"stuck-gc":                {"50%", stuckInDeletion, 5, 6, nil},
+	"deletion-lock":           {"1s", readyDuringDeletions, 1, 0, func(s *server) float64 { return max(readies(s), creates(s)) }},
+	"skip-finalizers":         {"50%", goneWithFinalizers, 5, 6, nil},
+	"slow-resume":             {"1s", removedAfterRestart, 2, 0, func(s *server) float64 { return max(readies(s), removals(s), creates(s)) }},
 	"slow-gc":                 {"1500ms", removals, 1.5, 0, func(s *server) float64 { return max(readies(s), creates(s)) }},
 }
 

@@ -126,6 +126,13 @@ func start(t *testing.T, faults ...string) *server {
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 64,
 	}}
 	t.Cleanup(s.http.CloseIdleConnections)
+	s.answers()
+	return s
+}
+
+// answers waits until the server is ready.
+func (s *server) answers() {
+	s.t.Helper()
 	s.eventually("readyz", func() bool {
 		answer, err := s.http.Get(s.url + "/readyz")
 		if err != nil {
@@ -134,7 +141,16 @@ func start(t *testing.T, faults ...string) *server {
 		defer answer.Body.Close()
 		return answer.StatusCode == http.StatusOK
 	})
-	return s
+}
+
+// restart kills the server and starts it again on the same etcd.
+func (s *server) restart() {
+	s.t.Helper()
+	_ = s.command.Process.Signal(syscall.SIGKILL)
+	<-s.ended
+	s.http.CloseIdleConnections()
+	s.process = launch(s.t, s.command.Dir, s.command.Path, s.command.Args[1:]...)
+	s.answers()
 }
 
 func launch(t *testing.T, dir, name string, args ...string) *process {

@@ -93,6 +93,56 @@ func stuckInDeletion(s *server) float64 {
 	return float64(len(stuck))
 }
 
+// readyDuringDeletions is how long a Project takes to become Ready that is made while others are deleted.
+func readyDuringDeletions(s *server) float64 {
+	names := unused(together)
+	for _, name := range names {
+		s.project(name)
+	}
+	for _, name := range names {
+		s.want(200, "DELETE", group+"/projects/"+name, nil)
+	}
+	return s.project(unused(1)[0]).Seconds()
+}
+
+// goneWithFinalizers is how many of ten deleted Projects are gone that have an object with a
+// finalizer. The others are gone once these were removed.
+func goneWithFinalizers(s *server) float64 {
+	names := unused(10)
+	for _, name := range names {
+		s.project(name)
+		s.want(201, "POST", at(name, "namespaces/default/secrets"), kept("Secret", "kept"))
+	}
+	for _, name := range names {
+		s.want(200, "DELETE", group+"/projects/"+name, nil)
+	}
+	gone := func(name string) bool { return s.do("GET", group+"/projects/"+name, nil).code == 404 }
+	left := leftAmong(names, gone)
+	for _, name := range left {
+		s.want(200, "PUT", at(name, "namespaces/default/secrets/kept"), object("Secret", "kept"))
+		s.eventually("end of "+name, func() bool { return gone(name) })
+		oneKeyLeft(s.t, s, name)
+	}
+	return float64(len(names) - len(left))
+}
+
+// removedAfterRestart is how long after a start all Projects are gone that existed before and are deleted then.
+func removedAfterRestart(s *server) float64 {
+	names := unused(together)
+	for _, name := range names {
+		s.project(name)
+	}
+	s.restart()
+	began := time.Now()
+	for _, name := range names {
+		s.want(200, "DELETE", group+"/projects/"+name, nil)
+	}
+	for _, name := range names {
+		s.eventually("end of "+name, func() bool { return s.do("GET", group+"/projects/"+name, nil).code == 404 })
+	}
+	return time.Since(began).Seconds()
+}
+
 // stuckAmong returns those of some Projects that are not Ready when nothing has changed for a while.
 func stuckAmong(s *server, names []string) []string { return leftAmong(names, s.ready) }
 

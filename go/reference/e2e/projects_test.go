@@ -19,7 +19,7 @@ func TestProjects(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *server){
 		"isolation": isolation, "watch": watches, "escapes": escapes, "types": onlySomeTypes, "long path": longPath,
 		"absent": absent, "lifecycle": lifecycle, "again": again, "writers": writersDuringPurge,
-		"namespaces": namespaces, "root namespace": rootNamespace, "access": access, "faults": noFaults, "leaks": noLeaks,
+		"namespaces": namespaces, "finalizers": finalizers, "root namespace": rootNamespace, "access": access, "faults": noFaults, "leaks": noLeaks,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, &server{t, s.url, s.http, s.etcd, s.process}) })
 	}
@@ -204,6 +204,37 @@ func namespaces(t *testing.T, s *server) {
 	if keys := s.keys("/projects/spaces/"); !reflect.DeepEqual(keys, want) {
 		t.Errorf("keys: %v", keys)
 	}
+}
+
+// kept is an object with a finalizer.
+func kept(kind, name string) map[string]any {
+	made := object(kind, name)
+	made["metadata"] = map[string]any{"name": name, "finalizers": []string{"example.invalid/kept"}}
+	return made
+}
+
+// finalizers is about a Project whose objects have finalizers, in two namespaces.
+func finalizers(t *testing.T, s *server) {
+	s.project("held")
+	s.want(201, "POST", at("held", "namespaces"), object("Namespace", "more"))
+	s.want(201, "POST", at("held", "namespaces/default/secrets"), kept("Secret", "first"))
+	s.want(201, "POST", at("held", "namespaces/more/configmaps"), kept("ConfigMap", "last"))
+	for i := range 5 {
+		s.want(201, "POST", at("held", "namespaces/more/secrets"), object("Secret", fmt.Sprint("s", i)))
+	}
+	s.want(200, "DELETE", group+"/projects/held", nil)
+	want := []string{
+		"/projects/held/configmaps/more/last", "/projects/held/namespaces/default", "/projects/held/namespaces/more",
+		"/projects/held/secrets/default/first",
+	}
+	s.eventually("end of the other objects", func() bool { return reflect.DeepEqual(s.keys("/projects/held/"), want) })
+	s.want(403, "POST", at("held", "namespaces/more/secrets"), object("Secret", "late"))
+	s.want(200, "PUT", at("held", "namespaces/default/secrets/first"), object("Secret", "first"))
+	s.eventually("end of the first", func() bool { return s.do("GET", at("held", "namespaces/default/secrets/first"), nil).code == 404 })
+	s.want(200, "GET", group+"/projects/held", nil)
+	s.want(200, "PUT", at("held", "namespaces/more/configmaps/last"), object("ConfigMap", "last"))
+	s.eventually("end of the Project", func() bool { return s.do("GET", group+"/projects/held", nil).code == 404 })
+	oneKeyLeft(t, s, "held")
 }
 
 func rootNamespace(_ *testing.T, s *server) {

@@ -41,8 +41,11 @@ func run(ctx context.Context, opts options.CompletedOptions, set *faults.Set) er
 	if err != nil {
 		return err
 	}
-	projects.Purge, projects.Faults = purger.Purge, faults.NewProjects(set)
-	gate := &tenant.Gate{Registry: registry, Serializer: legacyscheme.Codecs, NamespaceDeleted: projects.NamespaceDeleted}
+	projects.Purge, projects.Remaining, projects.Faults = purger.Purge, purger.Remaining, faults.NewProjects(set)
+	gate := &tenant.Gate{
+		Registry: registry, Serializer: legacyscheme.Codecs,
+		NamespaceDeleted: projects.NamespaceDeleted, ObjectChanged: projects.ObjectChanged,
+	}
 
 	// Types of which every Project has its own.
 	stores := &storage.Options{RESTOptionsGetter: config.ControlPlane.Generic.RESTOptionsGetter}

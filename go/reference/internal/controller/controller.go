@@ -42,8 +42,16 @@ type Faults interface {
 	AfterReady()
 	// Deleted is called once for each deleted Project and reports whether it may be purged.
 	Deleted() (mayBePurged bool)
+	// AwaitsFinalizers is called once for each deleted Project whose objects may have finalizers, and
+	// reports whether they are waited for.
+	AwaitsFinalizers() bool
+	// ResumeDelay is how much later a Project is worked on that existed when the controller started.
+	// No worker waits for it.
+	ResumeDelay() time.Duration
 	// PurgeDelay is how much later a Project is purged. No worker waits for it.
 	PurgeDelay() time.Duration
+	// BeforePurge is called by the worker that purges a Project, which may wait in it.
+	BeforePurge(context.Context)
 	// Orphans is how many keys a purge leaves behind besides the one it always leaves.
 	Orphans() int
 }
@@ -53,6 +61,8 @@ type Controller struct {
 	Faults Faults
 	// Purge removes everything below a Project but orphans.
 	Purge func(ctx context.Context, project string, orphans int) error
+	// Remaining counts the objects of a Project, without its namespaces.
+	Remaining func(ctx context.Context, project string) (int64, error)
 
 	config   *rest.Config
 	registry *tenant.Registry
@@ -86,7 +96,12 @@ func New(config *rest.Config, registry *tenant.Registry) (*Controller, error) {
 			workqueue.TypedRateLimitingQueueConfig[key]{Name: "projects"}),
 	}
 	_, err = c.informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
-		AddFunc: func(obj any, _ bool) { c.seen(obj) },
+		AddFunc: func(obj any, isInInitialList bool) {
+			if isInInitialList {
+				c.resume(obj.(*unstructured.Unstructured))
+			}
+			c.seen(obj)
+		},
 		UpdateFunc: func(before, after any) {
 			// A reconciliation runs to Ready by itself, so an update matters only
 			// if it starts another one: a deletion, or another Project of that name.
@@ -104,6 +119,14 @@ func New(config *rest.Config, registry *tenant.Registry) (*Controller, error) {
 		},
 	})
 	return c, err
+}
+
+// resume makes a Project known that existed when the controller started. Whether its objects have
+// finalizers is not known.
+func (c *Controller) resume(object *unstructured.Unstructured) {
+	project := c.registry.Ensure(object.GetName(), object.GetUID())
+	project.ExpectFinalizers()
+	project.Resumption.Left(c.Faults.ResumeDelay())
 }
 
 // seen makes a Project known and queues it.
@@ -129,6 +152,9 @@ func (c *Controller) Live(ctx context.Context, name string) (types.UID, error) {
 func (c *Controller) NamespaceDeleted(project, namespace string) {
 	c.queue.Add(key{project, namespace})
 }
+
+// ObjectChanged queues a Project whose deletion waits for finalizers.
+func (c *Controller) ObjectChanged(project string) { c.queue.Add(key{project: project}) }
 
 // Start runs the controller until the context ends. It returns when all
 // Projects that exist are known.

@@ -89,9 +89,14 @@ func (c *Controller) prepare(ctx context.Context, object *unstructured.Unstructu
 }
 
 // end removes everything below a Project. Nobody writes there any more: new
-// writes are refused, and those that had begun are waited for.
+// writes are refused, and those that had begun are waited for. Objects that may
+// have finalizers are deleted first, and waited for.
 func (c *Controller) end(ctx context.Context, object *unstructured.Unstructured, project *tenant.Project) error {
 	if !slices.Contains(object.GetFinalizers(), finalizer) {
+		return nil
+	}
+	if left := project.Resumption.Left(0); left > 0 {
+		c.queue.AddAfter(key{project: project.Name}, left)
 		return nil
 	}
 	select {
@@ -106,10 +111,16 @@ func (c *Controller) end(ctx context.Context, object *unstructured.Unstructured,
 		if !project.Deletion.Decide(c.Faults.Deleted) {
 			return nil // It stays in deletion, and can be read.
 		}
+		if project.MayHaveFinalizers() && project.Finalization.Decide(c.Faults.AwaitsFinalizers) {
+			if remaining, err := c.finalize(ctx, project); err != nil || remaining > 0 {
+				return err // ObjectChanged queues the Project again.
+			}
+		}
 		if left := project.Deletion.Left(c.Faults.PurgeDelay()); left > 0 {
 			c.queue.AddAfter(key{project: project.Name}, left)
 			return nil
 		}
+		c.Faults.BeforePurge(ctx)
 		if err := c.Purge(ctx, project.Name, c.Faults.Orphans()); err != nil {
 			return err
 		}
@@ -118,6 +129,28 @@ func (c *Controller) end(ctx context.Context, object *unstructured.Unstructured,
 	object.SetFinalizers(slices.DeleteFunc(object.GetFinalizers(), func(f string) bool { return f == finalizer }))
 	_, err := c.projects.Update(ctx, object, metav1.UpdateOptions{})
 	return err
+}
+
+// finalize deletes every object of a Project and returns how many remain, because they have finalizers.
+func (c *Controller) finalize(ctx context.Context, project *tenant.Project) (remaining int64, err error) {
+	project.AllowFinalizing()
+	if !project.Emptied {
+		namespaces := &corev1.NamespaceList{}
+		path := inside(project.Name, "namespaces")
+		if err := c.core.Get().AbsPath(path...).Param("limit", "10000").Do(ctx).Into(namespaces); err != nil {
+			return 0, err
+		}
+		for _, namespace := range namespaces.Items {
+			for _, resource := range contents {
+				all := append(slices.Clone(path), namespace.Name, resource)
+				if err := c.core.Delete().AbsPath(all...).Do(ctx).Error(); err != nil {
+					return 0, err
+				}
+			}
+		}
+		project.Emptied = true
+	}
+	return c.Remaining(ctx, project.Name)
 }
 
 func ready(object *unstructured.Unstructured) bool {

@@ -30,6 +30,7 @@ func TestSizes(t *testing.T) {
 		"errors=0.5%": "0.5%", "errors=0.005": "0.5%", "errors=0.7%": "0.7%", "errors=1": "100%",
 		"hang=0.010": "1%", "stuck-gc=50%": "50%", "slow-gc=120s": "2m0s", "crash-after=20s": "20s", "slow-create=5s": "5s",
 		"slow-tail=5%:20ms": "5%:20ms", "slow-tail=0.05:0.02s": "5%:20ms", "slow-tail=100%:0s": "100%:0s",
+		"deletion-lock=0.1s": "100ms", "skip-finalizers=0.5": "50%", "slow-resume=200ms": "200ms",
 	} {
 		set := &Set{}
 		if err := set.Set(fault); err != nil {
@@ -68,7 +69,7 @@ func TestNoFaultsNoHook(t *testing.T) {
 	if NewInjector(nil, &Set{}).OnRequests() {
 		t.Error("a server without faults would run the hook")
 	}
-	notOnRequests := []string{LeakProjectGoroutines, LeakFiles, Orphans, SlowReady, NeverReady, ProjectLock, SlowGC, StuckGC, CrashAfter}
+	notOnRequests := []string{LeakProjectGoroutines, LeakFiles, Orphans, SlowReady, NeverReady, ProjectLock, DeletionLock, SlowGC, StuckGC, SkipFinalizers, SlowResume, CrashAfter}
 	for _, fault := range Table {
 		injector := NewInjector(nil, with(t, fault.Name+"="+fault.Example))
 		if got, want := injector.OnRequests(), !slices.Contains(notOnRequests, fault.Name); got != want {

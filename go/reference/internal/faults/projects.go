@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,10 +17,14 @@ const FirstProject = "milo-perf-first"
 type Projects struct {
 	leakGoroutines, leakFiles, orphans int
 	neverReady, stuckGC                float64
+	skipFinalizers                     float64
 	slowReady, projectLock, slowGC     time.Duration
+	deletionLock, slowResume           time.Duration
 
 	lock             chan struct{} // A mutex for which one can stop waiting.
 	created, deleted total
+	finalized        total
+	resumed          atomic.Int64
 	mu               sync.Mutex
 	files            []*os.File
 }
@@ -35,6 +40,9 @@ func NewProjects(s *Set) *Projects {
 		projectLock:    s.duration(ProjectLock),
 		slowGC:         s.duration(SlowGC),
 		stuckGC:        s.Size(StuckGC),
+		skipFinalizers: s.Size(SkipFinalizers),
+		deletionLock:   s.duration(DeletionLock),
+		slowResume:     s.duration(SlowResume),
 		lock:           make(chan struct{}, 1),
 	}
 }
@@ -63,20 +71,42 @@ func (p *Projects) ReadyDelay(project string) time.Duration {
 	return p.slowReady
 }
 
-// BeforeReady lets Projects that become Ready wait for each other.
+// BeforeReady lets Projects that become Ready wait for each other, and for purges.
 func (p *Projects) BeforeReady(ctx context.Context) {
-	if p.projectLock == 0 {
-		return
+	if p.projectLock > 0 || p.deletionLock > 0 {
+		p.holdLock(ctx, p.projectLock)
 	}
+}
+
+// BeforePurge lets purges wait for each other, and Projects that become Ready wait for them.
+func (p *Projects) BeforePurge(ctx context.Context) {
+	if p.deletionLock > 0 {
+		p.holdLock(ctx, p.deletionLock)
+	}
+}
+
+func (p *Projects) holdLock(ctx context.Context, d time.Duration) {
 	select {
 	case p.lock <- struct{}{}:
 		select {
-		case <-time.After(p.projectLock):
+		case <-time.After(d):
 		case <-ctx.Done():
 		}
 		<-p.lock
 	case <-ctx.Done():
 	}
+}
+
+// AwaitsFinalizers acts once on each deleted Project whose objects may have finalizers. It reports
+// whether they are waited for, by a running total as with Created.
+func (p *Projects) AwaitsFinalizers() bool {
+	return p.finalized.step(p.skipFinalizers) == 0
+}
+
+// ResumeDelay is how much later a Project is worked on that existed when the server started, for
+// each such Project more.
+func (p *Projects) ResumeDelay() time.Duration {
+	return time.Duration(p.resumed.Add(1)) * p.slowResume
 }
 
 // AfterReady acts once on each Project that became Ready.

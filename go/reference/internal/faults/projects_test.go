@@ -87,6 +87,58 @@ func TestProjectsWaitForEachOther(t *testing.T) {
 	}
 }
 
+func TestPurgesHoldTheLockOfReady(t *testing.T) {
+	p := NewProjects(with(t, "deletion-lock=50ms"))
+	began := time.Now()
+	var group sync.WaitGroup
+	for range 3 {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			p.BeforePurge(context.Background())
+		}()
+	}
+	group.Wait()
+	if took := time.Since(began); took < 150*time.Millisecond {
+		t.Errorf("three purges took %v, want at least 150ms", took)
+	}
+	p.lock <- struct{}{}
+	time.AfterFunc(50*time.Millisecond, func() { <-p.lock })
+	began = time.Now()
+	p.BeforeReady(context.Background())
+	if took := time.Since(began); took < 50*time.Millisecond {
+		t.Errorf("Ready during a purge: %v, want at least 50ms", took)
+	}
+	NewProjects(&Set{}).BeforePurge(context.Background())
+}
+
+func TestSkippedFinalizersAreAnExactShare(t *testing.T) {
+	for size, want := range map[string]int{"0%": 0, "50%": 100, "100%": 200} {
+		p := NewProjects(with(t, "skip-finalizers="+size))
+		skipped := 0
+		for range 200 {
+			if !p.AwaitsFinalizers() {
+				skipped++
+			}
+		}
+		if skipped != want {
+			t.Errorf("%s: finalizers of %d of 200 Projects were skipped, want %d", size, skipped, want)
+		}
+	}
+}
+
+func TestProjectsResumeOneAfterTheOther(t *testing.T) {
+	p := NewProjects(with(t, "slow-resume=200ms"))
+	for n := range 3 {
+		if got, want := p.ResumeDelay(), time.Duration(n+1)*200*time.Millisecond; got != want {
+			t.Errorf("Project %d: %v, want %v", n, got, want)
+		}
+	}
+	if got := NewProjects(&Set{}).ResumeDelay(); got != 0 {
+		t.Errorf("without the fault: %v", got)
+	}
+}
+
 func TestNobodyWaitsForTheLockAtTheEnd(t *testing.T) {
 	p := NewProjects(with(t, "project-lock=1h"))
 	p.lock <- struct{}{}

@@ -29,8 +29,11 @@ const (
 	SlowReady             = "slow-ready"
 	NeverReady            = "never-ready"
 	ProjectLock           = "project-lock"
+	DeletionLock          = "deletion-lock"
 	SlowGC                = "slow-gc"
 	StuckGC               = "stuck-gc"
+	SkipFinalizers        = "skip-finalizers"
+	SlowResume            = "slow-resume"
 	CrashAfter            = "crash-after"
 )
 
@@ -59,8 +62,11 @@ var Table = []Fault{
 	{SlowReady, Duration, "200ms", "delay the moment at which a Project becomes Ready, but never the Project " + FirstProject},
 	{NeverReady, Share, "10%", "let this share of Projects never become Ready, but never the Project " + FirstProject},
 	{ProjectLock, Duration, "20ms", "hold one lock for this long when a Project becomes Ready, so that Projects wait for each other"},
+	{DeletionLock, Duration, "100ms", "hold one lock for this long when a deleted Project is purged; a Project waits for it to become Ready"},
 	{SlowGC, Duration, "100ms", "delay the purge of each deleted Project, so that it is gone this much later"},
 	{StuckGC, Share, "50%", "let this share of deleted Projects stay in deletion for ever"},
+	{SkipFinalizers, Share, "50%", "purge this share of deleted Projects with finalizers without waiting for these"},
+	{SlowResume, Duration, "200ms", "delay deletions after a restart: by this long for the first Project that existed, twice as long for the second, and so on"},
 	{CrashAfter, Duration, "20s", "crash the process with a panic this long after it became ready"},
 }
 

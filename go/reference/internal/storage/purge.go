@@ -59,6 +59,20 @@ func (p *Purger) Purge(ctx context.Context, project string, orphans int) error {
 	return nil
 }
 
+// Remaining counts the objects of a Project, without its namespaces.
+func (p *Purger) Remaining(ctx context.Context, project string) (int64, error) {
+	prefix := Prefix(project) + "/"
+	all, err := p.client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithCountOnly())
+	if err != nil {
+		return 0, err
+	}
+	namespaces, err := p.client.Get(ctx, prefix+"namespaces/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+	if err != nil {
+		return 0, err
+	}
+	return all.Count - namespaces.Count, nil
+}
+
 // orphans names the keys that are to be left behind and makes those that are missing.
 func (p *Purger) orphans(ctx context.Context, project string, wanted int) ([]string, error) {
 	prefix := Prefix(project) + "/"

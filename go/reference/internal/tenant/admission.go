@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/kubernetes/pkg/apis/core"
@@ -29,7 +30,14 @@ func (a *Admission) Handles(admission.Operation) bool { return true }
 
 // Admit implements admission.MutationInterface.
 func (a *Admission) Admit(ctx context.Context, attributes admission.Attributes, o admission.ObjectInterfaces) error {
-	if FromContext(ctx) != nil {
+	if project := FromContext(ctx); project != nil {
+		if object, err := meta.Accessor(attributes.GetObject()); err == nil && len(object.GetFinalizers()) > 0 {
+			project.ExpectFinalizers()
+		}
+		// A patch can create an object too.
+		if attributes.GetOperation() == admission.Create && project.Finalizing() {
+			return admission.NewForbidden(attributes, fmt.Errorf("project %s is being terminated", project.Name))
+		}
 		return a.namespaceLifecycle(ctx, attributes)
 	}
 	if root, ok := a.Root.(admission.MutationInterface); ok && root.Handles(attributes.GetOperation()) {

@@ -24,6 +24,8 @@ type Gate struct {
 	Serializer runtime.NegotiatedSerializer
 	// NamespaceDeleted is told which namespace was asked to go; the root has no Project.
 	NamespaceDeleted func(project, namespace string)
+	// ObjectChanged is told that an object was changed in a Project whose deletion waits for finalizers.
+	ObjectChanged func(project string)
 }
 
 var readOnly = sets.New("get", "list", "watch")
@@ -47,11 +49,14 @@ func (g *Gate) Resolve(next http.Handler) http.Handler {
 			return
 		}
 		if info.IsResourceRequest && !readOnly.Has(info.Verb) {
-			if !project.BeginWrite() {
+			if !project.BeginWrite(info.Verb == "create") {
 				g.refuse(w, r, terminating(info, name))
 				return
 			}
 			defer project.EndWrite()
+			if (info.Verb == "update" || info.Verb == "patch") && info.Resource != "namespaces" && project.Finalizing() {
+				defer g.ObjectChanged(name)
+			}
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, projectKey{}, project)))
 	})

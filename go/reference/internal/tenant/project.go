@@ -21,9 +21,18 @@ type Project struct {
 
 	// Creation and Deletion are the two ways of a Project through the controller.
 	Creation, Deletion Stage
+	// Resumption is the time until a controller that was started works on a Project that existed before.
+	Resumption Stage
+	// Finalization decides whether a deletion waits for finalizers.
+	Finalization Stage
+	// Emptied reports whether the deletion of every object was requested. Only the worker that has
+	// the Project uses it.
+	Emptied bool
 
 	mu          sync.Mutex
+	finalizers  bool // Objects may have finalizers.
 	terminating bool
+	finalizing  bool // Objects may be changed and deleted, and not created.
 	closed      bool
 	writers     int
 	drained     chan struct{}
@@ -52,11 +61,12 @@ func Gone(name string) error { return apierrors.NewNotFound(Resource.GroupResour
 
 // BeginWrite registers a request that may write. It refuses once the Project
 // is being deleted, so that a purge can wait for the writers before it and
-// knows that there are none after it.
-func (p *Project) BeginWrite() bool {
+// knows that there are none after it. While a deletion waits for finalizers,
+// only requests that create are refused.
+func (p *Project) BeginWrite(creates bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.terminating {
+	if p.terminating && (creates || !p.finalizing) {
 		return false
 	}
 	p.writers++
@@ -68,7 +78,7 @@ func (p *Project) EndWrite() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.writers--
-	if p.terminating && p.writers == 0 {
+	if p.terminating && !p.finalizing && p.writers == 0 {
 		close(p.drained)
 	}
 }
@@ -85,6 +95,35 @@ func (p *Project) Terminate() <-chan struct{} {
 		}
 	}
 	return p.drained
+}
+
+// ExpectFinalizers records that objects may have finalizers, for which a deletion must wait.
+func (p *Project) ExpectFinalizers() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.finalizers = true
+}
+
+// MayHaveFinalizers reports whether objects may have finalizers.
+func (p *Project) MayHaveFinalizers() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.finalizers
+}
+
+// AllowFinalizing lets objects be changed and deleted until the deletion ends. It is called after
+// the last write before the deletion has ended.
+func (p *Project) AllowFinalizing() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.finalizing = true
+}
+
+// Finalizing reports whether the deletion waits for finalizers.
+func (p *Project) Finalizing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.finalizing
 }
 
 // Closed reports whether the control plane is gone for good.

@@ -39,11 +39,11 @@ func TestParsePath(t *testing.T) {
 
 func TestTerminateWaitsForWrites(t *testing.T) {
 	p := newProject("p", "uid")
-	if !p.BeginWrite() {
+	if !p.BeginWrite(false) {
 		t.Fatal("a live Project refuses writes")
 	}
 	drained := p.Terminate()
-	if p.BeginWrite() {
+	if p.BeginWrite(false) {
 		t.Error("a Project that is being deleted accepts writes")
 	}
 	select {
@@ -56,6 +56,30 @@ func TestTerminateWaitsForWrites(t *testing.T) {
 	<-p.Terminate()
 	p.Close()
 	p.Close()
+}
+
+func TestOnlyCreationsAreRefusedWhileFinalizersAreAwaited(t *testing.T) {
+	p := newProject("p", "uid")
+	if p.MayHaveFinalizers() {
+		t.Error("a new Project has no objects")
+	}
+	p.ExpectFinalizers()
+	<-p.Terminate()
+	if p.BeginWrite(false) {
+		t.Error("a Project that is being deleted accepts a change before its writes have ended")
+	}
+	p.AllowFinalizing()
+	if p.BeginWrite(true) {
+		t.Error("a Project that is being deleted accepts a creation")
+	}
+	if !p.BeginWrite(false) {
+		t.Fatal("a Project that waits for finalizers refuses to have them removed")
+	}
+	p.EndWrite()
+	<-p.Terminate()
+	if !p.MayHaveFinalizers() || !p.Finalizing() {
+		t.Error("the Project does not wait for finalizers")
+	}
 }
 
 func TestDecideOnce(t *testing.T) {
