@@ -15,7 +15,6 @@ import { arms, durationS, number, required, seed, warmupS } from './lib/settings
 import { connect, handleSummary, hash, inTime, openLoad, takeTurn } from './lib/turn.js'
 import { armOf } from './lib/work.js'
 import {
-  PROJECTS,
   RESOURCES,
   fill,
   makeProjects,
@@ -85,7 +84,7 @@ export function noise({ run, neighbour }) {
   exec.vu.tags.arm = arm.name
   exec.vu.tags.phase = 'noise'
   if (NOISE === 'projects') {
-    post(arm, PROJECTS, project(`${run}-n${index}`, run), { op: 'noise', resource: 'projects' })
+    post(arm, newProjects(run), project(`${run}-n${index}`, run), { op: 'noise', resource: 'projects' })
   } else {
     const made = object('secrets', `noise-${index}`, PAYLOAD)
     post(arm, objectsOf(neighbour, 'secrets'), made, { op: 'noise', resource: 'secrets' })

@@ -9,7 +9,7 @@
 import { Counter } from 'k6/metrics'
 import ws from 'k6/ws'
 import { authorization, del, now, post, timing } from './api.js'
-import { PROJECTS, isReady, project } from './milo.js'
+import { PROJECTS, isReady, newProjects, project } from './milo.js'
 import { deadlineS } from './settings.js'
 
 /**
@@ -35,7 +35,7 @@ export function createAndFollow(arm, name, owner) {
   let since = 0
   const stage = follow(arm, name, {
     start() {
-      const made = post(arm, PROJECTS, project(name, owner), op('create'))
+      const made = post(arm, newProjects(owner), project(name, owner), op('create'))
       since = now()
       if (made.status !== 201) return 'refused'
       created.add(1)

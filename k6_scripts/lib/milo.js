@@ -14,6 +14,17 @@ const ROUNDS = 3
 
 /** @typedef {import('./settings.js').Arm} Arm */
 
+/**
+ * Return the path at which Projects of an Organization are created.
+ *
+ * Milo's webhooks accept a Project only through the control plane of its Organization; without
+ * them, and in every version, the shorter path works too.
+ * @param {string} owner name of the Organization
+ */
+export function newProjects(owner) {
+  return __ENV.ORGANIZATION_PATH ? `${ORGANIZATIONS}/${owner}/control-plane${PROJECTS}` : PROJECTS
+}
+
 /** @param {string} name */
 export function organization(name) {
   return {
@@ -76,7 +87,7 @@ export function makeProjects(run, count) {
   for (let round = 0, made = 0; round < ROUNDS && ready.length < count; round++) {
     const names = Array.from({ length: count - ready.length }, () => `${run}-${made++}`)
     for (const name of names) {
-      createAll(arms.map((arm) => ({ arm, path: PROJECTS, object: project(name, run) })))
+      createAll(arms.map((arm) => ({ arm, path: newProjects(run), object: project(name, run) })))
     }
     late.length = 0
     ready.push(...readyOf(names, late))

@@ -19,7 +19,7 @@ AUTO = "auto"
 
 REQUEST_OPTIONS = (
     *("suite", "candidate", "against", "baseline", "interleave", "environment", "keep"),
-    *("load_pods", "seed", "build", "budget", "prior"),
+    *("load_pods", "seed", "build", "budget", "prior", "profile"),
 )
 """Options that `run --resume` restores from request.json."""
 
@@ -76,6 +76,12 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         help="name of an environment, or a .toml file with [environment] (default: the suite's)",
     )
     parser.add_argument(
+        "--profile",
+        metavar="NAME",
+        help="how Milo is started: minimal, production or production+quota (default: the"
+        " environment's, which is minimal)",
+    )
+    parser.add_argument(
         "--keep",
         action="store_const",
         const=True,
@@ -116,6 +122,7 @@ def request(args: argparse.Namespace) -> "RunRequest":
         build=args.build or "",
         budget_s=args.budget,
         prior=args.prior or "",
+        profile=args.profile or "",
     )
 
 

@@ -1,14 +1,19 @@
 """Prepare a new control plane: types, access rights of the load, and a first Project."""
 
+import base64
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pipeline.environments import manifests
+from pipeline.environments.credentials import ADMIN_USER, LOAD_USER
+from pipeline.environments.profile import MiloManifests, at_url
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm, Product
 from pipeline.system import http_client
 from pipeline.system.errors import LaunchError, LoadError, NetworkError
+from pipeline.system.sanitize import truncate
 
 API = "/apis/resourcemanager.miloapis.com/v1alpha1"
 ORGANIZATION = "milo-perf"
@@ -17,7 +22,19 @@ _OBJECTS = "first-objects.yaml"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _CONTROL_PLANES = "/apis/infrastructure.miloapis.com/v1alpha1/projectcontrolplanes"
 _BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+_WEBHOOKS = "/apis/admissionregistration.k8s.io/v1"
+_RESOURCES = "resourcemanager.miloapis.com"
+_IAM = "iam.miloapis.com"
+_USERS = f"/apis/{_IAM}/v1alpha1/users"
+_QUOTA = "/apis/quota.miloapis.com/v1alpha1"
+_QUOTA_PLURALS = {
+    "ResourceRegistration": "resourceregistrations",
+    "ClaimCreationPolicy": "claimcreationpolicies",
+    "GrantCreationPolicy": "grantcreationpolicies",
+}
+_GRANTED = 1_000_000  # objects of a kind in each Project
 _POLL_S = 0.05
+_SECRET_POLL_S = 0.5
 
 
 def prepare_server(
@@ -52,8 +69,41 @@ def _serves_types(target: Target, token: str) -> bool:
     )
 
 
+def set_up_production(
+    target: Target, token: str, installed: MiloManifests, webhooks_url: str, timeout_s: float
+) -> None:
+    """Create the Users, and install the webhooks and the quota services of Milo's manifests.
+
+    Args:
+        target: The server, whose controller-manager is ready.
+        token: Token of an administrator.
+        installed: Manifests of the build.
+        webhooks_url: Base URL of the webhook server, as the API server reaches it.
+        timeout_s: Seconds to wait for each part.
+
+    Raises:
+        LaunchError: An object was refused, or a part did not become ready.
+    """
+    for name in (ADMIN_USER, LOAD_USER):
+        email = {"email": f"{name}@milo-perf.invalid", "givenName": name, "familyName": name}
+        _create(target, token, _USERS, _object(f"{_IAM}/v1alpha1", "User", name, email))
+    ca = base64.b64encode(target.ca_file.read_bytes()).decode()
+    for one in at_url(installed.webhooks, webhooks_url, ca):
+        _create(target, token, f"{_WEBHOOKS}/{one['kind'].lower()}s", one)
+    probe = _project("milo-perf-refused")
+    problem = "the webhooks are installed, and a Project outside of an Organization is accepted"
+    _wait(lambda: not _accepts(target, probe), target, timeout_s, problem)
+    for one in (*installed.quota, *_grants(installed.quota_types)):
+        path = f"{_QUOTA}/{_QUOTA_PLURALS[one['kind']]}"
+        _create(target, token, path, one)
+        name = one["metadata"]["name"]
+        _wait_condition(target, token, f"{path}/{name}", f"{one['kind']} {name}", timeout_s)
+
+
 def create_first_projects(targets: Mapping[Arm, Target], token: str, timeout_s: float) -> None:
-    """Create an Organization and a Project in each arm, and return once all are Ready.
+    """Create an Organization and a Project in each arm, and return once all can be used.
+
+    A Secret in the Project shows that its users can create objects, under quota too.
 
     Args:
         targets: The servers.
@@ -66,15 +116,117 @@ def create_first_projects(targets: Mapping[Arm, Target], token: str, timeout_s: 
     *_, organization, project = manifests.read(_OBJECTS)
     for target in targets.values():
         _create(target, token, f"{API}/organizations", organization)
-        _create(target, token, f"{API}/projects", project)
+        if target.needs_organization_path:  # by an ordinary user, as the webhooks want it
+            user = target.token_file.read_text(encoding="utf-8")
+            within = f"{API}/organizations/{ORGANIZATION}/control-plane"
+            _create(target, user, f"{within}{API}/projects", project)
+        else:
+            _create(target, token, f"{API}/projects", project)
     for arm, target in targets.items():
-
-        def is_ready(target: Target = target) -> bool:
-            path = f"{API}/projects/{FIRST_PROJECT}"
-            return _has_condition(_get(target, token, path), "Ready")
-
+        path = f"{API}/projects/{FIRST_PROJECT}"
         problem = f"the server of the {arm} answers, but its first Project was not Ready"
-        _wait(is_ready, target, timeout_s, problem)
+        _wait(partial(_is_true, target, token, path, "Ready"), target, timeout_s, problem)
+    for target in targets.values():
+        if target.needs_organization_path:
+            _create_first_secret(target, timeout_s)
+
+
+def _create_first_secret(target: Target, timeout_s: float) -> None:
+    """Create a Secret in the first Project; a grant of quota may need a moment.
+
+    Raises:
+        LaunchError: It was refused until the end.
+    """
+    user = target.token_file.read_text(encoding="utf-8")
+    path = f"/projects/{FIRST_PROJECT}/control-plane/api/v1/namespaces/default/secrets"
+    secret = _object("v1", "Secret", "milo-perf-first", None)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return _create(target, user, path, secret)
+        except LaunchError as error:
+            if time.monotonic() > deadline:
+                raise LaunchError(
+                    f"{error}; it was tried for {timeout_s:g} s",
+                    hint="under quota, is there a grant for the Project?",
+                ) from error
+        time.sleep(_SECRET_POLL_S)
+
+
+def _grants(types: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a policy that grants every Project more of each resource type than a load needs."""
+    if not types:
+        return []
+    grant = {
+        "metadata": {"name": "milo-perf-{{trigger.metadata.name}}", "namespace": "milo-system"},
+        "spec": {
+            "consumerRef": {
+                "apiGroup": _RESOURCES,
+                "kind": "Project",
+                "name": "{{trigger.metadata.name}}",
+            },
+            "allowances": [
+                {"resourceType": one, "buckets": [{"amount": _GRANTED}]} for one in types
+            ],
+        },
+    }
+    spec = {
+        "trigger": {"resource": {"apiVersion": f"{_RESOURCES}/v1alpha1", "kind": "Project"}},
+        "target": {
+            "parentContext": {
+                "apiGroup": _RESOURCES,
+                "kind": "Project",
+                "nameExpression": "trigger.metadata.name",
+            },
+            "resourceGrantTemplate": grant,
+        },
+    }
+    policy = _object("quota.miloapis.com/v1alpha1", "GrantCreationPolicy", "milo-perf", spec)
+    return [policy]
+
+
+def _object(version: str, kind: str, name: str, spec: object) -> dict[str, Any]:
+    base = {"apiVersion": version, "kind": kind, "metadata": {"name": name}}
+    return base if spec is None else {**base, "spec": spec}
+
+
+def _project(name: str) -> dict[str, Any]:
+    owner = {"ownerRef": {"kind": "Organization", "name": ORGANIZATION}}
+    return _object(f"{_RESOURCES}/v1alpha1", "Project", name, owner)
+
+
+def _accepts(target: Target, project: object) -> bool:
+    """Return True if an ordinary user may create a Project outside of an Organization."""
+    user = target.token_file.read_text(encoding="utf-8")
+    url = f"{target.url}{API}/projects?dryRun=All"
+    try:
+        http_client.call("POST", url, project, ca_file=target.ca_file, token=user)
+    except NetworkError:
+        return False
+    return True
+
+
+def _wait_condition(target: Target, token: str, path: str, name: str, timeout_s: float) -> None:
+    """Wait until an object of the quota services is in use.
+
+    Raises:
+        LaunchError: It is not; with what its status says.
+    """
+    condition = "Active" if "ResourceRegistration" in name else "Ready"
+    deadline = time.monotonic() + timeout_s
+    while not _is_true(target, token, path, condition):
+        _require_alive(target)
+        if time.monotonic() > deadline:
+            status = _get(target, token, path).get("status") or "it has no status"
+            raise LaunchError(
+                f"{name} is not {condition} after {timeout_s:g} s: {truncate(str(status), 300)}",
+                hint="do the manifests belong to the version of the binary?",
+            )
+        time.sleep(_POLL_S)
+
+
+def _is_true(target: Target, token: str, path: str, condition: str) -> bool:
+    return _has_condition(_get(target, token, path), condition)
 
 
 def _wait(condition: Callable[[], bool], target: Target, timeout_s: float, problem: str) -> None:
@@ -89,12 +241,13 @@ def _wait(condition: Callable[[], bool], target: Target, timeout_s: float, probl
         time.sleep(_POLL_S)
 
 
-def _create(target: Target, token: str, path: str, body: object) -> None:
+def _create(target: Target, token: str, path: str, body: Mapping[str, Any]) -> None:
     try:
         http_client.call("POST", f"{target.url}{path}", body, ca_file=target.ca_file, token=token)
     except NetworkError as error:
         _require_alive(target)
-        raise LaunchError(f"the server is up but refused a first object: {error}") from error
+        name = f"{body['kind']} {body['metadata']['name']}"
+        raise LaunchError(f"the server is up but refused {name}: {error}") from error
 
 
 def _require_alive(target: Target) -> None:

@@ -21,6 +21,7 @@ from pipeline.environments.load_pods import POLL_S, ClusterPods
 from pipeline.environments.manifests import Component, NamespaceSpec
 from pipeline.environments.namespaces import LaunchNamespace, delete_namespaces
 from pipeline.environments.pods import Pods
+from pipeline.environments.profile import read_manifests
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.subject import Arm, Product
 from pipeline.system import http_client
@@ -66,6 +67,7 @@ class ClusterEnvironment:
     ) -> Iterator[Mapping[Arm, Target]]:
         """See `Environment.launch`."""
         settings = self.settings
+        installed = {arm: read_manifests(one, settings) for arm, one in artifacts.items()}
         with ExitStack() as stack:
             private = stack.enter_context(private_folder(out))
             number = next(self._launches)
@@ -94,7 +96,11 @@ class ClusterEnvironment:
             for arm, build in builds.items():
                 build.apply(
                     components.server_container(
-                        settings, images[arm][1], build.artifact, credentials
+                        settings,
+                        images[arm][1],
+                        build.artifact,
+                        credentials,
+                        installed[arm].server_flags,
                     )
                 )
             self._wait_ready(builds, "server")
@@ -106,11 +112,22 @@ class ClusterEnvironment:
             for arm, build in milo.items():
                 build.apply(
                     components.manager_container(
-                        settings, images[arm][1], build.artifact, credentials
+                        settings,
+                        images[arm][1],
+                        build.artifact,
+                        credentials,
+                        installed[arm].manager_flags,
                     )
                 )
             self._wait_ready(milo, "manager")
             targets |= {arm: build.target(stack) for arm, build in milo.items()}
+            if settings.is_production:
+                for arm, target in targets.items():
+                    url = f"https://{specs[arm].host('manager')}:{components.WEBHOOK_PORT}"
+                    bootstrap.set_up_production(
+                        target, token, installed[arm], url, settings.ready_s
+                    )
+                    targets[arm] = replace(target, needs_organization_path=True)
             bootstrap.create_first_projects(targets, token, settings.ready_s)
             yield {arm: _with_pods(target, pods, specs[arm]) for arm, target in targets.items()}
 

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints
 
+from pipeline.environments.profile import ProfileSettings
 from pipeline.model.subject import Product
 from pipeline.storage.settings import Settings
 
@@ -53,7 +54,7 @@ class Toleration(Settings):
     effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
 
 
-class ClusterSettings(Settings):
+class ClusterSettings(ProfileSettings):
     """Settings that `kind` and `remote` share.
 
     Attributes:
@@ -120,7 +121,8 @@ class ClusterSettings(Settings):
 
     def load_facts(self) -> dict[str, str]:
         """Return the facts of the fingerprint that every cluster has."""
-        return {"load pods": str(self.load_pods)} if self.load_pods else {}
+        pods = {"load pods": str(self.load_pods)} if self.load_pods else {}
+        return {**pods, **self.profile_facts()}
 
     def start_s(self, product: Product) -> float:
         """See `EnvironmentSettings.start_s`."""

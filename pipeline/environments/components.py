@@ -1,6 +1,7 @@
 """The processes of a build: their command lines, and their containers in a cluster."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,7 +20,9 @@ READY_PATHS: Mapping[str, str] = MappingProxyType(
 )
 """Path that answers 200 once a component is ready."""
 
-_WEBHOOK_PORT = 9443
+WEBHOOK_PORT = 9443
+"""Port of the controller-manager's webhook server in a cluster."""
+
 _ANYWHERE = "0.0.0.0"  # noqa: S104 (of a container, behind a network policy)
 _ETCD_URL = f"http://etcd:{PORTS['etcd']}"
 _SERVER_URL = f"https://{SERVER}:{PORTS['server']}"
@@ -27,7 +30,13 @@ _OPEN_PATHS = "/healthz,/readyz,/livez,/metrics,/debug/pprof/*"
 
 
 def etcd_command(
-    binary: Path, data: Path, client: str, peer: str, advertised: str = ""
+    binary: Path,
+    data: Path,
+    client: str,
+    peer: str,
+    advertised: str = "",
+    *,
+    has_fsync: bool = False,
 ) -> list[str]:
     """Return the command of an etcd of one member.
 
@@ -37,12 +46,13 @@ def etcd_command(
         client: URL on which it listens for clients.
         peer: URL for other members, of which there are none.
         advertised: URL that clients use; empty for the same.
+        has_fsync: True to wait for the disk at each write.
     """
     return [
         str(binary),
         f"--data-dir={data}",
         "--log-level=warn",
-        "--unsafe-no-fsync",  # the disk of the machine is not what we measure
+        *([] if has_fsync else ["--unsafe-no-fsync"]),  # the disk is usually not what we measure
         "--quota-backend-bytes=8589934592",
         f"--listen-client-urls={client}",
         f"--advertise-client-urls={advertised or client}",
@@ -53,9 +63,24 @@ def etcd_command(
 
 
 def server_command(
-    artifact: Artifact, port: int, etcd_url: str, credentials: Credentials, host: str = ADDRESS
+    artifact: Artifact,
+    port: int,
+    etcd_url: str,
+    credentials: Credentials,
+    host: str = ADDRESS,
+    *,
+    flags: Sequence[str] = (),
 ) -> list[str]:
-    """Return the command of an API server; both products have the same flags."""
+    """Return the command of an API server; both products have the same flags.
+
+    Args:
+        artifact: The build.
+        port: Port on which it listens.
+        etcd_url: Client URL of etcd.
+        credentials: Paths of certificates and tokens.
+        host: Address on which it listens.
+        flags: Flags of the profile; those of the spec come later, so they win.
+    """
     subcommand = ["apiserver"] if artifact.product is Product.MILO else []
     return [
         str(artifact.binary),
@@ -72,7 +97,7 @@ def server_command(
         "--authorization-mode=RBAC",
         "--service-account-issuer=https://milo-perf.invalid",
         f"--service-account-key-file={credentials.service_account_key}",
-        "--v=0",
+        *(flags or ["--v=0"]),
         *artifact.arguments,
     ]
 
@@ -85,16 +110,25 @@ def manager_command(
     credentials: Credentials,
     *,
     host: str = ADDRESS,
+    flags: Sequence[str] = (),
 ) -> list[str]:
     """Return the command of Milo's controller-manager, whose infra cluster is Milo itself.
 
     It always starts a server for webhooks, which needs a port and a certificate below `--cert-dir`.
+
+    Args:
+        artifact: The build.
+        port: Port for health and metrics.
+        webhook_port: Port of the webhook server.
+        kubeconfig: Path of the kubeconfig for the API server.
+        credentials: Paths of certificates and tokens.
+        host: Address on which it listens.
+        flags: Flags of the profile; those of the spec come later, so they win.
     """
     return [
         str(artifact.binary),
         "controller-manager",
         "--control-plane-scope=core",
-        "--leader-elect=false",
         f"--kubeconfig={kubeconfig}",
         f"--infra-cluster-kubeconfig={kubeconfig}",
         f"--bind-address={host}",
@@ -106,7 +140,7 @@ def manager_command(
         f"--client-ca-file={credentials.ca}",
         "--authentication-skip-lookup",
         f"--authorization-always-allow-paths={_OPEN_PATHS}",
-        "--v=0",
+        *(flags or ["--leader-elect=false", "--v=0"]),
         *artifact.manager_arguments,
     ]
 
@@ -119,16 +153,21 @@ def etcd_container(settings: ClusterSettings, image: str) -> Component:
         f"http://{_ANYWHERE}:{PORTS['etcd']}",
         f"http://{ADDRESS}:2380",
         _ETCD_URL,
+        has_fsync=settings.has_fsync,
     )
     return _container("etcd", image, argv, settings.etcd, data="/data")
 
 
 def server_container(
-    settings: ClusterSettings, image: str, artifact: Artifact, credentials: Credentials
+    settings: ClusterSettings,
+    image: str,
+    artifact: Artifact,
+    credentials: Credentials,
+    flags: Sequence[str],
 ) -> Component:
     """Return an API server, which finds its etcd by the name of the Service."""
     inside = credentials.inside(FOLDER)
-    argv = server_command(artifact, PORTS["server"], _ETCD_URL, inside, _ANYWHERE)
+    argv = server_command(artifact, PORTS["server"], _ETCD_URL, inside, _ANYWHERE, flags=flags)
     own = (credentials.service_account_key, credentials.tokens)
     files = (credentials.ca, credentials.certificate, credentials.key, *own)
     return _container(
@@ -137,19 +176,26 @@ def server_container(
 
 
 def manager_container(
-    settings: ClusterSettings, image: str, artifact: Artifact, credentials: Credentials
+    settings: ClusterSettings,
+    image: str,
+    artifact: Artifact,
+    credentials: Credentials,
+    flags: Sequence[str],
 ) -> Component:
     """Return Milo's controller-manager, which finds its server by the name of the Service."""
     inside = credentials.inside(FOLDER)
     kubeconfig = credentials.ca.with_name("manager.kubeconfig")
     inside.write_manager_kubeconfig(kubeconfig, _SERVER_URL)
     path = FOLDER / kubeconfig.name
-    argv = manager_command(artifact, PORTS["manager"], _WEBHOOK_PORT, path, inside, host=_ANYWHERE)
+    argv = manager_command(
+        artifact, PORTS["manager"], WEBHOOK_PORT, path, inside, host=_ANYWHERE, flags=flags
+    )
     own = (credentials.manager_token, kubeconfig)
     files = (credentials.ca, credentials.certificate, credentials.key, *own)
-    return _container(
+    container = _container(
         "manager", image, argv, settings.manager, variables=artifact.variables, files=files
     )
+    return replace(container, other_ports=(WEBHOOK_PORT,))
 
 
 def _container(

@@ -8,6 +8,10 @@ from pipeline.system import kubeconfig, tls
 
 ADMIN_GROUP = "system:masters"
 LOAD_GROUP = "milo-perf:load"
+ADMIN_USER = "milo-perf-admin"
+LOAD_USER = "milo-perf-load"
+"""Names and uids of the administrator and of the load's user."""
+
 SERVER = "server"
 """Name of the API server's Service in a cluster."""
 
@@ -66,9 +70,9 @@ def create_credentials(folder: Path, *names: str) -> Credentials:
     account_key = ec.generate_private_key(ec.SECP256R1()).public_key()
     admin, manager, load = (secrets.token_hex(24) for _ in range(3))
     users = (
-        f'{admin},milo-perf-admin,milo-perf-admin,"{ADMIN_GROUP}"\n'
+        f'{admin},{ADMIN_USER},{ADMIN_USER},"{ADMIN_GROUP}"\n'
         f'{manager},milo-controller-manager,milo-controller-manager,"{ADMIN_GROUP}"\n'
-        f'{load},milo-perf-load,milo-perf-load,"{LOAD_GROUP}"\n'
+        f'{load},{LOAD_USER},{LOAD_USER},"{LOAD_GROUP}"\n'
     )
     files = {
         "accounts.pub": account_key.public_bytes(

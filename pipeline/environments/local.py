@@ -4,7 +4,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -13,10 +13,10 @@ from pydantic import PositiveFloat
 
 from pipeline.environments import bootstrap, components
 from pipeline.environments.credentials import Credentials, create_credentials
+from pipeline.environments.profile import MiloManifests, ProfileSettings, read_manifests
 from pipeline.model.health import Check
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.subject import Arm, Product
-from pipeline.storage.settings import Settings
 from pipeline.system import http_client, processes, tls
 from pipeline.system.errors import ConfigError, LaunchError, SubjectDiedError
 from pipeline.system.log import log
@@ -28,7 +28,7 @@ _GRACE_S = 1.0
 _UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag:? .*?(--?[A-Za-z][\w-]*)")
 
 
-class LocalSettings(Settings):
+class LocalSettings(ProfileSettings):
     """Settings of subjects that are processes of this machine.
 
     Attributes:
@@ -51,7 +51,7 @@ class LocalSettings(Settings):
     @property
     def facts(self) -> dict[str, str]:
         """See `EnvironmentSettings.facts`."""
-        return {"environment": self.kind}
+        return {"environment": self.kind, **self.profile_facts()}
 
     def start_s(self, product: Product) -> float:
         """See `EnvironmentSettings.start_s`."""
@@ -96,9 +96,12 @@ class LocalEnvironment:
         ready_s = self.settings.ready_s
         out = out.absolute()  # a server runs in its own folder
         with private_folder(out) as private, processes.stop_together(_GRACE_S) as stack:
+            installed = {
+                arm: read_manifests(artifact, self.settings) for arm, artifact in artifacts.items()
+            }
             credentials = create_credentials(private / "pki")
             token = credentials.admin_token.read_text()
-            launch = _LocalLaunch(self, stack, credentials, private, out)
+            launch = _LocalLaunch(self, stack, credentials, private, out, installed)
             stores = launch.start({arm: partial(launch.etcd, arm) for arm in artifacts}, "etcd")
             servers = launch.start(
                 {
@@ -124,16 +127,21 @@ class LocalEnvironment:
             for arm, manager in managers.items():
                 parts = {"server": servers[arm], "manager": manager, "etcd": stores[arm]}
                 targets[arm] = _target(parts, credentials)
+                if self.settings.is_production:
+                    url = manager.webhooks_url
+                    bootstrap.set_up_production(targets[arm], token, installed[arm], url, ready_s)
+                    targets[arm] = replace(targets[arm], needs_organization_path=True)
             bootstrap.create_first_projects(targets, token, ready_s)
             yield targets
 
 
 @dataclass(frozen=True, slots=True)
 class _RunningComponent:
-    """A process and the base URL at which it answers."""
+    """A process and the base URLs at which it answers."""
 
     service: processes.Service
     url: str
+    webhooks_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +153,29 @@ class _LocalLaunch:
     credentials: Credentials
     private: Path
     out: Path
+    installed: Mapping[Arm, MiloManifests]
 
     def etcd(self, arm: Arm) -> _RunningComponent:
         client, peer = (f"http://{tls.ADDRESS}:{port}" for port in tls.free_ports(2))
         data = self.private / f"etcd-{arm}"
         shutil.rmtree(data, ignore_errors=True)
-        argv = components.etcd_command(self.environment.etcd.path, data, client, peer)
+        argv = components.etcd_command(
+            self.environment.etcd.path,
+            data,
+            client,
+            peer,
+            has_fsync=self.environment.settings.has_fsync,
+        )
         return _RunningComponent(self._start(argv, "etcd", arm, {}), client)
 
     def server(self, arm: Arm, artifact: Artifact, etcd_url: str) -> _RunningComponent:
         (port,) = tls.free_ports(1)
-        argv = components.server_command(artifact, port, etcd_url, self.credentials)
-        service = self._start(argv, "server", arm, artifact.variables)
+        parts = self.installed[arm]
+        argv = components.server_command(
+            artifact, port, etcd_url, self.credentials, flags=parts.server_flags
+        )
+        variables = {**parts.server_variables, **artifact.variables}
+        service = self._start(argv, "server", arm, variables)
         return _RunningComponent(service, f"https://{tls.ADDRESS}:{port}")
 
     def manager(self, arm: Arm, artifact: Artifact, server_url: str) -> _RunningComponent:
@@ -164,11 +183,14 @@ class _LocalLaunch:
         path = self.private / "pki" / f"manager-{arm}.kubeconfig"
         path.unlink(missing_ok=True)
         kubeconfig = self.credentials.write_manager_kubeconfig(path, server_url)
+        parts = self.installed[arm]
         argv = components.manager_command(
-            artifact, port, webhook_port, kubeconfig, self.credentials
+            artifact, port, webhook_port, kubeconfig, self.credentials, flags=parts.manager_flags
         )
-        service = self._start(argv, "manager", arm, artifact.variables)
-        return _RunningComponent(service, f"https://{tls.ADDRESS}:{port}")
+        variables = {**parts.manager_variables, **artifact.variables}
+        service = self._start(argv, "manager", arm, variables)
+        url, webhooks = (f"https://{tls.ADDRESS}:{one}" for one in (port, webhook_port))
+        return _RunningComponent(service, url, webhooks)
 
     def _start(
         self, argv: Sequence[str], component: str, arm: Arm, variables: Mapping[str, str]

@@ -77,6 +77,7 @@ class Component:
         variables: Environment variables, besides those for Go's limits.
         secrets: Content of keys and tokens, by file name.
         data: Folder of the data volume; empty for none.
+        other_ports: Further ports of the container that other Pods connect to.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Component:
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     data: str = ""
+    other_ports: Sequence[int] = ()
 
 
 def namespace(

@@ -19,7 +19,7 @@ from pipeline.judge.constants import (
 from pipeline.model.metric import Metric, Scale
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Report, Verdict
-from pipeline.model.results import ResultSet
+from pipeline.model.results import ETCD_FSYNC, PROFILE, ResultSet
 from pipeline.model.spreads import (
     MAX_VARIANCE,
     Conditions,
@@ -114,6 +114,18 @@ def run_id(results: ResultSet) -> str:
     return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
 
+def conditions_name(environment: str, facts: Mapping[str, str]) -> str:
+    """Return the name of an environment with the profile, where it is not the minimal one.
+
+    Args:
+        environment: Name of the environment.
+        facts: Facts of the environment or of the machine.
+    """
+    profile = [facts[PROFILE]] if PROFILE in facts else []
+    fsync = [f"{ETCD_FSYNC} {facts[ETCD_FSYNC]}"] if ETCD_FSYNC in facts else []
+    return ", ".join([environment, *profile, *fsync])
+
+
 def conditions_of(results: ResultSet) -> Conditions | None:
     """Return the conditions of a run; None if its load is unknown."""
     try:
@@ -121,7 +133,7 @@ def conditions_of(results: ResultSet) -> Conditions | None:
         return Conditions(
             suite=results.suite,
             product=product,
-            environment=results.environment,
+            environment=conditions_name(results.environment, results.machine.fingerprint),
             interleave=results.interleave,
             load_digest=results.load_digest,
         )

@@ -28,6 +28,7 @@ class Artifact:
         manager_arguments: Additional arguments of the controller-manager, if there is one.
         variables: Additional environment variables of every process of the subject.
         image: Reference of the container image of a subject that has no local program.
+        manifests: Folder of the source tree with Milo's manifests; None if it is not known.
     """
 
     subject: Subject
@@ -37,6 +38,7 @@ class Artifact:
     manager_arguments: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
+    manifests: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,8 @@ class Target:
         pods: Pods that apply the load; None if this machine does.
         url_in_pods: Base URL of the API server as those pods reach it.
         metrics_in_pods: URLs of `metrics` as those pods reach them.
+        needs_organization_path: True if Projects are created through the control plane of their
+            Organization; Milo with webhooks accepts no other way.
     """
 
     url: str
@@ -197,6 +201,7 @@ class Target:
     pods: LoadPods | None = None
     url_in_pods: str = ""
     metrics_in_pods: Mapping[str, str] = field(default_factory=dict)
+    needs_organization_path: bool = False
 
     def admin_token(self) -> str:
         """Return the bearer token of an administrator.

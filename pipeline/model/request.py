@@ -29,6 +29,7 @@ class RunRequest:
         build: Command that builds a source, with `{out}` for the path of the binary.
         budget_s: Seconds from the first pair; no pair is started that would end later.
         prior: Path of a file of spreads, or `none`; empty for the usual prior.
+        profile: Start profile of Milo; empty for what the environment says.
     """
 
     suite: str = "pr"
@@ -44,6 +45,7 @@ class RunRequest:
     build: str = ""
     budget_s: float | None = None
     prior: str = ""
+    profile: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,16 @@ class Trial:
             raise ValueError(f"trial of pair {self.pair}: started_at must have a time zone")
 
 
+PROFILE = "profile"
+"""Name of the fact of a machine that says how Milo is started."""
+
+ETCD_FSYNC = "etcd fsync"
+"""Name of the fact of a machine whose etcd waits for the disk."""
+
+MINIMAL = "minimal"
+"""Start profile of a machine without that fact."""
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """The machine of a run.
@@ -179,6 +189,11 @@ class Machine:
 
     fingerprint: dict[str, str]
     facts: dict[str, str]
+
+    @property
+    def profile(self) -> str:
+        """Start profile of Milo; results of two profiles are never compared."""
+        return self.fingerprint.get(PROFILE, MINIMAL)
 
 
 @dataclass(frozen=True, slots=True)

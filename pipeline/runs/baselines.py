@@ -19,7 +19,13 @@ from pipeline.model.results import Baseline, ResultSet
 from pipeline.model.spreads import SpreadHistory
 from pipeline.model.subject import Arm
 from pipeline.runs import calibration_gate, priors, reports, run, suite_file
-from pipeline.runs.request import in_environment, resolve_plan, spec_of, store
+from pipeline.runs.request import (
+    in_environment,
+    require_same_profile,
+    resolve_plan,
+    spec_of,
+    store,
+)
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError
@@ -201,6 +207,7 @@ def differences(first: str, second: str) -> list[Finding]:
             f"the baselines `{first}` and `{second}` are of different suites, or versions of one",
             hint="record both again with one version of the suite",
         )
+    require_same_profile(before.machine, after.machine, f"`{first}` and `{second}`")
     return list(
         policy.findings(stored_pair(before, after, constants.BETWEEN_RUN_SD), constants.RULE)
     )
@@ -218,5 +225,6 @@ def compare_with_stored(out: Path, name: str) -> Report:
         raise BaselineError(
             f"{out} was measured by another suite, or version of it, than the baseline `{name}`"
         )
+    require_same_profile(results.machine, stored.machine, f"{out} and the baseline `{name}`")
     rows, warning = against_stored(results, stored, constants.BETWEEN_RUN_SD)
     return Report(results, policy.findings(rows, constants.RULE), constants.RULE, (warning,))

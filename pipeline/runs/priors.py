@@ -14,6 +14,7 @@ from pipeline.judge.constants import MIN_PRIOR_RUNS
 from pipeline.judge.spreads import (
     PriorRequest,
     SpreadOrigin,
+    conditions_name,
     prior_from,
     require_usable,
     run_spreads,
@@ -67,7 +68,8 @@ def prior_request(
     of_product = suite.of(product)
     keys = [f"{w.name}/{metric.name}" for w in of_product.workloads for metric in w.metrics]
     digest = load_digest(of_product)
-    conditions = Conditions(suite.name, product, suite.environment.kind, interleave, digest)
+    environment = conditions_name(suite.environment.kind, suite.environment.facts)
+    conditions = Conditions(suite.name, product, environment, interleave, digest)
     return PriorRequest(
         conditions, keys, datetime.now(UTC), machine.fingerprint if machine else None
     )

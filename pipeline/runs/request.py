@@ -14,7 +14,7 @@ from pipeline.model.metric import Scale
 from pipeline.model.plan import PlanSummary
 from pipeline.model.ports import EnvironmentSettings
 from pipeline.model.request import RunRequest, StoredRequest
-from pipeline.model.results import Baseline
+from pipeline.model.results import MINIMAL, PROFILE, Baseline, Machine
 from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.subject import Arm, Product, Spec, SpecKind, parse_spec
 from pipeline.runs import preflight, suite_file
@@ -140,6 +140,9 @@ def resolve_environment(request: RunRequest, default: EnvironmentSettings) -> En
     if request.load_pods is not None:
         option = f"--load-pods {request.load_pods}"
         environment = registry.with_setting(environment, "load_pods", request.load_pods, option)
+    if request.profile:
+        option = f"--profile {request.profile}"
+        environment = registry.with_setting(environment, "profile", request.profile, option)
     if request.keep:
         environment = registry.with_setting(environment, "keep", value=True, option="--keep")
     for spec in (request.candidate, request.against):
@@ -182,13 +185,16 @@ def _resolve_builds(
     against = request.against or _default_against(candidate, request)
     stored = None
     if not against:
-        stored = store().load(request.baseline or _default_baseline(candidate, request))
+        stored = store().load(request.baseline or _default_baseline(candidate, request, loaded))
         if stored.suite_digest != loaded.digest:
             raise BaselineError(
                 f"the baseline `{stored.name}` was measured by another version of the suite"
                 f" `{stored.suite}`",
                 hint="record it again: `run --against SPEC`, then `baseline save DIR NAME`",
             )
+        if request.baseline:
+            machine = Machine(dict(loaded.suite.environment.facts), {})
+            require_same_profile(machine, stored.machine, f"this run and `{stored.name}`")
     baseline = spec_of(stored.subject.spec if stored else against)
     if baseline.product is not candidate.product:
         raise ConfigError(
@@ -223,6 +229,25 @@ def store() -> Directory:
     return Directory(paths.baselines())
 
 
+def require_same_profile(one: Machine, other: Machine, names: str) -> None:
+    """Refuse to compare results of two start profiles.
+
+    Args:
+        one: Machine of one result.
+        other: Machine of the other.
+        names: Names of both, for the message.
+
+    Raises:
+        ConfigError: The profiles differ.
+    """
+    if one.profile != other.profile:
+        raise ConfigError(
+            f"{names} cannot be compared: Milo was started in the profiles {one.profile} and"
+            f" {other.profile}",
+            hint="measure both with the same --profile",
+        )
+
+
 def _default_against(candidate: Spec, request: RunRequest) -> str:
     """Return the spec of the Milo binary to compare with, from the environment; empty for none."""
     binary = os.environ.get(toolchain.BASELINE_BINARY, "")
@@ -230,12 +255,17 @@ def _default_against(candidate: Spec, request: RunRequest) -> str:
     return f"binary:{binary}" if is_wanted and binary else ""
 
 
-def _default_baseline(candidate: Spec, request: RunRequest) -> str:
-    """Return the name of the stored baseline of a product for a suite; of Milo, the newest."""
+def _default_baseline(candidate: Spec, request: RunRequest, loaded: LoadedSuite) -> str:
+    """Return the name of the stored baseline of a product for a suite; of Milo, the newest.
+
+    The name ends with the start profile, where it is not the minimal one.
+    """
     suite = Path(request.suite).stem
     if candidate.product is Product.REFERENCE:
         return f"reference-{suite}"
-    pattern = re.compile(rf"milo-v(\d+)\.(\d+)\.(\d+)-{re.escape(suite)}")
+    profile = loaded.suite.environment.facts.get(PROFILE, MINIMAL)
+    end = "" if profile == MINIMAL else f"-{profile.replace('+', '-')}"
+    pattern = re.compile(rf"milo-v(\d+)\.(\d+)\.(\d+)-{re.escape(suite + end)}")
     matches = [match for name in store().names() if (match := pattern.fullmatch(name))]
     if not matches:
         raise ConfigError(

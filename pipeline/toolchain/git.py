@@ -103,6 +103,11 @@ def commit(folder: Path, revision: str) -> tuple[str, str]:
     return commit_id, tree_id
 
 
+def subtree(folder: Path, tree_id: str, name: str) -> str | None:
+    """Return the id of a folder in a tree of the repository; None if it is not there."""
+    return _ask(folder, "rev-parse", "--verify", "--quiet", f"{tree_id}:{name}")
+
+
 @contextmanager
 def worktree(folder: Path, commit_id: str, place: Path) -> Iterator[None]:
     """Check out a commit in a new folder while the block runs.

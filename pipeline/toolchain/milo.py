@@ -7,6 +7,7 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,7 @@ _EXAMPLE = f"--build 'go build -trimpath -o {_OUT} ./cmd/milo'"
 
 # Prefixes of the settings in a spec.
 _FLAG, _MANAGER_FLAG, _VARIABLE = "flag.", "manager-flag.", "env."
+_MANIFESTS = "manifests"  # folder of a source tree, for the profiles that use its manifests
 _PREFIXES = (_FLAG, _MANAGER_FLAG, _VARIABLE)
 _NAME = {
     _FLAG: re.compile(r"[a-z][a-z0-9-]*"),
@@ -73,10 +75,12 @@ def check(spec: Spec) -> None:
         ConfigError: Naming the setting.
     """
     for name, _ in spec.settings:
+        if name == _MANIFESTS:
+            continue
         prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "")
         if not prefix or not _NAME[prefix].fullmatch(name.removeprefix(prefix)):
             near = difflib.get_close_matches(name.partition(".")[0] + ".", _PREFIXES, n=1)
-            known = ", ".join(f"{prefix}NAME=VALUE" for prefix in _PREFIXES)
+            known = ", ".join([*(f"{prefix}NAME=VALUE" for prefix in _PREFIXES), "manifests=DIR"])
             raise ConfigError(
                 f"`{spec}`: Milo has no setting `{name}`"
                 + (f"; did you mean `{near[0]}…`?" if near else ""),
@@ -152,7 +156,26 @@ def source(spec: Spec, command: str) -> Artifact:
                 )
 
     built = build_once(folder_in_cache / "milo", title, make)
-    return _artifact(spec, built, {"revision": commit, "tree": tree, "build": command})
+    artifact = _artifact(spec, built, {"revision": commit, "tree": tree, "build": command})
+    manifests = artifact.manifests or _source_manifests(folder, tree, folder_in_cache)
+    return replace(artifact, manifests=manifests)
+
+
+def _source_manifests(folder: Path, tree: str, cache: Path) -> Path | None:
+    """Return a folder in the cache with the manifests of a tree; None if it has none."""
+    kept = cache / "manifests"
+    if kept.is_dir():
+        return kept
+    config = git.subtree(folder, tree, "config")
+    if config is None:
+        return None
+    with tempfile.TemporaryDirectory(dir=cache) as aside:
+        partial = Path(aside, "manifests")
+        (partial / "config").mkdir(parents=True)
+        git.extract(config, folder, partial / "config")
+        with suppress(OSError):  # another process was faster
+            partial.rename(kept)
+    return kept
 
 
 def pin(subject: Subject) -> Subject:
@@ -262,7 +285,14 @@ def with_settings(spec: Spec, subject: Subject, path: Path, reference: str = "")
             if name.startswith(_VARIABLE)
         },
         image=reference,
+        manifests=_named_manifests(spec),
     )
+
+
+def _named_manifests(spec: Spec) -> Path | None:
+    """Return the folder that a spec names for its manifests."""
+    named = dict(spec.settings).get(_MANIFESTS)
+    return Path(named).expanduser().absolute() if named else None
 
 
 def _flags(spec: Spec, prefix: str) -> Iterator[str]:

@@ -82,6 +82,8 @@ def environment(
     for arm, target in targets.items():
         variables[f"{arm.upper()}_URL"] = target.url
         variables[f"{arm.upper()}_TOKEN_FILE"] = str(target.token_file)
+    if any(target.needs_organization_path for target in targets.values()):
+        variables["ORGANIZATION_PATH"] = "yes"
     return variables
 
 

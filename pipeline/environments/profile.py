@@ -1,0 +1,240 @@
+"""Start profiles of Milo, and the part of Milo's own manifests that a profile uses."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import field_validator
+
+from pipeline.model.ports import Artifact
+from pipeline.model.results import ETCD_FSYNC, MINIMAL, PROFILE
+from pipeline.model.subject import Product
+from pipeline.storage.settings import Settings
+from pipeline.system.errors import ConfigError, LaunchError
+
+_WEBHOOKS = "config/webhook"
+_QUOTA = ("config/services/quota/registrations", "config/services/quota/claim-policies")
+_SERVER = "config/apiserver/deployment.yaml"
+_MANAGER = "config/controller-manager/base/deployment.yaml"
+_WEBHOOK_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+_QUOTA_KINDS = ("ResourceRegistration", "ClaimCreationPolicy")
+_SERVER_FLAGS = ("feature-gates", "logging-format", "shared-etcd-client-pool-size", "v")
+_MANAGER_FLAGS = (
+    *("feature-gates", "leader-elect", "leader-elect-lease-duration"),
+    *("leader-elect-renew-deadline", "leader-elect-resource-namespace"),
+    *("leader-elect-retry-period", "logging-format", "v"),
+)
+_VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
+_QUANTITY = re.compile(r"(\d{1,15})([KMGT]i)?")
+_MAX_FILE = 4 * 2**20  # bytes of one file of manifests
+_HINT = (
+    "name the source tree of the same version: SPEC?manifests=DIR, or `manifests` in [environment]"
+)
+
+Manifest = dict[str, Any]
+
+
+class Profile(StrEnum):
+    """The way in which Milo is started."""
+
+    MINIMAL = MINIMAL
+    """The smallest set of flags that works: no webhooks, no leader election, etcd without fsync."""
+
+    PRODUCTION = "production"
+    """What Milo's manifests say: webhooks, Users, leader election, JSON logs, etcd with fsync."""
+
+    PRODUCTION_QUOTA = "production+quota"
+    """The same with the quota services, and a grant for every Project."""
+
+
+class ProfileSettings(Settings):
+    """Settings of an environment that say how Milo is started.
+
+    Attributes:
+        profile: Start profile of Milo.
+        manifests: Folder of a source tree of Milo, for builds that do not bring their own.
+        etcd_fsync: True to let etcd wait for the disk; None for what the profile says.
+    """
+
+    profile: Profile = Profile.MINIMAL
+    manifests: str = ""
+    etcd_fsync: bool | None = None
+
+    @field_validator("profile", mode="before")
+    @classmethod
+    def _require_profile(cls, value: object) -> object:
+        if value not in set(Profile):
+            raise ValueError(f"there is no profile `{value}`; write one of {', '.join(Profile)}")
+        return value
+
+    @property
+    def is_production(self) -> bool:
+        """True unless Milo is started in the minimal way."""
+        return self.profile is not Profile.MINIMAL
+
+    @property
+    def has_fsync(self) -> bool:
+        """True if etcd waits for the disk."""
+        return self.is_production if self.etcd_fsync is None else self.etcd_fsync
+
+    def profile_facts(self) -> dict[str, str]:
+        """Return the facts of the fingerprint; none for the minimal profile."""
+        profile = {PROFILE: str(self.profile)} if self.is_production else {}
+        return {**profile, **({ETCD_FSYNC: "on"} if self.has_fsync else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class MiloManifests:
+    """The part of Milo's manifests that is not the same in every profile.
+
+    Attributes:
+        webhooks: Webhook configurations.
+        quota: Registrations and claim policies of the quota services.
+        server_flags: Flags of the API server, such as `--v=4`.
+        manager_flags: Flags of the controller-manager, such as `--leader-elect=true`.
+        server_variables: Environment variables of the API server: Go's memory limit, if any.
+        manager_variables: Environment variables of the controller-manager.
+    """
+
+    webhooks: tuple[Manifest, ...] = ()
+    quota: tuple[Manifest, ...] = ()
+    server_flags: tuple[str, ...] = ()
+    manager_flags: tuple[str, ...] = ()
+    server_variables: Mapping[str, str] = field(default_factory=dict)
+    manager_variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def quota_types(self) -> tuple[str, ...]:
+        """Resource types that a Project needs a grant for, sorted."""
+        specs = [one["spec"] for one in self.quota if one["kind"] == "ResourceRegistration"]
+        return tuple(
+            sorted(
+                str(spec["resourceType"])
+                for spec in specs
+                if spec.get("consumerType", {}).get("kind") == "Project"
+            )
+        )
+
+
+def read_manifests(artifact: Artifact, settings: ProfileSettings) -> MiloManifests:
+    """Return what the profile needs of a build's manifests; nothing for the minimal profile.
+
+    Raises:
+        ConfigError: The build has no such profile, or brings no manifests.
+        LaunchError: A file of the manifests is missing, or is not what we expect.
+    """
+    if not settings.is_production:
+        return MiloManifests()
+    spec = artifact.subject.spec
+    if artifact.product is not Product.MILO:
+        raise ConfigError(
+            f"`{spec}` has no profile {settings.profile}, only {Profile.MINIMAL}",
+            hint="leave --profile out, or give a build of Milo",
+        )
+    folder = artifact.manifests or (
+        Path(settings.manifests).expanduser().absolute() if settings.manifests else None
+    )
+    if folder is None:
+        raise ConfigError(
+            f"the profile {settings.profile} needs the manifests of `{spec}`", hint=_HINT
+        )
+    if not folder.is_dir():
+        raise ConfigError(f"there is no folder {folder} with the manifests of `{spec}`", hint=_HINT)
+    server, manager = (_container(folder / path) for path in (_SERVER, _MANAGER))
+    webhooks = tuple(_objects(folder, (_WEBHOOKS,), _WEBHOOK_KINDS))
+    has_quota = settings.profile is Profile.PRODUCTION_QUOTA
+    return MiloManifests(
+        webhooks=webhooks,
+        quota=tuple(_objects(folder, _QUOTA, _QUOTA_KINDS)) if has_quota else (),
+        server_flags=_flags(server, _SERVER_FLAGS),
+        manager_flags=_flags(manager, _MANAGER_FLAGS),
+        server_variables=_memory_limit(server, folder / _SERVER),
+        manager_variables=_memory_limit(manager, folder / _MANAGER),
+    )
+
+
+def at_url(webhooks: Sequence[Manifest], url: str, ca: str) -> list[Manifest]:
+    """Return webhook configurations that call a URL instead of a Service.
+
+    Args:
+        webhooks: Webhook configurations of Milo.
+        url: Base URL of the controller-manager's webhook server.
+        ca: Certificate of its authority, PEM in base64.
+    """
+    changed = []
+    for one in webhooks:
+        hooks = []
+        for hook in one.get("webhooks") or ():
+            path = hook["clientConfig"]["service"]["path"]
+            hooks.append({**hook, "clientConfig": {"url": f"{url}{path}", "caBundle": ca}})
+        changed.append({**one, "webhooks": hooks})
+    return changed
+
+
+def _objects(folder: Path, parts: Sequence[str], kinds: Sequence[str]) -> Iterator[Manifest]:
+    """Return the objects of some kinds in the YAML files of folders.
+
+    Raises:
+        LaunchError: There is none of them.
+    """
+    paths = [path for part in parts for path in sorted((folder / part).glob("*.yaml"))]
+    found = [one for path in paths for one in _documents(path) if one.get("kind") in kinds]
+    if missing := sorted(set(kinds) - {str(one["kind"]) for one in found}):
+        raise LaunchError(
+            f"{folder}: no {missing[0]} in {' or '.join(parts)}",
+            hint="is this the source tree of the version that is measured?",
+        )
+    yield from found
+
+
+def _container(path: Path) -> Manifest:
+    """Return the container of a Deployment."""
+    for one in _documents(path):
+        if one.get("kind") == "Deployment":
+            try:
+                return dict(one["spec"]["template"]["spec"]["containers"][0])
+            except (LookupError, TypeError, ValueError) as error:
+                raise LaunchError(f"{path}: the Deployment has no container") from error
+    raise LaunchError(f"{path}: there is no Deployment in it", hint=_HINT)
+
+
+def _documents(path: Path) -> list[Manifest]:
+    import yaml
+
+    try:
+        if path.stat().st_size > _MAX_FILE:
+            raise LaunchError(f"{path}: is larger than {_MAX_FILE // 2**20} MiB", hint=_HINT)
+        parsed = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise LaunchError(f"{path}: cannot be read: {error.strerror}", hint=_HINT) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise LaunchError(f"{path}: is not YAML", hint=_HINT) from error
+    return [one for one in parsed if isinstance(one, dict)]
+
+
+def _flags(container: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
+    """Return the flags of a container that have one of the names, with variables filled in."""
+    variables = {
+        str(one["name"]): str(one["value"]) for one in container.get("env") or () if "value" in one
+    }
+    flags = []
+    for argument in container.get("args") or ():
+        name, equals, value = str(argument).removeprefix("--").partition("=")
+        value = _VARIABLE.sub(lambda match: variables.get(match[1], ""), value)
+        if name in names and value:
+            flags.append(f"--{name}{equals}{value}")
+    return tuple(flags)
+
+
+def _memory_limit(container: Mapping[str, Any], path: Path) -> dict[str, str]:
+    """Return the variable for Go's soft memory limit, which Milo sets to the container's limit."""
+    limits = (container.get("resources") or {}).get("limits") or {}
+    if "memory" not in limits:
+        return {}
+    match = _QUANTITY.fullmatch(str(limits["memory"]))
+    if match is None:
+        raise LaunchError(f"{path}: limits.memory is {limits['memory']}, not such as 512Mi")
+    return {"GOMEMLIMIT": f"{match[1]}{match[2] or ''}B"}
