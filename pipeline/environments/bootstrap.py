@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from pipeline.environments import manifests
-from pipeline.environments.credentials import ADMIN_USER, LOAD_USER
 from pipeline.environments.profile import MiloManifests, at_url
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm, Product
@@ -19,13 +18,13 @@ API = "/apis/resourcemanager.miloapis.com/v1alpha1"
 ORGANIZATION = "milo-perf"
 FIRST_PROJECT = "milo-perf-first"
 _OBJECTS = "first-objects.yaml"
+_PRODUCTION_OBJECTS = "production-objects.yaml"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _CONTROL_PLANES = "/apis/infrastructure.miloapis.com/v1alpha1/projectcontrolplanes"
 _BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 _WEBHOOKS = "/apis/admissionregistration.k8s.io/v1"
 _RESOURCES = "resourcemanager.miloapis.com"
 _IAM = "iam.miloapis.com"
-_USERS = f"/apis/{_IAM}/v1alpha1/users"
 _QUOTA = "/apis/quota.miloapis.com/v1alpha1"
 _QUOTA_PLURALS = {
     "ResourceRegistration": "resourceregistrations",
@@ -72,7 +71,7 @@ def _serves_types(target: Target, token: str) -> bool:
 def set_up_production(
     target: Target, token: str, installed: MiloManifests, webhooks_url: str, timeout_s: float
 ) -> None:
-    """Create the Users, and install the webhooks and the quota services of Milo's manifests.
+    """Create Users and roles, and install the webhooks and the quota services of Milo's manifests.
 
     Args:
         target: The server, whose controller-manager is ready.
@@ -84,9 +83,10 @@ def set_up_production(
     Raises:
         LaunchError: An object was refused, or a part did not become ready.
     """
-    for name in (ADMIN_USER, LOAD_USER):
-        email = {"email": f"{name}@milo-perf.invalid", "givenName": name, "familyName": name}
-        _create(target, token, _USERS, _object(f"{_IAM}/v1alpha1", "User", name, email))
+    for one in manifests.read(_PRODUCTION_OBJECTS):
+        namespace = one["metadata"].get("namespace")
+        path = f"namespaces/{namespace}/roles" if namespace else "users"
+        _create(target, token, f"/apis/{_IAM}/v1alpha1/{path}", one)
     ca = base64.b64encode(target.ca_file.read_bytes()).decode()
     for one in at_url(installed.webhooks, webhooks_url, ca):
         _create(target, token, f"{_WEBHOOKS}/{one['kind'].lower()}s", one)

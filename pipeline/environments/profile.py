@@ -93,6 +93,7 @@ class MiloManifests:
     Attributes:
         webhooks: Webhook configurations.
         quota: Registrations and claim policies of the quota services.
+        quota_types: Resource types that a Project needs a grant for, sorted.
         server_flags: Flags of the API server, such as `--v=4`.
         manager_flags: Flags of the controller-manager, such as `--leader-elect=true`.
         server_variables: Environment variables of the API server: Go's memory limit, if any.
@@ -101,22 +102,11 @@ class MiloManifests:
 
     webhooks: tuple[Manifest, ...] = ()
     quota: tuple[Manifest, ...] = ()
+    quota_types: tuple[str, ...] = ()
     server_flags: tuple[str, ...] = ()
     manager_flags: tuple[str, ...] = ()
     server_variables: Mapping[str, str] = field(default_factory=dict)
     manager_variables: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def quota_types(self) -> tuple[str, ...]:
-        """Resource types that a Project needs a grant for, sorted."""
-        specs = [one["spec"] for one in self.quota if one["kind"] == "ResourceRegistration"]
-        return tuple(
-            sorted(
-                str(spec["resourceType"])
-                for spec in specs
-                if spec.get("consumerType", {}).get("kind") == "Project"
-            )
-        )
 
 
 def read_manifests(artifact: Artifact, settings: ProfileSettings) -> MiloManifests:
@@ -143,12 +133,33 @@ def read_manifests(artifact: Artifact, settings: ProfileSettings) -> MiloManifes
         )
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder} with the manifests of `{spec}`", hint=_HINT)
+    try:
+        return _parse(folder, has_quota=settings.profile is Profile.PRODUCTION_QUOTA)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise LaunchError(
+            f"{folder}: a manifest does not have the form that Kubernetes documents: {error!r}",
+            hint=_HINT,
+        ) from error
+
+
+def _parse(folder: Path, *, has_quota: bool) -> MiloManifests:
     server, manager = (_container(folder / path) for path in (_SERVER, _MANAGER))
     webhooks = tuple(_objects(folder, (_WEBHOOKS,), _WEBHOOK_KINDS))
-    has_quota = settings.profile is Profile.PRODUCTION_QUOTA
+    quota = tuple(_objects(folder, _QUOTA, _QUOTA_KINDS)) if has_quota else ()
+    for one in (*webhooks, *quota):
+        str(one["metadata"]["name"])
+    at_url(webhooks, "", "")
+    specs = [one["spec"] for one in quota if one["kind"] == "ResourceRegistration"]
     return MiloManifests(
         webhooks=webhooks,
-        quota=tuple(_objects(folder, _QUOTA, _QUOTA_KINDS)) if has_quota else (),
+        quota=quota,
+        quota_types=tuple(
+            sorted(
+                str(one["resourceType"])
+                for one in specs
+                if one["consumerType"]["kind"] == "Project"
+            )
+        ),
         server_flags=_flags(server, _SERVER_FLAGS),
         manager_flags=_flags(manager, _MANAGER_FLAGS),
         server_variables=_memory_limit(server, folder / _SERVER),
@@ -194,10 +205,8 @@ def _container(path: Path) -> Manifest:
     """Return the container of a Deployment."""
     for one in _documents(path):
         if one.get("kind") == "Deployment":
-            try:
-                return dict(one["spec"]["template"]["spec"]["containers"][0])
-            except (LookupError, TypeError, ValueError) as error:
-                raise LaunchError(f"{path}: the Deployment has no container") from error
+            container: Manifest = one["spec"]["template"]["spec"]["containers"][0]
+            return container
     raise LaunchError(f"{path}: there is no Deployment in it", hint=_HINT)
 
 

@@ -393,6 +393,10 @@ class DriverSettings(Protocol):
         """Names of the programs that the load needs."""
 
     @property
+    def uses_organization_path(self) -> bool:
+        """True if the load can create Projects through the control plane of their Organization."""
+
+    @property
     def rate(self) -> float | None:
         """Rate of an open load in `counted` per second for each arm; None for fixed work."""
 

@@ -100,7 +100,24 @@ def resolve_plan(request: RunRequest) -> tuple[LoadedSuite, Plan]:
     loaded = in_environment(loaded, environment)
     seed = draw_seed(request.seed)
     suite = loaded.suite.of(product)
+    _require_profile_of(suite)
     return loaded, Plan(suite, pairs, request.interleave, seed, looks, budget_s, product)
+
+
+def _require_profile_of(suite: Suite) -> None:
+    """Refuse loads that cannot run in the start profile of the environment.
+
+    Raises:
+        ConfigError: Naming the first such load.
+    """
+    profile = suite.environment.facts.get(PROFILE, MINIMAL)
+    for workload in suite.workloads:
+        if profile != MINIMAL and not workload.driver.uses_organization_path:
+            raise ConfigError(
+                f"{workload.name}: {workload.driver.kind} creates Projects outside of their"
+                f" Organization, which Milo refuses in the profile {profile}",
+                hint="use a suite with k6 loads, or leave --profile out",
+            )
 
 
 def _require_possible(pairs: int, suite: Suite) -> None:

@@ -45,6 +45,7 @@ class ClusterLoader2(LoadFromFiles):
     """
 
     counted: ClassVar[str] = "objects"
+    uses_organization_path: ClassVar[bool] = False
     """Unit of the rate; of the config `project-lifecycle`, Projects."""
 
     iterations: ClassVar[None] = None  # the load has a rate

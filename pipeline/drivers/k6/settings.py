@@ -56,6 +56,7 @@ class K6(LoadFromFiles):
     """
 
     counted: ClassVar[str] = "iterations"
+    uses_organization_path: ClassVar[bool] = True
     """Unit of the rate."""
 
     raw_bytes_per_request: ClassVar[float] = 110.0
