@@ -66,7 +66,7 @@ class Bench:
         settings = ClusterLoader2.model_validate(given | {"duration_s": 5} | changes)
         programs = {
             "clusterloader2": Program(path, "a stand-in", "sha256:00"),
-            "expand": toolchain.expander(),
+            "expand": toolchain.program("expand"),
             **self.more,
         }
         out = self.folder / "out"

@@ -52,12 +52,12 @@ _TARGETS = (
 
 def main(_argv: list[str]) -> None:
     """Print the latency of pairs of one request each way, and the CPU at a rate."""
-    artifacts = {Arm.CANDIDATE: toolchain.build_reference(parse_spec("reference"))}
+    artifacts = {Arm.CANDIDATE: toolchain.artifact(parse_spec("reference"))}
     programs = {"gateway": gateway()}
     with tempfile.TemporaryDirectory() as folder:
         for name in ("environment", "out", "private"):
             (Path(folder) / name).mkdir()
-        environment = LocalEnvironment(LocalSettings(), toolchain.etcd())
+        environment = LocalEnvironment(LocalSettings(), toolchain.program("etcd"))
         with (
             environment.launch(artifacts, Path(folder) / "environment") as targets,
             answering(lambda request, _: request.say(_TARGETS)) as prometheus_url,
@@ -153,7 +153,7 @@ def _by_k6(endpoint: Endpoint, target: Target, out: Path) -> int:
         "SSL_CERT_FILE": str(endpoint.ca_file),
         "SUMMARY": str(summary),
     }
-    command = [str(toolchain.k6().path), "run", "--quiet", "--address=", str(script)]
+    command = [str(toolchain.program("k6").path), "run", "--quiet", "--address=", str(script)]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     found = json.loads(summary.read_text())
     if found["failed"]:

@@ -4,8 +4,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from pipeline.commands import options
+from pipeline.commands.options import duration_s, positive_number
 from pipeline.system import output, terminal
-from pipeline.system.durations import duration_s, positive_number
 from pipeline.system.errors import ConfigError, Exit
 
 if TYPE_CHECKING:
@@ -67,7 +67,10 @@ def add(commands: "options.Commands") -> None:
         help="requests per second of the probing load (default: 20)",
     )
     parser.add_argument(
-        "--hold", type=duration_s, metavar="TIME", help="duration of one measurement (default: 20s)"
+        "--hold",
+        type=duration_s,
+        metavar="TIME",
+        help="duration of one measurement (default: 20s)",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="random seed")
     options.add_out(parser)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.commands import options
+from pipeline.commands.options import duration_s, positive_number
 from pipeline.environments.gke.resources import DEFAULT_POOLS, OURS
 from pipeline.system import output
-from pipeline.system.durations import duration_s, positive_number
 from pipeline.system.errors import ConfigError, Exit, LaunchError
 from pipeline.system.log import log
 
@@ -138,11 +138,7 @@ def _sweep(args: argparse.Namespace) -> Exit:
 
 
 def _scopes(args: argparse.Namespace) -> "Iterator[tuple[ResourceScope, SweepPolicy]]":
-    """Yield the cluster and the project that the arguments name.
-
-    Raises:
-        ConfigError: They name neither.
-    """
+    """Yield the cluster and the project that the arguments name."""
     from pipeline.environments.gke.namespaces import Namespaces
     from pipeline.environments.gke.sweep import SweepPolicy
 
@@ -188,10 +184,18 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
         "--account", required=True, metavar="EMAIL", help="service account of its nodes"
     )
     parser.add_argument(
-        "--budget-usd", required=True, type=positive_number, metavar="N", help="refused above it"
+        "--budget-usd",
+        required=True,
+        type=positive_number,
+        metavar="N",
+        help="refused above it",
     )
     parser.add_argument(
-        "--expires-in", type=duration_s, default=3 * 3600.0, metavar="TIME", help="default: 3h"
+        "--expires-in",
+        type=duration_s,
+        default=3 * 3600.0,
+        metavar="TIME",
+        help="default: 3h",
     )
     for pool in DEFAULT_POOLS:
         parser.add_argument(

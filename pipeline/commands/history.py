@@ -113,11 +113,7 @@ def size(text: str) -> float:
 
 
 def _request(args: argparse.Namespace) -> "HistoryRequest":
-    """Return what the arguments ask for.
-
-    Raises:
-        ConfigError: They do not go together.
-    """
+    """Return what the arguments ask for."""
     from pipeline.model.metric import Better, Scale
     from pipeline.model.subject import Product
     from pipeline.runs.history.run import HistoryRequest

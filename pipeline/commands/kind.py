@@ -48,4 +48,4 @@ def _cluster(args: argparse.Namespace) -> "KindCluster":
     settings = read_environment(args.environment or "kind")
     if not isinstance(settings, KindSettings):
         raise ConfigError(f"{args.environment}: is no environment of the kind `kind`")
-    return KindCluster(settings, toolchain.kind())
+    return KindCluster(settings, toolchain.program("kind"))

@@ -1,11 +1,14 @@
 """Options that mean the same in every command that has them."""
 
 import argparse
+import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.system.errors import ConfigError
+from pipeline.system.sanitize import truncate
 
 if TYPE_CHECKING:  # the type has no public name
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (no public name)
@@ -14,6 +17,10 @@ RESULTS_EPILOG = (
     "exit codes: 0 no regression, 3 regression, 4 inconclusive with --strict; others say what went"
     " wrong: `milo-perf --help`"
 )
+
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_SHOWN = 40  # characters of a wrong argument in a message
 
 
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
@@ -34,12 +41,7 @@ def add_strict(parser: argparse.ArgumentParser) -> None:
 
 
 def add_candidate(parser: argparse.ArgumentParser, *, alias: str = "") -> None:
-    """Add --candidate: the build under test.
-
-    Args:
-        parser: Parser of a command.
-        alias: Older name of the option; it still works, and help does not show it.
-    """
+    """Add --candidate, the build under test; help does not show its older name."""
     parser.add_argument(
         "--candidate",
         metavar="SPEC",
@@ -59,12 +61,7 @@ def add_build(parser: argparse.ArgumentParser) -> None:
 
 
 def add_resume(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add --resume and --trust.
-
-    Args:
-        parser: Parser of a command.
-        what: Help text of --resume.
-    """
+    """Add --resume, with a help text, and --trust."""
     parser.add_argument("--resume", type=Path, metavar="DIR", help=what)
     parser.add_argument(
         "--trust",
@@ -75,11 +72,6 @@ def add_resume(parser: argparse.ArgumentParser, what: str) -> None:
 
 def check_resume(args: argparse.Namespace, fixed: Iterable[str], hint: str) -> None:
     """Refuse --trust without --resume, and arguments that --resume restores from the folder.
-
-    Args:
-        args: Parsed arguments.
-        fixed: Names of the arguments that are restored.
-        hint: What to do instead.
 
     Raises:
         ConfigError: Naming the first such argument.
@@ -92,3 +84,35 @@ def check_resume(args: argparse.Namespace, fixed: Iterable[str], hint: str) -> N
         if getattr(args, name, None) is not None:
             option = f"--{name.replace('_', '-')}"
             raise ConfigError(f"{option} cannot be changed by --resume", hint=hint)
+
+
+def duration_s(text: str) -> float:
+    """Return the seconds of `90s`, `30m` or `1.5h`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not a duration, or not finite and above zero.
+    """
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise argparse.ArgumentTypeError(
+            f"`{truncate(text, _SHOWN)}` is no time; write 90s, 30m or 1.5h"
+        )
+    return seconds
+
+
+def positive_number(text: str) -> float:
+    """Return a number that is finite and above zero.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise argparse.ArgumentTypeError(
+            f"`{truncate(text, _SHOWN)}` is not a finite number above zero"
+        )
+    return number

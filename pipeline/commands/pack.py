@@ -44,7 +44,7 @@ def write_images(
     from pipeline.environments.images import pack
     from pipeline.runs.request import spec_of
 
-    etcd = toolchain.etcd()
+    etcd = toolchain.program("etcd")
     images = [pack("etcd", {"etcd": etcd.path}, etcd.digest, registry)]
     if load_pods:
         images += [pack(*one, registry) for one in _load_images()]
@@ -62,15 +62,14 @@ def _load_images() -> Iterator[tuple[str, Mapping[str, Path], str]]:
     from pipeline import toolchain
     from pipeline.environments.images import load_image
 
-    agent = toolchain.load_agent()
-    yield load_image(agent, toolchain.k6())
-    try:
-        program = toolchain.clusterloader2()
-    except PipelineError as error:
-        log.info("no image of load pods with ClusterLoader2: %s", error)
-        return
-    yield load_image(agent, program)
-    try:
-        yield load_image(agent, program, toolchain.prometheus(), toolchain.gateway())
-    except PipelineError as error:
-        log.info("no image of load pods with a Prometheus: %s", error)
+    agent = toolchain.program("load-agent")
+    yield load_image(agent, toolchain.program("k6"))
+    for names, title in (
+        (("clusterloader2",), "ClusterLoader2"),
+        (("clusterloader2", "prometheus", "gateway"), "a Prometheus"),
+    ):
+        try:
+            yield load_image(agent, *toolchain.programs_of(names).values())
+        except PipelineError as error:
+            log.info("no image of load pods with %s: %s", title, error)
+            return

@@ -4,8 +4,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from pipeline.commands import options
+from pipeline.commands.options import duration_s
 from pipeline.system import log, output, terminal
-from pipeline.system.durations import duration_s
 from pipeline.system.errors import ConfigError, Exit
 
 if TYPE_CHECKING:  # these would load what `--help` does not need

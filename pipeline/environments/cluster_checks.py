@@ -20,7 +20,7 @@ _REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 def checks(settings: ClusterSettings, context: str, connect: Callable[[], Api]) -> Iterator[Check]:
     """Yield what a cluster lacks for a run; create nothing but reviews of access rights."""
     try:
-        kubectl = toolchain.kubectl()
+        kubectl = toolchain.program("kubectl")
         yield Check("kubectl", Status.OK, f"{kubectl.version} ({kubectl.path})")
     except PipelineError as error:
         yield Check("kubectl", Status.MISSING, str(error), error.hint)

@@ -26,7 +26,7 @@ from pipeline.system.errors import LaunchError, PipelineError
 from pipeline.system.lock import exclusive_lock
 from pipeline.system.log import log, step
 from pipeline.system.tls import ADDRESS
-from pipeline.toolchain.programs import kind, kind_recipe, user_kind
+from pipeline.toolchain.programs import kind, recipe, user_kind
 
 _CONFIG_LABEL = "milo-perf/config"
 _PORT_LABEL = "milo-perf/port"
@@ -253,13 +253,13 @@ def _checks(settings: KindSettings) -> Iterator[Check]:
     yield engine
     try:
         own = user_kind()
-        recipe = kind_recipe()
+        built = recipe("kind")
     except PipelineError as error:
         yield Check("kind", Status.MISSING, str(error), error.hint)
         return
     if own is None:
-        found = f"not on the path: {recipe.title} is built, unless it is in the cache"
-        yield Check("kind", Status.OK, found, cost=recipe.cost)
+        found = f"not on the path: {built.title} is built, unless it is in the cache"
+        yield Check("kind", Status.OK, found, cost=built.cost)
         return
     yield Check("kind", Status.OK, str(own))
     if engine.status is Status.OK:

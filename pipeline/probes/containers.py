@@ -16,9 +16,9 @@ from pipeline.model.ports import (
 )
 from pipeline.model.results import Reading
 from pipeline.probes.sampling import require_complete, try_write_csv, usage_readings
+from pipeline.system.clock import run_periodically
 from pipeline.system.errors import NetworkError, ProbeError
 from pipeline.system.log import log
-from pipeline.system.periodic import run_periodically
 
 _RETRY_S = 2.0
 _KUBELET_PERIOD_S = 15.0  # maximum interval of a kubelet's own samples

@@ -18,8 +18,7 @@ from pipeline.probes.sampling import (
     try_write_csv,
     usage_readings,
 )
-from pipeline.system.clock import SteadyClock
-from pipeline.system.periodic import run_periodically
+from pipeline.system.clock import SteadyClock, run_periodically
 
 if TYPE_CHECKING:
     import psutil

@@ -16,10 +16,9 @@ from typing import TypeVar
 
 from pipeline.model.ports import ResourceUsage, Span
 from pipeline.model.results import Reading
-from pipeline.system.clock import SteadyClock
+from pipeline.system.clock import SteadyClock, run_periodically
 from pipeline.system.errors import ProbeError, StorageError
 from pipeline.system.log import log
-from pipeline.system.periodic import run_periodically
 
 MAX_GAP_PERIODS = 3.0
 """A longer time between two samples, in periods of the probe, is a gap."""

@@ -35,18 +35,9 @@ from pipeline.system.log import log
 def run_calibration(
     request: RunRequest, folders: Sequence[Path], out: Path
 ) -> tuple[Calibration, Path]:
-    """Measure a build against itself, or read runs that did, and store the calibration.
+    """Calibrate by a build measured against itself, or by the runs in folders that did that.
 
-    Args:
-        request: Request of a run that compares a build with itself.
-        folders: Folders of such runs; empty to measure one.
-        out: Folder of the run to measure.
-
-    Returns:
-        The calibration, and the file that it is stored in.
-
-    Raises:
-        PipelineError: The run failed, or the given runs cannot be used.
+    Return the calibration, and the file that it is stored in.
     """
     if folders:
         runs = [codec.RESULTS.read(paths.result_file(folder, paths.RESULTS)) for folder in folders]
@@ -63,11 +54,7 @@ def run_calibration(
 
 
 def _require_usable(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
-    """Refuse runs of different builds, suites or machines, and runs with too few pairs.
-
-    Raises:
-        ConfigError: The runs cannot be used together.
-    """
+    """Refuse runs of different builds, suites or machines, and runs with too few pairs."""
     for results, folder in zip(runs, folders, strict=True):
         baseline, candidate = (results.subjects[arm] for arm in Arm)
         if (baseline.digest, baseline.spec) != (candidate.digest, candidate.spec):

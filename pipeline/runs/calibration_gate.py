@@ -31,12 +31,6 @@ def undecidable_metrics(
     This follows from the prior of the run, otherwise from a calibration of the same suite on this
     machine, if there is one.
 
-    Args:
-        plan: Plan of the run, with the suite of one product.
-        suite_digest: Digest of the suite, as in `ResultSet`.
-        machine: Machine of the run.
-        prior: Prior of the run.
-
     Raises:
         BaselineError: The calibration cannot be read.
     """

@@ -61,11 +61,7 @@ class RunFolder:
     ) -> RunOrigin:
         """Return what identifies this run, and decides what resuming it executes; see `trust`.
 
-        Args:
-            began: Start time and seed of the run.
-            subjects: The builds, by arm.
-            files: Names of other files in the folder that decide what is executed.
-            suite_digest: Digest of the suite, scripts included.
+        `files` are names of other files in the folder that decide that.
         """
         names = [name for name in (REQUEST, *files) if (self.path / name).is_file()]
         texts = {name: toml_file.read(self.path / name, "the file") for name in names}
@@ -110,10 +106,6 @@ class RunFolder:
 
     def rebuild(self, field: str, subject: Subject) -> Artifact:
         """Return the build that was measured, built again if it is a source.
-
-        Args:
-            field: Field of request.json that names the build.
-            subject: The build.
 
         Raises:
             ConfigError: The binary is another one now.

@@ -16,6 +16,7 @@ A probe that fails is a warning and a missing metric; it never fails a trial.
 
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -37,12 +38,7 @@ from pipeline.runs.samples import (
 )
 from pipeline.runs.suite_file import Workload
 from pipeline.system.clock import watch_clock
-from pipeline.system.errors import (
-    LoadError,
-    NetworkError,
-    StorageError,
-    SubjectDiedError,
-)
+from pipeline.system.errors import LoadError, NetworkError, StorageError, SubjectDiedError
 from pipeline.system.log import log, step
 from pipeline.system.processes import CommandError
 from pipeline.system.progress import Progress
@@ -113,7 +109,7 @@ def run_pairs(
             return
         if pair.number < results.pairs:
             continue
-        folder = _new_folder(out / "pairs" / f"{pair.number:03}")
+        folder = new_folder(out / "pairs" / f"{pair.number:03}")
         done = len(results.valid_pairs)
         total = f"up to {plan.pairs}" if plan.looks else f"{plan.pairs}"
         later_pairs_s = (plan.pairs - done - 1) * expected_pair_s(plan, results, left_out)
@@ -139,14 +135,9 @@ def run_pairs(
 
 
 def exceeds_budget(plan: Plan, results: ResultSet, left_out: Collection[str]) -> bool:
-    """Return whether another pair would end after the budget.
+    """Return whether another pair, with some workloads left out, would end after the budget.
 
     The pairs up to the first interim analysis are always measured.
-
-    Args:
-        plan: Plan with the budget.
-        results: Pairs until now; their duration predicts that of the next one.
-        left_out: Workloads that the next pair would not run.
     """
     if plan.budget_s is None or len(results.valid_pairs) < plan.min_pairs:
         return False
@@ -156,10 +147,7 @@ def exceeds_budget(plan: Plan, results: ResultSet, left_out: Collection[str]) ->
 def expected_pair_s(plan: Plan, results: ResultSet, left_out: Collection[str]) -> float:
     """Return the expected seconds of the next pair, corrected by how long pairs took until now.
 
-    Args:
-        plan: Plan with every workload.
-        results: Pairs until now.
-        left_out: Workloads that the next pair would not run.
+    The next pair leaves some workloads out.
     """
     first_trials = results.trials[:: len(Arm)]
     expected_s = sum(plan.without(trial.left_out).pair_s for trial in first_trials)
@@ -202,17 +190,12 @@ class _PairLaunch:
     out: Path
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     duration_s: float = 0.0
-    values: dict[Arm, TrialValues] = field(init=False)
-    warnings: dict[Arm, list[str]] = field(init=False)
-    failures: dict[Arm, list[Failure]] = field(init=False)
+    values: dict[Arm, TrialValues] = field(default_factory=lambda: defaultdict(TrialValues))
+    warnings: dict[Arm, list[str]] = field(default_factory=lambda: defaultdict(list))
+    failures: dict[Arm, list[Failure]] = field(default_factory=lambda: defaultdict(list))
     invalid: list[str] = field(default_factory=list)
     unloaded: dict[tuple[str, Arm], str] = field(default_factory=dict)
     failed_workloads: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.values = {arm: TrialValues() for arm in self.arms}
-        self.warnings = {arm: [] for arm in self.arms}
-        self.failures = {arm: [] for arm in self.arms}
 
 
 def _measure_pair(
@@ -222,7 +205,7 @@ def _measure_pair(
     launches = []
     is_duet = plan.interleave is Interleave.REQUEST
     for arms in (pair.order,) if is_duet else ((arm,) for arm in pair.order):
-        folder = out if is_duet else _new_folder(out / arms[0])
+        folder = out if is_duet else new_folder(out / arms[0])
         launches.append(_PairLaunch(pair.number, arms, folder))
         _measure_launch(plan, launches[-1], harness, progress)
     return _trials(launches, pair)
@@ -265,14 +248,19 @@ def _measure_workload(
         LoadError: The load could not be applied, and no build is to blame.
         StorageError: The disk is full, so nothing that fails counts against a build.
     """
-    folder = _new_folder(launch.out / workload.name)
+    folder = new_folder(launch.out / workload.name)
     probes = (*harness.probes, *(harness.opt_in_probes[name] for name in workload.probes))
     driver = harness.drivers[workload.name]
     try:
         load, probed = apply_load(driver, probes, targets, seed, out=folder, probe_out=folder)
     except (CommandError, LoadError, NetworkError, StorageError) as error:
         what = f"pair {launch.pair}, {workload.name}: {error}"
-        _require_disk_space(launch.out, what)
+        if shutil.disk_usage(launch.out).free < _MIN_FREE_BYTES:  # chance decides which dies first
+            raise StorageError(
+                f"{launch.out}: the disk is full, so this failure does not count against a build:"
+                f" {what}",
+                hint="make room, then go on with `run --resume`",
+            ) from error
         deaths = _deaths(targets, workload.name)
         if not deaths or len(deaths) == len(Arm):  # both at once: the machine is at fault
             kind = StorageError if isinstance(error, StorageError) else LoadError
@@ -356,19 +344,6 @@ def _trials(launches: Sequence[_PairLaunch], pair: Pair) -> tuple[MeasuredTrial,
     return tuple(trials)
 
 
-def _require_disk_space(out: Path, error: str) -> None:
-    """Return if the disk is not full; on a full disk it is chance which build dies first.
-
-    Raises:
-        StorageError: The disk is full.
-    """
-    if shutil.disk_usage(out).free < _MIN_FREE_BYTES:
-        raise StorageError(
-            f"{out}: the disk is full, so this failure does not count against a build: {error}",
-            hint="make room, then go on with `run --resume`",
-        )
-
-
 def _deaths(targets: Mapping[Arm, Target], workload: str) -> dict[Arm, Failure]:
     """Return the builds that died; none if one of them was removed by somebody else."""
     deaths = {}
@@ -446,8 +421,8 @@ def apply_load(
     return load, probed
 
 
-def _new_folder(folder: Path) -> Path:
-    """Make an empty folder; what an interrupted pair left in it is deleted."""
+def new_folder(folder: Path) -> Path:
+    """Make an empty folder; what an interrupted run left in it is deleted."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

@@ -16,13 +16,7 @@ from pipeline.system.errors import ConfigError
 def resource_estimate(
     plan: Plan, specs: Sequence[Spec], interleave: Interleave | None = None
 ) -> ResourceEstimate:
-    """Return the resources of a plan at its peak.
-
-    Args:
-        plan: Plan of the run.
-        specs: Builds that are known; the largest one counts.
-        interleave: Override of the plan's interleaving.
-    """
+    """Return the resources of a plan at its peak; of several builds, the largest counts."""
     if not plan.suite.environment.is_here:
         return ResourceEstimate(sizing.GENERATOR_MEMORY, sizing.GENERATOR_FILES, plan.peak_bytes)
     estimates = [
@@ -33,13 +27,7 @@ def resource_estimate(
 
 
 def require(plan: Plan, specs: Sequence[Spec], out: Path, headroom: Headroom | None = None) -> None:
-    """Return if a plan fits this machine.
-
-    Args:
-        plan: Plan of the run.
-        specs: Builds that are known.
-        out: Path of the run's folder.
-        headroom: Resources of the machine; None to read them.
+    """Return if a plan fits this machine, or the given headroom.
 
     Raises:
         ConfigError: The plan does not fit; the message says which resource is short, by how much,

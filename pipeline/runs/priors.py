@@ -57,14 +57,7 @@ NO_PRIOR = NamedSpreads()
 def prior_request(
     suite: Suite, product: Product, interleave: Interleave, machine: Machine | None = None
 ) -> PriorRequest:
-    """Return the request of a run that starts now.
-
-    Args:
-        suite: Suite, in the environment of the run.
-        product: Product to measure.
-        interleave: How the trials of a pair share the machine.
-        machine: Machine of the run; None if unknown.
-    """
+    """Return the request of a run that starts now, on a machine if known."""
     of_product = suite.of(product)
     keys = [f"{w.name}/{metric.name}" for w in of_product.workloads for metric in w.metrics]
     digest = load_digest(of_product)
@@ -77,10 +70,6 @@ def prior_request(
 
 def choose_prior(request: PriorRequest, named: NamedSpreads | None) -> Prior | None:
     """Return the prior of a run: the named one, this machine's, the shipped one, or none.
-
-    Args:
-        request: Request of the run.
-        named: Spreads that the user named, if any.
 
     Raises:
         BaselineError: The spread file that the suite ships cannot be read.
@@ -107,12 +96,7 @@ def shipped_prior(request: PriorRequest) -> Prior | None:
 
 
 def shipped_path(baselines: Path, conditions: Conditions) -> Path:
-    """Return the path of the spread file that a suite ships.
-
-    Args:
-        baselines: Folder of the stored baselines.
-        conditions: Conditions of the spreads.
-    """
+    """Return the path of the spread file that a suite ships."""
     return baselines / _FOLDER / f"{conditions.suite}-{conditions.product}.json"
 
 
@@ -121,9 +105,6 @@ def feed_history(report: Report) -> bool:
 
     A run with too few pairs, or with different builds, is left out.  A file that cannot be read or
     written is only logged, because the verdict of the run does not depend on it.
-
-    Args:
-        report: Report of a run that this user measured on this machine.
     """
     try:
         conditions = require_usable(report)

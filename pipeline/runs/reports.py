@@ -45,15 +45,7 @@ def next_step(report: Report, out: Path) -> str:
 
 
 def render(report: Report, out: Path, how: str, *, width: int = 100, color: bool = False) -> str:
-    """Return a report in one of the formats of `RENDERERS`.
-
-    Args:
-        report: Report to render.
-        out: Folder of the run.
-        how: Name of the format.
-        width: Line width of a text, in characters.
-        color: Whether a text may have colors.
-    """
+    """Return a report in one of the formats of `RENDERERS`."""
     context = RenderContext(
         lambda: traces.read(out, report.results, is_ours=is_started_here(report.results, out)),
         lambda: codec.RESULTS.dumps(report.results),

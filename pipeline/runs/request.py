@@ -144,11 +144,7 @@ def max_pairs(suite: Suite) -> int:
 
 
 def resolve_environment(request: RunRequest, default: EnvironmentSettings) -> EnvironmentSettings:
-    """Return the environment of a request, with its overrides.
-
-    Args:
-        request: The arguments, as typed.
-        default: Environment of the suite.
+    """Return the environment of a request, by default that of the suite, with its overrides.
 
     Raises:
         ConfigError: There is no such environment, or it cannot start one of the builds.
@@ -192,12 +188,7 @@ def preview(request: RunRequest) -> tuple[PlanSummary, ResourceEstimate]:
 def _resolve_builds(
     request: RunRequest, loaded: LoadedSuite
 ) -> tuple[Mapping[Arm, Spec], Baseline | None]:
-    """Return the spec of each arm, and the stored baseline that one is from.
-
-    Raises:
-        ConfigError: A spec cannot be used, or the two are builds of different products.
-        BaselineError: The stored baseline is missing, unreadable or of another suite.
-    """
+    """Return the spec of each arm, and the stored baseline that one is from."""
     candidate = spec_of(request.candidate)
     against = request.against or _default_against(candidate, request)
     stored = None

@@ -38,10 +38,6 @@ ENVIRONMENT = "environment.toml"
 def run(request: RunRequest, out: Path) -> Report:
     """Measure from nothing, judge, and leave everything in a new folder.
 
-    Args:
-        request: Arguments of the command.
-        out: Folder to create.
-
     Raises:
         PipelineError: What was measured until then is in the folder.
     """
@@ -106,7 +102,7 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
         BaselineError: results.json or request.json is missing or cannot be read.
         ConfigError: The suite, a build, the environment or the machine differs from when the run
             started, or the folder is not trusted.
-        PipelineError: As for `run`.
+        PipelineError: Any error of `run`.
     """
     folder = RunFolder(out, "run")
     results = kept = codec.RESULTS.read(paths.result_file(out, RESULTS))
@@ -187,13 +183,7 @@ def _measure(
 ) -> Report:
     """Measure the pairs that a plan still lacks, and judge.
 
-    Args:
-        plan: The plan.
-        results: Results until now; they may allow for more pairs than `kept`.
-        artifacts: Build of each arm.
-        programs: Tools, by name.
-        folder: Folder of the run.
-        kept: Results that the folder is known to hold.
+    `results` may allow for more pairs than `kept`, which is what the folder is known to hold.
     """
     latest = results
     added = plan.pairs - len(kept.valid_pairs) if results != kept else None

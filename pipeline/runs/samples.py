@@ -105,10 +105,6 @@ def count_mismatches(readings: Sequence[Reading], arm: Arm) -> list[str]:
 
     The server must have counted every answer that a pod received.  It may have counted more, since
     others send requests too, except reads: only the load reads single objects.
-
-    Args:
-        readings: Readings of the load and the probes.
-        arm: Arm of the readings.
     """
     values = {reading.name: reading.value for reading in readings}
     mismatches = []
@@ -131,10 +127,6 @@ def lost_answers(readings: Sequence[Reading], arm: Arm) -> list[str]:
     A timeout is a measurement, unless the server's own counters show that it answered every request
     quickly.  Then the answers were lost on the way, or k6 had no time to read them.  Only reads of
     single objects are compared, because nobody else sends them.
-
-    Args:
-        readings: Readings of the load and the probes.
-        arm: Arm of the readings.
     """
     values = {reading.name: reading.value for reading in readings}
     sent, given_up = values.get("reads", 0.0), values.get("reads_given_up", 0.0)

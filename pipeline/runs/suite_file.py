@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -146,17 +147,7 @@ class MetricSettings(Settings):
 
     def metric(self) -> Metric:
         """Return the part of this that is stored with results."""
-        return Metric(
-            name=self.name,
-            unit=self.unit,
-            better=self.better,
-            margin=self.margin,
-            gate=self.gate,
-            scale=self.scale,
-            floor=self.floor,
-            tolerance=self.tolerance,
-            description=self.description,
-        )
+        return Metric(**{field.name: getattr(self, field.name) for field in fields(Metric)})
 
 
 class Workload(Settings):

@@ -145,13 +145,9 @@ def _files(out: Path) -> tuple[str, ...]:
 def read_distributions(
     folders: Sequence[Path], names: Collection[str], unread: list[str], budget: ReadBudget
 ) -> dict[str, dict[Arm, Distribution]]:
-    """Return the times of each series in each arm, over all folders.
+    """Return the times of the named series in each arm, over all folders.
 
-    Args:
-        folders: Folders with a `points.csv.gz`.
-        names: Names of the series to read, such as `http_req_duration{op=get}`.
-        unread: List that gets a sentence for each file that cannot be read.
-        budget: Amount that may be read; it is reduced by what was read.
+    `unread` gets a sentence for each file that cannot be read.
     """
     import numpy as np
 
@@ -242,13 +238,9 @@ class TextBudget:
 def read_tracks(
     workload: str, folders: Mapping[Arm, Sequence[Path]], unread: list[str], budget: TextBudget
 ) -> list[TrackPair]:
-    """Return every quantity that the probes recorded over time.
+    """Return every quantity that the probes recorded over time, in one folder for each pair.
 
-    Args:
-        workload: Workload of the folders.
-        folders: Folders of each arm, one for each pair.
-        unread: List that gets a sentence for each file that cannot be read.
-        budget: Bytes that may be read; reduced by what was read.
+    `unread` gets a sentence for each file that cannot be read.
     """
     by_name: dict[str, dict[Arm, list[Points]]] = {}
     for arm, arm_folders in folders.items():

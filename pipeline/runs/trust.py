@@ -81,11 +81,6 @@ def note(origin: RunOrigin, out: Path, name: str = _STARTED) -> None:
     """Record that a run was started here, so that it is resumed without a question.
 
     A record that cannot be written is only logged.
-
-    Args:
-        origin: Identity of the run.
-        out: Folder of the run.
-        name: Name of the file that gets the record.
     """
     if is_known(origin):
         return
@@ -110,10 +105,7 @@ def is_known(origin: RunOrigin, *, or_trusted: bool = True) -> bool:
 def require(origin: RunOrigin, out: Path, *, is_trusted: bool) -> None:
     """Return if a run was started here and is unchanged since, or if the user trusts it.
 
-    Args:
-        origin: Identity of the run.
-        out: Folder of the run.
-        is_trusted: Whether the user said `--trust`, which is recorded.
+    Trust is recorded.
 
     Raises:
         ConfigError: Neither; the hint lists what would be executed.

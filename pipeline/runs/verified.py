@@ -179,9 +179,6 @@ def _require_counts(results: ResultSet, suite: Suite) -> None:
     """Refuse values that a deadline cut off, if no count says that something was not done in time.
 
     A metric that a deadline cut off in both builds does not gate, so results must prove it.
-
-    Raises:
-        BaselineError: Naming the metric.
     """
     counting = {
         f"{workload.name}/{metric.name}"

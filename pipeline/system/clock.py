@@ -4,12 +4,11 @@ The machine's clock (Unix time) may be set at any moment: by NTP, by a person, o
 machine wakes up.  Load generators write Unix time, so a trial during which it was set is invalid.
 """
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-
-from pipeline.system.periodic import run_periodically
 
 STEP_S = 0.1
 """Smallest difference to the monotonic clock, in seconds, that means that the clock was set."""
@@ -85,3 +84,24 @@ def watch_clock() -> Iterator[ClockWatch]:
     watch = ClockWatch()
     with run_periodically(watch.sample, _PERIOD_S, "clock"):
         yield watch
+
+
+@contextmanager
+def run_periodically(act: Callable[[], None], period_s: float, name: str) -> Iterator[None]:
+    """Call a function periodically while the block runs; the end waits for a running call.
+
+    The first call is after one period.  An exception from a call ends the thread.
+    """
+    stop = threading.Event()
+
+    def loop() -> None:
+        while not stop.wait(period_s):
+            act()
+
+    thread = threading.Thread(target=loop, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -92,15 +92,8 @@ def exchange(
     """Send JSON to a service on the internet, and return its response.
 
     The proxy of the environment is used.  A GET follows redirects; the token is sent to the first
-    host only.
-
-    Args:
-        method: HTTP method.
-        url: URL with its query.
-        body: Request body, sent as JSON; None for no body.
-        headers: Request headers.
-        token: Bearer token; no message contains it.
-        timeout_s: Timeouts of the connection, and of each part of the response.
+    host only, and is in no message.  The timeouts are those of the connection and of each part of
+    the response.
 
     Raises:
         NetworkError: No answer, so that it is not known whether anything was done.
@@ -151,13 +144,7 @@ class ServerConnection:
         token: str = "",
         timeout_s: float = _TIMEOUT_S,
     ) -> None:
-        """Prepare a connection; the first request opens it.
-
-        Args:
-            url: Base URL, without a path.
-            ca_file: PEM file of the authority that signed the server's certificate.
-            token: Bearer token, or empty.
-            timeout_s: Timeout of each part of a response.
+        """Prepare a connection; the first request opens it.  Each part of a response may time out.
 
         Raises:
             StorageError: The CA file cannot be read.

@@ -7,11 +7,7 @@ from pathlib import Path
 def kubeconfig_json(url: str, ca_file: Path, token_file: Path, user: str) -> str:
     """Return a kubeconfig with the paths of the CA and the token, but without the token.
 
-    Args:
-        url: URL of the server, with or without a path.
-        ca_file: PEM file of the authority.
-        token_file: File with the bearer token.
-        user: Name of the user in the file; the server identifies the client by the token.
+    The server identifies the client by the token, whatever the name of the user is.
     """
     cluster = {"server": url, "certificate-authority": str(ca_file)}
     return json.dumps(  # JSON is YAML

@@ -68,9 +68,7 @@ def _create(folder: Path, what: str, variable: str) -> Path:
 def require_new_folder(folder: Path, *, resume: str) -> None:
     """Return if an output folder can be created, before hours are spent on its content.
 
-    Args:
-        folder: Output folder; an empty one may exist.
-        resume: Command that continues an existing folder, such as `run --resume`.
+    `resume` is the command that continues an existing folder.
 
     Raises:
         ConfigError: The folder is not empty.
@@ -94,10 +92,6 @@ def require_new_folder(folder: Path, *, resume: str) -> None:
 
 def result_file(folder: Path, name: str) -> Path:
     """Return the path of the result file in an output folder.
-
-    Args:
-        folder: Folder of a run, a search or an evaluation.
-        name: `RESULTS`, `CAPACITY` or `EVALUATION`.
 
     Raises:
         BaselineError: The folder has none; the hint names the folder that is probably meant.

@@ -37,11 +37,7 @@ def private_folder(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def measurement_lock(out: Path) -> Iterator[None]:
-    """Hold the lock of measurements on this machine; clean up after a run that was killed.
-
-    Args:
-        out: Output folder of this run.
-    """
+    """Hold the lock of measurements on this machine; clean up after a run that was killed."""
 
     def remove(folder: str) -> None:
         if Path(folder).is_absolute():
@@ -76,11 +72,7 @@ def _private_folders(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def _lock_unused(folder: Path) -> Iterator[None]:
-    """Hold the lock of a private folder.
-
-    Raises:
-        OSError: The folder is not one of ours, or is in use.
-    """
+    """Hold the lock of a private folder; raise OSError if it is not one of ours, or is in use."""
     lock = os.open(folder / _MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -268,14 +268,7 @@ def capture(
     cwd: Path | None = None,
     errors: str = "replace",
 ) -> str | None:
-    """Return the stdout of a quick program; None if it fails or is not installed.
-
-    Args:
-        argv: Program and arguments; never a shell string.
-        timeout_s: Seconds after which it is stopped.
-        cwd: Folder to run in.
-        errors: Handling of bytes that are not UTF-8, as in `bytes.decode`.
-    """
+    """Return the stdout of a quick program; None if it fails or is not installed."""
     try:
         done = subprocess.run(
             argv,
@@ -366,8 +359,7 @@ def log_tail(path: Path, lines: int = TAIL_LINES) -> str:
 def stop_together(grace_s: float) -> Iterator[ExitStack]:
     """Yield a stack for programs; at the end, stop all that were started in the block at once.
 
-    Args:
-        grace_s: Seconds from SIGTERM to SIGKILL, for all of them together.
+    All of them together have so many seconds from SIGTERM to SIGKILL.
     """
     before = list(_running)
     with ExitStack() as stack:
@@ -380,9 +372,8 @@ def stop_together(grace_s: float) -> Iterator[ExitStack]:
 def stop(services: Sequence[Service], grace_s: float | None = None) -> None:
     """Stop programs and their children: SIGTERM to all at once, then SIGKILL to the rest.
 
-    Args:
-        services: Programs; those that were stopped before are ignored.
-        grace_s: Seconds from SIGTERM to SIGKILL, for all of them together; by default `GRACE_S`.
+    All of them together have `grace_s` seconds for it, by default `GRACE_S`; those that were
+    stopped before are ignored.
     """
     stopping = [service for service in services if service in _running]
     deadline = time.monotonic() + (GRACE_S if grace_s is None else grace_s)

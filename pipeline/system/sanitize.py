@@ -21,13 +21,9 @@ def truncate(text: str, limit: int) -> str:
 
 
 def reason_lines(lines: Sequence[str], limit: int) -> list[str]:
-    """Return the lines of a log that explain a crash; the last lines if none does.
+    """Return at most so many lines of a log that explain a crash; the last ones if none does.
 
-    The first line of a Go panic has the reason; the stack below it is usually longer than `limit`.
-
-    Args:
-        lines: Lines of the log, in order.
-        limit: Maximum number of lines; empty ones are left out.
+    The first line of a Go panic has the reason; the stack below it is usually longer.
     """
     filled = [line for line in lines if line.strip()]
     starts = [at for at, line in enumerate(filled) if _FATAL.match(line.lstrip())]

@@ -38,12 +38,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def create_identity(folder: Path, *names: str) -> ServerIdentity:
-    """Create an authority and a server's certificate.
-
-    Args:
-        folder: Folder of the files, created if needed.
-        names: Further names of the server.
-    """
+    """Create an authority and a server's certificate, with further names, in a folder."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -1,46 +1,69 @@
 """Get what a run needs: subjects and programs, built or found, and facts of this machine."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import assert_never
 
-from pipeline.model.ports import Program
+from pipeline.model.ports import Artifact, Program
 from pipeline.model.results import Machine
+from pipeline.model.subject import Product, Spec, SpecKind, Subject, parse_spec
+from pipeline.toolchain import milo, reference
 from pipeline.toolchain.machine import headroom, read_machine
 from pipeline.toolchain.milo import BASELINE_BINARY, BINARY, shares_etcd_connections
-from pipeline.toolchain.programs import (
-    PROGRAMS,
-    clusterloader2,
-    etcd,
-    expander,
-    first_builds,
-    gateway,
-    k6,
-    kind,
-    kubectl,
-    load_agent,
-    own_version,
-    prometheus,
-    tools_of,
-)
-from pipeline.toolchain.reference import FAULTS, build_reference
-from pipeline.toolchain.subjects import artifact, check, pin
+from pipeline.toolchain.programs import first_builds, own_version, program, tools_of
+
+
+def check(spec: Spec) -> None:
+    """Return if a build accepts every setting of a spec; builds and starts nothing.
+
+    Raises:
+        ConfigError: Naming the setting, and an accepted one.
+    """
+    (reference if spec.product is Product.REFERENCE else milo).check(spec)
+
+
+def artifact(spec: Spec, build: str = "") -> Artifact:
+    """Return the build of a spec, built if it is not in the cache.
+
+    Args:
+        spec: Spec of any kind.
+        build: Command that builds a source; see `milo.source`.
+
+    Raises:
+        PipelineError: The subject is missing, or its build failed.
+    """
+    match spec.kind:
+        case SpecKind.REFERENCE:
+            return reference.build_reference(spec)
+        case SpecKind.BINARY:
+            return milo.binary(spec)
+        case SpecKind.SOURCE:
+            return milo.source(spec, build)
+        case SpecKind.IMAGE:  # only a cluster can start it
+            check(spec)
+            subject = Subject(str(spec), spec.revision)
+            return milo.with_settings(spec, subject, Path(), f"{spec.place}@{spec.revision}")
+        case _:
+            assert_never(spec.kind)
+
+
+def pin(subject: Subject) -> Subject:
+    """Return a subject whose spec means the same build for as long as it can be built.
+
+    Raises:
+        BaselineError: The build cannot be repeated.
+    """
+    is_reference = parse_spec(subject.spec).product is Product.REFERENCE
+    return (reference if is_reference else milo).pin(subject)
 
 
 def programs_of(names: Iterable[str]) -> dict[str, Program]:
-    """Return programs by their names, each built if it is not in the cache.
-
-    Raises:
-        PipelineError: One is missing, is another program, or cannot be built.
-    """
-    return {name: PROGRAMS[name]() for name in names}
+    """Return programs by their names; see `program`."""
+    return {name: program(name) for name in names}
 
 
 def machine_with(programs: Mapping[str, Program], facts: Mapping[str, str]) -> Machine:
-    """Return this machine, with versions of programs and facts of the environment as fingerprint.
-
-    Args:
-        programs: Programs that take part, by name.
-        facts: Facts of the environment.
-    """
+    """Return this machine; versions of programs and facts of the environment identify it, too."""
     machine = read_machine()
     versions = {name: program.version for name, program in programs.items()}
     return Machine({**machine.fingerprint, **versions, **facts}, machine.facts)
@@ -49,26 +72,15 @@ def machine_with(programs: Mapping[str, Program], facts: Mapping[str, str]) -> M
 __all__ = [
     "BASELINE_BINARY",
     "BINARY",
-    "FAULTS",
-    "PROGRAMS",
     "artifact",
-    "build_reference",
     "check",
-    "clusterloader2",
-    "etcd",
-    "expander",
     "first_builds",
-    "gateway",
     "headroom",
-    "k6",
-    "kind",
-    "kubectl",
-    "load_agent",
     "machine_with",
     "own_version",
     "pin",
+    "program",
     "programs_of",
-    "prometheus",
     "read_machine",
     "shares_etcd_connections",
     "tools_of",

@@ -59,7 +59,11 @@ def build(recipe: Recipe, go: Go) -> Binary:
 
     def make(partial: Path, folder: Path) -> None:
         _compile(recipe, go, partial, folder / "build.log")
-        _check_unchanged(recipe, go, folder)
+        if _folder(recipe, go) != folder:
+            raise LaunchError(
+                f"{recipe.module} was changed while {recipe.title} was built from it",
+                hint="run again once the source is as you want it",
+            )
 
     return build_once(_folder(recipe, go) / recipe.name, recipe.title, make)
 
@@ -76,13 +80,31 @@ def build_once(binary: Path, title: str, make: Callable[[Path, Path], None]) -> 
         LaunchError: The binary cannot be built.
         StorageError: The cache cannot be written.
     """
+    folder = binary.parent
     try:
-        return _build_locked(binary, title, make)
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)  # used today: see _remove_old
+        with exclusive_lock(folder / "lock", f"building {title}"):
+            actual = _verified_digest(binary)
+            if actual is None:
+                partial = binary.with_suffix(".partial")
+                partial.unlink(missing_ok=True)  # of a build that was killed
+                try:
+                    make(partial, folder)
+                    actual = digest(partial)
+                    _record(binary).write_text(
+                        f"{actual.removeprefix('sha256:')}  {binary.name}\n", encoding="ascii"
+                    )
+                    partial.replace(binary)
+                finally:
+                    partial.unlink(missing_ok=True)
+                _remove_old(folder)
     except OSError as error:
         raise StorageError(
             f"{title} could not be built: {error.filename}: {error.strerror}",
             hint="`milo-perf doctor` shows how much room the cache has, and where it is",
         ) from error
+    return Binary(binary, actual)
 
 
 def cached_path(recipe: Recipe, go: Go) -> Path | None:
@@ -99,7 +121,10 @@ def source_digest(folder: Path) -> str:
     hashed = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
-        if _is_compiled(inside) and path.is_file():
+        is_hidden = any(part.startswith(".") for part in inside.parts)
+        if is_hidden or inside.suffix == ".md" or inside.name.endswith("_test.go"):
+            continue
+        if path.is_file():
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             hashed.update(f"{content} {inside.as_posix()}\n".encode())
     return hashed.hexdigest()
@@ -129,37 +154,6 @@ def progress_logger(title: str) -> Callable[[], None]:
             log.info("still building %s (%.0f s)", title, now - began)
 
     return tick
-
-
-def _build_locked(binary: Path, title: str, make: Callable[[Path, Path], None]) -> Binary:
-    folder = binary.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    os.utime(folder)  # used today: see _remove_old
-    with exclusive_lock(folder / "lock", f"building {title}"):
-        actual = _verified_digest(binary)
-        if actual is None:
-            partial = binary.with_suffix(".partial")
-            partial.unlink(missing_ok=True)  # of a build that was killed
-            try:
-                make(partial, folder)
-                actual = digest(partial)
-                _record(binary).write_text(
-                    f"{actual.removeprefix('sha256:')}  {binary.name}\n", encoding="ascii"
-                )
-                partial.replace(binary)
-            finally:
-                partial.unlink(missing_ok=True)
-            _remove_old(folder)
-    return Binary(binary, actual)
-
-
-def _check_unchanged(recipe: Recipe, go: Go, folder: Path) -> None:
-    """Refuse a binary whose source was changed during the build."""
-    if _folder(recipe, go) != folder:
-        raise LaunchError(
-            f"{recipe.module} was changed while {recipe.title} was built from it",
-            hint="run again once the source is as you want it",
-        )
 
 
 def _verified_digest(binary: Path) -> str | None:
@@ -213,11 +207,6 @@ def _folder(recipe: Recipe, go: Go) -> Path:
 
 def _command(recipe: Recipe, go: Go) -> tuple[str, ...]:
     return (str(go.path), "build", "-trimpath", "-buildvcs=false", recipe.package)
-
-
-def _is_compiled(inside: Path) -> bool:
-    hidden = any(part.startswith(".") for part in inside.parts)
-    return not hidden and inside.suffix != ".md" and not inside.name.endswith("_test.go")
 
 
 def _record(binary: Path) -> Path:

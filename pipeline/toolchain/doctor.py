@@ -18,7 +18,7 @@ from pipeline.model.ports import Program
 from pipeline.system import paths, processes
 from pipeline.system.errors import PipelineError
 from pipeline.toolchain import go, programs, reference
-from pipeline.toolchain.build import Recipe, cached_path
+from pipeline.toolchain.build import cached_path
 from pipeline.toolchain.machine import clock_source, cpus, memory, steal_share, steal_times
 from pipeline.toolchain.milo import BASELINE_BINARY, BINARY, require_milo
 
@@ -43,10 +43,16 @@ def checks() -> list[Check]:
         _git(),
         *_binaries(),
         _program("k6", programs.k6, Status.MISSING),
-        _clusterloader2(),
+        _program(
+            "clusterloader2",
+            programs.clusterloader2,
+            Status.WARNING,
+            found="built from ",
+            missing=": only workloads of ClusterLoader2 want it",
+        ),
         *_milo(),
         _program("prometheus", programs.prometheus, Status.WARNING),
-        _program("promtool", programs.promtool, Status.WARNING),
+        _program("promtool", lambda: programs.prometheus("promtool"), Status.WARNING),
         check_port(),
         check_open_files(*resource.getrlimit(resource.RLIMIT_NOFILE)),
         check_disk("disk of this folder", Path.cwd(), _RUN_GIB, "run from a larger disk"),
@@ -181,7 +187,7 @@ def _binaries() -> Iterator[Check]:
         cache = paths.cache()
         need = programs.minimum_go()
         recipes = [
-            programs.etcd_recipe(),
+            programs.recipe("etcd"),
             reference.recipe(paths.project_path("go", "reference")),
         ]
     except PipelineError as error:
@@ -190,7 +196,12 @@ def _binaries() -> Iterator[Check]:
     local_go = go.find_local(need)
     built = [local_go is not None and cached_path(one, local_go) is not None for one in recipes]
     yield _go(local_go, need)
-    yield from map(_binary, recipes, built)
+    for recipe, is_built in zip(recipes, built, strict=True):
+        if is_built:
+            yield Check(recipe.name, Status.OK, f"{recipe.title} is in the cache")
+        else:
+            found = f"{recipe.title} is not built yet: the first run builds it"
+            yield Check(recipe.name, Status.WARNING, found, cost=recipe.cost)
     fix = f"export XDG_CACHE_HOME=/a/larger/disk  # or: rm -r {shlex.quote(str(cache))}"
     need_gib = _RUN_GIB if all(built) else _BUILD_GIB
     yield check_disk("disk of the cache", cache, need_gib, fix)
@@ -214,29 +225,14 @@ def _go(local_go: go.Go | None, need: str) -> Check:
     return Check("go", Status.WARNING, found, cost="about 20 seconds, 220 MB")
 
 
-def _binary(recipe: Recipe, is_built: bool) -> Check:  # noqa: FBT001 (mapped over)
-    if is_built:
-        return Check(recipe.name, Status.OK, f"{recipe.title} is in the cache")
-    found = f"{recipe.title} is not built yet: the first run builds it"
-    return Check(recipe.name, Status.WARNING, found, cost=recipe.cost)
-
-
-def _program(name: str, find: Callable[[], Program], without: Status) -> Check:
+def _program(
+    name: str, find: Callable[[], Program], without: Status, found: str = "", missing: str = ""
+) -> Check:
     try:
         program = find()
     except PipelineError as error:
-        return Check(name, without, str(error), error.hint)
-    return Check(name, Status.OK, f"{program.version} ({program.path})")
-
-
-def _clusterloader2() -> Check:
-    name = "clusterloader2"
-    try:
-        program = programs.clusterloader2()
-    except PipelineError as error:
-        found = f"{error}: only workloads of ClusterLoader2 want it"
-        return Check(name, Status.WARNING, found, error.hint)
-    return Check(name, Status.OK, f"built from {program.version} ({program.path})")
+        return Check(name, without, f"{error}{missing}", error.hint)
+    return Check(name, Status.OK, f"{found}{program.version} ({program.path})")
 
 
 def _milo() -> Iterator[Check]:

@@ -45,11 +45,6 @@ def committed_tree(folder: Path) -> str | None:
 def extract(tree_id: str, checkout: Path, into: Path) -> None:
     """Write a tree of the repository into an existing empty folder.
 
-    Args:
-        tree_id: Id of the tree, 40 hexadecimal digits.
-        checkout: Any folder of the clone.
-        into: Folder that receives the files.
-
     Raises:
         BaselineError: The folder is not in a clone, or the clone does not have the tree.
     """

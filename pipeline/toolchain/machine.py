@@ -97,9 +97,7 @@ def available_in(group: Path) -> float:
 def headroom(folder: Path, processes: Mapping[str, int] | None = None) -> Headroom:
     """Return the resources that this machine has left.
 
-    Args:
-        folder: Output folder, which need not exist yet.
-        processes: Process ids by component; a process that ended is skipped.
+    The output folder need not exist yet; a process that has ended is skipped.
     """
     import psutil
 

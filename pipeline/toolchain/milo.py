@@ -102,7 +102,7 @@ def binary(spec: Spec) -> Artifact:
         BaselineError: The spec has a digest, and no binary on this machine has that digest.
     """
     check(spec)
-    path = Path(spec.place).expanduser().absolute() if spec.place else _by_digest(spec)
+    path = _path(spec) if spec.place else _by_digest(spec)
     require_milo(path)
     return _artifact(spec, Binary(path, digest(path)), {})
 
@@ -137,7 +137,7 @@ def source(spec: Spec, command: str) -> Artifact:
             f"--build {command}: it does not say where the binary goes",
             hint=f"write {_OUT} for its path, as in {_EXAMPLE}",
         )
-    folder = Path(spec.place).expanduser().absolute()
+    folder = _path(spec)
     commit, tree = git.commit(folder, spec.revision)
     chosen = go.find(minimum_go())
     folder_in_cache = cache_folder("milo", tree, chosen.version, command)
@@ -193,7 +193,7 @@ def pin(subject: Subject) -> Subject:
     if spec.kind is SpecKind.IMAGE:
         return subject
     if spec.place:
-        path = Path(spec.place).expanduser().absolute()
+        path = _path(spec)
         if not path.is_file() or digest(path) != subject.digest:
             raise BaselineError(
                 f"{path} is not the binary that was measured any more, so it cannot be kept",
@@ -232,7 +232,8 @@ def require_milo(path: Path) -> BuildInfo:
     """
     if not path.is_file() or not os.access(path, os.X_OK):
         raise _not_executable(path)
-    info = build_info(_ask_go(path))
+    command = [str(go.find(minimum_go()).path), "version", "-m", str(path)]
+    info = build_info(processes.capture(command) or "")
     if info is None or info.module != MODULE:
         what = f"a Go program of the module {info.module}" if info else "not a Go program"
         raise LaunchError(
@@ -277,13 +278,9 @@ def with_settings(spec: Spec, subject: Subject, path: Path, reference: str = "")
         subject,
         path,
         product=Product.MILO,
-        arguments=tuple(_flags(spec, _FLAG)),
-        manager_arguments=tuple(_flags(spec, _MANAGER_FLAG)),
-        variables={
-            name.removeprefix(_VARIABLE): value
-            for name, value in spec.settings
-            if name.startswith(_VARIABLE)
-        },
+        arguments=tuple(f"--{name}={value}" for name, value in _settings(spec, _FLAG)),
+        manager_arguments=tuple(f"--{k}={v}" for k, v in _settings(spec, _MANAGER_FLAG)),
+        variables=dict(_settings(spec, _VARIABLE)),
         image=reference,
         manifests=_named_manifests(spec),
     )
@@ -295,15 +292,11 @@ def _named_manifests(spec: Spec) -> Path | None:
     return Path(named).expanduser().absolute() if named else None
 
 
-def _flags(spec: Spec, prefix: str) -> Iterator[str]:
+def _settings(spec: Spec, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield the settings with a prefix, without it."""
     for name, value in spec.settings:
         if name.startswith(prefix):
-            yield f"--{name.removeprefix(prefix)}={value}"
-
-
-def _ask_go(path: Path) -> str:
-    chosen = go.find(minimum_go())
-    return processes.capture([str(chosen.path), "version", "-m", str(path)]) or ""
+            yield name.removeprefix(prefix), value
 
 
 def _by_digest(spec: Spec) -> Path:
@@ -316,6 +309,10 @@ def _by_digest(spec: Spec) -> Path:
         f"no binary at hand is {spec.revision}, which the baseline was measured with",
         hint=f"set {BASELINE_BINARY} to that binary, or compare with --against binary:PATH",
     )
+
+
+def _path(spec: Spec) -> Path:
+    return Path(spec.place).expanduser().absolute()
 
 
 def _copy(sha: str) -> Path:
@@ -355,4 +352,4 @@ def shares_etcd_connections(spec: Spec) -> bool | None:
     version = re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)", spec.revision)
     if spec.kind is not SpecKind.SOURCE or version is None:
         return None
-    return (int(version[1]), int(version[2]), int(version[3])) >= (0, 30, 0)
+    return tuple(map(int, version.groups())) >= (0, 30, 0)

@@ -5,14 +5,13 @@ installed with this package.  ClusterLoader2, Prometheus and kubectl are the use
 """
 
 import hashlib
-import json
 import mmap
 import os
 import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -49,69 +48,46 @@ _K6_DIGESTS = {
 }
 
 
-def etcd_recipe() -> Recipe:
-    """Return the recipe for etcd, in the version of go/etcd/go.mod.
+_RECIPES = {
+    "etcd": ("etcd", "go.etcd.io/etcd/server/v3", "", "about 2 minutes, 500 MB"),
+    "kind": ("kind", "sigs.k8s.io/kind", "", "about 1 minute, 150 MB"),
+    "expand": ("clusterloader2", "./expand", "the checker of configs", "about 20 seconds, 50 MB"),
+    "gateway": ("clusterloader2", "./gateway", "the gateway", "about 20 seconds, 50 MB"),
+    "load-agent": ("load-agent", ".", "the load agent", "about 20 seconds"),
+}
+"""Folder in go/, package, title and cost of each program that is built.  A program of others has no
+title, and the version that its go.mod requires."""
+
+
+def program(name: str) -> Program:
+    """Return a program that runs need, found, or built if it is not in the cache.
 
     Raises:
-        LaunchError: go/etcd/go.mod cannot be read or does not name etcd.
+        LaunchError: The build failed; or kind or kubectl is missing or is another program.
+        LoadError: A load generator or Prometheus is missing or is another program.
     """
-    return _required("etcd", "go.etcd.io/etcd/server/v3", "about 2 minutes, 500 MB")
+    return PROGRAMS[name]() if name in PROGRAMS else _build(recipe(name))
 
 
-def kind_recipe() -> Recipe:
-    """Return the recipe for kind, in the version of go/kind/go.mod.
+def recipe(name: str) -> Recipe:
+    """Return the recipe of a program that is built from the folder go/.
 
     Raises:
-        LaunchError: go/kind/go.mod cannot be read or does not name kind.
+        LaunchError: Its go.mod cannot be read, or does not name the program.
     """
-    return _required("kind", "sigs.k8s.io/kind", "about 1 minute, 150 MB")
-
-
-def expand_recipe() -> Recipe:
-    """Return the recipe for `expand`, which expands a config of ClusterLoader2."""
-    return _own("clusterloader2", "expand", "the checker of configs", "about 20 seconds, 50 MB")
-
-
-def gateway_recipe() -> Recipe:
-    """Return the recipe for the gateway through which ClusterLoader2 finds a Prometheus."""
-    return _own("clusterloader2", "gateway", "the gateway", "about 20 seconds, 50 MB")
-
-
-def etcd() -> Program:
-    """Return etcd, built if it is not in the cache.
-
-    Raises:
-        LaunchError: The build failed.
-    """
-    return _build(etcd_recipe())
-
-
-def expander() -> Program:
-    """Return the program `expand`, built if it is not in the cache.
-
-    Raises:
-        LaunchError: The build failed.
-    """
-    return _build(expand_recipe())
-
-
-def gateway() -> Program:
-    """Return the program `gateway`, built if it is not in the cache.
-
-    Raises:
-        LaunchError: The build failed.
-    """
-    return _build(gateway_recipe())
-
-
-def load_agent() -> Program:
-    """Return the program that runs the load generator in a load pod, built if not in the cache.
-
-    Raises:
-        LaunchError: The build failed.
-    """
-    module = paths.project_path("go", "load-agent")
-    return _build(Recipe("load-agent", "the load agent", module, ".", "about 20 seconds"))
+    folder, package, title, cost = _RECIPES[name]
+    module = paths.project_path("go", folder)
+    if title:
+        return Recipe(name, title, module, package, cost)
+    path = module / "go.mod"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    match = re.search(rf"^\s*(?:require )?{re.escape(package)} v(\S+)", text, re.MULTILINE)
+    if match is None:
+        raise LaunchError(
+            f"{path} is missing or does not name {package}",
+            hint="run from a complete clone of the repository, or install the package again",
+        )
+    return Recipe(name, f"{name} {match[1]}", module, package, cost, match[1])
 
 
 def kind() -> Program:
@@ -121,13 +97,9 @@ def kind() -> Program:
         LaunchError: The program does not run, or the build failed.
     """
     if (path := user_kind()) is None:
-        return _build(kind_recipe())
-    output = processes.capture([str(path), "version"]) or ""
-    if (match := re.search(r"\bkind v(\d\S*)", output)) is None:
-        raise LaunchError(
-            f"`{path} version` does not answer like kind",
-            hint=f"install kind again, set {KIND} to one that works, or unset it: one is built",
-        )
+        return _build(recipe("kind"))
+    hint = f"install kind again, set {KIND} to one that works, or unset it: one is built"
+    match = _answer([f"{path}", "version"], "kind", r"\bkind v(\d\S*)", hint, LaunchError)
     return Program(path, match[1], digest(path))
 
 
@@ -151,12 +123,10 @@ def kubectl() -> Program:
         raise LaunchError(
             f"kubectl is not on the path, and {KUBECTL} is not set", hint=_INSTALL_KUBECTL
         )
-    output = processes.capture([str(path), "version", "--client", "--output=json"])
-    try:
-        version = json.loads(output or "")["clientVersion"]["gitVersion"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise LaunchError(f"{path} does not answer like kubectl", hint=_INSTALL_KUBECTL) from error
-    return Program(path, str(version).removeprefix("v"), digest(path))
+    argv = [f"{path}", "version", "--client", "--output=json"]
+    pattern = r'"gitVersion": *"v?([^"]+)"'
+    match = _answer(argv, "kubectl", pattern, _INSTALL_KUBECTL, LaunchError)
+    return Program(path, match[1], digest(path))
 
 
 def k6() -> Program:
@@ -166,13 +136,8 @@ def k6() -> Program:
         LoadError: There is none, it does not run, it is too old, or it was changed.
     """
     path = _k6_path()
-    output = processes.capture([str(path), "version"]) or ""
-    match = re.search(r"\bv(\d+)\.(\d+)\.(\d+\S*)", output)
-    if match is None:
-        raise LoadError(
-            f"`{path} version` does not answer like k6",
-            hint=f"install k6 again, or set {K6} to one that works",
-        )
+    hint = f"install k6 again, or set {K6} to one that works"
+    match = _answer([f"{path}", "version"], "k6", r"\bv(\d+)\.(\d+)\.(\d+\S*)", hint, LoadError)
     version = match[0].removeprefix("v")
     if (int(match[1]), int(match[2])) < _K6_OLDEST:
         raise LoadError(
@@ -253,25 +218,15 @@ def contains(path: Path, text: bytes) -> bool:
             return content.find(text) >= 0
 
 
-def prometheus() -> Program:
+def prometheus(name: str = "prometheus") -> Program:
     """Return Prometheus: PROMETHEUS_BIN, or the first on the path.
 
-    Raises:
-        LoadError: There is none, or it is another program.
-    """
-    return _of_prometheus("prometheus")
-
-
-def promtool() -> Program:
-    """Return promtool: the one beside PROMETHEUS_BIN, or the first on the path.
+    Args:
+        name: `prometheus`; or `promtool`, which is beside it.
 
     Raises:
         LoadError: There is none, or it is another program.
     """
-    return _of_prometheus("promtool")
-
-
-def _of_prometheus(name: str) -> Program:
     if variable := os.environ.get(PROMETHEUS):
         path = Path(variable).absolute()
         if name != "prometheus":
@@ -289,10 +244,8 @@ def _of_prometheus(name: str) -> Program:
             " it",
             hint=_INSTALL_PROMETHEUS,
         )
-    output = processes.capture([str(path), "--version"]) or ""
-    match = re.match(rf"{name}, version (\d\S*)", output)
-    if match is None:
-        raise LoadError(f"`{path} --version` does not answer like {name}", hint=_INSTALL_PROMETHEUS)
+    pattern = rf"^{name}, version (\d\S*)"
+    match = _answer([f"{path}", "--version"], name, pattern, _INSTALL_PROMETHEUS, LoadError)
     return Program(path, match[1], digest(path))
 
 
@@ -304,7 +257,7 @@ def minimum_go() -> str:
 
 
 def tools_of(programs: Mapping[str, Program]) -> dict[str, Tool]:
-    """Return version and digest of each program, as results keep them."""
+    """Return the version and digest of each program."""
     return {name: Tool(program.version, program.digest) for name, program in programs.items()}
 
 
@@ -325,17 +278,9 @@ def own_version() -> Tool:
 
 
 def first_builds(names: Iterable[str], product: Product) -> list[str]:
-    """Return sentences about the programs that this run builds first; none if all are in the cache.
-
-    Args:
-        names: Programs that the run needs.
-        product: Product that is measured.
-
-    Raises:
-        LaunchError: A file of this project is missing.
-    """
+    """Return sentences about the programs that this run builds first, unless all are cached."""
     local_go = go.find_local(minimum_go())
-    recipes = [etcd_recipe()] if "etcd" in names else []
+    recipes = [recipe("etcd")] if "etcd" in names else []
     if product is Product.REFERENCE:
         recipes.append(reference.recipe(paths.project_path("go", "reference")))
     missing = [one for one in recipes if local_go is None or cached_path(one, local_go) is None]
@@ -357,45 +302,28 @@ def first_builds(names: Iterable[str], product: Product) -> list[str]:
 
 PROGRAMS: Mapping[str, Callable[[], Program]] = MappingProxyType(
     {
-        "etcd": etcd,
         "k6": k6,
         "clusterloader2": clusterloader2,
-        "expand": expander,
-        "gateway": gateway,
         "prometheus": prometheus,
-        "load-agent": load_agent,
         "kind": kind,
         "kubectl": kubectl,
     }
 )
-"""Functions that find or build each program, by its name."""
+"""Functions that find the programs that a user may have, by name."""
 
 
-def _required(name: str, package: str, cost: str) -> Recipe:
-    """Return the recipe for a program of others, in the version that go/NAME/go.mod requires."""
-    module = paths.project_path("go", name)
-    path = module / "go.mod"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    match = re.search(rf"^\s*(?:require )?{re.escape(package)} v(\S+)", text, re.MULTILINE)
-    if match is None:
-        raise LaunchError(
-            f"{path} is missing or does not name {package}",
-            hint="run from a complete clone of the repository, or install the package again",
-        )
-    return Recipe(name, f"{name} {match[1]}", module, package, cost, match[1])
-
-
-def _own(module: str, name: str, title: str, cost: str) -> Recipe:
-    return Recipe(name, title, paths.project_path("go", module), f"./{name}", cost)
+def _answer(
+    argv: Sequence[str], name: str, pattern: str, hint: str, error: type[PipelineError]
+) -> re.Match[str]:
+    """Return the version that a program prints; raise the error if it prints something else."""
+    if (match := re.search(pattern, processes.capture(argv) or "")) is None:
+        raise error(f"`{' '.join(argv)}` does not answer like {name}", hint=hint)
+    return match
 
 
 def _build(recipe: Recipe) -> Program:
-    modules = (
-        recipe.module,
-        paths.project_path("go", "etcd"),
-        paths.project_path("go", "reference"),
-    )
-    binary = build(recipe, go.find(go.minimum_version(*modules)))
+    modules = (paths.project_path("go", name) for name in ("etcd", "reference"))
+    binary = build(recipe, go.find(go.minimum_version(recipe.module, *modules)))
     return Program(binary.path, recipe.version, binary.digest)
 
 
@@ -403,8 +331,7 @@ def _find(name: str, variable: str, hint: str, error: type[PipelineError]) -> Pa
     """Return the program that a variable names, or the first on the path; None without either."""
     if (path := _from_variable(variable, hint, error)) is not None:
         return path
-    on_path = shutil.which(name)
-    return Path(on_path).absolute() if on_path else None
+    return Path(on_path).absolute() if (on_path := shutil.which(name)) else None
 
 
 def _from_variable(variable: str, hint: str, error: type[PipelineError]) -> Path | None:

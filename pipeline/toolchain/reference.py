@@ -85,7 +85,9 @@ def build_reference(spec: Spec, source: Path | None = None) -> Artifact:
     source = source or paths.project_path("go", "reference")
     present = git.tree(source)
     if spec.revision in ("", present):
-        return _build(spec, source, present, _modified(spec, source, present))
+        is_committed = present in (spec.revision, git.committed_tree(source))
+        modified = "unknown" if present is None else "no" if is_committed else "yes"
+        return _build(spec, source, present, modified)
     with tempfile.TemporaryDirectory(prefix="reference-") as past:
         git.extract(spec.revision, source, Path(past))
         return _build(spec, Path(past), spec.revision, "no")
@@ -115,13 +117,6 @@ def pin(subject: Subject) -> Subject:
             hint="commit the folder go/reference/, then measure again",
         )
     return replace(subject, spec=str(replace(parse_spec(subject.spec), revision=tree)))
-
-
-def _modified(spec: Spec, source: Path, present: str | None) -> str:
-    """Return `yes` if the source differs from the last commit, `no`, or `unknown` without git."""
-    if present is None:
-        return "unknown"
-    return "no" if present in (spec.revision, git.committed_tree(source)) else "yes"
 
 
 def _build(spec: Spec, source: Path, tree: str | None, modified: str) -> Artifact:

@@ -87,8 +87,8 @@ _DEAF = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
 @pytest.fixture(scope="session", autouse=True)
 def built() -> None:
     """Build everything once, so that no test waits for a compiler."""
-    toolchain.etcd()
-    toolchain.build_reference(parse_spec("reference"))
+    toolchain.program("etcd")
+    toolchain.artifact(parse_spec("reference"))
 
 
 @pytest.fixture

@@ -64,21 +64,25 @@ class Stand:
 
 @pytest.fixture
 def stand(tmp_path: Path) -> Iterator[Stand]:
-    bench, gateway = Bench(tmp_path), toolchain.gateway()
+    bench, gateway = Bench(tmp_path), toolchain.program("gateway")
     with ExitStack() as stack:
         program, prometheus = tmp_path / "clusterloader2", tmp_path / "prometheus"
         prometheus.write_text(PROMETHEUS)
         prometheus.chmod(0o755)
         serve = stack.enter_context(
             load_agents(
-                tmp_path / "pods", toolchain.load_agent(), program, prometheus, gateway.path
+                tmp_path / "pods",
+                toolchain.program("load-agent"),
+                program,
+                prometheus,
+                gateway.path,
             )
         )
         cluster = FakeCluster(serves=serve, operator=True)
         pods = ClusterPods(
             api=Api(str(stack.enter_context(running(cluster, tmp_path)))),
             spec=NamespaceSpec("load", "1", "load", 1, ClusterSettings(ready_s=20, load_pods=7)),
-            agent=toolchain.load_agent(),
+            agent=toolchain.program("load-agent"),
             image=lambda name, *_: Image(name, Path("none")),
             poll_s=0.05,
         )

@@ -30,8 +30,8 @@ RULES = paths.project_path("cl2_configs", "prometheus", "rules.yml")
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    artifacts = {Arm.CANDIDATE: toolchain.build_reference(parse_spec("reference"))}
-    environment = LocalEnvironment(LocalSettings(), toolchain.etcd())
+    artifacts = {Arm.CANDIDATE: toolchain.artifact(parse_spec("reference"))}
+    environment = LocalEnvironment(LocalSettings(), toolchain.program("etcd"))
     with environment.launch(artifacts, tmp_path_factory.mktemp("reference")) as targets:
         yield targets[Arm.CANDIDATE]
 

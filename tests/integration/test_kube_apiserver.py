@@ -46,7 +46,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     etcd_url = f"http://127.0.0.1:{client}"
     with ExitStack() as stack:
         etcd = [
-            *(str(toolchain.etcd().path), f"--data-dir={out / 'etcd'}"),
+            *(str(toolchain.program("etcd").path), f"--data-dir={out / 'etcd'}"),
             *(f"--listen-client-urls={etcd_url}", f"--advertise-client-urls={etcd_url}"),
             f"--listen-peer-urls=http://127.0.0.1:{peer}",
             f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",

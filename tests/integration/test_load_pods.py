@@ -45,10 +45,12 @@ CRUD = K6(
 def launched(tmp_path: Path, count: int, *, operator: bool) -> Iterator[dict[Arm, Target]]:
     """Start two builds here, with load pods of a cluster that is pretended."""
     artifact = toolchain.artifact(parse_spec("reference"), "")
-    environment = LocalEnvironment(LocalSettings(), toolchain.etcd())
+    environment = LocalEnvironment(LocalSettings(), toolchain.program("etcd"))
     with (
         environment.launch(dict.fromkeys(Arm, artifact), _made(tmp_path / "servers")) as targets,
-        load_agents(tmp_path / "pods", toolchain.load_agent(), toolchain.k6().path) as serve,
+        load_agents(
+            tmp_path / "pods", toolchain.program("load-agent"), toolchain.program("k6").path
+        ) as serve,
     ):
         cluster = FakeCluster(serves=serve, operator=operator)
         with running(cluster, tmp_path) as config:
@@ -57,7 +59,7 @@ def launched(tmp_path: Path, count: int, *, operator: bool) -> Iterator[dict[Arm
                 spec=NamespaceSpec(
                     "load", "1", "load", 1, ClusterSettings(ready_s=20, load_pods=count)
                 ),
-                agent=toolchain.load_agent(),
+                agent=toolchain.program("load-agent"),
                 image=lambda name, *_: Image(name, Path("none")),
                 poll_s=0.1,
             )
@@ -85,7 +87,7 @@ def test_pods_do_the_load_that_was_asked_each_its_share(
 ) -> None:
     out = _made(tmp_path / "out")
     with launched(tmp_path, count, operator=operator) as targets:
-        load = K6Driver(CRUD, toolchain.k6()).measure(targets, out, seed=7)
+        load = K6Driver(CRUD, toolchain.program("k6")).measure(targets, out, seed=7)
 
     assert load.invalid == ()
     ended: Counter[str] = Counter()
@@ -111,5 +113,5 @@ def test_a_script_that_pods_cannot_run_is_told_with_what_k6_said(tmp_path: Path)
         launched(tmp_path, 2, operator=False) as targets,
         pytest.raises(LoadError, match=r"load pod . of 2|of the load") as caught,
     ):
-        K6Driver(wrong, toolchain.k6()).measure(targets, _made(tmp_path / "out"), seed=7)
+        K6Driver(wrong, toolchain.program("k6")).measure(targets, _made(tmp_path / "out"), seed=7)
     assert "LIST_EVERY is not a number" in f"{caught.value} {caught.value.hint}"

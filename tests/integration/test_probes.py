@@ -22,8 +22,8 @@ PROJECT = "life-probes-test-1"
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, float]]:
     """Watch a Project come and go, with a Secret in it."""
     out = tmp_path_factory.mktemp("probes")
-    artifacts = {Arm.CANDIDATE: toolchain.build_reference(parse_spec("reference"))}
-    environment = LocalEnvironment(LocalSettings(), toolchain.etcd())
+    artifacts = {Arm.CANDIDATE: toolchain.artifact(parse_spec("reference"))}
+    environment = LocalEnvironment(LocalSettings(), toolchain.program("etcd"))
     with environment.launch(artifacts, out) as targets, ExitStack() as stack:
         target = targets[Arm.CANDIDATE]
         watches = [

@@ -12,8 +12,8 @@ from tests.gotests import go_tests
 @pytest.mark.real
 def test_the_go_tests_of_the_reference_server_pass(tmp_path: Path) -> None:
     variables = {
-        "ETCD_BIN": str(toolchain.etcd().path),
-        "REFERENCE_BIN": str(toolchain.build_reference(parse_spec("reference")).binary),
+        "ETCD_BIN": str(toolchain.program("etcd").path),
+        "REFERENCE_BIN": str(toolchain.artifact(parse_spec("reference")).binary),
     }
     said = go_tests("reference", tmp_path, "./...", variables=variables)
     assert "ok  \tgithub.com/milo-os/milo-perf/reference/e2e" in said

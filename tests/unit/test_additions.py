@@ -325,7 +325,7 @@ def test_a_driver_touches_three_files_of_the_pipeline_and_a_test(project: Projec
     )
     project.insert(
         programs,
-        '        "etcd": etcd,',
+        '        "k6": k6,',
         '        "sleep": lambda: Program(Path("/bin/sleep"), "1", "sha256:00"),',
     )
     assert len(project.touched) == 3

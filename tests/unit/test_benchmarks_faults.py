@@ -16,6 +16,7 @@ from pipeline.model.subject import parse_spec
 from pipeline.runs import suite_file
 from pipeline.storage import codec, verdict_file
 from pipeline.system.errors import Exit
+from pipeline.toolchain import reference
 from tests.builders import COUNT, LATENCY, results
 
 SHOWN = Metric("get_p99", "s", Better.LOWER, margin=0.05)
@@ -122,7 +123,7 @@ def test_every_fault_is_one_of_the_reference_and_has_a_metric_in_the_suite() -> 
         for workload in suite_file.load(suite_file.path_of("pr")).suite.workloads
         for metric in workload.metrics
     ] + ["launch/failed_trials"]  # of every suite
-    assert {fault.name for fault in faults.FAULTS} == set(toolchain.FAULTS) - {"leak-goroutines"}
+    assert {fault.name for fault in faults.FAULTS} == set(reference.FAULTS) - {"leak-goroutines"}
     found = ended(measured()).verdict
     assert found is not None
     for fault in faults.FAULTS:

@@ -11,7 +11,7 @@ from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource,
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
-from pipeline.runs.capacity import run, search
+from pipeline.runs.capacity import run
 from pipeline.runs.capacity.search_loop import (
     BudgetExhaustedError,
     HeadroomExhaustedError,
@@ -75,7 +75,7 @@ class FakeBench:
             assert left_s <= begun.question.budget_s
             self.told.append(what)
 
-        return list(run_search(begun, self, on_progress, deadline_s, self.clock))
+        return list(run_search(begun, self.launch, on_progress, deadline_s, self.clock))
 
 
 @dataclass
@@ -136,7 +136,7 @@ def test_a_search_can_be_reopened_with_a_larger_budget() -> None:
     ended = FakeBench(files, seconds=100).search(capacity())[-1]
     assert ended.ended is SearchEnd.BUDGET
 
-    last = FakeBench(files, seconds=100).search(search.continue_search(ended, 1e6))[-1]
+    last = FakeBench(files, seconds=100).search(replace(ended, ended=None))[-1]
 
     assert last.ended is SearchEnd.FOUND
     assert last.steps[: len(ended.steps)] == ended.steps

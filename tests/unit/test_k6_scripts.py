@@ -51,7 +51,7 @@ def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
 
 
 def k6(env: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [str(toolchain.k6().path), *arguments]
+    command = [str(toolchain.program("k6").path), *arguments]
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
 
 

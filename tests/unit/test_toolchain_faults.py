@@ -8,7 +8,7 @@ from pipeline.environments.bootstrap import FIRST_PROJECT
 from pipeline.model.subject import parse_spec
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError, Exit
-from pipeline.toolchain import FAULTS, check
+from pipeline.toolchain.reference import FAULTS, check
 
 FAULTS_GO = paths.project_path("go", "reference", "internal", "faults")
 

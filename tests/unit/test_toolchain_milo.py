@@ -147,7 +147,7 @@ def test_a_binary_that_is_not_milo_says_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(
         LaunchError, match=r"is not Milo, but a Go program of the module go\.k6\.io"
     ):
-        toolchain.artifact(parse_spec(f"binary:{toolchain.k6().path}"))
+        toolchain.artifact(parse_spec(f"binary:{toolchain.program('k6').path}"))
     script = tmp_path / "milo"
     script.write_text(f"#!{sys.executable}\n")
     script.chmod(0o755)

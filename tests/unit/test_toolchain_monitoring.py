@@ -9,7 +9,7 @@ from pipeline.system import paths as files
 from pipeline.system import processes
 from pipeline.system.errors import Exit, LoadError
 from pipeline.toolchain import doctor
-from pipeline.toolchain.programs import prometheus, promtool
+from pipeline.toolchain.programs import prometheus
 
 
 def write(folder: Path, name: str, says: str = "{name}, version 2.42.0+ds (branch: x)") -> Path:
@@ -28,7 +28,7 @@ def test_prometheus_bin_wins_and_promtool_is_the_one_beside_it(
 ) -> None:
     paths = [write(tmp_path, name) for name in ("prometheus", "promtool")]
     monkeypatch.setenv("PROMETHEUS_BIN", str(paths[0]))
-    found = [prometheus(), promtool()]
+    found = [prometheus(), prometheus("promtool")]
     assert [one.path for one in found] == paths
     assert {one.version for one in found} == {"2.42.0+ds"}
     assert all(one.digest.startswith("sha256:") for one in found)
@@ -77,7 +77,7 @@ def test_a_prometheus_bin_that_is_none_is_refused(
 
 def test_the_recording_rules_say_what_is_known_of_known_counters(tmp_path: Path) -> None:
     try:
-        program = promtool()
+        program = prometheus("promtool")
     except LoadError as error:
         pytest.skip(str(error))
     for arguments in (

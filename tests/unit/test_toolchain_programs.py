@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.system.errors import Exit, LoadError
-from pipeline.toolchain import k6, own_version, programs, read_machine
+from pipeline.toolchain import own_version, programs, read_machine
 from pipeline.toolchain.machine import cpu_model, steal_share
-from pipeline.toolchain.programs import clusterloader2
+from pipeline.toolchain.programs import clusterloader2, k6
 
 
 def write_k6(path: Path, version: str) -> Path:
@@ -74,7 +74,7 @@ def test_a_changed_k6_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_etcd_is_of_the_version_that_the_module_names() -> None:
-    assert programs.etcd_recipe().title == "etcd 3.6.16"
+    assert programs.recipe("etcd").title == "etcd 3.6.16"
 
 
 def test_our_own_digest_is_of_the_code() -> None:

@@ -8,7 +8,8 @@ import pytest
 from pipeline.model.ports import Artifact
 from pipeline.model.subject import Subject, parse_spec
 from pipeline.system.errors import BaselineError, ConfigError, Exit
-from pipeline.toolchain import build_reference, git, pin
+from pipeline.toolchain import git, pin
+from pipeline.toolchain.reference import build_reference
 
 # Answers like Go; what it builds is main.go.
 GO = """#!/bin/sh

@@ -57,16 +57,9 @@ def fill(
     out: Path,
     check: Callable[[], None],
 ) -> FillResult:
-    """Create Projects, or objects in every Project, and return once they exist.
+    """Create Projects, or objects in every Project, by number, and return once they exist.
 
-    Args:
-        question: Question of the search.
-        things: Projects or objects.
-        span: Numbers of what to create; lower numbers exist.
-        target: The build.
-        program: The k6 program.
-        out: Existing empty folder for the log of k6.
-        check: Function that is called often; an exception ends the fill.
+    `check` is called often; an exception from it ends the fill.
 
     Raises:
         CommandError: k6 failed, and not only some of what it sent.

@@ -1,7 +1,6 @@
 """Start a build, fill it and probe it with k6, and watch it from outside."""
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from pipeline.runs.capacity.search_loop import (
     HeadroomExhaustedError,
     StepMeasurement,
 )
+from pipeline.runs.measure import new_folder
 from pipeline.runs.plan import derive_seed
 from pipeline.system.clock import watch_clock
 from pipeline.system.errors import (
@@ -68,7 +68,7 @@ class _IncompleteFillError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class K6Launcher:
-    """Implements `Launcher`.
+    """Starts the servers of a search.
 
     Attributes:
         question: Question of the search.
@@ -90,10 +90,8 @@ class K6Launcher:
 
     @contextmanager
     def launch(self, number: int) -> Iterator["_K6Launch"]:
-        """See `Launcher.launch`."""
-        folder = self.out / "launches" / f"{number:03}"
-        shutil.rmtree(folder, ignore_errors=True)  # of a launch that was interrupted
-        folder.mkdir(parents=True)
+        """See `search_loop.Launch`."""
+        folder = new_folder(self.out / "launches" / f"{number:03}")
         with self.environment.launch({Arm.CANDIDATE: self.artifact}, folder) as targets:
             target = targets[Arm.CANDIDATE]
             for limit in self.question.limits:
@@ -148,9 +146,6 @@ class _K6Launch:
 
         The first half of N is filled quickly and not timed, so that a launch that begins with N
         gives the same time as one that has doubled up to it.
-
-        Raises:
-            _IncompleteFillError: Something is missing.
         """
         question = self.launcher.question
         if question.things is CountedResource.OBJECTS:

@@ -16,7 +16,7 @@ from pipeline.model.ports import Artifact, Program
 from pipeline.model.request import CapacityRequest
 from pipeline.render.capacity import capacity_text, curve_svg
 from pipeline.runs import trust
-from pipeline.runs.capacity import fill, search
+from pipeline.runs.capacity import fill
 from pipeline.runs.capacity.launcher import K6Launcher
 from pipeline.runs.capacity.search_loop import run_search
 from pipeline.runs.folder import RunFolder
@@ -117,18 +117,9 @@ def run(request: CapacityRequest, out: Path) -> Capacity:
 
 
 def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False) -> Capacity:
-    """Continue a search; measured steps are kept.
+    """Continue a search, and keep the steps that were measured; see `pipeline.runs.run.resume`.
 
-    Args:
-        out: Folder of the search.
-        budget_s: New time budget, including the time spent until now; None for the old one.
-        is_trusted: True to execute what the folder says, even if somebody else started it.
-
-    Raises:
-        BaselineError: capacity.json or request.json is missing or cannot be read.
-        ConfigError: The request, the build, the load or the machine differs from when the search
-            started, or the folder is not trusted.
-        PipelineError: As for `run`.
+    A new budget includes the time that was spent until now.
     """
     folder = RunFolder(out, "capacity")
     stored = codec.CAPACITY.read(paths.result_file(out, CAPACITY))
@@ -142,7 +133,9 @@ def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False
             for field in fields(CapacityQuestion)
         }
     )
-    capacity = search.continue_search(stored, budget_s)
+    if budget_s is not None:
+        question = replace(question, budget_s=budget_s)
+    capacity = replace(stored, question=question, ended=None, ended_by="")
     artifact = folder.rebuild("candidate", capacity.subject)
     programs = toolchain.programs_of(("etcd", "k6"))
     folder.require_same("the load's script", capacity.load_digest, _load_digest())
@@ -188,7 +181,7 @@ def _search(
             deadline_s=deadline_s,
             headroom=lambda target: toolchain.headroom(out, target.processes),
         )
-        for latest in run_search(capacity, launcher, shown.stage, deadline_s):
+        for latest in run_search(capacity, launcher.launch, shown.stage, deadline_s):
             codec.CAPACITY.write(out / CAPACITY, latest)
     if not latest.steps:
         raise LoadError(

@@ -99,14 +99,6 @@ def add_step(capacity: Capacity, step: CapacityStep) -> Capacity:
     return replace(capacity, steps=steps, answer=find_edge(steps))
 
 
-def continue_search(capacity: Capacity, budget_s: float | None) -> Capacity:
-    """Return a search that can continue, with another budget if given."""
-    question = capacity.question
-    if budget_s is not None:
-        question = replace(question, budget_s=budget_s)
-    return replace(capacity, question=question, ended=None, ended_by="")
-
-
 def broken_limits(question: CapacityQuestion, values: dict[str, float]) -> tuple[str, ...]:
     """Return the quantities at or above their limit, the farthest first."""
     shares = {
@@ -147,12 +139,11 @@ def expected_s(
 def largest_feasible(steps: Sequence[CapacityStep], headroom: dict[str, float]) -> int | None:
     """Return the largest N that fits the machine if the current launch grows linearly.
 
+    None if the steps give no growth.
+
     Args:
         steps: Measured steps; the last two of one launch give the growth per N.
         headroom: How far each quantity can grow from the last step on, in its base unit.
-
-    Returns:
-        None if the steps give no growth.
     """
     largest: list[float] = []
     for before, last in list(pairwise(steps))[-1:]:

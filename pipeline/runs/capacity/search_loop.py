@@ -40,11 +40,7 @@ class CapacityLaunch(Protocol):
         ...
 
     def measure(self, n: int, report_progress: Callable[[str], None]) -> StepMeasurement:
-        """Fill up to N, and measure there.
-
-        Args:
-            n: New N, larger than the current one.
-            report_progress: Receiver of the current action, in words.
+        """Fill up to a larger N, and measure there; report each action in words.
 
         Raises:
             BudgetExhaustedError: The budget is over.
@@ -58,21 +54,13 @@ class CapacityLaunch(Protocol):
         ...
 
 
-class Launcher(Protocol):
-    """Starts the servers of a search."""
-
-    def launch(self, number: int) -> AbstractContextManager[CapacityLaunch]:
-        """Start the servers anew; leaving the context stops them.
-
-        Args:
-            number: Number of the launch, which names its folder.
-        """
-        ...
+Launch = Callable[[int], AbstractContextManager[CapacityLaunch]]
+"""Starts the servers of a numbered launch; leaving the context stops them."""
 
 
 def run_search(
     capacity: Capacity,
-    launcher: Launcher,
+    start: Launch,
     on_progress: Callable[[str, float], None],
     deadline_s: float,
     clock: Callable[[], float] = time.monotonic,
@@ -81,7 +69,7 @@ def run_search(
 
     Args:
         capacity: Capacity with the steps until now, which are not measured again.
-        launcher: Starts the servers.
+        start: Function that starts the servers.
         on_progress: Receiver of the current action and the remaining seconds of the budget.
         deadline_s: End of the budget, by the clock.
         clock: Monotonic clock, in seconds.
@@ -107,7 +95,7 @@ def run_search(
                     stack.close()
                     number += 1
                     report_progress("start the servers")
-                    launch = stack.enter_context(launcher.launch(number))
+                    launch = stack.enter_context(start(number))
                 measurement = launch.measure(action.n, report_progress)
             except BudgetExhaustedError:
                 text = f"the budget ended before N = {action.n} was measured"

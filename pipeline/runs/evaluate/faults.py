@@ -68,8 +68,7 @@ class FaultTable:
     def rows(self) -> Iterator[FaultDetection]:
         """Yield a row for each fault; a fault with a stored row is not measured again.
 
-        Raises:
-            PipelineError: Any of its kinds but LoadError, which becomes part of the row.
+        A LoadError becomes part of the row.
         """
         for fault, (size, workload) in FAULTS_TO_DETECT.items():
             path = self.out / fault / DETECTION_FILE

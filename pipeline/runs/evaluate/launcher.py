@@ -1,6 +1,5 @@
 """Apply every workload by every driver to one build, and measure the cost of each."""
 
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,15 +17,14 @@ from pipeline.model.ports import Artifact, DriverSettings, Environment, Load, Pr
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.probes.registry import default_probes, opt_in_probes
-from pipeline.runs.measure import apply_load
+from pipeline.runs.measure import apply_load, new_folder
 from pipeline.runs.plan import derive_seed
 from pipeline.runs.samples import trial_values
 from pipeline.runs.suite_file import Suite, Workload
 from pipeline.system import processes
-from pipeline.system.clock import SteadyClock, watch_clock
+from pipeline.system.clock import SteadyClock, run_periodically, watch_clock
 from pipeline.system.errors import LoadError, NetworkError
 from pipeline.system.log import log
-from pipeline.system.periodic import run_periodically
 from pipeline.system.processes import CommandError
 from pipeline.system.progress import Progress
 
@@ -67,16 +65,7 @@ class EvaluationLauncher:
     progress: Progress
 
     def attempts(self, repetitions: range, total: int, seed: int) -> Iterator[WorkloadAttempt]:
-        """Yield each workload by each driver, in a random order for each launch.
-
-        Args:
-            repetitions: Numbers of the missing repetitions.
-            total: Number of all repetitions, for progress.
-            seed: Random seed of the evaluation.
-
-        Raises:
-            LaunchError: The build did not start.
-        """
+        """Yield each workload by each driver, in a random order for each launch."""
         for repetition in repetitions:
             order = list(self.suite.workloads)
             Random(derive_seed(seed, repetition)).shuffle(order)  # noqa: S311 (an order, not a secret)
@@ -91,19 +80,15 @@ class EvaluationLauncher:
                     attempt = self._attempt(
                         workload,
                         target,
-                        _new_folder(folder / workload.name),
+                        new_folder(folder / workload.name),
                         derive_seed(seed, repetition, workload.name),
                     )
                     yield replace(attempt, repetition=repetition)
 
     def load_levels(self, seed: int) -> Iterator[LoadLevel]:
-        """Yield increasing loads of each driver, up to the first that it cannot keep up with.
-
-        Raises:
-            LaunchError: The build did not start.
-        """
+        """Yield increasing loads of each driver, up to the first that it cannot keep up with."""
         for what, workload, sizes in (("rate", _CRUD, RATES), ("objects", _FILL, AMOUNTS)):
-            for one in self._workloads(workload):
+            for one in (w for w in self.suite.workloads if workload_name(w) == workload):
                 for size in sizes:
                     kind = one.driver.kind
                     self.progress.stage(f"load of {kind}: {size:g} ({what})", _LEVEL_S * 3)
@@ -117,12 +102,9 @@ class EvaluationLauncher:
                         break
 
     def _launch(self, stack: ExitStack, name: str) -> tuple[Target, Path]:
-        folder = _new_folder(self.out / "launches" / name)
+        folder = new_folder(self.out / "launches" / name)
         targets = stack.enter_context(self.environment.launch({_ARM: self.artifact}, folder))
         return targets[_ARM], folder
-
-    def _workloads(self, name: str) -> Sequence[Workload]:
-        return [w for w in self.suite.workloads if workload_name(w) == name]
 
     def _attempt(self, workload: Workload, target: Target, out: Path, seed: int) -> WorkloadAttempt:
         clock = SteadyClock()
@@ -166,7 +148,7 @@ class EvaluationLauncher:
         workload = self.suite.workloads[0].model_copy(update={"driver": driver, "probes": ()})
         start_s = time.monotonic()
         with watch_generators(self._paths(driver)) as usage:
-            load, readings, invalid = self._apply(workload, target, _new_folder(out / "load"), seed)
+            load, readings, invalid = self._apply(workload, target, new_folder(out / "load"), seed)
         wall_s = time.monotonic() - start_s
         span_s = load.spans[_ARM].end_s - load.spans[_ARM].start_s if load else 0.0
         share = _value(readings, "generator_cpu_share")
@@ -191,7 +173,7 @@ class EvaluationLauncher:
         driver = driver_of(workload.driver, self.programs)
         opt_in = opt_in_probes()
         probes = (*default_probes(), *(opt_in[name] for name in workload.probes))
-        own = _new_folder(out / "own")
+        own = new_folder(out / "own")
         try:
             with watch_clock() as clock:
                 load, probed = apply_load(
@@ -200,7 +182,7 @@ class EvaluationLauncher:
                     {_ARM: target},
                     seed,
                     out=own,
-                    probe_out=_new_folder(out.with_name(f"{out.name}-probes")),
+                    probe_out=new_folder(out.with_name(f"{out.name}-probes")),
                 )
         except (CommandError, LoadError, NetworkError) as error:
             target.check()  # raises if the build is dead, which is not the driver's fault
@@ -245,6 +227,7 @@ def scaled_load(driver: DriverSettings, what: str, size: float) -> DriverSetting
             raise AssertionError(f"the load of {driver.kind} cannot be scaled")
 
 
+@dataclass(slots=True)
 class GeneratorUsage:
     """The resources of the programs; complete when the block has been left.
 
@@ -253,24 +236,24 @@ class GeneratorUsage:
         memory: Peak memory of all programs together, in bytes.
     """
 
-    def __init__(self) -> None:
-        self.cpu_s = 0.0
-        self.memory = 0.0
+    cpu_s: float = 0.0
+    memory: float = 0.0
 
 
 @contextmanager
 def watch_generators(programs: set[Path]) -> Iterator[GeneratorUsage]:
-    """Measure the child processes that run some programs, while the block runs.
-
-    Args:
-        programs: Paths of the binaries.
-    """
+    """Measure the child processes that run some binaries, while the block runs."""
     use, before_s = GeneratorUsage(), processes.cpu_of_children_s()
     names = {str(path.resolve()) for path in programs}
     ours = psutil.Process()
 
     def look() -> None:
-        use.memory = max(use.memory, _memory(ours, names))
+        total = 0.0
+        for child in ours.children(recursive=True):
+            with suppress(psutil.Error):
+                if child.exe() in names:
+                    total += child.memory_info().rss
+        use.memory = max(use.memory, total)
 
     try:
         with run_periodically(look, _POLL_S, "generators"):
@@ -279,20 +262,5 @@ def watch_generators(programs: set[Path]) -> Iterator[GeneratorUsage]:
         use.cpu_s = processes.cpu_of_children_s() - before_s
 
 
-def _memory(ours: psutil.Process, names: set[str]) -> float:
-    total = 0.0
-    for child in ours.children(recursive=True):
-        with suppress(psutil.Error):
-            if child.exe() in names:
-                total += child.memory_info().rss
-    return total
-
-
 def _value(readings: Sequence[Reading], name: str) -> float:
     return next((reading.value for reading in readings if reading.name == name), 0.0)
-
-
-def _new_folder(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder

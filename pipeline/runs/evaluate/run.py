@@ -58,18 +58,9 @@ def run(request: EvaluateRequest, out: Path) -> Evaluation:
 
 
 def resume(out: Path, faults: int | None = None, *, is_trusted: bool = False) -> Evaluation:
-    """Continue an evaluation; whole repetitions are kept.
+    """Continue an evaluation, and keep whole repetitions; see `pipeline.runs.run.resume`.
 
-    Args:
-        out: Folder of the evaluation.
-        faults: Pairs to measure for each known fault; None for what was requested.
-        is_trusted: True to execute what the folder says, even if somebody else started it.
-
-    Raises:
-        BaselineError: evaluation.json or request.json is missing or cannot be read.
-        ConfigError: The suite or the build differs from when the evaluation started, or the folder
-            is not trusted.
-        PipelineError: As for `run`.
+    `faults` replaces the number of pairs for each known fault that was requested.
     """
     folder = RunFolder(out, "evaluate")
     evaluation = codec.EVALUATION.read(paths.result_file(out, EVALUATION))

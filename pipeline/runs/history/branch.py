@@ -80,11 +80,6 @@ def checked_out(branch: Branch) -> Iterator[Path]:
 def append(branch: Branch, new: NightlyRecord, sleep: Callable[[float], None] = time.sleep) -> bool:
     """Add a record to the file and push it; return False if it was there already.
 
-    Args:
-        branch: Branch and file.
-        new: Record to add.
-        sleep: Function that waits between two attempts, in seconds.
-
     Raises:
         BaselineError: Same as `checked_out`; nothing is pushed.
         NetworkError: The repository does not answer.

@@ -165,14 +165,7 @@ def _with_refs(
     *,
     with_ends: bool,
 ) -> list[JudgedSeries]:
-    """Return series with the times and commits of their change points, and acknowledgements.
-
-    Args:
-        source: Lookup of times and commits.
-        judged: Every series, with at least one point.
-        acknowledgements: Acknowledged change points.
-        with_ends: Whether to look up the first and the last point of each series too.
-    """
+    """Return series with the times and commits of their change points, and acknowledgements."""
     rows = {
         int(points.rows[index - points.series.left_out])
         for points, series in judged

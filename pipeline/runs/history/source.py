@@ -55,15 +55,10 @@ def newest_points(
     *,
     days: NDArray[np.int64] | None = None,
 ) -> SeriesPoints:
-    """Return the newest points of a series, at most `NEWEST`.
+    """Return the newest points of a series, at most `MAX_POINTS`.
 
-    Args:
-        name: Name of the series.
-        meaning: Scale and direction of its values.
-        values: Values in the order of time, shape (n,).
-        rows: Row of the source of each value, shape (n,).
-        notes: Remarks for the reader.
-        days: Days since 1970-01-01 in UTC of each point, shape (n,); None without dates.
+    Values, rows and days (since 1970-01-01 in UTC) have the shape (n,), and are in the order of
+    time.
     """
     left_out = max(0, len(values) - MAX_POINTS)
     newest = tuple(values[left_out:].tolist())

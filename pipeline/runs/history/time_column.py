@@ -6,12 +6,11 @@ a column that fits two formats is refused only if they sort its points different
 
 import math
 import re
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -32,10 +31,9 @@ MAX_VERSIONS = 200_000
 """Most different versions; no product has as many."""
 
 _DAY_S = 86_400
-_MAX_QUOTED = 40  # characters of a time in a message, and of the longest number
+_MAX_QUOTED = 40  # characters of a time in a message
 _MAX_VERSION = 200  # characters
 _UNITS = {10**8: "seconds", 10**11: "milliseconds", 10**14: "microseconds", 10**17: "nanoseconds"}
-_YEARS = ("1678", "2262")  # range in which nanoseconds since 1970 fit into 64 bits
 _DIGITS = str.maketrans("123456789", "000000000")
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
@@ -43,7 +41,7 @@ _MONTHS = (
 )
 
 # All of these match the shape of a text, in which every digit is replaced by 0.
-_NUMBER = re.compile(r"[+-]?(?:0+(?:\.0*)?|\.0+)(?:[eE][+-]?00?)?")
+_NUMBER = re.compile(r"(?=.{1,40}$)[+-]?(?:0+(?:\.0*)?|\.0+)(?:[eE][+-]?00?)?")
 _ZONE = r"(?P<zone>Z|z|UTC|GMT|[+-]00(?::?00)?(?: [A-Z]{3,5})?)"  # the last one is how Go prints it
 _CLOCK = (
     r"(?P<hour>00?):(?P<minute>00)(?::(?P<second>00)(?:[.,](?P<part>0+))?)?"
@@ -71,17 +69,13 @@ _DATES = tuple(
 _YEAR = rf"(?P<year>0000)(?:,? {_CLOCK})?"
 _DAY_FIRST = (re.compile(r"(?P<day>00?)([./-])(?P<month>00?)\2" + _YEAR),)
 _MONTH_FIRST = (re.compile(r"(?P<month>00?)([./-])(?P<day>00?)\2" + _YEAR),)
-_ISO = re.compile(r"0000-00(?:-00(?:[T ]00:00(?::00(?:\.0{1,9})?)?)?)?")
+_ISO = re.compile(r"0000-00(?:-00(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:?00)?)?)?")
 _VERSION = re.compile(
     r"0{1,8}|(?:v0{1,8}|0{1,8}(?=\.0))(?:\.0{1,6})*"
     r"(?:[-+~][0-9A-Za-z.+~-]+|\.?(?:alpha|beta|dev|post|pre|rc|a|b|c)[0-9A-Za-z.+~-]*)?"
 )
 _RELEASE = re.compile(r"v?([0-9]+(?:\.[0-9]+)*)(.*)")
 _DESCRIBED = re.compile(r"(.*)-([0-9]+)-g[0-9a-f]{4,40}")  # of `git describe`
-
-
-class _UnreadableError(ValueError):
-    """A text does not fit a format."""
 
 
 @dataclass
@@ -148,25 +142,21 @@ class TimeColumn:
         self._version_numbers = numbering()
         self._version_keys: list[tuple[Any, ...]] = []
         self._numbers = _TimeFormat("as numbers", "a number", _number_keys)
-        self._dates = _TimeFormat("as dates", "a date", _date_keys)
-        self._day_first = _TimeFormat(
-            "with the day first", "a date, the day first", _day_first_keys
+        dates, day_first, month_first = (
+            partial(_nanoseconds, patterns) for patterns in (_DATES, _DAY_FIRST, _MONTH_FIRST)
         )
-        self._month_first = _TimeFormat(
-            "with the month first", "a date, the month first", _month_first_keys
-        )
+        self._day_first = _TimeFormat("with the day first", "a date, the day first", day_first)
         self._versions = _TimeFormat("as versions", "a version", self._numbers_of_versions)
         self._readings = (
-            *(self._numbers, self._dates, self._day_first, self._month_first),
+            self._numbers,
+            _TimeFormat("as dates", "a date", dates),
+            self._day_first,
+            _TimeFormat("with the month first", "a date, the month first", month_first),
             self._versions,
         )
 
     def add(self, first: int, texts: Sequence[str]) -> None:
-        """Add the times of a block.
-
-        Args:
-            first: Number of the first row.
-            texts: Times as written, shape (rows,).
+        """Add the times of a block, whose first row has the number `first`.
 
         Raises:
             ConfigError: No format fits these and the times before.
@@ -205,8 +195,7 @@ class TimeColumn:
             if differ.any():
                 self._refuse_both(first, other, _pair(order, differ))
         if first is self._numbers:
-            self._check_unit(keys[0], order, is_same_series)
-            self.days = _days_of_numbers(keys[0])
+            self.days = self._days_of_numbers(keys[0], order, is_same_series)
         elif first is not self._versions:
             self.days = keys[0] // (_DAY_S * 10**9)
         return order, is_same_series & (steps == 0)
@@ -223,23 +212,26 @@ class TimeColumn:
         for text in texts:
             if text in self._version_numbers:
                 continue
-            if len(self._version_keys) == MAX_VERSIONS or not _is_version(_shape(text)):
-                raise _UnreadableError
+            is_version = len(text) <= _MAX_VERSION and _VERSION.fullmatch(_shape(text))
+            if len(self._version_keys) == MAX_VERSIONS or not is_version:
+                raise ValueError
             self._version_keys.append(_version_key(text))
             self._version_numbers[text]
         found = map(self._version_numbers.__getitem__, texts)
         return (np.fromiter(found, np.int32, len(texts)),)
 
-    def _check_unit(
+    def _days_of_numbers(
         self, numbers: NDArray[np.int64], order: NDArray[np.int64], is_same: NDArray[np.bool_]
-    ) -> None:
-        """Refuse times since 1970 in several units if the order depends on the units."""
+    ) -> NDArray[np.int64] | None:
+        """Return the days of times since 1970, whose size gives their unit; None for other numbers.
+
+        Raises:
+            ConfigError: There are several units, and the order depends on them.
+        """
         unit = np.searchsorted(list(_UNITS), numbers, "right")
-        if len(np.unique(unit[unit > 0])) < 2:
-            return
-        seconds = numbers * np.array([1.0, 1.0, 1e-3, 1e-6, 1e-9])[unit]
-        wrong = is_same & (np.diff(seconds[order]) < 0)
-        if wrong.any():
+        per_second = np.array([1, 1, 10**3, 10**6, 10**9])[unit]
+        wrong = is_same & (np.diff((numbers / per_second)[order]) < 0)
+        if len(np.unique(unit[unit > 0])) > 1 and wrong.any():
             rows = _pair(order, wrong)
             texts = self._texts(rows)
             names = ["order", *_UNITS.values()]
@@ -249,6 +241,8 @@ class TimeColumn:
                 f" {quoted[0]} in line {self._file.line(rows[0])}",
                 hint="write all times in one unit",
             )
+        days: NDArray[np.int64] = numbers // (_DAY_S * per_second)
+        return days if (unit > 0).all() else None
 
     def _refuse_both(self, one: _TimeFormat, other: _TimeFormat, rows: tuple[int, int]) -> None:
         texts = self._texts(rows)
@@ -279,16 +273,6 @@ class TimeColumn:
         self._file.refuse(row, "time", text, expected, HINT)
 
 
-def _days_of_numbers(numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Return the days of times since 1970, whose size gives their unit; None for other numbers."""
-    unit = np.searchsorted(list(_UNITS), numbers, "right")
-    if not (unit > 0).all():
-        return None
-    per_second = np.array([1, 1, 10**3, 10**6, 10**9])[unit]
-    days: NDArray[np.int64] = numbers // (_DAY_S * per_second)
-    return days
-
-
 def _steps(keys: SortKeys, order: NDArray[np.int64]) -> NDArray[np.int8]:
     """Return 1 for each row later than the one before, -1 for earlier, 0 for equal."""
     signs = np.zeros(len(order) - 1, dtype=np.int8)
@@ -315,20 +299,10 @@ def _shape(text: str) -> str:
     return text.translate(_DIGITS)
 
 
-@lru_cache(maxsize=10_000)
-def _is_number(shape: str) -> bool:
-    return len(shape) <= _MAX_QUOTED and _NUMBER.fullmatch(shape) is not None
-
-
-@lru_cache(maxsize=10_000)
-def _is_version(shape: str) -> bool:
-    return len(shape) <= _MAX_VERSION and _VERSION.fullmatch(shape) is not None
-
-
 def _number_keys(texts: Sequence[str]) -> SortKeys:
     """Return whole numbers, and fractions if there are any; a double would lose digits."""
-    if not all(map(_is_number, set(map(_shape, texts)))):
-        raise _UnreadableError
+    if not all(map(_NUMBER.fullmatch, set(map(_shape, texts)))):
+        raise ValueError
     try:
         return (np.fromiter(map(int, texts), np.int64, len(texts)),)
     except ValueError:
@@ -346,7 +320,7 @@ def _version_key(text: str) -> tuple[Any, ...]:
     """
     described = _DESCRIBED.fullmatch(text)
     text, later = described.group(1, 2) if described else (text, "0")
-    release, suffix = (_RELEASE.fullmatch(text) or _refuse_version()).groups()
+    ((release, suffix),) = _RELEASE.findall(text)
     numbers = list(map(int, release.split(".")))
     while numbers and not numbers[-1]:
         numbers.pop()
@@ -356,111 +330,51 @@ def _version_key(text: str) -> tuple[Any, ...]:
     return tuple(numbers), rank, natural, int(later)
 
 
-def _refuse_version() -> re.Match[str]:
-    raise _UnreadableError
+def _nanoseconds(patterns: tuple[re.Pattern[str], ...], texts: Sequence[str]) -> SortKeys:
+    """Return nanoseconds since 1970; a time without zone counts as UTC."""
+    import pandas as pd
 
-
-def _date_keys(texts: Sequence[str]) -> SortKeys:
-    return _nanoseconds(texts, _DATES)
-
-
-def _day_first_keys(texts: Sequence[str]) -> SortKeys:
-    return _nanoseconds(texts, _DAY_FIRST)
-
-
-def _month_first_keys(texts: Sequence[str]) -> SortKeys:
-    return _nanoseconds(texts, _MONTH_FIRST)
+    shapes = list(map(_shape, texts))
+    layouts = {shape: _layout(shape, patterns) for shape in set(shapes)}
+    dates = [
+        _iso_text(text, layout) if (layout := layouts[shape]) else text
+        for text, shape in zip(texts, shapes, strict=True)
+    ]
+    times = pd.to_datetime(dates, format="ISO8601", utc=True, cache=False)
+    return (times.as_unit("ns").asi8,)
 
 
 @lru_cache(maxsize=10_000)
-def _spans(shape: str, patterns: tuple[re.Pattern[str], ...]) -> Mapping[str, slice] | None:
-    """Return the position of each part of a date in texts of a shape; None if it is no date."""
-    for pattern in patterns:
-        if found := pattern.fullmatch(shape):
-            return {
-                name: slice(*found.span(name)) for name, part in found.groupdict().items() if part
-            }
-    return None
+def _layout(shape: str, patterns: tuple[re.Pattern[str], ...]) -> Mapping[str, slice]:
+    """Return the position of each part of a date in texts of a shape; empty for ISO 8601."""
+    found = next(filter(None, (pattern.fullmatch(shape) for pattern in patterns)), None)
+    if found is None:
+        raise ValueError
+    if _ISO.fullmatch(shape) and patterns is _DATES:
+        return {}
+    return {name: slice(*found.span(name)) for name, part in found.groupdict().items() if part}
 
 
-def _nanoseconds(texts: Sequence[str], patterns: tuple[re.Pattern[str], ...]) -> SortKeys:
-    """Return nanoseconds since 1970; a time without zone counts as UTC."""
-    by_shape: dict[str, list[int]] = defaultdict(list)
-    for number, text in enumerate(texts):
-        by_shape[_shape(text)].append(number)
-    found = np.empty(len(texts), dtype=np.int64)
-    for shape, numbers in by_shape.items():
-        spans = _spans(shape, patterns)
-        if spans is None:
-            raise _UnreadableError
-        few = [texts[number] for number in numbers]
-        years = [text[spans["year"]] for text in few]
-        if min(years) < _YEARS[0] or max(years) >= _YEARS[1]:
-            raise _UnreadableError
-        if _is_iso(shape, spans):
-            end = _end(spans)
-            dates = [text[:end] for text in few]
-        else:
-            dates = [_plain_date(text, spans) for text in few]
-        since = np.array(dates, dtype="datetime64[ns]").astype(np.int64)
-        found[numbers] = since - _offsets(few, spans)
-    return (found,)
-
-
-def _is_iso(shape: str, spans: Mapping[str, slice]) -> bool:
-    """Return whether numpy can read dates of a shape as they are, up to `_end`."""
-    return "half" not in spans and _ISO.fullmatch(shape[: _end(spans)]) is not None
-
-
-def _end(spans: Mapping[str, slice]) -> int:
-    """Return the end of a date, before its zone and digits below a nanosecond."""
-    if part := spans.get("part"):
-        return int(min(part.stop, part.start + 9))
-    names = ("second", "minute", "day", "month")
-    return next((int(spans[name].stop) for name in names if name in spans), 0)
-
-
-def _plain_date(text: str, spans: Mapping[str, slice]) -> str:
-    """Return a date in ISO 8601, without its zone."""
-    part = {name: text[span] for name, span in spans.items()}
+def _iso_text(text: str, layout: Mapping[str, slice]) -> str:
+    """Return a date in ISO 8601, as pandas reads it."""
+    part = {name: text[span] for name, span in layout.items()}
+    year, day = part["year"], part.get("day", "01")
     if "week" in part:
-        day = date.fromisocalendar(
-            int(part["year"]), int(part["week"]), int(part.get("day", 1))
-        ).isoformat()
+        day = date.fromisoformat(f"{year}-W{part['week']}-{day[-1]}").isoformat()
     elif "ordinal" in part:
-        first, days = date(int(part["year"]), 1, 1), timedelta(int(part["ordinal"]) - 1)
-        day = (first + days).isoformat()
-        if day[:4] != part["year"]:
-            raise _UnreadableError
+        day = f"{date(int(year), 1, 1) + timedelta(int(part['ordinal']) - 1)}"
+        if day[:4] != year:
+            raise ValueError
     else:
-        month = _month(part["name"]) if "name" in part else part["month"]
-        day = f"{part['year']}-{month:0>2}-{part.get('day', '01'):0>2}"
+        month = part.get("month") or next(
+            (f"{n}" for n, m in enumerate(_MONTHS, 1) if m.startswith(part["name"].lower())), "0"
+        )
+        day = f"{year}-{month:0>2}-{day:0>2}"
     hour = int(part.get("hour", 0))
-    if "half" in part:
+    if half := part.get("half"):
         if not 1 <= hour <= 12:
-            raise _UnreadableError
-        hour = hour % 12 + (12 if part["half"] in ("PM", "pm", "Pm", "pM") else 0)
+            raise ValueError
+        hour = hour % 12 + (12 if half.upper() == "PM" else 0)
     clock = f"{hour:02}:{part.get('minute', '00')}:{part.get('second', '00')}"
-    return f"{day}T{clock}.{part.get('part', '0')[:9]}"
-
-
-def _month(name: str) -> str:
-    named = [n for n, month in enumerate(_MONTHS, 1) if month.startswith(name.lower())]
-    if not named:
-        raise _UnreadableError
-    return str(named[0])
-
-
-def _offsets(texts: Sequence[str], spans: Mapping[str, slice]) -> NDArray[np.int64] | int:
-    """Return the offsets from UTC in nanoseconds."""
-    span = spans.get("zone") or spans.get("offset")
-    if span is None:
-        return 0
-    found = []
-    for zone in (text[span] for text in texts):
-        digits = zone[1:].split()[0].replace(":", "") if zone[0] in "+-" else "0"
-        hours, minutes = int(digits[:2]), int(digits[2:] or 0)
-        if hours > 23 or minutes > 59:
-            raise _UnreadableError
-        found.append((hours * 60 + minutes) * (-1 if zone[0] == "-" else 1))
-    return np.array(found, dtype=np.int64) * 60_000_000_000
+    zone = (part.get("zone") or part.get("offset") or "Z").split()[0]
+    return f"{day}T{clock}.{part.get('part', '0')}{zone if zone[0] in '+-' else 'Z'}"
