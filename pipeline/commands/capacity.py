@@ -109,19 +109,12 @@ def _request(args: argparse.Namespace) -> "CapacityRequest":
     from pipeline.model.request import CapacityRequest
     from pipeline.runs.request import default_candidate
 
-    options_given = {
-        "budget_s": args.budget,
-        "object_bytes": args.object_bytes,
-        "rate": args.rate,
-        "hold_s": args.hold,
-    }
-    return CapacityRequest(
-        things=CountedResource(args.things),
-        limits=tuple(args.limit or ()),
-        candidate=args.candidate or default_candidate(),
-        build=args.build or "",
-        start=args.start,
-        projects=args.projects,
-        seed=args.seed,
-        **{name: value for name, value in options_given.items() if value is not None},
+    typed = options.given(
+        args, *("candidate", "build", "start", "projects", "object_bytes", "rate", "seed")
     )
+    typed.setdefault("candidate", default_candidate())
+    if args.budget is not None:
+        typed["budget_s"] = args.budget
+    if args.hold is not None:
+        typed["hold_s"] = args.hold
+    return CapacityRequest(CountedResource(args.things), tuple(args.limit or ()), **typed)

@@ -61,15 +61,9 @@ def _evaluate(args: argparse.Namespace) -> Exit:
         evaluation = run.resume(out, args.faults, is_trusted=args.trust)
     else:
         out = args.out or terminal.new_folder("evaluate")
-        request = EvaluateRequest(
-            suite=args.suite or "drivers",
-            candidate=args.candidate or default_candidate(),
-            build=args.build or "",
-            repetitions=args.repetitions or 5,
-            faults=args.faults,
-            seed=args.seed,
-        )
-        evaluation = run.run(request, out)
+        typed = options.given(args, *_FIXED, "faults")
+        typed.setdefault("candidate", default_candidate())
+        evaluation = run.run(EvaluateRequest(**typed), out)
     run.write(evaluation, out, args.document)
     text = codec.EVALUATION.dumps(evaluation) if args.json else run.report_text(evaluation)
     output.print_stdout(text)

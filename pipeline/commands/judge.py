@@ -45,48 +45,30 @@ def add(commands: "options.Commands") -> None:
 
 
 def _judge(args: argparse.Namespace) -> Exit:
-    findings = read_findings(args)
-    print_findings(findings, is_json=args.json)
-    return exit_code(findings, strict=args.strict)
-
-
-def read_findings(args: argparse.Namespace) -> "list[Finding]":
-    """Return the findings of a file.
-
-    Raises:
-        ConfigError: The file cannot be used.
-    """
     from pipeline.judge import constants, policy
+    from pipeline.model.report import Verdict
     from pipeline.storage import measurements_csv
 
-    return policy.judge_table(
+    findings = policy.judge_table(
         measurements_csv.read(args.file),
         stops_early=args.pairs == "auto",
         between_run_sd=0.0 if args.same_machine else constants.BETWEEN_RUN_SD,
     )
+    print_findings(findings, is_json=args.json)
+    verdicts = {finding.verdict for finding in findings}
+    if Verdict.REGRESSED in verdicts:
+        return Exit.REGRESSION
+    is_open = args.strict and Verdict.INCONCLUSIVE in verdicts
+    return Exit.INCONCLUSIVE if is_open else Exit.NO_REGRESSION
 
 
 def print_findings(findings: "Sequence[Finding]", *, is_json: bool) -> None:
     """Print findings as JSON, or as text in the shape of the terminal."""
-    output.print_stdout(findings_text(findings, is_json=is_json))
-
-
-def findings_text(findings: "Sequence[Finding]", *, is_json: bool) -> str:
-    """Return findings as JSON, or as text in the shape of the terminal."""
     if is_json:
         from pipeline.storage import codec
 
-        return codec.judged_json(findings)
-    from pipeline.render.text import findings_text
+        output.print_stdout(codec.judged_json(findings))
+    else:
+        from pipeline.render.text import findings_text
 
-    return findings_text(findings, **terminal.width_and_color())
-
-
-def exit_code(findings: "Sequence[Finding]", *, strict: bool) -> Exit:
-    """Return how a process that judged should end."""
-    from pipeline.model.report import Verdict
-
-    verdicts = {finding.verdict for finding in findings}
-    if Verdict.REGRESSED in verdicts:
-        return Exit.REGRESSION
-    return Exit.INCONCLUSIVE if strict and Verdict.INCONCLUSIVE in verdicts else Exit.NO_REGRESSION
+        output.print_stdout(findings_text(findings, **terminal.width_and_color()))

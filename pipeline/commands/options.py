@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import truncate
@@ -68,6 +68,11 @@ def add_resume(parser: argparse.ArgumentParser, what: str) -> None:
         action="store_true",
         help="with --resume: execute what the folder says, even if somebody else started it",
     )
+
+
+def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Return the options that were typed, by name; a request has defaults for the others."""
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 
 def check_resume(args: argparse.Namespace, fixed: Iterable[str], hint: str) -> None:

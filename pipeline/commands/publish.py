@@ -79,33 +79,23 @@ def add(commands: "options.Commands") -> None:
         help="git patterns of files that need no measurement, one per line (default: docs/** and"
         " **/*.md)",
     )
-    parser.add_argument(
-        "--fork-label",
-        default="",
-        metavar="LABEL",
-        help="label that a pull request from a fork needs before its results count",
-    )
-    parser.add_argument(
-        "--build",
-        default="",
-        metavar="COMMAND",
-        help="command that builds a checkout, for the text",
-    )
-    parser.add_argument(
-        "--event", type=Path, metavar="FILE", help="event (default: GITHUB_EVENT_PATH)"
-    )
-    parser.add_argument(
-        "--acknowledged", type=Path, metavar="FILE", help="accepted regressions, as TOML or JSON"
-    )
-    parser.add_argument(
-        "--page", type=Path, metavar="FILE", help="HTML file to write for `--to page`"
-    )
-    parser.add_argument(
-        "--report-url", default="", metavar="URL", help="URL of that page for a browser"
-    )
-    parser.add_argument(
-        "--artifact-url", default="", metavar="URL", help="URL of the archives with all data"
-    )
+    for name, text in (
+        ("--event", "event (default: GITHUB_EVENT_PATH)"),
+        ("--acknowledged", "accepted regressions, as TOML or JSON"),
+        ("--page", "HTML file to write for `--to page`"),
+    ):
+        parser.add_argument(name, type=Path, metavar="FILE", help=text)
+    for name, metavar, text in (
+        ("--report-url", "URL", "URL of that page for a browser"),
+        ("--artifact-url", "URL", "URL of the archives with all data"),
+        (
+            "--fork-label",
+            "LABEL",
+            "label that a fork's pull request needs for its results to count",
+        ),
+        ("--build", "COMMAND", "command that builds a checkout, for the text"),
+    ):
+        parser.add_argument(name, default="", metavar=metavar, help=text)
     parser.add_argument(
         "--author",
         default=AUTHOR,

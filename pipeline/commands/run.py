@@ -108,22 +108,12 @@ def request(args: argparse.Namespace) -> "RunRequest":
     from pipeline.model.results import Interleave
     from pipeline.runs.request import default_candidate
 
-    return RunRequest(
-        suite=args.suite or "pr",
-        candidate=args.candidate or default_candidate(),
-        against=args.against or "",
-        baseline=args.baseline or "",
-        pairs=None if args.pairs == AUTO else args.pairs,
-        interleave=Interleave(args.interleave or "request"),
-        seed=args.seed,
-        environment=args.environment or "",
-        keep=bool(args.keep),
-        load_pods=args.load_pods,
-        build=args.build or "",
-        budget_s=args.budget,
-        prior=args.prior or "",
-        profile=args.profile or "",
-    )
+    typed = options.given(args, *(name for name in REQUEST_OPTIONS if name != "budget"))
+    typed.setdefault("candidate", default_candidate())
+    if args.interleave:
+        typed["interleave"] = Interleave(args.interleave)
+    pairs = None if args.pairs == AUTO else args.pairs
+    return RunRequest(**typed, pairs=pairs, budget_s=args.budget)
 
 
 def _run(args: argparse.Namespace) -> Exit:

@@ -71,7 +71,7 @@ class RunFolder:
         """Return the suite in the folder.
 
         Raises:
-            ConfigError: It is gone, or cannot be used.
+            ConfigError: The suite is gone, or cannot be used.
         """
         path = self.path / SUITE
         if not path.is_file():

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.commands import judge
 from pipeline.commands.main import main
 from pipeline.judge import policy
 from pipeline.judge.constants import LOOKS
+from pipeline.storage import codec
 from pipeline.storage.measurements_csv import read
 from pipeline.system.errors import ConfigError
 
@@ -302,7 +302,7 @@ def test_hostile_names_are_shown_as_text(
 def judged(path: Path, size: int = 1_000_000) -> dict[tuple[str, str], dict[str, Any]]:
     """Return what `--json` says of each metric, by family and name."""
     findings = policy.judge_table(read(path, size))
-    body = json.loads(judge.findings_text(findings, is_json=True))["findings"]
+    body = json.loads(codec.judged_json(findings))["findings"]
     return {(one["family"], one["metric"]): one for one in body}
 
 
