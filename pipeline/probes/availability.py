@@ -14,7 +14,6 @@ from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
 from pipeline.probes.sampling import Heartbeat, heartbeat, write_csv
 from pipeline.system import http_client
-from pipeline.system.clock import run_periodically
 from pipeline.system.errors import NetworkError, ProbeError
 
 PERIOD_S = 0.1
