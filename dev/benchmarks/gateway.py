@@ -19,7 +19,6 @@ from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.system import http_client
-from pipeline.toolchain.programs import gateway
 from tests.loopback import answering
 
 _PAIRS = 3000
@@ -53,7 +52,7 @@ _TARGETS = (
 def main(_argv: list[str]) -> None:
     """Print the latency of pairs of one request each way, and the CPU at a rate."""
     artifacts = {Arm.CANDIDATE: toolchain.artifact(parse_spec("reference"))}
-    programs = {"gateway": gateway()}
+    programs = toolchain.programs_of(["gateway"])
     with tempfile.TemporaryDirectory() as folder:
         for name in ("environment", "out", "private"):
             (Path(folder) / name).mkdir()

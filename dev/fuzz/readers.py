@@ -17,7 +17,6 @@ from functools import cache
 from pathlib import Path
 
 from dev.fuzz.mutate import FILE
-from pipeline.commands import judge as judge_command
 from pipeline.drivers.clusterloader2.readings import readings
 from pipeline.drivers.clusterloader2.readings import warnings as cl2_warnings
 from pipeline.drivers.clusterloader2.report import read_report
@@ -35,7 +34,7 @@ from pipeline.render import answer_line
 from pipeline.render.baseline import spreads_text
 from pipeline.render.junit import junit
 from pipeline.render.markdown import markdown
-from pipeline.render.text import text
+from pipeline.render.text import findings_text, text
 from pipeline.runs import reports, suite_file
 from pipeline.runs.history import nightly_records
 from pipeline.runs.history import points_csv as history_table
@@ -118,8 +117,8 @@ def judge_csv(data: bytes) -> None:
     path = _file("table.csv", data)
     with _refusing():
         found = policy.judge_table(measurements_csv.read(path), stops_early=len(data) % 2 == 0)
-        judge_command.findings_text(found, is_json=True)
-        judge_command.findings_text(found, is_json=False)
+        codec.judged_json(found)
+        findings_text(found, width=100)
 
 
 def history(data: bytes) -> None:

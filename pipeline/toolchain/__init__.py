@@ -19,7 +19,10 @@ def check(spec: Spec) -> None:
     Raises:
         ConfigError: Naming the setting, and an accepted one.
     """
-    (reference if spec.product is Product.REFERENCE else milo).check(spec)
+    if spec.product is Product.REFERENCE:
+        reference.check(spec)
+    else:
+        milo.check(spec)
 
 
 def artifact(spec: Spec, build: str = "") -> Artifact:
@@ -54,7 +57,7 @@ def pin(subject: Subject) -> Subject:
         BaselineError: The build cannot be repeated.
     """
     is_reference = parse_spec(subject.spec).product is Product.REFERENCE
-    return (reference if is_reference else milo).pin(subject)
+    return reference.pin(subject) if is_reference else milo.pin(subject)
 
 
 def programs_of(names: Iterable[str]) -> dict[str, Program]:
