@@ -109,7 +109,7 @@ def _request(args: argparse.Namespace) -> "CapacityRequest":
     from pipeline.model.request import CapacityRequest
     from pipeline.runs.request import default_candidate
 
-    typed = options.given(
+    typed = options.typed_options(
         args, *("candidate", "build", "start", "projects", "object_bytes", "rate", "seed")
     )
     typed.setdefault("candidate", default_candidate())

@@ -61,7 +61,7 @@ def _evaluate(args: argparse.Namespace) -> Exit:
         evaluation = run.resume(out, args.faults, is_trusted=args.trust)
     else:
         out = args.out or terminal.new_folder("evaluate")
-        typed = options.given(args, *_FIXED, "faults")
+        typed = options.typed_options(args, *_FIXED, "faults")
         typed.setdefault("candidate", default_candidate())
         evaluation = run.run(EvaluateRequest(**typed), out)
     run.write(evaluation, out, args.document)

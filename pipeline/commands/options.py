@@ -70,7 +70,7 @@ def add_resume(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+def typed_options(args: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Return the options that were typed, by name; a request has defaults for the others."""
     return {name: value for name in names if (value := getattr(args, name)) is not None}
 

@@ -108,7 +108,7 @@ def request(args: argparse.Namespace) -> "RunRequest":
     from pipeline.model.results import Interleave
     from pipeline.runs.request import default_candidate
 
-    typed = options.given(args, *(name for name in REQUEST_OPTIONS if name != "budget"))
+    typed = options.typed_options(args, *(name for name in REQUEST_OPTIONS if name != "budget"))
     typed.setdefault("candidate", default_candidate())
     if args.interleave:
         typed["interleave"] = Interleave(args.interleave)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import toolchain
 from pipeline.drivers.clusterloader2.check import check
 from pipeline.drivers.clusterloader2.wire import ExpectedSummary
 from pipeline.model.ports import Program
 from pipeline.system.errors import ConfigError
-from pipeline.toolchain.programs import program
 
 pytestmark = pytest.mark.real
 
@@ -71,7 +71,7 @@ metadata: {name: "{{.Name}}"}
 
 @pytest.fixture(scope="module")
 def expand() -> Program:
-    return program("expand")
+    return toolchain.program("expand")
 
 
 @pytest.fixture

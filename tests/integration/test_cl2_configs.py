@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import toolchain
 from pipeline.drivers.clusterloader2.check import check
 from pipeline.model.ports import Program
 from pipeline.system import paths
-from pipeline.toolchain.programs import program
 from tests.gotests import go_tests
 
 pytestmark = pytest.mark.real
@@ -47,7 +47,7 @@ WITH_PROMETHEUS = [
 
 @pytest.fixture(scope="module")
 def expand() -> Program:
-    return program("expand")
+    return toolchain.program("expand")
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)

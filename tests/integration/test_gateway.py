@@ -19,7 +19,7 @@ from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.system import http_client, paths
 from pipeline.system.errors import LoadError, NetworkError
-from pipeline.toolchain.programs import program, prometheus
+from pipeline.toolchain.programs import prometheus
 from tests.gotests import go_tests
 from tests.loopback import Request, answering
 
@@ -38,7 +38,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 @pytest.fixture(scope="module")
 def program() -> Program:
-    return program("gateway")
+    return toolchain.program("gateway")
 
 
 @contextmanager

@@ -136,7 +136,8 @@ def test_a_search_can_be_reopened_with_a_larger_budget() -> None:
     ended = FakeBench(files, seconds=100).search(capacity())[-1]
     assert ended.ended is SearchEnd.BUDGET
 
-    last = FakeBench(files, seconds=100).search(replace(ended, ended=None))[-1]
+    larger = replace(ended, question=replace(ended.question, budget_s=1e6), ended=None)
+    last = FakeBench(files, seconds=100).search(larger)[-1]
 
     assert last.ended is SearchEnd.FOUND
     assert last.steps[: len(ended.steps)] == ended.steps
