@@ -18,6 +18,7 @@ import {
   RESOURCES,
   fill,
   makeProjects,
+  newProjects,
   object,
   objectsOf,
   payloadOf,
