@@ -77,11 +77,7 @@ class LoadFromFiles(Settings):
 
 
 def require_file(settings: type[LoadFromFiles], name: str, context: object) -> None:
-    """Require that a script or config exists; without a suite's folder, nothing is checked.
-
-    Raises:
-        ValueError: The file does not exist.
-    """
+    """Raise ValueError unless a script or config exists, if the suite has a folder."""
     folder = context.get(FOLDER) if isinstance(context, Mapping) else None
     ours = files.project_path(settings.root)
     if folder is None or (folder / name).is_file() or (ours / name).is_file():

@@ -26,12 +26,7 @@ else:
 
 
 def driver_of(settings: DriverSettings, programs: Mapping[str, Program]) -> Driver:
-    """Return the driver that applies a load.
-
-    Args:
-        settings: Settings of the load.
-        programs: Programs that the settings need, by name.
-    """
+    """Return the driver that applies a load with the programs that its settings need."""
     match settings:
         case K6():
             from pipeline.drivers.k6.driver import K6Driver

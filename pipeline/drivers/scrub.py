@@ -56,27 +56,17 @@ _IN_PEM = re.compile(r"\s*(?:[A-Za-z0-9+/=]{0,100}|[A-Za-z-]{1,20}: [\w ,-]{1,20
 
 
 def scrub(text: str, known: Sequence[str] = ()) -> str:
-    """Return a text without credentials.
-
-    Args:
-        text: Text of a log.
-        known: Known secrets, which are removed wherever they stand.
-    """
+    """Return a text without credentials and without known secrets."""
     return "".join(scrub_lines(text.splitlines(keepends=True), known))
 
 
 def scrub_lines(lines: Iterable[str], known: Sequence[str] = ()) -> Iterator[str]:
-    """Yield lines without credentials; a credential of many lines leaves one.
-
-    Args:
-        lines: Lines with their ends.
-        known: Known secrets, which are removed wherever they stand.
-    """
+    """Yield lines, with their ends, without credentials; one of many lines leaves one line."""
     in_pem = False
     block: int | None = None  # indentation of a key whose value is in the following lines
     for line in lines:
         if block is not None:
-            if not line.strip() or _indent(line) > block:
+            if not line.strip() or len(line) - len(line.lstrip(" \t")) > block:
                 continue
             block = None
         if in_pem and (_END.search(line) or _IN_PEM.fullmatch(line)):
@@ -91,11 +81,7 @@ def scrub_lines(lines: Iterable[str], known: Sequence[str] = ()) -> Iterator[str
 
 
 def scrub_file(path: Path, known: Sequence[str] = ()) -> None:
-    """Remove credentials from a file, all or nothing.
-
-    Args:
-        path: File of a log; bytes that are not UTF-8 become U+FFFD.
-        known: Known secrets, which are removed wherever they stand.
+    """Remove credentials from a file, all or nothing; bytes that are not UTF-8 become U+FFFD.
 
     Raises:
         StorageError: The file cannot be read or written, and is unchanged.
@@ -143,7 +129,3 @@ def _scrub_line(line: str, known: Sequence[str]) -> str:
 def _may_have_secret(line: str) -> bool:
     small = line.lower()
     return any(sign in small for sign in _SIGNS)
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip(" \t"))

@@ -21,14 +21,7 @@ _PORT_FORWARD_TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class ServiceRef:
-    """A component in a cluster.
-
-    Attributes:
-        namespace: Namespace of the Pod and the Service.
-        arm: Arm of the build.
-        component: Name of the Pod and the Service.
-        port: Port of the container.
-    """
+    """A component of an arm: namespace and name of its Pod and Service, and its port."""
 
     namespace: str
     arm: Arm
@@ -57,12 +50,9 @@ class Connector(Protocol):
         ...
 
     def open(self, stack: ExitStack, service: ServiceRef, out: Path) -> Connection:
-        """Open a connection, which stays open until the stack is closed.
+        """Open a connection to a component that is ready, until the stack is closed.
 
-        Args:
-            stack: Stack that closes the connection.
-            service: The component, which is ready.
-            out: Folder for a log.
+        A log is written into `out`.
 
         Raises:
             LaunchError: There is no connection.
@@ -72,11 +62,7 @@ class Connector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NodePortConnector:
-    """Connects by loopback ports that are mapped to the node ports in the same order; see kind.py.
-
-    Attributes:
-        first: First loopback port.
-    """
+    """Connects by loopback ports that kind maps to the node ports in the same order."""
 
     first: int
 
@@ -95,10 +81,7 @@ class NodePortConnector:
 class PortForwardConnector:
     """Connects by one `kubectl port-forward` for each component, through the cluster's API.
 
-    Attributes:
-        kubectl: The program kubectl.
-        kubeconfig: Path of the kubeconfig; empty for the default one.
-        context: Name of a context in it; empty for the current one.
+    An empty kubeconfig or context is the default one.
     """
 
     kubectl: Program

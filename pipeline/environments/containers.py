@@ -39,10 +39,9 @@ def find_processes(pods: Mapping[str, Mapping[str, Any]], proc: Path = _PROC) ->
 
 
 def read_usage(api: Api, pods: Pods, components: Iterable[str]) -> dict[str, ResourceUsage]:
-    """Return the last sample of each component's usage; a kubelet samples every 10 to 15 s.
+    """Return the last sample of each component's usage, or raise NetworkError.
 
-    Raises:
-        NetworkError: A kubelet did not answer, or we may not ask it.
+    A kubelet samples every 10 to 15 s.
     """
     names = set(components)
     try:

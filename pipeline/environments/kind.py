@@ -211,9 +211,7 @@ class KindCluster:
         try:
             with exclusive_lock(paths.cache() / "kind.lock", "changing a kind cluster"):
                 processes.run(
-                    [str(self.program.path), *arguments],
-                    output=output,
-                    timeout_s=timeout_s,
+                    [str(self.program.path), *arguments], output=output, timeout_s=timeout_s
                 )
         except PipelineError as error:
             raise LaunchError(

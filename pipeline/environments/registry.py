@@ -85,21 +85,13 @@ def to_values(settings: EnvironmentSettings) -> dict[str, Any]:
 
 
 def from_values(table: Mapping[str, object], source: str) -> EnvironmentSettings:
-    """Return the settings that a table describes; `source` is the file or option, for messages.
-
-    Raises:
-        ConfigError: A key or a value is wrong.
-    """
+    """Return the settings that a table of a file or option describes, or raise ConfigError."""
     try:
         return _ADAPTER.validate_python(table)
     except ValidationError as error:
-        first, *others = [
-            _complaint(source, e["loc"], e["msg"]) for e in error.errors()[:_MAX_COMPLAINTS]
-        ]
-        raise ConfigError(first, hint="\n".join(others)) from error
-
-
-def _complaint(source: str, location: tuple[int | str, ...], message: str) -> str:
-    key = ".".join(["environment", *(str(part) for part in location[1:])])  # the first is the kind
-    text = "unknown key" if message.startswith("Extra inputs") else message
-    return f"{source}: {truncate(key, _MAX_TEXT)}: {truncate(text, _MAX_TEXT)}"
+        complaints = []
+        for one in error.errors()[:_MAX_COMPLAINTS]:
+            key = ".".join(["environment", *map(str, one["loc"][1:])])  # the first is the kind
+            text = "unknown key" if one["type"] == "extra_forbidden" else one["msg"]
+            complaints.append(f"{source}: {truncate(key, _MAX_TEXT)}: {truncate(text, _MAX_TEXT)}")
+        raise ConfigError(complaints[0], hint="\n".join(complaints[1:])) from error

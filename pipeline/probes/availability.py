@@ -67,18 +67,10 @@ class AvailabilityProbe:
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityCheck:
-    """One pair of requests.
-
-    Attributes:
-        start_s: Unix time at which the question was sent.
-        ready_s: Unix time at which it was answered, and the write was sent.
-        end_s: Unix time at which the write was answered.
-        is_ready: Whether the question was answered with 200.
-        is_written: Whether the write was answered with 200.
-    """
+    """One pair of requests: Unix times, and whether each was answered with 200."""
 
     start_s: float
-    ready_s: float
+    ready_s: float  # the question was answered, and the write was sent
     end_s: float
     is_ready: bool
     is_written: bool

@@ -22,6 +22,7 @@ MAX_LISTED_KEYS = 200_000
 """Number of keys on either side of `PREFIX` above which they are counted and not listed."""
 
 _PAGE = 5_000
+_PREFIX, _PREFIX_END = PREFIX.encode(), b"/projects0"  # `0` follows `/`
 _FIRST, _END = b"\0", b"\0"  # as a key, the first of all; as an end, none
 _TRANSIENT = ("events", "leases")  # etcd deletes them itself after a while
 _PROJECT = re.compile(r"/resourcemanager\.miloapis\.com/projects/([^/]+)$")
@@ -108,17 +109,11 @@ class _EtcdWatch:
 
 
 def take_snapshot(url: str, path: Path) -> EtcdSnapshot:
-    """Return the content of etcd, and write the number of keys of each type to a file.
-
-    Raises:
-        ProbeError: etcd did not answer as expected.
-        StorageError: The file cannot be written.
-    """
+    """Return the content of etcd, and write the number of keys of each type to a file."""
     status = _ask(url, "maintenance/status", {})
-    key_count, revision = _count(url, PREFIX)
-    end = _range_end(PREFIX)
-    ours = list_keys(url, PREFIX.encode(), end)
-    before, behind = list_keys(url, _FIRST, PREFIX.encode()), list_keys(url, end, _END)
+    key_count, revision = _count(url)
+    ours = list_keys(url, _PREFIX, _PREFIX_END)
+    before, behind = list_keys(url, _FIRST, _PREFIX), list_keys(url, _PREFIX_END, _END)
     others = None if before is None or behind is None else [*before, *behind]
     counts = {
         "projects": None if ours is None else count_types([key[len(PREFIX) :] for key in ours]),
@@ -141,9 +136,9 @@ def take_snapshot(url: str, path: Path) -> EtcdSnapshot:
     )
 
 
-def count_keys(url: str, prefix: str) -> int:
-    """Return the number of keys that begin with a prefix, which ends in `/`."""
-    return _count(url, prefix)[0]
+def count_keys(url: str) -> int:
+    """Return the number of keys below `PREFIX`."""
+    return _count(url)[0]
 
 
 def list_keys(url: str, first: bytes, end: bytes) -> list[str] | None:
@@ -201,10 +196,10 @@ def _type(key: str) -> str:
     return "/".join(parts[: 2 if "." in parts[0] else 1])
 
 
-def _count(url: str, prefix: str) -> tuple[int, int]:
-    """Return the number of keys below a prefix, and the revision of the store."""
-    first, end = _encode(prefix.encode()), _encode(_range_end(prefix))
-    answer = _ask(url, "kv/range", {"key": first, "range_end": end, "count_only": True})
+def _count(url: str) -> tuple[int, int]:
+    """Return the number of keys below `PREFIX`, and the revision of the store."""
+    body = {"key": _encode(_PREFIX), "range_end": _encode(_PREFIX_END), "count_only": True}
+    answer = _ask(url, "kv/range", body)
     header = answer.get("header")
     revision = _number(url, header, "revision") if isinstance(header, Mapping) else 0
     return _number(url, answer, "count"), revision
@@ -222,10 +217,6 @@ def _number(url: str, answer: Mapping[str, Any], name: str) -> int:
         return int(answer.get(name, 0))  # etcd leaves a zero out
     except (TypeError, ValueError) as error:
         raise ProbeError(f"etcd probe: {url} answered with no {name}") from error
-
-
-def _range_end(prefix: str) -> bytes:
-    return (prefix[:-1] + chr(ord(prefix[-1]) + 1)).encode()
 
 
 def _encode(key: bytes) -> str:

@@ -52,11 +52,7 @@ class _HeapWatch:
 
 
 def heap_sizes(target: Target) -> dict[str, float]:
-    """Return the bytes in use by component, after two garbage collections.
-
-    Raises:
-        ProbeError: A component did not answer, or does not report its heap.
-    """
+    """Return the bytes in use by component, after two garbage collections."""
     sizes = {}
     for component in filter(target.metrics.__contains__, _COMPONENTS):
         url = target.metrics[component].removesuffix("/metrics") + "/debug/pprof/heap?gc=1"

@@ -189,15 +189,12 @@ class _ProjectStream:
         else:
             self._set_error("")
             self.open.set()
-            self._read_events()
-
-    def _read_events(self) -> None:
-        began = time.monotonic()
-        for line in self._connection.lines():
-            if not self._add_line(line, time.monotonic()):
-                self._restart()
-                return
-        self._stop.wait(max(0.0, began + _RETRY_S - time.monotonic()))
+            began = time.monotonic()
+            for line in self._connection.lines():
+                if not self._add_line(line, time.monotonic()):
+                    self._restart()
+                    return
+            self._stop.wait(max(0.0, began + _RETRY_S - time.monotonic()))
 
     def _add_line(self, line: bytes, at: float) -> bool:
         """Add the event of a line; return whether the watch continues after it."""

@@ -11,13 +11,7 @@ from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
 from pipeline.probes.curated import CURATED_METRICS, CuratedMetric, Reduction
 from pipeline.probes.sampling import try_write_csv
-from pipeline.probes.scrape import (
-    LineSelection,
-    Scrape,
-    fetch_text,
-    parse_scrape,
-    write_compressed,
-)
+from pipeline.probes.scrape import LineSelection, Scrape, fetch_text, parse_scrape, write_compressed
 from pipeline.system.clock import SteadyClock
 from pipeline.system.errors import ProbeError
 

@@ -26,25 +26,15 @@ MAX_GAP_PERIODS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class ProcessObservation:
-    """One sample of a process; a value that another user's process hides is None.
+    """One sample of a process; a value that another user's process hides is None."""
 
-    Attributes:
-        time_s: Unix time.
-        cpu_s: CPU time since the process started, in seconds.
-        memory: Resident memory in bytes.
-        threads: Number of threads.
-        files: Number of open files.
-        read: Bytes read from disks.
-        written: Bytes written to disks.
-    """
-
-    time_s: float
-    cpu_s: float
-    memory: int
+    time_s: float  # Unix time
+    cpu_s: float  # since the process started
+    memory: int  # resident, in bytes
     threads: int
-    files: int | None
-    read: int | None = None
-    written: int | None = None
+    files: int | None  # open ones
+    read: int | None = None  # bytes, from disks
+    written: int | None = None  # bytes, to disks
 
 
 _Sample = TypeVar("_Sample", ResourceUsage, ProcessObservation)
@@ -135,19 +125,12 @@ def try_write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[ob
 
 @dataclass(slots=True)
 class Heartbeat:
-    """Detects times at which this program stood still, for a probe that waits for events.
-
-    Attributes:
-        period_s: Seconds between two beats.
-        clock: Clock of the gaps.
-        gaps: Start and end of each time without a beat, in Unix time.
-        last_s: Monotonic time of the last beat.
-    """
+    """Detects times at which this program stood still, for a probe that waits for events."""
 
     period_s: float
     clock: SteadyClock = field(default_factory=SteadyClock)
-    gaps: list[tuple[float, float]] = field(default_factory=list)
-    last_s: float = field(default_factory=time.monotonic)
+    gaps: list[tuple[float, float]] = field(default_factory=list)  # Unix times, without a beat
+    last_s: float = field(default_factory=time.monotonic)  # of the last beat, monotonic
 
     def beat(self) -> None:
         """Note that this program runs."""

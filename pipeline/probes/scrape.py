@@ -42,12 +42,7 @@ class LineSelection:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """The parsed part of one text.
-
-    Attributes:
-        families: Names of all families in the text, parsed or not.
-        samples: Parsed lines by sample name.
-    """
+    """The parsed lines of one text by sample name, and all families in it, parsed or not."""
 
     families: frozenset[str]
     samples: Mapping[str, tuple[SampleLine, ...]]
@@ -69,12 +64,7 @@ class Scrape:
 
 
 def fetch_text(target: Target, component: str) -> str:
-    """Return the Prometheus text of one component.
-
-    Raises:
-        NetworkError: The component did not answer.
-        StorageError: The token cannot be read.
-    """
+    """Return the Prometheus text of one component, or raise NetworkError or StorageError."""
     url = target.metrics[component]
     ca_file, token = credentials_for(target, url)
     return http_client.text(url, ca_file=ca_file, token=token)

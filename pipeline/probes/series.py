@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pipeline.judge.stats.student import MIN_SLOPE_POINTS, slope_interval
 from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
-from pipeline.probes.etcd import PREFIX, count_keys
+from pipeline.probes.etcd import count_keys
 from pipeline.probes.process import observe_process
 from pipeline.probes.sampling import MAX_GAP_PERIODS, longest_gap_s, write_csv
 from pipeline.probes.scrape import credentials_for, read_plain_value
@@ -134,7 +134,7 @@ class _SeriesWatch:
                     yield f"{component}.files", process.files
         if self.target.etcd_url:
             try:
-                yield "etcd.keys", count_keys(self.target.etcd_url, PREFIX)
+                yield "etcd.keys", count_keys(self.target.etcd_url)
             except (NetworkError, ProbeError, StorageError) as error:
                 log.debug("series probe: %s", error)
 

@@ -25,10 +25,11 @@ from tests.loopback import Request, answering, serving, target
 
 # What passes for a gateway: it writes an address, and stays.
 GATEWAY = """
-import sys, time
+import os, sys, time
 path = next(a for a in sys.argv if a.startswith("--address-file=")).partition("=")[2]
 print(sys.argv[1:], flush=True)
-open(path, "w").write("127.0.0.1:4\\n")
+open(path + ".new", "w").write("127.0.0.1:4\\n")
+os.rename(path + ".new", path)
 time.sleep(60)
 """
 # What passes for a Prometheus: it scrapes what its configuration says, and all is as HEALTH says.

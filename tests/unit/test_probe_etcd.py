@@ -142,15 +142,15 @@ def test_an_etcd_that_cannot_be_reached_is_an_error(tmp_path: Path) -> None:
 
 def test_etcd_leaves_a_count_of_zero_out() -> None:
     with serving("{}") as url:
-        assert count_keys(url, "/projects/") == 0
+        assert count_keys(url) == 0
 
 
 @pytest.mark.parametrize("answer", ["not JSON", '{"count":"many"}', "[]"])
 def test_an_etcd_that_answers_nonsense_is_an_error(answer: str) -> None:
     with serving(answer) as url, pytest.raises((NetworkError, ProbeError)):
-        count_keys(url, "/projects/")
+        count_keys(url)
 
 
 def test_an_etcd_that_does_not_answer_is_an_error() -> None:
     with pytest.raises(NetworkError, match="no answer"):
-        count_keys("http://127.0.0.1:1", "/projects/")
+        count_keys("http://127.0.0.1:1")

@@ -39,12 +39,7 @@ _Location = tuple[int | str, ...]
 
 @dataclass(frozen=True, slots=True)
 class CheckedConfig:
-    """A config without errors.
-
-    Attributes:
-        expected: Summaries that it writes; a run without one of them is incomplete.
-        unused: Given parameters that it does not read.
-    """
+    """A config without errors: the summaries that it writes, and the parameters that it ignores."""
 
     expected: tuple[ExpectedSummary, ...]
     unused: tuple[str, ...]
@@ -53,23 +48,30 @@ class CheckedConfig:
 def check(
     config: Path, overrides: Mapping[str, bool | float | str], expander: Program
 ) -> CheckedConfig:
-    """Return the summaries of a config that can be run.
-
-    Args:
-        config: File of the config, beside its modules and templates.
-        overrides: Parameters of the config.
-        expander: The program `expand`.
+    """Return the summaries of a config, which is a file beside its modules and templates.
 
     Raises:
         ConfigError: The config has an error; the message names file, line and error.
         LaunchError: `expand` failed.
     """
     expanded = _expand(config, overrides, expander)
-    faults = list(_faults(expanded))
-    if faults:
-        first, *others = dict.fromkeys(faults)
-        raise ConfigError(first, hint="\n".join(others))
-    return CheckedConfig(tuple(_expected(_validate(expanded))), expanded.unused)
+    try:
+        document = ConfigDocument.model_validate_json(json.dumps(expanded.config))
+    except ValidationError as error:  # the other checks need correct types
+        faults = [
+            f"{_place(expanded, one['loc'])}: {one['loc'][-1]}:"
+            f" {_describe(one, 'key', _known_keys())}"
+            for one in _unknown_keys_first(error)
+        ]
+        raise _config_error(faults) from error
+    if faults := list(_faults(expanded, document)):
+        raise _config_error(faults)
+    return CheckedConfig(tuple(_expected(document)), expanded.unused)
+
+
+def _config_error(faults: Sequence[str]) -> ConfigError:
+    first, *others = dict.fromkeys(faults)
+    return ConfigError(first, hint="\n".join(others))
 
 
 def _expand(config: Path, overrides: Mapping[str, object], expander: Program) -> ExpandedConfig:
@@ -93,20 +95,7 @@ def _expand(config: Path, overrides: Mapping[str, object], expander: Program) ->
         ) from error
 
 
-def _validate(expanded: ExpandedConfig) -> ConfigDocument:
-    return ConfigDocument.model_validate_json(json.dumps(expanded.config))
-
-
-def _faults(expanded: ExpandedConfig) -> Iterator[str]:
-    """Yield all errors; errors of types come first, because the other checks need correct types."""
-    try:
-        config = _validate(expanded)
-    except ValidationError as error:
-        for one in _unknown_keys_first(error):
-            location = one["loc"]
-            message = _describe(one, "key", _known_keys())
-            yield f"{_place(expanded, location)}: {location[-1]}: {message}"
-        return
+def _faults(expanded: ExpandedConfig, config: ConfigDocument) -> Iterator[str]:
     yield from _phase_faults(expanded, config)
     wrong = list(_measurement_faults(expanded, config))
     yield from wrong

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -40,27 +40,16 @@ _BUSY_GENERATOR = 0.5  # share of the processors above which a warning says that
 
 @dataclass(frozen=True, slots=True)
 class ClusterLoader2Driver:
-    """Applies one load with one or more ClusterLoader2 processes; see the port `Driver`.
-
-    Attributes:
-        settings: Settings of the load.
-        programs: Programs that the settings need, by name.
-    """
+    """Implements `Driver` with one or more ClusterLoader2 processes."""
 
     settings: ClusterLoader2
     programs: Mapping[str, Program]
 
     def measure(self, targets: Mapping[Arm, Target], out: Path, seed: int) -> Load:
-        """Apply the load once.
-
-        Args:
-            targets: Targets of one or both arms.
-            out: Existing empty folder; receives a folder for each process.
-            seed: Random seed for the data of the objects and for all names.
+        """See `Driver.measure`.
 
         Raises:
             ConfigError: The config has an error, and nothing was started.
-            LoadError: A process could not be started, or left nothing that can be read.
         """
         settings = self.settings
         watchers = {name: self.programs[name] for name in settings.watchers}
@@ -111,7 +100,10 @@ class _LoadRun:
         try:
             checked = check(path, self._overrides(stage), self.programs["expand"])
         except ConfigError as error:
-            message, hint = self._with_original_paths(f"{error}", error.hint)
+            message, hint = f"{error}", error.hint
+            for name, original in self.settings.own_files().items():  # instead of their copies
+                copied = f"{self.configs / name}"
+                message, hint = (one.replace(copied, f"{original}") for one in (message, hint))
             raise ConfigError(message, hint=hint) from error
         if stage.is_measured and (unread := set(checked.unused) & set(self.settings.parameters)):
             raise ConfigError(
@@ -119,13 +111,6 @@ class _LoadRun:
                 hint=f"its parameters are in {CONFIGS}/README.md",
             )
         return checked
-
-    def _with_original_paths(self, *texts: str) -> Iterator[str]:
-        """Yield texts with the paths of the original files instead of those of their copies."""
-        for text in texts:
-            for name, path in self.settings.own_files().items():
-                text = text.replace(f"{self.configs / name}", f"{path}")  # noqa: PLW2901
-            yield text
 
     def load(
         self,
@@ -155,8 +140,13 @@ class _LoadRun:
                     notes.ends, notes.never_gone = wait_until_gone(
                         self.targets, self.name, self.settings.ready_s
                     )
-        problems = [text for one in endpoints.items() for text in _gateway_problems(*one)]
-        return self._to_load(notes, problems)
+        notes.invalid += [
+            f"the gateway before the {arm}: {count} requests {what}"
+            for arm, endpoint in endpoints.items()
+            for what, count in endpoint.counts().items()
+            if what in ("failed", "unanswered", "refused") and count
+        ]
+        return self._to_load(notes)
 
     def _note(
         self, notes: _LoadNotes, stage: LoadStage, results: Mapping[Arm, Sequence[ProcessResult]]
@@ -174,13 +164,14 @@ class _LoadRun:
                     rate = outcome.describe_rate(result, load)
                     notes.slow.setdefault(arm, f"{name}: {rate}")
 
-    def _to_load(self, notes: _LoadNotes, gateway_problems: Sequence[str]) -> Load:
+    def _to_load(self, notes: _LoadNotes) -> Load:
         spans = outcome.spans(notes.results, notes.ends)
-        load = self._process_load(self._measured_stage)
+        measured = next(stage for stage in self.settings.stages if stage.is_measured)
+        load = self._process_load(measured)
         readings = {
             arm: (
                 *outcome.combine_readings(of_arm, load),
-                *self._counts(notes.never_ready[arm], notes.never_gone.get(arm, 0)),
+                *self._counts(measured, notes.never_ready[arm], notes.never_gone.get(arm, 0)),
                 Reading(
                     "span",
                     spans[arm].end_s - spans[arm].start_s,
@@ -195,20 +186,14 @@ class _LoadRun:
         texts = [text for report in reports for text in warnings(report)]
         if notes.cpu > _BUSY_GENERATOR:
             texts.append(f"ClusterLoader2 used {notes.cpu:.0%} of the processors that it shares")
-        invalid = list(notes.invalid)
         limit = self.settings.max_generator_cpu
         if notes.cpu > limit:
-            invalid.append(
+            notes.invalid.append(
                 f"ClusterLoader2 used {notes.cpu:.0%} of the processors, and {limit:.0%} is the"
                 " limit"
             )
-        invalid += gateway_problems
         unique = tuple(dict.fromkeys(texts))
-        return Load(readings, spans, tuple(invalid), unique, failing=notes.slow)
-
-    @property
-    def _measured_stage(self) -> LoadStage:
-        return next(stage for stage in self.settings.stages if stage.is_measured)
+        return Load(readings, spans, tuple(notes.invalid), unique, failing=notes.slow)
 
     def _batch(
         self, number: int, stage: LoadStage, endpoints: Mapping[Arm, Endpoint]
@@ -221,7 +206,7 @@ class _LoadRun:
             ],
             program=self.programs["clusterloader2"],
             rate=self._rate(stage),
-            has_prometheus=self._has_prometheus(stage),
+            has_prometheus=self.settings.prometheus and stage.is_measured,
             timeout_s=self.settings.longest_s,
             tokens=[target.token_file.read_text() for target in self.targets.values()],
             check=partial(self._check_targets, endpoints),
@@ -231,9 +216,6 @@ class _LoadRun:
         for arm, target in self.targets.items():
             target.check()
             endpoints[arm].check()
-
-    def _has_prometheus(self, stage: LoadStage) -> bool:
-        return self.settings.prometheus and stage.is_measured
 
     def _projects(self, stage: LoadStage) -> Sequence[str]:
         """Return the Projects that a stage loads; one empty name for the root."""
@@ -282,15 +264,16 @@ class _LoadRun:
             "CL2_CYCLES": self.settings.cycles,
             "CL2_TIMEOUT": math.ceil(self.settings.ready_s),
             "CL2_DELETE_NAMESPACES": False,  # it polls every 5 s; we delete without waiting
-            "CL2_PROMETHEUS": self._has_prometheus(stage),
+            "CL2_PROMETHEUS": self.settings.prometheus and stage.is_measured,
             "CL2_SCRAPE": math.ceil(2 * SCRAPE_S),
         }
 
-    def _counts(self, never_ready: int, never_gone: int) -> tuple[Reading, ...]:
+    def _counts(
+        self, measured: LoadStage, never_ready: int, never_gone: int
+    ) -> tuple[Reading, ...]:
         has_cycles = len(self.settings.stages) == 1
         created = self.settings.projects * (self.settings.cycles if has_cycles else 1)
-        stage = self._measured_stage
-        control_planes = len(self._projects(stage)) if stage.config != phases.COLLECT else 0
+        control_planes = 0 if measured.config == phases.COLLECT else len(self._projects(measured))
         return (
             Reading("projects_created", float(created), "1"),
             Reading("projects_deleted", float(created - never_gone), "1"),
@@ -299,11 +282,3 @@ class _LoadRun:
             Reading("cut_off", float(never_ready + never_gone), "1"),
             Reading("objects_created", float(control_planes * KINDS * self.settings.objects), "1"),
         )
-
-
-def _gateway_problems(arm: Arm, endpoint: Endpoint) -> Iterator[str]:
-    """Yield the requests that the gateway could not pass on, or would not answer."""
-    counts = endpoint.counts()
-    for what in ("failed", "unanswered", "refused"):
-        if count := counts.get(what, 0):
-            yield f"the gateway before the {arm}: {count} requests {what}"

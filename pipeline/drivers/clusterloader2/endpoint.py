@@ -55,11 +55,7 @@ class Endpoint:
     has_gateway: bool = False
 
     def counts(self) -> Mapping[str, int]:
-        """Return the gateway's request counts by outcome (passed, answered, refused, failed).
-
-        Raises:
-            LoadError: The gateway does not answer.
-        """
+        """Return the gateway's request counts by outcome (passed, answered, refused, failed)."""
         from prometheus_client.parser import text_string_to_metric_families
 
         if not self.has_gateway:
@@ -261,11 +257,7 @@ class ActiveTarget(NamedTuple):
 
 
 def active_targets(url: str) -> tuple[ActiveTarget, ...]:
-    """Return the scrape targets of a Prometheus.
-
-    Raises:
-        LoadError: The Prometheus did not answer in time, or not as expected.
-    """
+    """Return the scrape targets of a Prometheus, or raise LoadError."""
     try:
         text = http_client.text(f"{url}/api/v1/targets?state=active")
     except NetworkError as error:

@@ -12,11 +12,7 @@ from datetime import UTC, datetime
 from pipeline.drivers.clusterloader2.phases import KINDS, ProcessJob
 from pipeline.drivers.clusterloader2.readings import readings
 from pipeline.drivers.clusterloader2.report import JUNIT, make_portable, read_report
-from pipeline.drivers.clusterloader2.wire import (
-    ClusterLoader2Report,
-    ExpectedSummary,
-    ReportedStep,
-)
+from pipeline.drivers.clusterloader2.wire import ClusterLoader2Report, ExpectedSummary, ReportedStep
 from pipeline.model.ports import Span
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
@@ -41,14 +37,7 @@ _SUCCESSFUL = re.compile(r"\bsuccessful=(\d+)\b")
 
 @dataclass(frozen=True, slots=True)
 class ProcessResult:
-    """One process that ended.
-
-    Attributes:
-        job: The job of the process.
-        ended: How the process ended.
-        report: The report; empty if the process was stopped.
-        start_s: Unix time at which its steps began.
-    """
+    """One process that ended, and when its steps began; the report of a stopped one is empty."""
 
     job: ProcessJob
     ended: CommandResult
@@ -103,11 +92,7 @@ class ProcessLoad:
 def read_result(
     job: ProcessJob, ended: CommandResult, expected: Sequence[ExpectedSummary]
 ) -> ProcessResult:
-    """Return the result of a process that ended.
-
-    Raises:
-        LoadError: The process wrote no report, or the report cannot be read.
-    """
+    """Return the result of a process that ended, or raise LoadError if it left no report."""
     if ended.timed_out:
         return ProcessResult(job, ended, ClusterLoader2Report(), ended.start_s)
     if not (job.report / JUNIT).is_file():
@@ -121,11 +106,9 @@ def read_result(
 
 
 def steps_start_s(log: str, ended: CommandResult) -> float:
-    """Return the Unix time at which the steps of a process began.
+    """Return the Unix time at which the steps of a process began, from its log or its own start.
 
-    Args:
-        log: Log of the process, with times in UTC and without a year.
-        ended: Start time of the process, for the year, and as the answer if the log has none.
+    The times of the log are in UTC and without a year.
     """
     if (match := _FIRST_STEP.search(log)) is None:
         return ended.start_s
@@ -170,11 +153,7 @@ def problems(result: ProcessResult, load: ProcessLoad | None) -> Iterator[str]:
     """Yield what ClusterLoader2 itself did wrong, so that its numbers do not count.
 
     The sentences do not have the name of the process.  `build_failures` and `is_slow` tell what
-    the build did wrong.
-
-    Args:
-        result: Result of the process.
-        load: Load of the process; None if its rate does not matter.
+    the build did wrong.  Without a load, the rate does not matter.
     """
     if result.ended.timed_out:
         return
@@ -215,14 +194,10 @@ def never_ready(results: Iterable[ProcessResult], projects: int) -> int:
 
 
 def combine_readings(results: Sequence[ProcessResult], load: ProcessLoad) -> Iterator[Reading]:
-    """Yield the readings of one arm, combined over its processes.
+    """Yield the readings of one arm, combined over its processes, of which there is at least one.
 
     A duration or a latency is the mean over the processes, an availability the worst, a count or
     a rate the sum.
-
-    Args:
-        results: Results of one arm; at least one.
-        load: Load of each process.
     """
     values_of: dict[tuple[str, str], list[float]] = {}
     for result in results:
@@ -240,10 +215,7 @@ def spans(
 ) -> dict[Arm, Span]:
     """Return the span of each arm's load.
 
-    Args:
-        results: Results of the measured stage.
-        ends: Unix time at which deleted Projects were gone, by the arms in which that is part of
-            the load.
+    `ends` has the Unix time at which deleted Projects were gone, if that is a part of the load.
     """
     return {
         arm: Span(

@@ -43,10 +43,7 @@ class ControlPlane(StrEnum):
 class LoadStage:
     """One config, run once for each arm, or concurrently for each Project of each arm.
 
-    Attributes:
-        config: Name of a file in `cl2_configs/`.
-        where: Control planes that it loads.
-        is_measured: Whether its readings are those of the load.
+    The readings of a load are those of its measured stage.
     """
 
     config: str
@@ -56,14 +53,7 @@ class LoadStage:
 
 @dataclass(frozen=True, slots=True)
 class ProcessJob:
-    """The job of one ClusterLoader2 process.
-
-    Attributes:
-        arm: Arm that it loads.
-        project: Name of the Project; empty for the root.
-        config: File of the test config.
-        folder: Existing folder for its kubeconfig, overrides, log and report.
-    """
+    """The job of one process, with its own folder; the Project is empty for the root."""
 
     arm: Arm
     project: str
@@ -111,42 +101,23 @@ def stages(config: str, where: ControlPlane) -> tuple[LoadStage, ...]:
 
 
 def project_name(run: str, number: int) -> str:
-    """Return the name of a Project that `projects.yaml` creates.
-
-    Args:
-        run: Name of the load, with which all names begin.
-        number: Number of the Project, from 0.
-    """
+    """Return the name of a Project that `projects.yaml` creates; numbers begin at 0."""
     return f"{run}-project-{number}"
 
 
 def client_count(rate: float) -> int:
-    """Return the number of clients so that ClusterLoader2's client limit does not slow the load.
-
-    Args:
-        rate: Objects per second, two to an action.
-    """
-    return max(1, math.ceil(rate / 2 * REQUESTS_PER_ACTION / CLIENT_RATE))
+    """Return the number of clients that a load of so many objects per second needs."""
+    return max(1, math.ceil(rate / KINDS * REQUESTS_PER_ACTION / CLIENT_RATE))
 
 
 def burst_size(rate: float) -> int:
-    """Return the number of actions that may begin at once, to make up for a short delay.
-
-    Args:
-        rate: Objects per second, two to an action.
-    """
-    return max(1, round(rate / 2 * CATCH_UP_S))
+    """Return the number of actions that may begin at once, to make up for a short delay."""
+    return max(1, round(rate / KINDS * CATCH_UP_S))
 
 
 def argv(program: Path, job: ProcessJob, rate: float, *, has_prometheus: bool) -> list[str]:
-    """Return the command of a job; it has no credential.
-
-    Args:
-        program: Path of ClusterLoader2.
-        job: The job.
-        rate: Objects per second of the process.
-        has_prometheus: Whether ClusterLoader2 uses a Prometheus, which exists already.
-    """
+    """Return the command of a job of so many objects per second; it has no credential."""
+    prometheus = ["--enable-prometheus-server=true", "--tear-down-prometheus-server=false"]
     return [
         str(program),
         "--provider=local",
@@ -161,9 +132,5 @@ def argv(program: Path, job: ProcessJob, rate: float, *, has_prometheus: bool) -
         f"--k8s-clients-number={client_count(rate)}",
         "--port=0",  # of its profiles: a free port, so that many processes can run at once
         "--v=1",  # from 2 on it prints the kubeconfig
-        *(
-            ["--enable-prometheus-server=true", "--tear-down-prometheus-server=false"]
-            if has_prometheus
-            else []
-        ),
+        *(prometheus if has_prometheus else []),
     ]

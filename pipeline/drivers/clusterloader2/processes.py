@@ -9,16 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.drivers.clusterloader2 import phases
-from pipeline.drivers.clusterloader2.endpoint import (
-    METRICS,
-    RULES,
-    SCRAPE_S,
-    Endpoint,
-    gateway_args,
-    prometheus_args,
-    prometheus_config,
-)
+from pipeline.drivers.clusterloader2 import endpoint, phases
+from pipeline.drivers.clusterloader2.endpoint import Endpoint
 from pipeline.drivers.clusterloader2.phases import LOG, ProcessJob
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.scrub import scrub_file
@@ -201,10 +193,12 @@ class PodRunner:
 
     def _sidecars(self, arms: Sequence[Arm]) -> tuple[Sidecar, ...]:
         configs = [SECRETS_IN_POD / f"{arm}.prometheus.json" for arm in arms]
-        prometheus = tuple(prometheus_args(one, _PROMETHEUS_DATA, _PROMETHEUS) for one in configs)
+        prometheus = tuple(
+            endpoint.prometheus_args(one, _PROMETHEUS_DATA, _PROMETHEUS) for one in configs
+        )
         gateway = tuple(
             (
-                *gateway_args(
+                *endpoint.gateway_args(
                     self.targets[arm].url_in_pods,
                     SECRETS_IN_POD / f"{arm}.ca",
                     f"http://{_PROMETHEUS}",
@@ -253,12 +247,12 @@ def pod_runner(
                 ca_file=SECRETS_IN_POD / f"{arm}.ca",
                 admin_token_file=SECRETS_IN_POD / f"{arm}.admin-token",
             )
-            config = prometheus_config(
+            config = endpoint.prometheus_config(
                 inside,
                 f"http://{_PROMETHEUS}",
-                (f"https://{_GATEWAY}{METRICS}", _IDENTITY.ca),
-                SCRAPE_S,
-                [FILES_IN_POD / RULES],
+                (f"https://{_GATEWAY}{endpoint.METRICS}", _IDENTITY.ca),
+                endpoint.SCRAPE_S,
+                [FILES_IN_POD / endpoint.RULES],
             )
             secrets[f"{arm}.prometheus.json"] = json.dumps(config).encode()
     if watchers:  # one identity for all gateways, because all have the same address

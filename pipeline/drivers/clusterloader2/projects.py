@@ -23,19 +23,11 @@ _POLL_S = 0.1
 def wait_until_gone(
     targets: Mapping[Arm, Target], run: str, timeout_s: float
 ) -> tuple[dict[Arm, float], dict[Arm, int]]:
-    """Wait until no arm has a Project of a load.
-
-    Args:
-        targets: Targets that were loaded.
-        run: Name of the load.
-        timeout_s: Maximum seconds to wait, for all arms together.
+    """Wait until no arm has a Project of a load, or the time is over for all arms.
 
     Returns:
         Unix time at which the Projects of each arm were gone or the wait ended, and the number of
         Projects that each arm still had.
-
-    Raises:
-        LoadError: A component died meanwhile.
     """
     ends: dict[Arm, float] = {}
     left = dict.fromkeys(targets, 0)
@@ -46,7 +38,10 @@ def wait_until_gone(
             if arm in ends:
                 continue
             target.check()
-            left[arm] = _count(target, run)
+            try:
+                left[arm] = len(_names(target, target.admin_token(), _PROJECTS, run))
+            except (NetworkError, StorageError):  # maybe late under load: ask again
+                left[arm] = 1
             if not left[arm] or is_over:
                 ends[arm] = time.time()
         time.sleep(_POLL_S)
@@ -54,12 +49,7 @@ def wait_until_gone(
 
 
 def delete_objects(targets: Mapping[Arm, Target], run: str) -> None:
-    """Delete everything that a load created, without waiting; log an arm that does not answer.
-
-    Args:
-        targets: Targets that were loaded.
-        run: Name of the load, with which the names of its namespaces begin.
-    """
+    """Delete everything that a load created, without waiting; log an arm that does not answer."""
     for arm, target in targets.items():
         try:
             token = target.admin_token()
@@ -68,13 +58,6 @@ def delete_objects(targets: Mapping[Arm, Target], run: str) -> None:
                     _call(target, token, "DELETE", f"{kind}/{name}")
         except (NetworkError, StorageError) as error:
             log.warning("what ClusterLoader2 made in the %s may still be there: %s", arm, error)
-
-
-def _count(target: Target, run: str) -> int:
-    try:
-        return len(_names(target, target.admin_token(), _PROJECTS, run))
-    except (NetworkError, StorageError):  # maybe late under load: assume one, and ask again
-        return 1
 
 
 def _names(target: Target, token: str, kind: str, run: str) -> list[str]:

@@ -60,9 +60,7 @@ _CONFIG_CASE = re.compile(r"(?P<config>.*?) overall \(.*\)", re.DOTALL)
 def read_report(folder: Path, expected: Sequence[ExpectedSummary]) -> ClusterLoader2Report:
     """Return the content of a report; files of unknown measurements are ignored.
 
-    Args:
-        folder: Folder of the report.
-        expected: Summaries that the config asks for.  Two with the same name need two files.
+    Two expected summaries with the same name need two files.
 
     Raises:
         LoadError: A file that every run leaves is missing, or a file is not what ClusterLoader2
@@ -96,9 +94,6 @@ def make_portable(folder: Path) -> None:
     """Rename the files of a report so that every file system and GitHub accept them.
 
     A name with `:` makes GitHub refuse the whole artifact.  `read_report` reads both forms.
-
-    Raises:
-        StorageError: A file cannot be renamed.
     """
     for path in sorted(folder.iterdir()):
         portable = path.with_name(_UNPORTABLE.sub("-", path.name))
@@ -180,11 +175,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401  # the caller checks the type
-    """Return the JSON value of a file of limited size, with finite numbers and unique keys.
-
-    Raises:
-        LoadError: The file cannot be read, or is not such JSON.
-    """
+    """Return the JSON value of a file of limited size, with finite numbers and unique keys."""
     try:
         return strict_json.loads(_read_bytes(path))
     except ValueError as error:
@@ -192,13 +183,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401  # the caller checks the type
 
 
 def read_junit(folder: Path) -> tuple[tuple[ReportedConfig, ...], tuple[ReportedStep, ...]]:
-    """Return the configs and the steps in junit.xml.
-
-    Its counts are not read: `tests` is always 0.
-
-    Raises:
-        LoadError: The file is missing, or not what ClusterLoader2 writes.
-    """
+    """Return the configs and the steps in junit.xml, whose count `tests` is always 0."""
     path = folder / JUNIT
     if not path.exists() and not path.is_symlink():
         raise LoadError(f"{path}: the file is missing, so ClusterLoader2 did not finish", hint=HINT)

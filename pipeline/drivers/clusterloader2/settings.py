@@ -89,7 +89,7 @@ class ClusterLoader2(LoadFromFiles):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the programs that the load needs."""
+        """See `DriverSettings.needs`."""
         return ("clusterloader2", "expand", *self.watchers)
 
     @property

@@ -23,10 +23,6 @@ def warm_up(targets: Mapping[Arm, Target], run: str) -> None:
 
     A server's metrics do not distinguish Projects, so once at the root is enough.
 
-    Args:
-        targets: Targets that will be loaded.
-        run: Name of the load, with which the name of the object begins.
-
     Raises:
         LoadError: A server refuses a request.
         NetworkError: A server does not answer.
@@ -61,11 +57,7 @@ def _send_each(
 
 
 def _send(
-    connection: http_client.ServerConnection,
-    arm: Arm,
-    method: str,
-    path: str,
-    body: str = "",
+    connection: http_client.ServerConnection, arm: Arm, method: str, path: str, body: str = ""
 ) -> None:
     """Send a request; retry if the server fails, as ClusterLoader2 will: that is measured."""
     content_type = "" if not body else _MERGE if method == "PATCH" else _JSON

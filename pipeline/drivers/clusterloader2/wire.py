@@ -57,10 +57,7 @@ class ReportedStep:
 class ReportedConfig:
     """One config as a whole, including the deletion of its namespaces.
 
-    Attributes:
-        config: Name of the config; empty if it could not be read.
-        duration_s: Seconds of all its steps and of cleaning up.
-        failure: Error message, also from before the first step; empty if nothing failed.
+    The name of a config that could not be read is empty, and so is the failure if there is none.
     """
 
     config: str
@@ -70,12 +67,7 @@ class ReportedConfig:
 
 @dataclass(frozen=True, slots=True)
 class ApiAvailability:
-    """How the API server answered `/readyz`.
-
-    Attributes:
-        share: Share of answered requests, between 0 and 1.
-        longest_gap_s: Largest number of consecutive failures times the polling interval.
-    """
+    """Share of answered requests of `/readyz`, and most consecutive failures times the interval."""
 
     share: float
     longest_gap_s: float
@@ -134,14 +126,9 @@ class ExpectedSummary:
 
 @dataclass(frozen=True, slots=True)
 class ClusterLoader2Report:
-    """The report of one run of ClusterLoader2.
+    """The report of one run of ClusterLoader2: steps in the order run, summaries by time.
 
-    Attributes:
-        configs: Results of whole configs.
-        steps: Steps in the order run; the measurements of a step run concurrently.
-        summaries: Summaries by time.
-        missing: Expected summaries that have no file.
-        empty: Expected summaries that have no number.
+    Of the expected summaries, `missing` have no file, and `empty` have no number.
     """
 
     configs: tuple[ReportedConfig, ...] = ()
@@ -182,12 +169,7 @@ _M = TypeVar("_M", bound=BaseModel)
 
 
 def parse_summary(path: Path, method: str, body: object) -> ApiAvailability | tuple[Item, ...]:
-    """Return the content of a summary.
-
-    Args:
-        path: File of the summary, for messages.
-        method: Name of the measurement, one of `METHODS`.
-        body: JSON value of the file.
+    """Return the content of a summary of one of `METHODS`, from the JSON value of its file.
 
     Raises:
         LoadError: The body is not what that measurement writes, or of another version.
@@ -203,11 +185,7 @@ def parse_summary(path: Path, method: str, body: object) -> ApiAvailability | tu
 
 
 def parse_perfdata(path: Path, body: object) -> tuple[Item, ...]:
-    """Return the items of PerfData.
-
-    Raises:
-        LoadError: The body is not PerfData, or of another version.
-    """
+    """Return the items of PerfData."""
     form = _validate(_WirePerfData, path, body)
     if form.version != VERSION:
         raise LoadError(
@@ -218,11 +196,7 @@ def parse_perfdata(path: Path, body: object) -> tuple[Item, ...]:
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of a duration as Go writes it, such as `1m2.5s`.
-
-    Raises:
-        ValueError: The text is no duration.
-    """
+    """Return the seconds of a duration as Go writes it, such as `1m2.5s`, or raise ValueError."""
     parts = _DURATION_PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"`{truncate(text, 40)}` is no duration")

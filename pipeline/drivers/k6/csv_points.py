@@ -47,17 +47,11 @@ _UNUSED = frozenset(
 
 @dataclass(slots=True)
 class ReadBudget:
-    """Remaining amount that may be read, from one file or from several together.
+    """Remaining amount that may be read, from one file or from several together."""
 
-    Attributes:
-        size: Bytes, uncompressed.
-        lines: Points.
-        kinds: Combinations of metric, tags, status and error.
-    """
-
-    size: int = 2**36
-    lines: int = 10**9
-    kinds: int = 20_000
+    size: int = 2**36  # bytes, uncompressed
+    lines: int = 10**9  # points
+    kinds: int = 20_000  # combinations of metric, tags, status and error
 
     @property
     def is_spent(self) -> bool:
@@ -104,11 +98,7 @@ class PointSeries(NamedTuple):
 
 
 def read_series(path: Path, budget: ReadBudget | None = None) -> Iterator[PointSeries]:
-    """Yield all needed points, in parts.
-
-    Args:
-        path: Compressed file of k6's `csv` output.
-        budget: Budget that is reduced by what is read; None for a file that k6 wrote here.
+    """Yield all needed points, in parts; reduce the budget, if there is one, by what is read.
 
     Raises:
         LoadError: The file is missing, cut off or not what k6 writes.

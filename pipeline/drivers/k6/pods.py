@@ -204,11 +204,7 @@ def uneven_shares(
 
 
 def merge_points(paths: Sequence[Path], out: Path) -> None:
-    """Write the points of several files to one file, without holding them in memory.
-
-    Raises:
-        LoadError: A file is missing, cut off or has other columns than the first.
-    """
+    """Write the points of files with equal columns to one, without holding them in memory."""
     try:
         with gzip.open(out, "wb", compresslevel=_COMPRESSION) as merged:
             columns = b""

@@ -99,12 +99,7 @@ class ArmSummary:
 
 @dataclass(frozen=True, slots=True)
 class PointsSummary:
-    """The points of one k6 run, summarized.
-
-    Attributes:
-        dropped: Number of iterations that k6 could not start, in any phase.
-        arms: Summary of each arm.
-    """
+    """The points of one k6 run; `dropped` are iterations that k6 could not start, in any phase."""
 
     dropped: int
     arms: Mapping[Arm, ArmSummary]
@@ -162,9 +157,9 @@ def _summarize_arm(
 ) -> ArmSummary:
     load = [s for s in series if _is_load(s)]
     asked = [s for s in load if s.metric == _REQUEST and not s.is_deferred]
-    iterations = sum(
-        len(s.measured) for s in load if s.metric == "iterations" and "beside" not in s.tags
-    )
+    ended = [s for s in load if s.metric == "iterations" and "beside" not in s.tags]
+    iterations = sum(len(s.measured) for s in ended)
+    reads = [s for s in series if _is_read(s)]
     failures: dict[str, int] = defaultdict(int)
     for one in asked:
         if one.failed:
@@ -174,18 +169,16 @@ def _summarize_arm(
     unsent = sum(len(s.measured) for s in asked if s.local_failure) / max(1, answered)
     waited = [s for s in asked if _is_time(s)]
     timed = [*waited, *(s for s in load if "unit" in s.tags)]
+    relative = [s for s in waited if s.tags.get("op", "") in typical_ms]
+    units_ms = [typical_ms[s.tags.get("op", "")] for s in relative]
     readings = [
         *_timings(timed),
-        *_relative(waited, typical_ms),
-        *_counts("requests", ((s, [_within(s, span)]) for s in series if s.metric in _SENT)),
+        *(timings(_RELATIVE, relative, units_ms=units_ms) if relative else ()),
+        *_counts("requests", ((s, [_begun_within(s, span)]) for s in series if s.metric in _SENT)),
         Reading("errors_share", share, "1", denominator=float(answered) or None),
         Reading("iterations", float(iterations), "1"),
-        Reading("reads", float(sum(len(s.measured) for s in series if _is_read(s))), "1"),
-        Reading(
-            "reads_given_up",
-            float(sum(len(s.measured) for s in series if _is_read(s) and s.cut_off)),
-            "1",
-        ),
+        Reading("reads", float(sum(len(s.measured) for s in reads)), "1"),
+        Reading("reads_given_up", float(sum(len(s.measured) for s in reads if s.cut_off)), "1"),
         Reading("timed_out", sum(float(s.measured.sum()) for s in asked if s.cut_off) / 1e3, "s"),
         Reading("cut_off", float(sum(len(s.measured) for s in timed if s.cut_off)), "1"),
         Reading("span", span.end_s - span.start_s, "s"),
@@ -247,7 +240,7 @@ def _starts_us(series: PointSeries) -> "np.ndarray[Any, np.dtype[np.float64]]":
     return series.times_us - series.measured * 1e3
 
 
-def _within(series: PointSeries, span: Span) -> float:
+def _begun_within(series: PointSeries, span: Span) -> float:
     starts_s = _starts_us(series) / 1e6
     return float(((starts_s >= span.start_s) & (starts_s <= span.end_s)).sum())
 
@@ -295,24 +288,12 @@ def _medians_ms(load: Sequence[PointSeries]) -> dict[str, float]:
     return medians
 
 
-def _relative(waited: Sequence[PointSeries], typical_ms: Mapping[str, float]) -> Iterator[Reading]:
-    """Yield the summary of all times, each divided by the median of its operation."""
-    parts = [part for part in waited if part.tags.get("op", "") in typical_ms]
-    if parts:
-        units_ms = [typical_ms[part.tags.get("op", "")] for part in parts]
-        yield from timings(_RELATIVE, parts, units_ms=units_ms)
-
-
 def timings(
     name: str, parts: Sequence[PointSeries], *, units_ms: Sequence[float] = ()
 ) -> Iterator[Reading]:
     """Yield counts, mean, percentiles and their errors; see `pipeline.judge.stats.summary`.
 
-    Args:
-        name: Name of what took the times.
-        parts: Series of times in milliseconds; at least one value in all.
-        units_ms: Positive divisors of the times of each part, for readings without a unit; empty
-            for readings in seconds.
+    `units_ms` has a positive divisor for the times of each part, for readings without a unit.
     """
     import numpy as np
 

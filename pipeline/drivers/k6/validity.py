@@ -23,13 +23,7 @@ def judge(settings: K6, points: PointsSummary, cpu: float, log_errors: Sequence[
     not be sent, a wrong rate, too little CPU.  Failures of the build are measured: errors and
     timeouts as `errors_share`, times that a deadline cut off as lower bounds, and missing work as
     `unfinished_share`.  The scripts have a VU for each iteration that can be in progress, so a slow
-    build never uses up the VUs.
-
-    Args:
-        settings: Settings of the load.
-        points: Summary of k6's points.
-        cpu: Share of the machine's processors that k6 used, between 0 and 1.
-        log_errors: Errors in k6's log.
+    build never uses up the VUs.  `cpu` is the share of the processors that k6 used.
     """
     invalid = [text for item in points.arms.items() for text in _arm_problems(settings, *item)]
     if points.dropped:

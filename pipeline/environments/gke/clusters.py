@@ -1,7 +1,7 @@
 """Create, list and delete clusters of Google Kubernetes Engine."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -10,15 +10,12 @@ from typing import Any
 from pipeline.environments.gke import google
 from pipeline.environments.gke.cost import BOOT_DISK, Prices
 from pipeline.environments.gke.resources import (
-    EXPIRES,
-    MANAGED,
-    OURS,
     POOL_LABEL,
-    RUN,
     CloudResource,
     ClusterSpec,
     NodePool,
     ResourceKind,
+    label_fields,
     labels,
 )
 from pipeline.system.errors import ConfigError, LaunchError, PipelineError
@@ -31,13 +28,7 @@ BUSY_TIMEOUT_S = 10 * 60.0
 
 @dataclass(slots=True)
 class Clusters:
-    """The clusters of one project.
-
-    Attributes:
-        project: Id of the project.
-        prices: Prices of existing clusters.
-        pause_s: Seconds between two polls.
-    """
+    """The clusters of one project; each method raises PipelineError if Google refuses."""
 
     project: str
     prices: Prices
@@ -54,11 +45,7 @@ class Clusters:
         return parsedate_to_datetime(self._date[-1]).timestamp() if self._date else time.time()
 
     def list_resources(self) -> list[CloudResource]:
-        """Return every cluster of the project, including those of others.
-
-        Raises:
-            PipelineError: Google refuses, or could not reach a zone, so the list is incomplete.
-        """
+        """Return every cluster of the project, including those of others; the list is complete."""
         answer = google.call(
             "list the clusters",
             "container.clusters.list",
@@ -76,11 +63,10 @@ class Clusters:
     def create(self, spec: ClusterSpec) -> float:
         """Create a cluster and wait until it is running; one of the same run is used again.
 
+        A cluster that did not come up is being deleted when the error is raised.
+
         Returns:
             Unix time at which it expires, by Google's clock.
-
-        Raises:
-            PipelineError: Google refuses, or it did not come up; then it is being deleted.
         """
         existing = self.list_resources()
         if any(one.name == spec.name and one.where == spec.location for one in existing):
@@ -102,11 +88,7 @@ class Clusters:
         return expires_s
 
     def delete(self, resource: CloudResource) -> bool:
-        """Begin to delete a cluster; return False if it is busy and has to be tried again.
-
-        Raises:
-            PipelineError: Google refuses.
-        """
+        """Begin to delete a cluster; return False if it is busy and has to be tried again."""
         return google.begin_deletion(
             f"cluster {resource.name}",
             "container.clusters.delete",
@@ -216,15 +198,6 @@ class Clusters:
             usd_per_hour=self.prices.cluster(cluster.location, pools),
             **label_fields(dict(cluster.resource_labels)),
         )
-
-
-def label_fields(labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return labels of Google Cloud as fields of `CloudResource`."""
-    return {
-        "is_labelled": labels.get(MANAGED) == OURS,
-        "run": labels.get(RUN, ""),
-        "expires": labels.get(EXPIRES, ""),
-    }
 
 
 def project_of(link: str) -> str:

@@ -4,13 +4,14 @@ from functools import cache
 from typing import Any
 
 from pipeline.environments.gke import google
-from pipeline.environments.gke.clusters import label_fields, project_of, unix_time
+from pipeline.environments.gke.clusters import project_of, unix_time
 from pipeline.environments.gke.cost import Prices
 from pipeline.environments.gke.resources import (
     CloudResource,
     ResourceKind,
     cluster_name,
     cluster_of_tags,
+    label_fields,
 )
 
 _CLUSTER = "goog-k8s-cluster-name"  # label that GKE puts on the resources of a cluster
@@ -39,11 +40,7 @@ PERMISSIONS = {
 
 
 def list_leftovers(project: str, prices: Prices) -> list[CloudResource]:
-    """Return every such resource of a project, including those of others.
-
-    Raises:
-        PipelineError: Google refuses.
-    """
+    """Return every such resource of a project, including those of others."""
     resources = []
     for kind, (client, key) in _LISTS.items():
         with google.translate_errors(f"list every {kind}", f"{PERMISSIONS[kind]}.list"):
@@ -70,11 +67,7 @@ def list_leftovers(project: str, prices: Prices) -> list[CloudResource]:
 
 
 def delete_leftover(project: str, resource: CloudResource) -> bool:
-    """Begin to delete a resource; return False if it is busy.
-
-    Raises:
-        PipelineError: Google refuses.
-    """
+    """Begin to delete a resource; return False if it is busy."""
     scope, _, place = resource.where.partition("/")
     client, key = _DELETES[resource.kind, scope]
     at = {scope.removesuffix("s"): place} if place else {}

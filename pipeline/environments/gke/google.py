@@ -103,14 +103,7 @@ def call(what: str, permission: str, method: Callable[..., Any], **arguments: ob
 def begin_deletion(
     title: str, permission: str, method: Callable[..., Any], **arguments: object
 ) -> bool:
-    """Begin to delete a resource, which may be gone; return False if it is busy.
-
-    Args:
-        title: Kind and name of the resource.
-        permission: IAM permission that the deletion needs.
-        method: Method of a client.
-        arguments: Arguments of the method.
-    """
+    """Begin to delete a resource, which may be gone; return False if it is busy."""
     try:
         call(f"delete the {title}", permission, method, **arguments)
     except NotFoundError:

@@ -5,8 +5,10 @@ have one.  The names of our clusters, and of what they leave behind, begin with 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from pipeline.system.errors import ConfigError
 
@@ -43,15 +45,7 @@ class ResourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NodePool:
-    """The nodes of one machine type.
-
-    Attributes:
-        name: `server` or `load`.
-        machine_type: Machine type of Google Cloud.
-        nodes: Number of nodes.
-        is_spot: Whether they are spot VMs, which Google may reclaim.
-        disk_gib: Size of each boot disk, in GiB.
-    """
+    """The nodes of one machine type, for `server` or `load`; Google may reclaim spot VMs."""
 
     name: str
     machine_type: str
@@ -172,6 +166,15 @@ def cluster_name(run: str) -> str:
 def labels(run: str, expires_s: float) -> dict[str, str]:
     """Return the labels of a cluster; Google copies them to its machines and disks."""
     return {MANAGED: OURS, RUN: run, EXPIRES: f"{expires_s:.0f}"}
+
+
+def label_fields(labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return labels of Google Cloud as fields of `CloudResource`."""
+    return {
+        "is_labelled": labels.get(MANAGED) == OURS,
+        "run": labels.get(RUN, ""),
+        "expires": labels.get(EXPIRES, ""),
+    }
 
 
 def cluster_of_tags(tags: list[str]) -> str:
