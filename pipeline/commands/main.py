@@ -25,6 +25,7 @@ from pipeline.commands import (
     pack,
     plan,
     publish,
+    releases,
     render,
     run,
 )
@@ -32,7 +33,7 @@ from pipeline.system import log, output
 from pipeline.system.errors import Exit, PipelineError, hint_for
 
 COMMANDS = (
-    *(run, plan, compare, render, judge, capacity, history, baseline),
+    *(run, plan, compare, render, judge, releases, capacity, history, baseline),
     *(publish, evaluate, doctor, kind, pack, cluster),
 )
 """Every command, in the order of --help."""

@@ -1,6 +1,7 @@
 """`run`: measure two builds and judge."""
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.commands import options
@@ -17,10 +18,13 @@ if TYPE_CHECKING:  # these would load what `--help` does not need
 AUTO = "auto"
 """Value of --pairs: as many as the verdict needs."""
 
-REQUEST_OPTIONS = (
-    *("suite", "candidate", "against", "baseline", "interleave", "environment", "keep"),
-    *("load_pods", "seed", "build", "budget", "prior", "profile"),
+MEASUREMENT_OPTIONS = (
+    *("suite", "interleave", "environment", "profile", "keep", "load_pods", "seed", "build"),
+    "prior",
 )
+"""Options of `add_measurement` that --resume restores from request.json."""
+
+REQUEST_OPTIONS = (*("candidate", "against", "baseline", "budget"), *MEASUREMENT_OPTIONS)
 """Options that `run --resume` restores from request.json."""
 
 
@@ -41,7 +45,6 @@ def add(commands: "options.Commands") -> None:
 
 def add_request(parser: argparse.ArgumentParser) -> None:
     """Add the options of a request, which `run` and `plan` share."""
-    parser.add_argument("--suite", help="smoke, pr, or a .toml file (default: pr)")
     options.add_candidate(parser)
     against = parser.add_mutually_exclusive_group()
     against.add_argument("--against", metavar="SPEC", help="build to compare it with")
@@ -51,19 +54,24 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         help="or a stored baseline (default: reference-SUITE; for Milo, the binary in"
         " MILO_BASELINE_BIN or the newest milo-VERSION-SUITE)",
     )
-    options.add_build(parser)
-    parser.add_argument(
-        "--pairs",
-        type=_pairs,
-        metavar="N|auto",
-        help="number of pairs, or as many as the verdict needs, up to the suite's (default: auto);"
-        " with --resume, how many to add",
-    )
     parser.add_argument(
         "--budget",
         type=duration_s,
         metavar="TIME",
         help="start no pair that would end later than this, such as 20m",
+    )
+    add_measurement(parser)
+
+
+def add_measurement(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how two builds are measured, whichever they are."""
+    parser.add_argument("--suite", help="smoke, pr, or a .toml file (default: pr)")
+    options.add_build(parser)
+    parser.add_argument(
+        "--pairs",
+        type=_pairs,
+        metavar="N|auto",
+        help="number of pairs, or as many as the verdict needs, up to the suite's (default: auto)",
     )
     parser.add_argument(
         "--interleave",
@@ -104,16 +112,22 @@ def add_request(parser: argparse.ArgumentParser) -> None:
 
 def request(args: argparse.Namespace) -> "RunRequest":
     """Return what the arguments ask for."""
-    from pipeline.model.request import RunRequest
-    from pipeline.model.results import Interleave
     from pipeline.runs.request import default_candidate
 
-    typed = options.typed_options(args, *(name for name in REQUEST_OPTIONS if name != "budget"))
+    typed = options.typed_options(args, "candidate", "against", "baseline")
     typed.setdefault("candidate", default_candidate())
+    return replace(measurement(args), **typed, budget_s=args.budget)
+
+
+def measurement(args: argparse.Namespace) -> "RunRequest":
+    """Return the part of a request that `add_measurement` adds."""
+    from pipeline.model.request import RunRequest
+    from pipeline.model.results import Interleave
+
+    typed = options.typed_options(args, *MEASUREMENT_OPTIONS)
     if args.interleave:
         typed["interleave"] = Interleave(args.interleave)
-    pairs = None if args.pairs == AUTO else args.pairs
-    return RunRequest(**typed, pairs=pairs, budget_s=args.budget)
+    return RunRequest(**typed, pairs=None if args.pairs == AUTO else args.pairs)
 
 
 def _run(args: argparse.Namespace) -> Exit:

@@ -10,7 +10,7 @@ from pipeline.judge.rows import OTHERS, Row
 from pipeline.judge.stats.multiple import benjamini_hochberg, holm
 from pipeline.judge.stats.power import MarginTest, median_error_ratio
 from pipeline.judge.stats.student import Estimate, EstimateBound
-from pipeline.model.metric import Better
+from pipeline.model.metric import Better, Metric
 from pipeline.model.report import Bound, Change, Comparison, Rule
 from pipeline.model.subject import Arm
 
@@ -73,7 +73,7 @@ def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: in
     worst = shown.interval(1 - 2 * rule.pass_alpha)[1]
     return replace(
         without_evidence,
-        change=_change(row, shown, rule.confidence),
+        change=change_of(row.metric, shown, rule.confidence),
         p_worse=p_worse,
         p_better=p_better,
         detectable_change=_detectable_change(row, shown, rule, tests),
@@ -88,16 +88,23 @@ def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: in
     )
 
 
-def _change(row: Row, shown: Evidence, confidence: float) -> Change:
+def change_of(metric: Metric, shown: Evidence, confidence: float) -> Change:
+    """Return evidence as a change of a metric, with its interval.
+
+    Args:
+        metric: Metric of the evidence.
+        shown: Evidence on the test scale.
+        confidence: Two-sided confidence level of the interval.
+    """
     low, high = shown.interval(confidence)
     bound = Bound.NONE
     if isinstance(shown, Estimate) and shown.bound:
         is_lower = shown.bound is EstimateBound.LOWER
-        grows = is_lower == (row.metric.better is Better.LOWER)
+        grows = is_lower == (metric.better is Better.LOWER)
         bound = Bound.AT_LEAST if grows else Bound.AT_MOST
         low, high = (end if math.isfinite(end) else shown.mean for end in (low, high))
-    ends = [scale.change(row.metric, worse) for worse in (low, shown.mean, high)]
-    low, mean, high = ends if row.metric.better is Better.LOWER else reversed(ends)
+    ends = [scale.change(metric, worse) for worse in (low, shown.mean, high)]
+    low, mean, high = ends if metric.better is Better.LOWER else reversed(ends)
     return Change(low, mean, high, bound)
 
 

@@ -1,10 +1,11 @@
-"""The requests of `run`, `capacity` and `evaluate`: the content of request.json."""
+"""The requests of `run`, `capacity`, `evaluate` and `releases`: the content of request.json."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.model.capacity import CountedResource
+from pipeline.model.releases import Release
 from pipeline.model.results import Interleave
 
 DEFAULT_CAPACITY_BUDGET_S = 1800.0
@@ -124,4 +125,21 @@ class EvaluateRequest:
     build: str = ""
     repetitions: int = 5
     faults: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasesRequest:
+    """The arguments of `releases`.
+
+    Attributes:
+        releases: Releases to measure, each against the one before.
+        run: Arguments of every run; its two builds are those of the step.
+        budget_s: Seconds of one command; no step is begun that would end later.
+        seed: Random seed; None to draw one.
+    """
+
+    releases: tuple[Release, ...]
+    run: RunRequest
+    budget_s: float | None = None
     seed: int | None = None

@@ -5,7 +5,6 @@ page's policy lets it load nothing and run only the script whose digest it names
 """
 
 import base64
-import hashlib
 import re
 from itertools import groupby
 from typing import Any
@@ -17,6 +16,7 @@ from pipeline.model.traces import Distribution, Traces, TrackPair
 from pipeline.render import plots, rows, words
 from pipeline.render.answer_line import answer as answer_line
 from pipeline.render.answer_line import change_in_margins, is_measured
+from pipeline.render.names import metric_anchor
 from pipeline.render.numbers import amount, share
 from pipeline.render.templates import asset, raw, render_html, sha256_base64
 from pipeline.system.sanitize import printable
@@ -141,11 +141,9 @@ def _row(finding: Finding, *, among_ratios: bool = False) -> dict[str, Any]:
     """Return one row of a table: what is shown, and the numbers that it is sorted by."""
     comparison = finding.comparison
     metric, change = comparison.metric, comparison.change
-    name = words.finding_name(finding)
-    digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()
     return {
         **rows.cells(finding),
-        "id": f"m-{digest[:12]}",
+        "id": metric_anchor(words.finding_name(finding)),
         "workload": comparison.workload,
         "metric": metric.name,
         "gate": metric.gate,

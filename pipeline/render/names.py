@@ -1,5 +1,6 @@
 """Make the names of metrics readable, and describe metrics without a description."""
 
+import hashlib
 import re
 from collections.abc import Iterable
 
@@ -41,6 +42,16 @@ def label(comparison: Comparison, among: Iterable[Comparison]) -> str:
     is_ambiguous = sum(other.metric.name == name for other in among) > 1
     workload = f"{truncate(comparison.workload, _MAX_NAME)} " if is_ambiguous else ""
     return f"{workload}{readable_name(name)}".strip()
+
+
+def metric_anchor(key: str) -> str:
+    """Return the id of a metric's evidence in report.html.
+
+    Args:
+        key: `workload/metric`, or the metric alone if there is no workload.
+    """
+    digest = hashlib.sha256(key.encode(errors="backslashreplace")).hexdigest()
+    return f"m-{digest[:12]}"
 
 
 def group_name(comparison: Comparison) -> str:

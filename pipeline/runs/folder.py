@@ -1,7 +1,7 @@
 """The folder of a run: create it, lock it, resume what is in it.
 
-`run`, `capacity` and `evaluate` keep everything that they measure in one folder each.  What was
-asked for is in its request.json, so that a run is resumed with all of its settings.
+Each command that measures keeps everything in one folder.  What was asked for is in its
+request.json, so that a run is resumed with all of its settings.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ class RunFolder:
 
     Attributes:
         path: Path of the folder.
-        command: Name of the command: `run`, `capacity` or `evaluate`.
+        command: Name of the command, such as `run`.
     """
 
     path: Path

@@ -15,8 +15,15 @@ from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
 from pipeline.model.evaluation import Evaluation, FaultDetection
 from pipeline.model.plan import PlanSummary
+from pipeline.model.releases import ReleaseSeries
 from pipeline.model.report import Finding, Report
-from pipeline.model.request import CapacityRequest, EvaluateRequest, RunRequest, StoredRequest
+from pipeline.model.request import (
+    CapacityRequest,
+    EvaluateRequest,
+    ReleasesRequest,
+    RunRequest,
+    StoredRequest,
+)
 from pipeline.model.results import Baseline, ResultSet
 from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.spreads import SpreadHistory
@@ -46,8 +53,8 @@ _STORED = ConfigDict(
     extra="forbid", allow_inf_nan=False, alias_generator=_key, serialize_by_alias=True
 )
 for _stored in (
-    *(Baseline, Calibration, Capacity, CapacityRequest, EvaluateRequest),
-    *(ResultSet, RunRequest, SpreadHistory, StoredRequest),
+    *(Baseline, Calibration, Capacity, CapacityRequest, EvaluateRequest, ReleaseSeries),
+    *(ReleasesRequest, ResultSet, RunRequest, SpreadHistory, StoredRequest),
 ):
     with_config(_STORED)(_stored)
 
@@ -151,6 +158,10 @@ SPREADS = Document(
     TypeAdapter(SpreadHistory), "milo-perf.spreads/1", "`baseline spreads DIR... --save` writes one"
 )
 EVALUATION = Document(TypeAdapter(Evaluation), "milo-perf.evaluation/1", "start a new evaluation")
+RELEASES = Document(TypeAdapter(ReleaseSeries), "milo-perf.releases/1", "start a new measurement")
+RELEASES_REQUEST = Document(
+    TypeAdapter(ReleasesRequest), "milo-perf.releases-request/1", "start a new measurement"
+)
 SEEN = Document(
     TypeAdapter(FaultDetection), "milo-perf.seen/1", "remove the file to measure the fault again"
 )
@@ -231,7 +242,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each file, by file name."""
     documents: list[Document[Any]] = [
         *(CALIBRATION, CAPACITY, CAPACITY_REQUEST, EVALUATE_REQUEST),
-        *(EVALUATION, REQUEST, RESULTS, SPREADS),
+        *(EVALUATION, RELEASES, RELEASES_REQUEST, REQUEST, RESULTS, SPREADS),
     ]
     names = [one.schema.removeprefix("milo-perf.").replace("/", "-") for one in documents]
     return {

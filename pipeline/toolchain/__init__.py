@@ -8,6 +8,7 @@ from pipeline.model.ports import Artifact, Program
 from pipeline.model.results import Machine
 from pipeline.model.subject import Product, Spec, SpecKind, Subject, parse_spec
 from pipeline.toolchain import milo, reference
+from pipeline.toolchain.git import tags as git_tags
 from pipeline.toolchain.machine import headroom, read_machine
 from pipeline.toolchain.milo import BASELINE_BINARY, BINARY, shares_etcd_connections
 from pipeline.toolchain.programs import first_builds, own_version, program, tools_of
@@ -23,6 +24,28 @@ def check(spec: Spec) -> None:
         reference.check(spec)
     else:
         milo.check(spec)
+
+
+def require_buildable(spec: Spec, build: str = "") -> None:
+    """Return if a build can be got, as far as that is known before anything is built.
+
+    Args:
+        spec: Spec of any kind.
+        build: Command that builds a source.
+
+    Raises:
+        ConfigError: A setting is wrong, or a source has no usable command.
+        LaunchError: A binary is missing, not executable or not Milo.
+    """
+    match spec.kind:
+        case SpecKind.SOURCE:
+            milo.build_argv(spec, build)
+        case SpecKind.BINARY:
+            milo.binary(spec)
+        case SpecKind.REFERENCE | SpecKind.IMAGE:
+            check(spec)
+        case _:
+            assert_never(spec.kind)
 
 
 def artifact(spec: Spec, build: str = "") -> Artifact:
@@ -78,6 +101,7 @@ __all__ = [
     "artifact",
     "check",
     "first_builds",
+    "git_tags",
     "headroom",
     "machine_with",
     "own_version",
@@ -85,6 +109,7 @@ __all__ = [
     "program",
     "programs_of",
     "read_machine",
+    "require_buildable",
     "shares_etcd_connections",
     "tools_of",
 ]

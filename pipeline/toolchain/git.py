@@ -103,6 +103,25 @@ def subtree(folder: Path, tree_id: str, name: str) -> str | None:
     return _ask(folder, "rev-parse", "--verify", "--quiet", f"{tree_id}:{name}")
 
 
+def tags(folder: Path) -> dict[str, str] | None:
+    """Return the commit of each tag of a repository, by name; None if it is no repository.
+
+    Tags of anything but a commit are left out.
+    """
+    if not folder.is_dir():
+        return None
+    fields = "%(refname:lstrip=2)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)"
+    output = _ask(folder, "for-each-ref", f"--format={fields}", "refs/tags")
+    if output is None:
+        return None
+    found = {}
+    for line in output.splitlines():
+        name, kind, commit_id, peeled_kind, peeled_id = line.split("\0")
+        if "commit" in (kind, peeled_kind):
+            found[name] = peeled_id or commit_id
+    return found
+
+
 @contextmanager
 def worktree(folder: Path, commit_id: str, place: Path) -> Iterator[None]:
     """Check out a commit in a new folder while the block runs.

@@ -120,23 +120,7 @@ def source(spec: Spec, command: str) -> Artifact:
         ConfigError: There is no command, or it does not say where the binary goes.
         LaunchError: The repository has no such revision, or the build fails.
     """
-    check(spec)
-    if not command:
-        raise ConfigError(
-            f"`{spec}` must be built, and no command is guessed",
-            hint=f"say how, such as {_EXAMPLE}",
-        )
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise ConfigError(
-            f"--build {command}: {error}", hint=f"write it like {_EXAMPLE}"
-        ) from error
-    if not any(_OUT in word for word in words):
-        raise ConfigError(
-            f"--build {command}: it does not say where the binary goes",
-            hint=f"write {_OUT} for its path, as in {_EXAMPLE}",
-        )
+    words = build_argv(spec, command)
     folder = _path(spec)
     commit, tree = git.commit(folder, spec.revision)
     chosen = go.find(minimum_go())
@@ -176,6 +160,33 @@ def _source_manifests(folder: Path, tree: str, cache: Path) -> Path | None:
         with suppress(OSError):  # another process was faster
             partial.rename(kept)
     return kept
+
+
+def build_argv(spec: Spec, command: str) -> list[str]:
+    """Return the words of the command that builds a source; `{out}` is the path of the binary.
+
+    Raises:
+        ConfigError: There is no command, it does not say where the binary goes, or Milo does not
+            accept a setting of the spec.
+    """
+    check(spec)
+    if not command:
+        raise ConfigError(
+            f"`{spec}` must be built, and no command is guessed",
+            hint=f"say how, such as {_EXAMPLE}",
+        )
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ConfigError(
+            f"--build {command}: {error}", hint=f"write it like {_EXAMPLE}"
+        ) from error
+    if not any(_OUT in word for word in words):
+        raise ConfigError(
+            f"--build {command}: it does not say where the binary goes",
+            hint=f"write {_OUT} for its path, as in {_EXAMPLE}",
+        )
+    return words
 
 
 def pin(subject: Subject) -> Subject:

@@ -99,6 +99,35 @@ def grouped_estimate(
     )
 
 
+def sum_of_estimates(estimates: Sequence[Estimate]) -> Estimate | None:
+    """Return the sum of independent estimates: means and variances add.
+
+    If some are bounds, so is the sum; None if they bound it on different sides.
+
+    Args:
+        estimates: Shape (n,), n >= 1, all in one unit.
+
+    Source:
+        Satterthwaite, Biometrics Bulletin 2 (1946), for the degrees of freedom.
+    """
+    bounds = {one.bound for one in estimates if one.bound is not None}
+    if len(bounds) > 1:
+        return None
+    variance = math.fsum(one.standard_error**2 for one in estimates)
+    uncertain = 0.0  # in shares of the variance, as in `grouped_estimate`
+    if variance > 0:
+        uncertain = math.fsum(
+            (one.standard_error**2 / variance) ** 2 / one.degrees_of_freedom for one in estimates
+        )
+    return Estimate(
+        math.fsum(one.mean for one in estimates),
+        math.sqrt(variance),
+        1 / uncertain if uncertain > 0 else math.inf,
+        math.fsum(one.fixed_variance for one in estimates),
+        next(iter(bounds), None),
+    )
+
+
 MIN_SLOPE_POINTS = 3
 """Smallest number of points of a slope with an interval: a line through two points fits exactly."""
 

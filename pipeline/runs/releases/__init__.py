@@ -1,0 +1,1 @@
+"""`releases`: each release of a product, measured against the one before."""
