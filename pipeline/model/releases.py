@@ -24,6 +24,10 @@ class Release:
     spec: str
     commit: str = ""
 
+    def __str__(self) -> str:
+        commit = f" ({self.commit[:12]})" if self.commit else ""
+        return f"{self.name}={self.spec}{commit}"
+
 
 class ReleaseOutcome(StrEnum):
     """The result of one release."""

@@ -30,7 +30,7 @@ from pipeline.model.subject import Subject
 from pipeline.render import answer_line
 from pipeline.render.releases import releases_csv, releases_markdown
 from pipeline.render.releases_page import releases_html
-from pipeline.runs import reports, suite_file
+from pipeline.runs import reports, suite_file, trust
 from pipeline.runs import run as single_run
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.plan import Plan, derive_seed, draw_seed
@@ -74,7 +74,7 @@ def run(request: ReleasesRequest, out: Path) -> ReleaseSeries:
     folder.create(codec.RELEASES_REQUEST.dumps(request))
     _keep_files(request, loaded, out)
     codec.RELEASES.write(out / RELEASES, series)
-    folder.note(_origin(folder, request, series, loaded))
+    trust.note(_origin(folder, request, series, loaded), out)
     kept = _with_copies(request, out)
     return _Measurement(kept, plan, folder, start_s).continue_series(series)
 
@@ -96,14 +96,11 @@ def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False
     start_s, folder = time.monotonic(), RunFolder(out, "releases")
     series = codec.RELEASES.read(paths.result_file(out, RELEASES))
     request = codec.RELEASES_REQUEST.read(folder.request)
-    loaded = suite_file.load(_suite_path(request, out))
-    origin = _origin(folder, request, series, loaded)
-    folder.require_trusted(origin, is_trusted=is_trusted)
-    if (request.releases, request.seed) != (series.releases, series.seed):
-        raise ConfigError(
-            f"{folder.request}: releases: are not those of the results beside it",
-            hint=codec.RELEASES_REQUEST.hint,
-        )
+    is_own = request.run.suite.endswith(".toml")
+    loaded = folder.suite() if is_own else suite_file.load(suite_file.path_of(request.run.suite))
+    trust.require(_origin(folder, request, series, loaded), out, is_trusted=is_trusted)
+    asked, measured = (", ".join(map(str, one.releases)) for one in (request, series))
+    folder.require_request({"releases": (asked, measured), "seed": (request.seed, series.seed)})
     folder.require_same("the suite or one of its scripts", series.suite_digest, loaded.digest)
     if not series.missing:
         return series
@@ -360,12 +357,6 @@ def _step_change(finding: Finding) -> StepChange:
 def _safe(name: str) -> str:
     """Return the name of a release as a part of a folder's name."""
     return re.sub(r"[^0-9A-Za-z._+-]", "_", name)[:80]
-
-
-def _suite_path(request: ReleasesRequest, out: Path) -> Path:
-    """Return the path of the suite: one of ours, or the copy in the folder."""
-    is_own = request.run.suite.endswith(".toml")
-    return out / SUITE if is_own else suite_file.path_of(request.run.suite)
 
 
 def _with_copies(request: ReleasesRequest, out: Path) -> ReleasesRequest:
