@@ -15,6 +15,7 @@ from pipeline.model.releases import (
     StepChange,
 )
 from pipeline.model.report import Change, Verdict
+from pipeline.model.results import PROFILE
 from pipeline.render.names import metric_anchor
 from pipeline.render.numbers import brief_interval, count, duration, quantity, share
 from pipeline.render.templates import raw, render_markdown
@@ -168,11 +169,11 @@ def method(series: ReleaseSeries) -> list[tuple[str, str]]:
 
 def identity(series: ReleaseSeries) -> str:
     """Return suite, environment, machine and time in one line."""
-    facts = series.machine.fingerprint
+    facts = {name: fact for name, fact in series.machine.fingerprint.items() if name != PROFILE}
     tools = ", ".join(f"{name} {tool.version}" for name, tool in sorted(series.tools.items()))
     machine = ", ".join(f"{name} {value}" for name, value in sorted(facts.items()))
     return printable(
-        f"suite {series.suite}, environment {series.environment},"
+        f"suite {series.suite}, environment {series.environment}, profile {series.machine.profile},"
         f" {series.taken_at:%Y-%m-%d %H:%M} UTC, {duration(series.spent_s)} with builds; {machine};"
         f" {tools}"
     )
