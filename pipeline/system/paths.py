@@ -1,0 +1,155 @@
+"""Paths of the project's files, of the user's cache, and of the folders of runs."""
+
+import os
+import shlex
+import tempfile
+from pathlib import Path
+
+import platformdirs
+
+from pipeline.system.errors import BaselineError, ConfigError, StorageError
+
+RESULTS, CAPACITY, EVALUATION = "results.json", "capacity.json", "evaluation.json"
+RELEASES = "releases.json"
+"""Result file of each kind of output folder."""
+
+_KINDS = {
+    RESULTS: ("run", "compare"),
+    CAPACITY: ("search of a capacity", "capacity --resume"),
+    EVALUATION: ("evaluation", "evaluate --resume"),
+    RELEASES: ("measurement of releases", "releases --resume"),
+}
+_SUGGESTIONS = 3  # folders named in one hint
+
+_PACKAGE = Path(__file__).parents[1]
+_INSTALLED = _PACKAGE / "_files"
+_ROOT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
+
+
+def project_path(*parts: str) -> Path:
+    """Return the path of one of the project's files, such as `ours("suites", "pr.toml")`."""
+    return _ROOT.joinpath(*parts)
+
+
+def baselines() -> Path:
+    """Return the folder of stored baselines: in the checkout, or `baselines` if installed."""
+    return Path("baselines") if _INSTALLED.is_dir() else _ROOT / "baselines"
+
+
+def cache() -> Path:
+    """Return the user's cache folder for milo-perf, created if needed.
+
+    Raises:
+        StorageError: The folder cannot be created.
+    """
+    folder = platformdirs.user_cache_dir("milo-perf", appauthor=False)
+    return _create(Path(folder), "cache", "XDG_CACHE_HOME")
+
+
+def state() -> Path:
+    """Return the user's state folder for milo-perf, created if needed.
+
+    Raises:
+        StorageError: The folder cannot be created.
+    """
+    folder = platformdirs.user_state_dir("milo-perf", appauthor=False)
+    return _create(Path(folder), "state", "XDG_STATE_HOME")
+
+
+def _create(folder: Path, what: str, variable: str) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: the {what} folder cannot be created: {error.strerror}",
+            hint=f"set {variable} to a folder that you can write",
+        ) from error
+    return folder
+
+
+def require_new_folder(folder: Path, *, resume: str) -> None:
+    """Return if an output folder can be created, before hours are spent on its content.
+
+    `resume` is the command that continues an existing folder.
+
+    Raises:
+        ConfigError: The folder is not empty.
+        StorageError: The folder is a file, or cannot be written.
+    """
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise ConfigError(
+                f"{folder} is not empty, and nothing that was measured is ever overwritten",
+                hint=f"leave out --out to get a new folder, or go on with `{resume}`",
+            )
+        nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        with tempfile.TemporaryFile(dir=nearest):
+            pass  # permissions do not tell: root may write anywhere, but not on a read-only disk
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: the folder for the results cannot be used: {error.strerror}",
+            hint="give --out a new folder in a place that you can write",
+        ) from error
+
+
+def result_file(folder: Path, name: str) -> Path:
+    """Return the path of the result file in an output folder.
+
+    Raises:
+        BaselineError: The folder has none; the hint names the folder that is probably meant.
+    """
+    path = folder / name
+    if path.exists():
+        return path
+    kind, _ = _KINDS[name]
+    if folder.is_file():
+        holder = folder.absolute().parent
+        is_inside = (holder / name).exists()
+        hint = (
+            f"name the folder that it is in: {shlex.quote(str(folder.parent))}" if is_inside else ""
+        )
+        raise BaselineError(f"{folder}: is a file, and the folder of a {kind} is wanted", hint=hint)
+    if not folder.exists():
+        raise BaselineError(f"{folder}: no such folder", hint=_nearest(folder.parent, name))
+    for other, (what, command) in _KINDS.items():
+        if (folder / other).exists():
+            raise BaselineError(
+                f"{folder}: is the folder of a {what}, and that of a {kind} is wanted",
+                hint=f"`{command} {shlex.quote(str(folder))}`",
+            )
+    raise BaselineError(
+        f"{folder}: is no folder of a {kind}: there is no {name} in it",
+        hint=_nearest(folder, name),
+    )
+
+
+def portable_name(path: str, copy: Path | None = None) -> str:
+    """Return a path for a command that other people may read; it is never absolute.
+
+    Args:
+        path: Path that a person typed.
+        copy: Copy of the file, which is named if `path` is outside of the current folder.
+    """
+    given = Path(path)
+    if not (given.is_absolute() or path.startswith("~")):
+        return path
+    here = Path.cwd()
+    for one in (given.expanduser(), copy):
+        whole = one and Path(os.path.normpath(one.absolute()))
+        if whole and whole.is_relative_to(here):
+            return str(whole.relative_to(here))
+    return given.name
+
+
+def _nearest(place: Path, name: str) -> str:
+    """Return a hint with the newest folders in a folder, or in `out/`, that have a result file."""
+    kind, _ = _KINDS[name]
+    for holder in (place, Path("out")):
+        try:
+            files = sorted(holder.glob(f"*/{name}"), key=lambda path: -path.stat().st_mtime)
+        except OSError:
+            continue
+        if files:
+            names = ", ".join(shlex.quote(f"{path.parent}") for path in files[:_SUGGESTIONS])
+            return f"did you mean one of these, newest first: {names}"
+    return f"a {kind} says at its end where its folder is; by default it is below out/"
