@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.commands import options, run
+from pipeline.commands.options import duration_s
 from pipeline.system import output, terminal
-from pipeline.system.durations import duration_s
 from pipeline.system.errors import ConfigError, Exit
 
 if TYPE_CHECKING:
