@@ -104,6 +104,7 @@ class Idle(Settings):
     rate: ClassVar[float | None] = None
     counted: ClassVar[str] = "sleeps"
     iterations: ClassVar[int | None] = 1
+    uses_organization_path: ClassVar[bool] = True
     projects: ClassVar[int] = 0
     objects: ClassVar[int] = 0
     object_bytes: ClassVar[int] = 0
