@@ -18,9 +18,10 @@ _EXITS = (
 )
 _FIXED = (
     *("candidate", "limit", "start", "projects", "object_bytes", "rate", "hold", "seed", "build"),
+    *("environment", "profile"),
 )
 _LIMITS = (
-    "limits: p50|p90|p95|p99|mean(get|list|create|update|delete) < TIME; ready < TIME;"
+    "limits: p50|p90|p95|p99|mean(get|list|create|update|delete) < TIME; p95(ready) < TIME;"
     " memory[(server|manager|etcd)] < BYTES; db < BYTES; errors < PERCENT;"
     " files|goroutines|cpu(server|manager|etcd) < NUMBER"
     " -- units: ms, s, m; B, kB, MB, GB, KiB, MiB, GiB; %"
@@ -73,6 +74,7 @@ def add(commands: "options.Commands") -> None:
         help="duration of one measurement (default: 20s)",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="random seed")
+    options.add_environment(parser, "local")
     options.add_out(parser)
     options.add_json(parser, "the answer")
     parser.set_defaults(command=_capacity)
@@ -110,7 +112,9 @@ def _request(args: argparse.Namespace) -> "CapacityRequest":
     from pipeline.runs.request import default_candidate
 
     typed = options.typed_options(
-        args, *("candidate", "build", "start", "projects", "object_bytes", "rate", "seed")
+        args,
+        *("candidate", "build", "start", "projects", "object_bytes", "rate", "seed"),
+        *("environment", "profile"),
     )
     typed.setdefault("candidate", default_candidate())
     if args.budget is not None:

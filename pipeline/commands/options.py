@@ -51,6 +51,26 @@ def add_candidate(parser: argparse.ArgumentParser, *, alias: str = "") -> None:
         parser.add_argument(alias, dest="candidate", help=argparse.SUPPRESS)
 
 
+def add_environment(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add --environment and --profile: where and how the builds are started.
+
+    Args:
+        parser: Parser of a command.
+        default: Default environment, in words.
+    """
+    parser.add_argument(
+        "--environment",
+        metavar="NAME|FILE",
+        help=f"name of an environment, or a .toml file with [environment] (default: {default})",
+    )
+    parser.add_argument(
+        "--profile",
+        metavar="NAME",
+        help="how Milo is started: minimal, production or production+quota (default: the"
+        " environment's, which is minimal)",
+    )
+
+
 def add_build(parser: argparse.ArgumentParser) -> None:
     """Add --build: how a source is built."""
     parser.add_argument(

@@ -78,17 +78,7 @@ def add_measurement(parser: argparse.ArgumentParser) -> None:
         choices=("request", "trial"),
         help="both builds at once, request by request (default), or one after the other",
     )
-    parser.add_argument(
-        "--environment",
-        metavar="NAME|FILE",
-        help="name of an environment, or a .toml file with [environment] (default: the suite's)",
-    )
-    parser.add_argument(
-        "--profile",
-        metavar="NAME",
-        help="how Milo is started: minimal, production or production+quota (default: the"
-        " environment's, which is minimal)",
-    )
+    options.add_environment(parser, "the suite's")
     parser.add_argument(
         "--keep",
         action="store_const",

@@ -1,5 +1,6 @@
 """The resources that a machine has left, and the reserves below which a measurement stops."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -36,13 +37,15 @@ def remaining(headroom: Headroom) -> dict[str, float]:
     """Return how far each quantity can grow; negative if its reserve is exhausted.
 
     The names are those of limits (see `QUANTITIES`): memory and `db` in bytes, files by component.
+    What has no bound is left out.
     """
     files = {
         f"files({component})": FILES_SHARE * headroom.files - count
         for component, count in headroom.open_files.items()
     }
     memory = headroom.memory - MEMORY_RESERVE * headroom.memory_total
-    return {"memory": memory, "db": headroom.disk - DISK_RESERVE, **files}
+    left = {"memory": memory, "db": headroom.disk - DISK_RESERVE, **files}
+    return {name: value for name, value in left.items() if math.isfinite(value)}
 
 
 def exhausted_reserve(headroom: Headroom) -> str | None:

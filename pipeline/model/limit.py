@@ -2,7 +2,7 @@
 
     LIMIT     = QUANTITY "<" NUMBER UNIT
     QUANTITY  = ( "p50" | "p90" | "p95" | "p99" | "mean" ) "(" OPERATION ")"
-              | "ready" | "errors" | "db" | "memory" [ "(" COMPONENT ")" ]
+              | "ready" | "p95(ready)" | "errors" | "db" | "memory" [ "(" COMPONENT ")" ]
               | ( "files" | "goroutines" | "cpu" ) "(" COMPONENT ")"
 
 Spaces are allowed between the parts.  `files`, `goroutines` and `cpu` (cores) have no unit.
@@ -49,9 +49,13 @@ class _LimitSyntax:
     is_plain: bool = False
 
 
+_OTHER_NAMES: Mapping[str, str] = MappingProxyType({"p95(ready)": "ready"})
+"""Names of quantities that can be written in another way, too."""
+
 _SYNTAX: Mapping[str, _LimitSyntax] = MappingProxyType(
     {
         **{name: _LimitSyntax(_TIMES, "s", OPERATIONS) for name in STATISTICS},
+        "p95": _LimitSyntax(_TIMES, "s", (*OPERATIONS, "ready")),
         "ready": _LimitSyntax(_TIMES, "s", is_plain=True),
         "errors": _LimitSyntax(_SHARES, "1", is_plain=True),
         "db": _LimitSyntax(_BYTES, "B", is_plain=True),
@@ -70,6 +74,7 @@ QUANTITIES: Mapping[str, str] = MappingProxyType(
             *([word] if syntax.is_plain else []),
             *(f"{word}({argument})" for argument in syntax.arguments),
         )
+        if name not in _OTHER_NAMES
     }
 )
 """Base unit of every quantity that can have a limit, by name."""
@@ -164,6 +169,7 @@ def parse_limit(text: str) -> Limit:
     require(unit in syntax.units, match.start("unit"), units)
     require(not match["rest"], match.start("rest"), "the end of the limit")
     name = f"{word}({argument})" if has_argument else word
+    name = _OTHER_NAMES.get(name, name)
     return Limit(name, value * syntax.units[unit], re.sub(r"\s+", "", text))
 
 

@@ -92,6 +92,9 @@ class CapacityRequest:
         rate: Iterations of the probing load per second.
         hold_s: Seconds of a hold.
         seed: Random seed of the search; None to draw one.
+        environment: Name of an environment, or path of a .toml file.
+        profile: Start profile of Milo; empty for what the environment says.
+        settings: Settings of the environment with all overrides applied, once they are stored.
     """
 
     things: CountedResource
@@ -105,6 +108,9 @@ class CapacityRequest:
     rate: float = 20.0
     hold_s: float = 20.0
     seed: int | None = None
+    environment: str = "local"
+    profile: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """A launch of a capacity is guarded while it is filled and probed."""
 
+import math
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -10,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.capacity import CapacityQuestion, CountedResource
-from pipeline.model.headroom import Headroom
+from pipeline.model.headroom import Headroom, exhausted_reserve, remaining
 from pipeline.model.limit import parse_limits
-from pipeline.model.ports import Artifact, Program, Target
+from pipeline.model.ports import Artifact, Program, ResourceUsage, Target
 from pipeline.model.subject import Arm, Subject
-from pipeline.runs.capacity.launcher import K6Launcher
+from pipeline.runs.capacity.launcher import K6Launcher, growing_sizes
 from pipeline.runs.capacity.search_loop import BudgetExhaustedError, HeadroomExhaustedError
 from pipeline.system.errors import ConfigError, LoadError, SubjectDiedError
 
@@ -119,3 +121,52 @@ def test_the_folder_of_an_interrupted_launch_is_made_anew(tmp_path: Path) -> Non
     with bench(tmp_path).launch(3) as launch:
         assert not left.exists()
         assert launch.remaining()["memory"] == 8e9
+
+
+def test_a_limit_that_breaks_during_a_filling_ends_it(tmp_path: Path) -> None:
+    full = replace(bench(tmp_path, "memory<1kB", "errors<1%"), sizes_s=0.05)
+    with full.launch(0) as launch:
+        launch.target = replace(launch.target, processes={"server": os.getpid()})
+        began_s = time.monotonic()
+        measured = launch.measure(8, quiet)
+    assert time.monotonic() - began_s < 30  # the fake k6 fills for a minute
+    assert set(measured.values) == {"memory"}
+    assert measured.values["memory"] > 1e6
+    assert not measured.failed
+
+
+def test_a_limit_that_holds_does_not_end_a_filling(tmp_path: Path) -> None:
+    roomy = bench(tmp_path, "memory<100GB", k6="time.sleep(0.5); sys.exit(107)")
+    with replace(roomy, sizes_s=0.05).launch(0) as launch:
+        launch.target = replace(launch.target, processes={"server": os.getpid()})
+        with pytest.raises(LoadError, match="107"):
+            launch.measure(8, quiet)
+
+
+def test_files_in_another_machine_cannot_have_a_limit(tmp_path: Path) -> None:
+    elsewhere = bench(tmp_path, "files(server)<1000")
+    target = replace(
+        FakeEnvironment(tmp_path).target(), processes={}, metrics={"server": "http://x"}
+    )
+    fake = FakeEnvironment(tmp_path)
+    fake.target = lambda: target  # type: ignore[method-assign]
+    with (
+        pytest.raises(ConfigError, match="open files of a process in another machine"),
+        replace(elsewhere, environment=fake).launch(0),
+    ):
+        pass
+
+
+def test_sizes_of_containers_come_from_the_kubelet(tmp_path: Path) -> None:
+    def usage() -> dict[str, ResourceUsage]:
+        return {"server": ResourceUsage(0.0, 1.0, 3_000), "etcd": ResourceUsage(0.0, 1.0, 500)}
+
+    target = replace(FakeEnvironment(tmp_path).target(), processes={}, usage=usage)
+    wanted = ("memory", "memory(server)", "p99(get)", "cpu(server)")
+    assert growing_sizes(target, wanted) == {"memory": 3_500, "memory(server)": 3_000}
+
+
+def test_a_machine_elsewhere_has_no_bound_of_memory_here() -> None:
+    elsewhere = replace(MUCH, memory=math.inf, memory_total=0.0)
+    assert set(remaining(elsewhere)) == {"db", "files(server)"}
+    assert exhausted_reserve(elsewhere) is None

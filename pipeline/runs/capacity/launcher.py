@@ -1,9 +1,10 @@
 """Start a build, fill it and probe it with k6, and watch it from outside."""
 
 import dataclasses
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from pipeline.model.capacity import CapacityQuestion, CountedResource
 from pipeline.model.headroom import Headroom
 from pipeline.model.limit import COMPONENTS, OPERATIONS, STATISTICS
 from pipeline.model.metric import convert
-from pipeline.model.ports import Artifact, Environment, Load, Program, Span, Target
+from pipeline.model.ports import Artifact, Environment, Load, Probe, Program, Span, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
-from pipeline.probes.process import ProcessProbe
+from pipeline.probes.containers import ContainersProbe
+from pipeline.probes.process import ProcessProbe, observe_process
 from pipeline.probes.scrape import current_sizes
 from pipeline.runs.capacity import fill
 from pipeline.runs.capacity.search_loop import (
@@ -55,6 +57,9 @@ SETTLE_TIMEOUT_S, SETTLE_PROJECT_S = 60.0, 3.0
 """Maximum seconds to settle, and additional seconds for each new Project."""
 
 _GUARD_S = 1.0
+
+SIZES_S = 5.0
+"""Seconds between two readings of what grows during a fill."""
 _POLL_S = 0.25
 
 
@@ -64,6 +69,14 @@ class _IncompleteFillError(Exception):
     def __init__(self, message: str, ready_s: float | None) -> None:
         super().__init__(message)
         self.ready_s = ready_s
+
+
+class _BrokenLimitError(Exception):
+    """A limit broke during a fill."""
+
+    def __init__(self, values: dict[str, float]) -> None:
+        super().__init__(", ".join(values))
+        self.values = values
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,7 @@ class K6Launcher:
         out: Existing folder; each launch gets a folder in it.
         deadline_s: End of the budget, by `time.monotonic`.
         headroom: Function that reads the headroom of the machine, given the target.
+        sizes_s: Seconds between two readings of what grows during a fill.
     """
 
     question: CapacityQuestion
@@ -87,6 +101,7 @@ class K6Launcher:
     out: Path
     deadline_s: float
     headroom: Callable[[Target], Headroom]
+    sizes_s: float = SIZES_S
 
     @contextmanager
     def launch(self, number: int) -> Iterator["_K6Launch"]:
@@ -94,11 +109,17 @@ class K6Launcher:
         folder = new_folder(self.out / "launches" / f"{number:03}")
         with self.environment.launch({Arm.CANDIDATE: self.artifact}, folder) as targets:
             target = targets[Arm.CANDIDATE]
+            components = target.processes or target.metrics
             for limit in self.question.limits:
-                if limit.component and limit.component not in target.processes:
+                if limit.component and limit.component not in components:
                     raise ConfigError(
                         f"`{limit.text}`: the subject has no {limit.component}",
-                        hint=f"it has: {', '.join(target.processes)}",
+                        hint=f"it has: {', '.join(components)}",
+                    )
+                if limit.quantity.startswith("files(") and not target.processes:
+                    raise ConfigError(
+                        f"`{limit.text}`: open files of a process in another machine are not seen",
+                        hint="limit memory or goroutines instead",
                     )
             yield _K6Launch(self, target, folder, number)
 
@@ -114,6 +135,7 @@ class _K6Launch:
     n: int = 0
     projects: int = 0
     checked_headroom_s: float = 0.0
+    checked_sizes_s: float = math.inf
     report_progress: Callable[[str], None] = log.debug
 
     def remaining(self) -> dict[str, float]:
@@ -129,6 +151,10 @@ class _K6Launch:
                 ready_s = self._fill_up_to(n)
             except _IncompleteFillError as error:
                 return StepMeasurement(_ready(error.ready_s), str(error))
+            except _BrokenLimitError as error:
+                return StepMeasurement(error.values, is_steady=False)
+            finally:
+                self.checked_sizes_s = math.inf
             is_settled = self._wait_until_settled(self.projects - projects_before)
             measurement = self._hold(_ready(ready_s))
             is_steady = measurement.is_steady and is_settled
@@ -157,6 +183,7 @@ class _K6Launch:
 
     def _fill(self, things: CountedResource, span: range, *, is_timed: bool) -> float | None:
         self.report_progress(f"make {things} {span.start + 1} to {span.stop}")
+        self.checked_sizes_s = time.monotonic()
         folder = self.out / f"{span.stop:07}-{things}"
         folder.mkdir()
         question = self.launcher.question
@@ -223,7 +250,8 @@ class _K6Launch:
         target = dataclasses.replace(self.target, check=self._check)
         settings = fill.probe_settings(self.launcher.question, self.n)
         seed = derive_seed(self.launcher.question.seed, self.number, self.n, hold)
-        with watch_clock() as clock, ProcessProbe().watch(target, folder) as process:
+        probe: Probe = ProcessProbe() if target.processes else ContainersProbe()
+        with watch_clock() as clock, probe.watch(target, folder) as process:
             driver = K6Driver(settings, self.launcher.k6)
             load = driver.measure({Arm.CANDIDATE: target}, folder, seed)
             span = load.spans[Arm.CANDIDATE]
@@ -241,7 +269,10 @@ class _K6Launch:
         return dataclasses.replace(load, invalid=invalid), readings, steady
 
     def _check(self) -> None:
-        """Raise what ends a step: a dead server, the end of the budget, an exhausted reserve."""
+        """Raise what ends a step: a dead server, the end of the budget, an exhausted reserve.
+
+        During a fill also a broken limit of what only grows; the hold after it measures the rest.
+        """
         self.target.check()
         now_s = time.monotonic()
         if now_s > self.launcher.deadline_s:
@@ -250,6 +281,47 @@ class _K6Launch:
             self.checked_headroom_s = now_s
             if reason := headroom.exhausted_reserve(self.launcher.headroom(self.target)):
                 raise HeadroomExhaustedError(reason)
+        if now_s - self.checked_sizes_s >= self.launcher.sizes_s:
+            limits = {limit.quantity: limit.below for limit in self.launcher.question.limits}
+            values = growing_sizes(self.target, limits)
+            if broken := {name: v for name, v in values.items() if v >= limits[name]}:
+                raise _BrokenLimitError(broken)
+            self.checked_sizes_s = time.monotonic()
+
+
+def growing_sizes(target: Target, wanted: Collection[str]) -> dict[str, float]:
+    """Return the current size of each wanted quantity that grows with N, in its base unit.
+
+    These are memory, open files, goroutines and the database of etcd.
+
+    Args:
+        target: The build.
+        wanted: Names of quantities; see `QUANTITIES`.
+    """
+    values: dict[str, float] = {}
+    if any(name.startswith(("memory", "files(")) for name in wanted):
+        values |= _process_sizes(target)
+    if any(name == "db" or name.startswith("goroutines(") for name in wanted):
+        for reading in current_sizes(target):
+            component, _, kind = reading.name.partition(".")
+            values["db" if kind == "db_bytes" else f"{kind}({component})"] = reading.value
+    return {name: values[name] for name in wanted if name in values}
+
+
+def _process_sizes(target: Target) -> dict[str, float]:
+    """Return memory and open files of each component, and all memory together."""
+    memory: dict[str, float] = {}
+    values: dict[str, float] = {}
+    for component, pid in target.processes.items():
+        if one := observe_process(pid):
+            memory[component] = one.memory
+            if one.files is not None:
+                values[f"files({component})"] = one.files
+    if target.usage:
+        with suppress(NetworkError, LoadError):  # a gap; the next look is soon
+            memory = {component: one.memory for component, one in target.usage().items()}
+    values |= {f"memory({component})": size for component, size in memory.items()}
+    return {**values, "memory": sum(memory.values())} if memory else values
 
 
 def quantity_values(readings: Sequence[Reading], span: Span) -> dict[str, float]:

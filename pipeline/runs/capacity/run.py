@@ -1,18 +1,21 @@
 """`capacity`: from a request to the capacity of a build, in a folder."""
 
 import hashlib
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.environments.local import LocalEnvironment, LocalSettings
+from pipeline.environments import registry
 from pipeline.judge.stats.summary import QUANTILES, min_values
 from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource, SearchEnd
+from pipeline.model.headroom import Headroom
 from pipeline.model.limit import parse_limits
-from pipeline.model.ports import Artifact, Program
+from pipeline.model.ports import Artifact, EnvironmentSettings, Program, Target
 from pipeline.model.request import CapacityRequest
 from pipeline.render.capacity import capacity_text, curve_svg
 from pipeline.runs import trust
@@ -99,21 +102,44 @@ def run(request: CapacityRequest, out: Path) -> Capacity:
     question = question_of(request)
     folder = RunFolder(out, "capacity")
     folder.require_new()
+    settings = _environment(request)
     artifact = toolchain.artifact(spec_of(request.candidate), request.build)
-    programs = toolchain.programs_of(("etcd", "k6"))
+    programs = toolchain.programs_of((*settings.needs, "k6"))
     capacity = Capacity(
         question=question,
         subject=artifact.subject,
-        environment=LocalSettings().kind,
+        environment=settings.kind,
         load_digest=_load_digest(),
-        machine=toolchain.machine_with(programs, LocalSettings().facts),
+        machine=toolchain.machine_with(programs, settings.facts),
         tools={**toolchain.tools_of(programs), "milo-perf": toolchain.own_version()},
         taken_at=datetime.now(UTC),
     )
-    folder.create(codec.CAPACITY_REQUEST.dumps(replace(request, seed=question.seed)))
+    to_store = replace(request, seed=question.seed, settings=registry.to_values(settings))
+    folder.create(codec.CAPACITY_REQUEST.dumps(to_store))
     codec.CAPACITY.write(out / CAPACITY, capacity)
     trust.note(_origin(folder, capacity), out)
-    return _search(capacity, artifact, programs, folder)
+    return _search(capacity, artifact, programs, folder, settings)
+
+
+def _environment(request: CapacityRequest) -> EnvironmentSettings:
+    """Return the environment of a request; a stored request has its settings.
+
+    Raises:
+        ConfigError: There is no such environment, or it sends the load from pods.
+    """
+    if request.settings:
+        return registry.from_values(request.settings, "settings")
+    settings = registry.read_environment(request.environment)
+    if request.profile:
+        option = f"--profile {request.profile}"
+        settings = registry.with_setting(settings, "profile", request.profile, option)
+    if settings.load_pods:
+        raise ConfigError(
+            "capacity sends its load from this machine, and the environment says from"
+            f" {settings.load_pods} pods",
+            hint="set load_pods = 0",
+        )
+    return settings
 
 
 def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False) -> Capacity:
@@ -137,12 +163,14 @@ def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False
         question = replace(question, budget_s=budget_s)
     capacity = replace(stored, question=question, ended=None, ended_by="")
     artifact = folder.rebuild("candidate", capacity.subject)
-    programs = toolchain.programs_of(("etcd", "k6"))
+    with folder.naming("the search"):
+        settings = _environment(request)
+    programs = toolchain.programs_of((*settings.needs, "k6"))
     folder.require_same("the load's script", capacity.load_digest, _load_digest())
-    machine = toolchain.machine_with(programs, LocalSettings().facts)
+    machine = toolchain.machine_with(programs, settings.facts)
     folder.require_same_machine(capacity.machine, machine)
     log.info("%s: %s steps are kept", out, len(capacity.steps))
-    return _search(capacity, artifact, programs, folder)
+    return _search(capacity, artifact, programs, folder, settings)
 
 
 def write(capacity: Capacity, out: Path) -> None:
@@ -164,22 +192,27 @@ def exit_code(capacity: Capacity) -> Exit:
 
 
 def _search(
-    capacity: Capacity, artifact: Artifact, programs: Mapping[str, Program], folder: RunFolder
+    capacity: Capacity,
+    artifact: Artifact,
+    programs: Mapping[str, Program],
+    folder: RunFolder,
+    settings: EnvironmentSettings,
 ) -> Capacity:
     latest, out = capacity, folder.path
     with (
         folder.measuring(lambda: (f"{len(latest.steps)} steps",)),
         progress.show_progress() as shown,
+        settings.open(programs) as environment,
     ):
         deadline_s = time.monotonic() + capacity.question.budget_s - capacity.spent_s
         launcher = K6Launcher(
             question=capacity.question,
-            environment=LocalEnvironment(LocalSettings(), programs["etcd"]),
+            environment=environment,
             artifact=artifact,
             k6=programs["k6"],
             out=out,
             deadline_s=deadline_s,
-            headroom=lambda target: toolchain.headroom(out, target.processes),
+            headroom=partial(_headroom, out, is_here=settings.is_here),
         )
         for latest in run_search(capacity, launcher.launch, shown.stage, deadline_s):
             codec.CAPACITY.write(out / CAPACITY, latest)
@@ -189,6 +222,12 @@ def _search(
             hint="raise --budget: a start, a fill and a hold take about a minute",
         )
     return latest
+
+
+def _headroom(out: Path, target: Target, *, is_here: bool) -> Headroom:
+    """Return what this machine has left; the memory of another machine has no bound here."""
+    here = toolchain.headroom(out, target.processes)
+    return here if is_here else replace(here, memory=math.inf, memory_total=0.0)
 
 
 def _origin(folder: RunFolder, capacity: Capacity) -> RunOrigin:
