@@ -18,6 +18,12 @@ def add(commands: "options.Commands") -> None:
     save = commands.add_parser("save", help="store the candidate of a run")
     save.add_argument("dir", type=Path, metavar="DIR")
     save.add_argument("name", metavar="NAME")
+    save.add_argument(
+        "--source",
+        default="",
+        metavar="URL@REVISION",
+        help="repository and revision from which the binary can be built anywhere",
+    )
     save.set_defaults(command=_save)
     show = commands.add_parser("show", help="print a baseline")
     show.add_argument("name", metavar="NAME")
@@ -69,7 +75,7 @@ def add(commands: "options.Commands") -> None:
 def _save(args: argparse.Namespace) -> Exit:
     from pipeline.runs import baselines
 
-    output.print_stdout(f"{baselines.save_baseline(args.dir, args.name)}\n")
+    output.print_stdout(f"{baselines.save_baseline(args.dir, args.name, args.source)}\n")
     return Exit.NO_REGRESSION
 
 

@@ -140,8 +140,14 @@ def save_spreads(history: SpreadHistory) -> Path:
     return path
 
 
-def save_baseline(out: Path, name: str) -> Path:
+def save_baseline(out: Path, name: str, source: str = "") -> Path:
     """Store the candidate of a run as a baseline, and return the path of its file.
+
+    Args:
+        out: Folder of the run.
+        name: Name of the baseline.
+        source: `URL@REVISION` from which the binary that was measured can be built again; empty to
+            name it by its digest.
 
     Raises:
         BaselineError: The run is unfinished, or its candidate cannot be built again.
@@ -154,7 +160,8 @@ def save_baseline(out: Path, name: str) -> Path:
             f"{out}: {len(valid)} of {needed} pairs were measured",
             hint="finish it with `run --resume`",
         )
-    subject = toolchain.pin(results.subjects[Arm.CANDIDATE])
+    measured = results.subjects[Arm.CANDIDATE]
+    subject = toolchain.pin_to_source(measured, source) if source else toolchain.pin(measured)
     samples = tuple(
         replace(s.of_pairs(valid), denominators=()) for s in results.samples[Arm.CANDIDATE]
     )

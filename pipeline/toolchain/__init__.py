@@ -83,6 +83,11 @@ def pin(subject: Subject) -> Subject:
     return reference.pin(subject) if is_reference else milo.pin(subject)
 
 
+def pin_to_source(subject: Subject, source: str) -> Subject:
+    """Return a subject that is named by its source; see `milo.pin_to_source`."""
+    return milo.pin_to_source(subject, source)
+
+
 def programs_of(names: Iterable[str]) -> dict[str, Program]:
     """Return programs by their names; see `program`."""
     return {name: program(name) for name in names}
@@ -106,6 +111,7 @@ __all__ = [
     "machine_with",
     "own_version",
     "pin",
+    "pin_to_source",
     "program",
     "programs_of",
     "read_machine",

@@ -1,15 +1,26 @@
 """Read trees and commits of a git repository, without changing it."""
 
+import hashlib
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.system import processes
+from pipeline.model.version import parse_version
+from pipeline.system import paths, processes
 from pipeline.system.errors import BaselineError, LaunchError
+from pipeline.system.lock import exclusive_lock
+from pipeline.system.log import log
+
+LATEST_RELEASE = "latest-release"
+"""Revision of a source that means the newest release in it."""
 
 _TIMEOUT_S = 120.0
+_FETCH_TIMEOUT_S = 1800.0
+_SCHEMES = ("https://", "ssh://", "file://")
+_SCP_LIKE = re.compile(r"git@([\w.-]+):([\w./-]+)")
 
 
 def tree(folder: Path) -> str | None:
@@ -74,6 +85,89 @@ def extract(tree_id: str, checkout: Path, into: Path) -> None:
             raise BaselineError(str(error), hint=error.hint) from error
         with zipfile.ZipFile(archive) as source:  # stays inside the folder: no links, no `..`
             source.extractall(into)
+
+
+def is_url(place: str) -> bool:
+    """Return True if a source is a repository elsewhere, and not a folder of this machine."""
+    return place.startswith(_SCHEMES)
+
+
+def mirror(url: str, revision: str) -> Path:
+    """Return this machine's copy of a repository, fetched if it does not have the revision.
+
+    A branch moves, so only a full commit id or a tag that is there is not fetched again.
+
+    Args:
+        url: URL of the repository.
+        revision: Revision that is needed.
+
+    Raises:
+        LaunchError: The repository cannot be fetched.
+    """
+    folder = paths.cache() / "repositories" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive_lock(folder.with_suffix(".lock"), f"fetching {url}"):
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
+                _fetch(["clone", "--mirror", "--quiet", "--", url, f"{aside}/copy"], url)
+                Path(aside, "copy").rename(folder)
+        elif not _is_fixed(folder, revision):
+            _fetch(["-C", str(folder), "fetch", "--quiet", "--prune", "--tags", "origin"], url)
+    return folder
+
+
+def _is_fixed(folder: Path, revision: str) -> bool:
+    """Return True if a copy has a revision that always means the same commit."""
+    if re.fullmatch(r"[0-9a-f]{40}", revision):
+        return _ask(folder, "cat-file", "-t", revision) == "commit"
+    tag = f"refs/tags/{revision}"
+    return _ask(folder, "rev-parse", "--verify", "--quiet", tag) is not None
+
+
+def _fetch(arguments: list[str], url: str) -> None:
+    log.info("fetching %s", url)
+    with tempfile.TemporaryDirectory() as aside:
+        try:
+            processes.run(
+                ["git", *arguments],
+                output=Path(aside, "log"),
+                timeout_s=_FETCH_TIMEOUT_S,
+                env={"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"},
+            )
+        except processes.CommandError as error:
+            raise LaunchError(
+                f"{url} cannot be fetched: {error}",
+                hint="a clone that is here works too: source:DIR@REVISION",
+            ) from error
+
+
+def newest_release(folder: Path) -> str:
+    """Return the tag of the newest release `vX.Y.Z`; a pre-release is none.
+
+    Raises:
+        LaunchError: The repository has no such tag.
+    """
+    versions = {name: parse_version(name) for name in tags(folder) or ()}
+    releases = {
+        name: version.order
+        for name, version in versions.items()
+        if version and version.prefix == "v" and not version.pre_release
+    }
+    if not releases:
+        raise LaunchError(
+            f"the repository at {folder} has no tag of a release, such as v1.2.0",
+            hint="git fetch --tags, there; or name a revision",
+        )
+    return max(releases, key=lambda name: releases[name])
+
+
+def origin_url(folder: Path) -> str | None:
+    """Return the https URL of a clone's origin; None if it has none."""
+    url = _ask(folder, "remote", "get-url", "origin") or ""
+    if match := _SCP_LIKE.fullmatch(url):
+        url = f"https://{match[1]}/{match[2]}"
+    url = url.removesuffix(".git")
+    return url if url.startswith("https://") and "@" not in url and "?" not in url else None
 
 
 def commit(folder: Path, revision: str) -> tuple[str, str]:

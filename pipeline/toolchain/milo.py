@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.model.ports import Artifact
 from pipeline.model.subject import Product, Spec, SpecKind, Subject, parse_spec
+from pipeline.model.version import parse_version
 from pipeline.system import paths, processes
 from pipeline.system.errors import BaselineError, ConfigError, LaunchError
 from pipeline.system.log import log
@@ -113,7 +114,8 @@ def source(spec: Spec, command: str) -> Artifact:
     The cache keeps the binary under git's tree, the version of Go and the command.
 
     Args:
-        spec: Spec with the folder of the repository and the revision.
+        spec: Spec with the folder or URL of the repository, and the revision; `latest-release` is
+            the newest tag of a release, which the subject of the result names.
         command: Build command, one line in which `{out}` is the path of the binary.
 
     Raises:
@@ -121,7 +123,10 @@ def source(spec: Spec, command: str) -> Artifact:
         LaunchError: The repository has no such revision, or the build fails.
     """
     words = build_argv(spec, command)
-    folder = _path(spec)
+    folder = git.mirror(spec.place, spec.revision) if git.is_url(spec.place) else _path(spec)
+    if spec.revision == git.LATEST_RELEASE:
+        spec = replace(spec, revision=git.newest_release(folder))
+        log.info("the newest release of %s is %s", spec.place, spec.revision)
     commit, tree = git.commit(folder, spec.revision)
     chosen = go.find(minimum_go())
     folder_in_cache = cache_folder("milo", tree, chosen.version, command)
@@ -192,15 +197,18 @@ def build_argv(spec: Spec, command: str) -> list[str]:
 def pin(subject: Subject) -> Subject:
     """Return a subject of Milo whose spec means the same build on any machine and at any time.
 
-    A binary is named by its digest, and this machine's cache keeps a copy.
+    A source is named by the URL of its origin and its commit.  A binary is named by its digest, and
+    this machine's cache keeps a copy.
 
     Raises:
         BaselineError: The binary was removed or replaced.
     """
     spec = parse_spec(subject.spec)
     if spec.kind is SpecKind.SOURCE:
-        revision = subject.facts.get("revision", spec.revision)
-        return replace(subject, spec=str(replace(spec, revision=revision)))
+        is_tag = git.is_url(spec.place) and parse_version(spec.revision) is not None
+        revision = spec.revision if is_tag else subject.facts.get("revision", spec.revision)
+        place = spec.place if git.is_url(spec.place) else git.origin_url(_path(spec)) or spec.place
+        return replace(subject, spec=str(replace(spec, place=place, revision=revision)))
     if spec.kind is SpecKind.IMAGE:
         return subject
     if spec.place:
@@ -218,6 +226,34 @@ def pin(subject: Subject) -> Subject:
             partial.replace(kept)
         log.info("a copy of %s is kept in %s", path, kept)
     return replace(subject, spec=str(replace(spec, place="", revision=subject.digest)))
+
+
+def pin_to_source(subject: Subject, source: str) -> Subject:
+    """Return the subject of a binary, named by the source that it was built from.
+
+    Args:
+        subject: Subject as it was measured.
+        source: `URL@REVISION` of the source.
+
+    Raises:
+        ConfigError: The text is no source, or the binary says that it is of another commit.
+    """
+    place, at, revision = source.rpartition("@")
+    if not (at and git.is_url(place) and revision):
+        raise ConfigError(
+            f"`{source}` is not a source",
+            hint="write URL@REVISION, such as https://host/milo@v1.2.0",
+        )
+    built_from = subject.facts.get("revision", "")
+    is_commit = re.fullmatch(r"[0-9a-f]{40}", revision)
+    if is_commit and built_from and built_from != revision:
+        raise ConfigError(f"`{source}`: the binary was built from {built_from}")
+    spec = parse_spec(subject.spec)
+    if spec.product is not Product.MILO:
+        raise ConfigError(f"`{spec}` is not Milo, so `{source}` cannot be its source")
+    settings = tuple(one for one in spec.settings if one[0] != _MANIFESTS)  # a source brings them
+    named = replace(spec, kind=SpecKind.SOURCE, place=place, revision=revision, settings=settings)
+    return replace(subject, spec=str(named))
 
 
 def build_info(text: str) -> BuildInfo | None:

@@ -212,3 +212,99 @@ def test_build_information_of_a_release_is_read() -> None:
     )
     assert milo.build_info("bin/milo: could not read Go build info") is None
     assert milo.build_info("") is None
+
+
+def test_a_repository_elsewhere_is_fetched_once_for_a_tag(repository: Path, tmp_path: Path) -> None:
+    url = repository.rename(tmp_path / "elsewhere").as_uri()
+    built = toolchain.artifact(parse_spec(f"source:{url}@v1"), BUILD)
+    assert said(built.binary) == "milo v1"
+    assert built.subject.spec == f"source:{url}@v1"
+    (tmp_path / "elsewhere").rename(tmp_path / "gone")
+    assert toolchain.artifact(parse_spec(f"source:{url}@v2"), BUILD).binary != built.binary
+    with pytest.raises(LaunchError, match="cannot be fetched") as error:
+        toolchain.artifact(parse_spec(f"source:{url}@main"), BUILD)  # a branch moves
+    assert "source:DIR@REVISION" in error.value.hint
+
+
+def test_a_branch_elsewhere_is_fetched_again(repository: Path) -> None:
+    url = repository.as_uri()
+    branch = git(repository, "branch", "--show-current")
+    first = toolchain.artifact(parse_spec(f"source:{url}@{branch}"), BUILD)
+    (repository / "main.go").write_text(MAIN % "v3")
+    git(repository, "commit", "--quiet", "--all", "--message", "v3")
+    second = toolchain.artifact(parse_spec(f"source:{url}@{branch}"), BUILD)
+    assert (said(first.binary), said(second.binary)) == ("milo v2", "milo v3")
+
+
+def test_no_other_transport_of_git_is_used(tmp_path: Path) -> None:
+    touched = tmp_path / "touched"
+    spec = f"source:ext::touch {touched}@v1"
+    with pytest.raises((LaunchError, ConfigError, ValueError)):
+        toolchain.artifact(parse_spec(spec), BUILD)
+    assert not touched.exists()
+
+
+@pytest.mark.parametrize(
+    ("tags", "newest"),
+    [
+        pytest.param(["v0.9.4", "v0.10.0", "v012.1", "v0.11.0-rc.1", "lib/v9.0.0"], "v0.10.0"),
+        pytest.param(["v1.0.0", "v1.0.1"], "v1.0.1"),
+    ],
+)
+def test_the_latest_release_is_the_highest_version_that_is_no_pre_release(
+    repository: Path, tags: list[str], newest: str
+) -> None:
+    for tag in tags:
+        git(repository, "tag", tag)
+    built = toolchain.artifact(parse_spec(f"source:{repository}@latest-release"), BUILD)
+    assert built.subject.spec == f"source:{repository}@{newest}"
+
+
+def test_a_repository_without_releases_has_no_latest_one(repository: Path) -> None:
+    with pytest.raises(LaunchError, match="no tag of a release"):
+        toolchain.artifact(parse_spec(f"source:{repository}@latest-release"), BUILD)
+
+
+def test_a_source_of_a_clone_is_kept_by_the_url_of_its_origin(repository: Path) -> None:
+    commit = git(repository, "rev-parse", "v1")
+    for origin in ("https://host.invalid/a/milo.git", "git@host.invalid:a/milo.git"):
+        git(repository, "remote", "add", "origin", origin)
+        kept = milo.pin(Subject(f"source:{repository}@v1", "sha256:00", {"revision": commit}))
+        assert kept.spec == f"source:https://host.invalid/a/milo@{commit}"
+        git(repository, "remote", "remove", "origin")
+
+
+def test_a_binary_is_kept_by_the_source_that_the_user_names() -> None:
+    subject = Subject("binary:/x/milo?env.GOGC=50&manifests=/y", "sha256:00", {"go": "1.26"})
+    kept = milo.pin_to_source(subject, "https://host.invalid/a/milo@v0.32.5")
+    assert kept.spec == "source:https://host.invalid/a/milo@v0.32.5?env.GOGC=50"
+    assert (kept.digest, kept.facts) == (subject.digest, subject.facts)
+
+
+@pytest.mark.parametrize(
+    ("source", "facts"),
+    [
+        pytest.param("../milo@v1", {}, id="a folder of this machine"),
+        pytest.param("https://host.invalid/milo", {}, id="no revision"),
+        pytest.param("@v1", {}, id="no repository"),
+        pytest.param(f"https://host.invalid/milo@{'0' * 40}", {"revision": "1" * 40}, id="another"),
+    ],
+)
+def test_a_source_that_cannot_be_that_of_a_binary_is_refused(
+    source: str, facts: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigError, match=r"is not a source|was built from"):
+        milo.pin_to_source(Subject("binary:/x/milo", "sha256:00", facts), source)
+
+
+def test_a_source_brings_its_manifests(repository: Path) -> None:
+    (repository / "config" / "webhook").mkdir(parents=True)
+    (repository / "config" / "webhook" / "manifests.yaml").write_text("kind: x")
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "manifests")
+    built = toolchain.artifact(parse_spec(f"source:{repository}@HEAD"), BUILD)
+    assert built.manifests is not None
+    assert (built.manifests / "config/webhook/manifests.yaml").read_text() == "kind: x"
+    assert toolchain.artifact(parse_spec(f"source:{repository}@v1"), BUILD).manifests is None
+    named = f"source:{repository}@HEAD?manifests=/other"
+    assert toolchain.artifact(parse_spec(named), BUILD).manifests == Path("/other")
