@@ -81,10 +81,10 @@ def _save(args: argparse.Namespace) -> Exit:
 
 def _show(args: argparse.Namespace) -> Exit:
     from pipeline.render.baseline import baseline_text
-    from pipeline.runs import baselines
+    from pipeline.runs.request import store
     from pipeline.storage import codec
 
-    baseline = baselines.stored_baseline(args.name)
+    baseline = store().load(args.name)
     output.print_stdout(codec.BASELINE.dumps(baseline) if args.json else baseline_text(baseline))
     return Exit.NO_REGRESSION
 
@@ -127,10 +127,10 @@ def _spreads(args: argparse.Namespace) -> Exit:
 
 
 def _list(args: argparse.Namespace) -> Exit:
-    from pipeline.runs import baselines
+    from pipeline.runs.request import store
     from pipeline.storage import codec
 
-    names = baselines.baseline_names()
+    names = store().names()
     output.print_stdout(
         codec.list_json("baselines", names) if args.json else "".join(f"{n}\n" for n in names)
     )

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,11 @@ def add(commands: "options.Commands") -> None:
     )
     parser.add_argument("--remote", metavar="URL", help="repository of --branch (default: origin)")
     parser.add_argument(
-        "--fresh", type=float, metavar="HOURS", help="exit with 7 if the newest record is older"
+        "--fresh",
+        dest="fresh_hours",
+        type=float,
+        metavar="HOURS",
+        help="exit with 7 if the newest record is older",
     )
     parser.add_argument(
         "--acknowledged", type=Path, metavar="FILE", help="explained change points, as TOML or JSON"
@@ -98,11 +103,7 @@ def _history(args: argparse.Namespace) -> Exit:
 
 
 def size(text: str) -> float:
-    """Return the number of `2%` or `0.02`.
-
-    Raises:
-        argparse.ArgumentTypeError: It is none, or below 0.
-    """
+    """Return the number of `2%` or `0.02`; argparse shows the error."""
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
@@ -119,16 +120,8 @@ def _request(args: argparse.Namespace) -> "HistoryRequest":
     from pipeline.runs.history.run import HistoryRequest
     from pipeline.runs.history.source import Meaning
 
+    args.product = Product(args.product)
+    args.meaning = Meaning(Scale(args.scale), Better(args.better))
     return HistoryRequest(
-        file=args.file,
-        meaning=Meaning(Scale(args.scale), Better(args.better)),
-        append=args.append,
-        suite=args.suite,
-        product=Product(args.product),
-        branch=args.branch,
-        remote=args.remote,
-        fresh_hours=args.fresh,
-        acknowledged=args.acknowledged,
-        least=args.least,
-        html=args.html,
+        **{field.name: getattr(args, field.name) for field in fields(HistoryRequest)}
     )

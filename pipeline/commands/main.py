@@ -94,11 +94,11 @@ def _exit_code(args: argparse.Namespace) -> Exit:
         log.log.debug("where it was raised:", exc_info=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             message = f"the disk is full: {error.filename or 'a file'}"
-            return _report_error(args, message, hint_for(error), Exit.STORAGE)
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
             message = f"{error.filename}: {error.strerror}"
-            return _report_error(args, message, hint_for(error), Exit.STORAGE)
-        raise
+        else:
+            raise
+        return _report_error(args, message, hint_for(error), Exit.STORAGE)
 
 
 def _report_error(args: argparse.Namespace, message: str, hint: str, exit_code: Exit) -> Exit:
@@ -159,13 +159,9 @@ class _PrintVersion(argparse.Action):
     """Print the version and stop; the package's metadata is read only then."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib import metadata
+        from pipeline.system.paths import package_version
 
-        try:
-            version = metadata.version("milo-perf")
-        except metadata.PackageNotFoundError:
-            version = "not installed"
-        print(f"milo-perf {version}")  # noqa: T201 (argparse's output is collected and shown)
+        print(f"milo-perf {package_version()}")  # noqa: T201 (argparse's output is collected and shown)
         parser.exit()
 
 

@@ -112,11 +112,7 @@ def check_resume(args: argparse.Namespace, fixed: Iterable[str], hint: str) -> N
 
 
 def duration_s(text: str) -> float:
-    """Return the seconds of `90s`, `30m` or `1.5h`.
-
-    Raises:
-        argparse.ArgumentTypeError: It is not a duration, or not finite and above zero.
-    """
+    """Return the seconds of `90s`, `30m` or `1.5h`; argparse shows the error."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
     seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
     if not (math.isfinite(seconds) and seconds > 0):
@@ -127,11 +123,7 @@ def duration_s(text: str) -> float:
 
 
 def positive_number(text: str) -> float:
-    """Return a number that is finite and above zero.
-
-    Raises:
-        argparse.ArgumentTypeError: It is not.
-    """
+    """Return a number that is finite and above zero; argparse shows the error."""
     try:
         number = float(text)
     except ValueError:

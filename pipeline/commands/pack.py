@@ -34,12 +34,7 @@ def _pack(args: argparse.Namespace) -> Exit:
 def write_images(
     specs: Sequence[str], registry: str, build: str, *, load_pods: bool = False
 ) -> list[tuple[str, Path]]:
-    """Write the images of builds, of etcd and of load pods; return their references and archives.
-
-    Raises:
-        ConfigError: A spec cannot be used, or names an image.
-        LaunchError: A build cannot be made, or is not static.
-    """
+    """Write images of builds, of etcd and of load pods; return their references and archives."""
     from pipeline import toolchain
     from pipeline.environments.images import pack
     from pipeline.runs.request import spec_of

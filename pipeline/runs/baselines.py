@@ -1,4 +1,7 @@
-"""Stored baselines: save, compare and calibrate them, and collect spreads for a prior."""
+"""Stored baselines: save, compare and calibrate them, and collect spreads for a prior.
+
+A run or baseline that is missing, unreadable, unfinished or of another suite is a BaselineError.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -40,7 +43,7 @@ def run_calibration(
     Return the calibration, and the file that it is stored in.
     """
     if folders:
-        runs = [codec.RESULTS.read(paths.result_file(folder, paths.RESULTS)) for folder in folders]
+        runs = [_results(folder) for folder in folders]
     else:
         report = run.run(request, out)
         reports.write(report, out, policy.exit_code(report, strict=False))
@@ -107,9 +110,13 @@ def spreads_of(
     return merged
 
 
+def _results(folder: Path) -> ResultSet:
+    return codec.RESULTS.read(paths.result_file(folder, paths.RESULTS))
+
+
 def _spreads_in(folder: Path) -> SpreadHistory | None:
     """Return the spreads of the run in a folder; None, with a warning, if they cannot be used."""
-    results = _with_load(codec.RESULTS.read(paths.result_file(folder, paths.RESULTS)), folder)
+    results = _with_load(_results(folder), folder)
     try:
         conditions = require_usable(policy.report(results))
     except BaselineError as error:
@@ -143,16 +150,10 @@ def save_spreads(history: SpreadHistory) -> Path:
 def save_baseline(out: Path, name: str, source: str = "") -> Path:
     """Store the candidate of a run as a baseline, and return the path of its file.
 
-    Args:
-        out: Folder of the run.
-        name: Name of the baseline.
-        source: `URL@REVISION` from which the binary that was measured can be built again; empty to
-            name it by its digest.
-
-    Raises:
-        BaselineError: The run is unfinished, or its candidate cannot be built again.
+    `source` is the `URL@REVISION` from which the binary that was measured can be built again; empty
+    to name it by its digest.
     """
-    results = codec.RESULTS.read(paths.result_file(out, paths.RESULTS))
+    results = _results(out)
     valid = results.valid_pairs
     needed = results.looks[0] if results.looks else results.pairs_asked
     if len(valid) < needed:
@@ -179,42 +180,23 @@ def save_baseline(out: Path, name: str, source: str = "") -> Path:
     )
 
 
-def stored_baseline(name: str) -> Baseline:
-    """Return a stored baseline; see `Directory.load`."""
-    return store().load(name)
-
-
-def baseline_names() -> list[str]:
-    """Return the names of the stored baselines."""
-    return store().names()
-
-
 def differences(first: str, second: str) -> list[Finding]:
-    """Compare two stored baselines.  They were measured at different times, so nothing gates.
-
-    Raises:
-        BaselineError: One is missing or unreadable, or their suites differ.
-    """
-    before, after = stored_baseline(first), stored_baseline(second)
+    """Compare two stored baselines.  They were measured at different times, so nothing gates."""
+    before, after = store().load(first), store().load(second)
     if before.suite_digest != after.suite_digest:
         raise BaselineError(
             f"the baselines `{first}` and `{second}` are of different suites, or versions of one",
             hint="record both again with one version of the suite",
         )
     require_same_profile(before.machine, after.machine, f"`{first}` and `{second}`")
-    return list(
-        policy.findings(stored_pair(before, after, constants.BETWEEN_RUN_SD), constants.RULE)
-    )
+    rows = stored_pair(before, after, constants.BETWEEN_RUN_SD)
+    return list(policy.findings(rows, constants.RULE))
 
 
 def compare_with_stored(out: Path, name: str) -> Report:
-    """Judge the candidate of a run against the stored numbers of a baseline.
-
-    Raises:
-        BaselineError: The run or the baseline cannot be used, or their suites differ.
-    """
-    results = codec.RESULTS.read(paths.result_file(out, paths.RESULTS))
-    stored = stored_baseline(name)
+    """Judge the candidate of a run against the stored numbers of a baseline."""
+    results = _results(out)
+    stored = store().load(name)
     if stored.suite_digest != results.suite_digest:
         raise BaselineError(
             f"{out} was measured by another suite, or version of it, than the baseline `{name}`"

@@ -30,9 +30,6 @@ def undecidable_metrics(
 
     This follows from the prior of the run, otherwise from a calibration of the same suite on this
     machine, if there is one.
-
-    Raises:
-        BaselineError: The calibration cannot be read.
     """
     metrics = plan.suite.by_key()
     keys: tuple[str, ...] = ()

@@ -28,12 +28,7 @@ REQUEST = "request.json"
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """The folder of a command that can be resumed.
-
-    Attributes:
-        path: Path of the folder.
-        command: Name of the command, such as `run`.
-    """
+    """The folder of a command that can be resumed, such as `run`."""
 
     path: Path
     command: str
@@ -68,24 +63,16 @@ class RunFolder:
         return RunOrigin(f"{self.command} --resume", began, subjects, texts, suite_digest)
 
     def suite(self) -> LoadedSuite:
-        """Return the suite in the folder.
-
-        Raises:
-            ConfigError: The suite is gone, or cannot be used.
-        """
+        """Return the suite in the folder, or raise ConfigError if it is gone or unusable."""
         path = self.path / SUITE
         if not path.is_file():
             raise ConfigError(f"{self.request}: suite: {path} is gone", hint=codec.REQUEST.hint)
         return suite_file.load(path)
 
     def require_request(self, fields: Mapping[str, tuple[object, object]]) -> None:
-        """Refuse a request.json that does not belong to the results beside it.
+        """Raise ConfigError if request.json does not belong to the results beside it.
 
-        Args:
-            fields: What request.json says and what was measured, by field.
-
-        Raises:
-            ConfigError: Naming the first field that differs.
+        `fields` has what request.json says, and what was measured, by field.
         """
         for name, (asked, measured) in fields.items():
             if asked != measured:

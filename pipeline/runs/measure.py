@@ -57,15 +57,7 @@ _MIN_FREE_BYTES = 2**24  # etcd ends when it cannot write a page of its database
 
 @dataclass(frozen=True, slots=True)
 class Harness:
-    """Everything that takes part in a measurement.
-
-    Attributes:
-        environment: Environment that starts the builds.
-        drivers: Driver of each workload, by the workload's name.
-        probes: Probes that watch every target during every workload.
-        opt_in_probes: Probes that watch only the workloads that name them.
-        artifacts: Build of each arm.
-    """
+    """Everything that takes part in a measurement; a workload names its opt-in probes."""
 
     environment: Environment
     drivers: Mapping[str, Driver]
@@ -171,18 +163,8 @@ class _PairProgress:
 class _PairLaunch:
     """One start of the servers of a pair, and what was measured: both arms of a duet, or one.
 
-    Attributes:
-        pair: Number of the pair.
-        arms: Arms that are started.
-        out: Existing folder of the launch.
-        started_at: Time of the start, UTC.
-        duration_s: Duration in seconds.
-        values: Values of each arm.
-        warnings: Warnings of each arm.
-        failures: Failures of each arm's build.
-        invalid: Reasons why the load was not applied as asked.
-        unloaded: Reason why an arm had next to no load, by workload and arm.
-        failed_workloads: Workloads that a build failed; their values are dropped in both arms.
+    `unloaded` is the reason why an arm had next to no load, by workload and arm.  The values of
+    `failed_workloads` are dropped in both arms.
     """
 
     pair: int
@@ -244,9 +226,7 @@ def _measure_workload(
 ) -> bool:
     """Apply one workload and record the results; return False if the launch cannot go on.
 
-    Raises:
-        LoadError: The load could not be applied, and no build is to blame.
-        StorageError: The disk is full, so nothing that fails counts against a build.
+    It raises LoadError if no build is to blame.
     """
     folder = new_folder(launch.out / workload.name)
     probes = (*harness.probes, *(harness.opt_in_probes[name] for name in workload.probes))

@@ -1,6 +1,7 @@
 """Choose the prior of a run: a named file, earlier runs on this machine, or a shipped one.
 
-The history of this machine holds only runs that this user measured on it; see `feed_history`.
+The history of this machine holds only runs that this user measured on it; see `feed_history`.  A
+shipped file that cannot be read is a BaselineError.
 """
 
 import hashlib
@@ -39,12 +40,7 @@ _FOLDER = "spreads"
 
 @dataclass(frozen=True, slots=True)
 class NamedSpreads:
-    """Spreads of a file that the user named.
-
-    Attributes:
-        name: Name of the file; empty for no prior.
-        histories: Histories in the file, one for each of its conditions.
-    """
+    """Spreads of a file that the user named, one history for each of its conditions."""
 
     name: str = ""
     histories: tuple[SpreadHistory, ...] = ()
@@ -69,11 +65,7 @@ def prior_request(
 
 
 def choose_prior(request: PriorRequest, named: NamedSpreads | None) -> Prior | None:
-    """Return the prior of a run: the named one, this machine's, the shipped one, or none.
-
-    Raises:
-        BaselineError: The spread file that the suite ships cannot be read.
-    """
+    """Return the prior of a run: the named one, this machine's, the shipped one, or none."""
     if named == NO_PRIOR:
         return None
     chosen = _named_prior(request, named) if named else None
@@ -84,11 +76,7 @@ def choose_prior(request: PriorRequest, named: NamedSpreads | None) -> Prior | N
 
 
 def shipped_prior(request: PriorRequest) -> Prior | None:
-    """Return the prior that is shipped for this version of the suite and load, if any.
-
-    Raises:
-        BaselineError: The file cannot be read.
-    """
+    """Return the prior that is shipped for this version of the suite and load, if any."""
     path = shipped_path(paths.project_path("baselines"), request.conditions)
     if not path.is_file():
         return None

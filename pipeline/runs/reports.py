@@ -18,11 +18,7 @@ _REPORTS = {"report.txt": "text", "report.md": "markdown", "report.html": "html"
 
 
 def compare(out: Path) -> Report:
-    """Judge the results in a folder, and return the report.
-
-    Raises:
-        BaselineError: They are missing or unreadable.
-    """
+    """Judge the results in a folder, and return the report."""
     return policy.report(codec.RESULTS.read(paths.result_file(out, RESULTS)))
 
 

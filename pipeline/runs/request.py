@@ -1,4 +1,8 @@
-"""Resolve a request: fill in every default and check it, without starting anything."""
+"""Resolve a request: fill in every default and check it, without starting anything.
+
+A request that cannot be carried out is a ConfigError; a stored baseline that is missing, unreadable
+or of another suite is a BaselineError.
+"""
 
 import math
 import os
@@ -33,14 +37,9 @@ _VALUES_PER_TRIAL = 10  # about the trial itself, warnings included
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRun:
-    """A request with every default filled in.  Nothing has been started.
+    """A request with every default filled in; nothing has been started.
 
-    Attributes:
-        request: The arguments, as typed.
-        suite: The suite, in the environment that the run uses.
-        plan: Pairs, looks, budget and seed.
-        specs: Spec of the build of each arm.
-        stored: Stored baseline that the baseline's spec is from, if any.
+    The suite is in the environment that the run uses.  `stored` is the baseline of a stored spec.
     """
 
     request: RunRequest
@@ -70,23 +69,14 @@ class ResolvedRun:
 
 
 def resolve(request: RunRequest) -> ResolvedRun:
-    """Return what a request means.
-
-    Raises:
-        ConfigError: The request cannot be carried out.
-        BaselineError: The stored baseline is missing, unreadable or of another suite.
-    """
+    """Return what a request means."""
     suite, plan = resolve_plan(request)
     specs, stored = _resolve_builds(request, suite)
     return ResolvedRun(request, suite, plan, specs, stored)
 
 
 def resolve_plan(request: RunRequest) -> tuple[LoadedSuite, Plan]:
-    """Return the suite of a request, in its environment, and the plan.
-
-    Raises:
-        ConfigError: The request cannot be carried out.
-    """
+    """Return the suite of a request, in its environment, and the plan."""
     loaded = suite_file.load(suite_file.path_of(request.suite))
     product = spec_of(request.candidate).product
     pairs = loaded.suite.pairs if request.pairs is None else request.pairs
@@ -144,11 +134,7 @@ def max_pairs(suite: Suite) -> int:
 
 
 def resolve_environment(request: RunRequest, default: EnvironmentSettings) -> EnvironmentSettings:
-    """Return the environment of a request, by default that of the suite, with its overrides.
-
-    Raises:
-        ConfigError: There is no such environment, or it cannot start one of the builds.
-    """
+    """Return the environment of a request, by default that of the suite, with its overrides."""
     environment = registry.read_environment(request.environment) if request.environment else default
     if request.load_pods is not None:
         option = f"--load-pods {request.load_pods}"
@@ -174,11 +160,7 @@ def in_environment(loaded: LoadedSuite, environment: EnvironmentSettings) -> Loa
 
 
 def preview(request: RunRequest) -> tuple[PlanSummary, ResourceEstimate]:
-    """Return what `plan` prints: what would run, and what it needs of this machine.
-
-    Raises:
-        ConfigError: The request cannot be carried out, or does not fit.
-    """
+    """Return what `plan` prints: what would run, and what it needs of this machine."""
     _, plan = resolve_plan(request)
     specs = [spec_of(spec) for spec in (request.candidate, request.against) if spec]
     preflight.require(plan, specs, Path("out"))
@@ -213,11 +195,7 @@ def _resolve_builds(
 
 
 def spec_of(text: str) -> Spec:
-    """Return a spec whose settings its product knows.
-
-    Raises:
-        ConfigError: A part of it cannot be used.
-    """
+    """Return a spec whose settings its product knows."""
     try:
         spec = parse_spec(text)
     except ValueError as error:

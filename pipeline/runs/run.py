@@ -36,11 +36,7 @@ ENVIRONMENT = "environment.toml"
 
 
 def run(request: RunRequest, out: Path) -> Report:
-    """Measure from nothing, judge, and leave everything in a new folder.
-
-    Raises:
-        PipelineError: What was measured until then is in the folder.
-    """
+    """Measure from nothing, judge, and leave everything in a new folder, also after an error."""
     resolved = resolve(request)
     folder = RunFolder(out, "run")
     folder.require_new()

@@ -49,12 +49,7 @@ class TrialValues:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredTrial:
-    """One trial and its values.
-
-    Attributes:
-        trial: The trial, and whether it is valid.
-        values: Its values.
-    """
+    """One trial, and its values."""
 
     trial: Trial
     values: TrialValues

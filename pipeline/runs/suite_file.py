@@ -269,11 +269,7 @@ class LoadedSuite(BaseModel):
 
 
 def path_of(name: str) -> Path:
-    """Return the path of a suite, given its name or path.
-
-    Raises:
-        ConfigError: There is no suite of this name.
-    """
+    """Return the path of a suite, given its name or path, or raise ConfigError."""
     if name.endswith(".toml"):
         return Path(name)
     path = paths.project_path("suites", f"{name}.toml")
@@ -309,11 +305,7 @@ def load(path: Path) -> LoadedSuite:
 
 
 def keep(loaded: LoadedSuite, folder: Path) -> None:
-    """Copy a suite and the scripts beside it into a folder, so that it can be run from there.
-
-    Raises:
-        StorageError: A file cannot be written.
-    """
+    """Copy a suite and the scripts beside it into a folder, so that it can be run from there."""
     codec.write_text(folder / SUITE, loaded.text)
     keep_files(loaded.suite, folder)
 

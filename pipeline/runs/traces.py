@@ -11,18 +11,18 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.drivers.k6.csv_points import PointSeries, ReadBudget, read_series
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product, parse_spec
 from pipeline.model.traces import Distribution, Traces, Track, TrackPair
 from pipeline.runs import suite_file
+from pipeline.runs.suite_file import SUITE
 from pipeline.system.errors import ConfigError, LoadError
 from pipeline.system.sanitize import truncate
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MAX_STEPS = 200
 """Steps of one curve: more are not visible on a page."""
@@ -53,8 +53,6 @@ _FILES: Mapping[str, Mapping[str, str] | None] = {
     "series.csv": None,
 }
 
-SUITE = "suite.toml"
-
 FOREIGN_BYTES = 2**23
 """Bytes of probes' files that are read of an untrusted folder."""
 
@@ -67,11 +65,7 @@ _FIRST = ("verdict.json", "results.json", "report.txt", "report.md", SUITE)
 def read(out: Path, results: ResultSet, *, is_ours: bool = True) -> Traces:
     """Return what can be read in the folder of a run.
 
-    Args:
-        out: Folder of the run.
-        results: Results of the run; only its valid pairs are read.
-        is_ours: Whether the run was started here; the amount that is read of other folders is
-            limited to a few seconds.
+    Only valid pairs are read, and of the folder of others only as much as takes a few seconds.
     """
     points = ReadBudget() if is_ours else ReadBudget.foreign()
     texts = TextBudget() if is_ours else TextBudget(FOREIGN_BYTES)
@@ -99,18 +93,15 @@ def _selected_readings(out: Path, results: ResultSet, unread: list[str]) -> dict
         unread.append(f"{SUITE} is not in the folder, so raw times belong to no metric")
         return {}
     try:
-        suite = suite_file.load(out / SUITE).suite.of(_product(results))
+        product = parse_spec(results.subjects[Arm.CANDIDATE].spec).product
+    except ValueError:  # a spec of a later version
+        product = Product.MILO
+    try:
+        suite = suite_file.load(out / SUITE).suite.of(product)
     except ConfigError as error:
         unread.append(f"{SUITE} cannot be used, so raw times belong to no metric: {error}")
         return {}
     return {f"{w.name}/{m.name}": m.select for w in suite.workloads for m in w.metrics}
-
-
-def _product(results: ResultSet) -> Product:
-    try:
-        return parse_spec(results.subjects[Arm.CANDIDATE].spec).product
-    except ValueError:  # a spec of a later version
-        return Product.MILO
 
 
 def _point_folders(out: Path, pair: int, workload: str) -> Iterator[Path]:
@@ -149,11 +140,9 @@ def read_distributions(
 
     `unread` gets a sentence for each file that cannot be read.
     """
-    import numpy as np
-
     if not names:
         return {}
-    values: dict[str, dict[Arm, list[np.ndarray[Any, np.dtype[np.float64]]]]] = {}
+    values: dict[str, dict[Arm, list[NDArray[np.float64]]]] = {}
     for number, folder in enumerate(folders):
         try:
             series = list(read_series(folder / "points.csv.gz", budget))
@@ -167,7 +156,7 @@ def read_distributions(
         for one in series:
             if (arm := _arm(one)) is None:
                 continue
-            for name in _names(one):
+            for name in (one.metric, f"{one.metric}{{op={one.tags.get('op')}}}"):
                 if name in names:
                     values.setdefault(name, defaultdict(list))[arm].append(one.measured)
     return {
@@ -176,14 +165,12 @@ def read_distributions(
     }
 
 
-def distribution(values: "np.ndarray[Any, np.dtype[np.float64]]") -> Distribution:
+def distribution(values: NDArray[np.float64]) -> Distribution:
     """Return the quantiles of values, closer together towards the largest.
 
     Args:
         values: Times in s, shape (n,), n >= 1.
     """
-    import numpy as np
-
     count = int(values.size)
     if count <= MAX_STEPS:
         shares = np.arange(1, count + 1) / count
@@ -199,20 +186,9 @@ def distribution(values: "np.ndarray[Any, np.dtype[np.float64]]") -> Distributio
 def _arm(series: PointSeries) -> Arm | None:
     """Return the arm of a series; None if it is not of the load, or not a time."""
     is_time = series.metric == _REQUEST or "unit" in series.tags
+    is_load = series.tags.get("phase") == "load" and not series.is_deferred
     arm = series.tags.get("arm")
-    if (
-        not is_time
-        or series.is_deferred
-        or series.tags.get("phase") != "load"
-        or arm not in set(Arm)
-    ):
-        return None
-    return Arm(arm)
-
-
-def _names(series: PointSeries) -> tuple[str, ...]:
-    op = series.tags.get("op")
-    return (series.metric, *([f"{series.metric}{{op={op}}}"] if op else []))
+    return Arm(arm) if is_time and is_load and arm in set(Arm) else None
 
 
 class TextBudget:
@@ -268,8 +244,6 @@ def track(pairs: Sequence[Points], *, is_counter: bool) -> Track:
         pairs: Points of at least one pair, at least two each.
         is_counter: Whether the values count seconds of CPU, so that their rate is taken.
     """
-    import numpy as np
-
     bins = max(2, min(BINS, max(len(points) for points in pairs) - 1))
     longest = max(points[-1][0] - points[0][0] for points in pairs)
     edges = np.linspace(0.0, max(longest, 1e-9), bins + 1)
@@ -286,16 +260,14 @@ def track(pairs: Sequence[Points], *, is_counter: bool) -> Track:
 
 
 def _bin_values(
-    points: Points, edges: "np.ndarray[Any, np.dtype[np.float64]]", *, is_counter: bool
-) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    points: Points, edges: NDArray[np.float64], *, is_counter: bool
+) -> NDArray[np.float64]:
     """Return one value for each bin; NaN if the pair has no sample in it."""
-    import numpy as np
-
     times = np.array([time_s for time_s, _ in points]) - points[0][0]
     values = np.array([value for _, value in points])
     if is_counter:
         counted = np.interp(edges, times, values, right=np.nan)
-        rates: np.ndarray[Any, np.dtype[np.float64]] = np.diff(counted) / np.diff(edges)
+        rates: NDArray[np.float64] = np.diff(counted) / np.diff(edges)
         return rates
     where = np.clip(np.searchsorted(edges, times, side="right") - 1, 0, len(edges) - 2)
     sums, counts = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
@@ -325,7 +297,6 @@ def _read_folder(folder: Path, unread: list[str], budget: TextBudget) -> dict[st
 def _read_rows(
     rows: Iterable[dict[str, str]], columns: Mapping[str, str] | None
 ) -> dict[str, Points]:
-    """Return the points of a file."""
     points: dict[str, Points] = defaultdict(list)
     for row in rows:
         if columns is None:

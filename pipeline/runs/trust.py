@@ -32,12 +32,8 @@ _MAX_LINES = 500  # printed of a file
 class RunOrigin:
     """The identity of a run, as its folder states it, and what resuming it executes.
 
-    Attributes:
-        command: Command that resumes it, such as `run --resume`.
-        began: Start time and random seed.
-        subjects: Builds, by their role in the run.
-        texts: Files in the folder that decide what is executed, by name.
-        suite: Digest of the suite, scripts included.
+    `began` is the start time and the random seed.  `texts` are the files that decide what is
+    executed, by name.
     """
 
     command: str
@@ -105,10 +101,7 @@ def is_known(origin: RunOrigin, *, or_trusted: bool = True) -> bool:
 def require(origin: RunOrigin, out: Path, *, is_trusted: bool) -> None:
     """Return if a run was started here and is unchanged since, or if the user trusts it.
 
-    Trust is recorded.
-
-    Raises:
-        ConfigError: Neither; the hint lists what would be executed.
+    Trust is recorded.  Without it, the hint of the ConfigError lists what would be executed.
     """
     if is_trusted:
         note(origin, out, _TRUSTED)

@@ -34,11 +34,7 @@ def _offset_s() -> float:
 
 @dataclass(frozen=True, slots=True)
 class SteadyClock:
-    """Unix time that is read once, then continued by the monotonic clock.
-
-    Attributes:
-        offset_s: Unix time at which the monotonic clock was 0.
-    """
+    """Unix time that is read once, then continued by the monotonic clock (0 at `offset_s`)."""
 
     offset_s: float = field(default_factory=_offset_s)
 
@@ -53,12 +49,7 @@ class SteadyClock:
 
 @dataclass(slots=True)
 class ClockWatch:
-    """Detects that the machine's clock was set.
-
-    Attributes:
-        clock: Clock at the start.
-        farthest_s: Largest step seen, in seconds; forward is positive.
-    """
+    """Detects that the machine's clock was set, and the largest step; forward is positive."""
 
     clock: SteadyClock = field(default_factory=SteadyClock)
     farthest_s: float = 0.0

@@ -1,4 +1,7 @@
-"""HTTP clients: the only module that imports requests or http.client."""
+"""HTTP clients: the only module that imports requests or http.client.
+
+All but `answers` raise NetworkError if there is no answer, or if the connection breaks.
+"""
 
 import socket
 import ssl
@@ -29,20 +32,12 @@ def answers(url: str, *, ca_file: Path | None = None, token: str = "") -> bool:
 
 
 def text(url: str, *, ca_file: Path | None = None, token: str = "") -> str:
-    """Return the body of a GET as text.
-
-    Raises:
-        NetworkError: No answer, or not 2xx.
-    """
+    """Return the body of a GET as text, or raise NetworkError if the status is not 2xx."""
     return str(_send("GET", url, ca_file, token, None).text)
 
 
 def content(url: str, *, ca_file: Path | None = None, token: str = "") -> bytes:
-    """Return the body of a GET as bytes.
-
-    Raises:
-        NetworkError: No answer, or not 2xx.
-    """
+    """Return the body of a GET as bytes, or raise NetworkError if the status is not 2xx."""
     return bytes(_send("GET", url, ca_file, token, None).content)
 
 
@@ -51,8 +46,7 @@ def call(
 ) -> tuple[int, Any]:
     """Send JSON; return the status and the parsed body.  With a body, 404 and 409 are no errors.
 
-    Raises:
-        NetworkError: No answer, another status that is not 2xx, or no JSON in it.
+    Another status that is not 2xx is a NetworkError, and so is an answer that is not JSON.
     """
     import requests
 
@@ -67,11 +61,8 @@ def call(
 class HttpResponse:
     """Response of a service on the internet, with any status.
 
-    Attributes:
-        status: HTTP status code.
-        headers: Headers, with names in lower case.
-        body: Parsed JSON; None if there is none.
-        next_url: URL of the next page, from `Link`; empty for the last page.
+    Names of headers are in lower case.  The body is None without JSON; `next_url` is empty on the
+    last page.
     """
 
     status: int
@@ -94,9 +85,6 @@ def exchange(
     The proxy of the environment is used.  A GET follows redirects; the token is sent to the first
     host only, and is in no message.  The timeouts are those of the connection and of each part of
     the response.
-
-    Raises:
-        NetworkError: No answer, so that it is not known whether anything was done.
     """
     import requests
 
@@ -168,11 +156,7 @@ class ServerConnection:
     def ask(
         self, method: str, path: str, body: str = "", content_type: str = "application/json"
     ) -> tuple[int, bytes]:
-        """Send a request; return the status and the body.
-
-        Raises:
-            NetworkError: No answer in time, or the connection was stopped.
-        """
+        """Send a request; return the status and the body."""
         status = self._begin(method, path, body, content_type)
         try:
             return status, self._answer().read()
@@ -180,22 +164,14 @@ class ServerConnection:
             raise self._broken(path, error) from error
 
     def begin(self, path: str) -> int:
-        """Open a stream and return the status; `lines` returns its content.
-
-        Raises:
-            NetworkError: No answer in time, or the connection was stopped.
-        """
+        """Open a stream and return the status; `lines` returns its content."""
         status = self._begin("GET", path, "", "")
         if self._sock:
             self._sock.settimeout(None)  # a stream may be silent for any time
         return status
 
     def lines(self) -> Iterator[bytes]:
-        """Yield each line of the stream until the server ends it or `stop` is called.
-
-        Raises:
-            NetworkError: The connection broke.
-        """
+        """Yield each line of the stream until the server ends it or `stop` is called."""
         try:
             while line := self._answer().readline():
                 yield line

@@ -36,27 +36,30 @@ def baselines() -> Path:
     return Path("baselines") if _INSTALLED.is_dir() else _ROOT / "baselines"
 
 
-def cache() -> Path:
-    """Return the user's cache folder for milo-perf, created if needed.
+def package_version() -> str:
+    """Return the version of this package."""
+    from importlib import metadata
 
-    Raises:
-        StorageError: The folder cannot be created.
-    """
+    try:
+        return metadata.version("milo-perf")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def cache() -> Path:
+    """Return the user's cache folder for milo-perf, created if needed."""
     folder = platformdirs.user_cache_dir("milo-perf", appauthor=False)
     return _create(Path(folder), "cache", "XDG_CACHE_HOME")
 
 
 def state() -> Path:
-    """Return the user's state folder for milo-perf, created if needed.
-
-    Raises:
-        StorageError: The folder cannot be created.
-    """
+    """Return the user's state folder for milo-perf, created if needed."""
     folder = platformdirs.user_state_dir("milo-perf", appauthor=False)
     return _create(Path(folder), "state", "XDG_STATE_HOME")
 
 
 def _create(folder: Path, what: str, variable: str) -> Path:
+    """Create a folder if needed, or raise StorageError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -88,14 +88,7 @@ class CommandError(LaunchError):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A program that runs in the background.
-
-    Attributes:
-        name: Name in messages, such as `etcd of the candidate`.
-        argv: Program and arguments.
-        process: The running program.
-        output: File that receives stdout and stderr.
-    """
+    """A program that runs in the background, with stdout and stderr in the file `output`."""
 
     name: str
     argv: tuple[str, ...]
@@ -133,14 +126,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program for `run_all`.
-
-    Attributes:
-        name: Name in messages, such as `clusterloader2 of the candidate`.
-        argv: Program and arguments; never a shell string.
-        output: File that receives stdout and stderr.
-        env: Variables to add to this process's own.
-    """
+    """A program for `run_all`; `env` is added to the variables of this process."""
 
     name: str
     argv: Sequence[str]

@@ -15,13 +15,7 @@ _LIFETIME = dt.timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """Paths of the PEM files of a server; only this user can read them.
-
-    Attributes:
-        ca: Certificate of an authority that was created for this server.
-        certificate: Certificate for localhost, 127.0.0.1 and further names, signed by it.
-        key: Private key of the certificate.
-    """
+    """Paths of the PEM files of a server and its own authority; only this user can read them."""
 
     ca: Path
     certificate: Path

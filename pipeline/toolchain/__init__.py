@@ -15,11 +15,7 @@ from pipeline.toolchain.programs import first_builds, own_version, program, tool
 
 
 def check(spec: Spec) -> None:
-    """Return if a build accepts every setting of a spec; builds and starts nothing.
-
-    Raises:
-        ConfigError: Naming the setting, and an accepted one.
-    """
+    """Raise ConfigError if a build does not accept a setting of its spec; start nothing."""
     if spec.product is Product.REFERENCE:
         reference.check(spec)
     else:
@@ -50,10 +46,6 @@ def require_buildable(spec: Spec, build: str = "") -> None:
 
 def artifact(spec: Spec, build: str = "") -> Artifact:
     """Return the build of a spec, built if it is not in the cache.
-
-    Args:
-        spec: Spec of any kind.
-        build: Command that builds a source; see `milo.source`.
 
     Raises:
         PipelineError: The subject is missing, or its build failed.

@@ -51,11 +51,7 @@ class Binary:
 
 
 def build(recipe: Recipe, go: Go) -> Binary:
-    """Return a binary: from the cache, or built if it is missing or damaged.
-
-    Raises:
-        LaunchError: The build failed; the hint has the last lines of Go's output.
-    """
+    """Return a binary: from the cache, or built if it is missing or damaged."""
 
     def make(partial: Path, folder: Path) -> None:
         _compile(recipe, go, partial, folder / "build.log")

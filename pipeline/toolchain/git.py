@@ -218,11 +218,7 @@ def tags(folder: Path) -> dict[str, str] | None:
 
 @contextmanager
 def worktree(folder: Path, commit_id: str, place: Path) -> Iterator[None]:
-    """Check out a commit in a new folder while the block runs.
-
-    Raises:
-        CommandError: git failed.
-    """
+    """Check out a commit in a new folder while the block runs."""
     command = ["git", "-C", str(folder), "worktree"]
     with tempfile.TemporaryDirectory() as aside:
         processes.run(

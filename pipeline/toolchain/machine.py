@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from pipeline.model.headroom import Headroom
 from pipeline.model.results import Machine
 from pipeline.system import paths
@@ -68,16 +70,12 @@ def cpus() -> float:
 
 def memory() -> int:
     """Return the bytes of memory that we may use, by the limits of our cgroups."""
-    import psutil
-
     limits = [int(text) for text in _limits("memory.max") if text.isdigit()]
     return min([psutil.virtual_memory().total, *limits])
 
 
 def available() -> float:
     """Return the bytes of memory that are still available, by the limits of our cgroups."""
-    import psutil
-
     return min([float(psutil.virtual_memory().available), *map(available_in, _groups())])
 
 
@@ -99,8 +97,6 @@ def headroom(folder: Path, processes: Mapping[str, int] | None = None) -> Headro
 
     The output folder need not exist yet; a process that has ended is skipped.
     """
-    import psutil
-
     open_files: dict[str, int] = {}
     for component, pid in (processes or {}).items():
         with suppress(psutil.Error):
@@ -119,8 +115,7 @@ def files_limit() -> float:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
         return float(hard)
-    match = re.search(r"\d+", Path("/proc/sys/fs/nr_open").read_text(encoding="utf-8"))
-    return float(match[0]) if match else float("inf")
+    return float(Path("/proc/sys/fs/nr_open").read_text(encoding="utf-8"))
 
 
 def clock_source() -> str:
@@ -130,8 +125,6 @@ def clock_source() -> str:
 
 def steal_times() -> tuple[float, float]:
     """Return the stolen CPU time since boot, and all CPU time, in seconds."""
-    import psutil
-
     times = psutil.cpu_times()
     return float(getattr(times, "steal", 0.0)), float(sum(times))
 

@@ -56,11 +56,7 @@ _SOURCE_KEYS = ("vcs", "vcs.revision", "vcs.time", "vcs.modified")
 class BuildInfo:
     """Build information that Go wrote into a binary.
 
-    Attributes:
-        go: Version of Go, such as `1.26.8`.
-        module: Path of the main module.
-        version: Version of the main module; `(devel)` if it was built from a folder.
-        settings: Build settings, such as `-trimpath` and `vcs.revision`.
+    The version of the main module is `(devel)` if it was built from a folder.
     """
 
     go: str
@@ -70,11 +66,7 @@ class BuildInfo:
 
 
 def check(spec: Spec) -> None:
-    """Return if Milo accepts every setting of a spec.
-
-    Raises:
-        ConfigError: Naming the setting.
-    """
+    """Raise ConfigError if Milo does not accept a setting of a spec."""
     for name, _ in spec.settings:
         if name == _MANIFESTS:
             continue

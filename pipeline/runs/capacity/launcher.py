@@ -83,15 +83,8 @@ class _BrokenLimitError(Exception):
 class K6Launcher:
     """Starts the servers of a search.
 
-    Attributes:
-        question: Question of the search.
-        environment: Environment that starts the build.
-        artifact: The build.
-        k6: The k6 program.
-        out: Existing folder; each launch gets a folder in it.
-        deadline_s: End of the budget, by `time.monotonic`.
-        headroom: Function that reads the headroom of the machine, given the target.
-        sizes_s: Seconds between two readings of what grows during a fill.
+    Each launch gets a folder in `out`.  `deadline_s` is the end of the budget, by `time.monotonic`.
+    `sizes_s` are the seconds between two readings of what grows during a fill.
     """
 
     question: CapacityQuestion
@@ -364,26 +357,21 @@ def quantity_values(readings: Sequence[Reading], span: Span) -> dict[str, float]
 
 def is_steady(first: Sequence[Reading], second: Sequence[Reading]) -> bool:
     """Return whether the total memory is the same in both halves of a hold."""
-    before, after = (
-        sum(reading.value for reading in half if reading.name.endswith(".memory_mean"))
-        for half in (first, second)
-    )
+    before, after = (_total(half, ".memory_mean") for half in (first, second))
     return abs(after - before) <= STEADY * before
 
 
 def has_settled(before: Sequence[Reading], after: Sequence[Reading], projects: int) -> bool:
     """Return whether the total number of goroutines has stopped changing.
 
-    Args:
-        before: Readings `COMPONENT.goroutines`; without any, the build counts as settled.
-        after: The same readings some seconds later.
-        projects: Number of Projects, at least 1.
+    The readings are some seconds apart.  Without any, the build counts as settled.
     """
-    first, second = (
-        sum(reading.value for reading in readings if reading.name.endswith(".goroutines"))
-        for readings in (before, after)
-    )
+    first, second = (_total(readings, ".goroutines") for readings in (before, after))
     return abs(second - first) <= SETTLED_SHARE * first / projects
+
+
+def _total(readings: Sequence[Reading], suffix: str) -> float:
+    return sum(reading.value for reading in readings if reading.name.endswith(suffix))
 
 
 def _ready(ready_s: float | None) -> dict[str, float]:

@@ -43,11 +43,7 @@ MIN_HOLD_S = 3.0
 
 
 def question_of(request: CapacityRequest) -> CapacityQuestion:
-    """Return the question of a request.
-
-    Raises:
-        ConfigError: The question cannot be answered.
-    """
+    """Return the question of a request, or raise ConfigError if it cannot be answered."""
     things, limits = request.things, request.limits
     seed = draw_seed(request.seed)
     try:
@@ -94,11 +90,7 @@ def _require_enough_requests(question: CapacityQuestion) -> None:
 
 
 def run(request: CapacityRequest, out: Path) -> Capacity:
-    """Search from nothing, and leave everything in a new folder.
-
-    Raises:
-        PipelineError: What was measured until then is in the folder.
-    """
+    """Search from nothing, and leave everything in a new folder, also after an error."""
     question = question_of(request)
     folder = RunFolder(out, "capacity")
     folder.require_new()

@@ -47,15 +47,9 @@ _OWN = {"k6": ("http_req_duration", "errors_share", "project"), "clusterloader2"
 
 @dataclass(frozen=True, slots=True)
 class FaultTable:
-    """Measures the faults, and keeps the run of each in a folder.
+    """Measures the faults by a suite that has each workload once for each driver.
 
-    Attributes:
-        suite: Suite with each workload once for each driver.
-        text: TOML of the suite.
-        pairs: Pairs of each run.
-        seed: Random seed of the runs.
-        out: Folder of the runs.
-        is_trusted: True to resume runs that were not started here.
+    `text` is the TOML of the suite.  The run of each fault is kept in a folder in `out`.
     """
 
     suite: Suite

@@ -48,13 +48,8 @@ _ARM = Arm.CANDIDATE
 class EvaluationLauncher:
     """Starts a build and applies the workloads of an evaluation.
 
-    Attributes:
-        suite: Suite with each workload once for each driver; names end in `-` and the driver.
-        environment: Environment that starts the build.
-        artifact: The build.
-        programs: Programs of the drivers, by name.
-        out: Existing folder; each launch gets a folder in it.
-        progress: Receiver of progress reports.
+    The suite has each workload once for each driver; names end in `-` and the driver.  Each launch
+    gets a folder in `out`.
     """
 
     suite: Suite

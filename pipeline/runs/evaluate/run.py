@@ -29,11 +29,7 @@ REPORT = "evaluation.md"
 
 
 def run(request: EvaluateRequest, out: Path) -> Evaluation:
-    """Evaluate from nothing, and leave everything in a new folder.
-
-    Raises:
-        PipelineError: What was measured until then is in the folder.
-    """
+    """Evaluate from nothing, and leave everything in a new folder, also after an error."""
     loaded = suite_file.load(suite_file.path_of(request.suite))
     folder = RunFolder(out, "evaluate")
     folder.require_new()

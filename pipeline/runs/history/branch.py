@@ -91,8 +91,16 @@ def append(branch: Branch, new: NightlyRecord, sleep: Callable[[float], None] = 
         message = f"{branch.file}: add the run of {new.time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         refs = (f"HEAD:refs/heads/{branch.name}", f"HEAD:{branch.seen}")
         for attempt in range(1, _MAX_PUSHES + 1):
-            _require_new(clone / branch.file, new)
-            if not nightly_records.append(clone / branch.file, new):
+            path = clone / branch.file
+            records = nightly_records.load(path) if path.exists() else []
+            if any(record.run == new.run and record != new for record in records):
+                raise BaselineError(
+                    f"the run {new.run} is on the branch already, with other numbers: a record"
+                    " there is never replaced",
+                    hint="if the run was resumed after it was added, measure again and add that"
+                    " run",
+                )
+            if not nightly_records.append(path, new):
                 return False
             _git(clone, "add", "--", branch.file)
             _git(clone, *_AUTHOR, "commit", "--quiet", "--message", message)
@@ -111,17 +119,6 @@ def append(branch: Branch, new: NightlyRecord, sleep: Callable[[float], None] = 
             else:
                 return True
     raise AssertionError("the last attempt returns or raises")
-
-
-def _require_new(path: Path, new: NightlyRecord) -> None:
-    """Refuse a record that would replace one: a shared file only grows."""
-    records = nightly_records.load(path) if path.exists() else []
-    if any(record.run == new.run and record != new for record in records):
-        raise BaselineError(
-            f"the run {new.run} is on the branch already, with other numbers: a record there is"
-            " never replaced",
-            hint="if the run was resumed after it was added, measure again and add that run",
-        )
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """A history of nightly runs: a file of JSON lines, one record for each run.
 
 A record keeps each metric of the candidate relative to the reference build of the *same* run, so a
-different machine or a slow night does not look like a change.
+different machine or a slow night does not look like a change.  A file that cannot be read, or has a
+complete line that is not a record, is a BaselineError.
 """
 
 import json
@@ -118,6 +119,11 @@ class NightlyRecord(Settings):
     conditions: Conditions | None = None
 
     @property
+    def pairs(self) -> int:
+        """Number of pairs in all its values."""
+        return sum(value.pairs for value in self.metrics.values())
+
+    @property
     def is_in_future(self) -> bool:
         """Whether the run has not begun yet, by the clock of this machine."""
         return self.time > datetime.now(UTC) + CLOCK_SKEW
@@ -227,7 +233,11 @@ def append(path: Path, new: NightlyRecord) -> bool:
             written.
         StorageError: The file cannot be written.
     """
-    require_not_future(new)
+    if new.is_in_future:
+        raise BaselineError(
+            f"the run began at {new.time:%Y-%m-%d %H:%M %Z}, which is in the future",
+            hint="check the clock of the machine that measured",
+        )
     before = load(path) if path.exists() else []
     if new in before:
         return False
@@ -246,11 +256,7 @@ def append(path: Path, new: NightlyRecord) -> bool:
 
 
 def load(path: Path) -> list[NightlyRecord]:
-    """Return the records of a file, in the order of its lines.
-
-    Raises:
-        BaselineError: The file cannot be read, or a complete line is not a record.
-    """
+    """Return the records of a file, in the order of its lines."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -260,15 +266,7 @@ def load(path: Path) -> list[NightlyRecord]:
 
 
 def parse(data: bytes, path: Path) -> list[NightlyRecord]:
-    """Return the records in the bytes of a file.
-
-    Args:
-        data: Content of the file, at most one byte more than `MAX_BYTES`.
-        path: Path of the file, for messages.
-
-    Raises:
-        BaselineError: Same as `load`.
-    """
+    """Return the records in the bytes of a file, at most one byte more than `MAX_BYTES`."""
     if len(data) > MAX_BYTES:
         raise BaselineError(
             f"{path}: larger than {MAX_BYTES / 2**20:g} MiB",
@@ -283,13 +281,15 @@ def parse(data: bytes, path: Path) -> list[NightlyRecord]:
         if not line.strip():
             continue
         try:
-            records.append(_parse_line(line))
+            body = strict_json.loads(line.encode(), strict_json.FOREIGN)
+            records.append(NightlyRecord.model_validate(body))
         except ValueError as error:
             if number == len(lines):  # a complete line ends with a newline
                 log.warning("%s:%s: the last line is incomplete and was left out", path, number)
                 continue
+            is_json = isinstance(error, ValidationError)
             raise BaselineError(
-                f"{path}:{number}: {error}",
+                f"{path}:{number}: {strict_json.sentence(error) if is_json else error}",
                 hint=f"each line is one record of the schema {SCHEMA_NAME!r}",
             ) from error
     series = {name for record in records for name in record.metrics}
@@ -298,34 +298,10 @@ def parse(data: bytes, path: Path) -> list[NightlyRecord]:
     return records
 
 
-def _parse_line(line: str) -> NightlyRecord:
-    body = strict_json.loads(line.encode(), strict_json.FOREIGN)
-    try:
-        return NightlyRecord.model_validate(body)
-    except ValidationError as error:
-        raise ValueError(strict_json.sentence(error)) from error
-
-
-def require_not_future(record: NightlyRecord) -> None:
-    """Return if the run of a record has begun, allowing for clock skew.
-
-    Raises:
-        BaselineError: The run begins in the future; its record would stay the newest until then.
-    """
-    if record.is_in_future:
-        raise BaselineError(
-            f"the run began at {record.time:%Y-%m-%d %H:%M %Z}, which is in the future",
-            hint="check the clock of the machine that measured",
-        )
-
-
 def require_fresh(path: Path, hours: float) -> None:
-    """Return if the newest record of a file is younger than so many hours.
+    """Raise BaselineError if the newest record of a file is older than so many hours.
 
     Records from the future are ignored.
-
-    Raises:
-        BaselineError: The record is older, or the file cannot be read.
     """
     newest = max((one.time for one in load(path) if not one.is_in_future), default=None)
     age = (datetime.now(UTC) - newest).total_seconds() / 3600 if newest else None
@@ -338,11 +314,7 @@ def require_fresh(path: Path, hours: float) -> None:
 
 
 def read(path: Path) -> Source:
-    """Return the series of a file: one for each metric, relative to the newest reference build.
-
-    Raises:
-        BaselineError: The file cannot be read, or has no record.
-    """
+    """Return the series of a file: one for each metric, relative to the newest reference build."""
     lines = load(path)
     distinct = sorted(without_duplicates(lines), key=lambda record: record.time)
     records = [record for record in distinct if not record.is_in_future]
@@ -395,13 +367,9 @@ def without_duplicates(records: Sequence[NightlyRecord]) -> list[NightlyRecord]:
     by_key: dict[tuple[str, datetime], NightlyRecord] = {}
     for record in records:
         key = (record.run, record.time)
-        if key not in by_key or _pairs(record) >= _pairs(by_key[key]):
+        if key not in by_key or record.pairs >= by_key[key].pairs:
             by_key[key] = record
     return list(by_key.values())
-
-
-def _pairs(record: NightlyRecord) -> int:
-    return sum(value.pairs for value in record.metrics.values())
 
 
 def schema() -> dict[str, Any]:

@@ -61,7 +61,11 @@ def read(path: Path, default: Meaning, size: int = BLOCK) -> Source:
     _check_values(file, values, codes, list(meanings.values()))
     order, is_repeated = times.order(codes)
     if is_repeated.any():
-        _refuse_repeated(file, order, int(is_repeated.argmax()))
+        at = int(is_repeated.argmax())
+        first, second = sorted((int(order[at]), int(order[at + 1])))
+        line = file.line(first)
+        expected = f"later or earlier than that of line {line}, which is of the same series"
+        file.refuse(second, "time", file.lookup([second], "time")[second], expected)
     ends = np.searchsorted(codes[order], np.arange(len(meanings)), side="right")
     points: list[SeriesPoints] = []
     for (name, meaning), start, end in zip(meanings.items(), [0, *ends[:-1]], ends, strict=True):
@@ -152,10 +156,3 @@ def _check_values(
             row = int(wrong.argmax())
             expected = f"between -{largest:g} and {largest:g}"
             file.refuse(row, "value", f"{values[row]:g}", expected, "choose a larger unit")
-
-
-def _refuse_repeated(file: CsvFile, order: NDArray[np.int64], at: int) -> None:
-    first, second = sorted((int(order[at]), int(order[at + 1])))
-    time = file.lookup([second], "time")[second]
-    expected = f"later or earlier than that of line {file.line(first)}, which is of the same series"
-    file.refuse(second, "time", time, expected)

@@ -2,19 +2,17 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.judge.history import HistoryRule, acknowledge, analyze_series
-from pipeline.model.calibration import Calibration
 from pipeline.model.history import Acknowledgement, CommitRef, JudgedSeries
 from pipeline.model.metric import Scale
-from pipeline.model.results import ResultSet
 from pipeline.model.subject import Product
 from pipeline.runs import priors, suite_file
 from pipeline.runs.history import branch, nightly_records, points_csv
 from pipeline.runs.history.source import Meaning, SeriesPoints, Source
-from pipeline.runs.suite_file import Suite
 from pipeline.runs.verified import verify
 from pipeline.storage import acknowledged, artifact, codec
 from pipeline.system import paths
@@ -27,21 +25,7 @@ CALIBRATION = "calibration.json"
 
 @dataclass(frozen=True, slots=True)
 class HistoryRequest:
-    """Arguments of `history`.
-
-    Attributes:
-        file: File of points, or its path on `branch`.
-        meaning: Scale and direction of series that do not say theirs.
-        append: Folder of a run to append first.
-        suite: Suite by which the appended run is read; None for its own words.
-        product: Product of the appended run.
-        branch: Branch of a git repository that holds the file.
-        remote: Repository of the branch.
-        fresh_hours: Greatest age of the newest record.
-        acknowledged: File of acknowledged change points.
-        least: Smallest change that matters, as a ratio or an amount; None for the default.
-        html: Path of the page to write.
-    """
+    """Arguments of `history`; `meaning` is for series that do not state theirs."""
 
     file: Path
     meaning: Meaning
@@ -65,21 +49,15 @@ class HistoryRequest:
 
 
 def read_history(request: HistoryRequest) -> list[JudgedSeries]:
-    """Return every series of a file with its change points; append a run first, if requested.
-
-    Raises:
-        PipelineError: The file, the run or the acknowledgements cannot be used.
-    """
-    if request.branch is None:
-        if request.append is not None:
-            is_new = nightly_records.append(request.file, _new_record(request, request.append))
-            _log_appended(request.file, is_new=is_new)
-        return _judge_file(request, request.file)
-    place = branch.Branch(request.remote or "origin", request.branch, os.fspath(request.file))
+    """Return every series of a file with its change points; append a run first, if requested."""
+    place = None
+    if request.branch is not None:
+        place = branch.Branch(request.remote or "origin", request.branch, os.fspath(request.file))
     if request.append is not None:
-        is_new = branch.append(place, _new_record(request, request.append))
-        _log_appended(request.file, is_new=is_new)
-    with branch.checked_out(place) as copy:
+        new = _new_record(request, request.append)
+        is_new = branch.append(place, new) if place else nightly_records.append(request.file, new)
+        log.info("%s: %s", request.file, "added" if is_new else "was there already")
+    with branch.checked_out(place) if place else nullcontext(request.file) as copy:
         return _judge_file(request, copy)
 
 
@@ -112,31 +90,16 @@ def _new_record(request: HistoryRequest, folder: Path) -> nightly_records.Nightl
             results = verify(results, suite, request.product, None).without_unknown()
         except BaselineError as error:
             raise BaselineError(f"{folder}: {error}", hint=error.hint) from error
-        results = _without_foreign_load(results, suite, request.product)
-    return nightly_records.nightly_record(results, _calibration(folder))
-
-
-def _without_foreign_load(results: ResultSet, suite: Suite, product: Product) -> ResultSet:
-    """Return results without their load digest, if it is not that of our suite.
-
-    Our suite defines the metrics, so the spreads of another version of it cannot be used.
-    """
-    ours = priors.prior_request(suite, product, results.interleave).conditions
-    if results.environment != ours.environment or results.load_digest == ours.load_digest:
-        return results
-    return replace(results, load_digest="")
-
-
-def _calibration(folder: Path) -> Calibration | None:
+        ours = priors.prior_request(suite, request.product, results.interleave).conditions
+        if results.environment == ours.environment and results.load_digest != ours.load_digest:
+            # Our suite defines the metrics, so the spreads of another version cannot be used.
+            results = replace(results, load_digest="")
     data = artifact.file_in(folder, CALIBRATION)
     try:
-        return codec.CALIBRATION.parse(data) if data is not None else None
+        calibration = codec.CALIBRATION.parse(data) if data is not None else None
     except ValueError as error:
         raise BaselineError(f"{folder / CALIBRATION}: {error}") from error
-
-
-def _log_appended(path: Path, *, is_new: bool) -> None:
-    log.info("%s: %s", path, "added" if is_new else "was there already")
+    return nightly_records.nightly_record(results, calibration)
 
 
 def _judge_file(request: HistoryRequest, path: Path) -> list[JudgedSeries]:

@@ -27,12 +27,7 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class SeriesPoints:
-    """The points of one series.
-
-    Attributes:
-        series: Values of the points that are analysed.
-        rows: Row of the source of each of these points, shape (n,).
-    """
+    """The points of one series that are analysed, and the row of the source of each, shape (n,)."""
 
     series: HistorySeries
     rows: NDArray[np.int64]

@@ -1,4 +1,7 @@
-"""The argument `--prior`: a spread file or a file of nightly records, recognised by its content."""
+"""The argument `--prior`: a spread file or a file of nightly records, recognised by its content.
+
+A file that cannot be read, is of another kind or has no spreads is a BaselineError.
+"""
 
 from pathlib import Path
 
@@ -10,20 +13,12 @@ from pipeline.system.errors import BaselineError
 
 
 def named_spreads(name: str) -> NamedSpreads:
-    """Return what `--prior` names: the spreads of a file, or `none`.
-
-    Raises:
-        BaselineError: The file cannot be read, or is of another kind.
-    """
+    """Return what `--prior` names: the spreads of a file, or `none`."""
     return NO_PRIOR if name == "none" else NamedSpreads(Path(name).name, _read(Path(name)))
 
 
 def newest_spreads(path: Path) -> SpreadHistory:
-    """Return the spreads of a file; of nightly records, those like the newest one.
-
-    Raises:
-        BaselineError: The file cannot be read, is of another kind, or has no spreads.
-    """
+    """Return the spreads of a file; of nightly records, those like the newest one."""
     histories = [history for history in _read(path) if history.runs]
     if not histories:
         raise BaselineError(f"{path}: no run in it says how much its pairs varied")
