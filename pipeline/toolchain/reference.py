@@ -4,7 +4,6 @@ import difflib
 import math
 import re
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,11 +56,10 @@ def check(spec: Spec) -> None:
                 f"`{spec}`: the reference has no fault `{name}`; did you mean `{near}`?",
                 hint=f"known faults: {', '.join(FAULTS)}",
             )
-        is_size, example = _SIZES[FAULTS[name]]
-        if not is_size(size):
+        if not _is_size(FAULTS[name], size):
             raise ConfigError(
                 f"`{spec}`: `{size}` is not a {FAULTS[name]}, which `{name}` needs",
-                hint=f"write it like {example}",
+                hint=f"write it like {_EXAMPLES[FAULTS[name]]}",
             )
 
 
@@ -118,39 +116,31 @@ def _build(spec: Spec, source: Path, tree: str | None, modified: str) -> Artifac
     return Artifact(Subject(str(spec), binary.digest, facts), binary.path, arguments=arguments)
 
 
-def _is_duration(text: str) -> bool:
-    return _DURATION.fullmatch(text) is not None
+def _is_size(kind: str, text: str) -> bool:
+    """Return whether a text is a size of a kind of `_EXAMPLES`, within its limit."""
+    match kind:
+        case "duration":
+            return _DURATION.fullmatch(text) is not None
+        case "bytes":
+            match = _BYTES.fullmatch(text)
+            size = float(match[1]) * _FACTOR[match[2]] if match else math.inf
+            return size <= _MAX_BYTES and size == math.trunc(size)
+        case "share":
+            match = _SHARE.fullmatch(text)
+            return match is not None and float(match[1]) <= (100 if match[2] else 1)
+        case "share:duration":
+            share, _, duration = text.partition(":")
+            return _is_size("share", share) and _is_size("duration", duration)
+        case _:
+            is_rate = re.fullmatch(_NUMBER, text) is not None and float(text) <= _MAX_RATE
+            return is_rate and (kind != "count" or float(text).is_integer())
 
 
-def _is_bytes(text: str) -> bool:
-    match = _BYTES.fullmatch(text)
-    size = float(match[1]) * _FACTOR[match[2]] if match else math.inf
-    return size <= _MAX_BYTES and size == math.trunc(size)
-
-
-def _is_rate(text: str) -> bool:
-    return re.fullmatch(_NUMBER, text) is not None and float(text) <= _MAX_RATE
-
-
-def _is_count(text: str) -> bool:
-    return _is_rate(text) and float(text).is_integer()
-
-
-def _is_share(text: str) -> bool:
-    match = _SHARE.fullmatch(text)
-    return match is not None and float(match[1]) <= (100 if match[2] else 1)
-
-
-def _is_share_of_duration(text: str) -> bool:
-    share, colon, duration = text.partition(":")
-    return bool(colon) and _is_share(share) and _is_duration(duration)
-
-
-_SIZES: dict[str, tuple[Callable[[str], bool], str]] = {
-    "duration": (_is_duration, "20ms, 200us or 1.5s"),
-    "bytes": (_is_bytes, "512B, 4KiB or 1MiB, up to 1GiB"),
-    "rate": (_is_rate, "1 or 0.1"),
-    "count": (_is_count, "1 or 20"),
-    "share": (_is_share, "0.5% or 0.005"),
-    "share:duration": (_is_share_of_duration, "5%:20ms"),
+_EXAMPLES = {
+    "duration": "20ms, 200us or 1.5s",
+    "bytes": "512B, 4KiB or 1MiB, up to 1GiB",
+    "rate": "1 or 0.1",
+    "count": "1 or 20",
+    "share": "0.5% or 0.005",
+    "share:duration": "5%:20ms",
 }

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import AliasPath, BeforeValidator, Field
 
-from pipeline.model.history import ChangePoint, JudgedSeries
+from pipeline.model.history import JudgedSeries
 from pipeline.model.metric import Better, Scale
 from pipeline.storage.settings import Settings
 
 # 1: the first version.
 HISTORY: Final = "milo-perf.history/1"
+
+_Text = Annotated[str | None, BeforeValidator(lambda text: text or None)]
+"""Text that is null if it is empty."""
 
 
 class ChangeEntry(Settings):
@@ -34,17 +37,17 @@ class ChangeEntry(Settings):
     """
 
     index: int
-    time: str
-    commit: str | None
-    earliest: int
-    latest: int
-    commit_before: str | None
-    commit_latest: str | None
+    time: str = Field(validation_alias=AliasPath("after", "time"))
+    commit: _Text = Field(validation_alias=AliasPath("after", "commit"))
+    earliest: int = Field(validation_alias="first")
+    latest: int = Field(validation_alias="last")
+    commit_before: _Text = Field(validation_alias=AliasPath("before", "commit"))
+    commit_latest: _Text = Field(validation_alias=AliasPath("until", "commit"))
     change: float
     low: float
     high: float
-    worse: bool
-    acknowledged: str | None
+    worse: bool = Field(validation_alias="is_worse")
+    acknowledged: _Text
 
 
 class DriftEntry(Settings):
@@ -61,10 +64,10 @@ class DriftEntry(Settings):
 
     start: int
     end: int
-    per_30_points: float
+    per_30_points: float = Field(validation_alias="change")
     low: float
     high: float
-    worse: bool
+    worse: bool = Field(validation_alias="is_worse")
 
 
 class WeeklyEntry(Settings):
@@ -76,8 +79,8 @@ class WeeklyEntry(Settings):
         dated: Whether these are days of the week.
     """
 
-    days: tuple[float, ...] = Field(min_length=7, max_length=7)
-    dated: bool
+    days: tuple[float, ...] = Field(min_length=7, max_length=7, validation_alias="changes")
+    dated: bool = Field(validation_alias="is_dated")
 
 
 class TooShort(Settings):
@@ -138,43 +141,16 @@ def schema() -> dict[str, Any]:
 
 
 def _series(judged: JudgedSeries) -> SeriesEntry:
-    series, drift, rhythm = judged.series, judged.drift, judged.rhythm
+    series, needed = judged.series, judged.needed
+    changes = (ChangeEntry.model_validate(step, from_attributes=True) for step in judged.steps)
     return SeriesEntry(
         series=series.name,
         scale=series.scale,
         better=series.better,
         points=series.left_out + len(series.values),
-        changes=tuple(map(_change, judged.steps)),
-        drift=DriftEntry(
-            start=drift.start,
-            end=drift.end,
-            per_30_points=drift.change,
-            low=drift.low,
-            high=drift.high,
-            worse=drift.is_worse,
-        )
-        if drift
-        else None,
-        weekly=WeeklyEntry(days=rhythm.changes, dated=rhythm.is_dated) if rhythm else None,
-        too_short=TooShort(points=len(series.values), needed=judged.needed)
-        if judged.needed is not None
-        else None,
+        changes=tuple(changes),
+        drift=judged.drift and DriftEntry.model_validate(judged.drift, from_attributes=True),
+        weekly=judged.rhythm and WeeklyEntry.model_validate(judged.rhythm, from_attributes=True),
+        too_short=None if needed is None else TooShort(points=len(series.values), needed=needed),
         notes=judged.notes,
-    )
-
-
-def _change(step: ChangePoint) -> ChangeEntry:
-    return ChangeEntry(
-        index=step.index,
-        time=step.after.time,
-        commit=step.after.commit or None,
-        earliest=step.first,
-        latest=step.last,
-        commit_before=step.before.commit or None,
-        commit_latest=step.until.commit or None,
-        change=step.change,
-        low=step.low,
-        high=step.high,
-        worse=step.is_worse,
-        acknowledged=step.acknowledged or None,
     )
