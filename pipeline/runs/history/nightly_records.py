@@ -287,9 +287,9 @@ def parse(data: bytes, path: Path) -> list[NightlyRecord]:
             if number == len(lines):  # a complete line ends with a newline
                 log.warning("%s:%s: the last line is incomplete and was left out", path, number)
                 continue
-            is_json = isinstance(error, ValidationError)
+            reason = strict_json.sentence(error) if isinstance(error, ValidationError) else error
             raise BaselineError(
-                f"{path}:{number}: {strict_json.sentence(error) if is_json else error}",
+                f"{path}:{number}: {reason}",
                 hint=f"each line is one record of the schema {SCHEMA_NAME!r}",
             ) from error
     series = {name for record in records for name in record.metrics}
