@@ -95,11 +95,7 @@ def resolve_plan(request: RunRequest) -> tuple[LoadedSuite, Plan]:
 
 
 def _require_profile_of(suite: Suite) -> None:
-    """Refuse loads that cannot run in the start profile of the environment.
-
-    Raises:
-        ConfigError: Naming the first such load.
-    """
+    """Refuse loads that cannot run in the start profile of the environment."""
     profile = suite.environment.facts.get(PROFILE, MINIMAL)
     for workload in suite.workloads:
         if profile != MINIMAL and not workload.driver.uses_organization_path:
@@ -216,16 +212,7 @@ def store() -> Directory:
 
 
 def require_same_profile(one: Machine, other: Machine, names: str) -> None:
-    """Refuse to compare results of two start profiles.
-
-    Args:
-        one: Machine of one result.
-        other: Machine of the other.
-        names: Names of both, for the message.
-
-    Raises:
-        ConfigError: The profiles differ.
-    """
+    """Raise ConfigError, which names both, if the start profiles of two results differ."""
     if one.profile != other.profile:
         raise ConfigError(
             f"{names} cannot be compared: Milo was started in the profiles {one.profile} and"

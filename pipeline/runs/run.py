@@ -78,12 +78,17 @@ def run(request: RunRequest, out: Path) -> Report:
     )
     folder.create(codec.REQUEST.dumps(resolved.to_store()))
     suite_file.keep(resolved.suite, out)
-    if request.environment.endswith(".toml"):
-        text = toml_file.read(Path(request.environment).expanduser(), "the environment")
-        codec.write_text(out / ENVIRONMENT, text)
+    keep_environment(request, out)
     codec.RESULTS.write(out / RESULTS, results)
     trust.note(origin(folder, results, resolved.suite.suite), out)
     return _measure(plan, results, artifacts, programs, folder, kept=results)
+
+
+def keep_environment(request: RunRequest, out: Path) -> None:
+    """Copy the file of the environment into the folder of a run, if the request names one."""
+    if request.environment.endswith(".toml"):
+        text = toml_file.read(Path(request.environment).expanduser(), "the environment")
+        codec.write_text(out / ENVIRONMENT, text)
 
 
 def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> Report:

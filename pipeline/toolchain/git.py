@@ -97,10 +97,6 @@ def mirror(url: str, revision: str) -> Path:
 
     A branch moves, so only a full commit id or a tag that is there is not fetched again.
 
-    Args:
-        url: URL of the repository.
-        revision: Revision that is needed.
-
     Raises:
         LaunchError: The repository cannot be fetched.
     """
@@ -142,11 +138,7 @@ def _fetch(arguments: list[str], url: str) -> None:
 
 
 def newest_release(folder: Path) -> str:
-    """Return the tag of the newest release `vX.Y.Z`; a pre-release is none.
-
-    Raises:
-        LaunchError: The repository has no such tag.
-    """
+    """Return the tag of the newest release `vX.Y.Z` without a pre-release, or raise LaunchError."""
     versions = {name: parse_version(name) for name in tags(folder) or ()}
     releases = {
         name: version.order

@@ -286,10 +286,6 @@ def growing_sizes(target: Target, wanted: Collection[str]) -> dict[str, float]:
     """Return the current size of each wanted quantity that grows with N, in its base unit.
 
     These are memory, open files, goroutines and the database of etcd.
-
-    Args:
-        target: The build.
-        wanted: Names of quantities; see `QUANTITIES`.
     """
     values: dict[str, float] = {}
     if any(name.startswith(("memory", "files(")) for name in wanted):

@@ -114,11 +114,7 @@ def run(request: CapacityRequest, out: Path) -> Capacity:
 
 
 def _environment(request: CapacityRequest) -> EnvironmentSettings:
-    """Return the environment of a request; a stored request has its settings.
-
-    Raises:
-        ConfigError: There is no such environment, or it sends the load from pods.
-    """
+    """Return the environment of a request; a stored request has its settings."""
     if request.settings:
         return registry.from_values(request.settings, "settings")
     settings = registry.read_environment(request.environment)

@@ -1,4 +1,7 @@
-"""The releases of a command line: a range of git tags, or named builds."""
+"""The releases of a command line: a range of git tags, or named builds.
+
+Releases that cannot be measured, or not in their order, are a ConfigError.
+"""
 
 import difflib
 import itertools
@@ -35,11 +38,7 @@ _NAMES = 5  # tags in one message
 def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
     """Return the releases that the words of a command line name, in their order.
 
-    Args:
-        words: A repository and a range of its tags, or `NAME=SPEC` for each build.
-
-    Raises:
-        ConfigError: The words name no releases, or not in an order that can be measured.
+    The words are a repository and a range of its tags, or `NAME=SPEC` for each build.
     """
     named = [_NAMED.fullmatch(word) for word in words]
     if words and all(named):
@@ -69,14 +68,9 @@ def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
 
 
 def check(request: ReleasesRequest, out: Path) -> tuple[LoadedSuite, Plan]:
-    """Return the suite and the plan of the steps, if each of them could be carried out.
+    """Return the suite and the plan of the steps, if each of them can be carried out.
 
-    Args:
-        request: Request to check; nothing is built.
-        out: Folder of the results.
-
-    Raises:
-        PipelineError: A build, the suite, the environment or the machine does not allow it.
+    Nothing is built.
     """
     releases, run = request.releases, request.run
     specs = [spec_of(release.spec) for release in releases]
@@ -101,11 +95,7 @@ def step_request(run: RunRequest, before: Release, after: Release) -> RunRequest
 
 
 def require_same_commits(request: ReleasesRequest) -> None:
-    """Return if every tag is still at its commit.
-
-    Raises:
-        ConfigError: A tag was moved or removed since the measurement started.
-    """
+    """Raise ConfigError if a tag was moved or removed since the measurement started."""
     known: dict[str, Mapping[str, str]] = {}
     for release in request.releases:
         if not release.commit:

@@ -39,7 +39,7 @@ from pipeline.runs.request import spec_of
 from pipeline.runs.run import ENVIRONMENT
 from pipeline.runs.suite_file import SUITE, LoadedSuite
 from pipeline.runs.trust import RunOrigin
-from pipeline.storage import codec, toml_file
+from pipeline.storage import codec
 from pipeline.system import paths, terminal
 from pipeline.system.errors import ConfigError, Exit, LaunchError, LoadError, PipelineError
 from pipeline.system.log import log
@@ -56,15 +56,7 @@ _MAX_REASON = 600  # characters of the reason why a release has no numbers
 
 
 def run(request: ReleasesRequest, out: Path) -> ReleaseSeries:
-    """Measure from nothing, and leave everything in a new folder.
-
-    Args:
-        request: Arguments of the command.
-        out: Folder to create.
-
-    Raises:
-        PipelineError: Any of its kinds; what was measured until then is in the folder.
-    """
+    """Measure from nothing, and leave everything in a new folder, also after an error."""
     start_s, folder = time.monotonic(), RunFolder(out, "releases")
     folder.require_new()
     loaded, plan = releases_request.check(request, out)
@@ -72,7 +64,9 @@ def run(request: ReleasesRequest, out: Path) -> ReleaseSeries:
     _require_budget(request, plan, ())
     series = _new_series(request, loaded)
     folder.create(codec.RELEASES_REQUEST.dumps(request))
-    _keep_files(request, loaded, out)
+    if request.run.suite.endswith(".toml"):
+        suite_file.keep(loaded, out)
+    single_run.keep_environment(request.run, out)
     codec.RELEASES.write(out / RELEASES, series)
     trust.note(_origin(folder, request, series, loaded), out)
     kept = _with_copies(request, out)
@@ -82,16 +76,8 @@ def run(request: ReleasesRequest, out: Path) -> ReleaseSeries:
 def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False) -> ReleaseSeries:
     """Continue a measurement of releases; steps that ended are kept, also those that failed.
 
-    Args:
-        out: Folder of the measurement.
-        budget_s: Time budget of this command in seconds; None for that of the request.
-        is_trusted: True to execute what the folder says, even if somebody else started it.
-
-    Raises:
-        BaselineError: releases.json or request.json is missing or cannot be read.
-        ConfigError: A tag, the suite or the machine differs from when the measurement started, or
-            the folder is not trusted.
-        PipelineError: Any of its kinds, as for `run`.
+    `budget_s` is the time budget of this command; None for that of the request.  See also
+    `pipeline.runs.run.resume`.
     """
     start_s, folder = time.monotonic(), RunFolder(out, "releases")
     series = codec.RELEASES.read(paths.result_file(out, RELEASES))
@@ -132,10 +118,7 @@ def write(series: ReleaseSeries, out: Path) -> None:
 def exit_code(series: ReleaseSeries, *, strict: bool) -> Exit:
     """Return the exit code: regressions of past releases are facts, not failures.
 
-    Args:
-        series: Results of the releases.
-        strict: True if a regression in the last step, or a last release without an answer, is a
-            failure.
+    If strict, a regression in the last step, or a last release without an answer, is a failure.
     """
     failures = [step.exit_code for step in series.steps if step.exit_code]
     if failures and not series.measured:
@@ -152,12 +135,7 @@ def exit_code(series: ReleaseSeries, *, strict: bool) -> Exit:
 
 
 def expected_step_s(plan: Plan, steps: Sequence[ReleaseStep]) -> float:
-    """Return the expected seconds of the next step: the longest until now, or that of the plan.
-
-    Args:
-        plan: Plan of every run.
-        steps: Steps that were measured.
-    """
+    """Return the expected seconds of the next step: the longest until now, or that of the plan."""
     durations = [step.spent_s for step in steps]
     return max(durations, default=plan.summary().ends[-1] * plan.pair_s)
 
@@ -166,12 +144,8 @@ def expected_step_s(plan: Plan, steps: Sequence[ReleaseStep]) -> float:
 class _Measurement:
     """Measures the releases that a series still lacks.
 
-    Attributes:
-        request: Request, with paths that this command can read.
-        plan: Plan of every run.
-        folder: Folder of all releases.
-        start_s: Start of the command, by the monotonic clock.
-        is_trusted: True to resume runs that were not started here.
+    The request has paths that this command can read.  `start_s` is the start of the command, by the
+    monotonic clock.
     """
 
     request: ReleasesRequest
@@ -187,11 +161,7 @@ class _Measurement:
         return math.inf if budget_s is None else self.start_s + budget_s - time.monotonic()
 
     def continue_series(self, series: ReleaseSeries) -> ReleaseSeries:
-        """Return the results after the last release, or when the budget ends.
-
-        Raises:
-            PipelineError: Any of its kinds that is not about one release.
-        """
+        """Return the results after the last release, or when the budget ends."""
         latest = series
 
         def state() -> tuple[object, ...]:
@@ -313,11 +283,7 @@ def _new_series(request: ReleasesRequest, loaded: LoadedSuite) -> ReleaseSeries:
 
 
 def _require_budget(request: ReleasesRequest, plan: Plan, steps: Sequence[ReleaseStep]) -> None:
-    """Refuse a budget in which no step would be begun.
-
-    Raises:
-        ConfigError: The budget is shorter than one step.
-    """
+    """Raise ConfigError if a budget is shorter than one step."""
     expected_s = expected_step_s(plan, steps)
     if request.budget_s is not None and request.budget_s < expected_s:
         raise ConfigError(
@@ -367,15 +333,6 @@ def _with_copies(request: ReleasesRequest, out: Path) -> ReleasesRequest:
     if environment.endswith(".toml"):
         run = replace(run, environment=str(out / ENVIRONMENT))
     return replace(request, run=run)
-
-
-def _keep_files(request: ReleasesRequest, loaded: LoadedSuite, out: Path) -> None:
-    """Copy the files that a request names into the folder."""
-    if request.run.suite.endswith(".toml"):
-        suite_file.keep(loaded, out)
-    if request.run.environment.endswith(".toml"):
-        path = Path(request.run.environment).expanduser()
-        codec.write_text(out / ENVIRONMENT, toml_file.read(path, "the environment"))
 
 
 def _origin(
