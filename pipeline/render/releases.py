@@ -169,20 +169,24 @@ def method(series: ReleaseSeries) -> list[tuple[str, str]]:
 
 def identity(series: ReleaseSeries) -> str:
     """Return suite, environment, machine and time in one line."""
-    facts = {name: fact for name, fact in series.machine.fingerprint.items() if name != PROFILE}
-    tools = ", ".join(f"{name} {tool.version}" for name, tool in sorted(series.tools.items()))
-    machine = ", ".join(f"{name} {value}" for name, value in sorted(facts.items()))
+    machine = series.machine
+    others = {PROFILE, "environment", *series.tools}
+    facts = [f"{k} {fact}" for k, fact in sorted(machine.fingerprint.items()) if k not in others]
+    tools = [f"{name} {tool.version}" for name, tool in sorted(series.tools.items())]
     return printable(
-        f"suite {series.suite}, environment {series.environment}, profile {series.machine.profile},"
-        f" {series.taken_at:%Y-%m-%d %H:%M} UTC, {duration(series.spent_s)} with builds; {machine};"
-        f" {tools}"
+        f"suite {series.suite}, environment {series.environment}, profile {machine.profile};"
+        f" {series.taken_at:%Y-%m-%d %H:%M} UTC, {duration(series.spent_s)} with builds;"
+        f" {', '.join([*facts, *tools])}"
     )
 
 
 def releases_markdown(series: ReleaseSeries) -> str:
-    """Return the tables as Markdown: the steps, and every metric that gates or changed."""
+    """Return the tables as Markdown: the steps, and every metric that changed.
+
+    It is short enough for a document: a change without a verdict has no interval.
+    """
     ends = span(series)
-    chosen = [row for row in release_rows(series) if row.is_marked or row.metric.metric.gate]
+    chosen = [row for row in release_rows(series) if row.is_marked]
     named = [release.name for release in series.releases]
     first = named.index(ends[0]) if ends else 0
     return render_markdown(
@@ -208,11 +212,11 @@ def releases_markdown(series: ReleaseSeries) -> str:
                 "name": row.metric.key,
                 "level": row.level,
                 "cells": [raw(_markdown_cell(cell)) for cell in row.cells[first + 1 :]],
-                "total": raw(_markdown_cell(row.total)),
+                "total": raw(_markdown_cell(row.total, has_interval=True)),
             }
             for row in chosen
         ],
-        method=method(series),
+        confidence=share(series.confidence),
     )
 
 
@@ -290,12 +294,11 @@ def _texts(metric: Metric, change: Change | None) -> tuple[str, str]:
     return estimate, interval.removesuffix(")")
 
 
-def _markdown_cell(cell: ChangeCell) -> str:
-    if not cell.estimate:
-        return ""
+def _markdown_cell(cell: ChangeCell, *, has_interval: bool = False) -> str:
     interval = f" ({cell.interval})" if cell.interval else ""
-    text = f"{cell.mark} {cell.estimate}".strip()
-    return f"**{text}**{interval}" if cell.mark else f"{text}{interval}"
+    if cell.mark:
+        return f"**{cell.mark} {cell.estimate}**{interval}"
+    return f"{cell.estimate}{interval}" if has_interval else cell.estimate
 
 
 def _csv_row(
@@ -313,7 +316,13 @@ def _csv_row(
     )
     texts = map(_spreadsheet_text, (*names, metric.workload, one.name))
     facts = (one.unit, one.scale.value, one.better.value, str(one.gate).lower())
-    return (*texts, *facts, *values, *parts, pairs)
+    numbers = map(_csv_number, (*values, *parts))
+    return (*texts, *facts, *numbers, pairs)
+
+
+def _csv_number(value: object) -> object:
+    """Return a number with six digits; releases.json has them all."""
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _spreadsheet_text(text: str) -> str:

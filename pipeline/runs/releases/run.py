@@ -252,7 +252,7 @@ class _Measurement:
             step,
             outcome=ReleaseOutcome.MEASURED,
             verdict=report.verdict,
-            changes=tuple(map(_step_change, report.findings)),
+            changes=tuple(map(step_change, report.findings)),
         )
         of_step = (finding.comparison for finding in report.findings)
         return step, tuple(ReleaseMetric(one.workload, one.metric) for one in of_step)
@@ -305,7 +305,8 @@ def _failure(step: ReleaseStep, error: PipelineError) -> ReleaseStep:
     return replace(step, reason=reason, exit_code=int(error.exit_code))
 
 
-def _step_change(finding: Finding) -> StepChange:
+def step_change(finding: Finding) -> StepChange:
+    """Return the numbers of a finding that a series keeps."""
     comparison = finding.comparison
     freedom = comparison.degrees_of_freedom
     return StepChange(
