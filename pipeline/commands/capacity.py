@@ -44,10 +44,7 @@ def add(commands: "options.Commands") -> None:
         help="upper bound, such as 'p99(get)<1s'; may be repeated",
     )
     parser.add_argument(
-        "--budget",
-        type=duration_s,
-        metavar="TIME",
-        help="time budget of the search (default: 30m)",
+        "--budget", type=duration_s, metavar="TIME", help="time budget of the search (default: 30m)"
     )
     parser.add_argument(
         "--start", type=int, metavar="N", help="first N (default: 5 Projects, 100 objects)"
@@ -68,10 +65,7 @@ def add(commands: "options.Commands") -> None:
         help="requests per second of the probing load (default: 20)",
     )
     parser.add_argument(
-        "--hold",
-        type=duration_s,
-        metavar="TIME",
-        help="duration of one measurement (default: 20s)",
+        "--hold", type=duration_s, metavar="TIME", help="duration of one measurement (default: 20s)"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="random seed")
     options.add_environment(parser, "local")

@@ -184,18 +184,10 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
         "--account", required=True, metavar="EMAIL", help="service account of its nodes"
     )
     parser.add_argument(
-        "--budget-usd",
-        required=True,
-        type=positive_number,
-        metavar="N",
-        help="refused above it",
+        "--budget-usd", required=True, type=positive_number, metavar="N", help="refused above it"
     )
     parser.add_argument(
-        "--expires-in",
-        type=duration_s,
-        default=3 * 3600.0,
-        metavar="TIME",
-        help="default: 3h",
+        "--expires-in", type=duration_s, default=3 * 3600.0, metavar="TIME", help="default: 3h"
     )
     for pool in DEFAULT_POOLS:
         parser.add_argument(

@@ -22,13 +22,7 @@ from pipeline.model.results import Baseline, ResultSet
 from pipeline.model.spreads import SpreadHistory
 from pipeline.model.subject import Arm
 from pipeline.runs import calibration_gate, priors, reports, run, suite_file
-from pipeline.runs.request import (
-    in_environment,
-    require_same_profile,
-    resolve_plan,
-    spec_of,
-    store,
-)
+from pipeline.runs.request import in_environment, require_same_profile, resolve_plan, spec_of, store
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError

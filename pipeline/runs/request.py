@@ -109,10 +109,7 @@ def _require_profile_of(suite: Suite) -> None:
 def _require_possible(pairs: int, suite: Suite) -> None:
     hint = "`--pairs auto`, the default, measures as many as the verdict needs"
     if pairs < 2:
-        raise ConfigError(
-            f"--pairs {pairs}: an interval needs at least 2 pairs",
-            hint=hint,
-        )
+        raise ConfigError(f"--pairs {pairs}: an interval needs at least 2 pairs", hint=hint)
     if pairs > (most := max_pairs(suite)):
         raise ConfigError(
             f"--pairs {pairs}: a run of this suite has at most {most} pairs, because larger"

@@ -121,8 +121,7 @@ def result_file(folder: Path, name: str) -> Path:
                 hint=f"`{command} {shlex.quote(str(folder))}`",
             )
     raise BaselineError(
-        f"{folder}: is no folder of a {kind}: there is no {name} in it",
-        hint=_nearest(folder, name),
+        f"{folder}: is no folder of a {kind}: there is no {name} in it", hint=_nearest(folder, name)
     )
 
 

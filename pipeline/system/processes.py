@@ -65,12 +65,7 @@ class CommandError(LaunchError):
     """A program failed, did not start, or was still running at its deadline."""
 
     def __init__(
-        self,
-        argv: Sequence[str],
-        status: ExitStatus | None,
-        tail: str,
-        *,
-        message: str = "",
+        self, argv: Sequence[str], status: ExitStatus | None, tail: str, *, message: str = ""
     ) -> None:
         """Describe the failure.
 

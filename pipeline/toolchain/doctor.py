@@ -186,10 +186,7 @@ def _binaries() -> Iterator[Check]:
     try:
         cache = paths.cache()
         need = programs.minimum_go()
-        recipes = [
-            programs.recipe("etcd"),
-            reference.recipe(paths.project_path("go", "reference")),
-        ]
+        recipes = [programs.recipe("etcd"), reference.recipe(paths.project_path("go", "reference"))]
     except PipelineError as error:
         yield Check("source and cache", Status.MISSING, str(error), error.hint)
         return

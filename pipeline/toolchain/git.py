@@ -69,8 +69,7 @@ def extract(tree_id: str, checkout: Path, into: Path) -> None:
         )
     if _ask(checkout, "cat-file", "-t", tree_id) != "tree":
         raise BaselineError(
-            f"the source tree {tree_id} is not in the clone at {top}",
-            hint="git fetch --unshallow",
+            f"the source tree {tree_id} is not in the clone at {top}", hint="git fetch --unshallow"
         )
     with tempfile.TemporaryDirectory() as aside:
         archive = Path(aside, "source.zip")

@@ -149,10 +149,7 @@ def _attempts_and_levels(
     subject = evaluation.subject
     artifact = folder.rebuild("candidate", subject)
     programs = toolchain.programs_of(loaded.suite.needs)
-    with (
-        loaded.suite.environment.open(programs) as environment,
-        progress.show_progress() as shown,
-    ):
+    with loaded.suite.environment.open(programs) as environment, progress.show_progress() as shown:
         launcher = EvaluationLauncher(
             suite=loaded.suite.of(spec_of(subject.spec).product),
             environment=environment,
