@@ -55,11 +55,6 @@ _END = re.compile(r"-----END [A-Z0-9 ]{1,40}-----")
 _IN_PEM = re.compile(r"\s*(?:[A-Za-z0-9+/=]{0,100}|[A-Za-z-]{1,20}: [\w ,-]{1,200})\s*")
 
 
-def scrub(text: str, known: Sequence[str] = ()) -> str:
-    """Return a text without credentials and without known secrets."""
-    return "".join(scrub_lines(text.splitlines(keepends=True), known))
-
-
 def scrub_lines(lines: Iterable[str], known: Sequence[str] = ()) -> Iterator[str]:
     """Yield lines, with their ends, without credentials; one of many lines leaves one line."""
     in_pem = False

@@ -52,7 +52,7 @@ def result(
     empty: Sequence[ExpectedSummary] = (),
 ) -> ProcessResult:
     report = ClusterLoader2Report(
-        (ReportedConfig("objects", 20.0, ""),), steps or GOOD, (), tuple(missing), tuple(empty)
+        (ReportedConfig("objects", ""),), steps or GOOD, (), tuple(missing), tuple(empty)
     )
     job = ProcessJob(Arm.CANDIDATE, "p-0", Path("cl2_configs/object-crud.yaml"), Path("out"))
     return ProcessResult(
@@ -209,7 +209,7 @@ def test_the_worst_availability_of_an_arm_is_its_own() -> None:
 
 def test_a_config_that_failed_before_its_first_step_says_so() -> None:
     one = result()
-    configs = (ReportedConfig("objects", 0.1, "namespaces cannot be listed"),)
+    configs = (ReportedConfig("objects", "namespaces cannot be listed"),)
     failed = dataclasses.replace(
         one,
         ended=CommandResult(ExitStatus(1), START_S, START_S + 1),

@@ -39,9 +39,7 @@ def test_a_recorded_report_reads_the_same_with_the_names_that_it_had(
 def test_the_cases_are_counted_as_the_counts_of_the_file_are_always_0() -> None:
     found = read_report(recorded("projects"), ())
     assert 'tests="0"' in (recorded("projects") / "junit.xml").read_text()
-    assert [(one.config, one.duration_s) for one in found.configs] == [
-        ("milo-projects", 12.419800959)
-    ]
+    assert [one.config for one in found.configs] == ["milo-projects"]
     assert len(found.steps) == 9
     waited = next(step for step in found.steps if step.measurement == "Ready")
     assert (waited.number, waited.name, waited.duration_s) == (4, "wait for projects", 1.102667717)

@@ -202,7 +202,7 @@ def read_junit(folder: Path) -> tuple[tuple[ReportedConfig, ...], tuple[Reported
                 )
             )
         elif match := _CONFIG_CASE.fullmatch(case.name):
-            configs.append(ReportedConfig(match["config"], case.duration_s, failure))
+            configs.append(ReportedConfig(match["config"], failure))
         else:
             raise LoadError(
                 f"{path}: `{truncate(case.name, 80)}` is neither a step nor a config", hint=HINT

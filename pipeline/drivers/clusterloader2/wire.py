@@ -61,7 +61,6 @@ class ReportedConfig:
     """
 
     config: str
-    duration_s: float
     failure: str
 
 
