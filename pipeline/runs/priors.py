@@ -55,7 +55,7 @@ def prior_request(
 ) -> PriorRequest:
     """Return the request of a run that starts now, on a machine if known."""
     of_product = suite.of(product)
-    keys = [f"{w.name}/{metric.name}" for w in of_product.workloads for metric in w.metrics]
+    keys = [key for key, _ in of_product.keyed_metrics()]
     digest = load_digest(of_product)
     environment = conditions_name(suite.environment.kind, suite.environment.facts)
     conditions = Conditions(suite.name, product, environment, interleave, digest)

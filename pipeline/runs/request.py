@@ -120,7 +120,7 @@ def _require_possible(pairs: int, suite: Suite) -> None:
 
 def max_pairs(suite: Suite) -> int:
     """Return the largest number of pairs of a suite whose results.json can be read again."""
-    metrics = [metric for workload in suite.workloads for metric in workload.metrics]
+    metrics = [metric for _, metric in suite.keyed_metrics()]
     denominators = sum(metric.scale is Scale.DIFFERENCE for metric in metrics)
     per_trial = len(metrics) + denominators + _VALUES_PER_TRIAL
     return min(MAX_PAIRS, strict_json.OURS.values // (len(Arm) * per_trial))

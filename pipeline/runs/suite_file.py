@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -245,11 +245,13 @@ class Suite(Settings):
 
     def by_key(self) -> dict[str, Metric]:
         """Return the metrics by sample key, for a suite of one product (see `of`)."""
-        return {
-            f"{workload.name}/{metric.name}": metric.metric()
-            for workload in self.workloads
-            for metric in workload.metrics
-        }
+        return {key: metric.metric() for key, metric in self.keyed_metrics()}
+
+    def keyed_metrics(self) -> Iterator[tuple[str, MetricSettings]]:
+        """Yield every metric with its sample key; one of both products is there twice."""
+        for workload in self.workloads:
+            for metric in workload.metrics:
+                yield f"{workload.name}/{metric.name}", metric
 
     def of(self, product: Product) -> "Suite":
         """Return the suite with only the metrics that are read from a product."""

@@ -101,7 +101,7 @@ def _selected_readings(out: Path, results: ResultSet, unread: list[str]) -> dict
     except ConfigError as error:
         unread.append(f"{SUITE} cannot be used, so raw times belong to no metric: {error}")
         return {}
-    return {f"{w.name}/{m.name}": m.select for w in suite.workloads for m in w.metrics}
+    return {key: metric.select for key, metric in suite.keyed_metrics()}
 
 
 def _point_folders(out: Path, pair: int, workload: str) -> Iterator[Path]:

@@ -180,12 +180,7 @@ def _require_counts(results: ResultSet, suite: Suite) -> None:
 
     A metric that a deadline cut off in both builds does not gate, so results must prove it.
     """
-    counting = {
-        f"{workload.name}/{metric.name}"
-        for workload in suite.workloads
-        for metric in workload.metrics
-        if metric.select in COUNTS
-    }
+    counting = {key for key, metric in suite.keyed_metrics() if metric.select in COUNTS}
     for arm, samples in results.samples.items():
         counts = [sample for sample in samples if sample.key in counting]
         for sample in samples:
@@ -206,12 +201,8 @@ def _lacking(results: ResultSet, suite: Suite) -> list[str]:
     """
     arms = [{s.key: s for s in results.samples[arm]} for arm in Arm]
     valid_of = {s.workload: results.pairs_of(s.workload) for arm in arms for s in arm.values()}
-    hidden = {
-        f"{workload.name}/{metric.name}"
-        for workload in suite.workloads
-        for metric in workload.metrics
-        if not suite.environment.shows_processes and _HIDDEN.search(metric.select)
-    }
+    shows = suite.environment.shows_processes
+    hidden = {k for k, m in suite.keyed_metrics() if not shows and _HIDDEN.search(m.select)}
 
     def has_value(sample: Sample, pair: int) -> bool:
         return sample.values[pair] is not None or sample.cutoff(pair) is not None

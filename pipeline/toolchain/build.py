@@ -81,26 +81,12 @@ def build_once(binary: Path, title: str, make: Callable[[Path, Path], None]) -> 
         folder.mkdir(parents=True, exist_ok=True)
         os.utime(folder)  # used today: see _remove_old
         with exclusive_lock(folder / "lock", f"building {title}"):
-            actual = _verified_digest(binary)
-            if actual is None:
-                partial = binary.with_suffix(".partial")
-                partial.unlink(missing_ok=True)  # of a build that was killed
-                try:
-                    make(partial, folder)
-                    actual = digest(partial)
-                    _record(binary).write_text(
-                        f"{actual.removeprefix('sha256:')}  {binary.name}\n", encoding="ascii"
-                    )
-                    partial.replace(binary)
-                finally:
-                    partial.unlink(missing_ok=True)
-                _remove_old(folder)
+            return Binary(binary, _verified_digest(binary) or _make(binary, make))
     except OSError as error:
         raise StorageError(
             f"{title} could not be built: {error.filename}: {error.strerror}",
             hint="`milo-perf doctor` shows how much room the cache has, and where it is",
         ) from error
-    return Binary(binary, actual)
 
 
 def cached_path(recipe: Recipe, go: Go) -> Path | None:
@@ -150,6 +136,22 @@ def progress_logger(title: str) -> Callable[[], None]:
             log.info("still building %s (%.0f s)", title, now - began)
 
     return tick
+
+
+def _make(binary: Path, make: Callable[[Path, Path], None]) -> str:
+    """Make a binary, record its digest, and return that."""
+    partial = binary.with_suffix(".partial")
+    partial.unlink(missing_ok=True)  # of a build that was killed
+    try:
+        make(partial, binary.parent)
+        actual = digest(partial)
+        sha = actual.removeprefix("sha256:")
+        _record(binary).write_text(f"{sha}  {binary.name}\n", encoding="ascii")
+        partial.replace(binary)
+    finally:
+        partial.unlink(missing_ok=True)
+    _remove_old(binary.parent)
+    return actual
 
 
 def _verified_digest(binary: Path) -> str | None:
