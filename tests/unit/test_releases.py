@@ -27,6 +27,7 @@ from pipeline.storage import codec
 from pipeline.system import private_folder
 from pipeline.system.errors import ConfigError, Exit, LaunchError, LoadError
 from pipeline.system.paths import RELEASES, RESULTS
+from pipeline.system.processes import CommandError, ExitStatus
 from tests.fakes import SUITE, Bench, FakeDriver, Told
 
 WAVE = (1.0, 1.004, 0.997, 1.002, 0.999, 1.001, 1.003, 0.998)
@@ -236,7 +237,9 @@ def fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fakes:
     def artifact(spec: Spec, _build: str = "") -> Artifact:
         told.built.append(told.name(str(spec)))
         if told.built[-1] in told.not_built:
-            raise LaunchError(f"{spec} could not be built: <b>no</b>", hint="look")
+            log = "/home/me/log ends with:\n/home/me/go/x.go:3: <b>no</b> at https://a.invalid/b/c"
+            cause = CommandError(["go", "build"], ExitStatus(2), log)
+            raise LaunchError(f"{spec} could not be built: {cause}", hint=cause.hint) from cause
         return Artifact(Subject(str(spec), "sha256:00"), Path("x"))
 
     @contextmanager
@@ -308,8 +311,8 @@ def test_a_release_that_does_not_build_is_skipped_and_named(
         ReleaseOutcome.SAME_COMMIT,
     ]
     page = (tmp_path / "out" / "releases.html").read_text()
-    assert "v1.1.0 does not build and is skipped" in page
-    assert "&lt;b&gt;no&lt;/b&gt;" in page
+    why = "go exited with 2: x.go:3: &lt;b&gt;no&lt;/b&gt; at https://a.invalid/b/c"
+    assert f"v1.1.0 does not build and is skipped: {why}" in page
     assert "v1.1.1 is the same commit as v1.1.0" in page
 
 

@@ -44,6 +44,7 @@ from pipeline.system import paths, terminal
 from pipeline.system.errors import ConfigError, Exit, LaunchError, LoadError, PipelineError
 from pipeline.system.log import log
 from pipeline.system.paths import RELEASES, RESULTS
+from pipeline.system.processes import CommandError
 from pipeline.system.progress import format_duration
 from pipeline.system.sanitize import truncate
 
@@ -51,6 +52,8 @@ _Result: TypeAlias = tuple[ReleaseStep, tuple[ReleaseMetric, ...]]
 """The step of a release, and the metrics that it measured."""
 
 PAGE, TABLE, NUMBERS = "releases.html", "releases.md", "releases.csv"
+
+_FOLDER = re.compile(r"(?<![\w.:/])~?/(?:[\w.@+~-]+/)+")  # an absolute one, before a name
 
 _MAX_REASON = 600  # characters of the reason why a release has no numbers
 
@@ -301,8 +304,20 @@ def _same_commit(series: ReleaseSeries, release: Release) -> str:
 
 
 def _failure(step: ReleaseStep, error: PipelineError) -> ReleaseStep:
-    reason = truncate(str(error), _MAX_REASON)
-    return replace(step, reason=reason, exit_code=int(error.exit_code))
+    return replace(step, reason=_reason(error), exit_code=int(error.exit_code))
+
+
+def _reason(error: PipelineError) -> str:
+    """Return why a release has no numbers, for a page that others read: without our folders.
+
+    Of a command it is the last line that it wrote.
+    """
+    cause = error if isinstance(error, CommandError) else error.__cause__
+    text = str(error)
+    if isinstance(cause, CommandError) and cause.status is not None:
+        lines = [line for line in cause.hint.splitlines() if line.strip()]
+        text = ": ".join((f"{cause.argv[0]} {cause.status}", *lines[-1:]))
+    return truncate(_FOLDER.sub("", text), _MAX_REASON)
 
 
 def step_change(finding: Finding) -> StepChange:
