@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.model.ports import Artifact, Target
@@ -19,6 +20,7 @@ class Lab:
     environment: ClusterEnvironment
     out: Path
     images: list[str] = field(default_factory=list)
+    received: list[tuple[str, Any]] = field(default_factory=list)
 
     @contextmanager
     def launched(self, *arms: Arm, product: Product = Product.MILO) -> Iterator[dict[Arm, Target]]:

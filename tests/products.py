@@ -1,11 +1,13 @@
 """What the Pods of a product would serve, served on loopback."""
 
 import base64
+import json
 import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,13 @@ from tests.loopback import Request
 
 
 @contextmanager
-def products(first_port: int, first_node_port: int) -> Iterator[Callable[[Object, Any], None]]:
-    """Serve what the Pods of a product would, on the ports of loopback that lead to node ports."""
+def products(
+    first_port: int, first_node_port: int, received: list[tuple[str, Any]] | None = None
+) -> Iterator[Callable[[Object, Any], None]]:
+    """Serve what the Pods of a product would, on the ports of loopback that lead to node ports.
+
+    What is created is added to `received`, by its path.
+    """
     servers: dict[int, ThreadingHTTPServer] = {}
 
     def stop(port: int) -> None:
@@ -31,7 +38,9 @@ def products(first_port: int, first_node_port: int) -> Iterator[Callable[[Object
         secret = cluster.objects.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
         if port in servers:  # of an earlier launch
             stop(port)
-        handler = type("Handler", (Request,), {"answer": staticmethod(_product)})
+        handler = type(
+            "Handler", (Request,), {"answer": staticmethod(partial(_product, received=received))}
+        )
         server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         server.daemon_threads, server.block_on_close = True, False
         if secret:
@@ -46,8 +55,13 @@ def products(first_port: int, first_node_port: int) -> Iterator[Callable[[Object
             stop(port)
 
 
-def _product(request: Request, _body: bytes) -> None:
-    conditions = [{"type": kind, "status": "True"} for kind in ("Ready", "Established")]
+def _product(request: Request, body: bytes, received: list[tuple[str, Any]] | None) -> None:
+    if body and received is not None:
+        received.append((request.path, json.loads(body)))
+    if "dryRun" in request.path:  # as webhooks do that are installed
+        say(request, {"message": "denied"}, 403)
+        return
+    conditions = [{"type": kind, "status": "True"} for kind in ("Ready", "Established", "Active")]
     say(request, {"status": {"conditions": conditions}, "items": []})
 
 

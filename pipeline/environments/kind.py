@@ -18,6 +18,7 @@ from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.connect import COMPONENTS, FIRST_NODE_PORT, NodePortConnector
 from pipeline.environments.images import Image, pack
+from pipeline.environments.profile import profile_checks
 from pipeline.model.health import Check, Status
 from pipeline.model.ports import Program
 from pipeline.model.subject import Arm
@@ -65,7 +66,7 @@ class KindSettings(ClusterSettings):
 
     def checks(self) -> list[Check]:
         """See `EnvironmentSettings.checks`."""
-        return list(_checks(self))
+        return [*_checks(self), *profile_checks(self)]
 
     @contextmanager
     def open(self, programs: Mapping[str, Program]) -> Iterator[ClusterEnvironment]:

@@ -13,7 +13,12 @@ from pydantic import PositiveFloat
 
 from pipeline.environments import bootstrap, components
 from pipeline.environments.credentials import Credentials, create_credentials
-from pipeline.environments.profile import MiloManifests, ProfileSettings, read_manifests
+from pipeline.environments.profile import (
+    MiloManifests,
+    ProfileSettings,
+    profile_checks,
+    read_manifests,
+)
 from pipeline.model.health import Check
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.subject import Arm, Product
@@ -62,8 +67,8 @@ class LocalSettings(ProfileSettings):
         return ""
 
     def checks(self) -> list[Check]:
-        """Return nothing: the doctor always checks this machine."""
-        return []
+        """Return the checks of the profile; the doctor always checks this machine."""
+        return list(profile_checks(self))
 
     @contextmanager
     def open(self, programs: Mapping[str, Program]) -> Iterator["LocalEnvironment"]:

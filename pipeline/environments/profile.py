@@ -9,11 +9,12 @@ from typing import Any
 
 from pydantic import field_validator
 
+from pipeline.model.health import Check, Status
 from pipeline.model.ports import Artifact
 from pipeline.model.results import ETCD_FSYNC, MINIMAL, PROFILE
 from pipeline.model.subject import Product
 from pipeline.storage.settings import Settings
-from pipeline.system.errors import ConfigError, LaunchError
+from pipeline.system.errors import ConfigError, LaunchError, PipelineError
 
 _WEBHOOKS = "config/webhook"
 _QUOTA = ("config/services/quota/registrations", "config/services/quota/claim-policies")
@@ -86,6 +87,24 @@ class ProfileSettings(Settings):
         return {**profile, **({ETCD_FSYNC: "on"} if self.has_fsync else {})}
 
 
+def profile_checks(settings: ProfileSettings) -> Iterator[Check]:
+    """Return what a profile needs besides the builds; nothing for the minimal one."""
+    if not settings.is_production:
+        return
+    name = f"profile {settings.profile}"
+    if not settings.manifests:
+        found = "each build must bring Milo's manifests: a source does, a binary does not"
+        yield Check(name, Status.WARNING, found, _HINT)
+        return
+    try:
+        folder = _folder(settings.manifests)
+        _read(folder, has_quota=settings.profile is Profile.PRODUCTION_QUOTA)
+    except PipelineError as error:
+        yield Check(name, Status.MISSING, str(error), error.hint)
+    else:
+        yield Check(name, Status.OK, f"manifests in {folder}")
+
+
 @dataclass(frozen=True, slots=True)
 class MiloManifests:
     """The part of Milo's manifests that is not the same in every profile.
@@ -124,17 +143,24 @@ def read_manifests(artifact: Artifact, settings: ProfileSettings) -> MiloManifes
             f"`{spec}` has no profile {settings.profile}, only {Profile.MINIMAL}",
             hint="leave --profile out, or give a build of Milo",
         )
-    folder = artifact.manifests or (
-        Path(settings.manifests).expanduser().absolute() if settings.manifests else None
-    )
-    if folder is None:
+    if artifact.manifests is None and not settings.manifests:
         raise ConfigError(
             f"the profile {settings.profile} needs the manifests of `{spec}`", hint=_HINT
         )
+    folder = _folder(artifact.manifests or settings.manifests)
+    return _read(folder, has_quota=settings.profile is Profile.PRODUCTION_QUOTA)
+
+
+def _folder(path: Path | str) -> Path:
+    folder = Path(path).expanduser().absolute()
     if not folder.is_dir():
-        raise ConfigError(f"there is no folder {folder} with the manifests of `{spec}`", hint=_HINT)
+        raise ConfigError(f"there is no folder {folder} with Milo's manifests", hint=_HINT)
+    return folder
+
+
+def _read(folder: Path, *, has_quota: bool) -> MiloManifests:
     try:
-        return _parse(folder, has_quota=settings.profile is Profile.PRODUCTION_QUOTA)
+        return _parse(folder, has_quota=has_quota)
     except (AttributeError, LookupError, TypeError) as error:
         raise LaunchError(
             f"{folder}: a manifest does not have the form that Kubernetes documents: {error!r}",

@@ -13,6 +13,7 @@ from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.connect import PortForwardConnector
 from pipeline.environments.gke.resources import POOL_LABEL
 from pipeline.environments.images import Image, pack
+from pipeline.environments.profile import profile_checks
 from pipeline.model.health import Check
 from pipeline.model.ports import Program
 from pipeline.system.errors import ConfigError
@@ -58,7 +59,7 @@ class RemoteSettings(ClusterSettings):
     def checks(self) -> list[Check]:
         """See `EnvironmentSettings.checks`."""
         connect = partial(Api, self.kubeconfig, self.context)
-        return list(cluster_checks.checks(self, self.context, connect))
+        return [*cluster_checks.checks(self, self.context, connect), *profile_checks(self)]
 
     @contextmanager
     def open(self, programs: Mapping[str, Program]) -> Iterator[ClusterEnvironment]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,8 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     first = free_ports()
     out = tmp_path / "out"
     out.mkdir()
-    with products(first, FIRST_NODE_PORT) as serve:
+    received: list[tuple[str, Any]] = []
+    with products(first, FIRST_NODE_PORT, received) as serve:
         cluster = FakeCluster(serves=serve)
         with running(cluster, tmp_path) as config:
             yield Lab(
@@ -35,4 +37,5 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
                     image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
                 ),
                 out,
+                received=received,
             )

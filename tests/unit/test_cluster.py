@@ -1,5 +1,7 @@
 """Builds as Pods: they answer inside, and nothing is left outside, whatever the cluster does."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -9,9 +11,10 @@ from cryptography import x509
 from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.pods import pod_state
 from pipeline.model.subject import Arm, Product
-from pipeline.system.errors import LaunchError, LoadError
+from pipeline.system.errors import ConfigError, LaunchError, LoadError
 from tests.clusters import Fault
 from tests.labs import Lab
+from tests.milo_trees import write_tree
 
 NAMESPACES = "/api/v1/namespaces/"
 BUSY = {"state": {"waiting": {"reason": "ContainerCreating"}}}
@@ -280,3 +283,46 @@ def test_a_pull_secret_that_is_not_there_is_told(lab: Lab) -> None:
         lab.launched(Arm.CANDIDATE),
     ):
         pass
+
+
+def test_production_is_set_up_in_a_cluster_with_the_service_of_its_manager(
+    lab: Lab, tmp_path: Path
+) -> None:
+    settings = ClusterSettings.model_validate(
+        {
+            "ready_s": 5,
+            "gone_s": 5,
+            "profile": "production+quota",
+            "manifests": str(write_tree(tmp_path)),
+        }
+    )
+    production = replace(lab, environment=replace(lab.environment, settings=settings))
+    with production.launched(Arm.CANDIDATE) as targets:
+        assert targets[Arm.CANDIDATE].needs_organization_path
+        (home,) = [one["metadata"]["name"] for one in lab.cluster.of("Namespace")]
+        pods = {one["metadata"]["name"]: one for one in lab.cluster.of("Pod")}
+        (ports,) = [
+            {port["port"] for port in one["spec"]["ports"]}
+            for one in lab.cluster.of("Service")
+            if one["metadata"]["name"] == "manager"
+        ]
+        for one in lab.cluster.objects.values():
+            plain = {name: part for name, part in one.items() if name != "status"}
+            kubernetes_validate.validate(plain, "1.34", strict=True)
+    hooks = [body for path, body in lab.received if path.endswith("webhookconfigurations")]
+    urls = {hook["clientConfig"]["url"] for body in hooks for hook in body["webhooks"]}
+    assert urls == {f"https://manager.{home}.svc:9443/one"}
+    assert ports == {10257, 9443}
+    arguments = {name: pod["spec"]["containers"][0]["args"] for name, pod in pods.items()}
+    assert "--unsafe-no-fsync" not in arguments["etcd"]
+    assert "--v=4" in arguments["server"]
+    assert "--leader-elect=true" in arguments["manager"]
+    assert lab.is_empty()
+
+
+def test_manifests_that_cannot_be_read_leave_nothing_in_the_cluster(lab: Lab) -> None:
+    settings = ClusterSettings.model_validate({"profile": "production", "manifests": "/nowhere"})
+    broken = replace(lab, environment=replace(lab.environment, settings=settings))
+    with pytest.raises(ConfigError, match="no folder /nowhere"), broken.launched():
+        pass
+    assert lab.is_empty()

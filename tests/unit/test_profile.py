@@ -18,6 +18,7 @@ from pipeline.environments.credentials import Credentials
 from pipeline.environments.local import LocalSettings
 from pipeline.environments.profile import Profile, at_url, read_manifests
 from pipeline.environments.registry import from_values, to_values
+from pipeline.model.health import Status
 from pipeline.model.ports import Artifact, Target
 from pipeline.model.request import RunRequest
 from pipeline.model.results import Machine
@@ -30,61 +31,12 @@ from pipeline.runs.request import (
 )
 from pipeline.system.errors import ConfigError, LaunchError, PipelineError
 from tests.loopback import Request, answering, target
-
-WEBHOOK = """
-kind: {kind}WebhookConfiguration
-metadata: {{name: {name}}}
-webhooks:
-- name: one
-  failurePolicy: Fail
-  clientConfig: {{service: {{name: milo-controller-manager, path: /one, port: 9443}}}}
-"""
-REGISTRATION = """
-kind: ResourceRegistration
-metadata: {name: secrets-per-project}
-spec: {resourceType: core/secrets, consumerType: {kind: Project}}
-"""
-POLICY = "kind: ClaimCreationPolicy\nmetadata: {name: claim-secrets}\nspec: {}\n"
-
-
-def deployment(name: str, memory: str) -> str:
-    """Return a Deployment, as JSON, which is YAML."""
-    container = {
-        "args": [
-            *(name, "--v=$(LEVEL)", "--logging-format=json", "--leader-elect=true"),
-            *("--feature-gates=$(GATES)", "--tls-cert-file=/x", "--kubeconfig=/y"),
-        ],
-        "env": [
-            {"name": "LEVEL", "value": "4"},
-            {"name": "GATES", "value": ""},
-            {"name": "LIMIT", "valueFrom": {}},
-        ],
-        "resources": {"limits": {"memory": memory}},
-    }
-    template = {"spec": {"containers": [container]}}
-    return json.dumps({"kind": "Deployment", "spec": {"template": template}})
-
-
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+from tests.milo_trees import WEBHOOK, deployment, write_tree
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Write a source tree with all the manifests that a profile reads."""
-    config = tmp_path / "milo" / "config"
-    both = [WEBHOOK.format(kind=kind, name=kind.lower()) for kind in ("Mutating", "Validating")]
-    write(config / "webhook/manifests.yaml", "---".join(both))
-    write(config / "webhook/kustomization.yaml", "resources: [manifests.yaml]")
-    write(config / "apiserver/deployment.yaml", deployment("apiserver", "1Gi"))
-    write(
-        config / "controller-manager/base/deployment.yaml",
-        deployment("controller-manager", "512Mi"),
-    )
-    write(config / "services/quota/registrations/secrets.yaml", REGISTRATION)
-    write(config / "services/quota/claim-policies/secrets.yaml", POLICY)
-    return tmp_path / "milo"
+    return write_tree(tmp_path)
 
 
 def milo(manifests: Path | None = None) -> Artifact:
@@ -282,6 +234,20 @@ def test_results_of_two_profiles_are_never_compared() -> None:
     require_same_profile(minimal, Machine({"profile": "minimal"}, {}), "a and b")
     with pytest.raises(ConfigError, match=r"a and b cannot be compared.*minimal and production"):
         require_same_profile(minimal, other, "a and b")
+
+
+def test_the_doctor_says_what_a_profile_lacks(tree: Path) -> None:
+    assert LocalSettings().checks() == []
+    (unknown,) = production().checks()
+    assert unknown.status is Status.WARNING
+    assert "each build must bring Milo's manifests" in unknown.found
+    (ready,) = production("+quota", manifests=str(tree)).checks()
+    assert ready.status is Status.OK
+    (tree / "config/services/quota/claim-policies/secrets.yaml").unlink()
+    (missing,) = production("+quota", manifests=str(tree)).checks()
+    assert missing.status is Status.MISSING
+    assert "no ClaimCreationPolicy" in missing.found
+    assert missing.fix
 
 
 @dataclass
