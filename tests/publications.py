@@ -132,10 +132,11 @@ _MADE: dict[str, Callable[[], Publication]] = {
             invalid=dict.fromkeys(range(1, 5), "object-crud: k6 dropped 12 iterations"),
         )
     ),
-    "broken-start": lambda: acceptance.broken_publication(
+    "broken-start": lambda: Publication(
         "pr",
+        Outcome.BROKEN,
         ORIGIN,
-        "error: milo (candidate) did not answer /readyz within 60 s\n"
+        reason="error: milo (candidate) did not answer /readyz within 60 s\n"
         "hint: its log is out/pr/pairs/000/candidate/milo.log",
     ),
     "skipped": lambda: Publication(
@@ -147,8 +148,11 @@ _MADE: dict[str, Callable[[], Publication]] = {
         ORIGIN,
         reason="a maintainer must review this push from a fork first",
     ),
-    "missing-baseline": lambda: acceptance.broken_publication(
-        "pr", ORIGIN, "error: there is no baseline `milo-main` in baselines\nhint: known: none"
+    "missing-baseline": lambda: Publication(
+        "pr",
+        Outcome.BROKEN,
+        ORIGIN,
+        reason="error: there is no baseline `milo-main` in baselines\nhint: known: none",
     ),
     "incomplete": lambda: replace(
         published(run((CREATE, [5e-3] * 5, None), *QUIET)),

@@ -43,11 +43,6 @@ def publication_of(
     )
 
 
-def broken_publication(key: str, origin: Origin, reason: str) -> Publication:
-    """Return the publication of a run without numbers to judge."""
-    return Publication(key, Outcome.BROKEN, origin, reason=reason)
-
-
 def _outcome(report: Report, accepted: dict[str, Acceptance]) -> Outcome:
     if policy.exit_code(report, strict=False) is Exit.WRONG_LOAD:
         return Outcome.BROKEN

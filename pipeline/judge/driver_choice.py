@@ -135,13 +135,9 @@ def _choose(workload: str, scores: tuple[DriverScore, ...]) -> DriverChoice:
 
 
 def _faults_detected(seen: Sequence[FaultDetection], workload: str, driver: str) -> int | None:
-    if not seen:
-        return None
-    return sum(
-        any(_workload_of(key) == workload for key in fault.red.get(driver, ())) for fault in seen
-    )
-
-
-def _workload_of(key: str) -> str:
-    """Return the workload of `WORKLOAD-DRIVER/METRIC`."""
-    return key.partition("/")[0].rpartition("-")[0]
+    """Return the number of faults with a red `WORKLOAD-DRIVER/METRIC`; None if none was tried."""
+    red = [
+        {key.partition("/")[0].rpartition("-")[0] for key in fault.red.get(driver, ())}
+        for fault in seen
+    ]
+    return sum(workload in names for names in red) if seen else None

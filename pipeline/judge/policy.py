@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from pipeline.judge import scale
 from pipeline.judge.compare import compare
@@ -142,23 +143,12 @@ def judge_table(
     families: dict[str, list[MetricValues]] = {}
     for one in values:
         families.setdefault(one.family, []).append(one)
-    return [
-        finding
-        for members in families.values()
-        for finding in _judge_family(
-            members, stops_early=stops_early, between_run_sd=between_run_sd
-        )
-    ]
-
-
-def _judge_family(
-    members: Sequence[MetricValues], *, stops_early: bool, between_run_sd: float
-) -> tuple[Finding, ...]:
-    most = max((min(len(m.before), len(m.after)) for m in members if m.is_paired), default=0)
-    looks = looks_up_to(min(most, LOOKS[-1])) if stops_early else ()
-    return judge_at_looks(
-        looks or (most,), lambda pairs: rows_of_family(members, between_run_sd, pairs)
-    )
+    judged: list[Finding] = []
+    for members in families.values():
+        most = max((min(len(m.before), len(m.after)) for m in members if m.is_paired), default=0)
+        looks = looks_up_to(min(most, LOOKS[-1])) if stops_early else ()
+        judged += judge_at_looks(looks or (most,), partial(rows_of_family, members, between_run_sd))
+    return judged
 
 
 def judge_at_looks(

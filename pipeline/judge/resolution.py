@@ -126,8 +126,12 @@ def _widen(
     If values vary by more than about a step, their rounding errors differ and average out: the
     spread covers them, and nothing is added.
     """
+    is_ratio = metric.scale is Scale.RATIO
     rounding = fmean(
-        fmean((ROUNDING_SD * _step_at(metric, value, step)) ** 2 for value in values)
+        fmean(
+            (ROUNDING_SD * (math.log1p(step / (value - metric.floor)) if is_ratio else step)) ** 2
+            for value in values
+        )
         for values in (before, after)
     )
     squared_error = estimate.standard_error**2
@@ -144,11 +148,6 @@ def _widen(
         degrees_of_freedom=degrees_of_freedom,
         fixed_variance=estimate.fixed_variance + added,
     )
-
-
-def _step_at(metric: Metric, value: float, step: float) -> float:
-    """Return the size of one step at a value, on the test scale."""
-    return math.log1p(step / (value - metric.floor)) if metric.scale is Scale.RATIO else step
 
 
 def _common_divisor(one: float, other: float, nothing: float) -> float:

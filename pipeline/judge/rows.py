@@ -160,45 +160,40 @@ class MissingValues:
         return more, less
 
 
-@dataclass(frozen=True, slots=True)
-class ComparedValues:
-    """The values that evidence is computed from.
+def evidence_for(
+    metric: Metric,
+    arms: Mapping[Arm, Sequence[float]],
+    counted: Mapping[Arm, Sequence[Counted]],
+    *,
+    cut_off: frozenset[Arm],
+    counts_vary: bool,
+    between_run_sd: float | None = None,
+    is_exact: bool = False,
+) -> tuple[Evidence, float | None]:
+    """Return the evidence of values, and their step if it is larger than the margin.
 
-    Attributes:
-        before: Values of the baseline, at least two.
-        after: Values of the candidate, at least two.
-        counted: Trials of each arm, for a share of events; otherwise empty.
+    Args:
+        metric: Metric of the values.
+        arms: Values by arm, at least two each.
+        counted: Trials by arm, for a share of events; otherwise empty.
         cut_off: Arms with values that a deadline cut off.
-        between_run_sd: Assumed standard deviation between two groups, as a ratio; None for pairs.
         counts_vary: True if another count of the same report varies; see `allow_for_steps`.
+        between_run_sd: Assumed standard deviation between two groups, as a ratio; None for pairs.
         is_exact: True if the values are known not to be rounded.
     """
-
-    before: Sequence[float]
-    after: Sequence[float]
-    counted: Sequence[Sequence[Counted]] = ()
-    cut_off: frozenset[Arm] = frozenset()
-    between_run_sd: float | None = None
-    counts_vary: bool = False
-    is_exact: bool = False
-
-
-def evidence_for(metric: Metric, values: ComparedValues) -> tuple[Evidence, float | None]:
-    """Return the evidence of values, and their step if it is larger than the margin."""
-    if values.counted:
-        between_run_sd = values.between_run_sd or 0.0
-        return evidence.of_proportions(metric, *values.counted, between_run_sd=between_run_sd), None
-    before, after, step = values.before, values.after, None
-    if values.between_run_sd is None:
+    if counted:
+        sd = between_run_sd or 0.0
+        return evidence.of_proportions(metric, *counted.values(), between_run_sd=sd), None
+    before, after = arms[Arm.BASELINE], arms[Arm.CANDIDATE]
+    step = None
+    if between_run_sd is None:
         estimate = evidence.of_pairs(metric, before, after)
     else:
-        estimate = evidence.of_groups(metric, before, after, values.between_run_sd)
-    if not values.is_exact:
-        estimate, step = allow_for_steps(
-            metric, estimate, before, after, counts_vary=values.counts_vary
-        )
-    if len(values.cut_off) == 1:
-        (arm,) = values.cut_off
+        estimate = evidence.of_groups(metric, before, after, between_run_sd)
+    if not is_exact:
+        estimate, step = allow_for_steps(metric, estimate, before, after, counts_vary=counts_vary)
+    if len(cut_off) == 1:
+        (arm,) = cut_off
         return evidence.with_cut_off(metric, estimate, arm), step
     return estimate, step
 
@@ -264,23 +259,18 @@ def row_of_values(
         metric = replace(metric, gate=False)
         warnings.append(_BOTH_CUT_OFF)
     elif fewest >= MIN_PAIRS and not missing.are_most and _have_ratios(metric, arms):
-        counted: list[list[Counted]] = []
+        counted: dict[Arm, list[Counted]] = {}
         if metric.scale is Scale.DIFFERENCE and values.denominators:
-            counted = [
-                [(value * of, of) for value, of in zip(own, ofs[:most], strict=True)]
-                for own, ofs in zip(arms.values(), values.denominators, strict=True)
-            ]
-            means = dict(zip(arms, map(_pooled_share, counted), strict=True))
+            counted = {
+                arm: [(value * of, of) for value, of in zip(arms[arm], ofs[:most], strict=True)]
+                for arm, ofs in zip(arms, values.denominators, strict=True)
+            }
+            means = {arm: _pooled_share(trials) for arm, trials in counted.items()}
         shown, step = evidence_for(
-            metric,
-            ComparedValues(
-                arms[Arm.BASELINE],
-                arms[Arm.CANDIDATE],
-                counted=counted,
-                cut_off=values.cut_off,
-                between_run_sd=None if values.is_paired else between_run_sd,
-                counts_vary=counts_vary,
-            ),
+            *(metric, arms, counted),
+            cut_off=values.cut_off,
+            counts_vary=counts_vary,
+            between_run_sd=None if values.is_paired else between_run_sd,
         )
         warnings += _step_warnings(metric, step)
     return Row(
@@ -361,15 +351,14 @@ def _row_of_sample(
         and _have_ratios(metric, present)
         and all(counted.values())
     ):
-        values = ComparedValues(
-            of_both[Arm.BASELINE],
-            of_both[Arm.CANDIDATE],
-            counted=tuple(counted.values()),
+        # A metric that did not vary in earlier runs is a count, and not rounded.
+        known = results.prior.spreads.get(shown.key) if results.prior else None
+        evidence_shown, step = evidence_for(
+            *(metric, of_both, counted),
             cut_off=cut_off,
             counts_vary=counts_vary,
-            is_exact=_never_varied(results, shown.key),
+            is_exact=known is not None and known.variance == 0,
         )
-        evidence_shown, step = evidence_for(metric, values)
         if counted:
             means = {arm: _pooled_share(trials) for arm, trials in counted.items()}
     return Row(
@@ -431,12 +420,6 @@ def _pooled_share(trials: Sequence[Counted]) -> float:
     """Return the share of events in all trials together."""
     events, possible = (math.fsum(part) for part in zip(*trials, strict=True))
     return events / possible
-
-
-def _never_varied(results: ResultSet, key: str) -> bool:
-    """Return True if a metric did not vary in earlier runs: then it is a count, and not rounded."""
-    spread = results.prior.spreads.get(key) if results.prior else None
-    return spread is not None and spread.variance == 0
 
 
 def _pair_sd(shown: Evidence | None, pairs: int) -> float | None:

@@ -15,9 +15,7 @@ from typing import Final
 from pipeline.judge import acceptance, policy
 from pipeline.judge.calibrate import out_of_reach_with_prior
 from pipeline.judge.interim import looks_up_to
-from pipeline.model.prior import Prior
 from pipeline.model.publication import Acceptance, Outcome, Publication
-from pipeline.model.report import Report
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product
 from pipeline.publish.event import Event
@@ -88,26 +86,21 @@ def publication(
         report = policy.report(verified.results)
     except BaselineError as error:
         reason = _broken_reason(folder, event, error)
-        return acceptance.broken_publication(key, event.origin, reason)
+        return Publication(key, Outcome.BROKEN, event.origin, reason=reason)
     if error_text := _read_text(folder, ERROR_FILE):  # the run has some pairs but did not finish
-        return acceptance.broken_publication(key, event.origin, error_text)
+        return Publication(key, Outcome.BROKEN, event.origin, reason=error_text)
     found = acceptance.publication_of(key, event.origin, report, acceptances, today=now.date())
     if verified.lacking and found.outcome not in (Outcome.REGRESSED, Outcome.BROKEN):
         found = replace(found, outcome=Outcome.INCOMPLETE)
+    if more := answer_line.more_pairs(report):  # the number that would settle it
+        pairs = min(len(report.results.valid_pairs) + more, MAX_PAIRS)
+        options = replace(options, pairs=pairs)
     return replace(
         found,
         notes=verified.notes,
         lacking=frozenset(verified.lacking),
-        command=reproduce_command(_with_settling_pairs(options, report), event.origin),
+        command=reproduce_command(options, event.origin),
     )
-
-
-def _with_settling_pairs(options: PublishOptions, report: Report) -> PublishOptions:
-    """Return the options with the number of pairs that would settle an inconclusive run."""
-    more = answer_line.more_pairs(report)
-    if not more:
-        return options
-    return replace(options, pairs=min(len(report.results.valid_pairs) + more, MAX_PAIRS))
 
 
 def _not_measured(
@@ -226,7 +219,7 @@ def _with_our_prior(verified: VerifiedResults, suite: Suite, product: Product) -
     if prior and (results.environment, results.interleave) != default:
         prior = None
         notes += ("judged without a prior: our suite's prior is of another environment or order",)
-    elif results.prior and not _is_same_prior(results.prior, prior):
+    elif results.prior and (prior is None or replace(results.prior, source=prior.source) != prior):
         instead = f"by the prior of our suite ({prior.source})" if prior else "without a prior"
         notes += (f"judged {instead}, not by the one in its results",)
     ungated: tuple[str, ...] = ()
@@ -234,14 +227,6 @@ def _with_our_prior(verified: VerifiedResults, suite: Suite, product: Product) -
         metrics = suite.of(product).by_key()
         ungated = out_of_reach_with_prior(prior, metrics, results.pairs_asked, results.looks)
     return replace(verified, results=replace(results, prior=prior, ungated=ungated), notes=notes)
-
-
-def _is_same_prior(theirs: Prior, ours: Prior | None) -> bool:
-    """Return whether two priors decide alike, whatever source they name."""
-    return ours is not None and (theirs.degrees_of_freedom, theirs.spreads) == (
-        ours.degrees_of_freedom,
-        ours.spreads,
-    )
 
 
 def _broken_reason(folder: Path, event: Event, error: BaselineError) -> str:

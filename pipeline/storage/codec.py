@@ -28,7 +28,13 @@ from pipeline.model.results import Baseline, ResultSet
 from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.spreads import SpreadHistory
 from pipeline.storage import strict_json
-from pipeline.storage.verdict_file import JudgedBody, VerdictBody, judged_body, verdict_body
+from pipeline.storage.verdict_file import (
+    RULE_KEYS,
+    JudgedBody,
+    VerdictBody,
+    judged_body,
+    verdict_body,
+)
 from pipeline.system.errors import BaselineError, StorageError, hint_for
 from pipeline.system.log import log
 from pipeline.system.sanitize import truncate
@@ -117,10 +123,7 @@ class Document(Generic[_T]):
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the file."""
-        text = json.dumps(self.adapter.json_schema(mode="serialization"))
-        for field, key in _KEYS.items():  # descriptions name the fields
-            text = text.replace(f"    {field}: ", f"    {key}: ")
-        schema: dict[str, Any] = json.loads(text)
+        schema = _describe_keys(self.adapter.json_schema(mode="serialization"), _KEYS)
         schema["properties"]["schema"] = {"const": self.schema, "type": "string"}
         schema["required"] = sorted([*schema.get("required", []), "schema"])
         return schema
@@ -245,14 +248,24 @@ def schemas() -> dict[str, dict[str, Any]]:
         *(EVALUATION, RELEASES, RELEASES_REQUEST, REQUEST, RESULTS, SPREADS),
     ]
     names = [one.schema.removeprefix("milo-perf.").replace("/", "-") for one in documents]
+    verdict = VerdictBody.model_json_schema(mode="serialization", by_alias=True)
     return {
         **{
             f"{name}.schema.json": one.json_schema()
             for name, one in zip(names, documents, strict=True)
         },
         "judged-1.schema.json": JudgedBody.model_json_schema(mode="serialization", by_alias=True),
-        "verdict-2.schema.json": VerdictBody.model_json_schema(mode="serialization", by_alias=True),
+        "verdict-2.schema.json": _describe_keys(verdict, RULE_KEYS),
     }
+
+
+def _describe_keys(schema: dict[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return a schema whose descriptions have the keys in JSON, not the names in the code."""
+    text = json.dumps(schema)
+    for field, key in keys.items():
+        text = text.replace(f"    {field}: ", f"    {key}: ")
+    described: dict[str, Any] = json.loads(text)
+    return described
 
 
 def _text(body: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, with_config
 
 from pipeline.judge.rows import floor_notes
 from pipeline.judge.run_warnings import facts
@@ -21,7 +21,17 @@ VERDICT: Final = "milo-perf.verdict/2"
 # 1: the first version with a number; keys of the version before it are still there.
 JUDGED: Final = "milo-perf.judged/1"
 
+RULE_KEYS = {
+    "between_run_sd": "apart",
+    "max_half_width": "widest",
+    "min_family_size": "least_tests",
+}
+"""Keys in JSON of the fields of a rule that have another name in the code."""
+
 _DEPRECATED: Any = {"deprecated": True}
+with_config(ConfigDict(extra="forbid", alias_generator=lambda field: RULE_KEYS.get(field, field)))(
+    Rule
+)
 
 
 class _Body(BaseModel):
@@ -81,15 +91,6 @@ class FindingBody(_Body):
     ]
 
 
-class ChangeBody(_Body):
-    """A ratio (0.1 is +10 %) or, where `scale` is `difference`, an amount in the unit."""
-
-    low: float
-    estimate: float
-    high: float
-    bound: Bound = Bound.NONE
-
-
 class MetricBody(_Body):
     """One finding in the shape of version 1."""
 
@@ -104,7 +105,7 @@ class MetricBody(_Body):
     gate: bool
     baseline: float | None
     candidate: float | None
-    change: ChangeBody | None
+    change: Change | None
     at_worst: float | None
     p_worse: float | None
     p_better: float | None
@@ -132,29 +133,6 @@ class FailedTrial(_Body):
     failures: tuple[Failure, ...]
 
 
-class RuleBody(_Body):
-    """Constants of the decision.
-
-    Attributes:
-        alpha: Largest probability of any false red among the gating metrics of equal builds; with
-            interim analyses, at this analysis.
-        confidence: Two-sided confidence level of every interval shown.
-        power: Probability to find a change as large as the detectable change.
-        least_tests: Smallest number of tests that p values are adjusted for.
-        pass_alpha: Largest probability to exclude a worsening that is there.
-        widest: Largest half-width of an interval for a pass, in tolerances.
-        apart: Assumed standard deviation between two separate runs of equal builds, as a ratio.
-    """
-
-    alpha: float
-    confidence: float
-    power: float
-    least_tests: int
-    pass_alpha: float
-    widest: float
-    apart: float
-
-
 class VerdictBody(_Body):
     """verdict.json: what a machine needs to act on a run."""
 
@@ -173,7 +151,7 @@ class VerdictBody(_Body):
     pairs_asked: int
     pairs_valid: int
     looks: tuple[int, ...]
-    rule: RuleBody
+    rule: Rule
     findings: tuple[FindingBody, ...]
     metrics: Annotated[
         tuple[MetricBody, ...],
@@ -215,7 +193,7 @@ def verdict_body(report: Report, exit_code: int, answer: str, next_step: str) ->
         pairs_asked=results.pairs_asked,
         pairs_valid=len(results.valid_pairs),
         looks=results.looks,
-        rule=_rule_body(report.rule),
+        rule=report.rule,
         findings=tuple(map(finding_body, report.findings)),
         metrics=tuple(map(_metric_body, report.findings)),
         facts=facts(results),
@@ -230,18 +208,6 @@ def verdict_body(report: Report, exit_code: int, answer: str, next_step: str) ->
             for trial in results.trials
             if trial.failures
         ),
-    )
-
-
-def _rule_body(rule: Rule) -> RuleBody:
-    return RuleBody(
-        alpha=rule.alpha,
-        confidence=rule.confidence,
-        power=rule.power,
-        least_tests=rule.min_family_size,
-        pass_alpha=rule.pass_alpha,
-        widest=rule.max_half_width,
-        apart=rule.between_run_sd,
     )
 
 
@@ -303,12 +269,5 @@ def _parts(change: Change | None) -> tuple[float | None, float | None, float | N
 
 def _metric_body(finding: Finding) -> MetricBody:
     body = finding_body(finding).model_dump(include=set(MetricBody.model_fields) - {"change"})
-    change = finding.comparison.change
-    return MetricBody(
-        **body,
-        direction=finding.comparison.metric.better,
-        change=change
-        and ChangeBody(
-            low=change.low, estimate=change.estimate, high=change.high, bound=change.bound
-        ),
-    )
+    comparison = finding.comparison
+    return MetricBody(**body, direction=comparison.metric.better, change=comparison.change)

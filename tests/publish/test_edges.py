@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.judge import acceptance
+from pipeline.model.publication import Outcome, Publication
 from pipeline.publish import checks, issues, outputs
 from tests import pages, publications
 from tests.github.answers import BOT
@@ -271,5 +271,5 @@ def test_the_missing_permission_is_named(
 
 def test_a_night_that_only_could_not_be_judged_opens_no_issue() -> None:
     inconclusive = publications.STATES["inconclusive"]()
-    broken = acceptance.broken_publication("pr", publications.ORIGIN, "x")
+    broken = Publication("pr", Outcome.BROKEN, publications.ORIGIN, reason="x")
     assert [issues.needs_issue(one) for one in (inconclusive, broken)] == [False, True]

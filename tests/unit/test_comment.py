@@ -12,7 +12,6 @@ from cmarkgfm.cmark import Options
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.judge import acceptance
 from pipeline.model.metric import Metric
 from pipeline.model.publication import Acceptance, Alarm, Outcome, Publication
 from pipeline.model.report import Change, Comparison, Finding, Verdict
@@ -305,7 +304,7 @@ def test_a_name_is_one_code_span_whatever_it_is(text: str) -> None:
 @given(NASTY)
 @settings(max_examples=100, deadline=None)
 def test_a_reason_is_one_block_of_code_whatever_it_is(text: str) -> None:
-    page = shown(comment(acceptance.broken_publication("pr", ORIGIN, f"x{text}")))
+    page = shown(comment(Publication("pr", Outcome.BROKEN, ORIGIN, reason=f"x{text}")))
     assert [tag for tag, _ in _Elements(page).found].count("pre") == 1
     assert page.count("What next") == 1 + code_block(text).count("What next")
     assert _Elements(page).comments == [" milo-perf:comment v=1 key=pr "]
