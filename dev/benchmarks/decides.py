@@ -7,7 +7,7 @@ inverse chi-square, 8 degrees of freedom), and `noise` multiplies the standard d
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -18,8 +18,7 @@ from dev.benchmarks.known import azure, windows
 from pipeline.judge import constants, evidence, policy, rows
 from pipeline.model.metric import Better, Metric
 from pipeline.model.prior import Prior, Spread
-from pipeline.model.report import Finding, Verdict
-from pipeline.model.subject import Arm
+from pipeline.model.report import Comparison, Finding, Verdict
 
 LOOKS = (3, 5, 8)
 _EARLIER = 10
@@ -108,8 +107,11 @@ def _row(metric: Metric, ratios: "np.ndarray[tuple[int, ...], np.dtype[np.float6
     """Return the row of a gating metric, of the ratios of its pairs."""
     pairs = len(ratios)
     found = evidence.of_pairs(metric, [1.0] * pairs, ratios.tolist())
-    row = rows.Row("", metric, rows.GATE, dict.fromkeys(Arm), pairs, found, None, ())
-    return replace(row, pair_sd=found.standard_error * math.sqrt(pairs))
+    deviation = found.standard_error * math.sqrt(pairs)
+    return rows.Row(
+        Comparison("", metric, None, None, family=rows.GATE, pairs=pairs, pair_sd=deviation),
+        found,
+    )
 
 
 def _came(found: list[tuple[Finding, ...]]) -> Came:
@@ -192,7 +194,7 @@ def _reports(data: Path, pairs: int, gates: int, order: int) -> Iterator[list[ro
     random.shuffle(known)
     for start in range(0, len(known) - gates + 1, gates):
         report = known[start : start + gates]
-        spreads = {row.key: Spread(variance, _EARLIER) for row, variance in report}
+        spreads = {row.comparison.key: Spread(variance, _EARLIER) for row, variance in report}
         yield rows.with_prior([row for row, _ in report], Prior("", 4.0, spreads))
 
 

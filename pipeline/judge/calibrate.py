@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.judge import policy, scale
 from pipeline.judge.interim import looks_up_to, rule_at
 from pipeline.judge.rows import MetricValues, Row, row_of_values, rows_of_results
-from pipeline.judge.spreads import ExactPairs, exact_pairs
+from pipeline.judge.spreads import exact_pairs
 from pipeline.judge.stats.power import median_error_ratio, smallest_passing_limit
 from pipeline.judge.stats.student import mean_and_sd, quantile
 from pipeline.model.calibration import Calibration, MetricNoise
@@ -51,15 +51,15 @@ def calibration(runs: Sequence[ResultSet], max_pairs: int) -> Calibration:
         key: MetricNoise(
             spread=spread,
             false_alarms=alarms[key],
-            margin=row.metric.margin,
+            margin=metric.margin,
             min_tolerance=min_tolerance(
-                row.metric, spread, max_pairs, rule, known=len(pairs.before) - 1
+                metric, spread, max_pairs, rule, known=len(pairs.before) - 1
             ),
-            tolerance=row.metric.tolerance,
+            tolerance=metric.tolerance,
         )
         for row in rows
-        if (pairs := known.get(key := row.key))
-        for spread in (_spread(pairs),)
+        if (pairs := known.get(key := row.comparison.key))
+        for metric, spread in ((row.comparison.metric, _spread(pairs)),)
     }
     return Calibration(
         suite=last.suite,
@@ -135,26 +135,26 @@ def spreads_of(calibration: Calibration) -> dict[str, float]:
     return {key: noise.spread / ratio for key, noise in calibration.metrics.items()}
 
 
-def _all_pairs(runs: Sequence[ResultSet]) -> dict[str, ExactPairs]:
+def _all_pairs(runs: Sequence[ResultSet]) -> dict[str, MetricValues]:
     """Return the values of the pairs of all runs by sample key."""
-    pooled: dict[str, ExactPairs] = {}
+    pooled: dict[str, MetricValues] = {}
     for run in runs:
         for key, more in exact_pairs(run).items():
-            one = pooled.get(key, ExactPairs(more.metric, (), ()))
+            one = pooled.get(key, replace(more, before=(), after=()))
             pooled[key] = replace(
                 one, before=(*one.before, *more.before), after=(*one.after, *more.after)
             )
     return pooled
 
 
-def _spread(pairs: ExactPairs) -> float:
+def _spread(pairs: MetricValues) -> float:
     """Return the standard deviation of a pair's difference on the test scale."""
     values = zip(pairs.before, pairs.after, strict=True)
     return mean_and_sd([scale.difference(pairs.metric, *both) for both in values])[1]
 
 
 def _false_alarms(
-    rows: Sequence[Row], known: Mapping[str, ExactPairs], looks: Sequence[int]
+    rows: Sequence[Row], known: Mapping[str, MetricValues], looks: Sequence[int]
 ) -> tuple[dict[str, float], float]:
     """Return the share of drawn reports in which each metric, and any gating metric, is red.
 
@@ -164,7 +164,7 @@ def _false_alarms(
 
     random = np.random.default_rng(_SEED)
     most = max((len(pairs.before) for pairs in known.values()), default=0)
-    reds: dict[str, int] = {row.key: 0 for row in rows}
+    reds: dict[str, int] = {row.comparison.key: 0 for row in rows}
     red = 0
     for _ in range(_REPORTS):
         order = [int(at) for at in random.permutation(most)]
@@ -178,7 +178,9 @@ def _false_alarms(
     return {key: count / _REPORTS for key, count in reds.items()}, red / _REPORTS
 
 
-def _draw(pairs: ExactPairs, order: Sequence[int], swapped: "np.ndarray[Any, Any]") -> MetricValues:
+def _draw(
+    pairs: MetricValues, order: Sequence[int], swapped: "np.ndarray[Any, Any]"
+) -> MetricValues:
     """Return the pairs of a metric in another order, some with their arms exchanged."""
     both = [
         (pairs.after[at], pairs.before[at]) if swapped[at] else (pairs.before[at], pairs.after[at])
@@ -186,14 +188,14 @@ def _draw(pairs: ExactPairs, order: Sequence[int], swapped: "np.ndarray[Any, Any
         if at < len(pairs.before)
     ]
     before, after = zip(*both, strict=True)
-    return MetricValues("", pairs.metric, before, after, is_paired=True)
+    return replace(pairs, before=before, after=after)
 
 
 def _rows(rows: Sequence[Row], drawn: Mapping[str, MetricValues], pairs: int) -> list[Row]:
     """Return the rows of one drawn report with its first pairs."""
     return [
         replace(row, evidence=row_of_values(one, 0.0, pairs).evidence)
-        if (one := drawn.get(row.key))
+        if (one := drawn.get(row.comparison.key))
         else replace(row, evidence=None)
         for row in rows
     ]

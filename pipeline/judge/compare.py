@@ -12,7 +12,6 @@ from pipeline.judge.stats.power import MarginTest, median_error_ratio
 from pipeline.judge.stats.student import Estimate, EstimateBound
 from pipeline.model.metric import Better, Metric
 from pipeline.model.report import Bound, Change, Comparison, Rule
-from pipeline.model.subject import Arm
 
 
 def compare(rows: Sequence[Row], rule: Rule) -> tuple[Comparison, ...]:
@@ -24,11 +23,11 @@ def compare(rows: Sequence[Row], rule: Rule) -> tuple[Comparison, ...]:
     """
     worse, better = [1.0] * len(rows), [1.0] * len(rows)
     tests = [1] * len(rows)
-    for family in dict.fromkeys(row.family for row in rows):
+    for family in dict.fromkeys(row.comparison.family for row in rows):
         tested = [
             (i, row.evidence)
             for i, row in enumerate(rows)
-            if row.family == family and row.evidence is not None
+            if row.comparison.family == family and row.evidence is not None
         ]
         up = _adjusted(family, [shown.p_above_zero() for _, shown in tested], rule)
         down = _adjusted(family, [mirror(shown).p_above_zero() for _, shown in tested], rule)
@@ -51,51 +50,26 @@ def _adjusted(family: str, p_values: Sequence[float], rule: Rule) -> list[float]
 
 
 def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: int) -> Comparison:
-    without_evidence = Comparison(
-        workload=row.workload,
-        metric=row.metric,
-        baseline=row.means[Arm.BASELINE],
-        candidate=row.means[Arm.CANDIDATE],
-        change=None,
-        p_worse=None,
-        p_better=None,
-        detectable_change=None,
-        pairs=row.pairs,
-        stored=row.stored,
-        warnings=row.warnings,
-        family=row.family,
-        tests=tests,
-        cut_off=tuple(arm for arm in Arm if arm in row.cut_off),
-    )
-    shown = row.evidence
+    comparison, shown = replace(row.comparison, tests=tests), row.evidence
     if shown is None:
-        return without_evidence
+        return comparison
     worst = shown.interval(1 - 2 * rule.pass_alpha)[1]
     return replace(
-        without_evidence,
-        change=change_of(row.metric, shown, rule.confidence),
+        comparison,
+        change=change_of(comparison.metric, shown, rule.confidence),
         p_worse=p_worse,
         p_better=p_better,
-        detectable_change=_detectable_change(row, shown, rule, tests),
-        at_worst=scale.change(row.metric, worst) if math.isfinite(worst) else None,
+        detectable_change=_detectable_change(comparison, shown, rule),
+        at_worst=scale.change(comparison.metric, worst) if math.isfinite(worst) else None,
         standard_error=shown.standard_error,
         degrees_of_freedom=shown.degrees_of_freedom,
         fixed_variance=shown.fixed_variance,
         p_unadjusted=shown.p_above_zero(),
-        pair_sd=row.pair_sd,
-        prior_sd=row.prior_sd,
-        is_lopsided=row.is_lopsided,
     )
 
 
 def change_of(metric: Metric, shown: Evidence, confidence: float) -> Change:
-    """Return evidence as a change of a metric, with its interval.
-
-    Args:
-        metric: Metric of the evidence.
-        shown: Evidence on the test scale.
-        confidence: Two-sided confidence level of the interval.
-    """
+    """Return evidence as a change of a metric, with its interval at a confidence level."""
     low, high = shown.interval(confidence)
     bound = Bound.NONE
     if isinstance(shown, Estimate) and shown.bound:
@@ -108,17 +82,17 @@ def change_of(metric: Metric, shown: Evidence, confidence: float) -> Change:
     return Change(low, mean, high, bound)
 
 
-def _detectable_change(row: Row, shown: Evidence, rule: Rule, tests: int) -> float:
+def _detectable_change(comparison: Comparison, shown: Evidence, rule: Rule) -> float:
     """Return the smallest worsening that is called a regression, at the strictest level.
 
     With a prior it is that of this run, given the spread that it shows.  Without one, the spread
     of a few pairs is too uncertain for that, and it is that of a run with the most likely spread.
     """
-    test = MarginTest(rule.alpha / tests, scale.margin(row.metric), rule.power)
+    test = MarginTest(rule.alpha / comparison.tests, scale.margin(comparison.metric), rule.power)
     standard_error, degrees_of_freedom = shown.standard_error, shown.degrees_of_freedom
-    if row.prior_sd is not None:
+    if comparison.prior_sd is not None:
         worse = test.detectable_effect_at(standard_error, degrees_of_freedom)
     else:
         standard_error /= median_error_ratio(degrees_of_freedom)
         worse = test.smallest_detectable_effect(standard_error, degrees_of_freedom)
-    return scale.change(row.metric, worse)
+    return scale.change(comparison.metric, worse)

@@ -17,6 +17,7 @@ from pipeline.judge.resolution import allow_for_steps, is_count_that_varies
 from pipeline.judge.stats.student import Estimate, ObservedVariance, moderate, variance_inflation
 from pipeline.model.metric import Metric, Scale
 from pipeline.model.prior import Prior
+from pipeline.model.report import Comparison
 from pipeline.model.results import Cutoff, ResultSet, Sample
 from pipeline.model.subject import Arm
 
@@ -34,40 +35,12 @@ class Row:
     """The evidence on one metric.
 
     Attributes:
-        workload: Name of the workload; empty without one.
-        metric: Metric that was measured.
-        family: Name of the metrics among which its p value is adjusted.
-        means: Means by arm over the pairs that both arms have, in `metric.unit`, such that the
-            change is their ratio or difference; None if nothing was reported.
-        pairs: Number of pairs; without pairs, number of values of the smaller arm.
+        comparison: Comparison without what follows from the evidence.
         evidence: Evidence; None if there is too little of it.
-        stored: Mean of a stored baseline, to be shown.
-        warnings: Sentences about the numbers.
-        cut_off: Arms with values that a deadline cut off: their means may be lower bounds.
-        pair_sd: Standard deviation of a pair's difference on the test scale, from these pairs
-            alone; None if the evidence is not from pairs.
-        prior_sd: The same from earlier runs, as it was used; None if it was not used.
-        is_lopsided: True if one arm lacks so many more values than the other that the rest decides
-            nothing.
     """
 
-    workload: str
-    metric: Metric
-    family: str
-    means: Mapping[Arm, float | None]
-    pairs: int
+    comparison: Comparison
     evidence: Evidence | None
-    stored: float | None
-    warnings: tuple[str, ...]
-    cut_off: frozenset[Arm] = frozenset()
-    pair_sd: float | None = None
-    prior_sd: float | None = None
-    is_lopsided: bool = False
-
-    @property
-    def key(self) -> str:
-        """`workload/metric`, the key of its samples."""
-        return f"{self.workload}/{self.metric.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +186,7 @@ def rows_of_results(results: ResultSet) -> list[Row]:
         _row_of_sample(results, sample, arms[key], counts_vary=counts_vary)
         for key, sample in samples.items()
     ]
-    rows = [without_gate(row) if row.key in results.ungated else row for row in rows]
+    rows = [without_gate(row) if row.comparison.key in results.ungated else row for row in rows]
     return with_prior(rows, results.prior) if results.prior else rows
 
 
@@ -273,24 +246,22 @@ def row_of_values(
             between_run_sd=None if values.is_paired else between_run_sd,
         )
         warnings += _step_warnings(metric, step)
-    return Row(
-        workload=values.family,
-        metric=metric,
-        family=values.family,
-        means=means,
+    comparison = Comparison(
+        *(values.family, metric, means[Arm.BASELINE], means[Arm.CANDIDATE]),
         pairs=fewest,
-        evidence=shown,
-        stored=None,
         warnings=tuple(warnings),
-        cut_off=values.cut_off,
+        family=values.family,
+        cut_off=tuple(arm for arm in Arm if arm in values.cut_off),
         pair_sd=_pair_sd(shown, fewest) if values.is_paired else None,
         is_lopsided=missing.are_lopsided,
     )
+    return Row(comparison, shown)
 
 
 def without_gate(row: Row) -> Row:
     """Return a row that is only shown."""
-    return replace(row, metric=replace(row.metric, gate=False), family=OTHERS)
+    metric = replace(row.comparison.metric, gate=False)
+    return replace(row, comparison=replace(row.comparison, metric=metric, family=OTHERS))
 
 
 def with_prior(rows: Sequence[Row], prior: Prior) -> list[Row]:
@@ -302,11 +273,11 @@ def with_prior(rows: Sequence[Row], prior: Prior) -> list[Row]:
     observed: dict[str, list[ObservedVariance]] = {}
     for row in rows:
         if one := _observed_variance(row, prior):
-            observed.setdefault(row.workload, []).append(one)
+            observed.setdefault(row.comparison.workload, []).append(one)
     inflation = {
         workload: variance_inflation(variances) for workload, variances in observed.items()
     }
-    return [_moderated(row, prior, inflation.get(row.workload, 1.0)) for row in rows]
+    return [_moderated(row, prior, inflation.get(row.comparison.workload, 1.0)) for row in rows]
 
 
 def floor_notes(metric: Metric) -> tuple[str, ...]:
@@ -361,13 +332,10 @@ def _row_of_sample(
         )
         if counted:
             means = {arm: _pooled_share(trials) for arm, trials in counted.items()}
-    return Row(
-        workload=shown.workload,
-        metric=metric,
+    comparison = Comparison(
+        *(shown.workload, metric, means[Arm.BASELINE], means[Arm.CANDIDATE]),
         family=GATE if metric.gate else OTHERS,
-        means=means,
         pairs=len(pairs),
-        evidence=evidence_shown,
         stored=results.stored.values.get(shown.key) if results.stored else None,
         pair_sd=_pair_sd(evidence_shown, len(pairs)),
         is_lopsided=missing.are_lopsided,
@@ -380,8 +348,9 @@ def _row_of_sample(
             *_ratio_warnings(metric, present),
             *_step_warnings(metric, step),
         ),
-        cut_off=cut_off,
+        cut_off=tuple(arm for arm in Arm if arm in cut_off),
     )
+    return Row(comparison, evidence_shown)
 
 
 def _complete_pairs(
@@ -431,10 +400,10 @@ def _pair_sd(shown: Evidence | None, pairs: int) -> float | None:
 
 def _observed_variance(row: Row, prior: Prior) -> ObservedVariance | None:
     """Return the variance of a metric in this and in earlier runs; None if one is not known."""
-    spread = prior.spreads.get(row.key)
-    if row.evidence is None or row.pair_sd is None or not (spread and spread.variance):
+    spread, pair_sd = prior.spreads.get(row.comparison.key), row.comparison.pair_sd
+    if row.evidence is None or pair_sd is None or not (spread and spread.variance):
         return None
-    return ObservedVariance(row.pair_sd**2, row.evidence.degrees_of_freedom, spread.variance)
+    return ObservedVariance(pair_sd**2, row.evidence.degrees_of_freedom, spread.variance)
 
 
 def _moderated(row: Row, prior: Prior, inflation: float) -> Row:
@@ -443,8 +412,8 @@ def _moderated(row: Row, prior: Prior, inflation: float) -> Row:
         return row
     variance, shown = observed.prior * inflation, row.evidence
     if isinstance(shown, Estimate):
-        shown = moderate(shown, row.pairs, variance, prior.degrees_of_freedom)
-    return replace(row, evidence=shown, prior_sd=math.sqrt(variance))
+        shown = moderate(shown, row.comparison.pairs, variance, prior.degrees_of_freedom)
+    return Row(replace(row.comparison, prior_sd=math.sqrt(variance)), shown)
 
 
 def _have_ratios(metric: Metric, arms: Mapping[Arm, Sequence[float]]) -> bool:

@@ -16,7 +16,8 @@ from pipeline.judge.constants import (
     PRIOR_DEGREES_OF_FREEDOM,
     PRIOR_WINDOW,
 )
-from pipeline.model.metric import Metric, Scale
+from pipeline.judge.rows import MetricValues
+from pipeline.model.metric import Scale
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Report, Verdict
 from pipeline.model.results import ETCD_FSYNC, PROFILE, ResultSet
@@ -47,23 +48,8 @@ class SpreadOrigin(StrEnum):
     """A file that the user named."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExactPairs:
-    """The values of one metric in the pairs in which both arms have an exact value.
-
-    Attributes:
-        metric: Metric of the values.
-        before: Values of the baseline, in order; above the floor on the ratio scale.
-        after: Values of the candidate in the same pairs.
-    """
-
-    metric: Metric
-    before: tuple[float, ...]
-    after: tuple[float, ...]
-
-
-def exact_pairs(results: ResultSet) -> dict[str, ExactPairs]:
-    """Return the values of the valid pairs by sample key.
+def exact_pairs(results: ResultSet) -> dict[str, MetricValues]:
+    """Return the values of the valid pairs by sample key, without family.
 
     Pairs with a value that is missing, was cut off by a deadline, or has no ratio are left out.
     """
@@ -78,7 +64,8 @@ def exact_pairs(results: ResultSet) -> dict[str, ExactPairs]:
             and (after := candidate[key].exact(pair)) is not None
             and (metric.scale is Scale.DIFFERENCE or min(before, after) > metric.floor)
         ]
-        by_key[key] = ExactPairs(metric, tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
+        baselines, candidates = tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
+        by_key[key] = MetricValues("", metric, baselines, candidates, is_paired=True)
     return by_key
 
 

@@ -115,4 +115,5 @@ def _row(before: Sample, after: Sample, between_run_sd: float, *, gates: bool) -
         cut_off=frozenset(arm for arm, one in samples.items() if Cutoff.AT_LEAST in one.cutoffs),
         lost={arm: len(one.values) - len(present[arm]) for arm, one in samples.items()},
     )
-    return replace(row_of_values(values, between_run_sd), workload=after.workload)
+    row = row_of_values(values, between_run_sd)
+    return replace(row, comparison=replace(row.comparison, workload=after.workload))

@@ -88,11 +88,11 @@ class Comparison:
     metric: Metric
     baseline: float | None
     candidate: float | None
-    change: Change | None
-    p_worse: float | None
-    p_better: float | None
-    detectable_change: float | None
-    pairs: int
+    change: Change | None = None
+    p_worse: float | None = None
+    p_better: float | None = None
+    detectable_change: float | None = None
+    pairs: int = 0
     stored: float | None = None
     warnings: tuple[str, ...] = ()
     family: str = ""

@@ -128,7 +128,7 @@ def complete(
     for _ in range(_ROUNDS):
         state = _CheckState(_our_checks(github, author, body, created), body, is_open)
         is_missing = state.is_effective and not state.own_checks
-        changes = state.changes()
+        changes = list(state.changes())
         if not changes and not is_missing:
             result = f"{name}: {state.worst.conclusion}"
             return result if is_changed else f"{result}, up to date"
@@ -203,13 +203,10 @@ class _CheckState:
             or new
         )
 
-    def changes(self) -> list[tuple[int, dict[str, Any]]]:
-        """Return the changes of each check, by its id."""
-        return list(self._changes())
-
     def new_body(self) -> dict[str, Any]:
         """Return the body of a check for the new answer."""
-        output = {**self._body["output"], "title": self._title(self._new, self._own_title)}
+        title = self._title(self._new, str(self._body["output"]["title"]))
+        output = {**self._body["output"], "title": title}
         return {
             **self._body,
             "external_id": self._new.mark,
@@ -217,21 +214,14 @@ class _CheckState:
             "output": output,
         }
 
-    @property
-    def _own_title(self) -> str:
-        return str(self._body["output"]["title"])
-
-    def _changes(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def changes(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the changes of each check, by its id."""
         own = {c.number for c in self.own_checks}
         for check in self._existing:
             if check.number in own:
                 change = {k: v for k, v in self.new_body().items() if k != "head_sha"}
-                if (
-                    not check.is_running
-                ):  # GitHub adds annotations to those there, so send them once
-                    change["output"] = {
-                        k: v for k, v in change["output"].items() if k != "annotations"
-                    }
+                if not check.is_running:  # GitHub adds annotations to those there: send them once
+                    change["output"].pop("annotations", None)
             elif check.is_running:
                 continue
             else:

@@ -145,7 +145,9 @@ class GitHub:
         }
         broken, limited = self.delays.broken, self.delays.limited
         if method != "GET":
-            self._delay_change()
+            if self._changed:
+                self.sleep(self.delays.between)
+            self._changed = True
         while True:
             try:
                 answer = http_client.exchange(
@@ -173,12 +175,6 @@ class GitHub:
                 broken *= 2
             else:
                 raise _error_for(answer, url, problem)
-
-    def _delay_change(self) -> None:
-        """Wait before every change but the first."""
-        if self._changed:
-            self.sleep(self.delays.between)
-        self._changed = True
 
     def _wait(self, seconds: float, why: str) -> None:
         if self._waited + seconds > self.delays.total:

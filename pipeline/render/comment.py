@@ -7,7 +7,7 @@ mention a person, or forge the marker by which a comment is found again.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -52,23 +52,6 @@ class TextKind(Enum):
     """A check or a summary, which has no marker."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommentDetail:
-    """How much of a publication to show."""
-
-    metrics: bool = True
-    changed: int = 10
-    warnings: int = words.MAX_WARNING_GROUPS
-    method: bool = True
-    command: bool = True
-
-
-_DETAIL_LEVELS = (
-    CommentDetail(),
-    CommentDetail(metrics=False),
-    CommentDetail(metrics=False, warnings=2, method=False),
-    CommentDetail(metrics=False, changed=3, warnings=0, method=False, command=False),
-)
 _ICONS = {
     Outcome.PASSED: "✅",
     Outcome.REGRESSED: "❌",
@@ -135,9 +118,9 @@ def comment_bodies(publication: Publication, kind: TextKind = TextKind.COMMENT) 
     is_brief = kind is TextKind.COMMENT and _is_plain_pass(publication)
     limit = MAX_BYTES_OF_A_PASS if is_brief else MAX_BYTES
     shortest = None
-    for detail in _DETAIL_LEVELS:
+    for detail in rows.DETAIL_LEVELS:
         body = render_markdown("comment.md.j2", **_content(publication, kind, detail))
-        is_last = detail is _DETAIL_LEVELS[-1] and shortest is None
+        is_last = detail is rows.DETAIL_LEVELS[-1] and shortest is None
         if is_last or (len(body.encode()) <= limit and (not shortest or len(body) < shortest)):
             shortest = len(body)
             yield body
@@ -234,7 +217,7 @@ def _without_reasons(report: Report) -> Report:
     return replace(report, results=replace(report.results, trials=trials))
 
 
-def _content(publication: Publication, kind: TextKind, detail: CommentDetail) -> dict[str, Any]:
+def _content(publication: Publication, kind: TextKind, detail: rows.ReportDetail) -> dict[str, Any]:
     report, origin = publication.report, publication.origin
     is_judged = report is not None and publication.outcome is not Outcome.BROKEN
     changed = changed_findings(publication) if is_judged else []
@@ -244,9 +227,10 @@ def _content(publication: Publication, kind: TextKind, detail: CommentDetail) ->
     warnings = [str(group) for group in words.warning_groups(report)] if report else []
     command = hide_marker(publication.command) if detail.command else ""
     is_plain_pass = _is_plain_pass(publication)
+    is_alarm = publication.alarms and publication.outcome is not Outcome.BROKEN
     return {
         "marker": raw(marker(kind, publication.key)) if kind is not TextKind.PLAIN else "",
-        "icon": _icon(publication),
+        "icon": _ICONS[Outcome.REGRESSED if is_alarm else publication.outcome],
         "answer": publication_answer(publication),
         "is_broken": publication.outcome is Outcome.BROKEN,
         "next": _next_step(publication),
@@ -273,7 +257,11 @@ def _content(publication: Publication, kind: TextKind, detail: CommentDetail) ->
         "more_alarms": max(0, len(publication.alarms) - detail.changed),
         "reason": raw(code_block(publication.reason)) if publication.reason else "",
         "command": raw(command),
-        "command_title": _command_title(publication),
+        "command_title": (
+            "Measure again with enough pairs to settle it, in a clone of the repository:"
+            if report and more_pairs(report)
+            else "Reproduce it in a clone of the repository:"
+        ),
         "fence": raw(fence_for(command)),
         "is_folded": is_plain_pass,
         "links": raw(" · ".join(_links(origin))),
@@ -282,7 +270,7 @@ def _content(publication: Publication, kind: TextKind, detail: CommentDetail) ->
         "warnings_title": count(len(warnings), "warning"),
         "warnings": warnings[: detail.warnings],
         "more_warnings": max(0, len(warnings) - detail.warnings),
-        "is_short": detail is not _DETAIL_LEVELS[0] and not is_plain_pass,
+        "is_short": detail is not rows.DETAIL_LEVELS[0] and not is_plain_pass,
         "when": f"{report.results.taken_at:%Y-%m-%d %H:%M} UTC" if report else "",
     }
 
@@ -319,22 +307,10 @@ def _next_step(publication: Publication) -> str:
     return "put more load into each pair; more pairs alone will hardly help."
 
 
-def _command_title(publication: Publication) -> str:
-    report = publication.report
-    if report and more_pairs(report):
-        return "Measure again with enough pairs to settle it, in a clone of the repository:"
-    return "Reproduce it in a clone of the repository:"
-
-
 def _is_one_sided(report: Report) -> bool:
     """Return whether every inconclusive gating metric lacks the values of a build."""
     inconclusive = [f.comparison for f in report.gating if f.verdict is Verdict.INCONCLUSIVE]
     return bool(inconclusive) and all(None in (one.baseline, one.candidate) for one in inconclusive)
-
-
-def _icon(publication: Publication) -> str:
-    is_alarm = publication.alarms and publication.outcome is not Outcome.BROKEN
-    return _ICONS[Outcome.REGRESSED if is_alarm else publication.outcome]
 
 
 def _identity(publication: Publication) -> str:

@@ -3,7 +3,6 @@
 Names come from builds and suites that we do not know; `escape` makes them harmless.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from pipeline.model.report import Finding, Report, Verdict
@@ -27,25 +26,6 @@ _ICONS = {
     Verdict.INCONCLUSIVE: "❔",
 }
 _ROW_ICONS = {**_ICONS, Verdict.IMPROVED: "🟢", Verdict.UNCHANGED: "▫️"}
-_MAX_CHANGED = 10  # rows in the first table
-
-
-@dataclass(frozen=True, slots=True)
-class ReportDetail:
-    """How much of a report to show."""
-
-    metrics: bool = True
-    changed: int = _MAX_CHANGED
-    warnings: int = words.MAX_WARNING_GROUPS
-    method: bool = True
-
-
-_DETAIL_LEVELS = (
-    ReportDetail(),
-    ReportDetail(metrics=False),
-    ReportDetail(metrics=False, changed=3, method=False),
-    ReportDetail(metrics=False, changed=3, warnings=0, method=False),
-)
 
 
 def markdown(report: Report, *, next_step: str = "") -> str:
@@ -55,12 +35,12 @@ def markdown(report: Report, *, next_step: str = "") -> str:
     """
     bodies = (
         render_markdown("report.md.j2", **_content(report, detail, next_step))
-        for detail in _DETAIL_LEVELS
+        for detail in rows.DETAIL_LEVELS
     )
     return next((body for body in bodies if len(body) < MAX_CHARACTERS), _answer_only(report))
 
 
-def _content(report: Report, detail: ReportDetail, next_step: str) -> dict[str, Any]:
+def _content(report: Report, detail: rows.ReportDetail, next_step: str) -> dict[str, Any]:
     changed = rows.changed_findings(report.findings)
     groups = rows.unchanged_groups(report.findings) if detail.metrics else []
     inconclusive = rows.inconclusive_findings(report.findings) if detail.metrics else []
@@ -87,7 +67,7 @@ def _content(report: Report, detail: ReportDetail, next_step: str) -> dict[str, 
         "method": words.method(report) if detail.method else [],
         "fence": raw(fence_for(command)),
         "command": raw(hide_marker(command)),
-        "is_short": detail is not _DETAIL_LEVELS[0],
+        "is_short": detail is not rows.DETAIL_LEVELS[0],
     }
 
 

@@ -23,7 +23,7 @@ def quantity(value: float | None, unit: str, *, signed: bool = False) -> str:
     """Return a value in a base unit as text: `5.21 ms`, `1.50 GiB`, `12.3 /s`; `-` for None."""
     if value is None:
         return "-"
-    factor, name = _unit_for(abs(value), unit)
+    factor, name = unit_for(value, unit)
     return f"{_digits(value / factor, whole=unit == '1', signed=signed)} {name}".rstrip()
 
 
@@ -60,7 +60,7 @@ def interval(metric: Metric, change: Change | None) -> str:
         places, name = _places(largest), "%"
         low, middle, high = (_percent(value, places) for value in three)
     else:
-        factor, name = _unit_for(largest, metric.unit)
+        factor, name = unit_for(largest, metric.unit)
         low, middle, high = (
             _digits(value / factor, whole=metric.unit == "1", signed=True) for value in three
         )
@@ -78,7 +78,7 @@ def margin_text(metric: Metric) -> str:
     """Return the margin of a metric without a sign: `5 %`, `0.2`, `50 MiB`."""
     if metric.scale is Scale.RATIO:
         return share(metric.margin)
-    factor, name = _unit_for(metric.margin, metric.unit)
+    factor, name = unit_for(metric.margin, metric.unit)
     return f"{metric.margin / factor:.3g} {name}".rstrip()
 
 
@@ -128,11 +128,6 @@ def brief_interval(metric: Metric, change: Change) -> str:
     return f"{estimate} ({f'{texts[0]} to {texts[1]} {name}'.rstrip()})"
 
 
-def axis_unit(size: float, unit: str) -> tuple[float, str]:
-    """Return the factor and the name of the unit that labels an axis up to a size."""
-    return _unit_for(abs(size), unit)
-
-
 def duration(seconds: float) -> str:
     """Return a duration: `45 s`, `4 min 10 s`."""
     whole = round(seconds)
@@ -146,7 +141,7 @@ def count(number: int, noun: str) -> str:
 
 def _change_unit(metric: Metric, size: float) -> tuple[float, str]:
     """Return the factor and the name of the unit that shows a change of this size."""
-    return (0.01, "%") if metric.scale is Scale.RATIO else _unit_for(size, metric.unit)
+    return (0.01, "%") if metric.scale is Scale.RATIO else unit_for(size, metric.unit)
 
 
 def _limit(metric: Metric, value: float, places: int) -> float:
@@ -171,8 +166,9 @@ def _signed(value: float, places: int) -> str:
     return "0" if float(text) == 0 else text.replace("-", MINUS)
 
 
-def _unit_for(size: float, unit: str) -> tuple[float, str]:
+def unit_for(size: float, unit: str) -> tuple[float, str]:
     """Return the factor and name of the largest unit that the rounded size reaches."""
+    size = abs(size)
     steps = _STEPS.get(unit, ((1.0, unit),))
     if size == 0:
         return steps[0] if unit == "s" else steps[-1]

@@ -5,7 +5,7 @@ A renderer imports its module when it is called, so that the command line knows 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from pipeline.model.report import Report
@@ -31,11 +31,8 @@ class RenderContext:
     color: bool = False
 
 
-class Renderer(Protocol):
-    """A function that turns a report into one output format."""
-
-    def __call__(self, report: "Report", context: RenderContext) -> str:
-        """Return the report as text."""
+Renderer: TypeAlias = "Callable[[Report, RenderContext], str]"
+"""A function that turns a report into one output format."""
 
 
 def _text(report: "Report", context: RenderContext) -> str:

@@ -12,6 +12,26 @@ from pipeline.render.numbers import amount, interval, quantity
 
 
 @dataclass(frozen=True, slots=True)
+class ReportDetail:
+    """How much of a report or a publication to show in Markdown."""
+
+    metrics: bool = True
+    changed: int = 10
+    warnings: int = words.MAX_WARNING_GROUPS
+    method: bool = True
+    command: bool = True
+
+
+DETAIL_LEVELS = (
+    ReportDetail(),
+    ReportDetail(metrics=False),
+    ReportDetail(metrics=False, warnings=2, method=False),
+    ReportDetail(metrics=False, changed=3, warnings=0, method=False, command=False),
+)
+"""What is shown of a text that would be too long: its folded parts are left out first."""
+
+
+@dataclass(frozen=True, slots=True)
 class FindingGroup:
     """Unchanged metrics of one operation or resource of a workload."""
 

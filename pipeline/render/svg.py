@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from pipeline.render.numbers import axis_unit
+from pipeline.render.numbers import unit_for
 from pipeline.system.sanitize import printable
 
 _LETTER = 7.0  # width of a letter of a tick label, in pixels
@@ -86,7 +86,7 @@ class Frame:
 
     def y_ticks(self, y: Axis, unit: str) -> list[str]:
         """Return the line below the plot and the ticks of an axis; the highest has the unit."""
-        factor, name = axis_unit(max(abs(y.low), abs(y.high)), unit)
+        factor, name = unit_for(max(abs(y.low), abs(y.high)), unit)
         values = ticks(y.low / factor, y.high / factor, 5)
         parts = [self.baseline()]
         for value in values:

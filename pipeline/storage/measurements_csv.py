@@ -47,18 +47,13 @@ SMALLEST_DIFFERENCE = 1e-140
 MAX_EVENTS = 2.0**53
 """Largest number of events: a double cannot count further."""
 
+_PER_METRIC = ("unit", "better", "floor", "margin", "tolerance", "scale")
+"""Columns with one value per metric, in one of its rows or in all."""
+
 _COLUMNS = (
-    Column("pair"),
-    Column("arm"),
-    Column("metric"),
+    *map(Column, ("pair", "arm", "metric")),
     Column("value", is_number=True),
-    Column("unit", is_needed=False),
-    Column("better", is_needed=False),
-    Column("family", is_needed=False),
-    Column("floor", is_needed=False),
-    Column("margin", is_needed=False),
-    Column("tolerance", is_needed=False),
-    Column("scale", is_needed=False),
+    *(Column(name, is_needed=False) for name in ("family", *_PER_METRIC)),
     Column("of", is_needed=False, is_number=True),
 )
 _ARMS = {arm.value: number for number, arm in enumerate(Arm)}
@@ -68,9 +63,6 @@ _ALLOWED: Mapping[str, Sequence[str]] = {
 }
 MAX_METRICS = 50_000
 """Maximum number of metrics in a file; judging one takes a tenth of a millisecond."""
-
-_PER_METRIC = ("unit", "better", "floor", "margin", "tolerance", "scale")
-"""Columns with one value per metric, in one of its rows or in all."""
 
 
 def read(path: Path, size: int = BLOCK) -> list[MetricValues]:
@@ -189,11 +181,7 @@ class _Table:
             column: self._properties.get((number, column), ("", first)) for column in _PER_METRIC
         }
         scale = Scale(properties["scale"][0] or Scale.RATIO)
-        margin, tolerance, floor = (
-            properties["margin"],
-            properties["tolerance"],
-            properties["floor"],
-        )
+        margin, tolerance, floor = map(properties.__getitem__, ("margin", "tolerance", "floor"))
         try:
             return Metric(
                 name=name,

@@ -58,7 +58,7 @@ def test_a_difference_is_that_of_the_values_beside_it(
 def test_so_it_is_with_groups_that_are_no_pairs(before: list[float], after: list[float]) -> None:
     measured = MetricValues("f", LATENCY, before, after, is_paired=False)
     row = row_of_values(measured, between_run_sd=0.0)
-    baseline, candidate = (row.means[arm] or 0.0 for arm in Arm)
+    baseline, candidate = row.comparison.baseline or 0.0, row.comparison.candidate or 0.0
     assert row.evidence is not None
     assert math.isclose(candidate / baseline, math.exp(row.evidence.mean), rel_tol=1e-6)
 
