@@ -12,12 +12,7 @@ from pipeline.system.errors import Exit
 
 
 def publication_of(
-    key: str,
-    origin: Origin,
-    report: Report,
-    acceptances: Sequence[Acceptance] = (),
-    *,
-    today: date,
+    key: str, origin: Origin, report: Report, acceptances: Sequence[Acceptance] = (), *, today: date
 ) -> Publication:
     """Return the publication of a report that we judged, of numbers from an untrusted artifact.
 
@@ -34,12 +29,7 @@ def publication_of(
         else:
             expired |= dict.fromkeys(covering)
     return Publication(
-        key,
-        _outcome(report, accepted),
-        origin,
-        report,
-        accepted=accepted,
-        expired=tuple(expired),
+        key, _outcome(report, accepted), origin, report, accepted=accepted, expired=tuple(expired)
     )
 
 

@@ -38,8 +38,6 @@ class DriverScore:
     """The results of one driver for one workload.
 
     Attributes:
-        driver: Kind of the driver.
-        valid: Share of valid attempts.
         faults: Number of known faults for which its metrics turned red; None if none was tried.
         cost_s: CPU seconds of the tool for a thousand requests, the median; None if unknown.
     """
@@ -60,10 +58,7 @@ class DriverChoice:
     """The owner of a workload.
 
     Attributes:
-        workload: Name of the workload.
         owner: Kind of the driver; None if no driver can own it.
-        reason: Reason of the choice.
-        scores: Results of every driver that tried the workload.
     """
 
     workload: str

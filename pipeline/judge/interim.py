@@ -3,23 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline.judge.constants import (
-    ADDED_SHARE,
-    FAMILY_ALPHA,
-    FIRST_SHARE,
-    LOOKS,
-    NEXT_SHARE,
-    PASS_ALPHA,
-    RESERVE,
-    RULE,
-)
+from pipeline.judge import constants
 from pipeline.model.report import Rule
 from pipeline.model.results import ResultSet
 
 
 def looks_up_to(most: int) -> tuple[int, ...]:
     """Return the looks of a run with at most so many valid pairs; none if there is only one."""
-    before = tuple(look for look in LOOKS if look < most)
+    before = tuple(look for look in constants.LOOKS if look < most)
     return (*before, most) if before else ()
 
 
@@ -27,8 +18,8 @@ def alpha_shares(looks: int) -> tuple[float, ...]:
     """Return the share of alpha that each of one or more looks spends; they add up to 1."""
     if looks == 1:
         return (1.0,)
-    between = [min(NEXT_SHARE, (1.0 - FIRST_SHARE) / (looks - 1))] * (looks - 2)
-    return (FIRST_SHARE, *between, 1.0 - FIRST_SHARE - sum(between))
+    between = [min(constants.NEXT_SHARE, (1.0 - constants.FIRST_SHARE) / (looks - 1))] * (looks - 2)
+    return (constants.FIRST_SHARE, *between, 1.0 - constants.FIRST_SHARE - sum(between))
 
 
 def alpha_share_at(pairs: int, looks: Sequence[int]) -> float:
@@ -44,7 +35,7 @@ def alpha_share_at(pairs: int, looks: Sequence[int]) -> float:
 
 def reserve_share(added: int) -> float:
     """Return the share of alpha of the next look after an ended run and so many added looks."""
-    return RESERVE * ADDED_SHARE * (1.0 - ADDED_SHARE) ** added
+    return constants.RESERVE * constants.ADDED_SHARE * (1.0 - constants.ADDED_SHARE) ** added
 
 
 def rule_at(pairs: int, looks: Sequence[int]) -> Rule:
@@ -54,9 +45,9 @@ def rule_at(pairs: int, looks: Sequence[int]) -> Rule:
     wrongly.  All looks together spend as much as a single analysis.
     """
     if not looks:
-        return RULE
-    alpha = FAMILY_ALPHA * alpha_share_at(pairs, looks)
-    return replace(RULE, alpha=alpha, pass_alpha=PASS_ALPHA / len(looks))
+        return constants.RULE
+    alpha = constants.FAMILY_ALPHA * alpha_share_at(pairs, looks)
+    return replace(constants.RULE, alpha=alpha, pass_alpha=constants.PASS_ALPHA / len(looks))
 
 
 def rule_for(results: ResultSet, pairs: int) -> Rule:
@@ -70,9 +61,9 @@ def rule_for(results: ResultSet, pairs: int) -> Rule:
     last = planned[-1] if planned else results.pairs_asked
     if pairs <= last or not added:
         rule = rule_at(pairs, planned if len(planned) > 1 else ())
-        share = 1.0 - RESERVE
+        share = 1.0 - constants.RESERVE
     else:
-        rule, share = RULE, reserve_share(sum(look < pairs for look in added[:-1]))
+        rule, share = constants.RULE, reserve_share(sum(look < pairs for look in added[:-1]))
     return replace(rule, alpha=rule.alpha * share, pass_alpha=rule.pass_alpha * share)
 
 

@@ -5,18 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from pipeline.judge import scale
+from pipeline.judge import constants, scale
 from pipeline.judge.compare import compare
-from pipeline.judge.constants import (
-    BETWEEN_RUN_SD,
-    LOOKS,
-    MAX_ADVISED_PAIRS,
-    MIN_FAILURES,
-    MIN_PAIRS,
-    RULE,
-    SUSPECT_ALPHA,
-    SUSPECT_MARGINS,
-)
 from pipeline.judge.interim import looks_up_to, rule_at, rule_for, rule_for_more
 from pipeline.judge.rows import GATE, MetricValues, Row, rows_of_family, rows_of_results
 from pipeline.judge.run_warnings import run_warnings
@@ -42,7 +32,7 @@ FAILED_TRIALS = Metric(
 """Number of trials in which a build failed.  It gates in every suite, and is shown unless 0."""
 
 
-def decide(comparison: Comparison, rule: Rule = RULE) -> Verdict:
+def decide(comparison: Comparison, rule: Rule = constants.RULE) -> Verdict:
     """Return the verdict on one metric.
 
     "Regressed" and "improved" need a significant test within the family, and an estimate beyond
@@ -97,12 +87,12 @@ def advise(comparison: Comparison, rule: Rule) -> Advice | None:
         test = MarginTest(rule.pass_alpha, 0.0, rule.power)
     if comparison.fixed_variance:
         now = Estimate(effect, standard_error, freedom, comparison.fixed_variance)
-        pairs = test.values_needed(effect, now, comparison.pairs, most=MAX_ADVISED_PAIRS)
+        pairs = test.values_needed(effect, now, comparison.pairs, most=constants.MAX_ADVISED_PAIRS)
     else:
         pairs = test.pairs_needed(
             effect,
             standard_error * math.sqrt(comparison.pairs),
-            most=MAX_ADVISED_PAIRS,
+            most=constants.MAX_ADVISED_PAIRS,
             known=freedom - (comparison.pairs - 1) if comparison.prior_sd else 0.0,
         )
     more = None if pairs is None else max(pairs - comparison.pairs, 1)
@@ -131,7 +121,7 @@ def judge_table(
     values: Sequence[MetricValues],
     *,
     stops_early: bool = False,
-    between_run_sd: float = BETWEEN_RUN_SD,
+    between_run_sd: float = constants.BETWEEN_RUN_SD,
 ) -> list[Finding]:
     """Return the verdict on every metric of a table; each family is judged by itself.
 
@@ -146,16 +136,13 @@ def judge_table(
     judged: list[Finding] = []
     for members in families.values():
         most = max((min(len(m.before), len(m.after)) for m in members if m.is_paired), default=0)
-        looks = looks_up_to(min(most, LOOKS[-1])) if stops_early else ()
+        looks = looks_up_to(min(most, constants.LOOKS[-1])) if stops_early else ()
         judged += judge_at_looks(looks or (most,), partial(rows_of_family, members, between_run_sd))
     return judged
 
 
 def judge_at_looks(
-    looks: Sequence[int],
-    rows_at: Callable[[int], Sequence[Row]],
-    *,
-    stops_at_red: bool = False,
+    looks: Sequence[int], rows_at: Callable[[int], Sequence[Row]], *, stops_at_red: bool = False
 ) -> tuple[Finding, ...]:
     """Return the findings of the first look that may end a run, or of the last look.
 
@@ -250,9 +237,9 @@ def failed_trials(results: ResultSet) -> tuple[Finding, ...]:
     )
     if not baseline and not candidate:
         return ()
-    if candidate >= MIN_FAILURES and not baseline:
+    if candidate >= constants.MIN_FAILURES and not baseline:
         verdict = Verdict.REGRESSED
-    elif baseline >= MIN_FAILURES and not candidate:
+    elif baseline >= constants.MIN_FAILURES and not candidate:
         verdict = Verdict.IMPROVED
     else:
         verdict = Verdict.INCONCLUSIVE
@@ -298,8 +285,8 @@ def is_suspect(finding: Finding) -> bool:
     change, p = comparison.change, comparison.p_unadjusted
     if finding.verdict is not Verdict.UNCHANGED or change is None or p is None:
         return False
-    worse = scale.worse(comparison.metric, change.estimate)
-    return p < SUSPECT_ALPHA and worse > SUSPECT_MARGINS * scale.margin(comparison.metric)
+    limit = constants.SUSPECT_MARGINS * scale.margin(comparison.metric)
+    return p < constants.SUSPECT_ALPHA and scale.worse(comparison.metric, change.estimate) > limit
 
 
 def is_enough(results: ResultSet) -> bool:
@@ -391,7 +378,7 @@ def _spent_looks(results: ResultSet, valid: int) -> tuple[tuple[int, ...], int]:
 
 def exit_code(report: Report, *, strict: bool) -> Exit:
     """Return the exit code of a process that judged; if strict, an inconclusive run fails."""
-    if len(report.results.valid_pairs) < MIN_PAIRS:
+    if len(report.results.valid_pairs) < constants.MIN_PAIRS:
         return Exit.WRONG_LOAD
     if report.verdict is Verdict.REGRESSED:
         return Exit.REGRESSION

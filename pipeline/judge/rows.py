@@ -4,14 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.judge import evidence, scale
-from pipeline.judge.constants import (
-    FREE_IMBALANCE,
-    IMBALANCE_ALPHA,
-    MAX_IMBALANCE,
-    MAX_VARIANCE_INFLATION,
-    MIN_PAIRS,
-)
+from pipeline.judge import constants, evidence, scale
 from pipeline.judge.evidence import Counted, Evidence
 from pipeline.judge.resolution import allow_for_steps, is_count_that_varies
 from pipeline.judge.stats.student import Estimate, ObservedVariance, moderate, variance_inflation
@@ -49,13 +42,11 @@ class MetricValues:
 
     Attributes:
         family: Name of the metrics that are judged together.
-        metric: Metric of the values.
         before: Values of the baseline; of pairs, only complete ones, in order.
         after: Values of the candidate, likewise.
         is_paired: True if values belong together in pairs.
         denominators: Number of possible events of each value by arm, for a share of events;
             otherwise empty.
-        warnings: Sentences about values that were left out.
         cut_off: Arms with values that a deadline cut off, so that they are lower bounds.
         lost: Number of missing values by arm.  The partner of a missing value of a pair is left
             out, too.
@@ -77,7 +68,6 @@ class MissingValues:
     """The numbers of values that each arm lacks.
 
     Attributes:
-        lost: Number of missing values by arm.
         asked: Number of values that each arm was to have.
         pairs: Number of complete pairs; None without pairs.
     """
@@ -106,11 +96,11 @@ class MissingValues:
             return False
         more, less = self._by_share()
         difference = round(self._share(more) - self._share(less), _DIGITS)
-        if difference <= FREE_IMBALANCE:
+        if difference <= constants.FREE_IMBALANCE:
             return False
         chance = self.asked[more] / (self.asked[more] + self.asked[less])
         p = float(bdtrc(self.lost[more] - 1, self.lost[more] + self.lost[less], chance))
-        return difference > MAX_IMBALANCE or p < IMBALANCE_ALPHA
+        return difference > constants.MAX_IMBALANCE or p < constants.IMBALANCE_ALPHA
 
     def warnings(self) -> list[str]:
         """Return a sentence if the missing values make the metric inconclusive."""
@@ -220,7 +210,7 @@ def row_of_values(
     fewest = min(map(len, arms.values()))
     missing = _missing_values(values)
     warnings = [*values.warnings, *missing.warnings(), *_ratio_warnings(metric, arms)]
-    if fewest < MIN_PAIRS:
+    if fewest < constants.MIN_PAIRS:
         what = "pair" if values.is_paired else "value of an arm"
         warnings.append(f"{fewest} {what} only, so there is no interval: at least two are needed")
     elif not values.is_paired:
@@ -231,7 +221,7 @@ def row_of_values(
     if len(values.cut_off) == len(Arm):
         metric = replace(metric, gate=False)
         warnings.append(_BOTH_CUT_OFF)
-    elif fewest >= MIN_PAIRS and not missing.are_most and _have_ratios(metric, arms):
+    elif fewest >= constants.MIN_PAIRS and not missing.are_most and _have_ratios(metric, arms):
         counted: dict[Arm, list[Counted]] = {}
         if metric.scale is Scale.DIFFERENCE and values.denominators:
             counted = {
@@ -317,7 +307,7 @@ def _row_of_sample(
     if not_gating:
         metric = replace(metric, gate=False)
     elif (
-        len(pairs) >= MIN_PAIRS
+        len(pairs) >= constants.MIN_PAIRS
         and not missing.are_most
         and _have_ratios(metric, present)
         and all(counted.values())
@@ -408,7 +398,7 @@ def _observed_variance(row: Row, prior: Prior) -> ObservedVariance | None:
 
 def _moderated(row: Row, prior: Prior, inflation: float) -> Row:
     observed = _observed_variance(row, prior)
-    if observed is None or inflation > MAX_VARIANCE_INFLATION:
+    if observed is None or inflation > constants.MAX_VARIANCE_INFLATION:
         return row
     variance, shown = observed.prior * inflation, row.evidence
     if isinstance(shown, Estimate):
@@ -431,7 +421,7 @@ _BOTH_CUT_OFF = (
 
 def _never_done(arms: Mapping[Arm, Sample | None], valid: Sequence[int], pairs: int) -> list[str]:
     """Return a sentence for each arm that a deadline left without values, if few pairs are left."""
-    if pairs >= MIN_PAIRS and 2 * pairs >= len(valid):
+    if pairs >= constants.MIN_PAIRS and 2 * pairs >= len(valid):
         return []
     return [
         f"in {never} of {len(valid)} trials of the {arm} too little of this was done before the"
@@ -493,6 +483,6 @@ def _reporting_warnings(
             warnings.append(f"nothing was reported by the {arm}")
         elif len(values) < valid:
             warnings.append(f"the {arm} reported it in {len(values)} of {valid} valid trials")
-    if pairs < MIN_PAIRS and all(present.values()):
+    if pairs < constants.MIN_PAIRS and all(present.values()):
         warnings.append("both arms have a value in fewer than two pairs, so there is no interval")
     return warnings

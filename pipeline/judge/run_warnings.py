@@ -4,6 +4,7 @@ A warning is a reason to trust the answer less.  A fact is not, such as that bot
 binary.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from pipeline.model.report import Finding, RunWarning, Verdict, WarningKind
@@ -115,7 +116,7 @@ def _gate(results: ResultSet, findings: Iterable[Finding]) -> Iterator[str]:
 
 def _subjects(results: ResultSet) -> Iterator[str]:
     baseline, candidate = results.subjects[Arm.BASELINE], results.subjects[Arm.CANDIDATE]
-    reference = [arm for arm in Arm if _spec_kind(results.subjects[arm]) == "reference"]
+    reference = [arm for arm in Arm if re.match(r"reference([?@]|$)", results.subjects[arm].spec)]
     if reference:
         who = "" if len(reference) == len(Arm) else f" as the {reference[0]}"
         yield f"the embedded reference control plane was measured{who}, not Milo"
@@ -190,10 +191,6 @@ def _trial_list(trials: Sequence[Trial], all_trials: Sequence[Trial]) -> str:
         for arm in Arm
         if (pairs := [str(trial.pair) for trial in trials if trial.arm is arm])
     )
-
-
-def _spec_kind(subject: Subject) -> str:
-    return subject.spec.partition("?")[0].partition("@")[0]
 
 
 def _settings(subject: Subject) -> list[str]:

@@ -8,26 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from pipeline.judge import evidence
-from pipeline.judge.constants import (
-    FRESH_AGE,
-    FRESH_DEGREES_OF_FREEDOM,
-    MIN_PRIOR_RUNS,
-    PRIOR_DEGREES_OF_FREEDOM,
-    PRIOR_WINDOW,
-)
+from pipeline.judge import constants, evidence
 from pipeline.judge.rows import MetricValues
 from pipeline.model.metric import Scale
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Report, Verdict
 from pipeline.model.results import ETCD_FSYNC, PROFILE, ResultSet
-from pipeline.model.spreads import (
-    MAX_VARIANCE,
-    Conditions,
-    PairSpread,
-    RunSpreads,
-    SpreadHistory,
-)
+from pipeline.model.spreads import MAX_VARIANCE, Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.system.errors import BaselineError
 from pipeline.system.sanitize import truncate
@@ -192,7 +179,6 @@ class PriorRequest:
     """The run that asks for a prior.
 
     Attributes:
-        conditions: Conditions of the run.
         keys: Sample keys of its metrics; a prior has no others.
         now: Start time of the run; only earlier runs count.
         machine: Fingerprint of its machine; None if unknown.
@@ -225,21 +211,22 @@ def prior_from(
     same = [run for run in runs if run.machine == request.machine]
     alike = [run for run in runs if machine_class(run.machine) == of_class]
     of_name = f" of {truncate(name, _MAX_SHOWN)}" if name else ""
-    degrees_of_freedom = PRIOR_DEGREES_OF_FREEDOM
-    if origin is not SpreadOrigin.SHIPPED and len(same) >= MIN_PRIOR_RUNS:
+    degrees_of_freedom = constants.PRIOR_DEGREES_OF_FREEDOM
+    if origin is not SpreadOrigin.SHIPPED and len(same) >= constants.MIN_PRIOR_RUNS:
         chosen = _newest(same)
-        if request.now - chosen[-1].time <= FRESH_AGE:
-            degrees_of_freedom = FRESH_DEGREES_OF_FREEDOM
+        if request.now - chosen[-1].time <= constants.FRESH_AGE:
+            degrees_of_freedom = constants.FRESH_DEGREES_OF_FREEDOM
         where = f"{of_name} on this machine until {_day(chosen[-1])}"
-    elif origin is not SpreadOrigin.SHIPPED and len(alike) >= MIN_PRIOR_RUNS:
+    elif origin is not SpreadOrigin.SHIPPED and len(alike) >= constants.MIN_PRIOR_RUNS:
         chosen = _newest(alike)
         machines = f"machines of this class ({machine_class(chosen[-1].machine)})"
         where = f"{of_name} on {machines} until {_day(chosen[-1])}"
-    elif origin is not SpreadOrigin.HERE and len(runs) >= MIN_PRIOR_RUNS:
+    elif origin is not SpreadOrigin.HERE and len(runs) >= constants.MIN_PRIOR_RUNS:
         chosen = _newest(runs)
         kept = " that the suite ships" if origin is SpreadOrigin.SHIPPED else of_name
-        where = f"{kept}, on {_classes(chosen)}"
-        if of_class not in (None, *(machine_class(run.machine) for run in chosen)):
+        classes = sorted({machine_class(run.machine) for run in chosen})
+        where = f"{kept}, on {f'{len(classes)} classes of machines' if classes[1:] else classes[0]}"
+        if of_class not in (None, *classes):
             where += "; this machine is of another class"
     else:
         return None
@@ -256,20 +243,15 @@ def _pool(runs: Sequence[RunSpreads], keys: Collection[str]) -> dict[str, Spread
     spreads = {}
     for key in keys:
         known = [run.metrics[key] for run in runs if key in run.metrics]
-        if len(known) >= MIN_PRIOR_RUNS:
+        if len(known) >= constants.MIN_PRIOR_RUNS:
             total = math.fsum(one.variance * one.degrees_of_freedom for one in known)
             spreads[key] = Spread(total / sum(one.degrees_of_freedom for one in known), len(known))
     return spreads
 
 
 def _newest(runs: Sequence[RunSpreads]) -> tuple[RunSpreads, ...]:
-    return tuple(sorted(runs, key=lambda run: (run.time, run.run))[-PRIOR_WINDOW:])
+    return tuple(sorted(runs, key=lambda run: (run.time, run.run))[-constants.PRIOR_WINDOW :])
 
 
 def _day(run: RunSpreads) -> str:
     return f"{run.time.astimezone(UTC):%Y-%m-%d}"
-
-
-def _classes(runs: Sequence[RunSpreads]) -> str:
-    classes = {machine_class(run.machine) for run in runs}
-    return classes.pop() if len(classes) == 1 else f"{len(classes)} classes of machines"

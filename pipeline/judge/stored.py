@@ -6,14 +6,7 @@ from dataclasses import replace
 from pipeline.judge import scale
 from pipeline.judge.rows import GATE, OTHERS, MetricValues, Row, row_of_values
 from pipeline.model.report import RunWarning, WarningKind
-from pipeline.model.results import (
-    Baseline,
-    BaselineRef,
-    Cutoff,
-    Machine,
-    ResultSet,
-    Sample,
-)
+from pipeline.model.results import Baseline, BaselineRef, Cutoff, Machine, ResultSet, Sample
 from pipeline.model.subject import Arm
 
 

@@ -17,9 +17,6 @@ class Check:
     """One requirement of a run.
 
     Attributes:
-        name: Name of what was checked.
-        status: Severity of the result.
-        found: Description of what is there.
         fix: Command or action that helps; empty if nothing needs to be done.
         cost: Time and space that a first run needs for it, such as `about 1 minute, 500 MB`.
     """

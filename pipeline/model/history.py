@@ -11,10 +11,8 @@ class HistorySeries:
     """The points of one series, in the order of time.
 
     Attributes:
-        name: Name of the series.
         values: Finite values in any unit, shape (n,); above 0 on the ratio scale.
         scale: How levels are compared.
-        better: Direction of an improvement.
         left_out: Number of older points that are not analysed.
         notes: Remarks for the reader, each a sentence.
         weekdays: Day of the week of each point, from 0 for Monday, shape (n,); empty without dates.
@@ -50,9 +48,6 @@ class ChangePoint:
     Attributes:
         index: Index of the most likely first point after the change, from 0.
         change: Ratio (0.05 is +5 %) or, on the difference scale, an amount.
-        low: Lower end of the interval of the change.
-        high: Upper end of the interval.
-        is_worse: Whether the change is for the worse.
         earliest: Index of the earliest point that may be the first after it; None for `index`.
         latest: Index of the latest one; None for `index`.
         after: Time and commit of the point at `index`.
@@ -103,12 +98,7 @@ class Drift:
     """A slow, steady change of a series, as opposed to a change point.
 
     Attributes:
-        start: Index of its first point.
-        end: Index of its last point.
         change: Change over `DRIFT_POINTS` points: ratio (0.05 is +5 %) or amount.
-        low: Lower end of the interval of the change.
-        high: Upper end of the interval.
-        is_worse: Whether the change is for the worse.
     """
 
     start: int
@@ -138,8 +128,6 @@ class Acknowledgement:
     """The reason why a change point is expected.
 
     Attributes:
-        series: Name of the series.
-        reason: Reason why it does not alarm.
         commit: Commit of the first point after the change; empty if `index` is given.
         index: Index of that point, from 0; None if `commit` is given.
     """
@@ -161,7 +149,6 @@ class JudgedSeries:
     """A series with its change points.
 
     Attributes:
-        series: The series.
         steps: Change points in the order of time.
         notes: Remarks for the reader, each a sentence.
         first: Time and commit of the oldest point that is analysed; empty unless requested.

@@ -19,15 +19,7 @@ COMPONENTS = ("server", "manager", "etcd")
 STATISTICS = ("p50", "p90", "p95", "p99", "mean")
 
 _TIMES = {"ms": 1e-3, "s": 1.0, "m": 60.0}
-_BYTES = {
-    "B": 1.0,
-    "kB": 1e3,
-    "MB": 1e6,
-    "GB": 1e9,
-    "KiB": 2.0**10,
-    "MiB": 2.0**20,
-    "GiB": 2.0**30,
-}
+_BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 _SHARES = {"%": 0.01}
 _COUNTS = {"": 1.0}
 

@@ -85,16 +85,13 @@ class Metric:
         return math.isfinite(value) and (value >= 0 or self.scale is Scale.DIFFERENCE)
 
 
-def looks_like_percent(ratio: float) -> bool:
-    """Return True if a ratio without a percent sign was probably meant as a percentage.
+def percent_question(ratio: float) -> str:
+    """Return the question whether a ratio was meant as a percentage; empty up to 1.
 
     A user who writes 5 for 5 % would see every regression below 500 % pass.
     """
-    return ratio > 1
-
-
-def percent_question(ratio: float) -> str:
-    """Return the question whether a ratio was meant as a percentage."""
+    if not ratio > 1:
+        return ""
     return (
         f"`{ratio:g}` is {100 * ratio:g} %; did you mean {ratio:g} %? Write `{ratio:g}%` or"
         f" `{100 * ratio:g}%`"

@@ -10,7 +10,6 @@ class WorkloadSummary:
     """One workload of a plan.
 
     Attributes:
-        name: Name of the workload.
         driver: Title of its driver.
         rate: Iterations or objects per second and arm of an open load; None for fixed work.
         counted: Unit of the rate: `iterations` or `objects`.
@@ -19,7 +18,6 @@ class WorkloadSummary:
         most_s: Seconds of one launch with a build that reaches every deadline of the workload.
         requests: Expected number of requests, over all pairs and both arms.
         gating: Names of the metrics that can turn the run red.
-        metrics: Number of all its metrics.
     """
 
     name: str

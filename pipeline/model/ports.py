@@ -21,8 +21,6 @@ class Artifact:
     """A subject that is ready to be started.
 
     Attributes:
-        subject: The subject.
-        binary: Path of the program.
         product: Product of the subject, which decides how it is started.
         arguments: Additional arguments of the API server, such as `--fault=slow-create=20ms`.
         manager_arguments: Additional arguments of the controller-manager, if there is one.
@@ -80,7 +78,6 @@ class Sidecar:
     """A program that runs beside the load generator in a pod.
 
     Attributes:
-        program: The program.
         args: One list of arguments for each pod, with paths as the pod sees them.
         address: Address on which the program listens.
     """
@@ -95,12 +92,9 @@ class PodWork:
     """A load that pods apply together.
 
     Attributes:
-        name: Name of the load, for messages.
-        program: The load generator.
         args: One list of arguments for each pod, with paths as the pod sees them; exactly one list
             if the pods divide the load.
         log: Name of the file that receives the program's output.
-        variables: Environment variables of the program.
         files: Content of the files in `FILES_IN_POD`, by relative path; anybody may read them.
         secrets: Content of the files in `SECRETS_IN_POD`, by relative path.
         timeout_s: Seconds after which the load is given up.
@@ -169,7 +163,6 @@ class Target:
     """A running subject that answers requests.
 
     Attributes:
-        url: Base URL of the API server, without a trailing slash.
         ca_file: PEM file of the authority that signed the server's certificate.
         token_file: File with the bearer token of the load's user.
         admin_token_file: File with the bearer token of an administrator, for probes.
@@ -228,8 +221,6 @@ class Span:
     """The steady part of a load, in seconds of Unix time.
 
     Attributes:
-        start_s: Start of the span.
-        end_s: End of the span.
         marks: Ends of the cycles of a load that repeats itself, rising; empty for other loads.
     """
 
@@ -278,10 +269,7 @@ class Load:
         """
         arms = tuple(arms)
         return cls(
-            dict.fromkeys(arms, ()),
-            dict.fromkeys(arms, span),
-            tuple(invalid),
-            failed=failed or {},
+            dict.fromkeys(arms, ()), dict.fromkeys(arms, span), tuple(invalid), failed=failed or {}
         )
 
 

@@ -35,11 +35,7 @@ class Outcome(StrEnum):
     @property
     def is_result(self) -> bool:
         """True if a build was measured, or broke while it was."""
-        return self not in (
-            Outcome.SKIPPED,
-            Outcome.WAITING,
-            Outcome.STOPPED,
-        )
+        return self not in (Outcome.SKIPPED, Outcome.WAITING, Outcome.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +44,6 @@ class Acceptance:
 
     Attributes:
         metric: Pattern of `workload/metric`; `*` matches any characters, `?` matches one.
-        reason: Reason why it is accepted.
-        by: Name of the person who accepted it.
         until: Last day on which it counts, UTC.
         most: Largest worsening that it covers: a ratio or, on the difference scale, an amount in
             the metric's unit; None for any.
@@ -74,7 +68,6 @@ class Alarm:
     """An unacknowledged regression in a history.
 
     Attributes:
-        series: Name of the series.
         sentence: Size, date and commits of the change.
     """
 
@@ -86,17 +79,12 @@ class Alarm:
 class Origin:
     """The origin of a run, from GitHub's API; nothing in it comes from the artifact.
 
+    What is unknown is empty or 0.
+
     Attributes:
-        head_sha: Commit that was measured.
-        run_url: URL of the workflow run; empty if unknown.
-        run_number: Number of the workflow run; 0 if unknown.
-        attempt: Number of the attempt, from 1.
-        artifact_url: URL of the artifact with all measurements; empty if unknown.
-        report_url: URL of the report; empty if unknown.
+        artifact_url: URL of the artifact with all measurements.
         is_fork: True if the commit is from a repository without write access to ours.
-        pull: Number of the pull request; 0 if there is none or it is unknown.
-        base: Target branch of the pull request; empty if unknown.
-        base_sha: Commit at the tip of that branch; empty if unknown.
+        base_sha: Commit at the tip of the base branch of the pull request.
     """
 
     head_sha: str = ""
@@ -117,8 +105,6 @@ class Publication:
 
     Attributes:
         key: Key of the benchmark, usually the name of the suite; it identifies the comment.
-        outcome: Outcome in one word.
-        origin: Origin of the run.
         report: Report of the run; None if there is nothing to judge.
         reason: Reason why there is no report; untrusted text.
         accepted: Acceptances of regressions by `workload/metric`.

@@ -51,8 +51,6 @@ class Comparison:
     "Test scale" is that of `judge.scale`: logarithms of ratios, or differences; positive is worse.
 
     Attributes:
-        workload: Name of the workload.
-        metric: Metric that was compared.
         baseline: Mean over the pairs that both arms have, in `metric.unit`, such that the change is
             the ratio of both means (above the floor) or their difference; None if nothing was
             reported.
@@ -132,7 +130,6 @@ class Finding:
     """A comparison and the verdict on it.
 
     Attributes:
-        comparison: Comparison of all pairs.
         verdict: Verdict on it, or the verdict of an earlier interim analysis, which is kept.
         kept: Comparison of that earlier analysis, if the verdict is kept; its `pairs` says when.
         advice: Advice on an inconclusive metric that has an interval; otherwise None.
@@ -193,12 +190,7 @@ class WarningKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunWarning:
-    """A reason to trust the answer of a run less.
-
-    Attributes:
-        kind: Subject of the warning.
-        text: One sentence.
-    """
+    """A reason to trust the answer of a run less."""
 
     kind: WarningKind
     text: str
@@ -209,9 +201,7 @@ class Report:
     """All findings of one run; every output format renders this.
 
     Attributes:
-        results: Results that were judged.
         findings: Findings in the suite's order.
-        rule: Constants that decided.
         warnings: Warnings about the run as a whole, the gravest first.
     """
 

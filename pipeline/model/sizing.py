@@ -68,8 +68,6 @@ class ObjectCounts:
 
     Attributes:
         projects: Number of Projects of all workloads; deleted ones count, since they leave traces.
-        objects: Number of objects in all Projects.
-        data: Bytes of data in all objects.
     """
 
     projects: int
@@ -84,7 +82,6 @@ class ResourceEstimate:
     Attributes:
         memory: Bytes of memory of k6 and of all builds that run at the same time.
         files: Open files of the process that has most.
-        disk: Bytes of the run's folder.
     """
 
     memory: float

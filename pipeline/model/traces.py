@@ -10,7 +10,6 @@ class Distribution:
     """The distribution of raw times in one arm over all valid pairs; shown, not judged.
 
     Attributes:
-        count: Number of times.
         shares: Probabilities, rising from 0 to 1, at most a few hundred.
         values: Quantile at each probability, in s.
     """
@@ -50,10 +49,8 @@ class TrackPair:
     """A quantity over time in both arms.
 
     Attributes:
-        workload: Name of the workload.
         name: Component and quantity, such as `server.memory`.
         unit: Base unit, or `cores` for CPU.
-        tracks: Tracks by arm.
     """
 
     workload: str

@@ -42,7 +42,6 @@ class CheckAnswer:
         head: Digest of the repository and the branch of the commit; `-` if unknown.
         run: Id of the workflow run; a later run has a larger one.
         attempt: Attempt of that run, from 1.
-        outcome: Outcome of the run; None while it is in progress.
         conclusion: Conclusion of a check with only this answer; empty while in progress.
     """
 

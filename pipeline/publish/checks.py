@@ -274,10 +274,7 @@ def _answer_of(body: Mapping[str, Any]) -> CheckAnswer:
 
 
 def _our_checks(
-    github: GitHub,
-    author: str,
-    body: Mapping[str, Any],
-    created: Mapping[str, Any] | None = None,
+    github: GitHub, author: str, body: Mapping[str, Any], created: Mapping[str, Any] | None = None
 ) -> list[_Check]:
     """Return our checks of this name on this commit, the newest last, with a created one.
 

@@ -45,11 +45,7 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """The runner of a job, as its environment describes it.
-
-    Attributes:
-        variables: Environment variables by name.
-    """
+    """The runner of a job, as its environment describes it."""
 
     variables: Mapping[str, str]
 
@@ -156,15 +152,10 @@ class _PullHead(BaseModel):
     repo: _Repository | None = None
 
 
-class _PullBase(BaseModel):
-    sha: Annotated[str, Field(pattern=_SHA)]
-    ref: str
-
-
 class _PullBody(BaseModel):
     number: int
     head: _PullHead
-    base: _PullBase | None = None
+    base: _PullHead | None = None
 
 
 class _MergeGroup(BaseModel):
@@ -188,7 +179,6 @@ class Event:
 
     Attributes:
         origin: Commit and links that a reader sees.
-        is_of_pull: Whether a pull request was measured.
         number: Number of the pull request; 0 if the event does not name it.
         head_owner: Owner of the repository of the commit; empty if that is deleted.
         head_branch: Branch of the commit; its author chose it, so it proves nothing.
@@ -228,12 +218,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ReportLinks:
-    """Addresses to link to; one that is not a plain URL is ignored.
-
-    Attributes:
-        report: URL of the report as a page; empty for none.
-        artifact: URL of the archives of the run; empty for none.
-    """
+    """Addresses to link to; one that is not a plain URL is ignored."""
 
     report: str = ""
     artifact: str = ""

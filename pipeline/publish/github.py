@@ -47,7 +47,6 @@ class RetryDelays:
         limited: Delay after reaching GitHub's rate limit, unless it names one; doubles.
         broken: Delay after no answer or a server error; doubles.
         between: Delay between two changes, which GitHub asks for.
-        connect: Timeout of a connection.
         answer: Timeout of each part of an answer.
     """
 
@@ -67,11 +66,8 @@ class GitHub:
 
     Attributes:
         api_url: URL without a trailing slash; on GitHub Enterprise Server it has a path.
-        repository: Repository as `owner/name`.
         token: Token of the workflow; it appears in no message.
         version: Version of the API, a date.
-        delays: Delays and timeouts.
-        sleep: Function `time.sleep`; another one in tests.
     """
 
     api_url: str

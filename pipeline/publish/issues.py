@@ -66,10 +66,7 @@ def needs_issue(publication: Publication) -> bool:
 
     An inconclusive night is noise, and a metric that an environment never reports is no news.
     """
-    return bool(publication.alarms) or publication.outcome in (
-        Outcome.REGRESSED,
-        Outcome.BROKEN,
-    )
+    return bool(publication.alarms) or publication.outcome in (Outcome.REGRESSED, Outcome.BROKEN)
 
 
 def title(publication: Publication) -> str:

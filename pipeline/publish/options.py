@@ -33,9 +33,7 @@ class PublishOptions:
     Attributes:
         key: Name by which a comment is found again; None for the name of the suite.
         suite: Name or path of the suite; None if the artifact may name it.
-        product: Product under test.
         pairs: Fixed number of pairs; None for as many as the answer needs.
-        fail_on: What turns the check red.
         ignore: Git patterns of files that cannot affect performance.
         fork_label: Label that a pull request from a fork needs; empty for none.
         build: Command that builds a checkout, for the reproduce command; empty for none.

@@ -22,14 +22,7 @@ _PATTERN_PART: Final = re.compile(rb"(?:(?<=/)|^)\*\*+(?P<deep>/|$)|\*+|\?|[^*?]
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """An open pull request whose head is the measured commit.
-
-    Attributes:
-        number: Number of the pull request.
-        labels: Names of its current labels.
-        base: Name of its base branch.
-        base_sha: Commit at the tip of the base branch.
-    """
+    """An open pull request whose head is the measured commit, and the tip of its base branch."""
 
     number: int
     labels: frozenset[str]

@@ -28,11 +28,7 @@ class PublishJob:
     """What is published, and where.
 
     Attributes:
-        event: Event, with GitHub's facts about its pull request.
-        pull: Pull request of the run.
-        options: What was to be measured.
         github: Repository on GitHub; None if nothing is sent.
-        args: Arguments of the command line.
     """
 
     event: Event

@@ -49,7 +49,6 @@ class GitHubFacts:
     """GitHub's facts about a run, beside its event.
 
     Attributes:
-        pull: Pull request of the run.
         changed_files: Function that returns the files of the pull request; None if unknown.
     """
 

@@ -25,11 +25,6 @@ class CommentThread:
 
     Attributes:
         name: Name of the place in messages.
-        list_texts: Function that returns all texts of the place, ours or not.
-        create: Function that posts a text and returns the created object.
-        replace: Function that replaces the text with a number.
-        delete: Function that deletes the text with a number.
-        number_key: Key of a text's number.
     """
 
     name: str

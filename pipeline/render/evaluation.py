@@ -4,15 +4,6 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median, stdev
 
 from pipeline.judge import driver_choice
-from pipeline.judge.driver_choice import (
-    DRIVERS,
-    ChoiceReason,
-    DriverChoice,
-    attempts_of,
-    cpu_cost,
-    valid_share,
-    workloads,
-)
 from pipeline.model.evaluation import Evaluation, FaultDetection, LoadLevel, WorkloadAttempt
 from pipeline.render.numbers import duration, quantity
 from pipeline.render.templates import raw, render_markdown
@@ -24,11 +15,15 @@ _NAMES = {"k6": "k6", "clusterloader2": "ClusterLoader2"}
 
 def document(evaluation: Evaluation, command: str) -> str:
     """Return the whole document; the command repeats the evaluation."""
+    decisions = [
+        (f"`{one.workload}`", _NAMES.get(one.owner or "", "-"), decision_reason(one))
+        for one in driver_choice.choose_drivers(evaluation)
+    ]
     return render_markdown(
         "evaluation.md.j2",
         measured=raw(_measured(evaluation)),
         command=raw(command),
-        decision=raw(_decision(evaluation)),
+        decision=raw(_table(("workload", "owner", "deciding number"), decisions)),
         scripts=raw(_scripts(evaluation)),
         attempts=raw(_attempts(evaluation)),
         faults=raw(_faults(evaluation.seen)) if evaluation.seen else "",
@@ -37,33 +32,25 @@ def document(evaluation: Evaluation, command: str) -> str:
     )
 
 
-def decision_reason(choice: DriverChoice) -> str:
+def decision_reason(choice: driver_choice.DriverChoice) -> str:
     """Return the numbers that decided who owns a workload."""
     able = [score for score in choice.scores if score.is_able]
     match choice.reason:
-        case ChoiceReason.NONE_VALID:
+        case driver_choice.ChoiceReason.NONE_VALID:
             return "no driver applied the load as asked"
-        case ChoiceReason.ONLY_VALID:
+        case driver_choice.ChoiceReason.ONLY_VALID:
             others = (score for score in choice.scores if score.driver != choice.owner)
             texts = (f"{_NAMES[s.driver]} was valid in {s.valid:.0%}" for s in others)
             return ", ".join(texts) or "only this driver has the workload"
-        case ChoiceReason.FAULTS:
+        case driver_choice.ChoiceReason.FAULTS:
             counts = ", ".join(f"{_NAMES[s.driver]} {s.faults}" for s in able)
             return f"known faults detected: {counts}"
-        case ChoiceReason.COST:
+        case driver_choice.ChoiceReason.COST:
             costs = (s for s in able if s.cost_s is not None)
             texts = (f"{_NAMES[s.driver]} {quantity(s.cost_s, 's')}" for s in costs)
             return f"CPU of the tool for 1,000 requests: {', '.join(texts)}"
-        case ChoiceReason.TIE:
+        case driver_choice.ChoiceReason.TIE:
             return "no number differs"
-
-
-def _decision(evaluation: Evaluation) -> str:
-    rows = [
-        (f"`{one.workload}`", _NAMES.get(one.owner or "", "-"), decision_reason(one))
-        for one in driver_choice.choose_drivers(evaluation)
-    ]
-    return _table(("workload", "owner", "deciding number"), rows)
 
 
 def _measured(evaluation: Evaluation) -> str:
@@ -85,7 +72,7 @@ def _scripts(evaluation: Evaluation) -> str:
             _NAMES[one.driver],
             *(f"{own} + {shared}" for own, shared in (one.files, one.lines, one.words)),
         )
-        for one in sorted(evaluation.scripts, key=lambda s: (s.workload, DRIVERS.index(s.driver)))
+        for one in sorted(evaluation.scripts, key=lambda s: (s.workload, [*_NAMES].index(s.driver)))
     ]
     head = ("workload", "driver", "files: own + shared", "lines", "words")
     return _table(head, rows, right=3)
@@ -93,9 +80,9 @@ def _scripts(evaluation: Evaluation) -> str:
 
 def _attempts(evaluation: Evaluation) -> str:
     rows = []
-    for workload in workloads(evaluation):
+    for workload in driver_choice.workloads(evaluation):
         for driver, name in _NAMES.items():
-            attempts = attempts_of(evaluation, workload, driver)
+            attempts = driver_choice.attempts_of(evaluation, workload, driver)
             if not attempts:
                 continue
             values = [_spread(metric, attempts) for metric in sorted(attempts[0].values)]
@@ -104,7 +91,7 @@ def _attempts(evaluation: Evaluation) -> str:
                 (
                     f"`{workload}`",
                     name,
-                    f"{valid_share(attempts):.0%} of {len(attempts)}",
+                    f"{driver_choice.valid_share(attempts):.0%} of {len(attempts)}",
                     f"{median(a.readings for a in attempts):.0f}",
                     f"{median(len(a.values) for a in attempts):.0f}",
                     f"{100 * median(spreads):.1f} %" if spreads else "-",
@@ -118,8 +105,8 @@ def _faults(faults: Sequence[FaultDetection]) -> str:
     rows = [
         (
             f"`{fault.fault}`",
-            *(_regressed_metrics(fault, driver) for driver in DRIVERS),
-            *(("yes" if fault.own.get(driver) else "no") for driver in DRIVERS),
+            *(_regressed_metrics(fault, driver) for driver in driver_choice.DRIVERS),
+            *(("yes" if fault.own.get(driver) else "no") for driver in driver_choice.DRIVERS),
         )
         for fault in faults
     ]
@@ -181,7 +168,7 @@ def _integration(evaluation: Evaluation) -> str:
                     quantity(median(a.artifact for a in attempts), "B"),
                     f"{median(a.files for a in attempts):.0f}",
                     quantity(max(a.memory for a in attempts), "B"),
-                    quantity(cpu_cost(attempts), "s"),
+                    quantity(driver_choice.cpu_cost(attempts), "s"),
                 )
             )
     head = ("driver", "until the load", "beside the load", "artifact", "files", "memory")

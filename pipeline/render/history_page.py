@@ -52,12 +52,7 @@ _TONES = ("unchanged", "improved", "regressed")
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The answer of a history.
-
-    Attributes:
-        answer: What was found.
-        advice: What to do about it.
-    """
+    """The answer of a history."""
 
     answer: str
     advice: str

@@ -77,7 +77,15 @@ def html(
         command=_escape_long(command),
         script=raw(script),
         script_digest=sha256_base64(script),
-        tables=[_table(report, of) for of in Scale],
+        tables=[
+            {
+                "title": title,
+                "about": about,
+                "axis": raw(plots.interval_axis(of)),
+                "rows": [_row(f) for f in report.findings if f.comparison.metric.scale is of],
+            }
+            for of, (title, about) in _SCALES.items()
+        ],
         tally=[
             (verdict, shape, sum(f.verdict is verdict for f in report.findings))
             for verdict, shape in VERDICT_SHAPES.items()
@@ -123,17 +131,6 @@ def _answer_section(report: Report, next_step: str, answer: str) -> dict[str, An
         "metrics": len(report.findings),
         "gating": len(report.gating),
         "has_stored": any(f.comparison.stored is not None for f in report.findings),
-    }
-
-
-def _table(report: Report, of: Scale) -> dict[str, Any]:
-    title, about = _SCALES[of]
-    table_rows = [_row(f) for f in report.findings if f.comparison.metric.scale is of]
-    return {
-        "title": title,
-        "about": about,
-        "axis": raw(plots.interval_axis(of)),
-        "rows": table_rows,
     }
 
 

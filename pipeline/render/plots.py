@@ -89,10 +89,7 @@ def interval_axis(of: Scale) -> str:
     for tick in _TICKS[of]:
         text = f"{factor * tick:+g}{unit if tick == _TICKS[of][-1] else ''}" if tick else "0"
         labels.append(svg.label(_tick_pixel(of, tick), 24, text, "tick", "middle"))
-    ends = [
-        svg.label(0, 10, "← better", "end"),
-        svg.label(WIDTH, 10, "worse →", "end", "end"),
-    ]
+    ends = [svg.label(0, 10, "← better", "end"), svg.label(WIDTH, 10, "worse →", "end", "end")]
     if of is Scale.DIFFERENCE:
         ends.append(svg.label(WIDTH / 2, 10, "in margins", "end", "middle"))
     text = "axis: change in percent" if of is Scale.RATIO else "axis: change in margins"

@@ -18,10 +18,7 @@ class RenderContext:
 
     Attributes:
         load_traces: Function that reads the traces that the run's folder keeps.
-        load_results_json: Function that returns the text of results.json.
         next_step: Command that would settle an inconclusive run; empty if there is none.
-        width: Line width of a text, in characters.
-        color: Whether a text may have colors.
     """
 
     load_traces: "Callable[[], Traces]"

@@ -151,19 +151,18 @@ def _print_findings(console: "Console", findings: Sequence[Finding], width: int)
         if groups:
             console.print()
             console.print(title, style="bold underline")
-            _print_table(console, groups, columns, width)
-        if title == "What changed":
-            _print_kept(console, findings)
+            if columns is None:
+                _print_cards(console, groups, width)
+            else:
+                tables = [_table(groups, columns, name_width) for name_width in _NAME_WIDTHS]
+                console.print(next((t for t in tables if fits(console, t)), tables[-1]))
+        for finding in findings if title == "What changed" else ():
+            if kept := words.kept_text(finding):
+                line = printable(f"{words.finding_name(finding)}: {kept}")
+                print_wrapped(console, line, indent="    ", first="  ")
     for sentence in _advice_sentences(inconclusive):
         print_wrapped(console, printable(sentence), indent="    ", first="  ")
     _print_legend(console, columns or (), findings)
-
-
-def _print_kept(console: "Console", findings: Sequence[Finding]) -> None:
-    for finding in findings:
-        if kept := words.kept_text(finding):
-            line = printable(f"{words.finding_name(finding)}: {kept}")
-            print_wrapped(console, line, indent="    ", first="  ")
 
 
 def _advice_sentences(findings: Sequence[Finding]) -> Iterator[str]:
@@ -181,16 +180,6 @@ def _consecutive_workloads(findings: Sequence[Finding]) -> Groups:
     """Return findings with their workload, grouped as far as the order allows."""
     grouped = groupby(findings, key=lambda f: f.comparison.workload)
     return [(workload, tuple(group)) for workload, group in grouped]
-
-
-def _print_table(
-    console: "Console", groups: Groups, columns: Sequence[str] | None, width: int
-) -> None:
-    if columns is None:
-        _print_cards(console, groups, width)
-        return
-    tables = [_table(groups, columns, name_width) for name_width in _NAME_WIDTHS]
-    console.print(next((one for one in tables if fits(console, one)), tables[-1]))
 
 
 def _print_legend(console: "Console", columns: Sequence[str], findings: Sequence[Finding]) -> None:

@@ -53,8 +53,6 @@ class WarningGroup:
     """Warnings of one kind.
 
     Attributes:
-        sentences: The first warnings.
-        more: Number of further warnings of this kind.
         advice: What to do about them; empty if the warnings say it themselves.
     """
 

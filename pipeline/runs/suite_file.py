@@ -31,7 +31,6 @@ from pipeline.model.metric import (
     Better,
     Metric,
     Scale,
-    looks_like_percent,
     percent_question,
 )
 from pipeline.model.subject import Product
@@ -121,9 +120,8 @@ class MetricSettings(Settings):
             return metric
         for key in ("margin", "tolerance"):
             ratio = value.get(key)
-            if not isinstance(ratio, int | float) or not looks_like_percent(ratio):
+            if not isinstance(ratio, int | float) or not (doubt := percent_question(ratio)):
                 continue
-            doubt = percent_question(ratio)
             if ratio < _SURELY_PERCENT:
                 log.warning("%s: %s %s, in quotes", metric.name, key, doubt)
                 continue

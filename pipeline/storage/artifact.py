@@ -30,8 +30,6 @@ class Limits:
 
     Attributes:
         size: Bytes of all files together; of a zip, compressed and uncompressed.
-        files: Number of files and folders.
-        depth: Depth of nested folders.
         ratio: Compression ratio of a file in a zip.
         metrics: Number of metrics of an arm.
         pairs: Number of pairs, requested or measured.

@@ -13,11 +13,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A folder with one JSON file per baseline.
-
-    Attributes:
-        path: Path of the folder, which need not exist.
-    """
+    """A folder, which need not exist, with one JSON file per baseline."""
 
     path: Path
 

@@ -27,14 +27,7 @@ from pipeline.model.request import (
 from pipeline.model.results import Baseline, ResultSet
 from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.spreads import SpreadHistory
-from pipeline.storage import strict_json
-from pipeline.storage.verdict_file import (
-    RULE_KEYS,
-    JudgedBody,
-    VerdictBody,
-    judged_body,
-    verdict_body,
-)
+from pipeline.storage import strict_json, verdict_file
 from pipeline.system.errors import BaselineError, StorageError, hint_for
 from pipeline.system.log import log
 from pipeline.system.sanitize import truncate
@@ -184,13 +177,14 @@ def list_json(name: str, items: Sequence[object]) -> str:
 
 def verdict_json(report: Report, exit_code: int, answer: str, next_step: str = "") -> str:
     """Return the text of verdict.json; see `verdict_body`."""
-    body = verdict_body(report, exit_code, answer, next_step)
+    body = verdict_file.verdict_body(report, exit_code, answer, next_step)
     return _text(body.model_dump(mode="json", by_alias=True))
 
 
 def judged_json(findings: Sequence[Finding]) -> str:
     """Return the findings on a CSV file as JSON."""
-    return _text(judged_body(findings).model_dump(mode="json", by_alias=True))
+    body = verdict_file.JudgedBody(findings=tuple(map(verdict_file.finding_body, findings)))
+    return _text(body.model_dump(mode="json", by_alias=True))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -248,15 +242,14 @@ def schemas() -> dict[str, dict[str, Any]]:
         *(EVALUATION, RELEASES, RELEASES_REQUEST, REQUEST, RESULTS, SPREADS),
     ]
     names = [one.schema.removeprefix("milo-perf.").replace("/", "-") for one in documents]
-    verdict = VerdictBody.model_json_schema(mode="serialization", by_alias=True)
-    return {
-        **{
-            f"{name}.schema.json": one.json_schema()
-            for name, one in zip(names, documents, strict=True)
-        },
-        "judged-1.schema.json": JudgedBody.model_json_schema(mode="serialization", by_alias=True),
-        "verdict-2.schema.json": _describe_keys(verdict, RULE_KEYS),
-    }
+    verdict, judged = (
+        body.model_json_schema(mode="serialization", by_alias=True)
+        for body in (verdict_file.VerdictBody, verdict_file.JudgedBody)
+    )
+    schemas = {name: one.json_schema() for name, one in zip(names, documents, strict=True)}
+    schemas["judged-1"] = judged
+    schemas["verdict-2"] = _describe_keys(verdict, verdict_file.RULE_KEYS)
+    return {f"{name}.schema.json": schema for name, schema in schemas.items()}
 
 
 def _describe_keys(schema: dict[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:

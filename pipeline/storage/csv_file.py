@@ -409,8 +409,6 @@ class _Start:
 
     Attributes:
         offset: Position in the file, as `tell` returns it.
-        line: Line number.
-        row: Number of the first row.
     """
 
     offset: int

@@ -14,14 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline.judge.rows import MetricValues
-from pipeline.model.metric import (
-    Better,
-    InvalidMetricError,
-    Metric,
-    Scale,
-    looks_like_percent,
-    percent_question,
-)
+from pipeline.model.metric import Better, InvalidMetricError, Metric, Scale, percent_question
 from pipeline.model.subject import Arm
 from pipeline.storage.csv_file import BLOCK, Block, Column, CsvFile, GrowingArray
 from pipeline.system.errors import ConfigError
@@ -201,8 +194,8 @@ class _Table:
         if text.endswith("%"):
             return self._number(column, text.removesuffix("%").rstrip(), row) / 100
         margin = self._number(column, text, row)
-        if scale is Scale.RATIO and looks_like_percent(margin):
-            raise ConfigError(f"{self._file.place(row)}: {column}: {percent_question(margin)}")
+        if scale is Scale.RATIO and (question := percent_question(margin)):
+            raise ConfigError(f"{self._file.place(row)}: {column}: {question}")
         return margin
 
     def _number(self, column: str, text: str, row: int) -> float:

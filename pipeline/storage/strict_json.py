@@ -63,10 +63,7 @@ def loads(data: bytes, bounds: Bounds = FOREIGN) -> Any:  # noqa: ANN401 (JSON i
         raise ValueError(f"it has more than {bounds.values} values")
     try:
         body = json.loads(
-            data.decode(),
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_int=_integer,
+            data.decode(), object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer
         )
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8: {error.reason} at byte {error.start}") from error

@@ -1,6 +1,5 @@
 """The shape of verdict.json and of `judge --json`; a finding has the same shape in both."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -168,11 +167,6 @@ class JudgedBody(_Body):
 
     schema_name: Literal["milo-perf.judged/1"] = Field(default=JUDGED, alias="schema")
     findings: tuple[FindingBody, ...]
-
-
-def judged_body(findings: Sequence[Finding]) -> JudgedBody:
-    """Return the body of `judge --json`."""
-    return JudgedBody(findings=tuple(map(finding_body, findings)))
 
 
 def verdict_body(report: Report, exit_code: int, answer: str, next_step: str) -> VerdictBody:

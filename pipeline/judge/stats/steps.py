@@ -138,7 +138,7 @@ def _next_steps(
             continue
         statistic, new = _strongest(about.scores, contrasts, bounds, search.shortest)
         left = about.scores - segment_means(about.scores, sorted({*bounds, *new}))
-        reference = _reference(about.scores - segment_means(about.scores, bounds), left, rng)
+        reference = _Reference(about.scores - segment_means(about.scores, bounds), left, rng)
         if reference.is_significant(statistic, contrasts, bounds, level, search.draws):
             return new
     return []
@@ -182,7 +182,7 @@ def _hidden_steps(
             ((k, _strength(first.scores, bounds, k)) for k in assumed), key=lambda pair: pair[1]
         )
         without = [k for k in bounds if k != weakest]
-        reference = _reference(unexplained, first.scores - segment_means(first.scores, bounds), rng)
+        reference = _Reference(unexplained, first.scores - segment_means(first.scores, bounds), rng)
         contrasts = bumps(without, search.shortest)
         if not len(contrasts):
             contrasts = splits(without, search.shortest)
@@ -216,33 +216,21 @@ def _strength(scores: Floats, bounds: Sequence[int], k: int) -> float:
     return abs(difference) * math.sqrt((k - s) * (e - k) / (e - s)) / max(deviation, 1e-9)
 
 
-def _reference(without: Floats, with_steps: Floats, rng: np.random.Generator) -> "_Reference":
-    """Return the reference distribution for a statistic.
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """The reference distribution for a statistic: series without the steps in question.
 
     Without steps every order of independent points is equally likely, which makes the test exact.
     The autocorrelation is estimated with the steps in question, which would inflate it.
 
-    Args:
+    Attributes:
         without: Residuals about the levels without the steps in question, shape (n,).
         with_steps: Residuals about the levels with them, shape (n,).
         rng: Random generator of the draws.
     """
-    rho = autocorrelation(with_steps)
-    return _Reference(with_steps if rho else without, rho, rng)
 
-
-@dataclass(frozen=True, slots=True)
-class _Reference:
-    """The reference distribution: series without a further step.
-
-    Attributes:
-        residuals: Residuals about the levels, shape (n,).
-        rho: Autocorrelation of the residuals.
-        rng: Random generator of the draws.
-    """
-
-    residuals: Floats
-    rho: float
+    without: Floats
+    with_steps: Floats
     rng: np.random.Generator
 
     def is_significant(
@@ -262,7 +250,7 @@ class _Reference:
         allowed = math.floor(level * (draws + 1) + 1e-9) - 1
         if allowed < 0:
             return False
-        at_once = max(1, _MAX_CELLS // max(len(contrasts), len(self.residuals)))
+        at_once = max(1, _MAX_CELLS // max(len(contrasts), len(self.without)))
         as_large = done = 0
         while done < draws and as_large <= allowed:
             rows = min(draws - done, _BATCH, at_once)
@@ -273,10 +261,10 @@ class _Reference:
 
     def _rows(self, rows: int) -> Floats:
         """Return drawn series, shape (rows, n)."""
-        n, rho = len(self.residuals), self.rho
+        n, rho = len(self.without), autocorrelation(self.with_steps)
         if not rho:
-            return self.rng.permuted(np.broadcast_to(self.residuals, (rows, n)), axis=1)
-        innovations = self.residuals[1:] - rho * self.residuals[:-1]
+            return self.rng.permuted(np.broadcast_to(self.without, (rows, n)), axis=1)
+        innovations = self.with_steps[1:] - rho * self.with_steps[:-1]
         innovations -= innovations.mean()
         whole = np.append(innovations, self.rng.choice(innovations))
         drawn = self.rng.permuted(np.broadcast_to(whole, (rows, n)), axis=1)

@@ -32,11 +32,7 @@ class DriftFit:
     """A steady change from one point to the next.
 
     Attributes:
-        start: Index of its first point.
-        end: Index of its last point.
         slope: Change from one point to the next, in the unit of the series.
-        standard_error: Standard error of the slope, in the same unit.
-        degrees_of_freedom: Degrees of freedom of the standard error.
     """
 
     start: int
