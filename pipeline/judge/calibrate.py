@@ -31,14 +31,11 @@ _SEED = 20260101
 def calibration(runs: Sequence[ResultSet], max_pairs: int) -> Calibration:
     """Return the spread, false alarms and smallest tolerance of each metric.
 
-    The false alarm rates are from reports that are drawn from the pairs: the arms of each pair are
-    exchanged at random, for all metrics together, which equal builds could have shown as well.
-    Metrics with fewer than `MIN_CALIBRATION_PAIRS` pairs are left out.
-
-    Args:
-        runs: Runs of one suite on one machine, with the same build in both arms; at least one.
-        max_pairs: Largest number of pairs of a report.  Drawn reports have no more than the metric
-            with fewest pairs.
+    The runs are of one suite on one machine, with the same build in both arms.  The false alarm
+    rates are from reports that are drawn from their pairs: the arms of each pair are exchanged at
+    random, for all metrics together, which equal builds could have shown as well.  A drawn report
+    has at most `max_pairs` pairs, and no more than the metric with fewest pairs.  Metrics with
+    fewer than `MIN_CALIBRATION_PAIRS` pairs are left out.
     """
     known = {k: p for k, p in _all_pairs(runs).items() if len(p.before) >= MIN_CALIBRATION_PAIRS}
     looks = looks_up_to(max_pairs)
@@ -78,12 +75,8 @@ def min_tolerance(
 ) -> float:
     """Return the smallest tolerance with which equal builds pass, at the power of the rule.
 
-    Args:
-        metric: Metric, for its scale.
-        spread: Standard deviation of a pair's difference, on the test scale.
-        pairs: Number of pairs of the report, at least 2.
-        rule: Rule that decides.
-        known: Degrees of freedom of the spread.
+    `spread` is the standard deviation of a pair's difference on the test scale, with `known`
+    degrees of freedom.
     """
     standard_error = spread / math.sqrt(pairs)
     limit = smallest_passing_limit(standard_error, pairs - 1, rule.pass_alpha, rule.power, known)

@@ -125,10 +125,8 @@ def judge_table(
 ) -> list[Finding]:
     """Return the verdict on every metric of a table; each family is judged by itself.
 
-    Args:
-        values: Values of metrics of any families.
-        stops_early: True to take only as many pairs as the answer needs, as a run does.
-        between_run_sd: Assumed standard deviation between groups that are not pairs, as a ratio.
+    If it stops early, it takes only as many pairs as the answer needs, as a run does.
+    `between_run_sd` is the assumed standard deviation of groups that are not pairs, as a ratio.
     """
     families: dict[str, list[MetricValues]] = {}
     for one in values:
@@ -146,10 +144,7 @@ def judge_at_looks(
 ) -> tuple[Finding, ...]:
     """Return the findings of the first look that may end a run, or of the last look.
 
-    Args:
-        looks: Numbers of pairs, at least one; a single one is a fixed number.
-        rows_at: Returns the rows of a number of pairs.
-        stops_at_red: True if one regression is enough to end.
+    `rows_at` returns the rows of a number of pairs.  A single look is a fixed number of pairs.
     """
     judged: tuple[Finding, ...] = ()
     planned = looks if len(looks) > 1 else ()
@@ -330,12 +325,7 @@ def with_more(results: ResultSet, more: int, *, is_over: bool) -> tuple[ResultSe
     """Return results that may have more pairs, and the number of valid ones at which to stop.
 
     Planned looks stay where they are.  Pairs beyond the last look get one more look at their end,
-    with the reserve of `interim.rule_for`.
-
-    Args:
-        results: Results of a run with at least one pair.
-        more: Number of further valid pairs.
-        is_over: True if the run's budget ended it.
+    with the reserve of `interim.rule_for`.  `is_over` says that the run's budget ended it.
 
     Raises:
         ConfigError: Every gating metric is settled, so more pairs could not change the answer.

@@ -166,12 +166,7 @@ def _utc(time: datetime) -> str:
 
 
 def _verify_by_our_suite(results: ResultSet, options: PublishOptions) -> VerifiedResults:
-    """Return results with the metrics, margins and gates of our suite.
-
-    Raises:
-        BaselineError: They are of another suite or product, or no run could produce them.
-        ConfigError: The suite of the options cannot be read.
-    """
+    """Return results with the metrics, margins and gates of our suite, or refuse them."""
     try:
         suite = suite_file.load(suite_file.path_of(options.suite or results.suite)).suite
     except ConfigError:
@@ -188,11 +183,7 @@ def _verify_by_our_suite(results: ResultSet, options: PublishOptions) -> Verifie
 
 
 def _unknown_suite(results: ResultSet) -> VerifiedResults:
-    """Return results of a suite that is not ours.
-
-    Raises:
-        BaselineError: No run could produce them.
-    """
+    """Return results of a suite that is not ours; refuse them if no run could produce them."""
     if results.added:
         raise BaselineError("pairs were added to its run, and only --suite says how many it needed")
     if results.looks not in ((), looks_up_to(results.pairs_asked)):
@@ -207,9 +198,6 @@ def _with_our_prior(verified: VerifiedResults, suite: Suite, product: Product) -
     The shipped prior is of the suite's default environment and interleaving.  Results of another
     one are judged without a prior, with a note.  As in a run with this prior, metrics do not gate
     that so many pairs cannot decide.
-
-    Raises:
-        BaselineError: The spread file that the suite ships cannot be read.
     """
     results, notes = verified.results, verified.notes
     request = priors.prior_request(suite, product, Interleave.REQUEST)

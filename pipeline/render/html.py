@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
-from pipeline.model.traces import Distribution, Traces, TrackPair
+from pipeline.model.traces import Traces, TrackPair
 from pipeline.render import plots, rows, words
 from pipeline.render.answer_line import answer as answer_line
 from pipeline.render.answer_line import change_in_margins, is_measured
@@ -180,7 +180,9 @@ def _metric(
     if arms := traces.distributions.get((comparison.workload, reading.rpartition("/")[0])):
         match = _QUANTILE.search(reading)
         q = int(match[1]) / 100 if match else None
-        pictures.append((_distribution_caption(arms), plots.cumulative(arms, q)))
+        counts = " and ".join(f"{one.count:,}" for _, one in sorted(arms.items()))
+        caption = f"{counts} raw times, all valid pairs together"
+        pictures.append((caption, plots.cumulative(arms, q)))
     if track := tracked.get(_track_name(reading)):
         pictures.append((_track_caption(track), plots.over_time(track)))
     return {
@@ -192,11 +194,6 @@ def _metric(
         "reading": reading,
         "pictures": [(caption, raw(picture)) for caption, picture in pictures if picture],
     }
-
-
-def _distribution_caption(arms: dict[Arm, Distribution]) -> str:
-    counts = " and ".join(f"{one.count:,}" for _, one in sorted(arms.items()))
-    return f"{counts} raw times, all valid pairs together"
 
 
 def _track_caption(tracked: TrackPair) -> str:

@@ -43,13 +43,12 @@ _KEYS = {
 """Keys in JSON of fields that have another name in the code."""
 
 
-def _key(field: str) -> str:
-    return _KEYS.get(field, field)
-
-
 # A key that we do not know is refused, at every depth: it may be what decides in a newer version.
 _STORED = ConfigDict(
-    extra="forbid", allow_inf_nan=False, alias_generator=_key, serialize_by_alias=True
+    extra="forbid",
+    allow_inf_nan=False,
+    alias_generator=lambda field: _KEYS.get(field, field),
+    serialize_by_alias=True,
 )
 for _stored in (
     *(Baseline, Calibration, Capacity, CapacityRequest, EvaluateRequest, ReleaseSeries),

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, with_config
 from pipeline.judge.rows import floor_notes
 from pipeline.judge.run_warnings import facts
 from pipeline.model.metric import Better, Scale
-from pipeline.model.report import Advice, Bound, Change, Comparison, Finding, Report, Rule, Verdict
+from pipeline.model.report import Advice, Bound, Change, Finding, Report, Rule, Verdict
 from pipeline.model.results import Failure, Interleave
 from pipeline.model.subject import Arm, Subject
 
@@ -208,7 +208,8 @@ def verdict_body(report: Report, exit_code: int, answer: str, next_step: str) ->
 def finding_body(finding: Finding) -> FindingBody:
     """Return the body of a finding."""
     comparison, metric = finding.comparison, finding.comparison.metric
-    low, estimate, high, bound = _parts(comparison.change)
+    change = comparison.change
+    kept = finding.kept and finding_body(Finding(finding.kept, finding.verdict))
     return FindingBody(
         family=comparison.family,
         workload=comparison.workload,
@@ -224,10 +225,10 @@ def finding_body(finding: Finding) -> FindingBody:
         verdict=finding.verdict,
         baseline=comparison.baseline,
         candidate=comparison.candidate,
-        change=estimate,
-        low=low,
-        high=high,
-        bound=bound,
+        change=change and change.estimate,
+        low=change and change.low,
+        high=change and change.high,
+        bound=change.bound if change else Bound.NONE,
         at_worst=comparison.at_worst,
         detectable_change=comparison.detectable_change,
         p_worse=comparison.p_worse,
@@ -235,30 +236,11 @@ def finding_body(finding: Finding) -> FindingBody:
         tests=comparison.tests,
         pairs=comparison.pairs,
         stored=comparison.stored,
-        kept=finding.kept and _kept_body(finding.kept),
+        kept=kept and KeptBody(**kept.model_dump(include=set(KeptBody.model_fields))),
         advice=finding.advice,
         warnings=(*comparison.warnings, *floor_notes(metric)),
         smallest_detectable=comparison.detectable_change,
     )
-
-
-def _kept_body(earlier: Comparison) -> KeptBody:
-    low, estimate, high, bound = _parts(earlier.change)
-    return KeptBody(
-        pairs=earlier.pairs,
-        change=estimate,
-        low=low,
-        high=high,
-        bound=bound,
-        p_worse=earlier.p_worse,
-        p_better=earlier.p_better,
-    )
-
-
-def _parts(change: Change | None) -> tuple[float | None, float | None, float | None, Bound]:
-    if change is None:
-        return None, None, None, Bound.NONE
-    return change.low, change.estimate, change.high, change.bound
 
 
 def _metric_body(finding: Finding) -> MetricBody:

@@ -114,13 +114,10 @@ def histogram_quantile(
 ) -> tuple[float, float] | None:
     """Return (value, bucket width) of a quantile of a histogram, in the unit of the bounds.
 
-    The value is interpolated as if the values of its bucket were spread evenly, so it can be off
-    by the width of the bucket.  None if the histogram is empty, or if the quantile is beyond the
-    last finite bound.
-
-    Args:
-        cumulative: Number of values at or below each bound; bounds rise, the last one is infinite.
-        quantile: Between 0 and 1.
+    `cumulative` has the number of values at or below each bound; bounds rise to infinity.  The
+    value is interpolated as if the values of its bucket were spread evenly, so it can be off by the
+    width of the bucket.  None if the histogram is empty, or if the quantile is beyond the last
+    finite bound.
 
     Source:
         Prometheus' `histogram_quantile`.
