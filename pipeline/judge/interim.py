@@ -33,11 +33,6 @@ def alpha_share_at(pairs: int, looks: Sequence[int]) -> float:
     return alpha_shares(len(looks))[now]
 
 
-def reserve_share(added: int) -> float:
-    """Return the share of alpha of the next look after an ended run and so many added looks."""
-    return constants.RESERVE * constants.ADDED_SHARE * (1.0 - constants.ADDED_SHARE) ** added
-
-
 def rule_at(pairs: int, looks: Sequence[int]) -> Rule:
     """Return the rule at a number of valid pairs; without looks, the number of pairs is fixed.
 
@@ -63,7 +58,8 @@ def rule_for(results: ResultSet, pairs: int) -> Rule:
         rule = rule_at(pairs, planned if len(planned) > 1 else ())
         share = 1.0 - constants.RESERVE
     else:
-        rule, share = constants.RULE, reserve_share(sum(look < pairs for look in added[:-1]))
+        rule, before = constants.RULE, sum(look < pairs for look in added[:-1])
+        share = constants.RESERVE * constants.ADDED_SHARE * (1.0 - constants.ADDED_SHARE) ** before
     return replace(rule, alpha=rule.alpha * share, pass_alpha=rule.pass_alpha * share)
 
 

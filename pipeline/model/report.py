@@ -1,5 +1,6 @@
 """The judgement of a run: comparisons, verdicts, and the rule that decided."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -141,6 +142,13 @@ class Finding:
     advice: Advice | None = None
 
 
+def worst_verdict(findings: Iterable[Finding]) -> Verdict:
+    """Return the verdict of findings that all gate."""
+    order = (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.IMPROVED, Verdict.UNCHANGED)
+    verdicts = {finding.verdict for finding in findings}
+    return next((v for v in order if v in verdicts), Verdict.INCONCLUSIVE)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """The constants that decided, which a report shows; see `judge.constants`.
@@ -223,6 +231,4 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         """The worst verdict of the gating metrics, which decides the exit code."""
-        verdicts = {finding.verdict for finding in self.gating}
-        order = (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.IMPROVED, Verdict.UNCHANGED)
-        return next((v for v in order if v in verdicts), Verdict.INCONCLUSIVE)
+        return worst_verdict(self.gating)

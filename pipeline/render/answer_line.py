@@ -11,7 +11,7 @@ from pipeline.judge import scale
 from pipeline.judge.constants import MIN_PAIRS
 from pipeline.judge.policy import LAUNCH, exit_code
 from pipeline.model.metric import Better, Metric, Scale
-from pipeline.model.report import Bound, Change, Comparison, Finding, Report, Verdict
+from pipeline.model.report import Bound, Change, Comparison, Finding, Report, Verdict, worst_verdict
 from pipeline.render.names import label
 from pipeline.render.numbers import MINUS, brief_change, brief_interval, count
 from pipeline.system.errors import Exit
@@ -60,14 +60,7 @@ def findings_answer(findings: Sequence[Finding]) -> str:
     """Return the answer of findings without a run in one line; all of them gate."""
     if not findings:
         return f"{VERDICT_WORDS[Verdict.INCONCLUSIVE]}: no metric was measured"
-    return _answer_line(findings, findings, findings_verdict(findings))
-
-
-def findings_verdict(findings: Sequence[Finding]) -> Verdict:
-    """Return the verdict of findings without a run; all of them gate."""
-    order = (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.IMPROVED, Verdict.UNCHANGED)
-    verdicts = {finding.verdict for finding in findings}
-    return next((v for v in order if v in verdicts), Verdict.INCONCLUSIVE)
+    return _answer_line(findings, findings, worst_verdict(findings))
 
 
 def more_pairs(report: Report) -> int | None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.judge import scale
 from pipeline.model.metric import Metric
-from pipeline.model.report import Bound, Change, Finding, Report, Verdict
+from pipeline.model.report import Bound, Change, Finding, Report, Verdict, worst_verdict
 from pipeline.render import rows, words
-from pipeline.render.answer_line import answer, findings_answer, findings_verdict, is_measured
+from pipeline.render.answer_line import answer, findings_answer, is_measured
 from pipeline.render.console import (
     console_text,
     fits,
@@ -91,7 +91,7 @@ def text(report: Report, *, width: int = 100, color: bool = False, next_step: st
 def findings_text(findings: Sequence[Finding], *, width: int = 100, color: bool = False) -> str:
     """Render findings without a run, such as those of a CSV file; all of them gate."""
     console = string_console(width, color=color)
-    print_wrapped(console, findings_answer(findings), style=_STYLE[findings_verdict(findings)])
+    print_wrapped(console, findings_answer(findings), style=_STYLE[worst_verdict(findings)])
     print_wrapped(console, words.tally(findings))
     _print_findings(console, findings, width)
     warnings = [("-", f"{names}: {text}") for text, names in words.metric_notes(findings)]

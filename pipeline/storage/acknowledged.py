@@ -67,7 +67,8 @@ def _read(path: Path) -> _AcknowledgedFile:
         is_json = path.suffix == ".json"
         body = strict_json.loads(text.encode()) if is_json else toml_file.parse(text, f"{path}")
         # Through JSON, because only there a strict reader takes a date as text, too.
-        return _FILE.validate_json(json.dumps(body, default=str), strict=True)
+        text = json.dumps(body, default=lambda day: day.isoformat().removesuffix("T00:00:00"))
+        return _FILE.validate_json(text, strict=True)
     except ConfigError as error:
         raise ConfigError(f"{error}", hint=error.hint or _HINT) from error
     except ValidationError as error:
