@@ -95,6 +95,7 @@ class ClusterSettings(ProfileSettings):
 
     starts_images: ClassVar[bool] = True
     shows_processes: ClassVar[bool] = False
+    can_restart: ClassVar[bool] = False
     usual_start_s: ClassVar[float]
     cluster_program: ClassVar[str]
     direct_path: ClassVar[str]

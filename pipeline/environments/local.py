@@ -48,6 +48,7 @@ class LocalSettings(ProfileSettings):
     is_here: ClassVar[bool] = True
     starts_images: ClassVar[bool] = False
     shows_processes: ClassVar[bool] = True
+    can_restart: ClassVar[bool] = True
     load_pods: ClassVar[int] = 0
     load_path: ClassVar[str] = "loopback only"
     asks: ClassVar[str] = ""
@@ -116,7 +117,7 @@ class LocalEnvironment:
                 "server",
             )
             targets = {
-                arm: _target({"server": servers[arm], "etcd": stores[arm]}, credentials)
+                arm: launch.target({"server": servers[arm], "etcd": stores[arm]})
                 for arm in artifacts
             }
             for arm, artifact in artifacts.items():
@@ -131,7 +132,7 @@ class LocalEnvironment:
             )
             for arm, manager in managers.items():
                 parts = {"server": servers[arm], "manager": manager, "etcd": stores[arm]}
-                targets[arm] = _target(parts, credentials)
+                targets[arm] = launch.target(parts)
                 if self.settings.is_production:
                     url = manager.webhooks_url
                     bootstrap.set_up_production(targets[arm], token, installed[arm], url, ready_s)
@@ -142,9 +143,10 @@ class LocalEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class _RunningComponent:
-    """A process and the base URLs at which it answers."""
+    """A process, its environment variables and the base URLs at which it answers."""
 
     service: processes.Service
+    variables: Mapping[str, str]
     url: str
     webhooks_url: str = ""
 
@@ -171,7 +173,7 @@ class _LocalLaunch:
             peer,
             has_fsync=self.environment.settings.has_fsync,
         )
-        return _RunningComponent(self._start(argv, "etcd", arm, {}), client)
+        return _RunningComponent(self._start(argv, "etcd", arm, {}), {}, client)
 
     def server(self, arm: Arm, artifact: Artifact, etcd_url: str) -> _RunningComponent:
         (port,) = tls.free_ports(1)
@@ -181,7 +183,7 @@ class _LocalLaunch:
         )
         variables = {**parts.server_variables, **artifact.variables}
         service = self._start(argv, "server", arm, variables)
-        return _RunningComponent(service, f"https://{tls.ADDRESS}:{port}")
+        return _RunningComponent(service, variables, f"https://{tls.ADDRESS}:{port}")
 
     def manager(self, arm: Arm, artifact: Artifact, server_url: str) -> _RunningComponent:
         port, webhook_port = tls.free_ports(2)
@@ -195,7 +197,7 @@ class _LocalLaunch:
         variables = {**parts.manager_variables, **artifact.variables}
         service = self._start(argv, "manager", arm, variables)
         url, webhooks = (f"https://{tls.ADDRESS}:{one}" for one in (port, webhook_port))
-        return _RunningComponent(service, url, webhooks)
+        return _RunningComponent(service, variables, url, webhooks)
 
     def _start(
         self, argv: Sequence[str], component: str, arm: Arm, variables: Mapping[str, str]
@@ -209,6 +211,21 @@ class _LocalLaunch:
                 cwd=self.out,
             )
         )
+
+    def _restart(self, one: _RunningComponent) -> _RunningComponent:
+        """Kill a component and start it again, with the same command."""
+        killed = one.service
+        processes.stop([killed], grace_s=0.0)
+        service = self.stack.enter_context(
+            processes.background(
+                killed.argv,
+                name=killed.name,
+                output=killed.output,
+                env=one.variables,
+                cwd=self.out,
+            )
+        )
+        return replace(one, service=service)
 
     def start(
         self, starts: Mapping[Arm, Callable[[], _RunningComponent]], component: str
@@ -243,23 +260,31 @@ class _LocalLaunch:
                     break
         return running
 
+    def target(self, parts: dict[str, _RunningComponent]) -> Target:
+        """Return a target of these components; `Target.restart` replaces one of them."""
+        pids = {name: one.service.pid for name, one in parts.items()}
 
-def _target(parts: Mapping[str, _RunningComponent], credentials: Credentials) -> Target:
-    def check() -> None:
-        for one in parts.values():
-            if status := one.service.exit_status():
-                raise SubjectDiedError(
-                    f"{one.service.name} {status} while it was measured",
-                    hint=processes.log_tail(one.service.output),
-                )
+        def check() -> None:
+            for one in parts.values():
+                if status := one.service.exit_status():
+                    raise SubjectDiedError(
+                        f"{one.service.name} {status} while it was measured",
+                        hint=processes.log_tail(one.service.output),
+                    )
 
-    return Target(
-        url=parts["server"].url,
-        ca_file=credentials.ca,
-        token_file=credentials.load_token,
-        admin_token_file=credentials.admin_token,
-        processes={name: one.service.pid for name, one in parts.items()},
-        metrics={name: f"{one.url}/metrics" for name, one in parts.items()},
-        etcd_url=parts["etcd"].url,
-        check=check,
-    )
+        def restart() -> None:
+            name = "manager" if "manager" in parts else "server"
+            parts[name] = self._restart(parts[name])
+            pids[name] = parts[name].service.pid
+
+        return Target(
+            url=parts["server"].url,
+            ca_file=self.credentials.ca,
+            token_file=self.credentials.load_token,
+            admin_token_file=self.credentials.admin_token,
+            processes=pids,
+            metrics={name: f"{one.url}/metrics" for name, one in parts.items()},
+            etcd_url=parts["etcd"].url,
+            check=check,
+            restart=restart,
+        )

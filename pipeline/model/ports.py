@@ -178,6 +178,9 @@ class Target:
         pods: Pods that apply the load; None if this machine does.
         url_in_pods: Base URL of the API server as those pods reach it.
         metrics_in_pods: URLs of `metrics` as those pods reach them.
+        restart: Function that kills the component with the controllers (`manager`, or `server` of a
+            subject without one) and starts it again, without waiting until it is ready; called from
+            the main thread only.  None if the environment cannot.
         needs_organization_path: True if Projects are created through the control plane of their
             Organization; Milo with webhooks accepts no other way.
     """
@@ -194,6 +197,7 @@ class Target:
     pods: LoadPods | None = None
     url_in_pods: str = ""
     metrics_in_pods: Mapping[str, str] = field(default_factory=dict)
+    restart: Callable[[], None] | None = None
     needs_organization_path: bool = False
 
     def admin_token(self) -> str:
@@ -323,6 +327,10 @@ class EnvironmentSettings(Protocol):
         """True if probes can always read the processes of a subject."""
 
     @property
+    def can_restart(self) -> bool:
+        """True if targets have a function `Target.restart`."""
+
+    @property
     def load_pods(self) -> int:
         """Number of pods that apply the load; 0 if this machine does."""
 
@@ -383,6 +391,10 @@ class DriverSettings(Protocol):
     @property
     def uses_organization_path(self) -> bool:
         """True if the load can create Projects through the control plane of their Organization."""
+
+    @property
+    def restarts(self) -> bool:
+        """True if the load uses `Target.restart`."""
 
     @property
     def rate(self) -> float | None:

@@ -91,6 +91,7 @@ def resolve_plan(request: RunRequest) -> tuple[LoadedSuite, Plan]:
     seed = draw_seed(request.seed)
     suite = loaded.suite.of(product)
     _require_profile_of(suite)
+    _require_restarts_of(suite)
     return loaded, Plan(suite, pairs, request.interleave, seed, looks, budget_s, product)
 
 
@@ -103,6 +104,21 @@ def _require_profile_of(suite: Suite) -> None:
                 f"{workload.name}: {workload.driver.kind} creates Projects outside of their"
                 f" Organization, which Milo refuses in the profile {profile}",
                 hint="use a suite with k6 loads, or leave --profile out",
+            )
+
+
+def _require_restarts_of(suite: Suite) -> None:
+    """Refuse loads that restart controllers in an environment that cannot.
+
+    Raises:
+        ConfigError: Naming the first such load.
+    """
+    for workload in suite.workloads:
+        if workload.driver.restarts and not suite.environment.can_restart:
+            raise ConfigError(
+                f"{workload.name}: it restarts the controllers of each build, which the environment"
+                f" {suite.environment.kind} cannot do",
+                hint="use --environment local, or another suite",
             )
 
 

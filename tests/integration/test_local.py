@@ -11,6 +11,7 @@ import pytest
 from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.model.ports import Artifact, Program
 from pipeline.model.subject import Arm, Subject
+from pipeline.system import http_client
 from pipeline.system.errors import Exit, LaunchError, LoadError
 
 ETCD = """
@@ -92,6 +93,24 @@ def test_both_arms_answer_inside_and_nothing_is_left_outside(tmp_path: Path, out
             target.check()
             assert psutil.pid_exists(target.processes["server"])
 
+    assert nothing_is_left(tmp_path)
+
+
+def test_a_component_is_killed_and_started_again(tmp_path: Path, out: Path) -> None:
+    environment = LocalEnvironment(LocalSettings(), etcd(tmp_path))
+    with environment.launch(server(tmp_path), out) as targets:
+        target = targets[Arm.CANDIDATE]
+        assert target.restart is not None
+        before = dict(target.processes)
+        target.restart()
+        assert target.processes["server"] != before["server"]
+        assert target.processes["etcd"] == before["etcd"]
+        assert not psutil.pid_exists(before["server"])
+        deadline = time.monotonic() + 20
+        while not http_client.answers(f"{target.url}/readyz", ca_file=target.ca_file):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        target.check()
     assert nothing_is_left(tmp_path)
 
 

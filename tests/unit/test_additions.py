@@ -34,6 +34,7 @@ class MoonSettings(Settings):
     is_here: ClassVar[bool] = False
     starts_images: ClassVar[bool] = True
     shows_processes: ClassVar[bool] = False
+    can_restart: ClassVar[bool] = False
     load_path: ClassVar[str] = "by radio"
     asks: ClassVar[str] = ""
     asks_for_load: ClassVar[str] = ""
@@ -101,6 +102,8 @@ class Idle(Settings):
     duration_s: PositiveFloat
     title: ClassVar[str] = "nothing at all"
     needs: ClassVar[tuple[str, ...]] = ("sleep",)
+    uses_organization_path: ClassVar[bool] = True
+    restarts: ClassVar[bool] = False
     rate: ClassVar[float | None] = None
     counted: ClassVar[str] = "sleeps"
     iterations: ClassVar[int | None] = 1

@@ -45,8 +45,10 @@ class ClusterLoader2(LoadFromFiles):
     """
 
     counted: ClassVar[str] = "objects"
-    uses_organization_path: ClassVar[bool] = False
     """Unit of the rate; of the config `project-lifecycle`, Projects."""
+
+    uses_organization_path: ClassVar[bool] = False
+    restarts: ClassVar[bool] = False
 
     iterations: ClassVar[None] = None  # the load has a rate
 

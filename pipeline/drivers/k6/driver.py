@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline.drivers.k6 import command
 from pipeline.drivers.k6.command import CA, LOG, POINTS, SLACK_S
 from pipeline.drivers.k6.pods import measure_in_pods
+from pipeline.drivers.k6.restarts import serve_restarts
 from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import read_points
 from pipeline.drivers.k6.validity import judge
@@ -36,15 +37,27 @@ class K6Driver:
         (out / CA).write_text(command.authorities(targets))
         used_s = processes.cpu_of_children_s()
         began = time.monotonic()
+        restarted = targets if settings.restarts else {}
         try:
-            with settings.laid_out() as scripts:
+            with settings.laid_out() as scripts, serve_restarts(restarted) as restarts:
+
+                def check() -> None:
+                    nonlocal used_s
+                    before_s = processes.cpu_of_children_s()
+                    restarts.handle()
+                    used_s += processes.cpu_of_children_s() - before_s  # of what was killed
+                    check_all(targets)
+
                 processes.run(
                     command.argv(self.program, settings, out, scripts),
                     output=out / LOG,
                     timeout_s=settings.longest_s + SLACK_S,
-                    env=command.environment(settings, targets, out, seed),
+                    env={
+                        **command.environment(settings, targets, out, seed),
+                        **restarts.variables,
+                    },
                     hide=("K6_",),  # variables of the user would change the load
-                    check=lambda: check_all(targets),
+                    check=check,
                 )
         except processes.CommandError as error:
             check_all(targets)  # a build that died is the reason

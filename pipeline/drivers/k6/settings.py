@@ -42,6 +42,8 @@ class K6(LoadFromFiles):
         objects: Number of objects that the script creates in each Project (OBJECTS).
         object_bytes: Size of an object's data, in bytes (OBJECT_BYTES).
         parameters: Further environment variables of the script.
+        restarts: True if the script restarts the component with the controllers of each build, see
+            `Target.restart` (BASELINE_RESTART_URL and CANDIDATE_RESTART_URL).
         requests_per_iteration: Expected mean, for the estimates of `plan`.
         request_timeout_s: Seconds after which a request is given up (REQUEST_TIMEOUT_S).  The time
             counts as "at least so long", and the request in `errors_share`.
@@ -56,8 +58,9 @@ class K6(LoadFromFiles):
     """
 
     counted: ClassVar[str] = "iterations"
-    uses_organization_path: ClassVar[bool] = True
     """Unit of the rate."""
+
+    uses_organization_path: ClassVar[bool] = True
 
     raw_bytes_per_request: ClassVar[float] = 110.0
     """Size of the compressed raw points per request, in bytes; measured."""
@@ -78,6 +81,7 @@ class K6(LoadFromFiles):
     parameters: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")], int | float | str] = (
         Field(default_factory=dict)
     )
+    restarts: bool = False
     requests_per_iteration: PositiveFloat = 1.0
     request_timeout_s: PositiveFloat = 5.0
     deadline_s: PositiveFloat = 30.0
