@@ -178,3 +178,15 @@ def test_a_context_that_is_not_there_is_one_clear_error(
     assert sweep(context="prod") == Exit.BAD_ARGUMENTS
     assert "through the context `prod`" in capsys.readouterr().err
     assert kubernetes.deleted == []
+
+
+@pytest.mark.usefixtures("kubernetes")
+def test_a_cluster_that_does_not_answer_is_one_clear_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "kubeconfig"
+    config = json.loads(path.read_text())
+    config["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:1"
+    path.write_text(json.dumps(config))
+    assert sweep() == Exit.NETWORK
+    assert "the cluster of `perf` does not answer: list namespaces" in capsys.readouterr().err

@@ -72,7 +72,8 @@ class Namespaces:
             return ConfigError(message, hint=hint)
         if error.status:
             return NetworkError(message, hint="try again later")
-        message = f"the cluster of `{self.context}` does not answer: {what}: {error}"
+        why = type(error.__cause__).__name__
+        message = f"the cluster of `{self.context}` does not answer: {what}: {why}"
         return NetworkError(message, hint="try `kubectl get --raw /readyz` with the same context")
 
     def _resource(self, namespace: Mapping[str, Any]) -> CloudResource:

@@ -229,13 +229,13 @@ def delete_expired(
                     log.warning("%s", error)
                     errors[resource.key] = error
         remaining = [
-            decision.resource
+            resource
             for decision in decisions
-            if decision.resource.key not in errors
+            if (resource := decision.resource).key not in errors
             and (
                 decision.is_deleted
-                or decision.resource.key in deleting
-                or (policy.run == decision.resource.run != "" and decision.resource.is_ending)
+                or resource.key in deleting
+                or (policy.run and resource.run == policy.run and resource.is_ending)
             )
         ]
         if not remaining:
