@@ -135,7 +135,7 @@ def _create_first_secret(target: Target, timeout_s: float) -> None:
     """Create a Secret in the first Project; a grant of quota may need a moment.
 
     Raises:
-        LaunchError: It was refused until the end.
+        LaunchError: The Secret was refused until the end.
     """
     user = target.token_file.read_text(encoding="utf-8")
     path = f"/projects/{FIRST_PROJECT}/control-plane/api/v1/namespaces/default/secrets"
@@ -210,7 +210,7 @@ def _wait_condition(target: Target, token: str, path: str, name: str, timeout_s:
     """Wait until an object of the quota services is in use.
 
     Raises:
-        LaunchError: It is not; with what its status says.
+        LaunchError: The object is not in use in time; the message has its status.
     """
     condition = "Active" if "ResourceRegistration" in name else "Ready"
     deadline = time.monotonic() + timeout_s
