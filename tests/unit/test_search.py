@@ -190,6 +190,40 @@ def test_a_search_ends_within_its_budget_where_steps_take_as_long_as_expected(
     assert spent_s <= budget_s or len(machine.steps) == 1  # the first step has nothing to go by
 
 
+@settings(deadline=None, max_examples=300)
+@given(
+    edge=st.integers(6, 5000),
+    start=st.integers(1, 100),
+    fixed_s=st.floats(5, 60),
+    each_s=st.floats(0.001, 1),
+    share=st.floats(0.0, 1.0),
+)
+def test_both_sides_are_measured_twice_even_if_there_is_no_time_to_narrow(
+    edge: int, start: int, fixed_s: float, each_s: float, share: float
+) -> None:
+    def seconds(n: int, is_fresh: bool) -> float:  # noqa: FBT001 (as Machine calls it)
+        return fixed_s + each_s * (n if is_fresh else n / 2)
+
+    whole = Machine(edge_at(edge), seconds)
+    whole.search(question(start=start))
+    doubled = [s.n for s in whole.steps if s.launch == 0]
+    if len(doubled) < 2:
+        return  # it broke at the start: there is no side that held yet
+    found = find_edge([s for s in whole.steps if s.launch == 0])
+    assert found.broke is not None
+    until_edge_s = sum(s.duration_s for s in whole.steps if s.launch == 0)
+    twice_s = 2 * sum(seconds(n, is_fresh=True) for n in (found.held, found.broke))
+    least_s = until_edge_s + 3 * twice_s  # expected times are up to three times the real ones
+    all_s = max(least_s, sum(s.duration_s for s in whole.steps))
+
+    machine = Machine(edge_at(edge), seconds)
+    machine.search(question(start=start, budget_s=least_s + share * (all_s - least_s)))
+    answer = find_edge(machine.steps)
+    assert answer.broke is not None
+    for side in (answer.held, answer.broke):
+        assert sum(s.n == side for s in machine.steps) == 2
+
+
 def test_an_interval_stays_open_where_the_budget_ends_first() -> None:
     machine = Machine(edge_at(10**6))
     machine.seconds = lambda n, _is_fresh: 20.0 + n

@@ -2,8 +2,8 @@
 
 N doubles, in one launch, until a limit breaks.  Then each step has its own launch and halves the
 gap between held and broken, on a logarithmic scale, down to the requested resolution.  Finally both
-sides of the edge are measured again.  If they contradict themselves, the interval widens to what
-always held and always broke.
+sides of the edge are measured again; a step that would leave no time for that is not taken.  If
+they contradict themselves, the interval widens to what always held and always broke.
 
 The measured steps are the only state, so an interrupted search continues from its file.
 """
@@ -65,6 +65,9 @@ def next_action(
         max_n: Largest N that fits the machine; None if unknown.
     """
     action = _next_step(question, steps, max_n)
+    if isinstance(action, StopSearch):
+        return action
+    action = _repeat_in_time(question, steps, action, left_s)
     if isinstance(action, StopSearch):
         return action
     if left_s <= 0:
@@ -169,6 +172,34 @@ def _next_step(
     if edge.broke is None:
         return _grow(question, max(counts), max_n)
     return _narrow(question, counts, edge.held, edge.broke)
+
+
+def _repeat_in_time(
+    question: CapacityQuestion, steps: Sequence[CapacityStep], action: MeasureStep, left_s: float
+) -> MeasureStep | StopSearch:
+    """Return the repetition of a side instead of a step that would leave no time for it.
+
+    A wider interval whose sides were both measured twice says more than a narrower one that one
+    launch decided.
+    """
+    edge = find_edge(steps)
+    if edge.broke is None or not edge.held < action.n < edge.broke:
+        return action
+    counts = _counts(steps)
+    to_repeat = [
+        MeasureStep(side, is_fresh=True)
+        for side in (edge.held, edge.broke)
+        if side and sum(counts[side]) < question.repeats
+    ]
+    needed_s = sum(expected_s(question, steps, one) for one in (action, *to_repeat))
+    if needed_s <= left_s:
+        return action
+    if to_repeat:
+        return to_repeat[0]
+    return StopSearch(
+        SearchEnd.BUDGET,
+        f"both sides of the edge were measured again, and {left_s:.0f} s are too few to narrow it",
+    )
 
 
 def _narrow(
