@@ -40,6 +40,11 @@ def add(commands: "options.Commands") -> None:
         help="begin no step that would end later than this, such as 75m",
     )
     options.add_resume(parser, "measure what an earlier command left, in a new budget")
+    parser.add_argument(
+        "--retry",
+        action="store_true",
+        help="with --resume: measure again from the first release that failed",
+    )
     options.add_out(parser)
     options.add_json(parser, "the numbers")
     parser.add_argument(
@@ -53,6 +58,8 @@ def add(commands: "options.Commands") -> None:
 def _releases(args: argparse.Namespace) -> Exit:
     fixed = (*run.MEASUREMENT_OPTIONS, "pairs")
     options.check_resume(args, fixed, "start a new measurement; only --budget may be given again")
+    if args.retry and args.resume is None:
+        raise ConfigError("--retry needs --resume DIR")
     if args.resume is not None and args.releases:
         raise ConfigError("releases cannot be changed by --resume", hint="start a new measurement")
     from pipeline.render.releases import releases_text
@@ -61,7 +68,7 @@ def _releases(args: argparse.Namespace) -> Exit:
 
     if args.resume is not None:
         out = args.resume
-        series = releases_run.resume(out, args.budget, is_trusted=args.trust)
+        series = releases_run.resume(out, args.budget, retry=args.retry, is_trusted=args.trust)
     else:
         out = args.out or terminal.new_folder("releases")
         series = releases_run.run(_request(args), out)

@@ -13,7 +13,8 @@ from pipeline.commands import main
 from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource
 from pipeline.model.evaluation import Evaluation
 from pipeline.model.limit import parse_limits
-from pipeline.model.request import CapacityRequest, EvaluateRequest
+from pipeline.model.releases import Release, ReleaseSeries
+from pipeline.model.request import CapacityRequest, EvaluateRequest, ReleasesRequest, RunRequest
 from pipeline.model.results import Machine
 from pipeline.model.subject import Arm, Subject
 from pipeline.runs import suite_file, trust
@@ -23,7 +24,7 @@ from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError, Exit
-from pipeline.system.paths import CAPACITY, EVALUATION, RESULTS
+from pipeline.system.paths import CAPACITY, EVALUATION, RELEASES, RESULTS
 from tests import builders
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -99,10 +100,25 @@ def evaluation_of(subject: Subject, out: Path) -> None:
     (out / SUITE).write_text(paths.project_path("suites", "drivers.toml").read_text())
 
 
+def series_of(subject: Subject, out: Path) -> None:
+    releases = tuple(Release(name, subject.spec) for name in ("v1.0.0", "v1.1.0"))
+    loaded = suite_file.load(paths.project_path("suites", "smoke.toml"))
+    out.mkdir()
+    codec.RELEASES.write(
+        out / RELEASES,
+        ReleaseSeries(
+            *("smoke", loaded.digest, "local", releases, 7, 0.95, Machine({}, {}), {}), taken_at=AT
+        ),
+    )
+    request = RunRequest(suite="smoke", build=subject.facts["build"])
+    codec.RELEASES_REQUEST.write(out / REQUEST, ReleasesRequest(releases, request, seed=7))
+
+
 FOLDERS = [
     pytest.param("run", run_of, id="run"),
     pytest.param("capacity", capacity_of, id="capacity"),
     pytest.param("evaluate", evaluation_of, id="evaluate"),
+    pytest.param("releases", series_of, id="releases"),
 ]
 
 
@@ -222,7 +238,9 @@ def test_a_state_that_cannot_be_written_costs_a_question_and_no_run(
     trust.require(begun(), tmp_path, is_trusted=True)
 
 
-@pytest.mark.parametrize("verb", [["run"], ["capacity", "projects"], ["evaluate"]])
+@pytest.mark.parametrize(
+    "verb", [["run"], ["capacity", "projects"], ["evaluate"], ["releases", "a=reference"]]
+)
 def test_trust_is_of_resume_only(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main([*verb, "--trust"]) == Exit.BAD_ARGUMENTS
     assert "--trust needs --resume DIR" in capsys.readouterr().err

@@ -335,6 +335,29 @@ def test_after_a_first_step_without_numbers_the_next_is_against_the_release_befo
     assert fakes.measured[1:] == [("v1.1.0", "v1.2.0"), ("v1.2.0", "v1.10.0")]
 
 
+def test_retry_measures_again_from_the_first_release_that_failed(
+    fakes: Fakes, releases: Callable[..., int], tmp_path: Path
+) -> None:
+    fakes.not_loaded = {"v1.2.0"}
+    assert releases() == Exit.NO_REGRESSION
+    out = tmp_path / "out"
+    before = codec.RELEASES.read(out / RELEASES)
+    fakes.not_loaded.clear()
+    fakes.measured.clear()
+    assert main.main(["releases", "--resume", str(out)]) == Exit.NO_REGRESSION
+    assert codec.RELEASES.read(out / RELEASES) == before
+    assert main.main(["releases", "--resume", str(out), "--retry"]) == Exit.NO_REGRESSION
+    assert fakes.measured == [("v1.1.0", "v1.2.0"), ("v1.2.0", "v1.10.0")]
+    after = codec.RELEASES.read(out / RELEASES)
+    assert after.steps[:3] == before.steps[:3]
+    assert [step.against for step in after.measured] == ["v1.0.0", "v1.1.0", "v1.2.0"]
+
+
+def test_retry_is_of_resume_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["releases", "a=reference", "--retry"]) == Exit.BAD_ARGUMENTS
+    assert "--retry needs --resume DIR" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("broken", "code"),
     [
@@ -384,11 +407,11 @@ def test_an_interrupted_step_is_resumed_where_it_was(
     out = tmp_path / "out"
     assert f"milo-perf releases --resume {out}" in capsys.readouterr().err
     assert len(codec.RELEASES.read(out / RELEASES).steps) == 3
-    kept = codec.RESULTS.read(out / "03-v1.2.0" / RESULTS)
+    kept = codec.RESULTS.read(out / "03-v1.1.0..v1.2.0" / RESULTS)
     assert kept.pairs == 2
     assert main.main(["releases", "--resume", str(out)]) == Exit.NO_REGRESSION
     assert fakes.measured[2:] == [("v1.1.0", "v1.2.0"), ("v1.2.0", "v1.10.0")]
-    whole = codec.RESULTS.read(out / "03-v1.2.0" / RESULTS)
+    whole = codec.RESULTS.read(out / "03-v1.1.0..v1.2.0" / RESULTS)
     assert whole.pairs == 4
     assert whole.of_first(2).samples == kept.samples
     assert codec.RELEASES.read(out / RELEASES).missing == ()
@@ -404,9 +427,9 @@ def test_a_step_that_ended_before_its_first_result_is_measured_anew(
     fakes.interrupt_at = 2
     assert releases() == Exit.INTERRUPTED
     out = tmp_path / "out"
-    (out / "03-v1.2.0" / RESULTS).unlink()
+    (out / "03-v1.1.0..v1.2.0" / RESULTS).unlink()
     assert main.main(["releases", "--resume", str(out)]) == Exit.NO_REGRESSION
-    assert codec.RESULTS.read(out / "03-v1.2.0" / RESULTS).pairs == 4
+    assert codec.RESULTS.read(out / "03-v1.1.0..v1.2.0" / RESULTS).pairs == 4
 
 
 def test_no_step_is_begun_that_would_end_after_the_budget(

@@ -3,6 +3,7 @@
 Each step is an ordinary run in a folder of its own, with an ordinary report.
 """
 
+import itertools
 import math
 import re
 import shutil
@@ -76,11 +77,17 @@ def run(request: ReleasesRequest, out: Path) -> ReleaseSeries:
     return _Measurement(kept, plan, folder, start_s).continue_series(series)
 
 
-def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False) -> ReleaseSeries:
-    """Continue a measurement of releases; steps that ended are kept, also those that failed.
+def resume(
+    out: Path, budget_s: float | None = None, *, retry: bool = False, is_trusted: bool = False
+) -> ReleaseSeries:
+    """Continue a measurement of releases; see `pipeline.runs.run.resume`.
 
-    `budget_s` is the time budget of this command; None for that of the request.  See also
-    `pipeline.runs.run.resume`.
+    Args:
+        out: Folder of the measurement.
+        budget_s: Time budget of this command; None for that of the request.
+        retry: True to measure again from the first release that failed: those after it were
+            compared with one before it.  Otherwise it stays without numbers.
+        is_trusted: True to execute what the folder says, even if somebody else started it.
     """
     start_s, folder = time.monotonic(), RunFolder(out, "releases")
     series = codec.RELEASES.read(paths.result_file(out, RELEASES))
@@ -91,6 +98,9 @@ def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False
     asked, measured = (", ".join(map(str, one.releases)) for one in (request, series))
     folder.require_request({"releases": (asked, measured), "seed": (request.seed, series.seed)})
     folder.require_same("the suite or one of its scripts", series.suite_digest, loaded.digest)
+    if retry:
+        kept_steps = itertools.takewhile(lambda step: not step.exit_code, series.steps)
+        series = replace(series, steps=tuple(kept_steps))
     if not series.missing:
         return series
     releases_request.require_same_commits(request)
@@ -211,7 +221,9 @@ class _Measurement:
             format_duration(expected_s),
             left,
         )
-        return self._measure(before, release, f"{len(series.steps):02}-{_safe(release.name)}")
+        return self._measure(
+            before, release, f"{len(series.steps):02}-{_safe(before.name)}..{_safe(release.name)}"
+        )
 
     def _build(self, release: Release) -> _Result | None:
         """Build a release; return its step if that fails, otherwise None."""
@@ -338,7 +350,7 @@ def step_change(finding: Finding) -> StepChange:
 
 def _safe(name: str) -> str:
     """Return the name of a release as a part of a folder's name."""
-    return re.sub(r"[^0-9A-Za-z._+-]", "_", name)[:80]
+    return re.sub(r"[^0-9A-Za-z._+-]", "_", name)
 
 
 def _with_copies(request: ReleasesRequest, out: Path) -> ReleasesRequest:
