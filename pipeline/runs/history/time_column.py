@@ -350,7 +350,7 @@ def _layout(shape: str, patterns: tuple[re.Pattern[str], ...]) -> Mapping[str, s
     found = next(filter(None, (pattern.fullmatch(shape) for pattern in patterns)), None)
     if found is None:
         raise ValueError
-    if _ISO.fullmatch(shape) and patterns is _DATES:
+    if _ISO.fullmatch(shape):
         return {}
     return {name: slice(*found.span(name)) for name, part in found.groupdict().items() if part}
 
