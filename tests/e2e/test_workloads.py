@@ -88,6 +88,14 @@ WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
             "etcd.db_bytes_added": 0,
         },
     ),
+    "first_creates": (
+        "iterations = 4\nduration_s = 4\nprojects = 2\nparameters = { AT_ONCE = 2 }",
+        [],
+        {
+            "http_req_duration{op=create}/p50": 1e-4,
+            "server.goroutines_added": 0,
+        },
+    ),
     "first_touch": (
         "iterations = 3\nduration_s = 6\nprojects = 3",
         [],
