@@ -61,6 +61,20 @@ def test_a_slow_machine_is_no_step(tmp_path: Path) -> None:
         assert np.ptp(series.series.values) < 1e-9
 
 
+def test_nights_of_another_profile_are_left_out_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    for number in range(6):
+        found = run(number, ratio=1.1 if number % 2 else 2.0)
+        if number % 2 == 0:
+            fingerprint = {**found.machine.fingerprint, "profile": "production"}
+            found = replace(found, machine=replace(found.machine, fingerprint=fingerprint))
+        nightly_records.append(path, nightly_records.nightly_record(found))
+    for one in nightly_records.read(path).series:
+        assert len(one.series.values) == 3
+        assert np.ptp(one.series.values) < 1e-9
+        assert "3 records of another start profile than minimal are left out" in str(one)
+
+
 def test_an_invalid_pair_is_left_out_and_a_run_without_any_other_is_refused() -> None:
     kept = nightly_records.nightly_record(run(invalid={1: "too slow"}))
     assert kept.metrics["object-crud/create_p50"].pairs == 2

@@ -22,7 +22,7 @@ from pipeline.judge.spreads import conditions_of, pair_spreads, run_id
 from pipeline.model.calibration import Calibration
 from pipeline.model.history import CommitRef
 from pipeline.model.metric import Better, Scale
-from pipeline.model.results import ResultSet, Sample
+from pipeline.model.results import MINIMAL, PROFILE, ResultSet, Sample
 from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm
 from pipeline.runs.history.source import Meaning, SeriesPoints, Source, newest_points
@@ -117,6 +117,11 @@ class NightlyRecord(Settings):
     machine: dict[str, str]
     metrics: dict[str, NightlyValue]
     conditions: Conditions | None = None
+
+    @property
+    def profile(self) -> str:
+        """Start profile of Milo; records of two profiles are not comparable."""
+        return self.machine.get(PROFILE, MINIMAL)
 
     @property
     def pairs(self) -> int:
@@ -322,8 +327,12 @@ def read(path: Path) -> Source:
         raise BaselineError(f"{path}: there is no record in it", hint="`--append DIR` adds a run")
     if future := len(distinct) - len(records):
         log.warning("%s: records from the future are left out: %s", path, future)
-    reference = records[-1].reference
     notes: tuple[str, ...] = ()
+    profile = records[-1].profile
+    if others := sum(record.profile != profile for record in records):
+        notes += (f"{others} records of another start profile than {profile} are left out",)
+        records = [record for record in records if record.profile == profile]
+    reference = records[-1].reference
     if others := sum(record.reference != reference for record in records):
         notes += (f"{others} records against another reference build are left out",)
     if repeated := len(lines) - len(distinct):
