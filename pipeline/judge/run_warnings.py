@@ -116,7 +116,8 @@ def _gate(results: ResultSet, findings: Iterable[Finding]) -> Iterator[str]:
 
 def _subjects(results: ResultSet) -> Iterator[str]:
     baseline, candidate = results.subjects[Arm.BASELINE], results.subjects[Arm.CANDIDATE]
-    reference = [arm for arm in Arm if re.match(r"reference([?@]|$)", results.subjects[arm].spec)]
+    kinds = {arm: re.split("[?@]", results.subjects[arm].spec)[0] for arm in Arm}
+    reference = [arm for arm in Arm if kinds[arm] == "reference"]
     if reference:
         who = "" if len(reference) == len(Arm) else f" as the {reference[0]}"
         yield f"the embedded reference control plane was measured{who}, not Milo"

@@ -225,7 +225,8 @@ def prior_from(
         chosen = _newest(runs)
         kept = " that the suite ships" if origin is SpreadOrigin.SHIPPED else of_name
         classes = sorted({machine_class(run.machine) for run in chosen})
-        where = f"{kept}, on {f'{len(classes)} classes of machines' if classes[1:] else classes[0]}"
+        machines = classes[0] if len(classes) == 1 else f"{len(classes)} classes of machines"
+        where = f"{kept}, on {machines}"
         if of_class not in (None, *classes):
             where += "; this machine is of another class"
     else:

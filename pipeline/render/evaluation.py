@@ -66,13 +66,14 @@ def _measured(evaluation: Evaluation) -> str:
 
 
 def _scripts(evaluation: Evaluation) -> str:
+    order = driver_choice.DRIVERS.index
     rows = [
         (
             f"`{one.workload}`",
             _NAMES[one.driver],
             *(f"{own} + {shared}" for own, shared in (one.files, one.lines, one.words)),
         )
-        for one in sorted(evaluation.scripts, key=lambda s: (s.workload, [*_NAMES].index(s.driver)))
+        for one in sorted(evaluation.scripts, key=lambda s: (s.workload, order(s.driver)))
     ]
     head = ("workload", "driver", "files: own + shared", "lines", "words")
     return _table(head, rows, right=3)
