@@ -265,11 +265,8 @@ class Load:
     ) -> Self:
         """Return a load that was given up before its end.
 
-        Args:
-            arms: Loaded arms.
-            span: Time from the beginning of the load to its end.
-            failed: Reasons by the arms whose build failed.
-            invalid: Reasons that lie with the load generator.
+        `failed` has the reasons by the arms whose build failed; `invalid` those that lie with the
+        load generator.  The span is from the beginning of the load to its end.
         """
         arms = tuple(arms)
         return cls(

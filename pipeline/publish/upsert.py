@@ -47,15 +47,9 @@ def upsert(
     """Create or replace our text, and return what was done in a sentence.
 
     Two runs at the same time may create two texts; the oldest stays.  A text that is up to date is
-    not written again.
-
-    Args:
-        thread: Place of the text.
-        marker: First line of our texts.
-        author: Login of our bot; anybody could copy the marker.
-        bodies: Text, then shorter ones in case GitHub finds it too long.
-        may_create: Whether to create a text if there is none.
-        reason_to_keep: Function that returns why our existing text must stay; None if it need not.
+    not written again.  Anybody could copy the marker, the first line of our texts, so the author
+    must be our bot.  `bodies` are the text, then shorter ones in case GitHub finds it too long.
+    `reason_to_keep` returns why our existing text must stay; None if it may be replaced.
     """
     left, done = iter(bodies), ""
     body = next(left)

@@ -56,14 +56,9 @@ def html(
 ) -> str:
     """Render the page; the same report and traces give the same bytes.
 
-    Args:
-        report: Report to render.
-        traces: Raw data that the run's folder keeps.
-        results_json: Text of results.json, which the page contains.
-        next_step: Command that would settle an inconclusive run; empty if there is none.
-        answer: Answer in one line, if it is not that of the report.
-        command: Command that measures the same again, if it is not that of the report; empty for
-            none.
+    The page contains the text of results.json.  `next_step` is the command that would settle an
+    inconclusive run.  `answer` and `command`, if given, replace those of the report; an empty
+    command is not shown.
     """
     command = words.reproduce_command(report) if command is None else command
     script = "\n".join(asset(f"assets/{name}") for name in _SCRIPTS)
