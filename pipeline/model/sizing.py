@@ -1,6 +1,7 @@
 """Estimate the resources of a run before it starts, and compare them with the machine."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -163,18 +164,14 @@ def most_projects(
     The arguments are those of `estimate`, and the headroom of the machine.
     """
 
-    def fits(projects: int) -> bool:
+    def is_too_much(projects: int) -> bool:
         share = projects / counts.projects
         fewer = ObjectCounts(projects, math.ceil(counts.objects * share), counts.data * share)
-        return not shortfalls(estimate(fewer, build, interleave, raw_bytes), headroom)
+        return bool(shortfalls(estimate(fewer, build, interleave, raw_bytes), headroom))
 
-    low, high = 0, counts.projects
-    if not high or not fits(low):
+    if not counts.projects:
         return 0
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
+    return max(0, bisect_left(range(counts.projects + 1), x=True, key=is_too_much) - 1)
 
 
 def _gb(size: float) -> str:
