@@ -28,8 +28,11 @@ SIZES = {
     "slow-ready": "50ms",
     "never-ready": "10%",
     "project-lock": "20ms",
+    "deletion-lock": "200ms",
     "slow-gc": "100ms",
     "stuck-gc": "50%",
+    "skip-finalizers": "50%",
+    "slow-resume": "1s",
     "crash-after": "20s",
 }
 """Sizes that a reviewer should hear of, chosen before anything was measured: latency longer by a
@@ -53,11 +56,17 @@ _EXPECTED = {
     "slow-ready": ("project-burst/ready_*",),
     "never-ready": ("project-burst/*ready*",),
     "project-lock": ("project-burst/ready_*",),
+    "deletion-lock": ("create-while-deleting/ready_*",),
     "slow-gc": ("garbage-collection/*gone*",),
     "stuck-gc": ("garbage-collection/*gone*",),
+    "skip-finalizers": ("late-finalizers/gone_early",),
+    "slow-resume": ("restart/all_gone",),
     "crash-after": ("launch/failed_trials",),
 }
 """Patterns of the metrics that are to be red for each fault."""
+
+SUITES = {"deletion-lock": "gc", "skip-finalizers": "gc", "slow-resume": "restart"}
+"""Suites of the faults that no workload of `pr` reaches."""
 
 FAULTS = tuple(
     Fault(name, sizes[name], _EXPECTED[name]) for sizes in (SIZES, LARGE_SIZES) for name in sizes
@@ -76,8 +85,9 @@ def main(argv: list[str]) -> None:
     for name, fault in asked.items():
         if args.only and fault.name not in args.only:
             continue
+        suite = SUITES.get(fault.name, args.suite)
         run = measure_run(
-            out / name, args.suite, fault.candidate, against=fault.baseline, pairs=args.pairs
+            out / name, suite, fault.candidate, against=fault.baseline, pairs=args.pairs
         )
         print(f"{name}: {line(Row(fault, run))}", flush=True)
         _write(out / "faults.md", asked, out, args)

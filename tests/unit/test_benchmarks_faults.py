@@ -118,11 +118,15 @@ def test_a_table_in_which_everything_failed_can_be_written() -> None:
 
 
 def test_every_fault_is_one_of_the_reference_and_has_a_metric_in_the_suite() -> None:
-    keys = [
-        f"{workload.name}/{metric.name}"
-        for workload in suite_file.load(suite_file.path_of("pr")).suite.workloads
-        for metric in workload.metrics
-    ] + ["launch/failed_trials"]  # of every suite
+    keys = {
+        suite: [
+            (workload.name, metric.name)
+            for workload in suite_file.load(suite_file.path_of(suite)).suite.workloads
+            for metric in workload.metrics
+        ]
+        + [("launch", "failed_trials")]  # of every suite
+        for suite in ("pr", *faults.SUITES.values())
+    }
     assert {fault.name for fault in faults.FAULTS} == set(reference.FAULTS) - {"leak-goroutines"}
     found = ended(measured()).verdict
     assert found is not None
@@ -130,7 +134,7 @@ def test_every_fault_is_one_of_the_reference_and_has_a_metric_in_the_suite() -> 
         toolchain.check(parse_spec(fault.candidate))
         assert any(
             fault.expects(found.findings[0].model_copy(update={"workload": w, "metric": m}))
-            for w, m in (key.split("/") for key in keys)
+            for w, m in keys[faults.SUITES.get(fault.name, "pr")]
         ), fault
 
 
@@ -217,7 +221,7 @@ def test_the_document_is_written_once_every_row_is_there(
 
     faults.main([*arguments, "--only", "orphans", "--only", "nothing"])
     partial = (tmp_path / "out" / "faults.md").read_text()
-    assert "Of 20" not in partial
+    assert "Of 23" not in partial
     assert "`orphans=1`" in partial
     assert not (tmp_path / "faults.md").exists()
     assert "go on with" in capsys.readouterr().out
@@ -226,7 +230,7 @@ def test_the_document_is_written_once_every_row_is_there(
     kept_in(tmp_path / "out" / "cpu", measured(candidate=cpu.candidate))
     faults.main(arguments)
     said = (tmp_path / "faults.md").read_text()
-    assert "Of 20: 20 missed." in said
+    assert "Of 23: 23 missed." in said
     assert "Of 2: 2 quiet." in said
     assert "| `slow-gc=120s` in both |" in said
     assert "Repeat: `nox -s faults -- --equal 1`" in said
