@@ -152,7 +152,8 @@ def trial_values(workload: Workload, readings: Sequence[Reading]) -> TrialValues
             absent = metric.select if reading is None else metric.per
             reason = _withheld_percentile(absent, by_name) or f"nothing reported `{absent}`"
             trial.missing.append(f"{metric.name}: {reason}")
-            if has_cutoffs and _is_driver_time(absent):
+            series = absent.rpartition("/")[0]
+            if has_cutoffs and series and "." not in series:  # a time of the driver, not of a probe
                 trial.cutoffs[key] = Cutoff.NOTHING_DONE
             continue
         if per is not None and per.value == 0:
@@ -173,12 +174,6 @@ def trial_values(workload: Workload, readings: Sequence[Reading]) -> TrialValues
         if reading.denominator and not metric.per:
             trial.denominators[key] = reading.denominator
     return trial
-
-
-def _is_driver_time(name: str) -> bool:
-    """Return whether a reading is a time of the driver; those of probes have a component first."""
-    series = name.rpartition("/")[0]
-    return bool(series) and "." not in series
 
 
 def _withheld_percentile(select: str, by_name: Mapping[str, Reading]) -> str | None:

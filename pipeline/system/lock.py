@@ -36,9 +36,8 @@ def exclusive_lock(
         except Timeout:
             wait_s = _LOG_PERIOD_S
             waited_s = time.monotonic() - began
-            log.info(
-                "another process is %s; waiting for it (%.0f s)", _holder(owner, doing), waited_s
-            )
+            holder = f"{doing} ({owned})" if (owned := _note(owner)) else doing
+            log.info("another process is %s; waiting for it (%.0f s)", holder, waited_s)
         else:
             break
     try:
@@ -49,11 +48,6 @@ def exclusive_lock(
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
-
-
-def _holder(owner: Path, doing: str) -> str:
-    note = _note(owner)
-    return f"{doing} ({note})" if note else doing
 
 
 def _note(owner: Path) -> str:

@@ -291,21 +291,17 @@ def background(
             "`milo-perf doctor` says what is missing and how to get it",
             message=f"`{argv[0]}` is not there, or not executable",
         )
+    visible = {name: value for name, value in os.environ.items() if not name.startswith(hide)}
     with output.open("ab") as sink:
         process = subprocess.Popen(
             [
-                sys.executable,
-                "-I",
-                "-S",
-                str(_DIE_WITH_PARENT),
-                str(os.getpid()),
-                program,
-                *argv[1:],
+                *(sys.executable, "-I", "-S", str(_DIE_WITH_PARENT), str(os.getpid())),
+                *(program, *argv[1:]),
             ],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
-            env={**_visible(hide), **(env or {})},
+            env={**visible, **(env or {})},
             cwd=cwd,
             start_new_session=True,  # so that we can stop its children too
         )
@@ -318,10 +314,6 @@ def background(
         raise
     finally:
         stop([service])
-
-
-def _visible(hide: tuple[str, ...]) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(hide)}
 
 
 def log_tail(path: Path, lines: int = TAIL_LINES) -> str:

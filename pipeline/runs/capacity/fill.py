@@ -119,11 +119,6 @@ def ready_timeout_s(question: CapacityQuestion) -> float:
     return max([READY_TIMEOUT_S, *(2 * limit_s for limit_s in limits_s)])
 
 
-def script() -> Path:
-    """Return the path of the script."""
-    return paths.project_path(SCRIPTS, SCRIPT)
-
-
 def _read_result(path: Path, asked: int) -> FillResult:
     import numpy as np
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import toolchain
+from pipeline.drivers.k6.settings import SCRIPTS
 from pipeline.environments import registry
 from pipeline.judge.stats.summary import QUANTILES, min_values
 from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource, SearchEnd
@@ -19,7 +20,7 @@ from pipeline.model.ports import Artifact, EnvironmentSettings, Program, Target
 from pipeline.model.request import CapacityRequest
 from pipeline.render.capacity import capacity_text, curve_svg
 from pipeline.runs import trust
-from pipeline.runs.capacity import fill
+from pipeline.runs.capacity.fill import SCRIPT
 from pipeline.runs.capacity.launcher import K6Launcher
 from pipeline.runs.capacity.search_loop import run_search
 from pipeline.runs.folder import RunFolder
@@ -225,6 +226,7 @@ def _origin(folder: RunFolder, capacity: Capacity) -> RunOrigin:
 
 def _load_digest() -> str:
     content = hashlib.sha256()
-    for path in (fill.script(), *sorted(paths.project_path("k6_scripts", "lib").glob("*.js"))):
+    scripts = paths.project_path(SCRIPTS)
+    for path in (scripts / SCRIPT, *sorted((scripts / "lib").glob("*.js"))):
         content.update(path.name.encode() + b"\0" + path.read_bytes())
     return f"sha256:{content.hexdigest()}"

@@ -9,6 +9,7 @@ The measured steps are the only state, so an interrupted search continues from i
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -131,7 +132,9 @@ def expected_s(
         last_s = steps[-1].duration_s
         fixed_s = question.hold_s + STEP_OVERHEAD_S
         return last_s if len(steps) == 1 else max(last_s, 2 * last_s - fixed_s)
-    own_launches = [s.duration_s * max(1.0, action.n / s.n) for s in steps if _is_alone(steps, s)]
+    launches = Counter(step.launch for step in steps)
+    alone = [s for s in steps if s.launch != steps[0].launch and launches[s.launch] == 1]
+    own_launches = [step.duration_s * max(1.0, action.n / step.n) for step in alone]
     if own_launches:
         return max(own_launches)
     first_launch = [step for step in steps if step.launch == steps[0].launch]
@@ -260,8 +263,3 @@ def _first_broken(steps: Sequence[CapacityStep], n: int | None) -> tuple[str, ..
     broke = [s for s in steps if s.n == n and s.outcome is StepOutcome.BROKE]
     names = [name for s in broke for name in ((ALIVE,) if s.failed else s.broke)]
     return tuple(dict.fromkeys(names))
-
-
-def _is_alone(steps: Sequence[CapacityStep], step: CapacityStep) -> bool:
-    """Return whether a step had its own launch."""
-    return step.launch != steps[0].launch and sum(s.launch == step.launch for s in steps) == 1

@@ -36,15 +36,12 @@ def _files(driver: DriverSettings) -> tuple[list[Path], list[Path]]:
     """Return the files of one workload only, and those that it shares with others."""
     tree = driver.tree()
     own = tree[driver.main]
-    return [own], sorted({*tree.values()} - {own, *_unused_configs(driver)})
-
-
-def _unused_configs(driver: DriverSettings) -> set[Path]:
-    """Return the configs of other workloads."""
-    if not isinstance(driver, ClusterLoader2):
-        return set()
-    used = {f"{stage.config}.yaml" for stage in driver.stages}
-    return {path for path in paths.project_path(CONFIGS).glob("*.yaml") if path.name not in used}
+    shared = {*tree.values()} - {own}
+    if isinstance(driver, ClusterLoader2):  # its tree has the configs of other workloads, too
+        used = {f"{stage.config}.yaml" for stage in driver.stages}
+        configs = paths.project_path(CONFIGS).glob("*.yaml")
+        shared -= {path for path in configs if path.name not in used}
+    return [own], sorted(shared)
 
 
 def _count(files: Iterable[Path]) -> tuple[int, int]:
