@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,10 @@ from tests.running import (
 )
 
 BINARY = os.environ.get("MILO_BIN", "")
+SOURCE = os.environ.get("MILO_SOURCE", "")
+with_source = pytest.mark.skipif(
+    not SOURCE, reason="MILO_SOURCE is not set to the source tree of the binary in MILO_BIN"
+)
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not BINARY, reason="MILO_BIN is not set to a Milo binary"),
@@ -120,3 +125,60 @@ def test_a_manager_that_dies_in_the_middle_is_named(
 
 def _is_manager(pid: int) -> bool:
     return "controller-manager" in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+
+
+@with_source
+def test_production_is_measured_with_webhooks_and_leader_election(
+    command: Command, milo: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    spec = f"binary:{BINARY}?manifests={SOURCE}"
+    options = ("--suite", milo, "--profile", "production", "--candidate", spec, "--against", spec)
+    finished(command("run", *options, "--out", out), Exit.NO_REGRESSION)
+
+    results = json.loads((out / "results.json").read_text())
+    assert results["machine"]["fingerprint"]["profile"] == "production"
+    log = (out / "pairs" / "000" / "manager-candidate.log").read_text()
+    assert "Validating Project" in log  # the webhook was called for each Project
+    assert "Successfully acquired lease" in log
+    assert nothing_is_left(tmp_path, out)
+
+
+def wrong_webhook(config: Path) -> None:
+    file = config / "webhook" / "manifests.yaml"
+    path = "/validate-resourcemanager-miloapis-com-v1alpha1-project\n"
+    file.write_text(file.read_text().replace(path, "/no-such-path\n"))
+
+
+def no_grant(config: Path) -> None:
+    """Let Secrets claim what no registration, and so no grant, has."""
+    for file in (config / "services/quota/claim-policies").glob("secret*.yaml"):
+        file.write_text(file.read_text().replace("core.miloapis.com/secrets", "other.invalid/x"))
+
+
+@with_source
+@pytest.mark.parametrize(
+    ("profile", "spoil", "said"),
+    [
+        ("production", wrong_webhook, "refused Project milo-perf-first"),
+        ("production+quota", no_grant, "is not Ready"),
+    ],
+)
+def test_manifests_that_do_not_match_the_binary_are_one_error_with_its_answer(
+    milo: Path,
+    tmp_path: Path,
+    profile: str,
+    spoil: Callable[[Path], None],
+    said: str,
+    *,
+    command: Command,
+) -> None:
+    tree, out = tmp_path / "tree", tmp_path / "out"
+    shutil.copytree(Path(SOURCE) / "config", tree / "config")
+    spoil(tree / "config")
+    milo.write_text(milo.read_text().replace('kind = "local"', 'kind = "local"\nready_s = 25'))
+    spec = f"binary:{BINARY}?manifests={tree}"
+    options = ("--suite", milo, "--profile", profile, "--candidate", spec, "--against", spec)
+    _, shown = finished(command("run", *options, "--out", out), Exit.NOT_STARTED)
+    assert said in shown
+    assert nothing_is_left(tmp_path, out)
