@@ -1,11 +1,11 @@
 // Workload late_finalizers: Projects are deleted whose objects have finalizers that are removed late.
 //
 // setup() makes ITERATIONS Projects in every arm.  Each has OBJECTS Secrets and as many ConfigMaps in
-// the namespace `default` and again in the namespace `other`; the first of each kind in each namespace
-// has a finalizer, so four objects.  All Projects are deleted at the same moment, and each is followed
-// by a watch.  HOLD_S (15) seconds after the deletion the finalizers of the first Project are removed,
-// one after the other, and SPACING_S (0.5) seconds later those of the next, and so on.  A Project has
-// DEADLINE_S from then on to be gone.
+// the namespace `default` and again in the namespace `other`, and one more of each kind in each
+// namespace that has a finalizer: four objects.  All Projects are deleted at the same moment, and each
+// is followed by a watch.  HOLD_S (15) seconds after the deletion the finalizers of the first Project
+// are removed, one after the other, SPACING_S (0.5) seconds later those of the next, and so on.  A
+// Project has DEADLINE_S from then on to be gone.
 //
 // It yields `project_finalized` (time from the removal of the last finalizer until the Project is
 // gone), the latency of op=delete and op=finalize, and counts: `projects_gone_early` (the Project, or
