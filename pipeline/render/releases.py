@@ -14,10 +14,18 @@ from pipeline.model.releases import (
     ReleaseStep,
     StepChange,
 )
-from pipeline.model.report import Change, Verdict
+from pipeline.model.report import Bound, Change, Verdict
 from pipeline.model.results import PROFILE
 from pipeline.render.names import metric_anchor
-from pipeline.render.numbers import brief_interval, count, duration, quantity, share
+from pipeline.render.numbers import (
+    MINUS,
+    brief_interval,
+    count,
+    duration,
+    interval,
+    quantity,
+    share,
+)
 from pipeline.render.templates import raw, render_markdown
 from pipeline.system.sanitize import printable
 
@@ -49,7 +57,7 @@ class ChangeCell:
 
     Attributes:
         estimate: Change with its unit; empty if there is none.
-        interval: Interval of the change; empty if it rounds to the estimate.
+        interval: Interval of the change; empty if there is none.
         verdict: Verdict of the run; None for a change over several steps.
         link: Relative link to the metric in the report of the step; empty without a report.
     """
@@ -287,18 +295,22 @@ def _cell(metric: ReleaseMetric, step: ReleaseStep, change: StepChange) -> Chang
 
 
 def _texts(metric: Metric, change: Change | None) -> tuple[str, str]:
-    """Return a change and its interval as two texts."""
+    """Return a change and its interval as two texts, with more digits if these are needed."""
     if change is None:
         return "", ""
-    estimate, _, interval = brief_interval(metric, change).partition(" (")
-    return estimate, interval.removesuffix(")")
+    estimate, _, ends = brief_interval(metric, change).partition(" (")
+    if not ends and change.bound is Bound.NONE and change.low < change.high:
+        estimate, _, ends = interval(metric, change).replace("-", MINUS).partition(" [")
+        unit = estimate.partition(" ")[2]
+        return estimate, f"{ends.removesuffix(']').replace(', ', ' to ')} {unit}".rstrip()
+    return estimate, ends.removesuffix(")")
 
 
 def _markdown_cell(cell: ChangeCell, *, has_interval: bool = False) -> str:
-    interval = f" ({cell.interval})" if cell.interval else ""
+    ends = f" ({cell.interval})" if cell.interval else ""
     if cell.mark:
-        return f"**{cell.mark} {cell.estimate}**{interval}"
-    return f"{cell.estimate}{interval}" if has_interval else cell.estimate
+        return f"**{cell.mark} {cell.estimate}**{ends}"
+    return f"{cell.estimate}{ends}" if has_interval else cell.estimate
 
 
 def _csv_row(
