@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from pipeline.model.report import Verdict
 from pipeline.model.results import Machine, Reading, ResultSet
 from pipeline.model.subject import Arm, Spec, Subject
 from pipeline.model.version import parse_version
-from pipeline.runs import measure, preflight, run
+from pipeline.runs import measure, preflight, run, suite_file
 from pipeline.runs.plan import Plan
 from pipeline.runs.releases import request as releases_request
 from pipeline.runs.releases.request import releases_of
@@ -535,6 +536,34 @@ def test_a_changed_request_is_not_executed(
     assert code in (Exit.BAD_ARGUMENTS, Exit.NO_BASELINE)
     assert message in capsys.readouterr().err
     assert fakes.measured == []
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_changed_suite_is_named_and_the_page_of_a_whole_series_is_still_written(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = ["a=reference?cpu=1ms", "b=reference", "--suite", "smoke", "--prior=none"]
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "run", interrupt)
+        out = tmp_path / "out"
+        assert main.main(["releases", *words, "--out", str(out)]) == Exit.INTERRUPTED
+    real = suite_file.load
+    changed = {"digest": "sha256:another"}
+    monkeypatch.setattr(suite_file, "load", lambda path: real(path).model_copy(update=changed))
+    assert main.main(["releases", "--resume", str(out)]) == Exit.BAD_ARGUMENTS
+    assert "the suite or one of its scripts changed since" in capsys.readouterr().err
+    series = codec.RELEASES.read(out / RELEASES)
+    last = replace(series.steps[0], release="b", outcome=ReleaseOutcome.FAILED)
+    last = replace(last, against="a", reason="no load", exit_code=6)
+    codec.RELEASES.write(out / RELEASES, replace(series, steps=(*series.steps, last)))
+    assert main.main(["releases", "--resume", str(out)]) == Exit.WRONG_LOAD
+    assert "b against a has no numbers: no load" in (out / "releases.html").read_text()
+
+
+def interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def test_a_trusted_folder_must_still_agree_with_its_results(

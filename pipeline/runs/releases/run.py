@@ -97,12 +97,12 @@ def resume(
     trust.require(_origin(folder, request, series, loaded), out, is_trusted=is_trusted)
     asked, measured = (", ".join(map(str, one.releases)) for one in (request, series))
     folder.require_request({"releases": (asked, measured), "seed": (request.seed, series.seed)})
-    folder.require_same("the suite or one of its scripts", series.suite_digest, loaded.digest)
     if retry:
         kept_steps = itertools.takewhile(lambda step: not step.exit_code, series.steps)
         series = replace(series, steps=tuple(kept_steps))
     if not series.missing:
         return series
+    folder.require_same("the suite or one of its scripts", series.suite_digest, loaded.digest)
     releases_request.require_same_commits(request)
     kept = _with_copies(request, out)
     if budget_s is not None:
@@ -369,4 +369,4 @@ def _origin(
     facts = {"build": request.run.build} if request.run.build else {}
     subjects = {one.name: Subject(one.spec, one.commit, facts) for one in series.releases}
     files = [*suite_file.kept_names(loaded.suite), ENVIRONMENT]
-    return folder.origin((series.taken_at, series.seed), subjects, files, loaded.digest)
+    return folder.origin((series.taken_at, series.seed), subjects, files, series.suite_digest)
