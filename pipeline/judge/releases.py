@@ -26,7 +26,7 @@ def cumulative_change(
 
     Returns:
         None without steps, if a step has no interval, or if deadlines hide in which direction the
-        whole differs from what was measured.
+        total differs from what was measured.
     """
     estimates = []
     for step in steps:
@@ -41,8 +41,8 @@ def cumulative_change(
                 bound=_bound(metric, step.change.bound),
             )
         )
-    whole = sum_of_estimates(estimates) if estimates else None
-    return None if whole is None else change_of(metric, whole, confidence)
+    total = sum_of_estimates(estimates) if estimates else None
+    return None if total is None else change_of(metric, total, confidence)
 
 
 def _bound(metric: Metric, bound: Bound) -> EstimateBound | None:

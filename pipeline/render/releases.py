@@ -164,11 +164,11 @@ def method(series: ReleaseSeries) -> list[tuple[str, str]]:
         "change": f"its {share(series.confidence)} interval is that of the run; {regressed} and"
         f" {improved} are verdicts of the run, adjusted for its number of metrics and not for the"
         " number of releases",
-        "whole": "the product of the steps' ratios, or the sum of their amounts. Steps are"
+        "total": "the product of the steps' ratios, or the sum of their amounts. Steps are"
         " independent runs, so the variances of logarithms (or amounts) add, with Satterthwaite's"
         " degrees of freedom. It has no verdict",
         "empty": "no number: the release was not measured, or a build does not report the metric;"
-        " a whole is empty if one of its steps is",
+        " a total is empty if one of its steps is",
         "first": "the mean of the first release, as the first step measured it",
         "seed": f"{series.seed}",
     }
@@ -229,7 +229,7 @@ def releases_markdown(series: ReleaseSeries) -> str:
 
 
 def releases_csv(series: ReleaseSeries) -> str:
-    """Return every change as a row: `step` for two releases, `whole` for the first and the last.
+    """Return every change as a row: `step` for two releases, `total` for the first and the last.
 
     Values are in the metric's unit; changes are ratios (0.1 is +10 %) or amounts, as `scale` says.
     """
@@ -247,7 +247,7 @@ def releases_csv(series: ReleaseSeries) -> str:
         for metric in series.metrics:
             changes = series.changes_of(metric.key)
             if total := cumulative_change(metric.metric, changes, series.confidence):
-                names = ("whole", ends[1], ends[0])
+                names = ("total", ends[1], ends[0])
                 writer.writerow(_csv_row(names, metric, ("", None, None), total, None))
     return file.getvalue()
 

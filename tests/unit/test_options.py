@@ -83,7 +83,7 @@ def test_quiet_logs_only_warnings(
     assert "reference-pr" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["run", "capacity", "evaluate"])
+@pytest.mark.parametrize("command", ["run", "capacity", "evaluate", "releases"])
 def test_what_resume_restores_cannot_be_given_again(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

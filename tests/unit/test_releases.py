@@ -487,7 +487,7 @@ def test_a_metric_that_a_release_lacks_is_empty_and_not_0(
         ("step", "v1.10.0", ""),
     ]
     assert float(cpu[0][12]) == 0.0
-    assert "whole" not in {row[0] for row in cpu}
+    assert "total" not in {row[0] for row in cpu}
 
 
 def test_a_moved_tag_is_refused(

@@ -53,22 +53,22 @@ errors = st.floats(1e-6, 1.0)
 
 
 @given(st.lists(st.tuples(ratios, errors, st.floats(1, 100)), min_size=1, max_size=20))
-def test_the_whole_is_the_product_of_the_steps_and_its_variances_add(
+def test_the_total_is_the_product_of_the_steps_and_its_variances_add(
     steps: list[tuple[float, float, float]],
 ) -> None:
-    whole = cumulative_change(LATENCY, [change(*step) for step in steps], 0.95)
-    assert whole is not None
-    assert whole.estimate + 1 == pytest.approx(math.prod(1 + step[0] for step in steps))
+    total = cumulative_change(LATENCY, [change(*step) for step in steps], 0.95)
+    assert total is not None
+    assert total.estimate + 1 == pytest.approx(math.prod(1 + step[0] for step in steps))
     error = math.sqrt(sum(step[1] ** 2 for step in steps))
     freedom = error**4 / sum(step[1] ** 4 / step[2] for step in steps)
     half = error * quantile(0.975, freedom)
-    assert math.log1p(whole.low) == pytest.approx(math.log1p(whole.estimate) - half, abs=1e-6)
-    assert math.log1p(whole.high) == pytest.approx(math.log1p(whole.estimate) + half, abs=1e-6)
+    assert math.log1p(total.low) == pytest.approx(math.log1p(total.estimate) - half, abs=1e-6)
+    assert math.log1p(total.high) == pytest.approx(math.log1p(total.estimate) + half, abs=1e-6)
     least, most = min(step[2] for step in steps), sum(step[2] for step in steps)
     assert least * (1 - 1e-9) <= freedom <= most * (1 + 1e-9)
 
 
-def test_the_whole_of_one_step_is_the_change_of_the_run() -> None:
+def test_the_total_of_one_step_is_the_change_of_the_run() -> None:
     for finding in policy.report(pages.measured()).findings:
         (metric,) = [m for m in SERIES.metrics if m.key == finding.comparison.key]
         step = SERIES.changes_of(metric.key)[0]
@@ -81,16 +81,16 @@ def test_the_whole_of_one_step_is_the_change_of_the_run() -> None:
 
 
 def test_amounts_add_and_a_metric_that_improves_upwards_keeps_its_direction() -> None:
-    whole = cumulative_change(COUNT, [change(3.0), change(-1.0)], 0.95)
-    assert whole is not None
-    assert whole.estimate == pytest.approx(2.0)
+    total = cumulative_change(COUNT, [change(3.0), change(-1.0)], 0.95)
+    assert total is not None
+    assert total.estimate == pytest.approx(2.0)
     faster = cumulative_change(THROUGHPUT, [change(0.5), change(1.0)], 0.95)
     assert faster is not None
     assert faster.low < faster.estimate < faster.high
     assert faster.estimate == pytest.approx(2.0)
 
 
-def test_a_step_without_an_interval_leaves_the_whole_empty() -> None:
+def test_a_step_without_an_interval_leaves_the_total_empty() -> None:
     assert cumulative_change(LATENCY, [], 0.95) is None
     assert cumulative_change(LATENCY, [change(0.1), None], 0.95) is None
     without = replace(change(0.1), change=None)
@@ -100,16 +100,16 @@ def test_a_step_without_an_interval_leaves_the_whole_empty() -> None:
 
 
 @pytest.mark.parametrize("metric", [LATENCY, THROUGHPUT], ids=["lower", "higher"])
-def test_a_bound_of_one_step_bounds_the_whole_and_two_opposite_ones_say_nothing(
+def test_a_bound_of_one_step_bounds_the_total_and_two_opposite_ones_say_nothing(
     metric: Metric,
 ) -> None:
     least = replace(change(0.5), change=Change(0.4, 0.5, 0.5, Bound.AT_LEAST))
     most = replace(change(0.5), change=Change(0.5, 0.5, 0.6, Bound.AT_MOST))
-    whole = cumulative_change(metric, [change(1.0), least], 0.95)
-    assert whole is not None
-    assert whole.bound is Bound.AT_LEAST
-    assert whole.high == pytest.approx(2.0)
-    assert whole.low < 2.0
+    total = cumulative_change(metric, [change(1.0), least], 0.95)
+    assert total is not None
+    assert total.bound is Bound.AT_LEAST
+    assert total.high == pytest.approx(2.0)
+    assert total.low < 2.0
     assert cumulative_change(metric, [least, most], 0.95) is None
 
 
@@ -177,7 +177,7 @@ def test_each_cell_is_linked_to_its_metric_in_the_report_of_its_step() -> None:
         assert f'id="{anchor}"' in report
 
 
-def test_a_row_has_the_first_level_the_steps_and_the_whole() -> None:
+def test_a_row_has_the_first_level_the_steps_and_the_total() -> None:
     rows = {row[0]: row for row in parse(PAGE).rows}
     create = rows["object-crud/ create_p50 gates"]
     assert create[1:3] == ["5.28 ms", "▶ regressed +31 % 31 to 32 %"]
@@ -201,11 +201,11 @@ def test_a_row_has_the_first_level_the_steps_and_the_whole() -> None:
         "v0.32.3 no numbers",
         "v0.32.4 not reached",
         "v0.32.5 not reached",
-        "whole v0.29.3 to v0.32.2",
+        "total v0.29.3 to v0.32.2",
     ]
 
 
-def test_a_metric_that_a_step_lacks_is_empty_in_it_and_in_the_whole() -> None:
+def test_a_metric_that_a_step_lacks_is_empty_in_it_and_in_the_total() -> None:
     rows = {row.metric.metric.name: row for row in release_rows(SERIES)}
     cells = rows["rate"].cells
     assert [bool(cell.estimate) for cell in cells] == [False, True, False, True, *[False] * 5]
@@ -257,9 +257,9 @@ def test_the_table_for_documents_has_what_changed_and_escapes_the_rest() -> None
 
 def test_the_numbers_are_one_row_for_each_change_and_names_are_no_formulas() -> None:
     rows = list(csv.DictReader(io.StringIO(releases_csv(SERIES))))
-    whole = [row for row in rows if row["kind"] == "whole"]
-    assert len(rows) - len(whole) == sum(len(step.changes) for step in SERIES.measured)
-    (create,) = [row for row in whole if row["metric"] == "create_p50"]
+    total = [row for row in rows if row["kind"] == "total"]
+    assert len(rows) - len(total) == sum(len(step.changes) for step in SERIES.measured)
+    (create,) = [row for row in total if row["metric"] == "create_p50"]
     assert (create["against"], create["release"]) == ("v0.29.3", "v0.32.2")
     steps = [float(r["change"]) for r in rows if r["metric"] == "create_p50" and r["verdict"]]
     product = math.prod(1 + step for step in steps)
