@@ -135,6 +135,7 @@ def headline(series: ReleaseSeries) -> str:
 def gaps(series: ReleaseSeries) -> list[str]:
     """Return a sentence for each release without numbers of its own."""
     sentences = []
+    failed = {step.release for step in series.steps if step.exit_code}
     for step in series.steps:
         match step.outcome:
             case ReleaseOutcome.NOT_BUILT:
@@ -144,8 +145,9 @@ def gaps(series: ReleaseSeries) -> list[str]:
                     f"{step.release} against {step.against} has no numbers: {step.reason}"
                 )
             case ReleaseOutcome.SAME_COMMIT:
+                again = "not tried again" if step.against in failed else "measured once"
                 sentences.append(
-                    f"{step.release} is the same commit as {step.against}, and was measured once"
+                    f"{step.release} is the same commit as {step.against}, and was {again}"
                 )
             case ReleaseOutcome.FIRST | ReleaseOutcome.MEASURED:
                 pass

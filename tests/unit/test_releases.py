@@ -314,7 +314,17 @@ def test_a_release_that_does_not_build_is_skipped_and_named(
     page = (tmp_path / "out" / "releases.html").read_text()
     why = "go exited with 2: x.go:3: &lt;b&gt;no&lt;/b&gt; at https://a.invalid/b/c"
     assert f"v1.1.0 does not build and is skipped: {why}" in page
-    assert "v1.1.1 is the same commit as v1.1.0" in page
+    assert "v1.1.1 is the same commit as v1.1.0, and was not tried again" in page
+
+
+def test_three_tags_of_one_commit_are_measured_once_and_name_the_first(
+    fakes: Fakes, releases: Callable[..., int], tmp_path: Path, repository: Path
+) -> None:
+    git(repository, "tag", "v1.1.2", "v1.1.0")
+    assert releases(of="v1.0.0..v1.1.2") == Exit.NO_REGRESSION
+    assert fakes.measured == [("v1.0.0", "v1.1.0")]
+    series = codec.RELEASES.read(tmp_path / "out" / RELEASES)
+    assert [step.against for step in series.steps[2:]] == ["v1.1.0", "v1.1.0"]
 
 
 def test_a_step_without_numbers_is_a_result_and_the_rest_goes_on(

@@ -309,8 +309,10 @@ def _require_budget(request: ReleasesRequest, plan: Plan, steps: Sequence[Releas
 
 
 def _same_commit(series: ReleaseSeries, release: Release) -> str:
-    """Return the release before whose commit a release has; empty if there is none."""
-    names = [step.release for step in series.steps[-1:]] + [series.reference]
+    """Return the earlier release whose commit a release has; empty if there is none."""
+    same = ReleaseOutcome.SAME_COMMIT
+    last = [step.against if step.outcome is same else step.release for step in series.steps[-1:]]
+    names = [*last, series.reference]
     commits = {series.release(name).commit: name for name in names if name}
     return commits.get(release.commit, "") if release.commit else ""
 
@@ -327,7 +329,7 @@ def _reason(error: PipelineError) -> str:
     cause = error if isinstance(error, CommandError) else error.__cause__
     text = str(error)
     if isinstance(cause, CommandError) and cause.status is not None:
-        lines = [line for line in cause.hint.splitlines() if line.strip()]
+        lines = [line.strip() for line in cause.hint.splitlines() if line.strip()]
         text = ": ".join((f"{cause.argv[0]} {cause.status}", *lines[-1:]))
     return truncate(_FOLDER.sub("", text), _MAX_REASON)
 
