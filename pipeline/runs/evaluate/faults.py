@@ -39,7 +39,8 @@ FAULTS_TO_DETECT: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """Size and workload of each fault that drivers should detect.  The sizes are ten times larger where
 possible (a load of which 2 % fail is invalid), because the question is what a driver can detect at
-all, in few pairs.  Crashes need no driver to be detected."""
+all, in few pairs.  Crashes need no driver to be detected; faults of deletion and restart are only
+reached by workloads that ClusterLoader2 does not have."""
 
 _OWN = {"k6": ("http_req_duration", "errors_share", "project"), "clusterloader2": ("cl2.",)}
 """Prefixes of the names of a driver's own readings; all others come from probes."""
