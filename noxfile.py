@@ -44,7 +44,14 @@ def tests(session: nox.Session) -> None:
     session.log("Installing the locked Python packages; the first time takes some minutes")
     _install(session, "dev")
     session.log("Testing; the first time etcd and servers are built from source (about 10 minutes)")
-    session.run("python", "-m", "pytest", *session.posargs)
+    if session.posargs:
+        session.run("python", "-m", "pytest", *session.posargs)
+        return
+    # What starts servers and measures them needs the machine for itself; the rest shares its cores.
+    alone = ("tests/integration", "tests/e2e", "tests/workflows/test_act.py")
+    shared = [f"--ignore={path}" for path in alone]
+    session.run("python", "-m", "pytest", "--numprocesses=auto", "--dist=loadfile", *shared)
+    session.run("python", "-m", "pytest", *alone)
 
 
 @nox.session
