@@ -1,11 +1,12 @@
 // Workload late_finalizers: Projects are deleted whose objects have finalizers that are removed late.
 //
 // setup() makes ITERATIONS Projects in every arm.  Each has OBJECTS Secrets and as many ConfigMaps in
-// the namespace `default` and again in the namespace `other`, and one more of each kind in each
-// namespace that has a finalizer: four objects.  All Projects are deleted at the same moment, and each
-// is followed by a watch.  HOLD_S (15) seconds after the deletion the finalizers of the first Project
-// are removed, one after the other, SPACING_S (0.5) seconds later those of the next, and so on.  A
-// Project has DEADLINE_S from then on to be gone.
+// the namespace `default` and again in the namespace `other`, and one more of each kind that has a
+// finalizer: in `default` in every other Project, and in `other` in the rest, because an object in one
+// namespace would hide that one in the other is not waited for.  All Projects are deleted at the same
+// moment, and each is followed by a watch.  HOLD_S (30) seconds after the deletion the finalizers of the
+// first Project are removed, SPACING_S (0.5) seconds later those of the next, and so on.  A Project has
+// DEADLINE_S from then on to be gone.
 //
 // It yields `project_finalized` (time from the removal of the last finalizer until the Project is
 // gone), the latency of op=delete and op=finalize, and counts: `projects_gone_early` (the Project, or
@@ -24,7 +25,7 @@ import { PROJECTS, RESOURCES, fill, makeProjects, object, payloadOf } from './li
 
 const PROJECT_COUNT = number('ITERATIONS')
 const OBJECTS = number('OBJECTS', 5)
-const HOLD_S = number('HOLD_S', 15)
+const HOLD_S = number('HOLD_S', 30)
 const SPACING_S = number('SPACING_S', 0.5)
 const RETRY_S = 1 // until a finalizer that could not be removed is tried again
 const PAYLOAD = payloadOf(number('OBJECT_BYTES', 1000), 'A')
@@ -49,7 +50,7 @@ export function setup() {
   for (let i = 0; i < OBJECTS; i++) {
     everywhere(names, (name) => RESOURCES.map((resource) => made(name, OTHER, resource, `fill-${i}`)))
   }
-  everywhere(names, (name) => heldIn(name).map(({ namespace, resource }) => held(name, namespace, resource)))
+  everywhere(names, (name, index) => RESOURCES.map((resource) => held(name, namespaceOf(index), resource)))
   return { names }
 }
 
@@ -58,7 +59,10 @@ export default function ({ names }) {
   const { arm, index } = takeTask()
   const name = names[index]
   const holdS = HOLD_S + SPACING_S * index
-  const left = heldIn(name)
+  const left = RESOURCES.map((resource) => ({
+    resource,
+    path: `${namespacesOf(name)}/${namespaceOf(index)}/${resource}/held`,
+  }))
   let isDeleted = false
   let since = 0
   let isGone = false
@@ -110,24 +114,20 @@ export default function ({ names }) {
 /**
  * Create objects in every arm, for setup() only.
  * @param {string[]} names of the Projects
- * @param {(name: string) => {path: string, object: object}[]} objectsIn
+ * @param {(name: string, index: number) => {path: string, object: object}[]} objectsIn
  */
 function everywhere(names, objectsIn) {
-  createAll(names.flatMap((name) => objectsIn(name).flatMap((one) => arms.map((arm) => ({ arm, ...one })))))
+  createAll(
+    names.flatMap((name, index) => objectsIn(name, index).flatMap((one) => arms.map((arm) => ({ arm, ...one })))),
+  )
 }
 
 /**
- * Return where a Project has objects with a finalizer: one of each kind in each namespace.
- * @param {string} name of the Project
+ * Return the namespace in which a Project has objects with a finalizer.
+ * @param {number} index of the Project
  */
-function heldIn(name) {
-  return ['default', OTHER].flatMap((namespace) =>
-    RESOURCES.map((resource) => ({
-      namespace,
-      resource,
-      path: `${namespacesOf(name)}/${namespace}/${resource}/held`,
-    })),
-  )
+function namespaceOf(index) {
+  return index % 2 === 0 ? 'default' : OTHER
 }
 
 /**
