@@ -88,8 +88,45 @@ WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
             "etcd.db_bytes_added": 0,
         },
     ),
+    "late_finalizers": (
+        (
+            "iterations = 6\nduration_s = 6\nprojects = 6\nobjects = 1\ndeadline_s = 20\n"
+            "parameters = { HOLD_S = 2, SPACING_S = 0.2 }"
+        ),
+        [],
+        {
+            "project_finalized/p50": 1e-4,
+            "http_req_duration{op=finalize}/p50": 1e-4,
+            "projects_gone_early": 0,
+            "projects_never_gone": 0,
+        },
+    ),
+    "create_while_deleting": (
+        (
+            "iterations = 12\nduration_s = 6\nprojects = 12\nobjects = 1\ndeadline_s = 20\n"
+            "parameters = { SPACING_S = 0.2, DURING_S = 3 }"
+        ),
+        [],
+        {
+            "project_ready{op=quiet}/p50": 1e-4,
+            "project_ready{op=during}/p50": 1e-4,
+            "project_gone/p50": 1e-4,
+            "projects_never_ready": 0,
+        },
+    ),
+    "restart": (
+        (
+            "iterations = 1\nduration_s = 10\nprojects = 2\nobjects = 1\ndeadline_s = 30\n"
+            "restarts = true"
+        ),
+        [],
+        {
+            "all_gone_after_restart/mean": 1e-3,
+            "projects_never_gone": 0,
+        },
+    ),
     "first_creates": (
-        "iterations = 4\nduration_s = 4\nprojects = 2\nparameters = { AT_ONCE = 2 }",
+        "iterations = 8\nduration_s = 4\nprojects = 2\nparameters = { AT_ONCE = 4 }",
         [],
         {
             "http_req_duration{op=create}/p50": 1e-4,
@@ -147,7 +184,7 @@ def workload(script: str) -> str:
 def unit_of(select: str) -> str:
     if select.endswith(("heap", "bytes_added")):
         return "B"
-    timed = "/p" in select or select == "span" or select.endswith((".cpu", "gap"))
+    timed = "/p" in select or select == "span" or select.endswith((".cpu", "gap", "/mean"))
     return "s" if timed else "1"
 
 
