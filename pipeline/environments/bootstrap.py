@@ -19,19 +19,20 @@ ORGANIZATION = "milo-perf"
 FIRST_PROJECT = "milo-perf-first"
 _OBJECTS = "first-objects.yaml"
 _PRODUCTION_OBJECTS = "production-objects.yaml"
+_GRANT_POLICY = "grant-policy.yaml"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _CONTROL_PLANES = "/apis/infrastructure.miloapis.com/v1alpha1/projectcontrolplanes"
 _BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 _WEBHOOKS = "/apis/admissionregistration.k8s.io/v1"
-_RESOURCES = "resourcemanager.miloapis.com"
 _IAM = "iam.miloapis.com"
 _QUOTA = "/apis/quota.miloapis.com/v1alpha1"
-_QUOTA_PLURALS = {
-    "ResourceRegistration": "resourceregistrations",
-    "ClaimCreationPolicy": "claimcreationpolicies",
-    "GrantCreationPolicy": "grantcreationpolicies",
+_QUOTA_KINDS = {  # by kind: the plural, and the condition of an object that is in use
+    "ResourceRegistration": ("resourceregistrations", "Active"),
+    "ClaimCreationPolicy": ("claimcreationpolicies", "Ready"),
+    "GrantCreationPolicy": ("grantcreationpolicies", "Ready"),
 }
 _GRANTED = 1_000_000  # objects of a kind in each Project
+_LOGS = "look for its controllers in the logs of the server and of the manager"
 _POLL_S = 0.05
 _SECRET_POLL_S = 0.5
 
@@ -90,14 +91,22 @@ def set_up_production(
     ca = base64.b64encode(target.ca_file.read_bytes()).decode()
     for one in at_url(installed.webhooks, webhooks_url, ca):
         _create(target, token, f"{_WEBHOOKS}/{one['kind'].lower()}s", one)
-    probe = _project("milo-perf-refused")
+    *_, project = manifests.read(_OBJECTS)
+    probe = {**project, "metadata": {"name": "milo-perf-refused"}}
     problem = "the webhooks are installed, and a Project outside of an Organization is accepted"
     _wait(lambda: not _accepts(target, probe), target, timeout_s, problem)
     for one in (*installed.quota, *_grants(installed.quota_types)):
-        path = f"{_QUOTA}/{_QUOTA_PLURALS[one['kind']]}"
-        _create(target, token, path, one)
-        name = one["metadata"]["name"]
-        _wait_condition(target, token, f"{path}/{name}", f"{one['kind']} {name}", timeout_s)
+        plural, condition = _QUOTA_KINDS[one["kind"]]
+        _create(target, token, f"{_QUOTA}/{plural}", one)
+        path = f"{_QUOTA}/{plural}/{one['metadata']['name']}"
+        _wait(
+            partial(_is_true, target, token, path, condition),
+            target,
+            timeout_s,
+            f"{one['kind']} {one['metadata']['name']} is not {condition}",
+            detail=partial(_status, target, token, path),
+            hint="do the manifests belong to the version of the binary?",
+        )
 
 
 def create_first_projects(targets: Mapping[Arm, Target], token: str, timeout_s: float) -> None:
@@ -117,7 +126,7 @@ def create_first_projects(targets: Mapping[Arm, Target], token: str, timeout_s: 
     for target in targets.values():
         _create(target, token, f"{API}/organizations", organization)
         if target.needs_organization_path:  # by an ordinary user, as the webhooks want it
-            user = target.token_file.read_text(encoding="utf-8")
+            user = _user_token(target)
             within = f"{API}/organizations/{ORGANIZATION}/control-plane"
             _create(target, user, f"{within}{API}/projects", project)
         else:
@@ -137,14 +146,15 @@ def _create_first_secret(target: Target, timeout_s: float) -> None:
     Raises:
         LaunchError: The Secret was refused until the end.
     """
-    user = target.token_file.read_text(encoding="utf-8")
+    user = _user_token(target)
     path = f"/projects/{FIRST_PROJECT}/control-plane/api/v1/namespaces/default/secrets"
-    secret = _object("v1", "Secret", "milo-perf-first", None)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": FIRST_PROJECT}}
     deadline = time.monotonic() + timeout_s
     while True:
         try:
             return _create(target, user, path, secret)
         except LaunchError as error:
+            _require_alive(target)
             if time.monotonic() > deadline:
                 raise LaunchError(
                     f"{error}; it was tried for {timeout_s:g} s",
@@ -153,51 +163,20 @@ def _create_first_secret(target: Target, timeout_s: float) -> None:
         time.sleep(_SECRET_POLL_S)
 
 
-def _grants(types: Sequence[str]) -> list[dict[str, Any]]:
+def _grants(types: Sequence[str]) -> list[manifests.Manifest]:
     """Return a policy that grants every Project more of each resource type than a load needs."""
     if not types:
         return []
-    grant = {
-        "metadata": {"name": "milo-perf-{{trigger.metadata.name}}", "namespace": "milo-system"},
-        "spec": {
-            "consumerRef": {
-                "apiGroup": _RESOURCES,
-                "kind": "Project",
-                "name": "{{trigger.metadata.name}}",
-            },
-            "allowances": [
-                {"resourceType": one, "buckets": [{"amount": _GRANTED}]} for one in types
-            ],
-        },
-    }
-    spec = {
-        "trigger": {"resource": {"apiVersion": f"{_RESOURCES}/v1alpha1", "kind": "Project"}},
-        "target": {
-            "parentContext": {
-                "apiGroup": _RESOURCES,
-                "kind": "Project",
-                "nameExpression": "trigger.metadata.name",
-            },
-            "resourceGrantTemplate": grant,
-        },
-    }
-    policy = _object("quota.miloapis.com/v1alpha1", "GrantCreationPolicy", "milo-perf", spec)
+    (policy,) = manifests.read(_GRANT_POLICY)
+    policy["spec"]["target"]["resourceGrantTemplate"]["spec"]["allowances"] = [
+        {"resourceType": one, "buckets": [{"amount": _GRANTED}]} for one in types
+    ]
     return [policy]
-
-
-def _object(version: str, kind: str, name: str, spec: object) -> dict[str, Any]:
-    base = {"apiVersion": version, "kind": kind, "metadata": {"name": name}}
-    return base if spec is None else {**base, "spec": spec}
-
-
-def _project(name: str) -> dict[str, Any]:
-    owner = {"ownerRef": {"kind": "Organization", "name": ORGANIZATION}}
-    return _object(f"{_RESOURCES}/v1alpha1", "Project", name, owner)
 
 
 def _accepts(target: Target, project: object) -> bool:
     """Return True if an ordinary user may create a Project outside of an Organization."""
-    user = target.token_file.read_text(encoding="utf-8")
+    user = _user_token(target)
     url = f"{target.url}{API}/projects?dryRun=All"
     try:
         http_client.call("POST", url, project, ca_file=target.ca_file, token=user)
@@ -206,38 +185,25 @@ def _accepts(target: Target, project: object) -> bool:
     return True
 
 
-def _wait_condition(target: Target, token: str, path: str, name: str, timeout_s: float) -> None:
-    """Wait until an object of the quota services is in use.
-
-    Raises:
-        LaunchError: The object is not in use in time; the message has its status.
-    """
-    condition = "Active" if "ResourceRegistration" in name else "Ready"
-    deadline = time.monotonic() + timeout_s
-    while not _is_true(target, token, path, condition):
-        _require_alive(target)
-        if time.monotonic() > deadline:
-            status = _get(target, token, path).get("status") or "it has no status"
-            raise LaunchError(
-                f"{name} is not {condition} after {timeout_s:g} s: {truncate(str(status), 300)}",
-                hint="do the manifests belong to the version of the binary?",
-            )
-        time.sleep(_POLL_S)
-
-
 def _is_true(target: Target, token: str, path: str, condition: str) -> bool:
     return _has_condition(_get(target, token, path), condition)
 
 
-def _wait(condition: Callable[[], bool], target: Target, timeout_s: float, problem: str) -> None:
+def _wait(
+    condition: Callable[[], bool],
+    target: Target,
+    timeout_s: float,
+    problem: str,
+    *,
+    detail: Callable[[], str] = lambda: "",
+    hint: str = _LOGS,
+) -> None:
+    """Wait for a condition; after the timeout, the error has the problem and its detail."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         _require_alive(target)
         if time.monotonic() > deadline:
-            raise LaunchError(
-                f"{problem} after {timeout_s:g} s",
-                hint="look for its controllers in the logs of the server and of the manager",
-            )
+            raise LaunchError(f"{problem} after {timeout_s:g} s{detail()}", hint=hint)
         time.sleep(_POLL_S)
 
 
@@ -265,6 +231,16 @@ def _get(target: Target, token: str, path: str) -> dict[str, Any]:
     except NetworkError:
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+def _status(target: Target, token: str, path: str) -> str:
+    """Return the status of an object, as the end of a message."""
+    status = _get(target, token, path).get("status") or "it has no status"
+    return f": {truncate(str(status), 300)}"
+
+
+def _user_token(target: Target) -> str:
+    return target.token_file.read_text(encoding="utf-8")
 
 
 def _has_condition(resource: Mapping[str, Any], name: str) -> bool:

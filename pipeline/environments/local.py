@@ -202,30 +202,22 @@ class _LocalLaunch:
     def _start(
         self, argv: Sequence[str], component: str, arm: Arm, variables: Mapping[str, str]
     ) -> processes.Service:
-        return self.stack.enter_context(
-            processes.background(
-                argv,
-                name=f"{component} of the {arm}",
-                output=self.out / f"{component}-{arm}.log",
-                env=variables,
-                cwd=self.out,
-            )
-        )
+        log_file = self.out / f"{component}-{arm}.log"
+        return self._run(argv, f"{component} of the {arm}", log_file, variables)
 
     def _restart(self, one: _RunningComponent) -> _RunningComponent:
         """Kill a component and start it again, with the same command."""
         killed = one.service
         processes.stop([killed], grace_s=0.0)
-        service = self.stack.enter_context(
-            processes.background(
-                killed.argv,
-                name=killed.name,
-                output=killed.output,
-                env=one.variables,
-                cwd=self.out,
-            )
-        )
+        service = self._run(killed.argv, killed.name, killed.output, one.variables)
         return replace(one, service=service)
+
+    def _run(
+        self, argv: Sequence[str], name: str, output: Path, variables: Mapping[str, str]
+    ) -> processes.Service:
+        return self.stack.enter_context(
+            processes.background(argv, name=name, output=output, env=variables, cwd=self.out)
+        )
 
     def start(
         self, starts: Mapping[Arm, Callable[[], _RunningComponent]], component: str

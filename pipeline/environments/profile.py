@@ -173,7 +173,7 @@ def _parse(folder: Path, *, has_quota: bool) -> MiloManifests:
     webhooks = tuple(_objects(folder, (_WEBHOOKS,), _WEBHOOK_KINDS))
     quota = tuple(_objects(folder, _QUOTA, _QUOTA_KINDS)) if has_quota else ()
     for one in (*webhooks, *quota):
-        str(one["metadata"]["name"])
+        str(one["metadata"]["name"])  # what is used once servers run fails here, before
     at_url(webhooks, "", "")
     specs = [one["spec"] for one in quota if one["kind"] == "ResourceRegistration"]
     return MiloManifests(

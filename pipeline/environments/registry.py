@@ -78,6 +78,13 @@ def with_setting(
     return from_values({**to_values(settings), key: value}, option)
 
 
+def with_profile(settings: EnvironmentSettings, profile: str) -> EnvironmentSettings:
+    """Return the settings with the start profile of `--profile`; unchanged if that is empty."""
+    if not profile:
+        return settings
+    return with_setting(settings, "profile", profile, f"--profile {profile}")
+
+
 def to_values(settings: EnvironmentSettings) -> dict[str, Any]:
     """Return the kind, and all values that are not the default, for JSON."""
     values = _ADAPTER.dump_python(settings, mode="json", exclude_defaults=True)

@@ -1,7 +1,7 @@
 """The results of a run: subjects, machine, trials and samples."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -178,6 +178,11 @@ MINIMAL = "minimal"
 """Start profile of a machine without that fact."""
 
 
+def profile_of(facts: Mapping[str, str]) -> str:
+    """Return the start profile in the facts of an environment or a machine."""
+    return facts.get(PROFILE, MINIMAL)
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """The machine of a run.
@@ -193,7 +198,7 @@ class Machine:
     @property
     def profile(self) -> str:
         """Start profile of Milo; results of two profiles are never compared."""
-        return self.fingerprint.get(PROFILE, MINIMAL)
+        return profile_of(self.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pipeline.model.metric import Scale
 from pipeline.model.plan import PlanSummary
 from pipeline.model.ports import EnvironmentSettings
 from pipeline.model.request import RunRequest, StoredRequest
-from pipeline.model.results import MINIMAL, PROFILE, Baseline, Machine
+from pipeline.model.results import MINIMAL, Baseline, Machine, profile_of
 from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.subject import Arm, Product, Spec, SpecKind, parse_spec
 from pipeline.runs import preflight, suite_file
@@ -97,7 +97,7 @@ def resolve_plan(request: RunRequest) -> tuple[LoadedSuite, Plan]:
 
 def _require_profile_of(suite: Suite) -> None:
     """Refuse loads that cannot run in the start profile of the environment."""
-    profile = suite.environment.facts.get(PROFILE, MINIMAL)
+    profile = profile_of(suite.environment.facts)
     for workload in suite.workloads:
         if profile != MINIMAL and not workload.driver.uses_organization_path:
             raise ConfigError(
@@ -148,9 +148,7 @@ def resolve_environment(request: RunRequest, default: EnvironmentSettings) -> En
     if request.load_pods is not None:
         option = f"--load-pods {request.load_pods}"
         environment = registry.with_setting(environment, "load_pods", request.load_pods, option)
-    if request.profile:
-        option = f"--profile {request.profile}"
-        environment = registry.with_setting(environment, "profile", request.profile, option)
+    environment = registry.with_profile(environment, request.profile)
     if request.keep:
         environment = registry.with_setting(environment, "keep", value=True, option="--keep")
     for spec in (request.candidate, request.against):
@@ -249,7 +247,7 @@ def _default_baseline(candidate: Spec, request: RunRequest, loaded: LoadedSuite)
     suite = Path(request.suite).stem
     if candidate.product is Product.REFERENCE:
         return f"reference-{suite}"
-    profile = loaded.suite.environment.facts.get(PROFILE, MINIMAL)
+    profile = profile_of(loaded.suite.environment.facts)
     end = "" if profile == MINIMAL else f"-{profile.replace('+', '-')}"
     pattern = re.compile(rf"milo-v(\d+)\.(\d+)\.(\d+)-{re.escape(suite + end)}")
     matches = [match for name in store().names() if (match := pattern.fullmatch(name))]

@@ -2,7 +2,6 @@
 
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
@@ -13,23 +12,22 @@ from hypothesis import strategies as st
 
 from pipeline import toolchain
 from pipeline.commands import main
-from pipeline.environments.local import LocalSettings
 from pipeline.model.ports import Artifact, Load, Span
 from pipeline.model.releases import Release, ReleaseOutcome
 from pipeline.model.report import Verdict
-from pipeline.model.results import Machine, Reading, ResultSet
+from pipeline.model.results import Reading, ResultSet
 from pipeline.model.subject import Arm, Spec, Subject
 from pipeline.model.version import parse_version
-from pipeline.runs import measure, preflight, run, suite_file
+from pipeline.runs import measure, run, suite_file
 from pipeline.runs.plan import Plan
 from pipeline.runs.releases import request as releases_request
 from pipeline.runs.releases.request import releases_of
 from pipeline.storage import codec
-from pipeline.system import private_folder
 from pipeline.system.errors import ConfigError, Exit, LaunchError, LoadError
 from pipeline.system.paths import RELEASES, RESULTS
 from pipeline.system.processes import CommandError, ExitStatus
 from tests.fakes import SUITE, Bench, FakeDriver, Told
+from tests.unmeasured import without_machine
 
 WAVE = (1.0, 1.004, 0.997, 1.002, 0.999, 1.001, 1.003, 0.998)
 BUILD = ("--build", "make OUT={out}")
@@ -243,18 +241,8 @@ def fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fakes:
             raise LaunchError(f"{spec} could not be built: {cause}", hint=cause.hint) from cause
         return Artifact(Subject(str(spec), "sha256:00"), Path("x"))
 
-    @contextmanager
-    def opened(*_: object) -> Iterator[None]:
-        yield None
-
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    without_machine(monkeypatch, tmp_path / "state")
     monkeypatch.setattr(measure, "run_pairs", run_pairs)
-    monkeypatch.setattr(LocalSettings, "open", opened)
-    monkeypatch.setattr(run, "driver_of", lambda *_: None)
-    monkeypatch.setattr(preflight, "require", lambda *_: None)
-    monkeypatch.setattr(private_folder, "measurement_lock", lambda _: nullcontext())
-    monkeypatch.setattr(toolchain, "programs_of", lambda _: {})
-    monkeypatch.setattr(toolchain, "machine_with", lambda *_: Machine({}, {}))
     monkeypatch.setattr(toolchain, "artifact", artifact)
     return told
 

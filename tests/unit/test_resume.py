@@ -10,11 +10,10 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.commands import main
-from pipeline.environments.local import LocalSettings
 from pipeline.model.ports import Artifact, Load, Span
-from pipeline.model.results import Machine, Reading, ResultSet
+from pipeline.model.results import Reading, ResultSet
 from pipeline.model.subject import Arm, Subject
-from pipeline.runs import measure, preflight, run, suite_file, trust
+from pipeline.runs import measure, run, suite_file, trust
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.plan import Plan
 from pipeline.runs.suite_file import SUITE
@@ -25,6 +24,7 @@ from pipeline.system.paths import RESULTS
 from tests.builders import stored_request
 from tests.fakes import SUITE as TINY
 from tests.fakes import Bench, FakeDriver, Told, empty
+from tests.unmeasured import without_machine
 
 WAVE = (8.0, 12.5, 9.0, 12.0, 8.5, 11.0)
 SUBJECT = Subject("reference", "sha256:00")
@@ -70,18 +70,8 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
             numbers.append(latest.pairs)
             yield latest
 
-    @contextmanager
-    def opened(*_: object) -> Iterator[None]:
-        yield None
-
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    without_machine(monkeypatch, tmp_path / "state")
     monkeypatch.setattr(measure, "run_pairs", run_pairs)
-    monkeypatch.setattr(LocalSettings, "open", opened)
-    monkeypatch.setattr(run, "driver_of", lambda *_: None)
-    monkeypatch.setattr(preflight, "require", lambda *_: None)
-    monkeypatch.setattr(private_folder, "measurement_lock", lambda _: nullcontext())
-    monkeypatch.setattr(toolchain, "programs_of", lambda _: {})
-    monkeypatch.setattr(toolchain, "machine_with", lambda *_: Machine({}, {}))
     monkeypatch.setattr(toolchain, "artifact", lambda *_: Artifact(SUBJECT, Path("x")))
     return numbers
 

@@ -119,9 +119,7 @@ def _environment(request: CapacityRequest) -> EnvironmentSettings:
     if request.settings:
         return registry.from_values(request.settings, "settings")
     settings = registry.read_environment(request.environment)
-    if request.profile:
-        option = f"--profile {request.profile}"
-        settings = registry.with_setting(settings, "profile", request.profile, option)
+    settings = registry.with_profile(settings, request.profile)
     if settings.load_pods:
         raise ConfigError(
             "capacity sends its load from this machine, and the environment says from"

@@ -22,7 +22,7 @@ from pipeline.judge.spreads import conditions_of, pair_spreads, run_id
 from pipeline.model.calibration import Calibration
 from pipeline.model.history import CommitRef
 from pipeline.model.metric import Better, Scale
-from pipeline.model.results import MINIMAL, PROFILE, ResultSet, Sample
+from pipeline.model.results import ResultSet, Sample, profile_of
 from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm
 from pipeline.runs.history.source import Meaning, SeriesPoints, Source, newest_points
@@ -121,7 +121,7 @@ class NightlyRecord(Settings):
     @property
     def profile(self) -> str:
         """Start profile of Milo; records of two profiles are not comparable."""
-        return self.machine.get(PROFILE, MINIMAL)
+        return profile_of(self.machine)
 
     @property
     def pairs(self) -> int:
