@@ -19,11 +19,12 @@ _EXITS = (
 _FIXED = (
     *("candidate", "limit", "start", "projects", "object_bytes", "rate", "hold", "seed", "build"),
     *("environment", "profile"),
+    *("forecast", "machine"),
 )
 _LIMITS = (
     "limits: p50|p90|p95|p99|mean(get|list|create|update|delete) < TIME; p95(ready) < TIME;"
     " memory[(server|manager|etcd)] < BYTES; db < BYTES; errors < PERCENT;"
-    " files|goroutines|cpu(server|manager|etcd) < NUMBER"
+    " files|goroutines|cpu|idle_cpu(server|manager|etcd) < NUMBER"
     " -- units: ms, s, m; B, kB, MB, GB, KiB, MiB, GiB; %"
 )
 
@@ -67,6 +68,17 @@ def add(commands: "options.Commands") -> None:
     parser.add_argument(
         "--hold", type=duration_s, metavar="TIME", help="duration of one measurement (default: 20s)"
     )
+    parser.add_argument(
+        "--forecast",
+        type=options.positive_integer,
+        metavar="N",
+        help="forecast what N needs; without --limit, measure only up to a quarter of it",
+    )
+    parser.add_argument(
+        "--machine",
+        metavar="SIZE",
+        help="with --forecast: machine that must hold it, such as 64GB or 64GB,16 (cores)",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="random seed")
     options.add_environment(parser, "local")
     options.add_out(parser)
@@ -94,7 +106,7 @@ def _capacity(args: argparse.Namespace) -> Exit:
     text = (
         codec.CAPACITY.dumps(capacity)
         if args.json
-        else capacity_text(capacity, **terminal.width_and_color())
+        else capacity_text(capacity, run.forecast_of(capacity), **terminal.width_and_color())
     )
     output.print_stdout(text)
     return run.exit_code(capacity)
@@ -108,7 +120,7 @@ def _request(args: argparse.Namespace) -> "CapacityRequest":
     typed = options.typed_options(
         args,
         *("candidate", "build", "start", "projects", "object_bytes", "rate", "seed"),
-        *("environment", "profile"),
+        *("environment", "profile", "forecast", "machine"),
     )
     typed.setdefault("candidate", default_candidate())
     if args.budget is not None:

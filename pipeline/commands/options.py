@@ -122,6 +122,13 @@ def duration_s(text: str) -> float:
     return seconds
 
 
+def positive_integer(text: str) -> int:
+    """Return a whole number above zero; argparse shows the error."""
+    if re.fullmatch(r"[0-9]{1,9}", text) and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"`{truncate(text, _SHOWN)}` is no whole number above zero")
+
+
 def positive_number(text: str) -> float:
     """Return a number that is finite and above zero; argparse shows the error."""
     try:

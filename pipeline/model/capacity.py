@@ -32,6 +32,9 @@ class SearchEnd(StrEnum):
     MACHINE = "machine"
     """The machine would have reached a reserve before the build reached a limit."""
 
+    MEASURED = "measured"
+    """N is as large as the forecast needs."""
+
     LOAD = "load"
     """The load could not be applied as requested."""
 
@@ -61,6 +64,8 @@ class CapacityQuestion:
         resolution: Maximum gap between the sides of the edge, as a share of the lower one.
         repeats: How often both sides of the edge are measured.
         seed: Random seed of the search.
+        forecast: N of the forecast; 0 for none.
+        machine: Size of the machine that the forecast is for, such as `64GB,16`; empty for none.
     """
 
     things: CountedResource
@@ -74,10 +79,14 @@ class CapacityQuestion:
     resolution: float = 0.10
     repeats: int = 2
     seed: int = 1
+    forecast: int = 0
+    machine: str = ""
 
     def __post_init__(self) -> None:
-        if not self.limits:
-            raise ValueError("limits: at least one is needed")
+        if not (self.limits or self.forecast):
+            raise ValueError("limits: at least one is needed, or a forecast")
+        if self.forecast < 0:
+            raise ValueError("forecast: must not be negative")
         for name in ("start", "projects", "object_bytes", "repeats"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1")

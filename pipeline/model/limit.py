@@ -4,8 +4,10 @@
     QUANTITY  = ( "p50" | "p90" | "p95" | "p99" | "mean" ) "(" OPERATION ")"
               | "ready" | "p95(ready)" | "errors" | "db" | "memory" [ "(" COMPONENT ")" ]
               | ( "files" | "goroutines" | "cpu" ) "(" COMPONENT ")"
+              | "idle_cpu" [ "(" COMPONENT ")" ]
 
-Spaces are allowed between the parts.  `files`, `goroutines` and `cpu` (cores) have no unit.
+Spaces are allowed between the parts.  `files`, `goroutines`, `cpu` and `idle_cpu` (cores) have no
+unit.
 """
 
 import math
@@ -19,7 +21,7 @@ COMPONENTS = ("server", "manager", "etcd")
 STATISTICS = ("p50", "p90", "p95", "p99", "mean")
 
 _TIMES = {"ms": 1e-3, "s": 1.0, "m": 60.0}
-_BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 _SHARES = {"%": 0.01}
 _COUNTS = {"": 1.0}
 
@@ -50,11 +52,12 @@ _SYNTAX: Mapping[str, _LimitSyntax] = MappingProxyType(
         "p95": _LimitSyntax(_TIMES, "s", (*OPERATIONS, "ready")),
         "ready": _LimitSyntax(_TIMES, "s", is_plain=True),
         "errors": _LimitSyntax(_SHARES, "1", is_plain=True),
-        "db": _LimitSyntax(_BYTES, "B", is_plain=True),
-        "memory": _LimitSyntax(_BYTES, "B", COMPONENTS, is_plain=True),
+        "db": _LimitSyntax(BYTES, "B", is_plain=True),
+        "memory": _LimitSyntax(BYTES, "B", COMPONENTS, is_plain=True),
         "files": _LimitSyntax(_COUNTS, "1", COMPONENTS),
         "goroutines": _LimitSyntax(_COUNTS, "1", COMPONENTS),
         "cpu": _LimitSyntax(_COUNTS, "1", COMPONENTS),
+        "idle_cpu": _LimitSyntax(_COUNTS, "1", COMPONENTS, is_plain=True),
     }
 )
 

@@ -92,6 +92,8 @@ class CapacityRequest:
         rate: Iterations of the probing load per second.
         hold_s: Seconds of a hold.
         seed: Random seed of the search; None to draw one.
+        forecast: N of a forecast; 0 for none.
+        machine: Size of the machine that the forecast is for, such as `64GB,16`; empty for none.
         environment: Name of an environment, or path of a .toml file.
         profile: Start profile of Milo; empty for what the environment says.
         settings: Settings of the environment with all overrides applied, once they are stored.
@@ -108,6 +110,8 @@ class CapacityRequest:
     rate: float = 20.0
     hold_s: float = 20.0
     seed: int | None = None
+    forecast: int = 0
+    machine: str = ""
     environment: str = "local"
     profile: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)

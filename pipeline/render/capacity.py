@@ -4,10 +4,13 @@ import math
 import shlex
 from typing import TYPE_CHECKING
 
+from pipeline.judge.forecast import measured_growth
 from pipeline.model.capacity import Capacity, CapacityStep, CountedResource, StepOutcome
-from pipeline.model.limit import Limit
+from pipeline.model.forecast import CapacityForecast
+from pipeline.model.limit import QUANTITIES, Limit
 from pipeline.render import svg
 from pipeline.render.console import console_text, fits, print_wrapped, string_console, table
+from pipeline.render.forecast import forecast_panels, print_forecast
 from pipeline.render.numbers import duration, quantity
 from pipeline.system.sanitize import printable
 
@@ -38,7 +41,13 @@ text { fill: #59636e } .title { fill: #1b1f24; font-size: 13px; font-weight: 600
 """
 
 
-def capacity_text(capacity: Capacity, *, width: int = 100, color: bool = False) -> str:
+def capacity_text(
+    capacity: Capacity,
+    forecast: CapacityForecast | None = None,
+    *,
+    width: int = 100,
+    color: bool = False,
+) -> str:
     """Render a search, finished or not; the same search gives the same bytes."""
     console = string_console(width, color=color)
     console.print(headline(capacity), style="bold")
@@ -46,8 +55,11 @@ def capacity_text(capacity: Capacity, *, width: int = 100, color: bool = False) 
         console.print(printable(sentence))
     if capacity.steps:
         _print_steps(console, capacity)
-        console.print("\nThe curve, each quantity as a share of its limit:", style="bold")
-        console.print(text_plot(capacity, width))
+        if capacity.question.limits:
+            console.print("\nThe curve, each quantity as a share of its limit:", style="bold")
+            console.print(text_plot(capacity, width))
+        if forecast:
+            print_forecast(console, forecast)
     console.print("\nReproduce:", style="bold")
     console.print(f"  {reproduce_command(capacity)}", soft_wrap=True)
     return console_text(console)
@@ -60,6 +72,8 @@ def headline(capacity: Capacity) -> str:
         return f"NOTHING YET: no number of {things} was measured"
     if answer.broke is None and not answer.held:
         return f"CANNOT TELL: no number of {things} held, or broke, every time"
+    if answer.broke is None and not capacity.question.limits:
+        return f"MEASURED up to {answer.held:,} {things}, for a forecast"
     if answer.broke is None:
         return f"AT LEAST {answer.held:,} {things}: no limit broke"
     limits = {limit.quantity: limit.text for limit in reversed(capacity.question.limits)}
@@ -77,6 +91,10 @@ def reproduce_command(capacity: Capacity) -> str:
     for limit in question.limits:
         words += ["--limit", limit.text]
     words += ["--budget", f"{question.budget_s:g}s", "--start", f"{question.start}"]
+    if question.forecast:
+        words += ["--forecast", f"{question.forecast}"]
+    if question.machine:
+        words += ["--machine", question.machine]
     if question.things is CountedResource.OBJECTS:
         words += ["--projects", f"{question.projects}"]
     words += ["--object-bytes", f"{question.object_bytes}", "--rate", f"{question.rate:g}"]
@@ -110,18 +128,20 @@ def text_plot(capacity: Capacity, width: int) -> str:
     return "\n".join([*lines, axis, f"{'N':>6}  {ends}", *(f"{'':8}{key}" for key in keys)])
 
 
-def curve_svg(capacity: Capacity) -> str:
-    """Return the curve as an SVG file with a panel for each limit."""
-    limits = capacity.question.limits
+def curve_svg(capacity: Capacity, forecast: CapacityForecast | None = None) -> str:
+    """Return the curve as an SVG file with a panel for each limit and each forecast."""
+    bodies = [_panel(capacity, limit) for limit in capacity.question.limits]
+    if forecast:
+        bodies += forecast_panels(capacity, forecast, _FRAME)
     title = headline(capacity).replace("`", "")
-    height = _TITLE_HEIGHT + _FRAME.height * len(limits) + _AXIS_HEIGHT
+    height = _TITLE_HEIGHT + _FRAME.height * len(bodies) + _AXIS_HEIGHT
     panels = (
         svg.tag(
             "g",
-            *_panel(capacity, limit),
+            *body,
             transform=f"translate(0 {svg.number(_TITLE_HEIGHT + _FRAME.height * at)})",
         )
-        for at, limit in enumerate(limits)
+        for at, body in enumerate(bodies)
     )
     middle = _FRAME.width / 2
     drawing = svg.drawing(
@@ -213,17 +233,20 @@ def _print_steps(console: "Console", capacity: Capacity) -> None:
     from rich.text import Text
 
     limits = capacity.question.limits
+    names = [limit.quantity for limit in limits] or list(measured_growth(capacity))
+    shown = [name for name in names if limits or "(" not in name]  # totals fit a terminal
     steps = sorted(capacity.steps, key=lambda step: (step.n, step.launch))
-    built = table("N", "launch", *(limit.quantity for limit in limits))
+    built = table("N", "launch", *shown)
     built.add_column("outcome", overflow="fold")
     for step in steps:
         built.add_row(
             f"{step.n:,}",
             f"{step.launch}",
-            *(_cell(step, limit) for limit in limits),
+            *(_cell(step, name) for name in shown),
             Text(printable(_outcome(step)), style=_STYLE[step.outcome]),
         )
-    built.add_row("limit", "", *(quantity(limit.below, limit.unit) for limit in limits), "")
+    if limits:
+        built.add_row("limit", "", *(quantity(limit.below, limit.unit) for limit in limits), "")
     console.print()
     if fits(console, built) or console.width >= _WIDE:
         console.print(built)
@@ -231,15 +254,16 @@ def _print_steps(console: "Console", capacity: Capacity) -> None:
     for step in steps:
         title = f"N = {step.n:,}, launch {step.launch}: {_outcome(step)}"
         print_wrapped(console, printable(title), style=_STYLE[step.outcome])
-        cells = (f"{limit.quantity} {_cell(step, limit)}" for limit in limits)
+        cells = (f"{name} {_cell(step, name)}" for name in shown)
         print_wrapped(console, ", ".join(cells), indent=" " * 4)
-    texts = (f"{limit.quantity} {quantity(limit.below, limit.unit)}" for limit in limits)
-    print_wrapped(console, f"limits: {', '.join(texts)}")
+    if limits:
+        texts = (f"{limit.quantity} {quantity(limit.below, limit.unit)}" for limit in limits)
+        print_wrapped(console, f"limits: {', '.join(texts)}")
 
 
-def _cell(step: CapacityStep, limit: Limit) -> str:
-    text = quantity(step.values.get(limit.quantity), limit.unit)
-    return f"{text} !" if limit.quantity in step.broke else text
+def _cell(step: CapacityStep, name: str) -> str:
+    text = quantity(step.values.get(name), QUANTITIES[name])
+    return f"{text} !" if name in step.broke else text
 
 
 def _outcome(step: CapacityStep) -> str:

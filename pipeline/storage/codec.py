@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
 from pipeline.model.evaluation import Evaluation, FaultDetection
+from pipeline.model.forecast import CapacityForecast
 from pipeline.model.plan import PlanSummary
 from pipeline.model.releases import ReleaseSeries
 from pipeline.model.report import Finding, Report
@@ -51,7 +52,15 @@ _STORED = ConfigDict(
     serialize_by_alias=True,
 )
 for _stored in (
-    *(Baseline, Calibration, Capacity, CapacityRequest, EvaluateRequest, ReleaseSeries),
+    *(
+        Baseline,
+        Calibration,
+        Capacity,
+        CapacityForecast,
+        CapacityRequest,
+        EvaluateRequest,
+        ReleaseSeries,
+    ),
     *(ReleasesRequest, ResultSet, RunRequest, SpreadHistory, StoredRequest),
 ):
     with_config(_STORED)(_stored)
@@ -143,6 +152,7 @@ REQUEST = Document(
     "milo-perf.request/1",
     "`compare` and `render` still read the results; start a new run",
 )
+FORECAST = Document(TypeAdapter(CapacityForecast), "milo-perf.forecast/1", "forecast again")
 CAPACITY_REQUEST = Document(
     TypeAdapter(CapacityRequest), "milo-perf.capacity-request/1", "start a new search"
 )
@@ -237,7 +247,7 @@ def _replace(path: Path, text: str) -> None:
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each file, by file name."""
     documents: list[Document[Any]] = [
-        *(CALIBRATION, CAPACITY, CAPACITY_REQUEST, EVALUATE_REQUEST),
+        *(CALIBRATION, CAPACITY, CAPACITY_REQUEST, EVALUATE_REQUEST, FORECAST),
         *(EVALUATION, RELEASES, RELEASES_REQUEST, REQUEST, RESULTS, SPREADS),
     ]
     names = [one.schema.removeprefix("milo-perf.").replace("/", "-") for one in documents]

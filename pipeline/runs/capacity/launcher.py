@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,16 @@ from pipeline.model.capacity import CapacityQuestion, CountedResource
 from pipeline.model.headroom import Headroom
 from pipeline.model.limit import COMPONENTS, OPERATIONS, STATISTICS
 from pipeline.model.metric import convert
-from pipeline.model.ports import Artifact, Environment, Load, Probe, Program, Span, Target
+from pipeline.model.ports import (
+    Artifact,
+    Environment,
+    Load,
+    Probe,
+    Program,
+    ResourceUsage,
+    Span,
+    Target,
+)
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.probes.containers import ContainersProbe
@@ -149,7 +158,8 @@ class _K6Launch:
             finally:
                 self.checked_sizes_s = math.inf
             is_settled = self._wait_until_settled(self.projects - projects_before)
-            measurement = self._hold(_ready(ready_s))
+            idle = self._rest() if self.launcher.question.forecast else {}
+            measurement = self._hold(_ready(ready_s) | idle)
             is_steady = measurement.is_steady and is_settled
             return dataclasses.replace(measurement, is_steady=is_steady)
         except (CommandError, LoadError, NetworkError, StorageError) as error:
@@ -220,6 +230,16 @@ class _K6Launch:
             if has_settled(before, after, self.projects):
                 return True
         return False
+
+    def _rest(self) -> dict[str, float]:
+        """Leave the build idle for as long as a hold; return the cores that it uses meanwhile."""
+        self.report_progress("measure the idle CPU")
+        before = _cpu_samples(self.target)
+        end_s = time.monotonic() + self.launcher.question.hold_s
+        while time.monotonic() < end_s:
+            self._check()
+            time.sleep(_POLL_S)
+        return idle_cpu(before, _cpu_samples(self.target))
 
     def _hold(self, values: dict[str, float]) -> StepMeasurement:
         """Probe until a hold is steady, and return the measurement of the last one."""
@@ -311,6 +331,38 @@ def _process_sizes(target: Target) -> dict[str, float]:
             memory = {component: one.memory for component, one in target.usage().items()}
     values |= {f"memory({component})": size for component, size in memory.items()}
     return {**values, "memory": sum(memory.values())} if memory else values
+
+
+def _cpu_samples(target: Target) -> dict[str, ResourceUsage]:
+    """Return the CPU time of each component and when it was read; none after a network error."""
+    if target.usage:
+        with suppress(NetworkError, LoadError):  # a gap
+            return dict(target.usage())
+        return {}
+    seen = {component: observe_process(pid) for component, pid in target.processes.items()}
+    return {
+        component: ResourceUsage(one.time_s, one.cpu_s, int(one.memory))
+        for component, one in seen.items()
+        if one
+    }
+
+
+def idle_cpu(
+    before: Mapping[str, ResourceUsage], after: Mapping[str, ResourceUsage]
+) -> dict[str, float]:
+    """Return the mean cores between two samples, by component and of all together.
+
+    A component whose sample is the same as before is left out, and with it the total.
+    """
+    cores = {
+        component: (after[component].cpu_s - one.cpu_s) / (after[component].time_s - one.time_s)
+        for component, one in before.items()
+        if component in after and after[component].time_s > one.time_s
+    }
+    values = {f"idle_cpu({component})": max(0.0, value) for component, value in cores.items()}
+    return values | (
+        {"idle_cpu": sum(values.values())} if cores and len(cores) == len(before) else {}
+    )
 
 
 def quantity_values(readings: Sequence[Reading], span: Span) -> dict[str, float]:

@@ -12,14 +12,17 @@ from pathlib import Path
 from pipeline import toolchain
 from pipeline.drivers.k6.settings import SCRIPTS
 from pipeline.environments import registry
+from pipeline.judge.forecast import MIN_SIZES, forecast_capacity
 from pipeline.judge.stats.summary import QUANTILES, min_values
 from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource, SearchEnd
+from pipeline.model.forecast import CapacityForecast, parse_machine
 from pipeline.model.headroom import Headroom
 from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Artifact, EnvironmentSettings, Program, Target
 from pipeline.model.request import CapacityRequest
 from pipeline.render.capacity import capacity_text, curve_svg
 from pipeline.runs import trust
+from pipeline.runs.capacity import search
 from pipeline.runs.capacity.fill import SCRIPT
 from pipeline.runs.capacity.launcher import K6Launcher
 from pipeline.runs.capacity.search_loop import run_search
@@ -35,6 +38,7 @@ from pipeline.system.paths import CAPACITY
 
 REPORT_TEXT = "capacity.txt"
 CURVE = "capacity.svg"
+FORECAST = "forecast.json"
 
 _DEFAULT_START = {CountedResource.PROJECTS: 5, CountedResource.OBJECTS: 100}
 _DEFAULT_PROJECTS = 3
@@ -48,16 +52,20 @@ def question_of(request: CapacityRequest) -> CapacityQuestion:
     things, limits = request.things, request.limits
     seed = draw_seed(request.seed)
     try:
+        if request.machine:
+            parse_machine(request.machine)
         question = CapacityQuestion(
             things=things,
-            limits=parse_limits(limits),
+            limits=parse_limits(limits) if limits or not request.forecast else (),
             budget_s=request.budget_s,
-            start=_DEFAULT_START[things] if request.start is None else request.start,
+            start=_start(request),
             projects=_DEFAULT_PROJECTS if request.projects is None else request.projects,
             object_bytes=request.object_bytes,
             rate=request.rate,
             hold_s=request.hold_s,
             seed=seed,
+            forecast=request.forecast,
+            machine=request.machine,
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
@@ -66,6 +74,10 @@ def question_of(request: CapacityRequest) -> CapacityQuestion:
             "--projects is the number of Projects that hold objects: it needs `capacity objects`",
             hint="`capacity objects`, or --start for the first number of Projects",
         )
+    if request.machine and not request.forecast:
+        raise ConfigError(
+            "--machine is the size of the machine of a forecast: it needs --forecast N"
+        )
     if things is CountedResource.OBJECTS and any(x.quantity == "ready" for x in question.limits):
         raise ConfigError(
             "`ready` is the time of new Projects, and `capacity objects` adds none",
@@ -73,6 +85,17 @@ def question_of(request: CapacityRequest) -> CapacityQuestion:
         )
     _require_enough_requests(question)
     return question
+
+
+def _start(request: CapacityRequest) -> int:
+    """Return the first N: one from which doubling measures enough sizes for a forecast."""
+    if request.start is not None:
+        return request.start
+    start = _DEFAULT_START[request.things]
+    if not request.forecast:
+        return start
+    largest = search.largest_needed(request.forecast)
+    return max(1, min(start, largest // 2 ** (MIN_SIZES - 1)))
 
 
 def _require_enough_requests(question: CapacityQuestion) -> None:
@@ -162,13 +185,25 @@ def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False
 
 def write(capacity: Capacity, out: Path) -> None:
     """Write capacity.json and the reports into the folder of the search."""
+    forecast = forecast_of(capacity)
     files = {
         CAPACITY: codec.CAPACITY.dumps(capacity),
-        REPORT_TEXT: capacity_text(capacity),
-        CURVE: curve_svg(capacity),
+        REPORT_TEXT: capacity_text(capacity, forecast),
+        CURVE: curve_svg(capacity, forecast),
     }
+    if forecast:
+        files[FORECAST] = codec.FORECAST.dumps(forecast)
     if codec.write_reports(out, files):
         log.info("everything is in %s", out)
+
+
+def forecast_of(capacity: Capacity) -> CapacityForecast | None:
+    """Return the forecast that a search was asked for, from its steps until now."""
+    question = capacity.question
+    if not question.forecast:
+        return None
+    machine = parse_machine(question.machine) if question.machine else None
+    return forecast_capacity(capacity, question.forecast, machine)
 
 
 def exit_code(capacity: Capacity) -> Exit:

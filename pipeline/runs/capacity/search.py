@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from pipeline.judge.forecast import BELIEVED_RATIO
 from pipeline.model.capacity import (
     Capacity,
     CapacityAnswer,
@@ -142,6 +143,11 @@ def expected_s(
     return sum(step.duration_s for step in first_launch) * min(1.0, action.n / top)
 
 
+def largest_needed(forecast: int) -> int:
+    """Return the largest N that must be measured for a forecast."""
+    return math.ceil(forecast / BELIEVED_RATIO)
+
+
 def largest_feasible(steps: Sequence[CapacityStep], headroom: dict[str, float]) -> int | None:
     """Return the largest N that fits the machine if the current launch grows linearly.
 
@@ -172,6 +178,8 @@ def _next_step(
     if not counts:
         return MeasureStep(question.start, is_fresh=True)
     edge = find_edge(steps)
+    if edge.broke is None and question.forecast and not question.limits:
+        return _measure_for_forecast(question, counts, max_n)
     if edge.broke is None:
         return _grow(question, max(counts), max_n)
     return _narrow(question, counts, edge.held, edge.broke)
@@ -235,6 +243,20 @@ def _grow(question: CapacityQuestion, top: int, max_n: int | None) -> MeasureSte
         f"about N = {max_n} fits this machine, if memory, open files and disk grow on as they did;"
         " the build may hold more on a larger one",
     )
+
+
+def _measure_for_forecast(
+    question: CapacityQuestion, counts: dict[int, tuple[int, int]], max_n: int | None
+) -> MeasureStep | StopSearch:
+    """Double N up to what the forecast needs, and measure that in a new launch, too."""
+    top, needed = max(counts), largest_needed(question.forecast)
+    if top < needed:
+        action = _grow(question, top, max_n)
+        is_last = isinstance(action, MeasureStep) and action.n > needed
+        return replace(action, n=needed) if is_last else action
+    if sum(counts[top]) < question.repeats:
+        return MeasureStep(top, is_fresh=True)
+    return StopSearch(SearchEnd.MEASURED, f"the forecast needs no more than N = {top}")
 
 
 def _repeat_invalid(steps: Sequence[CapacityStep]) -> MeasureStep | StopSearch:

@@ -1,0 +1,337 @@
+"""Forecast what a build needs at more Projects than were measured, and say how far to believe it.
+
+A quantity is a straight line of N with a small curvature, which the data may show or refute, and an
+error in proportion to its size.  A forecast is refused where the data cannot justify it: too few
+sizes, a quantity that shrinks, or an N too far beyond the measured ones.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import fdtrc
+
+from pipeline.judge.stats.student import quantile
+from pipeline.model.capacity import Capacity, StepOutcome
+from pipeline.model.forecast import BrokenBound, CapacityForecast, Forecast, MachineSize
+from pipeline.model.headroom import MEMORY_RESERVE
+from pipeline.model.limit import QUANTITIES
+
+CONFIDENCE = 0.90
+"""Probability with which a later measurement lies in the interval of a forecast."""
+
+MIN_SIZES = 4
+"""Smallest number of different N: a line has two parameters, and its error needs two more."""
+
+BELIEVED_RATIO = 4.0
+"""How many times the largest measured N a forecast may be, without a validation."""
+
+CURVATURE = 0.05
+"""Standard deviation, before the data, of the curvature's share of the growth up to the largest N.
+Measured growth of Milo from 5 to 160 Projects is straight within some percent."""
+
+MIN_NOISE = 0.01
+"""Smallest relative error that is assumed: counts repeat exactly, and other machines do not."""
+
+MAX_DROP = 0.10
+"""Largest share by which a quantity may shrink from one size to the next."""
+
+KNEE_CHANCE = 0.01
+"""Largest probability of finding a knee in a quantity that has none."""
+
+_MIN_LEVEL = 0.05  # of the largest value: the least level by which an error is divided
+_MIN_CURVATURE = 1e-9  # of the largest value
+_ROUNDS = 5  # of fitting a line and dividing the errors by its level
+_GROWING = frozenset({"memory", "db", "files", "goroutines", "idle_cpu", "ready"})
+
+Floats = NDArray[np.float64]
+
+
+class Measured(NamedTuple):
+    """One measured value of a quantity at one N."""
+
+    n: int
+    value: float
+
+
+def forecast_capacity(
+    capacity: Capacity, n: int, machine: MachineSize | None = None
+) -> CapacityForecast:
+    """Return the forecast of every quantity that grows with N and was measured.
+
+    Steps that are invalid, or in which the build failed, are left out.  Response times and errors
+    are not forecast: they depend on the load of the hold, and rise suddenly near a limit.
+    """
+    growth = measured_growth(capacity)
+    bounds = {limit.quantity: limit.below for limit in capacity.question.limits}
+    for name, bound in machine_bounds(machine).items() if machine else ():
+        bounds[name] = min(bound, bounds.get(name, bound))
+    reached = [
+        broken
+        for name, bound in bounds.items()
+        if name in growth and (broken := find_broken_bound(name, growth[name], bound))
+    ]
+    return CapacityForecast(
+        things=capacity.question.things,
+        subject=capacity.subject,
+        n=n,
+        confidence=CONFIDENCE,
+        quantities=tuple(forecast_quantity(name, growth[name], n) for name in growth),
+        machine=machine,
+        reached=tuple(sorted(reached, key=lambda one: (one.earliest_n, one.quantity))),
+    )
+
+
+def measured_growth(capacity: Capacity) -> dict[str, list[Measured]]:
+    """Return the measured values of each quantity that can be forecast, by its name."""
+    steps = [
+        step
+        for step in capacity.steps
+        if step.outcome is not StepOutcome.INVALID and not step.failed
+    ]
+    growth = {
+        name: [Measured(step.n, step.values[name]) for step in steps if name in step.values]
+        for name in QUANTITIES
+        if grows_with_n(name)
+    }
+    return {name: measured for name, measured in growth.items() if measured}
+
+
+def grows_with_n(quantity: str) -> bool:
+    """Return whether a quantity grows with what exists, and not with the load of a hold."""
+    return quantity.partition("(")[0] in _GROWING
+
+
+def forecast_quantity(name: str, measured: Sequence[Measured], n: int) -> Forecast:
+    """Return the forecast of one quantity, or the reason why there is none.
+
+    Args:
+        name: Key of `QUANTITIES`.
+        measured: At least one value; several may have the same N.
+        n: N of the forecast, at least 1.
+    """
+    means = _means(measured)
+    result = Forecast(name, QUANTITIES[name], n, len(means), means[0].n, means[-1].n)
+    if reason := _missing_sizes(len(means)) or _shrinks(means):
+        return replace(result, refused=reason)
+    scale = max(one.value for one in measured) or 1.0
+    scaled = [Measured(one.n, one.value / scale) for one in measured]
+    knee = _find_knee(scaled)
+    used = [one for one in scaled if one.n >= knee]
+    means = _means(used)
+    result = replace(result, points=len(means), first_n=means[0].n, knee=knee)
+    if knee and (reason := _missing_sizes(len(means))):
+        return replace(result, refused=f"its growth changes at N = {knee:,}; above that, {reason}")
+    fit = _fit_growth(used)
+    believed_to = math.floor(means[-1].n * max(BELIEVED_RATIO, _validated_ratio(used)))
+    result = replace(result, believed_to=believed_to, per_n=scale * fit.slope_at(means[-1].n))
+    if n > believed_to:
+        needed = math.ceil(n / BELIEVED_RATIO)
+        reason = (
+            f"N = {n:,} is more than {believed_to / means[-1].n:.3g} times the largest measured"
+            f" one; measure up to N = {needed:,}"
+        )
+        return replace(result, refused=reason)
+    low, value, high = (scale * end for end in fit.interval(n))
+    return replace(result, low=low, value=value, high=high)
+
+
+def find_broken_bound(name: str, measured: Sequence[Measured], bound: float) -> BrokenBound | None:
+    """Return where a quantity reaches a bound.
+
+    None if the quantity has no forecast, or does not reach the bound as far as the forecast is
+    believed.
+    """
+    largest = max(one.n for one in measured)
+    end = forecast_quantity(name, measured, largest)
+    if end.refused:
+        return None
+    top = end.believed_to
+
+    def first_n(reaches: str) -> int:
+        low, high = 0, top + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            value = getattr(forecast_quantity(name, measured, middle), reaches)
+            low, high = (low, middle) if value >= bound else (middle, high)
+        return high
+
+    earliest, likely = first_n("high"), first_n("value")
+    if earliest > top:
+        return None
+    return BrokenBound(name, bound, earliest, likely if likely <= top else None)
+
+
+def machine_bounds(machine: MachineSize) -> dict[str, float]:
+    """Return what a build can use of a machine, by quantity."""
+    bounds = {"memory": (1 - MEMORY_RESERVE) * machine.memory}
+    return bounds | ({"idle_cpu": machine.cores} if machine.cores else {})
+
+
+def _missing_sizes(count: int) -> str:
+    missing = MIN_SIZES - count
+    if missing <= 0:
+        return ""
+    sizes = "1 more size" if missing == 1 else f"{missing} more sizes"
+    return f"{sizes} must be measured; {MIN_SIZES} are needed"
+
+
+def _shrinks(means: Sequence[Measured]) -> str:
+    drops = [
+        (before, after)
+        for before, after in pairwise(means)
+        if after.value < before.value * (1 - MAX_DROP)
+    ]
+    if not drops:
+        return ""
+    before, after = drops[-1]
+    missing = max(1, MIN_SIZES - sum(one.n >= after.n for one in means))
+    sizes = "1 more size" if missing == 1 else f"{missing} more sizes"
+    return (
+        f"it shrinks from N = {before.n:,} to N = {after.n:,}; measure these again, and {sizes}"
+        f" above {means[-1].n:,}"
+    )
+
+
+def _means(measured: Sequence[Measured]) -> list[Measured]:
+    sizes = sorted({one.n for one in measured})
+    return [Measured(n, fmean(one.value for one in measured if one.n == n)) for n in sizes]
+
+
+@dataclass(frozen=True, slots=True)
+class _LineFit:
+    """A weighted least-squares line, with N as a share of the largest one.
+
+    Attributes:
+        shares: Shape (n,).
+        values: Shape (n,).
+        levels: Fitted values, by which errors are divided, shape (n,).
+        coefficients: Level at N = 0, and growth up to the largest N.
+        squares: Sum of the squared relative errors.
+    """
+
+    shares: Floats
+    values: Floats
+    levels: Floats
+    coefficients: Floats
+    squares: float
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        return len(self.values) - 2
+
+
+def _fit_line(measured: Sequence[Measured], largest: int) -> _LineFit:
+    shares = np.array([one.n / largest for one in measured])
+    values = np.array([one.value for one in measured])
+    columns = np.column_stack([np.ones_like(shares), shares])
+    levels = np.full_like(values, max(float(values.mean()), _MIN_LEVEL))
+    coefficients = np.zeros(2)
+    for _ in range(_ROUNDS):
+        solved = np.linalg.lstsq(columns / levels[:, None], values / levels, rcond=None)
+        coefficients = solved[0]
+        levels = np.maximum(columns @ coefficients, _MIN_LEVEL)
+    errors = (values - columns @ coefficients) / levels
+    return _LineFit(shares, values, levels, coefficients, float(errors @ errors))
+
+
+@dataclass(frozen=True, slots=True)
+class _GrowthFit:
+    """A line with a small curvature.
+
+    Attributes:
+        largest: Largest measured N.
+        coefficients: Level at N = 0, growth and curvature up to the largest N.
+        covariance: Shape (3, 3).
+        noise: Relative standard deviation of one measurement.
+        degrees_of_freedom: Degrees of freedom of the noise.
+    """
+
+    largest: int
+    coefficients: Floats
+    covariance: Floats
+    noise: float
+    degrees_of_freedom: int
+
+    def interval(self, n: int) -> tuple[float, float, float]:
+        """Return (low, value, high) of one more measurement at N, none below 0."""
+        share = n / self.largest
+        at = np.array([1.0, share, share**2])
+        value = float(at @ self.coefficients)
+        variance = float(at @ self.covariance @ at) + (self.noise * max(value, 0.0)) ** 2
+        half = quantile((1 + CONFIDENCE) / 2, self.degrees_of_freedom) * math.sqrt(variance)
+        return max(0.0, value - half), max(0.0, value), max(0.0, value + half)
+
+    def slope_at(self, n: int) -> float:
+        """Return the growth per N at N."""
+        _, slope, curvature = self.coefficients
+        return float(slope + 2 * curvature * n / self.largest) / self.largest
+
+
+def _fit_growth(measured: Sequence[Measured]) -> _GrowthFit:
+    """Fit a line with a curvature that is shrunk towards 0; the largest value is 1.
+
+    Source:
+        Bayesian linear regression with a normal prior: Gelman and others, Bayesian Data Analysis,
+        3rd ed., section 14.8.
+    """
+    largest = max(one.n for one in measured)
+    line = _fit_line(measured, largest)
+    variance = max(line.squares / line.degrees_of_freedom, MIN_NOISE**2)
+    columns = np.column_stack([np.ones_like(line.shares), line.shares, line.shares**2])
+    weighted = columns / line.levels[:, None]
+    precision = weighted.T @ weighted / variance
+    deviation = CURVATURE * abs(float(line.coefficients[1]))
+    precision[2, 2] += 1 / max(deviation, _MIN_CURVATURE) ** 2
+    covariance = np.linalg.inv(precision)
+    coefficients = covariance @ (weighted.T @ (line.values / line.levels)) / variance
+    return _GrowthFit(
+        largest, coefficients, covariance, math.sqrt(variance), line.degrees_of_freedom
+    )
+
+
+def _find_knee(measured: Sequence[Measured]) -> int:
+    """Return the N at which the growth changes; 0 if one line fits as well as two.
+
+    Source:
+        An F test of a broken line, corrected for the number of places (Bonferroni): Draper and
+        Smith, Applied Regression Analysis, 3rd ed., section 14.3.
+    """
+    sizes = sorted({one.n for one in measured})
+    line = _fit_line(measured, sizes[-1])
+    left = line.degrees_of_freedom - 1
+    places = sizes[1:-1]
+    if left < 1:
+        return 0
+    best, knee = KNEE_CHANCE / len(places), 0
+    for place in places:
+        bend = np.maximum(0.0, line.shares - place / sizes[-1])
+        columns = np.column_stack([np.ones_like(bend), line.shares, bend]) / line.levels[:, None]
+        target = line.values / line.levels
+        errors = target - columns @ np.linalg.lstsq(columns, target, rcond=None)[0]
+        squares = max(float(errors @ errors), left * MIN_NOISE**2)
+        p = float(fdtrc(1, left, max(0.0, line.squares - squares) * left / squares))
+        if p < best:
+            best, knee = p, place
+    return knee
+
+
+def _validated_ratio(measured: Sequence[Measured]) -> float:
+    """Return how many times their largest N the smaller sizes predicted the larger ones rightly.
+
+    Each size from the fourth on is tried as the largest one; all larger measurements must lie in
+    the interval.  It is 1 if none was validated.
+    """
+    sizes = sorted({one.n for one in measured})
+    for size in sizes[MIN_SIZES - 1 : -1]:
+        fit = _fit_growth([one for one in measured if one.n <= size])
+        later = [one for one in measured if one.n > size]
+        ends = [(one.value, *fit.interval(one.n)) for one in later]
+        if all(low <= value <= high for value, low, _, high in ends):
+            return sizes[-1] / size
+    return 1.0
