@@ -288,7 +288,7 @@ def _fit_growth(measured: Sequence[Measured]) -> _GrowthFit:
     precision = weighted.T @ weighted / variance
     deviation = CURVATURE * abs(float(line.coefficients[1]))
     precision[2, 2] += 1 / max(deviation, _MIN_CURVATURE) ** 2
-    covariance = np.linalg.inv(precision)
+    covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
     coefficients = covariance @ (weighted.T @ (line.values / line.levels)) / variance
     return _GrowthFit(
         largest, coefficients, covariance, math.sqrt(variance), line.degrees_of_freedom

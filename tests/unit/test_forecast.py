@@ -256,7 +256,7 @@ def test_bad_requests_are_refused() -> None:
         ({"forecast": -1}, "forecast: must not be negative"),
     ):
         with pytest.raises(ConfigError, match=said):
-            question(1000, **changes)  # type: ignore[arg-type]  # any field
+            question(1000, **changes)
 
 
 def test_a_knee_is_rarely_found_in_a_line() -> None:

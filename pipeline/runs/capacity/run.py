@@ -95,7 +95,7 @@ def _start(request: CapacityRequest) -> int:
     if not request.forecast:
         return start
     largest = search.largest_needed(request.forecast)
-    return max(1, min(start, largest // 2 ** (MIN_SIZES - 1)))
+    return max(1, min(start, largest >> (MIN_SIZES - 1)))
 
 
 def _require_enough_requests(question: CapacityQuestion) -> None:

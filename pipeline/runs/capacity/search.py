@@ -252,8 +252,9 @@ def _measure_for_forecast(
     top, needed = max(counts), largest_needed(question.forecast)
     if top < needed:
         action = _grow(question, top, max_n)
-        is_last = isinstance(action, MeasureStep) and action.n > needed
-        return replace(action, n=needed) if is_last else action
+        if isinstance(action, MeasureStep) and action.n > needed:
+            return replace(action, n=needed)
+        return action
     if sum(counts[top]) < question.repeats:
         return MeasureStep(top, is_fresh=True)
     return StopSearch(SearchEnd.MEASURED, f"the forecast needs no more than N = {top}")
