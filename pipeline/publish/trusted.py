@@ -168,7 +168,12 @@ def _utc(time: datetime) -> str:
 def _verify_by_our_suite(results: ResultSet, options: PublishOptions) -> VerifiedResults:
     """Return results with the metrics, margins and gates of our suite, or refuse them."""
     try:
-        suite = suite_file.load(suite_file.path_of(options.suite or results.suite)).suite
+        path = (
+            suite_file.path_of(options.suite)
+            if options.suite
+            else suite_file.bundled_path(results.suite)  # an artifact names no file
+        )
+        suite = suite_file.load(path).suite
     except ConfigError:
         if options.suite is not None:
             raise

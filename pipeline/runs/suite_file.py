@@ -270,16 +270,21 @@ class LoadedSuite(BaseModel):
 
 def path_of(name: str) -> Path:
     """Return the path of a suite, given its name or path, or raise ConfigError."""
-    if name.endswith(".toml"):
-        return Path(name)
+    return Path(name).expanduser() if name.endswith(".toml") else bundled_path(name)
+
+
+def bundled_path(name: str) -> Path:
+    """Return the path of one of our suites, given its name, or raise ConfigError."""
     path = paths.project_path("suites", f"{name}.toml")
-    if not re.fullmatch(_NAME, name) or not path.is_file():
-        known = sorted(file.stem for file in paths.project_path("suites").glob("*.toml"))
-        raise ConfigError(
-            f"there is no suite `{name}`",
-            hint=f"known suites: {', '.join(known)}; or give the path of a .toml file",
-        )
-    return path
+    if re.fullmatch(_NAME, name) and path.is_file():
+        return path
+    file = Path(f"{name.rstrip('/')}.toml")
+    known = sorted(other.stem for other in paths.project_path("suites").glob("*.toml"))
+    hint = f"known suites: {', '.join(known)}; or give the path of a .toml file"
+    raise ConfigError(
+        f"there is no suite `{truncate(name, _MAX_TEXT)}`",
+        hint=f"did you mean {file}?" if file.is_file() else hint,
+    )
 
 
 def load(path: Path) -> LoadedSuite:

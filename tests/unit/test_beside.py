@@ -2,6 +2,8 @@
 
 import codecs
 import contextlib
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -133,7 +135,10 @@ def test_a_script_that_is_nowhere_is_named_with_its_line(tmp_path: Path) -> None
         with pytest.raises(ConfigError) as refused:
             suite_file.load(path)
         assert f"{path}:12: workload.0.driver." in f"{refused.value}"
-        assert f"there is no {said} beside the suite, and ours are " in f"{refused.value}"
+        assert (
+            f"there is no {said} in {tmp_path}, the suite's folder, and ours are "
+            in f"{refused.value}"
+        )
 
 
 @pytest.mark.parametrize(
@@ -165,6 +170,114 @@ def test_a_helper_in_lib_may_be_imported(tmp_path: Path) -> None:
     with load_of(suite(tmp_path)).laid_out() as root:
         assert (root / "lib" / "helper.js").is_file()
         assert (root / "lib" / "api.js").is_file()
+
+
+@pytest.mark.parametrize("name", ["mine.js", "lib/bad.js", "mine.yaml", "modules/bad.yaml"])
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("a link to elsewhere", "is a symbolic link to a file outside of"),
+        ("a link to nothing", "is a symbolic link to nothing"),
+        ("a circle of links", "is a symbolic link in a circle"),
+        ("a pipe", "is not a file"),
+        ("a file without rights", "cannot be read: Permission denied"),
+        ("a large file", "has more than 524,288 bytes"),
+        ("latin-1", ":2: is not UTF-8"),
+    ],
+)
+def test_a_file_beside_a_suite_that_cannot_be_used_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, problem: str
+) -> None:
+    folder = tmp_path / "perf"
+    is_k6 = name.endswith(".js")
+    path = suite(folder, K6 if is_k6 else CL2, "mine.js" if is_k6 else "mine")
+    (folder / ("mine.js" if is_k6 else "mine.yaml")).write_text("")
+    bad = folder / name
+    bad.parent.mkdir(exist_ok=True)
+    bad.unlink(missing_ok=True)
+    make_unusable(bad, kind, monkeypatch)
+    with pytest.raises(ConfigError) as refused:
+        suite_file.load(path)
+    assert f"{path}:" in f"{refused.value}"
+    assert f"{bad}" in f"{refused.value}"
+    assert problem in f"{refused.value}"
+
+
+def make_unusable(path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a file that cannot be used as a script."""
+    match kind:
+        case "a link to elsewhere":
+            path.symlink_to("/etc/hostname")
+        case "a link to nothing":
+            path.symlink_to("nothing")
+        case "a circle of links":
+            path.symlink_to(path.name)
+        case "a pipe":
+            os.mkfifo(path)
+        case "a file without rights":
+            path.write_text("")
+            read = Path.read_bytes
+
+            def refuse(self: Path) -> bytes:  # root may read anything
+                if self == path:
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+                return read(self)
+
+            monkeypatch.setattr(Path, "read_bytes", refuse)
+        case "a large file":
+            path.write_bytes(b" " * (2**19 + 1))
+        case _:
+            path.write_bytes(b"//\n// \xe9\n")
+
+
+def test_a_link_inside_the_folder_of_a_suite_is_a_file_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "common.js").write_text(SCRIPT)
+    path = suite(tmp_path)
+    (tmp_path / "mine.js").symlink_to("common.js")
+    loaded = suite_file.load(path)
+    (tmp_path / "out").mkdir()
+    suite_file.keep(loaded, tmp_path / "out")
+    assert not (tmp_path / "out" / "mine.js").is_symlink()
+    assert suite_file.load(tmp_path / "out" / suite_file.SUITE).digest == loaded.digest
+
+
+def test_too_many_files_beside_a_suite_are_refused(tmp_path: Path) -> None:
+    path = suite(tmp_path)
+    (tmp_path / "mine.js").write_text("")
+    (tmp_path / "lib").mkdir()
+    for number in range(200):
+        (tmp_path / "lib" / f"x{number}.js").write_text("")
+    with pytest.raises(ConfigError, match="201 files are beside the suite, and 200 are allowed"):
+        suite_file.load(path)
+
+
+@pytest.mark.parametrize("script", ["../mine.js", "scripts/mine.js", "/etc/mine.js"])
+def test_a_script_has_no_folder(tmp_path: Path, script: str) -> None:
+    for driver in (K6, CL2):
+        with pytest.raises(ConfigError, match="in the folder of the suite, without a folder"):
+            suite_file.load(suite(tmp_path, driver, script))
+
+
+def test_a_path_may_begin_with_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert suite_file.path_of("~/perf/mine.toml") == tmp_path / "perf" / "mine.toml"
+
+
+def test_a_path_without_its_ending_is_guessed_in_the_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite(tmp_path / "perf")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"there is no suite `\./perf/mine`") as refused:
+        suite_file.path_of("./perf/mine")
+    assert refused.value.hint == "did you mean perf/mine.toml?"
+
+
+def test_an_artifact_cannot_name_a_file_as_the_suite_that_decides(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no suite"):
+        suite_file.bundled_path(f"{suite(tmp_path)}")
 
 
 # What editors do to a file

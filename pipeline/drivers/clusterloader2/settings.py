@@ -15,7 +15,7 @@ from pydantic import (
 
 from pipeline.drivers.clusterloader2 import phases
 from pipeline.drivers.clusterloader2.phases import CONFIGS, KINDS, ControlPlane, LoadStage
-from pipeline.drivers.load_files import LoadFromFiles, require_file
+from pipeline.drivers.load_files import LoadFromFiles, refuse_folder, require_file
 from pipeline.system import paths
 
 _TIMEOUT_FACTOR, _TIMEOUT_SLACK_S = 3.0, 30.0
@@ -76,6 +76,11 @@ class ClusterLoader2(LoadFromFiles):
     )
     max_rate_error: Annotated[float, Field(gt=0, lt=1)] = 0.03
     max_generator_cpu: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _has_no_folder(cls, config: object) -> object:
+        return refuse_folder(config)
 
     @field_validator("config")
     @classmethod

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.drivers.load_files import LoadFromFiles, require_file
+from pipeline.drivers.load_files import LoadFromFiles, refuse_folder, require_file
 
 SCRIPTS = "k6_scripts"
 _NAMED = r"[\w\s{},*$]*"  # the names of an import or an export
@@ -89,6 +89,11 @@ class K6(LoadFromFiles):
     max_failed_share: Annotated[float, Field(ge=0, lt=1)] = 0.5
     max_rate_error: Annotated[float, Field(gt=0, lt=1)] = 0.05
     max_generator_cpu: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+    @field_validator("script", mode="before")
+    @classmethod
+    def _has_no_folder(cls, script: object) -> object:
+        return refuse_folder(script)
 
     @field_validator("script")
     @classmethod
