@@ -25,6 +25,9 @@ def add(commands: "options.Commands") -> None:
 
 
 def _create(args: argparse.Namespace) -> Exit:
+    from pipeline.environments.kind import require_engine
+
+    require_engine()  # before kind is built
     cluster = _cluster(args)
     if not cluster.exists():
         cluster.create()

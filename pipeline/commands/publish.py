@@ -1,6 +1,7 @@
 """`publish`: report a run to GitHub."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.commands import options
@@ -25,9 +26,21 @@ _EPILOG = (
 
 def add(commands: "options.Commands") -> None:
     """Add the command."""
-    parser = commands.add_parser(
-        "publish", help="report a run to GitHub; repeating it is safe", epilog=_EPILOG
+    _add_arguments(
+        commands.add_parser(
+            "publish", help="report a run to GitHub; repeating it is safe", epilog=_EPILOG
+        )
     )
+
+
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments of `publish` that were typed, and the defaults of the others."""
+    parser = argparse.ArgumentParser(prog="publish")
+    _add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", type=Path, metavar="DIR")
     parser.add_argument(
         "--to",
@@ -51,6 +64,12 @@ def add(commands: "options.Commands") -> None:
         "--suite",
         metavar="NAME|FILE",
         help="suite that decides, with its margins (default: the one that the results name)",
+    )
+    parser.add_argument(
+        "--driver",
+        choices=("k6", "clusterloader2"),
+        default="",
+        help="driver whose workloads alone were to be run (default: all of the suite)",
     )
     parser.add_argument(
         "--product",
@@ -108,8 +127,14 @@ def add(commands: "options.Commands") -> None:
         metavar="DATE",
         help=f"version of GitHub's API (default: {API_VERSION})",
     )
+    parser.add_argument(
+        "--pull-request",
+        type=int,
+        metavar="N",
+        help="publish on this pull request and its commit, as GitHub says, not on an event's",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print everything, send nothing")
-    parser.set_defaults(command=_publish)
+    parser.set_defaults(command=_publish, is_own=False)
 
 
 def _publish(args: argparse.Namespace) -> Exit:

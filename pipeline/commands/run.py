@@ -1,13 +1,15 @@
 """`run`: measure two builds and judge."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.commands import options
+from pipeline.commands import options, publish
 from pipeline.commands.options import duration_s
-from pipeline.system import log, output, terminal
-from pipeline.system.errors import ConfigError, Exit
+from pipeline.system import log, output, paths, terminal
+from pipeline.system.errors import ConfigError, Exit, PipelineError
 
 if TYPE_CHECKING:  # these would load what `--help` does not need
     from pathlib import Path
@@ -15,12 +17,18 @@ if TYPE_CHECKING:  # these would load what `--help` does not need
     from pipeline.model.report import Report
     from pipeline.model.request import RunRequest
 
+DRIVERS = ("k6", "clusterloader2")
+"""Values of --driver, as in `drivers.registry`, which imports more than `--help` needs."""
+
+ERROR_FILE = "error.txt"
+"""File of the error of a run that is published; see `publish.trusted`."""
+
 AUTO = "auto"
 """Value of --pairs: as many as the verdict needs."""
 
 MEASUREMENT_OPTIONS = (
     *("suite", "interleave", "environment", "profile", "keep", "load_pods", "seed", "build"),
-    "prior",
+    *("prior", "driver"),
 )
 """Options of `add_measurement` that --resume restores from request.json."""
 
@@ -40,7 +48,30 @@ def add(commands: "options.Commands") -> None:
     options.add_out(parser)
     options.add_json(parser, "the verdict")
     options.add_strict(parser)
+    _add_publish(parser)
     parser.set_defaults(command=_run)
+
+
+def _add_publish(parser: argparse.ArgumentParser) -> None:
+    """Add --publish and --pull-request."""
+    parser.add_argument(
+        "--publish",
+        action="append",
+        choices=("summary", "check", "comment"),
+        help="also report the answer to GitHub, with the variables of `publish`; may be repeated",
+    )
+    parser.add_argument(
+        "--pull-request",
+        type=int,
+        metavar="N",
+        help="with --publish: pull request to report to, outside of its workflow",
+    )
+    parser.add_argument(
+        "--author",
+        metavar="LOGIN",
+        help="with --publish: login whose token is used, so that its comment is updated (default:"
+        f" {publish.AUTHOR})",
+    )
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +96,12 @@ def add_request(parser: argparse.ArgumentParser) -> None:
 
 def add_measurement(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how two builds are measured, whichever they are."""
-    parser.add_argument("--suite", help="smoke, pr, or a .toml file (default: pr)")
+    parser.add_argument("--suite", help="smoke, pr, full, or a .toml file (default: pr)")
+    parser.add_argument(
+        "--driver",
+        choices=DRIVERS,
+        help="run only the workloads of this driver (default: all of the suite)",
+    )
     options.add_build(parser)
     parser.add_argument(
         "--pairs",
@@ -127,13 +163,74 @@ def _run(args: argparse.Namespace) -> Exit:
     from pipeline.runs import run
 
     out = args.resume or args.out or terminal.new_folder(args.suite)
-    if args.resume is not None:
-        report = run.resume(out, more=args.pairs, is_trusted=args.trust)
-    else:
-        report = run.run(request(args), out)
+    publication = _publication(args, out)
+    with _reporting_errors(publication):
+        if args.resume is not None:
+            report = run.resume(out, more=args.pairs, is_trusted=args.trust)
+        else:
+            report = run.run(request(args), out)
     exit_code = conclude(args, report, out)
     run.feed(report, out)
-    return exit_code
+    if publication is None:
+        return exit_code
+    (out / ERROR_FILE).unlink(missing_ok=True)  # of an earlier attempt
+    published = _publish(publication)
+    return published if exit_code is Exit.NO_REGRESSION else exit_code
+
+
+def _publication(args: argparse.Namespace, out: "Path") -> argparse.Namespace | None:
+    """Return the arguments of `publish` for --publish, after a check that it can be sent.
+
+    Raises:
+        PipelineError: There is no token, no pull request, or GitHub does not answer.
+    """
+    if not args.publish:
+        for name in ("pull_request", "author"):
+            if getattr(args, name) is not None:
+                option = f"--{name.replace('_', '-')}"
+                raise ConfigError(f"{option} needs --publish", hint="such as --publish comment")
+        return None
+    from pipeline.publish import targets
+
+    words = [word for target in args.publish for word in ("--to", target)]
+    if args.pull_request is not None:
+        words += ["--pull-request", f"{args.pull_request}"]
+    if args.author is not None:
+        words += ["--author", args.author]
+    publication = publish.arguments([f"{out}", *words, "--comment", "always"])
+    publication.is_own = True
+    targets.require_ready(publication)
+    return publication
+
+
+@contextmanager
+def _reporting_errors(publication: argparse.Namespace | None) -> Iterator[None]:
+    """Publish the error that ends a run, if the run has begun and is to be published."""
+    try:
+        yield
+    except PipelineError as error:
+        if publication is not None and (publication.dir / paths.RESULTS).is_file():
+            from pipeline.storage import codec
+
+            hint = f"\nhint: {error.hint}" if error.hint else ""
+            codec.write_text(publication.dir / ERROR_FILE, f"error: {error}{hint}\n")
+            _publish(publication)
+        raise
+
+
+def _publish(publication: argparse.Namespace) -> Exit:
+    """Publish, and return the exit code; an error is logged, because the answer stands."""
+    from pipeline.publish import targets
+
+    try:
+        for text in targets.publish(publication):
+            log.log.info("%s", text)
+    except PipelineError as error:
+        log.log.error("not published: %s", error)
+        if error.hint:
+            log.log.error("hint: %s", error.hint)
+        return error.exit_code
+    return Exit.NO_REGRESSION
 
 
 def conclude(args: argparse.Namespace, report: "Report", out: "Path") -> Exit:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import socket
@@ -36,6 +37,9 @@ _ENGINES = ("docker", "podman", "nerdctl")
 _PORT_RANGE = range(32_000, 60_000, _PORTS)
 _UP_S, _DOWN_S, _LOAD_S = 900.0, 120.0, 300.0
 _RECREATE = "`milo-perf kind down` deletes it; or set another `name` in [environment]"
+_NOT_OURS = "set another `name` in [environment], or delete it: kind delete cluster --name NAME"
+_DOCKER_SOCKET = "/var/run/docker.sock"
+_GET_RIGHTS = 'sudo usermod -aG docker "$USER"  # then log in again'
 _NO_ENGINE = "kind needs Docker or Podman: does `docker info` or `podman info` answer?"
 
 
@@ -129,10 +133,20 @@ class KindCluster:
 
     def connect(self) -> tuple[Api, int]:
         """Return a client of a cluster with these settings, and its first port on loopback."""
+        is_new = not self.folder.is_dir()
+        try:
+            return self._connect(_NOT_OURS if is_new else _RECREATE)
+        except BaseException:
+            if is_new:  # a cluster with a folder is ours, and `delete` deletes it
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+
+    def _connect(self, hint: str) -> tuple[Api, int]:
+        """See `connect`; the hint says what to do about a cluster that cannot be used."""
         name = self.settings.name
         text = processes.capture([str(self.program.path), "get", "kubeconfig", f"--name={name}"])
         if not text:
-            raise LaunchError(f"kind gives no kubeconfig of the cluster {name}", hint=_RECREATE)
+            raise LaunchError(f"kind gives no kubeconfig of the cluster {name}", hint=hint)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.kubeconfig.touch(mode=0o600)
         self.kubeconfig.write_text(text, encoding="utf-8")
@@ -142,12 +156,12 @@ class KindCluster:
             labels = node["metadata"].get("labels", {})
         except (ClusterError, KeyError, ValueError) as error:
             raise LaunchError(
-                f"the cluster {name} is not one of ours: {error}", hint=_RECREATE
+                f"the cluster {name} is not one of ours: {error}", hint=hint
             ) from error
         if labels.get(_CONFIG_LABEL) != self._digest() or not labels.get(_PORT_LABEL):
             raise LaunchError(
                 f"the kind cluster {name} was created by somebody else, or with other settings",
-                hint=_RECREATE,
+                hint=hint,
             )
         images = node.get("status", {}).get("images") or ()
         self._loaded.update(name for image in images for name in image.get("names") or ())
@@ -247,8 +261,15 @@ def free_ports() -> int:
     )
 
 
+def require_engine() -> None:
+    """Return if a container engine answers; otherwise raise LaunchError, which names the reason."""
+    engine, _ = _engine()
+    if engine.status is Status.MISSING:
+        raise LaunchError(f"{engine.name}: {engine.found}", hint=engine.fix)
+
+
 def _checks(settings: KindSettings) -> Iterator[Check]:
-    engine = _engine()
+    engine, name = _engine()
     yield engine
     try:
         own = user_kind()
@@ -259,21 +280,43 @@ def _checks(settings: KindSettings) -> Iterator[Check]:
     if own is None:
         found = f"not on the path: {built.title} is built, unless it is in the cache"
         yield Check("kind", Status.OK, found, cost=built.cost)
-        return
-    yield Check("kind", Status.OK, str(own))
+    else:
+        yield Check("kind", Status.OK, str(own))
     if engine.status is Status.OK:
-        yield _cluster_check(settings)
+        yield _cluster_check(settings) if own else _container_check(settings, name)
 
 
-def _engine() -> Check:
+def _engine() -> tuple[Check, str]:
+    """Return the check of the container engine, and the name of its program."""
+    title = "container engine"
     name = next((one for one in _ENGINES if shutil.which(one)), "")
     if not name:
         found = f"none of {', '.join(_ENGINES)} is on the path"
-        return Check("container engine", Status.MISSING, found, "sudo apt-get install docker.io")
-    if processes.capture([name, "info"]) is None:
-        fix = f"start it, and check your permissions: {name} info"
-        return Check("container engine", Status.MISSING, f"`{name} info` fails", fix)
-    return Check("container engine", Status.OK, f"{name} answers")
+        return Check(title, Status.MISSING, found, "sudo apt-get install docker.io"), name
+    if processes.capture([name, "info"]) is not None:
+        return Check(title, Status.OK, f"{name} answers"), name
+    socket_path = _docker_socket()
+    if name == "docker" and socket_path.exists() and not os.access(socket_path, os.W_OK):
+        found = f"this user may not use {socket_path}"
+        return Check(title, Status.MISSING, found, _GET_RIGHTS), name
+    return Check(title, Status.MISSING, f"`{name} info` fails", f"start it; try: {name} info"), name
+
+
+def _docker_socket() -> Path:
+    """Return the path of Docker's socket on this machine; it may not exist."""
+    host = os.environ.get("DOCKER_HOST", "")
+    return Path(host.removeprefix("unix://") if host.startswith("unix://") else _DOCKER_SOCKET)
+
+
+def _container_check(settings: KindSettings, engine: str) -> Check:
+    """Check, without kind, that no cluster of this name is somebody else's."""
+    label = f"label=io.x-k8s.kind.cluster={settings.name}"
+    containers = processes.capture([engine, "ps", "--all", "--quiet", "--filter", label])
+    folder = paths.cache() / "kind" / settings.name
+    if containers and containers.strip() and not folder.is_dir():
+        found = f"the kind cluster {settings.name} was created by somebody else"
+        return Check("kind cluster", Status.MISSING, found, _NOT_OURS)
+    return Check("kind cluster", Status.OK, f"no cluster {settings.name} of somebody else")
 
 
 def _cluster_check(settings: KindSettings) -> Check:

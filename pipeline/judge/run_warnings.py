@@ -103,6 +103,11 @@ def _gate(results: ResultSet, findings: Iterable[Finding]) -> Iterator[str]:
             "these metrics did not gate, because a deadline left nothing to compare:"
             f" {', '.join(waived)}"
         )
+    if results.omitted:
+        yield (
+            f"only the workloads of {results.driver} were run: nothing was measured of"
+            f" {', '.join(results.omitted)}"
+        )
     if not gating:
         yield "no metric of this suite gates, so nothing could have turned this run red"
     absent = [

@@ -31,6 +31,7 @@ class RunRequest:
         budget_s: Seconds from the first pair; no pair is started that would end later.
         prior: Path of a file of spreads, or `none`; empty for the usual prior.
         profile: Start profile of Milo; empty for what the environment says.
+        driver: Kind of the only driver whose workloads are run; empty for all.
     """
 
     suite: str = "pr"
@@ -47,6 +48,7 @@ class RunRequest:
     budget_s: float | None = None
     prior: str = ""
     profile: str = ""
+    driver: str = ""
 
 
 @dataclass(frozen=True, slots=True)

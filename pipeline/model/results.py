@@ -261,6 +261,8 @@ class ResultSet:
             `suite_file.load_digest`; empty in old results.
         ungated: Sample keys of gating metrics that do not gate in this run, because the number of
             pairs cannot exclude their tolerance on this machine.
+        driver: Kind of the only driver whose workloads were run; empty for all.
+        omitted: Names of the suite's workloads that were not run because of that.
     """
 
     suite: str
@@ -286,6 +288,8 @@ class ResultSet:
     load_pods: int | None = None
     load_digest: str = ""
     ungated: tuple[str, ...] = ()
+    driver: str = ""
+    omitted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pairs_asked < 1:

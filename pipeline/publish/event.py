@@ -235,9 +235,27 @@ def read_event(path: Path | None, runner: Runner, links: ReportLinks) -> Event:
     body = _event_body(file) if file else _EventBody()
     if body.workflow_run:
         return _workflow_run_event(body.workflow_run, body.repository, links)
+    name = runner.get("GITHUB_EVENT_NAME") if not path else ""
+    return _job_event(body, runner, links, name)
+
+
+def event_of_pull(pull: Mapping[str, Any], runner: Runner, links: ReportLinks) -> Event:
+    """Return an event of a pull request, as GitHub's API describes that.
+
+    Raises:
+        ConfigError: GitHub described something else.
+    """
+    try:
+        body = _EventBody.model_validate({"pull_request": pull, "repository": pull["base"]["repo"]})
+    except (KeyError, ValidationError) as error:
+        raise ConfigError("GitHub's answer does not describe a pull request") from error
+    return _job_event(body, runner, links, "pull_request")
+
+
+def _job_event(body: _EventBody, runner: Runner, links: ReportLinks, name: str) -> Event:
+    """Return the event of a job that measured and publishes itself; `name` is GitHub's name."""
     pull = body.pull_request
     head = pull.head if pull else None
-    name = runner.get("GITHUB_EVENT_NAME") if not path else ""
     unknown = None if head else _unknown_commit(body, name)
     sha = body.merge_group.head_sha if body.merge_group else runner.get("GITHUB_SHA")
     is_known = unknown is None and re.fullmatch(_SHA, sha) is not None

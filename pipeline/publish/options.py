@@ -37,6 +37,8 @@ class PublishOptions:
         ignore: Git patterns of files that cannot affect performance.
         fork_label: Label that a pull request from a fork needs; empty for none.
         build: Command that builds a checkout, for the reproduce command; empty for none.
+        driver: Kind of the only driver whose workloads were to be run; empty for all.
+        is_own: True for results that this process measured, which are judged as they are.
     """
 
     key: str | None = None
@@ -47,6 +49,8 @@ class PublishOptions:
     ignore: tuple[str, ...] = ()
     fork_label: str = ""
     build: str = ""
+    driver: str = ""
+    is_own: bool = False
 
 
 def options_from(args: argparse.Namespace) -> PublishOptions:
@@ -64,6 +68,8 @@ def options_from(args: argparse.Namespace) -> PublishOptions:
         ignore=tuple(line for line in args.ignore.splitlines() if line),
         fork_label=args.fork_label,
         build=args.build,
+        driver=args.driver,
+        is_own=args.is_own,
     )
 
 
@@ -100,6 +106,8 @@ def reproduce_command(options: PublishOptions, origin: Origin) -> str:
         *("--candidate", candidate, "--against", baseline),
         *("--pairs", "auto" if options.pairs is None else f"{options.pairs}"),
     ]
+    if options.driver:
+        words += ["--driver", options.driver]
     if options.build and options.product is Product.MILO:
         words += ["--build", shlex.quote(options.build)]
     return " ".join(words)

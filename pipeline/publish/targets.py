@@ -10,8 +10,15 @@ from typing import Any
 from pipeline.model.publication import Publication
 from pipeline.publish import answers, checks, comments, issues, outputs, pull, trusted
 from pipeline.publish.answers import CheckAnswer
-from pipeline.publish.event import Event, ReportLinks, Runner, current_runner, read_event
-from pipeline.publish.github import GitHub
+from pipeline.publish.event import (
+    Event,
+    ReportLinks,
+    Runner,
+    current_runner,
+    event_of_pull,
+    read_event,
+)
+from pipeline.publish.github import GitHub, RetryDelays
 from pipeline.publish.options import PublishOptions, options_from, require_key
 from pipeline.publish.pull import GITHUB_NOT_ASKED, NoPullRequest, PullRequest
 from pipeline.render.comment import TextKind, comment
@@ -21,6 +28,11 @@ from pipeline.system.log import log
 
 MAX_PULL_LOOKUPS = 20
 """Pull requests with the same commit that are looked up; answers of more count as open."""
+
+
+_DELAYS = RetryDelays()
+_READY_S = 10.0
+"""Seconds of all retries when nothing but the readiness is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +106,38 @@ def _publish_to(
         yield outputs.quote_commands(text, is_in_actions=runner.is_in_actions)
 
 
-def _job(args: argparse.Namespace, runner: Runner) -> PublishJob:
+def require_ready(args: argparse.Namespace) -> None:
+    """Return if a publication with these arguments could be sent now; takes seconds.
+
+    Raises:
+        ConfigError: There is no token, repository, commit or pull request.
+        PipelineError: GitHub does not answer, or refuses.
+    """
+    job = _job(args, current_runner(), RetryDelays(total=_READY_S))
+    if {"check", "comment"} & set(args.to):
+        _with_commit(job.event)
+    if "comment" in args.to and isinstance(job.pull, NoPullRequest):
+        raise ConfigError(
+            f"there is no pull request to comment on: {job.pull.reason}",
+            hint="name an open one: --pull-request N; or publish another way: --publish summary",
+        )
+
+
+def _job(args: argparse.Namespace, runner: Runner, delays: RetryDelays = _DELAYS) -> PublishJob:
     """Return the job, with GitHub's facts about the pull request."""
-    event = read_event(args.event, runner, ReportLinks(args.report_url, args.artifact_url))
-    needs_github = not args.dry_run and args.to != ["summary"]
+    links = ReportLinks(args.report_url, args.artifact_url)
+    needs_github = (not args.dry_run and args.to != ["summary"]) or args.pull_request
     github = (
-        GitHub(runner.api_url, runner.repository, runner.token, args.api_version)
+        GitHub(runner.api_url, runner.repository, runner.token, args.api_version, delays)
         if needs_github
         else None
     )
+    if github and args.pull_request:
+        event = event_of_pull(github.get(f"/pulls/{args.pull_request}"), runner, links)
+    else:
+        event = read_event(args.event, runner, links)
+    if args.dry_run:
+        github = None
     found: PullRequest | NoPullRequest = GITHUB_NOT_ASKED
     origin = event.origin
     if github and {"check", "comment", "page"} & set(args.to):

@@ -81,7 +81,7 @@ def publication(
     try:
         results = artifact.open_artifact(folder)
         _require_results_of(results, event, now)
-        verified = _verify_by_our_suite(results, options)
+        verified = _own(results) if options.is_own else _verify_by_our_suite(results, options)
         report = policy.report(verified.results)
     except BaselineError as error:
         reason = _broken_reason(folder, event, error)
@@ -165,6 +165,11 @@ def _utc(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def _own(results: ResultSet) -> VerifiedResults:
+    """Return results that this process measured, unchanged."""
+    return VerifiedResults(results, (), ())
+
+
 def _verify_by_our_suite(results: ResultSet, options: PublishOptions) -> VerifiedResults:
     """Return results with the metrics, margins and gates of our suite, or refuse them."""
     try:
@@ -178,9 +183,12 @@ def _verify_by_our_suite(results: ResultSet, options: PublishOptions) -> Verifie
         if options.suite is not None:
             raise
         return _unknown_suite(results)
-    verified = verify(results, suite, options.product, options.pairs)
-    verified = _with_our_prior(verified, suite, options.product)
-    gating = {key for key, metric in suite.of(options.product).by_key().items() if metric.gate}
+    ours = suite.only(options.driver)
+    omitted = tuple(w.name for w in suite.workloads if w not in ours.workloads)
+    results = replace(results, driver=options.driver, omitted=omitted)
+    verified = verify(results, ours, options.product, options.pairs)
+    verified = _with_our_prior(verified, ours, options.product)
+    gating = {key for key, metric in ours.of(options.product).by_key().items() if metric.gate}
     if others := sorted(gating & set(results.ungated) - set(verified.results.ungated)):
         note = f"did not gate on its machine, but gates here: {list_names(others)}"
         verified = replace(verified, notes=(*verified.notes, note))

@@ -6,11 +6,13 @@ from pathlib import Path
 from pipeline import toolchain
 from pipeline.model import sizing
 from pipeline.model.headroom import Headroom
+from pipeline.model.health import Status
 from pipeline.model.results import Interleave
 from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.subject import Spec
 from pipeline.runs.plan import Plan
-from pipeline.system.errors import ConfigError
+from pipeline.runs.suite_file import Suite
+from pipeline.system.errors import ConfigError, LaunchError, PipelineError
 
 
 def resource_estimate(
@@ -49,6 +51,31 @@ def require(plan: Plan, specs: Sequence[Spec], out: Path, headroom: Headroom | N
         f"the suite {plan.suite.name} does not fit this machine: {'; '.join(shortfalls)}",
         hint="; ".join(hints) or "use a larger machine, or a smaller suite",
     )
+
+
+def require_programs(suite: Suite) -> None:
+    """Return if the programs and the environment that only the user can provide are there.
+
+    Nothing is built; this takes a second.
+
+    Raises:
+        PipelineError: A program is missing or is another one; or the engine of a cluster on this
+            machine does not answer, or the cluster is not ours.
+    """
+    for driver in suite.drivers:
+        own = [one.driver.needs for one in suite.workloads if one.driver.kind == driver]
+        try:
+            toolchain.require_found(name for names in own for name in names)
+        except PipelineError as error:
+            others = [other for other in suite.drivers if other != driver]
+            choice = [f"or leave the workloads of {driver} out: --driver {one}" for one in others]
+            error.hint = "\n".join([error.hint, *choice])
+            raise
+    environment = suite.environment
+    toolchain.require_found(environment.needs)
+    for check in environment.checks() if environment.is_here else ():
+        if check.status is Status.MISSING:
+            raise LaunchError(f"{check.name}: {check.found}", hint=check.fix)
 
 
 def _object_counts(plan: Plan) -> sizing.ObjectCounts:

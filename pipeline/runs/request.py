@@ -53,6 +53,12 @@ class ResolvedRun:
         """What is measured."""
         return self.specs[Arm.CANDIDATE].product
 
+    @property
+    def omitted(self) -> tuple[str, ...]:
+        """Names of the suite's workloads that the plan does not run; see `RunRequest.driver`."""
+        planned = {workload.name for workload in self.plan.suite.workloads}
+        return tuple(w.name for w in self.suite.suite.workloads if w.name not in planned)
+
     def to_store(self) -> StoredRequest:
         """Return the content of request.json."""
         return StoredRequest(
@@ -89,7 +95,7 @@ def resolve_plan(request: RunRequest) -> tuple[LoadedSuite, Plan]:
     environment = resolve_environment(request, loaded.suite.environment)
     loaded = in_environment(loaded, environment)
     seed = draw_seed(request.seed)
-    suite = loaded.suite.of(product)
+    suite = loaded.suite.of(product).only(request.driver)
     _require_profile_of(suite)
     _require_restarts_of(suite)
     return loaded, Plan(suite, pairs, request.interleave, seed, looks, budget_s, product)
@@ -103,7 +109,7 @@ def _require_profile_of(suite: Suite) -> None:
             raise ConfigError(
                 f"{workload.name}: {workload.driver.kind} creates Projects outside of their"
                 f" Organization, which Milo refuses in the profile {profile}",
-                hint="use a suite with k6 loads, or leave --profile out",
+                hint="use a suite with k6 loads, or --driver k6, or leave --profile out",
             )
 
 

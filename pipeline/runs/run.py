@@ -43,6 +43,7 @@ def run(request: RunRequest, out: Path) -> Report:
     prior_spreads = named_spreads(request.prior) if request.prior else None
     plan, stored, specs = resolved.plan, resolved.stored, resolved.specs
     preflight.require(plan, list(specs.values()), out)
+    preflight.require_programs(plan.suite)
     _announce(resolved)
     stored_command = stored.subject.facts.get("build", "") if stored else ""
     artifacts = {
@@ -75,6 +76,8 @@ def run(request: RunRequest, out: Path) -> Report:
         prior=prior,
         load_digest=conditions.conditions.load_digest,
         ungated=calibration_gate.undecidable_metrics(plan, resolved.suite.digest, machine, prior),
+        driver=request.driver,
+        omitted=resolved.omitted,
     )
     folder.create(codec.REQUEST.dumps(resolved.to_store()))
     suite_file.keep(resolved.suite, out)
@@ -118,6 +121,7 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
             "baseline": (stored.baseline, results.subjects[Arm.BASELINE].spec),
             "environment.kind": (stored.environment.get("kind"), results.environment),
             "seed": (stored.seed, results.seed),
+            "request.driver": (stored.request.driver, results.driver),
         }
     )
     folder.require_same("the suite or one of its scripts", results.suite_digest, loaded.digest)
@@ -125,10 +129,12 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
     for arm in Arm:
         with folder.naming(arm):
             specs[arm] = spec_of(results.subjects[arm].spec)
-    plan = _plan_of(results, loaded.suite.of(specs[Arm.CANDIDATE].product))
+    suite = loaded.suite.of(specs[Arm.CANDIDATE].product).only(results.driver)
+    plan = _plan_of(results, suite)
     if more is not None:
         results, plan = _with_more(results, plan, more)
     preflight.require(plan, list(specs.values()), out)
+    preflight.require_programs(plan.suite)
     artifacts = {arm: folder.rebuild(arm, subject) for arm, subject in results.subjects.items()}
     programs = toolchain.programs_of(plan.suite.needs)
     machine = toolchain.machine_with(programs, plan.suite.environment.facts)

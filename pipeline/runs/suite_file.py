@@ -259,6 +259,27 @@ class Suite(Settings):
         )
         return self.model_copy(update={"workloads": workloads})
 
+    def only(self, driver: str) -> "Suite":
+        """Return the suite with only the workloads of a driver; all of them if it is empty.
+
+        Raises:
+            ConfigError: The suite has no such workload.
+        """
+        if not driver:
+            return self
+        workloads = tuple(one for one in self.workloads if one.driver.kind == driver)
+        if not workloads:
+            raise ConfigError(
+                f"--driver {driver}: the suite {self.name} has no workload of it",
+                hint=f"its drivers: {', '.join(self.drivers)}",
+            )
+        return self.model_copy(update={"workloads": workloads})
+
+    @property
+    def drivers(self) -> tuple[str, ...]:
+        """Kinds of the drivers of all workloads, each once."""
+        return tuple(dict.fromkeys(workload.driver.kind for workload in self.workloads))
+
 
 class LoadedSuite(BaseModel):
     """A suite and the text it was read from."""

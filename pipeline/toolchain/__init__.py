@@ -11,7 +11,13 @@ from pipeline.toolchain import milo, reference
 from pipeline.toolchain.git import tags as git_tags
 from pipeline.toolchain.machine import headroom, read_machine
 from pipeline.toolchain.milo import BASELINE_BINARY, BINARY, shares_etcd_connections
-from pipeline.toolchain.programs import first_builds, own_version, program, tools_of
+from pipeline.toolchain.programs import (
+    first_builds,
+    own_version,
+    program,
+    require_found,
+    tools_of,
+)
 
 
 def check(spec: Spec) -> None:
@@ -108,6 +114,7 @@ __all__ = [
     "programs_of",
     "read_machine",
     "require_buildable",
+    "require_found",
     "shares_etcd_connections",
     "tools_of",
 ]

@@ -226,6 +226,17 @@ def minimum_go() -> str:
     )
 
 
+def require_found(names: Iterable[str]) -> None:
+    """Return if each of these programs is there, or is built when it is needed.
+
+    Raises:
+        PipelineError: One that is the user's own is missing; see `program`.
+    """
+    for name in dict.fromkeys(names):
+        if name in PROGRAMS and (name != "kind" or user_kind()):
+            program(name)
+
+
 def tools_of(programs: Mapping[str, Program]) -> dict[str, Tool]:
     """Return the version and digest of each program."""
     return {name: Tool(program.version, program.digest) for name, program in programs.items()}

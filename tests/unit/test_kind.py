@@ -124,7 +124,9 @@ def test_a_cluster_that_is_not_ours_is_left_alone(lab: Lab, labels: dict[str, st
     ):
         pass
 
-    assert "kind down" in caught.value.hint
+    assert "kind delete cluster" in caught.value.hint
+    with pytest.raises(LaunchError, match="so it does not delete it"):
+        lab.of().delete()
     assert not lab.calls("delete")
 
 

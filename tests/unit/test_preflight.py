@@ -1,0 +1,128 @@
+"""What only the user can provide is asked for in seconds, before anything is built."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline import toolchain
+from pipeline.commands import main
+from pipeline.environments import kind
+from pipeline.environments.registry import read_environment
+from pipeline.model.health import Check, Status
+from pipeline.runs import preflight, suite_file
+from pipeline.system import paths
+from pipeline.system.errors import LaunchError, LoadError
+
+FULL = suite_file.load(suite_file.path_of("full")).suite
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def build(*_: object) -> None:
+        raise AssertionError("nothing may be built")
+
+    monkeypatch.setattr(toolchain, "artifact", build)
+    monkeypatch.setenv("PATH", f"{tmp_path}")
+    for name in ("CLUSTERLOADER2_BIN", "KIND_BIN", "DOCKER_HOST"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def program(folder: Path, name: str, script: str) -> Path:
+    """Write a shell script that stands in for a program on the path."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_without_clusterloader2_full_is_refused_with_the_choice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["run", "--suite", "full", "--against", "reference", "--out", f"{tmp_path / 'out'}"]
+    assert main.main(argv) == 6
+
+    message = capsys.readouterr().err
+    assert "ClusterLoader2 is not on the path" in message
+    assert "--driver k6" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_choice_of_k6_needs_no_clusterloader2() -> None:
+    preflight.require_programs(FULL.only("k6"))
+    with pytest.raises(LoadError, match="ClusterLoader2"):
+        preflight.require_programs(FULL)
+
+
+def test_the_plan_of_a_driver_has_its_workloads_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["plan", "--suite", "full", "--driver", "clusterloader2", "--json"]) == 0
+
+    plan = json.loads(capsys.readouterr().out)["plan"]
+    assert [one["name"] for one in plan["workloads"]] == ["churn", "project-lifecycle"]
+
+
+def test_a_driver_that_the_suite_does_not_have_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.main(["plan", "--suite", "pr", "--driver", "clusterloader2"]) == 2
+    assert "the suite pr has no workload of it" in capsys.readouterr().err
+
+
+def engine_error() -> LaunchError:
+    """Return the error of a run in kind."""
+    suite = FULL.only("k6").model_copy(update={"environment": read_environment("kind")})
+    with pytest.raises(LaunchError) as caught:
+        preflight.require_programs(suite)
+    return caught.value
+
+
+def test_no_container_engine_is_said_first() -> None:
+    error = engine_error()
+    assert "none of docker, podman, nerdctl" in f"{error}"
+    assert "docker.io" in error.hint
+
+
+def test_an_engine_without_rights_is_told_from_one_that_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program(tmp_path, "docker", "exit 1")
+    socket_path = tmp_path / "docker.sock"
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{socket_path}")
+    assert "start it" in engine_error().hint
+
+    socket_path.touch()
+    may_use = os.access  # root may use everything
+
+    def access(path: Path | str, mode: int) -> bool:
+        return path != socket_path and may_use(path, mode)
+
+    monkeypatch.setattr(kind.os, "access", access)
+    error = engine_error()
+    assert f"may not use {socket_path}" in f"{error}"
+    assert "usermod -aG docker" in error.hint
+
+
+def test_a_cluster_of_somebody_else_is_noticed_before_kind_is_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program(tmp_path, "docker", 'if [ "$1" = ps ]; then echo 0123456789ab; fi')
+    monkeypatch.setattr(paths, "cache", lambda: tmp_path / "cache")
+    assert "created by somebody else" in f"{engine_error()}"
+
+    (tmp_path / "cache" / "kind" / "milo-perf").mkdir(parents=True)
+    checks = {one.name: one for one in read_environment("kind").checks()}
+    assert checks["kind cluster"].status is Status.OK
+
+
+def test_a_warning_of_an_environment_does_not_refuse_a_run() -> None:
+    check = Check("engine", Status.WARNING, "slow")
+    environment = read_environment("local")
+
+    class Slow(type(environment)):  # type: ignore[misc]  # a class that is known at run time
+        """An environment with a remark."""
+
+        def checks(self) -> list[Check]:
+            return [check]
+
+    preflight.require_programs(FULL.only("k6").model_copy(update={"environment": Slow()}))
