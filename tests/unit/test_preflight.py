@@ -8,7 +8,6 @@ import pytest
 
 from pipeline import toolchain
 from pipeline.commands import main
-from pipeline.environments import kind
 from pipeline.environments.registry import read_environment
 from pipeline.model.health import Check, Status
 from pipeline.runs import preflight, suite_file
@@ -97,7 +96,7 @@ def test_an_engine_without_rights_is_told_from_one_that_is_stopped(
     def access(path: Path | str, mode: int) -> bool:
         return path != socket_path and may_use(path, mode)
 
-    monkeypatch.setattr(kind.os, "access", access)
+    monkeypatch.setattr(os, "access", access)
     error = engine_error()
     assert f"may not use {socket_path}" in f"{error}"
     assert "usermod -aG docker" in error.hint
