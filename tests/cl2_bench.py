@@ -51,6 +51,7 @@ class Bench:
         self.folder = folder
         self.pods: LoadPods | None = None
         self.more: dict[str, Program] = {}
+        self.needs_organization_path = False
         self.asked: list[str] = []
         (folder / "token").write_text("a secret")
         self.ca = folder / "token"
@@ -90,5 +91,6 @@ class Bench:
             pods=self.pods,
             url_in_pods=server,
             metrics_in_pods={"server": f"{server}/metrics"},
+            needs_organization_path=self.needs_organization_path,
         )
         return dict.fromkeys(Arm, one)

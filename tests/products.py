@@ -22,7 +22,8 @@ def products(
 ) -> Iterator[Callable[[Object, Any], None]]:
     """Serve what the Pods of a product would, on the ports of loopback that lead to node ports.
 
-    What is created is added to `received`, by its path.
+    A Pod without a node port gets a free port, which is in `doors` of the cluster, by
+    `NAMESPACE/POD`.  What is created is added to `received`, by its path.
     """
     servers: dict[int, ThreadingHTTPServer] = {}
 
@@ -33,8 +34,9 @@ def products(
 
     def serve(pod: Object, cluster: FakeCluster) -> None:
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        service = cluster.objects[f"/api/v1/namespaces/{namespace}/services/{name}"]
-        port = first_port + service["spec"]["ports"][0]["nodePort"] - first_node_port
+        service = cluster.objects.get(f"/api/v1/namespaces/{namespace}/services/{name}")
+        node_port = service["spec"]["ports"][0].get("nodePort") if service else None
+        port = 0 if node_port is None else first_port + node_port - first_node_port
         secret = cluster.objects.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
         if port in servers:  # of an earlier launch
             stop(port)
@@ -46,7 +48,8 @@ def products(
         if secret:
             _with_tls(server, secret["data"])
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers[port] = server
+        cluster.doors[f"{namespace}/{name}"] = server.server_port
+        servers[server.server_port] = server
 
     try:
         yield serve

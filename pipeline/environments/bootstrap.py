@@ -3,19 +3,20 @@
 import base64
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from pipeline.environments import manifests
 from pipeline.environments.profile import MiloManifests, at_url
-from pipeline.model.ports import Target
+from pipeline.model.ports import FIRST_ORGANIZATION, Target
+from pipeline.model.replicas import component_of
 from pipeline.model.subject import Arm, Product
 from pipeline.system import http_client
 from pipeline.system.errors import LaunchError, LoadError, NetworkError
 from pipeline.system.sanitize import truncate
 
 API = "/apis/resourcemanager.miloapis.com/v1alpha1"
-ORGANIZATION = "milo-perf"
 FIRST_PROJECT = "milo-perf-first"
 _OBJECTS = "first-objects.yaml"
 _PRODUCTION_OBJECTS = "production-objects.yaml"
@@ -55,9 +56,19 @@ def prepare_server(
     definition, binding, *_ = manifests.read(_OBJECTS)
     if product is Product.MILO:
         _create(target, token, _DEFINITIONS, definition)
-        problem = f"the server of the {arm} does not serve its own types"
-        _wait(lambda: _serves_types(target, token), target, timeout_s, problem)
+        for name, one in _servers(target).items():
+            problem = f"{name} of the {arm} does not serve its own types"
+            _wait(partial(_serves_types, one, token), target, timeout_s, problem)
     _create(target, token, _BINDINGS, binding)
+
+
+def _servers(target: Target) -> dict[str, Target]:
+    """Return a target for each API server, by its name; the URL of its metrics has its address."""
+    return {
+        name: replace(target, url=url.removesuffix("/metrics"))
+        for name, url in target.metrics.items()
+        if component_of(name) == "server"
+    }
 
 
 def _serves_types(target: Target, token: str) -> bool:
@@ -94,7 +105,8 @@ def set_up_production(
     *_, project = manifests.read(_OBJECTS)
     probe = {**project, "metadata": {"name": "milo-perf-refused"}}
     problem = "the webhooks are installed, and a Project outside of an Organization is accepted"
-    _wait(lambda: not _accepts(target, probe), target, timeout_s, problem)
+    for server in _servers(target).values():
+        _wait(partial(_refuses, server, probe), target, timeout_s, problem)
     for one in (*installed.quota, *_grants(installed.quota_types)):
         plural, condition = _QUOTA_KINDS[one["kind"]]
         _create(target, token, f"{_QUOTA}/{plural}", one)
@@ -127,7 +139,7 @@ def create_first_projects(targets: Mapping[Arm, Target], token: str, timeout_s: 
         _create(target, token, f"{API}/organizations", organization)
         if target.needs_organization_path:  # by an ordinary user, as the webhooks want it
             user = _user_token(target)
-            within = f"{API}/organizations/{ORGANIZATION}/control-plane"
+            within = f"{API}/organizations/{FIRST_ORGANIZATION}/control-plane"
             _create(target, user, f"{within}{API}/projects", project)
         else:
             _create(target, token, f"{API}/projects", project)
@@ -174,15 +186,15 @@ def _grants(types: Sequence[str]) -> list[manifests.Manifest]:
     return [policy]
 
 
-def _accepts(target: Target, project: object) -> bool:
-    """Return True if an ordinary user may create a Project outside of an Organization."""
+def _refuses(target: Target, project: object) -> bool:
+    """Return True if no ordinary user may create a Project outside of an Organization."""
     user = _user_token(target)
     url = f"{target.url}{API}/projects?dryRun=All"
     try:
         http_client.call("POST", url, project, ca_file=target.ca_file, token=user)
     except NetworkError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _is_true(target: Target, token: str, path: str, condition: str) -> bool:

@@ -16,6 +16,7 @@ from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.connect import Connection, Connector, ServiceRef, wait_until
 from pipeline.environments.containers import find_processes, read_usage
 from pipeline.environments.credentials import SERVER, Credentials, create_credentials
+from pipeline.environments.door import Door, open_door
 from pipeline.environments.images import Image
 from pipeline.environments.load_pods import POLL_S, ClusterPods
 from pipeline.environments.manifests import Component, NamespaceSpec
@@ -23,6 +24,7 @@ from pipeline.environments.namespaces import LaunchNamespace, delete_namespaces
 from pipeline.environments.pods import Pods
 from pipeline.environments.profile import read_manifests
 from pipeline.model.ports import Artifact, Program, Target
+from pipeline.model.replicas import component_of, replica_names
 from pipeline.model.subject import Arm, Product
 from pipeline.system import http_client
 from pipeline.system.errors import LaunchError, LoadError
@@ -74,8 +76,16 @@ class ClusterEnvironment:
             specs = {
                 arm: self._build_spec(arm, index, number) for index, arm in enumerate(artifacts)
             }
-            hosts = [spec.host(name) for spec in specs.values() for name in (SERVER, "manager")]
-            credentials = create_credentials(private / "pki", *hosts)
+            hosts = [
+                host
+                for spec in specs.values()
+                for component in (SERVER, "manager")
+                for host in (
+                    spec.host(component),
+                    *map(spec.own_host, replica_names(component, settings.replicas)),
+                )
+            ]
+            credentials = create_credentials(private / "pki", *dict.fromkeys(hosts))
             token = credentials.admin_token.read_text()
             builds = {
                 arm: _Build(self, arm, artifact, specs[arm], credentials, out)
@@ -91,11 +101,11 @@ class ClusterEnvironment:
                 pods.create_namespace(*load_namespace)
             for (arm, build), namespace in zip(builds.items(), namespaces, strict=True):
                 namespace.create(build.namespace_manifests())
-                build.apply(components.etcd_container(settings, images[arm][0]))
+                build.apply(components.etcd_containers(settings, images[arm][0]))
             self._wait_ready(builds, "etcd")
             for arm, build in builds.items():
                 build.apply(
-                    components.server_container(
+                    components.server_containers(
                         settings,
                         images[arm][1],
                         build.artifact,
@@ -104,14 +114,14 @@ class ClusterEnvironment:
                     )
                 )
             self._wait_ready(builds, "server")
-            targets = {arm: build.target(stack) for arm, build in builds.items()}
+            targets = {arm: build.target(stack, private) for arm, build in builds.items()}
             for arm, target in targets.items():
                 product = artifacts[arm].product
                 bootstrap.prepare_server(target, token, product, str(arm), settings.ready_s)
             milo = {arm: one for arm, one in builds.items() if one.artifact.product is Product.MILO}
             for arm, build in milo.items():
                 build.apply(
-                    components.manager_container(
+                    components.manager_containers(
                         settings,
                         images[arm][1],
                         build.artifact,
@@ -120,7 +130,7 @@ class ClusterEnvironment:
                     )
                 )
             self._wait_ready(milo, "manager")
-            targets |= {arm: build.target(stack) for arm, build in milo.items()}
+            targets |= {arm: build.target(stack, private) for arm, build in milo.items()}
             if settings.is_production:
                 for arm, target in targets.items():
                     url = f"https://{specs[arm].host('manager')}:{components.WEBHOOK_PORT}"
@@ -180,7 +190,8 @@ class ClusterEnvironment:
 
     def _wait_ready(self, builds: Mapping[Arm, "_Build"], component: str) -> None:
         for build in builds.values():
-            build.pods.wait_ready([component], self.settings.ready_s)
+            names = [name for name in build.applied if component_of(name) == component]
+            build.pods.wait_ready(names, self.settings.ready_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +206,7 @@ class _Build:
     out: Path
     applied: list[str] = field(default_factory=list)
     connections: dict[str, Connection] = field(default_factory=dict)
+    doors: list[Door] = field(default_factory=list)
 
     @property
     def pods(self) -> Pods:
@@ -215,26 +227,31 @@ class _Build:
         has_load = self.spec.settings.load_pods > 0
         return manifests.namespace(self.spec, ports, is_open_to_run=has_load)
 
-    def apply(self, component: Component) -> None:
-        for manifest in manifests.component(self.spec, component):
-            self.environment.api.apply(manifest)
-        self.applied.append(component.name)
+    def apply(self, replicas: Sequence[Component]) -> None:
+        for one in replicas:
+            for manifest in manifests.component(self.spec, one):
+                self.environment.api.apply(manifest)
+            self.applied.append(one.name)
 
-    def target(self, stack: ExitStack) -> Target:
+    def target(self, stack: ExitStack, private: Path) -> Target:
         """Return the target, whose components are all ready."""
         for name in self.applied:
             if name not in self.connections:
-                service = ServiceRef(self.spec.namespace, self.arm, name, components.PORTS[name])
+                service = ServiceRef(self.spec.namespace, self.arm, name, _port(name))
                 connection = self.environment.connector.open(stack, service, self.out)
                 self.connections[name] = connection
         urls = {
-            name: f"{'http' if name == 'etcd' else 'https'}://{connection.address}"
+            name: f"{'http' if component_of(name) == 'etcd' else 'https'}://{connection.address}"
             for name, connection in self.connections.items()
         }
-        self._require_answer(f"{urls['server']}/readyz")
+        servers = [url for name, url in urls.items() if component_of(name) == "server"]
+        for url in servers:
+            self._require_answer(f"{url}/readyz")
+        if not self.doors:
+            self.doors.append(self._door(stack, servers, private))
         pods, pids = self.pods, self._pids()
         return Target(
-            url=urls["server"],
+            url=self.doors[0].url,
             ca_file=self.credentials.ca,
             token_file=self.credentials.load_token,
             admin_token_file=self.credentials.admin_token,
@@ -244,6 +261,14 @@ class _Build:
             check=partial(self._check, pods),
             usage=None if pids else partial(read_usage, pods.api, pods, tuple(self.applied)),
         )
+
+    def _door(self, stack: ExitStack, servers: Sequence[str], private: Path) -> Door:
+        """Return the address of the API servers here: the Service is in the cluster only."""
+        if len(servers) == 1:
+            return Door(servers[0])
+        program, name = self.environment.programs["balancer"], f"balancer-server-{self.arm}"
+        out, private = self.out.absolute(), private.absolute()
+        return open_door(stack, program, servers, name, out=out, private=private)
 
     def _pids(self) -> dict[str, int]:
         if not self.environment.is_here:
@@ -269,7 +294,13 @@ class _Build:
                 raise LoadError(
                     f"the connection to a component of the {self.arm} {status} under load"
                 )
+        for door in self.doors:
+            door.check()
         pods.check(self.applied)
+
+
+def _port(replica: str) -> int:
+    return components.PORTS[component_of(replica)]
 
 
 def choose_nodes(api: Api, settings: ClusterSettings) -> list[str]:
@@ -303,12 +334,12 @@ def _takes_pods(node: Mapping[str, Any], *, is_tolerant: bool) -> bool:
 
 def _with_pods(target: Target, pods: ClusterPods | None, spec: NamespaceSpec) -> Target:
     """Return a target with its addresses within the cluster, and the pods that apply the load."""
-    urls = {
-        name: f"{url.split(':', 1)[0]}://{spec.host(name)}:{components.PORTS[name]}"
+    metrics = {
+        name: f"{url.split(':', 1)[0]}://{spec.own_host(name)}:{_port(name)}/metrics"
         for name, url in target.metrics.items()
     }
-    metrics = {name: f"{url}/metrics" for name, url in urls.items()}
-    return replace(target, pods=pods, url_in_pods=urls[SERVER], metrics_in_pods=metrics)
+    url = f"https://{spec.host(SERVER)}:{_port(SERVER)}"
+    return replace(target, pods=pods, url_in_pods=url, metrics_in_pods=metrics)
 
 
 def _save_logs(builds: Sequence[_Build]) -> None:

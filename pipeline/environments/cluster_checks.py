@@ -125,9 +125,10 @@ def _free_resources(api: Api, settings: ClusterSettings) -> Check:
         - sum(_amount(one, resource) for one in requests)
         for resource in ("cpu", "memory")
     )
-    parts = (settings.server, settings.manager, settings.etcd)
-    cpu = len(Arm) * sum(part.cpu or 0.0 for part in parts)
-    memory = len(Arm) * sum(part.memory_mib * 2.0**20 for part in parts)
+    replicas, members = settings.replicas, settings.etcd_members
+    parts = ((settings.server, replicas), (settings.manager, replicas), (settings.etcd, members))
+    cpu = len(Arm) * sum(count * (part.cpu or 0.0) for part, count in parts)
+    memory = len(Arm) * sum(count * part.memory_mib * 2.0**20 for part, count in parts)
     found = (
         f"{len(names)} nodes have {free_cpu:.1f} CPU and {free_memory / 1e9:.1f} GB left, and both"
         f" builds request {cpu:.1f} and {memory / 1e9:.1f}"

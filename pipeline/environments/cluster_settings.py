@@ -103,12 +103,18 @@ class ClusterSettings(ProfileSettings):
     @property
     def needs(self) -> tuple[str, ...]:
         """See `EnvironmentSettings.needs`."""
-        return ("etcd", self.cluster_program, *(("load-agent",) if self.load_pods else ()))
+        # A port of the node leads to any replica, so each gets a port-forward.
+        forward = ("kubectl",) if self.has_replicas else ()
+        load = ("load-agent",) if self.load_pods else ()
+        programs = ("etcd", self.cluster_program, *forward, *self.replica_programs, *load)
+        return tuple(dict.fromkeys(programs))
 
     @property
     def load_path(self) -> str:
         """See `EnvironmentSettings.load_path`."""
-        return "within the cluster" if self.load_pods else self.direct_path
+        if self.load_pods:
+            return "within the cluster"
+        return "through the cluster's API" if self.has_replicas else self.direct_path
 
     @property
     def asks(self) -> str:

@@ -1,7 +1,7 @@
 """The processes of a build: their command lines, and their containers in a cluster."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -9,6 +9,7 @@ from pipeline.environments.cluster_settings import ClusterSettings, Resources
 from pipeline.environments.credentials import SERVER, Credentials
 from pipeline.environments.manifests import FOLDER, Component
 from pipeline.model.ports import Artifact
+from pipeline.model.replicas import component_of, replica_names
 from pipeline.model.subject import Product
 from pipeline.system.tls import ADDRESS
 
@@ -24,28 +25,57 @@ WEBHOOK_PORT = 9443
 """Port of the controller-manager's webhook server in a cluster."""
 
 _ANYWHERE = "0.0.0.0"  # noqa: S104 (of a container, behind a network policy)
-_ETCD_URL = f"http://etcd:{PORTS['etcd']}"
+_PEER_PORT = 2380
 _SERVER_URL = f"https://{SERVER}:{PORTS['server']}"
 _OPEN_PATHS = "/healthz,/readyz,/livez,/metrics,/debug/pprof/*"
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdMember:
+    """Addresses of one member of etcd.
+
+    Attributes:
+        name: Name of the member.
+        client: URL on which it listens for clients.
+        peer: URL on which it listens for the other members.
+        client_host: URL by which clients find it; empty for the same.
+        peer_host: URL by which the other members find it; empty for the same.
+    """
+
+    name: str
+    client: str
+    peer: str
+    client_host: str = ""
+    peer_host: str = ""
+
+    def etcd_flags(self, members: "Sequence[EtcdMember]") -> list[str]:
+        """Return the flags of this member, in a cluster of all of them."""
+        cluster = ",".join(f"{one.name}={one.peer_host or one.peer}" for one in members)
+        return [
+            f"--name={self.name}",
+            f"--listen-client-urls={self.client}",
+            f"--advertise-client-urls={self.client_host or self.client}",
+            f"--listen-peer-urls={self.peer}",
+            f"--initial-advertise-peer-urls={self.peer_host or self.peer}",
+            f"--initial-cluster={cluster}",
+        ]
 
 
 def etcd_command(
     binary: Path,
     data: Path,
-    client: str,
-    peer: str,
-    advertised: str = "",
+    member: EtcdMember,
+    members: Sequence[EtcdMember] = (),
     *,
     has_fsync: bool = False,
 ) -> list[str]:
-    """Return the command of an etcd of one member.
+    """Return the command of one member of an etcd.
 
     Args:
         binary: Path of etcd.
         data: Folder for its data, which etcd creates.
-        client: URL on which it listens for clients.
-        peer: URL for other members, of which there are none.
-        advertised: URL that clients use; empty for the same.
+        member: The member.
+        members: All members, with this one; empty if it is the only one.
         has_fsync: True to wait for the disk at each write.
     """
     return [
@@ -54,11 +84,7 @@ def etcd_command(
         "--log-level=warn",
         *([] if has_fsync else ["--unsafe-no-fsync"]),  # the disk is usually not what we measure
         "--quota-backend-bytes=8589934592",
-        f"--listen-client-urls={client}",
-        f"--advertise-client-urls={advertised or client}",
-        f"--listen-peer-urls={peer}",
-        f"--initial-advertise-peer-urls={peer}",
-        f"--initial-cluster=default={peer}",
+        *member.etcd_flags(members or (member,)),
     ]
 
 
@@ -76,7 +102,7 @@ def server_command(
     Args:
         artifact: The build.
         port: Port on which it listens.
-        etcd_url: Client URL of etcd.
+        etcd_url: Client URLs of etcd's members, with commas between them.
         credentials: Paths of certificates and tokens.
         host: Address on which it listens.
         flags: Flags of the profile; those of the spec come later, so they win.
@@ -145,44 +171,73 @@ def manager_command(
     ]
 
 
-def etcd_container(settings: ClusterSettings, image: str) -> Component:
-    """Return an etcd of one member."""
-    argv = etcd_command(
-        Path("etcd"),
-        Path("/data/etcd"),
-        f"http://{_ANYWHERE}:{PORTS['etcd']}",
-        f"http://{ADDRESS}:2380",
-        _ETCD_URL,
-        has_fsync=settings.has_fsync,
-    )
-    return _container("etcd", image, argv, settings.etcd, data="/data")
+def etcd_containers(settings: ClusterSettings, image: str) -> list[Component]:
+    """Return every member of an etcd; each has a Service, by which the others find it."""
+    client, peer = PORTS["etcd"], _PEER_PORT
+    names = replica_names("etcd", settings.etcd_members)
+    is_alone = len(names) == 1
+    members = [
+        EtcdMember(
+            name,
+            client=f"http://{_ANYWHERE}:{client}",
+            peer=f"http://{ADDRESS if is_alone else _ANYWHERE}:{peer}",
+            client_host=f"http://{name}:{client}",
+            peer_host="" if is_alone else f"http://{name}:{peer}",
+        )
+        for name in names
+    ]
+    data = Path("/data/etcd")
+    return [
+        replace(
+            _container(
+                member.name,
+                image,
+                etcd_command(Path("etcd"), data, member, members, has_fsync=settings.has_fsync),
+                settings.etcd,
+                data="/data",
+            ),
+            group=member.name,
+            other_ports=() if is_alone else (peer,),
+            has_peers=not is_alone,
+        )
+        for member in members
+    ]
 
 
-def server_container(
+def server_containers(
     settings: ClusterSettings,
     image: str,
     artifact: Artifact,
     credentials: Credentials,
     flags: Sequence[str],
-) -> Component:
-    """Return an API server, which finds its etcd by the name of the Service."""
+) -> list[Component]:
+    """Return the API servers, which find their etcd by the names of its Services."""
     inside = credentials.inside(FOLDER)
-    argv = server_command(artifact, PORTS["server"], _ETCD_URL, inside, _ANYWHERE, flags=flags)
+    members = replica_names("etcd", settings.etcd_members)
+    etcd_url = ",".join(f"http://{name}:{PORTS['etcd']}" for name in members)
+    argv = server_command(artifact, PORTS["server"], etcd_url, inside, _ANYWHERE, flags=flags)
     own = (credentials.service_account_key, credentials.tokens)
     files = (credentials.ca, credentials.certificate, credentials.key, *own)
-    return _container(
-        "server", image, argv, settings.server, variables=artifact.variables, files=files
-    )
+    names = replica_names("server", settings.replicas)
+    return [
+        replace(
+            _container(
+                name, image, argv, settings.server, variables=artifact.variables, files=files
+            ),
+            has_others=len(names) > 1,
+        )
+        for name in names
+    ]
 
 
-def manager_container(
+def manager_containers(
     settings: ClusterSettings,
     image: str,
     artifact: Artifact,
     credentials: Credentials,
     flags: Sequence[str],
-) -> Component:
-    """Return Milo's controller-manager, which finds its server by the name of the Service."""
+) -> list[Component]:
+    """Return Milo's controller-managers, which find a server by the name of the Service."""
     inside = credentials.inside(FOLDER)
     kubeconfig = credentials.ca.with_name("manager.kubeconfig")
     inside.write_manager_kubeconfig(kubeconfig, _SERVER_URL)
@@ -192,10 +247,17 @@ def manager_container(
     )
     own = (credentials.manager_token, kubeconfig)
     files = (credentials.ca, credentials.certificate, credentials.key, *own)
-    container = _container(
-        "manager", image, argv, settings.manager, variables=artifact.variables, files=files
-    )
-    return replace(container, other_ports=(WEBHOOK_PORT,))
+    names = replica_names("manager", settings.replicas)
+    return [
+        replace(
+            _container(
+                name, image, argv, settings.manager, variables=artifact.variables, files=files
+            ),
+            other_ports=(WEBHOOK_PORT,),
+            has_others=len(names) > 1,
+        )
+        for name in names
+    ]
 
 
 def _container(
@@ -208,13 +270,15 @@ def _container(
     files: Sequence[Path] = (),
     data: str = "",
 ) -> Component:
+    component = component_of(name)
     return Component(
         name=name,
+        group=component,
         image=image,
         args=argv[1:],
-        port=PORTS[name],
-        ready_path=READY_PATHS[name],
-        scheme="HTTP" if name == "etcd" else "HTTPS",
+        port=PORTS[component],
+        ready_path=READY_PATHS[component],
+        scheme="HTTP" if component == "etcd" else "HTTPS",
         resources=resources,
         variables=variables,
         secrets={path.name: path.read_bytes() for path in files},

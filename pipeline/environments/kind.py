@@ -17,7 +17,13 @@ from pydantic import StringConstraints
 from pipeline.environments.api import Api, ClusterError
 from pipeline.environments.cluster import ClusterEnvironment
 from pipeline.environments.cluster_settings import ClusterSettings
-from pipeline.environments.connect import COMPONENTS, FIRST_NODE_PORT, NodePortConnector
+from pipeline.environments.connect import (
+    COMPONENTS,
+    FIRST_NODE_PORT,
+    Connector,
+    NodePortConnector,
+    PortForwardConnector,
+)
 from pipeline.environments.images import Image, pack
 from pipeline.environments.profile import profile_checks
 from pipeline.model.health import Check, Status
@@ -82,11 +88,14 @@ class KindSettings(ClusterSettings):
                     stack.callback(cluster.delete_if_created)
                 cluster.create()
             api, port = cluster.connect()
+            connector: Connector = NodePortConnector(port)
+            if self.has_replicas:
+                connector = PortForwardConnector(programs["kubectl"], str(cluster.kubeconfig))
             yield ClusterEnvironment(
                 settings=self,
                 api=api,
                 programs=programs,
-                connector=NodePortConnector(port),
+                connector=connector,
                 image=cluster.image,
                 is_here=True,
             )

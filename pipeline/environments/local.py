@@ -13,6 +13,7 @@ from pydantic import PositiveFloat
 
 from pipeline.environments import bootstrap, components
 from pipeline.environments.credentials import Credentials, create_credentials
+from pipeline.environments.door import Door, find_leader, open_door
 from pipeline.environments.profile import (
     MiloManifests,
     ProfileSettings,
@@ -21,6 +22,7 @@ from pipeline.environments.profile import (
 )
 from pipeline.model.health import Check
 from pipeline.model.ports import Artifact, Program, Target
+from pipeline.model.replicas import replica_names
 from pipeline.model.subject import Arm, Product
 from pipeline.system import http_client, processes, tls
 from pipeline.system.errors import ConfigError, LaunchError, SubjectDiedError
@@ -44,7 +46,6 @@ class LocalSettings(ProfileSettings):
     kind: Literal["local"] = "local"
     ready_s: PositiveFloat = 60.0
 
-    needs: ClassVar[tuple[str, ...]] = ("etcd",)
     is_here: ClassVar[bool] = True
     starts_images: ClassVar[bool] = False
     shows_processes: ClassVar[bool] = True
@@ -53,6 +54,11 @@ class LocalSettings(ProfileSettings):
     load_path: ClassVar[str] = "loopback only"
     asks: ClassVar[str] = ""
     asks_for_load: ClassVar[str] = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """See `EnvironmentSettings.needs`."""
+        return ("etcd", *self.replica_programs)
 
     @property
     def facts(self) -> dict[str, str]:
@@ -74,7 +80,7 @@ class LocalSettings(ProfileSettings):
     @contextmanager
     def open(self, programs: Mapping[str, Program]) -> Iterator["LocalEnvironment"]:
         """See `EnvironmentSettings.open`."""
-        yield LocalEnvironment(self, programs["etcd"])
+        yield LocalEnvironment(self, programs["etcd"], programs.get("balancer"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ class LocalEnvironment:
 
     settings: LocalSettings
     etcd: Program
+    balancer: Program | None = None
 
     @contextmanager
     def launch(
@@ -111,40 +118,45 @@ class LocalEnvironment:
             stores = launch.start({arm: partial(launch.etcd, arm) for arm in artifacts}, "etcd")
             servers = launch.start(
                 {
-                    arm: partial(launch.server, arm, artifact, stores[arm].url)
+                    arm: partial(launch.servers, arm, artifact, stores[arm])
                     for arm, artifact in artifacts.items()
                 },
                 "server",
             )
+            doors = {arm: launch.one_address("server", arm, servers[arm]) for arm in artifacts}
             targets = {
-                arm: launch.target({"server": servers[arm], "etcd": stores[arm]})
-                for arm in artifacts
+                arm: launch.target(doors[arm], [*servers[arm], *stores[arm]]) for arm in artifacts
             }
             for arm, artifact in artifacts.items():
                 bootstrap.prepare_server(targets[arm], token, artifact.product, str(arm), ready_s)
             managers = launch.start(
                 {
-                    arm: partial(launch.manager, arm, artifact, servers[arm].url)
+                    arm: partial(launch.managers, arm, artifact, doors[arm].url)
                     for arm, artifact in artifacts.items()
                     if artifact.product is Product.MILO
                 },
                 "manager",
             )
-            for arm, manager in managers.items():
-                parts = {"server": servers[arm], "manager": manager, "etcd": stores[arm]}
-                targets[arm] = launch.target(parts)
+            for arm, of_arm in managers.items():
+                door, parts = doors[arm], [*servers[arm], *of_arm, *stores[arm]]
                 if self.settings.is_production:
-                    url = manager.webhooks_url
-                    bootstrap.set_up_production(targets[arm], token, installed[arm], url, ready_s)
+                    hooks = launch.one_address("webhooks", arm, of_arm)
+                    targets[arm] = launch.target(door.with_check(hooks.check), parts)
+                    bootstrap.set_up_production(
+                        targets[arm], token, installed[arm], hooks.url, ready_s
+                    )
                     targets[arm] = replace(targets[arm], needs_organization_path=True)
+                else:
+                    targets[arm] = launch.target(door, parts)
             bootstrap.create_first_projects(targets, token, ready_s)
             yield targets
 
 
 @dataclass(frozen=True, slots=True)
-class _RunningComponent:
+class _RunningReplica:
     """A process, its environment variables and the base URLs at which it answers."""
 
+    name: str
     service: processes.Service
     variables: Mapping[str, str]
     url: str
@@ -162,42 +174,70 @@ class _LocalLaunch:
     out: Path
     installed: Mapping[Arm, MiloManifests]
 
-    def etcd(self, arm: Arm) -> _RunningComponent:
-        client, peer = (f"http://{tls.ADDRESS}:{port}" for port in tls.free_ports(2))
-        data = self.private / f"etcd-{arm}"
-        shutil.rmtree(data, ignore_errors=True)
-        argv = components.etcd_command(
-            self.environment.etcd.path,
-            data,
-            client,
-            peer,
-            has_fsync=self.environment.settings.has_fsync,
-        )
-        return _RunningComponent(self._start(argv, "etcd", arm, {}), {}, client)
+    def etcd(self, arm: Arm) -> list[_RunningReplica]:
+        settings = self.environment.settings
+        members = []
+        for name in replica_names("etcd", settings.etcd_members):
+            client, peer = (f"http://{tls.ADDRESS}:{port}" for port in tls.free_ports(2))
+            members.append(components.EtcdMember(name, client, peer))
+        running = []
+        for member in members:
+            data = self.private / f"{member.name}-{arm}"
+            shutil.rmtree(data, ignore_errors=True)
+            argv = components.etcd_command(
+                self.environment.etcd.path, data, member, members, has_fsync=settings.has_fsync
+            )
+            service = self._start(argv, member.name, arm, {})
+            running.append(_RunningReplica(member.name, service, {}, member.client))
+        return running
 
-    def server(self, arm: Arm, artifact: Artifact, etcd_url: str) -> _RunningComponent:
-        (port,) = tls.free_ports(1)
+    def servers(
+        self, arm: Arm, artifact: Artifact, stores: Sequence[_RunningReplica]
+    ) -> list[_RunningReplica]:
+        etcd_url = ",".join(one.url for one in stores)
         parts = self.installed[arm]
-        argv = components.server_command(
-            artifact, port, etcd_url, self.credentials, flags=parts.server_flags
-        )
         variables = {**parts.server_variables, **artifact.variables}
-        service = self._start(argv, "server", arm, variables)
-        return _RunningComponent(service, variables, f"https://{tls.ADDRESS}:{port}")
+        running = []
+        for name in replica_names("server", self.environment.settings.replicas):
+            (port,) = tls.free_ports(1)
+            argv = components.server_command(
+                artifact, port, etcd_url, self.credentials, flags=parts.server_flags
+            )
+            service = self._start(argv, name, arm, variables)
+            url = f"https://{tls.ADDRESS}:{port}"
+            running.append(_RunningReplica(name, service, variables, url))
+        return running
 
-    def manager(self, arm: Arm, artifact: Artifact, server_url: str) -> _RunningComponent:
-        port, webhook_port = tls.free_ports(2)
+    def managers(self, arm: Arm, artifact: Artifact, server_url: str) -> list[_RunningReplica]:
         path = self.private / "pki" / f"manager-{arm}.kubeconfig"
         path.unlink(missing_ok=True)
         kubeconfig = self.credentials.write_manager_kubeconfig(path, server_url)
         parts = self.installed[arm]
-        argv = components.manager_command(
-            artifact, port, webhook_port, kubeconfig, self.credentials, flags=parts.manager_flags
-        )
         variables = {**parts.manager_variables, **artifact.variables}
-        service = self._start(argv, "manager", arm, variables)
-        url, webhooks = (f"https://{tls.ADDRESS}:{one}" for one in (port, webhook_port))
-        return _RunningComponent(service, variables, url, webhooks)
+        running = []
+        for name in replica_names("manager", self.environment.settings.replicas):
+            port, webhook_port = tls.free_ports(2)
+            argv = components.manager_command(
+                artifact,
+                port,
+                webhook_port,
+                kubeconfig,
+                self.credentials,
+                flags=parts.manager_flags,
+            )
+            service = self._start(argv, name, arm, variables)
+            url, webhooks = (f"https://{tls.ADDRESS}:{one}" for one in (port, webhook_port))
+            running.append(_RunningReplica(name, service, variables, url, webhooks))
+        return running
+
+    def one_address(self, what: str, arm: Arm, replicas: Sequence[_RunningReplica]) -> Door:
+        """Return the address of a component; of several replicas, that of a balancer."""
+        urls = [one.webhooks_url if what == "webhooks" else one.url for one in replicas]
+        balancer = self.environment.balancer
+        if balancer is None or len(urls) == 1:
+            return Door(urls[0])
+        name = f"balancer-{what}-{arm}"
+        return open_door(self.stack, balancer, urls, name, out=self.out, private=self.private)
 
     def _start(
         self, argv: Sequence[str], component: str, arm: Arm, variables: Mapping[str, str]
@@ -205,8 +245,8 @@ class _LocalLaunch:
         log_file = self.out / f"{component}-{arm}.log"
         return self._run(argv, f"{component} of the {arm}", log_file, variables)
 
-    def _restart(self, one: _RunningComponent) -> _RunningComponent:
-        """Kill a component and start it again, with the same command."""
+    def _restart(self, one: _RunningReplica) -> _RunningReplica:
+        """Kill a process and start it again, with the same command."""
         killed = one.service
         processes.stop([killed], grace_s=0.0)
         service = self._run(killed.argv, killed.name, killed.output, one.variables)
@@ -220,40 +260,46 @@ class _LocalLaunch:
         )
 
     def start(
-        self, starts: Mapping[Arm, Callable[[], _RunningComponent]], component: str
-    ) -> dict[Arm, _RunningComponent]:
-        """Start all, then wait for all; start one again if another program took its port."""
+        self, starts: Mapping[Arm, Callable[[], list[_RunningReplica]]], component: str
+    ) -> dict[Arm, list[_RunningReplica]]:
+        """Start all, then wait for all; start an arm's again if another program took a port."""
         running = {arm: start() for arm, start in starts.items()}
         for arm in starts:
             for left in reversed(range(tls.MAX_STARTS)):
-                one = running[arm]
-                ca_file = self.credentials.ca if one.url.startswith("https:") else None
-                ready = partial(
-                    http_client.answers,
-                    f"{one.url}{components.READY_PATHS[component]}",
-                    ca_file=ca_file,
-                )
-                try:
-                    one.service.wait_ready(ready, self.environment.settings.ready_s)
-                except processes.CommandError as error:
-                    tail = processes.log_tail(one.service.output)
-                    if flag := _UNKNOWN_FLAG.search(tail):
-                        raise LaunchError(
-                            f"{one.service.name} does not know the flag `{flag[1]}`",
-                            hint="this version of Milo does not have it: leave it out of the spec",
-                        ) from error
-                    if not (left and error.status and tls.ADDRESS_IN_USE in tail):
-                        raise
-                    log.info(
-                        "%s: another program took its port; trying another port", one.service.name
-                    )
-                    running[arm] = starts[arm]()
-                else:
+                if all(self._is_ready(one, component, left) for one in running[arm]):
                     break
+                log.info("%s of the %s: another program took its port", component, arm)
+                processes.stop([one.service for one in running[arm]], grace_s=0.0)
+                running[arm] = starts[arm]()
         return running
 
-    def target(self, parts: dict[str, _RunningComponent]) -> Target:
-        """Return a target of these components; `Target.restart` replaces one of them."""
+    def _is_ready(self, one: _RunningReplica, component: str, left: int) -> bool:
+        """Return True once a process is ready, and False if its port was taken and tries are left.
+
+        Raises:
+            LaunchError: The process ended, or is not ready in time.
+        """
+        ca_file = self.credentials.ca if one.url.startswith("https:") else None
+        ready = partial(
+            http_client.answers, f"{one.url}{components.READY_PATHS[component]}", ca_file=ca_file
+        )
+        try:
+            one.service.wait_ready(ready, self.environment.settings.ready_s)
+        except processes.CommandError as error:
+            tail = processes.log_tail(one.service.output)
+            if flag := _UNKNOWN_FLAG.search(tail):
+                raise LaunchError(
+                    f"{one.service.name} does not know the flag `{flag[1]}`",
+                    hint="this version of Milo does not have it: leave it out of the spec",
+                ) from error
+            if left and error.status and tls.ADDRESS_IN_USE in tail:
+                return False
+            raise
+        return True
+
+    def target(self, door: Door, replicas: Sequence[_RunningReplica]) -> Target:
+        """Return a target of these processes; `Target.restart` replaces one of them."""
+        parts = {one.name: one for one in replicas}
         pids = {name: one.service.pid for name, one in parts.items()}
 
         def check() -> None:
@@ -263,14 +309,15 @@ class _LocalLaunch:
                         f"{one.service.name} {status} while it was measured",
                         hint=processes.log_tail(one.service.output),
                     )
+            door.check()
 
         def restart() -> None:
-            name = "manager" if "manager" in parts else "server"
+            name = find_leader(target) if "manager" in parts else "server"
             parts[name] = self._restart(parts[name])
             pids[name] = parts[name].service.pid
 
-        return Target(
-            url=parts["server"].url,
+        target = Target(
+            url=door.url,
             ca_file=self.credentials.ca,
             token_file=self.credentials.load_token,
             admin_token_file=self.credentials.admin_token,
@@ -280,3 +327,4 @@ class _LocalLaunch:
             check=check,
             restart=restart,
         )
+        return target

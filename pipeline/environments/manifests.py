@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.environments.cluster_settings import ClusterSettings, Resources
 from pipeline.model.ports import FILES_IN_POD, RESULTS_IN_POD, SECRETS_IN_POD
+from pipeline.model.replicas import component_of
 from pipeline.system import paths
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ EXPIRES = "milo-perf/expires"
 OURS = "milo-perf"
 FOLDER = Path("/files")
 """Folder of a container with its keys and tokens."""
+
+OWN_SERVICE = "-only"
+"""End of the name of a Service that leads to one Pod of a group, after the name of the Pod."""
 
 _MEMORY_SHARE = 0.9
 """GOMEMLIMIT as a share of the memory limit, so that Go collects harder before an OOM kill."""
@@ -61,13 +65,19 @@ class NamespaceSpec:
         """Return the host name of a component's Service, for all namespaces of the cluster."""
         return f"{component}.{self.namespace}.svc"
 
+    def own_host(self, replica: str) -> str:
+        """Return the host name of the Service that leads to one Pod only."""
+        is_grouped = self.settings.replicas > 1 and component_of(replica) != "etcd"
+        return self.host(f"{replica}{OWN_SERVICE}" if is_grouped else replica)
+
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One process of a build, as a Pod and a Service of the same name.
+    """One process of a build, as a Pod with a Service.
 
     Attributes:
-        name: `server`, `manager` or `etcd`.
+        name: Name of the replica, such as `server` or `server-2`.
+        group: Name of the Service, which spreads connections over all Pods of the group.
         image: Reference of the image, whose entry point is the program.
         args: Arguments of the program.
         port: Port of the container.
@@ -78,9 +88,12 @@ class Component:
         secrets: Content of keys and tokens, by file name.
         data: Folder of the data volume; empty for none.
         other_ports: Further ports of the container that other Pods connect to.
+        has_others: True if the group has other Pods; then each also has a Service of its own.
+        has_peers: True if the Pod becomes Ready only once it has found others by their Services.
     """
 
     name: str
+    group: str
     image: str
     args: Sequence[str]
     port: int
@@ -91,6 +104,8 @@ class Component:
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     data: str = ""
     other_ports: Sequence[int] = ()
+    has_others: bool = False
+    has_peers: bool = False
 
 
 def namespace(
@@ -122,6 +137,7 @@ def component(spec: NamespaceSpec, one: Component) -> list[Manifest]:
         "component.yaml.j2",
         **_pod_values(spec, one, one.resources),
         node_port=spec.node_ports.get(one.name, 0),
+        own_service=f"{one.name}{OWN_SERVICE}",
         files={name: _encode(content) for name, content in one.secrets.items()},
         folder=str(FOLDER),
         storage_class=settings.storage_class,

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import field_validator
 
 from pipeline.model.health import Check, Status
 from pipeline.model.ports import Artifact
-from pipeline.model.results import ETCD_FSYNC, MINIMAL, PROFILE
-from pipeline.model.subject import Product
+from pipeline.model.results import ETCD_FSYNC, ETCD_MEMBERS, MINIMAL, PROFILE, REPLICAS
+from pipeline.model.subject import Arm, Product
 from pipeline.storage.settings import Settings
 from pipeline.system.errors import ConfigError, LaunchError, PipelineError
 
@@ -28,6 +28,7 @@ _MANAGER_FLAGS = (
     *("leader-elect-renew-deadline", "leader-elect-resource-namespace"),
     *("leader-elect-retry-period", "logging-format", "v"),
 )
+_ELECTION = ("--leader-elect=true", "--leader-elect-resource-namespace=milo-system", "--v=0")
 _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 _QUANTITY = re.compile(r"(\d{1,15})([KMGT]i)?")
 _MAX_FILE = 4 * 2**20  # bytes of one file of manifests
@@ -58,11 +59,15 @@ class ProfileSettings(Settings):
         profile: Start profile of Milo.
         manifests: Folder of a source tree of Milo, for builds that do not bring their own.
         etcd_fsync: True to let etcd wait for the disk; None for what the profile says.
+        etcd_members: Number of members of each build's etcd.
+        replicas: Number of API servers, and of controller-managers, of each build.
     """
 
     profile: Profile = Profile.MINIMAL
     manifests: str = ""
     etcd_fsync: bool | None = None
+    etcd_members: Literal[1, 3] = 1
+    replicas: Literal[1, 2, 3] = 1
 
     @field_validator("profile", mode="before")
     @classmethod
@@ -83,12 +88,27 @@ class ProfileSettings(Settings):
 
     def profile_facts(self) -> dict[str, str]:
         """Return the facts of the fingerprint; none for the minimal profile."""
-        profile = {PROFILE: str(self.profile)} if self.is_production else {}
-        return {**profile, **({ETCD_FSYNC: "on"} if self.has_fsync else {})}
+        return {
+            **({PROFILE: str(self.profile)} if self.is_production else {}),
+            **({ETCD_FSYNC: "on"} if self.has_fsync else {}),
+            **({ETCD_MEMBERS: str(self.etcd_members)} if self.etcd_members > 1 else {}),
+            **({REPLICAS: str(self.replicas)} if self.replicas > 1 else {}),
+        }
+
+    @property
+    def has_replicas(self) -> bool:
+        """True if a component of a build has several processes."""
+        return self.replicas > 1 or self.etcd_members > 1
+
+    @property
+    def replica_programs(self) -> tuple[str, ...]:
+        """Names of the programs that several replicas need."""
+        return ("balancer",) if self.replicas > 1 else ()
 
 
 def profile_checks(settings: ProfileSettings) -> Iterator[Check]:
     """Return what a profile needs besides the builds; nothing for the minimal one."""
+    yield from _replica_checks(settings)
     if not settings.is_production:
         return
     name = f"profile {settings.profile}"
@@ -103,6 +123,17 @@ def profile_checks(settings: ProfileSettings) -> Iterator[Check]:
         yield Check(name, Status.MISSING, str(error), error.hint)
     else:
         yield Check(name, Status.OK, f"manifests in {folder}")
+
+
+def _replica_checks(settings: ProfileSettings) -> Iterator[Check]:
+    if not settings.has_replicas:
+        return
+    processes = (2 * settings.replicas + settings.etcd_members) * len(Arm)
+    found = (
+        f"{settings.replicas} API servers, {settings.replicas} controller-managers and"
+        f" {settings.etcd_members} members of etcd for each build: {processes} processes"
+    )
+    yield Check("replicas", Status.OK, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +160,22 @@ class MiloManifests:
 
 
 def read_manifests(artifact: Artifact, settings: ProfileSettings) -> MiloManifests:
-    """Return what the profile needs of a build's manifests; nothing for the minimal profile.
+    """Return what the profile needs of a build's manifests.
+
+    The minimal profile needs nothing, but for leader election among replicas.
 
     Raises:
-        ConfigError: The build has no such profile, or brings no manifests.
+        ConfigError: The build has no such profile or no replicas, or brings no manifests.
         LaunchError: A file of the manifests is missing, or is not what we expect.
     """
-    if not settings.is_production:
-        return MiloManifests()
     spec = artifact.subject.spec
+    if settings.replicas > 1 and artifact.product is not Product.MILO:
+        raise ConfigError(
+            f"`{spec}` has no leader election, so it cannot have {settings.replicas} replicas",
+            hint="leave `replicas` out of [environment], or give a build of Milo",
+        )
+    if not settings.is_production:
+        return MiloManifests(manager_flags=_ELECTION if settings.replicas > 1 else ())
     if artifact.product is not Product.MILO:
         raise ConfigError(
             f"`{spec}` has no profile {settings.profile}, only {Profile.MINIMAL}",

@@ -13,7 +13,7 @@ from pipeline.judge.rows import MetricValues
 from pipeline.model.metric import Scale
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Report, Verdict
-from pipeline.model.results import ETCD_FSYNC, PROFILE, ResultSet
+from pipeline.model.results import ETCD_FSYNC, ETCD_MEMBERS, PROFILE, REPLICAS, ResultSet
 from pipeline.model.spreads import MAX_VARIANCE, Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.system.errors import BaselineError
@@ -89,15 +89,17 @@ def run_id(results: ResultSet) -> str:
 
 
 def conditions_name(environment: str, facts: Mapping[str, str]) -> str:
-    """Return the name of an environment with the profile, where it is not the minimal one.
+    """Return the name of an environment with all that is not as in the minimal profile.
 
     Args:
         environment: Name of the environment.
         facts: Facts of the environment or of the machine.
     """
     profile = [facts[PROFILE]] if PROFILE in facts else []
-    fsync = [f"{ETCD_FSYNC} {facts[ETCD_FSYNC]}"] if ETCD_FSYNC in facts else []
-    return ", ".join([environment, *profile, *fsync])
+    others = [
+        f"{name} {facts[name]}" for name in (ETCD_FSYNC, ETCD_MEMBERS, REPLICAS) if name in facts
+    ]
+    return ", ".join([environment, *profile, *others])
 
 
 def conditions_of(results: ResultSet) -> Conditions | None:

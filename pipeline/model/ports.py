@@ -73,6 +73,10 @@ FILES_IN_POD, SECRETS_IN_POD, RESULTS_IN_POD = Path("/files"), Path("/secrets"),
 """Folders of a load pod: its input files, its secrets, and the results that it leaves."""
 
 
+FIRST_ORGANIZATION = "milo-perf"
+"""Name of the Organization that every target has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sidecar:
     """A program that runs beside the load generator in a pod.
@@ -166,21 +170,22 @@ class Target:
         ca_file: PEM file of the authority that signed the server's certificate.
         token_file: File with the bearer token of the load's user.
         admin_token_file: File with the bearer token of an administrator, for probes.
-        processes: Process ids by component (`server`, `etcd`, and `manager` if there is a
-            controller-manager); empty if the processes are not on this machine.
-        metrics: URL of each component's Prometheus text; an `https:` URL needs the
-            administrator's token.
-        etcd_url: Client URL of etcd; empty if etcd cannot be reached.
+        processes: Process ids by replica: `server`, `etcd`, and `manager` if there is a
+            controller-manager; with more replicas also `server-2` and so on, as
+            `model/replicas.py` names them.  Empty if the processes are not on this machine.
+        metrics: URL of each replica's Prometheus text; an `https:` URL needs the administrator's
+            token.
+        etcd_url: Client URL of the first member of etcd; empty if etcd cannot be reached.
         check: Function that raises SubjectDiedError when a component has died, LoadError when the
             subject was taken away, and does nothing otherwise.
-        usage: Function that returns what the container of each component has used, or raises
+        usage: Function that returns what the container of each replica has used, or raises
             LoadError; None if the processes are on this machine.
         pods: Pods that apply the load; None if this machine does.
         url_in_pods: Base URL of the API server as those pods reach it.
         metrics_in_pods: URLs of `metrics` as those pods reach them.
-        restart: Function that kills the component with the controllers (`manager`, or `server` of a
-            subject without one) and starts it again, without waiting until it is ready; called from
-            the main thread only.  None if the environment cannot.
+        restart: Function that kills the component with the controllers (the `manager` that leads,
+            or the `server` of a subject without one) and starts it again, without waiting until it
+            is ready; called from the main thread only.  None if the environment cannot.
         needs_organization_path: True if Projects are created through the control plane of their
             Organization; Milo with webhooks accepts no other way.
     """
@@ -328,6 +333,10 @@ class EnvironmentSettings(Protocol):
         """True if targets have a function `Target.restart`."""
 
     @property
+    def replicas(self) -> int:
+        """Number of API servers, and of controller-managers, of each build."""
+
+    @property
     def load_pods(self) -> int:
         """Number of pods that apply the load; 0 if this machine does."""
 
@@ -384,10 +393,6 @@ class DriverSettings(Protocol):
     @property
     def needs(self) -> tuple[str, ...]:
         """Names of the programs that the load needs."""
-
-    @property
-    def uses_organization_path(self) -> bool:
-        """True if the load can create Projects through the control plane of their Organization."""
 
     @property
     def restarts(self) -> bool:

@@ -174,13 +174,23 @@ PROFILE = "profile"
 ETCD_FSYNC = "etcd fsync"
 """Name of the fact of a machine whose etcd waits for the disk."""
 
+REPLICAS = "replicas"
+"""Name of the fact of a machine on which each build has several API servers."""
+
+ETCD_MEMBERS = "etcd members"
+"""Name of the fact of a machine whose etcd has several members."""
+
 MINIMAL = "minimal"
 """Start profile of a machine without that fact."""
 
 
 def profile_of(facts: Mapping[str, str]) -> str:
-    """Return the start profile in the facts of an environment or a machine."""
-    return facts.get(PROFILE, MINIMAL)
+    """Return the start profile in the facts of an environment or a machine, with its replicas.
+
+    An example is `production, replicas 2`.
+    """
+    others = [f"{name} {facts[name]}" for name in (REPLICAS, ETCD_MEMBERS) if name in facts]
+    return ", ".join([facts.get(PROFILE, MINIMAL), *others])
 
 
 @dataclass(frozen=True, slots=True)

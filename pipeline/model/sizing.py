@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from pipeline.model.headroom import Headroom
@@ -90,15 +90,15 @@ class ResourceEstimate:
     disk: float
 
 
-def footprint(product: Product, *, is_shared: bool | None) -> Footprint:
-    """Return the footprint of a build.
+def footprint(product: Product, *, is_shared: bool | None, replicas: int = 1) -> Footprint:
+    """Return the footprint of a build, whose replicas have their own memory.
 
     `is_shared` says whether Milo's storage shares connections to etcd; None, for unknown, counts as
     shared so that nothing is refused that may fit.
     """
-    if product is Product.MILO and is_shared is False:
-        return MILO_SEPARATE
-    return _FOOTPRINTS[product]
+    is_separate = product is Product.MILO and is_shared is False
+    one = MILO_SEPARATE if is_separate else _FOOTPRINTS[product]
+    return replace(one, memory=replicas * one.memory, project_memory=replicas * one.project_memory)
 
 
 def object_counts(workloads: Sequence[tuple[int, int, int]]) -> ObjectCounts:

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.model.ports import (
@@ -14,6 +14,7 @@ from pipeline.model.ports import (
     Span,
     Target,
 )
+from pipeline.model.replicas import component_of
 from pipeline.model.results import Reading
 from pipeline.probes.sampling import require_complete, try_write_csv, usage_readings
 from pipeline.system.clock import run_periodically
@@ -31,7 +32,7 @@ class ContainersProbe:
     For each component it yields some readings of `ProcessProbe`: `COMPONENT.cpu` (s, interpolated
     between the kubelet's samples), `COMPONENT.memory_mean`, `COMPONENT.memory_max` and
     `COMPONENT.memory_added` (B, working set).  A kubelet samples every 10 to 15 seconds, so the
-    readings of a short load are rough.
+    readings of a short load are rough.  Those of replicas are added up.
     """
 
     @contextmanager
@@ -86,8 +87,14 @@ class _ContainersWatch:
             time.sleep(_RETRY_S)
             self.try_sample()
         with self.lock:
-            samples = {component: tuple(ones) for component, ones in self.samples.items()}
-        return tuple(r for item in samples.items() for r in summarize_containers(*item, span))
+            samples = {name: tuple(ones) for name, ones in self.samples.items()}
+        totals: dict[str, Reading] = {}
+        for name, ones in samples.items():
+            for reading in summarize_containers(name, ones, span):
+                key = f"{component_of(name)}.{reading.name.rpartition('.')[2]}"
+                before = totals[key].value if key in totals else 0.0
+                totals[key] = replace(reading, name=key, value=before + reading.value)
+        return tuple(totals.values())
 
     def _has_sample_after(self, span: Span) -> bool:
         with self.lock:

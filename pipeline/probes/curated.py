@@ -47,6 +47,7 @@ class CuratedMetric:
         labels: Label values of the counted series.
         beside: Family whose presence means that this family is 0 if it is absent: a counter with
             labels appears with its first series.
+        is_replicated: True if each replica counts the same events, so that one of them is read.
     """
 
     component: str
@@ -56,6 +57,7 @@ class CuratedMetric:
     unit: str = "1"
     labels: LabelValues = field(default_factory=dict)
     beside: str = ""
+    is_replicated: bool = False
 
     @property
     def selections(self) -> tuple[LineSelection, ...]:
@@ -96,7 +98,7 @@ _SERVER = (
 
 _ETCD = (
     _etcd("requests", "grpc_server_handled_total", Reduction.COUNT),
-    _etcd("puts", "etcd_mvcc_put_total", Reduction.COUNT),
+    _etcd("puts", "etcd_mvcc_put_total", Reduction.COUNT, is_replicated=True),
     _etcd("watchers", "etcd_debugging_mvcc_watcher_total", Reduction.AFTER),
     _etcd("watchers_added", "etcd_debugging_mvcc_watcher_total", Reduction.ADDED),
     _etcd("fsync_mean", "etcd_disk_wal_fsync_duration_seconds", Reduction.MEAN, "s"),

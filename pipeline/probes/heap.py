@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.model.ports import Span, Target
+from pipeline.model.replicas import by_component
 from pipeline.model.results import Reading
 from pipeline.probes.scrape import LineSelection, credentials_for, fetch_text, parse_scrape
 from pipeline.system import http_client
@@ -52,15 +53,20 @@ class _HeapWatch:
 
 
 def heap_sizes(target: Target) -> dict[str, float]:
-    """Return the bytes in use by component, after two garbage collections."""
+    """Return the bytes in use by component, over its replicas, after two garbage collections."""
     sizes = {}
-    for component in filter(target.metrics.__contains__, _COMPONENTS):
-        url = target.metrics[component].removesuffix("/metrics") + "/debug/pprof/heap?gc=1"
-        ca_file, token = credentials_for(target, url)
-        for _ in range(_COLLECTIONS):
-            http_client.content(url, ca_file=ca_file, token=token)  # the profile is not used
-        lines = parse_scrape(fetch_text(target, component), [_ALLOCATED]).select(_ALLOCATED)
-        if not lines or not math.isfinite(lines[0].value):
-            raise ProbeError(f"heap probe: {component} does not report {_ALLOCATED.sample}")
-        sizes[component] = lines[0].value
+    replicas = by_component(target.metrics)
+    for component in filter(replicas.__contains__, _COMPONENTS):
+        sizes[component] = sum(_heap_size(target, replica) for replica in replicas[component])
     return sizes
+
+
+def _heap_size(target: Target, replica: str) -> float:
+    url = target.metrics[replica].removesuffix("/metrics") + "/debug/pprof/heap?gc=1"
+    ca_file, token = credentials_for(target, url)
+    for _ in range(_COLLECTIONS):
+        http_client.content(url, ca_file=ca_file, token=token)  # the profile is not used
+    lines = parse_scrape(fetch_text(target, replica), [_ALLOCATED]).select(_ALLOCATED)
+    if not lines or not math.isfinite(lines[0].value):
+        raise ProbeError(f"heap probe: {replica} does not report {_ALLOCATED.sample}")
+    return lines[0].value

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.model.ports import Span, Target
+from pipeline.model.replicas import by_component
 from pipeline.model.results import Reading
 from pipeline.probes.sampling import (
     ProcessObservation,
@@ -30,7 +31,7 @@ _CPUCLOCK_SCHED = 2
 
 @dataclass(frozen=True, slots=True)
 class ProcessProbe:
-    """Samples every process twice a second.
+    """Samples every process twice a second, and adds up the replicas of a component.
 
     For each component it yields, over the span: `COMPONENT.cpu` (s), `COMPONENT.memory_mean` and
     `COMPONENT.memory_max` (B, resident), `COMPONENT.threads` and `COMPONENT.files` (1, maximum),
@@ -45,7 +46,8 @@ class ProcessProbe:
     @contextmanager
     def watch(self, target: Target, out: Path) -> Iterator["_ProcessWatch"]:
         """See `Probe.watch`; writes `process.csv` into `out`."""
-        watch = _ProcessWatch(target.processes, {name: [] for name in target.processes})
+        components = by_component(target.processes)
+        watch = _ProcessWatch(target.processes, {name: [] for name in components})
         watch.sample()
         try:
             with run_periodically(watch.sample, PERIOD_S, "process probe"):
@@ -67,11 +69,10 @@ class _ProcessWatch:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sample(self) -> None:
-        """Add a sample of each process that still lives."""
+        """Add a sample of each component whose processes all live."""
         with self.lock:  # so that times rise in any thread
-            for component, pid in self.processes.items():
-                if (one := observe_process(pid, self.clock)) is not None:
-                    self.samples[component].append(one)
+            for component, one in observe_components(self.processes, self.clock).items():
+                self.samples[component].append(one)
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """See `Watch.readings`."""
@@ -79,6 +80,41 @@ class _ProcessWatch:
         with self.lock:
             samples = {component: tuple(ones) for component, ones in self.samples.items()}
         return tuple(r for item in samples.items() for r in summarize_process(*item, span))
+
+
+def observe_components(
+    processes: Mapping[str, int], clock: SteadyClock | None = None
+) -> dict[str, ProcessObservation]:
+    """Return a sample of each component: the sum of its replicas.
+
+    A component is left out if a replica has ended.  `processes` has the process ids by replica.
+    """
+    observed = {}
+    for component, pids in by_component(processes).items():
+        samples = [observe_process(pid, clock) for pid in pids.values()]
+        if (total := _sum_of(samples)) is not None:
+            observed[component] = total
+    return observed
+
+
+def _sum_of(samples: Sequence[ProcessObservation | None]) -> ProcessObservation | None:
+    """Return the sum of samples that were taken together; None if one is missing."""
+    present = [one for one in samples if one is not None]
+    if len(present) < len(samples):
+        return None
+
+    def total(values: Sequence[int | None]) -> int | None:
+        return None if None in values else sum(filter(None, values))
+
+    return ProcessObservation(
+        time_s=present[-1].time_s,
+        cpu_s=sum(one.cpu_s for one in present),
+        memory=sum(one.memory for one in present),
+        threads=sum(one.threads for one in present),
+        files=total([one.files for one in present]),
+        read=total([one.read for one in present]),
+        written=total([one.written for one in present]),
+    )
 
 
 def observe_process(pid: int, clock: SteadyClock | None = None) -> ProcessObservation | None:

@@ -8,16 +8,27 @@ from pathlib import Path
 
 from pipeline.judge.stats.summary import histogram_quantile
 from pipeline.model.ports import Span, Target
+from pipeline.model.replicas import by_component
 from pipeline.model.results import Reading
 from pipeline.probes.curated import CURATED_METRICS, CuratedMetric, Reduction
 from pipeline.probes.sampling import try_write_csv
-from pipeline.probes.scrape import LineSelection, Scrape, fetch_text, parse_scrape, write_compressed
+from pipeline.probes.scrape import (
+    LineSelection,
+    Scrape,
+    fetch_text,
+    merge,
+    parse_scrape,
+    write_compressed,
+)
 from pipeline.system.clock import SteadyClock
 from pipeline.system.errors import ProbeError
 
 _STARTED = LineSelection("process_start_time_seconds", {})
 _GOROUTINES = LineSelection("go_goroutines", {})
 _QUANTILE = 0.99
+_REPLICATED = {
+    line.sample for one in CURATED_METRICS if one.is_replicated for line in one.selections
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +37,8 @@ class PrometheusProbe:
 
     It yields the readings of `curated.py` as `COMPONENT.NAME`, and for each component
     `COMPONENT.restarts` (1): 1 if another process runs than before, else 0.  The warm-up and
-    everything else between the two scrapes is counted too.
+    everything else between the two scrapes is counted too.  Values of replicas are added up, except
+    for what each of them counts alike.
 
     Each scrape is kept in `out`, compressed, and its number of goroutines in `goroutines.csv`.
     """
@@ -65,14 +77,17 @@ class _PrometheusWatch:
 
 
 def _scrapes(target: Target, out: Path, when: str) -> dict[str, Scrape]:
-    scrapes = {}
-    for component in target.metrics:
-        text = fetch_text(target, component)
-        write_compressed(out / f"{component}-{when}.prom.gz", text)
-        try:
-            scrapes[component] = select_lines(component, text)
-        except ProbeError as error:
-            raise ProbeError(f"prometheus probe: {component}: {error}") from error
+    scrapes: dict[str, Scrape] = {}
+    for component, replicas in by_component(target.metrics).items():
+        parsed = []
+        for replica in replicas:
+            text = fetch_text(target, replica)
+            write_compressed(out / f"{replica}-{when}.prom.gz", text)
+            try:
+                parsed.append(select_lines(component, text))
+            except ProbeError as error:
+                raise ProbeError(f"prometheus probe: {replica}: {error}") from error
+        scrapes[component] = merge(parsed, once=_REPLICATED)
     return scrapes
 
 

@@ -6,11 +6,12 @@ escapes, but takes over half a second for all of them, so the lines are filtered
 
 import gzip
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.model.ports import Target
+from pipeline.model.replicas import by_component
 from pipeline.model.results import Reading
 from pipeline.system import http_client
 from pipeline.system.errors import NetworkError, ProbeError, StorageError
@@ -64,9 +65,23 @@ class Scrape:
         return sum(one.value for one in self.select(wanted))
 
 
-def fetch_text(target: Target, component: str) -> str:
-    """Return the Prometheus text of one component, or raise NetworkError or StorageError."""
-    url = target.metrics[component]
+def merge(scrapes: Sequence[Scrape], once: Collection[str] = ()) -> Scrape:
+    """Return the lines of all replicas of a component, of which there is at least one.
+
+    So a total is the sum over the replicas.  Of the samples in `once`, which all replicas count
+    alike, only the first replica's lines are kept.
+    """
+    samples: dict[str, tuple[SampleLine, ...]] = dict(scrapes[0].samples)
+    for scrape in scrapes[1:]:
+        for name, lines in scrape.samples.items():
+            if name not in once:
+                samples[name] = (*samples.get(name, ()), *lines)
+    return Scrape(frozenset().union(*(one.families for one in scrapes)), samples)
+
+
+def fetch_text(target: Target, replica: str) -> str:
+    """Return the Prometheus text of one replica, or raise NetworkError or StorageError."""
+    url = target.metrics[replica]
     ca_file, token = credentials_for(target, url)
     return http_client.text(url, ca_file=ca_file, token=token)
 
@@ -130,20 +145,21 @@ def read_plain_value(text: bytes, family: str) -> float | None:
 
 
 def current_sizes(target: Target) -> tuple[Reading, ...]:
-    """Return the current `COMPONENT.goroutines` (1) and `etcd.db_bytes` (B).
+    """Return the current `COMPONENT.goroutines` (1) and `etcd.db_bytes` (B, of the first member).
 
-    A component that does not answer has no readings.
+    Goroutines of replicas are added up.  A component that does not answer has no readings.
     """
     readings = []
-    for component in target.metrics:
+    for component, replicas in by_component(target.metrics).items():
         try:
-            text = b"\n" + fetch_text(target, component).encode()
+            texts = [b"\n" + fetch_text(target, replica).encode() for replica in replicas]
         except (NetworkError, ProbeError, StorageError) as error:
             log.warning("cannot read the sizes of %s: %s", component, error)
             continue
-        if (goroutines := read_plain_value(text, _GOROUTINES)) is not None:
-            readings.append(Reading(f"{component}.goroutines", goroutines, "1"))
-        if component == "etcd" and (size := read_plain_value(text, _DATABASE)) is not None:
+        goroutines = [read_plain_value(text, _GOROUTINES) for text in texts]
+        if known := [one for one in goroutines if one is not None]:
+            readings.append(Reading(f"{component}.goroutines", sum(known), "1"))
+        if component == "etcd" and (size := read_plain_value(texts[0], _DATABASE)) is not None:
             readings.append(Reading("etcd.db_bytes", size, "B"))
     return tuple(readings)
 

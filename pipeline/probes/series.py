@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 from pipeline.judge.stats.student import MIN_SLOPE_POINTS, slope_interval
 from pipeline.model.ports import Span, Target
+from pipeline.model.replicas import by_component
 from pipeline.model.results import Reading
 from pipeline.probes.etcd import count_keys
-from pipeline.probes.process import observe_process
+from pipeline.probes.process import observe_components
 from pipeline.probes.sampling import MAX_GAP_PERIODS, longest_gap_s, write_csv
 from pipeline.probes.scrape import credentials_for, read_plain_value
 from pipeline.system import http_client
@@ -44,9 +45,9 @@ class SeriesProbe:
     def watch(self, target: Target, out: Path) -> Iterator["_SeriesWatch"]:
         """See `Probe.watch`; writes `series.csv` into `out` when it is asked for readings."""
         connections = {}
-        for component, url in target.metrics.items():
+        for replica, url in target.metrics.items():
             ca_file, token = credentials_for(target, url)
-            connections[component] = http_client.ServerConnection(url, ca_file=ca_file, token=token)
+            connections[replica] = http_client.ServerConnection(url, ca_file=ca_file, token=token)
         watch = _SeriesWatch(target, out, connections)
         thread = threading.Thread(target=watch.follow, name="series probe", daemon=True)
         thread.start()
@@ -117,21 +118,23 @@ class _SeriesWatch:
         )
 
     def _values(self) -> Iterator[tuple[str, float]]:
-        for component, connection in self.connections.items():
-            path = urlsplit(self.target.metrics[component]).path
+        for component, connections in by_component(self.connections).items():
             try:
-                _, text = connection.ask("GET", path)
+                texts = [
+                    connection.ask("GET", urlsplit(self.target.metrics[replica]).path)[1]
+                    for replica, connection in connections.items()
+                ]
             except (NetworkError, ProbeError, StorageError) as error:
                 log.debug("series probe: %s", error)
                 continue
             for name, family in _FAMILIES.items():
-                if (value := read_plain_value(text, family)) is not None:
-                    yield f"{component}.{name}", value
-        for component, pid in self.target.processes.items():
-            if process := observe_process(pid, self.clock):
-                yield f"{component}.memory", process.memory
-                if process.files is not None:
-                    yield f"{component}.files", process.files
+                values = [read_plain_value(text, family) for text in texts]
+                if known := [value for value in values if value is not None]:
+                    yield f"{component}.{name}", sum(known)
+        for component, process in observe_components(self.target.processes, self.clock).items():
+            yield f"{component}.memory", process.memory
+            if process.files is not None:
+                yield f"{component}.files", process.files
         if self.target.etcd_url:
             try:
                 yield "etcd.keys", count_keys(self.target.etcd_url)

@@ -15,7 +15,7 @@ from pipeline.model.releases import (
     StepChange,
 )
 from pipeline.model.report import Bound, Change, Verdict
-from pipeline.model.results import PROFILE
+from pipeline.model.results import ETCD_MEMBERS, PROFILE, REPLICAS
 from pipeline.render.names import metric_anchor
 from pipeline.render.numbers import (
     MINUS,
@@ -180,7 +180,7 @@ def method(series: ReleaseSeries) -> list[tuple[str, str]]:
 def identity(series: ReleaseSeries) -> str:
     """Return suite, environment, machine and time in one line."""
     machine = series.machine
-    others = {PROFILE, "environment", *series.tools}
+    others = {PROFILE, REPLICAS, ETCD_MEMBERS, "environment", *series.tools}
     facts = [f"{k} {fact}" for k, fact in sorted(machine.fingerprint.items()) if k not in others]
     tools = [f"{name} {tool.version}" for name, tool in sorted(series.tools.items())]
     return printable(

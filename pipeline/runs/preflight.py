@@ -23,7 +23,7 @@ def resource_estimate(
         return ResourceEstimate(sizing.GENERATOR_MEMORY, sizing.GENERATOR_FILES, plan.peak_bytes)
     estimates = [
         sizing.estimate(_object_counts(plan), build, interleave or plan.interleave, plan.peak_bytes)
-        for build in _footprints(specs)
+        for build in _footprints(plan, specs)
     ]
     return max(estimates, key=lambda estimate: (estimate.files, estimate.memory))
 
@@ -42,7 +42,7 @@ def require(plan: Plan, specs: Sequence[Spec], out: Path, headroom: Headroom | N
     counts = _object_counts(plan)
     most = min(
         sizing.most_projects(counts, build, plan.interleave, plan.peak_bytes, headroom)
-        for build in _footprints(specs)
+        for build in _footprints(plan, specs)
     )
     hints = [f"{most} of its {counts.projects} Projects would fit"] if most else []
     if not sizing.shortfalls(resource_estimate(plan, specs, Interleave.TRIAL), headroom):
@@ -83,8 +83,12 @@ def _object_counts(plan: Plan) -> sizing.ObjectCounts:
     return sizing.object_counts([(d.projects, d.objects, d.object_bytes) for d in drivers])
 
 
-def _footprints(specs: Sequence[Spec]) -> list[sizing.Footprint]:
+def _footprints(plan: Plan, specs: Sequence[Spec]) -> list[sizing.Footprint]:
     return [
-        sizing.footprint(spec.product, is_shared=toolchain.shares_etcd_connections(spec))
+        sizing.footprint(
+            spec.product,
+            is_shared=toolchain.shares_etcd_connections(spec),
+            replicas=plan.suite.environment.replicas,
+        )
         for spec in specs
     ]

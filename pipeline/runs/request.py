@@ -96,21 +96,8 @@ def resolve_plan(request: RunRequest) -> tuple[LoadedSuite, Plan]:
     loaded = in_environment(loaded, environment)
     seed = draw_seed(request.seed)
     suite = loaded.suite.of(product).only(request.driver)
-    _require_profile_of(suite)
     _require_restarts_of(suite)
     return loaded, Plan(suite, pairs, request.interleave, seed, looks, budget_s, product)
-
-
-def _require_profile_of(suite: Suite) -> None:
-    """Refuse loads that cannot run in the start profile of the environment."""
-    profile = profile_of(suite.environment.facts)
-    for workload in suite.workloads:
-        if profile != MINIMAL and not workload.driver.uses_organization_path:
-            raise ConfigError(
-                f"{workload.name}: {workload.driver.kind} creates Projects outside of their"
-                f" Organization, which Milo refuses in the profile {profile}",
-                hint="use a suite with k6 loads, or --driver k6, or leave --profile out",
-            )
 
 
 def _require_restarts_of(suite: Suite) -> None:
@@ -254,7 +241,7 @@ def _default_baseline(candidate: Spec, request: RunRequest, loaded: LoadedSuite)
     if candidate.product is Product.REFERENCE:
         return f"reference-{suite}"
     profile = profile_of(loaded.suite.environment.facts)
-    end = "" if profile == MINIMAL else f"-{profile.replace('+', '-')}"
+    end = "" if profile == MINIMAL else f"-{re.sub(r'[^a-z0-9]+', '-', profile)}"
     pattern = re.compile(rf"milo-v(\d+)\.(\d+)\.(\d+)-{re.escape(suite + end)}")
     matches = [match for name in store().names() if (match := pattern.fullmatch(name))]
     if not matches:

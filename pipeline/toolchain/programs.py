@@ -53,6 +53,7 @@ _RECIPES = {
     "kind": ("kind", "sigs.k8s.io/kind", "", "about 1 minute, 150 MB"),
     "expand": ("clusterloader2", "./expand", "the checker of configs", "about 20 seconds, 50 MB"),
     "gateway": ("clusterloader2", "./gateway", "the gateway", "about 20 seconds, 50 MB"),
+    "balancer": ("balancer", ".", "the balancer", "about 20 seconds"),
     "load-agent": ("load-agent", ".", "the load agent", "about 20 seconds"),
 }
 """Folder in go/, package, title and cost of each program that is built.  A program of others has no

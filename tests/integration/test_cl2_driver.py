@@ -10,7 +10,7 @@ from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.model.subject import Arm
 from pipeline.system.errors import ConfigError, LoadError
 from tests.cl2_bench import GOOD, Bench
-from tests.loopback import answering, values
+from tests.loopback import Request, answering, values
 
 pytestmark = pytest.mark.real
 
@@ -53,6 +53,45 @@ def test_in_projects_each_has_a_process_and_an_address_of_its_own(
     assert urls == [f"{server}/projects/{name}/control-plane" for name in names]
     # 40 objects a second, half of them in each Project.
     assert values(load.readings[Arm.CANDIDATE])["cl2.rate"] == pytest.approx(40)
+
+
+def test_projects_are_created_in_their_organization_where_milo_accepts_no_other_way(
+    bench: Bench, server: str
+) -> None:
+    bench.needs_organization_path = True
+    assert bench.load(GOOD, server, where="projects", projects=1, rate=20).invalid == ()
+    folder = bench.folder / "out" / "candidate"
+    urls = {
+        path.parent.relative_to(folder).parts[0]: json.loads(path.read_text())["clusters"][0][
+            "cluster"
+        ]["server"].removeprefix(server)
+        for path in folder.rglob("kubeconfig")
+    }
+    created = json.loads((folder / "0-projects" / "overrides.yaml").read_text())
+    organizations = "/apis/resourcemanager.miloapis.com/v1alpha1/organizations"
+    assert urls == {
+        "0-projects": f"{organizations}/milo-perf/control-plane",
+        "1-object-crud": "/projects/perf-00000007-project-0/control-plane",
+    }
+    assert created["CL2_ORGANIZATION"] == "milo-perf"
+
+
+def test_a_project_that_is_not_gone_in_time_is_a_lower_bound(bench: Bench) -> None:
+    names = [{"metadata": {"name": "perf-00000007-project-0"}}]
+
+    def answer(one: Request, _: bytes) -> None:
+        one.say(json.dumps({"items": names if one.path.endswith("/projects") else []}))
+
+    with answering(answer) as url:
+        code = "report(case(2, 'delete projects', 1)); timer(); available()\n"
+        settings = {"config": "project-lifecycle", "projects": 2, "objects": 0, "gone_s": 0.5}
+        load = bench.load(code, url, **settings)
+    assert load.invalid == ()
+    assert load.failed == {}
+    readings = load.readings[Arm.BASELINE]
+    assert values(readings)["projects_deleted"] == 1
+    assert values(readings)["projects_never_gone"] == 1
+    assert {one.name for one in readings if one.at_least} == {"span"}
 
 
 def test_a_process_that_does_not_start_says_why(bench: Bench, server: str) -> None:

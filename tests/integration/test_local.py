@@ -3,16 +3,19 @@
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from pipeline import toolchain
 from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.model.ports import Artifact, Program
-from pipeline.model.subject import Arm, Subject
+from pipeline.model.subject import Arm, Product, Subject
 from pipeline.system import http_client
-from pipeline.system.errors import Exit, LaunchError, LoadError
+from pipeline.system.errors import Exit, LaunchError, LoadError, SubjectDiedError
+from tests.gotests import go_tests
 
 ETCD = """
     import http.server, sys
@@ -33,7 +36,7 @@ SERVER = """
         def do_GET(self):
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             condition = {"type": "Ready", "status": "{ready}"}
-            body = json.dumps({"status": {"conditions": [condition]}})
+            body = json.dumps({"status": {"conditions": [condition]}, "items": []})
             self.send_response({status})
             self.send_header("Content-Length", str(len(body))); self.end_headers()
             self.wfile.write(body.encode())
@@ -112,6 +115,32 @@ def test_a_component_is_killed_and_started_again(tmp_path: Path, out: Path) -> N
             time.sleep(0.05)
         target.check()
     assert nothing_is_left(tmp_path)
+
+
+def test_replicas_answer_at_one_address_and_one_that_dies_is_named(
+    tmp_path: Path, out: Path
+) -> None:
+    settings = LocalSettings(replicas=2, etcd_members=3)
+    environment = LocalEnvironment(settings, etcd(tmp_path), toolchain.program("balancer"))
+    artifacts = {arm: replace(one, product=Product.MILO) for arm, one in server(tmp_path).items()}
+    with environment.launch(artifacts, out) as targets:
+        target = targets[Arm.CANDIDATE]
+        names = {f"{name}{end}" for name in ("server", "manager") for end in ("", "-2")}
+        assert set(target.processes) == {*names, "etcd", "etcd-2", "etcd-3"}
+        direct = {url.removesuffix("/metrics") for url in target.metrics.values()}
+        assert target.url not in direct
+        assert http_client.answers(f"{target.url}/readyz", ca_file=target.ca_file)
+        target.check()
+        psutil.Process(target.processes["server-2"]).kill()
+        with pytest.raises(SubjectDiedError, match="server-2 of the candidate was killed by"):
+            _until_dead(target.check)
+        assert http_client.answers(f"{target.url}/readyz", ca_file=target.ca_file)
+    assert nothing_is_left(tmp_path)
+
+
+def test_the_go_tests_of_the_balancer_pass(tmp_path: Path) -> None:
+    said = go_tests("balancer", tmp_path, "-count=1", "-v", ".")
+    assert said.count("--- PASS") >= 6
 
 
 def test_no_secret_is_in_an_argument(tmp_path: Path, out: Path) -> None:

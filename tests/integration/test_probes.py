@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 
 from pipeline import toolchain
-from pipeline.environments.bootstrap import API, ORGANIZATION
+from pipeline.environments.bootstrap import API
 from pipeline.environments.local import LocalEnvironment, LocalSettings
-from pipeline.model.ports import Span, Target
+from pipeline.model.ports import FIRST_ORGANIZATION, Span, Target
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.probes.registry import default_probes, opt_in_probes
 from pipeline.system import http_client
@@ -45,7 +45,7 @@ def load(target: Target) -> Span:
     time.sleep(1)
     began = time.time()
     version = "resourcemanager.miloapis.com/v1alpha1"
-    owner = {"ownerRef": {"kind": "Organization", "name": ORGANIZATION}}
+    owner = {"ownerRef": {"kind": "Organization", "name": FIRST_ORGANIZATION}}
     project = {"apiVersion": version, "kind": "Project", "metadata": {"name": PROJECT}}
     ask("POST", f"{API}/projects", {**project, "spec": owner})
     time.sleep(1)

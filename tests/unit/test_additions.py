@@ -102,12 +102,10 @@ class Idle(Settings):
     duration_s: PositiveFloat
     title: ClassVar[str] = "nothing at all"
     needs: ClassVar[tuple[str, ...]] = ("sleep",)
-    uses_organization_path: ClassVar[bool] = True
     restarts: ClassVar[bool] = False
     rate: ClassVar[float | None] = None
     counted: ClassVar[str] = "sleeps"
     iterations: ClassVar[int | None] = 1
-    uses_organization_path: ClassVar[bool] = True
     projects: ClassVar[int] = 0
     objects: ClassVar[int] = 0
     object_bytes: ClassVar[int] = 0

@@ -9,6 +9,7 @@ from pipeline.environments import bootstrap, manifests
 from pipeline.environments.cluster_settings import ClusterSettings, Resources, Toleration
 from pipeline.environments.credentials import LOAD_GROUP
 from pipeline.environments.manifests import Component, Manifest, NamespaceSpec
+from pipeline.model.ports import FIRST_ORGANIZATION
 
 HOSTILE = "a\"b: {{ x }}\n- c # \N{SNOWMAN} '</script>&"
 PLAIN = NamespaceSpec("milo-perf-1-000-baseline", "1", "baseline", 1_800_000_000, ClusterSettings())
@@ -31,6 +32,7 @@ FULL = NamespaceSpec(
 )
 SERVER = Component(
     name="server",
+    group="server",
     image="milo-perf.invalid/milo:0123",
     args=["apiserver", f"--v={HOSTILE}"],
     port=6443,
@@ -42,6 +44,7 @@ SERVER = Component(
 )
 ETCD = Component(
     name="etcd",
+    group="etcd",
     image="milo-perf.invalid/etcd:0123",
     args=["--data-dir=/data/etcd"],
     port=2379,
@@ -164,6 +167,6 @@ def test_the_first_objects_have_the_names_that_everything_else_uses() -> None:
     kubernetes_validate.validate(definition, "1.34", strict=True)
     kubernetes_validate.validate(binding, "1.34", strict=True)
     assert binding["subjects"][0]["name"] == LOAD_GROUP
-    assert organization["metadata"]["name"] == bootstrap.ORGANIZATION
+    assert organization["metadata"]["name"] == FIRST_ORGANIZATION
     assert project["metadata"]["name"] == bootstrap.FIRST_PROJECT
-    assert project["spec"]["ownerRef"]["name"] == bootstrap.ORGANIZATION
+    assert project["spec"]["ownerRef"]["name"] == FIRST_ORGANIZATION

@@ -27,7 +27,6 @@ from pipeline.runs.request import (
     require_same_profile,
     resolve,
     resolve_environment,
-    resolve_plan,
 )
 from pipeline.system.errors import ConfigError, LaunchError, PipelineError
 from tests.loopback import Request, answering, target
@@ -118,12 +117,6 @@ def test_a_request_changes_the_profile_of_the_suite() -> None:
     settings = resolve_environment(RunRequest(profile="production"), LocalSettings())
     assert isinstance(settings, LocalSettings)
     assert settings.profile is Profile.PRODUCTION
-
-
-def test_a_load_that_the_profile_refuses_is_named_before_anything_is_started() -> None:
-    request = RunRequest(suite="cl2", candidate="binary:/milo", profile="production")
-    with pytest.raises(ConfigError, match="clusterloader2 creates Projects outside of their"):
-        resolve_plan(request)
 
 
 def test_the_default_baseline_of_a_profile_has_its_name() -> None:
@@ -285,7 +278,7 @@ def serving(fake: FakeMilo, tmp_path: Path) -> Iterator[Target]:
     files["load.token"].write_text("token-of-load")
     with answering(fake.answer) as url:
         yield replace(
-            target(url),
+            target(url, metrics={"server": f"{url}/metrics"}),
             ca_file=files["ca.pem"],
             token_file=files["load.token"],
             needs_organization_path=True,

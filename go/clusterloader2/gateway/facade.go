@@ -31,7 +31,7 @@ type gateway struct {
 
 // ServeHTTP handles one request.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := withinProject(r.URL.Path)
+	path := withinControlPlane(r.URL.Path)
 	switch {
 	case path == metricsPath && r.Method == http.MethodGet:
 		g.counts.ServeHTTP(w, r)
@@ -58,12 +58,21 @@ func (g *gateway) refuse(w http.ResponseWriter, r *http.Request) {
 	))
 }
 
-// withinProject returns the path below the control plane of a Project, or the
-// path itself.
-func withinProject(path string) string {
-	if rest, ok := strings.CutPrefix(path, "/projects/"); ok {
-		if project, inside, ok := strings.Cut(rest, "/control-plane/"); ok && !strings.Contains(project, "/") {
-			return "/" + inside
+// controlPlanes are the collections whose objects have a control plane of their own.
+var controlPlanes = []string{
+	"/projects/",
+	"/apis/resourcemanager.miloapis.com/v1alpha1/projects/",
+	"/apis/resourcemanager.miloapis.com/v1alpha1/organizations/",
+}
+
+// withinControlPlane returns the path below the control plane of a Project or an
+// Organization, or the path itself.
+func withinControlPlane(path string) string {
+	for _, collection := range controlPlanes {
+		if rest, ok := strings.CutPrefix(path, collection); ok {
+			if name, inside, ok := strings.Cut(rest, "/control-plane/"); ok && !strings.Contains(name, "/") {
+				return "/" + inside
+			}
 		}
 	}
 	return path

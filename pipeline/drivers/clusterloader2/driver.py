@@ -29,12 +29,15 @@ from pipeline.drivers.clusterloader2.projects import delete_objects, wait_until_
 from pipeline.drivers.clusterloader2.readings import warnings
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.clusterloader2.warm_up import warm_up
-from pipeline.model.ports import Load, Program, Span, Target
+from pipeline.model.ports import FIRST_ORGANIZATION, Load, Program, Span, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.system.errors import ConfigError
 from pipeline.system.kubeconfig import kubeconfig_json
 
+_ORGANIZATION_PATH = (
+    f"/apis/resourcemanager.miloapis.com/v1alpha1/organizations/{FIRST_ORGANIZATION}/control-plane"
+)
 _BUSY_GENERATOR = 0.5  # share of the processors above which a warning says that they are shared
 
 
@@ -136,10 +139,8 @@ class _LoadRun:
                 return Load.without_readings(self.targets, span, notes.failed, notes.invalid)
             if stage.is_measured:
                 notes.cpu, notes.results = ran.cpu, results
-                if stage.where is ControlPlane.ROOT and self.settings.projects:
-                    notes.ends, notes.never_gone = wait_until_gone(
-                        self.targets, self.name, self.settings.ready_s
-                    )
+                if gone_s := self.settings.longest_gone_s:
+                    notes.ends, notes.never_gone = wait_until_gone(self.targets, self.name, gone_s)
         notes.invalid += [
             f"the gateway before the {arm}: {count} requests {what}"
             for arm, endpoint in endpoints.items()
@@ -243,11 +244,18 @@ class _LoadRun:
         job = ProcessJob(arm, project, self.configs / f"{stage.config}.yaml", folder)
         job.report.mkdir()
         path = f"/projects/{project}/control-plane" if project else ""
+        if self._is_within_organization(stage):
+            path = _ORGANIZATION_PATH
         job.kubeconfig.write_text(
             kubeconfig_json(f"{endpoint.url}{path}", endpoint.ca_file, endpoint.token_file, "load")
         )
         job.overrides.write_text(json.dumps(self._overrides(stage), indent=1) + "\n")
         return job
+
+    def _is_within_organization(self, stage: LoadStage) -> bool:
+        """Return True if a stage creates Projects that Milo accepts in an Organization only."""
+        needs_path = any(target.needs_organization_path for target in self.targets.values())
+        return needs_path and bool(self.settings.projects) and stage.where is ControlPlane.ROOT
 
     def _overrides(self, stage: LoadStage) -> dict[str, bool | float | str]:
         """Return the parameters of a config, the same for both arms."""
@@ -256,6 +264,11 @@ class _LoadRun:
             **self.settings.parameters,
             "CL2_RUN": self.name,
             "CL2_SEED": self.seed,
+            **(
+                {"CL2_ORGANIZATION": FIRST_ORGANIZATION}
+                if self._is_within_organization(stage)
+                else {}
+            ),
             "CL2_PROJECTS": self.settings.projects if stage.where is ControlPlane.ROOT else 0,
             "CL2_OBJECTS": self.settings.objects,
             "CL2_OBJECT_BYTES": self.settings.object_bytes,

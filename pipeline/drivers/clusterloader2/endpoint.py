@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pipeline.drivers.clusterloader2.phases import CONFIGS
 from pipeline.model.ports import Program, Target
+from pipeline.model.replicas import by_component
 from pipeline.model.subject import Arm
 from pipeline.system import http_client, paths, processes, tls
 from pipeline.system.errors import ConfigError, LoadError, NetworkError
@@ -309,7 +310,7 @@ def prometheus_config(
     """Return the configuration of a Prometheus that scrapes a target, the gateway and itself.
 
     Args:
-        target: The target; each component is a job with the component's name.
+        target: The target; each component is a job with the component's name, over its replicas.
         url: URL of the Prometheus.
         gateway: URL of the gateway's metrics, and PEM file of its authority.
         scrape_s: Seconds between two scrapes, and between two evaluations of the rules.
@@ -317,12 +318,13 @@ def prometheus_config(
     """
     interval = f"{round(1000 * scrape_s)}ms"
     jobs = [
-        _scrape_job(name, address, target.ca_file, target.admin_token_file)
-        for name, address in target.metrics.items()
+        _scrape_job(name, list(replicas.values()), target.ca_file, target.admin_token_file)
+        for name, replicas in by_component(target.metrics).items()
     ]
+    gateway_url, gateway_ca = gateway
     jobs += [
-        _scrape_job("prometheus", f"{url}/metrics", None, None),
-        _scrape_job("gateway", *gateway, None),
+        _scrape_job("prometheus", [f"{url}/metrics"], None, None),
+        _scrape_job("gateway", [gateway_url], gateway_ca, None),
     ]
     return {
         "global": {
@@ -336,14 +338,15 @@ def prometheus_config(
 
 
 def _scrape_job(
-    name: str, url: str, ca_file: Path | None, token_file: Path | None
+    name: str, urls: Sequence[str], ca_file: Path | None, token_file: Path | None
 ) -> dict[str, Any]:
-    parts = urlsplit(url)
+    """Return a job of servers whose URLs differ in nothing but their host and port."""
+    parts = urlsplit(urls[0])
     job: dict[str, Any] = {
         "job_name": name,
         "scheme": parts.scheme,
         "metrics_path": parts.path,
-        "static_configs": [{"targets": [parts.netloc]}],
+        "static_configs": [{"targets": [urlsplit(url).netloc for url in urls]}],
     }
     if parts.scheme == "https":
         job["tls_config"] = {"ca_file": str(ca_file)}

@@ -34,7 +34,9 @@ class ClusterLoader2(LoadFromFiles):
         object_bytes: Size of an object's data, in bytes.
         cycles: Number of cycles of the config `churn`.
         duration_s: Usual length of the measured stage, in seconds.
-        ready_s: Seconds after which a Project that is not Ready, or not gone, is given up.
+        ready_s: Seconds after which a Project that is not Ready is given up.
+        gone_s: Seconds after the load in which deleted Projects may go; None for `ready_s`.  The
+            time of a Project that is not gone by then is a lower bound.
         prometheus: Whether a real Prometheus scrapes the server, for ClusterLoader2's own
             measurements of it.
         prometheus_url: URL of an existing Prometheus that scrapes the server; `{arm}` in it stands
@@ -47,7 +49,6 @@ class ClusterLoader2(LoadFromFiles):
     counted: ClassVar[str] = "objects"
     """Unit of the rate; of the config `project-lifecycle`, Projects."""
 
-    uses_organization_path: ClassVar[bool] = False
     restarts: ClassVar[bool] = False
 
     iterations: ClassVar[None] = None  # the load has a rate
@@ -69,6 +70,7 @@ class ClusterLoader2(LoadFromFiles):
     cycles: PositiveInt = 1
     duration_s: PositiveFloat
     ready_s: PositiveFloat = 60.0
+    gone_s: PositiveFloat | None = None
     prometheus: bool = False
     prometheus_url: str = ""
     parameters: dict[Annotated[str, Field(pattern=r"^CL2_[A-Z0-9_]+$")], int | float | str] = Field(
@@ -125,7 +127,16 @@ class ClusterLoader2(LoadFromFiles):
     @property
     def most_s(self) -> float:
         """Maximum seconds that one launch spends on the load; a stage that is given up ends it."""
-        return self.longest_s + (len(self.stages) - 1) * (self.duration_s + self.ready_s)
+        stages_s = (len(self.stages) - 1) * (self.duration_s + self.ready_s)
+        return self.longest_s + stages_s + self.longest_gone_s
+
+    @property
+    def longest_gone_s(self) -> float:
+        """Seconds in which deleted Projects may go; 0 for a load that does not wait for it."""
+        is_at_root = any(one.is_measured and one.where is ControlPlane.ROOT for one in self.stages)
+        if not (is_at_root and self.projects):
+            return 0.0
+        return self.ready_s if self.gone_s is None else self.gone_s
 
     @property
     def stages(self) -> tuple[LoadStage, ...]:

@@ -60,8 +60,6 @@ class K6(LoadFromFiles):
     counted: ClassVar[str] = "iterations"
     """Unit of the rate."""
 
-    uses_organization_path: ClassVar[bool] = True
-
     raw_bytes_per_request: ClassVar[float] = 110.0
     """Size of the compressed raw points per request, in bytes; measured."""
 

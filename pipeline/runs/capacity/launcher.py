@@ -24,10 +24,11 @@ from pipeline.model.ports import (
     Span,
     Target,
 )
+from pipeline.model.replicas import by_component
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.probes.containers import ContainersProbe
-from pipeline.probes.process import ProcessProbe, observe_process
+from pipeline.probes.process import ProcessProbe, observe_components
 from pipeline.probes.scrape import current_sizes
 from pipeline.runs.capacity import fill
 from pipeline.runs.capacity.search_loop import (
@@ -111,7 +112,7 @@ class K6Launcher:
         folder = new_folder(self.out / "launches" / f"{number:03}")
         with self.environment.launch({Arm.CANDIDATE: self.artifact}, folder) as targets:
             target = targets[Arm.CANDIDATE]
-            components = target.processes or target.metrics
+            components = by_component(target.processes or target.metrics)
             for limit in self.question.limits:
                 if limit.component and limit.component not in components:
                     raise ConfigError(
@@ -321,29 +322,32 @@ def _process_sizes(target: Target) -> dict[str, float]:
     """Return memory and open files of each component, and all memory together."""
     memory: dict[str, float] = {}
     values: dict[str, float] = {}
-    for component, pid in target.processes.items():
-        if one := observe_process(pid):
-            memory[component] = one.memory
-            if one.files is not None:
-                values[f"files({component})"] = one.files
+    for component, one in observe_components(target.processes).items():
+        memory[component] = one.memory
+        if one.files is not None:
+            values[f"files({component})"] = one.files
     if target.usage:
         with suppress(NetworkError, LoadError):  # a gap; the next look is soon
-            memory = {component: one.memory for component, one in target.usage().items()}
+            memory = {
+                component: sum(one.memory for one in replicas.values())
+                for component, replicas in by_component(target.usage()).items()
+            }
     values |= {f"memory({component})": size for component, size in memory.items()}
     return {**values, "memory": sum(memory.values())} if memory else values
 
 
 def _cpu_samples(target: Target) -> dict[str, ResourceUsage]:
-    """Return the CPU time of each component and when it was read; none after a network error."""
+    """Return the CPU time of each replica and when it was read; none after a network error.
+
+    Processes of one component are read together, and added up.
+    """
     if target.usage:
         with suppress(NetworkError, LoadError):  # a gap
             return dict(target.usage())
         return {}
-    seen = {component: observe_process(pid) for component, pid in target.processes.items()}
     return {
         component: ResourceUsage(one.time_s, one.cpu_s, int(one.memory))
-        for component, one in seen.items()
-        if one
+        for component, one in observe_components(target.processes).items()
     }
 
 
@@ -352,14 +356,19 @@ def idle_cpu(
 ) -> dict[str, float]:
     """Return the mean cores between two samples, by component and of all together.
 
-    A component whose sample is the same as before is left out, and with it the total.
+    A component with a sample that is the same as before is left out, and with it the total.  The
+    samples are those of replicas.
     """
     cores = {
-        component: (after[component].cpu_s - one.cpu_s) / (after[component].time_s - one.time_s)
-        for component, one in before.items()
-        if component in after and after[component].time_s > one.time_s
+        name: (after[name].cpu_s - one.cpu_s) / (after[name].time_s - one.time_s)
+        for name, one in before.items()
+        if name in after and after[name].time_s > one.time_s
     }
-    values = {f"idle_cpu({component})": max(0.0, value) for component, value in cores.items()}
+    values = {
+        f"idle_cpu({component})": sum(max(0.0, cores[name]) for name in replicas)
+        for component, replicas in by_component(before).items()
+        if cores.keys() >= replicas.keys()
+    }
     return values | (
         {"idle_cpu": sum(values.values())} if cores and len(cores) == len(before) else {}
     )
