@@ -1,10 +1,14 @@
 """`doctor`: print what is missing on this machine, and how to get it."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from pipeline.commands import options
 from pipeline.system import output
 from pipeline.system.errors import Exit
+
+if TYPE_CHECKING:
+    from pipeline.model.health import Check
 
 
 def add(commands: "options.Commands") -> None:
@@ -18,13 +22,21 @@ def add(commands: "options.Commands") -> None:
 
 
 def _doctor(args: argparse.Namespace) -> Exit:
-    from pipeline.storage import codec
     from pipeline.toolchain import doctor
 
     checks = doctor.checks()
     if args.environment:
-        from pipeline.environments.registry import read_environment
-
-        checks += read_environment(args.environment).checks()
-    output.print_stdout(codec.list_json("checks", checks) if args.json else doctor.render(checks))
+        checks += _environment_checks(args.environment)
+    output.print_stdout(doctor.to_json(checks) if args.json else doctor.render(checks))
     return Exit.NOT_STARTED if doctor.is_missing(checks) else Exit.NO_REGRESSION
+
+
+def _environment_checks(name: str) -> "list[Check]":
+    from pipeline.model.health import Check, Status
+
+    try:
+        from pipeline.environments.registry import read_environment
+    except ModuleNotFoundError as error:  # the check `packages` says what to do
+        found = f"cannot be checked before the Python package {error.name} is installed"
+        return [Check(f"environment {name}", Status.MISSING, found)]
+    return read_environment(name).checks()

@@ -5,8 +5,6 @@ import shlex
 import tempfile
 from pathlib import Path
 
-import platformdirs
-
 from pipeline.system.errors import BaselineError, ConfigError, StorageError
 
 RESULTS, CAPACITY, EVALUATION = "results.json", "capacity.json", "evaluation.json"
@@ -48,20 +46,29 @@ def package_version() -> str:
 
 def cache() -> Path:
     """Return the user's cache folder for milo-perf, created if needed."""
-    folder = platformdirs.user_cache_dir("milo-perf", appauthor=False)
-    return _create(Path(folder), "cache", "XDG_CACHE_HOME")
+    return _user_folder("cache", "XDG_CACHE_HOME", ".cache")
 
 
 def state() -> Path:
     """Return the user's state folder for milo-perf, created if needed."""
-    folder = platformdirs.user_state_dir("milo-perf", appauthor=False)
-    return _create(Path(folder), "state", "XDG_STATE_HOME")
+    return _user_folder("state", "XDG_STATE_HOME", ".local/state")
 
 
-def _create(folder: Path, what: str, variable: str) -> Path:
-    """Create a folder if needed, or raise StorageError."""
+def _user_folder(what: str, variable: str, default: str) -> Path:
+    """Return our folder below the one of the XDG Base Directory Specification, created if needed.
+
+    Not by platformdirs: `doctor` works before any package is installed.
+    """
+    folder = Path(os.environ.get(variable, ""))
     try:
+        base = folder if folder.is_absolute() else Path.home() / default
+        folder = base / "milo-perf"
         folder.mkdir(parents=True, exist_ok=True)
+    except RuntimeError as error:  # there is no home folder
+        raise StorageError(
+            f"the {what} folder is unknown: {error}",
+            hint=f"set {variable} to a folder that you can write",
+        ) from error
     except OSError as error:
         raise StorageError(
             f"{folder}: the {what} folder cannot be created: {error.strerror}",

@@ -1,16 +1,24 @@
-"""Check what a run would lack on this machine, and how to get it; builds and downloads nothing."""
+"""Check what a run would lack on this machine, and how to get it; builds and downloads nothing.
+
+It works on a bare Python, before any package is installed.
+"""
 
 import importlib.util
+import json
 import os
 import platform
+import re
 import resource
 import shlex
 import shutil
 import socket
 import sys
+import sysconfig
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.model.health import Check, Status
@@ -22,7 +30,6 @@ from pipeline.toolchain.build import cached_path
 from pipeline.toolchain.machine import clock_source, cpus, memory, steal_share, steal_times
 from pipeline.toolchain.milo import BASELINE_BINARY, BINARY, require_milo
 
-_PYTHON = (3, 11)
 _BUILD_GIB = 4.0  # with Go's own caches
 _RUN_GIB = 1.0
 _OPEN_FILES = 4096
@@ -37,12 +44,17 @@ _GIB = 2**30
 
 def checks() -> list[Check]:
     """Check everything that a run needs; takes about a second."""
+    packages = _packages()
+    if platform.system() != "Linux":
+        return [_system(), _python(), packages]
     before = steal_times()
     return [
+        _system(),
         _python(),
+        packages,
         _git(),
-        *_binaries(),
-        _program("k6", programs.k6, Status.MISSING),
+        *_binaries(lacks_packages=packages.status is Status.MISSING),
+        _k6(lacks_packages=packages.status is Status.MISSING),
         _program(
             "clusterloader2",
             programs.clusterloader2,
@@ -73,6 +85,22 @@ def render(checks: Sequence[Check]) -> str:
     missing = sum(check.status is Status.MISSING for check in checks)
     lines += ["", f"{missing} missing: a run would fail" if missing else "a run can start"]
     return "\n".join([*lines, ""])
+
+
+def to_json(checks: Sequence[Check]) -> str:
+    """Return the checks as JSON."""
+    entries = [
+        {
+            "name": check.name,
+            "status": check.status.value,
+            "found": check.found,
+            "fix": check.fix,
+            "cost": check.cost,
+        }
+        for check in checks
+    ]
+    body = {"schema": "milo-perf.checks/1", "checks": entries}
+    return json.dumps(body, indent=1, sort_keys=True) + "\n"
 
 
 def is_missing(checks: Sequence[Check]) -> bool:
@@ -164,13 +192,81 @@ def check_size(cpus: float, memory: int) -> Check:
     return Check("size", Status.WARNING, f"{found}; this is little", fix)
 
 
-def _python() -> Check:
-    version = platform.python_version()
-    if sys.version_info >= _PYTHON:
-        return Check("python", Status.OK, version)
-    found = f"{version}; {'.'.join(map(str, _PYTHON))} is the oldest that will do"
-    fix = "sudo apt-get install python3.12 python3.12-venv"
-    return Check("python", Status.MISSING, found, fix)
+def check_system(system: str, release: str) -> Check:
+    """Check the operating system and the release of its kernel, such as `Linux` and `6.8.0`."""
+    if system != "Linux":
+        fix = "use a Linux machine or virtual machine; on Windows: wsl --install; on macOS: lima"
+        return Check("system", Status.MISSING, f"{system or 'unknown'}; a run needs Linux", fix)
+    if "microsoft" in release.lower() and "wsl2" not in release.lower():
+        found = f"{system} {release}, which is the first version of WSL"
+        return Check("system", Status.MISSING, found, "in PowerShell: wsl --set-version NAME 2")
+    return Check("system", Status.OK, f"{system} {release}")
+
+
+def check_packages(missing: Sequence[str], *, is_clone: bool, has_venv: bool) -> Check:
+    """Check the Python packages that this one needs.
+
+    Args:
+        missing: Names of those that are not installed.
+        is_clone: True if this is a clone of the repository, not an installed package.
+        has_venv: True if this Python can make virtual environments.
+    """
+    name = "packages"
+    if not missing:
+        return Check(name, Status.OK, "the Python packages of milo-perf are installed")
+    fixes = [] if has_venv else ["sudo apt-get install python3-venv"]
+    fixes.append(
+        "python3 -m venv .venv && .venv/bin/pip install ."
+        if is_clone
+        else "pipx reinstall milo-perf  # or install it again in the way that you did"
+    )
+    found = f"{len(missing)} Python packages are not installed: {', '.join(missing)}"
+    return Check(name, Status.MISSING, found, "\n".join(fixes))
+
+
+def _system() -> Check:
+    return check_system(platform.system(), platform.release())
+
+
+def _python() -> Check:  # an older one does not get here, see __main__.py
+    managed = Path(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED").is_file()
+    is_bare = sys.prefix == sys.base_prefix
+    note = "; it is managed by the system: install packages in a virtual environment"
+    found = f"{platform.python_version()} ({sys.executable}){note if managed and is_bare else ''}"
+    return Check("python", Status.OK, found)
+
+
+def _packages() -> Check:
+    """Check that every package is installed that this project names."""
+    from importlib import metadata
+
+    missing = []
+    for name in _needed_packages():
+        try:
+            metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    return check_packages(
+        missing,
+        is_clone=paths.project_path("pyproject.toml").is_file(),
+        has_venv=importlib.util.find_spec("ensurepip") is not None,
+    )
+
+
+def _needed_packages() -> list[str]:
+    """Return the names of the packages that this one needs, of a clone or as it was installed."""
+    from importlib import metadata
+
+    project = paths.project_path("pyproject.toml")
+    if project.is_file():
+        needed = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]
+    else:
+        try:
+            needed = metadata.requires("milo-perf") or []
+        except metadata.PackageNotFoundError:  # its files were copied
+            return []
+    names = [re.match(r"[\w.-]+", one) for one in needed if "extra ==" not in one]
+    return [match[0] for match in names if match]
 
 
 def _git() -> Check:
@@ -181,7 +277,7 @@ def _git() -> Check:
     return Check("git", Status.MISSING, found, "sudo apt-get install git")
 
 
-def _binaries() -> Iterator[Check]:
+def _binaries(*, lacks_packages: bool) -> Iterator[Check]:
     """Check the cache, Go, and the programs that are built with it."""
     try:
         cache = paths.cache()
@@ -192,7 +288,7 @@ def _binaries() -> Iterator[Check]:
         return
     local_go = go.find_local(need)
     built = [local_go is not None and cached_path(one, local_go) is not None for one in recipes]
-    yield _go(local_go, need)
+    yield _go(local_go, need, can_fetch=lacks_packages or go.find_installer() is not None)
     for recipe, is_built in zip(recipes, built, strict=True):
         if is_built:
             yield Check(recipe.name, Status.OK, f"{recipe.title} is in the cache")
@@ -208,15 +304,15 @@ def _binaries() -> Iterator[Check]:
     yield check_clock(clock_source(), skew_s, age_s)
 
 
-def _go(local_go: go.Go | None, need: str) -> Check:
+def _go(local_go: go.Go | None, need: str, *, can_fetch: bool) -> Check:
     if local_go is not None:
         return Check("go", Status.OK, f"{local_go.version} ({local_go.path})")
     pinned = go.pinned_version()
     if pinned is None or not go.is_at_least(pinned, need):
         found = f"{need} or newer is needed, and none is on the path"
         return Check("go", Status.MISSING, found, "sudo snap install go --classic")
-    if importlib.util.find_spec("pip") is None:
-        found = f"no {need} or newer on the path, and no pip to fetch {pinned} with"
+    if not can_fetch:
+        found = f"no {need} or newer on the path, and no pip or uv to fetch {pinned} with"
         return Check("go", Status.MISSING, found, f"{sys.executable} -m ensurepip --upgrade")
     found = f"no {need} or newer on the path: the first run fetches {pinned}"
     return Check("go", Status.WARNING, found, cost="about 20 seconds, 220 MB")
@@ -230,6 +326,13 @@ def _program(
     except PipelineError as error:
         return Check(name, without, f"{error}{missing}", error.hint)
     return Check(name, Status.OK, f"{found}{program.version} ({program.path})")
+
+
+def _k6(*, lacks_packages: bool) -> Check:
+    check = _program("k6", programs.k6, Status.MISSING)
+    if check.status is Status.MISSING and lacks_packages and not os.environ.get(programs.K6):
+        return replace(check, found="comes with the Python packages", fix="")
+    return check
 
 
 def _milo() -> Iterator[Check]:

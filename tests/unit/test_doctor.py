@@ -1,6 +1,12 @@
 """The doctor says what is missing and what to type, and changes nothing."""
 
+import ast
+import json
+import os
+import platform
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -8,6 +14,7 @@ import pytest
 
 from pipeline.model.health import Check, Status
 from pipeline.system import paths
+from pipeline.system.errors import Exit
 from pipeline.toolchain import doctor
 
 
@@ -80,6 +87,20 @@ def test_a_cache_that_cannot_be_made_is_missing(
         pytest.param(doctor.check_disk("disk", Path("/"), 0, "x"), Status.OK, id="room"),
         pytest.param(doctor.check_disk("disk", Path("/"), 1e9, "x"), Status.MISSING, id="no room"),
         pytest.param(doctor.check_port(), Status.OK, id="a port"),
+        pytest.param(doctor.check_system("Linux", "6.8.0"), Status.OK, id="Linux"),
+        pytest.param(doctor.check_system("Darwin", "24.1"), Status.MISSING, id="macOS"),
+        pytest.param(
+            doctor.check_system("Linux", "5.15.0-microsoft-standard-WSL2"), Status.OK, id="WSL 2"
+        ),
+        pytest.param(doctor.check_system("Linux", "4.4.0-Microsoft"), Status.MISSING, id="WSL 1"),
+        pytest.param(
+            doctor.check_packages([], is_clone=True, has_venv=True), Status.OK, id="packages"
+        ),
+        pytest.param(
+            doctor.check_packages(["rich"], is_clone=True, has_venv=True),
+            Status.MISSING,
+            id="no package",
+        ),
     ],
 )
 def test_the_machine_is_judged_and_what_is_wrong_has_a_fix(check: Check, status: Status) -> None:
@@ -108,6 +129,85 @@ def test_the_text_has_marks_costs_and_what_to_type() -> None:
         "\n"
         "1 missing: a run would fail\n"
     )
+
+
+def test_missing_packages_come_with_the_line_that_installs_them() -> None:
+    clone = doctor.check_packages(["jinja2", "rich"], is_clone=True, has_venv=False)
+    assert clone.found == "2 Python packages are not installed: jinja2, rich"
+    assert clone.fix.splitlines() == [
+        "sudo apt-get install python3-venv",
+        "python3 -m venv .venv && .venv/bin/pip install .",
+    ]
+    assert "pipx" in doctor.check_packages(["rich"], is_clone=False, has_venv=True).fix
+
+
+def bare_doctor(tmp_path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the doctor with the standard library alone: `-S` leaves out all installed packages."""
+    return subprocess.run(
+        [sys.executable, "-S", "-m", "pipeline", "doctor", *arguments],
+        cwd=paths.project_path(),
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_doctor_needs_no_package(tmp_path: Path) -> None:
+    done = bare_doctor(tmp_path)
+    assert done.returncode == Exit.NOT_STARTED, done.stderr
+    assert "Python packages are not installed: cryptography, filelock, jinja2" in done.stdout
+    assert ".venv/bin/pip install ." in done.stdout
+    assert "comes with the Python packages" in done.stdout
+    assert not done.stderr
+
+
+def test_the_doctor_needs_no_package_for_json_and_an_environment(tmp_path: Path) -> None:
+    done = bare_doctor(tmp_path, "--json", "--environment", "kind")
+    assert done.returncode == Exit.NOT_STARTED, done.stderr
+    body = json.loads(done.stdout)
+    assert body["schema"] == "milo-perf.checks/1"
+    by_name = {check["name"]: check for check in body["checks"]}
+    assert by_name["packages"]["status"] == "✘"
+    assert "cannot be checked before" in by_name["environment kind"]["found"]
+    assert not done.stderr
+
+
+def test_json_has_every_field_of_a_check() -> None:
+    check = Check("a", Status.WARNING, "b", "c", "d")
+    body = json.loads(doctor.to_json([check]))
+    assert body == {
+        "schema": "milo-perf.checks/1",
+        "checks": [{"name": "a", "status": "!", "found": "b", "fix": "c", "cost": "d"}],
+    }
+
+
+def test_another_system_is_checked_as_far_as_its_python_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.delattr(os, "sched_getaffinity")  # only Linux has it
+    found = doctor.checks()
+    assert [check.name for check in found] == ["system", "python", "packages"]
+    assert doctor.is_missing(found)
+
+
+def test_an_old_python_is_told_which_it_must_be() -> None:
+    code = (
+        "import sys, runpy; sys.version_info = (3, 9, 2, 'final', 0)\n"
+        "runpy.run_module('pipeline', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=paths.project_path(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == Exit.NOT_STARTED
+    assert done.stderr.startswith("error: this is Python 3.9, and milo-perf needs 3.11 or newer")
+    source = paths.project_path("pipeline", "__main__.py").read_text(encoding="utf-8")
+    ast.parse(source, feature_version=(3, 7))  # such a Python can read the file that says so
 
 
 def test_warnings_alone_do_not_stop_a_run() -> None:

