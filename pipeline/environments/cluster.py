@@ -101,7 +101,11 @@ class ClusterEnvironment:
                 pods.create_namespace(*load_namespace)
             for (arm, build), namespace in zip(builds.items(), namespaces, strict=True):
                 namespace.create(build.namespace_manifests())
-                build.apply(components.etcd_containers(settings, images[arm][0]))
+                build.apply(
+                    components.etcd_containers(
+                        settings, images[arm][0], is_profiled=build.artifact.is_profiled
+                    )
+                )
             self._wait_ready(builds, "etcd")
             for arm, build in builds.items():
                 build.apply(

@@ -24,6 +24,7 @@ READY_PATHS: Mapping[str, str] = MappingProxyType(
 WEBHOOK_PORT = 9443
 """Port of the controller-manager's webhook server in a cluster."""
 
+_PROFILING = ("--profiling=true", "--contention-profiling=true")
 _ANYWHERE = "0.0.0.0"  # noqa: S104 (of a container, behind a network policy)
 _PEER_PORT = 2380
 _SERVER_URL = f"https://{SERVER}:{PORTS['server']}"
@@ -68,6 +69,7 @@ def etcd_command(
     members: Sequence[EtcdMember] = (),
     *,
     has_fsync: bool = False,
+    is_profiled: bool = False,
 ) -> list[str]:
     """Return the command of one member of an etcd.
 
@@ -77,6 +79,7 @@ def etcd_command(
         member: The member.
         members: All members, with this one; empty if it is the only one.
         has_fsync: True to wait for the disk at each write.
+        is_profiled: True to serve profiles.
     """
     return [
         str(binary),
@@ -85,6 +88,7 @@ def etcd_command(
         *([] if has_fsync else ["--unsafe-no-fsync"]),  # the disk is usually not what we measure
         "--quota-backend-bytes=8589934592",
         *member.etcd_flags(members or (member,)),
+        *(["--enable-pprof"] if is_profiled else []),
     ]
 
 
@@ -124,6 +128,7 @@ def server_command(
         "--service-account-issuer=https://milo-perf.invalid",
         f"--service-account-key-file={credentials.service_account_key}",
         *(flags or ["--v=0"]),
+        *(_PROFILING if artifact.is_profiled else ()),
         *artifact.arguments,
     ]
 
@@ -167,11 +172,14 @@ def manager_command(
         "--authentication-skip-lookup",
         f"--authorization-always-allow-paths={_OPEN_PATHS}",
         *(flags or ["--leader-elect=false", "--v=0"]),
+        *(_PROFILING if artifact.is_profiled else ()),
         *artifact.manager_arguments,
     ]
 
 
-def etcd_containers(settings: ClusterSettings, image: str) -> list[Component]:
+def etcd_containers(
+    settings: ClusterSettings, image: str, *, is_profiled: bool = False
+) -> list[Component]:
     """Return every member of an etcd; each has a Service, by which the others find it."""
     client, peer = PORTS["etcd"], _PEER_PORT
     names = replica_names("etcd", settings.etcd_members)
@@ -192,7 +200,11 @@ def etcd_containers(settings: ClusterSettings, image: str) -> list[Component]:
             _container(
                 member.name,
                 image,
-                etcd_command(Path("etcd"), data, member, members, has_fsync=settings.has_fsync),
+                etcd_command(
+                    *(Path("etcd"), data, member, members),
+                    has_fsync=settings.has_fsync,
+                    is_profiled=is_profiled,
+                ),
                 settings.etcd,
                 data="/data",
             ),

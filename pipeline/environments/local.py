@@ -115,7 +115,9 @@ class LocalEnvironment:
             credentials = create_credentials(private / "pki")
             token = credentials.admin_token.read_text()
             launch = _LocalLaunch(self, stack, credentials, private, out, installed)
-            stores = launch.start({arm: partial(launch.etcd, arm) for arm in artifacts}, "etcd")
+            stores = launch.start(
+                {arm: partial(launch.etcd, arm, one) for arm, one in artifacts.items()}, "etcd"
+            )
             servers = launch.start(
                 {
                     arm: partial(launch.servers, arm, artifact, stores[arm])
@@ -174,7 +176,7 @@ class _LocalLaunch:
     out: Path
     installed: Mapping[Arm, MiloManifests]
 
-    def etcd(self, arm: Arm) -> list[_RunningReplica]:
+    def etcd(self, arm: Arm, artifact: Artifact) -> list[_RunningReplica]:
         settings = self.environment.settings
         members = []
         for name in replica_names("etcd", settings.etcd_members):
@@ -185,7 +187,9 @@ class _LocalLaunch:
             data = self.private / f"{member.name}-{arm}"
             shutil.rmtree(data, ignore_errors=True)
             argv = components.etcd_command(
-                self.environment.etcd.path, data, member, members, has_fsync=settings.has_fsync
+                *(self.environment.etcd.path, data, member, members),
+                has_fsync=settings.has_fsync,
+                is_profiled=artifact.is_profiled,
             )
             service = self._start(argv, member.name, arm, {})
             running.append(_RunningReplica(member.name, service, {}, member.client))

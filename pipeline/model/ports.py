@@ -27,6 +27,7 @@ class Artifact:
         variables: Additional environment variables of every process of the subject.
         image: Reference of the container image of a subject that has no local program.
         manifests: Folder of the source tree with Milo's manifests; None if it is not known.
+        is_profiled: True to start its components so that they serve profiles of contention too.
     """
 
     subject: Subject
@@ -37,6 +38,7 @@ class Artifact:
     variables: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
     manifests: Path | None = None
+    is_profiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

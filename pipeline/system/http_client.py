@@ -163,6 +163,20 @@ class ServerConnection:
         except (OSError, HTTPException) as error:
             raise self._broken(path, error) from error
 
+    def download(self, path: str, limit: int) -> tuple[int, bytes]:
+        """Send a GET; return the status and at most `limit` + 1 bytes of the body.
+
+        A longer body is not read any further, and the connection is closed.
+        """
+        status = self._begin("GET", path, "", "")
+        try:
+            body = self._answer().read(limit + 1)
+        except (OSError, HTTPException) as error:
+            raise self._broken(path, error) from error
+        if len(body) > limit:
+            self._http.close()
+        return status, body
+
     def begin(self, path: str) -> int:
         """Open a stream and return the status; `lines` returns its content."""
         status = self._begin("GET", path, "", "")
