@@ -1,0 +1,182 @@
+"""The cause of a change is named first, and equal builds name nothing."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pipeline.judge.causes import ALPHA, find_causes
+from pipeline.judge.flames import MAX_FRAMES, flame_graphs
+from pipeline.judge.functions import COLLECTOR, is_standard, site_of
+from pipeline.judge.stats.moderation import moderated_tests, variance_prior
+from pipeline.model.metric import Better, Metric
+from pipeline.model.profiles import EvidenceKind
+from tests.explanations import CREATE, READING, ROOT, FakeServer, metric_evidence, server_stacks
+
+WAIT = "example.org/faults.(*Injector).Wait"
+SLOW = ("runtime.selectgo", WAIT, "example.org/faults.(*Injector).Request", *ROOT)
+
+
+def test_prior_degrees_of_freedom_are_found_again() -> None:
+    random = np.random.default_rng(1)
+    truth, own = 5.0, 3.0
+    scales = truth / random.chisquare(truth, 4000)
+    observed = scales * random.chisquare(own, 4000) / own
+    prior = variance_prior(observed, np.ones(4000), own)
+    assert prior.degrees_of_freedom == pytest.approx(truth, rel=0.2)
+    assert prior.variances[0] == pytest.approx(1.0, rel=0.1)
+
+
+def test_p_values_of_equal_rows_are_uniform() -> None:
+    random = np.random.default_rng(2)
+    sds = np.sqrt(6.0 / random.chisquare(6.0, 5000))
+    differences = random.normal(0, 1, (5000, 4)) * sds[:, None]
+    p_values = moderated_tests(differences, np.ones(5000)).p_values
+    assert stats.kstest(p_values, "uniform").pvalue > 0.001
+    assert (p_values < 0.001).mean() < 0.003
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.1])
+def test_equal_builds_name_nothing(noise: float) -> None:
+    """Twenty explanations, whatever the launches of a pair differ by."""
+    for seed in range(20):
+        stacks = server_stacks(120, seed)
+        counts = {f"m{at}": (5.0 * 1.5 ** (at % 12),) * 2 for at in range(60)}
+        found = find_causes(
+            [
+                FakeServer(stacks=stacks, noise=noise).evidence(seed=seed),
+                FakeServer(EvidenceKind.BLOCK, stacks=stacks, noise=noise).evidence(seed=seed + 99),
+            ],
+            [metric_evidence(counts, seed=seed)],
+            CREATE,
+            reading=READING,
+            is_rise=True,
+        )
+        assert found.causes == ()
+        assert found.tests > 100
+
+
+@pytest.mark.parametrize("kind", [EvidenceKind.BLOCK, EvidenceKind.WALL, EvidenceKind.CPU])
+def test_a_sleep_is_named_first(kind: EvidenceKind) -> None:
+    server = FakeServer(kind, added={SLOW: 0.5})
+    found = find_causes([server.evidence()], [], CREATE, reading=READING, is_rise=True)
+
+    first = found.causes[0]
+    assert first.name == WAIT
+    assert first.change == pytest.approx(0.5e-3, rel=0.2)
+    assert first.low < first.change < first.high
+    assert first.p < ALPHA
+    assert (first.agreeing, first.pairs) == (4, 4)
+    assert first.callers[0] == "example.org/faults.(*Injector).Request"
+
+
+def test_code_that_moved_below_another_function_is_no_cause() -> None:
+    """A middleware is put around everything, and one handler becomes slower."""
+    inner = server_stacks(80)
+    wrapped = {
+        (*stack[: -len(ROOT)], "example.org/app.withFaults", *ROOT): value
+        for stack, value in inner.items()
+    }
+    added = {stack: -value for stack, value in inner.items()} | wrapped
+    server = FakeServer(stacks=inner, added={**added, SLOW: 0.6}, noise=0.0)
+    found = find_causes([server.evidence()], [], CREATE, reading=READING, is_rise=True)
+
+    assert found.causes[0].name == WAIT
+    assert "example.org/app.withFaults" not in {one.name for one in found.causes}
+
+
+def test_a_function_that_calls_others_is_named_where_only_it_grew() -> None:
+    """Admission reads from etcd as others do: what waits is shared, who asks is not."""
+    shared = ("google.golang.org/grpc.recv", "go.etcd.io/etcd/client.Get")
+    other = {(*shared, f"example.org/api.Handler{n}", *ROOT): 4.0 for n in range(5)}
+    admit = (*shared, "example.org/admission.(*Lifecycle).Admit", *ROOT)
+    server = FakeServer(
+        EvidenceKind.BLOCK, stacks=server_stacks(80) | other | {admit: 0.2}, added={admit: 3.0}
+    )
+    found = find_causes([server.evidence()], [], CREATE, reading=READING, is_rise=True)
+
+    assert found.causes[0].name == "example.org/admission.(*Lifecycle).Admit"
+
+
+KINDS = {
+    "server.heap": FakeServer(
+        *(EvidenceKind.HEAP, "B"),
+        stacks={one: 2.0**22 * value for one, value in server_stacks(80).items()},
+        added={("example.org/faults.leak", *ROOT): 2.0**25},
+        event=2.0**19,
+        least=2.0**20,
+    ),
+    "server.goroutines": FakeServer(
+        *(EvidenceKind.GOROUTINES, "1"),
+        stacks={one: 20 * value for one, value in server_stacks(80).items()},
+        added={("runtime.gopark", "example.org/faults.leak.func1"): 60.0},
+        event=1.0,
+        least=1.0,
+    ),
+    "server.cpu": FakeServer(
+        added={("crypto/sha256.block", "example.org/faults.burn", *ROOT): 1.0}
+    ),
+}
+
+
+@pytest.mark.parametrize("reading", KINDS)
+def test_the_kind_that_fits_the_metric_comes_first(reading: str) -> None:
+    right = KINDS[reading]
+    waits = FakeServer(EvidenceKind.BLOCK, added={SLOW: 5.0})
+    metric = Metric(reading.replace(".", "_"), right.unit, Better.LOWER, 0.05)
+    found = find_causes(
+        [waits.evidence(), right.evidence()], [], metric, reading=reading, is_rise=True
+    )
+
+    assert found.causes[0].kind is right.kind
+    assert "faults" in found.causes[0].name
+
+
+def test_a_request_more_to_etcd_is_named_with_its_numbers() -> None:
+    others = {f"rest_client_requests_total{{n={n}}}": (300.0, 300.0) for n in range(40)}
+    metrics = metric_evidence({**others, 'etcd_requests_total{operation="get"}': (1000.0, 2000.0)})
+    keys = Metric("keys_left", "1", Better.LOWER, 0.2)
+    found = find_causes([], [metrics], keys, reading="etcd.keys_left", is_rise=True)
+
+    assert [one.name for one in found.causes] == ['etcd_requests_total{operation="get"}']
+    assert found.causes[0].candidate == pytest.approx(2.0, rel=0.05)
+    assert found.metrics == found.causes
+
+
+def test_improvements_are_explained_by_what_became_less() -> None:
+    server = FakeServer(stacks=server_stacks(120) | {SLOW: 1.0}, added={SLOW: -1.0})
+    found = find_causes([server.evidence()], [], CREATE, reading=READING, is_rise=False)
+
+    assert found.causes[0].name == WAIT
+    assert found.causes[0].change < 0
+
+
+def test_the_site_of_a_sample() -> None:
+    assert site_of(("crypto/sha256.block", "a.b/c.F", "net/http.serve")) == "a.b/c.F"
+    assert site_of(("runtime.scanobject", COLLECTOR)) == COLLECTOR
+    assert site_of(("runtime.scanobject", "runtime.gcAssistAlloc", "a.b/c.F")) == (
+        "runtime.gcAssistAlloc"
+    )
+    assert site_of(("internal/poll.wait", "net/http.serve")) == "net/http.serve"
+    assert is_standard("time.Sleep")
+    assert is_standard("vendor/golang.org/x/net/http2.F")
+    assert not is_standard("main.main")
+    assert not is_standard("k8s.io/apiserver/pkg/server.F")
+
+
+def test_a_flame_graph_is_drawn_within_its_parents() -> None:
+    server = FakeServer(added={SLOW: 3.0})
+    found = find_causes([server.evidence()], [], CREATE, reading=READING, is_rise=True)
+    (graph,) = flame_graphs(found)
+
+    assert len(graph.frames) <= MAX_FRAMES
+    by_depth: dict[int, list[tuple[float, float]]] = {}
+    for frame in graph.frames:
+        by_depth.setdefault(frame.depth, []).append((frame.start, frame.start + frame.width))
+        if frame.depth:
+            assert any(
+                low - 1e-5 <= frame.start and frame.start + frame.width <= high + 1e-5
+                for low, high in by_depth[frame.depth - 1]
+            )
+    red = {frame.name for frame in graph.frames if frame.has_moved}
+    assert WAIT in red
+    assert len(red) < 20
