@@ -19,6 +19,7 @@ from pipeline.commands import (
     compare,
     doctor,
     evaluate,
+    explain,
     history,
     judge,
     kind,
@@ -33,7 +34,7 @@ from pipeline.system import log, output
 from pipeline.system.errors import Exit, PipelineError, hint_for
 
 COMMANDS = (
-    *(run, plan, compare, render, judge, releases, capacity, history, baseline),
+    *(run, explain, plan, compare, render, judge, releases, capacity, history, baseline),
     *(publish, evaluate, doctor, kind, pack, cluster),
 )
 """Every command, in the order of --help."""

@@ -155,3 +155,18 @@ class ReleasesRequest:
     run: RunRequest
     budget_s: float | None = None
     seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainRequest:
+    """The arguments of `explain`, beside the folder of the run.
+
+    Attributes:
+        metrics: Metrics to explain, as `WORKLOAD/METRIC`; one for each workload.
+        pairs: Number of extra pairs.
+        seed: Random seed of the extra pairs.
+    """
+
+    metrics: tuple[str, ...]
+    pairs: int
+    seed: int

@@ -9,13 +9,16 @@ import re
 from itertools import groupby
 from typing import Any
 
+from pipeline.model.explanation import Explanation
 from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Traces, TrackPair
+from pipeline.render import explanation as explanations
 from pipeline.render import plots, rows, words
 from pipeline.render.answer_line import answer as answer_line
 from pipeline.render.answer_line import change_in_margins, is_measured
+from pipeline.render.flame import flame_svg, flame_title
 from pipeline.render.names import metric_anchor
 from pipeline.render.numbers import amount, share
 from pipeline.render.templates import asset, raw, render_html, sha256_base64
@@ -53,12 +56,13 @@ def html(
     next_step: str = "",
     answer: str | None = None,
     command: str | None = None,
+    explanation: Explanation | None = None,
 ) -> str:
     """Render the page; the same report and traces give the same bytes.
 
     The page contains the text of results.json.  `next_step` is the command that would settle an
     inconclusive run.  `answer` and `command`, if given, replace those of the report; an empty
-    command is not shown.
+    command is not shown.  `explanation` says what changed inside the builds.
     """
     command = words.reproduce_command(report) if command is None else command
     script = "\n".join(asset(f"assets/{name}") for name in _SCRIPTS)
@@ -90,7 +94,28 @@ def html(
         files=_files(traces),
         unread=traces.unread,
         axis=raw(plots.interval_axis(Scale.RATIO)),
+        inside=_inside(explanation) if explanation else [],
+        inside_method=explanations.method(explanation) if explanation else "",
     )
+
+
+def _inside(explanation: Explanation) -> list[dict[str, Any]]:
+    """Return what `explain` says of each workload: causes, metrics and flame graphs."""
+    return [
+        {
+            "sentence": explanations.sentence(one),
+            "per": one.per,
+            "causes": explanations.cause_rows(one.causes, _MAX_CHANGED),
+            "first": explanations.MAX_ROWS,
+            "groups": explanations.metric_groups(one),
+            "flames": [
+                (flame_title(graph, one.per), raw(flame_svg(graph, one.per)))
+                for graph in one.flames
+            ],
+            "gaps": one.gaps,
+        }
+        for one in explanation.workloads
+    ]
 
 
 def _answer_section(report: Report, next_step: str, answer: str) -> dict[str, Any]:

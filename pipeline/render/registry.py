@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
+    from pipeline.model.explanation import Explanation
     from pipeline.model.report import Report
     from pipeline.model.traces import Traces
 
@@ -19,6 +20,7 @@ class RenderContext:
     Attributes:
         load_traces: Function that reads the traces that the run's folder keeps.
         next_step: Command that would settle an inconclusive run; empty if there is none.
+        load_explanation: Function that reads what `explain` says of the run; None if nothing does.
     """
 
     load_traces: "Callable[[], Traces]"
@@ -26,6 +28,7 @@ class RenderContext:
     next_step: str = ""
     width: int = 100
     color: bool = False
+    load_explanation: "Callable[[], Explanation | None]" = lambda: None
 
 
 Renderer: TypeAlias = "Callable[[Report, RenderContext], str]"
@@ -48,7 +51,13 @@ def _html(report: "Report", context: RenderContext) -> str:
     from pipeline.render.html import html
 
     results_json = context.load_results_json()
-    return html(report, context.load_traces(), results_json, next_step=context.next_step)
+    return html(
+        report,
+        context.load_traces(),
+        results_json,
+        next_step=context.next_step,
+        explanation=context.load_explanation(),
+    )
 
 
 def _junit(report: "Report", context: RenderContext) -> str:  # noqa: ARG001 (a Renderer)

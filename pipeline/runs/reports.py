@@ -7,6 +7,7 @@ from pipeline.model.report import Report
 from pipeline.render import answer_line
 from pipeline.render.registry import RENDERERS, RenderContext
 from pipeline.runs import traces
+from pipeline.runs.explain.explanation_file import read_explanation
 from pipeline.runs.run import is_started_here
 from pipeline.storage import codec
 from pipeline.system import paths, terminal
@@ -34,6 +35,12 @@ def write(report: Report, out: Path, exit_code: Exit) -> bool:
     )
 
 
+def write_again(out: Path) -> bool:
+    """Judge the results in a folder as before, and write every report again."""
+    report = compare(out)
+    return write(report, out, policy.exit_code(report, strict=False))
+
+
 def next_step(report: Report, out: Path) -> str:
     """Return the command that would settle an inconclusive run; empty if there is none."""
     more = answer_line.more_pairs(report)
@@ -48,5 +55,6 @@ def render(report: Report, out: Path, how: str, *, width: int = 100, color: bool
         next_step(report, out),
         width,
         color,
+        lambda: read_explanation(out, report.results),
     )
     return RENDERERS[how](report, context)

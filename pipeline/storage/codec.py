@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
 from pipeline.model.evaluation import Evaluation, FaultDetection
+from pipeline.model.explanation import Explanation
 from pipeline.model.forecast import CapacityForecast
 from pipeline.model.plan import PlanSummary
 from pipeline.model.releases import ReleaseSeries
@@ -21,6 +22,7 @@ from pipeline.model.report import Finding, Report
 from pipeline.model.request import (
     CapacityRequest,
     EvaluateRequest,
+    ExplainRequest,
     ReleasesRequest,
     RunRequest,
     StoredRequest,
@@ -52,16 +54,9 @@ _STORED = ConfigDict(
     serialize_by_alias=True,
 )
 for _stored in (
-    *(
-        Baseline,
-        Calibration,
-        Capacity,
-        CapacityForecast,
-        CapacityRequest,
-        EvaluateRequest,
-        ReleaseSeries,
-    ),
-    *(ReleasesRequest, ResultSet, RunRequest, SpreadHistory, StoredRequest),
+    *(Baseline, Calibration, Capacity, CapacityForecast, CapacityRequest, EvaluateRequest),
+    *(ExplainRequest, Explanation, ReleaseSeries, ReleasesRequest, ResultSet, RunRequest),
+    *(SpreadHistory, StoredRequest),
 ):
     with_config(_STORED)(_stored)
 
@@ -170,6 +165,10 @@ RELEASES_REQUEST = Document(
 SEEN = Document(
     TypeAdapter(FaultDetection), "milo-perf.seen/1", "remove the file to measure the fault again"
 )
+EXPLANATION = Document(TypeAdapter(Explanation), "milo-perf.explanation/1", "run `explain` again")
+EXPLAIN_REQUEST = Document(
+    TypeAdapter(ExplainRequest), "milo-perf.explain-request/1", "delete the folder, and start again"
+)
 PLAN = "milo-perf.plan/1"
 
 
@@ -247,8 +246,9 @@ def _replace(path: Path, text: str) -> None:
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each file, by file name."""
     documents: list[Document[Any]] = [
-        *(CALIBRATION, CAPACITY, CAPACITY_REQUEST, EVALUATE_REQUEST, FORECAST),
-        *(EVALUATION, RELEASES, RELEASES_REQUEST, REQUEST, RESULTS, SPREADS),
+        *(CALIBRATION, CAPACITY, CAPACITY_REQUEST, EVALUATE_REQUEST, EXPLAIN_REQUEST),
+        *(EVALUATION, EXPLANATION, FORECAST, RELEASES, RELEASES_REQUEST, REQUEST, RESULTS),
+        SPREADS,
     ]
     names = [one.schema.removeprefix("milo-perf.").replace("/", "-") for one in documents]
     verdict, judged = (

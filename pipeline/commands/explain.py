@@ -1,0 +1,65 @@
+"""`explain`: say what changed inside the builds of a run."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.commands import options
+from pipeline.system import log, output, terminal
+from pipeline.system.errors import Exit
+
+_EXITS = (
+    "exit codes: 0 explained, also if nothing moved beyond chance; 2 bad arguments or nothing to"
+    " explain; others say what went wrong: `milo-perf --help`"
+)
+
+
+def add(commands: "options.Commands") -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "explain",
+        help="measure extra pairs of a run with profiles, and say what changed inside",
+        epilog=_EXITS,
+    )
+    parser.add_argument("dir", type=Path, metavar="DIR", help="folder of the run")
+    parser.add_argument(
+        "--metric",
+        default="",
+        metavar="WORKLOAD/METRIC",
+        help="metric to explain (default: of each workload, the one that moved most)",
+    )
+    parser.add_argument(
+        "--pairs", type=int, metavar="N", help="number of extra pairs, not judged (default: 4)"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the extra pairs that the folder has"
+    )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="execute what the folder says, even if somebody else started the run",
+    )
+    options.add_json(parser, "the explanation")
+    parser.set_defaults(command=_explain)
+
+
+def _explain(args: argparse.Namespace) -> Exit:
+    from pipeline.render.explanation import text
+    from pipeline.runs import reports
+    from pipeline.runs.explain import run
+    from pipeline.runs.explain.explanation_file import FOLDER
+    from pipeline.storage import codec
+
+    found = run.explain(
+        args.dir,
+        metric=args.metric,
+        pairs=args.pairs,
+        is_resumed=args.resume,
+        is_trusted=args.trust,
+    )
+    if args.json:
+        output.print_stdout(codec.EXPLANATION.dumps(found))
+    else:
+        output.print_stdout(text(found, **terminal.width_and_color()))
+    reports.write_again(args.dir)
+    log.log.info("profiles are in %s", args.dir / FOLDER)
+    return Exit.NO_REGRESSION

@@ -1,0 +1,1 @@
+"""`explain`: extra pairs with profiles, and what they say of the metrics that moved."""

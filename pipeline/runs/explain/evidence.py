@@ -1,0 +1,323 @@
+"""Read the evidence that the extra pairs of `explain` left: profiles, metrics, and operations."""
+
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline.judge.causes import MIN_EXPLAIN_PAIRS, SeriesEvidence
+from pipeline.judge.functions import StackEvidence
+from pipeline.model.profiles import EvidenceKind, Stack
+from pipeline.model.replicas import component_of
+from pipeline.model.results import Interleave, ResultSet
+from pipeline.model.subject import Arm
+from pipeline.probes.profiles import PROFILES, ProfileRow
+from pipeline.runs.explain import series
+from pipeline.runs.explain.recorder import LOAD, RecordedLoad, read_load
+from pipeline.storage import pprof
+from pipeline.system.errors import ProbeError
+from pipeline.system.sanitize import truncate
+
+_T = TypeVar("_T")
+
+_COMPONENTS = ("server", "manager", "etcd")
+_MAX_ROWS = 5_000
+_MAX_GAP = 200  # characters
+_NANOSECONDS = 1e-9
+_PROFILING = ("net/http/pprof.", "runtime/pprof.")
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceSource:
+    """How a kind of evidence is read.
+
+    Attributes:
+        kind: Kind of the files.
+        column: Sample type in them.
+        unit: Base unit of the values.
+        factor: Factor from the sample type's unit to the base unit.
+        event: Value of the smallest event, in the base unit.
+        least: Smallest mean value for a test; see `StackEvidence.least`.
+        events: Sample type that counts events; empty if the values do.
+        is_increase: True if the files before the load are subtracted.
+    """
+
+    kind: EvidenceKind
+    column: str
+    unit: str
+    factor: float
+    event: float
+    least: float
+    events: str = ""
+    is_increase: bool = False
+
+
+SOURCES: Mapping[EvidenceKind, EvidenceSource] = {
+    EvidenceKind.CPU: EvidenceSource(EvidenceKind.CPU, "cpu", "s", _NANOSECONDS, 0.01, 0.06),
+    EvidenceKind.WALL: EvidenceSource(EvidenceKind.WALL, "goroutine", "s", 1.0, 1.0, 4.0),
+    EvidenceKind.BLOCK: EvidenceSource(
+        *(EvidenceKind.BLOCK, "delay", "s", _NANOSECONDS, 1e-3, 5e-3),
+        "contentions",
+        is_increase=True,
+    ),
+    EvidenceKind.MUTEX: EvidenceSource(
+        *(EvidenceKind.MUTEX, "delay", "s", _NANOSECONDS, 1e-3, 5e-3),
+        "contentions",
+        is_increase=True,
+    ),
+    EvidenceKind.HEAP: EvidenceSource(
+        EvidenceKind.HEAP, "inuse_space", "B", 1.0, 2.0**19, 2.0**20, "inuse_objects"
+    ),
+    EvidenceKind.ALLOCATIONS: EvidenceSource(
+        *(EvidenceKind.HEAP, "alloc_space", "B", 1.0, 2.0**19, 2.0**21),
+        "alloc_objects",
+        is_increase=True,
+    ),
+    EvidenceKind.GOROUTINES: EvidenceSource(
+        EvidenceKind.GOROUTINES, "goroutine", "1", 1.0, 1.0, 1.0
+    ),
+}
+"""The source of each kind of evidence that is made of stacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadEvidence:
+    """All evidence of one workload.
+
+    Attributes:
+        per: Operation that values are divided by.
+        pairs: Number of pairs of which the operations of both arms are known.
+        gaps: Sentences about evidence that is missing.
+    """
+
+    per: str
+    pairs: int
+    stacks: tuple[StackEvidence, ...]
+    series: tuple[SeriesEvidence, ...]
+    gaps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _ArmEvidence:
+    """What one arm left in one pair."""
+
+    folder: Path
+    rows: tuple[ProfileRow, ...]
+    load: RecordedLoad
+    operations: float
+
+    def of(self, component: str, kind: EvidenceKind) -> list[ProfileRow]:
+        """Return the profiles of one kind, over the replicas of a component."""
+        return [
+            row
+            for row in self.rows
+            if row.kind is kind and component_of(row.component) == component
+        ]
+
+
+_Pairs = Sequence[tuple[_ArmEvidence, _ArmEvidence]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Gaps:
+    """Sentences about evidence that is missing, each once."""
+
+    sentences: dict[str, None] = field(default_factory=dict)
+
+    def add(self, sentence: str) -> None:
+        self.sentences[truncate(sentence, _MAX_GAP)] = None
+
+
+def read_evidence(out: Path, results: ResultSet, workload: str, reading: str) -> WorkloadEvidence:
+    """Return the evidence of one workload; what cannot be read is a gap.
+
+    Args:
+        out: Folder of the explanation.
+        results: Results of its pairs.
+        workload: Name of the workload.
+        reading: Reading of the explained metric, which decides what operations are.
+    """
+    gaps = _Gaps()
+    pairs: list[tuple[_ArmEvidence, _ArmEvidence]] = []
+    per = "request"
+    is_duet = results.interleave is Interleave.REQUEST
+    for pair in results.pairs_of(workload):
+        folder = out / "pairs" / f"{pair:03}"
+        if any(trial.failures for trial in results.trials if trial.pair == pair):
+            gaps.add(f"pair {pair}: a build failed, so it has no evidence")
+            continue
+        try:
+            arms = [
+                _arm_evidence((folder if is_duet else folder / arm) / workload, arm, reading)
+                for arm in Arm
+            ]
+        except ProbeError as error:
+            gaps.add(f"pair {pair}: {error}")
+            continue
+        per = arms[0][1]
+        pairs.append((arms[0][0], arms[1][0]))
+    present = {component_of(row.component) for pair in pairs for arm in pair for row in arm.rows}
+    components = [name for name in _COMPONENTS if name in present]
+    stacks = [
+        found
+        for component in components
+        for kind in SOURCES
+        if (found := _stack_evidence(component, kind, pairs, gaps)) is not None
+    ]
+    found_series = [
+        one for name in components if (one := _series_evidence(name, pairs, gaps)) is not None
+    ]
+    return WorkloadEvidence(
+        per, len(pairs), tuple(stacks), tuple(found_series), tuple(gaps.sentences)
+    )
+
+
+def operation_of(reading: str, readings: Mapping[str, float]) -> tuple[str, float]:
+    """Return the operation that a metric is about and its number, such as `("create", 120)`.
+
+    Raises:
+        ProbeError: The load did nothing that can be counted.
+    """
+    _, brace, rest = reading.partition("{op=")
+    operation = rest.partition("}")[0] if brace else ""
+    counted = readings.get(f"http_req_duration{{op={operation}}}/count", 0.0)
+    if operation and counted > 0:
+        return operation, counted
+    names = ["projects_deleted", "projects_created"]
+    for name in reversed(names) if "ready" in reading else names:
+        if readings.get(name, 0.0) > 0:
+            return "Project", readings[name]
+    for name in ("requests", "iterations"):
+        if readings.get(name, 0.0) > 0:
+            return name.removesuffix("s"), readings[name]
+    raise ProbeError("the load did nothing that can be counted")
+
+
+def _arm_evidence(folder: Path, arm: Arm, reading: str) -> tuple[_ArmEvidence, str]:
+    load = read_load(folder / LOAD, arm)
+    per, operations = operation_of(reading, load.readings)
+    rows = tuple(_rows(folder / arm / PROFILES))
+    return _ArmEvidence(folder / arm, rows, load, operations), per
+
+
+def _rows(path: Path) -> Iterator[ProfileRow]:
+    """Yield the lines of `profiles.csv`, or raise ProbeError."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in islice(csv.DictReader(file), _MAX_ROWS):
+                yield ProfileRow(
+                    row["component"],
+                    EvidenceKind(row["kind"]),
+                    row["when"],
+                    Path(row["file"]).name,  # never a file in another folder
+                    float(row["start_s"]),
+                    float(row["end_s"]),
+                    int(row["count"]),
+                    row["gap"],
+                )
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ProbeError(f"{path.name} cannot be read: {truncate(repr(error), 100)}") from error
+
+
+def _values_of_pairs(
+    pairs: _Pairs, read: Callable[[_ArmEvidence], _T], gaps: _Gaps, what: str
+) -> tuple[list[tuple[_T, _T]], list[tuple[float, float]]]:
+    """Return what both arms of a pair have, and their operations; else there is a gap."""
+    values, operations = [], []
+    for baseline, candidate in pairs:
+        try:
+            values.append((read(baseline), read(candidate)))
+        except ProbeError as error:
+            gaps.add(f"{what}: {error}")
+            continue
+        operations.append((baseline.operations, candidate.operations))
+    return values, operations
+
+
+def _stack_evidence(
+    component: str, kind: EvidenceKind, pairs: _Pairs, gaps: _Gaps
+) -> StackEvidence | None:
+    source = SOURCES[kind]
+    stacks: dict[Stack, Stack] = {}  # equal stacks of all profiles are one object
+    events: dict[Stack, float] = {}
+
+    def read(arm: _ArmEvidence) -> dict[Stack, float]:
+        columns = [source.column, *filter(None, [source.events])]
+        values, *counts = _values(arm, component, source, columns)
+        found = {stacks.setdefault(stack, stack): value for stack, value in values.items()}
+        for stack, count in (counts[0] if counts else {}).items():
+            events[stack] = events.get(stack, 0.0) + count / (len(Arm) * len(pairs))
+        return found
+
+    what = f"{kind} of {component}"
+    values, operations = _values_of_pairs(pairs, read, gaps, what)
+    if values and not any(one for pair in values for one in pair):
+        gaps.add(f"{what}: the profiles are empty")
+        return None
+    if len(values) < MIN_EXPLAIN_PAIRS:
+        return None
+    return StackEvidence(
+        *(component, kind, source.unit, source.event, source.least),
+        tuple(values),
+        tuple(operations),
+        events,
+    )
+
+
+def _values(
+    arm: _ArmEvidence, component: str, source: EvidenceSource, columns: Sequence[str]
+) -> list[dict[Stack, float]]:
+    """Return the first column of one arm of one pair in the base unit, and the others as they are.
+
+    What our own requests for profiles cost is left out.
+    """
+    rows = arm.of(component, source.kind)
+    if gap := next((row.gap for row in rows if row.gap), ""):
+        raise ProbeError(gap)
+    span = arm.load.span
+    match source.kind:
+        case EvidenceKind.CPU:
+            used = [row for row in rows if row.end_s > span.start_s and row.start_s < span.end_s]
+        case EvidenceKind.WALL:
+            used = rows
+        case _:
+            used = [row for row in rows if row.when == "after"]
+    total = pprof.sum_profiles(pprof.read_profile(arm.folder / row.file) for row in used)
+    if total is None:
+        raise ProbeError("there is no profile")
+    subtracted = [row.file for row in rows if row.when == "before" and source.is_increase]
+    before = pprof.sum_profiles(pprof.read_profile(arm.folder / name) for name in subtracted)
+    factor = source.factor
+    if source.kind is EvidenceKind.WALL:  # replicas are sampled at the same times
+        factor *= (used[0].end_s - used[0].start_s) / max(1, used[0].count)
+    found = []
+    for column, by in zip(columns, (factor, 1.0), strict=False):
+        values = total.column(column)
+        for stack, value in (before.column(column) if before else {}).items():
+            values[stack] = values.get(stack, 0.0) - value
+        found.append(
+            {
+                stack: by * value
+                for stack, value in values.items()
+                if value > 0 and not any(name.startswith(_PROFILING) for name in stack)
+            }
+        )
+    return found
+
+
+def _series_evidence(component: str, pairs: _Pairs, gaps: _Gaps) -> SeriesEvidence | None:
+    def read(arm: _ArmEvidence) -> series.Growth:
+        grown: series.Growth = {}
+        replicas = {row.component for row in arm.rows if component_of(row.component) == component}
+        for replica in sorted(replicas):
+            texts = (arm.folder / f"{replica}-{when}.prom.gz" for when in ("before", "after"))
+            for key, value in series.growth(*texts).items():
+                grown[key] = grown.get(key, 0.0) + value
+        return grown
+
+    values, operations = _values_of_pairs(pairs, read, gaps, f"metrics of {component}")
+    if len(values) < MIN_EXPLAIN_PAIRS:
+        return None
+    return SeriesEvidence(component, series.comparable_series(values), tuple(operations))
