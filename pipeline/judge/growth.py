@@ -7,14 +7,23 @@ needs more than twice the soak to fill cannot be told from a leak.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.judge.stats.student import quantile
+from pipeline.model.soak import (
+    HISTORY_S,
+    SOAK_QUANTITIES,
+    WITH_HISTORY,
+    Growth,
+    GrowthVerdict,
+    Soak,
+    SoakCycle,
+)
 
 FALSE_LEAK = 0.001
 """Largest probability of calling a resource without a leak one, on one side."""
@@ -25,6 +34,9 @@ MAX_GROWTH = 0.05
 MIN_CYCLES = 12
 """Smallest number of cycles: the model has four parameters, and its error needs as many points."""
 
+MIN_READY = 20
+"""Smallest number of Projects whose p95 of the time to Ready is compared with a limit."""
+
 _SLOWEST = 2.0  # tau of the slowest cache, as a share of the soak
 _FASTEST = 0.02
 _TAUS = 25
@@ -33,39 +45,6 @@ _LEAST_LEVEL = 1e-6  # of the largest value
 _ROUNDING = 1e-20  # relative to a sum of squares: the rounding of doubles
 
 Floats = NDArray[np.float64]
-
-
-class GrowthVerdict(StrEnum):
-    """What a resource does under steady churn."""
-
-    PLATEAU = "plateau"
-    LEAK = "leak"
-    CANNOT_TELL = "cannot tell"
-
-
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """How a resource grew.
-
-    Attributes:
-        verdict: Verdict about the resource.
-        cycles: Number of points.
-        first: Fitted level at the first point, in the resource's unit.
-        last: Fitted level at the last point.
-        per_unit: Most likely leak, in the resource's unit per unit of x.
-        low: Lower end of the leak's interval.
-        high: Upper end of the leak's interval.
-        filled: Size of the part that fills up, in the resource's unit; 0 without one.
-    """
-
-    verdict: GrowthVerdict
-    cycles: int
-    first: float
-    last: float
-    per_unit: float
-    low: float
-    high: float
-    filled: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +64,51 @@ class _SlopeFit:
     squares: float
     residuals: Floats
     filled: float = 0.0
+
+
+def growth_of_resources(cycles: Sequence[SoakCycle]) -> dict[str, Growth]:
+    """Return how each resource grew in the launch with the most cycles, per deleted Project.
+
+    A resource that was read in too few cycles is left out, and so is the history of etcd while it
+    fills.
+    """
+    launches = Counter(cycle.launch for cycle in cycles)
+    if not launches:
+        return {}
+    longest = max(launches, key=lambda launch: (launches[launch], launch))
+    growth = {}
+    for name in SOAK_QUANTITIES:
+        points = {
+            float(cycle.deleted): cycle.values[name]
+            for cycle in cycles
+            if cycle.launch == longest
+            and name in cycle.values
+            and (name not in WITH_HISTORY or cycle.ended_s >= HISTORY_S)
+        }
+        if len(points) >= MIN_CYCLES:
+            growth[name] = find_growth(list(points), list(points.values()))
+    return growth
+
+
+def broken_limits(soak: Soak) -> tuple[str, ...]:
+    """Return the text of each limit that is broken: sizes at any cycle, `ready` as a p95 of all.
+
+    A Project that was never Ready took at least as long as the deadline.
+    """
+    question = soak.question
+    largest: dict[str, float] = {}
+    for cycle in soak.cycles:
+        for name, value in cycle.values.items():
+            largest[name] = max(value, largest.get(name, value))
+    ready_s = [s for cycle in soak.cycles for s in cycle.ready_s]
+    ready_s += [question.deadline_s] * sum(cycle.never_ready for cycle in soak.cycles)
+    if len(ready_s) >= MIN_READY:
+        largest["ready"] = float(np.quantile(ready_s, 0.95))
+    return tuple(
+        limit.text
+        for limit in question.limits
+        if limit.quantity in largest and largest[limit.quantity] >= limit.below
+    )
 
 
 def find_growth(at: Sequence[float], values: Sequence[float]) -> Growth:

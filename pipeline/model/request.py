@@ -79,6 +79,37 @@ class StoredRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SoakRequest:
+    """The arguments of `soak`.
+
+    Attributes:
+        lasts_s: Seconds of churn.
+        limits: Limits, such as `ready<10s`.
+        candidate: Spec of the build under test.
+        build: Command that builds a source, with `{out}` for the path of the binary.
+        projects: Projects of one cycle.
+        objects: Secrets, and as many ConfigMaps, in each Project.
+        object_bytes: Data of each object, in bytes.
+        seed: Random seed of the soak; None to draw one.
+        environment: Name of an environment, or path of a .toml file.
+        profile: Start profile of Milo; empty for what the environment says.
+        settings: Settings of the environment with all overrides applied, once they are stored.
+    """
+
+    lasts_s: float
+    limits: tuple[str, ...] = ()
+    candidate: str = "reference"
+    build: str = ""
+    projects: int = 3
+    objects: int = 5
+    object_bytes: int = 1000
+    seed: int | None = None
+    environment: str = "local"
+    profile: str = ""
+    settings: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class CapacityRequest:
     """The arguments of `capacity`.
 

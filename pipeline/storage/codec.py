@@ -25,10 +25,12 @@ from pipeline.model.request import (
     ExplainRequest,
     ReleasesRequest,
     RunRequest,
+    SoakRequest,
     StoredRequest,
 )
 from pipeline.model.results import Baseline, ResultSet
 from pipeline.model.sizing import ResourceEstimate
+from pipeline.model.soak import Soak
 from pipeline.model.spreads import SpreadHistory
 from pipeline.storage import strict_json, verdict_file
 from pipeline.system.errors import BaselineError, StorageError, hint_for
@@ -56,7 +58,7 @@ _STORED = ConfigDict(
 for _stored in (
     *(Baseline, Calibration, Capacity, CapacityForecast, CapacityRequest, EvaluateRequest),
     *(ExplainRequest, Explanation, ReleaseSeries, ReleasesRequest, ResultSet, RunRequest),
-    *(SpreadHistory, StoredRequest),
+    *(Soak, SoakRequest, SpreadHistory, StoredRequest),
 ):
     with_config(_STORED)(_stored)
 
@@ -147,6 +149,8 @@ REQUEST = Document(
     "milo-perf.request/1",
     "`compare` and `render` still read the results; start a new run",
 )
+SOAK = Document(TypeAdapter(Soak), "milo-perf.soak/1", "start a new soak")
+SOAK_REQUEST = Document(TypeAdapter(SoakRequest), "milo-perf.soak-request/1", "start a new soak")
 FORECAST = Document(TypeAdapter(CapacityForecast), "milo-perf.forecast/1", "forecast again")
 CAPACITY_REQUEST = Document(
     TypeAdapter(CapacityRequest), "milo-perf.capacity-request/1", "start a new search"
@@ -248,7 +252,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     documents: list[Document[Any]] = [
         *(CALIBRATION, CAPACITY, CAPACITY_REQUEST, EVALUATE_REQUEST, EXPLAIN_REQUEST),
         *(EVALUATION, EXPLANATION, FORECAST, RELEASES, RELEASES_REQUEST, REQUEST, RESULTS),
-        SPREADS,
+        *(SOAK, SOAK_REQUEST, SPREADS),
     ]
     names = [one.schema.removeprefix("milo-perf.").replace("/", "-") for one in documents]
     verdict, judged = (

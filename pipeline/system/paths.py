@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.system.errors import BaselineError, ConfigError, StorageError
 
 RESULTS, CAPACITY, EVALUATION = "results.json", "capacity.json", "evaluation.json"
-RELEASES = "releases.json"
+RELEASES, SOAK = "releases.json", "soak.json"
 """Result file of each kind of output folder."""
 
 _KINDS = {
@@ -16,6 +16,7 @@ _KINDS = {
     CAPACITY: ("search of a capacity", "capacity --resume"),
     EVALUATION: ("evaluation", "evaluate --resume"),
     RELEASES: ("measurement of releases", "releases --resume"),
+    SOAK: ("soak", "soak --resume"),
 }
 _SUGGESTIONS = 3  # folders named in one hint
 

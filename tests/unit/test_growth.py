@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.judge.growth import FALSE_LEAK, MIN_CYCLES, GrowthVerdict, find_growth
+from pipeline.judge.growth import FALSE_LEAK, MIN_CYCLES, find_growth
+from pipeline.model.soak import GrowthVerdict
 
 Floats = NDArray[np.float64]
 
-X = np.arange(60) * 2.0
+X: Floats = np.linspace(0.0, 118.0, 60)
 """Projects deleted at the end of each cycle of a soak of ten minutes."""
 
 LENGTH = float(X[-1])
@@ -27,7 +28,7 @@ def noise(random: np.random.Generator, sd: float, rho: float) -> Floats:
 
 
 def cache(tau: float) -> Callable[[Floats], Floats]:
-    return lambda x: 1000 * (1 - np.exp(-x / (tau * LENGTH)))
+    return lambda x: np.asarray(1000 * (1 - np.exp(-x / (tau * LENGTH))), dtype=np.float64)
 
 
 def verdicts(level: Callable[[Floats], Floats], *, sd: float, rho: float, times: int) -> list[str]:

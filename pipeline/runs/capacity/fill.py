@@ -5,14 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.drivers.k6.command import LOG, POINTS, argv, environment, setup_failures
+from pipeline.drivers.k6.command import POINTS
 from pipeline.drivers.k6.csv_points import read_series
-from pipeline.drivers.k6.settings import K6, SCRIPTS
+from pipeline.drivers.k6.settings import K6
+from pipeline.drivers.k6.single import run_script
 from pipeline.model.capacity import CapacityQuestion, CountedResource
 from pipeline.model.ports import Program, Target
-from pipeline.model.subject import Arm
-from pipeline.system import paths, processes
-from pipeline.system.errors import LoadError
 
 SCRIPT = "capacity.js"
 OPERATIONS_PER_ITERATION = 5
@@ -23,7 +21,6 @@ READY_TIMEOUT_S = 120.0
 FILL_S = 3600.0
 """Nominal seconds of a fill; the budget of the search ends one that is too long."""
 
-_CA = "ca.pem"
 _READY = "project_ready"
 _WARMUP_S = 3.0
 _TIMEOUT_PER_LIMIT = 2.0  # request timeout as a multiple of the longest limit of a time
@@ -76,20 +73,9 @@ def fill(
         deadline_s=ready_timeout_s(question),
         parameters={"MODE": things.value, "FROM": span.start},
     )
-    (out / _CA).write_text(target.ca_file.read_text(encoding="utf-8"), encoding="utf-8")
-    try:
-        processes.run(
-            argv(program, settings, out, paths.project_path(SCRIPTS)),
-            output=out / LOG,
-            timeout_s=2 * settings.longest_s,
-            env=environment(settings, {Arm.CANDIDATE: target}, out, question.seed),
-            hide=("K6_",),
-            check=check,
-        )
-    except (LoadError, processes.CommandError):
-        if reason := setup_failures(out, [Arm.CANDIDATE]).get(Arm.CANDIDATE, ""):
-            return FillResult(asked=asked, missing=asked, most_common_error=reason, ready_s=None)
-        raise
+    reason = run_script(settings, target, program, out, seed=question.seed, check=check)
+    if reason:
+        return FillResult(asked=asked, missing=asked, most_common_error=reason, ready_s=None)
     result = _read_result(out / POINTS, asked)
     (out / POINTS).unlink()  # hundreds of bytes for each object, and read only once
     return result

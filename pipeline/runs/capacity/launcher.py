@@ -310,7 +310,7 @@ def growing_sizes(target: Target, wanted: Collection[str]) -> dict[str, float]:
     """
     values: dict[str, float] = {}
     if any(name.startswith(("memory", "files(")) for name in wanted):
-        values |= _process_sizes(target)
+        values |= process_sizes(target)
     if any(name == "db" or name.startswith("goroutines(") for name in wanted):
         for reading in current_sizes(target):
             component, _, kind = reading.name.partition(".")
@@ -318,7 +318,7 @@ def growing_sizes(target: Target, wanted: Collection[str]) -> dict[str, float]:
     return {name: values[name] for name in wanted if name in values}
 
 
-def _process_sizes(target: Target) -> dict[str, float]:
+def process_sizes(target: Target) -> dict[str, float]:
     """Return memory and open files of each component, and all memory together."""
     memory: dict[str, float] = {}
     values: dict[str, float] = {}

@@ -1,0 +1,1 @@
+"""`soak`: one build under steady churn for a long time."""

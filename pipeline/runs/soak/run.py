@@ -1,0 +1,209 @@
+"""`soak`: from a request to what each resource does under churn, in a folder."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline import toolchain
+from pipeline.drivers.k6.settings import SCRIPTS
+from pipeline.environments import registry
+from pipeline.model import headroom
+from pipeline.model.limit import parse_limits
+from pipeline.model.ports import Artifact, EnvironmentSettings, Program, Target
+from pipeline.model.request import SoakRequest
+from pipeline.model.soak import GrowthVerdict, Soak, SoakEnd, SoakQuestion
+from pipeline.model.subject import Arm
+from pipeline.render.soak import soak_svg, soak_text
+from pipeline.runs import trust
+from pipeline.runs.capacity.search_loop import HeadroomExhaustedError
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.measure import new_folder
+from pipeline.runs.plan import draw_seed
+from pipeline.runs.request import spec_of
+from pipeline.runs.soak.cycle import SCRIPT, CycleRunner
+from pipeline.runs.soak.cycle_loop import run_cycles
+from pipeline.runs.trust import RunOrigin
+from pipeline.storage import codec
+from pipeline.system import paths, progress
+from pipeline.system.errors import ConfigError, Exit, LoadError
+from pipeline.system.log import log
+from pipeline.system.paths import SOAK
+
+REPORT_TEXT = "soak.txt"
+CURVES = "soak.svg"
+
+_GUARD_S = 1.0
+
+
+def question_of(request: SoakRequest) -> SoakQuestion:
+    """Return the question of a request, or raise ConfigError if it cannot be answered."""
+    try:
+        return SoakQuestion(
+            lasts_s=request.lasts_s,
+            limits=parse_limits(request.limits) if request.limits else (),
+            projects=request.projects,
+            objects=request.objects,
+            object_bytes=request.object_bytes,
+            seed=draw_seed(request.seed),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def run(request: SoakRequest, out: Path) -> Soak:
+    """Soak from nothing, and leave everything in a new folder, also after an error."""
+    question = question_of(request)
+    folder = RunFolder(out, "soak")
+    folder.require_new()
+    settings = _environment(request)
+    artifact = toolchain.artifact(spec_of(request.candidate), request.build)
+    programs = toolchain.programs_of((*settings.needs, "k6"))
+    soak = Soak(
+        question=question,
+        subject=artifact.subject,
+        environment=settings.kind,
+        load_digest=_load_digest(),
+        machine=toolchain.machine_with(programs, settings.facts),
+        tools={**toolchain.tools_of(programs), "milo-perf": toolchain.own_version()},
+        taken_at=datetime.now(UTC),
+    )
+    to_store = replace(request, seed=question.seed, settings=registry.to_values(settings))
+    folder.create(codec.SOAK_REQUEST.dumps(to_store))
+    codec.SOAK.write(out / SOAK, soak)
+    trust.note(_origin(folder, soak), out)
+    return _measure(soak, artifact, programs, folder, settings)
+
+
+def resume(out: Path, lasts_s: float | None = None, *, is_trusted: bool = False) -> Soak:
+    """Continue a soak in another launch, and keep its cycles; see `pipeline.runs.run.resume`.
+
+    A new duration includes the time that was spent until now.
+    """
+    folder = RunFolder(out, "soak")
+    stored = codec.SOAK.read(paths.result_file(out, SOAK))
+    request = codec.SOAK_REQUEST.read(folder.request)
+    trust.require(_origin(folder, stored), out, is_trusted=is_trusted)
+    with folder.naming("the soak"):
+        question = replace(question_of(request), lasts_s=stored.question.lasts_s)
+    folder.require_request(
+        {
+            field.name: (getattr(question, field.name), getattr(stored.question, field.name))
+            for field in fields(SoakQuestion)
+        }
+    )
+    if lasts_s is not None:
+        question = replace(question, lasts_s=lasts_s)
+    soak = replace(stored, question=question, ended=None, ended_by="")
+    artifact = folder.rebuild("candidate", soak.subject)
+    with folder.naming("the soak"):
+        settings = _environment(request)
+    programs = toolchain.programs_of((*settings.needs, "k6"))
+    folder.require_same("the load's script", soak.load_digest, _load_digest())
+    machine = toolchain.machine_with(programs, settings.facts)
+    folder.require_same_machine(soak.machine, machine)
+    log.info("%s: %s cycles are kept", out, len(soak.cycles))
+    return _measure(soak, artifact, programs, folder, settings)
+
+
+def write(soak: Soak, out: Path) -> None:
+    """Write soak.json and the reports into the folder of the soak."""
+    files = {SOAK: codec.SOAK.dumps(soak), REPORT_TEXT: soak_text(soak), CURVES: soak_svg(soak)}
+    if codec.write_reports(out, files):
+        log.info("everything is in %s", out)
+
+
+def exit_code(soak: Soak, *, is_strict: bool = False) -> Exit:
+    """Return the exit code: a limit that broke, or a build that failed, is a regression.
+
+    A leak is one only if `is_strict`.
+    """
+    if soak.broke or soak.ended is SoakEnd.FAILED:
+        return Exit.REGRESSION
+    leaks = any(one.verdict is GrowthVerdict.LEAK for one in soak.growth.values())
+    return Exit.REGRESSION if is_strict and leaks else Exit.NO_REGRESSION
+
+
+def _environment(request: SoakRequest) -> EnvironmentSettings:
+    """Return the environment of a request; a stored request has its settings."""
+    if request.settings:
+        return registry.from_values(request.settings, "settings")
+    settings = registry.read_environment(request.environment)
+    settings = registry.with_profile(settings, request.profile)
+    if settings.load_pods:
+        raise ConfigError(
+            "soak sends its load from this machine, and the environment says from"
+            f" {settings.load_pods} pods",
+            hint="set load_pods = 0",
+        )
+    return settings
+
+
+def _measure(
+    soak: Soak,
+    artifact: Artifact,
+    programs: Mapping[str, Program],
+    folder: RunFolder,
+    settings: EnvironmentSettings,
+) -> Soak:
+    latest, out = soak, folder.path
+    number = max((cycle.launch for cycle in soak.cycles), default=-1) + 1
+    with (
+        folder.measuring(lambda: (f"{len(latest.cycles)} cycles",)),
+        progress.show_progress() as shown,
+        settings.open(programs) as environment,
+    ):
+        launch_out = new_folder(out / "launches" / f"{number:03}")
+        shown.stage("start the servers", soak.question.lasts_s - soak.spent_s)
+        with environment.launch({Arm.CANDIDATE: artifact}, launch_out) as targets:
+            target = targets[Arm.CANDIDATE]
+            check = _guard(target, out, is_here=settings.is_here)
+            runner = CycleRunner(
+                question=soak.question,
+                target=target,
+                k6=programs["k6"],
+                out=launch_out,
+                launch=number,
+                check=check,
+                began_s=time.monotonic(),
+            )
+            for latest in run_cycles(soak, runner.run, target.check, shown.stage):
+                codec.SOAK.write(out / SOAK, latest)
+    if not latest.cycles and latest.ended is not SoakEnd.FAILED:
+        raise LoadError(
+            f"nothing was measured: {latest.ended_by}", hint="a cycle takes about half a minute"
+        )
+    return latest
+
+
+def _guard(target: Target, out: Path, *, is_here: bool) -> Callable[[], None]:
+    """Return a check that raises when a server died, or a reserve of the machine is exhausted."""
+    checked_s = -math.inf
+
+    def check() -> None:
+        nonlocal checked_s
+        target.check()
+        if time.monotonic() - checked_s < _GUARD_S:
+            return
+        checked_s = time.monotonic()
+        here = toolchain.headroom(out, target.processes)
+        left = here if is_here else replace(here, memory=math.inf, memory_total=0.0)
+        if reason := headroom.exhausted_reserve(left):
+            raise HeadroomExhaustedError(reason)
+
+    return check
+
+
+def _origin(folder: RunFolder, soak: Soak) -> RunOrigin:
+    return folder.origin((soak.taken_at, soak.question.seed), {"subject": soak.subject})
+
+
+def _load_digest() -> str:
+    content = hashlib.sha256()
+    scripts = paths.project_path(SCRIPTS)
+    for path in (scripts / SCRIPT, *sorted((scripts / "lib").glob("*.js"))):
+        content.update(path.name.encode() + b"\0" + path.read_bytes())
+    return f"sha256:{content.hexdigest()}"
