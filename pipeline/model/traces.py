@@ -77,3 +77,40 @@ class Traces:
     tracked: tuple[TrackPair, ...] = ()
     files: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineCurve:
+    """One quantity over time.
+
+    Attributes:
+        name: Name of the component, or of the statistic.
+        segments: Points of each workload: seconds since the start, and a value.
+    """
+
+    name: str
+    segments: tuple[tuple[tuple[float, float], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePanel:
+    """Curves that share an axis; `unit` is a base unit, or `cores` for CPU."""
+
+    title: str
+    unit: str
+    curves: tuple[TimelineCurve, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What one launch of one build did, over time.
+
+    Attributes:
+        title: Build, suite and machine in one line.
+        workloads: Name, start and end of each workload, in seconds since the first start.
+        panels: Panels with at least one curve.
+    """
+
+    title: str
+    workloads: tuple[tuple[str, float, float], ...]
+    panels: tuple[TimelinePanel, ...]

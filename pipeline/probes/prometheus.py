@@ -13,6 +13,7 @@ from pipeline.model.results import Reading
 from pipeline.probes.curated import CURATED_METRICS, CuratedMetric, Reduction
 from pipeline.probes.sampling import try_write_csv
 from pipeline.probes.scrape import (
+    DATABASE,
     LineSelection,
     Scrape,
     fetch_text,
@@ -25,9 +26,11 @@ from pipeline.system.errors import ProbeError
 
 _STARTED = LineSelection("process_start_time_seconds", {})
 _GOROUTINES = LineSelection("go_goroutines", {})
+_SIZES = {"goroutines": _GOROUTINES, "db": LineSelection(DATABASE, {})}
 _QUANTILE = 0.99
 _REPLICATED = {
-    line.sample for one in CURATED_METRICS if one.is_replicated for line in one.selections
+    DATABASE,
+    *(line.sample for one in CURATED_METRICS if one.is_replicated for line in one.selections),
 }
 
 
@@ -40,7 +43,8 @@ class PrometheusProbe:
     everything else between the two scrapes is counted too.  Values of replicas are added up, except
     for what each of them counts alike.
 
-    Each scrape is kept in `out`, compressed, and its number of goroutines in `goroutines.csv`.
+    Each scrape is kept in `out`, compressed, and its number of goroutines, and the size of etcd's
+    database, in `goroutines.csv`.
     """
 
     @contextmanager
@@ -63,10 +67,11 @@ class _PrometheusWatch:
         after = _scrapes(self.target, self.out, "after")
         scrapes = ((self.before_s, self.before), (self.clock.now_s(), after))
         rows = (
-            (f"{component}.goroutines", time_s, scrape.total(_GOROUTINES))
+            (f"{component}.{quantity}", time_s, scrape.total(lines))
             for time_s, by_component in scrapes
             for component, scrape in by_component.items()
-            if _GOROUTINES.sample in scrape.families
+            for quantity, lines in _SIZES.items()
+            if scrape.select(lines)
         )
         try_write_csv(self.out / "goroutines.csv", ("series", "time_s", "value"), rows)
         return tuple(
@@ -94,7 +99,7 @@ def _scrapes(target: Target, out: Path, when: str) -> dict[str, Scrape]:
 def select_lines(component: str, text: str) -> Scrape:
     """Return the lines of a component's text that its readings need."""
     wanted = [selection for one in _metrics_of(component) for selection in one.selections]
-    return parse_scrape(text, [_STARTED, *wanted])
+    return parse_scrape(text, [_STARTED, *_SIZES.values(), *wanted])
 
 
 def readings(component: str, before: Scrape, after: Scrape) -> Iterator[Reading]:

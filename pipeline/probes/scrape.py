@@ -23,7 +23,8 @@ LabelValues = Mapping[str, tuple[str, ...]]
 
 _MAX_REASON = 300  # characters of a library's message
 _GOROUTINES = "go_goroutines"
-_DATABASE = "etcd_mvcc_db_total_size_in_bytes"
+DATABASE = "etcd_mvcc_db_total_size_in_bytes"
+"""Family of the size of etcd's database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ def current_sizes(target: Target) -> tuple[Reading, ...]:
         goroutines = [read_plain_value(text, _GOROUTINES) for text in texts]
         if known := [one for one in goroutines if one is not None]:
             readings.append(Reading(f"{component}.goroutines", sum(known), "1"))
-        if component == "etcd" and (size := read_plain_value(texts[0], _DATABASE)) is not None:
+        if component == "etcd" and (size := read_plain_value(texts[0], DATABASE)) is not None:
             readings.append(Reading("etcd.db_bytes", size, "B"))
     return tuple(readings)
 

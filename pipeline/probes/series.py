@@ -15,7 +15,7 @@ from pipeline.model.results import Reading
 from pipeline.probes.etcd import count_keys
 from pipeline.probes.process import observe_components
 from pipeline.probes.sampling import MAX_GAP_PERIODS, longest_gap_s, write_csv
-from pipeline.probes.scrape import credentials_for, read_plain_value
+from pipeline.probes.scrape import DATABASE, credentials_for, read_plain_value
 from pipeline.system import http_client
 from pipeline.system.clock import SteadyClock
 from pipeline.system.errors import NetworkError, ProbeError, StorageError
@@ -24,7 +24,7 @@ from pipeline.system.log import log
 PERIOD_S = 1.0
 CONFIDENCE = 0.9
 _FAMILIES = {"goroutines": "go_goroutines", "heap": "go_memstats_heap_inuse_bytes"}
-_UNITS = {"heap": "B", "memory": "B"}
+_UNITS = {"heap": "B", "memory": "B", "db": "B"}
 
 SeriesPoint = tuple[float, float]
 """Unix time in seconds, and a value."""
@@ -37,8 +37,9 @@ class SeriesProbe:
     For a load with marks it yields, per cycle, the slope of the least-squares line through the
     values at the ends of the cycles, and the ends of its 90 % t interval:
     `COMPONENT.goroutines_slope`, `…_slope_low` and `…_slope_high` (1), the same of `heap` (B, Go
-    heap with its garbage), `memory` (B, resident), `files` (1), and `etcd.keys` (1, below
-    `/projects/`).  They may be below zero.  A series without samples for three periods has none.
+    heap with its garbage), `memory` (B, resident), `files` (1), `etcd.keys` (1, below
+    `/projects/`) and `etcd.db` (B, of the first member).  They may be below zero.  A series without
+    samples for three periods has none.
     """
 
     @contextmanager
@@ -127,6 +128,8 @@ class _SeriesWatch:
             except (NetworkError, ProbeError, StorageError) as error:
                 log.debug("series probe: %s", error)
                 continue
+            if component == "etcd" and (size := read_plain_value(texts[0], DATABASE)) is not None:
+                yield "etcd.db", size
             for name, family in _FAMILIES.items():
                 values = [read_plain_value(text, family) for text in texts]
                 if known := [value for value in values if value is not None]:

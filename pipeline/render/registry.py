@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 if TYPE_CHECKING:
     from pipeline.model.explanation import Explanation
     from pipeline.model.report import Report
-    from pipeline.model.traces import Traces
+    from pipeline.model.traces import Timeline, Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,14 @@ class RenderContext:
 
     Attributes:
         load_traces: Function that reads the traces that the run's folder keeps.
+        load_timeline: Function that reads what the candidate did over time.
         next_step: Command that would settle an inconclusive run; empty if there is none.
         load_explanation: Function that reads what `explain` says of the run; None if nothing does.
     """
 
     load_traces: "Callable[[], Traces]"
     load_results_json: Callable[[], str]
+    load_timeline: "Callable[[], Timeline]"
     next_step: str = ""
     width: int = 100
     color: bool = False
@@ -72,11 +74,18 @@ def _perfdata(report: "Report", context: RenderContext) -> str:  # noqa: ARG001 
     return perfdata(report)
 
 
+def _timeline(report: "Report", context: RenderContext) -> str:  # noqa: ARG001 (a Renderer)
+    from pipeline.render.timeline import timeline_svg
+
+    return timeline_svg(context.load_timeline())
+
+
 RENDERERS: Final[dict[str, Renderer]] = {
     "text": _text,
     "markdown": _markdown,
     "html": _html,
     "junit": _junit,
     "perfdata": _perfdata,
+    "timeline": _timeline,
 }
 """Renderers by the name of their format."""

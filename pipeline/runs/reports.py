@@ -9,6 +9,7 @@ from pipeline.render.registry import RENDERERS, RenderContext
 from pipeline.runs import traces
 from pipeline.runs.explain.explanation_file import read_explanation
 from pipeline.runs.run import is_started_here
+from pipeline.runs.timeline import read_timeline
 from pipeline.storage import codec
 from pipeline.system import paths, terminal
 from pipeline.system.errors import Exit
@@ -49,9 +50,11 @@ def next_step(report: Report, out: Path) -> str:
 
 def render(report: Report, out: Path, how: str, *, width: int = 100, color: bool = False) -> str:
     """Return a report in one of the formats of `RENDERERS`."""
+    results = report.results
     context = RenderContext(
-        lambda: traces.read(out, report.results, is_ours=is_started_here(report.results, out)),
-        lambda: codec.RESULTS.dumps(report.results),
+        lambda: traces.read(out, results, is_ours=is_started_here(results, out)),
+        lambda: codec.RESULTS.dumps(results),
+        lambda: read_timeline(out, results, is_ours=is_started_here(results, out)),
         next_step(report, out),
         width,
         color,

@@ -39,9 +39,9 @@ MAX_NAMES = 100
 Points = list[tuple[float, float]]
 """Unix time in s, and a value."""
 
-_UNITS = {"cpu": "cores", "memory": "B", "heap": "B"}
+_UNITS = {"cpu": "cores", "memory": "B", "heap": "B", "db": "B"}
 _COMPONENTS = ("server", "manager", "etcd")
-_QUANTITIES = ("cpu", "memory", "goroutines", "heap", "files", "keys")
+_QUANTITIES = ("cpu", "memory", "goroutines", "heap", "files", "keys", "db")
 _MAX_ERROR = 200  # characters
 
 # Column and quantity of each file of a probe; None for files of `series,time_s,value`.  A quantity
@@ -77,11 +77,18 @@ def read(out: Path, results: ResultSet, *, is_ours: bool = True) -> Traces:
     distributions, tracks = {}, []
     for workload in dict.fromkeys(s.workload for arm in Arm for s in results.samples.get(arm, ())):
         folders = [
-            folder for pair in results.valid_pairs for folder in _point_folders(out, pair, workload)
+            folder for pair in results.valid_pairs for folder in point_folders(out, pair, workload)
         ]
         by_series = read_distributions(folders, series.get(workload, set()), unread, points)
         distributions.update({(workload, name): arms for name, arms in by_series.items()})
-        probe_folders = {arm: list(_probe_folders(out, results, workload, arm)) for arm in Arm}
+        probe_folders = {
+            arm: [
+                folder
+                for pair in results.valid_pairs
+                if (folder := probe_folder(out, results, pair, workload, arm)).is_dir()
+            ]
+            for arm in Arm
+        }
         tracks += read_tracks(workload, probe_folders, unread, texts)
     sentences = dict.fromkeys(sentence.replace(f"{out}/", "") for sentence in unread)
     return Traces(reads, distributions, tuple(tracks), _files(out), tuple(sentences))
@@ -104,7 +111,7 @@ def _selected_readings(out: Path, results: ResultSet, unread: list[str]) -> dict
     return {key: metric.select for key, metric in suite.keyed_metrics()}
 
 
-def _point_folders(out: Path, pair: int, workload: str) -> Iterator[Path]:
+def point_folders(out: Path, pair: int, workload: str) -> Iterator[Path]:
     """Yield the folders with points of a pair: one of a duet, otherwise one for each arm."""
     folder = out / "pairs" / f"{pair:03}"
     for parent in (folder, *(folder / arm for arm in Arm)):
@@ -112,13 +119,11 @@ def _point_folders(out: Path, pair: int, workload: str) -> Iterator[Path]:
             yield parent / workload
 
 
-def _probe_folders(out: Path, results: ResultSet, workload: str, arm: Arm) -> Iterator[Path]:
-    """Yield the folders with the files of an arm's probes, one for each pair."""
-    for pair in results.valid_pairs:
-        folder = out / "pairs" / f"{pair:03}"
-        parent = folder if results.interleave is Interleave.REQUEST else folder / arm
-        if (parent / workload / arm).is_dir():
-            yield parent / workload / arm
+def probe_folder(out: Path, results: ResultSet, pair: int, workload: str, arm: Arm) -> Path:
+    """Return the folder with the files of an arm's probes in one pair; it may not exist."""
+    folder = out / "pairs" / f"{pair:03}"
+    parent = folder if results.interleave is Interleave.REQUEST else folder / arm
+    return parent / workload / arm
 
 
 def _files(out: Path) -> tuple[str, ...]:
@@ -221,7 +226,7 @@ def read_tracks(
     by_name: dict[str, dict[Arm, list[Points]]] = {}
     for arm, arm_folders in folders.items():
         for folder in arm_folders:
-            for name, points in _read_folder(folder, unread, budget).items():
+            for name, points in read_points(folder, unread, budget).items():
                 if len(points) > 1:
                     by_name.setdefault(name, {}).setdefault(arm, []).append(points)
     pairs = []
@@ -278,7 +283,7 @@ def _bin_values(
     return means
 
 
-def _read_folder(folder: Path, unread: list[str], budget: TextBudget) -> dict[str, Points]:
+def read_points(folder: Path, unread: list[str], budget: TextBudget) -> dict[str, Points]:
     """Return the points in the files of one folder, by component and quantity."""
     points: dict[str, Points] = {}
     for name, columns in _FILES.items():
