@@ -17,14 +17,16 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
-from pipeline.judge import scale
+from pipeline.judge import policy, scale
 from pipeline.judge.spreads import conditions_of, pair_spreads, run_id
 from pipeline.model.calibration import Calibration
 from pipeline.model.history import CommitRef
 from pipeline.model.metric import Better, Scale
+from pipeline.model.report import Verdict
 from pipeline.model.results import ResultSet, Sample, profile_of
 from pipeline.model.spreads import Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm
+from pipeline.render import answer_line
 from pipeline.runs.history.source import Meaning, SeriesPoints, Source, newest_points
 from pipeline.storage import codec, strict_json
 from pipeline.storage.settings import Settings
@@ -98,12 +100,15 @@ class NightlyRecord(Settings):
         commit: Commit of the candidate; its digest if the source is not known.
         candidate: Digest of the candidate's binary.
         reference: Digest of the reference build's binary.
+        reference_commit: Commit of the reference build, if known; none in old records.
         suite: Name of the suite.
         suite_digest: Digest of the suite.
         machine: Fingerprint of the machine, for people: a different machine is no change.
         metrics: Values by `workload/metric`.
         conditions: Conditions under which another run varies alike; none in old records, or if a
             build failed.
+        verdict: Verdict of the run; none in old records, or without enough valid pairs.
+        answer: Answer of the run in one line; none in old records.
     """
 
     schema_name: Literal["milo-perf.night/1"] = Field(default=SCHEMA_NAME, alias="schema")
@@ -117,6 +122,9 @@ class NightlyRecord(Settings):
     machine: dict[str, str]
     metrics: dict[str, NightlyValue]
     conditions: Conditions | None = None
+    reference_commit: str | None = None
+    verdict: Verdict | None = None
+    answer: str | None = None
 
     @property
     def profile(self) -> str:
@@ -169,11 +177,11 @@ def nightly_record(results: ResultSet, calibration: Calibration | None = None) -
             unit="1",
             pairs=calibration.pairs,
         )
-    facts = results.subjects[Arm.CANDIDATE].facts
+    report = policy.report(results)
     return NightlyRecord(
         run=run_id(results),
         time=results.taken_at,
-        commit=facts.get("revision") or facts.get("tree") or digests[Arm.CANDIDATE],
+        commit=_commit(results, Arm.CANDIDATE) or digests[Arm.CANDIDATE],
         candidate=digests[Arm.CANDIDATE],
         reference=digests[Arm.BASELINE],
         suite=results.suite,
@@ -181,7 +189,16 @@ def nightly_record(results: ResultSet, calibration: Calibration | None = None) -
         machine=results.machine.fingerprint,
         metrics=metrics,
         conditions=conditions,
+        reference_commit=_commit(results, Arm.BASELINE),
+        verdict=report.verdict if answer_line.is_measured(report) else None,
+        answer=answer_line.answer(report),
     )
+
+
+def _commit(results: ResultSet, arm: Arm) -> str | None:
+    """Return the commit or the source tree of a build; None if its source is not known."""
+    facts = results.subjects[arm].facts
+    return facts.get("revision") or facts.get("tree") or None
 
 
 def _relative_value(
@@ -320,7 +337,11 @@ def require_fresh(path: Path, hours: float) -> None:
 
 def read(path: Path) -> Source:
     """Return the series of a file: one for each metric, relative to the newest reference build."""
-    lines = load(path)
+    return source_of(load(path), path)
+
+
+def source_of(lines: Sequence[NightlyRecord], path: Path) -> Source:
+    """Return the series of the records of a file, as `read` does."""
     distinct = sorted(without_duplicates(lines), key=lambda record: record.time)
     records = [record for record in distinct if not record.is_in_future]
     if not records:
