@@ -5,7 +5,7 @@ import signal
 import sys
 from itertools import takewhile
 
-QUICK = ("cli", "page", "publish", "points", "cl2_reports", "probes", "overhead")
+QUICK = ("cli", "page", "site", "publish", "points", "cl2_reports", "probes", "overhead")
 NAMES = (
     *QUICK,
     "hostile",

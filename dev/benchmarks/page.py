@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from dev.benchmarks.points import write
@@ -53,41 +54,46 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def results_of(draw: random.Random, number: int, pairs: int) -> ResultSet:
+    """Return results of the first metrics of `pr`, each with so many pairs."""
+    suite = suite_file.load(paths.project_path("suites", "pr.toml")).suite.of(Product.REFERENCE)
+    declared = [(w.name, m.metric()) for w in suite.workloads for m in w.metrics]
+    copies = ((f"{w}{copy or ''}", m) for copy in range(number) for w, m in declared)
+    metrics = list(islice(copies, number))
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return ResultSet(
+        suite="pr",
+        suite_digest="sha256:" + "5" * 64,
+        environment="local",
+        interleave=Interleave.REQUEST,
+        pairs_asked=pairs,
+        seed=1,
+        subjects={arm: Subject("reference", f"sha256:{'0' * 64}") for arm in Arm},
+        machine=Machine({"cpu": "a cpu"}, {}),
+        tools={"k6": Tool("1.1.0", "sha256:6")},
+        taken_at=now,
+        trials=tuple(
+            Trial(pair, arm, place, now, 40.0)
+            for pair in range(pairs)
+            for place, arm in enumerate(Arm)
+        ),
+        samples={
+            arm: tuple(
+                Sample(w, m, tuple(draw.lognormvariate(0, 0.05) for _ in range(pairs)))
+                for w, m in metrics
+            )
+            for arm in Arm
+        },
+    )
+
+
 def _fill(out: Path) -> None:
     """Write the folder of a run: results, and for every pair raw points and looks."""
-    path = paths.project_path("suites", "pr.toml")
-    shutil.copy(path, out / "suite.toml")
-    suite = suite_file.load(path).suite.of(Product.REFERENCE)
-    metrics = [(w.name, m.metric()) for w in suite.workloads for m in w.metrics][:METRICS]
+    shutil.copy(paths.project_path("suites", "pr.toml"), out / "suite.toml")
     draw = random.Random(1)
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    codec.RESULTS.write(
-        out / "results.json",
-        ResultSet(
-            suite="pr",
-            suite_digest="sha256:" + "5" * 64,
-            environment="local",
-            interleave=Interleave.REQUEST,
-            pairs_asked=PAIRS,
-            seed=1,
-            subjects={arm: Subject("reference", f"sha256:{'0' * 64}") for arm in Arm},
-            machine=Machine({"cpu": "a cpu"}, {}),
-            tools={"k6": Tool("1.1.0", "sha256:6")},
-            taken_at=now,
-            trials=tuple(
-                Trial(pair, arm, place, now, 40.0)
-                for pair in range(PAIRS)
-                for place, arm in enumerate(Arm)
-            ),
-            samples={
-                arm: tuple(
-                    Sample(w, m, tuple(draw.lognormvariate(0, 0.05) for _ in range(PAIRS)))
-                    for w, m in metrics
-                )
-                for arm in Arm
-            },
-        ),
-    )
+    results = results_of(draw, METRICS, PAIRS)
+    codec.RESULTS.write(out / "results.json", results)
+    metrics = [(sample.workload, sample.metric) for sample in results.samples[Arm.CANDIDATE]]
     for number, workload in enumerate(dict.fromkeys(workload for workload, _ in metrics)):
         for pair in range(PAIRS):
             lines = 0 if pair else _POINTS[number]

@@ -48,6 +48,11 @@ def add(commands: "options.Commands") -> None:
         metavar="NAME",
         help="FILE.jsonl is on this branch of a git repository; --append pushes to it",
     )
+    parser.add_argument(
+        "--keep-results",
+        action="store_true",
+        help="with --append and --branch: also push the run's results.json, for `site`",
+    )
     parser.add_argument("--remote", metavar="URL", help="repository of --branch (default: origin)")
     parser.add_argument(
         "--fresh",

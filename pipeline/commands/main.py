@@ -29,14 +29,15 @@ from pipeline.commands import (
     releases,
     render,
     run,
+    site,
     soak,
 )
 from pipeline.system import log, output
 from pipeline.system.errors import Exit, PipelineError, hint_for
 
 COMMANDS = (
-    *(run, explain, plan, compare, render, judge, releases, capacity, soak, history, baseline),
-    *(publish, evaluate, doctor, kind, pack, cluster),
+    *(run, explain, plan, compare, render, judge, releases, capacity, soak, history, site),
+    *(baseline, publish, evaluate, doctor, kind, pack, cluster),
 )
 """Every command, in the order of --help."""
 

@@ -221,7 +221,7 @@ def _series(number: int, history: JudgedSeries, dots: int) -> dict[str, Any]:
         "span": f"from {times[0]} to {times[-1]}" if times else "",
         "meaning": f"{line.better.value} is better, steps are {_SCALES[line.scale]}",
         "steps": f"{steps_count(history)}{drift}",
-        "worst": max(map(_tone, history.steps), key=_TONES.index, default="unchanged"),
+        "worst": max(map(step_tone, history.steps), key=_TONES.index, default="unchanged"),
         "picture": raw(series_plot(history, dots, steps)),
         "rows": [_row(number, history, at) for at in range(older, len(history.steps))],
         "older": older,
@@ -238,7 +238,7 @@ def _row(number: int, history: JudgedSeries, at: int) -> dict[str, Any]:
         "id": f"s-{number}",
         "name": history.series.name,
         "mark": step_mark(step),
-        "tone": f"is-{_tone(step)}",
+        "tone": f"is-{step_tone(step)}",
         "index": step.index,
         "range": f"({step.first} to {step.last})" if step.first < step.last else "",
         "time": step.after.time or "-",
@@ -256,7 +256,7 @@ def _is_short(history: JudgedSeries) -> bool:
     return history.needed is not None
 
 
-def _tone(step: ChangePoint) -> str:
+def step_tone(step: ChangePoint) -> str:
     """Return the verdict whose color a step has."""
     if step.acknowledged:
         return "unchanged"
@@ -280,7 +280,7 @@ def _step_plot(
         svg.tag("path", d=svg.path([(at, FRAME.top), (at, bottom)]), class_="marked"),
         svg.tag("path", d=bar, class_="interval"),
         svg.label(at, _MARK_Y, step_mark(step), "mark", "middle"),
-        class_=f"is-{_tone(step)}",
+        class_=f"is-{step_tone(step)}",
     )
 
 

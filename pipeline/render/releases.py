@@ -292,7 +292,8 @@ def _row(series: ReleaseSeries, metric: ReleaseMetric) -> ReleaseRow:
 def _cell(metric: ReleaseMetric, step: ReleaseStep, change: StepChange) -> ChangeCell:
     if change.change is None:
         return ChangeCell()
-    link = f"{step.folder}/{REPORT}#{metric_anchor(metric.key.removeprefix('/'))}"
+    anchor = metric_anchor(metric.key.removeprefix("/"))
+    link = f"{step.folder}/{REPORT}#{anchor}" if step.folder else ""
     return ChangeCell(*_texts(metric.metric, change.change), change.verdict, link)
 
 

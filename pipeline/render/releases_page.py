@@ -67,7 +67,7 @@ def _column(series: ReleaseSeries, index: int) -> dict[str, Any]:
         "answer": (step.answer or step.reason) if step else "",
         "pairs": step.pairs if step and step.pairs else "",
         "time": duration(step.spent_s) if step and step.spent_s else "",
-        "link": f"{step.folder}/{releases.REPORT}" if step and is_measured else "",
+        "link": f"{step.folder}/{releases.REPORT}" if step and is_measured and step.folder else "",
     }
 
 

@@ -62,13 +62,18 @@ def open_artifact(path: Path, *, limits: Limits = LIMITS) -> ResultSet:
     return _results(path, member(path, RESULTS, limits=limits), limits)
 
 
-def results_in(folder: Path, *, limits: Limits = LIMITS) -> ResultSet:
+def results_in(folder: Path, *, name: str = RESULTS, limits: Limits = LIMITS) -> ResultSet:
     """Return the results in the folder of a run; its other files are ignored.
+
+    Args:
+        folder: Folder of the run.
+        name: Name of the file.
+        limits: Limits of the results.
 
     Raises:
         BaselineError: There are no results, or they break a rule.
     """
-    return _results(folder, file_in(folder, RESULTS), limits)
+    return _results(folder, file_in(folder, name), limits)
 
 
 def file_in(folder: Path, name: str) -> bytes | None:

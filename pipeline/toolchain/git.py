@@ -6,6 +6,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.model.version import parse_version
@@ -205,6 +206,21 @@ def tags(folder: Path) -> dict[str, str] | None:
         if "commit" in (kind, peeled_kind):
             found[name] = peeled_id or commit_id
     return found
+
+
+def dated_tags(folder: Path) -> dict[str, tuple[str, datetime]] | None:
+    """Return commit and time of each tag that is a version; None if the folder is no repository."""
+    commits = tags(folder)
+    if commits is None:
+        return None
+    fields = "%(refname:lstrip=2)%00%(creatordate:unix)"
+    lines = (_ask(folder, "for-each-ref", f"--format={fields}", "refs/tags") or "").splitlines()
+    times = dict(line.split("\0") for line in lines)
+    return {
+        name: (commit_id, datetime.fromtimestamp(int(times[name]), UTC))
+        for name, commit_id in commits.items()
+        if parse_version(name) and times[name].isdecimal()
+    }
 
 
 @contextmanager

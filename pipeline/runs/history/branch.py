@@ -7,9 +7,10 @@ the commits that have them in the repository.
 """
 
 import random
+import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
@@ -18,6 +19,7 @@ from typing import Final
 
 from pipeline.runs.history import nightly_records
 from pipeline.runs.history.nightly_records import NightlyRecord
+from pipeline.storage import codec
 from pipeline.system import processes
 from pipeline.system.errors import (
     BaselineError,
@@ -35,6 +37,10 @@ _MAX_REFUSED: Final = 3
 """Refused pushes without another writer, after which it is not a race."""
 
 _WAIT_S: Final = 0.2
+_MAX_FILES: Final = 500
+"""Most files of a branch that are checked out for a site."""
+
+_HARMLESS: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*){0,2}")
 _TIP, _SEEN = "refs/remotes/origin/tip", "refs/remotes/origin/seen"
 _AUTHOR = ("-c", "user.name=milo-perf", "-c", "user.email=milo-perf@localhost")
 
@@ -77,8 +83,58 @@ def checked_out(branch: Branch) -> Iterator[Path]:
         yield clone / branch.file
 
 
-def append(branch: Branch, new: NightlyRecord, sleep: Callable[[float], None] = time.sleep) -> bool:
+@contextmanager
+def checked_out_files(
+    remote: str, name: str, choose: Callable[[Sequence[str]], Sequence[str]]
+) -> Iterator[Path]:
+    """Yield a folder with some files of a branch.
+
+    Args:
+        remote: Address or folder of the repository, or a remote's name in the current clone.
+        name: Name of the branch.
+        choose: Function that returns the files to check out, of all regular files in the branch
+            that have a harmless name.
+
+    Raises:
+        BaselineError: There is no such branch, records that were there are gone, or a file is too
+            large.
+        NetworkError: The repository does not answer.
+    """
+    whole = Branch(remote, name, "")
+    with _clone(whole) as clone:
+        tip, seen = _verified_refs(clone, whole)
+        if tip is None:
+            raise BaselineError(
+                f"{remote} has no branch {name}",
+                hint="the first nightly run that keeps its record makes it; a folder works too",
+            )
+        chosen = choose(_regular_files(clone, tip))[:_MAX_FILES]
+        for line in _ls_tree(clone, "--long", tip, "--", *chosen) if chosen else ():
+            entry, _, file = line.partition("\t")
+            _require_size(entry.split()[3], f"on the branch {name}, {file}")
+        for file in chosen:
+            if seen and seen != tip and nightly_records.is_nightly_file(Path(file)):
+                _require_none_lost(clone, tip, seen, Branch(remote, name, file))
+        if chosen:
+            _git(clone, "--literal-pathspecs", "checkout", "--quiet", tip, "--", *chosen)
+        yield clone
+
+
+def append(
+    branch: Branch,
+    new: NightlyRecord,
+    sleep: Callable[[float], None] = time.sleep,
+    *,
+    results: str | None = None,
+) -> bool:
     """Add a record to the file and push it; return False if it was there already.
+
+    Args:
+        branch: Place of the file.
+        new: Record to add.
+        sleep: Function that waits between two attempts.
+        results: Text of the run's results.json, if it is kept beside the file; see
+            `results_file`.
 
     Raises:
         BaselineError: Same as `checked_out`; nothing is pushed.
@@ -102,7 +158,12 @@ def append(branch: Branch, new: NightlyRecord, sleep: Callable[[float], None] = 
                 )
             if not nightly_records.append(path, new):
                 return False
-            _git(clone, "add", "--", branch.file)
+            kept = [branch.file]
+            if results is not None:
+                kept.append(results_file(branch.file, new))
+                (clone / kept[-1]).parent.mkdir(parents=True, exist_ok=True)
+                codec.write_text(clone / kept[-1], results)
+            _git(clone, "add", "--", *kept)
             _git(clone, *_AUTHOR, "commit", "--quiet", "--message", message)
             try:
                 _git(clone, "push", "--quiet", "--atomic", "origin", *refs)
@@ -119,6 +180,11 @@ def append(branch: Branch, new: NightlyRecord, sleep: Callable[[float], None] = 
             else:
                 return True
     raise AssertionError("the last attempt returns or raises")
+
+
+def results_file(file: str, record: NightlyRecord) -> str:
+    """Return the path of a run's results on the branch: in a folder with the name of the file."""
+    return str(PurePosixPath(file).with_suffix("") / f"{nightly_records.night_name(record)}.json")
 
 
 @contextmanager
@@ -140,33 +206,66 @@ def _clone(branch: Branch) -> Iterator[Path]:
 
 def _fetch(clone: Path, branch: Branch) -> str | None:
     """Check out the branch as it is now, and return its commit; None for a new branch."""
-    tip, seen = _fetch_refs(clone, branch)
-    hint = (
-        f"`git push --force origin {seen}:refs/heads/{branch.name}` brings it back;"
-        f" `git push origin :{branch.seen}` says that it was meant"
-    )
+    tip, seen = _verified_refs(clone, branch)
     if tip is None:
-        if seen is not None:
-            raise BaselineError(f"the branch {branch.name} is gone", hint=hint)
         processes.capture(["git", "update-ref", "-d", "HEAD"], cwd=clone)  # of an earlier attempt
         (clone / branch.file).unlink(missing_ok=True)
         return None
-    is_ancestor = ["git", "merge-base", "--is-ancestor", seen or tip, tip]
-    if seen and processes.capture(is_ancestor, cwd=clone, timeout_s=_TIMEOUT_S) is None:
-        raise BaselineError(
-            f"the branch {branch.name} was rewritten: it no longer contains {seen[:12]}", hint=hint
-        )
     _require_regular_file(clone, tip, branch)
     _git(clone, "checkout", "--quiet", "--force", "-B", "history", tip)
     if seen and seen != tip:
-        lost = _runs(clone, seen, branch.file) - _runs(clone, tip, branch.file)
-        if lost:
-            raise BaselineError(
-                f"{branch.file} on the branch {branch.name} has lost {len(lost)} records since"
-                f" {seen[:12]}",
-                hint=hint,
-            )
+        _require_none_lost(clone, tip, seen, branch)
     return tip
+
+
+def _verified_refs(clone: Path, branch: Branch) -> tuple[str | None, str | None]:
+    """Return the commits of the branch and of our reference, if the branch was not rewritten."""
+    tip, seen = _fetch_refs(clone, branch)
+    if tip is None:
+        if seen is not None:
+            raise BaselineError(f"the branch {branch.name} is gone", hint=_hint(branch, seen))
+        return None, None
+    is_ancestor = ["git", "merge-base", "--is-ancestor", seen or tip, tip]
+    if seen and processes.capture(is_ancestor, cwd=clone, timeout_s=_TIMEOUT_S) is None:
+        raise BaselineError(
+            f"the branch {branch.name} was rewritten: it no longer contains {seen[:12]}",
+            hint=_hint(branch, seen),
+        )
+    return tip, seen
+
+
+def _require_none_lost(clone: Path, tip: str, seen: str, branch: Branch) -> None:
+    """Raise BaselineError if a file has lost records since our newest commit."""
+    lost = _runs(clone, seen, branch.file) - _runs(clone, tip, branch.file)
+    if lost:
+        raise BaselineError(
+            f"{branch.file} on the branch {branch.name} has lost {len(lost)} records since"
+            f" {seen[:12]}",
+            hint=_hint(branch, seen),
+        )
+
+
+def _hint(branch: Branch, seen: str) -> str:
+    return (
+        f"`git push --force origin {seen}:refs/heads/{branch.name}` brings it back;"
+        f" `git push origin :{branch.seen}` says that it was meant"
+    )
+
+
+def _regular_files(clone: Path, commit: str) -> list[str]:
+    """Return the regular files of a commit that have a harmless name, sorted."""
+    files = []
+    for line in _ls_tree(clone, "-r", commit):
+        entry, _, name = line.partition("\t")
+        if entry.split()[0] in ("100644", "100755") and _HARMLESS.fullmatch(name):
+            files.append(name)
+    return sorted(files)
+
+
+def _ls_tree(clone: Path, *arguments: str) -> list[str]:
+    """Return the entries that `git ls-tree` lists, for names as they are."""
+    listing = _capture(clone, "--literal-pathspecs", "ls-tree", "-z", *arguments)
+    return [line for line in listing.split("\0") if line]
 
 
 def _fetch_refs(clone: Path, branch: Branch) -> tuple[str | None, str | None]:

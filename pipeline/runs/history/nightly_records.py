@@ -5,6 +5,7 @@ different machine or a slow night does not look like a change.  A file that cann
 complete line that is not a record, is a BaselineError.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -400,6 +401,13 @@ def without_duplicates(records: Sequence[NightlyRecord]) -> list[NightlyRecord]:
         if key not in by_key or record.pairs >= by_key[key].pairs:
             by_key[key] = record
     return list(by_key.values())
+
+
+def night_name(record: NightlyRecord) -> str:
+    """Return a name for a run's files that is unique and sorts by time."""
+    identity = f"{record.run} {record.time.isoformat()}"
+    digest = hashlib.sha256(identity.encode(errors="backslashreplace")).hexdigest()[:6]
+    return f"{record.time.astimezone(UTC):%Y-%m-%d-%H%M}-{digest}"
 
 
 def schema() -> dict[str, Any]:

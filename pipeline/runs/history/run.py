@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.judge.history import HistoryRule, acknowledge, analyze_series
 from pipeline.model.history import Acknowledgement, CommitRef, JudgedSeries
 from pipeline.model.metric import Scale
+from pipeline.model.results import ResultSet
 from pipeline.model.subject import Product
 from pipeline.runs import priors, suite_file
 from pipeline.runs.history import branch, nightly_records, points_csv
@@ -38,10 +39,13 @@ class HistoryRequest:
     acknowledged: Path | None = None
     least: float | None = None
     html: Path | None = None
+    keep_results: bool = False
 
     def __post_init__(self) -> None:
         if self.branch is None and self.remote is not None:
             raise ConfigError("--remote needs --branch")
+        if self.keep_results and (self.branch is None or self.append is None):
+            raise ConfigError("--keep-results needs --append and --branch")
         if self.html and self.html.resolve() in {
             path.resolve() for path in (self.file, self.acknowledged) if path
         }:
@@ -54,8 +58,13 @@ def read_history(request: HistoryRequest) -> list[JudgedSeries]:
     if request.branch is not None:
         place = branch.Branch(request.remote or "origin", request.branch, os.fspath(request.file))
     if request.append is not None:
-        new = _new_record(request, request.append)
-        is_new = branch.append(place, new) if place else nightly_records.append(request.file, new)
+        results = _results(request, request.append)
+        new = _new_record(request.append, results)
+        if place is None:
+            is_new = nightly_records.append(request.file, new)
+        else:
+            kept = codec.RESULTS.dumps(results) if request.keep_results else None
+            is_new = branch.append(place, new, results=kept)
         log.info("%s: %s", request.file, "added" if is_new else "was there already")
     with branch.checked_out(place) if place else nullcontext(request.file) as copy:
         return _judge_file(request, copy)
@@ -79,8 +88,8 @@ def exit_code(histories: Sequence[JudgedSeries], *, alarm: bool) -> Exit:
     return Exit.REGRESSION if alarm and alarms else Exit.NO_REGRESSION
 
 
-def _new_record(request: HistoryRequest, folder: Path) -> nightly_records.NightlyRecord:
-    """Return the record of a run to append; its files are untrusted."""
+def _results(request: HistoryRequest, folder: Path) -> ResultSet:
+    """Return the results of a run to append; its files are untrusted."""
     if not nightly_records.is_nightly_file(request.file):
         raise ConfigError(f"{request.file}: a run can be appended to a .jsonl file only")
     results = artifact.results_in(paths.result_file(folder, paths.RESULTS).parent)
@@ -94,6 +103,11 @@ def _new_record(request: HistoryRequest, folder: Path) -> nightly_records.Nightl
         if results.environment == ours.environment and results.load_digest != ours.load_digest:
             # Our suite defines the metrics, so the spreads of another version cannot be used.
             results = replace(results, load_digest="")
+    return results
+
+
+def _new_record(folder: Path, results: ResultSet) -> nightly_records.NightlyRecord:
+    """Return the record of a run to append; its files are untrusted."""
     data = artifact.file_in(folder, CALIBRATION)
     try:
         calibration = codec.CALIBRATION.parse(data) if data is not None else None
@@ -117,18 +131,29 @@ def _judge_file(request: HistoryRequest, path: Path) -> list[JudgedSeries]:
             " would be reported",
             hint=f"write {request.least:g}%, if that is meant",
         )
-    judged = [(points, analyze_series(points.series, rule)) for points in source.series]
-    return _with_refs(source, judged, acknowledgements, with_ends=request.html is not None)
+    names = {points.series.name for points in source.series}
+    for one in acknowledgements:
+        if one.series not in names:
+            log.warning("acknowledged in `%s`: there is no such series", one.series)
+    return judge_source(source, rule, acknowledgements, with_ends=request.html is not None)
 
 
-def _with_refs(
+def judge_source(
     source: Source,
-    judged: Sequence[tuple[SeriesPoints, JudgedSeries]],
+    rule: HistoryRule,
     acknowledgements: Sequence[Acknowledgement],
     *,
     with_ends: bool,
 ) -> list[JudgedSeries]:
-    """Return series with the times and commits of their change points, and acknowledgements."""
+    """Return every series with its change points, their times and commits, and acknowledgements.
+
+    Args:
+        source: Series of a file.
+        rule: Parameters of the search.
+        acknowledgements: Acknowledgements of any series.
+        with_ends: Whether the first and last point get their times and commits, too.
+    """
+    judged = [(points, analyze_series(points.series, rule)) for points in source.series]
     rows = {
         int(points.rows[index - points.series.left_out])
         for points, series in judged
@@ -139,10 +164,6 @@ def _with_refs(
         rows |= {int(points.rows[at]) for points, _ in judged for at in (0, -1)}
     commits = {one.commit for one in acknowledgements if one.commit}
     refs = source.find_refs(rows, commits) if rows or commits else {}
-    names = {points.series.name for points, _ in judged}
-    for one in acknowledgements:
-        if one.series not in names:
-            log.warning("acknowledged in `%s`: there is no such series", one.series)
     return [
         acknowledge(
             _series_with_refs(points, series, refs),
