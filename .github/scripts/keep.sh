@@ -33,7 +33,7 @@ if [ -n "$FRESH" ]; then
   ! history --fresh "$FRESH" || exit 0
   said
 elif [ -f "$NIGHT/results.json" ]; then
-  history --append "$NIGHT" "${measured[@]}" --json > "$NIGHT/steps.json" || said
+  history --append "$NIGHT" --keep-results "${measured[@]}" --json > "$NIGHT/steps.json" || said
 fi
 "$PYTHON" -P -m pipeline publish "$NIGHT" --to summary --to issue --key "$KEY" \
   "${measured[@]}" --pairs "${PAIRS:-auto}" "${known[@]}"

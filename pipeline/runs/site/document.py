@@ -41,6 +41,8 @@ def read_document(path: Path, top: Path) -> Document:
     for number, token in enumerate(tokens):
         if token.type == "heading_open" and token.tag == "h1":
             title = tokens[number + 1].content
+        if token.attrs.pop("style", None) == "text-align:right":  # a page allows no style in place
+            token.attrs["class"] = "number"
         open_links: list[bool] = []
         for child in token.children or ():
             match child.type:
@@ -48,7 +50,6 @@ def read_document(path: Path, top: Path) -> Document:
                     _point(child.attrs, "src", path, top, files)
                 case "link_open":
                     open_links.append(_point(child.attrs, "href", path, top, files))
-                    child.hidden = not open_links[-1]
                     child.tag = child.tag if open_links[-1] else "span"
                 case "link_close":
                     child.tag = child.tag if open_links.pop() else "span"
