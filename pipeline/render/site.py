@@ -13,7 +13,6 @@ from functools import lru_cache
 from html import escape
 from itertools import groupby
 from typing import Any
-from urllib.parse import quote
 
 from pipeline.judge.constants import CONFIDENCE, FAMILY_ALPHA
 from pipeline.judge.history import MIN_CHANGE, MIN_POINTS, HistoryRule
@@ -58,6 +57,7 @@ STYLE = "style.css"
 _ASSETS = ("assets/report.css", "assets/site.css")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ADDRESS = re.compile(r"https://[\w.-]+(?::\d{1,5})?(?:/[\w.~-]+)+")
+_TAG = re.compile(r"[\w.-]+")
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 _MAX_SLUG = 60  # characters
 _SHORT_COMMIT = 12
@@ -440,8 +440,8 @@ def _facts(links: SiteLinks, night: Night) -> list[tuple[str, str, str]]:
     release = next((r for r in source.releases if r.commit == night.reference_commit), None)
     reference = release.name if release else _short(night.reference_commit or night.reference)
     address = commit_address(source, night.reference_commit)
-    if release and _ADDRESS.fullmatch(source.url):
-        address = f"{source.url}/releases/tag/{quote(release.name, safe='')}"
+    if release and _ADDRESS.fullmatch(source.url) and _TAG.fullmatch(release.name):
+        address = f"{source.url}/releases/tag/{release.name}"
     facts.append(("reference", reference, address))
     facts += [("suite", night.suite, ""), ("profile", night.profile, "")]
     return [*facts, *((name, fact, "") for name, fact in sorted(night.machine.items()))]
