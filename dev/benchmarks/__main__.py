@@ -13,6 +13,7 @@ NAMES = (
     "merge",
     "repeat",
     "faults",
+    "explained",
     "verdicts",
     "steps",
     "tables",
