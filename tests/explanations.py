@@ -1,13 +1,25 @@
 """Make profiles of a small server with known differences, for tests of `explain`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from pipeline.judge.causes import Series, SeriesEvidence
 from pipeline.judge.functions import StackEvidence
+from pipeline.model.explanation import (
+    Cause,
+    CauseScope,
+    Explanation,
+    FlameFrame,
+    FlameGraph,
+    WorkloadExplanation,
+)
 from pipeline.model.metric import Better, Metric
 from pipeline.model.profiles import EvidenceKind, Stack
+from pipeline.model.report import Change
+from pipeline.model.results import ResultSet
+from pipeline.runs.explain.explanation_file import run_digest
+from tests.builders import NOW
 
 CREATE = Metric("create_p50", "s", Better.LOWER, margin=0.05, gate=True)
 READING = "http_req_duration{op=create}/p50"
@@ -94,3 +106,56 @@ def metric_evidence(
         for name, (before, after) in names.items()
     )
     return SeriesEvidence("server", series, tuple((1000.0, 1000.0) for _ in range(pairs)))
+
+
+def explanation(
+    results: ResultSet, name: str = "example.org/faults.(*Injector).Wait"
+) -> Explanation:
+    """Return an explanation of results, in which every foreign text is a name."""
+    cause = Cause(
+        component="server",
+        kind=EvidenceKind.BLOCK,
+        scope=CauseScope.SITE,
+        name=name,
+        unit="s",
+        baseline=0.0,
+        candidate=9e-4,
+        low=8e-4,
+        high=1e-3,
+        p=1e-5,
+        pairs=4,
+        agreeing=4,
+        attributed=9e-4,
+        callers=(name, *ROOT),
+    )
+    requests = replace(
+        cause,
+        kind=EvidenceKind.METRIC,
+        scope=CauseScope.SERIES,
+        name=f'etcd_requests_total{{operation="{name}"}}',
+        unit="1",
+        baseline=1.0,
+        candidate=2.0,
+        low=0.9,
+        high=1.1,
+        group=name,
+        callers=(),
+    )
+    frames = (
+        FlameFrame(ROOT[0], 0, 0.0, 1.0, 1e-3, 1.9e-3, 0.47, has_moved=True),
+        FlameFrame(name, 1, 0.1, 0.5, 0.0, 9e-4, 1.0, has_moved=True),
+        FlameFrame("runtime.idle", 1, 0.7, 0.1, 2e-4, 2e-4, 0.0, has_moved=False),
+    )
+    workload = WorkloadExplanation(
+        workload="object-crud",
+        metric=CREATE,
+        change=Change(0.29, 0.31, 0.33),
+        per="create",
+        pairs=4,
+        tests=1234,
+        causes=(cause, requests),
+        metrics=(requests,),
+        flames=(FlameGraph("server", EvidenceKind.BLOCK, "s", frames, 0.1),),
+        gaps=(f"mutex of server: {name}",),
+    )
+    return Explanation(run_digest(results), NOW, 0.01, (workload,))

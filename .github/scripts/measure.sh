@@ -2,6 +2,7 @@
 # Runs the pipeline and prints what it answered as step outputs; fails only where it could not be run at all.
 #
 # SUITE, CANDIDATE, BASELINE, BUILD, PAIRS, BUDGET  arguments of `run`; BUDGET may be empty
+# EXPLAIN                          `true` to say what changed inside when a metric moved
 # CANDIDATE_IMAGE, BASELINE_IMAGE  images with the binary at IMAGE_PATH; empty for none
 # ENVIRONMENT                      file for --environment; unset or empty for this machine
 # SUBJECT                          the caller's repository, where a suite's path starts
@@ -37,6 +38,7 @@ done
 
 arguments=(--suite "$SUITE" --candidate "$CANDIDATE" --against "$BASELINE" --pairs "$PAIRS" --out "$OUT")
 [ -z "$BUDGET" ] || arguments+=(--budget "$BUDGET")
+[ "${EXPLAIN:-}" != true ] || arguments+=(--explain)
 [ -z "${ENVIRONMENT:-}" ] || arguments+=(--environment "$ENVIRONMENT")
 [[ "$CANDIDATE$BASELINE" != *source:* ]] || arguments+=(--build "$BUILD")
 

@@ -2,10 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.commands import options
 from pipeline.system import log, output, terminal
-from pipeline.system.errors import Exit
+from pipeline.system.errors import Exit, PipelineError
+
+if TYPE_CHECKING:  # it would load what `--help` does not need
+    from pipeline.model.report import Report
 
 _EXITS = (
     "exit codes: 0 explained, also if nothing moved beyond chance; 2 bad arguments or nothing to"
@@ -63,3 +67,24 @@ def _explain(args: argparse.Namespace) -> Exit:
     reports.write_again(args.dir)
     log.log.info("profiles are in %s", args.dir / FOLDER)
     return Exit.NO_REGRESSION
+
+
+def explain_finished(args: argparse.Namespace, report: "Report", out: Path) -> None:
+    """Explain a run that has just ended; nothing that happens here changes its answer.
+
+    With --json only the verdict is printed: the explanation is in the folder.
+    """
+    from pipeline.render.explanation import text
+    from pipeline.runs import reports
+    from pipeline.runs.explain import run
+
+    try:
+        found = run.explain_within_budget(report, out)
+    except PipelineError as error:
+        log.log.warning("what changed inside is unknown: %s", error)
+        return
+    if found is None:
+        return
+    if not args.json:
+        output.print_stdout("\n" + text(found, **terminal.width_and_color()))
+    reports.write_again(out, strict=args.strict)

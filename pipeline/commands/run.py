@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.commands import options, publish
+from pipeline.commands import explain, options, publish
 from pipeline.commands.options import duration_s
 from pipeline.system import log, output, paths, terminal
 from pipeline.system.errors import ConfigError, Exit, PipelineError
@@ -48,6 +48,12 @@ def add(commands: "options.Commands") -> None:
     options.add_out(parser)
     options.add_json(parser, "the verdict")
     options.add_strict(parser)
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="if a metric regressed or improved, measure extra pairs with profiles within the"
+        " budget, and say what changed inside; see `explain`",
+    )
     _add_publish(parser)
     parser.set_defaults(command=_run)
 
@@ -171,6 +177,8 @@ def _run(args: argparse.Namespace) -> Exit:
             report = run.run(request(args), out)
     exit_code = conclude(args, report, out)
     run.feed(report, out)
+    if args.explain:
+        explain.explain_finished(args, report, out)
     if publication is None:
         return exit_code
     (out / ERROR_FILE).unlink(missing_ok=True)  # of an earlier attempt

@@ -42,6 +42,9 @@ MIN_EVENTS = 6.0
 SERIES_EVENTS = {"s": 1e-3, "B": 2.0**16, "1": 1.0}
 """Value of the smallest event of a metric, by its unit."""
 
+NEARLY_ALL = 0.8
+"""Share of a cause for which a function that it calls is named instead."""
+
 _MIN_ATTRIBUTED = 0.5  # share of the change of a function; below, it only took over others
 _CONFIDENCE = 0.95
 _MAX_CAUSES = 25
@@ -347,10 +350,25 @@ def _rank(found: Sequence[_Candidate], preference: _Preference) -> list[Cause]:
         key=lambda one: _sort_key(one, preference),
     )
     kept: list[_Candidate] = []
-    for one in ordered:
-        if not any(_repeats(one, other) for other in kept):
+    for first in ordered:
+        one = _most_specific(first, ordered)
+        if one not in kept and not any(_repeats(one, other) for other in kept):
             kept.append(one)
     return [one.cause for one in kept]
+
+
+def _most_specific(one: _Candidate, others: Sequence[_Candidate]) -> _Candidate:
+    """Return the function nearest to the leaf that accounts for nearly all of a cause."""
+    if one.cause.kind is EvidenceKind.METRIC:
+        return one
+    below = [
+        other
+        for other in others
+        if (other.cause.component, other.cause.kind) == (one.cause.component, one.cause.kind)
+        and one.cause.name in other.stack[other.stack.index(other.cause.name) + 1 :]
+        and _specific_change(other.cause) >= NEARLY_ALL * _specific_change(one.cause)
+    ]
+    return _most_specific(below[0], others) if below else one
 
 
 def _is_new(cause: Cause) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+from pipeline.model.explanation import Explanation
 from pipeline.model.report import Report
 
 
@@ -114,6 +115,7 @@ class Publication:
         lacking: `workload/metric` of each gating metric with too few values.
         command: Command that measures the same commits again, made without data from the artifact;
             empty if there is none to recommend.
+        explanation: What the run says of its own builds, unverified; None if nothing.
     """
 
     key: str
@@ -127,3 +129,4 @@ class Publication:
     alarms: tuple[Alarm, ...] = ()
     lacking: frozenset[str] = frozenset()
     command: str = ""
+    explanation: Explanation | None = None

@@ -53,6 +53,7 @@ def page_html(publication: Publication, report: Report) -> str:
         codec.RESULTS.dumps(report.results),
         answer=publication_answer(publication),
         command=publication.command,
+        explanation=publication.explanation,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from pipeline.judge import acceptance, policy
 from pipeline.judge.calibrate import out_of_reach_with_prior
 from pipeline.judge.interim import looks_up_to
+from pipeline.model.explanation import Explanation
 from pipeline.model.publication import Acceptance, Outcome, Publication
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product
@@ -23,10 +24,12 @@ from pipeline.publish.options import MAX_PAIRS, PublishOptions, reproduce_comman
 from pipeline.publish.pull import GITHUB_NOT_ASKED, NoPullRequest, PullRequest, relevant_files
 from pipeline.render import answer_line
 from pipeline.runs import priors, suite_file
+from pipeline.runs.explain.explanation_file import EXPLANATION, FOLDER, parse_explanation
 from pipeline.runs.suite_file import Suite
 from pipeline.runs.verified import VerifiedResults, list_names, verify
 from pipeline.storage import artifact
 from pipeline.system.errors import BaselineError, ConfigError
+from pipeline.system.log import log
 from pipeline.system.sanitize import truncate
 
 ERROR_FILE: Final = "error.txt"
@@ -99,7 +102,21 @@ def publication(
         notes=verified.notes,
         lacking=frozenset(verified.lacking),
         command=reproduce_command(options, event.origin),
+        explanation=_explanation(folder, results),
     )
+
+
+def _explanation(folder: Path, results: ResultSet) -> Explanation | None:
+    """Return what an artifact says of the inside of its builds; None without one that is ours.
+
+    Nothing can verify it, so it is shown, and decides nothing.
+    """
+    try:
+        data = artifact.member(folder, f"{FOLDER}/{EXPLANATION}")
+        return None if data is None else parse_explanation(data, results)
+    except (BaselineError, ValueError) as error:
+        log.warning("what changed inside is not shown: %s", error)
+        return None
 
 
 def _not_measured(

@@ -7,7 +7,7 @@ mention a person, or forge the marker by which a comment is found again.
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import Enum
 from typing import Any
 
@@ -16,6 +16,7 @@ from pipeline.model.publication import Acceptance, Origin, Outcome, Publication
 from pipeline.model.report import Comparison, Finding, Report, Verdict
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm, Subject
+from pipeline.render import explanation as explanations
 from pipeline.render import rows, words
 from pipeline.render.answer_line import and_more, answer, change_in_margins, more_pairs
 from pipeline.render.escape import (
@@ -241,6 +242,7 @@ def _content(publication: Publication, kind: TextKind, detail: rows.ReportDetail
         "confidence": share(report.rule.confidence) if report else "",
         "changed": [_short_row(f, publication) for f in changed[: detail.changed]],
         "more": max(0, len(changed) - detail.changed),
+        "inside": _inside(publication, detail) if is_judged else [],
         "inconclusive": [_row(f, publication) for f in shown],
         "inconclusive_title": count(len(inconclusive), "inconclusive metric"),
         "more_inconclusive": len(inconclusive) - len(shown),
@@ -273,6 +275,24 @@ def _content(publication: Publication, kind: TextKind, detail: rows.ReportDetail
         "is_short": detail is not rows.DETAIL_LEVELS[0] and not is_plain_pass,
         "when": f"{report.results.taken_at:%Y-%m-%d %H:%M} UTC" if report else "",
     }
+
+
+def _inside(publication: Publication, detail: rows.ReportDetail) -> list[dict[str, Any]]:
+    """Return what changed inside the builds: a sentence and the first causes of each workload."""
+    explained = publication.explanation.workloads if publication.explanation else ()
+    return [
+        {
+            "sentence": explanations.sentence(one),
+            "per": one.per,
+            "causes": [
+                {**asdict(row), "name": raw(code_span(row.name))}
+                for row in explanations.cause_rows(one.causes)
+            ]
+            if detail.metrics
+            else [],
+        }
+        for one in explained[: detail.changed]
+    ]
 
 
 def _is_plain_pass(publication: Publication) -> bool:

@@ -23,6 +23,7 @@ MAX_ROWS = 3
 """Rows of the table of causes in a terminal and a comment."""
 
 _MAX_NAME = 100  # characters of a function's or metric's name
+_MAX_GAP = 300
 _MAX_CALLERS = 3
 _AMOUNTS = {
     EvidenceKind.CPU: "of CPU time",
@@ -68,7 +69,7 @@ def sentences(explanation: Explanation) -> list[str]:
 
 def sentence(explained: WorkloadExplanation) -> str:
     """Return what explains a metric, in one sentence."""
-    name = readable_name(explained.metric.name)
+    name = shown_text(readable_name(explained.metric.name), _MAX_NAME)
     change = explained.change
     size = f" {brief_change(explained.metric, change.estimate)}" if change is not None else ""
     if not explained.causes:
@@ -123,9 +124,9 @@ def text(explanation: Explanation, *, width: int = 100, color: bool = False) -> 
         for group, rows in metric_groups(explained):
             names = ", ".join(f"{row.name} {row.change}" for row in rows[:MAX_ROWS])
             more = f", and {len(rows) - MAX_ROWS} more" if len(rows) > MAX_ROWS else ""
-            print_wrapped(console, f"{group}: {names}{more}", indent="  ", first="  ")
+            print_wrapped(console, f"{shown_text(group, _MAX_NAME)}: {names}{more}", indent="  ")
         for gap in explained.gaps:
-            print_wrapped(console, printable(f"missing: {gap}"), indent="  ", first="- ")
+            print_wrapped(console, shown_text(f"missing: {gap}", _MAX_GAP), indent="  ")
         console.print()
     print_wrapped(console, method(explanation))
     return console_text(console)
@@ -136,8 +137,16 @@ def short_name(cause: Cause) -> str:
     if cause.name == COLLECTOR:
         return "the garbage collector"
     if cause.kind is EvidenceKind.METRIC:
-        return truncate(cause.name, _MAX_NAME)
-    return truncate(_without_path(cause.name), _MAX_NAME)
+        return shown_text(cause.name, _MAX_NAME)
+    return shown_text(_without_path(cause.name), _MAX_NAME)
+
+
+def shown_text(text: str, limit: int) -> str:
+    """Return printable text of limited length that GitHub's runner never takes for a command.
+
+    The runner obeys `::add-mask::` and others at the start of a line, and a terminal breaks lines.
+    """
+    return truncate(text, limit).replace("::", ": :")
 
 
 def _without_path(function: str) -> str:
@@ -153,7 +162,7 @@ def _print_causes(console: "Console", explained: WorkloadExplanation) -> None:
     for row in cause_rows(explained.causes):
         seen = f"{row.component}, {row.source}"
         built.add_row(row.name, seen, row.baseline, row.candidate, row.change, row.pairs)
-    console.print(f"per {printable(explained.per)}:")
+    console.print(f"per {shown_text(explained.per, _MAX_NAME)}:")
     console.print(built)
     first = cause_rows(explained.causes, 1)[0]
     if first.callers:
@@ -161,6 +170,7 @@ def _print_causes(console: "Console", explained: WorkloadExplanation) -> None:
 
 
 def _cause_text(cause: Cause, per: str, *, is_brief: bool = False) -> str:
+    per = shown_text(per, _MAX_NAME)
     name = f"`{short_name(cause)}`" if cause.name != COLLECTOR else short_name(cause)
     where = "" if cause.component == "server" else f" of {component_name(cause.component)}"
     if cause.kind is EvidenceKind.METRIC and cause.unit == "1":
@@ -191,7 +201,7 @@ def _row(cause: Cause) -> CauseRow:
     )
     return CauseRow(
         name=short_name(cause),
-        full_name=truncate(cause.name, 4 * _MAX_NAME),
+        full_name=shown_text(cause.name, 4 * _MAX_NAME),
         component=component_name(cause.component),
         source=source_name(cause.kind) + _scope_text(cause),
         baseline=quantity_of(cause.baseline, cause.unit),
@@ -208,7 +218,7 @@ def _scope_text(cause: Cause) -> str:
 
 def component_name(component: str) -> str:
     """Return the name of a component as people write it, such as `API server`."""
-    return _COMPONENTS.get(component, truncate(component, 40))
+    return _COMPONENTS.get(component, shown_text(component, 40))
 
 
 def source_name(kind: EvidenceKind) -> str:
@@ -218,4 +228,4 @@ def source_name(kind: EvidenceKind) -> str:
 
 def _callers(cause: Cause) -> Iterator[str]:
     for name in cause.callers[:_MAX_CALLERS]:
-        yield truncate(_without_path(name), _MAX_NAME)
+        yield shown_text(_without_path(name), _MAX_NAME)

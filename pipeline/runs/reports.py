@@ -36,10 +36,10 @@ def write(report: Report, out: Path, exit_code: Exit) -> bool:
     )
 
 
-def write_again(out: Path) -> bool:
+def write_again(out: Path, *, strict: bool = False) -> bool:
     """Judge the results in a folder as before, and write every report again."""
     report = compare(out)
-    return write(report, out, policy.exit_code(report, strict=False))
+    return write(report, out, policy.exit_code(report, strict=strict))
 
 
 def next_step(report: Report, out: Path) -> str:

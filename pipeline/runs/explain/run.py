@@ -29,8 +29,9 @@ from pipeline.runs.request import in_environment, spec_of
 from pipeline.runs.run import origin
 from pipeline.runs.suite_file import MetricSettings, Suite
 from pipeline.storage import codec
-from pipeline.system import paths, progress
+from pipeline.system import paths, progress, terminal
 from pipeline.system.errors import ConfigError
+from pipeline.system.log import log
 from pipeline.system.paths import RESULTS
 
 DEFAULT_PAIRS = 4
@@ -93,6 +94,33 @@ def explain(
     preflight.require(plan, specs, out)
     extra = _measured(folder, plan, results, request)
     return conclude(out, results, extra, explained)
+
+
+def explain_within_budget(report: Report, out: Path) -> Explanation | None:
+    """Explain a run that has just ended; None if nothing moved, or if its budget has no room.
+
+    The run's time budget is that of its extra pairs, too.
+
+    Raises:
+        PipelineError: Any error of `explain`.
+    """
+    if not any(_is_explained(one) for one in report.findings):
+        log.info("no metric regressed or improved, so there is nothing to explain")
+        return None
+    results = report.results
+    pairs = DEFAULT_PAIRS
+    if results.budget_s is not None:
+        pair_s = results.measured_s / max(1, results.pairs)
+        room = int((results.budget_s - results.measured_s) // pair_s)
+        pairs = min(pairs, room)
+        if pairs < causes.MIN_EXPLAIN_PAIRS:
+            log.warning(
+                "the budget has no room for %s extra pairs; later: %s",
+                causes.MIN_EXPLAIN_PAIRS,
+                terminal.command("explain", out),
+            )
+            return None
+    return explain(out, pairs=pairs)
 
 
 def conclude(
@@ -163,8 +191,7 @@ def _moved(report: Report) -> tuple[str, ...]:
     """Return the metric of each workload that moved most: a regression if there is any."""
     by_workload: dict[str, list[Finding]] = {}
     for finding in report.findings:
-        is_moved = finding.verdict in {Verdict.REGRESSED, Verdict.IMPROVED}
-        if is_moved and finding.comparison.workload != policy.LAUNCH:
+        if _is_explained(finding):
             by_workload.setdefault(finding.comparison.workload, []).append(finding)
     if not by_workload:
         raise ConfigError(
@@ -181,6 +208,12 @@ def _moved(report: Report) -> tuple[str, ...]:
         best = max(worse or gating or findings, key=lambda one: abs(_size(one)))
         chosen.append(f"{name}/{best.comparison.metric.name}")
     return tuple(chosen or [_first_key(by_workload)])
+
+
+def _is_explained(finding: Finding) -> bool:
+    """Return whether a metric moved, other than that a build failed."""
+    is_moved = finding.verdict in {Verdict.REGRESSED, Verdict.IMPROVED}
+    return is_moved and finding.comparison.workload != policy.LAUNCH
 
 
 def _size(finding: Finding) -> float:
