@@ -8,7 +8,7 @@ import contextlib
 import errno
 import io
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,12 +17,14 @@ from pipeline.commands import (
     capacity,
     cluster,
     compare,
+    completion,
     doctor,
     evaluate,
     explain,
     history,
     judge,
     kind,
+    options,
     pack,
     plan,
     publish,
@@ -37,7 +39,7 @@ from pipeline.system.errors import Exit, PipelineError, hint_for
 
 COMMANDS = (
     *(run, explain, plan, compare, render, judge, releases, capacity, soak, history, site),
-    *(baseline, publish, evaluate, doctor, kind, pack, cluster),
+    *(baseline, publish, evaluate, doctor, kind, pack, cluster, completion),
 )
 """Every command, in the order of --help."""
 
@@ -51,6 +53,7 @@ _EXITS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
+    completion.answer(build_parser)
     output.prepare()
     args = _parse(argv)
     log.configure(verbose=args.verbose, quiet=args.quiet)
@@ -134,17 +137,10 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(commands)
-    for subparser in _subparsers(parser):
-        _add_verbosity(subparser, default=argparse.SUPPRESS)
+    for subparser in options.parsers_of(parser):
+        if subparser is not parser:
+            _add_verbosity(subparser, default=argparse.SUPPRESS)
     return parser
-
-
-def _subparsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    for action in parser._actions:  # noqa: SLF001 (argparse has no public list of them)
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 (nor a public type)
-            for subparser in action.choices.values():
-                yield subparser
-                yield from _subparsers(subparser)
 
 
 def _add_verbosity(parser: argparse.ArgumentParser, *, default: object) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,21 @@ def add_resume(parser: argparse.ArgumentParser, what: str) -> None:
         action="store_true",
         help="with --resume: execute what the folder says, even if somebody else started it",
     )
+
+
+def parsers_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield a parser, and the parsers of all commands below it."""
+    yield parser
+    for action in parser._actions:  # noqa: SLF001 (argparse has no public list of them)
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 (nor a public type)
+            for subparser in action.choices.values():
+                yield from parsers_of(subparser)
+
+
+def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Yield every option and argument of a parser and of all commands below it."""
+    for one in parsers_of(parser):
+        yield from one._actions  # noqa: SLF001 (argparse has no public list of them)
 
 
 def typed_options(args: argparse.Namespace, *names: str) -> dict[str, Any]:

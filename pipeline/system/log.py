@@ -40,7 +40,7 @@ def configure(*, verbose: bool, quiet: bool = False) -> None:
 @contextmanager
 def step(title: str) -> Iterator[None]:
     """Log the duration of a block; on GitHub Actions, its lines become a folded group."""
-    on_actions = os.environ.get("GITHUB_ACTIONS") == "true"
+    on_actions = log.isEnabledFor(logging.INFO) and os.environ.get("GITHUB_ACTIONS") == "true"
     started = time.monotonic()
     if on_actions:
         output.print_stderr(f"::group::{title}")

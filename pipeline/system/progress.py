@@ -1,5 +1,6 @@
 """Progress of a run: a live line on a terminal, log lines elsewhere."""
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -20,8 +21,8 @@ class Progress(Protocol):
 
 @contextmanager
 def show_progress() -> Iterator[Progress]:
-    """Show progress while the block runs."""
-    if output.supports_escapes(sys.stderr):
+    """Show progress while the block runs, except with --quiet."""
+    if log.isEnabledFor(logging.INFO) and output.supports_escapes(sys.stderr):
         with _live() as progress:
             yield progress
     else:
