@@ -31,9 +31,9 @@ def add(commands: "options.Commands") -> None:
 
 
 def _completion(args: argparse.Namespace) -> Exit:
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
-    output.print_stdout(argcomplete.shellcode(["milo-perf"], shell=args.shell))
+    output.print_stdout(shellcode(["milo-perf"], shell=args.shell))
     return Exit.NO_REGRESSION
 
 
