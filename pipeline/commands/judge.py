@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.commands import options
+from pipeline.render.registry import EXPORTERS
 from pipeline.system import output, terminal
 from pipeline.system.errors import Exit
 
@@ -28,7 +29,10 @@ def add(commands: "options.Commands") -> None:
     """Add the command."""
     parser = commands.add_parser("judge", help="judge a CSV file of measurements", epilog=_EPILOG)
     parser.add_argument("file", type=Path, metavar="FILE.csv")
-    options.add_json(parser, "the findings")
+    how = parser.add_mutually_exclusive_group()
+    options.add_json(how, "the findings")
+    how.add_argument("--format", choices=("text", *EXPORTERS), default="text")
+    options.add_arm(parser)
     options.add_strict(parser)
     parser.add_argument(
         "--pairs",
@@ -49,12 +53,19 @@ def _judge(args: argparse.Namespace) -> Exit:
     from pipeline.model.report import Verdict
     from pipeline.storage import measurements_csv
 
+    arm = options.arm_of(args)
+    values = measurements_csv.read(args.file)
     findings = policy.judge_table(
-        measurements_csv.read(args.file),
+        values,
         stops_early=args.pairs == "auto",
         between_run_sd=0.0 if args.same_machine else constants.BETWEEN_RUN_SD,
     )
-    print_findings(findings, is_json=args.json)
+    if args.format in EXPORTERS:
+        from pipeline.render.exports import of_table
+
+        output.print_stdout(EXPORTERS[args.format](of_table(values, findings, arm)))
+    else:
+        print_findings(findings, is_json=args.json)
     verdicts = {finding.verdict for finding in findings}
     if Verdict.REGRESSED in verdicts:
         return Exit.REGRESSION

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.model.subject import Arm
+from pipeline.render.registry import ONE_ARM
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import truncate
 
-if TYPE_CHECKING:  # the type has no public name
+if TYPE_CHECKING:  # the types have no public names
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (no public name)
+    OptionsOwner = argparse._ActionsContainer  # noqa: SLF001 (no public name)
 
 RESULTS_EPILOG = (
     "exit codes: 0 no regression, 3 regression, 4 inconclusive with --strict; others say what went"
@@ -23,7 +26,7 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _SHOWN = 40  # characters of a wrong argument in a message
 
 
-def add_json(parser: argparse.ArgumentParser, what: str) -> None:
+def add_json(parser: "OptionsOwner", what: str) -> None:
     """Add --json: print a machine-readable answer instead of text."""
     parser.add_argument("--json", action="store_true", help=f"print {what} as JSON")
 
@@ -33,6 +36,29 @@ def add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder to create (default: out/ and the time)"
     )
+
+
+def add_arm(parser: argparse.ArgumentParser) -> None:
+    """Add --arm: the build of a format that holds one."""
+    parser.add_argument(
+        "--arm",
+        choices=[arm.value for arm in Arm],
+        help=f"build, for {', '.join(sorted(ONE_ARM))} (default: candidate)",
+    )
+
+
+def arm_of(args: argparse.Namespace) -> Arm:
+    """Return the arm of the arguments `format` and `arm`.
+
+    Raises:
+        ConfigError: The format holds both arms.
+    """
+    if args.arm is not None and args.format not in ONE_ARM:
+        raise ConfigError(
+            f"--arm {args.arm}: the format {args.format} has both builds",
+            hint=f"leave --arm out, or choose one of {', '.join(sorted(ONE_ARM))}",
+        )
+    return Arm(args.arm or Arm.CANDIDATE)
 
 
 def add_strict(parser: argparse.ArgumentParser) -> None:

@@ -14,12 +14,15 @@ def add(commands: "options.Commands") -> None:
     parser = commands.add_parser("render", help="print a report of the results in a folder")
     parser.add_argument("dir", type=Path, metavar="DIR")
     parser.add_argument("--format", choices=RENDERERS, default="text")
+    options.add_arm(parser)
     parser.set_defaults(command=_render)
 
 
 def _render(args: argparse.Namespace) -> Exit:
     from pipeline.runs import reports
 
+    arm = options.arm_of(args)
     report = reports.compare(args.dir)
-    output.print_stdout(reports.render(report, args.dir, args.format, **terminal.width_and_color()))
+    text = reports.render(report, args.dir, args.format, arm=arm, **terminal.width_and_color())
+    output.print_stdout(text)
     return Exit.NO_REGRESSION

@@ -5,12 +5,17 @@ A renderer imports its module when it is called, so that the command line knows 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pipeline.model.metric import Better
+from pipeline.model.subject import Arm
 
 if TYPE_CHECKING:
     from pipeline.model.explanation import Explanation
     from pipeline.model.report import Report
     from pipeline.model.traces import Timeline, Traces
+    from pipeline.render.exports import ExportData
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,7 @@ class RenderContext:
         load_timeline: Function that reads what the candidate did over time.
         next_step: Command that would settle an inconclusive run; empty if there is none.
         load_explanation: Function that reads what `explain` says of the run; None if nothing does.
+        arm: Arm of the formats that hold one build.
     """
 
     load_traces: "Callable[[], Traces]"
@@ -31,10 +37,14 @@ class RenderContext:
     width: int = 100
     color: bool = False
     load_explanation: "Callable[[], Explanation | None]" = lambda: None
+    arm: Arm = Arm.CANDIDATE
 
 
 Renderer: TypeAlias = "Callable[[Report, RenderContext], str]"
 """A function that turns a report into one output format."""
+
+Exporter: TypeAlias = "Callable[[ExportData], str]"
+"""A function that turns the numbers of a run or of a judged table into a format of another tool."""
 
 
 def _text(report: "Report", context: RenderContext) -> str:
@@ -80,6 +90,56 @@ def _timeline(report: "Report", context: RenderContext) -> str:  # noqa: ARG001 
     return timeline_svg(context.load_timeline())
 
 
+def _benchfmt(data: "ExportData") -> str:
+    from pipeline.render.benchfmt import benchfmt
+
+    return benchfmt(data)
+
+
+def _bencher(data: "ExportData") -> str:
+    from pipeline.render.bencher import bencher
+
+    return bencher(data)
+
+
+def _smaller_is_better(data: "ExportData") -> str:
+    from pipeline.render.action_benchmark import action_benchmark
+
+    return action_benchmark(data, Better.LOWER)
+
+
+def _bigger_is_better(data: "ExportData") -> str:
+    from pipeline.render.action_benchmark import action_benchmark
+
+    return action_benchmark(data, Better.HIGHER)
+
+
+def _openmetrics(data: "ExportData") -> str:
+    from pipeline.render.openmetrics import openmetrics
+
+    return openmetrics(data)
+
+
+EXPORTERS: Final[dict[str, Exporter]] = {
+    "benchfmt": _benchfmt,
+    "bencher": _bencher,
+    "customSmallerIsBetter": _smaller_is_better,
+    "customBiggerIsBetter": _bigger_is_better,
+    "openmetrics": _openmetrics,
+}
+"""Formats of other tools, of runs and of judged tables.  Two are named like the `tool` of
+github-action-benchmark."""
+
+ONE_ARM: Final = frozenset({"bencher", "customSmallerIsBetter", "customBiggerIsBetter"})
+"""Formats that hold one build."""
+
+
+def _exported(export: Exporter, report: "Report", context: RenderContext) -> str:
+    from pipeline.render.exports import of_report
+
+    return export(of_report(report, context.arm))
+
+
 RENDERERS: Final[dict[str, Renderer]] = {
     "text": _text,
     "markdown": _markdown,
@@ -87,5 +147,6 @@ RENDERERS: Final[dict[str, Renderer]] = {
     "junit": _junit,
     "perfdata": _perfdata,
     "timeline": _timeline,
+    **{name: partial(_exported, export) for name, export in EXPORTERS.items()},
 }
 """Renderers by the name of their format."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.judge import policy
 from pipeline.model.report import Report
+from pipeline.model.subject import Arm
 from pipeline.render import answer_line
 from pipeline.render.registry import RENDERERS, RenderContext
 from pipeline.runs import traces
@@ -48,7 +49,15 @@ def next_step(report: Report, out: Path) -> str:
     return terminal.command("run", "--resume", out, "--pairs", more) if more else ""
 
 
-def render(report: Report, out: Path, how: str, *, width: int = 100, color: bool = False) -> str:
+def render(
+    report: Report,
+    out: Path,
+    how: str,
+    *,
+    width: int = 100,
+    color: bool = False,
+    arm: Arm = Arm.CANDIDATE,
+) -> str:
     """Return a report in one of the formats of `RENDERERS`."""
     results = report.results
     context = RenderContext(
@@ -59,5 +68,6 @@ def render(report: Report, out: Path, how: str, *, width: int = 100, color: bool
         width,
         color,
         lambda: read_explanation(out, report.results),
+        arm,
     )
     return RENDERERS[how](report, context)

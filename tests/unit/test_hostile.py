@@ -7,10 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.model.report import Report
+from pipeline.render.exports import of_report
 from pipeline.render.html import html
 from pipeline.render.junit import junit
 from pipeline.render.markdown import MAX_CHARACTERS, markdown
 from pipeline.render.perfdata import perfdata
+from pipeline.render.registry import EXPORTERS
 from pipeline.render.text import text
 from tests import pages
 
@@ -32,6 +34,7 @@ FORMATS = [
     pytest.param(lambda report: text(report, color=False), id="terminal"),
     pytest.param(junit, id="junit"),
     pytest.param(perfdata, id="perfdata"),
+    *(pytest.param(lambda r, e=e: e(of_report(r)), id=name) for name, e in EXPORTERS.items()),
 ]
 
 
