@@ -18,6 +18,7 @@ from pipeline.commands import (
     cluster,
     compare,
     completion,
+    demo,
     doctor,
     evaluate,
     explain,
@@ -39,7 +40,7 @@ from pipeline.system.errors import Exit, PipelineError, hint_for
 
 COMMANDS = (
     *(run, explain, plan, compare, render, judge, releases, capacity, soak, history, site),
-    *(baseline, publish, evaluate, doctor, kind, pack, cluster, completion),
+    *(baseline, publish, evaluate, demo, doctor, kind, pack, cluster, completion),
 )
 """Every command, in the order of --help."""
 

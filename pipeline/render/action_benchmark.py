@@ -32,7 +32,7 @@ def action_benchmark(data: ExportData, better: Better) -> str:
             "value": mean,
             "extra": _extra(one, data.arm),
         }
-        if known := one.known(data.arm):
+        if known := one.finite_values(data.arm):
             entry["range"] = f"{min(known):.4g} to {max(known):.4g}"
         entries.append(entry)
     return json.dumps(entries, indent=2, sort_keys=True, allow_nan=False) + "\n"

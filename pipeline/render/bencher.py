@@ -26,7 +26,7 @@ def bencher(data: ExportData) -> str:
         if (mean := one.mean(data.arm)) is None:
             continue
         numbers = {"value": mean}
-        if known := one.known(data.arm):
+        if known := one.finite_values(data.arm):
             numbers |= {"lower_value": min(*known, mean), "upper_value": max(*known, mean)}
         measure = encode(unit_name(one.metric, _MEASURES), most=_MAX_MEASURE)
         benchmarks[name] = {measure: numbers}

@@ -49,7 +49,7 @@ class MetricExport:
         """`group/metric`, or the metric alone."""
         return f"{self.group}/{self.metric.name}" if self.group else self.metric.name
 
-    def known(self, arm: Arm) -> list[float]:
+    def finite_values(self, arm: Arm) -> list[float]:
         """Return the finite values of an arm."""
         return [v for v in self.values[arm] if v is not None and math.isfinite(v)]
 
@@ -57,7 +57,7 @@ class MetricExport:
         """Return the mean that the report shows, or that of an arm without a partner."""
         comparison = self.finding.comparison
         shown = comparison.baseline if arm is Arm.BASELINE else comparison.candidate
-        if shown is None and (known := self.known(arm)):
+        if shown is None and (known := self.finite_values(arm)):
             shown = scale.mean(self.metric, known)
         return shown if shown is not None and math.isfinite(shown) else None
 

@@ -75,7 +75,8 @@ class GaugeSample:
 def openmetrics(data: ExportData) -> str:
     """Render a report; the same data give the same bytes."""
     shared: dict[str, str] = {}
-    time, samples = "", []
+    time = ""
+    samples: list[GaugeSample] = []
     if data.run is not None:
         results = data.run.results
         shared = {"suite": results.suite, "environment": results.environment}
@@ -103,7 +104,7 @@ def openmetrics(data: ExportData) -> str:
 
 def _run(report: Report) -> Iterator[GaugeSample]:
     results = report.results
-    builds = {}
+    builds: dict[str, str] = {}
     for arm, subject in results.subjects.items():
         builds |= {arm.value: subject.spec, f"{arm.value}_digest": subject.digest}
     yield GaugeSample("run_info", "", builds, 1)
@@ -121,18 +122,14 @@ def _metric(one: MetricExport, labels: Mapping[str, str]) -> Iterator[GaugeSampl
             yield GaugeSample("mean", _UNITS.get(metric.unit, ""), of_arm, mean)
         if arm in one.bounds:
             yield GaugeSample("bound_values", "", of_arm, one.bounds[arm])
-    change = comparison.change
-    numbers = {
-        "change": change and change.estimate,
-        "change_low": change and change.low,
-        "change_high": change and change.high,
-        "change_at_worst": comparison.at_worst,
-        "margin": metric.margin,
-        "tolerance": metric.tolerated,
-    }
+    numbers = {"margin": metric.margin, "tolerance": metric.tolerated}
+    if (change := comparison.change) is not None:
+        ends = {"change_low": change.low, "change_high": change.high}
+        numbers |= {"change": change.estimate, **ends}
+    if comparison.at_worst is not None:
+        numbers["change_at_worst"] = comparison.at_worst
     for family, number in numbers.items():
-        if number is not None:
-            yield GaugeSample(family, _change_unit(metric), labels, number)
+        yield GaugeSample(family, _change_unit(metric), labels, number)
 
 
 def _verdicts(family: str, labels: Mapping[str, str], verdict: Verdict) -> Iterator[GaugeSample]:

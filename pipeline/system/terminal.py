@@ -1,5 +1,6 @@
 """The shape of the terminal, the default output folder, and commands that can be pasted."""
 
+import os
 import shlex
 import shutil
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.system import output
+
+_DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
 def width_and_color() -> dict[str, Any]:
@@ -26,3 +29,15 @@ def new_folder(suite: str | None) -> Path:
     """Return a new folder below `out/`, named after the time and a suite's name or file."""
     name = Path(suite or "pr").stem
     return Path("out") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}"
+
+
+def open_in_browser(page: Path) -> bool:
+    """Open a file in the user's browser; return False if nobody is there to see it.
+
+    Without a display, a browser that runs in the terminal could take that over.
+    """
+    import webbrowser
+
+    has_display = sys.platform == "darwin" or any(map(os.environ.get, _DISPLAYS))
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return is_terminal and has_display and webbrowser.open(page.absolute().as_uri())

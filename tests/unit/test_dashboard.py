@@ -15,7 +15,6 @@ import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from pipeline.judge import policy
 from pipeline.model.metric import Scale
@@ -24,6 +23,7 @@ from pipeline.render.openmetrics import openmetrics
 from pipeline.system import paths, processes
 from tests import pages
 from tests.builders import results
+from tests.unit.test_exports import families
 
 DASHBOARD: dict[str, Any] = json.loads(
     paths.project_path("deploy", "grafana-dashboard.json").read_text(encoding="utf-8")
@@ -39,7 +39,7 @@ def exported() -> dict[str, set[str]]:
     ]
     text = openmetrics(of_report(policy.report(results(*rows))))
     found: dict[str, set[str]] = defaultdict(set)
-    for family in text_string_to_metric_families(text):
+    for family in families(text):
         for sample in family.samples:
             found[sample.name].update(sample.labels)
     return found
@@ -64,14 +64,14 @@ def names_and_labels(query: str) -> dict[str, set[str]]:
 
 
 def test_every_query_names_metrics_and_labels_that_are_exported() -> None:
-    families = exported()
-    seen = set()
+    known = exported()
+    seen: set[str] = set()
     for query, legend in queries():
         asked = names_and_labels(query)
         assert asked, query
         for name, labels in asked.items():
-            assert labels <= families[name], query
-            assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= families[name], query
+            assert labels <= known[name], query
+            assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= known[name], query
         seen |= asked.keys()
     assert {"milo_perf_verdict", "milo_perf_change_ratio", "milo_perf_mean_seconds"} <= seen
 

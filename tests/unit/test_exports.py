@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import Metric as MetricFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from pipeline.commands.main import main
@@ -28,6 +29,11 @@ from pipeline.render.registry import EXPORTERS, ONE_ARM
 from pipeline.storage import codec
 from tests import pages
 from tests.builders import COUNT, LATENCY, THROUGHPUT, results
+
+
+def families(text: str) -> list[MetricFamily]:
+    """Return what Prometheus' own parser reads."""
+    return list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
 
 
 def with_bounds(run: ResultSet, name: str, cutoff: Cutoff) -> ResultSet:
@@ -54,13 +60,12 @@ values = st.lists(st.none() | amounts, min_size=3, max_size=3)
 @st.composite
 def runs(draw: st.DrawFn) -> ResultSet:
     """Return a run with odd names, units, missing values, missing arms and lower bounds."""
-    rows = []
+    rows: list[tuple[Metric, list[float | None] | None, list[float | None] | None]] = []
     for name in draw(st.lists(texts, max_size=5, unique=True)):
         scale = draw(st.sampled_from(Scale))
         better = draw(st.sampled_from(Better))
         metric = Metric(name, draw(units), better, 0.05, gate=draw(st.booleans()), scale=scale)
-        arms = [draw(st.none() | values) for _ in Arm]
-        rows.append((metric, *arms))
+        rows.append((metric, draw(st.none() | values), draw(st.none() | values)))
     workloads = {metric.name: draw(texts) for metric, *_ in rows}
     specs = (draw(texts), draw(texts))
     run = results(*rows, workloads=workloads, specs=specs)
@@ -103,10 +108,10 @@ def check_benchfmt(text: str, data: ExportData) -> None:
             arm = match[1]
         else:
             assert not line or re.match(r"#|(suite|environment|cpu): ", line), line
-    known = sum(len(one.known(a)) for one in data.metrics for a in Arm)
+    known = sum(len(one.finite_values(a)) for one in data.metrics for a in Arm)
     assert len(found) == known
     assert len({(arm, name) for arm, name, _ in found}) == sum(
-        bool(one.known(a)) for one in data.metrics for a in Arm
+        bool(one.finite_values(a)) for one in data.metrics for a in Arm
     )
 
 
@@ -142,7 +147,7 @@ def check_action(text: str, data: ExportData) -> None:
 def check_openmetrics(text: str, data: ExportData) -> None:
     """Check the text with Prometheus' own parser; no series is there twice."""
     series = []
-    for family in text_string_to_metric_families(text):
+    for family in families(text):
         assert family.type == "gauge"
         assert family.documentation
         for sample in family.samples:
@@ -224,7 +229,7 @@ def test_a_lower_bound_counts_and_is_named() -> None:
         9
     )
     assert "3 lower bounds" in json.loads(EXPORTERS["customSmallerIsBetter"](data))[0]["extra"]
-    bounds = next(f for f in text_string_to_metric_families(openmetrics(data)) if "bound" in f.name)
+    bounds = next(f for f in families(openmetrics(data)) if "bound" in f.name)
     assert [(s.labels["arm"], s.value) for s in bounds.samples] == [
         ("baseline", 0),
         ("candidate", 3),
@@ -242,9 +247,7 @@ def test_nothing_done_is_a_missing_value_and_no_number() -> None:
 
 
 def test_the_verdict_is_one_series_of_four() -> None:
-    found = {
-        f.name: f for f in text_string_to_metric_families(openmetrics(of_report(pages.report())))
-    }
+    found = {f.name: f for f in families(openmetrics(of_report(pages.report())))}
     of_run = {s.labels["verdict"]: s.value for s in found["milo_perf_run_verdict"].samples}
     assert of_run == {v.value: float(v is Verdict.REGRESSED) for v in Verdict}
     at = {s.timestamp and float(s.timestamp) for f in found.values() for s in f.samples}
@@ -260,7 +263,7 @@ def test_a_judged_table_has_every_format(rows: list[tuple[str, str, str]]) -> No
     ]
     findings = policy.judge_table(table)
     data = of_table(table, findings)
-    assert [one.known(Arm.CANDIDATE) for one in data.metrics] == [[2.0, 4.0]] * len(rows)
+    assert [one.finite_values(Arm.CANDIDATE) for one in data.metrics] == [[2.0, 4.0]] * len(rows)
     for name, export in EXPORTERS.items():
         CHECKS[name](export(data), data)
 

@@ -1,0 +1,25 @@
+"""`demo`: measure `reference` against itself with a fault of known size."""
+
+from typing import Final
+
+from pipeline.model.report import Finding, Report, Verdict
+from pipeline.model.request import RunRequest
+
+SUITE: Final = "demo"
+DELAY_S: Final = 0.05
+"""Time in seconds that the fault adds to each create."""
+
+METRIC: Final = "object-crud/create_p50"
+"""Sample key of the metric that the fault makes worse."""
+
+
+def request() -> RunRequest:
+    """Return the run of the demo; earlier runs on this machine do not help it."""
+    fault = f"slow-create={1000 * DELAY_S:g}ms"
+    return RunRequest(SUITE, f"reference?{fault}", "reference", prior="none")
+
+
+def caught_finding(report: Report) -> Finding | None:
+    """Return the finding on the metric of the fault; None unless it regressed."""
+    regressed = (f for f in report.gating if f.verdict is Verdict.REGRESSED)
+    return next((f for f in regressed if f.comparison.key == METRIC), None)

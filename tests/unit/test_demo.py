@@ -1,0 +1,121 @@
+"""`demo` ends with 0 if the fault was caught, and says first what it will do."""
+
+import sys
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.commands.main import main
+from pipeline.judge import policy
+from pipeline.model.metric import Better, Metric
+from pipeline.model.report import Report
+from pipeline.model.request import RunRequest
+from pipeline.model.subject import parse_spec
+from pipeline.runs import demo, run, suite_file
+from pipeline.storage import codec
+from pipeline.system import terminal
+from pipeline.toolchain import reference
+from tests.builders import results
+
+CREATE = Metric("create_p50", "s", Better.LOWER, 0.2, gate=True)
+GET = Metric("get_p50", "s", Better.LOWER, 0.2, gate=True)
+SAME, SLOWER = [0.005, 0.0051, 0.005], [0.055, 0.0551, 0.0552]
+Demo = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def demonstrate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Demo:
+    """Return what runs the command on given numbers; it returns the exit code and the output."""
+
+    def demonstrated(create: list[float], get: list[float], *words: str) -> tuple[int, str]:
+        def measure(request: RunRequest, out: Path) -> Report:
+            assert request == demo.request()
+            printed.append(capsys.readouterr().out)
+            out.mkdir()
+            found = results((CREATE, SAME, create), (GET, SAME, get))
+            codec.RESULTS.write(out / "results.json", found)
+            return policy.report(found)
+
+        printed: list[str] = []
+        monkeypatch.setattr(run, "run", measure)
+        code = main(["demo", "--out", str(tmp_path / "out"), *words])
+        (before,) = printed
+        assert "it takes 50.0 ms longer to create an object" in before
+        assert "3. It prints the verdict" in before
+        assert "Before that it builds what is missing" in before
+        return code, capsys.readouterr().out
+
+    return demonstrated
+
+
+def test_a_caught_fault_is_a_success_and_its_size_is_measured(demonstrate: Demo) -> None:
+    code, said = demonstrate(SLOWER, SAME)
+    assert code == 0
+    assert said.startswith("REGRESSION: create p50 +")
+    assert "Caught: the median create takes 50.1 ms longer. The fault adds 50.0 ms." in said
+    page = Path(said.rpartition("The page is ")[2].strip())
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("create", "get", "answer"),
+    [
+        pytest.param(SAME, SAME, "PASS", id="nothing"),
+        pytest.param(SAME, SLOWER, "REGRESSION: get p50", id="another metric"),
+        pytest.param([0.001, 0.2, 0.004], SAME, "INCONCLUSIVE", id="too much noise"),
+    ],
+)
+def test_a_fault_that_was_not_caught_is_exit_code_4(
+    demonstrate: Demo, create: list[float], get: list[float], answer: str
+) -> None:
+    code, said = demonstrate(create, get)
+    assert code == 4
+    assert "Not caught: a fault that adds 50.0 ms to each create was there" in said
+    assert f"\n  {answer}" in said.partition("Not caught")[2]
+
+
+@pytest.mark.parametrize("display", ["", ":0"])
+@pytest.mark.parametrize("is_terminal", [True, False])
+@pytest.mark.parametrize("words", [(), ("--no-open",)])
+def test_the_page_is_opened_only_for_a_person_with_a_display(
+    demonstrate: Demo,
+    monkeypatch: pytest.MonkeyPatch,
+    display: str,
+    words: tuple[str, ...],
+    *,
+    is_terminal: bool,
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", display)
+    _, said = demonstrate(SLOWER, SAME, *words)
+    if display and is_terminal and not words:
+        assert [url.endswith("/out/report.html") for url in opened] == [True]
+        assert "Opened /" in said
+    else:
+        assert opened == []
+        assert "The page is /" in said
+
+
+def test_a_browser_that_does_not_start_is_no_opened_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(webbrowser, "open", lambda _: False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert not terminal.open_in_browser(tmp_path / "report.html")
+
+
+def test_the_suite_has_the_metric_of_the_fault_and_the_fault_exists() -> None:
+    suite = suite_file.load(suite_file.path_of(demo.SUITE)).suite
+    (metric,) = (m for key, m in suite.keyed_metrics() if key == demo.METRIC)
+    assert metric.gate
+    reference.check(parse_spec(demo.request().candidate))
+    assert f"={1000 * demo.DELAY_S:g}ms" in demo.request().candidate
