@@ -119,11 +119,11 @@ def kubectl() -> Program:
 
 
 def k6() -> Program:
-    """Return k6: K6_BIN, or the one of the Python package, or the first on the path."""
+    """Return k6 1 or 2: K6_BIN, or the one of the Python package, or the first on the path."""
     path = _k6_path()
     hint = f"install k6 again, or set {K6} to one that works"
-    match = _answer([f"{path}", "version"], "k6", r"\bv(\d+)\.(\d+)\.(\d+\S*)", hint, LoadError)
-    version = match[0].removeprefix("v")
+    match = _answer([f"{path}", "version"], "k6", r"(?<= v)(\d+)\.(\d+)\.\d+\S*", hint, LoadError)
+    version = match[0]
     if (int(match[1]), int(match[2])) < _K6_OLDEST:
         raise LoadError(
             f"{path} is k6 {version}, and 1.0 is the oldest that will do",

@@ -12,7 +12,7 @@ from pipeline.toolchain.programs import clusterloader2, k6
 
 
 def write_k6(path: Path, version: str) -> Path:
-    path.write_text(f"#!/bin/sh\necho 'k6 v{version} (commit/0, go1.24.4, linux/amd64)'\n")
+    path.write_text(f"#!/bin/sh\necho '{path.name} v{version} (commit/0, go1.24.4, linux/amd64)'\n")
     path.chmod(0o755)
     return path
 
@@ -23,6 +23,15 @@ def test_k6_bin_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = k6()
     assert (found.path, found.version) == (path, "1.4.2")
     assert found.digest.startswith("sha256:")
+
+
+@pytest.mark.parametrize("name", ["k6", "k6-v2", "k6-v0.9.0-linux-amd64", "k6-v3.0.0"])
+@pytest.mark.parametrize("version", ["1.0.0", "1.8.1", "2.0.0-rc1", "2.2.0"])
+def test_k6_1_and_2_are_told_by_their_version_and_not_by_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, version: str
+) -> None:
+    monkeypatch.setenv("K6_BIN", str(write_k6(tmp_path / name, version)))
+    assert k6().version == version
 
 
 def test_a_k6_bin_that_is_not_there_is_named(

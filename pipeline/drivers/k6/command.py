@@ -16,19 +16,20 @@ CA = "ca.pem"
 SLACK_S = 300.0
 """Seconds that k6 may take longer than the load, for its setup and its last iterations."""
 
-# From k6's source, errext/exitcodes; its documentation has no table of them.
+# From the source of k6 1.1 and 2.2, errext/exitcodes; its documentation has no table of them.
 _EXIT_CODES = {
     97: "the cloud run failed",
     99: "a threshold failed, and scripts must have none",
     100: "setup() took too long",
     101: "teardown() took too long",
-    103: "the load could not be scheduled",
+    103: "it was stopped through its REST API",
     104: "its options are not valid",
     105: "it was stopped from outside",
     106: "its REST API could not be started",
     107: "the script threw an exception",
     108: "the script ended the run",
     109: "k6 itself crashed",
+    110: "the script marked the test as failed",
 }
 
 
