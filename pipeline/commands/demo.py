@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.commands import options
 from pipeline.system import log, output, terminal
-from pipeline.system.errors import Exit
+from pipeline.system.errors import Exit, PipelineError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,16 +32,36 @@ def _demo(args: argparse.Namespace) -> Exit:
 
     request, out = demo.request(), args.out or terminal.new_folder(demo.SUITE)
     plan, _ = preview(request)
-    output.print_stdout(introduction(plan, demo.DELAY_S))
+    output.print_stdout(introduction(plan, demo.DELAY_S, demo.EXTRA_PAIRS))
     report = run.run(request, out)
     caught = demo.caught_finding(report)
     output.print_stdout(text(report, **terminal.width_and_color()))
     output.print_stdout(conclusion(report, caught, demo.DELAY_S))
-    exit_code = Exit.INCONCLUSIVE if caught is None else Exit.NO_REGRESSION
-    if reports.write(report, out, policy.exit_code(report, strict=False)):
+    is_written = reports.write(report, out, policy.exit_code(report, strict=False))
+    if caught is not None:
+        _print_cause(out)
+    if is_written:
         _show_page(out / "report.html", may_open=not args.no_open)
         log.log.info("everything is in %s", out)
-    return exit_code
+    return Exit.INCONCLUSIVE if caught is None else Exit.NO_REGRESSION
+
+
+def _print_cause(out: "Path") -> None:
+    """Measure the cause with profiles, print it, and add it to the page.
+
+    The fault was caught before, so an error here is a warning.
+    """
+    from pipeline.render.explanation import text
+    from pipeline.runs import demo, reports
+    from pipeline.runs.explain.run import explain
+
+    try:
+        found = explain(out, metric=demo.METRIC, pairs=demo.EXTRA_PAIRS)
+    except PipelineError as error:
+        log.log.warning("the cause was not measured: %s", error)
+        return
+    output.print_stdout(f"\n{text(found, **terminal.width_and_color())}")
+    reports.write_again(out)
 
 
 def _show_page(page: "Path", *, may_open: bool) -> None:

@@ -6,16 +6,19 @@ from pipeline.render.answer_line import answer
 from pipeline.render.numbers import duration, quantity
 
 
-def introduction(plan: PlanSummary, delay_s: float) -> str:
+def introduction(plan: PlanSummary, delay_s: float, extra_pairs: int) -> str:
     """Return what the demo will do and how long it takes; the last line ends with a line break."""
-    least, most = (duration(pairs * plan.pair_s) for pairs in (plan.ends[0], plan.ends[-1]))
+    pairs = (plan.ends[0] + extra_pairs, plan.ends[-1] + extra_pairs)
+    least, most = (duration(number * plan.pair_s) for number in pairs)
     lines = [
         "This demo measures two builds, of which one is slower, and shows what milo-perf says.",
         "",
         "1. It starts `reference`, a small API server like Milo, twice on this machine. The",
         f"   candidate has a fault: it takes {quantity(delay_s, 's')} longer to create an object.",
         f"2. It sends both the same load, in up to {plan.pairs} pairs of {duration(plan.pair_s)}.",
-        "3. It prints the verdict, and shows the page of the run.",
+        "3. It prints the verdict.",
+        f"4. It measures {extra_pairs} more pairs with profiles, and names the cause.",
+        "5. It shows the page of the run.",
         "",
         f"This takes {least} to {most}. Before that it builds what is missing, once; the next",
         "lines say what, and how long. Ctrl-C stops everything.",

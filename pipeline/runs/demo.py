@@ -9,6 +9,9 @@ SUITE: Final = "demo"
 DELAY_S: Final = 0.05
 """Time in seconds that the fault adds to each create."""
 
+EXTRA_PAIRS: Final = 4
+"""Number of pairs with profiles, from which the cause is named."""
+
 METRIC: Final = "object-crud/create_p50"
 """Sample key of the metric that the fault makes worse."""
 

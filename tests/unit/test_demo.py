@@ -9,15 +9,18 @@ import pytest
 
 from pipeline.commands.main import main
 from pipeline.judge import policy
+from pipeline.model.explanation import Explanation, WorkloadExplanation
 from pipeline.model.metric import Better, Metric
 from pipeline.model.report import Report
 from pipeline.model.request import RunRequest
 from pipeline.model.subject import parse_spec
 from pipeline.runs import demo, run, suite_file
+from pipeline.runs.explain import run as explain
 from pipeline.storage import codec
 from pipeline.system import terminal
+from pipeline.system.errors import LoadError
 from pipeline.toolchain import reference
-from tests.builders import results
+from tests.builders import NOW, results
 
 CREATE = Metric("create_p50", "s", Better.LOWER, 0.2, gate=True)
 GET = Metric("get_p50", "s", Better.LOWER, 0.2, gate=True)
@@ -31,7 +34,9 @@ def demonstrate(
 ) -> Demo:
     """Return what runs the command on given numbers; it returns the exit code and the output."""
 
-    def demonstrated(create: list[float], get: list[float], *words: str) -> tuple[int, str]:
+    def demonstrated(
+        create: list[float], get: list[float], *words: str, cause: Explanation | None = None
+    ) -> tuple[int, str]:
         def measure(request: RunRequest, out: Path) -> Report:
             assert request == demo.request()
             printed.append(capsys.readouterr().out)
@@ -40,14 +45,22 @@ def demonstrate(
             codec.RESULTS.write(out / "results.json", found)
             return policy.report(found)
 
+        def explain_fault(out: Path, *, metric: str, pairs: int) -> Explanation:
+            assert (out / "report.html").exists()
+            assert (metric, pairs) == (demo.METRIC, demo.EXTRA_PAIRS)
+            if cause is None:
+                raise LoadError("k6 crashed")
+            return cause
+
         printed: list[str] = []
         monkeypatch.setattr(run, "run", measure)
+        monkeypatch.setattr(explain, "explain", explain_fault)
         code = main(["demo", "--out", str(tmp_path / "out"), *words])
         (before,) = printed
         assert "it takes 50.0 ms longer to create an object" in before
         assert "3. It prints the verdict" in before
         assert "Before that it builds what is missing" in before
-        return code, capsys.readouterr().out
+        return code, "".join(capsys.readouterr())
 
     return demonstrated
 
@@ -57,8 +70,26 @@ def test_a_caught_fault_is_a_success_and_its_size_is_measured(demonstrate: Demo)
     assert code == 0
     assert said.startswith("REGRESSION: create p50 +")
     assert "Caught: the median create takes 50.1 ms longer. The fault adds 50.0 ms." in said
-    page = Path(said.rpartition("The page is ")[2].strip())
+    page = Path(said.rpartition("The page is ")[2].splitlines()[0])
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_the_cause_is_what_was_measured_and_not_what_is_known(demonstrate: Demo) -> None:
+    found = WorkloadExplanation("object-crud", CREATE, None, per="create", pairs=4, tests=812)
+    cause = Explanation(run="", taken_at=NOW, alpha=0.05, workloads=(found,))
+    code, said = demonstrate(SLOWER, SAME, cause=cause)
+    assert code == 0
+    assert "create p50: no function and no server metric moved beyond chance" in said
+    assert "slow-create" not in said.partition("Caught")[2]
+
+
+def test_a_cause_that_cannot_be_measured_leaves_the_fault_caught(
+    demonstrate: Demo,
+) -> None:
+    code, said = demonstrate(SLOWER, SAME)
+    assert code == 0
+    assert "the cause was not measured: k6 crashed" in said
+    assert "The page is /" in said
 
 
 @pytest.mark.parametrize(
@@ -90,7 +121,12 @@ def test_the_page_is_opened_only_for_a_person_with_a_display(
     is_terminal: bool,
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+
+    def open_page(url: str) -> bool:
+        opened.append(url)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", open_page)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
