@@ -51,9 +51,9 @@ def rows(benchstat: Path, tmp_path: Path, text: str) -> dict[tuple[str, str], li
     assert "run.txt:" not in said, said  # its syntax errors
     unit, found = "", {}
     for row in csv.reader(io.StringIO(said)):
-        if len(row) > 2 and not row[0]:
-            unit = row[1] if "/" in row[1] else unit
-        elif len(row) > 2 and row[0] != "geomean":
+        if len(row) > 2 and row[2] == "CI":
+            unit = row[1]
+        elif len(row) > 2 and row[0] not in ("", "geomean"):
             found[unit, row[0]] = row
     return found
 

@@ -105,6 +105,19 @@ def test_times_that_a_script_measures_itself_are_read_like_requests(arm: Arm, na
 
 
 @pytest.mark.parametrize("arm", list(Arm))
+def test_points_of_k6_2_are_read_like_those_of_k6_1(arm: Arm) -> None:
+    file = "project_burst_k6_2.2.0.csv.gz"
+    found = values(read_points(GOLDEN / file, list(Arm), is_open=False), arm)
+    for metric, key in (("project_ready", "project_ready"), ("http_req_duration", "{op=create}")):
+        wanted = of(file, metric_name=metric, arm=arm, phase="load")
+        name = key if key == metric else f"{metric}{key}"
+        assert found[f"{name}/count"] == len(wanted) == 10
+        assert found[f"{name}/p50"] == pytest.approx(np.percentile(wanted, 50) / 1e3)
+    assert found["projects_created"] == found["iterations"] == 10
+    assert found["requests"] == 20  # a watch and a create for each Project
+
+
+@pytest.mark.parametrize("arm", list(Arm))
 def test_a_counter_is_summed_over_warm_up_too(arm: Arm) -> None:
     file = "project_lifecycle.csv.gz"
     found = values(read_points(GOLDEN / file, list(Arm)), arm)
