@@ -213,7 +213,7 @@ def _row(cause: Cause) -> CauseRow:
 
 
 def _scope_text(cause: Cause) -> str:
-    return ", with what it calls" if cause.scope is CauseScope.CUMULATIVE else ""
+    return ", cumulative" if cause.scope is CauseScope.CUMULATIVE else ""
 
 
 def component_name(component: str) -> str:

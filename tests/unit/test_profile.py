@@ -68,6 +68,17 @@ def test_flags_of_the_profile_replace_ours_and_those_of_the_spec_win() -> None:
     assert "--leader-elect=false" in manager_command(artifact, 1, 2, Path("/k"), paths)
 
 
+def test_profiles_of_contention_are_switched_on_where_an_artifact_asks_for_it() -> None:
+    paths = Credentials(*(Path("/pki", name) for name in "abcdefgh"))
+    for is_profiled in (False, True):
+        artifact = replace(milo(), is_profiled=is_profiled)
+        server = server_command(artifact, 1, "http://e", paths)
+        manager = manager_command(artifact, 1, 2, Path("/k"), paths)
+        assert all(
+            ("--contention-profiling=true" in one) is is_profiled for one in (server, manager)
+        )
+
+
 def test_quota_is_only_in_its_own_profile(tree: Path) -> None:
     assert read_manifests(milo(tree), production()).quota == ()
     with_quota = read_manifests(milo(tree), production("+quota"))

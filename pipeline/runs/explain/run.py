@@ -84,7 +84,7 @@ def explain(
     folder.require_same("the suite or one of its scripts", results.suite_digest, loaded.digest)
     product = spec_of(results.subjects[Arm.CANDIDATE].spec).product
     suite = loaded.suite.of(product)
-    request = _request(out, suite, results, (metric, pairs), is_resumed=is_resumed)
+    request = new_request(out, suite, results, (metric, pairs), is_resumed=is_resumed)
     explained = [_explained(suite, policy.report(results), key) for key in request.metrics]
     names = {one.workload for one in explained}
     others = [one.name for one in suite.workloads if one.name not in names]
@@ -137,7 +137,7 @@ def conclude(
     return found
 
 
-def _request(
+def new_request(
     out: Path,
     suite: Suite,
     results: ResultSet,

@@ -1,0 +1,262 @@
+"""Extra pairs are profiled on both arms, and what is missing is named."""
+
+import gzip
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.judge.causes import find_causes
+from pipeline.model.metric import Better, Metric
+from pipeline.model.ports import Load, Span
+from pipeline.model.profiles import EvidenceKind, Stack, StackProfile
+from pipeline.model.request import ExplainRequest
+from pipeline.model.results import Interleave, Reading, ResultSet
+from pipeline.model.subject import Arm, Product
+from pipeline.probes import profiles
+from pipeline.probes.profiles import ProfilesProbe
+from pipeline.probes.sampling import write_csv
+from pipeline.runs import suite_file
+from pipeline.runs.explain import run as explaining
+from pipeline.runs.explain import series
+from pipeline.runs.explain.evidence import operation_of, read_evidence
+from pipeline.runs.explain.explanation_file import FOLDER
+from pipeline.runs.explain.recorder import RecordingDriver, read_load
+from pipeline.storage import codec, pprof
+from pipeline.system.errors import BaselineError, ConfigError, ProbeError
+from tests.builders import LATENCY, results
+from tests.explanations import READING
+from tests.loopback import Request, answering, target
+
+WAIT = "example.org/faults.Wait"
+
+
+def profile(kind: str, **stacks: float) -> bytes:
+    """Return a profile whose stacks are single functions, with as many events as their value."""
+    types: tuple[tuple[str, str], ...] = ((kind, "count"),)
+    if kind != "goroutine":
+        types = (("events", "count"), *types)
+    values: dict[Stack, tuple[float, ...]] = {
+        (f"a.b/c.{name}",): (value,) * len(types) for name, value in stacks.items()
+    }
+    return pprof.dump_profile(StackProfile(types, values))
+
+
+class Served:
+    """A server whose mutex profile is forbidden and whose heap is a bomb."""
+
+    def answer(self, request: Request, _body: bytes) -> None:
+        path = request.path.partition("?")[0]
+        if path == "/debug/pprof/mutex":
+            request.say("no", 403)
+        elif path == "/debug/pprof/heap":
+            request.say(bytes(pprof.MAX_BYTES + 1))
+        elif path == "/debug/pprof/profile":
+            time.sleep(0.02)
+            request.say(profile("cpu", F=2e7))
+        else:
+            request.say(profile("goroutine", F=3))
+
+
+def test_every_profile_is_kept_and_every_gap_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiles, "WALL_PERIOD_S", 0.02)
+    with answering(Served().answer) as url:
+        watched = target(url, metrics={"etcd": f"{url}/metrics"})
+        began_s = time.time()
+        with ProfilesProbe().watch(watched, tmp_path) as watch:
+            time.sleep(0.2)
+            assert watch.readings(Span(began_s, time.time())) == ()
+
+    lines = (tmp_path / "profiles.csv").read_text().splitlines()
+    assert sum(",cpu,load-" in line for line in lines) >= 2
+    assert any("mutex" in line and "the server answered 403" in line for line in lines)
+    assert any("heap" in line and "more than 16 MiB" in line for line in lines)
+    total = pprof.read_profile(tmp_path / "etcd-wall-load.pb.gz")
+    assert total.column("goroutine")[("a.b/c.F",)] % 3 == 0
+    assert pprof.read_profile(tmp_path / "etcd-cpu-load-00.pb.gz").column("cpu")
+
+
+def test_nothing_runs_on_when_the_load_fails(tmp_path: Path) -> None:
+    with answering(Served().answer) as url:
+        watched = target(url, metrics={"etcd": f"{url}/metrics"})
+        with (
+            pytest.raises(ValueError, match="the load failed"),
+            ProfilesProbe().watch(watched, tmp_path) as watch,
+        ):
+            raise ValueError("the load failed")
+    assert not any(thread.is_alive() for one in watch.sources for thread in one.threads)
+
+
+class Counted:
+    """A driver that did so many creates."""
+
+    def measure(self, targets: object, out: Path, seed: int) -> Load:
+        readings = (Reading("http_req_duration{op=create}/count", 100.0, "1"),)
+        return Load(dict.fromkeys(Arm, readings), dict.fromkeys(Arm, Span(10.0, 20.0)))
+
+
+def test_the_operations_of_a_load_are_kept(tmp_path: Path) -> None:
+    RecordingDriver(Counted()).measure({}, tmp_path, 1)
+    load = read_load(tmp_path / "load.csv", Arm.CANDIDATE)
+    assert load.span == Span(10.0, 20.0)
+    assert operation_of(READING, load.readings) == ("create", 100.0)
+    with pytest.raises(ProbeError, match="what the load did is unknown"):
+        read_load(tmp_path / "gone.csv", Arm.CANDIDATE)
+
+
+@pytest.mark.parametrize(
+    ("reading", "readings", "per"),
+    [
+        (READING, {"http_req_duration{op=create}/count": 4, "requests": 9}, ("create", 4)),
+        ("server.cpu", {"requests": 9}, ("request", 9)),
+        ("projects.ready/p50", {"projects_created": 6, "projects_deleted": 3}, ("Project", 6)),
+        ("projects.gone/p50", {"projects_created": 6, "projects_deleted": 3}, ("Project", 3)),
+    ],
+)
+def test_values_are_divided_by_what_the_metric_is_about(
+    reading: str, readings: dict[str, float], per: tuple[str, float]
+) -> None:
+    assert operation_of(reading, readings) == per
+    with pytest.raises(ProbeError, match="nothing that can be counted"):
+        operation_of(reading, {})
+
+
+def text(**values: float) -> bytes:
+    lines = [f'{name}{{verb="GET",le="+Inf"}} {value}' for name, value in values.items()]
+    return gzip.compress("\n".join(["# TYPE a counter", *lines, "idle_total 7"]).encode())
+
+
+def extra_pairs(out: Path, pairs: int = 4) -> ResultSet:
+    """Write the evidence of some pairs: only the candidate waits, and asks etcd twice."""
+    for pair in range(pairs):
+        workload = out / "pairs" / f"{pair:03}" / "object-crud"
+        for arm in Arm:
+            folder = workload / arm
+            folder.mkdir(parents=True)
+            rows = []
+            for kind, unit in (("block", "delay"), ("goroutines", "goroutine")):
+                for when in ("before", "after"):
+                    is_after = when == "after"
+                    stacks = {
+                        f"F{n}": 1e7 * n * (is_after + 0.01 * ((7 * n + 3 * pair + len(arm)) % 5))
+                        for n in range(1, 30)
+                    }
+                    if is_after and arm is Arm.CANDIDATE and kind == "block":
+                        stacks["Wait"] = 5e8 + 1e7 * pair
+                    name = f"server-{kind}-{when}.pb.gz"
+                    (folder / name).write_bytes(profile(unit, **stacks))
+                    rows.append(("server", kind, when, name, 0, 1, 1, ""))
+            rows.append(("server", "mutex", "after", "", 0, 0, 1, "HTTP 403"))
+            write_csv(folder / "profiles.csv", profiles.COLUMNS, rows)
+            requests = (400.0 if arm is Arm.CANDIDATE else 200.0) + pair
+            (folder / "server-before.prom.gz").write_bytes(text(etcd_requests_total=50.0))
+            (folder / "server-after.prom.gz").write_bytes(text(etcd_requests_total=50.0 + requests))
+        RecordingDriver(Counted()).measure({}, workload, pair)
+    return results((LATENCY, [1.0] * pairs, [1.0] * pairs))
+
+
+def test_what_waits_is_named_from_files_to_cause(tmp_path: Path) -> None:
+    run = extra_pairs(tmp_path)
+    found = read_evidence(tmp_path, run, "object-crud", READING)
+
+    assert (found.per, found.pairs) == ("create", 4)
+    assert any("mutex of server: HTTP 403" in gap for gap in found.gaps)
+    causes = find_causes(
+        found.stacks,
+        found.series,
+        Metric("create_p50", "s", Better.LOWER, 0.05),
+        reading=READING,
+        is_rise=True,
+    ).causes
+    assert causes[0].name == "a.b/c.Wait"
+    assert causes[0].change == pytest.approx(5e-3, rel=0.1)
+
+
+def test_a_pair_with_a_broken_profile_is_left_out_and_named(tmp_path: Path) -> None:
+    run = extra_pairs(tmp_path)
+    arm = tmp_path / "pairs" / "001" / "object-crud" / "candidate"
+    (arm / "server-block-after.pb.gz").write_bytes(b"\x1f\x8bbroken")
+    (arm.parent.parent.parent / "002" / "object-crud" / "load.csv").unlink()
+    found = read_evidence(tmp_path, run, "object-crud", READING)
+
+    assert found.pairs == 3
+    assert "pair 2: load.csv" in " ".join(found.gaps)
+    assert any(gap.startswith("block of server: server-block-after.pb.gz:") for gap in found.gaps)
+    assert {one.kind for one in found.stacks} == {EvidenceKind.GOROUTINES}
+
+
+def test_a_profile_of_another_folder_is_never_read(tmp_path: Path) -> None:
+    run = extra_pairs(tmp_path, 3)
+    rows = [("server", "block", "after", "../../../../secret.pb.gz", 0, 1, 1, "")]
+    (tmp_path / "secret.pb.gz").write_bytes(profile("delay", Secret=9e9))
+    for path in tmp_path.rglob("profiles.csv"):
+        write_csv(path, profiles.COLUMNS, rows)
+    found = read_evidence(tmp_path, run, "object-crud", READING)
+
+    assert found.stacks == ()
+
+
+def test_only_what_grew_is_compared_and_summed_up(tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(text(etcd_requests_total=5, x_seconds_bucket=1))
+    (tmp_path / "b.gz").write_bytes(text(etcd_requests_total=25, x_seconds_bucket=9))
+    grown = series.growth(tmp_path / "a.gz", tmp_path / "b.gz")
+    assert grown == {("etcd_requests_total", (("verb", "GET"),)): 20.0}
+
+    found = series.comparable_series([(grown, grown)] * 3)
+    assert {one.name for one in found} == {
+        "etcd_requests_total",
+        'etcd_requests_total{verb="GET"}',
+    }
+    assert found[0].group == "etcd requests"
+    assert found[0].may_cause
+    assert series.group_of("process_cpu_seconds_total") == "process"
+    with pytest.raises(ProbeError, match="cannot be read"):
+        series.growth(tmp_path / "gone.gz", tmp_path / "b.gz")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / FOLDER).mkdir()
+    return tmp_path
+
+
+def asked(
+    folder: Path, metric: str, pairs: int | None = None, *, is_resumed: bool = False
+) -> ExplainRequest:
+    suite = suite_file.load(suite_file.path_of("smoke")).suite.of(Product.REFERENCE)
+    run = results((LATENCY, [1.0, 1.1, 1.0], [1.0, 1.1, 1.0]))
+    return explaining.new_request(folder, suite, run, (metric, pairs), is_resumed=is_resumed)
+
+
+def test_bad_arguments_are_one_clear_error(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="no metric `object-crud/creat_p50`") as error:
+        asked(folder, "object-crud/creat_p50")
+    assert error.value.hint == "did you mean object-crud/create_p50?"
+    with pytest.raises(ConfigError, match="--pairs 2: an explanation needs 3 to 40 pairs"):
+        asked(folder, "object-crud/create_p50", 2)
+    with pytest.raises(ConfigError, match="nothing to explain"):
+        asked(folder, "")
+    with pytest.raises(BaselineError, match="no such file"):
+        asked(folder, "", is_resumed=True)
+
+
+def test_extra_pairs_are_kept_and_continued_on_request(folder: Path) -> None:
+    asked(folder, "object-crud/create_p50")
+    (folder / FOLDER / "pairs.json").write_text("{}")
+    with pytest.raises(ConfigError, match="has the extra pairs of an earlier explanation"):
+        asked(folder, "object-crud/create_p50")
+    request = asked(folder, "", 8, is_resumed=True)
+    assert request == codec.EXPLAIN_REQUEST.read(folder / FOLDER / "request.json")
+    assert request == replace(request, pairs=8, metrics=("object-crud/create_p50",))
+    with pytest.raises(ConfigError, match="cannot be changed by --resume"):
+        asked(folder, "object-crud/get_p50", is_resumed=True)
+
+
+def test_pairs_one_after_the_other_are_found(tmp_path: Path) -> None:
+    run = replace(extra_pairs(tmp_path, 3), interleave=Interleave.TRIAL)
+    found = read_evidence(tmp_path, run, "object-crud", READING)
+    assert found.pairs == 0
+    assert found.gaps[0].startswith("pair 0: load.csv")
