@@ -18,24 +18,69 @@ def _install(session: nox.Session, lock: str) -> None:
 
 @nox.session
 def perf(session: nox.Session) -> None:
-    """Measure and judge: `nox -s perf -- --suite smoke --against SPEC`."""
-    session.log("Installing the locked Python packages; the first time takes about a minute")
-    _install(session, "run")
-    session.run("python", "-m", "pipeline", "run", *session.posargs)
+    """Measure and judge: `nox -s perf -- --suite full --environment kind --publish comment`."""
+    _pipeline(session, "run")
 
 
 @nox.session
 def kind_up(session: nox.Session) -> None:
-    """Make the kind cluster that runs with `--environment kind` then use."""
-    _install(session, "run")
-    session.run("python", "-m", "pipeline", "kind", "up", *session.posargs)
+    """Create the kind cluster that `--environment kind` then uses."""
+    _pipeline(session, "kind", "up")
+
+
+@nox.session
+def deploy(session: nox.Session) -> None:
+    """Start two builds that stay up: `nox -s deploy -- --against SPEC --suite full --out DIR`."""
+    _pipeline(session, "deploy")
+
+
+@nox.session
+def load(session: nox.Session) -> None:
+    """Measure a deployment, by k6, ClusterLoader2 or both: `nox -s load -- DIR --pairs 3`."""
+    _pipeline(session, "load")
+
+
+@nox.session
+def compare(session: nox.Session) -> None:
+    """Judge the results in a folder again: `nox -s compare -- DIR`."""
+    _pipeline(session, "compare")
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Print a report of the results in a folder: `nox -s report -- DIR --format markdown`."""
+    _pipeline(session, "render")
+
+
+@nox.session
+def publish(session: nox.Session) -> None:
+    """Report a run to GitHub: `nox -s publish -- DIR --to comment --pull-request N`."""
+    _pipeline(session, "publish")
 
 
 @nox.session
 def kind_down(session: nox.Session) -> None:
     """Delete the kind cluster with all that is in it."""
-    _install(session, "run")
-    session.run("python", "-m", "pipeline", "kind", "down", *session.posargs)
+    _pipeline(session, "kind", "down")
+
+
+@nox.session
+def capacity(session: nox.Session) -> None:
+    """Search the largest number of Projects or objects: `nox -s capacity -- projects`."""
+    _pipeline(session, "capacity")
+
+
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """Create, list, delete and sweep clusters on Google Cloud: `nox -s cluster -- list …`."""
+    _pipeline(session, "cluster", lock="gke")
+
+
+def _pipeline(session: nox.Session, *command: str, lock: str = "run") -> None:
+    """Run a command of the pipeline, with the arguments of the session."""
+    session.log("Installing the locked Python packages; the first time takes about a minute")
+    _install(session, lock)
+    session.run("python", "-m", "pipeline", *command, *session.posargs)
 
 
 @nox.session

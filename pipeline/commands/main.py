@@ -19,12 +19,14 @@ from pipeline.commands import (
     compare,
     completion,
     demo,
+    deploy,
     doctor,
     evaluate,
     explain,
     history,
     judge,
     kind,
+    load,
     options,
     pack,
     plan,
@@ -39,8 +41,8 @@ from pipeline.system import log, output
 from pipeline.system.errors import Exit, PipelineError, hint_for
 
 COMMANDS = (
-    *(run, explain, plan, compare, render, judge, releases, capacity, soak, history, site),
-    *(baseline, publish, evaluate, demo, doctor, kind, pack, cluster, completion),
+    *(run, explain, plan, deploy, load, compare, render, judge, releases, capacity, soak),
+    *(history, site, baseline, publish, evaluate, demo, doctor, kind, pack, cluster, completion),
 )
 """Every command, in the order of --help."""
 

@@ -8,6 +8,7 @@ from functools import partial
 from pipeline.judge import constants, scale
 from pipeline.judge.compare import compare
 from pipeline.judge.interim import looks_up_to, rule_at, rule_for, rule_for_more
+from pipeline.judge.launches import by_launch, counted_pairs
 from pipeline.judge.rows import GATE, MetricValues, Row, rows_of_family, rows_of_results
 from pipeline.judge.run_warnings import run_warnings
 from pipeline.judge.stats.power import MarginTest
@@ -203,6 +204,7 @@ def _keep_rejections(
 
 def report(results: ResultSet) -> Report:
     """Return the judgement of a run: its findings, and warnings about the run as a whole."""
+    results = by_launch(results)
     valid = len(results.valid_pairs)
     rule, later = rule_for(results, valid), rule_for_more(results)
     numbers = [*(look for look in results.looks if look < valid), valid]
@@ -286,7 +288,7 @@ def is_suspect(finding: Finding) -> bool:
 
 def is_enough(results: ResultSet) -> bool:
     """Return True if a run has all pairs, or is at a look that may end it."""
-    valid = len(results.valid_pairs)
+    valid = counted_pairs(results)
     if valid >= results.pairs_asked:
         return True
     if valid not in results.looks:
@@ -330,7 +332,7 @@ def with_more(results: ResultSet, more: int, *, is_over: bool) -> tuple[ResultSe
     Raises:
         ConfigError: Every gating metric is settled, so more pairs could not change the answer.
     """
-    valid = len(results.valid_pairs)
+    valid = counted_pairs(results)
     judged = report(results).findings
     has_ended = valid >= results.pairs_asked or (valid in results.looks and may_end(judged))
     if has_ended and is_settled(judged):

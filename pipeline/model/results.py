@@ -146,7 +146,10 @@ class Trial:
         invalid: Reasons why the load was not as asked; empty if the trial counts.
         warnings: Warnings about a trial that counts.
         failures: Failures of the build; such a trial counts, and lacks values.
-        left_out: Workloads that were not run, because earlier pairs had settled them.
+        left_out: Workloads that were not run: earlier pairs had settled them, or a load of a
+            deployment was of the other driver.
+        launch: Number of the launch of a deployment that was loaded, which may have had other
+            loads; None if the trial had a launch of its own.
     """
 
     pair: int
@@ -158,6 +161,7 @@ class Trial:
     warnings: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     left_out: tuple[str, ...] = ()
+    launch: int | None = None
 
     def __post_init__(self) -> None:
         if self.pair < 0 or self.position not in (0, 1):

@@ -15,6 +15,7 @@ from typing import Final
 from pipeline.judge import acceptance, policy
 from pipeline.judge.calibrate import out_of_reach_with_prior
 from pipeline.judge.interim import looks_up_to
+from pipeline.judge.launches import by_launch
 from pipeline.model.explanation import Explanation
 from pipeline.model.publication import Acceptance, Outcome, Publication
 from pipeline.model.results import Interleave, ResultSet
@@ -82,7 +83,7 @@ def publication(
         return Publication(key, outcome, event.origin, reason=reason)
     now = datetime.now(UTC)
     try:
-        results = artifact.open_artifact(folder)
+        results = by_launch(artifact.open_artifact(folder))
         _require_results_of(results, event, now)
         verified = _own(results) if options.is_own else _verify_by_our_suite(results, options)
         report = policy.report(verified.results)

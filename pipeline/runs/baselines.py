@@ -13,6 +13,7 @@ from pipeline import toolchain
 from pipeline.environments.registry import read_environment
 from pipeline.judge import calibrate, constants, policy
 from pipeline.judge.constants import MIN_PRIOR_RUNS
+from pipeline.judge.launches import by_launch
 from pipeline.judge.spreads import require_usable, run_spreads, with_run
 from pipeline.judge.stored import against_stored, stored_pair
 from pipeline.model.calibration import Calibration
@@ -105,7 +106,7 @@ def spreads_of(
 
 
 def _results(folder: Path) -> ResultSet:
-    return codec.RESULTS.read(paths.result_file(folder, paths.RESULTS))
+    return by_launch(codec.RESULTS.read(paths.result_file(folder, paths.RESULTS)))
 
 
 def _spreads_in(folder: Path) -> SpreadHistory | None:

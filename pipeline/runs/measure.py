@@ -57,13 +57,18 @@ _MIN_FREE_BYTES = 2**24  # etcd ends when it cannot write a page of its database
 
 @dataclass(frozen=True, slots=True)
 class Harness:
-    """Everything that takes part in a measurement; a workload names its opt-in probes."""
+    """Everything that takes part in a measurement; a workload names its opt-in probes.
+
+    `launch_number` returns the number of the last launch of a deployment, which a trial keeps; None
+    if every pair has a launch of its own.
+    """
 
     environment: Environment
     drivers: Mapping[str, Driver]
     probes: Sequence[Probe]
     opt_in_probes: Mapping[str, Probe]
     artifacts: Mapping[Arm, Artifact]
+    launch_number: Callable[[], int | None] = lambda: None
 
 
 def run_pairs(
@@ -107,9 +112,12 @@ def run_pairs(
         later_pairs_s = (plan.pairs - done - 1) * expected_pair_s(plan, results, left_out)
         pair_progress = _PairProgress(progress, f"pair {done + 1} of {total}", later_pairs_s)
         if left_out:
-            log.info("%s: settled, and left out: %s", pair_progress.title, ", ".join(left_out))
+            log.info("%s: left out of this pair: %s", pair_progress.title, ", ".join(left_out))
         trials = tuple(
-            replace(one, trial=replace(one.trial, left_out=left_out))
+            replace(
+                one,
+                trial=replace(one.trial, left_out=left_out, launch=harness.launch_number()),
+            )
             for one in _measure_pair(plan.without(left_out), pair, harness, folder, pair_progress)
         )
         results = add_pair(results, plan.suite, trials)

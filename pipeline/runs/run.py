@@ -1,7 +1,7 @@
 """`run`: from a request to measured results.  Here interfaces meet their implementations."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,13 +9,14 @@ from pipeline import toolchain
 from pipeline.drivers.registry import driver_of
 from pipeline.environments import registry
 from pipeline.judge import policy
+from pipeline.judge.launches import counted_pairs
 from pipeline.judge.policy import with_more
 from pipeline.judge.stored import stored_reference
-from pipeline.model.ports import Artifact, Program
+from pipeline.model.ports import Artifact, Environment, Program
 from pipeline.model.report import Report, Verdict
 from pipeline.model.request import RunRequest
 from pipeline.model.results import ResultSet
-from pipeline.model.subject import Arm
+from pipeline.model.subject import Arm, Spec
 from pipeline.probes.registry import default_probes, opt_in_probes
 from pipeline.render.plan import pairs_text
 from pipeline.runs import calibration_gate, measure, preflight, priors, suite_file, trust
@@ -35,8 +36,36 @@ ENVIRONMENT = "environment.toml"
 """Copy of the file that --environment named, so that the run can be repeated from its folder."""
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedRun:
+    """A run whose builds and programs are ready and whose folder exists; nothing is started."""
+
+    plan: Plan
+    results: ResultSet
+    artifacts: Mapping[Arm, Artifact]
+    programs: Mapping[str, Program]
+    folder: RunFolder
+
+
 def run(request: RunRequest, out: Path) -> Report:
     """Measure from nothing, judge, and leave everything in a new folder, also after an error."""
+    ready = prepare(request, out)
+    return _measure(
+        ready.plan,
+        ready.results,
+        ready.artifacts,
+        ready.programs,
+        ready.folder,
+        kept=ready.results,
+    )
+
+
+def prepare(request: RunRequest, out: Path) -> PreparedRun:
+    """Build or find everything that a run needs, and create its folder, without measurements.
+
+    Raises:
+        PipelineError: The request cannot be carried out, or a build failed.
+    """
     resolved = resolve(request)
     folder = RunFolder(out, "run")
     folder.require_new()
@@ -84,7 +113,7 @@ def run(request: RunRequest, out: Path) -> Report:
     keep_environment(request, out)
     codec.RESULTS.write(out / RESULTS, results)
     trust.note(origin(folder, results, resolved.suite.suite), out)
-    return _measure(plan, results, artifacts, programs, folder, kept=results)
+    return PreparedRun(plan, results, artifacts, programs, folder)
 
 
 def keep_environment(request: RunRequest, out: Path) -> None:
@@ -108,8 +137,26 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
             started, or the folder is not trusted.
         PipelineError: Any error of `run`.
     """
+    folder, results, plan, specs = reopen(out, is_trusted=is_trusted)
+    kept = results
+    if more is not None:
+        results, plan = _with_more(results, plan, more)
+    preflight.require(plan, list(specs.values()), out)
+    preflight.require_programs(plan.suite)
+    artifacts = {arm: folder.rebuild(arm, subject) for arm, subject in results.subjects.items()}
+    programs = toolchain.programs_of(plan.suite.needs)
+    machine = toolchain.machine_with(programs, plan.suite.environment.facts)
+    folder.require_same_machine(results.machine, machine)
+    log.info("%s: %s pairs are kept", out, results.pairs)
+    return _measure(plan, results, artifacts, programs, folder, kept=kept)
+
+
+def reopen(
+    out: Path, *, is_trusted: bool = False
+) -> tuple[RunFolder, ResultSet, Plan, Mapping[Arm, Spec]]:
+    """Return a run as its folder states it, with the spec of each build; see `resume`."""
     folder = RunFolder(out, "run")
-    results = kept = codec.RESULTS.read(paths.result_file(out, RESULTS))
+    results = codec.RESULTS.read(paths.result_file(out, RESULTS))
     stored = codec.REQUEST.read(folder.request)
     environment = registry.from_values(stored.environment, f"{folder.request}")
     loaded = in_environment(folder.suite(), environment)
@@ -130,17 +177,7 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
         with folder.naming(arm):
             specs[arm] = spec_of(results.subjects[arm].spec)
     suite = loaded.suite.of(specs[Arm.CANDIDATE].product).only(results.driver)
-    plan = _plan_of(results, suite)
-    if more is not None:
-        results, plan = _with_more(results, plan, more)
-    preflight.require(plan, list(specs.values()), out)
-    preflight.require_programs(plan.suite)
-    artifacts = {arm: folder.rebuild(arm, subject) for arm, subject in results.subjects.items()}
-    programs = toolchain.programs_of(plan.suite.needs)
-    machine = toolchain.machine_with(programs, plan.suite.environment.facts)
-    folder.require_same_machine(results.machine, machine)
-    log.info("%s: %s pairs are kept", out, results.pairs)
-    return _measure(plan, results, artifacts, programs, folder, kept=kept)
+    return folder, results, _plan_of(results, suite), specs
 
 
 def _plan_of(results: ResultSet, suite: Suite) -> Plan:
@@ -158,7 +195,7 @@ def _plan_of(results: ResultSet, suite: Suite) -> Plan:
 
 def _with_more(results: ResultSet, plan: Plan, more: int) -> tuple[ResultSet, Plan]:
     """Return results that may have more pairs, and the plan for these."""
-    valid = len(results.valid_pairs)
+    valid = counted_pairs(results)
     if more < 1:
         raise ConfigError(f"--pairs {more}: with --resume it is how many more to measure")
     if valid + more > (most := max_pairs(plan.suite)):
@@ -193,7 +230,7 @@ def _measure(
     `results` may allow for more pairs than `kept`, which is what the folder is known to hold.
     """
     latest = results
-    added = plan.pairs - len(kept.valid_pairs) if results != kept else None
+    added = plan.pairs - counted_pairs(kept) if results != kept else None
 
     def state() -> tuple[object, ...]:
         arguments = () if added is None else ("--pairs", added)
@@ -212,24 +249,34 @@ def _measure(
             )
         codec.RESULTS.write(folder.path / RESULTS, results)
         added = None  # from here on, results.json says how many pairs are wanted
-        harness = measure.Harness(
-            environment=environment,
-            drivers={w.name: driver_of(w.driver, programs) for w in plan.suite.workloads},
-            probes=default_probes(),
-            opt_in_probes=opt_in_probes(),
-            artifacts=artifacts,
-        )
+        harness = harness_of(plan, environment, artifacts, programs)
         for latest in measure.run_pairs(
             plan,
             harness,
             results,
             folder.path,
             shown,
-            is_enough=lambda found: len(found.valid_pairs) >= plan.pairs or policy.is_enough(found),
+            is_enough=lambda found: counted_pairs(found) >= plan.pairs or policy.is_enough(found),
             settled_workloads=_workload_filter(plan),
         ):
             codec.RESULTS.write(folder.path / RESULTS, latest)
     return policy.report(latest)
+
+
+def harness_of(
+    plan: Plan,
+    environment: Environment,
+    artifacts: Mapping[Arm, Artifact],
+    programs: Mapping[str, Program],
+) -> measure.Harness:
+    """Return everything that takes part in the measurement of a plan."""
+    return measure.Harness(
+        environment=environment,
+        drivers={w.name: driver_of(w.driver, programs) for w in plan.suite.workloads},
+        probes=default_probes(),
+        opt_in_probes=opt_in_probes(),
+        artifacts=artifacts,
+    )
 
 
 def _workload_filter(plan: Plan) -> measure.WorkloadFilter:

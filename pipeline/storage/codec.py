@@ -13,6 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
+from pipeline.model.deployment import Deployment
 from pipeline.model.evaluation import Evaluation, FaultDetection
 from pipeline.model.explanation import Explanation
 from pipeline.model.forecast import CapacityForecast
@@ -56,8 +57,16 @@ _STORED = ConfigDict(
     serialize_by_alias=True,
 )
 for _stored in (
-    *(Baseline, Calibration, Capacity, CapacityForecast, CapacityRequest, EvaluateRequest),
-    *(ExplainRequest, Explanation, ReleaseSeries, ReleasesRequest, ResultSet, RunRequest),
+    *(Baseline, Calibration, Capacity, CapacityForecast, CapacityRequest, Deployment),
+    *(
+        EvaluateRequest,
+        ExplainRequest,
+        Explanation,
+        ReleaseSeries,
+        ReleasesRequest,
+        ResultSet,
+        RunRequest,
+    ),
     *(Soak, SoakRequest, SpreadHistory, StoredRequest),
 ):
     with_config(_STORED)(_stored)
@@ -144,6 +153,9 @@ CALIBRATION = Document(
     TypeAdapter(Calibration), "milo-perf.calibration/1", "run `baseline calibrate` again"
 )
 CAPACITY = Document(TypeAdapter(Capacity), "milo-perf.capacity/1", "start a new search")
+DEPLOYMENT = Document(
+    TypeAdapter(Deployment), "milo-perf.deployment/1", "deploy again, into another folder"
+)
 REQUEST = Document(
     TypeAdapter(StoredRequest),
     "milo-perf.request/1",
@@ -250,8 +262,17 @@ def _replace(path: Path, text: str) -> None:
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each file, by file name."""
     documents: list[Document[Any]] = [
-        *(CALIBRATION, CAPACITY, CAPACITY_REQUEST, EVALUATE_REQUEST, EXPLAIN_REQUEST),
-        *(EVALUATION, EXPLANATION, FORECAST, RELEASES, RELEASES_REQUEST, REQUEST, RESULTS),
+        *(CALIBRATION, CAPACITY, CAPACITY_REQUEST, DEPLOYMENT, EVALUATE_REQUEST),
+        *(
+            EXPLAIN_REQUEST,
+            EVALUATION,
+            EXPLANATION,
+            FORECAST,
+            RELEASES,
+            RELEASES_REQUEST,
+            REQUEST,
+            RESULTS,
+        ),
         *(SOAK, SOAK_REQUEST, SPREADS),
     ]
     names = [one.schema.removeprefix("milo-perf.").replace("/", "-") for one in documents]

@@ -316,6 +316,46 @@ def background(
         stop([service])
 
 
+@dataclass(frozen=True, slots=True)
+class DetachedProgram:
+    """A program that goes on when this process ends."""
+
+    process: "subprocess.Popen[bytes]"
+
+    def exit_status(self) -> ExitStatus | None:
+        """Return the exit status of the program; None while it runs."""
+        code = self.process.poll()
+        return None if code is None else ExitStatus(code)
+
+    def stop(self, timeout_s: float) -> None:
+        """Ask the program to end, and wait; kill it after a timeout."""
+        with suppress(ProcessLookupError):
+            self.process.terminate()
+        try:
+            self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                self.process.kill()
+            self.process.wait()
+
+
+def detach(argv: Sequence[str], *, output: Path) -> DetachedProgram:
+    """Start a program in a session of its own, which is not stopped when this process ends.
+
+    Only a program that ends by itself, and stops what it started, may be detached.
+    """
+    log.debug("$ %s &", command_line(argv))
+    with output.open("ab") as sink:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return DetachedProgram(process)
+
+
 def log_tail(path: Path, lines: int = TAIL_LINES) -> str:
     """Return the last lines of a log under a heading; of a crash, the lines with the reason."""
     try:

@@ -1,0 +1,44 @@
+"""`load`: measure a deployment."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.commands import options, run
+from pipeline.system.errors import Exit
+
+_EXITS = (
+    "exit codes: 0 measured, whatever the verdict is (`compare` has its exit code); 2 not up, or"
+    " another load measures it; 5 a build has died; 6 the load was not applied as asked"
+)
+
+
+def add(commands: "options.Commands") -> None:
+    """Add the command."""
+    parser = commands.add_parser("load", help="measure a deployment", epilog=_EXITS)
+    parser.add_argument("dir", type=Path, metavar="DIR", help="folder of `deploy`")
+    parser.add_argument(
+        "--pairs",
+        type=_pairs,
+        metavar="N",
+        help="N pairs, with both builds started anew before each further one (default: one load of"
+        " the builds as they stand; loads on one launch count as one trial)",
+    )
+    parser.add_argument(
+        "--driver", choices=run.DRIVERS, help="run only the workloads of this driver (default: all)"
+    )
+    options.add_json(parser, "the verdict so far")
+    parser.set_defaults(command=_load, strict=False)
+
+
+def _load(args: argparse.Namespace) -> Exit:
+    from pipeline.runs.deploy import load
+
+    report = load.load(args.dir, args.pairs, args.driver or "")
+    run.conclude(args, report, args.dir)
+    return Exit.NO_REGRESSION if report.results.valid_pairs else Exit.WRONG_LOAD
+
+
+def _pairs(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"`{text}` is no number from 1 to 1000")
+    return int(text)
