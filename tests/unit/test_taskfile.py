@@ -26,6 +26,7 @@ VALUES = {
     "BUDGET_USD": "10",
     "ENVIRONMENT": "gke.toml",
     "PULL_REQUEST": "5",
+    "LIMIT": "p95(ready)<10s",
 }
 SESSIONS = {
     "perf": ("run",),

@@ -74,11 +74,11 @@ def _keep(folder: DeploymentFolder) -> str:
         channel.listening(folder.socket) as server,
     ):
         while isinstance(wanted, Relaunch):
-            wanted = _hold(folder, environment, artifacts, server, wanted)
+            wanted = hold(folder, environment, artifacts, server, wanted)
     return wanted
 
 
-def _hold(
+def hold(
     folder: DeploymentFolder,
     environment: Environment,
     artifacts: Mapping[Arm, Artifact],
