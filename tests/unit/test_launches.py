@@ -80,13 +80,10 @@ def test_repeated_loads_change_no_verdict(launches: list[int], data: st.DataObje
     values = st.lists(st.floats(0.5, 2), min_size=len(launches), max_size=len(launches))
     run = loaded(launches, data.draw(values), data.draw(values))
     firsts = sorted({launch: launches.index(launch) for launch in launches}.values())
-    once = loaded(
-        [launches[pair] for pair in firsts],
-        *(
-            [arm[0].values[pair] or 0.0 for pair in firsts]
-            for arm in (run.samples[one] for one in run.samples)
-        ),
+    before, after = (
+        [samples[0].values[pair] or 0.0 for pair in firsts] for samples in run.samples.values()
     )
+    once = loaded([launches[pair] for pair in firsts], before, after)
     found, expected = policy.report(run), policy.report(once)
 
     assert [f.verdict for f in found.findings] == [f.verdict for f in expected.findings]
