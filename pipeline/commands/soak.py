@@ -52,7 +52,7 @@ def add(commands: "options.Commands") -> None:
         "--projects",
         type=options.positive_integer,
         metavar="N",
-        help="Projects that are created, used and deleted in one cycle (default: 3)",
+        help="Projects that are created, used and deleted in one cycle (default: 1)",
     )
     parser.add_argument(
         "--objects",

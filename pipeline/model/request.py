@@ -100,7 +100,7 @@ class SoakRequest:
     limits: tuple[str, ...] = ()
     candidate: str = "reference"
     build: str = ""
-    projects: int = 3
+    projects: int = 1
     objects: int = 5
     object_bytes: int = 1000
     seed: int | None = None

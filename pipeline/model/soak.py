@@ -134,7 +134,7 @@ class SoakQuestion:
 
     lasts_s: float
     limits: tuple[Limit, ...] = ()
-    projects: int = 3
+    projects: int = 1
     objects: int = 5
     object_bytes: int = 1000
     rest_s: float = 1.0

@@ -114,6 +114,11 @@ def _sentences(soak: Soak) -> list[str]:
         if number:
             deadline = duration(soak.question.deadline_s)
             sentences.append(f"{count(number, 'Project')} not {what} within {deadline}.")
+    if cycles and not soak.growth:
+        each = duration(soak.spent_s / len(cycles))
+        sentences.append(
+            f"A verdict needs {MIN_CYCLES} cycles in one launch; a cycle takes {each}."
+        )
     if soak.ended is None:
         sentences.append("The soak has not ended; --resume continues it.")
     else:

@@ -25,7 +25,8 @@ from tests.builders import NOW
 
 
 def new_soak(*limits: str, **changes: object) -> Soak:
-    question = SoakQuestion(600, parse_limits(limits) if limits else (), seed=1)
+    given = parse_limits(limits) if limits else ()
+    question = SoakQuestion(600, given, projects=3, seed=1)
     return Soak(
         question=replace(question, **changes),  # type: ignore[arg-type]  # any field
         subject=Subject("binary:./milo", "sha256:aa"),
@@ -174,6 +175,8 @@ def test_a_report_of_nothing_claims_nothing() -> None:
     soak = new_soak()
     assert soak_headline(soak) == "CANNOT TELL: 0 cycles of create, use and delete are too few"
     assert "<svg" in soak_svg(soak)
+    begun = replace(soak, cycles=(SoakCycle(0, 32.0, 3, {"keys": 4.0}),))
+    assert "12 cycles in one launch; a cycle takes 32 s" in " ".join(soak_text(begun).split())
 
     def steady(_: int) -> dict[str, float]:
         return {"keys": 7.0}
