@@ -34,6 +34,7 @@ _QUOTA_KINDS = {  # by kind: the plural, and the condition of an object that is 
 }
 _GRANTED = 1_000_000  # objects of a kind in each Project
 _LOGS = "look for its controllers in the logs of the server and of the manager"
+_MANIFESTS = "do the manifests belong to the version of the binary?"
 _POLL_S = 0.05
 _SECRET_POLL_S = 0.5
 
@@ -55,11 +56,11 @@ def prepare_server(
     """
     definition, binding, *_ = manifests.read(_OBJECTS)
     if product is Product.MILO:
-        _create(target, token, _DEFINITIONS, definition)
+        _create(target, token, _DEFINITIONS, definition, arm=arm)
         for name, one in _servers(target).items():
             problem = f"{name} of the {arm} does not serve its own types"
             _wait(partial(_serves_types, one, token), target, timeout_s, problem)
-    _create(target, token, _BINDINGS, binding)
+    _create(target, token, _BINDINGS, binding, arm=arm)
 
 
 def _servers(target: Target) -> dict[str, Target]:
@@ -81,7 +82,13 @@ def _serves_types(target: Target, token: str) -> bool:
 
 
 def set_up_production(
-    target: Target, token: str, installed: MiloManifests, webhooks_url: str, timeout_s: float
+    target: Target,
+    token: str,
+    installed: MiloManifests,
+    webhooks_url: str,
+    *,
+    arm: str,
+    timeout_s: float,
 ) -> None:
     """Create Users and roles, and install the webhooks and the quota services of Milo's manifests.
 
@@ -90,6 +97,7 @@ def set_up_production(
         token: Token of an administrator.
         installed: Manifests of the build.
         webhooks_url: Base URL of the webhook server, as the API server reaches it.
+        arm: Name of the arm, for messages.
         timeout_s: Seconds to wait for each part.
 
     Raises:
@@ -98,10 +106,11 @@ def set_up_production(
     for one in manifests.read(_PRODUCTION_OBJECTS):
         namespace = one["metadata"].get("namespace")
         path = f"namespaces/{namespace}/roles" if namespace else "users"
-        _create(target, token, f"/apis/{_IAM}/v1alpha1/{path}", one)
+        _create(target, token, f"/apis/{_IAM}/v1alpha1/{path}", one, arm=arm, hint=_MANIFESTS)
     ca = base64.b64encode(target.ca_file.read_bytes()).decode()
     for one in at_url(installed.webhooks, webhooks_url, ca):
-        _create(target, token, f"{_WEBHOOKS}/{one['kind'].lower()}s", one)
+        path = f"{_WEBHOOKS}/{one['kind'].lower()}s"
+        _create(target, token, path, one, arm=arm, hint=_MANIFESTS)
     *_, project = manifests.read(_OBJECTS)
     probe = {**project, "metadata": {"name": "milo-perf-refused"}}
     problem = "the webhooks are installed, and a Project outside of an Organization is accepted"
@@ -109,7 +118,7 @@ def set_up_production(
         _wait(partial(_refuses, server, probe), target, timeout_s, problem)
     for one in (*installed.quota, *_grants(installed.quota_types)):
         plural, condition = _QUOTA_KINDS[one["kind"]]
-        _create(target, token, f"{_QUOTA}/{plural}", one)
+        _create(target, token, f"{_QUOTA}/{plural}", one, arm=arm, hint=_MANIFESTS)
         path = f"{_QUOTA}/{plural}/{one['metadata']['name']}"
         _wait(
             partial(_is_true, target, token, path, condition),
@@ -117,7 +126,7 @@ def set_up_production(
             timeout_s,
             f"{one['kind']} {one['metadata']['name']} is not {condition}",
             detail=partial(_status, target, token, path),
-            hint="do the manifests belong to the version of the binary?",
+            hint=_MANIFESTS,
         )
 
 
@@ -135,24 +144,31 @@ def create_first_projects(targets: Mapping[Arm, Target], token: str, timeout_s: 
         LaunchError: An object was refused or did not become Ready.
     """
     *_, organization, project = manifests.read(_OBJECTS)
-    for target in targets.values():
-        _create(target, token, f"{API}/organizations", organization)
+    for arm, target in targets.items():
+        hint = _MANIFESTS if target.needs_organization_path else ""
+        create = partial(_create, target, arm=str(arm), hint=hint)
+        create(token, f"{API}/organizations", organization)
         if target.needs_organization_path:  # by an ordinary user, as the webhooks want it
             user = _user_token(target)
             within = f"{API}/organizations/{FIRST_ORGANIZATION}/control-plane"
-            _create(target, user, f"{within}{API}/projects", project)
+            create(user, f"{within}{API}/projects", project)
         else:
-            _create(target, token, f"{API}/projects", project)
+            create(token, f"{API}/projects", project)
     for arm, target in targets.items():
         path = f"{API}/projects/{FIRST_PROJECT}"
-        problem = f"the server of the {arm} answers, but its first Project was not Ready"
-        _wait(partial(_is_true, target, token, path, "Ready"), target, timeout_s, problem)
-    for target in targets.values():
+        _wait(
+            partial(_is_true, target, token, path, "Ready"),
+            target,
+            timeout_s,
+            f"the server of the {arm} answers, but its first Project was not Ready",
+            detail=partial(_status, target, token, path),
+        )
+    for arm, target in targets.items():
         if target.needs_organization_path:
-            _create_first_secret(target, timeout_s)
+            _create_first_secret(target, str(arm), timeout_s)
 
 
-def _create_first_secret(target: Target, timeout_s: float) -> None:
+def _create_first_secret(target: Target, arm: str, timeout_s: float) -> None:
     """Create a Secret in the first Project; a grant of quota may need a moment.
 
     Raises:
@@ -164,7 +180,7 @@ def _create_first_secret(target: Target, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            return _create(target, user, path, secret)
+            return _create(target, user, path, secret, arm=arm)
         except LaunchError as error:
             _require_alive(target)
             if time.monotonic() > deadline:
@@ -219,13 +235,16 @@ def _wait(
         time.sleep(_POLL_S)
 
 
-def _create(target: Target, token: str, path: str, body: Mapping[str, Any]) -> None:
+def _create(
+    target: Target, token: str, path: str, body: Mapping[str, Any], *, arm: str, hint: str = ""
+) -> None:
+    """Create an object that may exist already."""
     try:
         http_client.call("POST", f"{target.url}{path}", body, ca_file=target.ca_file, token=token)
     except NetworkError as error:
         _require_alive(target)
         name = f"{body['kind']} {body['metadata']['name']}"
-        raise LaunchError(f"the server is up but refused {name}: {error}") from error
+        raise LaunchError(f"the server of the {arm} refused {name}: {error}", hint=hint) from error
 
 
 def _require_alive(target: Target) -> None:

@@ -139,7 +139,12 @@ class ClusterEnvironment:
                 for arm, target in targets.items():
                     url = f"https://{specs[arm].host('manager')}:{components.WEBHOOK_PORT}"
                     bootstrap.set_up_production(
-                        target, token, installed[arm], url, settings.ready_s
+                        target,
+                        token,
+                        installed[arm],
+                        url,
+                        arm=str(arm),
+                        timeout_s=settings.ready_s,
                     )
                     targets[arm] = replace(target, needs_organization_path=True)
             bootstrap.create_first_projects(targets, token, settings.ready_s)

@@ -145,7 +145,12 @@ class LocalEnvironment:
                     hooks = launch.one_address("webhooks", arm, of_arm)
                     targets[arm] = launch.target(door.with_check(hooks.check), parts)
                     bootstrap.set_up_production(
-                        targets[arm], token, installed[arm], hooks.url, ready_s
+                        targets[arm],
+                        token,
+                        installed[arm],
+                        hooks.url,
+                        arm=str(arm),
+                        timeout_s=ready_s,
                     )
                     targets[arm] = replace(targets[arm], needs_organization_path=True)
                 else:

@@ -17,8 +17,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.system.errors import NetworkError, StorageError
+from pipeline.system.sanitize import truncate
 
 _TIMEOUT_S = 10.0
+_MAX_REASON = 400  # characters of a server's message
 
 
 def answers(url: str, *, ca_file: Path | None = None, token: str = "") -> bool:
@@ -44,9 +46,10 @@ def content(url: str, *, ca_file: Path | None = None, token: str = "") -> bytes:
 def call(
     method: str, url: str, body: object = None, *, ca_file: Path | None = None, token: str = ""
 ) -> tuple[int, Any]:
-    """Send JSON; return the status and the parsed body.  With a body, 404 and 409 are no errors.
+    """Send JSON; return the status and the parsed body.  With a body, 409 is no error.
 
-    Another status that is not 2xx is a NetworkError, and so is an answer that is not JSON.
+    Another status that is not 2xx is a NetworkError with the server's message, and so is an answer
+    that is not JSON.
     """
     import requests
 
@@ -243,7 +246,7 @@ class ServerConnection:
 def _send(method: str, url: str, ca_file: Path | None, token: str, body: object) -> Any:  # noqa: ANN401 (requests is imported late)
     import requests
 
-    accepted = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT) if body is not None else ()
+    accepted = (HTTPStatus.CONFLICT,) if body is not None else ()
     try:
         response = _session().request(
             method, url, json=body, **_options(ca_file, token, _TIMEOUT_S)
@@ -253,8 +256,17 @@ def _send(method: str, url: str, ca_file: Path | None, token: str, body: object)
     except requests.RequestException as error:
         raise NetworkError(f"{method} {url}: no answer: {type(error).__name__}") from error
     if not response.ok and response.status_code not in accepted:
-        raise NetworkError(f"{method} {url}: {response.status_code}: {response.text[:300].strip()}")
+        raise NetworkError(f"{method} {url}: {response.status_code}: {_reason(response)}")
     return response
+
+
+def _reason(response: Any) -> str:  # noqa: ANN401 (requests is imported late)
+    """Return the message of a Kubernetes Status, or the beginning of another answer."""
+    try:
+        message = response.json()["message"]
+    except (KeyError, RecursionError, TypeError, ValueError):
+        message = response.text
+    return truncate(str(message).strip(), _MAX_REASON)
 
 
 @cache

@@ -259,6 +259,7 @@ class FakeMilo:
     """The part of a control plane that is set up before a run."""
 
     refuse: str = ""
+    refuse_status: int = 403
     condition: str = "True"
     has_webhooks: bool = True
     created: list[dict[str, Any]] = field(default_factory=list)
@@ -277,7 +278,7 @@ class FakeMilo:
             self.paths.append(request.path)
         is_outside = "dryRun" in request.path and self.has_webhooks
         if is_outside or one["kind"] == self.refuse:
-            request.say(json.dumps({"message": "denied by a test"}), 403)
+            request.say(json.dumps({"message": "denied by a test"}), self.refuse_status)
         else:
             request.say("{}", 201)
 
@@ -304,7 +305,14 @@ def set_up(tree: Path, tmp_path: Path) -> SetUp:
     def run(fake: FakeMilo, timeout_s: float) -> None:
         with serving(fake, tmp_path) as one:
             manifests = read_manifests(milo(tree), production("+quota"))
-            bootstrap.set_up_production(one, "admin", manifests, "https://127.0.0.1:9", timeout_s)
+            bootstrap.set_up_production(
+                one,
+                "admin",
+                manifests,
+                "https://127.0.0.1:9",
+                arm="candidate",
+                timeout_s=timeout_s,
+            )
 
     return run
 
@@ -328,6 +336,17 @@ def test_production_creates_users_roles_webhooks_and_quota(set_up: SetUp) -> Non
 def test_an_object_that_is_refused_is_named_with_the_answer(set_up: SetUp, kind: str) -> None:
     with pytest.raises(LaunchError, match=rf"refused {kind} .*denied by a test"):
         set_up(FakeMilo(refuse=kind), 5.0)
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_webhook_that_refuses_the_first_project_is_an_error(tmp_path: Path, status: int) -> None:
+    fake = FakeMilo(refuse="Project", refuse_status=status)
+    with (
+        serving(fake, tmp_path) as one,
+        pytest.raises(LaunchError, match=rf"the candidate refused Project .*{status}: denied") as e,
+    ):
+        bootstrap.create_first_projects({Arm.CANDIDATE: one}, "admin", 5.0)
+    assert "do the manifests belong to the version" in e.value.hint
 
 
 def test_webhooks_that_never_act_are_an_error(set_up: SetUp) -> None:
