@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tells GitHub what was measured, in three steps: report.sh start|page|publish
 #
-# SUITE, KEY, COMMENT, PRODUCT, PAIRS, FAIL_ON, IGNORE, FORK_LABEL, BUILD, ACKNOWLEDGED  inputs of report.yml
+# SUITE, KEY, COMMENT, PRODUCT, PAIRS, DRIVER, FAIL_ON, IGNORE, FORK_LABEL, BUILD, ACKNOWLEDGED  inputs of report.yml
 # RUN_URL           page of the workflow run that measured
 # PAGE_URL          where a browser opens the page of `page`; empty where it could not be uploaded
 # RUNNER_TEMP       has untrusted/, the downloaded artifact, if there is one; gets page/NAME.html
@@ -25,6 +25,7 @@ found() { # the artifact as it came, or the folder where there is none
 
 decided=(--key "$KEY" --suite "$SUITE" --product "$PRODUCT" --pairs "$PAIRS" --fail-on "$FAIL_ON" --ignore "$IGNORE")
 decided+=(--fork-label "$FORK_LABEL" --build "$BUILD")
+[ -z "$DRIVER" ] || decided+=(--driver "$DRIVER")
 [ -z "$ACKNOWLEDGED" ] || decided+=(--acknowledged "$ACKNOWLEDGED")
 
 artifact=$(found)

@@ -109,7 +109,7 @@ def test_what_decides_is_the_same_in_both_reusable_workflows() -> None:
         read((workflows / name).read_text())["on"]["workflow_call"]["inputs"]
         for name in ("benchmark.yml", "report.yml")
     )
-    for name in ("suite", "key", "pairs", "fail-on", "ignore", "fork-label", "build"):
+    for name in ("suite", "key", "pairs", "driver", "fail-on", "ignore", "fork-label", "build"):
         assert measure[name]["default"] == report[name]["default"], name
 
 
@@ -120,7 +120,7 @@ def test_a_caller_tells_the_report_what_it_tells_the_benchmark(folder: list[Path
         for job in read(path.read_text())["jobs"].values():
             if path.stem in ("performance", "performance-report"):
                 told[path.stem] = job.get("with", {})
-    shared = ("suite", "key", "pairs", "fail-on", "ignore", "fork-label", "build")
+    shared = ("suite", "key", "pairs", "driver", "fail-on", "ignore", "fork-label", "build")
     measure, report = (
         {name: value for name, value in told[of].items() if name in shared}
         for of in ("performance", "performance-report")
@@ -141,7 +141,7 @@ def test_every_input_of_the_report_reaches_the_command() -> None:
     workflow = (ROOT / ".github" / "workflows" / "report.yml").read_text()
     script = (ROOT / ".github" / "scripts" / "report.sh").read_text()
     names = ("suite", "product", "pairs", "fail-on", "ignore", "fork-label", "build", "key")
-    for name in (*names, "comment", "acknowledged"):
+    for name in (*names, "driver", "comment", "acknowledged"):
         variable = name.upper().replace("-", "_")
         assert f"      {variable}: ${{{{ inputs.{name} }}}}\n" in workflow, name
         assert f'--{name} "${variable}"' in script, name
@@ -160,3 +160,32 @@ def test_only_a_page_that_the_trusted_job_made_is_passed_on() -> None:
     assert "page=$RUNNER_TEMP/page/" in script
     assert "cp " not in script
     assert "mv " not in script
+
+
+def test_every_night_that_is_measured_is_kept_and_missed() -> None:
+    jobs = read((ROOT / ".github" / "workflows" / "nightly.yml").read_text())["jobs"]
+    measured = {
+        job["with"]["key"]: job["with"]["suite"]
+        for job in jobs.values()
+        if "benchmark" in job.get("uses", "")
+    }
+    assert measured == {"nightly": "nightly", "full": "full", "kind": "full"}
+    assert jobs["kind"]["with"]["environment"] == "kind"
+    for name in ("keep", "silence"):
+        listed = jobs[name]["strategy"]["matrix"]["include"]
+        assert {one["key"]: one["suite"] for one in listed} == measured
+
+
+def test_only_the_job_that_publishes_the_site_can_write_and_it_runs_nothing_of_ours() -> None:
+    workflow = read((ROOT / ".github" / "workflows" / "site.yml").read_text())
+    build, deploy = workflow["jobs"]["build"], workflow["jobs"]["deploy"]
+    assert set(build["permissions"].values()) == {"read"}
+    assert deploy["permissions"] == {"pages": "write", "id-token": "write"}
+    (step,) = deploy["steps"]
+    assert step["uses"].startswith("actions/deploy-pages@")
+    uses = [one.get("run", one.get("uses", "")) for one in build["steps"]]
+    assert uses[1].endswith("site.sh check")  # before anything is installed or built
+    named = {
+        read(path.read_text())["name"] for path in WORKFLOWS if "HISTORY: " in path.read_text()
+    }
+    assert set(workflow["on"]["workflow_run"]["workflows"]) == named

@@ -1,11 +1,14 @@
 """The shell scripts of the workflows, on real git, with a `docker` and a pipeline of our own."""
 
+import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.loopback import Request, answering
 from tests.workflows.acting import ROOT, git
 
 SCRIPTS = ROOT / ".github" / "scripts"
@@ -347,6 +350,99 @@ def test_a_source_is_built_by_the_callers_command(tmp_path: Path, pipeline: Path
     assert "--budget 20m" in asked
 
 
+@pytest.mark.parametrize("driver", ["", "all", "k6"])
+def test_a_run_of_one_driver_says_so(driver: str, tmp_path: Path, pipeline: Path) -> None:
+    measured(tmp_path, pipeline, DRIVER=driver, ENVIRONMENT="kind")
+    asked = (tmp_path / "asked").read_text()
+    assert ("--driver k6" in asked) == (driver == "k6")
+    assert ("--driver" in asked) == (driver == "k6")
+    assert "--environment kind" in asked
+
+
+@pytest.mark.parametrize(
+    ("suite", "driver", "needed"),
+    [("full", "all", "true"), ("full", "k6", "false"), ("pr", "", "false")],
+)
+def test_clusterloader2_is_built_for_the_suites_that_need_it(
+    suite: str, driver: str, needed: str, tmp_path: Path
+) -> None:
+    given = {"SUITE": suite, "DRIVER": driver, "SUBJECT": tmp_path, "PYTHON": sys.executable}
+    done = script("clusterloader2.sh", "needed", **given, PYTHONPATH=ROOT)
+    assert outputs(done) == {"needed": needed}
+
+
+def test_a_suite_that_cannot_be_read_is_left_to_the_run_that_reports_it(tmp_path: Path) -> None:
+    given = {"SUITE": "none.toml", "DRIVER": "", "SUBJECT": tmp_path, "PYTHON": sys.executable}
+    done = script("clusterloader2.sh", "needed", **given, PYTHONPATH=ROOT)
+    assert outputs(done) == {"needed": "false"}
+    assert "error: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_clusterloader2_is_built_once_and_a_build_that_failed_is_not_kept(tmp_path: Path) -> None:
+    fake = tmp_path / "go"
+    fake.write_text(
+        f'#!/bin/sh\necho "$CGO_ENABLED $*" >> {tmp_path}/asked\n'
+        f"[ -e {tmp_path}/fails ] && exit 1\n"
+        'while [ "$1" != -o ]; do shift; done; echo built > "$2"; chmod +x "$2"\n'
+    )
+    fake.chmod(0o755)
+    (tmp_path / "fails").touch()
+    given = {
+        "HOME": tmp_path,
+        "SOURCE": tmp_path,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }
+    assert script("clusterloader2.sh", "build", **given).returncode != 0
+    (tmp_path / "fails").unlink()
+    first, second = (outputs(script("clusterloader2.sh", "build", **given)) for _ in range(2))
+    assert first == second
+    assert Path(first["path"]).read_text() == "built\n"
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert len(asked) == 2
+    assert asked[0].startswith("0 build -trimpath -o ")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "said"),
+    [
+        pytest.param(200, {"build_type": "workflow"}, 0, "", id="enabled"),
+        pytest.param(200, {"build_type": "legacy"}, 1, "is built from a branch", id="branch"),
+        pytest.param(404, {"message": "Not Found"}, 1, "is not enabled in milo-os/milo", id="off"),
+        pytest.param(403, {}, 1, "needs the permission pages: read", id="no right"),
+        pytest.param(422, {}, 1, "does not say whether", id="another answer"),
+    ],
+)
+def test_pages_that_are_not_enabled_are_one_error_with_the_next_step(
+    status: int, body: dict[str, str], code: int, said: str
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def answer(request: Request, _: bytes) -> None:
+        asked.append((request.path, request.headers["Authorization"]))
+        request.say(json.dumps(body), status)
+
+    with answering(answer) as url:
+        given = {"GITHUB_API_URL": url, "GITHUB_REPOSITORY": "milo-os/milo"}
+        done = script("site.sh", "check", **given, GITHUB_TOKEN="secret-token")
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("::error") == (1 if said else 0)
+    assert said in done.stderr
+    assert ("choose GitHub Actions" in done.stderr) == (said.startswith("is "))
+    assert asked == [("/repos/milo-os/milo/pages", "Bearer secret-token")]
+    assert "secret-token" not in done.stdout + done.stderr
+
+
+def test_a_site_that_cannot_be_built_is_an_annotation(tmp_path: Path, pipeline: Path) -> None:
+    (tmp_path / "code").write_text("7")
+    given = {"BRANCH": "history", "REMOTE": "r", "SOURCE": "s", "ACKNOWLEDGED": "none"}
+    where = {"OUT": tmp_path / "site", "GITHUB_STEP_SUMMARY": tmp_path / "summary"}
+    done = script("site.sh", "build", **given, **where, PYTHON=pipeline)
+    assert done.returncode == 7
+    assert "::error title=No site::error: it went wrong" in done.stderr
+    assert "site --history history --remote r --source s" in (tmp_path / "asked").read_text()
+
+
 def test_a_binary_of_an_artifact_gets_its_name_and_may_be_executed(
     tmp_path: Path, pipeline: Path
 ) -> None:
@@ -388,6 +484,7 @@ def reported(tmp_path: Path, step: str, **more: str) -> tuple[list[str], str]:
         "COMMENT": "changes",
         "PRODUCT": "milo",
         "PAIRS": "auto",
+        "DRIVER": "",
         "FAIL_ON": "regression",
         "IGNORE": "docs/**\n**/*.md\n",
         "FORK_LABEL": "",
@@ -427,6 +524,12 @@ def test_a_report_without_a_page_links_to_the_archives(tmp_path: Path) -> None:
     ]
     asked, _ = reported(tmp_path, "publish")
     assert asked[asked.index("--report-url") + 1] == ""
+
+
+def test_a_report_of_one_driver_is_decided_by_its_workloads(tmp_path: Path) -> None:
+    assert "--driver" not in reported(tmp_path, "page")[0]
+    asked, _ = reported(tmp_path, "page", DRIVER="k6")
+    assert asked[asked.index("--driver") + 1] == "k6"
 
 
 def test_the_report_reads_an_artifact_as_it_came_beside_the_trusted_files(tmp_path: Path) -> None:
