@@ -67,7 +67,8 @@ def _suites() -> list[str]:
 
 
 def _baselines() -> list[str]:
-    return sorted(path.stem for path in paths.baselines().glob("*.json"))
+    folders = (paths.baselines(), paths.shipped_baselines() or paths.baselines())
+    return sorted({path.stem for folder in folders for path in folder.glob("*.json")})
 
 
 def environment_names() -> tuple[str, ...]:

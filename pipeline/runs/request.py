@@ -212,7 +212,7 @@ def default_candidate() -> str:
 
 def store() -> Directory:
     """Return the store of baselines."""
-    return Directory(paths.baselines())
+    return Directory(paths.baselines(), paths.shipped_baselines())
 
 
 def require_same_profile(one: Machine, other: Machine, names: str) -> None:

@@ -13,9 +13,16 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A folder, which need not exist, with one JSON file per baseline."""
+    """A folder, which need not exist, with one JSON file per baseline.
+
+    Attributes:
+        path: Folder in which baselines are saved.
+        shipped: Folder of the baselines of an installed package, which are read if `path` has none
+            of that name; None in a clone.
+    """
 
     path: Path
+    shipped: Path | None = None
 
     def load(self, name: str) -> Baseline:
         """Return a baseline.
@@ -24,6 +31,8 @@ class Directory:
             BaselineError: The baseline is missing or unreadable.
         """
         file = self._file(name)
+        if not file.is_file() and self.shipped is not None:
+            file = self.shipped / file.name
         if not file.is_file():
             raise BaselineError(
                 f"there is no baseline `{name}` in {self.path}",
@@ -41,7 +50,8 @@ class Directory:
 
     def names(self) -> list[str]:
         """Return the names of all baselines, sorted."""
-        return sorted(file.stem for file in self.path.glob("*.json"))
+        folders = [self.path, *([] if self.shipped is None else [self.shipped])]
+        return sorted({file.stem for folder in folders for file in folder.glob("*.json")})
 
     def _file(self, name: str) -> Path:
         if not _NAME.fullmatch(name):

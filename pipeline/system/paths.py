@@ -35,6 +35,11 @@ def baselines() -> Path:
     return Path("baselines") if _INSTALLED.is_dir() else _ROOT / "baselines"
 
 
+def shipped_baselines() -> Path | None:
+    """Return the folder of the baselines in an installed package; None in a checkout."""
+    return _INSTALLED / "baselines" if _INSTALLED.is_dir() else None
+
+
 def package_version() -> str:
     """Return the version of this package."""
     from importlib import metadata

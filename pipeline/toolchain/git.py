@@ -18,6 +18,7 @@ from pipeline.system.log import log
 LATEST_RELEASE = "latest-release"
 """Revision of a source that means the newest release in it."""
 
+_EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _TIMEOUT_S = 120.0
 _FETCH_TIMEOUT_S = 1800.0
 _SCHEMES = ("https://", "ssh://", "file://")
@@ -44,6 +45,33 @@ def tree(folder: Path) -> str | None:
         if _ask(folder, "add", "--all", "--", ".", **variables) is None:
             return None
         return _ask(folder, "write-tree", f"--prefix={prefix}", **variables)
+
+
+def content_tree(folder: Path) -> str:
+    """Return the id that git gives to a folder with this content, without git.
+
+    Every file counts, so it differs from `tree` if the folder has ignored files.
+    """
+    entries = []
+    for path in folder.iterdir():
+        if path.is_symlink():
+            mode, one = "120000", _object_id("blob", f"{path.readlink()}".encode())
+        elif path.is_dir():
+            mode, one = "40000", content_tree(path)
+            if one == _EMPTY_TREE:  # git has no empty folders
+                continue
+        else:
+            mode = "100755" if path.stat().st_mode & 0o100 else "100644"
+            one = _object_id("blob", path.read_bytes())
+        order = f"{path.name}/" if mode == "40000" else path.name
+        entries.append((order.encode(), f"{mode} {path.name}\0".encode() + bytes.fromhex(one)))
+    return _object_id("tree", b"".join(entry for _, entry in sorted(entries)))
+
+
+def _object_id(kind: str, content: bytes) -> str:
+    """Return the id of an object of git, which is a checksum and protects nothing."""
+    header = f"{kind} {len(content)}\0".encode()
+    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
 
 
 def committed_tree(folder: Path) -> str | None:

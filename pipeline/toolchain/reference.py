@@ -72,10 +72,11 @@ def build_reference(spec: Spec, source: Path | None = None) -> Artifact:
     """
     check(spec)
     source = source or paths.project_path("go", "reference")
-    present = git.tree(source)
+    in_clone = git.tree(source)
+    present = in_clone or git.content_tree(source)  # of an installed package, or without git
     if spec.revision in ("", present):
         is_committed = present in (spec.revision, git.committed_tree(source))
-        modified = "unknown" if present is None else "no" if is_committed else "yes"
+        modified = "no" if is_committed else "unknown" if in_clone is None else "yes"
         return _build(spec, source, present, modified)
     with tempfile.TemporaryDirectory(prefix="reference-") as past:
         git.extract(spec.revision, source, Path(past))
@@ -94,7 +95,7 @@ def pin(subject: Subject) -> Subject:
         BaselineError: Its source is unknown, or was never committed.
     """
     tree = subject.facts.get("tree", "")
-    if not tree:
+    if not tree or subject.facts.get("modified") == "unknown":
         raise BaselineError(
             f"`{subject.spec}` was built outside a git clone, so it could not be built again",
             hint="measure it in a clone of the repository, with git installed",

@@ -97,17 +97,38 @@ def test_what_git_ignores_is_not_in_the_tree(source: Path) -> None:
     assert git.tree(source) == committed(source)
 
 
-def test_source_outside_a_clone_builds_and_has_no_tree(
+def test_source_outside_a_clone_builds_and_is_no_baseline(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tree = committed(source)
     (source.parent / ".git").rename(source.parent / "elsewhere")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(source.parent.parent))
     found = artifact(source, "reference")
-    assert found.subject.facts == {"tree": "", "modified": "unknown", "go": "1.26.8"}
+    assert found.subject.facts == {"tree": tree, "modified": "unknown", "go": "1.26.8"}
     with pytest.raises(BaselineError, match="outside a git clone"):
         pin(found.subject)
     with pytest.raises(BaselineError, match="not in a git clone"):
         artifact(source, f"reference@{'0' * 40}")
+
+
+def test_an_installed_package_has_the_source_of_a_stored_baseline(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = committed(source)
+    (source.parent / ".git").rename(source.parent / "elsewhere")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(source.parent.parent))
+    found = artifact(source, f"reference@{tree}").subject.facts
+    assert found == {"tree": tree, "modified": "no", "go": "1.26.8"}
+
+
+def test_the_tree_of_content_is_that_of_git(source: Path) -> None:
+    (source / "a").mkdir()
+    (source / "a.b").write_text("")  # sorts before the folder `a`, whose name ends with `/`
+    (source / "a" / "run").write_text("é")
+    (source / "a" / "run").chmod(0o755)
+    (source / "a" / "link").symlink_to("run")
+    (source / "empty" / "inside").mkdir(parents=True)
+    assert git.content_tree(source) == git.tree(source)
 
 
 def test_a_clone_before_its_first_commit_has_a_tree(source: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from pipeline.judge import policy
 from pipeline.runs import reports
 from pipeline.storage import codec
+from pipeline.toolchain import git
 from tests import pages
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,28 @@ def test_a_run_is_judged_and_rendered(installed: Pipeline, tmp_path: Path) -> No
     shown = reports.render(report, tmp_path, "markdown")
     assert installed("render", tmp_path, "--format", "markdown") == shown
     assert "<html" in installed("render", tmp_path, "--format", "html")
+
+
+def test_stored_baselines_are_shipped_and_those_of_a_folder_come_first(
+    installed: Pipeline, tmp_path: Path
+) -> None:
+    names = installed("baseline", "list").split()
+    assert {"reference-pr", "reference-smoke"} <= set(names)
+    own = tmp_path / "elsewhere" / "baselines"
+    own.mkdir()
+    shipped = json.loads((ROOT / "baselines" / "reference-pr.json").read_text())
+    (own / "reference-pr.json").write_text(json.dumps({**shipped, "suite_digest": "sha256:mine"}))
+    assert json.loads(installed("baseline", "show", "reference-pr", "--json"))["suite_digest"] == (
+        "sha256:mine"
+    )
+
+
+def test_its_reference_is_the_one_that_stored_baselines_name(tmp_path: Path, wheel: Path) -> None:
+    """So that `milo-perf run` works from an installed package, where no history is."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    files = tmp_path / "pipeline" / "_files"
+    assert git.content_tree(files / "go" / "reference") == git.tree(ROOT / "go" / "reference")
 
 
 def test_it_has_a_command_and_every_file_that_a_build_or_a_reader_needs(wheel: Path) -> None:
