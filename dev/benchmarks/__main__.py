@@ -16,6 +16,7 @@ NAMES = (
     "explained",
     "verdicts",
     "steps",
+    "bisect",
     "tables",
 )
 

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from pipeline.commands import (
     baseline,
+    bisect,
     capacity,
     cluster,
     compare,
@@ -41,7 +42,7 @@ from pipeline.system import log, output
 from pipeline.system.errors import Exit, PipelineError, hint_for
 
 COMMANDS = (
-    *(run, explain, plan, deploy, load, compare, render, judge, releases, capacity, soak),
+    *(run, explain, bisect, plan, deploy, load, compare, render, judge, releases, capacity, soak),
     *(history, site, baseline, publish, evaluate, demo, doctor, kind, pack, cluster, completion),
 )
 """Every command, in the order of --help."""

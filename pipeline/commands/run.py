@@ -100,8 +100,11 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     add_measurement(parser)
 
 
-def add_measurement(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how two builds are measured, whichever they are."""
+def add_measurement(parser: argparse.ArgumentParser, *, has_pairs: bool = True) -> None:
+    """Add the options that say how two builds are measured, whichever they are.
+
+    `has_pairs` is False for a command that chooses the number of pairs itself.
+    """
     parser.add_argument("--suite", help="smoke, pr, full, or a .toml file (default: pr)")
     parser.add_argument(
         "--driver",
@@ -109,12 +112,16 @@ def add_measurement(parser: argparse.ArgumentParser) -> None:
         help="run only the workloads of this driver (default: all of the suite)",
     )
     options.add_build(parser)
-    parser.add_argument(
-        "--pairs",
-        type=_pairs,
-        metavar="N|auto",
-        help="number of pairs, or as many as the verdict needs, up to the suite's (default: auto)",
-    )
+    if has_pairs:
+        parser.add_argument(
+            "--pairs",
+            type=_pairs,
+            metavar="N|auto",
+            help="number of pairs, or as many as the verdict needs, up to the suite's"
+            " (default: auto)",
+        )
+    else:
+        parser.set_defaults(pairs=AUTO)
     parser.add_argument(
         "--interleave",
         choices=("request", "trial"),

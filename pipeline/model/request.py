@@ -1,7 +1,8 @@
-"""The requests of `run`, `capacity`, `evaluate` and `releases`: the content of request.json."""
+"""The requests of the commands that measure: the content of request.json."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pipeline.model.capacity import CountedResource
@@ -201,3 +202,32 @@ class ExplainRequest:
     metrics: tuple[str, ...]
     pairs: int
     seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class BisectRequest:
+    """The arguments of `bisect`.
+
+    Attributes:
+        repository: Folder of a clone, with settings of the builds after a `?`.
+        good: Revision of the good end.
+        bad: Revision of the bad end.
+        metric: `workload/metric`; empty for the clearest change of a whole run.
+        run: Arguments of every run; its two builds are those of the step.
+        budget_s: Seconds of one command; no pair is begun that would end later.
+        seed: Random seed; None to draw one.
+        good_id: Commit of the good end, once it is known.
+        bad_id: Commit of the bad end, likewise.
+        started_at: Time at which the search began, UTC.
+    """
+
+    repository: str
+    good: str
+    bad: str
+    metric: str
+    run: RunRequest
+    budget_s: float | None = None
+    seed: int | None = None
+    good_id: str = ""
+    bad_id: str = ""
+    started_at: datetime | None = None

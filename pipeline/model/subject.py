@@ -46,6 +46,10 @@ class Product(StrEnum):
     MILO = "milo"
 
 
+PRODUCT = "product"
+"""Setting of a source that says which product it builds; Milo by default."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """The text that names a build.
@@ -73,7 +77,12 @@ class Spec:
     @property
     def product(self) -> Product:
         """The product of the build."""
-        return Product.REFERENCE if self.kind is SpecKind.REFERENCE else Product.MILO
+        is_reference = (
+            self.kind is SpecKind.SOURCE and (PRODUCT, Product.REFERENCE) in self.settings
+        )
+        return (
+            Product.REFERENCE if is_reference or self.kind is SpecKind.REFERENCE else Product.MILO
+        )
 
 
 def parse_spec(text: str) -> Spec:

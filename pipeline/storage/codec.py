@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
+from pipeline.model.bisect import Bisection
 from pipeline.model.calibration import Calibration
 from pipeline.model.capacity import Capacity
 from pipeline.model.deployment import Deployment
@@ -21,6 +22,7 @@ from pipeline.model.plan import PlanSummary
 from pipeline.model.releases import ReleaseSeries
 from pipeline.model.report import Finding, Report
 from pipeline.model.request import (
+    BisectRequest,
     CapacityRequest,
     EvaluateRequest,
     ExplainRequest,
@@ -57,6 +59,7 @@ _STORED = ConfigDict(
     serialize_by_alias=True,
 )
 for _stored in (
+    *(Bisection, BisectRequest),
     *(Baseline, Calibration, Capacity, CapacityForecast, CapacityRequest, Deployment),
     *(
         EvaluateRequest,
@@ -178,6 +181,10 @@ RELEASES = Document(TypeAdapter(ReleaseSeries), "milo-perf.releases/1", "start a
 RELEASES_REQUEST = Document(
     TypeAdapter(ReleasesRequest), "milo-perf.releases-request/1", "start a new measurement"
 )
+BISECT = Document(TypeAdapter(Bisection), "milo-perf.bisect/1", "start a new search")
+BISECT_REQUEST = Document(
+    TypeAdapter(BisectRequest), "milo-perf.bisect-request/1", "start a new search"
+)
 SEEN = Document(
     TypeAdapter(FaultDetection), "milo-perf.seen/1", "remove the file to measure the fault again"
 )
@@ -262,6 +269,7 @@ def _replace(path: Path, text: str) -> None:
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each file, by file name."""
     documents: list[Document[Any]] = [
+        *(BISECT, BISECT_REQUEST),
         *(CALIBRATION, CAPACITY, CAPACITY_REQUEST, DEPLOYMENT, EVALUATE_REQUEST),
         *(
             EXPLAIN_REQUEST,

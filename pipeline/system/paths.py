@@ -9,6 +9,7 @@ from pipeline.system.errors import BaselineError, ConfigError, StorageError
 
 RESULTS, CAPACITY, EVALUATION = "results.json", "capacity.json", "evaluation.json"
 RELEASES, SOAK = "releases.json", "soak.json"
+BISECT = "bisect.json"
 """Result file of each kind of output folder."""
 
 _KINDS = {
@@ -17,6 +18,7 @@ _KINDS = {
     EVALUATION: ("evaluation", "evaluate --resume"),
     RELEASES: ("measurement of releases", "releases --resume"),
     SOAK: ("soak", "soak --resume"),
+    BISECT: ("search for a commit", "bisect --resume"),
 }
 _SUGGESTIONS = 3  # folders named in one hint
 

@@ -10,7 +10,12 @@ from pipeline.model.subject import Product, Spec, SpecKind, Subject, parse_spec
 from pipeline.toolchain import milo, reference
 from pipeline.toolchain.git import tags as git_tags
 from pipeline.toolchain.machine import headroom, read_machine
-from pipeline.toolchain.milo import BASELINE_BINARY, BINARY, shares_etcd_connections
+from pipeline.toolchain.milo import (
+    BASELINE_BINARY,
+    BINARY,
+    built_trees,
+    shares_etcd_connections,
+)
 from pipeline.toolchain.programs import (
     first_builds,
     own_version,
@@ -77,7 +82,7 @@ def pin(subject: Subject) -> Subject:
     Raises:
         BaselineError: The build cannot be repeated.
     """
-    is_reference = parse_spec(subject.spec).product is Product.REFERENCE
+    is_reference = parse_spec(subject.spec).kind is SpecKind.REFERENCE
     return reference.pin(subject) if is_reference else milo.pin(subject)
 
 
@@ -102,6 +107,7 @@ __all__ = [
     "BASELINE_BINARY",
     "BINARY",
     "artifact",
+    "built_trees",
     "check",
     "first_builds",
     "git_tags",

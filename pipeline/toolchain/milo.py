@@ -6,20 +6,20 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from pipeline.model.ports import Artifact
-from pipeline.model.subject import Product, Spec, SpecKind, Subject, parse_spec
+from pipeline.model.subject import PRODUCT, Product, Spec, SpecKind, Subject, parse_spec
 from pipeline.model.version import parse_version
 from pipeline.system import paths, processes
 from pipeline.system.errors import BaselineError, ConfigError, LaunchError
 from pipeline.system.log import log
 from pipeline.system.redact import command_line
-from pipeline.toolchain import git, go
+from pipeline.toolchain import git, go, reference
 from pipeline.toolchain.build import Binary, build_once, cache_folder, digest, progress_logger
 from pipeline.toolchain.programs import contains, minimum_go
 
@@ -27,6 +27,7 @@ MODULE = "go.miloapis.com/milo"
 BINARY = "MILO_BIN"
 BASELINE_BINARY = "MILO_BASELINE_BIN"
 _OUT = "{out}"
+_MILO = "milo"  # name of a binary in the cache
 _BUILD_TIMEOUT_S = 3600.0
 _EXAMPLE = f"--build 'go build -trimpath -o {_OUT} ./cmd/milo'"
 
@@ -66,9 +67,12 @@ class BuildInfo:
 
 
 def check(spec: Spec) -> None:
-    """Raise ConfigError if Milo does not accept a setting of a spec."""
-    for name, _ in spec.settings:
-        if name == _MANIFESTS:
+    """Raise ConfigError if the product of a spec does not accept one of its settings."""
+    if spec.product is Product.REFERENCE:
+        reference.check(spec)
+        return
+    for name, value in spec.settings:
+        if name == _MANIFESTS or (name, value) == (PRODUCT, Product.MILO):
             continue
         prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "")
         if not prefix or not _NAME[prefix].fullmatch(name.removeprefix(prefix)):
@@ -101,9 +105,10 @@ def binary(spec: Spec) -> Artifact:
 
 
 def source(spec: Spec, command: str) -> Artifact:
-    """Return Milo built from a revision of a git repository, in a worktree of its own.
+    """Return the build of a revision of a git repository, made in a worktree of its own.
 
-    The cache keeps the binary under git's tree, the version of Go and the command.
+    It is Milo, or by the setting `product=reference` a reference server.  The cache keeps the
+    binary under git's tree, the version of Go and the command.
 
     Args:
         spec: Spec with the folder or URL of the repository, and the revision; `latest-release` is
@@ -121,7 +126,7 @@ def source(spec: Spec, command: str) -> Artifact:
         log.info("the newest release of %s is %s", spec.place, spec.revision)
     commit, tree = git.commit(folder, spec.revision)
     chosen = go.find(minimum_go())
-    folder_in_cache = cache_folder("milo", tree, chosen.version, command)
+    folder_in_cache = _source_folder(tree, chosen, command)
     title = f"{spec.place}@{spec.revision}"
 
     def make(partial: Path, cache: Path) -> None:
@@ -136,10 +141,25 @@ def source(spec: Spec, command: str) -> Artifact:
                     hint=f"its output is in {cache / 'build.log'}",
                 )
 
-    built = build_once(folder_in_cache / "milo", title, make)
-    artifact = _artifact(spec, built, {"revision": commit, "tree": tree, "build": command})
+    built = build_once(folder_in_cache / _MILO, title, make)
+    facts = {"revision": commit, "tree": tree, "build": command}
+    if spec.product is Product.REFERENCE:
+        subject = Subject(str(spec), built.digest, facts)
+        return Artifact(subject, built.path, arguments=reference.arguments_of(spec))
+    artifact = _artifact(spec, built, facts)
     manifests = artifact.manifests or _source_manifests(folder, tree, folder_in_cache)
     return replace(artifact, manifests=manifests)
+
+
+def built_trees(trees: Iterable[str], command: str) -> set[str]:
+    """Return the source trees whose build by a command is in the cache; see `source`."""
+    chosen = go.find(minimum_go())
+    return {tree for tree in trees if (_source_folder(tree, chosen, command) / _MILO).is_file()}
+
+
+def _source_folder(tree: str, chosen: go.Go, command: str) -> Path:
+    """Return the folder of the cache for the build of a source tree."""
+    return cache_folder(_MILO, tree, chosen.version, command)
 
 
 def _source_manifests(folder: Path, tree: str, cache: Path) -> Path | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.model.ports import Artifact
-from pipeline.model.subject import Spec, Subject, parse_spec
+from pipeline.model.subject import PRODUCT, Spec, Subject, parse_spec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError
 from pipeline.toolchain import git, go
@@ -49,7 +49,7 @@ _MAX_RATE = 1_000_000
 
 def check(spec: Spec) -> None:
     """Raise ConfigError if the server does not accept a fault, so that an error costs no build."""
-    for name, size in spec.settings:
+    for name, size in faults_of(spec):
         if name not in FAULTS:
             near = difflib.get_close_matches(name, FAULTS, n=1, cutoff=0.0)[0]
             raise ConfigError(
@@ -61,6 +61,16 @@ def check(spec: Spec) -> None:
                 f"`{spec}`: `{size}` is not a {FAULTS[name]}, which `{name}` needs",
                 hint=f"write it like {_EXAMPLES[FAULTS[name]]}",
             )
+
+
+def faults_of(spec: Spec) -> tuple[tuple[str, str], ...]:
+    """Return the settings of a spec that are faults: all but the product of a source."""
+    return tuple(setting for setting in spec.settings if setting[0] != PRODUCT)
+
+
+def arguments_of(spec: Spec) -> tuple[str, ...]:
+    """Return the arguments of the server for the faults of a spec."""
+    return tuple(f"--fault={name}={size}" for name, size in faults_of(spec))
 
 
 def build_reference(spec: Spec, source: Path | None = None) -> Artifact:
@@ -113,8 +123,8 @@ def _build(spec: Spec, source: Path, tree: str | None, modified: str) -> Artifac
     chosen = go.find(go.minimum_version(source, paths.project_path("go", "etcd")))
     binary = build(recipe(source), chosen)
     facts = {"tree": tree or "", "modified": modified, "go": chosen.version}
-    arguments = tuple(f"--fault={name}={size}" for name, size in spec.settings)
-    return Artifact(Subject(str(spec), binary.digest, facts), binary.path, arguments=arguments)
+    subject = Subject(str(spec), binary.digest, facts)
+    return Artifact(subject, binary.path, arguments=arguments_of(spec))
 
 
 def _is_size(kind: str, text: str) -> bool:

@@ -1,0 +1,1 @@
+"""`bisect`: the commit that changed a metric, found by measuring."""

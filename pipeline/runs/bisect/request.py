@@ -1,0 +1,329 @@
+"""What a search is about: its commits and its metric, from the words of a command or a red run.
+
+What cannot be searched is a ConfigError, before anything is built.
+"""
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline import toolchain
+from pipeline.judge import policy
+from pipeline.model.bisect import Commit
+from pipeline.model.history import ChangePoint, JudgedSeries
+from pipeline.model.metric import Metric
+from pipeline.model.report import Finding, Report, Verdict
+from pipeline.model.request import BisectRequest, RunRequest
+from pipeline.model.subject import Arm, SpecKind
+from pipeline.runs import run as single_run
+from pipeline.runs import trust
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.request import ResolvedRun, resolve, spec_of
+from pipeline.runs.suite_file import SUITE, Suite
+from pipeline.storage import codec
+from pipeline.system import paths
+from pipeline.system.errors import ConfigError, LaunchError
+from pipeline.system.log import log
+from pipeline.system.paths import RESULTS
+from pipeline.system.sanitize import truncate
+from pipeline.toolchain import commits as git_commits
+
+MAX_COMMITS = 1_000
+"""Largest number of commits of a search: their file must be readable again, and fit a page."""
+
+LAUNCH_KEY = f"{policy.LAUNCH}/{policy.FAILED_TRIALS.name}"
+"""Key of the number of failed trials, which every suite has."""
+
+_SHOWN = 80  # characters of a wrong argument in a message
+_NAMES = 3  # names in one message
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedMetric:
+    """The metric of a search.
+
+    Attributes:
+        workload: Workload of the metric; `launch` for failed trials.
+        metric: Metric.
+        workloads: Workloads that have to run for it.
+    """
+
+    workload: str
+    metric: Metric
+    workloads: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """`workload/metric`."""
+        return f"{self.workload}/{self.metric.name}"
+
+
+def spec_text(request: BisectRequest, commit: str) -> str:
+    """Return the spec of a commit's build."""
+    place, mark, settings = request.repository.partition("?")
+    return f"{SpecKind.SOURCE}:{place}@{commit}{mark}{settings}"
+
+
+def folder_of(request: BisectRequest) -> Path:
+    """Return the folder of the clone."""
+    return Path(request.repository.partition("?")[0]).expanduser()
+
+
+def run_request(request: BisectRequest) -> RunRequest:
+    """Return the request of the run that compares the builds of both ends."""
+    candidate, against = (spec_text(request, end) for end in (request.bad_id, request.good_id))
+    return replace(request.run, candidate=candidate, against=against)
+
+
+def commits_of(request: BisectRequest) -> tuple[Commit, ...]:
+    """Return the commits of a search by first parent, the good end first."""
+    folder = folder_of(request)
+    ends = (request.good_id or request.good, request.bad_id or request.bad)
+    good, bad = (_commit_id(folder, end) for end in ends)
+    if good == bad:
+        raise ConfigError(
+            f"`{request.good}` and `{request.bad}` are the same commit, {good[:12]}",
+            hint="give the last good commit and the first bad one",
+        )
+    if not git_commits.is_ancestor(folder, good, bad):
+        raise _not_in_order(request, folder, good, bad)
+    found = tuple(
+        Commit(one.id, one.tree, one.inputs, one.authored_at, truncate(one.subject, 200))
+        for one in git_commits.first_parents(folder, good, bad)
+    )
+    if len(found) - 1 > MAX_COMMITS:
+        raise ConfigError(
+            f"{len(found) - 1} commits: one search has at most {MAX_COMMITS}",
+            hint="`milo-perf releases` finds the release first",
+        )
+    if len({one.inputs for one in found}) == 1:
+        raise ConfigError(
+            f"no commit from {request.good} to {request.bad} changes a file that a build reads",
+            hint="only documentation, tests and workflows differ",
+        )
+    return found
+
+
+def resolve_ends(request: BisectRequest) -> ResolvedRun:
+    """Return the run that compares both ends with the whole suite."""
+    resolved = resolve(run_request(request))
+    for spec in resolved.specs.values():
+        toolchain.require_buildable(spec, request.run.build)
+    return resolved
+
+
+def metric_of(key: str, suite: Suite) -> SearchedMetric:
+    """Return a metric by its key, or raise ConfigError with the nearest names.
+
+    Args:
+        key: `workload/metric`, or the metric alone if only one workload has it.
+        suite: Suite with the metrics of one product.
+    """
+    names = tuple(workload.name for workload in suite.workloads)
+    if key == LAUNCH_KEY:
+        return SearchedMetric(policy.LAUNCH, policy.FAILED_TRIALS, names)
+    known = suite.by_key()
+    matches = [one for one in known if one == key or one.rpartition("/")[2] == key]
+    if len(matches) == 1:
+        workload = matches[0].partition("/")[0]
+        return SearchedMetric(workload, known[matches[0]], (workload,))
+    near = matches or difflib.get_close_matches(key, known, n=_NAMES, cutoff=0.3)
+    shown = truncate(key, _SHOWN)
+    raise ConfigError(
+        f"`{shown}` is a metric of several workloads"
+        if matches
+        else f"the suite {suite.name} has no metric `{shown}`",
+        hint=f"did you mean {' or '.join(near[:_NAMES])}?"
+        if near
+        else f"such as {next(iter(known))}",
+    )
+
+
+def clearest_change(report: Report) -> str | None:
+    """Return the key of the regression that stands out most from its variation; None without one.
+
+    It needs the fewest pairs.  A run without a regression may have an improvement.
+    """
+    for verdict in (Verdict.REGRESSED, Verdict.IMPROVED):
+        own = [
+            finding
+            for finding in report.findings
+            if finding.verdict is verdict and finding.comparison.metric.gate
+        ]
+        if own:
+            return max(own, key=_clearness).comparison.key
+    return None
+
+
+def from_run(folder: Path, request: BisectRequest, *, is_trusted: bool) -> BisectRequest:
+    """Return the request that a run of two commits gives; what was typed takes precedence.
+
+    The command that builds is executed, so a folder of a stranger has to be trusted, unless
+    repository and command were typed.
+
+    Raises:
+        ConfigError: The run did not build commits of one repository, or nothing regressed.
+        BaselineError: The results are missing or cannot be read.
+    """
+    results = codec.RESULTS.read(paths.result_file(folder, RESULTS))
+    specs = {arm: spec_of(results.subjects[arm].spec) for arm in Arm}
+    for arm, spec in specs.items():
+        if spec.kind is not SpecKind.SOURCE or not results.subjects[arm].facts.get("revision"):
+            raise ConfigError(
+                f"{folder}: the {arm} is `{spec}`, which is no commit of a repository",
+                hint="bisect needs a run of `source:DIR@REVISION` builds",
+            )
+    places = {replace(spec, revision="-") for spec in specs.values()}
+    if len(places) > 1 and not request.repository:
+        raise ConfigError(
+            f"{folder}: both builds are of different repositories or settings",
+            hint="name the clone: `milo-perf bisect REPO --from DIR`",
+        )
+    asked = _request_of_run(folder, request, is_trusted=is_trusted)
+    key = request.metric or clearest_change(policy.report(results))
+    if key is None:
+        raise ConfigError(
+            f"{folder}: no gating metric regressed or improved in this run",
+            hint="name one with --metric WORKLOAD/METRIC",
+        )
+    spec = specs[Arm.CANDIDATE]
+    query = f"{replace(spec, place='', revision='')}".partition("?")[2]
+    place = f"{spec.place}?{query}" if query else spec.place
+    found = replace(
+        request,
+        repository=request.repository or place,
+        good=request.good or results.subjects[Arm.BASELINE].facts["revision"],
+        bad=request.bad or results.subjects[Arm.CANDIDATE].facts["revision"],
+        metric=key,
+        run=asked,
+    )
+    return _from_merge_base(found)
+
+
+def from_history(histories: Sequence[JudgedSeries], request: BisectRequest) -> BisectRequest:
+    """Return the request for the range of a step in a history; the newest unexplained one.
+
+    Args:
+        histories: Series with their change points.
+        request: Typed arguments; the metric chooses a series.
+
+    Raises:
+        ConfigError: There is no such step, or its records name no commits.
+    """
+    steps = [
+        (judged.series.name, step)
+        for judged in histories
+        for step in judged.steps
+        if step.alarms and request.metric in ("", judged.series.name)
+    ]
+    if not steps:
+        where = f" of {truncate(request.metric, _SHOWN)}" if request.metric else ""
+        raise ConfigError(
+            f"the history has no unacknowledged regression{where}",
+            hint="`milo-perf history FILE` lists the steps; --good and --bad name a range",
+        )
+    name, step = max(steps, key=lambda one: (one[1].after.time, _steepness(one[1])))
+    good, bad = step.before.commit, step.until.commit
+    if not all(_is_commit(end) for end in (good, bad)):
+        raise ConfigError(
+            f"the step of {name} at {step.after.time} is between builds without a commit",
+            hint="measure `source:DIR@REVISION` builds; --good and --bad name a range",
+        )
+    log.info("%s: the step is after %s, up to %s", name, good[:12], bad[:12])
+    return replace(request, good=good, bad=bad, metric=name)
+
+
+def _commit_id(folder: Path, revision: str) -> str:
+    """Return the id of the commit of a revision, or raise ConfigError with the nearest names."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder", hint="give the folder of a clone")
+    try:
+        return git_commits.commit_id(folder, revision)
+    except LaunchError as error:
+        near = difflib.get_close_matches(revision, git_commits.revisions(folder), n=_NAMES)
+        hint = f"did you mean {' or '.join(near)}?" if near else error.hint
+        raise ConfigError(truncate(str(error), 400), hint=hint) from error
+
+
+def _not_in_order(request: BisectRequest, folder: Path, good: str, bad: str) -> ConfigError:
+    """Return the error for a good end that is no ancestor of the bad one."""
+    if git_commits.is_ancestor(folder, bad, good):
+        return ConfigError(
+            f"`{request.bad}` is an ancestor of `{request.good}`: the good end comes first",
+            hint=f"--good {request.bad} --bad {request.good}, also to find an improvement",
+        )
+    base = git_commits.merge_base(folder, good, bad)
+    if base is None:
+        return ConfigError(
+            f"`{request.good}` and `{request.bad}` are not related: they have no common ancestor",
+            hint="in a shallow clone: git fetch --unshallow",
+        )
+    return ConfigError(
+        f"`{request.good}` is not an ancestor of `{request.bad}`",
+        hint=f"they part at {base}: --good {base[:12]}",
+    )
+
+
+def _from_merge_base(request: BisectRequest) -> BisectRequest:
+    """Return a request whose good end is an ancestor of the bad one, if both are related."""
+    folder = folder_of(request)
+    good, bad = (_commit_id(folder, end) for end in (request.good, request.bad))
+    base = git_commits.merge_base(folder, good, bad)
+    if base is None or base in (good, bad):
+        return request
+    log.info("%s is not an ancestor: the search begins where both part, %s", good[:12], base[:12])
+    return replace(request, good=base)
+
+
+def _request_of_run(folder: Path, request: BisectRequest, *, is_trusted: bool) -> RunRequest:
+    """Return how a run was measured, with what was typed instead."""
+    results = codec.RESULTS.read(folder / RESULTS)
+    typed = request.run
+    is_typed = bool(request.repository and typed.build)
+    stored = RunFolder(folder, "run")
+    if is_typed and not stored.request.is_file():
+        return replace(typed, suite=typed.suite or results.suite, interleave=results.interleave)
+    asked = codec.REQUEST.read(stored.request).request
+    if not is_typed:
+        loaded = stored.suite()
+        trust.require(
+            single_run.origin(stored, results, loaded.suite), folder, is_trusted=is_trusted
+        )
+    suite, environment = asked.suite, asked.environment
+    if suite.endswith(".toml"):
+        suite = str(folder / SUITE)
+    if environment.endswith(".toml"):
+        environment = str(folder / single_run.ENVIRONMENT)
+    build = results.subjects[Arm.CANDIDATE].facts.get("build", "")
+    return replace(
+        asked,
+        suite=typed.suite or suite,
+        environment=typed.environment or environment,
+        profile=typed.profile or asked.profile,
+        build=typed.build or build,
+        prior=typed.prior or asked.prior,
+        baseline="",
+        pairs=None,
+        budget_s=None,
+        seed=None,
+    )
+
+
+def _clearness(finding: Finding) -> float:
+    """Return the size of a change in standard errors; infinite for a count that never varies."""
+    comparison = finding.comparison
+    if comparison.change is None or comparison.standard_error is None:
+        return 0.0
+    least = comparison.metric.margin / 10
+    return abs(comparison.change.estimate) / max(comparison.standard_error, least)
+
+
+def _steepness(step: ChangePoint) -> float:
+    half = (step.high - step.low) / 2
+    return abs(step.change) / half if half > 0 else math.inf
+
+
+def _is_commit(text: str) -> bool:
+    return len(text) == 40 and all(letter in "0123456789abcdef" for letter in text)

@@ -1,0 +1,620 @@
+"""`bisect`: from a request to the commit that changed a metric, in a folder.
+
+Each commit is measured in pairs with the good end, in a folder of its own, with only the workloads
+that the metric needs.
+"""
+
+import hashlib
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline import toolchain
+from pipeline.drivers.registry import driver_of
+from pipeline.judge import bisect as judge
+from pipeline.judge import policy, scale
+from pipeline.judge.bisect import BisectDecision, BisectState, SearchCosts
+from pipeline.model.bisect import (
+    MAX_FILES,
+    Bisection,
+    Commit,
+    CommitEvidence,
+    CommitOutcome,
+    FoundCommit,
+)
+from pipeline.model.metric import Metric, Scale
+from pipeline.model.ports import Artifact
+from pipeline.model.request import BisectRequest
+from pipeline.model.results import Machine, ResultSet
+from pipeline.model.subject import Arm, Subject
+from pipeline.probes.registry import default_probes, opt_in_probes
+from pipeline.render.bisect import bisect_markdown
+from pipeline.render.bisect_page import bisect_html
+from pipeline.render.numbers import count
+from pipeline.runs import measure, preflight, priors, reports, suite_file, trust
+from pipeline.runs import run as single_run
+from pipeline.runs.bisect import request as bisect_request
+from pipeline.runs.bisect.request import SearchedMetric
+from pipeline.runs.folder import REQUEST, RunFolder
+from pipeline.runs.history.spreads_file import named_spreads
+from pipeline.runs.plan import Plan, derive_seed, draw_seed
+from pipeline.runs.request import ResolvedRun, spec_of
+from pipeline.runs.run import ENVIRONMENT
+from pipeline.runs.suite_file import SUITE
+from pipeline.runs.trust import RunOrigin
+from pipeline.storage import codec
+from pipeline.system import paths, progress, terminal
+from pipeline.system.errors import ConfigError, Exit, LaunchError, LoadError, PipelineError
+from pipeline.system.log import log
+from pipeline.system.paths import BISECT, RESULTS
+from pipeline.system.processes import CommandError
+from pipeline.system.progress import Progress, format_duration
+from pipeline.system.redact import command_line
+from pipeline.system.sanitize import truncate
+from pipeline.toolchain import commits as git_commits
+from pipeline.toolchain import git
+
+PAGE, TABLE = "bisect.html", "bisect.md"
+
+WHOLE = "whole"
+"""Folder of the run that chooses the metric, if none was named."""
+
+_MAX_REASON = 600  # characters of the reason why a commit is skipped
+_FAILED_PAIRS = 2  # pairs without a number after which a commit is skipped
+
+
+def run(request: BisectRequest, out: Path) -> Bisection:
+    """Search from nothing, and leave everything in a new folder, also after an error."""
+    start_s, folder = time.monotonic(), RunFolder(out, "bisect")
+    folder.require_new()
+    commits = bisect_request.commits_of(request)
+    request = replace(
+        request,
+        good_id=commits[0].id,
+        bad_id=commits[-1].id,
+        seed=draw_seed(request.seed),
+        started_at=datetime.now(UTC),
+    )
+    resolved = bisect_request.resolve_ends(request)
+    if request.metric:
+        bisect_request.metric_of(request.metric, resolved.plan.suite)
+    _require_budget(request, resolved)
+    preflight.require(resolved.plan, list(resolved.specs.values()), out)
+    folder.create(codec.BISECT_REQUEST.dumps(request))
+    if request.run.suite.endswith(".toml"):
+        suite_file.keep(resolved.suite, out)
+    single_run.keep_environment(request.run, out)
+    trust.note(_origin(folder, request), out)
+    return _begin(_Search(_with_copies(request, out), resolved, folder, start_s), commits)
+
+
+def resume(
+    out: Path, budget_s: float | None = None, *, rest: bool = False, is_trusted: bool = False
+) -> Bisection:
+    """Continue a search; see `pipeline.runs.run.resume`.
+
+    Args:
+        out: Folder of the search.
+        budget_s: Time budget of this command; None for that of the request.
+        rest: True to look for one more cause, once those that were asked for are found.
+        is_trusted: True to execute what the folder says, even if somebody else started it.
+    """
+    start_s, folder = time.monotonic(), RunFolder(out, "bisect")
+    path = out / BISECT if (out / REQUEST).is_file() else paths.result_file(out, BISECT)
+    request = codec.BISECT_REQUEST.read(folder.request)
+    bisection = codec.BISECT.read(path) if path.is_file() else None
+    trust.require(_origin(folder, request), out, is_trusted=is_trusted)
+    kept = _with_copies(request, out)
+    if budget_s is not None:
+        kept = replace(kept, budget_s=budget_s)
+    if bisection is not None:
+        folder.require_request(
+            {
+                "seed": (request.seed, bisection.seed),
+                "good_id": (request.good_id, bisection.commits[0].id),
+                "bad_id": (request.bad_id, bisection.commits[-1].id),
+            }
+        )
+    if rest:
+        bisection = _with_rest(bisection, out)
+    if bisection is not None and bisection.is_finished:
+        return bisection
+    commits = bisect_request.commits_of(kept)
+    resolved = bisect_request.resolve_ends(kept)
+    _require_budget(kept, resolved)
+    search = _Search(kept, resolved, folder, start_s, is_trusted=is_trusted)
+    if bisection is None:
+        return _begin(search, commits)
+    before, now = (", ".join(one.id for one in some) for some in (bisection.commits, commits))
+    folder.require_same("the history between both ends", _short(before), _short(now))
+    what = "the suite or one of its scripts"
+    folder.require_same(what, bisection.suite_digest, resolved.suite.digest)
+    folder.require_same_machine(bisection.machine, _machine(resolved))
+    log.info("%s: %s pairs of %s commits are kept", out, bisection.pairs, len(bisection.measured))
+    return search.continue_search(bisection)
+
+
+def write(bisection: Bisection, out: Path) -> None:
+    """Write the page and its table into the folder of the search."""
+    files = {PAGE: bisect_html(bisection), TABLE: bisect_markdown(bisection)}
+    if codec.write_reports(out, files):
+        log.info("the page is %s", out / PAGE)
+
+
+def exit_code(bisection: Bisection) -> Exit:
+    """Return the exit code: 0 if every commit that was asked for is found, or none is left."""
+    state = judge.decide(bisection).state
+    is_found = len(bisection.found) >= bisection.wanted or state is BisectState.NOTHING_MORE
+    return Exit.NO_REGRESSION if is_found else Exit.INCONCLUSIVE
+
+
+def differences_of(results: ResultSet, searched: SearchedMetric) -> tuple[float, ...]:
+    """Return the worsening of a metric in each pair that has it in both arms, on the test scale.
+
+    A value that a deadline cut off counts as it is: it is at least as bad.
+    """
+    if searched.workload == policy.LAUNCH:
+        failed = {(t.pair, t.arm) for t in results.trials if t.failures}
+        return tuple(
+            float((pair, Arm.CANDIDATE) in failed) - float((pair, Arm.BASELINE) in failed)
+            for pair in results.valid_pairs
+        )
+    before, after = (
+        next((s for s in results.samples.get(arm, ()) if s.key == searched.key), None)
+        for arm in Arm
+    )
+    if before is None or after is None:
+        return ()
+    return tuple(
+        scale.difference(searched.metric, baseline, candidate)
+        for pair in results.valid_pairs
+        if (baseline := before.values[pair]) is not None
+        and (candidate := after.values[pair]) is not None
+        and _is_comparable(searched.metric, baseline, candidate)
+    )
+
+
+@dataclass(slots=True)
+class _Search:
+    """Measures commits until a search is decided, or its budget ends.
+
+    The request has paths that this command can read.  `start_s` is the start of the command, by the
+    monotonic clock.  `unbuilt` are the trees that are not in the cache.
+    """
+
+    request: BisectRequest
+    resolved: ResolvedRun
+    folder: RunFolder
+    start_s: float
+    is_trusted: bool = False
+    build_times_s: list[float] = field(default_factory=list)
+    unbuilt: set[str] = field(default_factory=set)
+
+    def plan_of(self, searched: SearchedMetric) -> Plan:
+        """Return the plan of the pairs of one commit: only the workloads that the metric needs."""
+        full = self.resolved.plan
+        others = {w.name for w in full.suite.workloads} - set(searched.workloads)
+        return replace(full.without(others), looks=(), budget_s=None)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that are left of the budget; infinite without one."""
+        budget_s = self.request.budget_s
+        return math.inf if budget_s is None else self.start_s + budget_s - time.monotonic()
+
+    def continue_search(self, bisection: Bisection) -> Bisection:
+        """Return the results when the search is decided, or when the budget ends."""
+        latest, before_s = bisection, bisection.spent_s
+        searched = bisect_request.metric_of(bisection.key, self.resolved.plan.suite)
+        plan = self.plan_of(searched)
+        trees = {commit.tree for commit in bisection.commits}
+        self.unbuilt = trees - toolchain.built_trees(trees, self.request.run.build)
+
+        def save(new: Bisection) -> Bisection:
+            nonlocal latest
+            latest = replace(new, spent_s=before_s + time.monotonic() - self.start_s)
+            codec.BISECT.write(self.folder.path / BISECT, latest)
+            return latest
+
+        def state() -> tuple[object, ...]:
+            return (f"{latest.pairs} pairs of {len(latest.measured)} commits",)
+
+        latest = save(latest)
+        programs = toolchain.programs_of(plan.suite.needs)
+        with (
+            self.folder.measuring(state),
+            progress.show_progress() as shown,
+            plan.suite.environment.open(programs) as environment,
+        ):
+            harness = measure.Harness(
+                environment=environment,
+                drivers={w.name: driver_of(w.driver, programs) for w in plan.suite.workloads},
+                probes=default_probes(),
+                opt_in_probes=opt_in_probes(),
+                artifacts={Arm.BASELINE: self._artifact(latest.commits[0])},
+            )
+            pairs = _PairMeasurement(searched, plan, harness, self.folder.path, shown)
+            while (decision := self._decide(latest, plan)).state in _GOES_ON:
+                if decision.state is BisectState.FOUND:
+                    latest = save(self._with_found(latest, decision.high))
+                    if len(latest.found) >= latest.wanted:
+                        break
+                    continue
+                if not self._fits(latest, plan, decision.position or 0):
+                    self._warn_of_budget(decision)
+                    return save(latest)
+                latest = save(self._try_commit(latest, decision, pairs))
+            return save(replace(latest, is_finished=True))
+
+    def _decide(self, bisection: Bisection, plan: Plan) -> BisectDecision:
+        return judge.decide(bisection, self._costs(bisection, plan))
+
+    def _fits(self, bisection: Bisection, plan: Plan, position: int) -> bool:
+        """Return whether a pair of a commit ends within the budget, its build included."""
+        costs = self._costs(bisection, plan)
+        build_s = 0.0 if position in costs.built else costs.build_s
+        return costs.pair_s + build_s <= self.left_s
+
+    def _warn_of_budget(self, decision: BisectDecision) -> None:
+        log.warning(
+            "the budget ends the search, with %s left; go on with: %s",
+            count(decision.high - decision.low, "commit"),
+            terminal.command("bisect", "--resume", self.folder.path),
+        )
+
+    def _costs(self, bisection: Bisection, plan: Plan) -> SearchCosts:
+        """Return the expected durations, by what was measured until now."""
+        measured = [one for one in bisection.measured if one.differences]
+        pairs = sum(len(one.differences) for one in measured)
+        pair_s = sum(one.spent_s for one in measured) / pairs if pairs else plan.pair_s
+        builds = [one.build_s for one in bisection.evidence if one.build_s] or self.build_times_s
+        built = frozenset(
+            position
+            for position in range(1, bisection.last_position + 1)
+            if bisection.commit_at(position).tree not in self.unbuilt
+        )
+        return SearchCosts(pair_s, sum(builds) / len(builds) if builds else 0.0, built)
+
+    def _try_commit(
+        self, bisection: Bisection, decision: BisectDecision, pairs: "_PairMeasurement"
+    ) -> Bisection:
+        """Return the search with one more pair of a commit, or with the reason to skip it."""
+        position = decision.position or 0
+        index = bisection.positions[position]
+        commit, known = bisection.commits[index], bisection.evidence_at(position)
+        if known is None:
+            if (same := _same_build(bisection, index)) is not None:
+                log.info("%s has the build of %s", _named(commit), bisection.commits[same].id[:12])
+                outcome = CommitOutcome.SAME_BUILD
+                return bisection.with_evidence(CommitEvidence(index, outcome, same_as=same))
+            log.info(
+                "commit %s of %s: %s; the cause is one of %s",
+                position,
+                bisection.last_position,
+                _named(commit),
+                decision.high - decision.low,
+            )
+        name = f"commits/{position:04}-{commit.id[:12]}"
+        evidence = known or CommitEvidence(index, CommitOutcome.MEASURED, folder=name)
+        is_end = position == bisection.last_position
+        builds = len(self.build_times_s)
+        try:
+            artifact = self._artifact(commit)
+        except LaunchError as error:
+            if is_end:
+                raise
+            return bisection.with_evidence(_skipped(evidence, CommitOutcome.NOT_BUILT, error))
+        if len(self.build_times_s) > builds:
+            evidence = replace(evidence, build_s=self.build_times_s[-1])
+        try:
+            results = pairs.measure_next(bisection, commit, artifact, name)
+        except (LaunchError, LoadError) as error:
+            if is_end or evidence.differences:
+                raise
+            return bisection.with_evidence(_skipped(evidence, CommitOutcome.FAILED, error))
+        differences = differences_of(results, pairs.searched)
+        evidence = replace(evidence, differences=differences, spent_s=results.measured_s)
+        missing = len(results.valid_pairs) - len(differences)
+        if missing < _FAILED_PAIRS or missing <= len(differences):
+            return bisection.with_evidence(evidence)
+        reason = _why_missing(results, pairs.searched)
+        if is_end:
+            raise LoadError(
+                f"the bad end has no numbers of {pairs.searched.key}: {reason}",
+                hint=f"--metric {bisect_request.LAUNCH_KEY} searches for builds that fail",
+            )
+        log.warning("%s is skipped: %s", commit.id[:12], reason)
+        failed = replace(evidence, outcome=CommitOutcome.FAILED, differences=(), reason=reason)
+        return bisection.with_evidence(failed)
+
+    def _artifact(self, commit: Commit) -> Artifact:
+        """Return the build of a commit, and remember how long it took."""
+        began_s = time.monotonic()
+        spec = spec_of(bisect_request.spec_text(self.request, commit.id))
+        artifact = toolchain.artifact(spec, self.request.run.build)
+        if commit.tree in self.unbuilt:
+            self.unbuilt.discard(commit.tree)
+            self.build_times_s.append(time.monotonic() - began_s)
+        return artifact
+
+    def _with_found(self, bisection: Bisection, position: int) -> Bisection:
+        """Return the search with one more cause."""
+        index = bisection.positions[position]
+        folder = bisect_request.folder_of(self.request)
+        files = git_commits.changed_files(folder, bisection.commits[index].id)
+        kept = tuple(truncate(name, 200) for name in files[:MAX_FILES])
+        found = FoundCommit(index, kept, len(files) - len(kept))
+        return replace(bisection, found=(*bisection.found, found))
+
+
+_GOES_ON = (BisectState.COMPARING_ENDS, BisectState.SEARCHING, BisectState.FOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class _PairMeasurement:
+    """Measures pairs of a commit and the good end.
+
+    The artifacts of the harness are that of the good end alone; `out` is the folder of the search.
+    """
+
+    searched: SearchedMetric
+    plan: Plan
+    harness: measure.Harness
+    out: Path
+    shown: Progress
+
+    def measure_next(
+        self, bisection: Bisection, commit: Commit, artifact: Artifact, name: str
+    ) -> ResultSet:
+        """Measure one more valid pair of a commit, and keep its results in a folder of its own."""
+        out = self.out / name
+        artifacts = {**self.harness.artifacts, Arm.CANDIDATE: artifact}
+        seed = derive_seed(bisection.seed, commit.id)
+        if (out / RESULTS).exists():
+            results = codec.RESULTS.read(out / RESULTS)
+        else:
+            shutil.rmtree(out, ignore_errors=True)  # of a command that ended before the first pair
+            out.mkdir(parents=True)
+            results = self._no_results(bisection, artifacts, seed)
+        wanted = len(results.valid_pairs) + 1
+        for latest in measure.run_pairs(
+            replace(self.plan, seed=seed, pairs=wanted),
+            replace(self.harness, artifacts=artifacts),
+            results,
+            out,
+            self.shown,
+            is_enough=lambda found: len(found.valid_pairs) >= wanted,
+        ):
+            results = latest
+            codec.RESULTS.write(out / RESULTS, results)
+        return results
+
+    def _no_results(
+        self, bisection: Bisection, artifacts: Mapping[Arm, Artifact], seed: int
+    ) -> ResultSet:
+        return ResultSet(
+            suite=bisection.suite,
+            suite_digest=bisection.suite_digest,
+            environment=bisection.environment,
+            interleave=self.plan.interleave,
+            pairs_asked=judge.MOST_PAIRS,
+            seed=seed,
+            subjects={arm: artifact.subject for arm, artifact in artifacts.items()},
+            machine=bisection.machine,
+            tools=bisection.tools,
+            taken_at=datetime.now(UTC),
+        )
+
+
+def _begin(search: _Search, commits: tuple[Commit, ...]) -> Bisection:
+    """Build both ends, choose the metric if none was named, and search."""
+    request, folder = search.request, search.folder
+    with folder.resumable(lambda: ("nothing",)):
+        for name, commit in (("good", commits[0]), ("bad", commits[-1])):
+            _build_end(request, name, commit)
+        key = request.metric or _clearest_metric(search)
+        searched = bisect_request.metric_of(key, search.resolved.plan.suite)
+        bisection = _new_bisection(request, commits, search.resolved, searched)
+        codec.BISECT.write(folder.path / BISECT, bisection)
+    return search.continue_search(bisection)
+
+
+def _with_rest(bisection: Bisection | None, out: Path) -> Bisection:
+    """Return a search that looks for one more cause."""
+    if bisection is None or len(bisection.found) < bisection.wanted:
+        raise ConfigError(
+            f"{out}: no commit is found yet, so there is no rest to explain",
+            hint=terminal.command("bisect", "--resume", out),
+        )
+    return replace(bisection, wanted=len(bisection.found) + 1, is_finished=False)
+
+
+def _require_budget(request: BisectRequest, resolved: ResolvedRun) -> None:
+    """Raise ConfigError if a budget is shorter than the comparison of both ends."""
+    least_s = judge.ENDS_LOOKS[0] * min(
+        resolved.plan.without(
+            {w.name for w in resolved.plan.suite.workloads if w.name != one.name}
+        ).pair_s
+        for one in resolved.plan.suite.workloads
+    )
+    if request.budget_s is not None and request.budget_s < least_s:
+        raise ConfigError(
+            f"a budget of {format_duration(request.budget_s)} is shorter than the comparison of"
+            f" both ends, which takes about {format_duration(least_s)}",
+            hint="raise --budget, or give a shorter suite",
+        )
+
+
+def _new_bisection(
+    request: BisectRequest,
+    commits: tuple[Commit, ...],
+    resolved: ResolvedRun,
+    searched: SearchedMetric,
+) -> Bisection:
+    programs = toolchain.programs_of(resolved.plan.suite.needs)
+    machine = _machine(resolved)
+    variance, freedom = _first_variance(request, resolved, searched)
+    folder = bisect_request.folder_of(request)
+    return Bisection(
+        repository=request.repository,
+        url=git.origin_url(folder) or "",
+        good=request.good or commits[0].id[:12],
+        bad=request.bad or commits[-1].id[:12],
+        commits=commits,
+        suite=resolved.suite.suite.name,
+        suite_digest=resolved.suite.digest,
+        environment=resolved.suite.suite.environment.kind,
+        workload=searched.workload,
+        metric=searched.metric,
+        prior_variance=variance,
+        prior_freedom=freedom,
+        seed=draw_seed(request.seed),
+        machine=machine,
+        tools={**toolchain.tools_of(programs), "milo-perf": toolchain.own_version()},
+        taken_at=datetime.now(UTC),
+        build=request.run.build,
+        suite_path=paths.portable_name(suite)
+        if (suite := request.run.suite).endswith(".toml")
+        else "",
+        place=paths.portable_name(request.run.environment),
+    )
+
+
+def _first_variance(
+    request: BisectRequest, resolved: ResolvedRun, searched: SearchedMetric
+) -> tuple[float, float]:
+    """Return the variance of a pair in earlier runs of the whole suite, and its weight.
+
+    The workload runs alone here, which is a little different, so that the weight is small.
+    """
+    plan = resolved.plan
+    named = named_spreads(request.run.prior) if request.run.prior else None
+    conditions = priors.prior_request(
+        plan.suite, resolved.product, plan.interleave, _machine(resolved)
+    )
+    prior = priors.choose_prior(conditions, named)
+    spread = prior.spreads.get(searched.key) if prior else None
+    variance = judge.first_variance(searched.metric, spread.variance if spread else None)
+    return variance, prior.degrees_of_freedom if prior and spread else 1.0
+
+
+def _machine(resolved: ResolvedRun) -> Machine:
+    programs = toolchain.programs_of(resolved.plan.suite.needs)
+    return toolchain.machine_with(programs, resolved.plan.suite.environment.facts)
+
+
+def _build_end(request: BisectRequest, name: str, commit: Commit) -> None:
+    """Build an end of the range; an error names it."""
+    try:
+        toolchain.artifact(spec_of(bisect_request.spec_text(request, commit.id)), request.run.build)
+    except LaunchError as error:
+        error.args = (f"the {name} end, {commit.id[:12]}: {error}",)
+        raise
+
+
+def _clearest_metric(search: _Search) -> str:
+    """Measure both ends with the whole suite, and return the metric that changed most."""
+    request, out = search.request, search.folder.path / WHOLE
+    if (out / RESULTS).exists():
+        report = single_run.resume(out, is_trusted=search.is_trusted)
+    else:
+        shutil.rmtree(out, ignore_errors=True)  # of a command that ended before the first pair
+        log.info("no --metric: the whole suite compares both ends first")
+        whole = bisect_request.run_request(request)
+        seed = derive_seed(draw_seed(request.seed), WHOLE)
+        report = single_run.run(replace(whole, seed=seed), out)
+    reports.write(report, out, policy.exit_code(report, strict=False))
+    key = bisect_request.clearest_change(report)
+    if key is None:
+        raise NoChangeError(
+            f"no gating metric differs between both ends: {report.verdict}, after"
+            f" {len(report.results.valid_pairs)} pairs",
+            hint=f"the report is in {out}; --metric searches one that does not gate",
+        )
+    log.info("%s stands out most, and is searched", key)
+    return key
+
+
+class NoChangeError(PipelineError):
+    """The ends of a search do not differ, so there is nothing to find."""
+
+    exit_code = Exit.INCONCLUSIVE
+
+
+def _skipped(
+    evidence: CommitEvidence, outcome: CommitOutcome, error: PipelineError
+) -> CommitEvidence:
+    log.warning("the commit is skipped: %s", error)
+    return replace(
+        evidence,
+        outcome=outcome,
+        reason=_reason(error),
+        exit_code=int(error.exit_code),
+        folder="" if outcome is CommitOutcome.NOT_BUILT else evidence.folder,
+    )
+
+
+def _reason(error: PipelineError) -> str:
+    """Return why a commit has no numbers, in one line; of a command, the last that it wrote."""
+    cause = error if isinstance(error, CommandError) else error.__cause__
+    text = str(error)
+    if isinstance(cause, CommandError) and cause.status is not None:
+        lines = [line.strip() for line in cause.tail.splitlines() if line.strip()]
+        text = ": ".join((f"{command_line(cause.argv[:1])} {cause.status}", *lines[-1:]))
+    return truncate(text, _MAX_REASON)
+
+
+def _why_missing(results: ResultSet, searched: SearchedMetric) -> str:
+    """Return why a metric has no values: the failure of a build, or what the trials warn of."""
+    trials = [trial for trial in results.trials if not trial.invalid]
+    failures = [failure.what for trial in trials for failure in trial.failures]
+    name = searched.metric.name
+    warnings = [text for trial in trials for text in trial.warnings if f" {name}: " in f" {text}"]
+    first = next(iter((*failures, *warnings)), f"nothing was reported of {name}")
+    return truncate(first, _MAX_REASON)
+
+
+def _same_build(bisection: Bisection, index: int) -> int | None:
+    """Return the index of a measured commit with the same build inputs; None if there is none."""
+    inputs = bisection.commits[index].inputs
+    tried = (0, *(one.commit for one in bisection.measured))
+    return next((one for one in tried if bisection.commits[one].inputs == inputs), None)
+
+
+def _is_comparable(metric: Metric, baseline: float, candidate: float) -> bool:
+    return metric.scale is Scale.DIFFERENCE or min(baseline, candidate) > metric.floor
+
+
+def _named(commit: Commit) -> str:
+    return f"{commit.id[:12]} ({truncate(commit.subject, 60)})"
+
+
+def _short(ids: str) -> str:
+    """Return a digest of commit ids, for a message."""
+    return hashlib.sha256(ids.encode()).hexdigest()[:12]
+
+
+def _with_copies(request: BisectRequest, out: Path) -> BisectRequest:
+    """Return a request whose files are the copies in the folder."""
+    run, environment = request.run, request.run.environment
+    if run.suite.endswith(".toml"):
+        run = replace(run, suite=str(out / SUITE))
+    if environment.endswith(".toml"):
+        run = replace(run, environment=str(out / ENVIRONMENT))
+    return replace(request, run=run)
+
+
+def _origin(folder: RunFolder, request: BisectRequest) -> RunOrigin:
+    facts = {"build": request.run.build}
+    subjects = {
+        name: Subject(bisect_request.spec_text(request, commit), commit, facts)
+        for name, commit in (("good", request.good_id), ("bad", request.bad_id))
+    }
+    is_own = request.run.suite.endswith(".toml")
+    names = suite_file.kept_names(folder.suite().suite) if is_own else []
+    began = (request.started_at or datetime.min.replace(tzinfo=UTC), draw_seed(request.seed))
+    return folder.origin(began, subjects, [*names, ENVIRONMENT])

@@ -1,0 +1,520 @@
+"""`bisect`: which commits are searched, what becomes of each, and how it is resumed."""
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from pipeline import toolchain
+from pipeline.commands import main
+from pipeline.judge import bisect as judge
+from pipeline.model.bisect import Bisection, CommitOutcome
+from pipeline.model.ports import Artifact, Load, Span
+from pipeline.model.results import Failure, Reading, ResultSet
+from pipeline.model.subject import Arm, Spec, Subject
+from pipeline.runs import measure
+from pipeline.runs.bisect import request as bisect_request
+from pipeline.runs.bisect import run as bisect_run
+from pipeline.runs.plan import Plan
+from pipeline.storage import codec
+from pipeline.system.errors import Exit, LaunchError
+from pipeline.system.paths import BISECT, RESULTS
+from pipeline.system.processes import CommandError, ExitStatus
+from pipeline.toolchain.commits import is_build_input
+from tests.fakes import SUITE, Bench, FakeDriver, Told
+from tests.unmeasured import without_machine
+
+WAVE = (1.0, 1.004, 0.997, 1.002, 0.999, 1.001, 1.003, 0.998)
+BUILD = "make OUT={out}"
+COMMITS = 12
+CAUSE = 7
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.invalid")
+    done = subprocess.run(
+        ["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def commit(folder: Path, name: str, file: str = "main.go") -> str:
+    path = folder / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(name)
+    git(folder, "add", "--all")
+    git(folder, "commit", "-q", "-m", name)
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, ...]]:
+    """Return a repository and its commits by first parent; some are merges or change no input.
+
+    c3 changes only documentation, c5 is a merge, and c9 has the tree of c8's parent.
+    """
+    folder = tmp_path_factory.mktemp("clone")
+    git(folder, "init", "-q", "-b", "main")
+    ids = [commit(folder, "c0")]
+    git(folder, "tag", "v1.0.0")
+    for number in range(1, COMMITS + 1):
+        name = f"c{number} (#{600 + number})"
+        if number == 3:
+            ids.append(commit(folder, name, "docs/guide.md"))
+        elif number == 5:
+            git(folder, "checkout", "-q", "-b", "side")
+            commit(folder, "side 1", "side.go")
+            commit(folder, "side 2", "side.go")
+            git(folder, "checkout", "-q", "main")
+            git(folder, "merge", "-q", "--no-ff", "-m", "Merge pull request #605 from a/b", "side")
+            ids.append(git(folder, "rev-parse", "HEAD"))
+        elif number == 9:
+            git(folder, "revert", "--no-edit", ids[8])
+            ids.append(git(folder, "rev-parse", "HEAD"))
+        else:
+            ids.append(commit(folder, name))
+    git(folder, "tag", "v1.1.0")
+    git(folder, "checkout", "-q", "--orphan", "other")
+    commit(folder, "unrelated")
+    git(folder, "checkout", "-q", "-b", "parted", ids[2])
+    commit(folder, "parted")
+    git(folder, "checkout", "-q", "main")
+    return folder, tuple(ids)
+
+
+@dataclass
+class Fakes:
+    """What is measured: create times by commit in ms, and commits that fail."""
+
+    times: Mapping[str, float] = field(default_factory=dict)
+    not_built: set[str] = field(default_factory=set)
+    not_started: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+    measured: list[str] = field(default_factory=list)
+    built: list[str] = field(default_factory=list)
+    interrupt_at: int | None = None
+
+    def name(self, spec: str) -> str:
+        return spec.rpartition("@")[2]
+
+    def load(self, arms: Mapping[Arm, Artifact], pair: int) -> Load:
+        readings = {}
+        for arm, artifact in arms.items():
+            name = self.name(artifact.subject.spec)
+            factor = WAVE[pair % 8] if arm is Arm.CANDIDATE else 1.0
+            time = Reading("create/p50", self.times.get(name, 10.0) * factor, "ms")
+            readings[arm] = () if name in self.silent else (time, Reading("requests", 100, "1"))
+        return Load(readings, dict.fromkeys(Arm, Span(0, 5)), ())
+
+
+@pytest.fixture
+def fakes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, made: tuple[Path, tuple[str, ...]]
+) -> Fakes:
+    """Measure with fakes only; the change is at `CAUSE`."""
+    told = Fakes(dict.fromkeys(made[1][CAUSE:], 20.0))
+    real = measure.run_pairs
+
+    def run_pairs(
+        plan: Plan,
+        harness: measure.Harness,
+        results: ResultSet,
+        out: Path,
+        _shown: object,
+        *,
+        is_enough: measure.StopCondition,
+        settled_workloads: measure.WorkloadFilter = lambda _: (),
+    ) -> Iterator[ResultSet]:
+        specs = {arm: told.name(one.subject.spec) for arm, one in harness.artifacts.items()}
+        told.measured.append(specs[Arm.CANDIDATE])
+        if specs[Arm.CANDIDATE] in told.not_started:
+            raise LaunchError("the candidate did not start")
+        if told.interrupt_at == len(told.measured):
+            raise KeyboardInterrupt
+        says = [told.load(harness.artifacts, pair) for pair in range(results.pairs, 40)]
+        own = replace(
+            Bench(plan.suite, out, FakeDriver(says)).harness(),
+            artifacts=harness.artifacts,
+            drivers={workload.name: FakeDriver(says) for workload in plan.suite.workloads},
+        )
+        yield from real(
+            *(plan, own, results, out, Told()),
+            is_enough=is_enough,
+            settled_workloads=settled_workloads,
+        )
+
+    def artifact(spec: Spec, _build: str = "") -> Artifact:
+        told.built.append(told.name(str(spec)))
+        if told.built[-1] in told.not_built:
+            tail = "its last lines, of /home/me/log:\n  x.go:3: <b>no</b>"
+            cause = CommandError(["go", "build"], ExitStatus(2), tail)
+            raise LaunchError(f"{spec} could not be built: {cause}", hint=tail) from cause
+        facts = {"revision": told.built[-1], "build": BUILD}
+        return Artifact(Subject(str(spec), "sha256:00", facts), Path("x"))
+
+    without_machine(monkeypatch, tmp_path / "state")
+    monkeypatch.setattr(bisect_run, "driver_of", lambda *_: None)
+    monkeypatch.setattr(measure, "run_pairs", run_pairs)
+    monkeypatch.setattr(toolchain, "artifact", artifact)
+    monkeypatch.setattr(toolchain, "built_trees", lambda trees, _: set(trees))
+    return told
+
+
+@dataclass
+class Case:
+    """A repository, the fakes that measure it, and the command on both, into `out`."""
+
+    fakes: Fakes
+    folder: Path
+    ids: tuple[str, ...]
+    folder_of_test: Path
+
+    @property
+    def out(self) -> Path:
+        return self.folder_of_test / "out"
+
+    def read(self) -> Bisection:
+        return codec.BISECT.read(self.out / BISECT)
+
+    def bisect(
+        self,
+        *words: str,
+        good: str = "v1.0.0",
+        bad: str = "v1.1.0",
+        metric: str = "crud/create_p50",
+    ) -> int:
+        suite = self.folder_of_test / "tiny.toml"
+        where = ("--suite", str(suite), "--out", str(self.out), "--prior=none")
+        named = ("--metric", metric) if metric else ()
+        ends = ("--good", good, "--bad", bad, "--build", BUILD)
+        return main.main(["bisect", str(self.folder), *ends, *named, *where, *words])
+
+
+@pytest.fixture
+def case(fakes: Fakes, made: tuple[Path, tuple[str, ...]], tmp_path: Path) -> Case:
+    """Return the case with a suite of two workloads."""
+    text = SUITE.replace("margin = 0.05", "margin = 0.05\ngate = true", 1)
+    second = text.partition("[[workload]]")[2].replace('"crud"', '"second"', 1)
+    (tmp_path / "tiny.toml").write_text(f"{text}\n[[workload]]{second}")
+    return Case(fakes, *made, tmp_path)
+
+
+def test_the_commit_is_found_with_its_subject_files_and_command(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert case.bisect() == Exit.NO_REGRESSION
+    found, folder, ids = case.read(), case.folder, case.ids
+    assert [found.commits[one.commit].id for one in found.found] == [ids[CAUSE]]
+    assert found.found[0].files == ("main.go",)
+    assert found.commits[CAUSE].pull == 600 + CAUSE
+    assert found.last_position == COMMITS - 1, "the commit of documentation is no position"
+    assert len(found.measured) <= 5
+    assert {one.id for one in found.commits} == set(ids), "the side of a merge is no commit of it"
+    said = capsys.readouterr().out
+    assert f"{ids[CAUSE][:12]} changed crud/create_p50 by +100 %" in said
+    assert "1 commit changes only documentation, tests or workflows" in said
+    assert f"--candidate source:{folder}@{ids[CAUSE]} --against source:{folder}@{ids[6]}" in said
+    for one in found.measured:
+        results = codec.RESULTS.read(case.out / one.folder / RESULTS)
+        assert {sample.workload for sample in results.samples[Arm.CANDIDATE]} == {"crud"}
+    page = (case.out / "bisect.html").read_text()
+    assert ids[CAUSE] in page
+    assert "<svg" in page
+    assert ids[CAUSE][:12] in (case.out / "bisect.md").read_text()
+
+
+@pytest.mark.parametrize("cause", [1, 2, 4, 5, 10, 12])
+def test_every_position_can_be_found(case: Case, cause: int) -> None:
+    case.fakes.times = dict.fromkeys(case.ids[cause:], 20.0)
+    assert case.bisect("--json") == Exit.NO_REGRESSION
+    found = case.read()
+    assert [one.commit for one in found.found] == [cause]
+
+
+def test_a_reverted_commit_is_the_build_before_it_and_not_measured_again(case: Case) -> None:
+    ids = case.ids
+    case.fakes.times = dict.fromkeys((ids[8], *ids[10:]), 20.0)
+    assert case.bisect() in (Exit.NO_REGRESSION, Exit.INCONCLUSIVE)
+    found = case.read()
+    assert found.commits[9].inputs == found.commits[7].inputs
+    tried = {one.commit: one for one in found.evidence}
+    assert not (7 in tried and 9 in tried) or CommitOutcome.SAME_BUILD in (
+        tried[7].outcome,
+        tried[9].outcome,
+    )
+
+
+def test_a_commit_that_does_not_build_or_start_is_skipped_and_named(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = case.ids
+    case.fakes.not_built, case.fakes.not_started, case.fakes.silent = {ids[6]}, {ids[8]}, {ids[4]}
+    assert case.bisect() == Exit.INCONCLUSIVE
+    found = case.read()
+    decision = judge.decide(found)
+    assert decision.state is judge.BisectState.SKIPPED
+    names = {found.commit_at(at).id for at in range(decision.low + 1, decision.high + 1)}
+    assert ids[CAUSE] in names
+    assert ids[6] in names
+    said = capsys.readouterr().out
+    assert "does not build: go exited with 2: x.go:3: <b>no</b>" in said
+    assert "the cause is one of" in said
+    assert "<b>no" not in (case.out / "bisect.html").read_text()
+
+
+def test_equal_ends_are_refused_with_what_was_seen(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case.fakes.times = {}
+    assert case.bisect() == Exit.INCONCLUSIVE
+    assert "v1.0.0 and v1.1.0 do not differ in crud/create_p50: " in capsys.readouterr().out
+    assert len(case.read().evidence) == 1
+
+
+def test_without_a_metric_the_clearest_change_of_a_whole_run_is_searched(case: Case) -> None:
+    assert case.bisect(metric="") == Exit.NO_REGRESSION
+    found = case.read()
+    assert found.metric.name == "create_p50"
+    assert (case.out / "whole" / "report.html").is_file()
+
+
+def test_without_a_metric_equal_ends_are_refused_too(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case.fakes.times = {}
+    assert case.bisect(metric="") == Exit.INCONCLUSIVE
+    assert "no gating metric differs between both ends" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("at", [1, 2, 4, 5, 7])
+def test_a_search_is_resumed_after_an_interruption_at_any_pair(
+    case: Case, capsys: pytest.CaptureFixture[str], at: int
+) -> None:
+    case.fakes.interrupt_at = at
+    assert case.bisect() == Exit.INTERRUPTED
+    out = case.out
+    assert f"milo-perf bisect --resume {out}" in capsys.readouterr().err
+    kept = case.read()
+    case.fakes.interrupt_at = None
+    assert main.main(["bisect", "--resume", str(out)]) == Exit.NO_REGRESSION
+    found = case.read()
+    assert found.commits[found.found[0].commit].id == case.ids[CAUSE]
+    assert [one.commit for one in found.evidence][: len(kept.evidence)] == [
+        one.commit for one in kept.evidence
+    ]
+    before = (out / "bisect.html").read_bytes()
+    pairs = len(case.fakes.measured)
+    assert main.main(["bisect", "--resume", str(out)]) == Exit.NO_REGRESSION
+    assert len(case.fakes.measured) == pairs
+    assert (out / "bisect.html").read_bytes() == before
+
+
+def test_an_interrupted_choice_of_the_metric_is_resumed(case: Case) -> None:
+    case.fakes.interrupt_at = 1
+    assert case.bisect(metric="") == Exit.INTERRUPTED
+    assert not (case.out / BISECT).exists()
+    assert main.main(["bisect", "--resume", str(case.out)]) == Exit.NO_REGRESSION
+    assert case.read().found
+
+
+def test_the_budget_ends_a_search_with_the_range_that_is_left(
+    case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bisect_run._Search, "_fits", lambda *_: len(case.fakes.measured) < 5)  # noqa: SLF001
+    assert case.bisect("--budget", "2h") == Exit.INCONCLUSIVE
+    said = capsys.readouterr()
+    assert "not decided: one of " in said.out
+    assert f"go on with: milo-perf bisect --resume {case.folder_of_test / 'out'}" in said.err
+    monkeypatch.undo()
+
+
+def test_a_budget_below_one_comparison_is_refused_before_anything_is_built(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert case.bisect("--budget", "5s") == Exit.BAD_ARGUMENTS
+    assert "is shorter than the comparison of both ends" in capsys.readouterr().err
+    assert case.fakes.built == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        ({"good": "v1.1.0"}, "are the same commit", "the last good commit"),
+        ({"good": "v1.1.0", "bad": "v1.0.0"}, "the good end comes first", "--good v1.0.0"),
+        ({"good": "v1.0.1"}, "no revision `v1.0.1`", "did you mean v1.0.0"),
+        ({"bad": "other"}, "are not related", "--unshallow"),
+        ({"good": "parted"}, "is not an ancestor of", "they part at"),
+        ({"metric": "crud/create_p5"}, "no metric `crud/create_p5`", "crud/create_p50"),
+        ({"metric": "create_p50"}, "is a metric of several workloads", "second/create_p50"),
+    ],
+)
+def test_bad_input_is_one_clear_error_before_anything_is_built(
+    case: Case,
+    capsys: pytest.CaptureFixture[str],
+    words: Mapping[str, str],
+    message: str,
+    hint: str,
+) -> None:
+    assert case.bisect(**words) == Exit.BAD_ARGUMENTS
+    said = capsys.readouterr().err
+    assert message in said
+    assert hint in said
+    assert case.fakes.built == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "bisect which repository?"),
+        (("{clone}",), "--good is missing"),
+        (("{clone}", "--good", "v1.0.0"), "--bad is missing"),
+        (("{clone}/none", "--good", "a", "--bad", "b"), "is not a folder"),
+        (("{clone}", "--good", "v1.0.0", "--bad", "v1.1.0"), "no command is guessed"),
+        (("{clone}", "--branch", "x", "--good", "a", "--bad", "b"), "need --from-history"),
+        (("--from", "{clone}", "--from-history", "x.jsonl"), "cannot be combined"),
+        (("--from", "{clone}"), "is no folder of a run"),
+        (("{clone}", "--rest"), "--rest needs --resume"),
+        (("{clone}", "--resume", "x"), "cannot be changed by --resume"),
+    ],
+)
+def test_words_that_say_too_little_are_refused(
+    case: Case, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
+    code = main.main(["bisect", *(word.format(clone=case.folder) for word in words)])
+    assert code in (Exit.BAD_ARGUMENTS, Exit.NO_BASELINE)
+    assert message in capsys.readouterr().err
+
+
+def test_commits_that_change_no_build_input_are_refused(case: Case) -> None:
+    ids = case.ids
+    assert case.bisect(good=ids[2], bad=ids[3]) == Exit.BAD_ARGUMENTS
+    assert case.fakes.built == []
+
+
+@pytest.mark.parametrize("end", [0, COMMITS])
+def test_an_end_that_does_not_build_is_named(
+    case: Case, capsys: pytest.CaptureFixture[str], end: int
+) -> None:
+    case.fakes.not_built = {case.ids[end]}
+    assert case.bisect() == Exit.NOT_STARTED
+    name = "bad" if end else "good"
+    assert f"the {name} end, {case.ids[end][:12]}: " in capsys.readouterr().err
+
+
+def test_a_dirty_worktree_is_never_touched(case: Case) -> None:
+    folder = case.folder
+    (folder / "main.go").write_text("changed by hand")
+    try:
+        before = git(folder, "status", "--porcelain=v2", "--branch")
+        assert case.bisect() == Exit.NO_REGRESSION
+        assert git(folder, "status", "--porcelain=v2", "--branch") == before
+        assert (folder / "main.go").read_text() == "changed by hand"
+    finally:
+        git(folder, "checkout", "-q", "--", "main.go")
+
+
+def test_a_red_run_says_all_of_it(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, red = case.folder, case.folder_of_test / "red"
+    specs = [f"source:{folder}@{name}" for name in ("v1.1.0", "v1.0.0")]
+    suite = ("--suite", str(case.folder_of_test / "tiny.toml"), "--prior=none", "--pairs", "4")
+    run = ["run", "--candidate", specs[0], "--against", specs[1], "--build", BUILD]
+    case.fakes.times |= {"v1.1.0": 20.0}
+    real = toolchain.artifact
+
+    def with_revision(spec: Spec, build: str = "") -> Artifact:
+        found = real(spec, build)
+        facts = {**found.subject.facts, "revision": git(folder, "rev-parse", spec.revision)}
+        return replace(found, subject=replace(found.subject, facts=facts))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(toolchain, "artifact", with_revision)
+        assert main.main([*run, *suite, "--out", str(red)]) == Exit.REGRESSION
+    out = case.out
+    assert main.main(["bisect", "--from", str(red), "--out", str(out)]) == Exit.NO_REGRESSION
+    found = case.read()
+    assert (found.key, found.commits[found.found[0].commit].id) == (
+        "crud/create_p50",
+        case.ids[CAUSE],
+    )
+    text = (red / "request.json").read_text()
+    (red / "request.json").write_text(text.replace("make", "rm"))
+    assert main.main(["bisect", "--from", str(red)]) == Exit.BAD_ARGUMENTS
+    assert "was not started here by you" in capsys.readouterr().err
+
+
+def test_a_run_of_binaries_has_no_commits(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    red, suite = case.folder_of_test / "red", str(case.folder_of_test / "tiny.toml")
+    words = ["--candidate", "reference?cpu=1ms", "--against", "reference", "--suite", suite]
+    main.main(["run", *words, "--prior=none", "--pairs", "2", "--out", str(red)])
+    assert main.main(["bisect", "--from", str(red)]) == Exit.BAD_ARGUMENTS
+    assert "which is no commit of a repository" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (("make OUT", "rm -rf / #"), "was not started here by you, or was changed since"),
+        (("bisect-request/1", "bisect-request/2"), "a newer milo-perf wrote it"),
+        (('"suite"', '"suites"'), "this version does not know the key"),
+    ],
+)
+def test_a_changed_request_is_not_executed(
+    case: Case, capsys: pytest.CaptureFixture[str], edit: tuple[str, str], message: str
+) -> None:
+    case.fakes.interrupt_at = 3
+    assert case.bisect() == Exit.INTERRUPTED
+    path = case.out / "request.json"
+    path.write_text(path.read_text().replace(*edit))
+    measured = len(case.fakes.measured)
+    code = main.main(["bisect", "--resume", str(case.out)])
+    assert code in (Exit.BAD_ARGUMENTS, Exit.NO_BASELINE)
+    assert message in capsys.readouterr().err
+    assert len(case.fakes.measured) == measured
+
+
+def test_the_rest_is_searched_once_a_commit_is_found(case: Case) -> None:
+    ids = case.ids
+    case.fakes.times = {**dict.fromkeys(ids[4:10], 20.0), **dict.fromkeys(ids[10:], 28.0)}
+    assert case.bisect() == Exit.NO_REGRESSION
+    assert "`--rest` finds them" in (case.out / "bisect.md").read_text().replace("&#96;", "`")
+    resume = ["bisect", "--resume", str(case.out), "--rest"]
+    assert main.main(resume) == Exit.NO_REGRESSION
+    found = case.read()
+    assert [one.commit for one in found.found] == [4, 10]
+    assert main.main(resume) == Exit.NO_REGRESSION
+    assert len(case.read().found) == 2
+    assert "no further commit" in (case.out / "bisect.html").read_text()
+
+
+def test_builds_that_fail_are_searched_by_the_number_of_failed_trials() -> None:
+    from tests.builders import LATENCY, results
+
+    ran = results((LATENCY, (1.0, 1.0), (1.0, 1.0)))
+    failed = tuple(
+        replace(one, failures=(Failure("died"),)) if one.arm is Arm.CANDIDATE else one
+        for one in ran.trials
+    )
+    suite = type("S", (), {"workloads": (), "by_key": dict})()
+    searched = bisect_request.metric_of("launch/failed_trials", suite)
+    assert bisect_run.differences_of(replace(ran, trials=failed), searched) == (1.0, 1.0)
+    assert bisect_run.differences_of(ran, searched) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_input"),
+    [
+        ("README.md", False),
+        ("docs/a.png", False),
+        ("docs/gen/a.go", True),
+        (".github/workflows/x.yml", False),
+        ("pkg/a_test.go", False),
+        ("pkg/a.go", True),
+        ("go.mod", True),
+        ("config/crd/x.yaml", True),
+        ("Makefile", True),
+    ],
+)
+def test_a_build_reads_no_documentation_tests_or_workflows(path: str, *, is_input: bool) -> None:
+    assert is_build_input(path) is is_input
