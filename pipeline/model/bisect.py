@@ -118,6 +118,9 @@ class FoundCommit:
 MAX_FILES = 50
 """Largest number of changed files of a commit that are kept."""
 
+MAX_MEASURED = 48
+"""Largest number of commits that are measured: a search of 1,000 commits gives up after 33."""
+
 
 @dataclass(frozen=True)
 class Bisection:
@@ -191,10 +194,18 @@ class Bisection:
             raise ValueError("evidence: each commit is there once, and changes a build input")
         if indexes and indexes[0] != self.positions[-1]:
             raise ValueError("evidence: the first must be that of the bad end")
-        if not {one.commit for one in self.found} <= known:
-            raise ValueError("found: it must be a commit that changes a build input")
+        if len(self.measured) > MAX_MEASURED:
+            raise ValueError(f"evidence: at most {MAX_MEASURED} commits are measured")
+        positions = [self.position_of(one.commit) for one in self.found if one.commit in known]
+        if len(positions) < len(self.found) or not all(map(self._has_size, positions)):
+            raise ValueError("found: it must be a commit with evidence, as the one before it")
         if any(one.same_as not in (None, 0, *indexes) for one in self.evidence):
             raise ValueError("evidence: `same_as` must be a commit with evidence")
+
+    def _has_size(self, position: int) -> bool:
+        """Return whether the change at a position is known: the commit and the one before it."""
+        evidence = [self.evidence_at(at) for at in (position - 1, position) if at]
+        return all(one and not one.outcome.is_skipped for one in evidence)
 
     @property
     def key(self) -> str:

@@ -77,6 +77,25 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchedCommit:
+    """The result of a search for the commit of a change; its texts are untrusted.
+
+    Attributes:
+        sentence: What was found, or why nothing was.
+        commit: Full id of the commit; empty if none was found.
+        subject: First line of its message.
+        url: https address of its repository; empty if unknown.
+        pull: Number of its pull request; None without one.
+    """
+
+    sentence: str
+    commit: str = ""
+    subject: str = ""
+    url: str = ""
+    pull: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """The origin of a run, from GitHub's API; nothing in it comes from the artifact.
 
@@ -112,6 +131,7 @@ class Publication:
         expired: Expired acceptances that would have covered a regression.
         notes: Notes of the publisher, each a sentence.
         alarms: Alarms of the history that the run is part of.
+        searched: Results of a search for the commit, one for each cause.
         lacking: `workload/metric` of each gating metric with too few values.
         command: Command that measures the same commits again, made without data from the artifact;
             empty if there is none to recommend.
@@ -127,6 +147,7 @@ class Publication:
     expired: tuple[Acceptance, ...] = ()
     notes: tuple[str, ...] = ()
     alarms: tuple[Alarm, ...] = ()
+    searched: tuple[SearchedCommit, ...] = ()
     lacking: frozenset[str] = frozenset()
     command: str = ""
     explanation: Explanation | None = None

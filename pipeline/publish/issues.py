@@ -5,16 +5,25 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
-from pipeline.model.publication import Alarm, Outcome, Publication
+from pipeline.model.bisect import Bisection
+from pipeline.model.publication import Alarm, Outcome, Publication, SearchedCommit
 from pipeline.publish import upsert
 from pipeline.publish.github import GitHub
+from pipeline.render.bisect import Cause, causes, headline
 from pipeline.render.comment import TextKind, comment_bodies, marker, publication_answer
 from pipeline.render.numbers import percent
-from pipeline.storage import artifact, strict_json
+from pipeline.storage import artifact, codec, strict_json
 from pipeline.system.errors import ConfigError
+from pipeline.system.sanitize import truncate
 
 STEPS = "steps.json"
 """Output of `history --json`, beside the results of the night."""
+
+BISECT = "bisect.json"
+"""Result of a search for the commit, beside the results of the night; it is untrusted."""
+
+_MAX_SUBJECT = 100  # characters
+_UNUSABLE = "the search for the commit left a file that cannot be used"
 
 
 class _JsonStep(BaseModel):
@@ -61,6 +70,23 @@ def read_alarms(folder: Path) -> tuple[Alarm, ...]:
     )
 
 
+def read_search(folder: Path) -> tuple[SearchedCommit, ...]:
+    """Return the result of the search beside a night's results; empty if there was none.
+
+    A file that cannot be used is a sentence, so that the issue is opened all the same.
+    """
+    data = artifact.member(folder, BISECT)
+    if data is None:
+        return ()
+    try:
+        search = codec.BISECT.parse(data)
+        if not search.found:
+            return (SearchedCommit(headline(search)),)
+        return tuple(_searched_commit(search, cause) for cause in causes(search))
+    except (ArithmeticError, LookupError, ValueError):  # numbers of a stranger
+        return (SearchedCommit(_UNUSABLE),)
+
+
 def needs_issue(publication: Publication) -> bool:
     """Return whether something is wrong.
 
@@ -104,6 +130,14 @@ def send_issue(github: GitHub, author: str, publication: Publication) -> str:
     for number in numbers:
         close(number, "completed")
     return f"issue: closed {', '.join(f'#{n}' for n in numbers)}" if numbers else result
+
+
+def _searched_commit(search: Bisection, cause: Cause) -> SearchedCommit:
+    """Return a cause; its sentence has the metric, the change and the share."""
+    sentence = f"{search.key} {cause.change}, {cause.share} of the change"
+    commit = cause.commit
+    subject = f"{commit.authored_at:%Y-%m-%d} {truncate(commit.subject, _MAX_SUBJECT)}"
+    return SearchedCommit(sentence, commit.id, subject, search.url, commit.pull)
 
 
 def _sentence(series: _JsonSeries, step: _JsonStep) -> str:

@@ -93,7 +93,8 @@ def _publish_to(
     if target in ("check", "comment"):
         job.event.require_commit()
     if target == "issue":
-        publication = replace(publication, alarms=issues.read_alarms(args.dir))
+        alarms, searched = issues.read_alarms(args.dir), issues.read_search(args.dir)
+        publication = replace(publication, alarms=alarms, searched=searched)
     if target == "page":
         is_dry = args.dry_run
         yield "page: not written" if is_dry else outputs.write_page(publication, args.page)

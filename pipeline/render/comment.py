@@ -12,7 +12,13 @@ from enum import Enum
 from typing import Any
 
 from pipeline.judge.policy import LAUNCH
-from pipeline.model.publication import Acceptance, Origin, Outcome, Publication
+from pipeline.model.publication import (
+    Acceptance,
+    Origin,
+    Outcome,
+    Publication,
+    SearchedCommit,
+)
 from pipeline.model.report import Comparison, Finding, Report, Verdict
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm, Subject
@@ -52,6 +58,9 @@ class TextKind(Enum):
     PLAIN = ""
     """A check or a summary, which has no marker."""
 
+
+_MAX_SEARCHED = 3  # commits of a search
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,99}/[A-Za-z0-9_.][\w.-]{0,99}", re.ASCII)
 
 _ICONS = {
     Outcome.PASSED: "✅",
@@ -256,6 +265,7 @@ def _content(publication: Publication, kind: TextKind, detail: rows.ReportDetail
             {"name": raw(code_span(alarm.series)), "sentence": alarm.sentence}
             for alarm in publication.alarms[: detail.changed]
         ],
+        "searched": [_searched(one, origin) for one in publication.searched[:_MAX_SEARCHED]],
         "more_alarms": max(0, len(publication.alarms) - detail.changed),
         "reason": raw(code_block(publication.reason)) if publication.reason else "",
         "command": raw(command),
@@ -293,6 +303,24 @@ def _inside(publication: Publication, detail: rows.ReportDetail) -> list[dict[st
         }
         for one in explained[: detail.changed]
     ]
+
+
+def _searched(one: SearchedCommit, origin: Origin) -> dict[str, Any]:
+    """Return the result of a search; it has links only to repositories of the run's own server."""
+    server = "/".join(origin.run_url.split("/")[:3])
+    is_ours = _REPOSITORY.fullmatch(one.url.removeprefix(f"{server}/")) and one.url != server
+    is_linked = bool(server and one.url.startswith(f"{server}/") and is_ours)
+    shown = code_span(one.commit[:12]) if one.commit else ""
+    pull = f"#{one.pull}" if one.pull else ""
+    if is_linked and one.commit:
+        shown = f"[{shown}]({one.url}/commit/{one.commit})"
+        pull = f"[{pull}]({one.url}/pull/{one.pull})" if pull else ""
+    return {
+        "commit": raw(shown),
+        "subject": one.subject,
+        "pull": raw(pull) if is_linked else "",
+        "sentence": one.sentence,
+    }
 
 
 def _is_plain_pass(publication: Publication) -> bool:

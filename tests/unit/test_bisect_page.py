@@ -4,10 +4,13 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from pipeline.model.bisect import Commit
+from pipeline.model.publication import Origin, Outcome, Publication
+from pipeline.publish.issues import read_search
 from pipeline.render.bisect import (
     bisect_markdown,
     bisect_text,
@@ -18,6 +21,7 @@ from pipeline.render.bisect import (
     notes,
 )
 from pipeline.render.bisect_page import bisect_html
+from pipeline.render.comment import TextKind, comment
 from pipeline.storage import codec
 from tests import bisections, pages
 from tests.bisections import SimulatedJudge, bisection, step_at
@@ -165,3 +169,59 @@ def test_the_file_of_the_most_commits_can_be_read_again() -> None:
     long = bisection(MAX_COMMITS)
     long = replace(long, commits=tuple(replace(one, subject="x" * 200) for one in long.commits))
     assert codec.BISECT.parse(codec.BISECT.dumps(long).encode()) == long
+
+
+# The issue of a night
+
+
+def issue(search: object, url: str = "https://github.example/milo/milo/actions/runs/77") -> str:
+    origin = Origin(run_url=url)
+    searched = search if isinstance(search, tuple) else ()
+    return comment(
+        Publication("nightly", Outcome.BROKEN, origin, reason="x", searched=searched),
+        TextKind.ISSUE,
+    )
+
+
+def test_the_issue_names_the_commit_and_its_pull_request(tmp_path: Path) -> None:
+    url = "https://github.example/milo-os/milo"
+    codec.BISECT.write(tmp_path / "bisect.json", replace(SEARCH, url=url))
+    text = issue(read_search(tmp_path))
+    commit = SEARCH.commits[20]
+    assert f"[`{commit.id[:12]}`]({url}/commit/{commit.id})" in text
+    assert f"[#720]({url}/pull/720)" in text
+    assert "of the change" in text
+
+
+@pytest.mark.parametrize(
+    "url", ["https://evil.example/milo-os/milo", "https://github.example/a)(b"]
+)
+def test_an_address_of_another_server_is_no_link(tmp_path: Path, url: str) -> None:
+    codec.BISECT.write(tmp_path / "bisect.json", replace(SEARCH, url=url))
+    text = issue(read_search(tmp_path))
+    assert SEARCH.commits[20].id[:12] in text
+    assert url not in text
+
+
+def test_hostile_subjects_are_inert_in_an_issue(tmp_path: Path) -> None:
+    codec.BISECT.write(tmp_path / "bisect.json", HOSTILE)
+    text = issue(read_search(tmp_path))
+    assert "<script>" not in text
+    assert not re.search(r"(?<![\w\u200b])@\w", text)
+
+
+@pytest.mark.parametrize("edit", ["{", '{"schema": "milo-perf.bisect/1"}'])
+def test_a_file_that_cannot_be_used_is_a_sentence(tmp_path: Path, edit: str) -> None:
+    (tmp_path / "bisect.json").write_text(edit)
+    assert "left a file that cannot be used" in issue(read_search(tmp_path))
+
+
+def test_numbers_of_a_stranger_raise_nothing(tmp_path: Path) -> None:
+    body = json.loads(codec.BISECT.dumps(SEARCH))
+    for value in (0.0, 1e18, -1e18, 1e-300):
+        for one in body["evidence"]:
+            one["differences"] = [value for _ in one["differences"]]
+        (tmp_path / "bisect.json").write_text(json.dumps(body))
+        assert read_search(tmp_path)
+    (tmp_path / "bisect.json").unlink()
+    assert read_search(tmp_path) == ()
