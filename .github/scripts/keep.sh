@@ -2,6 +2,7 @@
 # Adds what was measured to a history on a branch, looks for steps, and opens, updates or closes the one issue.
 #
 # NIGHT         folder with results.json, or with error.txt where there are none; may be missing
+# SEARCH        folder with the bisect.json of a search for the commit; unset or missing for none
 # KEY, SUITE    of the issue, and of the results
 # PRODUCT       that was to be measured; milo unless set
 # PAIRS         that were asked for; unset for as many as the answer needs
@@ -13,7 +14,8 @@
 set -euo pipefail
 
 mkdir -p "$NIGHT"
-rm -f "$NIGHT/steps.json" # ours alone to write
+rm -f "$NIGHT/steps.json" "$NIGHT/bisect.json" # not for the night itself to write
+[ ! -f "${SEARCH:-}/bisect.json" ] || cp "$SEARCH/bisect.json" "$NIGHT/bisect.json"
 measured=(--suite "$SUITE" --product "${PRODUCT:-milo}")
 known=()
 [ ! -f "$ACKNOWLEDGED" ] || known=(--acknowledged "$ACKNOWLEDGED")

@@ -1,7 +1,10 @@
 """`bisect`: which commits are searched, what becomes of each, and how it is resumed."""
 
+import os
+import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,9 +22,11 @@ from pipeline.runs.bisect import request as bisect_request
 from pipeline.runs.bisect import run as bisect_run
 from pipeline.runs.plan import Plan
 from pipeline.storage import codec
+from pipeline.system import processes
 from pipeline.system.errors import Exit, LaunchError
 from pipeline.system.paths import BISECT, RESULTS
 from pipeline.system.processes import CommandError, ExitStatus
+from pipeline.toolchain import ahead
 from pipeline.toolchain.commits import is_build_input
 from tests.fakes import SUITE, Bench, FakeDriver, Told
 from tests.unmeasured import without_machine
@@ -420,7 +425,7 @@ def test_a_red_run_says_all_of_it(case: Case, capsys: pytest.CaptureFixture[str]
     specs = [f"source:{folder}@{name}" for name in ("v1.1.0", "v1.0.0")]
     suite = ("--suite", str(case.folder_of_test / "tiny.toml"), "--prior=none", "--pairs", "4")
     run = ["run", "--candidate", specs[0], "--against", specs[1], "--build", BUILD]
-    case.fakes.times |= {"v1.1.0": 20.0}
+    case.fakes.times = {**case.fakes.times, "v1.1.0": 20.0}
     real = toolchain.artifact
 
     def with_revision(spec: Spec, build: str = "") -> Artifact:
@@ -500,6 +505,35 @@ def test_builds_that_fail_are_searched_by_the_number_of_failed_trials() -> None:
     searched = bisect_request.metric_of("launch/failed_trials", suite)
     assert bisect_run.differences_of(replace(ran, trials=failed), searched) == (1.0, 1.0)
     assert bisect_run.differences_of(ran, searched) == (0.0, 0.0)
+
+
+def test_a_commit_that_may_be_next_is_built_beside_a_measurement_where_a_core_is_free(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    @contextmanager
+    def background(argv: Sequence[str], **_: object) -> Iterator[object]:
+        started.append(case.fakes.name(argv[3]))
+        yield type("P", (), {"exit_status": lambda _: ExitStatus(0)})()
+
+    monkeypatch.setattr(processes, "background", background)
+    monkeypatch.setattr(toolchain, "built_trees", lambda *_: set())
+    monkeypatch.setattr(ahead, "has_spare_core", lambda: False)
+    assert case.bisect() == Exit.NO_REGRESSION
+    assert started == []
+    monkeypatch.setattr(ahead, "has_spare_core", lambda: True)
+    shutil.rmtree(case.out)
+    assert case.bisect() == Exit.NO_REGRESSION
+    assert started
+    assert set(started) <= set(case.ids)
+    assert len(started) == len(set(started)), "what is built once is in the cache"
+
+
+def test_two_cores_have_none_to_spare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, is_spare in ((2, False), (7, False), (8, True), (64, True)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=cores: set(range(n)))
+        assert ahead.has_spare_core() is is_spare
 
 
 @pytest.mark.parametrize(

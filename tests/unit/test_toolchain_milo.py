@@ -76,6 +76,25 @@ def test_a_source_is_built_from_its_revision_and_the_checkout_stays_as_it_is(
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
+def test_a_source_may_build_a_reference_server_that_is_no_program_of_go(repository: Path) -> None:
+    (repository / "build.sh").write_text('printf "#!/bin/sh\\necho said >&2" > "$1"; chmod +x "$1"')
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "a script")
+    text = f"source:{repository}@HEAD?product=reference&slow-create=20ms"
+    spec = parse_spec(text)
+    toolchain.require_buildable(spec, "sh build.sh {out}")
+    built = toolchain.artifact(spec, "sh build.sh {out}")
+    assert said(built.binary) == "said"
+    assert (built.product, spec.product) == (Product.REFERENCE, Product.REFERENCE)
+    assert built.arguments == ("--fault=slow-create=20ms",)
+    assert str(spec) == text
+    tree = built.subject.facts["tree"]
+    assert toolchain.built_trees({tree, "0" * 40}, "sh build.sh {out}") == {tree}
+    assert toolchain.pin(built.subject).spec.startswith(f"source:{repository}@")
+    with pytest.raises(ConfigError, match="no fault `slow-creates`"):
+        toolchain.check(parse_spec(text.replace("slow-create", "slow-creates")))
+
+
 def test_a_source_is_built_once_for_each_tree_and_command(repository: Path) -> None:
     first = toolchain.artifact(parse_spec(f"source:{repository}@v1"), BUILD)
     when = first.binary.stat().st_mtime_ns

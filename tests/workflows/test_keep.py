@@ -15,6 +15,7 @@ from pipeline.model.results import ResultSet
 from pipeline.runs.history import branch, nightly_records
 from pipeline.runs.history.branch import Branch
 from pipeline.storage import codec
+from tests import bisections
 from tests.github.fake import REPOSITORY, GitHub
 from tests.publishing import honest
 from tests.workflows.acting import ROOT, git
@@ -49,6 +50,7 @@ def keep(tmp_path: Path, github: tuple[GitHub, str], remote: Path) -> Keep:
         fresh: str = "",
         suite: str = "pr",
         also: Mapping[str, str] | None = None,
+        search: Path | None = None,
     ) -> object:
         night = tmp_path / "night"
         shutil.rmtree(night, ignore_errors=True)
@@ -61,6 +63,7 @@ def keep(tmp_path: Path, github: tuple[GitHub, str], remote: Path) -> Keep:
             (night / "error.txt").write_text(error)
         variables = {
             "NIGHT": night,
+            "SEARCH": search or "",
             "KEY": "nightly",
             "SUITE": "pr",
             "HISTORY": PLACE,
@@ -165,3 +168,18 @@ def test_steps_and_suite_of_a_night_are_not_what_its_files_say(
     assert states(github[0]) == ["open"]
     assert "of the suite smoke, not of pr" in github[0].issues[1]["body"]
     assert kept(remote) == 2
+
+
+def test_the_issue_names_the_commit_that_the_search_found_and_none_that_the_night_says(
+    keep: Keep, github: tuple[GitHub, str], remote: Path, tmp_path: Path
+) -> None:
+    before(remote, 60)
+    search = bisections.of_every_kind()
+    found = search.commits[20].id[:12]
+    keep(None, error="error: etcd did not start", also={"bisect.json": codec.BISECT.dumps(search)})
+    assert found not in github[0].issues[1]["body"]
+    folder = tmp_path / "search"
+    folder.mkdir()
+    codec.BISECT.write(folder / "bisect.json", search)
+    keep(None, error="error: etcd did not start", search=folder)
+    assert f"`{found}`" in github[0].issues[1]["body"]

@@ -8,7 +8,8 @@ import hashlib
 import math
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +48,7 @@ from pipeline.runs.run import ENVIRONMENT
 from pipeline.runs.suite_file import SUITE
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
-from pipeline.system import paths, progress, terminal
+from pipeline.system import paths, processes, progress, terminal
 from pipeline.system.errors import ConfigError, Exit, LaunchError, LoadError, PipelineError
 from pipeline.system.log import log
 from pipeline.system.paths import BISECT, RESULTS
@@ -55,10 +56,13 @@ from pipeline.system.processes import CommandError
 from pipeline.system.progress import Progress, format_duration
 from pipeline.system.redact import command_line
 from pipeline.system.sanitize import truncate
+from pipeline.toolchain import ahead, git
 from pipeline.toolchain import commits as git_commits
-from pipeline.toolchain import git
 
 PAGE, TABLE = "bisect.html", "bisect.md"
+
+AHEAD = "ahead.log"
+"""Output of builds beside a measurement."""
 
 WHOLE = "whole"
 """Folder of the run that chooses the metric, if none was named."""
@@ -247,8 +251,44 @@ class _Search:
                 if not self._fits(latest, plan, decision.position or 0):
                     self._warn_of_budget(decision)
                     return save(latest)
-                latest = save(self._try_commit(latest, decision, pairs))
+                with self._building_ahead(latest, decision.position or 0):
+                    latest = save(self._try_commit(latest, decision, pairs))
             return save(replace(latest, is_finished=True))
+
+    @contextmanager
+    def _building_ahead(self, bisection: Bisection, position: int) -> Iterator[None]:
+        """Build a commit that may be next while the block runs, where a core is free.
+
+        The next one depends on the answer of the present one, so one of both is built in vain.
+        """
+        commit = next(iter(self._next_unbuilt(bisection, position)), None)
+        if commit is None or not ahead.has_spare_core():
+            yield
+            return
+        spec = bisect_request.spec_text(self.request, commit.id)
+        output = self.folder.path / AHEAD
+        argv = ahead.argv(spec, self.request.run.build)
+        with processes.background(argv, name="the build ahead", output=output) as program:
+            yield
+            if (status := program.exit_status()) and status.is_success:
+                self.unbuilt.discard(commit.tree)
+
+    def _next_unbuilt(self, bisection: Bisection, position: int) -> list[Commit]:
+        """Return the commits without a build that are next, by the two answers of the present."""
+        evidence = bisection.evidence_at(position)
+        bad = bisection.evidence_at(bisection.last_position)
+        if bad is None or not bad.differences or position == bisection.last_position:
+            return []
+        index = bisection.positions[position]
+        pairs = max(judge.MIN_PAIRS, len(evidence.differences) if evidence else 0)
+        level = sum(bad.differences) / len(bad.differences)
+        found = []
+        for answer in (0.0, level):
+            imagined = CommitEvidence(index, CommitOutcome.MEASURED, (answer,) * pairs)
+            following = judge.decide(bisection.with_evidence(imagined)).position
+            if following and bisection.commit_at(following).tree in self.unbuilt:
+                found.append(bisection.commit_at(following))
+        return found
 
     def _decide(self, bisection: Bisection, plan: Plan) -> BisectDecision:
         return judge.decide(bisection, self._costs(bisection, plan))
