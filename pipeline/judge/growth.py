@@ -42,6 +42,7 @@ _FASTEST = 0.02
 _TAUS = 25
 _MAX_AUTOCORRELATION = 0.95
 _LEAST_LEVEL = 1e-6  # of the largest value
+_LEAST_SHARE = 1e-7
 _ROUNDING = 1e-20  # relative to a sum of squares: the rounding of doubles
 
 Floats = NDArray[np.float64]
@@ -135,7 +136,7 @@ def find_growth(at: Sequence[float], values: Sequence[float]) -> Growth:
     share, y = (x - x[0]) / length, np.asarray(values, dtype=np.float64) / scale
     fits = _fit_all(share, y)
     best = min(fits, key=lambda fit: fit.squares)
-    low, high = _slope_interval(fits, best, len(y))
+    low, high = map(_without_rounding, _slope_interval(fits, best, len(y)))
     fitted = y - best.residuals
     last = float(fitted[-1])
     if low > 0:
@@ -150,11 +151,16 @@ def find_growth(at: Sequence[float], values: Sequence[float]) -> Growth:
         cycles=len(y),
         first=scale * float(fitted[0]),
         last=scale * last,
-        per_unit=per_unit * best.slope,
+        per_unit=per_unit * _without_rounding(best.slope),
         low=per_unit * low,
         high=per_unit * high,
-        filled=scale * best.filled,
+        filled=scale * _without_rounding(best.filled),
     )
+
+
+def _without_rounding(value: float) -> float:
+    """Return a share of the largest value, or 0 if it is only the rounding of doubles."""
+    return value if abs(value) > _LEAST_SHARE else 0.0
 
 
 def _fit_all(share: Floats, y: Floats) -> list[_SlopeFit]:
