@@ -14,6 +14,7 @@ NAMES = (
     "repeat",
     "faults",
     "explained",
+    "explain_cost",
     "verdicts",
     "steps",
     "bisect",

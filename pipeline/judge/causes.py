@@ -20,6 +20,7 @@ from pipeline.judge.stats.moderation import (
     holm_adjusted,
     logarithmic,
     moderated_tests,
+    sampling_variance,
     without_common_change,
 )
 from pipeline.judge.stats.student import quantile
@@ -46,6 +47,7 @@ NEARLY_ALL = 0.8
 """Share of a cause for which a function that it calls is named instead."""
 
 _MIN_ATTRIBUTED = 0.5  # share of the change of a function; below, it only took over others
+_MIN_ERRORS = 4.0
 _CONFIDENCE = 0.95
 _MAX_CAUSES = 25
 _MAX_METRICS = 120
@@ -131,6 +133,16 @@ class _Group:
         return without_common_change(changes, self.levels)
 
     @property
+    def sampling(self) -> Floats | None:
+        """Variance of the differences that sampling alone causes; None where nothing is sampled."""
+        if self.kind is EvidenceKind.METRIC:
+            return None
+        before, after = (
+            (values / self.event).mean(axis=1) for values in (self.baseline, self.candidate)
+        )
+        return sampling_variance(before, after)
+
+    @property
     def levels(self) -> Floats:
         """Mean of both arms."""
         both = np.abs(self.baseline) + np.abs(self.candidate)
@@ -160,7 +172,7 @@ def find_causes(
     groups = [_function_group(stack_table(one)) for one in stacks]
     groups += [_series_group(one) for one in series]
     groups = [one for one in groups if one.entries]
-    tests = [moderated_tests(one.differences, one.levels) for one in groups]
+    tests = [moderated_tests(one.differences, one.levels, one.sampling) for one in groups]
     if not groups:
         return FoundCauses((), (), (), 0)
     p_values = np.concatenate([one.p_values for one in tests])
@@ -307,7 +319,7 @@ def _candidate(group: _Group, row: int, p: float, half_width: float) -> _Candida
         cause,
         name=name,
         unit=table.evidence.unit,
-        attributed=table.attributed_change(number, scope),
+        attributed=_certain_mean(table.attributed_changes(number, scope)),
         callers=stack[stack.index(name) + 1 :][:_MAX_CALLERS],
     )
     return _Candidate(cause, may_cause=not is_standard(name), stack=stack, aliases=frozenset(names))
@@ -369,6 +381,12 @@ def _most_specific(one: _Candidate, others: Sequence[_Candidate]) -> _Candidate:
         and _specific_change(other.cause) >= NEARLY_ALL * _specific_change(one.cause)
     ]
     return _most_specific(below[0], others) if below else one
+
+
+def _certain_mean(values: Floats) -> float:
+    """Return the mean of the pairs; 0 unless it is many standard errors above 0 or below."""
+    mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
+    return mean if abs(mean) > _MIN_ERRORS * error else 0.0
 
 
 def _is_new(cause: Cause) -> bool:

@@ -68,12 +68,6 @@ class StackTable:
         change: Floats = (self.candidate - self.baseline).mean(axis=1)
         return change
 
-    @cached_property
-    def site_changes(self) -> Floats:
-        """Mean change of each function as a site."""
-        changes = np.bincount(self.sites, self.mean_changes, len(self.functions))
-        return changes.astype(np.float64)
-
     def event_counts(self) -> Floats:
         """Return the mean number of events of each function as a site, then with what it calls."""
         if self.evidence.events:
@@ -93,8 +87,8 @@ class StackTable:
         row = self.membership
         return list(map(int, row.indices[row.indptr[function] : row.indptr[function + 1]]))
 
-    def attributed_change(self, function: int, scope: CauseScope) -> float:
-        """Return the part of a function's change that is new in the whole program.
+    def attributed_changes(self, function: int, scope: CauseScope) -> Floats:
+        """Return the part of a function's change that is new in the whole program, by pair.
 
         A function that is wrapped around others takes over all that is below it, although nothing
         became slower.  So a change at a site below it counts only as far as the site changed in the
@@ -102,16 +96,26 @@ class StackTable:
         below the function counts, so that chance cancels out.
         """
         of = self.stacks_of(function, scope)
-        sites, size = [self.sites[at] for at in of], len(self.functions)
-        own = np.bincount(sites, self.mean_changes[of], size)
-        levels = (self.baseline + self.candidate).mean(axis=1)
-        below = np.bincount(sites, levels[of], size)
-        everywhere = np.bincount(self.sites, levels, size)
-        shares = np.divide(below, everywhere, out=np.zeros(size), where=everywhere > 0)
-        total = self.site_changes
+        if scope is CauseScope.SITE:
+            changes: Floats = (self.candidate - self.baseline)[of].sum(axis=0)
+            return changes
+        sites = [self.sites[at] for at in of]
+        own = self._by_site(self.candidate[of] - self.baseline[of], sites)
+        total = self._by_site(self.candidate - self.baseline, list(self.sites))
+        levels = (self.baseline + self.candidate).mean(axis=1, keepdims=True)
+        below = self._by_site(levels[of], sites)
+        everywhere = self._by_site(levels, list(self.sites))
+        shares = np.divide(below, everywhere, out=np.zeros_like(below), where=everywhere > 0)
         is_same_way = own * total > 0
         smaller = np.sign(total) * np.minimum(np.abs(own), np.abs(total))
-        return float(np.where(is_same_way, smaller, shares * total).sum())
+        attributed: Floats = np.where(is_same_way, smaller, shares * total).sum(axis=0)
+        return attributed
+
+    def _by_site(self, values: Floats, sites: Sequence[int]) -> Floats:
+        """Return the sums of stacks by site, shape (functions, pairs)."""
+        sums = np.zeros((len(self.functions), values.shape[1]))
+        np.add.at(sums, sites, values)
+        return sums
 
     def example(self, function: int, scope: CauseScope) -> Stack:
         """Return the stack of a function that moved most."""

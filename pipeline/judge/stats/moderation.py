@@ -54,12 +54,16 @@ class PairedTests:
     p_values: Floats
 
 
-def moderated_tests(differences: Floats, levels: Floats) -> PairedTests:
+def moderated_tests(
+    differences: Floats, levels: Floats, sampling: Floats | None = None
+) -> PairedTests:
     """Return the moderated paired t test of each row.
 
     Args:
         differences: Shape (n, pairs), pairs >= 2, any unit.
         levels: Level of each row, shape (n,), above 0; the prior variance is a power of it.
+        sampling: Variance that sampling alone causes, shape (n,); no variance counts as smaller.
+            None for 0.
 
     Source:
         Smyth, Statist. Appl. Genet. Mol. Biol. 3 (2004): d0 and s0 are estimated from the rows;
@@ -75,6 +79,8 @@ def moderated_tests(differences: Floats, levels: Floats) -> PairedTests:
     means = differences.mean(axis=1)
     observed = differences.var(axis=1, ddof=1)
     observed[np.ptp(differences, axis=1) == 0] = 0.0  # equal values have no rounding error
+    if sampling is not None:
+        observed = np.maximum(observed, sampling)
     prior = variance_prior(observed, levels, own)
     freedom = prior.degrees_of_freedom + own
     pooled = (prior.degrees_of_freedom * prior.variances + own * observed) / freedom
@@ -95,6 +101,20 @@ def logarithmic(values: Floats, event: Floats) -> Floats:
     """
     scaled: Floats = np.arcsinh(values / (2 * event))
     return scaled
+
+
+def sampling_variance(before: Floats, after: Floats) -> Floats:
+    """Return the variance of the difference of two counts of events on the scale of `logarithmic`.
+
+    Args:
+        before: Mean number of events, shape (n,), at least 0.
+        after: The same of the other arm.
+
+    Source:
+        The delta method, for Poisson counts.
+    """
+    variance: Floats = before / (before**2 + 4) + after / (after**2 + 4)
+    return variance
 
 
 def without_common_change(differences: Floats, levels: Floats) -> Floats:

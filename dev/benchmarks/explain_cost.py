@@ -1,0 +1,126 @@
+"""How long `explain` reads and compares the profiles of ten pairs, and how much memory it takes.
+
+The profiles are made up, each as large as the largest of Milo: thousands of stacks, 25 frames deep.
+"""
+
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.judge.causes import find_causes
+from pipeline.model.metric import Better, Metric
+from pipeline.model.ports import Load, Span
+from pipeline.model.profiles import Stack, StackProfile
+from pipeline.model.results import Interleave, Machine, Reading, ResultSet, Trial
+from pipeline.model.subject import Arm, Subject
+from pipeline.probes import profiles
+from pipeline.probes.sampling import write_csv
+from pipeline.runs.explain.evidence import read_evidence
+from pipeline.runs.explain.recorder import RecordingDriver
+from pipeline.storage import pprof
+
+_PAIRS = 10
+_COMPONENTS = ("server", "manager", "etcd")
+_DEPTH = 25
+_KINDS = {
+    "heap": (("alloc_objects", "alloc_space", "inuse_objects", "inuse_space"), 3_000),
+    "block": (("contentions", "delay"), 2_500),
+    "mutex": (("contentions", "delay"), 300),
+    "goroutines": (("goroutine",), 400),
+    "cpu": (("samples", "cpu"), 800),
+}
+_CHILD = "--child"
+
+
+def main(argv: list[str]) -> None:
+    """Print the time and the peak of memory of a process of its own."""
+    if argv[:1] == [_CHILD]:
+        explain(Path(argv[1]))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder))
+        command = [sys.executable, "-m", "dev.benchmarks", "explain_cost", _CHILD, folder]
+        subprocess.run(command, check=True)
+
+
+def write(out: Path) -> None:
+    """Write the profiles of every pair, both arms and three components."""
+    dice = random.Random(1)
+    functions = [f"example.com/package{n % 300}.(*Type{n % 70}).Function{n}" for n in range(6_000)]
+    for pair in range(_PAIRS):
+        workload = out / "pairs" / f"{pair:03}" / "object-crud"
+        for arm in Arm:
+            folder = workload / arm
+            folder.mkdir(parents=True)
+            rows: list[tuple[object, ...]] = []
+            for component in _COMPONENTS:
+                for kind, (columns, count) in _KINDS.items():
+                    whens = ["load-00"] if kind == "cpu" else ["before", "after"]
+                    for when in whens:
+                        stacks: dict[Stack, tuple[float, ...]] = {}
+                        for number in range(count):
+                            calls = tuple(
+                                functions[(number * 31 + at * 7) % len(functions)]
+                                for at in range(_DEPTH)
+                            )
+                            value = float(10 ** dice.uniform(4, 8))
+                            stacks[calls] = (value,) * len(columns)
+                        name = f"{component}-{kind}-{when}.pb.gz"
+                        types = tuple((column, "count") for column in columns)
+                        pprof.write_profile(folder / name, StackProfile(types, stacks))
+                        rows.append((component, kind, when, name, 0, 1, 1, ""))
+            write_csv(folder / profiles.PROFILES, profiles.COLUMNS, rows)
+        RecordingDriver(_Counted()).measure({}, workload, pair)
+
+
+def explain(out: Path) -> None:
+    """Read and compare everything, and print what it took."""
+    began = time.perf_counter()
+    evidence = read_evidence(out, _results(), "object-crud", "server.cpu")
+    read_s = time.perf_counter() - began
+    metric = Metric("server_cpu", "s", Better.LOWER, margin=0.05)
+    found = find_causes(
+        evidence.stacks, evidence.series, metric, reading="server.cpu", is_rise=True
+    )
+    took_s = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    count = sum(1 for _ in out.rglob("*.pb.gz"))
+    print(
+        f"{count} profiles of {_PAIRS} pairs: read in {read_s:.1f} s, compared in"
+        f" {took_s - read_s:.1f} s ({found.tests:,} tests), peak {peak:.0f} MiB"
+    )
+
+
+class _Counted:
+    """A driver that did a thousand requests."""
+
+    def measure(self, targets: object, out: Path, seed: int) -> Load:
+        """Return the load."""
+        readings = (Reading("requests", 1000.0, "1"),)
+        return Load(dict.fromkeys(Arm, readings), dict.fromkeys(Arm, Span(0.0, 1.0)))
+
+
+def _results() -> ResultSet:
+    """Return the results of ten pairs without samples."""
+    now = datetime.now(UTC)
+    trials = tuple(
+        Trial(pair, arm, at, now, 40.0) for pair in range(_PAIRS) for at, arm in enumerate(Arm)
+    )
+    return ResultSet(
+        suite="pr",
+        suite_digest="",
+        environment="local",
+        interleave=Interleave.REQUEST,
+        pairs_asked=_PAIRS,
+        seed=1,
+        subjects=dict.fromkeys(Arm, Subject("reference", "")),
+        machine=Machine({}, {}),
+        tools={},
+        taken_at=now,
+        trials=trials,
+    )
