@@ -43,12 +43,14 @@ class PlanSummary:
         load_path: Path of the requests, in words.
         asks: Resources that the Pods of each build request.
         asks_for_load: Resources that the load pods request.
+        profile: Start profile of the builds, with their replicas.
         on_gke: Cost on a GKE cluster that is made for the run; empty if not on GKE.
     """
 
     suite: str
     description: str
     environment: str
+    profile: str
     pairs: int
     looks: tuple[int, ...]
     interleave: Interleave

@@ -1,6 +1,7 @@
 """Render a plan as text."""
 
 from pipeline.model.plan import PlanSummary, WorkloadSummary
+from pipeline.model.results import MINIMAL
 from pipeline.model.sizing import ResourceEstimate
 from pipeline.render.numbers import duration
 from pipeline.render.words import INTERLEAVE_TEXT
@@ -18,6 +19,7 @@ def plan_text(plan: PlanSummary, need: ResourceEstimate) -> str:
         f"  pairs        {pairs_text(plan)}",
         f"               {INTERLEAVE_TEXT[plan.interleave]}",
         f"  environment  {plan.environment}, {most}{plan.launches} launches",
+        *([f"  profile      {plan.profile}"] if plan.profile != MINIMAL else []),
         *([f"  each build   {plan.asks}, in a namespace of its own"] if plan.asks else []),
         *([f"  load pods    {plan.asks_for_load}"] if plan.asks_for_load else []),
         f"  time         about {time} min, without the builds",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.judge.constants import LOOKS
 from pipeline.model.plan import PlanSummary, WorkloadSummary
-from pipeline.model.results import Interleave
+from pipeline.model.results import Interleave, profile_of
 from pipeline.model.subject import Arm, Product
 from pipeline.runs.suite_file import Suite, Workload
 
@@ -76,6 +76,7 @@ class Plan:
             suite=self.suite.name,
             description=self.suite.description,
             environment=environment.kind,
+            profile=profile_of(environment.facts),
             pairs=self.pairs,
             looks=self.looks,
             interleave=self.interleave,

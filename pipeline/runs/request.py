@@ -18,7 +18,7 @@ from pipeline.model.metric import Scale
 from pipeline.model.plan import PlanSummary
 from pipeline.model.ports import EnvironmentSettings
 from pipeline.model.request import RunRequest, StoredRequest
-from pipeline.model.results import MINIMAL, Baseline, Machine, profile_of
+from pipeline.model.results import MINIMAL, PROFILE, Baseline, Machine, profile_of
 from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.subject import Arm, Product, Spec, SpecKind, parse_spec
 from pipeline.runs import preflight, suite_file
@@ -96,8 +96,22 @@ def resolve_plan(request: RunRequest) -> tuple[LoadedSuite, Plan]:
     loaded = in_environment(loaded, environment)
     seed = draw_seed(request.seed)
     suite = loaded.suite.of(product).only(request.driver)
+    require_startable(environment, product)
     _require_restarts_of(suite)
     return loaded, Plan(suite, pairs, request.interleave, seed, looks, budget_s, product)
+
+
+def require_startable(environment: EnvironmentSettings, product: Product) -> None:
+    """Raise ConfigError if builds of a product have no such profile, or no replicas."""
+    profile = environment.facts.get(PROFILE, MINIMAL)
+    if product is Product.MILO or (profile == MINIMAL and environment.replicas == 1):
+        return
+    what = f"profile {profile}" if profile != MINIMAL else f"{environment.replicas} replicas"
+    raise ConfigError(
+        f"`{product}` cannot be started with {what}: only Milo can",
+        hint="give a build of Milo, or leave --profile, and `profile` and `replicas` in"
+        " [environment], out",
+    )
 
 
 def _require_restarts_of(suite: Suite) -> None:

@@ -22,8 +22,9 @@ from pipeline.environments.registry import from_values, to_values
 from pipeline.judge.spreads import conditions_name
 from pipeline.model.ports import Artifact, Program, ResourceUsage, Span, Target
 from pipeline.model.replicas import by_component, component_of, replica_names
+from pipeline.model.request import RunRequest
 from pipeline.model.results import Machine
-from pipeline.model.sizing import MILO_SHARED, footprint
+from pipeline.model.sizing import MILO_SHARED, ResourceEstimate, footprint
 from pipeline.model.subject import Arm, Product, Subject
 from pipeline.probes.containers import ContainersProbe
 from pipeline.probes.curated import CURATED_METRICS
@@ -31,7 +32,8 @@ from pipeline.probes.heap import heap_sizes
 from pipeline.probes.process import observe_components, observe_process
 from pipeline.probes.prometheus import PrometheusProbe
 from pipeline.probes.scrape import current_sizes
-from pipeline.runs.request import require_same_profile
+from pipeline.render.plan import plan_text
+from pipeline.runs.request import require_same_profile, resolve_plan
 from pipeline.system.errors import ConfigError, SubjectDiedError
 from tests.clusters import FakeCluster
 from tests.labs import Lab
@@ -75,6 +77,30 @@ def test_only_milo_elects_a_leader_so_only_milo_has_replicas() -> None:
     reference = replace(MILO, subject=Subject("reference", "x"), product=Product.REFERENCE)
     with pytest.raises(ConfigError, match="`reference` has no leader election"):
         read_manifests(reference, settings)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        pytest.param("replicas = 2", "`reference` cannot be started with 2 replicas", id="two"),
+        pytest.param('profile = "production"', "with profile production", id="profile"),
+    ],
+)
+def test_reference_is_refused_before_anything_is_built(
+    tmp_path: Path, table: str, message: str
+) -> None:
+    path = tmp_path / "e.toml"
+    path.write_text(f'[environment]\nkind = "local"\n{table}\n')
+    with pytest.raises(ConfigError, match=message):
+        resolve_plan(RunRequest(environment=str(path), candidate="reference"))
+
+
+def test_a_plan_says_how_many_replicas_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "e.toml"
+    path.write_text('[environment]\nkind = "local"\nreplicas = 2\n')
+    _, plan = resolve_plan(RunRequest(environment=str(path), candidate="binary:/milo"))
+    text = plan_text(plan.summary(), ResourceEstimate(1.0, 1.0, 1.0))
+    assert "profile      minimal, replicas 2" in text
 
 
 def test_the_doctor_counts_the_processes_of_replicas() -> None:
