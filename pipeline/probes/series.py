@@ -39,7 +39,7 @@ class SeriesProbe:
     `COMPONENT.goroutines_slope`, `…_slope_low` and `…_slope_high` (1), the same of `heap` (B, Go
     heap with its garbage), `memory` (B, resident), `files` (1), `etcd.keys` (1, below
     `/projects/`) and `etcd.db` (B, of the first member).  They may be below zero.  A series without
-    samples for three periods has none.
+    samples for three periods has none.  Of a load without marks it only keeps the samples.
     """
 
     @contextmanager
@@ -96,6 +96,8 @@ class _SeriesWatch:
             series = {name: tuple(points) for name, points in self.points.items()}
         rows = ((name, *point) for name, points in series.items() for point in points)
         write_csv(self.out / "series.csv", ("series", "time_s", "value"), rows)
+        if not span.marks:
+            return ()
         if len(span.marks) < MIN_SLOPE_POINTS:
             raise ProbeError(
                 f"series probe: a slope needs {MIN_SLOPE_POINTS} cycles, and the load had"

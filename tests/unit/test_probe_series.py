@@ -88,7 +88,13 @@ def test_all_that_can_be_read_has_a_slope(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "series.csv").read_text().startswith("series,time_s,value\n")
 
 
-def test_a_load_without_cycles_is_an_error(tmp_path: Path) -> None:
+def test_of_a_load_without_marks_only_the_samples_are_kept(tmp_path: Path) -> None:
+    with SeriesProbe().watch(target(metrics={}, pid=os.getpid()), tmp_path) as watch:
+        assert watch.readings(Span(0, 1)) == ()
+    assert "server.memory," in (tmp_path / "series.csv").read_text()
+
+
+def test_a_load_with_too_few_cycles_is_an_error(tmp_path: Path) -> None:
     with (
         SeriesProbe().watch(target(metrics={}), tmp_path) as watch,
         pytest.raises(LoadError, match="needs 3 cycles, and the load had 1"),
