@@ -12,11 +12,11 @@ from typing import Any
 
 from pipeline.environments import bootstrap, components, manifests
 from pipeline.environments.api import Api, ClusterError, namespace_path
+from pipeline.environments.balancer import Frontend, start_balancer
 from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.connect import Connection, Connector, ServiceRef, wait_until
 from pipeline.environments.containers import find_processes, read_usage
 from pipeline.environments.credentials import SERVER, Credentials, create_credentials
-from pipeline.environments.door import Door, open_door
 from pipeline.environments.images import Image
 from pipeline.environments.load_pods import POLL_S, ClusterPods
 from pipeline.environments.manifests import Component, NamespaceSpec
@@ -215,7 +215,7 @@ class _Build:
     out: Path
     applied: list[str] = field(default_factory=list)
     connections: dict[str, Connection] = field(default_factory=dict)
-    doors: list[Door] = field(default_factory=list)
+    frontends: list[Frontend] = field(default_factory=list)
 
     @property
     def pods(self) -> Pods:
@@ -256,11 +256,11 @@ class _Build:
         servers = [url for name, url in urls.items() if component_of(name) == "server"]
         for url in servers:
             self._require_answer(f"{url}/readyz")
-        if not self.doors:
-            self.doors.append(self._door(stack, servers, private))
+        if not self.frontends:
+            self.frontends.append(self._frontend(stack, servers, private))
         pods, pids = self.pods, self._pids()
         return Target(
-            url=self.doors[0].url,
+            url=self.frontends[0].url,
             ca_file=self.credentials.ca,
             token_file=self.credentials.load_token,
             admin_token_file=self.credentials.admin_token,
@@ -271,13 +271,13 @@ class _Build:
             usage=None if pids else partial(read_usage, pods.api, pods, tuple(self.applied)),
         )
 
-    def _door(self, stack: ExitStack, servers: Sequence[str], private: Path) -> Door:
+    def _frontend(self, stack: ExitStack, servers: Sequence[str], private: Path) -> Frontend:
         """Return the address of the API servers here: the Service is in the cluster only."""
         if len(servers) == 1:
-            return Door(servers[0])
+            return Frontend(servers[0])
         program, name = self.environment.programs["balancer"], f"balancer-server-{self.arm}"
         out, private = self.out.absolute(), private.absolute()
-        return open_door(stack, program, servers, name, out=out, private=private)
+        return start_balancer(stack, program, servers, name, out=out, private=private)
 
     def _pids(self) -> dict[str, int]:
         if not self.environment.is_here:
@@ -303,8 +303,8 @@ class _Build:
                 raise LoadError(
                     f"the connection to a component of the {self.arm} {status} under load"
                 )
-        for door in self.doors:
-            door.check()
+        for frontend in self.frontends:
+            frontend.check()
         pods.check(self.applied)
 
 

@@ -12,8 +12,8 @@ from typing import ClassVar, Literal
 from pydantic import PositiveFloat
 
 from pipeline.environments import bootstrap, components
+from pipeline.environments.balancer import Frontend, find_leader, start_balancer
 from pipeline.environments.credentials import Credentials, create_credentials
-from pipeline.environments.door import Door, find_leader, open_door
 from pipeline.environments.profile import (
     MiloManifests,
     ProfileSettings,
@@ -125,25 +125,26 @@ class LocalEnvironment:
                 },
                 "server",
             )
-            doors = {arm: launch.one_address("server", arm, servers[arm]) for arm in artifacts}
+            frontends = {arm: launch.one_address("server", arm, servers[arm]) for arm in artifacts}
             targets = {
-                arm: launch.target(doors[arm], [*servers[arm], *stores[arm]]) for arm in artifacts
+                arm: launch.target(frontends[arm], [*servers[arm], *stores[arm]])
+                for arm in artifacts
             }
             for arm, artifact in artifacts.items():
                 bootstrap.prepare_server(targets[arm], token, artifact.product, str(arm), ready_s)
             managers = launch.start(
                 {
-                    arm: partial(launch.managers, arm, artifact, doors[arm].url)
+                    arm: partial(launch.managers, arm, artifact, frontends[arm].url)
                     for arm, artifact in artifacts.items()
                     if artifact.product is Product.MILO
                 },
                 "manager",
             )
             for arm, of_arm in managers.items():
-                door, parts = doors[arm], [*servers[arm], *of_arm, *stores[arm]]
+                frontend, parts = frontends[arm], [*servers[arm], *of_arm, *stores[arm]]
                 if self.settings.is_production:
                     hooks = launch.one_address("webhooks", arm, of_arm)
-                    targets[arm] = launch.target(door.with_check(hooks.check), parts)
+                    targets[arm] = launch.target(frontend.with_check(hooks.check), parts)
                     bootstrap.set_up_production(
                         targets[arm],
                         token,
@@ -154,7 +155,7 @@ class LocalEnvironment:
                     )
                     targets[arm] = replace(targets[arm], needs_organization_path=True)
                 else:
-                    targets[arm] = launch.target(door, parts)
+                    targets[arm] = launch.target(frontend, parts)
             bootstrap.create_first_projects(targets, token, ready_s)
             yield targets
 
@@ -183,10 +184,12 @@ class _LocalLaunch:
 
     def etcd(self, arm: Arm, artifact: Artifact) -> list[_RunningReplica]:
         settings = self.environment.settings
-        members = []
-        for name in replica_names("etcd", settings.etcd_members):
-            client, peer = (f"http://{tls.ADDRESS}:{port}" for port in tls.free_ports(2))
-            members.append(components.EtcdMember(name, client, peer))
+        names = replica_names("etcd", settings.etcd_members)
+        urls = [f"http://{tls.ADDRESS}:{port}" for port in tls.free_ports(2 * len(names))]
+        members = [
+            components.EtcdMember(name, client, peer)
+            for name, client, peer in zip(names, urls[::2], urls[1::2], strict=True)
+        ]
         running = []
         for member in members:
             data = self.private / f"{member.name}-{arm}"
@@ -207,8 +210,8 @@ class _LocalLaunch:
         parts = self.installed[arm]
         variables = {**parts.server_variables, **artifact.variables}
         running = []
-        for name in replica_names("server", self.environment.settings.replicas):
-            (port,) = tls.free_ports(1)
+        names = replica_names("server", self.environment.settings.replicas)
+        for name, port in zip(names, tls.free_ports(len(names)), strict=True):
             argv = components.server_command(
                 artifact, port, etcd_url, self.credentials, flags=parts.server_flags
             )
@@ -224,8 +227,9 @@ class _LocalLaunch:
         parts = self.installed[arm]
         variables = {**parts.manager_variables, **artifact.variables}
         running = []
-        for name in replica_names("manager", self.environment.settings.replicas):
-            port, webhook_port = tls.free_ports(2)
+        names = replica_names("manager", self.environment.settings.replicas)
+        ports = tls.free_ports(2 * len(names))
+        for name, port, webhook_port in zip(names, ports[::2], ports[1::2], strict=True):
             argv = components.manager_command(
                 artifact,
                 port,
@@ -239,14 +243,16 @@ class _LocalLaunch:
             running.append(_RunningReplica(name, service, variables, url, webhooks))
         return running
 
-    def one_address(self, what: str, arm: Arm, replicas: Sequence[_RunningReplica]) -> Door:
+    def one_address(self, what: str, arm: Arm, replicas: Sequence[_RunningReplica]) -> Frontend:
         """Return the address of a component; of several replicas, that of a balancer."""
         urls = [one.webhooks_url if what == "webhooks" else one.url for one in replicas]
         balancer = self.environment.balancer
-        if balancer is None or len(urls) == 1:
-            return Door(urls[0])
+        if len(urls) == 1:
+            return Frontend(urls[0])
+        if balancer is None:
+            raise LaunchError(f"{len(urls)} replicas need a balancer, and none was given")
         name = f"balancer-{what}-{arm}"
-        return open_door(self.stack, balancer, urls, name, out=self.out, private=self.private)
+        return start_balancer(self.stack, balancer, urls, name, out=self.out, private=self.private)
 
     def _start(
         self, argv: Sequence[str], component: str, arm: Arm, variables: Mapping[str, str]
@@ -306,7 +312,7 @@ class _LocalLaunch:
             raise
         return True
 
-    def target(self, door: Door, replicas: Sequence[_RunningReplica]) -> Target:
+    def target(self, frontend: Frontend, replicas: Sequence[_RunningReplica]) -> Target:
         """Return a target of these processes; `Target.restart` replaces one of them."""
         parts = {one.name: one for one in replicas}
         pids = {name: one.service.pid for name, one in parts.items()}
@@ -318,7 +324,7 @@ class _LocalLaunch:
                         f"{one.service.name} {status} while it was measured",
                         hint=processes.log_tail(one.service.output),
                     )
-            door.check()
+            frontend.check()
 
         def restart() -> None:
             name = find_leader(target) if "manager" in parts else "server"
@@ -326,7 +332,7 @@ class _LocalLaunch:
             pids[name] = parts[name].service.pid
 
         target = Target(
-            url=door.url,
+            url=frontend.url,
             ca_file=self.credentials.ca,
             token_file=self.credentials.load_token,
             admin_token_file=self.credentials.admin_token,

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.environments import components
+from pipeline.environments.balancer import find_leader
 from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.connect import Connection, ServiceRef
-from pipeline.environments.door import find_leader
 from pipeline.environments.kind import KindSettings
 from pipeline.environments.local import LocalSettings
 from pipeline.environments.profile import read_manifests

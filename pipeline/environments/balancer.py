@@ -17,7 +17,7 @@ _GOROUTINES = re.compile(r"^go_goroutines (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Frontend:
     """The address at which clients reach a component.
 
     Attributes:
@@ -28,7 +28,7 @@ class Door:
     url: str
     check: Callable[[], None] = lambda: None
 
-    def with_check(self, other: Callable[[], None]) -> "Door":
+    def with_check(self, other: Callable[[], None]) -> "Frontend":
         """Return the address with a further check."""
 
         def check() -> None:
@@ -38,9 +38,9 @@ class Door:
         return replace(self, check=check)
 
 
-def open_door(
+def start_balancer(
     stack: ExitStack, program: Program, urls: Sequence[str], name: str, *, out: Path, private: Path
-) -> Door:
+) -> Frontend:
     """Start a balancer before several replicas, until the stack is closed.
 
     Args:
@@ -68,7 +68,7 @@ def open_door(
             )
 
     scheme = urlsplit(urls[0]).scheme
-    return Door(f"{scheme}://{address.read_text(encoding='ascii').strip()}", check)
+    return Frontend(f"{scheme}://{address.read_text(encoding='ascii').strip()}", check)
 
 
 def find_leader(target: Target) -> str:
