@@ -122,7 +122,8 @@ def _lint_workflows(session: nox.Session) -> None:
         ("vendor.dependabot", [".github/dependabot.yml"]),
     ):
         session.run("check-jsonschema", "--builtin-schema", schema, *files)
-    session.run("shellcheck", *_files(".github/scripts/*.sh"), *_files("docs/examples/*/*.sh"))
+    scripts = (".github/scripts/*.sh", "docs/examples/*/*.sh", "dev/*.sh")
+    session.run("shellcheck", *(file for pattern in scripts for file in _files(pattern)))
 
 
 def _files(pattern: str) -> list[str]:
@@ -200,3 +201,9 @@ def image(session: nox.Session) -> None:
         *("python", "-m", "pipeline", "pack", "--oci", "dist/milo-perf-image.tar"),
         *session.posargs,
     )
+
+
+@nox.session(venv_backend="none")
+def clean_root(session: nox.Session) -> None:
+    """Run the first line of the README in a clean Debian root; needs root and mmdebstrap."""
+    session.run("dev/clean_root.sh", *session.posargs, external=True)

@@ -156,7 +156,7 @@ def bare_doctor(tmp_path: Path, *arguments: str) -> "subprocess.CompletedProcess
 def test_the_doctor_needs_no_package(tmp_path: Path) -> None:
     done = bare_doctor(tmp_path)
     assert done.returncode == Exit.NOT_STARTED, done.stderr
-    assert "Python packages are not installed: cryptography, filelock, jinja2" in done.stdout
+    assert "Python packages are not installed: argcomplete, cryptography, filelock" in done.stdout
     assert ".venv/bin/pip install ." in done.stdout
     assert "comes with the Python packages" in done.stdout
     assert not done.stderr
