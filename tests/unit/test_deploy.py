@@ -103,7 +103,7 @@ def keeping(path: Path, environment: FakeEnvironment, life_s: float = 60.0) -> I
     def keep() -> None:
         wanted: Relaunch | str = Relaunch(tuple(Arm))
         error = ConfigError("another keeper")
-        with folder.locked("keeper.lock", error), channel.listening(folder.socket) as server:
+        with folder.hold_lock("keeper.lock", error), channel.open_listener(folder.socket) as server:
             try:
                 while isinstance(wanted, Relaunch):
                     wanted = keeper.hold(folder, environment, ARTIFACTS, server, wanted)
@@ -240,12 +240,12 @@ def test_nobody_else_may_ask(lab: Lab) -> None:
 def test_a_lock_that_is_held_is_an_error_at_once(tmp_path: Path) -> None:
     folder, error = DeploymentFolder(tmp_path), ConfigError("another load measures it")
     with (
-        folder.locked("load.lock", error),
+        folder.hold_lock("load.lock", error),
         pytest.raises(ConfigError, match="another load"),
-        folder.locked("load.lock", error),
+        folder.hold_lock("load.lock", error),
     ):
         pass
-    with folder.locked("load.lock", error):
+    with folder.hold_lock("load.lock", error):
         pass
 
 

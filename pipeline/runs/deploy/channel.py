@@ -71,7 +71,7 @@ def ask(path: Path, question: Question, is_alive: Callable[[], bool]) -> Any:  #
 
 
 @contextmanager
-def listening(path: Path) -> Iterator[socket.socket]:
+def open_listener(path: Path) -> Iterator[socket.socket]:
     """Listen at a socket that only this user may use; it is removed at the end."""
     path.unlink(missing_ok=True)
     mask = os.umask(0o177)

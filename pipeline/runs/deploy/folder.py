@@ -54,7 +54,7 @@ class DeploymentFolder:
 
         Raises:
             ConfigError: The folder has none.
-            BaselineError: It cannot be read.
+            BaselineError: The file cannot be read.
         """
         if not self.file.is_file():
             raise ConfigError(
@@ -76,7 +76,7 @@ class DeploymentFolder:
         """Return the deployment, which must be up.
 
         Raises:
-            ConfigError: It is not, and the hint says how to start it again.
+            ConfigError: The deployment is not up; the hint says how to start it again.
         """
         deployment = self.read()
         if deployment.state is DeploymentState.UP and self.is_kept():
@@ -90,7 +90,7 @@ class DeploymentFolder:
         )
 
     @contextmanager
-    def locked(self, name: str, error: ConfigError) -> Iterator[None]:
+    def hold_lock(self, name: str, error: ConfigError) -> Iterator[None]:
         """Hold a lock of this folder; raise the error at once if another process holds it."""
         handle = os.open(self.path / name, os.O_CREAT | os.O_RDWR, 0o600)
         try:

@@ -44,7 +44,7 @@ def keep(out: Path) -> None:
         PipelineError: The builds did not start.
     """
     folder = DeploymentFolder(out)
-    with folder.locked("keeper.lock", ConfigError(f"{out} has a keeper already")):
+    with folder.hold_lock("keeper.lock", ConfigError(f"{out} has a keeper already")):
         deployment = folder.read()
         reason = "it was stopped"
         try:
@@ -71,7 +71,7 @@ def _keep(folder: DeploymentFolder) -> str:
     settings = _with_expiry(plan.suite.environment, folder.read().life_s)
     with (
         settings.open(programs) as environment,
-        channel.listening(folder.socket) as server,
+        channel.open_listener(folder.socket) as server,
     ):
         while isinstance(wanted, Relaunch):
             wanted = hold(folder, environment, artifacts, server, wanted)

@@ -43,7 +43,7 @@ def load(out: Path, pairs: int | None = None, driver: str = "") -> Report:
     folder = DeploymentFolder(out)
     folder.require_up()
     busy = ConfigError(f"another load measures {out}", hint="wait until it has ended")
-    with folder.locked("load.lock", busy):
+    with folder.hold_lock("load.lock", busy):
         run_folder, results, plan, _ = run.reopen(out)
         left_out = _other_workloads(plan, driver)
         _require_room(results, pairs, out)
