@@ -97,7 +97,7 @@ def evaluation_of(subject: Subject, out: Path) -> None:
         out / EVALUATION, Evaluation(subject, Machine({}, {}), {}, AT, 2, 1, scripts=())
     )
     codec.EVALUATE_REQUEST.write(out / REQUEST, EvaluateRequest(candidate=subject.spec))
-    (out / SUITE).write_text(paths.project_path("suites", "drivers.toml").read_text())
+    (out / SUITE).write_text(paths.project_path("suites", "evaluation", "drivers.toml").read_text())
 
 
 def series_of(subject: Subject, out: Path) -> None:

@@ -14,11 +14,12 @@ from pipeline.runs import run as run_module
 from pipeline.runs import suite_file
 from pipeline.runs.evaluate.faults import FAULTS_TO_DETECT, FaultTable, select_workload
 from pipeline.runs.evaluate.launcher import workload_name
+from pipeline.runs.evaluate.run import suite_path
 from pipeline.storage import codec
 from pipeline.system.errors import LoadError
 from tests.builders import results
 
-LOADED = suite_file.load(suite_file.path_of("drivers"))
+LOADED = suite_file.load(suite_path("drivers"))
 SUITE, TEXT = LOADED.suite, LOADED.text
 QUIET = (1.0, 1.001, 0.999, 1.0, 1.0)
 WORSE = (2.0, 2.002, 1.998, 2.0, 2.0)

@@ -15,10 +15,10 @@ from pipeline.model.subject import Subject
 from pipeline.render.evaluation import decision_reason, document
 from pipeline.runs import suite_file
 from pipeline.runs.evaluate.launcher import scaled_load, workload_name
-from pipeline.runs.evaluate.run import report_text
+from pipeline.runs.evaluate.run import report_text, suite_path
 from pipeline.runs.evaluate.source_size import workload_sources
 
-SUITE = suite_file.load(suite_file.path_of("drivers")).suite
+SUITE = suite_file.load(suite_path("drivers")).suite
 
 
 def attempt(

@@ -30,7 +30,7 @@ REPORT = "evaluation.md"
 
 def run(request: EvaluateRequest, out: Path) -> Evaluation:
     """Evaluate from nothing, and leave everything in a new folder, also after an error."""
-    loaded = suite_file.load(suite_file.path_of(request.suite))
+    loaded = suite_file.load(suite_path(request.suite))
     folder = RunFolder(out, "evaluate")
     folder.require_new()
     artifact = toolchain.artifact(spec_of(request.candidate), request.build)
@@ -51,6 +51,12 @@ def run(request: EvaluateRequest, out: Path) -> Evaluation:
     codec.EVALUATION.write(out / EVALUATION, evaluation)
     trust.note(_origin(folder, evaluation, loaded), out)
     return _measure(request, evaluation, loaded, folder, is_trusted=False)
+
+
+def suite_path(name: str) -> Path:
+    """Return the path of a suite of `evaluate`; ours is no suite of `run`, as no driver owns it."""
+    ours = paths.project_path("suites", "evaluation", f"{name}.toml")
+    return ours if ours.is_file() else suite_file.path_of(name)
 
 
 def resume(out: Path, faults: int | None = None, *, is_trusted: bool = False) -> Evaluation:
