@@ -134,7 +134,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="publish on this pull request and its commit, as GitHub says, not on an event's",
     )
     parser.add_argument("--dry-run", action="store_true", help="print everything, send nothing")
-    parser.set_defaults(command=_publish, is_own=False)
+    parser.set_defaults(command=_publish, is_own=False, runner=None)
 
 
 def _publish(args: argparse.Namespace) -> Exit:

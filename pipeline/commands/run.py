@@ -206,6 +206,7 @@ def _publication(args: argparse.Namespace, out: "Path") -> argparse.Namespace | 
                 raise ConfigError(f"{option} needs --publish", hint="such as --publish comment")
         return None
     from pipeline.publish import targets
+    from pipeline.publish.event import take_runner
 
     words = [word for target in args.publish for word in ("--to", target)]
     if args.pull_request is not None:
@@ -213,7 +214,7 @@ def _publication(args: argparse.Namespace, out: "Path") -> argparse.Namespace | 
     if args.author is not None:
         words += ["--author", args.author]
     publication = publish.arguments([f"{out}", *words, "--comment", "always"])
-    publication.is_own = True
+    publication.is_own, publication.runner = True, take_runner()
     targets.require_ready(publication)
     return publication
 

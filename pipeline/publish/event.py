@@ -117,6 +117,17 @@ def current_runner() -> Runner:
     return Runner(dict(os.environ))
 
 
+def take_runner() -> Runner:
+    """Return the runner of this process, and hide its token from programs that are started later.
+
+    A process that measures builds and runs the code of others.
+    """
+    runner = current_runner()
+    for name in ("GITHUB_TOKEN", "GITHUB_TOKEN_FILE"):
+        os.environ.pop(name, None)
+    return runner
+
+
 class _Owner(BaseModel):
     login: str
 

@@ -63,7 +63,7 @@ def publish(args: argparse.Namespace) -> Iterator[str]:
     Raises:
         PipelineError: The first error of a target, after all were tried.
     """
-    runner = current_runner()
+    runner = _runner(args)
     job = _job(args, runner)
     if args.start:
         if args.to != ["check"] or not args.key:
@@ -107,6 +107,12 @@ def _publish_to(
         yield outputs.quote_commands(text, is_in_actions=runner.is_in_actions)
 
 
+def _runner(args: argparse.Namespace) -> Runner:
+    """Return the runner that was taken before a measurement, or that of this process."""
+    taken: Runner | None = args.runner
+    return taken or current_runner()
+
+
 def require_ready(args: argparse.Namespace) -> None:
     """Return if a publication with these arguments could be sent now; takes seconds.
 
@@ -114,7 +120,7 @@ def require_ready(args: argparse.Namespace) -> None:
         ConfigError: There is no token, repository, commit or pull request.
         PipelineError: GitHub does not answer, or refuses.
     """
-    job = _job(args, current_runner(), RetryDelays(total=_READY_S))
+    job = _job(args, _runner(args), RetryDelays(total=_READY_S))
     if {"check", "comment"} & set(args.to):
         _with_commit(job.event)
     if "comment" in args.to and isinstance(job.pull, NoPullRequest):

@@ -1,5 +1,6 @@
 """`run --publish`: refused in seconds where it cannot be sent, and otherwise sent after the run."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def run_once(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run
     def call(measured: ResultSet | None, *arguments: str, error: Exception | None = None) -> int:
         def measure(_: RunRequest, out: Path) -> Report:
             assert measured is not None, "nothing may be measured"
+            assert "GITHUB_TOKEN" not in os.environ, "a build must not see the token"
             out.mkdir()
             codec.RESULTS.write(out / "results.json", measured)
             if error:
