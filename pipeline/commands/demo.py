@@ -32,11 +32,11 @@ def _demo(args: argparse.Namespace) -> Exit:
 
     request, out = demo.request(), args.out or terminal.new_folder(demo.SUITE)
     plan, _ = preview(request)
-    output.print_stdout(introduction(plan, demo.DELAY_S, demo.EXTRA_PAIRS))
+    output.print_stdout(introduction(plan, demo.EXTRA_PAIRS))
     report = run.run(request, out)
     caught = demo.caught_finding(report)
     output.print_stdout(text(report, **terminal.width_and_color()))
-    output.print_stdout(conclusion(report, caught, demo.DELAY_S))
+    output.print_stdout(conclusion(report, caught))
     is_written = reports.write(report, out, policy.exit_code(report, strict=False))
     if caught is not None:
         _print_cause(out)

@@ -6,20 +6,19 @@ from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.request import RunRequest
 
 SUITE: Final = "demo"
-DELAY_S: Final = 0.05
-"""Time in seconds that the fault adds to each create."""
-
 EXTRA_PAIRS: Final = 4
 """Number of pairs with profiles, from which the cause is named."""
 
-METRIC: Final = "object-crud/create_p50"
-"""Sample key of the metric that the fault makes worse."""
+METRIC: Final = "object-crud/server_goroutines"
+"""Sample key of the metric that the fault makes worse.
+
+Nothing but a leak moves it, so that the fault is caught on a busy machine, too.
+"""
 
 
 def request() -> RunRequest:
     """Return the run of the demo; earlier runs on this machine do not help it."""
-    fault = f"slow-create={1000 * DELAY_S:g}ms"
-    return RunRequest(SUITE, f"reference?{fault}", "reference", prior="none")
+    return RunRequest(SUITE, "reference?leak-goroutines=1", "reference", prior="none")
 
 
 def caught_finding(report: Report) -> Finding | None:

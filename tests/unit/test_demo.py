@@ -22,9 +22,9 @@ from pipeline.system.errors import LoadError
 from pipeline.toolchain import reference
 from tests.builders import NOW, results
 
-CREATE = Metric("create_p50", "s", Better.LOWER, 0.2, gate=True)
+LEAK = Metric("server_goroutines", "1", Better.LOWER, 0.1, gate=True)
 GET = Metric("get_p50", "s", Better.LOWER, 0.2, gate=True)
-SAME, SLOWER = [0.005, 0.0051, 0.005], [0.055, 0.0551, 0.0552]
+SAME, WORSE = [1180.0, 1182.0, 1179.0], [1540.0, 1544.0, 1541.0]
 Demo = Callable[..., tuple[int, str]]
 
 
@@ -35,13 +35,13 @@ def demonstrate(
     """Return what runs the command on given numbers; it returns the exit code and the output."""
 
     def demonstrated(
-        create: list[float], get: list[float], *words: str, cause: Explanation | None = None
+        leak: list[float], get: list[float], *words: str, cause: Explanation | None = None
     ) -> tuple[int, str]:
         def measure(request: RunRequest, out: Path) -> Report:
             assert request == demo.request()
             printed.append(capsys.readouterr().out)
             out.mkdir()
-            found = results((CREATE, SAME, create), (GET, SAME, get))
+            found = results((LEAK, SAME, leak), (GET, SAME, get))
             codec.RESULTS.write(out / "results.json", found)
             return policy.report(found)
 
@@ -57,7 +57,7 @@ def demonstrate(
         monkeypatch.setattr(explain, "explain", explain_fault)
         code = main(["demo", "--out", str(tmp_path / "out"), *words])
         (before,) = printed
-        assert "it takes 50.0 ms longer to create an object" in before
+        assert "candidate leaks a goroutine with each write of an object" in before
         assert "3. It prints the verdict" in before
         assert "Before that it builds what is missing" in before
         return code, "".join(capsys.readouterr())
@@ -65,47 +65,47 @@ def demonstrate(
     return demonstrated
 
 
-def test_a_caught_fault_is_a_success_and_its_size_is_measured(demonstrate: Demo) -> None:
-    code, said = demonstrate(SLOWER, SAME)
+def test_a_caught_fault_is_a_success(demonstrate: Demo) -> None:
+    code, said = demonstrate(WORSE, SAME)
     assert code == 0
-    assert said.startswith("REGRESSION: create p50 +")
-    assert "Caught: the median create takes 50.1 ms longer. The fault adds 50.0 ms." in said
+    assert said.startswith("REGRESSION: server goroutines +30")
+    assert "the baseline has 1,180 goroutines, and the candidate 1,542." in said
     page = Path(said.rpartition("The page is ")[2].splitlines()[0])
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_the_cause_is_what_was_measured_and_not_what_is_known(demonstrate: Demo) -> None:
-    found = WorkloadExplanation("object-crud", CREATE, None, per="create", pairs=4, tests=812)
+    found = WorkloadExplanation("object-crud", LEAK, None, per="create", pairs=4, tests=812)
     cause = Explanation(run="", taken_at=NOW, alpha=0.05, workloads=(found,))
-    code, said = demonstrate(SLOWER, SAME, cause=cause)
+    code, said = demonstrate(WORSE, SAME, cause=cause)
     assert code == 0
-    assert "create p50: no function and no server metric moved beyond chance" in said
-    assert "slow-create" not in said.partition("Caught")[2]
+    assert "server goroutines: no function and no server metric moved beyond chance" in said
+    assert "leak" not in said.partition("Caught")[2]
 
 
 def test_a_cause_that_cannot_be_measured_leaves_the_fault_caught(
     demonstrate: Demo,
 ) -> None:
-    code, said = demonstrate(SLOWER, SAME)
+    code, said = demonstrate(WORSE, SAME)
     assert code == 0
     assert "the cause was not measured: k6 crashed" in said
     assert "The page is /" in said
 
 
 @pytest.mark.parametrize(
-    ("create", "get", "answer"),
+    ("leak", "get", "answer"),
     [
         pytest.param(SAME, SAME, "PASS", id="nothing"),
-        pytest.param(SAME, SLOWER, "REGRESSION: get p50", id="another metric"),
-        pytest.param([0.001, 0.2, 0.004], SAME, "INCONCLUSIVE", id="too much noise"),
+        pytest.param(SAME, WORSE, "REGRESSION: get p50", id="another metric"),
+        pytest.param([300.0, 9000.0, 1800.0], SAME, "INCONCLUSIVE", id="too much noise"),
     ],
 )
 def test_a_fault_that_was_not_caught_is_exit_code_4(
-    demonstrate: Demo, create: list[float], get: list[float], answer: str
+    demonstrate: Demo, leak: list[float], get: list[float], answer: str
 ) -> None:
-    code, said = demonstrate(create, get)
+    code, said = demonstrate(leak, get)
     assert code == 4
-    assert "Not caught: a fault that adds 50.0 ms to each create was there" in said
+    assert "Not caught: the candidate leaks goroutines" in said
     assert f"\n  {answer}" in said.partition("Not caught")[2]
 
 
@@ -131,7 +131,7 @@ def test_the_page_is_opened_only_for_a_person_with_a_display(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setenv("DISPLAY", display)
-    _, said = demonstrate(SLOWER, SAME, *words)
+    _, said = demonstrate(WORSE, SAME, *words)
     if display and is_terminal and not words:
         assert [url.endswith("/out/report.html") for url in opened] == [True]
         assert "Opened /" in said
@@ -154,4 +154,3 @@ def test_the_suite_has_the_metric_of_the_fault_and_the_fault_exists() -> None:
     (metric,) = (m for key, m in suite.keyed_metrics() if key == demo.METRIC)
     assert metric.gate
     reference.check(parse_spec(demo.request().candidate))
-    assert f"={1000 * demo.DELAY_S:g}ms" in demo.request().candidate
