@@ -14,14 +14,14 @@ def introduction(plan: PlanSummary, extra_pairs: int) -> str:
         "This demo measures two builds, of which one has a fault, and shows what milo-perf says.",
         "",
         "1. It starts `reference`, a small API server like Milo, twice on this machine. The",
-        "   candidate leaks a goroutine with each write of an object.",
+        "   candidate leaks five goroutines with each write of an object.",
         f"2. It sends both the same load, in up to {plan.pairs} pairs of {duration(plan.pair_s)}.",
         "3. It prints the verdict.",
         f"4. It measures {extra_pairs} more pairs with profiles, and names the cause.",
         "5. It shows the page of the run.",
         "",
-        f"This takes {least} to {most}, and longer on a busy machine. Before that it builds what is",
-        "missing, once; the next lines say what, and how long. Ctrl-C stops everything.",
+        f"This takes {least} to {most}, and longer on a busy machine. What is missing is built",
+        "first, once; the next lines say what, and how long. Ctrl-C stops everything.",
         "",
     ]
     return "\n".join([*lines, ""])

@@ -6,7 +6,7 @@ from pipeline.model.report import Finding, Report, Verdict
 from pipeline.model.request import RunRequest
 
 SUITE: Final = "demo"
-EXTRA_PAIRS: Final = 4
+EXTRA_PAIRS: Final = 3
 """Number of pairs with profiles, from which the cause is named."""
 
 METRIC: Final = "object-crud/server_goroutines"
@@ -18,7 +18,7 @@ Nothing but a leak moves it, so that the fault is caught on a busy machine, too.
 
 def request() -> RunRequest:
     """Return the run of the demo; earlier runs on this machine do not help it."""
-    return RunRequest(SUITE, "reference?leak-goroutines=1", "reference", prior="none")
+    return RunRequest(SUITE, "reference?leak-goroutines=5", "reference", prior="none")
 
 
 def caught_finding(report: Report) -> Finding | None:

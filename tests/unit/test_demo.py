@@ -57,9 +57,9 @@ def demonstrate(
         monkeypatch.setattr(explain, "explain", explain_fault)
         code = main(["demo", "--out", str(tmp_path / "out"), *words])
         (before,) = printed
-        assert "candidate leaks a goroutine with each write of an object" in before
+        assert "candidate leaks five goroutines with each write of an object" in before
         assert "3. It prints the verdict" in before
-        assert "Before that it builds what is missing" in before
+        assert "What is missing is built\nfirst" in before
         return code, "".join(capsys.readouterr())
 
     return demonstrated
@@ -68,7 +68,7 @@ def demonstrate(
 def test_a_caught_fault_is_a_success(demonstrate: Demo) -> None:
     code, said = demonstrate(WORSE, SAME)
     assert code == 0
-    assert said.startswith("REGRESSION: server goroutines +30")
+    assert said.startswith("REGRESSION: server goroutines +31")
     assert "the baseline has 1,180 goroutines, and the candidate 1,542." in said
     page = Path(said.rpartition("The page is ")[2].splitlines()[0])
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
