@@ -19,7 +19,7 @@ from pipeline.model.results import Failure, Reading, ResultSet
 from pipeline.model.subject import Arm, Spec, Subject
 from pipeline.runs import measure
 from pipeline.runs.bisect import request as bisect_request
-from pipeline.runs.bisect import run as bisect_run
+from pipeline.runs.bisect import search
 from pipeline.runs.plan import Plan
 from pipeline.storage import codec
 from pipeline.system import processes
@@ -160,7 +160,7 @@ def fakes(
         return Artifact(Subject(str(spec), "sha256:00", facts), Path("x"))
 
     without_machine(monkeypatch, tmp_path / "state")
-    monkeypatch.setattr(bisect_run, "driver_of", lambda *_: None)
+    monkeypatch.setattr(search, "driver_of", lambda *_: None)
     monkeypatch.setattr(measure, "run_pairs", run_pairs)
     monkeypatch.setattr(toolchain, "artifact", artifact)
     monkeypatch.setattr(toolchain, "built_trees", lambda trees, _: set(trees))
@@ -327,7 +327,7 @@ def test_an_interrupted_choice_of_the_metric_is_resumed(case: Case) -> None:
 def test_the_budget_ends_a_search_with_the_range_that_is_left(
     case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bisect_run._Search, "_fits", lambda *_: len(case.fakes.measured) < 5)  # noqa: SLF001
+    monkeypatch.setattr(search.CommitSearch, "_fits", lambda *_: len(case.fakes.measured) < 5)
     assert case.bisect("--budget", "2h") == Exit.INCONCLUSIVE
     said = capsys.readouterr()
     assert "not decided: one of " in said.out
@@ -503,8 +503,8 @@ def test_builds_that_fail_are_searched_by_the_number_of_failed_trials() -> None:
     )
     suite = type("S", (), {"workloads": (), "by_key": dict})()
     searched = bisect_request.metric_of("launch/failed_trials", suite)
-    assert bisect_run.differences_of(replace(ran, trials=failed), searched) == (1.0, 1.0)
-    assert bisect_run.differences_of(ran, searched) == (0.0, 0.0)
+    assert search.differences_of(replace(ran, trials=failed), searched) == (1.0, 1.0)
+    assert search.differences_of(ran, searched) == (0.0, 0.0)
 
 
 def test_a_commit_that_may_be_next_is_built_beside_a_measurement_where_a_core_is_free(

@@ -5,70 +5,49 @@ that the metric needs.
 """
 
 import hashlib
-import math
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.drivers.registry import driver_of
 from pipeline.judge import bisect as judge
-from pipeline.judge import policy, scale
-from pipeline.judge.bisect import BisectDecision, BisectState, SearchCosts
+from pipeline.judge import policy
+from pipeline.judge.bisect import BisectState
 from pipeline.model.bisect import (
-    MAX_FILES,
     Bisection,
     Commit,
-    CommitEvidence,
-    CommitOutcome,
-    FoundCommit,
 )
-from pipeline.model.metric import Metric, Scale
-from pipeline.model.ports import Artifact
 from pipeline.model.request import BisectRequest
-from pipeline.model.results import Machine, ResultSet
-from pipeline.model.subject import Arm, Subject
-from pipeline.probes.registry import default_probes, opt_in_probes
+from pipeline.model.results import Machine
+from pipeline.model.subject import Subject
 from pipeline.render.bisect import bisect_markdown
 from pipeline.render.bisect_page import bisect_html
-from pipeline.render.numbers import count
-from pipeline.runs import measure, preflight, priors, reports, suite_file, trust
+from pipeline.runs import preflight, priors, reports, suite_file, trust
 from pipeline.runs import run as single_run
 from pipeline.runs.bisect import request as bisect_request
 from pipeline.runs.bisect.request import SearchedMetric
+from pipeline.runs.bisect.search import CommitSearch
 from pipeline.runs.folder import REQUEST, RunFolder
 from pipeline.runs.history.spreads_file import named_spreads
-from pipeline.runs.plan import Plan, derive_seed, draw_seed
+from pipeline.runs.plan import derive_seed, draw_seed
 from pipeline.runs.request import ResolvedRun, spec_of
 from pipeline.runs.run import ENVIRONMENT
 from pipeline.runs.suite_file import SUITE
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
-from pipeline.system import paths, processes, progress, terminal
-from pipeline.system.errors import ConfigError, Exit, LaunchError, LoadError, PipelineError
+from pipeline.system import paths, terminal
+from pipeline.system.errors import ConfigError, Exit, LaunchError, PipelineError
 from pipeline.system.log import log
 from pipeline.system.paths import BISECT, RESULTS
-from pipeline.system.processes import CommandError
-from pipeline.system.progress import Progress, format_duration
-from pipeline.system.redact import command_line
-from pipeline.system.sanitize import truncate
-from pipeline.toolchain import ahead, git
-from pipeline.toolchain import commits as git_commits
+from pipeline.system.progress import format_duration
+from pipeline.toolchain import git
 
 PAGE, TABLE = "bisect.html", "bisect.md"
 
-AHEAD = "ahead.log"
-"""Output of builds beside a measurement."""
-
 WHOLE = "whole"
 """Folder of the run that chooses the metric, if none was named."""
-
-_MAX_REASON = 600  # characters of the reason why a commit is skipped
-_FAILED_PAIRS = 2  # pairs without a number after which a commit is skipped
 
 
 def run(request: BisectRequest, out: Path) -> Bisection:
@@ -93,7 +72,7 @@ def run(request: BisectRequest, out: Path) -> Bisection:
         suite_file.keep(resolved.suite, out)
     single_run.keep_environment(request.run, out)
     trust.note(_origin(folder, request), out)
-    return _begin(_Search(_with_copies(request, out), resolved, folder, start_s), commits)
+    return _begin(CommitSearch(_with_copies(request, out), resolved, folder, start_s), commits)
 
 
 def resume(
@@ -130,7 +109,7 @@ def resume(
     commits = bisect_request.commits_of(kept)
     resolved = bisect_request.resolve_ends(kept)
     _require_budget(kept, resolved)
-    search = _Search(kept, resolved, folder, start_s, is_trusted=is_trusted)
+    search = CommitSearch(kept, resolved, folder, start_s, is_trusted=is_trusted)
     if bisection is None:
         return _begin(search, commits)
     before, now = (", ".join(one.id for one in some) for some in (bisection.commits, commits))
@@ -156,301 +135,7 @@ def exit_code(bisection: Bisection) -> Exit:
     return Exit.NO_REGRESSION if is_found else Exit.INCONCLUSIVE
 
 
-def differences_of(results: ResultSet, searched: SearchedMetric) -> tuple[float, ...]:
-    """Return the worsening of a metric in each pair that has it in both arms, on the test scale.
-
-    A value that a deadline cut off counts as it is: it is at least as bad.
-    """
-    if searched.workload == policy.LAUNCH:
-        failed = {(t.pair, t.arm) for t in results.trials if t.failures}
-        return tuple(
-            float((pair, Arm.CANDIDATE) in failed) - float((pair, Arm.BASELINE) in failed)
-            for pair in results.valid_pairs
-        )
-    before, after = (
-        next((s for s in results.samples.get(arm, ()) if s.key == searched.key), None)
-        for arm in Arm
-    )
-    if before is None or after is None:
-        return ()
-    return tuple(
-        scale.difference(searched.metric, baseline, candidate)
-        for pair in results.valid_pairs
-        if (baseline := before.values[pair]) is not None
-        and (candidate := after.values[pair]) is not None
-        and _is_comparable(searched.metric, baseline, candidate)
-    )
-
-
-@dataclass(slots=True)
-class _Search:
-    """Measures commits until a search is decided, or its budget ends.
-
-    The request has paths that this command can read.  `start_s` is the start of the command, by the
-    monotonic clock.  `unbuilt` are the trees that are not in the cache.
-    """
-
-    request: BisectRequest
-    resolved: ResolvedRun
-    folder: RunFolder
-    start_s: float
-    is_trusted: bool = False
-    build_times_s: list[float] = field(default_factory=list)
-    unbuilt: set[str] = field(default_factory=set)
-
-    def plan_of(self, searched: SearchedMetric) -> Plan:
-        """Return the plan of the pairs of one commit: only the workloads that the metric needs."""
-        full = self.resolved.plan
-        others = {w.name for w in full.suite.workloads} - set(searched.workloads)
-        return replace(full.without(others), looks=(), budget_s=None)
-
-    @property
-    def left_s(self) -> float:
-        """Seconds that are left of the budget; infinite without one."""
-        budget_s = self.request.budget_s
-        return math.inf if budget_s is None else self.start_s + budget_s - time.monotonic()
-
-    def continue_search(self, bisection: Bisection) -> Bisection:
-        """Return the results when the search is decided, or when the budget ends."""
-        latest, before_s = bisection, bisection.spent_s
-        searched = bisect_request.metric_of(bisection.key, self.resolved.plan.suite)
-        plan = self.plan_of(searched)
-        trees = {commit.tree for commit in bisection.commits}
-        self.unbuilt = trees - toolchain.built_trees(trees, self.request.run.build)
-
-        def save(new: Bisection) -> Bisection:
-            nonlocal latest
-            latest = replace(new, spent_s=before_s + time.monotonic() - self.start_s)
-            codec.BISECT.write(self.folder.path / BISECT, latest)
-            return latest
-
-        def state() -> tuple[object, ...]:
-            return (f"{latest.pairs} pairs of {len(latest.measured)} commits",)
-
-        latest = save(latest)
-        programs = toolchain.programs_of(plan.suite.needs)
-        with (
-            self.folder.measuring(state),
-            progress.show_progress() as shown,
-            plan.suite.environment.open(programs) as environment,
-        ):
-            harness = measure.Harness(
-                environment=environment,
-                drivers={w.name: driver_of(w.driver, programs) for w in plan.suite.workloads},
-                probes=default_probes(),
-                opt_in_probes=opt_in_probes(),
-                artifacts={Arm.BASELINE: self._artifact(latest.commits[0])},
-            )
-            pairs = _PairMeasurement(searched, plan, harness, self.folder.path, shown)
-            while (decision := self._decide(latest, plan)).state in _GOES_ON:
-                if decision.state is BisectState.FOUND:
-                    latest = save(self._with_found(latest, decision.high))
-                    if len(latest.found) >= latest.wanted:
-                        break
-                    continue
-                if not self._fits(latest, plan, decision.position or 0):
-                    self._warn_of_budget(decision)
-                    return save(latest)
-                with self._building_ahead(latest, decision.position or 0):
-                    latest = save(self._try_commit(latest, decision, pairs))
-            return save(replace(latest, is_finished=True))
-
-    @contextmanager
-    def _building_ahead(self, bisection: Bisection, position: int) -> Iterator[None]:
-        """Build a commit that may be next while the block runs, where a core is free.
-
-        The next one depends on the answer of the present one, so one of both is built in vain.
-        """
-        commit = next(iter(self._next_unbuilt(bisection, position)), None)
-        if commit is None or not ahead.has_spare_core():
-            yield
-            return
-        spec = bisect_request.spec_text(self.request, commit.id)
-        output = self.folder.path / AHEAD
-        argv = ahead.argv(spec, self.request.run.build)
-        with processes.background(argv, name="the build ahead", output=output) as program:
-            yield
-            if (status := program.exit_status()) and status.is_success:
-                self.unbuilt.discard(commit.tree)
-
-    def _next_unbuilt(self, bisection: Bisection, position: int) -> list[Commit]:
-        """Return the commits without a build that are next, by the two answers of the present."""
-        evidence = bisection.evidence_at(position)
-        bad = bisection.evidence_at(bisection.last_position)
-        if bad is None or not bad.differences or position == bisection.last_position:
-            return []
-        index = bisection.positions[position]
-        pairs = max(judge.MIN_PAIRS, len(evidence.differences) if evidence else 0)
-        level = sum(bad.differences) / len(bad.differences)
-        found = []
-        for answer in (0.0, level):
-            imagined = CommitEvidence(index, CommitOutcome.MEASURED, (answer,) * pairs)
-            following = judge.decide(bisection.with_evidence(imagined)).position
-            if following and bisection.commit_at(following).tree in self.unbuilt:
-                found.append(bisection.commit_at(following))
-        return found
-
-    def _decide(self, bisection: Bisection, plan: Plan) -> BisectDecision:
-        return judge.decide(bisection, self._costs(bisection, plan))
-
-    def _fits(self, bisection: Bisection, plan: Plan, position: int) -> bool:
-        """Return whether a pair of a commit ends within the budget, its build included."""
-        costs = self._costs(bisection, plan)
-        build_s = 0.0 if position in costs.built else costs.build_s
-        return costs.pair_s + build_s <= self.left_s
-
-    def _warn_of_budget(self, decision: BisectDecision) -> None:
-        log.warning(
-            "the budget ends the search, with %s left; go on with: %s",
-            count(decision.high - decision.low, "commit"),
-            terminal.command("bisect", "--resume", self.folder.path),
-        )
-
-    def _costs(self, bisection: Bisection, plan: Plan) -> SearchCosts:
-        """Return the expected durations, by what was measured until now."""
-        measured = [one for one in bisection.measured if one.differences]
-        pairs = sum(len(one.differences) for one in measured)
-        pair_s = sum(one.spent_s for one in measured) / pairs if pairs else plan.pair_s
-        builds = [one.build_s for one in bisection.evidence if one.build_s] or self.build_times_s
-        built = frozenset(
-            position
-            for position in range(1, bisection.last_position + 1)
-            if bisection.commit_at(position).tree not in self.unbuilt
-        )
-        return SearchCosts(pair_s, sum(builds) / len(builds) if builds else 0.0, built)
-
-    def _try_commit(
-        self, bisection: Bisection, decision: BisectDecision, pairs: "_PairMeasurement"
-    ) -> Bisection:
-        """Return the search with one more pair of a commit, or with the reason to skip it."""
-        position = decision.position or 0
-        index = bisection.positions[position]
-        commit, known = bisection.commits[index], bisection.evidence_at(position)
-        if known is None:
-            if (same := _same_build(bisection, index)) is not None:
-                log.info("%s has the build of %s", _named(commit), bisection.commits[same].id[:12])
-                outcome = CommitOutcome.SAME_BUILD
-                return bisection.with_evidence(CommitEvidence(index, outcome, same_as=same))
-            log.info(
-                "commit %s of %s: %s; the cause is one of %s",
-                position,
-                bisection.last_position,
-                _named(commit),
-                decision.high - decision.low,
-            )
-        name = f"commits/{position:04}-{commit.id[:12]}"
-        evidence = known or CommitEvidence(index, CommitOutcome.MEASURED, folder=name)
-        is_end = position == bisection.last_position
-        builds = len(self.build_times_s)
-        try:
-            artifact = self._artifact(commit)
-        except LaunchError as error:
-            if is_end:
-                raise
-            return bisection.with_evidence(_skipped(evidence, CommitOutcome.NOT_BUILT, error))
-        if len(self.build_times_s) > builds:
-            evidence = replace(evidence, build_s=self.build_times_s[-1])
-        try:
-            results = pairs.measure_next(bisection, commit, artifact, name)
-        except (LaunchError, LoadError) as error:
-            if is_end or evidence.differences:
-                raise
-            return bisection.with_evidence(_skipped(evidence, CommitOutcome.FAILED, error))
-        differences = differences_of(results, pairs.searched)
-        evidence = replace(evidence, differences=differences, spent_s=results.measured_s)
-        missing = len(results.valid_pairs) - len(differences)
-        if missing < _FAILED_PAIRS or missing <= len(differences):
-            return bisection.with_evidence(evidence)
-        reason = _why_missing(results, pairs.searched)
-        if is_end:
-            raise LoadError(
-                f"the bad end has no numbers of {pairs.searched.key}: {reason}",
-                hint=f"--metric {bisect_request.LAUNCH_KEY} searches for builds that fail",
-            )
-        log.warning("%s is skipped: %s", commit.id[:12], reason)
-        failed = replace(evidence, outcome=CommitOutcome.FAILED, differences=(), reason=reason)
-        return bisection.with_evidence(failed)
-
-    def _artifact(self, commit: Commit) -> Artifact:
-        """Return the build of a commit, and remember how long it took."""
-        began_s = time.monotonic()
-        spec = spec_of(bisect_request.spec_text(self.request, commit.id))
-        artifact = toolchain.artifact(spec, self.request.run.build)
-        if commit.tree in self.unbuilt:
-            self.unbuilt.discard(commit.tree)
-            self.build_times_s.append(time.monotonic() - began_s)
-        return artifact
-
-    def _with_found(self, bisection: Bisection, position: int) -> Bisection:
-        """Return the search with one more cause."""
-        index = bisection.positions[position]
-        folder = bisect_request.folder_of(self.request)
-        files = git_commits.changed_files(folder, bisection.commits[index].id)
-        kept = tuple(truncate(name, 200) for name in files[:MAX_FILES])
-        found = FoundCommit(index, kept, len(files) - len(kept))
-        return replace(bisection, found=(*bisection.found, found))
-
-
-_GOES_ON = (BisectState.COMPARING_ENDS, BisectState.SEARCHING, BisectState.FOUND)
-
-
-@dataclass(frozen=True, slots=True)
-class _PairMeasurement:
-    """Measures pairs of a commit and the good end.
-
-    The artifacts of the harness are that of the good end alone; `out` is the folder of the search.
-    """
-
-    searched: SearchedMetric
-    plan: Plan
-    harness: measure.Harness
-    out: Path
-    shown: Progress
-
-    def measure_next(
-        self, bisection: Bisection, commit: Commit, artifact: Artifact, name: str
-    ) -> ResultSet:
-        """Measure one more valid pair of a commit, and keep its results in a folder of its own."""
-        out = self.out / name
-        artifacts = {**self.harness.artifacts, Arm.CANDIDATE: artifact}
-        seed = derive_seed(bisection.seed, commit.id)
-        if (out / RESULTS).exists():
-            results = codec.RESULTS.read(out / RESULTS)
-        else:
-            shutil.rmtree(out, ignore_errors=True)  # of a command that ended before the first pair
-            out.mkdir(parents=True)
-            results = self._no_results(bisection, artifacts, seed)
-        wanted = len(results.valid_pairs) + 1
-        for latest in measure.run_pairs(
-            replace(self.plan, seed=seed, pairs=wanted),
-            replace(self.harness, artifacts=artifacts),
-            results,
-            out,
-            self.shown,
-            is_enough=lambda found: len(found.valid_pairs) >= wanted,
-        ):
-            results = latest
-            codec.RESULTS.write(out / RESULTS, results)
-        return results
-
-    def _no_results(
-        self, bisection: Bisection, artifacts: Mapping[Arm, Artifact], seed: int
-    ) -> ResultSet:
-        return ResultSet(
-            suite=bisection.suite,
-            suite_digest=bisection.suite_digest,
-            environment=bisection.environment,
-            interleave=self.plan.interleave,
-            pairs_asked=judge.MOST_PAIRS,
-            seed=seed,
-            subjects={arm: artifact.subject for arm, artifact in artifacts.items()},
-            machine=bisection.machine,
-            tools=bisection.tools,
-            taken_at=datetime.now(UTC),
-        )
-
-
-def _begin(search: _Search, commits: tuple[Commit, ...]) -> Bisection:
+def _begin(search: CommitSearch, commits: tuple[Commit, ...]) -> Bisection:
     """Build both ends, choose the metric if none was named, and search."""
     request, folder = search.request, search.folder
     with folder.resumable(lambda: ("nothing",)):
@@ -556,7 +241,7 @@ def _build_end(request: BisectRequest, name: str, commit: Commit) -> None:
         raise
 
 
-def _clearest_metric(search: _Search) -> str:
+def _clearest_metric(search: CommitSearch) -> str:
     """Measure both ends with the whole suite, and return the metric that changed most."""
     request, out = search.request, search.folder.path / WHOLE
     if (out / RESULTS).exists():
@@ -583,54 +268,6 @@ class NoChangeError(PipelineError):
     """The ends of a search do not differ, so there is nothing to find."""
 
     exit_code = Exit.INCONCLUSIVE
-
-
-def _skipped(
-    evidence: CommitEvidence, outcome: CommitOutcome, error: PipelineError
-) -> CommitEvidence:
-    log.warning("the commit is skipped: %s", error)
-    return replace(
-        evidence,
-        outcome=outcome,
-        reason=_reason(error),
-        exit_code=int(error.exit_code),
-        folder="" if outcome is CommitOutcome.NOT_BUILT else evidence.folder,
-    )
-
-
-def _reason(error: PipelineError) -> str:
-    """Return why a commit has no numbers, in one line; of a command, the last that it wrote."""
-    cause = error if isinstance(error, CommandError) else error.__cause__
-    text = str(error)
-    if isinstance(cause, CommandError) and cause.status is not None:
-        lines = [line.strip() for line in cause.tail.splitlines() if line.strip()]
-        text = ": ".join((f"{command_line(cause.argv[:1])} {cause.status}", *lines[-1:]))
-    return truncate(text, _MAX_REASON)
-
-
-def _why_missing(results: ResultSet, searched: SearchedMetric) -> str:
-    """Return why a metric has no values: the failure of a build, or what the trials warn of."""
-    trials = [trial for trial in results.trials if not trial.invalid]
-    failures = [failure.what for trial in trials for failure in trial.failures]
-    name = searched.metric.name
-    warnings = [text for trial in trials for text in trial.warnings if f" {name}: " in f" {text}"]
-    first = next(iter((*failures, *warnings)), f"nothing was reported of {name}")
-    return truncate(first, _MAX_REASON)
-
-
-def _same_build(bisection: Bisection, index: int) -> int | None:
-    """Return the index of a measured commit with the same build inputs; None if there is none."""
-    inputs = bisection.commits[index].inputs
-    tried = (0, *(one.commit for one in bisection.measured))
-    return next((one for one in tried if bisection.commits[one].inputs == inputs), None)
-
-
-def _is_comparable(metric: Metric, baseline: float, candidate: float) -> bool:
-    return metric.scale is Scale.DIFFERENCE or min(baseline, candidate) > metric.floor
-
-
-def _named(commit: Commit) -> str:
-    return f"{commit.id[:12]} ({truncate(commit.subject, 60)})"
 
 
 def _short(ids: str) -> str:
