@@ -76,12 +76,20 @@ class Stage:
         git(self.caller, "commit", "--quiet", "--allow-empty", "-m", "a change")
         return git(self.caller, "rev-parse", "HEAD")
 
-    def act(self, name: str, event: Mapping[str, Any], workflow: str) -> Ran:
-        """Let an event happen in the caller's repository."""
+    @property
+    def ours(self) -> Path:
+        """Working tree of the copy of this repository."""
+        return self.folder / "repositories" / PIPELINE
+
+    def act(
+        self, name: str, event: Mapping[str, Any], workflow: str, *, here: Path | None = None
+    ) -> Ran:
+        """Let an event happen in a repository: the caller's, unless another one is named."""
+        tree = here or self.caller
         self.runs += 1
-        here = self.folder / "runs" / str(self.runs)
-        here.mkdir(parents=True)
-        (here / "event.json").write_text(json.dumps(event))
+        kept = self.folder / "runs" / str(self.runs)
+        kept.mkdir(parents=True)
+        (kept / "event.json").write_text(json.dumps(event))
         variables = {
             "GITHUB_RUN_ID": str(self.runs),
             "ARTIFACTS": str(self.folder / "artifacts"),
@@ -94,8 +102,8 @@ class Stage:
         }
         done = subprocess.run(
             [
-                *("act", name, "--workflows", str(self.caller / workflow)),
-                *("--eventpath", str(here / "event.json"), "--directory", str(self.caller)),
+                *("act", name, "--workflows", str(tree / workflow)),
+                *("--eventpath", str(kept / "event.json"), "--directory", str(tree)),
                 *("--platform", "ubuntu-24.04=-self-hosted", "--pull=false", "--no-cache-server"),
                 *("--action-cache-path", str(self.folder / "act"), "--json"),
                 *(f"--local-repository={there}" for there in self._repositories()),
@@ -106,7 +114,7 @@ class Stage:
             text=True,
             timeout=600,
             check=False,
-            cwd=here,
+            cwd=kept,
             env={**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache")},
         )
         return _ran(self.runs, done.returncode, done.stdout + done.stderr)

@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from pipeline.runs.history import branch
+from pipeline.runs.history.branch import Branch
 from tests.e2e.conftest import HEAD, LIFECYCLE
 from tests.github.fake import REPOSITORY_ID, GitHub
+from tests.loopback import Request, answering
+from tests.unit.test_site import night
 from tests.workflows.acting import CALLER, PIPELINE, ROOT, Ran, Stage, for_act, git, staged
 
 pytestmark = [
@@ -212,3 +216,32 @@ def test_a_build_that_does_not_start_keeps_its_exit_code_and_is_reported_with_it
     (comment,) = github.bodies()
     assert "the benchmark did not finish" in comment
     assert "no-such-fault" in comment
+
+
+SITE = ".github/workflows/site.yml"
+
+
+def test_the_site_is_built_from_the_history_where_pages_is_enabled(stage: Stage) -> None:
+    place = Branch(str(stage.ours), "history", "nightly.jsonl")
+    for number in range(2):
+        branch.append(place, night(number))
+    answers = iter([(404, "{}"), (200, '{"build_type": "workflow"}')])
+
+    def answer(request: Request, _: bytes) -> None:
+        status, body = next(answers)
+        request.say(body, status)
+
+    # What the workflow fetches from GitHub is here.
+    folder = f"url.file://{stage.folder}/repositories/.insteadOf"
+    stage.variables |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": folder}
+    stage.variables["GIT_CONFIG_VALUE_0"] = "https://github.com/"
+    with answering(answer) as url:
+        stage.variables["GITHUB_API_URL"] = url
+        off = stage.act("workflow_dispatch", {}, SITE, here=stage.ours)
+        on = stage.act("workflow_dispatch", {}, SITE, here=stage.ours)
+    assert off.jobs == {"Build": "failure"}, off.log
+    assert "GitHub Pages is not enabled in OWNER/milo-perf" in off.log
+    assert "Set up the pipeline" not in off.log
+    assert on.jobs == {"Build": "success", "Deploy": "success"}, on.log
+    site = stage.artifact(on.number, "github-pages")
+    assert len(list(site.glob("nightly/nights/*.html"))) == 2
