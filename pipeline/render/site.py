@@ -138,8 +138,9 @@ def slug(name: str) -> str:
 
 
 def history_folder(name: str) -> str:
-    """Return the folder of a history's pages: its name, if that is harmless."""
-    return name if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", name) else slug(name)
+    """Return the folder of a history's pages: its name, if that is harmless and free."""
+    is_free = name not in ("releases", "results")
+    return name if is_free and re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", name) else slug(name)
 
 
 def night_path(history: str, night: str) -> str:
@@ -324,7 +325,7 @@ def _answer(history: NightHistory, night: Night) -> dict[str, Any]:
     """Return what the header of a night's answer shows."""
     verdict = night.verdict
     word, _, rest = night.answer.partition(": ")
-    if not (verdict and rest):
+    if not rest:
         word, rest = "measured", f"{count(len(night.values), 'metric')} against the reference build"
     return {
         "verdict": verdict.value if verdict else "inconclusive",

@@ -381,6 +381,19 @@ def test_a_last_line_that_was_cut_off_is_left_out_and_a_line_of_another_schema_i
         build(SiteRequest((str(place),), tmp_path / "site"))
 
 
+def test_a_history_and_a_page_of_the_same_name_have_two_folders(tmp_path: Path) -> None:
+    place = write(tmp_path / "h" / "results.jsonl", [night(0)])
+    build(SiteRequest((str(place),), tmp_path / "site"))
+    assert "Milo" in text(tmp_path / "site", "results/index.html")
+    assert night(0).commit[:12] in text(tmp_path / "site", "results-*/index.html")
+
+
+def test_a_run_without_enough_pairs_keeps_its_words(tmp_path: Path) -> None:
+    record = night(0, verdict=None, answer="INVALID: 1 of 3 pairs is valid")
+    build(SiteRequest((str(write(tmp_path / "h" / "n.jsonl", [record])),), tmp_path / "site"))
+    assert "1 of 3 pairs is valid" in text(tmp_path / "site", "index.html")
+
+
 def test_a_link_in_a_history_is_not_followed(tmp_path: Path) -> None:
     place = write(tmp_path / "h" / "nightly.jsonl", [night(0)])
     (place / "other.jsonl").symlink_to(write(tmp_path / "x" / "x.jsonl", [night(1)]) / "x.jsonl")

@@ -142,7 +142,7 @@ def _add_files(found: PlaceContents, folder: Path) -> None:
         found.records[path.stem], found.notes[path.stem] = past, notes
         kept = {nightly_records.night_name(record): record.run for record in past}
         for file in sorted((folder / path.stem).glob("*.json")):
-            if file.stem in kept:
+            if file.stem in kept and not file.is_symlink():
                 found.results[kept[file.stem]] = file
 
 
