@@ -10,8 +10,10 @@ from tests.browser import Page
 from tests.pages import HOSTILE
 from tests.unit.test_site import night, write
 
-KINDS = ("index.html", "nightly/index.html", "nightly/metrics/*.html", "nightly/nights/*.html")
-KINDS += ("results/index.html",)
+KINDS = (
+    *("index.html", "nightly/index.html", "nightly/metrics/*.html", "nightly/nights/*.html"),
+    "results/index.html",
+)
 
 
 @pytest.fixture(scope="module")
