@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.commands import options, run
+from pipeline.system import output, terminal
 from pipeline.system.errors import Exit
 
 _EXITS = (
@@ -31,11 +32,22 @@ def add(commands: "options.Commands") -> None:
 
 
 def _load(args: argparse.Namespace) -> Exit:
+    from pipeline.judge.constants import MIN_PAIRS
+    from pipeline.runs import reports
     from pipeline.runs.deploy import load
 
     report = load.load(args.dir, args.pairs, args.driver or "")
-    run.conclude(args, report, args.dir)
-    return Exit.NO_REGRESSION if report.results.valid_pairs else Exit.WRONG_LOAD
+    valid = len(report.results.valid_pairs)
+    if valid >= MIN_PAIRS or args.json:
+        run.conclude(args, report, args.dir)
+    else:
+        reports.write(report, args.dir, Exit.WRONG_LOAD)
+        more = terminal.command("load", args.dir, "--pairs", MIN_PAIRS - valid)
+        output.print_stdout(
+            f"{valid} valid pair so far, and a verdict needs {MIN_PAIRS}; the values are in"
+            f" {args.dir / 'report.txt'}\nnext: {more}\n"
+        )
+    return Exit.NO_REGRESSION if valid else Exit.WRONG_LOAD
 
 
 def _pairs(text: str) -> int:

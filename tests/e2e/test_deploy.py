@@ -22,7 +22,8 @@ def test_a_deployment_is_loaded_and_dies_with_its_keeper(
     deployment = codec.DEPLOYMENT.read(out / "deployment.json")
     assert deployment.state is DeploymentState.UP
 
-    _, errors = finished(command("load", out, "--pairs", 1), Exit.NO_REGRESSION)
+    text, errors = finished(command("load", out, "--pairs", 1), Exit.NO_REGRESSION)
+    assert "a verdict needs 2" in text
     results = codec.RESULTS.read(out / "results.json")
     assert [trial.launch for trial in results.trials] == [0, 0], errors
     finished(command("compare", out), Exit.WRONG_LOAD)  # one pair has no interval
