@@ -10,18 +10,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from pipeline import toolchain
 from pipeline.commands import main
 from pipeline.model.deployment import Deployment, DeploymentState
-from pipeline.model.ports import Artifact, ResourceUsage, Target
+from pipeline.model.ports import Artifact, Environment, ResourceUsage, Target
+from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm, Subject
+from pipeline.runs import preflight, run, suite_file
 from pipeline.runs.deploy import channel, keeper
+from pipeline.runs.deploy import load as loads
 from pipeline.runs.deploy.folder import DeploymentFolder
 from pipeline.runs.deploy.keeper import Relaunch
 from pipeline.runs.deploy.load import DeployedEnvironment
+from pipeline.runs.measure import Harness
+from pipeline.runs.plan import Plan
+from pipeline.storage import codec
 from pipeline.system.errors import ConfigError, LaunchError, LoadError, SubjectDiedError
+from tests import fakes
+from tests.fakes import SUITE, FakeDriver, applied, empty
 
 ARTIFACTS = {arm: Artifact(Subject("reference", "sha256:00"), Path("x")) for arm in Arm}
 
@@ -303,3 +313,94 @@ def test_arguments_that_do_not_go_together_are_refused(
     out = [] if "--stop" in arguments or "--resume" in arguments else ["--out", f"{tmp_path / 'o'}"]
     assert main.main(["deploy", *arguments, *out]) == 2
     assert text in capsys.readouterr().err
+
+
+BOTH = f"""{SUITE}
+[[workload]]
+name = "churn"
+metric = [{{ name = "ready", select = "create/p50", unit = "s", margin = 0.1 }}]
+[workload.driver]
+kind = "clusterloader2"
+config = "churn"
+rate = 5.0
+projects = 1
+duration_s = 5
+"""
+
+
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeploymentFolder:
+    """Return a deployment whose launch, drivers and probes are fakes."""
+    path = tmp_path / "both.toml"
+    path.write_text(BOTH)
+    suite = suite_file.load(path).suite
+    plan = Plan(suite, 5, Interleave.REQUEST, 1, (3, 5))
+    folder = DeploymentFolder(tmp_path / "dep")
+    folder.path.mkdir()
+    first = replace(empty(suite), pairs_asked=5, looks=(3, 5))
+    codec.RESULTS.write(folder.path / "results.json", first)
+    launches = iter(range(9))
+
+    def reopen(out: Path) -> object:
+        run_folder = SimpleNamespace(rebuild=lambda arm, _: ARTIFACTS[arm])
+        return run_folder, codec.RESULTS.read(out / "results.json"), plan, {}
+
+    def harness_of(
+        part: Plan, environment: Environment, artifacts: Mapping[Arm, Artifact], _: object
+    ) -> Harness:
+        drivers = {one.name: FakeDriver([applied()]) for one in part.suite.workloads}
+        return Harness(environment, drivers, (), {}, artifacts)
+
+    class Standing(DeployedEnvironment):
+        """Gives a new number to each launch that is not the one that is up."""
+
+        @contextmanager
+        def launch(
+            self, artifacts: Mapping[Arm, Artifact], out: Path
+        ) -> Iterator[Mapping[Arm, Target]]:
+            if not self.is_as_it_stands:
+                self._launch = next(launches) + 1
+            with fakes.FakeEnvironment().launch(artifacts, out) as targets:
+                yield targets
+
+    monkeypatch.setattr(run, "reopen", reopen)
+    monkeypatch.setattr(run, "harness_of", harness_of)
+    monkeypatch.setattr(loads, "DeployedEnvironment", Standing)
+    monkeypatch.setattr(DeploymentFolder, "require_up", lambda _: None)
+    monkeypatch.setattr(preflight, "require_programs", lambda _: None)
+    monkeypatch.setattr(toolchain, "programs_of", lambda _: {})
+    return folder
+
+
+def values_of(folder: DeploymentFolder) -> dict[str, tuple[float | None, ...]]:
+    """Return the stored values of the candidate by sample key."""
+    samples = codec.RESULTS.read(folder.path / "results.json").samples[Arm.CANDIDATE]
+    return {sample.key: sample.values for sample in samples if sample.key != "crud/cpu"}
+
+
+def test_a_load_of_each_driver_adds_to_what_is_known_of_the_launch(
+    measured: DeploymentFolder,
+) -> None:
+    loads.load(measured.path, driver="clusterloader2")
+    report = loads.load(measured.path, driver="k6")
+
+    assert values_of(measured) == {"crud/create_p50": (None, 0.01), "churn/ready": (0.01, None)}
+    assert report.results.valid_pairs == (0,)
+    assert all(
+        sample.values != (None,)
+        for sample in report.results.samples[Arm.CANDIDATE]
+        if sample.key != "crud/cpu"
+    )
+
+
+def test_pairs_that_count_are_measured_until_there_are_as_many_as_asked_for(
+    measured: DeploymentFolder,
+) -> None:
+    loads.load(measured.path)
+    loads.load(measured.path)
+    report = loads.load(measured.path, pairs=2)
+
+    assert len(values_of(measured)["crud/create_p50"]) == 4
+    assert report.results.valid_pairs == (0, 1, 2)
+    with pytest.raises(ConfigError, match="3 of its 5 pairs, so 3 more are too many"):
+        loads.load(measured.path, pairs=3)

@@ -50,10 +50,10 @@ def load(out: Path, pairs: int | None = None, driver: str = "") -> Report:
         preflight.require_programs(plan.suite.only(driver))
         artifacts = {arm: run_folder.rebuild(arm, one) for arm, one in results.subjects.items()}
         programs = toolchain.programs_of(plan.suite.only(driver).needs)
-        plan = replace(plan, suite=plan.suite.only(driver), budget_s=None)
+        plan = replace(plan, budget_s=None)
         environment = DeployedEnvironment(folder, is_as_it_stands=pairs is None)
         with private_folder.measurement_lock(out), progress.show_progress() as shown:
-            harness = run.harness_of(plan, environment, artifacts, programs)
+            harness = run.harness_of(plan.without(left_out), environment, artifacts, programs)
             harness = replace(harness, launch_number=environment.number)
             try:
                 for latest in measure.run_pairs(
