@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 
 	"github.com/spf13/cobra"
-	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
@@ -17,14 +15,12 @@ import (
 	"k8s.io/component-base/cli/globalflag"
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
-	"k8s.io/kubernetes/pkg/controlplane/apiserver/options"
-	generic "k8s.io/kubernetes/pkg/controlplane/apiserver/samples/generic/server"
 
 	"github.com/milo-os/milo-perf/reference/internal/faults"
 )
 
-// kubernetes is the version of Kubernetes that this server is built on.
-const kubernetes = "v1.34.4"
+// kubernetesVersion is the version of Kubernetes that this server is built on.
+const kubernetesVersion = "v1.34.4"
 
 // Exit codes of the program.
 const (
@@ -67,7 +63,7 @@ func newCommand() *cobra.Command {
 		},
 		RunE: func(command *cobra.Command, _ []string) error {
 			if showVersion {
-				_, err := fmt.Fprintf(command.OutOrStdout(), "reference (Kubernetes %s)\n", kubernetes)
+				_, err := fmt.Fprintf(command.OutOrStdout(), "reference (Kubernetes %s)\n", kubernetesVersion)
 				return err
 			}
 			return serve(opts, set)
@@ -95,37 +91,18 @@ func help(w io.Writer, short string, sections cliflag.NamedFlagSets) {
 	cliflag.PrintSections(w, sections, 0)
 }
 
-func newOptions() *options.Options {
-	opts := generic.NewOptions()
-	// Without certificates the server makes its own, in memory: it never writes
-	// into the working directory.
-	opts.SecureServing.ServerCert.CertDirectory = ""
-	// Kubernetes insists on a way to issue tokens of service accounts. A key may
-	// be given by flag; without one the server starts and issues none.
-	opts.ServiceAccountIssuer = noTokens{}
-	return opts
-}
-
-func serve(opts *options.Options, set *faults.Set) error {
+func serve(opts *Options, set *faults.Set) error {
 	if err := logsapi.ValidateAndApply(opts.Logs, utilfeature.DefaultFeatureGate); err != nil {
 		return usageError{err}
 	}
 	// The server's own clients need not warn it about its own API.
 	rest.SetDefaultWarningHandler(rest.NoWarnings{})
 	ctx := genericapiserver.SetupSignalContext()
-	accounts := opts.Authentication.ServiceAccounts
-	if len(accounts.KeyFiles) == 0 && opts.SecureServing.ServerCert.CertKey.KeyFile == "" && opts.ServiceAccountSigningEndpoint == "" {
-		accounts.ExternalPublicKeysGetter = noTokens{} // As with the key to sign: none is needed.
-	}
-	completed, err := opts.Complete(ctx, nil, []net.IP{})
-	if err != nil {
+	if err := opts.complete(); err != nil {
 		return err
 	}
-	if errs := completed.Validate(); len(errs) > 0 {
-		return usageError{utilerrors.NewAggregate(errs)}
-	}
 	utilfeature.DefaultMutableFeatureGate.AddMetrics()
-	return run(ctx, completed, set)
+	return run(ctx, opts, set)
 }
 
 func init() { utilruntime.Must(logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate)) }

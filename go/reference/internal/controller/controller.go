@@ -19,7 +19,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
-	"k8s.io/kubernetes/pkg/controller/namespace/deletion"
 
 	"github.com/milo-os/milo-perf/reference/internal/tenant"
 )
@@ -64,11 +63,9 @@ type Controller struct {
 	// Remaining counts the objects of a Project, without its namespaces.
 	Remaining func(ctx context.Context, project string) (int64, error)
 
-	config   *rest.Config
 	registry *tenant.Registry
 	projects dynamic.ResourceInterface
 	core     rest.Interface
-	root     deletion.NamespacedResourcesDeleterInterface
 	informer cache.SharedIndexInformer
 	queue    workqueue.TypedRateLimitingInterface[key]
 }
@@ -86,7 +83,6 @@ func New(config *rest.Config, registry *tenant.Registry) (*Controller, error) {
 		return nil, err
 	}
 	c := &Controller{
-		config:   config,
 		registry: registry,
 		projects: client.Resource(tenant.Resource),
 		core:     core.CoreV1().RESTClient(),
@@ -163,7 +159,7 @@ func (c *Controller) Start(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), c.informer.HasSynced) {
 		return errors.New("the Projects could not be read")
 	}
-	if err := c.startRoot(ctx); err != nil {
+	if err := c.resumeNamespaces(ctx, ""); err != nil {
 		return err
 	}
 	for range workers {

@@ -8,19 +8,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/metadata"
-	"k8s.io/kubernetes/pkg/controller/namespace/deletion"
 )
 
-// contents are the types of objects that a namespace of a Project can hold.
-var contents = []string{"secrets", "configmaps"}
+// contents are the types of objects that a namespace of a Project can hold, and access those that one of the
+// root can hold beside them.
+var (
+	contents = []string{"secrets", "configmaps"}
+	access   = []string{"roles", "rolebindings"}
+)
 
 // reconcileNamespace empties a namespace that is being deleted and lets it go.
 func (c *Controller) reconcileNamespace(ctx context.Context, item key) error {
-	if item.project == "" {
-		return c.root.Delete(ctx, item.namespace)
-	}
 	err := c.endNamespace(ctx, item)
 	if apierrors.IsForbidden(err) {
 		return nil // The Project is being deleted, and the namespace with it.
@@ -38,8 +36,15 @@ func (c *Controller) endNamespace(ctx context.Context, item key) error {
 		return nil
 	}
 	for _, resource := range contents {
-		if err := c.empty(ctx, append(path, resource)); err != nil {
+		if err := c.empty(ctx, append(slices.Clone(path), resource)); err != nil {
 			return err
+		}
+	}
+	if item.project == "" {
+		for _, resource := range access {
+			if err := c.empty(ctx, []string{"/apis/rbac.authorization.k8s.io/v1/namespaces", item.namespace, resource}); err != nil {
+				return err
+			}
 		}
 	}
 	namespace.Spec.Finalizers = slices.DeleteFunc(namespace.Spec.Finalizers,
@@ -82,20 +87,4 @@ func (c *Controller) resumeNamespaces(ctx context.Context, project string) error
 		}
 	}
 	return nil
-}
-
-// startRoot prepares for namespaces of the root. They can hold any type, so
-// Kubernetes' own deleter does the work, which discovers them.
-func (c *Controller) startRoot(ctx context.Context) error {
-	client, err := kubernetes.NewForConfig(c.config)
-	if err != nil {
-		return err
-	}
-	objects, err := metadata.NewForConfig(c.config)
-	if err != nil {
-		return err
-	}
-	c.root = deletion.NewNamespacedResourcesDeleter(ctx, client.CoreV1().Namespaces(), objects, client.CoreV1(),
-		client.Discovery().ServerPreferredNamespacedResources, corev1.FinalizerKubernetes)
-	return c.resumeNamespaces(ctx, "")
 }

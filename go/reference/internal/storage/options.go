@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -11,7 +12,6 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/kubernetes/pkg/apis/core"
 
 	"github.com/milo-os/milo-perf/reference/internal/tenant"
 )
@@ -19,6 +19,8 @@ import (
 // Prefix is the key below which a Project's objects are stored, whatever
 // --etcd-prefix says.
 func Prefix(project string) string { return "/projects/" + project }
+
+var namespaces = corev1.Resource("namespaces")
 
 // Options wraps the server's storage options: the types that Projects have get a Mux.
 type Options struct {
@@ -51,7 +53,7 @@ func (o *Options) decorate(one generic.StorageDecorator) generic.StorageDecorato
 			childCreations.WithLabelValues(config.GroupResource.Group, config.GroupResource.Resource).Inc()
 			return one(&own, resourcePrefix, keyFunc, newFunc, newListFunc, getAttrs, triggers, indexers)
 		}
-		if config.GroupResource == core.Resource("namespaces") {
+		if config.GroupResource == namespaces {
 			o.namespaces = mux
 		}
 		return mux, destroy, nil
@@ -60,12 +62,12 @@ func (o *Options) decorate(one generic.StorageDecorator) generic.StorageDecorato
 
 // Namespace reads a namespace of the Project in the context, from the watch
 // cache or live.
-func (o *Options) Namespace(ctx context.Context, name string, live bool) (*core.Namespace, error) {
+func (o *Options) Namespace(ctx context.Context, name string, live bool) (*corev1.Namespace, error) {
 	options := storage.GetOptions{ResourceVersion: "0"}
 	if live {
 		options.ResourceVersion = ""
 	}
-	namespace := &core.Namespace{}
+	namespace := &corev1.Namespace{}
 	err := o.namespaces.Get(ctx, "/namespaces/"+name, options, namespace)
-	return namespace, storageerrors.InterpretGetError(err, core.Resource("namespaces"), name)
+	return namespace, storageerrors.InterpretGetError(err, namespaces, name)
 }

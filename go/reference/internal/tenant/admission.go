@@ -4,32 +4,27 @@ import (
 	"context"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/kubernetes/pkg/apis/core"
 )
 
-// Admission keeps the root's admission at the root and replaces it in Projects
-// by the one rule they need: objects live in namespaces that exist. The root's
-// plug-ins would look at the root's namespaces.
+// Admission has the one rule that Projects and the root need: objects live in
+// namespaces that exist. Types without namespaces pass.
 type Admission struct {
-	Root admission.Interface
-	// Namespace reads a namespace of the Project in the context: from the watch
+	// Namespace reads a namespace of the Project in the context, or of the root: from the watch
 	// cache, or live.
-	Namespace func(ctx context.Context, name string, live bool) (*core.Namespace, error)
+	Namespace func(ctx context.Context, name string, live bool) (*corev1.Namespace, error)
 }
 
-var (
-	_ admission.MutationInterface   = &Admission{}
-	_ admission.ValidationInterface = &Admission{}
-)
+var _ admission.MutationInterface = &Admission{}
 
 // Handles implements admission.Interface.
 func (a *Admission) Handles(admission.Operation) bool { return true }
 
 // Admit implements admission.MutationInterface.
-func (a *Admission) Admit(ctx context.Context, attributes admission.Attributes, o admission.ObjectInterfaces) error {
+func (a *Admission) Admit(ctx context.Context, attributes admission.Attributes, _ admission.ObjectInterfaces) error {
 	if project := FromContext(ctx); project != nil {
 		if object, err := meta.Accessor(attributes.GetObject()); err == nil && len(object.GetFinalizers()) > 0 {
 			project.ExpectFinalizers()
@@ -38,31 +33,16 @@ func (a *Admission) Admit(ctx context.Context, attributes admission.Attributes, 
 		if attributes.GetOperation() == admission.Create && project.Finalizing() {
 			return admission.NewForbidden(attributes, fmt.Errorf("project %s is being terminated", project.Name))
 		}
-		return a.namespaceLifecycle(ctx, attributes)
 	}
-	if root, ok := a.Root.(admission.MutationInterface); ok && root.Handles(attributes.GetOperation()) {
-		return root.Admit(ctx, attributes, o)
-	}
-	return nil
-}
-
-// Validate implements admission.ValidationInterface.
-func (a *Admission) Validate(ctx context.Context, attributes admission.Attributes, o admission.ObjectInterfaces) error {
-	if FromContext(ctx) != nil {
-		return nil
-	}
-	if root, ok := a.Root.(admission.ValidationInterface); ok && root.Handles(attributes.GetOperation()) {
-		return root.Validate(ctx, attributes, o)
-	}
-	return nil
+	return a.namespaceLifecycle(ctx, attributes)
 }
 
 func (a *Admission) namespaceLifecycle(ctx context.Context, attributes admission.Attributes) error {
-	isNamespace := attributes.GetKind().GroupKind() == core.Kind("Namespace")
+	isNamespace := attributes.GetKind().GroupKind() == corev1.SchemeGroupVersion.WithKind("Namespace").GroupKind()
 	switch operation := attributes.GetOperation(); {
 	case isNamespace && operation == admission.Delete && attributes.GetName() == metav1.NamespaceDefault:
 		return admission.NewForbidden(attributes, fmt.Errorf("this namespace may not be deleted"))
-	case isNamespace || operation != admission.Create:
+	case isNamespace || operation != admission.Create || attributes.GetNamespace() == "":
 		return nil
 	}
 	name := attributes.GetNamespace()
