@@ -1,5 +1,10 @@
 """Ways in.  What a session does is in `pipeline`, in the tests and in the benchmarks, not here."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nox
@@ -12,14 +17,29 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 def _install(session: nox.Session, lock: str) -> None:
     """Install exactly what a lock file names, then this project as it stands."""
-    session.install("--require-hashes", "-r", f"locks/{lock}.txt")
-    session.install("--no-deps", "-e", ".")
+    session.install("--no-compile", "--require-hashes", "-r", f"locks/{lock}.txt")
+    session.install("--no-compile", "--no-deps", "-e", ".")
+
+
+@contextmanager
+def _building(session: nox.Session) -> Iterator[None]:
+    """Say what a run will do, and build what it needs while the block installs packages."""
+    guard = ("-I", "-S", "pipeline/system/die_with_parent.py", str(os.getpid()))
+    build = (sys.executable, "-m", "pipeline.toolchain", *session.posargs)
+    with subprocess.Popen([sys.executable, *guard, *build]) as building:
+        try:
+            yield
+            building.wait()
+        finally:
+            building.terminate()
 
 
 @nox.session
 def perf(session: nox.Session) -> None:
     """Measure and judge: `nox -s perf -- --suite full --environment kind --publish comment`."""
-    _pipeline(session, "run")
+    with _building(session):
+        _install(session, "run")
+    session.run("python", "-m", "pipeline", "run", *session.posargs)
 
 
 @nox.session

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.system import paths, processes
 from pipeline.toolchain import go
+from pipeline.toolchain.build import FLAGS
 from pipeline.toolchain.programs import minimum_go
 
 
@@ -23,7 +24,7 @@ def go_tests(module: str, out: Path, *args: str, variables: Mapping[str, str] | 
     """
     chosen, log = go.find(minimum_go()), out / "go-test.log"
     processes.run(
-        [str(chosen.path), "test", "-trimpath", "-buildvcs=false", *args],
+        [str(chosen.path), "test", *FLAGS, *args],
         output=log,
         timeout_s=900,
         env={**dict(chosen.environment), **(variables or {})},

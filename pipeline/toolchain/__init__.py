@@ -8,6 +8,7 @@ from pipeline.model.ports import Artifact, Program
 from pipeline.model.results import Machine
 from pipeline.model.subject import Product, Spec, SpecKind, Subject, parse_spec
 from pipeline.toolchain import milo, reference
+from pipeline.toolchain.first_run import first_builds
 from pipeline.toolchain.git import tags as git_tags
 from pipeline.toolchain.machine import headroom, read_machine
 from pipeline.toolchain.milo import (
@@ -17,7 +18,6 @@ from pipeline.toolchain.milo import (
     shares_etcd_connections,
 )
 from pipeline.toolchain.programs import (
-    first_builds,
     own_version,
     program,
     require_found,

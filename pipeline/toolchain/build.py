@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import time
@@ -14,11 +15,19 @@ from pipeline.system import paths, processes
 from pipeline.system.errors import LaunchError, StorageError
 from pipeline.system.lock import exclusive_lock
 from pipeline.system.log import log
+from pipeline.system.progress import format_duration
 from pipeline.toolchain.go import Go
 
 _TIMEOUT_S = 3600.0
 _LOG_PERIOD_S = 10.0
 _KEPT_S = 30 * 86_400.0
+_FEWEST = 0.1
+"""Share of the packages after which the time that is left can be told."""
+FLAGS = ("-trimpath", "-buildvcs=false")
+"""Flags of `go build` and `go test`."""
+
+_PACKAGE = re.compile(r"[a-z][\w.-]*(?:/[\w.~-]+)*")
+"""Line of `go build -v`: the import path of a package that is compiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,7 @@ class Recipe:
         module: Folder with the go.mod.
         package: Package of the program, as an argument of `go build`.
         cost: Usual cost of a first build, such as `about 2 minutes, 500 MB`.
+        packages: Number of packages that a first build compiles, for its progress; 0 if unknown.
         version: Version; `ours` for a program of this project.
     """
 
@@ -39,6 +49,7 @@ class Recipe:
     module: Path
     package: str
     cost: str
+    packages: int = 0
     version: str = "ours"
 
 
@@ -124,8 +135,16 @@ def cache_folder(name: str, *inputs: str) -> Path:
     return paths.cache() / "bin" / f"{name}-{key}"
 
 
-def progress_logger(title: str) -> Callable[[], None]:
-    """Return a function that logs every ten seconds that a build is still running."""
+def progress_logger(
+    title: str, output: Path | None = None, packages: int = 0
+) -> Callable[[], None]:
+    """Return a function that logs every ten seconds how far a build is.
+
+    Args:
+        title: Name in messages.
+        output: Log of `go build -v`, which names each package that is compiled.
+        packages: Number of packages that a first build compiles; 0 if unknown.
+    """
     began = last = time.monotonic()
 
     def tick() -> None:
@@ -133,9 +152,35 @@ def progress_logger(title: str) -> Callable[[], None]:
         now = time.monotonic()
         if now - last >= _LOG_PERIOD_S:
             last = now
-            log.info("still building %s (%.0f s)", title, now - began)
+            log.info("still building %s (%s)", title, progress(now - began, output, packages))
 
     return tick
+
+
+def progress(elapsed_s: float, output: Path | None, packages: int) -> str:
+    """Return how far a build is, in words: its time, its packages, and the time that is left.
+
+    Args:
+        elapsed_s: Seconds since the build began.
+        output: Log of `go build -v`; None for another command.
+        packages: Number of packages that a first build compiles; 0 if unknown.
+    """
+    done = len(_compiled(output)) if output else 0
+    if not 0 < done <= packages:
+        return f"{elapsed_s:.0f} s"
+    counted = f"{elapsed_s:.0f} s, {done} of about {packages} packages"
+    if done < _FEWEST * packages:
+        return counted
+    return f"{counted}, about {format_duration(elapsed_s * (packages - done) / done)} left"
+
+
+def _compiled(output: Path) -> list[str]:
+    """Return the packages that the log of `go build -v` names."""
+    try:
+        lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    return [line for line in lines if _PACKAGE.fullmatch(line)]
 
 
 def _make(binary: Path, make: Callable[[Path, Path], None]) -> str:
@@ -177,20 +222,31 @@ def _compile(recipe: Recipe, go: Go, out: Path, output: Path) -> None:
     began = time.monotonic()
     try:
         processes.run(
-            argv,
+            [*argv[:-1], "-v", argv[-1]],
             output=output,
             timeout_s=_TIMEOUT_S,
             env=dict(go.environment),
             cwd=recipe.module,
-            tick=progress_logger(recipe.title),
+            tick=progress_logger(recipe.title, output, recipe.packages),
         )
     except processes.CommandError as error:
         again = shlex.join([*(f"{name}={value}" for name, value in go.environment), *argv])
         raise LaunchError(
             f"{recipe.title} could not be built in {recipe.module}: {error}",
-            hint=f"{error.hint}\nto try it by hand, in that folder: env {again}",
+            hint=f"{_problem(error, output)}\nto try it by hand, in that folder: env {again}",
         ) from error
     log.info("built %s in %.0f s", recipe.title, time.monotonic() - began)
+
+
+def _problem(error: processes.CommandError, output: Path) -> str:
+    """Return the last lines of a failed build, without the packages that were compiled."""
+    if error.status is None:
+        return error.hint
+    compiled = set(_compiled(output))
+    lines = output.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    kept = [line for line in lines if line.strip() not in compiled]
+    output.write_text("".join(kept), encoding="utf-8")
+    return processes.log_tail(output)
 
 
 def _folder(recipe: Recipe, go: Go) -> Path:
@@ -204,7 +260,7 @@ def _folder(recipe: Recipe, go: Go) -> Path:
 
 
 def _command(recipe: Recipe, go: Go) -> tuple[str, ...]:
-    return (str(go.path), "build", "-trimpath", "-buildvcs=false", recipe.package)
+    return (str(go.path), "build", *FLAGS, recipe.package)
 
 
 def _record(binary: Path) -> Path:

@@ -17,11 +17,10 @@ from types import MappingProxyType
 
 from pipeline.model.ports import Program
 from pipeline.model.results import Tool
-from pipeline.model.subject import Product
 from pipeline.system import paths, processes
 from pipeline.system.errors import LaunchError, LoadError, PipelineError
-from pipeline.toolchain import go, reference
-from pipeline.toolchain.build import Recipe, build, cached_path, digest
+from pipeline.toolchain import go
+from pipeline.toolchain.build import Recipe, build, digest
 
 K6, KIND, KUBECTL = "K6_BIN", "KIND_BIN", "KUBECTL_BIN"
 CLUSTERLOADER2, PROMETHEUS = "CLUSTERLOADER2_BIN", "PROMETHEUS_BIN"
@@ -52,15 +51,16 @@ _K6_DIGESTS = {
 
 
 _RECIPES = {
-    "etcd": ("etcd", "go.etcd.io/etcd/server/v3", "", "about 2 minutes, 500 MB"),
-    "kind": ("kind", "sigs.k8s.io/kind", "", "about 1 minute, 150 MB"),
-    "expand": ("clusterloader2", "./expand", "the checker of configs", "about 20 seconds, 50 MB"),
-    "gateway": ("clusterloader2", "./gateway", "the gateway", "about 20 seconds, 50 MB"),
-    "balancer": ("balancer", ".", "the balancer", "about 20 seconds"),
-    "load-agent": ("load-agent", ".", "the load agent", "about 20 seconds"),
+    "etcd": ("etcd", "go.etcd.io/etcd/server/v3", "", "about 1 minute, 500 MB", 576),
+    "kind": ("kind", "sigs.k8s.io/kind", "", "about 1 minute, 150 MB", 0),
+    "expand": ("clusterloader2", "./expand", "the checker of configs", "about 20 seconds", 0),
+    "gateway": ("clusterloader2", "./gateway", "the gateway", "about 20 seconds, 50 MB", 0),
+    "load-agent": ("load-agent", ".", "the load agent", "about 20 seconds", 0),
 }
-"""Folder in go/, package, title and cost of each program that is built.  A program of others has no
-title, and the version that its go.mod requires."""
+"""Folder in go/, package, title, cost and number of compiled packages of each built program.
+
+A program of others has no title, and the version that its go.mod requires.
+"""
 
 
 def program(name: str) -> Program:
@@ -79,10 +79,10 @@ def recipe(name: str) -> Recipe:
     Raises:
         LaunchError: Its go.mod cannot be read, or does not name the program.
     """
-    folder, package, title, cost = _RECIPES[name]
+    folder, package, title, cost, packages = _RECIPES[name]
     module = paths.project_path("go", folder)
     if title:
-        return Recipe(name, title, module, package, cost)
+        return Recipe(name, title, module, package, cost, packages)
     path = module / "go.mod"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     match = re.search(rf"^\s*(?:require )?{re.escape(package)} v(\S+)", text, re.MULTILINE)
@@ -91,7 +91,7 @@ def recipe(name: str) -> Recipe:
             f"{path} is missing or does not name {package}",
             hint="run from a complete clone of the repository, or install the package again",
         )
-    return Recipe(name, f"{name} {match[1]}", module, package, cost, match[1])
+    return Recipe(name, f"{name} {match[1]}", module, package, cost, packages, match[1])
 
 
 def kind() -> Program:
@@ -257,29 +257,6 @@ def own_version() -> Tool:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         hashed.update(f"{content} {path.relative_to(package).as_posix()}\n".encode())
     return Tool(paths.package_version(), f"sha256:{hashed.hexdigest()}")
-
-
-def first_builds(names: Iterable[str], product: Product) -> list[str]:
-    """Return sentences about the programs that this run builds first, unless all are cached."""
-    local_go = go.find_local(minimum_go())
-    recipes = [recipe("etcd")] if "etcd" in names else []
-    if product is Product.REFERENCE:
-        recipes.append(reference.recipe(paths.project_path("go", "reference")))
-    missing = [one for one in recipes if local_go is None or cached_path(one, local_go) is None]
-    if not missing:
-        return []
-    listed = " and ".join(f"{one.title} ({one.cost})" for one in missing)
-    what = (
-        f"first run on this machine: it builds {listed} from pinned source, so that what is"
-        " measured is the same on every machine"
-    )
-    sentences = [
-        what,
-        f"this happens once: they are kept in {paths.cache()}, and later runs start at once",
-    ]
-    if local_go is None and (version := go.pinned_version()):
-        sentences.append(f"it fetches Go {version} (70 MB), as there is no Go that will do")
-    return sentences
 
 
 PROGRAMS: Mapping[str, Callable[[], Program]] = MappingProxyType(

@@ -11,7 +11,7 @@ import pytest
 from pipeline import toolchain
 from pipeline.model.subject import Product
 from pipeline.system import paths
-from pipeline.toolchain import ahead, build, go
+from pipeline.toolchain import build, first_run, go
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_the_go_that_is_fetched_is_said(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_later_run_says_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(ahead, "cached_path", lambda *_: tmp_path)
+    monkeypatch.setattr(first_run, "cached_path", lambda *_: tmp_path)
     assert toolchain.first_builds(("etcd",), Product.REFERENCE) == []
 
 
@@ -63,7 +63,7 @@ def test_a_later_run_says_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_before_packages_are_installed_it_says_what_will_happen(
     argv: list[str], parts: tuple[str, ...], built: list[str] | None
 ) -> None:
-    sentences, recipes = ahead.first_screen(argv)
+    sentences, recipes = first_run.first_screen(argv)
     said = " ".join(sentences)
     assert [part for part in parts if part not in said] == []
     assert built is None or [one.name for one in recipes] == built
@@ -74,20 +74,20 @@ def test_before_packages_are_installed_it_says_what_will_happen(
     "argv", [["--help"], ["--resume", "out/x"], ["--environment", "kind"], ["--suite"]]
 )
 def test_what_only_the_run_can_tell_is_left_to_it(argv: list[str]) -> None:
-    assert ahead.first_screen(argv) == ([], [])
+    assert first_run.first_screen(argv) == ([], [])
 
 
 @pytest.mark.usefixtures("nothing_built")
 def test_milo_bin_is_the_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(toolchain.BINARY, "/x/milo")
-    assert [one.name for one in ahead.first_screen([])[1]] == ["etcd"]
+    assert [one.name for one in first_run.first_screen([])[1]] == ["etcd"]
 
 
 def test_it_needs_nothing_but_what_nox_has(nothing_built: Path) -> None:
     """The interpreter of Nox has none of our packages; filelock comes with virtualenv."""
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('pydantic', 'rich', 'psutil', 'requests')));"
-        " from pipeline.toolchain import ahead; print(len(ahead.first_screen([])[0]))"
+        " from pipeline.toolchain import ahead; print(len(first_run.first_screen([])[0]))"
     )
     environment = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(nothing_built)}
     said = subprocess.run(
