@@ -6,7 +6,7 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ _FEWEST = 0.1
 FLAGS = ("-trimpath", "-buildvcs=false")
 """Flags of `go build` and `go test`."""
 
+_DOWNLOADING = "go: downloading "
 _PACKAGE = re.compile(r"[a-z][\w.-]*(?:/[\w.~-]+)*")
 """Line of `go build -v`: the import path of a package that is compiled."""
 
@@ -165,7 +166,10 @@ def progress(elapsed_s: float, output: Path | None, packages: int) -> str:
         output: Log of `go build -v`; None for another command.
         packages: Number of packages that a first build compiles; 0 if unknown.
     """
-    done = len(_compiled(output)) if output else 0
+    lines = _lines(output) if output else []
+    done = len(_compiled(lines))
+    if not done and (fetched := sum(line.startswith(_DOWNLOADING) for line in lines)):
+        return f"{elapsed_s:.0f} s, downloading its source: {fetched} modules so far"
     if not 0 < done <= packages:
         return f"{elapsed_s:.0f} s"
     counted = f"{elapsed_s:.0f} s, {done} of about {packages} packages"
@@ -174,13 +178,17 @@ def progress(elapsed_s: float, output: Path | None, packages: int) -> str:
     return f"{counted}, about {format_duration(elapsed_s * (packages - done) / done)} left"
 
 
-def _compiled(output: Path) -> list[str]:
+def _compiled(lines: Iterable[str]) -> list[str]:
     """Return the packages that the log of `go build -v` names."""
+    return [line for line in lines if _PACKAGE.fullmatch(line)]
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a log; none if it cannot be read."""
     try:
-        lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
-    return [line for line in lines if _PACKAGE.fullmatch(line)]
 
 
 def _make(binary: Path, make: Callable[[Path, Path], None]) -> str:
@@ -242,9 +250,9 @@ def _problem(error: processes.CommandError, output: Path) -> str:
     """Return the last lines of a failed build, without the packages that were compiled."""
     if error.status is None:
         return error.hint
-    compiled = set(_compiled(output))
-    lines = output.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    kept = [line for line in lines if line.strip() not in compiled]
+    lines = _lines(output)
+    compiled = set(_compiled(lines))
+    kept = [f"{line}\n" for line in lines if line not in compiled]
     output.write_text("".join(kept), encoding="utf-8")
     return processes.log_tail(output)
 

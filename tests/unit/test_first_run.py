@@ -122,6 +122,8 @@ def test_etcd_and_the_reference_server_share_every_package_that_both_need() -> N
 def test_a_build_says_how_many_packages_are_compiled_and_what_is_left(tmp_path: Path) -> None:
     log = tmp_path / "build.log"
     assert build.progress(20, log, 40) == "20 s"
+    log.write_text("go: downloading example.org/x v1.0.0\ngo: downloading example.org/y v1.0.0\n")
+    assert build.progress(20, log, 40) == "20 s, downloading its source: 2 modules so far"
     log.write_text("go: downloading example.org/x v1.0.0\nruntime\n")
     assert build.progress(20, log, 40) == "20 s, 1 of about 40 packages"
     log.write_text("runtime\nnet/http\n# example.org/x\nx.go:1:2: wrong\n" * 5)
