@@ -108,7 +108,7 @@ def tests(session: nox.Session) -> None:
     """Run every test, on real etcd, real servers and real k6; they are built first."""
     session.log("Installing the locked Python packages; the first time takes some minutes")
     _install(session, "dev")
-    session.log("Testing; the first time etcd and servers are built from source (about 10 minutes)")
+    session.log("Testing; the first time etcd and servers are built from source (about 5 minutes)")
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs)
         return
