@@ -87,7 +87,7 @@ def test_it_needs_nothing_but_what_nox_has(nothing_built: Path) -> None:
     """The interpreter of Nox has none of our packages; filelock comes with virtualenv."""
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('pydantic', 'rich', 'psutil', 'requests')));"
-        " from pipeline.toolchain import ahead; print(len(first_run.first_screen([])[0]))"
+        " from pipeline.toolchain import first_run; print(len(first_run.first_screen([])[0]))"
     )
     environment = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(nothing_built)}
     said = subprocess.run(
