@@ -116,7 +116,7 @@ def of_table(
 
 
 def distinct(names: Iterable[str]) -> list[str]:
-    """Return names with a number after each one that came before."""
+    """Return names; one that came before gets a number."""
     chosen: dict[str, None] = {}
     for name in names:
         numbers = (f"{name}~{number}" for number in count(2))
@@ -139,7 +139,7 @@ def unit_name(metric: Metric, names: Mapping[str, str]) -> str:
 def encode(
     text: str, is_safe: Callable[[str], bool] = str.isprintable, most: int = _MAX_NAME
 ) -> str:
-    """Return text with every other character percent-encoded.
+    """Return text in which unsafe characters are percent-encoded.
 
     Args:
         text: Any text, also hostile.
