@@ -81,6 +81,8 @@ def write_oci(path: Path, architectures: Sequence[str] | None, labels: Mapping[s
     chosen = sorted(set(architectures or oci.ARCHITECTURES))
     packed = {one: image_programs.for_architecture(one, oci.ARCHITECTURES[one]) for one in chosen}
     version = paths.package_version()
+    if not re.fullmatch(r"[\w.-]+", version):  # of a clone that is not installed
+        version = "latest"
     names = {
         "title": "milo-perf",
         "description": "etcd, reference, k6 and the load agent of milo-perf",
@@ -97,8 +99,7 @@ def write_oci(path: Path, architectures: Sequence[str] | None, labels: Mapping[s
     ]
     named = {f"org.opencontainers.image.{name}": text for name, text in names.items()}
     labels = named | dict(labels)
-    tag = version if re.fullmatch(r"[\w.-]+", version) else "latest"  # of a clone
-    digest = oci.write_archive(path, images, tag, labels)
+    digest = oci.write_archive(path, images, version, labels)
     bill = image_programs.bill_of_materials(packed, version)
     codec.write_text(path.with_suffix(".cdx.json"), json.dumps(bill, indent=1) + "\n")
     return digest
