@@ -50,7 +50,7 @@ class NightPlot:
         """The scale of the newest stretch, which is the scale of the drawing."""
         return self.series[-1].judged.series.scale
 
-    def drawn(self) -> list[DatedSeries]:
+    def visible_series(self) -> list[DatedSeries]:
         """Return the stretches on that scale that have points."""
         return [one for one in self.series if one.nights and one.judged.series.scale is self.scale]
 
@@ -67,7 +67,7 @@ def large_plot(plot: NightPlot, links: Sequence[str]) -> str:
         links: Address of the page of each night, shape (nights,).
     """
     parts, x, y = _axes(plot, LARGE)
-    drawn = plot.drawn()
+    drawn = plot.visible_series()
     parts += _releases(plot, x)
     for before, after in itertools.pairwise(drawn):
         middle = (_time(plot, before.nights[-1]) + _time(plot, after.nights[0])) / 2
@@ -94,7 +94,7 @@ def large_plot(plot: NightPlot, links: Sequence[str]) -> str:
 def small_plot(plot: NightPlot) -> str:
     """Return a small drawing of a metric, without links."""
     parts, x, y = _axes(plot, SMALL)
-    for one in plot.drawn():
+    for one in plot.visible_series():
         dots = "".join(
             f"M{svg.number(x.at(_time(plot, one.nights[at])))}"
             f" {svg.number(y.at(plot.height(one.judged.series.values[at])))}h0"
@@ -106,7 +106,7 @@ def small_plot(plot: NightPlot) -> str:
 
 
 def _axes(plot: NightPlot, frame: svg.Frame) -> tuple[list[str], svg.Axis, svg.Axis]:
-    drawn = plot.drawn()
+    drawn = plot.visible_series()
     times = [_time(plot, night) for one in drawn for night in one.nights]
     heights = [plot.height(value) for one in drawn for value in one.judged.series.values]
     x = frame.x_axis(min(times) - _PAD_S, max(times) + _PAD_S)

@@ -83,7 +83,7 @@ def build(request: SiteRequest) -> WrittenSite:
     known = acknowledged.steps(request.acknowledged) if request.acknowledged else ()
     with ExitStack() as stack:
         folders = [
-            (place, stack.enter_context(places.opened(place, request.remote)))
+            (place, stack.enter_context(places.open_place(place, request.remote)))
             for place in request.histories
         ]
         found = places.contents(folders)
@@ -309,7 +309,7 @@ def _releases_json(series: ReleaseSeries) -> str:
     return codec.RELEASES.dumps(series)
 
 
-def _results_document() -> document.Document | None:
+def _results_document() -> document.MarkdownPage | None:
     """Return the results of real Milo; None if they are not installed."""
     path = paths.project_path(*_RESULTS_FILE)
     if not path.is_file():
@@ -317,7 +317,7 @@ def _results_document() -> document.Document | None:
     return document.read_document(path, paths.project_path("docs"))
 
 
-def _document_files(links: site.SiteLinks, results: document.Document) -> list[SiteFile]:
+def _document_files(links: site.SiteLinks, results: document.MarkdownPage) -> list[SiteFile]:
     page = partial(site.document_html, links, "../", results.title, results.body)
     files = [SiteFile(_RESULTS_PATH, (repr(links), results.title, results.body), page)]
     folder = _RESULTS_PATH.rpartition("/")[0]

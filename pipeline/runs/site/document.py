@@ -11,7 +11,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class MarkdownPage:
     """A document as markup.
 
     Attributes:
@@ -25,7 +25,7 @@ class Document:
     files: dict[str, Path] = field(default_factory=dict)
 
 
-def read_document(path: Path, top: Path) -> Document:
+def read_document(path: Path, top: Path) -> MarkdownPage:
     """Return a Markdown file as markup; a link to a file that is not copied becomes plain text.
 
     Args:
@@ -55,7 +55,7 @@ def read_document(path: Path, top: Path) -> Document:
                     child.tag = child.tag if open_links.pop() else "span"
                 case _:
                     pass
-    return Document(title, parser.renderer.render(tokens, parser.options, {}), files)
+    return MarkdownPage(title, parser.renderer.render(tokens, parser.options, {}), files)
 
 
 def _point(

@@ -95,8 +95,8 @@ def require_site_folder(out: Path) -> None:
     """Return if a folder is new, empty or a site.
 
     Raises:
-        ConfigError: It is something else; nothing in it would be safe.
-        StorageError: It cannot be read.
+        ConfigError: The folder holds other files, which would not be safe.
+        StorageError: The folder cannot be read.
     """
     try:
         is_foreign = out.exists() and (

@@ -43,7 +43,7 @@ class PlaceContents:
 
 
 @contextmanager
-def opened(place: str, remote: str) -> Iterator[Path]:
+def open_place(place: str, remote: str) -> Iterator[Path]:
     """Yield the folder of a place: a folder of this machine, or files of a branch.
 
     Args:
