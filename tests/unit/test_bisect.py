@@ -23,7 +23,7 @@ from pipeline.runs.bisect import search
 from pipeline.runs.plan import Plan
 from pipeline.storage import codec
 from pipeline.system import processes
-from pipeline.system.errors import Exit, LaunchError
+from pipeline.system.errors import Exit, LaunchError, LoadError
 from pipeline.system.paths import BISECT, RESULTS
 from pipeline.system.processes import CommandError, ExitStatus
 from pipeline.toolchain import ahead
@@ -97,6 +97,7 @@ class Fakes:
     not_built: set[str] = field(default_factory=set)
     not_started: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
+    fails_once: set[str] = field(default_factory=set)
     measured: list[str] = field(default_factory=list)
     built: list[str] = field(default_factory=list)
     interrupt_at: int | None = None
@@ -136,6 +137,9 @@ def fakes(
         told.measured.append(specs[Arm.CANDIDATE])
         if specs[Arm.CANDIDATE] in told.not_started:
             raise LaunchError("the candidate did not start")
+        if specs[Arm.CANDIDATE] in told.fails_once:
+            told.fails_once.discard(specs[Arm.CANDIDATE])
+            raise LoadError("the load was not applied as asked")
         if told.interrupt_at == len(told.measured):
             raise KeyboardInterrupt
         says = [told.load(harness.artifacts, pair) for pair in range(results.pairs, 40)]
@@ -267,6 +271,14 @@ def test_a_commit_that_does_not_build_or_start_is_skipped_and_named(
     assert "does not build: go exited with 2: x.go:3: <b>no</b>" in said
     assert "the cause is one of" in said
     assert "<b>no" not in (case.out / "bisect.html").read_text()
+
+
+def test_a_commit_that_fails_once_is_tried_again(case: Case) -> None:
+    case.fakes.fails_once = {case.ids[6], case.ids[CAUSE]}
+    assert case.bisect() == Exit.NO_REGRESSION
+    found = case.read()
+    assert found.skipped == ()
+    assert [one.commit for one in found.found] == [CAUSE]
 
 
 def test_equal_ends_are_refused_with_what_was_seen(

@@ -228,10 +228,11 @@ class CommitSearch:
             return bisection.with_evidence(_skipped(evidence, CommitOutcome.NOT_BUILT, error))
         if len(self.build_times_s) > builds:
             evidence = replace(evidence, build_s=self.build_times_s[-1])
+        may_skip = not (is_end or evidence.differences)
         try:
-            results = pairs.measure_next(bisection, commit, artifact, name)
+            results = pairs.measure_next(bisection, commit, artifact, name, may_repeat=may_skip)
         except (LaunchError, LoadError) as error:
-            if is_end or evidence.differences:
+            if not may_skip:
                 raise
             return bisection.with_evidence(_skipped(evidence, CommitOutcome.FAILED, error))
         differences = differences_of(results, pairs.searched)
@@ -286,9 +287,29 @@ class _PairMeasurement:
     shown: Progress
 
     def measure_next(
+        self,
+        bisection: Bisection,
+        commit: Commit,
+        artifact: Artifact,
+        name: str,
+        *,
+        may_repeat: bool,
+    ) -> ResultSet:
+        """Measure one more valid pair of a commit, and keep its results in a folder of its own.
+
+        A failure is repeated once, if it may be: a busy machine fails to start a build, too.
+        """
+        try:
+            return self._measure(bisection, commit, artifact, name)
+        except (LaunchError, LoadError) as error:
+            if not may_repeat:
+                raise
+            log.warning("%s is tried once more: %s", commit.id[:12], error)
+            return self._measure(bisection, commit, artifact, name)
+
+    def _measure(
         self, bisection: Bisection, commit: Commit, artifact: Artifact, name: str
     ) -> ResultSet:
-        """Measure one more valid pair of a commit, and keep its results in a folder of its own."""
         out = self.out / name
         artifacts = {**self.harness.artifacts, Arm.CANDIDATE: artifact}
         seed = derive_seed(bisection.seed, commit.id)
