@@ -130,7 +130,7 @@ class DeployedEnvironment:
         self._require_alive(targets)
         loads = self._ask({"do": "begin"})
         if loads:
-            log.info("this launch was loaded before, so this load adds no trial to the verdict")
+            log.info("this launch was loaded before: of each workload its first load counts")
         yield targets
 
     def _require_alive(self, targets: Mapping[Arm, Target]) -> None:
