@@ -9,7 +9,7 @@ from pipeline.model.bisect import Bisection
 from pipeline.model.publication import Alarm, Outcome, Publication, SearchedCommit
 from pipeline.publish import upsert
 from pipeline.publish.github import GitHub
-from pipeline.render.bisect import Cause, causes, headline
+from pipeline.render.bisect import FoundCause, causes, headline
 from pipeline.render.comment import TextKind, comment_bodies, marker, publication_answer
 from pipeline.render.numbers import percent
 from pipeline.storage import artifact, codec, strict_json
@@ -132,7 +132,7 @@ def send_issue(github: GitHub, author: str, publication: Publication) -> str:
     return f"issue: closed {', '.join(f'#{n}' for n in numbers)}" if numbers else result
 
 
-def _searched_commit(search: Bisection, cause: Cause) -> SearchedCommit:
+def _searched_commit(search: Bisection, cause: FoundCause) -> SearchedCommit:
     """Return a cause; its sentence has the metric, the change and the share."""
     sentence = f"{search.key} {cause.change}, {cause.share} of the change"
     commit = cause.commit

@@ -28,7 +28,7 @@ _ID = 12  # digits of a commit that are shown
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class FoundCause:
     """A commit that was found, in words.
 
     Attributes:
@@ -111,7 +111,7 @@ def remaining(bisection: Bisection, decision: BisectDecision) -> str:
     return f"{number} after {low} up to {high} ({probability} probable)"
 
 
-def causes(bisection: Bisection) -> tuple[Cause, ...]:
+def causes(bisection: Bisection) -> tuple[FoundCause, ...]:
     """Return the commits that were found, in words."""
     shown = []
     for one in bisection.found:
@@ -122,7 +122,7 @@ def causes(bisection: Bisection) -> tuple[Cause, ...]:
         files = one.files[:_SHOWN_FILES]
         more = len(one.files) - len(files) + one.more_files
         shown.append(
-            Cause(
+            FoundCause(
                 commit,
                 size,
                 brief_interval(bisection.metric, size.change),
