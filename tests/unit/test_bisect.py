@@ -14,7 +14,9 @@ from pipeline import toolchain
 from pipeline.commands import main
 from pipeline.judge import bisect as judge
 from pipeline.model.bisect import Bisection, CommitOutcome
+from pipeline.model.history import ChangePoint, CommitRef, HistorySeries, JudgedSeries
 from pipeline.model.ports import Artifact, Load, Span
+from pipeline.model.request import BisectRequest, RunRequest
 from pipeline.model.results import Failure, Reading, ResultSet
 from pipeline.model.subject import Arm, Spec, Subject
 from pipeline.runs import measure
@@ -23,7 +25,7 @@ from pipeline.runs.bisect import search
 from pipeline.runs.plan import Plan
 from pipeline.storage import codec
 from pipeline.system import processes
-from pipeline.system.errors import Exit, LaunchError, LoadError
+from pipeline.system.errors import ConfigError, Exit, LaunchError, LoadError
 from pipeline.system.paths import BISECT, RESULTS
 from pipeline.system.processes import CommandError, ExitStatus
 from pipeline.toolchain import ahead
@@ -564,3 +566,45 @@ def test_two_cores_have_none_to_spare(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_build_reads_no_documentation_tests_or_workflows(path: str, *, is_input: bool) -> None:
     assert is_build_input(path) is is_input
+
+
+# The range of a step
+
+
+def judged(name: str, day: int, good: str = "a" * 40, acknowledged: str = "") -> JudgedSeries:
+    step = ChangePoint(
+        *(5, 0.1, 0.08, 0.12),
+        is_worse=True,
+        after=CommitRef(f"2026-03-{day:02}"),
+        before=CommitRef("2026-03-01", good),
+        until=CommitRef("2026-03-09", "b" * 40),
+        acknowledged=acknowledged,
+    )
+    return JudgedSeries(HistorySeries(name, [1.0] * 9), (step,))
+
+
+ASKED = BisectRequest("../milo", "", "", "", RunRequest(build=BUILD))
+
+
+def test_the_range_of_the_newest_unacknowledged_step_is_searched() -> None:
+    histories = [judged("a/old", 3), judged("a/new", 7), judged("a/known", 8, acknowledged="yes")]
+    found = bisect_request.from_history(histories, ASKED)
+    assert (found.good, found.bad, found.metric) == ("a" * 40, "b" * 40, "a/new")
+    named = bisect_request.from_history(histories, replace(ASKED, metric="a/old"))
+    assert named.metric == "a/old"
+
+
+@pytest.mark.parametrize(
+    ("histories", "metric", "message"),
+    [
+        ([], "", "has no unacknowledged regression"),
+        ([judged("a/known", 8, acknowledged="yes")], "", "has no unacknowledged regression"),
+        ([judged("a/b", 8)], "a/c", "no unacknowledged regression of a/c"),
+        ([judged("a/b", 8, good="sha256:00")], "", "builds without a commit"),
+    ],
+)
+def test_a_history_without_a_range_is_refused(
+    histories: list[JudgedSeries], metric: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        bisect_request.from_history(histories, replace(ASKED, metric=metric))
