@@ -62,14 +62,14 @@ FAULTS = (
     ),
     NamedFault(
         *("leak-goroutines", "0.1", "object-crud/server_goroutines"),
-        *(r"internal/faults\.leakGoroutines", ("goroutines",)),
+        *(r"internal/faults\.leakGoroutines", ("goroutines", "wall")),
     ),
     NamedFault(
         "errors", "5%", "object-crud/errors_share", r'apiserver_request_total\{.*code="500"'
     ),
     NamedFault(
         *("leak-project-goroutines", "1", "project-burst/server_goroutines"),
-        *(r"internal/faults\.leakGoroutines", ("goroutines",)),
+        *(r"internal/faults\.leakGoroutines", ("goroutines", "wall")),
     ),
     NamedFault(
         *("project-lock", "20ms", "project-burst/ready_p50"),
@@ -101,7 +101,7 @@ def main(argv: list[str]) -> None:
     for name, fault in rows.items():
         folder = out / name
         if not (args.only and fault.name not in args.only):
-            measure(fault, folder, args.suite, args.pairs)
+            measure(fault, folder, args.suite, args.pairs, is_again=args.again)
         if (path := folder / FOLDER / EXPLANATION).exists():
             explained = codec.EXPLANATION.read(path).workloads[0]
             done.append(row_of(fault, explained))
@@ -110,9 +110,14 @@ def main(argv: list[str]) -> None:
     print(f"{len(done)} of {len(rows)} rows are in {args.document}")
 
 
-def measure(fault: NamedFault, folder: Path, suite: str, pairs: int) -> None:
-    """Run and explain one fault, unless the folder has its explanation."""
-    if (folder / FOLDER / EXPLANATION).exists():
+def measure(
+    fault: NamedFault, folder: Path, suite: str, pairs: int, *, is_again: bool = False
+) -> None:
+    """Run and explain one fault, unless the folder has its explanation.
+
+    `is_again` compares the pairs that are there again.
+    """
+    if (folder / FOLDER / EXPLANATION).exists() and not is_again:
         return
     workload = fault.metric.partition("/")[0]
     path = folder.with_name(f"{workload}.toml")
@@ -189,6 +194,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairs", type=int, default=4, metavar="N", help="extra pairs")
     parser.add_argument("--equal", type=int, default=20, metavar="N", help="rows of equal builds")
     parser.add_argument("--out", type=Path, metavar="DIR", help="of an earlier table, to go on")
+    parser.add_argument(
+        "--again", action="store_true", help="compare the pairs that are there with this code"
+    )
     parser.add_argument(
         "--document",
         type=Path,

@@ -46,6 +46,10 @@ SERIES_EVENTS = {"s": 1e-3, "B": 2.0**16, "1": 1.0}
 NEARLY_ALL = 0.8
 """Share of a cause for which a function that it calls is named instead."""
 
+COUNTED_PART = 0.25
+"""Variance of a metric, in shares of that of random events: a server that does the same work counts
+nearly the same."""
+
 _MIN_ATTRIBUTED = 0.5  # share of the change of a function; below, it only took over others
 _MIN_ERRORS = 4.0
 _CONFIDENCE = 0.95
@@ -133,14 +137,13 @@ class _Group:
         return without_common_change(changes, self.levels)
 
     @property
-    def sampling(self) -> Floats | None:
-        """Variance of the differences that sampling alone causes; None where nothing is sampled."""
-        if self.kind is EvidenceKind.METRIC:
-            return None
+    def sampling(self) -> Floats:
+        """Variance of the differences that sampling alone causes; of metrics, a part of it."""
         before, after = (
             (values / self.event).mean(axis=1) for values in (self.baseline, self.candidate)
         )
-        return sampling_variance(before, after)
+        part = COUNTED_PART if self.kind is EvidenceKind.METRIC else 1.0
+        return part * sampling_variance(np.abs(before), np.abs(after))
 
     @property
     def levels(self) -> Floats:

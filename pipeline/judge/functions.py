@@ -102,14 +102,28 @@ class StackTable:
         sites = [self.sites[at] for at in of]
         own = self._by_site(self.candidate[of] - self.baseline[of], sites)
         total = self._by_site(self.candidate - self.baseline, list(self.sites))
-        levels = (self.baseline + self.candidate).mean(axis=1, keepdims=True)
-        below = self._by_site(levels[of], sites)
-        everywhere = self._by_site(levels, list(self.sites))
-        shares = np.divide(below, everywhere, out=np.zeros_like(below), where=everywhere > 0)
+        # The arm that has more of the function says how much of each site is below it.
+        arm = self.candidate if own.sum() > 0 else self.baseline
+        shares = self._share(arm, of, sites)
         is_same_way = own * total > 0
         smaller = np.sign(total) * np.minimum(np.abs(own), np.abs(total))
         attributed: Floats = np.where(is_same_way, smaller, shares * total).sum(axis=0)
         return attributed
+
+    def _share(self, values: Floats, of: Sequence[int], sites: Sequence[int]) -> Floats:
+        """Return the share of each site that some stacks have in one arm, over all pairs.
+
+        A site that the arm never showed has the share of all sites together that both arms have.
+        """
+        below = self._by_site(values[of].mean(axis=1, keepdims=True), sites)
+        everywhere = self._levels(values)
+        in_both = (self._levels(self.baseline) > 0) & (self._levels(self.candidate) > 0)
+        usual = float(below[in_both].sum()) / max(float(everywhere[in_both].sum()), 1e-300)
+        return np.divide(below, everywhere, out=np.full_like(below, usual), where=everywhere > 0)
+
+    def _levels(self, values: Floats) -> Floats:
+        """Return the mean of each site over the pairs, shape (functions, 1)."""
+        return self._by_site(values.mean(axis=1, keepdims=True), list(self.sites))
 
     def _by_site(self, values: Floats, sites: Sequence[int]) -> Floats:
         """Return the sums of stacks by site, shape (functions, pairs)."""

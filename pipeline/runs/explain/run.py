@@ -247,9 +247,6 @@ def _measured(
 ) -> ResultSet:
     """Return the results of the extra pairs, measuring those that are missing."""
     out = folder.path / FOLDER
-    artifacts = {arm: folder.rebuild(arm, subject) for arm, subject in results.subjects.items()}
-    artifacts = {arm: replace(one, is_profiled=True) for arm, one in artifacts.items()}
-    programs = toolchain.programs_of(plan.suite.needs)
     path = out / _PAIRS
     latest = (
         codec.RESULTS.read(path)
@@ -270,6 +267,9 @@ def _measured(
     latest = replace(latest, pairs_asked=request.pairs)
     if len(latest.valid_pairs) >= request.pairs:
         return latest
+    artifacts = {arm: folder.rebuild(arm, subject) for arm, subject in results.subjects.items()}
+    artifacts = {arm: replace(one, is_profiled=True) for arm, one in artifacts.items()}
+    programs = toolchain.programs_of(plan.suite.needs)
 
     def state() -> tuple[object, ...]:
         return (f"{latest.pairs} of {request.pairs} extra pairs",)
