@@ -86,7 +86,7 @@ class NightTable:
 
     def changes(self, earlier: int, later: int) -> dict[str, NightChange]:
         """Return the change of every metric that both nights have, by its key."""
-        difference = self._values[later] - self._values[earlier]
+        difference = self._differences(later, slice(earlier, earlier + 1))[0]
         beyond = self._is_beyond(difference, self.thresholds(later))
         return {
             self._keys[column]: self._change(column, difference, beyond)
@@ -96,7 +96,7 @@ class NightTable:
     def beyond_chance(self, later: int, most: int) -> list[EarlierNight]:
         """Return what differs from each row before `later`; at most `most` changes have a size."""
         thresholds = self.thresholds(later)
-        differences = self._values[later] - self._values[:later]
+        differences = self._differences(later, slice(later))
         beyond = self._is_beyond(differences, thresholds)
         worse = (beyond & ((differences > 0) == self._is_lower_better)).sum(axis=1).tolist()
         numbers = beyond.sum(axis=1).tolist()
@@ -137,6 +137,15 @@ class NightTable:
             limits[columns] = _critical_value(number, tests) * _spreads(differences, sizes)
         self._known = later, limits  # a page asks several times for one night
         return limits
+
+    def _differences(self, later: int, rows: slice) -> Floats:
+        """Return the differences to earlier rows, shape (rows, metrics); 0 where it is rounding."""
+        before, after = self._values[rows], self._values[later]
+        differences: Floats = after - before
+        rounding = _ROUNDING * np.maximum(np.abs(before), np.abs(after))
+        with np.errstate(invalid="ignore"):  # a missing value stays missing
+            differences[np.abs(differences) <= rounding] = 0.0
+        return differences
 
     def _is_beyond(self, differences: Floats, thresholds: Floats) -> "np.typing.NDArray[np.bool_]":
         sizes = np.abs(differences)

@@ -79,6 +79,14 @@ def test_a_count_that_never_varied_differs_when_it_does() -> None:
     assert [one.worse for one in table.beyond_chance(11, 3)] == [0] * 11
 
 
+def test_the_rounding_of_doubles_is_no_difference() -> None:
+    rows = [0.3] * 12 + [0.1 + 0.2]
+    table = NightTable(nights(*({"w/m": value(v, Scale.DIFFERENCE)} for v in rows)))
+    assert rows[0] != rows[-1]
+    assert table.changes(0, 12)["w/m"].change == 0
+    assert not any(one.clearest for one in table.beyond_chance(12, 3))
+
+
 def test_fewer_nights_than_a_step_needs_say_nothing() -> None:
     rows = [1.0] * (MIN_POINTS - 2) + [9.0]
     table = NightTable(nights(*({"w/m": value(v)} for v in rows)))
