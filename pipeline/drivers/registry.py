@@ -7,11 +7,13 @@ from pydantic import BaseModel, Field
 
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.k6.settings import K6
+from pipeline.drivers.watch_herd.settings import WatchHerd
 from pipeline.model.ports import Driver, DriverSettings, Program
 
 DRIVER_SETTINGS: Mapping[str, type[BaseModel]] = {
     "k6": K6,
     "clusterloader2": ClusterLoader2,
+    "watch-herd": WatchHerd,
 }
 """Settings of each driver, by the `kind` that a suite names."""
 
@@ -36,5 +38,9 @@ def driver_of(settings: DriverSettings, programs: Mapping[str, Program]) -> Driv
             from pipeline.drivers.clusterloader2.driver import ClusterLoader2Driver
 
             return ClusterLoader2Driver(settings, programs)
+        case WatchHerd():
+            from pipeline.drivers.watch_herd.driver import WatchHerdDriver
+
+            return WatchHerdDriver(settings, programs["watch-herd"])
         case _:
             raise AssertionError(f"no driver is registered for {settings.kind}")

@@ -55,6 +55,8 @@ _RECIPES = {
     "kind": ("kind", "sigs.k8s.io/kind", "", "about 1 minute, 150 MB", 0),
     "expand": ("clusterloader2", "./expand", "the checker of configs", "about 20 seconds", 0),
     "gateway": ("clusterloader2", "./gateway", "the gateway", "about 20 seconds, 50 MB", 0),
+    "balancer": ("balancer", ".", "the balancer", "about 20 seconds", 0),
+    "watch-herd": ("watch-herd", ".", "the herd of watches", "about 20 seconds", 0),
     "load-agent": ("load-agent", ".", "the load agent", "about 20 seconds", 0),
 }
 """Folder in go/, package, title, cost and number of compiled packages of each built program.

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"time"
+)
+
+// sight is one event that a watch delivered.
+type sight struct {
+	write int32 // number of the write
+	at    time.Duration
+}
+
+// write is one change of an object that the server has accepted.
+type write struct {
+	project  int
+	resource int
+	answered time.Duration
+}
+
+// ledger accounts for the writes and the events of one arm; times are since its beginning.
+type ledger struct {
+	begun time.Time
+
+	mutex   sync.Mutex
+	writes  map[int32]write
+	deletes map[string]int32 // write that deletes an object, by its name
+	refused map[string]int   // refused writes by reason
+	taken   []float64        // seconds of each write
+	lists   map[string][]float64
+}
+
+func newLedger() *ledger {
+	return &ledger{
+		begun:   time.Now(),
+		writes:  map[int32]write{},
+		deletes: map[string]int32{},
+		refused: map[string]int{},
+		lists:   map[string][]float64{},
+	}
+}
+
+func (l *ledger) now() time.Duration { return time.Since(l.begun) }
+
+// announce says which write deletes an object, before it is sent: its event may come first.
+func (l *ledger) announce(name string, number int32) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.deletes[name] = number
+}
+
+func (l *ledger) deletion(name string) (int32, bool) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	number, ok := l.deletes[name]
+	return number, ok
+}
+
+func (l *ledger) accept(number int32, one write, took time.Duration) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.writes[number] = one
+	l.taken = append(l.taken, took.Seconds())
+}
+
+func (l *ledger) refuse(reason string) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.refused[reason]++
+}
+
+func (l *ledger) listed(kind string, took time.Duration) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.lists[kind] = append(l.lists[kind], took.Seconds())
+}
+
+// account is what became of the events of one arm.
+type account struct {
+	Expected   int                  `json:"expected"`
+	Delivered  int                  `json:"delivered"`
+	Lost       int                  `json:"lost"`
+	Duplicated int                  `json:"duplicated"`
+	OutOfOrder int                  `json:"out_of_order"`
+	Foreign    int                  `json:"foreign"`
+	Bookmarks  int                  `json:"bookmarks"`
+	Restarts   map[string]int       `json:"restarts"`
+	Lag        map[string]float64   `json:"lag_s"`
+	Writes     int                  `json:"writes"`
+	Refused    map[string]int       `json:"refused"`
+	Write      map[string]float64   `json:"write_s"`
+	Lists      map[string][]float64 `json:"list_s"`
+	Synced     float64              `json:"synced_s"`
+	Watches    int                  `json:"watches"`
+	Late       int                  `json:"late"`
+	Failed     string               `json:"failed,omitempty"`
+}
+
+// settle compares what was written with what each watch has seen.
+func (l *ledger) settle(watches []*watch) account {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	result := account{
+		Restarts: map[string]int{},
+		Writes:   len(l.writes),
+		Refused:  l.refused,
+		Write:    percentiles(l.taken),
+		Lists:    l.lists,
+		Watches:  len(watches),
+	}
+	of := map[[2]int]int{} // writes by Project and resource
+	for _, one := range l.writes {
+		of[[2]int{one.project, one.resource}]++
+	}
+	var lags []float64
+	for _, w := range watches {
+		w.mutex.Lock()
+		seen := make(map[int32]bool, len(w.sights))
+		for _, one := range w.sights {
+			written, ok := l.writes[one.write]
+			if !ok {
+				continue // of a write that was refused after it took effect
+			}
+			if seen[one.write] {
+				result.Duplicated++
+				continue
+			}
+			seen[one.write] = true
+			lags = append(lags, (one.at - written.answered).Seconds())
+		}
+		expected := of[[2]int{w.project, w.resource}]
+		result.Expected += expected
+		result.Delivered += len(seen)
+		result.Lost += expected - len(seen)
+		result.OutOfOrder += w.outOfOrder
+		result.Foreign += w.foreign
+		result.Bookmarks += w.bookmarks
+		result.Synced = math.Max(result.Synced, w.synced.Seconds())
+		for reason, count := range w.restarts {
+			result.Restarts[reason] += count
+		}
+		w.mutex.Unlock()
+	}
+	result.Lag = percentiles(lags)
+	return result
+}
+
+// delivered tells whether every watch has seen every write.
+func (l *ledger) delivered(watches []*watch) bool {
+	account := l.settle(watches)
+	return account.Lost == 0
+}
+
+// percentiles returns exact percentiles, by the method of k6 and numpy (linear interpolation).
+func percentiles(values []float64) map[string]float64 {
+	result := map[string]float64{"count": float64(len(values))}
+	if len(values) == 0 {
+		return result
+	}
+	ordered := slices.Clone(values)
+	slices.Sort(ordered)
+	for name, share := range map[string]float64{"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1} {
+		at := share * float64(len(ordered)-1)
+		low := int(at)
+		high := min(low+1, len(ordered)-1)
+		result[name] = ordered[low] + (at-float64(low))*(ordered[high]-ordered[low])
+	}
+	return result
+}

@@ -1,0 +1,395 @@
+// Command watch-herd holds many watches over Secrets and ConfigMaps in the Projects of one or two API
+// servers, while writers create, change and delete objects in them at a constant rate.  It accounts for
+// every event: delivered when, lost, twice, out of order, or delivered to a Project that does not own
+// the object.
+//
+//	watch-herd CONFIG RESULT
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// config is the load, the same for each arm.
+type config struct {
+	Arms        []armConfig `json:"arms"`
+	Run         string      `json:"run"`
+	Seed        uint64      `json:"seed"`
+	Projects    int         `json:"projects"`
+	Watches     int         `json:"watches"`
+	Objects     int         `json:"objects"` // of each kind in each Project, before the watches begin
+	ObjectBytes int         `json:"object_bytes"`
+	Rate        float64     `json:"rate"`      // writes per second
+	ListRate    float64     `json:"list_rate"` // lists per second
+	DurationS   float64     `json:"duration_s"`
+	SetupS      float64     `json:"setup_s"`
+	SyncS       float64     `json:"sync_s"`
+	DrainS      float64     `json:"drain_s"`
+	RequestS    float64     `json:"request_s"`
+	WatchList   bool        `json:"watch_list"`
+	PageSize    int         `json:"page_size"`
+}
+
+type armConfig struct {
+	Name             string `json:"name"`
+	URL              string `json:"url"`
+	CAFile           string `json:"ca_file"`
+	TokenFile        string `json:"token_file"`
+	OrganizationPath bool   `json:"organization_path"`
+}
+
+// result is what is left in the file RESULT.
+type result struct {
+	Arms   map[string]account `json:"arms"`
+	BeganS float64            `json:"began_s"` // Unix time of the first write
+	EndedS float64            `json:"ended_s"`
+	CPUS   float64            `json:"cpu_s"` // CPU time of this process between the two
+}
+
+func main() {
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: watch-herd CONFIG RESULT")
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, "watch-herd:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, from, to string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	var c config
+	if err := json.Unmarshal(content, &c); err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	clients := make([]*client, len(c.Arms))
+	for i, arm := range c.Arms {
+		if clients[i], err = newClient(arm); err != nil {
+			return fmt.Errorf("%s: %w", arm.Name, err)
+		}
+	}
+	found, err := c.load(ctx, clients)
+	if err != nil {
+		return err
+	}
+	content, err = json.MarshalIndent(found, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, append(content, '\n'), 0o600)
+}
+
+// load applies the load to all arms side by side: each stage begins when every arm has ended the one
+// before, so that the arms are always loaded alike.
+func (c config) load(ctx context.Context, clients []*client) (result, error) {
+	herds := make([]*herd, len(clients))
+	failed := make([]string, len(clients))
+	for i, one := range clients {
+		herds[i] = &herd{config: c, client: one, ledger: newLedger()}
+	}
+	stages := []struct {
+		seconds float64
+		do      func(*herd, context.Context) error
+	}{
+		{c.SetupS, (*herd).prepare},
+		{c.SyncS, (*herd).begin},
+	}
+	defer func() {
+		for _, one := range herds {
+			one.end()
+		}
+	}()
+	for _, stage := range stages {
+		bounded, cancel := context.WithTimeout(ctx, time.Duration(stage.seconds*float64(time.Second)))
+		each(herds, failed, func(h *herd) error { return stage.do(h, bounded) })
+		cancel()
+		if ctx.Err() != nil {
+			return result{}, ctx.Err()
+		}
+	}
+	began, cpu := time.Now(), cpuTime()
+	if strings.Join(failed, "") == "" { // otherwise the arms would not be loaded alike
+		each(herds, failed, func(h *herd) error { return h.write(ctx) })
+	}
+	found := result{
+		Arms:   map[string]account{},
+		BeganS: float64(began.UnixMicro()) / 1e6,
+		EndedS: float64(time.Now().UnixMicro()) / 1e6,
+		CPUS:   (cpuTime() - cpu).Seconds(),
+	}
+	each(herds, failed, func(h *herd) error { return h.drain(ctx) })
+	for i, h := range herds {
+		one := h.ledger.settle(h.watches)
+		one.Failed, one.Late = failed[i], int(h.late.Load())
+		found.Arms[clients[i].arm.Name] = one
+	}
+	return found, ctx.Err()
+}
+
+// each runs a stage for every arm at once that has not failed before.
+func each(herds []*herd, failed []string, do func(*herd) error) {
+	var group sync.WaitGroup
+	for i, h := range herds {
+		if failed[i] != "" {
+			continue
+		}
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			if err := do(h); err != nil {
+				failed[i] = err.Error()
+			}
+		}()
+	}
+	group.Wait()
+}
+
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// herd is the load of one arm.
+type herd struct {
+	config  config
+	client  *client
+	ledger  *ledger
+	names   []string
+	watches []*watch
+	stop    context.CancelFunc
+	group   sync.WaitGroup
+	late    atomic.Int64
+}
+
+func (h *herd) prepare(ctx context.Context) error {
+	names, err := h.client.prepare(ctx, h.config.Run, h.config.Projects)
+	if err != nil {
+		return err
+	}
+	h.names = names
+	for project := range names {
+		for resource := range resources {
+			for i := range h.config.Objects {
+				one := h.object(project, resource, fmt.Sprintf("filled-%d", i), -1)
+				path := objectsPath(names[project], resource)
+				if err := h.client.callPatiently(ctx, "POST", path, one, nil); err != nil {
+					return fmt.Errorf("%s cannot be filled: %w", names[project], err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// begin starts all watches, and returns once each is in step.
+func (h *herd) begin(ctx context.Context) error {
+	running, stop := context.WithCancel(context.Background())
+	h.stop = stop
+	var inStep sync.WaitGroup
+	for i := range h.config.Watches {
+		one := &watch{
+			client:   h.client,
+			ledger:   h.ledger,
+			names:    h.names,
+			project:  i / len(resources) % len(h.names),
+			resource: i % len(resources),
+			isList:   h.config.WatchList,
+			restarts: map[string]int{},
+		}
+		h.watches = append(h.watches, one)
+		inStep.Add(1)
+		h.group.Add(1)
+		go func() {
+			defer h.group.Done()
+			one.follow(running, inStep.Done)
+		}()
+	}
+	done := make(chan struct{})
+	go func() { inStep.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("not all watches were in step within %g s", h.config.SyncS)
+	}
+}
+
+func (h *herd) end() {
+	if h.stop != nil {
+		h.stop()
+		h.group.Wait()
+	}
+}
+
+// drain waits until every event was delivered, or the time for it is over.
+func (h *herd) drain(ctx context.Context) error {
+	deadline := time.Now().Add(time.Duration(h.config.DrainS * float64(time.Second)))
+	for !h.ledger.delivered(h.watches) && time.Now().Before(deadline) {
+		if !sleep(ctx, 100*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// write applies the open load: each write and each list begins at its time, whatever the others do.
+func (h *herd) write(ctx context.Context) error {
+	var group sync.WaitGroup
+	random := rand.New(rand.NewPCG(h.config.Seed, 1))
+	began := time.Now()
+	open := func(rate float64, do func(number int)) {
+		defer group.Done()
+		for number := 0; number < int(rate*h.config.DurationS); number++ {
+			due := began.Add(time.Duration(float64(number) / rate * float64(time.Second)))
+			if wait := time.Until(due); wait > 0 && !sleep(ctx, wait) {
+				return
+			} else if wait < -100*time.Millisecond {
+				h.late.Add(1)
+			}
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				do(number)
+			}()
+		}
+	}
+	plan := h.plan(random)
+	group.Add(1)
+	go open(h.config.Rate, func(number int) { h.change(ctx, plan[number], int32(number)) })
+	if h.config.ListRate > 0 {
+		group.Add(1)
+		go open(h.config.ListRate, func(number int) { h.list(ctx, number) })
+	}
+	group.Wait()
+	return ctx.Err()
+}
+
+// change is one planned write.
+type change struct {
+	project, resource, object int
+	verb                      string
+	after                     chan struct{} // closed when the write before of this object has ended
+	done                      chan struct{}
+}
+
+// plan returns the writes in their order: objects are created, changed twice and deleted.
+func (h *herd) plan(random *rand.Rand) []change {
+	verbs := []string{"POST", "PUT", "PUT", "DELETE"}
+	count := int(h.config.Rate * h.config.DurationS)
+	type alive struct {
+		change
+		next int
+	}
+	var objects []alive
+	plan := make([]change, 0, count)
+	const pool = 40
+	for number := range count {
+		at := random.IntN(pool)
+		if at >= len(objects) {
+			open := make(chan struct{})
+			close(open)
+			fresh := change{
+				project: random.IntN(len(h.names)), resource: random.IntN(len(resources)),
+				object: number, done: open,
+			}
+			objects = append(objects, alive{fresh, 0})
+			at = len(objects) - 1
+		}
+		one := &objects[at]
+		step := change{
+			project: one.project, resource: one.resource, object: one.object,
+			verb: verbs[one.next], after: one.done, done: make(chan struct{}),
+		}
+		plan = append(plan, step)
+		one.done = step.done
+		if one.next++; one.next == len(verbs) {
+			objects[at] = objects[len(objects)-1]
+			objects = objects[:len(objects)-1]
+		}
+	}
+	return plan
+}
+
+func (h *herd) object(project, resource int, name string, number int32) object {
+	return object{
+		APIVersion: "v1",
+		Kind:       resources[resource].kind,
+		Metadata: metadata{
+			Name:        name,
+			Labels:      map[string]string{labelProject: h.names[project]},
+			Annotations: map[string]string{annotation: strconv.Itoa(int(number))},
+		},
+		Data: map[string]string{"payload": strings.Repeat("QUFB", (h.config.ObjectBytes+3)/4)},
+	}
+}
+
+// change sends one write, after the one before of the same object.
+func (h *herd) change(ctx context.Context, one change, number int32) {
+	defer close(one.done)
+	select {
+	case <-one.after:
+	case <-ctx.Done():
+		return
+	}
+	name := fmt.Sprintf("herd-%d", one.object)
+	path := objectsPath(h.names[one.project], one.resource)
+	var body any
+	switch one.verb {
+	case "DELETE":
+		h.ledger.announce(name, number)
+		path += "/" + name
+	case "PUT":
+		path += "/" + name
+		body = h.object(one.project, one.resource, name, number)
+	default:
+		body = h.object(one.project, one.resource, name, number)
+	}
+	bounded, cancel := context.WithTimeout(ctx, time.Duration(h.config.RequestS*float64(time.Second)))
+	defer cancel()
+	sent := h.ledger.now()
+	if err := h.client.call(bounded, one.verb, path, body, nil); err != nil {
+		h.ledger.refuse(one.verb + " " + reasonOf(err))
+		return
+	}
+	answered := h.ledger.now()
+	h.ledger.accept(number, write{one.project, one.resource, answered}, answered-sent)
+}
+
+// list reads objects in one of three ways by turns: a page, everything from etcd, everything from the cache.
+func (h *herd) list(ctx context.Context, number int) {
+	ways := []struct{ name, query string }{
+		{"page", "?limit=" + strconv.Itoa(h.config.PageSize)},
+		{"full", ""},
+		{"cached", "?resourceVersion=0"},
+	}
+	way := ways[number%len(ways)]
+	path := objectsPath(h.names[number%len(h.names)], number/len(ways)%len(resources)) + way.query
+	bounded, cancel := context.WithTimeout(ctx, time.Duration(h.config.RequestS*float64(time.Second)))
+	defer cancel()
+	sent := h.ledger.now()
+	if err := h.client.call(bounded, "GET", path, nil, nil); err != nil {
+		h.ledger.refuse("list " + reasonOf(err))
+		return
+	}
+	h.ledger.listed(way.name, h.ledger.now()-sent)
+}

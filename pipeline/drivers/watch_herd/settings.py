@@ -1,0 +1,115 @@
+"""Settings of a herd of watches, as a suite declares it."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from pipeline.storage.settings import Settings
+from pipeline.system import paths
+
+PROGRAM = "watch-herd"
+_SOURCES = ("go", PROGRAM)
+_KINDS = 2  # Secrets and ConfigMaps
+_START_S = 2.0  # usual seconds to create one Project, with both arms side by side
+_FILL_PER_S = 200.0  # objects that are created per second before the watches begin
+
+
+class WatchHerd(Settings):
+    """Watches over Secrets and ConfigMaps in Projects, while objects are written at a rate.
+
+    Attributes:
+        kind: Always `watch-herd`.
+        watches: Number of watches in each arm, spread over all Projects and both kinds.
+        rate: Writes begun per second for **each** arm: creates, updates and deletes.
+        list_rate: Lists begun per second for each arm: a page, all from etcd, all from the cache.
+        projects: Number of Projects that one launch creates in each arm.
+        objects: Number of objects of each kind in each Project, created before the watches begin.
+        object_bytes: Size of an object's data, in bytes.
+        duration_s: Length of the measured phase in seconds.
+        watch_list: Whether a watch begins with the objects that exist (WatchList), not with a list.
+        page_size: Number of objects of a page.
+        request_timeout_s: Seconds after which a write or a list is given up.
+        drain_s: Seconds after the last write in which events may come; later ones are lost.
+        sync_s: Seconds in which all watches must be in step.
+        setup_s: Seconds in which all Projects must be Ready and filled.
+        max_generator_cpu: Share of the machine's processors that the generator may use.
+    """
+
+    counted: ClassVar[str] = "writes"
+    restarts: ClassVar[bool] = False
+    iterations: ClassVar[None] = None  # the load has a rate
+    uses_organization_path: ClassVar[bool] = True
+    raw_bytes_per_request: ClassVar[float] = 10.0
+
+    kind: Literal["watch-herd"]
+    watches: Annotated[int, Field(ge=1, le=100_000)]
+    rate: PositiveFloat
+    list_rate: NonNegativeFloat = 0.0
+    projects: PositiveInt
+    objects: NonNegativeInt = 0
+    object_bytes: PositiveInt = 1000
+    duration_s: PositiveFloat
+    watch_list: bool = False
+    page_size: PositiveInt = 100
+    request_timeout_s: PositiveFloat = 5.0
+    drain_s: PositiveFloat = 5.0
+    sync_s: PositiveFloat = 60.0
+    setup_s: PositiveFloat = 180.0
+    max_generator_cpu: Annotated[float, Field(gt=0, le=1)] = 0.6
+
+    @model_validator(mode="after")
+    def _every_project_is_watched(self) -> Self:
+        if self.watches < _KINDS * self.projects:
+            raise ValueError(
+                f"{self.watches} watches do not reach both kinds of objects in"
+                f" {self.projects} Projects: {_KINDS * self.projects} are needed"
+            )
+        return self
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """See `DriverSettings.needs`."""
+        return (PROGRAM,)
+
+    @property
+    def title(self) -> str:
+        """Display name of the load."""
+        return f"{self.watches:,} watches over {self.projects} Projects"
+
+    @property
+    def load_s(self) -> float:
+        """Expected seconds under load, without start and set-up."""
+        return self.duration_s + self.drain_s
+
+    @property
+    def most_s(self) -> float:
+        """Maximum seconds that one launch spends on the load."""
+        return self.setup_s + self.sync_s + self.duration_s + self.drain_s + self.request_timeout_s
+
+    def requests_expected(self, arms: int) -> int:
+        """Return the approximate number of requests of one run, over all arms."""
+        load = (self.rate + self.list_rate) * self.duration_s
+        return round(arms * (load + 2 * self.watches + _KINDS * self.projects * self.objects))
+
+    @property
+    def main(self) -> str:
+        """Name of the file that belongs to this load alone."""
+        return "main.go"
+
+    def tree(self) -> dict[str, Path]:
+        """Return every file that decides what is measured, by its relative path."""
+        folder = paths.project_path(*_SOURCES)
+        files = [*folder.glob("*.go"), folder / "go.mod"]
+        return {path.name: path for path in files if not path.name.endswith("_test.go")}
+
+    def own_files(self) -> dict[str, Path]:
+        """Return no file: the program is ours."""
+        return {}

@@ -1,0 +1,136 @@
+"""A herd of watches: its settings, and what its result means."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pipeline.drivers.watch_herd.driver import WatchHerdDriver
+from pipeline.drivers.watch_herd.result import judge_herd, read_result
+from pipeline.drivers.watch_herd.settings import WatchHerd
+from pipeline.model.ports import Load, Program
+from pipeline.model.subject import Arm
+from pipeline.runs import suite_file
+from pipeline.system import paths
+from pipeline.system.errors import LoadError
+
+SETTINGS: dict[str, Any] = {
+    "kind": "watch-herd",
+    "watches": 100,
+    "rate": 10.0,
+    "projects": 5,
+    "duration_s": 10,
+}
+
+
+def account(**changes: object) -> dict[str, object]:
+    return {
+        **dict.fromkeys(("lost", "duplicated", "out_of_order", "foreign", "late"), 0),
+        "expected": 1000,
+        "delivered": 1000,
+        "bookmarks": 3,
+        "restarts": {},
+        "lag_s": {"count": 1000, "p50": 0.001, "p95": 0.002, "p99": 0.003, "max": 0.004},
+        "writes": 100,
+        "refused": {},
+        "write_s": {"count": 100, "p50": 0.01, "p95": 0.02, "p99": 0.03, "max": 0.04},
+        "list_s": {"full": [0.3, 0.1, 0.2]},
+        "synced_s": 1.5,
+        "watches": 100,
+        **changes,
+    }
+
+
+def result(path: Path, **candidate: object) -> Path:
+    arms = {"baseline": account(), "candidate": account(**candidate)}
+    text = json.dumps({"arms": arms, "began_s": 100.0, "ended_s": 110.0, "cpu_s": 2.0})
+    path.write_text(text)
+    return path
+
+
+def judged(path: Path, **changes: object) -> Load:
+    settings = WatchHerd.model_validate(SETTINGS)
+    return judge_herd(settings, read_result(result(path, **changes)), processors=2)
+
+
+def values(load: Load, arm: Arm) -> dict[str, float]:
+    return {reading.name: reading.value for reading in load.readings[arm]}
+
+
+def test_every_figure_is_a_reading(tmp_path: Path) -> None:
+    load = judged(tmp_path / "r", foreign=2, lost=3, restarts={"410": 2, "ended": 1})
+    found = values(load, Arm.CANDIDATE)
+    assert (load.invalid, load.failed, load.failing) == ((), {}, {})
+    assert (load.spans[Arm.BASELINE].start_s, load.spans[Arm.BASELINE].end_s) == (100.0, 110.0)
+    assert found["watch_lag/p50"] == 0.001
+    assert found["events_of_other_projects"] == 2
+    assert found["events_lost"] == 3
+    assert (found["watch_restarts"], found["watch_restarts{reason=410}"]) == (3, 2)
+    assert found["herd_list{way=full}/p50"] == 0.2
+    assert found["generator_cpu_share"] == pytest.approx(0.1)
+    assert values(load, Arm.BASELINE)["events_lost"] == 0
+
+
+def test_each_metric_of_the_suite_selects_a_reading_or_is_of_a_probe(tmp_path: Path) -> None:
+    suite = suite_file.load(paths.project_path("suites", "watch.toml")).suite
+    lists = {"full": [0.1], "page": [0.1], "cached": [0.1]}
+    found = values(judged(tmp_path / "r", list_s=lists), Arm.CANDIDATE)
+    for _, metric in suite.keyed_metrics():
+        for name in filter(None, (metric.select, metric.per)):
+            assert name in found or name.startswith("server."), name
+
+
+@given(st.integers(0, 1000), st.floats(0, 40))
+def test_what_the_generator_did_wrong_is_invalid_and_what_the_build_did_is_not(
+    late: int, cpu_s: float
+) -> None:
+    settings = WatchHerd.model_validate(SETTINGS)
+    parsed = {"arms": {"candidate": account(late=late)}, "began_s": 0, "ended_s": 10}
+    from pipeline.drivers.watch_herd.result import HerdResult
+
+    load = judge_herd(settings, HerdResult.model_validate({**parsed, "cpu_s": cpu_s}), 2)
+    assert bool(load.invalid) == (late > 2 or cpu_s / 20 > settings.max_generator_cpu)
+
+
+def test_a_build_that_refuses_most_writes_is_failing(tmp_path: Path) -> None:
+    load = judged(tmp_path / "r", refused={"POST 500": 60}, writes=40)
+    assert load.failing == {Arm.CANDIDATE: "60 requests to the candidate failed: POST 500"}
+    assert values(load, Arm.CANDIDATE)["errors_share"] == pytest.approx(0.6)
+
+
+def test_a_build_that_could_not_be_prepared_has_failed(tmp_path: Path) -> None:
+    load = judged(tmp_path / "r", failed="the Project herd-0 is not Ready")
+    assert load.failed == {Arm.CANDIDATE: "the Project herd-0 is not Ready"}
+    assert load.readings[Arm.BASELINE] == ()
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"arms": {"moon": {}}}'])
+def test_a_result_that_cannot_be_read_is_one_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "result"
+    path.write_text(text)
+    with pytest.raises(LoadError, match="not the result of a herd"):
+        read_result(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"watches": 9}, "10 are needed", id="few watches"),
+        pytest.param({"watches": 1_000_000}, "less than or equal to 100000", id="many watches"),
+        pytest.param({"rate": 0}, "greater than 0", id="no rate"),
+        pytest.param({"script": "x.js"}, "Extra inputs", id="unknown key"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        WatchHerd.model_validate(SETTINGS | changes)
+
+
+def test_the_sources_of_the_program_are_part_of_the_digest_and_its_tests_are_not() -> None:
+    settings = WatchHerd.model_validate(SETTINGS)
+    assert {"main.go", "watch.go", "ledger.go", "client.go", "go.mod"} == set(settings.tree())
+    assert WatchHerdDriver(settings, Program(Path("herd"), "1", "sha256:00")).settings == settings
