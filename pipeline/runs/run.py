@@ -137,7 +137,7 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
             started, or the folder is not trusted.
         PipelineError: Any error of `run`.
     """
-    folder, results, plan, specs = reopen(out, is_trusted=is_trusted)
+    folder, results, plan, specs = open_run(out, is_trusted=is_trusted)
     kept = results
     if more is not None:
         results, plan = _with_more(results, plan, more)
@@ -151,7 +151,7 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
     return _measure(plan, results, artifacts, programs, folder, kept=kept)
 
 
-def reopen(
+def open_run(
     out: Path, *, is_trusted: bool = False
 ) -> tuple[RunFolder, ResultSet, Plan, Mapping[Arm, Spec]]:
     """Return a run as its folder states it, with the spec of each build; see `resume`."""

@@ -341,7 +341,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeploymentFolde
     codec.RESULTS.write(folder.path / "results.json", first)
     launches = iter(range(9))
 
-    def reopen(out: Path) -> object:
+    def open_run(out: Path) -> object:
         run_folder = SimpleNamespace(rebuild=lambda arm, _: ARTIFACTS[arm])
         return run_folder, codec.RESULTS.read(out / "results.json"), plan, {}
 
@@ -363,7 +363,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeploymentFolde
             with fakes.FakeEnvironment().launch(artifacts, out) as targets:
                 yield targets
 
-    monkeypatch.setattr(run, "reopen", reopen)
+    monkeypatch.setattr(run, "open_run", open_run)
     monkeypatch.setattr(run, "harness_of", harness_of)
     monkeypatch.setattr(loads, "DeployedEnvironment", Standing)
     monkeypatch.setattr(DeploymentFolder, "require_up", lambda _: None)

@@ -63,7 +63,7 @@ def keep(out: Path) -> None:
 
 def _keep(folder: DeploymentFolder) -> str:
     """Hold the deployment, and return why it ended."""
-    run_folder, results, plan, _ = run.reopen(folder.path)
+    run_folder, results, plan, _ = run.open_run(folder.path)
     artifacts = {arm: run_folder.rebuild(arm, one) for arm, one in results.subjects.items()}
     programs = toolchain.programs_of(plan.suite.environment.needs)
     pair = next(one for one in plan.order() if one.number >= results.pairs)

@@ -44,7 +44,7 @@ def load(out: Path, pairs: int | None = None, driver: str = "") -> Report:
     folder.require_up()
     busy = ConfigError(f"another load measures {out}", hint="wait until it has ended")
     with folder.hold_lock("load.lock", busy):
-        run_folder, results, plan, _ = run.reopen(out)
+        run_folder, results, plan, _ = run.open_run(out)
         left_out = _other_workloads(plan, driver)
         _require_room(results, pairs, out)
         preflight.require_programs(plan.suite.only(driver))

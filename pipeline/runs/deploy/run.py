@@ -59,7 +59,7 @@ def resume(out: Path, life_s: float = LIFE_S, *, is_trusted: bool = False) -> De
     before = folder.read()
     if folder.is_kept():
         _refuse_existing(folder)
-    _, _, plan, _ = run.reopen(out, is_trusted=is_trusted)
+    _, _, plan, _ = run.open_run(out, is_trusted=is_trusted)
     _require_possible(plan.suite.environment, life_s)
     private_folder.remove_leftovers(out)
     launch = before.launch + 1

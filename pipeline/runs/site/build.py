@@ -132,10 +132,10 @@ def _inputs(
     digests = tuple(digest(record.model_dump_json(by_alias=True)) for record in records)
 
     @cache
-    def judged() -> site.JudgedHistory:
+    def judge() -> site.JudgedHistory:
         return site.JudgedHistory(history, _judged(history, records, known))
 
-    return _Inputs(history, tuple(records), digests, judged)
+    return _Inputs(history, tuple(records), digests, judge)
 
 
 def _stretches(history: NightHistory) -> list[list[int]]:
