@@ -130,7 +130,7 @@ def measure(
             commands.append(["run", *judged, *builds])
         begun = ["--resume"] if (folder / FOLDER / "pairs.json").exists() else []
         commands.append(
-            ["explain", f"{folder}", "--metric", fault.metric, "--pairs", f"{pairs}", *begun]
+            ["explain", *begun, f"{folder}", "--metric", fault.metric, "--pairs", f"{pairs}"]
         )
         for command in commands:
             argv = [sys.executable, "-m", "pipeline", *command]

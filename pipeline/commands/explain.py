@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.commands import options
 from pipeline.system import log, output, terminal
-from pipeline.system.errors import Exit, PipelineError
+from pipeline.system.errors import ConfigError, Exit, PipelineError
 
 if TYPE_CHECKING:  # it would load what `--help` does not need
     from pipeline.model.report import Report
@@ -24,7 +24,8 @@ def add(commands: "options.Commands") -> None:
         help="measure extra pairs of a run with profiles, and say what changed inside",
         epilog=_EXITS,
     )
-    parser.add_argument("dir", type=Path, metavar="DIR", help="folder of the run")
+    parser.add_argument("dir", nargs="?", type=Path, metavar="DIR", help="folder of the run")
+    options.add_resume(parser, "keep the extra pairs that the folder of a run has")
     parser.add_argument(
         "--metric",
         default="",
@@ -33,14 +34,6 @@ def add(commands: "options.Commands") -> None:
     )
     parser.add_argument(
         "--pairs", type=int, metavar="N", help="number of extra pairs, not judged (default: 4)"
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="keep the extra pairs that the folder has"
-    )
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="execute what the folder says, even if somebody else started the run",
     )
     options.add_json(parser, "the explanation")
     parser.set_defaults(command=_explain)
@@ -53,19 +46,24 @@ def _explain(args: argparse.Namespace) -> Exit:
     from pipeline.runs.explain.explanation_file import FOLDER
     from pipeline.storage import codec
 
+    if (args.dir is None) == (args.resume is None):
+        raise ConfigError(
+            "explain which run?", hint="`explain DIR`, or `explain --resume DIR` to go on"
+        )
+    folder = args.resume or args.dir
     found = run.explain(
-        args.dir,
+        folder,
         metric=args.metric,
         pairs=args.pairs,
-        is_resumed=args.resume,
+        is_resumed=args.resume is not None,
         is_trusted=args.trust,
     )
     if args.json:
         output.print_stdout(codec.EXPLANATION.dumps(found))
     else:
         output.print_stdout(text(found, **terminal.width_and_color()))
-    reports.write_again(args.dir)
-    log.log.info("profiles are in %s", args.dir / FOLDER)
+    reports.write_again(folder)
+    log.log.info("profiles are in %s", folder / FOLDER)
     return Exit.NO_REGRESSION
 
 

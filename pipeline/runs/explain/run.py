@@ -160,7 +160,7 @@ def new_request(
         if (out / FOLDER / _PAIRS).exists():
             raise ConfigError(
                 f"{path.parent} has the extra pairs of an earlier explanation",
-                hint="add --resume to keep them, or delete the folder",
+                hint=f"`explain --resume {out}` keeps them; or delete the folder",
             )
         keys = (_known(suite, metric),) if metric else _moved(policy.report(results))
         seed = derive_seed(results.seed, "explain", *keys)
