@@ -35,6 +35,7 @@ class MoonSettings(Settings):
     starts_images: ClassVar[bool] = True
     shows_processes: ClassVar[bool] = False
     can_restart: ClassVar[bool] = False
+    replicas: ClassVar[int] = 1
     load_path: ClassVar[str] = "by radio"
     asks: ClassVar[str] = ""
     asks_for_load: ClassVar[str] = ""
