@@ -139,12 +139,22 @@ def watched(
     except LoadError as error:
         pytest.skip(str(error))
     out, private = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("private")
-    token = target.token_file.read_text()
+    token = target.admin_token()
     ended = threading.Event()
 
     def ask(url: str, ca_file: Path) -> None:
+        """Read and write: etcd commits nothing, and has no time of a commit, without a write."""
+        path, number = f"{url}/api/v1/namespaces", 0
+        http_client.call("POST", path, named("asked"), ca_file=ca_file, token=token)
         while not ended.wait(0.1):
-            http_client.text(f"{url}/api/v1/namespaces", ca_file=ca_file, token=token)
+            number += 1
+            body = named(f"asked-{number}")
+            http_client.text(path, ca_file=ca_file, token=token)
+            http_client.call("POST", f"{path}/asked/configmaps", body, ca_file=ca_file, token=token)
+
+    def named(name: str) -> dict[str, object]:
+        kind = "Namespace" if name == "asked" else "ConfigMap"
+        return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
 
     with monitor(target, programs, out, private, scrape_s=2, rules=[RULES]) as endpoint:
         asking = threading.Thread(target=ask, args=(endpoint.url, endpoint.ca_file))
