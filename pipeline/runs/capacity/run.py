@@ -1,7 +1,5 @@
 """`capacity`: from a request to the capacity of a build, in a folder."""
 
-import hashlib
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -10,15 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.drivers.k6.settings import SCRIPTS
 from pipeline.environments import registry
 from pipeline.judge.forecast import MIN_SIZES, forecast_capacity
 from pipeline.judge.stats.summary import QUANTILES, min_values
 from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource, SearchEnd
 from pipeline.model.forecast import CapacityForecast, parse_machine
-from pipeline.model.headroom import Headroom
 from pipeline.model.limit import parse_limits
-from pipeline.model.ports import Artifact, EnvironmentSettings, Program, Target
+from pipeline.model.ports import Artifact, EnvironmentSettings, Program
 from pipeline.model.request import CapacityRequest
 from pipeline.render.capacity import capacity_text, curve_svg
 from pipeline.runs import trust
@@ -27,6 +23,7 @@ from pipeline.runs.capacity.fill import SCRIPT
 from pipeline.runs.capacity.launcher import K6Launcher
 from pipeline.runs.capacity.search_loop import run_search
 from pipeline.runs.folder import RunFolder
+from pipeline.runs.one_build import environment_of, headroom_of, load_digest
 from pipeline.runs.plan import draw_seed
 from pipeline.runs.request import spec_of
 from pipeline.runs.trust import RunOrigin
@@ -118,14 +115,14 @@ def run(request: CapacityRequest, out: Path) -> Capacity:
     question = question_of(request)
     folder = RunFolder(out, "capacity")
     folder.require_new()
-    settings = _environment(request)
+    settings = environment_of(request, "capacity")
     artifact = toolchain.artifact(spec_of(request.candidate), request.build)
     programs = toolchain.programs_of((*settings.needs, "k6"))
     capacity = Capacity(
         question=question,
         subject=artifact.subject,
         environment=settings.kind,
-        load_digest=_load_digest(),
+        load_digest=load_digest(SCRIPT),
         machine=toolchain.machine_with(programs, settings.facts),
         tools={**toolchain.tools_of(programs), "milo-perf": toolchain.own_version()},
         taken_at=datetime.now(UTC),
@@ -135,21 +132,6 @@ def run(request: CapacityRequest, out: Path) -> Capacity:
     codec.CAPACITY.write(out / CAPACITY, capacity)
     trust.note(_origin(folder, capacity), out)
     return _search(capacity, artifact, programs, folder, settings)
-
-
-def _environment(request: CapacityRequest) -> EnvironmentSettings:
-    """Return the environment of a request; a stored request has its settings."""
-    if request.settings:
-        return registry.from_values(request.settings, "settings")
-    settings = registry.read_environment(request.environment)
-    settings = registry.with_profile(settings, request.profile)
-    if settings.load_pods:
-        raise ConfigError(
-            "capacity sends its load from this machine, and the environment says from"
-            f" {settings.load_pods} pods",
-            hint="set load_pods = 0",
-        )
-    return settings
 
 
 def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False) -> Capacity:
@@ -174,9 +156,9 @@ def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False
     capacity = replace(stored, question=question, ended=None, ended_by="")
     artifact = folder.rebuild("candidate", capacity.subject)
     with folder.naming("the search"):
-        settings = _environment(request)
+        settings = environment_of(request, "capacity")
     programs = toolchain.programs_of((*settings.needs, "k6"))
-    folder.require_same("the load's script", capacity.load_digest, _load_digest())
+    folder.require_same("the load's script", capacity.load_digest, load_digest(SCRIPT))
     machine = toolchain.machine_with(programs, settings.facts)
     folder.require_same_machine(capacity.machine, machine)
     log.info("%s: %s steps are kept", out, len(capacity.steps))
@@ -234,7 +216,7 @@ def _search(
             k6=programs["k6"],
             out=out,
             deadline_s=deadline_s,
-            headroom=partial(_headroom, out, is_here=settings.is_here),
+            headroom=partial(headroom_of, out, is_here=settings.is_here),
         )
         for latest in run_search(capacity, launcher.launch, shown.stage, deadline_s):
             codec.CAPACITY.write(out / CAPACITY, latest)
@@ -246,20 +228,6 @@ def _search(
     return latest
 
 
-def _headroom(out: Path, target: Target, *, is_here: bool) -> Headroom:
-    """Return what this machine has left; the memory of another machine has no bound here."""
-    here = toolchain.headroom(out, target.processes)
-    return here if is_here else replace(here, memory=math.inf, memory_total=0.0)
-
-
 def _origin(folder: RunFolder, capacity: Capacity) -> RunOrigin:
     began = (capacity.taken_at, capacity.question.seed)
     return folder.origin(began, {"subject": capacity.subject})
-
-
-def _load_digest() -> str:
-    content = hashlib.sha256()
-    scripts = paths.project_path(SCRIPTS)
-    for path in (scripts / SCRIPT, *sorted((scripts / "lib").glob("*.js"))):
-        content.update(path.name.encode() + b"\0" + path.read_bytes())
-    return f"sha256:{content.hexdigest()}"

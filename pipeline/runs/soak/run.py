@@ -1,6 +1,5 @@
 """`soak`: from a request to what each resource does under churn, in a folder."""
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -9,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.drivers.k6.settings import SCRIPTS
 from pipeline.environments import registry
 from pipeline.model import headroom
 from pipeline.model.limit import parse_limits
@@ -22,6 +20,7 @@ from pipeline.runs import trust
 from pipeline.runs.capacity.search_loop import HeadroomExhaustedError
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.measure import new_folder
+from pipeline.runs.one_build import environment_of, headroom_of, load_digest
 from pipeline.runs.plan import draw_seed
 from pipeline.runs.request import spec_of
 from pipeline.runs.soak.cycle import SCRIPT, CycleRunner
@@ -59,14 +58,14 @@ def run(request: SoakRequest, out: Path) -> Soak:
     question = question_of(request)
     folder = RunFolder(out, "soak")
     folder.require_new()
-    settings = _environment(request)
+    settings = environment_of(request, "soak")
     artifact = toolchain.artifact(spec_of(request.candidate), request.build)
     programs = toolchain.programs_of((*settings.needs, "k6"))
     soak = Soak(
         question=question,
         subject=artifact.subject,
         environment=settings.kind,
-        load_digest=_load_digest(),
+        load_digest=load_digest(SCRIPT),
         machine=toolchain.machine_with(programs, settings.facts),
         tools={**toolchain.tools_of(programs), "milo-perf": toolchain.own_version()},
         taken_at=datetime.now(UTC),
@@ -100,9 +99,9 @@ def resume(out: Path, lasts_s: float | None = None, *, is_trusted: bool = False)
     soak = replace(stored, question=question, ended=None, ended_by="")
     artifact = folder.rebuild("candidate", soak.subject)
     with folder.naming("the soak"):
-        settings = _environment(request)
+        settings = environment_of(request, "soak")
     programs = toolchain.programs_of((*settings.needs, "k6"))
-    folder.require_same("the load's script", soak.load_digest, _load_digest())
+    folder.require_same("the load's script", soak.load_digest, load_digest(SCRIPT))
     machine = toolchain.machine_with(programs, settings.facts)
     folder.require_same_machine(soak.machine, machine)
     log.info("%s: %s cycles are kept", out, len(soak.cycles))
@@ -125,21 +124,6 @@ def exit_code(soak: Soak, *, is_strict: bool = False) -> Exit:
         return Exit.REGRESSION
     leaks = any(one.verdict is GrowthVerdict.LEAK for one in soak.growth.values())
     return Exit.REGRESSION if is_strict and leaks else Exit.NO_REGRESSION
-
-
-def _environment(request: SoakRequest) -> EnvironmentSettings:
-    """Return the environment of a request; a stored request has its settings."""
-    if request.settings:
-        return registry.from_values(request.settings, "settings")
-    settings = registry.read_environment(request.environment)
-    settings = registry.with_profile(settings, request.profile)
-    if settings.load_pods:
-        raise ConfigError(
-            "soak sends its load from this machine, and the environment says from"
-            f" {settings.load_pods} pods",
-            hint="set load_pods = 0",
-        )
-    return settings
 
 
 def _measure(
@@ -189,9 +173,7 @@ def _guard(target: Target, out: Path, *, is_here: bool) -> Callable[[], None]:
         if time.monotonic() - checked_s < _GUARD_S:
             return
         checked_s = time.monotonic()
-        here = toolchain.headroom(out, target.processes)
-        left = here if is_here else replace(here, memory=math.inf, memory_total=0.0)
-        if reason := headroom.exhausted_reserve(left):
+        if reason := headroom.exhausted_reserve(headroom_of(out, target, is_here=is_here)):
             raise HeadroomExhaustedError(reason)
 
     return check
@@ -199,11 +181,3 @@ def _guard(target: Target, out: Path, *, is_here: bool) -> Callable[[], None]:
 
 def _origin(folder: RunFolder, soak: Soak) -> RunOrigin:
     return folder.origin((soak.taken_at, soak.question.seed), {"subject": soak.subject})
-
-
-def _load_digest() -> str:
-    content = hashlib.sha256()
-    scripts = paths.project_path(SCRIPTS)
-    for path in (scripts / SCRIPT, *sorted((scripts / "lib").glob("*.js"))):
-        content.update(path.name.encode() + b"\0" + path.read_bytes())
-    return f"sha256:{content.hexdigest()}"
