@@ -1,6 +1,6 @@
 """The list of drivers: a new driver is its settings, its code, and one line here for each."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import BaseModel, Field
@@ -44,3 +44,19 @@ def driver_of(settings: DriverSettings, programs: Mapping[str, Program]) -> Driv
             return WatchHerdDriver(settings, programs["watch-herd"])
         case _:
             raise AssertionError(f"no driver is registered for {settings.kind}")
+
+
+def require_loadable(settings: DriverSettings, find: Callable[[str], Program]) -> None:
+    """Return if k6 can load the script of a load; takes about a second, and needs no server.
+
+    Args:
+        settings: Settings of a load of any driver.
+        find: Function that returns a program by its name.
+
+    Raises:
+        ConfigError: k6 cannot load the script, which stands beside the suite.
+    """
+    if isinstance(settings, K6):
+        from pipeline.drivers.k6 import inspection
+
+        inspection.require_loadable(settings, find("k6"))

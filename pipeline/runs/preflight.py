@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import toolchain
+from pipeline.drivers import registry as drivers
 from pipeline.model import sizing
 from pipeline.model.headroom import Headroom
 from pipeline.model.health import Status
@@ -54,13 +55,13 @@ def require(plan: Plan, specs: Sequence[Spec], out: Path, headroom: Headroom | N
 
 
 def require_programs(suite: Suite) -> None:
-    """Return if the programs and the environment that only the user can provide are there.
+    """Return if programs, scripts and the environment that only the user can provide are usable.
 
     Nothing is built; this takes a second.
 
     Raises:
-        PipelineError: A program is missing or is another one; or the engine of a cluster on this
-            machine does not answer, or the cluster is not ours.
+        PipelineError: A program is missing or is another one, or cannot load a script of the suite;
+            or the engine of a cluster on this machine does not answer, or the cluster is not ours.
     """
     for driver in suite.drivers:
         own = [one.driver.needs for one in suite.workloads if one.driver.kind == driver]
@@ -71,6 +72,9 @@ def require_programs(suite: Suite) -> None:
             choice = [f"or leave the workloads of {driver} out: --driver {one}" for one in others]
             error.hint = "\n".join([error.hint, *choice])
             raise
+    for load in (workload.driver for workload in suite.workloads):
+        if load.own_files():  # ours are tested
+            drivers.require_loadable(load, toolchain.program)
     environment = suite.environment
     toolchain.require_found(environment.needs)
     for check in environment.checks() if environment.is_here else ():

@@ -247,7 +247,7 @@ def test_a_run_yields_readings_for_each_arm(tmp_path: Path) -> None:
     load = driver(tmp_path, code).measure(targets(tmp_path, *BOTH), out(tmp_path), 7)
     assert set(load.readings) == set(BOTH)
     assert load.invalid == ()
-    assert load.warnings == ('errors in k6\'s log: 1, the first: "lost"',)
+    assert load.warnings == ("errors in k6's log: 1, the first: lost",)
 
 
 def test_every_authority_that_signed_a_server_is_trusted(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from pipeline.commands import main
 from pipeline.environments.registry import read_environment
 from pipeline.model.health import Check, Status
 from pipeline.runs import preflight, suite_file
+from pipeline.runs.suite_file import Suite
 from pipeline.system import paths
-from pipeline.system.errors import LaunchError, LoadError
+from pipeline.system.errors import ConfigError, LaunchError, LoadError
 
 FULL = suite_file.load(suite_file.path_of("full")).suite
 
@@ -125,3 +128,46 @@ def test_a_warning_of_an_environment_does_not_refuse_a_run() -> None:
             return [check]
 
     preflight.require_programs(FULL.only("k6").model_copy(update={"environment": Slow()}))
+
+
+EXAMPLE = paths.project_path("docs/examples/discovery")
+
+
+def own_suite(folder: Path, change: Callable[[str], str]) -> Suite:
+    """Return the example of a suite with a script of its own, after a change of the script."""
+    shutil.copytree(EXAMPLE, folder / "perf")
+    script = folder / "perf" / "discovery.js"
+    script.write_text(change(script.read_text()))
+    return suite_file.load(folder / "perf" / "discovery.toml").suite
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(
+            lambda text: text + "\nexport function (",
+            "{}: Line 40:17 Unexpected token",
+            id="syntax",
+        ),
+        pytest.param(
+            lambda text: text + "\nthrow new Error('no such tenant')", "no such tenant", id="throws"
+        ),
+        pytest.param(
+            lambda text: text.replace("export const options =", "const unused ="),
+            None,
+            id="without options",
+        ),
+        pytest.param(lambda text: text, None, id="unchanged"),
+    ],
+)
+def test_a_script_beside_a_suite_is_loaded_before_anything_is_built(
+    tmp_path: Path, change: Callable[[str], str], said: str | None
+) -> None:
+    suite = own_suite(tmp_path, change)
+    if said is None:
+        preflight.require_programs(suite)
+        return
+    with pytest.raises(ConfigError) as caught:
+        preflight.require_programs(suite)
+    assert said.format(tmp_path / "perf" / "discovery.js") in f"{caught.value}"
+    assert f"{tmp_path / 'perf' / 'discovery.js'}" in f"{caught.value}"

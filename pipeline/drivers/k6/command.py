@@ -1,5 +1,6 @@
 """The command line and environment of k6, and the meaning of its exit code and its log."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from pipeline.system.errors import LoadError
 POINTS = "points.csv.gz"
 LOG = "k6.log"
 CA = "ca.pem"
+_MOST_CHARACTERS = 300  # of a message
+_MESSAGE = re.compile(r"""\bmsg=("(?:\\.|[^"\\])*"|\S+)""")
 SLACK_S = 300.0
 """Seconds that k6 may take longer than the load, for its setup and its last iterations."""
 
@@ -94,10 +97,20 @@ def authorities(targets: Mapping[Arm, Target]) -> str:
 
 
 def log_errors(log: Path) -> list[str]:
-    """Return the error messages in a log of k6."""
+    """Return the first line of each error message in a log of k6."""
     text = log.read_text(encoding="utf-8", errors="replace")
     lines = [line for line in text.splitlines() if "level=error" in line]
-    return [re.sub(r"^.*?\bmsg=", "", line)[:200] for line in lines]
+    return [_message(line).strip().partition("\n")[0][:_MOST_CHARACTERS] for line in lines]
+
+
+def _message(line: str) -> str:
+    """Return the field `msg` of a line of logfmt, or the whole line if it has none."""
+    if (match := _MESSAGE.search(line)) is None:
+        return line
+    try:
+        return str(json.loads(match[1]))
+    except ValueError:  # without quotes, or with an escape of Go alone
+        return match[1].strip('"')
 
 
 def setup_failures(folder: Path, arms: Iterable[Arm]) -> dict[Arm, str]:
@@ -107,7 +120,7 @@ def setup_failures(folder: Path, arms: Iterable[Arm]) -> dict[Arm, str]:
     except LoadError:  # k6 was killed, or left nothing: that failure has its own error
         return {}
     text = next(iter(log_errors(folder / LOG)), "")
-    reason = text.strip('"').removeprefix("Error: ").partition("\\n")[0]
+    reason = text.removeprefix("Error: ")
     return {arm: reason or "the setup was not done in time" for arm in arms if arm in failed}
 
 
