@@ -14,6 +14,10 @@ FILES_SHARE = 0.90
 """Share of the open file limit that a process may reach."""
 
 
+class HeadroomExhaustedError(Exception):
+    """A reserve of the machine is exhausted; the message says which."""
+
+
 @dataclass(frozen=True, slots=True)
 class Headroom:
     """The resources that a machine has left at one moment.
@@ -48,22 +52,21 @@ def remaining(headroom: Headroom) -> dict[str, float]:
     return {name: value for name, value in left.items() if math.isfinite(value)}
 
 
-def exhausted_reserve(headroom: Headroom) -> str | None:
-    """Return which reserve is exhausted, as a sentence; None if none is."""
+def require_reserves(headroom: Headroom) -> None:
+    """Raise HeadroomExhaustedError if a reserve of the machine is exhausted."""
     if headroom.memory < MEMORY_RESERVE * headroom.memory_total:
-        return (
+        raise HeadroomExhaustedError(
             f"the machine has {headroom.memory / 1e9:.1f} GB of memory left, and the reserve is"
             f" {MEMORY_RESERVE:.0%} of its {headroom.memory_total / 1e9:.1f} GB"
         )
     if headroom.disk < DISK_RESERVE:
-        return (
+        raise HeadroomExhaustedError(
             f"the disk has {headroom.disk / 1e9:.1f} GB left, and the reserve is"
             f" {DISK_RESERVE / 1e9:.1f} GB"
         )
     for component, count in headroom.open_files.items():
         if count > FILES_SHARE * headroom.files:
-            return (
+            raise HeadroomExhaustedError(
                 f"the {component} has {count} files open, and the limit of a process is"
                 f" {headroom.files:.0f} (`ulimit -Hn`)"
             )
-    return None

@@ -2,17 +2,70 @@
 
 import hashlib
 import math
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import toolchain
 from pipeline.drivers.k6.settings import SCRIPTS
 from pipeline.environments import registry
+from pipeline.model.capacity import Capacity
 from pipeline.model.headroom import Headroom
-from pipeline.model.ports import EnvironmentSettings, Target
+from pipeline.model.ports import Artifact, EnvironmentSettings, Program, Target
 from pipeline.model.request import CapacityRequest, SoakRequest
+from pipeline.model.results import Machine, Tool
+from pipeline.model.soak import Soak
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.request import spec_of
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class OneBuild:
+    """A build, and all that is needed to measure it alone."""
+
+    artifact: Artifact
+    programs: Mapping[str, Program]
+    settings: EnvironmentSettings
+
+    @property
+    def machine(self) -> Machine:
+        """This machine, with the versions of the programs and what the environment adds."""
+        return toolchain.machine_with(self.programs, self.settings.facts)
+
+    @property
+    def tools(self) -> dict[str, Tool]:
+        """Version and digest of each program, and of this package."""
+        return {**toolchain.tools_of(self.programs), "milo-perf": toolchain.own_version()}
+
+
+def prepare(request: CapacityRequest | SoakRequest, command: str) -> OneBuild:
+    """Return the build of a new request, built, and its programs; nothing has been started."""
+    settings = environment_of(request, command)
+    artifact = toolchain.artifact(spec_of(request.candidate), request.build)
+    return OneBuild(artifact, toolchain.programs_of((*settings.needs, "k6")), settings)
+
+
+def prepare_again(
+    folder: RunFolder,
+    request: CapacityRequest | SoakRequest,
+    measured: Capacity | Soak,
+    script: str,
+) -> OneBuild:
+    """Return the build that was measured, to go on with it.
+
+    Raises:
+        ConfigError: The build, the load's script, the machine or its tools have changed.
+        LaunchError: The build is gone, or cannot be built.
+    """
+    artifact = folder.rebuild("candidate", measured.subject)
+    with folder.naming(f"the {folder.command}"):
+        settings = environment_of(request, folder.command)
+    build = OneBuild(artifact, toolchain.programs_of((*settings.needs, "k6")), settings)
+    folder.require_same("the load's script", measured.load_digest, load_digest(script))
+    folder.require_same_machine(measured.machine, build.machine)
+    return build
 
 
 def environment_of(request: CapacityRequest | SoakRequest, command: str) -> EnvironmentSettings:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.capacity import CapacityQuestion, CountedResource
-from pipeline.model.headroom import Headroom, exhausted_reserve, remaining
+from pipeline.model.headroom import Headroom, HeadroomExhaustedError, remaining, require_reserves
 from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Artifact, Program, ResourceUsage, Target
 from pipeline.model.subject import Arm, Subject
 from pipeline.runs.capacity.launcher import K6Launcher, growing_sizes
-from pipeline.runs.capacity.search_loop import BudgetExhaustedError, HeadroomExhaustedError
+from pipeline.runs.capacity.search_loop import BudgetExhaustedError
 from pipeline.system.errors import ConfigError, LoadError, SubjectDiedError
 
 MUCH = Headroom(memory=10e9, memory_total=20e9, disk=50e9, files=20_000, open_files={"server": 50})
@@ -169,4 +169,4 @@ def test_sizes_of_containers_come_from_the_kubelet(tmp_path: Path) -> None:
 def test_a_machine_elsewhere_has_no_bound_of_memory_here() -> None:
     elsewhere = replace(MUCH, memory=math.inf, memory_total=0.0)
     assert set(remaining(elsewhere)) == {"db", "files(server)"}
-    assert exhausted_reserve(elsewhere) is None
+    require_reserves(elsewhere)

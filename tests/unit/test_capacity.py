@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource, SearchEnd
+from pipeline.model.headroom import HeadroomExhaustedError
 from pipeline.model.limit import parse_limits
 from pipeline.model.results import Machine, Tool
 from pipeline.model.subject import Subject
 from pipeline.runs.capacity import run
 from pipeline.runs.capacity.search_loop import (
     BudgetExhaustedError,
-    HeadroomExhaustedError,
     StepMeasurement,
     run_search,
 )

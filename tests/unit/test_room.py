@@ -2,13 +2,14 @@
 
 import math
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline import toolchain
-from pipeline.model.headroom import Headroom, exhausted_reserve, remaining
+from pipeline.model.headroom import Headroom, HeadroomExhaustedError, remaining, require_reserves
 from pipeline.toolchain.machine import available_in
 
 ROOM = Headroom(
@@ -23,7 +24,7 @@ def test_what_is_left_leaves_the_reserves_alone() -> None:
         "files(server)": 17_950,
         "files(etcd)": 17_960,
     }
-    assert exhausted_reserve(ROOM) is None
+    require_reserves(ROOM)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,8 @@ def test_what_is_left_leaves_the_reserves_alone() -> None:
     ],
 )
 def test_a_reserve_that_is_used_up_is_named(room: Headroom, said: str) -> None:
-    assert (exhausted_reserve(room) or "").startswith(said)
+    with pytest.raises(HeadroomExhaustedError, match=f"^{re.escape(said)}"):
+        require_reserves(room)
 
 
 def test_this_machine_has_something_left(tmp_path: Path) -> None:

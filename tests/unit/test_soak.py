@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.judge.growth import MIN_CYCLES, broken_limits
+from pipeline.model.headroom import HeadroomExhaustedError
 from pipeline.model.limit import parse_limits
 from pipeline.model.request import SoakRequest
 from pipeline.model.results import Machine
 from pipeline.model.soak import GrowthVerdict, Soak, SoakCycle, SoakEnd, SoakQuestion
 from pipeline.model.subject import Subject
 from pipeline.render.soak import soak_command, soak_headline, soak_svg, soak_text
-from pipeline.runs.capacity.search_loop import HeadroomExhaustedError
 from pipeline.runs.soak import run
 from pipeline.runs.soak.cycle import settings_of
 from pipeline.runs.soak.cycle_loop import MAX_FAILURES, run_cycles

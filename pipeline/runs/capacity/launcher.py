@@ -31,11 +31,7 @@ from pipeline.probes.containers import ContainersProbe
 from pipeline.probes.process import ProcessProbe, observe_components
 from pipeline.probes.scrape import current_sizes
 from pipeline.runs.capacity import fill
-from pipeline.runs.capacity.search_loop import (
-    BudgetExhaustedError,
-    HeadroomExhaustedError,
-    StepMeasurement,
-)
+from pipeline.runs.capacity.search_loop import BudgetExhaustedError, StepMeasurement
 from pipeline.runs.measure import new_folder
 from pipeline.runs.plan import derive_seed
 from pipeline.system.clock import watch_clock
@@ -293,8 +289,7 @@ class _K6Launch:
             raise BudgetExhaustedError
         if now_s - self.checked_headroom_s >= _GUARD_S:
             self.checked_headroom_s = now_s
-            if reason := headroom.exhausted_reserve(self.launcher.headroom(self.target)):
-                raise HeadroomExhaustedError(reason)
+            headroom.require_reserves(self.launcher.headroom(self.target))
         if now_s - self.checked_sizes_s >= self.launcher.sizes_s:
             limits = {limit.quantity: limit.below for limit in self.launcher.question.limits}
             values = growing_sizes(self.target, limits)

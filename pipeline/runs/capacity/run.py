@@ -1,20 +1,17 @@
 """`capacity`: from a request to the capacity of a build, in a folder."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from pipeline import toolchain
 from pipeline.environments import registry
 from pipeline.judge.forecast import MIN_SIZES, forecast_capacity
 from pipeline.judge.stats.summary import QUANTILES, min_values
 from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource, SearchEnd
 from pipeline.model.forecast import CapacityForecast, parse_machine
 from pipeline.model.limit import parse_limits
-from pipeline.model.ports import Artifact, EnvironmentSettings, Program
 from pipeline.model.request import CapacityRequest
 from pipeline.render.capacity import capacity_text, curve_svg
 from pipeline.runs import trust
@@ -23,9 +20,14 @@ from pipeline.runs.capacity.fill import SCRIPT
 from pipeline.runs.capacity.launcher import K6Launcher
 from pipeline.runs.capacity.search_loop import run_search
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.one_build import environment_of, headroom_of, load_digest
+from pipeline.runs.one_build import (
+    OneBuild,
+    headroom_of,
+    load_digest,
+    prepare,
+    prepare_again,
+)
 from pipeline.runs.plan import draw_seed
-from pipeline.runs.request import spec_of
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
 from pipeline.system import paths, progress
@@ -115,23 +117,21 @@ def run(request: CapacityRequest, out: Path) -> Capacity:
     question = question_of(request)
     folder = RunFolder(out, "capacity")
     folder.require_new()
-    settings = environment_of(request, "capacity")
-    artifact = toolchain.artifact(spec_of(request.candidate), request.build)
-    programs = toolchain.programs_of((*settings.needs, "k6"))
+    build = prepare(request, "capacity")
     capacity = Capacity(
         question=question,
-        subject=artifact.subject,
-        environment=settings.kind,
+        subject=build.artifact.subject,
+        environment=build.settings.kind,
         load_digest=load_digest(SCRIPT),
-        machine=toolchain.machine_with(programs, settings.facts),
-        tools={**toolchain.tools_of(programs), "milo-perf": toolchain.own_version()},
+        machine=build.machine,
+        tools=build.tools,
         taken_at=datetime.now(UTC),
     )
-    to_store = replace(request, seed=question.seed, settings=registry.to_values(settings))
+    to_store = replace(request, seed=question.seed, settings=registry.to_values(build.settings))
     folder.create(codec.CAPACITY_REQUEST.dumps(to_store))
     codec.CAPACITY.write(out / CAPACITY, capacity)
     trust.note(_origin(folder, capacity), out)
-    return _search(capacity, artifact, programs, folder, settings)
+    return _search(capacity, build, folder)
 
 
 def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False) -> Capacity:
@@ -154,15 +154,9 @@ def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False
     if budget_s is not None:
         question = replace(question, budget_s=budget_s)
     capacity = replace(stored, question=question, ended=None, ended_by="")
-    artifact = folder.rebuild("candidate", capacity.subject)
-    with folder.naming("the search"):
-        settings = environment_of(request, "capacity")
-    programs = toolchain.programs_of((*settings.needs, "k6"))
-    folder.require_same("the load's script", capacity.load_digest, load_digest(SCRIPT))
-    machine = toolchain.machine_with(programs, settings.facts)
-    folder.require_same_machine(capacity.machine, machine)
+    build = prepare_again(folder, request, capacity, SCRIPT)
     log.info("%s: %s steps are kept", out, len(capacity.steps))
-    return _search(capacity, artifact, programs, folder, settings)
+    return _search(capacity, build, folder)
 
 
 def write(capacity: Capacity, out: Path) -> None:
@@ -195,28 +189,22 @@ def exit_code(capacity: Capacity) -> Exit:
     return Exit.NO_REGRESSION
 
 
-def _search(
-    capacity: Capacity,
-    artifact: Artifact,
-    programs: Mapping[str, Program],
-    folder: RunFolder,
-    settings: EnvironmentSettings,
-) -> Capacity:
+def _search(capacity: Capacity, build: OneBuild, folder: RunFolder) -> Capacity:
     latest, out = capacity, folder.path
     with (
         folder.measuring(lambda: (f"{len(latest.steps)} steps",)),
         progress.show_progress() as shown,
-        settings.open(programs) as environment,
+        build.settings.open(build.programs) as environment,
     ):
         deadline_s = time.monotonic() + capacity.question.budget_s - capacity.spent_s
         launcher = K6Launcher(
             question=capacity.question,
             environment=environment,
-            artifact=artifact,
-            k6=programs["k6"],
+            artifact=build.artifact,
+            k6=build.programs["k6"],
             out=out,
             deadline_s=deadline_s,
-            headroom=partial(headroom_of, out, is_here=settings.is_here),
+            headroom=partial(headroom_of, out, is_here=build.settings.is_here),
         )
         for latest in run_search(capacity, launcher.launch, shown.stage, deadline_s):
             codec.CAPACITY.write(out / CAPACITY, latest)

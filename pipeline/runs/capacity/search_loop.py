@@ -8,16 +8,13 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from pipeline.model.capacity import Capacity, CapacityQuestion, CapacityStep, SearchEnd
+from pipeline.model.headroom import HeadroomExhaustedError
 from pipeline.runs.capacity import search
 from pipeline.system.log import log
 
 
 class BudgetExhaustedError(Exception):
     """The budget is over in the middle of a step."""
-
-
-class HeadroomExhaustedError(Exception):
-    """A reserve of the machine is exhausted; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)

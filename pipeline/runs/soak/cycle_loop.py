@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from pipeline.judge.growth import broken_limits, growth_of_resources
+from pipeline.model.headroom import HeadroomExhaustedError
 from pipeline.model.soak import Soak, SoakCycle, SoakEnd
-from pipeline.runs.capacity.search_loop import HeadroomExhaustedError
 from pipeline.system.errors import LoadError, NetworkError, SubjectDiedError
 from pipeline.system.log import log
 from pipeline.system.processes import CommandError

@@ -2,27 +2,30 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import toolchain
 from pipeline.environments import registry
 from pipeline.model import headroom
 from pipeline.model.limit import parse_limits
-from pipeline.model.ports import Artifact, EnvironmentSettings, Program, Target
+from pipeline.model.ports import Target
 from pipeline.model.request import SoakRequest
 from pipeline.model.soak import GrowthVerdict, Soak, SoakEnd, SoakQuestion
 from pipeline.model.subject import Arm
 from pipeline.render.soak import soak_svg, soak_text
 from pipeline.runs import trust
-from pipeline.runs.capacity.search_loop import HeadroomExhaustedError
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.measure import new_folder
-from pipeline.runs.one_build import environment_of, headroom_of, load_digest
+from pipeline.runs.one_build import (
+    OneBuild,
+    headroom_of,
+    load_digest,
+    prepare,
+    prepare_again,
+)
 from pipeline.runs.plan import draw_seed
-from pipeline.runs.request import spec_of
 from pipeline.runs.soak.cycle import SCRIPT, CycleRunner
 from pipeline.runs.soak.cycle_loop import run_cycles
 from pipeline.runs.trust import RunOrigin
@@ -58,23 +61,21 @@ def run(request: SoakRequest, out: Path) -> Soak:
     question = question_of(request)
     folder = RunFolder(out, "soak")
     folder.require_new()
-    settings = environment_of(request, "soak")
-    artifact = toolchain.artifact(spec_of(request.candidate), request.build)
-    programs = toolchain.programs_of((*settings.needs, "k6"))
+    build = prepare(request, "soak")
     soak = Soak(
         question=question,
-        subject=artifact.subject,
-        environment=settings.kind,
+        subject=build.artifact.subject,
+        environment=build.settings.kind,
         load_digest=load_digest(SCRIPT),
-        machine=toolchain.machine_with(programs, settings.facts),
-        tools={**toolchain.tools_of(programs), "milo-perf": toolchain.own_version()},
+        machine=build.machine,
+        tools=build.tools,
         taken_at=datetime.now(UTC),
     )
-    to_store = replace(request, seed=question.seed, settings=registry.to_values(settings))
+    to_store = replace(request, seed=question.seed, settings=registry.to_values(build.settings))
     folder.create(codec.SOAK_REQUEST.dumps(to_store))
     codec.SOAK.write(out / SOAK, soak)
     trust.note(_origin(folder, soak), out)
-    return _measure(soak, artifact, programs, folder, settings)
+    return _measure(soak, build, folder)
 
 
 def resume(out: Path, lasts_s: float | None = None, *, is_trusted: bool = False) -> Soak:
@@ -97,15 +98,9 @@ def resume(out: Path, lasts_s: float | None = None, *, is_trusted: bool = False)
     if lasts_s is not None:
         question = replace(question, lasts_s=lasts_s)
     soak = replace(stored, question=question, ended=None, ended_by="")
-    artifact = folder.rebuild("candidate", soak.subject)
-    with folder.naming("the soak"):
-        settings = environment_of(request, "soak")
-    programs = toolchain.programs_of((*settings.needs, "k6"))
-    folder.require_same("the load's script", soak.load_digest, load_digest(SCRIPT))
-    machine = toolchain.machine_with(programs, settings.facts)
-    folder.require_same_machine(soak.machine, machine)
+    build = prepare_again(folder, request, soak, SCRIPT)
     log.info("%s: %s cycles are kept", out, len(soak.cycles))
-    return _measure(soak, artifact, programs, folder, settings)
+    return _measure(soak, build, folder)
 
 
 def write(soak: Soak, out: Path) -> None:
@@ -126,29 +121,23 @@ def exit_code(soak: Soak, *, is_strict: bool = False) -> Exit:
     return Exit.REGRESSION if is_strict and leaks else Exit.NO_REGRESSION
 
 
-def _measure(
-    soak: Soak,
-    artifact: Artifact,
-    programs: Mapping[str, Program],
-    folder: RunFolder,
-    settings: EnvironmentSettings,
-) -> Soak:
+def _measure(soak: Soak, build: OneBuild, folder: RunFolder) -> Soak:
     latest, out = soak, folder.path
     number = max((cycle.launch for cycle in soak.cycles), default=-1) + 1
     with (
         folder.measuring(lambda: (f"{len(latest.cycles)} cycles",)),
         progress.show_progress() as shown,
-        settings.open(programs) as environment,
+        build.settings.open(build.programs) as environment,
     ):
         launch_out = new_folder(out / "launches" / f"{number:03}")
         shown.stage("start the servers", soak.question.lasts_s - soak.spent_s)
-        with environment.launch({Arm.CANDIDATE: artifact}, launch_out) as targets:
+        with environment.launch({Arm.CANDIDATE: build.artifact}, launch_out) as targets:
             target = targets[Arm.CANDIDATE]
-            check = _guard(target, out, is_here=settings.is_here)
+            check = _guard(target, out, is_here=build.settings.is_here)
             runner = CycleRunner(
                 question=soak.question,
                 target=target,
-                k6=programs["k6"],
+                k6=build.programs["k6"],
                 out=launch_out,
                 launch=number,
                 check=check,
@@ -173,8 +162,7 @@ def _guard(target: Target, out: Path, *, is_here: bool) -> Callable[[], None]:
         if time.monotonic() - checked_s < _GUARD_S:
             return
         checked_s = time.monotonic()
-        if reason := headroom.exhausted_reserve(headroom_of(out, target, is_here=is_here)):
-            raise HeadroomExhaustedError(reason)
+        headroom.require_reserves(headroom_of(out, target, is_here=is_here))
 
     return check
 
