@@ -170,6 +170,13 @@ def positive_integer(text: str) -> int:
     raise argparse.ArgumentTypeError(f"`{truncate(text, _SHOWN)}` is no whole number above zero")
 
 
+def whole_number(text: str) -> int:
+    """Return a whole number, which may be zero; argparse shows the error."""
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"`{truncate(text, _SHOWN)}` is no whole number")
+
+
 def positive_number(text: str) -> float:
     """Return a number that is finite and above zero; argparse shows the error."""
     try:

@@ -22,7 +22,7 @@ _LIMITS = (
     " GiB"
 )
 _FIXED = (
-    *("candidate", "limit", "projects", "objects", "object_bytes", "seed", "build"),
+    *("candidate", "limit", "projects", "objects", "object_bytes", "watches", "seed", "build"),
     *("environment", "profile"),
 )
 
@@ -66,6 +66,12 @@ def add(commands: "options.Commands") -> None:
         metavar="N",
         help="size of an object (default: 1000)",
     )
+    parser.add_argument(
+        "--watches",
+        type=options.whole_number,
+        metavar="N",
+        help="watches of Secrets, and as many of ConfigMaps, in each Project (default: 1)",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="random seed")
     options.add_environment(parser, "local")
     options.add_out(parser)
@@ -101,7 +107,7 @@ def _request(args: argparse.Namespace) -> "SoakRequest":
 
     typed = options.typed_options(
         args,
-        *("candidate", "build", "projects", "objects", "object_bytes", "seed"),
+        *("candidate", "build", "projects", "objects", "object_bytes", "watches", "seed"),
         *("environment", "profile"),
     )
     typed.setdefault("candidate", default_candidate())

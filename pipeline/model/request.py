@@ -91,6 +91,7 @@ class SoakRequest:
         projects: Projects of one cycle.
         objects: Secrets, and as many ConfigMaps, in each Project.
         object_bytes: Data of each object, in bytes.
+        watches: Watches of Secrets, and as many of ConfigMaps, in each Project.
         seed: Random seed of the soak; None to draw one.
         environment: Name of an environment, or path of a .toml file.
         profile: Start profile of Milo; empty for what the environment says.
@@ -104,6 +105,7 @@ class SoakRequest:
     projects: int = 1
     objects: int = 5
     object_bytes: int = 1000
+    watches: int = 1
     seed: int | None = None
     environment: str = "local"
     profile: str = ""

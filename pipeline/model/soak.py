@@ -34,6 +34,9 @@ revisions that are over 5 minutes old, every 5 minutes."""
 WITH_HISTORY = frozenset({"db", "memory(etcd)", "memory"})
 """Resources that contain the history of etcd: they are judged from `HISTORY_S` on."""
 
+MOST_WATCHES = 60
+"""Watches that a cycle can hold at once: as many as k6 sends in one batch to one host."""
+
 LIMITED_QUANTITIES = ("ready", "memory", "db", "files", "goroutines")
 """Words of the quantities that can have a limit in a soak."""
 
@@ -127,6 +130,7 @@ class SoakQuestion:
         projects: Projects of one cycle.
         objects: Secrets, and as many ConfigMaps, in each Project.
         object_bytes: Data of each object, in bytes.
+        watches: Watches of Secrets, and as many of ConfigMaps, in each Project, held for a second.
         rest_s: Seconds without load at the end of a cycle, before resources are read.
         deadline_s: Seconds after which a Project counts as never Ready or never gone.
         seed: Random seed.
@@ -137,6 +141,7 @@ class SoakQuestion:
     projects: int = 1
     objects: int = 5
     object_bytes: int = 1000
+    watches: int = 1
     rest_s: float = 1.0
     deadline_s: float = 120.0
     seed: int = 1
@@ -148,6 +153,8 @@ class SoakQuestion:
         for name in ("projects", "objects", "object_bytes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1")
+        if not 0 <= 2 * self.watches * self.projects <= MOST_WATCHES:
+            raise ValueError(f"watches: a cycle can hold {MOST_WATCHES} in all its Projects")
         for limit in self.limits:
             if limit.quantity.partition("(")[0] not in LIMITED_QUANTITIES:
                 raise ValueError(

@@ -89,7 +89,8 @@ def soak_command(soak: Soak) -> str:
     for limit in question.limits:
         words += ["--limit", limit.text]
     words += ["--projects", f"{question.projects}", "--objects", f"{question.objects}"]
-    words += ["--object-bytes", f"{question.object_bytes}", "--seed", f"{question.seed}"]
+    words += ["--object-bytes", f"{question.object_bytes}", "--watches", f"{question.watches}"]
+    words += ["--seed", f"{question.seed}"]
     return printable(shlex.join(words))
 
 

@@ -156,7 +156,10 @@ WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
         },
     ),
     "churn": (
-        "iterations = 4\nduration_s = 12\nprojects = 8\nobjects = 1",
+        (
+            "iterations = 4\nduration_s = 12\nprojects = 8\nobjects = 1\n"
+            "parameters = { WATCHES = 1 }"
+        ),
         ["series"],
         {"projects_deleted": 8, "etcd.keys_slope": 1.99, "server.goroutines_slope": -100},
     ),

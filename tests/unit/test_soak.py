@@ -191,6 +191,8 @@ def test_a_report_of_nothing_claims_nothing() -> None:
         pytest.param({"limits": ("p99(get)<1s",)}, "a soak has limits of ready, memory", id="get"),
         pytest.param({"limits": ("db<",)}, "expected a number", id="limit"),
         pytest.param({"lasts_s": float("inf")}, "lasts_s: must be finite", id="time"),
+        pytest.param({"watches": -1}, "watches: a cycle can hold 60", id="watches"),
+        pytest.param({"watches": 16, "projects": 2}, "watches: a cycle", id="many watches"),
         pytest.param({"projects": 0}, "projects: must be at least 1", id="projects"),
     ],
 )
@@ -203,6 +205,7 @@ def test_a_request_that_cannot_be_answered_is_refused(
 
 
 def test_a_cycle_does_all_of_its_projects_in_one_iteration() -> None:
-    settings = settings_of(SoakQuestion(60, projects=4, objects=2))
+    settings = settings_of(SoakQuestion(60, projects=4, objects=2, watches=3))
     assert (settings.iterations, settings.projects, settings.objects) == (1, 4, 2)
+    assert settings.parameters["WATCHES"] == 3
     assert settings.longest_s > 2 * 120

@@ -110,9 +110,9 @@ def settings_of(question: SoakQuestion) -> K6:
         objects=question.objects,
         object_bytes=question.object_bytes,
         requests_per_iteration=question.projects
-        * (4 + 2 * _REQUESTS_PER_OBJECT * question.objects),
+        * (4 + 2 * _REQUESTS_PER_OBJECT * question.objects + 2 * question.watches),
         deadline_s=question.deadline_s,
-        parameters={"REST_S": 0},
+        parameters={"REST_S": 0, "WATCHES": question.watches},
     )
 
 

@@ -50,6 +50,7 @@ def question_of(request: SoakRequest) -> SoakQuestion:
             projects=request.projects,
             objects=request.objects,
             object_bytes=request.object_bytes,
+            watches=request.watches,
             seed=draw_seed(request.seed),
         )
     except ValueError as error:
