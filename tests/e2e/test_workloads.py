@@ -10,7 +10,7 @@ import pytest
 from pipeline.system.errors import Exit
 from tests.running import Command, finished, nothing_is_left
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.alone]
 
 HEAD = """
 name = "all"

@@ -25,7 +25,7 @@ from tests.clusters import FakeCluster, running
 from tests.gotests import go_tests
 from tests.load_agents import load_agents
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.alone]
 
 CRUD = K6(
     kind="k6",

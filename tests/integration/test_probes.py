@@ -15,6 +15,8 @@ from pipeline.probes.registry import default_probes, opt_in_probes
 from pipeline.system import http_client
 from tests.loopback import values
 
+pytestmark = [pytest.mark.real, pytest.mark.alone]
+
 PROJECT = "life-probes-test-1"
 
 
@@ -58,7 +60,6 @@ def load(target: Target) -> Span:
     return Span(began, ended, (began + 1, began + 2, ended))
 
 
-@pytest.mark.real
 @pytest.mark.parametrize("component", ["server", "etcd"])
 @pytest.mark.parametrize(
     "reading",
@@ -68,7 +69,6 @@ def test_each_component_is_watched(seen: dict[str, float], component: str, readi
     assert f"{component}.{reading}" in seen
 
 
-@pytest.mark.real
 def test_the_load_is_seen_in_what_the_server_counts(seen: dict[str, float]) -> None:
     assert seen["server.restarts"] == 0
     assert seen["server.requests{resource=projects}"] >= 2
@@ -79,7 +79,6 @@ def test_the_load_is_seen_in_what_the_server_counts(seen: dict[str, float]) -> N
     assert seen["server.heap"] > 1e6
 
 
-@pytest.mark.real
 def test_the_load_is_seen_in_etcd(seen: dict[str, float]) -> None:
     assert seen["etcd.puts"] >= 2
     assert seen["etcd.revisions"] >= seen["etcd.puts"]
@@ -90,7 +89,6 @@ def test_the_load_is_seen_in_etcd(seen: dict[str, float]) -> None:
     assert seen["etcd.names_left"] == 0
 
 
-@pytest.mark.real
 def test_the_project_is_seen_to_become_ready_and_to_go(seen: dict[str, float]) -> None:
     assert seen["projects.created"] == 1
     assert 0 <= seen["projects.ready/mean"] < 1
@@ -98,7 +96,6 @@ def test_the_project_is_seen_to_become_ready_and_to_go(seen: dict[str, float]) -
     assert seen["projects.never_ready"] == seen["projects.never_gone"] == seen["projects.gaps"] == 0
 
 
-@pytest.mark.real
 @pytest.mark.parametrize("component", ["server", "etcd"])
 @pytest.mark.parametrize("reading", ["goroutines", "heap", "memory", "files"])
 def test_each_component_has_a_slope(seen: dict[str, float], component: str, reading: str) -> None:
@@ -106,18 +103,15 @@ def test_each_component_has_a_slope(seen: dict[str, float], component: str, read
     assert seen[f"{name}_low"] <= seen[name] <= seen[f"{name}_high"]
 
 
-@pytest.mark.real
 def test_keys_have_a_slope(seen: dict[str, float]) -> None:
     assert "etcd.keys_slope" in seen
 
 
-@pytest.mark.real
 def test_the_server_is_seen_to_answer(seen: dict[str, float]) -> None:
     assert seen["availability.ready_share"] > 0.8
     assert seen["availability.write_share"] > 0.8
     assert 0.05 < seen["availability.longest_gap"] < 3
 
 
-@pytest.mark.real
 def test_the_machine_is_watched(seen: dict[str, float]) -> None:
     assert {"machine.steal_share", "machine.load", "machine.fsync"} <= set(seen)
