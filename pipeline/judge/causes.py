@@ -173,7 +173,7 @@ def find_causes(
         workloads: Number of workloads that are explained at once; they share alpha.
     """
     groups = [_function_group(stack_table(one)) for one in stacks]
-    groups += [_series_group(one) for one in series]
+    groups += [_series_group(one, unit) for one in series for unit in SERIES_EVENTS]
     groups = [one for one in groups if one.entries]
     tests = [moderated_tests(one.differences, one.levels, one.sampling) for one in groups]
     if not groups:
@@ -244,11 +244,16 @@ def _function_group(table: StackTable) -> _Group:
     )
 
 
-def _series_group(evidence: SeriesEvidence) -> _Group:
-    """Return the rows of metrics; of several with equal values, the first one stays."""
+def _series_group(evidence: SeriesEvidence, unit: str) -> _Group:
+    """Return the rows of metrics with one unit; of several with equal values, the first one stays.
+
+    Variances of times, bytes and counts do not follow one trend.
+    """
     operations = np.array(evidence.operations)
     chosen: dict[bytes, tuple[int, Floats]] = {}
     for number, one in enumerate(evidence.series):
+        if one.unit != unit:
+            continue
         values = np.array(one.values) / operations
         if np.abs(values).sum() > 0:
             chosen.setdefault(values.round(15).tobytes(), (number, values))
@@ -262,8 +267,7 @@ def _series_group(evidence: SeriesEvidence) -> _Group:
         ((),) * len(kept),
         values[:, :, 0],
         values[:, :, 1],
-        np.array([SERIES_EVENTS[evidence.series[number].unit] for number, _ in kept])[:, None]
-        / operations.mean(axis=1),
+        np.broadcast_to(SERIES_EVENTS[unit] / operations.mean(axis=1), shape[:2]),
         series=evidence,
     )
 
