@@ -40,7 +40,8 @@ class Metric:
 
     Attributes:
         name: Name, unique in its workload, such as `create_p99`.
-        unit: Base unit of every stored value: `s`, `B`, `1/s`, or `1` for a count or a share.
+        unit: Base unit of every stored value: `s`, `B`, `1/s`, `1` for a count or a share, or
+            `x` for a ratio of two readings of one build.
         better: Direction of an improvement.
         margin: Smallest change that is worth a red verdict: a ratio (0.05 is 5 %) or, on the
             difference scale, an amount in `unit`.
@@ -98,6 +99,9 @@ def percent_question(ratio: float) -> str:
     )
 
 
+TIMES = "x"
+"""Unit of a ratio of two readings of one build, such as a latency with noise and without."""
+
 _BASE = {
     "s": ("s", 1.0),
     "ms": ("s", 1e-3),
@@ -109,6 +113,7 @@ _BASE = {
     "GiB": ("B", 2.0**30),
     "1/s": ("1/s", 1.0),
     "1": ("1", 1.0),
+    TIMES: (TIMES, 1.0),
 }
 
 BASE_UNITS = tuple(sorted({base for base, _ in _BASE.values()}))

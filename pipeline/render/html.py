@@ -140,6 +140,8 @@ def _answer_section(report: Report, next_step: str, answer: str) -> dict[str, An
         "has_tolerance": has_tolerance,
         "changed": [_row(f, among_ratios=True) for f in changed[:_MAX_CHANGED]],
         "more": max(0, len(changed) - _MAX_CHANGED),
+        "ratios_title": words.ratios_title(report),
+        "ratios": words.ratios_within_builds(report),
         "method": words.method(report),
         "warning_groups": [str(group) for group in words.warning_groups(report)],
         "warnings": report.warning_texts[:_MAX_LIST],

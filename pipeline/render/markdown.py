@@ -64,6 +64,8 @@ def _content(report: Report, detail: rows.ReportDetail, next_step: str) -> dict[
         "unchanged_count": sum(len(group.findings) for group in groups),
         "inconclusive": [_row(f) for f in inconclusive],
         "stored": any(f.comparison.stored is not None for f in report.findings),
+        "ratios_title": words.ratios_title(report),
+        "ratios": words.ratios_within_builds(report) if detail.metrics else [],
         "method": words.method(report) if detail.method else [],
         "fence": raw(fence_for(command)),
         "command": raw(hide_marker(command)),

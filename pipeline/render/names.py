@@ -25,7 +25,7 @@ _RESOURCES = {
 }
 _COMPONENTS = {"server": "the API server", "etcd": "etcd", "manager": "the controller manager"}
 _GROUPS = {"heap": "memory", "cpu": "CPU"}
-_UNITS = {"s": "in seconds", "B": "in bytes", "1/s": "per second"}
+_UNITS = {"s": "in seconds", "B": "in bytes", "1/s": "per second", "1": "", "x": ""}
 _MAX_NAME = 60  # characters of a name in a line
 _CAPITALS = {"cpu": "CPU", "gc": "GC", "http": "HTTP", "api": "API"}
 
@@ -65,7 +65,7 @@ def group_name(comparison: Comparison) -> str:
 
 def describe_metric(metric: Metric) -> str:
     """Return the description of a metric with its unit, derived from its name if it has none."""
-    unit = _UNITS.get(metric.unit, "" if metric.unit == "1" else f"in {metric.unit}")
+    unit = _UNITS.get(metric.unit, f"in {metric.unit}")
     text = metric.description or _describe_name(metric.name)
     return f"{text}, {unit}" if unit and unit not in text else text
 

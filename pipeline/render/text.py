@@ -80,6 +80,7 @@ def text(report: Report, *, width: int = 100, color: bool = False, next_step: st
     print_wrapped(console, printable(words.sensitivity(report)))
     if report.findings:
         _print_findings(console, report.findings, width)
+    _print_section(console, words.ratios_title(report), words.ratios_within_builds(report))
     warnings = [("-", str(group)) for group in words.warning_groups(report)]
     _print_section(console, "Warnings", warnings)
     _print_section(console, "Environment and method", words.method(report))

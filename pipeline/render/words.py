@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 
 from pipeline.judge import scale
 from pipeline.judge.constants import FAMILY_ALPHA
+from pipeline.judge.levels import levels_of_ratios
 from pipeline.judge.rows import floor_notes
 from pipeline.judge.run_warnings import facts
 from pipeline.model.metric import Metric, Scale
 from pipeline.model.report import Finding, Report, Verdict, WarningKind
 from pipeline.model.results import Interleave, Machine
 from pipeline.model.subject import Arm, Subject, parse_spec
+from pipeline.render.names import describe_metric
 from pipeline.render.numbers import (
     MINUS,
     amount,
@@ -173,6 +175,24 @@ def method(report: Report) -> list[tuple[str, str]]:
         ("notes", "; ".join(facts(results))),
     ]
     return [(name, sentence) for name, sentence in lines if sentence]
+
+
+def ratios_within_builds(report: Report) -> list[tuple[str, str]]:
+    """Return the name of each ratio of two readings of one build, and its level in each arm."""
+    lines = []
+    for finding, levels in levels_of_ratios(report):
+        texts = [
+            f"{arm} {level.estimate:.3g} [{level.low:.3g}, {level.high:.3g}]"
+            for arm, level in levels.items()
+        ]
+        about = describe_metric(finding.comparison.metric)
+        lines += [(finding_name(finding), f"{', '.join(texts)}: {about}")] if texts else []
+    return lines
+
+
+def ratios_title(report: Report) -> str:
+    """Return the title of `ratios_within_builds`."""
+    return f"Ratios within each build, with {share(report.rule.confidence)} intervals over pairs"
 
 
 def metric_notes(findings: Iterable[Finding]) -> list[tuple[str, str]]:

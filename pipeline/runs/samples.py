@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pipeline.judge.stats.summary import EFFECTIVE, ERROR, QUANTILES, min_values
-from pipeline.model.metric import Scale, convert
+from pipeline.model.metric import TIMES, Scale, convert
 from pipeline.model.results import Cutoff, Reading, ResultSet, Sample, Trial
 from pipeline.model.subject import Arm
-from pipeline.runs.suite_file import Suite, Workload
+from pipeline.runs.suite_file import MetricSettings, Suite, Workload
 
 _PODS = "pods."
 _FEW_TIMEOUTS = 0.02  # share of requests
@@ -161,8 +161,11 @@ def trial_values(workload: Workload, readings: Sequence[Reading]) -> TrialValues
             if has_cutoffs:
                 trial.cutoffs[key] = Cutoff.NOTHING_DONE
             continue
-        value = convert(reading.value, reading.unit, metric.unit)
-        value = value / per.value if per is not None else value
+        try:
+            value = _value(metric, reading, per)
+        except ValueError as error:
+            trial.missing.append(f"{metric.name}: {error}")
+            continue
         if not metric.metric().allows(value):
             trial.missing.append(
                 f"{metric.name}: {value:g} {metric.unit} is not valid on the {metric.scale} scale"
@@ -174,6 +177,21 @@ def trial_values(workload: Workload, readings: Sequence[Reading]) -> TrialValues
         if reading.denominator and not metric.per:
             trial.denominators[key] = reading.denominator
     return trial
+
+
+def _value(metric: MetricSettings, reading: Reading, per: Reading | None) -> float:
+    """Return the value of a metric from its readings, in the metric's unit.
+
+    Raises:
+        ValueError: The readings do not have this unit, or the divisor is only a lower bound.
+    """
+    if per is None:
+        return convert(reading.value, reading.unit, metric.unit)
+    if per.at_least:
+        raise ValueError(f"a deadline cut off `{metric.per}`, by which it is divided")
+    if metric.unit == TIMES:
+        return reading.value / convert(per.value, per.unit, reading.unit)
+    return convert(reading.value, reading.unit, metric.unit) / per.value
 
 
 def _withheld_percentile(select: str, by_name: Mapping[str, Reading]) -> str | None:

@@ -28,6 +28,7 @@ from pipeline.drivers.registry import DRIVER_SETTINGS, AnyDriverSettings
 from pipeline.environments.registry import ENVIRONMENT_SETTINGS, AnyEnvironmentSettings
 from pipeline.model.metric import (
     BASE_UNITS,
+    TIMES,
     Better,
     Metric,
     Scale,
@@ -77,7 +78,7 @@ class MetricSettings(Settings):
         name: Name of the metric, unique in the workload.
         select: Name of the reading of a driver or probe.
         per: Name of the reading to divide it by, if any.
-        unit: Base unit of the result.
+        unit: Base unit of the result; `x` if both readings have the same unit.
         better: Direction of an improvement.
         margin: Smallest change worth a red verdict, as `Metric` says; `"150%"` is 1.5.  A plain
             ratio above 1 causes a warning, and one of 2 or more is refused.
@@ -137,6 +138,12 @@ class MetricSettings(Settings):
         if unit not in BASE_UNITS:
             raise ValueError(f"`{unit}` is not one of {', '.join(BASE_UNITS)}")
         return unit
+
+    @model_validator(mode="after")
+    def _is_ratio_of_two(self) -> Self:
+        if self.unit == TIMES and not self.per:
+            raise ValueError(f"`{TIMES}` is a ratio of two readings: name the divisor with `per`")
+        return self
 
     @model_validator(mode="after")
     def _is_valid_metric(self) -> Self:

@@ -165,3 +165,34 @@ def test_the_server_must_have_counted_what_pods_were_answered(
     )
     assert count_mismatches(found[:1], Arm.CANDIDATE) == []  # nobody asked the server
     assert count_mismatches(found[1:], Arm.CANDIDATE) == []  # the load was of this machine
+
+
+QUIET = "http_req_duration{op=quiet}/p50"
+
+
+@pytest.mark.parametrize(
+    ("divisor", "unit", "expected", "said"),
+    [
+        pytest.param(Reading(QUIET, 0.02, "s"), "x", {"w/m": 5.0}, "", id="times of times"),
+        pytest.param(Reading(QUIET, 4.0, "1"), "s", {"w/m": 0.025}, "", id="time of each event"),
+        pytest.param(Reading(QUIET, 4.0, "1"), "x", {}, "cannot convert 1 to s", id="no ratio"),
+        pytest.param(Reading(QUIET, 0.02, "s"), "B", {}, "cannot convert s to B", id="no bytes"),
+        pytest.param(
+            Reading(QUIET, 0.02, "s", at_least=True), "x", {}, "a deadline cut off", id="cut off"
+        ),
+    ],
+)
+def test_a_ratio_of_two_readings_has_no_unit_of_theirs(
+    divisor: Reading, unit: str, expected: dict[str, float], said: str
+) -> None:
+    metric = MetricSettings(name="m", select=f"{LATENCY}/p50", per=QUIET, unit=unit, margin=0.05)
+    one = workload(QUIET).model_copy(update={"metrics": (metric,)})
+    found = trial_values(one, [Reading(f"{LATENCY}/p50", 0.1, "s"), divisor])
+    assert found.values == expected
+    assert said in "".join(found.missing)
+    assert bool(found.missing) == bool(said)
+
+
+def test_a_ratio_of_two_readings_names_both() -> None:
+    with pytest.raises(ValueError, match="name the divisor with `per`"):
+        MetricSettings(name="m", select=QUIET, unit="x", margin=0.05)

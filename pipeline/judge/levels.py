@@ -1,0 +1,63 @@
+"""The level of a metric in each arm, with its interval over the pairs of a run."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.judge import constants
+from pipeline.judge.stats.student import paired_estimate
+from pipeline.model.metric import TIMES, Scale
+from pipeline.model.report import Finding, Report
+from pipeline.model.subject import Arm
+
+_MAX_EXPONENT = 700.0  # exp() of more is not a number
+
+
+@dataclass(frozen=True, slots=True)
+class ArmLevel:
+    """The geometric mean of an arm's values over pairs, with its interval.
+
+    Attributes:
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        estimate: Geometric mean.
+        pairs: Number of values, at least two.
+    """
+
+    low: float
+    high: float
+    estimate: float
+    pairs: int
+
+
+def levels_of_ratios(report: Report) -> Iterator[tuple[Finding, dict[Arm, ArmLevel]]]:
+    """Yield each ratio of two readings of one build with its level in the arms that have one.
+
+    Such a ratio is an answer about one build, so its own interval matters and not only the change.
+    Values that a deadline cut off are left out of an arm's level.  An arm with fewer than two
+    others has none.
+    """
+    for finding in report.findings:
+        metric = finding.comparison.metric
+        if metric.unit == TIMES and metric.scale is Scale.RATIO:
+            levels = {arm: _level(report, finding.comparison.key, arm) for arm in Arm}
+            yield finding, {arm: level for arm, level in levels.items() if level}
+
+
+def _level(report: Report, key: str, arm: Arm) -> ArmLevel | None:
+    """Return the level of a metric in an arm; None if it has too few positive values."""
+    results = report.results
+    sample = next((s for s in results.samples.get(arm, ()) if s.key == key), None)
+    if sample is None:
+        return None
+    values = [sample.exact(pair) for pair in results.pairs_of(sample.workload)]
+    logs = [math.log(value) for value in values if value is not None and value > 0]
+    if len(logs) < constants.MIN_PAIRS:
+        return None
+    estimate = paired_estimate(logs)
+    low, high = estimate.interval(report.rule.confidence)
+    return ArmLevel(*map(_exp, (low, high, estimate.mean)), pairs=len(logs))
+
+
+def _exp(exponent: float) -> float:
+    return math.exp(max(-_MAX_EXPONENT, min(_MAX_EXPONENT, exponent)))
