@@ -77,6 +77,11 @@ _CHILDREN = "projectstorage_child_creations_total"
 _REINITIALIZING = "projectstorage_reinitializing_errors_total"
 _QUEUE = "apiserver_flowcontrol"
 _REJECTED = f"{_QUEUE}_rejected_requests_total"
+_DISPATCHED = f"{_QUEUE}_dispatched_requests_total"
+_WAITED = f"{_QUEUE}_request_wait_duration_seconds"
+# Built into Kubernetes: the load is in the first of both.
+_LEVELS = ("global-default", "workload-low", "workload-high", "system", "catch-all", "exempt")
+_SCHEMAS = ("global-default", "service-accounts", "catch-all", "exempt")
 _VERBS = ("GET", "LIST", "POST", "PUT", "PATCH", "DELETE", "DELETECOLLECTION")
 _OBJECTS = ("secrets", "configmaps")
 _USED = (*_OBJECTS, "projects")
@@ -91,8 +96,8 @@ _SERVER = (
     _server("storage_children", _CHILDREN, Reduction.COUNT),
     _server("first_ready_mean", "projectstorage_first_ready_seconds", Reduction.MEAN, "s"),
     _server("reinitializing", _REINITIALIZING, Reduction.COUNT, beside=_CHILDREN),
-    _server("rejected", _REJECTED, Reduction.COUNT, beside=f"{_QUEUE}_dispatched_requests_total"),
-    _server("queue_mean", f"{_QUEUE}_request_wait_duration_seconds", Reduction.MEAN, "s"),
+    _server("rejected", _REJECTED, Reduction.COUNT, beside=_DISPATCHED),
+    _server("queue_mean", _WAITED, Reduction.MEAN, "s"),
     _server("duration", _DURATION, Reduction.P99, "s", {"resource": _USED, **_ANSWERED}),
 )
 
@@ -129,12 +134,26 @@ def _request_metrics() -> Iterator[CuratedMetric]:
             yield _server(name, _DURATION, Reduction.MEAN, "s", labels)
 
 
+def _flow_metrics() -> Iterator[CuratedMetric]:
+    """Yield requests begun and rejected (429) by priority level and by flow schema, and waits."""
+    groups = (("level", "priority_level", _LEVELS), ("schema", "flow_schema", _SCHEMAS))
+    for short, label, values in groups:
+        for value in values:
+            key, labels = f"{{{short}={value}}}", {label: (value,)}
+            yield _server(f"dispatched{key}", _DISPATCHED, Reduction.COUNT, labels=labels)
+            yield _server(
+                f"rejected{key}", _REJECTED, Reduction.COUNT, labels=labels, beside=_DISPATCHED
+            )
+            yield _server(f"queue_mean{key}", _WAITED, Reduction.MEAN, "s", labels)
+
+
 CURATED_METRICS = (
     CuratedMetric("", "goroutines", _GOROUTINES, Reduction.AFTER),
     CuratedMetric("", "goroutines_added", _GOROUTINES, Reduction.ADDED),
     *_SERVER,
     *_request_metrics(),
     *_object_metrics(),
+    *_flow_metrics(),
     *_ETCD,
     CuratedMetric("manager", "requests", "rest_client_requests_total", Reduction.COUNT),
 )

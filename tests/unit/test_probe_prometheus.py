@@ -87,6 +87,30 @@ def test_a_counter_that_appears_with_its_first_series_is_zero_beside_one_that_is
     assert "server.rejected" not in seen
 
 
+def test_requests_are_counted_by_priority_level_and_flow_schema() -> None:
+    def text(load: int, exempt: int, rejected: int) -> str:
+        name = "apiserver_flowcontrol"
+        lines = [f"# TYPE {name}_dispatched_requests_total counter"]
+        for key, count in (("global-default", load), ("exempt", exempt)):
+            labels = f'flow_schema="{key}",priority_level="{key}"'
+            lines.append(f"{name}_dispatched_requests_total{{{labels}}} {count}")
+        if rejected:
+            labels = 'flow_schema="global-default",priority_level="global-default"'
+            lines.append(f"# TYPE {name}_rejected_requests_total counter")
+            for reason in ("queue-full", "time-out"):
+                series = f'{labels},reason="{reason}"'
+                lines.append(f"{name}_rejected_requests_total{{{series}}} {rejected}")
+        return "\n".join([*lines, ""])
+
+    seen = found("server", text(100, 7, 0), text(350, 9, 3))
+
+    assert seen["server.dispatched{level=global-default}"] == 250
+    assert seen["server.dispatched{schema=exempt}"] == 2
+    assert seen["server.rejected{level=global-default}"] == 6
+    assert seen["server.rejected{schema=catch-all}"] == 0
+    assert found("server", text(1, 1, 0), text(2, 1, 0))["server.rejected{level=exempt}"] == 0
+
+
 def test_a_gauge_is_that_after_the_load_and_what_was_added() -> None:
     seen = found("etcd", _goroutines(1090), _goroutines(1200))
 
