@@ -155,6 +155,23 @@ WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
             "availability.longest_gap": 0,
         },
     ),
+    "isolation": (
+        (
+            "rate = 6.0\nduration_s = 6\nprojects = 1\nobjects = 2\n"
+            "request_timeout_s = 4\ndeadline_s = 8\n"
+            'parameters = { NOISE = "watches", NOISE_RATE = 4, WATCHES = 4 }'
+        ),
+        [],
+        {
+            "http_req_duration{op=get_quiet}/p50": 1e-4,
+            "http_req_duration{op=get_noisy}/p50": 1e-4,
+            "http_req_duration{op=get_beside}/p50": 1e-4,
+            "noise_operations": 10,
+            "noise_refused": 0,
+            "server.dispatched{level=global-default}": 100,
+            "server.rejected{level=global-default}": 0,
+        },
+    ),
     "churn": (
         (
             "iterations = 4\nduration_s = 12\nprojects = 8\nobjects = 1\n"

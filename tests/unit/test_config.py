@@ -127,7 +127,7 @@ def test_a_missing_suite_says_which_there_are() -> None:
     with pytest.raises(ConfigError) as caught:
         suite_file.path_of("prr")
 
-    assert "gc, nightly, pr, quota, restart, scale, smoke" in caught.value.hint
+    assert "gc, isolation, nightly, pr, quota, restart, scale, smoke" in caught.value.hint
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:

@@ -13,7 +13,13 @@ from pipeline import toolchain
 from pipeline.system import paths
 
 SCRIPTS = sorted(path.name for path in paths.project_path("k6_scripts").glob("*.js"))
-OPEN = ["capacity.js", "noisy_neighbour.js", "object_crud.js", "project_lifecycle.js"]
+OPEN = [
+    "capacity.js",
+    "isolation.js",
+    "noisy_neighbour.js",
+    "object_crud.js",
+    "project_lifecycle.js",
+]
 FIXED = [script for script in SCRIPTS if script not in OPEN]
 TURNS = """
 import {{ takeTurn }} from '{lib}/turn.js'
@@ -26,6 +32,15 @@ export default function () {{
   console.log(JSON.stringify({{ arm: arm.name, block, phase: exec.vu.tags.phase }}))
 }}
 export {{ handleSummary }} from '{lib}/turn.js'
+"""
+
+WINDOWS = """
+import {{ windowAt }} from '{script}'
+export {{ handleSummary }} from '{lib}/turn.js'
+export const options = {{}}
+export default function () {{
+  console.log(JSON.stringify(Array.from({{ length: {count} }}, (_, index) => windowAt(index))))
+}}
 """
 
 
@@ -64,10 +79,21 @@ def options(tmp_path: Path, script: str, **changes: str) -> dict[str, Any]:
 
 
 def turns(tmp_path: Path, iterations: int, **changes: str) -> list[dict[str, Any]]:
-    script = tmp_path / "turns.js"
-    script.write_text(
-        TURNS.format(lib=paths.project_path("k6_scripts", "lib"), iterations=iterations)
-    )
+    lib = paths.project_path("k6_scripts", "lib")
+    return logged(tmp_path, TURNS.format(lib=lib, iterations=iterations), **changes)
+
+
+def windows(tmp_path: Path, count: int, **changes: str) -> list[dict[str, Any]]:
+    folder = paths.project_path("k6_scripts")
+    script = WINDOWS.format(script=folder / "isolation.js", lib=folder / "lib", count=count)
+    (found,) = logged(tmp_path, script, **changes)
+    return list(found)
+
+
+def logged(tmp_path: Path, text: str, **changes: str) -> list[Any]:
+    """Return what a script logs, each line as JSON."""
+    script = tmp_path / "script.js"
+    script.write_text(text)
     arguments = ["run", "--quiet", "--address=", "--log-format=raw", str(script)]
     done = k6(environment(tmp_path, **changes), *arguments)
     assert done.returncode == 0, done.stderr
@@ -171,3 +197,44 @@ def test_churn_refuses_projects_that_its_cycles_cannot_share(tmp_path: Path) -> 
     env = environment(tmp_path, PROJECTS="13")
     done = k6(env, "inspect", "--include-system-env-vars", path)
     assert "not a multiple of the 12 cycles" in done.stderr
+
+
+def test_a_neighbour_of_one_arm_works_at_a_time_and_a_drift_of_the_machine_cancels(
+    tmp_path: Path,
+) -> None:
+    found = windows(tmp_path, 24)
+    noisy = [window["noisy"] for window in found]
+    for at in range(0, 24, 6):
+        first, second = noisy[at : at + 3], noisy[at + 3 : at + 6]
+        assert sorted(first) == ["baseline", "candidate", "quiet"]
+        assert second == first[::-1]
+    assert len({tuple(noisy[at : at + 3]) for at in range(0, 24, 6)}) > 1
+    assert found[0]["fromS"] == 1  # after the warm-up
+    assert all(one["toS"] == other["fromS"] for one, other in pairwise(found))
+    assert windows(tmp_path, 24, SEED="6") != found == windows(tmp_path, 24)
+
+
+def test_an_arm_alone_has_windows_with_and_without_noise(tmp_path: Path) -> None:
+    noisy = Counter(w["noisy"] for w in windows(tmp_path, 8, ARMS="candidate", RATE="10"))
+    assert noisy == {"quiet": 4, "candidate": 4}
+
+
+def test_a_neighbour_works_beside_the_whole_load_of_each_arm(tmp_path: Path) -> None:
+    changes = {"NOISE": "watches", "WATCHES": "120", "NOISE_CLIENTS": "4"}
+    scenarios = options(tmp_path, "isolation.js", **changes)["scenarios"]
+    assert scenarios["baseline-noise"] == scenarios["candidate-noise"]
+    assert scenarios["baseline-noise"]["startTime"] == scenarios["load"]["startTime"]
+    assert scenarios["baseline-noise"]["vus"] == 4 + 3  # 50 watches each
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"NOISE": "music"}, "NOISE is none of objects, projects", id="kind"),
+        pytest.param({"WINDOW_S": "0.1"}, "WINDOW_S is not above SETTLE_S: 0.1", id="window"),
+    ],
+)
+def test_noise_that_is_none_is_named(tmp_path: Path, changes: dict[str, str], said: str) -> None:
+    path = str(paths.project_path("k6_scripts", "isolation.js"))
+    env = environment(tmp_path, **changes)
+    assert said in k6(env, "inspect", "--include-system-env-vars", path).stderr
