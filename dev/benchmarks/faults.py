@@ -34,6 +34,8 @@ SIZES = {
     "skip-finalizers": "50%",
     "slow-resume": "1s",
     "crash-after": "20s",
+    "shared-lock": "10ms",
+    "blocking-list": "50ms",
 }
 """Sizes that a reviewer should hear of, chosen before anything was measured: latency longer by a
 tenth to a sixth, a twentieth more CPU, one key, goroutine or file for each Project, one request in
@@ -62,10 +64,18 @@ _EXPECTED = {
     "skip-finalizers": ("late-finalizers/gone_early",),
     "slow-resume": ("restart/all_gone",),
     "crash-after": ("launch/failed_trials",),
+    "shared-lock": ("noise-*/*_isolation_*",),
+    "blocking-list": ("noise-lists/*_isolation_*",),
 }
 """Patterns of the metrics that are to be red for each fault."""
 
-SUITES = {"deletion-lock": "gc", "skip-finalizers": "gc", "slow-resume": "restart"}
+SUITES = {
+    "deletion-lock": "gc",
+    "skip-finalizers": "gc",
+    "slow-resume": "restart",
+    "shared-lock": "isolation",
+    "blocking-list": "isolation",
+}
 """Suites of the faults that no workload of `pr` reaches."""
 
 FAULTS = tuple(

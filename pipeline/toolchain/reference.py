@@ -35,6 +35,8 @@ FAULTS = {
     "skip-finalizers": "share",
     "slow-resume": "duration",
     "crash-after": "duration",
+    "shared-lock": "duration",
+    "blocking-list": "duration",
 }
 """Type of each fault's size; the server's own table is in go/reference/internal/faults."""
 

@@ -57,6 +57,8 @@ def test_the_project_that_no_fault_keeps_from_ready_is_the_one_a_launch_makes() 
         "skip-finalizers=50%",
         "slow-resume=200ms",
         "crash-after=20s",
+        "shared-lock=10ms",
+        "blocking-list=50ms",
         "slow-tail=5%:20ms",
         "slow-tail=0.05:1m30s",
     ],

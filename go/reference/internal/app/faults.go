@@ -38,8 +38,9 @@ func withFaults(next http.Handler, injector *faults.Injector, serializer runtime
 		answer := injector.Request(ctx, faults.Request{
 			Objects: tenant.FromContext(ctx) != nil && info.IsResourceRequest && info.APIGroup == "" &&
 				(info.Resource == "secrets" || info.Resource == "configmaps"),
-			Verb:   info.Verb,
-			Exempt: isExempt(info.Path),
+			Verb:    info.Verb,
+			Exempt:  isExempt(info.Path),
+			Limited: r.URL.Query().Has("limit"),
 		})
 		switch answer {
 		case faults.Serve:

@@ -31,6 +31,7 @@ func TestSizes(t *testing.T) {
 		"hang=0.010": "1%", "stuck-gc=50%": "50%", "slow-gc=120s": "2m0s", "crash-after=20s": "20s", "slow-create=5s": "5s",
 		"slow-tail=5%:20ms": "5%:20ms", "slow-tail=0.05:0.02s": "5%:20ms", "slow-tail=100%:0s": "100%:0s",
 		"deletion-lock=0.1s": "100ms", "skip-finalizers=0.5": "50%", "slow-resume=200ms": "200ms",
+		"shared-lock=0.005s": "5ms", "blocking-list=50ms": "50ms",
 	} {
 		set := &Set{}
 		if err := set.Set(fault); err != nil {
@@ -82,7 +83,7 @@ func TestNoFaultsNoHook(t *testing.T) {
 }
 
 func TestFractionOfGoroutines(t *testing.T) {
-	i := &Injector{leakGoroutines: 0.1}
+	i := NewInjector(nil, with(t, "leak-goroutines=0.1"))
 	before := runtime.NumGoroutine()
 	for range 100 {
 		i.Request(context.Background(), Request{Objects: true, Verb: "create"})
@@ -181,7 +182,7 @@ func TestAShareOfRequestsIsSlow(t *testing.T) {
 }
 
 func TestNobodyWaitsForAFaultAtTheEnd(t *testing.T) {
-	for _, fault := range []string{"slow-create=1h", "slow-tail=100%:1h"} {
+	for _, fault := range []string{"slow-create=1h", "slow-tail=100%:1h", "shared-lock=1h"} {
 		stop := make(chan struct{})
 		i := NewInjector(stop, with(t, fault))
 		client, leave := context.WithCancel(t.Context())

@@ -14,6 +14,8 @@ type Request struct {
 	Verb string
 	// Exempt is true for health, metrics and debugging.
 	Exempt bool
+	// Limited is true for a list of one page.
+	Limited bool
 }
 
 // Answer says what becomes of a request.
@@ -34,6 +36,7 @@ type Injector struct {
 	leakBytes                           int
 	leakGoroutines                      float64
 	tail, errors, hang                  spread
+	sharedLock, blockingList            *heldLock
 
 	stop   <-chan struct{} // Closed when the server stops: no request waits for a fault then.
 	mu     sync.Mutex
@@ -54,12 +57,14 @@ func NewInjector(stop <-chan struct{}, s *Set) *Injector {
 		tail:           spread{share: s.share(SlowTail), seed: 1},
 		errors:         spread{share: s.Size(Errors), seed: 2},
 		hang:           spread{share: s.Size(Hang), seed: 3},
+		sharedLock:     newHeldLock(s.duration(SharedLock)),
+		blockingList:   newHeldLock(s.duration(BlockingList)),
 	}
 }
 
 // OnRequests reports whether any fault acts on requests; if not, the hook is left out of the chain.
 func (i *Injector) OnRequests() bool {
-	return i.slowCreate+i.slowList+i.slowTail+i.cpu > 0 || i.leakBytes > 0 || i.leakGoroutines > 0 || i.errors.share > 0 || i.MayHang()
+	return i.slowCreate+i.slowList+i.slowTail+i.cpu > 0 || i.leakBytes > 0 || i.leakGoroutines > 0 || i.errors.share > 0 || i.MayHang() || i.sharedLock.on() || i.blockingList.on()
 }
 
 // MayHang reports whether some requests are never answered.
@@ -92,6 +97,7 @@ func (i *Injector) Request(ctx context.Context, r Request) Answer {
 			i.sleep(ctx, i.slowTail)
 		}
 	}
+	i.waitForLocks(ctx, r)
 	switch r.Verb {
 	case "create":
 		i.sleep(ctx, i.slowCreate)

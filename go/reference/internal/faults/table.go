@@ -35,6 +35,8 @@ const (
 	SkipFinalizers        = "skip-finalizers"
 	SlowResume            = "slow-resume"
 	CrashAfter            = "crash-after"
+	SharedLock            = "shared-lock"
+	BlockingList          = "blocking-list"
 )
 
 // Fault is one row of the table of faults.
@@ -68,6 +70,8 @@ var Table = []Fault{
 	{SkipFinalizers, Share, "50%", "purge this share of deleted Projects with finalizers without waiting for these"},
 	{SlowResume, Duration, "200ms", "delay deletions after a restart: by this long for the first Project that existed, twice as long for the second, and so on"},
 	{CrashAfter, Duration, "20s", "crash the process with a panic this long after it became ready"},
+	{SharedLock, Duration, "5ms", "hold one lock for this long in each external write and LIST of Secrets or ConfigMaps in any Project; all their requests (not WATCH) wait for it"},
+	{BlockingList, Duration, "50ms", "let all external requests (not WATCH) of Secrets or ConfigMaps wait for this long during each LIST of them without a limit, in any Project"},
 }
 
 // Set holds the faults that are switched on. The zero value has none.
