@@ -56,7 +56,7 @@ def _level(report: Report, key: str, arm: Arm) -> ArmLevel | None:
         return None
     estimate = paired_estimate(logs)
     low, high = estimate.interval(report.rule.confidence)
-    return ArmLevel(*map(_exp, (low, high, estimate.mean)), pairs=len(logs))
+    return ArmLevel(_exp(low), _exp(high), _exp(estimate.mean), len(logs))
 
 
 def _exp(exponent: float) -> float:
