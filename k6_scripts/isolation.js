@@ -93,7 +93,7 @@ export function setup() {
   const [neighbour, ...names] = makeProjects(run, number('PROJECTS') + 1)
   fill([...names, neighbour], number('OBJECTS', 20), PAYLOAD)
   const path = objectsOf(neighbour, 'secrets')
-  const count = { lists: NOISE_OBJECTS, deletes: Math.ceil(NOISE_RATE * noiseS()) }[NOISE] || 0
+  const count = { lists: NOISE_OBJECTS, deletes: mostOperations() }[NOISE] || 0
   createAll(
     Array.from({ length: count }, (_, i) => object('secrets', `noise-${i}`, PAYLOAD)).flatMap((made) =>
       arms.map((arm) => ({ arm, path, object: made })),
@@ -272,9 +272,10 @@ function shuffled(pair) {
   return BLOCK.map((_, i) => left.splice(hash(seed, 1000 * pair + i) % left.length, 1)[0])
 }
 
-/** Return the seconds in which the neighbour of an arm works, and one window more. */
-function noiseS() {
-  return WINDOW_S * (Math.ceil(WINDOWS / BLOCK.length) + 1)
+/** Return a number that no operation of the neighbour of an arm reaches. */
+function mostOperations() {
+  const ofOneClient = Math.ceil((WINDOW_S * NOISE_RATE) / CLIENTS)
+  return CLIENTS * ofOneClient * (Math.ceil(WINDOWS / BLOCK.length) + 1)
 }
 
 /** Return the seconds since the load began. */
