@@ -114,7 +114,8 @@ def tests(session: nox.Session) -> None:
         return
     # One process more than there are cores: some tests wait for servers most of the time.
     processes = f"--numprocesses={(os.cpu_count() or 1) + 1}"
-    session.run("python", "-m", "pytest", "-m", "not alone", processes, "--dist=loadfile")
+    shared = (processes, "--dist=loadfile", "--no-loadscope-reorder")  # slow files are not the last
+    session.run("python", "-m", "pytest", "-m", "not alone", *shared)
     session.run("python", "-m", "pytest", "-m", "alone")
 
 

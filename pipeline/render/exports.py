@@ -20,7 +20,7 @@ from pipeline.model.subject import Arm
 
 _MAX_NAME = 200  # characters
 _DIGEST = 8  # characters that keep shortened names apart
-_EMPTY = "%00"
+_EMPTY = "%FF"  # no text is encoded so: UTF-8 has no such byte
 
 
 @dataclass(frozen=True, slots=True)

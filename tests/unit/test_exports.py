@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import Metric as MetricFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -172,6 +172,7 @@ def test_every_format_of_other_tools_has_a_check() -> None:
     assert EXPORTERS.keys() > ONE_ARM
 
 
+@example(["", "\x00", "%00", "%FF", "%"])
 @given(st.lists(texts, unique=True))
 def test_different_texts_stay_different_once_they_are_encoded(found: list[str]) -> None:
     assert len({encode(text, str.isalnum) for text in found}) == len(found)
