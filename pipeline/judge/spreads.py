@@ -13,7 +13,14 @@ from pipeline.judge.rows import MetricValues
 from pipeline.model.metric import Scale
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Report, Verdict
-from pipeline.model.results import ETCD_FSYNC, ETCD_MEMBERS, PROFILE, REPLICAS, ResultSet
+from pipeline.model.results import (
+    ETCD_FSYNC,
+    ETCD_MEMBERS,
+    PROFILE,
+    REPLICAS,
+    Interleave,
+    ResultSet,
+)
 from pipeline.model.spreads import MAX_VARIANCE, Conditions, PairSpread, RunSpreads, SpreadHistory
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.system.errors import BaselineError
@@ -124,7 +131,16 @@ def run_spreads(results: ResultSet) -> RunSpreads:
         time=results.taken_at,
         machine=results.machine.fingerprint,
         metrics=pair_spreads(results),
+        pair_s=round(_pair_seconds(results), 1),
     )
+
+
+def _pair_seconds(results: ResultSet) -> float:
+    """Return the mean duration of the pairs with all workloads; 0 if there is none."""
+    whole = [trial for trial in results.trials if not trial.left_out]
+    number = len({trial.pair for trial in whole})
+    shared = len(Arm) if results.interleave is Interleave.REQUEST else 1
+    return sum(trial.duration_s for trial in whole) / shared / number if number else 0.0
 
 
 def require_usable(report: Report) -> Conditions:

@@ -1,5 +1,6 @@
 """The variances of pairs in earlier runs, which are stored for the priors of later runs."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,16 +43,20 @@ class RunSpreads:
         time: Start time of the run, with a time zone.
         machine: Fingerprint of the machine; see `Machine`.
         metrics: Spreads by sample key.
+        pair_s: Mean seconds of a pair with all workloads; 0 if unknown.
     """
 
     run: str
     time: datetime
     machine: dict[str, str]
     metrics: dict[str, PairSpread]
+    pair_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:
             raise ValueError("time: a time zone is needed")
+        if not 0 <= self.pair_s < math.inf:
+            raise ValueError("pair_s must be finite and at least 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class Plan:
         looks: Numbers of valid pairs at which the run may end; empty for a fixed number.
         budget_s: Seconds from the first pair after which no pair may end.
         product: Product to measure; the estimates depend on it.
+        pace: Duration of a pair in earlier runs, as a multiple of the estimate; 1 without any.
     """
 
     suite: Suite
@@ -48,6 +49,7 @@ class Plan:
     looks: tuple[int, ...] = ()
     budget_s: float | None = None
     product: Product = Product.MILO
+    pace: float = 1.0
 
     def without(self, names: Collection[str]) -> "Plan":
         """Return the plan of pairs that leave some workloads out."""
@@ -119,7 +121,7 @@ class Plan:
     @property
     def duration_s(self) -> float:
         """Expected seconds, without builds."""
-        return self.launches * self.launch_s
+        return self.launches * self.launch_s * self.pace
 
     @property
     def pair_s(self) -> float:

@@ -10,6 +10,7 @@ import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 from pipeline.judge.constants import MIN_PRIOR_RUNS
 from pipeline.judge.spreads import (
@@ -81,6 +82,20 @@ def shipped_prior(request: PriorRequest) -> Prior | None:
     if not path.is_file():
         return None
     return prior_from(codec.SPREADS.read(path), request, SpreadOrigin.SHIPPED)
+
+
+def usual_pair_s(request: PriorRequest) -> float | None:
+    """Return the median duration of a pair in earlier runs: here, or else in the shipped ones."""
+    shipped = shipped_path(paths.project_path("baselines"), request.conditions)
+    for path in (_path(request.conditions), shipped):
+        try:
+            history = codec.SPREADS.read(path) if path.is_file() else None
+        except (BaselineError, OSError):  # whoever chooses the prior says so
+            history = None
+        runs = usable_runs(history, request) if history else ()
+        if known := [run.pair_s for run in runs if run.pair_s > 0]:
+            return median(known)
+    return None
 
 
 def shipped_path(baselines: Path, conditions: Conditions) -> Path:

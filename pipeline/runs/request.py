@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import toolchain
@@ -21,7 +21,7 @@ from pipeline.model.request import RunRequest, StoredRequest
 from pipeline.model.results import MINIMAL, PROFILE, Baseline, Machine, profile_of
 from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.subject import Arm, Product, Spec, SpecKind, parse_spec
-from pipeline.runs import preflight, suite_file
+from pipeline.runs import preflight, priors, suite_file
 from pipeline.runs.plan import Plan, draw_seed
 from pipeline.runs.suite_file import LoadedSuite, Suite
 from pipeline.storage import strict_json
@@ -98,7 +98,11 @@ def resolve_plan(request: RunRequest) -> tuple[LoadedSuite, Plan]:
     suite = loaded.suite.of(product).only(request.driver)
     require_startable(environment, product)
     _require_restarts_of(suite)
-    return loaded, Plan(suite, pairs, request.interleave, seed, looks, budget_s, product)
+    plan = Plan(suite, pairs, request.interleave, seed, looks, budget_s, product)
+    earlier = priors.prior_request(suite, product, request.interleave)
+    if pair_s := priors.usual_pair_s(earlier):
+        plan = replace(plan, pace=pair_s / plan.pair_s)
+    return loaded, plan
 
 
 def require_startable(environment: EnvironmentSettings, product: Product) -> None:

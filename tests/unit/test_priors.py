@@ -31,6 +31,7 @@ from pipeline.runs.folder import RunFolder
 from pipeline.runs.history import nightly_records
 from pipeline.runs.history.spreads_file import named_spreads, newest_spreads
 from pipeline.runs.priors import NO_PRIOR, NamedSpreads
+from pipeline.runs.request import resolve_plan
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError, Exit
@@ -261,6 +262,28 @@ def test_what_is_written_is_read_back_the_same_and_is_what_its_schema_says(tmp_p
     jsonschema.validate(json.loads(path.read_text()), codec.schemas()["spreads-1.schema.json"])
 
 
+def test_a_pair_takes_as_long_as_in_earlier_runs(state: Path, no_shipped: Path) -> None:
+    request = RunRequest("pr", candidate="binary:./a", against="binary:./b")
+    _, plan = resolve_plan(request)
+    conditions = priors.prior_request(plan.suite, Product.MILO, Interleave.REQUEST).conditions
+    assert plan.pace == 1.0
+
+    shipped = history_of(1)
+    shipped = replace(shipped, runs=(replace(shipped.runs[0], pair_s=170.0),))
+    codec.SPREADS.write(no_shipped / "pr-milo.json", replace(shipped, conditions=conditions))
+    assert resolve_plan(request)[1].pair_s == pytest.approx(170)
+    assert resolve_plan(request)[1].summary().fits == 5  # of 900 s
+
+    here = measured(load=conditions.load_digest)
+    lasted = tuple(replace(trial, duration_s=50.0) for trial in here.trials)
+    assert fed(replace(here, trials=lasted)) == [True]
+    assert resolve_plan(request)[1].pair_s == pytest.approx(50)
+
+    (path,) = (state / "spreads").glob("*.json")
+    path.write_text("{")
+    assert resolve_plan(request)[1].pair_s == pytest.approx(170)
+
+
 def test_nights_are_spreads_too(tmp_path: Path, no_shipped: Path) -> None:
     assert no_shipped.is_dir()
     path = tmp_path / "nights.txt"  # its schema says what it is, and no name
@@ -421,9 +444,13 @@ def test_nights_and_runs_are_put_together_and_each_run_counts_once(
     assert main.main(["baseline", "spreads", "--json", str(path), *map(str, folders)]) == 0
     found = codec.SPREADS.parse(capsys.readouterr().out.encode())
     assert len(found.runs) == MIN_PRIOR_RUNS + 1
-    assert found == baselines.spreads_of(
+    all_runs = baselines.spreads_of(
         [stored(tmp_path / f"x{n}", measured(n)) for n in (*range(MIN_PRIOR_RUNS), 30)]
     )
+    assert [replace(run, pair_s=0.0) for run in found.runs] == [
+        replace(run, pair_s=0.0)
+        for run in all_runs.runs  # a night does not know it
+    ]
     (tmp_path / "spreads.json").write_text(codec.SPREADS.dumps(found))
     assert newest_spreads(tmp_path / "spreads.json") == found
 
