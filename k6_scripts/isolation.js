@@ -23,7 +23,7 @@ import exec from 'k6/execution'
 import http from 'k6/http'
 import { Counter } from 'k6/metrics'
 import { sleep } from 'k6'
-import { authorization, createAll, del, get, post } from './lib/api.js'
+import { authorization, createAll, del, failSetup, get, post } from './lib/api.js'
 import { arms, durationS, number, requestTimeoutS, required, seed, warmupS } from './lib/settings.js'
 import { connect, handleSummary, hash, inTime, openLoad, takeTurn } from './lib/turn.js'
 import { armOf } from './lib/work.js'
@@ -93,6 +93,10 @@ export function setup() {
   const [neighbour, ...names] = makeProjects(run, number('PROJECTS') + 1)
   fill([...names, neighbour], number('OBJECTS', 20), PAYLOAD)
   const path = objectsOf(neighbour, 'secrets')
+  for (const arm of arms) {
+    const { status } = http.get(`${arm.url}${path}?limit=1`, paramsOf(arm, 'get', 'secrets'))
+    if (status !== 200) failSetup([arm], `the neighbour may not list Secrets: status ${status}`)
+  }
   const count = { lists: NOISE_OBJECTS, deletes: mostOperations() }[NOISE] || 0
   createAll(
     Array.from({ length: count }, (_, i) => object('secrets', `noise-${i}`, PAYLOAD)).flatMap((made) =>
