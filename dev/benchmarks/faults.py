@@ -34,8 +34,8 @@ SIZES = {
     "skip-finalizers": "50%",
     "slow-resume": "1s",
     "crash-after": "20s",
-    "shared-lock": "10ms",
-    "blocking-list": "50ms",
+    "shared-lock": "15ms",
+    "blocking-list": "100ms",
 }
 """Sizes that a reviewer should hear of, chosen before anything was measured: latency longer by a
 tenth to a sixth, a twentieth more CPU, one key, goroutine or file for each Project, one request in
