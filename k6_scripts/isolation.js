@@ -1,10 +1,12 @@
 // Workload isolation: what steady tenants notice of one tenant that does far more than they do.
 //
-// Open model (see lib/turn.js): an iteration creates an object in one of PROJECTS Projects, reads it
-// READS (6) times and deletes it.  Beside it a neighbour, another user with a Project of its own,
-// sends NOISE_RATE operations per second to each arm from NOISE_CLIENTS (8) clients:
+// Open model (see lib/turn.js): an iteration reads an object in one of PROJECTS Projects, which have
+// OBJECTS (20) of each kind.  Every WRITE_EVERY (3) blocks it then creates another and deletes it.  The
+// read comes first, so it is sent at its time however slow the server is: a read that waited for a
+// create would begin when the server is free again.  Beside this a neighbour, another user with a
+// Project of its own, sends NOISE_RATE operations per second to each arm from NOISE_CLIENTS (8) clients:
 //
-// NOISE=objects    an iteration like a tenant's
+// NOISE=objects    the creation of an object, READS (3) reads of it, and its deletion
 // NOISE=projects   the creation of a Project
 // NOISE=watches    the creation and deletion of an object that WATCHES (80) watches show
 // NOISE=lists      a list of all its NOISE_OBJECTS (300) objects
@@ -51,7 +53,9 @@ const CLIENTS = number('NOISE_CLIENTS', 8)
 const NOISE_OBJECTS = number('NOISE_OBJECTS', 300)
 const WATCHES = number('WATCHES', 80)
 const WATCHES_OF_ONE = 50 // of one client: k6 sends so many requests to a host at once
-const READS = number('READS', 6)
+const OBJECTS = number('OBJECTS', 20)
+const READS = number('READS', 3)
+const WRITE_EVERY = number('WRITE_EVERY', 3)
 const WINDOW_S = number('WINDOW_S', 1)
 const SETTLE_S = number('SETTLE_S', 0.2)
 const PAYLOAD = payloadOf(number('OBJECT_BYTES', 1000), 'A')
@@ -91,7 +95,7 @@ export function setup() {
   required('PROJECTS')
   const run = `isolation-${hash(seed, 0).toString(36)}-${Date.now().toString(36)}`
   const [neighbour, ...names] = makeProjects(run, number('PROJECTS') + 1)
-  fill([...names, neighbour], number('OBJECTS', 20), PAYLOAD)
+  fill([...names, neighbour], OBJECTS, PAYLOAD)
   const path = objectsOf(neighbour, 'secrets')
   for (const arm of arms) {
     const { status } = http.get(`${arm.url}${path}?limit=1`, paramsOf(arm, 'get', 'secrets'))
@@ -111,13 +115,11 @@ export default function ({ names }) {
   const { arm, block } = takeTurn()
   const resource = RESOURCES[block % RESOURCES.length]
   const path = objectsOf(names[Math.floor(block / RESOURCES.length) % names.length], resource)
+  get(arm, `${path}/fill-${hash(seed, block) % OBJECTS}`, { op: op('get', arm), resource })
+  if (block % WRITE_EVERY !== 0 || !inTime()) return
   const name = `load-${block}`
   const made = post(arm, path, object(resource, name, PAYLOAD), { op: op('create', arm), resource })
-  if (made.status !== 201) return
-  for (let read = 0; read < READS && inTime(); read++) {
-    get(arm, `${path}/${name}`, { op: op('get', arm), resource })
-  }
-  if (inTime()) del(arm, `${path}/${name}`, { op: op('delete', arm), resource })
+  if (made.status === 201 && inTime()) del(arm, `${path}/${name}`, { op: op('delete', arm), resource })
 }
 
 /**

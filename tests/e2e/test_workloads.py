@@ -157,7 +157,7 @@ WORKLOADS: dict[str, tuple[str, list[str], dict[str, float]]] = {
     ),
     "isolation": (
         (
-            "rate = 6.0\nduration_s = 6\nprojects = 1\nobjects = 2\n"
+            "rate = 10.0\nduration_s = 6\nprojects = 1\n"
             "request_timeout_s = 4\ndeadline_s = 8\n"
             'parameters = { NOISE = "watches", NOISE_RATE = 4, WATCHES = 4 }'
         ),
