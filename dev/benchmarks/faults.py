@@ -36,10 +36,14 @@ SIZES = {
     "crash-after": "20s",
     "shared-lock": "15ms",
     "blocking-list": "100ms",
+    "lose-event": "0.1%",
+    "foreign-event": "0.1%",
+    "delay-events": "20ms",
+    "leak-watchers": "0.1",
 }
 """Sizes that a reviewer should hear of, chosen before anything was measured: latency longer by a
 tenth to a sixth, a twentieth more CPU, one key, goroutine or file for each Project, one request in
-a hundred that is never answered."""
+a hundred that is never answered, one event in a thousand, a watch left by one in ten."""
 
 LARGE_SIZES = {"slow-create": "5s", "slow-list": "5s", "errors": "20%", "slow-gc": "120s"}
 """Sizes with which a build hardly works, which must be a result and never an error of ours."""
@@ -66,6 +70,10 @@ _EXPECTED = {
     "crash-after": ("launch/failed_trials",),
     "shared-lock": ("noise-*/*_isolation_*",),
     "blocking-list": ("noise-lists/*_isolation_*",),
+    "lose-event": ("watch-herd/lost",),
+    "foreign-event": ("watch-herd/foreign",),
+    "delay-events": ("watch-herd/lag_*",),
+    "leak-watchers": ("watch-herd/goroutines_left",),
 }
 """Patterns of the metrics that are to be red for each fault."""
 
@@ -75,6 +83,7 @@ SUITES = {
     "slow-resume": "restart",
     "shared-lock": "isolation",
     "blocking-list": "isolation",
+    **dict.fromkeys(("lose-event", "foreign-event", "delay-events", "leak-watchers"), "watch"),
 }
 """Suites of the faults that no workload of `pr` reaches."""
 

@@ -21,8 +21,8 @@ FAULTS = {
     "cpu": "duration",
     "leak-memory": "bytes",
     "leak-goroutines": "rate",
-    "leak-project-goroutines": "count",
-    "leak-files": "count",
+    "leak-project-goroutines": "rate",
+    "leak-files": "rate",
     "orphans": "count",
     "errors": "share",
     "hang": "share",
@@ -37,6 +37,10 @@ FAULTS = {
     "crash-after": "duration",
     "shared-lock": "duration",
     "blocking-list": "duration",
+    "lose-event": "share",
+    "foreign-event": "share",
+    "delay-events": "duration",
+    "leak-watchers": "rate",
 }
 """Type of each fault's size; the server's own table is in go/reference/internal/faults."""
 

@@ -43,6 +43,10 @@ var faultCases = map[string]faultCase{
 	"deletion-lock":           {"1s", readyDuringDeletions, 1, 0, func(s *server) float64 { return max(readies(s), creates(s)) }},
 	"skip-finalizers":         {"50%", goneWithFinalizers, 5, 6, nil},
 	"slow-resume":             {"1s", removedAfterRestart, 2, 0, func(s *server) float64 { return max(readies(s), removals(s), creates(s)) }},
+	"lose-event":              {"50%", lostEvents, writes / 2, writes/2 + 1, nil},
+	"foreign-event":           {"50%", foreignEvents, writes / 2, writes/2 + 1, nil},
+	"delay-events":            {"400ms", eventDelay, 0.4, 0, func(s *server) float64 { return max(creates(s), lists(s), watchStarts(s)) }},
+	"leak-watchers":           {"5", func(s *server) float64 { return goroutinesOf(s, watchEnds) }, 100, 0, func(s *server) float64 { return goroutinesOf(s, creates) }},
 	"slow-gc":                 {"1500ms", removals, 1.5, 0, func(s *server) float64 { return max(readies(s), creates(s)) }},
 }
 
@@ -97,7 +101,7 @@ func canonical(name, size string) string {
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	program, _ := tools(t)
-	for _, fault := range []string{"nope=1", "cpu", "cpu=fast", "cpu=-1ms", "errors=150%", "orphans=0.5", "leak-memory=1.5B", "slow-list=NaN", "leak-files=0.1", "never-ready=2"} {
+	for _, fault := range []string{"nope=1", "cpu", "cpu=fast", "cpu=-1ms", "errors=150%", "orphans=0.5", "leak-memory=1.5B", "slow-list=NaN", "lose-event=2", "never-ready=2"} {
 		out, err := exec.Command(program, "--fault", fault).CombinedOutput()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "known faults: slow-create") {

@@ -78,7 +78,7 @@ func run(ctx context.Context, opts *Options, set *faults.Set) error {
 		NamespaceDeleted: projects.NamespaceDeleted, ObjectChanged: projects.ObjectChanged,
 	}
 	// Types of which every Project has its own.
-	stores := &storage.Options{RESTOptionsGetter: config.RESTOptionsGetter}
+	stores := &storage.Options{RESTOptionsGetter: config.RESTOptionsGetter, Watches: faults.NewWatches(set)}
 	config.AdmissionControl = &tenant.Admission{Namespace: stores.Namespace}
 	customTypes, err := customTypesConfig(opts, *config, shared)
 	if err != nil {

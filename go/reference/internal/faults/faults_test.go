@@ -25,8 +25,8 @@ func TestSizes(t *testing.T) {
 	for fault, canonical := range map[string]string{
 		"slow-create=20ms": "20ms", "slow-list=0.02s": "20ms", "cpu=200us": "200us", "cpu=0.2ms": "200us", "slow-ready=90s": "1m30s",
 		"leak-memory=4KiB": "4KiB", "leak-memory=4096": "4KiB", "leak-memory=1.5KiB": "1536B", "leak-memory=0": "0B",
-		"leak-goroutines=0.10": "0.1", "leak-goroutines=2": "2", "orphans=01": "1",
-		"leak-project-goroutines=3": "3", "leak-files=2.0": "2", "never-ready=0.1": "10%", "project-lock=20000us": "20ms", "slow-gc=1500ms": "1.5s",
+		"leak-goroutines=0.10": "0.1", "leak-goroutines=2": "2", "orphans=01": "1", "lose-event=0.001": "0.1%", "foreign-event=1e-3": "0.1%", "delay-events=0.02s": "20ms", "leak-watchers=0.10": "0.1",
+		"leak-project-goroutines=3": "3", "leak-files=2.0": "2", "leak-project-goroutines=0.1": "0.1", "leak-files=0.50": "0.5", "never-ready=0.1": "10%", "project-lock=20000us": "20ms", "slow-gc=1500ms": "1.5s",
 		"errors=0.5%": "0.5%", "errors=0.005": "0.5%", "errors=0.7%": "0.7%", "errors=1": "100%",
 		"hang=0.010": "1%", "stuck-gc=50%": "50%", "slow-gc=120s": "2m0s", "crash-after=20s": "20s", "slow-create=5s": "5s",
 		"slow-tail=5%:20ms": "5%:20ms", "slow-tail=0.05:0.02s": "5%:20ms", "slow-tail=100%:0s": "100%:0s",
@@ -48,7 +48,7 @@ func TestSizes(t *testing.T) {
 			}
 		}
 	}
-	for _, fault := range []string{"", "x", "cpu", "cpu=", "cpu=1", "cpu=-1s", "errors=2", "errors=NaN", "orphans=1.5", "orphans=-1", "leak-memory=0.5", "leak-goroutines=Inf", "leak-files=0.5", "leak-project-goroutines=1.5", "never-ready=101%", "project-lock=20", "slow-gc=-1s",
+	for _, fault := range []string{"", "x", "cpu", "cpu=", "cpu=1", "cpu=-1s", "errors=2", "errors=NaN", "orphans=1.5", "orphans=-1", "leak-memory=0.5", "leak-goroutines=Inf", "leak-files=-0.5", "leak-project-goroutines=2000000", "lose-event=2", "foreign-event=1s", "delay-events=20", "leak-watchers=-1", "never-ready=101%", "project-lock=20", "slow-gc=-1s",
 		"hang=1s", "stuck-gc=2", "crash-after=20", "slow-tail=5%", "slow-tail=20ms", "slow-tail=20ms:5%", "slow-tail=:20ms", "slow-tail=5%:", "slow-tail=101%:20ms", "slow-tail=5%:20", "slow-tail=5%:20ms:1s"} {
 		if err := (&Set{}).Set(fault); err == nil {
 			t.Errorf("%q was accepted", fault)
@@ -70,7 +70,7 @@ func TestNoFaultsNoHook(t *testing.T) {
 	if NewInjector(nil, &Set{}).OnRequests() {
 		t.Error("a server without faults would run the hook")
 	}
-	notOnRequests := []string{LeakProjectGoroutines, LeakFiles, Orphans, SlowReady, NeverReady, ProjectLock, DeletionLock, SlowGC, StuckGC, SkipFinalizers, SlowResume, CrashAfter}
+	notOnRequests := []string{LeakProjectGoroutines, LeakFiles, Orphans, SlowReady, NeverReady, ProjectLock, DeletionLock, SlowGC, StuckGC, SkipFinalizers, SlowResume, CrashAfter, LoseEvent, ForeignEvent, DelayEvents, LeakWatchers}
 	for _, fault := range Table {
 		injector := NewInjector(nil, with(t, fault.Name+"="+fault.Example))
 		if got, want := injector.OnRequests(), !slices.Contains(notOnRequests, fault.Name); got != want {

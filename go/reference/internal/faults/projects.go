@@ -15,14 +15,16 @@ const FirstProject = "milo-perf-first"
 
 // Projects applies those faults of a Set that act on Projects.
 type Projects struct {
-	leakGoroutines, leakFiles, orphans int
-	neverReady, stuckGC                float64
-	skipFinalizers                     float64
-	slowReady, projectLock, slowGC     time.Duration
-	deletionLock, slowResume           time.Duration
+	leakGoroutines, leakFiles      float64
+	orphans                        int
+	neverReady, stuckGC            float64
+	skipFinalizers                 float64
+	slowReady, projectLock, slowGC time.Duration
+	deletionLock, slowResume       time.Duration
 
 	lock             chan struct{} // A mutex for which one can stop waiting.
 	created, deleted total
+	ready, opened    total
 	finalized        total
 	resumed          atomic.Int64
 	mu               sync.Mutex
@@ -32,8 +34,8 @@ type Projects struct {
 // NewProjects returns the hooks of the given faults.
 func NewProjects(s *Set) *Projects {
 	return &Projects{
-		leakGoroutines: int(s.Size(LeakProjectGoroutines)),
-		leakFiles:      int(s.Size(LeakFiles)),
+		leakGoroutines: s.Size(LeakProjectGoroutines),
+		leakFiles:      s.Size(LeakFiles),
 		orphans:        int(s.Size(Orphans)),
 		neverReady:     s.Size(NeverReady),
 		slowReady:      s.duration(SlowReady),
@@ -109,8 +111,9 @@ func (p *Projects) ResumeDelay() time.Duration {
 	return time.Duration(p.resumed.Add(1)) * p.slowResume
 }
 
-// AfterReady acts once on each Project that became Ready.
-func (p *Projects) AfterReady() { leakGoroutines(p.leakGoroutines) }
+// AfterReady acts once on each Project that became Ready. It leaks by a running total, so that 0.1 is
+// exactly one in every ten Projects.
+func (p *Projects) AfterReady() { leakGoroutines(p.ready.step(p.leakGoroutines)) }
 
 // PurgeDelay is how much later a deleted Project is purged.
 func (p *Projects) PurgeDelay() time.Duration { return p.slowGC }
@@ -118,10 +121,11 @@ func (p *Projects) PurgeDelay() time.Duration { return p.slowGC }
 // Orphans is how many keys a purge must leave behind besides the one it always leaves.
 func (p *Projects) Orphans() int { return p.orphans }
 
-// openFiles opens files and keeps them: what nobody refers to, the garbage
-// collector would close. At the limit of the process there is no more to leak.
+// openFiles opens files and keeps them, by a running total as with AfterReady:
+// what nobody refers to, the garbage collector would close. At the limit of the
+// process there is no more to leak.
 func (p *Projects) openFiles() {
-	for range p.leakFiles {
+	for range p.opened.step(p.leakFiles) {
 		file, err := os.Open(os.DevNull)
 		if err != nil {
 			return

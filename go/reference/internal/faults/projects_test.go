@@ -28,6 +28,26 @@ func TestNeverReadyIsAnExactShare(t *testing.T) {
 	}
 }
 
+func TestATenthOfALeakIsOneInTenProjects(t *testing.T) {
+	p := NewProjects(with(t, "leak-project-goroutines=0.1", "leak-files=0.1"))
+	t.Cleanup(func() {
+		for _, file := range p.files {
+			_ = file.Close()
+		}
+	})
+	before := runtime.NumGoroutine()
+	for n := range 50 {
+		p.Created(fmt.Sprint("p", n))
+		p.AfterReady()
+	}
+	if leaked := runtime.NumGoroutine() - before; leaked < 4 || leaked > 6 {
+		t.Errorf("leaked %d goroutines, want 5", leaked)
+	}
+	if len(p.files) != 5 {
+		t.Errorf("%d files are open, want 5", len(p.files))
+	}
+}
+
 func TestGoroutinesOfProjects(t *testing.T) {
 	p := NewProjects(with(t, "leak-project-goroutines=7"))
 	before := runtime.NumGoroutine()

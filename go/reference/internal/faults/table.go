@@ -37,6 +37,10 @@ const (
 	CrashAfter            = "crash-after"
 	SharedLock            = "shared-lock"
 	BlockingList          = "blocking-list"
+	LoseEvent             = "lose-event"
+	ForeignEvent          = "foreign-event"
+	DelayEvents           = "delay-events"
+	LeakWatchers          = "leak-watchers"
 )
 
 // Fault is one row of the table of faults.
@@ -56,8 +60,8 @@ var Table = []Fault{
 	{CPU, Duration, "200us", "burn this much CPU time per external request, except health, metrics, debug and watches"},
 	{LeakMemory, Bytes, "4KiB", "keep this many resident bytes per external request of Secrets or ConfigMaps in a Project"},
 	{LeakGoroutines, Rate, "0.1", "leak this many goroutines per external write of Secrets or ConfigMaps in a Project"},
-	{LeakProjectGoroutines, Count, "1", "leak this many goroutines per Project when it becomes Ready"},
-	{LeakFiles, Count, "1", "leave this many files open per Project created, whether it becomes Ready or not"},
+	{LeakProjectGoroutines, Rate, "1", "leak this many goroutines per Project when it becomes Ready"},
+	{LeakFiles, Rate, "1", "leave this many files open per Project created, whether it becomes Ready or not"},
 	{Orphans, Count, "1", "leave this many extra keys in etcd below the prefix of each deleted Project"},
 	{Errors, Share, "0.5%", "answer this share of external requests of Secrets or ConfigMaps in a Project with 500"},
 	{Hang, Share, "1%", "never answer this share of external requests (not WATCH) of Secrets or ConfigMaps in a Project"},
@@ -72,6 +76,10 @@ var Table = []Fault{
 	{CrashAfter, Duration, "20s", "crash the process with a panic this long after it became ready"},
 	{SharedLock, Duration, "5ms", "hold one lock for this long in each external write and LIST of Secrets or ConfigMaps in any Project; all their requests (not WATCH) wait for it"},
 	{BlockingList, Duration, "50ms", "let all external requests (not WATCH) of Secrets or ConfigMaps wait for this long during each LIST of them without a limit, in any Project"},
+	{LoseEvent, Share, "0.1%", "never deliver this share of the events of watches of Secrets or ConfigMaps in Projects"},
+	{ForeignEvent, Share, "0.1%", "deliver this share of the events of watches of Secrets or ConfigMaps to a watch of another Project, too"},
+	{DelayEvents, Duration, "20ms", "deliver each event of a watch of Secrets or ConfigMaps in a Project this much later"},
+	{LeakWatchers, Rate, "1", "leave this many watches open for each watch of Secrets or ConfigMaps in a Project that ends"},
 }
 
 // Set holds the faults that are switched on. The zero value has none.

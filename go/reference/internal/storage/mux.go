@@ -12,8 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/storage"
 
+	"github.com/milo-os/milo-perf/reference/internal/faults"
 	"github.com/milo-os/milo-perf/reference/internal/tenant"
 )
 
@@ -23,6 +26,8 @@ type Mux struct {
 	// Interface is the root's storage. Calls without a context are about it.
 	storage.Interface
 	open func(project string) (storage.Interface, func(), error)
+	// watches acts on watches in Projects by clients, unless it is nil.
+	watches *faults.Watches
 }
 
 func (m *Mux) pick(ctx context.Context) (storage.Interface, error) {
@@ -59,7 +64,23 @@ func (m *Mux) Watch(ctx context.Context, key string, opts storage.ListOptions) (
 	if err != nil {
 		return nil, err
 	}
-	return s.Watch(ctx, key, opts)
+	inner, err := s.Watch(ctx, key, opts)
+	project := tenant.FromContext(ctx)
+	if err != nil || m.watches == nil || project == nil || isOwn(ctx) {
+		return inner, err
+	}
+	again := opts
+	again.ResourceVersion, again.ResourceVersionMatch, again.SendInitialEvents = "0", "", nil
+	return m.watches.Follow(faults.Watched{
+		Resource: m.resource.Resource, Project: project.Name,
+		Open: func() (watch.Interface, error) { return s.Watch(context.Background(), key, again) },
+	}, inner), nil
+}
+
+// isOwn reports whether a request is one of the server's own clients, which faults spare.
+func isOwn(ctx context.Context) bool {
+	who, ok := request.UserFrom(ctx)
+	return ok && who.GetName() == user.APIServerUser
 }
 
 // Get implements storage.Interface.

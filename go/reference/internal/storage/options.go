@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/milo-os/milo-perf/reference/internal/faults"
 	"github.com/milo-os/milo-perf/reference/internal/tenant"
 )
 
@@ -25,6 +26,8 @@ var namespaces = corev1.Resource("namespaces")
 // Options wraps the server's storage options: the types that Projects have get a Mux.
 type Options struct {
 	generic.RESTOptionsGetter
+	// Watches acts on watches of Secrets and ConfigMaps in Projects.
+	Watches    *faults.Watches
 	namespaces *Mux
 }
 
@@ -55,6 +58,8 @@ func (o *Options) decorate(one generic.StorageDecorator) generic.StorageDecorato
 		}
 		if config.GroupResource == namespaces {
 			o.namespaces = mux
+		} else if o.Watches.OnWatches() {
+			mux.watches = o.Watches
 		}
 		return mux, destroy, nil
 	}
