@@ -25,10 +25,10 @@ from pipeline.drivers.clusterloader2.processes import (
     pod_runner,
     run_locally,
 )
-from pipeline.drivers.clusterloader2.projects import delete_objects, wait_until_gone
 from pipeline.drivers.clusterloader2.readings import warnings
 from pipeline.drivers.clusterloader2.settings import ClusterLoader2
 from pipeline.drivers.clusterloader2.warm_up import warm_up
+from pipeline.drivers.created_objects import delete_objects, wait_until_gone
 from pipeline.model.ports import FIRST_ORGANIZATION, Load, Program, Span, Target
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.drivers.clusterloader2 import projects
+from pipeline.drivers import created_objects
 from pipeline.model.ports import Target
 from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError
@@ -56,7 +56,7 @@ def test_the_wait_ends_when_the_last_project_of_the_load_is_gone(tmp_path: Path)
     server = Server("perf-1-project-0", "somebody-elses")
     server.vanish_after = 3
     with server.up(tmp_path) as targets:
-        ends, left = projects.wait_until_gone(targets, "perf-1", 20)
+        ends, left = created_objects.wait_until_gone(targets, "perf-1", 20)
 
     assert server.looks == 4
     assert left == {Arm.CANDIDATE: 0}
@@ -65,7 +65,7 @@ def test_the_wait_ends_when_the_last_project_of_the_load_is_gone(tmp_path: Path)
 
 def test_projects_that_are_never_gone_are_counted_after_a_bounded_time(tmp_path: Path) -> None:
     with Server("perf-1-project-0", "perf-1-project-1").up(tmp_path) as targets:
-        _, left = projects.wait_until_gone(targets, "perf-1", 0.2)
+        _, left = created_objects.wait_until_gone(targets, "perf-1", 0.2)
 
     assert left == {Arm.CANDIDATE: 2}
 
@@ -77,15 +77,15 @@ def test_a_dead_server_ends_the_wait(tmp_path: Path) -> None:
     with Server("perf-1-project-0").up(tmp_path) as targets:
         dead = {arm: dataclasses.replace(one, check=check) for arm, one in targets.items()}
         with pytest.raises(LoadError, match="died"):
-            projects.wait_until_gone(dead, "perf-1", 20)
+            created_objects.wait_until_gone(dead, "perf-1", 20)
 
 
 def test_only_what_the_load_made_is_deleted(tmp_path: Path) -> None:
     server = Server("perf-1-project-0", "perf-10-project-0", "somebody-elses")
     server.names["namespaces"] = ["default", "perf-1-1"]
-    server.names["organizations"] = ["perf-1-organization-0", "milo-perf"]
+    server.names["organizations"] = ["perf-1", "perf-1-organization-0", "milo-perf"]
     with server.up(tmp_path) as targets:
-        projects.delete_objects(targets, "perf-1")
+        created_objects.delete_objects(targets, "perf-1")
 
     assert server.names == {
         "projects": ["perf-10-project-0", "somebody-elses"],
@@ -99,6 +99,6 @@ def test_a_server_that_is_gone_keeps_nobody_from_ending(
 ) -> None:
     with Server().up(tmp_path) as targets:
         pass
-    projects.delete_objects(targets, "perf-1")
+    created_objects.delete_objects(targets, "perf-1")
 
     assert "may still be there" in caplog.text

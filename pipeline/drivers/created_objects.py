@@ -1,6 +1,7 @@
 """Wait for the deletion of the Projects of a load, and delete everything that a load created.
 
-ClusterLoader2 cannot wait for a deletion, and leaves its objects behind when it is stopped.
+A load generator that is stopped leaves its objects behind, and ClusterLoader2 cannot wait for a
+deletion.
 """
 
 import time
@@ -49,7 +50,10 @@ def wait_until_gone(
 
 
 def delete_objects(targets: Mapping[Arm, Target], run: str) -> None:
-    """Delete everything that a load created, without waiting; log an arm that does not answer."""
+    """Delete every object whose name is a load's or begins with it, without waiting.
+
+    An arm that does not answer is logged.
+    """
     for arm, target in targets.items():
         try:
             token = target.admin_token()
@@ -57,13 +61,13 @@ def delete_objects(targets: Mapping[Arm, Target], run: str) -> None:
                 for name in _names(target, token, kind, run):
                     _call(target, token, "DELETE", f"{kind}/{name}")
         except (NetworkError, StorageError) as error:
-            log.warning("what ClusterLoader2 made in the %s may still be there: %s", arm, error)
+            log.warning("what the load %s made in the %s may still be there: %s", run, arm, error)
 
 
 def _names(target: Target, token: str, kind: str, run: str) -> list[str]:
     objects = _call(target, token, "GET", kind).get("items", [])
     names = [one["metadata"]["name"] for one in objects]
-    return [name for name in names if name.startswith(f"{run}-")]
+    return [name for name in names if name == run or name.startswith(f"{run}-")]
 
 
 def _call(target: Target, token: str, method: str, path: str) -> dict[str, Any]:
