@@ -19,6 +19,7 @@ NAMES = (
     "steps",
     "bisect",
     "tables",
+    "watches",
 )
 
 

@@ -6,12 +6,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -30,7 +32,10 @@ var resources = [...]struct{ plural, kind string }{{"secrets", "Secret"}, {"conf
 type client struct {
 	arm   armConfig
 	token string
+	admin string // token of an administrator, who may read metrics and profiles
 	http  *http.Client
+	// exhausted is told that this machine allows no more connections: no build is to blame.
+	exhausted func(error)
 }
 
 // statusError is an answer with a status that is no success.
@@ -41,14 +46,18 @@ type statusError struct {
 
 func (e *statusError) Error() string { return fmt.Sprintf("status %d: %s", e.code, e.text) }
 
-func newClient(arm armConfig) (*client, error) {
+func newClient(arm armConfig, exhausted func(error)) (*client, error) {
 	authority, err := os.ReadFile(arm.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	token, err := os.ReadFile(arm.TokenFile)
-	if err != nil {
-		return nil, err
+	tokens := map[string]string{arm.TokenFile: "", arm.AdminTokenFile: ""}
+	for path := range tokens {
+		token, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		tokens[path] = strings.TrimSpace(string(token))
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(authority) {
@@ -60,7 +69,7 @@ func newClient(arm armConfig) (*client, error) {
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: 256,
 	}
-	return &client{arm, strings.TrimSpace(string(token)), &http.Client{Transport: transport}}, nil
+	return &client{arm, tokens[arm.TokenFile], tokens[arm.AdminTokenFile], &http.Client{Transport: transport}, exhausted}, nil
 }
 
 // open sends a request and returns the answer if its status is a success.
@@ -82,7 +91,17 @@ func (c *client) open(ctx context.Context, method, path string, body any) (*http
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
+	return c.do(request)
+}
+
+// do sends a request and returns the answer if its status is a success.
+func (c *client) do(request *http.Request) (*http.Response, error) {
 	answer, err := c.http.Do(request)
+	for _, limit := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL} {
+		if errors.Is(err, limit) {
+			c.exhausted(fmt.Errorf("this machine allows no more connections: %w", limit))
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +180,16 @@ func objectsPath(project string, resource int) string {
 func version(text string) uint64 {
 	number, _ := strconv.ParseUint(text, 10, 64)
 	return number
+}
+
+// touch lists both kinds once, so that the server has made its storage and its watch cache of them.
+func (c *client) touch(ctx context.Context, project string) error {
+	for resource := range resources {
+		if err := c.callPatiently(ctx, "GET", objectsPath(project, resource)+"?resourceVersion=0", nil, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // prepare creates the Projects of a herd, and returns their names once all are Ready.

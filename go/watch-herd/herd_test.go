@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -26,16 +28,28 @@ type server struct {
 	loseOne bool // lose the third event
 	foreign bool // show each event of one Project to the watches of another, too
 	endAll  bool // end every watch once
+	hideOne bool // hide an object from every WatchList
+	busy    int  // watches that are refused with 429 before any is accepted
+	leak    int  // goroutines that an ended watch leaves
+	open    int  // watches, and what ended ones left
 	ended   map[string]bool
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Authorization") != "Bearer token" {
+	token := "Bearer token"
+	if r.URL.Path == "/metrics" || strings.HasPrefix(r.URL.Path, "/debug") {
+		token = "Bearer admin"
+	}
+	if r.Header.Get("Authorization") != token {
 		http.Error(w, "who are you?", http.StatusUnauthorized)
 		return
 	}
 	path := r.URL.Path
 	switch {
+	case path == "/metrics" || strings.HasPrefix(path, "/debug"):
+		s.mutex.Lock()
+		fmt.Fprintf(w, "# TYPE go_goroutines gauge\ngo_goroutines %d\ngo_memstats_heap_alloc_bytes 1e+06\n", 100+s.open)
+		s.mutex.Unlock()
 	case strings.HasPrefix(path, projects) && r.Method == "GET":
 		fmt.Fprint(w, `{"status":{"conditions":[{"type":"Ready","status":"True"}]}}`)
 	case strings.HasPrefix(path, milo):
@@ -95,12 +109,40 @@ func (s *server) write(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) watch(w http.ResponseWriter, r *http.Request) {
 	from, _ := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
+	seconds, err := strconv.ParseFloat(r.URL.Query().Get("timeoutSeconds"), 64)
+	if err != nil {
+		seconds = 3600
+	}
+	timeout := time.After(time.Duration(seconds * float64(time.Second)))
+	s.mutex.Lock()
+	if s.busy > 0 {
+		s.busy--
+		s.mutex.Unlock()
+		http.Error(w, "later", http.StatusTooManyRequests)
+		return
+	}
+	s.open++
+	s.mutex.Unlock()
+	defer func() {
+		s.mutex.Lock()
+		s.open += s.leak - 1
+		s.mutex.Unlock()
+	}()
 	w.WriteHeader(http.StatusOK)
 	encoder := json.NewEncoder(w)
+	var bookmark event
+	bookmark.Type, bookmark.Object.Metadata.ResourceVersion = "BOOKMARK", "0"
 	if r.URL.Query().Get("sendInitialEvents") != "" {
-		var bookmark event
-		bookmark.Type, bookmark.Object.Metadata.ResourceVersion = "BOOKMARK", "0"
+		s.mutex.Lock()
+		for name, one := range s.objects[r.URL.Path] {
+			if strings.HasPrefix(name, "filled") && !(s.hideOne && name == "filled-0") {
+				_ = encoder.Encode(map[string]any{"type": "ADDED", "object": one})
+			}
+		}
+		s.mutex.Unlock()
+		bookmark.Object.Metadata.Annotations = map[string]string{initialEnd: "true"}
 		_ = encoder.Encode(bookmark)
+		bookmark.Object.Metadata.Annotations = nil
 	}
 	w.(http.Flusher).Flush()
 	for at := 0; ; {
@@ -121,11 +163,21 @@ func (s *server) watch(w http.ResponseWriter, r *http.Request) {
 		}
 		select {
 		case <-wake:
+		case <-timeout:
+			s.mutex.Lock()
+			bookmark.Object.Metadata.ResourceVersion = strconv.Itoa(s.version)
+			if at == len(s.events[r.URL.Path]) {
+				_ = encoder.Encode(bookmark)
+			}
+			s.mutex.Unlock()
+			return
 		case <-r.Context().Done():
 			return
 		}
 	}
 }
+
+func init() { settleDelay = 50 * time.Millisecond }
 
 func measured(t *testing.T, s *server, change func(*config)) result {
 	t.Helper()
@@ -139,8 +191,10 @@ func measured(t *testing.T, s *server, change func(*config)) result {
 	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: api.Certificate().Raw})
 	arm := armConfig{
 		Name: "candidate", URL: api.URL, CAFile: filepath.Join(folder, "ca"), TokenFile: filepath.Join(folder, "token"),
+		AdminTokenFile: filepath.Join(folder, "admin"), Metrics: []string{api.URL + "/metrics"},
 	}
-	for path, content := range map[string][]byte{arm.CAFile: authority, arm.TokenFile: []byte("token\n")} {
+	files := map[string][]byte{arm.CAFile: authority, arm.TokenFile: []byte("token\n"), arm.AdminTokenFile: []byte("admin\n")}
+	for path, content := range files {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -148,6 +202,7 @@ func measured(t *testing.T, s *server, change func(*config)) result {
 	c := config{
 		Arms: []armConfig{arm}, Run: "herd", Seed: 1, Projects: 2, Watches: 20, Objects: 2, ObjectBytes: 10,
 		Rate: 100, ListRate: 10, DurationS: 1, SetupS: 20, SyncS: 20, DrainS: 3, RequestS: 5, PageSize: 10,
+		SettleS: 5, ListWays: []string{"page", "full", "cached", "watchlist"},
 	}
 	change(&c)
 	content, err := json.Marshal(c)
@@ -179,14 +234,80 @@ func TestAHerdSeesEverything(t *testing.T) {
 		if one.Failed != "" || one.Writes != 100 || len(one.Refused) != 0 {
 			t.Fatalf("every write succeeds: %+v", one)
 		}
-		if one.Expected != 500 || one.Delivered != 500 || one.Lost+one.Duplicated+one.OutOfOrder+one.Foreign != 0 {
+		initial := 2 * len(one.Lists["watchlist"]) // each of 2 objects is shown
+		if watchList {
+			initial += 2 * 20
+		}
+		if one.Expected != 500+initial || one.Delivered != 500 || one.Lost+one.Duplicated+one.OutOfOrder+one.Foreign != 0 {
 			t.Fatalf("5 watches see each of 100 writes: %+v", one)
 		}
-		if len(one.Lists["page"])+len(one.Lists["full"])+len(one.Lists["cached"]) != 10 {
-			t.Fatalf("10 lists: %v", one.Lists)
+		if len(one.Lists["page"]) != 3 || len(one.Lists["full"]) != 3 || len(one.Lists["cached"]) != 2 || len(one.Lists["watchlist"]) != 2 {
+			t.Fatalf("10 lists by turns: %v", one.Lists)
 		}
 	}
 }
+
+func TestAnObjectThatAWatchListHidesIsLost(t *testing.T) {
+	one := measured(t, &server{hideOne: true}, func(c *config) { c.WatchList = true }).Arms["candidate"]
+	if one.Lost != 20+2 {
+		t.Fatalf("20 watches and 2 lists did not show one object: %+v", one)
+	}
+}
+
+func TestAWatchThatTimesOutGoesOnAtOnce(t *testing.T) {
+	one := measured(t, &server{}, func(c *config) { c.WatchS, c.DurationS = 1, 2.5 }).Arms["candidate"]
+	if one.Restarts[timedOut] < 10 || len(one.Restarts) != 1 || one.Bookmarks == 0 || one.Lost+one.Duplicated+one.OutOfOrder != 0 {
+		t.Fatalf("watches timed out and lost nothing: %+v", one)
+	}
+	if one.Lag["max"] > retryDelay.Seconds() {
+		t.Fatalf("a watch that timed out waited: %v", one.Lag)
+	}
+}
+
+func TestAWatchThatIsRefusedAtItsStartBeginsLater(t *testing.T) {
+	one := measured(t, &server{busy: 7}, func(*config) {}).Arms["candidate"]
+	if one.Restarts["start: 429"] != 7 || len(one.Restarts) != 1 || one.Delivered != 500 {
+		t.Fatalf("7 watches began later: %+v", one)
+	}
+}
+
+func TestWhatWatchesUseAndLeaveIsMeasured(t *testing.T) {
+	for leak, want := range map[int]float64{0: 100, 3: 166} {
+		one := measured(t, &server{leak: leak}, func(*config) {}).Arms["candidate"]
+		if one.Usage["before"].Goroutines != 100 || one.Usage["open"].Goroutines != 120 || one.Usage["open"].Heap != 1e6 {
+			t.Fatalf("20 watches have a goroutine each: %+v %s", one.Usage, one.UsageError)
+		}
+		if one.Usage["ended"].Goroutines != want { // of 20 watches and of 2 WatchLists
+			t.Fatalf("a watch that ended leaves %d: %+v", leak, one.Usage)
+		}
+	}
+}
+
+func TestUsageThatCannotBeReadIsMissing(t *testing.T) {
+	one := measured(t, &server{}, func(c *config) { c.Arms[0].Metrics[0] += "/nowhere" }).Arms["candidate"]
+	if one.UsageError == "" || len(one.Usage) != 0 || one.Failed != "" || one.Delivered != 500 {
+		t.Fatalf("the load goes on: %+v", one)
+	}
+}
+
+func TestNoMoreConnectionsIsNoFaultOfABuild(t *testing.T) {
+	var said error
+	refused := errors.New("dial")
+	c := client{exhausted: func(err error) { said = err }, http: &http.Client{Transport: failing{refused}}}
+	request := httptest.NewRequest("GET", "https://127.0.0.1/", nil)
+	request.RequestURI = ""
+	if _, err := c.do(request); !errors.Is(err, refused) || said != nil {
+		t.Fatalf("a build may refuse: %v, %v", err, said)
+	}
+	c.http.Transport = failing{syscall.EMFILE}
+	if _, err := c.do(request); err == nil || !errors.Is(said, syscall.EMFILE) {
+		t.Fatalf("the limit of this machine is told: %v, %v", err, said)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
 
 func TestALostEventIsLostInEveryWatch(t *testing.T) {
 	one := measured(t, &server{loseOne: true}, func(c *config) { c.DrainS = 0.3 }).Arms["candidate"]

@@ -30,7 +30,12 @@ type ledger struct {
 	refused map[string]int   // refused writes by reason
 	taken   []float64        // seconds of each write
 	lists   map[string][]float64
+	initial initial // events with which a WatchList begins
+	foreign int     // events of other Projects in a WatchList that is only a list
 }
+
+// initial counts the objects that existed when a WatchList began, and those that it did not show.
+type initial struct{ expected, missing int }
 
 func newLedger() *ledger {
 	return &ledger{
@@ -77,6 +82,20 @@ func (l *ledger) listed(kind string, took time.Duration) {
 	l.lists[kind] = append(l.lists[kind], took.Seconds())
 }
 
+// began records a WatchList, which must begin with every object that existed.
+func (l *ledger) began(expected, shown int) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.initial.expected += expected
+	l.initial.missing += max(0, expected-shown)
+}
+
+func (l *ledger) sawForeign(count int) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.foreign += count
+}
+
 // account is what became of the events of one arm.
 type account struct {
 	Expected   int                  `json:"expected"`
@@ -95,7 +114,10 @@ type account struct {
 	Synced     float64              `json:"synced_s"`
 	Watches    int                  `json:"watches"`
 	Late       int                  `json:"late"`
-	Failed     string               `json:"failed,omitempty"`
+	// Usage is before the watches, while all are open, and after they ended.
+	Usage      map[string]usage `json:"usage"`
+	UsageError string           `json:"usage_error,omitempty"`
+	Failed     string           `json:"failed,omitempty"`
 }
 
 // settle compares what was written with what each watch has seen.
@@ -109,6 +131,9 @@ func (l *ledger) settle(watches []*watch) account {
 		Write:    percentiles(l.taken),
 		Lists:    l.lists,
 		Watches:  len(watches),
+		Foreign:  l.foreign,
+		Expected: l.initial.expected,
+		Lost:     l.initial.missing,
 	}
 	of := map[[2]int]int{} // writes by Project and resource
 	for _, one := range l.writes {
@@ -150,7 +175,7 @@ func (l *ledger) settle(watches []*watch) account {
 // delivered tells whether every watch has seen every write.
 func (l *ledger) delivered(watches []*watch) bool {
 	account := l.settle(watches)
-	return account.Lost == 0
+	return account.Lost == l.initial.missing
 }
 
 // percentiles returns exact percentiles, by the method of k6 and numpy (linear interpolation).

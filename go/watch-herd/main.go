@@ -37,16 +37,21 @@ type config struct {
 	SyncS       float64     `json:"sync_s"`
 	DrainS      float64     `json:"drain_s"`
 	RequestS    float64     `json:"request_s"`
+	SettleS     float64     `json:"settle_s"`
+	WatchS      int         `json:"watch_timeout_s"`
 	WatchList   bool        `json:"watch_list"`
+	ListWays    []string    `json:"list_ways"`
 	PageSize    int         `json:"page_size"`
 }
 
 type armConfig struct {
-	Name             string `json:"name"`
-	URL              string `json:"url"`
-	CAFile           string `json:"ca_file"`
-	TokenFile        string `json:"token_file"`
-	OrganizationPath bool   `json:"organization_path"`
+	Name             string   `json:"name"`
+	URL              string   `json:"url"`
+	CAFile           string   `json:"ca_file"`
+	TokenFile        string   `json:"token_file"`
+	AdminTokenFile   string   `json:"admin_token_file"`
+	Metrics          []string `json:"metrics"` // URL of each API server's Prometheus text
+	OrganizationPath bool     `json:"organization_path"`
 }
 
 // result is what is left in the file RESULT.
@@ -79,9 +84,11 @@ func run(ctx context.Context, from, to string) error {
 	if err := json.Unmarshal(content, &c); err != nil {
 		return fmt.Errorf("%s: %w", from, err)
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	clients := make([]*client, len(c.Arms))
 	for i, arm := range c.Arms {
-		if clients[i], err = newClient(arm); err != nil {
+		if clients[i], err = newClient(arm, cancel); err != nil {
 			return fmt.Errorf("%s: %w", arm.Name, err)
 		}
 	}
@@ -102,7 +109,7 @@ func (c config) load(ctx context.Context, clients []*client) (result, error) {
 	herds := make([]*herd, len(clients))
 	failed := make([]string, len(clients))
 	for i, one := range clients {
-		herds[i] = &herd{config: c, client: one, ledger: newLedger()}
+		herds[i] = &herd{config: c, client: one, ledger: newLedger(), usage: map[string]usage{}}
 	}
 	stages := []struct {
 		seconds float64
@@ -121,7 +128,7 @@ func (c config) load(ctx context.Context, clients []*client) (result, error) {
 		each(herds, failed, func(h *herd) error { return stage.do(h, bounded) })
 		cancel()
 		if ctx.Err() != nil {
-			return result{}, ctx.Err()
+			return result{}, context.Cause(ctx)
 		}
 	}
 	began, cpu := time.Now(), cpuTime()
@@ -135,12 +142,14 @@ func (c config) load(ctx context.Context, clients []*client) (result, error) {
 		CPUS:   (cpuTime() - cpu).Seconds(),
 	}
 	each(herds, failed, func(h *herd) error { return h.drain(ctx) })
+	each(herds, failed, func(h *herd) error { return h.finish(ctx) })
 	for i, h := range herds {
 		one := h.ledger.settle(h.watches)
 		one.Failed, one.Late = failed[i], int(h.late.Load())
+		one.Usage, one.UsageError = h.usage, h.usageError
 		found.Arms[clients[i].arm.Name] = one
 	}
-	return found, ctx.Err()
+	return found, context.Cause(ctx)
 }
 
 // each runs a stage for every arm at once that has not failed before.
@@ -179,6 +188,9 @@ type herd struct {
 	stop    context.CancelFunc
 	group   sync.WaitGroup
 	late    atomic.Int64
+
+	usage      map[string]usage // of the servers, by the moment
+	usageError string
 }
 
 func (h *herd) prepare(ctx context.Context) error {
@@ -197,8 +209,26 @@ func (h *herd) prepare(ctx context.Context) error {
 				}
 			}
 		}
+		if err := h.client.touch(ctx, names[project]); err != nil {
+			return fmt.Errorf("%s cannot be listed: %w", names[project], err)
+		}
 	}
+	h.measure(ctx, "before")
 	return nil
+}
+
+// measure records what the servers use at a moment. If that cannot be read, it is missing, and the load
+// goes on.
+func (h *herd) measure(ctx context.Context, moment string) {
+	if len(h.client.arm.Metrics) == 0 || h.usageError != "" {
+		return
+	}
+	found, err := h.client.measure(ctx)
+	if err != nil {
+		h.usageError = err.Error()
+		return
+	}
+	h.usage[moment] = found
 }
 
 // begin starts all watches, and returns once each is in step.
@@ -214,6 +244,9 @@ func (h *herd) begin(ctx context.Context) error {
 			project:  i / len(resources) % len(h.names),
 			resource: i % len(resources),
 			isList:   h.config.WatchList,
+			objects:  h.config.Objects,
+			timeoutS: h.config.WatchS,
+			random:   rand.New(rand.NewPCG(h.config.Seed, uint64(i)+2)),
 			restarts: map[string]int{},
 		}
 		h.watches = append(h.watches, one)
@@ -228,6 +261,8 @@ func (h *herd) begin(ctx context.Context) error {
 	go func() { inStep.Wait(); close(done) }()
 	select {
 	case <-done:
+		h.settle(ctx)
+		h.measure(ctx, "open")
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("not all watches were in step within %g s", h.config.SyncS)
@@ -238,6 +273,24 @@ func (h *herd) end() {
 	if h.stop != nil {
 		h.stop()
 		h.group.Wait()
+	}
+}
+
+// finish ends the watches, and waits until the servers have ended what belongs to them.
+func (h *herd) finish(ctx context.Context) error {
+	h.end()
+	h.client.http.CloseIdleConnections()
+	h.settle(ctx)
+	h.measure(ctx, "ended")
+	return ctx.Err()
+}
+
+// settle waits until what requests and watches have used is free again, for a bounded time.
+func (h *herd) settle(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(ctx, time.Duration(h.config.SettleS*float64(time.Second)))
+	defer cancel()
+	if err := h.client.settle(bounded); err != nil {
+		h.usageError = err.Error()
 	}
 }
 
@@ -375,21 +428,26 @@ func (h *herd) change(ctx context.Context, one change, number int32) {
 	h.ledger.accept(number, write{one.project, one.resource, answered}, answered-sent)
 }
 
-// list reads objects in one of three ways by turns: a page, everything from etcd, everything from the cache.
+// list reads objects in one of some ways by turns: a page, everything from etcd, everything from the
+// cache, or everything by a WatchList.
 func (h *herd) list(ctx context.Context, number int) {
-	ways := []struct{ name, query string }{
-		{"page", "?limit=" + strconv.Itoa(h.config.PageSize)},
-		{"full", ""},
-		{"cached", "?resourceVersion=0"},
+	queries := map[string]string{
+		"page": "?limit=" + strconv.Itoa(h.config.PageSize), "full": "", "cached": "?resourceVersion=0",
 	}
-	way := ways[number%len(ways)]
-	path := objectsPath(h.names[number%len(h.names)], number/len(ways)%len(resources)) + way.query
+	ways := h.config.ListWays
+	way, project, resource := ways[number%len(ways)], number%len(h.names), number/len(ways)%len(resources)
 	bounded, cancel := context.WithTimeout(ctx, time.Duration(h.config.RequestS*float64(time.Second)))
 	defer cancel()
 	sent := h.ledger.now()
-	if err := h.client.call(bounded, "GET", path, nil, nil); err != nil {
-		h.ledger.refuse("list " + reasonOf(err))
+	var err error
+	if query, isList := queries[way]; isList {
+		err = h.client.call(bounded, "GET", objectsPath(h.names[project], resource)+query, nil, nil)
+	} else {
+		err = h.listByWatch(bounded, project, resource)
+	}
+	if err != nil {
+		h.ledger.refuse("list " + way + " " + reasonOf(err))
 		return
 	}
-	h.ledger.listed(way.name, h.ledger.now()-sent)
+	h.ledger.listed(way, h.ledger.now()-sent)
 }

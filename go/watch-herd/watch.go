@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync"
@@ -14,7 +16,13 @@ import (
 const (
 	labelProject = "milo-perf.invalid/project"
 	annotation   = "milo-perf.invalid/write"
+	initialEnd   = "k8s.io/initial-events-end" // annotation of the bookmark after the initial events
 	retryDelay   = 250 * time.Millisecond
+
+	// timedOut is the reason of a restart that the watch asked for, as clients do; it is no disturbance.
+	timedOut = "timeout"
+	// beforeStart begins the reason of a restart of a watch that was never in step.
+	beforeStart = "start: "
 )
 
 // watch follows the objects of one kind in one Project, and records what it is told.
@@ -27,6 +35,9 @@ type watch struct {
 	project  int
 	resource int
 	isList   bool // begin by a WatchList instead of a list
+	objects  int  // that existed before the watches began
+	timeoutS int  // shortest time after which the server is to end it; 0 for the server's own
+	random   *rand.Rand
 	synced   time.Duration
 	begun    time.Duration
 
@@ -36,6 +47,7 @@ type watch struct {
 	outOfOrder int
 	foreign    int
 	bookmarks  int
+	initial    int // objects shown since the last WatchList began
 	restarts   map[string]int
 }
 
@@ -47,6 +59,26 @@ type event struct {
 		Message  string   `json:"message"`
 		Metadata metadata `json:"metadata"`
 	} `json:"object"`
+}
+
+// watchList asks for the objects that exist as the first events of a watch.
+const watchList = "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+
+// endsInitial reports whether an event says that a WatchList has shown every object that existed.
+func (e event) endsInitial() bool {
+	return e.Type == "BOOKMARK" && e.Object.Metadata.Annotations[initialEnd] == "true"
+}
+
+// write returns the number of the write of an event's object; below 0 if it existed before.
+func (e event) write() (int32, bool) {
+	number, err := strconv.ParseInt(e.Object.Metadata.Annotations[annotation], 10, 32)
+	return int32(number), err == nil
+}
+
+// isForeign reports whether an event's object belongs to another Project.
+func (e event) isForeign(project string) bool {
+	owner, ok := e.Object.Metadata.Labels[labelProject]
+	return ok && owner != project
 }
 
 // follow watches until the context ends; `ready` is called once, when the watch is in step.
@@ -61,7 +93,7 @@ func (w *watch) follow(ctx context.Context, ready func()) {
 		if from == "" && !w.isList {
 			var err error
 			if from, err = w.list(ctx); err != nil {
-				w.restart(ctx, "list: "+reasonOf(err))
+				w.restart(ctx, reasonOf(err))
 				continue
 			}
 			w.mutex.Lock()
@@ -98,10 +130,18 @@ func (w *watch) list(ctx context.Context) (string, error) {
 func (w *watch) stream(ctx context.Context, from string, synced func()) string {
 	query := "?watch=1&allowWatchBookmarks=true"
 	if from == "" {
-		query += "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+		query += watchList
+		w.initial = 0
 	} else {
 		query += "&resourceVersion=" + from
 	}
+	timeout := time.Duration(0)
+	if w.timeoutS > 0 { // between once and twice that long, as client-go asks
+		seconds := w.timeoutS + w.random.IntN(w.timeoutS+1)
+		query += "&timeoutSeconds=" + strconv.Itoa(seconds)
+		timeout = time.Duration(seconds) * time.Second
+	}
+	began := time.Now()
 	path := objectsPath(w.names[w.project], w.resource) + query
 	answer, err := w.client.open(ctx, http.MethodGet, path, nil)
 	if err != nil {
@@ -115,16 +155,19 @@ func (w *watch) stream(ctx context.Context, from string, synced func()) string {
 	for {
 		var one event
 		if err := decoder.Decode(&one); err != nil {
+			if timeout > 0 && errors.Is(err, io.EOF) && time.Since(began) > timeout-time.Second {
+				return timedOut
+			}
 			return "ended"
 		}
 		at := w.ledger.now()
 		if one.Type == "ERROR" {
 			return strconv.Itoa(one.Object.Code)
 		}
-		if one.Type == "BOOKMARK" {
+		if w.record(one, at); one.endsInitial() {
+			w.ledger.began(w.objects, w.initial)
 			synced()
 		}
-		w.record(one, at)
 	}
 }
 
@@ -137,15 +180,18 @@ func (w *watch) record(one event, at time.Duration) {
 		w.last = max(w.last, now)
 		return
 	}
-	if owner, ok := one.Object.Metadata.Labels[labelProject]; ok && owner != w.names[w.project] {
+	if one.isForeign(w.names[w.project]) {
 		w.foreign++
 		return
 	}
-	number, err := strconv.ParseInt(one.Object.Metadata.Annotations[annotation], 10, 32)
-	if err != nil || number < 0 {
-		return // not written under load; a WatchList begins with such objects, in any order
+	written, ok := one.write()
+	if !ok {
+		return
 	}
-	written := int32(number)
+	if written < 0 { // not written under load; a WatchList begins with such objects, in any order
+		w.initial++
+		return
+	}
 	if one.Type == "DELETED" {
 		deletion, ok := w.ledger.deletion(one.Object.Metadata.Name)
 		if !ok {
@@ -160,14 +206,50 @@ func (w *watch) record(one event, at time.Duration) {
 	w.sights = append(w.sights, sight{written, at})
 }
 
+// restart counts a restart, and waits unless it was planned. What happens before the watch is in step
+// is counted apart: a server may refuse many watches that begin at once.
 func (w *watch) restart(ctx context.Context, reason string) {
 	if ctx.Err() != nil {
 		return
 	}
+	if w.synced == 0 {
+		reason = beforeStart + reason
+	}
 	w.mutex.Lock()
 	w.restarts[reason]++
 	w.mutex.Unlock()
-	sleep(ctx, retryDelay)
+	if reason != timedOut {
+		sleep(ctx, retryDelay)
+	}
+}
+
+// listByWatch reads the objects of one kind in one Project by a WatchList.
+func (h *herd) listByWatch(ctx context.Context, project, resource int) error {
+	path := objectsPath(h.names[project], resource) + "?watch=1&allowWatchBookmarks=true" + watchList
+	answer, err := h.client.open(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	shown, foreign := 0, 0
+	for decoder := json.NewDecoder(answer.Body); ; {
+		var one event
+		if err := decoder.Decode(&one); err != nil {
+			return err
+		}
+		switch number, ok := one.write(); {
+		case one.Type == "ERROR":
+			return &statusError{one.Object.Code, one.Object.Message}
+		case one.endsInitial():
+			h.ledger.began(h.config.Objects, shown)
+			h.ledger.sawForeign(foreign)
+			return nil
+		case one.isForeign(h.names[project]):
+			foreign++
+		case ok && number < 0:
+			shown++
+		}
+	}
 }
 
 // reasonOf names an error in a word that can be counted.

@@ -425,6 +425,14 @@ class DriverSettings(Protocol):
         """Size of an object's data, in bytes."""
 
     @property
+    def watches(self) -> int:
+        """Number of watches that the load holds open on each build at the same time."""
+
+    @property
+    def uses_pods(self) -> bool:
+        """True if pods of a cluster can apply the load."""
+
+    @property
     def load_s(self) -> float:
         """Expected seconds under load, without start and set-up."""
 

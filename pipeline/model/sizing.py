@@ -30,6 +30,16 @@ OBJECT_MEMORY = 2e3
 measured for 10,000 objects of 1,000 bytes in 50 Projects of Milo v0.30.0."""
 
 
+WATCH_MEMORY = 100e3
+"""Memory of a watch in a build, in bytes; see docs/figures.md for what was measured."""
+
+GENERATOR_WATCH_MEMORY = 50e3
+"""Memory of a watch in the load generator, in bytes."""
+
+WATCHES_PER_CONNECTION = 100
+"""Watches that share a connection: Kubernetes' default limit of HTTP/2 streams."""
+
+
 @dataclass(frozen=True, slots=True)
 class Footprint:
     """The measured resources of one build of a product.
@@ -69,11 +79,13 @@ class ObjectCounts:
 
     Attributes:
         projects: Number of Projects of all workloads; deleted ones count, since they leave traces.
+        watches: Number of watches that are open at the same time.
     """
 
     projects: int
     objects: int
     data: float
+    watches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +113,18 @@ def footprint(product: Product, *, is_shared: bool | None, replicas: int = 1) ->
     return replace(one, memory=replicas * one.memory, project_memory=replicas * one.project_memory)
 
 
-def object_counts(workloads: Sequence[tuple[int, int, int]]) -> ObjectCounts:
+def object_counts(workloads: Sequence[tuple[int, int, int]], watches: int = 0) -> ObjectCounts:
     """Return the objects that workloads create together.
 
     Each workload has Projects, objects of each kind in each Project, and bytes of an object.
+    `watches` is the largest number of watches of one workload.
     """
     objects = [(OBJECT_KINDS * projects * count, size) for projects, count, size in workloads]
     return ObjectCounts(
         projects=sum(projects for projects, _, _ in workloads),
         objects=sum(count for count, _ in objects),
         data=float(sum(count * size for count, size in objects)),
+        watches=watches,
     )
 
 
@@ -123,12 +137,27 @@ def estimate(
     """
     arms = 2 if interleave is Interleave.REQUEST else 1
     objects = counts.objects * OBJECT_MEMORY + COPIES_IN_MEMORY * counts.data
-    memory = build.memory + counts.projects * build.project_memory + objects
+    watches = counts.watches * WATCH_MEMORY
+    memory = build.memory + counts.projects * build.project_memory + objects + watches
+    generator = generator_estimate(counts, arms)
+    server_files = build.files + counts.projects * build.project_files
+    server_files += GENERATOR_FILES + _connections(counts)
     return ResourceEstimate(
-        memory=arms * memory + GENERATOR_MEMORY,
-        files=build.files + counts.projects * build.project_files + GENERATOR_FILES,
+        memory=arms * memory + generator.memory,
+        files=max(server_files, generator.files),
         disk=raw_bytes + arms * COPIES_ON_DISK * counts.data,
     )
+
+
+def generator_estimate(counts: ObjectCounts, arms: int) -> ResourceEstimate:
+    """Return the resources of a load generator that loads one or two builds."""
+    memory = GENERATOR_MEMORY + arms * counts.watches * GENERATOR_WATCH_MEMORY
+    return ResourceEstimate(memory, GENERATOR_FILES + arms * _connections(counts), 0.0)
+
+
+def _connections(counts: ObjectCounts) -> int:
+    """Return the number of connections of the watches to one build."""
+    return math.ceil(counts.watches / WATCHES_PER_CONNECTION)
 
 
 def shortfalls(needed: ResourceEstimate, headroom: Headroom) -> tuple[str, ...]:
@@ -166,12 +195,32 @@ def most_projects(
 
     def is_too_much(projects: int) -> bool:
         share = projects / counts.projects
-        fewer = ObjectCounts(projects, math.ceil(counts.objects * share), counts.data * share)
+        objects = math.ceil(counts.objects * share)
+        fewer = ObjectCounts(projects, objects, counts.data * share, counts.watches)
         return bool(shortfalls(estimate(fewer, build, interleave, raw_bytes), headroom))
 
     if not counts.projects:
         return 0
     return max(0, bisect_left(range(counts.projects + 1), x=True, key=is_too_much) - 1)
+
+
+def most_watches(
+    counts: ObjectCounts,
+    build: Footprint,
+    interleave: Interleave,
+    raw_bytes: float,
+    headroom: Headroom,
+) -> int:
+    """Return the largest number of watches that fits, with all Projects; 0 for none.
+
+    The arguments are those of `most_projects`.
+    """
+
+    def is_too_much(watches: int) -> bool:
+        fewer = replace(counts, watches=watches)
+        return bool(shortfalls(estimate(fewer, build, interleave, raw_bytes), headroom))
+
+    return max(0, bisect_left(range(counts.watches + 1), x=True, key=is_too_much) - 1)
 
 
 def _gb(size: float) -> str:

@@ -1,6 +1,7 @@
 """Refuse a run that does not fit this machine, before anything starts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline import toolchain
@@ -21,7 +22,9 @@ def resource_estimate(
 ) -> ResourceEstimate:
     """Return the resources of a plan at its peak; of several builds, the largest counts."""
     if not plan.suite.environment.is_here:
-        return ResourceEstimate(sizing.GENERATOR_MEMORY, sizing.GENERATOR_FILES, plan.peak_bytes)
+        arms = 2 if plan.interleave is Interleave.REQUEST else 1
+        generator = sizing.generator_estimate(_object_counts(plan), arms)
+        return replace(generator, disk=plan.peak_bytes)
     estimates = [
         sizing.estimate(_object_counts(plan), build, interleave or plan.interleave, plan.peak_bytes)
         for build in _footprints(plan, specs)
@@ -46,6 +49,11 @@ def require(plan: Plan, specs: Sequence[Spec], out: Path, headroom: Headroom | N
         for build in _footprints(plan, specs)
     )
     hints = [f"{most} of its {counts.projects} Projects would fit"] if most else []
+    watches = min(
+        sizing.most_watches(counts, build, plan.interleave, plan.peak_bytes, headroom)
+        for build in _footprints(plan, specs)
+    )
+    hints += [f"{watches:,} of its {counts.watches:,} watches would fit"] if watches else []
     if not sizing.shortfalls(resource_estimate(plan, specs, Interleave.TRIAL), headroom):
         hints.append("with --interleave trial it fits: one build is up at a time")
     raise ConfigError(
@@ -84,7 +92,8 @@ def require_programs(suite: Suite) -> None:
 
 def _object_counts(plan: Plan) -> sizing.ObjectCounts:
     drivers = [workload.driver for workload in plan.suite.workloads]
-    return sizing.object_counts([(d.projects, d.objects, d.object_bytes) for d in drivers])
+    watches = max(driver.watches for driver in drivers)
+    return sizing.object_counts([(d.projects, d.objects, d.object_bytes) for d in drivers], watches)
 
 
 def _footprints(plan: Plan, specs: Sequence[Spec]) -> list[sizing.Footprint]:

@@ -97,7 +97,7 @@ def resolve_plan(request: RunRequest) -> tuple[LoadedSuite, Plan]:
     seed = draw_seed(request.seed)
     suite = loaded.suite.of(product).only(request.driver)
     require_startable(environment, product)
-    _require_restarts_of(suite)
+    _require_environment_for(suite)
     plan = Plan(suite, pairs, request.interleave, seed, looks, budget_s, product)
     earlier = priors.prior_request(suite, product, request.interleave)
     if pair_s := priors.usual_pair_s(earlier):
@@ -118,13 +118,19 @@ def require_startable(environment: EnvironmentSettings, product: Product) -> Non
     )
 
 
-def _require_restarts_of(suite: Suite) -> None:
-    """Refuse loads that restart controllers in an environment that cannot.
+def _require_environment_for(suite: Suite) -> None:
+    """Refuse loads that need more than the environment can do.
 
     Raises:
         ConfigError: Naming the first such load.
     """
     for workload in suite.workloads:
+        if suite.environment.load_pods and not workload.driver.uses_pods:
+            raise ConfigError(
+                f"{workload.name}: {workload.driver.kind} sends its load from this machine, and the"
+                " environment says from pods",
+                hint="set load_pods = 0, or use --load-pods 0",
+            )
         if workload.driver.restarts and not suite.environment.can_restart:
             raise ConfigError(
                 f"{workload.name}: it restarts the controllers of each build, which the environment"

@@ -110,6 +110,8 @@ class Idle(Settings):
     projects: ClassVar[int] = 0
     objects: ClassVar[int] = 0
     object_bytes: ClassVar[int] = 0
+    watches: ClassVar[int] = 0
+    uses_pods: ClassVar[bool] = False
     raw_bytes_per_request: ClassVar[float] = 0.0
     main: ClassVar[str] = ""
 

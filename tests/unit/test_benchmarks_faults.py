@@ -221,7 +221,7 @@ def test_the_document_is_written_once_every_row_is_there(
 
     faults.main([*arguments, "--only", "orphans", "--only", "nothing"])
     partial = (tmp_path / "out" / "faults.md").read_text()
-    assert "Of 23" not in partial
+    assert f"Of {len(faults.FAULTS)}" not in partial
     assert "`orphans=1`" in partial
     assert not (tmp_path / "faults.md").exists()
     assert "go on with" in capsys.readouterr().out

@@ -162,6 +162,54 @@ def test_the_largest_number_that_fits_is_exact() -> None:
         assert (not shortfalls(taken, room)) is expected
 
 
+HERD = """
+[[workload]]
+name = "watch-herd"
+metric = [ {{ name = "x", select = "y", unit = "1", better = "lower", margin = 0.1 }} ]
+[workload.driver]
+kind = "watch-herd"
+watches = {watches}
+rate = 1
+projects = 10
+duration_s = 10
+"""
+
+
+def watching(tmp_path: Path, watches: int) -> Plan:
+    path = tmp_path / "large.toml"
+    path.write_text(SUITE + HERD.format(watches=watches))
+    suite = suite_file.load(path).suite.of(Product.REFERENCE)
+    return Plan(suite, 5, Interleave.REQUEST, 1)
+
+
+@pytest.mark.parametrize(
+    ("room", "said", "most"),
+    [
+        pytest.param({"files": 1024}, "a process opens about 2,100, and 1,024", 46_200, id="files"),
+        pytest.param({"memory": 12e9}, "memory: a launch needs about 30.", 37_600, id="memory"),
+    ],
+)
+def test_watches_that_a_machine_cannot_hold_are_refused_with_the_number_that_fits(
+    tmp_path: Path, room: dict[str, float], said: str, most: int
+) -> None:
+    reference = [parse_spec("reference")]
+    error = refused(watching(tmp_path, 100_000), reference, **room)
+    assert said in str(error)
+    assert f"{most:,} of its 100,000 watches would fit" in error.hint
+    headroom = dataclasses.replace(PLENTY, **room)
+    preflight.require(watching(tmp_path, most), reference, Path("out"), headroom)
+
+
+def test_a_herd_of_watches_is_refused_where_pods_apply_the_load(tmp_path: Path) -> None:
+    path = tmp_path / "large.toml"
+    text = SUITE.replace('kind = "local"', 'kind = "kind"\nload_pods = 2')
+    path.write_text(text + HERD.format(watches=20))
+    wanted = request.RunRequest(suite=f"{path}", candidate="reference")
+    with pytest.raises(ConfigError, match="sends its load from this machine") as caught:
+        request.resolve_plan(wanted)
+    assert "load_pods = 0" in caught.value.hint
+
+
 def test_a_build_of_unknown_version_is_not_refused_for_what_only_old_ones_take(
     tmp_path: Path,
 ) -> None:

@@ -12,12 +12,15 @@ from pydantic import ValidationError
 from pipeline.drivers.watch_herd.driver import WatchHerdDriver
 from pipeline.drivers.watch_herd.result import judge_herd, read_result
 from pipeline.drivers.watch_herd.settings import WatchHerd
+from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.ports import Load, Program
+from pipeline.model.results import Sample
 from pipeline.model.subject import Arm
 from pipeline.runs import suite_file
 from pipeline.system import paths
 from pipeline.system.errors import LoadError
 
+CANDIDATE = Arm.CANDIDATE
 SETTINGS: dict[str, Any] = {
     "kind": "watch-herd",
     "watches": 100,
@@ -41,6 +44,11 @@ def account(**changes: object) -> dict[str, object]:
         "list_s": {"full": [0.3, 0.1, 0.2]},
         "synced_s": 1.5,
         "watches": 100,
+        "usage": {
+            "before": {"goroutines": 200, "heap": 40e6},
+            "open": {"goroutines": 500, "heap": 46e6},
+            "ended": {"goroutines": 203, "heap": 39e6},
+        },
         **changes,
     }
 
@@ -67,17 +75,52 @@ def test_every_figure_is_a_reading(tmp_path: Path) -> None:
     assert (load.invalid, load.failed, load.failing) == ((), {}, {})
     assert (load.spans[Arm.BASELINE].start_s, load.spans[Arm.BASELINE].end_s) == (100.0, 110.0)
     assert found["watch_lag/p50"] == 0.001
-    assert found["events_of_other_projects"] == 2
-    assert found["events_lost"] == 3
+    assert found["events_of_other_projects"] == 0.002
+    assert found["events_lost"] == 0.003
     assert (found["watch_restarts"], found["watch_restarts{reason=410}"]) == (3, 2)
     assert found["herd_list{way=full}/p50"] == 0.2
     assert found["generator_cpu_share"] == pytest.approx(0.1)
     assert values(load, Arm.BASELINE)["events_lost"] == 0
 
 
+def test_every_value_can_be_a_sample_whatever_a_build_does(tmp_path: Path) -> None:
+    # An event may come before the answer of its write, and a slow build takes seconds for both.
+    times = {"count": 100, "p50": -0.001, "p95": 2.0, "p99": 30.0, "max": 60.0}
+    counts = {"lost": 1000, "duplicated": 5000, "foreign": 2000, "out_of_order": 7}
+    load = judged(tmp_path / "r", lag_s=times, write_s=times, **counts)
+    for one in load.readings[CANDIDATE]:
+        metric = Metric(one.name, one.unit, Better.LOWER, 0.1, scale=Scale.DIFFERENCE)
+        denominators = (one.denominator,) if one.denominator else ()
+        assert Sample("watch-herd", metric, (one.value,), denominators).values == (one.value,)
+
+
+def test_restarts_are_counted_by_reason_and_a_timeout_is_none(tmp_path: Path) -> None:
+    restarts = {"timeout": 90, "410": 2, "503": 1, "start: 429": 40, "start: 503": 2}
+    found = values(judged(tmp_path / "r", restarts=restarts), CANDIDATE)
+    assert (found["watch_timeouts"], found["watch_restarts"]) == (90, 3)
+    assert found["watch_start_retries"] == 42
+    reasons = {name[22:-1]: value for name, value in found.items() if "{reason=" in name}
+    assert reasons == {"410": 2, "503": 1, "429": 0, "ended": 0, "connection": 0}
+
+
+def test_a_watch_has_a_cost_and_leaves_nothing(tmp_path: Path) -> None:
+    load = judged(tmp_path / "r")
+    found = values(load, CANDIDATE)
+    assert (found["watch_goroutines"], found["watch_heap"]) == (3.0, 60e3)
+    assert (found["goroutines_left"], found["heap_left"]) == (3, 0)
+    assert not load.warnings
+
+
+def test_a_cost_that_cannot_be_read_is_missing_with_a_warning(tmp_path: Path) -> None:
+    load = judged(tmp_path / "r", usage={}, usage_error="status 403: no")
+    assert "goroutines_left" not in values(load, CANDIDATE)
+    assert load.warnings == ("what watches use of the candidate is unknown: status 403: no",)
+    assert not load.invalid
+
+
 def test_each_metric_of_the_suite_selects_a_reading_or_is_of_a_probe(tmp_path: Path) -> None:
     suite = suite_file.load(paths.project_path("suites", "watch.toml")).suite
-    lists = {"full": [0.1], "page": [0.1], "cached": [0.1]}
+    lists = {way: [0.1] for way in WatchHerd.model_validate(SETTINGS).list_ways}
     found = values(judged(tmp_path / "r", list_s=lists), Arm.CANDIDATE)
     for _, metric in suite.keyed_metrics():
         for name in filter(None, (metric.select, metric.per)):
@@ -122,6 +165,8 @@ def test_a_result_that_cannot_be_read_is_one_error(tmp_path: Path, text: str) ->
         pytest.param({"watches": 9}, "10 are needed", id="few watches"),
         pytest.param({"watches": 1_000_000}, "less than or equal to 100000", id="many watches"),
         pytest.param({"rate": 0}, "greater than 0", id="no rate"),
+        pytest.param({"list_ways": ["all"]}, "Input should be 'page'", id="unknown way"),
+        pytest.param({"list_ways": []}, "at least 1 item", id="no way"),
         pytest.param({"script": "x.js"}, "Extra inputs", id="unknown key"),
     ],
 )
@@ -132,5 +177,6 @@ def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], said: str)
 
 def test_the_sources_of_the_program_are_part_of_the_digest_and_its_tests_are_not() -> None:
     settings = WatchHerd.model_validate(SETTINGS)
-    assert {"main.go", "watch.go", "ledger.go", "client.go", "go.mod"} == set(settings.tree())
+    sources = {"main.go", "watch.go", "ledger.go", "client.go", "usage.go", "go.mod"}
+    assert sources == set(settings.tree())
     assert WatchHerdDriver(settings, Program(Path("herd"), "1", "sha256:00")).settings == settings

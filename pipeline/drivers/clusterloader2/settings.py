@@ -56,6 +56,8 @@ class ClusterLoader2(LoadFromFiles):
     raw_bytes_per_request: ClassVar[float] = 20.0
     """Size of reports and logs per request, in bytes; measured."""
 
+    watches: ClassVar[int] = 0
+    uses_pods: ClassVar[bool] = True
     root: ClassVar[str] = CONFIGS
     shared: ClassVar[tuple[str, ...]] = ("modules", "templates")
     suffixes: ClassVar[tuple[str, ...]] = (".yaml", ".yml")

@@ -63,6 +63,8 @@ class K6(LoadFromFiles):
     raw_bytes_per_request: ClassVar[float] = 110.0
     """Size of the compressed raw points per request, in bytes; measured."""
 
+    watches: ClassVar[int] = 0
+    uses_pods: ClassVar[bool] = True
     root: ClassVar[str] = SCRIPTS
     shared: ClassVar[tuple[str, ...]] = ("lib",)
     suffixes: ClassVar[tuple[str, ...]] = (".js",)

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.drivers.clusterloader2.projects import delete_objects
+from pipeline.drivers.created_objects import delete_objects
 from pipeline.drivers.watch_herd.result import judge_herd, read_result
-from pipeline.drivers.watch_herd.settings import WatchHerd
+from pipeline.drivers.watch_herd.settings import SETTLE_S, WatchHerd
 from pipeline.model.ports import Load, Program, Target, check_all
+from pipeline.model.replicas import by_component
 from pipeline.model.subject import Arm
 from pipeline.system import processes
-from pipeline.system.errors import ConfigError, LoadError
+from pipeline.system.errors import LoadError
 
 CONFIG, RESULT, LOG = "herd.json", "herd-result.json", "watch-herd.log"
 _SLACK_S = 60.0
@@ -29,11 +30,6 @@ class WatchHerdDriver:
     def measure(self, targets: Mapping[Arm, Target], out: Path, seed: int) -> Load:
         """See `Driver.measure`."""
         settings = self.settings
-        if any(target.pods for target in targets.values()):
-            raise ConfigError(
-                "watch-herd sends its load from this machine, and the environment says from pods",
-                hint="set load_pods = 0",
-            )
         run = f"herd-{seed:08x}-{int(time.time()):x}"
         config = {
             "run": run,
@@ -44,6 +40,8 @@ class WatchHerdDriver:
                     "url": target.url,
                     "ca_file": str(target.ca_file),
                     "token_file": str(target.token_file),
+                    "admin_token_file": str(target.admin_token_file),
+                    "metrics": list(by_component(target.metrics).get("server", {}).values()),
                     "organization_path": target.needs_organization_path,
                 }
                 for arm, target in targets.items()
@@ -56,6 +54,9 @@ class WatchHerdDriver:
                 name: getattr(settings, name)
                 for name in ("duration_s", "watch_list", "page_size", "drain_s", "sync_s")
             },
+            "watch_timeout_s": settings.watch_timeout_s,
+            "list_ways": list(settings.list_ways),
+            "settle_s": SETTLE_S,
             "setup_s": settings.setup_s,
             "request_s": settings.request_timeout_s,
         }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,6 +17,30 @@ _MAX_LATE = 0.02
 
 _BUSY_GENERATOR = 0.5
 _MAX_REFUSED = 0.5  # share of the writes that one arm may refuse
+
+
+_REASONS = ("ended", "410", "429", "connection")
+"""Reasons of a restart that are always counted: the server ended the watch, its version is too old,
+the server had too many requests, or the connection broke.  Other reasons are other HTTP statuses.
+"""
+
+_TIMED_OUT = "timeout"
+"""Reason of a restart that the watch asked for; it is no disturbance."""
+
+
+_BEFORE_START = "start: "
+"""Beginning of the reason of a restart of a watch that was never in step.  A server may refuse many
+watches that begin at once.
+"""
+
+
+class ServerUsage(BaseModel):
+    """Goroutines, and live heap in bytes, of the API servers of one arm at one moment."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    goroutines: float
+    heap: float
 
 
 class ArmAccount(BaseModel):
@@ -39,6 +64,8 @@ class ArmAccount(BaseModel):
     synced_s: float
     watches: int
     late: int
+    usage: dict[Literal["before", "open", "ended"], ServerUsage]
+    usage_error: str = ""
     failed: str = ""
 
 
@@ -80,6 +107,11 @@ def judge_herd(settings: WatchHerd, result: HerdResult, processors: int) -> Load
         warnings.append(
             f"watch-herd used {cpu:.0%} of the processors that it shares with the builds"
         )
+    warnings += [
+        f"what watches use of the {arm} is unknown: {one.usage_error}"
+        for arm, one in result.arms.items()
+        if one.usage_error
+    ]
     planned = settings.rate * settings.duration_s
     invalid += [
         f"{one.late} of {planned:.0f} writes to the {arm} began over 0.1 s late"
@@ -102,29 +134,48 @@ def judge_herd(settings: WatchHerd, result: HerdResult, processors: int) -> Load
 def _readings(one: ArmAccount, planned: float) -> Iterator[Reading]:
     for name in ("p50", "p95", "p99", "max"):
         if name in one.lag_s:
-            count = one.lag_s["count"]
-            yield Reading(f"watch_lag/{name}", one.lag_s[name], "s", denominator=count)
+            yield Reading(f"watch_lag/{name}", one.lag_s[name], "s")
         if name in one.write_s:
-            count = one.write_s["count"]
-            yield Reading(f"herd_write/{name}", one.write_s[name], "s", denominator=count)
+            yield Reading(f"herd_write/{name}", one.write_s[name], "s")
     for kind, times in one.list_s.items():
         yield Reading(f"herd_list{{way={kind}}}/p50", sorted(times)[len(times) // 2], "s")
     yield Reading("events_delivered", one.delivered, "1")
+    # Shares of the events that all watches were to show.
     for name, count in (
         ("events_lost", one.lost),
         ("events_duplicated", one.duplicated),
         ("events_out_of_order", one.out_of_order),
         ("events_of_other_projects", one.foreign),
     ):
-        yield Reading(name, count, "1", denominator=float(max(one.expected, 1)))
+        possible = max(one.expected, count, 1)
+        yield Reading(name, count / possible, "1", denominator=possible)
     yield Reading("watch_bookmarks", one.bookmarks, "1")
-    yield Reading("watch_restarts", sum(one.restarts.values()), "1")
-    for reason, count in sorted(one.restarts.items()):
+    restarts = dict.fromkeys(_REASONS, 0) | one.restarts
+    yield Reading("watch_timeouts", restarts.pop(_TIMED_OUT, 0), "1")
+    starts = [reason for reason in restarts if reason.startswith(_BEFORE_START)]
+    yield Reading("watch_start_retries", sum(map(restarts.pop, starts)), "1")
+    yield Reading("watch_restarts", sum(restarts.values()), "1")
+    for reason, count in sorted(restarts.items()):
         yield Reading(f"watch_restarts{{reason={reason}}}", count, "1")
+    yield from _usage_readings(one)
     yield Reading("watches_synced", one.synced_s, "s")
     yield Reading("requests", one.writes, "1")
     refused = sum(one.refused.values())
     yield Reading("errors_share", refused / max(planned, 1), "1", denominator=planned)
+
+
+def _usage_readings(one: ArmAccount) -> Iterator[Reading]:
+    """Yield the cost of an open watch, and what was left after all watches had ended."""
+    if one.usage.keys() != {"before", "open", "ended"}:
+        return
+    before, opened, ended = (one.usage[moment] for moment in ("before", "open", "ended"))
+    watches = max(one.watches, 1)
+    goroutines = max(opened.goroutines - before.goroutines, 0.0)
+    yield Reading("watch_goroutines", goroutines / watches, "1")
+    yield Reading("watch_heap", max(opened.heap - before.heap, 0.0) / watches, "B")
+    # Below 0, the server freed what it had used before the watches began.
+    yield Reading("goroutines_left", max(ended.goroutines - before.goroutines, 0.0), "1")
+    yield Reading("heap_left", max(ended.heap - before.heap, 0.0), "B")
 
 
 def _most(refused: Mapping[str, int]) -> str:

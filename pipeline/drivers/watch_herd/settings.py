@@ -1,7 +1,7 @@
 """Settings of a herd of watches, as a suite declares it."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     Field,
@@ -18,8 +18,11 @@ from pipeline.system import paths
 PROGRAM = "watch-herd"
 _SOURCES = ("go", PROGRAM)
 _KINDS = 2  # Secrets and ConfigMaps
-_START_S = 2.0  # usual seconds to create one Project, with both arms side by side
-_FILL_PER_S = 200.0  # objects that are created per second before the watches begin
+SETTLE_S = 10.0
+"""Seconds after the load in which a server may end what belongs to watches that ended."""
+
+ListWay = Literal["page", "full", "cached", "watchlist"]
+"""Way of a list: a page, all from etcd, all from the watch cache, or all by a WatchList."""
 
 
 class WatchHerd(Settings):
@@ -29,12 +32,16 @@ class WatchHerd(Settings):
         kind: Always `watch-herd`.
         watches: Number of watches in each arm, spread over all Projects and both kinds.
         rate: Writes begun per second for **each** arm: creates, updates and deletes.
-        list_rate: Lists begun per second for each arm: a page, all from etcd, all from the cache.
+        list_rate: Lists begun per second for each arm, by the `list_ways` in turn.
+        list_ways: Ways of the lists.
         projects: Number of Projects that one launch creates in each arm.
         objects: Number of objects of each kind in each Project, created before the watches begin.
         object_bytes: Size of an object's data, in bytes.
         duration_s: Length of the measured phase in seconds.
         watch_list: Whether a watch begins with the objects that exist (WatchList), not with a list.
+        watch_timeout_s: Shortest time after which a watch asks to be ended, in seconds; the longest
+            is twice that, as in client-go.  Such a watch goes on at once from its last event or
+            bookmark.  0 leaves the time to the server, which is half an hour or more.
         page_size: Number of objects of a page.
         request_timeout_s: Seconds after which a write or a list is given up.
         drain_s: Seconds after the last write in which events may come; later ones are lost.
@@ -46,7 +53,7 @@ class WatchHerd(Settings):
     counted: ClassVar[str] = "writes"
     restarts: ClassVar[bool] = False
     iterations: ClassVar[None] = None  # the load has a rate
-    uses_organization_path: ClassVar[bool] = True
+    uses_pods: ClassVar[bool] = False
     raw_bytes_per_request: ClassVar[float] = 10.0
 
     kind: Literal["watch-herd"]
@@ -57,6 +64,8 @@ class WatchHerd(Settings):
     objects: NonNegativeInt = 0
     object_bytes: PositiveInt = 1000
     duration_s: PositiveFloat
+    list_ways: Annotated[tuple[ListWay, ...], Field(min_length=1)] = get_args(ListWay)
+    watch_timeout_s: NonNegativeInt = 0
     watch_list: bool = False
     page_size: PositiveInt = 100
     request_timeout_s: PositiveFloat = 5.0
@@ -92,7 +101,8 @@ class WatchHerd(Settings):
     @property
     def most_s(self) -> float:
         """Maximum seconds that one launch spends on the load."""
-        return self.setup_s + self.sync_s + self.duration_s + self.drain_s + self.request_timeout_s
+        load_s = self.sync_s + self.duration_s + self.drain_s + SETTLE_S
+        return self.setup_s + load_s + self.request_timeout_s
 
     def requests_expected(self, arms: int) -> int:
         """Return the approximate number of requests of one run, over all arms."""
