@@ -213,6 +213,7 @@ func (h *herd) prepare(ctx context.Context) error {
 			return fmt.Errorf("%s cannot be listed: %w", names[project], err)
 		}
 	}
+	h.settle(ctx)
 	h.measure(ctx, "before")
 	return nil
 }
@@ -279,7 +280,6 @@ func (h *herd) end() {
 // finish ends the watches, and waits until the servers have ended what belongs to them.
 func (h *herd) finish(ctx context.Context) error {
 	h.end()
-	h.client.http.CloseIdleConnections()
 	h.settle(ctx)
 	h.measure(ctx, "ended")
 	return ctx.Err()

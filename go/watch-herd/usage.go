@@ -48,12 +48,13 @@ func (c *client) measure(ctx context.Context) (usage, error) {
 	return sum, nil
 }
 
-// settle waits until the servers have ended the goroutines of watches that ended: until their number
-// falls no further, or the time is over.
+// settle waits until the servers have ended the goroutines of requests and watches that ended: until
+// their number falls no further, or the time is over. Connections that are idle are closed for that.
 func (c *client) settle(ctx context.Context) error {
 	least, same := 0.0, 0
 	for first := true; same < settledReads; first = false {
 		sum := 0.0
+		c.http.CloseIdleConnections() // Those of watches are idle some time after these ended.
 		for _, url := range c.arm.Metrics {
 			one, err := c.scrape(ctx, url)
 			if ctx.Err() != nil {

@@ -219,7 +219,8 @@ func (w *watch) restart(ctx context.Context, reason string) {
 	w.restarts[reason]++
 	w.mutex.Unlock()
 	if reason != timedOut {
-		sleep(ctx, retryDelay)
+		// Watches that are refused together must not come back together.
+		sleep(ctx, retryDelay/2+time.Duration(w.random.Int64N(int64(retryDelay))))
 	}
 }
 

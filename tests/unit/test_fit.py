@@ -196,7 +196,7 @@ def test_watches_that_a_machine_cannot_hold_are_refused_with_the_number_that_fit
     error = refused(watching(tmp_path, 100_000), reference, **room)
     assert said in str(error)
     assert f"{most:,} of its 100,000 watches would fit" in error.hint
-    headroom = dataclasses.replace(PLENTY, **room)
+    headroom = Headroom(room.get("memory", 1e12), 1e12, 1e12, room.get("files", 1e6))
     preflight.require(watching(tmp_path, most), reference, Path("out"), headroom)
 
 
@@ -204,7 +204,7 @@ def test_a_herd_of_watches_is_refused_where_pods_apply_the_load(tmp_path: Path) 
     path = tmp_path / "large.toml"
     text = SUITE.replace('kind = "local"', 'kind = "kind"\nload_pods = 2')
     path.write_text(text + HERD.format(watches=20))
-    wanted = request.RunRequest(suite=f"{path}", candidate="reference")
+    wanted = RunRequest(suite=f"{path}", candidate="reference")
     with pytest.raises(ConfigError, match="sends its load from this machine") as caught:
         request.resolve_plan(wanted)
     assert "load_pods = 0" in caught.value.hint

@@ -47,10 +47,11 @@ func (w *Watches) OnWatches() bool {
 
 // Follow returns a watch with the events of another one, changed as the faults say.
 func (w *Watches) Follow(watched Watched, inner watch.Interface) watch.Interface {
-	s := &stream{
-		Watched: watched, watches: w, inner: inner,
-		out: make(chan watch.Event), stopped: make(chan struct{}), wake: make(chan struct{}, 1),
+	s := &stream{Watched: watched, watches: w, inner: inner, stopped: make(chan struct{})}
+	if w.lose.share == 0 && w.foreign.share == 0 && w.delay == 0 {
+		return s // Its events stay as they are.
 	}
+	s.out, s.wake = make(chan watch.Event), make(chan struct{}, 1)
 	w.mu.Lock()
 	w.open = append(w.open, s)
 	w.mu.Unlock()
@@ -112,7 +113,7 @@ type stream struct {
 	Watched
 	watches *Watches
 	inner   watch.Interface
-	out     chan watch.Event
+	out     chan watch.Event // nil where events stay as they are
 	once    sync.Once
 	stopped chan struct{}
 	wake    chan struct{}
@@ -122,7 +123,12 @@ type stream struct {
 }
 
 // ResultChan implements watch.Interface.
-func (s *stream) ResultChan() <-chan watch.Event { return s.out }
+func (s *stream) ResultChan() <-chan watch.Event {
+	if s.out == nil {
+		return s.inner.ResultChan()
+	}
+	return s.out
+}
 
 // Stop implements watch.Interface.
 func (s *stream) Stop() {

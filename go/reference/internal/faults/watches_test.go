@@ -138,7 +138,13 @@ func TestWatchesAreLeftOpen(t *testing.T) {
 		}
 		before := runtime.NumGoroutine()
 		for range 20 {
-			w.Follow(Watched{Resource: "secrets", Project: "p", Open: open}, watch.NewFake()).Stop()
+			inner := watch.NewFakeWithChanSize(1, false)
+			one := w.Follow(Watched{Resource: "secrets", Project: "p", Open: open}, inner)
+			inner.Add(&corev1.Secret{})
+			if event := <-one.ResultChan(); event.Type != watch.Added || runtime.NumGoroutine() > before+want {
+				t.Fatalf("%s: a watch that does not end is changed: %v", size, event)
+			}
+			one.Stop()
 		}
 		for range want {
 			left := <-opened
