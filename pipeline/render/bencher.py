@@ -11,7 +11,7 @@ import json
 
 from pipeline.render.exports import ExportData, distinct, encode, unit_name
 
-_MEASURES = {"s": "seconds", "B": "bytes", "1/s": "per-second", "1": "value"}
+_MEASURES = {"s": "seconds", "B": "bytes", "1/s": "per-second", "1": "value", "x": "ratio"}
 _MAX_MEASURE = 64  # characters that Bencher allows
 
 

@@ -17,7 +17,7 @@ from pipeline.render.exports import ExportData, distinct, encode, unit_name
 from pipeline.render.numbers import count
 from pipeline.system.sanitize import truncate
 
-_UNITS = {"s": "sec/op", "B": "B/op", "1/s": "op/s", "1": "value"}
+_UNITS = {"s": "sec/op", "B": "B/op", "1/s": "op/s", "1": "value", "x": "ratio"}
 _MAX_TEXT = 300  # characters of a comment or a value
 _OWN = "/_.,:+-()[]{}@"  # safe in a name beside letters and digits
 

@@ -19,7 +19,7 @@ from pipeline.system.sanitize import printable
 def perfdata(report: Report) -> str:
     """Render a report: an item for each metric and arm, with `median`, `min` and `max`.
 
-    The unit is the metric's: s, B, 1/s or 1.  A metric without a value has no item.
+    The unit is the metric's: s, B, 1/s, 1 or x.  A metric without a value has no item.
     """
     results = report.results
     labels = {
