@@ -15,7 +15,7 @@ from pipeline.system import http_client
 from tests.gotests import go_tests
 from tests.loopback import values
 
-FAULTS = "lose-event=1%,foreign-event=1%,delay-events=200ms,leak-watchers=1"
+FAULTS = "lose-event=1%&foreign-event=1%&delay-events=200ms&leak-watchers=1"
 LOAD = WatchHerd(
     kind="watch-herd",
     watches=40,
