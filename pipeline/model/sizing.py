@@ -31,7 +31,8 @@ measured for 10,000 objects of 1,000 bytes in 50 Projects of Milo v0.30.0."""
 
 
 WATCH_MEMORY = 100e3
-"""Memory of a watch in a build, in bytes; see docs/figures.md for what was measured."""
+"""Memory of a watch in a build, in bytes.  Of `reference`, 22.7 kB of live heap and 2.02 goroutines
+were measured; the heap is half of the memory, and a stack has 8 kB."""
 
 GENERATOR_WATCH_MEMORY = 50e3
 """Memory of a watch in the load generator, in bytes."""
