@@ -34,7 +34,7 @@ SIZES = {
     "skip-finalizers": "50%",
     "slow-resume": "1s",
     "crash-after": "20s",
-    "shared-lock": "20ms",
+    "shared-lock": "15ms",
     "blocking-list": "100ms",
     "lose-event": "0.1%",
     "foreign-event": "0.1%",
