@@ -128,10 +128,14 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 	return err
 }
 
-// callPatiently is call, and tries again while the server says that it is not ready for the request.
+// callPatiently is call, and tries again while the server says that it is not ready for the request. An
+// earlier try may have created the object although it was answered with an error.
 func (c *client) callPatiently(ctx context.Context, method, path string, body, into any) error {
 	for try := 0; ; try++ {
 		err := c.call(ctx, method, path, body, into)
+		if status, ok := err.(*statusError); ok && try > 0 && method == "POST" && status.code == http.StatusConflict {
+			return nil
+		}
 		if err == nil || try == maxRetries || !isLater(err) {
 			return err
 		}

@@ -290,6 +290,21 @@ func TestUsageThatCannotBeReadIsMissing(t *testing.T) {
 	}
 }
 
+func TestAnObjectThatATryLeftIsCreated(t *testing.T) {
+	for first, want := range map[int]bool{http.StatusGatewayTimeout: true, http.StatusConflict: false} {
+		codes := []int{first, http.StatusConflict}
+		api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(codes[0])
+			codes = codes[1:]
+		}))
+		c := client{arm: armConfig{URL: api.URL}, http: api.Client(), exhausted: func(error) {}}
+		if err := c.callPatiently(t.Context(), "POST", "/", struct{}{}, nil); (err == nil) != want {
+			t.Errorf("first answered with %d: %v", first, err)
+		}
+		api.Close()
+	}
+}
+
 func TestNoMoreConnectionsIsNoFaultOfABuild(t *testing.T) {
 	var said error
 	refused := errors.New("dial")
