@@ -28,7 +28,14 @@ const BYSTANDER = '/projects/milo-perf-first/control-plane/api/v1/namespaces/def
 
 /** @type {Record<string, object>} */
 const beside = {}
-for (const arm of arms) beside[`${arm.name}-beside`] = besideAtRate('read', GET_RATE, GET_S)
+// Half a period apart, and which arm is first depends on the seed: of two reads that are sent at the
+// same moment the second waits for the first.
+const inTurn = hash(seed, 1) % 2 ? arms : [...arms].reverse()
+for (const [place, arm] of inTurn.entries()) {
+  const reads = besideAtRate('read', GET_RATE, GET_S)
+  const startMs = 1000 * parseFloat(reads.startTime) + (1000 * place) / (arms.length * GET_RATE)
+  beside[`${arm.name}-beside`] = { ...reads, startTime: `${Math.round(startMs)}ms` }
+}
 
 export const options = fixedWork(PROJECT_COUNT, beside)
 export { handleSummary }

@@ -126,10 +126,17 @@ def test_fixed_work_is_the_same_for_each_arm_and_begins_at_the_same_moment(
     assert not options(tmp_path, script).get("thresholds")
 
 
-def test_what_goes_on_beside_fixed_work_does_so_in_each_arm(tmp_path: Path) -> None:
-    scenarios = options(tmp_path, "garbage_collection.js")["scenarios"]
-    assert scenarios["baseline-beside"] == scenarios["candidate-beside"]
-    assert scenarios["baseline-beside"]["executor"] == "constant-arrival-rate"
+def test_reads_beside_fixed_work_go_to_each_arm_half_a_period_apart(tmp_path: Path) -> None:
+    orders = set()
+    for seed in range(8):
+        scenarios = options(tmp_path, "garbage_collection.js", SEED=f"{seed}")["scenarios"]
+        both = [scenarios[f"{arm}-beside"] for arm in ("baseline", "candidate")]
+        starts = tuple(one.pop("startTime") for one in both)
+        assert sorted(starts) == ["1.1s", "1s"]  # 5 reads per second
+        assert both[0] == both[1]
+        assert both[0]["executor"] == "constant-arrival-rate"
+        orders.add(starts)
+    assert len(orders) == 2
 
 
 @pytest.mark.parametrize("mode", ["projects", "objects"])
