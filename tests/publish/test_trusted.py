@@ -202,8 +202,11 @@ def prior_of(value: float, freedom: float = 1e9) -> dict[str, Any]:
 
 @pytest.mark.parametrize("value", [0.0, 1e-12, 1e6], ids=["none", "tiny", "huge"])
 @pytest.mark.parametrize("which", sorted(JUDGED))
-def test_a_prior_of_its_own_changes_nothing(value: float, which: str) -> None:
+def test_a_prior_of_its_own_changes_nothing(
+    value: float, which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A tiny variance would make noise a regression, a huge one would hide any."""
+    monkeypatch.setattr(priors, "shipped_path", lambda *_: tmp_path / "none.json")
     honest_one, forged_one = (
         published(changed(which)),
         published(changed(which, prior=prior_of(value))),
