@@ -38,6 +38,9 @@ from pipeline.system.log import log
 _FOLDER = "spreads"
 """Name of the folder in the user's state folder, and in `baselines/`."""
 
+_UNUSABLE = (BaselineError, ConfigError, StorageError, OSError)
+"""Errors of a file of earlier runs, or of its folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class NamedSpreads:
@@ -78,20 +81,20 @@ def choose_prior(request: PriorRequest, named: NamedSpreads | None) -> Prior | N
 
 def shipped_prior(request: PriorRequest) -> Prior | None:
     """Return the prior that is shipped for this version of the suite and load, if any."""
-    path = shipped_path(paths.project_path("baselines"), request.conditions)
-    if not path.is_file():
-        return None
-    return prior_from(codec.SPREADS.read(path), request, SpreadOrigin.SHIPPED)
+    history = _shipped_history(request)
+    return prior_from(history, request, SpreadOrigin.SHIPPED) if history else None
 
 
 def usual_pair_s(request: PriorRequest) -> float | None:
-    """Return the median duration of a pair in earlier runs: here, or else in the shipped ones."""
-    shipped = shipped_path(paths.project_path("baselines"), request.conditions)
-    for path in (_path(request.conditions), shipped):
+    """Return the median duration of a pair in earlier runs: here, or else in the shipped ones.
+
+    A file that cannot be read is left out; whoever chooses the prior says so.
+    """
+    for read in (_machine_history, _shipped_history):
         try:
-            history = codec.SPREADS.read(path) if path.is_file() else None
-        except (BaselineError, OSError):  # whoever chooses the prior says so
-            history = None
+            history = read(request)
+        except _UNUSABLE:
+            continue
         runs = usable_runs(history, request) if history else ()
         if known := [run.pair_s for run in runs if run.pair_s > 0]:
             return median(known)
@@ -121,7 +124,7 @@ def feed_history(report: Report) -> bool:
             before, new = _read_history(path, conditions), run_spreads(report.results)
             history = with_run(before, new, datetime.now(UTC))
             codec.SPREADS.write(path, history)
-    except (BaselineError, ConfigError, StorageError, OSError) as error:
+    except _UNUSABLE as error:
         log.warning("the variation between pairs could not be stored for later runs: %s", error)
         return False
     log.debug("the variation between pairs is stored: %s runs in %s", len(history.runs), path)
@@ -151,11 +154,20 @@ def _named_prior(request: PriorRequest, named: NamedSpreads) -> Prior | None:
 
 def _machine_prior(request: PriorRequest) -> Prior | None:
     try:
-        history = _read_history(_path(request.conditions), request.conditions)
-    except (BaselineError, ConfigError, StorageError, OSError) as error:
+        history = _machine_history(request)
+    except _UNUSABLE as error:
         log.warning("earlier runs on this machine are not used: %s", error)
         return None
     return prior_from(history, request, SpreadOrigin.HERE)
+
+
+def _machine_history(request: PriorRequest) -> SpreadHistory:
+    return _read_history(_path(request.conditions), request.conditions)
+
+
+def _shipped_history(request: PriorRequest) -> SpreadHistory | None:
+    path = shipped_path(paths.project_path("baselines"), request.conditions)
+    return codec.SPREADS.read(path) if path.is_file() else None
 
 
 def _read_history(path: Path, conditions: Conditions) -> SpreadHistory:

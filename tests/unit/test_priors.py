@@ -262,6 +262,16 @@ def test_what_is_written_is_read_back_the_same_and_is_what_its_schema_says(tmp_p
     jsonschema.validate(json.loads(path.read_text()), codec.schemas()["spreads-1.schema.json"])
 
 
+def test_a_plan_needs_no_folder_for_earlier_runs(
+    no_shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert no_shipped.is_dir()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", f"{tmp_path / 'file' / 'below'}")
+    request = RunRequest("pr", candidate="binary:./a", against="binary:./b")
+    assert resolve_plan(request)[1].pace == 1.0
+
+
 def test_a_pair_takes_as_long_as_in_earlier_runs(state: Path, no_shipped: Path) -> None:
     request = RunRequest("pr", candidate="binary:./a", against="binary:./b")
     _, plan = resolve_plan(request)
