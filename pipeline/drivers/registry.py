@@ -47,7 +47,9 @@ def driver_of(settings: DriverSettings, programs: Mapping[str, Program]) -> Driv
 
 
 def require_loadable(settings: DriverSettings, find: Callable[[str], Program]) -> None:
-    """Return if k6 can load the script of a load; takes about a second, and needs no server.
+    """Return if k6 can load the script of a load, or if the script is ours.
+
+    It takes about a second, and needs no server.
 
     Args:
         settings: Settings of a load of any driver.
@@ -56,7 +58,7 @@ def require_loadable(settings: DriverSettings, find: Callable[[str], Program]) -
     Raises:
         ConfigError: k6 cannot load the script, which stands beside the suite.
     """
-    if isinstance(settings, K6):
+    if isinstance(settings, K6) and settings.own_files():
         from pipeline.drivers.k6 import inspection
 
         inspection.require_loadable(settings, find("k6"))

@@ -80,9 +80,8 @@ def require_programs(suite: Suite) -> None:
             choice = [f"or leave the workloads of {driver} out: --driver {one}" for one in others]
             error.hint = "\n".join([error.hint, *choice])
             raise
-    for load in (workload.driver for workload in suite.workloads):
-        if load.own_files():  # ours are tested
-            drivers.require_loadable(load, toolchain.program)
+    for workload in suite.workloads:
+        drivers.require_loadable(workload.driver, toolchain.program)
     environment = suite.environment
     toolchain.require_found(environment.needs)
     for check in environment.checks() if environment.is_here else ():

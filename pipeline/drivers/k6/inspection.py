@@ -14,15 +14,14 @@ _LONGEST_S = 30.0
 
 
 def require_loadable(settings: K6, program: Program) -> None:
-    """Return if k6 can load the script of a suite, or if the script is ours.
+    """Return if k6 can load a script that stands beside its suite.
 
     Only the init code runs, which sends no request; `setup` does not run.
 
     Raises:
         ConfigError: The script does not load; the message is k6's own.
     """
-    if not (own := settings.own_files()):
-        return
+    script = settings.own_files()[settings.script]
     with settings.laid_out() as scripts, tempfile.TemporaryDirectory() as folder:
         token, log = Path(folder) / "token", Path(folder) / command.LOG
         token.write_text("none")
@@ -40,9 +39,8 @@ def require_loadable(settings: K6, program: Program) -> None:
             processes.run(argv, output=log, timeout_s=_LONGEST_S, env=variables, hide=("K6_",))
         except processes.CommandError as error:
             said = next(iter(command.log_errors(log)), "") or str(error)
-            beside = own[settings.script].parent
-            said = said.replace(f"file://{scripts}", str(beside))
+            said = said.replace(f"file://{scripts}", str(script.parent))
             raise ConfigError(
-                f"k6 cannot load {own[settings.script]}: {said}",
+                f"k6 cannot load {script}: {said}",
                 hint=f"mend the script; {program.path} inspect FILE says this too",
             ) from error
