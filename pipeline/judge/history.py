@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pipeline.judge.scale import bounded_exponent
 from pipeline.model.history import (
     DRIFT_POINTS,
     Acknowledgement,
@@ -47,8 +48,6 @@ MAX_POINTS = 2000
 ACKNOWLEDGE_REACH = MIN_SEGMENT
 """Largest distance, in points, of a step from the place for which it was acknowledged: further
 points can still move a step a little."""
-
-_MAX_EXPONENT = 700.0  # exp() of more is not a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +199,4 @@ def _change(series: HistorySeries, size: "Estimate") -> tuple[float, float, floa
 
 def _as_change(scale: Scale, size: float) -> float:
     """Return a difference of levels as a ratio, or as an amount on the difference scale."""
-    if scale is Scale.DIFFERENCE:
-        return size
-    return math.expm1(max(-_MAX_EXPONENT, min(_MAX_EXPONENT, size)))
+    return size if scale is Scale.DIFFERENCE else math.expm1(bounded_exponent(size))

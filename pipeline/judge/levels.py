@@ -4,13 +4,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.judge import constants
+from pipeline.judge import constants, scale
 from pipeline.judge.stats.student import paired_estimate
 from pipeline.model.metric import TIMES, Scale
 from pipeline.model.report import Finding, Report
 from pipeline.model.subject import Arm
-
-_MAX_EXPONENT = 700.0  # exp() of more is not a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +53,6 @@ def _level(report: Report, key: str, arm: Arm) -> ArmLevel | None:
     if len(logs) < constants.MIN_PAIRS:
         return None
     estimate = paired_estimate(logs)
-    low, high = estimate.interval(report.rule.confidence)
-    return ArmLevel(_exp(low), _exp(high), _exp(estimate.mean), len(logs))
-
-
-def _exp(exponent: float) -> float:
-    return math.exp(max(-_MAX_EXPONENT, min(_MAX_EXPONENT, exponent)))
+    ends = (*estimate.interval(report.rule.confidence), estimate.mean)
+    low, high, middle = (math.exp(scale.bounded_exponent(end)) for end in ends)
+    return ArmLevel(low, high, middle, len(logs))

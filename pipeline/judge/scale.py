@@ -50,11 +50,12 @@ def worse(metric: Metric, change: float) -> float:
 def change(metric: Metric, worse: float) -> float:
     """Return a worsening on the test scale as a ratio, or as an amount in the unit."""
     up = _orient(metric, worse)
-    return (
-        math.expm1(max(-_MAX_EXPONENT, min(_MAX_EXPONENT, up)))
-        if metric.scale is Scale.RATIO
-        else up
-    )
+    return math.expm1(bounded_exponent(up)) if metric.scale is Scale.RATIO else up
+
+
+def bounded_exponent(exponent: float) -> float:
+    """Return an exponent whose power is finite and above zero."""
+    return max(-_MAX_EXPONENT, min(_MAX_EXPONENT, exponent))
 
 
 def mean(metric: Metric, values: Sequence[float]) -> float | None:
