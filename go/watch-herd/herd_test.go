@@ -255,12 +255,12 @@ func TestAnObjectThatAWatchListHidesIsLost(t *testing.T) {
 }
 
 func TestAWatchThatTimesOutGoesOnAtOnce(t *testing.T) {
+	usual := retryDelay
+	retryDelay = time.Hour // a watch that waits loses what follows
+	defer func() { retryDelay = usual }()
 	one := measured(t, &server{}, func(c *config) { c.WatchS, c.DurationS = 1, 2.5 }).Arms["candidate"]
 	if one.Restarts[timedOut] < 10 || len(one.Restarts) != 1 || one.Bookmarks == 0 || one.Lost+one.Duplicated+one.OutOfOrder != 0 {
 		t.Fatalf("watches timed out and lost nothing: %+v", one)
-	}
-	if one.Lag["max"] > retryDelay.Seconds() {
-		t.Fatalf("a watch that timed out waited: %v", one.Lag)
 	}
 }
 
@@ -325,7 +325,7 @@ type failing struct{ err error }
 func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
 
 func TestALostEventIsLostInEveryWatch(t *testing.T) {
-	one := measured(t, &server{loseOne: true}, func(c *config) { c.DrainS = 0.3 }).Arms["candidate"]
+	one := measured(t, &server{loseOne: true}, func(c *config) { c.DrainS = 2 }).Arms["candidate"]
 	if one.Lost != 5 {
 		t.Fatalf("5 watches lost one event: %+v", one)
 	}

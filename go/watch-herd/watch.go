@@ -17,13 +17,15 @@ const (
 	labelProject = "milo-perf.invalid/project"
 	annotation   = "milo-perf.invalid/write"
 	initialEnd   = "k8s.io/initial-events-end" // annotation of the bookmark after the initial events
-	retryDelay   = 250 * time.Millisecond
 
 	// timedOut is the reason of a restart that the watch asked for, as clients do; it is no disturbance.
 	timedOut = "timeout"
 	// beforeStart begins the reason of a restart of a watch that was never in step.
 	beforeStart = "start: "
 )
+
+// retryDelay is about how long a watch waits after an end that was not planned.
+var retryDelay = 250 * time.Millisecond
 
 // watch follows the objects of one kind in one Project, and records what it is told.
 //
