@@ -8,7 +8,7 @@
 # SUBJECT       clone of what was measured, with its history
 # BUILD         command that builds a commit
 # BUDGET        time of the search, such as 60m
-# HISTORY       file on the branch, such as nightly.jsonl
+# HISTORY       file on the branch, such as nightly.jsonl; what was searched already is in nightly/searches beside it
 # BRANCH, REMOTE  where the file is
 # ACKNOWLEDGED  file of steps that are known; need not be there
 # OUT           folder of the search
@@ -30,13 +30,23 @@ search() { # ARGUMENTS
 }
 
 [ -f "$NIGHT/results.json" ] || finish 'there is no night to explain'
-[ "$VERDICT" != regressed ] || search --from "$NIGHT"
 
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 git init --quiet "$copy/git"
-git -C "$copy/git" fetch --quiet --depth 1 "$REMOTE" "refs/heads/$BRANCH" || finish 'there is no history yet'
-git -C "$copy/git" show "FETCH_HEAD:$HISTORY" > "$copy/nights.jsonl" || finish 'there is no history yet'
+has_history=yes
+git -C "$copy/git" fetch --quiet --depth 1 "$REMOTE" "refs/heads/$BRANCH" || has_history=
+earlier=()
+if [ -n "$has_history" ] && git -C "$copy/git" archive FETCH_HEAD "${HISTORY%.jsonl}/searches" > "$copy/searches.tar" 2> "$copy/archive.log"; then
+  tar -x --file "$copy/searches.tar" --directory "$copy" --strip-components 1
+  earlier=(--known "$copy/searches")
+fi
+
+[ "$VERDICT" != regressed ] || search --from "$NIGHT" "${earlier[@]}"
+
+if [ -z "$has_history" ] || ! git -C "$copy/git" show "FETCH_HEAD:$HISTORY" > "$copy/nights.jsonl"; then
+  finish 'there is no history yet'
+fi
 known=()
 [ ! -f "$ACKNOWLEDGED" ] || known=(--acknowledged "$ACKNOWLEDGED")
 code=0
@@ -44,6 +54,6 @@ code=0
   > "$copy/steps.txt" || code=$?
 case $code in
   0) finish 'nothing is wrong' ;;
-  3) search --from-history "$copy/nights.jsonl" "${known[@]}" ;;
+  3) search --from-history "$copy/nights.jsonl" "${known[@]}" "${earlier[@]}" ;;
   *) finish "::warning::the history cannot be judged: exit code $code" ;;
 esac

@@ -15,7 +15,11 @@ set -euo pipefail
 
 mkdir -p "$NIGHT"
 rm -f "$NIGHT/steps.json" "$NIGHT/bisect.json" # not for the night itself to write
-[ ! -f "${SEARCH:-}/bisect.json" ] || cp "$SEARCH/bisect.json" "$NIGHT/bisect.json"
+searched=()
+if [ -f "${SEARCH:-}/bisect.json" ]; then
+  cp "$SEARCH/bisect.json" "$NIGHT/bisect.json"
+  searched=(--keep-search "$NIGHT")
+fi
 measured=(--suite "$SUITE" --product "${PRODUCT:-milo}")
 known=()
 [ ! -f "$ACKNOWLEDGED" ] || known=(--acknowledged "$ACKNOWLEDGED")
@@ -35,7 +39,7 @@ if [ -n "$FRESH" ]; then
   ! history --fresh "$FRESH" || exit 0
   said
 elif [ -f "$NIGHT/results.json" ]; then
-  history --append "$NIGHT" --keep-results "${measured[@]}" --json > "$NIGHT/steps.json" || said
+  history --append "$NIGHT" --keep-results "${searched[@]}" "${measured[@]}" --json > "$NIGHT/steps.json" || said
 fi
 "$PYTHON" -P -m pipeline publish "$NIGHT" --to summary --to issue --key "$KEY" \
   "${measured[@]}" --pairs "${PAIRS:-auto}" "${known[@]}"

@@ -11,6 +11,7 @@ from pipeline.system import output, terminal
 from pipeline.system.errors import ConfigError, Exit
 
 if TYPE_CHECKING:
+    from pipeline.model.bisect import Bisection
     from pipeline.model.history import JudgedSeries
     from pipeline.model.request import BisectRequest
 
@@ -59,6 +60,12 @@ def add(commands: "options.Commands") -> None:
     parser.add_argument(
         "--acknowledged", type=Path, metavar="FILE", help="explained change points of the history"
     )
+    parser.add_argument(
+        "--known",
+        type=Path,
+        metavar="DIR",
+        help="folder with bisect.json of earlier searches, which are not made again",
+    )
     run.add_measurement(parser, has_pairs=False)
     parser.add_argument(
         "--budget",
@@ -83,10 +90,11 @@ def _bisect(args: argparse.Namespace) -> Exit:
         args.trust, is_trusted = False, True
     else:
         is_trusted = args.trust
-    fixed = ("repository", *_TYPED, "from_run", *_HISTORY, *run.MEASUREMENT_OPTIONS)
+    fixed = ("repository", *_TYPED, "from_run", "known", *_HISTORY, *run.MEASUREMENT_OPTIONS)
     options.check_resume(args, fixed, "start a new search; only --budget may be given again")
     if args.rest and args.resume is None:
         raise ConfigError("--rest needs --resume DIR")
+    from pipeline.model.bisect import Bisection
     from pipeline.render.bisect import bisect_text
     from pipeline.runs.bisect import run as bisect_run
     from pipeline.storage import codec
@@ -96,15 +104,18 @@ def _bisect(args: argparse.Namespace) -> Exit:
         found = bisect_run.resume(out, args.budget, rest=args.rest, is_trusted=is_trusted)
     else:
         out = args.out or terminal.new_folder("bisect")
-        found = bisect_run.run(_request(args, is_trusted=is_trusted), out)
+        asked = _request(args, is_trusted=is_trusted)
+        is_known = isinstance(asked, Bisection)
+        found = bisect_run.keep_earlier(asked, out) if is_known else bisect_run.run(asked, out)
     bisect_run.write(found, out)
     output.print_stdout(codec.BISECT.dumps(found) if args.json else bisect_text(found))
     return bisect_run.exit_code(found)
 
 
-def _request(args: argparse.Namespace, *, is_trusted: bool) -> "BisectRequest":
-    """Return what the arguments ask for."""
+def _request(args: argparse.Namespace, *, is_trusted: bool) -> "BisectRequest | Bisection":
+    """Return what the arguments ask for, or the earlier search that has the answer."""
     from pipeline.model.request import BisectRequest
+    from pipeline.runs.bisect import known
     from pipeline.runs.bisect import request as bisect_request
 
     is_source_given = [args.from_run is not None, args.from_history is not None]
@@ -122,23 +133,19 @@ def _request(args: argparse.Namespace, *, is_trusted: bool) -> "BisectRequest":
         budget_s=args.budget,
         seed=args.seed,
     )
+    searches = known.read_searches(args.known) if args.known is not None else ()
     if args.from_run is not None:
-        return bisect_request.from_run(args.from_run, asked, is_trusted=is_trusted)
+        return bisect_request.from_run(args.from_run, asked, searches, is_trusted=is_trusted)
     if not asked.repository:
         raise ConfigError(
             "bisect which repository?",
             hint="`milo-perf bisect REPO --good REV --bad REV --build COMMAND`, or --from DIR",
         )
     if args.from_history is not None:
-        return bisect_request.from_history(_histories(args), asked)
+        return bisect_request.from_history(_histories(args), asked, searches)
     if any(getattr(args, name) is not None for name in _HISTORY):
         raise ConfigError("--branch, --remote and --acknowledged need --from-history FILE.jsonl")
-    for name in ("good", "bad"):
-        if not getattr(asked, name):
-            raise ConfigError(
-                f"--{name} is missing", hint="name both ends: --good REV --bad REV, or --from DIR"
-            )
-    return asked
+    return bisect_request.from_ends(asked, searches)
 
 
 def _histories(args: argparse.Namespace) -> "list[JudgedSeries]":

@@ -53,6 +53,12 @@ def add(commands: "options.Commands") -> None:
         action="store_true",
         help="with --append and --branch: also push the run's results.json, for `site`",
     )
+    parser.add_argument(
+        "--keep-search",
+        type=Path,
+        metavar="DIR",
+        help="with --branch: also push the commit that `bisect` found, for its option --known",
+    )
     parser.add_argument("--remote", metavar="URL", help="repository of --branch (default: origin)")
     parser.add_argument(
         "--fresh",

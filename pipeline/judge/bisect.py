@@ -227,6 +227,27 @@ def levels(bisection: Bisection) -> tuple[Level, ...]:
     return tuple(shown)
 
 
+def covers(bisection: Bisection, now: Change | None) -> bool:
+    """Return whether the change of both ends is that of a search, as far as intervals tell.
+
+    It is another change in the other direction, or where it is larger and the intervals do not
+    overlap.
+
+    Args:
+        bisection: Search that measured its ends.
+        now: Change that was measured later; None for one of unknown size.
+    """
+    if now is None:
+        return True
+    metric, searched = bisection.metric, levels(bisection)[-1].change
+    side = math.copysign(1.0, scale.worse(metric, searched.estimate))
+    nearest, farthest = (
+        choose(side * scale.worse(metric, end) for end in (one.low, one.high))
+        for choose, one in ((min, now), (max, searched))
+    )
+    return side * scale.worse(metric, now.estimate) > 0 and nearest <= farthest
+
+
 def size_of(bisection: Bisection, position: int) -> CauseSize:
     """Return the size of the change at a position, by the pairs of its commit and the one before.
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline import toolchain
 from pipeline.commands import main
@@ -16,6 +18,7 @@ from pipeline.judge import bisect as judge
 from pipeline.model.bisect import Bisection, CommitOutcome
 from pipeline.model.history import ChangePoint, CommitRef, HistorySeries, JudgedSeries
 from pipeline.model.ports import Artifact, Load, Span
+from pipeline.model.report import Change
 from pipeline.model.request import BisectRequest, RunRequest
 from pipeline.model.results import Failure, Reading, ResultSet
 from pipeline.model.subject import Arm, Spec, Subject
@@ -30,6 +33,7 @@ from pipeline.system.paths import BISECT, RESULTS
 from pipeline.system.processes import CommandError, ExitStatus
 from pipeline.toolchain import ahead
 from pipeline.toolchain.commits import is_build_input
+from tests import bisections
 from tests.fakes import SUITE, Bench, FakeDriver, Told
 from tests.unmeasured import without_machine
 
@@ -463,6 +467,43 @@ def test_a_red_run_says_all_of_it(case: Case, capsys: pytest.CaptureFixture[str]
     assert "was not started here by you" in capsys.readouterr().err
 
 
+def test_what_an_earlier_search_found_is_not_searched_again(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known, out = case.folder_of_test / "known", case.out
+    assert case.bisect() == Exit.NO_REGRESSION
+    first = case.read()
+    known.mkdir()
+    shutil.copy(out / BISECT, known / "crud.create_p50.json")
+    (known / "broken.json").write_text("{")
+    case.fakes.measured.clear()
+    case.fakes.built.clear()
+
+    def again(**words: str) -> Bisection:
+        shutil.rmtree(out)
+        assert case.bisect("--known", str(known), **words) == Exit.NO_REGRESSION
+        return case.read()
+
+    assert again() == first
+    assert case.fakes.built == []
+    said = capsys.readouterr()
+    assert f"{case.ids[CAUSE][:12]} changed crud/create_p50 by +100 %" in said.out
+    assert "the commit behind crud/create_p50 is known since " in said.err
+    assert "broken.json is no search, and is left out" in said.err
+    assert case.ids[CAUSE] in (out / "bisect.html").read_text()
+    again(good=case.ids[1], bad=case.ids[CAUSE])
+    assert case.fakes.built == [], "the commit is in this range, too"
+    again(metric="second/create_p50")
+    assert case.fakes.measured, "it is the commit of another metric"
+    case.fakes.times = dict.fromkeys(case.ids[10:], 20.0)
+    assert again(good=case.ids[CAUSE]).commits != first.commits, "it is before this range"
+
+
+def test_known_searches_must_be_a_folder(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    assert case.bisect("--known", str(case.folder_of_test / "none")) == Exit.BAD_ARGUMENTS
+    assert "is not a folder" in capsys.readouterr().err
+
+
 def test_a_run_of_binaries_has_no_commits(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
     red, suite = case.folder_of_test / "red", str(case.folder_of_test / "tiny.toml")
     words = ["--candidate", "reference?cpu=1ms", "--against", "reference", "--suite", suite]
@@ -592,6 +633,64 @@ def test_the_range_of_the_newest_unacknowledged_step_is_searched() -> None:
     assert (found.good, found.bad, found.metric) == ("a" * 40, "b" * 40, "a/new")
     named = bisect_request.from_history(histories, replace(ASKED, metric="a/old"))
     assert named.metric == "a/old"
+
+
+def test_the_newest_step_is_searched_that_no_search_answers_for(
+    made: tuple[Path, tuple[str, ...]],
+) -> None:
+    folder, ids = made
+    search = bisections.of_every_kind()
+    cause = search.found[0].commit
+    commits = [replace(one, id=f"{at:040x}") for at, one in enumerate(search.commits)]
+    commits[cause] = replace(commits[cause], id=ids[5])
+    step = judge.levels(search)[-1].change
+    asked = replace(ASKED, repository=str(folder), run=replace(ASKED.run, suite="pr"))
+    searches = [replace(search, commits=tuple(commits))]
+
+    def answer(change: float, low: float, high: float) -> object:
+        def series(name: str, day: int, first: str, last: str) -> JudgedSeries:
+            one = judged(name, day, first)
+            found = replace(one.steps[0], change=change, low=low, high=high)
+            return replace(one, steps=(replace(found, until=CommitRef("2026-03-09", last)),))
+
+        histories = [
+            series(search.key, 8, ids[2], ids[9]),
+            series("other/metric", 3, ids[2], ids[9]),
+        ]
+        return bisect_request.from_history(histories, asked, searches)
+
+    other = answer(step.estimate, step.low, step.high)
+    assert isinstance(other, BisectRequest)
+    assert other.metric == "other/metric", "the newest is known, so the next one is searched"
+    larger = answer(2 * step.high, 1.5 * step.high, 3 * step.high)
+    assert isinstance(larger, BisectRequest)
+    assert larger.metric == search.key, "it is more than that search explains"
+    only = [judged(search.key, 8, ids[2])]
+    known = replace(only[0].steps[0], change=step.estimate, low=step.low, high=step.high)
+    steps = (replace(known, until=CommitRef("2026-03-09", ids[9])),)
+    histories = [replace(only[0], steps=steps)]
+    assert bisect_request.from_history(histories, asked, searches) == searches[0]
+
+
+SEARCHES = {
+    worse: bisections.SimulatedJudge(bisections.step_at(8, 5.0 if worse else -5.0)).search(
+        bisections.bisection()
+    )[0]
+    for worse in (True, False)
+}
+
+
+@pytest.mark.parametrize("worse", [True, False])
+@given(now=st.floats(-0.9, 2.0), half=st.floats(0.0, 0.5))
+def test_a_search_covers_no_change_that_is_larger_or_in_the_other_direction(
+    now: float, half: float, *, worse: bool
+) -> None:
+    searched = judge.levels(SEARCHES[worse])[-1].change
+    change = Change(now - half, now, now + half)
+    is_larger = change.low > searched.high if worse else change.high < searched.low
+    is_same_way = now > 0 if worse else now < 0
+    assert judge.covers(SEARCHES[worse], change) == (is_same_way and not is_larger)
+    assert judge.covers(SEARCHES[worse], None)
 
 
 @pytest.mark.parametrize(

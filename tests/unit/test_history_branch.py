@@ -18,6 +18,7 @@ from pipeline.runs.history.branch import Branch
 from pipeline.runs.history.nightly_records import NightlyRecord
 from pipeline.storage import codec
 from pipeline.system.errors import BaselineError, ConfigError, Exit, NetworkError, PublishError
+from tests import bisections
 from tests.builders import LATENCY, NOW, results
 from tests.pages import metric
 
@@ -237,6 +238,27 @@ def test_a_repository_that_refuses_is_an_error_with_its_words(remote: Path, plac
         branch.append(place, night(0), waits.append)
     assert "protected by a rule" in caught.value.hint
     assert len(waits) == 3
+
+
+def test_the_newest_search_of_a_metric_is_kept_beside_the_nights(
+    remote: Path, place: Branch
+) -> None:
+    branch.append(place, night(0))
+    search = bisections.of_every_kind()
+    later = replace(search, spent_s=search.spent_s + 1)
+    assert branch.keep_search(place, search)
+    assert not branch.keep_search(place, search), "it is there already"
+    assert branch.keep_search(place, later)
+    odd = replace(search, workload="../../x y")
+    assert branch.keep_search(place, odd)
+    names = git(remote, "ls-tree", "-r", "--name-only", "history").split()
+    stem = FILE.partition(".")[0]
+    name = f"{stem}/searches/{search.workload}.{search.metric.name}.json"
+    assert sorted(names) == sorted(
+        [FILE, name, f"{stem}/searches/.._.._x_y.{search.metric.name}.json"]
+    )
+    assert codec.BISECT.parse(git(remote, "show", f"history:{name}").encode()) == later
+    assert git(remote, "rev-parse", "history") == git(remote, "rev-parse", place.seen)
 
 
 def test_a_repository_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -14,7 +14,13 @@ PYTHON = """#!/usr/bin/env bash
 printf '%s\\n' "$*" >> "$CALLS"
 case $4 in
   history) exit "$HISTORY_CODE" ;;
-  bisect) exit "$BISECT_CODE" ;;
+  bisect)
+    while [ $# -gt 0 ]; do
+      [ "$1" != --known ] || ls "$2" >> "$CALLS"
+      shift
+    done
+    exit "$BISECT_CODE"
+    ;;
 esac
 """
 Search = Callable[..., tuple[list[str], str]]
@@ -37,6 +43,7 @@ def search(tmp_path: Path) -> Search:
         has_history: bool = True,
         history_code: int = 0,
         bisect_code: int = 0,
+        has_searches: bool = False,
     ) -> tuple[list[str], str]:
         night = tmp_path / "night"
         night.mkdir()
@@ -45,6 +52,9 @@ def search(tmp_path: Path) -> Search:
         if has_history:
             git(remote, "checkout", "--quiet", "--orphan", "history")
             (remote / "nightly.jsonl").write_text("{}\n")
+            if has_searches:
+                (remote / "nightly" / "searches").mkdir(parents=True)
+                (remote / "nightly" / "searches" / "crud.create_p50.json").write_text("{}\n")
             git(remote, "add", "--all")
             git(remote, "commit", "--quiet", "-m", "a night")
         variables = {
@@ -84,6 +94,13 @@ TAIL = "--suite nightly --build go build -o {out} . --budget 60m --out out"
 def test_a_red_night_is_searched_itself(search: Search, tmp_path: Path) -> None:
     calls, _ = search("regressed")
     assert calls == [f"-P -m pipeline bisect subject --from {tmp_path / 'night'} {TAIL}"]
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("regressed", 0), ("unchanged", 3)])
+def test_what_was_searched_before_is_told(search: Search, verdict: str, code: int) -> None:
+    calls, _ = search(verdict, history_code=code, has_searches=True)
+    assert " --known " in calls[-2]
+    assert calls[-1] == "crud.create_p50.json"
 
 
 def test_the_newest_step_is_searched_once_the_night_is_added_to_a_copy(search: Search) -> None:

@@ -183,3 +183,17 @@ def test_the_issue_names_the_commit_that_the_search_found_and_none_that_the_nigh
     codec.BISECT.write(folder / "bisect.json", search)
     keep(None, error="error: etcd did not start", search=folder)
     assert f"`{found}`" in github[0].issues[1]["body"]
+
+
+def test_the_search_of_a_night_is_kept_with_it(keep: Keep, remote: Path, tmp_path: Path) -> None:
+    before(remote, 60)
+    search = bisections.of_every_kind()
+    folder = tmp_path / "search"
+    folder.mkdir()
+    codec.BISECT.write(folder / "bisect.json", search)
+    keep(0, search=folder)
+    name = f"nightly/searches/{search.workload}.{search.metric.name}.json"
+    assert codec.BISECT.parse(git(remote, "show", f"history:{name}").encode()) == search
+    assert kept(remote) == 2
+    (folder / "bisect.json").write_text("{")
+    assert "the search is not kept" in keep(-1 / 60, search=folder).stderr

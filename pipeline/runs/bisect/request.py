@@ -11,14 +11,15 @@ from pathlib import Path
 
 from pipeline import toolchain
 from pipeline.judge import policy
-from pipeline.model.bisect import Commit
+from pipeline.model.bisect import Bisection, Commit
 from pipeline.model.history import ChangePoint, JudgedSeries
 from pipeline.model.metric import Metric
-from pipeline.model.report import Finding, Report, Verdict
+from pipeline.model.report import Change, Finding, Report, Verdict
 from pipeline.model.request import BisectRequest, RunRequest
 from pipeline.model.subject import Arm, SpecKind
 from pipeline.runs import run as single_run
-from pipeline.runs import trust
+from pipeline.runs import suite_file, trust
+from pipeline.runs.bisect import known
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.request import ResolvedRun, resolve, spec_of
 from pipeline.runs.suite_file import SUITE, Suite
@@ -124,12 +125,12 @@ def metric_of(key: str, suite: Suite) -> SearchedMetric:
     names = tuple(workload.name for workload in suite.workloads)
     if key == LAUNCH_KEY:
         return SearchedMetric(policy.LAUNCH, policy.FAILED_TRIALS, names)
-    known = suite.by_key()
-    matches = [one for one in known if one == key or one.rpartition("/")[2] == key]
+    metrics = suite.by_key()
+    matches = [one for one in metrics if one == key or one.rpartition("/")[2] == key]
     if len(matches) == 1:
         workload = matches[0].partition("/")[0]
-        return SearchedMetric(workload, known[matches[0]], (workload,))
-    near = matches or difflib.get_close_matches(key, known, n=_NAMES, cutoff=0.3)
+        return SearchedMetric(workload, metrics[matches[0]], (workload,))
+    near = matches or difflib.get_close_matches(key, metrics, n=_NAMES, cutoff=0.3)
     shown = truncate(key, _SHOWN)
     raise ConfigError(
         f"`{shown}` is a metric of several workloads"
@@ -137,14 +138,14 @@ def metric_of(key: str, suite: Suite) -> SearchedMetric:
         else f"the suite {suite.name} has no metric `{shown}`",
         hint=f"did you mean {' or '.join(near[:_NAMES])}?"
         if near
-        else f"such as {next(iter(known))}",
+        else f"such as {next(iter(metrics))}",
     )
 
 
-def clearest_change(report: Report) -> str | None:
-    """Return the key of the regression that stands out most from its variation; None without one.
+def clearest_changes(report: Report) -> list[Finding]:
+    """Return the regressions, those first that stand out most from their variation.
 
-    It needs the fewest pairs.  A run without a regression may have an improvement.
+    They need the fewest pairs.  A run without a regression may have improvements.
     """
     for verdict in (Verdict.REGRESSED, Verdict.IMPROVED):
         own = [
@@ -153,15 +154,28 @@ def clearest_change(report: Report) -> str | None:
             if finding.verdict is verdict and finding.comparison.metric.gate
         ]
         if own:
-            return max(own, key=_clearness).comparison.key
-    return None
+            return sorted(own, key=_clearness, reverse=True)
+    return []
 
 
-def from_run(folder: Path, request: BisectRequest, *, is_trusted: bool) -> BisectRequest:
+def from_run(
+    folder: Path,
+    request: BisectRequest,
+    searches: Sequence[Bisection] = (),
+    *,
+    is_trusted: bool,
+) -> BisectRequest | Bisection:
     """Return the request that a run of two commits gives; what was typed takes precedence.
 
     The command that builds is executed, so a folder of a stranger has to be trusted, unless
     repository and command were typed.
+
+    Args:
+        folder: Folder of the run.
+        request: Typed arguments.
+        searches: Earlier searches: the metric is the clearest one that none of them answers for,
+            and if there is none, the search of the clearest is returned.
+        is_trusted: True to execute what the folder says, even if somebody else started it.
 
     Raises:
         ConfigError: The run did not build commits of one repository, or nothing regressed.
@@ -182,8 +196,13 @@ def from_run(folder: Path, request: BisectRequest, *, is_trusted: bool) -> Bisec
             hint="name the clone: `milo-perf bisect REPO --from DIR`",
         )
     asked = _request_of_run(folder, request, is_trusted=is_trusted)
-    key = request.metric or clearest_change(policy.report(results))
-    if key is None:
+    changes = {
+        one.comparison.key: one.comparison.change
+        for one in clearest_changes(policy.report(results))
+    }
+    if request.metric:
+        changes = {request.metric: changes.get(request.metric)}
+    if not changes:
         raise ConfigError(
             f"{folder}: no gating metric regressed or improved in this run",
             hint="name one with --metric WORKLOAD/METRIC",
@@ -191,23 +210,34 @@ def from_run(folder: Path, request: BisectRequest, *, is_trusted: bool) -> Bisec
     spec = specs[Arm.CANDIDATE]
     query = f"{replace(spec, place='', revision='')}".partition("?")[2]
     place = f"{spec.place}?{query}" if query else spec.place
-    found = replace(
-        request,
-        repository=request.repository or place,
-        good=request.good or results.subjects[Arm.BASELINE].facts["revision"],
-        bad=request.bad or results.subjects[Arm.CANDIDATE].facts["revision"],
-        metric=key,
-        run=asked,
+    found = _from_merge_base(
+        replace(
+            request,
+            repository=request.repository or place,
+            good=request.good or results.subjects[Arm.BASELINE].facts["revision"],
+            bad=request.bad or results.subjects[Arm.CANDIDATE].facts["revision"],
+            run=asked,
+        )
     )
-    return _from_merge_base(found)
+    wanted = known.SearchRange(folder_of(found), found.good, found.bad, results.suite)
+    answers = []
+    for key, change in changes.items():
+        earlier = known.earlier_search(searches, wanted, key, change)
+        if earlier is None:
+            return replace(found, metric=key)
+        answers.append(earlier)
+    return answers[0]
 
 
-def from_history(histories: Sequence[JudgedSeries], request: BisectRequest) -> BisectRequest:
+def from_history(
+    histories: Sequence[JudgedSeries], request: BisectRequest, searches: Sequence[Bisection] = ()
+) -> BisectRequest | Bisection:
     """Return the request for the range of a step in a history; the newest unexplained one.
 
     Args:
         histories: Series with their change points.
         request: Typed arguments; the metric chooses a series.
+        searches: Earlier searches; see `from_run`.
 
     Raises:
         ConfigError: There is no such step, or its records name no commits.
@@ -224,15 +254,45 @@ def from_history(histories: Sequence[JudgedSeries], request: BisectRequest) -> B
             f"the history has no unacknowledged regression{where}",
             hint="`milo-perf history FILE` lists the steps; --good and --bad name a range",
         )
-    name, step = max(steps, key=lambda one: (one[1].after.time, _steepness(one[1])))
-    good, bad = step.before.commit, step.until.commit
-    if not all(_is_commit(end) for end in (good, bad)):
-        raise ConfigError(
-            f"the step of {name} at {step.after.time} is between builds without a commit",
-            hint="measure `source:DIR@REVISION` builds; --good and --bad name a range",
-        )
-    log.info("%s: the step is after %s, up to %s", name, good[:12], bad[:12])
-    return replace(request, good=good, bad=bad, metric=name)
+    steps.sort(key=lambda one: (one[1].after.time, _steepness(one[1])), reverse=True)
+    answered = []
+    for name, step in steps:
+        good, bad = step.before.commit, step.until.commit
+        if not all(_is_commit(end) for end in (good, bad)):
+            raise ConfigError(
+                f"the step of {name} at {step.after.time} is between builds without a commit",
+                hint="measure `source:DIR@REVISION` builds; --good and --bad name a range",
+            )
+        asked = known.SearchRange(folder_of(request), good, bad, _suite_name(request))
+        now = Change(step.low, step.change, step.high)
+        earlier = known.earlier_search(searches, asked, name, now)
+        if earlier is None:
+            log.info("%s: the step is after %s, up to %s", name, good[:12], bad[:12])
+            return replace(request, good=good, bad=bad, metric=name)
+        answered.append(earlier)
+    return answered[0]
+
+
+def from_ends(
+    request: BisectRequest, searches: Sequence[Bisection] = ()
+) -> BisectRequest | Bisection:
+    """Return a request with typed ends, or the earlier search that answers for its metric."""
+    for name in ("good", "bad"):
+        if not getattr(request, name):
+            raise ConfigError(
+                f"--{name} is missing", hint="name both ends: --good REV --bad REV, or --from DIR"
+            )
+    if not searches or not request.metric:
+        return request
+    folder = folder_of(request)
+    good, bad = (_commit_id(folder, end) for end in (request.good, request.bad))
+    asked = known.SearchRange(folder, good, bad, _suite_name(request))
+    return known.earlier_search(searches, asked, request.metric) or request
+
+
+def _suite_name(request: BisectRequest) -> str:
+    """Return the name of the suite of a request."""
+    return suite_file.load(suite_file.path_of(request.run.suite)).suite.name
 
 
 def _commit_id(folder: Path, revision: str) -> str:

@@ -121,6 +121,19 @@ def resume(
     return search.continue_search(bisection)
 
 
+def keep_earlier(search: Bisection, out: Path) -> Bisection:
+    """Leave an earlier search in a new folder, as the answer of a new one."""
+    RunFolder(out, "bisect").require_new()
+    out.mkdir(parents=True, exist_ok=True)
+    codec.BISECT.write(out / BISECT, search)
+    log.info(
+        "the commit behind %s is known since %s; it is searched again once the change is larger",
+        search.key,
+        f"{search.taken_at:%Y-%m-%d %H:%M} UTC",
+    )
+    return search
+
+
 def write(bisection: Bisection, out: Path) -> None:
     """Write the page and its table into the folder of the search."""
     files = {PAGE: bisect_html(bisection), TABLE: bisect_markdown(bisection)}
@@ -253,13 +266,14 @@ def _clearest_metric(search: CommitSearch) -> str:
         seed = derive_seed(draw_seed(request.seed), WHOLE)
         report = single_run.run(replace(whole, seed=seed), out)
     reports.write(report, out, policy.exit_code(report, strict=False))
-    key = bisect_request.clearest_change(report)
-    if key is None:
+    changes = bisect_request.clearest_changes(report)
+    if not changes:
         raise NoChangeError(
             f"no gating metric differs between both ends: {report.verdict}, after"
             f" {len(report.results.valid_pairs)} pairs",
             hint=f"the report is in {out}; --metric searches one that does not gate",
         )
+    key = changes[0].comparison.key
     log.info("%s stands out most, and is searched", key)
     return key
 

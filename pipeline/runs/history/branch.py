@@ -17,6 +17,7 @@ from datetime import UTC
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from pipeline.model.bisect import Bisection
 from pipeline.runs.history import nightly_records
 from pipeline.runs.history.nightly_records import NightlyRecord
 from pipeline.storage import codec
@@ -41,6 +42,7 @@ _MAX_FILES: Final = 500
 """Most files of a branch that are checked out for a site."""
 
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*){0,2}")
+_NOT_HARMLESS: Final = re.compile(r"[^A-Za-z0-9._-]")
 _TIP, _SEEN = "refs/remotes/origin/tip", "refs/remotes/origin/seen"
 _AUTHOR = ("-c", "user.name=milo-perf", "-c", "user.email=milo-perf@localhost")
 
@@ -141,29 +143,88 @@ def append(
         NetworkError: The repository does not answer.
         PublishError: The repository refuses the commit.
     """
+
+    def stage(clone: Path) -> list[str]:
+        path = clone / branch.file
+        records = nightly_records.load(path) if path.exists() else []
+        if any(record.run == new.run and record != new for record in records):
+            raise BaselineError(
+                f"the run {new.run} is on the branch already, with other numbers: a record"
+                " there is never replaced",
+                hint="if the run was resumed after it was added, measure again and add that run",
+            )
+        if not nightly_records.append(path, new):
+            return []
+        if results is None:
+            return [branch.file]
+        return [branch.file, _write(clone, results_file(branch.file, new), results)]
+
+    time_text = f"{new.time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return _push(branch, stage, f"{branch.file}: add the run of {time_text}", sleep)
+
+
+def keep_search(
+    branch: Branch, search: Bisection, sleep: Callable[[float], None] = time.sleep
+) -> bool:
+    """Keep a search beside the file, as the newest of its metric; return False if it is there.
+
+    Raises:
+        BaselineError, NetworkError, PublishError: Same as `append`.
+    """
+    file = search_file(branch.file, search)
+    return _push(
+        branch,
+        lambda clone: [_write(clone, file, codec.BISECT.dumps(search))],
+        f"{branch.file}: keep the search for the commit behind {search.key}",
+        sleep,
+    )
+
+
+def results_file(file: str, record: NightlyRecord) -> str:
+    """Return the path of a run's results on the branch: in a folder with the name of the file."""
+    return str(PurePosixPath(file).with_suffix("") / f"{nightly_records.night_name(record)}.json")
+
+
+def search_file(file: str, search: Bisection) -> str:
+    """Return the path of a search on the branch: below the folder of the results."""
+    name = _NOT_HARMLESS.sub("_", f"{search.workload}.{search.metric.name}")
+    return str(PurePosixPath(file).with_suffix("") / "searches" / f"{name}.json")
+
+
+def _write(clone: Path, file: str, text: str) -> str:
+    """Write a file of the branch, and return its path there."""
+    (clone / file).parent.mkdir(parents=True, exist_ok=True)
+    codec.write_text(clone / file, text)
+    return file
+
+
+def _push(
+    branch: Branch,
+    stage: Callable[[Path], Sequence[str]],
+    message: str,
+    sleep: Callable[[float], None],
+) -> bool:
+    """Commit what a function changes in a clone, and push it; return False for no change.
+
+    If another job pushes first, the function is called again, in a clone with that.
+
+    Args:
+        branch: Branch to push to.
+        stage: Function that changes files of the clone, and returns their paths.
+        message: Message of the commit.
+        sleep: Function that waits between two attempts.
+    """
+    refs = (f"HEAD:refs/heads/{branch.name}", f"HEAD:{branch.seen}")
     with _clone(branch) as clone:
         refused = 0
         before = _fetch(clone, branch)
-        message = f"{branch.file}: add the run of {new.time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        refs = (f"HEAD:refs/heads/{branch.name}", f"HEAD:{branch.seen}")
         for attempt in range(1, _MAX_PUSHES + 1):
-            path = clone / branch.file
-            records = nightly_records.load(path) if path.exists() else []
-            if any(record.run == new.run and record != new for record in records):
-                raise BaselineError(
-                    f"the run {new.run} is on the branch already, with other numbers: a record"
-                    " there is never replaced",
-                    hint="if the run was resumed after it was added, measure again and add that"
-                    " run",
-                )
-            if not nightly_records.append(path, new):
+            files = stage(clone)
+            if not files:
                 return False
-            kept = [branch.file]
-            if results is not None:
-                kept.append(results_file(branch.file, new))
-                (clone / kept[-1]).parent.mkdir(parents=True, exist_ok=True)
-                codec.write_text(clone / kept[-1], results)
-            _git(clone, "add", "--", *kept)
+            _git(clone, "add", "--", *files)
+            if not _capture(clone, "status", "--porcelain", "--", *files).strip():
+                return False
             _git(clone, *_AUTHOR, "commit", "--quiet", "--message", message)
             try:
                 _git(clone, "push", "--quiet", "--atomic", "origin", *refs)
@@ -173,18 +234,13 @@ def append(
                 refused = 0 if tip != before else refused + 1
                 if refused == _MAX_REFUSED or attempt == _MAX_PUSHES:
                     raise PublishError(
-                        f"the record could not be pushed to {branch.name}: {error}", hint=error.hint
+                        f"nothing could be pushed to {branch.name}: {error}", hint=error.hint
                     ) from error
-                log.info("%s: another job has pushed; appending to that", branch.name)
+                log.info("%s: another job has pushed; adding to that", branch.name)
                 before = tip
             else:
                 return True
     raise AssertionError("the last attempt returns or raises")
-
-
-def results_file(file: str, record: NightlyRecord) -> str:
-    """Return the path of a run's results on the branch: in a folder with the name of the file."""
-    return str(PurePosixPath(file).with_suffix("") / f"{nightly_records.night_name(record)}.json")
 
 
 @contextmanager

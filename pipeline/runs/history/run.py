@@ -40,12 +40,15 @@ class HistoryRequest:
     least: float | None = None
     html: Path | None = None
     keep_results: bool = False
+    keep_search: Path | None = None
 
     def __post_init__(self) -> None:
         if self.branch is None and self.remote is not None:
             raise ConfigError("--remote needs --branch")
         if self.keep_results and (self.branch is None or self.append is None):
             raise ConfigError("--keep-results needs --append and --branch")
+        if self.keep_search is not None and self.branch is None:
+            raise ConfigError("--keep-search needs --branch")
         if self.html and self.html.resolve() in {
             path.resolve() for path in (self.file, self.acknowledged) if path
         }:
@@ -66,6 +69,8 @@ def read_history(request: HistoryRequest) -> list[JudgedSeries]:
             kept = codec.RESULTS.dumps(results) if request.keep_results else None
             is_new = branch.append(place, new, results=kept)
         log.info("%s: %s", request.file, "added" if is_new else "was there already")
+    if request.keep_search is not None and place is not None:
+        _keep_search(request.keep_search, place)
     with branch.checked_out(place) if place else nullcontext(request.file) as copy:
         return _judge_file(request, copy)
 
@@ -104,6 +109,22 @@ def _results(request: HistoryRequest, folder: Path) -> ResultSet:
             # Our suite defines the metrics, so the spreads of another version cannot be used.
             results = replace(results, load_digest="")
     return results
+
+
+def _keep_search(folder: Path, place: branch.Branch) -> None:
+    """Keep the search of a night on the branch, if it found a commit; its file is untrusted.
+
+    The night counts more: a file that cannot be read is a warning.
+    """
+    data = artifact.file_in(folder, paths.BISECT)
+    try:
+        search = codec.BISECT.parse(data) if data is not None else None
+    except ValueError as error:
+        log.warning("%s: the search is not kept: %s", folder, error)
+        return
+    if search is not None and search.found:
+        is_new = branch.keep_search(place, search)
+        log.info("%s: the search is %s", search.key, "kept" if is_new else "there already")
 
 
 def _new_record(folder: Path, results: ResultSet) -> nightly_records.NightlyRecord:
