@@ -162,6 +162,18 @@ def test_only_a_page_that_the_trusted_job_made_is_passed_on() -> None:
     assert "mv " not in script
 
 
+def test_what_is_measured_has_no_token_that_writes_to_the_branch_of_the_history() -> None:
+    for name in ("nightly", "nightly-gke", "aa", "releases"):
+        jobs = read((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())["jobs"]
+        writers = {
+            job for job, body in jobs.items() if body["permissions"].get("contents") == "write"
+        }
+        assert writers == {"keep"}, name
+        (keep,) = (jobs[writer] for writer in writers)
+        setups = [step["with"] for step in keep["steps"] if "actions/setup" in step.get("uses", "")]
+        assert setups == [{"cache": "false", "go": "false"}], name
+
+
 def test_every_night_that_is_measured_is_kept_and_missed() -> None:
     jobs = read((ROOT / ".github" / "workflows" / "nightly.yml").read_text())["jobs"]
     measured = {
@@ -185,7 +197,7 @@ def test_only_the_job_that_publishes_the_site_can_write_and_it_runs_nothing_of_o
     assert step["uses"].startswith("actions/deploy-pages@")
     uses = [one.get("run", one.get("uses", "")) for one in build["steps"]]
     assert uses[1].endswith("site.sh check")  # before anything is installed or built
-    named = {
-        read(path.read_text())["name"] for path in WORKFLOWS if "HISTORY: " in path.read_text()
-    }
+    texts = [path.read_text() for path in WORKFLOWS]
+    writes = [text for text in texts if "HISTORY_BRANCH" in text and "contents: write" in text]
+    named = {read(text)["name"] for text in writes}
     assert set(workflow["on"]["workflow_run"]["workflows"]) == named

@@ -10,7 +10,7 @@ import random
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
@@ -180,6 +180,34 @@ def keep_search(
     )
 
 
+def replace_folder(
+    branch: Branch,
+    texts: Mapping[str, str],
+    message: str,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Replace the folder of the branch's file by other files; return False if they are there.
+
+    Args:
+        branch: Branch and a file of the folder.
+        texts: Texts of the files, by their paths in the folder.
+        message: Message of the commit.
+        sleep: Function that waits between two attempts.
+
+    Raises:
+        BaselineError, NetworkError, PublishError: Same as `append`.
+    """
+    folder = str(PurePosixPath(branch.file).parent)
+
+    def stage(clone: Path) -> list[str]:
+        _git(clone, "rm", "-r", "--quiet", "--ignore-unmatch", "--", folder)
+        for name, text in texts.items():
+            _write(clone, f"{folder}/{name}", text)
+        return [folder]
+
+    return _push(branch, stage, message, sleep)
+
+
 def results_file(file: str, record: NightlyRecord) -> str:
     """Return the path of a run's results on the branch: in a folder with the name of the file."""
     return str(PurePosixPath(file).with_suffix("") / f"{nightly_records.night_name(record)}.json")
@@ -269,7 +297,7 @@ def _fetch(clone: Path, branch: Branch) -> str | None:
         return None
     _require_regular_file(clone, tip, branch)
     _git(clone, "checkout", "--quiet", "--force", "-B", "history", tip)
-    if seen and seen != tip:
+    if seen and seen != tip and nightly_records.is_nightly_file(Path(branch.file)):
         _require_none_lost(clone, tip, seen, branch)
     return tip
 

@@ -13,7 +13,6 @@ from pipeline.judge.history import HistoryRule
 from pipeline.judge.nights import NightTable
 from pipeline.model.history import Acknowledgement
 from pipeline.model.nights import DatedRelease, DatedSeries, NightHistory, ProductSource
-from pipeline.model.releases import ReleaseSeries
 from pipeline.model.results import ResultSet
 from pipeline.model.traces import Traces
 from pipeline.render import html, releases, site
@@ -25,7 +24,7 @@ from pipeline.runs.site import document, places
 from pipeline.runs.site.folder import SiteFile, WrittenSite, digest, require_site_folder, write_site
 from pipeline.storage import acknowledged, artifact, codec
 from pipeline.system import paths
-from pipeline.system.errors import BaselineError, ConfigError
+from pipeline.system.errors import ConfigError
 from pipeline.system.log import log
 from pipeline.toolchain import git
 
@@ -266,20 +265,9 @@ def _releases(folder: Path) -> tuple[str, list[SiteFile]]:
     Raises:
         BaselineError: The file cannot be read.
     """
-    data = artifact.file_in(folder, paths.RELEASES) or b""
-    try:
-        series = codec.RELEASES.parse(data)
-    except ValueError as error:
-        raise BaselineError(f"{folder / paths.RELEASES}: {error}") from error
+    series, results_by_folder = places.read_releases(folder)
     place = f"releases/{site.slug(folder.name)}"
-    reports: dict[str, ResultSet] = {}
-    for step in series.measured:
-        safe = site.slug(step.folder)
-        file = folder / step.folder / paths.RESULTS
-        is_inside = bool(step.folder) and file.parent.parent == folder and not file.is_symlink()
-        results = places.results_of(file) if is_inside and file.is_file() else None
-        if results is not None:
-            reports[safe] = results
+    reports = {site.slug(name): results for name, results in results_by_folder.items()}
     shown = replace(
         series,
         steps=tuple(
@@ -287,11 +275,11 @@ def _releases(folder: Path) -> tuple[str, list[SiteFile]]:
             for step in series.steps
         ),
     )
-    text = data.decode(errors="replace")
+    text = codec.RELEASES.dumps(series)
     files = [
         SiteFile(f"{place}/index.html", (text, *reports), partial(releases_html, shown)),
         SiteFile(f"{place}/releases.csv", (text,), partial(releases.releases_csv, series)),
-        SiteFile(f"{place}/releases.json", (text,), partial(_releases_json, series)),
+        SiteFile(f"{place}/releases.json", (text,), lambda: text),
     ]
     files += [
         SiteFile(
@@ -303,10 +291,6 @@ def _releases(folder: Path) -> tuple[str, list[SiteFile]]:
     ]
     ends = releases.span(series)
     return f"{ends[0]} to {ends[1]}" if ends else "releases", files
-
-
-def _releases_json(series: ReleaseSeries) -> str:
-    return codec.RELEASES.dumps(series)
 
 
 def _results_document() -> document.MarkdownPage | None:

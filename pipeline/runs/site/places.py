@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.model.nights import Night, NightHistory, NightValue
+from pipeline.model.releases import ReleaseSeries
 from pipeline.model.results import ResultSet
 from pipeline.runs.history import branch, nightly_records
 from pipeline.runs.history.nightly_records import NightlyRecord
-from pipeline.storage import artifact
+from pipeline.storage import artifact, codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError, LoadError
 from pipeline.system.log import log
@@ -172,6 +173,27 @@ def results_of(file: Path) -> ResultSet | None:
     except BaselineError as error:
         log.warning("no report of this run: %s", error)
         return None
+
+
+def read_releases(folder: Path) -> tuple[ReleaseSeries, dict[str, ResultSet]]:
+    """Return the measured releases in a folder, and the results of their steps by its folder.
+
+    Raises:
+        BaselineError: The file cannot be read.
+    """
+    data = artifact.file_in(folder, paths.RELEASES) or b""
+    try:
+        series = codec.RELEASES.parse(data)
+    except ValueError as error:
+        raise BaselineError(f"{folder / paths.RELEASES}: {error}") from error
+    reports: dict[str, ResultSet] = {}
+    for step in series.measured:
+        file = folder / step.folder / paths.RESULTS
+        is_inside = bool(step.folder) and file.parent.parent == folder and not file.is_symlink()
+        results = results_of(file) if is_inside and file.is_file() else None
+        if results is not None:
+            reports[step.folder] = results
+    return series, reports
 
 
 def _files(folder: Path, name: str) -> list[Path]:
