@@ -6,8 +6,9 @@ each build.  Three rules decide what a trial counts for:
 - A build **fails** a trial when it dies, restarts under load, or cannot be prepared for the load.
   That is a result.  The values of the workload are dropped for both builds, because the other one
   had the machine to itself.
-- A pair is **invalid** when the load was not applied as asked, when the machine's clock was set, or
-  when both builds failed.  None of its values are kept, and another pair replaces it.
+- A pair is **invalid** when the load was not applied as asked, when the machine's clock was set or
+  the machine stood still, or when both builds failed.  None of its values are kept, and another
+  pair replaces it.
 - Three things are **never blamed on a build**: servers that somebody removed, both servers dying at
   once, and a full disk.  They end the run with an error.
 
@@ -38,7 +39,13 @@ from pipeline.runs.samples import (
 )
 from pipeline.runs.suite_file import Workload
 from pipeline.system.clock import watch_clock
-from pipeline.system.errors import LoadError, NetworkError, StorageError, SubjectDiedError
+from pipeline.system.errors import (
+    LaunchError,
+    LoadError,
+    NetworkError,
+    StorageError,
+    SubjectDiedError,
+)
 from pipeline.system.log import log, step
 from pipeline.system.processes import CommandError
 from pipeline.system.progress import Progress
@@ -209,19 +216,21 @@ def _measure_launch(
     progress.report("start the servers", plan.launch_s)
     artifacts = {arm: harness.artifacts[arm] for arm in launch.arms}
     left_s = plan.launch_s - plan.start_s
-    with (
-        step(f"{progress.title}, {' and '.join(launch.arms)}"),
-        watch_clock() as clock,
-        harness.environment.launch(artifacts, launch.out) as targets,
-    ):
-        for index, workload in enumerate(plan.suite.workloads):
-            progress.report(workload.name, left_s)
-            left_s -= plan.workload_s(workload)
-            seed = derive_seed(plan.seed, launch.pair, workload.name)
-            if not _measure_workload(workload, launch, harness, targets, seed):
-                launch.failed_workloads.update(w.name for w in plan.suite.workloads[index:])
-                break
-    launch.invalid += clock.steps()
+    with step(f"{progress.title}, {' and '.join(launch.arms)}"), watch_clock() as clock:
+        try:
+            with harness.environment.launch(artifacts, launch.out) as targets:
+                for index, workload in enumerate(plan.suite.workloads):
+                    progress.report(workload.name, left_s)
+                    left_s -= plan.workload_s(workload)
+                    seed = derive_seed(plan.seed, launch.pair, workload.name)
+                    if not _measure_workload(workload, launch, harness, targets, seed):
+                        launch.failed_workloads.update(w.name for w in plan.suite.workloads[index:])
+                        break
+        except (LaunchError, LoadError, NetworkError) as error:
+            if not clock.disturbances():
+                raise
+            launch.invalid.append(f"{error}")
+    launch.invalid += clock.disturbances()
     launch.duration_s = time.monotonic() - start_s
 
 

@@ -2,6 +2,7 @@
 
 The machine's clock (Unix time) may be set at any moment: by NTP, by a person, or when a virtual
 machine wakes up.  Load generators write Unix time, so a trial during which it was set is invalid.
+So is one during which the whole machine stood still, as a virtual machine does while it is moved.
 """
 
 import threading
@@ -12,6 +13,9 @@ from dataclasses import dataclass, field
 
 STEP_S = 0.1
 """Smallest difference to the monotonic clock, in seconds, that means that the clock was set."""
+
+STALL_S = 5.0
+"""Longest time between two looks at the clock, in seconds, on a machine that is only busy."""
 
 _PERIOD_S = 0.5
 _TRIES = 5
@@ -49,29 +53,46 @@ class SteadyClock:
 
 @dataclass(slots=True)
 class ClockWatch:
-    """Detects that the machine's clock was set, and the largest step; forward is positive."""
+    """Detects that the machine's clock was set, or that the machine stood still.
+
+    Attributes:
+        farthest_s: Largest step of the clock; forward is positive.
+        longest_s: Longest time between two looks.
+        looked_s: Time of the last look, by the monotonic clock.
+    """
 
     clock: SteadyClock = field(default_factory=SteadyClock)
     farthest_s: float = 0.0
+    longest_s: float = 0.0
+    looked_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.looked_s = time.monotonic()
 
     def sample(self) -> None:
-        """Record how far the clock was set."""
+        """Look at the clock; it is to be called every half a second."""
         step_s = self.clock.step_s()
         if abs(step_s) > abs(self.farthest_s):
             self.farthest_s = step_s
+        now_s = time.monotonic()
+        self.longest_s = max(self.longest_s, now_s - self.looked_s)
+        self.looked_s = now_s
 
-    def steps(self) -> list[str]:
-        """Return one sentence if the clock was set, otherwise none."""
+    def disturbances(self) -> list[str]:
+        """Return a sentence for each thing that makes a trial invalid."""
         self.sample()
-        if abs(self.farthest_s) < STEP_S:
-            return []
-        way = "forward" if self.farthest_s > 0 else "back"
-        return [f"the clock of this machine was set {way} by {abs(self.farthest_s):.1f} s"]
+        found = []
+        if abs(self.farthest_s) >= STEP_S:
+            way = "forward" if self.farthest_s > 0 else "back"
+            found.append(f"the clock of this machine was set {way} by {abs(self.farthest_s):.1f} s")
+        if self.longest_s >= STALL_S:
+            found.append(f"this machine stood still for {self.longest_s:.0f} s")
+        return found
 
 
 @contextmanager
 def watch_clock() -> Iterator[ClockWatch]:
-    """Check twice a second whether the machine's clock was set, while the block runs."""
+    """Look at the clock twice a second while the block runs."""
     watch = ClockWatch()
     with run_periodically(watch.sample, _PERIOD_S, "clock"):
         yield watch

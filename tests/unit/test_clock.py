@@ -24,7 +24,7 @@ def setting(monkeypatch: pytest.MonkeyPatch) -> Setting:
 def test_a_clock_that_nobody_sets_has_no_steps() -> None:
     with watch_clock() as watch:
         time.sleep(0.05)
-    assert watch.steps() == []
+    assert watch.disturbances() == []
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_clock_that_nobody_sets_has_no_steps() -> None:
 def test_a_step_of_the_clock_is_named(setting: Setting, by_s: float, said: str) -> None:
     watch = ClockWatch()
     setting.by_s = by_s
-    (sentence,) = watch.steps()
+    (sentence,) = watch.disturbances()
     assert said in sentence
 
 
@@ -52,7 +52,21 @@ def test_a_step_that_is_taken_back_is_noticed(
         while not watch.farthest_s and time.monotonic() < deadline_s:
             time.sleep(0.01)
         setting.by_s = 0.0
-    assert "set forward by 60.0 s" in watch.steps()[0]
+    assert "set forward by 60.0 s" in watch.disturbances()[0]
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "said"), [(4.0, []), (61.0, ["this machine stood still for 61 s"])]
+)
+def test_a_machine_that_stands_still_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, gap_s: float, said: list[str]
+) -> None:
+    watch, real = ClockWatch(), time.monotonic
+    real_unix = time.time
+    for name, clock in (("monotonic", real), ("time", real_unix)):
+        monkeypatch.setattr(time, name, lambda clock=clock: clock() + gap_s)
+    watch.sample()
+    assert watch.disturbances() == said
 
 
 def test_a_steady_clock_goes_on_as_before_when_the_clock_is_set(setting: Setting) -> None:

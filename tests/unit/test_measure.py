@@ -113,6 +113,30 @@ def test_a_clock_that_is_set_during_a_trial_makes_it_invalid_by_name(
     assert [trial.invalid for trial in results.trials if trial.pair == 1] == [said] * 2
 
 
+@pytest.mark.parametrize("error", [LoadError("k6 was too late"), LaunchError("no answer"), None])
+def test_a_machine_that_stands_still_makes_the_pair_invalid_and_ends_nothing(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    real, still_s = {"monotonic": time.monotonic, "time": time.time}, [0.0]
+    for name, clock in real.items():
+        monkeypatch.setattr(time, name, lambda clock=clock: clock() + still_s[0])
+
+    class Still(FakeDriver):
+        def measure(self, targets: Mapping[Arm, Target], out: Path, seed: int) -> Load:
+            if self.calls == 1 and not still_s[0]:
+                still_s[0] += 61.0
+            return super().measure(targets, out, seed)
+
+    bench = Bench(suite, tmp_path, Still([applied(), error or applied(), applied()]))
+    *_, results = bench.run()
+
+    assert results.valid_pairs == (0, 2, 3)
+    reasons = {trial.invalid for trial in results.trials if trial.pair == 1}
+    assert len(reasons) == 1
+    assert [reason for reason in reasons.pop() if "stood still for 61 s" in reason]
+    assert bench.environment.running == 0
+
+
 def test_more_invalid_pairs_than_the_suite_allows_end_the_run(suite: Suite, tmp_path: Path) -> None:
     bench = Bench(suite, tmp_path, FakeDriver([applied("k6 dropped 3 iterations")]))
     kept: list[ResultSet] = []

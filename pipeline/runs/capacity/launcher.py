@@ -275,7 +275,7 @@ class _K6Launch:
                 self.target.check()
                 readings, steady, gaps = [], False, [str(error)]
             readings += current_sizes(target)
-        invalid = (*load.invalid, *gaps, *clock.steps())
+        invalid = (*load.invalid, *gaps, *clock.disturbances())
         return dataclasses.replace(load, invalid=invalid), readings, steady
 
     def _check(self) -> None:

@@ -184,7 +184,7 @@ class EvaluationLauncher:
             return None, (), (str(error),)
         slow = (*load.failing.values(), *load.failed.values())
         readings = (*load.readings[_ARM], *probed[_ARM].readings)
-        return load, readings, (*load.invalid, *clock.steps(), *slow)
+        return load, readings, (*load.invalid, *clock.disturbances(), *slow)
 
     def _paths(self, driver: DriverSettings) -> set[Path]:
         return {self.programs[name].path for name in driver.needs}
