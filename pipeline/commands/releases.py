@@ -47,12 +47,12 @@ def add(commands: "options.Commands") -> None:
         help="with --resume: measure again from the first release that failed",
     )
     parser.add_argument(
-        "--keep",
+        "--push",
         type=Path,
         metavar="DIR",
         help="measure nothing: push the releases in a folder to --branch, for `site`",
     )
-    parser.add_argument("--branch", metavar="NAME", help="with --keep: branch of a git repository")
+    parser.add_argument("--branch", metavar="NAME", help="with --push: branch of a git repository")
     parser.add_argument("--remote", metavar="URL", help="repository of --branch (default: origin)")
     options.add_out(parser)
     options.add_json(parser, "the numbers")
@@ -71,10 +71,10 @@ def _releases(args: argparse.Namespace) -> Exit:
         raise ConfigError("--retry needs --resume DIR")
     if args.resume is not None and args.releases:
         raise ConfigError("releases cannot be changed by --resume", hint="start a new measurement")
-    if args.keep is not None:
-        return _keep(args)
+    if args.push is not None:
+        return _push(args)
     if args.branch is not None or args.remote is not None:
-        raise ConfigError("--branch and --remote need --keep DIR")
+        raise ConfigError("--branch and --remote need --push DIR")
     from pipeline.render.releases import releases_text
     from pipeline.runs.releases import run as releases_run
     from pipeline.storage import codec
@@ -90,17 +90,17 @@ def _releases(args: argparse.Namespace) -> Exit:
     return releases_run.exit_code(series, strict=args.strict)
 
 
-def _keep(args: argparse.Namespace) -> Exit:
+def _push(args: argparse.Namespace) -> Exit:
     """Push what an earlier command measured."""
     if args.releases or args.resume is not None:
-        raise ConfigError("--keep measures nothing: leave releases and --resume out")
+        raise ConfigError("--push measures nothing: leave releases and --resume out")
     if args.branch is None:
-        raise ConfigError("--keep needs --branch NAME")
-    from pipeline.runs.releases.keep import keep
+        raise ConfigError("--push needs --branch NAME")
+    from pipeline.runs.releases.push import push
 
-    is_new = keep(args.keep, args.remote or "origin", args.branch)
-    what = "kept" if is_new else "there already"
-    output.print_stdout(f"{args.keep}: its releases are {what}, on the branch {args.branch}\n")
+    is_new = push(args.push, args.remote or "origin", args.branch)
+    said = "pushed to" if is_new else "already on"
+    output.print_stdout(f"{args.push}: its releases are {said} the branch {args.branch}\n")
     return Exit.NO_REGRESSION
 
 

@@ -234,7 +234,9 @@ def test_a_repository_that_refuses_is_an_error_with_its_words(remote: Path, plac
     hook.write_text("#!/bin/sh\necho protected by a rule >&2\nexit 1\n")
     hook.chmod(0o755)
     waits: list[float] = []
-    with pytest.raises(PublishError, match="could not be pushed to history") as caught:
+    with pytest.raises(
+        PublishError, match=r"kept/nights\.jsonl could not be pushed to history"
+    ) as caught:
         branch.append(place, night(0), waits.append)
     assert "protected by a rule" in caught.value.hint
     assert len(waits) == 3

@@ -290,21 +290,22 @@ def test_releases_that_are_kept_on_a_branch_have_their_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place, remote = tmp_path / "releases", tmp_path / "remote.git"
+    place.mkdir()
     git(tmp_path, "init", "--quiet", "--bare", "remote.git")
     series = release_series.of_every_kind()
     codec.RELEASES.write(place / "releases.json", series)
     run_folder(place / "0-v0.30.0", run())
-    keep = ["releases", "--keep", str(place), "--branch", "history", "--remote", str(remote)]
-    assert main(keep) == 0
-    assert "its releases are kept, on the branch history" in capsys.readouterr().out
-    assert main(keep) == 0
-    assert "there already" in capsys.readouterr().out
+    push = ["releases", "--push", str(place), "--branch", "history", "--remote", str(remote)]
+    assert main(push) == 0
+    assert "its releases are pushed to the branch history" in capsys.readouterr().out
+    assert main(push) == 0
+    assert "already on the branch" in capsys.readouterr().out
     for step in series.steps:
         if step.folder:
             run_folder(place / step.folder, run())
-    assert main(keep) == 0
+    assert main(push) == 0
     (place / "0-v0.30.0" / "results.json").unlink()
-    assert main(keep) == 0
+    assert main(push) == 0
     names = git(remote, "ls-tree", "-r", "--name-only", "history").split()
     assert "releases/releases.json" in names
     assert "releases/0-v0.30.0/results.json" not in names, "the newest measurement is there alone"
@@ -316,10 +317,10 @@ def test_releases_that_are_kept_on_a_branch_have_their_page(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--keep", "none", "--branch", "b"), "none/releases.json"),
-        (("--keep", "none"), "--keep needs --branch"),
-        (("--keep", "none", "--branch", "b", "a=binary:b"), "--keep measures nothing"),
-        (("--branch", "b", "a=binary:b", "c=binary:d"), "need --keep"),
+        (("--push", "none", "--branch", "b"), "none/releases.json"),
+        (("--push", "none"), "--push needs --branch"),
+        (("--push", "none", "--branch", "b", "a=binary:b"), "--push measures nothing"),
+        (("--branch", "b", "a=binary:b", "c=binary:d"), "need --push"),
     ],
 )
 def test_releases_that_cannot_be_kept_are_one_clear_error(

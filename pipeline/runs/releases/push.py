@@ -13,7 +13,7 @@ FOLDER = "releases"
 """Folder on the branch; it has one measurement, the newest."""
 
 
-def keep(folder: Path, remote: str, name: str) -> bool:
+def push(folder: Path, remote: str, name: str) -> bool:
     """Push the releases in a folder to a branch; return False if they are there already.
 
     Args:
