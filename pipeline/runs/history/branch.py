@@ -262,7 +262,7 @@ def _push(
                 refused = 0 if tip != before else refused + 1
                 if refused == _MAX_REFUSED or attempt == _MAX_PUSHES:
                     raise PublishError(
-                        f"nothing could be pushed to {branch.name}: {error}", hint=error.hint
+                        f"{files[0]} could not be pushed to {branch.name}: {error}", hint=error.hint
                     ) from error
                 log.info("%s: another job has pushed; adding to that", branch.name)
                 before = tip
