@@ -105,8 +105,10 @@ def _bisect(args: argparse.Namespace) -> Exit:
     else:
         out = args.out or terminal.new_folder("bisect")
         asked = _request(args, is_trusted=is_trusted)
-        is_known = isinstance(asked, Bisection)
-        found = bisect_run.keep_earlier(asked, out) if is_known else bisect_run.run(asked, out)
+        if isinstance(asked, Bisection):
+            found = bisect_run.keep_earlier(asked, out)
+        else:
+            found = bisect_run.run(asked, out)
     bisect_run.write(found, out)
     output.print_stdout(codec.BISECT.dumps(found) if args.json else bisect_text(found))
     return bisect_run.exit_code(found)
