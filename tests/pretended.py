@@ -35,16 +35,23 @@ class Pretended:
     Attributes:
         setup_fails: Its setup.
         runs: How often it says that it still runs, once started.
+        barriers: How many barriers its program waits at.
+        slow: How often it says that its program has not reached the first of them.
+        reached: How many barriers it said that its program has reached.
         damaged: How often its file comes with another byte in it.
         short: How often the last byte is missing.
         exit: Code of its k6.
         name: Of its file.
         before_state: Called before it says how far it is, once it was started.
+        on_release: Called when a barrier is released.
         asked: What it was asked for, in order.
     """
 
     setup_fails: bool = False
     runs: int = 1
+    barriers: int = 0
+    slow: int = 0
+    reached: int = 0
     damaged: int = 0
     short: int = 0
     exit: int = 0
@@ -52,6 +59,7 @@ class Pretended:
     token: str = ""
     given: Any = None
     before_state: Callable[[], None] = lambda: None
+    on_release: Callable[[], None] = lambda: None
     asked: list[str] = field(default_factory=list)
 
     def answer(self, request: Request, body: bytes) -> None:
@@ -72,15 +80,23 @@ class Pretended:
                 if "POST start" in self.asked:
                     self.before_state()
                 say(request, self._state())
+            case _ if what.startswith("POST barriers/"):
+                self.on_release()
+                say(request, {})
             case "GET files/points.csv.gz":
                 request.say(self._content())
             case _:
                 say(request, {})
 
     def _state(self) -> Object:
+        released = sum(one.startswith("POST barriers/") for one in self.asked)
+        if "POST start" in self.asked and released < self.barriers:
+            self.slow -= 1
+            self.reached = released + (self.slow < 0)
+            return {"running": True, "barriers": self.reached}
         self.runs -= "POST start" in self.asked
         if self.runs >= 0:
-            return {"running": True}
+            return {"running": True, "barriers": self.reached}
         digest = hashlib.sha256(POINTS).hexdigest()
         file = {"name": self.name, "size": len(POINTS), "sha256": digest}
         done = {"exit": self.exit, "began": 1000.0, "ended": 1060.0, "cpu_share": 0.25}

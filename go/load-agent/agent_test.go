@@ -215,6 +215,45 @@ func TestAnotherProgramBeginsWhenItIsTold(t *testing.T) {
 	}
 }
 
+func TestAProgramWaitsAtEachBarrierUntilItIsReleased(t *testing.T) {
+	ask, code, _ := agentOf(t, nil, map[string]string{
+		"AGENT_REST": "", "AGENT_BARRIERS": "yes", "AGENT_ARGS": `[["barriers"]]`,
+	})
+	until(t, "ready", func() bool { status, _ := ask("GET", statusPath, "", nil); return status == 200 })
+	if status, _ := ask("POST", "/agent/barriers/1", token, nil); status != http.StatusConflict {
+		t.Fatalf("it has reached none: %d", status)
+	}
+	ask("POST", "/agent/start", token, nil)
+	reached := func(want string) func() bool {
+		return func() bool {
+			_, body := ask("GET", "/agent/state", token, nil)
+			return strings.Contains(string(body), want)
+		}
+	}
+	until(t, "at the first barrier", reached(`"running":true,"barriers":1`))
+	for _, wrong := range []string{"2", "x"} {
+		if status, _ := ask("POST", "/agent/barriers/"+wrong, token, nil); status != http.StatusConflict {
+			t.Fatalf("barrier %s is not reached: %d", wrong, status)
+		}
+	}
+	for range 2 { // a request that is repeated releases no other barrier
+		if status, _ := ask("POST", "/agent/barriers/1", token, nil); status != 200 {
+			t.Fatalf("barrier 1: %d", status)
+		}
+	}
+	until(t, "at the second barrier", reached(`"running":true,"barriers":2`))
+	time.Sleep(100 * time.Millisecond)
+	if !reached(`"running":true,"barriers":2`)() {
+		t.Fatal("it did not wait")
+	}
+	ask("POST", "/agent/barriers/2", token, nil)
+	until(t, "ended", reached(`"running":false,"barriers":2,"exit":0`))
+	if _, body := ask("GET", "/agent/files/k6.log", token, nil); string(body) != "passed\npassed\n" {
+		t.Fatalf("%q", body)
+	}
+	interrupt(t, code)
+}
+
 func TestWhatIsNeededBesideAndDoesNotComeIsTold(t *testing.T) {
 	for command, said := range map[string]string{
 		"/nonexistent": "no such file", "false": "false ended before the load: exit status 1",

@@ -42,9 +42,10 @@ type outcome struct {
 
 // child is the program. Its outcome is set once `ended` is closed.
 type child struct {
-	begin   chan struct{} // starts a program other than k6
-	ended   chan struct{}
-	outcome outcome
+	begin    chan struct{} // starts a program other than k6
+	ended    chan struct{}
+	outcome  outcome
+	barriers barriers
 }
 
 // start starts k6, paused and without its setup: the client requests both over HTTP.
@@ -65,7 +66,7 @@ func start(ctx context.Context, config settings, share []string) (*child, error)
 				started.outcome = outcome{Exit: exitFailed, Error: err.Error()}
 				return
 			}
-			started.outcome = runProgram(ctx, config, config.args, nil)
+			started.outcome = started.run(ctx, config, config.args, nil)
 		}()
 		return started, nil
 	}
@@ -73,21 +74,26 @@ func start(ctx context.Context, config settings, share []string) (*child, error)
 	failed := make(chan error, 1)
 	go func() {
 		defer close(started.ended)
-		started.outcome = runProgram(ctx, config, slices.Concat(flags, share, config.args), failed)
+		started.outcome = started.run(ctx, config, slices.Concat(flags, share, config.args), failed)
 	}()
 	return started, <-failed
 }
 
-// runProgram runs the program to its end. It sends whether it started, unless the channel is nil.
-func runProgram(ctx context.Context, config settings, args []string, started chan<- error) outcome {
+// run runs the program to its end. It sends whether it started, unless the channel is nil.
+func (c *child) run(ctx context.Context, config settings, args []string, started chan<- error) outcome {
 	output, err := os.Create(filepath.Join(config.folder, config.log))
 	command := exec.CommandContext(ctx, config.program, args...)
+	connected := func() {}
+	if err == nil && config.barriers {
+		connected, err = c.barriers.connect(command)
+	}
 	if err == nil {
 		command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) }
 		command.WaitDelay = stopTimeout
 		command.Stdout = io.MultiWriter(output, os.Stdout)
 		command.Stderr = command.Stdout
 		err = command.Start()
+		connected()
 	}
 	if started != nil {
 		started <- err

@@ -37,6 +37,9 @@ func fakeK6(folder string, args []string) int {
 		fmt.Println("no such flag")
 		return 104
 	}
+	if slices.Contains(args, "barriers") {
+		return passBarriers(os.NewFile(3, "barriers"))
+	}
 	address := ""
 	for _, arg := range args {
 		if after, found := strings.CutPrefix(arg, "--address="); found {
@@ -53,6 +56,20 @@ func fakeK6(folder string, args []string) int {
 	case <-interrupted:
 		return 105
 	}
+}
+
+// passBarriers waits at two barriers, as a program does whose load several Pods divide.
+func passBarriers(reached *os.File) int {
+	for range 2 {
+		if _, err := reached.Write([]byte{'\n'}); err != nil {
+			return 3
+		}
+		if _, err := io.ReadFull(os.Stdin, make([]byte, 1)); err != nil {
+			return 4
+		}
+		fmt.Println("passed")
+	}
+	return 0
 }
 
 var resumed = make(chan struct{})

@@ -35,6 +35,7 @@ type settings struct {
 	log      string        // name of the file for the program's output
 	folder   string        // folder whose files are served as results
 	token    string        // required by every endpoint except the status
+	barriers bool          // the program waits at barriers for those of the other Pods
 	pods     int           // number of Pods that share the load
 	listen   string        // our address
 	rest     string        // address of k6's REST API; empty for other programs
@@ -107,6 +108,7 @@ func read(env func(string) string) (settings, error) {
 	config := settings{
 		program: env("AGENT_PROGRAM"), folder: env("AGENT_FOLDER"),
 		listen: env("AGENT_LISTEN"), rest: env("AGENT_REST"), log: env("AGENT_LOG"),
+		barriers: env("AGENT_BARRIERS") != "",
 	}
 	for name, value := range map[string]string{
 		"AGENT_PROGRAM": config.program, "AGENT_FOLDER": config.folder,

@@ -21,7 +21,8 @@ const (
 
 // status is the answer to GET /agent/state, and to probes.
 type status struct {
-	Running bool `json:"running"`
+	Running  bool `json:"running"`
+	Barriers int  `json:"barriers"` // that the program has reached
 	*outcome
 }
 
@@ -38,6 +39,7 @@ func handler(config settings, child *child, downloaded chan<- struct{}) http.Han
 		ours.HandleFunc("POST /agent/start", proxy(config, http.MethodPatch, statusPath, []byte(resume)))
 		setupRoutes(ours, config)
 	}
+	ours.HandleFunc("POST /agent/barriers/{number}", child.barriers.handle)
 	ours.HandleFunc("GET /agent/state", func(w http.ResponseWriter, _ *http.Request) { write(w, currentStatus(child)) })
 	ours.HandleFunc("GET /agent/files/{name}", func(w http.ResponseWriter, r *http.Request) {
 		serveFile(w, r, config.folder, currentStatus(child))
@@ -96,9 +98,9 @@ func requireToken(token string, next http.Handler) http.Handler {
 func currentStatus(child *child) status {
 	select {
 	case <-child.ended:
-		return status{outcome: &child.outcome}
+		return status{Barriers: child.barriers.count(), outcome: &child.outcome}
 	default:
-		return status{Running: true}
+		return status{Running: true, Barriers: child.barriers.count()}
 	}
 }
 

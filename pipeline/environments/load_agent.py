@@ -50,6 +50,7 @@ class AgentState:
         ended_s: Unix time at which the program ended.
         cpu_share: Share of the pod's processors that the program used, between 0 and 1.
         files: Result files of the program.
+        barriers: Number of barriers that the program has reached.
     """
 
     is_running: bool
@@ -58,6 +59,7 @@ class AgentState:
     ended_s: float = 0.0
     cpu_share: float = 0.0
     files: tuple[PodFile, ...] = ()
+    barriers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +99,16 @@ class LoadAgent:
         """Start the load."""
         self._json("POST", "start")
 
+    def release(self, barrier: int) -> None:
+        """Let the program pass a barrier that it has reached; the first is 1."""
+        self._json("POST", f"barriers/{barrier}")
+
     def state(self) -> AgentState:
         """Return the state of the program."""
         answer = self._json("GET", "state")
         try:
             if answer["running"]:
-                return AgentState(is_running=True)
+                return AgentState(is_running=True, barriers=int(answer["barriers"]))
             if answer.get("error"):
                 raise LoadError(f"{self.title}: {truncate(str(answer['error']), _MAX_QUOTE)}")
             files = tuple(

@@ -53,6 +53,11 @@ class ClusterPods:
     poll_s: float = POLL_S
     _runs: Iterator[int] = field(default_factory=itertools.count)
 
+    @property
+    def count(self) -> int:
+        """See `LoadPods.count`."""
+        return self.spec.settings.load_pods
+
     def create_namespace(self, namespace: LaunchNamespace | None = None) -> None:
         """Create the namespace; with a handle, the caller can delete it later."""
         namespace = namespace or LaunchNamespace(self.api, self.spec.namespace, self.spec.run)
@@ -113,6 +118,7 @@ class ClusterPods:
             "AGENT_LISTEN": f":{PORT}",
             "AGENT_KEEP": f"{settings.load.keep_m}m",
             **({"AGENT_REST": work.control_address} if is_divided else {}),
+            **({"AGENT_BARRIERS": "yes"} if work.has_barriers else {}),
         }
         if work.sidecars:
             variables["AGENT_SIDECARS"] = json.dumps(
@@ -188,7 +194,7 @@ _End = AgentState | str
 
 @dataclass(frozen=True, slots=True)
 class _LoadWatch:
-    """Polls the agents of a load until all programs have ended."""
+    """Polls the agents of a load until all programs have ended, and releases their barriers."""
 
     agents: Sequence[LoadAgent]
     names: Sequence[str]
@@ -197,8 +203,13 @@ class _LoadWatch:
     poll_s: float
 
     def wait(self, timeout_s: float) -> dict[str, _End]:
-        """Return how each pod ended, by its title."""
+        """Return how each pod ended, by its title.
+
+        A pod that is lost holds up no other at a barrier.
+        """
         ends: dict[str, _End] = {}
+        reached = dict.fromkeys((one.title for one in self.agents), 0)
+        barrier = 1
         deadline, listed_s = time.monotonic() + timeout_s, 0.0
         turns = itertools.cycle(self.agents)
         while len(ends) < len(self.agents):
@@ -207,9 +218,14 @@ class _LoadWatch:
                 listed_s = time.monotonic()
                 ends |= {title: why for title, why in self._losses().items() if title not in ends}
             agent = next(turns)
-            if agent.title not in ends:
-                self._poll(agent, ends)
-                time.sleep(self.poll_s)
+            if agent.title not in ends and reached[agent.title] < barrier:
+                reached[agent.title] = self._poll(agent, ends)
+                if agent.title not in ends and reached[agent.title] < barrier:
+                    time.sleep(self.poll_s)
+            running = [one for one in self.agents if one.title not in ends]
+            if running and all(reached[one.title] >= barrier for one in running):
+                self._release(running, barrier, ends)
+                barrier += 1
             if time.monotonic() > deadline:
                 late = f"it had not ended after {timeout_s:.0f} s"
                 return {one.title: ends.get(one.title, late) for one in self.agents}
@@ -225,17 +241,33 @@ class _LoadWatch:
             for title, state in states.items()
         }
 
-    def _poll(self, agent: LoadAgent, ends: dict[str, _End]) -> None:
+    def _release(self, agents: Sequence[LoadAgent], barrier: int, ends: dict[str, _End]) -> None:
+        """Release a barrier in all pods at once."""
+        with ThreadPoolExecutor(len(agents), "load pods") as pool:
+            answers = [(agent, pool.submit(agent.release, barrier)) for agent in agents]
+        for agent, answer in answers:
+            try:
+                answer.result()
+            except LoadError as error:
+                self._note_loss(agent, error, ends)
+
+    def _poll(self, agent: LoadAgent, ends: dict[str, _End]) -> int:
+        """Note the end of a pod; return the number of barriers that its program has reached."""
         try:
             state = agent.state()
         except LoadError as error:
-            if agent.title not in (losses := self._losses()):
-                raise
-            ends[agent.title] = losses[agent.title]
-            log.debug("%s", error)
-            return
+            self._note_loss(agent, error, ends)
+            return 0
         if not state.is_running:
             ends[agent.title] = state
+        return state.barriers
+
+    def _note_loss(self, agent: LoadAgent, error: LoadError, ends: dict[str, _End]) -> None:
+        """Note why a pod does not answer; raise the error if the cluster says that it runs."""
+        if agent.title not in (losses := self._losses()):
+            raise error
+        ends[agent.title] = losses[agent.title]
+        log.debug("%s", error)
 
     def _losses(self) -> dict[str, str]:
         """Return the reason why the results of a pod are lost, by title, for pods that ended."""

@@ -110,6 +110,8 @@ class PodWork:
         operator_resource: Kubernetes resource, such as `testruns.k6.io`, of an operator that may
             create the pods.
         sidecars: Programs that each pod runs too, in start order.
+        has_barriers: True if each program waits at barriers until those of all pods have reached
+            them; see go/load-agent/barriers.go.
     """
 
     name: str
@@ -123,6 +125,7 @@ class PodWork:
     control_address: str = ""
     operator_resource: str = ""
     sidecars: tuple[Sidecar, ...] = ()
+    has_barriers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,10 @@ class PodResult:
 
 class LoadPods(Protocol):
     """Pods beside the servers, which apply a load instead of this machine."""
+
+    @property
+    def count(self) -> int:
+        """Number of pods that divide a load."""
 
     def run(self, work: PodWork, out: Path, check: Callable[[], None]) -> tuple[PodResult, ...]:
         """Run the work once and return the result of each pod, in pod order.

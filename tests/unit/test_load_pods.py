@@ -128,6 +128,47 @@ def test_a_pod_that_is_lost_under_load_is_named_and_the_others_are_kept(
     assert (third.folder / "points.csv.gz").read_bytes() == POINTS
 
 
+def alone(work: PodWork = WORK) -> PodWork:
+    """Return work that pods divide without k6."""
+    changes = {"control_address": "", "operator_resource": "", "has_barriers": True}
+    return PodWork(**{**_fields(work), **changes, "args": (("1/3",), ("2/3",), ("3/3",))})
+
+
+def test_a_barrier_is_released_once_the_last_pod_has_reached_it(crew: Crew) -> None:
+    seen: list[list[int]] = []
+    for one in crew.agents.values():
+        one.barriers = 2
+        one.on_release = lambda: seen.append([each.reached for each in crew.agents.values()])
+    crew.agents["load-0-1-abcde"].slow = 4
+    done = crew.run(alone())
+    assert not any(one.lost for one in done)
+    assert seen == [[1, 1, 1]] * 3 + [[2, 2, 2]] * 3
+    for one in crew.agents.values():
+        releases = [what for what in one.asked if "barriers" in what]
+        assert releases == ["POST barriers/1", "POST barriers/2"]
+    (job,) = crew.cluster.of("Job")
+    env = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "AGENT_BARRIERS", "value": "yes"} in env
+
+
+@pytest.mark.parametrize("at", ["barrier", "release"])
+def test_a_pod_that_is_lost_holds_up_no_other_at_a_barrier(crew: Crew, at: str) -> None:
+    for one in crew.agents.values():
+        one.barriers = 2
+    agent = crew.agents["load-0-1-abcde"]
+    lose = cache(lambda: crew.change("load-0-1-abcde", None))
+    if at == "release":
+        agent.on_release = lose
+        agent.runs = 1000
+    else:
+        agent.slow = 1000
+        agent.before_state = lose
+    first, second, third = crew.run(alone())
+    assert second.lost == "it was deleted"
+    assert not first.lost
+    assert not third.lost
+
+
 def test_a_pod_that_does_not_end_is_late(crew: Crew) -> None:
     crew.agents["load-0-2-abcde"].runs = 1000
     work = PodWork(**{**_fields(WORK), "timeout_s": 1.0})
