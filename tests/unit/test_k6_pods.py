@@ -9,7 +9,6 @@ import pytest
 
 from pipeline.drivers.k6.pods import (
     PodShare,
-    clock_jumps,
     merge_points,
     pod_answers,
     read_share,
@@ -17,6 +16,7 @@ from pipeline.drivers.k6.pods import (
 )
 from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import read_points
+from pipeline.drivers.pod_clocks import clock_jumps
 from pipeline.model.ports import PodResult
 from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError
@@ -153,7 +153,7 @@ def test_a_pod_whose_clock_was_set_under_load_is_named(
     times_s: tuple[float, float], off: str
 ) -> None:
     pod = PodResult("load pod 2 of 2", Path(), began_s=99.0, ended_s=131.0)
-    said = list(clock_jumps(PodShare(600, 0, 100.0, {}, times_s), pod))
+    said = list(clock_jumps(pod, times_s))
     expected = [f"load pod 2 of 2: the clock of its node was set by about {off} under load"]
     assert said == (expected if off else [])
 

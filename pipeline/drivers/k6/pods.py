@@ -16,12 +16,12 @@ from pipeline.drivers.k6.csv_points import HINT, read_series
 from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.summarize import read_points
 from pipeline.drivers.k6.validity import judge
+from pipeline.drivers.pod_clocks import MAX_DELAY_S, clock_jumps, late_starts
 from pipeline.model.ports import (
     FILES_IN_POD,
     RESULTS_IN_POD,
     SECRETS_IN_POD,
     Load,
-    PodResult,
     PodWork,
     Program,
     Span,
@@ -34,7 +34,6 @@ from pipeline.system.errors import LoadError
 
 _REST_ADDRESS = "127.0.0.1:6566"  # not k6's default, at which the k6-operator asks
 _STOPPED = 105  # exit code of a k6 that was stopped from outside
-_MAX_DELAY_S = 1.0  # pods are started one after the other
 _COMPRESSION = 1  # the file is read once or twice
 _MAX_HEADER_BYTES = 1_000
 _OBJECTS = ("secrets", "configmaps")
@@ -77,7 +76,7 @@ def measure_in_pods(
         arm: (*of_arm, *pod_answers(str(arm), shares.values()))
         for arm, of_arm in load.readings.items()
     }
-    clocks = [text for one in left for text in clock_jumps(shares[one.name], one)]
+    clocks = [text for one in left for text in clock_jumps(one, shares[one.name].times_s)]
     uneven = uneven_shares(settings, len(targets), len(results), shares)
     invalid = (*lost, *clocks, *uneven, *load.invalid)
     return dataclasses.replace(load, readings=readings, invalid=invalid)
@@ -158,19 +157,6 @@ def read_share(path: Path) -> PodShare:
     )
 
 
-def clock_jumps(share: PodShare, pod: PodResult) -> Iterator[str]:
-    """Yield a sentence if a pod has points from outside the run time of its program.
-
-    The run time comes from a monotonic clock, so a difference means that Unix time was set.
-    """
-    if share.times_s is None or not pod.ended_s:
-        return
-    first_s, last_s = share.times_s
-    off_s = max(pod.began_s - first_s, last_s - pod.ended_s)
-    if off_s > _MAX_DELAY_S:
-        yield f"{pod.name}: the clock of its node was set by about {off_s:.1f} s under load"
-
-
 def pod_answers(arm: str, shares: Iterable[PodShare]) -> Iterator[Reading]:
     """Yield the answers that all pods got from a build, for a comparison with its own counters."""
     total: Counter[str] = Counter()
@@ -189,8 +175,6 @@ def uneven_shares(
     k6 deals out the iterations of an open load in turn.  It deals out fixed work by VU, so one pod
     may do more than another; there only the total counts.  `pods` includes those that were lost.
     """
-    begun = [one.start_s for one in shares.values() if one.start_s is not None]
-    first_s = min(begun, default=0.0)
     rate = 0.0 if settings.rate is None else arms * settings.rate / pods
     for name, one in shares.items():
         if one.dropped:
@@ -198,9 +182,8 @@ def uneven_shares(
         wanted = rate * settings.duration_s
         if rate and abs(one.iterations - wanted) > settings.max_rate_error * wanted + arms:
             yield f"{name} ended {one.iterations} iterations, and its share is {wanted:.0f}"
-        round_s = 1 / rate if rate else 0.0
-        if one.start_s is not None and (late_s := one.start_s - first_s) > _MAX_DELAY_S + round_s:
-            yield f"{name} began {late_s:.1f} s after the first, or its node's clock is off"
+    starts_s = {name: one.start_s for name, one in shares.items() if one.start_s is not None}
+    yield from late_starts(starts_s, MAX_DELAY_S + (1 / rate if rate else 0.0))
 
 
 def merge_points(paths: Sequence[Path], out: Path) -> None:
