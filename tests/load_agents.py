@@ -1,6 +1,7 @@
 """Load pods as processes of this machine: the real agent, and any program."""
 
 import base64
+import dataclasses
 import os
 import re
 import subprocess
@@ -9,11 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline import toolchain
+from pipeline.environments.api import Api
+from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.connect import wait_until
-from pipeline.model.ports import Program
+from pipeline.environments.images import Image
+from pipeline.environments.load_pods import ClusterPods
+from pipeline.environments.local import LocalEnvironment, LocalSettings
+from pipeline.environments.manifests import NamespaceSpec
+from pipeline.model.ports import Program, Target
+from pipeline.model.subject import Arm, parse_spec
 from pipeline.system import http_client
 from pipeline.system.tls import free_ports
-from tests.clusters import FakeCluster, Object
+from tests.clusters import FakeCluster, Object, running
 
 _SIDECAR_PORTS = ("9443", "9090")
 
@@ -110,3 +119,41 @@ def _found(cluster: FakeCluster, namespace: str, kind: str, name: str) -> Object
 def _here(value: str, home: Path) -> str:
     """Return a text in which the folders of a pod are those of a process here."""
     return re.sub(r'(?<![\w.-])/(files|secrets|kept)(?=[/"]|$)', rf"{home}/\1", value)
+
+
+@contextmanager
+def launched(
+    tmp_path: Path, count: int, program: Path, *, operator: bool = False
+) -> Iterator[dict[Arm, Target]]:
+    """Start two builds here, with load pods of a cluster that is pretended."""
+    artifact = toolchain.artifact(parse_spec("reference"), "")
+    environment = LocalEnvironment(LocalSettings(), toolchain.program("etcd"))
+    with (
+        environment.launch(
+            dict.fromkeys(Arm, artifact), make_folder(tmp_path / "servers")
+        ) as targets,
+        load_agents(tmp_path / "pods", toolchain.program("load-agent"), program) as serve,
+    ):
+        cluster = FakeCluster(serves=serve, operator=operator)
+        with running(cluster, tmp_path) as config:
+            pods = ClusterPods(
+                api=Api(str(config)),
+                spec=NamespaceSpec(
+                    "load", "1", "load", 1, ClusterSettings(ready_s=20, load_pods=count)
+                ),
+                agent=toolchain.program("load-agent"),
+                image=lambda name, *_: Image(name, Path("none")),
+                poll_s=0.1,
+            )
+            pods.create_namespace()
+            yield {
+                arm: dataclasses.replace(
+                    one, pods=pods, url_in_pods=one.url, metrics_in_pods=one.metrics
+                )
+                for arm, one in targets.items()
+            }
+
+
+def make_folder(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

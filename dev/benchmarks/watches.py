@@ -1,11 +1,13 @@
 """CPU of a load generator that holds 2,000 watches on each of two builds, and lost events."""
 
+import os
 import tempfile
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.drivers.watch_herd.driver import RESULT, WatchHerdDriver
-from pipeline.drivers.watch_herd.result import read_result
+from pipeline.drivers.watch_herd.config import RESULT
+from pipeline.drivers.watch_herd.driver import WatchHerdDriver
+from pipeline.drivers.watch_herd.result import percentiles, read_result
 from pipeline.drivers.watch_herd.settings import WatchHerd
 from pipeline.environments.local import LocalEnvironment, LocalSettings
 from pipeline.model.subject import Arm, parse_spec
@@ -38,13 +40,14 @@ def main(argv: list[str]) -> None:
         print(f"remark: {reason}")
     took_s = found.ended_s - found.began_s
     print(f"{_LOAD.title} on each of two builds, {_LOAD.rate:g} writes/s each, {took_s:.0f} s")
-    print(f"CPU of the generator: {found.cpu_s / took_s:.1%} of one core")
+    print(f"CPU of the generator: {found.cpu_share * (os.cpu_count() or 1):.1%} of one core")
     for arm, one in found.arms.items():
+        lag_ms = [1e3 * value for value in percentiles(one.lag_s).values()][:3]
         print(
             f"{arm}: {one.writes} writes, {one.expected} events expected, {one.lost} lost,"
             f" {one.duplicated} twice, {one.out_of_order} out of order, {one.foreign} foreign;"
             f" in step after {one.synced_s:.1f} s; lag"
-            f" {' / '.join(f'{1e3 * one.lag_s[name]:.1f}' for name in ('p50', 'p95', 'p99'))} ms"
+            f" {' / '.join(f'{one:.1f}' for one in lag_ms)} ms"
         )
         if {"before", "open"} <= one.usage.keys():
             before, opened = one.usage["before"], one.usage["open"]

@@ -196,40 +196,48 @@ func (c *client) touch(ctx context.Context, project string) error {
 	return nil
 }
 
-// prepare creates the Projects of a herd, and returns their names once all are Ready.
-func (c *client) prepare(ctx context.Context, run string, count int) ([]string, error) {
+// prepare creates the Projects of a part, and returns once all are Ready. All parts have one Organization.
+func (c *client) prepare(ctx context.Context, run string, names []string, mine part) error {
 	owner := map[string]any{
 		"apiVersion": "resourcemanager.miloapis.com/v1alpha1",
 		"kind":       "Organization",
 		"metadata":   map[string]any{"name": run},
 		"spec":       map[string]any{"type": "Standard"},
 	}
-	if err := c.callPatiently(ctx, "POST", organizations, owner, nil); err != nil {
-		return nil, fmt.Errorf("the Organization %s cannot be created: %w", run, err)
+	err := c.callPatiently(ctx, "POST", organizations, owner, nil)
+	if status, ok := err.(*statusError); ok && mine.of > 1 && status.code == http.StatusConflict {
+		err = nil // of another part
+	}
+	if err != nil {
+		return fmt.Errorf("the Organization %s cannot be created: %w", run, err)
 	}
 	path := projects
 	if c.arm.OrganizationPath {
 		path = organizations + "/" + run + "/control-plane" + projects
 	}
-	names := make([]string, count)
-	for i := range names {
-		names[i] = fmt.Sprintf("%s-%d", run, i)
+	for i, name := range names {
+		if !mine.has(i) {
+			continue
+		}
 		body := map[string]any{
 			"apiVersion": "resourcemanager.miloapis.com/v1alpha1",
 			"kind":       "Project",
-			"metadata":   map[string]any{"name": names[i]},
+			"metadata":   map[string]any{"name": name},
 			"spec":       map[string]any{"ownerRef": map[string]any{"kind": "Organization", "name": run}},
 		}
 		if err := c.callPatiently(ctx, "POST", path, body, nil); err != nil {
-			return nil, fmt.Errorf("the Project %s cannot be created: %w", names[i], err)
+			return fmt.Errorf("the Project %s cannot be created: %w", name, err)
 		}
 	}
-	for _, name := range names {
+	for i, name := range names {
+		if !mine.has(i) {
+			continue
+		}
 		if err := c.waitUntilReady(ctx, name); err != nil {
-			return nil, fmt.Errorf("the Project %s is not Ready: %w", name, err)
+			return fmt.Errorf("the Project %s is not Ready: %w", name, err)
 		}
 	}
-	return names, nil
+	return nil
 }
 
 func (c *client) waitUntilReady(ctx context.Context, name string) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/quick"
 	"time"
 )
 
@@ -33,6 +35,8 @@ type server struct {
 	leak    int  // goroutines that an ended watch leaves
 	open    int  // watches, and what ended ones left
 	ended   map[string]bool
+
+	organizations map[string]bool
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -52,6 +56,15 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.mutex.Unlock()
 	case strings.HasPrefix(path, projects) && r.Method == "GET":
 		fmt.Fprint(w, `{"status":{"conditions":[{"type":"Ready","status":"True"}]}}`)
+	case path == organizations:
+		var one object
+		_ = json.NewDecoder(r.Body).Decode(&one)
+		s.mutex.Lock()
+		if s.organizations[one.Metadata.Name] {
+			w.WriteHeader(http.StatusConflict)
+		}
+		s.organizations[one.Metadata.Name] = true
+		s.mutex.Unlock()
 	case strings.HasPrefix(path, milo):
 		w.WriteHeader(http.StatusCreated)
 	case r.URL.Query().Get("watch") != "":
@@ -181,7 +194,14 @@ func init() { settleDelay = 50 * time.Millisecond }
 
 func measured(t *testing.T, s *server, change func(*config)) result {
 	t.Helper()
+	return parts(t, s, change, 1)[0]
+}
+
+// parts returns the results of processes that divide a load.
+func parts(t *testing.T, s *server, change func(*config), of int) []result {
+	t.Helper()
 	s.objects, s.events, s.ended = map[string]map[string]object{}, map[string][]event{}, map[string]bool{}
+	s.organizations = map[string]bool{}
 	s.wake = make(chan struct{})
 	api := httptest.NewUnstartedServer(s)
 	api.EnableHTTP2 = true
@@ -209,23 +229,138 @@ func measured(t *testing.T, s *server, change func(*config)) result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from, to := filepath.Join(folder, "config"), filepath.Join(folder, "result")
+	from := filepath.Join(folder, "config")
 	if err := os.WriteFile(from, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if err := run(ctx, from, to); err != nil {
-		t.Fatal(err)
+	found := make([]result, of)
+	meets := agents(of)
+	var group sync.WaitGroup
+	for i := range found {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			to := filepath.Join(folder, fmt.Sprintf("result-%d", i))
+			if err := run(ctx, from, to, part{i, of}, meets[i]); err != nil {
+				t.Error(err)
+				cancel() // The others wait for it.
+				return
+			}
+			content, err := os.ReadFile(to)
+			if err == nil {
+				err = json.Unmarshal(content, &found[i])
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}()
 	}
-	var found result
-	if content, err = os.ReadFile(to); err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(content, &found); err != nil {
-		t.Fatal(err)
+	group.Wait()
+	if t.Failed() {
+		t.FailNow()
 	}
 	return found
+}
+
+// agents returns the barriers of some parts, which are released when all of them have reached one.
+func agents(of int) []barrier {
+	meets := make([]barrier, of)
+	reached, released := make([]io.Reader, of), make([]io.Writer, of)
+	for i := range of {
+		reader, told := io.Pipe()
+		answer, writer := io.Pipe()
+		meets[i], reached[i], released[i] = agentBarrier(told, answer), reader, writer
+	}
+	go func() {
+		for {
+			for _, one := range reached {
+				_, _ = io.ReadFull(one, make([]byte, 1))
+			}
+			for _, one := range released {
+				_, _ = one.Write([]byte{'\n'})
+			}
+		}
+	}()
+	return meets
+}
+
+func TestPartsDoTogetherWhatOneDoesAlone(t *testing.T) {
+	change := func(c *config) { c.Projects, c.Watches, c.WatchList, c.DurationS = 5, 37, true, 0.5 }
+	alone := measured(t, &server{}, change).Arms["candidate"]
+	var sum account
+	lists, usages := map[string]int{}, 0
+	for _, one := range parts(t, &server{}, change, 3) {
+		found := one.Arms["candidate"]
+		if found.Writes == 0 || found.Watches < 7 || found.Watches > 16 || found.Failed != "" {
+			t.Fatalf("each part has a share: %+v", found)
+		}
+		sum.Expected += found.Expected
+		sum.Delivered += found.Delivered
+		sum.Lost += found.Lost + found.Duplicated + found.OutOfOrder + found.Foreign + len(found.Refused)
+		sum.Writes += found.Writes
+		sum.Watches += found.Watches
+		sum.Lag = append(sum.Lag, found.Lag...)
+		for way, times := range found.Lists {
+			lists[way] += len(times)
+		}
+		if len(found.Usage) > 0 {
+			usages++
+			if open := found.Usage["open"].Goroutines - found.Usage["before"].Goroutines; open != 37 {
+				t.Fatalf("it is read while the watches of all are open: %g", open)
+			}
+		}
+	}
+	if sum.Expected != alone.Expected || sum.Delivered != alone.Delivered || sum.Lost != 0 || usages != 1 ||
+		sum.Writes != alone.Writes || sum.Watches != alone.Watches || len(sum.Lag) != len(alone.Lag) {
+		t.Fatalf("together: %+v, alone: %+v, usage read %d times", sum, alone, usages)
+	}
+	for way, times := range alone.Lists {
+		if lists[way] != len(times) {
+			t.Fatalf("%v lists, alone %d of %s", lists, len(times), way)
+		}
+	}
+}
+
+func TestAnEventOfAProjectOfAnotherPartIsForeign(t *testing.T) {
+	found := parts(t, &server{foreign: true}, func(*config) {}, 2)
+	first, second := found[0].Arms["candidate"], found[1].Arms["candidate"]
+	if first.Foreign != 0 || second.Foreign == 0 || first.Lost+second.Lost != 0 {
+		t.Fatalf("the watches of the second part saw events of the first: %+v, %+v", first, second)
+	}
+}
+
+func TestEachProjectBelongsToOnePart(t *testing.T) {
+	one := func(project uint16, of uint8) bool {
+		owners := 0
+		for number := range int(of) + 1 {
+			if (part{number, int(of) + 1}).has(int(project)) {
+				owners++
+			}
+		}
+		return owners == 1
+	}
+	if err := quick.Check(one, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPartsAreRead(t *testing.T) {
+	if one, err := parsePart("2/4"); err != nil || one != (part{1, 4}) {
+		t.Fatal(one, err)
+	}
+	for _, text := range []string{"", "0/4", "5/4", "-1/4", "1", "1/", "1/4/5", "1/4 ", "a/b"} {
+		if one, err := parsePart(text); err == nil {
+			t.Errorf("%q: %v", text, one)
+		}
+	}
+}
+
+func TestAnAgentThatEndsEndsTheLoad(t *testing.T) {
+	if err := agentBarrier(io.Discard, strings.NewReader(""))(t.Context()); err == nil {
+		t.Fatal("it went on without the others")
+	}
 }
 
 func TestAHerdSeesEverything(t *testing.T) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"math"
-	"slices"
 	"sync"
 	"time"
 )
@@ -106,10 +105,10 @@ type account struct {
 	Foreign    int                  `json:"foreign"`
 	Bookmarks  int                  `json:"bookmarks"`
 	Restarts   map[string]int       `json:"restarts"`
-	Lag        map[string]float64   `json:"lag_s"`
+	Lag        []float64            `json:"lag_s"` // of each event, in no order
 	Writes     int                  `json:"writes"`
 	Refused    map[string]int       `json:"refused"`
-	Write      map[string]float64   `json:"write_s"`
+	Write      []float64            `json:"write_s"` // of each write, in no order
 	Lists      map[string][]float64 `json:"list_s"`
 	Synced     float64              `json:"synced_s"`
 	Watches    int                  `json:"watches"`
@@ -128,7 +127,8 @@ func (l *ledger) settle(watches []*watch) account {
 		Restarts: map[string]int{},
 		Writes:   len(l.writes),
 		Refused:  l.refused,
-		Write:    percentiles(l.taken),
+		Lag:      []float64{},
+		Write:    append([]float64{}, l.taken...),
 		Lists:    l.lists,
 		Watches:  len(watches),
 		Foreign:  l.foreign,
@@ -139,7 +139,6 @@ func (l *ledger) settle(watches []*watch) account {
 	for _, one := range l.writes {
 		of[[2]int{one.project, one.resource}]++
 	}
-	var lags []float64
 	for _, w := range watches {
 		w.mutex.Lock()
 		seen := make(map[int32]bool, len(w.sights))
@@ -153,7 +152,7 @@ func (l *ledger) settle(watches []*watch) account {
 				continue
 			}
 			seen[one.write] = true
-			lags = append(lags, (one.at - written.answered).Seconds())
+			result.Lag = append(result.Lag, (one.at - written.answered).Seconds())
 		}
 		expected := of[[2]int{w.project, w.resource}]
 		result.Expected += expected
@@ -168,7 +167,6 @@ func (l *ledger) settle(watches []*watch) account {
 		}
 		w.mutex.Unlock()
 	}
-	result.Lag = percentiles(lags)
 	return result
 }
 
@@ -176,21 +174,4 @@ func (l *ledger) settle(watches []*watch) account {
 func (l *ledger) delivered(watches []*watch) bool {
 	account := l.settle(watches)
 	return account.Lost == l.initial.missing
-}
-
-// percentiles returns exact percentiles, by the method of k6 and numpy (linear interpolation).
-func percentiles(values []float64) map[string]float64 {
-	result := map[string]float64{"count": float64(len(values))}
-	if len(values) == 0 {
-		return result
-	}
-	ordered := slices.Clone(values)
-	slices.Sort(ordered)
-	for name, share := range map[string]float64{"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1} {
-		at := share * float64(len(ordered)-1)
-		low := int(at)
-		high := min(low+1, len(ordered)-1)
-		result[name] = ordered[low] + (at-float64(low))*(ordered[high]-ordered[low])
-	}
-	return result
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -44,7 +45,7 @@ func TestEveryEventIsAccountedFor(t *testing.T) {
 	if found.Expected != 3 || found.Delivered != 3 || found.Lost != 0 {
 		t.Fatalf("expected 3 delivered events: %+v", found)
 	}
-	if found.Lag["max"] != 0.008 || found.Lag["p50"] != 0.006 {
+	if !slices.Equal(found.Lag, []float64{0.004, 0.006, 0.008}) {
 		t.Fatalf("wrong lags: %v", found.Lag)
 	}
 	if found.Duplicated+found.OutOfOrder+found.Foreign != 0 {
@@ -83,15 +84,5 @@ func TestAnEventOfARefusedWriteIsNoDuplicateAndNotLost(t *testing.T) {
 	found := l.settle(watches)
 	if found.Expected+found.Delivered+found.Lost+found.Duplicated != 0 {
 		t.Fatalf("a refused write counts: %+v", found)
-	}
-}
-
-func TestPercentilesAreExact(t *testing.T) {
-	found := percentiles([]float64{4, 1, 3, 2, 5})
-	if found["p50"] != 3 || found["max"] != 5 || found["count"] != 5 {
-		t.Fatal(found)
-	}
-	if len(percentiles(nil)) != 1 {
-		t.Fatal("nothing has no percentiles")
 	}
 }

@@ -3,7 +3,9 @@
 // every event: delivered when, lost, twice, out of order, or delivered to a Project that does not own
 // the object.
 //
-//	watch-herd CONFIG RESULT
+//	watch-herd CONFIG RESULT [PART/PARTS]
+//
+// With a part, several processes divide the load, each below a load agent (go/load-agent).
 package main
 
 import (
@@ -13,6 +15,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,26 +59,32 @@ type armConfig struct {
 
 // result is what is left in the file RESULT.
 type result struct {
-	Arms   map[string]account `json:"arms"`
-	BeganS float64            `json:"began_s"` // Unix time of the first write
-	EndedS float64            `json:"ended_s"`
-	CPUS   float64            `json:"cpu_s"` // CPU time of this process between the two
+	Arms     map[string]account `json:"arms"`
+	BeganS   float64            `json:"began_s"` // Unix time of the first write
+	EndedS   float64            `json:"ended_s"`
+	CPUShare float64            `json:"cpu_share"` // of the processors, used by this process between the two
 }
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: watch-herd CONFIG RESULT")
+	var err error
+	mine, meet := whole, barrier(alone)
+	if len(os.Args) == 4 {
+		mine, err = parsePart(os.Args[3])
+		meet = agentBarrier(agentFile(), os.Stdin)
+	}
+	if len(os.Args) < 3 || len(os.Args) > 4 || err != nil {
+		fmt.Fprintln(os.Stderr, "usage: watch-herd CONFIG RESULT [PART/PARTS]")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1], os.Args[2]); err != nil {
+	if err := run(ctx, os.Args[1], os.Args[2], mine, meet); err != nil {
 		fmt.Fprintln(os.Stderr, "watch-herd:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, from, to string) error {
+func run(ctx context.Context, from, to string, mine part, meet barrier) error {
 	content, err := os.ReadFile(from)
 	if err != nil {
 		return err
@@ -88,61 +97,85 @@ func run(ctx context.Context, from, to string) error {
 	defer cancel(nil)
 	clients := make([]*client, len(c.Arms))
 	for i, arm := range c.Arms {
+		if mine.number > 0 {
+			arm.Metrics = nil // The first part reads for all what the servers use.
+		}
 		if clients[i], err = newClient(arm, cancel); err != nil {
 			return fmt.Errorf("%s: %w", arm.Name, err)
 		}
 	}
-	found, err := c.load(ctx, clients)
+	found, err := c.load(ctx, clients, mine, meet)
 	if err != nil {
 		return err
 	}
-	content, err = json.MarshalIndent(found, "", " ")
+	content, err = json.Marshal(found)
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(to, append(content, '\n'), 0o600)
 }
 
-// load applies the load to all arms side by side: each stage begins when every arm has ended the one
-// before, so that the arms are always loaded alike.
-func (c config) load(ctx context.Context, clients []*client) (result, error) {
+// stage is a step of a load. It begins when every arm and every part has ended the one before, so that all
+// arms are always loaded alike.
+type stage struct {
+	do      func(*herd, context.Context) error
+	seconds float64 // that it may take; 0 for no limit
+}
+
+// load applies one part of the load to all arms side by side.
+func (c config) load(ctx context.Context, clients []*client, mine part, meet barrier) (result, error) {
 	herds := make([]*herd, len(clients))
 	failed := make([]string, len(clients))
 	for i, one := range clients {
-		herds[i] = &herd{config: c, client: one, ledger: newLedger(), usage: map[string]usage{}}
-	}
-	stages := []struct {
-		seconds float64
-		do      func(*herd, context.Context) error
-	}{
-		{c.SetupS, (*herd).prepare},
-		{c.SyncS, (*herd).begin},
+		herds[i] = &herd{config: c, part: mine, client: one, ledger: newLedger(), usage: map[string]usage{}}
 	}
 	defer func() {
 		for _, one := range herds {
 			one.end()
 		}
 	}()
-	for _, stage := range stages {
-		bounded, cancel := context.WithTimeout(ctx, time.Duration(stage.seconds*float64(time.Second)))
-		each(herds, failed, func(h *herd) error { return stage.do(h, bounded) })
-		cancel()
-		if ctx.Err() != nil {
-			return result{}, context.Cause(ctx)
+	apply := func(stages ...stage) error {
+		for _, one := range stages {
+			bounded, cancel := ctx, context.CancelFunc(func() {})
+			if one.seconds > 0 {
+				bounded, cancel = context.WithTimeout(ctx, time.Duration(one.seconds*float64(time.Second)))
+			}
+			each(herds, failed, func(h *herd) error { return one.do(h, bounded) })
+			cancel()
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err := meet(ctx); err != nil {
+				return err
+			}
 		}
+		return nil
+	}
+	usage := func(moment string) stage {
+		return stage{func(h *herd, ctx context.Context) error { return h.measure(ctx, moment) }, c.SetupS}
+	}
+	err := apply(stage{(*herd).prepare, c.SetupS}, usage("before"), stage{(*herd).begin, c.SyncS}, usage("open"))
+	if err != nil {
+		return result{}, err
 	}
 	began, cpu := time.Now(), cpuTime()
 	if strings.Join(failed, "") == "" { // otherwise the arms would not be loaded alike
 		each(herds, failed, func(h *herd) error { return h.write(ctx) })
 	}
-	found := result{
-		Arms:   map[string]account{},
-		BeganS: float64(began.UnixMicro()) / 1e6,
-		EndedS: float64(time.Now().UnixMicro()) / 1e6,
-		CPUS:   (cpuTime() - cpu).Seconds(),
+	lasted, used := time.Since(began), cpuTime()-cpu
+	if err := meet(ctx); err != nil {
+		return result{}, err
 	}
-	each(herds, failed, func(h *herd) error { return h.drain(ctx) })
-	each(herds, failed, func(h *herd) error { return h.finish(ctx) })
+	if err := apply(stage{do: (*herd).drain}, stage{do: (*herd).finish}, usage("ended")); err != nil {
+		return result{}, err
+	}
+	start := float64(began.UnixMicro()) / 1e6
+	found := result{
+		Arms:     map[string]account{},
+		BeganS:   start,
+		EndedS:   start + lasted.Seconds(),
+		CPUShare: used.Seconds() / max(lasted.Seconds(), 1e-3) / float64(runtime.GOMAXPROCS(0)),
+	}
 	for i, h := range herds {
 		one := h.ledger.settle(h.watches)
 		one.Failed, one.Late = failed[i], int(h.late.Load())
@@ -181,9 +214,10 @@ func cpuTime() time.Duration {
 // herd is the load of one arm.
 type herd struct {
 	config  config
+	part    part
 	client  *client
 	ledger  *ledger
-	names   []string
+	names   []string // of the Projects of all parts
 	watches []*watch
 	stop    context.CancelFunc
 	group   sync.WaitGroup
@@ -193,43 +227,51 @@ type herd struct {
 	usageError string
 }
 
+// prepare creates and fills the Projects.
 func (h *herd) prepare(ctx context.Context) error {
-	names, err := h.client.prepare(ctx, h.config.Run, h.config.Projects)
-	if err != nil {
+	for i := range h.config.Projects {
+		h.names = append(h.names, fmt.Sprintf("%s-%d", h.config.Run, i))
+	}
+	if err := h.client.prepare(ctx, h.config.Run, h.names, h.part); err != nil {
 		return err
 	}
-	h.names = names
-	for project := range names {
+	for project, name := range h.names {
+		if !h.part.has(project) {
+			continue
+		}
 		for resource := range resources {
 			for i := range h.config.Objects {
 				one := h.object(project, resource, fmt.Sprintf("filled-%d", i), -1)
-				path := objectsPath(names[project], resource)
-				if err := h.client.callPatiently(ctx, "POST", path, one, nil); err != nil {
-					return fmt.Errorf("%s cannot be filled: %w", names[project], err)
+				if err := h.client.callPatiently(ctx, "POST", objectsPath(name, resource), one, nil); err != nil {
+					return fmt.Errorf("%s cannot be filled: %w", name, err)
 				}
 			}
 		}
-		if err := h.client.touch(ctx, names[project]); err != nil {
-			return fmt.Errorf("%s cannot be listed: %w", names[project], err)
+		if err := h.client.touch(ctx, name); err != nil {
+			return fmt.Errorf("%s cannot be listed: %w", name, err)
 		}
 	}
-	h.settle(ctx)
-	h.measure(ctx, "before")
 	return nil
 }
 
-// measure records what the servers use at a moment. If that cannot be read, it is missing, and the load
-// goes on.
-func (h *herd) measure(ctx context.Context, moment string) {
+// measure waits until what requests and watches have used is free again, for a bounded time, and records
+// what the servers use at a moment. If that cannot be read, it is missing, and the load goes on.
+func (h *herd) measure(ctx context.Context, moment string) error {
+	bounded, cancel := context.WithTimeout(ctx, time.Duration(h.config.SettleS*float64(time.Second)))
+	defer cancel()
+	if err := h.client.settle(bounded); err != nil {
+		h.usageError = err.Error()
+	}
 	if len(h.client.arm.Metrics) == 0 || h.usageError != "" {
-		return
+		return nil
 	}
 	found, err := h.client.measure(ctx)
 	if err != nil {
 		h.usageError = err.Error()
-		return
+		return nil
 	}
 	h.usage[moment] = found
+	return nil
 }
 
 // begin starts all watches, and returns once each is in step.
@@ -238,11 +280,15 @@ func (h *herd) begin(ctx context.Context) error {
 	h.stop = stop
 	var inStep sync.WaitGroup
 	for i := range h.config.Watches {
+		project := i / len(resources) % len(h.names)
+		if !h.part.has(project) {
+			continue
+		}
 		one := &watch{
 			client:   h.client,
 			ledger:   h.ledger,
 			names:    h.names,
-			project:  i / len(resources) % len(h.names),
+			project:  project,
 			resource: i % len(resources),
 			isList:   h.config.WatchList,
 			objects:  h.config.Objects,
@@ -262,8 +308,6 @@ func (h *herd) begin(ctx context.Context) error {
 	go func() { inStep.Wait(); close(done) }()
 	select {
 	case <-done:
-		h.settle(ctx)
-		h.measure(ctx, "open")
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("not all watches were in step within %g s", h.config.SyncS)
@@ -277,21 +321,10 @@ func (h *herd) end() {
 	}
 }
 
-// finish ends the watches, and waits until the servers have ended what belongs to them.
+// finish ends the watches.
 func (h *herd) finish(ctx context.Context) error {
 	h.end()
-	h.settle(ctx)
-	h.measure(ctx, "ended")
 	return ctx.Err()
-}
-
-// settle waits until what requests and watches have used is free again, for a bounded time.
-func (h *herd) settle(ctx context.Context) {
-	bounded, cancel := context.WithTimeout(ctx, time.Duration(h.config.SettleS*float64(time.Second)))
-	defer cancel()
-	if err := h.client.settle(bounded); err != nil {
-		h.usageError = err.Error()
-	}
 }
 
 // drain waits until every event was delivered, or the time for it is over.
@@ -310,9 +343,12 @@ func (h *herd) write(ctx context.Context) error {
 	var group sync.WaitGroup
 	random := rand.New(rand.NewPCG(h.config.Seed, 1))
 	began := time.Now()
-	open := func(rate float64, do func(number int)) {
+	open := func(rate float64, project func(number int) int, do func(number int)) {
 		defer group.Done()
 		for number := 0; number < int(rate*h.config.DurationS); number++ {
+			if !h.part.has(project(number)) {
+				continue
+			}
 			due := began.Add(time.Duration(float64(number) / rate * float64(time.Second)))
 			if wait := time.Until(due); wait > 0 && !sleep(ctx, wait) {
 				return
@@ -328,10 +364,12 @@ func (h *herd) write(ctx context.Context) error {
 	}
 	plan := h.plan(random)
 	group.Add(1)
-	go open(h.config.Rate, func(number int) { h.change(ctx, plan[number], int32(number)) })
+	written := func(number int) int { return plan[number].project }
+	go open(h.config.Rate, written, func(number int) { h.change(ctx, plan[number], int32(number)) })
 	if h.config.ListRate > 0 {
 		group.Add(1)
-		go open(h.config.ListRate, func(number int) { h.list(ctx, number) })
+		listed := func(number int) int { return number % len(h.names) }
+		go open(h.config.ListRate, listed, func(number int) { h.list(ctx, number) })
 	}
 	group.Wait()
 	return ctx.Err()

@@ -127,12 +127,13 @@ def write_images(
 
 
 def _load_images() -> Iterator[tuple[str, Mapping[str, Path], str]]:
-    """Yield what is in images of load pods: of k6, and of ClusterLoader2 where it is at hand."""
+    """Yield what is in images of load pods: k6, `watch-herd`, and ClusterLoader2 if at hand."""
     from pipeline import toolchain
     from pipeline.environments.images import load_image
 
     agent = toolchain.program("load-agent")
     yield load_image(agent, toolchain.program("k6"))
+    yield load_image(agent, toolchain.program("watch-herd"))
     for names, title in (
         (("clusterloader2",), "ClusterLoader2"),
         (("clusterloader2", "prometheus", "gateway"), "a Prometheus"),

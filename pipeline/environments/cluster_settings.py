@@ -126,6 +126,11 @@ class ClusterSettings(ProfileSettings):
         """See `EnvironmentSettings.asks_for_load`."""
         return f"{self.load_pods} of {self.load.resources}" if self.load_pods else ""
 
+    @property
+    def load_memory(self) -> float:
+        """See `EnvironmentSettings.load_memory`."""
+        return self.load.resources.memory_mib * 2.0**20 if self.load_pods else 0.0
+
     def load_facts(self) -> dict[str, str]:
         """Return the facts of the fingerprint that every cluster has."""
         pods = {"load pods": str(self.load_pods)} if self.load_pods else {}

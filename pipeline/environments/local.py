@@ -51,6 +51,7 @@ class LocalSettings(ProfileSettings):
     shows_processes: ClassVar[bool] = True
     can_restart: ClassVar[bool] = True
     load_pods: ClassVar[int] = 0
+    load_memory: ClassVar[float] = 0.0
     load_path: ClassVar[str] = "loopback only"
     asks: ClassVar[str] = ""
     asks_for_load: ClassVar[str] = ""

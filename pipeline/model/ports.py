@@ -361,6 +361,10 @@ class EnvironmentSettings(Protocol):
     def asks_for_load(self) -> str:
         """Resources that the load pods request; empty if there are none."""
 
+    @property
+    def load_memory(self) -> float:
+        """Bytes of memory of each load pod; 0 if there are none."""
+
     def start_s(self, product: Product) -> float:
         """Return the usual seconds from the start of a launch until all servers are ready."""
 
@@ -436,8 +440,8 @@ class DriverSettings(Protocol):
         """Number of watches that the load holds open on each build at the same time."""
 
     @property
-    def uses_pods(self) -> bool:
-        """True if pods of a cluster can apply the load."""
+    def max_pods(self) -> int | None:
+        """Largest number of pods that can apply the load; None for any, 0 if none can."""
 
     @property
     def load_s(self) -> float:

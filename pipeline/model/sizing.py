@@ -81,12 +81,14 @@ class ObjectCounts:
     Attributes:
         projects: Number of Projects of all workloads; deleted ones count, since they leave traces.
         watches: Number of watches that are open at the same time.
+        pods: Number of load pods; 0 if this machine applies the load.
     """
 
     projects: int
     objects: int
     data: float
     watches: int = 0
+    pods: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def estimate(
     server_files += GENERATOR_FILES + _connections(counts)
     return ResourceEstimate(
         memory=arms * memory + generator.memory,
-        files=max(server_files, generator.files),
+        files=server_files if counts.pods else max(server_files, generator.files),
         disk=raw_bytes + arms * COPIES_ON_DISK * counts.data,
     )
 
@@ -154,6 +156,12 @@ def generator_estimate(counts: ObjectCounts, arms: int) -> ResourceEstimate:
     """Return the resources of a load generator that loads one or two builds."""
     memory = GENERATOR_MEMORY + arms * counts.watches * GENERATOR_WATCH_MEMORY
     return ResourceEstimate(memory, GENERATOR_FILES + arms * _connections(counts), 0.0)
+
+
+def pod_memory(watches: int, projects: int, pods: int, arms: int) -> float:
+    """Return the bytes of memory of the load pod that has most Projects, with all their watches."""
+    share = math.ceil(projects / pods) / projects if projects else 0.0
+    return GENERATOR_MEMORY + arms * share * watches * GENERATOR_WATCH_MEMORY
 
 
 def _connections(counts: ObjectCounts) -> int:
@@ -197,7 +205,7 @@ def most_projects(
     def is_too_much(projects: int) -> bool:
         share = projects / counts.projects
         objects = math.ceil(counts.objects * share)
-        fewer = ObjectCounts(projects, objects, counts.data * share, counts.watches)
+        fewer = ObjectCounts(projects, objects, counts.data * share, counts.watches, counts.pods)
         return bool(shortfalls(estimate(fewer, build, interleave, raw_bytes), headroom))
 
     if not counts.projects:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline import toolchain
 from pipeline.drivers import registry as drivers
+from pipeline.environments.cluster_settings import MAX_LOAD_PODS
 from pipeline.model import sizing
 from pipeline.model.headroom import Headroom
 from pipeline.model.health import Status
@@ -21,24 +22,26 @@ def resource_estimate(
     plan: Plan, specs: Sequence[Spec], interleave: Interleave | None = None
 ) -> ResourceEstimate:
     """Return the resources of a plan at its peak; of several builds, the largest counts."""
+    counts = _object_counts(plan)
     if not plan.suite.environment.is_here:
-        arms = 2 if plan.interleave is Interleave.REQUEST else 1
-        generator = sizing.generator_estimate(_object_counts(plan), arms)
+        here = replace(counts, watches=0) if counts.pods else counts
+        generator = sizing.generator_estimate(here, _arms(plan))
         return replace(generator, disk=plan.peak_bytes)
     estimates = [
-        sizing.estimate(_object_counts(plan), build, interleave or plan.interleave, plan.peak_bytes)
+        sizing.estimate(counts, build, interleave or plan.interleave, plan.peak_bytes)
         for build in _footprints(plan, specs)
     ]
     return max(estimates, key=lambda estimate: (estimate.files, estimate.memory))
 
 
 def require(plan: Plan, specs: Sequence[Spec], out: Path, headroom: Headroom | None = None) -> None:
-    """Return if a plan fits this machine, or the given headroom.
+    """Return if a plan fits this machine, or the given headroom, and its load pods.
 
     Raises:
         ConfigError: The plan does not fit; the message says which resource is short, by how much,
             and what would fit.
     """
+    _require_pods_hold(plan)
     headroom = headroom or toolchain.headroom(out)
     shortfalls = sizing.shortfalls(resource_estimate(plan, specs), headroom)
     if not shortfalls:
@@ -89,10 +92,40 @@ def require_programs(suite: Suite) -> None:
             raise LaunchError(f"{check.name}: {check.found}", hint=check.fix)
 
 
+def _require_pods_hold(plan: Plan) -> None:
+    """Raise ConfigError if a load pod has too little memory for its share of the watches."""
+    environment = plan.suite.environment
+    for workload in plan.suite.workloads:
+        driver, arms = workload.driver, _arms(plan)
+        if not (environment.load_pods and driver.watches):
+            continue
+        needs = [
+            sizing.pod_memory(driver.watches, driver.projects, pods, arms)
+            for pods in range(1, min(driver.max_pods or MAX_LOAD_PODS, MAX_LOAD_PODS) + 1)
+        ]
+        if needs[environment.load_pods - 1] <= environment.load_memory:
+            continue
+        fits = next((n for n, one in enumerate(needs, 1) if one <= environment.load_memory), 0)
+        more = f"use --load-pods {fits}, or " if fits else ""
+        raise ConfigError(
+            f"{workload.name}: each of {environment.load_pods} load pods needs about"
+            f" {needs[environment.load_pods - 1] / 1e6:,.0f} MB for its share of"
+            f" {driver.watches:,} watches, and has {environment.load_memory / 1e6:,.0f} MB",
+            hint=f"{more}raise `memory_mib` in [environment.load.resources]",
+        )
+
+
+def _arms(plan: Plan) -> int:
+    """Return the number of builds that are up at the same time."""
+    return 2 if plan.interleave is Interleave.REQUEST else 1
+
+
 def _object_counts(plan: Plan) -> sizing.ObjectCounts:
     drivers = [workload.driver for workload in plan.suite.workloads]
-    watches = max(driver.watches for driver in drivers)
-    return sizing.object_counts([(d.projects, d.objects, d.object_bytes) for d in drivers], watches)
+    counts = sizing.object_counts(
+        [(d.projects, d.objects, d.object_bytes) for d in drivers], max(d.watches for d in drivers)
+    )
+    return replace(counts, pods=plan.suite.environment.load_pods)
 
 
 def _footprints(plan: Plan, specs: Sequence[Spec]) -> list[sizing.Footprint]:

@@ -125,11 +125,12 @@ def _require_environment_for(suite: Suite) -> None:
         ConfigError: Naming the first such load.
     """
     for workload in suite.workloads:
-        if suite.environment.load_pods and not workload.driver.uses_pods:
+        pods, most = suite.environment.load_pods, workload.driver.max_pods
+        if most is not None and pods > most:
             raise ConfigError(
-                f"{workload.name}: {workload.driver.kind} sends its load from this machine, and the"
-                " environment says from pods",
-                hint="set load_pods = 0, or use --load-pods 0",
+                f"{workload.name}: a load of {workload.driver.title} can be divided over at most"
+                f" {most} load pods, and the environment has {pods}",
+                hint=f"set load_pods = {most}, or use --load-pods {most}",
             )
         if workload.driver.restarts and not suite.environment.can_restart:
             raise ConfigError(

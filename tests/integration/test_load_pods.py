@@ -1,9 +1,6 @@
 """Several k6 in real load agents do one load together, as one k6 alone would."""
 
-import dataclasses
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,18 +9,10 @@ from pipeline import toolchain
 from pipeline.drivers.k6.csv_points import read_series
 from pipeline.drivers.k6.driver import K6Driver
 from pipeline.drivers.k6.settings import K6
-from pipeline.environments.api import Api
-from pipeline.environments.cluster_settings import ClusterSettings
-from pipeline.environments.images import Image
-from pipeline.environments.load_pods import ClusterPods
-from pipeline.environments.local import LocalEnvironment, LocalSettings
-from pipeline.environments.manifests import NamespaceSpec
-from pipeline.model.ports import Target
-from pipeline.model.subject import Arm, parse_spec
+from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError
-from tests.clusters import FakeCluster, running
 from tests.gotests import go_tests
-from tests.load_agents import load_agents
+from tests.load_agents import launched, make_folder
 
 pytestmark = [pytest.mark.real, pytest.mark.alone]
 
@@ -41,40 +30,6 @@ CRUD = K6(
 )
 
 
-@contextmanager
-def launched(tmp_path: Path, count: int, *, operator: bool) -> Iterator[dict[Arm, Target]]:
-    """Start two builds here, with load pods of a cluster that is pretended."""
-    artifact = toolchain.artifact(parse_spec("reference"), "")
-    environment = LocalEnvironment(LocalSettings(), toolchain.program("etcd"))
-    with (
-        environment.launch(dict.fromkeys(Arm, artifact), _made(tmp_path / "servers")) as targets,
-        load_agents(
-            tmp_path / "pods", toolchain.program("load-agent"), toolchain.program("k6").path
-        ) as serve,
-    ):
-        cluster = FakeCluster(serves=serve, operator=operator)
-        with running(cluster, tmp_path) as config:
-            pods = ClusterPods(
-                api=Api(str(config)),
-                spec=NamespaceSpec(
-                    "load", "1", "load", 1, ClusterSettings(ready_s=20, load_pods=count)
-                ),
-                agent=toolchain.program("load-agent"),
-                image=lambda name, *_: Image(name, Path("none")),
-                poll_s=0.1,
-            )
-            pods.create_namespace()
-            yield {
-                arm: dataclasses.replace(one, pods=pods, url_in_pods=one.url)
-                for arm, one in targets.items()
-            }
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
-
-
 def test_the_go_tests_of_the_load_agent_pass(tmp_path: Path) -> None:
     said = go_tests("load-agent", tmp_path, "-count=1", "-v", ".")
     assert "ok  \tgithub.com/milo-os/milo-perf/go/load-agent" in said
@@ -85,9 +40,10 @@ def test_the_go_tests_of_the_load_agent_pass(tmp_path: Path) -> None:
 def test_pods_do_the_load_that_was_asked_each_its_share(
     tmp_path: Path, count: int, *, operator: bool
 ) -> None:
-    out = _made(tmp_path / "out")
-    with launched(tmp_path, count, operator=operator) as targets:
-        load = K6Driver(CRUD, toolchain.program("k6")).measure(targets, out, seed=7)
+    out = make_folder(tmp_path / "out")
+    k6 = toolchain.program("k6")
+    with launched(tmp_path, count, k6.path, operator=operator) as targets:
+        load = K6Driver(CRUD, k6).measure(targets, out, seed=7)
 
     assert load.invalid == ()
     ended: Counter[str] = Counter()
@@ -110,8 +66,10 @@ def test_pods_do_the_load_that_was_asked_each_its_share(
 def test_a_script_that_pods_cannot_run_is_told_with_what_k6_said(tmp_path: Path) -> None:
     wrong = CRUD.model_copy(update={"parameters": {"LIST_EVERY": "soon"}})
     with (
-        launched(tmp_path, 2, operator=False) as targets,
+        launched(tmp_path, 2, toolchain.program("k6").path) as targets,
         pytest.raises(LoadError, match=r"load pod . of 2|of the load") as caught,
     ):
-        K6Driver(wrong, toolchain.program("k6")).measure(targets, _made(tmp_path / "out"), seed=7)
+        K6Driver(wrong, toolchain.program("k6")).measure(
+            targets, make_folder(tmp_path / "out"), seed=7
+        )
     assert "LIST_EVERY is not a number" in f"{caught.value} {caught.value.hint}"

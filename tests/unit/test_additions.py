@@ -39,6 +39,7 @@ class MoonSettings(Settings):
     load_path: ClassVar[str] = "by radio"
     asks: ClassVar[str] = ""
     asks_for_load: ClassVar[str] = ""
+    load_memory: ClassVar[float] = 0.0
 
     @property
     def facts(self) -> dict[str, str]:
@@ -111,7 +112,7 @@ class Idle(Settings):
     objects: ClassVar[int] = 0
     object_bytes: ClassVar[int] = 0
     watches: ClassVar[int] = 0
-    uses_pods: ClassVar[bool] = False
+    max_pods: ClassVar[int | None] = 0
     raw_bytes_per_request: ClassVar[float] = 0.0
     main: ClassVar[str] = ""
 

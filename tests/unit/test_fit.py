@@ -200,14 +200,50 @@ def test_watches_that_a_machine_cannot_hold_are_refused_with_the_number_that_fit
     preflight.require(watching(tmp_path, most), reference, Path("out"), headroom)
 
 
-def test_a_herd_of_watches_is_refused_where_pods_apply_the_load(tmp_path: Path) -> None:
+def herd_in_pods(tmp_path: Path, kind: str, pods: int, watches: int = 20) -> Plan:
     path = tmp_path / "large.toml"
-    text = SUITE.replace('kind = "local"', 'kind = "kind"\nload_pods = 2')
-    path.write_text(text + HERD.format(watches=20))
-    wanted = RunRequest(suite=f"{path}", candidate="reference")
-    with pytest.raises(ConfigError, match="sends its load from this machine") as caught:
-        request.resolve_plan(wanted)
-    assert "load_pods = 0" in caught.value.hint
+    text = SUITE.replace('kind = "local"', f'kind = "{kind}"\nload_pods = {pods}')
+    path.write_text(text + HERD.format(watches=watches))
+    return request.resolve_plan(RunRequest(suite=f"{path}", candidate="reference"))[1]
+
+
+def test_more_pods_than_projects_are_refused(tmp_path: Path) -> None:
+    said = "20 watches over 10 Projects can be divided over at most 10 load pods, and .* has 11"
+    with pytest.raises(ConfigError, match=said) as caught:
+        herd_in_pods(tmp_path, "kind", 11)
+    assert "--load-pods 10" in caught.value.hint
+    assert caught.value.exit_code is Exit.BAD_ARGUMENTS
+    herd_in_pods(tmp_path, "kind", 10)
+
+
+@pytest.mark.parametrize("kind", ["kind", "remote"])
+def test_watches_of_pods_need_no_files_of_this_machine(tmp_path: Path, kind: str) -> None:
+    reference = [parse_spec("reference")]
+    found, none = (
+        preflight.resource_estimate(herd_in_pods(tmp_path, kind, 10, watches), reference)
+        for watches in (100_000, 20)
+    )
+    # Of a cluster on this machine, an API server still has the connections of all watches.
+    assert found.files - none.files == (999 if kind == "kind" else 0)
+    assert (found.memory > none.memory) is (kind == "kind")
+
+
+def test_pods_without_memory_for_their_watches_are_refused_with_the_number_that_suffices(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        preflight.require(herd_in_pods(tmp_path, "remote", 4, 50_000), [], tmp_path, PLENTY)
+    assert str(caught.value) == (
+        "watch-herd: each of 4 load pods needs about 1,700 MB for its share of 50,000 watches,"
+        " and has 1,074 MB"
+    )
+    assert caught.value.hint == (
+        "use --load-pods 10, or raise `memory_mib` in [environment.load.resources]"
+    )
+    preflight.require(herd_in_pods(tmp_path, "remote", 10, 50_000), [], tmp_path, PLENTY)
+    with pytest.raises(ConfigError) as caught:
+        preflight.require(herd_in_pods(tmp_path, "remote", 4, 100_000), [], tmp_path, PLENTY)
+    assert caught.value.hint == "raise `memory_mib` in [environment.load.resources]"
 
 
 def test_a_build_of_unknown_version_is_not_refused_for_what_only_old_ones_take(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.drivers.watch_herd.driver import WatchHerdDriver
-from pipeline.drivers.watch_herd.result import judge_herd, read_result
+from pipeline.drivers.watch_herd.result import HerdResult, judge_herd, read_result
 from pipeline.drivers.watch_herd.settings import WatchHerd
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.ports import Load, Program
@@ -37,10 +37,10 @@ def account(**changes: object) -> dict[str, object]:
         "delivered": 1000,
         "bookmarks": 3,
         "restarts": {},
-        "lag_s": {"count": 1000, "p50": 0.001, "p95": 0.002, "p99": 0.003, "max": 0.004},
+        "lag_s": [0.004, *[0.001] * 99],
         "writes": 100,
         "refused": {},
-        "write_s": {"count": 100, "p50": 0.01, "p95": 0.02, "p99": 0.03, "max": 0.04},
+        "write_s": [0.04, *[0.01] * 99],
         "list_s": {"full": [0.3, 0.1, 0.2]},
         "synced_s": 1.5,
         "watches": 100,
@@ -53,16 +53,21 @@ def account(**changes: object) -> dict[str, object]:
     }
 
 
+def part(one: dict[str, object], **changes: float) -> HerdResult:
+    given = {"arms": {"candidate": one}, "began_s": 0.0, "ended_s": 10.0, "cpu_share": 0.1}
+    return HerdResult.model_validate(given | changes)
+
+
 def result(path: Path, **candidate: object) -> Path:
     arms = {"baseline": account(), "candidate": account(**candidate)}
-    text = json.dumps({"arms": arms, "began_s": 100.0, "ended_s": 110.0, "cpu_s": 2.0})
+    text = json.dumps({"arms": arms, "began_s": 100.0, "ended_s": 110.0, "cpu_share": 0.1})
     path.write_text(text)
     return path
 
 
 def judged(path: Path, **changes: object) -> Load:
     settings = WatchHerd.model_validate(SETTINGS)
-    return judge_herd(settings, read_result(result(path, **changes)), processors=2)
+    return judge_herd(settings, {"watch-herd": read_result(result(path, **changes))})
 
 
 def values(load: Load, arm: Arm) -> dict[str, float]:
@@ -74,7 +79,7 @@ def test_every_figure_is_a_reading(tmp_path: Path) -> None:
     found = values(load, Arm.CANDIDATE)
     assert (load.invalid, load.failed, load.failing) == ((), {}, {})
     assert (load.spans[Arm.BASELINE].start_s, load.spans[Arm.BASELINE].end_s) == (100.0, 110.0)
-    assert found["watch_lag/p50"] == 0.001
+    assert (found["watch_lag/p50"], found["watch_lag/max"]) == (0.001, 0.004)
     assert found["events_of_other_projects"] == 0.002
     assert found["events_lost"] == 0.003
     assert (found["watch_restarts"], found["watch_restarts{reason=410}"]) == (3, 2)
@@ -85,7 +90,7 @@ def test_every_figure_is_a_reading(tmp_path: Path) -> None:
 
 def test_every_value_can_be_a_sample_whatever_a_build_does(tmp_path: Path) -> None:
     # An event may come before the answer of its write, and a slow build takes seconds for both.
-    times = {"count": 100, "p50": -0.001, "p95": 2.0, "p99": 30.0, "max": 60.0}
+    times = [-0.001, 2.0, 30.0, 60.0]
     counts = {"lost": 1000, "duplicated": 5000, "foreign": 2000, "out_of_order": 7}
     load = judged(tmp_path / "r", lag_s=times, write_s=times, **counts)
     for one in load.readings[CANDIDATE]:
@@ -127,16 +132,13 @@ def test_each_metric_of_the_suite_selects_a_reading_or_is_of_a_probe(tmp_path: P
             assert name in found or name.startswith("server."), name
 
 
-@given(st.integers(0, 1000), st.floats(0, 40))
+@given(st.integers(0, 1000), st.floats(0, 2))
 def test_what_the_generator_did_wrong_is_invalid_and_what_the_build_did_is_not(
-    late: int, cpu_s: float
+    late: int, cpu_share: float
 ) -> None:
     settings = WatchHerd.model_validate(SETTINGS)
-    parsed = {"arms": {"candidate": account(late=late)}, "began_s": 0, "ended_s": 10}
-    from pipeline.drivers.watch_herd.result import HerdResult
-
-    load = judge_herd(settings, HerdResult.model_validate({**parsed, "cpu_s": cpu_s}), 2)
-    assert bool(load.invalid) == (late > 2 or cpu_s / 20 > settings.max_generator_cpu)
+    load = judge_herd(settings, {"watch-herd": part(account(late=late), cpu_share=cpu_share)})
+    assert bool(load.invalid) == (late > 2 or cpu_share > settings.max_generator_cpu)
 
 
 def test_a_build_that_refuses_most_writes_is_failing(tmp_path: Path) -> None:
@@ -177,6 +179,6 @@ def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], said: str)
 
 def test_the_sources_of_the_program_are_part_of_the_digest_and_its_tests_are_not() -> None:
     settings = WatchHerd.model_validate(SETTINGS)
-    sources = {"main.go", "watch.go", "ledger.go", "client.go", "usage.go", "go.mod"}
+    sources = {"client.go", "go.mod", "ledger.go", "main.go", "part.go", "usage.go", "watch.go"}
     assert sources == set(settings.tree())
     assert WatchHerdDriver(settings, Program(Path("herd"), "1", "sha256:00")).settings == settings

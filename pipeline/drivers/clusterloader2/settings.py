@@ -57,7 +57,7 @@ class ClusterLoader2(LoadFromFiles):
     """Size of reports and logs per request, in bytes; measured."""
 
     watches: ClassVar[int] = 0
-    uses_pods: ClassVar[bool] = True
+    max_pods: ClassVar[None] = None
     root: ClassVar[str] = CONFIGS
     shared: ClassVar[tuple[str, ...]] = ("modules", "templates")
     suffixes: ClassVar[tuple[str, ...]] = (".yaml", ".yml")

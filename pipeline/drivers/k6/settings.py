@@ -64,7 +64,7 @@ class K6(LoadFromFiles):
     """Size of the compressed raw points per request, in bytes; measured."""
 
     watches: ClassVar[int] = 0
-    uses_pods: ClassVar[bool] = True
+    max_pods: ClassVar[None] = None
     root: ClassVar[str] = SCRIPTS
     shared: ClassVar[tuple[str, ...]] = ("lib",)
     suffixes: ClassVar[tuple[str, ...]] = (".js",)

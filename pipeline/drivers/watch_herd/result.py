@@ -1,11 +1,18 @@
-"""Read the result of the program `watch-herd`, and build a `Load` from it."""
+"""Read the results of the program `watch-herd`, and build a `Load` from them.
 
-from collections.abc import Iterator, Mapping
+Pods divide a load by Projects, so counts are sums, and samples are put together before any
+percentile is taken.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipeline.drivers.pod_clocks import late_starts
 from pipeline.drivers.watch_herd.settings import WatchHerd
 from pipeline.model.ports import Load, Span
 from pipeline.model.results import Reading
@@ -14,6 +21,8 @@ from pipeline.system.errors import LoadError
 
 _MAX_LATE = 0.02
 """Share of an arm's writes that may begin over 0.1 s late."""
+
+_QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 _BUSY_GENERATOR = 0.5
 _MAX_REFUSED = 0.5  # share of the writes that one arm may refuse
@@ -44,7 +53,10 @@ class ServerUsage(BaseModel):
 
 
 class ArmAccount(BaseModel):
-    """What became of the events of one arm; see `account` in go/watch-herd/ledger.go."""
+    """What became of the events of one arm; see `account` in go/watch-herd/ledger.go.
+
+    Of pods, only the first has `usage`, which is that of the servers under the load of all.
+    """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -56,10 +68,10 @@ class ArmAccount(BaseModel):
     foreign: int
     bookmarks: int
     restarts: dict[str, int]
-    lag_s: dict[str, float]
+    lag_s: list[float]
     writes: int
     refused: dict[str, int]
-    write_s: dict[str, float]
+    write_s: list[float]
     list_s: dict[str, list[float]]
     synced_s: float
     watches: int
@@ -70,14 +82,14 @@ class ArmAccount(BaseModel):
 
 
 class HerdResult(BaseModel):
-    """The file that the program leaves."""
+    """The file that the program leaves; `cpu_share` is its share of the processors."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     arms: dict[Arm, ArmAccount]
     began_s: float
     ended_s: float
-    cpu_s: float
+    cpu_share: float
 
 
 def read_result(path: Path) -> HerdResult:
@@ -88,38 +100,81 @@ def read_result(path: Path) -> HerdResult:
         raise LoadError(f"{path}: not the result of a herd of watches: {error}") from error
 
 
-def judge_herd(settings: WatchHerd, result: HerdResult, processors: int) -> Load:
+def merge_results(parts: Sequence[HerdResult]) -> HerdResult:
+    """Return the result of a load that one or more processes divided.
+
+    The load is over when the last process has ended; watches are in step when the last one is.
+    """
+    return HerdResult(
+        arms={arm: _merge_accounts([one.arms[arm] for one in parts]) for arm in parts[0].arms},
+        began_s=min(one.began_s for one in parts),
+        ended_s=max(one.ended_s for one in parts),
+        cpu_share=max(one.cpu_share for one in parts),
+    )
+
+
+def _merge_accounts(parts: Sequence[ArmAccount]) -> ArmAccount:
+    return ArmAccount(
+        expected=sum(one.expected for one in parts),
+        delivered=sum(one.delivered for one in parts),
+        lost=sum(one.lost for one in parts),
+        duplicated=sum(one.duplicated for one in parts),
+        out_of_order=sum(one.out_of_order for one in parts),
+        foreign=sum(one.foreign for one in parts),
+        bookmarks=sum(one.bookmarks for one in parts),
+        restarts=_sums(one.restarts for one in parts),
+        lag_s=[value for one in parts for value in one.lag_s],
+        writes=sum(one.writes for one in parts),
+        refused=_sums(one.refused for one in parts),
+        write_s=[value for one in parts for value in one.write_s],
+        list_s={
+            way: [value for one in parts for value in one.list_s.get(way, ())]
+            for way in sorted({way for one in parts for way in one.list_s})
+        },
+        synced_s=max(one.synced_s for one in parts),
+        watches=sum(one.watches for one in parts),
+        late=sum(one.late for one in parts),
+        usage=next((one.usage for one in parts if one.usage), {}),
+        usage_error=next(filter(None, (one.usage_error for one in parts)), ""),
+        failed=next(filter(None, (one.failed for one in parts)), ""),
+    )
+
+
+def _sums(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(total)
+
+
+def judge_herd(settings: WatchHerd, parts: Mapping[str, HerdResult]) -> Load:
     """Return the load with its readings, and reasons if the load is invalid.
 
-    What the generator does wrong makes the load invalid: writes that begin late, too little CPU.
+    What a generator does wrong makes the load invalid: writes that begin late, too little CPU.
     What the build does is measured: lost events, refused writes, restarts.
+
+    Args:
+        settings: Settings of the load.
+        parts: Results of the processes that divided the load, at least one, by their display names.
     """
+    result = merge_results(list(parts.values()))
     span = Span(result.began_s, result.ended_s)
     failed = {arm: one.failed for arm, one in result.arms.items() if one.failed}
     if failed:
         return Load.without_readings(result.arms, span, failed)
-    cpu = result.cpu_s / max(result.ended_s - result.began_s, 1e-3) / processors
-    invalid, warnings = [], []
-    if cpu > settings.max_generator_cpu:
-        limit = settings.max_generator_cpu
-        invalid.append(f"watch-herd used {cpu:.0%} of the processors, and {limit:.0%} is the limit")
-    elif cpu > _BUSY_GENERATOR:
-        warnings.append(
-            f"watch-herd used {cpu:.0%} of the processors that it shares with the builds"
-        )
+    planned = settings.rate * settings.duration_s
+    warnings = [
+        f"{name} used {one.cpu_share:.0%} of the processors that it shares with the builds"
+        for name, one in parts.items()
+        if _BUSY_GENERATOR < one.cpu_share <= settings.max_generator_cpu
+    ]
     warnings += [
         f"what watches use of the {arm} is unknown: {one.usage_error}"
         for arm, one in result.arms.items()
         if one.usage_error
     ]
-    planned = settings.rate * settings.duration_s
-    invalid += [
-        f"{one.late} of {planned:.0f} writes to the {arm} began over 0.1 s late"
-        for arm, one in result.arms.items()
-        if one.late > _MAX_LATE * planned
-    ]
     readings = {
-        arm: (*_readings(one, planned), Reading("generator_cpu_share", cpu, "1"))
+        arm: (*_readings(one, planned), Reading("generator_cpu_share", result.cpu_share, "1"))
         for arm, one in result.arms.items()
     }
     failing = {
@@ -128,15 +183,33 @@ def judge_herd(settings: WatchHerd, result: HerdResult, processors: int) -> Load
         if sum(one.refused.values()) > _MAX_REFUSED * planned
     }
     spans = dict.fromkeys(result.arms, span)
-    return Load(readings, spans, tuple(invalid), tuple(warnings), failing)
+    invalid = tuple(_generator_faults(settings, parts, planned))
+    return Load(readings, spans, invalid, tuple(warnings), failing)
+
+
+def _generator_faults(
+    settings: WatchHerd, parts: Mapping[str, HerdResult], planned: float
+) -> Iterator[str]:
+    """Yield a sentence for each thing that a process did wrong, so that the load does not count."""
+    share = planned / len(parts)
+    for name, result in parts.items():
+        if result.cpu_share > settings.max_generator_cpu:
+            yield (
+                f"{name} used {result.cpu_share:.0%} of the processors, and"
+                f" {settings.max_generator_cpu:.0%} is the limit"
+            )
+        for arm, one in result.arms.items():
+            if one.late > max(_MAX_LATE * share, 1):
+                yield (
+                    f"{name}: {one.late} of {share:.0f} writes to the {arm} began over 0.1 s late"
+                )
+    yield from late_starts({name: one.began_s for name, one in parts.items()})
 
 
 def _readings(one: ArmAccount, planned: float) -> Iterator[Reading]:
-    for name in ("p50", "p95", "p99", "max"):
-        if name in one.lag_s:
-            yield Reading(f"watch_lag/{name}", one.lag_s[name], "s")
-        if name in one.write_s:
-            yield Reading(f"herd_write/{name}", one.write_s[name], "s")
+    for name, times in (("watch_lag", one.lag_s), ("herd_write", one.write_s)):
+        for quantile, value in percentiles(times).items():
+            yield Reading(f"{name}/{quantile}", value, "s")
     for kind, times in one.list_s.items():
         yield Reading(f"herd_list{{way={kind}}}/p50", sorted(times)[len(times) // 2], "s")
     yield Reading("events_delivered", one.delivered, "1")
@@ -162,6 +235,17 @@ def _readings(one: ArmAccount, planned: float) -> Iterator[Reading]:
     yield Reading("requests", one.writes, "1")
     refused = sum(one.refused.values())
     yield Reading("errors_share", refused / max(planned, 1), "1", denominator=planned)
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """Return exact percentiles by linear interpolation, as those of k6; none without values."""
+    ordered = sorted(values)
+    found = {}
+    for name, share in _QUANTILES.items() if ordered else ():
+        at = share * (len(ordered) - 1)
+        low, high = ordered[math.floor(at)], ordered[math.ceil(at)]
+        found[name] = low + (at - math.floor(at)) * (high - low)
+    return found
 
 
 def _usage_readings(one: ArmAccount) -> Iterator[Reading]:

@@ -47,13 +47,12 @@ class WatchHerd(Settings):
         drain_s: Seconds after the last write in which events may come; later ones are lost.
         sync_s: Seconds in which all watches must be in step.
         setup_s: Seconds in which all Projects must be Ready and filled.
-        max_generator_cpu: Share of the machine's processors that the generator may use.
+        max_generator_cpu: Share of the processors of its machine or pod that a generator may use.
     """
 
     counted: ClassVar[str] = "writes"
     restarts: ClassVar[bool] = False
     iterations: ClassVar[None] = None  # the load has a rate
-    uses_pods: ClassVar[bool] = False
     raw_bytes_per_request: ClassVar[float] = 10.0
 
     kind: Literal["watch-herd"]
@@ -103,6 +102,11 @@ class WatchHerd(Settings):
         """Maximum seconds that one launch spends on the load."""
         load_s = self.sync_s + self.duration_s + self.drain_s + SETTLE_S
         return self.setup_s + load_s + self.request_timeout_s
+
+    @property
+    def max_pods(self) -> int:
+        """Largest number of pods that can divide the load: each has Projects of its own."""
+        return self.projects
 
     def requests_expected(self, arms: int) -> int:
         """Return the approximate number of requests of one run, over all arms."""
