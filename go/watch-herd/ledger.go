@@ -172,6 +172,8 @@ func (l *ledger) settle(watches []*watch) account {
 
 // delivered tells whether every watch has seen every write.
 func (l *ledger) delivered(watches []*watch) bool {
-	account := l.settle(watches)
-	return account.Lost == l.initial.missing
+	lost := l.settle(watches).Lost
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return lost == l.initial.missing
 }

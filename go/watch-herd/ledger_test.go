@@ -86,3 +86,25 @@ func TestAnEventOfARefusedWriteIsNoDuplicateAndNotLost(t *testing.T) {
 		t.Fatalf("a refused write counts: %+v", found)
 	}
 }
+
+func TestEventsMayComeWhileTheLedgerSettles(t *testing.T) {
+	l := newLedger()
+	watches := herdOf(l, "a")
+	l.announce("herd-0", 0)
+	l.accept(0, write{0, 0, 0}, 0)
+	const rounds = 20_000
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range rounds {
+			watches[0].record(shown("DELETED", "herd-0", "a", "7", "0"), 0)
+		}
+	}()
+	for range rounds / 20 {
+		l.delivered(watches[:1])
+	}
+	<-done
+	if found := l.settle(watches[:1]); found.Delivered != 1 || found.Duplicated != rounds-1 {
+		t.Fatalf("%+v", found)
+	}
+}

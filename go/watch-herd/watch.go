@@ -173,39 +173,32 @@ func (w *watch) stream(ctx context.Context, from string, synced func()) string {
 	}
 }
 
+// record keeps what an event says. The lock of the ledger is never taken while this watch is locked: settle
+// takes them in the other order.
 func (w *watch) record(one event, at time.Duration) {
+	written, isOurs := one.write()
+	if one.Type == "DELETED" && isOurs && written >= 0 {
+		written, isOurs = w.ledger.deletion(one.Object.Metadata.Name)
+	}
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	now := version(one.Object.Metadata.ResourceVersion)
-	if one.Type == "BOOKMARK" {
+	switch {
+	case one.Type == "BOOKMARK":
 		w.bookmarks++
 		w.last = max(w.last, now)
-		return
-	}
-	if one.isForeign(w.names[w.project]) {
+	case one.isForeign(w.names[w.project]):
 		w.foreign++
-		return
-	}
-	written, ok := one.write()
-	if !ok {
-		return
-	}
-	if written < 0 { // not written under load; a WatchList begins with such objects, in any order
+	case !isOurs:
+	case written < 0: // not written under load; a WatchList begins with such objects, in any order
 		w.initial++
-		return
-	}
-	if one.Type == "DELETED" {
-		deletion, ok := w.ledger.deletion(one.Object.Metadata.Name)
-		if !ok {
-			return
+	default:
+		if now < w.last {
+			w.outOfOrder++
 		}
-		written = deletion
+		w.last = max(w.last, now)
+		w.sights = append(w.sights, sight{written, at})
 	}
-	if now < w.last {
-		w.outOfOrder++
-	}
-	w.last = max(w.last, now)
-	w.sights = append(w.sights, sight{written, at})
 }
 
 // restart counts a restart, and waits unless it was planned. What happens before the watch is in step
