@@ -4,7 +4,6 @@ Pods divide a load by Projects, so counts are sums, and samples are put together
 percentile is taken.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -239,13 +238,12 @@ def _readings(one: ArmAccount, planned: float) -> Iterator[Reading]:
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
     """Return exact percentiles by linear interpolation, as those of k6; none without values."""
-    ordered = sorted(values)
-    found = {}
-    for name, share in _QUANTILES.items() if ordered else ():
-        at = share * (len(ordered) - 1)
-        low, high = ordered[math.floor(at)], ordered[math.ceil(at)]
-        found[name] = low + (at - math.floor(at)) * (high - low)
-    return found
+    import numpy as np
+
+    if not values:
+        return {}
+    found = np.quantile(values, list(_QUANTILES.values()))
+    return dict(zip(_QUANTILES, found.tolist(), strict=True))
 
 
 def _usage_readings(one: ArmAccount) -> Iterator[Reading]:
