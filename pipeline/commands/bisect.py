@@ -56,7 +56,7 @@ def add(commands: "options.Commands") -> None:
         help="take range and metric from the newest unacknowledged regression of a history",
     )
     parser.add_argument("--branch", metavar="NAME", help="branch with FILE.jsonl")
-    parser.add_argument("--remote", metavar="URL", help="repository of --branch (default: origin)")
+    options.add_remote(parser)
     parser.add_argument(
         "--acknowledged", type=Path, metavar="FILE", help="explained change points of the history"
     )

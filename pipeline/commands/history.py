@@ -59,7 +59,7 @@ def add(commands: "options.Commands") -> None:
         metavar="DIR",
         help="with --branch: also push the commit that `bisect` found, for its option --known",
     )
-    parser.add_argument("--remote", metavar="URL", help="repository of --branch (default: origin)")
+    options.add_remote(parser)
     parser.add_argument(
         "--fresh",
         dest="fresh_hours",

@@ -38,6 +38,11 @@ def add_out(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_remote(parser: argparse.ArgumentParser) -> None:
+    """Add --remote: the repository of --branch."""
+    parser.add_argument("--remote", metavar="URL", help="repository of --branch (default: origin)")
+
+
 def add_arm(parser: argparse.ArgumentParser) -> None:
     """Add --arm: the build of a format that holds one."""
     parser.add_argument(

@@ -53,7 +53,7 @@ def add(commands: "options.Commands") -> None:
         help="measure nothing: push the releases in a folder to --branch, for `site`",
     )
     parser.add_argument("--branch", metavar="NAME", help="with --push: branch of a git repository")
-    parser.add_argument("--remote", metavar="URL", help="repository of --branch (default: origin)")
+    options.add_remote(parser)
     options.add_out(parser)
     options.add_json(parser, "the numbers")
     parser.add_argument(
