@@ -156,6 +156,18 @@ def for_act(text: str) -> str:
     return text
 
 
+def script(name: str, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
+    """Run a script of the workflows with these variables alone."""
+    return subprocess.run(
+        [str(ROOT / ".github" / "scripts" / name), *arguments],
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root")}
+        | {key: str(value) for key, value in variables.items()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def git(folder: Path, *arguments: str) -> str:
     """Return what git says."""
     author = (

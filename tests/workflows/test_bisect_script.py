@@ -1,15 +1,12 @@
 """The script that searches the commit behind a night, with a pipeline of our own."""
 
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.workflows.acting import ROOT, git
+from tests.workflows.acting import git, script
 
-SCRIPT = ROOT / ".github" / "scripts" / "bisect.sh"
 PYTHON = """#!/usr/bin/env bash
 printf '%s\\n' "$*" >> "$CALLS"
 case $4 in
@@ -75,13 +72,8 @@ def search(tmp_path: Path) -> Search:
             "HISTORY_CODE": history_code,
             "BISECT_CODE": bisect_code,
         }
-        done = subprocess.run(
-            [str(SCRIPT)],
-            env={**os.environ, **{name: str(value) for name, value in variables.items()}},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = script("bisect.sh", **variables)
+        done.check_returncode()
         calls = tmp_path / "calls"
         return (calls.read_text().splitlines() if calls.exists() else []), done.stderr
 

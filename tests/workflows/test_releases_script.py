@@ -1,7 +1,5 @@
 """The script that measures the newest releases, with a pipeline of our own."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,9 +9,8 @@ from pipeline.runs.history import branch
 from pipeline.runs.history.branch import Branch
 from pipeline.storage import codec
 from tests import release_series
-from tests.workflows.acting import ROOT, git
+from tests.workflows.acting import git, script
 
-SCRIPT = ROOT / ".github" / "scripts" / "releases.sh"
 PYTHON = f"""#!/usr/bin/env bash
 [ "$2" != -c ] || exec {sys.executable} "$@"
 printf '%s\\n' "$PWD" "$@" > "$CALLS"
@@ -52,13 +49,8 @@ def measure(tmp_path: Path, subject: Path, remote: Path) -> tuple[list[str], str
         "CALLS": calls,
         "GITHUB_STEP_SUMMARY": summary,
     }
-    done = subprocess.run(
-        [str(SCRIPT)],
-        env={**os.environ, **{name: str(value) for name, value in variables.items()}},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = script("releases.sh", **variables)
+    done.check_returncode()
     if calls.exists():
         assert summary.read_text() == "# Releases\n"
     return (calls.read_text().splitlines() if calls.exists() else []), done.stderr

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Request, answering
-from tests.workflows.acting import ROOT, git
-
-SCRIPTS = ROOT / ".github" / "scripts"
+from tests.workflows.acting import ROOT, git, script
 
 
 @pytest.fixture
@@ -37,17 +35,6 @@ def commit(folder: Path, message: str) -> str:
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "-m", message)
     return git(folder, "rev-parse", "HEAD")
-
-
-def script(name: str, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(SCRIPTS / name), *arguments],
-        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root")}
-        | {key: str(value) for key, value in variables.items()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def outputs(done: subprocess.CompletedProcess[str]) -> dict[str, str]:

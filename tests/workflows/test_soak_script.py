@@ -1,14 +1,11 @@
 """The script that soaks a build in a workflow, with a pipeline of our own."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.workflows.acting import ROOT
+from tests.workflows.acting import script
 
-SCRIPT = ROOT / ".github" / "scripts" / "soak.sh"
 PYTHON = """#!/usr/bin/env bash
 printf '%s\\n' "$@" > "$CALLS"
 mkdir -p "$OUT"
@@ -45,10 +42,7 @@ def test_the_answer_is_in_the_summary_and_the_exit_code_is_that_of_the_soak(
         "ANSWER": answer,
         "CODE": code,
     }
-    environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
-    done = subprocess.run(
-        [str(SCRIPT)], env=environment, capture_output=True, text=True, check=False
-    )
+    done = script("soak.sh", **variables)
 
     assert done.returncode == code
     assert ("::warning::" in done.stdout) is warns
