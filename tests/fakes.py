@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from pipeline.environments import bootstrap
 from pipeline.judge.policy import is_enough
 from pipeline.model.ports import Artifact, Load, Span, Target
 from pipeline.model.results import Interleave, Machine, Reading, ResultSet
@@ -14,7 +15,7 @@ from pipeline.model.subject import Arm, Subject
 from pipeline.runs import measure
 from pipeline.runs.plan import Plan
 from pipeline.runs.suite_file import Suite, load
-from pipeline.system.errors import LoadError, SubjectDiedError
+from pipeline.system.errors import LaunchError, LoadError, SubjectDiedError
 
 SUITE = """
 name = "tiny"
@@ -65,6 +66,7 @@ class FakeEnvironment:
     launched: list[tuple[Arm, ...]] = field(default_factory=list)
     running: int = 0
     dead: tuple[Arm, ...] = ()
+    deaths_in_setup: Mapping[int, tuple[Arm, ...]] = field(default_factory=dict)
 
     @contextmanager
     def launch(
@@ -73,8 +75,13 @@ class FakeEnvironment:
         self.launched.append(tuple(artifacts))
         self.running += 1
         self.dead = ()
+        targets = {arm: replace(target(), check=partial(self._check, arm)) for arm in artifacts}
         try:
-            yield {arm: replace(target(), check=partial(self._check, arm)) for arm in artifacts}
+            with bootstrap.blame_dead_build(targets):
+                self.dead = self.deaths_in_setup.get(len(self.launched) - 1, ())
+                if set(self.dead) & set(artifacts):
+                    raise LaunchError("the first Project was not Ready")
+            yield targets
         finally:
             self.running -= 1
 

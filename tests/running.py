@@ -54,9 +54,11 @@ def private(out: Path) -> list[Path]:
     return [path for path in out.rglob("private") if path.is_dir()]
 
 
-def until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+def until(
+    condition: Callable[[], bool], process: "subprocess.Popen[str]", wait_s: float = WAIT_S
+) -> None:
     """Wait for a condition while a process runs."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + wait_s
     while not condition():
         assert process.poll() is None, process.communicate()[1][-4000:]
         assert time.monotonic() < deadline

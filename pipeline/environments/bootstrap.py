@@ -2,18 +2,19 @@
 
 import base64
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from pipeline.environments import manifests
 from pipeline.environments.profile import MiloManifests, at_url
-from pipeline.model.ports import FIRST_ORGANIZATION, Target
+from pipeline.model.ports import FIRST_ORGANIZATION, Target, find_deaths
 from pipeline.model.replicas import component_of
 from pipeline.model.subject import Arm, Product
 from pipeline.system import http_client
-from pipeline.system.errors import LaunchError, LoadError, NetworkError
+from pipeline.system.errors import LaunchError, LoadError, NetworkError, SetupDeathError
 from pipeline.system.sanitize import truncate
 
 API = "/apis/resourcemanager.miloapis.com/v1alpha1"
@@ -37,6 +38,28 @@ _LOGS = "look for its controllers in the logs of the server and of the manager"
 _MANIFESTS = "do the manifests belong to the version of the binary?"
 _POLL_S = 0.05
 _SECRET_POLL_S = 0.5
+
+
+@contextmanager
+def blame_dead_build(targets: Mapping[Arm, Target]) -> Iterator[None]:
+    """Name the build that dies while the control planes are prepared.
+
+    If both die, the machine may be at fault, and the error stays as it is.
+
+    Args:
+        targets: Builds whose servers are ready; may be changed inside.
+
+    Raises:
+        SetupDeathError: One build died.
+    """
+    try:
+        yield
+    except LaunchError as error:
+        deaths = find_deaths(targets)
+        if len(deaths) != 1:
+            raise
+        ((arm, death),) = deaths.items()
+        raise SetupDeathError(f"before the load: {death}", arm=arm, hint=death.hint) from error
 
 
 def prepare_server(

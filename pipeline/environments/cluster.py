@@ -119,35 +119,38 @@ class ClusterEnvironment:
                 )
             self._wait_ready(builds, "server")
             targets = {arm: build.target(stack, private) for arm, build in builds.items()}
-            for arm, target in targets.items():
-                product = artifacts[arm].product
-                bootstrap.prepare_server(target, token, product, str(arm), settings.ready_s)
-            milo = {arm: one for arm, one in builds.items() if one.artifact.product is Product.MILO}
-            for arm, build in milo.items():
-                build.apply(
-                    components.manager_containers(
-                        settings,
-                        images[arm][1],
-                        build.artifact,
-                        credentials,
-                        installed[arm].manager_flags,
-                    )
-                )
-            self._wait_ready(milo, "manager")
-            targets |= {arm: build.target(stack, private) for arm, build in milo.items()}
-            if settings.is_production:
+            with bootstrap.blame_dead_build(targets):
                 for arm, target in targets.items():
-                    url = f"https://{specs[arm].host('manager')}:{components.WEBHOOK_PORT}"
-                    bootstrap.set_up_production(
-                        target,
-                        token,
-                        installed[arm],
-                        url,
-                        arm=str(arm),
-                        timeout_s=settings.ready_s,
+                    product = artifacts[arm].product
+                    bootstrap.prepare_server(target, token, product, str(arm), settings.ready_s)
+                milo = {
+                    arm: one for arm, one in builds.items() if one.artifact.product is Product.MILO
+                }
+                for arm, build in milo.items():
+                    build.apply(
+                        components.manager_containers(
+                            settings,
+                            images[arm][1],
+                            build.artifact,
+                            credentials,
+                            installed[arm].manager_flags,
+                        )
                     )
-                    targets[arm] = replace(target, needs_organization_path=True)
-            bootstrap.create_first_projects(targets, token, settings.ready_s)
+                self._wait_ready(milo, "manager")
+                targets |= {arm: build.target(stack, private) for arm, build in milo.items()}
+                if settings.is_production:
+                    for arm, target in targets.items():
+                        url = f"https://{specs[arm].host('manager')}:{components.WEBHOOK_PORT}"
+                        bootstrap.set_up_production(
+                            target,
+                            token,
+                            installed[arm],
+                            url,
+                            arm=str(arm),
+                            timeout_s=settings.ready_s,
+                        )
+                        targets[arm] = replace(target, needs_organization_path=True)
+                bootstrap.create_first_projects(targets, token, settings.ready_s)
             yield {arm: _with_pods(target, pods, specs[arm]) for arm, target in targets.items()}
 
     def _namespace(self, spec: NamespaceSpec) -> LaunchNamespace:
@@ -267,7 +270,7 @@ class _Build:
             processes=pids,
             metrics={name: f"{url}/metrics" for name, url in urls.items()},
             etcd_url=urls["etcd"],
-            check=partial(self._check, pods),
+            check=partial(self._check, pods, tuple(self.applied)),
             usage=None if pids else partial(read_usage, pods.api, pods, tuple(self.applied)),
         )
 
@@ -297,7 +300,7 @@ class _Build:
                 hint="is there a firewall between this machine and the node?",
             )
 
-    def _check(self, pods: Pods) -> None:
+    def _check(self, pods: Pods, replicas: Sequence[str]) -> None:
         for connection in self.connections.values():
             if status := connection.exit_status():
                 raise LoadError(
@@ -305,7 +308,7 @@ class _Build:
                 )
         for frontend in self.frontends:
             frontend.check()
-        pods.check(self.applied)
+        pods.check(replicas)
 
 
 def _port(replica: str) -> int:

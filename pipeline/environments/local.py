@@ -131,33 +131,36 @@ class LocalEnvironment:
                 arm: launch.target(frontends[arm], [*servers[arm], *stores[arm]])
                 for arm in artifacts
             }
-            for arm, artifact in artifacts.items():
-                bootstrap.prepare_server(targets[arm], token, artifact.product, str(arm), ready_s)
-            managers = launch.start(
-                {
-                    arm: partial(launch.managers, arm, artifact, frontends[arm].url)
-                    for arm, artifact in artifacts.items()
-                    if artifact.product is Product.MILO
-                },
-                "manager",
-            )
-            for arm, of_arm in managers.items():
-                frontend, parts = frontends[arm], [*servers[arm], *of_arm, *stores[arm]]
-                if self.settings.is_production:
-                    hooks = launch.one_address("webhooks", arm, of_arm)
-                    targets[arm] = launch.target(frontend.with_check(hooks.check), parts)
-                    bootstrap.set_up_production(
-                        targets[arm],
-                        token,
-                        installed[arm],
-                        hooks.url,
-                        arm=str(arm),
-                        timeout_s=ready_s,
+            with bootstrap.blame_dead_build(targets):
+                for arm, artifact in artifacts.items():
+                    bootstrap.prepare_server(
+                        targets[arm], token, artifact.product, str(arm), ready_s
                     )
-                    targets[arm] = replace(targets[arm], needs_organization_path=True)
-                else:
-                    targets[arm] = launch.target(frontend, parts)
-            bootstrap.create_first_projects(targets, token, ready_s)
+                managers = launch.start(
+                    {
+                        arm: partial(launch.managers, arm, artifact, frontends[arm].url)
+                        for arm, artifact in artifacts.items()
+                        if artifact.product is Product.MILO
+                    },
+                    "manager",
+                )
+                for arm, of_arm in managers.items():
+                    frontend, parts = frontends[arm], [*servers[arm], *of_arm, *stores[arm]]
+                    if self.settings.is_production:
+                        hooks = launch.one_address("webhooks", arm, of_arm)
+                        targets[arm] = launch.target(frontend.with_check(hooks.check), parts)
+                        bootstrap.set_up_production(
+                            targets[arm],
+                            token,
+                            installed[arm],
+                            hooks.url,
+                            arm=str(arm),
+                            timeout_s=ready_s,
+                        )
+                        targets[arm] = replace(targets[arm], needs_organization_path=True)
+                    else:
+                        targets[arm] = launch.target(frontend, parts)
+                bootstrap.create_first_projects(targets, token, ready_s)
             yield targets
 
 
@@ -322,7 +325,7 @@ class _LocalLaunch:
             for one in parts.values():
                 if status := one.service.exit_status():
                     raise SubjectDiedError(
-                        f"{one.service.name} {status} while it was measured",
+                        f"{one.service.name} {status}",
                         hint=processes.log_tail(one.service.output),
                     )
             frontend.check()

@@ -112,6 +112,7 @@ class Pods:
     name_of: Callable[[Pod], str] = lambda pod: str(pod["metadata"]["name"])
     _names: dict[str, str] = field(default_factory=dict)
     _checked_s: float = 0.0
+    _death: LoadError | None = None
     _logged: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -147,12 +148,15 @@ class Pods:
     def check(self, names: Iterable[str]) -> None:
         """Return while all run; ask the cluster at most every three seconds.
 
-        A cluster that does not answer does not stop a load that is running.
+        A cluster that does not answer does not stop a load that is running.  A Pod that has ended
+        stays ended, so its error is raised at every later call.
 
         Raises:
             SubjectDiedError: The program of a Pod has ended.
             LoadError: A Pod was evicted, preempted or deleted.
         """
+        if self._death is not None:
+            raise self._death
         if time.monotonic() - self._checked_s < _POLL_S:
             return
         self._checked_s = time.monotonic()
@@ -164,10 +168,10 @@ class Pods:
         for name in names:
             state = pod_state(pods.get(name))
             if state.is_final:
-                raise (SubjectDiedError if state.failed_itself else LoadError)(
-                    f"{name} of the {self.arm} {state.why} while it was measured",
-                    hint=self.log_tail(name),
-                )
+                kind = SubjectDiedError if state.failed_itself else LoadError
+                what = f"{name} of the {self.arm} {state.why}"
+                self._death = kind(what, hint=self.log_tail(name))
+                raise self._death
 
     def read(self) -> Sequence[Pod]:
         """Return all Pods of the namespace."""

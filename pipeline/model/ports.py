@@ -13,7 +13,7 @@ from typing import Protocol, Self
 from pipeline.model.health import Check
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm, Product, Subject
-from pipeline.system.errors import StorageError
+from pipeline.system.errors import LoadError, StorageError, SubjectDiedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +232,19 @@ def check_all(targets: Mapping[Arm, Target]) -> None:
     """Raise the error of a target that has died or was taken away; see `Target.check`."""
     for target in targets.values():
         target.check()
+
+
+def find_deaths(targets: Mapping[Arm, Target]) -> dict[Arm, SubjectDiedError]:
+    """Return the error of each build that died; none if one of them was taken away."""
+    deaths = {}
+    for arm, target in targets.items():
+        try:
+            target.check()
+        except SubjectDiedError as error:
+            deaths[arm] = error
+        except LoadError:
+            return {}
+    return deaths
 
 
 @dataclass(frozen=True, slots=True)

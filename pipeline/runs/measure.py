@@ -3,9 +3,9 @@
 A *trial* is one start of one build and one pass of the suite over it.  A *pair* is one trial of
 each build.  Three rules decide what a trial counts for:
 
-- A build **fails** a trial when it dies, restarts under load, or cannot be prepared for the load.
-  That is a result.  The values of the workload are dropped for both builds, because the other one
-  had the machine to itself.
+- A build **fails** a trial when it dies once it was ready, restarts under load, or cannot be
+  prepared for the load.  That is a result.  The values of the workload are dropped for both builds,
+  because the other one had the machine to itself.
 - A pair is **invalid** when the load was not applied as asked, when the machine's clock was set or
   the machine stood still, or when both builds failed.  None of its values are kept, and another
   pair replaces it.
@@ -24,7 +24,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.model.ports import Artifact, Driver, Environment, Load, Probe, Target, Watch
+from pipeline.model.ports import (
+    Artifact,
+    Driver,
+    Environment,
+    Load,
+    Probe,
+    Target,
+    Watch,
+    find_deaths,
+)
 from pipeline.model.results import Failure, Interleave, Reading, ResultSet, Trial
 from pipeline.model.subject import Arm
 from pipeline.runs.plan import Pair, Plan, derive_seed
@@ -43,8 +52,9 @@ from pipeline.system.errors import (
     LaunchError,
     LoadError,
     NetworkError,
+    PipelineError,
+    SetupDeathError,
     StorageError,
-    SubjectDiedError,
 )
 from pipeline.system.log import log, step
 from pipeline.system.processes import CommandError
@@ -227,9 +237,14 @@ def _measure_launch(
                         launch.failed_workloads.update(w.name for w in plan.suite.workloads[index:])
                         break
         except (LaunchError, LoadError, NetworkError) as error:
-            if not clock.disturbances():
+            if clock.disturbances():
+                launch.invalid.append(f"{error}")
+            elif isinstance(error, SetupDeathError):
+                _require_space(launch.out, f"pair {launch.pair}: {error}", error)
+                launch.failures[Arm(error.arm)].append(Failure(f"{error}", log=error.hint))
+                launch.failed_workloads.update(w.name for w in plan.suite.workloads)
+            else:
                 raise
-            launch.invalid.append(f"{error}")
     launch.invalid += clock.disturbances()
     launch.duration_s = time.monotonic() - start_s
 
@@ -252,17 +267,13 @@ def _measure_workload(
         load, probed = apply_load(driver, probes, targets, seed, out=folder, probe_out=folder)
     except (CommandError, LoadError, NetworkError, StorageError) as error:
         what = f"pair {launch.pair}, {workload.name}: {error}"
-        if shutil.disk_usage(launch.out).free < _MIN_FREE_BYTES:  # chance decides which dies first
-            raise StorageError(
-                f"{launch.out}: the disk is full, so this failure does not count against a build:"
-                f" {what}",
-                hint="make room, then go on with `run --resume`",
-            ) from error
-        deaths = _deaths(targets, workload.name)
+        _require_space(launch.out, what, error)
+        deaths = find_deaths(targets)
         if not deaths or len(deaths) == len(Arm):  # both at once: the machine is at fault
             kind = StorageError if isinstance(error, StorageError) else LoadError
             raise kind(what, hint=error.hint) from error
-        for arm, failure in deaths.items():
+        for arm, death in deaths.items():
+            failure = Failure(f"{workload.name}: {death}", log=death.hint)
             launch.failures[arm].append(failure)
         return False
     launch.invalid += [f"{workload.name}: {reason}" for reason in load.invalid]
@@ -281,6 +292,15 @@ def _measure_workload(
             has_restarted = True
         _record_arm(workload, launch, arm, load, probed[arm])
     return not has_restarted
+
+
+def _require_space(out: Path, what: str, error: PipelineError) -> None:
+    """Raise StorageError if the disk is full: chance decides which build dies first of that."""
+    if shutil.disk_usage(out).free < _MIN_FREE_BYTES:
+        raise StorageError(
+            f"{out}: the disk is full, so this failure does not count against a build: {what}",
+            hint="make room, then go on with `run --resume`",
+        ) from error
 
 
 def _record_arm(
@@ -340,19 +360,6 @@ def _trials(launches: Sequence[_PairLaunch], pair: Pair) -> tuple[MeasuredTrial,
         )
         trials.append(MeasuredTrial(trial, launch.values[arm]))
     return tuple(trials)
-
-
-def _deaths(targets: Mapping[Arm, Target], workload: str) -> dict[Arm, Failure]:
-    """Return the builds that died; none if one of them was removed by somebody else."""
-    deaths = {}
-    for arm, target in targets.items():
-        try:
-            target.check()
-        except SubjectDiedError as error:
-            deaths[arm] = Failure(f"{workload}: {error}", log=error.hint)
-        except LoadError:
-            return {}
-    return deaths
 
 
 @dataclass(frozen=True, slots=True)

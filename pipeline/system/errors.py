@@ -6,7 +6,8 @@ Codes 1 and 2 are Python's own (a crash, bad arguments), so a workflow can tell 
     PipelineError
     ├── ConfigError               2
     ├── LaunchError               5
-    │   └── CommandError              a program failed; see `processes`
+    │   ├── CommandError              a program failed; see `processes`
+    │   └── SetupDeathError           a result if it happens in one arm only; see `measure`
     ├── LoadError                 6
     │   ├── ProbeError                the metric is missing; the trial counts
     │   └── SubjectDiedError          a result if it happens in one arm only; see `measure`
@@ -61,6 +62,18 @@ class LaunchError(PipelineError):
     """The subject, or a tool it needs, could not be built or did not come up."""
 
     exit_code = Exit.NOT_STARTED
+
+
+class SetupDeathError(LaunchError):
+    """A component of one build ended by itself after it was ready, and before the load began.
+
+    Attributes:
+        arm: Name of the arm; the other one was still alive.
+    """
+
+    def __init__(self, message: str, *, arm: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.arm = arm
 
 
 class LoadError(PipelineError):

@@ -73,7 +73,7 @@ gate = true
 @pytest.mark.parametrize(
     ("fault", "setup_s", "red"),
     [
-        pytest.param("slow-create=2s", 60, "create_p50", id="a thousand times slower"),
+        pytest.param("slow-create=2s", 60, "errors_share", id="a thousand times slower"),
         pytest.param("hang=10%", 60, "errors_share", id="does not answer"),
         pytest.param("crash-after=4s", 60, "failed_trials", id="crashes under load"),
         pytest.param("slow-create=60s", 5, "failed_trials", id="cannot be prepared"),

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from pipeline.environments.cluster_settings import ClusterSettings
 from pipeline.environments.pods import pod_state
+from pipeline.model.ports import find_deaths
 from pipeline.model.subject import Arm, Product
 from pipeline.system.errors import ConfigError, LaunchError, LoadError
 from tests.clusters import Fault
@@ -183,6 +184,7 @@ def test_a_pod_that_ends_under_load_is_named(lab: Lab) -> None:
         lab.cluster.change(path, pod | {"status": {"containerStatuses": [{"state": ended}]}})
         with pytest.raises(LoadError, match="etcd of the candidate was killed because it took"):
             targets[Arm.CANDIDATE].check()
+        assert list(find_deaths(targets)) == [Arm.CANDIDATE]  # though the cluster was just asked
 
     assert lab.is_empty()
 

@@ -269,10 +269,43 @@ def test_builds_that_die_one_after_the_other_make_their_pair_invalid(
         list(bench.run())
 
 
+WORSE = {0: (Arm.CANDIDATE,), 2: (Arm.CANDIDATE,)}
+
+
+@pytest.mark.parametrize("interleave", list(Interleave))
+def test_a_build_that_dies_before_the_load_has_failed_the_trial(
+    suite: Suite, tmp_path: Path, interleave: Interleave
+) -> None:
+    launches = (
+        WORSE if interleave is Interleave.REQUEST else dict.fromkeys(range(9), (Arm.CANDIDATE,))
+    )
+    environment = FakeEnvironment(deaths_in_setup=launches)
+    bench = Bench(
+        suite, tmp_path, FakeDriver([applied()]), environment=environment, interleave=interleave
+    )
+    *_, results = bench.run()
+
+    failed = [t for t in results.trials if t.failures]
+    assert {t.arm for t in failed} == {Arm.CANDIDATE}
+    assert failed[0].failures[0].what == "before the load: server of the candidate exited with 2"
+    assert results.samples[Arm.BASELINE][0].values[0] is None
+    report = policy.report(results)
+    assert report.findings[0].comparison.metric.name == "failed_trials"
+    assert policy.exit_code(report, strict=False) == 3
+    assert environment.running == 0
+
+
+def test_builds_that_die_at_once_before_the_load_end_the_run(suite: Suite, tmp_path: Path) -> None:
+    environment = FakeEnvironment(deaths_in_setup={1: tuple(Arm)})
+    bench = Bench(suite, tmp_path, FakeDriver([applied()]), environment=environment)
+    with pytest.raises(LaunchError, match="the first Project was not Ready"):
+        list(bench.run())
+
+
 @pytest.mark.parametrize(
     ("deaths", "verdict", "code"),
     [
-        pytest.param({0: (Arm.CANDIDATE,), 2: (Arm.CANDIDATE,)}, "regressed", 3, id="worse"),
+        pytest.param(WORSE, "regressed", 3, id="worse"),
         pytest.param({0: (Arm.BASELINE,), 1: (Arm.BASELINE,)}, "improved", 0, id="better"),
         pytest.param({0: (Arm.CANDIDATE,)}, "inconclusive", 0, id="once may be chance"),
         pytest.param(
